@@ -1,0 +1,1 @@
+//! TensorFlow checkpoints: read, write, save, restore, retain.

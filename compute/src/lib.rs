@@ -1,0 +1,1 @@
+//! Numeric kernels over plain slices: products, convolutions, optimizers, random numbers.

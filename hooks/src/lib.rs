@@ -1,0 +1,1 @@
+//! SessionRunHook and the built-in hooks.

@@ -1,0 +1,1 @@
+//! SingularMonitoredSession and MonitoredSession.

@@ -1,0 +1,1 @@
+//! The op library: definitions, shapes, constructors, gradients, optimizers.

@@ -1,0 +1,1 @@
+//! Coordinator, queues and queue runners.

@@ -1,0 +1,1 @@
+//! Scaffold, SessionManager and session creators.

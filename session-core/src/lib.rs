@@ -1,0 +1,1 @@
+//! Graph, session and engine traits, status codes, fetches and feeds.

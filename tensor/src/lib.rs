@@ -1,0 +1,1 @@
+//! Host tensors: dtypes, shapes, immutable shared buffers, display.
