@@ -1,0 +1,176 @@
+//! The threads that share one kernel's work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Threads that a kernel may use. Cheap to clone; clones share the same threads.
+///
+/// The calling thread always takes part, so a pool of one thread owns no thread at all and costs
+/// nothing to enter. Idle threads sleep: a neighbour on the same machine is not starved by spinning.
+#[derive(Clone)]
+pub struct Pool {
+    threads: usize,
+    /// The helpers beside the caller; absent in a pool of one.
+    workers: Option<Arc<rayon::ThreadPool>>,
+}
+
+impl Pool {
+    /// A pool in which `threads` threads work, the caller's own included. 0 stands for the number of
+    /// CPUs that this process may use.
+    ///
+    /// # Errors
+    /// When the operating system refuses to start a thread.
+    pub fn new(threads: usize) -> std::io::Result<Pool> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        if threads == 1 {
+            return Ok(Pool::single());
+        }
+        let workers = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads - 1)
+            .thread_name(|i| format!("compute-{i}"))
+            .build()
+            .map_err(std::io::Error::other)?;
+        Ok(Pool { threads, workers: Some(Arc::new(workers)) })
+    }
+
+    /// The pool that runs everything on the calling thread.
+    #[must_use]
+    pub const fn single() -> Pool {
+        Pool { threads: 1, workers: None }
+    }
+
+    /// How many threads take part, the caller included.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Calls `work(i)` once for every `i` in `0..items`, in no order, on as many threads as there are;
+    /// returns when all calls have. A panic in `work` is raised again here.
+    pub fn run(&self, items: usize, work: impl Fn(usize) + Sync) {
+        let helpers = self.threads.min(items).saturating_sub(1);
+        let Some(workers) = self.workers.as_ref().filter(|_| helpers > 0) else {
+            (0..items).for_each(work);
+            return;
+        };
+        // Items are claimed one by one, so that a thread that was delayed leaves its share to others.
+        let next = AtomicUsize::new(0);
+        let drain = || {
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                if i >= items {
+                    break;
+                }
+                work(i);
+            }
+        };
+        workers.in_place_scope(|scope| {
+            for _ in 0..helpers {
+                scope.spawn(|_| drain());
+            }
+            drain();
+        });
+    }
+
+    /// Splits `0..len` into one contiguous range per thread, each but the last a multiple of `grain`
+    /// long, and calls `work(start, end)` for each. Ranges shorter than `grain` are not split.
+    pub fn split(&self, len: usize, grain: usize, work: impl Fn(usize, usize) + Sync) {
+        let grain = grain.max(1);
+        let parts = self.threads.min(len.div_ceil(grain)).max(1);
+        if parts == 1 {
+            return work(0, len);
+        }
+        let step = len.div_ceil(parts).next_multiple_of(grain);
+        let parts = len.div_ceil(step);
+        self.run(parts, |i| work(i * step, ((i + 1) * step).min(len)));
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("threads", &self.threads).finish()
+    }
+}
+
+/// A mutable slice that several threads write at once, each its own part.
+///
+/// The one place where the borrow checker cannot follow a kernel's partition of its output.
+pub(crate) struct SharedSlice<'a, T> {
+    start: *mut T,
+    len: usize,
+    slice: std::marker::PhantomData<&'a mut [T]>,
+}
+
+#[allow(unsafe_code)] // Parts handed out are disjoint by the contract of `part`.
+mod shared {
+    use super::SharedSlice;
+
+    // SAFETY: a `SharedSlice` is a mutable borrow split by `part`, whose callers promise disjoint
+    // parts; sending `&mut [T]` parts to threads needs `T: Send`.
+    unsafe impl<T: Send> Send for SharedSlice<'_, T> {}
+    // SAFETY: as above; `&SharedSlice` gives nothing but `part`.
+    unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
+
+    impl<'a, T> SharedSlice<'a, T> {
+        pub(crate) fn new(slice: &'a mut [T]) -> Self {
+            SharedSlice { start: slice.as_mut_ptr(), len: slice.len(), slice: std::marker::PhantomData }
+        }
+
+        /// The elements from `from` up to `to`.
+        ///
+        /// # Safety
+        /// No two parts that are alive at the same time may overlap.
+        #[allow(clippy::mut_from_ref)] // that is its purpose; see the contract
+        pub(crate) unsafe fn part(&self, from: usize, to: usize) -> &mut [T] {
+            assert!(from <= to && to <= self.len, "part {from}..{to} of {}", self.len);
+            // SAFETY: inside the slice by the check above, and not aliased by the caller's promise.
+            unsafe { std::slice::from_raw_parts_mut(self.start.add(from), to - from) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn every_item_is_done_once() {
+        for threads in [1, 2, 3] {
+            let pool = Pool::new(threads).unwrap();
+            let sum = AtomicU64::new(0);
+            pool.run(1000, |i| {
+                sum.fetch_add(i as u64, Ordering::Relaxed);
+            });
+            assert_eq!(sum.into_inner(), 999 * 1000 / 2);
+        }
+    }
+
+    #[test]
+    fn split_covers_the_range_without_overlap() {
+        let pool = Pool::new(3).unwrap();
+        for len in [0, 1, 7, 64, 1000] {
+            let mut seen = vec![0u8; len];
+            let shared = SharedSlice::new(&mut seen);
+            pool.split(len, 16, |a, b| {
+                #[allow(unsafe_code)]
+                // SAFETY: `split` gives disjoint ranges.
+                unsafe { shared.part(a, b) }.iter_mut().for_each(|x| *x += 1);
+            });
+            assert!(seen.iter().all(|&x| x == 1), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller() {
+        let pool = Pool::new(2).unwrap();
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            pool.run(8, |i| assert!(i != 5));
+        }));
+        assert!(caught.is_err());
+        pool.run(2, |_| ());
+    }
+}

@@ -1,0 +1,102 @@
+//! Which instruction set the kernels use, found once per process.
+
+use std::sync::OnceLock;
+
+/// An instruction set that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isa {
+    /// What the compilation target guarantees.
+    Baseline,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL.
+    Avx512,
+}
+
+impl Isa {
+    /// The widest set that this CPU has. The environment variable `MONITORED_SESSION_ISA`
+    /// (`baseline`, `avx2` or `avx512`) narrows it, which is how the narrower kernels are tested.
+    #[must_use]
+    pub fn current() -> Isa {
+        static CURRENT: OnceLock<Isa> = OnceLock::new();
+        *CURRENT.get_or_init(|| {
+            let limit = match std::env::var("MONITORED_SESSION_ISA").as_deref() {
+                Ok("baseline") => Isa::Baseline,
+                Ok("avx2") => Isa::Avx2,
+                _ => Isa::Avx512,
+            };
+            Isa::detect().min(limit)
+        })
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn detect() -> Isa {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx512 = avx2
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        match (avx2, avx512) {
+            (_, true) => Isa::Avx512,
+            (true, false) => Isa::Avx2,
+            (false, false) => Isa::Baseline,
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn detect() -> Isa {
+        Isa::Baseline
+    }
+}
+
+/// Compiles a function once per instruction set and calls the one for this CPU.
+///
+/// ```ignore
+/// dispatch! {
+///     /// Adds `b` to `a`.
+///     pub fn add(a: &mut [f32], b: &[f32]) { for (a, b) in a.iter_mut().zip(b) { *a += b } }
+/// }
+/// ```
+/// The body is auto-vectorised for each set. It must be self-contained or call `#[inline(always)]`
+/// functions only, or those are compiled for the baseline. `mul_add` is fast only where FMA exists:
+/// write `a * b + c` unless the extra rounding matters, which also keeps the bits equal on all CPUs.
+macro_rules! dispatch {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($gen:ident : $bound:path),*>)? ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        #[allow(unsafe_code, clippy::too_many_arguments)]
+        $vis fn $name $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            fn body $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+                fn avx512 $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2 $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                match $crate::simd::Isa::current() {
+                    // SAFETY: `Isa::current` found these instruction sets on this CPU.
+                    $crate::simd::Isa::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::simd::Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::simd::Isa::Baseline => {}
+                }
+            }
+            body($($arg),*)
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    dispatch! {
+        /// Sums.
+        fn total(values: &[f32]) -> f32 { values.iter().sum() }
+    }
+
+    #[test]
+    fn dispatched_functions_run() {
+        assert_eq!(total(&[1.0, 2.0, 3.5]), 6.5);
+    }
+}
