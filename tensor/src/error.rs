@@ -1,0 +1,65 @@
+//! What can be wrong with a tensor's making or use.
+
+use crate::{DType, Shape};
+
+/// Why a tensor could not be made or read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TensorError {
+    /// The number of elements given is not the shape's.
+    #[error("shape {shape} holds {expected} elements, {found} were given")]
+    Elements {
+        /// The shape asked for.
+        shape: Shape,
+        /// Its number of elements.
+        expected: usize,
+        /// The number given.
+        found: usize,
+    },
+    /// The elements are of another type.
+    #[error("elements are {found}, not {expected}")]
+    DType {
+        /// The type asked for.
+        expected: DType,
+        /// The tensor's type.
+        found: DType,
+    },
+    /// A single element was asked of a tensor that has not exactly one.
+    #[error("a tensor of shape {shape} is not a single value")]
+    NotSingle {
+        /// The tensor's shape.
+        shape: Shape,
+    },
+    /// The shape has more elements than memory can hold.
+    #[error("shape {shape} of {dtype} does not fit into memory")]
+    TooLarge {
+        /// The shape asked for.
+        shape: Shape,
+        /// The type of its elements.
+        dtype: DType,
+    },
+    /// A byte of a bool tensor is neither 0 nor 1.
+    #[error("byte {value} at element {position} is no bool")]
+    Bool {
+        /// Which element.
+        position: usize,
+        /// Its byte.
+        value: u8,
+    },
+    /// The dtype has no plain bytes.
+    #[error("{dtype} elements are not plain bytes")]
+    NotPlain {
+        /// The type.
+        dtype: DType,
+    },
+    /// Rows outside the tensor were asked for.
+    #[error("rows {start}..{end} of a tensor of shape {shape}")]
+    Rows {
+        /// First row asked for.
+        start: usize,
+        /// One past the last.
+        end: usize,
+        /// The tensor's shape.
+        shape: Shape,
+    },
+}

@@ -1,0 +1,548 @@
+//! The tensor itself.
+
+use crate::buffer::{self, Buffer, BufferPool};
+use crate::{DType, Element, Shape, TensorError};
+use bytes::Bytes;
+use std::any::Any;
+use std::sync::Arc;
+
+type Result<T> = std::result::Result<T, TensorError>;
+
+/// An immutable multi-dimensional array on the host: a dtype, a shape and shared elements in row-major
+/// order. Cloning copies a reference, never elements.
+///
+/// A sole owner may write through [`as_mut_slice`](Tensor::as_mut_slice); everybody else writes by
+/// making a new tensor. So a clone is a snapshot: nothing changes under it.
+///
+/// ```
+/// use tensor::Tensor;
+/// let a = Tensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2])?;
+/// assert_eq!(a.shape().dims(), [2, 2]);
+/// assert_eq!(a.as_slice::<f32>()?[3], 4.0);
+/// assert_eq!(a.rows(1, 2)?.as_slice::<f32>()?, [3.0, 4.0]);
+/// # Ok::<(), tensor::TensorError>(())
+/// ```
+#[derive(Clone)]
+pub struct Tensor {
+    dtype: DType,
+    shape: Shape,
+    storage: Storage,
+}
+
+#[derive(Clone)]
+enum Storage {
+    /// The elements of a plain dtype from `offset` on; as many as the shape says, aligned for the dtype.
+    Plain { buffer: Arc<Buffer>, offset: usize },
+    /// One byte string per element, from `offset` on.
+    Strings { strings: Arc<Vec<Bytes>>, offset: usize },
+    /// The one element of a resource or variant scalar.
+    Handle(Arc<dyn Any + Send + Sync>),
+}
+
+/// A byte length for this many elements, when it is possible in memory.
+fn byte_len(dtype: DType, shape: &Shape) -> Result<usize> {
+    shape
+        .checked_elements()
+        .and_then(|elements| elements.checked_mul(dtype.size()))
+        .filter(|&len| len <= isize::MAX as usize / 2)
+        .ok_or_else(|| TensorError::TooLarge { shape: shape.clone(), dtype })
+}
+
+/// What an allocation of our own uses where the shape was already a tensor's or comes from one.
+fn expect_len(dtype: DType, shape: &Shape) -> usize {
+    match byte_len(dtype, shape) {
+        Ok(len) => len,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+impl Tensor {
+    /// A tensor over the elements of a vector, which are not copied.
+    ///
+    /// # Errors
+    /// [`TensorError::Elements`] when the shape holds another number of elements.
+    pub fn from_vec<T: Element>(values: Vec<T>, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        check_count(&shape, values.len())?;
+        Ok(Tensor::plain(T::DTYPE, shape, Buffer::from_vec(values)))
+    }
+
+    /// A tensor over a copy of these elements.
+    ///
+    /// # Errors
+    /// As [`from_vec`](Tensor::from_vec).
+    pub fn from_slice<T: Element>(values: &[T], shape: impl Into<Shape>) -> Result<Tensor> {
+        Tensor::from_vec(values.to_vec(), shape)
+    }
+
+    /// A scalar.
+    #[must_use]
+    pub fn scalar<T: Element>(value: T) -> Tensor {
+        Tensor::plain(T::DTYPE, Shape::scalar(), Buffer::from_vec(vec![value]))
+    }
+
+    /// A tensor in which every element is `value`.
+    ///
+    /// # Panics
+    /// When the shape does not fit into memory.
+    #[must_use]
+    pub fn full<T: Element>(value: T, shape: impl Into<Shape>) -> Tensor {
+        let shape = shape.into();
+        expect_len(T::DTYPE, &shape);
+        let values = vec![value; shape.elements()];
+        Tensor::plain(T::DTYPE, shape, Buffer::from_vec(values))
+    }
+
+    /// A tensor of zeros: 0, `false`, or empty strings.
+    ///
+    /// # Errors
+    /// [`TensorError::TooLarge`], or [`TensorError::NotPlain`] for resources and variants.
+    pub fn zeros(dtype: DType, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        if dtype == DType::String {
+            return Tensor::from_strings(vec![Bytes::new(); shape.elements()], shape);
+        }
+        check_plain(dtype)?;
+        let len = byte_len(dtype, &shape)?;
+        Ok(Tensor::plain(dtype, shape, Buffer::zeroed(len)))
+    }
+
+    /// A tensor of byte strings.
+    ///
+    /// # Errors
+    /// [`TensorError::Elements`] when the shape holds another number of elements.
+    pub fn from_strings<S: Into<Bytes>>(
+        strings: impl IntoIterator<Item = S>,
+        shape: impl Into<Shape>,
+    ) -> Result<Tensor> {
+        let shape = shape.into();
+        let strings: Vec<Bytes> = strings.into_iter().map(Into::into).collect();
+        check_count(&shape, strings.len())?;
+        let storage = Storage::Strings { strings: Arc::new(strings), offset: 0 };
+        Ok(Tensor { dtype: DType::String, shape, storage })
+    }
+
+    /// A scalar byte string.
+    #[must_use]
+    pub fn string(value: impl Into<Bytes>) -> Tensor {
+        let storage = Storage::Strings { strings: Arc::new(vec![value.into()]), offset: 0 };
+        Tensor { dtype: DType::String, shape: Shape::scalar(), storage }
+    }
+
+    /// A tensor over plain bytes in the machine's byte order, row-major. They are not copied unless
+    /// they are not aligned for the dtype; they may be a `Vec<u8>`, `Bytes`, a mapped file.
+    ///
+    /// # Errors
+    /// [`TensorError::NotPlain`], [`TensorError::Elements`] (counted in whole elements) and
+    /// [`TensorError::Bool`] for bytes of a bool tensor over 1.
+    pub fn from_bytes<O>(dtype: DType, shape: impl Into<Shape>, bytes: O) -> Result<Tensor>
+    where
+        O: AsRef<[u8]> + Send + Sync + 'static,
+    {
+        let shape = shape.into();
+        check_plain(dtype)?;
+        let found = bytes.as_ref();
+        let expected = byte_len(dtype, &shape)?;
+        if found.len() != expected {
+            let found = found.len() / dtype.size();
+            return Err(TensorError::Elements { expected: shape.elements(), shape, found });
+        }
+        if dtype == DType::Bool
+            && let Some((position, &value)) = found.iter().enumerate().find(|(_, byte)| **byte > 1)
+        {
+            return Err(TensorError::Bool { position, value });
+        }
+        let buffer = Buffer::foreign(bytes);
+        // Alignment is that of the boxed owner's bytes: inline owners have moved.
+        let buffer = if (buffer.bytes().as_ptr() as usize).is_multiple_of(dtype.size().min(8)) {
+            buffer
+        } else {
+            copy_of(buffer.bytes())
+        };
+        Ok(Tensor::plain(dtype, shape, buffer))
+    }
+
+    /// A tensor whose memory comes from a pool and goes back to it. **The elements are arbitrary**,
+    /// whatever the last user of the memory left (bools are `false`); write all of them.
+    ///
+    /// # Panics
+    /// When the shape does not fit into memory.
+    #[must_use]
+    #[inline]
+    pub fn from_pool<T: Element>(pool: &BufferPool, shape: impl Into<Shape>) -> Tensor {
+        Tensor::from_pool_dtype(pool, T::DTYPE, shape.into())
+    }
+
+    /// As [`from_pool`](Tensor::from_pool) for a dtype that is known at run time.
+    ///
+    /// # Panics
+    /// When the shape does not fit into memory or the dtype is not plain.
+    #[must_use]
+    pub fn from_pool_dtype(pool: &BufferPool, dtype: DType, shape: Shape) -> Tensor {
+        assert!(dtype.is_plain(), "{dtype} elements are not plain bytes");
+        let mut buffer = pool.buffer(expect_len(dtype, &shape));
+        if dtype == DType::Bool {
+            buffer.bytes_mut().expect("a pool's memory is writable").fill(0);
+        }
+        Tensor::plain(dtype, shape, buffer)
+    }
+
+    /// A scalar of dtype [`DType::Resource`] or [`DType::Variant`] that holds any shared value.
+    ///
+    /// # Panics
+    /// When the dtype is another one.
+    #[must_use]
+    pub fn from_handle<H: Any + Send + Sync>(dtype: DType, handle: Arc<H>) -> Tensor {
+        assert!(matches!(dtype, DType::Resource | DType::Variant), "{dtype} is no handle");
+        Tensor { dtype, shape: Shape::scalar(), storage: Storage::Handle(handle) }
+    }
+
+    fn plain(dtype: DType, shape: Shape, buffer: Buffer) -> Tensor {
+        Tensor { dtype, shape, storage: Storage::Plain { buffer: Arc::new(buffer), offset: 0 } }
+    }
+
+    /// The type of the elements.
+    #[must_use]
+    #[inline]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The sizes along each dimension.
+    #[must_use]
+    #[inline]
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The number of elements.
+    #[must_use]
+    #[inline]
+    pub fn elements(&self) -> usize {
+        self.shape.elements()
+    }
+
+    /// Bytes of all elements; for strings the sum of their lengths, for a handle 0.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        match &self.storage {
+            Storage::Strings { .. } => self.strings_here().iter().map(Bytes::len).sum(),
+            _ => self.elements() * self.dtype.size(),
+        }
+    }
+
+    /// The elements as a slice, row-major.
+    ///
+    /// # Errors
+    /// [`TensorError::DType`] when they are not `T`.
+    #[inline]
+    pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
+        match &self.storage {
+            Storage::Plain { buffer, offset } if self.dtype == T::DTYPE => {
+                let len = self.elements() * size_of::<T>();
+                Ok(buffer::elements(&buffer.bytes()[*offset..*offset + len]))
+            }
+            _ => Err(TensorError::DType { expected: T::DTYPE, found: self.dtype }),
+        }
+    }
+
+    /// The elements for writing, when this tensor is the only one that shows their memory and the
+    /// memory may be written; otherwise `None`, also when the elements are not `T`.
+    #[inline]
+    pub fn as_mut_slice<T: Element>(&mut self) -> Option<&mut [T]> {
+        if self.dtype != T::DTYPE {
+            return None;
+        }
+        let len = self.elements() * size_of::<T>();
+        let Storage::Plain { buffer, offset } = &mut self.storage else { return None };
+        let bytes = Arc::get_mut(buffer)?.bytes_mut()?;
+        Some(buffer::elements_mut(&mut bytes[*offset..*offset + len]))
+    }
+
+    /// Whether [`as_mut_slice`](Tensor::as_mut_slice) of the right type would give the elements.
+    #[must_use]
+    #[inline]
+    pub fn is_writable(&mut self) -> bool {
+        let Storage::Plain { buffer, .. } = &mut self.storage else { return false };
+        Arc::get_mut(buffer).is_some_and(|buffer| buffer.bytes_mut().is_some())
+    }
+
+    /// The elements for writing; they are copied first, into memory of the pool, when another tensor
+    /// shows them too (copy on write).
+    ///
+    /// # Errors
+    /// [`TensorError::DType`] when they are not `T`.
+    pub fn make_mut<T: Element>(&mut self, pool: &BufferPool) -> Result<&mut [T]> {
+        if self.dtype != T::DTYPE {
+            return Err(TensorError::DType { expected: T::DTYPE, found: self.dtype });
+        }
+        if !self.is_writable() {
+            *self = self.copied(pool);
+        }
+        Ok(self.as_mut_slice().expect("a new copy has one owner"))
+    }
+
+    /// A copy of a plain tensor in memory of the pool that nothing else shows; strings and handles are
+    /// shared.
+    #[must_use]
+    pub fn copied(&self, pool: &BufferPool) -> Tensor {
+        let Ok(source) = self.as_bytes() else { return self.clone() };
+        let mut buffer = pool.buffer(source.len());
+        buffer.bytes_mut().expect("a pool's memory is writable").copy_from_slice(source);
+        Tensor::plain(self.dtype, self.shape.clone(), buffer)
+    }
+
+    /// The bytes of a plain tensor, row-major, in the machine's byte order.
+    ///
+    /// # Errors
+    /// [`TensorError::NotPlain`] for strings and handles.
+    pub fn as_bytes(&self) -> Result<&[u8]> {
+        match &self.storage {
+            Storage::Plain { buffer, offset } => {
+                let len = self.elements() * self.dtype.size();
+                Ok(&buffer.bytes()[*offset..*offset + len])
+            }
+            _ => Err(TensorError::NotPlain { dtype: self.dtype }),
+        }
+    }
+
+    /// The elements of a string tensor, row-major.
+    ///
+    /// # Errors
+    /// [`TensorError::DType`] when it holds something else.
+    pub fn as_strings(&self) -> Result<&[Bytes]> {
+        match &self.storage {
+            Storage::Strings { .. } => Ok(self.strings_here()),
+            _ => Err(TensorError::DType { expected: DType::String, found: self.dtype }),
+        }
+    }
+
+    fn strings_here(&self) -> &[Bytes] {
+        match &self.storage {
+            Storage::Strings { strings, offset } => &strings[*offset..*offset + self.elements()],
+            _ => &[],
+        }
+    }
+
+    /// The value of a handle, when it is an `H`.
+    #[must_use]
+    #[inline]
+    pub fn as_handle<H: Any + Send + Sync>(&self) -> Option<&H> {
+        match &self.storage {
+            Storage::Handle(handle) => handle.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// The shared value of a handle, when it is an `H`.
+    #[must_use]
+    pub fn to_handle<H: Any + Send + Sync>(&self) -> Option<Arc<H>> {
+        match &self.storage {
+            Storage::Handle(handle) => Arc::clone(handle).downcast().ok(),
+            _ => None,
+        }
+    }
+
+    /// The one element of a tensor that has exactly one, whatever its rank.
+    ///
+    /// # Errors
+    /// [`TensorError::NotSingle`] and [`TensorError::DType`].
+    #[inline]
+    pub fn value<T: Element>(&self) -> Result<T> {
+        match self.as_slice()? {
+            [value] => Ok(*value),
+            _ => Err(TensorError::NotSingle { shape: self.shape.clone() }),
+        }
+    }
+
+    /// A copy of the elements.
+    ///
+    /// # Errors
+    /// [`TensorError::DType`] when they are not `T`.
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        self.as_slice().map(<[T]>::to_vec)
+    }
+
+    /// The same elements under another shape.
+    ///
+    /// # Errors
+    /// [`TensorError::Elements`] when that holds another number of elements.
+    pub fn reshaped(mut self, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        check_count(&shape, self.elements())?;
+        self.shape = shape;
+        Ok(self)
+    }
+
+    /// The entries `start..end` along the first dimension, sharing the elements.
+    ///
+    /// # Errors
+    /// [`TensorError::Rows`] for a scalar or a range outside.
+    pub fn rows(&self, start: usize, end: usize) -> Result<Tensor> {
+        let Some(&rows) = self.shape.first().filter(|&&rows| start <= end && end <= rows) else {
+            return Err(TensorError::Rows { start, end, shape: self.shape.clone() });
+        };
+        let row = if rows == 0 { 0 } else { self.elements() / rows };
+        let mut shape = self.shape.to_vec();
+        shape[0] = end - start;
+        let mut part = self.clone();
+        part.shape = shape.into();
+        match &mut part.storage {
+            Storage::Plain { offset, .. } => *offset += start * row * self.dtype.size(),
+            Storage::Strings { offset, .. } => *offset += start * row,
+            Storage::Handle(_) => {}
+        }
+        Ok(part)
+    }
+
+    /// Whether two tensors show the same memory at the same place (not whether they are equal).
+    #[must_use]
+    pub fn is_same(&self, other: &Tensor) -> bool {
+        match (&self.storage, &other.storage) {
+            (Storage::Plain { buffer: a, offset: i }, Storage::Plain { buffer: b, offset: j }) => {
+                Arc::ptr_eq(a, b) && i == j
+            }
+            (Storage::Strings { strings: a, offset: i }, Storage::Strings { strings: b, offset: j }) => {
+                Arc::ptr_eq(a, b) && i == j
+            }
+            (Storage::Handle(a), Storage::Handle(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+fn check_count(shape: &Shape, found: usize) -> Result<()> {
+    match shape.checked_elements() {
+        Some(expected) if expected == found => Ok(()),
+        _ => Err(TensorError::Elements { expected: shape.elements(), shape: shape.clone(), found }),
+    }
+}
+
+fn check_plain(dtype: DType) -> Result<()> {
+    if dtype.is_plain() { Ok(()) } else { Err(TensorError::NotPlain { dtype }) }
+}
+
+fn copy_of(bytes: &[u8]) -> Buffer {
+    let mut copy = Buffer::zeroed(bytes.len());
+    copy.bytes_mut().expect("new memory is writable").copy_from_slice(bytes);
+    copy
+}
+
+/// Equal dtype, shape and elements. Floats compare as numbers (NaN differs from itself); handles are
+/// equal when they are the same one.
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Tensor) -> bool {
+        if self.dtype != other.dtype || self.shape != other.shape {
+            return false;
+        }
+        macro_rules! compare {
+            ($($dtype:ident: $type:ty),*) => {
+                match self.dtype {
+                    $(DType::$dtype => self.as_slice::<$type>() == other.as_slice::<$type>(),)*
+                    DType::String => self.strings_here() == other.strings_here(),
+                    DType::Resource | DType::Variant => self.is_same(other),
+                    _ => self.as_bytes() == other.as_bytes(),
+                }
+            };
+        }
+        compare!(
+            Float32: f32, Float64: f64, Float16: half::f16, BFloat16: half::bf16,
+            Complex64: num_complex::Complex<f32>, Complex128: num_complex::Complex<f64>
+        )
+    }
+}
+
+impl<T: Element> From<T> for Tensor {
+    fn from(value: T) -> Tensor {
+        Tensor::scalar(value)
+    }
+}
+
+impl<T: Element> From<Vec<T>> for Tensor {
+    fn from(values: Vec<T>) -> Tensor {
+        let shape = Shape::from([values.len()]);
+        Tensor::plain(T::DTYPE, shape, Buffer::from_vec(values))
+    }
+}
+
+impl<T: Element> From<&[T]> for Tensor {
+    fn from(values: &[T]) -> Tensor {
+        Tensor::from(values.to_vec())
+    }
+}
+
+impl<T: Element, const N: usize> From<[T; N]> for Tensor {
+    fn from(values: [T; N]) -> Tensor {
+        Tensor::from(values.to_vec())
+    }
+}
+
+impl<T: Element, const N: usize, const M: usize> From<[[T; N]; M]> for Tensor {
+    fn from(values: [[T; N]; M]) -> Tensor {
+        let buffer = Buffer::from_vec(values.as_flattened().to_vec());
+        Tensor::plain(T::DTYPE, Shape::from([M, N]), buffer)
+    }
+}
+
+impl From<&str> for Tensor {
+    fn from(value: &str) -> Tensor {
+        Tensor::string(Bytes::copy_from_slice(value.as_bytes()))
+    }
+}
+
+impl From<String> for Tensor {
+    fn from(value: String) -> Tensor {
+        Tensor::string(value)
+    }
+}
+
+impl From<&Tensor> for Tensor {
+    fn from(tensor: &Tensor) -> Tensor {
+        tensor.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_is_a_snapshot() {
+        let pool = BufferPool::new();
+        let mut a = Tensor::from([1i64, 2, 3]);
+        let snapshot = a.clone();
+        assert!(a.as_mut_slice::<i64>().is_none(), "shared elements are not writable");
+        a.make_mut::<i64>(&pool).unwrap()[0] = 9;
+        assert_eq!(snapshot.as_slice::<i64>().unwrap(), [1, 2, 3]);
+        assert_eq!(a.as_slice::<i64>().unwrap(), [9, 2, 3]);
+        assert!(a.is_writable());
+    }
+
+    #[test]
+    fn rows_share_memory() {
+        let a = Tensor::from([[1u8, 2], [3, 4], [5, 6]]);
+        let b = a.rows(1, 3).unwrap();
+        assert_eq!(b.shape(), &[2, 2]);
+        assert_eq!(b.as_slice::<u8>().unwrap(), [3, 4, 5, 6]);
+        assert!(a.rows(0, 1).unwrap().is_same(&a));
+        assert!(matches!(a.rows(2, 4), Err(TensorError::Rows { .. })));
+        let strings = Tensor::from_strings(["a", "b", "c"], [3]).unwrap();
+        assert_eq!(strings.rows(2, 3).unwrap().as_strings().unwrap(), [Bytes::from("c")]);
+    }
+
+    #[test]
+    fn bytes_are_checked() {
+        assert!(matches!(
+            Tensor::from_bytes(DType::Bool, [2], vec![1, 2]),
+            Err(TensorError::Bool { position: 1, value: 2 })
+        ));
+        assert!(matches!(
+            Tensor::from_bytes(DType::Int32, [2], vec![0; 7]),
+            Err(TensorError::Elements { .. })
+        ));
+        assert!(matches!(Tensor::from_bytes(DType::String, [0], vec![]), Err(TensorError::NotPlain { .. })));
+        let unaligned = Bytes::from(vec![0, 1, 0, 0, 0, 2, 0, 0, 0]).slice(1..);
+        let a = Tensor::from_bytes(DType::Int32, [2], unaligned).unwrap();
+        assert_eq!(a.as_slice::<i32>().unwrap(), [1, 2]);
+    }
+}
