@@ -18,7 +18,9 @@ mod parallel;
 pub mod pooling;
 pub mod random;
 pub mod reduce;
+mod scratch;
 pub mod softmax;
 
 pub use parallel::Pool;
+pub use scratch::Scratch;
 pub use simd::Isa;
