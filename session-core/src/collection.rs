@@ -1,0 +1,133 @@
+//! Collections of a graph: ordered lists under well-known keys.
+
+use crate::{Operation, Output, Variable};
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// The key of a collection whose items are `T`. Keys are compared by name.
+///
+/// ```
+/// use session_core::{CollectionKey, Graph};
+/// const NOTES: CollectionKey<String> = CollectionKey::new("notes");
+/// let graph = Graph::new();
+/// graph.add_to_collection(&NOTES, "read me".to_owned())?;
+/// assert_eq!(graph.collection(&NOTES), ["read me"]);
+/// # Ok::<(), session_core::Error>(())
+/// ```
+pub struct CollectionKey<T> {
+    name: Cow<'static, str>,
+    items: PhantomData<fn() -> T>,
+}
+
+impl<T> CollectionKey<T> {
+    /// A key of this name.
+    #[must_use]
+    pub const fn new(name: &'static str) -> CollectionKey<T> {
+        CollectionKey { name: Cow::Borrowed(name), items: PhantomData }
+    }
+
+    /// A key whose name is made at run time.
+    #[must_use]
+    pub fn from_name(name: impl Into<String>) -> CollectionKey<T> {
+        CollectionKey { name: Cow::Owned(name.into()), items: PhantomData }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl<T> Clone for CollectionKey<T> {
+    fn clone(&self) -> Self {
+        CollectionKey { name: self.name.clone(), items: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for CollectionKey<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CollectionKey({})", self.name)
+    }
+}
+
+/// Something with a name, by which collections can be filtered (S-21).
+pub trait Named {
+    /// The name in the graph.
+    fn name(&self) -> String;
+}
+
+impl Named for Operation {
+    fn name(&self) -> String {
+        Operation::name(self).to_owned()
+    }
+}
+
+impl Named for Output {
+    fn name(&self) -> String {
+        Output::name(self)
+    }
+}
+
+impl Named for Variable {
+    fn name(&self) -> String {
+        Variable::name(self).to_owned()
+    }
+}
+
+/// One item, its type known to the key.
+pub(crate) type Item = Arc<dyn Any + Send + Sync>;
+
+/// The well-known keys that concern graph elements (S-23). Other crates declare the keys of their own types,
+/// such as savers and queue runners.
+pub mod keys {
+    use super::{CollectionKey, Operation, Output, Variable};
+
+    /// Variables that are saved and shared.
+    pub const VARIABLES: CollectionKey<Variable> = CollectionKey::new("variables");
+    /// Variables of this process, initialised at every start and never saved.
+    pub const LOCAL_VARIABLES: CollectionKey<Variable> = CollectionKey::new("local_variables");
+    /// Variables of metrics.
+    pub const METRIC_VARIABLES: CollectionKey<Variable> = CollectionKey::new("metric_variables");
+    /// Variables of the model proper.
+    pub const MODEL_VARIABLES: CollectionKey<Variable> = CollectionKey::new("model_variables");
+    /// Variables that optimizers train.
+    pub const TRAINABLE_VARIABLES: CollectionKey<Variable> = CollectionKey::new("trainable_variables");
+    /// Variables with a moving average.
+    pub const MOVING_AVERAGE_VARIABLES: CollectionKey<Variable> =
+        CollectionKey::new("moving_average_variables");
+    /// Serialised summaries (string scalars).
+    pub const SUMMARIES: CollectionKey<Output> = CollectionKey::new("summaries");
+    /// Initialisers of tables, run with the local init op.
+    pub const TABLE_INITIALIZERS: CollectionKey<Operation> = CollectionKey::new("table_initializer");
+    /// The op that initialises the model.
+    pub const INIT_OP: CollectionKey<Operation> = CollectionKey::new("init_op");
+    /// The op that initialises what is local to the process.
+    pub const LOCAL_INIT_OP: CollectionKey<Operation> = CollectionKey::new("local_init_op");
+    /// The names of what is not initialised: the model is ready when it is empty.
+    pub const READY_OP: CollectionKey<Output> = CollectionKey::new("ready_op");
+    /// The same for what must be ready before the local init op.
+    pub const READY_FOR_LOCAL_INIT_OP: CollectionKey<Output> = CollectionKey::new("ready_for_local_init_op");
+    /// All summaries in one string.
+    pub const SUMMARY_OP: CollectionKey<Output> = CollectionKey::new("summary_op");
+    /// The global step.
+    pub const GLOBAL_STEP: CollectionKey<Variable> = CollectionKey::new("global_step");
+    /// The one read of the global step that hooks share.
+    pub const GLOBAL_STEP_READ: CollectionKey<Output> = CollectionKey::new("global_step_read_op_cache");
+    /// The step of an evaluation.
+    pub const EVAL_STEP: CollectionKey<Variable> = CollectionKey::new("eval_step");
+    /// What a training step runs.
+    pub const TRAIN_OP: CollectionKey<Operation> = CollectionKey::new("train_op");
+    /// Updates that belong to a training step, such as those of batch normalisation.
+    pub const UPDATE_OPS: CollectionKey<Operation> = CollectionKey::new("update_ops");
+    /// Losses.
+    pub const LOSSES: CollectionKey<Output> = CollectionKey::new("losses");
+    /// Regularisation losses.
+    pub const REGULARIZATION_LOSSES: CollectionKey<Output> = CollectionKey::new("regularization_losses");
+    /// Operations that a restored model runs before its checkpoint is read.
+    pub const SAVED_MODEL_INITIALIZERS: CollectionKey<Operation> =
+        CollectionKey::new("saved_model_initializers");
+}

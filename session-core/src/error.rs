@@ -1,0 +1,344 @@
+//! The one error type of graphs, sessions and everything that drives them.
+
+use crate::Code;
+use std::error::Error as StdError;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use tensor::TensorError;
+
+/// The result of whatever can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What sort of failure an [`Error`] is, beside its code (S-1, S-2).
+///
+/// TensorFlow tells status errors, which a running graph reports, from misuse errors, which the caller's
+/// own code earns. Here both are one type; a misuse has the code that fits it best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Reported by a running graph, an engine, a file or a peer.
+    Status,
+    /// Misuse: a bad value. Code `InvalidArgument`.
+    Value,
+    /// Misuse: the wrong kind or dtype of argument. Code `InvalidArgument`.
+    Type,
+    /// Misuse: the wrong state, such as a finalized graph or a closed session. Code `FailedPrecondition`.
+    Runtime,
+    /// Misuse: an unknown name. Code `NotFound`.
+    Key,
+    /// A request to end the loop (S-171). Code `OutOfRange`.
+    StopIteration,
+    /// The loss became NaN or infinite. Code `Internal`.
+    NanLoss,
+    /// Code of the user or of this library panicked. Code `Internal`.
+    Panic,
+}
+
+/// What was going on when an error happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Building the graph.
+    Build,
+    /// Initialising the model.
+    Init,
+    /// Restoring a checkpoint.
+    Restore,
+    /// Running a step.
+    Run,
+    /// Saving a checkpoint.
+    Save,
+    /// Closing the session.
+    Close,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Build => "while building the graph",
+            Phase::Init => "while initialising",
+            Phase::Restore => "while restoring",
+            Phase::Run => "while running",
+            Phase::Save => "while saving",
+            Phase::Close => "while closing",
+        })
+    }
+}
+
+/// A failure: a canonical code, what went wrong, where in the graph and in the program, and the cause.
+///
+/// Cheap to clone, so that one failure can be reported to every thread that waits for it.
+///
+/// ```
+/// use session_core::{Code, Error};
+/// let error = Error::new(Code::OutOfRange, "queue 'input' is closed").with_node("input_dequeue", "QueueDequeueV2");
+/// assert!(error.is_end_of_input());
+/// assert_eq!(error.to_string(), "OutOfRange: queue 'input' is closed (node 'input_dequeue' of type QueueDequeueV2)");
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    code: Code,
+    message: String,
+    node: Option<(String, String)>,
+    location: Option<&'static Location<'static>>,
+    phase: Option<Phase>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    fn of(kind: ErrorKind, code: Code, message: impl Into<String>) -> Error {
+        let message = message.into();
+        Error(Arc::new(Inner { kind, code, message, node: None, location: None, phase: None, source: None }))
+    }
+
+    /// A status error (S-1).
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Error {
+        Error::of(ErrorKind::Status, code, message)
+    }
+
+    /// A status error with code `InvalidArgument`.
+    #[must_use]
+    pub fn invalid_argument(message: impl Into<String>) -> Error {
+        Error::new(Code::InvalidArgument, message)
+    }
+
+    /// Misuse: a bad value.
+    #[must_use]
+    pub fn value(message: impl Into<String>) -> Error {
+        Error::of(ErrorKind::Value, Code::InvalidArgument, message)
+    }
+
+    /// Misuse: a wrong kind of argument.
+    #[must_use]
+    pub fn type_mismatch(message: impl Into<String>) -> Error {
+        Error::of(ErrorKind::Type, Code::InvalidArgument, message)
+    }
+
+    /// Misuse: a wrong state.
+    #[must_use]
+    pub fn runtime(message: impl Into<String>) -> Error {
+        Error::of(ErrorKind::Runtime, Code::FailedPrecondition, message)
+    }
+
+    /// Misuse: an unknown name.
+    #[must_use]
+    pub fn key(message: impl Into<String>) -> Error {
+        Error::of(ErrorKind::Key, Code::NotFound, message)
+    }
+
+    /// The request to end the loop (S-4, S-171).
+    #[must_use]
+    pub fn stop_iteration(message: impl Into<String>) -> Error {
+        Error::of(ErrorKind::StopIteration, Code::OutOfRange, message)
+    }
+
+    /// The loss became NaN or infinite.
+    #[must_use]
+    pub fn nan_loss(message: impl Into<String>) -> Error {
+        Error::of(ErrorKind::NanLoss, Code::Internal, message)
+    }
+
+    /// An error for a panic that was caught, from its payload.
+    #[must_use]
+    pub fn from_panic(place: &str, payload: &(dyn std::any::Any + Send)) -> Error {
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        Error::of(ErrorKind::Panic, Code::Internal, format!("{place} panicked: {text}"))
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Error {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Names the node and op type that failed, unless an inner layer named one already.
+    #[must_use]
+    pub fn with_node(self, name: impl Into<String>, op_type: impl Into<String>) -> Error {
+        self.edit(|inner| {
+            inner.node.get_or_insert_with(|| (name.into(), op_type.into()));
+        })
+    }
+
+    /// Says where in the program the node was made, unless known already.
+    #[must_use]
+    pub fn with_location(self, location: &'static Location<'static>) -> Error {
+        self.edit(|inner| {
+            inner.location.get_or_insert(location);
+        })
+    }
+
+    /// Says what was going on, unless known already.
+    #[must_use]
+    pub fn with_phase(self, phase: Phase) -> Error {
+        self.edit(|inner| {
+            inner.phase.get_or_insert(phase);
+        })
+    }
+
+    /// Gives the cause.
+    #[must_use]
+    pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Error {
+        self.edit(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    /// An error of the same kind and code that says more, with this one as its cause.
+    #[must_use]
+    pub fn context(self, message: impl Into<String>) -> Error {
+        let outer = Error::of(self.kind(), self.code(), message);
+        let phase = self.phase();
+        let outer = outer.with_source(self);
+        match phase {
+            Some(phase) => outer.with_phase(phase),
+            None => outer,
+        }
+    }
+
+    /// The canonical code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// Status or which misuse.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What went wrong, without code and place.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The node that failed.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        self.0.node.as_ref().map(|(name, _)| name.as_str())
+    }
+
+    /// The type of the op that failed.
+    #[must_use]
+    pub fn op_type(&self) -> Option<&str> {
+        self.0.node.as_ref().map(|(_, op_type)| op_type.as_str())
+    }
+
+    /// Where in the program the failing node was made.
+    #[must_use]
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.0.location
+    }
+
+    /// What was going on.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.0.phase
+    }
+
+    /// Whether a new session, restored from the last checkpoint, may succeed (S-3): status errors
+    /// `Aborted` and `Unavailable`.
+    #[must_use]
+    pub fn is_recoverable(&self) -> bool {
+        self.kind() == ErrorKind::Status && matches!(self.code(), Code::Aborted | Code::Unavailable)
+    }
+
+    /// Whether it says that the loop or its input is over (S-4): status error `OutOfRange`, or a request
+    /// to stop the iteration.
+    #[must_use]
+    pub fn is_end_of_input(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Status => self.code() == Code::OutOfRange,
+            kind => kind == ErrorKind::StopIteration,
+        }
+    }
+
+    /// The messages of this error and all its causes, outermost first, joined by `: `.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        write!(f, "{}: {}", inner.code, inner.message)?;
+        let mut parts: Vec<String> = Vec::new();
+        if let Some((name, op_type)) = &inner.node {
+            parts.push(format!("node '{name}' of type {op_type}"));
+        }
+        if let Some(location) = inner.location {
+            parts.push(format!("made at {}:{}", location.file(), location.line()));
+        }
+        if let Some(phase) = inner.phase {
+            parts.push(phase.to_string());
+        }
+        if parts.is_empty() { Ok(()) } else { write!(f, " ({})", parts.join(", ")) }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What `main` prints when it returns an error: the whole chain, in words.
+        f.write_str(&self.chain())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<TensorError> for Error {
+    fn from(error: TensorError) -> Error {
+        Error::value(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_3_two_status_codes_are_recoverable() {
+        for code in Code::ALL {
+            let expected = matches!(code, Code::Aborted | Code::Unavailable);
+            assert_eq!(Error::new(code, "x").is_recoverable(), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn s_4_two_signals_are_end_of_input() {
+        for code in Code::ALL {
+            assert_eq!(Error::new(code, "x").is_end_of_input(), code == Code::OutOfRange, "{code}");
+        }
+        assert!(Error::stop_iteration("done").is_end_of_input());
+        assert!(!Error::value("x").is_end_of_input());
+    }
+
+    #[test]
+    fn inner_places_win_and_causes_stay_reachable() {
+        let error =
+            Error::new(Code::Aborted, "lost").with_node("a", "A").with_node("b", "B").context("saving");
+        assert_eq!(error.node(), None);
+        assert!(error.is_recoverable());
+        assert_eq!(error.chain(), "Aborted: saving: Aborted: lost (node 'a' of type A)");
+    }
+}

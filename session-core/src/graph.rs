@@ -1,0 +1,504 @@
+//! The graph: named operations, collections, seeds.
+
+use crate::builder::OpBuilder;
+use crate::collection::{CollectionKey, Item, Named};
+use crate::names::{self, Names};
+use crate::operation::{Node, OpId};
+use crate::{Endpoint, Error, OpDef, Operation, Output, Result};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+
+/// A graph under construction or in use: a cheap handle that also carries the name scope, device and control
+/// inputs for the operations that are made through it.
+///
+/// ```
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let layer = graph.scope("layer");
+/// assert_eq!(layer.scope_name(), "layer/");
+/// assert_eq!(graph.scope("layer").scope_name(), "layer_1/"); // made unique
+/// graph.finalize()?;
+/// assert!(graph.is_finalized());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Graph {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) context: Arc<Context>,
+    /// Keeps the collections; see [`Owner`].
+    owner: Option<Arc<Owner>>,
+}
+
+/// What all handles of one graph share.
+pub(crate) struct Shared {
+    /// Guards the graph's content. Nothing is called under it but methods of the state.
+    state: RwLock<State>,
+    owner: RwLock<Weak<Owner>>,
+}
+
+/// What a handle carries for the operations made through it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Context {
+    /// Empty, or ending with `/`.
+    pub(crate) scope: String,
+    /// The name of the next operation, in the place of its type's.
+    pub(crate) name: Option<String>,
+    pub(crate) device: String,
+    pub(crate) control_inputs: Vec<OpId>,
+}
+
+/// Items of collections hold operations, and operations their graph. When the last handle goes, the
+/// collections are emptied, so that this circle does not keep the graph for ever.
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let collections = std::mem::take(&mut self.0.write().collections);
+        drop(collections);
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    nodes: Vec<Arc<Node>>,
+    by_name: FxHashMap<String, OpId>,
+    names: Names,
+    collections: BTreeMap<String, Vec<Item>>,
+    seed: Option<i64>,
+    finalized: bool,
+    /// Mistakes made while building, in order.
+    errors: Vec<Error>,
+    unfeedable: FxHashSet<Endpoint>,
+    unfetchable: FxHashSet<OpId>,
+}
+
+impl Shared {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn operation(self: &Arc<Self>, context: &Arc<Context>, id: OpId) -> Operation {
+        let node = self.read().nodes[id as usize].clone();
+        Operation { shared: self.clone(), context: context.clone(), node }
+    }
+}
+
+fn finalized() -> Error {
+    Error::runtime("Graph is finalized and cannot be modified")
+}
+
+impl Graph {
+    /// An empty graph.
+    #[must_use]
+    pub fn new() -> Graph {
+        let shared = Arc::new(Shared { state: RwLock::default(), owner: RwLock::default() });
+        Graph::of(shared, Arc::default())
+    }
+
+    pub(crate) fn of(shared: Arc<Shared>, context: Arc<Context>) -> Graph {
+        let known = shared.owner.read().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let owner = known.unwrap_or_else(|| {
+            let owner = Arc::new(Owner(shared.clone()));
+            *shared.owner.write().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&owner);
+            owner
+        });
+        Graph { shared, context, owner: Some(owner) }
+    }
+
+    fn with_context(&self, change: impl FnOnce(&mut Context)) -> Graph {
+        let mut context = (*self.context).clone();
+        change(&mut context);
+        Graph { shared: self.shared.clone(), context: Arc::new(context), owner: self.owner.clone() }
+    }
+
+    /// Whether both are handles of one graph.
+    #[must_use]
+    pub fn is_same(&self, other: &Graph) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    // ---- scopes -------------------------------------------------------------------------------------
+
+    /// A handle that puts `name/` in front of the names of operations. The scope is made unique (`name_1/`); a
+    /// name that ends with `/` means that very scope, counted from the graph's top (S-7).
+    #[must_use]
+    pub fn scope(&self, name: &str) -> Graph {
+        let scope = if name.is_empty() || name.ends_with('/') {
+            name.to_owned()
+        } else {
+            format!("{}/", self.unique_name(name))
+        };
+        self.with_context(|context| {
+            context.scope = scope;
+            context.name = None;
+        })
+    }
+
+    /// A handle that names the one operation that is made through it, or the scope of a function that makes
+    /// several, where the type's name would stand otherwise. What is built on that operation is not affected.
+    ///
+    /// ```ignore
+    /// let x = placeholder(&graph.named("x"), DType::Float32, [None, Some(64)]);
+    /// ```
+    #[must_use]
+    pub fn named(&self, name: &str) -> Graph {
+        self.with_context(|context| context.name = Some(name.to_owned()))
+    }
+
+    /// The scope for a function that makes several operations: of the name given by [`named`](Graph::named),
+    /// or of this default.
+    #[must_use]
+    pub fn composite(&self, default: &str) -> Graph {
+        self.scope(self.context.name.as_deref().unwrap_or(default))
+    }
+
+    /// The name given by [`named`](Graph::named).
+    #[must_use]
+    pub fn pending_name(&self) -> Option<&str> {
+        self.context.name.as_deref()
+    }
+
+    /// The current scope: empty, or ending with `/`.
+    #[must_use]
+    pub fn scope_name(&self) -> &str {
+        &self.context.scope
+    }
+
+    /// A handle that asks for a device, such as `/device:CPU:0` or `/job:ps/task:0`.
+    #[must_use]
+    pub fn device(&self, device: &str) -> Graph {
+        self.with_context(|context| context.device = device.to_owned())
+    }
+
+    /// A handle whose operations run after all of these.
+    #[must_use]
+    pub fn control_dependencies<'a>(&self, operations: impl IntoIterator<Item = &'a Operation>) -> Graph {
+        let mut ids = self.context.control_inputs.clone();
+        for operation in operations {
+            match operation.error() {
+                // The mistake was recorded when that operation was made.
+                Some(_) => {}
+                None if !ids.contains(&operation.id()) => ids.push(operation.id()),
+                None => {}
+            }
+        }
+        self.with_context(|context| context.control_inputs = ids)
+    }
+
+    /// A handle without scope, device and control inputs.
+    #[must_use]
+    pub fn root(&self) -> Graph {
+        self.with_context(|context| *context = Context::default())
+    }
+
+    /// A handle without control inputs, its scope kept: for what is shared between steps, such as variables.
+    #[must_use]
+    pub fn without_control_dependencies(&self) -> Graph {
+        self.with_context(|context| context.control_inputs.clear())
+    }
+
+    /// A name that nobody has yet, in the current scope, and takes it (S-6, S-11).
+    #[must_use]
+    pub fn unique_name(&self, name: &str) -> String {
+        let full = format!("{}{name}", self.context.scope);
+        self.shared.write().names.unique(&full)
+    }
+
+    // ---- operations ---------------------------------------------------------------------------------
+
+    /// Begins an operation of a defined type.
+    #[must_use]
+    #[track_caller]
+    pub fn op(&self, def: &'static OpDef) -> OpBuilder {
+        OpBuilder::new(self, def)
+    }
+
+    /// Begins an operation of a type that no library here defines; its outputs must be described.
+    #[must_use]
+    #[track_caller]
+    pub fn undefined_op(&self, op_type: impl Into<String>) -> OpBuilder {
+        OpBuilder::undefined(self, op_type.into())
+    }
+
+    /// Adds a node and gives its id; the name is made unique in the current scope. Fails on a frozen graph.
+    pub(crate) fn insert(
+        &self,
+        name: &str,
+        absolute: bool,
+        make: impl FnOnce(OpId, String) -> Node,
+    ) -> Result<Operation> {
+        if !names::is_legal(name) {
+            return Err(Error::value(format!("'{name}' is not a valid operation name")));
+        }
+        let mut state = self.shared.write();
+        if state.finalized {
+            return Err(finalized());
+        }
+        let full = if absolute { name.to_owned() } else { format!("{}{name}", self.context.scope) };
+        let name = state.names.unique(&full);
+        let id = OpId::try_from(state.nodes.len()).map_err(|_| Error::runtime("the graph is full"))?;
+        let node = Arc::new(make(id, name.clone()));
+        state.nodes.push(node.clone());
+        state.by_name.insert(name, id);
+        drop(state);
+        // The name was for this operation alone.
+        let context = match self.context.name {
+            Some(_) => self.with_context(|context| context.name = None).context,
+            None => self.context.clone(),
+        };
+        Ok(Operation { shared: self.shared.clone(), context, node })
+    }
+
+    /// Keeps a mistake made while building, unless the graph is frozen: then only using what was not made
+    /// fails, and what the graph holds goes on running (S-13).
+    pub(crate) fn record(&self, error: &Error) {
+        let mut state = self.shared.write();
+        if !state.finalized {
+            state.errors.push(error.clone());
+        }
+    }
+
+    /// Records a mistake that a constructor found, to be returned by [`finalize`](Graph::finalize) and by
+    /// whatever would run the graph.
+    pub fn add_error(&self, error: Error) {
+        self.record(&error);
+    }
+
+    /// How many operations there are. Grows with each; engines compare it to find what is new.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.read().nodes.len()
+    }
+
+    /// Whether there is no operation.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The operation of an id.
+    #[must_use]
+    pub fn operation_by_id(&self, id: OpId) -> Option<Operation> {
+        let node = self.shared.read().nodes.get(id as usize)?.clone();
+        Some(Operation { shared: self.shared.clone(), context: self.context.clone(), node })
+    }
+
+    /// All operations in the order they were made, from this id on.
+    #[must_use]
+    pub fn operations_from(&self, first: OpId) -> Vec<Operation> {
+        let state = self.shared.read();
+        let nodes = state.nodes.get(first as usize..).unwrap_or_default();
+        let make = |node: &Arc<Node>| Operation {
+            shared: self.shared.clone(),
+            context: self.context.clone(),
+            node: node.clone(),
+        };
+        nodes.iter().map(make).collect()
+    }
+
+    /// All operations in the order they were made.
+    #[must_use]
+    pub fn operations(&self) -> Vec<Operation> {
+        self.operations_from(0)
+    }
+
+    /// The operation of a name (S-10).
+    ///
+    /// # Errors
+    /// A value error for the name of a tensor (with `:index`), a key error for a name that nothing has.
+    pub fn operation(&self, name: &str) -> Result<Operation> {
+        if name.contains(':') {
+            let text = format!("'{name}' is the name of a tensor, not of an operation");
+            return Err(Error::value(text));
+        }
+        let id = self.shared.read().by_name.get(name).copied();
+        id.and_then(|id| self.operation_by_id(id))
+            .ok_or_else(|| Error::key(format!("the graph has no operation '{name}'")))
+    }
+
+    /// The output of a name `operation:index` (S-10).
+    ///
+    /// # Errors
+    /// A value error for a name without index or with a malformed one, a key error for an operation that does
+    /// not exist or has fewer outputs.
+    pub fn output(&self, name: &str) -> Result<Output> {
+        let malformed =
+            || Error::value(format!("'{name}' is no tensor name: it must have the form <operation>:<index>"));
+        let (op, index) = name.rsplit_once(':').ok_or_else(malformed)?;
+        let index: usize = index.parse().map_err(|_| malformed())?;
+        let operation = self.operation(op)?;
+        if index >= operation.num_outputs() {
+            let count = operation.num_outputs();
+            return Err(Error::key(format!("'{name}' does not exist: '{op}' has {count} outputs")));
+        }
+        Ok(operation.output(index))
+    }
+
+    // ---- state --------------------------------------------------------------------------------------
+
+    /// The first mistake made while building, if there is one.
+    ///
+    /// # Errors
+    /// That mistake, with the place in the program where it was made.
+    pub fn check(&self) -> Result<()> {
+        self.shared.read().errors.first().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Freezes the graph (S-12, S-13). Doing it again does nothing.
+    ///
+    /// # Errors
+    /// The first mistake made while building; the graph is then not frozen.
+    pub fn finalize(&self) -> Result<()> {
+        self.check()?;
+        self.shared.write().finalized = true;
+        Ok(())
+    }
+
+    /// Whether it is frozen.
+    #[must_use]
+    pub fn is_finalized(&self) -> bool {
+        self.shared.read().finalized
+    }
+
+    /// Lets it be changed again; what a monitored session does at close to a graph that it froze (S-15, S-163).
+    pub fn unfinalize(&self) {
+        self.shared.write().finalized = false;
+    }
+
+    /// Marks an output as one that may not be fed (S-16).
+    pub fn prevent_feeding(&self, output: &Output) {
+        self.shared.write().unfeedable.insert(output.endpoint());
+    }
+
+    /// Marks an operation as one that may not be fetched (S-16).
+    pub fn prevent_fetching(&self, operation: &Operation) {
+        self.shared.write().unfetchable.insert(operation.id());
+    }
+
+    /// Whether an output may be fed.
+    #[must_use]
+    pub fn is_feedable(&self, output: &Output) -> bool {
+        !self.shared.read().unfeedable.contains(&output.endpoint())
+    }
+
+    /// Whether an operation may be fetched.
+    #[must_use]
+    pub fn is_fetchable(&self, operation: &Operation) -> bool {
+        !self.shared.read().unfetchable.contains(&operation.id())
+    }
+
+    // ---- seeds --------------------------------------------------------------------------------------
+
+    /// Sets the graph's seed: random operations made from now on, without a seed of their own, derive theirs
+    /// from it and their position.
+    pub fn set_random_seed(&self, seed: i64) {
+        self.shared.write().seed = Some(seed);
+    }
+
+    /// The graph's seed.
+    #[must_use]
+    pub fn random_seed(&self) -> Option<i64> {
+        self.shared.read().seed
+    }
+
+    // ---- collections --------------------------------------------------------------------------------
+
+    /// Appends an item to a collection (S-17).
+    ///
+    /// # Errors
+    /// On a finalized graph (S-12).
+    pub fn add_to_collection<T: Any + Send + Sync>(&self, key: &CollectionKey<T>, item: T) -> Result<()> {
+        self.add_to_collections([key], item)
+    }
+
+    /// Appends one item to several collections, once for each distinct key (S-18).
+    ///
+    /// # Errors
+    /// On a finalized graph (S-12).
+    pub fn add_to_collections<'k, T: Any + Send + Sync>(
+        &self,
+        keys: impl IntoIterator<Item = &'k CollectionKey<T>>,
+        item: T,
+    ) -> Result<()> {
+        let item: Item = Arc::new(item);
+        let mut state = self.shared.write();
+        if state.finalized {
+            return Err(finalized());
+        }
+        let mut done: Vec<&str> = Vec::new();
+        for key in keys {
+            if !done.contains(&key.name()) {
+                done.push(key.name());
+                state.collections.entry(key.name().to_owned()).or_default().push(item.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of a collection's items; empty for an absent key (S-19). Items of another type under the same
+    /// name are left out.
+    #[must_use]
+    pub fn collection<T: Any + Clone + Send + Sync>(&self, key: &CollectionKey<T>) -> Vec<T> {
+        let items = self.shared.read().collections.get(key.name()).cloned().unwrap_or_default();
+        items.iter().filter_map(|item| item.downcast_ref::<T>().cloned()).collect()
+    }
+
+    /// The items whose name begins with `scope` (S-21; a plain prefix here, no pattern).
+    #[must_use]
+    pub fn collection_in_scope<T: Named + Any + Clone + Send + Sync>(
+        &self,
+        key: &CollectionKey<T>,
+        scope: &str,
+    ) -> Vec<T> {
+        let mut items = self.collection(key);
+        items.retain(|item| item.name().starts_with(scope));
+        items
+    }
+
+    /// Removes a collection and its key (S-22).
+    ///
+    /// # Errors
+    /// On a finalized graph (S-12).
+    pub fn clear_collection<T>(&self, key: &CollectionKey<T>) -> Result<()> {
+        let removed = {
+            let mut state = self.shared.write();
+            if state.finalized {
+                return Err(finalized());
+            }
+            state.collections.remove(key.name())
+        };
+        // Dropped outside the lock: items may hold the last reference to anything.
+        drop(removed);
+        Ok(())
+    }
+
+    /// The names of all collections with items, sorted.
+    #[must_use]
+    pub fn collection_names(&self) -> Vec<String> {
+        self.shared.read().collections.keys().cloned().collect()
+    }
+}
+
+impl Default for Graph {
+    fn default() -> Graph {
+        Graph::new()
+    }
+}
+
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.read();
+        f.debug_struct("Graph")
+            .field("operations", &state.nodes.len())
+            .field("finalized", &state.finalized)
+            .field("scope", &self.context.scope)
+            .finish_non_exhaustive()
+    }
+}
