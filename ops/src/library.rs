@@ -1,0 +1,60 @@
+//! The set of all op definitions of this crate.
+
+use session_core::{OpDef, OpLibrary};
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// All op definitions of this crate.
+#[derive(Debug)]
+pub struct Library;
+
+/// The one library; definitions refer to it so that operators find their siblings.
+pub static LIBRARY: Library = Library;
+
+/// The library, as importers and engines want it.
+#[must_use]
+pub fn library() -> &'static Library {
+    &LIBRARY
+}
+
+/// The families. Each lists its definitions in a constant `DEFS`.
+const FAMILIES: [&[&OpDef]; 8] = [
+    crate::array::DEFS,
+    crate::math::DEFS,
+    crate::nn::DEFS,
+    crate::control_flow::DEFS,
+    crate::random::DEFS,
+    crate::state::DEFS,
+    crate::summary::DEFS,
+    crate::training::DEFS,
+];
+
+impl Library {
+    /// All definitions, by family.
+    pub fn iter(&self) -> impl Iterator<Item = &'static OpDef> {
+        FAMILIES.iter().flat_map(|family| family.iter().copied())
+    }
+}
+
+impl OpLibrary for Library {
+    fn find(&self, op_type: &str) -> Option<&'static OpDef> {
+        static INDEX: OnceLock<HashMap<&'static str, &'static OpDef>> = OnceLock::new();
+        INDEX.get_or_init(|| self.iter().map(|def| (def.name(), def)).collect()).get(op_type).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_definition_parses_and_is_found_by_its_name() {
+        let mut names = std::collections::HashSet::new();
+        for def in LIBRARY.iter() {
+            let _ = def.signature();
+            assert!(names.insert(def.name()), "{} is defined twice", def.name());
+            assert!(std::ptr::eq(LIBRARY.find(def.name()).unwrap(), def));
+            assert!(def.op_library().is_some(), "{} does not name its library", def.name());
+        }
+    }
+}

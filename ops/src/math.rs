@@ -1,0 +1,5 @@
+//! To be written.
+
+use session_core::OpDef;
+
+pub(crate) const DEFS: &[&OpDef] = &[];
