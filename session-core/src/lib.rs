@@ -2,29 +2,43 @@
 
 mod attr;
 mod builder;
+mod cancellation;
 mod code;
 mod collection;
+mod config;
 mod error;
+mod feed;
+mod fetch;
 mod graph;
+#[cfg(feature = "mock")]
+pub mod mock;
 mod names;
 mod op_def;
 mod operation;
 mod operators;
+mod options;
 mod partial_shape;
+mod session;
 mod shape_context;
 mod variable;
 
 pub use attr::{AttrValue, Attrs};
 pub use builder::OpBuilder;
+pub use cancellation::{CancellationGuard, CancellationToken};
 pub use code::Code;
 pub use collection::{CollectionKey, Named, keys};
+pub use config::SessionConfig;
 pub use error::{Error, ErrorKind, Phase, Result};
+pub use feed::{FeedKey, FeedList, Feeds, check_value};
+pub use fetch::{Fetch, FetchList, FetchValues};
 pub use graph::Graph;
 pub use op_def::{
     ArgDef, ArgType, AttrDef, AttrKind, Gradient, GradientFn, OpDef, OpLibrary, ShapeFn, Signature,
 };
 pub use operation::{AsOutput, Endpoint, OpId, Operation, Output, OutputInfo};
+pub use options::{OpStats, RunMetadata, RunOptions, TraceLevel};
 pub use partial_shape::PartialShape;
+pub use session::{Callable, Engine, PreparedStep, Session, SessionExt, Step, StepSignature, closed};
 pub use shape_context::ShapeContext;
 pub use variable::{SliceInfo, Variable, VariableParts};
 

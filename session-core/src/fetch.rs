@@ -1,0 +1,347 @@
+//! What a run is asked for: single outputs and operations, or any nesting of them.
+
+use crate::{Endpoint, Error, Graph, OpId, Operation, Output, Result, Variable};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+use tensor::Tensor;
+
+/// Something that can be fetched, with the type of what comes back (S-30, S-31): an [`Output`] or [`Variable`]
+/// gives a [`Tensor`], an [`Operation`] is run and gives `()`, a `&str` names either (`"c:0"` or `"c"`) and gives an
+/// `Option<Tensor>`; tuples, `Vec`, slices, arrays, maps and `Option` nest as one likes.
+///
+/// ```ignore
+/// let (loss, ()) = session.run((&loss, &train_op), feeds)?;
+/// ```
+///
+/// The same leaf may appear many times; it is evaluated once (S-33). Empty containers come back empty (S-32).
+pub trait Fetch {
+    /// What comes back.
+    type Value;
+
+    /// Lists the leaves, in the order in which [`collect`](Fetch::collect) takes their values.
+    ///
+    /// # Errors
+    /// For a leaf that this graph does not have, or that may not be fetched.
+    fn expand(&self, list: &mut FetchList) -> Result<()>;
+
+    /// Takes the values of the leaves that [`expand`](Fetch::expand) listed.
+    fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value;
+}
+
+/// The leaves of a fetch: distinct outputs to deliver, operations to run, and which output each leaf is.
+#[derive(Debug)]
+pub struct FetchList {
+    graph: Graph,
+    fetches: SmallVec<[Endpoint; 8]>,
+    targets: SmallVec<[OpId; 4]>,
+    /// For each tensor leaf, the position of its output in `fetches`; for each operation leaf nothing.
+    leaves: SmallVec<[u32; 8]>,
+    /// Positions by output, once there are too many to look through.
+    index: Option<FxHashMap<Endpoint, u32>>,
+}
+
+/// Up to this many outputs are looked through one by one.
+const SCAN: usize = 16;
+
+impl FetchList {
+    /// An empty list for a graph.
+    #[must_use]
+    pub fn new(graph: &Graph) -> FetchList {
+        FetchList {
+            graph: graph.clone(),
+            fetches: SmallVec::new(),
+            targets: SmallVec::new(),
+            leaves: SmallVec::new(),
+            index: None,
+        }
+    }
+
+    /// The graph in which names are looked up.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The distinct outputs, in the order in which an engine delivers them.
+    #[must_use]
+    pub fn fetches(&self) -> &[Endpoint] {
+        &self.fetches
+    }
+
+    /// The operations to run for their effect, each once.
+    #[must_use]
+    pub fn targets(&self) -> &[OpId] {
+        &self.targets
+    }
+
+    /// Adds an output as a leaf.
+    ///
+    /// # Errors
+    /// When it belongs to another graph (S-36), could not be made, or may not be fetched (S-37).
+    pub fn push_output(&mut self, output: &Output) -> Result<()> {
+        self.check(output.operation())?;
+        let endpoint = output.endpoint();
+        let position = self.position(endpoint);
+        self.leaves.push(position);
+        Ok(())
+    }
+
+    /// Adds an operation as a leaf.
+    ///
+    /// # Errors
+    /// As [`push_output`](FetchList::push_output).
+    pub fn push_operation(&mut self, operation: &Operation) -> Result<()> {
+        self.check(operation)?;
+        let id = operation.id();
+        if !self.targets.contains(&id) {
+            self.targets.push(id);
+        }
+        Ok(())
+    }
+
+    fn check(&self, operation: &Operation) -> Result<()> {
+        if let Some(error) = operation.error() {
+            return Err(error.clone());
+        }
+        if !Arc::ptr_eq(&operation.shared, &self.graph.shared) {
+            let text = format!(
+                "'{}' cannot be interpreted as a Tensor or Operation of this graph",
+                operation.name()
+            );
+            return Err(Error::value(text));
+        }
+        if !self.graph.is_fetchable(operation) {
+            return Err(Error::value(format!(
+                "operation '{}' has been marked as not fetchable",
+                operation.name()
+            )));
+        }
+        Ok(())
+    }
+
+    fn position(&mut self, endpoint: Endpoint) -> u32 {
+        let next = self.fetches.len() as u32;
+        if let Some(index) = &mut self.index {
+            let position = *index.entry(endpoint).or_insert(next);
+            if position == next {
+                self.fetches.push(endpoint);
+            }
+            return position;
+        }
+        if let Some(position) = self.fetches.iter().position(|&known| known == endpoint) {
+            return position as u32;
+        }
+        self.fetches.push(endpoint);
+        if self.fetches.len() > SCAN {
+            self.index = Some(self.fetches.iter().enumerate().map(|(i, &e)| (e, i as u32)).collect());
+        }
+        next
+    }
+
+    /// Hands the results of a run to the leaves.
+    #[must_use]
+    pub fn values<'a>(&'a self, results: &'a [Tensor]) -> FetchValues<'a> {
+        FetchValues { leaves: &self.leaves, results, next: 0 }
+    }
+
+    /// How many tensor leaves there are so far; with [`values_from`](FetchList::values_from) several fetches can
+    /// share one run.
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// As [`values`](FetchList::values), beginning with the leaf at a mark.
+    #[must_use]
+    pub fn values_from<'a>(&'a self, mark: usize, results: &'a [Tensor]) -> FetchValues<'a> {
+        FetchValues { leaves: &self.leaves, results, next: mark }
+    }
+}
+
+/// The values of a fetch's leaves, taken in the order in which the leaves were listed.
+#[derive(Debug)]
+pub struct FetchValues<'a> {
+    leaves: &'a [u32],
+    results: &'a [Tensor],
+    next: usize,
+}
+
+impl FetchValues<'_> {
+    /// The value of the next tensor leaf.
+    ///
+    /// # Panics
+    /// When a [`Fetch`] takes more leaves than it listed.
+    #[must_use]
+    pub fn next_tensor(&mut self) -> Tensor {
+        let position = self.leaves[self.next];
+        self.next += 1;
+        self.results[position as usize].clone()
+    }
+}
+
+impl Fetch for Output {
+    type Value = Tensor;
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        list.push_output(self)
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> Tensor {
+        values.next_tensor()
+    }
+}
+
+impl Fetch for Variable {
+    type Value = Tensor;
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        list.push_output(self.snapshot())
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> Tensor {
+        values.next_tensor()
+    }
+}
+
+impl Fetch for Operation {
+    type Value = ();
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        list.push_operation(self)
+    }
+    fn collect(&self, _: &mut FetchValues<'_>) {}
+}
+
+impl Fetch for str {
+    type Value = Option<Tensor>;
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        if self.contains(':') {
+            let output = list.graph.output(self).map_err(unknown_name)?;
+            list.push_output(&output)
+        } else {
+            let operation = list.graph.operation(self).map_err(unknown_name)?;
+            list.push_operation(&operation)
+        }
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> Option<Tensor> {
+        self.contains(':').then(|| values.next_tensor())
+    }
+}
+
+/// S-36: an unknown name in a fetch is a value error.
+fn unknown_name(error: Error) -> Error {
+    Error::value(format!("fetch cannot be interpreted as a Tensor: {}", error.message()))
+}
+
+impl Fetch for String {
+    type Value = Option<Tensor>;
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        self.as_str().expand(list)
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> Option<Tensor> {
+        self.as_str().collect(values)
+    }
+}
+
+impl Fetch for () {
+    type Value = ();
+    fn expand(&self, _: &mut FetchList) -> Result<()> {
+        Ok(())
+    }
+    fn collect(&self, _: &mut FetchValues<'_>) {}
+}
+
+impl<F: Fetch + ?Sized> Fetch for &F {
+    type Value = F::Value;
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        (**self).expand(list)
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> F::Value {
+        (**self).collect(values)
+    }
+}
+
+impl<F: Fetch> Fetch for Option<F> {
+    type Value = Option<F::Value>;
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        self.as_ref().map_or(Ok(()), |fetch| fetch.expand(list))
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
+        self.as_ref().map(|fetch| fetch.collect(values))
+    }
+}
+
+impl<F: Fetch> Fetch for [F] {
+    type Value = Vec<F::Value>;
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        self.iter().try_for_each(|fetch| fetch.expand(list))
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
+        self.iter().map(|fetch| fetch.collect(values)).collect()
+    }
+}
+
+impl<F: Fetch> Fetch for Vec<F> {
+    type Value = Vec<F::Value>;
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        self.as_slice().expand(list)
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
+        self.as_slice().collect(values)
+    }
+}
+
+impl<F: Fetch, const N: usize> Fetch for [F; N] {
+    type Value = [F::Value; N];
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        self.as_slice().expand(list)
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
+        std::array::from_fn(|i| self[i].collect(values))
+    }
+}
+
+impl<K: Ord + Clone, F: Fetch> Fetch for BTreeMap<K, F> {
+    type Value = BTreeMap<K, F::Value>;
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        self.values().try_for_each(|fetch| fetch.expand(list))
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
+        self.iter().map(|(key, fetch)| (key.clone(), fetch.collect(values))).collect()
+    }
+}
+
+impl<K: Hash + Eq + Clone, F: Fetch, S: BuildHasher + Default> Fetch for HashMap<K, F, S> {
+    type Value = HashMap<K, F::Value, S>;
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        self.values().try_for_each(|fetch| fetch.expand(list))
+    }
+    fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
+        // A map that is not changed is walked in the same order each time.
+        self.iter().map(|(key, fetch)| (key.clone(), fetch.collect(values))).collect()
+    }
+}
+
+macro_rules! tuples {
+    ($(($($name:ident $index:tt),+))+) => {$(
+        impl<$($name: Fetch),+> Fetch for ($($name,)+) {
+            type Value = ($($name::Value,)+);
+            fn expand(&self, list: &mut FetchList) -> Result<()> {
+                $(self.$index.expand(list)?;)+
+                Ok(())
+            }
+            fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
+                ($(self.$index.collect(values),)+)
+            }
+        }
+    )+};
+}
+
+tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7)
+}
