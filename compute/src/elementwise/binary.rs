@@ -1,0 +1,290 @@
+//! Functions of two arguments.
+
+use super::element::{ComplexNumber, Integer, Truth};
+use super::narrow::Narrow;
+use super::unary::{CALL, CHEAP, DIVISION, SELU_SCALE, SELU_SCALE_ALPHA, named_ops};
+use super::binary_kernel::MakeBinaryFn;
+use super::unary_kernel::{Direct, ThroughF32};
+use super::{ArithmeticError, BinaryFn, BinaryKernel};
+use crate::math::Real;
+
+named_ops! {
+    /// A function of two arguments, with the meaning of TensorFlow's operation of that name.
+    BinaryOp {
+        /// x + y; integers wrap.
+        Add | "AddV2",
+        /// x - y; integers wrap.
+        Sub,
+        /// x * y; integers wrap.
+        Mul,
+        /// x / y; for integers the quotient towards 0.
+        Div | "RealDiv",
+        /// The integer part of x / y.
+        TruncateDiv,
+        /// The largest integer that is not above x / y.
+        FloorDiv,
+        /// What [`BinaryOp::FloorDiv`] leaves: 0 or of y's sign.
+        FloorMod,
+        /// What [`BinaryOp::TruncateDiv`] leaves: 0 or of x's sign.
+        Mod | "TruncateMod",
+        /// x to the power of y.
+        Pow,
+        /// The larger; NaN when either is.
+        Maximum,
+        /// The smaller; NaN when either is.
+        Minimum,
+        /// (x - y)^2; for complex numbers the square of the magnitude.
+        SquaredDifference,
+        /// The angle of the point (y, x), in TensorFlow's order of arguments.
+        Atan2,
+        /// x / y, and 0 where y is 0.
+        DivNoNan,
+        /// x * y, and 0 where y is 0.
+        MulNoNan,
+        /// x / y, and 0 where x is 0.
+        Xdivy,
+        /// x ln y, and 0 where x is 0.
+        Xlogy,
+        /// x ln(1 + y), and 0 where x is 0.
+        Xlog1py,
+        /// x and y.
+        LogicalAnd,
+        /// x or y.
+        LogicalOr,
+        /// Bits in both.
+        BitwiseAnd,
+        /// Bits in either.
+        BitwiseOr,
+        /// Bits in one only.
+        BitwiseXor,
+        /// x shifted left by y, at least 0 and at most the width less 1.
+        LeftShift,
+        /// x shifted right likewise; the sign stays.
+        RightShift,
+        /// (gradient, x).
+        ReluGrad,
+        /// (gradient, x).
+        Relu6Grad,
+        /// (gradient, x); the slope is the kernel's parameter.
+        LeakyReluGrad,
+        /// (gradient, result).
+        EluGrad,
+        /// (gradient, result).
+        SeluGrad,
+        /// (gradient, x).
+        SoftplusGrad,
+        /// (gradient, x).
+        SoftsignGrad,
+        /// (result, gradient).
+        SigmoidGrad,
+        /// (result, gradient).
+        TanhGrad,
+        /// (result, gradient).
+        SqrtGrad,
+        /// (result, gradient).
+        RsqrtGrad,
+        /// (result, gradient).
+        ReciprocalGrad | "InvGrad",
+    }
+}
+
+/// Makes, from formulas, a module with one type for each operation, and in it the function `find`
+/// that finds the kernel of an operation.
+macro_rules! binary_ops {
+    ($(#[$meta:meta])* mod $module:ident<T: $bound:ident>;
+     $($op:ident [$cost:expr] |$x:ident, $y:ident $(, $alpha:ident)?| $body:expr;)*) => {
+        $(#[$meta])*
+        mod $module {
+            use super::*;
+
+            $(
+                #[derive(Clone, Copy, Default)]
+                pub(super) struct $op;
+
+                impl<T: $bound> BinaryFn<T> for $op {
+                    const PICOSECONDS: usize = $cost;
+
+                    #[inline(always)]
+                    fn call($x: T, $y: T, _alpha: f64) -> T {
+                        $(let $alpha = _alpha;)?
+                        $body
+                    }
+                }
+            )*
+
+            pub(super) fn find<T: $bound, M: MakeBinaryFn<T>>(op: BinaryOp) -> Option<M::Kernel> {
+                Some(match op {
+                    $(BinaryOp::$op => M::make::<$op>(),)*
+                    _ => return None,
+                })
+            }
+        }
+    };
+}
+
+/// 1 where `condition` holds and 0 elsewhere. Gradients are multiplied by it, as in TensorFlow: where a
+/// gradient is infinite or NaN, the product is NaN, and the mistake is not hidden.
+#[inline(always)]
+fn mask<T: Real>(condition: bool) -> T {
+    if condition { T::of(1.0) } else { T::of(0.0) }
+}
+
+binary_ops! {
+    /// Formulas for `f32` and `f64`.
+    mod real_ops<T: Real>;
+    Add [CHEAP] |x, y| x + y;
+    Sub [CHEAP] |x, y| x - y;
+    Mul [CHEAP] |x, y| x * y;
+    Div [DIVISION] |x, y| x / y;
+    TruncateDiv [DIVISION] |x, y| (x / y).trunc();
+    FloorDiv [DIVISION] |x, y| (x / y).floor();
+    FloorMod [CALL] |x, y| {
+        let rest = x % y;
+        let zero = T::of(0.0);
+        if rest != zero && (rest < zero) != (y < zero) { rest + y } else { rest }
+    };
+    Mod [CALL] |x, y| x % y;
+    Pow [CALL] |x, y| x.pow(y);
+    Maximum [CHEAP] |x, y| if x > y || x.is_nan() { x } else { y };
+    Minimum [CHEAP] |x, y| if x < y || x.is_nan() { x } else { y };
+    SquaredDifference [CHEAP] |x, y| (x - y) * (x - y);
+    Atan2 [CALL] |y, x| y.atan2(x);
+    DivNoNan [DIVISION] |x, y| {
+        let quotient = x / y;
+        if y == T::of(0.0) { T::of(0.0) } else { quotient }
+    };
+    MulNoNan [CHEAP] |x, y| {
+        let product = x * y;
+        if y == T::of(0.0) { T::of(0.0) } else { product }
+    };
+    Xdivy [DIVISION] |x, y| {
+        let quotient = x / y;
+        if x == T::of(0.0) { T::of(0.0) } else { quotient }
+    };
+    Xlogy [T::EXP_COST] |x, y| {
+        let product = x * y.ln();
+        if x == T::of(0.0) { T::of(0.0) } else { product }
+    };
+    Xlog1py [T::EXP_COST] |x, y| {
+        let product = x * y.log1p();
+        if x == T::of(0.0) { T::of(0.0) } else { product }
+    };
+    ReluGrad [CHEAP] |gradient, x| gradient * mask(x > T::of(0.0));
+    Relu6Grad [CHEAP] |gradient, x| gradient * mask((x > T::of(0.0)) & (x < T::of(6.0)));
+    LeakyReluGrad [CHEAP] |gradient, x, alpha| if x > T::of(0.0) { gradient } else { T::of(alpha) * gradient };
+    EluGrad [CHEAP] |gradient, y| if y < T::of(0.0) { gradient * (y + T::of(1.0)) } else { gradient };
+    SeluGrad [CHEAP] |gradient, y| {
+        let left = gradient * (y + T::of(SELU_SCALE_ALPHA));
+        if y < T::of(0.0) { left } else { gradient * T::of(SELU_SCALE) }
+    };
+    SoftplusGrad [T::EXP_COST] |gradient, x| gradient / ((-x).exp() + T::of(1.0));
+    SoftsignGrad [DIVISION] |gradient, x| {
+        let base = T::of(1.0) + x.abs();
+        gradient / (base * base)
+    };
+    SigmoidGrad [CHEAP] |y, gradient| gradient * y * (T::of(1.0) - y);
+    TanhGrad [CHEAP] |y, gradient| gradient * (T::of(1.0) - y * y);
+    SqrtGrad [DIVISION] |y, gradient| gradient * T::of(0.5) / y;
+    RsqrtGrad [CHEAP] |y, gradient| (gradient * T::of(-0.5)) * (y * y * y);
+    ReciprocalGrad [CHEAP] |y, gradient| -gradient * (y * y);
+}
+
+binary_ops! {
+    /// Formulas for the integers.
+    mod integer_ops<T: Integer>;
+    Add [CHEAP] |x, y| x.wrapping_add(y);
+    Sub [CHEAP] |x, y| x.wrapping_sub(y);
+    Mul [CHEAP] |x, y| x.wrapping_mul(y);
+    Div [2_000] |x, y| x.divide(y);
+    TruncateDiv [2_000] |x, y| x.divide(y);
+    FloorDiv [2_000] |x, y| {
+        let quotient = x.divide(y);
+        let inexact = x.remainder(y) != T::ZERO;
+        if inexact && (x < T::ZERO) != (y < T::ZERO) { quotient.wrapping_sub(T::ONE) } else { quotient }
+    };
+    FloorMod [2_000] |x, y| {
+        let rest = x.remainder(y);
+        if rest != T::ZERO && (rest < T::ZERO) != (y < T::ZERO) { rest.wrapping_add(y) } else { rest }
+    };
+    Mod [2_000] |x, y| x.remainder(y);
+    Pow [CALL] |x, y| x.power(y);
+    Maximum [CHEAP] |x, y| x.max(y);
+    Minimum [CHEAP] |x, y| x.min(y);
+    SquaredDifference [CHEAP] |x, y| {
+        let difference = x.wrapping_sub(y);
+        difference.wrapping_mul(difference)
+    };
+    BitwiseAnd [CHEAP] |x, y| x & y;
+    BitwiseOr [CHEAP] |x, y| x | y;
+    BitwiseXor [CHEAP] |x, y| x ^ y;
+    LeftShift [CHEAP] |x, y| x.shift_left(y);
+    RightShift [CHEAP] |x, y| x.shift_right(y);
+    ReluGrad [CHEAP] |gradient, x| if x > T::ZERO { gradient } else { T::ZERO };
+    Relu6Grad [CHEAP] |gradient, x| if x > T::ZERO && x < T::SIX { gradient } else { T::ZERO };
+}
+
+binary_ops! {
+    /// Formulas for truth values.
+    mod truth_ops<T: Truth>;
+    LogicalAnd [CHEAP] |x, y| T::from(x.into() & y.into());
+    LogicalOr [CHEAP] |x, y| T::from(x.into() | y.into());
+}
+
+binary_ops! {
+    /// Formulas for complex numbers.
+    mod complex_ops<T: ComplexNumber>;
+    Add [CHEAP] |x, y| x + y;
+    Sub [CHEAP] |x, y| x - y;
+    Mul [CHEAP] |x, y| x * y;
+    Div [CALL] |x, y| x / y;
+    Pow [CALL] |x, y| x.pow(y);
+    SquaredDifference [CHEAP] |x, y| (x - y) * (x - y).conj();
+    DivNoNan [CALL] |x, y| if y == T::ZERO { T::ZERO } else { x / y };
+    MulNoNan [CHEAP] |x, y| if y == T::ZERO { T::ZERO } else { x * y };
+    Xdivy [CALL] |x, y| if x == T::ZERO { T::ZERO } else { x / y };
+    Xlogy [CALL] |x, y| if x == T::ZERO { T::ZERO } else { x * y.ln() };
+    Xlog1py [CALL] |x, y| if x == T::ZERO { T::ZERO } else { x * y.log1p() };
+    SigmoidGrad [CHEAP] |y, gradient| gradient * (y * (T::ONE - y)).conj();
+    TanhGrad [CHEAP] |y, gradient| gradient * (T::ONE - y * y).conj();
+    SqrtGrad [CALL] |y, gradient| gradient / (y.conj() + y.conj());
+    RsqrtGrad [CALL] |y, gradient| {
+        let half = T::ONE / (T::ONE + T::ONE);
+        -(gradient * half) * (y * y * y).conj()
+    };
+    ReciprocalGrad [CHEAP] |y, gradient| -gradient * (y * y).conj();
+}
+
+fn nonzero<T: Integer>(divisors: &[T]) -> Result<(), ArithmeticError> {
+    if divisors.contains(&T::ZERO) { Err(ArithmeticError::DivisionByZero) } else { Ok(()) }
+}
+
+fn nonnegative<T: Integer>(exponents: &[T]) -> Result<(), ArithmeticError> {
+    if exponents.iter().any(|&y| y < T::ZERO) { Err(ArithmeticError::NegativeExponent) } else { Ok(()) }
+}
+
+pub(super) fn real<T: Real>(op: BinaryOp) -> Option<BinaryKernel<T>> {
+    real_ops::find::<T, Direct>(op)
+}
+
+pub(super) fn narrow<H: Narrow>(op: BinaryOp) -> Option<BinaryKernel<H>> {
+    real_ops::find::<f32, ThroughF32<H>>(op)
+}
+
+pub(super) fn integer<T: Integer>(op: BinaryOp) -> Option<BinaryKernel<T>> {
+    let kernel = integer_ops::find::<T, Direct>(op)?;
+    Some(match op {
+        BinaryOp::Div | BinaryOp::TruncateDiv | BinaryOp::FloorDiv | BinaryOp::FloorMod | BinaryOp::Mod => {
+            kernel.with_check(nonzero)
+        }
+        BinaryOp::Pow => kernel.with_check(nonnegative),
+        _ => kernel,
+    })
+}
+
+pub(super) fn truth<T: Truth>(op: BinaryOp) -> Option<BinaryKernel<T>> {
+    truth_ops::find::<T, Direct>(op)
+}
+
+pub(super) fn complex<T: ComplexNumber>(op: BinaryOp) -> Option<BinaryKernel<T>> {
+    complex_ops::find::<T, Direct>(op)
+}

@@ -1,0 +1,417 @@
+//! Applying a function of two arguments to broadcast operands.
+
+use super::narrow::{BLOCK, Narrow};
+use super::unary::CALL;
+use super::unary_kernel::{Direct, ThroughF32};
+use super::work::{split_output, units_per_part};
+use super::{Broadcast, Element};
+use crate::Pool;
+use std::fmt;
+use std::ops::Range;
+
+/// A function of two elements. A type that stands for the function, so that each use is compiled on
+/// its own and vectorised.
+///
+/// Mark `call` `#[inline(always)]`: only then is it compiled for the CPU's widest instruction set.
+pub trait BinaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
+    /// About how long one element takes, which decides from what size on several threads share the
+    /// work.
+    const PICOSECONDS: usize;
+
+    /// The result for `x` and `y`. `alpha` is the kernel's parameter, see [`BinaryKernel::with_alpha`].
+    fn call(x: T, y: T, alpha: f64) -> R;
+}
+
+/// What an operation on whole numbers cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ArithmeticError {
+    /// The divisor of an integer division or remainder is 0.
+    DivisionByZero,
+    /// The exponent of an integer power is below 0.
+    NegativeExponent,
+}
+
+impl fmt::Display for ArithmeticError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ArithmeticError::DivisionByZero => "integer division by zero",
+            ArithmeticError::NegativeExponent => "integers to negative integer powers are not allowed",
+        })
+    }
+}
+
+impl std::error::Error for ArithmeticError {}
+
+/// Rows of one operand: element `j` of row `i` is `data[i * outer + j * inner]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a, T> {
+    pub(crate) data: &'a [T],
+    pub(crate) outer: usize,
+    pub(crate) inner: usize,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// One row of neighbours.
+    pub(crate) fn line(data: &'a [T]) -> Self {
+        Rows { data, outer: 0, inner: 1 }
+    }
+
+    /// One value, repeated.
+    pub(crate) fn repeated(data: &'a [T]) -> Self {
+        Rows { data, outer: 0, inner: 0 }
+    }
+
+    #[inline(always)]
+    fn row(&self, i: usize) -> &'a [T] {
+        &self.data[i * self.outer..]
+    }
+}
+
+type Run<T, R> = fn(f64, Rows<'_, T>, Rows<'_, T>, usize, &mut [R]);
+
+/// A function of two arguments, compiled for whole slices.
+///
+/// ```
+/// use compute::{Pool, elementwise::{BinaryOp, Broadcast, Element}};
+/// let add = f32::binary(BinaryOp::Add).expect("floats have it");
+/// let plan = Broadcast::new([&[2, 3], &[3]])?;
+/// let mut sums = [0.0; 6];
+/// add.run(&Pool::single(), &plan, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], &[10.0, 20.0, 30.0], &mut sums)?;
+/// assert_eq!(sums, [10.0, 21.0, 32.0, 13.0, 24.0, 35.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct BinaryKernel<T, R = T> {
+    run: Run<T, R>,
+    alpha: f64,
+    least: usize,
+    /// Finds what the function cannot do with its right operand.
+    check: Option<fn(&[T]) -> Result<(), ArithmeticError>>,
+}
+
+impl<T, R> Clone for BinaryKernel<T, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, R> Copy for BinaryKernel<T, R> {}
+
+impl<T, R> fmt::Debug for BinaryKernel<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BinaryKernel").field("alpha", &self.alpha).finish_non_exhaustive()
+    }
+}
+
+/// Rows of `cols` results each, from operands whose rows are neighbours or one repeated value.
+#[inline(always)]
+fn zip_rows_body<T: Element, R: Element, O: BinaryFn<T, R>>(
+    alpha: f64,
+    a: Rows<'_, T>,
+    b: Rows<'_, T>,
+    cols: usize,
+    output: &mut [R],
+) {
+    for (i, out) in output.chunks_mut(cols).enumerate() {
+        let (a_row, b_row) = (a.row(i), b.row(i));
+        match (a.inner, b.inner) {
+            (0, _) => {
+                let x = a_row[0];
+                for (out, &y) in out.iter_mut().zip(b_row) {
+                    *out = O::call(x, y, alpha);
+                }
+            }
+            (_, 0) => {
+                let y = b_row[0];
+                for (out, &x) in out.iter_mut().zip(a_row) {
+                    *out = O::call(x, y, alpha);
+                }
+            }
+            _ => {
+                for ((out, &x), &y) in out.iter_mut().zip(a_row).zip(b_row) {
+                    *out = O::call(x, y, alpha);
+                }
+            }
+        }
+    }
+}
+
+dispatch! {
+    fn zip_rows_vector<T: Element, R: Element, O: BinaryFn<T, R>>(
+        _op: O, alpha: f64, a: Rows<'_, T>, b: Rows<'_, T>, cols: usize, output: &mut [R],
+    ) {
+        zip_rows_body::<T, R, O>(alpha, a, b, cols, output);
+    }
+}
+
+/// Rows of operands with any strides. Rare, and bound by memory, so compiled once only.
+fn zip_rows_strided<T: Element, R: Element, O: BinaryFn<T, R>>(
+    alpha: f64,
+    a: Rows<'_, T>,
+    b: Rows<'_, T>,
+    cols: usize,
+    output: &mut [R],
+) {
+    for (i, out) in output.chunks_mut(cols).enumerate() {
+        let (a_row, b_row) = (a.row(i), b.row(i));
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = O::call(a_row[j * a.inner], b_row[j * b.inner], alpha);
+        }
+    }
+}
+
+/// Rows of `cols` results each.
+fn zip_rows<T: Element, R: Element, O: BinaryFn<T, R>>(
+    alpha: f64,
+    a: Rows<'_, T>,
+    b: Rows<'_, T>,
+    cols: usize,
+    output: &mut [R],
+) {
+    if a.inner > 1 || b.inner > 1 || a.inner + b.inner == 0 {
+        zip_rows_strided::<T, R, O>(alpha, a, b, cols, output);
+    } else if const { T::VECTOR && O::PICOSECONDS < CALL } {
+        zip_rows_vector(O::default(), alpha, a, b, cols, output);
+    } else {
+        zip_rows_body::<T, R, O>(alpha, a, b, cols, output);
+    }
+}
+
+/// [`zip_rows`] for the types of 16 bits: block by block in `f32`, each result rounded once.
+fn zip_narrow<H: Narrow, R: Element, W: Element, O: BinaryFn<f32, W>>(
+    alpha: f64,
+    a: Rows<'_, H>,
+    b: Rows<'_, H>,
+    cols: usize,
+    output: &mut [R],
+    store: fn(&[W], &mut [R]),
+) {
+    let (mut x, mut y, mut results) = ([0.0; BLOCK], [0.0; BLOCK], [W::default(); BLOCK]);
+    for (i, out) in output.chunks_mut(cols).enumerate() {
+        let (a_row, b_row) = (a.row(i), b.row(i));
+        for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+            let n = out.len();
+            let x = widen_rows(&mut x, &a_row[block * BLOCK * a.inner..], a.inner, n);
+            let y = widen_rows(&mut y, &b_row[block * BLOCK * b.inner..], b.inner, n);
+            zip_rows::<f32, W, O>(alpha, x, y, n, &mut results[..n]);
+            store(&results[..n], out);
+        }
+    }
+}
+
+/// Converts `n` elements of a row, or the one that is repeated.
+fn widen_rows<'a, H: Narrow>(block: &'a mut [f32; BLOCK], row: &[H], inner: usize, n: usize) -> Rows<'a, f32> {
+    match inner {
+        0 => {
+            block[0] = row[0].widen();
+            return Rows::repeated(block);
+        }
+        1 => H::widen_slice(&row[..n], &mut block[..n]),
+        _ => {
+            for (wide, value) in block[..n].iter_mut().zip(row.iter().step_by(inner)) {
+                *wide = value.widen();
+            }
+        }
+    }
+    Rows::line(block)
+}
+
+/// The default of TensorFlow's attribute `alpha`.
+const DEFAULT_ALPHA: f64 = 0.2;
+
+impl<T: Element, R: Element> BinaryKernel<T, R> {
+    /// The kernel of a function.
+    #[must_use]
+    pub fn new<O: BinaryFn<T, R>>() -> Self {
+        BinaryKernel {
+            run: zip_rows::<T, R, O>,
+            alpha: DEFAULT_ALPHA,
+            least: units_per_part(O::PICOSECONDS),
+            check: None,
+        }
+    }
+
+    /// The same kernel with a look at the right operand before it starts.
+    pub(crate) fn with_check(self, check: fn(&[T]) -> Result<(), ArithmeticError>) -> Self {
+        BinaryKernel { check: Some(check), ..self }
+    }
+
+    /// The same kernel with another parameter: the slope of `LeakyReluGrad` on the negative side. 0.2
+    /// unless set. Functions without a parameter ignore it.
+    #[must_use]
+    pub fn with_alpha(self, alpha: f64) -> Self {
+        BinaryKernel { alpha, ..self }
+    }
+
+    /// Applies the function to the elements that `plan` brings together.
+    ///
+    /// # Errors
+    /// [`ArithmeticError`], with nothing written, when the right operand has an element that the
+    /// function cannot take.
+    ///
+    /// # Panics
+    /// When a slice is not as long as `plan` says.
+    pub fn run(
+        &self,
+        pool: &Pool,
+        plan: &Broadcast<2>,
+        a: &[T],
+        b: &[T],
+        output: &mut [R],
+    ) -> Result<(), ArithmeticError> {
+        assert_eq!(a.len(), plan.operand_len(0), "left operand");
+        assert_eq!(b.len(), plan.operand_len(1), "right operand");
+        assert_eq!(output.len(), plan.len(), "output");
+        self.check_right(plan, b)?;
+        split_output(pool, output, split_align(plan.cols()), self.least, |range, output| {
+            self.run_range(plan, [a, b], range, output);
+        });
+        Ok(())
+    }
+
+    fn check_right(&self, plan: &Broadcast<2>, b: &[T]) -> Result<(), ArithmeticError> {
+        match self.check {
+            Some(check) if !plan.is_empty() => check(b),
+            _ => Ok(()),
+        }
+    }
+
+    fn run_range(&self, plan: &Broadcast<2>, operands: [&[T]; 2], range: Range<usize>, output: &mut [R]) {
+        let start = range.start;
+        plan.pieces(range, usize::MAX, |piece| {
+            let [a, b] = std::array::from_fn(|k| Rows {
+                data: &operands[k][piece.offsets[k]..],
+                outer: plan.outer_stride(k),
+                inner: plan.inner_stride(k),
+            });
+            let output = &mut output[piece.output.start - start..piece.output.end - start];
+            (self.run)(self.alpha, a, b, piece.cols, output);
+        });
+    }
+
+    /// Applies the function on the calling thread to rows of `cols` elements.
+    pub(crate) fn run_rows(&self, a: Rows<'_, T>, b: Rows<'_, T>, cols: usize, output: &mut [R]) {
+        (self.run)(self.alpha, a, b, cols, output);
+    }
+}
+
+/// Parts are made of whole rows when rows are short, and of whole cache lines when they are long.
+fn split_align(cols: usize) -> usize {
+    if cols <= 4096 { cols } else { 64 }
+}
+
+impl<T: Element> BinaryKernel<T> {
+    /// Like [`BinaryKernel::run`], with the result in place of the left operand.
+    ///
+    /// # Errors
+    /// As [`BinaryKernel::run`].
+    ///
+    /// # Panics
+    /// When a slice is not as long as `plan` says, or the left operand is repeated
+    /// ([`Broadcast::is_full`]).
+    pub fn run_in_place_left(
+        &self,
+        pool: &Pool,
+        plan: &Broadcast<2>,
+        a: &mut [T],
+        b: &[T],
+    ) -> Result<(), ArithmeticError> {
+        self.check_right(plan, b)?;
+        self.run_in_place::<0>(pool, plan, a, b);
+        Ok(())
+    }
+
+    /// Like [`BinaryKernel::run`], with the result in place of the right operand.
+    ///
+    /// # Errors
+    /// As [`BinaryKernel::run`].
+    ///
+    /// # Panics
+    /// When a slice is not as long as `plan` says, or the right operand is repeated
+    /// ([`Broadcast::is_full`]).
+    pub fn run_in_place_right(
+        &self,
+        pool: &Pool,
+        plan: &Broadcast<2>,
+        a: &[T],
+        b: &mut [T],
+    ) -> Result<(), ArithmeticError> {
+        self.check_right(plan, b)?;
+        self.run_in_place::<1>(pool, plan, b, a);
+        Ok(())
+    }
+
+    /// `SIDE` is the operand that is replaced. A block of it is copied to the nearest cache first, which
+    /// costs next to nothing and saves two more compiled loops for every function, type and
+    /// instruction set.
+    fn run_in_place<const SIDE: usize>(&self, pool: &Pool, plan: &Broadcast<2>, data: &mut [T], other: &[T]) {
+        assert!(plan.is_full(SIDE), "the operand in place of the output is repeated");
+        assert_eq!(data.len(), plan.len(), "operand in place of the output");
+        assert_eq!(other.len(), plan.operand_len(1 - SIDE), "other operand");
+        split_output(pool, data, split_align(plan.cols()), self.least, |range, data| {
+            let start = range.start;
+            let mut copy = [T::default(); BLOCK];
+            plan.pieces(range, BLOCK, |piece| {
+                let data = &mut data[piece.output.start - start..piece.output.end - start];
+                let copy = &mut copy[..data.len()];
+                copy.copy_from_slice(data);
+                let own = Rows { data: copy, outer: piece.cols, inner: 1 };
+                let other = Rows {
+                    data: &other[piece.offsets[1 - SIDE]..],
+                    outer: plan.outer_stride(1 - SIDE),
+                    inner: plan.inner_stride(1 - SIDE),
+                };
+                let (a, b) = if SIDE == 0 { (own, other) } else { (other, own) };
+                (self.run)(self.alpha, a, b, piece.cols, data);
+            });
+        });
+    }
+}
+
+/// What the types of 16 bits spend on conversion, in picoseconds for an element.
+const NARROW_COST: usize = 600;
+
+/// Turns functions on `T` into kernels of one sort.
+pub(crate) trait MakeBinaryFn<T, R = T> {
+    type Kernel;
+    fn make<O: BinaryFn<T, R>>() -> Self::Kernel;
+}
+
+impl<T: Element, R: Element> MakeBinaryFn<T, R> for Direct {
+    type Kernel = BinaryKernel<T, R>;
+
+    fn make<O: BinaryFn<T, R>>() -> Self::Kernel {
+        BinaryKernel::new::<O>()
+    }
+}
+
+impl<H: Narrow> MakeBinaryFn<f32> for ThroughF32<H> {
+    type Kernel = BinaryKernel<H>;
+
+    fn make<O: BinaryFn<f32>>() -> Self::Kernel {
+        BinaryKernel {
+            run: |alpha, a, b, cols, output| {
+                zip_narrow::<H, H, f32, O>(alpha, a, b, cols, output, H::narrow_slice);
+            },
+            alpha: DEFAULT_ALPHA,
+            least: units_per_part(O::PICOSECONDS + NARROW_COST),
+            check: None,
+        }
+    }
+}
+
+impl<H: Narrow> MakeBinaryFn<f32, bool> for ThroughF32<H> {
+    type Kernel = BinaryKernel<H, bool>;
+
+    fn make<O: BinaryFn<f32, bool>>() -> Self::Kernel {
+        BinaryKernel {
+            run: |alpha, a, b, cols, output| {
+                let store: fn(&[bool], &mut [bool]) = |from, to| to.copy_from_slice(from);
+                zip_narrow::<H, bool, bool, O>(alpha, a, b, cols, output, store);
+            },
+            alpha: DEFAULT_ALPHA,
+            least: units_per_part(O::PICOSECONDS + NARROW_COST),
+            check: None,
+        }
+    }
+}

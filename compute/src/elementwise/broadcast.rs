@@ -1,0 +1,263 @@
+//! Which element of each operand belongs to which element of the output.
+
+use std::fmt;
+use std::ops::Range;
+
+/// The highest rank of a tensor that the kernels take.
+pub const MAX_RANK: usize = 8;
+
+/// How `N` operands of different shapes line up, by the rules of NumPy and TensorFlow: shapes are
+/// aligned at their last dimension, and a dimension of 1 (or one that is missing) is repeated.
+///
+/// Built once for given shapes and used for any number of calls. Building allocates nothing.
+///
+/// ```
+/// use compute::elementwise::Broadcast;
+/// let plan = Broadcast::new([&[3, 1], &[4]])?;
+/// assert_eq!(plan.output_shape(), [3, 4]);
+/// assert!(Broadcast::new([&[3], &[4]]).is_err());
+/// # Ok::<(), compute::elementwise::BroadcastError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broadcast<const N: usize> {
+    shape: [usize; MAX_RANK],
+    shape_rank: usize,
+    /// Dimensions after merging, outermost first; at least two, so that every kernel sees rows.
+    dims: [usize; MAX_RANK],
+    rank: usize,
+    /// Elements between neighbours along each merged dimension; 0 where the operand is repeated.
+    strides: [[usize; MAX_RANK]; N],
+    len: usize,
+    operand_lens: [usize; N],
+}
+
+/// Why shapes cannot be combined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BroadcastError {
+    /// Two dimensions differ and neither is 1.
+    Incompatible {
+        /// Which operand does not fit those before it.
+        operand: usize,
+        /// The dimension, counted from the end: 0 is the last.
+        dimension_from_end: usize,
+        /// Its size in that operand.
+        size: usize,
+        /// Its size in the operands before.
+        expected: usize,
+    },
+    /// More dimensions than [`MAX_RANK`].
+    RankTooHigh {
+        /// Which operand.
+        operand: usize,
+        /// Its rank.
+        rank: usize,
+    },
+}
+
+impl fmt::Display for BroadcastError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BroadcastError::Incompatible { operand, dimension_from_end, size, expected } => write!(
+                f,
+                "incompatible shapes: dimension {dimension_from_end} from the end of operand {operand} \
+                 is {size}, the others have {expected}"
+            ),
+            BroadcastError::RankTooHigh { operand, rank } => {
+                write!(f, "operand {operand} has rank {rank}, more than {MAX_RANK}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BroadcastError {}
+
+/// Consecutive elements of the output that lie in whole rows, or within one row.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece<const N: usize> {
+    /// The output elements.
+    pub(crate) output: Range<usize>,
+    /// How many of them make a row.
+    pub(crate) cols: usize,
+    /// Where each operand starts.
+    pub(crate) offsets: [usize; N],
+}
+
+impl<const N: usize> Broadcast<N> {
+    /// Lines up operands of these shapes.
+    ///
+    /// # Errors
+    /// [`BroadcastError`] when they do not fit or have too many dimensions.
+    pub fn new(shapes: [&[usize]; N]) -> Result<Self, BroadcastError> {
+        let (shape, shape_rank) = output_shape(&shapes)?;
+        let mut plan = Broadcast {
+            shape,
+            shape_rank,
+            dims: [1; MAX_RANK],
+            rank: 0,
+            strides: [[0; MAX_RANK]; N],
+            len: shape[..shape_rank].iter().product(),
+            operand_lens: shapes.map(|shape| shape.iter().product()),
+        };
+        plan.merge(&shapes);
+        Ok(plan)
+    }
+
+    /// The shape of the result.
+    #[must_use]
+    pub fn output_shape(&self) -> &[usize] {
+        &self.shape[..self.shape_rank]
+    }
+
+    /// How many elements the result has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the result has no elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many elements operand `operand` has.
+    ///
+    /// # Panics
+    /// When there is no such operand.
+    #[must_use]
+    pub fn operand_len(&self, operand: usize) -> usize {
+        self.operand_lens[operand]
+    }
+
+    /// Whether operand `operand` is used as it is, each element once and in order, so that the result
+    /// may take its place in memory.
+    ///
+    /// # Panics
+    /// When there is no such operand.
+    #[must_use]
+    pub fn is_full(&self, operand: usize) -> bool {
+        self.operand_lens[operand] == self.len
+    }
+
+    /// Fills `dims` and `strides`, innermost dimension first, and then turns them around.
+    fn merge(&mut self, shapes: &[&[usize]; N]) {
+        let mut steps = [1; N];
+        for i in (0..self.shape_rank).rev() {
+            let size = self.shape[i];
+            let mut strides = [0; N];
+            for (k, shape) in shapes.iter().enumerate() {
+                let missing = self.shape_rank - shape.len();
+                let own = if i < missing { 1 } else { shape[i - missing] };
+                strides[k] = if own == 1 { 0 } else { steps[k] };
+                steps[k] *= own;
+            }
+            if size != 1 {
+                self.push_outer(size, strides);
+            }
+        }
+        // An empty dimension can push nothing useful, but rows must not have length 0.
+        while self.rank < 2 {
+            self.push(1, [0; N]);
+        }
+        self.dims[..self.rank].reverse();
+        self.strides.iter_mut().for_each(|strides| strides[..self.rank].reverse());
+    }
+
+    /// Adds a dimension around those so far, merged into the last when every operand walks straight on.
+    fn push_outer(&mut self, size: usize, strides: [usize; N]) {
+        if let Some(last) = self.rank.checked_sub(1) {
+            let straight =
+                |k: usize| strides[k] == self.strides[k][last] * self.dims[last] && self.repeats_alike(k, last, strides[k]);
+            if (0..N).all(straight) {
+                self.dims[last] *= size;
+                return;
+            }
+        }
+        self.push(size, strides);
+    }
+
+    /// Whether operand `k` is repeated along both or neither of the last dimension and one of `stride`.
+    fn repeats_alike(&self, k: usize, last: usize, stride: usize) -> bool {
+        (self.strides[k][last] == 0) == (stride == 0)
+    }
+
+    fn push(&mut self, size: usize, strides: [usize; N]) {
+        self.dims[self.rank] = size;
+        for k in 0..N {
+            self.strides[k][self.rank] = strides[k];
+        }
+        self.rank += 1;
+    }
+
+    /// The stride of operand `k` from element to element of a row.
+    pub(crate) fn inner_stride(&self, k: usize) -> usize {
+        self.strides[k][self.rank - 1]
+    }
+
+    /// The stride of operand `k` from row to row within a piece.
+    pub(crate) fn outer_stride(&self, k: usize) -> usize {
+        self.strides[k][self.rank - 2]
+    }
+
+    /// The length of a row.
+    pub(crate) fn cols(&self) -> usize {
+        self.dims[self.rank - 1]
+    }
+
+    /// Visits the output elements of `range` in order, in pieces of at most `longest` elements (or one
+    /// row's part when rows are longer).
+    pub(crate) fn pieces(&self, range: Range<usize>, longest: usize, mut visit: impl FnMut(Piece<N>)) {
+        let (cols, rows) = (self.cols(), self.dims[self.rank - 2]);
+        let mut at = range.start;
+        while at < range.end {
+            let (row, col) = (at / cols, at % cols);
+            let left = range.end - at;
+            let (count, piece_cols) = if col != 0 || left < cols || longest < cols {
+                let count = left.min(cols - col).min(longest);
+                (count, count)
+            } else {
+                let whole = (left / cols).min(rows - row % rows).min(longest / cols);
+                (whole * cols, cols)
+            };
+            let offsets = std::array::from_fn(|k| self.offset(k, row, col));
+            visit(Piece { output: at..at + count, cols: piece_cols, offsets });
+            at += count;
+        }
+    }
+
+    /// Where operand `k` is at column `col` of the `row`th row of the output.
+    fn offset(&self, k: usize, mut row: usize, col: usize) -> usize {
+        let strides = &self.strides[k];
+        let mut offset = col * strides[self.rank - 1];
+        for i in (0..self.rank - 1).rev() {
+            offset += row % self.dims[i] * strides[i];
+            row /= self.dims[i];
+        }
+        offset
+    }
+}
+
+fn output_shape<const N: usize>(shapes: &[&[usize]; N]) -> Result<([usize; MAX_RANK], usize), BroadcastError> {
+    if let Some(operand) = shapes.iter().position(|shape| shape.len() > MAX_RANK) {
+        return Err(BroadcastError::RankTooHigh { operand, rank: shapes[operand].len() });
+    }
+    let rank = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
+    let mut sizes = [1; MAX_RANK];
+    for (operand, shape) in shapes.iter().enumerate() {
+        let missing = rank - shape.len();
+        for (i, &size) in shape.iter().enumerate() {
+            let so_far = &mut sizes[missing + i];
+            match (*so_far, size) {
+                (_, 1) => {}
+                (1, _) => *so_far = size,
+                (expected, _) if expected == size => {}
+                (expected, _) => {
+                    let dimension_from_end = shape.len() - 1 - i;
+                    return Err(BroadcastError::Incompatible { operand, dimension_from_end, size, expected });
+                }
+            }
+        }
+    }
+    Ok((sizes, rank))
+}

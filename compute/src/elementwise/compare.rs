@@ -1,0 +1,161 @@
+//! Functions whose result is a truth value.
+
+use super::element::{ComplexNumber, Integer, Truth};
+use super::narrow::Narrow;
+use super::unary::{CHEAP, named_ops};
+use super::binary_kernel::MakeBinaryFn;
+use super::unary_kernel::{Direct, ThroughF32};
+use super::{BinaryFn, BinaryKernel, Element};
+use crate::math::Real;
+
+named_ops! {
+    /// A comparison, with the meaning of TensorFlow's operation of that name. Nothing is equal to, less
+    /// or greater than NaN.
+    CompareOp {
+        /// x = y.
+        Equal,
+        /// x ≠ y.
+        NotEqual,
+        /// x < y.
+        Less,
+        /// x ≤ y.
+        LessEqual,
+        /// x > y.
+        Greater,
+        /// x ≥ y.
+        GreaterEqual,
+    }
+}
+
+macro_rules! comparisons {
+    ($($op:ident<$bound:path> $sign:tt;)*) => {$(
+        #[derive(Clone, Copy, Default)]
+        struct $op;
+
+        impl<T: Element + $bound> BinaryFn<T, bool> for $op {
+            const PICOSECONDS: usize = CHEAP;
+
+            #[inline(always)]
+            fn call(x: T, y: T, _alpha: f64) -> bool {
+                x $sign y
+            }
+        }
+    )*};
+}
+
+comparisons! {
+    Equal<PartialEq> ==;
+    NotEqual<PartialEq> !=;
+    Less<PartialOrd> <;
+    LessEqual<PartialOrd> <=;
+    Greater<PartialOrd> >;
+    GreaterEqual<PartialOrd> >=;
+}
+
+fn ordered<T: Element + PartialOrd, M: MakeBinaryFn<T, bool>>(op: CompareOp) -> Option<M::Kernel> {
+    Some(match op {
+        CompareOp::Equal => M::make::<Equal>(),
+        CompareOp::NotEqual => M::make::<NotEqual>(),
+        CompareOp::Less => M::make::<Less>(),
+        CompareOp::LessEqual => M::make::<LessEqual>(),
+        CompareOp::Greater => M::make::<Greater>(),
+        CompareOp::GreaterEqual => M::make::<GreaterEqual>(),
+    })
+}
+
+fn unordered<T: Element>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
+    match op {
+        CompareOp::Equal => Some(BinaryKernel::new::<Equal>()),
+        CompareOp::NotEqual => Some(BinaryKernel::new::<NotEqual>()),
+        _ => None,
+    }
+}
+
+pub(super) fn real<T: Real>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
+    ordered::<T, Direct>(op)
+}
+
+pub(super) fn integer<T: Integer>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
+    ordered::<T, Direct>(op)
+}
+
+pub(super) fn narrow<H: Narrow>(op: CompareOp) -> Option<BinaryKernel<H, bool>> {
+    ordered::<f32, ThroughF32<H>>(op)
+}
+
+pub(super) fn truth<T: Truth>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
+    unordered(op)
+}
+
+pub(super) fn complex<T: ComplexNumber>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
+    unordered(op)
+}
+
+/// Questions about one number.
+pub(super) mod test {
+    use super::*;
+    use crate::elementwise::unary_kernel::MakeUnaryFn;
+    use crate::elementwise::{UnaryFn, UnaryKernel};
+
+    named_ops! {
+        /// A question about one floating-point number, named as TensorFlow's operation.
+        TestOp {
+            /// Whether it is NaN.
+            IsNan,
+            /// Whether it is infinite.
+            IsInf,
+            /// Whether it is neither.
+            IsFinite,
+        }
+    }
+
+    macro_rules! tests {
+        ($($op:ident |$x:ident| $body:expr;)*) => {$(
+            #[derive(Clone, Copy, Default)]
+            struct $op;
+
+            impl<T: Real> UnaryFn<T, bool> for $op {
+                const PICOSECONDS: usize = CHEAP;
+
+                #[inline(always)]
+                fn call($x: T, _alpha: f64) -> bool {
+                    $body
+                }
+            }
+        )*};
+    }
+
+    tests! {
+        IsNan |x| x.is_nan();
+        IsInf |x| x.abs() == T::of(f64::INFINITY);
+        IsFinite |x| x.abs() < T::of(f64::INFINITY);
+    }
+
+    fn find<T: Real, M: MakeUnaryFn<T, bool>>(op: TestOp) -> Option<M::Kernel> {
+        Some(match op {
+            TestOp::IsNan => M::make::<IsNan>(),
+            TestOp::IsInf => M::make::<IsInf>(),
+            TestOp::IsFinite => M::make::<IsFinite>(),
+        })
+    }
+
+    pub(in super::super) fn real<T: Real>(op: TestOp) -> Option<UnaryKernel<T, bool>> {
+        find::<T, Direct>(op)
+    }
+
+    pub(in super::super) fn narrow<H: Narrow>(op: TestOp) -> Option<UnaryKernel<H, bool>> {
+        find::<f32, ThroughF32<H>>(op)
+    }
+
+    pub(in super::super) fn integer<T: Integer>(_op: TestOp) -> Option<UnaryKernel<T, bool>> {
+        None
+    }
+
+    pub(in super::super) fn truth<T: Truth>(_op: TestOp) -> Option<UnaryKernel<T, bool>> {
+        None
+    }
+
+    pub(in super::super) fn complex<T: ComplexNumber>(_op: TestOp) -> Option<UnaryKernel<T, bool>> {
+        None
+    }
+}

@@ -1,0 +1,258 @@
+//! The types of numbers that the kernels know.
+
+use super::{BinaryKernel, BinaryOp, CompareOp, TestOp, UnaryKernel, UnaryOp};
+use half::{bf16, f16};
+use num_complex::Complex;
+use std::fmt::Debug;
+use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Sub};
+
+mod sealed {
+    /// Keeps [`super::Element`] to the types listed here.
+    pub trait Sealed {}
+}
+
+/// A number (or truth value) that the kernels work on: `f32`, `f64`, `f16`, `bf16`, the integers of 8
+/// to 64 bits, `bool`, `Complex<f32>` and `Complex<f64>`.
+///
+/// The functions find the kernel of an operation for this type; they answer `None` where TensorFlow
+/// has no such operation on the type either (or none that makes sense).
+pub trait Element: Copy + Default + PartialEq + Debug + Send + Sync + 'static + sealed::Sealed {
+    /// Rust's name of the type.
+    const NAME: &'static str;
+
+    /// Whether loops over this type are compiled for every instruction set. The types that are seldom
+    /// large are compiled for the baseline only, which halves the size of the library.
+    const VECTOR: bool;
+
+    /// The kernel of `op`.
+    fn unary(op: UnaryOp) -> Option<UnaryKernel<Self>>;
+
+    /// The kernel of `op`.
+    fn binary(op: BinaryOp) -> Option<BinaryKernel<Self>>;
+
+    /// The kernel of `op`.
+    fn compare(op: CompareOp) -> Option<BinaryKernel<Self, bool>>;
+
+    /// The kernel of `op`.
+    fn test(op: TestOp) -> Option<UnaryKernel<Self, bool>>;
+}
+
+/// The integers of 8 to 64 bits. Arithmetic wraps.
+pub(crate) trait Integer:
+    Element
+    + Ord
+    + Not<Output = Self>
+    + BitAnd<Output = Self>
+    + BitOr<Output = Self>
+    + BitXor<Output = Self>
+{
+    const ZERO: Self;
+    const ONE: Self;
+    const SIX: Self;
+    fn wrapping_add(self, y: Self) -> Self;
+    fn wrapping_sub(self, y: Self) -> Self;
+    fn wrapping_mul(self, y: Self) -> Self;
+    /// The quotient, towards 0; 0 for a divisor of 0.
+    fn divide(self, y: Self) -> Self;
+    /// What [`Integer::divide`] leaves.
+    fn remainder(self, y: Self) -> Self;
+    /// This to the power of `y`; 1 for a `y` below 0.
+    fn power(self, y: Self) -> Self;
+    /// Shifted by `y` bits, at least none and at most all but one.
+    fn shift_left(self, y: Self) -> Self;
+    /// The same to the right; the sign stays.
+    fn shift_right(self, y: Self) -> Self;
+}
+
+macro_rules! integers {
+    ($($type:ty),*) => {$(
+        impl Integer for $type {
+            const ZERO: Self = 0;
+            const ONE: Self = 1;
+            const SIX: Self = 6;
+
+            #[inline(always)]
+            fn wrapping_add(self, y: Self) -> Self {
+                self.wrapping_add(y)
+            }
+
+            #[inline(always)]
+            fn wrapping_sub(self, y: Self) -> Self {
+                self.wrapping_sub(y)
+            }
+
+            #[inline(always)]
+            fn wrapping_mul(self, y: Self) -> Self {
+                self.wrapping_mul(y)
+            }
+
+            #[inline(always)]
+            fn divide(self, y: Self) -> Self {
+                if y == 0 { 0 } else { self.wrapping_div(y) }
+            }
+
+            #[inline(always)]
+            fn remainder(self, y: Self) -> Self {
+                if y == 0 { 0 } else { self.wrapping_rem(y) }
+            }
+
+            #[inline(always)]
+            fn power(self, y: Self) -> Self {
+                let (mut base, mut left, mut result) = (self, y, 1);
+                while left > 0 {
+                    if left & 1 == 1 {
+                        result = Self::wrapping_mul(result, base);
+                    }
+                    base = Self::wrapping_mul(base, base);
+                    left >>= 1;
+                }
+                result
+            }
+
+            #[inline(always)]
+            fn shift_left(self, y: Self) -> Self {
+                self << y.clamp(0, (Self::BITS - 1) as Self)
+            }
+
+            #[inline(always)]
+            fn shift_right(self, y: Self) -> Self {
+                self >> y.clamp(0, (Self::BITS - 1) as Self)
+            }
+        }
+    )*};
+}
+
+integers!(i8, i16, i32, i64, u8, u16, u32, u64);
+
+/// Truth values; a trait so that their formulas are written like the others'.
+pub(crate) trait Truth: Element + From<bool> + Into<bool> {}
+
+impl Truth for bool {}
+
+/// Complex numbers of two `f32` or `f64`.
+pub(crate) trait ComplexNumber:
+    Element
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    const ZERO: Self;
+    const ONE: Self;
+    fn sign(self) -> Self;
+    fn sqrt(self) -> Self;
+    fn exp(self) -> Self;
+    fn expm1(self) -> Self;
+    fn ln(self) -> Self;
+    fn log1p(self) -> Self;
+    fn sin(self) -> Self;
+    fn cos(self) -> Self;
+    fn tan(self) -> Self;
+    fn asin(self) -> Self;
+    fn acos(self) -> Self;
+    fn atan(self) -> Self;
+    fn sinh(self) -> Self;
+    fn cosh(self) -> Self;
+    fn tanh(self) -> Self;
+    fn asinh(self) -> Self;
+    fn acosh(self) -> Self;
+    fn atanh(self) -> Self;
+    fn conj(self) -> Self;
+    fn pow(self, y: Self) -> Self;
+}
+
+macro_rules! complex_functions {
+    ($($name:ident),*) => {$(
+        fn $name(self) -> Self {
+            Complex::$name(self)
+        }
+    )*};
+}
+
+macro_rules! complex_numbers {
+    ($($part:ty),*) => {$(
+        impl ComplexNumber for Complex<$part> {
+            const ZERO: Self = Complex::new(0.0, 0.0);
+            const ONE: Self = Complex::new(1.0, 0.0);
+
+            fn sign(self) -> Self {
+                if self == Self::ZERO { self } else { self / self.norm() }
+            }
+
+            fn expm1(self) -> Self {
+                // e^(a+bi) - 1 = expm1(a) cos b - 2 sin(b/2)^2 + e^a sin b i, without cancellation near 0.
+                let half = (self.im * 0.5).sin();
+                Complex::new(
+                    self.re.exp_m1() * self.im.cos() - 2.0 * half * half,
+                    self.re.exp() * self.im.sin(),
+                )
+            }
+
+            fn log1p(self) -> Self {
+                // |1 + z|^2 - 1 = 2a + a^2 + b^2, without cancellation near 0.
+                let excess = self.re * (2.0 + self.re) + self.im * self.im;
+                Complex::new(excess.ln_1p() * 0.5, self.im.atan2(1.0 + self.re))
+            }
+
+            fn conj(self) -> Self {
+                Complex::new(self.re, -self.im)
+            }
+
+            fn pow(self, y: Self) -> Self {
+                self.powc(y)
+            }
+
+            complex_functions!(
+                sqrt, exp, ln, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh
+            );
+        }
+    )*};
+}
+
+complex_numbers!(f32, f64);
+
+macro_rules! elements {
+    ($($type:ty => $name:literal, $vector:literal, $table:ident;)*) => {$(
+        impl sealed::Sealed for $type {}
+
+        impl Element for $type {
+            const NAME: &'static str = $name;
+            const VECTOR: bool = $vector;
+
+            fn unary(op: UnaryOp) -> Option<UnaryKernel<Self>> {
+                super::unary::$table::<Self>(op)
+            }
+
+            fn binary(op: BinaryOp) -> Option<BinaryKernel<Self>> {
+                super::binary::$table::<Self>(op)
+            }
+
+            fn compare(op: CompareOp) -> Option<BinaryKernel<Self, bool>> {
+                super::compare::$table::<Self>(op)
+            }
+
+            fn test(op: TestOp) -> Option<UnaryKernel<Self, bool>> {
+                super::compare::test::$table::<Self>(op)
+            }
+        }
+    )*};
+}
+
+elements! {
+    f32 => "f32", true, real;
+    f64 => "f64", true, real;
+    f16 => "f16", false, narrow;
+    bf16 => "bf16", false, narrow;
+    i8 => "i8", false, integer;
+    i16 => "i16", false, integer;
+    i32 => "i32", true, integer;
+    i64 => "i64", true, integer;
+    u8 => "u8", false, integer;
+    u16 => "u16", false, integer;
+    u32 => "u32", false, integer;
+    u64 => "u64", false, integer;
+    bool => "bool", false, truth;
+    Complex<f32> => "Complex<f32>", false, complex;
+    Complex<f64> => "Complex<f64>", false, complex;
+}

@@ -1,0 +1,103 @@
+//! How a kernel's output is divided among threads.
+
+use crate::Pool;
+use crate::parallel::SharedSlice;
+use std::ops::Range;
+
+/// Nanoseconds of work that one part must hold before another thread is worth waking.
+pub(crate) const PART_NANOSECONDS: usize = 12_000;
+
+/// How many units of `picoseconds` each make a part worth splitting off.
+pub(crate) const fn units_per_part(picoseconds: usize) -> usize {
+    let picoseconds = if picoseconds == 0 { 1 } else { picoseconds };
+    let units = PART_NANOSECONDS * 1000 / picoseconds;
+    if units == 0 { 1 } else { units }
+}
+
+/// Calls `work` for consecutive ranges that cover `0..units`, at most one per thread, none shorter
+/// than `least` units, each but the last a multiple of `align` long.
+pub(crate) fn split(
+    pool: &Pool,
+    units: usize,
+    align: usize,
+    least: usize,
+    work: impl Fn(Range<usize>) + Sync,
+) {
+    let parts = pool.threads().min(units / least.max(1));
+    if parts <= 1 {
+        if units > 0 {
+            work(0..units);
+        }
+        return;
+    }
+    let step = units.div_ceil(parts).next_multiple_of(align.max(1));
+    pool.run(units.div_ceil(step), |part| work(part * step..units.min((part + 1) * step)));
+}
+
+/// Like [`split`], and hands each call its part of every output: `outputs[k]` has `width_k` elements
+/// for each unit.
+///
+/// # Panics
+/// When an output is not `units * width` long.
+#[allow(unsafe_code)] // The ranges of `split` are disjoint, and so are the parts made of them.
+pub(crate) fn split_outputs<T: Send, const N: usize>(
+    pool: &Pool,
+    units: usize,
+    align: usize,
+    least: usize,
+    outputs: [(&mut [T], usize); N],
+    work: impl Fn(Range<usize>, [&mut [T]; N]) + Sync,
+) {
+    let outputs = outputs.map(|(slice, width)| {
+        assert_eq!(slice.len(), units * width, "output of {units} units of {width}");
+        (SharedSlice::new(slice), width)
+    });
+    split(pool, units, align, least, |range| {
+        let parts = std::array::from_fn(|k| {
+            let (shared, width) = &outputs[k];
+            // SAFETY: ranges do not overlap, so neither do the elements that they stand for.
+            unsafe { shared.part(range.start * width, range.end * width) }
+        });
+        work(range, parts);
+    });
+}
+
+/// [`split_outputs`] for one output.
+pub(crate) fn split_output<T: Send>(
+    pool: &Pool,
+    output: &mut [T],
+    align: usize,
+    least: usize,
+    work: impl Fn(Range<usize>, &mut [T]) + Sync,
+) {
+    let units = output.len();
+    split_outputs(pool, units, align, least, [(output, 1)], |range, [part]| work(range, part));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_everything_once() {
+        for threads in [1, 2, 3] {
+            let pool = Pool::new(threads).unwrap();
+            for units in [0, 1, 5, 64, 1000] {
+                let (mut a, mut b) = (vec![0; units], vec![0; units * 3]);
+                split_outputs(&pool, units, 8, 10, [(&mut a, 1), (&mut b, 3)], |range, [a, b]| {
+                    assert_eq!(a.len() * 3, b.len());
+                    assert_eq!(range.len(), a.len());
+                    a.iter_mut().chain(b).for_each(|x| *x += 1);
+                });
+                assert!(a.iter().chain(&b).all(|&x| x == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn small_work_stays_on_the_calling_thread() {
+        let pool = Pool::new(2).unwrap();
+        let caller = std::thread::current().id();
+        split(&pool, 19, 1, 10, |_| assert_eq!(std::thread::current().id(), caller));
+    }
+}
