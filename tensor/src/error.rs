@@ -52,6 +52,23 @@ pub enum TensorError {
         /// The type.
         dtype: DType,
     },
+    /// Tensors were to be joined, and there was none.
+    #[error("no tensors to join")]
+    NoTensors,
+    /// Tensors were to be joined whose shapes do not go together.
+    #[error("shape {found} does not go with {expected}")]
+    Shapes {
+        /// The first tensor's shape.
+        expected: Shape,
+        /// Another one's.
+        found: Shape,
+    },
+    /// An integer does not fit an `i64`.
+    #[error("{value} is over the largest 64-bit signed integer")]
+    Range {
+        /// The integer.
+        value: u64,
+    },
     /// Rows outside the tensor were asked for.
     #[error("rows {start}..{end} of a tensor of shape {shape}")]
     Rows {

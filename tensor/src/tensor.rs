@@ -40,7 +40,7 @@ enum Storage {
 }
 
 /// A byte length for this many elements, when it is possible in memory.
-fn byte_len(dtype: DType, shape: &Shape) -> Result<usize> {
+pub(crate) fn byte_len(dtype: DType, shape: &Shape) -> Result<usize> {
     shape
         .checked_elements()
         .and_then(|elements| elements.checked_mul(dtype.size()))
@@ -100,6 +100,10 @@ impl Tensor {
     pub fn zeros(dtype: DType, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
         if dtype == DType::String {
+            let len = shape.checked_elements().and_then(|elements| elements.checked_mul(size_of::<Bytes>()));
+            if len.is_none_or(|len| len > isize::MAX as usize / 2) {
+                return Err(TensorError::TooLarge { shape, dtype });
+            }
             return Tensor::from_strings(vec![Bytes::new(); shape.elements()], shape);
         }
         check_plain(dtype)?;
@@ -141,8 +145,10 @@ impl Tensor {
     {
         let shape = shape.into();
         check_plain(dtype)?;
-        let found = bytes.as_ref();
         let expected = byte_len(dtype, &shape)?;
+        // The buffer's bytes are checked, not the owner's: nothing binds `as_ref` to answer twice the same.
+        let buffer = Buffer::foreign(bytes);
+        let found = buffer.bytes();
         if found.len() != expected {
             let found = found.len() / dtype.size();
             return Err(TensorError::Elements { expected: shape.elements(), shape, found });
@@ -152,13 +158,8 @@ impl Tensor {
         {
             return Err(TensorError::Bool { position, value });
         }
-        let buffer = Buffer::foreign(bytes);
-        // Alignment is that of the boxed owner's bytes: inline owners have moved.
-        let buffer = if (buffer.bytes().as_ptr() as usize).is_multiple_of(dtype.size().min(8)) {
-            buffer
-        } else {
-            copy_of(buffer.bytes())
-        };
+        let aligned = (found.as_ptr() as usize).is_multiple_of(dtype.size().min(8));
+        let buffer = if aligned { buffer } else { copy_of(found) };
         Ok(Tensor::plain(dtype, shape, buffer))
     }
 
@@ -197,7 +198,14 @@ impl Tensor {
         Tensor { dtype, shape: Shape::scalar(), storage: Storage::Handle(handle) }
     }
 
-    fn plain(dtype: DType, shape: Shape, buffer: Buffer) -> Tensor {
+    /// A vector of strings.
+    fn strings(strings: Vec<Bytes>) -> Tensor {
+        let shape = Shape::from([strings.len()]);
+        let storage = Storage::Strings { strings: Arc::new(strings), offset: 0 };
+        Tensor { dtype: DType::String, shape, storage }
+    }
+
+    pub(crate) fn plain(dtype: DType, shape: Shape, buffer: Buffer) -> Tensor {
         Tensor { dtype, shape, storage: Storage::Plain { buffer: Arc::new(buffer), offset: 0 } }
     }
 
@@ -382,7 +390,7 @@ impl Tensor {
         let Some(&rows) = self.shape.first().filter(|&&rows| start <= end && end <= rows) else {
             return Err(TensorError::Rows { start, end, shape: self.shape.clone() });
         };
-        let row = if rows == 0 { 0 } else { self.elements() / rows };
+        let row = self.elements().checked_div(rows).unwrap_or(0);
         let mut shape = self.shape.to_vec();
         shape[0] = end - start;
         let mut part = self.clone();
@@ -493,6 +501,37 @@ impl From<&str> for Tensor {
 impl From<String> for Tensor {
     fn from(value: String) -> Tensor {
         Tensor::string(value)
+    }
+}
+
+/// A vector of strings; so are the following.
+impl From<&[&str]> for Tensor {
+    fn from(values: &[&str]) -> Tensor {
+        Tensor::strings(values.iter().map(|value| Bytes::copy_from_slice(value.as_bytes())).collect())
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for Tensor {
+    fn from(values: [&str; N]) -> Tensor {
+        Tensor::from(&values[..])
+    }
+}
+
+impl From<Vec<&str>> for Tensor {
+    fn from(values: Vec<&str>) -> Tensor {
+        Tensor::from(&values[..])
+    }
+}
+
+impl From<Vec<String>> for Tensor {
+    fn from(values: Vec<String>) -> Tensor {
+        Tensor::strings(values.into_iter().map(Bytes::from).collect())
+    }
+}
+
+impl From<&[String]> for Tensor {
+    fn from(values: &[String]) -> Tensor {
+        Tensor::from(values.to_vec())
     }
 }
 

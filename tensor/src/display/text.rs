@@ -1,0 +1,34 @@
+//! Words for elements that are no numbers.
+
+use std::fmt::Write;
+
+/// `True` or `False`; inside brackets both take five columns.
+pub(super) fn of_bool(value: bool, scalar: bool) -> String {
+    match (value, scalar) {
+        (true, true) => "True".to_owned(),
+        (true, false) => " True".to_owned(),
+        (false, _) => "False".to_owned(),
+    }
+}
+
+/// A byte string as Python writes it, such as `b'a\x00'`.
+pub(super) fn of_bytes(bytes: &[u8]) -> String {
+    let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
+    let mut word = format!("b{quote}");
+    for &byte in bytes {
+        match byte {
+            b'\\' => word.push_str("\\\\"),
+            b'\t' => word.push_str("\\t"),
+            b'\n' => word.push_str("\\n"),
+            b'\r' => word.push_str("\\r"),
+            _ if char::from(byte) == quote => {
+                word.push('\\');
+                word.push(quote);
+            }
+            0x20..0x7f => word.push(char::from(byte)),
+            _ => write!(word, "\\x{byte:02x}").expect("writing to a string does not fail"),
+        }
+    }
+    word.push(quote);
+    word
+}

@@ -1,0 +1,150 @@
+//! Taking tensors apart and putting them together along the first dimension.
+
+use crate::buffer::Buffer;
+use crate::{Bytes, DType, Shape, Tensor, TensorError};
+
+impl Tensor {
+    /// The entries along the first dimension, one after another, without that dimension; they share the
+    /// elements.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// let a = Tensor::from([[1i32, 2], [3, 4]]);
+    /// let sums: Vec<i32> = a.iter_rows()?.map(|row| row.as_slice::<i32>().unwrap().iter().sum()).collect();
+    /// assert_eq!(sums, [3, 7]);
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TensorError::Rows`] for a scalar.
+    pub fn iter_rows(&self) -> Result<impl ExactSizeIterator<Item = Tensor> + '_, TensorError> {
+        let Some((&rows, inner)) = self.shape().split_first() else {
+            return Err(TensorError::Rows { start: 0, end: 0, shape: Shape::scalar() });
+        };
+        let shape = Shape::new(inner);
+        Ok((0..rows).map(move |row| {
+            let row = self.rows(row, row + 1).expect("the row is one of the tensor's");
+            row.reshaped(shape.clone()).expect("a dimension of 1 changes no count")
+        }))
+    }
+
+    /// Tensors of one dtype and shape, copied one after another under a new first dimension.
+    ///
+    /// # Errors
+    /// [`TensorError::NoTensors`] for an empty slice, [`TensorError::DType`] and
+    /// [`TensorError::Shapes`] when one differs from the first, [`TensorError::NotPlain`] for handles,
+    /// and [`TensorError::TooLarge`].
+    pub fn stack(tensors: &[Tensor]) -> Result<Tensor, TensorError> {
+        let first = tensors.first().ok_or(TensorError::NoTensors)?;
+        for tensor in tensors {
+            if tensor.shape() != first.shape() {
+                return Err(shapes(first, tensor));
+            }
+        }
+        let dims = [tensors.len()].into_iter().chain(first.shape().iter().copied());
+        joined(tensors, first.dtype(), dims.collect())
+    }
+
+    /// Tensors of one dtype that differ in shape at most in the first dimension, copied one after
+    /// another along it.
+    ///
+    /// # Errors
+    /// As [`stack`](Tensor::stack); [`TensorError::Rows`] when the first is a scalar.
+    pub fn concat_rows(tensors: &[Tensor]) -> Result<Tensor, TensorError> {
+        let first = tensors.first().ok_or(TensorError::NoTensors)?;
+        let Some((_, inner)) = first.shape().split_first() else {
+            return Err(TensorError::Rows { start: 0, end: 0, shape: Shape::scalar() });
+        };
+        let mut rows = 0usize;
+        for tensor in tensors {
+            match tensor.shape().split_first() {
+                // Shapes without elements may have any number of rows, so the sum can be too large.
+                Some((more, other)) if other == inner => rows = rows.saturating_add(*more),
+                _ => return Err(shapes(first, tensor)),
+            }
+        }
+        joined(tensors, first.dtype(), [rows].into_iter().chain(inner.iter().copied()).collect())
+    }
+}
+
+fn shapes(expected: &Tensor, found: &Tensor) -> TensorError {
+    TensorError::Shapes { expected: expected.shape().clone(), found: found.shape().clone() }
+}
+
+/// The elements of all tensors in order under this shape.
+fn joined(tensors: &[Tensor], dtype: DType, shape: Shape) -> Result<Tensor, TensorError> {
+    if let Some(other) = tensors.iter().find(|tensor| tensor.dtype() != dtype) {
+        return Err(TensorError::DType { expected: dtype, found: other.dtype() });
+    }
+    if dtype == DType::String {
+        let strings = tensors.iter().flat_map(|tensor| tensor.as_strings().unwrap_or_default());
+        return Tensor::from_strings(strings.cloned().collect::<Vec<Bytes>>(), shape);
+    }
+    let parts: Vec<&[u8]> = tensors.iter().map(Tensor::as_bytes).collect::<Result<_, _>>()?;
+    let mut rest_len = crate::tensor::byte_len(dtype, &shape)?;
+    let mut buffer = Buffer::zeroed(rest_len);
+    let mut rest = buffer.bytes_mut().expect("new memory is writable");
+    for part in parts {
+        // The lengths add up to the shape's, unless a saturated row count lied; then nothing is left.
+        let taken = part.len().min(rest_len);
+        let (here, after) = rest.split_at_mut(taken);
+        here.copy_from_slice(&part[..taken]);
+        (rest, rest_len) = (after, rest_len - taken);
+    }
+    Ok(Tensor::plain(dtype, shape, buffer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_lose_their_dimension_and_share_memory() {
+        let a = Tensor::from([[1u8, 2], [3, 4], [5, 6]]);
+        let rows: Vec<Tensor> = a.iter_rows().unwrap().collect();
+        assert_eq!(rows.len(), 3);
+        assert_eq!(rows[2], Tensor::from([5u8, 6]));
+        assert!(rows[0].is_same(&a));
+        assert_eq!(Tensor::from(Vec::<f32>::new()).iter_rows().unwrap().len(), 0);
+        assert!(matches!(Tensor::scalar(1i32).iter_rows().err(), Some(TensorError::Rows { .. })));
+    }
+
+    #[test]
+    fn stacks_and_concatenates() {
+        let (a, b) = (Tensor::from([1i16, 2]), Tensor::from([3i16, 4]));
+        assert_eq!(Tensor::stack(&[a.clone(), b.clone()]), Ok(Tensor::from([[1i16, 2], [3, 4]])));
+        assert_eq!(Tensor::concat_rows(&[a.clone(), b]), Ok(Tensor::from([1i16, 2, 3, 4])));
+        let scalars = Tensor::stack(&[Tensor::string("x"), Tensor::string("y")]).unwrap();
+        assert_eq!(scalars, Tensor::from(&["x", "y"][..]));
+        let wide =
+            Tensor::concat_rows(&[Tensor::from([[1u8, 2]]), Tensor::from([[3u8, 4], [5, 6]])]).unwrap();
+        assert_eq!(wide, Tensor::from([[1u8, 2], [3, 4], [5, 6]]));
+        assert_eq!(Tensor::concat_rows(&[a.clone(), a.rows(0, 0).unwrap()]), Ok(a));
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let a = Tensor::from([1i16, 2]);
+        assert_eq!(Tensor::stack(&[]), Err(TensorError::NoTensors));
+        assert_eq!(Tensor::concat_rows(&[]), Err(TensorError::NoTensors));
+        assert!(matches!(Tensor::stack(&[a.clone(), Tensor::from([1i16])]), Err(TensorError::Shapes { .. })));
+        assert!(matches!(
+            Tensor::stack(&[a.clone(), Tensor::from([1i32, 2])]),
+            Err(TensorError::DType { .. })
+        ));
+        assert!(matches!(
+            Tensor::concat_rows(&[a.clone(), Tensor::from([[1i16]])]),
+            Err(TensorError::Shapes { .. })
+        ));
+        assert!(matches!(Tensor::concat_rows(&[Tensor::scalar(1)]), Err(TensorError::Rows { .. })));
+        let handle = Tensor::from_handle(DType::Resource, std::sync::Arc::new(1));
+        assert!(matches!(Tensor::stack(&[handle]), Err(TensorError::NotPlain { .. })));
+    }
+
+    #[test]
+    fn rows_without_elements_add_up_without_memory() {
+        let empty = Tensor::zeros(DType::Float32, [usize::MAX, 0]).unwrap();
+        let joined = Tensor::concat_rows(&[empty.clone(), empty]).unwrap();
+        assert_eq!(joined.elements(), 0);
+    }
+}

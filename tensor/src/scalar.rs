@@ -1,0 +1,187 @@
+//! Single values of whatever numeric type.
+
+use crate::{DType, Tensor, TensorError, bf16, f16};
+
+impl Tensor {
+    /// The one element of a tensor of any signed or unsigned integer dtype, such as a global step.
+    ///
+    /// ```
+    /// # use tensor::Tensor;
+    /// assert_eq!(Tensor::scalar(7u8).as_scalar_i64(), Ok(7));
+    /// assert!(Tensor::scalar(7.0f32).as_scalar_i64().is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`TensorError::NotSingle`]; [`TensorError::DType`] (expecting `int64`) for other dtypes; and
+    /// [`TensorError::Range`] for a `uint64` over `i64::MAX`.
+    pub fn as_scalar_i64(&self) -> Result<i64, TensorError> {
+        match self.dtype() {
+            DType::Int8 => self.value::<i8>().map(i64::from),
+            DType::Int16 => self.value::<i16>().map(i64::from),
+            DType::Int32 => self.value::<i32>().map(i64::from),
+            DType::Int64 => self.value::<i64>(),
+            DType::UInt8 => self.value::<u8>().map(i64::from),
+            DType::UInt16 => self.value::<u16>().map(i64::from),
+            DType::UInt32 => self.value::<u32>().map(i64::from),
+            DType::UInt64 => {
+                let value = self.value::<u64>()?;
+                i64::try_from(value).map_err(|_| TensorError::Range { value })
+            }
+            DType::Int4 => self.single_byte().map(|byte| i64::from(byte.cast_signed())),
+            DType::UInt4 => self.single_byte().map(i64::from),
+            found => Err(TensorError::DType { expected: DType::Int64, found }),
+        }
+    }
+
+    /// The one element of a tensor of any floating dtype, such as a loss. Every one fits a double
+    /// without loss.
+    ///
+    /// ```
+    /// # use tensor::{Tensor, bf16};
+    /// assert_eq!(Tensor::scalar(bf16::from_f32(0.5)).as_scalar_f64(), Ok(0.5));
+    /// ```
+    ///
+    /// # Errors
+    /// [`TensorError::NotSingle`], and [`TensorError::DType`] (expecting `float64`) for other dtypes.
+    pub fn as_scalar_f64(&self) -> Result<f64, TensorError> {
+        match self.dtype() {
+            DType::Float64 => self.value::<f64>(),
+            DType::Float32 => self.value::<f32>().map(f64::from),
+            DType::Float16 => self.value::<f16>().map(f64::from),
+            DType::BFloat16 => self.value::<bf16>().map(f64::from),
+            DType::Float8E5M2 => self.single_byte().map(|byte| E5M2.decode(byte)),
+            DType::Float8E4M3FN => self.single_byte().map(|byte| E4M3FN.decode(byte)),
+            DType::Float8E4M3FNUZ => self.single_byte().map(|byte| E4M3FNUZ.decode(byte)),
+            DType::Float8E4M3B11FNUZ => self.single_byte().map(|byte| E4M3B11FNUZ.decode(byte)),
+            DType::Float8E5M2FNUZ => self.single_byte().map(|byte| E5M2FNUZ.decode(byte)),
+            found => Err(TensorError::DType { expected: DType::Float64, found }),
+        }
+    }
+
+    /// The text of a string tensor with one element; bytes that are no UTF-8 become U+FFFD.
+    ///
+    /// # Errors
+    /// [`TensorError::DType`] and [`TensorError::NotSingle`].
+    pub fn to_string_lossy(&self) -> Result<String, TensorError> {
+        match self.as_strings()? {
+            [text] => Ok(String::from_utf8_lossy(text).into_owned()),
+            _ => Err(TensorError::NotSingle { shape: self.shape().clone() }),
+        }
+    }
+
+    fn single_byte(&self) -> Result<u8, TensorError> {
+        match self.as_bytes()? {
+            [byte] => Ok(*byte),
+            _ => Err(TensorError::NotSingle { shape: self.shape().clone() }),
+        }
+    }
+}
+
+/// What the bits of an eight-bit float mean, after the sign.
+struct Float8 {
+    mantissa_bits: u32,
+    bias: i32,
+    specials: Specials,
+}
+
+/// Which patterns are no finite numbers.
+#[derive(PartialEq)]
+enum Specials {
+    /// As IEEE 754: the highest exponent is infinity and NaN.
+    Ieee,
+    /// All bits set is NaN, with either sign; no infinity.
+    AllOnes,
+    /// The pattern of minus zero is NaN; no infinity.
+    MinusZero,
+}
+
+const E5M2: Float8 = Float8 { mantissa_bits: 2, bias: 15, specials: Specials::Ieee };
+const E4M3FN: Float8 = Float8 { mantissa_bits: 3, bias: 7, specials: Specials::AllOnes };
+const E4M3FNUZ: Float8 = Float8 { mantissa_bits: 3, bias: 8, specials: Specials::MinusZero };
+const E4M3B11FNUZ: Float8 = Float8 { mantissa_bits: 3, bias: 11, specials: Specials::MinusZero };
+const E5M2FNUZ: Float8 = Float8 { mantissa_bits: 2, bias: 16, specials: Specials::MinusZero };
+
+impl Float8 {
+    fn decode(&self, byte: u8) -> f64 {
+        let one = 1u8 << self.mantissa_bits;
+        let (exponent, mantissa) = ((byte & 0x7f) >> self.mantissa_bits, byte & (one - 1));
+        let sign = if byte & 0x80 == 0 { 1.0 } else { -1.0 };
+        match self.specials {
+            Specials::MinusZero if byte == 0x80 => return f64::NAN,
+            Specials::AllOnes if byte & 0x7f == 0x7f => return f64::NAN,
+            Specials::Ieee if exponent == 0x7f >> self.mantissa_bits => {
+                return if mantissa == 0 { sign * f64::INFINITY } else { f64::NAN };
+            }
+            _ => {}
+        }
+        // An exponent of 0 means the same power as 1, without the leading one.
+        let digits = if exponent == 0 { mantissa } else { mantissa + one };
+        let power = i32::from(exponent.max(1)) - self.bias - self.mantissa_bits as i32;
+        sign * f64::from(digits) * 2f64.powi(power)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn byte(dtype: DType, byte: u8) -> Tensor {
+        Tensor::from_bytes(dtype, [], vec![byte]).unwrap()
+    }
+
+    #[test]
+    fn integers_of_every_type() {
+        for tensor in [
+            Tensor::scalar(-3i8),
+            Tensor::scalar(-3i16),
+            Tensor::from([-3i32]),
+            Tensor::from([[-3i64]]),
+            byte(DType::Int4, 0xfd),
+        ] {
+            assert_eq!(tensor.as_scalar_i64(), Ok(-3), "{tensor:?}");
+        }
+        for tensor in [
+            Tensor::scalar(3u8),
+            Tensor::scalar(3u16),
+            Tensor::scalar(3u32),
+            Tensor::scalar(3u64),
+            byte(DType::UInt4, 3),
+        ] {
+            assert_eq!(tensor.as_scalar_i64(), Ok(3), "{tensor:?}");
+        }
+        assert_eq!(Tensor::scalar(u64::MAX).as_scalar_i64(), Err(TensorError::Range { value: u64::MAX }));
+        assert!(matches!(Tensor::scalar(true).as_scalar_i64(), Err(TensorError::DType { .. })));
+        assert!(matches!(Tensor::from([1i64, 2]).as_scalar_i64(), Err(TensorError::NotSingle { .. })));
+    }
+
+    #[test]
+    fn floats_of_every_type() {
+        for tensor in [
+            Tensor::scalar(-1.5f64),
+            Tensor::scalar(-1.5f32),
+            Tensor::scalar(f16::from_f32(-1.5)),
+            Tensor::scalar(bf16::from_f32(-1.5)),
+            byte(DType::Float8E5M2, 0xbe),
+            byte(DType::Float8E4M3FN, 0xbc),
+            byte(DType::Float8E4M3FNUZ, 0xc4),
+            byte(DType::Float8E4M3B11FNUZ, 0xdc),
+            byte(DType::Float8E5M2FNUZ, 0xc2),
+        ] {
+            assert_eq!(tensor.as_scalar_f64(), Ok(-1.5), "{tensor:?}");
+        }
+        assert_eq!(byte(DType::Float8E4M3FN, 0x7e).as_scalar_f64(), Ok(448.0));
+        assert_eq!(byte(DType::Float8E5M2, 1).as_scalar_f64(), Ok(2f64.powi(-16)));
+        assert_eq!(byte(DType::Float8E5M2, 0xfc).as_scalar_f64(), Ok(f64::NEG_INFINITY));
+        for nan in [byte(DType::Float8E4M3FN, 0xff), byte(DType::Float8E5M2FNUZ, 0x80)] {
+            assert!(nan.as_scalar_f64().unwrap().is_nan());
+        }
+        assert!(Tensor::scalar(1i32).as_scalar_f64().is_err());
+    }
+
+    #[test]
+    fn text_of_strings() {
+        assert_eq!(Tensor::string(&b"a\xffb"[..]).to_string_lossy(), Ok("a\u{fffd}b".to_owned()));
+        assert!(Tensor::from(&["a", "b"][..]).to_string_lossy().is_err());
+        assert!(Tensor::scalar(1u8).to_string_lossy().is_err());
+    }
+}
