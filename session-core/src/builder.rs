@@ -93,7 +93,8 @@ impl OpBuilder {
         self
     }
 
-    /// The name asked for, in the current scope; the op type's name by default. Made unique.
+    /// The name asked for, in the current scope; the op type's name by default. Made unique, unless it ends with
+    /// `/`: then it is the name of that scope, counted from the graph's top, without the `/` (S-7).
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -175,7 +176,11 @@ impl OpBuilder {
     /// finalized graph, an input of another graph.
     pub fn try_finish(self) -> Result<Operation> {
         let name = self.name.clone().unwrap_or_else(|| self.op_type.clone().into_owned());
-        let scoped = if self.absolute { name.clone() } else { format!("{}{name}", self.graph.context.scope) };
+        let scoped = match name.strip_suffix('/') {
+            Some(exact) => exact.to_owned(),
+            None if self.absolute => name.clone(),
+            None => format!("{}{name}", self.graph.context.scope),
+        };
         let (op_type, location) = (self.op_type.clone(), self.location);
         self.build(&name).map_err(|error| {
             error.with_node(scoped, op_type).with_location(location).with_phase(Phase::Build)

@@ -159,6 +159,14 @@ impl Graph {
         self.scope(self.context.name.as_deref().unwrap_or(default))
     }
 
+    /// A handle that gives the next operation the very name of the current scope, without the final `/`: how the
+    /// last operation of a composite function bears the function's name (S-7). At the top it changes nothing.
+    #[must_use]
+    pub fn named_as_scope(&self) -> Graph {
+        let scope = self.context.scope.clone();
+        self.with_context(|context| context.name = (!scope.is_empty()).then_some(scope))
+    }
+
     /// The name given by [`named`](Graph::named).
     #[must_use]
     pub fn pending_name(&self) -> Option<&str> {
@@ -227,7 +235,8 @@ impl Graph {
         OpBuilder::undefined(self, op_type.into())
     }
 
-    /// Adds a node and gives its id; the name is made unique in the current scope. Fails on a frozen graph.
+    /// Adds a node and gives its id; the name is made unique in the current scope, unless it ends with `/`. Fails
+    /// on a frozen graph.
     pub(crate) fn insert(
         &self,
         name: &str,
@@ -241,8 +250,18 @@ impl Graph {
         if state.finalized {
             return Err(finalized());
         }
-        let full = if absolute { name.to_owned() } else { format!("{}{name}", self.context.scope) };
-        let name = state.names.unique(&full);
+        let name = match name.strip_suffix('/') {
+            // That very name (S-7), taken by the scope of the same name.
+            Some(exact) if state.by_name.contains_key(exact) => {
+                return Err(Error::value(format!("there is an operation '{exact}' already")));
+            }
+            Some(exact) => {
+                state.names.take(exact);
+                exact.to_owned()
+            }
+            None if absolute => state.names.unique(name),
+            None => state.names.unique(&format!("{}{name}", self.context.scope)),
+        };
         let id = OpId::try_from(state.nodes.len()).map_err(|_| Error::runtime("the graph is full"))?;
         let node = Arc::new(make(id, name.clone()));
         state.nodes.push(node.clone());
@@ -500,5 +519,28 @@ impl fmt::Debug for Graph {
             .field("finalized", &state.finalized)
             .field("scope", &self.context.scope)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_7_an_operation_can_bear_the_name_of_its_scope() {
+        let graph = Graph::new();
+        let scope = graph.scope("softmax");
+        let inner = scope.undefined_op("Sub").finish();
+        let last = scope.named_as_scope().undefined_op("Div").finish();
+        assert_eq!((inner.name(), last.name()), ("softmax/Sub", "softmax"));
+        assert_eq!(last.graph().scope_name(), "softmax/");
+
+        let again = graph.scope("softmax").named_as_scope();
+        assert_eq!(again.undefined_op("Div").finish().name(), "softmax_1");
+        assert_eq!(graph.undefined_op("softmax").finish().name(), "softmax_2");
+        assert_eq!(graph.named_as_scope().undefined_op("Top").finish().name(), "Top");
+
+        let error = again.undefined_op("Div").try_finish().unwrap_err();
+        assert!(error.message().contains("there is an operation 'softmax_1' already"), "{error}");
     }
 }

@@ -9,6 +9,11 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    /// Marks a name as used, whether or not it was.
+    pub(crate) fn take(&mut self, name: &str) {
+        self.used.entry(name.to_lowercase()).or_insert(1);
+    }
+
     /// The name itself, or with the first free suffix `_1`, `_2` ... The casing asked for is kept.
     pub(crate) fn unique(&mut self, name: &str) -> String {
         let key = name.to_lowercase();
