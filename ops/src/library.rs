@@ -17,22 +17,39 @@ pub fn library() -> &'static Library {
     &LIBRARY
 }
 
-/// The families. Each lists its definitions in a constant `DEFS`.
-const FAMILIES: [&[&OpDef]; 8] = [
-    crate::array::DEFS,
-    crate::math::DEFS,
-    crate::nn::DEFS,
-    crate::control_flow::DEFS,
-    crate::random::DEFS,
-    crate::state::DEFS,
-    crate::summary::DEFS,
-    crate::training::DEFS,
-];
+/// Defines op types: a static for each, in the library, and `DEFS`, the list of them all.
+///
+/// ```ignore
+/// op_defs! {
+///     NEG: OpDef::new("Neg", "x: T -> y: T").attrs("T: numbertype").shape(unchanged).gradient(neg_gradient);
+/// }
+/// ```
+macro_rules! op_defs {
+    ($($name:ident: $def:expr;)*) => {
+        $(pub(crate) static $name: session_core::OpDef = $def.library(&crate::library::LIBRARY);)*
+        pub(crate) static DEFS: &[&session_core::OpDef] = &[$(&$name),*];
+    };
+}
+pub(crate) use op_defs;
+
+/// The families. A function, because constants may not refer to definitions, which are parsed at first use.
+fn families() -> Vec<&'static [&'static OpDef]> {
+    vec![
+        crate::array::DEFS,
+        crate::math::DEFS,
+        crate::nn::DEFS,
+        crate::control_flow::DEFS,
+        crate::random::DEFS,
+        crate::state::DEFS,
+        crate::summary::DEFS,
+        crate::training::DEFS,
+    ]
+}
 
 impl Library {
     /// All definitions, by family.
     pub fn iter(&self) -> impl Iterator<Item = &'static OpDef> {
-        FAMILIES.iter().flat_map(|family| family.iter().copied())
+        families().into_iter().flat_map(|family| family.iter().copied())
     }
 }
 

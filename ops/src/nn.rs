@@ -2,4 +2,4 @@
 
 use session_core::OpDef;
 
-pub(crate) const DEFS: &[&OpDef] = &[];
+pub(crate) static DEFS: &[&OpDef] = &[];
