@@ -9,7 +9,7 @@ use crate::{OpId, Phase, Result, ShapeContext};
 use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
-use tensor::DType;
+use tensor::{DType, Tensor};
 
 /// Makes one operation: inputs in the order of the definition, then attributes, then [`finish`](Self::finish).
 ///
@@ -38,6 +38,8 @@ pub struct OpBuilder {
 enum Argument {
     One(Output),
     Many(Vec<Output>),
+    /// To become a `Const` of its own when the operation has its name.
+    Constant(Tensor),
 }
 
 impl OpBuilder {
@@ -64,7 +66,7 @@ impl OpBuilder {
             control_inputs: graph.context.control_inputs.clone(),
             device: None,
             described: Vec::new(),
-            location: Location::caller(),
+            location: graph.context.location.unwrap_or_else(Location::caller),
             open_inputs: false,
         }
     }
@@ -78,6 +80,13 @@ impl OpBuilder {
     /// The next input, which is a list.
     pub fn input_list<O: AsOutput>(mut self, inputs: impl IntoIterator<Item = O>) -> Self {
         self.arguments.push(Argument::Many(inputs.into_iter().map(|o| o.as_output().clone()).collect()));
+        self
+    }
+
+    /// The next input, which is a constant: it becomes a `Const` named `<operation>/<argument>`, as TensorFlow
+    /// names what a caller gives as numbers.
+    pub fn constant(mut self, value: impl Into<Tensor>) -> Self {
+        self.arguments.push(Argument::Constant(value.into()));
         self
     }
 
@@ -97,6 +106,12 @@ impl OpBuilder {
     /// `/`: then it is the name of that scope, counted from the graph's top, without the `/` (S-7).
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// The name when the graph handle gives none, in the place of the op type's.
+    pub fn default_name(mut self, name: &str) -> Self {
+        self.name.get_or_insert_with(|| name.to_owned());
         self
     }
 
@@ -191,10 +206,35 @@ impl OpBuilder {
         self.arguments.iter().flat_map(|argument| match argument {
             Argument::One(output) => std::slice::from_ref(output),
             Argument::Many(outputs) => outputs.as_slice(),
+            Argument::Constant(_) => &[],
         })
     }
 
+    /// Makes the constants among the inputs, in a scope that holds the operation's name for it.
+    fn make_constants(&mut self, name: &str) -> Result<Option<String>> {
+        if !self.arguments.iter().any(|argument| matches!(argument, Argument::Constant(_))) {
+            return Ok(None);
+        }
+        let missing = || Error::runtime("its library does not define Const");
+        let def = self.def.ok_or_else(missing)?;
+        let constant = def.op_library().and_then(|library| library.find("Const")).ok_or_else(missing)?;
+        let start = if self.absolute { self.graph.root() } else { self.graph.clone() };
+        // Constants wait for nothing: so they can be folded and shared.
+        let scope = start.scope(name).without_control_dependencies();
+        for (index, argument) in self.arguments.iter_mut().enumerate() {
+            let Argument::Constant(value) = argument else { continue };
+            let named = def.signature().inputs.get(index).map_or("Const", |arg| &arg.name);
+            let dtype = AttrValue::Type(value.dtype());
+            let builder = scope.op(constant).location(self.location).name(named);
+            let made = builder.attr("value", value.clone()).attr("dtype", dtype).try_finish()?;
+            *argument = Argument::One(made.output(0));
+        }
+        Ok(Some(scope.scope_name().to_owned()))
+    }
+
     fn build(mut self, name: &str) -> Result<Operation> {
+        let reserved = self.make_constants(name)?;
+        let name = reserved.as_deref().unwrap_or(name);
         for input in self.all_inputs() {
             if !input.is_in(&self.graph) {
                 return Err(Error::value(format!("input '{}' belongs to another graph", input.name())));
@@ -343,6 +383,7 @@ fn bind(attrs: &mut Attrs, arg: &ArgDef, argument: &Argument) -> Result<()> {
             bind_one(attrs, &arg.arg_type, &arg.name, output)
         }
         (_, Argument::One(_)) => Err(Error::type_mismatch(format!("input '{}' is a list", arg.name))),
+        (_, Argument::Constant(_)) => Err(Error::runtime("a constant was not made")),
         (_, Argument::Many(_)) => Err(Error::type_mismatch(format!("input '{}' is not a list", arg.name))),
     }
 }

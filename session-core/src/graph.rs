@@ -9,6 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::Location;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 /// A graph under construction or in use: a cheap handle that also carries the name scope, device and control
@@ -48,6 +49,8 @@ pub(crate) struct Context {
     pub(crate) name: Option<String>,
     pub(crate) device: String,
     pub(crate) control_inputs: Vec<OpId>,
+    /// The place in the program that errors name, in the place of each operation's own.
+    pub(crate) location: Option<&'static Location<'static>>,
 }
 
 /// Items of collections hold operations, and operations their graph. When the last handle goes, the
@@ -198,6 +201,13 @@ impl Graph {
             }
         }
         self.with_context(|context| context.control_inputs = ids)
+    }
+
+    /// A handle whose operations count as made at this place in the program: for functions that make operations
+    /// on behalf of their caller.
+    #[must_use]
+    pub fn located_at(&self, location: &'static Location<'static>) -> Graph {
+        self.with_context(|context| context.location = Some(location))
     }
 
     /// A handle without scope, device and control inputs.
