@@ -71,6 +71,8 @@ pub(crate) struct State {
     names: Names,
     collections: BTreeMap<String, Vec<Item>>,
     seed: Option<i64>,
+    /// How many random operations took a seed by position.
+    op_seeds: i64,
     finalized: bool,
     /// Mistakes made while building, in order.
     errors: Vec<Error>,
@@ -426,7 +428,7 @@ impl Graph {
     // ---- seeds --------------------------------------------------------------------------------------
 
     /// Sets the graph's seed: random operations made from now on, without a seed of their own, derive theirs
-    /// from it and their position.
+    /// from it and from how many were made before them.
     pub fn set_random_seed(&self, seed: i64) {
         self.shared.write().seed = Some(seed);
     }
@@ -435,6 +437,15 @@ impl Graph {
     #[must_use]
     pub fn random_seed(&self) -> Option<i64> {
         self.shared.read().seed
+    }
+
+    /// The next number for a random operation without a seed of its own: 0, 1, 2 ... over the life of the graph.
+    #[must_use]
+    pub fn next_op_seed(&self) -> i64 {
+        let mut state = self.shared.write();
+        let seed = state.op_seeds;
+        state.op_seeds += 1;
+        seed
     }
 
     // ---- collections --------------------------------------------------------------------------------
