@@ -88,6 +88,19 @@ macro_rules! dispatch {
     };
 }
 
+/// Work whose parts have generic parameters that [`dispatch!`] has no syntax for.
+pub(crate) trait Vectorised {
+    /// Does the work. Mark it `#[inline(always)]`, or it is compiled for the baseline.
+    fn run(self);
+}
+
+dispatch! {
+    /// Runs the work, compiled for this CPU.
+    pub(crate) fn vectorised<W: Vectorised>(work: W) {
+        work.run();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     dispatch! {

@@ -1,0 +1,36 @@
+//! Filling and adding up whole tensors.
+
+use super::work::{split_output, units_per_part};
+use super::{BinaryOp, Broadcast, Element};
+use crate::Pool;
+
+/// Sets every element to `value`.
+pub fn fill<T: Copy + Send + Sync>(pool: &Pool, output: &mut [T], value: T) {
+    split_output(pool, output, 64, units_per_part(100), |_, output| output.fill(value));
+}
+
+/// `output = inputs[0] + inputs[1] + ...`, added in that order (TensorFlow's `AddN`); one pass over the
+/// output.
+///
+/// # Panics
+/// When there is no input, a slice differs in length, or `T` cannot be added (`bool`).
+pub fn add_n<T: Element>(pool: &Pool, inputs: &[&[T]], output: &mut [T]) {
+    /// Elements that stay in the nearest cache while all inputs are added to them.
+    const BLOCK: usize = 1024;
+    let add = T::binary(BinaryOp::Add).unwrap_or_else(|| panic!("{} cannot be added", T::NAME));
+    assert!(!inputs.is_empty(), "nothing to add");
+    assert!(inputs.iter().all(|input| input.len() == output.len()), "inputs differ in length");
+    let least = units_per_part(100 * inputs.len());
+    let single = Pool::single();
+    split_output(pool, output, 64, least, |range, output| {
+        for (block, output) in output.chunks_mut(BLOCK).enumerate() {
+            let from = range.start + block * BLOCK;
+            let to = from + output.len();
+            output.copy_from_slice(&inputs[0][from..to]);
+            let plan = Broadcast::new([&[output.len()], &[output.len()]]).expect("equal shapes");
+            for input in &inputs[1..] {
+                add.run_in_place_left(&single, &plan, output, &input[from..to]).expect("addition takes all");
+            }
+        }
+    });
+}

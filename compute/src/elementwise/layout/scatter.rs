@@ -1,0 +1,156 @@
+//! Adding, or otherwise merging, slices into places given by index.
+
+use super::gather::{Index, IndexError, check_all, flat_index};
+use crate::Pool;
+use crate::elementwise::binary_kernel::Rows;
+use crate::elementwise::work::{split_outputs, units_per_part};
+use crate::elementwise::{BinaryKernel, BinaryOp, Element};
+use std::ops::Range;
+
+/// Merges `updates[i]` into row `indices[i]` of `data`: `row = kernel(row, update)`. Rows are `inner` long.
+/// Updates of one row are applied in order, so the result is the same on any number of threads.
+///
+/// With the kernel of [`BinaryOp::Add`] this is `ScatterAdd`; likewise for `Sub`, `Mul`, `Div`, `Minimum`
+/// and `Maximum`.
+///
+/// # Errors
+/// [`IndexError`] for the first index outside `data`; nothing is changed then.
+///
+/// # Panics
+/// When `data` does not consist of whole rows, or `updates` does not have a row for each index.
+pub fn scatter<T: Element, I: Index>(
+    pool: &Pool,
+    kernel: BinaryKernel<T>,
+    inner: usize,
+    data: &mut [T],
+    indices: &[I],
+    updates: &[T],
+) -> Result<(), IndexError> {
+    let rows = check_rows(inner, data.len(), indices.len(), updates.len());
+    check_all(indices, rows)?;
+    merge_rows(pool, kernel, inner, data, indices, updates);
+    Ok(())
+}
+
+/// Overwrites row `indices[i]` of `data` with `updates[i]`; the last update of a row stays.
+///
+/// # Errors
+/// [`IndexError`] for the first index outside `data`; nothing is changed then.
+///
+/// # Panics
+/// When `data` does not consist of whole rows, or `updates` does not have a row for each index.
+pub fn scatter_update<T: Clone, I: Index>(
+    inner: usize,
+    data: &mut [T],
+    indices: &[I],
+    updates: &[T],
+) -> Result<(), IndexError> {
+    let rows = check_rows(inner, data.len(), indices.len(), updates.len());
+    check_all(indices, rows)?;
+    for (i, index) in indices.iter().enumerate() {
+        let at = index.to_i64() as usize;
+        data[at * inner..(at + 1) * inner].clone_from_slice(&updates[i * inner..(i + 1) * inner]);
+    }
+    Ok(())
+}
+
+/// Adds `updates[i]` to the slice of `data` at the coordinates in row `i` of `indices`: one index for each
+/// of `dims`, the leading dimensions of `data`. `ScatterNd` is this into zeros.
+///
+/// # Errors
+/// [`IndexError`] for the first index outside its dimension; its position is counted in single indices.
+/// Updates before it have been added.
+///
+/// # Panics
+/// When `dims` is empty, a slice is not as long as the shapes say, or `T` cannot be added (`bool`).
+pub fn scatter_nd<T: Element, I: Index>(
+    dims: &[usize],
+    inner: usize,
+    data: &mut [T],
+    indices: &[I],
+    updates: &[T],
+) -> Result<(), IndexError> {
+    assert!(!dims.is_empty(), "coordinates without dimensions");
+    assert_eq!(data.len(), dims.iter().product::<usize>() * inner, "data");
+    assert_eq!(updates.len(), indices.len() / dims.len() * inner, "updates");
+    let add = addition::<T>();
+    for (i, coordinates) in indices.chunks_exact(dims.len()).enumerate() {
+        let at = flat_index(coordinates, dims, i * dims.len())?;
+        merge_row(add, &mut data[at * inner..(at + 1) * inner], &updates[i * inner..(i + 1) * inner]);
+    }
+    Ok(())
+}
+
+/// Adds up the rows of `data` that have the same segment: `output[segments[i]] += data[i]`, from zeros.
+/// Rows of a negative segment are left out. This is also the gradient of a gather along the first
+/// dimension.
+///
+/// # Errors
+/// [`IndexError`] for the first segment that is too large; the output is zero then.
+///
+/// # Panics
+/// When `output` does not consist of whole rows, `data` does not have a row for each segment, or `T`
+/// cannot be added (`bool`).
+pub fn unsorted_segment_sum<T: Element, I: Index>(
+    pool: &Pool,
+    inner: usize,
+    data: &[T],
+    segments: &[I],
+    output: &mut [T],
+) -> Result<(), IndexError> {
+    let rows = check_rows(inner, output.len(), segments.len(), data.len());
+    output.fill(T::default());
+    let large = |segment: &I| segment.to_i64() >= 0 && segment.to_i64() as u64 >= rows as u64;
+    if let Some(position) = segments.iter().position(large) {
+        return Err(IndexError { position, index: segments[position].to_i64(), limit: rows });
+    }
+    merge_rows(pool, addition::<T>(), inner, output, segments, data);
+    Ok(())
+}
+
+fn addition<T: Element>() -> BinaryKernel<T> {
+    T::binary(BinaryOp::Add).unwrap_or_else(|| panic!("{} cannot be added", T::NAME))
+}
+
+/// How many rows `data` has.
+fn check_rows(inner: usize, data: usize, indices: usize, updates: usize) -> usize {
+    assert_eq!(updates, indices * inner, "updates of {indices} rows of {inner}");
+    let rows = data.checked_div(inner).unwrap_or(0);
+    assert_eq!(data, rows * inner, "data of rows of {inner}");
+    rows
+}
+
+/// Each thread owns a range of rows and looks for its indices, so that no two write the same row.
+fn merge_rows<T: Element, I: Index>(
+    pool: &Pool,
+    kernel: BinaryKernel<T>,
+    inner: usize,
+    data: &mut [T],
+    indices: &[I],
+    updates: &[T],
+) {
+    if data.is_empty() || indices.is_empty() {
+        return;
+    }
+    let rows = data.len() / inner;
+    let work = indices.len() * (10_000 + 200 * inner);
+    split_outputs(pool, rows, 1, units_per_part(work / rows), [(data, inner)], |owned: Range<usize>, [data]| {
+        for (i, index) in indices.iter().enumerate() {
+            let index = index.to_i64();
+            if index >= owned.start as i64 && index < owned.end as i64 {
+                let at = index as usize - owned.start;
+                merge_row(kernel, &mut data[at * inner..(at + 1) * inner], &updates[i * inner..(i + 1) * inner]);
+            }
+        }
+    });
+}
+
+fn merge_row<T: Element>(kernel: BinaryKernel<T>, row: &mut [T], update: &[T]) {
+    const BLOCK: usize = 64;
+    let mut copy = [T::default(); BLOCK];
+    for (row, update) in row.chunks_mut(BLOCK).zip(update.chunks(BLOCK)) {
+        let copy = &mut copy[..row.len()];
+        copy.copy_from_slice(row);
+        kernel.run_rows(Rows::line(copy), Rows::line(update), row.len(), row);
+    }
+}

@@ -1,0 +1,109 @@
+//! Regular selections: every so-many-th element of each dimension.
+
+use super::walk::{Walk, copy_row, dense_strides};
+use crate::Pool;
+use crate::elementwise::MAX_RANK;
+use crate::elementwise::work::{split_outputs, units_per_part};
+
+/// A regular selection of an array's elements: `sizes[i]` indices of dimension `i`, beginning with
+/// `begin[i]` and `strides[i]` apart (negative: backwards).
+#[derive(Clone, Copy, Debug)]
+pub struct StridedRegion<'a> {
+    /// The array's shape.
+    pub shape: &'a [usize],
+    /// The first index in each dimension.
+    pub begin: &'a [usize],
+    /// From index to index in each dimension; not 0.
+    pub strides: &'a [isize],
+    /// How many indices in each dimension; the shape of the selection.
+    pub sizes: &'a [usize],
+}
+
+impl StridedRegion<'_> {
+    /// Walks through the array (array 0) and the dense selection (array 1), and where it starts.
+    fn walk(&self) -> (usize, Walk) {
+        let rank = self.shape.len();
+        assert!(rank <= MAX_RANK, "rank {rank} is more than {MAX_RANK}");
+        assert!(
+            self.begin.len() == rank && self.strides.len() == rank && self.sizes.len() == rank,
+            "parts of the region differ in rank"
+        );
+        let mut steps = dense_strides(self.shape);
+        let mut start = 0;
+        for i in 0..rank {
+            if self.sizes[i] > 0 {
+                let last = self.begin[i] as isize + self.strides[i] * (self.sizes[i] as isize - 1);
+                let size = self.shape[i] as isize;
+                assert!(self.begin[i] < self.shape[i] && (0..size).contains(&last), "region leaves dimension {i}");
+            }
+            start += self.begin[i] * steps[i] as usize;
+            steps[i] *= self.strides[i];
+        }
+        let dense = dense_strides(self.sizes);
+        (start, Walk::new(self.sizes, &steps[..rank], &dense[..rank]))
+    }
+
+    fn array_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Copies the elements of `region` from `input` to the dense `output`. A plain slice has strides of 1, a
+/// reversal -1.
+///
+/// # Panics
+/// When the region leaves the shape, or a slice is not as long as its shape says.
+pub fn strided_slice<T: Clone + Send + Sync>(
+    pool: &Pool,
+    region: StridedRegion<'_>,
+    input: &[T],
+    output: &mut [T],
+) {
+    let (start, walk) = region.walk();
+    assert_eq!(input.len(), region.array_len(), "input");
+    assert_eq!(output.len(), walk.len(), "output");
+    if output.is_empty() {
+        return;
+    }
+    let (outer, width) = (walk.outer_len(), walk.len() / walk.outer_len());
+    split_outputs(pool, outer, 1, units_per_part(300 * width), [(output, width)], |range, [output]| {
+        let start = start.wrapping_add_signed(range.start as isize * walk.outer_stride(0));
+        walk.narrowed(range.len()).rows([start, 0], |row| copy_row(row, input, output));
+    });
+}
+
+/// Copies the dense `input` to the elements of `region` in `output`; the others stay as they are.
+///
+/// # Panics
+/// When the region leaves the shape, or a slice is not as long as its shape says.
+pub fn strided_assign<T: Clone>(region: StridedRegion<'_>, input: &[T], output: &mut [T]) {
+    let (start, walk) = region.walk();
+    assert_eq!(output.len(), region.array_len(), "output");
+    assert_eq!(input.len(), walk.len(), "input");
+    walk.rows([0, start], |mut row| {
+        row.steps.reverse();
+        row.starts.reverse();
+        // `walk` has the array first; a copy goes from the dense side to it.
+        let [array, dense] = row.starts;
+        row.starts = [dense, array];
+        copy_row(row, input, output);
+    });
+}
+
+/// Writes `input`, of shape `shape`, with `before[i]` elements of `value` before and `after[i]` after it
+/// in each dimension.
+///
+/// # Panics
+/// When the ranks differ or a slice is not as long as its shape says.
+pub fn pad<T: Clone>(shape: &[usize], before: &[usize], after: &[usize], value: &T, input: &[T], output: &mut [T]) {
+    let rank = shape.len();
+    assert!(rank <= MAX_RANK, "rank {rank} is more than {MAX_RANK}");
+    assert!(before.len() == rank && after.len() == rank, "paddings of {rank} dimensions");
+    let mut padded = [1; MAX_RANK];
+    for i in 0..rank {
+        padded[i] = before[i] + shape[i] + after[i];
+    }
+    output.fill(value.clone());
+    let region = StridedRegion { shape: &padded[..rank], begin: before, strides: &[1; MAX_RANK][..rank], sizes: shape };
+    strided_assign(region, input, output);
+}

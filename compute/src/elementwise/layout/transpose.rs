@@ -1,0 +1,124 @@
+//! Permuting dimensions.
+
+use super::walk::{Walk, copy_row, dense_strides};
+use crate::Pool;
+use crate::elementwise::MAX_RANK;
+use crate::elementwise::work::{split_outputs, units_per_part};
+
+/// Elements along the side of a square that is turned in one go; two squares fit the nearest cache.
+const TILE: usize = 32;
+
+/// Writes `input`, of shape `shape`, with its dimensions in the order `permutation`: dimension `i` of the
+/// output is dimension `permutation[i]` of the input.
+///
+/// ```
+/// use compute::{Pool, elementwise::layout::transpose};
+/// let mut output = [0; 6];
+/// transpose(&Pool::single(), &[2, 3], &[1, 0], &[1, 2, 3, 4, 5, 6], &mut output);
+/// assert_eq!(output, [1, 4, 2, 5, 3, 6]);
+/// ```
+///
+/// # Panics
+/// When `permutation` is not one of `shape`'s dimensions, the rank is above [`MAX_RANK`], or a slice
+/// does not have as many elements as the shape.
+pub fn transpose<T: Clone + Send + Sync>(
+    pool: &Pool,
+    shape: &[usize],
+    permutation: &[usize],
+    input: &[T],
+    output: &mut [T],
+) {
+    let walk = permuted(shape, permutation);
+    assert_eq!(input.len(), walk.len(), "input");
+    assert_eq!(output.len(), walk.len(), "output");
+    if output.is_empty() {
+        return;
+    }
+    let (outer, width) = (walk.outer_len(), walk.len() / walk.outer_len());
+    let least = units_per_part(500 * width);
+    split_outputs(pool, outer, 1, least, [(output, width)], |range, [output]| {
+        let start = range.start * walk.outer_stride(0) as usize;
+        transpose_part(&walk.narrowed(range.len()), &input[start..], output);
+    });
+}
+
+/// The output's dimensions, walked through input (array 0) and output (array 1).
+fn permuted(shape: &[usize], permutation: &[usize]) -> Walk {
+    let rank = shape.len();
+    assert!(rank <= MAX_RANK, "rank {rank} is more than {MAX_RANK}");
+    assert_eq!(permutation.len(), rank, "permutation of {rank} dimensions");
+    let strides = dense_strides(shape);
+    let (mut dims, mut from, mut seen) = ([1; MAX_RANK], [0; MAX_RANK], [false; MAX_RANK]);
+    for (i, &p) in permutation.iter().enumerate() {
+        assert!(p < rank && !seen[p], "{permutation:?} is not a permutation");
+        seen[p] = true;
+        (dims[i], from[i]) = (shape[p], strides[p]);
+    }
+    let to = dense_strides(&dims[..rank]);
+    Walk::new(&dims[..rank], &from[..rank], &to[..rank])
+}
+
+fn transpose_part<T: Clone>(walk: &Walk, input: &[T], output: &mut [T]) {
+    let (dims, [from, to]) = walk.parts();
+    let last = dims.len() - 1;
+    match from.iter().position(|&stride| stride == 1) {
+        // Rows stay rows.
+        Some(unit) if unit != last => {
+            // All dimensions but the two whose order matters for the caches.
+            let others = |values: &[isize]| -> [isize; MAX_RANK] {
+                let mut left = [0; MAX_RANK];
+                let kept = values.iter().enumerate().filter(|&(i, _)| i != unit && i != last);
+                kept.zip(&mut left).for_each(|((_, &value), left)| *left = value);
+                left
+            };
+            let mut sizes = [1; MAX_RANK];
+            let kept = dims.iter().enumerate().filter(|&(i, _)| i != unit && i != last);
+            kept.zip(&mut sizes).for_each(|((_, &size), left)| *left = size);
+            let count = last - 1;
+            let outer = Walk::new(&sizes[..count], &others(from)[..count], &others(to)[..count]);
+            let plane = Plane {
+                rows: dims[unit],
+                cols: dims[last],
+                from_col: from[last] as usize,
+                to_row: to[unit] as usize,
+            };
+            outer.rows([0, 0], |row| {
+                let mut at = row.starts;
+                for _ in 0..row.len {
+                    plane.turn(&input[at[0]..], &mut output[at[1]..]);
+                    at = [0, 1].map(|k| at[k].wrapping_add_signed(row.steps[k]));
+                }
+            });
+        }
+        _ => walk.rows([0, 0], |row| copy_row(row, input, output)),
+    }
+}
+
+/// A transposition of two dimensions: element (r, c) goes from `r + c * from_col` to `r * to_row + c`.
+struct Plane {
+    rows: usize,
+    cols: usize,
+    from_col: usize,
+    to_row: usize,
+}
+
+impl Plane {
+    fn turn<T: Clone>(&self, input: &[T], output: &mut [T]) {
+        for row in (0..self.rows).step_by(TILE) {
+            for col in (0..self.cols).step_by(TILE) {
+                self.turn_tile(row, col, input, output);
+            }
+        }
+    }
+
+    fn turn_tile<T: Clone>(&self, row: usize, col: usize, input: &[T], output: &mut [T]) {
+        let cols = TILE.min(self.cols - col);
+        for r in row..self.rows.min(row + TILE) {
+            let to = &mut output[r * self.to_row + col..][..cols];
+            let from = input[r + col * self.from_col..].iter().step_by(self.from_col);
+            for (to, from) in to.iter_mut().zip(from) {
+                to.clone_from(from);
+            }
+        }
+    }
+}

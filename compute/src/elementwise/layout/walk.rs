@@ -1,0 +1,153 @@
+//! Walking through two arrays at once, each with its own strides.
+
+use crate::elementwise::MAX_RANK;
+
+/// The common dimensions of two arrays and the distance of neighbours in each, merged where both walk
+/// straight on.
+#[derive(Clone, Debug)]
+pub(super) struct Walk {
+    rank: usize,
+    dims: [usize; MAX_RANK],
+    strides: [[isize; MAX_RANK]; 2],
+}
+
+/// A row of the innermost dimension.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// Where it starts in each array.
+    pub(super) starts: [usize; 2],
+    /// How many elements it has.
+    pub(super) len: usize,
+    /// From element to element in each array.
+    pub(super) steps: [isize; 2],
+}
+
+impl Walk {
+    /// # Panics
+    /// When the slices differ in length or are longer than [`MAX_RANK`].
+    pub(super) fn new(dims: &[usize], a: &[isize], b: &[isize]) -> Walk {
+        assert!(dims.len() <= MAX_RANK, "rank {} is more than {MAX_RANK}", dims.len());
+        assert!(dims.len() == a.len() && dims.len() == b.len(), "dimensions and strides differ in number");
+        let mut walk = Walk { rank: 0, dims: [1; MAX_RANK], strides: [[0; MAX_RANK]; 2] };
+        for i in 0..dims.len() {
+            walk.push_inner(dims[i], [a[i], b[i]]);
+        }
+        if walk.rank == 0 {
+            walk.rank = 1;
+            walk.strides = [[1; MAX_RANK]; 2];
+        }
+        walk
+    }
+
+    /// Adds a dimension inside those so far.
+    fn push_inner(&mut self, size: usize, strides: [isize; 2]) {
+        if size == 1 {
+            return;
+        }
+        let last = self.rank.wrapping_sub(1);
+        let straight = |k: usize| self.strides[k][last] == strides[k] * size as isize;
+        if self.rank > 0 && straight(0) && straight(1) {
+            self.dims[last] *= size;
+        } else {
+            self.dims[self.rank] = size;
+            self.rank += 1;
+        }
+        let last = self.rank - 1;
+        self.strides[0][last] = strides[0];
+        self.strides[1][last] = strides[1];
+    }
+
+    /// Elements in all.
+    pub(super) fn len(&self) -> usize {
+        self.dims[..self.rank].iter().product()
+    }
+
+    /// The size of the outermost dimension.
+    pub(super) fn outer_len(&self) -> usize {
+        self.dims[0]
+    }
+
+    /// The distance of neighbours along the outermost dimension in array `k`.
+    pub(super) fn outer_stride(&self, k: usize) -> isize {
+        self.strides[k][0]
+    }
+
+    /// The part with only `count` of the outermost dimension.
+    pub(super) fn narrowed(&self, count: usize) -> Walk {
+        let mut part = self.clone();
+        part.dims[0] = count;
+        part
+    }
+
+    /// The merged dimensions and their strides, outermost first.
+    pub(super) fn parts(&self) -> (&[usize], [&[isize]; 2]) {
+        (&self.dims[..self.rank], [&self.strides[0][..self.rank], &self.strides[1][..self.rank]])
+    }
+
+    /// Visits every row, in the order of the dimensions, from these starts on.
+    pub(super) fn rows(&self, starts: [usize; 2], mut visit: impl FnMut(Row)) {
+        if self.len() == 0 {
+            return;
+        }
+        let inner = self.rank - 1;
+        let (len, steps) = (self.dims[inner], [self.strides[0][inner], self.strides[1][inner]]);
+        let mut index = [0; MAX_RANK];
+        let mut at = starts;
+        loop {
+            visit(Row { starts: at, len, steps });
+            let mut i = inner;
+            loop {
+                if i == 0 {
+                    return;
+                }
+                i -= 1;
+                index[i] += 1;
+                let forward = index[i] < self.dims[i];
+                let by = if forward { 1 } else { 1 - self.dims[i] as isize };
+                for k in 0..2 {
+                    at[k] = at[k].wrapping_add_signed(by * self.strides[k][i]);
+                }
+                if forward {
+                    break;
+                }
+                index[i] = 0;
+            }
+        }
+    }
+}
+
+/// The strides of a dense array of this shape, in its first places.
+pub(super) fn dense_strides(shape: &[usize]) -> [isize; MAX_RANK] {
+    let mut strides = [1; MAX_RANK];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i] * shape[i] as isize;
+    }
+    strides
+}
+
+/// Copies one row.
+///
+/// # Panics
+/// When the row leaves a slice.
+pub(super) fn copy_row<T: Clone>(row: Row, from: &[T], to: &mut [T]) {
+    let Row { starts: [a, b], len, steps } = row;
+    match steps {
+        [1, 1] => to[b..b + len].clone_from_slice(&from[a..a + len]),
+        [0, 1] => to[b..b + len].fill(from[a].clone()),
+        [step, 1] => {
+            let mut a = a;
+            for to in &mut to[b..b + len] {
+                to.clone_from(&from[a]);
+                a = a.wrapping_add_signed(step);
+            }
+        }
+        [from_step, to_step] => {
+            let (mut a, mut b) = (a, b);
+            for _ in 0..len {
+                to[b].clone_from(&from[a]);
+                a = a.wrapping_add_signed(from_step);
+                b = b.wrapping_add_signed(to_step);
+            }
+        }
+    }
+}

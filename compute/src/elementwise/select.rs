@@ -1,0 +1,63 @@
+//! Choosing between two operands, element by element.
+
+use super::work::{split_output, units_per_part};
+use super::{Broadcast, Element};
+use crate::Pool;
+
+/// `output = condition ? a : b`, with all three operands broadcast (TensorFlow's `SelectV2`). Operand 0
+/// of `plan` is the condition, 1 is `a`, 2 is `b`.
+///
+/// # Panics
+/// When a slice is not as long as `plan` says.
+pub fn select<T: Element>(
+    pool: &Pool,
+    plan: &Broadcast<3>,
+    condition: &[bool],
+    a: &[T],
+    b: &[T],
+    output: &mut [T],
+) {
+    assert_eq!(condition.len(), plan.operand_len(0), "condition");
+    assert_eq!(a.len(), plan.operand_len(1), "left operand");
+    assert_eq!(b.len(), plan.operand_len(2), "right operand");
+    assert_eq!(output.len(), plan.len(), "output");
+    split_output(pool, output, 64, units_per_part(500), |range, output| {
+        let start = range.start;
+        plan.pieces(range, usize::MAX, |piece| {
+            let output = &mut output[piece.output.start - start..piece.output.end - start];
+            for (i, output) in output.chunks_mut(piece.cols).enumerate() {
+                let from = |k: usize| piece.offsets[k] + i * plan.outer_stride(k);
+                let steps = [0, 1, 2].map(|k| plan.inner_stride(k));
+                select_row(&condition[from(0)..], &a[from(1)..], &b[from(2)..], steps, output);
+            }
+        });
+    });
+}
+
+/// One row; the operands are repeated (step 0), or walked through in steps.
+fn select_row<T: Element>(condition: &[bool], a: &[T], b: &[T], steps: [usize; 3], output: &mut [T]) {
+    match steps {
+        [0, 1, _] if condition[0] => output.copy_from_slice(&a[..output.len()]),
+        [0, _, 1] if !condition[0] => output.copy_from_slice(&b[..output.len()]),
+        [1, 1, 1] => {
+            for (((out, &c), &x), &y) in output.iter_mut().zip(condition).zip(a).zip(b) {
+                *out = if c { x } else { y };
+            }
+        }
+        [1, 1, 0] => {
+            for ((out, &c), &x) in output.iter_mut().zip(condition).zip(a) {
+                *out = if c { x } else { b[0] };
+            }
+        }
+        [1, 0, 1] => {
+            for ((out, &c), &y) in output.iter_mut().zip(condition).zip(b) {
+                *out = if c { a[0] } else { y };
+            }
+        }
+        [c_step, a_step, b_step] => {
+            for (i, out) in output.iter_mut().enumerate() {
+                *out = if condition[i * c_step] { a[i * a_step] } else { b[i * b_step] };
+            }
+        }
+    }
+}

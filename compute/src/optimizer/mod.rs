@@ -1,0 +1,144 @@
+//! Training updates: one pass over the weights, their slots and the gradient, in place.
+//!
+//! | rule | slots | TensorFlow's operation |
+//! | --- | --- | --- |
+//! | [`GradientDescent`] | none | `ApplyGradientDescent` |
+//! | [`Momentum`] | accumulator | `ApplyMomentum` |
+//! | [`KerasMomentum`] | accumulator | `ApplyKerasMomentum` |
+//! | [`Adam`] | m, v | `ApplyAdam` |
+//! | [`AdaMax`] | m, v | `ApplyAdaMax` |
+//! | [`RmsProp`] | mean square, momentum | `ApplyRMSProp` |
+//! | [`CenteredRmsProp`] | mean gradient, mean square, momentum | `ApplyCenteredRMSProp` |
+//! | [`Adagrad`] | accumulator | `ApplyAdagrad`, `ApplyAdagradV2` |
+//! | [`AdagradDa`] | gradient and squared gradient accumulators | `ApplyAdagradDA` |
+//! | [`Adadelta`] | accumulator, update accumulator | `ApplyAdadelta` |
+//! | [`Ftrl`] | accumulator, linear | `ApplyFtrl`, `ApplyFtrlV2` |
+//! | [`ProximalGradientDescent`] | none | `ApplyProximalGradientDescent` |
+//! | [`ProximalAdagrad`] | accumulator | `ApplyProximalAdagrad` |
+//! | [`PowerSign`], [`AddSign`] | m | `ApplyPowerSign`, `ApplyAddSign` |
+//!
+//! [`apply`] updates all weights, [`apply_sparse`] the rows with given indices. The `Resource` operations of
+//! the same names do the same.
+//!
+//! The formulas are TensorFlow's, operation by operation, for `f32` and `f64`; the types of 16 bits are
+//! rounded after each operation, as there. New weights and slots below the smallest normal number become
+//! 0: TensorFlow's threads run in that mode, and slots that decay through the subnormal range would
+//! make every later step many times slower.
+//!
+//! ```
+//! use compute::{Pool, optimizer::{self, Momentum}};
+//! let rule = Momentum { learning_rate: 0.5, momentum: 0.9, use_nesterov: false };
+//! let (mut weights, mut accumulator) = ([1.0, 2.0], [0.0, 0.0]);
+//! optimizer::apply(&Pool::single(), rule, [&mut weights, &mut accumulator], &[1.0, -1.0]);
+//! assert_eq!(weights, [0.5, 2.5]);
+//! ```
+
+mod adaptive;
+mod descent;
+mod regularized;
+mod sign;
+mod weight;
+
+pub use adaptive::{AdaMax, Adadelta, Adagrad, AdagradDa, Adam, CenteredRmsProp, RmsProp};
+pub use descent::{GradientDescent, KerasMomentum, Momentum};
+pub use regularized::{Ftrl, ProximalAdagrad, ProximalGradientDescent};
+pub use sign::{AddSign, PowerSign};
+pub use weight::{Number, Rounded, Weight};
+
+use crate::Pool;
+use crate::elementwise::layout::{Index, IndexError};
+use crate::elementwise::work::{split_outputs, units_per_part};
+use crate::simd::{Vectorised, vectorised};
+
+/// How one weight and its slots change: `N` numbers, the weight first.
+///
+/// Mark `step` `#[inline(always)]`: only then is it compiled for the CPU's widest instruction set.
+pub trait Rule<T: Weight, const N: usize>: Copy + Send + Sync {
+    /// What of the parameters is the same for all weights.
+    type Prepared: Copy + Send + Sync;
+
+    /// About how long one weight takes, which decides from what size on several threads share the work.
+    const PICOSECONDS: usize;
+
+    /// Computes what is the same for all weights.
+    fn prepare(self) -> Self::Prepared;
+
+    /// The new weight and slots.
+    fn step(prepared: Self::Prepared, state: [T::Number; N], gradient: T::Number) -> [T::Number; N];
+}
+
+struct Sweep<'a, T: Weight, R: Rule<T, N>, const N: usize> {
+    prepared: R::Prepared,
+    state: [&'a mut [T]; N],
+    gradient: &'a [T],
+}
+
+impl<T: Weight, R: Rule<T, N>, const N: usize> Vectorised for Sweep<'_, T, R, N> {
+    #[inline(always)]
+    fn run(self) {
+        let Sweep { prepared, state, gradient } = self;
+        let len = gradient.len();
+        let state = state.map(|slice| &mut slice[..len]);
+        for i in 0..len {
+            let old = std::array::from_fn(|k| state[k][i].load());
+            let new = R::step(prepared, old, gradient[i].load());
+            for k in 0..N {
+                state[k][i] = T::store(new[k]);
+            }
+        }
+    }
+}
+
+/// Updates every weight. `state` is the weights and then the slots, in the order that the rule names.
+///
+/// # Panics
+/// When the slices differ in length.
+pub fn apply<T: Weight, R: Rule<T, N>, const N: usize>(
+    pool: &Pool,
+    rule: R,
+    state: [&mut [T]; N],
+    gradient: &[T],
+) {
+    let prepared = rule.prepare();
+    let outputs = state.map(|slice| (slice, 1));
+    split_outputs(pool, gradient.len(), 64, units_per_part(R::PICOSECONDS), outputs, |range, state| {
+        vectorised(Sweep::<T, R, N> { prepared, state, gradient: &gradient[range] });
+    });
+}
+
+/// Updates the rows with these indices; row `i` of `gradient` belongs to row `indices[i]`. Rows are `inner`
+/// long. A row that is named twice is updated twice, one after the other, as TensorFlow does.
+///
+/// This is what `SparseApplyMomentum`, `SparseApplyAdagrad`, `SparseApplyRMSProp`, `SparseApplyFtrl` and
+/// their like do. TensorFlow has no sparse Adam of that kind: its optimizer decays the slots of all rows.
+///
+/// # Errors
+/// [`IndexError`] for the first index outside the weights; nothing is changed then.
+///
+/// # Panics
+/// When the weights do not consist of whole rows, or the gradient does not have a row for each index.
+pub fn apply_sparse<T: Weight, R: Rule<T, N>, I: Index, const N: usize>(
+    rule: R,
+    inner: usize,
+    mut state: [&mut [T]; N],
+    gradient: &[T],
+    indices: &[I],
+) -> Result<(), IndexError> {
+    assert_eq!(gradient.len(), indices.len() * inner, "gradient of {} rows", indices.len());
+    let len = state[0].len();
+    assert!(state.iter().all(|slice| slice.len() == len), "slots differ in length");
+    let limit = len.checked_div(inner).unwrap_or(0);
+    assert_eq!(len, limit * inner, "weights of rows of {inner}");
+    let outside = |index: &I| usize::try_from(index.to_i64()).map_or(true, |at| at >= limit);
+    if let Some(position) = indices.iter().position(outside) {
+        return Err(IndexError { position, index: indices[position].to_i64(), limit });
+    }
+    let prepared = rule.prepare();
+    for (i, index) in indices.iter().enumerate() {
+        let at = index.to_i64() as usize * inner;
+        let rows = state.each_mut().map(|slice| &mut slice[at..at + inner]);
+        let gradient = &gradient[i * inner..(i + 1) * inner];
+        vectorised(Sweep::<T, R, N> { prepared, state: rows, gradient });
+    }
+    Ok(())
+}

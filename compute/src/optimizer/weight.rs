@@ -1,0 +1,207 @@
+//! The numbers that are trained.
+
+use crate::elementwise::{Element, Narrow};
+use crate::math::Real;
+use half::{bf16, f16};
+use std::marker::PhantomData;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// A type of weights: `f32`, `f64`, `f16` or `bf16`.
+pub trait Weight: Element {
+    /// What it is computed in.
+    type Number: Number;
+
+    /// The number to compute with.
+    fn load(self) -> Self::Number;
+
+    /// The number to keep.
+    fn store(number: Self::Number) -> Self;
+}
+
+/// A number to compute with.
+pub trait Number:
+    Copy
+    + Send
+    + Sync
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// The nearest number to `x`.
+    fn of(x: f64) -> Self;
+    /// The square root.
+    fn sqrt(self) -> Self;
+    /// The magnitude.
+    fn abs(self) -> Self;
+    /// e to this power.
+    fn exp(self) -> Self;
+    /// This to the power of `y`.
+    fn pow(self, y: Self) -> Self;
+
+    /// -1, 0 or 1.
+    #[inline(always)]
+    fn sign(self) -> Self {
+        let zero = Self::of(0.0);
+        let sign = if self > zero { Self::of(1.0) } else { zero };
+        if self < zero { Self::of(-1.0) } else { sign }
+    }
+
+    /// The larger of this and `y`; `y` when this is NaN.
+    #[inline(always)]
+    fn max(self, y: Self) -> Self {
+        if self > y { self } else { y }
+    }
+}
+
+macro_rules! weights {
+    ($($type:ty),*) => {$(
+        impl Weight for $type {
+            type Number = $type;
+
+            #[inline(always)]
+            fn load(self) -> $type {
+                self
+            }
+
+            #[inline(always)]
+            fn store(number: $type) -> $type {
+                if number.abs() < <$type>::MIN_POSITIVE { 0.0 } else { number }
+            }
+        }
+
+        impl Number for $type {
+            #[inline(always)]
+            fn of(x: f64) -> Self {
+                x as $type
+            }
+
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+
+            #[inline(always)]
+            fn abs(self) -> Self {
+                self.abs()
+            }
+
+            #[inline(always)]
+            fn exp(self) -> Self {
+                Real::exp(self)
+            }
+
+            #[inline(always)]
+            fn pow(self, y: Self) -> Self {
+                self.powf(y)
+            }
+        }
+    )*};
+}
+
+weights!(f32, f64);
+
+/// A number of a type of 16 bits, held as `f32` and rounded after each operation.
+#[derive(Debug)]
+pub struct Rounded<H>(f32, PhantomData<H>);
+
+impl<H> Clone for Rounded<H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H> Copy for Rounded<H> {}
+
+impl<H> PartialEq for Rounded<H> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<H> PartialOrd for Rounded<H> {
+    #[inline(always)]
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        self.0.partial_cmp(&other.0)
+    }
+}
+
+impl<H: Narrow> Rounded<H> {
+    #[inline(always)]
+    fn round(x: f32) -> Self {
+        Rounded(H::narrow(x).widen(), PhantomData)
+    }
+}
+
+macro_rules! rounded_operators {
+    ($($trait:ident $name:ident $sign:tt),*) => {$(
+        impl<H: Narrow> $trait for Rounded<H> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $name(self, y: Self) -> Self {
+                Self::round(self.0 $sign y.0)
+            }
+        }
+    )*};
+}
+
+rounded_operators!(Add add +, Sub sub -, Mul mul *, Div div /);
+
+impl<H: Narrow> Neg for Rounded<H> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Rounded(-self.0, PhantomData)
+    }
+}
+
+impl<H: Narrow> Number for Rounded<H> {
+    #[inline(always)]
+    fn of(x: f64) -> Self {
+        Self::round(x as f32)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self::round(self.0.sqrt())
+    }
+
+    #[inline(always)]
+    fn abs(self) -> Self {
+        Rounded(self.0.abs(), PhantomData)
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        Self::round(Real::exp(self.0))
+    }
+
+    #[inline(always)]
+    fn pow(self, y: Self) -> Self {
+        Self::round(self.0.powf(y.0))
+    }
+}
+
+macro_rules! narrow_weights {
+    ($($type:ty),*) => {$(
+        impl Weight for $type {
+            type Number = Rounded<$type>;
+
+            #[inline(always)]
+            fn load(self) -> Rounded<$type> {
+                Rounded(self.widen(), PhantomData)
+            }
+
+            #[inline(always)]
+            fn store(number: Rounded<$type>) -> $type {
+                <$type>::narrow(number.0)
+            }
+        }
+    )*};
+}
+
+narrow_weights!(f16, bf16);
