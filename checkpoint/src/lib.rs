@@ -1,1 +1,22 @@
 //! TensorFlow checkpoints: read, write, save, restore, retain.
+
+pub mod bundle;
+mod commit;
+mod crc;
+mod error;
+mod info;
+mod memory;
+mod parallel;
+mod prefix;
+mod state;
+pub mod storage;
+mod wire;
+
+pub use error::{BoxError, Code, Error, Result};
+pub use info::{Problem, TensorInfo};
+pub use prefix::{data_path, index_path, meta_graph_path, sidecar_path};
+pub use state::{
+    CheckpointState, Note, STATE_FILE, checkpoint_exists, checkpoint_exists_with, checkpoint_mtimes,
+    get_checkpoint_state, get_checkpoint_state_with, latest_checkpoint, latest_checkpoint_with,
+    remove_checkpoint, remove_checkpoint_with, update_checkpoint_state,
+};

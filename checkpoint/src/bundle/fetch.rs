@@ -1,0 +1,501 @@
+//! Getting the bytes of plain tensors out of the data files.
+//!
+//! Tensors that lie side by side are read together into one piece of memory that they then share, so
+//! that a scalar costs neither a system call nor an allocation of its own. Checksums are computed by the
+//! thread that has just read the bytes, while they are in its cache.
+
+use super::assemble;
+use super::entry::Entry;
+use super::reader::{BundleReader, Record};
+use super::strings;
+use crate::crc::{self, Running};
+use crate::memory::Memory;
+use crate::parallel;
+use crate::storage::ReadFile;
+use crate::{Error, Problem, Result};
+use std::collections::{HashMap, hash_map};
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::{Arc, PoisonError};
+use tensor::{Bytes, DType, Tensor};
+
+/// Tensors below this size share memory with their neighbors.
+const SMALL: u64 = 8 << 20;
+/// Neighbors share at most this much, so that a single survivor does not keep a whole model alive.
+const SPAN: u64 = 32 << 20;
+/// Unclaimed bytes between two tensors that are read along rather than read around.
+const GAP: u64 = 4096;
+/// What one thread takes at a time.
+const TASK: usize = 8 << 20;
+/// What is read before it is summed: fits a core's second-level cache.
+const STEP: usize = 256 << 10;
+/// Below this, threads cost more than they bring.
+const PARALLEL: u64 = 4 << 20;
+
+/// What is done with the bytes.
+#[derive(Clone, Copy)]
+struct Mode {
+    verify: bool,
+    map: bool,
+}
+
+impl Mode {
+    fn of(reader: &BundleReader) -> Mode {
+        Mode { verify: reader.options.verify, map: reader.options.map }
+    }
+}
+
+/// A tensor that was asked for.
+#[derive(Clone, Copy)]
+struct Want<'a> {
+    /// Its place among the results.
+    slot: usize,
+    record: &'a Record,
+    entry: &'a Entry,
+}
+
+/// Tensors that are read into one piece of memory, in the order of their offsets.
+struct Span<'a> {
+    file: Arc<dyn ReadFile>,
+    start: u64,
+    end: u64,
+    wants: Vec<Want<'a>>,
+}
+
+/// Reads one tensor that is stored whole.
+pub(super) fn one(reader: &BundleReader, record: &Record, entry: &Entry) -> Result<Tensor> {
+    one_with(reader, Mode::of(reader), record, entry)
+}
+
+fn one_with(reader: &BundleReader, mode: Mode, record: &Record, entry: &Entry) -> Result<Tensor> {
+    let tensors = many_whole(reader, mode, vec![Want { slot: 0, record, entry }], 1)?;
+    tensors.into_iter().flatten().next().ok_or_else(|| unread(reader, record))
+}
+
+/// Reads tensors in the order given.
+pub(super) fn many(reader: &BundleReader, records: &[&Record]) -> Result<Vec<Tensor>> {
+    let mut whole = Vec::with_capacity(records.len());
+    let mut partitioned = Vec::new();
+    for (slot, record) in records.iter().enumerate() {
+        let entry = reader.intact(record)?;
+        let want = Want { slot, record, entry };
+        if entry.slices.is_empty() { whole.push(want) } else { partitioned.push(want) }
+    }
+    let mut tensors = many_whole(reader, Mode::of(reader), whole, records.len())?;
+    for want in partitioned {
+        tensors[want.slot] = Some(assemble::whole(reader, want.record, want.entry)?);
+    }
+    tensors.into_iter().zip(records).map(|(tensor, record)| tensor.ok_or_else(|| unread(reader, record))).collect()
+}
+
+/// Every want has a slot, and every slot is filled or an error was returned before; this keeps a
+/// mistake in that reasoning from becoming a panic.
+fn unread(reader: &BundleReader, record: &Record) -> Error {
+    Error::corrupt_tensor(&reader.prefix, record.name(), "it was not read")
+}
+
+/// Reads tensors that are stored whole into their slots.
+fn many_whole(
+    reader: &BundleReader,
+    mode: Mode,
+    wants: Vec<Want<'_>>,
+    slots: usize,
+) -> Result<Vec<Option<Tensor>>> {
+    let mut tensors = vec![None; slots];
+    if mode.map
+        && let Some(maps) = maps(reader, &wants)?
+    {
+        show(reader, mode, &wants, &maps, &mut tensors)?;
+        return Ok(tensors);
+    }
+    let spans = spans(reader, wants)?;
+    let mut memories: Vec<Memory> =
+        spans.iter().map(|span| Memory::zeroed((span.end - span.start) as usize)).collect();
+    let sums = read_spans(reader, mode, &spans, &mut memories)?;
+    for ((span, memory), sums) in spans.iter().zip(memories).zip(&sums) {
+        let bytes = memory.freeze();
+        for (want, sum) in span.wants.iter().zip(sums) {
+            check_sum(reader, mode, want, sum.masked())?;
+            let start = (want.entry.offset - span.start) as usize;
+            let stored = bytes.slice(start..start + want.entry.size as usize);
+            tensors[want.slot] = Some(tensor(reader, mode, want, stored, span.wants.len() > 1)?);
+        }
+    }
+    Ok(tensors)
+}
+
+/// Groups tensors into spans, and checks that each lies inside its file before anything is allocated.
+fn spans<'a>(reader: &BundleReader, mut wants: Vec<Want<'a>>) -> Result<Vec<Span<'a>>> {
+    let place = |want: &Want<'_>| (want.entry.shard, want.entry.offset);
+    if !wants.is_sorted_by_key(place) {
+        wants.sort_unstable_by_key(place);
+    }
+    let mut spans: Vec<Span<'a>> = Vec::new();
+    let mut open: Option<(u32, Arc<dyn ReadFile>, u64)> = None;
+    for want in wants {
+        BundleReader::check_dtype(want.record, want.entry.dtype)?;
+        let (shard, file, len) = match open.take() {
+            Some(open) if open.0 == want.entry.shard => open,
+            _ => {
+                let file = reader.shard(want.entry.shard)?;
+                let len = file.len().map_err(Error::io("open", &reader.data_path(want.entry.shard)))?;
+                (want.entry.shard, file, len)
+            }
+        };
+        let end = checked_end(reader, &want, len)?;
+        match spans.last_mut() {
+            Some(span) if fits(span, &want, end, &file) => {
+                span.end = span.end.max(end);
+                span.wants.push(want);
+            }
+            _ => spans.push(Span {
+                file: Arc::clone(&file),
+                start: want.entry.offset,
+                end,
+                wants: vec![want],
+            }),
+        }
+        open = Some((shard, file, len));
+    }
+    Ok(spans)
+}
+
+fn fits(span: &Span<'_>, want: &Want<'_>, end: u64, file: &Arc<dyn ReadFile>) -> bool {
+    Arc::ptr_eq(&span.file, file)
+        && want.entry.size < SMALL
+        && span.wants.last().is_some_and(|last| last.entry.size < SMALL)
+        && want.entry.offset <= span.end.saturating_add(GAP)
+        && end - span.start <= SPAN
+}
+
+fn checked_end(reader: &BundleReader, want: &Want<'_>, file_len: u64) -> Result<u64> {
+    let end = want.entry.offset.checked_add(want.entry.size).filter(|&end| end <= file_len);
+    end.ok_or_else(|| {
+        let Entry { offset, size, shard, .. } = *want.entry;
+        let what = format!("its {size} bytes at {offset} lie outside the file's {file_len}");
+        Error::corrupt_tensor(reader.data_path(shard), want.record.name(), what)
+    })
+}
+
+/// The checksum of one tensor, in one piece or in several that are joined at the end.
+#[derive(Clone)]
+enum Sum {
+    /// Nobody wants it.
+    Unknown,
+    Whole(u32),
+    /// Length and checksum of consecutive pieces.
+    Pieces(Vec<(u64, u32)>),
+}
+
+impl Sum {
+    fn masked(&self) -> Option<u32> {
+        match self {
+            Sum::Unknown => None,
+            Sum::Whole(crc) => Some(crc::mask(*crc)),
+            Sum::Pieces(pieces) => {
+                Some(crc::mask(pieces.iter().fold(0, |sum, &(len, crc)| crc::combine(sum, crc, len))))
+            }
+        }
+    }
+}
+
+/// A part of a span that one thread reads.
+struct Task<'s, 'm> {
+    span: &'s Span<'s>,
+    span_index: usize,
+    /// The wants that lie in it whole; or, if `piece` is given, the one it is a piece of.
+    wants: Range<usize>,
+    piece: Option<usize>,
+    /// Where in the file.
+    offset: u64,
+    memory: &'m mut [u8],
+}
+
+/// Fills the memories and returns the checksums of each span's tensors, in their order.
+fn read_spans(
+    reader: &BundleReader,
+    mode: Mode,
+    spans: &[Span<'_>],
+    memories: &mut [Memory],
+) -> Result<Vec<Vec<Sum>>> {
+    let total: u64 = spans.iter().map(|span| span.end - span.start).sum();
+    let threads = if total < PARALLEL { 1 } else { parallel::threads(reader.options.threads) };
+    let mut tasks = Vec::new();
+    for (span_index, (span, memory)) in spans.iter().zip(memories).enumerate() {
+        cut(span, span_index, memory.bytes_mut(), &mut tasks);
+    }
+    let sums: Vec<Vec<Sum>> = spans.iter().map(|span| vec![Sum::Unknown; span.wants.len()]).collect();
+    // Guards the sums; taken once per task, and nothing is called under it.
+    let sums = Mutex::new(sums);
+    parallel::for_each(threads, tasks, |task| {
+        let (span_index, wants, piece) = (task.span_index, task.wants.clone(), task.piece);
+        let found = read_task(reader, task, mode.verify)?;
+        let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let sums = &mut sums[span_index];
+        match (piece, found.as_slice()) {
+            (Some(index), &[crc]) => add_piece(&mut sums[wants.start], index, crc),
+            _ => wants.zip(found).for_each(|(want, crc)| sums[want] = Sum::Whole(crc)),
+        }
+        Ok(())
+    })?;
+    let mut sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (span, sums) in spans.iter().zip(&mut sums) {
+        if let (Some(want), [Sum::Pieces(pieces)]) = (span.wants.first(), sums.as_mut_slice()) {
+            set_lengths(pieces, want.entry.size);
+        }
+    }
+    Ok(sums)
+}
+
+fn add_piece(sum: &mut Sum, index: usize, crc: u32) {
+    if !matches!(sum, Sum::Pieces(_)) {
+        *sum = Sum::Pieces(Vec::new());
+    }
+    if let Sum::Pieces(pieces) = sum {
+        if pieces.len() <= index {
+            pieces.resize(index + 1, (0, 0));
+        }
+        pieces[index].1 = crc;
+    }
+}
+
+/// All pieces but the last have the length of a task.
+fn set_lengths(pieces: &mut [(u64, u32)], mut size: u64) {
+    for piece in pieces {
+        piece.0 = size.min(TASK as u64);
+        size -= piece.0;
+    }
+}
+
+/// Cuts a span into tasks: between tensors where it holds several, anywhere where it holds one.
+fn cut<'s, 'm>(span: &'s Span<'s>, span_index: usize, memory: &'m mut [u8], tasks: &mut Vec<Task<'s, 'm>>) {
+    if span.wants.len() == 1 {
+        let chunks = memory.chunks_mut(TASK).enumerate();
+        tasks.extend(chunks.map(|(index, memory)| Task {
+            span,
+            span_index,
+            wants: 0..1,
+            piece: Some(index),
+            offset: span.start + (index * TASK) as u64,
+            memory,
+        }));
+        return;
+    }
+    let mut rest = memory;
+    let (mut first, mut start, mut end) = (0, span.start, span.start);
+    for (i, want) in span.wants.iter().enumerate() {
+        // Only where no earlier tensor reaches over: damaged files may claim overlapping ones.
+        if want.entry.offset >= end && (want.entry.offset - start) as usize >= TASK {
+            let (head, tail) = rest.split_at_mut((want.entry.offset - start) as usize);
+            tasks.push(Task { span, span_index, wants: first..i, piece: None, offset: start, memory: head });
+            (rest, first, start) = (tail, i, want.entry.offset);
+        }
+        end = end.max(want.entry.offset + want.entry.size);
+    }
+    let wants = first..span.wants.len();
+    tasks.push(Task { span, span_index, wants, piece: None, offset: start, memory: rest });
+}
+
+/// Reads a task's bytes and returns the checksums of its numeric tensors (strings are summed when they
+/// are decoded; 0 stands for them), none if nobody wants them.
+fn read_task(reader: &BundleReader, task: Task<'_, '_>, verify: bool) -> Result<Vec<u32>> {
+    let Task { span, wants, piece, offset, memory, .. } = task;
+    let wants = &span.wants[wants];
+    let failed = |error| {
+        let shard = wants.first().map_or(0, |want| want.entry.shard);
+        Error::io("read", &reader.data_path(shard))(error)
+    };
+    if piece.is_some() {
+        let mut sum = Running::new();
+        for (i, step) in memory.chunks_mut(STEP).enumerate() {
+            span.file.read_exact_at(step, offset + (i * STEP) as u64).map_err(failed)?;
+            if verify {
+                sum.update(step);
+            }
+        }
+        return Ok(if verify { vec![sum.finish()] } else { Vec::new() });
+    }
+    let mut filled = 0;
+    let mut sums = Vec::with_capacity(if verify { wants.len() } else { 0 });
+    for want in wants {
+        let start = (want.entry.offset - offset) as usize;
+        let end = start + want.entry.size as usize;
+        while filled < end {
+            let step = STEP.min(memory.len() - filled);
+            let into = &mut memory[filled..filled + step];
+            span.file.read_exact_at(into, offset + filled as u64).map_err(failed)?;
+            filled += step;
+        }
+        if verify {
+            let is_string = want.entry.dtype == DType::String;
+            sums.push(if is_string { 0 } else { crc::crc32c(&memory[start..end]) });
+        }
+    }
+    Ok(sums)
+}
+
+fn check_sum(reader: &BundleReader, mode: Mode, want: &Want<'_>, masked: Option<u32>) -> Result<()> {
+    // An empty tensor has no task and so no sum; that of no bytes is known.
+    let found = if want.entry.size == 0 { Some(crc::mask(0)) } else { masked };
+    let checked = mode.verify && want.entry.dtype != DType::String;
+    if checked && found != Some(want.entry.crc) {
+        let path = reader.data_path(want.entry.shard);
+        return Err(Error::corrupt_tensor(path, want.record.name(), "its checksum is wrong"));
+    }
+    Ok(())
+}
+
+/// Makes the tensor from its stored bytes. `shared` tells that the bytes belong to a larger piece.
+fn tensor(reader: &BundleReader, mode: Mode, want: &Want<'_>, stored: Bytes, shared: bool) -> Result<Tensor> {
+    let Want { record, entry, .. } = *want;
+    let damaged = |what: String| Error::corrupt_tensor(reader.data_path(entry.shard), record.name(), what);
+    if entry.dtype == DType::String {
+        // Strings outlive each other in any order; they must not hold their neighbors' memory.
+        let stored = if shared { Bytes::copy_from_slice(&stored) } else { stored };
+        let crc = mode.verify.then_some(entry.crc);
+        let strings = strings::decode(&stored, entry.shape.elements(), reader.header.big_endian, crc)
+            .map_err(damaged)?;
+        return Tensor::from_strings(strings, &entry.shape).map_err(|error| damaged(error.to_string()));
+    }
+    let tensor = if reader.header.big_endian {
+        Tensor::from_bytes(entry.dtype, &entry.shape, swapped(entry.dtype, &stored))
+    } else {
+        Tensor::from_bytes(entry.dtype, &entry.shape, stored)
+    };
+    tensor.map_err(|error| damaged(error.to_string()))
+}
+
+/// The elements of a big-endian file in the order of this machine.
+fn swapped(dtype: DType, stored: &[u8]) -> Vec<u8> {
+    let width = if dtype.is_complex() { dtype.size() / 2 } else { dtype.size() };
+    let mut bytes = stored.to_vec();
+    bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+    bytes
+}
+
+/// Maps the files that are needed; `None` when the storage has no maps.
+fn maps(reader: &BundleReader, wants: &[Want<'_>]) -> Result<Option<HashMap<u32, Bytes>>> {
+    let mut maps = HashMap::new();
+    for want in wants {
+        let shard = want.entry.shard;
+        if let hash_map::Entry::Vacant(place) = maps.entry(shard) {
+            match reader.shard(shard)?.map() {
+                Ok(map) => place.insert(map),
+                Err(error) if error.kind() == std::io::ErrorKind::Unsupported => return Ok(None),
+                Err(error) => return Err(Error::io("map", &reader.data_path(shard))(error)),
+            };
+        }
+    }
+    Ok(Some(maps))
+}
+
+/// Makes tensors that show mapped files.
+fn show(
+    reader: &BundleReader,
+    mode: Mode,
+    wants: &[Want<'_>],
+    maps: &HashMap<u32, Bytes>,
+    tensors: &mut [Option<Tensor>],
+) -> Result<()> {
+    let slices = wants.iter().map(|want| {
+        BundleReader::check_dtype(want.record, want.entry.dtype)?;
+        let map = &maps[&want.entry.shard];
+        let end = checked_end(reader, want, map.len() as u64)?;
+        Ok((*want, map.slice(want.entry.offset as usize..end as usize)))
+    });
+    let slices = slices.collect::<Result<Vec<_>>>()?;
+    if mode.verify {
+        sum_maps(reader, mode, &slices)?;
+    }
+    for (want, stored) in slices {
+        tensors[want.slot] = Some(tensor(reader, mode, &want, stored, false)?);
+    }
+    Ok(())
+}
+
+fn sum_maps(reader: &BundleReader, mode: Mode, slices: &[(Want<'_>, Bytes)]) -> Result<()> {
+    let total: u64 = slices.iter().map(|(want, _)| want.entry.size).sum();
+    let threads = if total < PARALLEL { 1 } else { parallel::threads(reader.options.threads) };
+    let mut tasks: Vec<(usize, usize, &[u8])> = Vec::new();
+    for (i, (_, bytes)) in slices.iter().enumerate() {
+        tasks.extend(bytes.chunks(TASK).enumerate().map(|(piece, chunk)| (i, piece, chunk)));
+    }
+    let sums = Mutex::new(vec![Sum::Unknown; slices.len()]);
+    parallel::for_each(threads, tasks, |(slot, piece, chunk)| {
+        let crc = crc::crc32c(chunk);
+        add_piece(&mut sums.lock().unwrap_or_else(PoisonError::into_inner)[slot], piece, crc);
+        Ok::<(), Error>(())
+    })?;
+    let sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for ((want, _), mut sum) in slices.iter().zip(sums) {
+        if let Sum::Pieces(pieces) = &mut sum {
+            set_lengths(pieces, want.entry.size);
+        }
+        check_sum(reader, mode, want, sum.masked())?;
+    }
+    Ok(())
+}
+
+/// Compares the checksum of everything that is stored, in pieces of bounded size.
+pub(super) fn verify(reader: &BundleReader, problems: &mut Vec<Problem>) {
+    let mode = Mode { verify: true, map: false };
+    let mut small = Vec::new();
+    for record in &reader.records {
+        let Ok(entry) = &record.entry else { continue };
+        if !entry.slices.is_empty() {
+            continue;
+        }
+        let want = Want { slot: 0, record, entry };
+        if entry.dtype == DType::String || entry.size < SMALL {
+            small.push(want);
+        } else if let Err(error) = stream(reader, mode, &want) {
+            problems.push(Problem { name: Some(record.name().into_owned()), error });
+        }
+    }
+    small.sort_unstable_by_key(|want| (want.entry.shard, want.entry.offset));
+    for group in groups(&small) {
+        if many_whole(reader, mode, group.to_vec(), 1).is_ok() {
+            continue;
+        }
+        // Something in the group is damaged: find out what, one by one.
+        for want in group {
+            if let Err(error) = one_with(reader, mode, want.record, want.entry) {
+                problems.push(Problem { name: Some(want.record.name().into_owned()), error });
+            }
+        }
+    }
+}
+
+/// Neighbors whose sizes sum up to about a span.
+fn groups<'w, 'a>(wants: &'w [Want<'a>]) -> impl Iterator<Item = &'w [Want<'a>]> {
+    let mut rest = wants;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let count = rest.iter().take_while(|want| {
+            bytes += want.entry.size;
+            bytes <= SPAN
+        });
+        let count = count.count().max(1).min(rest.len());
+        let (group, tail) = rest.split_at(count);
+        rest = tail;
+        (!group.is_empty()).then_some(group)
+    })
+}
+
+/// Sums a large tensor without keeping it.
+fn stream(reader: &BundleReader, mode: Mode, want: &Want<'_>) -> Result<()> {
+    BundleReader::check_dtype(want.record, want.entry.dtype)?;
+    let path = reader.data_path(want.entry.shard);
+    let file = reader.shard(want.entry.shard)?;
+    let mut position = want.entry.offset;
+    let end = checked_end(reader, want, file.len().map_err(Error::io("open", &path))?)?;
+    let mut sum = Running::new();
+    let mut scratch = vec![0; STEP];
+    while position < end {
+        let step = &mut scratch[..(end - position).min(STEP as u64) as usize];
+        file.read_exact_at(step, position).map_err(Error::io("read", &path))?;
+        sum.update(step);
+        position += step.len() as u64;
+    }
+    check_sum(reader, mode, want, Some(sum.masked()))
+}

@@ -1,0 +1,424 @@
+//! Reading a bundle: the whole index at once, tensors one by one when they are asked for.
+
+use super::entry::{Entry, Header, HeaderError};
+use super::slice::{self, TensorSlice};
+use super::{assemble, fetch, table};
+use crate::crc;
+use crate::prefix;
+use crate::storage::{LocalStorage, ReadFile, Storage};
+use crate::{Error, Problem, Result, TensorInfo};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tensor::{DType, Tensor};
+
+/// How a bundle is read.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ReadOptions {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) verify: bool,
+    pub(crate) map: bool,
+    pub(crate) threads: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        ReadOptions { storage: LocalStorage::shared(), verify: true, map: false, threads: 0 }
+    }
+}
+
+impl ReadOptions {
+    /// The defaults: local files, checksums verified, bytes copied, as many threads as help.
+    pub fn new() -> ReadOptions {
+        ReadOptions::default()
+    }
+
+    /// Reads through another storage. Default: [`LocalStorage`].
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// Whether each tensor's checksum is compared when it is read. Default: `true`.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// Whether tensors show the mapped file instead of a copy of its bytes. Nothing is read from disk
+    /// before it is looked at (verification looks at all of it). Default: `false`.
+    ///
+    /// The files must then not be changed while a tensor lives; renaming and deleting them is safe,
+    /// and nothing else is ever done by this crate. Where a tensor's bytes do not lie aligned in the
+    /// file, or the storage cannot map files, they are copied all the same.
+    pub fn map(mut self, map: bool) -> Self {
+        self.map = map;
+        self
+    }
+
+    /// How many threads read at once when much is read. 0, the default, means up to four, and one
+    /// where little is read.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+}
+
+/// An open V2 checkpoint.
+///
+/// Opening reads the index only. Tensors are read when asked for, and only their own bytes.
+///
+/// ```
+/// use checkpoint::bundle::{BundleReader, BundleWriter};
+/// use tensor::Tensor;
+/// # let folder = tempfile::tempdir()?;
+/// let prefix = folder.path().join("model.ckpt");
+/// let mut writer = BundleWriter::create(&prefix)?;
+/// writer.add("weights", &Tensor::from([1.0f32, 2.0]))?;
+/// writer.finish()?;
+///
+/// let reader = BundleReader::open(&prefix)?;
+/// assert_eq!(reader.entries().next().unwrap().name, "weights");
+/// assert_eq!(reader.read("weights")?, Tensor::from([1.0f32, 2.0]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct BundleReader {
+    pub(super) prefix: PathBuf,
+    pub(super) header: Header,
+    pub(super) options: ReadOptions,
+    index_crc: u32,
+    index_len: u64,
+    /// In the order of their keys.
+    pub(super) records: Vec<Record>,
+    /// Opened data files. Locked for the look-up and the opening of a file only.
+    shards: Mutex<HashMap<u32, Arc<dyn ReadFile>>>,
+}
+
+/// One key of the index.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) key: Box<[u8]>,
+    /// Or what is wrong with it.
+    pub(super) entry: Result<Entry, String>,
+    /// A part of a partitioned tensor, which is not listed by itself.
+    pub(super) hidden: bool,
+}
+
+impl Record {
+    /// The key as text. Bytes that are not UTF-8 are shown as `\xNN`.
+    pub(super) fn name(&self) -> Cow<'_, str> {
+        printable(&self.key)
+    }
+}
+
+fn printable(key: &[u8]) -> Cow<'_, str> {
+    if let Ok(name) = std::str::from_utf8(key) {
+        return Cow::Borrowed(name);
+    }
+    let mut name = String::new();
+    for chunk in key.utf8_chunks() {
+        name.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            name.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    Cow::Owned(name)
+}
+
+impl BundleReader {
+    /// Opens the checkpoint with this prefix, such as `train/model.ckpt-500`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without an index file; [`Error::Corrupt`] when it is damaged as a whole;
+    /// [`Error::Unsupported`] for a newer format; [`Error::Io`]. Damage to single entries shows in
+    /// [`problems`](BundleReader::problems) and when such a tensor is read.
+    pub fn open(prefix: impl AsRef<Path>) -> Result<BundleReader> {
+        BundleReader::open_with(prefix, ReadOptions::default())
+    }
+
+    /// As [`open`](BundleReader::open), with options.
+    ///
+    /// # Errors
+    /// As [`open`](BundleReader::open).
+    pub fn open_with(prefix: impl AsRef<Path>, options: ReadOptions) -> Result<BundleReader> {
+        let prefix = prefix.as_ref();
+        let path = prefix::index_path(prefix);
+        let index = read_index(&options, prefix, &path)?;
+        let (header, records) = parse_index(&index, &path)?;
+        let mut reader = BundleReader {
+            prefix: prefix.to_path_buf(),
+            header,
+            options,
+            index_crc: crc::crc32c(&index),
+            index_len: index.len() as u64,
+            records,
+            shards: Mutex::default(),
+        };
+        reader.hide_slices();
+        Ok(reader)
+    }
+
+    /// The prefix under which it was opened.
+    #[must_use]
+    pub fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+
+    /// How many data files the checkpoint has.
+    #[must_use]
+    pub fn num_shards(&self) -> u32 {
+        self.header.num_shards
+    }
+
+    /// Checksum and length of the index file: they tell one save of a prefix from another.
+    pub(crate) fn identity(&self) -> (u32, u64) {
+        (self.index_crc, self.index_len)
+    }
+
+    /// Every tensor that can be read, in bytewise order of names. Parts of partitioned tensors are not
+    /// listed; the whole is.
+    pub fn entries(&self) -> impl Iterator<Item = TensorInfo> + '_ {
+        self.records.iter().filter(|record| !record.hidden).filter_map(|record| {
+            let entry = record.entry.as_ref().ok()?;
+            Some(TensorInfo {
+                name: record.name().into_owned(),
+                dtype: entry.dtype,
+                shape: entry.shape.clone(),
+                bytes: self.stored_bytes(record, entry),
+            })
+        })
+    }
+
+    /// Entries that cannot be read, with the reason. Nothing is read for this but the index.
+    pub fn problems(&self) -> impl Iterator<Item = Problem> + '_ {
+        self.records.iter().filter_map(|record| {
+            let what = record.entry.as_ref().err()?;
+            let error = Error::corrupt_tensor(prefix::index_path(&self.prefix), record.name(), what.as_str());
+            Some(Problem { name: Some(record.name().into_owned()), error })
+        })
+    }
+
+    /// Whether a tensor of this name is stored (it may still be damaged).
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// Dtype, shape and stored bytes of a tensor.
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`]; [`Error::Corrupt`] when its entry is damaged.
+    pub fn info(&self, name: &str) -> Result<TensorInfo> {
+        let (record, entry) = self.entry(name)?;
+        let bytes = self.stored_bytes(record, entry);
+        Ok(TensorInfo { name: name.to_owned(), dtype: entry.dtype, shape: entry.shape.clone(), bytes })
+    }
+
+    /// The slices of a partitioned tensor as they are stored; none for a tensor that is stored whole.
+    ///
+    /// # Errors
+    /// As [`info`](BundleReader::info).
+    pub fn slices(&self, name: &str) -> Result<&[TensorSlice]> {
+        Ok(&self.entry(name)?.1.slices)
+    }
+
+    /// Reads one tensor.
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`]; [`Error::Corrupt`] with the file's and the tensor's name;
+    /// [`Error::UnsupportedDType`] for variants; [`Error::NotFound`] when its data file is missing;
+    /// [`Error::Io`].
+    pub fn read(&self, name: &str) -> Result<Tensor> {
+        let (record, entry) = self.entry(name)?;
+        if entry.slices.is_empty() {
+            fetch::one(self, record, entry)
+        } else {
+            let whole = TensorSlice::whole(entry.shape.rank());
+            assemble::slice(self, record, entry, &whole)
+        }
+    }
+
+    /// Reads a part of a tensor, which may be stored whole or in other parts.
+    ///
+    /// # Errors
+    /// As [`read`](BundleReader::read); [`Error::Invalid`] when the part does not lie in the tensor, or
+    /// the stored slices do not cover it.
+    pub fn read_slice(&self, name: &str, part: &TensorSlice) -> Result<Tensor> {
+        let (record, entry) = self.entry(name)?;
+        assemble::slice(self, record, entry, part)
+    }
+
+    /// Reads many tensors, in the order of the names. Tensors that lie close together are read at once
+    /// and share memory; large amounts are read by several threads.
+    ///
+    /// # Errors
+    /// As [`read`](BundleReader::read), for the first tensor that cannot be read;
+    /// [`Error::TensorMissing`] names all that are missing.
+    pub fn read_many<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<Tensor>> {
+        let found: Vec<_> = names.iter().map(|name| self.find(name.as_ref())).collect();
+        let missing = found.iter().zip(names).filter(|(record, _)| record.is_none());
+        let missing: Vec<_> = missing.map(|(_, name)| name.as_ref().to_owned()).collect();
+        if !missing.is_empty() {
+            return Err(Error::TensorMissing { path: self.prefix.clone(), names: missing });
+        }
+        fetch::many(self, &found.into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    /// Reads every tensor, in the order of [`entries`](BundleReader::entries).
+    ///
+    /// # Errors
+    /// As [`read_many`](BundleReader::read_many); also when an entry of the index is damaged.
+    pub fn read_all(&self) -> Result<Vec<(String, Tensor)>> {
+        let listed: Vec<&Record> = self.records.iter().filter(|record| !record.hidden).collect();
+        let tensors = fetch::many(self, &listed)?;
+        Ok(listed.iter().map(|record| record.name().into_owned()).zip(tensors).collect())
+    }
+
+    /// Reads every stored byte, compares all checksums, and tells what is damaged. Needs little memory.
+    #[must_use]
+    pub fn verify(&self) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = self.problems().collect();
+        fetch::verify(self, &mut problems);
+        for record in self.records.iter().filter(|record| !record.hidden) {
+            if let Ok(entry) = &record.entry
+                && !entry.slices.is_empty()
+                && let Err(error) = assemble::check(self, record, entry)
+            {
+                problems.push(Problem { name: Some(record.name().into_owned()), error });
+            }
+        }
+        problems
+    }
+
+    /// The entry of a tensor that is stored under this name.
+    fn entry(&self, name: &str) -> Result<(&Record, &Entry)> {
+        let Some(record) = self.find(name) else {
+            return Err(Error::TensorMissing { path: self.prefix.clone(), names: vec![name.to_owned()] });
+        };
+        Ok((record, self.intact(record)?))
+    }
+
+    pub(super) fn intact<'a>(&self, record: &'a Record) -> Result<&'a Entry> {
+        record.entry.as_ref().map_err(|what| {
+            Error::corrupt_tensor(prefix::index_path(&self.prefix), record.name(), what.as_str())
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<&Record> {
+        let found = self.find_key(name.as_bytes()).filter(|record| !record.hidden);
+        // A name with an escape in it may stand for a key that is not UTF-8.
+        found.or_else(|| {
+            let mut escaped = self.records.iter().filter(|_| name.contains("\\x"));
+            escaped.find(|record| !record.hidden && record.name() == name)
+        })
+    }
+
+    pub(super) fn find_key(&self, key: &[u8]) -> Option<&Record> {
+        let position = self.records.binary_search_by(|record| record.key.as_ref().cmp(key)).ok()?;
+        Some(&self.records[position])
+    }
+
+    fn stored_bytes(&self, record: &Record, entry: &Entry) -> u64 {
+        if entry.slices.is_empty() {
+            return entry.size;
+        }
+        let parts = assemble::parts(self, record, entry).into_iter();
+        parts.filter_map(|(_, part)| part.ok()).map(|(_, part)| part.size).sum()
+    }
+
+    /// Hides the keys that are slices of a listed tensor.
+    fn hide_slices(&mut self) {
+        let mut hidden = Vec::new();
+        for record in &self.records {
+            let Ok(entry) = &record.entry else { continue };
+            for part in &entry.slices {
+                let key = slice::encode_key(&record.key, part);
+                hidden.extend(self.records.binary_search_by(|record| record.key.as_ref().cmp(&key)));
+            }
+        }
+        for position in hidden {
+            self.records[position].hidden = true;
+        }
+    }
+
+    pub(super) fn data_path(&self, shard: u32) -> PathBuf {
+        prefix::data_path(&self.prefix, shard, self.header.num_shards)
+    }
+
+    /// A data file, opened at its first use: a missing one hurts only its own tensors.
+    pub(super) fn shard(&self, shard: u32) -> Result<Arc<dyn ReadFile>> {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = shards.get(&shard) {
+            return Ok(Arc::clone(file));
+        }
+        let path = self.data_path(shard);
+        let file = self.options.storage.open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::NotFound { path: path.clone() },
+            _ => Error::io("open", &path)(error),
+        })?;
+        shards.insert(shard, Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Whether tensors of this dtype can be read at all.
+    pub(super) fn check_dtype(record: &Record, dtype: DType) -> Result<()> {
+        match dtype {
+            DType::Resource | DType::Variant => {
+                Err(Error::UnsupportedDType { name: record.name().into_owned(), dtype, format: "a bundle" })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn read_index(options: &ReadOptions, prefix: &Path, path: &Path) -> Result<Vec<u8>> {
+    let file = options.storage.open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::NotFound { path: prefix.into() },
+        _ => Error::io("open", path)(error),
+    })?;
+    let len = file.len().map_err(Error::io("open", path))?;
+    let len = usize::try_from(len).map_err(|_| Error::corrupt(path, "it is too large for memory"))?;
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
+    Ok(bytes)
+}
+
+/// Why walking through an index stopped.
+enum Stop {
+    Table(table::TableError),
+    Header(HeaderError),
+}
+
+impl From<table::TableError> for Stop {
+    fn from(error: table::TableError) -> Self {
+        Stop::Table(error)
+    }
+}
+
+fn parse_index(index: &[u8], path: &Path) -> Result<(Header, Vec<Record>)> {
+    let mut header = None;
+    let mut records = Vec::new();
+    let walked = table::read(index, |key, value| {
+        match header {
+            None if key.is_empty() => header = Some(Header::decode(value).map_err(Stop::Header)?),
+            None => return Err(Stop::Header(HeaderError::Malformed)),
+            Some(Header { num_shards, .. }) => {
+                records.push(Record { key: key.into(), entry: Entry::decode(value, num_shards), hidden: false });
+            }
+        }
+        Ok(())
+    });
+    let header = walked.and_then(|()| header.ok_or(Stop::Header(HeaderError::Malformed)));
+    match header {
+        Ok(header) => Ok((header, records)),
+        Err(Stop::Table(table::TableError::Damaged(what))) => Err(Error::corrupt(path, what)),
+        Err(Stop::Header(HeaderError::Malformed)) => Err(Error::corrupt(path, "it has no valid header")),
+        Err(Stop::Table(table::TableError::Unsupported(what)) | Stop::Header(HeaderError::Version(what))) => {
+            Err(Error::Unsupported { path: path.into(), what })
+        }
+    }
+}

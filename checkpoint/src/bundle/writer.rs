@@ -1,0 +1,430 @@
+//! Writing a bundle: tensors stream into the data files; the index is written last.
+
+use super::entry::{Entry, Header};
+use super::slice::{self, TensorSlice};
+use super::strings;
+use super::table::TableBuilder;
+use crate::commit::{self, Unfinished};
+use crate::crc::{self, Running};
+use crate::prefix::{self, Part};
+use crate::storage::{LocalStorage, Storage, WriteFile, WriteHint};
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tensor::{DType, Shape, Tensor};
+
+/// Bytes are summed in pieces of this size just before they are handed on, so that they are in the
+/// cache both times.
+const BLOCK: usize = 256 << 10;
+
+/// How a bundle is written.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct BundleOptions {
+    storage: Arc<dyn Storage>,
+    shards: u32,
+    hint: WriteHint,
+    durable: bool,
+}
+
+impl Default for BundleOptions {
+    fn default() -> Self {
+        BundleOptions { storage: LocalStorage::shared(), shards: 1, hint: WriteHint::default(), durable: true }
+    }
+}
+
+impl BundleOptions {
+    /// The defaults: local files, one shard, synced to disk.
+    pub fn new() -> BundleOptions {
+        BundleOptions::default()
+    }
+
+    /// Writes through another storage. Default: [`LocalStorage`].
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// How many data files to write, at least 1. Tensors go to the one that
+    /// [`select_shard`](BundleWriter::select_shard) chose last. Default: 1.
+    pub fn shards(mut self, shards: u32) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// What is known about the data: about how many bytes a shard will have, and whether they may go
+    /// past the page cache. Default: nothing is known.
+    pub fn hint(mut self, hint: WriteHint) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    /// Whether files and folder are synced to disk before the next step of a commit. Without it a
+    /// crash of the program is survived all the same, a crash of the machine may not be.
+    /// Default: `true`.
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+}
+
+/// Writes a V2 checkpoint.
+///
+/// Tensors are written as they are added; nothing of them is kept in memory but their entries.
+/// A reader sees nothing until [`finish`](BundleWriter::finish), and then all. Dropping the writer
+/// before that removes what was written.
+///
+/// A checkpoint that exists under the same prefix stays whole and readable until the new one takes its
+/// place at once: the new data then go into files with another shard count in their names.
+#[derive(Debug)]
+pub struct BundleWriter {
+    prefix: PathBuf,
+    options: BundleOptions,
+    /// The number in the files' names; more than were asked for when it replaces a checkpoint.
+    num_shards: u32,
+    shards: Vec<Shard>,
+    selected: usize,
+    entries: Vec<(Vec<u8>, Entry)>,
+    /// Where the entry of each partitioned tensor is.
+    partitioned: HashMap<Vec<u8>, usize>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    path: Unfinished,
+    file: Box<dyn WriteFile>,
+    /// Small tensors are collected here, to be written together.
+    pending: Vec<u8>,
+    written: u64,
+}
+
+impl BundleWriter {
+    /// Begins a checkpoint with this prefix, such as `train/model.ckpt-500`.
+    ///
+    /// # Errors
+    /// [`Error::ParentMissing`] when the folder does not exist, and [`Error::Io`].
+    pub fn create(prefix: impl AsRef<Path>) -> Result<BundleWriter> {
+        BundleWriter::create_with(prefix, BundleOptions::default())
+    }
+
+    /// As [`create`](BundleWriter::create), with options.
+    ///
+    /// # Errors
+    /// As [`create`](BundleWriter::create); [`Error::Invalid`] for 0 shards.
+    pub fn create_with(prefix: impl AsRef<Path>, options: BundleOptions) -> Result<BundleWriter> {
+        let prefix = prefix.as_ref();
+        if options.shards == 0 {
+            return Err(Error::Invalid("a bundle needs at least one shard".to_owned()));
+        }
+        let num_shards = free_shard_count(options.storage.as_ref(), prefix, options.shards)?;
+        let mut shards = Vec::new();
+        for shard in 0..num_shards {
+            shards.push(Shard::create(&options, prefix, &prefix::data_path(prefix, shard, num_shards))?);
+        }
+        Ok(BundleWriter {
+            prefix: prefix.to_path_buf(),
+            options,
+            num_shards,
+            shards,
+            selected: 0,
+            entries: Vec::new(),
+            partitioned: HashMap::new(),
+        })
+    }
+
+    /// Makes the tensors that follow go to this data file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is not below the number of shards asked for.
+    pub fn select_shard(&mut self, shard: u32) -> Result<()> {
+        if shard >= self.options.shards {
+            return Err(Error::Invalid(format!("shard {shard} of {} does not exist", self.options.shards)));
+        }
+        self.selected = shard as usize;
+        Ok(())
+    }
+
+    /// Appends a tensor.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an empty name; [`Error::UnsupportedDType`] for resources and variants;
+    /// [`Error::Io`]. A name given twice is reported by [`seal`](BundleWriter::seal).
+    pub fn add(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
+        if name.is_empty() {
+            return Err(Error::Invalid("a tensor without a name cannot be stored".to_owned()));
+        }
+        let entry = self.write(name, tensor)?;
+        self.entries.push((name.as_bytes().to_vec(), entry));
+        Ok(())
+    }
+
+    /// Appends a part of a partitioned tensor, whose full shape is given. All parts have to be added
+    /// before the bundle is finished. A part that is the whole tensor is stored like any tensor.
+    ///
+    /// # Errors
+    /// As [`add`](BundleWriter::add); [`Error::Invalid`] when the slice does not lie in the shape, the
+    /// tensor has not the slice's shape, or earlier parts had another dtype or full shape.
+    pub fn add_slice(&mut self, name: &str, full: &Shape, part: &TensorSlice, tensor: &Tensor) -> Result<()> {
+        if part.shape_within(full).as_ref() != Some(tensor.shape()) {
+            let found = tensor.shape();
+            return Err(Error::Invalid(format!("slice {part} of {name:?} {full} given as a tensor {found}")));
+        }
+        if part.is_whole(full) {
+            return self.add(name, tensor);
+        }
+        let whole = self.partitioned_entry(name, full, tensor.dtype())?;
+        let entry = self.write(name, tensor)?;
+        self.entries[whole].1.slices.push(part.clone());
+        self.entries.push((slice::encode_key(name.as_bytes(), part), entry));
+        Ok(())
+    }
+
+    fn partitioned_entry(&mut self, name: &str, full: &Shape, dtype: DType) -> Result<usize> {
+        if let Some(&position) = self.partitioned.get(name.as_bytes()) {
+            let entry = &self.entries[position].1;
+            if (entry.dtype, &entry.shape) != (dtype, full) {
+                return Err(Error::Invalid(format!("the parts of {name:?} differ in dtype or full shape")));
+            }
+            return Ok(position);
+        }
+        let entry = Entry { dtype, shape: full.clone(), shard: 0, offset: 0, size: 0, crc: 0, slices: vec![] };
+        self.partitioned.insert(name.as_bytes().to_vec(), self.entries.len());
+        self.entries.push((name.as_bytes().to_vec(), entry));
+        Ok(self.entries.len() - 1)
+    }
+
+    /// Writes a tensor's bytes and says where they are.
+    fn write(&mut self, name: &str, tensor: &Tensor) -> Result<Entry> {
+        let shard = &mut self.shards[self.selected];
+        let offset = shard.written;
+        let crc = match tensor.dtype() {
+            DType::String => shard.write_strings(tensor)?,
+            _ => shard.write_plain(name, tensor)?,
+        };
+        Ok(Entry {
+            dtype: tensor.dtype(),
+            shape: tensor.shape().clone(),
+            shard: self.selected as u32,
+            offset,
+            size: shard.written - offset,
+            crc: crc::mask(crc),
+            slices: Vec::new(),
+        })
+    }
+
+    /// Completes the checkpoint: [`seal`](BundleWriter::seal), then
+    /// [`commit`](SealedBundle::commit).
+    ///
+    /// # Errors
+    /// As these two.
+    pub fn finish(self) -> Result<()> {
+        self.seal()?.commit()
+    }
+
+    /// Brings the data and the finished index to disk, still under temporary names.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when two tensors have one name, and [`Error::Io`].
+    pub fn seal(mut self) -> Result<SealedBundle> {
+        let index = self.index()?;
+        let mut data = Vec::new();
+        for shard in &mut self.shards {
+            shard.flush()?;
+            if self.options.durable {
+                shard.file.sync().map_err(Error::io("write", shard.path.path()))?;
+            }
+        }
+        for shard in self.shards {
+            data.push(shard.path);
+        }
+        Ok(SealedBundle {
+            prefix: self.prefix,
+            storage: self.options.storage,
+            durable: self.options.durable,
+            num_shards: self.num_shards,
+            data,
+            index,
+        })
+    }
+
+    fn index(&mut self) -> Result<Vec<u8>> {
+        let by_key = |a: &(Vec<u8>, Entry), b: &(Vec<u8>, Entry)| a.0.cmp(&b.0);
+        if !self.entries.is_sorted_by(|a, b| a.0 <= b.0) {
+            self.entries.sort_by(by_key);
+        }
+        if let Some(pair) = self.entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let name = String::from_utf8_lossy(&pair[0].0);
+            return Err(Error::Invalid(format!("two tensors have the same name {name:?}")));
+        }
+        let mut table = TableBuilder::new(self.entries.len() * 48);
+        table.add(b"", &Header { num_shards: self.num_shards, big_endian: false }.encode());
+        let mut value = Vec::new();
+        for (key, entry) in &self.entries {
+            value.clear();
+            entry.encode_into(&mut value);
+            table.add(key, &value);
+        }
+        Ok(table.finish())
+    }
+}
+
+/// The shard count for a new checkpoint: the one asked for; but if a checkpoint with this prefix exists,
+/// the next one whose file names are all free. So the old checkpoint stays whole until its index is
+/// replaced.
+fn free_shard_count(storage: &dyn Storage, prefix: &Path, asked: u32) -> Result<u32> {
+    let files = prefix::files_of(storage, prefix).map_err(Error::io("list", prefix::directory(prefix)))?;
+    if !files.iter().any(|(_, part)| *part == Part::Index) {
+        return Ok(asked);
+    }
+    let taken = |count: u32| {
+        files.iter().any(|(_, part)| matches!(part, Part::Data { num_shards, .. } if *num_shards == count))
+    };
+    let free = (asked..=asked.saturating_add(files.len() as u32)).find(|&count| !taken(count));
+    free.ok_or_else(|| Error::Invalid(format!("no free data file name for {}", prefix.display())))
+}
+
+impl Shard {
+    fn create(options: &BundleOptions, prefix: &Path, path: &Path) -> Result<Shard> {
+        let path = Unfinished::new(&options.storage, path);
+        let file = options.storage.create(path.path(), options.hint).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::ParentMissing { path: prefix.to_path_buf() },
+            _ => Error::io("create", path.path())(error),
+        })?;
+        Ok(Shard { path, file, pending: Vec::new(), written: 0 })
+    }
+
+    /// Writes the bytes of a numeric tensor; returns their checksum.
+    fn write_plain(&mut self, name: &str, tensor: &Tensor) -> Result<u32> {
+        let Ok(bytes) = tensor.as_bytes() else {
+            let (name, dtype) = (name.to_owned(), tensor.dtype());
+            return Err(Error::UnsupportedDType { name, dtype, format: "a bundle" });
+        };
+        #[cfg(target_endian = "big")]
+        let bytes = &little_endian(tensor.dtype(), bytes)[..];
+        if bytes.len() <= BLOCK / 4 {
+            self.append_small(bytes)?;
+            return Ok(crc::crc32c(bytes));
+        }
+        let mut crc = Running::new();
+        for block in bytes.chunks(BLOCK) {
+            crc.update(block);
+            self.append(block)?;
+        }
+        Ok(crc.finish())
+    }
+
+    fn write_strings(&mut self, tensor: &Tensor) -> Result<u32> {
+        let strings = tensor.as_strings().map_err(|error| Error::Invalid(error.to_string()))?;
+        let (head, mut crc) = strings::encode_head(strings);
+        self.append(&head)?;
+        for string in strings {
+            crc.update(string);
+            self.append(string)?;
+        }
+        Ok(crc.finish())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() <= BLOCK / 4 {
+            return self.append_small(bytes);
+        }
+        self.flush()?;
+        self.file.write(bytes).map_err(Error::io("write", self.path.path()))?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn append_small(&mut self, bytes: &[u8]) -> Result<()> {
+        self.pending.extend_from_slice(bytes);
+        self.written += bytes.len() as u64;
+        if self.pending.len() >= BLOCK { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if !self.pending.is_empty() {
+            self.file.write(&self.pending).map_err(Error::io("write", self.path.path()))?;
+            self.pending.clear();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_endian = "big")]
+fn little_endian(dtype: DType, bytes: &[u8]) -> Vec<u8> {
+    let width = if dtype.is_complex() { dtype.size() / 2 } else { dtype.size() };
+    let mut bytes = bytes.to_vec();
+    bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+    bytes
+}
+
+/// A checkpoint whose data are on disk under temporary names, one step before it exists.
+///
+/// Other files that belong to it can be put beside it now; [`commit`](SealedBundle::commit) then makes
+/// it visible. Dropping it removes the data.
+#[derive(Debug)]
+pub struct SealedBundle {
+    prefix: PathBuf,
+    storage: Arc<dyn Storage>,
+    durable: bool,
+    num_shards: u32,
+    data: Vec<Unfinished>,
+    index: Vec<u8>,
+}
+
+impl SealedBundle {
+    /// Checksum and length of the index: they tell this save of a prefix from another.
+    pub(crate) fn identity(&self) -> (u32, u64) {
+        (crc::crc32c(&self.index), self.index.len() as u64)
+    }
+
+    /// Makes the checkpoint visible: data files get their names, the folder is synced, and the index
+    /// is written, synced and renamed, which replaces an older checkpoint of this prefix at once.
+    ///
+    /// # Errors
+    /// [`Error::Io`]. Unless it was the very last step that failed, an older checkpoint of this
+    /// prefix is still there.
+    pub fn commit(self) -> Result<()> {
+        self.commit_with(Vec::new())
+    }
+
+    /// As [`commit`](SealedBundle::commit), with other finished files that get their names together
+    /// with the data.
+    pub(crate) fn commit_with(self, others: Vec<Unfinished>) -> Result<()> {
+        let directory = prefix::directory(&self.prefix);
+        let storage = self.storage.as_ref();
+        let index = prefix::index_path(&self.prefix);
+        let index = commit::write_unfinished(&self.storage, &index, &self.index, self.durable)?;
+        for file in self.data.into_iter().chain(others) {
+            file.publish()?;
+        }
+        if self.durable {
+            storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
+        }
+        index.publish()?;
+        if self.durable {
+            storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
+        }
+        remove_superseded(storage, &self.prefix, self.num_shards);
+        Ok(())
+    }
+}
+
+/// Removes the data files of an older checkpoint of this prefix. The new one is complete without this,
+/// so a failure is only logged.
+fn remove_superseded(storage: &dyn Storage, prefix: &Path, num_shards: u32) {
+    let files = match prefix::files_of(storage, prefix) {
+        Ok(files) => files,
+        Err(error) => {
+            log::warn!("cannot list {}: {error}", prefix::directory(prefix).display());
+            return;
+        }
+    };
+    for (path, part) in files {
+        if matches!(part, Part::Data { num_shards: count, .. } if count != num_shards)
+            && let Err(error) = storage.remove(&path)
+        {
+            log::warn!("cannot remove {}: {error}", path.display());
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! CRC-32C, and the mask under which TensorFlow stores it.
+
+use crc_fast::CrcAlgorithm::Crc32Iscsi;
+
+const MASK_DELTA: u32 = 0xa282_ead8;
+
+/// The checksum of some bytes.
+#[inline]
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    crc_fast::checksum(Crc32Iscsi, bytes) as u32
+}
+
+/// How a checksum is stored: a CRC over data that holds CRCs is weak, so it is never stored bare.
+#[inline]
+pub(crate) fn mask(crc: u32) -> u32 {
+    crc.rotate_right(15).wrapping_add(MASK_DELTA)
+}
+
+/// The checksum of some bytes as it is stored.
+pub(crate) fn masked(bytes: &[u8]) -> u32 {
+    mask(crc32c(bytes))
+}
+
+/// The checksum of two pieces one after the other, of which the second has `second_len` bytes.
+pub(crate) fn combine(first: u32, second: u32, second_len: u64) -> u32 {
+    crc_fast::checksum_combine(Crc32Iscsi, u64::from(first), u64::from(second), second_len) as u32
+}
+
+/// A checksum over bytes that come piece by piece.
+#[derive(Clone)]
+pub(crate) struct Running(crc_fast::Digest);
+
+impl Running {
+    pub(crate) fn new() -> Running {
+        Running(crc_fast::Digest::new(Crc32Iscsi))
+    }
+
+    #[inline]
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(&self) -> u32 {
+        self.0.finalize() as u32
+    }
+
+    pub(crate) fn masked(&self) -> u32 {
+        mask(self.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_values() {
+        for (data, crc, stored) in [
+            (&b""[..], 0, 0xa282_ead8),
+            (b"123456789", 0xe306_9283, 0xc78a_b0e5),
+            (&[0; 32], 0x8a91_36aa, 0x0fd7_fffa),
+            (&[0xff; 32], 0x62a8_ab43, 0xf909_b029),
+        ] {
+            assert_eq!(crc32c(data), crc);
+            assert_eq!(masked(data), stored);
+        }
+    }
+
+    #[test]
+    fn pieces_give_the_checksum_of_the_whole() {
+        let data: Vec<u8> = (0..1000u32).map(|i| (i * 7) as u8).collect();
+        for cut in [0, 1, 8, 500, 999, 1000] {
+            let (a, b) = data.split_at(cut);
+            let mut running = Running::new();
+            running.update(a);
+            running.update(b);
+            assert_eq!(running.finish(), crc32c(&data));
+            assert_eq!(combine(crc32c(a), crc32c(b), b.len() as u64), crc32c(&data));
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! What can go wrong with a checkpoint.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use tensor::{DType, Shape};
+
+/// The result of this crate's fallible functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Any error that a caller's own code reports through this crate.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The canonical status code of an [`Error`], with the numbers that TensorFlow and gRPC use.
+///
+/// `OUT_OF_RANGE` is deliberately absent: training loops take it for the end of their input, and a
+/// damaged file must never look like one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum Code {
+    /// An error that fits no other code.
+    Unknown = 2,
+    /// The caller asked for something that makes no sense, or the file does not fit the request.
+    InvalidArgument = 3,
+    /// A time limit passed.
+    DeadlineExceeded = 4,
+    /// A file, checkpoint or tensor is not there.
+    NotFound = 5,
+    /// Something is there that should not be.
+    AlreadyExists = 6,
+    /// The system forbids it.
+    PermissionDenied = 7,
+    /// The disk is full.
+    ResourceExhausted = 8,
+    /// It cannot be done in the present state.
+    FailedPrecondition = 9,
+    /// The operation is not supported.
+    Unimplemented = 12,
+    /// An invariant of this program is broken.
+    Internal = 13,
+    /// Bytes on disk are damaged.
+    DataLoss = 15,
+}
+
+impl Code {
+    /// The code's number.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        self as i32
+    }
+}
+
+/// Why a checkpoint could not be read, written or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused a file operation. `source` says why (disk full, no permission, ...).
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// What was tried, such as `write` or `rename`.
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// There is no checkpoint with this prefix, in this folder, or in this file.
+    #[error("no checkpoint at {}", path.display())]
+    NotFound {
+        /// The prefix, folder or file asked for.
+        path: PathBuf,
+    },
+    /// The checkpoint has no tensor of these names.
+    #[error("not found in checkpoint {}: {}", path.display(), listed(names))]
+    TensorMissing {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Every name that is missing.
+        names: Vec<String>,
+    },
+    /// A strict restore met tensors that the target does not know.
+    #[error("unexpected in checkpoint {}: {}", path.display(), listed(names))]
+    TensorUnexpected {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Every name that the target does not know.
+        names: Vec<String>,
+    },
+    /// A stored tensor has another dtype than the variable it is for.
+    #[error("tensor {name:?} is stored as {found}, the variable is {expected}")]
+    DTypeMismatch {
+        /// The tensor's name in the checkpoint.
+        name: String,
+        /// The variable's dtype.
+        expected: DType,
+        /// The stored dtype.
+        found: DType,
+    },
+    /// A stored tensor has another shape than the variable it is for.
+    #[error("tensor {name:?} is stored with shape {found}, the variable has {expected}")]
+    ShapeMismatch {
+        /// The tensor's name in the checkpoint.
+        name: String,
+        /// The variable's shape.
+        expected: Shape,
+        /// The stored shape.
+        found: Shape,
+    },
+    /// Bytes on disk are not what they must be: a checksum, a length or the structure is wrong.
+    #[error("{} is damaged{}: {what}", path.display(), in_tensor(tensor.as_deref()))]
+    Corrupt {
+        /// The damaged file.
+        path: PathBuf,
+        /// The tensor that cannot be read, if the damage is confined to one.
+        tensor: Option<String>,
+        /// What is wrong.
+        what: String,
+    },
+    /// A file is of a newer or foreign kind that this crate does not read.
+    #[error("{} cannot be read by this program: {what}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is not supported.
+        what: String,
+    },
+    /// A tensor's dtype cannot be stored in this format.
+    #[error("tensor {name:?} of dtype {dtype} cannot be stored as {format}")]
+    UnsupportedDType {
+        /// The tensor's name.
+        name: String,
+        /// Its dtype.
+        dtype: DType,
+        /// The format's name.
+        format: &'static str,
+    },
+    /// A request that makes no sense, such as two tensors of one name.
+    #[error("{0}")]
+    Invalid(String),
+    /// The folder into which a checkpoint should be written does not exist (S-288).
+    #[error("parent directory of {} doesn't exist, can't save", path.display())]
+    ParentMissing {
+        /// The prefix that was to be written.
+        path: PathBuf,
+    },
+    /// Another process saves into the same folder.
+    #[error("{} is in use by another saver ({holder})", directory.display())]
+    Locked {
+        /// The folder.
+        directory: PathBuf,
+        /// What the lock file says about its owner.
+        holder: String,
+    },
+    /// A time limit passed.
+    #[error("no new checkpoint in {} within the time limit", directory.display())]
+    TimedOut {
+        /// The folder that was watched.
+        directory: PathBuf,
+    },
+    /// Every checkpoint that could have been restored was rejected.
+    #[error("no intact checkpoint in {} ({} rejected)", directory.display(), rejected.len())]
+    NoneIntact {
+        /// The folder.
+        directory: PathBuf,
+        /// Each candidate, newest first, with the reason against it.
+        rejected: Vec<(PathBuf, Error)>,
+    },
+    /// The thing to be saved or restored reported an error of its own.
+    #[error("cannot {operation} the variables")]
+    Variables {
+        /// `read` or `assign`.
+        operation: &'static str,
+        /// A status code, when that error had one.
+        code: Code,
+        /// That error.
+        source: BoxError,
+    },
+    /// A restore failed because graph and checkpoint do not match (S-300).
+    #[error("restoring from checkpoint {} failed, most likely a mismatch between the current variables and the file", path.display())]
+    RestoreMismatch {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What does not match.
+        #[source]
+        source: Box<Error>,
+    },
+    /// An earlier background save failed; nobody was told yet.
+    #[error("background save of {} failed", path.display())]
+    Background {
+        /// The prefix it was to write.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: Box<Error>,
+    },
+    /// A session state could not be turned into bytes, or back.
+    #[error("cannot {operation} the session state")]
+    State {
+        /// `encode` or `decode`.
+        operation: &'static str,
+        /// The codec's reason.
+        source: BoxError,
+    },
+}
+
+impl Error {
+    /// The canonical status code that stands for this error.
+    ///
+    /// ```
+    /// let missing = checkpoint::Error::NotFound { path: "model.ckpt".into() };
+    /// assert_eq!(missing.code(), checkpoint::Code::NotFound);
+    /// assert_eq!(missing.code().number(), 5);
+    /// ```
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Error::Io { source, .. } => io_code(source),
+            Error::NotFound { .. } | Error::TensorMissing { .. } | Error::ParentMissing { .. } => Code::NotFound,
+            Error::DTypeMismatch { .. }
+            | Error::ShapeMismatch { .. }
+            | Error::TensorUnexpected { .. }
+            | Error::Unsupported { .. }
+            | Error::Invalid(_) => Code::InvalidArgument,
+            Error::UnsupportedDType { .. } => Code::Unimplemented,
+            Error::Corrupt { .. } | Error::NoneIntact { .. } => Code::DataLoss,
+            Error::Locked { .. } => Code::FailedPrecondition,
+            Error::TimedOut { .. } => Code::DeadlineExceeded,
+            Error::Variables { code, .. } => *code,
+            Error::RestoreMismatch { source, .. } | Error::Background { source, .. } => source.code(),
+            Error::State { .. } => Code::Internal,
+        }
+    }
+
+    /// Whether the bytes on disk are to blame, so that an older checkpoint may still be good: damage,
+    /// missing files, unreadable files. Mismatches between variables and checkpoint are not damage.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Error::Corrupt { .. } | Error::NotFound { .. } | Error::Unsupported { .. } | Error::Io { .. } => true,
+            Error::RestoreMismatch { source, .. } | Error::Background { source, .. } => source.is_damage(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn corrupt(path: impl Into<PathBuf>, what: impl Into<String>) -> Error {
+        Error::Corrupt { path: path.into(), tensor: None, what: what.into() }
+    }
+
+    pub(crate) fn corrupt_tensor(
+        path: impl Into<PathBuf>,
+        name: impl Into<String>,
+        what: impl Into<String>,
+    ) -> Error {
+        Error::Corrupt { path: path.into(), tensor: Some(name.into()), what: what.into() }
+    }
+
+    /// For `map_err` behind a file operation.
+    pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_path_buf();
+        move |source| Error::Io { operation, path, source }
+    }
+}
+
+fn io_code(error: &io::Error) -> Code {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Code::NotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Code::PermissionDenied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Code::ResourceExhausted
+        }
+        io::ErrorKind::AlreadyExists => Code::AlreadyExists,
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Code::DataLoss,
+        io::ErrorKind::Unsupported => Code::Unimplemented,
+        _ => Code::Unknown,
+    }
+}
+
+/// A few names in full and the number of the others: a model may have thousands.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let mut text = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+fn in_tensor(tensor: Option<&str>) -> String {
+    tensor.map(|name| format!(" in tensor {name:?}")).unwrap_or_default()
+}

@@ -1,0 +1,160 @@
+//! The names of a checkpoint's files.
+
+use crate::storage::Storage;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What marks a file that is not finished, as TensorFlow marks it: digits follow.
+const TEMPORARY: &str = ".tempstate";
+
+/// A path with more text at its end. Not `with_extension`: a prefix may hold dots.
+pub(crate) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
+    let mut path = OsString::from(prefix);
+    path.push(suffix);
+    path.into()
+}
+
+/// The table of contents of a checkpoint; the checkpoint exists exactly if this file does.
+#[must_use]
+pub fn index_path(prefix: impl AsRef<Path>) -> PathBuf {
+    with_suffix(prefix.as_ref(), ".index")
+}
+
+/// One of a checkpoint's data files.
+#[must_use]
+pub fn data_path(prefix: impl AsRef<Path>, shard: u32, num_shards: u32) -> PathBuf {
+    with_suffix(prefix.as_ref(), &format!(".data-{shard:05}-of-{num_shards:05}"))
+}
+
+/// The session state beside a checkpoint.
+#[must_use]
+pub fn sidecar_path(prefix: impl AsRef<Path>) -> PathBuf {
+    with_suffix(prefix.as_ref(), ".session")
+}
+
+/// The meta graph beside a checkpoint. A shard suffix such as `-5-of-7` is dropped first, as
+/// TensorFlow does (S-314).
+#[must_use]
+pub fn meta_graph_path(prefix: impl AsRef<Path>, suffix: &str) -> PathBuf {
+    let prefix = prefix.as_ref();
+    let text = prefix.to_string_lossy();
+    let stem = without_shard_suffix(&text).map_or_else(|| prefix.to_path_buf(), PathBuf::from);
+    with_suffix(&stem, &format!(".{suffix}"))
+}
+
+/// `m` from `m-5-of-7` or `m-?????-of-00007`.
+fn without_shard_suffix(text: &str) -> Option<&str> {
+    let (rest, count) = text.rsplit_once("-of-")?;
+    let (stem, shard) = rest.rsplit_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_shard = is_number(shard) || (!shard.is_empty() && shard.bytes().all(|byte| byte == b'?'));
+    (is_shard && is_number(count)).then_some(stem)
+}
+
+/// The folder that holds a checkpoint's files.
+pub(crate) fn directory(prefix: &Path) -> &Path {
+    prefix.parent().unwrap_or(Path::new(""))
+}
+
+/// A name in the same folder for a file that is not finished yet. No two calls give the same name.
+pub(crate) fn temporary(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+    // Any constant that mixes well: two processes that start in one nanosecond still differ by id.
+    let unique = nanos ^ (u64::from(std::process::id()) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    with_suffix(path, &format!("{TEMPORARY}{}", unique.wrapping_add(count)))
+}
+
+/// The final name of an unfinished file; `None` for any other. No finished file can have such a name,
+/// since every final name ends in one of our own suffixes and not in digits after this mark.
+pub(crate) fn of_temporary(name: &str) -> Option<&str> {
+    let (name, digits) = name.rsplit_once(TEMPORARY)?;
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
+}
+
+/// What a file is by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Index,
+    Data { shard: u32, num_shards: u32 },
+    Sidecar,
+    Meta,
+}
+
+/// Splits a file name into the prefix's last component and the part.
+pub(crate) fn parse(name: &str) -> Option<(&str, Part)> {
+    if let Some(stem) = name.strip_suffix(".index") {
+        return Some((stem, Part::Index));
+    }
+    if let Some(stem) = name.strip_suffix(".meta") {
+        return Some((stem, Part::Meta));
+    }
+    if let Some(stem) = name.strip_suffix(".session").or_else(|| name.strip_suffix(SIDECAR_ALTERNATE)) {
+        return Some((stem, Part::Sidecar));
+    }
+    let (stem, numbers) = name.rsplit_once(".data-")?;
+    let (shard, num_shards) = numbers.split_once("-of-")?;
+    let number = |text: &str| -> Option<u32> {
+        (text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+    };
+    Some((stem, Part::Data { shard: number(shard)?, num_shards: number(num_shards)? }))
+}
+
+/// The second name for a sidecar, see `sidecar`.
+pub(crate) const SIDECAR_ALTERNATE: &str = ".session-2";
+
+/// Every file of a folder whose name is text; other names are not ours. A folder that is not there
+/// has none.
+pub(crate) fn file_names(storage: &dyn Storage, directory: &Path) -> io::Result<Vec<String>> {
+    match storage.list(directory) {
+        Ok(names) => Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The files that belong to a prefix, by part.
+pub(crate) fn files_of(storage: &dyn Storage, prefix: &Path) -> io::Result<Vec<(PathBuf, Part)>> {
+    let directory = directory(prefix);
+    let Some(stem) = prefix.file_name().and_then(OsStr::to_str) else { return Ok(Vec::new()) };
+    let names = file_names(storage, directory)?;
+    let ours = names.iter().filter_map(|name| match parse(name) {
+        Some((found, part)) if found == stem => Some((directory.join(name), part)),
+        _ => None,
+    });
+    Ok(ours.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_apart() {
+        assert_eq!(parse("m.ckpt-5.index"), Some(("m.ckpt-5", Part::Index)));
+        assert_eq!(
+            parse("m.ckpt-5.data-00000-of-00002"),
+            Some(("m.ckpt-5", Part::Data { shard: 0, num_shards: 2 }))
+        );
+        assert_eq!(parse("m.session"), Some(("m", Part::Sidecar)));
+        assert_eq!(parse("m.data-0-of-1"), None);
+        assert_eq!(parse("checkpoint"), None);
+        let temporary = temporary(Path::new("m.index"));
+        let temporary = temporary.to_str().unwrap();
+        assert_eq!(of_temporary(temporary), Some("m.index"));
+        assert_eq!(parse(temporary), None, "an unfinished file is no part");
+        assert_eq!(of_temporary("m.tempstate"), None);
+        assert_eq!(of_temporary("m.tempstate5.index"), None, "a finished file of a strange prefix");
+    }
+
+    #[test]
+    fn s_314_the_meta_file_drops_a_shard_suffix() {
+        assert_eq!(meta_graph_path("m-5-of-7", "meta"), Path::new("m.meta"));
+        assert_eq!(meta_graph_path("d/m-?????-of-00002", "meta"), Path::new("d/m.meta"));
+        assert_eq!(meta_graph_path("m-5", "meta"), Path::new("m-5.meta"));
+    }
+}

@@ -1,0 +1,139 @@
+//! Files of the local system.
+
+use super::{FileInfo, Lock, ReadFile, Storage, WriteFile, WriteHint};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The file system of this machine. The storage that everything uses unless told otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalStorage;
+
+impl LocalStorage {
+    /// The default storage, ready to be shared.
+    #[must_use]
+    pub fn shared() -> Arc<dyn Storage> {
+        Arc::new(LocalStorage)
+    }
+}
+
+impl Storage for LocalStorage {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
+        let file = File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(Arc::new(LocalFile { file }))
+    }
+
+    fn create(&self, path: &Path, _hint: WriteHint) -> io::Result<Box<dyn WriteFile>> {
+        Ok(Box::new(Buffered { file: File::create(path)? }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(or_here(path))
+    }
+
+    #[cfg(unix)]
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(or_here(path))?.sync_all()
+    }
+
+    // Other systems cannot open a folder for syncing; their file systems journal names themselves.
+    #[cfg(not(unix))]
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(or_here(path))?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<FileInfo> {
+        let metadata = fs::metadata(or_here(path))?;
+        Ok(FileInfo { len: metadata.len(), modified: metadata.modified()?, is_dir: metadata.is_dir() })
+    }
+
+    fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {
+                file.set_len(0)?;
+                file.write_all(owner.as_bytes())?;
+                Ok(Lock::Held(Box::new(file)))
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                file.rewind()?;
+                file.take(1000).read_to_string(&mut text)?;
+                Ok(Lock::Busy(text.trim().to_owned()))
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// The folder of a bare file name is the empty path, which the system does not know.
+fn or_here(path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_path_buf() }
+}
+
+#[derive(Debug)]
+struct LocalFile {
+    file: File,
+}
+
+impl ReadFile for LocalFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    #[cfg(unix)]
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match std::os::windows::fs::FileExt::seek_read(&self.file, buffer, offset)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                n => {
+                    buffer = &mut buffer[n..];
+                    offset += n as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "mmap")]
+    fn map(&self) -> io::Result<tensor::Bytes> {
+        super::mapping::file(&self.file)
+    }
+}
+
+#[derive(Debug)]
+struct Buffered {
+    file: File,
+}
+
+impl WriteFile for Buffered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+}

@@ -1,0 +1,37 @@
+//! Memory maps: of files, and of fresh memory in huge pages.
+//!
+//! The only module of this crate with unsafe code.
+#![allow(unsafe_code)]
+
+use memmap2::{Mmap, MmapMut};
+use std::fs::File;
+use std::io;
+use tensor::Bytes;
+
+/// A whole file as memory.
+///
+/// The file must not be changed while the map lives. Nothing in this crate changes a finished checkpoint
+/// file in place: files are replaced by renaming and removed by unlinking, and both leave the map its
+/// old content. A foreign program that truncates a mapped file ends this one with SIGBUS, as it does
+/// with every program that maps files; reading with copies is the default for that reason.
+pub(super) fn file(file: &File) -> io::Result<Bytes> {
+    if file.metadata()?.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    // SAFETY: the map is only read. That nobody else writes to the file is the documented contract of
+    // mapped reading, as it is for every user of memory maps.
+    let map = unsafe { Mmap::map(file)? };
+    Ok(Bytes::from_owner(map))
+}
+
+/// Fresh zeroed memory straight from the system, in huge pages where it has them: unlike the
+/// allocator's zeroed memory it is not touched before the first use.
+pub(crate) fn anonymous(len: usize) -> io::Result<MmapMut> {
+    let map = MmapMut::map_anon(len)?;
+    #[cfg(target_os = "linux")]
+    {
+        // Only advice: without huge pages the memory works the same, more slowly.
+        let _ = map.advise(memmap2::Advice::HugePage);
+    }
+    Ok(map)
+}

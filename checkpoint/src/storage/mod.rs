@@ -1,0 +1,192 @@
+//! The file operations that checkpoints need, behind a trait.
+//!
+//! A program uses [`LocalStorage`]. Tests put a storage in its place that fails, or stops, at the n-th
+//! operation, and so prove that no moment exists at which a crash loses a finished checkpoint.
+
+mod local;
+#[cfg(feature = "mmap")]
+mod mapping;
+
+pub use local::LocalStorage;
+
+#[cfg(feature = "mmap")]
+pub(crate) use mapping::anonymous;
+
+use std::any::Any;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tensor::Bytes;
+
+/// Where checkpoints are read and written.
+///
+/// Paths are those that the caller of this crate gave, with suffixes appended. Implementations may be
+/// used from several threads at once.
+pub trait Storage: fmt::Debug + Send + Sync {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// As the system says; `NotFound` when the file is not there.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>>;
+
+    /// Creates a file for writing from its beginning. A file of that name is emptied.
+    ///
+    /// # Errors
+    /// As the system says; `NotFound` when the folder is not there.
+    fn create(&self, path: &Path, hint: WriteHint) -> io::Result<Box<dyn WriteFile>>;
+
+    /// Gives a file another name in the same folder, at once and in place of a file that has it.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// As the system says; `NotFound` when the file is not there.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a folder, and those above it that are missing.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Returns when the names in this folder are on disk: files made, renamed and removed before stay
+    /// so even if the machine loses power.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// The names of the files in a folder, in no order.
+    ///
+    /// # Errors
+    /// As the system says; `NotFound` when the folder is not there.
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
+
+    /// What the system knows of a file or folder.
+    ///
+    /// # Errors
+    /// As the system says; `NotFound` when there is none.
+    fn metadata(&self, path: &Path) -> io::Result<FileInfo>;
+
+    /// Tries to take an exclusive lock that ends with this process at the latest. `owner` is written
+    /// into the lock file, for others to read.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` when this storage has no locks.
+    fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock>;
+}
+
+/// A file open for reading at any position.
+pub trait ReadFile: fmt::Debug + Send + Sync {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether it has no bytes.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fills the buffer with the bytes from `offset` on.
+    ///
+    /// # Errors
+    /// As the system says; `UnexpectedEof` when the file ends before.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// The whole file as memory, read from disk only where it is looked at.
+    ///
+    /// # Errors
+    /// As the system says; `Unsupported` when this storage cannot do it.
+    fn map(&self) -> io::Result<Bytes> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// A file that is being written from its beginning to its end.
+pub trait WriteFile: fmt::Debug + Send {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// As the system says. After an error the file is of no use.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Returns when all bytes written are on disk. Nothing may be written after that.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// What a writer expects of a new file. Only advice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriteHint {
+    /// About how long it will become, in bytes; 0 if nobody knows.
+    pub expected_len: u64,
+    /// Whether the bytes may go past the system's page cache: durable sooner, but the next reader has
+    /// to fetch them from disk.
+    pub direct: bool,
+}
+
+impl WriteHint {
+    /// A hint with the expected length only.
+    #[must_use]
+    pub fn len(expected_len: u64) -> WriteHint {
+        WriteHint { expected_len, direct: false }
+    }
+}
+
+/// What the system knows of a file.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct FileInfo {
+    /// Its length in bytes.
+    pub len: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+}
+
+impl FileInfo {
+    /// Facts about a plain file.
+    #[must_use]
+    pub fn file(len: u64, modified: SystemTime) -> FileInfo {
+        FileInfo { len, modified, is_dir: false }
+    }
+
+    /// Facts about a folder.
+    #[must_use]
+    pub fn dir(modified: SystemTime) -> FileInfo {
+        FileInfo { len: 0, modified, is_dir: true }
+    }
+}
+
+/// The outcome of [`Storage::lock`].
+pub enum Lock {
+    /// The lock is ours until this value is dropped.
+    Held(Box<dyn Any + Send + Sync>),
+    /// Somebody else has it; the text is what they wrote into the lock file.
+    Busy(String),
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lock::Held(_) => f.write_str("Held"),
+            Lock::Busy(owner) => f.debug_tuple("Busy").field(owner).finish(),
+        }
+    }
+}

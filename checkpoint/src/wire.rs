@@ -1,0 +1,178 @@
+//! The protobuf wire format, as far as small messages need it.
+//!
+//! Written by hand because the index of a large model is hundreds of thousands of tiny messages: they
+//! are decoded straight into the reader's own entries, without a message object each.
+
+/// Appends a varint.
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Bytes of a varint.
+pub(crate) fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+/// Appends a varint field, unless it has the default value 0.
+pub(crate) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
+    if value != 0 {
+        put_varint(out, u64::from(field) << 3);
+        put_varint(out, value);
+    }
+}
+
+/// Appends a field of bytes, also when it is empty.
+pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+    put_varint(out, u64::from(field) << 3 | 2);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Takes a varint of at most `max_bytes` bytes off the front.
+#[inline]
+pub(crate) fn take_varint(bytes: &mut &[u8], max_bytes: usize) -> Option<u64> {
+    if let [first @ 0..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Some(u64::from(*first));
+    }
+    let mut value = 0u64;
+    for (i, &byte) in bytes.iter().take(max_bytes).enumerate() {
+        // The tenth byte's upper bits fall off the top, as in every protobuf reader.
+        value |= u64::from(byte & 0x7f).checked_shl(7 * i as u32).unwrap_or(0);
+        if byte < 0x80 {
+            *bytes = &bytes[i + 1..];
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// A 64-bit varint.
+#[inline]
+pub(crate) fn take_varint64(bytes: &mut &[u8]) -> Option<u64> {
+    take_varint(bytes, 10)
+}
+
+/// A 32-bit varint, as the tables use for lengths.
+#[inline]
+pub(crate) fn take_varint32(bytes: &mut &[u8]) -> Option<u32> {
+    take_varint(bytes, 5).and_then(|value| u32::try_from(value).ok())
+}
+
+/// Takes `len` bytes off the front.
+#[inline]
+pub(crate) fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (head, tail) = bytes.split_at_checked(len)?;
+    *bytes = tail;
+    Some(head)
+}
+
+/// A field's value as it is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Value<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(&'a [u8]),
+    Fixed32(u32),
+}
+
+/// The message is not in the wire format.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// Calls `visit` with every field of a message in order; groups are skipped. A field of an unexpected
+/// wire type must be treated like an unknown one by the visitor: ignored.
+pub(crate) fn fields<'a>(
+    mut message: &'a [u8],
+    mut visit: impl FnMut(u32, Value<'a>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    while !message.is_empty() {
+        match take_field(&mut message)? {
+            (field, Some(value)) => visit(field, value)?,
+            (_, None) => skip_group(&mut message)?,
+        }
+    }
+    Ok(())
+}
+
+/// One field; no value for the start of a group.
+fn take_field<'a>(message: &mut &'a [u8]) -> Result<(u32, Option<Value<'a>>), Malformed> {
+    let tag = take_varint(message, 5).ok_or(Malformed)?;
+    let field = u32::try_from(tag >> 3).map_err(|_| Malformed)?;
+    if field == 0 || field >= 1 << 29 {
+        return Err(Malformed);
+    }
+    let value = match tag & 7 {
+        0 => Value::Varint(take_varint64(message).ok_or(Malformed)?),
+        1 => Value::Fixed64(u64::from_le_bytes(take_array(message)?)),
+        2 => {
+            let len = take_varint64(message).ok_or(Malformed)?;
+            let len = usize::try_from(len).map_err(|_| Malformed)?;
+            Value::Bytes(take(message, len).ok_or(Malformed)?)
+        }
+        3 => return Ok((field, None)),
+        5 => Value::Fixed32(u32::from_le_bytes(take_array(message)?)),
+        _ => return Err(Malformed),
+    };
+    Ok((field, Some(value)))
+}
+
+fn take_array<const N: usize>(message: &mut &[u8]) -> Result<[u8; N], Malformed> {
+    take(message, N).and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed)
+}
+
+/// Skips to the end of a group, counting nested ones instead of recursing: the depth is the file's.
+fn skip_group(message: &mut &[u8]) -> Result<(), Malformed> {
+    let mut depth = 1usize;
+    while depth > 0 {
+        let mut ahead = *message;
+        let tag = take_varint(&mut ahead, 5).ok_or(Malformed)?;
+        if tag & 7 == 4 {
+            *message = ahead;
+            depth -= 1;
+        } else if take_field(message)?.1.is_none() {
+            depth += 1;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_round_trip() {
+        for value in [0, 1, 127, 128, 300, 16383, 16384, u64::from(u32::MAX), u64::MAX] {
+            let mut out = Vec::new();
+            put_varint(&mut out, value);
+            assert_eq!(out.len(), varint_len(value));
+            let mut rest = out.as_slice();
+            assert_eq!(take_varint64(&mut rest), Some(value));
+            assert!(rest.is_empty());
+        }
+        assert_eq!(take_varint32(&mut &[0x81, 0x00][..]), Some(1), "padded varints are accepted");
+        assert_eq!(take_varint32(&mut &[0x80, 0x80, 0x80, 0x80, 0x80, 0][..]), None);
+        assert_eq!(take_varint64(&mut &[0x80][..]), None);
+    }
+
+    #[test]
+    fn unknown_fields_and_groups_are_skipped() {
+        // 15: group { 1: varint 5, 15: group {} }, then 2: "a", then 3: fixed32.
+        let message = [0x7b, 0x08, 5, 0x7b, 0x7c, 0x7c, 0x12, 1, b'a', 0x1d, 1, 0, 0, 0];
+        let mut seen = Vec::new();
+        fields(&message, |field, value| {
+            seen.push((field, format!("{value:?}")));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, [(2, "Bytes([97])".to_owned()), (3, "Fixed32(1)".to_owned())]);
+        for len in [1, 2, 3, 5, 7, 8, 10, 13] {
+            assert_eq!(fields(&message[..len], |_, _| Ok(())), Err(Malformed), "cut to {len}");
+        }
+    }
+}
