@@ -47,9 +47,11 @@
 //! # Byte order
 //!
 //! [`Tensor::as_bytes`] and [`Tensor::from_bytes`] speak in the machine's byte order. Whoever writes a
-//! file converts; the serde form is little-endian everywhere.
+//! file converts, most easily by [`Tensor::to_le_bytes`] and [`Tensor::from_le_bytes`]; the serde form is
+//! little-endian everywhere.
 
 mod buffer;
+mod byte_order;
 mod display;
 mod dtype;
 mod element;

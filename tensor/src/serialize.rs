@@ -49,7 +49,7 @@ impl Serialize for Tensor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let data = match self.dtype() {
             DType::String => Data::Strings(self.as_strings().map_err(ser::Error::custom)?),
-            dtype => Data::Plain(swapped(dtype, self.as_bytes().map_err(ser::Error::custom)?)),
+            _ => Data::Plain(self.to_le_bytes().map_err(ser::Error::custom)?),
         };
         let mut out = serializer.serialize_struct("Tensor", FIELDS.len())?;
         out.serialize_field("dtype", &self.dtype())?;
@@ -91,15 +91,6 @@ impl Serialize for OneString<'_> {
     }
 }
 
-/// Plain bytes in the file's order, little-endian, from the machine's, or back.
-fn swapped(dtype: DType, bytes: &[u8]) -> Cow<'_, [u8]> {
-    if cfg!(target_endian = "little") {
-        return Cow::Borrowed(bytes);
-    }
-    let unit = if dtype.is_complex() { dtype.size() / 2 } else { dtype.size() };
-    Cow::Owned(bytes.chunks_exact(unit).flat_map(|number| number.iter().rev().copied()).collect())
-}
-
 /// Data as found, before or after the dtype is known.
 enum Found {
     Bytes(Vec<u8>),
@@ -114,7 +105,7 @@ fn assemble(dtype: DType, shape: Shape, found: Found) -> Result<Tensor, TensorEr
             Tensor::from_strings(Vec::<Bytes>::new(), shape)
         }
         (DType::String, Found::Bytes(_)) => Err(TensorError::NotPlain { dtype }),
-        (_, Found::Bytes(bytes)) => Tensor::from_bytes(dtype, shape, swapped(dtype, &bytes).into_owned()),
+        (_, Found::Bytes(bytes)) => Tensor::from_le_bytes(dtype, shape, bytes),
         (_, Found::Strings(_)) => Err(TensorError::DType { expected: dtype, found: DType::String }),
     }
 }
