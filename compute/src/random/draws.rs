@@ -1,0 +1,53 @@
+//! Double-precision draws for sampling by rejection.
+
+use super::generator::Generator;
+use super::{bits, normal, philox};
+
+/// Uniform and normal numbers from one sequence of blocks. Each block gives two numbers of one kind,
+/// the second of which is used first.
+pub(super) struct Draws {
+    generator: Generator,
+    uniform: Pair,
+    normal: Pair,
+}
+
+#[derive(Default)]
+struct Pair {
+    numbers: [f64; 2],
+    left: usize,
+}
+
+impl Draws {
+    pub(super) fn new(generator: Generator) -> Draws {
+        Draws { generator, uniform: Pair::default(), normal: Pair::default() }
+    }
+
+    /// In \[0, 1).
+    pub(super) fn uniform(&mut self) -> f64 {
+        let generator = &mut self.generator;
+        self.uniform.next(|| {
+            let [a, b, c, d] = block(generator);
+            [bits::unit_f64(a, b), bits::unit_f64(c, d)]
+        })
+    }
+
+    pub(super) fn normal(&mut self) -> f64 {
+        let generator = &mut self.generator;
+        self.normal.next(|| normal::pair_f64(block(generator)))
+    }
+}
+
+impl Pair {
+    fn next(&mut self, refill: impl FnOnce() -> [f64; 2]) -> f64 {
+        if self.left == 0 {
+            *self = Pair { numbers: refill(), left: 2 };
+        }
+        self.left -= 1;
+        self.numbers[self.left]
+    }
+}
+
+fn block(generator: &mut Generator) -> [u32; 4] {
+    let next = generator.reserve(1);
+    philox::block(next.key, next.counter)
+}

@@ -1,0 +1,73 @@
+//! Spreads the filling of an output over threads and instruction sets, without effect on the bits.
+#![allow(unsafe_code)] // Threads write disjoint parts of one output; `dispatch!` calls by instruction set.
+
+use super::generator::Generator;
+use super::philox;
+use crate::Pool;
+use crate::parallel::SharedSlice;
+
+/// Blocks that are generated and turned into numbers at a time: small enough for the nearest cache.
+pub(super) const BATCH: usize = 256;
+
+/// Outputs per thread below which a further thread costs more than it saves, and of which every part
+/// but the last is a multiple.
+const GRAIN: usize = 1 << 14;
+
+/// A distribution of which each block of four words gives the same number of elements.
+pub(super) trait Distribution: Sync {
+    type Item: Copy + Default + Send;
+
+    /// Elements from one block; divides [`GRAIN`].
+    const PER_BLOCK: usize;
+
+    /// Blocks from the start of one group of `PER_BLOCK` elements to the start of the next.
+    const STRIDE: u64 = 1;
+
+    /// Turns blocks into elements; `out` has `PER_BLOCK` for each of them. `origin` is the state at
+    /// the first of the blocks. Must be `#[inline(always)]`, to be compiled for each instruction set.
+    fn convert(&self, origin: Generator, blocks: &[[u32; 4]], out: &mut [Self::Item]);
+}
+
+/// Fills `out` from the start of `generator` on.
+pub(super) fn fill<D: Distribution>(dist: &D, generator: Generator, out: &mut [D::Item], pool: &Pool) {
+    for_parts(out, GRAIN, pool, |from, part| {
+        let blocks = (from / D::PER_BLOCK) as u64;
+        fill_part::<D>(dist, generator.ahead(blocks.wrapping_mul(D::STRIDE)), part);
+    });
+}
+
+/// Calls `work(start, part)` for parts of `out` that begin at multiples of `grain`, in no order.
+pub(super) fn for_parts<T: Send>(
+    out: &mut [T],
+    grain: usize,
+    pool: &Pool,
+    work: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let len = out.len();
+    let shared = SharedSlice::new(out);
+    pool.split(len, grain, |from, to| {
+        // SAFETY: `split` gives disjoint ranges.
+        work(from, unsafe { shared.part(from, to) });
+    });
+}
+
+dispatch! {
+    fn fill_part<D: Distribution>(dist: &D, start: Generator, out: &mut [D::Item]) {
+        let mut words = [[0; 4]; BATCH];
+        let mut at = start;
+        for out in out.chunks_mut(BATCH * D::PER_BLOCK) {
+            let words = &mut words[..out.len().div_ceil(D::PER_BLOCK)];
+            philox::blocks(at.key, at.counter, D::STRIDE, words);
+            let whole = out.len() / D::PER_BLOCK;
+            let (full, rest) = out.split_at_mut(whole * D::PER_BLOCK);
+            dist.convert(at, &words[..whole], full);
+            if !rest.is_empty() {
+                let mut last = [D::Item::default(); 4];
+                let last = &mut last[..D::PER_BLOCK];
+                dist.convert(at.ahead(whole as u64 * D::STRIDE), &words[whole..], last);
+                rest.copy_from_slice(&last[..rest.len()]);
+            }
+            at = at.ahead(BATCH as u64 * D::STRIDE);
+        }
+    }
+}

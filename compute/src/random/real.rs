@@ -1,0 +1,62 @@
+//! The floating-point types that distributions come in.
+
+use std::marker::PhantomData;
+
+use half::{bf16, f16};
+
+use super::fill::fill;
+use super::generator::Generator;
+use super::normal::Normal;
+use super::truncated::Truncated;
+use super::uniform::Uniform;
+use crate::Pool;
+
+/// A type of random real numbers: f16, bf16, f32 or f64.
+pub trait Real: sealed::Real {}
+
+pub(super) mod sealed {
+    use super::*;
+
+    pub trait Real: Copy + Send + Sync + Sized {
+        fn fill_uniform(start: Generator, out: &mut [Self], pool: &Pool);
+        fn fill_normal(start: Generator, out: &mut [Self], pool: &Pool);
+        fn fill_truncated_normal(start: Generator, out: &mut [Self], pool: &Pool);
+        fn into_f64(self) -> f64;
+        /// Rounds; the narrow types by way of f32.
+        fn from_f64(x: f64) -> Self;
+    }
+}
+
+macro_rules! real {
+    ($($t:ty: $from_f64:expr),*) => {$(
+        impl Real for $t {}
+        impl sealed::Real for $t {
+            fn fill_uniform(start: Generator, out: &mut [$t], pool: &Pool) {
+                fill(&Uniform::<$t>(PhantomData), start, out, pool);
+            }
+
+            fn fill_normal(start: Generator, out: &mut [$t], pool: &Pool) {
+                fill(&Normal::<$t>(PhantomData), start, out, pool);
+            }
+
+            fn fill_truncated_normal(start: Generator, out: &mut [$t], pool: &Pool) {
+                fill(&Truncated::<$t>(PhantomData), start, out, pool);
+            }
+
+            fn into_f64(self) -> f64 {
+                self.into()
+            }
+
+            fn from_f64(x: f64) -> $t {
+                let from_f64: fn(f64) -> $t = $from_f64;
+                from_f64(x)
+            }
+        }
+    )*};
+}
+real!(
+    f16: |x| f16::from_f32(x as f32),
+    bf16: |x| bf16::from_f32(x as f32),
+    f32: |x| x as f32,
+    f64: |x| x
+);

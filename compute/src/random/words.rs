@@ -1,0 +1,125 @@
+//! Words taken one at a time.
+
+use super::generator::Generator;
+use super::philox;
+
+/// The words of a [`Generator`] one by one, for algorithms whose draws depend on earlier ones.
+///
+/// A queue that hands out its elements in random order holds one of these for its whole life: its
+/// picks are `below(elements held)`.
+///
+/// ```
+/// use compute::random::{Generator, Words};
+///
+/// let mut words = Words::new(Generator::new(5, 9));
+/// assert!(words.below(20) < 20);
+/// let mut resumed = Words::from_bytes(words.to_bytes());
+/// assert_eq!(words.next_word(), resumed.next_word());
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    generator: Generator,
+    block: [u32; 4],
+    /// Words of `block` that were handed out.
+    used: u8,
+}
+
+impl Words {
+    /// Length of the serialised state.
+    pub const BYTES: usize = Generator::BYTES + 1;
+
+    /// Starts at the first word of the generator's next block.
+    #[must_use]
+    pub const fn new(generator: Generator) -> Words {
+        Words { generator, block: [0; 4], used: 4 }
+    }
+
+    /// The next word.
+    pub fn next_word(&mut self) -> u32 {
+        if usize::from(self.used) == self.block.len() {
+            let next = self.generator.reserve(1);
+            self.block = philox::block(next.key, next.counter);
+            self.used = 0;
+        }
+        self.used += 1;
+        self.block[usize::from(self.used) - 1]
+    }
+
+    /// A number below `bound` from one word, by remainder; 0 when `bound` is 0. Small numbers are
+    /// slightly favoured when `bound` is not a power of two, by less than one in 2³² / `bound`.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        self.next_word().checked_rem(bound).unwrap_or(0)
+    }
+
+    /// A number in \[0, 1) with 52 random bits, from two words.
+    pub(super) fn next_f64(&mut self) -> f64 {
+        let (high, low) = (self.next_word(), self.next_word());
+        super::bits::unit_f64(high, low)
+    }
+
+    /// Passes over `words` words.
+    pub(super) fn skip(&mut self, words: u64) {
+        let held = 4 - u64::from(self.used);
+        if words <= held {
+            self.used += words as u8;
+            return;
+        }
+        let (blocks, rest) = ((words - held) / 4, (words - held) % 4);
+        self.generator.skip(blocks);
+        self.used = 4;
+        for _ in 0..rest {
+            self.next_word();
+        }
+    }
+
+    /// The generator's state, then the number of words used of the block before it.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [self.used; Self::BYTES];
+        bytes[..Generator::BYTES].copy_from_slice(&self.generator.to_bytes());
+        bytes
+    }
+
+    /// The inverse of [`to_bytes`](Self::to_bytes). A last byte above 4 counts as 4.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Words {
+        let generator = Generator::from_bytes(std::array::from_fn(|i| bytes[i]));
+        let block = philox::block(generator.key, generator.counter.wrapping_sub(1));
+        Words { generator, block, used: bytes[Generator::BYTES].min(4) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_sequence_goes_on_at_the_same_word() {
+        let mut words = Words::new(Generator::new(3, 4));
+        for _ in 0..11 {
+            let mut resumed = Words::from_bytes(words.to_bytes());
+            let mut ahead = words;
+            assert_eq!([(); 6].map(|()| resumed.next_word()), [(); 6].map(|()| ahead.next_word()));
+            words.next_word();
+        }
+    }
+
+    #[test]
+    fn skipping_words_is_drawing_them() {
+        for before in 0..6 {
+            for skipped in 0..14 {
+                let mut drawn = Words::new(Generator::new(3, 4));
+                (0..before).for_each(|_| _ = drawn.next_word());
+                let mut passed = drawn;
+                passed.skip(skipped);
+                (0..skipped).for_each(|_| _ = drawn.next_word());
+                assert_eq!(passed.next_word(), drawn.next_word(), "{before} {skipped}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_below_zero() {
+        assert_eq!(Words::new(Generator::new(3, 4)).below(0), 0);
+    }
+}
