@@ -1,7 +1,14 @@
 //! Two-dimensional convolutions and their gradients. Images are NHWC, filters HWIO.
 
-use crate::matmul::{Epilogue, Real, finish};
-use crate::{Pool, Scratch};
+mod axis;
+mod direct;
+mod filter;
+#[cfg(test)]
+mod tests;
+
+use crate::matmul::{Epilogue, Product, Real, multiply};
+use crate::{Isa, Pool, Scratch};
+pub(crate) use axis::Span;
 
 /// The geometry of one convolution. All sizes are in elements; what lies beyond the bottom and the right
 /// edge follows from `out_h` and `out_w`.
@@ -70,27 +77,16 @@ impl ConvShape {
         assert!(!steps.contains(&0), "strides and dilations of {self:?} must not be 0");
     }
 
-    /// Calls `work(output pixel, input pixel, filter cell)` for every pair that meets.
-    fn pairs(&self, mut work: impl FnMut(usize, usize, usize)) {
-        for n in 0..self.batch {
-            for oy in 0..self.out_h {
-                for ox in 0..self.out_w {
-                    for fy in 0..self.filter_h {
-                        for fx in 0..self.filter_w {
-                            let y = (oy * self.stride_h + fy * self.dilation_h).wrapping_sub(self.pad_top);
-                            let x = (ox * self.stride_w + fx * self.dilation_w).wrapping_sub(self.pad_left);
-                            if y < self.in_h && x < self.in_w {
-                                work(
-                                    (n * self.out_h + oy) * self.out_w + ox,
-                                    (n * self.in_h + y) * self.in_w + x,
-                                    fy * self.filter_w + fx,
-                                );
-                            }
-                        }
-                    }
-                }
-            }
-        }
+    /// Whether output pixels are input pixels, each with its own product of channels.
+    fn is_product(&self) -> bool {
+        let ConvShape { filter_h, filter_w, stride_h, stride_w, pad_top, pad_left, .. } = *self;
+        (filter_h, filter_w, stride_h, stride_w, pad_top, pad_left) == (1, 1, 1, 1, 0, 0)
+            && (self.in_h, self.in_w) == (self.out_h, self.out_w)
+    }
+
+    /// Output pixels of all images.
+    fn pixels(&self) -> usize {
+        self.batch * self.out_h * self.out_w
     }
 }
 
@@ -109,19 +105,28 @@ pub fn forward<T: Real>(
     output: &mut [T],
 ) {
     shape.check(input.len(), filter.len(), output.len());
-    if let Some(bias) = epilogue.bias {
-        assert_eq!(bias.len(), shape.out_c, "elements of the bias of {shape:?}");
+    epilogue.check(shape.out_c);
+    forward_with(Isa::current(), pool, scratch, shape, input, filter, epilogue, output);
+}
+
+/// [`forward`] with the kernels of `isa`.
+fn forward_with<T: Real>(
+    isa: Isa,
+    pool: &Pool,
+    scratch: &mut Scratch,
+    shape: &ConvShape,
+    input: &[T],
+    filter: &[T],
+    epilogue: Epilogue<'_, T>,
+    output: &mut [T],
+) {
+    let kernels = T::kernels(isa);
+    if shape.is_product() {
+        let product = Product::new(shape.pixels(), shape.in_c, shape.out_c);
+        multiply(kernels, pool, scratch, &product, input, filter, epilogue, output);
+    } else {
+        direct::forward(kernels, pool, scratch, shape, input, filter, epilogue, output);
     }
-    let _ = (pool, scratch);
-    let (ic, oc) = (shape.in_c, shape.out_c);
-    output.fill(T::zero());
-    shape.pairs(|o, i, f| {
-        let out = &mut output[o * oc..][..oc];
-        for (c, &x) in input[i * ic..][..ic].iter().enumerate() {
-            out.iter_mut().zip(&filter[(f * ic + c) * oc..]).for_each(|(o, &w)| *o = T::fma(x, w, *o));
-        }
-    });
-    finish(epilogue, oc, output);
 }
 
 /// The gradient of the loss with respect to the input, from the one with respect to the output.
@@ -137,15 +142,27 @@ pub fn input_gradient<T: Real>(
     input_gradient: &mut [T],
 ) {
     shape.check(input_gradient.len(), filter.len(), output_gradient.len());
-    let _ = (pool, scratch);
-    let (ic, oc) = (shape.in_c, shape.out_c);
-    input_gradient.fill(T::zero());
-    shape.pairs(|o, i, f| {
-        let out = &output_gradient[o * oc..][..oc];
-        for (c, x) in input_gradient[i * ic..][..ic].iter_mut().enumerate() {
-            *x = out.iter().zip(&filter[(f * ic + c) * oc..]).fold(*x, |sum, (&o, &w)| T::fma(o, w, sum));
-        }
-    });
+    input_gradient_with(Isa::current(), pool, scratch, shape, filter, output_gradient, input_gradient);
+}
+
+/// [`input_gradient`] with the kernels of `isa`.
+fn input_gradient_with<T: Real>(
+    isa: Isa,
+    pool: &Pool,
+    scratch: &mut Scratch,
+    shape: &ConvShape,
+    filter: &[T],
+    output_gradient: &[T],
+    input_gradient: &mut [T],
+) {
+    let kernels = T::kernels(isa);
+    if shape.is_product() {
+        let product = Product::new(shape.pixels(), shape.out_c, shape.in_c).transpose_b();
+        let epilogue = Epilogue::default();
+        multiply(kernels, pool, scratch, &product, output_gradient, filter, epilogue, input_gradient);
+    } else {
+        direct::input_gradient(kernels, pool, scratch, shape, filter, output_gradient, input_gradient);
+    }
 }
 
 /// The gradient of the loss with respect to the filter, from the one with respect to the output.
@@ -161,14 +178,25 @@ pub fn filter_gradient<T: Real>(
     filter_gradient: &mut [T],
 ) {
     shape.check(input.len(), filter_gradient.len(), output_gradient.len());
-    let _ = (pool, scratch);
-    let (ic, oc) = (shape.in_c, shape.out_c);
-    filter_gradient.fill(T::zero());
-    shape.pairs(|o, i, f| {
-        let out = &output_gradient[o * oc..][..oc];
-        for (c, &x) in input[i * ic..][..ic].iter().enumerate() {
-            let row = &mut filter_gradient[(f * ic + c) * oc..][..oc];
-            row.iter_mut().zip(out).for_each(|(w, &o)| *w = T::fma(x, o, *w));
-        }
-    });
+    filter_gradient_with(Isa::current(), pool, scratch, shape, input, output_gradient, filter_gradient);
+}
+
+/// [`filter_gradient`] with the kernels of `isa`.
+fn filter_gradient_with<T: Real>(
+    isa: Isa,
+    pool: &Pool,
+    scratch: &mut Scratch,
+    shape: &ConvShape,
+    input: &[T],
+    output_gradient: &[T],
+    filter_gradient: &mut [T],
+) {
+    let kernels = T::kernels(isa);
+    if shape.is_product() {
+        let product = Product::new(shape.in_c, shape.pixels(), shape.out_c).transpose_a();
+        let epilogue = Epilogue::default();
+        multiply(kernels, pool, scratch, &product, input, output_gradient, epilogue, filter_gradient);
+    } else {
+        filter::gradient(kernels, pool, scratch, shape, input, output_gradient, filter_gradient);
+    }
 }

@@ -1,9 +1,20 @@
 //! Matrix products of row-major matrices, with the bias and ReLU of a dense layer folded in.
 
+mod blocked;
+mod kernel;
+mod pack;
+mod plain;
+#[cfg(test)]
+pub(crate) mod tests;
+mod vector;
+
 use half::{bf16, f16};
 use num_complex::Complex;
 
-use crate::{Pool, Scratch};
+use crate::{Isa, Pool, Scratch};
+pub(crate) use blocked::{even_cut, multiply};
+pub(crate) use kernel::{Kernels, Offset, Rows, Run, Tile};
+pub(crate) use pack::Panels;
 
 /// The sizes of one product `c = a · b` and how its operands lie in memory. All matrices are row-major
 /// and dense.
@@ -65,6 +76,14 @@ pub struct Epilogue<'a, T> {
     pub relu: bool,
 }
 
+impl<T> Epilogue<'_, T> {
+    pub(crate) fn check(&self, columns: usize) {
+        if let Some(bias) = self.bias {
+            assert_eq!(bias.len(), columns, "elements of the bias");
+        }
+    }
+}
+
 impl<T> Default for Epilogue<'_, T> {
     fn default() -> Self {
         Epilogue { bias: None, relu: false }
@@ -82,6 +101,9 @@ impl Real for f32 {}
 impl Real for f64 {}
 
 mod sealed {
+    use super::{Kernels, Product};
+    use crate::{Isa, Pool, Scratch};
+
     /// Arithmetic of sums of products.
     pub trait Element: Sized {
         /// What sums are kept in.
@@ -91,14 +113,37 @@ mod sealed {
         fn narrow(sum: Self::Sum) -> Self;
         fn fma(a: Self::Sum, b: Self::Sum, sum: Self::Sum) -> Self::Sum;
         fn add(a: Self::Sum, b: Self::Sum) -> Self::Sum;
+        /// The best product there is for the type.
+        fn multiply(
+            pool: &Pool,
+            scratch: &mut Scratch,
+            product: &Product,
+            a: &[Self],
+            b: &[Self],
+            c: &mut [Self],
+        );
     }
-    pub trait Real: Element<Sum = Self> {}
-    impl Real for f32 {}
-    impl Real for f64 {}
+
+    pub trait Real: Element<Sum = Self> {
+        #[allow(private_interfaces)] // the trait is sealed by this module's privacy
+        fn kernels(isa: Isa) -> &'static Kernels<Self>;
+    }
+    #[allow(private_interfaces)]
+    impl Real for f32 {
+        fn kernels(isa: Isa) -> &'static Kernels<f32> {
+            super::kernel::f32_kernels(isa)
+        }
+    }
+    #[allow(private_interfaces)]
+    impl Real for f64 {
+        fn kernels(isa: Isa) -> &'static Kernels<f64> {
+            super::kernel::f64_kernels(isa)
+        }
+    }
 }
 
 macro_rules! element {
-    ($type:ty, $sum:ty, $zero:expr, |$w:ident| $widen:expr, |$s:ident| $narrow:expr, |$a:ident, $b:ident, $c:ident| $fma:expr, |$x:ident, $y:ident| $add:expr) => {
+    ($type:ty, $sum:ty, $zero:expr, |$w:ident| $widen:expr, |$s:ident| $narrow:expr, |$a:ident, $b:ident, $c:ident| $fma:expr, |$x:ident, $y:ident| $add:expr, $multiply:expr) => {
         impl sealed::Element for $type {
             type Sum = $sum;
             #[inline(always)]
@@ -122,19 +167,85 @@ macro_rules! element {
             fn add($x: $sum, $y: $sum) -> $sum {
                 $add
             }
+            fn multiply(
+                pool: &Pool,
+                scratch: &mut Scratch,
+                product: &Product,
+                a: &[$type],
+                b: &[$type],
+                c: &mut [$type],
+            ) {
+                $multiply(pool, scratch, product, a, b, c);
+            }
         }
     };
 }
-element!(f32, f32, 0.0, |w| w, |s| s, |a, b, c| a * b + c, |x, y| x + y);
-element!(f64, f64, 0.0, |w| w, |s| s, |a, b, c| a * b + c, |x, y| x + y);
-element!(f16, f32, 0.0, |w| w.to_f32(), |s| f16::from_f32(s), |a, b, c| a * b + c, |x, y| x + y);
-element!(bf16, f32, 0.0, |w| w.to_f32(), |s| bf16::from_f32(s), |a, b, c| a * b + c, |x, y| x + y);
-element!(i32, i32, 0, |w| w, |s| s, |a, b, c| a.wrapping_mul(b).wrapping_add(c), |x, y| x.wrapping_add(y));
-element!(i64, i64, 0, |w| w, |s| s, |a, b, c| a.wrapping_mul(b).wrapping_add(c), |x, y| x.wrapping_add(y));
-element!(Complex<f32>, Complex<f32>, Complex::new(0.0, 0.0), |w| w, |s| s, |a, b, c| a * b + c, |x, y| x + y);
-element!(Complex<f64>, Complex<f64>, Complex::new(0.0, 0.0), |w| w, |s| s, |a, b, c| a * b + c, |x, y| x + y);
+element!(f32, f32, 0.0, |w| w, |s| s, |a, b, c| a * b + c, |x, y| x + y, tuned);
+element!(f64, f64, 0.0, |w| w, |s| s, |a, b, c| a * b + c, |x, y| x + y, tuned);
+element!(
+    f16,
+    f32,
+    0.0,
+    |w| w.to_f32(),
+    |s| f16::from_f32(s),
+    |a, b, c| a * b + c,
+    |x, y| x + y,
+    plain::multiply
+);
+element!(
+    bf16,
+    f32,
+    0.0,
+    |w| w.to_f32(),
+    |s| bf16::from_f32(s),
+    |a, b, c| a * b + c,
+    |x, y| x + y,
+    plain::multiply
+);
+element!(
+    i32,
+    i32,
+    0,
+    |w| w,
+    |s| s,
+    |a, b, c| a.wrapping_mul(b).wrapping_add(c),
+    |x, y| x.wrapping_add(y),
+    plain::multiply
+);
+element!(
+    i64,
+    i64,
+    0,
+    |w| w,
+    |s| s,
+    |a, b, c| a.wrapping_mul(b).wrapping_add(c),
+    |x, y| x.wrapping_add(y),
+    plain::multiply
+);
+element!(
+    Complex<f32>,
+    Complex<f32>,
+    Complex::new(0.0, 0.0),
+    |w| w,
+    |s| s,
+    |a, b, c| a * b + c,
+    |x, y| x + y,
+    plain::multiply
+);
+element!(
+    Complex<f64>,
+    Complex<f64>,
+    Complex::new(0.0, 0.0),
+    |w| w,
+    |s| s,
+    |a, b, c| a * b + c,
+    |x, y| x + y,
+    plain::multiply
+);
 
 /// Multiplies two matrices; see [`Product`] for shapes. `f16` and `bf16` sum in `f32`; integers wrap.
+///
+/// The same bits come out for any number of threads. `scratch` is used for `f32` and `f64` only.
 ///
 /// # Panics
 /// When a slice has not the length that `product` gives it.
@@ -147,8 +258,7 @@ pub fn matmul<T: Element>(
     c: &mut [T],
 ) {
     product.check(a, b, c);
-    let _ = (pool, scratch);
-    plain(product, a, b, c);
+    T::multiply(pool, scratch, product, a, b, c);
 }
 
 /// [`matmul`] with an [`Epilogue`]: `c = relu(a · b + bias)`. With `accumulate`, what `c` holds is
@@ -165,40 +275,12 @@ pub fn matmul_fused<T: Real>(
     epilogue: Epilogue<'_, T>,
     c: &mut [T],
 ) {
-    if let Some(bias) = epilogue.bias {
-        assert_eq!(bias.len(), product.n, "elements of the bias in {product:?}");
-    }
-    matmul(pool, scratch, product, a, b, c);
-    finish(epilogue, product.n, c);
+    product.check(a, b, c);
+    epilogue.check(product.n);
+    multiply(T::kernels(Isa::current()), pool, scratch, product, a, b, epilogue, c);
 }
 
-/// Applies `epilogue` to rows of `n`.
-pub(crate) fn finish<T: Real>(epilogue: Epilogue<'_, T>, n: usize, c: &mut [T]) {
-    if n == 0 {
-        return;
-    }
-    for row in c.chunks_exact_mut(n) {
-        if let Some(bias) = epilogue.bias {
-            row.iter_mut().zip(bias).for_each(|(x, &b)| *x = T::add(*x, b));
-        }
-        if epilogue.relu {
-            row.iter_mut().filter(|x| **x < T::zero()).for_each(|x| *x = T::zero());
-        }
-    }
-}
-
-/// The product by loops, for the types without a tuned kernel.
-fn plain<T: Element>(product: &Product, a: &[T], b: &[T], c: &mut [T]) {
-    let Product { m, n, k, .. } = *product;
-    for i in 0..m {
-        for j in 0..n {
-            let sum = (0..k).fold(T::zero(), |sum, p| {
-                let a = if product.transpose_a { a[p * m + i] } else { a[i * k + p] };
-                let b = if product.transpose_b { b[j * k + p] } else { b[p * n + j] };
-                T::fma(a.widen(), b.widen(), sum)
-            });
-            let old = if product.accumulate { c[i * n + j].widen() } else { T::zero() };
-            c[i * n + j] = T::narrow(T::add(old, sum));
-        }
-    }
+/// The product by the tuned kernels.
+fn tuned<T: Real>(pool: &Pool, scratch: &mut Scratch, product: &Product, a: &[T], b: &[T], c: &mut [T]) {
+    matmul_fused(pool, scratch, product, a, b, Epilogue::default(), c);
 }

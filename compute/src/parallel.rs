@@ -51,27 +51,35 @@ impl Pool {
     /// Calls `work(i)` once for every `i` in `0..items`, in no order, on as many threads as there are;
     /// returns when all calls have. A panic in `work` is raised again here.
     pub fn run(&self, items: usize, work: impl Fn(usize) + Sync) {
+        self.run_with_worker(items, |_, i| work(i));
+    }
+
+    /// [`run`](Pool::run), with `work(worker, i)` told which worker it runs on: a number below
+    /// [`threads`](Pool::threads) that no two calls have at the same time. It is what indexes memory that
+    /// each worker has for itself.
+    pub fn run_with_worker(&self, items: usize, work: impl Fn(usize, usize) + Sync) {
         let helpers = self.threads.min(items).saturating_sub(1);
         let Some(workers) = self.workers.as_ref().filter(|_| helpers > 0) else {
-            (0..items).for_each(work);
+            (0..items).for_each(|i| work(0, i));
             return;
         };
         // Items are claimed one by one, so that a thread that was delayed leaves its share to others.
         let next = AtomicUsize::new(0);
-        let drain = || {
+        let drain = |worker| {
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 if i >= items {
                     break;
                 }
-                work(i);
+                work(worker, i);
             }
         };
+        let drain = &drain;
         workers.in_place_scope(|scope| {
-            for _ in 0..helpers {
-                scope.spawn(|_| drain());
+            for helper in 0..helpers {
+                scope.spawn(move |_| drain(helper + 1));
             }
-            drain();
+            drain(0);
         });
     }
 
@@ -128,6 +136,15 @@ mod shared {
             assert!(from <= to && to <= self.len, "part {from}..{to} of {}", self.len);
             // SAFETY: inside the slice by the check above, and not aliased by the caller's promise.
             unsafe { std::slice::from_raw_parts_mut(self.start.add(from), to - from) }
+        }
+
+        /// The address of element `at`, for kernels whose parts interleave.
+        ///
+        /// # Safety
+        /// No two threads may use the address for the same element, nor any one beyond the slice.
+        pub(crate) unsafe fn at(&self, at: usize) -> *mut T {
+            assert!(at <= self.len, "element {at} of {}", self.len);
+            self.start.wrapping_add(at)
         }
     }
 }

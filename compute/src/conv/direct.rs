@@ -1,0 +1,343 @@
+//! The convolution and its transpose without an image of columns: the rows of a tile are destination
+//! pixels, read from the source where they lie.
+//!
+//! All rows of a tile must sum over the same taps. Pixels at one place of several images do; so do
+//! neighbours along either axis while none of their taps is padding that another's is not. So the
+//! destination is cut into rectangles of equal taps ([`Span`] by [`Span`]), and each is covered by tiles
+//! along the images, the rows or the columns, whatever gives the fullest ones. Padding is never read and
+//! costs no multiplication.
+#![allow(unsafe_code)] // hands pointers into checked slices to the kernels
+
+use super::ConvShape;
+use super::axis::{Axis, Direction, Span};
+use crate::matmul::{Epilogue, Kernels, Offset, Panels, Real, Rows, Run, Tile, even_cut};
+use crate::parallel::SharedSlice;
+use crate::scratch::Tables;
+use crate::{Pool, Scratch};
+
+/// One convolution in either direction.
+struct Direct<'a, T: 'static> {
+    kernels: &'a Kernels<T>,
+    source: &'a [T],
+    /// Elements of one image, one row and one pixel of the source.
+    source_image: usize,
+    source_row: usize,
+    source_pixel: usize,
+    /// The same of the destination.
+    destination_image: usize,
+    destination_row: usize,
+    destination_pixel: usize,
+    /// The filter in panels of [`Kernels::max_columns`].
+    filter: &'a [T],
+    /// Rows of a panel.
+    depth: usize,
+    taps: Taps<'a>,
+    epilogue: Epilogue<'a, T>,
+    destination: SharedSlice<'a, T>,
+}
+
+/// The spans of both axes and their taps.
+#[derive(Clone, Copy)]
+struct Taps<'a> {
+    rows: &'a [Span],
+    columns: &'a [Span],
+    /// Taps of the rows' spans.
+    offsets: &'a [Offset],
+    /// Taps of the columns' spans, neighbours joined.
+    runs: &'a [Run],
+    /// The order in which the taps of a row are packed.
+    order: &'a [usize],
+}
+
+/// See [`super::forward`].
+#[allow(clippy::too_many_arguments)]
+pub(super) fn forward<T: Real>(
+    kernels: &Kernels<T>,
+    pool: &Pool,
+    scratch: &mut Scratch,
+    shape: &ConvShape,
+    input: &[T],
+    filter: &[T],
+    epilogue: Epilogue<'_, T>,
+    output: &mut [T],
+) {
+    if output.is_empty() {
+        return;
+    }
+    let Scratch { memory, tables } = scratch;
+    let taps = Taps::new(tables, shape, Direction::Forward);
+    let width = kernels.max_columns();
+    let depth = shape.filter_h * shape.filter_w * shape.in_c;
+    let [packed] = memory.parts::<T, 1>([depth * shape.out_c.next_multiple_of(width)]);
+    let panels = Panels {
+        from: filter.as_ptr(),
+        stride: shape.out_c,
+        rows: depth,
+        columns: shape.out_c,
+        width,
+        to: packed.as_mut_ptr(),
+        to_stride: depth * width,
+    };
+    // SAFETY: the filter has `depth` rows of `out_c`, and `packed` holds them with the last panel filled
+    // up; the kernels are of this CPU.
+    unsafe { (kernels.pack)(&panels) }
+    let direct = Direct {
+        kernels,
+        source: input,
+        source_image: shape.in_h * shape.in_w * shape.in_c,
+        source_row: shape.in_w * shape.in_c,
+        source_pixel: shape.in_c,
+        destination_image: shape.out_h * shape.out_w * shape.out_c,
+        destination_row: shape.out_w * shape.out_c,
+        destination_pixel: shape.out_c,
+        filter: packed,
+        depth,
+        taps,
+        epilogue,
+        destination: SharedSlice::new(output),
+    };
+    direct.run(pool, shape.batch);
+}
+
+/// See [`super::input_gradient`].
+pub(super) fn input_gradient<T: Real>(
+    kernels: &Kernels<T>,
+    pool: &Pool,
+    scratch: &mut Scratch,
+    shape: &ConvShape,
+    filter: &[T],
+    output_gradient: &[T],
+    input_gradient: &mut [T],
+) {
+    if input_gradient.is_empty() {
+        return;
+    }
+    let Scratch { memory, tables } = scratch;
+    let taps = Taps::new(tables, shape, Direction::Backward);
+    let width = kernels.max_columns();
+    let depth = shape.filter_h * shape.filter_w * shape.out_c;
+    let [packed] = memory.parts::<T, 1>([depth * shape.in_c.next_multiple_of(width)]);
+    pack_transposed(kernels, shape, filter, taps.order, packed);
+    let direct = Direct {
+        kernels,
+        source: output_gradient,
+        source_image: shape.out_h * shape.out_w * shape.out_c,
+        source_row: shape.out_w * shape.out_c,
+        source_pixel: shape.out_c,
+        destination_image: shape.in_h * shape.in_w * shape.in_c,
+        destination_row: shape.in_w * shape.in_c,
+        destination_pixel: shape.in_c,
+        filter: packed,
+        depth,
+        taps,
+        epilogue: Epilogue::default(),
+        destination: SharedSlice::new(input_gradient),
+    };
+    direct.run(pool, shape.batch);
+}
+
+/// Packs the filter with input and output channels exchanged and the taps of a row in `order`.
+fn pack_transposed<T: Real>(
+    kernels: &Kernels<T>,
+    shape: &ConvShape,
+    filter: &[T],
+    order: &[usize],
+    packed: &mut [T],
+) {
+    let width = kernels.max_columns();
+    let cell = shape.in_c * shape.out_c;
+    let depth = shape.filter_h * shape.filter_w * shape.out_c;
+    for row in 0..shape.filter_h {
+        for (place, &tap) in order.iter().enumerate() {
+            let panels = Panels {
+                from: filter[(row * shape.filter_w + tap) * cell..].as_ptr(),
+                stride: shape.out_c,
+                rows: shape.out_c,
+                columns: shape.in_c,
+                width,
+                to: packed[(row * shape.filter_w + place) * shape.out_c * width..].as_mut_ptr(),
+                to_stride: depth * width,
+            };
+            // SAFETY: a cell has `in_c` rows of `out_c`; every panel of `packed` has room for the rows
+            // of all cells; the kernels are of this CPU.
+            unsafe { (kernels.pack_transposed)(&panels) }
+        }
+    }
+}
+
+impl<'a> Taps<'a> {
+    fn new(tables: &'a mut Tables, shape: &ConvShape, direction: Direction) -> Taps<'a> {
+        let (vertical, horizontal) = (Axis::vertical(shape, direction), Axis::horizontal(shape, direction));
+        let channels = match direction {
+            Direction::Forward => shape.in_c,
+            Direction::Backward => shape.out_c,
+        };
+        let Tables { offsets, runs, rows, columns, order, .. } = tables;
+        offsets.clear();
+        vertical.spans(rows, |y| {
+            let start = offsets.len();
+            offsets.extend((0..vertical.taps).filter_map(|tap| {
+                let source = vertical.source_of(y, tap)?;
+                Some(Offset { a: source * horizontal.source * channels, b: tap * horizontal.taps * channels })
+            }));
+            (start, offsets.len())
+        });
+        runs.clear();
+        horizontal.tap_order(order);
+        horizontal.spans(columns, |x| {
+            let start = runs.len();
+            for (place, &tap) in order.iter().enumerate() {
+                let Some(source) = horizontal.source_of(x, tap) else { continue };
+                let run = Run { a: source * channels, b: place * channels, len: channels };
+                match runs[start..].last_mut() {
+                    Some(last) if last.a + last.len == run.a && last.b + last.len == run.b => {
+                        last.len += run.len;
+                    }
+                    _ => runs.push(run),
+                }
+            }
+            (start, runs.len())
+        });
+        Taps { rows, columns, offsets, runs, order }
+    }
+}
+
+/// One way in which destination pixels follow each other.
+#[derive(Clone, Copy)]
+struct Steps {
+    count: usize,
+    /// Elements from one to the next.
+    source: usize,
+    destination: usize,
+}
+
+impl Steps {
+    /// How well tiles along these steps use the multipliers: rows per tile, of those that are enough to
+    /// keep them busy.
+    fn fullness(&self, most: usize) -> usize {
+        (self.count / self.count.div_ceil(most)).min(most.div_ceil(2) + 1)
+    }
+}
+
+impl<T: Real> Direct<'_, T> {
+    /// Computes all images.
+    fn run(&self, pool: &Pool, batch: usize) {
+        let most = self.kernels.max_rows();
+        let groups = batch.div_ceil(most);
+        // Bands of rows, so that there are several items for each thread.
+        let mut height = most;
+        while height > 1 && groups * self.bands(height) < 8 * pool.threads() {
+            height -= 1;
+        }
+        let bands = self.bands(height);
+        pool.run(groups * bands, |item| {
+            let (first, count) = even_cut(0..batch, most).nth(item / bands).expect("one group per item");
+            let band = self.band(height, item % bands);
+            for columns in self.taps.columns {
+                self.rectangle(first, count, &band, columns);
+            }
+        });
+    }
+
+    /// The parts when every span of rows is cut into parts of at most `height`.
+    fn bands(&self, height: usize) -> usize {
+        self.taps.rows.iter().map(|span| span.count.div_ceil(height)).sum()
+    }
+
+    /// One of the [`bands`](Direct::bands).
+    fn band(&self, height: usize, mut index: usize) -> Span {
+        for span in self.taps.rows {
+            if let Some((start, count)) = even_cut(0..span.count, height).nth(index) {
+                return span.part(start, count);
+            }
+            index -= span.count.div_ceil(height);
+        }
+        unreachable!("the index is below the number of bands")
+    }
+
+    /// The pixels of some rows and columns in `images` images from `image` on.
+    fn rectangle(&self, image: usize, images: usize, rows: &Span, columns: &Span) {
+        let ways = [
+            Steps { count: images, source: self.source_image, destination: self.destination_image },
+            Steps {
+                count: rows.count,
+                source: rows.shift * self.source_row,
+                destination: rows.step * self.destination_row,
+            },
+            Steps {
+                count: columns.count,
+                source: columns.shift * self.source_pixel,
+                destination: columns.step * self.destination_pixel,
+            },
+        ];
+        let most = self.kernels.max_rows();
+        let fullness = ways.map(|way| way.fullness(most));
+        let order: [usize; 3] = match fullness.iter().max() {
+            best if best == Some(&fullness[2]) => [2, 0, 1],
+            best if best == Some(&fullness[1]) => [1, 0, 2],
+            _ => [0, 1, 2],
+        };
+        let [along, outer, inner] = order.map(|i| ways[i]);
+        let source =
+            image * self.source_image + rows.base * self.source_row + columns.base * self.source_pixel;
+        let destination = image * self.destination_image
+            + rows.first * self.destination_row
+            + columns.first * self.destination_pixel;
+        let width = self.kernels.max_columns();
+        for column in (0..self.destination_pixel).step_by(width) {
+            for i in 0..outer.count {
+                for j in 0..inner.count {
+                    for (start, count) in even_cut(0..along.count, most) {
+                        self.tile(
+                            source + i * outer.source + j * inner.source + start * along.source,
+                            destination
+                                + i * outer.destination
+                                + j * inner.destination
+                                + start * along.destination,
+                            &Steps { count, ..along },
+                            column,
+                            &self.taps.offsets[rows.list.0..rows.list.1],
+                            &self.taps.runs[columns.list.0..columns.list.1],
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// One tile, whose first pixel is at `source` and `destination`.
+    fn tile(
+        &self,
+        source: usize,
+        destination: usize,
+        rows: &Steps,
+        column: usize,
+        outer: &[Offset],
+        inner: &[Run],
+    ) {
+        let width = self.kernels.max_columns();
+        let columns = (self.destination_pixel - column).min(width);
+        // SAFETY: every tile has destination elements of its own; they interleave, so only a pointer is
+        // formed.
+        let c = unsafe { self.destination.at(destination + column) };
+        let tile = Tile {
+            a: self.source.as_ptr().wrapping_add(source),
+            stride: rows.source,
+            list: std::ptr::null(),
+            b: self.filter[column * self.depth..].as_ptr(),
+            b_stride: width,
+            outer,
+            inner,
+            c,
+            c_stride: rows.destination,
+            columns,
+            accumulate: false,
+            bias: self.epilogue.bias.map_or(std::ptr::null(), |bias| bias[column..].as_ptr()),
+            relu: self.epilogue.relu,
+        };
+        // SAFETY: the lists name only sources and filter cells that exist (`Axis::source_of`), for every
+        // pixel of the spans that the tile is from; the panel has `depth` rows of `width`; the kernels
+        // are of this CPU.
+        unsafe { self.kernels.tile(Rows::Strided, rows.count, columns)(&tile) }
+    }
+}

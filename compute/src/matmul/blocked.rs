@@ -1,0 +1,186 @@
+//! Products by tiles: which part of the operands is in which cache when.
+#![allow(unsafe_code)] // hands pointers into checked slices to the kernels
+
+use super::kernel::{Kernels, Offset, Rows, Run, Tile};
+use super::pack::Panels;
+use super::{Epilogue, Product, Real};
+use crate::parallel::SharedSlice;
+use crate::{Pool, Scratch};
+
+/// Steps of the sum between two visits of a tile of `c`: a panel of `b` and the rows of `a` stay in the
+/// first and second-level cache. It also fixes the order of additions, so it must not depend on the
+/// number of threads.
+const DEPTH: usize = 512;
+
+/// Bytes of packed panels that a worker goes through for every tile of rows: a quarter of a small
+/// second-level cache.
+const PANEL_BYTES: usize = 256 << 10;
+
+/// Products with fewer multiplications than this stay on the calling thread.
+const PARALLEL_WORK: usize = 1 << 19;
+
+/// The sizes that one product is cut into.
+struct Cut {
+    /// Columns per group of panels.
+    columns: usize,
+    groups: usize,
+    /// Rows per part.
+    rows: usize,
+    parts: usize,
+}
+
+impl Cut {
+    fn new<T>(product: &Product, kernels: &Kernels<T>, threads: usize) -> Cut {
+        let width = kernels.max_columns();
+        let depth = product.k.min(DEPTH);
+        let fitting = (PANEL_BYTES / size_of::<T>() / (depth * width).max(1)).max(1);
+        let panels = product.n.div_ceil(width);
+        let work = product.m * product.n * product.k;
+        let wanted = if threads == 1 || work < PARALLEL_WORK { 1 } else { 2 * threads };
+        let per_group = fitting.min(panels.div_ceil(wanted)).max(1);
+        let groups = panels.div_ceil(per_group);
+        // Every part packs the panels for itself, which few rows would not repay.
+        let parts = wanted.div_ceil(groups).min(product.m / (2 * kernels.max_rows())).max(1);
+        let rows = product.m.div_ceil(parts).next_multiple_of(kernels.max_rows()).min(product.m);
+        Cut { columns: per_group * width, groups, rows, parts: product.m.div_ceil(rows) }
+    }
+
+    /// Elements that one worker packs at a time.
+    fn packed_len(&self, product: &Product) -> usize {
+        product.k.min(DEPTH) * self.columns
+    }
+}
+
+/// The operands of a product, as its items share them.
+struct Operands<'a, T: 'static> {
+    product: &'a Product,
+    kernels: &'a Kernels<T>,
+    a: &'a [T],
+    b: &'a [T],
+    epilogue: Epilogue<'a, T>,
+    c: SharedSlice<'a, T>,
+}
+
+/// `c = relu(a · b + bias)` with the given kernels. Sizes are checked by the caller.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn multiply<T: Real>(
+    kernels: &Kernels<T>,
+    pool: &Pool,
+    scratch: &mut Scratch,
+    product: &Product,
+    a: &[T],
+    b: &[T],
+    epilogue: Epilogue<'_, T>,
+    c: &mut [T],
+) {
+    if product.m == 0 || product.n == 0 {
+        return;
+    }
+    let cut = Cut::new(product, kernels, pool.threads());
+    let packed_len = cut.packed_len(product);
+    let line = 64 / size_of::<T>();
+    let per_worker = packed_len.next_multiple_of(line);
+    let [packed] = scratch.memory.parts::<T, 1>([per_worker * pool.threads()]);
+    let packed = SharedSlice::new(packed);
+    let operands = Operands { product, kernels, a, b, epilogue, c: SharedSlice::new(c) };
+    pool.run_with_worker(cut.groups * cut.parts, |worker, item| {
+        let (group, part) = (item % cut.groups, item / cut.groups);
+        // SAFETY: each worker has its own part.
+        let packed = unsafe { packed.part(worker * per_worker, worker * per_worker + packed_len) };
+        let rows = part * cut.rows..((part + 1) * cut.rows).min(product.m);
+        let columns = group * cut.columns..((group + 1) * cut.columns).min(product.n);
+        block(&operands, rows, columns, packed);
+    });
+}
+
+type Range = std::ops::Range<usize>;
+
+/// One block of `c`, over the whole depth.
+fn block<T: Real>(operands: &Operands<'_, T>, rows: Range, columns: Range, packed: &mut [T]) {
+    let k = operands.product.k;
+    let mut start = 0;
+    loop {
+        let depth = start..(start + DEPTH).min(k);
+        pack(operands, &depth, &columns, packed);
+        for (row, count) in even_cut(rows.clone(), operands.kernels.max_rows()) {
+            row_of_tiles(operands, row, count, &depth, &columns, packed);
+        }
+        start = depth.end;
+        if start == k {
+            break;
+        }
+    }
+}
+
+/// Packs the rows `depth` of `columns` of `b`.
+fn pack<T: Real>(operands: &Operands<'_, T>, depth: &Range, columns: &Range, packed: &mut [T]) {
+    let Operands { product, kernels, b, .. } = *operands;
+    let width = kernels.max_columns();
+    assert!(packed.len() >= depth.len() * columns.len().next_multiple_of(width), "room for the panels");
+    let (first, stride) = match product.transpose_b {
+        false => (depth.start * product.n + columns.start, product.n),
+        true => (columns.start * product.k + depth.start, product.k),
+    };
+    let panels = Panels {
+        from: b.as_ptr().wrapping_add(first),
+        stride,
+        rows: depth.len(),
+        columns: columns.len(),
+        width,
+        to: packed.as_mut_ptr(),
+        to_stride: width * depth.len(),
+    };
+    let pack = if product.transpose_b { kernels.pack_transposed } else { kernels.pack };
+    // SAFETY: `b` has k by n elements in the given order, and both ranges lie inside; `packed` is
+    // long enough by the assertion.
+    unsafe { pack(&panels) }
+}
+
+/// The tiles of `count` rows from `row`, across `columns`.
+fn row_of_tiles<T: Real>(
+    operands: &Operands<'_, T>,
+    row: usize,
+    count: usize,
+    depth: &Range,
+    columns: &Range,
+    packed: &[T],
+) {
+    let Operands { product, kernels, a, epilogue, .. } = *operands;
+    let width = kernels.max_columns();
+    let (kind, start, stride) = match product.transpose_a {
+        false => (Rows::Strided, row * product.k + depth.start, product.k),
+        true => (Rows::Adjacent, depth.start * product.m + row, product.m),
+    };
+    let last = depth.end == product.k;
+    for (panel, column) in columns.clone().step_by(width).enumerate() {
+        let wide = (columns.end - column).min(width);
+        // SAFETY: `block`s are disjoint, and tiles within one are; the rows of a tile interleave with
+        // those of its neighbours, so only a pointer is formed, no slice.
+        let c = unsafe { operands.c.at(row * product.n + column) };
+        let tile = Tile {
+            a: a.as_ptr().wrapping_add(start),
+            stride,
+            list: std::ptr::null(),
+            b: packed[panel * width * depth.len()..].as_ptr(),
+            b_stride: width,
+            outer: &[Offset { a: 0, b: 0 }],
+            inner: &[Run { a: 0, b: 0, len: depth.len() }],
+            c,
+            c_stride: product.n,
+            columns: wide,
+            accumulate: product.accumulate || depth.start > 0,
+            bias: epilogue.bias.filter(|_| last).map_or(std::ptr::null(), |bias| bias[column..].as_ptr()),
+            relu: epilogue.relu && last,
+        };
+        // SAFETY: rows, columns and depth lie inside the operands, whose lengths were checked against
+        // the product; the panel has `depth` rows of `width`; the kernels are of this CPU.
+        unsafe { kernels.tile(kind, count, wide)(&tile) }
+    }
+}
+
+/// Cuts a range into the fewest parts of at most `max`, as equal as can be: `(start, length)` of each.
+pub(crate) fn even_cut(range: Range, max: usize) -> impl Iterator<Item = (usize, usize)> {
+    let parts = range.len().div_ceil(max);
+    let (each, longer) = (range.len() / parts.max(1), range.len() % parts.max(1));
+    (0..parts).map(move |i| (range.start + i * each + i.min(longer), each + usize::from(i < longer)))
+}

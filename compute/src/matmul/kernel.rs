@@ -1,0 +1,340 @@
+//! The microkernel: a tile of the result held in registers while the sums run.
+//!
+//! A tile has up to `max_rows` rows and `max_vectors` vectors of columns. Each step of the sum loads the
+//! vectors of one row of `b` and adds them, times one element of every row of `a`, to the tile. Elements
+//! of `a` are read where they lie: a broadcast costs as much from anywhere in the first-level cache, so
+//! packing `a` (which the classical design does) would only add a pass over it. Only `b` is packed, and
+//! only when it does not lie in whole vectors already.
+//!
+//! What distinguishes products from convolutions is where the rows of `a` start and how the sum walks,
+//! so both are arguments: [`Rows`] and the lists of [`Offset`] and [`Run`].
+#![allow(unsafe_code)] // the tile reads and writes through pointers: rows overlap in a convolution
+
+use super::pack::{self, PackFn, Panels};
+use super::vector::{Lanes, Vector};
+use crate::Isa;
+
+/// Where a stretch of the sum starts, in elements of `a` and rows of `b`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offset {
+    pub(crate) a: usize,
+    pub(crate) b: usize,
+}
+
+/// A stretch of the sum: `len` steps from an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) a: usize,
+    pub(crate) b: usize,
+    pub(crate) len: usize,
+}
+
+/// Where row `i` of the tile begins in `a`, and how a row goes on from one step of the sum to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Row `i` begins at `i * stride`; its steps are neighbours.
+    Strided,
+    /// Rows are neighbours; a step is `stride` elements.
+    Adjacent,
+    /// Row `i` begins at `list[i]`; a step is `stride` elements.
+    Listed,
+}
+
+/// One tile: `c = relu(sum + c + bias)` with
+/// `sum[i][j] = Σ over outer o, inner r, s < r.len of a[row i + o.a + r.a + step s] · b[o.b + r.b + s][j]`.
+/// The pointers may lie outside the operands as long as no such sum of offsets does.
+pub(crate) struct Tile<'a, T> {
+    pub(crate) a: *const T,
+    /// See [`Rows`].
+    pub(crate) stride: usize,
+    /// The beginnings of the rows, for [`Rows::Listed`] only.
+    pub(crate) list: *const usize,
+    pub(crate) b: *const T,
+    /// Elements from a row of `b` to the next.
+    pub(crate) b_stride: usize,
+    pub(crate) outer: &'a [Offset],
+    pub(crate) inner: &'a [Run],
+    pub(crate) c: *mut T,
+    /// Elements from a row of `c` to the next.
+    pub(crate) c_stride: usize,
+    /// Columns that are stored; all vectors of `b` are read whole.
+    pub(crate) columns: usize,
+    /// Add to what `c` holds.
+    pub(crate) accumulate: bool,
+    /// `columns` values, or null.
+    pub(crate) bias: *const T,
+    pub(crate) relu: bool,
+}
+
+/// Computes one tile.
+///
+/// # Safety
+/// The CPU has the instruction set of the [`Kernels`] that the function comes from. With `R` rows and
+/// `V` vectors of `L` lanes: every element of `a` that the sum names is readable, so are `V * L` elements
+/// of every row of `b`, `columns` of `bias` unless it is null; `columns` elements of `R` rows of `c` are
+/// writable (and initialised if `accumulate`); `(V - 1) * L < columns <= V * L`; `list` has `R` entries
+/// if the rows are listed.
+pub(crate) type TileFn<T> = unsafe fn(&Tile<'_, T>);
+
+/// The microkernels of one instruction set and element type.
+#[derive(Debug)]
+pub(crate) struct Kernels<T: 'static> {
+    /// Elements of a vector.
+    pub(crate) lanes: usize,
+    /// Indexed by rows - 1, then vectors - 1.
+    strided: &'static [[TileFn<T>; MAX_VECTORS]],
+    adjacent: &'static [[TileFn<T>; MAX_VECTORS]],
+    listed: &'static [[TileFn<T>; MAX_VECTORS]],
+    /// Packs a matrix stored row by row.
+    pub(crate) pack: PackFn<T>,
+    /// Packs a matrix stored column by column.
+    pub(crate) pack_transposed: PackFn<T>,
+}
+
+/// Vectors across a tile. Two leave room for enough rows that loads do not limit: `14 x 2` accumulators
+/// need 16 loads in the 14 cycles that their 28 multiplications take, and few enough that `b` may come
+/// from the second-level cache (9 bytes per cycle).
+pub(crate) const MAX_VECTORS: usize = 2;
+
+impl<T> Kernels<T> {
+    /// The highest tile.
+    pub(crate) fn max_rows(&self) -> usize {
+        self.strided.len()
+    }
+
+    /// The columns of the widest tile.
+    pub(crate) fn max_columns(&self) -> usize {
+        MAX_VECTORS * self.lanes
+    }
+
+    /// The kernel for tiles of `rows` by `columns`, neither 0 nor above the maximum.
+    pub(crate) fn tile(&self, kind: Rows, rows: usize, columns: usize) -> TileFn<T> {
+        let table = match kind {
+            Rows::Strided => self.strided,
+            Rows::Adjacent => self.adjacent,
+            Rows::Listed => self.listed,
+        };
+        table[rows - 1][columns.div_ceil(self.lanes) - 1]
+    }
+}
+
+/// The compile-time side of [`Rows`].
+trait RowStarts<T> {
+    unsafe fn start(tile: &Tile<'_, T>, row: usize) -> usize;
+    fn step(tile: &Tile<'_, T>) -> usize;
+}
+
+struct Strided;
+struct Adjacent;
+struct Listed;
+
+impl<T> RowStarts<T> for Strided {
+    #[inline(always)]
+    unsafe fn start(tile: &Tile<'_, T>, row: usize) -> usize {
+        row * tile.stride
+    }
+    #[inline(always)]
+    fn step(_: &Tile<'_, T>) -> usize {
+        1
+    }
+}
+
+impl<T> RowStarts<T> for Adjacent {
+    #[inline(always)]
+    unsafe fn start(_: &Tile<'_, T>, row: usize) -> usize {
+        row
+    }
+    #[inline(always)]
+    fn step(tile: &Tile<'_, T>) -> usize {
+        tile.stride
+    }
+}
+
+impl<T> RowStarts<T> for Listed {
+    #[inline(always)]
+    unsafe fn start(tile: &Tile<'_, T>, row: usize) -> usize {
+        // SAFETY: the list has an entry for every row of the tile.
+        unsafe { *tile.list.add(row) }
+    }
+    #[inline(always)]
+    fn step(tile: &Tile<'_, T>) -> usize {
+        tile.stride
+    }
+}
+
+/// The kernel. Every loop over `R` and `V` is unrolled, so that `sums` lives in registers.
+///
+/// # Safety
+/// See [`TileFn`].
+#[inline(always)]
+unsafe fn tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(tile: &Tile<'_, V::Elem>) {
+    // SAFETY: the caller's promise covers every address that is formed here.
+    unsafe {
+        let mut starts = [0; R];
+        for (i, start) in starts.iter_mut().enumerate() {
+            *start = S::start(tile, i);
+        }
+        let (step, b_stride) = (S::step(tile), tile.b_stride);
+        let mut sums = [[V::zero(); N]; R];
+        for outer in tile.outer {
+            for run in tile.inner {
+                // Wrapping, for an operand may begin before the part of it that is in memory.
+                let mut a = tile.a.wrapping_add(outer.a + run.a);
+                let mut b = tile.b.wrapping_add((outer.b + run.b) * b_stride);
+                for _ in 0..run.len {
+                    let mut row = [V::zero(); N];
+                    for (j, row) in row.iter_mut().enumerate() {
+                        *row = V::load(b.add(j * V::LANES));
+                    }
+                    for i in 0..R {
+                        let x = V::splat(*a.add(starts[i]));
+                        for j in 0..N {
+                            sums[i][j] = x.fma(row[j], sums[i][j]);
+                        }
+                    }
+                    // The last step leaves the pointers beyond their allocation.
+                    a = a.wrapping_add(step);
+                    b = b.wrapping_add(b_stride);
+                }
+            }
+        }
+        if tile.columns == N * V::LANES {
+            finish::<V, R, N, true>(tile, &sums);
+        } else {
+            finish::<V, R, N, false>(tile, &sums);
+        }
+    }
+}
+
+/// Applies the epilogue and stores the tile, whose last vector is partial unless `FULL`.
+///
+/// # Safety
+/// See [`TileFn`].
+#[inline(always)]
+unsafe fn finish<V: Vector, const R: usize, const N: usize, const FULL: bool>(
+    tile: &Tile<'_, V::Elem>,
+    sums: &[[V; N]; R],
+) {
+    // SAFETY: the caller's promise covers every address that is formed here.
+    unsafe {
+        let last = tile.columns - (N - 1) * V::LANES;
+        for j in 0..N {
+            let part = |p: *const V::Elem| {
+                if FULL || j + 1 < N { V::load(p) } else { V::load_first(p, last) }
+            };
+            let bias = if tile.bias.is_null() { V::zero() } else { part(tile.bias.add(j * V::LANES)) };
+            for (i, sums) in sums.iter().enumerate() {
+                let to = tile.c.add(i * tile.c_stride + j * V::LANES);
+                let mut x = sums[j];
+                if tile.accumulate {
+                    x = x.add(part(to));
+                }
+                if !tile.bias.is_null() {
+                    x = x.add(bias);
+                }
+                if tile.relu {
+                    x = x.relu();
+                }
+                if FULL || j + 1 < N {
+                    x.store(to);
+                } else {
+                    x.store_first(to, last);
+                }
+            }
+        }
+    }
+}
+
+/// A static [`Kernels`] whose functions are instances of the given wrapper.
+macro_rules! kernels {
+    ($name:ident, $elem:ty, $vector:ty, $wrapper:ident, $pack:ident, $pack_transposed:ident, $($rows:literal)*) => {
+        static $name: Kernels<$elem> = Kernels {
+            lanes: <$vector as Vector>::LANES,
+            strided: &[$([$wrapper::<$vector, Strided, $rows, 1>, $wrapper::<$vector, Strided, $rows, 2>]),*],
+            adjacent: &[$([$wrapper::<$vector, Adjacent, $rows, 1>, $wrapper::<$vector, Adjacent, $rows, 2>]),*],
+            listed: &[$([$wrapper::<$vector, Listed, $rows, 1>, $wrapper::<$vector, Listed, $rows, 2>]),*],
+            pack: $pack::<$vector>,
+            pack_transposed: $pack_transposed::<$vector>,
+        };
+    };
+}
+
+/// The wrappers that compile [`tile`] and the packing for an instruction set.
+macro_rules! wrappers {
+    ($tile:ident, $pack:ident, $pack_transposed:ident, $(#[$feature:meta])?) => {
+        $(#[$feature])?
+        unsafe fn $tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(t: &Tile<'_, V::Elem>) {
+            // SAFETY: the caller's promise.
+            unsafe { tile::<V, S, R, N>(t) }
+        }
+        $(#[$feature])?
+        unsafe fn $pack<V: Vector>(panels: &Panels<V::Elem>) {
+            // SAFETY: the caller's promise.
+            unsafe { pack::pack::<V>(panels) }
+        }
+        $(#[$feature])?
+        unsafe fn $pack_transposed<V: Vector>(panels: &Panels<V::Elem>) {
+            // SAFETY: the caller's promise.
+            unsafe { pack::pack_transposed::<V>(panels) }
+        }
+    };
+}
+
+wrappers!(base_tile, base_pack, base_pack_transposed,);
+kernels!(BASE_F32, f32, Lanes<f32, 4>, base_tile, base_pack, base_pack_transposed, 1 2 3 4);
+kernels!(BASE_F64, f64, Lanes<f64, 2>, base_tile, base_pack, base_pack_transposed, 1 2 3 4);
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::*;
+    use core::arch::x86_64::{__m256, __m256d, __m512, __m512d};
+
+    wrappers!(avx2_tile, avx2_pack, avx2_pack_transposed, #[target_feature(enable = "avx2,fma")]);
+    kernels!(AVX2_F32, f32, __m256, avx2_tile, avx2_pack, avx2_pack_transposed, 1 2 3 4 5 6);
+    kernels!(AVX2_F64, f64, __m256d, avx2_tile, avx2_pack, avx2_pack_transposed, 1 2 3 4 5 6);
+
+    wrappers!(avx512_tile, avx512_pack, avx512_pack_transposed,
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
+    kernels!(AVX512_F32, f32, __m512, avx512_tile, avx512_pack, avx512_pack_transposed,
+        1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    kernels!(AVX512_F64, f64, __m512d, avx512_tile, avx512_pack, avx512_pack_transposed,
+        1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+
+    pub(super) fn f32(isa: Isa) -> &'static Kernels<f32> {
+        match isa {
+            Isa::Avx512 => &AVX512_F32,
+            Isa::Avx2 => &AVX2_F32,
+            Isa::Baseline => &BASE_F32,
+        }
+    }
+
+    pub(super) fn f64(isa: Isa) -> &'static Kernels<f64> {
+        match isa {
+            Isa::Avx512 => &AVX512_F64,
+            Isa::Avx2 => &AVX2_F64,
+            Isa::Baseline => &BASE_F64,
+        }
+    }
+}
+
+/// The kernels for `f32`; `isa` must be one that the CPU has.
+pub(crate) fn f32_kernels(isa: Isa) -> &'static Kernels<f32> {
+    #[cfg(target_arch = "x86_64")]
+    return x86::f32(isa);
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = isa;
+        &BASE_F32
+    }
+}
+
+/// The kernels for `f64`; `isa` must be one that the CPU has.
+pub(crate) fn f64_kernels(isa: Isa) -> &'static Kernels<f64> {
+    #[cfg(target_arch = "x86_64")]
+    return x86::f64(isa);
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = isa;
+        &BASE_F64
+    }
+}

@@ -1,0 +1,90 @@
+//! Copying the right operand into panels: the vectors of one row of a tile side by side, row after row.
+#![allow(unsafe_code)] // called through the pointers of a kernel table
+
+use super::vector::Vector;
+
+/// A matrix to be cut into panels of `width` columns each, the last filled up with zeros.
+pub(crate) struct Panels<T> {
+    /// The first element that is wanted.
+    pub(crate) from: *const T,
+    /// Elements from one stored row of the matrix to the next.
+    pub(crate) stride: usize,
+    /// Rows of a panel.
+    pub(crate) rows: usize,
+    /// Columns in all.
+    pub(crate) columns: usize,
+    /// Columns of a panel: whole vectors.
+    pub(crate) width: usize,
+    pub(crate) to: *mut T,
+    /// Elements from one panel to the next.
+    pub(crate) to_stride: usize,
+}
+
+/// Packs a matrix.
+///
+/// # Safety
+/// The CPU has the instruction set of the kernels that the function comes from; `from` is readable for
+/// `rows` by `columns` elements (`columns` by `rows` for the transposing one), `to` writable for
+/// `rows * width` at every multiple of `to_stride` that a panel has.
+pub(crate) type PackFn<T> = unsafe fn(&Panels<T>);
+
+/// Packs a matrix stored row by row.
+///
+/// # Safety
+/// See [`PackFn`].
+#[inline(always)]
+pub(super) unsafe fn pack<V: Vector>(panels: &Panels<V::Elem>) {
+    let &Panels { from, stride, rows, columns, width, to, to_stride } = panels;
+    let whole = columns / V::LANES * V::LANES;
+    let filled = columns.next_multiple_of(width);
+    // SAFETY: all offsets are below the sizes that the caller promises.
+    unsafe {
+        // Row by row through all panels: reads go on in one stream, and writes in one per panel.
+        for row in 0..rows {
+            let from = from.add(row * stride);
+            let place = |column: usize| to.add(column / width * to_stride + row * width + column % width);
+            let mut column = 0;
+            while column < whole {
+                V::load(from.add(column)).store(place(column));
+                column += V::LANES;
+            }
+            while column < filled {
+                let left = columns.saturating_sub(column);
+                V::load_first(from.wrapping_add(column), left).store(place(column));
+                column += V::LANES;
+            }
+        }
+    }
+}
+
+/// Packs a matrix stored column by column.
+///
+/// # Safety
+/// See [`PackFn`].
+#[inline(always)]
+pub(super) unsafe fn pack_transposed<V: Vector>(panels: &Panels<V::Elem>) {
+    let &Panels { from, stride, rows, columns, width, to, to_stride } = panels;
+    let filled = columns.next_multiple_of(width);
+    let whole = rows / V::LANES * V::LANES;
+    // SAFETY: all offsets are below the sizes that the caller promises.
+    unsafe {
+        for column in (0..filled).step_by(V::LANES) {
+            let to = to.add(column / width * to_stride + column % width);
+            let lanes = columns.saturating_sub(column).min(V::LANES);
+            let mut row = 0;
+            if lanes == V::LANES {
+                while row < whole {
+                    V::transpose(from.add(column * stride + row), stride, to.add(row * width), width);
+                    row += V::LANES;
+                }
+            }
+            while row < rows {
+                V::zero().store(to.add(row * width));
+                for lane in 0..lanes {
+                    *to.add(row * width + lane) = *from.add((column + lane) * stride + row);
+                }
+                row += 1;
+            }
+        }
+    }
+}
