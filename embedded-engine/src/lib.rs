@@ -1,1 +1,15 @@
-//! The pure-Rust engine: plans, executor, kernels.
+//! The pure-Rust engine: a graph is pruned, folded, fused and scheduled once per set of fetches and feeds, and then
+//! run from the compiled plan.
+
+mod compile;
+mod engine;
+mod execute;
+mod fuse;
+mod kernel;
+mod kernels;
+mod plan;
+mod resources;
+mod schedule;
+mod session;
+
+pub use engine::EmbeddedEngine;

@@ -39,6 +39,24 @@ pub trait Session: Send + Sync {
 
     /// Whether it was closed.
     fn is_closed(&self) -> bool;
+
+    /// What the session holds beside variables and a resumed run needs to go on exactly, such as the state of random
+    /// operations: opaque bytes by key, which belong into a checkpoint. Empty by default.
+    ///
+    /// # Errors
+    /// Of the engine.
+    fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes back what [`export_state`](Session::export_state) gave. Keys that mean nothing to this session are ignored.
+    ///
+    /// # Errors
+    /// Bytes that do not fit their key; nothing is taken over then.
+    fn import_state(&self, state: &[(String, Vec<u8>)]) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
 }
 
 /// One step as an engine sees it: numbers instead of names, feeds checked.
@@ -209,6 +227,12 @@ impl<S: Session + ?Sized> Session for &S {
     fn is_closed(&self) -> bool {
         (**self).is_closed()
     }
+    fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        (**self).export_state()
+    }
+    fn import_state(&self, state: &[(String, Vec<u8>)]) -> Result<()> {
+        (**self).import_state(state)
+    }
 }
 
 impl<S: Session + ?Sized> Session for Arc<S> {
@@ -226,5 +250,11 @@ impl<S: Session + ?Sized> Session for Arc<S> {
     }
     fn is_closed(&self) -> bool {
         (**self).is_closed()
+    }
+    fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        (**self).export_state()
+    }
+    fn import_state(&self, state: &[(String, Vec<u8>)]) -> Result<()> {
+        (**self).import_state(state)
     }
 }

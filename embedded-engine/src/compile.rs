@@ -1,0 +1,471 @@
+//! From a graph and a set of fetches and feeds to a plan.
+
+use crate::fuse;
+use crate::kernel::{Environment, Input, Kernel, KernelContext, NodeSpec, Registry, UNUSED};
+use crate::plan::{Plan, PlanKey, PlanStep};
+use crate::schedule;
+use compute::Scratch;
+use rustc_hash::{FxHashMap, FxHashSet};
+use session_core::{Code, Endpoint, Error, Graph, OpId, Operation, Output, Phase, Result};
+use std::collections::BTreeMap;
+use tensor::{DType, Tensor};
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Value {
+    /// An output of a node.
+    Node(usize, u32),
+    /// A feed.
+    Feed(u32),
+    /// A constant.
+    Constant(u32),
+}
+
+/// One operation of a plan in the making.
+pub(crate) struct IrNode {
+    /// The operations it stands for, several once fused; the first names it in messages.
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) inputs: Vec<Value>,
+    /// Nodes that must have run before, beside those of the inputs.
+    pub(crate) control: Vec<usize>,
+    pub(crate) outputs: usize,
+    /// Absent for operations that do nothing but order others.
+    pub(crate) kernel: Option<Box<dyn Kernel>>,
+    /// Whether it must run although nobody needs its outputs.
+    pub(crate) has_effect: bool,
+    pub(crate) removed: bool,
+}
+
+impl IrNode {
+    pub(crate) fn operation(&self) -> &Operation {
+        &self.operations[0]
+    }
+
+    pub(crate) fn op_type(&self) -> &str {
+        self.operation().op_type()
+    }
+}
+
+/// A plan in the making.
+pub(crate) struct Ir {
+    pub(crate) nodes: Vec<IrNode>,
+    pub(crate) constants: Vec<Tensor>,
+    pub(crate) fetches: Vec<Value>,
+    pub(crate) targets: Vec<usize>,
+}
+
+impl Ir {
+    /// How often each value is used, fetches included.
+    pub(crate) fn uses(&self) -> FxHashMap<Value, usize> {
+        let mut uses = FxHashMap::default();
+        let live = self.nodes.iter().filter(|node| !node.removed);
+        for value in live.flat_map(|node| &node.inputs).chain(&self.fetches) {
+            *uses.entry(*value).or_insert(0) += 1;
+        }
+        uses
+    }
+
+    /// Removes nodes that nothing needs and that have no effect.
+    pub(crate) fn sweep(&mut self) {
+        let mut needed = vec![false; self.nodes.len()];
+        let mut pending: Vec<usize> = self.targets.clone();
+        pending.extend(self.fetches.iter().filter_map(|value| producer(*value)));
+        pending.extend((0..self.nodes.len()).filter(|&i| self.nodes[i].has_effect && !self.nodes[i].removed));
+        while let Some(index) = pending.pop() {
+            if !std::mem::replace(&mut needed[index], true) {
+                let node = &self.nodes[index];
+                pending.extend(node.inputs.iter().filter_map(|value| producer(*value)));
+                pending.extend(&node.control);
+            }
+        }
+        for (node, needed) in self.nodes.iter_mut().zip(needed) {
+            node.removed |= !needed;
+        }
+    }
+}
+
+/// The node that a value comes from.
+pub(crate) fn producer(value: Value) -> Option<usize> {
+    if let Value::Node(index, _) = value { Some(index) } else { None }
+}
+
+/// Compiles a step.
+pub(crate) fn compile(graph: &Graph, key: &PlanKey, environment: &Environment, optimize: bool) -> Result<Plan> {
+    graph.check()?;
+    if graph.is_empty() {
+        return Err(Error::runtime("the graph is empty: there is nothing to run"));
+    }
+    let mut builder = Builder::new(graph, key, environment, optimize)?;
+    builder.collect()?;
+    let mut ir = builder.finish()?;
+    if optimize {
+        fuse::fuse(&mut ir);
+    }
+    ir.sweep();
+    let order = schedule::schedule(&ir)?;
+    Ok(emit(ir, &order, builder.fed))
+}
+
+/// Builds the intermediate form.
+struct Builder<'a> {
+    graph: &'a Graph,
+    key: &'a PlanKey,
+    environment: &'a Environment,
+    optimize: bool,
+    fed: Vec<Output>,
+    feed_index: FxHashMap<Endpoint, u32>,
+    /// The operations needed, in the order of their ids.
+    operations: BTreeMap<OpId, Operation>,
+    nodes: Vec<IrNode>,
+    constants: Vec<Tensor>,
+    /// The nodes of operations that have one.
+    node_of: FxHashMap<OpId, usize>,
+    /// What stands for outputs that no node computes.
+    replaced: FxHashMap<Endpoint, Value>,
+    missing: BTreeMap<String, Vec<String>>,
+}
+
+/// Operations that give their input as it is.
+const PASS_ON: [&str; 6] =
+    ["Identity", "StopGradient", "PreventGradient", "PlaceholderWithDefault", "Snapshot", "IdentityN"];
+
+/// Results with more elements are computed in each run rather than kept in the plan.
+const FOLD_LIMIT: usize = 16 << 20;
+
+impl<'a> Builder<'a> {
+    fn new(
+        graph: &'a Graph,
+        key: &'a PlanKey,
+        environment: &'a Environment,
+        optimize: bool,
+    ) -> Result<Builder<'a>> {
+        let find = |endpoint: &Endpoint| -> Result<Output> {
+            let operation = graph.operation_by_id(endpoint.op);
+            operation
+                .filter(|operation| (endpoint.index as usize) < operation.num_outputs())
+                .map(|operation| operation.output(endpoint.index as usize))
+                .ok_or_else(|| Error::value("a feed is not an output of this graph"))
+        };
+        Ok(Builder {
+            graph,
+            key,
+            environment,
+            optimize,
+            fed: key.feeds.iter().map(find).collect::<Result<_>>()?,
+            feed_index: key.feeds.iter().enumerate().map(|(i, &endpoint)| (endpoint, i as u32)).collect(),
+            operations: BTreeMap::new(),
+            nodes: Vec::new(),
+            constants: Vec::new(),
+            node_of: FxHashMap::default(),
+            replaced: FxHashMap::default(),
+            missing: BTreeMap::new(),
+        })
+    }
+
+    /// Finds the operations that fetches and targets need, cutting the graph at feeds (S-48).
+    fn collect(&mut self) -> Result<()> {
+        let fetched = self.key.fetches.iter().filter(|fetch| !self.feed_index.contains_key(fetch));
+        let mut pending: Vec<OpId> = fetched.map(|fetch| fetch.op).chain(self.key.targets.iter().copied()).collect();
+        while let Some(id) = pending.pop() {
+            if self.operations.contains_key(&id) {
+                continue;
+            }
+            let operation = self.graph.operation_by_id(id);
+            let operation = operation.ok_or_else(|| Error::value("a fetch is not an operation of this graph"))?;
+            let inputs = operation.input_endpoints().iter();
+            pending.extend(inputs.filter(|input| !self.feed_index.contains_key(input)).map(|input| input.op));
+            pending.extend(operation.control_input_ids());
+            self.operations.insert(id, operation);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Ir> {
+        // An operation's id is larger than those of its inputs, but for the back edges of loops.
+        for operation in std::mem::take(&mut self.operations).into_values() {
+            self.add(operation)?;
+        }
+        if !self.missing.is_empty() {
+            return Err(self.missing_kernels());
+        }
+        let fetches = self.key.fetches.iter().map(|&fetch| self.value(fetch)).collect::<Result<_>>()?;
+        let targets = self.key.targets.iter().filter_map(|id| self.node_of.get(id).copied()).collect();
+        Ok(Ir {
+            nodes: std::mem::take(&mut self.nodes),
+            constants: std::mem::take(&mut self.constants),
+            fetches,
+            targets,
+        })
+    }
+
+    fn missing_kernels(&self) -> Error {
+        let list = self.missing.iter().map(|(op_type, nodes)| {
+            let more = if nodes.len() > 3 { ", ..." } else { "" };
+            format!("{op_type} ({}{more})", nodes.iter().take(3).cloned().collect::<Vec<_>>().join(", "))
+        });
+        let list = list.collect::<Vec<_>>().join("; ");
+        Error::new(Code::Unimplemented, format!("the embedded engine has no kernel for: {list}"))
+    }
+
+    /// What stands for an output.
+    fn value(&self, endpoint: Endpoint) -> Result<Value> {
+        if let Some(&feed) = self.feed_index.get(&endpoint) {
+            return Ok(Value::Feed(feed));
+        }
+        if let Some(&value) = self.replaced.get(&endpoint) {
+            return Ok(value);
+        }
+        let node = self.node_of.get(&endpoint.op).copied();
+        node.map(|node| Value::Node(node, endpoint.index))
+            .ok_or_else(|| Error::new(Code::Unimplemented, "the graph has a loop, which this engine cannot run"))
+    }
+
+    fn add(&mut self, operation: Operation) -> Result<()> {
+        self.try_add(&operation).map_err(|error| operation.place(error).with_phase(Phase::Run))
+    }
+
+    fn try_add(&mut self, operation: &Operation) -> Result<()> {
+        let inputs = operation.input_endpoints().iter();
+        let inputs: Vec<Value> = inputs.map(|&input| self.value(input)).collect::<Result<_>>()?;
+        let control = self.control(operation);
+        match operation.op_type() {
+            "Placeholder" | "PlaceholderV2" => return Err(unfed(operation)),
+            "Const" if control.is_empty() => {
+                let value = operation.attr("value").and_then(|value| value.as_tensor()).cloned();
+                let value = value.ok_or_else(|| Error::value("a constant without value"))?;
+                return self.replace(operation, vec![value]);
+            }
+            op_type if PASS_ON.contains(&op_type) && control.is_empty() => {
+                for (index, value) in inputs.into_iter().enumerate() {
+                    self.replaced.insert(Endpoint { op: operation.id(), index: index as u32 }, value);
+                }
+                return Ok(());
+            }
+            "Shape" if self.optimize && control.is_empty() => {
+                if let Some(shape) = static_shape(operation) {
+                    return self.replace(operation, vec![shape]);
+                }
+            }
+            "NoOp" | "ControlTrigger" => {
+                self.push(operation, inputs, control, None);
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.add_with_kernel(operation, inputs, control)
+    }
+
+    fn add_with_kernel(&mut self, operation: &Operation, inputs: Vec<Value>, control: Vec<usize>) -> Result<()> {
+        let Some(entry) = Registry::get().find(operation.op_type()) else {
+            let nodes = self.missing.entry(operation.op_type().to_owned()).or_default();
+            nodes.push(operation.name().to_owned());
+            // Stands in until the list of what is missing is complete.
+            self.push(operation, inputs, control, None);
+            return Ok(());
+        };
+        let constants: Vec<Option<Tensor>> = inputs.iter().map(|&input| self.constant(input)).collect();
+        let spec = NodeSpec { operation, constants: &constants, resources: &self.environment.resources };
+        let kernel = (entry.make)(&spec)?;
+        let stateless = operation.def().is_some_and(|def| !def.is_stateful());
+        let small = operation.output_infos().iter().all(|info| info.shape.elements().is_none_or(|n| n <= FOLD_LIMIT));
+        let foldable = entry.is_handle || (self.optimize && stateless && small && control.is_empty());
+        if foldable && constants.iter().all(Option::is_some) {
+            let constants = constants.into_iter().flatten().collect();
+            // What fails here fails again when it runs, and is reported there.
+            if let Ok(values) = fold(kernel.as_ref(), constants, operation.num_outputs(), self.environment) {
+                return self.replace(operation, values);
+            }
+        }
+        self.push(operation, inputs, control, Some(kernel));
+        Ok(())
+    }
+
+    fn push(
+        &mut self,
+        operation: &Operation,
+        inputs: Vec<Value>,
+        control: Vec<usize>,
+        kernel: Option<Box<dyn Kernel>>,
+    ) {
+        self.node_of.insert(operation.id(), self.nodes.len());
+        self.nodes.push(IrNode {
+            operations: vec![operation.clone()],
+            inputs,
+            control,
+            outputs: operation.num_outputs(),
+            kernel,
+            has_effect: operation.def().is_none_or(|def| def.is_stateful()),
+            removed: false,
+        });
+    }
+
+    /// Puts constants in the place of an operation's outputs.
+    fn replace(&mut self, operation: &Operation, values: Vec<Tensor>) -> Result<()> {
+        for (index, value) in values.into_iter().enumerate() {
+            let constant = Value::Constant(self.constants.len() as u32);
+            self.constants.push(value);
+            self.replaced.insert(Endpoint { op: operation.id(), index: index as u32 }, constant);
+        }
+        Ok(())
+    }
+
+    fn constant(&self, value: Value) -> Option<Tensor> {
+        if let Value::Constant(index) = value { Some(self.constants[index as usize].clone()) } else { None }
+    }
+
+    /// The nodes that an operation must wait for beside those of its inputs.
+    fn control(&self, operation: &Operation) -> Vec<usize> {
+        let mut nodes = Vec::new();
+        for &id in operation.control_input_ids() {
+            if let Some(&node) = self.node_of.get(&id) {
+                nodes.push(node);
+            } else {
+                // What only passes a value on stands for where that comes from; constants are always there.
+                let first = Endpoint { op: id, index: 0 };
+                nodes.extend(self.replaced.get(&first).and_then(|&value| producer(value)));
+            }
+        }
+        nodes
+    }
+}
+
+/// S-49.
+fn unfed(operation: &Operation) -> Error {
+    let info = &operation.output_infos()[0];
+    let text = format!(
+        "You must feed a value for placeholder tensor '{}' with dtype {} and shape {}",
+        operation.name(),
+        info.dtype,
+        info.shape
+    );
+    Error::invalid_argument(text)
+}
+
+/// The result of a `Shape` whose input's shape is known without running anything.
+fn static_shape(operation: &Operation) -> Option<Tensor> {
+    let shape = operation.input(0).shape().to_shape()?;
+    match operation.output_infos()[0].dtype {
+        DType::Int32 => {
+            let dims: Option<Vec<i32>> = shape.iter().map(|&dim| i32::try_from(dim).ok()).collect();
+            Some(Tensor::from(dims?))
+        }
+        _ => Some(Tensor::from(shape.iter().map(|&dim| dim as i64).collect::<Vec<_>>())),
+    }
+}
+
+/// Runs a kernel on constants.
+fn fold(
+    kernel: &dyn Kernel,
+    constants: Vec<Tensor>,
+    outputs: usize,
+    environment: &Environment,
+) -> Result<Vec<Tensor>> {
+    let inputs: Vec<Input> = (0..constants.len() as u32).map(|slot| Input { slot, last: false }).collect();
+    let output_slots: Vec<u32> = (0..outputs).map(|i| (constants.len() + i) as u32).collect();
+    let mut slots: Vec<Option<Tensor>> = constants.into_iter().map(Some).collect();
+    slots.resize(inputs.len() + outputs, None);
+    let mut context = KernelContext {
+        slots: &mut slots,
+        inputs: &inputs,
+        outputs: &output_slots,
+        environment,
+        scratch: &mut Scratch::default(),
+    };
+    kernel.run(&mut context)?;
+    let values: Option<Vec<Tensor>> = slots.drain(inputs.len()..).collect();
+    values.ok_or_else(|| Error::new(Code::Internal, "a kernel did not deliver all its outputs"))
+}
+
+/// Numbers the values and notes when each was used for the last time.
+fn emit(mut ir: Ir, order: &[usize], fed: Vec<Output>) -> Plan {
+    let mut slots = Slots::default();
+    let fetches: Vec<u32> = ir.fetches.iter().map(|&value| slots.of(value)).collect();
+    let kept: FxHashSet<u32> = fetches.iter().copied().collect();
+    let needed: FxHashSet<Value> = ir.uses().into_keys().collect();
+    let mut steps = Vec::with_capacity(order.len());
+    for &index in order {
+        let node = &mut ir.nodes[index];
+        let Some(kernel) = node.kernel.take() else { continue };
+        let inputs = node.inputs.iter().map(|&value| Input { slot: slots.of(value), last: false }).collect();
+        let output = |i: usize| Value::Node(index, i as u32);
+        let outputs = (0..node.outputs)
+            .map(|i| if needed.contains(&output(i)) { slots.of(output(i)) } else { UNUSED })
+            .collect();
+        let operations = std::mem::take(&mut node.operations);
+        steps.push(PlanStep { kernel, inputs, outputs, release: Vec::new(), operations });
+    }
+    let is_constant = slots.constant_slots();
+    mark_last_uses(&mut steps, |slot| kept.contains(&slot) || is_constant.contains(&slot));
+    let constants = slots.constants(&ir.constants);
+    let feeds = (0..fed.len()).map(|i| slots.known(Value::Feed(i as u32))).collect();
+    let fetches = last_fetches(fetches, &is_constant);
+    Plan::new(steps, constants, feeds, fed, fetches, slots.count())
+}
+
+/// A value may be moved out of the frame by the last fetch of it, unless it is a constant.
+fn last_fetches(slots: Vec<u32>, constants: &FxHashSet<u32>) -> Vec<Input> {
+    let last = |i: usize| !slots[i + 1..].contains(&slots[i]) && !constants.contains(&slots[i]);
+    // Quadratic only in repeated aliases; distinct outputs end the search at once in practice for short lists.
+    if slots.len() > 64 {
+        let mut seen = FxHashSet::default();
+        let mut inputs: Vec<Input> = slots
+            .iter()
+            .rev()
+            .map(|&slot| Input { slot, last: seen.insert(slot) && !constants.contains(&slot) })
+            .collect();
+        inputs.reverse();
+        return inputs;
+    }
+    (0..slots.len()).map(|i| Input { slot: slots[i], last: last(i) }).collect()
+}
+
+fn mark_last_uses(steps: &mut [PlanStep], keep: impl Fn(u32) -> bool) {
+    let mut later: FxHashSet<u32> = FxHashSet::default();
+    for step in steps.iter_mut().rev() {
+        for i in 0..step.inputs.len() {
+            let slot = step.inputs[i].slot;
+            if !keep(slot) && later.insert(slot) {
+                step.release.push(slot);
+            }
+        }
+        for i in 0..step.inputs.len() {
+            let slot = step.inputs[i].slot;
+            let uses = step.inputs.iter().filter(|input| input.slot == slot).count();
+            step.inputs[i].last = uses == 1 && step.release.contains(&slot);
+        }
+    }
+}
+
+/// Slot numbers by value.
+#[derive(Default)]
+struct Slots {
+    by_value: FxHashMap<Value, u32>,
+}
+
+impl Slots {
+    fn of(&mut self, value: Value) -> u32 {
+        let next = self.by_value.len() as u32;
+        *self.by_value.entry(value).or_insert(next)
+    }
+
+    fn known(&self, value: Value) -> Option<u32> {
+        self.by_value.get(&value).copied()
+    }
+
+    fn count(&self) -> usize {
+        self.by_value.len()
+    }
+
+    fn constant_slots(&self) -> FxHashSet<u32> {
+        let constants = self.by_value.iter().filter(|(value, _)| matches!(value, Value::Constant(_)));
+        constants.map(|(_, &slot)| slot).collect()
+    }
+
+    fn constants(&self, values: &[Tensor]) -> Vec<(u32, Tensor)> {
+        let entry = |(value, &slot): (&Value, &u32)| match value {
+            Value::Constant(index) => Some((slot, values[*index as usize].clone())),
+            _ => None,
+        };
+        self.by_value.iter().filter_map(entry).collect()
+    }
+}

@@ -1,0 +1,251 @@
+//! Kernels: what runs one operation, and what it sees of the step.
+
+use crate::resources::Resources;
+use compute::{Pool, Scratch};
+use rustc_hash::FxHashMap;
+use session_core::{AttrValue, Error, Operation, Result};
+use std::sync::OnceLock;
+use tensor::{BufferPool, DType, Element, Shape, Tensor};
+
+/// Runs one operation of a plan. Made once per plan; called in every step, possibly by several threads at once.
+pub(crate) trait Kernel: Send + Sync {
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()>;
+}
+
+impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        self(context)
+    }
+}
+
+/// Makes the kernel of one operation.
+pub(crate) type MakeKernel = fn(&NodeSpec<'_>) -> Result<Box<dyn Kernel>>;
+
+/// What is known of an operation when its kernel is made.
+pub(crate) struct NodeSpec<'a> {
+    pub(crate) operation: &'a Operation,
+    /// The values of inputs that are constant in this plan.
+    pub(crate) constants: &'a [Option<Tensor>],
+    pub(crate) resources: &'a Resources,
+}
+
+impl NodeSpec<'_> {
+    pub(crate) fn attr(&self, name: &str) -> Result<&AttrValue> {
+        self.operation.attr(name).ok_or_else(|| Error::value(format!("attribute '{name}' is missing")))
+    }
+
+    pub(crate) fn int(&self, name: &str) -> Result<i64> {
+        self.attr(name)?.as_int().ok_or_else(|| wrong(name, "an integer"))
+    }
+
+    pub(crate) fn float(&self, name: &str) -> Result<f32> {
+        self.attr(name)?.as_float().ok_or_else(|| wrong(name, "a number"))
+    }
+
+    pub(crate) fn bool(&self, name: &str) -> Result<bool> {
+        self.attr(name)?.as_bool().ok_or_else(|| wrong(name, "a bool"))
+    }
+
+    pub(crate) fn str(&self, name: &str) -> Result<&str> {
+        self.attr(name)?.as_str().ok_or_else(|| wrong(name, "a string"))
+    }
+
+    pub(crate) fn dtype(&self, name: &str) -> Result<DType> {
+        self.attr(name)?.as_type().ok_or_else(|| wrong(name, "a dtype"))
+    }
+
+    pub(crate) fn ints(&self, name: &str) -> Result<Vec<i64>> {
+        self.attr(name)?.as_ints().ok_or_else(|| wrong(name, "a list of integers"))
+    }
+
+    /// The dtype of one of the operation's inputs.
+    pub(crate) fn input_dtype(&self, index: usize) -> DType {
+        self.operation.input(index).dtype()
+    }
+
+    /// The value of an input that is constant in this plan.
+    pub(crate) fn constant(&self, index: usize) -> Option<&Tensor> {
+        self.constants.get(index)?.as_ref()
+    }
+}
+
+fn wrong(name: &str, kind: &str) -> Error {
+    Error::value(format!("attribute '{name}' is not {kind}"))
+}
+
+/// The kernels by op type.
+#[derive(Default)]
+pub(crate) struct Registry(FxHashMap<&'static str, Entry>);
+
+/// How an op type is run.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) make: MakeKernel,
+    /// Its output is the handle of something that the session keeps: the same in every run, though the op type counts
+    /// as stateful.
+    pub(crate) is_handle: bool,
+}
+
+impl Registry {
+    /// All kernels of this engine.
+    pub(crate) fn get() -> &'static Registry {
+        static REGISTRY: OnceLock<Registry> = OnceLock::new();
+        REGISTRY.get_or_init(|| {
+            let mut registry = Registry::default();
+            crate::kernels::register(&mut registry);
+            registry
+        })
+    }
+
+    pub(crate) fn add(&mut self, op_type: &'static str, make: MakeKernel) {
+        self.insert(op_type, Entry { make, is_handle: false });
+    }
+
+    pub(crate) fn add_handle(&mut self, op_type: &'static str, make: MakeKernel) {
+        self.insert(op_type, Entry { make, is_handle: true });
+    }
+
+    fn insert(&mut self, op_type: &'static str, entry: Entry) {
+        let previous = self.0.insert(op_type, entry);
+        debug_assert!(previous.is_none(), "{op_type} has two kernels");
+    }
+
+    pub(crate) fn find(&self, op_type: &str) -> Option<Entry> {
+        self.0.get(op_type).copied()
+    }
+}
+
+/// Where an input stands in the frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input {
+    pub(crate) slot: u32,
+    /// Nobody needs the value after this operation, so a kernel may take it and write in place.
+    pub(crate) last: bool,
+}
+
+/// An output that nobody needs.
+pub(crate) const UNUSED: u32 = u32::MAX;
+
+/// What kernels share within one session.
+pub(crate) struct Environment {
+    pub(crate) pool: Pool,
+    pub(crate) buffers: BufferPool,
+    pub(crate) resources: Resources,
+}
+
+/// What a kernel sees of the step that it runs in.
+pub(crate) struct KernelContext<'a> {
+    pub(crate) slots: &'a mut [Option<Tensor>],
+    pub(crate) inputs: &'a [Input],
+    pub(crate) outputs: &'a [u32],
+    pub(crate) environment: &'a Environment,
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+impl<'a> KernelContext<'a> {
+    /// How many inputs there are, lists flattened.
+    pub(crate) fn num_inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// An input's value.
+    #[inline]
+    pub(crate) fn input(&self, index: usize) -> &Tensor {
+        let slot = self.inputs[index].slot;
+        self.slots[slot as usize].as_ref().expect("producers run before their consumers")
+    }
+
+    /// An input's elements.
+    #[inline]
+    pub(crate) fn slice<T: Element>(&self, index: usize) -> Result<&[T]> {
+        Ok(self.input(index).as_slice()?)
+    }
+
+    /// An input, out of the frame where nobody needs it any more (it can then be written in place if nothing else
+    /// shares its elements), else shared. Not to be used again after that.
+    #[inline]
+    pub(crate) fn take(&mut self, index: usize) -> Tensor {
+        let Input { slot, last } = self.inputs[index];
+        let slot = &mut self.slots[slot as usize];
+        let value = if last { slot.take() } else { slot.clone() };
+        value.expect("producers run before their consumers")
+    }
+
+    /// The integers of an index or shape input, of either index dtype.
+    pub(crate) fn ints(&self, index: usize) -> Result<Vec<i64>> {
+        let tensor = self.input(index);
+        match tensor.dtype() {
+            DType::Int32 => Ok(tensor.as_slice::<i32>()?.iter().map(|&i| i.into()).collect()),
+            _ => Ok(tensor.to_vec::<i64>()?),
+        }
+    }
+
+    /// The single integer of an input, of either index dtype.
+    pub(crate) fn int(&self, index: usize) -> Result<i64> {
+        let tensor = self.input(index);
+        match tensor.dtype() {
+            DType::Int32 => Ok(tensor.value::<i32>()?.into()),
+            _ => Ok(tensor.value::<i64>()?),
+        }
+    }
+
+    /// Whether somebody needs an output.
+    #[inline]
+    pub(crate) fn is_needed(&self, output: usize) -> bool {
+        self.outputs[output] != UNUSED
+    }
+
+    /// Delivers an output.
+    #[inline]
+    pub(crate) fn set(&mut self, output: usize, value: Tensor) {
+        let slot = self.outputs[output];
+        if slot != UNUSED {
+            self.slots[slot as usize] = Some(value);
+        }
+    }
+
+    /// A new tensor from the session's memory, its elements arbitrary.
+    #[inline]
+    pub(crate) fn allocate<T: Element>(&self, shape: impl Into<Shape>) -> Tensor {
+        Tensor::from_pool::<T>(&self.environment.buffers, shape)
+    }
+
+    /// A new tensor, the part of it that `write` fills delivered as an output.
+    pub(crate) fn produce<T: Element>(
+        &mut self,
+        output: usize,
+        shape: impl Into<Shape>,
+        write: impl FnOnce(&Self, &mut [T]) -> Result<()>,
+    ) -> Result<()> {
+        let mut tensor = self.allocate::<T>(checked(shape.into(), T::DTYPE)?);
+        write(self, tensor.as_mut_slice().expect("new memory has one owner"))?;
+        self.set(output, tensor);
+        Ok(())
+    }
+
+    /// The threads for one kernel's work.
+    #[inline]
+    pub(crate) fn pool(&self) -> &'a Pool {
+        &self.environment.pool
+    }
+
+    #[inline]
+    pub(crate) fn buffers(&self) -> &'a BufferPool {
+        &self.environment.buffers
+    }
+}
+
+/// A shape that a kernel computed from data, refused where it cannot be in memory.
+pub(crate) fn checked(shape: Shape, dtype: DType) -> Result<Shape> {
+    let bytes = shape.checked_elements().and_then(|count| count.checked_mul(dtype.size().max(1)));
+    match bytes {
+        Some(bytes) if bytes <= MAX_TENSOR => Ok(shape),
+        _ => {
+            let text = format!("a tensor of shape {shape} and dtype {dtype} does not fit into memory");
+            Err(Error::new(session_core::Code::ResourceExhausted, text))
+        }
+    }
+}
+
+/// No tensor is larger: 1 TiB, beyond any machine this runs on, so that a wild shape is an error instead of an abort.
+const MAX_TENSOR: usize = 1 << 40;

@@ -1,0 +1,22 @@
+//! The kernels, one file per op family, the twin of the file of the same name in `ops`.
+
+mod array;
+mod math;
+mod nn;
+mod random;
+mod state;
+mod summary;
+mod training;
+
+use crate::kernel::Registry;
+
+/// Lists the kernels of all families.
+pub(crate) fn register(registry: &mut Registry) {
+    array::register(registry);
+    math::register(registry);
+    nn::register(registry);
+    random::register(registry);
+    state::register(registry);
+    summary::register(registry);
+    training::register(registry);
+}

@@ -1,0 +1,5 @@
+//! To be written.
+
+use crate::kernel::Registry;
+
+pub(crate) fn register(_: &mut Registry) {}

@@ -1,0 +1,141 @@
+//! Variables: handles, reads, assignments.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::resources::Variable;
+use session_core::{AttrValue, Error, PartialShape, Result};
+use std::sync::Arc;
+use tensor::{DType, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add_handle("VarHandleOp", |spec| {
+        let name = resource_name(spec);
+        let container = spec.str("container").unwrap_or_default();
+        let handle = spec.resources.handle("variable", container, &name, || Variable::new(&name));
+        Ok(Box::new(move |context: &mut KernelContext<'_>| {
+            context.set(0, handle.clone());
+            Ok(())
+        }))
+    });
+    registry.add("ReadVariableOp", |_| Ok(Box::new(read)));
+    registry.add("VarIsInitializedOp", |_| Ok(Box::new(is_initialized)));
+    registry.add("DestroyResourceOp", |_| Ok(Box::new(destroy)));
+    registry.add("AssignVariableOp", make_assign);
+    registry.add("AssignAddVariableOp", |_| Ok(Box::new(|context: &mut KernelContext<'_>| update(context, true))));
+    registry.add("AssignSubVariableOp", |_| Ok(Box::new(|context: &mut KernelContext<'_>| update(context, false))));
+    registry.add("VariableShape", |spec| {
+        let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
+        Ok(Box::new(move |context: &mut KernelContext<'_>| {
+            let value = variable(context, 0)?.read()?;
+            let shape = super::array::shape_tensor(value.shape(), dtype)?;
+            context.set(0, shape);
+            Ok(())
+        }))
+    });
+}
+
+/// The name under which a session keeps a resource: the shared one, or the operation's.
+pub(crate) fn resource_name(spec: &NodeSpec<'_>) -> String {
+    match spec.str("shared_name") {
+        Ok(name) if !name.is_empty() => name.to_owned(),
+        _ => spec.operation.name().to_owned(),
+    }
+}
+
+/// The variable of a handle input.
+pub(crate) fn variable<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c Variable> {
+    let handle = context.input(input).as_handle::<Variable>();
+    handle.ok_or_else(|| Error::invalid_argument(format!("input {input} is not the handle of a variable")))
+}
+
+/// The variable of a handle input, to be kept while the context is written to.
+pub(crate) fn shared_variable(context: &KernelContext<'_>, input: usize) -> Result<Arc<Variable>> {
+    let handle = context.input(input).to_handle::<Variable>();
+    handle.ok_or_else(|| Error::invalid_argument(format!("input {input} is not the handle of a variable")))
+}
+
+fn read(context: &mut KernelContext<'_>) -> Result<()> {
+    let value = variable(context, 0)?.read()?;
+    context.set(0, value);
+    Ok(())
+}
+
+fn is_initialized(context: &mut KernelContext<'_>) -> Result<()> {
+    let initialized = variable(context, 0)?.lock().is_some();
+    context.set(0, Tensor::from(initialized));
+    Ok(())
+}
+
+fn destroy(context: &mut KernelContext<'_>) -> Result<()> {
+    let old = variable(context, 0)?.lock().take();
+    drop(old);
+    Ok(())
+}
+
+/// Assigning checks the declared shape, also for resource variables (unlike the original, Q-47).
+fn make_assign(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let declared = match spec.operation.input(0).operation().attr("shape") {
+        Some(AttrValue::Shape(shape)) => shape.clone(),
+        _ => PartialShape::unknown(),
+    };
+    Ok(Box::new(move |context: &mut KernelContext<'_>| {
+        let value = context.take(1);
+        let variable = variable(context, 0)?;
+        if !declared.is_compatible_with(value.shape()) {
+            let text = format!(
+                "cannot assign a value of shape {} to variable '{}' of shape {declared}",
+                value.shape(),
+                variable.name()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        let old = variable.lock().replace(value);
+        drop(old); // outside the lock
+        Ok(())
+    }))
+}
+
+/// Adds to or subtracts from a variable, in place where nobody shares its value.
+fn update(context: &mut KernelContext<'_>, add: bool) -> Result<()> {
+    let delta = context.take(1);
+    let variable = shared_variable(context, 0)?;
+    let mut value = variable.lock();
+    let value = value.as_mut().ok_or_else(|| variable.uninitialized())?;
+    if value.shape() != delta.shape() {
+        let text = format!("shapes differ: {} of '{}' and {}", value.shape(), variable.name(), delta.shape());
+        return Err(Error::invalid_argument(text));
+    }
+    macro_rules! add_to {
+        ($($dtype:ident: $type:ty, $plus:expr, $minus:expr;)*) => {
+            match value.dtype() {
+                $(DType::$dtype => {
+                    let delta = delta.as_slice::<$type>()?;
+                    let target = value.make_mut::<$type>(context.buffers())?;
+                    if add {
+                        target.iter_mut().zip(delta).for_each(|(a, b)| *a = $plus(*a, *b));
+                    } else {
+                        target.iter_mut().zip(delta).for_each(|(a, b)| *a = $minus(*a, *b));
+                    }
+                    Ok(())
+                })*
+                other => Err(Error::invalid_argument(format!("cannot add to a variable of dtype {other}"))),
+            }
+        };
+    }
+    use std::ops::{Add, Sub};
+    add_to! {
+        Float32: f32, f32::add, f32::sub;
+        Float64: f64, f64::add, f64::sub;
+        Float16: tensor::f16, tensor::f16::add, tensor::f16::sub;
+        BFloat16: tensor::bf16, tensor::bf16::add, tensor::bf16::sub;
+        Int64: i64, i64::wrapping_add, i64::wrapping_sub;
+        Int32: i32, i32::wrapping_add, i32::wrapping_sub;
+        Int16: i16, i16::wrapping_add, i16::wrapping_sub;
+        Int8: i8, i8::wrapping_add, i8::wrapping_sub;
+        UInt64: u64, u64::wrapping_add, u64::wrapping_sub;
+        UInt32: u32, u32::wrapping_add, u32::wrapping_sub;
+        UInt16: u16, u16::wrapping_add, u16::wrapping_sub;
+        UInt8: u8, u8::wrapping_add, u8::wrapping_sub;
+        Complex64: tensor::Complex<f32>, |a, b| a + b, |a, b| a - b;
+        Complex128: tensor::Complex<f64>, |a, b| a + b, |a, b| a - b;
+    }
+}

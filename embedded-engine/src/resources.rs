@@ -1,0 +1,136 @@
+//! What a session keeps between steps: variables and the state of stateful operations.
+
+use rustc_hash::FxHashMap;
+use session_core::{Code, Error, Operation, Result};
+use std::any::Any;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tensor::{DType, Tensor};
+
+/// The value of one variable: a tensor that snapshots share, or nothing while uninitialised.
+///
+/// The lock guards the value. A kernel that updates variables holds the locks of all of them while it computes, taken
+/// in the order of their addresses, and calls nothing that takes another one.
+#[derive(Debug)]
+pub(crate) struct Variable {
+    name: String,
+    value: Mutex<Option<Tensor>>,
+}
+
+impl Variable {
+    pub(crate) fn new(name: &str) -> Variable {
+        Variable { name: name.to_owned(), value: Mutex::new(None) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Tensor>> {
+        // A kernel that panics inside an update has at worst left numbers half updated, and its step fails.
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value, shared.
+    pub(crate) fn read(&self) -> Result<Tensor> {
+        self.lock().clone().ok_or_else(|| self.uninitialized())
+    }
+
+    /// S-28.
+    pub(crate) fn uninitialized(&self) -> Error {
+        let text = format!("Attempting to use uninitialized value {}", self.name);
+        Error::new(Code::FailedPrecondition, text)
+    }
+}
+
+/// The state of one stateful operation that a resumed run needs.
+pub(crate) trait OpState: Any + Send + Sync {
+    /// As bytes for a checkpoint.
+    fn export(&self) -> Vec<u8>;
+    /// From such bytes.
+    fn import(&self, bytes: &[u8]) -> Result<()>;
+    /// For downcasting.
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// Everything that one session keeps.
+#[derive(Default)]
+pub(crate) struct Resources {
+    /// Guards the table, not the values.
+    by_name: Mutex<FxHashMap<String, Tensor>>,
+    /// Guards the table, not the states.
+    states: Mutex<States>,
+}
+
+#[derive(Default)]
+struct States {
+    /// By the name of the operation.
+    by_name: FxHashMap<String, Arc<dyn OpState>>,
+    /// Restored, for operations that have not been made yet.
+    restored: FxHashMap<String, Vec<u8>>,
+}
+
+impl Resources {
+    /// The handle of a shared resource, made at the first use of its name. `kind` keeps the names of different kinds
+    /// apart.
+    pub(crate) fn handle<H: Any + Send + Sync>(
+        &self,
+        kind: &str,
+        container: &str,
+        name: &str,
+        make: impl FnOnce() -> H,
+    ) -> Tensor {
+        let key = format!("{kind}\0{container}\0{name}");
+        let mut table = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        table.entry(key).or_insert_with(|| Tensor::from_handle(DType::Resource, Arc::new(make()))).clone()
+    }
+
+    /// The state of an operation, made at its first use, from restored bytes if there are any.
+    pub(crate) fn state<S: OpState>(&self, operation: &Operation, make: impl FnOnce() -> S) -> Result<Arc<S>> {
+        let mut states = self.states();
+        if let Some(state) = states.by_name.get(operation.name()) {
+            let state = state.clone().as_any().downcast();
+            return Ok(state.expect("an operation has one kind of state"));
+        }
+        let state = Arc::new(make());
+        if let Some(bytes) = states.restored.remove(operation.name()) {
+            state.import(&bytes)?;
+        }
+        states.by_name.insert(operation.name().to_owned(), state.clone());
+        Ok(state)
+    }
+
+    fn states(&self) -> MutexGuard<'_, States> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All states, sorted by name; those that were restored and not asked for since are passed on as they came.
+    pub(crate) fn export_states(&self) -> Vec<(String, Vec<u8>)> {
+        let states = self.states();
+        let live = states.by_name.iter().map(|(name, state)| (name.clone(), state.export()));
+        let mut all: Vec<_> =
+            live.chain(states.restored.iter().map(|(name, bytes)| (name.clone(), bytes.clone()))).collect();
+        all.sort();
+        all
+    }
+
+    /// Takes over states: at once where the operation has one, else when it is made.
+    pub(crate) fn import_states(&self, exported: &[(String, Vec<u8>)]) -> Result<()> {
+        let mut states = self.states();
+        for (name, bytes) in exported {
+            match states.by_name.get(name) {
+                Some(state) => state.import(bytes)?,
+                None => {
+                    states.restored.insert(name.clone(), bytes.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&self) {
+        let table = std::mem::take(&mut *self.by_name.lock().unwrap_or_else(PoisonError::into_inner));
+        let states = std::mem::take(&mut *self.states());
+        drop((table, states));
+    }
+}

@@ -1,0 +1,221 @@
+//! A session of the embedded engine.
+
+use crate::compile::compile;
+use crate::execute::Limits;
+use crate::kernel::Environment;
+use crate::plan::{Plan, PlanKey};
+use crate::resources::Resources;
+use compute::Pool;
+use rustc_hash::{FxHashMap, FxHasher};
+use session_core::{
+    Callable, CancellationToken, Endpoint, Error, Graph, PreparedStep, Result, RunMetadata, RunOptions, Session,
+    SessionConfig, Step, StepSignature, closed,
+};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tensor::{BufferPool, Tensor};
+
+/// Plans by the hash of their key; the key itself is compared.
+type Plans = FxHashMap<u64, Vec<(PlanKey, Arc<Plan>)>>;
+
+/// One session: the values of a graph's variables, and its compiled plans.
+pub(crate) struct EmbeddedSession {
+    graph: Graph,
+    inner: Arc<Inner>,
+}
+
+/// What a session and its callables share.
+struct Inner {
+    environment: Environment,
+    /// Guards the table; plans are compiled and run outside.
+    plans: RwLock<Plans>,
+    closed: CancellationToken,
+    timeout: Option<Duration>,
+    optimize: bool,
+}
+
+impl EmbeddedSession {
+    pub(crate) fn new(graph: &Graph, config: &SessionConfig) -> Result<EmbeddedSession> {
+        let pool = Pool::new(config.intra_op_parallelism_threads)
+            .map_err(|error| Error::runtime("the engine's threads could not be started").with_source(error))?;
+        let environment = Environment { pool, buffers: BufferPool::new(), resources: Resources::default() };
+        let inner = Inner {
+            environment,
+            plans: RwLock::default(),
+            closed: CancellationToken::new(),
+            timeout: config.operation_timeout,
+            optimize: config.optimize,
+        };
+        Ok(EmbeddedSession { graph: graph.clone(), inner: Arc::new(inner) })
+    }
+
+    /// The plan for a step, compiled at its first use.
+    fn plan(&self, key: KeyRef<'_>) -> Result<Arc<Plan>> {
+        let hash = key.hash();
+        let find = |plans: &Plans| {
+            let candidates = plans.get(&hash)?;
+            candidates.iter().find(|(known, _)| key.equals(known)).map(|(_, plan)| plan.clone())
+        };
+        if let Some(plan) = find(&self.inner.plans.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(plan);
+        }
+        let owned = key.to_owned();
+        let plan = Arc::new(compile(&self.graph, &owned, &self.inner.environment, self.inner.optimize)?);
+        let mut plans = self.inner.plans.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = find(&plans) {
+            return Ok(other); // another thread was first
+        }
+        plans.entry(hash).or_default().push((owned, plan.clone()));
+        Ok(plan)
+    }
+}
+
+/// A plan's key over borrowed parts, so that a lookup allocates nothing.
+#[derive(Clone, Copy)]
+struct KeyRef<'a> {
+    fetches: &'a [Endpoint],
+    targets: &'a [session_core::OpId],
+    feeds: Feeds<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Feeds<'a> {
+    Values(&'a [(Endpoint, Tensor)]),
+    Names(&'a [Endpoint]),
+}
+
+impl Feeds<'_> {
+    fn len(self) -> usize {
+        match self {
+            Feeds::Values(values) => values.len(),
+            Feeds::Names(names) => names.len(),
+        }
+    }
+
+    fn get(self, index: usize) -> Endpoint {
+        match self {
+            Feeds::Values(values) => values[index].0,
+            Feeds::Names(names) => names[index],
+        }
+    }
+
+    fn iter(self) -> impl Iterator<Item = Endpoint> {
+        (0..self.len()).map(move |index| self.get(index))
+    }
+}
+
+impl KeyRef<'_> {
+    fn hash(self) -> u64 {
+        let mut hasher = FxHasher::default();
+        self.fetches.hash(&mut hasher);
+        self.targets.hash(&mut hasher);
+        self.feeds.iter().for_each(|feed| feed.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    fn equals(self, key: &PlanKey) -> bool {
+        key.fetches == self.fetches
+            && key.targets == self.targets
+            && key.feeds.len() == self.feeds.len()
+            && key.feeds.iter().copied().eq(self.feeds.iter())
+    }
+
+    fn to_owned(self) -> PlanKey {
+        PlanKey {
+            fetches: self.fetches.to_vec(),
+            targets: self.targets.to_vec(),
+            feeds: self.feeds.iter().collect(),
+        }
+    }
+}
+
+impl Inner {
+    fn run<'t>(
+        &self,
+        plan: &Plan,
+        feeds: impl Iterator<Item = &'t Tensor>,
+        options: &RunOptions,
+        metadata: Option<&mut RunMetadata>,
+    ) -> Result<Vec<Tensor>> {
+        let limits = Limits::new(&self.closed, options, self.timeout);
+        plan.run(&self.environment, feeds, &limits, options.trace_level, metadata)
+    }
+}
+
+impl Session for EmbeddedSession {
+    fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    fn execute(&self, step: &Step<'_>, metadata: Option<&mut RunMetadata>) -> Result<Vec<Tensor>> {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        if step.fetches.is_empty() && step.targets.is_empty() {
+            return Ok(Vec::new()); // S-32
+        }
+        let key = KeyRef { fetches: step.fetches, targets: step.targets, feeds: Feeds::Values(step.feeds) };
+        let plan = self.plan(key)?;
+        self.inner.run(&plan, step.feeds.iter().map(|(_, value)| value), step.options, metadata)
+    }
+
+    fn prepare(&self, signature: &StepSignature) -> Result<Callable> {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        let StepSignature { fetches, targets, feeds } = signature;
+        let plan = self.plan(KeyRef { fetches, targets, feeds: Feeds::Names(feeds) })?;
+        Ok(Callable::new(CompiledStep { inner: self.inner.clone(), plan, graph: self.graph.clone() }))
+    }
+
+    fn close(&self) -> Result<()> {
+        self.inner.closed.cancel();
+        // Plans hold handles, handles hold variables: both go. What runs at this moment keeps its own plan.
+        let plans = std::mem::take(&mut *self.inner.plans.write().unwrap_or_else(PoisonError::into_inner));
+        drop(plans);
+        self.inner.environment.resources.clear();
+        self.inner.environment.buffers.trim();
+        Ok(())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.inner.closed.is_cancelled()
+    }
+
+    fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        Ok(self.inner.environment.resources.export_states())
+    }
+
+    fn import_state(&self, state: &[(String, Vec<u8>)]) -> Result<()> {
+        self.inner.environment.resources.import_states(state)
+    }
+}
+
+impl fmt::Debug for EmbeddedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedSession").field("graph", &self.graph).finish_non_exhaustive()
+    }
+}
+
+/// A plan that is called with values by position.
+struct CompiledStep {
+    inner: Arc<Inner>,
+    plan: Arc<Plan>,
+    /// Keeps the graph of the plan's operations.
+    graph: Graph,
+}
+
+impl PreparedStep for CompiledStep {
+    fn call(
+        &self,
+        feeds: &[Tensor],
+        options: &RunOptions,
+        metadata: Option<&mut RunMetadata>,
+    ) -> Result<Vec<Tensor>> {
+        debug_assert!(!self.graph.is_empty());
+        self.plan.check_feeds(feeds)?;
+        self.inner.run(&self.plan, feeds.iter(), options, metadata)
+    }
+}
