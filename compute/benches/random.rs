@@ -1,6 +1,7 @@
 //! Random numbers, in millions a second.
 //!
 //! `cargo bench -p compute --bench random -- [threads] [part of a name]`
+#![allow(clippy::print_stdout)] // its purpose
 
 use std::time::{Duration, Instant};
 

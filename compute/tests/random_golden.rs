@@ -1,5 +1,6 @@
 //! The random kernels against numbers that TensorFlow gave. `golden/make_random_golden.py` wrote the
 //! file and describes its lines.
+#![allow(clippy::unwrap_used)] // a line that cannot be parsed is a failure of the test
 
 use std::fmt::Write as _;
 
@@ -195,9 +196,9 @@ fn word<T: Bytes>(values: &[T]) -> String {
             text
         });
     }
-    let hash = bytes.iter().fold(0u64, |hash, &byte| {
-        hash.wrapping_mul(0x100_0000_01B3).wrapping_add(u64::from(byte) + 1)
-    });
+    let hash = bytes
+        .iter()
+        .fold(0u64, |hash, &byte| hash.wrapping_mul(0x100_0000_01B3).wrapping_add(u64::from(byte) + 1));
     format!("#{hash:016x}")
 }
 
