@@ -10,6 +10,7 @@ mod error;
 mod feed;
 mod fetch;
 mod graph;
+mod graph_id;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod names;
@@ -32,6 +33,7 @@ pub use error::{Error, ErrorKind, Phase, Result};
 pub use feed::{FeedKey, FeedList, Feeds, check_value};
 pub use fetch::{Fetch, FetchList, FetchValues};
 pub use graph::Graph;
+pub use graph_id::GraphId;
 pub use op_def::{
     ArgDef, ArgType, AttrDef, AttrKind, Gradient, GradientFn, OpDef, OpLibrary, ShapeFn, Signature,
 };

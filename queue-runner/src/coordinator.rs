@@ -1,0 +1,532 @@
+//! Threads that stop together.
+
+use crate::stop::{StopReason, StopSource};
+use crate::sync::{
+    Arc, AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, PoisonError, Weak, lock, thread,
+};
+use crate::thread::{FOREIGN_POLL, ManagedThread, Watcher};
+use log::{debug, error, info, warn};
+use session_core::{Code, Error, ErrorKind, Result};
+use std::borrow::Cow;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// Lets several threads stop together, for one reason, and gives that reason to who waits for them. Clones are one
+/// coordinator.
+///
+/// # Thread by thread
+///
+/// *A worker* runs `while !coordinator.should_stop() { .. }`. When it fails it calls
+/// [`report_error`](Coordinator::report_error) (threads from [`spawn`](Coordinator::spawn) and registered ones do so
+/// by failing or panicking). The first request stops everybody: it raises the flag and, if it carries an error that
+/// is not a clean end, keeps it (S-189). Later requests change nothing; their errors are logged and listed by
+/// [`late_errors`](Coordinator::late_errors).
+///
+/// *The main thread* calls [`join`](Coordinator::join). It waits, however long, until all threads ended by themselves
+/// or somebody asks for a stop; then it allows a grace period for the rest; then it returns the error that was kept,
+/// or names the threads that did not end (S-198, S-199).
+///
+/// No lock is held while code of yours runs or a message is logged.
+///
+/// ```
+/// use queue_runner::Coordinator;
+/// use session_core::{Code, Error};
+///
+/// let coordinator = Coordinator::new();
+/// coordinator.spawn("worker", |coordinator| {
+///     while !coordinator.should_stop() {
+///         return Err(Error::new(Code::DataLoss, "the disk is gone"));
+///     }
+///     Ok(())
+/// })?;
+/// let error = coordinator.join(&[]).unwrap_err();
+/// assert_eq!(error.code(), Code::DataLoss);
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// # Beyond TensorFlow
+///
+/// A panic in a thread is its error. Errors that come too late are not lost in silence (Q-51), and need not be in
+/// flight when they are reported (Q-52). Waiting can be limited before the stop too (Q-53), and needs no polling.
+/// Stops carry a [reason](Coordinator::stop_reason).
+#[derive(Clone)]
+pub struct Coordinator(Arc<Shared>);
+
+struct Shared {
+    clean_stop: Vec<Code>,
+    /// Copies of what `state` says, for a look without the lock.
+    stopped: AtomicBool,
+    failed: AtomicBool,
+    /// Guards all below; neither foreign code nor the logger is called under it.
+    state: Mutex<State>,
+    /// A stop was requested, or a watched thread ended.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Set exactly when a stop was requested.
+    reason: Option<StopReason>,
+    error: Option<Error>,
+    late: Vec<Error>,
+    threads: Vec<ManagedThread>,
+    joined: bool,
+}
+
+/// How [`Coordinator::join_with`] waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JoinOptions {
+    /// How long to wait for threads once a stop was requested. 120 s by default. TensorFlow's `stop_grace_period_secs`.
+    pub stop_grace_period: Duration,
+    /// Whether threads that still run are only logged, not an error. False by default.
+    pub ignore_live_threads: bool,
+    /// How long to wait for the threads to end, or for a stop, before asking for a stop. No limit by default, as in
+    /// TensorFlow.
+    pub limit: Option<Duration>,
+}
+
+impl Default for JoinOptions {
+    fn default() -> JoinOptions {
+        JoinOptions { stop_grace_period: Duration::from_secs(120), ignore_live_threads: false, limit: None }
+    }
+}
+
+impl JoinOptions {
+    /// The default with another grace period.
+    #[must_use]
+    pub fn with_grace(stop_grace_period: Duration) -> JoinOptions {
+        JoinOptions { stop_grace_period, ..JoinOptions::default() }
+    }
+
+    /// The same, with live threads ignored or not.
+    #[must_use]
+    pub fn ignore_live_threads(mut self, ignore: bool) -> JoinOptions {
+        self.ignore_live_threads = ignore;
+        self
+    }
+
+    /// The same, asking for a stop when nothing has ended or asked for one in this time.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> JoinOptions {
+        self.limit = Some(limit);
+        self
+    }
+}
+
+impl Coordinator {
+    /// A coordinator for which the status `OutOfRange` is a clean end (S-187).
+    #[must_use]
+    pub fn new() -> Coordinator {
+        Coordinator::with_clean_stop(&[Code::OutOfRange])
+    }
+
+    /// A coordinator for which status errors of these codes are clean ends; of none, when empty.
+    #[must_use]
+    pub fn with_clean_stop(codes: &[Code]) -> Coordinator {
+        Coordinator(Arc::new(Shared {
+            clean_stop: codes.to_vec(),
+            stopped: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }))
+    }
+
+    // ---- stopping -----------------------------------------------------------------------------------
+
+    /// Asks all threads to stop. The first request wins (S-189).
+    pub fn request_stop(&self) {
+        self.request_stop_because("");
+    }
+
+    /// As [`request_stop`](Coordinator::request_stop), saying why.
+    pub fn request_stop_because(&self, text: impl Into<Cow<'static, str>>) {
+        self.request(StopReason::new(StopSource::Coordinator, text));
+    }
+
+    /// As [`request_stop`](Coordinator::request_stop), for a reason made elsewhere.
+    pub fn request(&self, reason: StopReason) {
+        let mut state = self.0.state();
+        if state.reason.is_none() {
+            self.0.stop(&mut state, reason);
+        }
+    }
+
+    /// Asks all threads to stop because of an error. The first request wins: it keeps the error for
+    /// [`join`](Coordinator::join), unless it is a clean end (S-189, S-190).
+    ///
+    /// # Errors
+    /// After `join`, the error itself, unless it is a clean end (S-191).
+    pub fn report_error(&self, failure: Error) -> Result<()> {
+        self.0.report(failure)
+    }
+
+    /// Runs a block, and reports its error or panic instead of passing it on (S-196). Gives what the block returned.
+    pub fn stop_on_exception<T>(&self, block: impl FnOnce() -> Result<T>) -> Option<T> {
+        let outcome = catch_unwind(AssertUnwindSafe(block)).unwrap_or_else(|payload| {
+            let thread = thread::current();
+            let place = format!("thread '{}'", thread.name().unwrap_or("unnamed"));
+            Err(Error::from_panic(&place, payload.as_ref()))
+        });
+        match outcome {
+            Ok(value) => Some(value),
+            Err(failure) => {
+                if let Err(failure) = self.report_error(failure) {
+                    warn!("error after the coordinator was joined: {}", failure.chain());
+                }
+                None
+            }
+        }
+    }
+
+    /// A guard that, dropped by a panic, asks for a stop with that panic as the cause.
+    #[must_use]
+    pub fn stop_on_panic(&self) -> PanicGuard {
+        PanicGuard { coordinator: self.clone() }
+    }
+
+    /// Whether a stop was requested. Does not lock.
+    #[must_use]
+    #[inline]
+    pub fn should_stop(&self) -> bool {
+        // Pairs with the store in `Shared::stop`.
+        self.0.stopped.load(Ordering::Acquire)
+    }
+
+    /// Whether an error was reported and kept. Does not lock.
+    #[must_use]
+    #[inline]
+    pub fn has_error(&self) -> bool {
+        // Pairs with the store in `Shared::report`.
+        self.0.failed.load(Ordering::Acquire)
+    }
+
+    /// The error that was kept.
+    #[must_use]
+    pub fn error(&self) -> Option<Error> {
+        self.0.state().error.clone()
+    }
+
+    /// Errors that came after the stop, in order (at most the first hundred).
+    #[must_use]
+    pub fn late_errors(&self) -> Vec<Error> {
+        self.0.state().late.clone()
+    }
+
+    /// Why a stop was requested, if it was.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.0.state().reason.clone()
+    }
+
+    /// Returns the error that was kept, without forgetting it (S-194).
+    ///
+    /// # Errors
+    /// That error.
+    pub fn raise_requested_exception(&self) -> Result<()> {
+        self.error().map_or(Ok(()), Err)
+    }
+
+    /// Waits until a stop is requested, or until the time is over; says whether it was requested (S-194).
+    pub fn wait_for_stop(&self, timeout: Option<Duration>) -> bool {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.0.wait_until(deadline, |state| state.reason.is_some())
+    }
+
+    /// Waits until a stop is requested (true) or until `done` is set and [`wake`](Coordinator::wake) called (false).
+    pub(crate) fn wait_for_stop_or(&self, done: &AtomicBool) -> bool {
+        self.0.wait_until(None, |state| state.reason.is_some() || done.load(Ordering::Acquire));
+        self.should_stop()
+    }
+
+    /// Lets who waits look again.
+    pub(crate) fn wake(&self) {
+        let state = self.0.state();
+        self.0.changed.notify_all();
+        drop(state);
+    }
+
+    /// Forgets the stop, its error, and that it was joined; registered threads stay (S-195).
+    pub fn clear_stop(&self) {
+        let mut state = self.0.state();
+        let threads = std::mem::take(&mut state.threads);
+        let old = std::mem::replace(&mut *state, State { threads, ..State::default() });
+        self.0.stopped.store(false, Ordering::Release);
+        self.0.failed.store(false, Ordering::Release);
+        drop(state);
+        drop(old);
+    }
+
+    // ---- threads ------------------------------------------------------------------------------------
+
+    /// Starts a thread that is registered from the start: its error or panic is reported.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn spawn(
+        &self,
+        name: impl Into<String>,
+        body: impl FnOnce(&Coordinator) -> Result<()> + Send + 'static,
+    ) -> Result<ManagedThread> {
+        let coordinator = self.clone();
+        let thread = ManagedThread::new(name, move || body(&coordinator));
+        self.register(&thread);
+        thread.start()?;
+        Ok(thread)
+    }
+
+    /// Makes [`join`](Coordinator::join) wait for a thread, and the thread's failure a stop request. A join that has
+    /// begun does not wait for it (S-202).
+    pub fn register(&self, thread: &ManagedThread) {
+        self.0.state().threads.push(thread.clone());
+        let shared: Weak<Shared> = Arc::downgrade(&self.0);
+        thread.watch(shared);
+    }
+
+    /// As [`register`](Coordinator::register), for a thread of the standard library. It tells nobody of its end, so
+    /// that `join` has to look at it now and then.
+    pub fn register_handle(&self, handle: JoinHandle<()>) -> ManagedThread {
+        let thread = ManagedThread::from_handle(handle);
+        self.register(&thread);
+        thread
+    }
+
+    /// The threads registered since the last join.
+    #[must_use]
+    pub fn registered(&self) -> Vec<ManagedThread> {
+        self.0.state().threads.clone()
+    }
+
+    /// Whether [`join`](Coordinator::join) has ended (S-194).
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.0.state().joined
+    }
+
+    /// Waits for these threads and the registered ones, with the default [`JoinOptions`] (S-197).
+    ///
+    /// # Errors
+    /// As [`join_with`](Coordinator::join_with).
+    pub fn join(&self, threads: &[ManagedThread]) -> Result<()> {
+        self.join_with(threads, &JoinOptions::default())
+    }
+
+    /// Waits for these threads and the registered ones: first without limit until all ended or a stop was requested,
+    /// then for the grace period (S-198). All threads ending by themselves is no stop (S-200).
+    ///
+    /// # Errors
+    /// The error that was kept; without one, a runtime error that names the threads still running, unless they are to
+    /// be ignored (S-198, S-199).
+    pub fn join_with(&self, threads: &[ManagedThread], options: &JoinOptions) -> Result<()> {
+        let threads = self.take_threads(threads);
+        self.wait_for_stop_or_end(&threads, options.limit);
+        let deadline = Instant::now().checked_add(options.stop_grace_period);
+        self.wait_for_threads(&threads, deadline, |_| false);
+        let mut alive = Vec::new();
+        for thread in &threads {
+            if thread.is_alive() && !thread.is_current() {
+                alive.push(thread.name());
+            } else if let Err(failure) = thread.reap() {
+                // Registered threads have reported it; a thread that was only handed over here has not.
+                self.keep(failure);
+            }
+        }
+        self.0.state().joined = true;
+        self.finish_join(&alive, options.ignore_live_threads)
+    }
+
+    /// The threads to wait for, each once, all watched.
+    fn take_threads(&self, given: &[ManagedThread]) -> Vec<ManagedThread> {
+        let mut threads = std::mem::take(&mut self.0.state().threads);
+        for thread in given {
+            if !threads.iter().any(|known| known.is_same(thread)) {
+                let shared: Weak<Shared> = Arc::downgrade(&self.0);
+                thread.watch(shared);
+                threads.push(thread.clone());
+            }
+        }
+        threads
+    }
+
+    fn wait_for_stop_or_end(&self, threads: &[ManagedThread], limit: Option<Duration>) {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let in_time = self.wait_for_threads(threads, deadline, |state| state.reason.is_some());
+        if !in_time && limit.is_some() {
+            self.request_stop_because("the time limit of join was reached");
+        }
+    }
+
+    /// Waits until all threads ended or `enough`; false when the deadline came first.
+    fn wait_for_threads(
+        &self,
+        threads: &[ManagedThread],
+        deadline: Option<Instant>,
+        enough: impl Fn(&State) -> bool,
+    ) -> bool {
+        let ended = || threads.iter().all(|thread| !thread.is_alive() || thread.is_current());
+        if !threads.iter().any(ManagedThread::is_foreign) {
+            return self.0.wait_until(deadline, |state| enough(state) || ended());
+        }
+        loop {
+            let pause = Instant::now() + FOREIGN_POLL;
+            let until = deadline.map_or(pause, |deadline| deadline.min(pause));
+            if self.0.wait_until(Some(until), |state| enough(state) || ended()) {
+                return true;
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return false;
+            }
+        }
+    }
+
+    fn keep(&self, failure: Error) {
+        let mut state = self.0.state();
+        if state.error.is_none() && state.reason.is_none() && !self.0.is_clean(&failure) {
+            state.error = Some(failure);
+            self.0.failed.store(true, Ordering::Release);
+        }
+    }
+
+    fn finish_join(&self, alive: &[&str], ignore_live_threads: bool) -> Result<()> {
+        let failure = self.error();
+        if alive.is_empty() {
+            return failure.map_or(Ok(()), Err);
+        }
+        let text = format!("Coordinator stopped with threads still running: {}", alive.join(" "));
+        match failure {
+            Some(failure) => {
+                warn!("{text}");
+                Err(failure)
+            }
+            None if ignore_live_threads => {
+                info!("{text}");
+                Ok(())
+            }
+            None => Err(Error::runtime(text)),
+        }
+    }
+}
+
+impl Default for Coordinator {
+    fn default() -> Coordinator {
+        Coordinator::new()
+    }
+}
+
+impl fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.state();
+        f.debug_struct("Coordinator")
+            .field("reason", &state.reason)
+            .field("error", &state.error)
+            .field("threads", &state.threads.len())
+            .field("joined", &state.joined)
+            .finish()
+    }
+}
+
+/// So many late errors are kept.
+const MAX_LATE: usize = 100;
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn is_clean(&self, failure: &Error) -> bool {
+        failure.kind() == ErrorKind::Status && self.clean_stop.contains(&failure.code())
+    }
+
+    fn stop(&self, state: &mut State, reason: StopReason) {
+        state.reason = Some(reason);
+        self.stopped.store(true, Ordering::Release);
+        self.changed.notify_all();
+    }
+
+    fn report(&self, failure: Error) -> Result<()> {
+        let clean = self.is_clean(&failure);
+        let mut state = self.state();
+        if state.joined {
+            return if clean { Ok(()) } else { Err(failure) };
+        }
+        if state.reason.is_some() {
+            if state.late.len() < MAX_LATE {
+                state.late.push(failure.clone());
+            }
+            drop(state);
+            // What a stop itself brings about is no news.
+            match failure.code() {
+                Code::Cancelled | Code::OutOfRange => debug!("after the stop: {}", failure.chain()),
+                _ => warn!("error after the stop was requested, not kept: {}", failure.chain()),
+            }
+            return Ok(());
+        }
+        let source = if clean { StopSource::EndOfInput } else { StopSource::Failure };
+        if !clean {
+            state.error = Some(failure.clone());
+            self.failed.store(true, Ordering::Release);
+        }
+        self.stop(&mut state, StopReason::new(source, failure.message().to_owned()));
+        drop(state);
+        if !clean {
+            error!("Error reported to Coordinator: {}", failure.chain());
+        }
+        Ok(())
+    }
+
+    /// Waits until something holds (true) or the deadline (false). `holds` may lock threads, whose locks come after
+    /// this one.
+    fn wait_until(&self, deadline: Option<Instant>, holds: impl Fn(&State) -> bool) -> bool {
+        let mut state = self.state();
+        loop {
+            if holds(&state) {
+                return true;
+            }
+            state = match deadline {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return false;
+                    }
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+impl Watcher for Shared {
+    fn thread_ended(&self, name: &str, failure: Option<&Error>) {
+        if let Some(failure) = failure
+            && let Err(failure) = self.report(failure.clone())
+        {
+            warn!("thread '{name}' failed after the coordinator was joined: {}", failure.chain());
+        }
+        let state = self.state();
+        self.changed.notify_all();
+        drop(state);
+    }
+}
+
+/// Asks for a stop when a panic drops it; see [`Coordinator::stop_on_panic`].
+#[derive(Debug)]
+#[must_use = "dropped at once it guards nothing"]
+pub struct PanicGuard {
+    coordinator: Coordinator,
+}
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        let thread = thread::current();
+        let place = format!("thread '{}'", thread.name().unwrap_or("unnamed"));
+        if let Err(failure) = self.coordinator.report_error(Error::from_panic(&place, &"see its output")) {
+            warn!("{}", failure.chain());
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Why something stops, and a handle to stop it with.
+
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
+use session_core::CancellationToken;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Who asked for a stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopSource {
+    /// A hook, by its name.
+    Hook(String),
+    /// A thread, through the coordinator.
+    Coordinator,
+    /// Whoever holds a [`StopHandle`]: a signal handler, another thread, a supervisor.
+    Handle,
+    /// The step function.
+    StepFn,
+    /// The input ended.
+    EndOfInput,
+    /// An error.
+    Failure,
+    /// The session was closed by its owner.
+    Closed,
+}
+
+impl fmt::Display for StopSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StopSource::Hook(name) => write!(f, "hook '{name}'"),
+            StopSource::Coordinator => f.write_str("coordinator"),
+            StopSource::Handle => f.write_str("outside"),
+            StopSource::StepFn => f.write_str("step function"),
+            StopSource::EndOfInput => f.write_str("end of input"),
+            StopSource::Failure => f.write_str("failure"),
+            StopSource::Closed => f.write_str("closed"),
+        }
+    }
+}
+
+/// Why a session or coordinator stops. TensorFlow keeps no such thing.
+///
+/// ```
+/// use queue_runner::{StopReason, StopSource};
+/// let reason = StopReason::new(StopSource::Hook("StopAtStep".into()), "step 100 was reached");
+/// assert_eq!(reason.to_string(), "hook 'StopAtStep': step 100 was reached");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopReason {
+    source: StopSource,
+    text: Cow<'static, str>,
+}
+
+impl StopReason {
+    /// A reason; the text may be empty.
+    #[must_use]
+    pub fn new(source: StopSource, text: impl Into<Cow<'static, str>>) -> StopReason {
+        StopReason { source, text: text.into() }
+    }
+
+    /// Who asked.
+    #[must_use]
+    pub fn source(&self) -> &StopSource {
+        &self.source
+    }
+
+    /// Why, in words. Empty when nobody said.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.is_empty() {
+            write!(f, "{}", self.source)
+        } else {
+            write!(f, "{}: {}", self.source, self.text)
+        }
+    }
+}
+
+/// Stops a monitored session from outside: from a signal handler's thread, a watchdog, a user interface. Cheap to
+/// clone; all clones stop the same session, whatever phase it is in, also after a recovery.
+///
+/// [`request_stop`](StopHandle::request_stop) lets the step in flight finish: the session's `should_stop` is true from
+/// now on. [`interrupt`](StopHandle::interrupt) also cancels whatever the session waits for (the step in flight, its
+/// input, the creation of the session), which then ends with `Cancelled`; runs of hooks on the raw session, such as
+/// the saving of the last checkpoint, are not touched.
+///
+/// ```
+/// use queue_runner::StopHandle;
+/// let stop = StopHandle::new();
+/// stop.request_stop("enough");
+/// assert!(stop.is_stop_requested());
+/// assert_eq!(stop.reason().unwrap().text(), "enough");
+/// assert!(!stop.cancellation().is_cancelled());
+/// ```
+#[derive(Clone, Default)]
+pub struct StopHandle(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    stopped: AtomicBool,
+    cancellation: CancellationToken,
+    /// Guards the reason alone; nothing is called under it.
+    reason: Mutex<Option<StopReason>>,
+}
+
+impl StopHandle {
+    /// A handle that nobody has used.
+    #[must_use]
+    pub fn new() -> StopHandle {
+        StopHandle::default()
+    }
+
+    /// Asks for a stop after the step in flight. The first reason stays.
+    pub fn request_stop(&self, reason: impl Into<Cow<'static, str>>) {
+        let mut known = lock(&self.0.reason);
+        known.get_or_insert_with(|| StopReason::new(StopSource::Handle, reason));
+        // Under the lock, so that who sees the flag finds the reason.
+        self.0.stopped.store(true, Ordering::Release);
+    }
+
+    /// Asks for a stop and cancels what the session is waiting for. The first reason stays.
+    pub fn interrupt(&self, reason: impl Into<Cow<'static, str>>) {
+        self.request_stop(reason);
+        self.0.cancellation.cancel();
+    }
+
+    /// Whether a stop was asked for.
+    #[must_use]
+    #[inline]
+    pub fn is_stop_requested(&self) -> bool {
+        // Pairs with the store in `request_stop`.
+        self.0.stopped.load(Ordering::Acquire)
+    }
+
+    /// Whether the work in flight was cancelled too.
+    #[must_use]
+    #[inline]
+    pub fn is_interrupted(&self) -> bool {
+        self.0.cancellation.is_cancelled()
+    }
+
+    /// Why, if a stop was asked for.
+    #[must_use]
+    pub fn reason(&self) -> Option<StopReason> {
+        lock(&self.0.reason).clone()
+    }
+
+    /// The token that [`interrupt`](StopHandle::interrupt) cancels.
+    #[must_use]
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.0.cancellation
+    }
+}
+
+impl fmt::Debug for StopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StopHandle")
+            .field("reason", &self.reason())
+            .field("interrupted", &self.is_interrupted())
+            .finish()
+    }
+}

@@ -1,0 +1,267 @@
+//! Threads with a name, whose end somebody hears of.
+
+use crate::sync::{Arc, Condvar, JoinHandle, Mutex, Weak, lock, thread};
+use session_core::{Code, Error, Result};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+type Body = Box<dyn FnOnce() -> Result<()> + Send>;
+
+/// Hears of the end of a thread.
+pub(crate) trait Watcher: Send + Sync {
+    /// A thread ended, with this error if it failed or panicked.
+    fn thread_ended(&self, name: &str, failure: Option<&Error>);
+}
+
+/// A thread that a [`Coordinator`](crate::Coordinator) can wait for: named, made before it is started, and never lost
+/// in silence. Clones are one thread.
+///
+/// What its body returns, or the panic that ended it, goes to every coordinator that it is registered with, and to
+/// whoever calls [`join`](ManagedThread::join).
+///
+/// ```
+/// use queue_runner::ManagedThread;
+/// let thread = ManagedThread::new("counting", || { let _sum: u64 = (0..10).sum(); Ok(()) });
+/// assert!(!thread.is_alive());
+/// thread.start()?;
+/// thread.join()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ManagedThread(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    /// Guards the state; neither the body nor a watcher is called under it.
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+struct State {
+    life: Life,
+    failure: Option<Error>,
+    watchers: Vec<Weak<dyn Watcher>>,
+}
+
+enum Life {
+    /// Made, not started.
+    Waiting(Body),
+    Running(Option<JoinHandle<()>>),
+    /// Started by somebody else, so that only asking tells whether it ended.
+    Foreign(Option<JoinHandle<()>>),
+    Ended(Option<JoinHandle<()>>),
+}
+
+impl ManagedThread {
+    /// A thread that is not started yet.
+    #[must_use]
+    pub fn new(name: impl Into<String>, body: impl FnOnce() -> Result<()> + Send + 'static) -> ManagedThread {
+        ManagedThread::of(name.into(), Life::Waiting(Box::new(body)))
+    }
+
+    /// A thread that somebody else started. Its panic counts as its failure.
+    #[must_use]
+    pub fn from_handle(handle: JoinHandle<()>) -> ManagedThread {
+        let name = handle.thread().name().unwrap_or("unnamed").to_owned();
+        ManagedThread::of(name, Life::Foreign(Some(handle)))
+    }
+
+    fn of(name: String, life: Life) -> ManagedThread {
+        let state = State { life, failure: None, watchers: Vec::new() };
+        ManagedThread(Arc::new(Inner { name, state: Mutex::new(state), ended: Condvar::new() }))
+    }
+
+    /// Its name, also that of the thread of the operating system.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When it was started before, and `ResourceExhausted` when the system gives no thread.
+    pub fn start(&self) -> Result<()> {
+        let mut state = lock(&self.0.state);
+        let Life::Waiting(_) = state.life else {
+            return Err(Error::runtime(format!("thread '{}' was started before", self.0.name)));
+        };
+        let Life::Waiting(body) = std::mem::replace(&mut state.life, Life::Running(None)) else {
+            return Ok(());
+        };
+        let inner = self.0.clone();
+        let builder = thread::Builder::new().name(self.0.name.clone());
+        // The new thread waits for the lock that is held here before it can end.
+        match builder.spawn(move || inner.run(body)) {
+            Ok(handle) => {
+                state.life = Life::Running(Some(handle));
+                Ok(())
+            }
+            Err(error) => {
+                state.life = Life::Ended(None);
+                let text = format!("thread '{}' could not be started", self.0.name);
+                Err(Error::new(Code::ResourceExhausted, text).with_source(error))
+            }
+        }
+    }
+
+    /// Whether it was started and has not ended.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        match &lock(&self.0.state).life {
+            Life::Running(_) => true,
+            Life::Foreign(handle) => handle.as_ref().is_some_and(|handle| !handle.is_finished()),
+            Life::Waiting(_) | Life::Ended(_) => false,
+        }
+    }
+
+    /// Whether both are one thread.
+    #[must_use]
+    pub fn is_same(&self, other: &ManagedThread) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether only asking again tells that it ended.
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(lock(&self.0.state).life, Life::Foreign(_))
+    }
+
+    /// Waits for its end. A thread that was never started counts as ended.
+    ///
+    /// # Errors
+    /// What the body returned, or its panic; the same each time.
+    pub fn join(&self) -> Result<()> {
+        self.wait(None);
+        self.reap()
+    }
+
+    /// Waits for its end, but not for ever; says whether it ended.
+    #[must_use]
+    pub fn join_timeout(&self, timeout: Duration) -> bool {
+        self.wait(Instant::now().checked_add(timeout))
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        let mut state = lock(&self.0.state);
+        if let (Life::Foreign(handle), None) = (&mut state.life, deadline) {
+            let handle = handle.take();
+            drop(state);
+            self.0.reap_foreign(handle);
+            return true;
+        }
+        loop {
+            let pause = match &state.life {
+                Life::Waiting(_) | Life::Ended(_) | Life::Foreign(None) => return true,
+                Life::Foreign(Some(handle)) if handle.is_finished() => return true,
+                Life::Foreign(Some(_)) => Some(FOREIGN_POLL),
+                Life::Running(_) => None,
+            };
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return false;
+            }
+            let timeout = pause.into_iter().chain(left).min();
+            state = match timeout {
+                Some(timeout) => {
+                    let woken = self.0.ended.wait_timeout(state, timeout);
+                    woken.unwrap_or_else(crate::sync::PoisonError::into_inner).0
+                }
+                None => self.0.ended.wait(state).unwrap_or_else(crate::sync::PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Gives back the resources of an ended thread.
+    ///
+    /// # Errors
+    /// As [`join`](ManagedThread::join).
+    pub(crate) fn reap(&self) -> Result<()> {
+        let mut state = lock(&self.0.state);
+        match &mut state.life {
+            Life::Foreign(handle) => {
+                let handle = handle.take_if(|handle| handle.is_finished());
+                drop(state);
+                self.0.reap_foreign(handle);
+            }
+            Life::Ended(handle) => {
+                let handle = handle.take();
+                drop(state);
+                // The body has returned; what is left is the end of the thread itself, unless it is this very one.
+                if let Some(handle) = handle.filter(|handle| handle.thread().id() != thread::current().id()) {
+                    let _caught_in_the_thread = handle.join();
+                }
+            }
+            Life::Waiting(_) | Life::Running(_) => {}
+        }
+        lock(&self.0.state).failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether the caller is this thread.
+    pub(crate) fn is_current(&self) -> bool {
+        match &lock(&self.0.state).life {
+            Life::Running(Some(handle)) | Life::Foreign(Some(handle)) => {
+                handle.thread().id() == thread::current().id()
+            }
+            _ => false,
+        }
+    }
+
+    /// Tells a watcher of the end; at once if it ended before.
+    pub(crate) fn watch(&self, watcher: Weak<dyn Watcher>) {
+        let mut state = lock(&self.0.state);
+        if !matches!(state.life, Life::Ended(_)) {
+            state.watchers.push(watcher);
+            return;
+        }
+        let failure = state.failure.clone();
+        drop(state);
+        if let Some(watcher) = watcher.upgrade() {
+            watcher.thread_ended(&self.0.name, failure.as_ref());
+        }
+    }
+}
+
+/// How often a thread that tells nobody of its end is looked at.
+pub(crate) const FOREIGN_POLL: Duration = Duration::from_millis(10);
+
+impl Inner {
+    fn run(&self, body: Body) {
+        let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+            Err(Error::from_panic(&format!("thread '{}'", self.name), payload.as_ref()))
+        });
+        self.end(outcome.err());
+    }
+
+    fn end(&self, failure: Option<Error>) {
+        let watchers = {
+            let mut state = lock(&self.state);
+            let handle = match &mut state.life {
+                Life::Running(handle) | Life::Foreign(handle) => handle.take(),
+                Life::Waiting(_) | Life::Ended(_) => None,
+            };
+            state.life = Life::Ended(handle);
+            state.failure.clone_from(&failure);
+            std::mem::take(&mut state.watchers)
+        };
+        self.ended.notify_all();
+        for watcher in watchers.iter().filter_map(Weak::upgrade) {
+            watcher.thread_ended(&self.name, failure.as_ref());
+        }
+    }
+
+    fn reap_foreign(&self, handle: Option<JoinHandle<()>>) {
+        let Some(handle) = handle else { return };
+        let failure = handle
+            .join()
+            .err()
+            .map(|payload| Error::from_panic(&format!("thread '{}'", self.name), payload.as_ref()));
+        self.end(failure);
+    }
+}
+
+impl fmt::Debug for ManagedThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManagedThread").field("name", &self.0.name).field("alive", &self.is_alive()).finish()
+    }
+}
