@@ -190,6 +190,7 @@ impl<'a> Taps<'a> {
                 let Some(source) = horizontal.source_of(x, tap) else { continue };
                 let run = Run { a: source * channels, b: place * channels, len: channels };
                 match runs[start..].last_mut() {
+                    _ if channels == 0 => {}
                     Some(last) if last.a + last.len == run.a && last.b + last.len == run.b => {
                         last.len += run.len;
                     }

@@ -356,7 +356,7 @@ impl<T: Real> Gradient<'_, T> {
                 b: right.start.wrapping_add(panel * right.panel),
                 b_stride: right.stride,
                 outer: left.outer,
-                inner: &[left.run],
+                inner: if left.run.len == 0 { &[] } else { std::slice::from_ref(&left.run) },
                 c,
                 c_stride: shape.out_c,
                 columns,

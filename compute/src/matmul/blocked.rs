@@ -152,6 +152,7 @@ fn row_of_tiles<T: Real>(
         true => (Rows::Adjacent, depth.start * product.m + row, product.m),
     };
     let last = depth.end == product.k;
+    let run = [Run { a: 0, b: 0, len: depth.len() }];
     for (panel, column) in columns.clone().step_by(width).enumerate() {
         let wide = (columns.end - column).min(width);
         // SAFETY: `block`s are disjoint, and tiles within one are; the rows of a tile interleave with
@@ -164,7 +165,7 @@ fn row_of_tiles<T: Real>(
             b: packed[panel * width * depth.len()..].as_ptr(),
             b_stride: width,
             outer: &[Offset { a: 0, b: 0 }],
-            inner: &[Run { a: 0, b: 0, len: depth.len() }],
+            inner: if depth.is_empty() { &[] } else { &run },
             c,
             c_stride: product.n,
             columns: wide,

@@ -42,7 +42,7 @@ pub(crate) enum Rows {
 
 /// One tile: `c = relu(sum + c + bias)` with
 /// `sum[i][j] = Σ over outer o, inner r, s < r.len of a[row i + o.a + r.a + step s] · b[o.b + r.b + s][j]`.
-/// The pointers may lie outside the operands as long as no such sum of offsets does.
+/// The pointers may lie outside the operands as long as no such sum of offsets does. No run is empty.
 pub(crate) struct Tile<'a, T> {
     pub(crate) a: *const T,
     /// See [`Rows`].
@@ -73,7 +73,7 @@ pub(crate) struct Tile<'a, T> {
 /// `V` vectors of `L` lanes: every element of `a` that the sum names is readable, so are `V * L` elements
 /// of every row of `b`, `columns` of `bias` unless it is null; `columns` elements of `R` rows of `c` are
 /// writable (and initialised if `accumulate`); `(V - 1) * L < columns <= V * L`; `list` has `R` entries
-/// if the rows are listed.
+/// if the rows are listed; no run has length 0.
 pub(crate) type TileFn<T> = unsafe fn(&Tile<'_, T>);
 
 /// The microkernels of one instruction set and element type.
@@ -176,73 +176,94 @@ unsafe fn tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>
         }
         let (step, b_stride) = (S::step(tile), tile.b_stride);
         let mut sums = [[V::zero(); N]; R];
-        for outer in tile.outer {
-            for run in tile.inner {
-                // Wrapping, for an operand may begin before the part of it that is in memory.
-                let mut a = tile.a.wrapping_add(outer.a + run.a);
-                let mut b = tile.b.wrapping_add((outer.b + run.b) * b_stride);
-                for _ in 0..run.len {
-                    let mut row = [V::zero(); N];
-                    for (j, row) in row.iter_mut().enumerate() {
-                        *row = V::load(b.add(j * V::LANES));
+        let place = |outer: &Offset, run: &Run| {
+            // Wrapping, for an operand may begin before the part of it that is in memory.
+            (tile.a.wrapping_add(outer.a + run.a), tile.b.wrapping_add((outer.b + run.b) * b_stride), run.len)
+        };
+        let (mut outer, mut inner) = (tile.outer.iter(), tile.inner.iter());
+        if let (Some(mut at), Some(run)) = (outer.next(), inner.next()) {
+            // One loop over all runs: were it three, the compiler would shuffle the sums between them.
+            let (mut a, mut b, mut left) = place(at, run);
+            loop {
+                let mut row = [V::zero(); N];
+                for (j, row) in row.iter_mut().enumerate() {
+                    *row = V::load(b.add(j * V::LANES));
+                }
+                for i in 0..R {
+                    let x = V::splat(*a.add(starts[i]));
+                    for j in 0..N {
+                        sums[i][j] = x.fma(row[j], sums[i][j]);
                     }
-                    for i in 0..R {
-                        let x = V::splat(*a.add(starts[i]));
-                        for j in 0..N {
-                            sums[i][j] = x.fma(row[j], sums[i][j]);
+                }
+                a = a.wrapping_add(step);
+                b = b.wrapping_add(b_stride);
+                left -= 1;
+                if left == 0 {
+                    let run = match inner.next() {
+                        Some(run) => run,
+                        None => {
+                            let Some(next) = outer.next() else { break };
+                            at = next;
+                            inner = tile.inner.iter();
+                            inner.next().unwrap_unchecked()
                         }
-                    }
-                    // The last step leaves the pointers beyond their allocation.
-                    a = a.wrapping_add(step);
-                    b = b.wrapping_add(b_stride);
+                    };
+                    (a, b, left) = place(at, run);
                 }
             }
         }
-        if tile.columns == N * V::LANES {
-            finish::<V, R, N, true>(tile, &sums);
+        // One pass per part of the epilogue: short loops are unrolled, and with a variable index into
+        // `sums` left anywhere it would live in memory.
+        let last = tile.columns - (N - 1) * V::LANES;
+        if tile.accumulate {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    let from = tile.c.wrapping_add(i * tile.c_stride + j * V::LANES);
+                    *sum = sum.add(load::<V>(from, j + 1 == N, last));
+                }
+            }
+        }
+        if !tile.bias.is_null() {
+            let mut bias = [V::zero(); N];
+            for (j, bias) in bias.iter_mut().enumerate() {
+                *bias = load::<V>(tile.bias.wrapping_add(j * V::LANES), j + 1 == N, last);
+            }
+            for sums in &mut sums {
+                for (sum, &bias) in sums.iter_mut().zip(&bias) {
+                    *sum = sum.add(bias);
+                }
+            }
+        }
+        if tile.relu {
+            for sum in sums.as_flattened_mut() {
+                *sum = sum.relu();
+            }
+        }
+        if last == V::LANES {
+            for (i, sums) in sums.iter().enumerate() {
+                for (j, sum) in sums.iter().enumerate() {
+                    sum.store(tile.c.wrapping_add(i * tile.c_stride + j * V::LANES));
+                }
+            }
         } else {
-            finish::<V, R, N, false>(tile, &sums);
+            for (i, sums) in sums.iter().enumerate() {
+                for (j, sum) in sums.iter().enumerate() {
+                    let to = tile.c.wrapping_add(i * tile.c_stride + j * V::LANES);
+                    if j + 1 == N { sum.store_first(to, last) } else { sum.store(to) }
+                }
+            }
         }
     }
 }
 
-/// Applies the epilogue and stores the tile, whose last vector is partial unless `FULL`.
+/// A vector of a row, of which `last` elements exist if it `is_last`.
 ///
 /// # Safety
-/// See [`TileFn`].
+/// Those elements are readable; the CPU has the vector's instruction set.
 #[inline(always)]
-unsafe fn finish<V: Vector, const R: usize, const N: usize, const FULL: bool>(
-    tile: &Tile<'_, V::Elem>,
-    sums: &[[V; N]; R],
-) {
-    // SAFETY: the caller's promise covers every address that is formed here.
-    unsafe {
-        let last = tile.columns - (N - 1) * V::LANES;
-        for j in 0..N {
-            let part = |p: *const V::Elem| {
-                if FULL || j + 1 < N { V::load(p) } else { V::load_first(p, last) }
-            };
-            let bias = if tile.bias.is_null() { V::zero() } else { part(tile.bias.add(j * V::LANES)) };
-            for (i, sums) in sums.iter().enumerate() {
-                let to = tile.c.add(i * tile.c_stride + j * V::LANES);
-                let mut x = sums[j];
-                if tile.accumulate {
-                    x = x.add(part(to));
-                }
-                if !tile.bias.is_null() {
-                    x = x.add(bias);
-                }
-                if tile.relu {
-                    x = x.relu();
-                }
-                if FULL || j + 1 < N {
-                    x.store(to);
-                } else {
-                    x.store_first(to, last);
-                }
-            }
-        }
-    }
+unsafe fn load<V: Vector>(from: *const V::Elem, is_last: bool, last: usize) -> V {
+    // SAFETY: the caller's promise.
+    unsafe { if is_last && last < V::LANES { V::load_first(from, last) } else { V::load(from) } }
 }
 
 /// A static [`Kernels`] whose functions are instances of the given wrapper.
