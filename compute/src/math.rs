@@ -15,7 +15,8 @@
 //! The polynomials are those of the Cephes library (S. Moshier, *Methods and Programs for Mathematical
 //! Functions*, 1989). There is no fused multiply-add, so the bits are the same on every CPU.
 
-use crate::elementwise::Element;
+use crate::elementwise::{Element, Narrow};
+use half::{bf16, f16};
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 /// 1.5 * 2^23: adding and subtracting it rounds to the nearest integer, ties to even.
@@ -231,6 +232,8 @@ pub trait Real:
     fn atanh(self) -> Self;
     /// This to the power of `y`.
     fn pow(self, y: Self) -> Self;
+    /// The length of the hypotenuse over this and `y`.
+    fn hypot(self, y: Self) -> Self;
     /// The error function.
     fn erf(self) -> Self;
     /// 1 less the error function.
@@ -283,6 +286,11 @@ impl Real for f32 {
     #[inline(always)]
     fn atan2(self, x: Self) -> Self {
         self.atan2(x)
+    }
+
+    #[inline(always)]
+    fn hypot(self, y: Self) -> Self {
+        self.hypot(y)
     }
 
     #[inline(always)]
@@ -356,6 +364,11 @@ impl Real for f64 {
     }
 
     #[inline(always)]
+    fn hypot(self, y: Self) -> Self {
+        self.hypot(y)
+    }
+
+    #[inline(always)]
     fn pow(self, y: Self) -> Self {
         self.powf(y)
     }
@@ -366,6 +379,46 @@ impl Real for f64 {
     );
     library_functions! { erf => libm::erf, erfc => libm::erfc, lgamma => libm::lgamma }
 }
+
+/// A floating-point type together with the one that it is computed in: its own, or `f32` for the types
+/// of 16 bits.
+pub trait Float: Element {
+    /// What it is computed in.
+    type Wide: Real;
+
+    /// Whether that is a wider type, so that storing rounds.
+    const ROUNDS: bool;
+
+    /// The number to compute with.
+    fn load(self) -> Self::Wide;
+
+    /// The nearest number of this type.
+    fn store(wide: Self::Wide) -> Self;
+}
+
+macro_rules! floats {
+    ($($type:ty),* => $wide:ty, $rounds:literal, |$x:ident| $load:expr, |$y:ident| $store:expr) => {$(
+        impl Float for $type {
+            type Wide = $wide;
+            const ROUNDS: bool = $rounds;
+
+            #[inline(always)]
+            fn load(self) -> $wide {
+                let $x = self;
+                $load
+            }
+
+            #[inline(always)]
+            fn store($y: $wide) -> $type {
+                $store
+            }
+        }
+    )*};
+}
+
+floats!(f32 => f32, false, |x| x, |y| y);
+floats!(f64 => f64, false, |x| x, |y| y);
+floats!(f16, bf16 => f32, true, |x| x.widen(), |y| Narrow::narrow(y));
 
 #[cfg(test)]
 mod tests;

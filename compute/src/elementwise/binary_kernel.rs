@@ -84,7 +84,8 @@ type Run<T, R> = fn(f64, Rows<'_, T>, Rows<'_, T>, usize, &mut [R]);
 pub struct BinaryKernel<T, R = T> {
     run: Run<T, R>,
     alpha: f64,
-    least: usize,
+    /// About how long one element takes.
+    picoseconds: usize,
     /// Finds what the function cannot do with its right operand.
     check: Option<fn(&[T]) -> Result<(), ArithmeticError>>,
 }
@@ -226,7 +227,7 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
         BinaryKernel {
             run: zip_rows::<T, R, O>,
             alpha: DEFAULT_ALPHA,
-            least: units_per_part(O::PICOSECONDS),
+            picoseconds: O::PICOSECONDS,
             check: None,
         }
     }
@@ -263,7 +264,7 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
         assert_eq!(b.len(), plan.operand_len(1), "right operand");
         assert_eq!(output.len(), plan.len(), "output");
         self.check_right(plan, b)?;
-        split_output(pool, output, split_align(plan.cols()), self.least, |range, output| {
+        split_output(pool, output, split_align(plan.cols()), units_per_part(self.picoseconds), |range, output| {
             self.run_range(plan, [a, b], range, output);
         });
         Ok(())
@@ -287,6 +288,11 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
             let output = &mut output[piece.output.start - start..piece.output.end - start];
             (self.run)(self.alpha, a, b, piece.cols, output);
         });
+    }
+
+    /// About how long one element takes.
+    pub(crate) fn picoseconds(&self) -> usize {
+        self.picoseconds
     }
 
     /// Applies the function on the calling thread to rows of `cols` elements.
@@ -348,7 +354,7 @@ impl<T: Element> BinaryKernel<T> {
         assert!(plan.is_full(SIDE), "the operand in place of the output is repeated");
         assert_eq!(data.len(), plan.len(), "operand in place of the output");
         assert_eq!(other.len(), plan.operand_len(1 - SIDE), "other operand");
-        split_output(pool, data, split_align(plan.cols()), self.least, |range, data| {
+        split_output(pool, data, split_align(plan.cols()), units_per_part(self.picoseconds), |range, data| {
             let start = range.start;
             let mut copy = [T::default(); BLOCK];
             plan.pieces(range, BLOCK, |piece| {
@@ -394,7 +400,7 @@ impl<H: Narrow> MakeBinaryFn<f32> for ThroughF32<H> {
                 zip_narrow::<H, H, f32, O>(alpha, a, b, cols, output, H::narrow_slice);
             },
             alpha: DEFAULT_ALPHA,
-            least: units_per_part(O::PICOSECONDS + NARROW_COST),
+            picoseconds: O::PICOSECONDS + NARROW_COST,
             check: None,
         }
     }
@@ -410,7 +416,7 @@ impl<H: Narrow> MakeBinaryFn<f32, bool> for ThroughF32<H> {
                 zip_narrow::<H, bool, bool, O>(alpha, a, b, cols, output, store);
             },
             alpha: DEFAULT_ALPHA,
-            least: units_per_part(O::PICOSECONDS + NARROW_COST),
+            picoseconds: O::PICOSECONDS + NARROW_COST,
             check: None,
         }
     }

@@ -1,6 +1,7 @@
 //! The types of numbers that the kernels know.
 
 use super::{BinaryKernel, BinaryOp, CompareOp, TestOp, UnaryKernel, UnaryOp};
+use crate::reduce::{ReduceKernel, ReduceOp};
 use half::{bf16, f16};
 use num_complex::Complex;
 use std::fmt::Debug;
@@ -35,6 +36,9 @@ pub trait Element: Copy + Default + PartialEq + Debug + Send + Sync + 'static + 
 
     /// The kernel of `op`.
     fn test(op: TestOp) -> Option<UnaryKernel<Self, bool>>;
+
+    /// The kernel of `op`.
+    fn reduce(op: ReduceOp) -> Option<ReduceKernel<Self>>;
 }
 
 /// The integers of 8 to 64 bits. Arithmetic wraps.
@@ -49,6 +53,8 @@ pub(crate) trait Integer:
     const ZERO: Self;
     const ONE: Self;
     const SIX: Self;
+    const LEAST: Self;
+    const LARGEST: Self;
     fn wrapping_add(self, y: Self) -> Self;
     fn wrapping_sub(self, y: Self) -> Self;
     fn wrapping_mul(self, y: Self) -> Self;
@@ -58,6 +64,10 @@ pub(crate) trait Integer:
     fn remainder(self, y: Self) -> Self;
     /// This to the power of `y`; 1 for a `y` below 0.
     fn power(self, y: Self) -> Self;
+    /// The number in 64 bits.
+    fn to_bits64(self) -> i64;
+    /// `sum`, of [`Integer::to_bits64`], divided by `count`; 0 for a `count` of 0.
+    fn mean(sum: i64, count: usize) -> Self;
     /// Shifted by `y` bits, at least none and at most all but one.
     fn shift_left(self, y: Self) -> Self;
     /// The same to the right; the sign stays.
@@ -70,6 +80,8 @@ macro_rules! integers {
             const ZERO: Self = 0;
             const ONE: Self = 1;
             const SIX: Self = 6;
+            const LEAST: Self = <$type>::MIN;
+            const LARGEST: Self = <$type>::MAX;
 
             #[inline(always)]
             fn wrapping_add(self, y: Self) -> Self {
@@ -107,6 +119,17 @@ macro_rules! integers {
                     left >>= 1;
                 }
                 result
+            }
+
+            #[inline(always)]
+            fn to_bits64(self) -> i64 {
+                self as i64
+            }
+
+            #[inline(always)]
+            fn mean(sum: i64, count: usize) -> Self {
+                let count = count.max(1);
+                if Self::MIN == 0 { (sum as u64 / count as u64) as Self } else { (sum / count as i64) as Self }
             }
 
             #[inline(always)]
@@ -160,6 +183,8 @@ pub(crate) trait ComplexNumber:
     fn atanh(self) -> Self;
     fn conj(self) -> Self;
     fn pow(self, y: Self) -> Self;
+    /// This divided by `count`.
+    fn divided_by(self, count: usize) -> Self;
 }
 
 macro_rules! complex_functions {
@@ -203,6 +228,10 @@ macro_rules! complex_numbers {
                 self.powc(y)
             }
 
+            fn divided_by(self, count: usize) -> Self {
+                self / count as $part
+            }
+
             complex_functions!(
                 sqrt, exp, ln, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh
             );
@@ -234,6 +263,10 @@ macro_rules! elements {
 
             fn test(op: TestOp) -> Option<UnaryKernel<Self, bool>> {
                 super::compare::test::$table::<Self>(op)
+            }
+
+            fn reduce(op: ReduceOp) -> Option<ReduceKernel<Self>> {
+                crate::reduce::$table::<Self>(op)
             }
         }
     )*};

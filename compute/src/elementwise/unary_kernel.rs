@@ -33,8 +33,8 @@ pub trait UnaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
 pub struct UnaryKernel<T, R = T> {
     run: fn(f64, &[T], &mut [R]),
     alpha: f64,
-    /// Elements that make a part for another thread.
-    least: usize,
+    /// About how long one element takes.
+    picoseconds: usize,
 }
 
 impl<T, R> Clone for UnaryKernel<T, R> {
@@ -91,7 +91,7 @@ impl<T: Element, R: Element> UnaryKernel<T, R> {
         UnaryKernel {
             run: map::<T, R, O>,
             alpha: DEFAULT_ALPHA,
-            least: units_per_part(O::PICOSECONDS),
+            picoseconds: O::PICOSECONDS,
         }
     }
 
@@ -108,9 +108,14 @@ impl<T: Element, R: Element> UnaryKernel<T, R> {
     /// When the slices differ in length.
     pub fn run(&self, pool: &Pool, input: &[T], output: &mut [R]) {
         assert_eq!(input.len(), output.len(), "input and output differ in length");
-        split_output(pool, output, 64, self.least, |range, output| {
+        split_output(pool, output, 64, units_per_part(self.picoseconds), |range, output| {
             (self.run)(self.alpha, &input[range], output);
         });
+    }
+
+    /// About how long one element takes.
+    pub(crate) fn picoseconds(&self) -> usize {
+        self.picoseconds
     }
 
     /// Applies the function on the calling thread.
@@ -122,7 +127,7 @@ impl<T: Element, R: Element> UnaryKernel<T, R> {
 impl<T: Element> UnaryKernel<T> {
     /// Replaces every element by the function's result.
     pub fn run_in_place(&self, pool: &Pool, data: &mut [T]) {
-        split_output(pool, data, 64, self.least, |_, data| {
+        split_output(pool, data, 64, units_per_part(self.picoseconds), |_, data| {
             // A copy in the nearest cache costs next to nothing and saves a second compiled loop for
             // every function, type and instruction set.
             let mut copy = [T::default(); BLOCK];
@@ -165,7 +170,7 @@ impl<H: Narrow> MakeUnaryFn<f32> for ThroughF32<H> {
         UnaryKernel {
             run: |alpha, input, output| map_narrow::<H, H, f32, O>(alpha, input, output, H::narrow_slice),
             alpha: DEFAULT_ALPHA,
-            least: units_per_part(O::PICOSECONDS + NARROW_COST),
+            picoseconds: O::PICOSECONDS + NARROW_COST,
         }
     }
 }
@@ -180,7 +185,7 @@ impl<H: Narrow> MakeUnaryFn<f32, bool> for ThroughF32<H> {
                 map_narrow::<H, bool, bool, O>(alpha, input, output, store);
             },
             alpha: DEFAULT_ALPHA,
-            least: units_per_part(O::PICOSECONDS + NARROW_COST),
+            picoseconds: O::PICOSECONDS + NARROW_COST,
         }
     }
 }

@@ -1,0 +1,83 @@
+//! Between complex numbers and their parts.
+
+use super::unary::{CALL, CHEAP, named_ops};
+use super::{BinaryFn, BinaryKernel, UnaryFn, UnaryKernel};
+use crate::math;
+use num_complex::Complex;
+
+named_ops! {
+    /// A real number that belongs to a complex one, named as TensorFlow's operation.
+    ComplexPart {
+        /// The real part.
+        Real,
+        /// The imaginary part.
+        Imag,
+        /// The magnitude.
+        ComplexAbs,
+        /// The angle.
+        Angle,
+    }
+}
+
+macro_rules! parts {
+    ($($op:ident [$cost:expr] |$x:ident| $body:expr;)*) => {
+        $(
+            #[derive(Clone, Copy, Default)]
+            struct $op;
+
+            impl<T: math::Real> UnaryFn<Complex<T>, T> for $op
+            where
+                Complex<T>: super::Element,
+            {
+                const PICOSECONDS: usize = $cost;
+
+                #[inline(always)]
+                fn call($x: Complex<T>, _alpha: f64) -> T {
+                    $body
+                }
+            }
+        )*
+
+        /// The kernel of `op`, for complex numbers of `f32` or `f64`.
+        #[must_use]
+        pub fn complex_part<T: math::Real>(op: ComplexPart) -> UnaryKernel<Complex<T>, T>
+        where
+            Complex<T>: super::Element,
+        {
+            match op {
+                $(ComplexPart::$op => UnaryKernel::new::<$op>(),)*
+            }
+        }
+    };
+}
+
+parts! {
+    Real [CHEAP] |x| x.re;
+    Imag [CHEAP] |x| x.im;
+    ComplexAbs [CALL] |x| x.re.hypot(x.im);
+    Angle [CALL] |x| x.im.atan2(x.re);
+}
+
+#[derive(Clone, Copy, Default)]
+struct Make;
+
+impl<T: math::Real> BinaryFn<T, Complex<T>> for Make
+where
+    Complex<T>: super::Element,
+{
+    const PICOSECONDS: usize = CHEAP;
+
+    #[inline(always)]
+    fn call(re: T, im: T, _alpha: f64) -> Complex<T> {
+        Complex::new(re, im)
+    }
+}
+
+/// The kernel that makes complex numbers of a real and an imaginary part (TensorFlow's `Complex`).
+#[must_use]
+pub fn complex<T: math::Real>() -> BinaryKernel<T, Complex<T>>
+where
+    Complex<T>: super::Element,
+{
+    BinaryKernel::new::<Make>()
+}

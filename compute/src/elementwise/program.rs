@@ -1,0 +1,296 @@
+//! Several elementwise operations in one pass over memory.
+
+mod compile;
+
+use super::binary_kernel::Rows;
+use super::work::{split_outputs, units_per_part};
+use super::{BinaryKernel, UnaryKernel};
+use crate::Pool;
+use compile::{Place, Source, Step};
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+
+/// Elements that every operation is applied to before the next block: results in between stay in the
+/// nearest cache.
+const BLOCK: usize = 1024;
+/// Results that may be alive at a time.
+const MAX_SLOTS: usize = 16;
+/// Outputs of a program.
+const MAX_OUTPUTS: usize = 8;
+
+/// What an instruction works on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Operand {
+    /// The input with this index.
+    Input(usize),
+    /// The result of the instruction with this index.
+    Result(usize),
+    /// A number.
+    Constant(f32),
+}
+
+/// One operation of a program. Its kernel comes from [`Element`](super::Element); a parameter like that
+/// of `LeakyRelu` is set on the kernel.
+#[derive(Clone, Copy, Debug)]
+pub enum Instruction {
+    /// A function of one argument.
+    Unary(UnaryKernel<f32>, Operand),
+    /// A function of two arguments.
+    Binary(BinaryKernel<f32>, Operand, Operand),
+}
+
+/// How an input of a program relates to the outputs' elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// One element for each of the output's.
+    Full,
+    /// One row, used for every row of the output.
+    Row,
+    /// One number, used for every element.
+    Scalar,
+    /// Like [`InputKind::Full`], and held by the slice of the output with this index before it is
+    /// overwritten. No slice is passed for such an input (an empty one stands in its place).
+    InPlace(usize),
+}
+
+/// What is wrong with a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// An instruction refers to an input that there is not, or to a result that is not older than it.
+    Operand {
+        /// The instruction.
+        instruction: usize,
+    },
+    /// An output, or the input in its place, refers to something that there is not.
+    Output {
+        /// The output.
+        output: usize,
+    },
+    /// Too many outputs, or results that are needed at the same time. Split the program.
+    TooLarge,
+}
+
+impl fmt::Display for ProgramError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProgramError::Operand { instruction } => {
+                write!(f, "instruction {instruction} refers to a value that does not exist yet")
+            }
+            ProgramError::Output { output } => write!(f, "output {output} refers to nothing"),
+            ProgramError::TooLarge => f.write_str("too many outputs or values alive at the same time"),
+        }
+    }
+}
+
+impl std::error::Error for ProgramError {}
+
+/// A chain (or any directed graph without cycles) of elementwise operations on `f32`, evaluated block by
+/// block: each input is read once and each output written once. The results are bit for bit those of
+/// the same kernels run one after the other.
+///
+/// ```
+/// use compute::{Pool, elementwise::{BinaryOp, Element, InputKind, Instruction, Operand, Program, UnaryOp}};
+/// let kernel = |op| f32::binary(op).expect("floats have it");
+/// let tanh = f32::unary(UnaryOp::Tanh).expect("floats have it");
+/// // tanh(2 x + bias)
+/// let program = Program::new(
+///     &[InputKind::Full, InputKind::Row],
+///     &[
+///         Instruction::Binary(kernel(BinaryOp::Mul), Operand::Input(0), Operand::Constant(2.0)),
+///         Instruction::Binary(kernel(BinaryOp::Add), Operand::Result(0), Operand::Input(1)),
+///         Instruction::Unary(tanh, Operand::Result(1)),
+///     ],
+///     &[2],
+/// )?;
+/// let mut output = [0.0; 4];
+/// program.run(&Pool::single(), 2, &[&[0.0, 1.0, 2.0, 3.0], &[0.0, -2.0]], &mut [&mut output]);
+/// assert_eq!(output[1], 0.0);
+/// # Ok::<(), compute::elementwise::ProgramError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Program {
+    inputs: Vec<InputKind>,
+    constants: Vec<f32>,
+    steps: Vec<Step>,
+    /// For every output, the slot that is copied to it at the end of a block, if it was not written
+    /// directly.
+    copies: Vec<Option<Source>>,
+    slots: usize,
+    picoseconds: usize,
+}
+
+impl Program {
+    /// A program whose outputs are the results of the instructions `outputs`.
+    ///
+    /// # Errors
+    /// [`ProgramError`] when an operand or output does not exist, or the program is too large.
+    pub fn new(
+        inputs: &[InputKind],
+        instructions: &[Instruction],
+        outputs: &[usize],
+    ) -> Result<Program, ProgramError> {
+        compile::compile(inputs, instructions, outputs)
+    }
+
+    /// Evaluates the program. `row` is the length of the inputs of kind [`InputKind::Row`]; without any it
+    /// is ignored.
+    ///
+    /// # Panics
+    /// When the number of slices differs from the program's, an output differs in length from another, or
+    /// an input does not have the length of its kind.
+    pub fn run(&self, pool: &Pool, row: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
+        let len = self.check(row, inputs, outputs);
+        if len == 0 {
+            return;
+        }
+        let row = if self.inputs.contains(&InputKind::Row) { row } else { len };
+        let align = if row <= BLOCK { row } else { 64 };
+        // Outputs that the program does not have are empty and take part in nothing.
+        let mut all: [(&mut [f32], usize); MAX_OUTPUTS] = std::array::from_fn(|_| (Default::default(), 0));
+        for (slot, output) in all.iter_mut().zip(outputs) {
+            *slot = (output, 1);
+        }
+        split_outputs(pool, len, align, units_per_part(self.picoseconds), all, |range, mut outputs| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                scratch.resize(scratch.len().max(self.slots * BLOCK), 0.0);
+                self.run_part(row, range, inputs, &mut outputs, scratch);
+            });
+        });
+    }
+
+    fn check(&self, row: usize, inputs: &[&[f32]], outputs: &[&mut [f32]]) -> usize {
+        assert_eq!(inputs.len(), self.inputs.len(), "inputs");
+        assert_eq!(outputs.len(), self.copies.len(), "outputs");
+        let len = outputs.first().map_or(0, |output| output.len());
+        assert!(outputs.iter().all(|output| output.len() == len), "outputs differ in length");
+        for (k, (input, kind)) in inputs.iter().zip(&self.inputs).enumerate() {
+            let expected = match kind {
+                InputKind::Full => len,
+                InputKind::Row => row,
+                InputKind::Scalar => 1,
+                InputKind::InPlace(_) => 0,
+            };
+            assert_eq!(input.len(), expected, "input {k}");
+            assert!(*kind != InputKind::Row || row > 0 && len.is_multiple_of(row), "outputs of rows of {row}");
+        }
+        len
+    }
+
+    /// Evaluates the elements of `range`, which are all of `outputs`.
+    fn run_part(
+        &self,
+        row: usize,
+        range: Range<usize>,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]; MAX_OUTPUTS],
+        scratch: &mut [f32],
+    ) {
+        let start = range.start;
+        let mut at = start;
+        while at < range.end {
+            let whole = (BLOCK / row * row).max(1);
+            let count = if row <= BLOCK { whole } else { BLOCK.min(row - at % row) }.min(range.end - at);
+            let mut block = Block {
+                program: self,
+                inputs,
+                at,
+                cols: row.min(count),
+                column: at % row,
+                outputs: outputs.each_mut().map(|output| {
+                    let len = output.len();
+                    &mut output[(at - start).min(len)..(at - start + count).min(len)]
+                }),
+                slots: std::array::from_fn(|_| Default::default()),
+            };
+            for (slot, buffer) in block.slots.iter_mut().zip(scratch.chunks_exact_mut(BLOCK)).take(self.slots) {
+                *slot = &mut buffer[..count];
+            }
+            block.run();
+            at += count;
+        }
+    }
+}
+
+thread_local! {
+    /// The slots of the blocks that this thread evaluates; kept so that they are not cleared again.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One block of elements on its way through a program.
+struct Block<'a> {
+    program: &'a Program,
+    inputs: &'a [&'a [f32]],
+    /// The first element, and its column.
+    at: usize,
+    column: usize,
+    /// The length of the block's rows.
+    cols: usize,
+    outputs: [&'a mut [f32]; MAX_OUTPUTS],
+    slots: [&'a mut [f32]; MAX_SLOTS],
+}
+
+impl Block<'_> {
+    fn run(&mut self) {
+        for step in &self.program.steps {
+            // Taken out while it is written, so that the operands can be borrowed from the rest.
+            let output = std::mem::take(self.place(step.to));
+            match step.instruction {
+                (compile::Kernel::Unary(kernel), x, _) => self.run_unary(kernel, x, output),
+                (compile::Kernel::Binary(kernel), x, y) => {
+                    let len = output.len();
+                    let (x, y) = (self.rows(x, len), self.rows(y, len));
+                    let flat = (x.outer == self.cols || x.inner == 0) && (y.outer == self.cols || y.inner == 0);
+                    kernel.run_rows(x, y, if flat { len } else { self.cols }, output);
+                }
+            }
+            *self.place(step.to) = output;
+        }
+        for (k, copy) in self.program.copies.iter().enumerate() {
+            if let Some(source) = *copy {
+                let output = std::mem::take(&mut self.outputs[k]);
+                output.copy_from_slice(self.rows(source, output.len()).data);
+                self.outputs[k] = output;
+            }
+        }
+    }
+
+    fn run_unary(&self, kernel: UnaryKernel<f32>, x: Source, output: &mut [f32]) {
+        let x = self.rows(x, output.len());
+        if x.inner == 0 {
+            let mut value = [0.0];
+            kernel.run_block(&x.data[..1], &mut value);
+            output.fill(value[0]);
+        } else if x.outer == 0 {
+            output.chunks_mut(self.cols).for_each(|output| kernel.run_block(&x.data[..output.len()], output));
+        } else {
+            kernel.run_block(x.data, output);
+        }
+    }
+}
+
+impl<'a> Block<'a> {
+    fn place(&mut self, place: Place) -> &mut &'a mut [f32] {
+        match place {
+            Place::Slot(k) => &mut self.slots[k],
+            Place::Output(k) => &mut self.outputs[k],
+        }
+    }
+
+    /// The operand's elements for this block of `len`.
+    fn rows(&self, source: Source, len: usize) -> Rows<'_, f32> {
+        let full = |data| Rows { data, outer: self.cols, inner: 1 };
+        match source {
+            Source::Slot(k) => full(&self.slots[k][..len]),
+            Source::Output(k) => full(&self.outputs[k][..len]),
+            Source::Constant(k) => Rows::repeated(&self.program.constants[k..=k]),
+            Source::Input(k) => match self.program.inputs[k] {
+                InputKind::Full => full(&self.inputs[k][self.at..self.at + len]),
+                InputKind::Row => Rows { data: &self.inputs[k][self.column..], outer: 0, inner: 1 },
+                InputKind::Scalar => Rows::repeated(self.inputs[k]),
+                InputKind::InPlace(output) => full(&self.outputs[output][..len]),
+            },
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Where each value of a program lives.
+
+use super::{InputKind, Instruction, MAX_OUTPUTS, MAX_SLOTS, Operand, Program, ProgramError};
+use crate::elementwise::{BinaryKernel, UnaryKernel};
+
+/// Where a step's operand is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Input(usize),
+    Slot(usize),
+    Output(usize),
+    Constant(usize),
+}
+
+/// Where a step's result goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Slot(usize),
+    Output(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kernel {
+    Unary(UnaryKernel<f32>),
+    Binary(BinaryKernel<f32>),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    /// The kernel and its operands; the second is the first again where there is one only.
+    pub(super) instruction: (Kernel, Source, Source),
+    pub(super) to: Place,
+}
+
+/// What reading or writing one element takes beside the computation, in picoseconds.
+const TRANSFER: usize = 100;
+
+pub(super) fn compile(
+    inputs: &[InputKind],
+    instructions: &[Instruction],
+    outputs: &[usize],
+) -> Result<Program, ProgramError> {
+    check(inputs, instructions, outputs)?;
+    let mut allocation = Allocation::new(inputs, instructions, outputs);
+    let mut program = Program {
+        inputs: inputs.to_vec(),
+        constants: Vec::new(),
+        steps: Vec::with_capacity(instructions.len()),
+        copies: Vec::new(),
+        slots: 0,
+        picoseconds: (inputs.len() + outputs.len()) * TRANSFER,
+    };
+    for (i, instruction) in instructions.iter().enumerate() {
+        let (kernel, x, y) = match *instruction {
+            Instruction::Unary(kernel, x) => (Kernel::Unary(kernel), x, x),
+            Instruction::Binary(kernel, x, y) => (Kernel::Binary(kernel), x, y),
+        };
+        program.picoseconds += match kernel {
+            Kernel::Unary(kernel) => kernel.picoseconds(),
+            Kernel::Binary(kernel) => kernel.picoseconds(),
+        };
+        let x = allocation.source(x, &mut program.constants);
+        let y = allocation.source(y, &mut program.constants);
+        let to = allocation.place(i, outputs)?;
+        program.steps.push(Step { instruction: (kernel, x, y), to });
+    }
+    program.slots = allocation.used.len();
+    program.copies = outputs.iter().enumerate().map(|(k, &result)| allocation.copy(k, result)).collect();
+    Ok(program)
+}
+
+fn operands(instruction: &Instruction) -> [Operand; 2] {
+    match *instruction {
+        Instruction::Unary(_, x) => [x, x],
+        Instruction::Binary(_, x, y) => [x, y],
+    }
+}
+
+fn check(inputs: &[InputKind], instructions: &[Instruction], outputs: &[usize]) -> Result<(), ProgramError> {
+    for (i, instruction) in instructions.iter().enumerate() {
+        let exists = |operand: &Operand| match *operand {
+            Operand::Input(k) => k < inputs.len(),
+            Operand::Result(k) => k < i,
+            Operand::Constant(_) => true,
+        };
+        if !operands(instruction).iter().all(exists) {
+            return Err(ProgramError::Operand { instruction: i });
+        }
+    }
+    if let Some(output) = outputs.iter().position(|&result| result >= instructions.len()) {
+        return Err(ProgramError::Output { output });
+    }
+    for kind in inputs {
+        if let InputKind::InPlace(output) = *kind
+            && output >= outputs.len()
+        {
+            return Err(ProgramError::Output { output });
+        }
+    }
+    if outputs.len() > MAX_OUTPUTS { Err(ProgramError::TooLarge) } else { Ok(()) }
+}
+
+/// Gives every result a place, and slots that are no longer needed to later ones.
+struct Allocation {
+    /// The last instruction that reads each result; beyond all for those that are copied at the end.
+    last_use: Vec<usize>,
+    /// The place of each result so far.
+    places: Vec<Place>,
+    /// Until when each slot is taken.
+    used: Vec<usize>,
+    /// Outputs whose slice still holds an input: their results wait in a slot.
+    in_place: [bool; MAX_OUTPUTS],
+}
+
+impl Allocation {
+    fn new(inputs: &[InputKind], instructions: &[Instruction], outputs: &[usize]) -> Allocation {
+        let mut in_place = [false; MAX_OUTPUTS];
+        for kind in inputs {
+            if let InputKind::InPlace(output) = *kind {
+                in_place[output] = true;
+            }
+        }
+        let mut last_use = vec![0; instructions.len()];
+        for (i, instruction) in instructions.iter().enumerate() {
+            for operand in operands(instruction) {
+                if let Operand::Result(k) = operand {
+                    last_use[k] = i;
+                }
+            }
+        }
+        for &result in outputs {
+            last_use[result] = usize::MAX;
+        }
+        Allocation { last_use, places: Vec::with_capacity(instructions.len()), used: Vec::new(), in_place }
+    }
+
+    fn source(&self, operand: Operand, constants: &mut Vec<f32>) -> Source {
+        match operand {
+            Operand::Input(k) => Source::Input(k),
+            Operand::Result(k) => match self.places[k] {
+                Place::Slot(slot) => Source::Slot(slot),
+                Place::Output(output) => Source::Output(output),
+            },
+            Operand::Constant(value) => {
+                constants.push(value);
+                Source::Constant(constants.len() - 1)
+            }
+        }
+    }
+
+    /// The place of the result of instruction `i`: the first output that is it, or a slot.
+    fn place(&mut self, i: usize, outputs: &[usize]) -> Result<Place, ProgramError> {
+        let direct = outputs.iter().enumerate().find(|&(k, &result)| result == i && !self.in_place[k]);
+        let place = match direct {
+            Some((k, _)) => Place::Output(k),
+            None => Place::Slot(self.slot(i)?),
+        };
+        self.places.push(place);
+        Ok(place)
+    }
+
+    fn slot(&mut self, i: usize) -> Result<usize, ProgramError> {
+        // A slot that is read by this very instruction is not free for its result.
+        let until = self.last_use[i];
+        if let Some(slot) = self.used.iter().position(|&until| until < i) {
+            self.used[slot] = until;
+            return Ok(slot);
+        }
+        if self.used.len() == MAX_SLOTS {
+            return Err(ProgramError::TooLarge);
+        }
+        self.used.push(until);
+        Ok(self.used.len() - 1)
+    }
+
+    /// What must be copied to output `k` at the end of a block.
+    fn copy(&self, k: usize, result: usize) -> Option<Source> {
+        match self.places[result] {
+            Place::Output(place) if place == k => None,
+            Place::Output(place) => Some(Source::Output(place)),
+            Place::Slot(slot) => Some(Source::Slot(slot)),
+        }
+    }
+}

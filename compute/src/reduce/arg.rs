@@ -1,0 +1,158 @@
+//! Where the largest or smallest element is.
+
+use crate::Pool;
+use crate::elementwise::work::{split_output, units_per_part};
+use crate::elementwise::{Element, Narrow};
+use half::{bf16, f16};
+use std::fmt;
+
+/// An element that can be ranked.
+pub trait Ranked: Element {
+    /// What is compared.
+    type Key: Copy + PartialOrd + Send + Sync;
+
+    /// Where a search for the largest starts: nothing that is not greater is found.
+    const LEAST: Self::Key;
+    /// Where a search for the smallest starts: nothing that is not less is found.
+    const LARGEST: Self::Key;
+
+    /// What is compared.
+    fn key(self) -> Self::Key;
+}
+
+macro_rules! ranked {
+    ($($type:ty => $key:ty, $least:expr, $largest:expr, |$x:ident| $lift:expr;)*) => {$(
+        impl Ranked for $type {
+            type Key = $key;
+            const LEAST: $key = $least;
+            const LARGEST: $key = $largest;
+
+            #[inline(always)]
+            fn key(self) -> $key {
+                let $x = self;
+                $lift
+            }
+        }
+    )*};
+}
+
+ranked! {
+    f32 => f32, f32::MIN, f32::MAX, |x| x;
+    f64 => f64, f64::MIN, f64::MAX, |x| x;
+    f16 => f32, f32::MIN, f32::MAX, |x| x.widen();
+    bf16 => f32, f32::MIN, f32::MAX, |x| x.widen();
+    i8 => i8, i8::MIN, i8::MAX, |x| x;
+    i16 => i16, i16::MIN, i16::MAX, |x| x;
+    i32 => i32, i32::MIN, i32::MAX, |x| x;
+    i64 => i64, i64::MIN, i64::MAX, |x| x;
+    u8 => u8, u8::MIN, u8::MAX, |x| x;
+    u16 => u16, u16::MIN, u16::MAX, |x| x;
+    u32 => u32, u32::MIN, u32::MAX, |x| x;
+    u64 => u64, u64::MIN, u64::MAX, |x| x;
+    bool => bool, false, true, |x| x;
+}
+
+/// An integer that a place is written as.
+pub trait IndexOut: Copy + Default + Send + Sync + 'static {
+    /// The place as this integer; wrapped when it does not fit.
+    fn from_usize(place: usize) -> Self;
+}
+
+macro_rules! index_out {
+    ($($type:ty),*) => {$(
+        impl IndexOut for $type {
+            #[inline(always)]
+            fn from_usize(place: usize) -> Self {
+                place as $type
+            }
+        }
+    )*};
+}
+
+index_out!(i16, u16, i32, i64);
+
+/// The dimensions around the one that is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArgShape {
+    /// The product of the dimensions before it.
+    pub outer: usize,
+    /// Its size.
+    pub axis: usize,
+    /// The product of the dimensions after it.
+    pub inner: usize,
+}
+
+/// The dimension to search is empty though there are places to fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArgError;
+
+impl fmt::Display for ArgError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("reduction axis is empty")
+    }
+}
+
+impl std::error::Error for ArgError {}
+
+/// The place of the first largest element along a dimension. NaNs are passed over (as TensorFlow does);
+/// 0 where nothing is left.
+///
+/// # Errors
+/// [`ArgError`] when the dimension is empty and the others are not.
+///
+/// # Panics
+/// When a slice is not as long as `shape` says.
+pub fn arg_max<T: Ranked, I: IndexOut>(
+    pool: &Pool,
+    shape: ArgShape,
+    input: &[T],
+    output: &mut [I],
+) -> Result<(), ArgError> {
+    search(pool, shape, input, output, T::LEAST, |x, best| x > best)
+}
+
+/// The place of the first smallest element along a dimension. NaNs are passed over (as TensorFlow
+/// does); 0 where nothing is left.
+///
+/// # Errors
+/// [`ArgError`] when the dimension is empty and the others are not.
+///
+/// # Panics
+/// When a slice is not as long as `shape` says.
+pub fn arg_min<T: Ranked, I: IndexOut>(
+    pool: &Pool,
+    shape: ArgShape,
+    input: &[T],
+    output: &mut [I],
+) -> Result<(), ArgError> {
+    search(pool, shape, input, output, T::LARGEST, |x, best| x < best)
+}
+
+fn search<T: Ranked, I: IndexOut>(
+    pool: &Pool,
+    shape: ArgShape,
+    input: &[T],
+    output: &mut [I],
+    start: T::Key,
+    better: impl Fn(T::Key, T::Key) -> bool + Copy + Sync,
+) -> Result<(), ArgError> {
+    let ArgShape { outer, axis, inner } = shape;
+    assert_eq!(input.len(), outer * axis * inner, "input");
+    assert_eq!(output.len(), outer * inner, "output");
+    if axis == 0 && !output.is_empty() {
+        return Err(ArgError);
+    }
+    split_output(pool, output, 1, units_per_part(1_000 * axis), |range, output| {
+        for (at, output) in range.zip(output) {
+            let from = at / inner * axis * inner + at % inner;
+            let (mut best, mut place) = (start, 0);
+            for (i, &x) in input[from..].iter().step_by(inner).take(axis).enumerate() {
+                if better(x.key(), best) {
+                    (best, place) = (x.key(), i);
+                }
+            }
+            *output = I::from_usize(place);
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Reductions of whole tensors.
+
+use super::fold::{COLUMNS, CHUNK, FoldColumns, FoldRows, FoldSlice, With};
+use super::plan::ReducePlan;
+use crate::Pool;
+use crate::elementwise::Element;
+use crate::elementwise::work::{split_output, split_outputs, units_per_part};
+use crate::simd::vectorised;
+use std::fmt;
+use std::ops::Range;
+
+/// How elements become one value. A type that stands for the reduction, so that each is compiled on its
+/// own and vectorised.
+///
+/// Merging must be associative and commutative but for rounding. Mark the functions
+/// `#[inline(always)]`: only then are they compiled for the CPU's widest instruction set.
+pub trait Fold<T>: Copy + Default + Send + Sync + 'static {
+    /// What partial results are kept in.
+    type Accumulator: Copy + Send + Sync + 'static;
+
+    /// The result of nothing.
+    fn identity() -> Self::Accumulator;
+    /// The result of one element.
+    fn lift(x: T) -> Self::Accumulator;
+    /// The result of two partial results.
+    fn merge(a: Self::Accumulator, b: Self::Accumulator) -> Self::Accumulator;
+    /// The final value for `count` elements.
+    fn finish(a: Self::Accumulator, count: usize) -> T;
+}
+
+/// A reduction, compiled for whole tensors.
+#[derive(Clone, Copy)]
+pub struct ReduceKernel<T> {
+    run: fn(&Pool, &ReducePlan, &[T], &mut [T]),
+}
+
+impl<T> fmt::Debug for ReduceKernel<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReduceKernel").finish_non_exhaustive()
+    }
+}
+
+impl<T: Element> ReduceKernel<T> {
+    /// The kernel of a reduction.
+    #[must_use]
+    pub fn new<F: Fold<T>>() -> Self {
+        ReduceKernel { run: reduce::<T, F> }
+    }
+
+    /// Reduces `input` as `plan` says.
+    ///
+    /// # Panics
+    /// When a slice is not as long as `plan` says.
+    pub fn run(&self, pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
+        assert_eq!(input.len(), plan.input_len(), "input");
+        assert_eq!(output.len(), plan.output_len(), "output");
+        (self.run)(pool, plan, input, output);
+    }
+}
+
+/// For work inside a part that has its own thread already.
+static SINGLE: Pool = Pool::single();
+
+/// What one element of the input takes, in picoseconds.
+const ELEMENT: usize = 150;
+/// Partial results of one value, whose number and extent depend on the shape only.
+const GROUPS: usize = 64;
+/// The same for a set of columns.
+const COLUMN_GROUPS: usize = 8;
+
+fn reduce<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
+    if input.is_empty() {
+        output.fill(F::finish(F::identity(), 0));
+    } else if plan.inner_gone {
+        reduce_rows::<T, F>(pool, plan, input, output);
+    } else {
+        reduce_columns::<T, F>(pool, plan, input, output);
+    }
+}
+
+/// The elements that make one value are runs of neighbours.
+fn reduce_rows<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
+    let count = plan.count();
+    let least = units_per_part(count.saturating_mul(ELEMENT) + 5_000);
+    let plain = plan.gone.inner() == count && plan.kept.single_stride().is_some();
+    if plain && count <= CHUNK {
+        // Rows one after the other.
+        split_output(pool, output, 1, least, |range, output| {
+            let data = &input[range.start * count..range.end * count];
+            vectorised(With(F::default(), FoldRows { data, width: count, output }));
+        });
+        return;
+    }
+    let few = output.len() < 2 * pool.threads();
+    split_output(if few { &SINGLE } else { pool }, output, 1, least, |range, output| {
+        let inside = if few { pool } else { &SINGLE };
+        for (at, output) in range.zip(output) {
+            let value = reduce_value::<T, F>(inside, plan, &input[plan.kept.offset(at)..]);
+            *output = F::finish(value, count);
+        }
+    });
+}
+
+/// One value, from groups of consecutive chunks.
+fn reduce_value<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T]) -> F::Accumulator {
+    let inner = plan.gone.inner();
+    let per_run = inner.div_ceil(CHUNK);
+    let chunks = plan.count() / inner * per_run;
+    let per_group = chunks.div_ceil(GROUPS);
+    let runs = plan.gone.outer();
+    let mut groups = [F::identity(); GROUPS];
+    let groups = &mut groups[..chunks.div_ceil(per_group)];
+    let least = units_per_part(per_group * inner.min(CHUNK) * ELEMENT);
+    split_output(pool, groups, 1, least, |range, groups| {
+        for (group, result) in range.zip(groups) {
+            for chunk in group * per_group..chunks.min((group + 1) * per_group) {
+                let start = runs.offset(chunk / per_run) + chunk % per_run * CHUNK;
+                let len = CHUNK.min(inner - chunk % per_run * CHUNK);
+                let data = &input[start..start + len];
+                vectorised(With(F::default(), FoldSlice { data, result }));
+            }
+        }
+    });
+    groups.iter().fold(F::identity(), |a, &b| F::merge(a, b))
+}
+
+/// The innermost dimension stays, so that neighbours belong to different values.
+fn reduce_columns<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
+    let (count, width) = (plan.count(), plan.kept.inner());
+    let outer = plan.kept.outer();
+    let least = units_per_part(count.saturating_mul(ELEMENT));
+    let align = if width <= COLUMNS { width } else { 64 };
+    let few = output.len() < 2 * pool.threads() * align;
+    split_output(if few { &SINGLE } else { pool }, output, align, least, |range, output| {
+        let inside = if few { pool } else { &SINGLE };
+        let mut at = range.start;
+        while at < range.end {
+            let columns = COLUMNS.min(width - at % width).min(range.end - at);
+            let data = &input[outer.offset(at / width) + at % width..];
+            let output = &mut output[at - range.start..][..columns];
+            let mut totals = [F::identity(); COLUMNS];
+            let totals = &mut totals[..columns];
+            reduce_column_set::<T, F>(inside, plan, data, width, totals);
+            for (output, &total) in output.iter_mut().zip(&*totals) {
+                *output = F::finish(total, count);
+            }
+            at += columns;
+        }
+    });
+}
+
+/// A set of neighbouring columns, from groups of consecutive rows.
+fn reduce_column_set<T: Element, F: Fold<T>>(
+    pool: &Pool,
+    plan: &ReducePlan,
+    data: &[T],
+    width: usize,
+    totals: &mut [F::Accumulator],
+) {
+    let (rows, columns) = (plan.count(), totals.len());
+    let per_group = rows.div_ceil(COLUMN_GROUPS).max(512);
+    let mut groups = [[F::identity(); COLUMNS]; COLUMN_GROUPS];
+    let groups = &mut groups[..rows.div_ceil(per_group)];
+    let least = units_per_part(per_group * columns * ELEMENT);
+    let count = groups.len();
+    split_outputs(pool, count, 1, least, [(groups, 1)], |range, [groups]| {
+        for (group, totals) in range.zip(groups) {
+            let range = group * per_group..rows.min((group + 1) * per_group);
+            fold_rows_into::<T, F>(plan, data, width, range, &mut totals[..columns]);
+        }
+    });
+    for group in groups {
+        for (total, &part) in totals.iter_mut().zip(&group[..columns]) {
+            *total = F::merge(*total, part);
+        }
+    }
+}
+
+/// Folds the rows of `range` into `totals`.
+fn fold_rows_into<T: Element, F: Fold<T>>(
+    plan: &ReducePlan,
+    data: &[T],
+    width: usize,
+    range: Range<usize>,
+    totals: &mut [F::Accumulator],
+) {
+    if let Some(stride) = plan.gone.single_stride() {
+        let data = &data[range.start * stride..];
+        if stride == width && totals.len() == width && 2 * width <= COLUMNS {
+            fold_narrow_rows::<T, F>(data, width, range.len(), totals);
+            return;
+        }
+        vectorised(With(F::default(), FoldColumns { data, rows: range.len(), stride, totals }));
+        return;
+    }
+    let (inner, outer) = (plan.gone.inner(), plan.gone.outer());
+    let stride = plan.gone.offset(1);
+    let mut at = range.start;
+    while at < range.end {
+        let rows = (inner - at % inner).min(range.end - at);
+        let data = &data[outer.offset(at / inner) + at % inner * stride..];
+        vectorised(With(F::default(), FoldColumns { data, rows, stride, totals: &mut *totals }));
+        at += rows;
+    }
+}
+
+/// Neighbouring rows of few columns: several make one long row, whose columns are folded together last.
+fn fold_narrow_rows<T: Element, F: Fold<T>>(data: &[T], width: usize, rows: usize, totals: &mut [F::Accumulator]) {
+    let together = (COLUMNS / width).min(rows);
+    let mut wide = [F::identity(); COLUMNS];
+    let long = together * width;
+    let wide = &mut wide[..long];
+    let work = FoldColumns { data, rows: rows / together, stride: long, totals: &mut *wide };
+    vectorised(With(F::default(), work));
+    let rest = FoldColumns {
+        data: &data[rows / together * long..],
+        rows: rows % together,
+        stride: width,
+        totals: &mut wide[..width],
+    };
+    vectorised(With(F::default(), rest));
+    for row in wide.chunks_exact(width) {
+        for (total, &part) in totals.iter_mut().zip(row) {
+            *total = F::merge(*total, part);
+        }
+    }
+}

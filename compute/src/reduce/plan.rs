@@ -1,0 +1,181 @@
+//! Which elements are reduced to which.
+
+use crate::elementwise::MAX_RANK;
+use std::fmt;
+
+/// The dimensions of a reduction, merged where neighbours are treated alike. Made once for a shape;
+/// making one allocates nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReducePlan {
+    shape: [usize; MAX_RANK],
+    reduced: [bool; MAX_RANK],
+    rank: usize,
+    /// The dimensions that stay, outermost first.
+    pub(super) kept: Dims,
+    /// The dimensions that go, outermost first.
+    pub(super) gone: Dims,
+    /// Whether the innermost dimension goes.
+    pub(super) inner_gone: bool,
+}
+
+/// Sizes and strides of merged dimensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dims {
+    rank: usize,
+    sizes: [usize; MAX_RANK],
+    strides: [usize; MAX_RANK],
+}
+
+impl Dims {
+    const NONE: Dims = Dims { rank: 0, sizes: [1; MAX_RANK], strides: [0; MAX_RANK] };
+
+    fn push(&mut self, size: usize, stride: usize) {
+        (self.sizes[self.rank], self.strides[self.rank]) = (size, stride);
+        self.rank += 1;
+    }
+
+    /// Elements in all.
+    pub(super) fn len(&self) -> usize {
+        self.sizes[..self.rank].iter().product()
+    }
+
+    /// The size of the innermost dimension; 1 without any.
+    pub(super) fn inner(&self) -> usize {
+        if self.rank == 0 { 1 } else { self.sizes[self.rank - 1] }
+    }
+
+    /// The dimensions but the innermost.
+    pub(super) fn outer(mut self) -> Dims {
+        self.rank = self.rank.saturating_sub(1);
+        self
+    }
+
+    /// Where the `index`th combination of indices is.
+    pub(super) fn offset(&self, mut index: usize) -> usize {
+        let mut offset = 0;
+        for i in (0..self.rank).rev() {
+            offset += index % self.sizes[i] * self.strides[i];
+            index /= self.sizes[i];
+        }
+        offset
+    }
+
+    /// The distance of neighbours, when there is one dimension only.
+    pub(super) fn single_stride(&self) -> Option<usize> {
+        match self.rank {
+            0 => Some(0),
+            1 => Some(self.strides[0]),
+            _ => None,
+        }
+    }
+}
+
+/// An axis that the shape does not have, or a rank above [`MAX_RANK`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReduceError {
+    /// There is no such dimension.
+    Axis {
+        /// The dimension.
+        axis: usize,
+        /// How many there are.
+        rank: usize,
+    },
+    /// More dimensions than [`MAX_RANK`].
+    RankTooHigh {
+        /// How many.
+        rank: usize,
+    },
+}
+
+impl fmt::Display for ReduceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReduceError::Axis { axis, rank } => write!(f, "axis {axis} of a tensor of rank {rank}"),
+            ReduceError::RankTooHigh { rank } => write!(f, "rank {rank} is more than {MAX_RANK}"),
+        }
+    }
+}
+
+impl std::error::Error for ReduceError {}
+
+impl ReducePlan {
+    /// The reduction of a tensor of `shape` over `axes`, in any order; one that is named twice counts once.
+    ///
+    /// # Errors
+    /// [`ReduceError`] when there is no such dimension, or there are too many.
+    pub fn new(shape: &[usize], axes: &[usize]) -> Result<ReducePlan, ReduceError> {
+        let rank = shape.len();
+        if rank > MAX_RANK {
+            return Err(ReduceError::RankTooHigh { rank });
+        }
+        let mut plan = ReducePlan {
+            shape: [1; MAX_RANK],
+            reduced: [false; MAX_RANK],
+            rank,
+            kept: Dims::NONE,
+            gone: Dims::NONE,
+            inner_gone: true,
+        };
+        plan.shape[..rank].copy_from_slice(shape);
+        for &axis in axes {
+            *plan.reduced[..rank].get_mut(axis).ok_or(ReduceError::Axis { axis, rank })? = true;
+        }
+        plan.merge();
+        Ok(plan)
+    }
+
+    fn merge(&mut self) {
+        let mut stride = 1;
+        let mut last: Option<bool> = None;
+        for i in (0..self.rank).rev() {
+            let (size, gone) = (self.shape[i], self.reduced[i]);
+            if size == 1 {
+                continue;
+            }
+            let dims = if gone { &mut self.gone } else { &mut self.kept };
+            if last == Some(gone) {
+                dims.sizes[dims.rank - 1] *= size;
+            } else {
+                dims.push(size, stride);
+            }
+            if last.is_none() {
+                self.inner_gone = gone;
+            }
+            last = Some(gone);
+            stride *= size;
+        }
+        for dims in [&mut self.kept, &mut self.gone] {
+            dims.sizes[..dims.rank].reverse();
+            dims.strides[..dims.rank].reverse();
+        }
+    }
+
+    /// How many elements the input has.
+    #[must_use]
+    pub fn input_len(&self) -> usize {
+        self.shape[..self.rank].iter().product()
+    }
+
+    /// How many elements the result has.
+    #[must_use]
+    pub fn output_len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// How many elements are reduced to each one of the result.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.gone.len()
+    }
+
+    /// The shape of the result, dimension by dimension: with those reduced left out, or with size 1 if
+    /// `keep_dims`.
+    pub fn output_shape(&self, keep_dims: bool) -> impl Iterator<Item = usize> + '_ {
+        (0..self.rank).filter_map(move |i| match (self.reduced[i], keep_dims) {
+            (false, _) => Some(self.shape[i]),
+            (true, true) => Some(1),
+            (true, false) => None,
+        })
+    }
+}
