@@ -62,7 +62,12 @@ pub(crate) fn write_unfinished(
 }
 
 /// Replaces a file at once: a reader sees the old content or the new.
-pub(crate) fn replace(storage: &Arc<dyn Storage>, target: &Path, content: &[u8], durable: bool) -> Result<()> {
+pub(crate) fn replace(
+    storage: &Arc<dyn Storage>,
+    target: &Path,
+    content: &[u8],
+    durable: bool,
+) -> Result<()> {
     write_unfinished(storage, target, content, durable)?.publish()?;
     if durable {
         let directory = prefix::directory(target);

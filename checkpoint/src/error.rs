@@ -215,7 +215,9 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Error::Io { source, .. } => io_code(source),
-            Error::NotFound { .. } | Error::TensorMissing { .. } | Error::ParentMissing { .. } => Code::NotFound,
+            Error::NotFound { .. } | Error::TensorMissing { .. } | Error::ParentMissing { .. } => {
+                Code::NotFound
+            }
             Error::DTypeMismatch { .. }
             | Error::ShapeMismatch { .. }
             | Error::TensorUnexpected { .. }
@@ -236,7 +238,9 @@ impl Error {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Error::Corrupt { .. } | Error::NotFound { .. } | Error::Unsupported { .. } | Error::Io { .. } => true,
+            Error::Corrupt { .. } | Error::NotFound { .. } | Error::Unsupported { .. } | Error::Io { .. } => {
+                true
+            }
             Error::RestoreMismatch { source, .. } | Error::Background { source, .. } => source.is_damage(),
             _ => false,
         }

@@ -1,20 +1,30 @@
 //! TensorFlow checkpoints: read, write, save, restore, retain.
 
 pub mod bundle;
+mod clock;
 mod commit;
 mod crc;
 mod error;
 mod info;
 mod memory;
+mod object_graph;
 mod parallel;
 mod prefix;
+mod saver;
+pub mod sidecar;
 mod state;
 pub mod storage;
 mod wire;
 
+pub use clock::{Clock, SystemClock};
 pub use error::{BoxError, Code, Error, Result};
 pub use info::{Problem, TensorInfo};
 pub use prefix::{data_path, index_path, meta_graph_path, sidecar_path};
+pub use saver::{
+    Better, RestoreOptions, RestoreReport, RestoreTarget, SaveOptions, SaveSource, Saver, SaverOptions,
+    Slice, VariableSpec, read_all,
+};
+pub use sidecar::{read_session_state, read_session_state_with};
 pub use state::{
     CheckpointState, Note, STATE_FILE, checkpoint_exists, checkpoint_exists_with, checkpoint_mtimes,
     get_checkpoint_state, get_checkpoint_state_with, latest_checkpoint, latest_checkpoint_with,

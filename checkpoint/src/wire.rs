@@ -12,11 +12,6 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Bytes of a varint.
-pub(crate) fn varint_len(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
-}
-
 /// Appends a varint field, unless it has the default value 0.
 pub(crate) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
@@ -150,7 +145,6 @@ mod tests {
         for value in [0, 1, 127, 128, 300, 16383, 16384, u64::from(u32::MAX), u64::MAX] {
             let mut out = Vec::new();
             put_varint(&mut out, value);
-            assert_eq!(out.len(), varint_len(value));
             let mut rest = out.as_slice();
             assert_eq!(take_varint64(&mut rest), Some(value));
             assert!(rest.is_empty());

@@ -1,5 +1,7 @@
 //! Files that TensorFlow 2.21.0 wrote are read as it reads them, and written again byte for byte.
 
+#![allow(clippy::unwrap_used)] // a test may
+
 mod support;
 
 use checkpoint::bundle::{BundleOptions, BundleReader, BundleWriter, ReadOptions, TensorSlice};
@@ -171,9 +173,8 @@ fn any_slice_can_be_read_of_any_tensor() {
             let rows = info.shape[0];
             for (start, end) in [(0, rows / 2), (rows / 3, rows), (rows / 2, (rows / 2 + 1).min(rows))] {
                 let rest = std::iter::repeat_n((0, None), info.shape.rank() - 1);
-                let part = TensorSlice::new(
-                    std::iter::once((start as u64, Some((end - start) as u64))).chain(rest),
-                );
+                let part =
+                    TensorSlice::new(std::iter::once((start as u64, Some((end - start) as u64))).chain(rest));
                 let found = reader.read_slice(&info.name, &part).unwrap();
                 assert_eq!(raw(&found), raw(&whole.rows(start, end).unwrap()), "{} {part}", info.name);
             }

@@ -21,7 +21,8 @@ pub(super) fn parts<'r>(
     let find = |part: &TensorSlice| {
         let damaged = |what: String| Error::corrupt_tensor(&reader.prefix, record.name(), what);
         let key = slice::encode_key(&record.key, part);
-        let stored = reader.find_key(&key).ok_or_else(|| damaged(format!("its slice {part} is not stored")))?;
+        let stored =
+            reader.find_key(&key).ok_or_else(|| damaged(format!("its slice {part} is not stored")))?;
         let stored_entry = reader.intact(stored)?;
         let same = stored_entry.dtype == entry.dtype
             && stored_entry.slices.is_empty()
@@ -80,7 +81,8 @@ pub(super) fn slice(
             }
         }
     }
-    let volume = sources.iter().filter_map(|(place, _)| intersection(place, &ranges)).map(|part| volume(&part));
+    let volume =
+        sources.iter().filter_map(|(place, _)| intersection(place, &ranges)).map(|part| volume(&part));
     if volume.fold(0, usize::saturating_add) != volume_of(&ranges) {
         return Err(no_cover(reader, record, entry));
     }

@@ -211,9 +211,11 @@ impl RawEntry {
     }
 
     fn check(self, num_shards: u32) -> Result<Entry, String> {
-        let dtype = DType::from_number(self.dtype).ok_or_else(|| format!("dtype {} is unknown", self.dtype))?;
+        let dtype =
+            DType::from_number(self.dtype).ok_or_else(|| format!("dtype {} is unknown", self.dtype))?;
         let shape = self.shape()?;
-        let slices = self.slices.iter().map(|slice| checked_slice(slice, &shape)).collect::<Result<Vec<_>, _>>()?;
+        let slices =
+            self.slices.iter().map(|slice| checked_slice(slice, &shape)).collect::<Result<Vec<_>, _>>()?;
         if !slices.is_empty() {
             return Ok(Entry { dtype, shape, shard: 0, offset: 0, size: 0, crc: 0, slices });
         }
@@ -320,7 +322,10 @@ mod tests {
                 offset: 0,
                 size: 0,
                 crc: 0,
-                slices: vec![TensorSlice::new([(0, Some(4)), (0, None)]), TensorSlice::new([(4, Some(6)), (0, Some(0))])],
+                slices: vec![
+                    TensorSlice::new([(0, Some(4)), (0, None)]),
+                    TensorSlice::new([(4, Some(6)), (0, Some(0))]),
+                ],
             },
         ] {
             let mut bytes = Vec::new();

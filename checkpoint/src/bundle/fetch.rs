@@ -85,7 +85,11 @@ pub(super) fn many(reader: &BundleReader, records: &[&Record]) -> Result<Vec<Ten
     for want in partitioned {
         tensors[want.slot] = Some(assemble::whole(reader, want.record, want.entry)?);
     }
-    tensors.into_iter().zip(records).map(|(tensor, record)| tensor.ok_or_else(|| unread(reader, record))).collect()
+    tensors
+        .into_iter()
+        .zip(records)
+        .map(|(tensor, record)| tensor.ok_or_else(|| unread(reader, record)))
+        .collect()
 }
 
 /// Every want has a slot, and every slot is filled or an error was returned before; this keeps a
@@ -148,12 +152,9 @@ fn spans<'a>(reader: &BundleReader, mut wants: Vec<Want<'a>>) -> Result<Vec<Span
                 span.end = span.end.max(end);
                 span.wants.push(want);
             }
-            _ => spans.push(Span {
-                file: Arc::clone(&file),
-                start: want.entry.offset,
-                end,
-                wants: vec![want],
-            }),
+            _ => {
+                spans.push(Span { file: Arc::clone(&file), start: want.entry.offset, end, wants: vec![want] })
+            }
         }
         open = Some((shard, file, len));
     }

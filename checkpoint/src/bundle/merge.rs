@@ -92,7 +92,9 @@ impl Merged {
             Some(known) if (known.dtype, &known.shape) == (entry.dtype, &entry.shape) => {
                 known.slices.extend_from_slice(&entry.slices);
             }
-            Some(_) => return Err(Error::Invalid(format!("the parts of {name:?} differ in dtype or full shape"))),
+            Some(_) => {
+                return Err(Error::Invalid(format!("the parts of {name:?} differ in dtype or full shape")));
+            }
         }
         Ok(())
     }
@@ -110,7 +112,8 @@ impl Merged {
         if self.files.is_empty() {
             return Err(Error::Invalid("there is nothing to merge".to_owned()));
         }
-        let header = Header { num_shards: self.files.len() as u32, big_endian: self.big_endian == Some(true) };
+        let header =
+            Header { num_shards: self.files.len() as u32, big_endian: self.big_endian == Some(true) };
         let mut table = TableBuilder::new(0);
         table.add(b"", &header.encode());
         let mut value = Vec::new();

@@ -407,7 +407,11 @@ fn parse_index(index: &[u8], path: &Path) -> Result<(Header, Vec<Record>)> {
             None if key.is_empty() => header = Some(Header::decode(value).map_err(Stop::Header)?),
             None => return Err(Stop::Header(HeaderError::Malformed)),
             Some(Header { num_shards, .. }) => {
-                records.push(Record { key: key.into(), entry: Entry::decode(value, num_shards), hidden: false });
+                records.push(Record {
+                    key: key.into(),
+                    entry: Entry::decode(value, num_shards),
+                    hidden: false,
+                });
             }
         }
         Ok(())

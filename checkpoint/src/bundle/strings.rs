@@ -72,7 +72,11 @@ fn split(stored: &Bytes, mut position: usize, lengths: &[u64]) -> Result<Vec<Byt
         strings.push(stored.slice(position..end));
         position = end;
     }
-    if position == stored.len() { Ok(strings) } else { Err("its bytes are longer than its strings".to_owned()) }
+    if position == stored.len() {
+        Ok(strings)
+    } else {
+        Err("its bytes are longer than its strings".to_owned())
+    }
 }
 
 #[cfg(test)]

@@ -102,7 +102,10 @@ fn stored_block(file: &[u8], handle: Handle) -> Result<Cow<'_, [u8]>, TableError
         .and_then(|(offset, size)| Some(offset..offset.checked_add(size)?.checked_add(TRAILER)?))
         .and_then(|range| file.get(range));
     let Some(stored) = stored else {
-        return damaged(format!("a block at {} of {} bytes lies outside the file", handle.offset, handle.size));
+        return damaged(format!(
+            "a block at {} of {} bytes lies outside the file",
+            handle.offset, handle.size
+        ));
     };
     let (covered, checksum) = stored.split_at(stored.len() - 4);
     if crc::masked(covered).to_le_bytes() != checksum {
@@ -291,7 +294,13 @@ struct BlockBuilder {
 
 impl BlockBuilder {
     fn new(interval: usize) -> BlockBuilder {
-        BlockBuilder { bytes: Vec::new(), restarts: vec![0], interval, since_restart: 0, last_key: Vec::new() }
+        BlockBuilder {
+            bytes: Vec::new(),
+            restarts: vec![0],
+            interval,
+            since_restart: 0,
+            last_key: Vec::new(),
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -390,10 +399,7 @@ mod tests {
         let covered = 5 + 5 + 8 + 1;
         let checksum = crc::masked(&swapped[..covered]).to_le_bytes();
         swapped[covered..covered + 4].copy_from_slice(&checksum);
-        assert_eq!(
-            read_all(&swapped),
-            Err(TableError::Damaged("keys are not in increasing order".into()))
-        );
+        assert_eq!(read_all(&swapped), Err(TableError::Damaged("keys are not in increasing order".into())));
         assert_eq!(read_all(&file).unwrap().len(), 2);
     }
 

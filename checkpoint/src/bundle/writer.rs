@@ -30,7 +30,12 @@ pub struct BundleOptions {
 
 impl Default for BundleOptions {
     fn default() -> Self {
-        BundleOptions { storage: LocalStorage::shared(), shards: 1, hint: WriteHint::default(), durable: true }
+        BundleOptions {
+            storage: LocalStorage::shared(),
+            shards: 1,
+            hint: WriteHint::default(),
+            durable: true,
+        }
     }
 }
 
@@ -188,7 +193,8 @@ impl BundleWriter {
             }
             return Ok(position);
         }
-        let entry = Entry { dtype, shape: full.clone(), shard: 0, offset: 0, size: 0, crc: 0, slices: vec![] };
+        let entry =
+            Entry { dtype, shape: full.clone(), shard: 0, offset: 0, size: 0, crc: 0, slices: vec![] };
         self.partitioned.insert(name.as_bytes().to_vec(), self.entries.len());
         self.entries.push((name.as_bytes().to_vec(), entry));
         Ok(self.entries.len() - 1)

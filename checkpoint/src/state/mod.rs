@@ -42,6 +42,8 @@ pub struct Note {
     pub metric: Option<f64>,
     /// Whether it is never deleted.
     pub pinned: bool,
+    /// Whether it is no longer listed and about to be deleted.
+    pub doomed: bool,
 }
 
 impl CheckpointState {
@@ -144,11 +146,22 @@ pub fn update_checkpoint_state(
     state: CheckpointState,
     relative: bool,
 ) -> Result<()> {
-    let directory = directory.as_ref();
+    write(storage, directory.as_ref(), state_file, state, relative, true)
+}
+
+/// [`update_checkpoint_state`], synced to disk or not.
+pub(crate) fn write(
+    storage: &Arc<dyn Storage>,
+    directory: &Path,
+    state_file: &str,
+    state: CheckpointState,
+    relative: bool,
+    durable: bool,
+) -> Result<()> {
     let path = directory.join(state_file);
     let state = completed(state, &path)?;
     let state = if relative { relative_to(state, directory) } else { state };
-    commit::replace(storage, &path, state.to_text().as_bytes(), true)
+    commit::replace(storage, &path, state.to_text().as_bytes(), durable)
 }
 
 fn completed(mut state: CheckpointState, path: &Path) -> Result<CheckpointState> {
@@ -157,12 +170,15 @@ fn completed(mut state: CheckpointState, path: &Path) -> Result<CheckpointState>
         return Err(Error::Invalid("a checkpoint state needs the newest checkpoint's path".to_owned()));
     }
     if Path::new(newest) == path {
-        return Err(Error::Invalid(format!("checkpoint {newest} conflicts with path used for its state file")));
+        return Err(Error::Invalid(format!(
+            "checkpoint {newest} conflicts with path used for its state file"
+        )));
     }
     if state.all_model_checkpoint_paths.last() != Some(newest) {
         state.all_model_checkpoint_paths.push(newest.clone());
     }
-    let (times, paths) = (state.all_model_checkpoint_timestamps.len(), state.all_model_checkpoint_paths.len());
+    let (times, paths) =
+        (state.all_model_checkpoint_timestamps.len(), state.all_model_checkpoint_paths.len());
     if times != 0 && times != paths {
         return Err(Error::Invalid(format!("{times} timestamps were given for {paths} checkpoint paths")));
     }

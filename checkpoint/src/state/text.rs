@@ -24,7 +24,9 @@ pub(super) fn write(state: &CheckpointState) -> String {
         if let Some(metric) = note.metric {
             let _ = write!(out, " metric {}", number(metric));
         }
-        let _ = writeln!(out, "{}", if note.pinned { " pinned" } else { "" });
+        let pinned = if note.pinned { " pinned" } else { "" };
+        let doomed = if note.doomed { " doomed" } else { "" };
+        let _ = writeln!(out, "{pinned}{doomed}");
     }
     out
 }
@@ -78,12 +80,13 @@ pub(super) fn parse(text: &str) -> Result<CheckpointState, String> {
 fn note(line: &str) -> Option<Note> {
     let mut parser = Parser { rest: line.trim_start().strip_prefix(NOTE)? };
     let path = parser.string().ok()?;
-    let mut note = Note { path, metric: None, pinned: false };
+    let mut note = Note { path, metric: None, pinned: false, doomed: false };
     let mut words = parser.rest.split_whitespace();
     while let Some(word) = words.next() {
         match word {
             "metric" => note.metric = Some(words.next()?.parse().ok()?),
             "pinned" => note.pinned = true,
+            "doomed" => note.doomed = true,
             _ => return None,
         }
     }
@@ -313,8 +316,8 @@ mod tests {
             model_checkpoint_path: "m-2".into(),
             all_model_checkpoint_paths: vec!["m-1".into(), "m-2".into()],
             notes: vec![
-                Note { path: "m-1".into(), metric: Some(-0.5), pinned: true },
-                Note { path: "m-2 \"x\"".into(), metric: None, pinned: false },
+                Note { path: "m-1".into(), metric: Some(-0.5), pinned: true, doomed: false },
+                Note { path: "m-2 \"x\"".into(), metric: None, pinned: false, doomed: true },
             ],
             ..Default::default()
         };

@@ -1,9 +1,10 @@
 //! Files of the local system.
 
+use super::locks;
 use super::{FileInfo, Lock, ReadFile, Storage, WriteFile, WriteHint};
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,21 +66,7 @@ impl Storage for LocalStorage {
     }
 
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0)?;
-                file.write_all(owner.as_bytes())?;
-                Ok(Lock::Held(Box::new(file)))
-            }
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                file.rewind()?;
-                file.take(1000).read_to_string(&mut text)?;
-                Ok(Lock::Busy(text.trim().to_owned()))
-            }
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        locks::lock(path, owner)
     }
 }
 

@@ -4,6 +4,7 @@
 //! operation, and so prove that no moment exists at which a crash loses a finished checkpoint.
 
 mod local;
+mod locks;
 #[cfg(feature = "mmap")]
 mod mapping;
 
@@ -75,8 +76,9 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// As the system says; `NotFound` when there is none.
     fn metadata(&self, path: &Path) -> io::Result<FileInfo>;
 
-    /// Tries to take an exclusive lock that ends with this process at the latest. `owner` is written
-    /// into the lock file, for others to read.
+    /// Tries to take a lock that only one process can have, and that ends with it at the latest.
+    /// Several users within the process share it. `owner` is written into the lock file, for other
+    /// processes to read.
     ///
     /// # Errors
     /// As the system says; `Unsupported` when this storage has no locks.
@@ -176,8 +178,13 @@ impl FileInfo {
 
 /// The outcome of [`Storage::lock`].
 pub enum Lock {
-    /// The lock is ours until this value is dropped.
-    Held(Box<dyn Any + Send + Sync>),
+    /// The lock is this process's until the guard, and every other guard of it, is dropped.
+    Held {
+        /// Keeps the lock.
+        guard: Box<dyn Any + Send + Sync>,
+        /// Whether nothing else in this process had the lock already.
+        first: bool,
+    },
     /// Somebody else has it; the text is what they wrote into the lock file.
     Busy(String),
 }
@@ -185,7 +192,7 @@ pub enum Lock {
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Lock::Held(_) => f.write_str("Held"),
+            Lock::Held { first, .. } => f.debug_struct("Held").field("first", first).finish_non_exhaustive(),
             Lock::Busy(owner) => f.debug_tuple("Busy").field(owner).finish(),
         }
     }

@@ -1,5 +1,5 @@
 //! What several tests share.
-#![allow(dead_code)] // each test uses its own part
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test uses its own part, and may unwrap
 
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ pub fn fixtures(folder: &str) -> PathBuf {
 /// The folders below a fixture folder, sorted.
 pub fn folders(of: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(fixtures(of)).unwrap();
-    let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<_> =
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     folders.sort();
     assert!(!folders.is_empty());
     folders

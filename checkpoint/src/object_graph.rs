@@ -1,0 +1,54 @@
+//! The names of variables in TensorFlow 2's object-based checkpoints.
+//!
+//! Such a file keys tensors by their place in a graph of objects. The graph itself is a string tensor
+//! in the file, and tells each variable's usual name.
+
+use crate::bundle::BundleReader;
+use crate::wire::{Malformed, Value, fields};
+use crate::{Error, Result};
+use std::collections::HashMap;
+
+/// The key of the object graph.
+const OBJECT_GRAPH: &str = "_CHECKPOINTABLE_OBJECT_GRAPH";
+
+/// The key of each variable by its usual name; nothing if the file is not object-based.
+pub(crate) fn names(reader: &BundleReader) -> Result<HashMap<String, String>> {
+    if !reader.contains(OBJECT_GRAPH) {
+        return Ok(HashMap::new());
+    }
+    let graph = reader.read(OBJECT_GRAPH)?;
+    let damaged = || Error::corrupt_tensor(reader.prefix(), OBJECT_GRAPH, "it is no object graph");
+    let [graph] = graph.as_strings().map_err(|_| damaged())? else { return Err(damaged()) };
+    parse(graph).map_err(|Malformed| damaged())
+}
+
+fn parse(graph: &[u8]) -> Result<HashMap<String, String>, Malformed> {
+    let mut names = HashMap::new();
+    fields(graph, |field, value| {
+        let (1, Value::Bytes(node)) = (field, value) else { return Ok(()) };
+        fields(node, |field, value| {
+            let (2, Value::Bytes(attribute)) = (field, value) else { return Ok(()) };
+            if let Some((name, key)) = variable(attribute)? {
+                names.insert(name, key);
+            }
+            Ok(())
+        })
+    })?;
+    Ok(names)
+}
+
+/// Full name and key of an attribute; attributes that are no variables have no full name.
+fn variable(attribute: &[u8]) -> Result<Option<(String, String)>, Malformed> {
+    let (mut name, mut key) = (String::new(), String::new());
+    fields(attribute, |field, value| {
+        if let Value::Bytes(bytes) = value {
+            match field {
+                2 => name = String::from_utf8(bytes.to_vec()).map_err(|_| Malformed)?,
+                3 => key = String::from_utf8(bytes.to_vec()).map_err(|_| Malformed)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    })?;
+    Ok((!name.is_empty() && !key.is_empty()).then_some((name, key)))
+}

@@ -1,0 +1,272 @@
+//! Saving and restoring a set of variables.
+
+mod background;
+mod directory;
+mod options;
+mod restore;
+mod retention;
+mod save;
+mod source;
+
+pub use options::{SaveOptions, SaverOptions};
+pub use restore::{RestoreOptions, RestoreReport};
+pub use retention::Better;
+pub use source::{RestoreTarget, SaveSource, Slice, VariableSpec};
+
+use crate::clock::seconds;
+use crate::storage::Storage;
+use crate::{Error, Result, state};
+use background::Job;
+use retention::Kept;
+use save::{Request, Shared};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Saves the variables of a program into checkpoints, keeps as many of them as wanted, and restores.
+///
+/// What is saved is anything that implements [`SaveSource`]: a map of tensors, a struct of a program,
+/// a live session. A save is *atomic and durable*: until the last moment the earlier checkpoints are
+/// untouched, after it the new one is whole, on disk, and the newest. The order is: data files, session
+/// state and meta graph; then the index, which makes the checkpoint exist; then the state file; then
+/// checkpoints that are no longer wanted are deleted. Each file is synced before it gets its name, and
+/// the folder after it.
+///
+/// All methods take `&self`; saves of one saver wait for each other.
+///
+/// ```
+/// use checkpoint::{Saver, SaverOptions};
+/// use std::collections::BTreeMap;
+/// use tensor::Tensor;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let mut model = BTreeMap::from([("w".to_string(), Tensor::from([1.0f32, 2.0]))]);
+/// let saver = Saver::new(SaverOptions::new().max_to_keep(3));
+/// let path = folder.path().join("model.ckpt");
+/// let prefix = saver.save(&model, &path, Some(100))?;
+/// assert!(prefix.ends_with("model.ckpt-100"));
+///
+/// model.insert("w".to_string(), Tensor::from([0.0f32, 0.0]));
+/// saver.restore(&mut model, &prefix)?;
+/// assert_eq!(model["w"], Tensor::from([1.0f32, 2.0]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Saver {
+    shared: Arc<Shared>,
+    /// The save that runs in the background, if any.
+    job: Mutex<Option<Job>>,
+}
+
+impl Default for Saver {
+    fn default() -> Self {
+        Saver::new(SaverOptions::default())
+    }
+}
+
+impl Saver {
+    /// A saver. It touches no file before the first save.
+    #[must_use]
+    pub fn new(options: SaverOptions) -> Saver {
+        Saver { shared: Arc::new(Shared::new(options)), job: Mutex::new(None) }
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &SaverOptions {
+        &self.shared.options
+    }
+
+    /// Saves all tensors of the source and returns the checkpoint's prefix: `path`, or with a step
+    /// `path-step` (S-283).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a source without tensors, two tensors of one name, a path that is not
+    /// UTF-8 or collides with the state file; [`Error::ParentMissing`] without the folder;
+    /// [`Error::Locked`] when another process saves there; [`Error::Variables`] when the source fails;
+    /// [`Error::Background`] when an earlier background save failed (nothing is saved then);
+    /// [`Error::Io`], such as a full disk. After any error all earlier checkpoints are intact.
+    pub fn save(
+        &self,
+        source: &dyn SaveSource,
+        path: impl AsRef<Path>,
+        step: Option<i64>,
+    ) -> Result<PathBuf> {
+        self.save_with(source, path, step, SaveOptions::new())
+    }
+
+    /// As [`save`](Saver::save), with more to be saved or other wishes.
+    ///
+    /// # Errors
+    /// As [`save`](Saver::save).
+    pub fn save_with(
+        &self,
+        source: &dyn SaveSource,
+        path: impl AsRef<Path>,
+        step: Option<i64>,
+        options: SaveOptions,
+    ) -> Result<PathBuf> {
+        let mut job = self.job();
+        background::finish(&mut job)?;
+        let request = Request::new(&self.shared.options, source, path.as_ref(), step, options)?;
+        self.shared.save(request)
+    }
+
+    /// Saves in the background. The state at the time of the call is saved, because tensors are
+    /// immutable and shared; the caller waits for that snapshot only. Returns the prefix that the
+    /// checkpoint will have.
+    ///
+    /// One save is under way at a time: if an earlier one still runs, this waits for it. An error of it
+    /// is returned by the next call of any save method, [`wait`](Saver::wait) or
+    /// [`close`](Saver::close).
+    ///
+    /// # Errors
+    /// As [`save`](Saver::save), as far as it can be known at once; [`Error::Background`] when the
+    /// earlier one failed (nothing is begun then).
+    pub fn save_in_background(
+        &self,
+        source: &dyn SaveSource,
+        path: impl AsRef<Path>,
+        step: Option<i64>,
+        options: SaveOptions,
+    ) -> Result<PathBuf> {
+        let mut job = self.job();
+        background::finish(&mut job)?;
+        let request = Request::new(&self.shared.options, source, path.as_ref(), step, options)?;
+        let prefix = request.prefix().to_path_buf();
+        *job = Some(Job::start(Arc::clone(&self.shared), request)?);
+        Ok(prefix)
+    }
+
+    /// Whether a background save is under way.
+    #[must_use]
+    pub fn is_saving(&self) -> bool {
+        self.job().as_ref().is_some_and(Job::is_running)
+    }
+
+    /// Waits for the background save, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Background`] when it failed.
+    pub fn wait(&self) -> Result<()> {
+        background::finish(&mut self.job())
+    }
+
+    /// Waits for the background save and gives up the lock on the folder. Dropping a saver does the
+    /// same, but can only log an error.
+    ///
+    /// # Errors
+    /// As [`wait`](Saver::wait).
+    pub fn close(self) -> Result<()> {
+        self.wait()
+    }
+
+    /// Prefixes of the checkpoints that this saver manages, oldest first (S-297).
+    #[must_use]
+    pub fn last_checkpoints(&self) -> Vec<PathBuf> {
+        self.shared.state().kept.iter().map(|kept| kept.prefix.clone()).collect()
+    }
+
+    /// Takes over checkpoints, oldest first, with the times of their files (S-298). Those that are not
+    /// there are skipped. What was managed before is forgotten.
+    ///
+    /// A saver does this by itself with the checkpoints that a folder's state file lists, when it first
+    /// saves into the folder.
+    pub fn recover_last_checkpoints<P: AsRef<Path>>(&self, prefixes: &[P]) {
+        let options = &self.shared.options;
+        let now = seconds(options.clock.now());
+        let times = state::checkpoint_mtimes(options.storage.as_ref(), prefixes);
+        let found = prefixes.iter().zip(times).filter_map(|(prefix, time)| {
+            Some(Kept::new(prefix.as_ref().to_path_buf(), seconds(time?).min(now)))
+        });
+        self.shared.state().take_over(found.collect());
+    }
+
+    /// Keeps a checkpoint whatever the limits say, or no longer does. The state file remembers it.
+    /// Returns whether the saver manages this checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the state file cannot be written.
+    pub fn pin(&self, prefix: impl AsRef<Path>, pinned: bool) -> Result<bool> {
+        self.shared.pin(prefix.as_ref(), pinned)
+    }
+
+    /// Restores variables from the checkpoint with this prefix, strictly: every variable must be there
+    /// with its dtype and shape; other tensors in the file are ignored. Nothing is assigned before
+    /// everything was read and checked (unlike S-301).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::RestoreMismatch`] when variables and checkpoint do not match;
+    /// [`Error::Corrupt`], naming file and tensor; [`Error::Variables`] when assigning fails;
+    /// [`Error::Io`].
+    pub fn restore(&self, target: &mut dyn RestoreTarget, prefix: impl AsRef<Path>) -> Result<RestoreReport> {
+        self.restore_with(target, prefix, &RestoreOptions::new())
+    }
+
+    /// As [`restore`](Saver::restore), with other rules.
+    ///
+    /// # Errors
+    /// As [`restore`](Saver::restore); [`Error::Background`] when a background save failed.
+    pub fn restore_with(
+        &self,
+        target: &mut dyn RestoreTarget,
+        prefix: impl AsRef<Path>,
+        options: &RestoreOptions,
+    ) -> Result<RestoreReport> {
+        self.wait()?;
+        restore::restore(&self.shared.options.storage, target, prefix.as_ref(), options)
+    }
+
+    /// Restores from the newest checkpoint of a folder that is intact: the one its state file names;
+    /// if that is damaged or gone, the next older one, and at last any that lies there unlisted (unless
+    /// the options forbid falling back). The report tells which were rejected, and why. `None` when the
+    /// folder has no checkpoint at all.
+    ///
+    /// A checkpoint that is intact but does not match the variables is an error, not a reason to fall
+    /// back.
+    ///
+    /// # Errors
+    /// As [`restore`](Saver::restore); [`Error::NoneIntact`] when all candidates are damaged.
+    pub fn restore_latest(
+        &self,
+        target: &mut dyn RestoreTarget,
+        directory: impl AsRef<Path>,
+        options: &RestoreOptions,
+    ) -> Result<Option<RestoreReport>> {
+        self.wait()?;
+        let Shared { options: saver, .. } = &*self.shared;
+        restore::latest(&saver.storage, &saver.state_file, target, directory.as_ref(), options)
+    }
+
+    /// The storage in use.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.shared.options.storage
+    }
+
+    /// Guards the background job. Held while a save runs: saves wait for each other.
+    fn job(&self) -> MutexGuard<'_, Option<Job>> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Saver {
+    fn drop(&mut self) {
+        if let Err(error) = self.wait() {
+            let reason = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            log::error!("{error}: {reason}");
+        }
+    }
+}
+
+/// Reads every tensor of a checkpoint into a map.
+///
+/// # Errors
+/// As [`BundleReader::open`](crate::bundle::BundleReader::open) and
+/// [`read_all`](crate::bundle::BundleReader::read_all).
+pub fn read_all(prefix: impl AsRef<Path>) -> Result<std::collections::BTreeMap<String, tensor::Tensor>> {
+    Ok(crate::bundle::BundleReader::open(prefix)?.read_all()?.into_iter().collect())
+}
+
+/// Paths go into a text file.
+fn utf8(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| Error::Invalid(format!("path {} is not UTF-8", path.display())))
+}

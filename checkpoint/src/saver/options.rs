@@ -1,0 +1,257 @@
+//! How a saver works, and what one save brings along.
+
+use super::retention::{Better, Retention};
+use crate::clock::{Clock, SystemClock};
+use crate::state::STATE_FILE;
+use crate::storage::{LocalStorage, Storage};
+use std::sync::Arc;
+use std::time::Duration;
+use tensor::Bytes;
+
+/// How a [`Saver`](crate::Saver) works.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SaverOptions {
+    pub(crate) retention: Retention,
+    pub(crate) pad_step_number: bool,
+    pub(crate) relative_paths: bool,
+    pub(crate) state_file: String,
+    pub(crate) shards: u32,
+    pub(crate) allow_empty: bool,
+    pub(crate) adopt: bool,
+    pub(crate) create_directory: bool,
+    pub(crate) durable: bool,
+    pub(crate) direct: bool,
+    pub(crate) lock: bool,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Default for SaverOptions {
+    fn default() -> Self {
+        SaverOptions {
+            retention: Retention::default(),
+            pad_step_number: false,
+            relative_paths: true,
+            state_file: STATE_FILE.to_owned(),
+            shards: 1,
+            allow_empty: false,
+            adopt: true,
+            create_directory: false,
+            durable: true,
+            direct: true,
+            lock: true,
+            storage: LocalStorage::shared(),
+            clock: SystemClock::shared(),
+        }
+    }
+}
+
+impl SaverOptions {
+    /// The defaults, which each setter states.
+    pub fn new() -> SaverOptions {
+        SaverOptions::default()
+    }
+
+    /// How many of the newest checkpoints are kept; 0 keeps all. As many older ones as necessary are
+    /// deleted after a save (unlike S-293). Default: 5.
+    pub fn max_to_keep(mut self, count: usize) -> Self {
+        self.retention.max_to_keep = (count > 0).then_some(count);
+        self
+    }
+
+    /// Besides, keeps one checkpoint for good per this much time: one that would be deleted stays if it
+    /// was saved at least this long after the last that stayed so. It is then no longer listed
+    /// (S-322, without the bursts of S-295). A time of zero keeps none so. Default: none.
+    pub fn keep_checkpoint_every(mut self, time: Duration) -> Self {
+        self.retention.keep_every = (!time.is_zero()).then_some(time);
+        self
+    }
+
+    /// [`keep_checkpoint_every`](SaverOptions::keep_checkpoint_every) in hours. Not positive or not
+    /// finite means none.
+    pub fn keep_checkpoint_every_n_hours(self, hours: f64) -> Self {
+        let time = Duration::try_from_secs_f64(hours * 3600.0).unwrap_or_default();
+        self.keep_checkpoint_every(time)
+    }
+
+    /// Besides, keeps the best `count` checkpoints by the metric given at each save
+    /// ([`SaveOptions::metric`]). Of equals the newer one is better; a checkpoint without a metric, or
+    /// with NaN, is never best. 0 keeps none so. Default: none.
+    pub fn keep_best(mut self, count: usize, better: Better) -> Self {
+        self.retention.best = (count > 0).then_some((count, better));
+        self
+    }
+
+    /// Whether steps in prefixes have at least 8 digits. Default: `false`.
+    pub fn pad_step_number(mut self, pad: bool) -> Self {
+        self.pad_step_number = pad;
+        self
+    }
+
+    /// Whether the state file names checkpoints relative to its folder, so that the folder can be
+    /// moved. Default: `true` (TensorFlow: only with relative folders).
+    pub fn save_relative_paths(mut self, relative: bool) -> Self {
+        self.relative_paths = relative;
+        self
+    }
+
+    /// The name of the state file, without folder. Default: `checkpoint`.
+    pub fn state_file(mut self, name: impl Into<String>) -> Self {
+        self.state_file = name.into();
+        self
+    }
+
+    /// Over how many data files the tensors are spread, evenly by size. Default: 1.
+    pub fn shards(mut self, shards: u32) -> Self {
+        self.shards = shards.max(1);
+        self
+    }
+
+    /// Whether a source without any tensor may be saved; the checkpoint is then empty. Default:
+    /// `false`.
+    pub fn allow_empty(mut self, allow: bool) -> Self {
+        self.allow_empty = allow;
+        self
+    }
+
+    /// Whether the saver takes over the checkpoints that a folder's state file lists when it first
+    /// saves there, so that limits outlive a restart (unlike S-298). Default: `true`.
+    pub fn adopt_existing(mut self, adopt: bool) -> Self {
+        self.adopt = adopt;
+        self
+    }
+
+    /// Whether a missing folder is made. Default: `false` (S-288).
+    pub fn create_directory(mut self, create: bool) -> Self {
+        self.create_directory = create;
+        self
+    }
+
+    /// Whether files and folder are synced at each step of a save. Without it a crash of the program
+    /// is survived all the same, a crash of the machine may not be. Default: `true`.
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// Whether large files go past the page cache where the system allows it, which makes them durable
+    /// sooner. Default: `true`.
+    pub fn direct_io(mut self, direct: bool) -> Self {
+        self.direct = direct;
+        self
+    }
+
+    /// Whether a lock file keeps other processes from saving into the same folder. Default: `true`.
+    pub fn lock(mut self, lock: bool) -> Self {
+        self.lock = lock;
+        self
+    }
+
+    /// Where files are written. Default: [`LocalStorage`].
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// Where the time of a save comes from. Default: the system's clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How many of the newest checkpoints are kept; `None` for all.
+    #[must_use]
+    pub fn kept(&self) -> Option<usize> {
+        self.retention.max_to_keep
+    }
+
+    /// How often one checkpoint is kept for good.
+    #[must_use]
+    pub fn kept_every(&self) -> Option<Duration> {
+        self.retention.keep_every
+    }
+
+    /// The name of the state file.
+    #[must_use]
+    pub fn state_file_name(&self) -> &str {
+        &self.state_file
+    }
+
+    /// Over how many data files the tensors are spread.
+    #[must_use]
+    pub fn shard_count(&self) -> u32 {
+        self.shards
+    }
+}
+
+/// What one save brings along besides the tensors.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SaveOptions {
+    pub(crate) session_state: Option<Bytes>,
+    pub(crate) meta_graph: Option<Bytes>,
+    pub(crate) meta_graph_suffix: String,
+    pub(crate) metric: Option<f64>,
+    pub(crate) pinned: bool,
+    pub(crate) write_state: bool,
+}
+
+impl Default for SaveOptions {
+    fn default() -> Self {
+        SaveOptions {
+            session_state: None,
+            meta_graph: None,
+            meta_graph_suffix: "meta".to_owned(),
+            metric: None,
+            pinned: false,
+            write_state: true,
+        }
+    }
+}
+
+impl SaveOptions {
+    /// Nothing besides the tensors.
+    pub fn new() -> SaveOptions {
+        SaveOptions::default()
+    }
+
+    /// Bytes for the file `<prefix>.session` beside the checkpoint, which is written and replaced
+    /// together with it. See [`sidecar`](crate::sidecar).
+    pub fn session_state(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.session_state = Some(bytes.into());
+        self
+    }
+
+    /// A serialized meta graph for the file `<prefix>.meta`. It is in place before the checkpoint
+    /// exists (unlike S-285).
+    pub fn meta_graph(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.meta_graph = Some(bytes.into());
+        self
+    }
+
+    /// The suffix of the meta graph's file. Default: `meta`.
+    pub fn meta_graph_suffix(mut self, suffix: impl Into<String>) -> Self {
+        self.meta_graph_suffix = suffix.into();
+        self
+    }
+
+    /// How good the saved state is, for [`SaverOptions::keep_best`].
+    pub fn metric(mut self, metric: f64) -> Self {
+        self.metric = Some(metric);
+        self
+    }
+
+    /// Whether this checkpoint is kept whatever the limits say. Default: `false`.
+    pub fn pinned(mut self, pinned: bool) -> Self {
+        self.pinned = pinned;
+        self
+    }
+
+    /// Whether the checkpoint is listed in the state file and counts for the limits; otherwise nothing
+    /// else is changed or deleted (S-289). Default: `true`.
+    pub fn write_state(mut self, write: bool) -> Self {
+        self.write_state = write;
+        self
+    }
+}

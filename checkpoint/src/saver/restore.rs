@@ -1,0 +1,372 @@
+//! Restoring variables, all or none.
+
+use super::source::{RestoreTarget, VariableSpec};
+use crate::bundle::{BundleReader, ReadOptions};
+use crate::prefix::{self, Part};
+use crate::storage::Storage;
+use crate::{Error, Result, object_graph, sidecar, state};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tensor::{Bytes, Tensor};
+
+type Filter = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// How variables are restored.
+#[derive(Clone)]
+#[must_use]
+pub struct RestoreOptions {
+    missing: bool,
+    unexpected: bool,
+    reshape: bool,
+    names: BTreeMap<String, String>,
+    only: Option<Filter>,
+    verify: bool,
+    map: bool,
+    threads: usize,
+    fallback: bool,
+}
+
+impl Default for RestoreOptions {
+    fn default() -> Self {
+        RestoreOptions {
+            missing: false,
+            unexpected: true,
+            reshape: false,
+            names: BTreeMap::new(),
+            only: None,
+            verify: true,
+            map: false,
+            threads: 0,
+            fallback: true,
+        }
+    }
+}
+
+impl fmt::Debug for RestoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestoreOptions")
+            .field("missing", &self.missing)
+            .field("unexpected", &self.unexpected)
+            .field("reshape", &self.reshape)
+            .field("names", &self.names)
+            .field("only", &self.only.is_some())
+            .field("verify", &self.verify)
+            .field("map", &self.map)
+            .field("threads", &self.threads)
+            .field("fallback", &self.fallback)
+            .finish()
+    }
+}
+
+impl RestoreOptions {
+    /// The defaults, which each setter states.
+    pub fn new() -> RestoreOptions {
+        RestoreOptions::default()
+    }
+
+    /// Whether variables that the checkpoint lacks keep their values. Default: `false`, an error.
+    pub fn allow_missing(mut self, allow: bool) -> Self {
+        self.missing = allow;
+        self
+    }
+
+    /// Whether tensors that no variable wants are ignored. Default: `true` (S-303).
+    pub fn allow_unexpected(mut self, allow: bool) -> Self {
+        self.unexpected = allow;
+        self
+    }
+
+    /// Whether a tensor of another shape with as many elements is accepted (S-279). Default: `false`.
+    pub fn reshape(mut self, reshape: bool) -> Self {
+        self.reshape = reshape;
+        self
+    }
+
+    /// Restores a variable from a tensor of another name. Maps the keys of variables
+    /// ([`VariableSpec::key`]) to names in the checkpoint.
+    pub fn rename(mut self, key: impl Into<String>, stored: impl Into<String>) -> Self {
+        self.names.insert(key.into(), stored.into());
+        self
+    }
+
+    /// Restores only variables whose name passes. Tensors of the others do not count as unexpected.
+    pub fn only(mut self, filter: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.only = Some(Arc::new(filter));
+        self
+    }
+
+    /// Whether checksums are compared. Default: `true`.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// Whether tensors may show the mapped file, see [`ReadOptions::map`]. Default: `false`.
+    pub fn map(mut self, map: bool) -> Self {
+        self.map = map;
+        self
+    }
+
+    /// How many threads read, see [`ReadOptions::threads`]. Default: 0, up to four.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Whether [`restore_latest`](crate::Saver::restore_latest) goes on to older checkpoints when the
+    /// newest is damaged. Default: `true`.
+    pub fn fallback(mut self, fallback: bool) -> Self {
+        self.fallback = fallback;
+        self
+    }
+
+    fn reading(&self, storage: &Arc<dyn Storage>) -> ReadOptions {
+        let options = ReadOptions::new().storage(Arc::clone(storage));
+        options.verify(self.verify).map(self.map).threads(self.threads)
+    }
+}
+
+/// What a restore did.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct RestoreReport {
+    /// The checkpoint that was restored.
+    pub prefix: PathBuf,
+    /// Names of the variables that were set.
+    pub restored: Vec<String>,
+    /// Names of the variables that the checkpoint lacks; they keep their values.
+    pub missing: Vec<String>,
+    /// Names of tensors in the checkpoint that no variable wanted.
+    pub unexpected: Vec<String>,
+    /// Names of the variables whose tensors were stored with another shape.
+    pub reshaped: Vec<String>,
+    /// The session state saved with the checkpoint.
+    pub session_state: Option<Bytes>,
+    /// Checkpoints that were tried before and rejected, newest first, each with the reason.
+    pub rejected: Vec<(PathBuf, Error)>,
+}
+
+/// Restores from one checkpoint.
+pub(super) fn restore(
+    storage: &Arc<dyn Storage>,
+    target: &mut dyn RestoreTarget,
+    prefix: &Path,
+    options: &RestoreOptions,
+) -> Result<RestoreReport> {
+    let (report, values) = read(storage, target, prefix, options)?;
+    log::info!("restoring parameters from {}", prefix.display());
+    target.assign(values)?;
+    Ok(report)
+}
+
+/// Restores from the newest intact checkpoint of a folder.
+pub(super) fn latest(
+    storage: &Arc<dyn Storage>,
+    state_file: &str,
+    target: &mut dyn RestoreTarget,
+    directory: &Path,
+    options: &RestoreOptions,
+) -> Result<Option<RestoreReport>> {
+    let mut rejected = Vec::new();
+    for prefix in candidates(storage.as_ref(), state_file, directory, options.fallback)? {
+        match read(storage, target, &prefix, options) {
+            Ok((mut report, values)) => {
+                log::info!("restoring parameters from {}", prefix.display());
+                target.assign(values)?;
+                report.rejected = rejected;
+                return Ok(Some(report));
+            }
+            Err(error) if options.fallback && error.is_damage() => {
+                log::warn!("checkpoint {} is rejected: {error}", prefix.display());
+                rejected.push((prefix, error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if rejected.is_empty() {
+        return Ok(None);
+    }
+    Err(Error::NoneIntact { directory: directory.to_path_buf(), rejected })
+}
+
+/// Prefixes to try, best first: those of the state file from new to old, then others that lie there,
+/// the latest written first.
+fn candidates(
+    storage: &dyn Storage,
+    state_file: &str,
+    directory: &Path,
+    fallback: bool,
+) -> Result<Vec<PathBuf>> {
+    let state = match state::get_checkpoint_state_with(storage, directory, Some(state_file)) {
+        // An empty state file is what a crash of another program may leave: the folder is looked at.
+        Err(Error::Invalid(what)) if fallback => {
+            log::warn!("{what}");
+            None
+        }
+        other => other?,
+    };
+    let listed = state.map(|state| {
+        let newest = std::iter::once(state.model_checkpoint_path);
+        newest.chain(state.all_model_checkpoint_paths.into_iter().rev()).map(PathBuf::from)
+    });
+    let mut found: Vec<PathBuf> = listed.into_iter().flatten().collect();
+    if !fallback {
+        found.truncate(1);
+        return Ok(found);
+    }
+    found.extend(unlisted(storage, directory)?);
+    let mut seen = HashSet::new();
+    found.retain(|prefix| seen.insert(prefix.clone()));
+    Ok(found)
+}
+
+fn unlisted(storage: &dyn Storage, directory: &Path) -> Result<Vec<PathBuf>> {
+    let names = prefix::file_names(storage, directory).map_err(Error::io("list", directory))?;
+    let mut found = Vec::new();
+    for name in &names {
+        if let Some((stem, Part::Index)) = prefix::parse(name) {
+            let modified = storage.metadata(&directory.join(name)).ok().map(|info| info.modified);
+            found.push((modified, step_of(stem), directory.join(stem)));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().rev().map(|(_, _, prefix)| prefix).collect())
+}
+
+/// The step at the end of a prefix.
+fn step_of(stem: &str) -> Option<u64> {
+    stem.rsplit_once('-')?.1.parse().ok()
+}
+
+/// Reads and checks everything that the target wants.
+fn read(
+    storage: &Arc<dyn Storage>,
+    target: &dyn RestoreTarget,
+    prefix: &Path,
+    options: &RestoreOptions,
+) -> Result<(RestoreReport, Vec<(String, Tensor)>)> {
+    let reader = BundleReader::open_with(prefix, options.reading(storage))?;
+    let variables = target.variables();
+    let plan = plan(&reader, &variables, options).map_err(|error| mismatch(prefix, error))?;
+    let mut report = plan.report;
+    report.prefix = prefix.to_path_buf();
+    report.session_state = sidecar::of_reader(storage.as_ref(), &reader)?;
+    let keys: Vec<&str> = plan.whole.iter().map(|(_, key)| key.as_ref()).collect();
+    let mut values = Vec::with_capacity(keys.len() + plan.parts.len());
+    for ((variable, _), tensor) in plan.whole.iter().zip(reader.read_many(&keys)?) {
+        let tensor = shaped(variable, tensor, &mut report).map_err(|error| mismatch(prefix, error))?;
+        values.push((variable.name.clone(), tensor));
+    }
+    for (variable, key) in plan.parts {
+        if let Some((_, part)) = &variable.slice {
+            let tensor = reader.read_slice(&key, part)?;
+            let tensor = shaped(variable, tensor, &mut report).map_err(|error| mismatch(prefix, error))?;
+            values.push((variable.name.clone(), tensor));
+        }
+    }
+    report.restored = values.iter().map(|(name, _)| name.clone()).collect();
+    Ok((report, values))
+}
+
+fn mismatch(prefix: &Path, error: Error) -> Error {
+    match error {
+        Error::TensorMissing { .. }
+        | Error::TensorUnexpected { .. }
+        | Error::DTypeMismatch { .. }
+        | Error::ShapeMismatch { .. } => {
+            Error::RestoreMismatch { path: prefix.to_path_buf(), source: Box::new(error) }
+        }
+        other => other,
+    }
+}
+
+/// What is to be read: variables with the names under which they are stored.
+struct Plan<'v> {
+    whole: Vec<(&'v VariableSpec, String)>,
+    parts: Vec<(&'v VariableSpec, String)>,
+    report: RestoreReport,
+}
+
+fn plan<'v>(
+    reader: &BundleReader,
+    variables: &'v [VariableSpec],
+    options: &RestoreOptions,
+) -> Result<Plan<'v>> {
+    let mut plan = Plan { whole: Vec::new(), parts: Vec::new(), report: RestoreReport::default() };
+    let mut wanted = HashSet::new();
+    let mut object_names: Option<HashMap<String, String>> = None;
+    for variable in variables {
+        let mut key = options.names.get(&variable.key).unwrap_or(&variable.key).clone();
+        if !reader.contains(&key) {
+            // A file of TensorFlow 2 has other keys and a map from the usual names to them (S-303).
+            let names = match &object_names {
+                Some(names) => names,
+                None => object_names.insert(object_graph::names(reader)?),
+            };
+            if let Some(name) = names.get(&key) {
+                key.clone_from(name);
+            }
+        }
+        let found = reader.contains(&key);
+        wanted.insert(key.clone());
+        if options.only.as_ref().is_some_and(|only| !only(&variable.name)) {
+            continue;
+        }
+        if !found {
+            plan.report.missing.push(variable.name.clone());
+            continue;
+        }
+        check(reader, variable, &key, options.reshape)?;
+        if variable.slice.is_some() {
+            plan.parts.push((variable, key))
+        } else {
+            plan.whole.push((variable, key))
+        }
+    }
+    if !plan.report.missing.is_empty() && !options.missing {
+        let names = plan.report.missing;
+        return Err(Error::TensorMissing { path: reader.prefix().to_path_buf(), names });
+    }
+    let unexpected = reader.entries().map(|info| info.name).filter(|name| !wanted.contains(name));
+    plan.report.unexpected = unexpected.collect();
+    if !plan.report.unexpected.is_empty() && !options.unexpected {
+        let names = plan.report.unexpected;
+        return Err(Error::TensorUnexpected { path: reader.prefix().to_path_buf(), names });
+    }
+    Ok(plan)
+}
+
+/// Dtype and shape, before a byte is read.
+fn check(reader: &BundleReader, variable: &VariableSpec, key: &str, reshape: bool) -> Result<()> {
+    let info = reader.info(key)?;
+    if info.dtype != variable.dtype {
+        let (name, expected, found) = (key.to_owned(), variable.dtype, info.dtype);
+        return Err(Error::DTypeMismatch { name, expected, found });
+    }
+    let expected = match (&variable.slice, &variable.shape) {
+        (Some((full, _)), _) => full,
+        (None, Some(shape)) => shape,
+        (None, None) => return Ok(()),
+    };
+    let fits = *expected == info.shape
+        || (reshape && variable.slice.is_none() && expected.elements() == info.shape.elements());
+    if fits {
+        return Ok(());
+    }
+    Err(Error::ShapeMismatch { name: key.to_owned(), expected: expected.clone(), found: info.shape })
+}
+
+fn shaped(variable: &VariableSpec, tensor: Tensor, report: &mut RestoreReport) -> Result<Tensor> {
+    let Some(shape) = variable.shape.as_ref().filter(|shape| *shape != tensor.shape()) else {
+        return Ok(tensor);
+    };
+    let found = tensor.shape().clone();
+    report.reshaped.push(variable.name.clone());
+    tensor.reshaped(shape).map_err(|_| Error::ShapeMismatch {
+        name: variable.key.clone(),
+        expected: shape.clone(),
+        found,
+    })
+}

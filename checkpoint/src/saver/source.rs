@@ -1,0 +1,170 @@
+//! What can be saved and restored.
+
+use crate::Result;
+use crate::bundle::TensorSlice;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
+use tensor::{DType, Shape, Tensor};
+
+/// Something whose tensors can be saved.
+///
+/// Tensors are immutable and shared, so handing them out is a snapshot and copies nothing.
+///
+/// ```
+/// use checkpoint::{Result, SaveSource};
+/// use tensor::Tensor;
+///
+/// struct Model { weights: Vec<f32>, step: i64 }
+///
+/// impl SaveSource for Model {
+///     fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+///         Ok(vec![
+///             ("weights".to_string(), Tensor::from(self.weights.clone())),
+///             ("global_step".to_string(), Tensor::scalar(self.step)),
+///         ])
+///     }
+/// }
+/// # assert_eq!(Model { weights: vec![1.0], step: 3 }.tensors().unwrap().len(), 2);
+/// ```
+pub trait SaveSource {
+    /// All tensors as they are now, each with the name under which it is stored, in any order.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from telling, best as [`Error::Variables`](crate::Error::Variables).
+    fn tensors(&self) -> Result<Vec<(String, Tensor)>>;
+
+    /// Parts of partitioned variables. They are stored under their variable's full name and can be
+    /// restored in other parts (S-275). None by default.
+    ///
+    /// # Errors
+    /// As [`tensors`](SaveSource::tensors).
+    fn slices(&self) -> Result<Vec<(Slice, Tensor)>> {
+        Ok(Vec::new())
+    }
+}
+
+/// A part of a partitioned variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The whole variable's name.
+    pub name: String,
+    /// The whole variable's shape.
+    pub full_shape: Shape,
+    /// Which part of it.
+    pub part: TensorSlice,
+}
+
+/// Something whose variables can be set.
+pub trait RestoreTarget {
+    /// The variables that want values.
+    fn variables(&self) -> Vec<VariableSpec>;
+
+    /// Sets variables. Called once, with everything, after all of it was read and checked; each name is
+    /// that of a [`VariableSpec`], each tensor has its dtype and, unless that left it open, its shape.
+    ///
+    /// # Errors
+    /// Whatever keeps the target from taking them, best as
+    /// [`Error::Variables`](crate::Error::Variables).
+    fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()>;
+}
+
+/// A variable that wants a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VariableSpec {
+    /// By which the target knows it.
+    pub name: String,
+    /// The name under which it is stored. A map in the restore options comes after this one.
+    pub key: String,
+    /// The type of its elements.
+    pub dtype: DType,
+    /// Its shape, if it is known.
+    pub shape: Option<Shape>,
+    /// If it is a part of a partitioned variable: that one's shape, and which part.
+    pub slice: Option<(Shape, TensorSlice)>,
+}
+
+impl VariableSpec {
+    /// A variable that is stored under its own name.
+    pub fn new(name: impl Into<String>, dtype: DType, shape: Option<Shape>) -> VariableSpec {
+        let name = name.into();
+        VariableSpec { key: name.clone(), name, dtype, shape, slice: None }
+    }
+
+    /// The same variable, stored under another name.
+    #[must_use]
+    pub fn stored_as(mut self, key: impl Into<String>) -> VariableSpec {
+        self.key = key.into();
+        self
+    }
+
+    /// The same variable as a part of a partitioned one, which is stored under `key`.
+    #[must_use]
+    pub fn part_of(mut self, key: impl Into<String>, full_shape: Shape, part: TensorSlice) -> VariableSpec {
+        self.key = key.into();
+        self.slice = Some((full_shape, part));
+        self
+    }
+}
+
+impl<S: SaveSource + ?Sized> SaveSource for &S {
+    fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        (**self).tensors()
+    }
+
+    fn slices(&self) -> Result<Vec<(Slice, Tensor)>> {
+        (**self).slices()
+    }
+}
+
+impl SaveSource for [(String, Tensor)] {
+    fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        Ok(self.to_vec())
+    }
+}
+
+impl SaveSource for Vec<(String, Tensor)> {
+    fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        Ok(self.clone())
+    }
+}
+
+impl SaveSource for BTreeMap<String, Tensor> {
+    fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        Ok(self.iter().map(|(name, tensor)| (name.clone(), tensor.clone())).collect())
+    }
+}
+
+impl<H: BuildHasher> SaveSource for HashMap<String, Tensor, H> {
+    fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        Ok(self.iter().map(|(name, tensor)| (name.clone(), tensor.clone())).collect())
+    }
+}
+
+fn spec_of((name, tensor): (&String, &Tensor)) -> VariableSpec {
+    VariableSpec::new(name, tensor.dtype(), Some(tensor.shape().clone()))
+}
+
+/// The map's present entries are the variables.
+impl RestoreTarget for BTreeMap<String, Tensor> {
+    fn variables(&self) -> Vec<VariableSpec> {
+        self.iter().map(spec_of).collect()
+    }
+
+    fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()> {
+        self.extend(values);
+        Ok(())
+    }
+}
+
+/// The map's present entries are the variables.
+impl<H: BuildHasher> RestoreTarget for HashMap<String, Tensor, H> {
+    fn variables(&self) -> Vec<VariableSpec> {
+        self.iter().map(spec_of).collect()
+    }
+
+    fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()> {
+        self.extend(values);
+        Ok(())
+    }
+}

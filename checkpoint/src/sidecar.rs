@@ -1,0 +1,235 @@
+//! The session state: what a training run needs to go on exactly where it was, beside the tensors.
+//!
+//! Random state, the position in the input, what hooks remember: all of it lies in `<prefix>.session`,
+//! written and replaced together with the checkpoint. Tensors do not go here.
+//!
+//! # On disk
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 0..8 | `MSESSION` |
+//! | 8..12 | version of this layout, 1 |
+//! | 12..16 | masked CRC-32C of bytes 16 to the end |
+//! | 16..24 | length of the payload |
+//! | 24..28 | CRC-32C of the index file of the checkpoint to which it belongs |
+//! | 28..36 | length of that index file |
+//! | 36..44 | generation: counts up each time the same prefix is saved again |
+//! | 44.. | payload |
+//!
+//! All numbers are little-endian. When a prefix is saved again, the new state goes to
+//! `<prefix>.session-2` and the old file is removed after the new index is in place (next time the other
+//! way round). A reader takes the file that belongs to the index it sees, so tensors and state are
+//! always of the same save.
+
+use crate::bundle::BundleReader;
+use crate::bundle::ReadOptions;
+use crate::crc;
+use crate::prefix::{SIDECAR_ALTERNATE, index_path, sidecar_path, with_suffix};
+use crate::storage::{LocalStorage, Storage};
+use crate::{Error, Result};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tensor::Bytes;
+
+#[cfg(feature = "sidecar")]
+mod codec;
+
+#[cfg(feature = "sidecar")]
+pub use codec::{decode, encode, load};
+
+const MAGIC: &[u8; 8] = b"MSESSION";
+const VERSION: u32 = 1;
+const HEADER: usize = 44;
+
+/// Where the next session state of a prefix goes.
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) generation: u64,
+    /// The files that may exist for this prefix.
+    candidates: [PathBuf; 2],
+}
+
+fn candidates(prefix: &Path) -> [PathBuf; 2] {
+    [sidecar_path(prefix), with_suffix(prefix, SIDECAR_ALTERNATE)]
+}
+
+/// Chooses a file that the checkpoint as it is now does not need.
+pub(crate) fn place(storage: &dyn Storage, prefix: &Path) -> Place {
+    let candidates = candidates(prefix);
+    let found = candidates.each_ref().map(|path| open(path, &read(storage, path).ok()??).ok());
+    let newest = found.iter().flatten().map(|opened| opened.generation).max();
+    let chosen = match &found {
+        [None, _] => 0,
+        [_, None] => 1,
+        // Both are there after an interrupted save. The one in use is the one that belongs to the
+        // index, and of two such the one that readers take: the younger.
+        [Some(first), Some(second)] => {
+            let index = index_identity(storage, prefix).ok();
+            let rank = |opened: &Opened| (Some(opened.index) == index, opened.generation);
+            usize::from(rank(first) > rank(second))
+        }
+    };
+    Place {
+        path: candidates[chosen].clone(),
+        generation: newest.map_or(0, |newest| newest.saturating_add(1)),
+        candidates,
+    }
+}
+
+fn index_identity(storage: &dyn Storage, prefix: &Path) -> Result<(u32, u64)> {
+    let path = index_path(prefix);
+    let index = read(storage, &path)?.ok_or_else(|| Error::NotFound { path: prefix.to_path_buf() })?;
+    Ok((crc::crc32c(&index), index.len() as u64))
+}
+
+/// After a save, removes states of earlier saves of the prefix. What cannot be removed is logged: it
+/// belongs to no index and is never read.
+pub(crate) fn remove_superseded(storage: &dyn Storage, place: &Place, written: bool) {
+    for path in &place.candidates {
+        if written && *path == place.path {
+            continue;
+        }
+        match storage.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                log::warn!("cannot remove {}: {error}", path.display());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The whole file for a payload.
+pub(crate) fn envelope(payload: &[u8], (index_crc, index_len): (u32, u64), generation: u64) -> Vec<u8> {
+    let mut file = Vec::with_capacity(HEADER + payload.len());
+    file.extend_from_slice(MAGIC);
+    file.extend_from_slice(&VERSION.to_le_bytes());
+    file.extend_from_slice(&[0; 4]);
+    file.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    file.extend_from_slice(&index_crc.to_le_bytes());
+    file.extend_from_slice(&index_len.to_le_bytes());
+    file.extend_from_slice(&generation.to_le_bytes());
+    file.extend_from_slice(payload);
+    let checksum = crc::masked(&file[16..]);
+    file[12..16].copy_from_slice(&checksum.to_le_bytes());
+    file
+}
+
+/// An intact file, taken apart.
+struct Opened {
+    index: (u32, u64),
+    generation: u64,
+    payload: Bytes,
+}
+
+fn number<const N: usize>(file: &[u8], at: usize) -> Option<[u8; N]> {
+    file.get(at..at + N)?.try_into().ok()
+}
+
+fn open(path: &Path, file: &Bytes) -> Result<Opened> {
+    let damaged = |what: &str| Error::corrupt(path, what);
+    if !file.starts_with(MAGIC) {
+        return Err(damaged("it is no session state"));
+    }
+    let version = number(file, 8).map(u32::from_le_bytes).ok_or_else(|| damaged("it is cut short"))?;
+    if version != VERSION {
+        return Err(Error::Unsupported {
+            path: path.into(),
+            what: format!("its layout has version {version}"),
+        });
+    }
+    let fields = || {
+        let checksum = u32::from_le_bytes(number(file, 12)?);
+        let len = u64::from_le_bytes(number(file, 16)?);
+        let index = (u32::from_le_bytes(number(file, 24)?), u64::from_le_bytes(number(file, 28)?));
+        let generation = u64::from_le_bytes(number(file, 36)?);
+        Some((checksum, len, index, generation))
+    };
+    let (checksum, len, index, generation) = fields().ok_or_else(|| damaged("it is cut short"))?;
+    if len != (file.len() - HEADER) as u64 {
+        return Err(damaged("its length is wrong"));
+    }
+    if crc::masked(&file[16..]) != checksum {
+        return Err(damaged("its checksum is wrong"));
+    }
+    Ok(Opened { index, generation, payload: file.slice(HEADER..) })
+}
+
+fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Bytes>> {
+    let file = match storage.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    let len = file.len().map_err(Error::io("open", path))?;
+    let len = usize::try_from(len).map_err(|_| Error::corrupt(path, "it is too large for memory"))?;
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
+    Ok(Some(bytes.into()))
+}
+
+/// The session state of a checkpoint; `None` when it has none. A state that belongs to another save of
+/// the prefix is not this checkpoint's.
+///
+/// # Errors
+/// [`Error::Corrupt`] or [`Error::Unsupported`] when the state is there but cannot be used;
+/// [`Error::Io`]; those of [`BundleReader::open`].
+pub fn read_session_state(prefix: impl AsRef<Path>) -> Result<Option<Bytes>> {
+    read_session_state_with(&LocalStorage::shared(), prefix)
+}
+
+/// As [`read_session_state`], through another storage.
+///
+/// # Errors
+/// As [`read_session_state`].
+pub fn read_session_state_with(
+    storage: &Arc<dyn Storage>,
+    prefix: impl AsRef<Path>,
+) -> Result<Option<Bytes>> {
+    let options = ReadOptions::new().storage(Arc::clone(storage));
+    of_reader(storage.as_ref(), &BundleReader::open_with(prefix, options)?)
+}
+
+/// The session state that belongs to an open checkpoint.
+pub(crate) fn of_reader(storage: &dyn Storage, reader: &BundleReader) -> Result<Option<Bytes>> {
+    let mut damage = None;
+    let mut found: Option<Opened> = None;
+    for path in candidates(reader.prefix()) {
+        let Some(file) = read(storage, &path)? else { continue };
+        match open(&path, &file) {
+            Ok(opened) if opened.index != reader.identity() => {
+                log::warn!("{} belongs to another save of its checkpoint and is ignored", path.display());
+            }
+            Ok(opened) if found.as_ref().is_none_or(|found| found.generation < opened.generation) => {
+                found = Some(opened);
+            }
+            Ok(_) => {}
+            Err(error) => damage = Some(error),
+        }
+    }
+    match (found, damage) {
+        (Some(found), _) => Ok(Some(found.payload)),
+        (None, Some(damage)) => Err(damage),
+        (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_seen() {
+        let file = Bytes::from(envelope(b"payload", (7, 8), 9));
+        let opened = open(Path::new("m.session"), &file).unwrap();
+        assert_eq!((opened.index, opened.generation, &*opened.payload), ((7, 8), 9, &b"payload"[..]));
+        for i in 0..file.len() {
+            assert!(open(Path::new("m.session"), &file.slice(..i)).is_err(), "cut to {i}");
+            for bit in 0..8 {
+                let mut damaged = file.to_vec();
+                damaged[i] ^= 1 << bit;
+                assert!(open(Path::new("m.session"), &damaged.into()).is_err(), "bit {bit} of {i}");
+            }
+        }
+    }
+}
