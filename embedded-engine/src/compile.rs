@@ -90,7 +90,12 @@ pub(crate) fn producer(value: Value) -> Option<usize> {
 }
 
 /// Compiles a step.
-pub(crate) fn compile(graph: &Graph, key: &PlanKey, environment: &Environment, optimize: bool) -> Result<Plan> {
+pub(crate) fn compile(
+    graph: &Graph,
+    key: &PlanKey,
+    environment: &Environment,
+    optimize: bool,
+) -> Result<Plan> {
     graph.check()?;
     if graph.is_empty() {
         return Err(Error::runtime("the graph is empty: there is nothing to run"));
@@ -165,13 +170,15 @@ impl<'a> Builder<'a> {
     /// Finds the operations that fetches and targets need, cutting the graph at feeds (S-48).
     fn collect(&mut self) -> Result<()> {
         let fetched = self.key.fetches.iter().filter(|fetch| !self.feed_index.contains_key(fetch));
-        let mut pending: Vec<OpId> = fetched.map(|fetch| fetch.op).chain(self.key.targets.iter().copied()).collect();
+        let mut pending: Vec<OpId> =
+            fetched.map(|fetch| fetch.op).chain(self.key.targets.iter().copied()).collect();
         while let Some(id) = pending.pop() {
             if self.operations.contains_key(&id) {
                 continue;
             }
             let operation = self.graph.operation_by_id(id);
-            let operation = operation.ok_or_else(|| Error::value("a fetch is not an operation of this graph"))?;
+            let operation =
+                operation.ok_or_else(|| Error::value("a fetch is not an operation of this graph"))?;
             let inputs = operation.input_endpoints().iter();
             pending.extend(inputs.filter(|input| !self.feed_index.contains_key(input)).map(|input| input.op));
             pending.extend(operation.control_input_ids());
@@ -216,8 +223,9 @@ impl<'a> Builder<'a> {
             return Ok(value);
         }
         let node = self.node_of.get(&endpoint.op).copied();
-        node.map(|node| Value::Node(node, endpoint.index))
-            .ok_or_else(|| Error::new(Code::Unimplemented, "the graph has a loop, which this engine cannot run"))
+        node.map(|node| Value::Node(node, endpoint.index)).ok_or_else(|| {
+            Error::new(Code::Unimplemented, "the graph has a loop, which this engine cannot run")
+        })
     }
 
     fn add(&mut self, operation: Operation) -> Result<()> {
@@ -255,7 +263,12 @@ impl<'a> Builder<'a> {
         self.add_with_kernel(operation, inputs, control)
     }
 
-    fn add_with_kernel(&mut self, operation: &Operation, inputs: Vec<Value>, control: Vec<usize>) -> Result<()> {
+    fn add_with_kernel(
+        &mut self,
+        operation: &Operation,
+        inputs: Vec<Value>,
+        control: Vec<usize>,
+    ) -> Result<()> {
         let Some(entry) = Registry::get().find(operation.op_type()) else {
             let nodes = self.missing.entry(operation.op_type().to_owned()).or_default();
             nodes.push(operation.name().to_owned());
@@ -267,7 +280,8 @@ impl<'a> Builder<'a> {
         let spec = NodeSpec { operation, constants: &constants, resources: &self.environment.resources };
         let kernel = (entry.make)(&spec)?;
         let stateless = operation.def().is_some_and(|def| !def.is_stateful());
-        let small = operation.output_infos().iter().all(|info| info.shape.elements().is_none_or(|n| n <= FOLD_LIMIT));
+        let small =
+            operation.output_infos().iter().all(|info| info.shape.elements().is_none_or(|n| n <= FOLD_LIMIT));
         let foldable = entry.is_handle || (self.optimize && stateless && small && control.is_empty());
         if foldable && constants.iter().all(Option::is_some) {
             let constants = constants.into_iter().flatten().collect();

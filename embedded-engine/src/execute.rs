@@ -135,7 +135,8 @@ impl Plan {
     pub(crate) fn check_feeds(&self, values: &[Tensor]) -> Result<()> {
         if let Some(missing) = self.fed.get(values.len()) {
             // S-66: a missing value shows as a placeholder that is not fed.
-            let text = format!("You must feed a value for placeholder tensor '{}'", missing.operation().name());
+            let text =
+                format!("You must feed a value for placeholder tensor '{}'", missing.operation().name());
             return Err(missing.operation().place(Error::invalid_argument(text)));
         }
         self.fed.iter().zip(values).try_for_each(|(output, value)| check_value(output, value))

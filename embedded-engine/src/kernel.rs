@@ -204,6 +204,14 @@ impl<'a> KernelContext<'a> {
         }
     }
 
+    /// An output that was delivered already, taken back.
+    pub(crate) fn take_output(&mut self, output: usize) -> Option<Tensor> {
+        match self.outputs[output] {
+            UNUSED => None,
+            slot => self.slots[slot as usize].take(),
+        }
+    }
+
     /// A new tensor from the session's memory, its elements arbitrary.
     #[inline]
     pub(crate) fn allocate<T: Element>(&self, shape: impl Into<Shape>) -> Tensor {
@@ -223,6 +231,12 @@ impl<'a> KernelContext<'a> {
         Ok(())
     }
 
+    /// The inputs and the working memory at once, for kernels that need both.
+    #[inline]
+    pub(crate) fn split(&mut self) -> (Inputs<'_>, &mut Scratch) {
+        (Inputs { slots: self.slots, inputs: self.inputs }, self.scratch)
+    }
+
     /// The threads for one kernel's work.
     #[inline]
     pub(crate) fn pool(&self) -> &'a Pool {
@@ -232,6 +246,23 @@ impl<'a> KernelContext<'a> {
     #[inline]
     pub(crate) fn buffers(&self) -> &'a BufferPool {
         &self.environment.buffers
+    }
+}
+
+/// The inputs of a kernel, while something else of its context is borrowed.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    slots: &'a [Option<Tensor>],
+    inputs: &'a [Input],
+}
+
+impl<'a> Inputs<'a> {
+    /// An input's elements.
+    #[inline]
+    pub(crate) fn slice<T: Element>(self, index: usize) -> Result<&'a [T]> {
+        let slot = self.inputs[index].slot;
+        let tensor = self.slots[slot as usize].as_ref().expect("producers run before their consumers");
+        Ok(tensor.as_slice()?)
     }
 }
 

@@ -72,9 +72,8 @@ impl Plan {
     /// The ids of operations that run, in order.
     #[cfg(test)]
     pub(crate) fn operation_names(&self) -> Vec<String> {
-        let names = |step: &PlanStep| {
-            step.operations.iter().map(Operation::name).collect::<Vec<_>>().join("+")
-        };
+        let names =
+            |step: &PlanStep| step.operations.iter().map(Operation::name).collect::<Vec<_>>().join("+");
         self.steps.iter().map(names).collect()
     }
 }

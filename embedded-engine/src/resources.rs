@@ -85,7 +85,11 @@ impl Resources {
     }
 
     /// The state of an operation, made at its first use, from restored bytes if there are any.
-    pub(crate) fn state<S: OpState>(&self, operation: &Operation, make: impl FnOnce() -> S) -> Result<Arc<S>> {
+    pub(crate) fn state<S: OpState>(
+        &self,
+        operation: &Operation,
+        make: impl FnOnce() -> S,
+    ) -> Result<Arc<S>> {
         let mut states = self.states();
         if let Some(state) = states.by_name.get(operation.name()) {
             let state = state.clone().as_any().downcast();

@@ -23,7 +23,9 @@ pub(crate) fn schedule(ir: &Ir) -> Result<Vec<usize>> {
 fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     let mut consumers = vec![Vec::new(); ir.nodes.len()];
     for (index, node) in ir.nodes.iter().enumerate().filter(|(_, node)| !node.removed) {
-        for before in node.inputs.iter().filter_map(|&value| producer(value)).chain(node.control.iter().copied()) {
+        for before in
+            node.inputs.iter().filter_map(|&value| producer(value)).chain(node.control.iter().copied())
+        {
             consumers[before].push(index);
         }
     }
@@ -31,7 +33,8 @@ fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
 }
 
 /// Op types that only read the variable of a handle.
-const READS: [&str; 5] = ["ReadVariableOp", "VarIsInitializedOp", "VariableShape", "ResourceGather", "ResourceGatherNd"];
+const READS: [&str; 5] =
+    ["ReadVariableOp", "VarIsInitializedOp", "VariableShape", "ResourceGather", "ResourceGatherNd"];
 
 /// Pairs `(before, after)` that should be kept where possible.
 fn reads_before_updates(ir: &Ir, consumers: &[Vec<usize>]) -> Vec<(usize, usize)> {

@@ -8,8 +8,8 @@ use crate::resources::Resources;
 use compute::Pool;
 use rustc_hash::{FxHashMap, FxHasher};
 use session_core::{
-    Callable, CancellationToken, Endpoint, Error, Graph, PreparedStep, Result, RunMetadata, RunOptions, Session,
-    SessionConfig, Step, StepSignature, closed,
+    Callable, CancellationToken, Endpoint, Error, Graph, PreparedStep, Result, RunMetadata, RunOptions,
+    Session, SessionConfig, Step, StepSignature, closed,
 };
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -38,8 +38,9 @@ struct Inner {
 
 impl EmbeddedSession {
     pub(crate) fn new(graph: &Graph, config: &SessionConfig) -> Result<EmbeddedSession> {
-        let pool = Pool::new(config.intra_op_parallelism_threads)
-            .map_err(|error| Error::runtime("the engine's threads could not be started").with_source(error))?;
+        let pool = Pool::new(config.intra_op_parallelism_threads).map_err(|error| {
+            Error::runtime("the engine's threads could not be started").with_source(error)
+        })?;
         let environment = Environment { pool, buffers: BufferPool::new(), resources: Resources::default() };
         let inner = Inner {
             environment,

@@ -1,5 +1,8 @@
 //! The kernels, one file per op family, the twin of the file of the same name in `ops`.
 
+#[macro_use]
+mod dispatch;
+
 mod array;
 mod math;
 mod nn;

@@ -20,8 +20,12 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("VarIsInitializedOp", |_| Ok(Box::new(is_initialized)));
     registry.add("DestroyResourceOp", |_| Ok(Box::new(destroy)));
     registry.add("AssignVariableOp", make_assign);
-    registry.add("AssignAddVariableOp", |_| Ok(Box::new(|context: &mut KernelContext<'_>| update(context, true))));
-    registry.add("AssignSubVariableOp", |_| Ok(Box::new(|context: &mut KernelContext<'_>| update(context, false))));
+    registry.add("AssignAddVariableOp", |_| {
+        Ok(Box::new(|context: &mut KernelContext<'_>| update(context, true)))
+    });
+    registry.add("AssignSubVariableOp", |_| {
+        Ok(Box::new(|context: &mut KernelContext<'_>| update(context, false)))
+    });
     registry.add("VariableShape", |spec| {
         let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
         Ok(Box::new(move |context: &mut KernelContext<'_>| {

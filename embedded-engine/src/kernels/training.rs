@@ -1,5 +1,196 @@
-//! To be written.
+//! Training updates of resource variables: single passes over weights and slots, in place.
 
-use crate::kernel::Registry;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use crate::kernels::state::shared_variable;
+use crate::resources::Variable;
+use compute::optimizer::{
+    self, AdaMax, Adadelta, Adagrad, Adam, CenteredRmsProp, Ftrl, GradientDescent, Momentum, RmsProp, Rule,
+    Weight,
+};
+use session_core::{Error, Result};
+use std::sync::{Arc, MutexGuard};
+use tensor::{Element, Tensor};
 
-pub(crate) fn register(_: &mut Registry) {}
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("ResourceApplyGradientDescent", |spec| {
+        for_dtype!(float spec.dtype("T")?, T => {
+            Ok(dense::<T, _, 1>(|i| Ok(GradientDescent { learning_rate: i.scalar(0)? })))
+        })
+    });
+    registry.add("ResourceApplyMomentum", |spec| {
+        let use_nesterov = spec.bool("use_nesterov")?;
+        for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
+            // The gradient stands between the learning rate and the momentum.
+            let rule = |i: Parameters<'_, '_>| -> Result<Momentum<T>> {
+                Ok(Momentum { learning_rate: i.scalar(0)?, momentum: i.scalar(2)?, use_nesterov })
+            };
+            apply::<T, _, 2>(context, 3, &rule)
+        })))
+    });
+    registry.add("ResourceApplyAdam", |spec| {
+        let use_nesterov = spec.bool("use_nesterov")?;
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(move |i| {
+            Ok(Adam {
+                beta1_power: i.scalar(0)?,
+                beta2_power: i.scalar(1)?,
+                learning_rate: i.scalar(2)?,
+                beta1: i.scalar(3)?,
+                beta2: i.scalar(4)?,
+                epsilon: i.scalar(5)?,
+                use_nesterov,
+            })
+        })))
+    });
+    registry.add("ResourceApplyAdaMax", |spec| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
+            Ok(AdaMax {
+                beta1_power: i.scalar(0)?,
+                learning_rate: i.scalar(1)?,
+                beta1: i.scalar(2)?,
+                beta2: i.scalar(3)?,
+                epsilon: i.scalar(4)?,
+            })
+        })))
+    });
+    registry.add("ResourceApplyRMSProp", |spec| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
+            Ok(RmsProp {
+                learning_rate: i.scalar(0)?,
+                rho: i.scalar(1)?,
+                momentum: i.scalar(2)?,
+                epsilon: i.scalar(3)?,
+            })
+        })))
+    });
+    registry.add("ResourceApplyCenteredRMSProp", |spec| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 4>(|i| {
+            Ok(CenteredRmsProp {
+                learning_rate: i.scalar(0)?,
+                rho: i.scalar(1)?,
+                momentum: i.scalar(2)?,
+                epsilon: i.scalar(3)?,
+            })
+        })))
+    });
+    registry.add("ResourceApplyAdagrad", |spec| make_adagrad(spec, false));
+    registry.add("ResourceApplyAdagradV2", |spec| make_adagrad(spec, true));
+    registry.add("ResourceApplyAdadelta", |spec| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
+            Ok(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? })
+        })))
+    });
+    registry.add("ResourceApplyFtrl", |spec| make_ftrl(spec, false));
+    registry.add("ResourceApplyFtrlV2", |spec| make_ftrl(spec, true));
+}
+
+fn make_adagrad(spec: &NodeSpec<'_>, with_epsilon: bool) -> Result<Box<dyn Kernel>> {
+    let update_slots = spec.bool("update_slots").unwrap_or(true);
+    for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 2>(move |i| {
+        let epsilon = if with_epsilon { Some(i.scalar(1)?) } else { None };
+        Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon, update_slots })
+    })))
+}
+
+/// FTRL takes the gradient before its parameters.
+fn make_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel>> {
+    let multiply_linear_by_lr = spec.bool("multiply_linear_by_lr").unwrap_or(false);
+    for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
+        let rule = |i: Parameters<'_, '_>| -> Result<Ftrl<T>> {
+            let l2_shrinkage = if with_shrinkage { i.scalar(4)? } else { T::default() };
+            let learning_rate_power = i.scalar(if with_shrinkage { 5 } else { 4 })?;
+            Ok(Ftrl {
+                learning_rate: i.scalar(1)?,
+                l1: i.scalar(2)?,
+                l2: i.scalar(3)?,
+                l2_shrinkage,
+                learning_rate_power,
+                multiply_linear_by_lr,
+            })
+        };
+        apply::<T, _, 3>(context, 3, &rule)
+    })))
+}
+
+/// The inputs of an update behind its variables.
+#[derive(Clone, Copy)]
+struct Parameters<'a, 'c> {
+    context: &'a KernelContext<'c>,
+    first: usize,
+}
+
+impl Parameters<'_, '_> {
+    fn scalar<T: Element>(&self, index: usize) -> Result<T> {
+        Ok(self.context.input(self.first + index).value()?)
+    }
+}
+
+/// An update whose gradient is the last input.
+fn dense<T, R, const N: usize>(
+    rule: impl Fn(Parameters<'_, '_>) -> Result<R> + Send + Sync + 'static,
+) -> Box<dyn Kernel>
+where
+    T: Element + Weight,
+    R: Rule<T, N> + 'static,
+{
+    boxed(move |context| {
+        let gradient = context.num_inputs() - 1;
+        apply::<T, R, N>(context, gradient, &rule)
+    })
+}
+
+/// Updates the variables of the first `N` inputs.
+fn apply<T, R, const N: usize>(
+    context: &mut KernelContext<'_>,
+    gradient: usize,
+    rule: &impl Fn(Parameters<'_, '_>) -> Result<R>,
+) -> Result<()>
+where
+    T: Element + Weight,
+    R: Rule<T, N>,
+{
+    let rule = rule(Parameters { context, first: N })?;
+    let variables: Vec<Arc<Variable>> = (0..N).map(|i| shared_variable(context, i)).collect::<Result<_>>()?;
+    let gradient = context.input(gradient);
+    with_values(&variables, |values| {
+        for (value, variable) in values.iter().zip(&variables) {
+            if value.shape() != gradient.shape() {
+                let text = format!(
+                    "variable '{}' of shape {} and gradient of shape {} differ",
+                    variable.name(),
+                    value.shape(),
+                    gradient.shape()
+                );
+                return Err(Error::invalid_argument(text));
+            }
+        }
+        let mut state = Vec::with_capacity(N);
+        for value in values {
+            state.push(value.make_mut::<T>(context.buffers())?);
+        }
+        let state: [&mut [T]; N] =
+            state.try_into().map_err(|_| Error::runtime("an update without its slots"))?;
+        optimizer::apply(context.pool(), rule, state, gradient.as_slice()?);
+        Ok(())
+    })
+}
+
+/// Locks several variables, always in the order of their addresses, so that steps in different threads never wait for
+/// each other in a circle.
+fn with_values(variables: &[Arc<Variable>], work: impl FnOnce(Vec<&mut Tensor>) -> Result<()>) -> Result<()> {
+    let mut order: Vec<usize> = (0..variables.len()).collect();
+    order.sort_by_key(|&i| Arc::as_ptr(&variables[i]));
+    if order.windows(2).any(|pair| Arc::ptr_eq(&variables[pair[0]], &variables[pair[1]])) {
+        return Err(Error::invalid_argument("one variable is used as two slots of an update"));
+    }
+    let mut guards: Vec<Option<MutexGuard<'_, Option<Tensor>>>> = variables.iter().map(|_| None).collect();
+    for i in order {
+        guards[i] = Some(variables[i].lock());
+    }
+    let mut values = Vec::with_capacity(guards.len());
+    for (guard, variable) in guards.iter_mut().zip(variables) {
+        let value = guard.as_mut().and_then(|guard| guard.as_mut());
+        values.push(value.ok_or_else(|| variable.uninitialized())?);
+    }
+    work(values)
+}

@@ -1,0 +1,162 @@
+//! Elements chosen by index, and indices made into elements.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernels::math::{axis, boxed};
+use crate::kernels::random::shape as shape_input;
+use compute::elementwise;
+use compute::elementwise::layout::{self, GatherShape, Index, IndexError};
+use session_core::{Error, Result};
+use tensor::{DType, Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("GatherV2", |spec| {
+        let batch_dims = spec.int("batch_dims").unwrap_or(0);
+        gather(spec, batch_dims, true)
+    });
+    registry.add("Gather", |spec| gather(spec, 0, false));
+    registry.add("ResourceGather", |spec| {
+        let dtype = spec.dtype("dtype")?;
+        for_dtype!(all dtype, T => for_dtype!(index spec.input_dtype(1), I => Ok(boxed(resource_gather::<T, I>))))
+    });
+    registry.add("OneHot", |spec| {
+        let at = spec.int("axis")?;
+        let indices = spec.input_dtype(0);
+        for_dtype!(all spec.input_dtype(2), T => match indices {
+            DType::UInt8 => Ok(boxed(move |context| one_hot::<T, u8>(context, at))),
+            _ => for_dtype!(index indices, I => Ok(boxed(move |context| one_hot::<T, I>(context, at)))),
+        })
+    });
+    registry.add("UnsortedSegmentSum", |spec| {
+        let segments = spec.input_dtype(1);
+        for_dtype!(number spec.input_dtype(0), T => {
+            for_dtype!(index segments, I => Ok(boxed(unsorted_segment_sum::<T, I>)))
+        })
+    });
+    registry.add("Range", |spec| for_dtype!(real spec.input_dtype(0), T => Ok(boxed(range::<T>))));
+}
+
+pub(crate) fn outside(error: IndexError) -> Error {
+    let IndexError { position, index, limit } = error;
+    Error::invalid_argument(format!("indices[{position}] = {index} is not in [0, {limit})"))
+}
+
+fn gather(spec: &NodeSpec<'_>, batch_dims: i64, with_axis: bool) -> Result<Box<dyn Kernel>> {
+    let indices = spec.input_dtype(1);
+    for_dtype!(all spec.input_dtype(0), T => for_dtype!(index indices, I => {
+        Ok(boxed(move |context| {
+            let at = if with_axis { context.int(2)? } else { 0 };
+            run_gather::<T, I>(context, at, batch_dims)
+        }))
+    }))
+}
+
+fn run_gather<T: Element, I: Element + Index>(
+    context: &mut KernelContext<'_>,
+    at: i64,
+    batch_dims: i64,
+) -> Result<()> {
+    let (shape, indices) = (context.input(0).shape().clone(), context.input(1).shape().clone());
+    let at = axis(at, shape.rank())?;
+    let batch_dims = axis(batch_dims, indices.rank() + 1)?;
+    if batch_dims > at || shape[..batch_dims] != indices[..batch_dims.min(indices.rank())] {
+        let text = format!("batch_dims {batch_dims} do not fit params {shape} and indices {indices}");
+        return Err(Error::invalid_argument(text));
+    }
+    let dims: Shape =
+        shape[..at].iter().chain(&indices[batch_dims..]).chain(&shape[at + 1..]).copied().collect();
+    let sizes = GatherShape {
+        batch: shape[..batch_dims].iter().product(),
+        outer: shape[batch_dims..at].iter().product(),
+        axis: shape[at],
+        inner: shape[at + 1..].iter().product(),
+    };
+    context.produce::<T>(0, dims, |context, output| {
+        layout::gather(context.pool(), sizes, context.slice::<T>(0)?, context.slice::<I>(1)?, output)
+            .map_err(outside)
+    })
+}
+
+/// Rows of a variable, without a copy of the rest.
+fn resource_gather<T: Element, I: Element + Index>(context: &mut KernelContext<'_>) -> Result<()> {
+    let value = crate::kernels::state::variable(context, 0)?.read()?;
+    let Some((&rows, row)) = value.shape().split_first() else {
+        return Err(Error::invalid_argument("params must be at least 1 dimensional"));
+    };
+    let dims: Shape = context.input(1).shape().iter().chain(row).copied().collect();
+    let sizes = GatherShape { batch: 1, outer: 1, axis: rows, inner: row.iter().product() };
+    context.produce::<T>(0, dims, |context, output| {
+        layout::gather(context.pool(), sizes, value.as_slice::<T>()?, context.slice::<I>(1)?, output)
+            .map_err(outside)
+    })
+}
+
+fn one_hot<T: Element, I: Element + Index>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let depth = usize::try_from(context.int(1)?)
+        .map_err(|_| Error::invalid_argument("depth must be non-negative"))?;
+    let at = axis(at, shape.rank() + 1)?;
+    let mut dims = shape.to_vec();
+    dims.insert(at, depth);
+    let suffix = shape[at..].iter().product();
+    context.produce::<T>(0, dims, |context, output| {
+        let (on, off) = (context.input(2).value::<T>()?, context.input(3).value::<T>()?);
+        layout::one_hot(depth, suffix, context.slice::<I>(0)?, &on, &off, output);
+        Ok(())
+    })
+}
+
+fn unsorted_segment_sum<T: Element + elementwise::Element, I: Element + Index>(
+    context: &mut KernelContext<'_>,
+) -> Result<()> {
+    let (shape, segments) = (context.input(0).shape().clone(), context.input(1).shape().clone());
+    let count = usize::try_from(context.int(2)?)
+        .map_err(|_| Error::invalid_argument("num_segments must be non-negative"))?;
+    if shape.rank() < segments.rank() || shape[..segments.rank()] != segments[..] {
+        let text = format!("data.shape = {shape} does not start with segment_ids.shape = {segments}");
+        return Err(Error::invalid_argument(text));
+    }
+    let rest = &shape[segments.rank()..];
+    let inner = rest.iter().product();
+    let dims: Shape = std::iter::once(count).chain(rest.iter().copied()).collect();
+    context.produce::<T>(0, checked(dims, T::DTYPE)?, |context, output| {
+        layout::unsorted_segment_sum(
+            context.pool(),
+            inner,
+            context.slice::<T>(0)?,
+            context.slice::<I>(1)?,
+            output,
+        )
+        .map_err(outside)
+    })
+}
+
+fn range<T: Element + elementwise::CastTo<f64>>(context: &mut KernelContext<'_>) -> Result<()>
+where
+    f64: elementwise::CastTo<T>,
+    T: elementwise::Element,
+{
+    let value = |i: usize, context: &KernelContext<'_>| -> Result<f64> {
+        let mut wide = [0f64];
+        elementwise::cast(context.pool(), &[context.input(i).value::<T>()?], &mut wide);
+        Ok(wide[0])
+    };
+    let (start, limit, delta) = (value(0, context)?, value(1, context)?, value(2, context)?);
+    if delta == 0.0 {
+        return Err(Error::invalid_argument("Requires delta != 0"));
+    }
+    if (limit - start) * delta < 0.0 {
+        let text = format!(
+            "Requires start <= limit when delta > 0, or start >= limit when delta < 0: {start}, {limit}, {delta}"
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    let count = ((limit - start) / delta).ceil();
+    if !count.is_finite() || count > (1u64 << 40) as f64 {
+        return Err(Error::invalid_argument("the range is too long"));
+    }
+    context.produce::<T>(0, [count as usize], |context, output| {
+        let values: Vec<f64> = (0..output.len()).map(|i| start + i as f64 * delta).collect();
+        elementwise::cast(context.pool(), &values, output);
+        Ok(())
+    })
+}

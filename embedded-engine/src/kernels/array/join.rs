@@ -1,0 +1,233 @@
+//! Tensors joined and split.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernels::math::{axis, boxed};
+use compute::elementwise::layout;
+use session_core::{Error, Result};
+use tensor::{Bytes, DType, Element, Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("ConcatV2", |spec| {
+        let count = spec.operation.num_inputs() - 1;
+        concat(spec, spec.input_dtype(0), 0, count)
+    });
+    registry.add("Concat", |spec| concat(spec, spec.input_dtype(1), 1, 0));
+    registry.add("Pack", |spec| {
+        let at = spec.int("axis")?;
+        match spec.input_dtype(0) {
+            DType::String => Ok(boxed(move |context| pack_strings(context, at))),
+            dtype => for_dtype!(all dtype, T => Ok(boxed(move |context| pack::<T>(context, at)))),
+        }
+    });
+    registry.add("Unpack", |spec| {
+        let at = spec.int("axis")?;
+        for_dtype!(all spec.input_dtype(0), T => Ok(boxed(move |context| unpack::<T>(context, at))))
+    });
+    registry.add("Split", |spec| {
+        for_dtype!(all spec.input_dtype(1), T => Ok(boxed(|context| {
+            let (shape, parts) = (context.input(1).shape().clone(), context.outputs.len());
+            let at = axis(context.int(0)?, shape.rank())?;
+            if !shape[at].is_multiple_of(parts) {
+                let text = format!("dimension {at} of {shape} does not divide evenly into {parts} parts");
+                return Err(Error::invalid_argument(text));
+            }
+            split::<T>(context, 1, at, &vec![shape[at] / parts; parts])
+        })))
+    });
+    registry.add("SplitV", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(split_v::<T>))));
+    registry.add("ConcatOffset", |_| Ok(boxed(concat_offset)));
+}
+
+/// Joins `count` tensors from input `first` on; the axis stands at input `axis_input`.
+fn concat(spec: &NodeSpec<'_>, dtype: DType, first: usize, axis_input: usize) -> Result<Box<dyn Kernel>> {
+    let count = spec.operation.num_inputs() - 1;
+    if dtype == DType::String {
+        return Ok(boxed(move |context| concat_strings(context, first, count, axis_input)));
+    }
+    for_dtype!(all dtype, T => Ok(boxed(move |context| concat_plain::<T>(context, first, count, axis_input))))
+}
+
+/// The axis and the joined shape.
+fn joined(
+    context: &KernelContext<'_>,
+    first: usize,
+    count: usize,
+    axis_input: usize,
+) -> Result<(usize, Shape)> {
+    let shape = context.input(first).shape().clone();
+    let at = axis(context.int(axis_input)?, shape.rank())?;
+    let mut dims = shape.to_vec();
+    for i in first + 1..first + count {
+        let other = context.input(i).shape();
+        let agrees =
+            other.rank() == shape.rank() && (0..shape.rank()).all(|d| d == at || other[d] == shape[d]);
+        if !agrees {
+            let text = format!(
+                "Dimensions of inputs should match: shape[0] = {shape} vs. shape[{}] = {other}",
+                i - first
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        dims[at] += other[at];
+    }
+    Ok((at, dims.into()))
+}
+
+fn concat_plain<T: Element>(
+    context: &mut KernelContext<'_>,
+    first: usize,
+    count: usize,
+    axis_input: usize,
+) -> Result<()> {
+    let (at, shape) = joined(context, first, count, axis_input)?;
+    let rows: usize = shape[..at].iter().product();
+    context.produce::<T>(0, shape, |context, output| {
+        let width = |i: usize| context.input(i).shape()[at..].iter().product::<usize>();
+        let part = |i: usize| Ok((context.slice::<T>(i)?, width(i)));
+        let parts: Vec<(&[T], usize)> = (first..first + count).map(part).collect::<Result<_>>()?;
+        layout::concat(context.pool(), rows, &parts, output);
+        Ok(())
+    })
+}
+
+fn concat_strings(
+    context: &mut KernelContext<'_>,
+    first: usize,
+    count: usize,
+    axis_input: usize,
+) -> Result<()> {
+    let (at, shape) = joined(context, first, count, axis_input)?;
+    let rows: usize = shape[..at].iter().product();
+    let mut strings: Vec<Bytes> = Vec::with_capacity(shape.elements());
+    for row in 0..rows {
+        for i in first..first + count {
+            let width: usize = context.input(i).shape()[at..].iter().product();
+            strings.extend_from_slice(&context.input(i).as_strings()?[row * width..(row + 1) * width]);
+        }
+    }
+    let joined = Tensor::from_strings(strings, shape)?;
+    context.set(0, joined);
+    Ok(())
+}
+
+/// The axis of a new dimension and the shape with it.
+fn packed(context: &KernelContext<'_>, at: i64) -> Result<(usize, Shape)> {
+    let shape = context.input(0).shape().clone();
+    let at = axis(at, shape.rank() + 1)?;
+    for i in 1..context.num_inputs() {
+        if *context.input(i).shape() != shape {
+            let text = format!(
+                "Shapes of all inputs must match: values[0].shape = {shape} != values[{i}].shape = {}",
+                context.input(i).shape()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    let mut dims = shape.to_vec();
+    dims.insert(at, context.num_inputs());
+    Ok((at, dims.into()))
+}
+
+fn pack<T: Element>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+    let (at, shape) = packed(context, at)?;
+    let rows: usize = shape[..at].iter().product();
+    let width: usize = shape[at + 1..].iter().product();
+    context.produce::<T>(0, shape, |context, output| {
+        let part = |i: usize| Ok((context.slice::<T>(i)?, width));
+        let parts: Vec<(&[T], usize)> = (0..context.num_inputs()).map(part).collect::<Result<_>>()?;
+        layout::concat(context.pool(), rows, &parts, output);
+        Ok(())
+    })
+}
+
+fn pack_strings(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+    let (at, shape) = packed(context, at)?;
+    let (rows, width): (usize, usize) = (shape[..at].iter().product(), shape[at + 1..].iter().product());
+    let mut strings: Vec<Bytes> = Vec::with_capacity(shape.elements());
+    for row in 0..rows {
+        for i in 0..context.num_inputs() {
+            strings.extend_from_slice(&context.input(i).as_strings()?[row * width..(row + 1) * width]);
+        }
+    }
+    let packed = Tensor::from_strings(strings, shape)?;
+    context.set(0, packed);
+    Ok(())
+}
+
+fn unpack<T: Element>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let at = axis(at, shape.rank())?;
+    let count = context.outputs.len();
+    if shape[at] != count {
+        let text = format!("Input shape axis {at} must equal {count}, got shape {shape}");
+        return Err(Error::invalid_argument(text));
+    }
+    split::<T>(context, 0, at, &vec![1; count])?;
+    let dims: Shape = (0..shape.rank()).filter(|&d| d != at).map(|d| shape[d]).collect();
+    for i in 0..count {
+        if let Some(part) = context.take_output(i) {
+            let part = part.reshaped(dims.clone())?;
+            context.set(i, part);
+        }
+    }
+    Ok(())
+}
+
+fn split_v<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let at = axis(context.int(2)?, shape.rank())?;
+    let sizes = context.ints(1)?;
+    let known: i64 = sizes.iter().filter(|&&size| size >= 0).sum();
+    let rest = shape[at] as i64 - known;
+    let sizes: Vec<i64> = sizes.iter().map(|&size| if size == -1 { rest } else { size }).collect();
+    let sizes = super::slice::non_negative(&sizes, "size_splits")?;
+    if sizes.iter().sum::<usize>() != shape[at] {
+        return Err(Error::invalid_argument(format!(
+            "sizes {sizes:?} do not add up to dimension {at} of {shape}"
+        )));
+    }
+    split::<T>(context, 0, at, &sizes)
+}
+
+fn split<T: Element>(
+    context: &mut KernelContext<'_>,
+    input: usize,
+    at: usize,
+    sizes: &[usize],
+) -> Result<()> {
+    let shape = context.input(input).shape().clone();
+    let rows: usize = shape[..at].iter().product();
+    let inner: usize = shape[at + 1..].iter().product();
+    let mut parts: Vec<Tensor> = Vec::with_capacity(sizes.len());
+    for &size in sizes {
+        let mut dims = shape.to_vec();
+        dims[at] = size;
+        parts.push(context.allocate::<T>(checked(dims.into(), T::DTYPE)?));
+    }
+    let slices = parts
+        .iter_mut()
+        .zip(sizes)
+        .map(|(part, &size)| (part.as_mut_slice::<T>().expect("new memory has one owner"), size * inner));
+    let mut slices: Vec<(&mut [T], usize)> = slices.collect();
+    layout::split(rows, context.slice::<T>(input)?, &mut slices);
+    for (i, part) in parts.into_iter().enumerate() {
+        context.set(i, part);
+    }
+    Ok(())
+}
+
+/// Where each of several joined tensors begins.
+fn concat_offset(context: &mut KernelContext<'_>) -> Result<()> {
+    let count = context.num_inputs() - 1;
+    let rank = context.input(1).elements();
+    let at = axis(context.int(0)?, rank)?;
+    let mut offset = 0i32;
+    for i in 0..count {
+        let mut begin = vec![0i32; rank];
+        begin[at] = offset;
+        let sizes = context.input(i + 1).as_slice::<i32>()?;
+        offset += sizes.get(at).copied().unwrap_or_default();
+        context.set(i, Tensor::from(begin));
+    }
+    Ok(())
+}

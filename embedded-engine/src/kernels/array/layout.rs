@@ -1,0 +1,126 @@
+//! Elements in another order, repeated, or padded.
+
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::{axis, boxed};
+use compute::elementwise::layout::{self, StridedRegion};
+use session_core::{Error, Result};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    for op_type in ["Transpose", "ConjugateTranspose"] {
+        registry.add(op_type, |spec| {
+            let dtype = spec.input_dtype(0);
+            if dtype.is_complex() && spec.operation.op_type() == "ConjugateTranspose" {
+                return Err(Error::new(
+                    session_core::Code::Unimplemented,
+                    "no conjugate transpose of complex values",
+                ));
+            }
+            for_dtype!(all dtype, T => Ok(boxed(transpose::<T>)))
+        });
+    }
+    registry.add("Tile", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(tile::<T>))));
+    registry.add(
+        "Pad",
+        |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(|context| pad::<T>(context, false)))),
+    );
+    registry.add(
+        "PadV2",
+        |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(|context| pad::<T>(context, true)))),
+    );
+    registry.add("ReverseV2", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(reverse::<T>))));
+    registry.add(
+        "InvertPermutation",
+        |spec| for_dtype!(index spec.input_dtype(0), T => Ok(boxed(invert_permutation::<T>))),
+    );
+}
+
+fn transpose<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let rank = shape.rank();
+    let order = context.ints(1)?.into_iter().map(|at| axis(at, rank)).collect::<Result<Vec<_>>>()?;
+    let mut seen = vec![false; rank];
+    order.iter().for_each(|&at| seen[at] = true);
+    if order.len() != rank || seen.contains(&false) {
+        return Err(Error::invalid_argument(format!("{order:?} is no permutation of {rank} dimensions")));
+    }
+    if order.iter().enumerate().all(|(i, &at)| i == at) {
+        let value = context.take(0);
+        context.set(0, value);
+        return Ok(());
+    }
+    let output: Shape = order.iter().map(|&at| shape[at]).collect();
+    context.produce::<T>(0, output, |context, output| {
+        layout::transpose(context.pool(), &shape, &order, context.slice::<T>(0)?, output);
+        Ok(())
+    })
+}
+
+fn invert_permutation<T: Element + TryInto<usize> + TryFrom<usize>>(
+    context: &mut KernelContext<'_>,
+) -> Result<()> {
+    let input = context.input(0).clone();
+    let values = input.as_slice::<T>()?;
+    let wrong = || Error::invalid_argument("the input is no permutation");
+    let mut inverse = vec![None; values.len()];
+    for (place, &value) in values.iter().enumerate() {
+        let value: usize = value.try_into().map_err(|_| wrong())?;
+        let slot = inverse.get_mut(value).ok_or_else(wrong)?;
+        *slot = T::try_from(place).ok();
+    }
+    let inverse: Option<Vec<T>> = inverse.into_iter().collect();
+    context.set(0, tensor::Tensor::from(inverse.ok_or_else(wrong)?));
+    Ok(())
+}
+
+fn tile<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let repeats = super::slice::non_negative(&context.ints(1)?, "multiples")?;
+    if repeats.len() != shape.rank() {
+        let text = format!(
+            "Expected multiples argument to be a vector of length {}, got {}",
+            shape.rank(),
+            repeats.len()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    let dims: Option<Shape> =
+        shape.iter().zip(&repeats).map(|(&dim, &times)| dim.checked_mul(times)).collect();
+    let dims = dims.ok_or_else(|| Error::invalid_argument("the repeated tensor is too large"))?;
+    context.produce::<T>(0, dims, |context, output| {
+        layout::tile(&shape, &repeats, context.slice::<T>(0)?, output);
+        Ok(())
+    })
+}
+
+fn pad<T: Element>(context: &mut KernelContext<'_>, with_value: bool) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let pads = super::slice::non_negative(&context.ints(1)?, "paddings")?;
+    if context.input(1).shape().dims() != [shape.rank(), 2] {
+        let text = format!("paddings must be [{}, 2]: {}", shape.rank(), context.input(1).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let value = if with_value { context.input(2).value::<T>()? } else { T::default() };
+    let before: Vec<usize> = pads.iter().step_by(2).copied().collect();
+    let after: Vec<usize> = pads.iter().skip(1).step_by(2).copied().collect();
+    let padded = |i: usize| before[i].checked_add(shape[i])?.checked_add(after[i]);
+    let dims: Option<Shape> = (0..shape.rank()).map(padded).collect();
+    let dims = dims.ok_or_else(|| Error::invalid_argument("the padded tensor is too large"))?;
+    context.produce::<T>(0, dims, |context, output| {
+        layout::pad(&shape, &before, &after, &value, context.slice::<T>(0)?, output);
+        Ok(())
+    })
+}
+
+fn reverse<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let axes = context.ints(1)?.into_iter().map(|at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
+    let backwards = |i: usize| axes.contains(&i) && shape[i] > 0;
+    let begin: Vec<usize> = (0..shape.rank()).map(|i| if backwards(i) { shape[i] - 1 } else { 0 }).collect();
+    let strides: Vec<isize> = (0..shape.rank()).map(|i| if backwards(i) { -1 } else { 1 }).collect();
+    context.produce::<T>(0, shape.clone(), |context, output| {
+        let region = StridedRegion { shape: &shape, begin: &begin, strides: &strides, sizes: &shape };
+        layout::strided_slice(context.pool(), region, context.slice::<T>(0)?, output);
+        Ok(())
+    })
+}

@@ -1,0 +1,270 @@
+//! Shapes as values, and values under other shapes.
+
+use crate::kernel::{KernelContext, Registry, checked};
+use crate::kernels::math::{axis, boxed};
+use crate::kernels::random::shape as shape_input;
+use compute::elementwise;
+use session_core::{AttrValue, Error, PartialShape, Result};
+use tensor::{Bytes, DType, Element, Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("Shape", |spec| {
+        let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
+        Ok(boxed(move |context| {
+            let shape = shape_tensor(context.input(0).shape(), dtype)?;
+            context.set(0, shape);
+            Ok(())
+        }))
+    });
+    registry.add("ShapeN", |spec| {
+        let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
+        Ok(boxed(move |context| {
+            for i in 0..context.num_inputs() {
+                let shape = shape_tensor(context.input(i).shape(), dtype)?;
+                context.set(i, shape);
+            }
+            Ok(())
+        }))
+    });
+    registry.add("Size", |spec| {
+        let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
+        Ok(boxed(move |context| {
+            let size = integer(context.input(0).elements(), dtype)?;
+            context.set(0, size);
+            Ok(())
+        }))
+    });
+    registry.add("Rank", |_| {
+        Ok(boxed(|context| {
+            let rank = Tensor::from(context.input(0).shape().rank() as i32);
+            context.set(0, rank);
+            Ok(())
+        }))
+    });
+    registry.add("Reshape", |_| Ok(boxed(reshape)));
+    registry.add("ExpandDims", |_| Ok(boxed(expand_dims)));
+    registry.add("Squeeze", |spec| {
+        let axes = spec.ints("squeeze_dims").or_else(|_| spec.ints("axis")).unwrap_or_default();
+        Ok(boxed(move |context| squeeze(context, &axes)))
+    });
+    registry.add("EnsureShape", |spec| {
+        let shape = match spec.attr("shape")? {
+            AttrValue::Shape(shape) => shape.clone(),
+            _ => PartialShape::unknown(),
+        };
+        Ok(boxed(move |context| {
+            let value = context.take(0);
+            if !shape.is_compatible_with(value.shape()) {
+                let text = format!("a tensor of shape {} where {shape} was promised", value.shape());
+                return Err(Error::invalid_argument(text));
+            }
+            context.set(0, value);
+            Ok(())
+        }))
+    });
+    for op_type in
+        ["Identity", "StopGradient", "PreventGradient", "Snapshot", "IdentityN", "PlaceholderWithDefault"]
+    {
+        registry.add(op_type, |_| {
+            Ok(boxed(|context| {
+                for i in 0..context.num_inputs() {
+                    let value = context.take(i);
+                    context.set(i, value);
+                }
+                Ok(())
+            }))
+        });
+    }
+    registry.add("Const", |spec| {
+        let value = spec
+            .attr("value")?
+            .as_tensor()
+            .cloned()
+            .ok_or_else(|| Error::value("a constant without value"))?;
+        Ok(boxed(move |context| {
+            context.set(0, value.clone());
+            Ok(())
+        }))
+    });
+    registry.add("Fill", |spec| match spec.input_dtype(1) {
+        DType::String => Ok(boxed(fill_strings)),
+        dtype => for_dtype!(all dtype, T => Ok(boxed(fill::<T>))),
+    });
+    registry.add("ZerosLike", |spec| match spec.input_dtype(0) {
+        DType::String => Ok(boxed(|context| {
+            let zeros = Tensor::zeros(DType::String, context.input(0).shape())?;
+            context.set(0, zeros);
+            Ok(())
+        })),
+        dtype => for_dtype!(all dtype, T => Ok(boxed(|context| like::<T>(context, T::default())))),
+    });
+    registry.add("OnesLike", |spec| {
+        for_dtype!(all spec.input_dtype(0), T => {
+            let one = one::<T>()?;
+            Ok(boxed(move |context| like::<T>(context, one)))
+        })
+    });
+    registry
+        .add("BroadcastTo", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(broadcast_to::<T>))));
+    registry.add(
+        "BroadcastGradientArgs",
+        |spec| for_dtype!(index spec.input_dtype(0), T => Ok(boxed(broadcast_gradient_args::<T>))),
+    );
+    registry.add("BroadcastArgs", |spec| {
+        let dtype = spec.input_dtype(0);
+        Ok(boxed(move |context| {
+            let (a, b) = (shape_input(context, 0)?, shape_input(context, 1)?);
+            let plan = elementwise::Broadcast::new([a.dims(), b.dims()]);
+            let plan = plan.map_err(|error| Error::invalid_argument(error.to_string()))?;
+            let shape = shape_tensor(&Shape::new(plan.output_shape()), dtype)?;
+            context.set(0, shape);
+            Ok(())
+        }))
+    });
+}
+
+/// A shape as a vector of `int32` or `int64`.
+pub(crate) fn shape_tensor(shape: &Shape, dtype: DType) -> Result<Tensor> {
+    if dtype == DType::Int64 {
+        return Ok(Tensor::from(shape.iter().map(|&dim| dim as i64).collect::<Vec<_>>()));
+    }
+    let dims: std::result::Result<Vec<i32>, _> = shape.iter().map(|&dim| i32::try_from(dim)).collect();
+    dims.map(Tensor::from)
+        .map_err(|_| Error::invalid_argument(format!("a dimension of {shape} does not fit an int32")))
+}
+
+fn integer(value: usize, dtype: DType) -> Result<Tensor> {
+    if dtype == DType::Int64 {
+        return Ok(Tensor::from(value as i64));
+    }
+    let value = i32::try_from(value)
+        .map_err(|_| Error::invalid_argument(format!("{value} does not fit an int32")))?;
+    Ok(Tensor::from(value))
+}
+
+/// The value 1 of a type.
+pub(crate) fn one<T: Element + elementwise::Element>() -> Result<T> {
+    let mut ones = [T::default()];
+    if T::DTYPE == DType::Bool {
+        let not = Error::invalid_argument("bools have no one");
+        return T::binary(elementwise::BinaryOp::LogicalOr).map(|_| ones[0]).ok_or(not);
+    }
+    // 0 to the power of 0; every number type has it.
+    let power = T::binary(elementwise::BinaryOp::Pow)
+        .ok_or_else(|| Error::invalid_argument("no one of this dtype"))?;
+    let plan =
+        elementwise::Broadcast::new([&[1], &[1]]).map_err(|error| Error::runtime(error.to_string()))?;
+    power
+        .run(&compute::Pool::single(), &plan, &[T::default()], &[T::default()], &mut ones)
+        .map_err(|error| Error::runtime(error.to_string()))?;
+    Ok(ones[0])
+}
+
+fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
+    let sizes = context.ints(1)?;
+    let value = context.take(0);
+    let elements = value.elements();
+    let mismatch = || {
+        let text = format!(
+            "Input to reshape is a tensor with {elements} values, but the requested shape is {sizes:?}"
+        );
+        Error::invalid_argument(text)
+    };
+    if sizes.iter().filter(|&&size| size == -1).count() > 1 || sizes.iter().any(|&size| size < -1) {
+        return Err(Error::invalid_argument(format!("at most one size may be -1, and none less: {sizes:?}")));
+    }
+    let known: usize = sizes.iter().filter(|&&size| size >= 0).map(|&size| size as usize).product();
+    let fitted = |&size: &i64| match usize::try_from(size) {
+        Ok(size) => Some(size),
+        Err(_) if known == 0 => (elements == 0).then_some(0),
+        Err(_) => elements.is_multiple_of(known).then(|| elements / known),
+    };
+    let shape: Option<Shape> = sizes.iter().map(fitted).collect();
+    let value = shape.and_then(|shape| value.reshaped(shape).ok()).ok_or_else(mismatch)?;
+    context.set(0, value);
+    Ok(())
+}
+
+fn expand_dims(context: &mut KernelContext<'_>) -> Result<()> {
+    let at = context.int(1)?;
+    let value = context.take(0);
+    let rank = value.shape().rank();
+    let at = axis(at, rank + 1)?;
+    let mut dims = value.shape().to_vec();
+    dims.insert(at, 1);
+    let value = value.reshaped(dims)?;
+    context.set(0, value);
+    Ok(())
+}
+
+fn squeeze(context: &mut KernelContext<'_>, axes: &[i64]) -> Result<()> {
+    let value = context.take(0);
+    let shape = value.shape().clone();
+    let axes = axes.iter().map(|&at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
+    if let Some(&wrong) = axes.iter().find(|&&at| shape[at] != 1) {
+        let text = format!("Can not squeeze dim[{wrong}], expected a dimension of 1, got {}", shape[wrong]);
+        return Err(Error::invalid_argument(text));
+    }
+    let gone = |i: usize| if axes.is_empty() { shape[i] == 1 } else { axes.contains(&i) };
+    let dims: Shape = (0..shape.rank()).filter(|&i| !gone(i)).map(|i| shape[i]).collect();
+    let value = value.reshaped(dims)?;
+    context.set(0, value);
+    Ok(())
+}
+
+fn fill<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = shape_input(context, 0)?;
+    let value = context.input(1).value::<T>()?;
+    context.produce::<T>(0, shape, |context, output| {
+        elementwise::fill(context.pool(), output, value);
+        Ok(())
+    })
+}
+
+fn fill_strings(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = checked(shape_input(context, 0)?, DType::Complex128)?;
+    let value: Bytes = match context.input(1).as_strings()? {
+        [value] => value.clone(),
+        _ => return Err(Error::invalid_argument("the value to fill with must be a scalar")),
+    };
+    let filled = Tensor::from_strings(vec![value; shape.elements()], shape)?;
+    context.set(0, filled);
+    Ok(())
+}
+
+fn like<T: Element>(context: &mut KernelContext<'_>, value: T) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    context.produce::<T>(0, shape, |context, output| {
+        elementwise::fill(context.pool(), output, value);
+        Ok(())
+    })
+}
+
+fn broadcast_to<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let target = shape_input(context, 1)?;
+    let shape = context.input(0).shape().clone();
+    context.produce::<T>(0, target.clone(), |context, output| {
+        let input = context.slice::<T>(0)?;
+        elementwise::layout::broadcast_to(context.pool(), &shape, &target, input, output)
+            .map_err(|error| Error::invalid_argument(format!("Incompatible shapes: {error}")))
+    })
+}
+
+/// Over which axes the gradients of two broadcast operands are summed.
+fn broadcast_gradient_args<T: Element + TryFrom<i64>>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shapes = [shape_input(context, 0)?, shape_input(context, 1)?];
+    let rank = shapes[0].rank().max(shapes[1].rank());
+    let dim = |operand: usize, axis: usize| {
+        let missing = rank - shapes[operand].rank();
+        if axis < missing { 1 } else { shapes[operand][axis - missing] }
+    };
+    for operand in 0..2 {
+        // Where both are 1, summing over one element changes nothing; it is done in both, as in TensorFlow, so that
+        // dimensions that one operand lacks are counted.
+        let summed = (0..rank).filter(|&axis| dim(operand, axis) == 1);
+        let axes: Option<Vec<T>> = summed.map(|axis| T::try_from(axis as i64).ok()).collect();
+        let axes = axes.ok_or_else(|| Error::invalid_argument("too many axes"))?;
+        context.set(operand, Tensor::from(axes));
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! Pieces of tensors.
+
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use compute::elementwise::layout::{self, StridedRegion};
+use session_core::{Error, Result};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("Slice", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(slice::<T>))));
+    registry.add("StridedSlice", |spec| {
+        let masks = Masks::of(spec)?;
+        for_dtype!(all spec.input_dtype(0), T => Ok(boxed(move |context| strided_slice::<T>(context, masks))))
+    });
+    registry.add("StridedSliceGrad", |spec| {
+        let masks = Masks::of(spec)?;
+        for_dtype!(all spec.input_dtype(4), T => Ok(boxed(move |context| strided_slice_grad::<T>(context, masks))))
+    });
+}
+
+/// Sizes that may not be negative.
+pub(crate) fn non_negative(values: &[i64], what: &str) -> Result<Vec<usize>> {
+    let converted: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
+    converted.ok_or_else(|| Error::invalid_argument(format!("{what} may not be negative: {values:?}")))
+}
+
+fn slice<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (begin, size) = (context.ints(1)?, context.ints(2)?);
+    if begin.len() != shape.rank() || size.len() != shape.rank() {
+        let text = format!("Expected begin and size of length {}, got {begin:?} and {size:?}", shape.rank());
+        return Err(Error::invalid_argument(text));
+    }
+    let begin = non_negative(&begin, "begin")?;
+    let length = |i: usize| match size[i] {
+        -1 => shape[i].checked_sub(begin[i]),
+        size => usize::try_from(size).ok().filter(|size| begin[i].saturating_add(*size) <= shape[i]),
+    };
+    let sizes: Option<Shape> = (0..shape.rank()).map(length).collect();
+    let sizes = sizes.ok_or_else(|| {
+        Error::invalid_argument(format!("a slice from {begin:?} of {size:?} does not lie in {shape}"))
+    })?;
+    let strides = vec![1isize; shape.rank()];
+    context.produce::<T>(0, sizes.clone(), |context, output| {
+        let region = StridedRegion { shape: &shape, begin: &begin, strides: &strides, sizes: &sizes };
+        layout::strided_slice(context.pool(), region, context.slice::<T>(0)?, output);
+        Ok(())
+    })
+}
+
+/// The bit masks of a strided slice.
+#[derive(Clone, Copy, Debug)]
+struct Masks {
+    begin: i64,
+    end: i64,
+    ellipsis: i64,
+    new_axis: i64,
+    shrink_axis: i64,
+}
+
+/// What a strided slice selects.
+#[derive(Debug)]
+struct Selection {
+    begin: Vec<usize>,
+    strides: Vec<isize>,
+    sizes: Vec<usize>,
+    /// The shape of the result, with new axes and without shrunk ones.
+    result: Shape,
+}
+
+impl Masks {
+    fn of(spec: &NodeSpec<'_>) -> Result<Masks> {
+        let mask = |name: &str| spec.int(name);
+        Ok(Masks {
+            begin: mask("begin_mask")?,
+            end: mask("end_mask")?,
+            ellipsis: mask("ellipsis_mask")?,
+            new_axis: mask("new_axis_mask")?,
+            shrink_axis: mask("shrink_axis_mask")?,
+        })
+    }
+
+    /// Applies begin, end and strides, one entry for each part of the Python index, to a shape.
+    fn select(&self, shape: &Shape, begin: &[i64], end: &[i64], strides: &[i64]) -> Result<Selection> {
+        let bit = |mask: i64, i: usize| mask & (1 << i) != 0;
+        let entries = begin.len();
+        if end.len() != entries || strides.len() != entries {
+            return Err(Error::invalid_argument("begin, end and strides must have the same length"));
+        }
+        let ellipsis = (0..entries).find(|&i| bit(self.ellipsis, i));
+        let consuming = (0..entries).filter(|&i| Some(i) != ellipsis && !bit(self.new_axis, i)).count();
+        let filled = shape.rank().checked_sub(consuming).ok_or_else(|| {
+            Error::invalid_argument(format!(
+                "Index out of range using input dim {}; input has only {} dims",
+                consuming - 1,
+                shape.rank()
+            ))
+        })?;
+        let mut selection =
+            Selection { begin: vec![], strides: vec![], sizes: vec![], result: Shape::scalar() };
+        let mut result = Vec::new();
+        let whole = |selection: &mut Selection, result: &mut Vec<usize>, count: usize| {
+            for _ in 0..count {
+                let dim = shape[selection.sizes.len()];
+                selection.begin.push(0);
+                selection.strides.push(1);
+                selection.sizes.push(dim);
+                result.push(dim);
+            }
+        };
+        for i in 0..entries {
+            if Some(i) == ellipsis {
+                whole(&mut selection, &mut result, filled);
+            } else if bit(self.new_axis, i) {
+                result.push(1);
+            } else {
+                let dim = shape[selection.sizes.len()];
+                let shrink = bit(self.shrink_axis, i);
+                let masked = [bit(self.begin, i), bit(self.end, i)];
+                let (first, stride, size) = one_axis(dim, begin[i], end[i], strides[i], masked, shrink)?;
+                selection.begin.push(first);
+                selection.strides.push(stride);
+                selection.sizes.push(size);
+                if !shrink {
+                    result.push(size);
+                }
+            }
+        }
+        let rest = shape.rank() - selection.sizes.len();
+        whole(&mut selection, &mut result, rest);
+        selection.result = result.into();
+        Ok(selection)
+    }
+}
+
+/// First index, stride and number of indices along one axis.
+fn one_axis(
+    dim: usize,
+    begin: i64,
+    end: i64,
+    stride: i64,
+    [open_begin, open_end]: [bool; 2],
+    shrink: bool,
+) -> Result<(usize, isize, usize)> {
+    let length = dim as i64;
+    let from_front = |index: i64| if index < 0 { index + length } else { index };
+    if shrink {
+        let index = from_front(begin);
+        return match usize::try_from(index).ok().filter(|&index| index < dim) {
+            Some(index) => Ok((index, 1, 1)),
+            None => Err(Error::invalid_argument(format!(
+                "slice index {begin} of dimension of {dim} out of bounds"
+            ))),
+        };
+    }
+    if stride == 0 {
+        return Err(Error::invalid_argument("strides must be non-zero"));
+    }
+    // Valid starts and ends, in the direction of the stride.
+    let (low, high) = if stride > 0 { (0, length) } else { (-1, length - 1) };
+    let first =
+        if open_begin { if stride > 0 { low } else { high } } else { from_front(begin).clamp(low, high) };
+    let last = if open_end { if stride > 0 { high } else { low } } else { from_front(end).clamp(low, high) };
+    let span = if stride > 0 { last - first } else { first - last };
+    let count = if span <= 0 { 0 } else { (span - 1) / stride.abs() + 1 };
+    let first = if count == 0 { 0 } else { first as usize };
+    let stride = isize::try_from(stride).map_err(|_| Error::invalid_argument("a stride beyond memory"))?;
+    Ok((first, stride, count as usize))
+}
+
+fn strided_slice<T: Element>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let selection = masks.select(&shape, &context.ints(1)?, &context.ints(2)?, &context.ints(3)?)?;
+    context.produce::<T>(0, selection.result.clone(), |context, output| {
+        let Selection { begin, strides, sizes, .. } = &selection;
+        let region = StridedRegion { shape: &shape, begin, strides, sizes };
+        layout::strided_slice(context.pool(), region, context.slice::<T>(0)?, output);
+        Ok(())
+    })
+}
+
+fn strided_slice_grad<T: Element>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+    let shape = crate::kernels::random::shape(context, 0)?;
+    let selection = masks.select(&shape, &context.ints(1)?, &context.ints(2)?, &context.ints(3)?)?;
+    let gradient = context.input(4).shape();
+    if gradient.elements() != selection.result.elements() {
+        let text = format!("shape of dy was {gradient} instead of {}", selection.result);
+        return Err(Error::invalid_argument(text));
+    }
+    context.produce::<T>(0, shape.clone(), |context, output| {
+        output.fill(T::default());
+        let Selection { begin, strides, sizes, .. } = &selection;
+        let region = StridedRegion { shape: &shape, begin, strides, sizes };
+        layout::strided_assign(region, context.slice::<T>(4)?, output);
+        Ok(())
+    })
+}

@@ -1,0 +1,49 @@
+//! From a dtype that is known when a plan is made to code for its Rust type.
+
+/// Evaluates an expression with `$T` standing for the Rust type of a dtype out of a list; other dtypes give an error.
+macro_rules! for_dtype {
+    (@arms $dtype:expr, $T:ident => $body:expr, $($variant:ident: $type:ty),*) => {
+        match $dtype {
+            $(tensor::DType::$variant => {
+                type $T = $type;
+                $body
+            })*
+            other => Err(session_core::Error::new(
+                session_core::Code::Unimplemented,
+                format!("the embedded engine does not do this for {other}"),
+            )),
+        }
+    };
+    (all $dtype:expr, $T:ident => $body:expr) => {
+        for_dtype!(@arms $dtype, $T => $body,
+            Float32: f32, Float64: f64, Float16: tensor::f16, BFloat16: tensor::bf16,
+            Int8: i8, Int16: i16, Int32: i32, Int64: i64, UInt8: u8, UInt16: u16, UInt32: u32, UInt64: u64,
+            Bool: bool, Complex64: tensor::Complex<f32>, Complex128: tensor::Complex<f64>)
+    };
+    (number $dtype:expr, $T:ident => $body:expr) => {
+        for_dtype!(@arms $dtype, $T => $body,
+            Float32: f32, Float64: f64, Float16: tensor::f16, BFloat16: tensor::bf16,
+            Int8: i8, Int16: i16, Int32: i32, Int64: i64, UInt8: u8, UInt16: u16, UInt32: u32, UInt64: u64,
+            Complex64: tensor::Complex<f32>, Complex128: tensor::Complex<f64>)
+    };
+    (real $dtype:expr, $T:ident => $body:expr) => {
+        for_dtype!(@arms $dtype, $T => $body,
+            Float32: f32, Float64: f64, Float16: tensor::f16, BFloat16: tensor::bf16,
+            Int8: i8, Int16: i16, Int32: i32, Int64: i64, UInt8: u8, UInt16: u16, UInt32: u32, UInt64: u64)
+    };
+    (float $dtype:expr, $T:ident => $body:expr) => {
+        for_dtype!(@arms $dtype, $T => $body,
+            Float32: f32, Float64: f64, Float16: tensor::f16, BFloat16: tensor::bf16)
+    };
+    (wide $dtype:expr, $T:ident => $body:expr) => {
+        for_dtype!(@arms $dtype, $T => $body, Float32: f32, Float64: f64)
+    };
+    (product $dtype:expr, $T:ident => $body:expr) => {
+        for_dtype!(@arms $dtype, $T => $body,
+            Float32: f32, Float64: f64, Float16: tensor::f16, BFloat16: tensor::bf16, Int32: i32, Int64: i64,
+            Complex64: tensor::Complex<f32>, Complex128: tensor::Complex<f64>)
+    };
+    (index $dtype:expr, $T:ident => $body:expr) => {
+        for_dtype!(@arms $dtype, $T => $body, Int32: i32, Int64: i64)
+    };
+}

@@ -1,0 +1,288 @@
+//! Functions of single elements, with broadcasting.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use compute::elementwise::{
+    self, ArithmeticError, BinaryKernel, BinaryOp, Broadcast, BroadcastError, CompareOp, Element as _,
+    TestOp, UnaryKernel, UnaryOp,
+};
+use session_core::{Code, Error, Result};
+use tensor::{DType, Element, Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    for op in UnaryOp::ALL {
+        registry.add(op.name(), make_unary);
+    }
+    registry.add("Inv", make_unary);
+    for op in BinaryOp::ALL {
+        registry.add(op.name(), make_binary);
+    }
+    for alias in ["AddV2", "RealDiv", "TruncateMod"] {
+        registry.add(alias, make_binary);
+    }
+    for op in CompareOp::ALL {
+        registry.add(op.name(), make_compare);
+    }
+    for op in TestOp::ALL {
+        registry.add(op.name(), make_test);
+    }
+    registry.add("LogicalNot", |_| Ok(Box::new(logical_not)));
+    registry.add("Cast", make_cast);
+    registry.add("AddN", |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(add_n::<T>))));
+    registry.add("SelectV2", |spec| for_dtype!(all spec.input_dtype(1), T => Ok(boxed(select_v2::<T>))));
+    registry.add("Select", |spec| for_dtype!(all spec.input_dtype(1), T => Ok(boxed(select_v1::<T>))));
+    registry
+        .add("ClipByValue", |spec| for_dtype!(real spec.input_dtype(0), T => Ok(boxed(clip_by_value::<T>))));
+}
+
+pub(crate) fn boxed(
+    kernel: impl Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync + 'static,
+) -> Box<dyn Kernel> {
+    Box::new(kernel)
+}
+
+fn unsupported(spec: &NodeSpec<'_>, dtype: DType) -> Error {
+    let text = format!("the embedded engine has no {} for {dtype}", spec.operation.op_type());
+    Error::new(Code::Unimplemented, text)
+}
+
+/// An error for shapes that do not fit together.
+pub(crate) fn incompatible(error: &BroadcastError) -> Error {
+    Error::invalid_argument(format!("Incompatible shapes: {error}"))
+}
+
+fn arithmetic(error: ArithmeticError) -> Error {
+    Error::invalid_argument(error.to_string())
+}
+
+fn alpha(spec: &NodeSpec<'_>) -> Option<f64> {
+    spec.float("alpha").ok().map(f64::from)
+}
+
+fn make_unary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let dtype = spec.input_dtype(0);
+    let op = UnaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
+    for_dtype!(number dtype, T => {
+        let kernel = T::unary(op).ok_or_else(|| unsupported(spec, dtype))?;
+        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha));
+        Ok(boxed(move |context| unary::<T>(context, &kernel)))
+    })
+}
+
+fn unary<T: Element + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    kernel: &UnaryKernel<T>,
+) -> Result<()> {
+    let mut x = context.take(0);
+    if let Some(data) = x.as_mut_slice::<T>() {
+        kernel.run_in_place(context.pool(), data);
+        context.set(0, x);
+        return Ok(());
+    }
+    context.produce::<T>(0, x.shape().clone(), |context, output| {
+        kernel.run(context.pool(), x.as_slice()?, output);
+        Ok(())
+    })
+}
+
+fn make_binary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let dtype = spec.input_dtype(0);
+    let op = BinaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
+    for_dtype!(all dtype, T => {
+        let kernel = T::binary(op).ok_or_else(|| unsupported(spec, dtype))?;
+        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha));
+        Ok(boxed(move |context| binary::<T>(context, &kernel)))
+    })
+}
+
+fn binary<T: Element + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    kernel: &BinaryKernel<T>,
+) -> Result<()> {
+    let plan = Broadcast::new([context.input(0).shape(), context.input(1).shape()]);
+    let plan = plan.map_err(|error| incompatible(&error))?;
+    let (mut a, mut b) = (context.take(0), context.take(1));
+    let pool = context.pool();
+    if plan.is_full(0)
+        && let Some(data) = a.as_mut_slice::<T>()
+    {
+        kernel.run_in_place_left(pool, &plan, data, b.as_slice()?).map_err(arithmetic)?;
+        let a = with_shape(a, plan.output_shape())?;
+        context.set(0, a);
+        return Ok(());
+    }
+    if plan.is_full(1)
+        && let Some(data) = b.as_mut_slice::<T>()
+    {
+        kernel.run_in_place_right(pool, &plan, a.as_slice()?, data).map_err(arithmetic)?;
+        let b = with_shape(b, plan.output_shape())?;
+        context.set(0, b);
+        return Ok(());
+    }
+    context.produce::<T>(0, Shape::new(plan.output_shape()), |_, output| {
+        kernel.run(pool, &plan, a.as_slice()?, b.as_slice()?, output).map_err(arithmetic)
+    })
+}
+
+/// Leading dimensions of 1 may come from the other operand.
+fn with_shape(tensor: Tensor, shape: &[usize]) -> Result<Tensor> {
+    if tensor.shape().dims() == shape { Ok(tensor) } else { Ok(tensor.reshaped(shape)?) }
+}
+
+fn make_compare(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let dtype = spec.input_dtype(0);
+    let op = CompareOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
+    if dtype == DType::String {
+        return match op {
+            CompareOp::Equal => Ok(boxed(|context| compare_strings(context, true))),
+            CompareOp::NotEqual => Ok(boxed(|context| compare_strings(context, false))),
+            _ => Err(unsupported(spec, dtype)),
+        };
+    }
+    for_dtype!(all dtype, T => {
+        let kernel = T::compare(op).ok_or_else(|| unsupported(spec, dtype))?;
+        Ok(boxed(move |context| {
+            let plan = Broadcast::new([context.input(0).shape(), context.input(1).shape()]);
+            let plan = plan.map_err(|error| incompatible(&error))?;
+            context.produce::<bool>(0, Shape::new(plan.output_shape()), |context, output| {
+                let (a, b) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+                kernel.run(context.pool(), &plan, a, b, output).map_err(arithmetic)
+            })
+        }))
+    })
+}
+
+/// Equality of strings, of equal shapes or with a scalar.
+fn compare_strings(context: &mut KernelContext<'_>, equal: bool) -> Result<()> {
+    let (a, b) = (context.input(0).clone(), context.input(1).clone());
+    let (x, y) = (a.as_strings()?, b.as_strings()?);
+    let shape = match (x.len(), y.len()) {
+        (_, 1) => a.shape().clone(),
+        (1, _) => b.shape().clone(),
+        _ if a.shape() == b.shape() => a.shape().clone(),
+        _ => {
+            return Err(Error::invalid_argument(format!(
+                "Incompatible shapes: {} and {}",
+                a.shape(),
+                b.shape()
+            )));
+        }
+    };
+    context.produce::<bool>(0, shape, |_, output| {
+        for (i, out) in output.iter_mut().enumerate() {
+            *out = (x[if x.len() == 1 { 0 } else { i }] == y[if y.len() == 1 { 0 } else { i }]) == equal;
+        }
+        Ok(())
+    })
+}
+
+fn make_test(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let dtype = spec.input_dtype(0);
+    let op = TestOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
+    for_dtype!(float dtype, T => {
+        let kernel = T::test(op).ok_or_else(|| unsupported(spec, dtype))?;
+        Ok(boxed(move |context| {
+            let shape = context.input(0).shape().clone();
+            context.produce::<bool>(0, shape, |context, output| {
+                kernel.run(context.pool(), context.slice::<T>(0)?, output);
+                Ok(())
+            })
+        }))
+    })
+}
+
+fn logical_not(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    context.produce::<bool>(0, shape, |context, output| {
+        let input = context.slice::<bool>(0)?;
+        output.iter_mut().zip(input).for_each(|(out, &x)| *out = !x);
+        Ok(())
+    })
+}
+
+fn make_cast(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let (from, to) = (spec.input_dtype(0), spec.dtype("DstT")?);
+    if from == to {
+        return Ok(boxed(|context| {
+            let value = context.take(0);
+            context.set(0, value);
+            Ok(())
+        }));
+    }
+    for_dtype!(all from, S => for_dtype!(all to, D => Ok(boxed(cast::<S, D>))))
+}
+
+fn cast<S: Element + elementwise::CastTo<D>, D: Element + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    context.produce::<D>(0, shape, |context, output| {
+        elementwise::cast(context.pool(), context.slice::<S>(0)?, output);
+        Ok(())
+    })
+}
+
+fn add_n<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    for i in 1..context.num_inputs() {
+        if *context.input(i).shape() != shape {
+            let text =
+                format!("Inputs to AddN must have equal shapes: {shape} and {}", context.input(i).shape());
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    context.produce::<T>(0, shape, |context, output| {
+        let inputs: Vec<&[T]> = (0..context.num_inputs()).map(|i| context.slice(i)).collect::<Result<_>>()?;
+        elementwise::add_n(context.pool(), &inputs, output);
+        Ok(())
+    })
+}
+
+fn select_v2<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shapes =
+        [context.input(0).shape().dims(), context.input(1).shape().dims(), context.input(2).shape().dims()];
+    let plan = Broadcast::new(shapes).map_err(|error| incompatible(&error))?;
+    context.produce::<T>(0, Shape::new(plan.output_shape()), |context, output| {
+        let (condition, a, b) = (context.slice::<bool>(0)?, context.slice::<T>(1)?, context.slice::<T>(2)?);
+        elementwise::select(context.pool(), &plan, condition, a, b, output);
+        Ok(())
+    })
+}
+
+/// The older form: a condition of the values' shape, a scalar, or a vector that chooses among rows.
+fn select_v1<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let (condition, values) = (context.input(0).shape().clone(), context.input(1).shape().clone());
+    if *context.input(2).shape() != values {
+        let text =
+            format!("'then' and 'else' must have the same shape: {values} and {}", context.input(2).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let chooses_rows = condition.rank() == 1 && values.rank() > 1 && values.first() == condition.first();
+    let condition: Shape = if chooses_rows {
+        std::iter::once(values[0]).chain(std::iter::repeat_n(1, values.rank() - 1)).collect()
+    } else {
+        condition
+    };
+    let plan = Broadcast::new([condition.dims(), values.dims(), values.dims()]);
+    let plan = plan.map_err(|error| incompatible(&error))?;
+    context.produce::<T>(0, values, |context, output| {
+        let (condition, a, b) = (context.slice::<bool>(0)?, context.slice::<T>(1)?, context.slice::<T>(2)?);
+        elementwise::select(context.pool(), &plan, condition, a, b, output);
+        Ok(())
+    })
+}
+
+fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let unsupported = || Error::new(Code::Unimplemented, "no clipping for this dtype");
+    let least = T::binary(BinaryOp::Minimum).ok_or_else(unsupported)?;
+    let most = T::binary(BinaryOp::Maximum).ok_or_else(unsupported)?;
+    let shape = context.input(0).shape().clone();
+    let plan = |bound: usize, context: &KernelContext<'_>| {
+        Broadcast::new([shape.dims(), context.input(bound).shape().dims()])
+            .map_err(|error| incompatible(&error))
+    };
+    let (low, high) = (plan(1, context)?, plan(2, context)?);
+    context.produce::<T>(0, shape.clone(), |context, output| {
+        least.run(context.pool(), &high, context.slice(0)?, context.slice(2)?, output).map_err(arithmetic)?;
+        most.run_in_place_left(context.pool(), &low, output, context.slice(1)?).map_err(arithmetic)
+    })
+}

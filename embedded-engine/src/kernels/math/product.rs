@@ -1,0 +1,118 @@
+//! Products of matrices.
+
+use super::elementwise::boxed;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use compute::elementwise::Broadcast;
+use compute::matmul::{self, Epilogue, Product, Real};
+use session_core::{Error, Result};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("MatMul", |spec| {
+        let transposed = transposed(spec, "transpose_a", "transpose_b")?;
+        for_dtype!(product spec.input_dtype(0), T => Ok(boxed(move |context| matmul::<T>(context, transposed))))
+    });
+    for op_type in ["BatchMatMul", "BatchMatMulV2"] {
+        registry.add(op_type, |spec| {
+            let transposed = transposed(spec, "adj_x", "adj_y")?;
+            for_dtype!(product spec.input_dtype(0), T => Ok(boxed(move |context| batch::<T>(context, transposed))))
+        });
+    }
+}
+
+fn transposed(spec: &NodeSpec<'_>, a: &str, b: &str) -> Result<[bool; 2]> {
+    if spec.input_dtype(0).is_complex() && a == "adj_x" && (spec.bool(a)? || spec.bool(b)?) {
+        return Err(Error::new(session_core::Code::Unimplemented, "no adjoint of complex matrices"));
+    }
+    Ok([spec.bool(a)?, spec.bool(b)?])
+}
+
+/// The sizes of a product of two matrices.
+pub(crate) fn matmul_sizes(a: &Shape, b: &Shape, [transpose_a, transpose_b]: [bool; 2]) -> Result<Product> {
+    let (&[a0, a1], &[b0, b1]) = (a.dims(), b.dims()) else {
+        return Err(Error::invalid_argument(format!("In[0] and In[1] must be matrices: {a} and {b}")));
+    };
+    let (m, k) = if transpose_a { (a1, a0) } else { (a0, a1) };
+    let (inner, n) = if transpose_b { (b1, b0) } else { (b0, b1) };
+    if k != inner {
+        return Err(Error::invalid_argument(format!("Matrix size-incompatible: In[0]: {a}, In[1]: {b}")));
+    }
+    Ok(Product { transpose_a, transpose_b, ..Product::new(m, k, n) })
+}
+
+fn matmul<T: Element + matmul::Element>(
+    context: &mut KernelContext<'_>,
+    transposed: [bool; 2],
+) -> Result<()> {
+    let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
+    let mut output = context.allocate::<T>([product.m, product.n]);
+    let pool = context.pool();
+    let (inputs, scratch) = context.split();
+    let c = output.as_mut_slice::<T>().expect("new memory has one owner");
+    matmul::matmul(pool, scratch, &product, inputs.slice(0)?, inputs.slice(1)?, c);
+    context.set(0, output);
+    Ok(())
+}
+
+/// A dense layer in one pass: product, bias, and ReLU where asked for. Inputs: a, b, bias.
+pub(crate) fn matmul_fused<T: Element + Real>(transposed: [bool; 2], relu: bool) -> Box<dyn Kernel> {
+    boxed(move |context: &mut KernelContext<'_>| {
+        let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
+        let bias = context.input(2).shape();
+        if bias.dims() != [product.n] {
+            let text = format!("a bias of shape {bias} does not fit {} columns", product.n);
+            return Err(Error::invalid_argument(text));
+        }
+        let mut output = context.allocate::<T>([product.m, product.n]);
+        let pool = context.pool();
+        let (inputs, scratch) = context.split();
+        let epilogue = Epilogue { bias: Some(inputs.slice::<T>(2)?), relu };
+        let c = output.as_mut_slice::<T>().expect("new memory has one owner");
+        matmul::matmul_fused(pool, scratch, &product, inputs.slice(0)?, inputs.slice(1)?, epilogue, c);
+        context.set(0, output);
+        Ok(())
+    })
+}
+
+/// Products of stacked matrices, the stacks broadcast against each other.
+fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transposed: [bool; 2]) -> Result<()> {
+    let (a, b) = (context.take(0), context.take(1));
+    let (rank_a, rank_b) = (a.shape().rank(), b.shape().rank());
+    if rank_a < 2 || rank_b < 2 {
+        let text = format!("stacks of matrices need rank 2 or more: {} and {}", a.shape(), b.shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let (stack_a, matrix_a) = a.shape().split_at(rank_a - 2);
+    let (stack_b, matrix_b) = b.shape().split_at(rank_b - 2);
+    let product = matmul_sizes(&Shape::new(matrix_a), &Shape::new(matrix_b), transposed)?;
+    let stacks =
+        Broadcast::new([stack_a, stack_b]).map_err(|error| super::elementwise::incompatible(&error))?;
+    let shape: Shape = stacks.output_shape().iter().copied().chain([product.m, product.n]).collect();
+    let mut output = context.allocate::<T>(crate::kernel::checked(shape, T::DTYPE)?);
+    let (x, y) = (a.as_slice::<T>()?, b.as_slice::<T>()?);
+    let (len_a, len_b, len_c) = (product.m * product.k, product.k * product.n, product.m * product.n);
+    let out = output.as_mut_slice::<T>().expect("new memory has one owner");
+    for (i, c) in out.chunks_exact_mut(len_c.max(1)).enumerate() {
+        let (i, j) =
+            (stack_index(stacks.output_shape(), stack_a, i), stack_index(stacks.output_shape(), stack_b, i));
+        let (x, y) = (&x[i * len_a..][..len_a], &y[j * len_b..][..len_b]);
+        matmul::matmul(context.pool(), context.scratch, &product, x, y, c);
+    }
+    context.set(0, output);
+    Ok(())
+}
+
+/// Which matrix of an operand's stack belongs to one of the result's.
+fn stack_index(result: &[usize], operand: &[usize], mut index: usize) -> usize {
+    let (mut place, mut stride) = (0, 1);
+    let padding = result.len() - operand.len();
+    for (axis, &dim) in result.iter().enumerate().rev() {
+        let at = index % dim;
+        index /= dim;
+        if axis >= padding && operand[axis - padding] != 1 {
+            place += at * stride;
+            stride *= operand[axis - padding];
+        }
+    }
+    place
+}

@@ -1,0 +1,140 @@
+//! Sums, means, extremes, over any axes.
+
+use super::elementwise::boxed;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use compute::elementwise::{self, Element as _};
+use compute::reduce::{
+    self, ArgShape, CumulativeShape, IndexOut, Ranked, ReduceKernel, ReduceOp, ReducePlan, Scan,
+};
+use session_core::{Error, Result};
+use tensor::{DType, Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    for op in ReduceOp::ALL.iter().filter(|&&op| op != ReduceOp::L2Loss) {
+        registry.add(op.name(), make_reduce);
+    }
+    registry.add("L2Loss", |spec| {
+        for_dtype!(float spec.input_dtype(0), T => Ok(boxed(|context| {
+            let elements = context.input(0).elements();
+            let plan = plan(&[elements], &[0])?;
+            context.produce::<T>(0, Shape::scalar(), |context, output| {
+                let kernel = T::reduce(ReduceOp::L2Loss).ok_or_else(|| Error::invalid_argument("no L2 loss"))?;
+                kernel.run(context.pool(), &plan, context.slice(0)?, output);
+                Ok(())
+            })
+        })))
+    });
+    registry.add("ArgMax", |spec| make_arg(spec, true));
+    registry.add("ArgMin", |spec| make_arg(spec, false));
+    registry.add("Cumsum", |spec| make_cumulative(spec, true));
+    registry.add("Cumprod", |spec| make_cumulative(spec, false));
+}
+
+fn plan(shape: &[usize], axes: &[usize]) -> Result<ReducePlan> {
+    ReducePlan::new(shape, axes).map_err(|error| Error::invalid_argument(error.to_string()))
+}
+
+/// An axis counted from either end.
+pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize> {
+    let from_front = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(from_front).ok().filter(|&axis| axis < rank).ok_or_else(|| {
+        Error::invalid_argument(format!("axis {axis} is outside [{}, {rank})", -(rank as i64)))
+    })
+}
+
+fn make_reduce(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let keep_dims = spec.bool("keep_dims").unwrap_or(false);
+    let unsupported = || Error::invalid_argument("no such reduction of this dtype");
+    let op = ReduceOp::from_name(spec.operation.op_type()).ok_or_else(unsupported)?;
+    for_dtype!(all spec.input_dtype(0), T => {
+        let kernel = T::reduce(op).ok_or_else(unsupported)?;
+        Ok(boxed(move |context| run_reduce::<T>(context, &kernel, keep_dims)))
+    })
+}
+
+fn run_reduce<T: Element + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    kernel: &ReduceKernel<T>,
+    keep_dims: bool,
+) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let axes = context.ints(1)?.into_iter().map(|at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
+    let plan = plan(&shape, &axes)?;
+    let kept = |(i, &dim): (usize, &usize)| match axes.contains(&i) {
+        true => keep_dims.then_some(1),
+        false => Some(dim),
+    };
+    let output: Shape = shape.iter().enumerate().filter_map(kept).collect();
+    if axes.is_empty() && shape.rank() > 0 || output == shape {
+        // Reducing nothing, or dimensions of one element, of which sums, means and extremes are the elements.
+        if axes.is_empty() {
+            let value = context.take(0);
+            context.set(0, value);
+            return Ok(());
+        }
+    }
+    context.produce::<T>(0, output, |context, output| {
+        kernel.run(context.pool(), &plan, context.slice(0)?, output);
+        Ok(())
+    })
+}
+
+/// Sizes before, along and after an axis.
+fn around(shape: &Shape, axis: usize) -> [usize; 3] {
+    [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
+}
+
+fn make_arg(spec: &NodeSpec<'_>, largest: bool) -> Result<Box<dyn Kernel>> {
+    let out = spec.dtype("output_type").unwrap_or(DType::Int64);
+    for_dtype!(real spec.input_dtype(0), T => {
+        for_dtype!(index out, I => Ok(boxed(move |context| run_arg::<T, I>(context, largest))))
+    })
+}
+
+fn run_arg<T: Element + Ranked, I: Element + IndexOut>(
+    context: &mut KernelContext<'_>,
+    largest: bool,
+) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let at = axis(context.int(1)?, shape.rank())?;
+    let [outer, along, inner] = around(&shape, at);
+    let output: Shape = shape.iter().enumerate().filter(|&(i, _)| i != at).map(|(_, &dim)| dim).collect();
+    context.produce::<I>(0, output, |context, output| {
+        let sizes = ArgShape { outer, axis: along, inner };
+        let input = context.slice::<T>(0)?;
+        let found = if largest {
+            reduce::arg_max(context.pool(), sizes, input, output)
+        } else {
+            reduce::arg_min(context.pool(), sizes, input, output)
+        };
+        found.map_err(|_| Error::invalid_argument(format!("Reduction axis {at} is empty in shape {shape}")))
+    })
+}
+
+fn make_cumulative(spec: &NodeSpec<'_>, sum: bool) -> Result<Box<dyn Kernel>> {
+    let (exclusive, reverse) = (spec.bool("exclusive")?, spec.bool("reverse")?);
+    for_dtype!(number spec.input_dtype(0), T => {
+        Ok(boxed(move |context| run_cumulative::<T>(context, sum, exclusive, reverse)))
+    })
+}
+
+fn run_cumulative<T: Element + Scan>(
+    context: &mut KernelContext<'_>,
+    sum: bool,
+    exclusive: bool,
+    reverse: bool,
+) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let at = axis(context.int(1)?, shape.rank())?;
+    let [outer, along, inner] = around(&shape, at);
+    context.produce::<T>(0, shape, |context, output| {
+        let sizes = CumulativeShape { outer, axis: along, inner, exclusive, reverse };
+        let input = context.slice::<T>(0)?;
+        if sum {
+            reduce::cumulative_sum(context.pool(), sizes, input, output);
+        } else {
+            reduce::cumulative_product(context.pool(), sizes, input, output);
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,67 @@
+//! Biases.
+
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use compute::elementwise::{self, ChannelLayout};
+use session_core::{Error, Result};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("BiasAdd", |spec| {
+        let channels_first = channels_first(spec);
+        for_dtype!(number spec.input_dtype(0), T => Ok(boxed(move |context| bias_add::<T>(context, channels_first))))
+    });
+    registry.add("BiasAddV1", |spec| {
+        for_dtype!(number spec.input_dtype(0), T => Ok(boxed(|context| bias_add::<T>(context, false))))
+    });
+    registry.add("BiasAddGrad", |spec| {
+        let channels_first = channels_first(spec);
+        for_dtype!(number spec.input_dtype(0), T => Ok(boxed(move |context| bias_grad::<T>(context, channels_first))))
+    });
+}
+
+/// Whether channels are the second dimension (`NCHW`) rather than the last.
+pub(crate) fn channels_first(spec: &NodeSpec<'_>) -> bool {
+    spec.str("data_format").is_ok_and(|format| format == "NCHW")
+}
+
+fn layout(shape: &Shape, channels_first: bool) -> Result<ChannelLayout> {
+    let rank = shape.rank();
+    if rank < 2 {
+        return Err(Error::invalid_argument(format!("Input tensor must be at least 2D: {shape}")));
+    }
+    Ok(if channels_first {
+        ChannelLayout { batch: shape[0], channels: shape[1], positions: shape[2..].iter().product() }
+    } else {
+        ChannelLayout { batch: shape[..rank - 1].iter().product(), channels: shape[rank - 1], positions: 1 }
+    })
+}
+
+fn bias_add<T: Element + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    channels_first: bool,
+) -> Result<()> {
+    let mut data = context.take(0);
+    let layout = layout(data.shape(), channels_first)?;
+    let bias = context.input(1);
+    if bias.shape().dims() != [layout.channels] {
+        let text = format!("a bias of shape {} does not fit the input {}", bias.shape(), data.shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let values = data.make_mut::<T>(context.buffers())?;
+    elementwise::bias_add_channels(context.pool(), layout, values, bias.as_slice()?);
+    context.set(0, data);
+    Ok(())
+}
+
+/// Sums over everything but the channels.
+fn bias_grad<T: Element + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    channels_first: bool,
+) -> Result<()> {
+    let layout = layout(context.input(0).shape(), channels_first)?;
+    context.produce::<T>(0, [layout.channels], |context, output| {
+        compute::reduce::bias_add_grad(context.pool(), layout, context.slice(0)?, output);
+        Ok(())
+    })
+}
