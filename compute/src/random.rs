@@ -3,8 +3,8 @@
 //! An operation owns a [`Generator`], made from its attributes `seed` and `seed2` (see [`op_seeds`]).
 //! Each execution fills an output and moves the generator on, so that the next execution gives other
 //! numbers; [`Generator::to_bytes`] is what a checkpoint needs for an exact resume. The functions with
-//! a [`Pool`] use its threads for large outputs; the numbers do not depend on their number, nor on the
-//! instruction set.
+//! a [`Pool`](crate::Pool) use its threads for large outputs; the numbers do not depend on how many
+//! there are, nor on the instruction set.
 //!
 //! | operation | function |
 //! | --- | --- |
@@ -40,21 +40,21 @@ mod generator;
 mod seeds;
 mod words;
 
-mod uniform;
-mod integer;
-mod normal;
-mod truncated;
-mod multinomial;
-mod shuffle;
 mod gamma;
+mod integer;
+mod multinomial;
+mod normal;
 mod poisson;
+mod shuffle;
+mod truncated;
+mod uniform;
 
-mod real;
+mod bits;
 mod draws;
 mod fill;
 mod float_math;
-mod bits;
 mod philox;
+mod real;
 
 pub use gamma::fill_gamma;
 pub use generator::Generator;

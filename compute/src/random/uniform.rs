@@ -78,4 +78,3 @@ impl Distribution for Uniform<bf16> {
         }
     }
 }
-
