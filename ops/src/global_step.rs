@@ -1,1 +1,181 @@
-//! To be written.
+//! The global step: how many training steps were taken, in this run and those before it.
+//!
+//! A scalar `int64` variable named `global_step` (S-375), which optimizers count up when it is given to them and
+//! which is saved and restored with the model. Hooks follow it through one read for all of them
+//! ([`global_step_read`]), fetched together with the training step. It delivers the value from before the step:
+//! whatever assigns the global step through this crate waits for that read (S-330, S-380). In TensorFlow the two
+//! are not ordered, and the read now and then sees the new value.
+
+use crate::array::identity;
+use crate::initializers::zeros;
+use crate::state::READ_VARIABLE_OP;
+use crate::variables::{VariableBuilder, VariableExt};
+use session_core::keys::{GLOBAL_STEP, GLOBAL_STEP_READ, LOCAL_VARIABLES, VARIABLES};
+use session_core::{DType, Error, Graph, OpBuilder, Operation, Output, Phase, Result, Session, SessionExt, Shape, Variable};
+use std::panic::Location;
+
+const NAME: &str = "global_step";
+
+/// Makes the global step: a scalar `int64` variable that begins with 0 and is not trained (S-375).
+///
+/// It is named `global_step` whatever the handle's scope. That the graph has one already is recorded as a mistake
+/// (S-376); the existing one is returned then.
+#[track_caller]
+pub fn create_global_step(graph: &Graph) -> Variable {
+    match find(graph) {
+        None => make(graph),
+        Some(existing) => {
+            mistake(graph, Error::value(format!("'{NAME}' already exists.")), Location::caller());
+            existing
+        }
+    }
+}
+
+/// The graph's global step, if it has one (S-377): the one item of the collection `global_step`, or else the
+/// variable named `global_step`. Several items in the collection count as none, and an error is logged.
+///
+/// # Errors
+/// As [`assert_global_step`], for what was found.
+pub fn global_step(graph: &Graph) -> Result<Option<Variable>> {
+    let found = find(graph);
+    if let Some(variable) = &found {
+        assert_global_step(variable)?;
+    }
+    Ok(found)
+}
+
+/// The graph's global step; made if there is none (S-376). One of the wrong kind is recorded as a mistake.
+#[track_caller]
+pub fn get_or_create_global_step(graph: &Graph) -> Variable {
+    let Some(variable) = find(graph) else { return make(graph) };
+    if let Err(error) = assert_global_step(&variable) {
+        mistake(graph, error, Location::caller());
+    }
+    variable
+}
+
+/// Whether a variable can be a global step (S-378).
+///
+/// # Errors
+/// A type error when it holds no integers, or is known not to be a scalar.
+pub fn assert_global_step(variable: &Variable) -> Result<()> {
+    let (name, dtype, shape) = (variable.name(), variable.dtype(), variable.shape());
+    if !dtype.is_integer() {
+        return Err(Error::type_mismatch(format!("global step '{name}' does not have integer type: {dtype}")));
+    }
+    if shape.is_fully_known() && shape.rank() != Some(0) {
+        return Err(Error::type_mismatch(format!("global step '{name}' is not scalar: {shape}")));
+    }
+    Ok(())
+}
+
+/// The read of the global step that all hooks of a graph share, made at the first demand; `None` without a
+/// global step (S-380).
+///
+/// It gives the value from before whatever assigns the global step in the same run. Its operation carries the
+/// attribute `_initial_value`, so that an engine can answer before the variable is initialised; engines that do
+/// not know it fail then, as for any variable without value (S-28).
+///
+/// # Errors
+/// A runtime error when the collection holds several reads, or when there is none yet and the graph is frozen; a
+/// type error when what the graph has is no global step.
+pub fn global_step_read(graph: &Graph) -> Result<Option<Output>> {
+    let mut cached = graph.collection(&GLOBAL_STEP_READ);
+    match cached.len() {
+        0 => {}
+        1 => return Ok(cached.pop()),
+        count => {
+            let text = format!("there are {count} items in the collection {}, not one", GLOBAL_STEP_READ.name());
+            return Err(Error::runtime(text));
+        }
+    }
+    let Some(variable) = global_step(graph)? else { return Ok(None) };
+    let read = make_read(&variable)?;
+    graph.add_to_collection(&GLOBAL_STEP_READ, read.clone())?;
+    Ok(Some(read))
+}
+
+/// Adds to the global step, after the read that hooks share. Without a global step a mistake is recorded, and the
+/// operation cannot be run.
+#[track_caller]
+pub fn increment_global_step(graph: &Graph, increment: i64) -> Operation {
+    match find(graph) {
+        Some(variable) => {
+            let scoped = graph.scope(&format!("{}/", variable.name()));
+            variable.assign_add(crate::array::constant(&scoped, increment))
+        }
+        None => {
+            let text = "the global step cannot be incremented: the graph has none";
+            mistake(graph, Error::value(text), Location::caller());
+            crate::control_flow::no_op(graph)
+        }
+    }
+}
+
+/// The value of a global step in a session (S-379).
+///
+/// # Errors
+/// Of the session, such as a variable without value (S-28).
+pub fn evaluate(session: &dyn Session, variable: &Variable) -> Result<i64> {
+    let value = session.run(variable.snapshot(), ())?;
+    value.as_scalar_i64().map_err(|error| Error::type_mismatch(error.to_string()))
+}
+
+/// The builder with the read that hooks share before it, if it is the global step that is assigned.
+pub(crate) fn ordered_after_read(builder: OpBuilder, variable: &Variable) -> OpBuilder {
+    let graph = variable.graph();
+    if graph.is_finalized() || find(&graph).as_ref() != Some(variable) {
+        return builder;
+    }
+    match global_step_read(&graph) {
+        Ok(Some(read)) => builder.control_input(read.operation()),
+        Ok(None) => builder,
+        Err(error) => {
+            graph.add_error(error);
+            builder
+        }
+    }
+}
+
+fn find(graph: &Graph) -> Option<Variable> {
+    let mut listed = graph.collection(&GLOBAL_STEP);
+    match listed.len() {
+        0 => {
+            let mut variables = graph.collection(&VARIABLES);
+            variables.extend(graph.collection(&LOCAL_VARIABLES));
+            variables.into_iter().find(|variable| variable.name() == NAME)
+        }
+        1 => listed.pop(),
+        _ => {
+            log::error!("Multiple tensors in global_step collection.");
+            None
+        }
+    }
+}
+
+#[track_caller]
+fn make(graph: &Graph) -> Variable {
+    let top = graph.scope("");
+    let builder = VariableBuilder::new(&top).exact_name(NAME).trainable(false).collection(&GLOBAL_STEP);
+    builder.initializer(Shape::scalar(), DType::Int64, &zeros()).build()
+}
+
+fn make_read(variable: &Variable) -> Result<Output> {
+    let graph = variable.graph().without_control_dependencies();
+    let scope = graph.scope(&format!("{}/", variable.name()));
+    if !variable.is_resource() {
+        // A sum is a value of its own, where an identity may go on referring to the variable.
+        return Ok(identity(variable.handle().within(&scope)) + 0.0);
+    }
+    let builder = scope.op(&READ_VARIABLE_OP).name("cached_read").input(variable.handle());
+    let builder = builder.attr("dtype", variable.dtype());
+    let builder = match variable.initial_value().constant_value() {
+        Some(value) => builder.attr("_initial_value", value.clone()),
+        None => builder,
+    };
+    Ok(builder.try_finish()?.output(0))
+}
+
+fn mistake(graph: &Graph, error: Error, location: &'static Location<'static>) {
+    graph.add_error(error.with_location(location).with_phase(Phase::Build));
+}

@@ -1,1 +1,370 @@
-//! To be written.
+//! Initial values of variables.
+//!
+//! ```ignore
+//! let kernel = get_variable(&graph, "kernel", [64, 10], DType::Float32, &glorot_uniform());
+//! let bias = get_variable(&graph, "bias", [10], DType::Float32, &zeros());
+//! ```
+
+use crate::array;
+use crate::random;
+use session_core::{DType, Error, Graph, Output, Result, Shape};
+use tensor::Tensor;
+
+/// Makes the operations that give a variable its initial value.
+///
+/// Closures over the same arguments are initialisers too:
+///
+/// ```ignore
+/// let ramp = |graph: &Graph, shape: &Shape, dtype| range(graph, 0, shape.dims()[0], dtype);
+/// ```
+pub trait Initializer {
+    /// The initial value of a variable with this shape and dtype. Operations belong on `graph`, whose scope is
+    /// the variable's. Mistakes are recorded there.
+    fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output;
+}
+
+impl<F: Fn(&Graph, &Shape, DType) -> Output> Initializer for F {
+    fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
+        self(graph, shape, dtype)
+    }
+}
+
+/// The initialiser when none is given, as in TensorFlow: Glorot's uniform one for floating dtypes, zeros for
+/// integers and bools. Other dtypes have none.
+#[must_use]
+pub fn default_initializer(dtype: DType) -> Option<Box<dyn Initializer>> {
+    if dtype.is_floating() {
+        Some(Box::new(glorot_uniform()))
+    } else if dtype.is_integer() || dtype == DType::Bool {
+        Some(Box::new(zeros()))
+    } else {
+        None
+    }
+}
+
+// ---- constants -------------------------------------------------------------------------------------------
+
+/// Zeros: 0, `false`, or empty strings.
+#[must_use]
+pub fn zeros() -> Filled {
+    Filled { value: 0.0 }
+}
+
+/// Ones.
+#[must_use]
+pub fn ones() -> Filled {
+    Filled { value: 1.0 }
+}
+
+/// One number everywhere.
+#[must_use]
+pub fn constant(value: f64) -> Filled {
+    Filled { value }
+}
+
+/// The elements of a tensor, row by row. It must have as many elements as the variable, and its dtype.
+#[must_use]
+pub fn elements(values: impl Into<Tensor>) -> Elements {
+    Elements { values: values.into() }
+}
+
+/// Ones on the diagonal and zeros elsewhere, for variables of rank 2.
+#[must_use]
+pub fn identity() -> Identity {
+    Identity { gain: 1.0 }
+}
+
+/// See [`zeros`], [`ones`], [`constant`].
+#[derive(Clone, Debug)]
+pub struct Filled {
+    value: f64,
+}
+
+impl Initializer for Filled {
+    fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
+        if self.value == 0.0 {
+            return array::zeros(graph, dtype, shape);
+        }
+        if self.value == 1.0 {
+            return array::ones(graph, dtype, shape);
+        }
+        let scope = graph.scope("Const");
+        let value = array::constant(&scope.named("value"), array::scalar_tensor(dtype, self.value));
+        array::fill(shape, value.within(&scope.named_as_scope()))
+    }
+}
+
+/// See [`elements`].
+#[derive(Clone, Debug)]
+pub struct Elements {
+    values: Tensor,
+}
+
+impl Initializer for Elements {
+    fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
+        let found = self.values.dtype();
+        let value = if found == dtype {
+            self.values.clone().reshaped(shape).map_err(Error::from)
+        } else {
+            Err(Error::type_mismatch(format!("{found} elements for a variable of {dtype}")))
+        };
+        constant_or_error(graph, value)
+    }
+}
+
+/// See [`identity`].
+#[derive(Clone, Debug)]
+pub struct Identity {
+    gain: f64,
+}
+
+impl Identity {
+    /// With this number in the place of 1.
+    #[must_use]
+    pub fn gain(mut self, gain: f64) -> Identity {
+        self.gain = gain;
+        self
+    }
+
+    fn tensor(&self, shape: &Shape, dtype: DType) -> Result<Tensor> {
+        let [rows, columns] = *shape.dims() else {
+            return Err(Error::value(format!("an identity matrix has rank 2, not the shape {shape}")));
+        };
+        let (one, zeros) = (array::scalar_tensor(dtype, self.gain), Tensor::zeros(dtype, shape)?);
+        let (one, mut bytes) = (one.as_bytes()?, zeros.as_bytes()?.to_vec());
+        for i in 0..rows.min(columns) {
+            let start = (i * columns + i) * one.len();
+            bytes[start..start + one.len()].copy_from_slice(one);
+        }
+        Ok(Tensor::from_bytes(dtype, shape, bytes)?)
+    }
+}
+
+impl Initializer for Identity {
+    fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
+        constant_or_error(&graph.named("eye"), self.tensor(shape, dtype))
+    }
+}
+
+/// The constant, or a recorded mistake and some constant in its place.
+fn constant_or_error(graph: &Graph, tensor: Result<Tensor>) -> Output {
+    let tensor = tensor.unwrap_or_else(|error| {
+        graph.add_error(error);
+        Tensor::from(0.0f32)
+    });
+    array::constant(graph, tensor)
+}
+
+// ---- random ----------------------------------------------------------------------------------------------
+
+/// Evenly spread over `[minval, maxval)`.
+#[must_use]
+pub fn random_uniform(minval: f64, maxval: f64) -> Random {
+    Random { distribution: Sampled::Uniform(minval, maxval), seed: None }
+}
+
+/// Normal with this mean and standard deviation.
+#[must_use]
+pub fn random_normal(mean: f64, stddev: f64) -> Random {
+    Random { distribution: Sampled::Normal(mean, stddev), seed: None }
+}
+
+/// Normal, but numbers more than two standard deviations from the mean are drawn again.
+#[must_use]
+pub fn truncated_normal(mean: f64, stddev: f64) -> Random {
+    Random { distribution: Sampled::TruncatedNormal(mean, stddev), seed: None }
+}
+
+/// See [`random_uniform`], [`random_normal`], [`truncated_normal`].
+#[derive(Clone, Debug)]
+pub struct Random {
+    distribution: Sampled,
+    seed: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Sampled {
+    Uniform(f64, f64),
+    Normal(f64, f64),
+    TruncatedNormal(f64, f64),
+}
+
+impl Random {
+    /// With a seed of its own; see [`random::get_seed`].
+    #[must_use]
+    pub fn seed(mut self, seed: i64) -> Random {
+        self.seed = Some(seed);
+        self
+    }
+}
+
+impl Initializer for Random {
+    fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
+        self.distribution.sample(graph, shape, dtype, self.seed)
+    }
+}
+
+impl Sampled {
+    fn sample(self, graph: &Graph, shape: &Shape, dtype: DType, seed: Option<i64>) -> Output {
+        match self {
+            Sampled::Uniform(low, high) => random::random_uniform(graph, shape, low, high, dtype, seed),
+            Sampled::Normal(mean, stddev) => random::random_normal(graph, shape, mean, stddev, dtype, seed),
+            Sampled::TruncatedNormal(mean, stddev) => {
+                random::truncated_normal(graph, shape, mean, stddev, dtype, seed)
+            }
+        }
+    }
+}
+
+// ---- scaled by the number of inputs ----------------------------------------------------------------------
+
+/// Which number of connections the variance is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fan {
+    /// The number of inputs to each unit.
+    In,
+    /// The number of outputs of each unit.
+    Out,
+    /// The mean of both.
+    Average,
+}
+
+/// The distribution of the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distribution {
+    /// Normal, cut at two standard deviations and stretched, so that what is left has the variance asked for.
+    TruncatedNormal,
+    /// Normal.
+    UntruncatedNormal,
+    /// Even.
+    Uniform,
+}
+
+/// Numbers with mean 0 and variance `scale / fan`, so that signals keep their size from layer to layer.
+///
+/// The fans of a shape: its last two sizes times the product of those before (the receptive field of a
+/// convolution); a vector's size is both.
+#[must_use]
+pub fn variance_scaling(scale: f64, fan: Fan, distribution: Distribution) -> VarianceScaling {
+    VarianceScaling { scale, fan, distribution, seed: None }
+}
+
+/// Glorot and Bengio's uniform initialiser, TensorFlow's default: limits of `sqrt(6 / (fan_in + fan_out))`.
+#[must_use]
+pub fn glorot_uniform() -> VarianceScaling {
+    variance_scaling(1.0, Fan::Average, Distribution::Uniform)
+}
+
+/// Glorot and Bengio's normal initialiser.
+#[must_use]
+pub fn glorot_normal() -> VarianceScaling {
+    variance_scaling(1.0, Fan::Average, Distribution::TruncatedNormal)
+}
+
+/// He's uniform initialiser, for rectified units.
+#[must_use]
+pub fn he_uniform() -> VarianceScaling {
+    variance_scaling(2.0, Fan::In, Distribution::Uniform)
+}
+
+/// He's normal initialiser, for rectified units.
+#[must_use]
+pub fn he_normal() -> VarianceScaling {
+    variance_scaling(2.0, Fan::In, Distribution::TruncatedNormal)
+}
+
+/// LeCun's uniform initialiser.
+#[must_use]
+pub fn lecun_uniform() -> VarianceScaling {
+    variance_scaling(1.0, Fan::In, Distribution::Uniform)
+}
+
+/// LeCun's normal initialiser.
+#[must_use]
+pub fn lecun_normal() -> VarianceScaling {
+    variance_scaling(1.0, Fan::In, Distribution::TruncatedNormal)
+}
+
+/// See [`variance_scaling`].
+#[derive(Clone, Debug)]
+pub struct VarianceScaling {
+    scale: f64,
+    fan: Fan,
+    distribution: Distribution,
+    seed: Option<i64>,
+}
+
+/// The standard deviation of a standard normal distribution cut at -2 and 2.
+const TRUNCATED_STDDEV: f64 = 0.879_625_661_034_239_8;
+
+impl VarianceScaling {
+    /// With a seed of its own; see [`random::get_seed`].
+    #[must_use]
+    pub fn seed(mut self, seed: i64) -> VarianceScaling {
+        self.seed = Some(seed);
+        self
+    }
+
+    fn sampled(&self, shape: &Shape) -> Sampled {
+        let (inputs, outputs) = fans(shape.dims());
+        let fan = match self.fan {
+            Fan::In => inputs,
+            Fan::Out => outputs,
+            Fan::Average => (inputs + outputs) / 2.0,
+        };
+        let variance = self.scale / fan.max(1.0);
+        match self.distribution {
+            Distribution::TruncatedNormal => {
+                Sampled::TruncatedNormal(0.0, variance.sqrt() / TRUNCATED_STDDEV)
+            }
+            Distribution::UntruncatedNormal => Sampled::Normal(0.0, variance.sqrt()),
+            Distribution::Uniform => {
+                let limit = (3.0 * variance).sqrt();
+                Sampled::Uniform(-limit, limit)
+            }
+        }
+    }
+}
+
+fn fans(dims: &[usize]) -> (f64, f64) {
+    match *dims {
+        [] => (1.0, 1.0),
+        [size] => (size as f64, size as f64),
+        [ref field @ .., inputs, outputs] => {
+            let field: f64 = field.iter().map(|&size| size as f64).product();
+            (inputs as f64 * field, outputs as f64 * field)
+        }
+    }
+}
+
+impl Initializer for VarianceScaling {
+    fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
+        self.sampled(shape).sample(graph, shape, dtype, self.seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_tensorflows() {
+        let limit = |initializer: VarianceScaling, dims: &[usize]| match initializer.sampled(&Shape::new(dims)) {
+            Sampled::Uniform(_, high) => high as f32,
+            Sampled::Normal(_, stddev) | Sampled::TruncatedNormal(_, stddev) => stddev as f32,
+        };
+        // Read from the graphs that TensorFlow 2.21 makes.
+        assert_eq!(limit(glorot_uniform(), &[4, 3]), 0.925_820_1);
+        assert_eq!(limit(glorot_normal(), &[4, 3]), 0.607_670_43);
+        assert_eq!(limit(he_normal(), &[4, 3]), 0.803_872_4);
+        assert_eq!(limit(he_uniform(), &[4, 3]), 1.224_744_9);
+        assert_eq!(limit(lecun_normal(), &[4, 3]), 0.568_423_63);
+        assert_eq!(limit(lecun_uniform(), &[4, 3]), 0.866_025_4);
+        let untruncated = variance_scaling(1.0, Fan::Out, Distribution::UntruncatedNormal);
+        assert_eq!(limit(untruncated, &[4, 3]), 0.577_350_26);
+        let convolution = variance_scaling(2.0, Fan::Average, Distribution::Uniform);
+        assert_eq!(limit(convolution, &[3, 3, 2, 5]), 0.436_435_78);
+        assert_eq!(limit(glorot_uniform(), &[7]), 0.654_653_67);
+        assert_eq!(limit(glorot_uniform(), &[]), 1.732_050_8);
+    }
+}

@@ -1,1 +1,209 @@
-//! To be written.
+//! Optimizers: gradients of a loss, and the operation that takes one training step.
+//!
+//! ```ignore
+//! let step = get_or_create_global_step(&graph);
+//! let train_op = AdamOptimizer::new(0.001).minimize(&loss, Some(&step));
+//! ```
+//!
+//! Slots, such as Adam's moments, are ordinary variables under TensorFlow's names (`w/Adam`, `w/Adam_1`): saved and
+//! restored with the model, and not trained.
+
+mod adadelta;
+mod adagrad;
+mod adam;
+mod clipping;
+mod ftrl;
+mod gradient_descent;
+mod momentum;
+mod moving_average;
+mod rms_prop;
+mod slots;
+mod update;
+
+pub use adadelta::AdadeltaOptimizer;
+pub use adagrad::AdagradOptimizer;
+pub use adam::AdamOptimizer;
+pub use clipping::{clip_by_global_norm, clip_by_norm, clip_by_value, global_norm};
+pub use ftrl::FtrlOptimizer;
+pub use gradient_descent::GradientDescentOptimizer;
+pub use momentum::MomentumOptimizer;
+pub use moving_average::ExponentialMovingAverage;
+pub use rms_prop::RMSPropOptimizer;
+pub use slots::OptimizerSettings;
+pub use update::UpdateScope;
+
+use crate::control_flow::{group, no_op};
+use crate::gradients::gradients;
+use crate::state::{ASSIGN_ADD, ASSIGN_ADD_VARIABLE_OP};
+use crate::variables::trainable_variables;
+use session_core::keys::TRAIN_OP;
+use session_core::{Error, Graph, OpDef, Operation, Output, Phase, Result, Variable};
+use std::panic::Location;
+
+/// A gradient, `None` where the loss does not depend on the variable, and its variable.
+pub type GradientAndVariable = (Option<Output>, Variable);
+
+/// A method of training.
+///
+/// Callers use [`minimize`](Optimizer::minimize), or [`compute_gradients`](Optimizer::compute_gradients) and
+/// [`apply_gradients`](Optimizer::apply_gradients) with something between them, such as clipping. A new method
+/// implements the first four.
+///
+/// One optimizer has one set of slots for each variable, however often it is applied.
+pub trait Optimizer {
+    /// Name, place and slots.
+    fn settings(&self) -> &OptimizerSettings;
+
+    /// The same, to be changed by [`named`](Optimizer::named) and [`within`](Optimizer::within).
+    fn settings_mut(&mut self) -> &mut OptimizerSettings;
+
+    /// Makes the slots these variables need, in this order; those that exist are left.
+    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]);
+
+    /// The operation that updates one variable and its slots.
+    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation;
+
+    /// What is to be done after all variables are updated; nothing by default.
+    fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
+        let _ = (scope, updates);
+        Vec::new()
+    }
+
+    /// With another name, which stands in the names of operations and slots.
+    #[must_use]
+    fn named(mut self, name: &str) -> Self
+    where
+        Self: Sized,
+    {
+        self.settings_mut().name = name.to_owned();
+        self
+    }
+
+    /// Makes everything but slots in the scope, and under the control inputs, of this handle; by default at the
+    /// graph's top.
+    ///
+    /// ```ignore
+    /// let updates = graph.collection(&keys::UPDATE_OPS);
+    /// let optimizer = AdamOptimizer::new(0.001).within(&graph.control_dependencies(&updates));
+    /// ```
+    #[must_use]
+    fn within(mut self, graph: &Graph) -> Self
+    where
+        Self: Sized,
+    {
+        self.settings_mut().place = Some(graph.clone());
+        self
+    }
+
+    /// The operation that takes one training step over all trainable variables, and counts the global step up.
+    /// It joins the collection `train_op`.
+    ///
+    /// A loss that depends on no variable, or is no floating scalar, is recorded as a mistake.
+    #[track_caller]
+    fn minimize(&self, loss: &Output, global_step: Option<&Variable>) -> Operation {
+        self.minimize_over(loss, &trainable_variables(&loss.graph()), global_step)
+    }
+
+    /// As [`minimize`](Optimizer::minimize), over these variables.
+    #[track_caller]
+    fn minimize_over(&self, loss: &Output, variables: &[Variable], global_step: Option<&Variable>) -> Operation {
+        let gradients = self.compute_gradients(loss, variables);
+        self.apply_gradients(&gradients, global_step)
+    }
+
+    /// The gradients of the loss. A mistake is recorded and gives no gradients.
+    #[track_caller]
+    fn compute_gradients(&self, loss: &Output, variables: &[Variable]) -> Vec<GradientAndVariable> {
+        let place = self.settings().place(&loss.graph(), Location::caller());
+        let found = loss_gradients(&loss.within(&place), variables).unwrap_or_else(|error| {
+            record(&place, error, Location::caller());
+            vec![None; variables.len()]
+        });
+        found.into_iter().zip(variables.iter().cloned()).collect()
+    }
+
+    /// The operation that takes one training step along these gradients; variables without one are left as they
+    /// are. That there is none at all is recorded as a mistake that names the variables.
+    ///
+    /// Updates come first, then what the method does after them, then the global step. It joins the collection
+    /// `train_op`.
+    #[track_caller]
+    fn apply_gradients(&self, gradients: &[GradientAndVariable], global_step: Option<&Variable>) -> Operation {
+        let location = Location::caller();
+        let given: Vec<(&Output, &Variable)> =
+            gradients.iter().filter_map(|(gradient, variable)| Some((gradient.as_ref()?, variable))).collect();
+        let Some((first, _)) = given.first() else { return nothing_to_do(gradients, location) };
+        let place = self.settings().place(&first.graph(), location);
+        let variables: Vec<Variable> = given.iter().map(|(_, variable)| (*variable).clone()).collect();
+
+        // Slots belong to the variables, whatever the step waits for.
+        let around = UpdateScope::new(self.settings(), place.clone());
+        self.create_slots(&around, &variables);
+        let scope = UpdateScope::new(self.settings(), place.composite(&self.settings().name));
+        let mut updates: Vec<Operation> =
+            given.iter().map(|(gradient, variable)| self.update(&scope, gradient, variable)).collect();
+        updates.extend(self.finish(&scope, &updates));
+
+        let train_op = match global_step {
+            None => group(&scope.graph().named_as_scope(), &updates),
+            Some(step) => counted(&scope, &updates, step),
+        };
+        if train_op.error().is_none()
+            && let Err(error) = place.add_to_collection(&TRAIN_OP, train_op.clone())
+        {
+            record(&place, error, location);
+        }
+        train_op
+    }
+
+    /// A variable's slot, such as `m` of Adam, if it was made.
+    fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
+        self.settings().slot(variable, name)
+    }
+
+    /// All slots and other variables of this optimizer, in the order they were made.
+    fn variables(&self) -> Vec<Variable> {
+        self.settings().variables()
+    }
+}
+
+fn loss_gradients(loss: &Output, variables: &[Variable]) -> Result<Vec<Option<Output>>> {
+    if let Some(error) = loss.operation().error() {
+        return Err(error.clone());
+    }
+    if !loss.dtype().is_floating() {
+        return Err(Error::type_mismatch(format!("the loss '{}' is {}, no floating type", loss.name(), loss.dtype())));
+    }
+    if variables.is_empty() {
+        return Err(Error::value("there are no variables to optimize"));
+    }
+    let handles: Vec<Output> = variables.iter().map(|variable| variable.handle().clone()).collect();
+    gradients(std::slice::from_ref(loss), &handles)
+}
+
+/// Adds one to the global step when all updates are done.
+fn counted(scope: &UpdateScope<'_>, updates: &[Operation], step: &Variable) -> Operation {
+    let updated = group(&scope.graph().named("update"), updates);
+    let graph = scope.graph().control_dependencies([&updated]).named_as_scope();
+    let def: &'static OpDef = if step.is_resource() { &ASSIGN_ADD_VARIABLE_OP } else { &ASSIGN_ADD };
+    let builder = crate::global_step::ordered_after_read(graph.op(def), step);
+    builder.input(step.handle()).constant(crate::array::scalar_tensor(step.dtype(), 1.0)).finish()
+}
+
+fn nothing_to_do(gradients: &[GradientAndVariable], location: &'static Location<'static>) -> Operation {
+    let Some((_, variable)) = gradients.first() else {
+        // Nothing names a graph in which to record the mistake: the operation carries it.
+        let graph = Graph::new();
+        record(&graph, Error::value("there are no variables to optimize"), location);
+        return no_op(&graph);
+    };
+    let graph = variable.graph();
+    let names: Vec<&str> = gradients.iter().map(|(_, variable)| variable.name()).collect();
+    let text = format!("no gradients provided for any variable: {}", names.join(", "));
+    record(&graph, Error::value(text), location);
+    no_op(&graph.root())
+}
+
+fn record(graph: &Graph, error: Error, location: &'static Location<'static>) {
+    graph.add_error(error.with_location(location).with_phase(Phase::Build));
+}

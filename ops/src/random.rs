@@ -1,5 +1,319 @@
-//! To be written.
+//! Random operations, with TensorFlow's seed rules: equal seeds give equal numbers.
+//!
+//! An operation draws from a stream that is fixed by two seeds, one of the graph and one of the operation; see
+//! [`get_seed`]. Each run goes on in the stream; a new session starts it again.
 
-use session_core::OpDef;
+use crate::arguments::{Ints, vector};
+use crate::array::{constant, scalar_tensor};
+use crate::composite::Composite;
+use crate::library::op_defs;
+use crate::math::{add, mul, sub};
+use crate::scalar::Scalar;
+use crate::shapes::{shape_from, unchanged};
+use session_core::{
+    AsOutput, AttrValue, DType, Error, Graph, OpDef, Output, PartialShape, Result, ShapeContext, Tensor,
+};
 
-pub(crate) static DEFS: &[&OpDef] = &[];
+op_defs! {
+    RANDOM_UNIFORM: sampler_def("RandomUniform");
+    RANDOM_STANDARD_NORMAL: sampler_def("RandomStandardNormal");
+    TRUNCATED_NORMAL: sampler_def("TruncatedNormal");
+    RANDOM_UNIFORM_INT: OpDef::new("RandomUniformInt", "shape: T, minval: Tout, maxval: Tout -> output: Tout")
+        .attrs("seed: int = 0, seed2: int = 0, Tout: indextype, T: indextype")
+        .stateful().shape(given_shape).not_differentiable();
+    PARAMETERIZED_TRUNCATED_NORMAL: OpDef::new(
+            "ParameterizedTruncatedNormal",
+            "shape: T, means: dtype, stdevs: dtype, minvals: dtype, maxvals: dtype -> output: dtype",
+        )
+        .attrs("seed: int = 0, seed2: int = 0, dtype: floattype, T: indextype")
+        .stateful().shape(given_shape).not_differentiable();
+    RANDOM_SHUFFLE: OpDef::new("RandomShuffle", "value: T -> output: T")
+        .attrs("seed: int = 0, seed2: int = 0, T: type").stateful().shape(unchanged).not_differentiable();
+    MULTINOMIAL: OpDef::new("Multinomial", "logits: T, num_samples: int32 -> output: output_dtype")
+        .attrs("seed: int = 0, seed2: int = 0, T: realnumbertype, output_dtype: indextype = int64")
+        .stateful().shape(multinomial_shape).not_differentiable();
+    RANDOM_GAMMA: OpDef::new("RandomGamma", "shape: S, alpha: T -> output: T")
+        .attrs("seed: int = 0, seed2: int = 0, S: indextype, T: {half, float, double}")
+        .stateful().shape(shape_then_parameter);
+    RANDOM_POISSON_V2: OpDef::new("RandomPoissonV2", "shape: S, rate: R -> output: dtype")
+        .attrs("seed: int = 0, seed2: int = 0, S: indextype, R: {half, float, double, int32, int64} = double, dtype: {half, float, double, int32, int64} = int64")
+        .stateful().shape(shape_then_parameter).not_differentiable();
+    STATELESS_RANDOM_UNIFORM: stateless_def("StatelessRandomUniform");
+    STATELESS_RANDOM_NORMAL: stateless_def("StatelessRandomNormal");
+    STATELESS_TRUNCATED_NORMAL: stateless_def("StatelessTruncatedNormal");
+    STATELESS_RANDOM_UNIFORM_INT: OpDef::new(
+            "StatelessRandomUniformInt",
+            "shape: T, seed: Tseed, minval: dtype, maxval: dtype -> output: dtype",
+        )
+        .attrs("dtype: indextype, T: indextype, Tseed: indextype = int64").shape(given_shape).not_differentiable();
+    STATELESS_MULTINOMIAL: OpDef::new(
+            "StatelessMultinomial",
+            "logits: T, num_samples: int32, seed: Tseed -> output: output_dtype",
+        )
+        .attrs("T: realnumbertype, Tseed: indextype = int64, output_dtype: indextype = int64")
+        .shape(multinomial_shape).not_differentiable();
+}
+
+const fn sampler_def(name: &'static str) -> OpDef {
+    OpDef::new(name, "shape: T -> output: dtype")
+        .attrs("seed: int = 0, seed2: int = 0, dtype: floattype, T: indextype")
+        .stateful()
+        .shape(given_shape)
+        .not_differentiable()
+}
+
+const fn stateless_def(name: &'static str) -> OpDef {
+    OpDef::new(name, "shape: T, seed: Tseed -> output: dtype")
+        .attrs("dtype: floattype = float, T: indextype = int32, Tseed: indextype = int64")
+        .shape(given_shape)
+        .not_differentiable()
+}
+
+// ---- shape functions -------------------------------------------------------------------------------------
+
+/// The first input is the shape of the output.
+fn given_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = shape_in_input(context)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn shape_in_input(context: &ShapeContext<'_>) -> Result<PartialShape> {
+    let shape = context.inputs().first().map(shape_from).transpose()?.unwrap_or_default();
+    match shape.sizes().and_then(|sizes| sizes.iter().find(|&&size| size < 0)) {
+        // A constant is known as a whole, so the size is not just unknown.
+        Some(size) if context.constant(0).is_some() => Err(Error::value(format!("a size of {size} in the shape"))),
+        _ => Ok(shape),
+    }
+}
+
+fn shape_then_parameter(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = shape_in_input(context)?.concat(&context.input(1));
+    context.set(0, shape);
+    Ok(())
+}
+
+fn multinomial_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let logits = context.input_of_rank(0, 2)?;
+    context.input_of_rank(1, 0)?;
+    let samples = context.constant_ints(1).and_then(|values| usize::try_from(*values.first()?).ok());
+    context.set(0, PartialShape::from([logits.dim(0), samples]));
+    Ok(())
+}
+
+// ---- seeds -----------------------------------------------------------------------------------------------
+
+/// What the graph's seed counts as when only the operation has one.
+const DEFAULT_GRAPH_SEED: i64 = 87_654_321;
+
+/// Seeds are kept below this, as in TensorFlow.
+const SEED_LIMIT: i64 = i32::MAX as i64;
+
+/// The two seeds of a random operation, from the graph's seed and its own:
+///
+/// | graph's | own | result |
+/// | --- | --- | --- |
+/// | none | none | (0, 0): different numbers in each session |
+/// | none | `b` | a fixed number and `b` |
+/// | `a` | none | `a` and a count: 0 for the first operation of the graph that needs one, then 1, 2 ... |
+/// | `a` | `b` | `a` and `b` |
+///
+/// Seeds are taken modulo 2^31 - 1; two zeros, which would mean no seed, become (0, 2^31 - 1).
+#[must_use]
+pub fn get_seed(graph: &Graph, op_seed: Option<i64>) -> (i64, i64) {
+    let (first, second) = match (graph.random_seed(), op_seed) {
+        (None, None) => return (0, 0),
+        (None, Some(own)) => (DEFAULT_GRAPH_SEED, own),
+        (Some(seed), None) => (seed, graph.next_op_seed()),
+        (Some(seed), Some(own)) => (seed, own),
+    };
+    match (first.rem_euclid(SEED_LIMIT), second.rem_euclid(SEED_LIMIT)) {
+        (0, 0) => (0, SEED_LIMIT),
+        seeds => seeds,
+    }
+}
+
+/// The shape as an output: a constant vector named `shape`, or what computes it.
+#[track_caller]
+fn shape_output(scope: &Graph, shape: Ints) -> Output {
+    let sizes = match shape {
+        Ints::Computed(output) => return output,
+        Ints::Scalar(size) => vec![size],
+        Ints::Vector(sizes) => sizes,
+    };
+    constant(&scope.named("shape"), vector(&sizes))
+}
+
+// ---- constructors ----------------------------------------------------------------------------------------
+
+/// Numbers evenly spread over `[0, 1)`, of a floating dtype.
+#[must_use]
+#[track_caller]
+pub fn random_uniform_unit(graph: &Graph, shape: impl Into<Ints>, dtype: DType, seed: Option<i64>) -> Output {
+    let scope = Composite::new(graph, "random_uniform");
+    let shape = shape_output(scope.graph(), shape.into());
+    scope.leave(sample(scope.graph(), &RANDOM_UNIFORM, &shape, dtype, seed))
+}
+
+/// Numbers evenly spread over `[minval, maxval)`, of a floating dtype.
+#[must_use]
+#[track_caller]
+pub fn random_uniform(
+    graph: &Graph,
+    shape: impl Into<Ints>,
+    minval: impl Into<Scalar>,
+    maxval: impl Into<Scalar>,
+    dtype: DType,
+    seed: Option<i64>,
+) -> Output {
+    let scope = Composite::new(graph, "random_uniform");
+    let inner = scope.graph();
+    let shape = shape_output(inner, shape.into());
+    let low = minval.into().to_output(&inner.named("min"), dtype);
+    let high = maxval.into().to_output(&inner.named("max"), dtype);
+    let unit = sample(inner, &RANDOM_UNIFORM, &shape, dtype, seed);
+    let width = sub(high.within(&inner.named("sub")), &low);
+    let scaled = mul(unit.within(&inner.named("mul")), width);
+    scope.leave(add(scope.enter_last(scaled), low))
+}
+
+/// Integers of dtype `int32` or `int64`, evenly spread over `[minval, maxval)`.
+#[must_use]
+#[track_caller]
+pub fn random_uniform_int(
+    graph: &Graph,
+    shape: impl Into<Ints>,
+    minval: i64,
+    maxval: i64,
+    dtype: DType,
+    seed: Option<i64>,
+) -> Output {
+    let scope = Composite::new(graph, "random_uniform");
+    let inner = scope.graph();
+    let shape = shape_output(inner, shape.into());
+    let bound = |name: &str, value: i64| {
+        if dtype == DType::Int64 {
+            return constant(&inner.named(name), value);
+        }
+        if i32::try_from(value).is_err() {
+            inner.add_error(Error::value(format!("{value} does not fit {dtype}")));
+        }
+        constant(&inner.named(name), scalar_tensor(dtype, value as f64))
+    };
+    let (low, high) = (bound("min", minval), bound("max", maxval));
+    let seeds = get_seed(graph, seed);
+    let builder = inner.named_as_scope().op(&RANDOM_UNIFORM_INT).input(&shape).input(&low).input(&high);
+    scope.leave(builder.attr("seed", seeds.0).attr("seed2", seeds.1).finish_output())
+}
+
+/// Numbers from the normal distribution with this mean and standard deviation.
+#[must_use]
+#[track_caller]
+pub fn random_normal(
+    graph: &Graph,
+    shape: impl Into<Ints>,
+    mean: impl Into<Scalar>,
+    stddev: impl Into<Scalar>,
+    dtype: DType,
+    seed: Option<i64>,
+) -> Output {
+    let scope = Composite::new(graph, "random_normal");
+    let shape = shape_output(scope.graph(), shape.into());
+    normal(&scope, &RANDOM_STANDARD_NORMAL, &shape, (&mean.into(), &stddev.into()), dtype, seed)
+}
+
+/// As [`random_normal`], but numbers more than two standard deviations from the mean are drawn again.
+#[must_use]
+#[track_caller]
+pub fn truncated_normal(
+    graph: &Graph,
+    shape: impl Into<Ints>,
+    mean: impl Into<Scalar>,
+    stddev: impl Into<Scalar>,
+    dtype: DType,
+    seed: Option<i64>,
+) -> Output {
+    let scope = Composite::new(graph, "truncated_normal");
+    let shape = shape_output(scope.graph(), shape.into());
+    normal(&scope, &TRUNCATED_NORMAL, &shape, (&mean.into(), &stddev.into()), dtype, seed)
+}
+
+fn normal(
+    scope: &Composite,
+    def: &'static OpDef,
+    shape: &Output,
+    (mean, stddev): (&Scalar, &Scalar),
+    dtype: DType,
+    seed: Option<i64>,
+) -> Output {
+    let inner = scope.graph();
+    let mean = mean.to_output(&inner.named("mean"), dtype);
+    let stddev = stddev.to_output(&inner.named("stddev"), dtype);
+    let unit = sample(inner, def, shape, dtype, seed);
+    let scaled = mul(unit.within(&inner.named("mul")), stddev);
+    scope.leave(add(scope.enter_last(scaled), mean))
+}
+
+fn sample(inner: &Graph, def: &'static OpDef, shape: &Output, dtype: DType, seed: Option<i64>) -> Output {
+    let seeds = get_seed(inner, seed);
+    let builder = inner.op(def).input(shape).attr("dtype", dtype);
+    builder.attr("seed", seeds.0).attr("seed2", seeds.1).finish_output()
+}
+
+/// The rows of `value` in random order.
+#[must_use]
+#[track_caller]
+pub fn random_shuffle(value: impl AsOutput, seed: Option<i64>) -> Output {
+    let value = value.as_output();
+    let graph = value.graph();
+    let seeds = get_seed(&graph, seed);
+    graph.op(&RANDOM_SHUFFLE).input(value).attr("seed", seeds.0).attr("seed2", seeds.1).finish_output()
+}
+
+/// For each row of `logits` (unnormalised log probabilities), `num_samples` draws of a class number, as `int64`.
+#[must_use]
+#[track_caller]
+pub fn multinomial(logits: impl AsOutput, num_samples: usize, seed: Option<i64>) -> Output {
+    let logits = logits.as_output();
+    let scope = Composite::new(&logits.graph(), "multinomial");
+    let count = i32::try_from(num_samples).unwrap_or_else(|_| {
+        scope.graph().add_error(Error::value(format!("{num_samples} samples are too many")));
+        0
+    });
+    let seeds = get_seed(scope.graph(), seed);
+    let builder = scope.graph().op(&MULTINOMIAL).input(logits).constant(Tensor::from(count));
+    let builder = builder.attr("seed", seeds.0).attr("seed2", seeds.1).attr("output_dtype", DType::Int64);
+    scope.leave(builder.finish_output())
+}
+
+/// Numbers that depend on the shape and the two-element integer `seed` alone.
+#[must_use]
+#[track_caller]
+pub fn stateless_random_uniform(
+    graph: &Graph,
+    shape: impl Into<Ints>,
+    seed: impl AsOutput,
+    dtype: DType,
+) -> Output {
+    stateless(graph, &STATELESS_RANDOM_UNIFORM, shape.into(), seed.as_output(), dtype)
+}
+
+/// Standard normal numbers that depend on the shape and the two-element integer `seed` alone.
+#[must_use]
+#[track_caller]
+pub fn stateless_random_normal(
+    graph: &Graph,
+    shape: impl Into<Ints>,
+    seed: impl AsOutput,
+    dtype: DType,
+) -> Output {
+    stateless(graph, &STATELESS_RANDOM_NORMAL, shape.into(), seed.as_output(), dtype)
+}
+
+#[track_caller]
+fn stateless(graph: &Graph, def: &'static OpDef, shape: Ints, seed: &Output, dtype: DType) -> Output {
+    let scope = Composite::new(graph, def.name());
+    let shape = shape_output(scope.graph(), shape);
+    let builder = scope.graph().named_as_scope().op(def).input(&shape).input(seed);
+    scope.leave(builder.attr("dtype", AttrValue::Type(dtype)).finish_output())
+}

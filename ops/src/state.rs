@@ -1,5 +1,451 @@
-//! To be written.
+//! Operations on variables: handles, reads, assignments, sparse reads and updates.
+//!
+//! Model code makes variables with [`crate::variables`]; these are the single operations beneath, for resource
+//! variables (a handle, then reads and assignments of it) and for the older reference variables, which imported
+//! graphs hold.
 
-use session_core::OpDef;
+use crate::array::constant;
+use crate::library::op_defs;
+use crate::math::unsorted_segment_sum;
+use crate::shapes::{int_attr, scalar, unchanged};
+use session_core::{
+    AsOutput, AttrValue, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext, Tensor,
+};
 
-pub(crate) static DEFS: &[&OpDef] = &[];
+op_defs! {
+    VAR_HANDLE_OP: OpDef::new("VarHandleOp", "-> resource: resource")
+        .attrs("container: string = \"\", shared_name: string = \"\", debug_name: string = \"\", dtype: type, shape: shape, allowed_devices: list(string) = []")
+        .stateful().shape(scalar).not_differentiable();
+    READ_VARIABLE_OP: OpDef::new("ReadVariableOp", "resource: resource -> value: dtype")
+        .attrs("dtype: type").stateful().shape(read_shape).gradient(read_gradient);
+    ASSIGN_VARIABLE_OP: OpDef::new("AssignVariableOp", "resource: resource, value: dtype ->")
+        .attrs("dtype: type, validate_shape: bool = false").stateful().shape(assigned_fits).not_differentiable();
+    ASSIGN_ADD_VARIABLE_OP: OpDef::new("AssignAddVariableOp", "resource: resource, value: dtype ->")
+        .attrs("dtype: type").stateful().shape(assigned_fits).not_differentiable();
+    ASSIGN_SUB_VARIABLE_OP: OpDef::new("AssignSubVariableOp", "resource: resource, value: dtype ->")
+        .attrs("dtype: type").stateful().shape(assigned_fits).not_differentiable();
+    VAR_IS_INITIALIZED_OP: OpDef::new("VarIsInitializedOp", "resource: resource -> is_initialized: bool")
+        .stateful().shape(scalar).not_differentiable();
+    DESTROY_RESOURCE_OP: OpDef::new("DestroyResourceOp", "resource: resource ->")
+        .attrs("ignore_lookup_error: bool = true").stateful().not_differentiable();
+    VARIABLE_SHAPE: OpDef::new("VariableShape", "input: resource -> output: out_type")
+        .attrs("out_type: indextype = int32").stateful().shape(rank_shape).not_differentiable();
+    RESOURCE_GATHER: OpDef::new("ResourceGather", "resource: resource, indices: Tindices -> output: dtype")
+        .attrs("batch_dims: int = 0, validate_indices: bool = true, dtype: type, Tindices: indextype")
+        .stateful().shape(gather_shape).gradient(gather_gradient);
+    RESOURCE_GATHER_ND: OpDef::new("ResourceGatherNd", "resource: resource, indices: Tindices -> output: dtype")
+        .attrs("dtype: type, Tindices: indextype").stateful().shape(gather_nd_shape);
+    RESOURCE_SCATTER_ADD: scatter_def("ResourceScatterAdd");
+    RESOURCE_SCATTER_SUB: scatter_def("ResourceScatterSub");
+    RESOURCE_SCATTER_MUL: scatter_def("ResourceScatterMul");
+    RESOURCE_SCATTER_DIV: scatter_def("ResourceScatterDiv");
+    RESOURCE_SCATTER_MIN: scatter_def("ResourceScatterMin");
+    RESOURCE_SCATTER_MAX: scatter_def("ResourceScatterMax");
+    RESOURCE_SCATTER_UPDATE: OpDef::new("ResourceScatterUpdate", "resource: resource, indices: Tindices, updates: dtype ->")
+        .attrs("dtype: type, Tindices: indextype").stateful().shape(updates_fit).not_differentiable();
+    RESOURCE_SCATTER_ND_UPDATE: scatter_nd_def("ResourceScatterNdUpdate");
+    RESOURCE_SCATTER_ND_ADD: scatter_nd_def("ResourceScatterNdAdd");
+    RESOURCE_SCATTER_ND_SUB: scatter_nd_def("ResourceScatterNdSub");
+    RESOURCE_COUNT_UP_TO: OpDef::new("ResourceCountUpTo", "resource: resource -> output: T")
+        .attrs("limit: int, T: indextype").stateful().shape(scalar).not_differentiable();
+
+    VARIABLE_V2: OpDef::new("VariableV2", "-> ref: Ref(dtype)")
+        .attrs("shape: shape, dtype: type, container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(attr_shape).not_differentiable();
+    VARIABLE: OpDef::new("Variable", "-> ref: Ref(dtype)")
+        .attrs("shape: shape, dtype: type, container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(old_variable_shape).not_differentiable();
+    TEMPORARY_VARIABLE: OpDef::new("TemporaryVariable", "-> ref: Ref(dtype)")
+        .attrs("shape: shape, dtype: type, var_name: string = \"\"").stateful().shape(attr_shape).not_differentiable();
+    DESTROY_TEMPORARY_VARIABLE: OpDef::new("DestroyTemporaryVariable", "ref: Ref(T) -> value: T")
+        .attrs("T: type, var_name: string").shape(unchanged).not_differentiable();
+    ASSIGN: OpDef::new("Assign", "ref: Ref(T), value: T -> output_ref: Ref(T)")
+        .attrs("T: type, validate_shape: bool = true, use_locking: bool = true").shape(assign_shape).not_differentiable();
+    ASSIGN_ADD: OpDef::new("AssignAdd", "ref: Ref(T), value: T -> output_ref: Ref(T)")
+        .attrs("T: numbertype, use_locking: bool = false").shape(update_shape).not_differentiable();
+    ASSIGN_SUB: OpDef::new("AssignSub", "ref: Ref(T), value: T -> output_ref: Ref(T)")
+        .attrs("T: numbertype, use_locking: bool = false").shape(update_shape).not_differentiable();
+    IS_VARIABLE_INITIALIZED: OpDef::new("IsVariableInitialized", "ref: Ref(dtype) -> is_initialized: bool")
+        .attrs("dtype: type").shape(scalar).not_differentiable();
+    COUNT_UP_TO: OpDef::new("CountUpTo", "ref: Ref(T) -> output: T")
+        .attrs("limit: int, T: indextype").shape(scalar).not_differentiable();
+    SCATTER_UPDATE: OpDef::new("ScatterUpdate", "ref: Ref(T), indices: Tindices, updates: T -> output_ref: Ref(T)")
+        .attrs("T: type, Tindices: indextype, use_locking: bool = true").shape(ref_scatter_shape).not_differentiable();
+    SCATTER_ADD: ref_scatter_def("ScatterAdd");
+    SCATTER_SUB: ref_scatter_def("ScatterSub");
+    SCATTER_MUL: ref_scatter_def("ScatterMul");
+    SCATTER_DIV: ref_scatter_def("ScatterDiv");
+    SCATTER_MIN: ref_scatter_order_def("ScatterMin");
+    SCATTER_MAX: ref_scatter_order_def("ScatterMax");
+    SCATTER_ND_UPDATE: OpDef::new("ScatterNdUpdate", "ref: Ref(T), indices: Tindices, updates: T -> output_ref: Ref(T)")
+        .attrs("T: type, Tindices: indextype, use_locking: bool = true, bad_indices_policy: string = \"\"")
+        .shape(unchanged).not_differentiable();
+    SCATTER_ND_ADD: ref_scatter_nd_def("ScatterNdAdd");
+    SCATTER_ND_SUB: ref_scatter_nd_def("ScatterNdSub");
+}
+
+const fn scatter_def(name: &'static str) -> OpDef {
+    OpDef::new(name, "resource: resource, indices: Tindices, updates: dtype ->")
+        .attrs("dtype: numbertype, Tindices: indextype")
+        .stateful()
+        .shape(updates_fit)
+        .not_differentiable()
+}
+
+const fn scatter_nd_def(name: &'static str) -> OpDef {
+    OpDef::new(name, "ref: resource, indices: Tindices, updates: T ->")
+        .attrs("T: type, Tindices: indextype, use_locking: bool = true, bad_indices_policy: string = \"\"")
+        .stateful()
+        .not_differentiable()
+}
+
+const fn ref_scatter_def(name: &'static str) -> OpDef {
+    OpDef::new(name, "ref: Ref(T), indices: Tindices, updates: T -> output_ref: Ref(T)")
+        .attrs("T: numbertype, Tindices: indextype, use_locking: bool = false")
+        .shape(ref_scatter_shape)
+        .not_differentiable()
+}
+
+const fn ref_scatter_order_def(name: &'static str) -> OpDef {
+    OpDef::new(name, "ref: Ref(T), indices: Tindices, updates: T -> output_ref: Ref(T)")
+        .attrs("T: {half, bfloat16, float, double, int32, int64}, Tindices: indextype, use_locking: bool = false")
+        .shape(ref_scatter_shape)
+        .not_differentiable()
+}
+
+const fn ref_scatter_nd_def(name: &'static str) -> OpDef {
+    OpDef::new(name, "ref: Ref(T), indices: Tindices, updates: T -> output_ref: Ref(T)")
+        .attrs("T: numbertype, Tindices: indextype, use_locking: bool = false, bad_indices_policy: string = \"\"")
+        .shape(unchanged)
+        .not_differentiable()
+}
+
+// ---- what is known of the variable behind a handle -------------------------------------------------------
+
+/// Dtype and shape of the variable behind a handle or reference, where the graph tells.
+#[must_use]
+pub fn variable_of(handle: &Output) -> Option<(DType, PartialShape)> {
+    if handle.dtype() != DType::Resource {
+        return handle.is_ref().then(|| (handle.dtype(), handle.shape().clone()));
+    }
+    let operation = handle.operation();
+    match operation.op_type() {
+        "VarHandleOp" => {
+            let dtype = operation.attr("dtype")?.as_type()?;
+            let shape = operation.attr("shape")?.as_shape()?.clone();
+            Some((dtype, shape))
+        }
+        "Identity" | "Enter" | "Switch" => variable_of(&operation.input(0)),
+        _ => None,
+    }
+}
+
+fn handle_shape(context: &ShapeContext<'_>) -> PartialShape {
+    let handle = context.inputs().first();
+    handle.and_then(variable_of).map_or_else(PartialShape::unknown, |(_, shape)| shape)
+}
+
+/// The handle's shape, if its variable has the operation's dtype.
+fn typed_handle_shape(context: &ShapeContext<'_>) -> Result<PartialShape> {
+    let known = context.inputs().first().and_then(variable_of);
+    let expected = context.attr("dtype").and_then(AttrValue::as_type);
+    match (known, expected) {
+        (Some((dtype, _)), Some(expected)) if dtype != expected => {
+            Err(Error::type_mismatch(format!("the variable holds {dtype}, not {expected}")))
+        }
+        (known, _) => Ok(known.map_or_else(PartialShape::unknown, |(_, shape)| shape)),
+    }
+}
+
+fn must_fit(variable: &PartialShape, value: &PartialShape) -> Result<PartialShape> {
+    let text = || format!("a value of shape {value} does not fit a variable of shape {variable}");
+    variable.merge(value).ok_or_else(|| Error::value(text()))
+}
+
+// ---- shape functions -------------------------------------------------------------------------------------
+
+fn read_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = typed_handle_shape(context)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn assigned_fits(context: &mut ShapeContext<'_>) -> Result<()> {
+    must_fit(&typed_handle_shape(context)?, &context.input(1)).map(drop)
+}
+
+fn rank_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let rank = handle_shape(context).rank();
+    context.set(0, PartialShape::from([rank]));
+    Ok(())
+}
+
+fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (params, indices) = (typed_handle_shape(context)?, context.input(1));
+    let batch = usize::try_from(int_attr(context, "batch_dims")?).map_err(|_| Error::value("batch_dims must not be negative"))?;
+    if params.rank().is_some_and(|rank| rank <= batch) {
+        return Err(Error::value(format!("cannot gather from a variable of shape {params}")));
+    }
+    let Some(rank) = params.rank() else { return Ok(()) };
+    let indices = if batch == 0 { indices } else { indices.range(batch, usize::MAX) };
+    context.set(0, params.range(0, batch).concat(&indices).concat(&params.range(batch + 1, rank)));
+    Ok(())
+}
+
+fn gather_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (params, indices) = (typed_handle_shape(context)?, context.input(1));
+    let Some(depth) = indices.dim_from_end(0) else { return Ok(()) };
+    let Some(rank) = params.rank() else { return Ok(()) };
+    if depth > rank {
+        return Err(Error::value(format!("{depth} indices into a variable of shape {params}")));
+    }
+    let rows = indices.range(0, indices.rank().unwrap_or(1) - 1);
+    context.set(0, rows.concat(&params.range(depth, rank)));
+    Ok(())
+}
+
+/// Updates are one for each index, or a scalar for all.
+fn check_updates(variable: &PartialShape, indices: &PartialShape, updates: &PartialShape) -> Result<()> {
+    if updates.rank() == Some(0) || variable.rank().is_none() {
+        return Ok(());
+    }
+    let expected = indices.concat(&variable.range(1, usize::MAX));
+    let text = || format!("updates of shape {updates} do not fit {expected} (indices, then the variable's rows)");
+    expected.merge(updates).map(drop).ok_or_else(|| Error::value(text()))
+}
+
+fn updates_fit(context: &mut ShapeContext<'_>) -> Result<()> {
+    check_updates(&typed_handle_shape(context)?, &context.input(1), &context.input(2))
+}
+
+fn attr_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.attr("shape").and_then(AttrValue::as_shape).cloned();
+    context.set(0, shape.unwrap_or_default());
+    Ok(())
+}
+
+/// Before `VariableV2`, a scalar shape stood for an unknown one.
+fn old_variable_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.attr("shape").and_then(AttrValue::as_shape).cloned();
+    context.set(0, shape.filter(|shape| shape.rank() != Some(0)).unwrap_or_default());
+    Ok(())
+}
+
+fn assign_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (variable, value) = (context.input(0), context.input(1));
+    let validate = context.attr("validate_shape").and_then(AttrValue::as_bool);
+    let shape = if validate == Some(false) { value } else { must_fit(&variable, &value)? };
+    context.set(0, shape);
+    Ok(())
+}
+
+fn update_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = must_fit(&context.input(0), &context.input(1))?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn ref_scatter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    check_updates(&context.input(0), &context.input(1), &context.input(2))?;
+    context.set(0, context.input(0));
+    Ok(())
+}
+
+// ---- gradients -------------------------------------------------------------------------------------------
+
+/// What arrives at a read belongs to the variable, that is to its handle.
+fn read_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads.first().cloned().flatten()])
+}
+
+/// A dense gradient: the rows that were read several times are summed, all others are zero.
+fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = grads.first().cloned().flatten() else { return Ok(vec![None, None]) };
+    let (handle, indices) = (operation.input(0), operation.input(1));
+    if operation.attr("batch_dims").and_then(AttrValue::as_int) != Some(0) {
+        return Err(operation.place(Error::runtime("no gradient for batch_dims other than 0")));
+    }
+    let rows = variable_of(&handle).and_then(|(_, shape)| shape.dim(0));
+    let rows = rows.and_then(|rows| i32::try_from(rows).ok());
+    let text = "the gradient of a gather needs a variable whose number of rows is known";
+    let rows = rows.ok_or_else(|| operation.place(Error::runtime(text)))?;
+    let rows = constant(&grad.graph(), Tensor::from(rows));
+    Ok(vec![Some(unsorted_segment_sum(&grad, &indices, &rows)), None])
+}
+
+// ---- constructors: resource variables --------------------------------------------------------------------
+
+/// A handle to a variable of a session, created at first use. Handles with one `shared_name` mean one variable;
+/// an empty one stands for the operation's name.
+#[must_use]
+#[track_caller]
+pub fn var_handle_op(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>, shared_name: &str) -> Output {
+    let builder = graph.op(&VAR_HANDLE_OP).attr("dtype", dtype).attr("shape", shape.into());
+    builder.attr("shared_name", shared_name).finish_output()
+}
+
+/// The variable's value at the time of the read. Fails on a variable without value (S-28).
+#[must_use]
+#[track_caller]
+pub fn read_variable_op(resource: impl AsOutput, dtype: DType) -> Output {
+    on(&resource, &READ_VARIABLE_OP).attr("dtype", dtype).finish_output()
+}
+
+/// Gives the variable a value.
+#[must_use]
+#[track_caller]
+pub fn assign_variable_op(resource: impl AsOutput, value: impl AsOutput) -> Operation {
+    on(&resource, &ASSIGN_VARIABLE_OP).input(value).finish()
+}
+
+/// Adds to the variable's value.
+#[track_caller]
+pub fn assign_add_variable_op(resource: impl AsOutput, value: impl AsOutput) -> Operation {
+    on(&resource, &ASSIGN_ADD_VARIABLE_OP).input(value).finish()
+}
+
+/// Subtracts from the variable's value.
+#[track_caller]
+pub fn assign_sub_variable_op(resource: impl AsOutput, value: impl AsOutput) -> Operation {
+    on(&resource, &ASSIGN_SUB_VARIABLE_OP).input(value).finish()
+}
+
+/// Whether the variable has a value.
+#[track_caller]
+pub fn var_is_initialized_op(resource: impl AsOutput) -> Output {
+    on(&resource, &VAR_IS_INITIALIZED_OP).finish_output()
+}
+
+/// Takes the variable's value away. One that is not there is an error unless `ignore_lookup_error`.
+#[must_use]
+#[track_caller]
+pub fn destroy_resource_op(resource: impl AsOutput, ignore_lookup_error: bool) -> Operation {
+    on(&resource, &DESTROY_RESOURCE_OP).attr("ignore_lookup_error", ignore_lookup_error).finish()
+}
+
+/// The shape of the variable's value.
+#[track_caller]
+pub fn variable_shape(input: impl AsOutput, out_type: DType) -> Output {
+    on(&input, &VARIABLE_SHAPE).attr("out_type", out_type).finish_output()
+}
+
+/// Rows of the variable's value, read without a copy of the whole.
+#[must_use]
+#[track_caller]
+pub fn resource_gather(resource: impl AsOutput, indices: impl AsOutput, dtype: DType) -> Output {
+    on(&resource, &RESOURCE_GATHER).input(indices).attr("dtype", dtype).finish_output()
+}
+
+/// Slices of the variable's value; the last dimension of `indices` says where each begins.
+#[must_use]
+#[track_caller]
+pub fn resource_gather_nd(resource: impl AsOutput, indices: impl AsOutput, dtype: DType) -> Output {
+    on(&resource, &RESOURCE_GATHER_ND).input(indices).attr("dtype", dtype).finish_output()
+}
+
+/// The variable's value, which then grows by one. At `limit` it fails with code `OutOfRange` instead.
+#[must_use]
+#[track_caller]
+pub fn resource_count_up_to(resource: impl AsOutput, limit: i64, dtype: DType) -> Output {
+    on(&resource, &RESOURCE_COUNT_UP_TO).attr("limit", limit).attr("T", dtype).finish_output()
+}
+
+#[track_caller]
+fn on(resource: &impl AsOutput, def: &'static OpDef) -> OpBuilder {
+    let resource = resource.as_output();
+    resource.graph().op(def).input(resource)
+}
+
+macro_rules! resource_scatters {
+    ($($name:ident $def:ident $doc:literal;)*) => {$(
+        #[doc = $doc]
+        #[doc = ""]
+        #[doc = "Updates are one for each index, or one scalar for all; an index that comes again counts again."]
+        #[track_caller]
+        pub fn $name(resource: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Operation {
+            on(&resource, &$def).input(indices).input(updates).finish()
+        }
+    )*};
+}
+
+resource_scatters! {
+    resource_scatter_add RESOURCE_SCATTER_ADD "Adds to rows of the variable's value.";
+    resource_scatter_sub RESOURCE_SCATTER_SUB "Subtracts from rows of the variable's value.";
+    resource_scatter_mul RESOURCE_SCATTER_MUL "Multiplies rows of the variable's value.";
+    resource_scatter_div RESOURCE_SCATTER_DIV "Divides rows of the variable's value.";
+    resource_scatter_min RESOURCE_SCATTER_MIN "Keeps the smaller of rows of the variable's value and the updates.";
+    resource_scatter_max RESOURCE_SCATTER_MAX "Keeps the larger of rows of the variable's value and the updates.";
+    resource_scatter_update RESOURCE_SCATTER_UPDATE "Replaces rows of the variable's value.";
+    resource_scatter_nd_update RESOURCE_SCATTER_ND_UPDATE "Replaces slices of the variable's value.";
+    resource_scatter_nd_add RESOURCE_SCATTER_ND_ADD "Adds to slices of the variable's value.";
+    resource_scatter_nd_sub RESOURCE_SCATTER_ND_SUB "Subtracts from slices of the variable's value.";
+}
+
+// ---- constructors: reference variables -------------------------------------------------------------------
+
+/// A reference variable: its output is the variable, and what reads it sees the value of that moment.
+#[must_use]
+#[track_caller]
+pub fn variable_v2(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>) -> Output {
+    graph.op(&VARIABLE_V2).attr("dtype", dtype).attr("shape", shape.into()).finish_output()
+}
+
+/// Whether the reference variable has a value.
+#[must_use]
+#[track_caller]
+pub fn is_variable_initialized(reference: impl AsOutput) -> Output {
+    on(&reference, &IS_VARIABLE_INITIALIZED).finish_output()
+}
+
+/// Gives the reference variable a value, of its own shape if `validate_shape`. The output is the variable.
+#[must_use]
+#[track_caller]
+pub fn assign(reference: impl AsOutput, value: impl AsOutput, validate_shape: bool) -> Output {
+    on(&reference, &ASSIGN).input(value).attr("validate_shape", validate_shape).finish_output()
+}
+
+/// Adds to the reference variable's value. The output is the variable.
+#[must_use]
+#[track_caller]
+pub fn assign_add(reference: impl AsOutput, value: impl AsOutput) -> Output {
+    on(&reference, &ASSIGN_ADD).input(value).finish_output()
+}
+
+/// Subtracts from the reference variable's value. The output is the variable.
+#[must_use]
+#[track_caller]
+pub fn assign_sub(reference: impl AsOutput, value: impl AsOutput) -> Output {
+    on(&reference, &ASSIGN_SUB).input(value).finish_output()
+}
+
+/// The reference variable's value, which then grows by one. At `limit` it fails with code `OutOfRange` instead.
+#[must_use]
+#[track_caller]
+pub fn count_up_to(reference: impl AsOutput, limit: i64) -> Output {
+    on(&reference, &COUNT_UP_TO).attr("limit", limit).finish_output()
+}
+
+macro_rules! reference_scatters {
+    ($($name:ident $def:ident $doc:literal;)*) => {$(
+        #[doc = $doc]
+        #[doc = ""]
+        #[doc = "The output is the variable. An index that comes again counts again."]
+        #[track_caller]
+        pub fn $name(reference: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
+            on(&reference, &$def).input(indices).input(updates).finish_output()
+        }
+    )*};
+}
+
+reference_scatters! {
+    scatter_update SCATTER_UPDATE "Replaces rows of the reference variable's value.";
+    scatter_add SCATTER_ADD "Adds to rows of the reference variable's value.";
+    scatter_sub SCATTER_SUB "Subtracts from rows of the reference variable's value.";
+    scatter_mul SCATTER_MUL "Multiplies rows of the reference variable's value.";
+    scatter_div SCATTER_DIV "Divides rows of the reference variable's value.";
+    scatter_min SCATTER_MIN "Keeps the smaller of rows of the reference variable's value and the updates.";
+    scatter_max SCATTER_MAX "Keeps the larger of rows of the reference variable's value and the updates.";
+    scatter_nd_update SCATTER_ND_UPDATE "Replaces slices of the reference variable's value.";
+    scatter_nd_add SCATTER_ND_ADD "Adds to slices of the reference variable's value.";
+    scatter_nd_sub SCATTER_ND_SUB "Subtracts from slices of the reference variable's value.";
+}

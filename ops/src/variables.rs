@@ -1,1 +1,25 @@
-//! To be written.
+//! Variables: making, assigning, initialising and listing them.
+//!
+//! ```ignore
+//! let graph = Graph::new();
+//! let w = get_variable(&graph, "w", [64, 10], DType::Float32, &glorot_uniform());
+//! let count = variable(&graph.named("count"), 0i64);
+//! let logits = x.matmul(&w); // a variable stands for its value
+//! let increment = count.assign_add(1i64);
+//! let init = global_variables_initializer(&graph);
+//! ```
+
+mod builder;
+mod collections;
+mod initialized_value;
+mod update;
+mod value;
+
+pub use builder::{VariableBuilder, get_variable, local_variable, variable};
+pub use collections::{
+    global_variables, global_variables_initializer, local_variables, local_variables_initializer,
+    report_uninitialized, report_uninitialized_variables, tables_initializer, trainable_variables,
+    variables_initializer,
+};
+pub use update::VariableExt;
+pub use value::Value;

@@ -1,0 +1,72 @@
+//! Adadelta.
+
+use super::{Optimizer, OptimizerSettings, UpdateScope};
+use crate::initializers::zeros;
+use crate::scalar::Scalar;
+use crate::training::{APPLY_ADADELTA, RESOURCE_APPLY_ADADELTA};
+use session_core::{Operation, Output, Variable};
+
+/// Adadelta (Zeiler): steps in proportion to the running size of the steps before, over that of the gradient.
+///
+/// Its slots are `accum` (the variable `<name>/Adadelta`) and `accum_update` (`<name>/Adadelta_1`).
+#[derive(Debug)]
+pub struct AdadeltaOptimizer {
+    settings: OptimizerSettings,
+    learning_rate: Scalar,
+    rho: Scalar,
+    epsilon: Scalar,
+}
+
+impl AdadeltaOptimizer {
+    /// With this learning rate (TensorFlow's default is 0.001, the paper's 1), a decay of 0.95, an epsilon of 1e-8.
+    #[must_use]
+    pub fn new(learning_rate: impl Into<Scalar>) -> AdadeltaOptimizer {
+        AdadeltaOptimizer {
+            settings: OptimizerSettings::new("Adadelta"),
+            learning_rate: learning_rate.into(),
+            rho: Scalar::Number(0.95),
+            epsilon: Scalar::Number(1e-8),
+        }
+    }
+
+    /// The decay of the running means.
+    #[must_use]
+    pub fn rho(mut self, rho: impl Into<Scalar>) -> Self {
+        self.rho = rho.into();
+        self
+    }
+
+    /// What keeps the roots apart from zero.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
+        self.epsilon = epsilon.into();
+        self
+    }
+}
+
+impl Optimizer for AdadeltaOptimizer {
+    fn settings(&self) -> &OptimizerSettings {
+        &self.settings
+    }
+
+    fn settings_mut(&mut self) -> &mut OptimizerSettings {
+        &mut self.settings
+    }
+
+    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
+        for variable in variables {
+            scope.settings().slot_or_make(variable, "accum", &zeros());
+            scope.settings().slot_or_make(variable, "accum_update", &zeros());
+        }
+    }
+
+    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
+        let dtype = variable.dtype();
+        let rate = scope.hyperparameter("lr", &self.learning_rate, dtype);
+        let rho = scope.hyperparameter("rho", &self.rho, dtype);
+        let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);
+        let builder = scope.update_of(variable, &RESOURCE_APPLY_ADADELTA, &APPLY_ADADELTA);
+        let builder = builder.input(scope.slot(variable, "accum")).input(scope.slot(variable, "accum_update"));
+        builder.input(rate).input(rho).input(epsilon).input(gradient).finish()
+    }
+}

@@ -1,0 +1,59 @@
+//! Adagrad.
+
+use super::{Optimizer, OptimizerSettings, UpdateScope};
+use crate::initializers::constant;
+use crate::scalar::Scalar;
+use crate::training::{APPLY_ADAGRAD, RESOURCE_APPLY_ADAGRAD};
+use session_core::{Operation, Output, Variable};
+
+/// Adagrad (Duchi, Hazan and Singer): the gradient is divided by the root of the sum of all its squares so far.
+///
+/// The sum is the slot `accumulator`, the variable `<name>/Adagrad`.
+#[derive(Debug)]
+pub struct AdagradOptimizer {
+    settings: OptimizerSettings,
+    learning_rate: Scalar,
+    initial_accumulator_value: f64,
+}
+
+impl AdagradOptimizer {
+    /// With this learning rate; the sums begin with 0.1.
+    #[must_use]
+    pub fn new(learning_rate: impl Into<Scalar>) -> AdagradOptimizer {
+        AdagradOptimizer {
+            settings: OptimizerSettings::new("Adagrad"),
+            learning_rate: learning_rate.into(),
+            initial_accumulator_value: 0.1,
+        }
+    }
+
+    /// What the sums begin with; a positive number.
+    #[must_use]
+    pub fn initial_accumulator_value(mut self, value: f64) -> Self {
+        self.initial_accumulator_value = value;
+        self
+    }
+}
+
+impl Optimizer for AdagradOptimizer {
+    fn settings(&self) -> &OptimizerSettings {
+        &self.settings
+    }
+
+    fn settings_mut(&mut self) -> &mut OptimizerSettings {
+        &mut self.settings
+    }
+
+    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
+        for variable in variables {
+            let initial = constant(self.initial_accumulator_value);
+            scope.settings().slot_or_make(variable, "accumulator", &initial);
+        }
+    }
+
+    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
+        let rate = scope.hyperparameter("learning_rate", &self.learning_rate, variable.dtype());
+        let builder = scope.update_of(variable, &RESOURCE_APPLY_ADAGRAD, &APPLY_ADAGRAD);
+        builder.input(scope.slot(variable, "accumulator")).input(rate).input(gradient).finish()
+    }
+}

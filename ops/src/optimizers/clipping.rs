@@ -1,0 +1,69 @@
+//! Limiting gradients.
+
+use crate::array::{constant, identity, scalar_tensor, stack};
+use crate::composite::Composite;
+use crate::math::{add, greater, maximum, minimum, mul, real_div, reduce_sum, select, sqrt, sub};
+use crate::nn::l2_loss;
+use crate::scalar::Scalar;
+use session_core::{AsOutput, Output};
+
+pub use crate::math::clip_by_value;
+
+/// The root of the sum of all squares in all tensors; `None` entries are left out. `None` without any tensor.
+#[must_use]
+#[track_caller]
+pub fn global_norm(tensors: &[Option<Output>]) -> Option<Output> {
+    let first = tensors.iter().flatten().next()?;
+    let scope = Composite::new(&first.graph(), "global_norm");
+    let halves: Vec<Output> = tensors.iter().flatten().map(|tensor| l2_loss(scope.enter(tensor))).collect();
+    let sum = reduce_sum(stack(&halves, 0), .., false);
+    let two = constant(scope.graph(), scalar_tensor(sum.dtype(), 2.0));
+    let square = mul(sum, two);
+    Some(scope.leave(sqrt(square.within(&scope.graph().named("global_norm")))))
+}
+
+/// All tensors scaled down together so that their [`global_norm`] is at most `clip_norm`, and the norm they had.
+/// If that is not finite, all of them become NaN. `None` entries stay; `None` without any tensor.
+#[must_use]
+#[track_caller]
+pub fn clip_by_global_norm(
+    tensors: &[Option<Output>],
+    clip_norm: impl Into<Scalar>,
+) -> Option<(Vec<Option<Output>>, Output)> {
+    let norm = global_norm(tensors)?;
+    let first = tensors.iter().flatten().next()?;
+    let scope = Composite::new(&first.graph(), "clip_by_global_norm");
+    let (inner, dtype) = (scope.graph(), norm.dtype());
+    let limit = clip_norm.into().to_output(&inner.named("clip_norm"), dtype);
+    let one = constant(inner, scalar_tensor(dtype, 1.0));
+    let inside = scope.enter(&norm);
+    let smaller = minimum(real_div(scope.enter(&one), &inside), real_div(&one, &limit));
+    // Infinite or NaN minus itself is NaN, so that a broken gradient shows.
+    let factor = add(mul(scope.enter(limit), smaller), sub(&inside, &inside));
+    let clip = |(index, tensor): (usize, &Option<Output>)| {
+        let tensor = tensor.as_ref()?;
+        let scaled = mul(scope.enter(tensor), &factor);
+        let named = inner.named(&format!("clip_by_global_norm/_{index}"));
+        Some(scope.leave(identity(scaled.within(&named))))
+    };
+    let clipped = tensors.iter().enumerate().map(clip).collect();
+    Some((clipped, scope.leave(inside)))
+}
+
+/// The tensor, scaled down so that its Euclidean norm is at most `clip_norm`.
+#[must_use]
+#[track_caller]
+pub fn clip_by_norm(tensor: impl AsOutput, clip_norm: impl Into<Scalar>) -> Output {
+    let tensor = tensor.as_output();
+    let scope = Composite::new(&tensor.graph(), "clip_by_norm");
+    let (inner, dtype) = (scope.graph(), tensor.dtype());
+    let limit = clip_norm.into().to_output(&inner.named("clip_norm"), dtype);
+    let tensor = scope.enter(tensor);
+    let square = reduce_sum(mul(&tensor, &tensor), .., true);
+    // The root of zero has an infinite gradient, so one is taken in its place.
+    let positive = greater(&square, constant(inner, scalar_tensor(dtype, 0.0)));
+    let one = constant(inner, scalar_tensor(dtype, 1.0));
+    let norm = select(&positive, sqrt(select(&positive, &square, one)), &square);
+    let clipped = real_div(mul(&tensor, &limit), maximum(norm, &limit));
+    scope.leave(identity(scope.enter_last(clipped)))
+}

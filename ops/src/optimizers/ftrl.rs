@@ -1,0 +1,92 @@
+//! Follow the regularised leader.
+
+use super::{Optimizer, OptimizerSettings, UpdateScope};
+use crate::initializers::{constant, zeros};
+use crate::scalar::Scalar;
+use crate::training::{APPLY_FTRL, RESOURCE_APPLY_FTRL};
+use session_core::{Operation, Output, Variable};
+
+/// FTRL-Proximal (McMahan and others), for sparse linear models.
+///
+/// Its slots are `accum` (the variable `<name>/Ftrl`) and `linear` (`<name>/Ftrl_1`).
+#[derive(Debug)]
+pub struct FtrlOptimizer {
+    settings: OptimizerSettings,
+    learning_rate: Scalar,
+    learning_rate_power: Scalar,
+    initial_accumulator_value: f64,
+    l1: Scalar,
+    l2: Scalar,
+}
+
+impl FtrlOptimizer {
+    /// With this learning rate, a power of -0.5, accumulators that begin with 0.1, no regularisation.
+    #[must_use]
+    pub fn new(learning_rate: impl Into<Scalar>) -> FtrlOptimizer {
+        FtrlOptimizer {
+            settings: OptimizerSettings::new("Ftrl"),
+            learning_rate: learning_rate.into(),
+            learning_rate_power: Scalar::Number(-0.5),
+            initial_accumulator_value: 0.1,
+            l1: Scalar::Number(0.0),
+            l2: Scalar::Number(0.0),
+        }
+    }
+
+    /// How the learning rate falls with the accumulator; zero or negative.
+    #[must_use]
+    pub fn learning_rate_power(mut self, power: impl Into<Scalar>) -> Self {
+        self.learning_rate_power = power.into();
+        self
+    }
+
+    /// What the accumulators begin with; zero or positive.
+    #[must_use]
+    pub fn initial_accumulator_value(mut self, value: f64) -> Self {
+        self.initial_accumulator_value = value;
+        self
+    }
+
+    /// The strength of the L1 regularisation, which makes weights exactly zero.
+    #[must_use]
+    pub fn l1_regularization_strength(mut self, strength: impl Into<Scalar>) -> Self {
+        self.l1 = strength.into();
+        self
+    }
+
+    /// The strength of the L2 regularisation.
+    #[must_use]
+    pub fn l2_regularization_strength(mut self, strength: impl Into<Scalar>) -> Self {
+        self.l2 = strength.into();
+        self
+    }
+}
+
+impl Optimizer for FtrlOptimizer {
+    fn settings(&self) -> &OptimizerSettings {
+        &self.settings
+    }
+
+    fn settings_mut(&mut self) -> &mut OptimizerSettings {
+        &mut self.settings
+    }
+
+    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
+        for variable in variables {
+            let initial = constant(self.initial_accumulator_value);
+            scope.settings().slot_or_make(variable, "accum", &initial);
+            scope.settings().slot_or_make(variable, "linear", &zeros());
+        }
+    }
+
+    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
+        let dtype = variable.dtype();
+        let rate = scope.hyperparameter("learning_rate", &self.learning_rate, dtype);
+        let l1 = scope.hyperparameter("l1_regularization_strength", &self.l1, dtype);
+        let l2 = scope.hyperparameter("l2_regularization_strength", &self.l2, dtype);
+        let power = scope.hyperparameter("learning_rate_power", &self.learning_rate_power, dtype);
+        let builder = scope.update_of(variable, &RESOURCE_APPLY_FTRL, &APPLY_FTRL);
+        let builder = builder.input(scope.slot(variable, "accum")).input(scope.slot(variable, "linear"));
+        builder.input(gradient).input(rate).input(l1).input(l2).input(power).finish()
+    }
+}

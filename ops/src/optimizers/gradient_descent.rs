@@ -1,0 +1,40 @@
+//! Gradient descent.
+
+use super::{Optimizer, OptimizerSettings, UpdateScope};
+use crate::scalar::Scalar;
+use crate::training::{APPLY_GRADIENT_DESCENT, RESOURCE_APPLY_GRADIENT_DESCENT};
+use session_core::{Operation, Output, Variable};
+
+/// `variable -= learning_rate * gradient`.
+#[derive(Debug)]
+pub struct GradientDescentOptimizer {
+    settings: OptimizerSettings,
+    learning_rate: Scalar,
+}
+
+impl GradientDescentOptimizer {
+    /// With this learning rate.
+    #[must_use]
+    pub fn new(learning_rate: impl Into<Scalar>) -> GradientDescentOptimizer {
+        let settings = OptimizerSettings::new("GradientDescent");
+        GradientDescentOptimizer { settings, learning_rate: learning_rate.into() }
+    }
+}
+
+impl Optimizer for GradientDescentOptimizer {
+    fn settings(&self) -> &OptimizerSettings {
+        &self.settings
+    }
+
+    fn settings_mut(&mut self) -> &mut OptimizerSettings {
+        &mut self.settings
+    }
+
+    fn create_slots(&self, _: &UpdateScope<'_>, _: &[Variable]) {}
+
+    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
+        let rate = scope.hyperparameter("learning_rate", &self.learning_rate, variable.dtype());
+        let builder = scope.update_of(variable, &RESOURCE_APPLY_GRADIENT_DESCENT, &APPLY_GRADIENT_DESCENT);
+        builder.input(rate).input(gradient).finish()
+    }
+}

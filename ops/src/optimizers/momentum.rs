@@ -1,0 +1,63 @@
+//! Gradient descent with momentum.
+
+use super::{Optimizer, OptimizerSettings, UpdateScope};
+use crate::initializers::zeros;
+use crate::scalar::Scalar;
+use crate::training::{APPLY_MOMENTUM, RESOURCE_APPLY_MOMENTUM};
+use session_core::{Operation, Output, Variable};
+
+/// `accumulator = momentum * accumulator + gradient; variable -= learning_rate * accumulator`.
+///
+/// The accumulator is the slot `momentum`, the variable `<name>/Momentum`.
+#[derive(Debug)]
+pub struct MomentumOptimizer {
+    settings: OptimizerSettings,
+    learning_rate: Scalar,
+    momentum: Scalar,
+    use_nesterov: bool,
+}
+
+impl MomentumOptimizer {
+    /// With this learning rate and momentum.
+    #[must_use]
+    pub fn new(learning_rate: impl Into<Scalar>, momentum: impl Into<Scalar>) -> MomentumOptimizer {
+        MomentumOptimizer {
+            settings: OptimizerSettings::new("Momentum"),
+            learning_rate: learning_rate.into(),
+            momentum: momentum.into(),
+            use_nesterov: false,
+        }
+    }
+
+    /// Whether the gradient is taken as if the momentum had been followed already (Nesterov). Default `false`.
+    #[must_use]
+    pub fn use_nesterov(mut self, use_nesterov: bool) -> Self {
+        self.use_nesterov = use_nesterov;
+        self
+    }
+}
+
+impl Optimizer for MomentumOptimizer {
+    fn settings(&self) -> &OptimizerSettings {
+        &self.settings
+    }
+
+    fn settings_mut(&mut self) -> &mut OptimizerSettings {
+        &mut self.settings
+    }
+
+    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
+        for variable in variables {
+            scope.settings().slot_or_make(variable, "momentum", &zeros());
+        }
+    }
+
+    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
+        let dtype = variable.dtype();
+        let rate = scope.hyperparameter("learning_rate", &self.learning_rate, dtype);
+        let momentum = scope.hyperparameter("momentum", &self.momentum, dtype);
+        let builder = scope.update_of(variable, &RESOURCE_APPLY_MOMENTUM, &APPLY_MOMENTUM);
+        let builder = builder.input(scope.slot(variable, "momentum")).input(rate).input(gradient).input(momentum);
+        builder.attr("use_nesterov", self.use_nesterov).finish()
+    }
+}

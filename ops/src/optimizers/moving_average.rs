@@ -1,0 +1,151 @@
+//! Moving averages of variables.
+
+use crate::array::{constant, scalar_tensor};
+use crate::composite::Composite;
+use crate::control_flow::group;
+use crate::initializers::zeros;
+use crate::math::{add, cast, minimum, mul, real_div, sub};
+use crate::optimizers::OptimizerSettings;
+use crate::scalar::Scalar;
+use crate::variables::{VariableBuilder, VariableExt, trainable_variables};
+use session_core::keys::MOVING_AVERAGE_VARIABLES;
+use session_core::{AsOutput, DType, Error, Graph, Operation, Output, Shape, Variable};
+
+/// Keeps for each variable an average that forgets: `average -= (1 - decay) * (average - value)`.
+///
+/// Averages of a model's weights often do better in evaluation than the weights. Each is a variable of its own,
+/// `<name>/ExponentialMovingAverage`, which begins with the variable's initial value and is saved with the model.
+#[derive(Debug)]
+pub struct ExponentialMovingAverage {
+    settings: OptimizerSettings,
+    decay: Scalar,
+    num_updates: Option<Scalar>,
+}
+
+impl ExponentialMovingAverage {
+    /// With this decay, close to 1, such as 0.999.
+    #[must_use]
+    pub fn new(decay: impl Into<Scalar>) -> ExponentialMovingAverage {
+        let settings = OptimizerSettings::new("ExponentialMovingAverage");
+        ExponentialMovingAverage { settings, decay: decay.into(), num_updates: None }
+    }
+
+    /// With the number of updates so far, such as the global step: the decay is then at most
+    /// `(1 + updates) / (10 + updates)`, so that averages move faster at the beginning.
+    #[must_use]
+    pub fn num_updates(mut self, num_updates: impl Into<Scalar>) -> Self {
+        self.num_updates = Some(num_updates.into());
+        self
+    }
+
+    /// With another name, which stands in the names of the averages.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.settings.name = name.to_owned();
+        self
+    }
+
+    /// The operation that moves the averages of these variables, in the handle's scope and under its control
+    /// inputs: run it after the training step. The variables join the collection `moving_average_variables`.
+    #[track_caller]
+    pub fn apply(&self, graph: &Graph, variables: &[Variable]) -> Operation {
+        for variable in variables {
+            if self.average(variable).is_none() {
+                self.make_average(variable);
+                if let Err(error) = graph.add_to_collection(&MOVING_AVERAGE_VARIABLES, variable.clone()) {
+                    graph.add_error(error);
+                }
+            }
+        }
+        let scope = Composite::new(graph, self.settings.name());
+        let updates: Vec<Operation> = variables
+            .iter()
+            .filter_map(|variable| Some((variable.read(scope.graph()), self.average(variable)?)))
+            .map(|(value, average)| {
+                let decay = self.current_decay(scope.graph(), average.dtype());
+                assign_moving_average(&average, &value, &decay)
+            })
+            .collect();
+        group(&scope.graph().named_as_scope(), &updates)
+    }
+
+    /// As [`apply`](Self::apply), for all trainable variables.
+    #[track_caller]
+    pub fn apply_to_trainable(&self, graph: &Graph) -> Operation {
+        self.apply(graph, &trainable_variables(graph))
+    }
+
+    /// The average of a variable, once it was applied to it.
+    #[must_use]
+    pub fn average(&self, variable: &Variable) -> Option<Variable> {
+        self.settings.slot(variable, "average")
+    }
+
+    /// Under which name the average of a variable is saved.
+    #[must_use]
+    pub fn average_name(&self, variable: &Variable) -> String {
+        match self.average(variable) {
+            Some(average) => average.name().to_owned(),
+            None => format!("{}/{}", variable.name(), self.settings.name()),
+        }
+    }
+
+    /// For evaluation: which variable is to be restored from which name, the average where there is one, and the
+    /// variable itself otherwise.
+    #[must_use]
+    pub fn variables_to_restore(&self, averaged: &[Variable], others: &[Variable]) -> Vec<(String, Variable)> {
+        let own_name = |variable: &Variable| (variable.name().to_owned(), variable.clone());
+        let averages = averaged.iter().map(|variable| (self.average_name(variable), variable.clone()));
+        averages.chain(others.iter().filter(|other| !averaged.contains(other)).map(own_name)).collect()
+    }
+
+    fn make_average(&self, variable: &Variable) {
+        let initial = |_: &Graph, _: &Shape, _: DType| variable.initial_value().clone();
+        if !variable.dtype().is_floating() {
+            let text = format!("'{}' is {}, which has no averages", variable.name(), variable.dtype());
+            variable.graph().add_error(Error::type_mismatch(text));
+        }
+        self.settings.slot_or_make(variable, "average", &initial);
+    }
+
+    fn current_decay(&self, graph: &Graph, dtype: DType) -> Output {
+        let decay = self.decay.to_output(&graph.named("decay"), dtype);
+        let Some(updates) = &self.num_updates else { return decay };
+        let updates = match updates {
+            Scalar::Output(output) => cast(output.within(&graph.named("num_updates")), dtype),
+            Scalar::Number(_) => updates.to_output(&graph.named("num_updates"), dtype),
+        };
+        let number = |value| constant(graph, scalar_tensor(dtype, value));
+        minimum(decay.within(graph), real_div(add(number(1.0), &updates), add(number(10.0), &updates)))
+    }
+}
+
+/// Moves an average towards a value: `average -= (1 - decay) * (average - value)`.
+#[track_caller]
+pub(crate) fn assign_moving_average(average: &Variable, value: &Output, decay: &Output) -> Operation {
+    let scope = Composite::new(&value.graph(), "AssignMovingAvg");
+    let one = constant(scope.graph(), scalar_tensor(average.dtype(), 1.0));
+    let rate = sub(one, decay);
+    let difference = sub(scope.enter(average), value);
+    average.assign_sub(mul(difference, rate))
+}
+
+/// A variable that follows a value, such as a loss, from zero.
+///
+/// Its average leans towards zero at the beginning; dividing by `1 - decay^updates` corrects that.
+#[track_caller]
+pub fn moving_average_of(graph: &Graph, value: impl AsOutput, decay: impl Into<Scalar>) -> (Variable, Operation) {
+    let value = value.as_output();
+    let shape = value.shape().to_shape().unwrap_or_else(|| {
+        let text = format!("the shape {} of '{}' is not fully known", value.shape(), value.name());
+        graph.add_error(Error::value(text));
+        Shape::scalar()
+    });
+    let name = format!("{}/ExponentialMovingAverage", value.operation().name());
+    let builder = VariableBuilder::new(&graph.scope("").named(&name)).trainable(false);
+    let average = builder.initializer(shape, value.dtype(), &zeros()).build();
+    let scope = Composite::new(graph, "ExponentialMovingAverage");
+    let decay = decay.into().to_output(&scope.graph().named("decay"), value.dtype());
+    let update = assign_moving_average(&average, &scope.enter(value), &decay);
+    (average, update)
+}

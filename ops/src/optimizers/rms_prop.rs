@@ -1,0 +1,103 @@
+//! RMSProp.
+
+use super::{Optimizer, OptimizerSettings, UpdateScope};
+use crate::initializers::{ones, zeros};
+use crate::scalar::Scalar;
+use crate::training::{
+    APPLY_CENTERED_RMS_PROP, APPLY_RMS_PROP, RESOURCE_APPLY_CENTERED_RMS_PROP, RESOURCE_APPLY_RMS_PROP,
+};
+use session_core::{Operation, Output, Variable};
+
+/// RMSProp (Hinton): the gradient is divided by the root of a running mean of its square; centred, by its running
+/// standard deviation.
+///
+/// Its slots are `rms` (the variable `<name>/RMSProp`), `mg` if it is centred, and `momentum`, which are `_1` and
+/// `_2`.
+#[derive(Debug)]
+pub struct RMSPropOptimizer {
+    settings: OptimizerSettings,
+    learning_rate: Scalar,
+    decay: Scalar,
+    momentum: Scalar,
+    epsilon: Scalar,
+    centered: bool,
+}
+
+impl RMSPropOptimizer {
+    /// With this learning rate, a decay of 0.9, no momentum, an epsilon of 1e-10, not centred.
+    #[must_use]
+    pub fn new(learning_rate: impl Into<Scalar>) -> RMSPropOptimizer {
+        RMSPropOptimizer {
+            settings: OptimizerSettings::new("RMSProp"),
+            learning_rate: learning_rate.into(),
+            decay: Scalar::Number(0.9),
+            momentum: Scalar::Number(0.0),
+            epsilon: Scalar::Number(1e-10),
+            centered: false,
+        }
+    }
+
+    /// The decay of the running means.
+    #[must_use]
+    pub fn decay(mut self, decay: impl Into<Scalar>) -> Self {
+        self.decay = decay.into();
+        self
+    }
+
+    /// How much of the last step is added to the next.
+    #[must_use]
+    pub fn momentum(mut self, momentum: impl Into<Scalar>) -> Self {
+        self.momentum = momentum.into();
+        self
+    }
+
+    /// What is added to the mean square before its root is taken.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
+        self.epsilon = epsilon.into();
+        self
+    }
+
+    /// Whether the mean of the gradient is subtracted before its square is averaged.
+    #[must_use]
+    pub fn centered(mut self, centered: bool) -> Self {
+        self.centered = centered;
+        self
+    }
+}
+
+impl Optimizer for RMSPropOptimizer {
+    fn settings(&self) -> &OptimizerSettings {
+        &self.settings
+    }
+
+    fn settings_mut(&mut self) -> &mut OptimizerSettings {
+        &mut self.settings
+    }
+
+    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
+        for variable in variables {
+            scope.settings().slot_or_make(variable, "rms", &ones());
+            if self.centered {
+                scope.settings().slot_or_make(variable, "mg", &zeros());
+            }
+            scope.settings().slot_or_make(variable, "momentum", &zeros());
+        }
+    }
+
+    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
+        let dtype = variable.dtype();
+        let rate = scope.hyperparameter("learning_rate", &self.learning_rate, dtype);
+        let decay = scope.hyperparameter("decay", &self.decay, dtype);
+        let momentum = scope.hyperparameter("momentum", &self.momentum, dtype);
+        let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);
+        let builder = if self.centered {
+            let defs = (&RESOURCE_APPLY_CENTERED_RMS_PROP, &APPLY_CENTERED_RMS_PROP);
+            scope.update_of(variable, defs.0, defs.1).input(scope.slot(variable, "mg"))
+        } else {
+            scope.update_of(variable, &RESOURCE_APPLY_RMS_PROP, &APPLY_RMS_PROP)
+        };
+        let builder = builder.input(scope.slot(variable, "rms")).input(scope.slot(variable, "momentum"));
+        builder.input(rate).input(decay).input(momentum).input(epsilon).input(gradient).finish()
+    }
+}

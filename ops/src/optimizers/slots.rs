@@ -1,0 +1,116 @@
+//! What all optimizers have: a name, a place in the graph, and slots.
+
+use crate::initializers::Initializer;
+use crate::variables::{VariableBuilder, VariableExt};
+use session_core::{Endpoint, Error, Graph, GraphId, Shape, Variable};
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Name, place and slots of an optimizer.
+pub struct OptimizerSettings {
+    pub(super) name: String,
+    pub(super) place: Option<Graph>,
+    /// Guards the list of slots. Nothing is called under it that could come back here.
+    made: Mutex<Made>,
+}
+
+#[derive(Default)]
+struct Made {
+    slots: HashMap<Key, Variable>,
+    in_order: Vec<Variable>,
+}
+
+/// A graph, the variable that a slot belongs to (none for what belongs to all), and the slot's name.
+type Key = (GraphId, Option<Endpoint>, String);
+
+impl OptimizerSettings {
+    /// For an optimizer of this name.
+    #[must_use]
+    pub fn new(name: &str) -> OptimizerSettings {
+        OptimizerSettings { name: name.to_owned(), place: None, made: Mutex::default() }
+    }
+
+    /// The name, which stands in the names of operations and slots.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where operations are made on behalf of this caller.
+    pub(super) fn place(&self, graph: &Graph, location: &'static Location<'static>) -> Graph {
+        let place = match &self.place {
+            Some(place) if place.is_same(graph) => place.clone(),
+            _ => graph.root(),
+        };
+        place.located_at(location)
+    }
+
+    /// A variable's slot, if it was made.
+    #[must_use]
+    pub fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
+        self.lock().slots.get(&slot_key(variable, name)).cloned()
+    }
+
+    /// All slots and other variables, in the order they were made.
+    #[must_use]
+    pub fn variables(&self) -> Vec<Variable> {
+        self.lock().in_order.clone()
+    }
+
+    /// A variable's slot, of the variable's shape and dtype, beside it on its device; made if there is none.
+    #[track_caller]
+    pub fn slot_or_make(&self, variable: &Variable, name: &str, initializer: &dyn Initializer) -> Variable {
+        self.get_or_make(slot_key(variable, name), || {
+            let graph = variable.beside(&variable.graph().root());
+            let shape = variable.shape().to_shape().unwrap_or_else(|| {
+                let text = format!("the shape of variable '{}' is not fully known", variable.name());
+                graph.add_error(Error::value(text).with_location(Location::caller()));
+                Shape::scalar()
+            });
+            let named = graph.named(&format!("{}/{}", variable.name(), self.name));
+            VariableBuilder::new(&named).trainable(false).initializer(shape, variable.dtype(), initializer).build()
+        })
+    }
+
+    /// A variable that belongs to all, such as Adam's powers; made if there is none.
+    pub fn shared_or_make(&self, graph: &Graph, name: &str, make: impl FnOnce() -> Variable) -> Variable {
+        self.get_or_make((graph.id(), None, name.to_owned()), make)
+    }
+
+    /// A variable that belongs to all, if it was made.
+    #[must_use]
+    pub fn shared(&self, graph: &Graph, name: &str) -> Option<Variable> {
+        self.lock().slots.get(&(graph.id(), None, name.to_owned())).cloned()
+    }
+
+    fn get_or_make(&self, key: Key, make: impl FnOnce() -> Variable) -> Variable {
+        if let Some(found) = self.lock().slots.get(&key) {
+            return found.clone();
+        }
+        let made = make();
+        let mut state = self.lock();
+        state.slots.insert(key, made.clone());
+        state.in_order.push(made.clone());
+        made
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn slot_key(variable: &Variable, name: &str) -> Key {
+    (variable.handle().graph_id(), Some(variable.handle().endpoint()), name.to_owned())
+}
+
+impl fmt::Debug for OptimizerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables = self.lock().in_order.len();
+        f.debug_struct("OptimizerSettings")
+            .field("name", &self.name)
+            .field("variables", &variables)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,70 @@
+//! Where the operations of one training step are made.
+
+use super::OptimizerSettings;
+use crate::scalar::Scalar;
+use crate::variables::VariableExt;
+use session_core::{DType, Graph, OpBuilder, OpDef, Output, Variable};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// The scope of one training step, such as `Adam/`, with the constants that its updates share.
+#[derive(Debug)]
+pub struct UpdateScope<'a> {
+    settings: &'a OptimizerSettings,
+    graph: Graph,
+    shared: RefCell<HashMap<(&'static str, DType), Output>>,
+}
+
+impl<'a> UpdateScope<'a> {
+    pub(super) fn new(settings: &'a OptimizerSettings, graph: Graph) -> UpdateScope<'a> {
+        UpdateScope { settings, graph, shared: RefCell::default() }
+    }
+
+    /// The handle that makes operations in this scope.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The optimizer's name, place and slots.
+    #[must_use]
+    pub fn settings(&self) -> &'a OptimizerSettings {
+        self.settings
+    }
+
+    /// A number that all updates share, as an output of this dtype.
+    #[track_caller]
+    pub fn hyperparameter(&self, name: &'static str, value: &Scalar, dtype: DType) -> Output {
+        if let Some(output) = self.shared.borrow().get(&(name, dtype)) {
+            return output.clone();
+        }
+        let output = value.to_output(&self.graph.named(name), dtype);
+        self.shared.borrow_mut().insert((name, dtype), output.clone());
+        output
+    }
+
+    /// Begins the operation that updates a variable, on its device: the definition for its kind, the variable as
+    /// first input.
+    #[must_use]
+    #[track_caller]
+    pub fn update_of(
+        &self,
+        variable: &Variable,
+        resource: &'static OpDef,
+        reference: &'static OpDef,
+    ) -> OpBuilder {
+        let def = if variable.is_resource() { resource } else { reference };
+        let scope = self.graph.scope(&format!("update_{}", variable.name()));
+        variable.beside(&scope).op(def).input(variable.handle())
+    }
+
+    /// A slot of a variable, as an input.
+    ///
+    /// # Panics
+    /// When [`create_slots`](super::Optimizer::create_slots) did not make it: a mistake of the optimizer.
+    #[must_use]
+    pub fn slot(&self, variable: &Variable, name: &str) -> Output {
+        let slot = self.settings.slot(variable, name);
+        slot.unwrap_or_else(|| panic!("create_slots made no '{name}'")).handle().clone()
+    }
+}

@@ -1,0 +1,69 @@
+//! Numbers that may also come from the graph: learning rates, decay factors, standard deviations.
+
+use crate::array::{constant, scalar_tensor};
+use crate::math::cast;
+use session_core::{AsOutput, DType, Graph, Output, Variable};
+
+/// A number, or an output that gives one at each step.
+///
+/// ```ignore
+/// GradientDescentOptimizer::new(0.1);
+/// GradientDescentOptimizer::new(exponential_decay(0.1, &global_step, 1000, 0.96, false));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    /// Always this number.
+    Number(f64),
+    /// The value of this output, which must be a scalar.
+    Output(Output),
+}
+
+impl Scalar {
+    /// As an output of this dtype: a constant named by the handle, or the output itself, cast if it is of
+    /// another dtype.
+    #[must_use]
+    #[track_caller]
+    pub fn to_output(&self, graph: &Graph, dtype: DType) -> Output {
+        match self {
+            Scalar::Number(number) => constant(graph, scalar_tensor(dtype, *number)),
+            Scalar::Output(output) if output.dtype() == dtype => output.clone(),
+            Scalar::Output(output) => cast(output.within(graph), dtype),
+        }
+    }
+}
+
+impl From<f64> for Scalar {
+    fn from(number: f64) -> Scalar {
+        Scalar::Number(number)
+    }
+}
+
+impl From<f32> for Scalar {
+    fn from(number: f32) -> Scalar {
+        Scalar::Number(number.into())
+    }
+}
+
+impl From<i32> for Scalar {
+    fn from(number: i32) -> Scalar {
+        Scalar::Number(number.into())
+    }
+}
+
+impl From<Output> for Scalar {
+    fn from(output: Output) -> Scalar {
+        Scalar::Output(output)
+    }
+}
+
+impl From<&Output> for Scalar {
+    fn from(output: &Output) -> Scalar {
+        Scalar::Output(output.clone())
+    }
+}
+
+impl From<&Variable> for Scalar {
+    fn from(variable: &Variable) -> Scalar {
+        Scalar::Output(variable.as_output().clone())
+    }
+}

@@ -1,0 +1,271 @@
+//! Making variables.
+
+use super::Value;
+use super::initialized_value::initialized;
+use crate::initializers::{Initializer, default_initializer};
+use crate::state::{assign_variable_op, read_variable_op, var_handle_op, var_is_initialized_op};
+use session_core::keys::{LOCAL_VARIABLES, TRAINABLE_VARIABLES, VARIABLES};
+use session_core::{
+    CollectionKey, DType, Error, Graph, Output, PartialShape, Shape, SliceInfo, Variable, VariableParts,
+};
+use std::panic::Location;
+
+/// A trainable variable that begins with this value and has its dtype and shape. Its name is the handle's,
+/// `Variable` by default, made unique.
+///
+/// ```ignore
+/// let w = variable(&graph.named("w"), Tensor::from([1.0f32, 2.0]));
+/// let doubled = variable(&graph.named("doubled"), 2.0 * &w); // begins with twice the initial value of w (S-26)
+/// ```
+#[must_use]
+#[track_caller]
+pub fn variable(graph: &Graph, initial_value: impl Into<Value>) -> Variable {
+    VariableBuilder::new(graph).initial_value(initial_value).build()
+}
+
+/// A variable of this process: in `local_variables` alone, not trainable, not saved (S-24).
+#[must_use]
+#[track_caller]
+pub fn local_variable(graph: &Graph, initial_value: impl Into<Value>) -> Variable {
+    VariableBuilder::new(graph).initial_value(initial_value).local().build()
+}
+
+/// A trainable variable of exactly this name within the handle's scope. That the name is taken is recorded as a
+/// mistake: a silent `w_1` would not find its value in a checkpoint.
+#[must_use]
+#[track_caller]
+pub fn get_variable(
+    graph: &Graph,
+    name: &str,
+    shape: impl Into<Shape>,
+    dtype: DType,
+    initializer: &dyn Initializer,
+) -> Variable {
+    VariableBuilder::new(graph).exact_name(name).initializer(shape, dtype, initializer).build()
+}
+
+/// Makes a variable step by step, for what [`variable`] and [`get_variable`] leave at its default.
+///
+/// ```ignore
+/// let moving_mean = VariableBuilder::new(&graph.named("moving_mean"))
+///     .initializer([64], DType::Float32, &zeros())
+///     .trainable(false)
+///     .collection(&keys::MOVING_AVERAGE_VARIABLES)
+///     .build();
+/// ```
+#[must_use = "a variable exists only after `build`"]
+pub struct VariableBuilder<'a> {
+    graph: Graph,
+    source: Source<'a>,
+    exact_name: Option<String>,
+    trainable: bool,
+    local: bool,
+    validate_shape: bool,
+    collections: Vec<CollectionKey<Variable>>,
+    slice: Option<SliceInfo>,
+    location: &'static Location<'static>,
+}
+
+enum Source<'a> {
+    Missing,
+    Value(Value),
+    Initializer(Shape, DType, Option<&'a dyn Initializer>),
+}
+
+impl std::fmt::Debug for VariableBuilder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.exact_name.as_deref().or(self.graph.pending_name());
+        f.debug_struct("VariableBuilder").field("name", &name).finish_non_exhaustive()
+    }
+}
+
+impl<'a> VariableBuilder<'a> {
+    /// A trainable global variable, named by the handle.
+    #[track_caller]
+    pub fn new(graph: &Graph) -> VariableBuilder<'a> {
+        VariableBuilder {
+            graph: graph.clone(),
+            source: Source::Missing,
+            exact_name: None,
+            trainable: true,
+            local: false,
+            validate_shape: true,
+            collections: Vec::new(),
+            slice: None,
+            location: Location::caller(),
+        }
+    }
+
+    /// Begins with this value and has its dtype and shape.
+    pub fn initial_value(mut self, value: impl Into<Value>) -> Self {
+        self.source = Source::Value(value.into());
+        self
+    }
+
+    /// Begins with what the initialiser makes.
+    pub fn initializer(mut self, shape: impl Into<Shape>, dtype: DType, initializer: &'a dyn Initializer) -> Self {
+        self.source = Source::Initializer(shape.into(), dtype, Some(initializer));
+        self
+    }
+
+    /// Begins with what the default initialiser of the dtype makes; see [`default_initializer`].
+    pub fn shape(mut self, shape: impl Into<Shape>, dtype: DType) -> Self {
+        self.source = Source::Initializer(shape.into(), dtype, None);
+        self
+    }
+
+    /// The name in the handle's scope, which must be free; otherwise the handle's name is made unique.
+    pub fn exact_name(mut self, name: impl Into<String>) -> Self {
+        self.exact_name = Some(name.into());
+        self
+    }
+
+    /// Whether optimizers train it.
+    pub fn trainable(mut self, trainable: bool) -> Self {
+        self.trainable = trainable;
+        self
+    }
+
+    /// A variable of this process: in `local_variables` alone, not trainable, not saved (S-24).
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self.trainable = false;
+        self
+    }
+
+    /// Adds it to one more collection.
+    pub fn collection(mut self, key: &CollectionKey<Variable>) -> Self {
+        self.collections.push(key.clone());
+        self
+    }
+
+    /// Without this, an initial value whose shape is not fully known is a mistake; with `false` the variable
+    /// takes any shape.
+    pub fn validate_shape(mut self, validate: bool) -> Self {
+        self.validate_shape = validate;
+        self
+    }
+
+    /// As a part of a partitioned variable.
+    pub fn slice(mut self, slice: SliceInfo) -> Self {
+        self.slice = Some(slice);
+        self
+    }
+
+    /// Makes it. Mistakes are recorded in the graph.
+    ///
+    /// What the variable consists of does not wait for the handle's control inputs: it is shared between steps.
+    #[must_use]
+    pub fn build(self) -> Variable {
+        let place = self.graph.without_control_dependencies().located_at(self.location);
+        let scope = self.open_scope(&place);
+        let initial_value = self.make_initial_value(&scope);
+        let (dtype, shape) = (initial_value.dtype(), self.shape_of(&initial_value));
+        let handle = make_handle(&scope, dtype, &shape);
+        let _ = var_is_initialized_op(handle.within(&child(&scope, "IsInitialized")));
+        let initializer = assign_variable_op(handle.within(&scope.named("Assign")), &initial_value);
+        let snapshot = read_variable_op(handle.within(&child(&scope, "Read")), dtype);
+
+        // What is built on the variable goes where the variable was asked for, not into its own scope.
+        let around = place.scope(place.scope_name());
+        let variable = Variable::new(VariableParts {
+            handle: handle.within(&around),
+            initializer,
+            initial_value,
+            snapshot: snapshot.within(&around),
+            trainable: self.trainable,
+            slice: self.slice.clone(),
+        });
+        self.collect(&variable);
+        variable
+    }
+
+    /// The variable's own scope, whose name it bears.
+    fn open_scope(&self, place: &Graph) -> Graph {
+        let Some(name) = &self.exact_name else { return place.composite("Variable") };
+        let full = format!("{}{name}", place.scope_name());
+        if place.operation(&full).is_err() {
+            return place.scope(&format!("{full}/"));
+        }
+        let error = Error::value(format!("variable '{full}' cannot be made: the name is taken"));
+        place.add_error(error.with_location(self.location).with_phase(session_core::Phase::Build));
+        place.scope(name)
+    }
+
+    fn make_initial_value(&self, scope: &Graph) -> Output {
+        let inner = child(scope, "Initializer");
+        match &self.source {
+            Source::Value(value @ Value::Tensor(_)) => value.to_output(&inner.named("initial_value")),
+            Source::Value(Value::Output(output)) => initialized(output, &inner, self.local),
+            Source::Initializer(shape, dtype, Some(initializer)) => {
+                let value = initializer.initial_value(&inner, shape, *dtype);
+                self.check_made(&value, shape, *dtype);
+                value
+            }
+            Source::Initializer(shape, dtype, None) => match default_initializer(*dtype) {
+                Some(initializer) => initializer.initial_value(&inner, shape, *dtype),
+                None => self.no_value(&inner, &format!("there is no default initializer for {dtype}")),
+            },
+            Source::Missing => self.no_value(&inner, "the variable has neither initial value nor initializer"),
+        }
+    }
+
+    fn no_value(&self, inner: &Graph, problem: &str) -> Output {
+        self.mistake(inner.scope_name(), Error::value(problem));
+        Value::from(0.0f32).to_output(inner)
+    }
+
+    fn mistake(&self, name: &str, error: Error) {
+        let error = error.with_node(name.trim_end_matches("/Initializer/"), "VarHandleOp");
+        self.graph.add_error(error.with_location(self.location).with_phase(session_core::Phase::Build));
+    }
+
+    /// An initialiser is other people's code: it must have made what was asked for.
+    fn check_made(&self, value: &Output, shape: &Shape, dtype: DType) {
+        if value.operation().error().is_some() {
+            return;
+        }
+        if value.dtype() != dtype || !value.shape().is_compatible_with(shape.dims()) {
+            let (found, of) = (value.shape(), value.dtype());
+            let text = format!("the initializer gave {of} of shape {found}, not {dtype} of shape {shape}");
+            self.mistake(value.operation().name(), Error::value(text));
+        }
+    }
+
+    fn shape_of(&self, initial_value: &Output) -> PartialShape {
+        if let Source::Initializer(shape, ..) = &self.source {
+            return PartialShape::from(shape);
+        }
+        if !self.validate_shape {
+            return PartialShape::unknown();
+        }
+        let shape = initial_value.shape().clone();
+        if !shape.is_fully_known() && initial_value.operation().error().is_none() {
+            let text = format!("the shape {shape} of the initial value is not fully known");
+            self.mistake(initial_value.operation().name(), Error::value(text));
+        }
+        shape
+    }
+
+    fn collect(&self, variable: &Variable) {
+        if variable.initializer().error().is_some() {
+            return;
+        }
+        let home = if self.local { LOCAL_VARIABLES } else { VARIABLES };
+        let trained = self.trainable.then_some(TRAINABLE_VARIABLES);
+        let keys: Vec<_> = [home].into_iter().chain(trained).chain(self.collections.iter().cloned()).collect();
+        if let Err(error) = self.graph.add_to_collections(&keys, variable.clone()) {
+            self.graph.add_error(error);
+        }
+    }
+}
+
+/// The scope of this very name within another.
+fn child(scope: &Graph, name: &str) -> Graph {
+    scope.scope(&format!("{}{name}/", scope.scope_name()))
+}
+
+fn make_handle(scope: &Graph, dtype: DType, shape: &PartialShape) -> Output {
+    let name = scope.scope_name().trim_end_matches('/');
+    var_handle_op(&scope.named_as_scope(), dtype, shape, name)
+}

@@ -1,0 +1,122 @@
+//! Initial values that depend on other variables (S-26).
+
+use session_core::keys::{LOCAL_VARIABLES, VARIABLES};
+use session_core::{ArgType, AttrValue, Endpoint, Graph, Operation, Output, Variable};
+use std::collections::{BTreeSet, HashMap};
+
+/// Operations that belong to conditionals and loops, which are not copied in part.
+const CONTROL_FLOW: [&str; 7] = ["Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "RefSwitch"];
+
+/// The value with each read of a variable replaced by that variable's initial value, so that it can be computed
+/// when no variable has a value yet (S-26). What leads from the reads to the value is copied into `scope`.
+///
+/// TensorFlow decides at run time, and takes the variable's own value if it has one. The same numbers come out
+/// whenever variables are initialised together. A local variable is initialised after the global ones were
+/// initialised or restored: for it they are read as they are.
+pub(super) fn initialized(value: &Output, scope: &Graph, local: bool) -> Output {
+    let graph = value.graph();
+    let mut replaceable = graph.collection(&LOCAL_VARIABLES);
+    if !local {
+        replaceable.extend(graph.collection(&VARIABLES));
+    }
+    if replaceable.is_empty() || value.operation().error().is_some() {
+        return value.clone();
+    }
+    let by_handle: HashMap<Endpoint, &Variable> =
+        replaceable.iter().map(|variable| (variable.handle().endpoint(), variable)).collect();
+    Copier { by_handle, scope, made: HashMap::new() }.copy(value).unwrap_or_else(|| value.clone())
+}
+
+struct Copier<'a> {
+    by_handle: HashMap<Endpoint, &'a Variable>,
+    scope: &'a Graph,
+    /// What stands for an output of the original.
+    made: HashMap<Endpoint, Output>,
+}
+
+impl Copier<'_> {
+    fn copy(mut self, value: &Output) -> Option<Output> {
+        for operation in ancestors(value) {
+            if let Some(variable) = self.read_variable(&operation) {
+                self.made.insert(operation.output(0).endpoint(), variable.initial_value().clone());
+            } else if operation.input_endpoints().iter().any(|input| self.made.contains_key(input)) {
+                if CONTROL_FLOW.contains(&operation.op_type()) {
+                    return None;
+                }
+                self.copy_operation(&operation);
+            }
+        }
+        self.made.remove(&value.endpoint())
+    }
+
+    /// The variable whose value the operation reads.
+    fn read_variable(&self, operation: &Operation) -> Option<&Variable> {
+        let reads = match operation.op_type() {
+            "ReadVariableOp" => true,
+            "Identity" => operation.input(0).is_ref(),
+            _ => false,
+        };
+        if reads { self.by_handle.get(operation.input_endpoints().first()?).copied() } else { None }
+    }
+
+    fn copy_operation(&mut self, operation: &Operation) {
+        let replace = |input: Output| self.made.get(&input.endpoint()).cloned().unwrap_or(input);
+        let inputs: Vec<Output> = operation.inputs().into_iter().map(replace).collect();
+        let copy = rebuilt(operation, inputs, self.scope);
+        for (from, to) in operation.outputs().iter().zip(copy.outputs()) {
+            self.made.insert(from.endpoint(), to);
+        }
+    }
+}
+
+/// The operation that gives the value and all it depends on through data, inputs before what uses them.
+fn ancestors(value: &Output) -> Vec<Operation> {
+    let graph = value.graph();
+    let (mut seen, mut waiting) = (BTreeSet::new(), vec![value.endpoint().op]);
+    while let Some(id) = waiting.pop() {
+        if seen.insert(id) {
+            let operation = graph.operation_by_id(id);
+            let inputs = operation.iter().flat_map(|operation| operation.input_endpoints().iter().map(|e| e.op));
+            waiting.extend(inputs.collect::<Vec<_>>());
+        }
+    }
+    // Inputs are older than what uses them, but for the back edges of loops, which are not copied.
+    seen.into_iter().filter_map(|id| graph.operation_by_id(id)).collect()
+}
+
+/// The same operation with other inputs, elsewhere.
+fn rebuilt(operation: &Operation, inputs: Vec<Output>, scope: &Graph) -> Operation {
+    let own_name = operation.name().rsplit('/').next().unwrap_or(operation.name());
+    let attrs = operation.attrs().iter().map(|(name, value)| (name.clone(), value.clone()));
+    let builder = match operation.def() {
+        Some(def) => scope.op(def),
+        None => scope.undefined_op(operation.op_type()),
+    };
+    let mut builder = builder.name(own_name).attrs(attrs).location(operation.location());
+    let Some(def) = operation.def() else {
+        for info in operation.output_infos() {
+            builder = builder.described_output(info.clone());
+        }
+        return builder.input_list(inputs).finish();
+    };
+    let mut rest = inputs.into_iter();
+    for arg in &def.signature().inputs {
+        builder = match list_length(operation, &arg.arg_type) {
+            None => match rest.next() {
+                Some(input) => builder.input(input),
+                None => builder,
+            },
+            Some(length) => builder.input_list(rest.by_ref().take(length).collect::<Vec<_>>()),
+        };
+    }
+    builder.finish()
+}
+
+/// How many inputs a list argument has; `None` for a single one.
+fn list_length(operation: &Operation, arg_type: &ArgType) -> Option<usize> {
+    match arg_type {
+        ArgType::Repeated(count, _) => operation.attr(count).and_then(AttrValue::as_int)?.try_into().ok(),
+        ArgType::List(types) => Some(operation.attr(types).and_then(AttrValue::as_list)?.len()),
+        ArgType::Fixed(_) | ArgType::Attr(_) => None,
+    }
+}

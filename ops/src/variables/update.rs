@@ -1,0 +1,135 @@
+//! Reading and assigning variables.
+
+use super::Value;
+use crate::global_step::ordered_after_read;
+use crate::state::{
+    ASSIGN, ASSIGN_ADD, ASSIGN_ADD_VARIABLE_OP, ASSIGN_SUB, ASSIGN_SUB_VARIABLE_OP, ASSIGN_VARIABLE_OP,
+    is_variable_initialized, read_variable_op, resource_scatter_add, resource_scatter_sub, resource_scatter_update,
+    scatter_add, scatter_sub, scatter_update, var_is_initialized_op,
+};
+use session_core::{AsOutput, AttrValue, Graph, OpDef, Operation, Output, Variable};
+
+/// What can be done with a variable. Not to be implemented by hand.
+///
+/// Assignments stand in the scope, and wait for the control inputs, of the value that is assigned, or of the
+/// variable's when the value is a number or tensor. Assigning the global step waits for the read that hooks
+/// share, so that they see the step before the run (S-330, S-380).
+pub trait VariableExt {
+    /// A read of its own, which waits for the handle's control inputs. (As an operand or fetch a variable stands
+    /// for a read that all share and that waits for nothing.)
+    fn read(&self, graph: &Graph) -> Output;
+
+    /// Whether it has a value.
+    fn is_initialized(&self, graph: &Graph) -> Output;
+
+    /// Gives it a value.
+    fn assign(&self, value: impl Into<Value>) -> Operation;
+
+    /// Adds to its value.
+    fn assign_add(&self, value: impl Into<Value>) -> Operation;
+
+    /// Subtracts from its value.
+    fn assign_sub(&self, value: impl Into<Value>) -> Operation;
+
+    /// Replaces rows.
+    fn scatter_update(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
+
+    /// Adds to rows; an index that comes again counts again.
+    fn scatter_add(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
+
+    /// Subtracts from rows; an index that comes again counts again.
+    fn scatter_sub(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
+
+    /// The handle with the device of this variable: for what belongs beside it, such as an optimizer's slots.
+    fn beside(&self, graph: &Graph) -> Graph;
+}
+
+impl VariableExt for Variable {
+    #[track_caller]
+    fn read(&self, graph: &Graph) -> Output {
+        let handle = self.handle().within(graph);
+        if self.is_resource() {
+            return read_variable_op(handle, self.dtype());
+        }
+        crate::array::identity(handle)
+    }
+
+    #[track_caller]
+    fn is_initialized(&self, graph: &Graph) -> Output {
+        let handle = self.handle().within(graph);
+        if self.is_resource() { var_is_initialized_op(handle) } else { is_variable_initialized(handle) }
+    }
+
+    #[track_caller]
+    fn assign(&self, value: impl Into<Value>) -> Operation {
+        update(self, value.into(), &ASSIGN_VARIABLE_OP, &ASSIGN)
+    }
+
+    #[track_caller]
+    fn assign_add(&self, value: impl Into<Value>) -> Operation {
+        update(self, value.into(), &ASSIGN_ADD_VARIABLE_OP, &ASSIGN_ADD)
+    }
+
+    #[track_caller]
+    fn assign_sub(&self, value: impl Into<Value>) -> Operation {
+        update(self, value.into(), &ASSIGN_SUB_VARIABLE_OP, &ASSIGN_SUB)
+    }
+
+    #[track_caller]
+    fn scatter_update(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation {
+        let handle = placed(self, &updates);
+        if self.is_resource() {
+            return resource_scatter_update(handle, indices, updates);
+        }
+        scatter_update(handle, indices, updates).operation().clone()
+    }
+
+    #[track_caller]
+    fn scatter_add(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation {
+        let handle = placed(self, &updates);
+        if self.is_resource() {
+            return resource_scatter_add(handle, indices, updates);
+        }
+        scatter_add(handle, indices, updates).operation().clone()
+    }
+
+    #[track_caller]
+    fn scatter_sub(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation {
+        let handle = placed(self, &updates);
+        if self.is_resource() {
+            return resource_scatter_sub(handle, indices, updates);
+        }
+        scatter_sub(handle, indices, updates).operation().clone()
+    }
+
+    fn beside(&self, graph: &Graph) -> Graph {
+        match self.handle().operation().device() {
+            "" => graph.clone(),
+            device => graph.device(device),
+        }
+    }
+}
+
+/// The handle where the updates stand, on the variable's device.
+fn placed(variable: &Variable, updates: &impl AsOutput) -> Output {
+    variable.handle().within(&variable.beside(&updates.as_output().graph()))
+}
+
+#[track_caller]
+fn update(variable: &Variable, value: Value, resource: &'static OpDef, reference: &'static OpDef) -> Operation {
+    let def = if variable.is_resource() { resource } else { reference };
+    let value = value.for_dtype(variable.dtype());
+    let place = match &value {
+        Value::Output(output) => variable.beside(&output.graph()),
+        Value::Tensor(_) => variable.handle().graph(),
+    };
+    let builder = ordered_after_read(place.op(def), variable).input(variable.handle());
+    let builder = match def.signature().attr("validate_shape") {
+        Some(_) => builder.attr("validate_shape", AttrValue::Bool(variable.shape().is_fully_known())),
+        None => builder,
+    };
+    match value {
+        Value::Output(output) => builder.input(output).finish(),
+        Value::Tensor(tensor) => builder.constant(tensor).finish(),
+    }
+}

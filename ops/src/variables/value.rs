@@ -1,0 +1,94 @@
+//! What variables are initialised with and assigned.
+
+use crate::array::{constant, scalar_tensor};
+use session_core::{AsOutput, DType, Graph, Output, Variable};
+use tensor::{Complex, Tensor, bf16, f16};
+
+/// A value given by the program or computed by the graph.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// This tensor; it becomes a constant of the graph.
+    Tensor(Tensor),
+    /// What this output holds.
+    Output(Output),
+}
+
+impl Value {
+    /// As an output: a constant named by the handle, or the output itself.
+    #[track_caller]
+    pub(crate) fn to_output(&self, graph: &Graph) -> Output {
+        match self {
+            Value::Tensor(tensor) => constant(graph, tensor.clone()),
+            Value::Output(output) => output.clone(),
+        }
+    }
+
+    /// The value for a variable of this dtype: a single number is converted, so that `1.0` can be added to a
+    /// variable of any dtype. Everything else keeps its dtype.
+    pub(crate) fn for_dtype(self, dtype: DType) -> Value {
+        let Value::Tensor(tensor) = &self else { return self };
+        let is_number = dtype.is_floating() || dtype.is_integer() || dtype.is_complex();
+        if tensor.dtype() == dtype || tensor.shape().rank() != 0 || !is_number {
+            return self;
+        }
+        match tensor.as_scalar_f64() {
+            Ok(number) => Value::Tensor(scalar_tensor(dtype, number)),
+            Err(_) => self,
+        }
+    }
+}
+
+impl From<Tensor> for Value {
+    fn from(tensor: Tensor) -> Value {
+        Value::Tensor(tensor)
+    }
+}
+
+impl From<&Tensor> for Value {
+    fn from(tensor: &Tensor) -> Value {
+        Value::Tensor(tensor.clone())
+    }
+}
+
+impl From<Output> for Value {
+    fn from(output: Output) -> Value {
+        Value::Output(output)
+    }
+}
+
+impl From<&Output> for Value {
+    fn from(output: &Output) -> Value {
+        Value::Output(output.clone())
+    }
+}
+
+impl From<&Variable> for Value {
+    fn from(variable: &Variable) -> Value {
+        Value::Output(variable.as_output().clone())
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Tensor(Tensor::from(text))
+    }
+}
+
+/// One by one: rules for all elements would overlap with each other and with the rule for tensors.
+macro_rules! from_elements {
+    ($($type:ty),*) => {$(
+        from_elements!(@one () $type);
+        from_elements!(@one () Vec<$type>);
+        from_elements!(@one (const N: usize) [$type; N]);
+        from_elements!(@one (const N: usize, const M: usize) [[$type; N]; M]);
+    )*};
+    (@one ($($parameter:tt)*) $type:ty) => {
+        impl<$($parameter)*> From<$type> for Value {
+            fn from(value: $type) -> Value {
+                Value::Tensor(Tensor::from(value))
+            }
+        }
+    };
+}
+
+from_elements!(f32, f64, f16, bf16, i8, i16, i32, i64, u8, u16, u32, u64, bool, Complex<f32>, Complex<f64>);
