@@ -1,2 +1,39 @@
-//! Placeholder
-fn main() {}
+//! The project's automation: `cargo xtask` prints what there is.
+
+mod bench;
+mod layers;
+mod shell;
+mod tensorflow;
+mod test;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test                 formatting, lints, tests, doctests, docs, layers, single-crate builds
+  layers               hold the dependency table against cargo's metadata
+  bench [W..] [--python PY] [--rounds N] [--out FILE]
+                       the workloads w1 w2 w4 w5 (all without names) in release mode, as JSON lines, in turn with
+                       TensorFlow where a Python with it is found
+  tensorflow           fetch TensorFlow into target/tensorflow: the oracle of the tests
+  ci                   what a submission must pass: tensorflow, test, and the slow suites
+";
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    match command.as_str() {
+        "test" => test::test(),
+        "layers" => layers::check(),
+        "bench" => bench::bench(&rest),
+        "tensorflow" => tensorflow::install(),
+        "ci" => test::ci(),
+        "" | "help" | "-h" | "--help" => {
+            shell::say(HELP);
+            Ok(())
+        }
+        other => bail!("no command '{other}'\n\n{HELP}"),
+    }
+}

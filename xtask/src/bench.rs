@@ -1,0 +1,151 @@
+//! The fixed workloads, ours and TensorFlow's in turn in one run.
+
+use crate::shell::{cargo, root, say, section};
+use crate::tensorflow;
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Which of our programs and which of TensorFlow's belong to a workload, for one number of threads.
+struct Workload {
+    name: &'static str,
+    ours: &'static [&'static str],
+    theirs: &'static [&'static [&'static str]],
+}
+
+const WORKLOADS: [Workload; 4] = [
+    Workload { name: "w1", ours: &[""], theirs: &[&["w1_tf.py"]] },
+    Workload { name: "w2", ours: &[""], theirs: &[] },
+    Workload {
+        name: "w4",
+        ours: &["softmax", "mlp", "cnn", "cnn_sgd"],
+        theirs: &[
+            &["w4_tf.py", "softmax", "singular"],
+            &["w4_tf.py", "mlp", "singular"],
+            &["w4_tf.py", "cnn", "singular"],
+            &["w4_tf.py", "cnn_sgd", "singular"],
+        ],
+    },
+    Workload {
+        name: "w5",
+        ours: &[""],
+        theirs: &[&["w5_startup.py", "tf_monitored"], &["w5_startup.py", "tf_session"]],
+    },
+];
+
+struct Options {
+    workloads: Vec<String>,
+    python: Option<PathBuf>,
+    rounds: Option<String>,
+    out: Option<PathBuf>,
+}
+
+/// Runs the workloads asked for.
+pub(crate) fn bench(args: &[String]) -> Result<()> {
+    let options = parse(args)?;
+    let mut lines = Vec::new();
+    for workload in &WORKLOADS {
+        if options.workloads.is_empty() || options.workloads.iter().any(|name| name == workload.name) {
+            run(workload, &options, &mut lines)?;
+        }
+    }
+    if let Some(out) = &options.out {
+        std::fs::write(out, lines.join("\n") + "\n").with_context(|| format!("{}", out.display()))?;
+    }
+    say(&table(&lines));
+    Ok(())
+}
+
+fn parse(args: &[String]) -> Result<Options> {
+    let mut options =
+        Options { workloads: Vec::new(), python: tensorflow::python(), rounds: None, out: None };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--python" => options.python = Some(PathBuf::from(value()?)),
+            "--rounds" => options.rounds = Some(value()?.clone()),
+            "--out" => options.out = Some(PathBuf::from(value()?)),
+            name if WORKLOADS.iter().any(|workload| workload.name == name) => {
+                options.workloads.push(name.to_owned())
+            }
+            other => bail!("no workload '{other}'"),
+        }
+    }
+    Ok(options)
+}
+
+fn run(workload: &Workload, options: &Options, lines: &mut Vec<String>) -> Result<()> {
+    let program = build(workload.name)?;
+    let threads: &[&str] = if matches!(workload.name, "w4" | "w1") { &["1", "2"] } else { &["2"] };
+    for threads in threads {
+        for case in 0..workload.ours.len().max(workload.theirs.len()) {
+            if let Some(ours) = workload.ours.get(case) {
+                let mut command = Command::new(&program);
+                command.args(ours.split_whitespace());
+                collect(command, threads, options, lines)?;
+            }
+            if let (Some(theirs), Some(python)) = (workload.theirs.get(case), &options.python) {
+                let mut command = Command::new(python);
+                command.arg(root().join("benches").join("peers").join(theirs[0])).args(&theirs[1..]);
+                collect(command, threads, options, lines)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Builds one of our programs in release mode and finds it.
+fn build(name: &str) -> Result<PathBuf> {
+    let package = if name == "w2" { "checkpoint" } else { "monitored-session" };
+    let args = ["bench", "-p", package, "--bench", name, "--no-run"];
+    section(&format!("build {name}"), cargo(&args))?;
+    let mut command = cargo(&args);
+    let output = command.args(["--message-format", "json"]).output()?;
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let artifact =
+        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+            let ours = message["target"]["name"] == name && message["target"]["kind"][0] == "bench";
+            ours.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+        });
+    artifact.with_context(|| format!("cargo did not say where {name} is"))
+}
+
+/// Runs a program and keeps its JSON lines.
+fn collect(mut command: Command, threads: &str, options: &Options, lines: &mut Vec<String>) -> Result<()> {
+    command.env("THREADS", threads).current_dir(root());
+    if let Some(rounds) = &options.rounds {
+        command.env("ROUNDS", rounds);
+    }
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    for line in printed.lines().filter(|line| line.starts_with('{')) {
+        say(line);
+        lines.push(line.to_owned());
+    }
+    if !output.status.success() {
+        bail!("{command:?} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// The figures side by side.
+fn table(lines: &[String]) -> String {
+    let mut text = format!("\n{:52} {:>12} {:>12} {:>12} unit\n", "name", "median", "min", "max");
+    for line in lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let number =
+            |key: &str| line[key].as_f64().map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+        let _ = writeln!(
+            text,
+            "{:52} {:>12} {:>12} {:>12} {}",
+            line["name"].as_str().unwrap_or("?"),
+            number("value"),
+            number("min"),
+            number("max"),
+            line["unit"].as_str().unwrap_or("")
+        );
+    }
+    text
+}

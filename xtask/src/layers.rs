@@ -1,0 +1,113 @@
+//! Who may depend on whom: the table of `ARCHITECTURE.md`, held against `cargo metadata`.
+
+use crate::shell::{root, say};
+use anyhow::{Result, bail};
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Each crate with the crates of this workspace that it may depend on (dev-dependencies aside).
+const TABLE: [(&str, &[&str]); 16] = [
+    ("tensor", &[]),
+    ("session-core", &["tensor"]),
+    ("compute", &[]),
+    ("checkpoint", &["tensor", "session-core"]),
+    ("summary", &["tensor"]),
+    ("ops", &["tensor", "session-core"]),
+    ("queue-runner", &["tensor", "session-core", "ops"]),
+    ("graph-def", &["tensor", "session-core", "checkpoint", "ops", "queue-runner"]),
+    ("scaffold", &["tensor", "session-core", "checkpoint", "ops", "queue-runner", "graph-def"]),
+    ("hooks", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner", "graph-def"]),
+    (
+        "embedded-engine",
+        &["tensor", "session-core", "compute", "checkpoint", "summary", "ops", "queue-runner"],
+    ),
+    ("tensorflow-engine", &["tensor", "session-core", "graph-def"]),
+    (
+        "monitored",
+        &[
+            "tensor",
+            "session-core",
+            "checkpoint",
+            "summary",
+            "ops",
+            "queue-runner",
+            "graph-def",
+            "scaffold",
+            "hooks",
+            "embedded-engine",
+        ],
+    ),
+    ("monitored-session", &["*"]),
+    ("cli", &["monitored-session", "checkpoint", "summary", "tensor", "session-core"]),
+    ("xtask", &[]),
+];
+
+/// Crates that stay light: what none of them may bring along, directly or not, without default features.
+const LIGHT: [(&str, &[&str]); 2] = [
+    ("checkpoint", &["session-core", "clap", "rayon", "gemm", "indicatif"]),
+    ("tensor", &["serde", "ndarray"]),
+];
+
+/// Checks the table.
+pub(crate) fn check() -> Result<()> {
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?;
+    let members: BTreeMap<&str, &Package> =
+        metadata.packages.iter().map(|package| (package.name.as_str(), package)).collect();
+    let table: BTreeMap<&str, &[&str]> = TABLE.into_iter().collect();
+    let mut problems = Vec::new();
+    for (name, package) in &members {
+        let Some(allowed) = table.get(name) else {
+            problems.push(format!("{name} is not in the table of layers"));
+            continue;
+        };
+        for dependency in dependencies(package).filter(|dependency| members.contains_key(dependency.as_str()))
+        {
+            if !allowed.contains(&"*") && !allowed.contains(&dependency.as_str()) {
+                problems.push(format!("{name} may not depend on {dependency}"));
+            }
+        }
+    }
+    problems.extend(
+        table.keys().filter(|name| !members.contains_key(*name)).map(|name| format!("no crate {name}")),
+    );
+    for (name, heavy) in LIGHT {
+        problems.extend(heavy_dependencies(name, heavy)?);
+    }
+    if !problems.is_empty() {
+        bail!("layers:\n  {}", problems.join("\n  "));
+    }
+    say(&format!("layers: {} crates keep to the table", members.len()));
+    Ok(())
+}
+
+/// The names of what a package is built with, dev-dependencies aside.
+fn dependencies(package: &Package) -> impl Iterator<Item = String> + '_ {
+    let built =
+        package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
+    built.map(|dependency| dependency.name.clone()).collect::<BTreeSet<_>>().into_iter()
+}
+
+/// What a crate without default features brings along though it should not.
+fn heavy_dependencies(name: &str, heavy: &[&str]) -> Result<Vec<String>> {
+    let output = crate::shell::cargo(&[
+        "tree",
+        "--quiet",
+        "-p",
+        name,
+        "--no-default-features",
+        "-e",
+        "normal",
+        "--prefix",
+        "none",
+        "-f",
+        "{p}",
+    ])
+    .output()?;
+    if !output.status.success() {
+        bail!("cargo tree -p {name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let tree = String::from_utf8_lossy(&output.stdout).into_owned();
+    let brought: BTreeSet<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let unwanted = heavy.iter().filter(|heavy| brought.contains(*heavy));
+    Ok(unwanted.map(|heavy| format!("{name} without default features brings {heavy} along")).collect())
+}

@@ -1,0 +1,44 @@
+//! Running other programs, and saying so.
+
+use anyhow::{Context, Result, bail};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// The top of the workspace.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Prints text as it is.
+pub(crate) fn say(text: &str) {
+    // A closed pipe is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
+/// A cargo command in the workspace.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = Command::new(cargo);
+    command.args(args).current_dir(root());
+    command
+}
+
+/// Runs a command as a named section, with its time.
+pub(crate) fn section(name: &str, mut command: Command) -> Result<()> {
+    say(&format!("==> {name}"));
+    let start = Instant::now();
+    let status = command.status().with_context(|| format!("{command:?} could not be started"))?;
+    if !status.success() {
+        bail!("{name} failed: {command:?} ended with {status}");
+    }
+    say(&format!("    {name}: {:.1} s", start.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Whether a program runs.
+pub(crate) fn exists(program: &str, args: &[&str]) -> bool {
+    let output = Command::new(program).args(args).output();
+    output.is_ok_and(|output| output.status.success())
+}

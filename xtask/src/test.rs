@@ -1,0 +1,50 @@
+//! The test command and what CI adds to it.
+
+use crate::shell::{cargo, exists, section};
+use crate::{layers, tensorflow};
+use anyhow::Result;
+
+/// Crates that people take alone: each builds without its default features and without the rest of the workspace.
+const ALONE: [&str; 8] =
+    ["tensor", "session-core", "compute", "checkpoint", "summary", "ops", "queue-runner", "embedded-engine"];
+
+/// Everything that should hold at every commit.
+pub(crate) fn test() -> Result<()> {
+    tensorflow::report();
+    section("format", cargo(&["fmt", "--all", "--check"]))?;
+    layers::check()?;
+    section(
+        "clippy",
+        cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
+    )?;
+    tests()?;
+    section("doctests", cargo(&["test", "--quiet", "--workspace", "--all-features", "--doc"]))?;
+    let mut docs = cargo(&["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);
+    docs.env("RUSTDOCFLAGS", "-D warnings");
+    section("docs", docs)?;
+    for name in ALONE {
+        section(&format!("{name} alone"), cargo(&["check", "--quiet", "-p", name, "--no-default-features"]))?;
+    }
+    Ok(())
+}
+
+fn tests() -> Result<()> {
+    let features = ["--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"];
+    let mut args = if exists("cargo", &["nextest", "--version"]) {
+        vec!["nextest", "run", "--no-fail-fast"]
+    } else {
+        vec!["test", "--quiet", "--no-fail-fast"]
+    };
+    args.extend(features);
+    let mut command = cargo(&args);
+    if let Some(python) = tensorflow::python() {
+        command.env("MONITORED_SESSION_TF_PYTHON", python);
+    }
+    section("tests", command)
+}
+
+/// What a submission must pass.
+pub(crate) fn ci() -> Result<()> {
+    tensorflow::install()?;
+    test()
+}
