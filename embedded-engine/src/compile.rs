@@ -48,6 +48,7 @@ impl IrNode {
 
 /// A plan in the making.
 pub(crate) struct Ir {
+    /// In an order in which inputs come before their users.
     pub(crate) nodes: Vec<IrNode>,
     pub(crate) constants: Vec<Tensor>,
     pub(crate) fetches: Vec<Value>,
@@ -104,7 +105,7 @@ pub(crate) fn compile(
     builder.collect()?;
     let mut ir = builder.finish()?;
     if optimize {
-        fuse::fuse(&mut ir);
+        fuse::fuse(&mut ir, environment);
     }
     ir.sweep();
     let order = schedule::schedule(&ir)?;
@@ -277,7 +278,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         };
         let constants: Vec<Option<Tensor>> = inputs.iter().map(|&input| self.constant(input)).collect();
-        let spec = NodeSpec { operation, constants: &constants, resources: &self.environment.resources };
+        let spec = NodeSpec { operation, resources: &self.environment.resources };
         let kernel = (entry.make)(&spec)?;
         let stateless = operation.def().is_some_and(|def| !def.is_stateful());
         let small =

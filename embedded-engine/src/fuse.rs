@@ -1,8 +1,122 @@
-//! Operations that run as one.
+//! Operations that run as one: a product or convolution with the bias and ReLU behind it, which then touch every result
+//! once, while it is in a register, instead of three times through memory.
 
-use crate::compile::Ir;
+use crate::compile::{Ir, IrNode, Value, producer};
+use crate::kernel::{Environment, Kernel, NodeSpec};
+use crate::kernels::{conv2d_fused, matmul_fused};
+use rustc_hash::FxHashSet;
+use session_core::{Operation, Result};
+use tensor::DType;
 
 /// Joins operations whose results only the next one needs into single kernels.
-pub(crate) fn fuse(ir: &mut Ir) {
-    let _ = ir;
+pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
+    let waited_for: FxHashSet<usize> =
+        ir.nodes.iter().flat_map(|node| node.control.iter().copied()).collect();
+    // Joining moves uses from one node to another and changes no count of what is left.
+    let uses = ir.uses();
+    for index in 0..ir.nodes.len() {
+        let alone = |value: Value| {
+            producer(value).filter(|before| uses.get(&value) == Some(&1) && !waited_for.contains(before))
+        };
+        let joined = match ir.nodes[index].op_type() {
+            "BiasAdd" | "BiasAddV1" | "AddV2" | "Add" => join_bias(ir, index, &alone, environment),
+            "Relu" => join_relu(ir, index, &alone, environment),
+            _ => None,
+        };
+        if let Some((before, node)) = joined {
+            ir.nodes[before].removed = true;
+            ir.nodes[index] = node;
+        }
+    }
+}
+
+type Joined = Option<(usize, IrNode)>;
+
+/// `product + bias`.
+fn join_bias(
+    ir: &Ir,
+    index: usize,
+    alone: &impl Fn(Value) -> Option<usize>,
+    environment: &Environment,
+) -> Joined {
+    let node = &ir.nodes[index];
+    let operation = node.operation();
+    let is_bias_add = operation.op_type().starts_with("BiasAdd");
+    if operation.attr("data_format").and_then(|format| format.as_str()) == Some("NCHW") {
+        return None;
+    }
+    // An addition may have its operands either way round; which one is the bias follows from the shapes.
+    let orders: &[[usize; 2]] = if is_bias_add { &[[0, 1]] } else { &[[0, 1], [1, 0]] };
+    for &[product, bias] in orders {
+        let Some(before) = alone(node.inputs[product]) else { continue };
+        let source = &ir.nodes[before];
+        if source.operations.len() != 1
+            || !(is_bias_add || is_row(&operation.input(bias), source.operation()))
+        {
+            continue;
+        }
+        if let Some(Ok(kernel)) = fused_kernel(source.operation(), false, environment) {
+            let mut inputs = source.inputs.clone();
+            inputs.push(node.inputs[bias]);
+            return Some((before, join(source, node, inputs, kernel)));
+        }
+    }
+    None
+}
+
+/// Whether an operand of an addition is one row of the product's columns, its length known.
+fn is_row(bias: &session_core::Output, product: &Operation) -> bool {
+    let columns = product.output_infos()[0].shape.dim_from_end(0);
+    bias.shape().rank() == Some(1) && columns.is_some() && bias.shape().dim(0) == columns
+}
+
+/// `relu(product + bias)`.
+fn join_relu(
+    ir: &Ir,
+    index: usize,
+    alone: &impl Fn(Value) -> Option<usize>,
+    environment: &Environment,
+) -> Joined {
+    let node = &ir.nodes[index];
+    let before = alone(node.inputs[0])?;
+    let source = &ir.nodes[before];
+    if source.operations.len() != 2 {
+        return None;
+    }
+    let kernel = fused_kernel(source.operation(), true, environment)?.ok()?;
+    Some((before, join(source, node, source.inputs.clone(), kernel)))
+}
+
+fn fused_kernel(
+    product: &Operation,
+    relu: bool,
+    environment: &Environment,
+) -> Option<Result<Box<dyn Kernel>>> {
+    let spec = NodeSpec { operation: product, resources: &environment.resources };
+    let dtype = product.output_infos()[0].dtype;
+    match (product.op_type(), dtype) {
+        ("MatMul", DType::Float32 | DType::Float64) => {
+            let flag = |name: &str| product.attr(name).and_then(|value| value.as_bool()).unwrap_or(false);
+            let transposed = [flag("transpose_a"), flag("transpose_b")];
+            Some(Ok(match dtype {
+                DType::Float32 => matmul_fused::<f32>(transposed, relu),
+                _ => matmul_fused::<f64>(transposed, relu),
+            }))
+        }
+        ("Conv2D", DType::Float32) => Some(conv2d_fused::<f32>(&spec, relu)),
+        ("Conv2D", DType::Float64) => Some(conv2d_fused::<f64>(&spec, relu)),
+        _ => None,
+    }
+}
+
+fn join(source: &IrNode, node: &IrNode, inputs: Vec<Value>, kernel: Box<dyn Kernel>) -> IrNode {
+    IrNode {
+        operations: source.operations.iter().chain(&node.operations).cloned().collect(),
+        inputs,
+        control: source.control.iter().chain(&node.control).copied().collect(),
+        outputs: node.outputs,
+        kernel: Some(kernel),
+        has_effect: false,
+        removed: false,
+    }
 }

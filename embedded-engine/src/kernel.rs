@@ -24,8 +24,6 @@ pub(crate) type MakeKernel = fn(&NodeSpec<'_>) -> Result<Box<dyn Kernel>>;
 /// What is known of an operation when its kernel is made.
 pub(crate) struct NodeSpec<'a> {
     pub(crate) operation: &'a Operation,
-    /// The values of inputs that are constant in this plan.
-    pub(crate) constants: &'a [Option<Tensor>],
     pub(crate) resources: &'a Resources,
 }
 
@@ -61,11 +59,6 @@ impl NodeSpec<'_> {
     /// The dtype of one of the operation's inputs.
     pub(crate) fn input_dtype(&self, index: usize) -> DType {
         self.operation.input(index).dtype()
-    }
-
-    /// The value of an input that is constant in this plan.
-    pub(crate) fn constant(&self, index: usize) -> Option<&Tensor> {
-        self.constants.get(index)?.as_ref()
     }
 }
 
@@ -187,12 +180,6 @@ impl<'a> KernelContext<'a> {
             DType::Int32 => Ok(tensor.value::<i32>()?.into()),
             _ => Ok(tensor.value::<i64>()?),
         }
-    }
-
-    /// Whether somebody needs an output.
-    #[inline]
-    pub(crate) fn is_needed(&self, output: usize) -> bool {
-        self.outputs[output] != UNUSED
     }
 
     /// Delivers an output.

@@ -13,6 +13,9 @@ mod training;
 
 use crate::kernel::Registry;
 
+pub(crate) use math::matmul_fused;
+pub(crate) use nn::conv2d_fused;
+
 /// Lists the kernels of all families.
 pub(crate) fn register(registry: &mut Registry) {
     array::register(registry);

@@ -2,7 +2,6 @@
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
 use crate::kernels::math::{axis, boxed};
-use crate::kernels::random::shape as shape_input;
 use compute::elementwise;
 use compute::elementwise::layout::{self, GatherShape, Index, IndexError};
 use session_core::{Error, Result};
