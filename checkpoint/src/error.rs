@@ -12,12 +12,15 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The canonical status code of an [`Error`], with the numbers that TensorFlow and gRPC use.
 ///
-/// `OUT_OF_RANGE` is deliberately absent: training loops take it for the end of their input, and a
-/// damaged file must never look like one.
+/// This crate itself never reports `OutOfRange`, which training loops take for the end of their input, nor
+/// `Aborted` or `Unavailable`, which they take for a reason to start anew: a damaged file must look like
+/// neither. They only pass through, from a source or target that reports them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
 pub enum Code {
+    /// The operation was cancelled.
+    Cancelled = 1,
     /// An error that fits no other code.
     Unknown = 2,
     /// The caller asked for something that makes no sense, or the file does not fit the request.
@@ -34,12 +37,20 @@ pub enum Code {
     ResourceExhausted = 8,
     /// It cannot be done in the present state.
     FailedPrecondition = 9,
+    /// A conflict or a restarted peer.
+    Aborted = 10,
+    /// The end of something was passed.
+    OutOfRange = 11,
     /// The operation is not supported.
     Unimplemented = 12,
     /// An invariant of this program is broken.
     Internal = 13,
+    /// A peer cannot be reached.
+    Unavailable = 14,
     /// Bytes on disk are damaged.
     DataLoss = 15,
+    /// The caller is not known.
+    Unauthenticated = 16,
 }
 
 impl Code {

@@ -11,6 +11,8 @@ mod object_graph;
 mod parallel;
 mod prefix;
 mod saver;
+#[cfg(feature = "session")]
+mod session;
 pub mod sidecar;
 mod state;
 pub mod storage;
@@ -22,8 +24,10 @@ pub use info::{Problem, TensorInfo};
 pub use prefix::{data_path, index_path, meta_graph_path, sidecar_path};
 pub use saver::{
     Better, RestoreOptions, RestoreReport, RestoreTarget, SaveOptions, SaveSource, Saver, SaverOptions,
-    Slice, VariableSpec, read_all,
+    Slice, Snapshot, VariableSpec, read_all,
 };
+#[cfg(feature = "session")]
+pub use session::SessionVariables;
 pub use sidecar::{read_session_state, read_session_state_with};
 pub use state::{
     CheckpointState, Note, STATE_FILE, checkpoint_exists, checkpoint_exists_with, checkpoint_mtimes,

@@ -24,6 +24,7 @@ const SNAPPY: u8 = 1;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TableError {
     Damaged(String),
+    #[cfg_attr(feature = "snappy", expect(dead_code, reason = "only compressed blocks can be unsupported"))]
     Unsupported(String),
 }
 
@@ -349,7 +350,9 @@ impl BlockBuilder {
 mod tests {
     use super::*;
 
-    fn table(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    type Pair = (Vec<u8>, Vec<u8>);
+
+    fn table(entries: &[Pair]) -> Vec<u8> {
         let mut builder = TableBuilder::new(0);
         for (key, value) in entries {
             builder.add(key, value);
@@ -357,7 +360,7 @@ mod tests {
         builder.finish()
     }
 
-    fn read_all(file: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, TableError> {
+    fn read_all(file: &[u8]) -> Result<Vec<Pair>, TableError> {
         let mut out = Vec::new();
         read::<TableError>(file, |key, value| {
             out.push((key.to_vec(), value.to_vec()));

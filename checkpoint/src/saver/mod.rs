@@ -11,7 +11,7 @@ mod source;
 pub use options::{SaveOptions, SaverOptions};
 pub use restore::{RestoreOptions, RestoreReport};
 pub use retention::Better;
-pub use source::{RestoreTarget, SaveSource, Slice, VariableSpec};
+pub use source::{RestoreTarget, SaveSource, Slice, Snapshot, VariableSpec};
 
 use crate::clock::seconds;
 use crate::storage::Storage;

@@ -3,7 +3,7 @@
 use super::directory::{self, Hold};
 use super::options::{SaveOptions, SaverOptions};
 use super::retention::Kept;
-use super::source::{SaveSource, Slice};
+use super::source::{SaveSource, Slice, Snapshot};
 use super::utf8;
 use crate::bundle::{BundleOptions, BundleWriter, SealedBundle};
 use crate::clock::seconds;
@@ -40,7 +40,7 @@ impl Request {
         options: SaveOptions,
     ) -> Result<Request> {
         let prefix = prefix_of(saver, path, step)?;
-        let (tensors, slices) = (source.tensors()?, source.slices()?);
+        let Snapshot { tensors, slices } = source.snapshot()?;
         if tensors.is_empty() && slices.is_empty() && !saver.allow_empty {
             return Err(Error::Invalid("no variables to save".to_owned()));
         }

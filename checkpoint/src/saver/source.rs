@@ -41,6 +41,24 @@ pub trait SaveSource {
     fn slices(&self) -> Result<Vec<(Slice, Tensor)>> {
         Ok(Vec::new())
     }
+
+    /// Both at once, which is what a saver asks for. A source whose tensors and parts must be of one
+    /// moment implements this too.
+    ///
+    /// # Errors
+    /// As [`tensors`](SaveSource::tensors).
+    fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot { tensors: self.tensors()?, slices: self.slices()? })
+    }
+}
+
+/// All that a source has to save.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Tensors that are stored whole, with their names.
+    pub tensors: Vec<(String, Tensor)>,
+    /// Parts of partitioned variables.
+    pub slices: Vec<(Slice, Tensor)>,
 }
 
 /// A part of a partitioned variable.
@@ -114,6 +132,10 @@ impl<S: SaveSource + ?Sized> SaveSource for &S {
 
     fn slices(&self) -> Result<Vec<(Slice, Tensor)>> {
         (**self).slices()
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        (**self).snapshot()
     }
 }
 

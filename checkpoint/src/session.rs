@@ -1,0 +1,194 @@
+//! The variables of a live session, to be saved and restored.
+
+use crate::bundle::TensorSlice;
+use crate::{Code, Error, RestoreTarget, Result, SaveSource, Slice, Snapshot, VariableSpec};
+use session_core::{Endpoint, OpId, RunOptions, Session, SliceInfo, Step, Variable};
+use std::collections::HashMap;
+use tensor::{Shape, Tensor};
+
+/// Variables with the session that holds their values.
+///
+/// Saving is one run that reads all of them, so what is saved is the state between two steps. Restoring is
+/// one run of all their initializers with the stored values fed in place of the initial ones; they need
+/// not have been initialized before.
+#[derive(Clone)]
+pub struct SessionVariables<'s> {
+    session: &'s dyn Session,
+    variables: Vec<Variable>,
+}
+
+impl std::fmt::Debug for SessionVariables<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.variables.iter().map(Variable::name);
+        f.debug_struct("SessionVariables")
+            .field("variables", &names.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'s> SessionVariables<'s> {
+    /// These variables of a session. Usually all of the collection `variables` (S-274).
+    pub fn new(
+        session: &'s dyn Session,
+        variables: impl IntoIterator<Item = Variable>,
+    ) -> SessionVariables<'s> {
+        SessionVariables { session, variables: variables.into_iter().collect() }
+    }
+
+    /// The variables.
+    #[must_use]
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    fn step(
+        &self,
+        fetches: &[Endpoint],
+        targets: &[OpId],
+        feeds: &[(Endpoint, Tensor)],
+    ) -> Result<Vec<Tensor>, session_core::Error> {
+        if self.session.is_closed() {
+            return Err(session_core::closed());
+        }
+        // Endpoints are passed as they are: a model may have 200,000 of them, each of them distinct and
+        // of this graph.
+        let options = RunOptions::default();
+        self.session.execute(&Step { fetches, targets, feeds, options: &options }, None)
+    }
+}
+
+impl SaveSource for SessionVariables<'_> {
+    fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        Ok(self.snapshot()?.tensors)
+    }
+
+    fn slices(&self) -> Result<Vec<(Slice, Tensor)>> {
+        Ok(self.snapshot()?.slices)
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        let mut snapshot = Snapshot::default();
+        if self.variables.is_empty() {
+            return Ok(snapshot);
+        }
+        let fetches = self.variables.iter().map(|variable| variable.snapshot().endpoint());
+        let fetches: Vec<Endpoint> = fetches.collect();
+        let values = self.step(&fetches, &[], &[]).map_err(|error| failed("read", error))?;
+        for (variable, value) in self.variables.iter().zip(values) {
+            match variable.slice() {
+                None => snapshot.tensors.push((variable.name().to_owned(), value)),
+                Some(info) => {
+                    let full_shape = Shape::from(info.full_shape.clone());
+                    let slice = Slice { name: info.full_name.clone(), full_shape, part: part(info) };
+                    snapshot.slices.push((slice, value));
+                }
+            }
+        }
+        Ok(snapshot)
+    }
+}
+
+/// Parts are given with explicit extents, as TensorFlow's partitioned variables are (formats: the key of
+/// a slice depends on it).
+fn part(info: &SliceInfo) -> TensorSlice {
+    let extents = info.offset.iter().zip(&info.shape);
+    TensorSlice::new(extents.map(|(&start, &length)| (start as u64, Some(length as u64))))
+}
+
+impl RestoreTarget for SessionVariables<'_> {
+    fn variables(&self) -> Vec<VariableSpec> {
+        let spec = |variable: &Variable| {
+            let spec = VariableSpec::new(variable.name(), variable.dtype(), variable.shape().to_shape());
+            match variable.slice() {
+                Some(info) => spec.part_of(&info.full_name, info.full_shape.clone().into(), part(info)),
+                None => spec,
+            }
+        };
+        self.variables.iter().map(spec).collect()
+    }
+
+    fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()> {
+        let variables: HashMap<&str, &Variable> =
+            self.variables.iter().map(|variable| (variable.name(), variable)).collect();
+        let mut targets = Vec::with_capacity(values.len());
+        let mut feeds = Vec::with_capacity(values.len());
+        for (name, value) in values {
+            let Some(variable) = variables.get(name.as_str()) else {
+                return Err(Error::Invalid(format!("the session has no variable {name:?}")));
+            };
+            // A shape of which only some sizes are known could not be compared before.
+            if !variable.shape().is_compatible_with(value.shape().dims()) {
+                let (expected, found) = (variable.shape(), value.shape());
+                return Err(Error::Invalid(format!(
+                    "variable {name:?} of shape {expected} is stored as {found}"
+                )));
+            }
+            targets.push(variable.initializer().id());
+            feeds.push((variable.initial_value().endpoint(), value));
+        }
+        if targets.is_empty() {
+            return Ok(());
+        }
+        self.step(&[], &targets, &feeds).map(|_| ()).map_err(|error| failed("assign", error))
+    }
+}
+
+fn failed(operation: &'static str, error: session_core::Error) -> Error {
+    Error::Variables { operation, code: code(error.code()), source: Box::new(error) }
+}
+
+fn code(code: session_core::Code) -> Code {
+    use session_core::Code as Of;
+    match code {
+        Of::Cancelled => Code::Cancelled,
+        Of::Unknown => Code::Unknown,
+        Of::InvalidArgument => Code::InvalidArgument,
+        Of::DeadlineExceeded => Code::DeadlineExceeded,
+        Of::NotFound => Code::NotFound,
+        Of::AlreadyExists => Code::AlreadyExists,
+        Of::PermissionDenied => Code::PermissionDenied,
+        Of::ResourceExhausted => Code::ResourceExhausted,
+        Of::FailedPrecondition => Code::FailedPrecondition,
+        Of::Aborted => Code::Aborted,
+        Of::OutOfRange => Code::OutOfRange,
+        Of::Unimplemented => Code::Unimplemented,
+        Of::Internal => Code::Internal,
+        Of::Unavailable => Code::Unavailable,
+        Of::DataLoss => Code::DataLoss,
+        Of::Unauthenticated => Code::Unauthenticated,
+    }
+}
+
+/// An error of a session that passed through a saver comes out as itself, with what the saver was doing
+/// around it; so whether it is recoverable is not lost.
+impl From<Error> for session_core::Error {
+    fn from(error: Error) -> session_core::Error {
+        let message = error.to_string();
+        if let Error::Variables { source, .. } = error {
+            return match source.downcast::<session_core::Error>() {
+                Ok(inner) => inner.context(message),
+                Err(other) => {
+                    session_core::Error::new(session_core::Code::Unknown, message).with_source(Carried(other))
+                }
+            };
+        }
+        let code = session_core::Code::from_number(error.code().number());
+        session_core::Error::new(code.unwrap_or(session_core::Code::Unknown), message).with_source(error)
+    }
+}
+
+/// A boxed error as an error type of its own.
+#[derive(Debug)]
+struct Carried(crate::BoxError);
+
+impl std::fmt::Display for Carried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Carried {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
