@@ -1,5 +1,6 @@
 //! TensorFlow checkpoints: read, write, save, restore, retain.
 
+mod assignment;
 pub mod bundle;
 mod clock;
 mod commit;
@@ -10,18 +11,24 @@ mod memory;
 mod object_graph;
 mod parallel;
 mod prefix;
+mod reader;
+#[cfg(feature = "safetensors")]
+pub mod safetensors;
 mod saver;
 #[cfg(feature = "session")]
 mod session;
 pub mod sidecar;
 mod state;
 pub mod storage;
+mod watch;
 mod wire;
 
+pub use assignment::{Assignment, init_from_checkpoint};
 pub use clock::{Clock, SystemClock};
 pub use error::{BoxError, Code, Error, Result};
 pub use info::{Problem, TensorInfo};
 pub use prefix::{data_path, index_path, meta_graph_path, sidecar_path};
+pub use reader::{CheckpointReader, checkpoints_in, list_variables, load_variable};
 pub use saver::{
     Better, RestoreOptions, RestoreReport, RestoreTarget, SaveOptions, SaveSource, Saver, SaverOptions,
     Slice, Snapshot, VariableSpec, read_all,
@@ -33,4 +40,7 @@ pub use state::{
     CheckpointState, Note, STATE_FILE, checkpoint_exists, checkpoint_exists_with, checkpoint_mtimes,
     get_checkpoint_state, get_checkpoint_state_with, latest_checkpoint, latest_checkpoint_with,
     remove_checkpoint, remove_checkpoint_with, update_checkpoint_state,
+};
+pub use watch::{
+    CheckpointsIterator, WatchOptions, checkpoints_iterator, require_new_checkpoint, wait_for_new_checkpoint,
 };

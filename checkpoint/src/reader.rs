@@ -1,0 +1,225 @@
+//! Reading a checkpoint of any format, wherever it is.
+
+use crate::bundle::{BundleReader, ReadOptions};
+#[cfg(feature = "safetensors")]
+use crate::safetensors::SafetensorsReader;
+use crate::state;
+use crate::{Error, Problem, Result, TensorInfo};
+use std::path::{Path, PathBuf};
+use tensor::Tensor;
+
+/// An open checkpoint: a bundle, or a safetensors file.
+///
+/// ```
+/// # use std::collections::BTreeMap;
+/// # use tensor::Tensor;
+/// # let folder = tempfile::tempdir()?;
+/// # let model = BTreeMap::from([("w".to_string(), Tensor::from([1.0f32]))]);
+/// # checkpoint::Saver::default().save(&model, folder.path().join("m"), Some(7))?;
+/// let reader = checkpoint::CheckpointReader::open(folder.path())?; // the folder's newest
+/// assert_eq!(reader.step(), Some(7));
+/// for info in reader.variables() {
+///     println!("{} {} {}", info.name, info.dtype, info.shape);
+/// }
+/// assert_eq!(reader.read("w:0")?, Tensor::from([1.0f32]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CheckpointReader {
+    /// TensorFlow's V2 format.
+    Bundle(BundleReader),
+    /// A safetensors file.
+    #[cfg(feature = "safetensors")]
+    Safetensors(SafetensorsReader),
+}
+
+impl CheckpointReader {
+    /// Opens what the path names: a prefix; a folder, which stands for its newest checkpoint (S-317); a
+    /// file `….safetensors`; or one of a bundle's own files `….index`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is nothing, or the folder has no checkpoint; [`Error::Unsupported`]
+    /// for a file of TensorFlow's old V1 format; and those of the formats.
+    pub fn open(path: impl AsRef<Path>) -> Result<CheckpointReader> {
+        CheckpointReader::open_with(path, ReadOptions::new())
+    }
+
+    /// As [`open`](CheckpointReader::open), with options.
+    ///
+    /// # Errors
+    /// As [`open`](CheckpointReader::open).
+    pub fn open_with(path: impl AsRef<Path>, options: ReadOptions) -> Result<CheckpointReader> {
+        let path = path.as_ref();
+        let storage = options.storage.as_ref();
+        let info = storage.metadata(path);
+        if info.as_ref().is_ok_and(|info| info.is_dir) {
+            let latest = state::latest_checkpoint_with(storage, path, None)?;
+            let prefix = latest.ok_or_else(|| Error::NotFound { path: path.to_path_buf() })?;
+            return BundleReader::open_with(prefix, options).map(CheckpointReader::Bundle);
+        }
+        let is_file = info.is_ok();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            #[cfg(feature = "safetensors")]
+            Some("safetensors") if is_file => {
+                SafetensorsReader::open_with(path, options).map(CheckpointReader::Safetensors)
+            }
+            Some("index") if is_file => {
+                BundleReader::open_with(path.with_extension(""), options).map(CheckpointReader::Bundle)
+            }
+            _ => match BundleReader::open_with(path, options) {
+                Err(Error::NotFound { .. }) if is_file => Err(Error::Unsupported {
+                    path: path.to_path_buf(),
+                    what: "it is neither a bundle's prefix nor a safetensors file".to_owned(),
+                }),
+                other => other.map(CheckpointReader::Bundle),
+            },
+        }
+    }
+
+    /// `bundle` or `safetensors`.
+    #[must_use]
+    pub fn format(&self) -> &'static str {
+        match self {
+            CheckpointReader::Bundle(_) => "bundle",
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(_) => "safetensors",
+        }
+    }
+
+    /// The prefix, or the path of the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            CheckpointReader::Bundle(reader) => reader.prefix(),
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => reader.path(),
+        }
+    }
+
+    /// The step at the end of the name, if there is one: 500 for `model.ckpt-500`.
+    #[must_use]
+    pub fn step(&self) -> Option<i64> {
+        let name = match self {
+            CheckpointReader::Bundle(reader) => reader.prefix().file_name(),
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => reader.path().file_stem(),
+        };
+        step_of(name?.to_str()?)
+    }
+
+    /// All tensors by name (S-318).
+    #[must_use]
+    pub fn variables(&self) -> Vec<TensorInfo> {
+        match self {
+            CheckpointReader::Bundle(reader) => reader.entries().collect(),
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => reader.entries().collect(),
+        }
+    }
+
+    /// Whether there is a tensor of this name.
+    #[must_use]
+    pub fn has_tensor(&self, name: &str) -> bool {
+        match self {
+            CheckpointReader::Bundle(reader) => reader.contains(name),
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => reader.contains(name),
+        }
+    }
+
+    /// Reads a tensor. A trailing `:0` of the name is dropped if there is no tensor with it (S-318).
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`], and those of the formats.
+    pub fn read(&self, name: &str) -> Result<Tensor> {
+        let plain = name.strip_suffix(":0").filter(|_| !self.has_tensor(name)).unwrap_or(name);
+        match self {
+            CheckpointReader::Bundle(reader) => reader.read(plain),
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => reader.read(plain),
+        }
+    }
+
+    /// Reads everything that can be checked and tells what is damaged. A safetensors file has no
+    /// checksums; of it only the structure is checked, and that tensors can be read.
+    #[must_use]
+    pub fn verify(&self) -> Vec<Problem> {
+        match self {
+            CheckpointReader::Bundle(reader) => reader.verify(),
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => {
+                let unknown = reader.unknown().map(|(name, _)| name.to_owned());
+                let names = reader.entries().map(|info| info.name).chain(unknown);
+                let check = |name: String| {
+                    let error = reader.read(&name).err()?;
+                    Some(Problem { name: Some(name), error })
+                };
+                names.filter_map(check).collect()
+            }
+        }
+    }
+}
+
+/// The number after the last dash; a second dash is its sign.
+fn step_of(name: &str) -> Option<i64> {
+    let (stem, digits) = name.rsplit_once('-')?;
+    let step: i64 = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    Some(if stem.ends_with('-') { -step } else { step })
+}
+
+/// Name, dtype and shape of every tensor of a checkpoint, by name (S-318). Takes what
+/// [`CheckpointReader::open`] takes.
+///
+/// # Errors
+/// As [`CheckpointReader::open`].
+pub fn list_variables(path: impl AsRef<Path>) -> Result<Vec<TensorInfo>> {
+    Ok(CheckpointReader::open(path)?.variables())
+}
+
+/// Reads one tensor of a checkpoint (S-318).
+///
+/// # Errors
+/// As [`CheckpointReader::open`] and [`CheckpointReader::read`].
+pub fn load_variable(path: impl AsRef<Path>, name: &str) -> Result<Tensor> {
+    CheckpointReader::open(path)?.read(name)
+}
+
+/// Prefixes of all checkpoints in a folder, listed or not, in the order of their steps; those without a
+/// step come first, by name.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn checkpoints_in(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    let directory = directory.as_ref();
+    let storage = crate::storage::LocalStorage;
+    let names = crate::prefix::file_names(&storage, directory).map_err(Error::io("list", directory))?;
+    let mut found: Vec<(Option<i64>, &str)> = Vec::new();
+    for name in &names {
+        if let Some((stem, crate::prefix::Part::Index)) = crate::prefix::parse(name) {
+            found.push((step_of(stem), stem));
+        }
+    }
+    found.sort_unstable();
+    Ok(found.into_iter().map(|(_, stem)| directory.join(stem)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_of_names() {
+        for (name, step) in [
+            ("model.ckpt-500", Some(500)),
+            ("m-00000007", Some(7)),
+            ("m--3", Some(-3)),
+            ("m", None),
+            ("m-x", None),
+            ("m-+5", None),
+            ("m-", None),
+        ] {
+            assert_eq!(step_of(name), step, "{name}");
+        }
+    }
+}

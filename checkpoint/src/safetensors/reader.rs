@@ -1,0 +1,204 @@
+//! Reading one safetensors file.
+
+use super::FORMAT;
+use super::header::{Entry, Header, MAX_HEADER};
+use crate::bundle::ReadOptions;
+use crate::memory::Memory;
+use crate::parallel;
+use crate::storage::ReadFile;
+use crate::{Error, Result, TensorInfo};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tensor::{Bytes, DType, Tensor};
+
+/// What one thread reads at a time.
+const TASK: usize = 8 << 20;
+
+/// An open safetensors file. Opening reads the header only.
+///
+/// ```
+/// use checkpoint::safetensors::{SafetensorsOptions, SafetensorsReader, write_safetensors};
+/// use tensor::Tensor;
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("model.safetensors");
+/// let tensors = [("w".to_string(), Tensor::from([1.0f32, 2.0]))];
+/// write_safetensors(&path, &tensors, &SafetensorsOptions::new())?;
+///
+/// let reader = SafetensorsReader::open(&path)?;
+/// assert_eq!(reader.read("w")?, tensors[0].1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SafetensorsReader {
+    path: PathBuf,
+    file: Arc<dyn ReadFile>,
+    header: Header,
+    /// Where the data begin in the file.
+    data: u64,
+    positions: HashMap<String, usize>,
+    options: ReadOptions,
+}
+
+impl SafetensorsReader {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Corrupt`] when the header is damaged or does not fit the file;
+    /// [`Error::Io`].
+    pub fn open(path: impl AsRef<Path>) -> Result<SafetensorsReader> {
+        SafetensorsReader::open_with(path, ReadOptions::new())
+    }
+
+    /// As [`open`](SafetensorsReader::open), with options. Nothing can be verified: the format has no
+    /// checksums.
+    ///
+    /// # Errors
+    /// As [`open`](SafetensorsReader::open).
+    pub fn open_with(path: impl AsRef<Path>, options: ReadOptions) -> Result<SafetensorsReader> {
+        let path = path.as_ref();
+        let file = options.storage.open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::NotFound { path: path.to_path_buf() },
+            _ => Error::io("open", path)(error),
+        })?;
+        let (header, data) = read_header(file.as_ref(), path)?;
+        let names = header.entries.iter().enumerate();
+        let positions = names.map(|(i, entry)| (entry.name.clone(), i)).collect();
+        Ok(SafetensorsReader { path: path.to_path_buf(), file, header, data, positions, options })
+    }
+
+    /// The path under which it was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The texts that the writer left beside the tensors.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.header.metadata
+    }
+
+    /// Every tensor of a dtype that is known here, in bytewise order of names.
+    pub fn entries(&self) -> impl Iterator<Item = TensorInfo> + '_ {
+        let info = |entry: &Entry| {
+            let dtype = entry.dtype.clone().ok()?;
+            let bytes = entry.end - entry.begin;
+            Some(TensorInfo { name: entry.name.clone(), dtype, shape: entry.shape.clone(), bytes })
+        };
+        let mut infos: Vec<TensorInfo> = self.header.entries.iter().filter_map(info).collect();
+        infos.sort_by(|a, b| a.name.cmp(&b.name));
+        infos.into_iter()
+    }
+
+    /// Tensors of dtypes that are not known here: name and the format's name of the dtype.
+    pub fn unknown(&self) -> impl Iterator<Item = (&str, &str)> {
+        let entries = self.header.entries.iter();
+        entries.filter_map(|entry| Some((entry.name.as_str(), entry.dtype.as_ref().err()?.as_str())))
+    }
+
+    /// Whether there is a tensor of this name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.positions.contains_key(name)
+    }
+
+    /// Reads one tensor.
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`]; [`Error::Unsupported`] for a dtype that is not known here;
+    /// [`Error::Corrupt`] for bools that are neither 0 nor 1; [`Error::Io`].
+    pub fn read(&self, name: &str) -> Result<Tensor> {
+        let (entry, dtype) = self.find(name)?;
+        self.tensor(entry, dtype)
+    }
+
+    /// Reads every tensor of a known dtype, in the order of [`entries`](SafetensorsReader::entries).
+    ///
+    /// # Errors
+    /// As [`read`](SafetensorsReader::read).
+    pub fn read_all(&self) -> Result<Vec<(String, Tensor)>> {
+        self.entries().map(|info| Ok((info.name.clone(), self.read(&info.name)?))).collect()
+    }
+
+    fn find(&self, name: &str) -> Result<(&Entry, DType)> {
+        let Some(&position) = self.positions.get(name) else {
+            return Err(Error::TensorMissing { path: self.path.clone(), names: vec![name.to_owned()] });
+        };
+        let entry = &self.header.entries[position];
+        match &entry.dtype {
+            Ok(dtype) => Ok((entry, *dtype)),
+            Err(unknown) => {
+                let what = format!("tensor {name:?} has dtype {unknown}");
+                Err(Error::Unsupported { path: self.path.clone(), what })
+            }
+        }
+    }
+
+    fn tensor(&self, entry: &Entry, dtype: DType) -> Result<Tensor> {
+        let bytes = match self.mapped(entry)? {
+            Some(bytes) => bytes,
+            None => self.copied(entry)?,
+        };
+        #[cfg(target_endian = "big")]
+        let bytes = swapped(dtype, &bytes);
+        let tensor = Tensor::from_bytes(dtype, &entry.shape, bytes);
+        tensor.map_err(|error| Error::corrupt_tensor(&self.path, &entry.name, error.to_string()))
+    }
+
+    fn mapped(&self, entry: &Entry) -> Result<Option<Bytes>> {
+        if !self.options.map {
+            return Ok(None);
+        }
+        match self.file.map() {
+            // The header was checked against the length that the file had; it may have shrunk since.
+            Ok(map) if map.len() as u64 >= self.data + entry.end => {
+                let (begin, end) = (self.data + entry.begin, self.data + entry.end);
+                Ok(Some(map.slice(begin as usize..end as usize)))
+            }
+            Ok(_) => Err(Error::corrupt_tensor(&self.path, &entry.name, "the file became shorter")),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+            Err(error) => Err(Error::io("map", &self.path)(error)),
+        }
+    }
+
+    fn copied(&self, entry: &Entry) -> Result<Bytes> {
+        let len = entry.end - entry.begin;
+        let mut memory = Memory::zeroed(len as usize);
+        let chunks: Vec<(usize, &mut [u8])> = memory.bytes_mut().chunks_mut(TASK).enumerate().collect();
+        let threads = if chunks.len() < 2 { 1 } else { parallel::threads(self.options.threads) };
+        parallel::for_each(threads, chunks, |(i, chunk)| {
+            let offset = self.data + entry.begin + (i * TASK) as u64;
+            self.file.read_exact_at(chunk, offset)
+        })
+        .map_err(Error::io("read", &self.path))?;
+        Ok(memory.freeze())
+    }
+}
+
+#[cfg(target_endian = "big")]
+fn swapped(dtype: DType, bytes: &[u8]) -> Vec<u8> {
+    let width = if dtype.is_complex() { dtype.size() / 2 } else { dtype.size() };
+    let mut bytes = bytes.to_vec();
+    bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+    bytes
+}
+
+/// The header, and where the data begin.
+fn read_header(file: &dyn ReadFile, path: &Path) -> Result<(Header, u64)> {
+    let file_len = file.len().map_err(Error::io("open", path))?;
+    let mut prefix = [0; 8];
+    if file_len < 8 {
+        return Err(Error::corrupt(path, format!("{file_len} bytes are too few for a {FORMAT} file")));
+    }
+    file.read_exact_at(&mut prefix, 0).map_err(Error::io("read", path))?;
+    let len = u64::from_le_bytes(prefix);
+    if len > MAX_HEADER || 8 + len > file_len {
+        return Err(Error::corrupt(path, format!("a header of {len} bytes does not fit {file_len}")));
+    }
+    let mut json = vec![0; len as usize];
+    file.read_exact_at(&mut json, 8).map_err(Error::io("read", path))?;
+    let header = Header::parse(&json, file_len - 8 - len).map_err(|what| Error::corrupt(path, what))?;
+    Ok((header, 8 + len))
+}
