@@ -1,0 +1,317 @@
+//! What a run's event files hold, by tag.
+
+use crate::{
+    Event, EventData, EventError, EventReader, SessionLog, SessionStatus, Value, ValueData, event_files,
+};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Reads the event files of a run's directory and lists what is in them, now and, by
+/// [`reload`](EventAccumulator::reload), as they grow.
+///
+/// A session's beginning at a step drops points of that step and later ones that were read before it:
+/// the earlier session had gone further than its last checkpoint.
+///
+/// ```
+/// use summary::{EventAccumulator, EventWriter, Summary, TagKind};
+/// # let directory = tempfile::tempdir()?;
+/// let writer = EventWriter::open(&directory)?;
+/// writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+/// writer.add_summary(Summary::scalar("loss", 0.25), 20)?;
+/// writer.close()?;
+///
+/// let run = EventAccumulator::open(&directory)?;
+/// let tag = run.tags().next().unwrap();
+/// assert_eq!((tag.tag, tag.kind, tag.count, tag.steps), ("loss", TagKind::Scalar, 2, Some((10, 20))));
+/// assert_eq!(run.scalars("loss")[1].value, 0.25);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct EventAccumulator {
+    directory: PathBuf,
+    files: Vec<OpenFile>,
+    tags: BTreeMap<(String, TagKind), Points>,
+    /// The plug-in of each tag with metadata, which its first event brings.
+    plugins: BTreeMap<String, String>,
+    graph: Option<Bytes>,
+    meta_graph: Option<Bytes>,
+    run_metadata: BTreeMap<String, Bytes>,
+    sessions: Vec<SessionEvent>,
+    first_wall_time: Option<f64>,
+    damage: Vec<EventError>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    path: PathBuf,
+    /// `None` for a file that nothing more can be read from.
+    reader: Option<EventReader>,
+}
+
+/// What the values of a tag are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TagKind {
+    /// Numbers, in TensorFlow 1's style or as tensors of the plug-in `scalars`.
+    Scalar,
+    /// Histograms in TensorFlow 1's style.
+    Histogram,
+    /// Pictures in TensorFlow 1's style.
+    Image,
+    /// Sounds in TensorFlow 1's style.
+    Audio,
+    /// Tensors of any other plug-in or none.
+    Tensor,
+    /// Values of no known kind.
+    Other,
+}
+
+/// A tag and how often, and over which steps, it has values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TagInfo<'a> {
+    /// The tag.
+    pub tag: &'a str,
+    /// What its values are. A tag that has values of two kinds is listed twice.
+    pub kind: TagKind,
+    /// The plug-in that shows them, if their metadata name one.
+    pub plugin: Option<&'a str>,
+    /// How many there are.
+    pub count: usize,
+    /// The first one's step and the last one's, in the order of the files.
+    pub steps: Option<(i64, i64)>,
+}
+
+/// A number at a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScalarPoint {
+    /// Seconds since 1970.
+    pub wall_time: f64,
+    /// The step.
+    pub step: i64,
+    /// The number.
+    pub value: f64,
+}
+
+/// A session's beginning, end or checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionEvent {
+    /// Seconds since 1970.
+    pub wall_time: f64,
+    /// The step.
+    pub step: i64,
+    /// What it was.
+    pub log: SessionLog,
+}
+
+/// The values of a tag, as far as they are kept.
+#[derive(Debug)]
+enum Points {
+    Scalars(Vec<ScalarPoint>),
+    /// Of everything else, the steps only.
+    Steps(Vec<i64>),
+}
+
+impl EventAccumulator {
+    /// Reads a run's directory, or one file.
+    ///
+    /// # Errors
+    /// As [`reload`](EventAccumulator::reload).
+    pub fn open(directory: impl AsRef<Path>) -> Result<EventAccumulator, EventError> {
+        let mut accumulator = EventAccumulator {
+            directory: directory.as_ref().to_path_buf(),
+            files: Vec::new(),
+            tags: BTreeMap::new(),
+            plugins: BTreeMap::new(),
+            graph: None,
+            meta_graph: None,
+            run_metadata: BTreeMap::new(),
+            sessions: Vec::new(),
+            first_wall_time: None,
+            damage: Vec::new(),
+        };
+        accumulator.reload()?;
+        Ok(accumulator)
+    }
+
+    /// Reads what was appended since, new files included, and tells how many events that were. A
+    /// truncated end is read again the next time; other damage ends a file and is noted in
+    /// [`damage`](EventAccumulator::damage).
+    ///
+    /// # Errors
+    /// [`EventError::File`] when the directory cannot be listed.
+    pub fn reload(&mut self) -> Result<usize, EventError> {
+        for path in event_files(&self.directory)? {
+            if self.files.iter().any(|file| file.path == path) {
+                continue;
+            }
+            let reader = EventReader::open(&path).map_err(|error| self.damage.push(error)).ok();
+            self.files.push(OpenFile { path, reader });
+        }
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut files = std::mem::take(&mut self.files);
+        let count = files.iter_mut().map(|file| self.read_on(file)).sum();
+        self.files = files;
+        Ok(count)
+    }
+
+    fn read_on(&mut self, file: &mut OpenFile) -> usize {
+        let mut count = 0;
+        while let Some(reader) = &mut file.reader {
+            match reader.next_whole_event() {
+                Ok(Some(event)) => {
+                    self.add(event);
+                    count += 1;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    if !matches!(error, EventError::Decode { .. }) {
+                        file.reader = None;
+                    }
+                    self.damage.push(error);
+                }
+            }
+        }
+        count
+    }
+
+    fn add(&mut self, event: Event) {
+        self.first_wall_time.get_or_insert(event.wall_time);
+        let Event { wall_time, step, data, .. } = event;
+        match data {
+            Some(EventData::Summary(summary)) => {
+                for value in summary.values {
+                    self.add_value(wall_time, step, value);
+                }
+            }
+            Some(EventData::Graph(graph)) => self.graph = Some(graph),
+            Some(EventData::MetaGraph(meta_graph)) => self.meta_graph = Some(meta_graph),
+            Some(EventData::RunMetadata { tag, metadata }) => {
+                self.run_metadata.insert(tag, metadata);
+            }
+            Some(EventData::SessionLog(log)) => {
+                if log.status == SessionStatus::Start {
+                    self.drop_from(step);
+                }
+                self.sessions.push(SessionEvent { wall_time, step, log });
+            }
+            _ => {}
+        }
+    }
+
+    fn add_value(&mut self, wall_time: f64, step: i64, mut value: Value) {
+        // A tag's metadata come with its first value only, but are needed to understand all.
+        match (value.plugin_name(), self.plugins.get(&value.tag)) {
+            (Some(plugin), None) => {
+                self.plugins.insert(value.tag.clone(), plugin.to_owned());
+            }
+            (None, Some(plugin)) => value.metadata = Some(crate::SummaryMetadata::plugin(plugin)),
+            _ => {}
+        }
+        let number = value.as_scalar();
+        let kind = match value.data {
+            _ if number.is_some() => TagKind::Scalar,
+            Some(ValueData::Histogram(_)) => TagKind::Histogram,
+            Some(ValueData::Image(_)) => TagKind::Image,
+            Some(ValueData::Audio(_)) => TagKind::Audio,
+            Some(ValueData::Tensor(_)) => TagKind::Tensor,
+            _ => TagKind::Other,
+        };
+        let points = self.tags.entry((value.tag, kind)).or_insert_with(|| match kind {
+            TagKind::Scalar => Points::Scalars(Vec::new()),
+            _ => Points::Steps(Vec::new()),
+        });
+        match points {
+            Points::Scalars(points) => {
+                points.extend(number.map(|value| ScalarPoint { wall_time, step, value }));
+            }
+            Points::Steps(steps) => steps.push(step),
+        }
+    }
+
+    /// Drops the points of this step and later ones.
+    fn drop_from(&mut self, first: i64) {
+        for points in self.tags.values_mut() {
+            match points {
+                Points::Scalars(points) => points.retain(|point| point.step < first),
+                Points::Steps(steps) => steps.retain(|&step| step < first),
+            }
+        }
+    }
+
+    /// All tags in order.
+    pub fn tags(&self) -> impl Iterator<Item = TagInfo<'_>> {
+        self.tags.iter().map(|((tag, kind), points)| TagInfo {
+            tag,
+            kind: *kind,
+            plugin: self.plugins.get(tag).map(|plugin| &**plugin),
+            count: points.count(),
+            steps: points.steps(),
+        })
+    }
+
+    /// The numbers of a tag in the order of the files; none for a tag that has none.
+    #[must_use]
+    pub fn scalars(&self, tag: &str) -> &[ScalarPoint] {
+        match self.tags.get(&(tag.to_owned(), TagKind::Scalar)) {
+            Some(Points::Scalars(points)) => points,
+            _ => &[],
+        }
+    }
+
+    /// The serialised graph, the last one if there were several.
+    #[must_use]
+    pub fn graph(&self) -> Option<&Bytes> {
+        self.graph.as_ref()
+    }
+
+    /// The serialised meta graph, the last one if there were several.
+    #[must_use]
+    pub fn meta_graph(&self) -> Option<&Bytes> {
+        self.meta_graph.as_ref()
+    }
+
+    /// The tags and serialised contents of run metadata.
+    pub fn run_metadata(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.run_metadata.iter().map(|(tag, metadata)| (&**tag, metadata))
+    }
+
+    /// When sessions began, saved and ended.
+    #[must_use]
+    pub fn sessions(&self) -> &[SessionEvent] {
+        &self.sessions
+    }
+
+    /// The time of the first event, in seconds since 1970.
+    #[must_use]
+    pub fn first_wall_time(&self) -> Option<f64> {
+        self.first_wall_time
+    }
+
+    /// The files read so far, in order.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| &*file.path)
+    }
+
+    /// What could not be read.
+    #[must_use]
+    pub fn damage(&self) -> &[EventError] {
+        &self.damage
+    }
+}
+
+impl Points {
+    fn count(&self) -> usize {
+        match self {
+            Points::Scalars(points) => points.len(),
+            Points::Steps(steps) => steps.len(),
+        }
+    }
+
+    fn steps(&self) -> Option<(i64, i64)> {
+        match self {
+            Points::Scalars(points) => Some((points.first()?.step, points.last()?.step)),
+            Points::Steps(steps) => Some((*steps.first()?, *steps.last()?)),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What can be wrong with summaries and event files.
+
+use crate::record::{Place, RecordError};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tensor::{DType, Shape, TensorError};
+
+/// Bytes that are not the protocol message they should be.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error(transparent)]
+pub struct DecodeError(pub(crate) prost::DecodeError);
+
+/// Why a value could not be summarised, or a summary not be understood.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SummaryError {
+    /// A histogram was asked of NaN or infinity.
+    #[error("element {position} of the histogram's values is {value}")]
+    NotFinite {
+        /// Which value.
+        position: usize,
+        /// The value.
+        value: f64,
+    },
+    /// The elements' type cannot be summarised so.
+    #[error("{dtype} elements make no {what}")]
+    DType {
+        /// `histogram`, `image`, `audio` or `tensor value`.
+        what: &'static str,
+        /// Their type.
+        dtype: DType,
+    },
+    /// The tensor's shape cannot be summarised so.
+    #[error("a tensor of shape {shape} makes no {what}: {rule}")]
+    Shape {
+        /// `image` or `audio`.
+        what: &'static str,
+        /// Its shape.
+        shape: Shape,
+        /// What must hold.
+        rule: &'static str,
+    },
+    /// A sample rate that is not a positive number of 32 bits.
+    #[error("sample rate {rate}")]
+    SampleRate {
+        /// The rate in samples a second.
+        rate: f32,
+    },
+    /// A picture could not be compressed.
+    #[error("could not encode the image: {reason}")]
+    Image {
+        /// What the encoder said.
+        reason: String,
+    },
+    /// Two of the summaries to merge have a value of the same tag.
+    #[error("duplicate tag {tag:?} in the summaries to merge")]
+    DuplicateTag {
+        /// The tag.
+        tag: String,
+    },
+    /// A stored tensor's dtype is unknown.
+    #[error("unknown dtype number {number}")]
+    UnknownDType {
+        /// Its number.
+        number: i32,
+    },
+    /// A stored tensor's shape is not fully known, negative, or larger than its values can be filled up to.
+    #[error("a stored tensor's shape: {reason}")]
+    StoredShape {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A stored tensor has other elements than its shape and dtype need.
+    #[error("a stored tensor's elements")]
+    Tensor(#[from] TensorError),
+    /// The bytes are no summary or no tensor.
+    #[error("malformed message")]
+    Decode(#[from] DecodeError),
+}
+
+/// Why events could not be written or read.
+///
+/// It can be cloned, since every caller of a writer hears of the failure of its thread.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// A record is damaged or could not be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A whole record is no event.
+    #[error("malformed event at {place}")]
+    Decode {
+        /// The record.
+        place: Place,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// Bytes given as a summary are none.
+    #[error("malformed summary")]
+    Summary(#[source] DecodeError),
+    /// A directory or file could not be made, listed or opened.
+    #[error("could not {action} {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// `create directory`, `list directory` or `create file`.
+        action: &'static str,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// The thread that writes could not be started.
+    #[error("could not start the thread of an event writer")]
+    Thread(#[source] Arc<io::Error>),
+    /// The thread that writes panicked.
+    #[error("the thread of an event writer panicked")]
+    Panicked,
+}
+
+impl EventError {
+    pub(crate) fn file(path: &std::path::Path, action: &'static str, source: io::Error) -> EventError {
+        EventError::File { path: path.to_path_buf(), action, source: Arc::new(source) }
+    }
+}

@@ -1,0 +1,291 @@
+//! Histograms with TensorFlow's buckets.
+
+use crate::SummaryError;
+use crate::proto;
+use std::sync::LazyLock;
+use tensor::{DType, Tensor, bf16, f16};
+
+/// How many values lie where. Bucket `i` counts values from `limits[i - 1]` on (included) to `limits[i]`
+/// (excluded).
+///
+/// ```
+/// use summary::Histogram;
+/// let histogram = Histogram::of([1.0, 1.0, -2.0])?;
+/// assert_eq!((histogram.min, histogram.max, histogram.num, histogram.sum), (-2.0, 1.0, 3.0, 0.0));
+/// assert_eq!(histogram.counts.iter().sum::<f64>(), 3.0);
+/// # Ok::<(), summary::SummaryError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Histogram {
+    /// The smallest value; `f64::MAX` without values.
+    pub min: f64,
+    /// The largest value; `-f64::MAX` without values.
+    pub max: f64,
+    /// The number of values.
+    pub num: f64,
+    /// Their sum.
+    pub sum: f64,
+    /// The sum of their squares.
+    pub sum_squares: f64,
+    /// The upper ends of the buckets, increasing.
+    pub limits: Vec<f64>,
+    /// The number of values in each bucket.
+    pub counts: Vec<f64>,
+}
+
+/// The limits above zero but for the last: 1e-12, each 1.1 times the one before, up to 1e20.
+static POSITIVE: LazyLock<Vec<f64>> = LazyLock::new(|| {
+    let limits = std::iter::successors(Some(1e-12), |limit| Some(limit * 1.1));
+    limits.take_while(|&limit| limit < 1e20).collect()
+});
+
+/// For each cell of doubles that share exponent and first mantissa bits, from [`FIRST_CELL`] on: how
+/// many positive limits lie at or below its start. A cell spans less than one step of 1.1, so at most
+/// one limit lies inside: finding a value's bucket takes a look-up and a comparison, not a search.
+static CELLS: LazyLock<Vec<u16>> = LazyLock::new(|| {
+    let count = |cell: u64| POSITIVE.partition_point(|&limit| limit <= f64::from_bits(cell << CELL_SHIFT));
+    (FIRST_CELL..=cell(1e20)).map(|cell| count(cell) as u16).collect()
+});
+
+/// Four bits of mantissa: cells grow by a sixteenth at most.
+const CELL_SHIFT: u32 = 48;
+/// The cell of 1e-12, below which no limit lies.
+const FIRST_CELL: u64 = cell(1e-12);
+
+const fn cell(size: f64) -> u64 {
+    size.to_bits() >> CELL_SHIFT
+}
+
+/// How many positive limits are `<= size`.
+fn at_most(size: f64, positive: &[f64], cells: &[u16]) -> usize {
+    let Some(index) = cell(size).checked_sub(FIRST_CELL) else { return 0 };
+    let index = usize::try_from(index).map_or(cells.len() - 1, |index| index.min(cells.len() - 1));
+    let mut count = usize::from(cells[index]);
+    while positive.get(count).is_some_and(|&limit| limit <= size) {
+        count += 1;
+    }
+    count
+}
+
+/// The counts of all 1551 buckets.
+struct Counts {
+    /// Below minus the largest positive limit, up to below 0: by the number of limits below the size.
+    negative: Vec<f64>,
+    /// From 0 up: by the number of limits at or below the size.
+    positive: Vec<f64>,
+}
+
+impl Histogram {
+    /// The histogram of these values.
+    ///
+    /// # Errors
+    /// [`SummaryError::NotFinite`] for NaN and infinities.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Result<Histogram, SummaryError> {
+        let (limits, cells) = (&**POSITIVE, &**CELLS);
+        let mut counts =
+            Counts { negative: vec![0.0; limits.len() + 1], positive: vec![0.0; limits.len() + 1] };
+        let mut histogram = Histogram {
+            min: f64::MAX,
+            max: -f64::MAX,
+            num: 0.0,
+            sum: 0.0,
+            sum_squares: 0.0,
+            limits: Vec::new(),
+            counts: Vec::new(),
+        };
+        for (position, value) in values.into_iter().enumerate() {
+            if !value.is_finite() {
+                return Err(SummaryError::NotFinite { position, value });
+            }
+            let at = at_most(value.abs(), limits, cells);
+            if value < 0.0 {
+                // A limit equal to the size is not above the value: the bucket is the next one up.
+                let below = at - usize::from(at > 0 && limits[at - 1] == -value);
+                counts.negative[below] += 1.0;
+            } else {
+                counts.positive[at] += 1.0;
+            }
+            histogram.min = histogram.min.min(value);
+            histogram.max = histogram.max.max(value);
+            histogram.num += 1.0;
+            histogram.sum += value;
+            histogram.sum_squares += value * value;
+        }
+        counts.collapse_into(&mut histogram);
+        Ok(histogram)
+    }
+
+    /// The histogram of a tensor's elements.
+    ///
+    /// # Errors
+    /// [`SummaryError::NotFinite`]; [`SummaryError::DType`] for elements that are no real numbers, and
+    /// for the quantised, four- and eight-bit ones but `int8` and `uint8`. Bools count as 0 and 1.
+    pub fn of_tensor(tensor: &Tensor) -> Result<Histogram, SummaryError> {
+        macro_rules! by_dtype {
+            ($($dtype:ident: $type:ty => $to:expr),* $(,)?) => {
+                match tensor.dtype() {
+                    $(DType::$dtype => Histogram::of(tensor.as_slice::<$type>()?.iter().map($to)),)*
+                    dtype => Err(SummaryError::DType { what: "histogram", dtype }),
+                }
+            };
+        }
+        by_dtype! {
+            Float64: f64 => |&v| v, Float32: f32 => |&v| f64::from(v),
+            Float16: f16 => |&v| f64::from(v), BFloat16: bf16 => |&v| f64::from(v),
+            Int8: i8 => |&v| f64::from(v), Int16: i16 => |&v| f64::from(v),
+            Int32: i32 => |&v| f64::from(v), Int64: i64 => |&v| v as f64,
+            UInt8: u8 => |&v| f64::from(v), UInt16: u16 => |&v| f64::from(v),
+            UInt32: u32 => |&v| f64::from(v), UInt64: u64 => |&v| v as f64,
+            Bool: bool => |&v| f64::from(u8::from(v)),
+        }
+    }
+}
+
+impl Counts {
+    /// Writes the buckets from the lowest to the highest, each run of empty ones as one.
+    fn collapse_into(&self, histogram: &mut Histogram) {
+        let limits = &**POSITIVE;
+        // Size index `k` below zero ends at minus limit `k - 1`, the last one at 0.
+        let upper_ends_below = limits.iter().rev().map(|limit| -limit).chain([0.0]);
+        let below = upper_ends_below.zip(self.negative.iter().rev().copied());
+        let above = limits.iter().copied().chain([f64::MAX]).zip(self.positive.iter().copied());
+        let mut last_is_empty = false;
+        // The lowest bucket, below the lowest double, holds nothing.
+        for (limit, count) in std::iter::once((-f64::MAX, 0.0)).chain(below).chain(above) {
+            if count == 0.0 && last_is_empty {
+                histogram.limits.pop();
+                histogram.counts.pop();
+            }
+            histogram.limits.push(limit);
+            histogram.counts.push(count);
+            last_is_empty = count == 0.0;
+        }
+    }
+}
+
+impl From<proto::Histogram> for Histogram {
+    fn from(message: proto::Histogram) -> Histogram {
+        Histogram {
+            min: message.min.unwrap_or_default(),
+            max: message.max.unwrap_or_default(),
+            num: message.num.unwrap_or_default(),
+            sum: message.sum.unwrap_or_default(),
+            sum_squares: message.sum_squares.unwrap_or_default(),
+            limits: message.bucket_limit,
+            counts: message.bucket,
+        }
+    }
+}
+
+impl From<Histogram> for proto::Histogram {
+    fn from(histogram: Histogram) -> proto::Histogram {
+        let unless_zero = |number: f64| Some(number).filter(|number| number.to_bits() != 0);
+        proto::Histogram {
+            min: unless_zero(histogram.min),
+            max: unless_zero(histogram.max),
+            num: unless_zero(histogram.num),
+            sum: unless_zero(histogram.sum),
+            sum_squares: unless_zero(histogram.sum_squares),
+            bucket_limit: histogram.limits,
+            bucket: histogram.counts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// All limits as the format describes them, and the bucket of a value by the definition.
+    fn by_definition(value: f64) -> f64 {
+        let positive = POSITIVE.iter().copied();
+        let mut all: Vec<f64> = [-f64::MAX].into_iter().chain(positive.clone().rev().map(|l| -l)).collect();
+        all.push(0.0);
+        all.extend(positive.chain([f64::MAX]));
+        assert_eq!(all.len(), 1551);
+        assert!(all.is_sorted());
+        all.into_iter().find(|&limit| limit > value).unwrap_or(f64::MAX)
+    }
+
+    fn bucket(value: f64) -> f64 {
+        let histogram = Histogram::of([value]).unwrap();
+        let at = histogram.counts.iter().position(|&count| count == 1.0).unwrap();
+        histogram.limits[at]
+    }
+
+    #[test]
+    fn there_are_774_positive_limits() {
+        assert_eq!(POSITIVE.len(), 774);
+        assert!(POSITIVE[773] > 9.9e19 && POSITIVE[773] < 1e20);
+        assert!(CELLS.len() < 2000);
+    }
+
+    #[test]
+    fn limits_and_their_neighbours_go_where_the_definition_says() {
+        let sizes = POSITIVE.iter().flat_map(|&limit| [limit.next_down(), limit, limit.next_up()]);
+        for size in sizes.chain([0.0, 1e-300, 5e-324, 1e20, 1e300, f64::MAX]) {
+            for value in [size, -size] {
+                let (ours, theirs) = (bucket(value), by_definition(value));
+                assert!(ours == theirs, "{value:e}: {ours:e} and not {theirs:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_values_make_one_empty_bucket() {
+        let empty = Histogram::of([]).unwrap();
+        assert_eq!((empty.min, empty.max, empty.num), (f64::MAX, -f64::MAX, 0.0));
+        assert_eq!((&empty.limits[..], &empty.counts[..]), (&[f64::MAX][..], &[0.0][..]));
+    }
+
+    #[test]
+    fn values_that_are_no_numbers_are_refused() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let error = Histogram::of([1.0, value]).unwrap_err();
+            assert!(matches!(error, SummaryError::NotFinite { position: 1, .. }));
+        }
+    }
+
+    #[test]
+    fn tensors_of_every_real_type() {
+        let expected = Histogram::of([0.0, 1.0]).unwrap();
+        for tensor in [
+            Tensor::from([0.0f64, 1.0]),
+            Tensor::from([0.0f32, 1.0]),
+            Tensor::from([f16::ZERO, f16::ONE]),
+            Tensor::from([bf16::ZERO, bf16::ONE]),
+            Tensor::from([0i8, 1]),
+            Tensor::from([0i16, 1]),
+            Tensor::from([0i32, 1]),
+            Tensor::from([0i64, 1]),
+            Tensor::from([0u8, 1]),
+            Tensor::from([0u16, 1]),
+            Tensor::from([0u32, 1]),
+            Tensor::from([0u64, 1]),
+            Tensor::from([[false], [true]]),
+        ] {
+            assert_eq!(Histogram::of_tensor(&tensor).unwrap(), expected, "{}", tensor.dtype());
+        }
+        let error = Histogram::of_tensor(&Tensor::from("text")).unwrap_err();
+        assert!(matches!(error, SummaryError::DType { dtype: DType::String, .. }));
+    }
+
+    proptest! {
+        #[test]
+        fn every_double_goes_where_the_definition_says(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            prop_assert_eq!(bucket(value), by_definition(value));
+        }
+
+        #[test]
+        fn nothing_is_lost(values in proptest::collection::vec(-1e21..1e21f64, 0..50)) {
+            let histogram = Histogram::of(values.iter().copied()).unwrap();
+            prop_assert_eq!(histogram.counts.iter().sum::<f64>(), values.len() as f64);
+            prop_assert_eq!(histogram.num, values.len() as f64);
+            prop_assert!(histogram.limits.is_sorted());
+            prop_assert!(histogram.counts.windows(2).all(|pair| pair != [0.0, 0.0]));
+        }
+    }
+}

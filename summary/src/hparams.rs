@@ -1,0 +1,76 @@
+//! The parameters a run was made with.
+
+use crate::proto::{HParamEntry, HParamKind, HParamValue, HParamsPluginData, SessionStartInfo};
+use crate::{PluginData, Summary, SummaryMetadata, Value};
+use prost::Message;
+use tensor::Tensor;
+
+/// A parameter that a run was made with, such as its learning rate.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HParam {
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// A switch.
+    Flag(bool),
+}
+
+impl From<f64> for HParam {
+    fn from(number: f64) -> HParam {
+        HParam::Number(number)
+    }
+}
+
+impl From<&str> for HParam {
+    fn from(text: &str) -> HParam {
+        HParam::Text(text.to_owned())
+    }
+}
+
+impl From<bool> for HParam {
+    fn from(flag: bool) -> HParam {
+        HParam::Flag(flag)
+    }
+}
+
+impl Summary {
+    /// The parameters of a run, which the viewer's plug-in `hparams` lists beside the run's numbers. Add
+    /// it once, at the beginning.
+    ///
+    /// `group` names the runs that were made with the same parameters; an empty one makes the run a
+    /// group of its own. `start_time` is in seconds since 1970.
+    ///
+    /// ```
+    /// use summary::{HParam, Summary};
+    /// let parameters = [("rate", HParam::from(0.01)), ("optimizer", "adam".into())];
+    /// let summary = Summary::hparams(parameters, "", 1.7e9);
+    /// assert_eq!(summary.values[0].plugin_name(), Some("hparams"));
+    /// ```
+    #[must_use]
+    pub fn hparams<K: Into<String>>(
+        parameters: impl IntoIterator<Item = (K, HParam)>,
+        group: &str,
+        start_time: f64,
+    ) -> Summary {
+        let entry = |(key, parameter): (K, HParam)| {
+            let kind = match parameter {
+                HParam::Number(number) => HParamKind::Number(number),
+                HParam::Text(text) => HParamKind::Text(text),
+                HParam::Flag(flag) => HParamKind::Flag(flag),
+            };
+            HParamEntry { key: key.into(), value: Some(HParamValue { kind: Some(kind) }) }
+        };
+        let start = SessionStartInfo {
+            hparams: parameters.into_iter().map(entry).collect(),
+            group_name: group.to_owned(),
+            start_time_secs: start_time,
+        };
+        let content = HParamsPluginData { session_start_info: Some(start) }.encode_to_vec().into();
+        let plugin = Some(PluginData { name: "hparams".to_owned(), content });
+        // All is in the metadata, but a value must be something.
+        let nothing = Value::tensor("_hparams_/session_start_info", &Tensor::scalar(0.0f32))
+            .expect("a number can be stored");
+        nothing.with_metadata(SummaryMetadata { plugin, ..SummaryMetadata::default() }).into()
+    }
+}

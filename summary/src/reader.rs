@@ -1,0 +1,151 @@
+//! Reading event files.
+
+use crate::record::RecordReader;
+use crate::{Event, EventError};
+use bytes::Bytes;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Reads the events of one file, which may still be growing.
+#[derive(Debug)]
+pub struct EventReader<R = BufReader<File>> {
+    records: RecordReader<R>,
+}
+
+impl EventReader {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`EventError::Record`] when it cannot be opened.
+    pub fn open(path: impl AsRef<Path>) -> Result<EventReader, EventError> {
+        Ok(EventReader { records: RecordReader::open(path)? })
+    }
+}
+
+impl<R: Read> EventReader<R> {
+    /// Reads the events in these records.
+    pub fn new(records: RecordReader<R>) -> EventReader<R> {
+        EventReader { records }
+    }
+
+    /// The offset behind the last event, where the next one starts.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.records.offset()
+    }
+
+    /// The next event, or `None` at the end. More may have been appended by the next call.
+    ///
+    /// # Errors
+    /// [`EventError::Record`] for damaged records, a truncated one included, see
+    /// [`RecordReader::next_record`]. [`EventError::Decode`] for a whole record that is no event; the
+    /// next call goes on behind it.
+    pub fn next_event(&mut self) -> Result<Option<Event>, EventError> {
+        let Some(record) = self.records.next_record()? else { return Ok(None) };
+        self.decode(record).map(Some)
+    }
+
+    fn decode(&self, record: Bytes) -> Result<Event, EventError> {
+        let place = || self.records.place_of(&record);
+        Event::decode(record.clone()).map_err(|source| EventError::Decode { place: place(), source })
+    }
+
+    /// As [`next_event`](EventReader::next_event), but a truncated record is the end for now, as it is
+    /// to TensorBoard.
+    ///
+    /// # Errors
+    /// As [`next_event`](EventReader::next_event) but for truncated records.
+    pub fn next_whole_event(&mut self) -> Result<Option<Event>, EventError> {
+        match self.next_event() {
+            Err(EventError::Record(error)) if error.is_truncated() => Ok(None),
+            other => other,
+        }
+    }
+}
+
+impl<R: Read> Iterator for EventReader<R> {
+    type Item = Result<Event, EventError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_event().transpose()
+    }
+}
+
+/// The event files of a run's directory in the order of their names, which is that of their making.
+/// Event files are those with `tfevents` in the name. A path that is no directory stands for itself.
+///
+/// # Errors
+/// [`EventError::File`] when the directory cannot be listed.
+pub fn event_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, EventError> {
+    let directory = directory.as_ref();
+    if directory.is_file() {
+        return Ok(vec![directory.to_path_buf()]);
+    }
+    let list = || {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let is_event_file = name.as_encoded_bytes().windows(8).any(|part| part == b"tfevents");
+            if is_event_file && entry.path().is_file() {
+                files.push(entry.path());
+            }
+        }
+        Ok(files)
+    };
+    let mut files = list().map_err(|source| EventError::file(directory, "list directory", source))?;
+    files.sort();
+    Ok(files)
+}
+
+/// All events of a run: of the event files of a directory, one file after another, or of one file.
+///
+/// ```no_run
+/// for event in summary::read_events("train")? {
+///     let event = event?;
+///     println!("{} {:?}", event.step, event.data);
+/// }
+/// # Ok::<(), summary::EventError>(())
+/// ```
+///
+/// # Errors
+/// [`EventError::File`] when the directory cannot be listed.
+pub fn read_events(directory: impl AsRef<Path>) -> Result<RunEvents, EventError> {
+    Ok(RunEvents { files: event_files(directory)?.into_iter(), current: None })
+}
+
+/// The events of a run, see [`read_events`].
+///
+/// A truncated record ends its file quietly: its writer is at work or was killed. Any other damage is
+/// handed out as an error and ends its file too. The next item is the next file's first event.
+#[derive(Debug)]
+pub struct RunEvents {
+    files: std::vec::IntoIter<PathBuf>,
+    current: Option<EventReader>,
+}
+
+impl Iterator for RunEvents {
+    type Item = Result<Event, EventError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(reader) = &mut self.current {
+                match reader.next_whole_event() {
+                    Ok(Some(event)) => return Some(Ok(event)),
+                    Ok(None) => self.current = None,
+                    // One bad event does not make the next records unreadable.
+                    Err(error @ EventError::Decode { .. }) => return Some(Err(error)),
+                    Err(error) => {
+                        self.current = None;
+                        return Some(Err(error));
+                    }
+                }
+            }
+            match EventReader::open(self.files.next()?) {
+                Ok(reader) => self.current = Some(reader),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}

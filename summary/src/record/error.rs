@@ -1,0 +1,93 @@
+//! What can be wrong with a file of records.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where in which file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file, when the bytes come from one that has a name.
+    pub file: Option<Arc<Path>>,
+    /// The offset of the record's first byte from the start.
+    pub offset: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "offset {} of {}", self.offset, file.display()),
+            None => write!(f, "offset {}", self.offset),
+        }
+    }
+}
+
+/// Why a record could not be read or written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// A checksum does not fit: the bytes were changed, or were never a record.
+    #[error("corrupted {part} of the record at {place}")]
+    Corrupt {
+        /// The record.
+        place: Place,
+        /// `length` or `data`.
+        part: &'static str,
+    },
+    /// The file ends inside the record. It may still be growing: read again later.
+    #[error("truncated record at {place}: {found} of {expected} bytes")]
+    Truncated {
+        /// The record.
+        place: Place,
+        /// Bytes of the whole record, framing included.
+        expected: u64,
+        /// Bytes that are there.
+        found: u64,
+    },
+    /// A length that has a good checksum is over the reader's limit.
+    #[error("record of {length} bytes at {place} is over the limit of {limit}")]
+    TooLong {
+        /// The record.
+        place: Place,
+        /// Its length.
+        length: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The operating system failed.
+    #[error("could not {action} at {place}")]
+    Io {
+        /// Where.
+        place: Place,
+        /// `open`, `read`, `write` or `flush`.
+        action: &'static str,
+        /// What it said.
+        source: Arc<io::Error>,
+    },
+}
+
+impl RecordError {
+    /// Where it happened.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        match self {
+            RecordError::Corrupt { place, .. }
+            | RecordError::Truncated { place, .. }
+            | RecordError::TooLong { place, .. }
+            | RecordError::Io { place, .. } => place,
+        }
+    }
+
+    /// Whether the file's content is to blame, not the operating system.
+    #[must_use]
+    pub fn is_data_loss(&self) -> bool {
+        !matches!(self, RecordError::Io { .. })
+    }
+
+    /// Whether the file ends too early, which more bytes would mend.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        matches!(self, RecordError::Truncated { .. })
+    }
+}

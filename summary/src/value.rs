@@ -1,0 +1,192 @@
+//! One value of a summary.
+
+use crate::{Audio, Histogram, Image, StoredTensor, SummaryError, proto};
+use bytes::Bytes;
+use tensor::Tensor;
+
+/// A tagged value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Value {
+    /// What it is called; values of one tag and rising steps make one curve. See
+    /// [`clean_tag`](crate::clean_tag).
+    pub tag: String,
+    /// The value; `None` for kinds this crate does not know.
+    pub data: Option<ValueData>,
+    /// How to show it. Values in TensorFlow 1's style need none.
+    pub metadata: Option<SummaryMetadata>,
+    /// The graph's node that made it; obsolete.
+    pub node_name: String,
+}
+
+/// What a value can be.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ValueData {
+    /// A number. NaN and infinities are kept.
+    Scalar(f32),
+    /// How values are distributed.
+    Histogram(Histogram),
+    /// A picture.
+    Image(Image),
+    /// A sound.
+    Audio(Audio),
+    /// Anything else, and everything in TensorFlow 2's style; the metadata tell how to show it.
+    Tensor(StoredTensor),
+    /// A histogram of the first format, which nobody reads.
+    OldStyleHistogram(Bytes),
+}
+
+/// How a value is to be shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SummaryMetadata {
+    /// The plug-in of the viewer that shows it.
+    pub plugin: Option<PluginData>,
+    /// A name to show in place of the tag.
+    pub display_name: String,
+    /// A description, in Markdown.
+    pub description: String,
+    /// 1 scalar, 2 tensor, 3 sequence of blobs; 0 leaves it to the plug-in.
+    pub data_class: i32,
+}
+
+/// A viewer's plug-in and what it wants to know of a tag.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PluginData {
+    /// Its name, such as `scalars`, `histograms`, `images`, `text`.
+    pub name: String,
+    /// Its own message, most often empty.
+    pub content: Bytes,
+}
+
+impl SummaryMetadata {
+    /// Metadata that name a plug-in and nothing else.
+    #[must_use]
+    pub fn plugin(name: impl Into<String>) -> SummaryMetadata {
+        let plugin = Some(PluginData { name: name.into(), content: Bytes::new() });
+        SummaryMetadata { plugin, ..SummaryMetadata::default() }
+    }
+}
+
+impl Value {
+    fn new(tag: impl Into<String>, data: ValueData) -> Value {
+        Value { tag: tag.into(), data: Some(data), ..Value::default() }
+    }
+
+    /// A number.
+    #[must_use]
+    pub fn scalar(tag: impl Into<String>, value: f32) -> Value {
+        Value::new(tag, ValueData::Scalar(value))
+    }
+
+    /// A histogram.
+    #[must_use]
+    pub fn histogram(tag: impl Into<String>, histogram: Histogram) -> Value {
+        Value::new(tag, ValueData::Histogram(histogram))
+    }
+
+    /// A picture.
+    #[must_use]
+    pub fn image(tag: impl Into<String>, image: Image) -> Value {
+        Value::new(tag, ValueData::Image(image))
+    }
+
+    /// A sound.
+    #[must_use]
+    pub fn audio(tag: impl Into<String>, audio: Audio) -> Value {
+        Value::new(tag, ValueData::Audio(audio))
+    }
+
+    /// A text in Markdown, which the viewer's plug-in `text` shows.
+    #[must_use]
+    pub fn text(tag: impl Into<String>, text: &str) -> Value {
+        let stored = StoredTensor::new(&Tensor::from(text)).expect("a string can be stored");
+        Value::new(tag, ValueData::Tensor(stored)).with_metadata(SummaryMetadata::plugin("text"))
+    }
+
+    /// A tensor, of which a plug-in that the metadata name may make something.
+    ///
+    /// # Errors
+    /// [`SummaryError::DType`] for resources and variants.
+    pub fn tensor(tag: impl Into<String>, tensor: &Tensor) -> Result<Value, SummaryError> {
+        Ok(Value::new(tag, ValueData::Tensor(StoredTensor::new(tensor)?)))
+    }
+
+    /// Sets the metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: SummaryMetadata) -> Value {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// The number of a scalar, in either style: also of a tensor of the plug-in `scalars`.
+    #[must_use]
+    pub fn as_scalar(&self) -> Option<f64> {
+        match &self.data {
+            Some(ValueData::Scalar(value)) => Some(f64::from(*value)),
+            Some(ValueData::Tensor(stored)) if self.plugin_name() == Some("scalars") => {
+                stored.to_tensor().ok()?.as_scalar_f64().ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// The name of the plug-in that shows it.
+    #[must_use]
+    pub fn plugin_name(&self) -> Option<&str> {
+        self.metadata.as_ref()?.plugin.as_ref().map(|plugin| &*plugin.name)
+    }
+}
+
+impl From<proto::Value> for Value {
+    fn from(message: proto::Value) -> Value {
+        let data = message.data.map(|data| match data {
+            proto::ValueData::SimpleValue(value) => ValueData::Scalar(value),
+            proto::ValueData::OldStyleHistogram(bytes) => ValueData::OldStyleHistogram(bytes),
+            proto::ValueData::Image(image) => ValueData::Image(image.into()),
+            proto::ValueData::Histo(histogram) => ValueData::Histogram(histogram.into()),
+            proto::ValueData::Audio(audio) => ValueData::Audio(audio.into()),
+            proto::ValueData::Tensor(bytes) => ValueData::Tensor(StoredTensor::from_encoded(bytes)),
+        });
+        let metadata = message.metadata.map(SummaryMetadata::from);
+        Value { tag: message.tag, data, metadata, node_name: message.node_name }
+    }
+}
+
+impl From<Value> for proto::Value {
+    fn from(value: Value) -> proto::Value {
+        let data = value.data.map(|data| match data {
+            ValueData::Scalar(value) => proto::ValueData::SimpleValue(value),
+            ValueData::OldStyleHistogram(bytes) => proto::ValueData::OldStyleHistogram(bytes),
+            ValueData::Image(image) => proto::ValueData::Image(image.into()),
+            ValueData::Histogram(histogram) => proto::ValueData::Histo(histogram.into()),
+            ValueData::Audio(audio) => proto::ValueData::Audio(audio.into()),
+            ValueData::Tensor(stored) => proto::ValueData::Tensor(stored.as_encoded().clone()),
+        });
+        let metadata = value.metadata.map(proto::Metadata::from);
+        proto::Value { tag: value.tag, data, metadata, node_name: value.node_name }
+    }
+}
+
+impl From<proto::Metadata> for SummaryMetadata {
+    fn from(message: proto::Metadata) -> SummaryMetadata {
+        let plugin = |data: proto::PluginData| PluginData { name: data.plugin_name, content: data.content };
+        SummaryMetadata {
+            plugin: message.plugin_data.map(plugin),
+            display_name: message.display_name,
+            description: message.summary_description,
+            data_class: message.data_class,
+        }
+    }
+}
+
+impl From<SummaryMetadata> for proto::Metadata {
+    fn from(metadata: SummaryMetadata) -> proto::Metadata {
+        let plugin = |data: PluginData| proto::PluginData { plugin_name: data.name, content: data.content };
+        proto::Metadata {
+            plugin_data: metadata.plugin.map(plugin),
+            display_name: metadata.display_name,
+            summary_description: metadata.description,
+            data_class: metadata.data_class,
+        }
+    }
+}

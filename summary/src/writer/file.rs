@@ -1,0 +1,56 @@
+//! The files of event writers and their names.
+
+use super::builder::Options;
+use crate::EventError;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Where a writer's thread writes to.
+pub(super) trait Output: Write + Send {
+    /// Makes what was written, and flushed, survive a power failure.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Output for BufWriter<File> {
+    fn sync(&mut self) -> io::Result<()> {
+        self.get_ref().sync_data()
+    }
+}
+
+/// Files of one name and second that are tried before giving up.
+const MAX_SAME_NAME: u32 = 100_000;
+
+pub(super) fn create_directory(directory: &Path) -> Result<(), EventError> {
+    std::fs::create_dir_all(directory)
+        .map_err(|source| EventError::file(directory, "create directory", source))
+}
+
+/// Makes a file that was not there before.
+pub(super) fn create(directory: &Path, options: &Options) -> Result<(BufWriter<File>, PathBuf), EventError> {
+    let seconds = options.clock.now().as_secs();
+    let host = options.host.clone().unwrap_or_else(host_name).replace(['/', '\\'], "_");
+    let name = format!("events.out.tfevents.{seconds:010}.{host}{}", options.suffix);
+    let mut path = directory.join(&name);
+    for count in 0..MAX_SAME_NAME {
+        match File::options().write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok((BufWriter::with_capacity(1 << 16, file), path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // A longer name sorts behind the shorter one, so that readers keep the order.
+                path = directory.join(format!("{name}.{}.{count:03}", std::process::id()));
+            }
+            Err(error) => return Err(EventError::file(&path, "create file", error)),
+        }
+    }
+    Err(EventError::file(&path, "create file", io::ErrorKind::AlreadyExists.into()))
+}
+
+#[cfg(unix)]
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_owned())
+}

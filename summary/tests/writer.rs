@@ -1,0 +1,307 @@
+//! Writing runs and reading them back.
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use summary::{
+    Event, EventAccumulator, EventData, EventError, EventWriter, EventWriterBuilder, EventWriterCache,
+    SessionLog, SessionStatus, Summary, SummaryMetadata, Value, event_files, read_events,
+};
+
+/// A writer in a second that lasts for ever.
+fn builder() -> EventWriterBuilder {
+    EventWriter::builder().host("host").clock(|| Duration::from_millis(1_700_000_000_500))
+}
+
+fn events(directory: &Path) -> Vec<Event> {
+    read_events(directory).unwrap().map(Result::unwrap).collect()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let name = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    event_files(directory).unwrap().iter().map(name).collect()
+}
+
+fn scalar(value: f32) -> Summary {
+    Summary::scalar("a", value)
+}
+
+#[test]
+fn s366_makes_the_directory_and_a_file_that_begins_with_its_version() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path().join("deep/er");
+    let writer = builder().suffix(".eval").open(&directory).unwrap();
+    assert_eq!(names(&directory), ["events.out.tfevents.1700000000.host.eval"]);
+    let first = &events(&directory)[0];
+    assert_eq!((first.wall_time, first.step), (1_700_000_000.0, 0));
+    assert_eq!(first.data, Some(EventData::FileVersion("brain.Event:2".to_owned())));
+    assert!(first.source_writer.is_some());
+    assert_eq!(writer.directory(), directory);
+}
+
+#[test]
+fn s367_every_kind_of_event_with_time_and_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let writer = builder().graph(&b"graph"[..]).meta_graph(&b"meta"[..]).open(directory).unwrap();
+    writer.add_session_log(SessionLog::start(), 5).unwrap();
+    writer.add_summary(scalar(0.5), 6).unwrap();
+    writer.add_summary_bytes(scalar(0.25).encode(), 7).unwrap();
+    writer.add_run_metadata("step_7", &b"run"[..], 7).unwrap();
+    writer.add_session_log(SessionLog::checkpoint("model.ckpt-8"), 8).unwrap();
+    writer.add_session_log(SessionLog::stop(), 0).unwrap();
+    writer.add_event(Event::new(3.5, -1, scalar(0.125).into())).unwrap();
+    writer.close().unwrap();
+
+    let found = events(directory);
+    let log = |status, path: &str| {
+        let log = SessionLog { status, checkpoint_path: path.to_owned(), message: String::new() };
+        EventData::SessionLog(log)
+    };
+    let expected = [
+        (0, EventData::FileVersion("brain.Event:2".to_owned())),
+        (0, EventData::Graph("graph".into())),
+        (0, EventData::MetaGraph("meta".into())),
+        (5, log(SessionStatus::Start, "")),
+        (6, scalar(0.5).into()),
+        (7, scalar(0.25).into()),
+        (7, EventData::RunMetadata { tag: "step_7".to_owned(), metadata: "run".into() }),
+        (8, log(SessionStatus::Checkpoint, "model.ckpt-8")),
+        (0, log(SessionStatus::Stop, "")),
+        (-1, scalar(0.125).into()),
+    ];
+    assert_eq!(found.len(), expected.len());
+    for (event, (step, data)) in found.iter().zip(expected) {
+        assert_eq!((event.step, event.data.as_ref()), (step, Some(&data)));
+    }
+    assert!(found[1..9].iter().all(|event| event.wall_time == 1_700_000_000.5));
+    assert_eq!(found[9].wall_time, 3.5);
+}
+
+#[test]
+fn s369_serialised_summaries_with_metadata_are_looked_into() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = builder().open(&directory).unwrap();
+    let text = Summary::from(Value::text("note", "hello"));
+    writer.add_summary_bytes(text.encode(), 0).unwrap();
+    writer.add_summary_bytes(text.encode(), 1).unwrap();
+    let error = writer.add_summary_bytes(&b"\xff\xff"[..], 2).unwrap_err();
+    assert!(matches!(error, EventError::Summary(_)));
+    writer.close().unwrap();
+    let found = events(directory.path());
+    assert_eq!(found[1].values()[0].metadata, Some(SummaryMetadata::plugin("text")));
+    assert_eq!(found[2].values()[0].metadata, None);
+    assert_eq!(found[2].values()[0].data, text.values[0].data);
+    assert_eq!(found.len(), 3);
+}
+
+#[test]
+fn s370_tags_of_run_metadata_are_unique_by_numbering() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = builder().open(&directory).unwrap();
+    let tags: Vec<String> = ["step_1", "step_1", "step_1_1", "step_1", "step_2"]
+        .into_iter()
+        .map(|tag| writer.add_run_metadata(tag, &b""[..], 1).unwrap())
+        .collect();
+    assert_eq!(tags, ["step_1", "step_1_1", "step_1_1_1", "step_1_2", "step_2"]);
+    writer.close().unwrap();
+    assert_eq!(EventAccumulator::open(&directory).unwrap().run_metadata().count(), 5);
+}
+
+#[test]
+fn s371_closed_writers_ignore_events_until_they_are_reopened() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let writer = builder().open(directory).unwrap();
+    let first = writer.path();
+    writer.add_summary(Value::text("note", "1"), 1).unwrap();
+    writer.reopen().unwrap();
+    assert_eq!(writer.path(), first, "an open writer stays as it is");
+    writer.close().unwrap();
+    writer.close().unwrap();
+    writer.flush().unwrap();
+    assert!(writer.is_closed());
+    writer.add_summary(scalar(2.0), 2).unwrap();
+    writer.reopen().unwrap();
+    assert_ne!(writer.path(), first);
+    writer.add_summary(Value::text("note", "3"), 3).unwrap();
+    writer.flush().unwrap();
+
+    // Both files begin in the same second; the later one is the later one in name order too.
+    assert_eq!(event_files(directory).unwrap(), [first, writer.path()]);
+    let found = events(directory);
+    let steps: Vec<_> = found.iter().map(|event| event.step).collect();
+    assert_eq!(steps, [0, 1, 0, 3]);
+    assert_eq!(found[3].values()[0].metadata, None, "the run has them already");
+}
+
+#[test]
+fn two_writers_in_one_second_have_a_file_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let writers: Vec<_> = (0..12).map(|_| builder().open(&directory).unwrap()).collect();
+    let paths: Vec<_> = writers.iter().map(EventWriter::path).collect();
+    assert_eq!(paths.iter().collect::<HashSet<_>>().len(), 12);
+    assert_eq!(event_files(&directory).unwrap(), paths, "names sort in the order of opening");
+    for (step, writer) in writers.iter().enumerate() {
+        writer.add_summary(scalar(1.0), step as i64).unwrap();
+    }
+    drop(writers);
+    let run = EventAccumulator::open(&directory).unwrap();
+    let steps: Vec<_> = run.scalars("a").iter().map(|point| point.step).collect();
+    assert_eq!(steps, (0..12).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_flush_makes_all_events_visible() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = builder().max_queue(100).open(&directory).unwrap();
+    for count in 1..8 {
+        writer.add_summary(scalar(0.0), count).unwrap();
+        writer.flush().unwrap();
+        assert_eq!(events(directory.path()).len() as i64, 1 + count);
+    }
+}
+
+#[test]
+fn many_threads_share_a_short_queue() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = builder().max_queue(3).open(&directory).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let writer = &writer;
+            scope.spawn(move || {
+                for step in 0..200 {
+                    writer.add_summary(Summary::scalar(format!("t{thread}"), step as f32), step).unwrap();
+                    if step % 50 == 0 {
+                        writer.flush().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    writer.close().unwrap();
+    let run = EventAccumulator::open(&directory).unwrap();
+    for thread in 0..4 {
+        let steps: Vec<_> = run.scalars(&format!("t{thread}")).iter().map(|point| point.step).collect();
+        assert_eq!(steps, (0..200).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn zero_waiting_and_zero_queue_still_work() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = builder().max_queue(0).flush_every(Duration::ZERO).open(&directory).unwrap();
+    (0..20).for_each(|step| writer.add_summary(scalar(0.0), step).unwrap());
+    writer.close().unwrap();
+    assert_eq!(events(directory.path()).len(), 21);
+}
+
+#[test]
+fn a_resumed_run_drops_what_went_beyond_its_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    for (first, last, value) in [(0, 10, 1.0), (6, 8, 2.0)] {
+        let writer = builder().open(&directory).unwrap();
+        writer.add_session_log(SessionLog::start(), first).unwrap();
+        (first..last).for_each(|step| writer.add_summary(scalar(value), step).unwrap());
+        writer.close().unwrap();
+    }
+    let run = EventAccumulator::open(&directory).unwrap();
+    let points: Vec<_> = run.scalars("a").iter().map(|point| (point.step, point.value)).collect();
+    let expected: Vec<_> = (0..6).map(|step| (step, 1.0)).chain([(6, 2.0), (7, 2.0)]).collect();
+    assert_eq!(points, expected);
+    let tag = run.tags().next().unwrap();
+    assert_eq!((tag.count, tag.steps), (8, Some((0, 7))));
+    assert_eq!(run.sessions().len(), 2);
+    assert_eq!(run.first_wall_time(), Some(1_700_000_000.0));
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let error = EventWriter::open(file.join("below")).unwrap_err();
+    assert!(matches!(&error, EventError::File { action: "create directory", .. }), "{error}");
+    assert!(std::error::Error::source(&error).is_some());
+    let error = builder().suffix("/none/x").open(directory.path()).unwrap_err();
+    assert!(matches!(&error, EventError::File { action: "create file", .. }), "{error}");
+    assert!(matches!(read_events(directory.path().join("none")), Err(EventError::File { .. })));
+}
+
+#[test]
+fn q61_one_writer_for_a_directory_however_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().join("run");
+    let cache = EventWriterCache::new();
+    let one = cache.get(&run).unwrap();
+    let mut others = vec![directory.path().join("run/"), directory.path().join("./run/../run")];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&run, directory.path().join("link")).unwrap();
+        others.push(directory.path().join("link"));
+    }
+    for other in others {
+        assert!(Arc::ptr_eq(&one, &cache.get(&other).unwrap()), "{}", other.display());
+    }
+    assert!(!Arc::ptr_eq(&one, &cache.get(directory.path()).unwrap()));
+}
+
+#[test]
+fn q61_a_writer_nobody_uses_is_let_go_and_the_next_has_its_own_graph() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = EventWriterCache::new();
+    for graph in ["one", "two"] {
+        let writer = cache.get_or_open(&directory, |builder| builder.graph(graph)).unwrap();
+        let again = cache.get_or_open(&directory, |builder| builder.graph("never")).unwrap();
+        again.add_summary(scalar(1.0), 1).unwrap();
+        assert!(Arc::ptr_eq(&writer, &again));
+    }
+    let graphs: Vec<_> = events(directory.path())
+        .into_iter()
+        .filter_map(|event| match event.data {
+            Some(EventData::Graph(graph)) => Some(graph),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(graphs, ["one", "two"]);
+}
+
+#[test]
+fn clearing_the_cache_closes_and_a_closed_writer_is_not_found_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = EventWriterCache::new();
+    let one = cache.get(&directory).unwrap();
+    cache.clear().unwrap();
+    assert!(one.is_closed());
+    let two = cache.get(&directory).unwrap();
+    two.close().unwrap();
+    let three = cache.get(&directory).unwrap();
+    assert!(!three.is_closed());
+    assert!(std::ptr::eq(EventWriterCache::shared(), EventWriterCache::shared()));
+}
+
+/// The bytes of the whole file in `FORMAT.md`.
+fn documented() -> Vec<u8> {
+    let text = include_str!("../FORMAT.md");
+    let block = text.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut bytes = Vec::new();
+    for line in block.lines() {
+        let (offset, rest) = line.split_once(": ").unwrap();
+        assert_eq!(usize::from_str_radix(offset, 16).unwrap(), bytes.len(), "{line}");
+        let columns = rest.split("  ").next().unwrap();
+        bytes.extend(columns.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()));
+    }
+    bytes
+}
+
+#[test]
+fn the_documented_file_is_what_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = builder().open(&directory).unwrap();
+    writer.add_summary(Summary::scalar("loss", 0.5), 3).unwrap();
+    writer.close().unwrap();
+    let written = std::fs::read(writer.path()).unwrap();
+    assert_eq!(written, documented(), "{written:02x?}");
+}
