@@ -178,21 +178,16 @@ impl ManagedThread {
     /// As [`join`](ManagedThread::join).
     pub(crate) fn reap(&self) -> Result<()> {
         let mut state = lock(&self.0.state);
-        match &mut state.life {
-            Life::Foreign(handle) => {
-                let handle = handle.take_if(|handle| handle.is_finished());
-                drop(state);
-                self.0.reap_foreign(handle);
-            }
-            Life::Ended(handle) => {
-                let handle = handle.take();
-                drop(state);
-                // The body has returned; what is left is the end of the thread itself, unless it is this very one.
-                if let Some(handle) = handle.filter(|handle| handle.thread().id() != thread::current().id()) {
-                    let _caught_in_the_thread = handle.join();
-                }
-            }
-            Life::Waiting(_) | Life::Running(_) => {}
+        let (foreign, ended) = match &mut state.life {
+            Life::Foreign(handle) => (handle.take_if(|handle| handle.is_finished()), None),
+            Life::Ended(handle) => (None, handle.take()),
+            Life::Waiting(_) | Life::Running(_) => (None, None),
+        };
+        drop(state);
+        self.0.reap_foreign(foreign);
+        // The body has returned; what is left is the end of the thread itself, unless it is this very one.
+        if let Some(handle) = ended.filter(|handle| handle.thread().id() != thread::current().id()) {
+            let _caught_in_the_thread = handle.join();
         }
         lock(&self.0.state).failure.clone().map_or(Ok(()), Err)
     }

@@ -1,0 +1,409 @@
+//! Threads that fill a queue.
+
+use crate::Coordinator;
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Weak, lock};
+use crate::thread::ManagedThread;
+use log::{debug, error, warn};
+use session_core::{
+    Callable, CancellationToken, Code, CollectionKey, Error, ErrorKind, Operation, Result, RunOptions,
+    Session, StepSignature,
+};
+use std::fmt;
+
+/// The queue runners of a graph, started with each monitored session (S-23, S-217).
+pub const QUEUE_RUNNERS: CollectionKey<QueueRunner> = CollectionKey::new("queue_runners");
+
+/// Fills a queue: one thread for each of its enqueue operations runs that operation again and again, until the input
+/// ends or the coordinator stops (S-207 to S-215). Clones are one runner.
+///
+/// # How its threads end
+///
+/// | an enqueue ends with | the thread |
+/// |---|---|
+/// | one of the closed codes (`OutOfRange` unless set) | ends quietly; the last one of the session closes the queue |
+/// | another error, with a coordinator | reports it; everybody stops |
+/// | another error, without one | logs it and keeps it in [`exceptions_raised`](QueueRunner::exceptions_raised); the last one of the session closes the queue, so that nobody waits for ever (TensorFlow leaves it open, Q-54) |
+/// | success, and the coordinator has stopped | ends quietly |
+///
+/// With a coordinator one more thread waits for the stop and then cancels the queue, so that nobody stays blocked in
+/// it. It ends when all enqueue threads ended by themselves (in TensorFlow it outlives them, S-214).
+#[derive(Clone)]
+pub struct QueueRunner(Arc<Inner>);
+
+struct Inner {
+    queue: String,
+    enqueue_ops: Vec<Operation>,
+    close_op: Operation,
+    cancel_op: Operation,
+    closed_codes: Vec<Code>,
+    /// Guards the counts of threads by session and the list of exceptions; nothing is called under it.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: Vec<Running>,
+    raised: Vec<Error>,
+}
+
+/// The threads of one session that have not ended, started or not.
+struct Running {
+    session: Weak<dyn Session>,
+    threads: usize,
+}
+
+impl QueueRunner {
+    /// A runner for the queue of this name: what its threads run, what closes the queue at the end of the input, and
+    /// what closes it and cancels what waits in it. An operation listed n times means n threads (S-209).
+    ///
+    /// # Errors
+    /// A value error without a name or operations (S-207), or for operations of different graphs or that could not be
+    /// made.
+    pub fn new(
+        queue: impl Into<String>,
+        enqueue_ops: impl IntoIterator<Item = Operation>,
+        close_op: &Operation,
+        cancel_op: &Operation,
+    ) -> Result<QueueRunner> {
+        let queue = queue.into();
+        let enqueue_ops: Vec<Operation> = enqueue_ops.into_iter().collect();
+        if queue.is_empty() || enqueue_ops.is_empty() {
+            return Err(Error::value("Must provide queue and enqueue_ops"));
+        }
+        for operation in enqueue_ops.iter().chain([close_op, cancel_op]) {
+            if let Some(error) = operation.error() {
+                return Err(error.clone());
+            }
+            if operation.graph_id() != close_op.graph_id() {
+                let text = format!(
+                    "operation '{}' of the runner of queue '{queue}' is in another graph",
+                    operation.name()
+                );
+                return Err(Error::value(text));
+            }
+        }
+        Ok(QueueRunner(Arc::new(Inner {
+            queue,
+            enqueue_ops,
+            close_op: close_op.clone(),
+            cancel_op: cancel_op.clone(),
+            closed_codes: vec![Code::OutOfRange],
+            state: Mutex::default(),
+        })))
+    }
+
+    /// The same runner, with other codes that say that the input has ended. Threads that run are not touched.
+    ///
+    /// # Errors
+    /// A type error for an empty list (S-207).
+    pub fn with_closed_codes(self, codes: &[Code]) -> Result<QueueRunner> {
+        if codes.is_empty() {
+            return Err(Error::type_mismatch("queue_closed_exception_types must not be empty"));
+        }
+        let inner = &*self.0;
+        Ok(QueueRunner(Arc::new(Inner {
+            queue: inner.queue.clone(),
+            enqueue_ops: inner.enqueue_ops.clone(),
+            close_op: inner.close_op.clone(),
+            cancel_op: inner.cancel_op.clone(),
+            closed_codes: codes.to_vec(),
+            state: Mutex::default(),
+        })))
+    }
+
+    /// Adds it to the collection of its graph from which monitored sessions start runners (S-217).
+    ///
+    /// # Errors
+    /// On a finalized graph (S-12).
+    pub fn add_to_graph(&self) -> Result<()> {
+        self.close_op().graph().add_to_collection(&QUEUE_RUNNERS, self.clone())
+    }
+
+    /// The name of the queue.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.0.queue
+    }
+
+    /// The operations its threads run, one for each thread.
+    #[must_use]
+    pub fn enqueue_ops(&self) -> &[Operation] {
+        &self.0.enqueue_ops
+    }
+
+    /// Closes the queue at the end of the input.
+    #[must_use]
+    pub fn close_op(&self) -> &Operation {
+        &self.0.close_op
+    }
+
+    /// Closes the queue and cancels what waits to enqueue.
+    #[must_use]
+    pub fn cancel_op(&self) -> &Operation {
+        &self.0.cancel_op
+    }
+
+    /// The codes that say that the input has ended.
+    #[must_use]
+    pub fn closed_codes(&self) -> &[Code] {
+        &self.0.closed_codes
+    }
+
+    /// What threads without a coordinator failed with, since threads were last created (S-215).
+    #[must_use]
+    pub fn exceptions_raised(&self) -> Vec<Error> {
+        lock(&self.0.state).raised.clone()
+    }
+
+    /// Makes the threads for a session, not started yet: `QueueRunnerThread-<queue>-<op>` for each operation, and with
+    /// a coordinator, which then knows them all, `QueueRunnerThread-<queue>-close_on_stop` (S-210).
+    ///
+    /// Gives none while threads of an earlier call for this session have not ended, even if they were never started
+    /// (S-211).
+    #[must_use]
+    pub fn create_threads(
+        &self,
+        session: &Arc<dyn Session>,
+        coordinator: Option<&Coordinator>,
+    ) -> Vec<ManagedThread> {
+        if !self.count_threads(session) {
+            return Vec::new();
+        }
+        let work = Work {
+            runner: self.clone(),
+            session: session.clone(),
+            coordinator: coordinator.cloned(),
+            cancellation: CancellationToken::new(),
+            all_ended: Arc::new(AtomicBool::new(false)),
+        };
+        let mut threads: Vec<ManagedThread> =
+            self.enqueue_ops().iter().map(|operation| work.clone().enqueue_thread(operation)).collect();
+        if let Some(coordinator) = coordinator {
+            threads.push(work.close_on_stop_thread(coordinator.clone()));
+            threads.iter().for_each(|thread| coordinator.register(thread));
+        }
+        threads
+    }
+
+    /// Counts a new set of threads for a session; false when it has one.
+    fn count_threads(&self, session: &Arc<dyn Session>) -> bool {
+        let mut state = lock(&self.0.state);
+        state.running.retain(|running| running.threads > 0 && running.session.strong_count() > 0);
+        if state.running.iter().any(|running| running.is_of(session)) {
+            return false;
+        }
+        state.running.push(Running { session: Arc::downgrade(session), threads: self.enqueue_ops().len() });
+        state.raised.clear();
+        true
+    }
+
+    /// Counts one thread of a session less; true when it was the last.
+    fn thread_ended(&self, session: &Arc<dyn Session>) -> bool {
+        let mut state = lock(&self.0.state);
+        let Some(running) = state.running.iter_mut().find(|running| running.is_of(session)) else {
+            return false;
+        };
+        running.threads = running.threads.saturating_sub(1);
+        running.threads == 0
+    }
+
+    fn is_closed(&self, failure: &Error) -> bool {
+        failure.kind() == ErrorKind::Status && self.0.closed_codes.contains(&failure.code())
+    }
+}
+
+impl Running {
+    fn is_of(&self, session: &Arc<dyn Session>) -> bool {
+        std::ptr::addr_eq(self.session.as_ptr(), Arc::as_ptr(session))
+    }
+}
+
+impl fmt::Debug for QueueRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.enqueue_ops().iter().map(Operation::name).collect();
+        f.debug_struct("QueueRunner")
+            .field("queue", &self.0.queue)
+            .field("enqueue_ops", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the threads of one set share.
+#[derive(Clone)]
+struct Work {
+    runner: QueueRunner,
+    session: Arc<dyn Session>,
+    coordinator: Option<Coordinator>,
+    /// Ends an enqueue that is in flight once the queue was cancelled.
+    cancellation: CancellationToken,
+    all_ended: Arc<AtomicBool>,
+}
+
+/// How an enqueue thread came to its end.
+enum End {
+    Stopped,
+    InputEnded,
+    Failed(Error),
+}
+
+impl Work {
+    fn enqueue_thread(self, operation: &Operation) -> ManagedThread {
+        let name = format!("QueueRunnerThread-{}-{}", self.runner.queue(), operation.name());
+        let operation = operation.clone();
+        ManagedThread::new(name, move || {
+            // Counted down also when the engine panics.
+            let counted = CountDown { work: &self, end: None };
+            counted.finish(self.enqueue_until_end(&operation))
+        })
+    }
+
+    fn stopped(&self) -> bool {
+        self.coordinator.as_ref().is_some_and(Coordinator::should_stop)
+    }
+
+    fn enqueue_until_end(&self, operation: &Operation) -> End {
+        let options = RunOptions { cancellation: Some(self.cancellation.clone()), ..RunOptions::default() };
+        let signature = StepSignature { targets: vec![operation.id()], ..StepSignature::default() };
+        let callable = match self.session.prepare(&signature) {
+            Ok(callable) => callable,
+            Err(failure) => return self.end_of(failure),
+        };
+        while !self.stopped() {
+            if let Err(failure) = callable.call_with(&[], &options, None) {
+                return self.end_of(failure);
+            }
+        }
+        End::Stopped
+    }
+
+    fn end_of(&self, failure: Error) -> End {
+        if self.runner.is_closed(&failure) {
+            return End::InputEnded;
+        }
+        if failure.code() == Code::Cancelled && self.cancellation.is_cancelled() {
+            return End::Stopped;
+        }
+        End::Failed(failure)
+    }
+
+    fn close_on_stop_thread(self, coordinator: Coordinator) -> ManagedThread {
+        let name = format!("QueueRunnerThread-{}-close_on_stop", self.runner.queue());
+        ManagedThread::new(name, move || {
+            if coordinator.wait_for_stop_or(&self.all_ended) {
+                self.run_ignoring_errors(self.runner.cancel_op());
+                self.cancellation.cancel();
+            }
+            Ok(())
+        })
+    }
+
+    fn run_ignoring_errors(&self, operation: &Operation) {
+        let signature = StepSignature { targets: vec![operation.id()], ..StepSignature::default() };
+        let callable: Result<Callable> = self.session.prepare(&signature);
+        if let Err(failure) = callable.and_then(|callable| callable.call(&[])) {
+            debug!("'{}' of queue '{}': {}", operation.name(), self.runner.queue(), failure.chain());
+        }
+    }
+}
+
+/// Takes a thread out of the count, however it ends.
+struct CountDown<'a> {
+    work: &'a Work,
+    end: Option<End>,
+}
+
+impl CountDown<'_> {
+    fn finish(mut self, end: End) -> Result<()> {
+        let failure = match &end {
+            End::Failed(failure) => Some(failure.clone()),
+            End::Stopped | End::InputEnded => None,
+        };
+        if let Some(failure) = &failure {
+            // Before the count, so that who hears of the last thread's end finds the stop.
+            self.report(failure);
+        }
+        self.end = Some(end);
+        match failure {
+            // Nobody else has heard of it (S-212).
+            Some(failure) if self.work.coordinator.is_none() => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&self, failure: &Error) {
+        match &self.work.coordinator {
+            Some(coordinator) => {
+                if let Err(failure) = coordinator.report_error(failure.clone()) {
+                    warn!(
+                        "queue '{}' after the coordinator was joined: {}",
+                        self.work.runner.queue(),
+                        failure.chain()
+                    );
+                }
+            }
+            None => {
+                error!("Exception in QueueRunner: {}", failure.chain());
+                lock(&self.work.runner.0.state).raised.push(failure.clone());
+            }
+        }
+    }
+}
+
+impl Drop for CountDown<'_> {
+    fn drop(&mut self) {
+        let work = self.work;
+        if !work.runner.thread_ended(&work.session) {
+            return;
+        }
+        let close = match &self.end {
+            Some(End::InputEnded) => true,
+            Some(End::Stopped) => false,
+            // A coordinator stops, and cancels the queue.
+            Some(End::Failed(_)) | None => work.coordinator.is_none(),
+        };
+        if close {
+            work.run_ignoring_errors(work.runner.close_op());
+        }
+        if self.end.is_none() {
+            // A panic: the coordinator is about to hear of it, and the queue must then be cancelled.
+            return;
+        }
+        // Pairs with the load in `wait_for_stop_or`.
+        work.all_ended.store(true, Ordering::Release);
+        if let Some(coordinator) = &work.coordinator {
+            coordinator.wake();
+        }
+    }
+}
+
+/// Makes and starts the threads of all queue runners of the session's graph (S-218); see [`QUEUE_RUNNERS`].
+///
+/// Without any runner this logs a warning and gives an empty list.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start_queue_runners(
+    session: &Arc<dyn Session>,
+    coordinator: Option<&Coordinator>,
+) -> Result<Vec<ManagedThread>> {
+    start_queue_runners_of(session, coordinator, &QUEUE_RUNNERS)
+}
+
+/// As [`start_queue_runners`], for the runners of another collection.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start_queue_runners_of(
+    session: &Arc<dyn Session>,
+    coordinator: Option<&Coordinator>,
+    collection: &CollectionKey<QueueRunner>,
+) -> Result<Vec<ManagedThread>> {
+    let runners = session.graph().collection(collection);
+    if runners.is_empty() {
+        warn!("start_queue_runners was called, but the graph has no queue runner in '{}'", collection.name());
+    }
+    let threads: Vec<ManagedThread> =
+        runners.iter().flat_map(|runner| runner.create_threads(session, coordinator)).collect();
+    threads.iter().try_for_each(ManagedThread::start)?;
+    Ok(threads)
+}
