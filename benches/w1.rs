@@ -1,0 +1,88 @@
+//! W1: what one step costs beside the arithmetic. One int64 `global_step += 1` per step, fetched.
+
+mod support;
+
+use monitored_session::ops::{array, global_step, variables};
+use monitored_session::prelude::*;
+use support::{emit, rounds, threads, timed};
+
+const STEPS: usize = 3000;
+const WARMUP: usize = 1500;
+
+struct Model {
+    graph: Graph,
+    /// The counted-up step.
+    step: Output,
+    loss: Output,
+}
+
+fn model() -> Model {
+    let graph = Graph::new();
+    let step = global_step::get_or_create_global_step(&graph);
+    let step = variables::assign_add(&step, array::constant(&graph, 1i64));
+    let loss = array::constant(&graph.named("loss"), 0.5f32);
+    Model { graph, step, loss }
+}
+
+/// A hook that does nothing.
+struct Nothing;
+
+impl SessionRunHook for Nothing {}
+
+fn microseconds(runs: Vec<f64>) -> Vec<f64> {
+    runs.into_iter().map(|run| run * 1e6).collect()
+}
+
+fn report(name: &str, runs: Vec<f64>) {
+    let threads = if threads() == 0 { "default".to_owned() } else { threads().to_string() };
+    emit(&format!("w1/ours/{name}/{threads}t"), "time_per_step", "us", &microseconds(runs), "");
+}
+
+fn raw() -> Result<()> {
+    let Model { graph, step, loss } = model();
+    let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(threads()))?;
+    session.run(&variables::global_variables_initializer(&graph), ())?;
+    let runs = timed(rounds(7), STEPS, WARMUP, || {
+        std::hint::black_box(session.run(&step, ()).expect("runs"));
+    });
+    report("run_tensor", runs);
+    let runs = timed(rounds(7), STEPS, WARMUP, || {
+        std::hint::black_box(session.run((&step, &loss), ()).expect("runs"));
+    });
+    report("run_2_tensors", runs);
+    let callable = session.make_callable(&step, &[])?;
+    let runs = timed(rounds(7), STEPS, WARMUP, || {
+        std::hint::black_box(callable.call(&[]).expect("runs"));
+    });
+    report("callable_tensor", runs);
+    session.close()
+}
+
+fn singular(name: &str, hooks: impl FnOnce(&Model, &std::path::Path) -> Vec<Box<dyn SessionRunHook>>) -> Result<()> {
+    let model = model();
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let hooks = hooks(&model, directory.path());
+    let builder = SingularMonitoredSession::builder(&model.graph).config(SessionConfig::with_threads(threads()));
+    let mut session = hooks.into_iter().fold(builder, |builder, hook| builder.hook(hook)).build()?;
+    let runs = timed(rounds(7), STEPS, WARMUP, || {
+        assert!(!session.should_stop());
+        std::hint::black_box(session.run(&model.step, ()).expect("runs"));
+    });
+    report(&format!("singular_{name}"), runs);
+    session.close()
+}
+
+fn main() -> Result<()> {
+    raw()?;
+    singular("0_hooks", |_, _| Vec::new())?;
+    singular("5_noop_hooks", |_, _| (0..5).map(|_| Box::new(Nothing) as Box<dyn SessionRunHook>).collect())?;
+    singular("realistic_5_hooks", |model, directory| {
+        vec![
+            Box::new(CheckpointSaverHook::every_secs(directory, 600)),
+            Box::new(StopAtStepHook::last_step(1 << 40)),
+            Box::new(StepCounterHook::every_steps(100)),
+            Box::new(LoggingTensorHook::every_iterations([("loss", &model.loss)], 100)),
+            Box::new(NanTensorHook::new(&model.loss)),
+        ]
+    })
+}

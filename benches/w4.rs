@@ -1,0 +1,143 @@
+//! W4: training throughput. `w4 WORKLOAD [MODE]`, with WORKLOAD one of `softmax`, `mlp`, `cnn`, `cnn_sgd`, and MODE
+//! `singular` (a monitored session without hooks, the default) or `raw`. `THREADS` sets the threads, `ROUNDS` the rounds.
+
+mod support;
+
+use monitored_session::ops::optimizers::{AdamOptimizer, GradientDescentOptimizer, Optimizer};
+use monitored_session::ops::{array, global_step, math, nn, variables};
+use monitored_session::prelude::*;
+use std::time::Instant;
+use support::{EXAMPLES, emit, glorot, labels, page_faults, rounds, status_mb, threads, uniform};
+
+/// Steps before the clock starts, and per round.
+struct Sizes {
+    batch: usize,
+    warm: usize,
+    steps: usize,
+}
+
+fn sizes(workload: &str) -> Sizes {
+    match workload {
+        "mlp" => Sizes { batch: 128, warm: 50, steps: 200 },
+        "softmax" => Sizes { batch: 100, warm: 200, steps: 2000 },
+        _ => Sizes { batch: 64, warm: 5, steps: 15 },
+    }
+}
+
+struct Model {
+    x: Output,
+    y: Output,
+    loss: Output,
+    train_op: Operation,
+}
+
+/// The `i`th variable, beginning with these values.
+fn parameter(graph: &Graph, i: usize, values: Vec<f32>, shape: &[usize]) -> Variable {
+    let tensor = Tensor::from_vec(values, shape).expect("as many values as the shape has");
+    variables::variable(&graph.named(&format!("p{i}")), tensor)
+}
+
+fn dense(graph: &Graph, x: &Output, i: usize, stream: u64, [inputs, outputs]: [usize; 2]) -> Output {
+    let w = parameter(graph, i, glorot(stream, inputs * outputs, inputs, outputs), &[inputs, outputs]);
+    let b = parameter(graph, i + 1, vec![0.0; outputs], &[outputs]);
+    nn::bias_add(math::matmul(x, &w), &b)
+}
+
+fn convolution(graph: &Graph, x: &Output, i: usize, stream: u64, [inputs, outputs]: [usize; 2]) -> Output {
+    let values = glorot(stream, 25 * inputs * outputs, 25 * inputs, 25 * outputs);
+    let w = parameter(graph, i, values, &[5, 5, inputs, outputs]);
+    let b = parameter(graph, i + 1, vec![0.0; outputs], &[outputs]);
+    let h = nn::relu(nn::bias_add(nn::conv2d(x, &w, [1, 1], nn::Padding::Same), &b));
+    nn::max_pool(&h, [2, 2], [2, 2], nn::Padding::Same)
+}
+
+fn logits(graph: &Graph, workload: &str, x: &Output, batch: usize) -> Output {
+    match workload {
+        "softmax" => {
+            let w = parameter(graph, 0, vec![0.0; 7840], &[784, 10]);
+            let b = parameter(graph, 1, vec![0.0; 10], &[10]);
+            nn::bias_add(math::matmul(x, &w), &b)
+        }
+        "mlp" => {
+            let h = nn::relu(dense(graph, x, 0, 10, [784, 512]));
+            let h = nn::relu(dense(graph, &h, 2, 11, [512, 256]));
+            dense(graph, &h, 4, 12, [256, 10])
+        }
+        _ => {
+            let h = array::reshape(x, [batch as i64, 28, 28, 1]);
+            let h = convolution(graph, &h, 0, 20, [1, 32]);
+            let h = convolution(graph, &h, 2, 21, [32, 64]);
+            let h = array::reshape(&h, [batch as i64, 3136]);
+            let h = nn::relu(dense(graph, &h, 4, 22, [3136, 1024]));
+            dense(graph, &h, 6, 23, [1024, 10])
+        }
+    }
+}
+
+fn model(graph: &Graph, workload: &str, batch: usize) -> Model {
+    let x = array::placeholder(graph, DType::Float32, [batch, 784]);
+    let y = array::placeholder(graph, DType::Int32, [batch]);
+    let logits = logits(graph, workload, &x, batch);
+    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), .., false);
+    let step = global_step::get_or_create_global_step(graph);
+    let train_op = match workload {
+        "mlp" | "cnn" => AdamOptimizer::new(1e-3).minimize(&loss, Some(&step)),
+        _ => GradientDescentOptimizer::new(1e-2).minimize(&loss, Some(&step)),
+    };
+    Model { x, y, loss, train_op }
+}
+
+/// The batches, made once: rows of the data set, shared, not copied.
+fn batches(batch: usize) -> Vec<(Tensor, Tensor)> {
+    let images = Tensor::from_vec(uniform(1, EXAMPLES * 784), [EXAMPLES, 784]).expect("whole rows");
+    let classes = Tensor::from(labels(2, EXAMPLES, 10));
+    let part = |tensor: &Tensor, i: usize| tensor.rows(i * batch, (i + 1) * batch).expect("rows of the data set");
+    (0..EXAMPLES / batch).map(|i| (part(&images, i), part(&classes, i))).collect()
+}
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
+    let workload = args.next().unwrap_or_else(|| "mlp".to_owned());
+    let mode = args.next().unwrap_or_else(|| "singular".to_owned());
+    let sizes = sizes(&workload);
+    let graph = Graph::new();
+    let model = model(&graph, &workload, sizes.batch);
+    let config = SessionConfig::with_threads(threads());
+    let data = batches(sizes.batch);
+    let mut session = SingularMonitoredSession::builder(&graph).config(config).build()?;
+    let mut step = |i: usize| -> Result<f32> {
+        let (images, classes) = data[i % data.len()].clone();
+        let feeds = [(&model.x, images), (&model.y, classes)];
+        let (loss, ()) = match mode.as_str() {
+            "raw" => session.raw_session()?.run((&model.loss, &model.train_op), feeds)?,
+            _ => session.run((&model.loss, &model.train_op), feeds)?,
+        };
+        Ok(loss.value()?)
+    };
+    let first: Vec<f32> = (0..sizes.warm).map(&mut step).collect::<Result<_>>()?;
+    let mut i = sizes.warm;
+    let loss_after_warm = step(i)?;
+    let faults = page_faults();
+    let mut runs = Vec::new();
+    for _ in 0..rounds(5) {
+        let start = Instant::now();
+        for _ in 0..sizes.steps {
+            i += 1;
+            std::hint::black_box(step(i)?);
+        }
+        runs.push(sizes.steps as f64 / start.elapsed().as_secs_f64());
+    }
+    let faults = (page_faults() - faults) as f64 / (runs.len() * sizes.steps) as f64;
+    let extra = format!(
+        "\"losses\": {{\"0\": {:.6}, \"1\": {:.6}, \"2\": {:.6}, \"4\": {:.6}}}, \"loss_after_warm\": {loss_after_warm}, \
+         \"rss_mb\": {:.1}, \"page_faults_per_step\": {faults:.3}",
+        first[0],
+        first[1],
+        first[2],
+        first[4],
+        status_mb("VmRSS:")
+    );
+    let threads = if threads() == 0 { "default".to_owned() } else { threads().to_string() };
+    emit(&format!("w4/ours_{mode}/{workload}/{threads}t"), "steps_per_s", "1/s", &runs, &extra);
+    Ok(())
+}
