@@ -4,6 +4,7 @@
 mod dispatch;
 
 mod array;
+mod control_flow;
 mod math;
 mod nn;
 mod random;
@@ -19,6 +20,7 @@ pub(crate) use nn::conv2d_fused;
 /// Lists the kernels of all families.
 pub(crate) fn register(registry: &mut Registry) {
     array::register(registry);
+    control_flow::register(registry);
     math::register(registry);
     nn::register(registry);
     random::register(registry);

@@ -1,5 +1,110 @@
-//! To be written.
+//! Summaries: what is seen of a step, serialised for event files.
 
-use crate::kernel::Registry;
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::boxed;
+use session_core::{Code, Error, Result};
+use summary::{Histogram, Summary, SummaryError, Value};
+use tensor::{Bytes, DType, Tensor};
 
-pub(crate) fn register(_: &mut Registry) {}
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("ScalarSummary", |_| Ok(boxed(scalar)));
+    registry.add("HistogramSummary", |_| Ok(boxed(histogram)));
+    registry.add("MergeSummary", |_| Ok(boxed(merge)));
+    registry.add("ImageSummary", |spec| {
+        let max = usize::try_from(spec.int("max_images")?).unwrap_or(1);
+        Ok(boxed(move |context| {
+            let tag = text(context.input(0))?;
+            let images =
+                Summary::images(&tag, context.input(1), max).map_err(|error| refused(&tag, error))?;
+            context.set(0, Tensor::string(images.encode()));
+            Ok(())
+        }))
+    });
+    registry.add("AudioSummaryV2", |spec| {
+        let max = usize::try_from(spec.int("max_outputs")?).unwrap_or(1);
+        Ok(boxed(move |context| {
+            let tag = text(context.input(0))?;
+            let rate = context.input(2).value::<f32>()?;
+            let audio =
+                Summary::audio(&tag, context.input(1), rate, max).map_err(|error| refused(&tag, error))?;
+            context.set(0, Tensor::string(audio.encode()));
+            Ok(())
+        }))
+    });
+}
+
+fn refused(tag: &str, error: SummaryError) -> Error {
+    Error::invalid_argument(format!("summary '{tag}': {error}")).with_source(error)
+}
+
+/// A scalar string input.
+fn text(tensor: &Tensor) -> Result<String> {
+    match tensor.as_strings()? {
+        [text] => Ok(String::from_utf8_lossy(text).into_owned()),
+        _ => Err(Error::invalid_argument(format!("a tag must be a scalar, not of shape {}", tensor.shape()))),
+    }
+}
+
+/// One value for each tag.
+fn scalar(context: &mut KernelContext<'_>) -> Result<()> {
+    let (tags, values) = (context.input(0), context.input(1));
+    if tags.elements() != values.elements() {
+        let text = format!("tags and values are not the same shape: {} and {}", tags.shape(), values.shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let mut summary = Summary::default();
+    for (tag, value) in tags.as_strings()?.iter().zip(numbers(values)?) {
+        summary = summary.with(Value::scalar(String::from_utf8_lossy(tag), value as f32));
+    }
+    context.set(0, Tensor::string(summary.encode()));
+    Ok(())
+}
+
+/// The elements of any real dtype.
+fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
+    macro_rules! widen {
+        ($($dtype:ident: $type:ty, |$x:ident| $wide:expr;)*) => {
+            match tensor.dtype() {
+                $(DType::$dtype => Ok(tensor.as_slice::<$type>()?.iter().map(|&$x| $wide).collect()),)*
+                other => Err(Error::new(Code::Unimplemented, format!("no scalar summary of {other}"))),
+            }
+        };
+    }
+    widen! {
+        Float32: f32, |x| x.into();
+        Float64: f64, |x| x;
+        Float16: tensor::f16, |x| x.to_f64();
+        BFloat16: tensor::bf16, |x| x.to_f64();
+        Int8: i8, |x| x.into();
+        Int16: i16, |x| x.into();
+        Int32: i32, |x| x.into();
+        Int64: i64, |x| x as f64;
+        UInt8: u8, |x| x.into();
+        UInt16: u16, |x| x.into();
+        UInt32: u32, |x| x.into();
+        UInt64: u64, |x| x as f64;
+    }
+}
+
+fn histogram(context: &mut KernelContext<'_>) -> Result<()> {
+    let tag = text(context.input(0))?;
+    let histogram = Histogram::of_tensor(context.input(1)).map_err(|error| refused(&tag, error))?;
+    let summary = Summary::default().with(Value::histogram(tag, histogram));
+    context.set(0, Tensor::string(summary.encode()));
+    Ok(())
+}
+
+fn merge(context: &mut KernelContext<'_>) -> Result<()> {
+    let mut parts = Vec::new();
+    for i in 0..context.num_inputs() {
+        for part in context.input(i).as_strings()? {
+            let decoded = Summary::decode(Bytes::clone(part));
+            parts.push(decoded.map_err(|error| {
+                Error::invalid_argument(format!("input {i} is not a serialised summary")).with_source(error)
+            })?);
+        }
+    }
+    let merged = Summary::merge(parts).map_err(|error| Error::invalid_argument(error.to_string()))?;
+    context.set(0, Tensor::string(merged.encode()));
+    Ok(())
+}
