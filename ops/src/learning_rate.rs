@@ -1,1 +1,313 @@
-//! To be written.
+//! Learning rates that change with the global step.
+//!
+//! Each function takes the rate to begin with and the global step, an output or variable, and gives a scalar of the
+//! rate's dtype (32-bit floats for a number) for the optimizers. Formulas and names are those of
+//! `tf.compat.v1.train`.
+//!
+//! ```ignore
+//! let step = get_or_create_global_step(&graph);
+//! let rate = exponential_decay(0.1, &step, 1000, 0.96, true);
+//! let train_op = GradientDescentOptimizer::new(rate).minimize(&loss, Some(&step));
+//! ```
+
+use crate::array::{constant, scalar_tensor};
+use crate::composite::Composite;
+use crate::math::{
+    add, cast, ceil, cos, equal, exp, floor, less_equal, log, minimum, mul, neg, pow, real_div, select, sqrt, sub,
+};
+use crate::random::random_normal;
+use crate::scalar::Scalar;
+use session_core::{AsOutput, DType, Error, Graph, Output};
+use std::f64::consts::PI;
+
+/// The scope of one schedule: its numbers have one dtype.
+struct Schedule {
+    scope: Composite,
+    dtype: DType,
+    rate: Output,
+    step: Output,
+}
+
+impl Schedule {
+    #[track_caller]
+    fn new(name: &str, rate: Scalar, step: &Output) -> Schedule {
+        let scope = Composite::new(&step.graph(), name);
+        let dtype = match &rate {
+            Scalar::Number(_) => DType::Float32,
+            Scalar::Output(output) => output.dtype(),
+        };
+        let rate = scope.enter(rate.to_output(&scope.graph().named("learning_rate"), dtype));
+        let step = if step.dtype() == dtype { scope.enter(step) } else { cast(scope.enter(step), dtype) };
+        let step = scope.enter(step);
+        Schedule { scope, dtype, rate, step }
+    }
+
+    fn graph(&self) -> &Graph {
+        self.scope.graph()
+    }
+
+    fn number(&self, value: f64) -> Output {
+        constant(self.graph(), scalar_tensor(self.dtype, value))
+    }
+
+    fn scalar(&self, name: &str, value: Scalar) -> Output {
+        self.scope.enter(value.to_output(&self.graph().named(name), self.dtype))
+    }
+
+    /// How many times `decay_steps` have passed; whole times only if it goes down in stairs.
+    fn passed(&self, decay_steps: Scalar, staircase: bool) -> Output {
+        let passed = real_div(&self.step, self.scalar("decay_steps", decay_steps));
+        if staircase { floor(passed) } else { passed }
+    }
+
+    /// `rate * factor`, the result.
+    fn scaled(self, factor: &Output) -> Output {
+        self.scope.leave(mul(self.scope.enter_last(&self.rate), factor))
+    }
+}
+
+/// `rate * decay_rate ^ (step / decay_steps)`; with `staircase` the exponent is a whole number.
+#[must_use]
+#[track_caller]
+pub fn exponential_decay(
+    learning_rate: impl Into<Scalar>,
+    global_step: impl AsOutput,
+    decay_steps: impl Into<Scalar>,
+    decay_rate: impl Into<Scalar>,
+    staircase: bool,
+) -> Output {
+    let schedule = Schedule::new("ExponentialDecay", learning_rate.into(), global_step.as_output());
+    let passed = schedule.passed(decay_steps.into(), staircase);
+    let base = schedule.scalar("decay_rate", decay_rate.into());
+    schedule.scaled(&pow(base, passed))
+}
+
+/// `rate * exp(-decay_rate * step / decay_steps)`; with `staircase` the quotient is a whole number.
+#[must_use]
+#[track_caller]
+pub fn natural_exp_decay(
+    learning_rate: impl Into<Scalar>,
+    global_step: impl AsOutput,
+    decay_steps: impl Into<Scalar>,
+    decay_rate: impl Into<Scalar>,
+    staircase: bool,
+) -> Output {
+    let schedule = Schedule::new("NaturalExpDecay", learning_rate.into(), global_step.as_output());
+    let passed = schedule.passed(decay_steps.into(), staircase);
+    let exponent = mul(neg(schedule.scalar("decay_rate", decay_rate.into())), passed);
+    schedule.scaled(&exp(exponent))
+}
+
+/// `rate / (1 + decay_rate * step / decay_steps)`; with `staircase` the quotient is a whole number.
+#[must_use]
+#[track_caller]
+pub fn inverse_time_decay(
+    learning_rate: impl Into<Scalar>,
+    global_step: impl AsOutput,
+    decay_steps: impl Into<Scalar>,
+    decay_rate: impl Into<Scalar>,
+    staircase: bool,
+) -> Output {
+    let schedule = Schedule::new("InverseTimeDecay", learning_rate.into(), global_step.as_output());
+    let passed = schedule.passed(decay_steps.into(), staircase);
+    let growth = mul(schedule.scalar("decay_rate", decay_rate.into()), passed);
+    let divisor = add(schedule.number(1.0), growth);
+    schedule.scope.leave(real_div(schedule.scope.enter_last(&schedule.rate), divisor))
+}
+
+/// `values[i]` up to and including step `boundaries[i]`, and the last value after the last boundary. There is one
+/// value more than boundaries, which must increase.
+#[must_use]
+#[track_caller]
+pub fn piecewise_constant(global_step: impl AsOutput, boundaries: &[i64], values: &[f64]) -> Output {
+    let step = global_step.as_output();
+    let scope = Composite::new(&step.graph(), "PiecewiseConstant");
+    let inner = scope.graph();
+    if values.len() != boundaries.len() + 1 || !boundaries.is_sorted() {
+        let (bounds, count) = (boundaries.len(), values.len());
+        let text = format!("{bounds} increasing boundaries separate {} values, not {count}", bounds + 1);
+        inner.add_error(Error::value(text));
+    }
+    let number = |value: f64| constant(inner, scalar_tensor(DType::Float32, value));
+    let mut rate = number(values.last().copied().unwrap_or(0.0));
+    for (&boundary, &value) in boundaries.iter().zip(values).rev() {
+        let limit = constant(inner, scalar_tensor(step.dtype(), boundary as f64));
+        let here = less_equal(scope.enter(step), limit);
+        rate = select(here, number(value), rate);
+    }
+    scope.leave(rate)
+}
+
+/// From `rate` to `end_learning_rate` in `decay_steps` steps: `(rate - end) * (1 - step / decay_steps) ^ power + end`.
+///
+/// Afterwards it stays at the end, or with `cycle` goes on with the first multiple of `decay_steps` not passed yet.
+#[must_use]
+#[track_caller]
+pub fn polynomial_decay(
+    learning_rate: impl Into<Scalar>,
+    global_step: impl AsOutput,
+    decay_steps: impl Into<Scalar>,
+    end_learning_rate: impl Into<Scalar>,
+    power: impl Into<Scalar>,
+    cycle: bool,
+) -> Output {
+    let schedule = Schedule::new("PolynomialDecay", learning_rate.into(), global_step.as_output());
+    let steps = schedule.scalar("decay_steps", decay_steps.into());
+    let (step, steps) = if cycle {
+        let begun = equal(&schedule.step, schedule.number(0.0));
+        let cycles = select(begun, schedule.number(1.0), ceil(real_div(&schedule.step, &steps)));
+        (schedule.step.clone(), mul(steps, cycles))
+    } else {
+        (minimum(&schedule.step, &steps), steps)
+    };
+    let end = schedule.scalar("end_learning_rate", end_learning_rate.into());
+    let left = sub(schedule.number(1.0), real_div(step, steps));
+    let left = pow(left, schedule.scalar("power", power.into()));
+    let above = mul(sub(&schedule.rate, &end), left);
+    schedule.scope.leave(add(schedule.scope.enter_last(above), end))
+}
+
+/// Half a cosine wave from `rate` down to `alpha * rate` in `decay_steps` steps, where it stays.
+#[must_use]
+#[track_caller]
+pub fn cosine_decay(
+    learning_rate: impl Into<Scalar>,
+    global_step: impl AsOutput,
+    decay_steps: impl Into<Scalar>,
+    alpha: f64,
+) -> Output {
+    let schedule = Schedule::new("CosineDecay", learning_rate.into(), global_step.as_output());
+    let steps = schedule.scalar("decay_steps", decay_steps.into());
+    let passed = real_div(minimum(&schedule.step, &steps), steps);
+    let wave = half_cosine(&schedule, &passed);
+    let factor = above_floor(&schedule, &wave, alpha);
+    schedule.scaled(&factor)
+}
+
+/// `(1 + cos(pi * passed)) / 2`.
+fn half_cosine(schedule: &Schedule, passed: &Output) -> Output {
+    let wave = cos(mul(schedule.number(PI), passed));
+    mul(schedule.number(0.5), add(schedule.number(1.0), wave))
+}
+
+/// `(1 - alpha) * wave + alpha`.
+fn above_floor(schedule: &Schedule, wave: &Output, alpha: f64) -> Output {
+    add(mul(schedule.number(1.0 - alpha), wave), schedule.number(alpha))
+}
+
+/// Cosine decays one after the other (SGDR, Loshchilov and Hutter): the first takes `first_decay_steps` steps, each
+/// further one `t_mul` times as many and begins with `m_mul` times the rate. The floor is `alpha * rate`.
+#[must_use]
+#[track_caller]
+pub fn cosine_decay_restarts(
+    learning_rate: impl Into<Scalar>,
+    global_step: impl AsOutput,
+    first_decay_steps: impl Into<Scalar>,
+    t_mul: f64,
+    m_mul: f64,
+    alpha: f64,
+) -> Output {
+    let schedule = Schedule::new("SGDRDecay", learning_rate.into(), global_step.as_output());
+    let completed = schedule.passed(first_decay_steps.into(), false);
+    let one = schedule.number(1.0);
+    let (restarts, fraction) = if t_mul == 1.0 {
+        let restarts = floor(&completed);
+        let fraction = sub(&completed, &restarts);
+        (restarts, fraction)
+    } else {
+        // Lengths are a geometric series: solve its sum for the number of terms.
+        let factor = schedule.number(t_mul);
+        let shrink = schedule.number(1.0 - t_mul);
+        let terms = real_div(log(sub(&one, mul(&completed, &shrink))), log(&factor));
+        let restarts = floor(terms);
+        let length = pow(&factor, &restarts);
+        let before = real_div(sub(&one, &length), &shrink);
+        (restarts, real_div(sub(&completed, before), length))
+    };
+    let peak = pow(schedule.number(m_mul), restarts);
+    let wave = mul(peak, half_cosine(&schedule, &fraction));
+    let factor = above_floor(&schedule, &wave, alpha);
+    schedule.scaled(&factor)
+}
+
+/// A linear decay times a cosine of `num_periods` periods: `(alpha + linear) * cosine + beta`, times the rate.
+#[must_use]
+#[track_caller]
+pub fn linear_cosine_decay(
+    learning_rate: impl Into<Scalar>,
+    global_step: impl AsOutput,
+    decay_steps: impl Into<Scalar>,
+    num_periods: f64,
+    alpha: f64,
+    beta: f64,
+) -> Output {
+    let schedule = Schedule::new("LinearCosineDecay", learning_rate.into(), global_step.as_output());
+    let (linear, cosine) = linear_and_cosine(&schedule, decay_steps.into(), num_periods);
+    let factor = add(mul(add(schedule.number(alpha), linear), cosine), schedule.number(beta));
+    schedule.scaled(&factor)
+}
+
+/// As [`linear_cosine_decay`], with noise on the linear part whose variance is
+/// `initial_variance / (1 + step) ^ variance_decay`.
+#[must_use]
+#[track_caller]
+pub fn noisy_linear_cosine_decay(
+    learning_rate: impl Into<Scalar>,
+    global_step: impl AsOutput,
+    decay_steps: impl Into<Scalar>,
+    noise: Noise,
+    num_periods: f64,
+    alpha: f64,
+    beta: f64,
+) -> Output {
+    let schedule = Schedule::new("NoisyLinearCosineDecay", learning_rate.into(), global_step.as_output());
+    let (linear, cosine) = linear_and_cosine(&schedule, decay_steps.into(), num_periods);
+    let later = pow(add(schedule.number(1.0), &schedule.step), schedule.number(noise.variance_decay));
+    let stddev = sqrt(real_div(schedule.number(noise.initial_variance), later));
+    let drawn = random_normal(schedule.graph(), [0usize; 0], 0.0, &stddev, schedule.dtype, noise.seed);
+    let linear = add(linear, drawn);
+    let factor = add(mul(add(schedule.number(alpha), linear), cosine), schedule.number(beta));
+    schedule.scaled(&factor)
+}
+
+/// The noise of [`noisy_linear_cosine_decay`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// The variance at step 0.
+    pub initial_variance: f64,
+    /// How fast the variance falls.
+    pub variance_decay: f64,
+    /// A seed of its own; see [`crate::random::get_seed`].
+    pub seed: Option<i64>,
+}
+
+impl Default for Noise {
+    /// TensorFlow's: a variance of 1, falling with 0.55, no seed.
+    fn default() -> Noise {
+        Noise { initial_variance: 1.0, variance_decay: 0.55, seed: None }
+    }
+}
+
+fn linear_and_cosine(schedule: &Schedule, decay_steps: Scalar, num_periods: f64) -> (Output, Output) {
+    let steps = schedule.scalar("decay_steps", decay_steps);
+    let step = minimum(&schedule.step, &steps);
+    let linear = real_div(sub(&steps, &step), &steps);
+    let periods = mul(schedule.number(2.0 * num_periods), real_div(step, steps));
+    (linear, half_cosine(schedule, &periods))
+}
+
+/// Another rate, scaled up over the first steps: by `(step + 1) / warmup_steps` until that is 1. (Beyond
+/// TensorFlow 1.)
+#[must_use]
+#[track_caller]
+pub fn linear_warmup(
+    learning_rate: impl Into<Scalar>,
+    global_step: impl AsOutput,
+    warmup_steps: impl Into<Scalar>,
+) -> Output {
+    let schedule = Schedule::new("LinearWarmup", learning_rate.into(), global_step.as_output());
+    let steps = schedule.scalar("warmup_steps", warmup_steps.into());
+    let next = add(&schedule.step, schedule.number(1.0));
+    let factor = minimum(real_div(next, steps), schedule.number(1.0));
+    schedule.scaled(&factor)
+}

@@ -1,1 +1,406 @@
-//! To be written.
+//! Losses: a scalar that says how far predictions are from labels.
+//!
+//! Each function takes labels first, then predictions or logits, joins the collection `losses`, and gives the mean
+//! over all elements. The forms that end with `_with` take weights, the kind of mean and the collection as
+//! [`LossOptions`].
+//!
+//! ```ignore
+//! let loss = sparse_softmax_cross_entropy(&labels, &logits);
+//! ```
+
+use crate::array::{constant, ones_like, scalar_tensor, shape, size, zeros_like};
+use crate::composite::Composite;
+use crate::math::{
+    abs, add, add_n, cast, div_no_nan, log, minimum, mul, neg, not_equal, real_div, reduce_sum,
+    squared_difference, sub,
+};
+use crate::nn::{
+    l2_loss, relu, sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits,
+    sparse_softmax_cross_entropy_with_logits,
+};
+use session_core::keys::{LOSSES, REGULARIZATION_LOSSES};
+use session_core::{AsOutput, CollectionKey, DType, Error, Graph, Output};
+
+/// How the losses of all elements become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// Not at all: the result has the shape of the losses.
+    None,
+    /// The weighted sum.
+    Sum,
+    /// The weighted sum divided by the sum of the weights.
+    Mean,
+    /// The weighted sum divided by the number of elements.
+    SumOverBatchSize,
+    /// The weighted sum divided by the number of elements whose weight is not zero.
+    #[default]
+    SumByNonzeroWeights,
+}
+
+/// Weights, reduction and collection of a loss.
+#[derive(Clone, Debug)]
+pub struct LossOptions {
+    weights: Option<Output>,
+    reduction: Reduction,
+    collection: Option<CollectionKey<Output>>,
+    label_smoothing: f64,
+}
+
+impl Default for LossOptions {
+    /// No weights, [`Reduction::SumByNonzeroWeights`], the collection `losses`, no smoothing.
+    fn default() -> LossOptions {
+        LossOptions {
+            weights: None,
+            reduction: Reduction::default(),
+            collection: Some(LOSSES),
+            label_smoothing: 0.0,
+        }
+    }
+}
+
+impl LossOptions {
+    /// The losses of elements are multiplied by these, which are broadcast to their shape. Zero leaves one out.
+    #[must_use]
+    pub fn weights(mut self, weights: impl AsOutput) -> Self {
+        self.weights = Some(weights.as_output().clone());
+        self
+    }
+
+    /// How the losses of all elements become one.
+    #[must_use]
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// The collection that the loss joins; `None` for none.
+    #[must_use]
+    pub fn collection(mut self, collection: Option<CollectionKey<Output>>) -> Self {
+        self.collection = collection;
+        self
+    }
+
+    /// For cross entropies: how much of the labels' probability is spread evenly over all classes.
+    #[must_use]
+    pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
+        self.label_smoothing = label_smoothing;
+        self
+    }
+}
+
+/// Weights the losses of elements and makes one of them, named `value` in the scope.
+#[must_use]
+#[track_caller]
+pub fn compute_weighted_loss(losses: impl AsOutput, options: &LossOptions) -> Output {
+    let losses = losses.as_output();
+    let scope = Composite::new(&losses.graph(), "weighted_loss");
+    reduced(&scope, scope.enter(losses), options)
+}
+
+fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
+    let (dtype, inner) = (losses.dtype(), scope.graph());
+    let weights = options.weights.as_ref().map(|weights| match weights.dtype() == dtype {
+        true => scope.enter(weights),
+        false => cast(scope.enter(weights), dtype),
+    });
+    let weighted = match &weights {
+        Some(weights) => mul(&losses, weights),
+        None => losses.clone(),
+    };
+    let value = |output: &Output| output.within(&inner.named("value"));
+    let loss = match options.reduction {
+        Reduction::None => crate::array::identity(value(&weighted)),
+        Reduction::Sum => reduce_sum(value(&weighted), .., false),
+        Reduction::Mean | Reduction::SumOverBatchSize | Reduction::SumByNonzeroWeights => {
+            let sum = reduce_sum(&weighted, .., false);
+            let count = divisor(&losses, weights.as_ref(), options.reduction);
+            div_no_nan(value(&sum), count)
+        }
+    };
+    let loss = scope.leave(loss);
+    if let Some(key) = &options.collection
+        && loss.operation().error().is_none()
+        && let Err(error) = inner.add_to_collection(key, loss.clone())
+    {
+        inner.add_error(error);
+    }
+    loss
+}
+
+/// What the weighted sum is divided by.
+fn divisor(losses: &Output, weights: Option<&Output>, reduction: Reduction) -> Output {
+    let elements = || cast(size(losses), losses.dtype());
+    let Some(weights) = weights else { return elements() };
+    let spread = |weights: &Output| reduce_sum(mul(weights, ones_like(losses)), .., false);
+    match reduction {
+        Reduction::SumOverBatchSize => elements(),
+        Reduction::Mean => spread(weights),
+        _ => spread(&cast(not_equal(weights, zeros_like(weights)), losses.dtype())),
+    }
+}
+
+/// The squared difference.
+#[must_use]
+#[track_caller]
+pub fn mean_squared_error(labels: impl AsOutput, predictions: impl AsOutput) -> Output {
+    mean_squared_error_with(labels, predictions, &LossOptions::default())
+}
+
+/// As [`mean_squared_error`], with options.
+#[must_use]
+#[track_caller]
+pub fn mean_squared_error_with(
+    labels: impl AsOutput,
+    predictions: impl AsOutput,
+    options: &LossOptions,
+) -> Output {
+    elementwise("mean_squared_error", labels.as_output(), predictions.as_output(), options, |_, labels, found| {
+        squared_difference(found, labels)
+    })
+}
+
+/// The absolute difference.
+#[must_use]
+#[track_caller]
+pub fn absolute_difference(labels: impl AsOutput, predictions: impl AsOutput) -> Output {
+    absolute_difference_with(labels, predictions, &LossOptions::default())
+}
+
+/// As [`absolute_difference`], with options.
+#[must_use]
+#[track_caller]
+pub fn absolute_difference_with(
+    labels: impl AsOutput,
+    predictions: impl AsOutput,
+    options: &LossOptions,
+) -> Output {
+    elementwise("absolute_difference", labels.as_output(), predictions.as_output(), options, |_, labels, found| {
+        abs(sub(found, labels))
+    })
+}
+
+/// The hinge loss of labels 0 and 1: `relu(1 - (2 * label - 1) * logit)`.
+#[must_use]
+#[track_caller]
+pub fn hinge_loss(labels: impl AsOutput, logits: impl AsOutput, options: &LossOptions) -> Output {
+    elementwise("hinge_loss", labels.as_output(), logits.as_output(), options, |number, labels, logits| {
+        let signs = sub(mul(number(2.0), labels), number(1.0));
+        relu(sub(number(1.0), mul(signs, logits)))
+    })
+}
+
+/// Half the squared difference up to `delta`, and a straight line beyond it (TensorFlow's default is 1).
+#[must_use]
+#[track_caller]
+pub fn huber_loss(labels: impl AsOutput, predictions: impl AsOutput, delta: f64, options: &LossOptions) -> Output {
+    elementwise("huber_loss", labels.as_output(), predictions.as_output(), options, |number, labels, found| {
+        let error = abs(sub(found, labels));
+        let inner = minimum(&error, number(delta));
+        let outer = sub(error, &inner);
+        add(mul(number(0.5), mul(&inner, &inner)), mul(number(delta), outer))
+    })
+}
+
+/// The negative logarithm of the probability given to labels 0 and 1; `epsilon` keeps it finite (TensorFlow's default
+/// is 1e-7).
+#[must_use]
+#[track_caller]
+pub fn log_loss(labels: impl AsOutput, predictions: impl AsOutput, epsilon: f64, options: &LossOptions) -> Output {
+    elementwise("log_loss", labels.as_output(), predictions.as_output(), options, |number, labels, found| {
+        let of_one = neg(mul(labels, log(add(found, number(epsilon)))));
+        let others = sub(number(1.0), found);
+        let of_zero = mul(sub(number(1.0), labels), log(add(others, number(epsilon))));
+        sub(of_one, of_zero)
+    })
+}
+
+/// A loss of one element of labels and one of predictions, in the predictions' dtype.
+#[track_caller]
+fn elementwise(
+    name: &str,
+    labels: &Output,
+    predictions: &Output,
+    options: &LossOptions,
+    loss: impl FnOnce(&dyn Fn(f64) -> Output, &Output, &Output) -> Output,
+) -> Output {
+    let scope = Composite::new(&predictions.graph(), name);
+    let predictions = scope.enter(predictions);
+    let labels = labels_like(&scope, labels, predictions.dtype());
+    if labels.shape().merge(predictions.shape()).is_none() {
+        let (a, b) = (labels.shape(), predictions.shape());
+        scope.graph().add_error(Error::value(format!("labels of shape {a} for predictions of shape {b}")));
+    }
+    let number = |value: f64| constant(scope.graph(), scalar_tensor(predictions.dtype(), value));
+    let losses = loss(&number, &labels, &predictions);
+    reduced(&scope, scope.enter(losses), options)
+}
+
+fn labels_like(scope: &Composite, labels: &Output, dtype: DType) -> Output {
+    if labels.dtype() == dtype { scope.enter(labels) } else { scope.enter(cast(scope.enter(labels), dtype)) }
+}
+
+/// The cross entropy of logits against the numbers of the true classes.
+#[must_use]
+#[track_caller]
+pub fn sparse_softmax_cross_entropy(labels: impl AsOutput, logits: impl AsOutput) -> Output {
+    sparse_softmax_cross_entropy_with(labels, logits, &LossOptions::default())
+}
+
+/// As [`sparse_softmax_cross_entropy`], with options.
+#[must_use]
+#[track_caller]
+pub fn sparse_softmax_cross_entropy_with(
+    labels: impl AsOutput,
+    logits: impl AsOutput,
+    options: &LossOptions,
+) -> Output {
+    let scope = Composite::new(&logits.as_output().graph(), "sparse_softmax_cross_entropy_loss");
+    let inner = scope.graph().named("xentropy");
+    let losses = sparse_softmax_cross_entropy_with_logits(labels.as_output(), logits.as_output().within(&inner));
+    reduced(&scope, scope.enter(losses), options)
+}
+
+/// The cross entropy of logits against probabilities, such as one-hot labels, in the last dimension.
+#[must_use]
+#[track_caller]
+pub fn softmax_cross_entropy(onehot_labels: impl AsOutput, logits: impl AsOutput) -> Output {
+    softmax_cross_entropy_with(onehot_labels, logits, &LossOptions::default())
+}
+
+/// As [`softmax_cross_entropy`], with options.
+#[must_use]
+#[track_caller]
+pub fn softmax_cross_entropy_with(
+    onehot_labels: impl AsOutput,
+    logits: impl AsOutput,
+    options: &LossOptions,
+) -> Output {
+    let scope = Composite::new(&logits.as_output().graph(), "softmax_cross_entropy_loss");
+    let logits = scope.enter(logits);
+    let labels = labels_like(&scope, onehot_labels.as_output(), logits.dtype());
+    let labels = smoothed(&scope, labels, options.label_smoothing, |dtype| {
+        let classes = match logits.shape().dim_from_end(0) {
+            Some(classes) => return constant(scope.graph(), scalar_tensor(dtype, classes as f64)),
+            None => crate::array::gather(shape(&logits), constant(scope.graph(), -1i32)),
+        };
+        cast(classes, dtype)
+    });
+    // Labels are given: no gradient flows into them.
+    let labels = crate::array::stop_gradient(scope.enter(labels));
+    let inner = scope.graph().named("xentropy");
+    let losses = softmax_cross_entropy_with_logits(labels, logits.within(&inner));
+    reduced(&scope, scope.enter(losses), options)
+}
+
+/// The cross entropy of independent logits against probabilities 0 to 1.
+#[must_use]
+#[track_caller]
+pub fn sigmoid_cross_entropy(multi_class_labels: impl AsOutput, logits: impl AsOutput) -> Output {
+    sigmoid_cross_entropy_with(multi_class_labels, logits, &LossOptions::default())
+}
+
+/// As [`sigmoid_cross_entropy`], with options.
+#[must_use]
+#[track_caller]
+pub fn sigmoid_cross_entropy_with(
+    multi_class_labels: impl AsOutput,
+    logits: impl AsOutput,
+    options: &LossOptions,
+) -> Output {
+    let scope = Composite::new(&logits.as_output().graph(), "sigmoid_cross_entropy_loss");
+    let logits = scope.enter(logits);
+    let labels = labels_like(&scope, multi_class_labels.as_output(), logits.dtype());
+    let two = |dtype| constant(scope.graph(), scalar_tensor(dtype, 2.0));
+    let labels = smoothed(&scope, labels, options.label_smoothing, two);
+    let inner = scope.graph().named("xentropy");
+    let losses = sigmoid_cross_entropy_with_logits(labels, logits.within(&inner));
+    reduced(&scope, scope.enter(losses), options)
+}
+
+/// `labels * (1 - smoothing) + smoothing / classes`.
+fn smoothed(
+    scope: &Composite,
+    labels: Output,
+    smoothing: f64,
+    classes: impl FnOnce(DType) -> Output,
+) -> Output {
+    if smoothing == 0.0 {
+        return labels;
+    }
+    let number = |value: f64| constant(scope.graph(), scalar_tensor(labels.dtype(), value));
+    let share = real_div(number(smoothing), classes(labels.dtype()));
+    add(mul(&labels, number(1.0 - smoothing)), share)
+}
+
+/// The losses of the graph so far.
+#[must_use]
+pub fn losses(graph: &Graph) -> Vec<Output> {
+    graph.collection(&LOSSES)
+}
+
+/// The regularisation losses of the graph so far.
+#[must_use]
+pub fn regularization_losses(graph: &Graph) -> Vec<Output> {
+    graph.collection(&REGULARIZATION_LOSSES)
+}
+
+/// The sum of all regularisation losses, 0 without any.
+#[must_use]
+#[track_caller]
+pub fn regularization_loss(graph: &Graph) -> Output {
+    let named = graph.named(graph.pending_name().unwrap_or("total_regularization_loss"));
+    match regularization_losses(graph).as_slice() {
+        [] => constant(&named, 0.0f32),
+        losses => sum_of(&named, losses),
+    }
+}
+
+/// The sum of all losses, with the regularisation losses or without; named `total_loss`. A graph without losses is
+/// recorded as a mistake.
+#[must_use]
+#[track_caller]
+pub fn total_loss(graph: &Graph, add_regularization_losses: bool) -> Output {
+    let mut all = losses(graph);
+    if add_regularization_losses {
+        all.extend(regularization_losses(graph));
+    }
+    let named = graph.named(graph.pending_name().unwrap_or("total_loss"));
+    if all.is_empty() {
+        graph.add_error(Error::value("the graph has no losses"));
+        return constant(&named, 0.0f32);
+    }
+    sum_of(&named, &all)
+}
+
+#[track_caller]
+fn sum_of(graph: &Graph, losses: &[Output]) -> Output {
+    let mut losses = losses.to_vec();
+    if let Some(first) = losses.first_mut() {
+        *first = first.within(graph);
+    }
+    add_n(&losses)
+}
+
+/// Adds `scale * l2_loss(weights)`, half the sum of squares, to the collection `regularization_losses`.
+#[track_caller]
+pub fn l2_regularization(weights: impl AsOutput, scale: f64) -> Output {
+    regularization(weights.as_output(), "l2_regularizer", scale, |weights| l2_loss(weights))
+}
+
+/// Adds `scale * sum(abs(weights))` to the collection `regularization_losses`.
+#[track_caller]
+pub fn l1_regularization(weights: impl AsOutput, scale: f64) -> Output {
+    regularization(weights.as_output(), "l1_regularizer", scale, |weights| reduce_sum(abs(weights), .., false))
+}
+
+#[track_caller]
+fn regularization(weights: &Output, name: &str, scale: f64, size: impl FnOnce(&Output) -> Output) -> Output {
+    let scope = Composite::new(&weights.graph(), name);
+    let size = size(&scope.enter(weights));
+    let scale = constant(&scope.graph().named("scale"), scalar_tensor(weights.dtype(), scale));
+    let loss = scope.leave(mul(scope.enter_last(scale), size));
+    if let Err(error) = scope.graph().add_to_collection(&REGULARIZATION_LOSSES, loss.clone()) {
+        scope.graph().add_error(error);
+    }
+    loss
+}

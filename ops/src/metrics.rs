@@ -1,1 +1,184 @@
-//! To be written.
+//! Metrics that go on over many batches: local variables that add up, and the value so far.
+//!
+//! ```ignore
+//! let accuracy = metrics::accuracy(&labels, &predictions);
+//! session.run(local_variables_initializer(&graph), ())?;
+//! for batch in batches {
+//!     session.run(&accuracy.update_op, batch)?;
+//! }
+//! let value = session.run(&accuracy.value, ())?;
+//! ```
+
+use crate::array::{constant, ones_like, scalar_tensor, size};
+use crate::composite::Composite;
+use crate::initializers::zeros;
+use crate::math::{
+    add, argmax, cast, div_no_nan, equal, greater_equal, logical_and, logical_not, maximum, mul, reduce_sum,
+};
+use crate::variables::{VariableBuilder, VariableExt};
+use session_core::keys::METRIC_VARIABLES;
+use session_core::{AsOutput, DType, Graph, Operation, Output, Shape, Variable};
+
+/// A metric: its value so far, and what takes in one more batch.
+#[derive(Clone, Debug)]
+pub struct Metric {
+    /// The value over all batches so far; 0 before the first one.
+    pub value: Output,
+    /// Takes in a batch; as an output, the value with it.
+    pub update_op: Output,
+}
+
+/// The mean of all elements.
+#[must_use]
+#[track_caller]
+pub fn mean(values: impl AsOutput) -> Metric {
+    mean_in("mean", values.as_output(), None)
+}
+
+/// The mean of all elements, each counting as much as its weight, which is broadcast.
+#[must_use]
+#[track_caller]
+pub fn weighted_mean(values: impl AsOutput, weights: impl AsOutput) -> Metric {
+    mean_in("mean", values.as_output(), Some(weights.as_output()))
+}
+
+/// How many of the predictions are equal to the labels.
+#[must_use]
+#[track_caller]
+pub fn accuracy(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
+    let predictions = predictions.as_output();
+    let scope = Composite::new(&predictions.graph(), "accuracy");
+    let labels = labels.as_output();
+    let labels = if labels.dtype() == predictions.dtype() {
+        scope.enter(labels)
+    } else {
+        cast(scope.enter(labels), predictions.dtype())
+    };
+    let hits = cast(equal(scope.enter(predictions), labels), DType::Float32);
+    mean_over(&scope, &scope.enter(hits), None)
+}
+
+#[track_caller]
+fn mean_in(name: &str, values: &Output, weights: Option<&Output>) -> Metric {
+    let scope = Composite::new(&values.graph(), name);
+    let values = cast_to_float(&scope, values);
+    mean_over(&scope, &values, weights)
+}
+
+fn mean_over(scope: &Composite, values: &Output, weights: Option<&Output>) -> Metric {
+    let inner = scope.graph();
+    let (total, count) = (accumulator(inner, "total"), accumulator(inner, "count"));
+    let (sum, number) = match weights {
+        None => (reduce_sum(values, .., false), cast(size(values), DType::Float32)),
+        Some(weights) => {
+            let weights = mul(cast_to_float(scope, weights), ones_like(values));
+            (reduce_sum(mul(values, &weights), .., false), reduce_sum(weights, .., false))
+        }
+    };
+    let updates = [total.assign_add(scope.enter(sum)), count.assign_add(scope.enter(number))];
+    let quotient = |graph: &Graph, name: &str| {
+        // At least one element, so that a sum of nothing is a mean of 0.
+        let count = maximum(count.read(graph), constant(inner, 1.0f32));
+        div_no_nan(total.read(graph).within(&graph.named(name)), count)
+    };
+    metric(scope, &updates, quotient)
+}
+
+/// Of what was predicted to be true, how much is. Labels and predictions are bools, or numbers where all but 0 are
+/// true.
+#[must_use]
+#[track_caller]
+pub fn precision(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
+    hits_of("precision", "false_positives", labels.as_output(), predictions.as_output(), |label, prediction| {
+        logical_and(logical_not(label), prediction)
+    })
+}
+
+/// Of what is true, how much was predicted. Labels and predictions are bools, or numbers where all but 0 are true.
+#[must_use]
+#[track_caller]
+pub fn recall(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
+    hits_of("recall", "false_negatives", labels.as_output(), predictions.as_output(), |label, prediction| {
+        logical_and(label, logical_not(prediction))
+    })
+}
+
+/// True positives over themselves and some kind of mistake.
+#[track_caller]
+fn hits_of(
+    name: &str,
+    mistake_name: &str,
+    labels: &Output,
+    predictions: &Output,
+    mistake: impl FnOnce(&Output, &Output) -> Output,
+) -> Metric {
+    let scope = Composite::new(&predictions.graph(), name);
+    let truth = |values: &Output| {
+        let values = scope.enter(values);
+        if values.dtype() == DType::Bool { values } else { scope.enter(cast(values, DType::Bool)) }
+    };
+    let (labels, predictions) = (truth(labels), truth(predictions));
+    let (hits, hit) = counter(scope.graph(), "true_positives", &logical_and(&labels, &predictions));
+    let (misses, missed) = counter(scope.graph(), mistake_name, &mistake(&labels, &predictions));
+    let quotient = |graph: &Graph, name: &str| {
+        let hits = hits.read(graph);
+        let all = add(&hits, misses.read(graph));
+        div_no_nan(hits.within(&graph.named(name)), all)
+    };
+    metric(&scope, &[hit, missed], quotient)
+}
+
+/// Counts what is true.
+fn counter(graph: &Graph, name: &str, events: &Output) -> (Variable, Operation) {
+    let scope = graph.scope(name);
+    let count = accumulator(&scope, "count");
+    let number = reduce_sum(cast(events.within(&scope), DType::Float32), .., false);
+    let update = count.assign_add(&number);
+    (count, update)
+}
+
+/// Whether the largest logit of each row is that of the true class; a vector of 32-bit floats 0 and 1, whose mean is
+/// the accuracy of one batch.
+#[must_use]
+#[track_caller]
+pub fn correct_predictions(labels: impl AsOutput, logits: impl AsOutput) -> Output {
+    let (labels, logits) = (labels.as_output(), logits.as_output());
+    let scope = Composite::new(&logits.graph(), "correct_predictions");
+    let found = argmax(scope.enter(logits), -1);
+    let labels = if labels.dtype() == found.dtype() {
+        scope.enter(labels)
+    } else {
+        cast(scope.enter(labels), found.dtype())
+    };
+    scope.leave(cast(equal(scope.enter(found), labels), DType::Float32))
+}
+
+/// Whether probabilities are at least a half, for [`precision`] and [`recall`].
+#[must_use]
+#[track_caller]
+pub fn at_least_half(probabilities: impl AsOutput) -> Output {
+    let probabilities = probabilities.as_output();
+    let half = constant(&probabilities.graph(), scalar_tensor(probabilities.dtype(), 0.5));
+    greater_equal(probabilities, half)
+}
+
+/// A local scalar that begins with zero.
+fn accumulator(graph: &Graph, name: &str) -> Variable {
+    let builder = VariableBuilder::new(&graph.named(name)).local().collection(&METRIC_VARIABLES);
+    builder.initializer(Shape::scalar(), DType::Float32, &zeros()).build()
+}
+
+fn metric(scope: &Composite, updates: &[Operation], value: impl Fn(&Graph, &str) -> Output) -> Metric {
+    let inner = scope.graph();
+    Metric {
+        value: scope.leave(value(inner, "value")),
+        update_op: scope.leave(value(&inner.control_dependencies(updates), "update_op")),
+    }
+}
+
+fn cast_to_float(scope: &Composite, values: &Output) -> Output {
+    match values.dtype() {
+        DType::Float32 => scope.enter(values),
+        _ => scope.enter(cast(scope.enter(values), DType::Float32)),
+    }
+}

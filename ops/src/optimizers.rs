@@ -27,7 +27,7 @@ pub use clipping::{clip_by_global_norm, clip_by_norm, clip_by_value, global_norm
 pub use ftrl::FtrlOptimizer;
 pub use gradient_descent::GradientDescentOptimizer;
 pub use momentum::MomentumOptimizer;
-pub use moving_average::ExponentialMovingAverage;
+pub use moving_average::{ExponentialMovingAverage, moving_average_of};
 pub use rms_prop::RMSPropOptimizer;
 pub use slots::OptimizerSettings;
 pub use update::UpdateScope;

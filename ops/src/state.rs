@@ -4,12 +4,11 @@
 //! variables (a handle, then reads and assignments of it) and for the older reference variables, which imported
 //! graphs hold.
 
-use crate::array::constant;
 use crate::library::op_defs;
 use crate::math::unsorted_segment_sum;
 use crate::shapes::{int_attr, scalar, unchanged};
 use session_core::{
-    AsOutput, AttrValue, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext, Tensor,
+    AsOutput, AttrValue, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
 };
 
 op_defs! {
@@ -266,11 +265,9 @@ fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Ve
         return Err(operation.place(Error::runtime("no gradient for batch_dims other than 0")));
     }
     let rows = variable_of(&handle).and_then(|(_, shape)| shape.dim(0));
-    let rows = rows.and_then(|rows| i32::try_from(rows).ok());
     let text = "the gradient of a gather needs a variable whose number of rows is known";
     let rows = rows.ok_or_else(|| operation.place(Error::runtime(text)))?;
-    let rows = constant(&grad.graph(), Tensor::from(rows));
-    Ok(vec![Some(unsorted_segment_sum(&grad, &indices, &rows)), None])
+    Ok(vec![Some(unsorted_segment_sum(&grad, &indices, rows)), None])
 }
 
 // ---- constructors: resource variables --------------------------------------------------------------------

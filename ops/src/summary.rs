@@ -1,5 +1,247 @@
-//! To be written.
+//! Summaries: operations that give a serialised `Summary` for event files.
+//!
+//! ```ignore
+//! summary::scalar("loss", &loss);
+//! summary::histogram("weights", &w);
+//! let all = summary::merge_all(&graph); // what a hook writes every so many steps
+//! ```
+//!
+//! A summary's tag is its name with the scope in front, made unique. It joins the collection `summaries`.
 
-use session_core::OpDef;
+use crate::array::constant;
+use crate::library::op_defs;
+use crate::shapes::scalar as scalar_shape;
+use session_core::keys::SUMMARIES;
+use session_core::{AsOutput, CollectionKey, Error, Graph, OpBuilder, OpDef, Output, Result, ShapeContext};
+use tensor::{Bytes, Tensor};
 
-pub(crate) static DEFS: &[&OpDef] = &[];
+op_defs! {
+    SCALAR_SUMMARY: OpDef::new("ScalarSummary", "tags: string, values: T -> summary: string")
+        .attrs("T: realnumbertype").shape(tags_and_values).not_differentiable();
+    HISTOGRAM_SUMMARY: OpDef::new("HistogramSummary", "tag: string, values: T -> summary: string")
+        .attrs("T: realnumbertype = float").shape(one_tag).not_differentiable();
+    IMAGE_SUMMARY: OpDef::new("ImageSummary", "tag: string, tensor: T -> summary: string")
+        .attrs("max_images: int = 3, T: {uint8, float, half, double} = float, bad_color: tensor = uint8[255, 0, 0, 255]")
+        .shape(images).not_differentiable();
+    AUDIO_SUMMARY_V2: OpDef::new("AudioSummaryV2", "tag: string, tensor: float, sample_rate: float -> summary: string")
+        .attrs("max_outputs: int = 3").shape(audio).not_differentiable();
+    AUDIO_SUMMARY: OpDef::new("AudioSummary", "tag: string, tensor: float -> summary: string")
+        .attrs("sample_rate: float, max_outputs: int = 3").shape(audio).not_differentiable();
+    TENSOR_SUMMARY_V2: OpDef::new(
+            "TensorSummaryV2",
+            "tag: string, tensor: T, serialized_summary_metadata: string -> summary: string",
+        )
+        .attrs("T: type").shape(one_tag).not_differentiable();
+    TENSOR_SUMMARY: OpDef::new("TensorSummary", "tensor: T -> summary: string")
+        .attrs("T: type, description: string = \"\", labels: list(string) = [], display_name: string = \"\"")
+        .shape(scalar_shape).not_differentiable();
+    MERGE_SUMMARY: OpDef::new("MergeSummary", "inputs: N * string -> summary: string")
+        .attrs("N: int").shape(scalar_shape).not_differentiable();
+}
+
+fn tags_and_values(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (tags, values) = (context.input(0), context.input(1));
+    if tags.merge(&values).is_none() {
+        return Err(Error::value(format!("tags of shape {tags} for values of shape {values}")));
+    }
+    scalar_shape(context)
+}
+
+fn one_tag(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.input_of_rank(0, 0)?;
+    scalar_shape(context)
+}
+
+fn images(context: &mut ShapeContext<'_>) -> Result<()> {
+    let images = context.input_of_rank(1, 4)?;
+    match images.dim(3) {
+        None | Some(1 | 3 | 4) => one_tag(context),
+        Some(channels) => Err(Error::value(format!("images have 1, 3 or 4 channels, not {channels}"))),
+    }
+}
+
+fn audio(context: &mut ShapeContext<'_>) -> Result<()> {
+    match context.input(1).rank() {
+        None | Some(2 | 3) => one_tag(context),
+        Some(rank) => Err(Error::value(format!("audio has rank 2 or 3, not {rank}"))),
+    }
+}
+
+/// The collections and the family of a summary.
+#[derive(Clone, Debug)]
+pub struct SummaryOptions {
+    collections: Vec<CollectionKey<Output>>,
+    family: Option<String>,
+}
+
+impl Default for SummaryOptions {
+    /// The collection `summaries`, no family.
+    fn default() -> SummaryOptions {
+        SummaryOptions { collections: vec![SUMMARIES], family: None }
+    }
+}
+
+impl SummaryOptions {
+    /// The collections that the summary joins, in the place of `summaries`.
+    #[must_use]
+    pub fn collections<'k>(mut self, keys: impl IntoIterator<Item = &'k CollectionKey<Output>>) -> Self {
+        self.collections = keys.into_iter().cloned().collect();
+        self
+    }
+
+    /// The first part of the tag, by which TensorBoard groups summaries.
+    #[must_use]
+    pub fn family(mut self, family: impl Into<String>) -> Self {
+        self.family = Some(family.into());
+        self
+    }
+}
+
+/// A number.
+#[track_caller]
+pub fn scalar(name: &str, value: impl AsOutput) -> Output {
+    scalar_with(name, value, &SummaryOptions::default())
+}
+
+/// As [`scalar`], with options.
+#[track_caller]
+pub fn scalar_with(name: &str, value: impl AsOutput, options: &SummaryOptions) -> Output {
+    summarize(name, value.as_output(), &SCALAR_SUMMARY, "tags", options, |builder| builder)
+}
+
+/// How often which sizes of numbers occur.
+#[track_caller]
+pub fn histogram(name: &str, values: impl AsOutput) -> Output {
+    histogram_with(name, values, &SummaryOptions::default())
+}
+
+/// As [`histogram`], with options.
+#[track_caller]
+pub fn histogram_with(name: &str, values: impl AsOutput, options: &SummaryOptions) -> Output {
+    summarize(name, values.as_output(), &HISTOGRAM_SUMMARY, "tag", options, |builder| builder)
+}
+
+/// Images of shape `[batch, rows, columns, channels]` with 1 (grey), 3 (RGB) or 4 (RGBA) channels, at most
+/// `max_outputs` of them. Floats are scaled so that the largest is white.
+#[track_caller]
+pub fn image(name: &str, images: impl AsOutput, max_outputs: usize) -> Output {
+    image_with(name, images, max_outputs, &SummaryOptions::default())
+}
+
+/// As [`image`], with options.
+#[track_caller]
+pub fn image_with(name: &str, images: impl AsOutput, max_outputs: usize, options: &SummaryOptions) -> Output {
+    summarize(name, images.as_output(), &IMAGE_SUMMARY, "tag", options, |builder| {
+        builder.attr("max_images", max_outputs)
+    })
+}
+
+/// Sounds of shape `[batch, frames]` or `[batch, frames, channels]` with values from -1 to 1, at most `max_outputs` of
+/// them; `sample_rate` is in frames per second.
+#[track_caller]
+pub fn audio_clips(name: &str, clips: impl AsOutput, sample_rate: f32, max_outputs: usize) -> Output {
+    let options = SummaryOptions::default();
+    summarize(name, clips.as_output(), &AUDIO_SUMMARY_V2, "tag", &options, |builder| {
+        builder.constant(sample_rate).attr("max_outputs", max_outputs)
+    })
+}
+
+/// The metadata that says that a tensor of strings is text: `plugin_data { plugin_name: "text" }`.
+const TEXT_METADATA: &[u8] = b"\n\x06\n\x04text";
+
+/// Strings, shown as text.
+#[track_caller]
+pub fn text(name: &str, strings: impl AsOutput) -> Output {
+    tensor_with(name, strings, Bytes::from_static(TEXT_METADATA), &SummaryOptions::default())
+}
+
+/// A tensor as it is, with serialised `SummaryMetadata` that says what to do with it.
+#[track_caller]
+pub fn tensor_with(name: &str, tensor: impl AsOutput, metadata: Bytes, options: &SummaryOptions) -> Output {
+    summarize(name, tensor.as_output(), &TENSOR_SUMMARY_V2, "tag", options, |builder| {
+        builder.constant(Tensor::string(metadata))
+    })
+}
+
+/// All these summaries in one.
+#[track_caller]
+pub fn merge(summaries: &[Output]) -> Output {
+    let graph = summaries.first().map_or_else(Graph::new, Output::graph);
+    let scope = graph.composite("Merge");
+    scope.op(&MERGE_SUMMARY).input_list(summaries).finish_output()
+}
+
+/// All summaries in the collection `summaries` in one, or `None` if there are none (S-29).
+#[must_use]
+#[track_caller]
+pub fn merge_all(graph: &Graph) -> Option<Output> {
+    merge_all_of(graph, &SUMMARIES)
+}
+
+/// As [`merge_all`], for another collection.
+#[must_use]
+#[track_caller]
+pub fn merge_all_of(graph: &Graph, key: &CollectionKey<Output>) -> Option<Output> {
+    let mut summaries = graph.collection(key);
+    let first = summaries.first_mut()?;
+    *first = first.within(graph);
+    Some(merge(&summaries))
+}
+
+#[track_caller]
+fn summarize(
+    name: &str,
+    value: &Output,
+    def: &'static OpDef,
+    tag_argument: &str,
+    options: &SummaryOptions,
+    rest: impl FnOnce(OpBuilder) -> OpBuilder,
+) -> Output {
+    let graph = value.graph();
+    let name = clean_tag(name);
+    let name = match &options.family {
+        Some(family) => format!("{}/{name}", clean_tag(family)),
+        None => name,
+    };
+    let scope = graph.composite(&name).located_at(std::panic::Location::caller());
+    let own_name = scope.scope_name().trim_end_matches('/').to_owned();
+    let tag = match &options.family {
+        Some(family) => format!("{}/{own_name}", clean_tag(family)),
+        None => own_name,
+    };
+    let tag = constant(&scope.named(tag_argument).without_control_dependencies(), Tensor::string(tag));
+    let builder = scope.named_as_scope().op(def).input(tag).input(value);
+    let summary = rest(builder).finish_output().within(&graph);
+    if summary.operation().error().is_none()
+        && let Err(error) = graph.add_to_collections(&options.collections, summary.clone())
+    {
+        graph.add_error(error);
+    }
+    summary
+}
+
+/// A name that can stand in a graph: other characters become `_`, and a leading `/` goes.
+fn clean_tag(name: &str) -> String {
+    let legal = |c: char| if c.is_ascii_alphanumeric() || "-/_.".contains(c) { c } else { '_' };
+    name.chars().map(legal).collect::<String>().trim_start_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_cleaned() {
+        assert_eq!(clean_tag("my loss:0/x"), "my_loss_0/x");
+        assert_eq!(clean_tag("/abs/x"), "abs/x");
+        assert_eq!(clean_tag("a-b.c_d"), "a-b.c_d");
+        assert_eq!(clean_tag("größe"), "gr__e");
+    }
+
+    #[test]
+    fn shapes_of_images_are_checked() {
+        let graph = Graph::new();
+        let _ = image("i", constant(&graph, Tensor::zeros(session_core::DType::Float32, [1, 2, 2, 2]).unwrap()), 3);
+        assert!(graph.check().unwrap_err().message().contains("1, 3 or 4 channels"));
+    }
+}

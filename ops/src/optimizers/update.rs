@@ -45,7 +45,6 @@ impl<'a> UpdateScope<'a> {
 
     /// Begins the operation that updates a variable, on its device: the definition for its kind, the variable as
     /// first input.
-    #[must_use]
     #[track_caller]
     pub fn update_of(
         &self,
