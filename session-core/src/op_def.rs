@@ -3,7 +3,7 @@
 use crate::{AttrValue, Operation, Output, PartialShape, Result, ShapeContext};
 use std::fmt;
 use std::sync::OnceLock;
-use tensor::{Bytes, DType};
+use tensor::{Bytes, DType, Element, Tensor};
 
 /// An op type: what TensorFlow's op registry holds, plus its gradient.
 ///
@@ -20,8 +20,9 @@ use tensor::{Bytes, DType};
 ///   a `type` attribute (`T`), `N * T` for a list of equal types, the name of a `list(type)` attribute for a
 ///   list of any types, or `Ref(..)` of a single type for a reference to a variable;
 /// - an attribute is `name: kind`, optionally `= default`. Kinds: `int`, `float`, `bool`, `string`, `type`,
-///   `shape`, `tensor`, `func`, `list(kind)`; `{float, double}` or `{"SAME", "VALID"}` limit a type or string;
-///   `numbertype`, `realnumbertype`, `floattype`, `indextype` stand for the usual sets of types.
+///   `shape`, `tensor` (its default a vector, `uint8[1, 2]`), `func`, `list(kind)`; `{float, double}` or
+///   `{"SAME", "VALID"}` limit a type or string; `numbertype`, `realnumbertype`, `floattype`, `inexacttype`
+///   (floating and complex), `integertype` and `indextype` stand for the usual sets of types.
 pub struct OpDef {
     name: &'static str,
     arguments: &'static str,
@@ -338,6 +339,8 @@ fn parse_kind(kind: &str, attr: &mut AttrDef) -> Parsed<AttrKind> {
         "numbertype" => [FLOATS.as_slice(), &INTEGERS, &COMPLEX].concat(),
         "realnumbertype" => [FLOATS.as_slice(), &INTEGERS].concat(),
         "floattype" => FLOATS.to_vec(),
+        "inexacttype" => [FLOATS.as_slice(), &COMPLEX].concat(),
+        "integertype" => INTEGERS.to_vec(),
         "indextype" => vec![DType::Int32, DType::Int64],
         _ => return parse_plain_kind(kind),
     };
@@ -378,8 +381,25 @@ fn parse_default(text: &str, kind: AttrKind) -> Parsed<AttrValue> {
             let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).ok_or_else(bad)?;
             AttrValue::List(split(inner).into_iter().map(parse_item).collect::<Parsed<_>>()?)
         }
-        AttrKind::Tensor | AttrKind::Func => return Err(bad()),
+        AttrKind::Tensor => AttrValue::Tensor(parse_tensor(text).ok_or_else(bad)?),
+        AttrKind::Func => return Err(bad()),
     })
+}
+
+/// A vector, written `uint8[255, 0, 0, 255]`.
+fn parse_tensor(text: &str) -> Option<Tensor> {
+    let (dtype, items) = text.strip_suffix(']')?.split_once('[')?;
+    fn vector<T: Element + std::str::FromStr>(items: &str) -> Option<Tensor> {
+        let values: Option<Vec<T>> = split(items).into_iter().map(|item| item.parse().ok()).collect();
+        Some(Tensor::from(values?))
+    }
+    match DType::from_name(dtype)? {
+        DType::UInt8 => vector::<u8>(items),
+        DType::Int32 => vector::<i32>(items),
+        DType::Int64 => vector::<i64>(items),
+        DType::Float32 => vector::<f32>(items),
+        _ => None,
+    }
 }
 
 fn parse_shape(text: &str) -> Option<PartialShape> {
@@ -428,6 +448,11 @@ mod tests {
             CONV.signature().attr("dilations").unwrap().default,
             Some(AttrValue::from([1i64, 1, 1, 1]))
         );
+
+        static IMAGE: OpDef = OpDef::new("ImageSummary", "tag: string -> summary: string")
+            .attrs("bad_color: tensor = uint8[255, 0, 0, 255]");
+        let color = IMAGE.signature().attr("bad_color").unwrap();
+        assert_eq!(color.default, Some(AttrValue::Tensor(Tensor::from([255u8, 0, 0, 255]))));
 
         static ASSIGN: OpDef =
             OpDef::new("Assign", "ref: Ref(T), value: T -> output_ref: Ref(T)").attrs("T: type");
