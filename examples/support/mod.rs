@@ -1,0 +1,109 @@
+//! What the examples share: the data set and a command line.
+#![allow(dead_code)] // each example uses a part
+
+use flate2::read::GzDecoder;
+use monitored_session::prelude::*;
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+
+/// The UCI handwritten digits: 8x8 grey images of 1,797 digits, 16 shades.
+const DIGITS: &[u8] = include_bytes!("../data/digits.csv.gz");
+
+/// Images as rows of 64 numbers in [0, 1], with their classes.
+pub struct Digits {
+    pub images: Vec<f32>,
+    pub labels: Vec<i32>,
+}
+
+pub const PIXELS: usize = 64;
+/// Rows kept for testing, out of a fixed shuffle of the whole set.
+const TEST_ROWS: usize = 360;
+
+impl Digits {
+    pub fn rows(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// These rows as tensors `[rows, 64]` and `[rows]`.
+    pub fn batch(&self, rows: &[usize]) -> Result<(Tensor, Tensor)> {
+        let mut images = Vec::with_capacity(rows.len() * PIXELS);
+        rows.iter().for_each(|&row| images.extend_from_slice(&self.images[row * PIXELS..(row + 1) * PIXELS]));
+        let labels: Vec<i32> = rows.iter().map(|&row| self.labels[row]).collect();
+        Ok((Tensor::from_vec(images, [rows.len(), PIXELS])?, Tensor::from(labels)))
+    }
+
+    pub fn all(&self) -> Result<(Tensor, Tensor)> {
+        self.batch(&(0..self.rows()).collect::<Vec<_>>())
+    }
+
+    /// The batch of a step: rows of a permutation that is made anew, from the seed, for every epoch. It depends on
+    /// the step alone, so a resumed run sees the batches that an uninterrupted one would have seen.
+    pub fn batch_of_step(&self, seed: u64, step: usize, size: usize) -> Result<(Tensor, Tensor)> {
+        let per_epoch = self.rows() / size;
+        let order = permutation(self.rows(), seed.wrapping_add((step / per_epoch) as u64 + 1));
+        let first = step % per_epoch * size;
+        self.batch(&order[first..first + size])
+    }
+}
+
+/// The training and the test part.
+pub fn digits() -> std::result::Result<(Digits, Digits), Box<dyn Error>> {
+    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    for line in BufReader::new(GzDecoder::new(DIGITS)).lines() {
+        let numbers: Vec<f32> = line?.split(',').map(|text| text.trim().parse()).collect::<std::result::Result<_, _>>()?;
+        let (label, pixels) = numbers.split_last().ok_or("an empty line in the data set")?;
+        images.extend(pixels.iter().map(|pixel| pixel / 16.0));
+        labels.push(*label as i32);
+    }
+    let all = Digits { images, labels };
+    let order = permutation(all.rows(), 0);
+    let (test, train) = order.split_at(TEST_ROWS);
+    let part = |rows: &[usize]| Digits {
+        images: rows.iter().flat_map(|&row| all.images[row * PIXELS..(row + 1) * PIXELS].to_vec()).collect(),
+        labels: rows.iter().map(|&row| all.labels[row]).collect(),
+    };
+    Ok((part(train), part(test)))
+}
+
+/// A permutation of `0..n` that the seed determines.
+pub fn permutation(n: usize, seed: u64) -> Vec<usize> {
+    let mut state = seed;
+    let mut next = || {
+        // SplitMix64
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    };
+    let mut order: Vec<usize> = (0..n).collect();
+    for i in (1..n).rev() {
+        order.swap(i, (next() % (i as u64 + 1)) as usize);
+    }
+    order
+}
+
+/// The command line: `--steps N --dir D --seed S`, all optional.
+pub struct Args {
+    pub steps: i64,
+    pub dir: Option<PathBuf>,
+    pub seed: u64,
+}
+
+impl Args {
+    pub fn parse(steps: i64) -> std::result::Result<Args, Box<dyn Error>> {
+        let mut args = Args { steps, dir: None, seed: 1 };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+            match word.as_str() {
+                "--steps" => args.steps = value.parse().map_err(|_| format!("--steps {value}: not a number"))?,
+                "--dir" => args.dir = Some(PathBuf::from(value)),
+                "--seed" => args.seed = value.parse().map_err(|_| format!("--seed {value}: not a number"))?,
+                other => return Err(format!("unknown option {other}; there are --steps N, --dir D, --seed S").into()),
+            }
+        }
+        Ok(args)
+    }
+}
