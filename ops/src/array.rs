@@ -1,5 +1,35 @@
-//! To be written.
+//! Constants, placeholders, and what moves elements without computing: shapes, slices, joins, gathers.
+//!
+//! Functions take outputs or variables and build one operation of TensorFlow's type, or a few in a scope, in the
+//! scope of their first argument. Mistakes are recorded in the graph, see [`session_core::Output`].
 
-use session_core::OpDef;
+pub(crate) mod constants;
+pub(crate) mod gathering;
+pub(crate) mod identity;
+pub(crate) mod joining;
+pub(crate) mod padding;
+pub(crate) mod partition;
+pub(crate) mod searching;
+pub(crate) mod shaping;
+pub(crate) mod slicing;
 
-pub(crate) static DEFS: &[&OpDef] = &[];
+pub use constants::*;
+pub use gathering::*;
+pub use identity::*;
+pub use joining::*;
+pub use padding::*;
+pub use partition::*;
+pub use searching::*;
+pub use shaping::*;
+pub use slicing::*;
+
+use session_core::{AsOutput, Graph};
+
+/// The graph handle of the first of several arguments.
+#[track_caller]
+pub(crate) fn graph_of<O: AsOutput>(arguments: &[O]) -> Graph {
+    match arguments.first() {
+        Some(first) => first.as_output().graph(),
+        None => panic!("an empty list of tensors: there is no graph to build in"),
+    }
+}

@@ -1,5 +1,5 @@
-//! To be written.
+//! What runs when: groups, dependencies, assertions, and the operations of conditionals and loops.
 
-use session_core::OpDef;
+pub(crate) mod grouping;
 
-pub(crate) static DEFS: &[&OpDef] = &[];
+pub use grouping::*;

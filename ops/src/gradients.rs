@@ -1,13 +1,325 @@
 //! Symbolic gradients: graph in, graph out.
+//!
+//! [`gradients`] walks from results back to what they are to be differentiated with respect to. Each operation on
+//! the way is asked, through its definition, for the gradients of its inputs, and answers by building operations
+//! in a scope `gradients/<operation>_grad`.
 
-use session_core::{Output, Result};
+pub(crate) mod broadcasting;
+mod indexed_slices;
+mod reach;
 
-/// To be written.
-pub fn gradients(_ys: &[Output], _xs: &[Output]) -> Result<Vec<Option<Output>>> {
-    Ok(Vec::new())
+pub use indexed_slices::IndexedSlices;
+
+use crate::array::constants::{constant, fill, scalar_tensor, zeros, zeros_like};
+use crate::composite::unnamed;
+use crate::control_flow::grouping::tuple;
+use crate::math::sum::add_n;
+use broadcasting::shape_of;
+use reach::Reach;
+use session_core::{
+    AsOutput, AttrValue, DType, Endpoint, Error, Gradient, Graph, Operation, Output, Phase, Result, Variable,
+};
+use std::collections::HashMap;
+use std::panic::Location;
+
+/// What gradients can be taken with respect to: an output, or a variable, for which all of its reads count.
+pub trait Differentiable {
+    /// The output to which all gradients flow: that of a variable is its handle.
+    fn origin(&self) -> &Output;
 }
 
-/// To be written.
-pub fn gradients_with(ys: &[Output], xs: &[Output]) -> Result<Vec<Option<Output>>> {
-    gradients(ys, xs)
+impl Differentiable for Output {
+    fn origin(&self) -> &Output {
+        self
+    }
+}
+
+impl Differentiable for Variable {
+    fn origin(&self) -> &Output {
+        self.handle()
+    }
+}
+
+impl<T: Differentiable + ?Sized> Differentiable for &T {
+    fn origin(&self) -> &Output {
+        (**self).origin()
+    }
+}
+
+/// What the gradient of something is that the results do not depend on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnconnectedGradients {
+    /// There is none.
+    #[default]
+    None,
+    /// Zeros of its shape.
+    Zero,
+    /// An error that names it.
+    Error,
+}
+
+/// How [`gradients_with`] differentiates.
+#[derive(Clone, Debug, Default)]
+pub struct GradientOptions {
+    /// The gradients of the results that come in from outside, in order; ones where there is none.
+    pub grad_ys: Vec<Option<Output>>,
+    /// Outputs beyond which nothing is differentiated: they count as constant.
+    pub stop_gradients: Vec<Output>,
+    /// What the gradient of something is that the results do not depend on.
+    pub unconnected: UnconnectedGradients,
+    /// Whether gradients of one operation's inputs are used only when all of them have been computed.
+    pub gate: bool,
+}
+
+/// The gradients of the sum of `ys` with respect to each of `xs`; `None` where the results do not depend on it.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # use ops::{array::placeholder, gradients, math::square};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph.named("x"), DType::Float32, [3]);
+/// let dx = gradients(&[square(&x)], &[&x])?.remove(0).expect("y depends on x");
+/// assert_eq!(dx.shape(), x.shape());
+/// assert!(dx.name().starts_with("gradients/Square_grad/"));
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// Operations are built in a scope `gradients` beside the first of `ys` (`ys[0].named("x")` gives another name).
+/// Integers, truth values and strings pass no gradients on.
+///
+/// # Errors
+/// A key error that names an operation between `ys` and `xs` whose type has no gradient; a type error for one of
+/// `ys` that is not floating or complex; whatever was wrong with an operation in between; a value error for an
+/// output of another graph.
+#[track_caller]
+pub fn gradients<Y: AsOutput, X: Differentiable>(ys: &[Y], xs: &[X]) -> Result<Vec<Option<Output>>> {
+    gradients_with(ys, xs, &GradientOptions::default())
+}
+
+/// As [`gradients`], with options.
+///
+/// # Errors
+/// As [`gradients`]; also a value error for options that do not fit `ys`, and one that names the culprit where
+/// [`UnconnectedGradients::Error`] asks for it.
+#[track_caller]
+pub fn gradients_with<Y: AsOutput, X: Differentiable>(
+    ys: &[Y],
+    xs: &[X],
+    options: &GradientOptions,
+) -> Result<Vec<Option<Output>>> {
+    let location = Location::caller();
+    let ys: Vec<Output> = ys.iter().map(|y| y.as_output().clone()).collect();
+    let xs: Vec<Output> = xs.iter().map(|x| x.origin().clone()).collect();
+    let found = differentiate(&ys, &xs, options, location);
+    found.map_err(|error| error.with_location(location).with_phase(Phase::Build))
+}
+
+fn differentiate(
+    ys: &[Output],
+    xs: &[Output],
+    options: &GradientOptions,
+    location: &'static Location<'static>,
+) -> Result<Vec<Option<Output>>> {
+    check(ys, xs, options)?;
+    let Some(first) = ys.first() else { return unconnected(xs, options) };
+    // Gradients wait for nothing but their inputs.
+    let outside = unnamed(&first.graph()).without_control_dependencies();
+    let graph = first.graph().without_control_dependencies().composite("gradients").located_at(location);
+    let reach = Reach::find(&graph, ys, xs, &options.stop_gradients);
+    let mut sums = Sums { graph: graph.clone(), parts: HashMap::new() };
+    for (index, y) in ys.iter().enumerate() {
+        let given = options.grad_ys.get(index).cloned().flatten();
+        let grad = given.map_or_else(|| ones(&graph, y, index), |grad| grad.within(&graph));
+        sums.add(y.endpoint(), grad);
+    }
+    for operation in reach.backwards(&graph) {
+        propagate(&operation, &graph, &reach, &mut sums, options)?;
+    }
+    let whole = |x: &Output| sums.total(x.endpoint()).map(|grad| grad.within(&outside));
+    let found: Vec<Option<Output>> = xs.iter().map(whole).collect();
+    if let Some(error) = found.iter().flatten().find_map(|grad| grad.operation().error()) {
+        return Err(error.clone());
+    }
+    xs.iter().zip(found).map(|(x, grad)| grad.map_or_else(|| missing(x, options), |grad| Ok(Some(grad)))).collect()
+}
+
+fn check(ys: &[Output], xs: &[Output], options: &GradientOptions) -> Result<()> {
+    let graph = ys.first().map(Output::graph);
+    for output in ys.iter().chain(xs).chain(&options.stop_gradients).chain(options.grad_ys.iter().flatten()) {
+        if let Some(error) = output.operation().error() {
+            return Err(error.clone());
+        }
+        if graph.as_ref().is_some_and(|graph| !output.is_in(graph)) {
+            return Err(Error::value(format!("'{}' belongs to another graph", output.name())));
+        }
+    }
+    if let Some(y) = ys.iter().find(|y| !carries_gradients(y.dtype())) {
+        let text = format!("'{}' is {}: only floating and complex numbers have gradients", y.name(), y.dtype());
+        return Err(Error::type_mismatch(text));
+    }
+    if !options.grad_ys.is_empty() && options.grad_ys.len() != ys.len() {
+        return Err(Error::value(format!("{} grad_ys for {} ys", options.grad_ys.len(), ys.len())));
+    }
+    for (y, grad) in ys.iter().zip(options.grad_ys.iter().chain(std::iter::repeat(&None))) {
+        check_grad(y, grad.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Whether a gradient that came in fits the result it is for.
+fn check_grad(y: &Output, grad: Option<&Output>) -> Result<()> {
+    let Some(grad) = grad else {
+        if y.dtype().is_complex() {
+            let text = format!("'{}' is complex: its gradient must be given in grad_ys", y.name());
+            return Err(Error::type_mismatch(text));
+        }
+        return Ok(());
+    };
+    if grad.dtype() != y.dtype() {
+        let text = format!("the gradient '{}' of '{}' is {}, not {}", grad.name(), y.name(), grad.dtype(), y.dtype());
+        return Err(Error::type_mismatch(text));
+    }
+    if grad.shape().merge(y.shape()).is_none() {
+        let text =
+            format!("the gradient '{}' of '{}' has shape {}, not {}", grad.name(), y.name(), grad.shape(), y.shape());
+        return Err(Error::value(text));
+    }
+    Ok(())
+}
+
+/// Floating and complex numbers.
+fn carries_gradients(dtype: DType) -> bool {
+    dtype.is_floating() || dtype.is_complex()
+}
+
+/// What gradients flow through: numbers that have them, and the handles of variables.
+fn passes_gradients(dtype: DType) -> bool {
+    carries_gradients(dtype) || matches!(dtype, DType::Resource | DType::Variant)
+}
+
+fn ones(graph: &Graph, y: &Output, index: usize) -> Output {
+    let named = graph.named(&format!("grad_ys_{index}"));
+    let one = constant(&named, scalar_tensor(y.dtype(), 1.0));
+    if y.shape().rank() == Some(0) { one } else { fill(shape_of(&y.within(graph)), one) }
+}
+
+/// The gradients that reached each output, to be summed.
+struct Sums {
+    graph: Graph,
+    parts: HashMap<Endpoint, Vec<Output>>,
+}
+
+impl Sums {
+    fn add(&mut self, endpoint: Endpoint, grad: Output) {
+        self.parts.entry(endpoint).or_default().push(grad);
+    }
+
+    /// The sum of all that reached an output so far. What flows into an operation is complete when all operations
+    /// after it have been asked.
+    fn total(&mut self, endpoint: Endpoint) -> Option<Output> {
+        let parts = self.parts.get_mut(&endpoint)?;
+        if parts.len() > 1 {
+            let within: Vec<Output> = parts.iter().map(|part| part.within(&self.graph)).collect();
+            *parts = vec![add_n(&within)];
+        }
+        parts.first().cloned()
+    }
+}
+
+/// Asks one operation for the gradients of its inputs.
+fn propagate(
+    operation: &Operation,
+    graph: &Graph,
+    reach: &Reach,
+    sums: &mut Sums,
+    options: &GradientOptions,
+) -> Result<()> {
+    let totals: Vec<Option<Output>> =
+        (0..operation.num_outputs()).map(|index| sums.total(operation.output(index).endpoint())).collect();
+    if totals.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    let function = match operation.def().map(session_core::OpDef::gradient_rule) {
+        Some(Gradient::Zero) => return Ok(()),
+        Some(Gradient::Function(function)) => function,
+        Some(Gradient::Undefined) | None => return Err(undefined(operation)),
+    };
+    let scope = graph.scope(&format!("{}_grad", operation.name()));
+    let grads: Vec<Option<Output>> = totals.iter().map(|grad| Some(grad.as_ref()?.within(&scope))).collect();
+    let within = scope.operation_by_id(operation.id()).unwrap_or_else(|| operation.clone());
+    let found = function(&within, &grads).map_err(|error| operation.place(error))?;
+    check_found(operation, &found)?;
+    let found = if options.gate { gated(found) } else { found };
+    for (input, grad) in operation.inputs().iter().zip(found) {
+        if let Some(grad) = grad.filter(|_| reach.wants(input)) {
+            sums.add(input.endpoint(), grad);
+        }
+    }
+    Ok(())
+}
+
+fn undefined(operation: &Operation) -> Error {
+    let text = format!("no gradient is defined for the type of operation '{}' ({})", operation.name(), operation.op_type());
+    operation.place(Error::key(text))
+}
+
+/// Whether a gradient function did its duty: one gradient per input, of its type, of a shape that fits.
+fn check_found(operation: &Operation, found: &[Option<Output>]) -> Result<()> {
+    let internal = |text: String| operation.place(Error::new(session_core::Code::Internal, text));
+    if found.len() != operation.num_inputs() {
+        let count = operation.num_inputs();
+        return Err(internal(format!("the gradient function gave {} gradients for {count} inputs", found.len())));
+    }
+    for (index, (input, grad)) in operation.inputs().iter().zip(found).enumerate() {
+        let Some(grad) = grad else { continue };
+        if let Some(error) = grad.operation().error() {
+            return Err(error.clone());
+        }
+        let fits = grad.dtype() == input.dtype() && grad.shape().merge(input.shape()).is_some();
+        if carries_gradients(input.dtype()) && !fits {
+            let (wanted, wanted_shape) = (input.dtype(), input.shape());
+            let (dtype, shape) = (grad.dtype(), grad.shape());
+            let text = format!("the gradient of input {index} is {dtype} {shape}, not {wanted} {wanted_shape}");
+            return Err(internal(text));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the gradients that there are wait for each other.
+fn gated(grads: Vec<Option<Output>>) -> Vec<Option<Output>> {
+    let some: Vec<Output> = grads.iter().flatten().cloned().collect();
+    if some.len() < 2 {
+        return grads;
+    }
+    let mut gated = tuple(&some, &[]).into_iter();
+    grads.into_iter().map(|grad| grad.and_then(|_| gated.next())).collect()
+}
+
+fn unconnected(xs: &[Output], options: &GradientOptions) -> Result<Vec<Option<Output>>> {
+    xs.iter().map(|x| missing(x, options)).collect()
+}
+
+fn missing(x: &Output, options: &GradientOptions) -> Result<Option<Output>> {
+    match options.unconnected {
+        UnconnectedGradients::None => Ok(None),
+        UnconnectedGradients::Error => {
+            let text = format!("there is no gradient: the results do not depend on '{}'", x.operation().name());
+            Err(x.operation().place(Error::value(text)))
+        }
+        UnconnectedGradients::Zero => zeros_of(x).map(Some),
+    }
+}
+
+fn zeros_of(x: &Output) -> Result<Output> {
+    if x.dtype() != DType::Resource {
+        return Ok(zeros_like(x));
+    }
+    let dtype = x.operation().attr("dtype").and_then(AttrValue::as_type);
+    let shape = x.operation().attr("shape").and_then(AttrValue::as_shape).and_then(|shape| shape.to_shape());
+    let (Some(dtype), Some(shape)) = (dtype, shape) else {
+        let text = format!("the shape of the variable '{}' is not known", x.operation().name());
+        return Err(x.operation().place(Error::value(text)));
+    };
+    Ok(zeros(&x.graph(), dtype, shape))
 }

@@ -1,6 +1,11 @@
 //! The op library: definitions, shapes, constructors, gradients, optimizers.
 
+mod arguments;
+mod composite;
 mod library;
+mod scalar;
+mod shapes;
+mod static_value;
 
 pub mod array;
 pub mod math;
@@ -22,5 +27,9 @@ pub mod optimizers;
 pub mod global_step;
 pub mod variables;
 
-pub use gradients::{gradients, gradients_with};
+pub use arguments::{Axes, Ints};
+pub use gradients::{
+    Differentiable, GradientOptions, IndexedSlices, UnconnectedGradients, gradients, gradients_with,
+};
 pub use library::{LIBRARY, library};
+pub use scalar::Scalar;

@@ -1,5 +1,27 @@
-//! To be written.
+//! Arithmetic, reductions, products, comparisons: what computes numbers from numbers.
+//!
+//! Functions take outputs or variables and build one operation of TensorFlow's type, or a few in a scope, in the
+//! scope of their first argument. Two-argument functions broadcast. Mistakes are recorded in the graph, see
+//! [`session_core::Output`].
 
-use session_core::OpDef;
+pub(crate) mod binary;
+pub(crate) mod cast;
+pub(crate) mod compare;
+pub(crate) mod product;
+pub(crate) mod reduce;
+pub(crate) mod scan;
+pub(crate) mod segment;
+pub(crate) mod select;
+pub(crate) mod sum;
+pub(crate) mod unary;
 
-pub(crate) static DEFS: &[&OpDef] = &[];
+pub use binary::*;
+pub use cast::*;
+pub use compare::*;
+pub use product::*;
+pub use reduce::*;
+pub use scan::*;
+pub use segment::*;
+pub use select::*;
+pub use sum::*;
+pub use unary::*;

@@ -1,5 +1,16 @@
-//! To be written.
+//! Neural networks: convolutions, pooling, activations, normalisation, cross entropies, embeddings.
+//!
+//! Functions take outputs or variables and build one operation of TensorFlow's type, or a few in a scope, in the
+//! scope of their first argument. Mistakes are recorded in the graph, see [`session_core::Output`].
 
-use session_core::OpDef;
+pub(crate) mod activation;
+pub(crate) mod bias;
+pub(crate) mod cross_entropy;
+pub(crate) mod normalization;
+mod window;
 
-pub(crate) static DEFS: &[&OpDef] = &[];
+pub use activation::*;
+pub use bias::*;
+pub use cross_entropy::*;
+pub use normalization::*;
+pub use window::{DataFormat, Padding};

@@ -206,10 +206,12 @@ impl Graph {
     }
 
     /// A handle whose operations count as made at this place in the program: for functions that make operations
-    /// on behalf of their caller.
+    /// on behalf of their caller. The place of an outer such function is kept.
     #[must_use]
     pub fn located_at(&self, location: &'static Location<'static>) -> Graph {
-        self.with_context(|context| context.location = Some(location))
+        self.with_context(|context| {
+            context.location.get_or_insert(location);
+        })
     }
 
     /// A handle without scope, device and control inputs.

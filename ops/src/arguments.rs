@@ -1,0 +1,148 @@
+//! Arguments that can be given as numbers or computed by the graph.
+
+use session_core::{AsOutput, OpBuilder, Output, PartialShape, Shape, Variable};
+use std::ops::RangeFull;
+use tensor::Tensor;
+
+/// Integers for an operation: a shape, axes, sizes. Given as numbers (`2`, `[2, -1]`, a `Vec`, a slice, a
+/// [`Shape`]) they become a constant beside the operation, `int32` unless one needs more; or they are an
+/// output that computes them.
+#[derive(Clone, Debug)]
+pub enum Ints {
+    /// One number.
+    Scalar(i64),
+    /// A list of numbers.
+    Vector(Vec<i64>),
+    /// Computed when the graph runs.
+    Computed(Output),
+}
+
+impl Ints {
+    /// The numbers, when they are given as such or follow from the graph.
+    #[must_use]
+    pub fn known(&self) -> Option<Vec<i64>> {
+        match self {
+            Ints::Scalar(value) => Some(vec![*value]),
+            Ints::Vector(values) => Some(values.clone()),
+            Ints::Computed(output) => crate::static_value::ints(output),
+        }
+    }
+
+    /// As the next input of an operation.
+    pub(crate) fn input_of(self, builder: OpBuilder) -> OpBuilder {
+        match self {
+            Ints::Scalar(value) => builder.constant(match i32::try_from(value) {
+                Ok(value) => Tensor::from(value),
+                Err(_) => Tensor::from(value),
+            }),
+            Ints::Vector(values) => builder.constant(vector(&values)),
+            Ints::Computed(output) => builder.input(output),
+        }
+    }
+}
+
+/// The numbers as a vector of `int32`, or of `int64` when one needs it.
+pub(crate) fn vector(values: &[i64]) -> Tensor {
+    let small: Result<Vec<i32>, _> = values.iter().map(|&value| i32::try_from(value)).collect();
+    small.map_or_else(|_| Tensor::from(values), Tensor::from)
+}
+
+/// The numbers as a matrix of `int32`, or of `int64` when one needs it.
+pub(crate) fn matrix<const N: usize>(rows: &[[i64; N]]) -> Tensor {
+    let shape = [rows.len(), N];
+    vector(rows.as_flattened()).reshaped(shape).expect("as many elements as the rows have")
+}
+
+macro_rules! from_integers {
+    ($($type:ty => |$value:ident| $convert:expr),*) => {$(
+        impl From<$type> for Ints {
+            fn from($value: $type) -> Ints {
+                Ints::Scalar($convert)
+            }
+        }
+        impl<const N: usize> From<[$type; N]> for Ints {
+            fn from(values: [$type; N]) -> Ints {
+                Ints::from(values.as_slice())
+            }
+        }
+        impl<const N: usize> From<&[$type; N]> for Ints {
+            fn from(values: &[$type; N]) -> Ints {
+                Ints::from(values.as_slice())
+            }
+        }
+        impl From<Vec<$type>> for Ints {
+            fn from(values: Vec<$type>) -> Ints {
+                Ints::from(values.as_slice())
+            }
+        }
+        impl From<&[$type]> for Ints {
+            fn from(values: &[$type]) -> Ints {
+                Ints::Vector(values.iter().map(|&$value| $convert).collect())
+            }
+        }
+    )*};
+}
+
+// Sizes beyond `i64::MAX` do not exist in memory.
+from_integers!(i32 => |value| value.into(), i64 => |value| value, usize => |value| i64::try_from(value).unwrap_or(i64::MAX));
+
+impl From<&Shape> for Ints {
+    fn from(shape: &Shape) -> Ints {
+        Ints::from(shape.dims())
+    }
+}
+
+impl From<Shape> for Ints {
+    fn from(shape: Shape) -> Ints {
+        Ints::from(shape.dims())
+    }
+}
+
+impl From<Output> for Ints {
+    fn from(output: Output) -> Ints {
+        Ints::Computed(output)
+    }
+}
+
+impl From<&Output> for Ints {
+    fn from(output: &Output) -> Ints {
+        Ints::Computed(output.clone())
+    }
+}
+
+impl From<&Variable> for Ints {
+    fn from(variable: &Variable) -> Ints {
+        Ints::Computed(variable.as_output().clone())
+    }
+}
+
+/// The axes that a reduction goes over: `..` for all, or as [`Ints`], counted from the end when negative.
+#[derive(Clone, Debug)]
+pub enum Axes {
+    /// All axes.
+    All,
+    /// These axes.
+    Listed(Ints),
+}
+
+impl Axes {
+    /// As integers, where `shape` is that of the tensor whose axes are meant.
+    pub(crate) fn into_ints(self, of: &PartialShape) -> Option<Ints> {
+        match self {
+            Axes::Listed(axes) => Some(axes),
+            Axes::All => Some(Ints::from((0..of.rank()?).collect::<Vec<usize>>())),
+        }
+    }
+}
+
+impl From<RangeFull> for Axes {
+    fn from(_: RangeFull) -> Axes {
+        Axes::All
+    }
+}
+
+impl<T: Into<Ints>> From<T> for Axes {
+    fn from(axes: T) -> Axes {
+        Axes::Listed(axes.into())
+    }
+}

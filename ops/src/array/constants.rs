@@ -1,0 +1,288 @@
+//! Constants, placeholders, and tensors made from nothing but sizes.
+
+use crate::arguments::Ints;
+use crate::library::op_defs;
+use crate::shapes::{self, shape_from};
+use session_core::{AsOutput, Error, Graph, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use tensor::{Complex, DType, Tensor, bf16, f16};
+
+op_defs! {
+    CONST: OpDef::new("Const", "-> output: dtype")
+        .attrs("value: tensor, dtype: type")
+        .shape(const_shape)
+        .not_differentiable();
+    PLACEHOLDER: OpDef::new("Placeholder", "-> output: dtype")
+        .attrs("dtype: type, shape: shape = unknown")
+        .shape(placeholder_shape)
+        .not_differentiable();
+    PLACEHOLDER_WITH_DEFAULT: OpDef::new("PlaceholderWithDefault", "input: dtype -> output: dtype")
+        .attrs("dtype: type, shape: shape")
+        .shape(placeholder_with_default_shape)
+        .gradient(pass_on);
+    FILL: OpDef::new("Fill", "dims: index_type, value: T -> output: T")
+        .attrs("T: type, index_type: indextype = int32")
+        .shape(fill_shape)
+        .gradient(fill_gradient);
+    ZEROS_LIKE: OpDef::new("ZerosLike", "x: T -> y: T")
+        .attrs("T: type")
+        .shape(shapes::unchanged)
+        .not_differentiable();
+    ONES_LIKE: OpDef::new("OnesLike", "x: T -> y: T")
+        .attrs("T: {bfloat16, half, float, double, int8, uint8, int16, uint16, int32, uint32, int64, uint64, complex64, complex128, bool}")
+        .shape(shapes::unchanged)
+        .not_differentiable();
+    RANGE: OpDef::new("Range", "start: Tidx, limit: Tidx, delta: Tidx -> output: Tidx")
+        .attrs("Tidx: {bfloat16, half, float, double, int8, int16, int32, int64, uint16, uint32, uint64} = int32")
+        .shape(range_shape)
+        .not_differentiable();
+    LIN_SPACE: OpDef::new("LinSpace", "start: T, stop: T, num: Tidx -> output: T")
+        .attrs("T: floattype, Tidx: indextype = int32")
+        .shape(lin_space_shape);
+    EMPTY: OpDef::new("Empty", "shape: int32 -> output: dtype")
+        .attrs("dtype: type, init: bool = false")
+        .stateful()
+        .shape(empty_shape)
+        .not_differentiable();
+}
+
+fn const_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let value = context.attr("value").and_then(|value| value.as_tensor());
+    let value = value.ok_or_else(|| Error::value("attribute 'value' must be a tensor"))?;
+    if context.attr("dtype").and_then(|dtype| dtype.as_type()) != Some(value.dtype()) {
+        return Err(Error::type_mismatch(format!("the value is {}, not what 'dtype' says", value.dtype())));
+    }
+    context.set(0, value.shape().into());
+    Ok(())
+}
+
+fn shape_attr(context: &ShapeContext<'_>) -> PartialShape {
+    context.attr("shape").and_then(|shape| shape.as_shape()).cloned().unwrap_or_default()
+}
+
+fn placeholder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = shape_attr(context);
+    context.set(0, shape);
+    Ok(())
+}
+
+fn placeholder_with_default_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = shape_attr(context);
+    shapes::merge(&shape, &context.input(0))?;
+    // What is fed may differ from the default where the attribute leaves it open.
+    context.set(0, shape);
+    Ok(())
+}
+
+fn fill_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 1)?;
+    let shape = shape_from(&context.inputs()[0])?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn empty_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = shape_from(&context.inputs()[0])?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn range_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    for index in 0..3 {
+        shapes::must_be_scalar(context, index)?;
+    }
+    let number = |index: usize| {
+        let ints = || shapes::int(context, index).map(|value| value as f64);
+        context.constant(index).and_then(|value| value.as_scalar_f64().ok()).or_else(ints)
+    };
+    let size = match (number(0), number(1), number(2)) {
+        (Some(start), Some(limit), Some(delta)) => Some(range_size(start, limit, delta)?),
+        _ => None,
+    };
+    context.set(0, PartialShape::from([size]));
+    Ok(())
+}
+
+fn range_size(start: f64, limit: f64, delta: f64) -> Result<usize> {
+    if delta == 0.0 || (start < limit && delta < 0.0) || (start > limit && delta > 0.0) {
+        return Err(Error::value(format!("no steps of {delta} lead from {start} to {limit}")));
+    }
+    Ok(((limit - start) / delta).ceil() as usize)
+}
+
+fn lin_space_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    for index in 0..3 {
+        shapes::must_be_scalar(context, index)?;
+    }
+    let size = match shapes::int(context, 2) {
+        Some(size) if size < 1 => return Err(Error::value(format!("num must be positive, not {size}"))),
+        size => size.and_then(|size| usize::try_from(size).ok()),
+    };
+    context.set(0, PartialShape::from([size]));
+    Ok(())
+}
+
+/// The gradient of an operation whose one output is its one input.
+pub(crate) fn pass_on(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(grads.to_vec())
+}
+
+fn fill_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(vec![None, grads[0].as_ref().map(|grad| crate::math::reduce_sum(grad, .., false))])
+}
+
+/// A tensor that is part of the graph.
+///
+/// ```
+/// # use session_core::Graph;
+/// let graph = Graph::new();
+/// let rate = ops::array::constant(&graph.named("rate"), 0.1f32);
+/// assert_eq!(rate.name(), "rate:0");
+/// ```
+#[must_use]
+#[track_caller]
+pub fn constant(graph: &Graph, value: impl Into<Tensor>) -> Output {
+    let value = value.into();
+    let dtype = value.dtype();
+    graph.op(&CONST).attr("value", value).attr("dtype", dtype).finish_output()
+}
+
+/// A tensor that every run must be fed with.
+#[must_use]
+#[track_caller]
+pub fn placeholder(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>) -> Output {
+    graph.op(&PLACEHOLDER).attr("dtype", dtype).attr("shape", shape.into()).finish_output()
+}
+
+/// A tensor that a run may be fed with; otherwise it is `input`. What is fed must fit `shape`.
+#[must_use]
+#[track_caller]
+pub fn placeholder_with_default(input: impl AsOutput, shape: impl Into<PartialShape>) -> Output {
+    let input = input.as_output();
+    let builder = input.graph().op(&PLACEHOLDER_WITH_DEFAULT).input(input);
+    builder.attr("shape", shape.into()).attr("dtype", input.dtype()).finish_output()
+}
+
+/// A tensor of this shape in which every element is the scalar `value`.
+#[must_use]
+#[track_caller]
+pub fn fill(dims: impl Into<Ints>, value: impl AsOutput) -> Output {
+    let value = value.as_output();
+    let builder = dims.into().input_of(value.graph().op(&FILL));
+    builder.input(value).finish_output()
+}
+
+/// The largest tensor that `zeros` and `ones` put into the graph as it is.
+const LARGEST_CONSTANT: usize = 1000;
+
+/// Zeros (or `false`, or empty strings) of this shape.
+#[must_use]
+#[track_caller]
+pub fn zeros(graph: &Graph, dtype: DType, shape: impl Into<Ints>) -> Output {
+    filled(graph, "zeros", scalar_tensor(dtype, 0.0), shape.into())
+}
+
+/// Ones of this shape, of a numeric or boolean dtype.
+#[must_use]
+#[track_caller]
+pub fn ones(graph: &Graph, dtype: DType, shape: impl Into<Ints>) -> Output {
+    filled(graph, "ones", scalar_tensor(dtype, 1.0), shape.into())
+}
+
+#[track_caller]
+fn filled(graph: &Graph, name: &str, value: Tensor, shape: Ints) -> Output {
+    let known = shape.known().and_then(|sizes| {
+        sizes.into_iter().map(|size| usize::try_from(size).ok()).collect::<Option<Vec<usize>>>()
+    });
+    let elements = known.as_ref().and_then(|sizes| tensor::Shape::new(sizes).checked_elements());
+    if let (Some(sizes), Some(..LARGEST_CONSTANT)) = (known, elements) {
+        let dtype = value.dtype();
+        let value = repeated(&value, &sizes);
+        return graph.op(&CONST).default_name(name).attr("value", value).attr("dtype", dtype).finish_output();
+    }
+    let builder = shape.input_of(graph.op(&FILL).default_name(name));
+    builder.constant(value).finish_output()
+}
+
+/// A scalar repeated to fill a shape.
+fn repeated(value: &Tensor, sizes: &[usize]) -> Tensor {
+    let elements = sizes.iter().product();
+    if let Ok(strings) = value.as_strings() {
+        let strings = strings.iter().cycle().take(elements).cloned();
+        return Tensor::from_strings(strings, sizes).expect("as many strings as the shape has elements");
+    }
+    let bytes = value.as_bytes().map_or_else(|_| Vec::new(), |bytes| bytes.repeat(elements));
+    Tensor::from_bytes(value.dtype(), sizes, bytes).expect("as many bytes as the shape needs")
+}
+
+/// Zeros of the shape and dtype of a tensor; a constant when they are known and few.
+#[must_use]
+#[track_caller]
+pub fn zeros_like(tensor: impl AsOutput) -> Output {
+    like(tensor.as_output(), &ZEROS_LIKE, "zeros_like", 0.0)
+}
+
+/// Ones of the shape and dtype of a tensor; a constant when they are known and few.
+#[must_use]
+#[track_caller]
+pub fn ones_like(tensor: impl AsOutput) -> Output {
+    like(tensor.as_output(), &ONES_LIKE, "ones_like", 1.0)
+}
+
+#[track_caller]
+fn like(tensor: &Output, def: &'static OpDef, name: &str, value: f64) -> Output {
+    let plain = tensor.dtype() != DType::Variant && tensor.dtype() != DType::Resource;
+    match tensor.shape().to_shape().filter(|shape| plain && shape.elements() < LARGEST_CONSTANT) {
+        Some(shape) => {
+            let value = repeated(&scalar_tensor(tensor.dtype(), value), shape.dims());
+            let builder = tensor.graph().op(&CONST).default_name(name);
+            builder.attr("value", value).attr("dtype", tensor.dtype()).finish_output()
+        }
+        None => tensor.graph().op(def).default_name(name).input(tensor).finish_output(),
+    }
+}
+
+/// The numbers from `start` up to, but not including, `limit`, in steps of `delta`: scalars of one dtype.
+#[must_use]
+#[track_caller]
+pub fn range(start: impl AsOutput, limit: impl AsOutput, delta: impl AsOutput) -> Output {
+    let builder = start.as_output().graph().op(&RANGE).default_name("range");
+    builder.input(start).input(limit).input(delta).finish_output()
+}
+
+/// `num` numbers in equal steps from `start` to `stop`, both included.
+#[must_use]
+#[track_caller]
+pub fn linspace(start: impl AsOutput, stop: impl AsOutput, num: impl Into<Ints>) -> Output {
+    let builder = start.as_output().graph().op(&LIN_SPACE).default_name("linspace");
+    num.into().input_of(builder.input(start).input(stop)).finish_output()
+}
+
+/// Numbers of a dtype that are no longer part of a shape: a scalar tensor of this value, rounded to the dtype.
+/// Dtypes without numbers give their zero: `false` for 0 and `true` otherwise, the empty string.
+#[must_use]
+pub fn scalar_tensor(dtype: DType, value: f64) -> Tensor {
+    match dtype {
+        DType::Float64 => Tensor::from(value),
+        DType::Float16 => Tensor::from(f16::from_f64(value)),
+        DType::BFloat16 => Tensor::from(bf16::from_f64(value)),
+        DType::Int8 => Tensor::from(value as i8),
+        DType::Int16 => Tensor::from(value as i16),
+        DType::Int32 => Tensor::from(value as i32),
+        DType::Int64 => Tensor::from(value as i64),
+        DType::UInt8 => Tensor::from(value as u8),
+        DType::UInt16 => Tensor::from(value as u16),
+        DType::UInt32 => Tensor::from(value as u32),
+        DType::UInt64 => Tensor::from(value as u64),
+        DType::Bool => Tensor::from(value != 0.0),
+        DType::Complex64 => Tensor::from(Complex::new(value as f32, 0.0)),
+        DType::Complex128 => Tensor::from(Complex::new(value, 0.0)),
+        DType::String => Tensor::from(""),
+        _ => Tensor::from(value as f32),
+    }
+}
+
+/// A constant scalar of the dtype of another output, beside it.
+#[track_caller]
+pub(crate) fn scalar_like(like: &Output, value: f64) -> Output {
+    constant(&like.graph(), scalar_tensor(like.dtype(), value))
+}

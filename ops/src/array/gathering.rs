@@ -1,0 +1,349 @@
+//! Picking entries by index, and putting entries at indices.
+
+use super::constants::{range, scalar_like, scalar_tensor, zeros_like};
+use super::shaping::{reshape, shape, transpose};
+use super::slicing::{Index, strided_slice};
+use crate::arguments::Ints;
+use crate::gradients::broadcasting::shape_of;
+use crate::library::op_defs;
+use crate::math::binary::{add, mul};
+use crate::math::reduce::reduce_prod;
+use crate::math::segment::unsorted_segment_sum;
+use crate::shapes::{self, shape_from};
+use crate::static_value;
+use session_core::{
+    AsOutput, AttrValue, Code, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
+use tensor::{DType, Tensor};
+
+op_defs! {
+    GATHER: OpDef::new("Gather", "params: Tparams, indices: Tindices -> output: Tparams")
+        .attrs("validate_indices: bool = true, Tparams: type, Tindices: indextype")
+        .shape(gather_shape)
+        .gradient(gather_gradient);
+    GATHER_V2: OpDef::new("GatherV2", "params: Tparams, indices: Tindices, axis: Taxis -> output: Tparams")
+        .attrs("batch_dims: int = 0, Tparams: type, Tindices: {int16, int32, int64}, Taxis: indextype")
+        .shape(gather_v2_shape)
+        .gradient(gather_v2_gradient);
+    GATHER_ND: OpDef::new("GatherNd", "params: Tparams, indices: Tindices -> output: Tparams")
+        .attrs("Tparams: type, Tindices: {int16, int32, int64}, bad_indices_policy: string = \"\"")
+        .shape(gather_nd_shape)
+        .gradient(gather_nd_gradient);
+    SCATTER_ND: OpDef::new("ScatterNd", "indices: Tindices, updates: T, shape: Tindices -> output: T")
+        .attrs("T: type, Tindices: {int16, int32, int64}, bad_indices_policy: string = \"\"")
+        .shape(scatter_nd_shape)
+        .gradient(scatter_nd_gradient);
+    TENSOR_SCATTER_UPDATE: OpDef::new(
+        "TensorScatterUpdate",
+        "tensor: T, indices: Tindices, updates: T -> output: T",
+    )
+    .attrs("T: type, Tindices: {int16, int32, int64, uint16}, bad_indices_policy: string = \"\"")
+    .shape(tensor_scatter_shape)
+    .gradient(tensor_scatter_update_gradient);
+    TENSOR_SCATTER_ADD: OpDef::new("TensorScatterAdd", "tensor: T, indices: Tindices, updates: T -> output: T")
+        .attrs("T: type, Tindices: indextype, bad_indices_policy: string = \"\"")
+        .shape(tensor_scatter_shape)
+        .gradient(tensor_scatter_add_gradient);
+    ONE_HOT: OpDef::new("OneHot", "indices: TI, depth: int32, on_value: T, off_value: T -> output: T")
+        .attrs("axis: int = -1, T: type, TI: {uint8, int8, int32, int64} = int64")
+        .shape(one_hot_shape)
+        .not_differentiable();
+}
+
+fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (params, indices) = (shapes::at_least_rank(context, 0, 1)?, context.input(1));
+    let rest = params.rank().map_or_else(PartialShape::unknown, |rank| params.range(1, rank));
+    context.set(0, indices.concat(&rest));
+    Ok(())
+}
+
+fn gather_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 2)?;
+    let (params, indices) = (shapes::at_least_rank(context, 0, 1)?, context.input(1));
+    let batch_dims = shapes::int_attr(context, "batch_dims")?;
+    let (Some(rank), Some(indices_rank), Some(axis)) = (params.rank(), indices.rank(), shapes::int(context, 2))
+    else {
+        return Ok(());
+    };
+    let axis = shapes::axis_index(axis, rank)?;
+    let batch = if batch_dims < 0 { batch_dims + indices_rank as i64 } else { batch_dims };
+    let batch = usize::try_from(batch).ok().filter(|&batch| batch <= axis && batch <= indices_rank);
+    let batch = batch.ok_or_else(|| {
+        Error::value(format!("{batch_dims} batch axes do not fit axis {axis} of {params} and indices {indices}"))
+    })?;
+    shapes::merge(&params.range(0, batch), &indices.range(0, batch))?;
+    let shape = params.range(0, axis).concat(&indices.range(batch, indices_rank));
+    context.set(0, shape.concat(&params.range(axis + 1, rank)));
+    Ok(())
+}
+
+/// How many leading axes each index of `indices` picks from, when that is known.
+fn index_depth(indices: &PartialShape) -> Result<Option<usize>> {
+    match indices.rank() {
+        Some(0) => Err(Error::value("indices must have at least one axis")),
+        _ => Ok(indices.dim_from_end(0)),
+    }
+}
+
+fn gather_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (params, indices) = (context.input(0), context.input(1));
+    let (Some(depth), Some(rank)) = (index_depth(&indices)?, params.rank()) else { return Ok(()) };
+    if depth > rank {
+        return Err(Error::value(format!("indices of {depth} numbers are too long for shape {params}")));
+    }
+    let places = indices.range(0, indices.rank().unwrap_or(1) - 1);
+    context.set(0, places.concat(&params.range(depth, rank)));
+    Ok(())
+}
+
+/// Checks that updates fit indices into a tensor of this shape.
+fn check_updates(shape: &PartialShape, indices: &PartialShape, updates: &PartialShape) -> Result<()> {
+    let (Some(depth), Some(rank), Some(indices_rank)) = (index_depth(indices)?, shape.rank(), indices.rank())
+    else {
+        return Ok(());
+    };
+    let error = || {
+        Error::value(format!("updates of shape {updates} do not fit indices {indices} into a tensor of shape {shape}"))
+    };
+    if depth > rank {
+        return Err(error());
+    }
+    let expected = indices.range(0, indices_rank - 1).concat(&shape.range(depth, rank));
+    expected.merge(updates).map(drop).ok_or_else(error)
+}
+
+fn scatter_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = shape_from(&context.inputs()[2])?;
+    check_updates(&shape, &context.input(0), &context.input(1))?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn tensor_scatter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = shapes::at_least_rank(context, 0, 1)?;
+    check_updates(&shape, &context.input(1), &context.input(2))?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn one_hot_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    for index in 1..4 {
+        shapes::must_be_scalar(context, index)?;
+    }
+    let indices = context.input(0);
+    let depth = match shapes::int(context, 1) {
+        Some(depth) if depth < 0 => return Err(Error::value(format!("depth must not be negative ({depth})"))),
+        depth => depth.and_then(|depth| usize::try_from(depth).ok()),
+    };
+    let Some(rank) = indices.rank() else { return Ok(()) };
+    let axis = shapes::axis_index(shapes::int_attr(context, "axis")?, rank + 1)?;
+    let shape = indices.range(0, axis).concat(&PartialShape::from([depth])).concat(&indices.range(axis, rank));
+    context.set(0, shape);
+    Ok(())
+}
+
+fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| scatter_rows(grad, &op.input(1), &op.input(0));
+    Ok(vec![grads[0].as_ref().map(gradient), None])
+}
+
+/// Adds up the gradients of rows where the rows came from. What a sparse optimizer looks for, see
+/// [`IndexedSlices`](crate::IndexedSlices).
+pub(crate) fn scatter_rows(grad: &Output, indices: &Output, params: &Output) -> Output {
+    let rows = match params.shape().dim(0) {
+        Some(rows) => Ints::from(rows),
+        None => Ints::from(strided_slice(shape(params), &[Index::At(0)])),
+    };
+    if indices.shape().rank() == Some(1) {
+        return unsorted_segment_sum(grad, indices, rows);
+    }
+    let values = match params.shape().range(1, usize::MAX).to_shape() {
+        Some(row) => {
+            let sizes = std::iter::once(-1).chain(row.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)));
+            reshape(grad, sizes.collect::<Vec<i64>>())
+        }
+        None => {
+            let row = strided_slice(shape(params), &[(1..).into()]);
+            reshape(grad, super::joining::concat(&[one_open(&row), row], 0))
+        }
+    };
+    unsorted_segment_sum(values, reshape(indices, [-1]), rows)
+}
+
+/// The vector `[-1]` of the dtype of another.
+fn one_open(like: &Output) -> Output {
+    let minus_one = scalar_tensor(like.dtype(), -1.0).reshaped([1]).expect("a scalar is one element");
+    super::constants::constant(&like.graph(), minus_one)
+}
+
+fn gather_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let (params, indices) = (op.input(0), op.input(1));
+    let batch_dims = op.attr("batch_dims").and_then(AttrValue::as_int).unwrap_or(0);
+    let axis = static_value::int(&op.input(2));
+    let gradient = match (axis, batch_dims, params.shape().rank(), indices.shape().rank()) {
+        (Some(0), 0, _, _) => scatter_rows(grad, &indices, &params),
+        (Some(axis), 0, Some(rank), Some(_)) => {
+            scatter_along(grad, &indices, &params, shapes::axis_index(axis, rank)?)
+        }
+        (Some(axis), batch, Some(rank), Some(indices_rank)) => {
+            let (axis, batch) = (shapes::axis_index(axis, rank)?, batch + if batch < 0 { indices_rank as i64 } else { 0 });
+            if usize::try_from(batch) != Ok(axis) {
+                return Err(unimplemented(op, "of which the axis is not the first after the batch axes"));
+            }
+            scatter_batches(grad, &indices, &params, axis)
+        }
+        _ => return Err(unimplemented(op, "of unknown ranks along an axis other than the first")),
+    };
+    Ok(vec![Some(gradient), None, None])
+}
+
+fn unimplemented(op: &Operation, what: &str) -> Error {
+    op.place(Error::new(Code::Unimplemented, format!("there is no gradient of a gather {what}")))
+}
+
+/// As [`scatter_rows`] for entries along another axis, which is brought to the front and back.
+fn scatter_along(grad: &Output, indices: &Output, params: &Output, axis: usize) -> Output {
+    let (rank, added) = (params.shape().rank().unwrap_or(0), indices.shape().rank().unwrap_or(0));
+    let all = grad.shape().rank().unwrap_or(rank + added - 1);
+    let forward: Vec<usize> = (axis..axis + added).chain(0..axis).chain(axis + added..all).collect();
+    let front: Vec<usize> = std::iter::once(axis).chain((0..rank).filter(|&other| other != axis)).collect();
+    let turned_params = transpose(params, front.as_slice());
+    let sum = scatter_rows(&transpose(grad, forward), indices, &turned_params);
+    let back: Vec<usize> = (0..rank).map(|at| front.iter().position(|&from| from == at).unwrap_or(at)).collect();
+    transpose(sum, back)
+}
+
+/// As [`scatter_rows`] within each batch: batches are joined into one, in which each has its own row numbers.
+fn scatter_batches(grad: &Output, indices: &Output, params: &Output, batch: usize) -> Output {
+    let sizes = shape(params);
+    let upto = |end: usize| Index::from(..i64::try_from(end).unwrap_or(i64::MAX));
+    let batches = reduce_prod(strided_slice(&sizes, &[upto(batch)]), .., false);
+    let rows = strided_slice(&sizes, &[Index::At(i64::try_from(batch).unwrap_or(i64::MAX))]);
+    let (zero, one) = (scalar_like(&rows, 0.0), scalar_like(&rows, 1.0));
+    let starts = mul(range(zero, &batches, one), &rows);
+    let starts = crate::math::cast(reshape(starts, [-1, 1]), indices.dtype());
+    // The count of indices is left open on one side only, so that it can be told also when there are none.
+    let per_batch = reshape(indices, super::joining::stack(&[batches.clone(), scalar_like(&batches, -1.0)], 0));
+    let numbers = reshape(add(per_batch, starts), [-1]);
+    let row = strided_slice(&sizes, &[Index::from(i64::try_from(batch).unwrap_or(i64::MAX) + 1..)]);
+    let values = reshape(grad, super::joining::concat(&[one_open(&row), row], 0));
+    reshape(unsorted_segment_sum(values, numbers, mul(batches, rows)), shape_of(params))
+}
+
+/// A tensor's shape with the dtype of indices into it.
+fn shape_for(indices: &Output, tensor: &Output) -> Output {
+    match (indices.dtype(), tensor.shape().to_shape()) {
+        (DType::Int64, Some(known)) => {
+            let sizes: Vec<i64> = known.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect();
+            super::constants::constant(&indices.graph(), Tensor::from(sizes))
+        }
+        (DType::Int64, None) => super::shaping::shape_as(tensor, DType::Int64),
+        (dtype, _) => crate::math::cast(shape(tensor), dtype),
+    }
+}
+
+fn gather_nd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let (params, indices) = (op.input(0), op.input(1));
+    let gradient = |grad: &Output| scatter_nd(&indices, grad, shape_for(&indices, &params));
+    Ok(vec![grads[0].as_ref().map(gradient), None])
+}
+
+fn scatter_nd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(vec![None, grads[0].as_ref().map(|grad| gather_nd(grad, op.input(0))), None])
+}
+
+fn tensor_scatter_update_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let (indices, updates) = (op.input(1), op.input(2));
+    let kept = tensor_scatter_update(grad, &indices, zeros_like(updates));
+    Ok(vec![Some(kept), None, Some(gather_nd(grad, &indices))])
+}
+
+fn tensor_scatter_add_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    Ok(vec![Some(grad.clone()), None, Some(gather_nd(grad, op.input(1)))])
+}
+
+/// The entries of `params` along its first axis that the integers `indices` name.
+#[must_use]
+#[track_caller]
+pub fn gather(params: impl AsOutput, indices: impl AsOutput) -> Output {
+    gather_along(params, indices, 0)
+}
+
+/// The entries of `params` along an axis that the integers `indices` name; the axis gives way to the axes of
+/// `indices`.
+#[must_use]
+#[track_caller]
+pub fn gather_along(params: impl AsOutput, indices: impl AsOutput, axis: impl Into<Ints>) -> Output {
+    let builder = params.as_output().graph().op(&GATHER_V2).input(params).input(indices);
+    axis.into().input_of(builder).finish_output()
+}
+
+/// As [`gather_along`] within each entry of the first `batch_dims` axes, which `params` and `indices` have in common.
+#[must_use]
+#[track_caller]
+pub fn gather_batches(
+    params: impl AsOutput,
+    indices: impl AsOutput,
+    axis: impl Into<Ints>,
+    batch_dims: i64,
+) -> Output {
+    let builder = params.as_output().graph().op(&GATHER_V2).input(params).input(indices);
+    axis.into().input_of(builder).attr("batch_dims", batch_dims).finish_output()
+}
+
+/// The entries of `params` that indices of several numbers name: those along the last axis of `indices`.
+#[must_use]
+#[track_caller]
+pub fn gather_nd(params: impl AsOutput, indices: impl AsOutput) -> Output {
+    params.as_output().graph().op(&GATHER_ND).input(params).input(indices).finish_output()
+}
+
+/// A tensor of this shape, zero but for the sum of the updates at each index. `shape` has the dtype of `indices`.
+#[must_use]
+#[track_caller]
+pub fn scatter_nd(indices: impl AsOutput, updates: impl AsOutput, shape: impl AsOutput) -> Output {
+    let builder = indices.as_output().graph().op(&SCATTER_ND);
+    builder.input(indices).input(updates).input(shape).finish_output()
+}
+
+/// A copy of a tensor with the entries at these indices replaced.
+#[must_use]
+#[track_caller]
+pub fn tensor_scatter_update(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
+    let builder = tensor.as_output().graph().op(&TENSOR_SCATTER_UPDATE);
+    builder.input(tensor).input(indices).input(updates).finish_output()
+}
+
+/// A copy of a tensor with updates added to the entries at these indices.
+#[must_use]
+#[track_caller]
+pub fn tensor_scatter_add(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
+    let builder = tensor.as_output().graph().op(&TENSOR_SCATTER_ADD);
+    builder.input(tensor).input(indices).input(updates).finish_output()
+}
+
+/// For each index a vector of `depth` numbers along a new last axis: 1 at the index, 0 elsewhere. An index outside
+/// gives zeros only.
+#[must_use]
+#[track_caller]
+pub fn one_hot(indices: impl AsOutput, depth: impl Into<Ints>, dtype: DType) -> Output {
+    one_hot_with(indices, depth, scalar_tensor(dtype, 1.0), scalar_tensor(dtype, 0.0), -1)
+}
+
+/// As [`one_hot`] with other numbers than 1 and 0, scalars of one dtype, along a new axis at this place.
+#[must_use]
+#[track_caller]
+pub fn one_hot_with(
+    indices: impl AsOutput,
+    depth: impl Into<Ints>,
+    on_value: impl Into<Tensor>,
+    off_value: impl Into<Tensor>,
+    axis: i64,
+) -> Output {
+    let builder = indices.as_output().graph().op(&ONE_HOT).default_name("one_hot").input(indices);
+    let builder = depth.into().input_of(builder).constant(on_value).constant(off_value);
+    builder.attr("axis", axis).finish_output()
+}

@@ -1,0 +1,113 @@
+//! What passes its input on, perhaps checking it or holding gradients back.
+
+use super::constants::pass_on;
+use crate::library::op_defs;
+use crate::shapes::{self, unchanged};
+use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+
+op_defs! {
+    IDENTITY: OpDef::new("Identity", "input: T -> output: T").attrs("T: type").shape(unchanged).gradient(pass_on);
+    IDENTITY_N: OpDef::new("IdentityN", "input: T -> output: T")
+        .attrs("T: list(type)")
+        .shape(shapes::unchanged_all)
+        .gradient(pass_on);
+    STOP_GRADIENT: OpDef::new("StopGradient", "input: T -> output: T")
+        .attrs("T: type")
+        .shape(unchanged)
+        .not_differentiable();
+    PREVENT_GRADIENT: OpDef::new("PreventGradient", "input: T -> output: T")
+        .attrs("T: type, message: string = \"\"")
+        .shape(unchanged)
+        .gradient(prevent_gradient_gradient);
+    SNAPSHOT: OpDef::new("Snapshot", "input: T -> output: T").attrs("T: type").shape(unchanged).gradient(pass_on);
+    DEEP_COPY: OpDef::new("DeepCopy", "x: T -> y: T")
+        .attrs("T: type")
+        .stateful()
+        .shape(unchanged)
+        .gradient(pass_on);
+    GUARANTEE_CONST: OpDef::new("GuaranteeConst", "input: T -> output: T")
+        .attrs("T: type")
+        .stateful()
+        .shape(unchanged)
+        .gradient(pass_on);
+    ENSURE_SHAPE: OpDef::new("EnsureShape", "input: T -> output: T")
+        .attrs("shape: shape, T: type")
+        .shape(ensure_shape_shape)
+        .gradient(pass_on);
+    CHECK_NUMERICS: OpDef::new("CheckNumerics", "tensor: T -> output: T")
+        .attrs("T: floattype, message: string")
+        .stateful()
+        .shape(unchanged)
+        .gradient(check_numerics_gradient);
+    CHECK_NUMERICS_V2: OpDef::new("CheckNumericsV2", "tensor: T -> output: T")
+        .attrs("T: floattype, message: string")
+        .stateful()
+        .shape(unchanged)
+        .gradient(check_numerics_gradient);
+}
+
+fn ensure_shape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.attr("shape").and_then(|shape| shape.as_shape()).cloned().unwrap_or_default();
+    let merged = shapes::merge(&context.input(0), &shape)?;
+    context.set(0, merged);
+    Ok(())
+}
+
+fn prevent_gradient_gradient(op: &Operation, _: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let message = op.attr("message").and_then(|message| message.as_str()).unwrap_or_default();
+    Err(op.place(Error::key(format!("the gradient is explicitly prevented: {message}"))))
+}
+
+fn check_numerics_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let message = op.attr("message").and_then(|message| message.as_str()).unwrap_or_default();
+    let message = format!("not a number (NaN) or infinity (Inf) in the gradient: {message}");
+    Ok(vec![grads[0].as_ref().map(|grad| check_numerics(grad, &message))])
+}
+
+/// The same tensor, as the output of an operation of its own: for a name, a device or control inputs.
+#[must_use]
+#[track_caller]
+pub fn identity(input: impl AsOutput) -> Output {
+    input.as_output().graph().op(&IDENTITY).input(input).finish_output()
+}
+
+/// The same tensors, all of which exist before any of the results does.
+///
+/// # Panics
+/// When the list is empty: there is no graph to build in.
+#[must_use]
+#[track_caller]
+pub fn identity_n<O: AsOutput>(inputs: &[O]) -> Vec<Output> {
+    super::graph_of(inputs).op(&IDENTITY_N).input_list(inputs).finish().outputs()
+}
+
+/// The same tensor, which counts as constant when gradients are taken.
+#[must_use]
+#[track_caller]
+pub fn stop_gradient(input: impl AsOutput) -> Output {
+    input.as_output().graph().op(&STOP_GRADIENT).input(input).finish_output()
+}
+
+/// The same tensor, of which taking a gradient is an error with this message.
+#[must_use]
+#[track_caller]
+pub fn prevent_gradient(input: impl AsOutput, message: &str) -> Output {
+    let builder = input.as_output().graph().op(&PREVENT_GRADIENT);
+    builder.input(input).attr("message", message).finish_output()
+}
+
+/// The same tensor; running it fails when the shape does not fit. What the graph knows of the shape grows.
+#[must_use]
+#[track_caller]
+pub fn ensure_shape(input: impl AsOutput, shape: impl Into<PartialShape>) -> Output {
+    let builder = input.as_output().graph().op(&ENSURE_SHAPE);
+    builder.input(input).attr("shape", shape.into()).finish_output()
+}
+
+/// The same tensor; running it fails with this message when an element is NaN or infinite.
+#[must_use]
+#[track_caller]
+pub fn check_numerics(tensor: impl AsOutput, message: &str) -> Output {
+    let builder = tensor.as_output().graph().op(&CHECK_NUMERICS);
+    builder.input(tensor).attr("message", message).finish_output()
+}

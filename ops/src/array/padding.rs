@@ -1,0 +1,180 @@
+//! Borders around tensors.
+
+use super::slicing::slice;
+use crate::arguments::{Ints, matrix};
+use crate::gradients::broadcasting::shape_of;
+use crate::library::op_defs;
+use crate::shapes;
+use crate::static_value;
+use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+
+op_defs! {
+    PAD: OpDef::new("Pad", "input: T, paddings: Tpaddings -> output: T")
+        .attrs("T: type, Tpaddings: indextype = int32")
+        .shape(pad_shape)
+        .gradient(pad_gradient);
+    PAD_V2: OpDef::new("PadV2", "input: T, paddings: Tpaddings, constant_values: T -> output: T")
+        .attrs("T: type, Tpaddings: indextype = int32")
+        .shape(pad_shape)
+        .gradient(pad_gradient);
+    MIRROR_PAD: OpDef::new("MirrorPad", "input: T, paddings: Tpaddings -> output: T")
+        .attrs("T: type, Tpaddings: indextype = int32, mode: {\"REFLECT\", \"SYMMETRIC\"}")
+        .shape(pad_shape)
+        .gradient(mirror_pad_gradient);
+    MIRROR_PAD_GRAD: OpDef::new("MirrorPadGrad", "input: T, paddings: Tpaddings -> output: T")
+        .attrs("T: type, Tpaddings: indextype = int32, mode: {\"REFLECT\", \"SYMMETRIC\"}")
+        .shape(mirror_pad_grad_shape)
+        .gradient(mirror_pad_grad_gradient);
+}
+
+/// Rank, and sizes before and after each axis when they are known.
+fn paddings(context: &ShapeContext<'_>) -> Result<(Option<usize>, Option<Vec<i64>>)> {
+    let (input, paddings) = (context.input(0), context.input_of_rank(1, 2)?);
+    if paddings.dim(1).is_some_and(|size| size != 2) {
+        return Err(Error::value(format!("paddings must have shape [rank,2], not {paddings}")));
+    }
+    let rank = shapes::merge_dims("the rank of the input and the rows of paddings", input.rank(), paddings.dim(0))?;
+    let values = shapes::ints(context, 1);
+    if let Some(value) = values.iter().flatten().find(|&&value| value < 0) {
+        return Err(Error::value(format!("paddings cannot be negative ({value})")));
+    }
+    Ok((rank, values))
+}
+
+fn padded_shape(context: &mut ShapeContext<'_>, change: fn(usize, i64) -> Option<usize>) -> Result<()> {
+    let input = context.input(0);
+    let (Some(rank), values) = paddings(context)? else { return Ok(()) };
+    let shape = match values {
+        None => PartialShape::of_rank(rank),
+        Some(values) => {
+            let dim = |axis: usize| {
+                let Some(size) = input.dim(axis) else { return Ok(None) };
+                let padding = values[2 * axis] + values[2 * axis + 1];
+                let error = || Error::value(format!("paddings {values:?} do not fit shape {input}"));
+                change(size, padding).map(Some).ok_or_else(error)
+            };
+            (0..rank).map(dim).collect::<Result<PartialShape>>()?
+        }
+    };
+    context.set(0, shape);
+    Ok(())
+}
+
+fn pad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    padded_shape(context, |size, padding| size.checked_add(usize::try_from(padding).ok()?))
+}
+
+fn mirror_pad_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    padded_shape(context, |size, padding| size.checked_sub(usize::try_from(padding).ok()?))
+}
+
+fn pad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let mut result = vec![None; op.num_inputs()];
+    let Some(grad) = &grads[0] else { return Ok(result) };
+    let begin = match static_value::ints(&op.input(1)) {
+        Some(paddings) => Ints::from(paddings.iter().copied().step_by(2).collect::<Vec<i64>>()),
+        None => {
+            let first = slice(op.input(1), [0, 0], [-1, 1]);
+            Ints::from(super::shaping::reshape(first, [-1]))
+        }
+    };
+    // Begin and size must have one dtype.
+    let size = match (&begin, shape_of(&op.input(0))) {
+        (Ints::Computed(begin), _) => Ints::from(super::shaping::shape_as(op.input(0), begin.dtype())),
+        (_, size) => size,
+    };
+    result[0] = Some(slice(grad, begin, size));
+    Ok(result)
+}
+
+fn mode(op: &Operation) -> &str {
+    op.attr("mode").and_then(|mode| mode.as_str()).unwrap_or("REFLECT")
+}
+
+fn mirror_pad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let builder = grad.graph().op(&MIRROR_PAD_GRAD).input(grad).input(op.input(1));
+        builder.attr("mode", mode(op)).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None])
+}
+
+fn mirror_pad_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let builder = grad.graph().op(&MIRROR_PAD).input(grad).input(op.input(1));
+        builder.attr("mode", mode(op)).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None])
+}
+
+/// How many elements to add before and after each axis: numbers, or an output of shape `[rank, 2]`.
+#[derive(Clone, Debug)]
+pub enum Paddings {
+    /// One pair for each axis.
+    Known(Vec<[i64; 2]>),
+    /// Computed when the graph runs.
+    Computed(Output),
+}
+
+impl<const N: usize> From<[[i64; 2]; N]> for Paddings {
+    fn from(paddings: [[i64; 2]; N]) -> Paddings {
+        Paddings::Known(paddings.to_vec())
+    }
+}
+
+impl From<Vec<[i64; 2]>> for Paddings {
+    fn from(paddings: Vec<[i64; 2]>) -> Paddings {
+        Paddings::Known(paddings)
+    }
+}
+
+impl From<&Output> for Paddings {
+    fn from(paddings: &Output) -> Paddings {
+        Paddings::Computed(paddings.clone())
+    }
+}
+
+impl Paddings {
+    pub(crate) fn input_of(self, builder: session_core::OpBuilder) -> session_core::OpBuilder {
+        match self {
+            Paddings::Known(rows) => builder.constant(matrix(&rows)),
+            Paddings::Computed(output) => builder.input(output),
+        }
+    }
+}
+
+/// With zeros around.
+#[must_use]
+#[track_caller]
+pub fn pad(input: impl AsOutput, paddings: impl Into<Paddings>) -> Output {
+    paddings.into().input_of(input.as_output().graph().op(&PAD).input(input)).finish_output()
+}
+
+/// With a scalar around.
+#[must_use]
+#[track_caller]
+pub fn pad_with(input: impl AsOutput, paddings: impl Into<Paddings>, value: impl AsOutput) -> Output {
+    let builder = input.as_output().graph().op(&PAD_V2).input(input);
+    paddings.into().input_of(builder).input(value).finish_output()
+}
+
+/// What a border mirrors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mirror {
+    /// What lies beyond the outermost element, which is not repeated.
+    Reflect,
+    /// What lies beyond the border: the outermost element comes first.
+    Symmetric,
+}
+
+/// With its own elements around, mirrored.
+#[must_use]
+#[track_caller]
+pub fn mirror_pad(input: impl AsOutput, paddings: impl Into<Paddings>, mirror: Mirror) -> Output {
+    let builder = paddings.into().input_of(input.as_output().graph().op(&MIRROR_PAD).input(input));
+    let mode = match mirror {
+        Mirror::Reflect => "REFLECT",
+        Mirror::Symmetric => "SYMMETRIC",
+    };
+    builder.attr("mode", mode).finish_output()
+}

@@ -1,0 +1,102 @@
+//! Distributing rows by number, and putting them together again.
+
+use super::constants::{range, scalar_like, zeros_like};
+use super::gathering::gather;
+use super::graph_of;
+use super::shaping::{reshape, size};
+use crate::gradients::broadcasting::shape_of;
+use crate::library::op_defs;
+use crate::shapes;
+use session_core::{AsOutput, AttrValue, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+
+op_defs! {
+    DYNAMIC_PARTITION: OpDef::new("DynamicPartition", "data: T, partitions: int32 -> outputs: num_partitions * T")
+        .attrs("num_partitions: int, T: type")
+        .shape(dynamic_partition_shape)
+        .gradient(dynamic_partition_gradient);
+    DYNAMIC_STITCH: OpDef::new("DynamicStitch", "indices: N * int32, data: N * T -> merged: T")
+        .attrs("N: int, T: type")
+        .shape(dynamic_stitch_shape)
+        .gradient(dynamic_stitch_gradient);
+    PARALLEL_DYNAMIC_STITCH: OpDef::new("ParallelDynamicStitch", "indices: N * int32, data: N * T -> merged: T")
+        .attrs("N: int, T: type")
+        .shape(dynamic_stitch_shape)
+        .gradient(dynamic_stitch_gradient);
+}
+
+/// The shape of `data` must begin with that of `indices`; what remains is a row's shape.
+fn row_shape(data: &PartialShape, indices: &PartialShape) -> Result<PartialShape> {
+    let (Some(rank), Some(data_rank)) = (indices.rank(), data.rank()) else { return Ok(PartialShape::unknown()) };
+    if rank > data_rank || data.range(0, rank).merge(indices).is_none() {
+        return Err(Error::value(format!("the shape {data} of the data must begin with {indices}")));
+    }
+    Ok(data.range(rank, data_rank))
+}
+
+fn dynamic_partition_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let row = row_shape(&context.input(0), &context.input(1))?;
+    let shape = PartialShape::of_rank(1).concat(&row);
+    (0..context.outputs()).for_each(|index| context.set(index, shape.clone()));
+    Ok(())
+}
+
+fn dynamic_stitch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let count = context.inputs().len() / 2;
+    let mut row = PartialShape::unknown();
+    for index in 0..count {
+        let own = row_shape(&context.input(count + index), &context.input(index))?;
+        row = shapes::merge(&row, &own)?;
+    }
+    let indices: Option<Vec<i64>> =
+        (0..count).map(|index| shapes::ints(context, index)).collect::<Option<Vec<_>>>().map(|all| all.concat());
+    let rows = indices.and_then(|all| usize::try_from(all.into_iter().max().map_or(0, |last| last + 1)).ok());
+    context.set(0, PartialShape::from([rows]).concat(&row));
+    Ok(())
+}
+
+/// The row numbers go the same way as the rows did, which tells where the gradients come back to.
+fn dynamic_partition_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    if grads.iter().all(Option::is_none) {
+        return Ok(vec![None, None]);
+    }
+    let (data, partitions) = (op.input(0), op.input(1));
+    let count = size(&partitions);
+    let numbers = reshape(range(scalar_like(&count, 0.0), &count, scalar_like(&count, 1.0)), shape_of(&partitions));
+    let parts = op.attr("num_partitions").and_then(AttrValue::as_int).unwrap_or(0);
+    let numbers = dynamic_partition(numbers, &partitions, usize::try_from(parts).unwrap_or(0));
+    let grads: Vec<Output> = grads
+        .iter()
+        .enumerate()
+        .map(|(index, grad)| grad.clone().unwrap_or_else(|| zeros_like(op.output(index))))
+        .collect();
+    Ok(vec![Some(reshape(dynamic_stitch(&numbers, &grads), shape_of(&data))), None])
+}
+
+fn dynamic_stitch_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let inputs = op.inputs();
+    let mut result = vec![None; inputs.len()];
+    let Some(grad) = &grads[0] else { return Ok(result) };
+    let count = inputs.len() / 2;
+    for (index, indices) in inputs[..count].iter().enumerate() {
+        result[count + index] = Some(gather(grad, indices));
+    }
+    Ok(result)
+}
+
+/// The rows of `data` that each number below `count` stands beside in `partitions`, whose shape `data`'s begins with.
+#[must_use]
+#[track_caller]
+pub fn dynamic_partition(data: impl AsOutput, partitions: impl AsOutput, count: usize) -> Vec<Output> {
+    let builder = data.as_output().graph().op(&DYNAMIC_PARTITION).input(data).input(partitions);
+    builder.attr("num_partitions", count).finish().outputs()
+}
+
+/// The rows of all of `data`, each at the place that its number in `indices` says; of several for one place, the last.
+///
+/// # Panics
+/// When the lists are empty: there is no graph to build in.
+#[must_use]
+#[track_caller]
+pub fn dynamic_stitch<I: AsOutput, D: AsOutput>(indices: &[I], data: &[D]) -> Output {
+    graph_of(indices).op(&DYNAMIC_STITCH).input_list(indices).input_list(data).finish_output()
+}

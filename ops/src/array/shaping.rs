@@ -1,0 +1,355 @@
+//! Shapes as tensors, and the same elements under other shapes.
+
+use crate::arguments::{Ints, vector};
+use crate::gradients::broadcasting::{reshaped, sum_to_input};
+use crate::library::op_defs;
+use crate::shapes::{self, shape_from};
+use crate::static_value;
+use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use tensor::DType;
+
+op_defs! {
+    SHAPE: OpDef::new("Shape", "input: T -> output: out_type")
+        .attrs("T: type, out_type: indextype = int32")
+        .shape(shape_shape)
+        .not_differentiable();
+    SHAPE_N: OpDef::new("ShapeN", "input: N * T -> output: N * out_type")
+        .attrs("N: int, T: type, out_type: indextype = int32")
+        .shape(shape_shape)
+        .not_differentiable();
+    SIZE: OpDef::new("Size", "input: T -> output: out_type")
+        .attrs("T: type, out_type: indextype = int32")
+        .shape(shapes::scalar)
+        .not_differentiable();
+    RANK: OpDef::new("Rank", "input: T -> output: int32")
+        .attrs("T: type")
+        .shape(shapes::scalar)
+        .not_differentiable();
+    RESHAPE: OpDef::new("Reshape", "tensor: T, shape: Tshape -> output: T")
+        .attrs("T: type, Tshape: indextype = int32")
+        .shape(reshape_shape)
+        .gradient(reshape_gradient);
+    EXPAND_DIMS: OpDef::new("ExpandDims", "input: T, dim: Tdim -> output: T")
+        .attrs("T: type, Tdim: indextype = int32")
+        .shape(expand_dims_shape)
+        .gradient(reshape_gradient);
+    SQUEEZE: OpDef::new("Squeeze", "input: T -> output: T")
+        .attrs("T: type, squeeze_dims: list(int) = []")
+        .shape(squeeze_shape)
+        .gradient(reshape_gradient);
+    TRANSPOSE: OpDef::new("Transpose", "x: T, perm: Tperm -> y: T")
+        .attrs("T: type, Tperm: indextype = int32")
+        .shape(transpose_shape)
+        .gradient(transpose_gradient);
+    CONJUGATE_TRANSPOSE: OpDef::new("ConjugateTranspose", "x: T, perm: Tperm -> y: T")
+        .attrs("T: type, Tperm: indextype = int32")
+        .shape(transpose_shape)
+        .gradient(conjugate_transpose_gradient);
+    INVERT_PERMUTATION: OpDef::new("InvertPermutation", "x: T -> y: T")
+        .attrs("T: indextype = int32")
+        .shape(vector_shape)
+        .not_differentiable();
+    BROADCAST_TO: OpDef::new("BroadcastTo", "input: T, shape: Tidx -> output: T")
+        .attrs("T: type, Tidx: indextype = int32")
+        .shape(broadcast_to_shape)
+        .gradient(broadcast_to_gradient);
+    BROADCAST_ARGS: OpDef::new("BroadcastArgs", "s0: T, s1: T -> r0: T")
+        .attrs("T: indextype = int32")
+        .shape(broadcast_args_shape)
+        .not_differentiable();
+    BROADCAST_GRADIENT_ARGS: OpDef::new("BroadcastGradientArgs", "s0: T, s1: T -> r0: T, r1: T")
+        .attrs("T: indextype = int32")
+        .shape(broadcast_gradient_args_shape)
+        .not_differentiable();
+    BITCAST: OpDef::new("Bitcast", "input: T -> output: type")
+        .attrs(
+            "T: {bfloat16, half, float, double, int64, int32, uint8, uint16, uint32, uint64, int8, int16, complex64, \
+             complex128, qint8, quint8, qint16, quint16, qint32}, \
+             type: {bfloat16, half, float, double, int64, int32, uint8, uint16, uint32, uint64, int8, int16, \
+             complex64, complex128, qint8, quint8, qint16, quint16, qint32}",
+        )
+        .shape(bitcast_shape)
+        .not_differentiable();
+}
+
+fn shape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    for index in 0..context.outputs() {
+        let rank = context.input(index).rank();
+        context.set(index, PartialShape::from([rank]));
+    }
+    Ok(())
+}
+
+fn vector_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.input_of_rank(0, 1)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn reshape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let input = context.input(0);
+    let asked = shape_from(&context.inputs()[1])?;
+    // A -1 in the value means "what remains"; an element that is not known yet may be any size.
+    let given = shapes::ints(context, 1);
+    let inferred = given.as_ref().and_then(|sizes| sizes.iter().position(|&size| size == -1));
+    let shape = match (&given, inferred) {
+        (Some(sizes), Some(_)) if sizes.iter().filter(|&&size| size == -1).count() > 1 => {
+            return Err(Error::value(format!("only one size of the new shape {asked} can be left open")));
+        }
+        (Some(_), Some(open)) => infer_size(&input, &asked, open)?,
+        _ => asked,
+    };
+    if let (Some(from), Some(to)) = (input.elements(), shape.elements())
+        && from != to
+    {
+        return Err(Error::value(format!("shape {input} ({from} elements) cannot become {shape} ({to} elements)")));
+    }
+    context.set(0, shape);
+    Ok(())
+}
+
+/// Fills the size left open with what remains of the input's elements.
+fn infer_size(input: &PartialShape, asked: &PartialShape, open: usize) -> Result<PartialShape> {
+    let rest = asked.with_dim(open, Some(1)).elements();
+    match (input.elements(), rest) {
+        (Some(elements), Some(rest)) if rest > 0 => {
+            if elements % rest != 0 {
+                let text = format!("shape {input} ({elements} elements) cannot become {asked}");
+                return Err(Error::value(text));
+            }
+            Ok(asked.with_dim(open, Some(elements / rest)))
+        }
+        _ => Ok(asked.clone()),
+    }
+}
+
+fn expand_dims_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let input = context.input(0);
+    let (Some(rank), Some(axis)) = (input.rank(), shapes::int(context, 1)) else { return Ok(()) };
+    let axis = shapes::axis_index(axis, rank + 1)
+        .map_err(|_| Error::value(format!("axis {axis} cannot be added to shape {input}")))?;
+    let shape = input.range(0, axis).concat(&PartialShape::from([1])).concat(&input.range(axis, rank));
+    context.set(0, shape);
+    Ok(())
+}
+
+fn squeeze_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let input = context.input(0);
+    let axes = context.attr("squeeze_dims").and_then(|axes| axes.as_ints()).unwrap_or_default();
+    let Some(rank) = input.rank() else { return Ok(()) };
+    let axes = axes.iter().map(|&axis| shapes::axis_index(axis, rank)).collect::<Result<Vec<usize>>>()?;
+    if axes.is_empty() && !input.is_fully_known() {
+        return Ok(()); // any unknown size may be 1
+    }
+    if let Some(axis) = axes.iter().find(|&&axis| input.dim(axis).is_some_and(|size| size != 1)) {
+        return Err(Error::value(format!("axis {axis} of shape {input} is not of size 1")));
+    }
+    let goes = |axis: usize| if axes.is_empty() { input.dim(axis) == Some(1) } else { axes.contains(&axis) };
+    let shape = (0..rank).filter(|&axis| !goes(axis)).map(|axis| input.dim(axis)).collect();
+    context.set(0, shape);
+    Ok(())
+}
+
+fn transpose_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (input, perm) = (context.input(0), context.input_of_rank(1, 1)?);
+    let rank = shapes::merge_dims("the rank of x and the size of perm", input.rank(), perm.dim(0))?;
+    let Some(rank) = rank else { return Ok(()) };
+    let Some(perm) = shapes::ints(context, 1) else {
+        context.set(0, PartialShape::of_rank(rank));
+        return Ok(());
+    };
+    let axes = perm.iter().map(|&axis| shapes::axis_index(axis, rank)).collect::<Result<Vec<usize>>>()?;
+    if (0..rank).any(|axis| !axes.contains(&axis)) {
+        return Err(Error::value(format!("{perm:?} is no permutation of the axes of shape {input}")));
+    }
+    context.set(0, axes.into_iter().map(|axis| input.dim(axis)).collect());
+    Ok(())
+}
+
+fn broadcast_to_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (input, shape) = (context.input(0), shape_from(&context.inputs()[1])?);
+    let cannot = || Error::value(format!("shape {input} cannot be broadcast to {shape}"));
+    if let (Some(from), Some(to)) = (input.rank(), shape.rank()) {
+        if from > to {
+            return Err(cannot());
+        }
+        let fits = |back: usize| match (input.dim_from_end(back), shape.dim_from_end(back)) {
+            (Some(from), Some(to)) => from == 1 || from == to,
+            _ => true,
+        };
+        if !(0..from).all(fits) {
+            return Err(cannot());
+        }
+    }
+    context.set(0, shape);
+    Ok(())
+}
+
+fn broadcast_args_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (a, b) = (context.input_of_rank(0, 1)?.dim(0), context.input_of_rank(1, 1)?.dim(0));
+    context.set(0, PartialShape::from([a.zip(b).map(|(a, b)| a.max(b))]));
+    Ok(())
+}
+
+fn broadcast_gradient_args_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.input_of_rank(0, 1)?;
+    context.input_of_rank(1, 1)?;
+    context.set(0, PartialShape::of_rank(1));
+    context.set(1, PartialShape::of_rank(1));
+    Ok(())
+}
+
+fn bitcast_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let input = context.input(0);
+    let size = |name: &str| context.attr(name).and_then(|dtype| dtype.as_type()).map_or(0, DType::size);
+    let (from, to) = (size("T"), size("type"));
+    let Some(rank) = input.rank() else { return Ok(()) };
+    let shape = if from == to {
+        input
+    } else if from > to {
+        input.concat(&PartialShape::from([from / to]))
+    } else {
+        let last = rank.checked_sub(1).filter(|&last| input.dim(last).is_none_or(|size| size == to / from));
+        let last = last.ok_or_else(|| {
+            Error::value(format!("the last size of shape {input} must be {} to become one element", to / from))
+        })?;
+        input.range(0, last)
+    };
+    context.set(0, shape);
+    Ok(())
+}
+
+/// The gradient of what only changes the shape.
+pub(crate) fn reshape_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let mut result = vec![None; op.num_inputs()];
+    result[0] = grads[0].as_ref().map(|grad| reshaped(grad, &op.input(0)));
+    Ok(result)
+}
+
+/// The permutation that undoes another.
+fn inverse(perm: &Output) -> Ints {
+    let known = static_value::ints(perm).and_then(|perm| {
+        let rank = i64::try_from(perm.len()).ok()?;
+        let place = |axis: i64| perm.iter().position(|&p| p == axis || p + rank == axis);
+        (0..rank).map(place).collect::<Option<Vec<usize>>>()
+    });
+    known.map_or_else(|| Ints::from(invert_permutation(perm)), Ints::from)
+}
+
+fn transpose_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads[0].as_ref().map(|grad| transpose(grad, inverse(&op.input(1)))), None])
+}
+
+fn conjugate_transpose_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        inverse(&op.input(1)).input_of(grad.graph().op(&CONJUGATE_TRANSPOSE).input(grad)).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None])
+}
+
+fn broadcast_to_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads[0].as_ref().map(|grad| sum_to_input(grad, &op.input(0), &[])), None])
+}
+
+/// The shape as a tensor, `int32`; a constant when it is known.
+#[must_use]
+#[track_caller]
+pub fn shape(input: impl AsOutput) -> Output {
+    let input = input.as_output();
+    let known = input.shape().sizes().filter(|_| input.shape().is_fully_known());
+    match known.map(vector).filter(|sizes| sizes.dtype() == DType::Int32) {
+        Some(sizes) => {
+            let builder = input.graph().op(&super::constants::CONST).default_name("Shape");
+            builder.attr("value", sizes).attr("dtype", DType::Int32).finish_output()
+        }
+        None => input.graph().op(&SHAPE).input(input).finish_output(),
+    }
+}
+
+/// The shape as a tensor of `int32` or `int64`, taken when the graph runs.
+#[must_use]
+#[track_caller]
+pub fn shape_as(input: impl AsOutput, dtype: DType) -> Output {
+    input.as_output().graph().op(&SHAPE).input(input).attr("out_type", dtype).finish_output()
+}
+
+/// The shapes of several tensors of one dtype.
+///
+/// # Panics
+/// When the list is empty: there is no graph to build in.
+#[must_use]
+#[track_caller]
+pub fn shape_n<O: AsOutput>(inputs: &[O]) -> Vec<Output> {
+    super::graph_of(inputs).op(&SHAPE_N).input_list(inputs).finish().outputs()
+}
+
+/// The number of elements as a scalar tensor.
+#[must_use]
+#[track_caller]
+pub fn size(input: impl AsOutput) -> Output {
+    input.as_output().graph().op(&SIZE).input(input).finish_output()
+}
+
+/// The number of dimensions as a scalar tensor.
+#[must_use]
+#[track_caller]
+pub fn rank(input: impl AsOutput) -> Output {
+    input.as_output().graph().op(&RANK).input(input).finish_output()
+}
+
+/// The same elements in the same order under another shape, of which one size may be -1: what remains.
+#[must_use]
+#[track_caller]
+pub fn reshape(tensor: impl AsOutput, shape: impl Into<Ints>) -> Output {
+    shape.into().input_of(tensor.as_output().graph().op(&RESHAPE).input(tensor)).finish_output()
+}
+
+/// With one more axis, of size 1, at this place; -1 puts it last.
+#[must_use]
+#[track_caller]
+pub fn expand_dims(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
+    axis.into().input_of(input.as_output().graph().op(&EXPAND_DIMS).input(input)).finish_output()
+}
+
+/// Without these axes, which must be of size 1; without all such axes when none is listed.
+#[must_use]
+#[track_caller]
+pub fn squeeze(input: impl AsOutput, axes: &[i64]) -> Output {
+    input.as_output().graph().op(&SQUEEZE).input(input).attr("squeeze_dims", axes).finish_output()
+}
+
+/// With its axes in another order: axis `i` of the result is axis `perm[i]` of `x`.
+#[must_use]
+#[track_caller]
+pub fn transpose(x: impl AsOutput, perm: impl Into<Ints>) -> Output {
+    let builder = x.as_output().graph().op(&TRANSPOSE).default_name("transpose");
+    perm.into().input_of(builder.input(x)).finish_output()
+}
+
+/// Of the permutation `x`, the one that undoes it.
+#[must_use]
+#[track_caller]
+pub fn invert_permutation(x: impl AsOutput) -> Output {
+    x.as_output().graph().op(&INVERT_PERMUTATION).input(x).finish_output()
+}
+
+/// Repeated along axes of size 1, and along new axes in front, so as to have this shape.
+#[must_use]
+#[track_caller]
+pub fn broadcast_to(input: impl AsOutput, shape: impl Into<Ints>) -> Output {
+    shape.into().input_of(input.as_output().graph().op(&BROADCAST_TO).input(input)).finish_output()
+}
+
+/// The shape that two shapes broadcast to.
+#[must_use]
+#[track_caller]
+pub fn broadcast_dynamic_shape(a: impl AsOutput, b: impl AsOutput) -> Output {
+    a.as_output().graph().op(&BROADCAST_ARGS).input(a).input(b).finish_output()
+}
+
+/// The same bits as elements of another dtype.
+#[must_use]
+#[track_caller]
+pub fn bitcast(input: impl AsOutput, dtype: DType) -> Output {
+    input.as_output().graph().op(&BITCAST).input(input).attr("type", dtype).finish_output()
+}

@@ -1,0 +1,46 @@
+//! Functions that make several operations.
+
+use session_core::{AsOutput, Graph, Output};
+use std::panic::Location;
+
+/// The scope of a function that makes several operations: they go into a name scope of the function's own, what
+/// is built on its result does not, and errors name the function's caller.
+#[derive(Debug)]
+pub(crate) struct Composite {
+    outer: Graph,
+    inner: Graph,
+}
+
+impl Composite {
+    /// A scope of this name, unless the handle gives another (`graph.named("x")`).
+    #[track_caller]
+    pub(crate) fn new(graph: &Graph, default: &str) -> Composite {
+        let inner = graph.composite(default).located_at(Location::caller());
+        Composite { outer: unnamed(graph), inner }
+    }
+
+    /// The handle for the operations inside.
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.inner
+    }
+
+    /// An argument, for use inside.
+    pub(crate) fn enter(&self, argument: impl AsOutput) -> Output {
+        argument.as_output().within(&self.inner)
+    }
+
+    /// An argument for the last operation inside, which bears the function's name.
+    pub(crate) fn enter_last(&self, argument: impl AsOutput) -> Output {
+        argument.as_output().within(&self.inner.named_as_scope())
+    }
+
+    /// The result, for use outside.
+    pub(crate) fn leave(&self, result: Output) -> Output {
+        result.within(&self.outer)
+    }
+}
+
+/// The handle without the name that it has for its next operation.
+pub(crate) fn unnamed(graph: &Graph) -> Graph {
+    graph.scope(graph.scope_name())
+}

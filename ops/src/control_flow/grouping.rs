@@ -1,0 +1,71 @@
+//! Groups of operations, and waiting for them.
+
+use crate::array::identity::identity;
+use crate::composite::Composite;
+use crate::library::op_defs;
+use session_core::{AsOutput, Graph, OpDef, Operation, Output};
+
+op_defs! {
+    NO_OP: OpDef::new("NoOp", "->").not_differentiable();
+    CONTROL_TRIGGER: OpDef::new("ControlTrigger", "->").not_differentiable();
+}
+
+/// An operation that does nothing, but after the control inputs of the handle.
+#[must_use]
+#[track_caller]
+pub fn no_op(graph: &Graph) -> Operation {
+    graph.op(&NO_OP).finish()
+}
+
+/// An operation that has run when all of these have.
+///
+/// ```
+/// # use session_core::Graph;
+/// # use ops::control_flow::{group, no_op};
+/// let graph = Graph::new();
+/// let (a, b) = (no_op(&graph), no_op(&graph));
+/// let both = group(&graph.named("both"), [&a, &b]);
+/// assert_eq!((both.name(), both.control_inputs()), ("both", vec![a, b]));
+/// ```
+#[must_use]
+#[track_caller]
+pub fn group<'a>(graph: &Graph, operations: impl IntoIterator<Item = &'a Operation>) -> Operation {
+    let builder = graph.op(&NO_OP).default_name("group_deps");
+    operations.into_iter().fold(builder, |builder, operation| builder.control_input(operation)).finish()
+}
+
+/// The same tensor, which exists only when all of these operations have run.
+#[must_use]
+#[track_caller]
+pub fn with_dependencies<'a>(
+    dependencies: impl IntoIterator<Item = &'a Operation>,
+    output: impl AsOutput,
+) -> Output {
+    let scope = Composite::new(&output.as_output().graph(), "control_dependency");
+    let graph = scope.graph().control_dependencies(dependencies).named_as_scope();
+    scope.leave(identity(output.as_output().within(&graph)))
+}
+
+/// The same tensors, none of which exists before all of them and all of these operations have run.
+///
+/// # Panics
+/// When there is no tensor: there is no graph to build in.
+#[must_use]
+#[track_caller]
+pub fn tuple<O: AsOutput>(tensors: &[O], control_inputs: &[Operation]) -> Vec<Output> {
+    let scope = Composite::new(&crate::array::graph_of(tensors), "tuple");
+    let mut operations: Vec<Operation> = Vec::new();
+    for operation in tensors.iter().map(|tensor| tensor.as_output().operation()).chain(control_inputs) {
+        if !operations.contains(operation) {
+            operations.push(operation.clone());
+        }
+    }
+    let gate = group(scope.graph(), &operations);
+    tensors
+        .iter()
+        .map(|tensor| {
+            let inner = scope.graph().control_dependencies([&gate]).named("control_dependency");
+            scope.leave(identity(tensor.as_output().within(&inner)))
+        })
+        .collect()
+}

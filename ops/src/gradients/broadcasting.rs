@@ -1,0 +1,99 @@
+//! Gradients through broadcasting: sums over the axes along which an input was repeated, and gradients that are
+//! one number everywhere.
+
+use crate::arguments::Ints;
+use crate::array::shaping::{BROADCAST_GRADIENT_ARGS, broadcast_to, reshape, shape};
+use crate::math::reduce::reduce_sum;
+use crate::shapes::broadcast_shapes;
+use session_core::{Output, PartialShape};
+
+/// A tensor's shape as an argument: numbers when they are known, otherwise computed.
+pub(crate) fn shape_of(tensor: &Output) -> Ints {
+    match tensor.shape().to_shape() {
+        Some(known) => Ints::from(known),
+        None => Ints::from(shape(tensor)),
+    }
+}
+
+/// The gradient of an input that was broadcast against `others` (none when it was broadcast to a shape), from
+/// the gradient of the result. Costs nothing where the static shapes say that nothing was repeated.
+pub(crate) fn sum_to_input(grad: &Output, input: &Output, others: &[&Output]) -> Output {
+    match repeated_axes(grad.shape(), input.shape(), others) {
+        Some(axes) => sum_over(grad, input, &axes),
+        None => sum_over_computed(grad, input),
+    }
+}
+
+/// The axes of the result along which the input was, or may harmlessly be taken to be, repeated; `None` when the
+/// static shapes leave that open.
+fn repeated_axes(result: &PartialShape, input: &PartialShape, others: &[&Output]) -> Option<Vec<usize>> {
+    let whole = others.iter().try_fold(input.clone(), |shape, other| broadcast_shapes(&shape, other.shape()));
+    let (rank, own_rank) = (result.rank().or(whole.as_ref().ok()?.rank())?, input.rank()?);
+    let size_of_result =
+        |back: usize| result.dim_from_end(back).or_else(|| whole.as_ref().ok()?.dim_from_end(back));
+    let mut axes = Vec::new();
+    for back in (0..rank).rev() {
+        let repeated = match (input.dim_from_end(back), size_of_result(back)) {
+            _ if back >= own_rank => true,
+            (Some(1), Some(1)) => false,
+            // A sum over an axis that turns out to have size 1 changes nothing.
+            (Some(1), _) => true,
+            (Some(_), _) | (None, Some(1)) => false,
+            (None, _) if !others.is_empty() && others.iter().all(|other| is_one(other.shape(), back)) => false,
+            (None, _) => return None,
+        };
+        if repeated {
+            axes.push(rank - 1 - back);
+        }
+    }
+    Some(axes)
+}
+
+/// Whether the size is 1, counted from the last axis, or the axis does not exist.
+fn is_one(shape: &PartialShape, back: usize) -> bool {
+    shape.rank().is_some_and(|rank| back >= rank) || shape.dim_from_end(back) == Some(1)
+}
+
+fn sum_over(grad: &Output, input: &Output, axes: &[usize]) -> Output {
+    if axes.is_empty() {
+        return grad.clone();
+    }
+    let own_rank = input.shape().rank().unwrap_or(0);
+    let added = grad.shape().rank().map_or(0, |rank| rank.saturating_sub(own_rank));
+    if added == 0 {
+        return reduce_sum(grad, axes, true);
+    }
+    let sum = reduce_sum(grad, axes, false);
+    if axes.iter().all(|&axis| axis < added) { sum } else { reshape(&sum, shape_of(input)) }
+}
+
+fn sum_over_computed(grad: &Output, input: &Output) -> Output {
+    let input_shape = shape(input);
+    let builder = grad.graph().op(&BROADCAST_GRADIENT_ARGS).input(&input_shape).input(shape(grad));
+    let axes = builder.finish_output();
+    reshape(reduce_sum(grad, &axes, false), &input_shape)
+}
+
+/// The number that a gradient is everywhere, as a scalar, when the graph says so.
+pub(crate) fn spread_scalar(grad: &Output) -> Option<Output> {
+    let op = grad.operation();
+    let source = match op.op_type() {
+        "BroadcastTo" => op.input(0),
+        "Fill" => op.input(1),
+        _ => return None,
+    };
+    (source.shape().rank() == Some(0)).then(|| source.within(&grad.graph()))
+}
+
+/// A gradient times a factor that has its shape. One that is a number everywhere is not spread out first.
+pub(crate) fn scaled(grad: &Output, factor: &Output) -> Output {
+    crate::math::mul(spread_scalar(grad).as_ref().unwrap_or(grad), factor)
+}
+
+/// A gradient under another shape with as many elements.
+pub(crate) fn reshaped(grad: &Output, like: &Output) -> Output {
+    match spread_scalar(grad) {
+        Some(number) => broadcast_to(number, shape_of(like)),
+        None => reshape(grad, shape_of(like)),
+    }
+}

@@ -1,0 +1,50 @@
+//! Gradients of which only some rows are not zero.
+
+use crate::array::joining::concat;
+use session_core::Output;
+
+/// Rows of a larger tensor that is zero elsewhere: what the gradient of a lookup is. Several rows with one number
+/// add up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexedSlices {
+    /// The rows: their numbers come first in the shape.
+    pub values: Output,
+    /// The number of each row, a vector.
+    pub indices: Output,
+    /// The rows of the whole tensor, a scalar.
+    pub rows: Output,
+}
+
+impl IndexedSlices {
+    /// The rows that a gradient was added up from, when it was: what [`gradients`](crate::gradients) gives for the
+    /// table of a lookup, or for a table that is looked up several times. `None` for any other gradient.
+    ///
+    /// The whole tensor is then computed only if somebody uses it.
+    #[must_use]
+    pub fn of(gradient: &Output) -> Option<IndexedSlices> {
+        let operation = gradient.operation();
+        match operation.op_type() {
+            "UnsortedSegmentSum" if operation.input(1).shape().rank() == Some(1) => Some(IndexedSlices {
+                values: operation.input(0),
+                indices: operation.input(1),
+                rows: operation.input(2),
+            }),
+            "AddN" => {
+                let parts: Option<Vec<IndexedSlices>> = operation.inputs().iter().map(IndexedSlices::of).collect();
+                IndexedSlices::join(&parts?)
+            }
+            _ => None,
+        }
+    }
+
+    /// All rows of several.
+    fn join(parts: &[IndexedSlices]) -> Option<IndexedSlices> {
+        let values: Vec<Output> = parts.iter().map(|part| part.values.clone()).collect();
+        let indices: Vec<Output> = parts.iter().map(|part| part.indices.clone()).collect();
+        let first = parts.first()?;
+        if indices.iter().any(|other| other.dtype() != first.indices.dtype()) {
+            return None;
+        }
+        Some(IndexedSlices { values: concat(&values, 0), indices: concat(&indices, 0), rows: first.rows.clone() })
+    }
+}

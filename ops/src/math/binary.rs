@@ -1,0 +1,265 @@
+//! Arithmetic of two tensors, with broadcasting.
+
+use super::compare::{greater, greater_equal, less_equal, not_equal};
+use super::unary::{conj_of, log, neg, square};
+use crate::array::constants::{scalar_like, zeros_like};
+use crate::gradients::broadcasting::{scaled, spread_scalar, sum_to_input};
+use crate::library::op_defs;
+use crate::math::cast::cast;
+use crate::math::select::select;
+use crate::shapes::broadcast;
+use session_core::{AsOutput, GradientFn, OpDef, Operation, Output, Result};
+
+const ARITHMETIC: &str = "T: {bfloat16, half, float, double, uint8, int8, uint16, int16, int32, uint32, uint64, int64, \
+                          complex64, complex128}";
+const REAL: &str = "T: realnumbertype";
+
+const fn arithmetic(name: &'static str, attrs: &'static str, gradient: GradientFn) -> OpDef {
+    OpDef::new(name, "x: T, y: T -> z: T").attrs(attrs).shape(broadcast).gradient(gradient)
+}
+
+op_defs! {
+    ADD_V2: arithmetic("AddV2", ARITHMETIC, add_gradient);
+    ADD: arithmetic(
+        "Add",
+        "T: {bfloat16, half, float, double, uint8, int8, int16, int32, int64, complex64, complex128, string}",
+        add_gradient,
+    );
+    SUB: arithmetic("Sub", ARITHMETIC, sub_gradient);
+    MUL: arithmetic("Mul", ARITHMETIC, mul_gradient);
+    REAL_DIV: arithmetic("RealDiv", ARITHMETIC, div_gradient);
+    DIV: arithmetic("Div", ARITHMETIC, div_gradient);
+    FLOOR_DIV: OpDef::new("FloorDiv", "x: T, y: T -> z: T")
+        .attrs(ARITHMETIC)
+        .shape(broadcast)
+        .not_differentiable();
+    TRUNCATE_DIV: OpDef::new("TruncateDiv", "x: T, y: T -> z: T")
+        .attrs(ARITHMETIC)
+        .shape(broadcast)
+        .not_differentiable();
+    FLOOR_MOD: arithmetic("FloorMod", REAL, floor_mod_gradient);
+    MOD: arithmetic("Mod", "T: {int32, int64, half, bfloat16, float, double}", truncate_mod_gradient);
+    TRUNCATE_MOD:
+        arithmetic("TruncateMod", "T: {int32, int64, bfloat16, half, float, double}", truncate_mod_gradient);
+    POW: arithmetic(
+        "Pow",
+        "T: {bfloat16, float, half, double, int8, int16, int32, int64, complex64, complex128}",
+        pow_gradient,
+    );
+    MAXIMUM: arithmetic("Maximum", REAL, maximum_gradient);
+    MINIMUM: arithmetic("Minimum", REAL, minimum_gradient);
+    SQUARED_DIFFERENCE: arithmetic(
+        "SquaredDifference",
+        "T: {bfloat16, half, float, double, int32, int64, complex64, complex128}",
+        squared_difference_gradient,
+    );
+    DIV_NO_NAN: arithmetic("DivNoNan", "T: inexacttype", div_no_nan_gradient);
+    MUL_NO_NAN: arithmetic("MulNoNan", "T: inexacttype", mul_no_nan_gradient);
+    XDIVY: arithmetic("Xdivy", "T: inexacttype", xdivy_gradient);
+    XLOGY: arithmetic("Xlogy", "T: inexacttype", xlogy_gradient);
+    XLOG1PY: arithmetic("Xlog1py", "T: inexacttype", xlog1py_gradient);
+    ATAN2: OpDef::new("Atan2", "y: T, x: T -> z: T")
+        .attrs("T: floattype")
+        .shape(broadcast)
+        .gradient(atan2_gradient);
+    NEXT_AFTER: OpDef::new("NextAfter", "x1: T, x2: T -> output: T")
+        .attrs("T: {double, float} = float")
+        .shape(broadcast)
+        .gradient(next_after_gradient);
+}
+
+/// The gradients of two inputs from those of the result that the formulas give, summed where they were broadcast.
+/// A formula is not evaluated for an input that counts as constant.
+fn both(
+    op: &Operation,
+    grads: &[Option<Output>],
+    formulas: impl FnOnce(&Output, &Output, &Output) -> (Output, Output),
+) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (x, y) = (op.input(0), op.input(1));
+    let (grad_x, grad_y) = formulas(grad, &x, &y);
+    Ok(vec![Some(sum_to_input(&grad_x, &x, &[&y])), Some(sum_to_input(&grad_y, &y, &[&x]))])
+}
+
+/// `grad * factor`, where the factor is known to have the result's shape only if it has the other input's.
+fn times(grad: &Output, factor: &Output) -> Output {
+    if factor.shape().is_fully_known() && factor.shape() == grad.shape() {
+        scaled(grad, factor)
+    } else {
+        mul(grad, factor)
+    }
+}
+
+fn add_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, _, _| (grad.clone(), grad.clone()))
+}
+
+fn sub_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (x, y) = (op.input(0), op.input(1));
+    // Negated after the sum, where there is less to negate.
+    Ok(vec![Some(sum_to_input(grad, &x, &[&y])), Some(neg(sum_to_input(grad, &y, &[&x])))])
+}
+
+fn mul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, x, y| (times(grad, &conj_of(y)), times(grad, &conj_of(x))))
+}
+
+fn div_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, x, y| {
+        let (x, y) = (conj_of(x), conj_of(y));
+        (real_div(grad, &y), times(grad, &real_div(real_div(neg(x), &y), &y)))
+    })
+}
+
+fn div_no_nan_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, x, y| {
+        let (x, y) = (conj_of(x), conj_of(y));
+        (div_no_nan(grad, &y), times(grad, &div_no_nan(div_no_nan(neg(x), &y), &y)))
+    })
+}
+
+fn mul_no_nan_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, x, y| (mul_no_nan(grad, y), mul_no_nan(x, grad)))
+}
+
+fn floor_mod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, x, y| (grad.clone(), mul(grad, neg(floor_div(x, y)))))
+}
+
+fn truncate_mod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, x, y| (grad.clone(), mul(grad, neg(truncate_div(x, y)))))
+}
+
+fn pow_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (x, y, z) = (op.input(0), op.input(1), op.output(0));
+    let (base, exponent) = (conj_of(&x), conj_of(&y));
+    let slope = mul(&exponent, pow(&base, sub(&exponent, scalar_like(&exponent, 1.0))));
+    let grad_x = sum_to_input(&times(grad, &slope), &x, &[&y]);
+    if y.constant_value().is_some() {
+        return Ok(vec![Some(grad_x), None]);
+    }
+    // The logarithm counts as 0 where the base is not positive: there is no real derivative.
+    let zero = scalar_like(&base, 0.0);
+    let defined = if base.dtype().is_complex() { not_equal(&base, &zero) } else { greater(&base, &zero) };
+    let logarithm = select(&defined, log(select(&defined, &base, scalar_like(&base, 1.0))), &zero);
+    let grad_y = sum_to_input(&mul(scaled(grad, &conj_of(&z)), logarithm), &y, &[&x]);
+    Ok(vec![Some(grad_x), Some(grad_y)])
+}
+
+/// Each element's gradient goes to the input that was taken.
+fn chosen(
+    op: &Operation,
+    grads: &[Option<Output>],
+    takes_x: impl FnOnce(&Output, &Output) -> Output,
+) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, x, y| {
+        let number = spread_scalar(grad);
+        let (from_x, grad, zero) = (takes_x(x, y), number.as_ref().unwrap_or(grad), scalar_like(grad, 0.0));
+        (select(&from_x, grad, &zero), select(&from_x, &zero, grad))
+    })
+}
+
+fn maximum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    chosen(op, grads, |x, y| greater_equal(x, y))
+}
+
+fn minimum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    chosen(op, grads, |x, y| less_equal(x, y))
+}
+
+fn squared_difference_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (x, y) = (op.input(0), op.input(1));
+    let slope = mul(scalar_like(&x, 2.0), sub(conj_of(&x), conj_of(&y)));
+    let both = scaled(grad, &slope);
+    Ok(vec![Some(sum_to_input(&both, &x, &[&y])), Some(neg(sum_to_input(&both, &y, &[&x])))])
+}
+
+/// 1 where `x` is not 0, else 0.
+fn nonzero(x: &Output) -> Output {
+    cast(not_equal(x, scalar_like(x, 0.0)), x.dtype())
+}
+
+fn xdivy_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, x, y| {
+        let slope_x = xdivy(nonzero(x), y);
+        (mul(grad, slope_x), mul(grad, xdivy(neg(x), square(y))))
+    })
+}
+
+fn xlogy_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, x, y| (mul(grad, xlogy(nonzero(x), y)), mul(grad, xdivy(x, y))))
+}
+
+fn xlog1py_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, x, y| {
+        (mul(grad, xlog1py(nonzero(x), y)), mul(grad, xdivy(x, add(y, scalar_like(y, 1.0)))))
+    })
+}
+
+fn atan2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    both(op, grads, |grad, y, x| {
+        let part = real_div(grad, add(square(x), square(y)));
+        (mul(x, &part), neg(mul(y, &part)))
+    })
+}
+
+fn next_after_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (x, y) = (op.input(0), op.input(1));
+    Ok(vec![Some(sum_to_input(grad, &x, &[&y])), Some(zeros_like(&y))])
+}
+
+macro_rules! binary_functions {
+    ($($(#[$doc:meta])* $name:ident($x:ident, $y:ident) => $def:ident;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        #[track_caller]
+        pub fn $name($x: impl AsOutput, $y: impl AsOutput) -> Output {
+            $x.as_output().graph().op(&$def).input($x).input($y).finish_output()
+        }
+    )*};
+}
+
+binary_functions! {
+    /// `x + y`.
+    add(x, y) => ADD_V2;
+    /// `x - y`.
+    sub(x, y) => SUB;
+    /// `x * y`.
+    mul(x, y) => MUL;
+    /// `x / y`; of integers, rounded toward zero.
+    real_div(x, y) => REAL_DIV;
+    /// `x / y` rounded toward minus infinity.
+    floor_div(x, y) => FLOOR_DIV;
+    /// What `floor_div` leaves over; it has the sign of `y`.
+    floor_mod(x, y) => FLOOR_MOD;
+    /// `x / y` rounded toward zero.
+    truncate_div(x, y) => TRUNCATE_DIV;
+    /// What `truncate_div` leaves over; it has the sign of `x`.
+    truncate_mod(x, y) => TRUNCATE_MOD;
+    /// `x` to the power of `y`.
+    pow(x, y) => POW;
+    /// The larger of each pair.
+    maximum(x, y) => MAXIMUM;
+    /// The smaller of each pair.
+    minimum(x, y) => MINIMUM;
+    /// `(x - y)` squared, in one pass.
+    squared_difference(x, y) => SQUARED_DIFFERENCE;
+    /// `x / y`, and 0 where `y` is 0.
+    div_no_nan(x, y) => DIV_NO_NAN;
+    /// `x * y`, and 0 where `y` is 0 even if `x` is infinite or NaN.
+    mul_no_nan(x, y) => MUL_NO_NAN;
+    /// `x / y`, and 0 where `x` is 0 even if `y` is.
+    xdivy(x, y) => XDIVY;
+    /// `x * log(y)`, and 0 where `x` is 0.
+    xlogy(x, y) => XLOGY;
+    /// `x * log(1 + y)`, and 0 where `x` is 0.
+    xlog1py(x, y) => XLOG1PY;
+    /// The angle of the point (`x`, `y`), between -pi and pi.
+    atan2(y, x) => ATAN2;
+    /// The next number that the dtype has after `x` toward `y`.
+    next_after(x, y) => NEXT_AFTER;
+}

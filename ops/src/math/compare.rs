@@ -1,0 +1,94 @@
+//! Comparisons and truth values.
+
+use crate::library::op_defs;
+use crate::shapes::{self, broadcast, broadcast_shapes, unchanged};
+use session_core::{AsOutput, OpDef, Output, Result, ShapeContext};
+
+const fn order(name: &'static str) -> OpDef {
+    OpDef::new(name, "x: T, y: T -> z: bool").attrs("T: realnumbertype").shape(broadcast).not_differentiable()
+}
+
+const fn equality(name: &'static str) -> OpDef {
+    OpDef::new(name, "x: T, y: T -> z: bool")
+        .attrs("T: type, incompatible_shape_error: bool = true")
+        .shape(equality_shape)
+        .not_differentiable()
+}
+
+const fn logical(name: &'static str) -> OpDef {
+    OpDef::new(name, "x: bool, y: bool -> z: bool").shape(broadcast).not_differentiable()
+}
+
+op_defs! {
+    EQUAL: equality("Equal");
+    NOT_EQUAL: equality("NotEqual");
+    LESS: order("Less");
+    LESS_EQUAL: order("LessEqual");
+    GREATER: order("Greater");
+    GREATER_EQUAL: order("GreaterEqual");
+    APPROXIMATE_EQUAL: OpDef::new("ApproximateEqual", "x: T, y: T -> z: bool")
+        .attrs("T: numbertype, tolerance: float = 1e-5")
+        .shape(shapes::same)
+        .not_differentiable();
+    LOGICAL_AND: logical("LogicalAnd");
+    LOGICAL_OR: logical("LogicalOr");
+    LOGICAL_NOT: OpDef::new("LogicalNot", "x: bool -> y: bool").shape(unchanged).not_differentiable();
+}
+
+fn equality_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = broadcast_shapes(&context.input(0), &context.input(1));
+    if shapes::bool_attr(context, "incompatible_shape_error") {
+        context.set(0, shape?);
+    } else if let Ok(shape) = shape.as_ref()
+        && shape.is_fully_known()
+    {
+        // Otherwise shapes that do not fit give a scalar when the graph runs.
+        context.set(0, shape.clone());
+    }
+    Ok(())
+}
+
+macro_rules! comparisons {
+    ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        #[track_caller]
+        pub fn $name(x: impl AsOutput, y: impl AsOutput) -> Output {
+            x.as_output().graph().op(&$def).input(x).input(y).finish_output()
+        }
+    )*};
+}
+
+comparisons! {
+    /// Where `x` equals `y`, with broadcasting. NaN equals nothing.
+    equal => EQUAL;
+    /// Where `x` differs from `y`, with broadcasting.
+    not_equal => NOT_EQUAL;
+    /// Where `x` is below `y`, with broadcasting.
+    less => LESS;
+    /// Where `x` is not above `y`, with broadcasting; false for NaN.
+    less_equal => LESS_EQUAL;
+    /// Where `x` is above `y`, with broadcasting.
+    greater => GREATER;
+    /// Where `x` is not below `y`, with broadcasting; false for NaN.
+    greater_equal => GREATER_EQUAL;
+    /// Where both are true, with broadcasting.
+    logical_and => LOGICAL_AND;
+    /// Where one or both are true, with broadcasting.
+    logical_or => LOGICAL_OR;
+}
+
+/// Where `x` and `y`, of one shape, differ by less than `tolerance`.
+#[must_use]
+#[track_caller]
+pub fn approximate_equal(x: impl AsOutput, y: impl AsOutput, tolerance: f32) -> Output {
+    let builder = x.as_output().graph().op(&APPROXIMATE_EQUAL).input(x).input(y);
+    builder.attr("tolerance", tolerance).finish_output()
+}
+
+/// Where `x` is false.
+#[must_use]
+#[track_caller]
+pub fn logical_not(x: impl AsOutput) -> Output {
+    x.as_output().graph().op(&LOGICAL_NOT).input(x).finish_output()
+}

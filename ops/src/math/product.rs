@@ -1,0 +1,200 @@
+//! Matrix products.
+
+use super::unary::conj_of;
+use crate::gradients::broadcasting::{shape_of, sum_to_input};
+use crate::library::op_defs;
+use crate::shapes::{self, broadcast_shapes};
+use session_core::{AsOutput, AttrValue, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+
+op_defs! {
+    MAT_MUL: OpDef::new("MatMul", "a: T, b: T -> product: T")
+        .attrs(
+            "transpose_a: bool = false, transpose_b: bool = false, \
+             T: {bfloat16, half, float, double, int32, int64, uint8, uint16, uint32, uint64, complex64, complex128}, \
+             grad_a: bool = false, grad_b: bool = false",
+        )
+        .shape(matmul_shape)
+        .gradient(matmul_gradient);
+    BATCH_MAT_MUL: OpDef::new("BatchMatMul", "x: T, y: T -> output: T")
+        .attrs(
+            "T: {bfloat16, half, float, double, int32, int64, complex64, complex128}, adj_x: bool = false, \
+             adj_y: bool = false, grad_x: bool = false, grad_y: bool = false",
+        )
+        .shape(batch_matmul_shape)
+        .gradient(batch_matmul_gradient);
+    BATCH_MAT_MUL_V2: OpDef::new("BatchMatMulV2", "x: T, y: T -> output: T")
+        .attrs(
+            "T: {bfloat16, half, float, double, int16, int32, int64, uint8, uint16, uint32, uint64, complex64, \
+             complex128}, adj_x: bool = false, adj_y: bool = false, grad_x: bool = false, grad_y: bool = false",
+        )
+        .shape(batch_matmul_v2_shape)
+        .gradient(batch_matmul_gradient);
+    BATCH_MAT_MUL_V3: OpDef::new("BatchMatMulV3", "x: Ta, y: Tb -> output: Tout")
+        .attrs(
+            "Ta: {bfloat16, half, float, double, uint8, int8, int16, int32, int64, complex64, complex128}, \
+             Tb: {bfloat16, half, float, double, uint8, int8, int16, int32, int64, complex64, complex128}, \
+             Tout: {bfloat16, half, float, double, int16, int32, int64, complex64, complex128}, \
+             adj_x: bool = false, adj_y: bool = false, grad_x: bool = false, grad_y: bool = false",
+        )
+        .shape(batch_matmul_v2_shape);
+}
+
+fn matmul_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (a, b) = (context.input_of_rank(0, 2)?, context.input_of_rank(1, 2)?);
+    let (ta, tb) = (shapes::bool_attr(context, "transpose_a"), shapes::bool_attr(context, "transpose_b"));
+    let (rows, columns) = product_dims(&a, &b, ta, tb)?;
+    context.set(0, PartialShape::from([rows, columns]));
+    Ok(())
+}
+
+/// Rows and columns of a product of the matrices in the last two axes.
+fn product_dims(
+    a: &PartialShape,
+    b: &PartialShape,
+    transpose_a: bool,
+    transpose_b: bool,
+) -> Result<(Option<usize>, Option<usize>)> {
+    let dims = |shape: &PartialShape, turned: bool| {
+        let (rows, columns) = (shape.dim_from_end(1), shape.dim_from_end(0));
+        if turned { (columns, rows) } else { (rows, columns) }
+    };
+    let ((rows, left), (right, columns)) = (dims(a, transpose_a), dims(b, transpose_b));
+    match (left, right) {
+        (Some(left), Some(right)) if left != right => {
+            let turned = |shape: &PartialShape, turned: bool| {
+                if turned { format!("{shape} transposed") } else { shape.to_string() }
+            };
+            let (a, b) = (turned(a, transpose_a), turned(b, transpose_b));
+            Err(Error::value(format!("matrices of shapes {a} and {b} cannot be multiplied: {left} is not {right}")))
+        }
+        _ => Ok((rows, columns)),
+    }
+}
+
+fn batch_matmul_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    batch_product(context, shapes::merge)
+}
+
+fn batch_matmul_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    batch_product(context, broadcast_shapes)
+}
+
+fn batch_product(
+    context: &mut ShapeContext<'_>,
+    join: fn(&PartialShape, &PartialShape) -> Result<PartialShape>,
+) -> Result<()> {
+    let (x, y) = (shapes::at_least_rank(context, 0, 2)?, shapes::at_least_rank(context, 1, 2)?);
+    let (ax, ay) = (shapes::bool_attr(context, "adj_x"), shapes::bool_attr(context, "adj_y"));
+    let (rows, columns) = product_dims(&x, &y, ax, ay)?;
+    let batch = |shape: &PartialShape| shape.range(0, shape.rank().unwrap_or(2) - 2);
+    let shape = join(&batch(&x), &batch(&y))?.concat(&PartialShape::from([rows, columns]));
+    context.set(0, shape);
+    Ok(())
+}
+
+fn flag(op: &Operation, name: &str) -> bool {
+    op.attr(name).and_then(AttrValue::as_bool).unwrap_or(false)
+}
+
+/// The gradients of `a` and `b` in `a * b`, each of which may be turned; `multiply` takes which sides to turn.
+fn product_gradients(
+    (grad, a, b): (&Output, &Output, &Output),
+    turned: (bool, bool),
+    multiply: impl Fn(&Output, &Output, bool, bool) -> Output,
+) -> (Output, Output) {
+    match turned {
+        (false, false) => (multiply(grad, b, false, true), multiply(a, grad, true, false)),
+        (false, true) => (multiply(grad, b, false, false), multiply(grad, a, true, false)),
+        (true, false) => (multiply(b, grad, false, true), multiply(a, grad, false, false)),
+        (true, true) => (multiply(b, grad, true, true), multiply(grad, a, true, true)),
+    }
+}
+
+fn matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (a, b) = (conj_of(&op.input(0)), conj_of(&op.input(1)));
+    let turned = (flag(op, "transpose_a"), flag(op, "transpose_b"));
+    let (of_a, of_b) = product_gradients((grad, &a, &b), turned, |a, b, ta, tb| {
+        matmul_with(a, b, MatMulOptions { transpose_a: ta, transpose_b: tb })
+    });
+    Ok(vec![Some(of_a), Some(of_b)])
+}
+
+/// `adj` is the conjugate transpose, so nothing is left to conjugate.
+fn batch_matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (x, y) = (op.input(0), op.input(1));
+    let turned = (flag(op, "adj_x"), flag(op, "adj_y"));
+    let def = op.def().ok_or_else(|| op.place(Error::runtime("an operation without definition")))?;
+    let (of_x, of_y) = product_gradients((grad, &x, &y), turned, |x, y, adj_x, adj_y| {
+        let builder = x.graph().op(def).input(x).input(y);
+        builder.attr("adj_x", adj_x).attr("adj_y", adj_y).finish_output()
+    });
+    Ok(vec![Some(sum_batches(&of_x, &x, &y)), Some(sum_batches(&of_y, &y, &x))])
+}
+
+/// Sums over the batch axes along which a factor was broadcast.
+fn sum_batches(grad: &Output, input: &Output, other: &Output) -> Output {
+    let batch = |shape: &PartialShape| shape.rank().map(|rank| shape.range(0, rank - 2));
+    match (batch(input.shape()), batch(other.shape())) {
+        (Some(own), Some(others)) if own == others && own.is_fully_known() => grad.clone(),
+        (Some(own), Some(_)) if own.rank() == Some(0) => {
+            let added = grad.shape().rank().unwrap_or(2) - 2;
+            if added == 0 { grad.clone() } else { super::reduce_sum(grad, (0..added).collect::<Vec<_>>(), false) }
+        }
+        // The last two axes already have the input's sizes, so they are never summed.
+        _ => match shape_of(input) {
+            crate::Ints::Vector(_) => sum_to_input(grad, input, &[]),
+            _ => sum_to_input(grad, input, &[grad]),
+        },
+    }
+}
+
+/// How [`matmul_with`] takes its factors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MatMulOptions {
+    /// Whether `a` is transposed first.
+    pub transpose_a: bool,
+    /// Whether `b` is transposed first.
+    pub transpose_b: bool,
+}
+
+/// The matrix product of `[n, k]` and `[k, m]`. Of higher ranks, the products of the matrices in the last two axes,
+/// whose batch axes are broadcast.
+#[must_use]
+#[track_caller]
+pub fn matmul(a: impl AsOutput, b: impl AsOutput) -> Output {
+    matmul_with(a, b, MatMulOptions::default())
+}
+
+/// As [`matmul`], of factors that are transposed first (their last two axes).
+#[must_use]
+#[track_caller]
+pub fn matmul_with(a: impl AsOutput, b: impl AsOutput, options: MatMulOptions) -> Output {
+    let batches = |output: &Output| output.shape().rank().is_some_and(|rank| rank > 2);
+    if batches(a.as_output()) || batches(b.as_output()) {
+        return batch_matmul(a, b, options);
+    }
+    let builder = a.as_output().graph().op(&MAT_MUL).input(a).input(b);
+    let MatMulOptions { transpose_a, transpose_b } = options;
+    builder.attr("transpose_a", transpose_a).attr("transpose_b", transpose_b).finish_output()
+}
+
+/// The products of the matrices in the last two axes, whose batch axes are broadcast.
+#[track_caller]
+fn batch_matmul(a: impl AsOutput, b: impl AsOutput, options: MatMulOptions) -> Output {
+    let complex = a.as_output().dtype().is_complex();
+    if complex && (options.transpose_a || options.transpose_b) {
+        // The operation conjugates what it turns; conjugating before undoes that.
+        let turn = |x: &Output, turned: bool| if turned { conj_of(x) } else { x.clone() };
+        let (a, b) = (turn(a.as_output(), options.transpose_a), turn(b.as_output(), options.transpose_b));
+        return batch_op(&a, &b, options);
+    }
+    batch_op(a.as_output(), b.as_output(), options)
+}
+
+#[track_caller]
+fn batch_op(a: &Output, b: &Output, options: MatMulOptions) -> Output {
+    let builder = a.graph().op(&BATCH_MAT_MUL_V2).default_name("MatMul").input(a).input(b);
+    builder.attr("adj_x", options.transpose_a).attr("adj_y", options.transpose_b).finish_output()
+}

@@ -1,0 +1,128 @@
+//! Running sums and products along an axis.
+
+use super::binary::{div_no_nan, mul, sub};
+use super::compare::{greater, less};
+use super::select::select;
+use super::unary::{conj_of, exp, log, neg};
+use crate::arguments::Ints;
+use crate::array::constants::{scalar_like, scalar_tensor};
+use crate::library::op_defs;
+use crate::shapes;
+use session_core::{AsOutput, AttrValue, OpDef, Operation, Output, Result, ShapeContext};
+use tensor::{DType, Tensor, bf16, f16};
+
+const NUMBERS: &str = "exclusive: bool = false, reverse: bool = false, T: numbertype, Tidx: indextype = int32";
+
+op_defs! {
+    CUMSUM: OpDef::new("Cumsum", "x: T, axis: Tidx -> out: T")
+        .attrs(NUMBERS)
+        .shape(scan_shape)
+        .gradient(cumsum_gradient);
+    CUMPROD: OpDef::new("Cumprod", "x: T, axis: Tidx -> out: T")
+        .attrs(NUMBERS)
+        .shape(scan_shape)
+        .gradient(cumprod_gradient);
+    CUMULATIVE_LOGSUMEXP: OpDef::new("CumulativeLogsumexp", "x: T, axis: Tidx -> out: T")
+        .attrs("exclusive: bool = false, reverse: bool = false, T: floattype, Tidx: indextype = int32")
+        .shape(scan_shape)
+        .gradient(cumulative_logsumexp_gradient);
+}
+
+fn scan_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 1)?;
+    let shape = shapes::at_least_rank(context, 0, 1)?;
+    if let (Some(axis), Some(rank)) = (shapes::int(context, 1), shape.rank()) {
+        shapes::axis_index(axis, rank)?;
+    }
+    context.set(0, shape);
+    Ok(())
+}
+
+/// Along the axis of another scan, with its flags; `reverse` the other way round.
+fn scan_back(def: &'static OpDef, op: &Operation, x: &Output) -> Output {
+    let flag = |name: &str| op.attr(name).and_then(AttrValue::as_bool).unwrap_or(false);
+    let builder = x.graph().op(def).input(x).input(op.input(1));
+    builder.attr("exclusive", flag("exclusive")).attr("reverse", !flag("reverse")).finish_output()
+}
+
+fn cumsum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads[0].as_ref().map(|grad| scan_back(&CUMSUM, op, grad)), None])
+}
+
+/// As TensorFlow's: right unless an element is 0.
+fn cumprod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let sum = scan_back(&CUMSUM, op, &mul(conj_of(&op.output(0)), grad));
+        let x = conj_of(&op.input(0));
+        if x.dtype().is_integer() { super::binary::floor_div(sum, x) } else { div_no_nan(sum, x) }
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None])
+}
+
+/// The smallest finite number of a floating dtype.
+fn lowest(dtype: DType) -> Tensor {
+    match dtype {
+        DType::Float16 => Tensor::from(f16::MIN),
+        DType::BFloat16 => Tensor::from(bf16::MIN),
+        DType::Float32 => Tensor::from(f32::MIN),
+        _ => scalar_tensor(dtype, f64::MIN),
+    }
+}
+
+/// Positive and negative gradients go apart, each by its logarithm, so that nothing overflows.
+fn cumulative_logsumexp_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (x, result) = (op.input(0), op.output(0));
+    let least = crate::array::constants::constant(&grad.graph(), lowest(grad.dtype()));
+    let one_sign = |positive: &Output, size: &Output| {
+        // The logarithm is taken of positive numbers only, in both branches.
+        let safe = select(positive, size, scalar_like(size, 1.0));
+        let logarithm = select(positive, log(safe), &least);
+        exp(super::binary::add(scan_back(&CUMULATIVE_LOGSUMEXP, op, &sub(logarithm, &result)), &x))
+    };
+    let zero = scalar_like(grad, 0.0);
+    let above = one_sign(&greater(grad, &zero), grad);
+    let below = one_sign(&less(grad, &zero), &neg(grad));
+    Ok(vec![Some(sub(above, below)), None])
+}
+
+#[track_caller]
+fn scan(def: &'static OpDef, x: &Output, axis: Ints, exclusive: bool, reverse: bool) -> Output {
+    let builder = axis.input_of(x.graph().op(def).input(x));
+    builder.attr("exclusive", exclusive).attr("reverse", reverse).finish_output()
+}
+
+/// The running sum along an axis: each element plus all before it.
+#[must_use]
+#[track_caller]
+pub fn cumsum(x: impl AsOutput, axis: impl Into<Ints>) -> Output {
+    scan(&CUMSUM, x.as_output(), axis.into(), false, false)
+}
+
+/// As [`cumsum`]; `exclusive` leaves the element itself out, `reverse` begins at the end.
+#[must_use]
+#[track_caller]
+pub fn cumsum_with(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, reverse: bool) -> Output {
+    scan(&CUMSUM, x.as_output(), axis.into(), exclusive, reverse)
+}
+
+/// The running product along an axis: each element times all before it.
+#[must_use]
+#[track_caller]
+pub fn cumprod(x: impl AsOutput, axis: impl Into<Ints>) -> Output {
+    scan(&CUMPROD, x.as_output(), axis.into(), false, false)
+}
+
+/// As [`cumprod`]; `exclusive` leaves the element itself out, `reverse` begins at the end.
+#[must_use]
+#[track_caller]
+pub fn cumprod_with(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, reverse: bool) -> Output {
+    scan(&CUMPROD, x.as_output(), axis.into(), exclusive, reverse)
+}
+
+/// The logarithm of the running sum of exponentials along an axis, without overflow.
+#[must_use]
+#[track_caller]
+pub fn cumulative_logsumexp(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, reverse: bool) -> Output {
+    scan(&CUMULATIVE_LOGSUMEXP, x.as_output(), axis.into(), exclusive, reverse)
+}

@@ -1,0 +1,337 @@
+//! Sums, means, products and extremes of rows that share a number.
+
+use super::binary::{maximum, mul, real_div};
+use super::cast::cast;
+use super::compare::{equal, greater, greater_equal, logical_and};
+use super::select::select;
+use crate::arguments::Ints;
+use crate::array::constants::{constant, ones_like, scalar_like};
+use crate::array::joining::concat;
+use crate::array::gathering::gather;
+use crate::array::shaping::{expand_dims, reshape, shape, size};
+use crate::array::slicing::{Index, slice, strided_slice};
+use crate::library::op_defs;
+use crate::shapes;
+use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use tensor::DType;
+
+const fn sorted(name: &'static str, attrs: &'static str) -> OpDef {
+    OpDef::new(name, "data: T, segment_ids: Tindices -> output: T").attrs(attrs).shape(segment_shape)
+}
+
+const fn unsorted(name: &'static str, attrs: &'static str) -> OpDef {
+    OpDef::new(name, "data: T, segment_ids: Tindices, num_segments: Tnumsegments -> output: T")
+        .attrs(attrs)
+        .shape(unsorted_shape)
+}
+
+const fn sparse(name: &'static str, attrs: &'static str) -> OpDef {
+    OpDef::new(name, "data: T, indices: Tidx, segment_ids: Tsegmentids -> output: T")
+        .attrs(attrs)
+        .shape(sparse_shape)
+}
+
+const fn sparse_grad(name: &'static str) -> OpDef {
+    OpDef::new(name, "grad: T, indices: Tidx, segment_ids: Tsegmentids, output_dim0: int32 -> output: T")
+        .attrs("T: floattype, Tidx: indextype = int32, Tsegmentids: indextype = int32")
+        .shape(sparse_grad_shape)
+}
+
+const UNSORTED_REALS: &str = "T: realnumbertype, Tindices: indextype, Tnumsegments: indextype = int32";
+const SPARSE_FLOATS: &str = "T: floattype, Tidx: indextype = int32, Tsegmentids: indextype = int32, \
+                             sparse_gradient: bool = false";
+
+op_defs! {
+    SEGMENT_SUM: sorted("SegmentSum", "T: numbertype, Tindices: indextype").gradient(segment_sum_gradient);
+    SEGMENT_MEAN: sorted("SegmentMean", "T: numbertype, Tindices: indextype").gradient(segment_mean_gradient);
+    SEGMENT_MAX: sorted("SegmentMax", "T: realnumbertype, Tindices: indextype").gradient(segment_extreme_gradient);
+    SEGMENT_MIN: sorted("SegmentMin", "T: realnumbertype, Tindices: indextype").gradient(segment_extreme_gradient);
+    SEGMENT_PROD: sorted("SegmentProd", "T: numbertype, Tindices: indextype").gradient(segment_prod_gradient);
+    UNSORTED_SEGMENT_SUM: unsorted(
+        "UnsortedSegmentSum",
+        "T: numbertype, Tindices: {int16, int32, int64}, Tnumsegments: indextype = int32",
+    )
+    .gradient(unsorted_sum_gradient);
+    UNSORTED_SEGMENT_MAX: unsorted("UnsortedSegmentMax", UNSORTED_REALS).gradient(unsorted_extreme_gradient);
+    UNSORTED_SEGMENT_MIN: unsorted("UnsortedSegmentMin", UNSORTED_REALS).gradient(unsorted_extreme_gradient);
+    UNSORTED_SEGMENT_PROD: unsorted(
+        "UnsortedSegmentProd",
+        "T: numbertype, Tindices: indextype, Tnumsegments: indextype = int32",
+    )
+    .gradient(unsorted_prod_gradient);
+    SPARSE_SEGMENT_SUM: sparse(
+        "SparseSegmentSum",
+        "T: realnumbertype, Tidx: indextype = int32, Tsegmentids: indextype = int32, sparse_gradient: bool = false",
+    )
+    .gradient(sparse_sum_gradient);
+    SPARSE_SEGMENT_MEAN: sparse("SparseSegmentMean", SPARSE_FLOATS).gradient(sparse_mean_gradient);
+    SPARSE_SEGMENT_SQRT_N: sparse("SparseSegmentSqrtN", SPARSE_FLOATS).gradient(sparse_sqrt_n_gradient);
+    SPARSE_SEGMENT_SUM_GRAD: sparse_grad("SparseSegmentSumGrad");
+    SPARSE_SEGMENT_MEAN_GRAD: sparse_grad("SparseSegmentMeanGrad");
+    SPARSE_SEGMENT_SQRT_N_GRAD: sparse_grad("SparseSegmentSqrtNGrad");
+}
+
+fn segment_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (data, ids) = (shapes::at_least_rank(context, 0, 1)?, context.input_of_rank(1, 1)?);
+    shapes::merge_dims("the rows of data and of segment_ids", data.dim(0), ids.dim(0))?;
+    // How many segments there are, the last number tells when the graph runs.
+    let shape = if data.rank().is_some() { data.with_dim(0, None) } else { PartialShape::unknown() };
+    context.set(0, shape);
+    Ok(())
+}
+
+fn unsorted_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 2)?;
+    let (data, ids) = (context.input(0), context.input(1));
+    let (Some(rank), Some(ids_rank)) = (data.rank(), ids.rank()) else { return Ok(()) };
+    if ids_rank > rank || data.range(0, ids_rank).merge(&ids).is_none() {
+        return Err(Error::value(format!("the shape {data} of data must begin with that of segment_ids, {ids}")));
+    }
+    let segments = match shapes::int(context, 2) {
+        Some(count) => {
+            Some(usize::try_from(count).map_err(|_| Error::value("num_segments must not be negative"))?)
+        }
+        None => None,
+    };
+    context.set(0, PartialShape::from([segments]).concat(&data.range(ids_rank, rank)));
+    Ok(())
+}
+
+fn sparse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let data = shapes::at_least_rank(context, 0, 1)?;
+    let (indices, ids) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 1)?);
+    shapes::merge(&indices, &ids)?;
+    context.set(0, if data.rank().is_some() { data.with_dim(0, None) } else { PartialShape::unknown() });
+    Ok(())
+}
+
+fn sparse_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 3)?;
+    let grad = shapes::at_least_rank(context, 0, 1)?;
+    let (indices, ids) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 1)?);
+    shapes::merge(&indices, &ids)?;
+    let rows = shapes::int(context, 3).and_then(|rows| usize::try_from(rows).ok());
+    context.set(0, if grad.rank().is_some() { grad.with_dim(0, rows) } else { PartialShape::unknown() });
+    Ok(())
+}
+
+fn segment_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads[0].as_ref().map(|grad| gather(grad, op.input(1))), None])
+}
+
+/// A vector of one number per row, under a shape that broadcasts along rows.
+fn per_row(numbers: &Output, data: &Output) -> Output {
+    match data.shape().rank() {
+        Some(rank) => {
+            let sizes: Vec<i64> = std::iter::once(-1).chain(std::iter::repeat_n(1, rank.saturating_sub(1))).collect();
+            reshape(numbers, sizes)
+        }
+        None => {
+            let rest = ones_like(strided_slice(shape(data), &[(1..).into()]));
+            reshape(numbers, concat(&[shape(numbers), rest], 0))
+        }
+    }
+}
+
+fn segment_mean_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let ids = op.input(1);
+        let counts = segment_sum(cast(ones_like(&ids), grad.dtype()), &ids);
+        gather(real_div(grad, per_row(&counts, grad)), &ids)
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None])
+}
+
+/// Where several rows are extreme, they share the gradient.
+fn segment_extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let (data, ids) = (op.input(0), op.input(1));
+        let taken = equal(&data, gather(op.output(0), &ids));
+        let counts = segment_sum(cast(&taken, grad.dtype()), &ids);
+        select(taken, gather(real_div(grad, counts), &ids), scalar_like(grad, 0.0))
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None])
+}
+
+fn segment_prod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let (data, ids) = (op.input(0), op.input(1));
+        let sum = |x: Output| segment_sum(x, &ids);
+        let prod = |x: Output| segment_prod(x, &ids);
+        product_gradient(grad, &data, &op.output(0), sum, prod, |x| gather(x, &ids))
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None])
+}
+
+/// The gradient of products of rows: the product of the others, which is right also where one element is 0.
+fn product_gradient(
+    grad: &Output,
+    data: &Output,
+    product: &Output,
+    sum: impl Fn(Output) -> Output,
+    prod: impl Fn(Output) -> Output,
+    spread: impl Fn(&Output) -> Output,
+) -> Output {
+    let zero = scalar_like(data, 0.0);
+    let is_zero = equal(data, &zero);
+    let zeros = sum(cast(&is_zero, DType::Int32));
+    let grad = select(greater(&zeros, scalar_like(&zeros, 1.0)), scalar_like(grad, 0.0), grad);
+    let nonzero = select(&is_zero, scalar_like(data, 1.0), data);
+    let nonzero_product = prod(nonzero.clone());
+    let others = select(&is_zero, spread(&nonzero_product), real_div(spread(product), nonzero));
+    mul(spread(&grad), others)
+}
+
+/// Rows by number, and zeros for negative numbers.
+fn gather_or_zeros(rows: &Output, ids: &Output) -> Output {
+    let valid = greater_equal(ids, scalar_like(ids, 0.0));
+    let found = gather(rows, maximum(ids, scalar_like(ids, 0.0)));
+    select(spread_condition(valid, ids, &found), &found, scalar_like(&found, 0.0))
+}
+
+/// One truth value for each number, under a shape that broadcasts along rows.
+fn spread_condition(condition: Output, ids: &Output, rows: &Output) -> Output {
+    match (ids.shape().rank(), rows.shape().rank()) {
+        (Some(ids_rank), Some(rank)) => (ids_rank..rank).fold(condition, |condition, _| expand_dims(condition, -1)),
+        _ => {
+            let sizes = shape(ids);
+            let count = size(&sizes);
+            let rest = slice(
+                ones_like(shape(rows)),
+                reshape(count, [1]),
+                constant(&rows.graph(), [-1i32]),
+            );
+            reshape(condition, concat(&[sizes, rest], 0))
+        }
+    }
+}
+
+fn unsorted_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads[0].as_ref().map(|grad| gather_or_zeros(grad, &op.input(1))), None, None])
+}
+
+/// Where several rows are extreme, they share the gradient.
+fn unsorted_extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let (data, ids) = (op.input(0), op.input(1));
+        let found = gather(op.output(0), maximum(&ids, scalar_like(&ids, 0.0)));
+        let valid = spread_condition(greater_equal(&ids, scalar_like(&ids, 0.0)), &ids, &found);
+        let taken = logical_and(equal(&data, found), valid);
+        let counts = unsorted_segment_sum(cast(&taken, grad.dtype()), &ids, op.input(2));
+        let share = gather_or_zeros(&real_div(grad, counts), &ids);
+        select(taken, share, scalar_like(grad, 0.0))
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None, None])
+}
+
+fn unsorted_prod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let (data, ids, count) = (op.input(0), op.input(1), op.input(2));
+        let sum = |x: Output| unsorted_segment_sum(x, &ids, &count);
+        let prod = |x: Output| unsorted_segment_prod(x, &ids, &count);
+        product_gradient(grad, &data, &op.output(0), sum, prod, |x| gather_or_zeros(x, &ids))
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None, None])
+}
+
+/// The rows of a tensor, as an `int32` scalar or a number.
+fn rows_of(data: &Output) -> Ints {
+    match data.shape().dim(0) {
+        Some(rows) => Ints::from(rows),
+        None => Ints::from(strided_slice(shape(data), &[Index::At(0)])),
+    }
+}
+
+fn sparse_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let (data, indices, ids) = (op.input(0), op.input(1), op.input(2));
+    let gradient = |grad: &Output| unsorted_segment_sum(gather(grad, &ids), &indices, rows_of(&data));
+    Ok(vec![grads[0].as_ref().map(gradient), None, None])
+}
+
+fn sparse_gradient(op: &Operation, grads: &[Option<Output>], def: &'static OpDef) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let builder = grad.graph().op(def).input(grad).input(op.input(1)).input(op.input(2));
+        rows_of(&op.input(0)).input_of(builder).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None, None])
+}
+
+fn sparse_mean_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    sparse_gradient(op, grads, &SPARSE_SEGMENT_MEAN_GRAD)
+}
+
+fn sparse_sqrt_n_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    sparse_gradient(op, grads, &SPARSE_SEGMENT_SQRT_N_GRAD)
+}
+
+macro_rules! sorted_segments {
+    ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
+        $(#[$doc])*
+        /// The numbers are sorted, from 0 on; rows of `data` with one number form a segment.
+        #[must_use]
+        #[track_caller]
+        pub fn $name(data: impl AsOutput, segment_ids: impl AsOutput) -> Output {
+            data.as_output().graph().op(&$def).input(data).input(segment_ids).finish_output()
+        }
+    )*};
+}
+
+sorted_segments! {
+    /// The sum of the rows of each segment.
+    segment_sum => SEGMENT_SUM;
+    /// The mean of the rows of each segment.
+    segment_mean => SEGMENT_MEAN;
+    /// The largest of the rows of each segment.
+    segment_max => SEGMENT_MAX;
+    /// The smallest of the rows of each segment.
+    segment_min => SEGMENT_MIN;
+    /// The product of the rows of each segment.
+    segment_prod => SEGMENT_PROD;
+}
+
+macro_rules! unsorted_segments {
+    ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
+        $(#[$doc])*
+        /// The numbers are below `num_segments`, in any order; negative ones are left out. Their shape is that
+        /// which the shape of `data` begins with.
+        #[must_use]
+        #[track_caller]
+        pub fn $name(data: impl AsOutput, segment_ids: impl AsOutput, num_segments: impl Into<Ints>) -> Output {
+            let builder = data.as_output().graph().op(&$def).input(data).input(segment_ids);
+            num_segments.into().input_of(builder).finish_output()
+        }
+    )*};
+}
+
+unsorted_segments! {
+    /// The sum of the rows of each number; 0 where there is none.
+    unsorted_segment_sum => UNSORTED_SEGMENT_SUM;
+    /// The largest of the rows of each number; the lowest number of the dtype where there is none.
+    unsorted_segment_max => UNSORTED_SEGMENT_MAX;
+    /// The smallest of the rows of each number; the highest number of the dtype where there is none.
+    unsorted_segment_min => UNSORTED_SEGMENT_MIN;
+    /// The product of the rows of each number; 1 where there is none.
+    unsorted_segment_prod => UNSORTED_SEGMENT_PROD;
+}
+
+macro_rules! sparse_segments {
+    ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
+        $(#[$doc])*
+        /// Row `indices[i]` of `data` belongs to segment `segment_ids[i]`; the latter are sorted, from 0 on.
+        #[must_use]
+        #[track_caller]
+        pub fn $name(data: impl AsOutput, indices: impl AsOutput, segment_ids: impl AsOutput) -> Output {
+            let builder = data.as_output().graph().op(&$def).input(data);
+            builder.input(indices).input(segment_ids).finish_output()
+        }
+    )*};
+}
+
+sparse_segments! {
+    /// The sum of the chosen rows of each segment.
+    sparse_segment_sum => SPARSE_SEGMENT_SUM;
+    /// The mean of the chosen rows of each segment.
+    sparse_segment_mean => SPARSE_SEGMENT_MEAN;
+    /// The sum of the chosen rows of each segment over the square root of their number.
+    sparse_segment_sqrt_n => SPARSE_SEGMENT_SQRT_N;
+}

@@ -1,0 +1,57 @@
+//! Sums of several tensors of one shape.
+
+use crate::library::op_defs;
+use crate::shapes::{self, same};
+use session_core::{AsOutput, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+
+op_defs! {
+    ADD_N: OpDef::new("AddN", "inputs: N * T -> sum: T")
+        .attrs("N: int, T: {bfloat16, half, float, double, int8, int16, int32, int64, uint8, uint16, uint32, uint64, complex64, complex128, variant}")
+        .shape(same)
+        .gradient(add_n_gradient);
+    ACCUMULATE_N_V2: OpDef::new("AccumulateNV2", "inputs: N * T -> sum: T")
+        .attrs("N: int, T: numbertype, shape: shape")
+        .shape(accumulate_shape)
+        .gradient(add_n_gradient);
+}
+
+fn accumulate_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let asked = context.attr("shape").and_then(|shape| shape.as_shape()).cloned().unwrap_or_default();
+    let shape = shapes::merge(&shapes::same_inputs(context)?, &asked)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn add_n_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads[0].clone(); op.num_inputs()])
+}
+
+/// The sum of tensors of one shape. Of a single tensor, the tensor.
+///
+/// # Panics
+/// When the list is empty: there is no graph to build in.
+#[must_use]
+#[track_caller]
+pub fn add_n<O: AsOutput>(inputs: &[O]) -> Output {
+    let graph = crate::array::graph_of(inputs);
+    match inputs {
+        [only] => only.as_output().clone(),
+        _ => graph.op(&ADD_N).input_list(inputs).finish_output(),
+    }
+}
+
+/// The sum of tensors of one shape, which may be added up as they arrive. Of a single tensor, the tensor.
+///
+/// # Panics
+/// When the list is empty: there is no graph to build in.
+#[must_use]
+#[track_caller]
+pub fn accumulate_n<O: AsOutput>(inputs: &[O]) -> Output {
+    let graph = crate::array::graph_of(inputs);
+    if let [only] = inputs {
+        return only.as_output().clone();
+    }
+    let known = |shape: PartialShape, input: &O| shape.merge(input.as_output().shape()).unwrap_or_default();
+    let shape = inputs.iter().fold(PartialShape::unknown(), known);
+    graph.op(&ACCUMULATE_N_V2).input_list(inputs).attr("shape", shape).finish_output()
+}

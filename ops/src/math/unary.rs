@@ -1,0 +1,529 @@
+//! Functions of one tensor, element by element.
+
+use super::binary::{add, mul, real_div, sub};
+use super::compare::equal;
+use super::select::select;
+use crate::array::constants::{scalar_like, zeros_like};
+use crate::gradients::broadcasting::{scaled, sum_to_input};
+use crate::library::op_defs;
+use crate::shapes::{self, unchanged};
+use session_core::{AsOutput, GradientFn, OpDef, Operation, Output, Result};
+use std::f64::consts::PI;
+use tensor::DType;
+
+const INEXACT: &str = "T: inexacttype";
+const FLOAT: &str = "T: floattype";
+const SIGNED: &str = "T: {bfloat16, half, float, double, int8, int16, int32, int64, complex64, complex128}";
+
+const fn smooth(name: &'static str, attrs: &'static str, gradient: GradientFn) -> OpDef {
+    OpDef::new(name, "x: T -> y: T").attrs(attrs).shape(unchanged).gradient(gradient)
+}
+
+/// A step function: it passes no gradient on.
+const fn step(name: &'static str, attrs: &'static str) -> OpDef {
+    OpDef::new(name, "x: T -> y: T").attrs(attrs).shape(unchanged).not_differentiable()
+}
+
+/// Of `y`, the value of a function, and `dy`, the gradient of that: the gradient of the argument.
+const fn backward(name: &'static str, gradient: GradientFn) -> OpDef {
+    OpDef::new(name, "y: T, dy: T -> z: T").attrs(INEXACT).shape(shapes::same).gradient(gradient)
+}
+
+const fn test(name: &'static str) -> OpDef {
+    OpDef::new(name, "x: T -> y: bool").attrs(FLOAT).shape(unchanged).not_differentiable()
+}
+
+op_defs! {
+    NEG: smooth("Neg", SIGNED, neg_gradient);
+    ABS: smooth("Abs", "T: {bfloat16, half, float, double, int8, int16, int32, int64}", abs_gradient);
+    SIGN: smooth("Sign", SIGNED, sign_gradient);
+    SQUARE: smooth(
+        "Square",
+        "T: {bfloat16, half, float, double, int8, int16, int32, int64, uint8, uint16, uint32, uint64, complex64, complex128}",
+        square_gradient,
+    );
+    SQRT: smooth("Sqrt", INEXACT, sqrt_gradient);
+    RSQRT: smooth("Rsqrt", INEXACT, rsqrt_gradient);
+    RECIPROCAL: smooth("Reciprocal", SIGNED, reciprocal_gradient);
+    INV: smooth("Inv", SIGNED, reciprocal_gradient);
+    EXP: smooth("Exp", INEXACT, exp_gradient);
+    EXPM1: smooth("Expm1", INEXACT, expm1_gradient);
+    LOG: smooth("Log", INEXACT, log_gradient);
+    LOG1P: smooth("Log1p", INEXACT, log1p_gradient);
+    SIN: smooth("Sin", INEXACT, sin_gradient);
+    COS: smooth("Cos", INEXACT, cos_gradient);
+    TAN: smooth("Tan", INEXACT, tan_gradient);
+    ASIN: smooth("Asin", INEXACT, asin_gradient);
+    ACOS: smooth("Acos", INEXACT, acos_gradient);
+    ATAN: smooth("Atan", INEXACT, atan_gradient);
+    SINH: smooth("Sinh", INEXACT, sinh_gradient);
+    COSH: smooth("Cosh", INEXACT, cosh_gradient);
+    TANH: smooth("Tanh", INEXACT, tanh_gradient);
+    ASINH: smooth("Asinh", INEXACT, asinh_gradient);
+    ACOSH: smooth("Acosh", INEXACT, acosh_gradient);
+    ATANH: smooth("Atanh", INEXACT, atanh_gradient);
+    SIGMOID: smooth("Sigmoid", INEXACT, sigmoid_gradient);
+    ERF: smooth("Erf", FLOAT, erf_gradient);
+    ERFC: smooth("Erfc", FLOAT, erfc_gradient);
+    ERFINV: smooth("Erfinv", FLOAT, erfinv_gradient);
+    NDTRI: smooth("Ndtri", FLOAT, ndtri_gradient);
+    LGAMMA: smooth("Lgamma", FLOAT, lgamma_gradient);
+    DIGAMMA: smooth("Digamma", FLOAT, digamma_gradient);
+    POLYGAMMA: OpDef::new("Polygamma", "a: T, x: T -> z: T")
+        .attrs("T: {float, double}")
+        .shape(shapes::broadcast)
+        .gradient(polygamma_gradient);
+    BESSEL_I0E: smooth("BesselI0e", FLOAT, bessel_i0e_gradient);
+    BESSEL_I1E: smooth("BesselI1e", FLOAT, bessel_i1e_gradient);
+
+    TANH_GRAD: backward("TanhGrad", tanh_grad_gradient);
+    SIGMOID_GRAD: backward("SigmoidGrad", sigmoid_grad_gradient);
+    SQRT_GRAD: backward("SqrtGrad", sqrt_grad_gradient);
+    RSQRT_GRAD: backward("RsqrtGrad", rsqrt_grad_gradient);
+    RECIPROCAL_GRAD: backward("ReciprocalGrad", reciprocal_grad_gradient);
+    INV_GRAD: backward("InvGrad", reciprocal_grad_gradient);
+
+    FLOOR: step("Floor", FLOAT);
+    CEIL: step("Ceil", FLOAT);
+    ROUND: step("Round", SIGNED);
+    RINT: step("Rint", FLOAT);
+    IS_NAN: test("IsNan");
+    IS_INF: test("IsInf");
+    IS_FINITE: test("IsFinite");
+
+    REAL: OpDef::new("Real", "input: T -> output: Tout").attrs(PARTS).shape(unchanged).gradient(real_gradient);
+    IMAG: OpDef::new("Imag", "input: T -> output: Tout").attrs(PARTS).shape(unchanged).gradient(imag_gradient);
+    ANGLE: OpDef::new("Angle", "input: T -> output: Tout").attrs(PARTS).shape(unchanged).gradient(angle_gradient);
+    COMPLEX_ABS: OpDef::new("ComplexAbs", "x: T -> y: Tout")
+        .attrs(PARTS)
+        .shape(unchanged)
+        .gradient(complex_abs_gradient);
+    CONJ: OpDef::new("Conj", "input: T -> output: T")
+        .attrs("T: {complex64, complex128, variant} = complex64")
+        .shape(unchanged)
+        .gradient(conj_gradient);
+    COMPLEX: OpDef::new("Complex", "real: T, imag: T -> out: Tout")
+        .attrs("T: {float, double} = float, Tout: {complex64, complex128} = complex64")
+        .shape(shapes::broadcast)
+        .gradient(complex_gradient);
+}
+
+const PARTS: &str = "T: {complex64, complex128} = complex64, Tout: {float, double} = float";
+
+/// The complex conjugate, or the tensor itself when it is real.
+pub(crate) fn conj_of(x: &Output) -> Output {
+    if x.dtype().is_complex() { conj(x) } else { x.clone() }
+}
+
+/// The gradient of the one input, from that of the result.
+fn one(grads: &[Option<Output>], formula: impl FnOnce(&Output) -> Output) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads[0].as_ref().map(formula)])
+}
+
+/// The gradient of the one input: that of the result times a slope, which is computed from the input.
+fn by_slope(
+    op: &Operation,
+    grads: &[Option<Output>],
+    slope: impl FnOnce(&Output) -> Output,
+) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| scaled(grad, &slope(&conj_of(&op.input(0)))))
+}
+
+/// The gradient of the one input: that of the result times a slope, which is computed from the result.
+fn by_result(
+    op: &Operation,
+    grads: &[Option<Output>],
+    slope: impl FnOnce(&Output) -> Output,
+) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| scaled(grad, &slope(&conj_of(&op.output(0)))))
+}
+
+/// The gradient by one of the operations made for it, from the result and its gradient.
+fn by_op(op: &Operation, grads: &[Option<Output>], def: &'static OpDef) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| grad.graph().op(def).input(op.output(0)).input(grad).finish_output())
+}
+
+fn neg_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| neg(grad))
+}
+
+fn abs_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| sign(x))
+}
+
+fn sign_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |_| zeros_like(op.input(0)))
+}
+
+fn square_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| mul(x, scalar_like(x, 2.0)))
+}
+
+fn sqrt_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_op(op, grads, &SQRT_GRAD)
+}
+
+fn rsqrt_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_op(op, grads, &RSQRT_GRAD)
+}
+
+fn reciprocal_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_op(op, grads, &RECIPROCAL_GRAD)
+}
+
+fn exp_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_result(op, grads, Output::clone)
+}
+
+fn expm1_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| exp(x))
+}
+
+fn log_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| reciprocal(x))
+}
+
+fn log1p_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| reciprocal(add(x, scalar_like(x, 1.0))))
+}
+
+fn sin_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| cos(x))
+}
+
+fn cos_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| neg(sin(x)))
+}
+
+fn tan_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| square(reciprocal(cos(x))))
+}
+
+/// `1 / sqrt(1 - x * x)`.
+fn arc_slope(x: &Output) -> Output {
+    reciprocal(sqrt(sub(scalar_like(x, 1.0), square(x))))
+}
+
+fn asin_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, arc_slope)
+}
+
+fn acos_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| neg(arc_slope(x)))
+}
+
+fn atan_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| reciprocal(add(square(x), scalar_like(x, 1.0))))
+}
+
+fn sinh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| cosh(x))
+}
+
+fn cosh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| sinh(x))
+}
+
+fn tanh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_op(op, grads, &TANH_GRAD)
+}
+
+fn asinh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_result(op, grads, |y| reciprocal(cosh(y)))
+}
+
+fn acosh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_result(op, grads, |y| reciprocal(sinh(y)))
+}
+
+fn atanh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| reciprocal(sub(scalar_like(x, 1.0), square(x))))
+}
+
+fn sigmoid_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_op(op, grads, &SIGMOID_GRAD)
+}
+
+/// `factor * exp(-x * x)`.
+fn bell(x: &Output, factor: f64) -> Output {
+    mul(exp(neg(square(x))), scalar_like(x, factor))
+}
+
+fn erf_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| bell(x, 2.0 / PI.sqrt()))
+}
+
+fn erfc_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| bell(x, -2.0 / PI.sqrt()))
+}
+
+fn erfinv_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_result(op, grads, |y| mul(exp(square(y)), scalar_like(y, PI.sqrt() / 2.0)))
+}
+
+fn ndtri_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_result(op, grads, |y| {
+        let half = mul(square(y), scalar_like(y, 0.5));
+        mul(exp(half), scalar_like(y, (2.0 * PI).sqrt()))
+    })
+}
+
+fn lgamma_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| digamma(x))
+}
+
+fn digamma_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| polygamma(scalar_like(x, 1.0), x))
+}
+
+fn polygamma_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (order, x) = (op.input(0), op.input(1));
+    let slope = polygamma(add(&order, scalar_like(&order, 1.0)), &x);
+    // The order counts as constant.
+    Ok(vec![None, Some(sum_to_input(&mul(grad, slope), &x, &[&order]))])
+}
+
+fn bessel_i0e_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| sub(bessel_i1e(x), mul(sign(x), op.output(0))))
+}
+
+fn bessel_i1e_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    by_slope(op, grads, |x| {
+        // Both branches must be finite at 0, where the slope has the limit 1/2.
+        let at_zero = equal(x, scalar_like(x, 0.0));
+        let safe = select(&at_zero, scalar_like(x, 1.0), x);
+        let elsewhere = sub(bessel_i0e(&safe), mul(op.output(0), add(sign(&safe), reciprocal(&safe))));
+        select(&at_zero, scalar_like(x, 0.5), elsewhere)
+    })
+}
+
+// Gradients of gradients. In each, `y` is the function's value and `dy` was the gradient that came in.
+
+/// Of what one of the gradient operations got and gets: `(grad, y, dy)`.
+fn second(
+    op: &Operation,
+    grads: &[Option<Output>],
+    formulas: impl FnOnce(&Output, &Output, &Output) -> (Output, Output),
+) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (of_y, of_dy) = formulas(grad, &conj_of(&op.input(0)), &conj_of(&op.input(1)));
+    Ok(vec![Some(of_y), Some(of_dy)])
+}
+
+fn again(def: &'static OpDef, y: &Output, grad: &Output) -> Output {
+    grad.graph().op(def).input(y).input(grad).finish_output()
+}
+
+fn tanh_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    second(op, grads, |grad, y, dy| {
+        (mul(mul(mul(grad, scalar_like(y, -2.0)), dy), y), again(&TANH_GRAD, y, grad))
+    })
+}
+
+fn sigmoid_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    second(op, grads, |grad, y, dy| {
+        let both = mul(grad, dy);
+        (sub(&both, mul(mul(&both, scalar_like(y, 2.0)), y)), again(&SIGMOID_GRAD, y, grad))
+    })
+}
+
+fn sqrt_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    second(op, grads, |grad, y, _| {
+        let part = real_div(grad, y);
+        (neg(mul(&part, conj_of(&op.output(0)))), mul(&part, scalar_like(y, 0.5)))
+    })
+}
+
+fn rsqrt_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    second(op, grads, |grad, y, dy| {
+        let of_y = mul(mul(mul(grad, scalar_like(y, -1.5)), dy), square(y));
+        (of_y, again(&RSQRT_GRAD, y, grad))
+    })
+}
+
+fn reciprocal_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    second(op, grads, |grad, y, dy| {
+        (mul(mul(mul(grad, dy), scalar_like(y, -2.0)), y), again(&RECIPROCAL_GRAD, y, grad))
+    })
+}
+
+fn real_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| complex(grad, scalar_like(grad, 0.0)))
+}
+
+fn imag_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| complex(scalar_like(grad, 0.0), grad))
+}
+
+fn angle_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| {
+        let x = op.input(0);
+        let turned = reciprocal(complex(imag(&x), real(&x)));
+        neg(mul(complex(grad, scalar_like(grad, 0.0)), turned))
+    })
+}
+
+fn complex_abs_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| mul(complex(grad, scalar_like(grad, 0.0)), sign(op.input(0))))
+}
+
+fn conj_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| conj(grad))
+}
+
+fn complex_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (re, im) = (op.input(0), op.input(1));
+    let (of_re, of_im) = (real(grad), imag(grad));
+    Ok(vec![Some(sum_to_input(&of_re, &re, &[&im])), Some(sum_to_input(&of_im, &im, &[&re]))])
+}
+
+macro_rules! unary_functions {
+    ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        #[track_caller]
+        pub fn $name(x: impl AsOutput) -> Output {
+            x.as_output().graph().op(&$def).input(x).finish_output()
+        }
+    )*};
+}
+
+unary_functions! {
+    /// `-x`.
+    neg => NEG;
+    /// -1, 0 or 1; of a complex number, the number divided by its magnitude.
+    sign => SIGN;
+    /// `x * x`.
+    square => SQUARE;
+    /// The square root; NaN below 0.
+    sqrt => SQRT;
+    /// One over the square root.
+    rsqrt => RSQRT;
+    /// `1 / x`.
+    reciprocal => RECIPROCAL;
+    /// e to the power of `x`.
+    exp => EXP;
+    /// `exp(x) - 1`, exact for small `x`.
+    expm1 => EXPM1;
+    /// The natural logarithm; NaN below 0.
+    log => LOG;
+    /// `log(1 + x)`, exact for small `x`.
+    log1p => LOG1P;
+    /// The sine of an angle in radians.
+    sin => SIN;
+    /// The cosine of an angle in radians.
+    cos => COS;
+    /// The tangent of an angle in radians.
+    tan => TAN;
+    /// The inverse of the sine.
+    asin => ASIN;
+    /// The inverse of the cosine.
+    acos => ACOS;
+    /// The inverse of the tangent.
+    atan => ATAN;
+    /// The hyperbolic sine.
+    sinh => SINH;
+    /// The hyperbolic cosine.
+    cosh => COSH;
+    /// The hyperbolic tangent.
+    tanh => TANH;
+    /// The inverse of the hyperbolic sine.
+    asinh => ASINH;
+    /// The inverse of the hyperbolic cosine.
+    acosh => ACOSH;
+    /// The inverse of the hyperbolic tangent.
+    atanh => ATANH;
+    /// `1 / (1 + exp(-x))`.
+    sigmoid => SIGMOID;
+    /// The error function.
+    erf => ERF;
+    /// `1 - erf(x)`, exact for large `x`.
+    erfc => ERFC;
+    /// The inverse of the error function.
+    erfinv => ERFINV;
+    /// The inverse of the standard normal distribution's cumulative probability.
+    ndtri => NDTRI;
+    /// The logarithm of the absolute value of the gamma function.
+    lgamma => LGAMMA;
+    /// The derivative of `lgamma`.
+    digamma => DIGAMMA;
+    /// The modified Bessel function of order 0, times `exp(-|x|)`.
+    bessel_i0e => BESSEL_I0E;
+    /// The modified Bessel function of order 1, times `exp(-|x|)`.
+    bessel_i1e => BESSEL_I1E;
+    /// Rounded toward minus infinity.
+    floor => FLOOR;
+    /// Rounded toward infinity.
+    ceil => CEIL;
+    /// Rounded to the nearest integer, halves to the even one.
+    round => ROUND;
+    /// Rounded to the nearest integer, halves to the even one.
+    rint => RINT;
+    /// Which elements are NaN.
+    is_nan => IS_NAN;
+    /// Which elements are infinite.
+    is_inf => IS_INF;
+    /// Which elements are neither NaN nor infinite.
+    is_finite => IS_FINITE;
+    /// The complex conjugate of complex numbers.
+    conj => CONJ;
+}
+
+/// The dtype of the parts of complex numbers.
+fn part_dtype(dtype: DType) -> DType {
+    if dtype == DType::Complex128 { DType::Float64 } else { DType::Float32 }
+}
+
+#[track_caller]
+fn part(def: &'static OpDef, x: &Output) -> Output {
+    x.graph().op(def).input(x).attr("Tout", part_dtype(x.dtype())).finish_output()
+}
+
+/// The absolute value, which is real also for complex numbers.
+#[must_use]
+#[track_caller]
+pub fn abs(x: impl AsOutput) -> Output {
+    let x = x.as_output();
+    if x.dtype().is_complex() { part(&COMPLEX_ABS, x) } else { x.graph().op(&ABS).input(x).finish_output() }
+}
+
+/// The real part of complex numbers; real numbers are returned as they are.
+#[must_use]
+#[track_caller]
+pub fn real(x: impl AsOutput) -> Output {
+    let x = x.as_output();
+    if x.dtype().is_complex() { part(&REAL, x) } else { x.clone() }
+}
+
+/// The imaginary part of complex numbers.
+#[must_use]
+#[track_caller]
+pub fn imag(x: impl AsOutput) -> Output {
+    part(&IMAG, x.as_output())
+}
+
+/// The angle of complex numbers in the plane, between -pi and pi.
+#[must_use]
+#[track_caller]
+pub fn angle(x: impl AsOutput) -> Output {
+    part(&ANGLE, x.as_output())
+}
+
+/// Complex numbers from their parts, which are broadcast.
+#[must_use]
+#[track_caller]
+pub fn complex(real: impl AsOutput, imag: impl AsOutput) -> Output {
+    let dtype = real.as_output().dtype();
+    let whole = if dtype == DType::Float64 { DType::Complex128 } else { DType::Complex64 };
+    let builder = real.as_output().graph().op(&COMPLEX).input(real).input(imag);
+    builder.attr("Tout", whole).finish_output()
+}
+
+/// The derivative of order `a` of `digamma`, at `x`; both floating, of one dtype.
+#[must_use]
+#[track_caller]
+pub fn polygamma(a: impl AsOutput, x: impl AsOutput) -> Output {
+    a.as_output().graph().op(&POLYGAMMA).input(a).input(x).finish_output()
+}

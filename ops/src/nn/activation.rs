@@ -1,0 +1,228 @@
+//! Activation functions.
+
+use crate::array::constants::{scalar_like, zeros_like};
+use crate::composite::Composite;
+use crate::library::op_defs;
+use crate::math::binary::{add, mul, real_div, sub};
+use crate::math::compare::less;
+use crate::math::reduce::reduce_sum;
+use crate::math::select::select;
+use crate::math::unary::{exp, neg, sigmoid};
+use crate::shapes::{self, unchanged};
+use session_core::{AsOutput, AttrValue, GradientFn, OpDef, Operation, Output, Result, ShapeContext};
+
+const REAL: &str = "T: realnumbertype";
+const FLOAT: &str = "T: floattype";
+
+const fn activation(name: &'static str, attrs: &'static str, gradient: GradientFn) -> OpDef {
+    OpDef::new(name, "features: T -> activations: T").attrs(attrs).shape(unchanged).gradient(gradient)
+}
+
+/// Of the gradient of an activation and of its argument: the gradient of the argument.
+const fn by_argument(name: &'static str, attrs: &'static str) -> OpDef {
+    OpDef::new(name, "gradients: T, features: T -> backprops: T").attrs(attrs).shape(shapes::same)
+}
+
+/// Of the gradient of an activation and of its value: the gradient of the argument.
+const fn by_value(name: &'static str) -> OpDef {
+    OpDef::new(name, "gradients: T, outputs: T -> backprops: T").attrs(FLOAT).shape(shapes::same)
+}
+
+op_defs! {
+    RELU: activation(
+        "Relu",
+        "T: {float, double, int32, uint8, int16, int8, int64, bfloat16, uint16, half, uint32, uint64, qint8}",
+        relu_gradient,
+    );
+    RELU_GRAD: by_argument("ReluGrad", REAL).gradient(relu_grad_gradient);
+    RELU6: activation("Relu6", REAL, relu6_gradient);
+    RELU6_GRAD: by_argument("Relu6Grad", REAL).gradient(relu6_grad_gradient);
+    LEAKY_RELU: activation(
+        "LeakyRelu",
+        "alpha: float = 0.2, T: {half, bfloat16, float, double} = float",
+        leaky_relu_gradient,
+    );
+    LEAKY_RELU_GRAD: by_argument("LeakyReluGrad", "alpha: float = 0.2, T: {half, bfloat16, float, double} = float")
+        .gradient(leaky_relu_grad_gradient);
+    ELU: activation("Elu", FLOAT, elu_gradient);
+    ELU_GRAD: by_value("EluGrad").gradient(elu_grad_gradient);
+    SELU: activation("Selu", FLOAT, selu_gradient);
+    SELU_GRAD: by_value("SeluGrad").gradient(selu_grad_gradient);
+    SOFTPLUS: activation("Softplus", FLOAT, softplus_gradient);
+    SOFTPLUS_GRAD: by_argument("SoftplusGrad", FLOAT).gradient(softplus_grad_gradient);
+    SOFTSIGN: activation("Softsign", FLOAT, softsign_gradient);
+    SOFTSIGN_GRAD: by_argument("SoftsignGrad", FLOAT);
+    SOFTMAX: OpDef::new("Softmax", "logits: T -> softmax: T")
+        .attrs(FLOAT)
+        .shape(softmax_shape)
+        .gradient(softmax_gradient);
+    LOG_SOFTMAX: OpDef::new("LogSoftmax", "logits: T -> logsoftmax: T")
+        .attrs(FLOAT)
+        .shape(softmax_shape)
+        .gradient(log_softmax_gradient);
+}
+
+fn softmax_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = shapes::at_least_rank(context, 0, 1)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn one(grads: &[Option<Output>], formula: impl FnOnce(&Output) -> Output) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads[0].as_ref().map(formula)])
+}
+
+fn backward(def: &'static OpDef, grad: &Output, features: &Output) -> Output {
+    grad.graph().op(def).input(grad).input(features).finish_output()
+}
+
+// Relu and its kin keep the result, not the argument: it tells as much, and the argument's memory is free.
+
+fn relu_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| backward(&RELU_GRAD, grad, &op.output(0)))
+}
+
+fn relu6_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| backward(&RELU6_GRAD, grad, &op.output(0)))
+}
+
+fn elu_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| backward(&ELU_GRAD, grad, &op.output(0)))
+}
+
+fn selu_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| backward(&SELU_GRAD, grad, &op.output(0)))
+}
+
+fn softplus_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| backward(&SOFTPLUS_GRAD, grad, &op.input(0)))
+}
+
+fn softsign_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| backward(&SOFTSIGN_GRAD, grad, &op.input(0)))
+}
+
+fn leaky(op: &Operation, grad: &Output, features: &Output) -> Output {
+    let alpha = op.attr("alpha").and_then(AttrValue::as_float).unwrap_or(0.2);
+    let builder = grad.graph().op(&LEAKY_RELU_GRAD).input(grad).input(features);
+    builder.attr("alpha", alpha).finish_output()
+}
+
+fn leaky_relu_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| leaky(op, grad, &op.input(0)))
+}
+
+/// Gradients of what is linear in the gradients and piecewise constant in the features.
+fn piecewise(
+    op: &Operation,
+    grads: &[Option<Output>],
+    formula: impl FnOnce(&Output, &Output) -> Output,
+) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let features = op.input(1);
+    Ok(vec![Some(formula(grad, &features)), Some(zeros_like(&features))])
+}
+
+fn relu_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    piecewise(op, grads, |grad, features| backward(&RELU_GRAD, grad, features))
+}
+
+fn relu6_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    piecewise(op, grads, |grad, features| backward(&RELU6_GRAD, grad, features))
+}
+
+fn leaky_relu_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    piecewise(op, grads, |grad, features| leaky(op, grad, features))
+}
+
+/// Gradients of what is linear in both below zero, and does not depend on the value above.
+fn linear_below_zero(
+    op: &Operation,
+    grads: &[Option<Output>],
+    def: &'static OpDef,
+) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (inner, value) = (op.input(0), op.input(1));
+    let zero = scalar_like(&value, 0.0);
+    let of_value = select(less(&value, &zero), mul(grad, inner), &zero);
+    Ok(vec![Some(backward(def, grad, &value)), Some(of_value)])
+}
+
+fn elu_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    linear_below_zero(op, grads, &ELU_GRAD)
+}
+
+fn selu_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    linear_below_zero(op, grads, &SELU_GRAD)
+}
+
+/// The slope of softplus is the sigmoid, whose slope is `1 / (exp(-x) + 2 + exp(x))`.
+fn softplus_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (inner, x) = (op.input(0), op.input(1));
+    let slope = add(add(exp(neg(&x)), scalar_like(&x, 2.0)), exp(&x));
+    let of_x = real_div(mul(grad, inner), slope);
+    Ok(vec![Some(backward(&SOFTPLUS_GRAD, grad, &x)), Some(of_x)])
+}
+
+fn softmax_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| {
+        let softmax = op.output(0);
+        let mean = reduce_sum(mul(grad, &softmax), -1, true);
+        mul(sub(grad, mean), softmax)
+    })
+}
+
+fn log_softmax_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| {
+        let softmax = exp(op.output(0));
+        sub(grad, mul(reduce_sum(grad, -1, true), softmax))
+    })
+}
+
+macro_rules! activations {
+    ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        #[track_caller]
+        pub fn $name(features: impl AsOutput) -> Output {
+            features.as_output().graph().op(&$def).input(features).finish_output()
+        }
+    )*};
+}
+
+activations! {
+    /// `max(x, 0)`.
+    relu => RELU;
+    /// `min(max(x, 0), 6)`.
+    relu6 => RELU6;
+    /// `x` above 0 and `exp(x) - 1` below.
+    elu => ELU;
+    /// The scaled `elu` that keeps mean 0 and variance 1 through layers.
+    selu => SELU;
+    /// `log(1 + exp(x))`.
+    softplus => SOFTPLUS;
+    /// `x / (1 + |x|)`.
+    softsign => SOFTSIGN;
+    /// Exponentials along the last axis, divided by their sum.
+    softmax => SOFTMAX;
+    /// The logarithm of `softmax`, without loss of precision.
+    log_softmax => LOG_SOFTMAX;
+}
+
+/// `x` above 0 and `alpha * x` below.
+#[must_use]
+#[track_caller]
+pub fn leaky_relu(features: impl AsOutput, alpha: f32) -> Output {
+    let builder = features.as_output().graph().op(&LEAKY_RELU).input(features);
+    builder.attr("alpha", alpha).finish_output()
+}
+
+/// `x * sigmoid(x)`.
+#[must_use]
+#[track_caller]
+pub fn swish(features: impl AsOutput) -> Output {
+    let scope = Composite::new(&features.as_output().graph(), "swish");
+    let x = scope.enter(features);
+    scope.leave(mul(&x, sigmoid(&x)))
+}

@@ -1,0 +1,98 @@
+//! Norms, moments, and bringing tensors to a scale.
+
+use crate::arguments::Axes;
+use crate::array::constants::scalar_like;
+use crate::array::identity::stop_gradient;
+use crate::array::shaping::squeeze;
+use crate::composite::Composite;
+use crate::library::op_defs;
+use crate::math::binary::{add, maximum, mul, squared_difference, sub};
+use crate::math::cast::cast;
+use crate::math::reduce::{reduce_mean, reduce_sum};
+use crate::math::unary::{rsqrt, square};
+use crate::shapes;
+use session_core::{AsOutput, OpDef, Operation, Output, Result};
+use tensor::DType;
+
+op_defs! {
+    L2_LOSS: OpDef::new("L2Loss", "t: T -> output: T")
+        .attrs("T: floattype")
+        .shape(shapes::scalar)
+        .gradient(l2_loss_gradient);
+}
+
+fn l2_loss_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads[0].as_ref().map(|grad| mul(op.input(0), grad))])
+}
+
+/// Half the sum of squares.
+#[must_use]
+#[track_caller]
+pub fn l2_loss(t: impl AsOutput) -> Output {
+    t.as_output().graph().op(&L2_LOSS).input(t).finish_output()
+}
+
+/// Divided by the square root of the sum of squares over axes, which counts as `epsilon` at least.
+#[must_use]
+#[track_caller]
+pub fn l2_normalize(x: impl AsOutput, axes: impl Into<Axes>, epsilon: f64) -> Output {
+    let scope = Composite::new(&x.as_output().graph(), "l2_normalize");
+    let x = scope.enter(x);
+    let sum = reduce_sum(square(&x), axes, true);
+    let norm = rsqrt(maximum(&sum, scalar_like(&sum, epsilon)));
+    scope.leave(mul(x.within(&scope.graph().named_as_scope()), norm))
+}
+
+/// Mean and variance over axes. Sixteen-bit floats are added up in 32 bits.
+#[must_use]
+#[track_caller]
+pub fn moments(x: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> (Output, Output) {
+    let axes = axes.into();
+    let scope = Composite::new(&x.as_output().graph(), "moments");
+    let x = scope.enter(x);
+    let narrow = matches!(x.dtype(), DType::Float16 | DType::BFloat16);
+    let wide = if narrow { cast(&x, DType::Float32) } else { x.clone() };
+    let mean = reduce_mean(wide.named("mean"), axes.clone(), true);
+    // The mean's own gradient through the variance is zero.
+    let spread = squared_difference(&wide, stop_gradient(&mean));
+    let variance = reduce_mean(spread.named("variance"), axes.clone(), true);
+    let finish = |moment: Output| {
+        let moment = if keep_dims { moment } else { without_axes(&moment, &axes) };
+        scope.leave(cast(moment, x.dtype()))
+    };
+    (finish(mean), finish(variance))
+}
+
+/// Removes axes of size 1.
+fn without_axes(moment: &Output, axes: &Axes) -> Output {
+    let known = axes.clone().into_ints(moment.shape()).and_then(|axes| axes.known());
+    match known {
+        Some(axes) if axes.is_empty() => moment.clone(),
+        Some(axes) => squeeze(moment, &axes),
+        // Nothing but the axes has size 1 by chance here: the mean over them alone removes them.
+        None => reduce_mean(moment, axes.clone(), false),
+    }
+}
+
+/// `(x - mean) / sqrt(variance + epsilon) * scale + offset`, with broadcasting.
+#[must_use]
+#[track_caller]
+pub fn batch_normalization(
+    x: impl AsOutput,
+    mean: impl AsOutput,
+    variance: impl AsOutput,
+    offset: Option<&Output>,
+    scale: Option<&Output>,
+    epsilon: f64,
+) -> Output {
+    let scope = Composite::new(&x.as_output().graph(), "batchnorm");
+    let (x, mean, variance) = (scope.enter(x), scope.enter(mean), scope.enter(variance));
+    let inverse = rsqrt(add(&variance, scalar_like(&variance, epsilon)));
+    let factor = scale.map_or_else(|| inverse.clone(), |scale| mul(&inverse, scale));
+    let shift = mul(&mean, &factor);
+    let constant = match offset {
+        Some(offset) => sub(scope.enter(offset), shift),
+        None => crate::math::unary::neg(shift),
+    };
+    scope.leave(add(mul(x, factor), constant))
+}

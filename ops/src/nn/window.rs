@@ -1,0 +1,143 @@
+//! Windows that move over images: what convolutions and pooling have in common.
+
+use session_core::{Error, PartialShape, Result, ShapeContext};
+
+use crate::shapes;
+
+/// In which order the axes of a batch of images lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DataFormat {
+    /// Batch, rows, columns, channels: the default.
+    #[default]
+    Nhwc,
+    /// Batch, channels, rows, columns.
+    Nchw,
+}
+
+impl DataFormat {
+    /// As attributes have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            DataFormat::Nhwc => "NHWC",
+            DataFormat::Nchw => "NCHW",
+        }
+    }
+
+    /// One number for rows and one for columns, as a list for all axes.
+    pub(crate) fn spatial(self, [rows, columns]: [usize; 2]) -> Vec<i64> {
+        let (rows, columns) = (rows.try_into().unwrap_or(i64::MAX), columns.try_into().unwrap_or(i64::MAX));
+        match self {
+            DataFormat::Nhwc => vec![1, rows, columns, 1],
+            DataFormat::Nchw => vec![1, 1, rows, columns],
+        }
+    }
+
+    /// One pair for rows and one for columns, as a list of pairs for all axes.
+    fn pairs(self, [rows, columns]: [[i64; 2]; 2]) -> Vec<i64> {
+        match self {
+            DataFormat::Nhwc => [[0, 0], rows, columns, [0, 0]].concat(),
+            DataFormat::Nchw => [[0, 0], [0, 0], rows, columns].concat(),
+        }
+    }
+}
+
+/// What lies beyond the border of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Padding {
+    /// Windows may stick out, so that there is one for every `stride`-th element.
+    #[default]
+    Same,
+    /// Windows lie wholly within.
+    Valid,
+    /// So many zeros before and after the rows, and before and after the columns.
+    Explicit([[i64; 2]; 2]),
+}
+
+impl Padding {
+    /// As attributes have it: the name, and the explicit numbers for all axes.
+    pub(crate) fn attrs(self, format: DataFormat) -> (&'static str, Vec<i64>) {
+        match self {
+            Padding::Same => ("SAME", Vec::new()),
+            Padding::Valid => ("VALID", Vec::new()),
+            Padding::Explicit(pairs) => ("EXPLICIT", format.pairs(pairs)),
+        }
+    }
+}
+
+/// The axes of a batch of images or volumes: those of rows, columns (and planes), and that of channels.
+pub(crate) struct Axes {
+    pub(crate) spatial: Vec<usize>,
+    pub(crate) channels: usize,
+}
+
+/// The axes of this many dimensions in the order of the `data_format` attribute.
+pub(crate) fn axes(context: &ShapeContext<'_>, rank: usize) -> Axes {
+    let first = shapes::str_attr(context, "data_format").starts_with("NC");
+    if first {
+        Axes { spatial: (2..rank).collect(), channels: 1 }
+    } else {
+        Axes { spatial: (1..rank - 1).collect(), channels: rank - 1 }
+    }
+}
+
+/// A list attribute with one positive number for each axis.
+pub(crate) fn list_attr(context: &ShapeContext<'_>, name: &str, rank: usize) -> Result<Vec<usize>> {
+    let values = context.attr(name).and_then(|value| value.as_ints()).unwrap_or_default();
+    let values: Option<Vec<usize>> =
+        values.iter().map(|&value| usize::try_from(value).ok().filter(|&value| value > 0)).collect();
+    values.filter(|values| values.len() == rank).ok_or_else(|| {
+        Error::value(format!("attribute '{name}' must be {rank} positive integers, one for each axis"))
+    })
+}
+
+/// How the windows of one operation move.
+pub(crate) struct Windows {
+    strides: Vec<usize>,
+    dilations: Vec<usize>,
+    padding: String,
+    explicit: Vec<i64>,
+}
+
+impl Windows {
+    /// From the attributes; those that an operation does not have count as 1 and as nothing.
+    pub(crate) fn of(context: &ShapeContext<'_>, rank: usize) -> Result<Windows> {
+        let dilations = match context.attr("dilations") {
+            Some(_) => list_attr(context, "dilations", rank)?,
+            None => vec![1; rank],
+        };
+        let explicit = context.attr("explicit_paddings").and_then(|list| list.as_ints()).unwrap_or_default();
+        let padding = shapes::str_attr(context, "padding").to_owned();
+        if padding == "EXPLICIT" && (explicit.len() != 2 * rank || explicit.iter().any(|&size| size < 0)) {
+            let text = format!("explicit_paddings must be {} numbers, none negative: {explicit:?}", 2 * rank);
+            return Err(Error::value(text));
+        }
+        Ok(Windows { strides: list_attr(context, "strides", rank)?, dilations, padding, explicit })
+    }
+
+    /// How many windows of this size fit along an axis.
+    pub(crate) fn count(
+        &self,
+        input: &PartialShape,
+        axis: usize,
+        window: Option<usize>,
+    ) -> Result<Option<usize>> {
+        let Some(size) = input.dim(axis) else { return Ok(None) };
+        let stride = self.strides[axis];
+        if self.padding == "SAME" {
+            return Ok(Some(size.div_ceil(stride)));
+        }
+        let Some(window) = window else { return Ok(None) };
+        let window = window.saturating_sub(1) * self.dilations[axis] + 1;
+        let padded = match self.padding.as_str() {
+            "EXPLICIT" => size + (self.explicit[2 * axis] + self.explicit[2 * axis + 1]) as usize,
+            _ => size,
+        };
+        // An empty axis has no windows, and that is no mistake.
+        if padded == 0 {
+            return Ok(Some(0));
+        }
+        padded.checked_sub(window).map(|rest| Some(rest / stride + 1)).ok_or_else(|| {
+            Error::value(format!("a window of size {window} does not fit into axis {axis} of shape {input}"))
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! Shape functions, and their parts, that several families share.
+
+use session_core::{Error, Output, PartialShape, Result, ShapeContext};
+
+use crate::static_value;
+
+/// The output has the shape of the first input.
+pub(crate) fn unchanged(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.input(0);
+    context.set(0, shape);
+    Ok(())
+}
+
+/// Each output has the shape of the input at the same place.
+pub(crate) fn unchanged_all(context: &mut ShapeContext<'_>) -> Result<()> {
+    for index in 0..context.outputs() {
+        let shape = context.input(index);
+        context.set(index, shape);
+    }
+    Ok(())
+}
+
+/// All outputs are scalars.
+pub(crate) fn scalar(context: &mut ShapeContext<'_>) -> Result<()> {
+    for index in 0..context.outputs() {
+        context.set(index, PartialShape::scalar());
+    }
+    Ok(())
+}
+
+/// All inputs have one shape, and so has the first output.
+pub(crate) fn same(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = same_inputs(context)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+/// The one shape of all inputs.
+pub(crate) fn same_inputs(context: &ShapeContext<'_>) -> Result<PartialShape> {
+    context.inputs().iter().try_fold(PartialShape::unknown(), |known, input| merge(&known, input.shape()))
+}
+
+/// What both shapes know together; an error that names both when they contradict each other.
+pub(crate) fn merge(a: &PartialShape, b: &PartialShape) -> Result<PartialShape> {
+    a.merge(b).ok_or_else(|| Error::value(format!("shapes {a} and {b} must be equal")))
+}
+
+/// The inputs are broadcast against each other.
+pub(crate) fn broadcast(context: &mut ShapeContext<'_>) -> Result<()> {
+    let mut shape = PartialShape::scalar();
+    for input in context.inputs() {
+        shape = broadcast_shapes(&shape, input.shape())?;
+    }
+    context.set(0, shape);
+    Ok(())
+}
+
+/// The shape that two shapes broadcast to.
+pub(crate) fn broadcast_shapes(a: &PartialShape, b: &PartialShape) -> Result<PartialShape> {
+    let (Some(rank_a), Some(rank_b)) = (a.rank(), b.rank()) else { return Ok(PartialShape::unknown()) };
+    let rank = rank_a.max(rank_b);
+    let dims = (0..rank).rev().map(|back| {
+        let outside = |rank: usize, shape: &PartialShape| match back < rank {
+            true => shape.dim_from_end(back),
+            false => Some(1),
+        };
+        broadcast_dims(outside(rank_a, a), outside(rank_b, b))
+            .ok_or_else(|| Error::value(format!("shapes {a} and {b} cannot be broadcast to one shape")))
+    });
+    dims.collect()
+}
+
+/// The size two sizes broadcast to (inner `None`: unknown), or `None` when they do not fit.
+fn broadcast_dims(a: Option<usize>, b: Option<usize>) -> Option<Option<usize>> {
+    match (a, b) {
+        (Some(1), other) | (other, Some(1)) => Some(other),
+        (Some(a), Some(b)) => (a == b).then_some(Some(a)),
+        // The unknown one is 1 or the known one.
+        (Some(known), None) | (None, Some(known)) => Some(Some(known)),
+        (None, None) => Some(None),
+    }
+}
+
+/// A size both of two must have; an error that names what they are sizes of when they contradict each other.
+pub(crate) fn merge_dims(what: &str, a: Option<usize>, b: Option<usize>) -> Result<Option<usize>> {
+    match (a, b) {
+        (Some(a), Some(b)) if a != b => Err(Error::value(format!("{what} must be equal, not {a} and {b}"))),
+        (a, b) => Ok(a.or(b)),
+    }
+}
+
+/// An axis counted from the end when negative, as an index below `rank`.
+pub(crate) fn axis_index(axis: i64, rank: usize) -> Result<usize> {
+    let limit = i64::try_from(rank).unwrap_or(i64::MAX);
+    let index = if axis < 0 { axis + limit } else { axis };
+    usize::try_from(index)
+        .ok()
+        .filter(|&index| index < rank)
+        .ok_or_else(|| Error::value(format!("axis {axis} is outside [-{rank}, {rank})")))
+}
+
+/// The rank must be at least this; unknown ranks pass.
+pub(crate) fn at_least_rank(context: &ShapeContext<'_>, index: usize, rank: usize) -> Result<PartialShape> {
+    let shape = context.input(index);
+    match shape.rank() {
+        Some(found) if found < rank => {
+            let text = format!("input {index} must have rank at least {rank}, not {found} (shape {shape})");
+            Err(Error::value(text))
+        }
+        _ => Ok(shape),
+    }
+}
+
+/// The input must be a scalar.
+pub(crate) fn must_be_scalar(context: &ShapeContext<'_>, index: usize) -> Result<()> {
+    context.input_of_rank(index, 0).map(drop)
+}
+
+/// An integer attribute.
+pub(crate) fn int_attr(context: &ShapeContext<'_>, name: &str) -> Result<i64> {
+    let value = context.attr(name).and_then(|value| value.as_int());
+    value.ok_or_else(|| Error::value(format!("attribute '{name}' must be an integer")))
+}
+
+/// A boolean attribute.
+pub(crate) fn bool_attr(context: &ShapeContext<'_>, name: &str) -> bool {
+    context.attr(name).and_then(|value| value.as_bool()).unwrap_or(false)
+}
+
+/// A string attribute; empty when it is missing or no UTF-8.
+pub(crate) fn str_attr<'a>(context: &ShapeContext<'a>, name: &str) -> &'a str {
+    context.attr(name).and_then(|value| value.as_str()).unwrap_or("")
+}
+
+/// The integers of an input, as far as all of them follow from the graph.
+pub(crate) fn ints(context: &ShapeContext<'_>, index: usize) -> Option<Vec<i64>> {
+    static_value::ints(context.inputs().get(index)?)
+}
+
+/// The one integer of an input, when it follows from the graph.
+pub(crate) fn int(context: &ShapeContext<'_>, index: usize) -> Option<i64> {
+    ints(context, index).filter(|values| values.len() == 1).map(|values| values[0])
+}
+
+/// The shape that an integer vector describes; -1 in it means unknown.
+pub(crate) fn shape_from(input: &Output) -> Result<PartialShape> {
+    if let Some(rank) = input.shape().rank().filter(|&rank| rank != 1) {
+        return Err(Error::value(format!("a shape must be a vector, not of rank {rank}")));
+    }
+    let Some(values) = static_value::partial_ints(input) else { return Ok(PartialShape::unknown()) };
+    if let Some(value) = values.iter().flatten().find(|&&value| value < -1) {
+        return Err(Error::value(format!("a shape cannot have the size {value}")));
+    }
+    Ok(PartialShape::from_sizes(values.into_iter().map(|value| value.unwrap_or(-1))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broadcasting_aligns_at_the_end() {
+        let check = |a: &[i64], b: &[i64], expected: &str| {
+            let (a, b) = (PartialShape::from_sizes(a.to_vec()), PartialShape::from_sizes(b.to_vec()));
+            for (a, b) in [(&a, &b), (&b, &a)] {
+                let found = broadcast_shapes(a, b).map_or_else(|error| error.message().to_owned(), |s| s.to_string());
+                assert!(found.contains(expected), "{a} with {b}: {found}");
+            }
+        };
+        check(&[2, 3], &[3], "[2,3]");
+        check(&[2, 1], &[1, 3], "[2,3]");
+        check(&[-1, 3], &[], "[?,3]");
+        check(&[-1, 3], &[4, 1], "[4,3]");
+        check(&[-1], &[1], "[?]");
+        check(&[-1], &[-1], "[?]");
+        check(&[0], &[1], "[0]");
+        check(&[2, 3], &[2], "[2,3]");
+        check(&[2, 3], &[2], "cannot be broadcast");
+        assert_eq!(
+            broadcast_shapes(&PartialShape::unknown(), &PartialShape::scalar()).unwrap(),
+            PartialShape::unknown()
+        );
+    }
+
+    #[test]
+    fn axes_count_from_both_ends() {
+        assert_eq!((axis_index(-1, 3).unwrap(), axis_index(2, 3).unwrap()), (2, 2));
+        assert!(axis_index(3, 3).is_err() && axis_index(-4, 3).is_err() && axis_index(0, 0).is_err());
+    }
+}

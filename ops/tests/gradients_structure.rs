@@ -1,0 +1,215 @@
+//! What graph the gradients of whole models are.
+
+use ops::array::{constant, placeholder, stop_gradient};
+use ops::math::{matmul, mul, reduce_mean, reduce_sum, square, sub};
+use ops::nn::{bias_add, relu, sparse_softmax_cross_entropy_with_logits};
+use ops::{GradientOptions, UnconnectedGradients, gradients, gradients_with};
+use session_core::{DType, ErrorKind, Graph, Output};
+
+fn float(graph: &Graph, name: &str, shape: &[usize]) -> Output {
+    placeholder(&graph.named(name), DType::Float32, shape)
+}
+
+/// The types of the operations in a scope, in the order they were made.
+fn types_in(graph: &Graph, scope: &str) -> Vec<String> {
+    let operations = graph.operations();
+    let within = operations.iter().filter(|operation| operation.name().starts_with(scope));
+    within.map(|operation| operation.op_type().to_owned()).collect()
+}
+
+struct Mlp {
+    graph: Graph,
+    loss: Output,
+    parameters: Vec<Output>,
+}
+
+fn mlp(batch: Option<usize>) -> Mlp {
+    let graph = Graph::new();
+    let x = placeholder(&graph.named("x"), DType::Float32, [batch, Some(64)]);
+    let labels = placeholder(&graph.named("labels"), DType::Int32, [batch]);
+    let (w1, b1) = (float(&graph, "w1", &[64, 32]), float(&graph, "b1", &[32]));
+    let (w2, b2) = (float(&graph, "w2", &[32, 10]), float(&graph, "b2", &[10]));
+    let hidden = relu(bias_add(matmul(&x, &w1), &b1));
+    let logits = bias_add(matmul(hidden, &w2), &b2);
+    let loss = reduce_mean(sparse_softmax_cross_entropy_with_logits(&labels, &logits), .., false);
+    Mlp { graph, loss, parameters: vec![w1, b1, w2, b2] }
+}
+
+#[test]
+fn a_network_of_known_batch_needs_nothing_but_the_fused_operations() {
+    let Mlp { graph, loss, parameters } = mlp(Some(16));
+    let grads = gradients(&[loss], &parameters).unwrap();
+    for (parameter, grad) in parameters.iter().zip(&grads) {
+        assert_eq!(grad.as_ref().unwrap().shape(), parameter.shape());
+    }
+    let types = types_in(&graph, "gradients/");
+    let count = |op_type: &str| types.iter().filter(|found| *found == op_type).count();
+    assert_eq!((count("MatMul"), count("BiasAddGrad"), count("ReluGrad")), (4, 2, 1), "{types:?}");
+    assert_eq!((count("Sum"), count("Tile"), count("ExpandDims"), count("AddN")), (0, 0, 0, 0), "{types:?}");
+    // The mean's share is one number: it goes straight to what the loss keeps for its gradient.
+    let xent = types_in(&graph, "gradients/SparseSoftmaxCrossEntropyWithLogits/");
+    assert_eq!(xent, ["Mul"]);
+    graph.finalize().unwrap();
+}
+
+#[test]
+fn a_network_of_unknown_batch_computes_the_share_alone() {
+    let Mlp { graph, loss, parameters } = mlp(None);
+    let grads = gradients(&[loss], &parameters).unwrap();
+    assert!(grads.iter().zip(&parameters).all(|(grad, x)| grad.as_ref().unwrap().shape() == x.shape()));
+    let types = types_in(&graph, "gradients/Mean_grad/");
+    assert_eq!(types, ["Size", "Cast", "RealDiv", "Shape", "BroadcastTo"]);
+    assert_eq!(types_in(&graph, "gradients/SparseSoftmaxCrossEntropyWithLogits/"), ["Mul"]);
+    graph.finalize().unwrap();
+}
+
+#[test]
+fn contributions_are_summed_once() {
+    let graph = Graph::new();
+    let x = float(&graph, "x", &[3]);
+    let y = reduce_sum(&mul(&x, &x) + &square(&x), .., false);
+    let grad = gradients(&[y], &[&x]).unwrap().remove(0).unwrap();
+    assert_eq!((grad.operation().op_type(), grad.operation().num_inputs()), ("AddN", 3));
+}
+
+#[test]
+fn equal_shapes_need_no_sum() {
+    let graph = Graph::new();
+    let (x, y) = (float(&graph, "x", &[2, 3]), float(&graph, "y", &[2, 3]));
+    let before = graph.len();
+    let grads = gradients(&[sub(&x, &y)], &[&x, &y]).unwrap();
+    assert!(grads.iter().all(Option::is_some));
+    let types: Vec<String> = graph.operations_from(before as u32).iter().map(|op| op.op_type().to_owned()).collect();
+    assert_eq!(types, ["Sub", "Const", "Const", "Fill", "Neg"]);
+}
+
+#[test]
+fn broadcast_axes_are_summed_by_number_when_they_are_known() {
+    let graph = Graph::new();
+    let x = float(&graph, "x", &[5, 4, 3]);
+    for (shape, expected) in [
+        (&[3][..], &["Sum"][..]),
+        (&[1, 3], &["Sum", "Reshape"]),
+        (&[5, 1, 3], &["Sum"]),
+        (&[5, 4, 3], &[]),
+        (&[], &["Sum"]),
+    ] {
+        let y = float(&graph, "y", shape);
+        let grad = gradients(&[ops::math::add(&x, &y)], &[&y]).unwrap().remove(0).unwrap();
+        assert_eq!(grad.shape(), y.shape());
+        let scope = grad.operation().name().rsplit_once('/').map_or("", |(scope, _)| scope).to_owned();
+        let types: Vec<String> =
+            types_in(&graph, &format!("{scope}/")).into_iter().filter(|t| t != "Const").collect();
+        if !expected.is_empty() {
+            assert_eq!(types, expected, "{shape:?}");
+        }
+    }
+}
+
+#[test]
+fn unknown_shapes_are_broadcast_when_the_graph_runs() {
+    let graph = Graph::new();
+    let x = placeholder(&graph.named("x"), DType::Float32, [None, Some(3)]);
+    let y = placeholder(&graph.named("y"), DType::Float32, [None, Some(3)]);
+    let grads = gradients(&[mul(&x, &y)], &[&x, &y]).unwrap();
+    assert!(grads.iter().all(|grad| grad.as_ref().unwrap().operation().op_type() == "Reshape"));
+    let types = types_in(&graph, "gradients/");
+    assert!(types.iter().any(|t| t == "BroadcastGradientArgs"), "{types:?}");
+    // Against a vector of known size, the unknown one cannot have been repeated.
+    let z = float(&graph, "z", &[3]);
+    let grads = gradients(&[ops::math::add(&x, &z)], &[&x, &z]).unwrap();
+    assert_eq!(grads[0].as_ref().unwrap().operation().op_type(), "Fill");
+    assert_eq!(grads[1].as_ref().unwrap().operation().op_type(), "Sum");
+}
+
+#[test]
+fn an_operation_without_gradient_is_named() {
+    let graph = Graph::new();
+    let x = float(&graph, "x", &[3]);
+    let custom = graph.named("mine").undefined_op("Mystery").input(&x);
+    let info = session_core::OutputInfo { dtype: DType::Float32, shape: [3].into(), is_ref: false };
+    let y = custom.described_output(info).finish_output();
+    let error = gradients(&[y], &[&x]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Key);
+    assert!(error.to_string().contains("'mine'") && error.to_string().contains("Mystery"), "{error}");
+    // It is in nobody's way when nothing is asked beyond it.
+    let z = float(&graph, "z", &[3]);
+    assert!(gradients(&[square(&z)], &[&z]).unwrap()[0].is_some());
+}
+
+#[test]
+fn what_the_result_does_not_depend_on() {
+    let graph = Graph::new();
+    let (x, y) = (float(&graph, "x", &[3]), float(&graph, "lonely", &[2, 2]));
+    let loss = [square(&x)];
+    assert_eq!(gradients(&loss, &[&y]).unwrap(), [None]);
+    let zero = GradientOptions { unconnected: UnconnectedGradients::Zero, ..Default::default() };
+    let found = gradients_with(&loss, &[&y], &zero).unwrap().remove(0).unwrap();
+    assert_eq!(found.shape(), y.shape());
+    let strict = GradientOptions { unconnected: UnconnectedGradients::Error, ..Default::default() };
+    let error = gradients_with(&loss, &[&y], &strict).unwrap_err();
+    assert!(error.to_string().contains("'lonely'"), "{error}");
+    assert_eq!(gradients(&[stop_gradient(&x)], &[&x]).unwrap(), [None]);
+}
+
+#[test]
+fn stops_are_constants() {
+    let graph = Graph::new();
+    let x = float(&graph, "x", &[3]);
+    let a = square(&x);
+    let options = GradientOptions { stop_gradients: vec![a.clone()], ..Default::default() };
+    let found = gradients_with(&[mul(&a, &x)], &[&x, &a], &options).unwrap();
+    assert!(found.iter().all(Option::is_some));
+    // x counts only as the factor itself, not through a.
+    assert_eq!(found[0].as_ref().unwrap().operation().op_type(), "Mul");
+}
+
+#[test]
+fn gradients_come_in_from_outside_and_must_fit() {
+    let graph = Graph::new();
+    let x = float(&graph, "x", &[3]);
+    let y = [square(&x)];
+    let with = |grad: Output| GradientOptions { grad_ys: vec![Some(grad)], ..Default::default() };
+    assert!(gradients_with(&y, &[&x], &with(constant(&graph, [1f32, 2.0, 3.0]))).is_ok());
+    let error = gradients_with(&y, &[&x], &with(constant(&graph, [1f32, 2.0]))).unwrap_err();
+    assert!(error.message().contains("[2]") && error.message().contains("[3]"), "{error}");
+    let error = gradients_with(&y, &[&x], &with(constant(&graph, [1f64, 2.0, 3.0]))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Type);
+    let integers = placeholder(&graph, DType::Int32, [3]);
+    assert_eq!(gradients(&[integers], &[&x]).unwrap_err().kind(), ErrorKind::Type);
+}
+
+#[test]
+fn gradients_of_an_intermediate_result() {
+    let graph = Graph::new();
+    let x = float(&graph, "x", &[3]);
+    let a = square(&x);
+    let found = gradients(&[square(&a)], &[&a, &x]).unwrap();
+    assert!(found.iter().all(Option::is_some));
+    assert!(found[0].as_ref().unwrap().name().starts_with("gradients/Square_1_grad/"));
+    assert!(found[1].as_ref().unwrap().name().starts_with("gradients/Square_grad/"));
+    // What is built on a gradient is not in the gradients' scope.
+    let doubled = found[0].as_ref().unwrap() * 2.0;
+    assert_eq!(doubled.operation().name(), "Mul");
+}
+
+#[test]
+fn gated_gradients_wait_for_each_other() {
+    let graph = Graph::new();
+    let (x, y) = (float(&graph, "x", &[3]), float(&graph, "y", &[3]));
+    let options = GradientOptions { gate: true, ..Default::default() };
+    let found = gradients_with(&[mul(&x, &y)], &[&x, &y], &options).unwrap();
+    for grad in found {
+        assert_eq!(grad.unwrap().operation().control_inputs().len(), 1);
+    }
+}
+
+#[test]
+fn errors_name_the_caller() {
+    let graph = Graph::new();
+    let x = float(&graph, "x", &[3]);
+    let y = ops::array::prevent_gradient(&x, "because");
+    let error = gradients(&[y], &[&x]).unwrap_err();
+    assert!(error.message().contains("because"));
+    assert!(error.location().unwrap().file().ends_with("gradients_structure.rs"));
+}
