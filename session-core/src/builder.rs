@@ -55,6 +55,8 @@ impl OpBuilder {
 
     #[track_caller]
     fn with(graph: &Graph, def: Option<&'static OpDef>, op_type: Cow<'static, str>) -> OpBuilder {
+        // Not as a function passed on: that would be called from elsewhere.
+        let caller = Location::caller();
         OpBuilder {
             graph: graph.clone(),
             def,
@@ -66,7 +68,7 @@ impl OpBuilder {
             control_inputs: graph.context.control_inputs.clone(),
             device: None,
             described: Vec::new(),
-            location: graph.context.location.unwrap_or_else(Location::caller),
+            location: graph.context.location.unwrap_or(caller),
             open_inputs: false,
         }
     }
