@@ -6,6 +6,7 @@
 //! ```
 
 use crate::array;
+use crate::array::constants::filled;
 use crate::random;
 use session_core::{DType, Error, Graph, Output, Result, Shape};
 use tensor::Tensor;
@@ -82,15 +83,12 @@ pub struct Filled {
 
 impl Initializer for Filled {
     fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
-        if self.value == 0.0 {
-            return array::zeros(graph, dtype, shape);
-        }
-        if self.value == 1.0 {
-            return array::ones(graph, dtype, shape);
-        }
-        let scope = graph.scope("Const");
-        let value = array::constant(&scope.named("value"), array::scalar_tensor(dtype, self.value));
-        array::fill(shape, value.within(&scope.named_as_scope()))
+        let name = match self.value {
+            0.0 => "zeros",
+            1.0 => "ones",
+            _ => "Const",
+        };
+        filled(graph, name, array::scalar_tensor(dtype, self.value), shape.into())
     }
 }
 

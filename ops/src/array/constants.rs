@@ -189,7 +189,7 @@ pub fn ones(graph: &Graph, dtype: DType, shape: impl Into<Ints>) -> Output {
 }
 
 #[track_caller]
-fn filled(graph: &Graph, name: &str, value: Tensor, shape: Ints) -> Output {
+pub(crate) fn filled(graph: &Graph, name: &str, value: Tensor, shape: Ints) -> Output {
     let known = shape.known().and_then(|sizes| {
         sizes.into_iter().map(|size| usize::try_from(size).ok()).collect::<Option<Vec<usize>>>()
     });
