@@ -39,40 +39,51 @@ static POSITIVE: LazyLock<Vec<f64>> = LazyLock::new(|| {
     limits.take_while(|&limit| limit < 1e20).collect()
 });
 
-/// For each cell of doubles that share exponent and first mantissa bits, from [`FIRST_CELL`] on: how
-/// many positive limits lie at or below its start. A cell spans less than one step of 1.1, so at most
-/// one limit lies inside: finding a value's bucket takes a look-up and a comparison, not a search.
-static CELLS: LazyLock<Vec<u16>> = LazyLock::new(|| {
-    let count = |cell: u64| POSITIVE.partition_point(|&limit| limit <= f64::from_bits(cell << CELL_SHIFT));
-    (FIRST_CELL..=cell(1e20)).map(|cell| count(cell) as u16).collect()
-});
+/// Finds buckets by a look-up and a comparison: searching costs several wrongly guessed branches a value.
+struct Finder {
+    /// The positive limits, and infinity.
+    limits: Vec<f64>,
+    /// For each cell of doubles that share exponent and first mantissa bits, from [`FIRST_CELL`] on, how
+    /// many limits lie below its end. A cell spans less than a step of 1.1, so at most the last of these
+    /// lies inside.
+    cells: Vec<u16>,
+}
 
 /// Four bits of mantissa: cells grow by a sixteenth at most.
 const CELL_SHIFT: u32 = 48;
-/// The cell of 1e-12, below which no limit lies.
+/// The cell of 1e-12, which holds the first limit.
 const FIRST_CELL: u64 = cell(1e-12);
 
 const fn cell(size: f64) -> u64 {
     size.to_bits() >> CELL_SHIFT
 }
 
-/// How many positive limits are `<= size`.
-fn at_most(size: f64, positive: &[f64], cells: &[u16]) -> usize {
-    let Some(index) = cell(size).checked_sub(FIRST_CELL) else { return 0 };
-    let index = usize::try_from(index).map_or(cells.len() - 1, |index| index.min(cells.len() - 1));
-    let mut count = usize::from(cells[index]);
-    while positive.get(count).is_some_and(|&limit| limit <= size) {
-        count += 1;
+static FINDER: LazyLock<Finder> = LazyLock::new(|| {
+    let end = |cell: u64| f64::from_bits((cell + 1) << CELL_SHIFT);
+    // The cell before the first one stands for everything smaller, the last for everything larger.
+    let inside = (FIRST_CELL..=cell(1e20)).map(|cell| POSITIVE.partition_point(|&limit| limit < end(cell)));
+    Finder {
+        limits: POSITIVE.iter().copied().chain([f64::INFINITY]).collect(),
+        cells: [0].into_iter().chain(inside).map(|count| count as u16).collect(),
     }
-    count
+});
+
+impl Finder {
+    /// How many positive limits are `<= size`.
+    #[inline]
+    fn at_most(&self, size: f64) -> usize {
+        let index = (cell(size) + 1).saturating_sub(FIRST_CELL) as usize;
+        let below_end = usize::from(self.cells[index.min(self.cells.len() - 1)]);
+        below_end - usize::from(below_end > 0 && self.limits[below_end - 1] > size)
+    }
 }
 
-/// The counts of all 1551 buckets.
+/// The counts of all buckets but the lowest, below the lowest double, which holds nothing.
 struct Counts {
-    /// Below minus the largest positive limit, up to below 0: by the number of limits below the size.
-    negative: Vec<f64>,
-    /// From 0 up: by the number of limits at or below the size.
-    positive: Vec<f64>,
+    /// In the order of the buckets.
+    counts: Vec<f64>,
+    /// The first bucket above zero.
+    zero: usize,
 }
 
 impl Histogram {
@@ -81,9 +92,8 @@ impl Histogram {
     /// # Errors
     /// [`SummaryError::NotFinite`] for NaN and infinities.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Result<Histogram, SummaryError> {
-        let (limits, cells) = (&**POSITIVE, &**CELLS);
-        let mut counts =
-            Counts { negative: vec![0.0; limits.len() + 1], positive: vec![0.0; limits.len() + 1] };
+        let finder = &*FINDER;
+        let mut counts = Counts::new();
         let mut histogram = Histogram {
             min: f64::MAX,
             max: -f64::MAX,
@@ -97,14 +107,7 @@ impl Histogram {
             if !value.is_finite() {
                 return Err(SummaryError::NotFinite { position, value });
             }
-            let at = at_most(value.abs(), limits, cells);
-            if value < 0.0 {
-                // A limit equal to the size is not above the value: the bucket is the next one up.
-                let below = at - usize::from(at > 0 && limits[at - 1] == -value);
-                counts.negative[below] += 1.0;
-            } else {
-                counts.positive[at] += 1.0;
-            }
+            counts.add(finder, value);
             histogram.min = histogram.min.min(value);
             histogram.max = histogram.max.max(value);
             histogram.num += 1.0;
@@ -142,16 +145,29 @@ impl Histogram {
 }
 
 impl Counts {
+    fn new() -> Counts {
+        let zero = POSITIVE.len() + 1;
+        Counts { counts: vec![0.0; 2 * zero], zero }
+    }
+
+    #[inline]
+    fn add(&mut self, finder: &Finder, value: f64) {
+        let size = value.abs();
+        let at = finder.at_most(size);
+        // A limit equal to the size is not above the negative value: the bucket is the next one up.
+        let is_limit = at > 0 && finder.limits[at - 1] == size;
+        let negative = self.zero - 1 - at + usize::from(is_limit);
+        self.counts[if value < 0.0 { negative } else { self.zero + at }] += 1.0;
+    }
+
     /// Writes the buckets from the lowest to the highest, each run of empty ones as one.
     fn collapse_into(&self, histogram: &mut Histogram) {
         let limits = &**POSITIVE;
-        // Size index `k` below zero ends at minus limit `k - 1`, the last one at 0.
-        let upper_ends_below = limits.iter().rev().map(|limit| -limit).chain([0.0]);
-        let below = upper_ends_below.zip(self.negative.iter().rev().copied());
-        let above = limits.iter().copied().chain([f64::MAX]).zip(self.positive.iter().copied());
+        let below = limits.iter().rev().map(|limit| -limit).chain([0.0]);
+        let above = limits.iter().copied().chain([f64::MAX]);
+        let buckets = below.chain(above).zip(self.counts.iter().copied());
         let mut last_is_empty = false;
-        // The lowest bucket, below the lowest double, holds nothing.
-        for (limit, count) in std::iter::once((-f64::MAX, 0.0)).chain(below).chain(above) {
+        for (limit, count) in std::iter::once((-f64::MAX, 0.0)).chain(buckets) {
             if count == 0.0 && last_is_empty {
                 histogram.limits.pop();
                 histogram.counts.pop();
@@ -218,7 +234,9 @@ mod tests {
     fn there_are_774_positive_limits() {
         assert_eq!(POSITIVE.len(), 774);
         assert!(POSITIVE[773] > 9.9e19 && POSITIVE[773] < 1e20);
-        assert!(CELLS.len() < 2000);
+        assert!(FINDER.cells.len() < 2000);
+        let steps = FINDER.cells.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(steps.max() == Some(1), "at most one limit lies in a cell");
     }
 
     #[test]

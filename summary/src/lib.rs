@@ -35,9 +35,9 @@
 //!
 //! # Behaviour
 //!
-//! Values are written in TensorFlow 1's style, byte for byte what its summary ops make: histogram
-//! buckets, scaled float images, 16-bit sounds. Files are those of its `FileWriter`, with differences on
-//! purpose:
+//! Values are written in TensorFlow 1's style, byte for byte what its summary ops make, histogram
+//! buckets and 16-bit sounds included; pictures pixel for pixel. Files are those of its `FileWriter`,
+//! with differences on purpose:
 //!
 //! - two writers never share a file: a name that is taken gets the process's number and a count;
 //! - an event is on disk within the flush interval even if no further one is added;
@@ -88,3 +88,8 @@ pub use summary::Summary;
 pub use tag::clean_tag;
 pub use value::{PluginData, SummaryMetadata, Value, ValueData};
 pub use writer::{Clock, EventWriter, EventWriterBuilder, EventWriterCache, SystemClock};
+
+/// The program of the front page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -75,3 +75,8 @@ pub use half::{bf16, f16};
 pub use num_complex::Complex;
 pub use shape::Shape;
 pub use tensor::Tensor;
+
+/// The program of the front page runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

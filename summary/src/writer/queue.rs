@@ -104,8 +104,11 @@ impl Queue {
             }
         }
         state.events.push(pending);
-        if self.is_ripe(&state) {
-            self.wake(&mut state);
+        let wake = self.is_ripe(&state) && std::mem::take(&mut state.asleep);
+        // Told under the lock, the reader would wake up only to wait for it.
+        drop(state);
+        if wake {
+            self.work.notify_one();
         }
         Ok(true)
     }
