@@ -6,6 +6,8 @@ mod clock;
 mod commit;
 mod crc;
 mod error;
+#[cfg(all(feature = "session", feature = "sidecar"))]
+mod graph_saver;
 mod info;
 mod memory;
 mod object_graph;
@@ -26,6 +28,8 @@ mod wire;
 pub use assignment::{Assignment, init_from_checkpoint};
 pub use clock::{Clock, SystemClock};
 pub use error::{BoxError, Code, Error, Result};
+#[cfg(all(feature = "session", feature = "sidecar"))]
+pub use graph_saver::{GraphSaver, Restored, SAVERS, SessionState};
 pub use info::{Problem, TensorInfo};
 pub use prefix::{data_path, index_path, meta_graph_path, sidecar_path};
 pub use reader::{CheckpointReader, checkpoints_in, list_variables, load_variable};

@@ -182,7 +182,6 @@ impl Coordinator {
     }
 
     /// A guard that, dropped by a panic, asks for a stop with that panic as the cause.
-    #[must_use]
     pub fn stop_on_panic(&self) -> PanicGuard {
         PanicGuard { coordinator: self.clone() }
     }

@@ -1,5 +1,7 @@
 //! The rules of the coordinator, S-187 to S-202.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use queue_runner::{Coordinator, JoinOptions, ManagedThread, StopSource};
 use session_core::{Code, Error, ErrorKind};
 use std::sync::mpsc;

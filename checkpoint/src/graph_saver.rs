@@ -1,0 +1,192 @@
+//! The saver of a graph: its variables in a session, with all else that a resumed run needs.
+
+use crate::{RestoreOptions, RestoreReport, SaveOptions, Saver, SaverOptions, SessionVariables, sidecar};
+use serde::{Deserialize, Serialize};
+use session_core::{CollectionKey, Error, Graph, Phase, Result, Session, Variable, keys};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The savers of a graph; the default one of a scaffold is its single item (S-23, S-83).
+pub const SAVERS: CollectionKey<GraphSaver> = CollectionKey::new("savers");
+
+/// Saves the variables of a graph as they are in a session, together with the state of the session itself (such as
+/// its random operations) and of the hooks, and restores all of it. A handle: clones share one [`Saver`].
+///
+/// Scaffolds hold one, hooks are given one.
+#[derive(Clone, Debug)]
+pub struct GraphSaver {
+    saver: Arc<Saver>,
+    /// `None` for all global variables that the graph has at the time of a save or restore.
+    variables: Option<Arc<[Variable]>>,
+}
+
+/// What a checkpoint keeps beside tensors: the state of the session, of hooks, of whatever else took part.
+///
+/// Written with the checkpoint's [session state](crate::sidecar).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionState {
+    /// The global step at which it was saved, if the program has one.
+    pub step: Option<i64>,
+    /// What [`Session::export_state`] gave.
+    pub session: Vec<(String, Vec<u8>)>,
+    /// The states of hooks, by the names under which they ran.
+    pub hooks: Vec<(String, Vec<u8>)>,
+}
+
+impl SessionState {
+    /// The state that a hook saved.
+    #[must_use]
+    pub fn hook(&self, name: &str) -> Option<&[u8]> {
+        self.hooks.iter().find(|(known, _)| known == name).map(|(_, bytes)| bytes.as_slice())
+    }
+}
+
+/// What a restore did, and the state that came with the variables.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Which checkpoint, which variables, what was missing, what was rejected before.
+    pub report: RestoreReport,
+    /// The state saved beside the variables; empty for a checkpoint of another program. That of the session has been
+    /// taken over by it.
+    pub state: SessionState,
+}
+
+impl GraphSaver {
+    /// A saver of all global variables that the graph has whenever it saves or restores (S-274); none are no error
+    /// (S-83, S-290). TensorFlow's default saver never learns of variables that are made later (S-86).
+    #[must_use]
+    pub fn new(options: SaverOptions) -> GraphSaver {
+        GraphSaver { saver: Arc::new(Saver::new(options.allow_empty(true))), variables: None }
+    }
+
+    /// A saver of these variables.
+    ///
+    /// # Errors
+    /// A value error for no variables or two of one name (S-276).
+    pub fn of(variables: Vec<Variable>, options: SaverOptions) -> Result<GraphSaver> {
+        if variables.is_empty() {
+            return Err(Error::value("No variables to save"));
+        }
+        let mut names: Vec<&str> = variables.iter().map(Variable::name).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::value(format!("at least two variables have the same name: {}", pair[0])));
+        }
+        Ok(GraphSaver { saver: Arc::new(Saver::new(options)), variables: Some(variables.into()) })
+    }
+
+    /// The saver of files: limits, list of checkpoints, background work.
+    #[must_use]
+    pub fn saver(&self) -> &Saver {
+        &self.saver
+    }
+
+    /// The variables that it saves from a session of this graph.
+    #[must_use]
+    pub fn variables(&self, graph: &Graph) -> Vec<Variable> {
+        match &self.variables {
+            Some(variables) => variables.to_vec(),
+            None => graph.collection(&keys::VARIABLES),
+        }
+    }
+
+    /// Saves, and returns the prefix written: `path`, or with a step `path-step`. `hooks` are the states of hooks by
+    /// name. The options bring a meta graph, a metric and the like; their session state is replaced.
+    ///
+    /// # Errors
+    /// As [`Saver::save`], with the phase and the cause; of the session when it cannot be read.
+    pub fn save(
+        &self,
+        session: &dyn Session,
+        path: impl AsRef<Path>,
+        step: Option<i64>,
+        hooks: Vec<(String, Vec<u8>)>,
+        options: SaveOptions,
+    ) -> Result<PathBuf> {
+        let options = with_state(session, step, hooks, options)?;
+        let live = SessionVariables::new(session, self.variables(session.graph()));
+        self.saver.save_with(&live, path, step, options).map_err(in_phase(Phase::Save))
+    }
+
+    /// As [`save`](GraphSaver::save), writing in the background: the state at the time of the call is saved.
+    ///
+    /// # Errors
+    /// As [`Saver::save_in_background`].
+    pub fn save_in_background(
+        &self,
+        session: &dyn Session,
+        path: impl AsRef<Path>,
+        step: Option<i64>,
+        hooks: Vec<(String, Vec<u8>)>,
+        options: SaveOptions,
+    ) -> Result<PathBuf> {
+        let options = with_state(session, step, hooks, options)?;
+        let live = SessionVariables::new(session, self.variables(session.graph()));
+        self.saver.save_in_background(&live, path, step, options).map_err(in_phase(Phase::Save))
+    }
+
+    /// Waits for the save in the background.
+    ///
+    /// # Errors
+    /// When it failed.
+    pub fn wait(&self) -> Result<()> {
+        self.saver.wait().map_err(in_phase(Phase::Save))
+    }
+
+    /// Restores variables and the session's own state from the checkpoint of this prefix (S-299). The variables need not
+    /// have been initialised.
+    ///
+    /// # Errors
+    /// As [`Saver::restore_with`], with the phase and the cause; of the session when it cannot be set.
+    pub fn restore(
+        &self,
+        session: &dyn Session,
+        prefix: impl AsRef<Path>,
+        options: &RestoreOptions,
+    ) -> Result<Restored> {
+        let mut live = SessionVariables::new(session, self.variables(session.graph()));
+        let report = self.saver.restore_with(&mut live, prefix, options).map_err(in_phase(Phase::Restore))?;
+        taken_over(session, report)
+    }
+
+    /// Restores from the newest intact checkpoint of a folder; `None` when it has none (see [`Saver::restore_latest`]).
+    ///
+    /// # Errors
+    /// As [`Saver::restore_latest`], with the phase and the cause; of the session when it cannot be set.
+    pub fn restore_latest(
+        &self,
+        session: &dyn Session,
+        directory: impl AsRef<Path>,
+        options: &RestoreOptions,
+    ) -> Result<Option<Restored>> {
+        let mut live = SessionVariables::new(session, self.variables(session.graph()));
+        let report =
+            self.saver.restore_latest(&mut live, directory, options).map_err(in_phase(Phase::Restore))?;
+        report.map(|report| taken_over(session, report)).transpose()
+    }
+}
+
+fn with_state(
+    session: &dyn Session,
+    step: Option<i64>,
+    hooks: Vec<(String, Vec<u8>)>,
+    options: SaveOptions,
+) -> Result<SaveOptions> {
+    let session = session.export_state().map_err(|error| error.with_phase(Phase::Save))?;
+    let state = SessionState { step, session, hooks };
+    Ok(options.session_state(sidecar::encode(&state).map_err(in_phase(Phase::Save))?))
+}
+
+fn taken_over(session: &dyn Session, report: RestoreReport) -> Result<Restored> {
+    let state = match &report.session_state {
+        Some(bytes) => sidecar::decode::<SessionState>(bytes).map_err(in_phase(Phase::Restore))?,
+        None => SessionState::default(),
+    };
+    session.import_state(&state.session).map_err(|error| error.with_phase(Phase::Restore))?;
+    Ok(Restored { report, state })
+}
+
+fn in_phase(phase: Phase) -> impl Fn(crate::Error) -> Error {
+    move |error| Error::from(error).with_phase(phase)
+}
