@@ -1,9 +1,11 @@
 //! Reading a checkpoint of any format, wherever it is.
 
 use crate::bundle::{BundleReader, ReadOptions};
+use crate::prefix;
 #[cfg(feature = "safetensors")]
 use crate::safetensors::SafetensorsReader;
 use crate::state;
+use crate::storage::{LocalStorage, Storage};
 use crate::{Error, Problem, Result, TensorInfo};
 use std::path::{Path, PathBuf};
 use tensor::Tensor;
@@ -191,12 +193,14 @@ pub fn load_variable(path: impl AsRef<Path>, name: &str) -> Result<Tensor> {
 /// # Errors
 /// [`Error::Io`].
 pub fn checkpoints_in(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
-    let directory = directory.as_ref();
-    let storage = crate::storage::LocalStorage;
-    let names = crate::prefix::file_names(&storage, directory).map_err(Error::io("list", directory))?;
+    checkpoints_by_step(&LocalStorage, directory.as_ref())
+}
+
+pub(crate) fn checkpoints_by_step(storage: &dyn Storage, directory: &Path) -> Result<Vec<PathBuf>> {
+    let names = prefix::file_names(storage, directory).map_err(Error::io("list", directory))?;
     let mut found: Vec<(Option<i64>, &str)> = Vec::new();
     for name in &names {
-        if let Some((stem, crate::prefix::Part::Index)) = crate::prefix::parse(name) {
+        if let Some((stem, prefix::Part::Index)) = prefix::parse(name) {
             found.push((step_of(stem), stem));
         }
     }

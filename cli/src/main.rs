@@ -1,2 +1,35 @@
-//! Placeholder
-fn main() {}
+//! `monitored`: looks into what training leaves on disk.
+
+mod checkpoint;
+mod output;
+
+use clap::{Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Looks into what training leaves on disk.
+#[derive(Debug, Parser)]
+#[command(name = "monitored", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    family: Family,
+}
+
+#[derive(Debug, Subcommand)]
+enum Family {
+    /// List, verify, show, convert, compare and prune checkpoints.
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Command),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let result = match arguments.family {
+        Family::Checkpoint(command) => command.run(&mut out),
+    };
+    match result.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => failure.report(),
+    }
+}

@@ -66,6 +66,12 @@ impl SafetensorsOptions {
         self
     }
 
+    /// Whether tensors of a dtype can be stored.
+    #[must_use]
+    pub fn supports(&self, dtype: DType) -> bool {
+        self.dtype_name(dtype).is_some()
+    }
+
     /// The format's name for a dtype, if tensors of it can be stored.
     fn dtype_name(&self, dtype: DType) -> Option<&'static str> {
         name_of(match dtype {

@@ -189,6 +189,18 @@ impl Saver {
         self.shared.pin(prefix.as_ref(), pinned)
     }
 
+    /// Applies the limits to a folder without saving: takes over what its state file lists, deletes what
+    /// is not wanted, and returns the prefixes deleted. Without a state file all checkpoints that lie
+    /// there count as listed, in the order of their steps; with one, those that it does not list stay.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no folder or no checkpoint in it; [`Error::Locked`] when another
+    /// process saves there; [`Error::Background`]; [`Error::Io`].
+    pub fn prune(&self, directory: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+        self.wait()?;
+        self.shared.prune(directory.as_ref())
+    }
+
     /// Restores variables from the checkpoint with this prefix, strictly: every variable must be there
     /// with its dtype and shape; other tensors in the file are ignored. Nothing is assigned before
     /// everything was read and checked (unlike S-301).

@@ -10,7 +10,7 @@ use crate::clock::seconds;
 use crate::commit::{self, Unfinished};
 use crate::prefix;
 use crate::sidecar;
-use crate::state::{self, CheckpointState, Note};
+use crate::state::{self, CheckpointState, Note, STATE_FILE};
 use crate::storage::WriteHint;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -264,7 +264,12 @@ impl Shared {
         state.kept.retain(|kept| kept.prefix != request.prefix);
         state.doomed.retain(|kept| kept.prefix != request.prefix);
         state.kept.push(Kept { prefix: request.prefix.clone(), time: now, metric, pinned });
-        let unwanted = options.retention.prune(&mut state.kept, &mut state.last_preserved);
+        self.let_go(state, directory)
+    }
+
+    /// Takes what is not wanted off the list, writes the list, and deletes.
+    fn let_go(&self, state: &mut State, directory: &Path) -> Result<()> {
+        let unwanted = self.options.retention.prune(&mut state.kept, &mut state.last_preserved);
         state.doomed.extend(unwanted);
         self.write_state(state, directory)?;
         if !state.doomed.is_empty() {
@@ -272,6 +277,37 @@ impl Shared {
             // Says that they are deleted: else a copy that somebody puts back would go, too.
             self.write_state(state, directory)?;
         }
+        Ok(())
+    }
+
+    pub(super) fn prune(&self, directory: &Path) -> Result<Vec<PathBuf>> {
+        let mut state = self.state();
+        let not_found = || Error::NotFound { path: directory.to_path_buf() };
+        if !self.options.storage.metadata(directory).is_ok_and(|info| info.is_dir) {
+            return Err(not_found());
+        }
+        // Any prefix in the folder will do: it only stands for the folder.
+        self.enter(&mut state, directory, &directory.join(STATE_FILE))?;
+        if !state.kept.iter().any(|kept| prefix::directory(&kept.prefix) == directory) {
+            self.adopt_all(&mut state, directory)?;
+        }
+        if state.kept.is_empty() {
+            return Err(not_found());
+        }
+        let before = state.kept.clone();
+        self.let_go(&mut state, directory)?;
+        let storage = self.options.storage.as_ref();
+        let gone = before.into_iter().filter(|kept| !state::checkpoint_exists_with(storage, &kept.prefix));
+        Ok(gone.map(|kept| kept.prefix).collect())
+    }
+
+    /// Takes over whatever lies in a folder.
+    fn adopt_all(&self, state: &mut State, directory: &Path) -> Result<()> {
+        let storage = self.options.storage.as_ref();
+        let prefixes = crate::reader::checkpoints_by_step(storage, directory)?;
+        let times = state::checkpoint_mtimes(storage, &prefixes);
+        let found = prefixes.into_iter().zip(times);
+        state.kept.extend(found.filter_map(|(prefix, time)| Some(Kept::new(prefix, seconds(time?)))));
         Ok(())
     }
 

@@ -1,0 +1,82 @@
+//! `monitored checkpoint convert`.
+
+use crate::output::{Failure, Outcome, Result};
+use checkpoint::bundle::{BundleWriter, ReadOptions};
+use checkpoint::safetensors::{SafetensorsOptions, write_safetensors};
+use checkpoint::{CheckpointReader, Error};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tensor::{DType, Tensor};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A checkpoint's prefix, a folder, or a `.safetensors` file.
+    source: PathBuf,
+    /// The new prefix, or the new `.safetensors` file.
+    destination: PathBuf,
+    /// The format to write.
+    #[arg(long)]
+    to: Format,
+    /// Leave out tensors that the format cannot hold, instead of failing: strings, complex128 and
+    /// quantised ones in safetensors.
+    #[arg(long)]
+    drop_unsupported: bool,
+    /// Store int4 and uint4 tensors as I8 and U8 in safetensors.
+    #[arg(long)]
+    widen_int4: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// TensorFlow's V2 format.
+    Bundle,
+    /// One safetensors file.
+    Safetensors,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        // Mapped and verified: nothing damaged is passed on, and memory is that of one tensor at most.
+        let reader = CheckpointReader::open_with(&self.source, ReadOptions::new().map(true))?;
+        let written = match self.to {
+            Format::Bundle => to_bundle(&reader, &self.destination)?,
+            Format::Safetensors => self.to_safetensors(&reader, out)?,
+        };
+        writeln!(out, "{}: {written} tensors", self.destination.display())?;
+        Ok(Outcome::Good)
+    }
+
+    fn to_safetensors(
+        &self,
+        reader: &CheckpointReader,
+        out: &mut dyn Write,
+    ) -> std::result::Result<usize, Failure> {
+        let source = reader.path().file_name().unwrap_or_default().to_string_lossy();
+        let options = SafetensorsOptions::new().widen_int4(self.widen_int4);
+        let mut options = options.metadata("format", "pt").metadata("source", source);
+        let mut tensors: Vec<(String, Tensor)> = Vec::new();
+        for info in reader.variables() {
+            if self.drop_unsupported && !options.supports(info.dtype) {
+                writeln!(out, "dropped {} of dtype {}", info.name, info.dtype)?;
+                continue;
+            }
+            if matches!(info.dtype, DType::Int4 | DType::UInt4) {
+                options = options.metadata(format!("dtype of {}", info.name), info.dtype.name());
+            }
+            let tensor = reader.read(&info.name)?;
+            tensors.push((info.name, tensor));
+        }
+        write_safetensors(&self.destination, &tensors, &options)?;
+        Ok(tensors.len())
+    }
+}
+
+fn to_bundle(reader: &CheckpointReader, destination: &Path) -> std::result::Result<usize, Error> {
+    let mut writer = BundleWriter::create(destination)?;
+    let tensors = reader.variables();
+    for info in &tensors {
+        writer.add(&info.name, &reader.read(&info.name)?)?;
+    }
+    writer.finish()?;
+    Ok(tensors.len())
+}

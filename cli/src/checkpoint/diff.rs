@@ -1,0 +1,144 @@
+//! `monitored checkpoint diff`.
+
+use crate::output::{Failure, Outcome, Result};
+use checkpoint::bundle::ReadOptions;
+use checkpoint::{CheckpointReader, TensorInfo};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use tensor::{Complex, DType, Element, Tensor, bf16, f16};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A checkpoint's prefix, a folder, or a `.safetensors` file.
+    a: PathBuf,
+    /// Another one.
+    b: PathBuf,
+    /// Numbers count as equal if they differ by no more than this. NaN equals NaN.
+    #[arg(long, value_name = "X")]
+    tolerance: Option<f64>,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        // As with the program `diff`: 1 says different, 2 says trouble.
+        self.compare(out).map_err(|failure| failure.with_code(2))
+    }
+
+    fn compare(&self, out: &mut dyn Write) -> Result {
+        let options = ReadOptions::new().map(true);
+        let a = CheckpointReader::open_with(&self.a, options.clone())?;
+        let b = CheckpointReader::open_with(&self.b, options)?;
+        let by_name = |reader: &CheckpointReader| -> BTreeMap<String, TensorInfo> {
+            reader.variables().into_iter().map(|info| (info.name.clone(), info)).collect()
+        };
+        let (in_a, mut in_b) = (by_name(&a), by_name(&b));
+        let mut different = 0;
+        for (name, info) in &in_a {
+            let difference = match in_b.remove(name) {
+                None => Some(format!("only in {}", self.a.display())),
+                Some(other) => self.difference(&a, &b, info, &other)?,
+            };
+            if let Some(difference) = difference {
+                writeln!(out, "{name}: {difference}")?;
+                different += 1;
+            }
+        }
+        for name in in_b.keys() {
+            writeln!(out, "{name}: only in {}", self.b.display())?;
+            different += 1;
+        }
+        Ok(if different == 0 { Outcome::Good } else { Outcome::Bad })
+    }
+
+    fn difference(
+        &self,
+        a: &CheckpointReader,
+        b: &CheckpointReader,
+        info: &TensorInfo,
+        other: &TensorInfo,
+    ) -> std::result::Result<Option<String>, Failure> {
+        if info.dtype != other.dtype {
+            return Ok(Some(format!("dtype {} against {}", info.dtype, other.dtype)));
+        }
+        if info.shape != other.shape {
+            return Ok(Some(format!("shape {} against {}", info.shape, other.shape)));
+        }
+        let (a, b) = (a.read(&info.name)?, b.read(&info.name)?);
+        Ok(values(&a, &b, self.tolerance))
+    }
+}
+
+/// How two tensors of one dtype and shape differ.
+fn values(a: &Tensor, b: &Tensor, tolerance: Option<f64>) -> Option<String> {
+    if same_bits(a, b) {
+        return None;
+    }
+    let elements = a.elements();
+    let (Some(a_values), Some(b_values)) = (numbers(a), numbers(b)) else {
+        return Some(match (a.as_strings(), b.as_strings()) {
+            (Ok(a), Ok(b)) => {
+                let count = a.iter().zip(b).filter(|(a, b)| a != b).count();
+                format!("{count} of {elements} strings differ")
+            }
+            _ => "bytes differ".to_owned(),
+        });
+    };
+    let (mut count, mut most) = (0u64, 0.0f64);
+    for (a, b) in a_values.zip(b_values) {
+        let difference = (a - b).abs();
+        // Without a tolerance NaN and -0 count by their bits, of which some differ here.
+        let equal = match tolerance {
+            Some(tolerance) => a == b || difference <= tolerance || (a.is_nan() && b.is_nan()),
+            None => a.to_bits() == b.to_bits(),
+        };
+        count += u64::from(!equal);
+        most = if difference.is_nan() { most } else { most.max(difference) };
+    }
+    if count == 0 && tolerance.is_some() {
+        return None;
+    }
+    Some(format!("{} of {elements} elements differ, by up to {most}", count.max(1)))
+}
+
+fn same_bits(a: &Tensor, b: &Tensor) -> bool {
+    match (a.as_bytes(), b.as_bytes()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => matches!((a.as_strings(), b.as_strings()), (Ok(a), Ok(b)) if a == b),
+    }
+}
+
+/// The elements as numbers: of complex ones the real and imaginary parts in turn. `None` for strings and
+/// for types that this program does no arithmetic with.
+pub(super) fn numbers(tensor: &Tensor) -> Option<Box<dyn Iterator<Item = f64> + '_>> {
+    fn plain<'t, T: Element>(
+        tensor: &'t Tensor,
+        to: fn(T) -> f64,
+    ) -> Option<Box<dyn Iterator<Item = f64> + 't>> {
+        Some(Box::new(tensor.as_slice::<T>().ok()?.iter().map(move |&value| to(value))))
+    }
+    match tensor.dtype() {
+        DType::Float32 => plain::<f32>(tensor, f64::from),
+        DType::Float64 => plain::<f64>(tensor, |value| value),
+        DType::Float16 => plain::<f16>(tensor, f64::from),
+        DType::BFloat16 => plain::<bf16>(tensor, f64::from),
+        DType::Int8 => plain::<i8>(tensor, f64::from),
+        DType::Int16 => plain::<i16>(tensor, f64::from),
+        DType::Int32 => plain::<i32>(tensor, f64::from),
+        DType::Int64 => plain::<i64>(tensor, |value| value as f64),
+        DType::UInt8 => plain::<u8>(tensor, f64::from),
+        DType::UInt16 => plain::<u16>(tensor, f64::from),
+        DType::UInt32 => plain::<u32>(tensor, f64::from),
+        DType::UInt64 => plain::<u64>(tensor, |value| value as f64),
+        DType::Bool => plain::<bool>(tensor, |value| f64::from(u8::from(value))),
+        DType::Complex64 => {
+            let values = tensor.as_slice::<Complex<f32>>().ok()?;
+            Some(Box::new(values.iter().flat_map(|value| [f64::from(value.re), f64::from(value.im)])))
+        }
+        DType::Complex128 => {
+            let values = tensor.as_slice::<Complex<f64>>().ok()?;
+            Some(Box::new(values.iter().flat_map(|value| [value.re, value.im])))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,33 @@
+//! SHA-256 of a tensor's elements.
+
+use sha2::{Digest, Sha256};
+use tensor::Tensor;
+
+/// Over the elements, row-major and little-endian; for strings over an 8-byte little-endian length and
+/// the bytes of each. `None` for handles, which have no bytes.
+pub(super) fn sha256(tensor: &Tensor) -> Option<String> {
+    let mut hash = Sha256::new();
+    if let Ok(strings) = tensor.as_strings() {
+        for string in strings {
+            hash.update((string.len() as u64).to_le_bytes());
+            hash.update(string);
+        }
+    } else {
+        hash.update(little_endian(tensor)?);
+    }
+    Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(target_endian = "little")]
+fn little_endian(tensor: &Tensor) -> Option<&[u8]> {
+    tensor.as_bytes().ok()
+}
+
+#[cfg(target_endian = "big")]
+fn little_endian(tensor: &Tensor) -> Option<Vec<u8>> {
+    let dtype = tensor.dtype();
+    let width = if dtype.is_complex() { dtype.size() / 2 } else { dtype.size() };
+    let mut bytes = tensor.as_bytes().ok()?.to_vec();
+    bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+    Some(bytes)
+}

@@ -1,0 +1,34 @@
+//! `monitored checkpoint prune`.
+
+use crate::output::{Outcome, Result};
+use checkpoint::{Saver, SaverOptions};
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder.
+    directory: PathBuf,
+    /// How many of the newest checkpoints stay. Pinned ones stay besides, and so do those that the
+    /// state file does not list.
+    #[arg(long, value_name = "N")]
+    keep: NonZeroUsize,
+    /// The name of the state file.
+    #[arg(long, default_value = "checkpoint")]
+    state_file: String,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let options = SaverOptions::new().max_to_keep(self.keep.get()).state_file(self.state_file);
+        let saver = Saver::new(options);
+        for prefix in saver.prune(&self.directory)? {
+            writeln!(out, "removed {}", prefix.display())?;
+        }
+        for prefix in saver.last_checkpoints() {
+            writeln!(out, "kept {}", prefix.display())?;
+        }
+        Ok(Outcome::Good)
+    }
+}

@@ -1,0 +1,67 @@
+//! `monitored checkpoint show`.
+
+use super::diff::numbers;
+use crate::output::{Outcome, Result};
+use checkpoint::CheckpointReader;
+use std::io::Write;
+use std::path::PathBuf;
+use tensor::Tensor;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A checkpoint's prefix, a folder, or a `.safetensors` file.
+    path: PathBuf,
+    /// The tensor's name.
+    name: String,
+    /// Print figures about the elements instead of the elements.
+    #[arg(long)]
+    stats: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let tensor = CheckpointReader::open(&self.path)?.read(&self.name)?;
+        writeln!(out, "{} {} {}", self.name, tensor.dtype(), tensor.shape())?;
+        if self.stats {
+            stats(&tensor, out)?;
+        } else {
+            writeln!(out, "{tensor}")?;
+        }
+        Ok(Outcome::Good)
+    }
+}
+
+/// Counts of special values, and minimum, maximum, mean and standard deviation of the finite ones.
+fn stats(tensor: &Tensor, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out, "elements  {}", tensor.elements())?;
+    writeln!(out, "bytes     {}", tensor.byte_len())?;
+    let Some(values) = numbers(tensor) else {
+        if let Ok(strings) = tensor.as_strings() {
+            let lengths = strings.iter().map(|string| string.len());
+            let (least, most) = (lengths.clone().min().unwrap_or(0), lengths.max().unwrap_or(0));
+            writeln!(out, "lengths   {least} to {most}")?;
+        }
+        return Ok(());
+    };
+    let (mut nan, mut infinite, mut zero, mut count) = (0u64, 0u64, 0u64, 0u64);
+    let (mut least, mut most, mut mean, mut squares) = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0.0);
+    for value in values {
+        nan += u64::from(value.is_nan());
+        infinite += u64::from(value.is_infinite());
+        zero += u64::from(value == 0.0);
+        if value.is_finite() {
+            count += 1;
+            (least, most) = (least.min(value), most.max(value));
+            // Welford's update: exact enough for any number of elements, in one pass.
+            let delta = value - mean;
+            mean += delta / count as f64;
+            squares += delta * (value - mean);
+        }
+    }
+    writeln!(out, "nan       {nan}\ninfinite  {infinite}\nzero      {zero}")?;
+    if count > 0 {
+        let deviation = (squares / count as f64).sqrt();
+        writeln!(out, "min       {least}\nmax       {most}\nmean      {mean}\nstd       {deviation}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! `monitored checkpoint verify`.
+
+use crate::output::{Outcome, Result, chain};
+use checkpoint::CheckpointReader;
+use checkpoint::bundle::BundleReader;
+use std::io::Write;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A checkpoint's prefix, a folder, or a `.safetensors` file.
+    path: PathBuf,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let reader = CheckpointReader::open(&self.path)?;
+        let problems = reader.verify();
+        for problem in &problems {
+            let name = problem.name.as_deref().unwrap_or("(the checkpoint)");
+            writeln!(out, "{name}: {}", chain(&problem.error))?;
+        }
+        let mut bad = problems.len();
+        if let CheckpointReader::Bundle(bundle) = &reader {
+            bad += usize::from(session_state_is_bad(bundle, out)?);
+        }
+        if bad > 0 {
+            writeln!(out, "{}: {bad} problems", reader.path().display())?;
+            return Ok(Outcome::Bad);
+        }
+        writeln!(out, "{}: {} tensors are intact", reader.path().display(), reader.variables().len())?;
+        Ok(Outcome::Good)
+    }
+}
+
+fn session_state_is_bad(bundle: &BundleReader, out: &mut dyn Write) -> std::io::Result<bool> {
+    let Err(error) = checkpoint::read_session_state(bundle.prefix()) else { return Ok(false) };
+    writeln!(out, "(the session state): {}", chain(&error))?;
+    Ok(true)
+}

@@ -1,0 +1,73 @@
+//! How commands end.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// What a command found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All is well.
+    Good,
+    /// What was looked for is damaged, or different.
+    Bad,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> ExitCode {
+        match outcome {
+            Outcome::Good => ExitCode::SUCCESS,
+            Outcome::Bad => ExitCode::from(1),
+        }
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: Box<dyn Error>,
+    code: u8,
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure { error: Box::new(error), code: 1 }
+    }
+}
+
+impl Failure {
+    /// With another exit code than 1.
+    pub(crate) fn with_code(self, code: u8) -> Failure {
+        Failure { code, ..self }
+    }
+
+    /// Tells the user on the error stream, with all causes.
+    pub(crate) fn report(self) -> ExitCode {
+        // Whoever reads our output has seen enough.
+        if self
+            .error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
+            return ExitCode::SUCCESS;
+        }
+        // Nobody is left to tell if this fails.
+        let _ = writeln!(io::stderr(), "monitored: {}", chain(self.error.as_ref()));
+        ExitCode::from(self.code)
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// What every command returns.
+pub(crate) type Result = std::result::Result<Outcome, Failure>;
