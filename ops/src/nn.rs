@@ -4,13 +4,21 @@
 //! scope of their first argument. Mistakes are recorded in the graph, see [`session_core::Output`].
 
 pub(crate) mod activation;
+pub(crate) mod batch_norm;
 pub(crate) mod bias;
+pub(crate) mod conv;
 pub(crate) mod cross_entropy;
 pub(crate) mod normalization;
+pub(crate) mod pool;
+pub(crate) mod ranking;
 mod window;
 
 pub use activation::*;
+pub use batch_norm::*;
 pub use bias::*;
+pub use conv::*;
 pub use cross_entropy::*;
 pub use normalization::*;
+pub use pool::*;
+pub use ranking::*;
 pub use window::{DataFormat, Padding};

@@ -73,6 +73,12 @@ impl OpBuilder {
         }
     }
 
+    /// The definition of its type.
+    #[must_use]
+    pub fn definition(&self) -> Option<&'static OpDef> {
+        self.def
+    }
+
     /// The next input.
     pub fn input(mut self, input: impl AsOutput) -> Self {
         self.arguments.push(Argument::One(input.as_output().clone()));

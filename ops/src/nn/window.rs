@@ -99,6 +99,12 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
+    /// Windows that move so, without dilation.
+    pub(crate) fn new(strides: Vec<usize>, padding: &str) -> Windows {
+        let dilations = vec![1; strides.len()];
+        Windows { strides, dilations, padding: padding.to_owned(), explicit: Vec::new() }
+    }
+
     /// From the attributes; those that an operation does not have count as 1 and as nothing.
     pub(crate) fn of(context: &ShapeContext<'_>, rank: usize) -> Result<Windows> {
         let dilations = match context.attr("dilations") {

@@ -1,0 +1,220 @@
+//! Batch normalisation in one operation.
+
+use super::window::DataFormat;
+use crate::library::op_defs;
+use crate::shapes;
+use session_core::{
+    AsOutput, AttrValue, Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
+
+macro_rules! norm_attrs {
+    ($types:literal) => {
+        concat!(
+            $types,
+            ", epsilon: float = 0.0001, exponential_avg_factor: float = 1.0, \
+             data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", is_training: bool = true"
+        )
+    };
+}
+
+macro_rules! norm_grad_attrs {
+    ($types:literal) => {
+        concat!(
+            $types,
+            ", epsilon: float = 0.0001, data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", is_training: bool = true"
+        )
+    };
+}
+
+op_defs! {
+    FUSED_BATCH_NORM: OpDef::new(
+        "FusedBatchNorm",
+        "x: T, scale: T, offset: T, mean: T, variance: T \
+         -> y: T, batch_mean: T, batch_variance: T, reserve_space_1: T, reserve_space_2: T",
+    )
+    .attrs(norm_attrs!("T: {float}"))
+    .shape(norm_shape)
+    .gradient(norm_gradient);
+    FUSED_BATCH_NORM_GRAD: OpDef::new(
+        "FusedBatchNormGrad",
+        "y_backprop: T, x: T, scale: T, reserve_space_1: T, reserve_space_2: T \
+         -> x_backprop: T, scale_backprop: T, offset_backprop: T, reserve_space_3: T, reserve_space_4: T",
+    )
+    .attrs(norm_grad_attrs!("T: {float}"))
+    .shape(norm_grad_shape);
+    FUSED_BATCH_NORM_V2: OpDef::new(
+        "FusedBatchNormV2",
+        "x: T, scale: U, offset: U, mean: U, variance: U \
+         -> y: T, batch_mean: U, batch_variance: U, reserve_space_1: U, reserve_space_2: U",
+    )
+    .attrs(norm_attrs!("T: {half, bfloat16, float}, U: {float}"))
+    .shape(norm_shape)
+    .gradient(norm_v2_gradient);
+    FUSED_BATCH_NORM_GRAD_V2: OpDef::new(
+        "FusedBatchNormGradV2",
+        "y_backprop: T, x: T, scale: float, reserve_space_1: U, reserve_space_2: U \
+         -> x_backprop: T, scale_backprop: U, offset_backprop: U, reserve_space_3: U, reserve_space_4: U",
+    )
+    .attrs(norm_grad_attrs!("T: {half, bfloat16, float}, U: {float}"))
+    .shape(norm_grad_shape);
+    FUSED_BATCH_NORM_V3: OpDef::new(
+        "FusedBatchNormV3",
+        "x: T, scale: U, offset: U, mean: U, variance: U \
+         -> y: T, batch_mean: U, batch_variance: U, reserve_space_1: U, reserve_space_2: U, reserve_space_3: U",
+    )
+    .attrs(
+        "T: {half, bfloat16, float}, U: {bfloat16, float}, epsilon: float = 0.0001, \
+         exponential_avg_factor: float = 1.0, data_format: {\"NHWC\", \"NCHW\", \"NDHWC\", \"NCDHW\"} = \"NHWC\", \
+         is_training: bool = true",
+    )
+    .shape(norm_shape)
+    .gradient(norm_v3_gradient);
+    FUSED_BATCH_NORM_GRAD_V3: OpDef::new(
+        "FusedBatchNormGradV3",
+        "y_backprop: T, x: T, scale: float, reserve_space_1: U, reserve_space_2: U, reserve_space_3: U \
+         -> x_backprop: T, scale_backprop: U, offset_backprop: U, reserve_space_4: U, reserve_space_5: U",
+    )
+    .attrs(
+        "T: {half, bfloat16, float}, U: {float}, epsilon: float = 0.0001, \
+         data_format: {\"NHWC\", \"NCHW\", \"NDHWC\", \"NCDHW\"} = \"NHWC\", is_training: bool = true",
+    )
+    .shape(norm_grad_shape);
+}
+
+/// The channels of an input, and its shape with them filled in from the vectors that belong to them.
+fn channels(context: &ShapeContext<'_>, x: usize, vectors: &[usize]) -> Result<(PartialShape, Option<usize>)> {
+    let rank = if shapes::str_attr(context, "data_format").len() == 5 { 5 } else { 4 };
+    let shape = context.input_of_rank(x, rank)?;
+    let axis = if shapes::str_attr(context, "data_format").starts_with("NC") { 1 } else { rank - 1 };
+    let mut size = shape.dim(axis);
+    for &vector in vectors {
+        let found = context.input_of_rank(vector, 1)?;
+        size = match (size, found.dim(0)) {
+            // Nothing stands for a mean and variance that training does not need.
+            (size, Some(0)) => size,
+            (Some(a), Some(b)) if a != b => {
+                let text = format!("input {vector} of shape {found} does not fit the channels of shape {shape}");
+                return Err(Error::value(text));
+            }
+            (a, b) => a.or(b),
+        };
+    }
+    Ok((shape.with_dim(axis, size), size))
+}
+
+fn norm_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (shape, size) = channels(context, 0, &[1, 2, 3, 4])?;
+    context.set(0, shape);
+    for output in 1..context.outputs().min(5) {
+        context.set(output, PartialShape::from([size]));
+    }
+    Ok(())
+}
+
+fn norm_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (shape, size) = channels(context, 1, &[2])?;
+    let shape = shapes::merge(&shape, &context.input(0))?;
+    context.set(0, shape);
+    context.set(1, PartialShape::from([size]));
+    context.set(2, PartialShape::from([size]));
+    Ok(())
+}
+
+fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
+    ["epsilon", "data_format", "is_training"].iter().fold(builder, |builder, name| match op.attr(name) {
+        Some(value) => builder.attr(name, value.clone()),
+        None => builder,
+    })
+}
+
+/// What was kept of the batch leads back; without training, the moments that were given.
+fn gradient_by(
+    def: &'static OpDef,
+    op: &Operation,
+    grads: &[Option<Output>],
+) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 5]) };
+    let training = op.attr("is_training").and_then(AttrValue::as_bool).unwrap_or(true);
+    let (first, second) = if training { (op.output(3), op.output(4)) } else { (op.input(3), op.input(4)) };
+    let builder = grad.graph().op(def).input(grad).input(op.input(0));
+    let builder = builder.input(op.input(1)).input(first).input(second);
+    let builder = if op.num_outputs() == 6 { builder.input(op.output(5)) } else { builder };
+    let found = copied_attrs(builder, op).finish();
+    Ok(vec![Some(found.output(0)), Some(found.output(1)), Some(found.output(2)), None, None])
+}
+
+fn norm_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    gradient_by(&FUSED_BATCH_NORM_GRAD, op, grads)
+}
+
+fn norm_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    gradient_by(&FUSED_BATCH_NORM_GRAD_V2, op, grads)
+}
+
+fn norm_v3_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    gradient_by(&FUSED_BATCH_NORM_GRAD_V3, op, grads)
+}
+
+/// What [`fused_batch_norm`] gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// The normalised input.
+    pub y: Output,
+    /// The mean of each channel of the batch (of the running mean and it, when that was given).
+    pub mean: Output,
+    /// The variance of each channel of the batch, without bias (of the running variance and it, when given).
+    pub variance: Output,
+}
+
+/// How [`fused_batch_norm`] works.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNormOptions {
+    /// The running moments of each channel: what a model that is not in training uses.
+    pub moments: Option<(Output, Output)>,
+    /// Added to the variance. 0.001 by default.
+    pub epsilon: f32,
+    /// In which order the axes lie. [`DataFormat::Nhwc`] by default.
+    pub data_format: DataFormat,
+    /// Whether to use the moments of the batch. `true` by default.
+    pub is_training: bool,
+    /// The share of the batch's moments in the moments given back; the rest is that of `moments`. 1 by default.
+    pub exponential_avg_factor: f32,
+}
+
+impl Default for BatchNormOptions {
+    fn default() -> BatchNormOptions {
+        BatchNormOptions {
+            moments: None,
+            epsilon: 0.001,
+            data_format: DataFormat::Nhwc,
+            is_training: true,
+            exponential_avg_factor: 1.0,
+        }
+    }
+}
+
+/// Images brought to mean 0 and variance 1 in each channel, times `scale` plus `offset`, vectors of one number per
+/// channel.
+#[must_use]
+#[track_caller]
+pub fn fused_batch_norm(
+    x: impl AsOutput,
+    scale: impl AsOutput,
+    offset: impl AsOutput,
+    options: &BatchNormOptions,
+) -> BatchNorm {
+    let scale_dtype = scale.as_output().dtype();
+    let builder = x.as_output().graph().op(&FUSED_BATCH_NORM_V3).input(x).input(scale).input(offset);
+    let empty = || tensor::Tensor::zeros(scale_dtype, [0]).unwrap_or_else(|_| tensor::Tensor::from(Vec::<f32>::new()));
+    let builder = match &options.moments {
+        Some((mean, variance)) => builder.input(mean).input(variance),
+        None => builder.constant(empty()).constant(empty()),
+    };
+    let operation = builder
+        .attr("epsilon", options.epsilon)
+        .attr("data_format", options.data_format.name())
+        .attr("is_training", options.is_training)
+        .attr("exponential_avg_factor", options.exponential_avg_factor)
+        .finish();
+    BatchNorm { y: operation.output(0), mean: operation.output(1), variance: operation.output(2) }
+}

@@ -1,0 +1,390 @@
+//! Convolutions.
+
+use super::window::{DataFormat, Padding, Windows, axes, list_attr};
+use crate::arguments::Ints;
+use crate::composite::Composite;
+use crate::gradients::broadcasting::shape_of;
+use crate::library::op_defs;
+use crate::shapes::shape_from;
+use session_core::{
+    AsOutput, Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
+
+macro_rules! conv_attrs {
+    ($types:literal) => {
+        concat!(
+            "T: ",
+            $types,
+            ", strides: list(int), use_cudnn_on_gpu: bool = true, padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
+             explicit_paddings: list(int) = [], data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", \
+             dilations: list(int) = [1, 1, 1, 1]"
+        )
+    };
+}
+
+const DEPTHWISE: &str = "T: floattype, strides: list(int), padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
+                         explicit_paddings: list(int) = [], data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", \
+                         dilations: list(int) = [1, 1, 1, 1]";
+macro_rules! volumes {
+    ($more:literal) => {
+        concat!(
+            "T: floattype, strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+             data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", dilations: list(int) = [1, 1, 1, 1, 1]",
+            $more
+        )
+    };
+}
+
+op_defs! {
+    CONV_2D: OpDef::new("Conv2D", "input: T, filter: T -> output: T")
+        .attrs(conv_attrs!("{half, bfloat16, float, double, int32}"))
+        .shape(conv_2d_shape)
+        .gradient(conv_2d_gradient);
+    CONV_2D_BACKPROP_INPUT: OpDef::new(
+        "Conv2DBackpropInput",
+        "input_sizes: int32, filter: T, out_backprop: T -> output: T",
+    )
+    .attrs(conv_attrs!("{half, bfloat16, float, double, int32}"))
+    .shape(backprop_input_shape)
+    .gradient(conv_2d_backprop_input_gradient);
+    CONV_2D_BACKPROP_FILTER: OpDef::new(
+        "Conv2DBackpropFilter",
+        "input: T, filter_sizes: int32, out_backprop: T -> output: T",
+    )
+    .attrs(conv_attrs!("floattype"))
+    .shape(backprop_filter_shape)
+    .gradient(conv_2d_backprop_filter_gradient);
+    DEPTHWISE_CONV_2D: OpDef::new("DepthwiseConv2dNative", "input: T, filter: T -> output: T")
+        .attrs(DEPTHWISE)
+        .shape(depthwise_shape)
+        .gradient(depthwise_gradient);
+    DEPTHWISE_CONV_2D_BACKPROP_INPUT: OpDef::new(
+        "DepthwiseConv2dNativeBackpropInput",
+        "input_sizes: int32, filter: T, out_backprop: T -> output: T",
+    )
+    .attrs(DEPTHWISE)
+    .shape(backprop_input_shape)
+    .gradient(depthwise_backprop_input_gradient);
+    DEPTHWISE_CONV_2D_BACKPROP_FILTER: OpDef::new(
+        "DepthwiseConv2dNativeBackpropFilter",
+        "input: T, filter_sizes: int32, out_backprop: T -> output: T",
+    )
+    .attrs(DEPTHWISE)
+    .shape(backprop_filter_shape)
+    .gradient(depthwise_backprop_filter_gradient);
+    CONV_3D: OpDef::new("Conv3D", "input: T, filter: T -> output: T")
+        .attrs(volumes!(""))
+        .shape(conv_3d_shape)
+        .gradient(conv_3d_gradient);
+    CONV_3D_BACKPROP_INPUT: OpDef::new(
+        "Conv3DBackpropInputV2",
+        "input_sizes: Tshape, filter: T, out_backprop: T -> output: T",
+    )
+    .attrs(volumes!(", Tshape: indextype = int32"))
+    .shape(backprop_input_shape)
+    .gradient(conv_3d_backprop_input_gradient);
+    CONV_3D_BACKPROP_FILTER: OpDef::new(
+        "Conv3DBackpropFilterV2",
+        "input: T, filter_sizes: int32, out_backprop: T -> output: T",
+    )
+    .attrs(volumes!(""))
+    .shape(backprop_filter_shape)
+    .gradient(conv_3d_backprop_filter_gradient);
+}
+
+fn conv_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    conv_shape(context, 4)
+}
+
+fn conv_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    conv_shape(context, 5)
+}
+
+/// A filter's axes are rows, columns (and planes first), channels in, channels out.
+fn conv_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
+    let (input, filter) = (context.input_of_rank(0, rank)?, context.input_of_rank(1, rank)?);
+    let axes = axes(context, rank);
+    if let (Some(channels), Some(expected)) = (input.dim(axes.channels), filter.dim(rank - 2))
+        && (expected == 0 || channels % expected != 0)
+    {
+        let text = format!("an input of shape {input} has {channels} channels, its filter {filter} takes {expected}");
+        return Err(Error::value(text));
+    }
+    let shape = moved(context, &input, &filter, rank)?.with_dim(axes.channels, filter.dim(rank - 1));
+    context.set(0, shape);
+    Ok(())
+}
+
+/// The input's shape with the number of windows along rows and columns.
+fn moved(
+    context: &ShapeContext<'_>,
+    input: &PartialShape,
+    filter: &PartialShape,
+    rank: usize,
+) -> Result<PartialShape> {
+    let (axes, windows) = (axes(context, rank), Windows::of(context, rank)?);
+    let mut shape = input.clone();
+    for (place, &axis) in axes.spatial.iter().enumerate() {
+        shape = shape.with_dim(axis, windows.count(input, axis, filter.dim(place))?);
+    }
+    Ok(shape)
+}
+
+fn depthwise_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (input, filter) = (context.input_of_rank(0, 4)?, context.input_of_rank(1, 4)?);
+    let channels = axes(context, 4).channels;
+    let inner = match (input.dim(channels), filter.dim(2)) {
+        (Some(a), Some(b)) if a != b => {
+            let text = format!("an input of shape {input} has {a} channels, its filter {filter} takes {b}");
+            return Err(Error::value(text));
+        }
+        (a, b) => a.or(b),
+    };
+    let outer = inner.zip(filter.dim(3)).and_then(|(inner, multiplier)| inner.checked_mul(multiplier));
+    let shape = moved(context, &input, &filter, 4)?.with_dim(channels, outer);
+    context.set(0, shape);
+    Ok(())
+}
+
+/// The shape is given; TensorFlow also takes the sizes of rows and columns alone.
+fn backprop_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let filter = context.input(1);
+    let Some(rank) = filter.rank().or(context.input(2).rank()) else { return Ok(()) };
+    list_attr(context, "strides", rank)?;
+    let sizes = shape_from(&context.inputs()[0])?;
+    let shape = match sizes.rank() {
+        Some(given) if given == rank => sizes,
+        Some(given) if given + 2 == rank => {
+            let (axes, batch) = (axes(context, rank), context.input(2).dim(0));
+            let shape = PartialShape::of_rank(rank).with_dim(0, batch).with_dim(axes.channels, filter.dim(rank - 2));
+            axes.spatial.iter().enumerate().fold(shape, |shape, (i, &axis)| shape.with_dim(axis, sizes.dim(i)))
+        }
+        Some(_) => return Err(Error::value(format!("input_sizes {sizes} do not fit a filter of shape {filter}"))),
+        None => PartialShape::of_rank(rank),
+    };
+    context.set(0, shape);
+    Ok(())
+}
+
+fn backprop_filter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let sizes = shape_from(&context.inputs()[1])?;
+    let rank = context.input(0).rank().or(context.input(2).rank());
+    if let (Some(rank), Some(given)) = (rank, sizes.rank())
+        && rank != given
+    {
+        let text = format!("filter_sizes {sizes} do not fit an input of shape {}", context.input(0));
+        return Err(Error::value(text));
+    }
+    let shape = match (sizes.rank(), rank) {
+        (None, Some(rank)) => PartialShape::of_rank(rank),
+        _ => sizes,
+    };
+    context.set(0, shape);
+    Ok(())
+}
+
+/// The attributes that an operation and its gradients have in common.
+fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
+    const COMMON: [&str; 6] =
+        ["strides", "padding", "explicit_paddings", "data_format", "dilations", "use_cudnn_on_gpu"];
+    COMMON.iter().fold(builder, |builder, name| match op.attr(name) {
+        Some(value) => builder.attr(name, value.clone()),
+        None => builder,
+    })
+}
+
+/// The three operations of one kind of convolution.
+struct Family {
+    forward: &'static OpDef,
+    backprop_input: &'static OpDef,
+    backprop_filter: &'static OpDef,
+}
+
+static PLANES: Family = Family {
+    forward: &CONV_2D,
+    backprop_input: &CONV_2D_BACKPROP_INPUT,
+    backprop_filter: &CONV_2D_BACKPROP_FILTER,
+};
+static DEPTHS: Family = Family {
+    forward: &DEPTHWISE_CONV_2D,
+    backprop_input: &DEPTHWISE_CONV_2D_BACKPROP_INPUT,
+    backprop_filter: &DEPTHWISE_CONV_2D_BACKPROP_FILTER,
+};
+static VOLUMES: Family = Family {
+    forward: &CONV_3D,
+    backprop_input: &CONV_3D_BACKPROP_INPUT,
+    backprop_filter: &CONV_3D_BACKPROP_FILTER,
+};
+
+impl Family {
+    fn forward(&self, op: &Operation, input: &Output, filter: &Output) -> Output {
+        copied_attrs(input.graph().op(self.forward).input(input).input(filter), op).finish_output()
+    }
+
+    fn input(&self, op: &Operation, sizes: Ints, filter: &Output, out: &Output) -> Output {
+        let builder = sizes.input_of(out.graph().op(self.backprop_input));
+        copied_attrs(builder.input(filter).input(out), op).finish_output()
+    }
+
+    fn filter(&self, op: &Operation, input: &Output, sizes: Ints, out: &Output) -> Output {
+        let builder = sizes.input_of(out.graph().op(self.backprop_filter).input(input));
+        copied_attrs(builder.input(out), op).finish_output()
+    }
+
+    fn forward_gradient(&self, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+        let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+        let (input, filter) = (op.input(0), op.input(1));
+        Ok(vec![
+            Some(self.input(op, shape_of(&input), &filter, grad)),
+            Some(self.filter(op, &input, shape_of(&filter), grad)),
+        ])
+    }
+
+    fn input_gradient(&self, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+        let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+        let (filter, out) = (op.input(1), op.input(2));
+        let of_filter = self.filter(op, grad, shape_of(&filter), &out);
+        Ok(vec![None, Some(of_filter), Some(self.forward(op, grad, &filter))])
+    }
+
+    fn filter_gradient(&self, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+        let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+        let (input, out) = (op.input(0), op.input(2));
+        let of_input = self.input(op, shape_of(&input), grad, &out);
+        Ok(vec![Some(of_input), None, Some(self.forward(op, &input, grad))])
+    }
+}
+
+fn conv_2d_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    PLANES.forward_gradient(op, grads)
+}
+
+fn conv_2d_backprop_input_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    PLANES.input_gradient(op, grads)
+}
+
+fn conv_2d_backprop_filter_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    PLANES.filter_gradient(op, grads)
+}
+
+fn depthwise_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    DEPTHS.forward_gradient(op, grads)
+}
+
+fn depthwise_backprop_input_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    DEPTHS.input_gradient(op, grads)
+}
+
+fn depthwise_backprop_filter_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    DEPTHS.filter_gradient(op, grads)
+}
+
+fn conv_3d_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    VOLUMES.forward_gradient(op, grads)
+}
+
+fn conv_3d_backprop_input_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    VOLUMES.input_gradient(op, grads)
+}
+
+fn conv_3d_backprop_filter_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    VOLUMES.filter_gradient(op, grads)
+}
+
+/// How a convolution moves over its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvOptions {
+    /// The steps between windows, along rows and columns. 1 by default.
+    pub strides: [usize; 2],
+    /// What lies beyond the border. [`Padding::Same`] by default.
+    pub padding: Padding,
+    /// In which order the axes lie. [`DataFormat::Nhwc`] by default.
+    pub data_format: DataFormat,
+    /// The steps between elements of a window, along rows and columns. 1 by default.
+    pub dilations: [usize; 2],
+}
+
+impl Default for ConvOptions {
+    fn default() -> ConvOptions {
+        let (padding, data_format) = (Padding::Same, DataFormat::Nhwc);
+        ConvOptions { strides: [1, 1], padding, data_format, dilations: [1, 1] }
+    }
+}
+
+impl ConvOptions {
+    fn attrs_of(self, builder: OpBuilder) -> OpBuilder {
+        let (padding, explicit) = self.padding.attrs(self.data_format);
+        builder
+            .attr("strides", self.data_format.spatial(self.strides))
+            .attr("padding", padding)
+            .attr("explicit_paddings", explicit)
+            .attr("data_format", self.data_format.name())
+            .attr("dilations", self.data_format.spatial(self.dilations))
+    }
+}
+
+/// The convolution of images `[batch, rows, columns, channels]` with a filter `[rows, columns, channels, channels out]`.
+#[must_use]
+#[track_caller]
+pub fn conv2d(input: impl AsOutput, filter: impl AsOutput, strides: [usize; 2], padding: Padding) -> Output {
+    conv2d_with(input, filter, ConvOptions { strides, padding, ..ConvOptions::default() })
+}
+
+/// As [`conv2d`], with dilations and another order of axes.
+#[must_use]
+#[track_caller]
+pub fn conv2d_with(input: impl AsOutput, filter: impl AsOutput, options: ConvOptions) -> Output {
+    let builder = input.as_output().graph().op(&CONV_2D).input(input).input(filter);
+    options.attrs_of(builder).finish_output()
+}
+
+/// The gradient of a convolution's input as a layer of its own, which makes images larger: `filter` is
+/// `[rows, columns, channels out, channels]`, `output_shape` that of the result.
+#[must_use]
+#[track_caller]
+pub fn conv2d_transpose(
+    value: impl AsOutput,
+    filter: impl AsOutput,
+    output_shape: impl Into<Ints>,
+    options: ConvOptions,
+) -> Output {
+    let graph = value.as_output().graph();
+    let builder = output_shape.into().input_of(graph.op(&CONV_2D_BACKPROP_INPUT).default_name("conv2d_transpose"));
+    options.attrs_of(builder.input(filter).input(value)).finish_output()
+}
+
+/// The convolution of each channel with filters of its own: `filter` is `[rows, columns, channels, multiplier]`, the
+/// result has `channels * multiplier` channels.
+#[must_use]
+#[track_caller]
+pub fn depthwise_conv2d(input: impl AsOutput, filter: impl AsOutput, options: ConvOptions) -> Output {
+    let builder = input.as_output().graph().op(&DEPTHWISE_CONV_2D).default_name("depthwise");
+    options.attrs_of(builder.input(input).input(filter)).finish_output()
+}
+
+/// A depthwise convolution, and one that mixes the channels at each place: `pointwise_filter` is
+/// `[1, 1, channels * multiplier, channels out]`.
+#[must_use]
+#[track_caller]
+pub fn separable_conv2d(
+    input: impl AsOutput,
+    depthwise_filter: impl AsOutput,
+    pointwise_filter: impl AsOutput,
+    options: ConvOptions,
+) -> Output {
+    let scope = Composite::new(&input.as_output().graph(), "separable_conv2d");
+    let depthwise = depthwise_conv2d(scope.enter(input), depthwise_filter, options);
+    let mix = ConvOptions { padding: Padding::Valid, data_format: options.data_format, ..ConvOptions::default() };
+    scope.leave(conv2d_with(scope.enter_last(depthwise), pointwise_filter, mix))
+}
+
+/// The convolution of volumes `[batch, planes, rows, columns, channels]` with a filter
+/// `[planes, rows, columns, channels, channels out]`. Explicit padding is not possible.
+#[must_use]
+#[track_caller]
+pub fn conv3d(input: impl AsOutput, filter: impl AsOutput, strides: [usize; 3], padding: Padding) -> Output {
+    let strides: Vec<i64> =
+        [1].into_iter().chain(strides).chain([1]).map(|step| i64::try_from(step).unwrap_or(i64::MAX)).collect();
+    let builder = input.as_output().graph().op(&CONV_3D).input(input).input(filter);
+    builder.attr("strides", strides).attr("padding", padding.attrs(DataFormat::Nhwc).0).finish_output()
+}

@@ -1,0 +1,330 @@
+//! Pooling: the maximum or mean of each window.
+
+use super::window::{DataFormat, Padding, Windows, list_attr};
+use crate::gradients::broadcasting::shape_of;
+use crate::array::constants::zeros_like;
+use crate::library::op_defs;
+use crate::shapes::{self, shape_from};
+use session_core::{
+    AsOutput, Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
+
+const VOLUME: &str = "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+                      data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", T: {half, bfloat16, float}";
+const MEAN_VOLUME: &str = "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+                           data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", T: floattype";
+
+op_defs! {
+    MAX_POOL: OpDef::new("MaxPool", "input: T -> output: T")
+        .attrs(
+            "T: {half, bfloat16, float, double, int32, int64, uint8, int16, int8, uint16, qint8} = float, \
+             ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
+             explicit_paddings: list(int) = [], data_format: {\"NHWC\", \"NCHW\", \"NCHW_VECT_C\"} = \"NHWC\"",
+        )
+        .shape(pool_2d_shape)
+        .gradient(max_pool_gradient);
+    MAX_POOL_GRAD: OpDef::new("MaxPoolGrad", "orig_input: T, orig_output: T, grad: T -> output: T")
+        .attrs(
+            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
+             explicit_paddings: list(int) = [], data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", \
+             T: realnumbertype = float",
+        )
+        .shape(shapes::unchanged)
+        .gradient(max_pool_grad_gradient);
+    MAX_POOL_GRAD_GRAD: OpDef::new("MaxPoolGradGrad", "orig_input: T, orig_output: T, grad: T -> output: T")
+        .attrs(
+            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+             data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: realnumbertype",
+        )
+        .shape(second_input_shape)
+        .gradient(max_pool_grad_grad_gradient);
+    MAX_POOL_V2: OpDef::new("MaxPoolV2", "input: T, ksize: int32, strides: int32 -> output: T")
+        .attrs(
+            "T: {half, bfloat16, float, double, int32, int64, uint8, int16, int8, uint16, qint8} = float, \
+             padding: {\"SAME\", \"VALID\"}, data_format: {\"NHWC\", \"NCHW\", \"NCHW_VECT_C\"} = \"NHWC\"",
+        )
+        .shape(max_pool_v2_shape)
+        .gradient(max_pool_v2_gradient);
+    MAX_POOL_GRAD_V2: OpDef::new(
+        "MaxPoolGradV2",
+        "orig_input: T, orig_output: T, grad: T, ksize: int32, strides: int32 -> output: T",
+    )
+    .attrs("padding: {\"SAME\", \"VALID\"}, data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: realnumbertype = float")
+    .shape(shapes::unchanged);
+    MAX_POOL_WITH_ARGMAX: OpDef::new("MaxPoolWithArgmax", "input: T -> output: T, argmax: Targmax")
+        .attrs(
+            "ksize: list(int), strides: list(int), Targmax: indextype = int64, padding: {\"SAME\", \"VALID\"}, \
+             include_batch_in_index: bool = false, T: realnumbertype",
+        )
+        .shape(pool_2d_shape)
+        .gradient(max_pool_with_argmax_gradient);
+    MAX_POOL_GRAD_WITH_ARGMAX: OpDef::new("MaxPoolGradWithArgmax", "input: T, grad: T, argmax: Targmax -> output: T")
+        .attrs(
+            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+             include_batch_in_index: bool = false, Targmax: indextype, T: realnumbertype",
+        )
+        .shape(shapes::unchanged);
+    AVG_POOL: OpDef::new("AvgPool", "value: T -> output: T")
+        .attrs(
+            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+             data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: floattype",
+        )
+        .shape(pool_2d_shape)
+        .gradient(avg_pool_gradient);
+    AVG_POOL_GRAD: OpDef::new("AvgPoolGrad", "orig_input_shape: int32, grad: T -> output: T")
+        .attrs(
+            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+             data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: floattype",
+        )
+        .shape(avg_pool_grad_shape)
+        .gradient(avg_pool_grad_gradient);
+    MAX_POOL_3D: OpDef::new("MaxPool3D", "input: T -> output: T")
+        .attrs(VOLUME)
+        .shape(pool_3d_shape)
+        .gradient(max_pool_3d_gradient);
+    MAX_POOL_3D_GRAD: OpDef::new("MaxPool3DGrad", "orig_input: TInput, orig_output: TInput, grad: T -> output: T")
+        .attrs(
+            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+             data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", T: {half, bfloat16, float} = float, \
+             TInput: {half, bfloat16, float} = float",
+        )
+        .shape(shapes::unchanged);
+    AVG_POOL_3D: OpDef::new("AvgPool3D", "input: T -> output: T")
+        .attrs(MEAN_VOLUME)
+        .shape(pool_3d_shape)
+        .gradient(avg_pool_3d_gradient);
+    AVG_POOL_3D_GRAD: OpDef::new("AvgPool3DGrad", "orig_input_shape: int32, grad: T -> output: T")
+        .attrs(MEAN_VOLUME)
+        .shape(avg_pool_grad_shape)
+        .gradient(avg_pool_3d_grad_gradient);
+}
+
+fn pool_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    pool_shape(context, 4)
+}
+
+fn pool_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    pool_shape(context, 5)
+}
+
+fn pool_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
+    let input = context.input_of_rank(0, rank)?;
+    let (sizes, windows) = (list_attr(context, "ksize", rank)?, Windows::of(context, rank)?);
+    let counts = (0..rank).map(|axis| windows.count(&input, axis, Some(sizes[axis])));
+    let shape = counts.collect::<Result<PartialShape>>()?;
+    (0..context.outputs()).for_each(|index| context.set(index, shape.clone()));
+    Ok(())
+}
+
+fn max_pool_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let input = context.input_of_rank(0, 4)?;
+    let list = |index: usize| -> Option<Vec<usize>> {
+        shapes::ints(context, index)?.into_iter().map(|value| usize::try_from(value).ok().filter(|&v| v > 0)).collect()
+    };
+    let shape = match (list(1), list(2)) {
+        (Some(sizes), Some(strides)) if sizes.len() == 4 && strides.len() == 4 => {
+            let windows = Windows::new(strides, shapes::str_attr(context, "padding"));
+            let counts = (0..4).map(|axis| windows.count(&input, axis, Some(sizes[axis])));
+            counts.collect::<Result<PartialShape>>()?
+        }
+        _ => PartialShape::of_rank(4),
+    };
+    context.set(0, shape);
+    Ok(())
+}
+
+fn second_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.input(1);
+    context.set(0, shape);
+    Ok(())
+}
+
+fn avg_pool_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (shape, grad) = (shape_from(&context.inputs()[0])?, context.input(1));
+    if let (Some(a), Some(b)) = (shape.rank(), grad.rank())
+        && a != b
+    {
+        return Err(Error::value(format!("a gradient of shape {grad} does not fit an input of shape {shape}")));
+    }
+    context.set(0, shape);
+    Ok(())
+}
+
+/// The attributes that an operation and its gradients have in common.
+fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
+    const COMMON: [&str; 6] =
+        ["ksize", "strides", "padding", "explicit_paddings", "data_format", "include_batch_in_index"];
+    COMMON.iter().fold(builder, |builder, name| match op.attr(name) {
+        Some(value) if has_attr(&builder, name) => builder.attr(name, value.clone()),
+        _ => builder,
+    })
+}
+
+fn has_attr(builder: &OpBuilder, name: &str) -> bool {
+    builder.definition().is_some_and(|def| def.signature().attr(name).is_some())
+}
+
+fn one(grads: &[Option<Output>], formula: impl FnOnce(&Output) -> Output) -> Result<Vec<Option<Output>>> {
+    Ok(vec![grads[0].as_ref().map(formula)])
+}
+
+fn max_grad(def: &'static OpDef, op: &Operation, [input, output, grad]: [&Output; 3]) -> Output {
+    copied_attrs(grad.graph().op(def).input(input).input(output).input(grad), op).finish_output()
+}
+
+fn max_pool_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| max_grad(&MAX_POOL_GRAD, op, [&op.input(0), &op.output(0), grad]))
+}
+
+fn max_pool_3d_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| max_grad(&MAX_POOL_3D_GRAD, op, [&op.input(0), &op.output(0), grad]))
+}
+
+/// Which elements are the largest does not change with small changes.
+fn max_pool_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let (input, output) = (op.input(0), op.input(1));
+    let of_grad = max_grad(&MAX_POOL_GRAD_GRAD, op, [&input, &output, grad]);
+    Ok(vec![Some(zeros_like(input)), Some(zeros_like(output)), Some(of_grad)])
+}
+
+fn max_pool_grad_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let (input, output) = (op.input(0), op.input(1));
+    let of_grad = max_grad(&MAX_POOL_GRAD, op, [&input, &output, grad]);
+    Ok(vec![Some(zeros_like(input)), Some(zeros_like(output)), Some(of_grad)])
+}
+
+fn max_pool_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let builder = grad.graph().op(&MAX_POOL_GRAD_V2).input(op.input(0)).input(op.output(0)).input(grad);
+        copied_attrs(builder.input(op.input(1)).input(op.input(2)), op).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None, None])
+}
+
+fn max_pool_with_argmax_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| {
+        let builder = grad.graph().op(&MAX_POOL_GRAD_WITH_ARGMAX).input(op.input(0)).input(grad);
+        copied_attrs(builder.input(op.output(1)), op).finish_output()
+    })
+}
+
+fn avg_grad(def: &'static OpDef, op: &Operation, grad: &Output) -> Output {
+    let builder = shape_of(&op.input(0)).input_of(grad.graph().op(def));
+    copied_attrs(builder.input(grad), op).finish_output()
+}
+
+fn avg_pool_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| avg_grad(&AVG_POOL_GRAD, op, grad))
+}
+
+fn avg_pool_3d_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| avg_grad(&AVG_POOL_3D_GRAD, op, grad))
+}
+
+fn avg_pool_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let again = |grad: &Output| copied_attrs(grad.graph().op(&AVG_POOL).input(grad), op).finish_output();
+    Ok(vec![None, grads[0].as_ref().map(again)])
+}
+
+fn avg_pool_3d_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let again = |grad: &Output| copied_attrs(grad.graph().op(&AVG_POOL_3D).input(grad), op).finish_output();
+    Ok(vec![None, grads[0].as_ref().map(again)])
+}
+
+#[track_caller]
+fn pool(def: &'static OpDef, input: &Output, (size, strides): ([usize; 2], [usize; 2]), padding: Padding, format: DataFormat) -> Output {
+    let (name, explicit) = padding.attrs(format);
+    let builder = input.graph().op(def).input(input).attr("ksize", format.spatial(size));
+    let builder = builder.attr("strides", format.spatial(strides)).attr("padding", name);
+    let builder = builder.attr("data_format", format.name());
+    let builder = if explicit.is_empty() { builder } else { builder.attr("explicit_paddings", explicit) };
+    builder.finish_output()
+}
+
+/// The largest element of each window of `size` rows and columns; windows lie `strides` apart.
+#[must_use]
+#[track_caller]
+pub fn max_pool(input: impl AsOutput, size: [usize; 2], strides: [usize; 2], padding: Padding) -> Output {
+    pool(&MAX_POOL, input.as_output(), (size, strides), padding, DataFormat::Nhwc)
+}
+
+/// As [`max_pool`] for another order of axes.
+#[must_use]
+#[track_caller]
+pub fn max_pool_with(
+    input: impl AsOutput,
+    size: [usize; 2],
+    strides: [usize; 2],
+    padding: Padding,
+    format: DataFormat,
+) -> Output {
+    pool(&MAX_POOL, input.as_output(), (size, strides), padding, format)
+}
+
+/// The mean of each window of `size` rows and columns, without what lies beyond the border; windows lie `strides`
+/// apart. Explicit padding is not possible.
+#[must_use]
+#[track_caller]
+pub fn avg_pool(value: impl AsOutput, size: [usize; 2], strides: [usize; 2], padding: Padding) -> Output {
+    pool(&AVG_POOL, value.as_output(), (size, strides), padding, DataFormat::Nhwc)
+}
+
+/// As [`avg_pool`] for another order of axes.
+#[must_use]
+#[track_caller]
+pub fn avg_pool_with(
+    value: impl AsOutput,
+    size: [usize; 2],
+    strides: [usize; 2],
+    padding: Padding,
+    format: DataFormat,
+) -> Output {
+    pool(&AVG_POOL, value.as_output(), (size, strides), padding, format)
+}
+
+/// As [`max_pool`] over volumes, with windows of planes, rows and columns.
+#[must_use]
+#[track_caller]
+pub fn max_pool3d(input: impl AsOutput, size: [usize; 3], strides: [usize; 3], padding: Padding) -> Output {
+    pool_volumes(&MAX_POOL_3D, input.as_output(), size, strides, padding)
+}
+
+/// As [`avg_pool`] over volumes, with windows of planes, rows and columns.
+#[must_use]
+#[track_caller]
+pub fn avg_pool3d(input: impl AsOutput, size: [usize; 3], strides: [usize; 3], padding: Padding) -> Output {
+    pool_volumes(&AVG_POOL_3D, input.as_output(), size, strides, padding)
+}
+
+#[track_caller]
+fn pool_volumes(
+    def: &'static OpDef,
+    input: &Output,
+    size: [usize; 3],
+    strides: [usize; 3],
+    padding: Padding,
+) -> Output {
+    let list = |values: [usize; 3]| -> Vec<i64> {
+        [1].into_iter().chain(values).chain([1]).map(|value| i64::try_from(value).unwrap_or(i64::MAX)).collect()
+    };
+    let builder = input.graph().op(def).input(input).attr("ksize", list(size)).attr("strides", list(strides));
+    builder.attr("padding", padding.attrs(DataFormat::Nhwc).0).finish_output()
+}
+
+/// The largest element of each window and its place in the batch entry, flattened.
+#[must_use]
+#[track_caller]
+pub fn max_pool_with_argmax(
+    input: impl AsOutput,
+    size: [usize; 2],
+    strides: [usize; 2],
+    padding: Padding,
+) -> (Output, Output) {
+    let format = DataFormat::Nhwc;
+    let builder = input.as_output().graph().op(&MAX_POOL_WITH_ARGMAX).input(input);
+    let builder = builder.attr("ksize", format.spatial(size)).attr("strides", format.spatial(strides));
+    let operation = builder.attr("padding", padding.attrs(format).0).finish();
+    (operation.output(0), operation.output(1))
+}

@@ -1,0 +1,120 @@
+//! The largest elements, and whether a prediction is among them.
+
+use crate::arguments::Ints;
+use crate::array::constants::{range, scalar_like};
+use crate::array::gathering::scatter_nd;
+use crate::array::shaping::{expand_dims, reshape, shape};
+use crate::array::slicing::{Index, strided_slice};
+use crate::gradients::broadcasting::shape_of;
+use crate::library::op_defs;
+use crate::math::binary::add;
+use crate::math::cast::cast;
+use crate::math::reduce::reduce_prod;
+use crate::shapes;
+use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use tensor::DType;
+
+op_defs! {
+    TOP_K: OpDef::new("TopK", "input: T -> values: T, indices: int32")
+        .attrs("k: int, sorted: bool = true, T: realnumbertype")
+        .shape(top_k_shape)
+        .gradient(top_k_gradient);
+    TOP_K_V2: OpDef::new("TopKV2", "input: T, k: Tk -> values: T, indices: index_type")
+        .attrs(
+            "sorted: bool = true, T: realnumbertype, Tk: {int16, int32, int64} = int32, \
+             index_type: {int16, int32, int64} = int32",
+        )
+        .shape(top_k_v2_shape)
+        .gradient(top_k_gradient);
+    IN_TOP_K: OpDef::new("InTopK", "predictions: float, targets: T -> precision: bool")
+        .attrs("k: int, T: indextype = int32")
+        .shape(in_top_k_shape)
+        .not_differentiable();
+    IN_TOP_K_V2: OpDef::new("InTopKV2", "predictions: float, targets: T, k: T -> precision: bool")
+        .attrs("T: indextype = int32")
+        .shape(in_top_k_shape)
+        .not_differentiable();
+    NTH_ELEMENT: OpDef::new("NthElement", "input: T, n: int32 -> values: T")
+        .attrs("reverse: bool = false, T: realnumbertype")
+        .shape(nth_element_shape);
+}
+
+fn top_k_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let k = shapes::int_attr(context, "k")?;
+    largest(context, Some(k))
+}
+
+fn top_k_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 1)?;
+    let k = shapes::int(context, 1);
+    largest(context, k)
+}
+
+fn largest(context: &mut ShapeContext<'_>, k: Option<i64>) -> Result<()> {
+    let input = shapes::at_least_rank(context, 0, 1)?;
+    let k = k.map(|k| usize::try_from(k).map_err(|_| Error::value(format!("k must not be negative ({k})"))));
+    let k = k.transpose()?;
+    let Some(rank) = input.rank() else { return Ok(()) };
+    if let (Some(k), Some(size)) = (k, input.dim(rank - 1))
+        && size < k
+    {
+        return Err(Error::value(format!("the last axis of shape {input} has no {k} elements")));
+    }
+    let shape = input.with_dim(rank - 1, k);
+    context.set(0, shape.clone());
+    context.set(1, shape);
+    Ok(())
+}
+
+fn in_top_k_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (predictions, targets) = (context.input_of_rank(0, 2)?, context.input_of_rank(1, 1)?);
+    let rows = shapes::merge_dims("the rows of predictions and the targets", predictions.dim(0), targets.dim(0))?;
+    context.set(0, PartialShape::from([rows]));
+    Ok(())
+}
+
+fn nth_element_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 1)?;
+    let input = shapes::at_least_rank(context, 0, 1)?;
+    let shape = input.rank().map_or_else(PartialShape::unknown, |rank| input.range(0, rank - 1));
+    context.set(0, shape);
+    Ok(())
+}
+
+/// Gradients go back to the elements that were taken, in a flat tensor in which each has one number.
+fn top_k_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let mut result = vec![None; op.num_inputs()];
+    let Some(grad) = &grads[0] else { return Ok(result) };
+    let (input, indices) = (op.input(0), cast(op.output(1), DType::Int32));
+    let sizes = shape(&input);
+    let last = strided_slice(&sizes, &[Index::At(-1)]);
+    let count = reduce_prod(&sizes, .., false);
+    let k = strided_slice(shape(&indices), &[Index::At(-1)]);
+    let rows = reshape(&indices, crate::array::joining::stack(&[scalar_like(&k, -1.0), k], 0));
+    let starts = range(scalar_like(&count, 0.0), &count, &last);
+    let numbers = reshape(add(rows, expand_dims(starts, -1)), [-1]);
+    let flat = scatter_nd(expand_dims(numbers, -1), reshape(grad, [-1]), reshape(count, [1]));
+    result[0] = Some(reshape(flat, shape_of(&input)));
+    Ok(result)
+}
+
+/// The `k` largest elements along the last axis, largest first, and their places.
+#[must_use]
+#[track_caller]
+pub fn top_k(input: impl AsOutput, k: impl Into<Ints>) -> (Output, Output) {
+    let operation = k.into().input_of(input.as_output().graph().op(&TOP_K_V2).input(input)).finish();
+    (operation.output(0), operation.output(1))
+}
+
+/// Whether the class number `targets[i]` is among the `k` largest of row `i` of `predictions` (`float32`).
+#[must_use]
+#[track_caller]
+pub fn in_top_k(predictions: impl AsOutput, targets: impl AsOutput, k: i64) -> Output {
+    let wide = targets.as_output().dtype() == DType::Int64;
+    let builder = predictions.as_output().graph().op(&IN_TOP_K_V2).default_name("in_top_k").input(predictions);
+    let builder = builder.input(targets);
+    match i32::try_from(k) {
+        Ok(k) if !wide => builder.constant(k).finish_output(),
+        _ => builder.constant(k).finish_output(),
+    }
+}
