@@ -35,12 +35,15 @@ pub(crate) use op_defs;
 /// The families. A function, because constants may not refer to definitions, which are parsed at first use.
 fn families() -> Vec<&'static [&'static OpDef]> {
     vec![
+        crate::array::blocks::DEFS,
         crate::array::constants::DEFS,
+        crate::array::diagonal::DEFS,
         crate::array::gathering::DEFS,
         crate::array::identity::DEFS,
         crate::array::joining::DEFS,
         crate::array::padding::DEFS,
         crate::array::partition::DEFS,
+        crate::array::repeating::DEFS,
         crate::array::searching::DEFS,
         crate::array::shaping::DEFS,
         crate::array::slicing::DEFS,

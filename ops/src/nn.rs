@@ -11,7 +11,7 @@ pub(crate) mod cross_entropy;
 pub(crate) mod normalization;
 pub(crate) mod pool;
 pub(crate) mod ranking;
-mod window;
+pub(crate) mod window;
 
 pub use activation::*;
 pub use batch_norm::*;

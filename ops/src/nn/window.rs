@@ -105,6 +105,11 @@ impl Windows {
         Windows { strides, dilations, padding: padding.to_owned(), explicit: Vec::new() }
     }
 
+    /// The same windows with their elements apart.
+    pub(crate) fn dilated(self, dilations: Vec<usize>) -> Windows {
+        Windows { dilations, ..self }
+    }
+
     /// From the attributes; those that an operation does not have count as 1 and as nothing.
     pub(crate) fn of(context: &ShapeContext<'_>, rank: usize) -> Result<Windows> {
         let dilations = match context.attr("dilations") {

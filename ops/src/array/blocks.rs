@@ -1,0 +1,286 @@
+//! Blocks of rows and columns, moved into channels or into the batch and back.
+
+use crate::library::op_defs;
+use crate::shapes;
+use session_core::{
+    AsOutput, AttrValue, Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
+
+const DEPTH: &str = "T: type, block_size: int, data_format: {\"NHWC\", \"NCHW\", \"NCHW_VECT_C\"} = \"NHWC\"";
+
+op_defs! {
+    SPACE_TO_DEPTH: OpDef::new("SpaceToDepth", "input: T -> output: T")
+        .attrs(DEPTH)
+        .shape(space_to_depth_shape)
+        .gradient(space_to_depth_gradient);
+    DEPTH_TO_SPACE: OpDef::new("DepthToSpace", "input: T -> output: T")
+        .attrs(DEPTH)
+        .shape(depth_to_space_shape)
+        .gradient(depth_to_space_gradient);
+    SPACE_TO_BATCH_ND: OpDef::new(
+        "SpaceToBatchND",
+        "input: T, block_shape: Tblock_shape, paddings: Tpaddings -> output: T",
+    )
+    .attrs("T: type, Tblock_shape: indextype = int32, Tpaddings: indextype = int32")
+    .shape(space_to_batch_nd_shape)
+    .gradient(space_to_batch_nd_gradient);
+    BATCH_TO_SPACE_ND: OpDef::new(
+        "BatchToSpaceND",
+        "input: T, block_shape: Tblock_shape, crops: Tcrops -> output: T",
+    )
+    .attrs("T: type, Tblock_shape: indextype = int32, Tcrops: indextype = int32")
+    .shape(batch_to_space_nd_shape)
+    .gradient(batch_to_space_nd_gradient);
+    SPACE_TO_BATCH: OpDef::new("SpaceToBatch", "input: T, paddings: Tpaddings -> output: T")
+        .attrs("T: type, Tpaddings: indextype = int32, block_size: int")
+        .shape(space_to_batch_shape)
+        .gradient(space_to_batch_gradient);
+    BATCH_TO_SPACE: OpDef::new("BatchToSpace", "input: T, crops: Tidx -> output: T")
+        .attrs("T: type, block_size: int, Tidx: indextype = int32")
+        .shape(batch_to_space_shape)
+        .gradient(batch_to_space_gradient);
+    EXTRACT_IMAGE_PATCHES: OpDef::new("ExtractImagePatches", "images: T -> patches: T")
+        .attrs(
+            "ksizes: list(int), strides: list(int), rates: list(int), \
+             T: {bfloat16, half, float, double, int8, int16, int32, int64, uint8, uint16, uint32, uint64, complex64, \
+             complex128, bool}, padding: {\"SAME\", \"VALID\"}",
+        )
+        .shape(patches_shape);
+}
+
+/// Channels, rows and columns of four axes in the order of the format.
+fn places(context: &ShapeContext<'_>) -> [usize; 3] {
+    if shapes::str_attr(context, "data_format") == "NHWC" { [3, 1, 2] } else { [1, 2, 3] }
+}
+
+fn block_size(context: &ShapeContext<'_>) -> Result<usize> {
+    let size = shapes::int_attr(context, "block_size")?;
+    usize::try_from(size)
+        .ok()
+        .filter(|&size| size >= 2)
+        .ok_or_else(|| Error::value(format!("block_size must be at least 2, not {size}")))
+}
+
+/// A size divided without remainder.
+fn divided(shape: &PartialShape, axis: usize, by: usize) -> Result<Option<usize>> {
+    match shape.dim(axis) {
+        Some(size) if size % by != 0 => {
+            Err(Error::value(format!("axis {axis} of shape {shape} cannot be divided by {by}")))
+        }
+        size => Ok(size.map(|size| size / by)),
+    }
+}
+
+fn space_to_depth_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (block, input) = (block_size(context)?, context.input_of_rank(0, 4)?);
+    let [channels, rows, columns] = places(context);
+    let shape = input
+        .with_dim(rows, divided(&input, rows, block)?)
+        .with_dim(columns, divided(&input, columns, block)?)
+        .with_dim(channels, input.dim(channels).map(|size| size * block * block));
+    context.set(0, shape);
+    Ok(())
+}
+
+fn depth_to_space_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (block, input) = (block_size(context)?, context.input_of_rank(0, 4)?);
+    let [channels, rows, columns] = places(context);
+    let shape = input
+        .with_dim(rows, input.dim(rows).map(|size| size * block))
+        .with_dim(columns, input.dim(columns).map(|size| size * block))
+        .with_dim(channels, divided(&input, channels, block * block)?);
+    context.set(0, shape);
+    Ok(())
+}
+
+/// Block sizes, and pairs of borders, of the axes after the batch; `None` while one is not known.
+type Blocks = Option<(Vec<i64>, Vec<i64>)>;
+
+fn blocks(context: &ShapeContext<'_>) -> Result<(Option<usize>, Blocks)> {
+    let (block, borders) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 2)?);
+    let count = shapes::merge_dims("block_shape and the rows of the borders", block.dim(0), borders.dim(0))?;
+    if let Some(axes) = count {
+        shapes::at_least_rank(context, 0, axes + 1)?;
+    }
+    let known = shapes::ints(context, 1).zip(shapes::ints(context, 2));
+    if let Some(value) = known.iter().flat_map(|(block, _)| block).find(|&&size| size < 1) {
+        return Err(Error::value(format!("block sizes must be positive, not {value}")));
+    }
+    Ok((count, known))
+}
+
+/// The shape when borders are added to (or taken from) the axes after the batch and blocks move to the batch (or
+/// from it).
+fn moved(input: &PartialShape, block: &[i64], borders: &[i64], to_batch: bool) -> Result<PartialShape> {
+    let rank = input.rank().unwrap_or(0);
+    let cannot = || Error::value(format!("blocks {block:?} with borders {borders:?} do not fit shape {input}"));
+    let factor = usize::try_from(block.iter().product::<i64>()).map_err(|_| cannot())?;
+    let batch = if to_batch { input.dim(0).map(|size| size * factor) } else { divided(input, 0, factor)? };
+    let mut shape = PartialShape::from([batch]);
+    for (place, &block) in block.iter().enumerate() {
+        let border = borders[2 * place] + borders[2 * place + 1];
+        let size = input.dim(place + 1).map(|size| size as i64);
+        let changed = size.map(|size| match to_batch {
+            true if (size + border) % block != 0 => Err(cannot()),
+            true => usize::try_from((size + border) / block).map_err(|_| cannot()),
+            false => usize::try_from(size * block - border).map_err(|_| cannot()),
+        });
+        shape = shape.concat(&PartialShape::from([changed.transpose()?]));
+    }
+    Ok(shape.concat(&input.range(block.len() + 1, rank)))
+}
+
+fn nd_shape(context: &mut ShapeContext<'_>, to_batch: bool) -> Result<()> {
+    let input = context.input(0);
+    let (count, known) = blocks(context)?;
+    let (Some(rank), Some(count)) = (input.rank(), count) else { return Ok(()) };
+    let shape = match known {
+        Some((block, borders)) => moved(&input, &block, &borders, to_batch)?,
+        None => PartialShape::of_rank(count + 1).concat(&input.range(count + 1, rank)),
+    };
+    context.set(0, shape);
+    Ok(())
+}
+
+fn space_to_batch_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    nd_shape(context, true)
+}
+
+fn batch_to_space_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    nd_shape(context, false)
+}
+
+fn square_blocks(context: &mut ShapeContext<'_>, to_batch: bool) -> Result<()> {
+    let (input, block) = (context.input_of_rank(0, 4)?, block_size(context)? as i64);
+    context.input_of_rank(1, 2)?;
+    let shape = match shapes::ints(context, 1) {
+        Some(borders) if borders.len() == 4 => moved(&input, &[block, block], &borders, to_batch)?,
+        Some(borders) => return Err(Error::value(format!("the borders must be two pairs, not {borders:?}"))),
+        None => PartialShape::of_rank(3).concat(&input.range(3, 4)),
+    };
+    context.set(0, shape);
+    Ok(())
+}
+
+fn space_to_batch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    square_blocks(context, true)
+}
+
+fn batch_to_space_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    square_blocks(context, false)
+}
+
+fn patches_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    use crate::nn::window::{Windows, list_attr};
+    let input = context.input_of_rank(0, 4)?;
+    let (sizes, rates) = (list_attr(context, "ksizes", 4)?, list_attr(context, "rates", 4)?);
+    let windows = Windows::new(list_attr(context, "strides", 4)?, shapes::str_attr(context, "padding"));
+    let windows = windows.dilated(rates);
+    let depth = input.dim(3).map(|channels| channels * sizes[1] * sizes[2]);
+    let mut shape = input.with_dim(3, depth);
+    for axis in [1, 2] {
+        shape = shape.with_dim(axis, windows.count(&input, axis, Some(sizes[axis]))?);
+    }
+    context.set(0, shape);
+    Ok(())
+}
+
+fn same_attrs(builder: OpBuilder, op: &Operation) -> Output {
+    let names = ["block_size", "data_format"];
+    let known = |name: &str| builder.definition().is_some_and(|def| def.signature().attr(name).is_some());
+    let found: Vec<(String, AttrValue)> = names
+        .iter()
+        .filter(|name| known(name))
+        .filter_map(|name| Some(((*name).to_owned(), op.attr(name)?.clone())))
+        .collect();
+    builder.attrs(found).finish_output()
+}
+
+/// The gradient of a move is the move back, with the same further inputs.
+fn move_back(op: &Operation, grads: &[Option<Output>], def: &'static OpDef) -> Result<Vec<Option<Output>>> {
+    let mut result = vec![None; op.num_inputs()];
+    result[0] = grads[0].as_ref().map(|grad| {
+        let builder = grad.graph().op(def).input(grad);
+        same_attrs(op.inputs().iter().skip(1).fold(builder, OpBuilder::input), op)
+    });
+    Ok(result)
+}
+
+fn space_to_depth_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    move_back(op, grads, &DEPTH_TO_SPACE)
+}
+
+fn depth_to_space_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    move_back(op, grads, &SPACE_TO_DEPTH)
+}
+
+fn space_to_batch_nd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    move_back(op, grads, &BATCH_TO_SPACE_ND)
+}
+
+fn batch_to_space_nd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    move_back(op, grads, &SPACE_TO_BATCH_ND)
+}
+
+fn space_to_batch_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    move_back(op, grads, &BATCH_TO_SPACE)
+}
+
+fn batch_to_space_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    move_back(op, grads, &SPACE_TO_BATCH)
+}
+
+/// Blocks of rows and columns of images moved into the channels.
+#[must_use]
+#[track_caller]
+pub fn space_to_depth(input: impl AsOutput, block_size: i64) -> Output {
+    input.as_output().graph().op(&SPACE_TO_DEPTH).input(input).attr("block_size", block_size).finish_output()
+}
+
+/// Channels of images moved into blocks of rows and columns.
+#[must_use]
+#[track_caller]
+pub fn depth_to_space(input: impl AsOutput, block_size: i64) -> Output {
+    input.as_output().graph().op(&DEPTH_TO_SPACE).input(input).attr("block_size", block_size).finish_output()
+}
+
+/// Blocks of the axes after the first, with zeros around, moved into the first.
+#[must_use]
+#[track_caller]
+pub fn space_to_batch_nd(
+    input: impl AsOutput,
+    block_shape: impl Into<crate::Ints>,
+    paddings: impl Into<super::Paddings>,
+) -> Output {
+    let builder = input.as_output().graph().op(&SPACE_TO_BATCH_ND).input(input);
+    paddings.into().input_of(block_shape.into().input_of(builder)).finish_output()
+}
+
+/// Entries of the first axis moved into blocks of the axes after it, which are cropped then.
+#[must_use]
+#[track_caller]
+pub fn batch_to_space_nd(
+    input: impl AsOutput,
+    block_shape: impl Into<crate::Ints>,
+    crops: impl Into<super::Paddings>,
+) -> Output {
+    let builder = input.as_output().graph().op(&BATCH_TO_SPACE_ND).input(input);
+    crops.into().input_of(block_shape.into().input_of(builder)).finish_output()
+}
+
+/// The elements of each window of `size` rows and columns, as channels; windows lie `strides` apart and their elements
+/// `rates`.
+#[must_use]
+#[track_caller]
+pub fn extract_image_patches(
+    images: impl AsOutput,
+    size: [usize; 2],
+    strides: [usize; 2],
+    rates: [usize; 2],
+    padding: crate::nn::Padding,
+) -> Output {
+    let format = crate::nn::DataFormat::Nhwc;
+    let builder = images.as_output().graph().op(&EXTRACT_IMAGE_PATCHES).input(images);
+    let builder = builder.attr("ksizes", format.spatial(size)).attr("strides", format.spatial(strides));
+    builder.attr("rates", format.spatial(rates)).attr("padding", padding.attrs(format).0).finish_output()
+}

@@ -1,0 +1,308 @@
+//! Diagonals and bands of matrices.
+
+use super::constants::{scalar_like, zeros_like};
+use crate::arguments::Ints;
+use crate::library::op_defs;
+use crate::shapes;
+use session_core::{
+    AsOutput, AttrValue, Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
+
+const ALIGN: &str =
+    "T: type, align: {\"LEFT_RIGHT\", \"RIGHT_LEFT\", \"LEFT_LEFT\", \"RIGHT_RIGHT\"} = \"RIGHT_LEFT\"";
+const SQUARE: &str = "T: {bfloat16, half, float, double, int32, int64, complex64, complex128}";
+
+op_defs! {
+    MATRIX_DIAG: OpDef::new("MatrixDiag", "diagonal: T -> output: T")
+        .attrs("T: type")
+        .shape(matrix_diag_shape)
+        .gradient(matrix_diag_gradient);
+    MATRIX_DIAG_PART: OpDef::new("MatrixDiagPart", "input: T -> diagonal: T")
+        .attrs("T: type")
+        .shape(matrix_diag_part_shape)
+        .gradient(matrix_diag_part_gradient);
+    MATRIX_SET_DIAG: OpDef::new("MatrixSetDiag", "input: T, diagonal: T -> output: T")
+        .attrs("T: type")
+        .shape(matrix_set_diag_shape)
+        .gradient(matrix_set_diag_gradient);
+    MATRIX_BAND_PART: OpDef::new("MatrixBandPart", "input: T, num_lower: Tindex, num_upper: Tindex -> band: T")
+        .attrs("T: type, Tindex: indextype = int64")
+        .shape(band_shape)
+        .gradient(band_gradient);
+    MATRIX_DIAG_V3: OpDef::new(
+        "MatrixDiagV3",
+        "diagonal: T, k: int32, num_rows: int32, num_cols: int32, padding_value: T -> output: T",
+    )
+    .attrs(ALIGN)
+    .shape(matrix_diag_v3_shape)
+    .gradient(matrix_diag_v3_gradient);
+    MATRIX_DIAG_PART_V3: OpDef::new("MatrixDiagPartV3", "input: T, k: int32, padding_value: T -> diagonal: T")
+        .attrs(ALIGN)
+        .shape(matrix_diag_part_v3_shape)
+        .gradient(matrix_diag_part_v3_gradient);
+    MATRIX_SET_DIAG_V3: OpDef::new("MatrixSetDiagV3", "input: T, diagonal: T, k: int32 -> output: T")
+        .attrs(ALIGN)
+        .shape(matrix_set_diag_v3_shape)
+        .gradient(matrix_set_diag_v3_gradient);
+    DIAG: OpDef::new("Diag", "diagonal: T -> output: T").attrs(SQUARE).shape(diag_shape).gradient(diag_gradient);
+    DIAG_PART: OpDef::new("DiagPart", "input: T -> diagonal: T")
+        .attrs(SQUARE)
+        .shape(diag_part_shape)
+        .gradient(diag_part_gradient);
+}
+
+fn matrix_diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let diagonal = shapes::at_least_rank(context, 0, 1)?;
+    let last = diagonal.rank().map_or_else(PartialShape::unknown, |rank| diagonal.range(rank - 1, rank));
+    context.set(0, diagonal.concat(&last));
+    Ok(())
+}
+
+/// Batch axes, rows and columns; `None` for an unknown rank.
+fn matrices(shape: &PartialShape) -> Option<(PartialShape, Option<usize>, Option<usize>)> {
+    let rank = shape.rank()?;
+    Some((shape.range(0, rank - 2), shape.dim(rank - 2), shape.dim(rank - 1)))
+}
+
+fn matrix_diag_part_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let input = shapes::at_least_rank(context, 0, 2)?;
+    let Some((batch, rows, columns)) = matrices(&input) else { return Ok(()) };
+    let length = rows.zip(columns).map(|(rows, columns)| rows.min(columns));
+    context.set(0, batch.concat(&PartialShape::from([length])));
+    Ok(())
+}
+
+fn matrix_set_diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (input, diagonal) = (shapes::at_least_rank(context, 0, 2)?, shapes::at_least_rank(context, 1, 1)?);
+    if let Some((batch, rows, columns)) = matrices(&input) {
+        let expected = batch.concat(&PartialShape::from([rows.zip(columns).map(|(rows, columns)| rows.min(columns))]));
+        if expected.merge(&diagonal).is_none() {
+            return Err(Error::value(format!("a diagonal of shape {diagonal} does not fit matrices {input}")));
+        }
+    }
+    context.set(0, input);
+    Ok(())
+}
+
+fn band_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 1)?;
+    shapes::must_be_scalar(context, 2)?;
+    let input = shapes::at_least_rank(context, 0, 2)?;
+    context.set(0, input);
+    Ok(())
+}
+
+/// The lowest and highest diagonal that `k` names: one number, or two.
+fn diagonals(context: &ShapeContext<'_>, index: usize) -> Result<Option<(i64, i64)>> {
+    match shapes::ints(context, index).as_deref() {
+        Some(&[k]) => Ok(Some((k, k))),
+        Some(&[low, high]) if low <= high => Ok(Some((low, high))),
+        Some(other) => Err(Error::value(format!("k must be one number, or two in order, not {other:?}"))),
+        None => Ok(None),
+    }
+}
+
+/// The length of the longest of some diagonals of a matrix.
+fn longest(rows: usize, columns: usize, (low, high): (i64, i64)) -> i64 {
+    let (rows, columns) = (rows as i64, columns as i64);
+    (rows + high.min(0)).min(columns - low.max(0))
+}
+
+fn matrix_diag_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let diagonal = shapes::at_least_rank(context, 0, 1)?;
+    let (Some(rank), Some((low, high))) = (diagonal.rank(), diagonals(context, 1)?) else { return Ok(()) };
+    let band = low != high;
+    if band && rank < 2 {
+        return Err(Error::value(format!("several diagonals need an axis of their own, unlike shape {diagonal}")));
+    }
+    let batch = diagonal.range(0, rank - if band { 2 } else { 1 });
+    let least = |offset: i64| diagonal.dim(rank - 1).map(|length| length as i64 + offset);
+    let (least_rows, least_columns) = (least(-high.min(0)), least(low.max(0)));
+    let asked = |index: usize| shapes::int(context, index);
+    let given = |asked: i64| usize::try_from(asked).ok();
+    // -1 leaves the size to the diagonals, or to the other size where the matrix is square.
+    let (rows, columns) = match (asked(2), asked(3)) {
+        (Some(-1), Some(-1)) => {
+            let side = least_rows.zip(least_columns).and_then(|(rows, columns)| given(rows.max(columns)));
+            (side, side)
+        }
+        (Some(-1), Some(columns)) => (least_rows.and_then(given), given(columns)),
+        (Some(rows), Some(-1)) => (given(rows), least_columns.and_then(given)),
+        (Some(rows), Some(columns)) => (given(rows), given(columns)),
+        _ => (None, None),
+    };
+    context.set(0, batch.concat(&PartialShape::from([rows, columns])));
+    Ok(())
+}
+
+fn matrix_diag_part_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let input = shapes::at_least_rank(context, 0, 2)?;
+    let (Some((batch, rows, columns)), Some((low, high))) = (matrices(&input), diagonals(context, 1)?) else {
+        return Ok(());
+    };
+    let length = match rows.zip(columns) {
+        Some((rows, columns)) => {
+            let (below, above) = (-(rows as i64), columns as i64);
+            let outside = |k: i64| k != 0 && (k <= below || k >= above);
+            if outside(low) || outside(high) {
+                return Err(Error::value(format!("diagonals {low} to {high} are outside of matrices {input}")));
+            }
+            usize::try_from(longest(rows, columns, (low, high))).ok()
+        }
+        None => None,
+    };
+    let count = if low == high { PartialShape::scalar() } else { PartialShape::from([usize::try_from(high - low + 1).ok()]) };
+    context.set(0, batch.concat(&count).concat(&PartialShape::from([length])));
+    Ok(())
+}
+
+fn matrix_set_diag_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let input = shapes::at_least_rank(context, 0, 2)?;
+    shapes::at_least_rank(context, 1, 1)?;
+    diagonals(context, 2)?;
+    context.set(0, input);
+    Ok(())
+}
+
+fn diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = shapes::at_least_rank(context, 0, 1)?;
+    context.set(0, shape.concat(&shape));
+    Ok(())
+}
+
+fn diag_part_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.input(0);
+    let Some(rank) = shape.rank() else { return Ok(()) };
+    let (first, second) = (shape.range(0, rank / 2), shape.range(rank / 2, rank));
+    let merged = first.merge(&second).filter(|_| rank > 0 && rank % 2 == 0);
+    let merged = merged.ok_or_else(|| Error::value(format!("the shape {shape} is not one shape twice")))?;
+    context.set(0, merged);
+    Ok(())
+}
+
+fn one(grads: &[Option<Output>], formula: impl FnOnce(&Output) -> Output) -> Vec<Option<Output>> {
+    vec![grads[0].as_ref().map(formula)]
+}
+
+fn matrix_diag_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(one(grads, |grad| grad.graph().op(&MATRIX_DIAG_PART).input(grad).finish_output()))
+}
+
+fn matrix_diag_part_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(one(grads, |grad| {
+        let zeros = zeros_like(op.input(0));
+        zeros.graph().op(&MATRIX_SET_DIAG).input(&zeros).input(grad).finish_output()
+    }))
+}
+
+fn matrix_set_diag_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let diagonal = grad.graph().op(&MATRIX_DIAG_PART).input(grad).finish_output();
+    let rest = grad.graph().op(&MATRIX_SET_DIAG).input(grad).input(zeros_like(op.input(1))).finish_output();
+    Ok(vec![Some(rest), Some(diagonal)])
+}
+
+fn band_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let again = |grad: &Output| {
+        grad.graph().op(&MATRIX_BAND_PART).input(grad).input(op.input(1)).input(op.input(2)).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().map(again), None, None])
+}
+
+fn aligned(builder: OpBuilder, op: &Operation) -> Output {
+    let align = op.attr("align").and_then(AttrValue::as_str).unwrap_or("RIGHT_LEFT");
+    builder.attr("align", align).finish_output()
+}
+
+fn diag_part_v3(op: &Operation, matrices: &Output, k: &Output) -> Output {
+    let builder = matrices.graph().op(&MATRIX_DIAG_PART_V3).input(matrices).input(k);
+    aligned(builder.input(scalar_like(matrices, 0.0)), op)
+}
+
+fn set_diag_v3(op: &Operation, matrices: &Output, diagonal: &Output, k: &Output) -> Output {
+    aligned(matrices.graph().op(&MATRIX_SET_DIAG_V3).input(matrices).input(diagonal).input(k), op)
+}
+
+fn matrix_diag_v3_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let mut result = vec![None; 5];
+    result[0] = grads[0].as_ref().map(|grad| diag_part_v3(op, grad, &op.input(1)));
+    Ok(result)
+}
+
+fn matrix_diag_part_v3_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| set_diag_v3(op, &zeros_like(op.input(0)), grad, &op.input(1));
+    Ok(vec![grads[0].as_ref().map(gradient), None, None])
+}
+
+fn matrix_set_diag_v3_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let k = op.input(2);
+    let rest = set_diag_v3(op, grad, &zeros_like(op.input(1)), &k);
+    Ok(vec![Some(rest), Some(diag_part_v3(op, grad, &k)), None])
+}
+
+fn diag_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(one(grads, |grad| tensor_diag_part(grad)))
+}
+
+fn diag_part_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    Ok(one(grads, |grad| tensor_diag(grad)))
+}
+
+/// Square matrices with these main diagonals (the last axis) and zeros elsewhere.
+#[must_use]
+#[track_caller]
+pub fn matrix_diag(diagonal: impl AsOutput) -> Output {
+    let diagonal = diagonal.as_output();
+    let padding = super::constants::scalar_tensor(diagonal.dtype(), 0.0);
+    let builder = diagonal.graph().op(&MATRIX_DIAG_V3).input(diagonal);
+    builder.constant(0i32).constant(-1i32).constant(-1i32).constant(padding).finish_output()
+}
+
+/// The main diagonals of matrices in the last two axes.
+#[must_use]
+#[track_caller]
+pub fn matrix_diag_part(input: impl AsOutput) -> Output {
+    let input = input.as_output();
+    let padding = super::constants::scalar_tensor(input.dtype(), 0.0);
+    input.graph().op(&MATRIX_DIAG_PART_V3).input(input).constant(0i32).constant(padding).finish_output()
+}
+
+/// Matrices with their main diagonals replaced.
+#[must_use]
+#[track_caller]
+pub fn matrix_set_diag(input: impl AsOutput, diagonal: impl AsOutput) -> Output {
+    let builder = input.as_output().graph().op(&MATRIX_SET_DIAG_V3).input(input).input(diagonal);
+    builder.constant(0i32).finish_output()
+}
+
+/// Matrices in which all but so many diagonals below and above the main one are zero; -1 keeps all.
+#[must_use]
+#[track_caller]
+pub fn matrix_band_part(input: impl AsOutput, lower: i64, upper: i64) -> Output {
+    let builder = input.as_output().graph().op(&MATRIX_BAND_PART).input(input);
+    builder.constant(lower).constant(upper).finish_output()
+}
+
+/// A tensor of the shape twice over, with these elements where both indices agree.
+#[must_use]
+#[track_caller]
+pub fn tensor_diag(diagonal: impl AsOutput) -> Output {
+    diagonal.as_output().graph().op(&DIAG).input(diagonal).finish_output()
+}
+
+/// Of a tensor whose shape is one shape twice, the elements where both indices agree.
+#[must_use]
+#[track_caller]
+pub fn tensor_diag_part(input: impl AsOutput) -> Output {
+    input.as_output().graph().op(&DIAG_PART).input(input).finish_output()
+}
+
+/// The `size` identity matrix.
+#[must_use]
+#[track_caller]
+pub fn eye(graph: &session_core::Graph, size: usize, dtype: tensor::DType) -> Output {
+    let scope = crate::composite::Composite::new(graph, "eye");
+    let ones = super::constants::ones(scope.graph(), dtype, Ints::from([size]));
+    scope.leave(matrix_diag(ones))
+}
