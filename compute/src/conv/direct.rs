@@ -74,7 +74,6 @@ pub(super) fn forward<T: Real>(
         stride: shape.out_c,
         rows: depth,
         columns: shape.out_c,
-        width,
         to: packed.as_mut_ptr(),
         to_stride: depth * width,
     };
@@ -154,7 +153,6 @@ fn pack_transposed<T: Real>(
                 stride: shape.out_c,
                 rows: shape.out_c,
                 columns: shape.in_c,
-                width,
                 to: packed[(row * shape.filter_w + place) * shape.out_c * width..].as_mut_ptr(),
                 to_stride: depth * width,
             };

@@ -325,7 +325,6 @@ impl<T: Real> Gradient<'_, T> {
             stride: shape.out_c,
             rows: pixels,
             columns: shape.out_c,
-            width,
             to: panels.as_mut_ptr(),
             to_stride: pixels * width,
         };

@@ -7,10 +7,15 @@ use super::{Epilogue, Product, Real};
 use crate::parallel::SharedSlice;
 use crate::{Pool, Scratch};
 
-/// Steps of the sum between two visits of a tile of `c`: a panel of `b` and the rows of `a` stay in the
-/// first and second-level cache. It also fixes the order of additions, so it must not depend on the
-/// number of threads.
-const DEPTH: usize = 512;
+/// Steps of the sum between two visits of a tile of `c`, at most: a panel of `b` and the rows of `a` stay
+/// in the first and second-level cache. It also fixes the order of additions, so it must not depend on
+/// the number of threads.
+///
+/// For the same memory, few steps let more columns be packed at a time: what is read of a row of `b` is
+/// longer. When `b` is transposed it is the steps that follow each other in memory.
+const fn depth(product: &Product) -> usize {
+    if product.transpose_b { 512 } else { 256 }
+}
 
 /// Bytes of packed panels that a worker goes through for every tile of rows: a quarter of a small
 /// second-level cache.
@@ -29,10 +34,21 @@ struct Cut {
     parts: usize,
 }
 
+/// Longest rows of `b`, in bytes, that are read where they lie. Further apart, the rows of a panel meet in
+/// few sets of the caches.
+const NEAR_ROWS: usize = 1 << 10;
+
+/// Whether the panels of `b` are read where they lie: they are whole vectors, and either near each other
+/// or read only once.
+fn lies_in_panels<T>(product: &Product, kernels: &Kernels<T>) -> bool {
+    let near = product.n * size_of::<T>() <= NEAR_ROWS || product.m <= kernels.max_rows();
+    !product.transpose_b && product.n % kernels.lanes == 0 && near
+}
+
 impl Cut {
     fn new<T>(product: &Product, kernels: &Kernels<T>, threads: usize) -> Cut {
         let width = kernels.max_columns();
-        let depth = product.k.min(DEPTH);
+        let depth = product.k.min(depth(product));
         let fitting = (PANEL_BYTES / size_of::<T>() / (depth * width).max(1)).max(1);
         let panels = product.n.div_ceil(width);
         let work = product.m * product.n * product.k;
@@ -47,7 +63,7 @@ impl Cut {
 
     /// Elements that one worker packs at a time.
     fn packed_len(&self, product: &Product) -> usize {
-        product.k.min(DEPTH) * self.columns
+        product.k.min(depth(product)) * self.columns
     }
 }
 
@@ -59,6 +75,8 @@ struct Operands<'a, T: 'static> {
     b: &'a [T],
     epilogue: Epilogue<'a, T>,
     c: SharedSlice<'a, T>,
+    /// See [`lies_in_panels`].
+    in_panels: bool,
 }
 
 /// `c = relu(a · b + bias)` with the given kernels. Sizes are checked by the caller.
@@ -77,12 +95,13 @@ pub(crate) fn multiply<T: Real>(
         return;
     }
     let cut = Cut::new(product, kernels, pool.threads());
-    let packed_len = cut.packed_len(product);
+    let in_panels = lies_in_panels(product, kernels);
+    let packed_len = if in_panels { 0 } else { cut.packed_len(product) };
     let line = 64 / size_of::<T>();
     let per_worker = packed_len.next_multiple_of(line);
     let [packed] = scratch.memory.parts::<T, 1>([per_worker * pool.threads()]);
     let packed = SharedSlice::new(packed);
-    let operands = Operands { product, kernels, a, b, epilogue, c: SharedSlice::new(c) };
+    let operands = Operands { product, kernels, a, b, epilogue, c: SharedSlice::new(c), in_panels };
     pool.run_with_worker(cut.groups * cut.parts, |worker, item| {
         let (group, part) = (item % cut.groups, item / cut.groups);
         // SAFETY: each worker has its own part.
@@ -98,16 +117,14 @@ type Range = std::ops::Range<usize>;
 /// One block of `c`, over the whole depth.
 fn block<T: Real>(operands: &Operands<'_, T>, rows: Range, columns: Range, packed: &mut [T]) {
     let k = operands.product.k;
-    let mut start = 0;
-    loop {
-        let depth = start..(start + DEPTH).min(k);
-        pack(operands, &depth, &columns, packed);
+    let steps = k.div_ceil(depth(operands.product)).max(1);
+    for step in 0..steps {
+        let depth = step * k / steps..(step + 1) * k / steps;
+        if !operands.in_panels {
+            pack(operands, &depth, &columns, packed);
+        }
         for (row, count) in even_cut(rows.clone(), operands.kernels.max_rows()) {
             row_of_tiles(operands, row, count, &depth, &columns, packed);
-        }
-        start = depth.end;
-        if start == k {
-            break;
         }
     }
 }
@@ -126,7 +143,6 @@ fn pack<T: Real>(operands: &Operands<'_, T>, depth: &Range, columns: &Range, pac
         stride,
         rows: depth.len(),
         columns: columns.len(),
-        width,
         to: packed.as_mut_ptr(),
         to_stride: width * depth.len(),
     };
@@ -158,12 +174,16 @@ fn row_of_tiles<T: Real>(
         // SAFETY: `block`s are disjoint, and tiles within one are; the rows of a tile interleave with
         // those of its neighbours, so only a pointer is formed, no slice.
         let c = unsafe { operands.c.at(row * product.n + column) };
+        let (b, b_stride) = match operands.in_panels {
+            false => (&packed[panel * width * depth.len()..], width),
+            true => (&operands.b[(depth.start * product.n + column).min(operands.b.len())..], product.n),
+        };
         let tile = Tile {
             a: a.as_ptr().wrapping_add(start),
             stride,
             list: std::ptr::null(),
-            b: packed[panel * width * depth.len()..].as_ptr(),
-            b_stride: width,
+            b: b.as_ptr(),
+            b_stride,
             outer: &[Offset { a: 0, b: 0 }],
             inner: if depth.is_empty() { &[] } else { &run },
             c,
@@ -174,7 +194,8 @@ fn row_of_tiles<T: Real>(
             relu: epilogue.relu && last,
         };
         // SAFETY: rows, columns and depth lie inside the operands, whose lengths were checked against
-        // the product; the panel has `depth` rows of `width`; the kernels are of this CPU.
+        // the product; the panel has `depth` rows of `width`, or of as many whole vectors as `b` has
+        // columns left; the kernels are of this CPU.
         unsafe { kernels.tile(kind, count, wide)(&tile) }
     }
 }

@@ -1,9 +1,10 @@
 //! Copying the right operand into panels: the vectors of one row of a tile side by side, row after row.
 #![allow(unsafe_code)] // called through the pointers of a kernel table
 
+use super::kernel::MAX_VECTORS;
 use super::vector::Vector;
 
-/// A matrix to be cut into panels of `width` columns each, the last filled up with zeros.
+/// A matrix to be cut into panels of [`Kernels::max_columns`](super::Kernels::max_columns) columns each, the last filled up with zeros.
 pub(crate) struct Panels<T> {
     /// The first element that is wanted.
     pub(crate) from: *const T,
@@ -13,8 +14,6 @@ pub(crate) struct Panels<T> {
     pub(crate) rows: usize,
     /// Columns in all.
     pub(crate) columns: usize,
-    /// Columns of a panel: whole vectors.
-    pub(crate) width: usize,
     pub(crate) to: *mut T,
     /// Elements from one panel to the next.
     pub(crate) to_stride: usize,
@@ -25,7 +24,7 @@ pub(crate) struct Panels<T> {
 /// # Safety
 /// The CPU has the instruction set of the kernels that the function comes from; `from` is readable for
 /// `rows` by `columns` elements (`columns` by `rows` for the transposing one), `to` writable for
-/// `rows * width` at every multiple of `to_stride` that a panel has.
+/// `rows` times the columns of a panel at every multiple of `to_stride` that a panel has.
 pub(crate) type PackFn<T> = unsafe fn(&Panels<T>);
 
 /// Packs a matrix stored row by row.
@@ -34,24 +33,27 @@ pub(crate) type PackFn<T> = unsafe fn(&Panels<T>);
 /// See [`PackFn`].
 #[inline(always)]
 pub(super) unsafe fn pack<V: Vector>(panels: &Panels<V::Elem>) {
-    let &Panels { from, stride, rows, columns, width, to, to_stride } = panels;
-    let whole = columns / V::LANES * V::LANES;
-    let filled = columns.next_multiple_of(width);
+    let &Panels { from, stride, rows, columns, to, to_stride } = panels;
+    let width = MAX_VECTORS * V::LANES;
+    let (whole, rest) = (columns / width, columns % width);
     // SAFETY: all offsets are below the sizes that the caller promises.
     unsafe {
         // Row by row through all panels: reads go on in one stream, and writes in one per panel.
         for row in 0..rows {
             let from = from.add(row * stride);
-            let place = |column: usize| to.add(column / width * to_stride + row * width + column % width);
-            let mut column = 0;
-            while column < whole {
-                V::load(from.add(column)).store(place(column));
-                column += V::LANES;
+            let to = to.add(row * width);
+            for panel in 0..whole {
+                for j in 0..MAX_VECTORS {
+                    let part = V::load(from.add(panel * width + j * V::LANES));
+                    part.store(to.add(panel * to_stride + j * V::LANES));
+                }
             }
-            while column < filled {
-                let left = columns.saturating_sub(column);
-                V::load_first(from.wrapping_add(column), left).store(place(column));
-                column += V::LANES;
+            if rest > 0 {
+                for j in 0..MAX_VECTORS {
+                    let left = rest.saturating_sub(j * V::LANES).min(V::LANES);
+                    let part = V::load_first(from.wrapping_add(whole * width + j * V::LANES), left);
+                    part.store(to.add(whole * to_stride + j * V::LANES));
+                }
             }
         }
     }
@@ -63,7 +65,8 @@ pub(super) unsafe fn pack<V: Vector>(panels: &Panels<V::Elem>) {
 /// See [`PackFn`].
 #[inline(always)]
 pub(super) unsafe fn pack_transposed<V: Vector>(panels: &Panels<V::Elem>) {
-    let &Panels { from, stride, rows, columns, width, to, to_stride } = panels;
+    let &Panels { from, stride, rows, columns, to, to_stride } = panels;
+    let width = MAX_VECTORS * V::LANES;
     let filled = columns.next_multiple_of(width);
     let whole = rows / V::LANES * V::LANES;
     // SAFETY: all offsets are below the sizes that the caller promises.
