@@ -11,7 +11,9 @@ use crate::initializers::zeros;
 use crate::state::READ_VARIABLE_OP;
 use crate::variables::{VariableBuilder, VariableExt};
 use session_core::keys::{GLOBAL_STEP, GLOBAL_STEP_READ, LOCAL_VARIABLES, VARIABLES};
-use session_core::{DType, Error, Graph, OpBuilder, Operation, Output, Phase, Result, Session, SessionExt, Shape, Variable};
+use session_core::{
+    DType, Error, Graph, OpBuilder, Operation, Output, Phase, Result, Session, SessionExt, Shape, Variable,
+};
 use std::panic::Location;
 
 const NAME: &str = "global_step";
@@ -61,7 +63,9 @@ pub fn get_or_create_global_step(graph: &Graph) -> Variable {
 pub fn assert_global_step(variable: &Variable) -> Result<()> {
     let (name, dtype, shape) = (variable.name(), variable.dtype(), variable.shape());
     if !dtype.is_integer() {
-        return Err(Error::type_mismatch(format!("global step '{name}' does not have integer type: {dtype}")));
+        return Err(Error::type_mismatch(format!(
+            "global step '{name}' does not have integer type: {dtype}"
+        )));
     }
     if shape.is_fully_known() && shape.rank() != Some(0) {
         return Err(Error::type_mismatch(format!("global step '{name}' is not scalar: {shape}")));
@@ -85,7 +89,8 @@ pub fn global_step_read(graph: &Graph) -> Result<Option<Output>> {
         0 => {}
         1 => return Ok(cached.pop()),
         count => {
-            let text = format!("there are {count} items in the collection {}, not one", GLOBAL_STEP_READ.name());
+            let text =
+                format!("there are {count} items in the collection {}, not one", GLOBAL_STEP_READ.name());
             return Err(Error::runtime(text));
         }
     }

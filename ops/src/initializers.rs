@@ -347,10 +347,11 @@ mod tests {
 
     #[test]
     fn limits_are_tensorflows() {
-        let limit = |initializer: VarianceScaling, dims: &[usize]| match initializer.sampled(&Shape::new(dims)) {
-            Sampled::Uniform(_, high) => high as f32,
-            Sampled::Normal(_, stddev) | Sampled::TruncatedNormal(_, stddev) => stddev as f32,
-        };
+        let limit =
+            |initializer: VarianceScaling, dims: &[usize]| match initializer.sampled(&Shape::new(dims)) {
+                Sampled::Uniform(_, high) => high as f32,
+                Sampled::Normal(_, stddev) | Sampled::TruncatedNormal(_, stddev) => stddev as f32,
+            };
         // Read from the graphs that TensorFlow 2.21 makes.
         assert_eq!(limit(glorot_uniform(), &[4, 3]), 0.925_820_1);
         assert_eq!(limit(glorot_normal(), &[4, 3]), 0.607_670_43);

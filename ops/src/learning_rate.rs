@@ -13,7 +13,8 @@
 use crate::array::{constant, scalar_tensor};
 use crate::composite::Composite;
 use crate::math::{
-    add, cast, ceil, cos, equal, exp, floor, less_equal, log, minimum, mul, neg, pow, real_div, select, sqrt, sub,
+    add, cast, ceil, cos, equal, exp, floor, less_equal, log, minimum, mul, neg, pow, real_div, select, sqrt,
+    sub,
 };
 use crate::random::random_normal;
 use crate::scalar::Scalar;

@@ -154,9 +154,13 @@ pub fn mean_squared_error_with(
     predictions: impl AsOutput,
     options: &LossOptions,
 ) -> Output {
-    elementwise("mean_squared_error", labels.as_output(), predictions.as_output(), options, |_, labels, found| {
-        squared_difference(found, labels)
-    })
+    elementwise(
+        "mean_squared_error",
+        labels.as_output(),
+        predictions.as_output(),
+        options,
+        |_, labels, found| squared_difference(found, labels),
+    )
 }
 
 /// The absolute difference.
@@ -174,9 +178,13 @@ pub fn absolute_difference_with(
     predictions: impl AsOutput,
     options: &LossOptions,
 ) -> Output {
-    elementwise("absolute_difference", labels.as_output(), predictions.as_output(), options, |_, labels, found| {
-        abs(sub(found, labels))
-    })
+    elementwise(
+        "absolute_difference",
+        labels.as_output(),
+        predictions.as_output(),
+        options,
+        |_, labels, found| abs(sub(found, labels)),
+    )
 }
 
 /// The hinge loss of labels 0 and 1: `relu(1 - (2 * label - 1) * logit)`.
@@ -192,20 +200,36 @@ pub fn hinge_loss(labels: impl AsOutput, logits: impl AsOutput, options: &LossOp
 /// Half the squared difference up to `delta`, and a straight line beyond it (TensorFlow's default is 1).
 #[must_use]
 #[track_caller]
-pub fn huber_loss(labels: impl AsOutput, predictions: impl AsOutput, delta: f64, options: &LossOptions) -> Output {
-    elementwise("huber_loss", labels.as_output(), predictions.as_output(), options, |number, labels, found| {
-        let error = abs(sub(found, labels));
-        let inner = minimum(&error, number(delta));
-        let outer = sub(error, &inner);
-        add(mul(number(0.5), mul(&inner, &inner)), mul(number(delta), outer))
-    })
+pub fn huber_loss(
+    labels: impl AsOutput,
+    predictions: impl AsOutput,
+    delta: f64,
+    options: &LossOptions,
+) -> Output {
+    elementwise(
+        "huber_loss",
+        labels.as_output(),
+        predictions.as_output(),
+        options,
+        |number, labels, found| {
+            let error = abs(sub(found, labels));
+            let inner = minimum(&error, number(delta));
+            let outer = sub(error, &inner);
+            add(mul(number(0.5), mul(&inner, &inner)), mul(number(delta), outer))
+        },
+    )
 }
 
 /// The negative logarithm of the probability given to labels 0 and 1; `epsilon` keeps it finite (TensorFlow's default
 /// is 1e-7).
 #[must_use]
 #[track_caller]
-pub fn log_loss(labels: impl AsOutput, predictions: impl AsOutput, epsilon: f64, options: &LossOptions) -> Output {
+pub fn log_loss(
+    labels: impl AsOutput,
+    predictions: impl AsOutput,
+    epsilon: f64,
+    options: &LossOptions,
+) -> Output {
     elementwise("log_loss", labels.as_output(), predictions.as_output(), options, |number, labels, found| {
         let of_one = neg(mul(labels, log(add(found, number(epsilon)))));
         let others = sub(number(1.0), found);
@@ -256,7 +280,8 @@ pub fn sparse_softmax_cross_entropy_with(
 ) -> Output {
     let scope = Composite::new(&logits.as_output().graph(), "sparse_softmax_cross_entropy_loss");
     let inner = scope.graph().named("xentropy");
-    let losses = sparse_softmax_cross_entropy_with_logits(labels.as_output(), logits.as_output().within(&inner));
+    let losses =
+        sparse_softmax_cross_entropy_with_logits(labels.as_output(), logits.as_output().within(&inner));
     reduced(&scope, scope.enter(losses), options)
 }
 
@@ -390,7 +415,9 @@ pub fn l2_regularization(weights: impl AsOutput, scale: f64) -> Output {
 /// Adds `scale * sum(abs(weights))` to the collection `regularization_losses`.
 #[track_caller]
 pub fn l1_regularization(weights: impl AsOutput, scale: f64) -> Output {
-    regularization(weights.as_output(), "l1_regularizer", scale, |weights| reduce_sum(abs(weights), .., false))
+    regularization(weights.as_output(), "l1_regularizer", scale, |weights| {
+        reduce_sum(abs(weights), .., false)
+    })
 }
 
 #[track_caller]

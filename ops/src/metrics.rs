@@ -89,9 +89,13 @@ fn mean_over(scope: &Composite, values: &Output, weights: Option<&Output>) -> Me
 #[must_use]
 #[track_caller]
 pub fn precision(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
-    hits_of("precision", "false_positives", labels.as_output(), predictions.as_output(), |label, prediction| {
-        logical_and(logical_not(label), prediction)
-    })
+    hits_of(
+        "precision",
+        "false_positives",
+        labels.as_output(),
+        predictions.as_output(),
+        |label, prediction| logical_and(logical_not(label), prediction),
+    )
 }
 
 /// Of what is true, how much was predicted. Labels and predictions are bools, or numbers where all but 0 are true.

@@ -106,7 +106,12 @@ pub trait Optimizer {
 
     /// As [`minimize`](Optimizer::minimize), over these variables.
     #[track_caller]
-    fn minimize_over(&self, loss: &Output, variables: &[Variable], global_step: Option<&Variable>) -> Operation {
+    fn minimize_over(
+        &self,
+        loss: &Output,
+        variables: &[Variable],
+        global_step: Option<&Variable>,
+    ) -> Operation {
         let gradients = self.compute_gradients(loss, variables);
         self.apply_gradients(&gradients, global_step)
     }
@@ -128,10 +133,16 @@ pub trait Optimizer {
     /// Updates come first, then what the method does after them, then the global step. It joins the collection
     /// `train_op`.
     #[track_caller]
-    fn apply_gradients(&self, gradients: &[GradientAndVariable], global_step: Option<&Variable>) -> Operation {
+    fn apply_gradients(
+        &self,
+        gradients: &[GradientAndVariable],
+        global_step: Option<&Variable>,
+    ) -> Operation {
         let location = Location::caller();
-        let given: Vec<(&Output, &Variable)> =
-            gradients.iter().filter_map(|(gradient, variable)| Some((gradient.as_ref()?, variable))).collect();
+        let given: Vec<(&Output, &Variable)> = gradients
+            .iter()
+            .filter_map(|(gradient, variable)| Some((gradient.as_ref()?, variable)))
+            .collect();
         let Some((first, _)) = given.first() else { return nothing_to_do(gradients, location) };
         let place = self.settings().place(&first.graph(), location);
         let variables: Vec<Variable> = given.iter().map(|(_, variable)| (*variable).clone()).collect();
@@ -172,7 +183,11 @@ fn loss_gradients(loss: &Output, variables: &[Variable]) -> Result<Vec<Option<Ou
         return Err(error.clone());
     }
     if !loss.dtype().is_floating() {
-        return Err(Error::type_mismatch(format!("the loss '{}' is {}, no floating type", loss.name(), loss.dtype())));
+        return Err(Error::type_mismatch(format!(
+            "the loss '{}' is {}, no floating type",
+            loss.name(),
+            loss.dtype()
+        )));
     }
     if variables.is_empty() {
         return Err(Error::value("there are no variables to optimize"));

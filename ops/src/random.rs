@@ -82,7 +82,9 @@ fn shape_in_input(context: &ShapeContext<'_>) -> Result<PartialShape> {
     let shape = context.inputs().first().map(shape_from).transpose()?.unwrap_or_default();
     match shape.sizes().and_then(|sizes| sizes.iter().find(|&&size| size < 0)) {
         // A constant is known as a whole, so the size is not just unknown.
-        Some(size) if context.constant(0).is_some() => Err(Error::value(format!("a size of {size} in the shape"))),
+        Some(size) if context.constant(0).is_some() => {
+            Err(Error::value(format!("a size of {size} in the shape")))
+        }
         _ => Ok(shape),
     }
 }

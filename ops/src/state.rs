@@ -8,7 +8,8 @@ use crate::library::op_defs;
 use crate::math::unsorted_segment_sum;
 use crate::shapes::{int_attr, scalar, unchanged};
 use session_core::{
-    AsOutput, AttrValue, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+    AsOutput, AttrValue, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result,
+    ShapeContext,
 };
 
 op_defs! {
@@ -181,7 +182,8 @@ fn rank_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (params, indices) = (typed_handle_shape(context)?, context.input(1));
-    let batch = usize::try_from(int_attr(context, "batch_dims")?).map_err(|_| Error::value("batch_dims must not be negative"))?;
+    let batch = usize::try_from(int_attr(context, "batch_dims")?)
+        .map_err(|_| Error::value("batch_dims must not be negative"))?;
     if params.rank().is_some_and(|rank| rank <= batch) {
         return Err(Error::value(format!("cannot gather from a variable of shape {params}")));
     }
@@ -209,7 +211,8 @@ fn check_updates(variable: &PartialShape, indices: &PartialShape, updates: &Part
         return Ok(());
     }
     let expected = indices.concat(&variable.range(1, usize::MAX));
-    let text = || format!("updates of shape {updates} do not fit {expected} (indices, then the variable's rows)");
+    let text =
+        || format!("updates of shape {updates} do not fit {expected} (indices, then the variable's rows)");
     expected.merge(updates).map(drop).ok_or_else(|| Error::value(text()))
 }
 
@@ -276,7 +279,12 @@ fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Ve
 /// an empty one stands for the operation's name.
 #[must_use]
 #[track_caller]
-pub fn var_handle_op(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>, shared_name: &str) -> Output {
+pub fn var_handle_op(
+    graph: &Graph,
+    dtype: DType,
+    shape: impl Into<PartialShape>,
+    shared_name: &str,
+) -> Output {
     let builder = graph.op(&VAR_HANDLE_OP).attr("dtype", dtype).attr("shape", shape.into());
     builder.attr("shared_name", shared_name).finish_output()
 }

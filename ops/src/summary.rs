@@ -241,7 +241,11 @@ mod tests {
     #[test]
     fn shapes_of_images_are_checked() {
         let graph = Graph::new();
-        let _ = image("i", constant(&graph, Tensor::zeros(session_core::DType::Float32, [1, 2, 2, 2]).unwrap()), 3);
+        let _ = image(
+            "i",
+            constant(&graph, Tensor::zeros(session_core::DType::Float32, [1, 2, 2, 2]).unwrap()),
+            3,
+        );
         assert!(graph.check().unwrap_err().message().contains("1, 3 or 4 channels"));
     }
 }

@@ -13,7 +13,8 @@ use ops::variables::{get_variable, global_variables};
 use ops::{library, random, summary};
 use serde_json::{Map, Value as Json, json};
 use session_core::{
-    ArgDef, ArgType, AttrDef, AttrKind, AttrValue, DType, Graph, OpDef, OpLibrary, Operation, Output, Tensor, keys,
+    ArgDef, ArgType, AttrDef, AttrKind, AttrValue, DType, Graph, OpDef, OpLibrary, Operation, Output, Tensor,
+    keys,
 };
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -154,7 +155,8 @@ fn plain_operations(graph: &Graph) -> Json {
 
 fn collections(graph: &Graph) -> Json {
     let names = |key: &str| -> Vec<String> {
-        let variables = graph.collection(&session_core::CollectionKey::<session_core::Variable>::from_name(key));
+        let variables =
+            graph.collection(&session_core::CollectionKey::<session_core::Variable>::from_name(key));
         let operations = graph.collection(&session_core::CollectionKey::<Operation>::from_name(key));
         let variables = variables.iter().map(|variable| variable.name().to_owned());
         variables.chain(operations.iter().map(|operation| operation.name().to_owned())).collect()
@@ -325,7 +327,8 @@ fn differences(path: &str, here: &Json, there: &Json, found: &mut Vec<String>) {
             }
         }
         // The two sides do not write numbers with the same digits.
-        (Json::Number(a), Json::Number(b)) if a.as_f64().map(|x| x as f32) == b.as_f64().map(|x| x as f32) => {}
+        (Json::Number(a), Json::Number(b))
+            if a.as_f64().map(|x| x as f32) == b.as_f64().map(|x| x as f32) => {}
         (a, b) if a != b => found.push(format!("{path}\n  here  {a}\n  there {b}")),
         _ => {}
     }

@@ -66,7 +66,8 @@ impl Optimizer for AdadeltaOptimizer {
         let rho = scope.hyperparameter("rho", &self.rho, dtype);
         let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);
         let builder = scope.update_of(variable, &RESOURCE_APPLY_ADADELTA, &APPLY_ADADELTA);
-        let builder = builder.input(scope.slot(variable, "accum")).input(scope.slot(variable, "accum_update"));
+        let builder =
+            builder.input(scope.slot(variable, "accum")).input(scope.slot(variable, "accum_update"));
         builder.input(rate).input(rho).input(epsilon).input(gradient).finish()
     }
 }

@@ -93,7 +93,11 @@ impl ExponentialMovingAverage {
     /// For evaluation: which variable is to be restored from which name, the average where there is one, and the
     /// variable itself otherwise.
     #[must_use]
-    pub fn variables_to_restore(&self, averaged: &[Variable], others: &[Variable]) -> Vec<(String, Variable)> {
+    pub fn variables_to_restore(
+        &self,
+        averaged: &[Variable],
+        others: &[Variable],
+    ) -> Vec<(String, Variable)> {
         let own_name = |variable: &Variable| (variable.name().to_owned(), variable.clone());
         let averages = averaged.iter().map(|variable| (self.average_name(variable), variable.clone()));
         averages.chain(others.iter().filter(|other| !averaged.contains(other)).map(own_name)).collect()
@@ -134,7 +138,11 @@ pub(crate) fn assign_moving_average(average: &Variable, value: &Output, decay: &
 ///
 /// Its average leans towards zero at the beginning; dividing by `1 - decay^updates` corrects that.
 #[track_caller]
-pub fn moving_average_of(graph: &Graph, value: impl AsOutput, decay: impl Into<Scalar>) -> (Variable, Operation) {
+pub fn moving_average_of(
+    graph: &Graph,
+    value: impl AsOutput,
+    decay: impl Into<Scalar>,
+) -> (Variable, Operation) {
     let value = value.as_output();
     let shape = value.shape().to_shape().unwrap_or_else(|| {
         let text = format!("the shape {} of '{}' is not fully known", value.shape(), value.name());

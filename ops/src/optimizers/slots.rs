@@ -70,7 +70,10 @@ impl OptimizerSettings {
                 Shape::scalar()
             });
             let named = graph.named(&format!("{}/{}", variable.name(), self.name));
-            VariableBuilder::new(&named).trainable(false).initializer(shape, variable.dtype(), initializer).build()
+            VariableBuilder::new(&named)
+                .trainable(false)
+                .initializer(shape, variable.dtype(), initializer)
+                .build()
         })
     }
 

@@ -103,7 +103,12 @@ impl<'a> VariableBuilder<'a> {
     }
 
     /// Begins with what the initialiser makes.
-    pub fn initializer(mut self, shape: impl Into<Shape>, dtype: DType, initializer: &'a dyn Initializer) -> Self {
+    pub fn initializer(
+        mut self,
+        shape: impl Into<Shape>,
+        dtype: DType,
+        initializer: &'a dyn Initializer,
+    ) -> Self {
         self.source = Source::Initializer(shape.into(), dtype, Some(initializer));
         self
     }
@@ -206,7 +211,9 @@ impl<'a> VariableBuilder<'a> {
                 Some(initializer) => initializer.initial_value(&inner, shape, *dtype),
                 None => self.no_value(&inner, &format!("there is no default initializer for {dtype}")),
             },
-            Source::Missing => self.no_value(&inner, "the variable has neither initial value nor initializer"),
+            Source::Missing => {
+                self.no_value(&inner, "the variable has neither initial value nor initializer")
+            }
         }
     }
 
@@ -253,7 +260,8 @@ impl<'a> VariableBuilder<'a> {
         }
         let home = if self.local { LOCAL_VARIABLES } else { VARIABLES };
         let trained = self.trainable.then_some(TRAINABLE_VARIABLES);
-        let keys: Vec<_> = [home].into_iter().chain(trained).chain(self.collections.iter().cloned()).collect();
+        let keys: Vec<_> =
+            [home].into_iter().chain(trained).chain(self.collections.iter().cloned()).collect();
         if let Err(error) = self.graph.add_to_collections(&keys, variable.clone()) {
             self.graph.add_error(error);
         }

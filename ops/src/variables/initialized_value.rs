@@ -5,7 +5,8 @@ use session_core::{ArgType, AttrValue, Endpoint, Graph, Operation, Output, Varia
 use std::collections::{BTreeSet, HashMap};
 
 /// Operations that belong to conditionals and loops, which are not copied in part.
-const CONTROL_FLOW: [&str; 7] = ["Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "RefSwitch"];
+const CONTROL_FLOW: [&str; 7] =
+    ["Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "RefSwitch"];
 
 /// The value with each read of a variable replaced by that variable's initial value, so that it can be computed
 /// when no variable has a value yet (S-26). What leads from the reads to the value is copied into `scope`.
@@ -76,7 +77,8 @@ fn ancestors(value: &Output) -> Vec<Operation> {
     while let Some(id) = waiting.pop() {
         if seen.insert(id) {
             let operation = graph.operation_by_id(id);
-            let inputs = operation.iter().flat_map(|operation| operation.input_endpoints().iter().map(|e| e.op));
+            let inputs =
+                operation.iter().flat_map(|operation| operation.input_endpoints().iter().map(|e| e.op));
             waiting.extend(inputs.collect::<Vec<_>>());
         }
     }

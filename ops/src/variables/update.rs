@@ -4,8 +4,8 @@ use super::Value;
 use crate::global_step::ordered_after_read;
 use crate::state::{
     ASSIGN, ASSIGN_ADD, ASSIGN_ADD_VARIABLE_OP, ASSIGN_SUB, ASSIGN_SUB_VARIABLE_OP, ASSIGN_VARIABLE_OP,
-    is_variable_initialized, read_variable_op, resource_scatter_add, resource_scatter_sub, resource_scatter_update,
-    scatter_add, scatter_sub, scatter_update, var_is_initialized_op,
+    is_variable_initialized, read_variable_op, resource_scatter_add, resource_scatter_sub,
+    resource_scatter_update, scatter_add, scatter_sub, scatter_update, var_is_initialized_op,
 };
 use session_core::{AsOutput, AttrValue, Graph, OpDef, Operation, Output, Variable};
 
@@ -116,7 +116,12 @@ fn placed(variable: &Variable, updates: &impl AsOutput) -> Output {
 }
 
 #[track_caller]
-fn update(variable: &Variable, value: Value, resource: &'static OpDef, reference: &'static OpDef) -> Operation {
+fn update(
+    variable: &Variable,
+    value: Value,
+    resource: &'static OpDef,
+    reference: &'static OpDef,
+) -> Operation {
     let def = if variable.is_resource() { resource } else { reference };
     let value = value.for_dtype(variable.dtype());
     let place = match &value {

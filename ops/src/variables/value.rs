@@ -24,17 +24,22 @@ impl Value {
     }
 
     /// The value for a variable of this dtype: a single number is converted, so that `1.0` can be added to a
-    /// variable of any dtype. Everything else keeps its dtype.
+    /// variable of any floating dtype and `1` to one of any numbers. Everything else keeps its dtype.
     pub(crate) fn for_dtype(self, dtype: DType) -> Value {
         let Value::Tensor(tensor) = &self else { return self };
-        let is_number = dtype.is_floating() || dtype.is_integer() || dtype.is_complex();
-        if tensor.dtype() == dtype || tensor.shape().rank() != 0 || !is_number {
+        if tensor.dtype() == dtype || tensor.shape().rank() != 0 {
             return self;
         }
-        match tensor.as_scalar_f64() {
-            Ok(number) => Value::Tensor(scalar_tensor(dtype, number)),
-            Err(_) => self,
-        }
+        let inexact = dtype.is_floating() || dtype.is_complex();
+        let number = match (tensor.as_scalar_i64(), tensor.as_scalar_f64()) {
+            // Doubles hold integers of up to 53 bits; beyond them the dtypes must agree.
+            (Ok(integer), _) if (inexact || dtype.is_integer()) && integer.unsigned_abs() < 1 << 53 => {
+                Some(integer as f64)
+            }
+            (_, Ok(number)) if inexact => Some(number),
+            _ => None,
+        };
+        number.map_or(self, |number| Value::Tensor(scalar_tensor(dtype, number)))
     }
 }
 
