@@ -1,1 +1,437 @@
-//! To be written.
+//! Layers: operations with the variables they need, under the names of `tf.layers`.
+//!
+//! ```ignore
+//! let hidden = dense(&x, 128, &LayerOptions::default().activation(|x| relu(x))); // dense/kernel, dense/bias
+//! let logits = dense(hidden.named("logits"), 10, &LayerOptions::default()); // logits/kernel, logits/bias
+//! ```
+//!
+//! A layer's scope is named by its first argument's handle, or after the layer, and made unique.
+
+use crate::array::{constant, gather, identity, reshape, scalar_tensor, shape, strided_slice};
+use crate::composite::Composite;
+use crate::initializers::{Initializer, glorot_uniform, ones, zeros};
+use crate::losses::l2_regularization;
+use crate::math::{greater_equal, matmul, mul, select};
+use crate::nn::{
+    self, BatchNormOptions, ConvOptions, DataFormat, Padding, batch_normalization as normalized,
+    bias_add_with, conv2d_with, fused_batch_norm, moments,
+};
+use crate::optimizers::assign_moving_average;
+use crate::random::random_uniform_unit;
+use crate::state::resource_gather;
+use crate::variables::VariableBuilder;
+use session_core::keys::UPDATE_OPS;
+use session_core::{AsOutput, Error, Graph, Output, Phase, Shape, Variable};
+use std::fmt;
+use std::rc::Rc;
+
+/// What layers with a kernel have in common.
+#[derive(Clone)]
+pub struct LayerOptions {
+    activation: Option<fn(&Output) -> Output>,
+    use_bias: bool,
+    kernel_initializer: Rc<dyn Initializer>,
+    bias_initializer: Rc<dyn Initializer>,
+    kernel_l2: Option<f64>,
+    trainable: bool,
+}
+
+impl Default for LayerOptions {
+    /// No activation, a bias that begins with zeros, a kernel that begins with Glorot's uniform numbers.
+    fn default() -> LayerOptions {
+        LayerOptions {
+            activation: None,
+            use_bias: true,
+            kernel_initializer: Rc::new(glorot_uniform()),
+            bias_initializer: Rc::new(zeros()),
+            kernel_l2: None,
+            trainable: true,
+        }
+    }
+}
+
+impl LayerOptions {
+    /// What is done with the result, such as `|x| relu(x)`.
+    #[must_use]
+    pub fn activation(mut self, activation: fn(&Output) -> Output) -> Self {
+        self.activation = Some(activation);
+        self
+    }
+
+    /// Whether a bias is added.
+    #[must_use]
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.use_bias = use_bias;
+        self
+    }
+
+    /// What the kernel begins with.
+    #[must_use]
+    pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.kernel_initializer = Rc::new(initializer);
+        self
+    }
+
+    /// What the bias begins with.
+    #[must_use]
+    pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
+        self.bias_initializer = Rc::new(initializer);
+        self
+    }
+
+    /// Adds `scale * l2_loss(kernel)` to the regularisation losses.
+    #[must_use]
+    pub fn kernel_l2(mut self, scale: f64) -> Self {
+        self.kernel_l2 = Some(scale);
+        self
+    }
+
+    /// Whether optimizers train the layer's variables.
+    #[must_use]
+    pub fn trainable(mut self, trainable: bool) -> Self {
+        self.trainable = trainable;
+        self
+    }
+
+    fn kernel(&self, scope: &Composite, shape: &[usize], like: &Output) -> Variable {
+        let kernel = self.variable(scope.graph(), "kernel", shape, like, self.kernel_initializer.as_ref());
+        if let Some(scale) = self.kernel_l2 {
+            let place = scope.graph().scope(&format!("{}kernel/Regularizer/", scope.graph().scope_name()));
+            l2_regularization(kernel.as_output().within(&place), scale);
+        }
+        kernel
+    }
+
+    fn variable(
+        &self,
+        graph: &Graph,
+        name: &str,
+        shape: &[usize],
+        like: &Output,
+        initializer: &dyn Initializer,
+    ) -> Variable {
+        let builder = VariableBuilder::new(graph).exact_name(name).trainable(self.trainable);
+        builder.initializer(shape, like.dtype(), initializer).build()
+    }
+
+    /// Bias and activation.
+    fn finish(&self, scope: &Composite, result: Output, units: usize, format: DataFormat) -> Output {
+        let mut result = scope.enter(result);
+        if self.use_bias {
+            let bias =
+                self.variable(scope.graph(), "bias", &[units], &result, self.bias_initializer.as_ref());
+            result = bias_add_with(&result, &bias, format);
+        }
+        let activated = self.activation.map(|activation| activation(&scope.enter(&result)));
+        scope.leave(activated.unwrap_or(result))
+    }
+}
+
+impl fmt::Debug for LayerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerOptions")
+            .field("use_bias", &self.use_bias)
+            .field("kernel_l2", &self.kernel_l2)
+            .field("trainable", &self.trainable)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `activation(inputs * kernel + bias)` over the last dimension, whose size must be known.
+#[must_use]
+#[track_caller]
+pub fn dense(inputs: impl AsOutput, units: usize, options: &LayerOptions) -> Output {
+    let inputs = inputs.as_output();
+    let scope = Composite::new(&inputs.graph(), "dense");
+    let size = known_size(&scope, inputs, 0);
+    let kernel = options.kernel(&scope, &[size, units], inputs);
+    let inputs = scope.enter(inputs);
+    let rows = match inputs.shape().rank() {
+        None | Some(2) => return options.finish(&scope, matmul(&inputs, &kernel), units, DataFormat::Nhwc),
+        Some(_) => reshape(&inputs, [-1, size as i64]),
+    };
+    let product = matmul(rows, &kernel);
+    // All dimensions but the last are those of the input.
+    let result = reshape(product, sizes_with_last(&inputs, units));
+    options.finish(&scope, result, units, DataFormat::Nhwc)
+}
+
+/// The sizes of a tensor with another last one.
+fn sizes_with_last(inputs: &Output, last: usize) -> crate::Ints {
+    let sizes = inputs.shape().sizes().unwrap_or_default();
+    let leading = &sizes[..sizes.len().saturating_sub(1)];
+    if leading.iter().filter(|&&size| size < 0).count() <= 1 {
+        return crate::Ints::Vector(leading.iter().copied().chain([last as i64]).collect());
+    }
+    let leading = strided_slice(shape(inputs), &[crate::array::Index::from(..-1i64)]);
+    let last = constant(&inputs.graph(), [last as i32]);
+    crate::array::concat(&[leading, last], 0).into()
+}
+
+/// The size of a dimension counted from the last, or a mistake and 1.
+#[track_caller]
+fn known_size(scope: &Composite, inputs: &Output, back: usize) -> usize {
+    inputs.shape().dim_from_end(back).unwrap_or_else(|| {
+        if inputs.operation().error().is_none() {
+            let (name, shape) = (inputs.name(), inputs.shape());
+            let text =
+                format!("a layer needs to know how many units or channels '{name}' has, of shape {shape}");
+            let error = Error::value(text).with_location(std::panic::Location::caller());
+            scope.graph().add_error(error.with_phase(Phase::Build));
+        }
+        1
+    })
+}
+
+/// The convolution of images with a kernel of `kernel_size` rows and columns for each of `filters` channels out,
+/// bias, activation.
+#[must_use]
+#[track_caller]
+pub fn conv2d(
+    inputs: impl AsOutput,
+    filters: usize,
+    kernel_size: [usize; 2],
+    convolution: ConvOptions,
+    options: &LayerOptions,
+) -> Output {
+    let inputs = inputs.as_output();
+    let scope = Composite::new(&inputs.graph(), "conv2d");
+    let format = convolution.data_format;
+    let channels = known_size(&scope, inputs, if format == DataFormat::Nhwc { 0 } else { 2 });
+    let [rows, columns] = kernel_size;
+    let kernel = options.kernel(&scope, &[rows, columns, channels, filters], inputs);
+    let result = conv2d_with(scope.enter(inputs), &kernel, convolution);
+    options.finish(&scope, result, filters, format)
+}
+
+/// The largest element of each window.
+#[must_use]
+#[track_caller]
+pub fn max_pooling2d(
+    inputs: impl AsOutput,
+    pool_size: [usize; 2],
+    strides: [usize; 2],
+    padding: Padding,
+) -> Output {
+    let scope = Composite::new(&inputs.as_output().graph(), "max_pooling2d");
+    scope.leave(nn::max_pool(scope.enter(inputs), pool_size, strides, padding))
+}
+
+/// The mean of each window.
+#[must_use]
+#[track_caller]
+pub fn average_pooling2d(
+    inputs: impl AsOutput,
+    pool_size: [usize; 2],
+    strides: [usize; 2],
+    padding: Padding,
+) -> Output {
+    let scope = Composite::new(&inputs.as_output().graph(), "average_pooling2d");
+    scope.leave(nn::avg_pool(scope.enter(inputs), pool_size, strides, padding))
+}
+
+/// All dimensions but the first in one.
+#[must_use]
+#[track_caller]
+pub fn flatten(inputs: impl AsOutput) -> Output {
+    let inputs = inputs.as_output();
+    let scope = Composite::new(&inputs.graph(), "flatten");
+    let inputs = scope.enter(inputs);
+    let known = inputs.shape();
+    let flat = match (known.range(1, usize::MAX).elements(), known.dim(0)) {
+        (Some(size), _) if size > 0 => reshape(&inputs, [-1, size as i64]),
+        (_, Some(batch)) if batch > 0 => reshape(&inputs, [batch as i64, -1]),
+        _ => {
+            let batch = strided_slice(shape(&inputs), &[crate::array::Index::from(..1i64)]);
+            let rest = constant(scope.graph(), [-1i32]);
+            reshape(&inputs, crate::array::concat(&[batch, rest], 0))
+        }
+    };
+    scope.leave(flat)
+}
+
+/// In training, each element becomes zero with probability `rate`, and the others grow by `1 / (1 - rate)`, so that
+/// sums stay the same on average. Otherwise the input as it is.
+#[must_use]
+#[track_caller]
+pub fn dropout(inputs: impl AsOutput, rate: f64, training: bool, seed: Option<i64>) -> Output {
+    let inputs = inputs.as_output();
+    let scope = Composite::new(&inputs.graph(), "dropout");
+    let inputs = scope.enter(inputs);
+    if !(0.0..1.0).contains(&rate) {
+        let error = Error::value(format!("a dropout rate lies in [0, 1), not at {rate}"));
+        let error = error.with_location(std::panic::Location::caller());
+        scope.graph().add_error(error.with_phase(Phase::Build));
+        return scope.leave(inputs);
+    }
+    if !training || rate == 0.0 {
+        return scope.leave(identity(&inputs));
+    }
+    let number = |value: f64| constant(scope.graph(), scalar_tensor(inputs.dtype(), value));
+    let grown = mul(&inputs, number(1.0 / (1.0 - rate)));
+    let sizes = match inputs.shape().to_shape() {
+        Some(known) => crate::Ints::from(&known),
+        None => shape(&inputs).into(),
+    };
+    let drawn = random_uniform_unit(scope.graph(), sizes, inputs.dtype(), seed);
+    let kept = greater_equal(drawn, number(rate));
+    scope.leave(select(kept, grown, number(0.0)))
+}
+
+/// How [`batch_normalization`] works.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNormalizationOptions {
+    /// The share of the running moments that stays at each step. 0.99 by default.
+    pub momentum: f64,
+    /// Added to the variance. 0.001 by default.
+    pub epsilon: f64,
+    /// Whether a learned offset (`beta`) is added. `true` by default.
+    pub center: bool,
+    /// Whether the result is multiplied by a learned scale (`gamma`). `true` by default.
+    pub scale: bool,
+    /// Whether offset and scale are trained. `true` by default.
+    pub trainable: bool,
+}
+
+impl Default for BatchNormalizationOptions {
+    fn default() -> BatchNormalizationOptions {
+        BatchNormalizationOptions {
+            momentum: 0.99,
+            epsilon: 0.001,
+            center: true,
+            scale: true,
+            trainable: true,
+        }
+    }
+}
+
+/// Brings each channel, the last dimension, to mean 0 and variance 1: in training over the batch, otherwise by the
+/// running moments `moving_mean` and `moving_variance`.
+///
+/// In training, what moves the running moments joins the collection `update_ops`: give it to the training step as
+/// control inputs, see [`Optimizer::within`](crate::optimizers::Optimizer::within).
+#[must_use]
+#[track_caller]
+pub fn batch_normalization(
+    inputs: impl AsOutput,
+    training: bool,
+    options: &BatchNormalizationOptions,
+) -> Output {
+    let inputs = inputs.as_output();
+    let scope = Composite::new(&inputs.graph(), "batch_normalization");
+    let channels = known_size(&scope, inputs, 0);
+    let inputs = scope.enter(inputs);
+    let parameters = NormParameters::make(&scope, &inputs, channels, options);
+    let (result, moments) = match inputs.shape().rank() {
+        Some(4) => parameters.fused(&scope, &inputs, training, options),
+        _ => parameters.plain(&scope, &inputs, training, options),
+    };
+    if let Some((mean, variance)) = moments {
+        parameters.follow(&scope, &mean, &variance, options.momentum);
+    }
+    scope.leave(result)
+}
+
+/// The moments of a batch.
+type Moments = Option<(Output, Output)>;
+
+struct NormParameters {
+    gamma: Option<Variable>,
+    beta: Option<Variable>,
+    moving_mean: Variable,
+    moving_variance: Variable,
+}
+
+impl NormParameters {
+    fn make(
+        scope: &Composite,
+        inputs: &Output,
+        channels: usize,
+        options: &BatchNormalizationOptions,
+    ) -> NormParameters {
+        let make = |name: &str, initializer: &dyn Initializer, trainable: bool| {
+            let builder = VariableBuilder::new(scope.graph()).exact_name(name).trainable(trainable);
+            builder.initializer(Shape::from([channels]), inputs.dtype(), initializer).build()
+        };
+        NormParameters {
+            gamma: options.scale.then(|| make("gamma", &ones(), options.trainable)),
+            beta: options.center.then(|| make("beta", &zeros(), options.trainable)),
+            moving_mean: make("moving_mean", &zeros(), false),
+            moving_variance: make("moving_variance", &ones(), false),
+        }
+    }
+
+    /// Images, in one operation.
+    fn fused(
+        &self,
+        scope: &Composite,
+        inputs: &Output,
+        training: bool,
+        options: &BatchNormalizationOptions,
+    ) -> (Output, Moments) {
+        let value = |variable: &Option<Variable>, missing: f64| match variable {
+            Some(variable) => variable.as_output().clone(),
+            None => {
+                let channels = self.moving_mean.shape().to_shape().unwrap_or_default();
+                let missing = crate::initializers::constant(missing);
+                missing.initial_value(scope.graph(), &channels, inputs.dtype())
+            }
+        };
+        let running = (self.moving_mean.as_output().clone(), self.moving_variance.as_output().clone());
+        let fused = BatchNormOptions {
+            moments: (!training).then_some(running),
+            epsilon: options.epsilon as f32,
+            is_training: training,
+            ..BatchNormOptions::default()
+        };
+        let found = fused_batch_norm(inputs, value(&self.gamma, 1.0), value(&self.beta, 0.0), &fused);
+        (found.y, training.then_some((found.mean, found.variance)))
+    }
+
+    /// Any other rank, step by step.
+    fn plain(
+        &self,
+        scope: &Composite,
+        inputs: &Output,
+        training: bool,
+        options: &BatchNormalizationOptions,
+    ) -> (Output, Moments) {
+        let (mean, variance) = if training {
+            let axes: Vec<i64> = (0..inputs.shape().rank().unwrap_or(2) as i64 - 1).collect();
+            moments(inputs, axes, false)
+        } else {
+            (scope.enter(&self.moving_mean), scope.enter(&self.moving_variance))
+        };
+        let (beta, gamma) =
+            (self.beta.as_ref().map(AsOutput::as_output), self.gamma.as_ref().map(AsOutput::as_output));
+        let result = normalized(inputs, &mean, &variance, beta, gamma, options.epsilon);
+        (result, training.then_some((mean, variance)))
+    }
+
+    /// Moves the running moments towards those of the batch.
+    fn follow(&self, scope: &Composite, mean: &Output, variance: &Output, momentum: f64) {
+        let momentum =
+            constant(&scope.graph().named("momentum"), scalar_tensor(self.moving_mean.dtype(), momentum));
+        for (average, value) in [(&self.moving_mean, mean), (&self.moving_variance, variance)] {
+            let update = assign_moving_average(average, &scope.enter(value), &momentum);
+            if let Err(error) = scope.graph().add_to_collection(&UPDATE_OPS, update) {
+                scope.graph().add_error(error);
+            }
+        }
+    }
+}
+
+/// The rows of a table, one for each id.
+#[must_use]
+#[track_caller]
+pub fn embedding_lookup(table: &Variable, ids: impl AsOutput) -> Output {
+    let ids = ids.as_output();
+    let scope = Composite::new(&ids.graph(), "embedding_lookup");
+    let last = scope.graph().named_as_scope();
+    let rows = if table.is_resource() {
+        resource_gather(table.handle().within(&last), ids, table.dtype())
+    } else {
+        gather(table.as_output().within(&last), ids)
+    };
+    scope.leave(rows)
+}

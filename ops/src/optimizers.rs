@@ -27,6 +27,7 @@ pub use clipping::{clip_by_global_norm, clip_by_norm, clip_by_value, global_norm
 pub use ftrl::FtrlOptimizer;
 pub use gradient_descent::GradientDescentOptimizer;
 pub use momentum::MomentumOptimizer;
+pub(crate) use moving_average::assign_moving_average;
 pub use moving_average::{ExponentialMovingAverage, moving_average_of};
 pub use rms_prop::RMSPropOptimizer;
 pub use slots::OptimizerSettings;
