@@ -1,5 +1,9 @@
 //! What runs when: groups, dependencies, assertions, and the operations of conditionals and loops.
 
+pub(crate) mod assertion;
+pub(crate) mod frames;
+pub(crate) mod functional;
 pub(crate) mod grouping;
 
+pub use assertion::*;
 pub use grouping::*;

@@ -140,7 +140,10 @@ fn differentiate(
     if let Some(error) = found.iter().flatten().find_map(|grad| grad.operation().error()) {
         return Err(error.clone());
     }
-    xs.iter().zip(found).map(|(x, grad)| grad.map_or_else(|| missing(x, options), |grad| Ok(Some(grad)))).collect()
+    xs.iter()
+        .zip(found)
+        .map(|(x, grad)| grad.map_or_else(|| missing(x, options), |grad| Ok(Some(grad))))
+        .collect()
 }
 
 fn check(ys: &[Output], xs: &[Output], options: &GradientOptions) -> Result<()> {
@@ -154,7 +157,8 @@ fn check(ys: &[Output], xs: &[Output], options: &GradientOptions) -> Result<()> 
         }
     }
     if let Some(y) = ys.iter().find(|y| !carries_gradients(y.dtype())) {
-        let text = format!("'{}' is {}: only floating and complex numbers have gradients", y.name(), y.dtype());
+        let text =
+            format!("'{}' is {}: only floating and complex numbers have gradients", y.name(), y.dtype());
         return Err(Error::type_mismatch(text));
     }
     if !options.grad_ys.is_empty() && options.grad_ys.len() != ys.len() {
@@ -176,12 +180,23 @@ fn check_grad(y: &Output, grad: Option<&Output>) -> Result<()> {
         return Ok(());
     };
     if grad.dtype() != y.dtype() {
-        let text = format!("the gradient '{}' of '{}' is {}, not {}", grad.name(), y.name(), grad.dtype(), y.dtype());
+        let text = format!(
+            "the gradient '{}' of '{}' is {}, not {}",
+            grad.name(),
+            y.name(),
+            grad.dtype(),
+            y.dtype()
+        );
         return Err(Error::type_mismatch(text));
     }
     if grad.shape().merge(y.shape()).is_none() {
-        let text =
-            format!("the gradient '{}' of '{}' has shape {}, not {}", grad.name(), y.name(), grad.shape(), y.shape());
+        let text = format!(
+            "the gradient '{}' of '{}' has shape {}, not {}",
+            grad.name(),
+            y.name(),
+            grad.shape(),
+            y.shape()
+        );
         return Err(Error::value(text));
     }
     Ok(())
@@ -259,7 +274,11 @@ fn propagate(
 }
 
 fn undefined(operation: &Operation) -> Error {
-    let text = format!("no gradient is defined for the type of operation '{}' ({})", operation.name(), operation.op_type());
+    let text = format!(
+        "no gradient is defined for the type of operation '{}' ({})",
+        operation.name(),
+        operation.op_type()
+    );
     operation.place(Error::key(text))
 }
 
@@ -268,7 +287,10 @@ fn check_found(operation: &Operation, found: &[Option<Output>]) -> Result<()> {
     let internal = |text: String| operation.place(Error::new(session_core::Code::Internal, text));
     if found.len() != operation.num_inputs() {
         let count = operation.num_inputs();
-        return Err(internal(format!("the gradient function gave {} gradients for {count} inputs", found.len())));
+        return Err(internal(format!(
+            "the gradient function gave {} gradients for {count} inputs",
+            found.len()
+        )));
     }
     for (index, (input, grad)) in operation.inputs().iter().zip(found).enumerate() {
         let Some(grad) = grad else { continue };
@@ -279,7 +301,8 @@ fn check_found(operation: &Operation, found: &[Option<Output>]) -> Result<()> {
         if carries_gradients(input.dtype()) && !fits {
             let (wanted, wanted_shape) = (input.dtype(), input.shape());
             let (dtype, shape) = (grad.dtype(), grad.shape());
-            let text = format!("the gradient of input {index} is {dtype} {shape}, not {wanted} {wanted_shape}");
+            let text =
+                format!("the gradient of input {index} is {dtype} {shape}, not {wanted} {wanted_shape}");
             return Err(internal(text));
         }
     }
@@ -304,7 +327,8 @@ fn missing(x: &Output, options: &GradientOptions) -> Result<Option<Output>> {
     match options.unconnected {
         UnconnectedGradients::None => Ok(None),
         UnconnectedGradients::Error => {
-            let text = format!("there is no gradient: the results do not depend on '{}'", x.operation().name());
+            let text =
+                format!("there is no gradient: the results do not depend on '{}'", x.operation().name());
             Err(x.operation().place(Error::value(text)))
         }
         UnconnectedGradients::Zero => zeros_of(x).map(Some),

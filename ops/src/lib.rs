@@ -3,14 +3,15 @@
 mod arguments;
 mod composite;
 mod library;
+mod output_ext;
 mod scalar;
 mod shapes;
 mod static_value;
 
 pub mod array;
+mod gradients;
 pub mod math;
 pub mod nn;
-mod gradients;
 
 pub mod control_flow;
 pub mod random;
@@ -18,13 +19,13 @@ pub mod state;
 pub mod summary;
 pub mod training;
 
+pub mod global_step;
 pub mod initializers;
 pub mod layers;
 pub mod learning_rate;
 pub mod losses;
 pub mod metrics;
 pub mod optimizers;
-pub mod global_step;
 pub mod variables;
 
 pub use arguments::{Axes, Ints};
@@ -32,4 +33,5 @@ pub use gradients::{
     Differentiable, GradientOptions, IndexedSlices, UnconnectedGradients, gradients, gradients_with,
 };
 pub use library::{LIBRARY, library};
+pub use output_ext::OutputExt;
 pub use scalar::Scalar;

@@ -5,23 +5,29 @@
 //! [`session_core::Output`].
 
 pub(crate) mod binary;
+pub(crate) mod bits;
 pub(crate) mod cast;
 pub(crate) mod compare;
+pub(crate) mod counting;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod select;
+pub(crate) mod special;
 pub(crate) mod sum;
 pub(crate) mod unary;
 
 pub use binary::*;
+pub use bits::*;
 pub use cast::*;
 pub use compare::*;
+pub use counting::*;
 pub use product::*;
 pub use reduce::*;
 pub use scan::*;
 pub use segment::*;
 pub use select::*;
+pub use special::*;
 pub use sum::*;
 pub use unary::*;

@@ -163,7 +163,8 @@ mod tests {
         let check = |a: &[i64], b: &[i64], expected: &str| {
             let (a, b) = (PartialShape::from_sizes(a.to_vec()), PartialShape::from_sizes(b.to_vec()));
             for (a, b) in [(&a, &b), (&b, &a)] {
-                let found = broadcast_shapes(a, b).map_or_else(|error| error.message().to_owned(), |s| s.to_string());
+                let found =
+                    broadcast_shapes(a, b).map_or_else(|error| error.message().to_owned(), |s| s.to_string());
                 assert!(found.contains(expected), "{a} with {b}: {found}");
             }
         };

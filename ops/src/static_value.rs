@@ -51,15 +51,17 @@ fn evaluate(output: &Output, depth: usize) -> Option<Partial> {
     let op = output.operation();
     let found = if depth == 0 || op.error().is_some() { None } else { by_type(op, output, depth - 1) };
     // At least their number may be known.
-    found.or_else(|| output.shape().elements().map(|count| vec![None; count])).filter(|v| v.len() <= MAX_ELEMENTS)
+    found
+        .or_else(|| output.shape().elements().map(|count| vec![None; count]))
+        .filter(|v| v.len() <= MAX_ELEMENTS)
 }
 
 fn by_type(op: &Operation, output: &Output, depth: usize) -> Option<Partial> {
     let first = || evaluate(&op.input(0), depth);
     match op.op_type() {
         "Const" => Some(tensor_ints(output.constant_value()?)?.into_iter().map(Some).collect()),
-        "Identity" | "Snapshot" | "StopGradient" | "PreventGradient" | "EnsureShape" | "Reshape" | "ExpandDims"
-        | "Squeeze" => first(),
+        "Identity" | "Snapshot" | "StopGradient" | "PreventGradient" | "EnsureShape" | "Reshape"
+        | "ExpandDims" | "Squeeze" => first(),
         "Cast" if op.input(0).dtype().is_integer() => first(),
         "Shape" | "ShapeN" => {
             let sizes = op.input(output.index()).shape().sizes()?.to_vec();
@@ -69,7 +71,8 @@ fn by_type(op: &Operation, output: &Output, depth: usize) -> Option<Partial> {
         "Size" => Some(vec![op.input(0).shape().elements().and_then(|count| count.try_into().ok())]),
         "Pack" if op.attr("axis").and_then(AttrValue::as_int) == Some(0) => join(&op.inputs(), depth),
         "ConcatV2" => {
-            let (_, values) = op.inputs().split_last().map(|(axis, values)| (axis.clone(), values.to_vec()))?;
+            let (_, values) =
+                op.inputs().split_last().map(|(axis, values)| (axis.clone(), values.to_vec()))?;
             if output.shape().rank() == Some(1) { join(&values, depth) } else { None }
         }
         "StridedSlice" => strided_slice(op, depth),

@@ -79,7 +79,8 @@ fn equal_shapes_need_no_sum() {
     let before = graph.len();
     let grads = gradients(&[sub(&x, &y)], &[&x, &y]).unwrap();
     assert!(grads.iter().all(Option::is_some));
-    let types: Vec<String> = graph.operations_from(before as u32).iter().map(|op| op.op_type().to_owned()).collect();
+    let types: Vec<String> =
+        graph.operations_from(before as u32).iter().map(|op| op.op_type().to_owned()).collect();
     assert_eq!(types, ["Sub", "Const", "Const", "Fill", "Neg"]);
 }
 

@@ -113,7 +113,8 @@ fn blocks(context: &ShapeContext<'_>) -> Result<(Option<usize>, Blocks)> {
 /// from it).
 fn moved(input: &PartialShape, block: &[i64], borders: &[i64], to_batch: bool) -> Result<PartialShape> {
     let rank = input.rank().unwrap_or(0);
-    let cannot = || Error::value(format!("blocks {block:?} with borders {borders:?} do not fit shape {input}"));
+    let cannot =
+        || Error::value(format!("blocks {block:?} with borders {borders:?} do not fit shape {input}"));
     let factor = usize::try_from(block.iter().product::<i64>()).map_err(|_| cannot())?;
     let batch = if to_batch { input.dim(0).map(|size| size * factor) } else { divided(input, 0, factor)? };
     let mut shape = PartialShape::from([batch]);

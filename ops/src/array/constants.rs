@@ -126,6 +126,13 @@ pub(crate) fn pass_on(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opt
     Ok(grads.to_vec())
 }
 
+/// The gradient of an operation whose one output is its first input; the others do not count.
+pub(crate) fn pass_first(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let mut result = vec![None; op.num_inputs()];
+    result[0] = grads[0].clone();
+    Ok(result)
+}
+
 fn fill_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![None, grads[0].as_ref().map(|grad| crate::math::reduce_sum(grad, .., false))])
 }

@@ -75,9 +75,12 @@ fn matrix_diag_part_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn matrix_set_diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, diagonal) = (shapes::at_least_rank(context, 0, 2)?, shapes::at_least_rank(context, 1, 1)?);
     if let Some((batch, rows, columns)) = matrices(&input) {
-        let expected = batch.concat(&PartialShape::from([rows.zip(columns).map(|(rows, columns)| rows.min(columns))]));
+        let expected =
+            batch.concat(&PartialShape::from([rows.zip(columns).map(|(rows, columns)| rows.min(columns))]));
         if expected.merge(&diagonal).is_none() {
-            return Err(Error::value(format!("a diagonal of shape {diagonal} does not fit matrices {input}")));
+            return Err(Error::value(format!(
+                "a diagonal of shape {diagonal} does not fit matrices {input}"
+            )));
         }
     }
     context.set(0, input);
@@ -113,7 +116,9 @@ fn matrix_diag_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (Some(rank), Some((low, high))) = (diagonal.rank(), diagonals(context, 1)?) else { return Ok(()) };
     let band = low != high;
     if band && rank < 2 {
-        return Err(Error::value(format!("several diagonals need an axis of their own, unlike shape {diagonal}")));
+        return Err(Error::value(format!(
+            "several diagonals need an axis of their own, unlike shape {diagonal}"
+        )));
     }
     let batch = diagonal.range(0, rank - if band { 2 } else { 1 });
     let least = |offset: i64| diagonal.dim(rank - 1).map(|length| length as i64 + offset);
@@ -145,13 +150,19 @@ fn matrix_diag_part_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
             let (below, above) = (-(rows as i64), columns as i64);
             let outside = |k: i64| k != 0 && (k <= below || k >= above);
             if outside(low) || outside(high) {
-                return Err(Error::value(format!("diagonals {low} to {high} are outside of matrices {input}")));
+                return Err(Error::value(format!(
+                    "diagonals {low} to {high} are outside of matrices {input}"
+                )));
             }
             usize::try_from(longest(rows, columns, (low, high))).ok()
         }
         None => None,
     };
-    let count = if low == high { PartialShape::scalar() } else { PartialShape::from([usize::try_from(high - low + 1).ok()]) };
+    let count = if low == high {
+        PartialShape::scalar()
+    } else {
+        PartialShape::from([usize::try_from(high - low + 1).ok()])
+    };
     context.set(0, batch.concat(&count).concat(&PartialShape::from([length])));
     Ok(())
 }

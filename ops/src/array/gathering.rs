@@ -61,7 +61,8 @@ fn gather_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 2)?;
     let (params, indices) = (shapes::at_least_rank(context, 0, 1)?, context.input(1));
     let batch_dims = shapes::int_attr(context, "batch_dims")?;
-    let (Some(rank), Some(indices_rank), Some(axis)) = (params.rank(), indices.rank(), shapes::int(context, 2))
+    let (Some(rank), Some(indices_rank), Some(axis)) =
+        (params.rank(), indices.rank(), shapes::int(context, 2))
     else {
         return Ok(());
     };
@@ -69,7 +70,9 @@ fn gather_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let batch = if batch_dims < 0 { batch_dims + indices_rank as i64 } else { batch_dims };
     let batch = usize::try_from(batch).ok().filter(|&batch| batch <= axis && batch <= indices_rank);
     let batch = batch.ok_or_else(|| {
-        Error::value(format!("{batch_dims} batch axes do not fit axis {axis} of {params} and indices {indices}"))
+        Error::value(format!(
+            "{batch_dims} batch axes do not fit axis {axis} of {params} and indices {indices}"
+        ))
     })?;
     shapes::merge(&params.range(0, batch), &indices.range(0, batch))?;
     let shape = params.range(0, axis).concat(&indices.range(batch, indices_rank));
@@ -103,7 +106,9 @@ fn check_updates(shape: &PartialShape, indices: &PartialShape, updates: &Partial
         return Ok(());
     };
     let error = || {
-        Error::value(format!("updates of shape {updates} do not fit indices {indices} into a tensor of shape {shape}"))
+        Error::value(format!(
+            "updates of shape {updates} do not fit indices {indices} into a tensor of shape {shape}"
+        ))
     };
     if depth > rank {
         return Err(error());
@@ -132,12 +137,15 @@ fn one_hot_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     }
     let indices = context.input(0);
     let depth = match shapes::int(context, 1) {
-        Some(depth) if depth < 0 => return Err(Error::value(format!("depth must not be negative ({depth})"))),
+        Some(depth) if depth < 0 => {
+            return Err(Error::value(format!("depth must not be negative ({depth})")));
+        }
         depth => depth.and_then(|depth| usize::try_from(depth).ok()),
     };
     let Some(rank) = indices.rank() else { return Ok(()) };
     let axis = shapes::axis_index(shapes::int_attr(context, "axis")?, rank + 1)?;
-    let shape = indices.range(0, axis).concat(&PartialShape::from([depth])).concat(&indices.range(axis, rank));
+    let shape =
+        indices.range(0, axis).concat(&PartialShape::from([depth])).concat(&indices.range(axis, rank));
     context.set(0, shape);
     Ok(())
 }
@@ -159,7 +167,8 @@ pub(crate) fn scatter_rows(grad: &Output, indices: &Output, params: &Output) -> 
     }
     let values = match params.shape().range(1, usize::MAX).to_shape() {
         Some(row) => {
-            let sizes = std::iter::once(-1).chain(row.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)));
+            let sizes =
+                std::iter::once(-1).chain(row.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)));
             reshape(grad, sizes.collect::<Vec<i64>>())
         }
         None => {
@@ -187,7 +196,8 @@ fn gather_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
             scatter_along(grad, &indices, &params, shapes::axis_index(axis, rank)?)
         }
         (Some(axis), batch, Some(rank), Some(indices_rank)) => {
-            let (axis, batch) = (shapes::axis_index(axis, rank)?, batch + if batch < 0 { indices_rank as i64 } else { 0 });
+            let (axis, batch) =
+                (shapes::axis_index(axis, rank)?, batch + if batch < 0 { indices_rank as i64 } else { 0 });
             if usize::try_from(batch) != Ok(axis) {
                 return Err(unimplemented(op, "of which the axis is not the first after the batch axes"));
             }
@@ -210,7 +220,8 @@ fn scatter_along(grad: &Output, indices: &Output, params: &Output, axis: usize) 
     let front: Vec<usize> = std::iter::once(axis).chain((0..rank).filter(|&other| other != axis)).collect();
     let turned_params = transpose(params, front.as_slice());
     let sum = scatter_rows(&transpose(grad, forward), indices, &turned_params);
-    let back: Vec<usize> = (0..rank).map(|at| front.iter().position(|&from| from == at).unwrap_or(at)).collect();
+    let back: Vec<usize> =
+        (0..rank).map(|at| front.iter().position(|&from| from == at).unwrap_or(at)).collect();
     transpose(sum, back)
 }
 
@@ -224,7 +235,8 @@ fn scatter_batches(grad: &Output, indices: &Output, params: &Output, batch: usiz
     let starts = mul(range(zero, &batches, one), &rows);
     let starts = crate::math::cast(reshape(starts, [-1, 1]), indices.dtype());
     // The count of indices is left open on one side only, so that it can be told also when there are none.
-    let per_batch = reshape(indices, super::joining::stack(&[batches.clone(), scalar_like(&batches, -1.0)], 0));
+    let per_batch =
+        reshape(indices, super::joining::stack(&[batches.clone(), scalar_like(&batches, -1.0)], 0));
     let numbers = reshape(add(per_batch, starts), [-1]);
     let row = strided_slice(&sizes, &[Index::from(i64::try_from(batch).unwrap_or(i64::MAX) + 1..)]);
     let values = reshape(grad, super::joining::concat(&[one_open(&row), row], 0));
@@ -312,7 +324,11 @@ pub fn scatter_nd(indices: impl AsOutput, updates: impl AsOutput, shape: impl As
 /// A copy of a tensor with the entries at these indices replaced.
 #[must_use]
 #[track_caller]
-pub fn tensor_scatter_update(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
+pub fn tensor_scatter_update(
+    tensor: impl AsOutput,
+    indices: impl AsOutput,
+    updates: impl AsOutput,
+) -> Output {
     let builder = tensor.as_output().graph().op(&TENSOR_SCATTER_UPDATE);
     builder.input(tensor).input(indices).input(updates).finish_output()
 }

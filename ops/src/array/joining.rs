@@ -78,7 +78,9 @@ fn joined(parts: &[PartialShape], axis: usize) -> Result<PartialShape> {
         let open = part.with_dim(axis, None);
         shape = shape.merge(&open).ok_or_else(|| {
             let first = &parts[0];
-            Error::value(format!("shapes {first} and {part} differ beside axis {axis}, along which they are joined"))
+            Error::value(format!(
+                "shapes {first} and {part} differ beside axis {axis}, along which they are joined"
+            ))
         })?;
     }
     let sum = parts.iter().map(|part| part.dim(axis)).sum();
@@ -142,7 +144,9 @@ fn part_sizes(sizes: &[i64], whole: Option<usize>, count: usize) -> Result<Vec<O
     let given = usize::try_from(given).map_err(|_| Error::value("the sizes are too large"))?;
     if open > 1 || whole.is_some_and(|whole| given > whole || (open == 0 && given != whole)) {
         let whole = whole.map_or_else(|| "?".to_owned(), |whole| whole.to_string());
-        return Err(Error::value(format!("an axis of size {whole} cannot be split into the sizes {sizes:?}")));
+        return Err(Error::value(format!(
+            "an axis of size {whole} cannot be split into the sizes {sizes:?}"
+        )));
     }
     let rest = whole.map(|whole| whole - given);
     Ok(sizes.iter().map(|&size| usize::try_from(size).map_or(rest, Some)).collect())
@@ -291,7 +295,10 @@ pub fn split(value: impl AsOutput, count: usize, axis: impl Into<Ints>) -> Vec<O
 #[track_caller]
 pub fn split_sizes(value: impl AsOutput, sizes: &[i64], axis: impl Into<Ints>) -> Vec<Output> {
     let builder = value.as_output().graph().op(&SPLIT_V).default_name("split").input(value);
-    let builder = axis.into().input_of(builder.constant(crate::arguments::vector(sizes))).attr("num_split", sizes.len());
+    let builder = axis
+        .into()
+        .input_of(builder.constant(crate::arguments::vector(sizes)))
+        .attr("num_split", sizes.len());
     builder.finish().outputs()
 }
 
@@ -311,9 +318,10 @@ pub fn stack<O: AsOutput>(values: &[O], axis: i64) -> Output {
 #[track_caller]
 pub fn unstack(value: impl AsOutput, axis: i64) -> Vec<Output> {
     let value = value.as_output();
-    let known = value.shape().rank().and_then(|rank| {
-        shapes::axis_index(axis, rank).ok().map(|index| value.shape().dim(index))
-    });
+    let known = value
+        .shape()
+        .rank()
+        .and_then(|rank| shapes::axis_index(axis, rank).ok().map(|index| value.shape().dim(index)));
     match known {
         Some(Some(count)) => unstack_into(value, count, axis),
         // The operation itself reports an axis that does not exist.
@@ -344,7 +352,9 @@ mod tests {
     fn sizes_of_parts() {
         assert_eq!(part_sizes(&[1, -1], Some(4), 2).unwrap(), [Some(1), Some(3)]);
         assert_eq!(part_sizes(&[1, -1], None, 2).unwrap(), [Some(1), None]);
-        for (sizes, whole) in [(&[1, 2][..], Some(4)), (&[-1, -1], None), (&[5, -1], Some(4)), (&[1], Some(1))] {
+        for (sizes, whole) in
+            [(&[1, 2][..], Some(4)), (&[-1, -1], None), (&[5, -1], Some(4)), (&[1], Some(1))]
+        {
             assert!(part_sizes(sizes, whole, 2).is_err(), "{sizes:?} of {whole:?}");
         }
         let part = |sizes: &[i64]| PartialShape::from_sizes(sizes.to_vec());

@@ -33,7 +33,8 @@ fn paddings(context: &ShapeContext<'_>) -> Result<(Option<usize>, Option<Vec<i64
     if paddings.dim(1).is_some_and(|size| size != 2) {
         return Err(Error::value(format!("paddings must have shape [rank,2], not {paddings}")));
     }
-    let rank = shapes::merge_dims("the rank of the input and the rows of paddings", input.rank(), paddings.dim(0))?;
+    let rank =
+        shapes::merge_dims("the rank of the input and the rows of paddings", input.rank(), paddings.dim(0))?;
     let values = shapes::ints(context, 1);
     if let Some(value) = values.iter().flatten().find(|&&value| value < 0) {
         return Err(Error::value(format!("paddings cannot be negative ({value})")));

@@ -7,7 +7,9 @@ use super::shaping::{reshape, size};
 use crate::gradients::broadcasting::shape_of;
 use crate::library::op_defs;
 use crate::shapes;
-use session_core::{AsOutput, AttrValue, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use session_core::{
+    AsOutput, AttrValue, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
 
 op_defs! {
     DYNAMIC_PARTITION: OpDef::new("DynamicPartition", "data: T, partitions: int32 -> outputs: num_partitions * T")
@@ -26,7 +28,9 @@ op_defs! {
 
 /// The shape of `data` must begin with that of `indices`; what remains is a row's shape.
 fn row_shape(data: &PartialShape, indices: &PartialShape) -> Result<PartialShape> {
-    let (Some(rank), Some(data_rank)) = (indices.rank(), data.rank()) else { return Ok(PartialShape::unknown()) };
+    let (Some(rank), Some(data_rank)) = (indices.rank(), data.rank()) else {
+        return Ok(PartialShape::unknown());
+    };
     if rank > data_rank || data.range(0, rank).merge(indices).is_none() {
         return Err(Error::value(format!("the shape {data} of the data must begin with {indices}")));
     }
@@ -47,8 +51,10 @@ fn dynamic_stitch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         let own = row_shape(&context.input(count + index), &context.input(index))?;
         row = shapes::merge(&row, &own)?;
     }
-    let indices: Option<Vec<i64>> =
-        (0..count).map(|index| shapes::ints(context, index)).collect::<Option<Vec<_>>>().map(|all| all.concat());
+    let indices: Option<Vec<i64>> = (0..count)
+        .map(|index| shapes::ints(context, index))
+        .collect::<Option<Vec<_>>>()
+        .map(|all| all.concat());
     let rows = indices.and_then(|all| usize::try_from(all.into_iter().max().map_or(0, |last| last + 1)).ok());
     context.set(0, PartialShape::from([rows]).concat(&row));
     Ok(())
@@ -61,7 +67,8 @@ fn dynamic_partition_gradient(op: &Operation, grads: &[Option<Output>]) -> Resul
     }
     let (data, partitions) = (op.input(0), op.input(1));
     let count = size(&partitions);
-    let numbers = reshape(range(scalar_like(&count, 0.0), &count, scalar_like(&count, 1.0)), shape_of(&partitions));
+    let numbers =
+        reshape(range(scalar_like(&count, 0.0), &count, scalar_like(&count, 1.0)), shape_of(&partitions));
     let parts = op.attr("num_partitions").and_then(AttrValue::as_int).unwrap_or(0);
     let numbers = dynamic_partition(numbers, &partitions, usize::try_from(parts).unwrap_or(0));
     let grads: Vec<Output> = grads

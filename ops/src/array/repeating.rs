@@ -50,7 +50,8 @@ fn tile_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         return Err(Error::value(format!("multiples must not be negative ({multiple})")));
     }
     let dim = |axis: usize| {
-        let multiple = multiples.get(axis).copied().flatten().and_then(|multiple| usize::try_from(multiple).ok());
+        let multiple =
+            multiples.get(axis).copied().flatten().and_then(|multiple| usize::try_from(multiple).ok());
         input.dim(axis).zip(multiple).and_then(|(size, multiple)| size.checked_mul(multiple))
     };
     context.set(0, (0..rank).map(dim).collect());
@@ -68,7 +69,8 @@ fn reverse_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let tensor = context.input(0);
     context.input_of_rank(1, 1)?;
     if let (Some(axes), Some(rank)) = (shapes::ints(context, 1), tensor.rank()) {
-        let mut axes = axes.iter().map(|&axis| shapes::axis_index(axis, rank)).collect::<Result<Vec<usize>>>()?;
+        let mut axes =
+            axes.iter().map(|&axis| shapes::axis_index(axis, rank)).collect::<Result<Vec<usize>>>()?;
         axes.sort_unstable();
         if let Some(twice) = axes.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Error::value(format!("axis {} of shape {tensor} is listed twice", twice[0])));
@@ -108,9 +110,10 @@ fn tile_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     };
     let sizes = match (static_value::ints(&multiples), input.shape().to_shape()) {
         (Some(multiples), Some(shape)) => {
-            let pairs = multiples.iter().zip(shape.iter()).flat_map(|(&multiple, &size)| {
-                [multiple, i64::try_from(size).unwrap_or(i64::MAX)]
-            });
+            let pairs = multiples
+                .iter()
+                .zip(shape.iter())
+                .flat_map(|(&multiple, &size)| [multiple, i64::try_from(size).unwrap_or(i64::MAX)]);
             Ints::from(pairs.collect::<Vec<i64>>())
         }
         _ => {
@@ -199,15 +202,17 @@ pub fn repeat(input: impl AsOutput, repeats: usize, axis: i64) -> Output {
     let scope = crate::composite::Composite::new(&input.as_output().graph(), "Repeat");
     let input = scope.enter(input);
     let Some(index) = input.shape().rank().map(|rank| shapes::axis_index(axis, rank)) else {
-        let error = Error::value("the rank of the input must be known").with_location(std::panic::Location::caller());
+        let error =
+            Error::value("the rank of the input must be known").with_location(std::panic::Location::caller());
         scope.graph().add_error(error.with_phase(session_core::Phase::Build));
         return scope.leave(input);
     };
     let rank = input.shape().rank().unwrap_or(0);
     let index = index.unwrap_or(rank); // the operation reports an axis that does not exist
     let added = super::shaping::expand_dims(&input, i64::try_from(index + 1).unwrap_or(i64::MAX));
-    let multiples: Vec<i64> =
-        (0..=rank).map(|at| if at == index + 1 { i64::try_from(repeats).unwrap_or(i64::MAX) } else { 1 }).collect();
+    let multiples: Vec<i64> = (0..=rank)
+        .map(|at| if at == index + 1 { i64::try_from(repeats).unwrap_or(i64::MAX) } else { 1 })
+        .collect();
     let tiled = tile(added, multiples);
     let sizes = match joined_size(input.shape(), index, repeats) {
         Some(sizes) => Ints::from(sizes),

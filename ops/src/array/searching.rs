@@ -144,7 +144,8 @@ pub fn boolean_mask(tensor: impl AsOutput, mask: impl AsOutput) -> Output {
 fn joined_axes(tensor: &Output, axes: usize) -> Output {
     let rest = tensor.shape().rank().map(|rank| tensor.shape().range(axes, rank));
     if let Some(rest) = rest.and_then(|rest| rest.to_shape()) {
-        let sizes = std::iter::once(-1).chain(rest.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)));
+        let sizes =
+            std::iter::once(-1).chain(rest.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)));
         return reshape(tensor, sizes.collect::<Vec<i64>>());
     }
     let axes = i64::try_from(axes).unwrap_or(i64::MAX);

@@ -102,7 +102,9 @@ fn reshape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     if let (Some(from), Some(to)) = (input.elements(), shape.elements())
         && from != to
     {
-        return Err(Error::value(format!("shape {input} ({from} elements) cannot become {shape} ({to} elements)")));
+        return Err(Error::value(format!(
+            "shape {input} ({from} elements) cannot become {shape} ({to} elements)"
+        )));
     }
     context.set(0, shape);
     Ok(())
@@ -211,7 +213,10 @@ fn bitcast_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     } else {
         let last = rank.checked_sub(1).filter(|&last| input.dim(last).is_none_or(|size| size == to / from));
         let last = last.ok_or_else(|| {
-            Error::value(format!("the last size of shape {input} must be {} to become one element", to / from))
+            Error::value(format!(
+                "the last size of shape {input} must be {} to become one element",
+                to / from
+            ))
         })?;
         input.range(0, last)
     };

@@ -63,7 +63,9 @@ fn slice_dim(
 ) -> Result<Option<usize>> {
     let outside = || {
         let (begin, size) = (begin.unwrap_or(0), size.unwrap_or(-1));
-        Error::value(format!("the part from {begin} of size {size} is outside of axis {axis} of shape {input}"))
+        Error::value(format!(
+            "the part from {begin} of size {size} is outside of axis {axis} of shape {input}"
+        ))
     };
     let Some(size) = size else { return Ok(None) };
     let known = begin.map(|begin| usize::try_from(begin).map_err(|_| outside())).transpose()?;
@@ -148,9 +150,9 @@ impl Slices<'_> {
         let ellipsis = (0..count).find(|&index| bit(self.masks.ellipsis, index));
         let takes_axis = |index: &usize| Some(*index) != ellipsis && !self.is_new_axis(*index);
         let used = (0..count).filter(takes_axis).count();
-        let rest = rank.checked_sub(used).ok_or_else(|| {
-            Error::value(format!("{used} indices are too many for shape {}", self.input))
-        })?;
+        let rest = rank
+            .checked_sub(used)
+            .ok_or_else(|| Error::value(format!("{used} indices are too many for shape {}", self.input)))?;
         let (mut dims, mut axis) = (Vec::new(), 0);
         for index in 0..count {
             if Some(index) == ellipsis {
@@ -185,10 +187,15 @@ impl Slices<'_> {
         }
         let (Some(stride), Some(size)) = (self.strides[index], size) else { return Ok(Some(None)) };
         let size = i64::try_from(size).unwrap_or(i64::MAX);
-        let (Some(begin), Some(end)) = (self.start(index, stride, size), self.stop(index, stride, size)) else {
+        let (Some(begin), Some(end)) = (self.start(index, stride, size), self.stop(index, stride, size))
+        else {
             return Ok(Some(None));
         };
-        let steps = if stride > 0 { (end - begin + stride - 1) / stride } else { (begin - end - stride - 1) / -stride };
+        let steps = if stride > 0 {
+            (end - begin + stride - 1) / stride
+        } else {
+            (begin - end - stride - 1) / -stride
+        };
         Ok(Some(usize::try_from(steps.max(0)).ok()))
     }
 
@@ -241,7 +248,9 @@ fn slice_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     };
     let padded = match paddings {
         Padding::Known(rows) if rows.iter().all(|row| *row == [0, 0]) => grad.clone(),
-        Padding::Known(rows) => grad.graph().op(&super::padding::PAD).input(grad).constant(matrix(&rows)).finish_output(),
+        Padding::Known(rows) => {
+            grad.graph().op(&super::padding::PAD).input(grad).constant(matrix(&rows)).finish_output()
+        }
         Padding::Computed(rows) => pad(grad, &rows),
     };
     Ok(vec![Some(padded), None, None])

@@ -39,7 +39,9 @@ fn repeated_axes(result: &PartialShape, input: &PartialShape, others: &[&Output]
             // A sum over an axis that turns out to have size 1 changes nothing.
             (Some(1), _) => true,
             (Some(_), _) | (None, Some(1)) => false,
-            (None, _) if !others.is_empty() && others.iter().all(|other| is_one(other.shape(), back)) => false,
+            (None, _) if !others.is_empty() && others.iter().all(|other| is_one(other.shape(), back)) => {
+                false
+            }
             (None, _) => return None,
         };
         if repeated {

@@ -1,6 +1,7 @@
 //! Gradients of which only some rows are not zero.
 
 use crate::array::joining::concat;
+use crate::array::shaping::reshape;
 use session_core::Output;
 
 /// Rows of a larger tensor that is zero elsewhere: what the gradient of a lookup is. Several rows with one number
@@ -24,20 +25,29 @@ impl IndexedSlices {
     pub fn of(gradient: &Output) -> Option<IndexedSlices> {
         let operation = gradient.operation();
         match operation.op_type() {
-            "UnsortedSegmentSum" if operation.input(1).shape().rank() == Some(1) => Some(IndexedSlices {
-                values: operation.input(0),
-                indices: operation.input(1),
-                rows: operation.input(2),
-            }),
+            "UnsortedSegmentSum" => {
+                let [values, indices, rows] =
+                    [0, 1, 2].map(|index| operation.input(index).within(&gradient.graph()));
+                match indices.shape().rank()? {
+                    1 => Some(IndexedSlices { values, indices, rows }),
+                    axes => Some(IndexedSlices {
+                        values: reshape(&values, row_sizes(gradient)?),
+                        indices: reshape(indices, [-1]),
+                        rows,
+                    })
+                    .filter(|_| axes > 1),
+                }
+            }
             "AddN" => {
-                let parts: Option<Vec<IndexedSlices>> = operation.inputs().iter().map(IndexedSlices::of).collect();
+                let parts: Option<Vec<IndexedSlices>> =
+                    operation.inputs().iter().map(IndexedSlices::of).collect();
                 IndexedSlices::join(&parts?)
             }
             _ => None,
         }
     }
 
-    /// All rows of several.
+    /// All rows of several, one after the other.
     fn join(parts: &[IndexedSlices]) -> Option<IndexedSlices> {
         let values: Vec<Output> = parts.iter().map(|part| part.values.clone()).collect();
         let indices: Vec<Output> = parts.iter().map(|part| part.indices.clone()).collect();
@@ -45,6 +55,16 @@ impl IndexedSlices {
         if indices.iter().any(|other| other.dtype() != first.indices.dtype()) {
             return None;
         }
-        Some(IndexedSlices { values: concat(&values, 0), indices: concat(&indices, 0), rows: first.rows.clone() })
+        Some(IndexedSlices {
+            values: concat(&values, 0),
+            indices: concat(&indices, 0),
+            rows: first.rows.clone(),
+        })
     }
+}
+
+/// As many rows as there are, of the sizes that those of the whole have.
+fn row_sizes(whole: &Output) -> Option<Vec<i64>> {
+    let row = whole.shape().range(1, whole.shape().rank()?).to_shape()?;
+    Some(std::iter::once(-1).chain(row.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX))).collect())
 }

@@ -22,7 +22,8 @@ impl Reach {
         let mut ids: Vec<OpId> = behind.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
-            let depends = behind[&id].iter().any(|input| reached.contains(&input.op) || sources.contains(input));
+            let depends =
+                behind[&id].iter().any(|input| reached.contains(&input.op) || sources.contains(input));
             if depends {
                 between.insert(id);
                 reached.insert(id);

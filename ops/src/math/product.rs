@@ -4,7 +4,9 @@ use super::unary::conj_of;
 use crate::gradients::broadcasting::{shape_of, sum_to_input};
 use crate::library::op_defs;
 use crate::shapes::{self, broadcast_shapes};
-use session_core::{AsOutput, AttrValue, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use session_core::{
+    AsOutput, AttrValue, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
 
 op_defs! {
     MAT_MUL: OpDef::new("MatMul", "a: T, b: T -> product: T")
@@ -65,7 +67,9 @@ fn product_dims(
                 if turned { format!("{shape} transposed") } else { shape.to_string() }
             };
             let (a, b) = (turned(a, transpose_a), turned(b, transpose_b));
-            Err(Error::value(format!("matrices of shapes {a} and {b} cannot be multiplied: {left} is not {right}")))
+            Err(Error::value(format!(
+                "matrices of shapes {a} and {b} cannot be multiplied: {left} is not {right}"
+            )))
         }
         _ => Ok((rows, columns)),
     }
@@ -140,7 +144,11 @@ fn sum_batches(grad: &Output, input: &Output, other: &Output) -> Output {
         (Some(own), Some(others)) if own == others && own.is_fully_known() => grad.clone(),
         (Some(own), Some(_)) if own.rank() == Some(0) => {
             let added = grad.shape().rank().unwrap_or(2) - 2;
-            if added == 0 { grad.clone() } else { super::reduce_sum(grad, (0..added).collect::<Vec<_>>(), false) }
+            if added == 0 {
+                grad.clone()
+            } else {
+                super::reduce_sum(grad, (0..added).collect::<Vec<_>>(), false)
+            }
         }
         // The last two axes already have the input's sizes, so they are never summed.
         _ => match shape_of(input) {

@@ -11,7 +11,8 @@ use crate::shapes;
 use session_core::{AsOutput, AttrValue, OpDef, Operation, Output, Result, ShapeContext};
 use tensor::{DType, Tensor, bf16, f16};
 
-const NUMBERS: &str = "exclusive: bool = false, reverse: bool = false, T: numbertype, Tidx: indextype = int32";
+const NUMBERS: &str =
+    "exclusive: bool = false, reverse: bool = false, T: numbertype, Tidx: indextype = int32";
 
 op_defs! {
     CUMSUM: OpDef::new("Cumsum", "x: T, axis: Tidx -> out: T")
@@ -123,6 +124,11 @@ pub fn cumprod_with(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, re
 /// The logarithm of the running sum of exponentials along an axis, without overflow.
 #[must_use]
 #[track_caller]
-pub fn cumulative_logsumexp(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, reverse: bool) -> Output {
+pub fn cumulative_logsumexp(
+    x: impl AsOutput,
+    axis: impl Into<Ints>,
+    exclusive: bool,
+    reverse: bool,
+) -> Output {
     scan(&CUMULATIVE_LOGSUMEXP, x.as_output(), axis.into(), exclusive, reverse)
 }

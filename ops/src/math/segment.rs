@@ -6,8 +6,8 @@ use super::compare::{equal, greater, greater_equal, logical_and};
 use super::select::select;
 use crate::arguments::Ints;
 use crate::array::constants::{constant, ones_like, scalar_like};
-use crate::array::joining::concat;
 use crate::array::gathering::gather;
+use crate::array::joining::concat;
 use crate::array::shaping::{expand_dims, reshape, shape, size};
 use crate::array::slicing::{Index, slice, strided_slice};
 use crate::library::op_defs;
@@ -85,7 +85,9 @@ fn unsorted_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (data, ids) = (context.input(0), context.input(1));
     let (Some(rank), Some(ids_rank)) = (data.rank(), ids.rank()) else { return Ok(()) };
     if ids_rank > rank || data.range(0, ids_rank).merge(&ids).is_none() {
-        return Err(Error::value(format!("the shape {data} of data must begin with that of segment_ids, {ids}")));
+        return Err(Error::value(format!(
+            "the shape {data} of data must begin with that of segment_ids, {ids}"
+        )));
     }
     let segments = match shapes::int(context, 2) {
         Some(count) => {
@@ -123,7 +125,8 @@ fn segment_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
 fn per_row(numbers: &Output, data: &Output) -> Output {
     match data.shape().rank() {
         Some(rank) => {
-            let sizes: Vec<i64> = std::iter::once(-1).chain(std::iter::repeat_n(1, rank.saturating_sub(1))).collect();
+            let sizes: Vec<i64> =
+                std::iter::once(-1).chain(std::iter::repeat_n(1, rank.saturating_sub(1))).collect();
             reshape(numbers, sizes)
         }
         None => {
@@ -192,15 +195,13 @@ fn gather_or_zeros(rows: &Output, ids: &Output) -> Output {
 /// One truth value for each number, under a shape that broadcasts along rows.
 fn spread_condition(condition: Output, ids: &Output, rows: &Output) -> Output {
     match (ids.shape().rank(), rows.shape().rank()) {
-        (Some(ids_rank), Some(rank)) => (ids_rank..rank).fold(condition, |condition, _| expand_dims(condition, -1)),
+        (Some(ids_rank), Some(rank)) => {
+            (ids_rank..rank).fold(condition, |condition, _| expand_dims(condition, -1))
+        }
         _ => {
             let sizes = shape(ids);
             let count = size(&sizes);
-            let rest = slice(
-                ones_like(shape(rows)),
-                reshape(count, [1]),
-                constant(&rows.graph(), [-1i32]),
-            );
+            let rest = slice(ones_like(shape(rows)), reshape(count, [1]), constant(&rows.graph(), [-1i32]));
             reshape(condition, concat(&[sizes, rest], 0))
         }
     }
@@ -248,7 +249,11 @@ fn sparse_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
     Ok(vec![grads[0].as_ref().map(gradient), None, None])
 }
 
-fn sparse_gradient(op: &Operation, grads: &[Option<Output>], def: &'static OpDef) -> Result<Vec<Option<Output>>> {
+fn sparse_gradient(
+    op: &Operation,
+    grads: &[Option<Output>],
+    def: &'static OpDef,
+) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let builder = grad.graph().op(def).input(grad).input(op.input(1)).input(op.input(2));
         rows_of(&op.input(0)).input_of(builder).finish_output()

@@ -82,7 +82,11 @@ op_defs! {
 }
 
 /// The channels of an input, and its shape with them filled in from the vectors that belong to them.
-fn channels(context: &ShapeContext<'_>, x: usize, vectors: &[usize]) -> Result<(PartialShape, Option<usize>)> {
+fn channels(
+    context: &ShapeContext<'_>,
+    x: usize,
+    vectors: &[usize],
+) -> Result<(PartialShape, Option<usize>)> {
     let rank = if shapes::str_attr(context, "data_format").len() == 5 { 5 } else { 4 };
     let shape = context.input_of_rank(x, rank)?;
     let axis = if shapes::str_attr(context, "data_format").starts_with("NC") { 1 } else { rank - 1 };
@@ -93,7 +97,8 @@ fn channels(context: &ShapeContext<'_>, x: usize, vectors: &[usize]) -> Result<(
             // Nothing stands for a mean and variance that training does not need.
             (size, Some(0)) => size,
             (Some(a), Some(b)) if a != b => {
-                let text = format!("input {vector} of shape {found} does not fit the channels of shape {shape}");
+                let text =
+                    format!("input {vector} of shape {found} does not fit the channels of shape {shape}");
                 return Err(Error::value(text));
             }
             (a, b) => a.or(b),
@@ -128,11 +133,7 @@ fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
 }
 
 /// What was kept of the batch leads back; without training, the moments that were given.
-fn gradient_by(
-    def: &'static OpDef,
-    op: &Operation,
-    grads: &[Option<Output>],
-) -> Result<Vec<Option<Output>>> {
+fn gradient_by(def: &'static OpDef, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 5]) };
     let training = op.attr("is_training").and_then(AttrValue::as_bool).unwrap_or(true);
     let (first, second) = if training { (op.output(3), op.output(4)) } else { (op.input(3), op.input(4)) };
@@ -205,7 +206,9 @@ pub fn fused_batch_norm(
 ) -> BatchNorm {
     let scale_dtype = scale.as_output().dtype();
     let builder = x.as_output().graph().op(&FUSED_BATCH_NORM_V3).input(x).input(scale).input(offset);
-    let empty = || tensor::Tensor::zeros(scale_dtype, [0]).unwrap_or_else(|_| tensor::Tensor::from(Vec::<f32>::new()));
+    let empty = || {
+        tensor::Tensor::zeros(scale_dtype, [0]).unwrap_or_else(|_| tensor::Tensor::from(Vec::<f32>::new()))
+    };
     let builder = match &options.moments {
         Some((mean, variance)) => builder.input(mean).input(variance),
         None => builder.constant(empty()).constant(empty()),

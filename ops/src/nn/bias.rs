@@ -6,7 +6,9 @@ use crate::library::op_defs;
 use crate::math::reduce::reduce_sum;
 use crate::nn::DataFormat;
 use crate::shapes;
-use session_core::{AsOutput, AttrValue, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use session_core::{
+    AsOutput, AttrValue, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
 
 op_defs! {
     BIAS_ADD: OpDef::new("BiasAdd", "value: T, bias: T -> output: T")

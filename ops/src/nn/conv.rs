@@ -107,7 +107,9 @@ fn conv_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     if let (Some(channels), Some(expected)) = (input.dim(axes.channels), filter.dim(rank - 2))
         && (expected == 0 || channels % expected != 0)
     {
-        let text = format!("an input of shape {input} has {channels} channels, its filter {filter} takes {expected}");
+        let text = format!(
+            "an input of shape {input} has {channels} channels, its filter {filter} takes {expected}"
+        );
         return Err(Error::value(text));
     }
     let shape = moved(context, &input, &filter, rank)?.with_dim(axes.channels, filter.dim(rank - 1));
@@ -156,10 +158,16 @@ fn backprop_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         Some(given) if given == rank => sizes,
         Some(given) if given + 2 == rank => {
             let (axes, batch) = (axes(context, rank), context.input(2).dim(0));
-            let shape = PartialShape::of_rank(rank).with_dim(0, batch).with_dim(axes.channels, filter.dim(rank - 2));
-            axes.spatial.iter().enumerate().fold(shape, |shape, (i, &axis)| shape.with_dim(axis, sizes.dim(i)))
+            let shape =
+                PartialShape::of_rank(rank).with_dim(0, batch).with_dim(axes.channels, filter.dim(rank - 2));
+            axes.spatial
+                .iter()
+                .enumerate()
+                .fold(shape, |shape, (i, &axis)| shape.with_dim(axis, sizes.dim(i)))
         }
-        Some(_) => return Err(Error::value(format!("input_sizes {sizes} do not fit a filter of shape {filter}"))),
+        Some(_) => {
+            return Err(Error::value(format!("input_sizes {sizes} do not fit a filter of shape {filter}")));
+        }
         None => PartialShape::of_rank(rank),
     };
     context.set(0, shape);
@@ -271,11 +279,17 @@ fn depthwise_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
     DEPTHS.forward_gradient(op, grads)
 }
 
-fn depthwise_backprop_input_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+fn depthwise_backprop_input_gradient(
+    op: &Operation,
+    grads: &[Option<Output>],
+) -> Result<Vec<Option<Output>>> {
     DEPTHS.input_gradient(op, grads)
 }
 
-fn depthwise_backprop_filter_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+fn depthwise_backprop_filter_gradient(
+    op: &Operation,
+    grads: &[Option<Output>],
+) -> Result<Vec<Option<Output>>> {
     DEPTHS.filter_gradient(op, grads)
 }
 
@@ -349,7 +363,8 @@ pub fn conv2d_transpose(
     options: ConvOptions,
 ) -> Output {
     let graph = value.as_output().graph();
-    let builder = output_shape.into().input_of(graph.op(&CONV_2D_BACKPROP_INPUT).default_name("conv2d_transpose"));
+    let builder =
+        output_shape.into().input_of(graph.op(&CONV_2D_BACKPROP_INPUT).default_name("conv2d_transpose"));
     options.attrs_of(builder.input(filter).input(value)).finish_output()
 }
 
@@ -374,7 +389,8 @@ pub fn separable_conv2d(
 ) -> Output {
     let scope = Composite::new(&input.as_output().graph(), "separable_conv2d");
     let depthwise = depthwise_conv2d(scope.enter(input), depthwise_filter, options);
-    let mix = ConvOptions { padding: Padding::Valid, data_format: options.data_format, ..ConvOptions::default() };
+    let mix =
+        ConvOptions { padding: Padding::Valid, data_format: options.data_format, ..ConvOptions::default() };
     scope.leave(conv2d_with(scope.enter_last(depthwise), pointwise_filter, mix))
 }
 
@@ -383,8 +399,12 @@ pub fn separable_conv2d(
 #[must_use]
 #[track_caller]
 pub fn conv3d(input: impl AsOutput, filter: impl AsOutput, strides: [usize; 3], padding: Padding) -> Output {
-    let strides: Vec<i64> =
-        [1].into_iter().chain(strides).chain([1]).map(|step| i64::try_from(step).unwrap_or(i64::MAX)).collect();
+    let strides: Vec<i64> = [1]
+        .into_iter()
+        .chain(strides)
+        .chain([1])
+        .map(|step| i64::try_from(step).unwrap_or(i64::MAX))
+        .collect();
     let builder = input.as_output().graph().op(&CONV_3D).input(input).input(filter);
     builder.attr("strides", strides).attr("padding", padding.attrs(DataFormat::Nhwc).0).finish_output()
 }

@@ -33,7 +33,9 @@ op_defs! {
 fn dense_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = broadcast_shapes(&context.input(0), &context.input(1))?;
     if let Some(rank) = shape.rank().filter(|&rank| rank != 2) {
-        return Err(Error::value(format!("logits and labels must be matrices, not of rank {rank} (shape {shape})")));
+        return Err(Error::value(format!(
+            "logits and labels must be matrices, not of rank {rank} (shape {shape})"
+        )));
     }
     let shape = if shape.rank().is_some() { shape } else { PartialShape::of_rank(2) };
     context.set(0, shape.range(0, 1));
@@ -43,7 +45,8 @@ fn dense_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 fn sparse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (logits, labels) = (context.input_of_rank(0, 2)?, context.input_of_rank(1, 1)?);
-    let rows = shapes::merge_dims("the rows of logits and the number of labels", logits.dim(0), labels.dim(0))?;
+    let rows =
+        shapes::merge_dims("the rows of logits and the number of labels", logits.dim(0), labels.dim(0))?;
     context.set(0, PartialShape::from([rows]));
     context.set(1, logits.with_dim(0, rows));
     Ok(())
@@ -176,7 +179,11 @@ pub fn weighted_cross_entropy_with_logits(
 #[track_caller]
 fn check_same_shape(labels: &Output, logits: &Output) {
     if labels.shape().merge(logits.shape()).is_none() {
-        let text = format!("logits and labels must have the same shape, not {} and {}", logits.shape(), labels.shape());
+        let text = format!(
+            "logits and labels must have the same shape, not {} and {}",
+            logits.shape(),
+            labels.shape()
+        );
         let error = Error::value(text).with_location(std::panic::Location::caller());
         logits.graph().add_error(error.with_phase(session_core::Phase::Build));
     }

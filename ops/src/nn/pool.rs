@@ -1,8 +1,8 @@
 //! Pooling: the maximum or mean of each window.
 
 use super::window::{DataFormat, Padding, Windows, list_attr};
-use crate::gradients::broadcasting::shape_of;
 use crate::array::constants::zeros_like;
+use crate::gradients::broadcasting::shape_of;
 use crate::library::op_defs;
 use crate::shapes::{self, shape_from};
 use session_core::{
@@ -119,7 +119,10 @@ fn pool_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
 fn max_pool_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input_of_rank(0, 4)?;
     let list = |index: usize| -> Option<Vec<usize>> {
-        shapes::ints(context, index)?.into_iter().map(|value| usize::try_from(value).ok().filter(|&v| v > 0)).collect()
+        shapes::ints(context, index)?
+            .into_iter()
+            .map(|value| usize::try_from(value).ok().filter(|&v| v > 0))
+            .collect()
     };
     let shape = match (list(1), list(2)) {
         (Some(sizes), Some(strides)) if sizes.len() == 4 && strides.len() == 4 => {
@@ -144,7 +147,9 @@ fn avg_pool_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     if let (Some(a), Some(b)) = (shape.rank(), grad.rank())
         && a != b
     {
-        return Err(Error::value(format!("a gradient of shape {grad} does not fit an input of shape {shape}")));
+        return Err(Error::value(format!(
+            "a gradient of shape {grad} does not fit an input of shape {shape}"
+        )));
     }
     context.set(0, shape);
     Ok(())
@@ -234,7 +239,13 @@ fn avg_pool_3d_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result
 }
 
 #[track_caller]
-fn pool(def: &'static OpDef, input: &Output, (size, strides): ([usize; 2], [usize; 2]), padding: Padding, format: DataFormat) -> Output {
+fn pool(
+    def: &'static OpDef,
+    input: &Output,
+    (size, strides): ([usize; 2], [usize; 2]),
+    padding: Padding,
+    format: DataFormat,
+) -> Output {
     let (name, explicit) = padding.attrs(format);
     let builder = input.graph().op(def).input(input).attr("ksize", format.spatial(size));
     let builder = builder.attr("strides", format.spatial(strides)).attr("padding", name);
@@ -307,7 +318,11 @@ fn pool_volumes(
     padding: Padding,
 ) -> Output {
     let list = |values: [usize; 3]| -> Vec<i64> {
-        [1].into_iter().chain(values).chain([1]).map(|value| i64::try_from(value).unwrap_or(i64::MAX)).collect()
+        [1].into_iter()
+            .chain(values)
+            .chain([1])
+            .map(|value| i64::try_from(value).unwrap_or(i64::MAX))
+            .collect()
     };
     let builder = input.graph().op(def).input(input).attr("ksize", list(size)).attr("strides", list(strides));
     builder.attr("padding", padding.attrs(DataFormat::Nhwc).0).finish_output()

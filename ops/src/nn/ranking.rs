@@ -68,7 +68,8 @@ fn largest(context: &mut ShapeContext<'_>, k: Option<i64>) -> Result<()> {
 
 fn in_top_k_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (predictions, targets) = (context.input_of_rank(0, 2)?, context.input_of_rank(1, 1)?);
-    let rows = shapes::merge_dims("the rows of predictions and the targets", predictions.dim(0), targets.dim(0))?;
+    let rows =
+        shapes::merge_dims("the rows of predictions and the targets", predictions.dim(0), targets.dim(0))?;
     context.set(0, PartialShape::from([rows]));
     Ok(())
 }
@@ -111,7 +112,8 @@ pub fn top_k(input: impl AsOutput, k: impl Into<Ints>) -> (Output, Output) {
 #[track_caller]
 pub fn in_top_k(predictions: impl AsOutput, targets: impl AsOutput, k: i64) -> Output {
     let wide = targets.as_output().dtype() == DType::Int64;
-    let builder = predictions.as_output().graph().op(&IN_TOP_K_V2).default_name("in_top_k").input(predictions);
+    let builder =
+        predictions.as_output().graph().op(&IN_TOP_K_V2).default_name("in_top_k").input(predictions);
     let builder = builder.input(targets);
     match i32::try_from(k) {
         Ok(k) if !wide => builder.constant(k).finish_output(),

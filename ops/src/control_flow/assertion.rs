@@ -1,0 +1,100 @@
+//! Checks and messages while the graph runs.
+
+use super::grouping::with_dependencies;
+use crate::array::constants::{constant, pass_first};
+use crate::composite::Composite;
+use crate::library::op_defs;
+use crate::math::compare::{equal, greater_equal, less};
+use crate::math::reduce::reduce_all;
+use crate::shapes;
+use session_core::{AsOutput, OpDef, Operation, Output, Result, ShapeContext};
+use tensor::Tensor;
+
+op_defs! {
+    ASSERT: OpDef::new("Assert", "condition: bool, data: T ->")
+        .attrs("T: list(type), summarize: int = 3")
+        .stateful()
+        .shape(assert_shape)
+        .not_differentiable();
+    PRINT: OpDef::new("Print", "input: T, data: U -> output: T")
+        .attrs("T: type, U: list(type), message: string = \"\", first_n: int = -1, summarize: int = 3")
+        .stateful()
+        .shape(shapes::unchanged)
+        .gradient(pass_first);
+    PRINT_V2: OpDef::new("PrintV2", "input: string ->")
+        .attrs("output_stream: string = \"stderr\", end: string = \"\n\"")
+        .stateful()
+        .not_differentiable();
+    ABORT: OpDef::new("Abort", "->")
+        .attrs("error_msg: string = \"\", exit_without_error: bool = false")
+        .not_differentiable();
+}
+
+fn assert_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 0)
+}
+
+/// An operation that fails, and shows up to `summarize` elements of each of `data`, when the scalar `condition` is
+/// false.
+#[must_use]
+#[track_caller]
+pub fn assert_true(condition: impl AsOutput, data: &[Output], summarize: i64) -> Operation {
+    let builder = condition.as_output().graph().op(&ASSERT).input(condition).input_list(data);
+    builder.attr("summarize", summarize).finish()
+}
+
+#[track_caller]
+fn assert_all(
+    name: &str,
+    message: &str,
+    (x, y): (&Output, &Output),
+    compare: impl FnOnce(&Output, &Output) -> Output,
+) -> Operation {
+    let scope = Composite::new(&x.graph(), name);
+    let (x, y) = (scope.enter(x), scope.enter(y));
+    let text = |text: String| constant(scope.graph(), Tensor::from(text));
+    let data = [
+        text(format!("the condition {message} does not hold: x is {}", x.name())),
+        x.clone(),
+        text(format!("y is {}", y.name())),
+        y.clone(),
+    ];
+    let holds = reduce_all(compare(&x, &y), .., false);
+    assert_true(&holds, &data, 3)
+}
+
+/// An operation that fails unless all elements of `x` equal those of `y`, with broadcasting.
+#[must_use]
+#[track_caller]
+pub fn assert_equal(x: impl AsOutput, y: impl AsOutput) -> Operation {
+    assert_all("assert_equal", "x == y", (x.as_output(), y.as_output()), |x, y| equal(x, y))
+}
+
+/// An operation that fails unless all elements of `x` are below those of `y`, with broadcasting.
+#[must_use]
+#[track_caller]
+pub fn assert_less(x: impl AsOutput, y: impl AsOutput) -> Operation {
+    assert_all("assert_less", "x < y", (x.as_output(), y.as_output()), |x, y| less(x, y))
+}
+
+/// An operation that fails unless no element of `x` is below that of `y`, with broadcasting.
+#[must_use]
+#[track_caller]
+pub fn assert_greater_equal(x: impl AsOutput, y: impl AsOutput) -> Operation {
+    assert_all("assert_greater_equal", "x >= y", (x.as_output(), y.as_output()), |x, y| greater_equal(x, y))
+}
+
+/// The same tensor; running it writes a message and up to `summarize` elements of each of `data` to standard error.
+#[must_use]
+#[track_caller]
+pub fn print(input: impl AsOutput, data: &[Output], message: &str, summarize: i64) -> Output {
+    let builder = input.as_output().graph().op(&PRINT).input(input).input_list(data);
+    builder.attr("message", message).attr("summarize", summarize).finish_output()
+}
+
+/// The same tensor, which exists only when the check has passed.
+#[must_use]
+#[track_caller]
+pub fn checked(output: impl AsOutput, check: &Operation) -> Output {
+    with_dependencies([check], output)
+}

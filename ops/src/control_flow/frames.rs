@@ -1,0 +1,98 @@
+//! The operations that conditionals and loops of TensorFlow 1 are made of.
+//!
+//! They have definitions, so that imported graphs run, and no constructors.
+
+use crate::library::op_defs;
+use crate::shapes::{self, unchanged};
+use session_core::{Error, OpDef, PartialShape, Result, ShapeContext};
+
+const ENTER_ATTRS: &str =
+    "T: type, frame_name: string, is_constant: bool = false, parallel_iterations: int = 10";
+
+op_defs! {
+    SWITCH: OpDef::new("Switch", "data: T, pred: bool -> output_false: T, output_true: T")
+        .attrs("T: type")
+        .shape(switch_shape);
+    MERGE: OpDef::new("Merge", "inputs: N * T -> output: T, value_index: int32")
+        .attrs("T: type, N: int")
+        .shape(merge_shape);
+    ENTER: OpDef::new("Enter", "data: T -> output: T").attrs(ENTER_ATTRS).shape(enter_shape);
+    EXIT: OpDef::new("Exit", "data: T -> output: T").attrs("T: type").shape(unchanged);
+    NEXT_ITERATION: OpDef::new("NextIteration", "data: T -> output: T").attrs("T: type").shape(unchanged);
+    LOOP_COND: OpDef::new("LoopCond", "input: bool -> output: bool").shape(loop_cond_shape).not_differentiable();
+    REF_SWITCH: OpDef::new("RefSwitch", "data: Ref(T), pred: bool -> output_false: Ref(T), output_true: Ref(T)")
+        .attrs("T: type")
+        .shape(switch_shape);
+    REF_MERGE: OpDef::new("RefMerge", "inputs: Ref(N * T) -> output: Ref(T), value_index: int32")
+        .attrs("T: type, N: int")
+        .shape(merge_shape);
+    REF_ENTER: OpDef::new("RefEnter", "data: Ref(T) -> output: Ref(T)").attrs(ENTER_ATTRS).shape(unchanged);
+    REF_EXIT: OpDef::new("RefExit", "data: Ref(T) -> output: Ref(T)").attrs("T: type").shape(unchanged);
+    REF_NEXT_ITERATION: OpDef::new("RefNextIteration", "data: Ref(T) -> output: Ref(T)")
+        .attrs("T: type")
+        .shape(unchanged);
+    REF_SELECT: OpDef::new("RefSelect", "index: int32, inputs: Ref(N * T) -> output: Ref(T)")
+        .attrs("T: type, N: int")
+        .shape(ref_select_shape);
+    REF_IDENTITY: OpDef::new("RefIdentity", "input: Ref(T) -> output: Ref(T)")
+        .attrs("T: type")
+        .shape(unchanged)
+        .gradient(crate::array::constants::pass_on);
+    STACK_V2: OpDef::new("StackV2", "max_size: int32 -> handle: resource")
+        .attrs("elem_type: type, stack_name: string = \"\"")
+        .stateful()
+        .shape(shapes::scalar)
+        .not_differentiable();
+    STACK_PUSH_V2: OpDef::new("StackPushV2", "handle: resource, elem: T -> output: T")
+        .attrs("T: type, swap_memory: bool = false")
+        .stateful()
+        .shape(stack_push_shape);
+    STACK_POP_V2: OpDef::new("StackPopV2", "handle: resource -> elem: elem_type")
+        .attrs("elem_type: type")
+        .stateful();
+    STACK_CLOSE_V2: OpDef::new("StackCloseV2", "handle: resource ->").stateful().not_differentiable();
+}
+
+fn switch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 1)?;
+    let shape = context.input(0);
+    context.set(0, shape.clone());
+    context.set(1, shape);
+    Ok(())
+}
+
+/// What holds for all inputs holds for whichever comes.
+fn merge_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let mut inputs = context.inputs().iter().map(|input| input.shape().clone());
+    let first = inputs.next().ok_or_else(|| Error::value("a merge needs at least one input"))?;
+    context.set(0, inputs.fold(first, |known, shape| known.relax(&shape)));
+    context.set(1, PartialShape::scalar());
+    Ok(())
+}
+
+/// A value that changes in the loop may change its shape too, which only the merge of both knows.
+fn enter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.input(0);
+    context.set(0, shape);
+    Ok(())
+}
+
+fn loop_cond_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 0)?;
+    context.set(0, PartialShape::scalar());
+    Ok(())
+}
+
+fn ref_select_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 0)?;
+    let mut inputs = context.inputs().iter().skip(1).map(|input| input.shape().clone());
+    let first = inputs.next().ok_or_else(|| Error::value("a selection needs at least one input"))?;
+    context.set(0, inputs.fold(first, |known, shape| known.relax(&shape)));
+    Ok(())
+}
+
+fn stack_push_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.input(1);
+    context.set(0, shape);
+    Ok(())
+}

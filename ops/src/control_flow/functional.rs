@@ -1,0 +1,53 @@
+//! Operations that call functions of the graph's library.
+//!
+//! They have definitions, so that imported graphs run, and no constructors.
+
+use crate::library::op_defs;
+use crate::shapes;
+use session_core::{OpDef, Result, ShapeContext};
+
+const CONDITIONAL: &str = "Tcond: type, Tin: list(type), Tout: list(type), then_branch: func, else_branch: func, \
+                           output_shapes: list(shape) = []";
+const LOOP: &str = "T: list(type), cond: func, body: func, output_shapes: list(shape) = [], \
+                    parallel_iterations: int = 10";
+const CHOICE: &str =
+    "Tin: list(type), Tout: list(type), branches: list(func), output_shapes: list(shape) = []";
+const CALL: &str = "Tin: list(type), Tout: list(type), f: func, config: string = \"\", config_proto: string = \"\", \
+                    executor_type: string = \"\"";
+
+op_defs! {
+    IF: OpDef::new("If", "cond: Tcond, input: Tin -> output: Tout")
+        .attrs(CONDITIONAL)
+        .stateful()
+        .shape(output_shapes);
+    STATELESS_IF: OpDef::new("StatelessIf", "cond: Tcond, input: Tin -> output: Tout")
+        .attrs(CONDITIONAL)
+        .shape(output_shapes);
+    WHILE: OpDef::new("While", "input: T -> output: T").attrs(LOOP).stateful().shape(output_shapes);
+    STATELESS_WHILE: OpDef::new("StatelessWhile", "input: T -> output: T").attrs(LOOP).shape(output_shapes);
+    CASE: OpDef::new("Case", "branch_index: int32, input: Tin -> output: Tout")
+        .attrs(CHOICE)
+        .stateful()
+        .shape(output_shapes);
+    STATELESS_CASE: OpDef::new("StatelessCase", "branch_index: int32, input: Tin -> output: Tout")
+        .attrs(CHOICE)
+        .shape(output_shapes);
+    FOR: OpDef::new("For", "start: int32, limit: int32, delta: int32, input: T -> output: T")
+        .attrs("T: list(type), body: func");
+    PARTITIONED_CALL: OpDef::new("PartitionedCall", "args: Tin -> output: Tout").attrs(CALL);
+    STATEFUL_PARTITIONED_CALL: OpDef::new("StatefulPartitionedCall", "args: Tin -> output: Tout")
+        .attrs(CALL)
+        .stateful();
+    SYMBOLIC_GRADIENT: OpDef::new("SymbolicGradient", "input: Tin -> output: Tout")
+        .attrs("Tin: list(type), Tout: list(type), f: func")
+        .shape(shapes::unchanged_all);
+}
+
+/// The shapes that the attribute tells, when it tells any.
+fn output_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
+    let told = context.attr("output_shapes").and_then(|shapes| shapes.as_shapes()).unwrap_or_default();
+    if told.len() == context.outputs() {
+        told.into_iter().enumerate().for_each(|(index, shape)| context.set(index, shape));
+    }
+    Ok(())
+}

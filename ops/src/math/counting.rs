@@ -1,0 +1,89 @@
+//! Counting elements by value.
+
+use crate::arguments::Ints;
+use crate::composite::Composite;
+use crate::library::op_defs;
+use crate::math::binary::add;
+use crate::math::reduce::reduce_max;
+use crate::shapes;
+use session_core::{AsOutput, AttrValue, Error, OpDef, Output, PartialShape, Result, ShapeContext};
+use tensor::{DType, Tensor};
+
+op_defs! {
+    BINCOUNT: OpDef::new("Bincount", "arr: int32, size: int32, weights: T -> bins: T")
+        .attrs("T: {int32, int64, float, double}")
+        .shape(bincount_shape);
+    HISTOGRAM_FIXED_WIDTH: OpDef::new("HistogramFixedWidth", "values: T, value_range: T, nbins: int32 -> out: dtype")
+        .attrs("T: {int32, int64, float, double}, dtype: indextype = int32")
+        .shape(histogram_shape)
+        .not_differentiable();
+    BUCKETIZE: OpDef::new("Bucketize", "input: T -> output: int32")
+        .attrs("T: {int32, int64, float, double}, boundaries: list(float)")
+        .shape(shapes::unchanged)
+        .not_differentiable();
+}
+
+/// A vector of as many numbers as the scalar input says.
+fn sized_by(context: &ShapeContext<'_>, index: usize) -> Result<PartialShape> {
+    shapes::must_be_scalar(context, index)?;
+    let size = shapes::int(context, index).map(|size| {
+        usize::try_from(size)
+            .map_err(|_| Error::value(format!("a number of bins must not be negative ({size})")))
+    });
+    Ok(PartialShape::from([size.transpose()?]))
+}
+
+fn bincount_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = sized_by(context, 1)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn histogram_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let range = context.input_of_rank(1, 1)?;
+    if range.dim(0).is_some_and(|size| size != 2) {
+        return Err(Error::value(format!("value_range must be two numbers, not of shape {range}")));
+    }
+    let shape = sized_by(context, 2)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+/// How often each number from 0 on appears in the `int32` tensor `arr`, as `int32`.
+#[must_use]
+#[track_caller]
+pub fn bincount(arr: impl AsOutput) -> Output {
+    let scope = Composite::new(&arr.as_output().graph(), "bincount");
+    let arr = scope.enter(arr);
+    let one = crate::array::constants::constant(scope.graph(), 1i32);
+    let size = add(reduce_max(&arr, .., false), one);
+    let builder = scope.graph().op(&BINCOUNT).input(&arr).input(size);
+    scope.leave(builder.constant(Tensor::from(Vec::<i32>::new())).finish_output())
+}
+
+/// As [`bincount`] of numbers below `size`, each counted with a weight of the same shape.
+#[must_use]
+#[track_caller]
+pub fn weighted_bincount(arr: impl AsOutput, size: impl Into<Ints>, weights: impl AsOutput) -> Output {
+    let builder = arr.as_output().graph().op(&BINCOUNT).input(arr);
+    size.into().input_of(builder).input(weights).finish_output()
+}
+
+/// How many of `values` lie in each of `bins` equal parts of `[range[0], range[1])`, as `int32`; what lies outside
+/// counts in the first and last.
+#[must_use]
+#[track_caller]
+pub fn histogram_fixed_width(values: impl AsOutput, range: impl AsOutput, bins: impl Into<Ints>) -> Output {
+    let builder = values.as_output().graph().op(&HISTOGRAM_FIXED_WIDTH).default_name("histogram_fixed_width");
+    let builder = bins.into().input_of(builder.input(values).input(range));
+    builder.attr("dtype", DType::Int32).finish_output()
+}
+
+/// For each element how many of the boundaries, in rising order, it is not below.
+#[must_use]
+#[track_caller]
+pub fn bucketize(input: impl AsOutput, boundaries: &[f32]) -> Output {
+    let boundaries: Vec<AttrValue> = boundaries.iter().map(|&boundary| AttrValue::Float(boundary)).collect();
+    let builder = input.as_output().graph().op(&BUCKETIZE).input(input);
+    builder.attr("boundaries", boundaries).finish_output()
+}

@@ -1,0 +1,53 @@
+//! Dropout.
+
+use crate::arguments::Ints;
+use crate::array::constants::scalar_like;
+use crate::composite::Composite;
+use crate::gradients::broadcasting::shape_of;
+use crate::math::binary::mul;
+use crate::math::cast::cast;
+use crate::math::compare::greater_equal;
+use crate::random::random_uniform_unit;
+use session_core::{AsOutput, Error, Output, Phase};
+use std::panic::Location;
+
+/// Elements set to zero at random, with probability `rate`, in each run anew; the others are divided by `1 - rate`,
+/// so that the sum stays the same on average.
+///
+/// `seed` as for random operations: without one, and without one of the graph, numbers differ from run to run.
+/// A rate of 0 gives the tensor itself; one outside of [0, 1) is a mistake.
+#[must_use]
+#[track_caller]
+pub fn dropout(x: impl AsOutput, rate: f64, seed: Option<i64>) -> Output {
+    dropout_with(x, rate, None, seed)
+}
+
+/// As [`dropout`], where the choices are made in this shape, which is broadcast: `[batch, 1, 1, channels]` keeps or
+/// drops whole channels of images.
+#[must_use]
+#[track_caller]
+pub fn dropout_with(x: impl AsOutput, rate: f64, noise_shape: Option<Ints>, seed: Option<i64>) -> Output {
+    let x = x.as_output();
+    let problem = if !(0.0..1.0).contains(&rate) {
+        Some(format!("a dropout rate must be in [0, 1), not {rate}"))
+    } else if !x.dtype().is_floating() {
+        Some(format!("dropout needs floating-point numbers, not {}", x.dtype()))
+    } else {
+        None
+    };
+    if let Some(problem) = problem {
+        let error = x.operation().place(Error::value(problem)).with_location(Location::caller());
+        x.graph().add_error(error.with_phase(Phase::Build));
+        return x.clone();
+    }
+    if rate == 0.0 {
+        return x.clone();
+    }
+    let scope = Composite::new(&x.graph(), "dropout");
+    let x = scope.enter(x);
+    let shape = noise_shape.unwrap_or_else(|| shape_of(&x));
+    let chance = random_uniform_unit(scope.graph(), shape, x.dtype(), seed);
+    let kept = cast(greater_equal(&chance, scalar_like(&chance, rate)), x.dtype());
+    let scaled = mul(&x, scalar_like(&x, 1.0 / (1.0 - rate)));
+    scope.leave(mul(scaled, kept))
+}

@@ -1,0 +1,173 @@
+//! Lookups in tables.
+
+use crate::array::constants::{range, scalar_like};
+use crate::array::gathering::gather;
+use crate::array::joining::concat;
+use crate::array::partition::{dynamic_partition, dynamic_stitch};
+use crate::array::shaping::{reshape, shape, size};
+use crate::array::slicing::{Index, strided_slice};
+use crate::composite::Composite;
+use crate::math::binary::{add, floor_div, floor_mod, maximum, mul, sub};
+use crate::math::cast::cast;
+use crate::math::compare::less;
+use crate::math::select::select;
+use crate::math::sum::add_n;
+use session_core::{AsOutput, DType, Error, Output, PartialShape, Phase, Variable};
+use std::panic::Location;
+
+/// A table of rows: a variable, of which only the rows asked for are read, or any tensor.
+pub trait Table {
+    /// The rows of these numbers.
+    #[track_caller]
+    fn rows(&self, ids: &Output) -> Output;
+    /// The shape of the whole.
+    fn table_shape(&self) -> &PartialShape;
+    /// A tensor beside which to build.
+    fn value(&self) -> &Output;
+}
+
+impl Table for Output {
+    #[track_caller]
+    fn rows(&self, ids: &Output) -> Output {
+        gather(self.within(&ids.graph()), ids)
+    }
+
+    fn table_shape(&self) -> &PartialShape {
+        self.shape()
+    }
+
+    fn value(&self) -> &Output {
+        self
+    }
+}
+
+impl Table for Variable {
+    #[track_caller]
+    fn rows(&self, ids: &Output) -> Output {
+        if self.is_resource() {
+            let handle = self.handle().within(&ids.graph());
+            crate::state::resource_gather(handle, ids, self.dtype())
+        } else {
+            gather(self.as_output().within(&ids.graph()), ids)
+        }
+    }
+
+    fn table_shape(&self) -> &PartialShape {
+        self.shape()
+    }
+
+    fn value(&self) -> &Output {
+        self.as_output()
+    }
+}
+
+impl<T: Table + ?Sized> Table for &T {
+    #[track_caller]
+    fn rows(&self, ids: &Output) -> Output {
+        (**self).rows(ids)
+    }
+
+    fn table_shape(&self) -> &PartialShape {
+        (**self).table_shape()
+    }
+
+    fn value(&self) -> &Output {
+        (**self).value()
+    }
+}
+
+/// The rows of a table that the integers `ids` name: the result has the shape of `ids` followed by that of a row.
+#[must_use]
+#[track_caller]
+pub fn embedding_lookup(params: &impl Table, ids: impl AsOutput) -> Output {
+    let scope = Composite::new(&ids.as_output().graph(), "embedding_lookup");
+    scope.leave(params.rows(&scope.enter(ids)))
+}
+
+/// How rows are spread over the parts of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PartitionStrategy {
+    /// Row `i` lies in part `i % parts`, at place `i / parts`.
+    #[default]
+    Mod,
+    /// Parts hold rows in order; the first ones hold one more when they cannot be equal.
+    Div,
+}
+
+/// As [`embedding_lookup`] in a table in several parts.
+#[must_use]
+#[track_caller]
+pub fn embedding_lookup_partitioned<T: Table>(
+    params: &[T],
+    ids: impl AsOutput,
+    strategy: PartitionStrategy,
+) -> Output {
+    if let [only] = params {
+        return embedding_lookup(only, ids);
+    }
+    let scope = Composite::new(&ids.as_output().graph(), "embedding_lookup");
+    let ids = scope.enter(ids);
+    let Some(first) = params.first() else {
+        let error = Error::value("a table must have at least one part").with_location(Location::caller());
+        scope.graph().add_error(error.with_phase(Phase::Build));
+        return scope.leave(ids);
+    };
+    let flat = if ids.shape().rank() == Some(1) { ids.clone() } else { reshape(&ids, [-1]) };
+    let (part, place) = match strategy {
+        PartitionStrategy::Mod => by_remainder(&flat, params.len()),
+        PartitionStrategy::Div => by_order(&flat, params),
+    };
+    let part = cast(part, DType::Int32);
+    let count = size(&flat);
+    let numbers = range(scalar_like(&count, 0.0), &count, scalar_like(&count, 1.0));
+    let wanted = dynamic_partition(place, &part, params.len());
+    let order = dynamic_partition(numbers, &part, params.len());
+    let found: Vec<Output> = params.iter().zip(&wanted).map(|(part, ids)| part.rows(ids)).collect();
+    let rows = dynamic_stitch(&order, &found);
+    if ids.shape().rank() == Some(1) {
+        return scope.leave(rows);
+    }
+    scope.leave(reshape(rows, whole_shape(&ids, first.table_shape(), &found)))
+}
+
+fn by_remainder(ids: &Output, parts: usize) -> (Output, Output) {
+    let parts = scalar_like(ids, parts as f64);
+    (floor_mod(ids, &parts), floor_div(ids, &parts))
+}
+
+/// The first `rows % parts` parts hold one row more than the others.
+fn by_order<T: Table>(ids: &Output, params: &[T]) -> (Output, Output) {
+    let rows = total_rows(ids, params);
+    let parts = scalar_like(ids, params.len() as f64);
+    let (least, extra) = (floor_div(&rows, &parts), floor_mod(&rows, &parts));
+    let one = scalar_like(ids, 1.0);
+    let more = add(&least, &one);
+    let in_longer = mul(&extra, &more);
+    let part = maximum(floor_div(ids, &more), floor_div(sub(ids, &extra), maximum(&least, &one)));
+    let longer = less(ids, in_longer);
+    let place = select(longer, floor_mod(ids, more), floor_mod(sub(ids, &extra), maximum(least, one)));
+    (part, place)
+}
+
+/// The rows of all parts together.
+fn total_rows<T: Table>(ids: &Output, params: &[T]) -> Output {
+    let known: Option<usize> = params.iter().map(|part| part.table_shape().dim(0)).sum();
+    if let Some(rows) = known {
+        return scalar_like(ids, rows as f64);
+    }
+    let counts: Vec<Output> = params
+        .iter()
+        .map(|part| strided_slice(shape(part.value().within(&ids.graph())), &[Index::At(0)]))
+        .collect();
+    cast(add_n(&counts), ids.dtype())
+}
+
+/// The shape of the numbers followed by that of a row.
+fn whole_shape(ids: &Output, table: &PartialShape, found: &[Output]) -> crate::Ints {
+    let row = table.rank().map_or_else(PartialShape::unknown, |rank| table.range(1, rank));
+    if let Some(known) = ids.shape().concat(&row).to_shape() {
+        return known.into();
+    }
+    let row = strided_slice(shape(&found[0]), &[Index::from(1..)]);
+    concat(&[shape(ids), row], 0).into()
+}

@@ -1,0 +1,157 @@
+//! Images: other sizes, and normalisation across channels.
+
+use crate::arguments::{Ints, vector};
+use crate::array::shaping::shape;
+use crate::array::slicing::{Index, strided_slice};
+use crate::library::op_defs;
+use crate::shapes;
+use session_core::{
+    AsOutput, Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
+
+const LRN_ATTRS: &str = "depth_radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5, \
+                         T: {half, bfloat16, float} = float";
+
+op_defs! {
+    LRN: OpDef::new("LRN", "input: T -> output: T").attrs(LRN_ATTRS).shape(lrn_shape).gradient(lrn_gradient);
+    LRN_GRAD: OpDef::new("LRNGrad", "input_grads: T, input_image: T, output_image: T -> output: T")
+        .attrs(LRN_ATTRS)
+        .shape(shapes::same);
+    RESIZE_BILINEAR: OpDef::new("ResizeBilinear", "images: T, size: int32 -> resized_images: float")
+        .attrs(
+            "T: {int8, uint8, int16, uint16, int32, int64, bfloat16, half, float, double}, \
+             align_corners: bool = false, half_pixel_centers: bool = false",
+        )
+        .shape(resize_shape)
+        .gradient(resize_bilinear_gradient);
+    RESIZE_BILINEAR_GRAD: OpDef::new("ResizeBilinearGrad", "grads: float, original_image: T -> output: T")
+        .attrs("T: {float, bfloat16, half, double}, align_corners: bool = false, half_pixel_centers: bool = false")
+        .shape(second_input_shape);
+    RESIZE_NEAREST_NEIGHBOR: OpDef::new("ResizeNearestNeighbor", "images: T, size: int32 -> resized_images: T")
+        .attrs(
+            "T: {int8, uint8, int16, uint16, int32, int64, half, float, double, bfloat16}, \
+             align_corners: bool = false, half_pixel_centers: bool = false",
+        )
+        .shape(resize_shape)
+        .gradient(resize_nearest_gradient);
+    RESIZE_NEAREST_NEIGHBOR_GRAD: OpDef::new("ResizeNearestNeighborGrad", "grads: T, size: int32 -> output: T")
+        .attrs(
+            "T: {uint8, int8, int32, half, float, double, bfloat16}, align_corners: bool = false, \
+             half_pixel_centers: bool = false",
+        )
+        .shape(resize_shape);
+}
+
+fn lrn_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.input_of_rank(0, 4)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn second_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.input_of_rank(1, 4)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn resize_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (images, size) = (context.input_of_rank(0, 4)?, context.input_of_rank(1, 1)?);
+    if size.dim(0).is_some_and(|count| count != 2) {
+        return Err(Error::value(format!("size must be rows and columns, not of shape {size}")));
+    }
+    let sizes = shapes::ints(context, 1).unwrap_or_else(|| vec![-1, -1]);
+    let dim = |at: usize| sizes.get(at).and_then(|&size| usize::try_from(size).ok());
+    context.set(0, PartialShape::from([images.dim(0), dim(0), dim(1), images.dim(3)]));
+    Ok(())
+}
+
+fn copied_attrs(builder: OpBuilder, op: &Operation, names: &[&str]) -> OpBuilder {
+    names.iter().fold(builder, |builder, name| match op.attr(name) {
+        Some(value) => builder.attr(name, value.clone()),
+        None => builder,
+    })
+}
+
+fn lrn_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let gradient = |grad: &Output| {
+        let builder = grad.graph().op(&LRN_GRAD).input(grad).input(op.input(0)).input(op.output(0));
+        copied_attrs(builder, op, &["depth_radius", "bias", "alpha", "beta"]).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().map(gradient)])
+}
+
+const RESIZE_ATTRS: [&str; 2] = ["align_corners", "half_pixel_centers"];
+
+fn resize_bilinear_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let images = op.input(0);
+    let smooth = images.dtype().is_floating();
+    let gradient = |grad: &Output| {
+        let builder = grad.graph().op(&RESIZE_BILINEAR_GRAD).input(grad).input(&images);
+        copied_attrs(builder, op, &RESIZE_ATTRS).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().filter(|_| smooth).map(gradient), None])
+}
+
+fn resize_nearest_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let images = op.input(0);
+    let size = match (images.shape().dim(1), images.shape().dim(2)) {
+        (Some(rows), Some(columns)) => Ints::from([rows, columns]),
+        _ => Ints::from(strided_slice(shape(&images), &[Index::from(1..3)])),
+    };
+    let gradient = |grad: &Output| {
+        let builder = size.clone().input_of(grad.graph().op(&RESIZE_NEAREST_NEIGHBOR_GRAD).input(grad));
+        copied_attrs(builder, op, &RESIZE_ATTRS).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().map(gradient), None])
+}
+
+/// How [`local_response_normalization`] weighs neighbours.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LocalResponse {
+    /// How many channels on each side count. 5 by default.
+    pub depth_radius: i64,
+    /// Added to the sum of squares. 1 by default.
+    pub bias: f32,
+    /// The factor of the sum of squares. 1 by default.
+    pub alpha: f32,
+    /// The power of the divisor. 0.5 by default.
+    pub beta: f32,
+}
+
+impl Default for LocalResponse {
+    fn default() -> LocalResponse {
+        LocalResponse { depth_radius: 5, bias: 1.0, alpha: 1.0, beta: 0.5 }
+    }
+}
+
+/// Each element divided by a power of the sum of squares of its neighbours along the channels:
+/// `x / (bias + alpha * sum)^beta`.
+#[must_use]
+#[track_caller]
+pub fn local_response_normalization(input: impl AsOutput, options: LocalResponse) -> Output {
+    let builder = input.as_output().graph().op(&LRN).input(input);
+    let builder = builder.attr("depth_radius", options.depth_radius).attr("bias", options.bias);
+    builder.attr("alpha", options.alpha).attr("beta", options.beta).finish_output()
+}
+
+/// How images are brought to another size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResizeMethod {
+    /// Between the four nearest elements; the result is `float32`.
+    Bilinear,
+    /// The nearest element.
+    NearestNeighbor,
+}
+
+/// Images in another size, corners not aligned.
+#[must_use]
+#[track_caller]
+pub fn resize(images: impl AsOutput, size: [usize; 2], method: ResizeMethod) -> Output {
+    let def: &'static OpDef = match method {
+        ResizeMethod::Bilinear => &RESIZE_BILINEAR,
+        ResizeMethod::NearestNeighbor => &RESIZE_NEAREST_NEIGHBOR,
+    };
+    let sizes = size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
+    let builder = images.as_output().graph().op(def).input(images).constant(vector(&sizes));
+    builder.finish_output()
+}
