@@ -1,17 +1,23 @@
 //! The threads that share one kernel's work.
 
+mod workers;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use workers::Workers;
 
 /// Threads that a kernel may use. Cheap to clone; clones share the same threads.
 ///
 /// The calling thread always takes part, so a pool of one thread owns no thread at all and costs
-/// nothing to enter. Idle threads sleep: a neighbour on the same machine is not starved by spinning.
+/// nothing to enter. Idle threads sleep after some ten microseconds in which they leave their CPU to
+/// anyone who wants it, and nobody waits for a thread that has not begun to help: a neighbour on the same
+/// machine costs its share and no more.
 #[derive(Clone)]
 pub struct Pool {
     threads: usize,
     /// The helpers beside the caller; absent in a pool of one.
-    workers: Option<Arc<rayon::ThreadPool>>,
+    workers: Option<Arc<Workers>>,
 }
 
 impl Pool {
@@ -28,11 +34,7 @@ impl Pool {
         if threads == 1 {
             return Ok(Pool::single());
         }
-        let workers = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads - 1)
-            .thread_name(|i| format!("compute-{i}"))
-            .build()
-            .map_err(std::io::Error::other)?;
+        let workers = Workers::start(threads - 1)?;
         Ok(Pool { threads, workers: Some(Arc::new(workers)) })
     }
 
@@ -65,7 +67,7 @@ impl Pool {
         };
         // Items are claimed one by one, so that a thread that was delayed leaves its share to others.
         let next = AtomicUsize::new(0);
-        let drain = |worker| {
+        workers.run(helpers, &|worker| {
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 if i >= items {
@@ -73,13 +75,6 @@ impl Pool {
                 }
                 work(worker, i);
             }
-        };
-        let drain = &drain;
-        workers.in_place_scope(|scope| {
-            for helper in 0..helpers {
-                scope.spawn(move |_| drain(helper + 1));
-            }
-            drain(0);
         });
     }
 
