@@ -1,0 +1,447 @@
+//! Opening sessions and making models ready in them.
+
+use crate::preparation::{CheckpointSource, CreatedSession, Preparation, Restoring};
+use crate::ready::{self, Readiness};
+use crate::run;
+use crate::waiter::{SystemWaiter, Waiter};
+use checkpoint::{GraphSaver, Restored};
+use log::{info, warn};
+use session_core::keys::SAVED_MODEL_INITIALIZERS;
+use session_core::{
+    CancellationToken, Code, Engine, Error, Graph, Operation, Output, Phase, Result, RunOptions, Session,
+    SessionConfig, Tensor, Variable,
+};
+use std::collections::HashSet;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Opens sessions on a graph and brings the model in them to a usable state: initialised, restored from a checkpoint,
+/// or initialised by somebody else (S-88).
+///
+/// | | opens | restores | init op, init function | local init op | ready check fails |
+/// |---|---|---|---|---|---|
+/// | [`prepare_session`](SessionManager::prepare_session) | once | if there is a checkpoint | if not restored | always | error |
+/// | [`recover_session`](SessionManager::recover_session) | once | if there is a checkpoint | never | always | says so |
+/// | [`wait_for_session`](SessionManager::wait_for_session) | again and again | never | never | always | tries again |
+///
+/// Unlike TensorFlow's, a session that could not be made ready is closed (S-99), and every error says in which phase it
+/// happened.
+///
+/// ```
+/// use scaffold::{Preparation, SessionManager};
+/// use session_core::{Graph, mock::MockEngine};
+/// use std::sync::Arc;
+///
+/// let graph = Graph::new();
+/// let init = graph.undefined_op("NoOp").name("init").finish();
+/// let manager = SessionManager::builder(Arc::new(MockEngine::new()), &graph).build()?;
+/// let created = manager.prepare_session(&Preparation { init_ops: vec![init], ..Preparation::default() })?;
+/// assert!(created.restored.is_none());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+pub struct SessionManager {
+    engine: Arc<dyn Engine>,
+    graph: Graph,
+    local_init_op: Option<Operation>,
+    ready_op: Option<Output>,
+    ready_for_local_init_op: Option<Output>,
+    recovery_wait: Duration,
+    local_init_run_options: RunOptions,
+    local_init_feed: Vec<(Output, Tensor)>,
+    waiter: Arc<dyn Waiter>,
+}
+
+/// Makes a [`SessionManager`].
+#[derive(Debug)]
+#[must_use = "call `build`"]
+pub struct SessionManagerBuilder(SessionManager);
+
+impl SessionManagerBuilder {
+    /// Initialises what is local to the process. Default: none.
+    pub fn local_init_op(mut self, operation: &Operation) -> Self {
+        self.0.local_init_op = Some(operation.clone());
+        self
+    }
+
+    /// What the local init op is fed. Default: nothing.
+    pub fn local_init_feed(mut self, feed: impl IntoIterator<Item = (Output, Tensor)>) -> Self {
+        self.0.local_init_feed.extend(feed);
+        self
+    }
+
+    /// How the local init op is run. Default: nothing special.
+    pub fn local_init_run_options(mut self, options: RunOptions) -> Self {
+        self.0.local_init_run_options = options;
+        self
+    }
+
+    /// Gives the names of what keeps the model from being ready. Default: none, always ready.
+    pub fn ready_op(mut self, output: &Output) -> Self {
+        self.0.ready_op = Some(output.clone());
+        self
+    }
+
+    /// Gives the names of what keeps the local init op from being run. Default: none, always ready.
+    pub fn ready_for_local_init_op(mut self, output: &Output) -> Self {
+        self.0.ready_for_local_init_op = Some(output.clone());
+        self
+    }
+
+    /// How long to wait before looking again for a checkpoint or a ready model. Default: 30 s.
+    pub fn recovery_wait(mut self, wait: Duration) -> Self {
+        self.0.recovery_wait = wait;
+        self
+    }
+
+    /// Where time comes from. Default: the system.
+    pub fn waiter(mut self, waiter: Arc<dyn Waiter>) -> Self {
+        self.0.waiter = waiter;
+        self
+    }
+
+    /// The manager.
+    ///
+    /// # Errors
+    /// A value error for a ready-for-local-init op without local init op (S-88).
+    pub fn build(self) -> Result<SessionManager> {
+        if self.0.ready_for_local_init_op.is_some() && self.0.local_init_op.is_none() {
+            let text = "if you pass a ready_for_local_init_op you must also pass a local_init_op";
+            return Err(Error::value(text));
+        }
+        Ok(self.0)
+    }
+}
+
+/// A session that is closed unless it is given on.
+struct Opened(Option<Arc<dyn Session>>);
+
+impl Opened {
+    fn keep(mut self) -> Option<Arc<dyn Session>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take()
+            && let Err(error) = session.close()
+        {
+            warn!("closing a session that was not made ready: {}", error.chain());
+        }
+    }
+}
+
+impl SessionManager {
+    /// A manager of sessions of an engine on a graph.
+    pub fn builder(engine: Arc<dyn Engine>, graph: &Graph) -> SessionManagerBuilder {
+        SessionManagerBuilder(SessionManager {
+            engine,
+            graph: graph.clone(),
+            local_init_op: None,
+            ready_op: None,
+            ready_for_local_init_op: None,
+            recovery_wait: Duration::from_secs(30),
+            local_init_run_options: RunOptions::default(),
+            local_init_feed: Vec::new(),
+            waiter: Arc::new(SystemWaiter::new()),
+        })
+    }
+
+    // ---- the chief's way ----------------------------------------------------------------------------
+
+    /// Opens a session and makes the model ready: restored from a checkpoint if there is one, else initialised; then
+    /// initialised locally; then checked (S-93, S-94). After a restore neither init op nor init function run (S-95), but
+    /// the initialisers of variables that the checkpoint lacks do, if the restore options allow it to lack any.
+    ///
+    /// # Errors
+    /// A runtime error when there is nothing to initialise the model with (S-96), or it is not ready afterwards (S-97);
+    /// those of the engine, of restoring, of what initialises (S-98); `Cancelled`.
+    pub fn prepare_session(&self, preparation: &Preparation) -> Result<CreatedSession> {
+        let token = &preparation.cancellation;
+        let (opened, session) = self.open(&preparation.master, &preparation.config)?;
+        let restored = self.restore(&*session, &preparation.restoring, token)?;
+        if restored.is_none() {
+            self.initialize(&*session, preparation).map_err(|error| error.with_phase(Phase::Init))?;
+        }
+        self.make_ready(&*session, preparation).map_err(|error| error.with_phase(Phase::Init))?;
+        opened.keep();
+        Ok(CreatedSession { session, restored })
+    }
+
+    fn open(&self, master: &str, config: &SessionConfig) -> Result<(Opened, Arc<dyn Session>)> {
+        let session = self.engine.new_session(&self.graph, master, config).map_err(|error| {
+            let text = match master {
+                "" => format!("cannot open a session on the {} engine", self.engine.name()),
+                master => format!("cannot open a session on the {} engine at '{master}'", self.engine.name()),
+            };
+            error.context(text).with_phase(Phase::Init)
+        })?;
+        Ok((Opened(Some(session.clone())), session))
+    }
+
+    fn initialize(&self, session: &dyn Session, preparation: &Preparation) -> Result<()> {
+        let Preparation { init_ops, init_feed, init_fn, cancellation, .. } = preparation;
+        if init_ops.is_empty() && init_fn.is_none() && self.local_init_op.is_none() {
+            let text = "Model is not initialized and no init_op or init_fn or local_init_op was given";
+            return Err(Error::runtime(text));
+        }
+        if !init_ops.is_empty() {
+            run::run_operations(session, init_ops, init_feed, &RunOptions::default(), cancellation)?;
+        }
+        init_fn.as_ref().map_or(Ok(()), |function| function(session))
+    }
+
+    fn make_ready(&self, session: &dyn Session, preparation: &Preparation) -> Result<()> {
+        let token = &preparation.cancellation;
+        if let Readiness::NotReady(reason) = self.try_local_init(session, token)? {
+            let text = format!(
+                "Init operations did not make model ready for local_init. {}, error: {reason}",
+                self.culprits(preparation, false)
+            );
+            return Err(Error::runtime(text));
+        }
+        if let Readiness::NotReady(reason) = ready::check(session, self.ready_op.as_ref(), token)? {
+            let text = format!(
+                "Init operations did not make model ready. {}, error: {reason}",
+                self.culprits(preparation, true)
+            );
+            return Err(Error::runtime(text));
+        }
+        Ok(())
+    }
+
+    /// What should have made the model ready, by name.
+    fn culprits(&self, preparation: &Preparation, local: bool) -> String {
+        let names: Vec<&str> = preparation.init_ops.iter().map(Operation::name).collect();
+        let init_op = if names.is_empty() { "none".to_owned() } else { names.join(" ") };
+        let init_fn = if preparation.init_fn.is_some() { "given" } else { "none" };
+        let mut text = format!("init op: {init_op}, init fn: {init_fn}");
+        if local {
+            let name = self.local_init_op.as_ref().map_or("none", Operation::name);
+            text.push_str(&format!(", local init op: {name}"));
+        }
+        text
+    }
+
+    /// S-92.
+    fn try_local_init(&self, session: &dyn Session, token: &CancellationToken) -> Result<Readiness> {
+        let Some(local_init_op) = &self.local_init_op else { return Ok(Readiness::Ready) };
+        let readiness = ready::check(session, self.ready_for_local_init_op.as_ref(), token)?;
+        if readiness == Readiness::Ready {
+            info!("Running local_init_op.");
+            let operations = std::slice::from_ref(local_init_op);
+            let options = &self.local_init_run_options;
+            run::run_operations(session, operations, &self.local_init_feed, options, token)?;
+            info!("Done running local_init_op.");
+        }
+        Ok(readiness)
+    }
+
+    // ---- restoring ----------------------------------------------------------------------------------
+
+    /// S-100. Unlike there, a damaged or deleted newest checkpoint makes way for an older one, if the options allow it.
+    fn restore(
+        &self,
+        session: &dyn Session,
+        restoring: &Restoring,
+        token: &CancellationToken,
+    ) -> Result<Option<Restored>> {
+        let Some(saver) = &restoring.saver else { return Ok(None) };
+        let restored = match &restoring.source {
+            CheckpointSource::None => None,
+            CheckpointSource::File(prefix) => {
+                self.before_restore(session, token)?;
+                Some(saver.restore(session, prefix, &restoring.options)?)
+            }
+            CheckpointSource::Directory(directory) => {
+                self.restore_from(session, saver, directory, restoring, token)?
+            }
+        };
+        if let Some(restored) = &restored {
+            self.initialize_missing(session, saver, restored, token)
+                .map_err(|error| error.with_phase(Phase::Restore))?;
+        }
+        Ok(restored)
+    }
+
+    fn restore_from(
+        &self,
+        session: &dyn Session,
+        saver: &GraphSaver,
+        directory: &Path,
+        restoring: &Restoring,
+        token: &CancellationToken,
+    ) -> Result<Option<Restored>> {
+        let begun = self.waiter.now();
+        loop {
+            if has_checkpoints(saver, directory) {
+                self.before_restore(session, token)?;
+                let restored = saver.restore_latest(session, directory, &restoring.options)?;
+                if restored.is_some() {
+                    return Ok(restored);
+                }
+            }
+            let left = restoring.max_wait.saturating_sub(self.waiter.now().saturating_sub(begun));
+            if !restoring.wait_for_checkpoint || left.is_zero() {
+                return Ok(None);
+            }
+            info!("Waiting for checkpoint to be available in {}", directory.display());
+            self.pause(left, token).map_err(|error| error.with_phase(Phase::Restore))?;
+        }
+    }
+
+    /// Waits before looking again, at most until the end of the time that is left. Never not at all, or a time limit that
+    /// is counted in waits would never be reached (S-108).
+    fn pause(&self, left: Duration, token: &CancellationToken) -> Result<()> {
+        let wait = self.recovery_wait.max(Duration::from_millis(1)).min(left);
+        self.waiter.wait(wait, token)
+    }
+
+    /// S-101.
+    fn before_restore(&self, session: &dyn Session, token: &CancellationToken) -> Result<()> {
+        let initializers = self.graph.collection(&SAVED_MODEL_INITIALIZERS);
+        if initializers.is_empty() {
+            return Ok(());
+        }
+        run::run_operations(session, &initializers, &[], &RunOptions::default(), token)
+            .map_err(|error| error.with_phase(Phase::Restore))
+    }
+
+    /// Initialises variables that the checkpoint was allowed to lack.
+    fn initialize_missing(
+        &self,
+        session: &dyn Session,
+        saver: &GraphSaver,
+        restored: &Restored,
+        token: &CancellationToken,
+    ) -> Result<()> {
+        let missing: HashSet<&str> = restored.report.missing.iter().map(String::as_str).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        warn!(
+            "not in checkpoint {}, and initialized: {}",
+            restored.report.prefix.display(),
+            restored.report.missing.join(", ")
+        );
+        let variables: Vec<Variable> = saver.variables(&self.graph);
+        let operations: Vec<Operation> = variables
+            .iter()
+            .filter(|variable| missing.contains(variable.name()))
+            .map(|variable| variable.initializer().clone())
+            .collect();
+        run::run_operations(session, &operations, &[], &RunOptions::default(), token)
+    }
+
+    // ---- the other ways -----------------------------------------------------------------------------
+
+    /// Opens a session, restores if there is a checkpoint, and always tries the local init op; never runs the init op
+    /// (S-105). Says whether the model is ready; a model that was not restored counts as not ready.
+    ///
+    /// # Errors
+    /// Of the engine, of restoring, of what is run; `Cancelled`.
+    pub fn recover_session(
+        &self,
+        master: &str,
+        config: &SessionConfig,
+        restoring: &Restoring,
+        cancellation: &CancellationToken,
+    ) -> Result<(CreatedSession, bool)> {
+        let (opened, session) = self.open(master, config)?;
+        let restored = self.restore(&*session, restoring, cancellation)?;
+        let ready = self.is_recovered(&*session, restored.as_ref(), cancellation);
+        let ready = ready.map_err(|error| error.with_phase(Phase::Init))?;
+        opened.keep();
+        Ok((CreatedSession { session, restored }, ready))
+    }
+
+    fn is_recovered(
+        &self,
+        session: &dyn Session,
+        restored: Option<&Restored>,
+        token: &CancellationToken,
+    ) -> Result<bool> {
+        let local = self.try_local_init(session, token)?;
+        let Some(restored) = restored else { return Ok(false) };
+        let prefix = restored.report.prefix.display();
+        if let Readiness::NotReady(reason) = local {
+            info!("Restoring model from {prefix} did not make model ready for local init: {reason}");
+            return Ok(false);
+        }
+        if let Readiness::NotReady(reason) = ready::check(session, self.ready_op.as_ref(), token)? {
+            info!("Restoring model from {prefix} did not make model ready: {reason}");
+            return Ok(false);
+        }
+        info!("Restored model from {prefix}");
+        Ok(true)
+    }
+
+    /// Waits until somebody else has made the model ready: opens a session, tries the local init op and the ready check,
+    /// and if it is not ready closes it and tries again later (S-106). `max_wait` is `None` for ever.
+    ///
+    /// The limit is on the time that has passed, and the last try is made when it is over. TensorFlow gives up as soon as
+    /// less is left than the wait between two tries (S-107), and never when that wait is zero (S-108).
+    ///
+    /// # Errors
+    /// `DeadlineExceeded` when the model was not ready in time; of the engine and of what is run, at once (S-109);
+    /// `Cancelled`.
+    pub fn wait_for_session(
+        &self,
+        master: &str,
+        config: &SessionConfig,
+        max_wait: Option<Duration>,
+        cancellation: &CancellationToken,
+    ) -> Result<Arc<dyn Session>> {
+        let begun = self.waiter.now();
+        loop {
+            let (opened, session) = self.open(master, config)?;
+            let reason = self.why_not_ready(&*session, cancellation);
+            let Some(reason) = reason.map_err(|error| error.with_phase(Phase::Init))? else {
+                opened.keep();
+                return Ok(session);
+            };
+            drop(opened);
+            let passed = self.waiter.now().saturating_sub(begun);
+            let left = max_wait.map_or(Duration::MAX, |max_wait| max_wait.saturating_sub(passed));
+            if left.is_zero() {
+                let seconds = max_wait.unwrap_or_default().as_secs_f64();
+                let text = format!("Session was not ready after waiting {seconds} secs: {reason}");
+                return Err(Error::new(Code::DeadlineExceeded, text).with_phase(Phase::Init));
+            }
+            info!("Waiting for model to be ready. {reason}");
+            self.pause(left, cancellation).map_err(|error| error.with_phase(Phase::Init))?;
+        }
+    }
+
+    fn why_not_ready(&self, session: &dyn Session, token: &CancellationToken) -> Result<Option<String>> {
+        let local = self.try_local_init(session, token)?;
+        if let Some(reason) = local.reason() {
+            return Ok(Some(format!("Ready_for_local_init_op: {reason}, ready: not checked")));
+        }
+        let ready = ready::check(session, self.ready_op.as_ref(), token)?;
+        Ok(ready.reason().map(|reason| format!("Ready_for_local_init_op: None, ready: {reason}")))
+    }
+}
+
+/// Whether there is anything to restore from; in a folder that is not there there is nothing (S-103).
+fn has_checkpoints(saver: &GraphSaver, directory: &Path) -> bool {
+    let names = saver.saver().storage().list(directory).unwrap_or_default();
+    let state_file = saver.saver().options().state_file_name();
+    names
+        .iter()
+        .any(|name| name == state_file || Path::new(name).extension().is_some_and(|end| end == "index"))
+}
+
+impl fmt::Debug for SessionManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManager")
+            .field("engine", &self.engine.name())
+            .field("local_init_op", &self.local_init_op)
+            .field("ready_op", &self.ready_op)
+            .field("ready_for_local_init_op", &self.ready_for_local_init_op)
+            .field("recovery_wait", &self.recovery_wait)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,70 @@
+//! Whether a model is ready.
+
+use crate::run;
+use log::warn;
+use session_core::{CancellationToken, Code, DType, Error, ErrorKind, Output, Result, Session, Tensor};
+
+/// Whether a model is ready, and if not, why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It is.
+    Ready,
+    /// It is not, for this reason.
+    NotReady(String),
+}
+
+impl Readiness {
+    /// The reason against it.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Readiness::Ready => None,
+            Readiness::NotReady(reason) => Some(reason),
+        }
+    }
+}
+
+/// Runs a ready op and judges its value (S-89, S-90). Without one everything is ready.
+///
+/// # Errors
+/// Of the run, but for the use of an uninitialised value, which is an answer; a type error for a value that is no vector
+/// of strings (where TensorFlow crashes, S-91).
+pub(crate) fn check(
+    session: &dyn Session,
+    ready_op: Option<&Output>,
+    cancellation: &CancellationToken,
+) -> Result<Readiness> {
+    let Some(ready_op) = ready_op else { return Ok(Readiness::Ready) };
+    match run::fetch(session, ready_op, cancellation) {
+        Ok(None) => Ok(Readiness::Ready),
+        Ok(Some(value)) => judge(ready_op, &value),
+        Err(error) if is_uninitialized(&error) => Ok(Readiness::NotReady(error.message().to_owned())),
+        Err(error) => {
+            if error.code() == Code::FailedPrecondition {
+                warn!("the ready op '{}' failed: {}", ready_op.name(), error.chain());
+            }
+            Err(error)
+        }
+    }
+}
+
+fn is_uninitialized(error: &Error) -> bool {
+    error.kind() == ErrorKind::Status
+        && error.code() == Code::FailedPrecondition
+        && error.message().contains("uninitialized")
+}
+
+fn judge(ready_op: &Output, value: &Tensor) -> Result<Readiness> {
+    if value.elements() == 0 || value.dtype() == DType::Int32 {
+        return Ok(Readiness::Ready);
+    }
+    if value.dtype() != DType::String || value.shape().rank() != 1 {
+        let (name, dtype, shape) = (ready_op.name(), value.dtype(), value.shape());
+        let text =
+            format!("the ready op '{name}' must give a vector of strings, not {dtype} of shape {shape}");
+        return Err(Error::type_mismatch(text));
+    }
+    let names = value.as_strings()?.iter().map(|name| String::from_utf8_lossy(name).into_owned());
+    let names: Vec<String> = names.collect();
+    Ok(Readiness::NotReady(format!("Variables not initialized: {}", names.join(", "))))
+}

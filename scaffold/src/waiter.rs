@@ -1,0 +1,90 @@
+//! Time, for what has to wait.
+
+use session_core::{CancellationToken, Result};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Tells the time and waits. Tests bring their own.
+pub trait Waiter: Send + Sync + fmt::Debug {
+    /// The time since some fixed moment.
+    fn now(&self) -> Duration;
+
+    /// Waits, until the time is over or the token is cancelled.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    fn wait(&self, time: Duration, cancellation: &CancellationToken) -> Result<()>;
+}
+
+/// The system's time.
+#[derive(Debug)]
+pub struct SystemWaiter {
+    start: Instant,
+}
+
+impl SystemWaiter {
+    /// Counts from now.
+    #[must_use]
+    pub fn new() -> SystemWaiter {
+        SystemWaiter { start: Instant::now() }
+    }
+}
+
+impl Default for SystemWaiter {
+    fn default() -> SystemWaiter {
+        SystemWaiter::new()
+    }
+}
+
+impl Waiter for SystemWaiter {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn wait(&self, time: Duration, cancellation: &CancellationToken) -> Result<()> {
+        // Longer than the system can count is for ever.
+        let deadline = Instant::now().checked_add(time);
+        // Guards nothing but the sleep: the token itself says whether it was cancelled.
+        let bell = Arc::new((Mutex::new(()), Condvar::new()));
+        let ring = bell.clone();
+        let _guard = cancellation.on_cancel(move || {
+            let _sleeper_is_waiting_or_has_not_looked = ring.0.lock().unwrap_or_else(PoisonError::into_inner);
+            ring.1.notify_all();
+        });
+        let mut sleep = bell.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            cancellation.check()?;
+            sleep = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                Some(left) if left.is_zero() => return Ok(()),
+                Some(left) => bell.1.wait_timeout(sleep, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => bell.1.wait(sleep).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use session_core::Code;
+
+    #[test]
+    fn a_wait_ends_when_cancelled() {
+        let token = CancellationToken::new();
+        let waiting = {
+            let token = token.clone();
+            std::thread::spawn(move || SystemWaiter::new().wait(Duration::from_secs(3600), &token))
+        };
+        token.cancel();
+        assert_eq!(waiting.join().unwrap().unwrap_err().code(), Code::Cancelled);
+    }
+
+    #[test]
+    fn a_wait_ends_by_itself() {
+        let waiter = SystemWaiter::new();
+        let before = waiter.now();
+        waiter.wait(Duration::from_millis(2), &CancellationToken::new()).unwrap();
+        assert!(waiter.now() - before >= Duration::from_millis(2));
+    }
+}
