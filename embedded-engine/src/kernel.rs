@@ -5,7 +5,7 @@ use compute::{Pool, Scratch};
 use rustc_hash::FxHashMap;
 use session_core::{AttrValue, Error, Operation, Result};
 use std::sync::OnceLock;
-use tensor::{BufferPool, DType, Element, Shape, Tensor};
+use tensor::{Bits, BufferPool, DType, Element, Shape, Tensor};
 
 /// Runs one operation of a plan. Made once per plan; called in every step, possibly by several threads at once.
 pub(crate) trait Kernel: Send + Sync {
@@ -222,6 +222,35 @@ impl<'a> KernelContext<'a> {
     #[inline]
     pub(crate) fn split(&mut self) -> (Inputs<'_>, &mut Scratch) {
         (Inputs { slots: self.slots, inputs: self.inputs }, self.scratch)
+    }
+
+    /// An input's elements as bits of their size.
+    #[inline]
+    pub(crate) fn bits<T: Bits>(&self, index: usize) -> Result<&[T]> {
+        Ok(self.input(index).as_bits()?)
+    }
+
+    /// The bits of an input of one element.
+    pub(crate) fn bits_value<T: Bits>(&self, index: usize) -> Result<T> {
+        match self.bits::<T>(index)? {
+            [value] => Ok(*value),
+            _ => Err(Error::invalid_argument(format!("input {index} must be a scalar"))),
+        }
+    }
+
+    /// As [`produce`](Self::produce), for kernels that move elements without looking at them.
+    pub(crate) fn produce_bits<T: Bits>(
+        &mut self,
+        output: usize,
+        dtype: DType,
+        shape: impl Into<Shape>,
+        write: impl FnOnce(&Self, &mut [T]) -> Result<()>,
+    ) -> Result<()> {
+        let shape = checked(shape.into(), dtype)?;
+        let mut tensor = Tensor::from_pool_dtype(self.buffers(), dtype, shape);
+        tensor.write_bits(|bits| write(self, bits)).expect("new memory has one owner, its elements the right size")?;
+        self.set(output, tensor);
+        Ok(())
     }
 
     /// The threads for one kernel's work.

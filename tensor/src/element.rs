@@ -34,6 +34,16 @@ elements! {
     bool => Bool, Complex<f32> => Complex64, Complex<f64> => Complex128,
 }
 
+/// A type that stands for the bits of every plain dtype of its size, for code that moves elements without looking at
+/// them: `u8`, `u16`, `u32`, `u64`, and `Complex<f64>` for 16 bytes.
+pub trait Bits: Element {}
+
+impl Bits for u8 {}
+impl Bits for u16 {}
+impl Bits for u32 {}
+impl Bits for u64 {}
+impl Bits for Complex<f64> {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,7 +69,7 @@ mod serialize;
 pub use buffer::BufferPool;
 pub use bytes::Bytes;
 pub use dtype::DType;
-pub use element::Element;
+pub use element::{Bits, Element};
 pub use error::TensorError;
 pub use half::{bf16, f16};
 pub use num_complex::Complex;

@@ -1,7 +1,7 @@
 //! The tensor itself.
 
 use crate::buffer::{self, Buffer, BufferPool};
-use crate::{DType, Element, Shape, TensorError};
+use crate::{Bits, DType, Element, Shape, TensorError};
 use bytes::Bytes;
 use std::any::Any;
 use std::sync::Arc;
@@ -265,6 +265,39 @@ impl Tensor {
         let Storage::Plain { buffer, offset } = &mut self.storage else { return None };
         let bytes = Arc::get_mut(buffer)?.bytes_mut()?;
         Some(buffer::elements_mut(&mut bytes[*offset..*offset + len]))
+    }
+
+    /// The elements of a plain tensor as bits of their size.
+    ///
+    /// # Errors
+    /// [`TensorError::DType`] when the elements have another size than `T`, or no plain bytes.
+    #[inline]
+    pub fn as_bits<T: Bits>(&self) -> Result<&[T]> {
+        match &self.storage {
+            Storage::Plain { buffer, offset } if self.dtype.size() == size_of::<T>() => {
+                let len = self.elements() * size_of::<T>();
+                Ok(buffer::elements(&buffer.bytes()[*offset..*offset + len]))
+            }
+            _ => Err(TensorError::DType { expected: T::DTYPE, found: self.dtype }),
+        }
+    }
+
+    /// Lets `write` write the elements as bits of their size, where [`as_mut_slice`](Tensor::as_mut_slice) would give
+    /// them; otherwise, or when they have another size than `T`, gives `None`. Bools that are not 0 afterwards become
+    /// `true`.
+    #[inline]
+    pub fn write_bits<T: Bits, R>(&mut self, write: impl FnOnce(&mut [T]) -> R) -> Option<R> {
+        if self.dtype.size() != size_of::<T>() {
+            return None;
+        }
+        let len = self.elements() * size_of::<T>();
+        let Storage::Plain { buffer, offset } = &mut self.storage else { return None };
+        let bytes = &mut Arc::get_mut(buffer)?.bytes_mut()?[*offset..*offset + len];
+        let result = write(buffer::elements_mut(bytes));
+        if self.dtype == DType::Bool {
+            bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+        }
+        Some(result)
     }
 
     /// Whether [`as_mut_slice`](Tensor::as_mut_slice) of the right type would give the elements.
@@ -555,6 +588,17 @@ mod tests {
         assert_eq!(snapshot.as_slice::<i64>().unwrap(), [1, 2, 3]);
         assert_eq!(a.as_slice::<i64>().unwrap(), [9, 2, 3]);
         assert!(a.is_writable());
+    }
+
+    #[test]
+    fn bits_are_moved_and_bools_stay_bools() {
+        let mut flags = Tensor::from([false, true]);
+        assert_eq!(flags.as_bits::<u8>().unwrap(), [0, 1]);
+        flags.write_bits::<u8, _>(|bits| bits.copy_from_slice(&[7, 0])).unwrap();
+        assert_eq!(flags.as_slice::<bool>().unwrap(), [true, false]);
+        assert_eq!(Tensor::from(1.0f32).as_bits::<u32>().unwrap(), [0x3f80_0000]);
+        assert!(Tensor::from(1.0f32).as_bits::<u64>().is_err());
+        assert!(Tensor::from("text").as_bits::<u8>().is_err());
     }
 
     #[test]

@@ -14,6 +14,34 @@ macro_rules! for_dtype {
             )),
         }
     };
+    (bits $dtype:expr, $T:ident => $body:expr) => {
+        match $dtype.size() {
+            1 => {
+                type $T = u8;
+                $body
+            }
+            2 => {
+                type $T = u16;
+                $body
+            }
+            4 => {
+                type $T = u32;
+                $body
+            }
+            8 => {
+                type $T = u64;
+                $body
+            }
+            16 => {
+                type $T = tensor::Complex<f64>;
+                $body
+            }
+            _ => Err(session_core::Error::new(
+                session_core::Code::Unimplemented,
+                format!("the embedded engine does not do this for {}", $dtype),
+            )),
+        }
+    };
     (all $dtype:expr, $T:ident => $body:expr) => {
         for_dtype!(@arms $dtype, $T => $body,
             Float32: f32, Float64: f64, Float16: tensor::f16, BFloat16: tensor::bf16,

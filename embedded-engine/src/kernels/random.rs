@@ -1,13 +1,13 @@
 //! Random numbers: equal seeds give TensorFlow's numbers.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
 use crate::kernels::math::boxed;
 use crate::resources::OpState;
 use compute::random::{self, Generator};
 use session_core::{Error, Result};
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
-use tensor::{DType, Element, Shape};
+use tensor::{Bits, Element, Shape};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(
@@ -37,7 +37,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("RandomShuffle", |spec| {
         let state = state(spec)?;
-        for_dtype!(all spec.input_dtype(0), T => {
+        for_dtype!(bits spec.input_dtype(0), T => {
             let state = state.clone();
             Ok(boxed(move |context| shuffle::<T>(context, &state)))
         })
@@ -112,7 +112,8 @@ fn filled<T: Element>(spec: &NodeSpec<'_>, fill: Fill<T>) -> Result<Box<dyn Kern
 }
 
 /// Permutes the rows.
-fn shuffle<T: Element>(context: &mut KernelContext<'_>, state: &RandomState) -> Result<()> {
+fn shuffle<T: Bits>(context: &mut KernelContext<'_>, state: &RandomState) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let Some(&rows) = shape.first() else {
         let value = context.take(0);
@@ -122,8 +123,8 @@ fn shuffle<T: Element>(context: &mut KernelContext<'_>, state: &RandomState) -> 
     let mut order: Vec<usize> = (0..rows).collect();
     random::shuffle(&mut state.lock(), &mut order);
     let width = if rows == 0 { 0 } else { shape.elements() / rows };
-    context.produce::<T>(0, checked(shape, DType::UInt8)?, |context, output| {
-        let input = context.slice::<T>(0)?;
+    context.produce_bits::<T>(0, dtype, shape, |context, output| {
+        let input = context.bits::<T>(0)?;
         for (to, &from) in output.chunks_exact_mut(width.max(1)).zip(&order) {
             to.copy_from_slice(&input[from * width..][..width]);
         }

@@ -14,13 +14,13 @@ use tensor::{Element, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ResourceApplyGradientDescent", |spec| {
-        for_dtype!(float spec.dtype("T")?, T => {
+        for_dtype!(wide spec.dtype("T")?, T => {
             Ok(dense::<T, _, 1>(|i| Ok(GradientDescent { learning_rate: i.scalar(0)? })))
         })
     });
     registry.add("ResourceApplyMomentum", |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
             // The gradient stands between the learning rate and the momentum.
             let rule = |i: Parameters<'_, '_>| -> Result<Momentum<T>> {
                 Ok(Momentum { learning_rate: i.scalar(0)?, momentum: i.scalar(2)?, use_nesterov })
@@ -30,7 +30,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("ResourceApplyAdam", |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(move |i| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(move |i| {
             Ok(Adam {
                 beta1_power: i.scalar(0)?,
                 beta2_power: i.scalar(1)?,
@@ -43,7 +43,7 @@ pub(crate) fn register(registry: &mut Registry) {
         })))
     });
     registry.add("ResourceApplyAdaMax", |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
             Ok(AdaMax {
                 beta1_power: i.scalar(0)?,
                 learning_rate: i.scalar(1)?,
@@ -54,7 +54,7 @@ pub(crate) fn register(registry: &mut Registry) {
         })))
     });
     registry.add("ResourceApplyRMSProp", |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
             Ok(RmsProp {
                 learning_rate: i.scalar(0)?,
                 rho: i.scalar(1)?,
@@ -64,7 +64,7 @@ pub(crate) fn register(registry: &mut Registry) {
         })))
     });
     registry.add("ResourceApplyCenteredRMSProp", |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 4>(|i| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 4>(|i| {
             Ok(CenteredRmsProp {
                 learning_rate: i.scalar(0)?,
                 rho: i.scalar(1)?,
@@ -76,7 +76,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("ResourceApplyAdagrad", |spec| make_adagrad(spec, false));
     registry.add("ResourceApplyAdagradV2", |spec| make_adagrad(spec, true));
     registry.add("ResourceApplyAdadelta", |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
             Ok(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? })
         })))
     });
@@ -86,7 +86,7 @@ pub(crate) fn register(registry: &mut Registry) {
 
 fn make_adagrad(spec: &NodeSpec<'_>, with_epsilon: bool) -> Result<Box<dyn Kernel>> {
     let update_slots = spec.bool("update_slots").unwrap_or(true);
-    for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 2>(move |i| {
+    for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(move |i| {
         let epsilon = if with_epsilon { Some(i.scalar(1)?) } else { None };
         Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon, update_slots })
     })))
@@ -95,7 +95,7 @@ fn make_adagrad(spec: &NodeSpec<'_>, with_epsilon: bool) -> Result<Box<dyn Kerne
 /// FTRL takes the gradient before its parameters.
 fn make_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel>> {
     let multiply_linear_by_lr = spec.bool("multiply_linear_by_lr").unwrap_or(false);
-    for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
+    for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
         let rule = |i: Parameters<'_, '_>| -> Result<Ftrl<T>> {
             let l2_shrinkage = if with_shrinkage { i.scalar(4)? } else { T::default() };
             let learning_rate_power = i.scalar(if with_shrinkage { 5 } else { 4 })?;

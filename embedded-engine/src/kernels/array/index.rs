@@ -5,7 +5,7 @@ use crate::kernels::math::{axis, boxed};
 use compute::elementwise;
 use compute::elementwise::layout::{self, GatherShape, Index, IndexError};
 use session_core::{Error, Result};
-use tensor::{DType, Element, Shape};
+use tensor::{Bits, DType, Element, Shape};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("GatherV2", |spec| {
@@ -15,12 +15,12 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Gather", |spec| gather(spec, 0, false));
     registry.add("ResourceGather", |spec| {
         let dtype = spec.dtype("dtype")?;
-        for_dtype!(all dtype, T => for_dtype!(index spec.input_dtype(1), I => Ok(boxed(resource_gather::<T, I>))))
+        for_dtype!(bits dtype, T => for_dtype!(index spec.input_dtype(1), I => Ok(boxed(resource_gather::<T, I>))))
     });
     registry.add("OneHot", |spec| {
         let at = spec.int("axis")?;
         let indices = spec.input_dtype(0);
-        for_dtype!(all spec.input_dtype(2), T => match indices {
+        for_dtype!(bits spec.input_dtype(2), T => match indices {
             DType::UInt8 => Ok(boxed(move |context| one_hot::<T, u8>(context, at))),
             _ => for_dtype!(index indices, I => Ok(boxed(move |context| one_hot::<T, I>(context, at)))),
         })
@@ -41,7 +41,7 @@ pub(crate) fn outside(error: IndexError) -> Error {
 
 fn gather(spec: &NodeSpec<'_>, batch_dims: i64, with_axis: bool) -> Result<Box<dyn Kernel>> {
     let indices = spec.input_dtype(1);
-    for_dtype!(all spec.input_dtype(0), T => for_dtype!(index indices, I => {
+    for_dtype!(bits spec.input_dtype(0), T => for_dtype!(index indices, I => {
         Ok(boxed(move |context| {
             let at = if with_axis { context.int(2)? } else { 0 };
             run_gather::<T, I>(context, at, batch_dims)
@@ -49,11 +49,12 @@ fn gather(spec: &NodeSpec<'_>, batch_dims: i64, with_axis: bool) -> Result<Box<d
     }))
 }
 
-fn run_gather<T: Element, I: Element + Index>(
+fn run_gather<T: Bits, I: Element + Index>(
     context: &mut KernelContext<'_>,
     at: i64,
     batch_dims: i64,
 ) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let (shape, indices) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let at = axis(at, shape.rank())?;
     let batch_dims = axis(batch_dims, indices.rank() + 1)?;
@@ -69,27 +70,29 @@ fn run_gather<T: Element, I: Element + Index>(
         axis: shape[at],
         inner: shape[at + 1..].iter().product(),
     };
-    context.produce::<T>(0, dims, |context, output| {
-        layout::gather(context.pool(), sizes, context.slice::<T>(0)?, context.slice::<I>(1)?, output)
+    context.produce_bits::<T>(0, dtype, dims, |context, output| {
+        layout::gather(context.pool(), sizes, context.bits::<T>(0)?, context.slice::<I>(1)?, output)
             .map_err(outside)
     })
 }
 
 /// Rows of a variable, without a copy of the rest.
-fn resource_gather<T: Element, I: Element + Index>(context: &mut KernelContext<'_>) -> Result<()> {
+fn resource_gather<T: Bits, I: Element + Index>(context: &mut KernelContext<'_>) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let value = crate::kernels::state::variable(context, 0)?.read()?;
     let Some((&rows, row)) = value.shape().split_first() else {
         return Err(Error::invalid_argument("params must be at least 1 dimensional"));
     };
     let dims: Shape = context.input(1).shape().iter().chain(row).copied().collect();
     let sizes = GatherShape { batch: 1, outer: 1, axis: rows, inner: row.iter().product() };
-    context.produce::<T>(0, dims, |context, output| {
+    context.produce_bits::<T>(0, dtype, dims, |context, output| {
         layout::gather(context.pool(), sizes, value.as_slice::<T>()?, context.slice::<I>(1)?, output)
             .map_err(outside)
     })
 }
 
-fn one_hot<T: Element, I: Element + Index>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+fn one_hot<T: Bits, I: Element + Index>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+    let dtype = context.input(2).dtype();
     let shape = context.input(0).shape().clone();
     let depth = usize::try_from(context.int(1)?)
         .map_err(|_| Error::invalid_argument("depth must be non-negative"))?;
@@ -97,8 +100,8 @@ fn one_hot<T: Element, I: Element + Index>(context: &mut KernelContext<'_>, at: 
     let mut dims = shape.to_vec();
     dims.insert(at, depth);
     let suffix = shape[at..].iter().product();
-    context.produce::<T>(0, dims, |context, output| {
-        let (on, off) = (context.input(2).value::<T>()?, context.input(3).value::<T>()?);
+    context.produce_bits::<T>(0, dtype, dims, |context, output| {
+        let (on, off) = (context.bits_value::<T>(2)?, context.bits_value::<T>(3)?);
         layout::one_hot(depth, suffix, context.slice::<I>(0)?, &on, &off, output);
         Ok(())
     })

@@ -1,10 +1,10 @@
 //! Tensors joined and split.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
 use crate::kernels::math::{axis, boxed};
-use compute::elementwise::layout;
+use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
-use tensor::{Bytes, DType, Element, Shape, Tensor};
+use tensor::{Bits, Bytes, DType, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ConcatV2", |spec| {
@@ -16,15 +16,15 @@ pub(crate) fn register(registry: &mut Registry) {
         let at = spec.int("axis")?;
         match spec.input_dtype(0) {
             DType::String => Ok(boxed(move |context| pack_strings(context, at))),
-            dtype => for_dtype!(all dtype, T => Ok(boxed(move |context| pack::<T>(context, at)))),
+            dtype => for_dtype!(bits dtype, T => Ok(boxed(move |context| pack::<T>(context, at)))),
         }
     });
     registry.add("Unpack", |spec| {
         let at = spec.int("axis")?;
-        for_dtype!(all spec.input_dtype(0), T => Ok(boxed(move |context| unpack::<T>(context, at))))
+        for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(move |context| unpack::<T>(context, at))))
     });
     registry.add("Split", |spec| {
-        for_dtype!(all spec.input_dtype(1), T => Ok(boxed(|context| {
+        for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(|context| {
             let (shape, parts) = (context.input(1).shape().clone(), context.outputs.len());
             let at = axis(context.int(0)?, shape.rank())?;
             if !shape[at].is_multiple_of(parts) {
@@ -34,7 +34,7 @@ pub(crate) fn register(registry: &mut Registry) {
             split::<T>(context, 1, at, &vec![shape[at] / parts; parts])
         })))
     });
-    registry.add("SplitV", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(split_v::<T>))));
+    registry.add("SplitV", |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(split_v::<T>))));
     registry.add("ConcatOffset", |_| Ok(boxed(concat_offset)));
 }
 
@@ -44,7 +44,7 @@ fn concat(spec: &NodeSpec<'_>, dtype: DType, first: usize, axis_input: usize) ->
     if dtype == DType::String {
         return Ok(boxed(move |context| concat_strings(context, first, count, axis_input)));
     }
-    for_dtype!(all dtype, T => Ok(boxed(move |context| concat_plain::<T>(context, first, count, axis_input))))
+    for_dtype!(bits dtype, T => Ok(boxed(move |context| concat_plain::<T>(context, first, count, axis_input))))
 }
 
 /// The axis and the joined shape.
@@ -73,17 +73,18 @@ fn joined(
     Ok((at, dims.into()))
 }
 
-fn concat_plain<T: Element>(
+fn concat_plain<T: Bits>(
     context: &mut KernelContext<'_>,
     first: usize,
     count: usize,
     axis_input: usize,
 ) -> Result<()> {
+    let dtype = context.input(first).dtype();
     let (at, shape) = joined(context, first, count, axis_input)?;
     let rows: usize = shape[..at].iter().product();
-    context.produce::<T>(0, shape, |context, output| {
+    context.produce_bits::<T>(0, dtype, shape, |context, output| {
         let width = |i: usize| context.input(i).shape()[at..].iter().product::<usize>();
-        let part = |i: usize| Ok((context.slice::<T>(i)?, width(i)));
+        let part = |i: usize| Ok((context.bits::<T>(i)?, width(i)));
         let parts: Vec<(&[T], usize)> = (first..first + count).map(part).collect::<Result<_>>()?;
         layout::concat(context.pool(), rows, &parts, output);
         Ok(())
@@ -128,12 +129,13 @@ fn packed(context: &KernelContext<'_>, at: i64) -> Result<(usize, Shape)> {
     Ok((at, dims.into()))
 }
 
-fn pack<T: Element>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+fn pack<T: Bits>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let (at, shape) = packed(context, at)?;
     let rows: usize = shape[..at].iter().product();
     let width: usize = shape[at + 1..].iter().product();
-    context.produce::<T>(0, shape, |context, output| {
-        let part = |i: usize| Ok((context.slice::<T>(i)?, width));
+    context.produce_bits::<T>(0, dtype, shape, |context, output| {
+        let part = |i: usize| Ok((context.bits::<T>(i)?, width));
         let parts: Vec<(&[T], usize)> = (0..context.num_inputs()).map(part).collect::<Result<_>>()?;
         layout::concat(context.pool(), rows, &parts, output);
         Ok(())
@@ -154,7 +156,7 @@ fn pack_strings(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     Ok(())
 }
 
-fn unpack<T: Element>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+fn unpack<T: Bits>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let at = axis(at, shape.rank())?;
     let count = context.outputs.len();
@@ -173,7 +175,7 @@ fn unpack<T: Element>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     Ok(())
 }
 
-fn split_v<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+fn split_v<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let at = axis(context.int(2)?, shape.rank())?;
     let sizes = context.ints(1)?;
@@ -189,29 +191,19 @@ fn split_v<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
     split::<T>(context, 0, at, &sizes)
 }
 
-fn split<T: Element>(
-    context: &mut KernelContext<'_>,
-    input: usize,
-    at: usize,
-    sizes: &[usize],
-) -> Result<()> {
-    let shape = context.input(input).shape().clone();
-    let rows: usize = shape[..at].iter().product();
-    let inner: usize = shape[at + 1..].iter().product();
-    let mut parts: Vec<Tensor> = Vec::with_capacity(sizes.len());
-    for &size in sizes {
+fn split<T: Bits>(context: &mut KernelContext<'_>, input: usize, at: usize, sizes: &[usize]) -> Result<()> {
+    let (dtype, shape) = (context.input(input).dtype(), context.input(input).shape().clone());
+    let strides = vec![1; shape.rank()];
+    let mut begin = vec![0; shape.rank()];
+    for (i, &size) in sizes.iter().enumerate() {
         let mut dims = shape.to_vec();
         dims[at] = size;
-        parts.push(context.allocate::<T>(checked(dims.into(), T::DTYPE)?));
-    }
-    let slices = parts
-        .iter_mut()
-        .zip(sizes)
-        .map(|(part, &size)| (part.as_mut_slice::<T>().expect("new memory has one owner"), size * inner));
-    let mut slices: Vec<(&mut [T], usize)> = slices.collect();
-    layout::split(rows, context.slice::<T>(input)?, &mut slices);
-    for (i, part) in parts.into_iter().enumerate() {
-        context.set(i, part);
+        context.produce_bits::<T>(i, dtype, dims.clone(), |context, output| {
+            let region = StridedRegion { shape: &shape, begin: &begin, strides: &strides, sizes: &dims };
+            layout::strided_slice(context.pool(), region, context.bits::<T>(input)?, output);
+            Ok(())
+        })?;
+        begin[at] += size;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::kernels::math::{axis, boxed};
 use crate::kernels::random::shape as shape_input;
 use compute::elementwise;
 use session_core::{AttrValue, Error, PartialShape, Result};
-use tensor::{Bytes, DType, Element, Shape, Tensor};
+use tensor::{Bits, Bytes, DType, Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Shape", |spec| {
@@ -88,7 +88,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("Fill", |spec| match spec.input_dtype(1) {
         DType::String => Ok(boxed(fill_strings)),
-        dtype => for_dtype!(all dtype, T => Ok(boxed(fill::<T>))),
+        dtype => for_dtype!(bits dtype, T => Ok(boxed(fill::<T>))),
     });
     registry.add("ZerosLike", |spec| match spec.input_dtype(0) {
         DType::String => Ok(boxed(|context| {
@@ -96,7 +96,13 @@ pub(crate) fn register(registry: &mut Registry) {
             context.set(0, zeros);
             Ok(())
         })),
-        dtype => for_dtype!(all dtype, T => Ok(boxed(|context| like::<T>(context, T::default())))),
+        dtype => for_dtype!(bits dtype, T => Ok(boxed(|context| {
+            let (dtype, shape) = (context.input(0).dtype(), context.input(0).shape().clone());
+            context.produce_bits::<T>(0, dtype, shape, |context, output| {
+                elementwise::fill(context.pool(), output, T::default());
+                Ok(())
+            })
+        }))),
     });
     registry.add("OnesLike", |spec| {
         for_dtype!(all spec.input_dtype(0), T => {
@@ -105,7 +111,7 @@ pub(crate) fn register(registry: &mut Registry) {
         })
     });
     registry
-        .add("BroadcastTo", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(broadcast_to::<T>))));
+        .add("BroadcastTo", |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(broadcast_to::<T>))));
     registry.add(
         "BroadcastGradientArgs",
         |spec| for_dtype!(index spec.input_dtype(0), T => Ok(boxed(broadcast_gradient_args::<T>))),
@@ -212,10 +218,11 @@ fn squeeze(context: &mut KernelContext<'_>, axes: &[i64]) -> Result<()> {
     Ok(())
 }
 
-fn fill<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+fn fill<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
+    let dtype = context.input(1).dtype();
     let shape = shape_input(context, 0)?;
-    let value = context.input(1).value::<T>()?;
-    context.produce::<T>(0, shape, |context, output| {
+    let value = context.bits_value::<T>(1)?;
+    context.produce_bits::<T>(0, dtype, shape, |context, output| {
         elementwise::fill(context.pool(), output, value);
         Ok(())
     })
@@ -240,11 +247,12 @@ fn like<T: Element>(context: &mut KernelContext<'_>, value: T) -> Result<()> {
     })
 }
 
-fn broadcast_to<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+fn broadcast_to<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let target = shape_input(context, 1)?;
     let shape = context.input(0).shape().clone();
-    context.produce::<T>(0, target.clone(), |context, output| {
-        let input = context.slice::<T>(0)?;
+    context.produce_bits::<T>(0, dtype, target.clone(), |context, output| {
+        let input = context.bits::<T>(0)?;
         elementwise::layout::broadcast_to(context.pool(), &shape, &target, input, output)
             .map_err(|error| Error::invalid_argument(format!("Incompatible shapes: {error}")))
     })

@@ -4,17 +4,17 @@ use crate::kernel::{KernelContext, NodeSpec, Registry};
 use crate::kernels::math::boxed;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
-use tensor::{Element, Shape};
+use tensor::{Bits, Shape};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add("Slice", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(slice::<T>))));
+    registry.add("Slice", |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(slice::<T>))));
     registry.add("StridedSlice", |spec| {
         let masks = Masks::of(spec)?;
-        for_dtype!(all spec.input_dtype(0), T => Ok(boxed(move |context| strided_slice::<T>(context, masks))))
+        for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(move |context| strided_slice::<T>(context, masks))))
     });
     registry.add("StridedSliceGrad", |spec| {
         let masks = Masks::of(spec)?;
-        for_dtype!(all spec.input_dtype(4), T => Ok(boxed(move |context| strided_slice_grad::<T>(context, masks))))
+        for_dtype!(bits spec.input_dtype(4), T => Ok(boxed(move |context| strided_slice_grad::<T>(context, masks))))
     });
 }
 
@@ -24,7 +24,8 @@ pub(crate) fn non_negative(values: &[i64], what: &str) -> Result<Vec<usize>> {
     converted.ok_or_else(|| Error::invalid_argument(format!("{what} may not be negative: {values:?}")))
 }
 
-fn slice<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+fn slice<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let (begin, size) = (context.ints(1)?, context.ints(2)?);
     if begin.len() != shape.rank() || size.len() != shape.rank() {
@@ -41,9 +42,9 @@ fn slice<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
         Error::invalid_argument(format!("a slice from {begin:?} of {size:?} does not lie in {shape}"))
     })?;
     let strides = vec![1isize; shape.rank()];
-    context.produce::<T>(0, sizes.clone(), |context, output| {
+    context.produce_bits::<T>(0, dtype, sizes.clone(), |context, output| {
         let region = StridedRegion { shape: &shape, begin: &begin, strides: &strides, sizes: &sizes };
-        layout::strided_slice(context.pool(), region, context.slice::<T>(0)?, output);
+        layout::strided_slice(context.pool(), region, context.bits::<T>(0)?, output);
         Ok(())
     })
 }
@@ -168,18 +169,20 @@ fn one_axis(
     Ok((first, stride, count as usize))
 }
 
-fn strided_slice<T: Element>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+fn strided_slice<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let selection = masks.select(&shape, &context.ints(1)?, &context.ints(2)?, &context.ints(3)?)?;
-    context.produce::<T>(0, selection.result.clone(), |context, output| {
+    context.produce_bits::<T>(0, dtype, selection.result.clone(), |context, output| {
         let Selection { begin, strides, sizes, .. } = &selection;
         let region = StridedRegion { shape: &shape, begin, strides, sizes };
-        layout::strided_slice(context.pool(), region, context.slice::<T>(0)?, output);
+        layout::strided_slice(context.pool(), region, context.bits::<T>(0)?, output);
         Ok(())
     })
 }
 
-fn strided_slice_grad<T: Element>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+fn strided_slice_grad<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+    let dtype = context.input(4).dtype();
     let shape = crate::kernels::random::shape(context, 0)?;
     let selection = masks.select(&shape, &context.ints(1)?, &context.ints(2)?, &context.ints(3)?)?;
     let gradient = context.input(4).shape();
@@ -187,11 +190,11 @@ fn strided_slice_grad<T: Element>(context: &mut KernelContext<'_>, masks: Masks)
         let text = format!("shape of dy was {gradient} instead of {}", selection.result);
         return Err(Error::invalid_argument(text));
     }
-    context.produce::<T>(0, shape.clone(), |context, output| {
+    context.produce_bits::<T>(0, dtype, shape.clone(), |context, output| {
         output.fill(T::default());
         let Selection { begin, strides, sizes, .. } = &selection;
         let region = StridedRegion { shape: &shape, begin, strides, sizes };
-        layout::strided_assign(region, context.slice::<T>(4)?, output);
+        layout::strided_assign(region, context.bits::<T>(4)?, output);
         Ok(())
     })
 }

@@ -6,7 +6,7 @@ use compute::elementwise::{
     TestOp, UnaryKernel, UnaryOp,
 };
 use session_core::{Code, Error, Result};
-use tensor::{DType, Element, Shape, Tensor};
+use tensor::{Bits, DType, Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     for op in UnaryOp::ALL {
@@ -28,8 +28,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("LogicalNot", |_| Ok(Box::new(logical_not)));
     registry.add("Cast", make_cast);
     registry.add("AddN", |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(add_n::<T>))));
-    registry.add("SelectV2", |spec| for_dtype!(all spec.input_dtype(1), T => Ok(boxed(select_v2::<T>))));
-    registry.add("Select", |spec| for_dtype!(all spec.input_dtype(1), T => Ok(boxed(select_v1::<T>))));
+    registry.add("SelectV2", |spec| for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(select_v2::<T>))));
+    registry.add("Select", |spec| for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(select_v1::<T>))));
     registry
         .add("ClipByValue", |spec| for_dtype!(real spec.input_dtype(0), T => Ok(boxed(clip_by_value::<T>))));
 }
@@ -237,19 +237,21 @@ fn add_n<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> 
     })
 }
 
-fn select_v2<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+fn select_v2<T: Bits + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let dtype = context.input(1).dtype();
     let shapes =
         [context.input(0).shape().dims(), context.input(1).shape().dims(), context.input(2).shape().dims()];
     let plan = Broadcast::new(shapes).map_err(|error| incompatible(&error))?;
-    context.produce::<T>(0, Shape::new(plan.output_shape()), |context, output| {
-        let (condition, a, b) = (context.slice::<bool>(0)?, context.slice::<T>(1)?, context.slice::<T>(2)?);
+    context.produce_bits::<T>(0, dtype, Shape::new(plan.output_shape()), |context, output| {
+        let (condition, a, b) = (context.slice::<bool>(0)?, context.bits::<T>(1)?, context.bits::<T>(2)?);
         elementwise::select(context.pool(), &plan, condition, a, b, output);
         Ok(())
     })
 }
 
 /// The older form: a condition of the values' shape, a scalar, or a vector that chooses among rows.
-fn select_v1<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+fn select_v1<T: Bits + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let dtype = context.input(1).dtype();
     let (condition, values) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     if *context.input(2).shape() != values {
         let text =
@@ -264,8 +266,8 @@ fn select_v1<T: Element + elementwise::Element>(context: &mut KernelContext<'_>)
     };
     let plan = Broadcast::new([condition.dims(), values.dims(), values.dims()]);
     let plan = plan.map_err(|error| incompatible(&error))?;
-    context.produce::<T>(0, values, |context, output| {
-        let (condition, a, b) = (context.slice::<bool>(0)?, context.slice::<T>(1)?, context.slice::<T>(2)?);
+    context.produce_bits::<T>(0, dtype, values, |context, output| {
+        let (condition, a, b) = (context.slice::<bool>(0)?, context.bits::<T>(1)?, context.bits::<T>(2)?);
         elementwise::select(context.pool(), &plan, condition, a, b, output);
         Ok(())
     })
