@@ -1,0 +1,393 @@
+//! Saving checkpoints.
+
+use crate::events::{EventTarget, event_error};
+use crate::step::{GlobalStep, begun};
+use crate::{
+    CheckpointSaverListener, Clock, HookState, Moment, SavePoint, SecondOrStepTimer, SessionRunArgs,
+    SessionRunContext, SessionRunHook, SessionRunValues,
+};
+use checkpoint::{GraphSaver, SAVERS, SaveOptions, SaverOptions, latest_checkpoint_with};
+use session_core::{Error, Graph, Phase, Result, Session};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use summary::{EventWriter, SessionLog};
+
+const NAME: &str = "CheckpointSaverHook";
+
+/// Saves a checkpoint every so many steps or every so much time, when the session is created, and at its clean end
+/// (S-340 to S-351).
+///
+/// A checkpoint holds the variables, the state of the session (such as its random operations) and the states of all
+/// hooks, at one and the same step: it is written at a [save point](SessionRunHook::at_save_point), which follows the
+/// `after_run` of all hooks.
+///
+/// # When it saves
+///
+/// - When a session was created, also in a recovery: at once (S-342). Unless the session was restored from the very
+///   checkpoint that would be written, which is then left alone; TensorFlow writes it again (Q-36), and so does
+///   [`save_after_restore`](CheckpointSaverHook::save_after_restore).
+/// - After a run that brought the step to the interval (S-343): every 2 steps, from 0 to 5, there are checkpoints of 0,
+///   2, 4 and 5 (S-349). With time, nothing is saved while the step does not change. Where runs advance the step by more
+///   than one, the largest advance seen so far tells which runs may reach the interval; so the first large jump may be
+///   noticed one run late (see [`steps_per_run`](CheckpointSaverHook::steps_per_run)).
+/// - At a clean end, unless the last step is saved already (S-344). After a bad end it does not (S-345).
+///
+/// # One save
+///
+/// Listeners' `before_save`; the events so far are flushed, so that none older than the checkpoint is missing when a run
+/// is resumed from it; the save itself (atomic: a checkpoint is there wholly or not at all); an event `CHECKPOINT`,
+/// which names the checkpoint with its step and is flushed (TensorFlow names it without and leaves it in memory: Q-37);
+/// listeners' `after_save`. A listener that asks for a stop is heard after every save but the last; TensorFlow does not
+/// listen at the first (Q-36).
+///
+/// # The saver
+///
+/// The one given to [`saver`](CheckpointSaverHook::saver); else the one of the graph's collection `savers`, where a
+/// scaffold puts its own; else, where TensorFlow fails, a new one for all global variables, which keeps five
+/// checkpoints (S-348).
+///
+/// # Errors
+///
+/// `begin`: a runtime error without a global step; of the event file. When a session is created: a runtime error for
+/// several savers in the graph. Each save: those of [`GraphSaver::save`], of event files, and of listeners; earlier
+/// checkpoints stay as they are.
+///
+/// ```
+/// use hooks::CheckpointSaverHook;
+/// use std::time::Duration;
+/// # let directory = tempfile::tempdir().unwrap();
+/// let every_100_steps = CheckpointSaverHook::every_steps(directory.path(), 100);
+/// let every_10_minutes = CheckpointSaverHook::every_secs(directory.path(), Duration::from_secs(600));
+/// ```
+pub struct CheckpointSaverHook {
+    directory: PathBuf,
+    basename: String,
+    timer: SecondOrStepTimer,
+    saver: Option<GraphSaver>,
+    listeners: Vec<Box<dyn CheckpointSaverListener>>,
+    save_after_restore: bool,
+    background: bool,
+    /// By how much a run advances the step at most, as far as known.
+    advance: i64,
+    found: Option<Found>,
+    /// The step before the last run, if it is followed.
+    before: Option<i64>,
+    /// The step of the checkpoint that was restored, if this hook wrote it.
+    restored: Option<i64>,
+    /// The step that is being saved, or was saved last, or was restored.
+    saving: Option<i64>,
+    /// A save in the background whose end was not seen yet.
+    pending: Option<Pending>,
+}
+
+/// What `begin` found.
+struct Found {
+    step: GlobalStep,
+    writer: Arc<EventWriter>,
+}
+
+struct Pending {
+    step: i64,
+    prefix: PathBuf,
+}
+
+impl CheckpointSaverHook {
+    /// Saves into a directory every so many steps.
+    #[must_use]
+    pub fn every_steps(directory: impl AsRef<Path>, steps: u64) -> CheckpointSaverHook {
+        CheckpointSaverHook::of(directory.as_ref(), SecondOrStepTimer::every_steps(steps))
+    }
+
+    /// Saves into a directory every so much time.
+    #[must_use]
+    pub fn every_secs(directory: impl AsRef<Path>, time: Duration) -> CheckpointSaverHook {
+        CheckpointSaverHook::of(directory.as_ref(), SecondOrStepTimer::every_secs(time))
+    }
+
+    /// Saves into a directory whenever this timer says so: by steps and by time, for instance (Q-41), or never but at
+    /// the beginning and the end.
+    #[must_use]
+    pub fn with_timer(directory: impl AsRef<Path>, timer: SecondOrStepTimer) -> CheckpointSaverHook {
+        CheckpointSaverHook::of(directory.as_ref(), timer)
+    }
+
+    fn of(directory: &Path, timer: SecondOrStepTimer) -> CheckpointSaverHook {
+        log::info!("Create CheckpointSaverHook.");
+        CheckpointSaverHook {
+            directory: directory.to_path_buf(),
+            basename: "model.ckpt".to_owned(),
+            timer,
+            saver: None,
+            listeners: Vec::new(),
+            save_after_restore: false,
+            background: false,
+            advance: 1,
+            found: None,
+            before: None,
+            restored: None,
+            saving: None,
+            pending: None,
+        }
+    }
+
+    /// What saves. Default: that of the graph, or a new one.
+    #[must_use]
+    pub fn saver(mut self, saver: GraphSaver) -> CheckpointSaverHook {
+        self.saver = Some(saver);
+        self
+    }
+
+    /// The name of checkpoints, before the step. Default: `model.ckpt`.
+    #[must_use]
+    pub fn basename(mut self, name: impl Into<String>) -> CheckpointSaverHook {
+        self.basename = name.into();
+        self
+    }
+
+    /// Adds a listener after those given before.
+    #[must_use]
+    pub fn listener(mut self, listener: impl CheckpointSaverListener + 'static) -> CheckpointSaverHook {
+        self.listeners.push(Box::new(listener));
+        self
+    }
+
+    /// Whether a checkpoint that was just restored is written again (S-342). Default: `false`; TensorFlow: `true`.
+    #[must_use]
+    pub fn save_after_restore(mut self, save: bool) -> CheckpointSaverHook {
+        self.save_after_restore = save;
+        self
+    }
+
+    /// Whether training goes on while files are written. What is saved is the state at the time; listeners' `after_save`
+    /// and the event follow at the first save point after the checkpoint is complete; an error leaves that one. At the
+    /// end, and before the next save, the hook waits. Default: `false`.
+    #[must_use]
+    pub fn background(mut self, background: bool) -> CheckpointSaverHook {
+        self.background = background;
+        self
+    }
+
+    /// By how much a run may advance the step, for loops that make many steps in one run (S-351). It only tells when the
+    /// hook looks at the step. Default: learned from the runs, beginning with 1. Less counts as 1.
+    #[must_use]
+    pub fn steps_per_run(mut self, steps: i64) -> CheckpointSaverHook {
+        self.advance = steps.max(1);
+        self
+    }
+
+    /// Measures time with this clock. Default: the system's monotonic one.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> CheckpointSaverHook {
+        self.timer = self.timer.clock(clock);
+        self
+    }
+
+    fn found(&self) -> Result<&Found> {
+        begun(&self.found, NAME)
+    }
+
+    fn base(&self) -> PathBuf {
+        self.directory.join(&self.basename)
+    }
+
+    fn saver_of(&mut self, graph: &Graph) -> Result<GraphSaver> {
+        if let Some(saver) = &self.saver {
+            return Ok(saver.clone());
+        }
+        let mut savers = graph.collection(&SAVERS);
+        if savers.len() > 1 {
+            let text = format!("More than one item in collection '{}'", SAVERS.name());
+            return Err(Error::runtime(text));
+        }
+        let saver =
+            savers.pop().unwrap_or_else(|| GraphSaver::new(SaverOptions::new().create_directory(true)));
+        self.saver = Some(saver.clone());
+        Ok(saver)
+    }
+
+    /// Whether the newest checkpoint in the directory is the one that the session was just restored from.
+    fn is_saved(&self, saver: &GraphSaver, step: i64) -> Result<bool> {
+        if self.restored != Some(step) {
+            return Ok(false);
+        }
+        let files = saver.saver();
+        let state_file = Some(files.options().state_file_name());
+        let newest = latest_checkpoint_with(files.storage().as_ref(), &self.directory, state_file)
+            .map_err(|error| Error::from(error).with_phase(Phase::Save))?;
+        let suffix = newest.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+        let digits = suffix.and_then(|name| name.strip_prefix(&self.basename)?.strip_prefix('-'));
+        Ok(digits.and_then(|digits| digits.parse().ok()) == Some(step))
+    }
+
+    fn created(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        let saver = self.saver_of(point.session().graph())?;
+        let step = self.found()?.step.now(point.session())?;
+        self.before = None;
+        let saved = !self.save_after_restore && self.is_saved(&saver, step)?;
+        self.restored = None;
+        if saved {
+            self.saving = Some(step);
+        } else {
+            self.save(&saver, step, point)?;
+        }
+        self.timer.update(step);
+        Ok(())
+    }
+
+    /// Kept off the path of ordinary steps.
+    #[cold]
+    fn due(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        let step = self.found()?.step.now(point.session())?;
+        if !self.timer.should_trigger(step) {
+            return Ok(());
+        }
+        self.timer.update(step);
+        let saver = self.saver_of(point.session().graph())?;
+        self.save(&saver, step, point)
+    }
+
+    fn last(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        let saver = self.saver_of(point.session().graph())?;
+        let step = self.found()?.step.now(point.session())?;
+        if self.saving != Some(step) {
+            self.save(&saver, step, point)?;
+            self.timer.update(step);
+        }
+        saver.wait()?;
+        self.finish_pending(point)
+    }
+
+    /// One save, with all that surrounds it (S-346).
+    fn save(&mut self, saver: &GraphSaver, step: i64, point: &mut SavePoint<'_>) -> Result<()> {
+        if self.pending.is_some() {
+            saver.wait()?;
+            self.finish_pending(point)?;
+        }
+        let session = point.session();
+        log::info!("Calling checkpoint listeners before saving checkpoint {step}...");
+        for listener in &mut self.listeners {
+            listener.before_save(session, step)?;
+        }
+        log::info!("Saving checkpoints for {step} into {}...", self.base().display());
+        self.found()?.writer.flush().map_err(event_error)?;
+        self.saving = Some(step);
+        let states = point.hook_states(self).into_iter();
+        let states: Vec<_> = states.map(|HookState { name, bytes }| (name, bytes)).collect();
+        let (base, options) = (self.base(), SaveOptions::new());
+        if self.background {
+            let prefix = saver.save_in_background(session, base, Some(step), states, options)?;
+            self.pending = Some(Pending { step, prefix });
+            return Ok(());
+        }
+        let prefix = saver.save(session, base, Some(step), states, options)?;
+        self.saved(step, &prefix, point)
+    }
+
+    /// What follows a complete checkpoint.
+    fn saved(&mut self, step: i64, prefix: &Path, point: &mut SavePoint<'_>) -> Result<()> {
+        let writer = &self.found()?.writer;
+        let event = SessionLog::checkpoint(prefix.to_string_lossy());
+        writer.add_session_log(event, step).and_then(|()| writer.flush()).map_err(event_error)?;
+        log::info!("Calling checkpoint listeners after saving checkpoint {step}...");
+        let mut stop = false;
+        for listener in &mut self.listeners {
+            stop |= listener.after_save(point.session(), step)?;
+        }
+        if stop {
+            log::info!("A CheckpointSaverListener requested that training be stopped.");
+            point.request_stop(format!("a checkpoint listener asked for it at step {step}"));
+        }
+        Ok(())
+    }
+
+    fn finish_pending(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        match self.pending.take() {
+            Some(Pending { step, prefix }) => self.saved(step, &prefix, point),
+            None => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn look_at_pending(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        let Some(saver) = self.saver.clone() else { return Ok(()) };
+        if saver.saver().is_saving() {
+            return Ok(());
+        }
+        saver.wait()?;
+        self.finish_pending(point)
+    }
+}
+
+impl SessionRunHook for CheckpointSaverHook {
+    fn begin(&mut self, graph: &Graph) -> Result<()> {
+        let writer = EventTarget::Directory(self.directory.clone()).open()?;
+        let step = GlobalStep::of(graph, NAME)?;
+        self.found = writer.map(|writer| Found { step, writer });
+        self.timer.reset();
+        self.listeners.iter_mut().try_for_each(|listener| listener.begin())
+    }
+
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        // Where time decides alone, the step is looked at when the time has come.
+        let followed = self.found.as_ref().filter(|_| self.timer.counts_steps());
+        Ok(followed.map(|found| SessionRunArgs::new().fetch(found.step.read())))
+    }
+
+    fn after_run(&mut self, _: &mut SessionRunContext<'_>, values: &SessionRunValues<'_>) -> Result<()> {
+        if let Some(value) = values.get(0) {
+            let step = value.as_scalar_i64()?;
+            let advance = self.before.map_or(0, |before| step.saturating_sub(before));
+            self.advance = self.advance.max(advance);
+            self.before = Some(step);
+        }
+        Ok(())
+    }
+
+    fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        match point.moment() {
+            Moment::Step => {
+                if self.pending.is_some() {
+                    self.look_at_pending(point)?;
+                }
+                if self.timer.may_trigger(self.before.unwrap_or(0), self.advance) {
+                    return self.due(point);
+                }
+                Ok(())
+            }
+            Moment::Created => self.created(point),
+            Moment::End => self.last(point),
+        }
+    }
+
+    fn end(&mut self, session: &dyn Session) -> Result<()> {
+        let step = match self.saving {
+            Some(step) => step,
+            None => self.found()?.step.now(session)?,
+        };
+        self.listeners.iter_mut().try_for_each(|listener| listener.end(session, step))
+    }
+
+    fn save_state(&self) -> Option<Vec<u8>> {
+        self.saving.map(|step| step.to_le_bytes().to_vec())
+    }
+
+    fn load_state(&mut self, state: &[u8]) -> Result<()> {
+        let bytes =
+            state.try_into().map_err(|_| Error::value("the state of a checkpoint hook has 8 bytes"))?;
+        self.restored = Some(i64::from_le_bytes(bytes));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CheckpointSaverHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(NAME)
+            .field("directory", &self.directory)
+            .field("basename", &self.basename)
+            .field("timer", &self.timer)
+            .field("listeners", &self.listeners.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,33 @@
+//! Where hooks write their events.
+
+use session_core::{Code, Error, Result};
+use std::path::PathBuf;
+use std::sync::Arc;
+use summary::{EventError, EventWriter, EventWriterCache};
+
+/// Where events go: into a directory, through the writer that all hooks of that directory share (S-374), to a given
+/// writer, or nowhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum EventTarget {
+    #[default]
+    None,
+    Directory(PathBuf),
+    Writer(Arc<EventWriter>),
+}
+
+impl EventTarget {
+    pub(crate) fn open(&self) -> Result<Option<Arc<EventWriter>>> {
+        match self {
+            EventTarget::None => Ok(None),
+            EventTarget::Directory(directory) => {
+                EventWriterCache::shared().get(directory).map(Some).map_err(event_error)
+            }
+            EventTarget::Writer(writer) => Ok(Some(writer.clone())),
+        }
+    }
+}
+
+/// An error of event files as one of sessions.
+pub(crate) fn event_error(error: EventError) -> Error {
+    Error::new(Code::Unknown, "could not write events").with_source(error)
+}

@@ -1,0 +1,67 @@
+//! Feeding from a function.
+
+use crate::{SessionRunArgs, SessionRunContext, SessionRunHook};
+use session_core::{AsOutput, Result, Tensor};
+use std::fmt;
+
+/// Calls a function before each run and feeds what it returns (S-363).
+///
+/// When a run is repeated after a recovery, the function is called again. An output that the user or another hook feeds
+/// too makes the run fail (S-128).
+///
+/// # Errors
+///
+/// Runs: those of the function.
+///
+/// ```
+/// use hooks::FeedFnHook;
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// # let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+/// # let x = graph.undefined_op("Placeholder").described_output(info).finish_output();
+/// let mut batches = (0..10).map(|i| i as f32);
+/// let hook = FeedFnHook::new(move || batches.next().map(|value| (x.clone(), value)));
+/// ```
+pub struct FeedFnHook<F>(F);
+
+impl<F, I, K, V> FeedFnHook<F>
+where
+    F: FnMut() -> I + Send,
+    I: IntoIterator<Item = (K, V)>,
+    K: AsOutput,
+    V: Into<Tensor>,
+{
+    /// Feeds the pairs of outputs and values that the function returns; none are fine.
+    #[must_use]
+    #[expect(clippy::new_ret_no_self, reason = "the closure that adds the result has no name")]
+    pub fn new(mut feeds: F) -> FeedFnHook<impl FnMut() -> Result<SessionRunArgs> + Send> {
+        FeedFnHook(move || {
+            let add = |args: SessionRunArgs, (output, value): (K, V)| args.feed(&output, value);
+            Ok(feeds().into_iter().fold(SessionRunArgs::new(), add))
+        })
+    }
+}
+
+impl<F: FnMut() -> Result<SessionRunArgs> + Send> FeedFnHook<F> {
+    /// Adds to each run whatever the function returns, which may fail.
+    #[must_use]
+    pub fn with_args(args: F) -> FeedFnHook<F> {
+        FeedFnHook(args)
+    }
+}
+
+impl<F: FnMut() -> Result<SessionRunArgs> + Send> SessionRunHook for FeedFnHook<F> {
+    fn name(&self) -> std::borrow::Cow<'_, str> {
+        "FeedFnHook".into()
+    }
+
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        (self.0)().map(Some)
+    }
+}
+
+impl<F> fmt::Debug for FeedFnHook<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FeedFnHook")
+    }
+}

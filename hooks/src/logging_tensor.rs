@@ -1,0 +1,241 @@
+//! Logging values.
+
+use crate::{
+    Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
+};
+use session_core::{Error, Graph, Output, Result, Session, SessionExt, Tensor};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Logs the values of tensors every so many runs or every so much time, at level info (S-335 to S-339).
+///
+/// It counts its own runs, from 0, and logs the first; the global step is of no interest to it. Values are fetched
+/// together with the run. The text is `loss = 0.25, accuracy = 0.5`, followed, except at the first time, by the time
+/// since the last, as ` (0.123 sec)`.
+///
+/// ```
+/// use hooks::LoggingTensorHook;
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// # let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+/// # let loss = graph.undefined_op("Loss").described_output(info).finish_output();
+/// let hook = LoggingTensorHook::every_n_iter(100).tensor("loss", &loss).at_end(true);
+/// ```
+///
+/// # Errors
+///
+/// `begin`: a value error for an interval of 0 runs, for a tensor of another graph, and for the name of an operation
+/// that has not exactly one output; a key error for an unknown name (S-336). `end`, with
+/// [`at_end`](LoggingTensorHook::at_end): those of a run, such as an unfed placeholder.
+pub struct LoggingTensorHook {
+    tensors: Vec<(String, TensorRef)>,
+    interval: Interval,
+    timer: SecondOrStepTimer,
+    at_end: bool,
+    formatter: Option<Formatter>,
+    sink: Option<Sink>,
+    /// The outputs in the order of `tensors`.
+    outputs: Vec<Output>,
+    iteration: i64,
+    /// Whether this run's values are logged.
+    due: bool,
+}
+
+type Formatter = Box<dyn FnMut(&[(&str, &Tensor)]) -> String + Send>;
+type Sink = Box<dyn FnMut(&str) + Send>;
+
+/// Kept beside the timer because 0 runs are a mistake that is reported in `begin`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Interval {
+    Runs(u64),
+    Time,
+    EndOnly,
+}
+
+impl LoggingTensorHook {
+    /// Logs the first of every `runs` runs.
+    #[must_use]
+    pub fn every_n_iter(runs: u64) -> LoggingTensorHook {
+        LoggingTensorHook::of(Interval::Runs(runs), SecondOrStepTimer::every_steps(runs))
+    }
+
+    /// Logs the first run, and then whenever so much time has passed since the last log.
+    #[must_use]
+    pub fn every_n_secs(time: Duration) -> LoggingTensorHook {
+        LoggingTensorHook::of(Interval::Time, SecondOrStepTimer::every_secs(time))
+    }
+
+    /// Logs at the end only (S-339).
+    #[must_use]
+    pub fn only_at_end() -> LoggingTensorHook {
+        LoggingTensorHook::of(Interval::EndOnly, SecondOrStepTimer::never()).at_end(true)
+    }
+
+    /// A hook with at most one of the two intervals, for programs that take them as options.
+    ///
+    /// # Errors
+    /// A value error for both, or for none unless it logs at the end; for 0 runs (S-335).
+    pub fn new(
+        every_n_iter: Option<u64>,
+        every_n_secs: Option<Duration>,
+        at_end: bool,
+    ) -> Result<LoggingTensorHook> {
+        let hook = match (every_n_iter, every_n_secs) {
+            (None, None) if at_end => LoggingTensorHook::only_at_end(),
+            (Some(runs), None) => LoggingTensorHook::every_n_iter(runs),
+            (None, Some(time)) => LoggingTensorHook::every_n_secs(time),
+            _ => return Err(Error::value("exactly one of every_n_iter and every_n_secs must be provided")),
+        };
+        hook.check()?;
+        Ok(hook.at_end(at_end))
+    }
+
+    fn of(interval: Interval, timer: SecondOrStepTimer) -> LoggingTensorHook {
+        LoggingTensorHook {
+            tensors: Vec::new(),
+            interval,
+            timer,
+            at_end: false,
+            formatter: None,
+            sink: None,
+            outputs: Vec::new(),
+            iteration: 0,
+            due: false,
+        }
+    }
+
+    /// Adds a tensor, by itself or by name, under a tag.
+    #[must_use]
+    pub fn tensor(mut self, tag: impl Into<String>, tensor: impl Into<TensorRef>) -> LoggingTensorHook {
+        self.tensors.push((tag.into(), tensor.into()));
+        self
+    }
+
+    /// Adds tensors whose tags are their names, in the order given.
+    #[must_use]
+    pub fn named<T: Into<TensorRef>>(mut self, tensors: impl IntoIterator<Item = T>) -> LoggingTensorHook {
+        self.tensors.extend(tensors.into_iter().map(|tensor| {
+            let tensor = tensor.into();
+            (tensor.name(), tensor)
+        }));
+        self
+    }
+
+    /// Adds the tensors of a map, in the order of their tags (S-337).
+    #[must_use]
+    pub fn tensors<S: Into<String>, T: Into<TensorRef>>(
+        mut self,
+        tensors: HashMap<S, T>,
+    ) -> LoggingTensorHook {
+        let sorted: BTreeMap<String, TensorRef> =
+            tensors.into_iter().map(|(tag, tensor)| (tag.into(), tensor.into())).collect();
+        self.tensors.extend(sorted);
+        self
+    }
+
+    /// Whether `end` runs the tensors once more, without feeds, and logs them. Default: `false`.
+    #[must_use]
+    pub fn at_end(mut self, at_end: bool) -> LoggingTensorHook {
+        self.at_end = at_end;
+        self
+    }
+
+    /// Makes the whole text from the tags and values (S-338). Default: see above.
+    #[must_use]
+    pub fn formatter(
+        mut self,
+        formatter: impl FnMut(&[(&str, &Tensor)]) -> String + Send + 'static,
+    ) -> LoggingTensorHook {
+        self.formatter = Some(Box::new(formatter));
+        self
+    }
+
+    /// Where texts go. Default: the log, at level info.
+    #[must_use]
+    pub fn sink(mut self, sink: impl FnMut(&str) + Send + 'static) -> LoggingTensorHook {
+        self.sink = Some(Box::new(sink));
+        self
+    }
+
+    /// Measures time with this clock. Default: the system's monotonic one.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> LoggingTensorHook {
+        self.timer = self.timer.clock(clock);
+        self
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.interval {
+            Interval::Runs(0) => Err(Error::value("invalid every_n_iter=0")),
+            _ => Ok(()),
+        }
+    }
+
+    fn log<'v>(&mut self, values: impl Iterator<Item = &'v Tensor>) {
+        let elapsed = self.timer.update(self.iteration);
+        let tags = self.tensors.iter().map(|(tag, _)| tag.as_str());
+        let values: Vec<(&str, &Tensor)> = tags.zip(values).collect();
+        let text = match &mut self.formatter {
+            Some(formatter) => formatter(&values),
+            None => {
+                let items: Vec<String> =
+                    values.iter().map(|(tag, value)| format!("{tag} = {value}")).collect();
+                let time = elapsed
+                    .map_or_else(String::new, |elapsed| format!(" ({:.3} sec)", elapsed.time.as_secs_f64()));
+                items.join(", ") + &time
+            }
+        };
+        match &mut self.sink {
+            Some(sink) => sink(&text),
+            None => log::info!("{text}"),
+        }
+    }
+}
+
+impl SessionRunHook for LoggingTensorHook {
+    fn begin(&mut self, graph: &Graph) -> Result<()> {
+        self.check()?;
+        self.outputs = self.tensors.iter().map(|(_, tensor)| tensor.resolve(graph)).collect::<Result<_>>()?;
+        self.timer.reset();
+        self.iteration = 0;
+        Ok(())
+    }
+
+    #[inline]
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        self.due = self.timer.should_trigger(self.iteration);
+        if !self.due {
+            return Ok(None);
+        }
+        Ok(Some(self.outputs.iter().fold(SessionRunArgs::new(), SessionRunArgs::fetch)))
+    }
+
+    #[inline]
+    fn after_run(&mut self, _: &mut SessionRunContext<'_>, values: &SessionRunValues<'_>) -> Result<()> {
+        if self.due {
+            self.log(values.iter());
+        }
+        self.iteration += 1;
+        Ok(())
+    }
+
+    fn end(&mut self, session: &dyn Session) -> Result<()> {
+        if self.at_end {
+            let values = session.run(&self.outputs, ())?;
+            self.log(values.iter());
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for LoggingTensorHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoggingTensorHook")
+            .field("tensors", &self.tensors)
+            .field("interval", &self.interval)
+            .field("at_end", &self.at_end)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! Profiling runs.
+
+use crate::chrome_trace::{TraceOptions, chrome_trace};
+use crate::events::{EventTarget, event_error};
+use crate::step::{GlobalStep, begun};
+use crate::{
+    Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
+    run_metadata_proto,
+};
+use session_core::{Code, Error, Graph, Result, RunOptions, Session};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use summary::EventWriter;
+
+const NAME: &str = "ProfilerHook";
+
+/// Records a run every so many steps or every so much time, as `timeline-<step>.json`, which `chrome://tracing` and
+/// Perfetto open, and in the event file, under the tag `step_<step>` (S-364).
+///
+/// The first run is never profiled, it sets the timer. Then a run is, whose step, expected to be the last plus one, is
+/// due: it is made with full trace, and the files bear the step after it. A step that is profiled a second time, after a
+/// recovery, gets a numbered tag and replaces the file; TensorFlow fails (S-365, Q-62).
+///
+/// # Errors
+///
+/// `begin`: a runtime error without a global step; of the event file. Runs: when the files cannot be written.
+#[derive(Debug)]
+pub struct ProfilerHook {
+    timer: SecondOrStepTimer,
+    directory: PathBuf,
+    options: TraceOptions,
+    found: Option<Found>,
+    /// The step that the coming run is expected to reach; `None` before the first.
+    next: Option<i64>,
+    due: bool,
+}
+
+#[derive(Debug)]
+struct Found {
+    step: GlobalStep,
+    writer: Arc<EventWriter>,
+}
+
+impl ProfilerHook {
+    /// Profiles a run every so many steps, into a directory.
+    #[must_use]
+    pub fn every_steps(directory: impl AsRef<Path>, steps: u64) -> ProfilerHook {
+        ProfilerHook::of(directory.as_ref(), SecondOrStepTimer::every_steps(steps))
+    }
+
+    /// Profiles a run every so much time, into a directory.
+    #[must_use]
+    pub fn every_secs(directory: impl AsRef<Path>, time: Duration) -> ProfilerHook {
+        ProfilerHook::of(directory.as_ref(), SecondOrStepTimer::every_secs(time))
+    }
+
+    fn of(directory: &Path, timer: SecondOrStepTimer) -> ProfilerHook {
+        let directory = directory.to_path_buf();
+        ProfilerHook {
+            timer,
+            directory,
+            options: TraceOptions::default(),
+            found: None,
+            next: None,
+            due: false,
+        }
+    }
+
+    /// Whether arrows show which operation uses what of which. Default: `true`.
+    #[must_use]
+    pub fn show_dataflow(mut self, show: bool) -> ProfilerHook {
+        self.options.dataflow = show;
+        self
+    }
+
+    /// Whether the bytes held by outputs are shown. Default: `false`.
+    #[must_use]
+    pub fn show_memory(mut self, show: bool) -> ProfilerHook {
+        self.options.memory = show;
+        self
+    }
+
+    /// Measures time with this clock. Default: the system's monotonic one.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> ProfilerHook {
+        self.timer = self.timer.clock(clock);
+        self
+    }
+
+    #[cold]
+    fn write(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<i64> {
+        let Found { step, writer } = begun(&self.found, NAME)?;
+        let step = step.now(session)?;
+        self.timer.update(step);
+        let path = self.directory.join(format!("timeline-{step}.json"));
+        let trace = chrome_trace(values.metadata(), session.graph(), self.options);
+        log::info!("Saving timeline for {step} into '{}'.", path.display());
+        fs::write(&path, trace).map_err(|error| {
+            Error::new(Code::Unknown, format!("could not write {}", path.display())).with_source(error)
+        })?;
+        let metadata = run_metadata_proto::encode(values.metadata());
+        writer.add_run_metadata(&format!("step_{step}"), metadata, step).map_err(event_error)?;
+        Ok(step)
+    }
+}
+
+impl SessionRunHook for ProfilerHook {
+    fn begin(&mut self, graph: &Graph) -> Result<()> {
+        let writer = EventTarget::Directory(self.directory.clone()).open()?;
+        let step = GlobalStep::of(graph, NAME)?;
+        self.found = writer.map(|writer| Found { step, writer });
+        self.timer.reset();
+        self.next = None;
+        Ok(())
+    }
+
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        let Some(found) = &self.found else { return Ok(None) };
+        self.due = self.next.is_some_and(|next| self.timer.should_trigger(next));
+        let args = SessionRunArgs::new().fetch(found.step.read());
+        Ok(Some(if self.due { args.options(RunOptions::with_full_trace()).with_metadata() } else { args }))
+    }
+
+    fn after_run(
+        &mut self,
+        context: &mut SessionRunContext<'_>,
+        values: &SessionRunValues<'_>,
+    ) -> Result<()> {
+        let Some(before) = values.get(0) else { return Ok(()) };
+        let before = before.as_scalar_i64()?;
+        if self.next.is_none() {
+            self.timer.update(before);
+        }
+        let step = if self.due { self.write(context.session(), values)? } else { before.saturating_add(1) };
+        self.next = Some(step.saturating_add(1));
+        Ok(())
+    }
+
+    fn end(&mut self, _: &dyn Session) -> Result<()> {
+        self.found.as_ref().map_or(Ok(()), |found| found.writer.flush().map_err(event_error))
+    }
+}

@@ -1,0 +1,180 @@
+//! Counting steps per second.
+
+use crate::events::{EventTarget, event_error};
+use crate::number::Significant;
+use crate::step::{GlobalStep, begun};
+use crate::{
+    Clock, Elapsed, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
+};
+use queue_runner::Coordinator;
+use session_core::{Error, Graph, Result, Session};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use summary::{EventWriter, SessionLog, Summary};
+
+const NAME: &str = "StepCounterHook";
+
+/// How often the process may say that the step does not move (S-354).
+static WARNINGS_LEFT: AtomicU32 = AtomicU32::new(5);
+
+/// Logs how many steps are made a second, and writes it as a summary (S-352 to S-355).
+///
+/// The first time only sets the mark; each later one logs `global_step/sec: 123.4` at level info, and adds a summary of
+/// that tag if there is a directory or writer. Every 3 steps means: the mark at step 1, summaries at 4 and 7 (S-353).
+///
+/// When the global step is the same before two runs, it warns that the step does not move, at most 5 times in a process:
+/// nothing is saved or logged by step then (Q-40).
+///
+/// Each time a session was created, it writes that a session starts with the next step, so that viewers drop what an
+/// earlier session wrote for this step and later ones. TensorFlow writes that in its summary hook only.
+///
+/// # Errors
+///
+/// `begin`: a runtime error without a global step; a value error for an interval of 0 steps; of the event file. Runs:
+/// of the event file.
+#[derive(Debug)]
+pub struct StepCounterHook {
+    timer: SecondOrStepTimer,
+    target: EventTarget,
+    found: Option<Found>,
+    before: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Found {
+    step: GlobalStep,
+    tag: String,
+    writer: Option<Arc<EventWriter>>,
+}
+
+impl Default for StepCounterHook {
+    /// Every 100 steps (S-352).
+    fn default() -> StepCounterHook {
+        StepCounterHook::every_n_steps(100)
+    }
+}
+
+impl StepCounterHook {
+    /// Counts over so many steps.
+    #[must_use]
+    pub fn every_n_steps(steps: u64) -> StepCounterHook {
+        StepCounterHook::of(SecondOrStepTimer::every_steps(steps))
+    }
+
+    /// Counts over so much time. TensorFlow wants the steps to be given as absent, too (Q-38).
+    #[must_use]
+    pub fn every_n_secs(time: Duration) -> StepCounterHook {
+        StepCounterHook::of(SecondOrStepTimer::every_secs(time))
+    }
+
+    /// A hook of exactly one of the two intervals, for programs that take them as options.
+    ///
+    /// # Errors
+    /// A value error for both or none (S-352).
+    pub fn new(every_n_steps: Option<u64>, every_n_secs: Option<Duration>) -> Result<StepCounterHook> {
+        let timer = SecondOrStepTimer::new(every_n_secs, every_n_steps)
+            .map_err(|_| Error::value("exactly one of every_n_steps and every_n_secs should be provided"))?;
+        Ok(StepCounterHook::of(timer))
+    }
+
+    fn of(timer: SecondOrStepTimer) -> StepCounterHook {
+        StepCounterHook { timer, target: EventTarget::None, found: None, before: None }
+    }
+
+    /// Writes summaries into this directory. Default: none are written (S-355).
+    #[must_use]
+    pub fn output_dir(mut self, directory: impl AsRef<Path>) -> StepCounterHook {
+        self.target = EventTarget::Directory(directory.as_ref().to_path_buf());
+        self
+    }
+
+    /// Writes summaries to this writer. Default: none are written.
+    #[must_use]
+    pub fn writer(mut self, writer: Arc<EventWriter>) -> StepCounterHook {
+        self.target = EventTarget::Writer(writer);
+        self
+    }
+
+    /// Measures time with this clock. Default: the system's monotonic one.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> StepCounterHook {
+        self.timer = self.timer.clock(clock);
+        self
+    }
+
+    #[cold]
+    fn count(&mut self, session: &dyn Session) -> Result<()> {
+        let Found { step, tag, writer } = begun(&self.found, NAME)?;
+        let step = step.now(session)?;
+        if !self.timer.should_trigger(step) {
+            return Ok(());
+        }
+        let Some(elapsed) = self.timer.update(step) else { return Ok(()) };
+        report(tag, writer.as_deref(), elapsed, step)
+    }
+}
+
+fn report(tag: &str, writer: Option<&EventWriter>, elapsed: Elapsed, step: i64) -> Result<()> {
+    let rate = elapsed.steps_per_sec();
+    if let Some(writer) = writer {
+        writer.add_summary(Summary::scalar(tag, rate as f32), step).map_err(event_error)?;
+    }
+    log::info!("{tag}: {}", Significant(rate));
+    Ok(())
+}
+
+#[cold]
+fn warn_of_standstill(step: i64) {
+    let left = WARNINGS_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+    if left.is_ok() {
+        log::warn!(
+            "It seems that global step has not been increased. Its value was {step} \
+             before this run and before the last. Check that a run of the training step advances it."
+        );
+    }
+}
+
+impl SessionRunHook for StepCounterHook {
+    fn begin(&mut self, graph: &Graph) -> Result<()> {
+        let writer = self.target.open()?;
+        let step = GlobalStep::of(graph, NAME)?;
+        let tag = format!("{}/sec", step.name());
+        self.found = Some(Found { step, tag, writer });
+        self.timer.reset();
+        Ok(())
+    }
+
+    fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
+        self.before = None;
+        // The time it took to come back, or to come into being, is no training time.
+        self.timer.reset();
+        let Found { step, writer: Some(writer), .. } = begun(&self.found, NAME)? else { return Ok(()) };
+        let next = step.now(session)?.saturating_add(1);
+        writer.add_session_log(SessionLog::start(), next).map_err(event_error)
+    }
+
+    #[inline]
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        Ok(self.found.as_ref().map(|found| SessionRunArgs::new().fetch(found.step.read())))
+    }
+
+    #[inline]
+    fn after_run(
+        &mut self,
+        context: &mut SessionRunContext<'_>,
+        values: &SessionRunValues<'_>,
+    ) -> Result<()> {
+        let step = values[0].as_scalar_i64()?;
+        let still = self.before == Some(step);
+        self.before = Some(step);
+        if self.timer.should_trigger(step.saturating_add(1)) {
+            self.count(context.session())?;
+        }
+        if still {
+            warn_of_standstill(step);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! A tensor of a graph, or its name.
+
+use session_core::{DType, Error, Graph, Output, Result, Variable, keys};
+
+/// A tensor that a hook is to fetch: an output, a variable (its value), or the name of one of them, which is looked up
+/// in `begin` (S-336).
+///
+/// ```
+/// use hooks::TensorRef;
+/// assert_eq!(TensorRef::from("loss:0").name(), "loss:0");
+/// ```
+#[derive(Clone, Debug)]
+pub struct TensorRef(Target);
+
+#[derive(Clone, Debug)]
+enum Target {
+    Output(Output),
+    Variable(Variable),
+    Name(String),
+}
+
+impl TensorRef {
+    /// The name, as given or as the graph has it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.0 {
+            Target::Output(output) => output.name(),
+            Target::Variable(variable) => variable.name().to_owned(),
+            Target::Name(name) => name.clone(),
+        }
+    }
+
+    /// The output in this graph.
+    ///
+    /// # Errors
+    /// A value error for an output of another graph and for the name of an operation that has not exactly one output; a
+    /// key error for a name that the graph does not have; that of an output which could not be made.
+    pub fn resolve(&self, graph: &Graph) -> Result<Output> {
+        let output = match &self.0 {
+            Target::Name(name) => return by_name(graph, name),
+            Target::Output(output) => output,
+            Target::Variable(variable) => variable.snapshot(),
+        };
+        if !output.is_in(graph) {
+            return Err(Error::value(format!("'{}' is of another graph", self.name())));
+        }
+        output.operation().error().cloned().map_or_else(|| Ok(output.clone()), Err)
+    }
+}
+
+fn by_name(graph: &Graph, name: &str) -> Result<Output> {
+    if name.contains(':') {
+        return graph.output(name);
+    }
+    let operation = graph.operation(name)?;
+    match operation.num_outputs() {
+        // The name of a resource variable means its value, not the handle.
+        1 if operation.output(0).dtype() == DType::Resource => {
+            Ok(variable(graph, name)
+                .map_or_else(|| operation.output(0), |variable| variable.snapshot().clone()))
+        }
+        1 => Ok(operation.output(0)),
+        count => {
+            Err(Error::value(format!("'{name}' is ambiguous: the operation has {count} outputs, not one")))
+        }
+    }
+}
+
+fn variable(graph: &Graph, name: &str) -> Option<Variable> {
+    let collections = [&keys::VARIABLES, &keys::LOCAL_VARIABLES];
+    let mut variables = collections.into_iter().flat_map(|key| graph.collection(key));
+    variables.find(|variable| variable.name() == name)
+}
+
+impl From<Output> for TensorRef {
+    fn from(output: Output) -> TensorRef {
+        TensorRef(Target::Output(output))
+    }
+}
+
+impl From<&Output> for TensorRef {
+    fn from(output: &Output) -> TensorRef {
+        output.clone().into()
+    }
+}
+
+impl From<Variable> for TensorRef {
+    fn from(variable: Variable) -> TensorRef {
+        TensorRef(Target::Variable(variable))
+    }
+}
+
+impl From<&Variable> for TensorRef {
+    fn from(variable: &Variable) -> TensorRef {
+        variable.clone().into()
+    }
+}
+
+impl From<String> for TensorRef {
+    fn from(name: String) -> TensorRef {
+        TensorRef(Target::Name(name))
+    }
+}
+
+impl From<&str> for TensorRef {
+    fn from(name: &str) -> TensorRef {
+        name.to_owned().into()
+    }
+}
