@@ -194,7 +194,8 @@ impl Sum {
             Sum::Unknown => None,
             Sum::Whole(crc) => Some(crc::mask(*crc)),
             Sum::Pieces(pieces) => {
-                Some(crc::mask(pieces.iter().fold(0, |sum, &(len, crc)| crc::combine(sum, crc, len))))
+                let joined = |(_, sum), (len, crc)| (len, crc::combine(sum, crc, len));
+                pieces.iter().copied().reduce(joined).map(|(_, sum)| crc::mask(sum))
             }
         }
     }
@@ -414,17 +415,25 @@ fn show(
     Ok(())
 }
 
+/// Compares the checksums of mapped tensors.
 fn sum_maps(reader: &BundleReader, mode: Mode, slices: &[(Want<'_>, Bytes)]) -> Result<()> {
     let total: u64 = slices.iter().map(|(want, _)| want.entry.size).sum();
     let threads = if total < PARALLEL { 1 } else { parallel::threads(reader.options.threads) };
-    let mut tasks: Vec<(usize, usize, &[u8])> = Vec::new();
-    for (i, (_, bytes)) in slices.iter().enumerate() {
-        tasks.extend(bytes.chunks(TASK).enumerate().map(|(piece, chunk)| (i, piece, chunk)));
-    }
     let sums = Mutex::new(vec![Sum::Unknown; slices.len()]);
-    parallel::for_each(threads, tasks, |(slot, piece, chunk)| {
-        let crc = crc::crc32c(chunk);
-        add_piece(&mut sums.lock().unwrap_or_else(PoisonError::into_inner)[slot], piece, crc);
+    let locked = || sums.lock().unwrap_or_else(PoisonError::into_inner);
+    parallel::for_each(threads, sum_tasks(slices), |task| {
+        match task {
+            SumTask::Small(range) => {
+                let found: Vec<u32> =
+                    slices[range.clone()].iter().map(|(_, bytes)| crc::crc32c(bytes)).collect();
+                let mut sums = locked();
+                range.zip(found).for_each(|(i, crc)| sums[i] = Sum::Whole(crc));
+            }
+            SumTask::Piece(i, piece, bytes) => {
+                let crc = crc::crc32c(bytes);
+                add_piece(&mut locked()[i], piece, crc);
+            }
+        }
         Ok::<(), Error>(())
     })?;
     let sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -435,6 +444,34 @@ fn sum_maps(reader: &BundleReader, mode: Mode, slices: &[(Want<'_>, Bytes)]) -> 
         check_sum(reader, mode, want, sum.masked())?;
     }
     Ok(())
+}
+
+/// What one thread sums at a time: several small tensors, or a piece of a large one.
+enum SumTask<'s> {
+    Small(Range<usize>),
+    Piece(usize, usize, &'s [u8]),
+}
+
+fn sum_tasks<'s>(slices: &'s [(Want<'_>, Bytes)]) -> Vec<SumTask<'s>> {
+    let mut tasks = Vec::new();
+    let (mut first, mut bytes) = (0, 0);
+    for (i, (_, slice)) in slices.iter().enumerate() {
+        let large = slice.len() > TASK;
+        if first < i && (large || bytes + slice.len() > TASK) {
+            tasks.push(SumTask::Small(first..i));
+            (first, bytes) = (i, 0);
+        }
+        bytes += slice.len();
+        if large {
+            tasks
+                .extend(slice.chunks(TASK).enumerate().map(|(piece, chunk)| SumTask::Piece(i, piece, chunk)));
+            (first, bytes) = (i + 1, 0);
+        }
+    }
+    if first < slices.len() {
+        tasks.push(SumTask::Small(first..slices.len()));
+    }
+    tasks
 }
 
 /// Compares the checksum of everything that is stored, in pieces of bounded size.

@@ -29,7 +29,12 @@ impl Storage for LocalStorage {
         Ok(Arc::new(LocalFile { file }))
     }
 
-    fn create(&self, path: &Path, _hint: WriteHint) -> io::Result<Box<dyn WriteFile>> {
+    fn create(&self, path: &Path, hint: WriteHint) -> io::Result<Box<dyn WriteFile>> {
+        if hint.direct
+            && let Some(file) = direct(path)?
+        {
+            return Ok(file);
+        }
         Ok(Box::new(Buffered { file: File::create(path)? }))
     }
 
@@ -68,6 +73,21 @@ impl Storage for LocalStorage {
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock> {
         locks::lock(path, owner)
     }
+}
+
+/// A file past the page cache; `None` where the system has no such thing.
+#[cfg(all(target_os = "linux", feature = "mmap"))]
+fn direct(path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
+    match super::direct::DirectFile::create(path) {
+        Ok(file) => Ok(Some(Box::new(file))),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(all(target_os = "linux", feature = "mmap")))]
+fn direct(_: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
+    Ok(None)
 }
 
 /// The folder of a bare file name is the empty path, which the system does not know.

@@ -3,6 +3,8 @@
 //! A program uses [`LocalStorage`]. Tests put a storage in its place that fails, or stops, at the n-th
 //! operation, and so prove that no moment exists at which a crash loses a finished checkpoint.
 
+#[cfg(all(target_os = "linux", feature = "mmap"))]
+mod direct;
 mod local;
 mod locks;
 #[cfg(feature = "mmap")]
