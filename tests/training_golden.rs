@@ -4,7 +4,7 @@
 #[path = "../benches/support/mod.rs"]
 mod support;
 
-use monitored_session::checkpoint::BundleReader;
+use monitored_session::checkpoint::CheckpointReader;
 use monitored_session::ops::optimizers::{
     AdagradOptimizer, AdamOptimizer, GradientDescentOptimizer, MomentumOptimizer, Optimizer, RMSPropOptimizer,
 };
@@ -41,7 +41,7 @@ fn train(optimizer: &dyn Optimizer) -> (Vec<f32>, BTreeMap<String, Tensor>) {
     let b1 = parameter(&graph, "b1", vec![0.0; 32], &[32]);
     let w2 = parameter(&graph, "w2", glorot(11, 32 * 10, 32, 10), &[32, 10]);
     let b2 = parameter(&graph, "b2", vec![0.0; 10], &[10]);
-    let initial = BundleReader::open(golden("initial")).unwrap();
+    let initial = CheckpointReader::open(golden("initial")).unwrap();
     let h = nn::relu(nn::bias_add(math::matmul(&x, &w1), &b1));
     let logits = nn::bias_add(math::matmul(&h, &w2), &b2);
     let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), .., false);
@@ -90,8 +90,8 @@ fn agrees(name: &str, optimizer: &dyn Optimizer) {
     for (i, (found, expected)) in losses.iter().zip(&expected).enumerate() {
         assert!((found - expected).abs() <= 2e-5, "{name}: loss {i} is {found}, TensorFlow has {expected}");
     }
-    let golden = BundleReader::open(golden(name)).unwrap();
-    let expected: Vec<String> = golden.entries().map(|entry| entry.name().to_owned()).collect();
+    let golden = CheckpointReader::open(golden(name)).unwrap();
+    let expected: Vec<String> = golden.variables().iter().map(|entry| entry.name.clone()).collect();
     let found: Vec<String> = values.keys().cloned().collect();
     assert_eq!(found, expected, "{name}: variables and slots have TensorFlow's names");
     for (variable, value) in &values {

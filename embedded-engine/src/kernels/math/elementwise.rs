@@ -12,11 +12,13 @@ pub(crate) fn register(registry: &mut Registry) {
     for op in UnaryOp::ALL {
         registry.add(op.name(), make_unary);
     }
-    registry.add("Inv", make_unary);
+    for alias in ["Inv", "Rint"] {
+        registry.add(alias, make_unary);
+    }
     for op in BinaryOp::ALL {
         registry.add(op.name(), make_binary);
     }
-    for alias in ["AddV2", "RealDiv", "TruncateMod"] {
+    for alias in ["AddV2", "RealDiv", "TruncateMod", "InvGrad"] {
         registry.add(alias, make_binary);
     }
     for op in CompareOp::ALL {
@@ -25,7 +27,6 @@ pub(crate) fn register(registry: &mut Registry) {
     for op in TestOp::ALL {
         registry.add(op.name(), make_test);
     }
-    registry.add("LogicalNot", |_| Ok(Box::new(logical_not)));
     registry.add("Cast", make_cast);
     registry.add("AddN", |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(add_n::<T>))));
     registry.add("SelectV2", |spec| for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(select_v2::<T>))));
@@ -61,7 +62,7 @@ fn alpha(spec: &NodeSpec<'_>) -> Option<f64> {
 fn make_unary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     let op = UnaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
-    for_dtype!(number dtype, T => {
+    for_dtype!(all dtype, T => {
         let kernel = T::unary(op).ok_or_else(|| unsupported(spec, dtype))?;
         let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha));
         Ok(boxed(move |context| unary::<T>(context, &kernel)))
@@ -187,15 +188,6 @@ fn make_test(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
                 Ok(())
             })
         }))
-    })
-}
-
-fn logical_not(context: &mut KernelContext<'_>) -> Result<()> {
-    let shape = context.input(0).shape().clone();
-    context.produce::<bool>(0, shape, |context, output| {
-        let input = context.slice::<bool>(0)?;
-        output.iter_mut().zip(input).for_each(|(out, &x)| *out = !x);
-        Ok(())
     })
 }
 
