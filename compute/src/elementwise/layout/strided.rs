@@ -1,6 +1,6 @@
 //! Regular selections: every so-many-th element of each dimension.
 
-use super::walk::{Walk, copy_row, dense_strides};
+use super::walk::{Row, Walk, copy_row, dense_strides};
 use crate::Pool;
 use crate::elementwise::MAX_RANK;
 use crate::elementwise::work::{split_outputs, units_per_part};
@@ -80,13 +80,9 @@ pub fn strided_assign<T: Clone>(region: StridedRegion<'_>, input: &[T], output: 
     let (start, walk) = region.walk();
     assert_eq!(output.len(), region.array_len(), "output");
     assert_eq!(input.len(), walk.len(), "input");
-    walk.rows([0, start], |mut row| {
-        row.steps.reverse();
-        row.starts.reverse();
-        // `walk` has the array first; a copy goes from the dense side to it.
-        let [array, dense] = row.starts;
-        row.starts = [dense, array];
-        copy_row(row, input, output);
+    // `walk` has the array first; a copy goes from the dense side to it.
+    walk.rows([start, 0], |Row { starts: [array, dense], len, steps: [array_step, dense_step] }| {
+        copy_row(Row { starts: [dense, array], len, steps: [dense_step, array_step] }, input, output);
     });
 }
 
