@@ -28,8 +28,10 @@ const GROUPS: usize = 8;
 /// Bytes that the groups' partial sums may take.
 const PARTIAL_BYTES: usize = 8 << 20;
 
-/// Bytes of input and output gradient that are gone through for one tile after the other.
-const CHUNK_BYTES: usize = 96 << 10;
+/// Bytes of input and output gradient that are gone through for one tile after the other: half a small
+/// second-level cache. Pieces that fit the first-level cache were tried; loading and storing the result's
+/// tiles so often costs more than it saves.
+const CHUNK_BYTES: usize = 512 << 10;
 
 type Range = std::ops::Range<usize>;
 

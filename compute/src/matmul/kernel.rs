@@ -174,6 +174,13 @@ unsafe fn tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>
         for (i, start) in starts.iter_mut().enumerate() {
             *start = S::start(tile, i);
         }
+        if tile.accumulate {
+            for i in 0..R {
+                for j in 0..N {
+                    V::prefetch(tile.c.wrapping_add(i * tile.c_stride + j * V::LANES));
+                }
+            }
+        }
         let (step, b_stride) = (S::step(tile), tile.b_stride);
         let mut sums = [[V::zero(); N]; R];
         let place = |outer: &Offset, run: &Run| {

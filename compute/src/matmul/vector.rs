@@ -26,6 +26,9 @@ pub(crate) trait Vector: Copy {
     unsafe fn fma(self, b: Self, c: Self) -> Self;
     /// Zero where negative. NaN and -0 stay.
     unsafe fn relu(self) -> Self;
+    /// Asks for a cache line that will be read soon. Any address is allowed.
+    #[inline(always)]
+    unsafe fn prefetch(_: *const Self::Elem) {}
     /// Transposes the square of `LANES` rows.
     unsafe fn transpose(from: *const Self::Elem, from_stride: usize, to: *mut Self::Elem, to_stride: usize) {
         for i in 0..Self::LANES {
@@ -149,6 +152,11 @@ mod x86 {
                 unsafe fn store_first(self, to: *mut $elem, n: usize) {
                     // SAFETY: as in `load`; lanes without their bit are not written.
                     unsafe { $store_mask(to, ((1u32 << n) - 1) as $mask, self) }
+                }
+                #[inline(always)]
+                unsafe fn prefetch(at: *const $elem) {
+                    // SAFETY: as in `zero`; a prefetch never faults.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
                 }
                 #[inline(always)]
                 unsafe fn add(self, other: Self) -> Self {
@@ -287,6 +295,11 @@ mod x86 {
                         // SAFETY: the caller's pointer is valid for `n` elements.
                         unsafe { *to.add(i) = lane };
                     }
+                }
+                #[inline(always)]
+                unsafe fn prefetch(at: *const $elem) {
+                    // SAFETY: as in `zero`; a prefetch never faults.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
                 }
                 #[inline(always)]
                 unsafe fn add(self, other: Self) -> Self {
