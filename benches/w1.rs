@@ -2,8 +2,10 @@
 
 mod support;
 
-use monitored_session::ops::{array, global_step, variables};
+use monitored_session::ops::variables::{self, VariableExt as _};
+use monitored_session::ops::{array, global_step};
 use monitored_session::prelude::*;
+use std::time::Duration;
 use support::{emit, rounds, threads, timed};
 
 const STEPS: usize = 3000;
@@ -19,7 +21,8 @@ struct Model {
 fn model() -> Model {
     let graph = Graph::new();
     let step = global_step::get_or_create_global_step(&graph);
-    let step = variables::assign_add(&step, array::constant(&graph, 1i64));
+    let add = step.assign_add(1i64);
+    let step = step.read(&graph.control_dependencies([&add]));
     let loss = array::constant(&graph.named("loss"), 0.5f32);
     Model { graph, step, loss }
 }
@@ -58,11 +61,15 @@ fn raw() -> Result<()> {
     session.close()
 }
 
-fn singular(name: &str, hooks: impl FnOnce(&Model, &std::path::Path) -> Vec<Box<dyn SessionRunHook>>) -> Result<()> {
+fn singular(
+    name: &str,
+    hooks: impl FnOnce(&Model, &std::path::Path) -> Vec<Box<dyn SessionRunHook>>,
+) -> Result<()> {
     let model = model();
     let directory = tempfile::tempdir().expect("a temporary folder");
     let hooks = hooks(&model, directory.path());
-    let builder = SingularMonitoredSession::builder(&model.graph).config(SessionConfig::with_threads(threads()));
+    let builder =
+        SingularMonitoredSession::builder(&model.graph).config(SessionConfig::with_threads(threads()));
     let mut session = hooks.into_iter().fold(builder, |builder, hook| builder.hook(hook)).build()?;
     let runs = timed(rounds(7), STEPS, WARMUP, || {
         assert!(!session.should_stop());
@@ -78,10 +85,10 @@ fn main() -> Result<()> {
     singular("5_noop_hooks", |_, _| (0..5).map(|_| Box::new(Nothing) as Box<dyn SessionRunHook>).collect())?;
     singular("realistic_5_hooks", |model, directory| {
         vec![
-            Box::new(CheckpointSaverHook::every_secs(directory, 600)),
+            Box::new(CheckpointSaverHook::every_secs(directory, Duration::from_secs(600))),
             Box::new(StopAtStepHook::last_step(1 << 40)),
-            Box::new(StepCounterHook::every_steps(100)),
-            Box::new(LoggingTensorHook::every_iterations([("loss", &model.loss)], 100)),
+            Box::new(StepCounterHook::every_n_steps(100)),
+            Box::new(LoggingTensorHook::every_n_iter(100).tensor("loss", &model.loss)),
             Box::new(NanTensorHook::new(&model.loss)),
         ]
     })

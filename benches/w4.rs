@@ -91,7 +91,8 @@ fn model(graph: &Graph, workload: &str, batch: usize) -> Model {
 fn batches(batch: usize) -> Vec<(Tensor, Tensor)> {
     let images = Tensor::from_vec(uniform(1, EXAMPLES * 784), [EXAMPLES, 784]).expect("whole rows");
     let classes = Tensor::from(labels(2, EXAMPLES, 10));
-    let part = |tensor: &Tensor, i: usize| tensor.rows(i * batch, (i + 1) * batch).expect("rows of the data set");
+    let part =
+        |tensor: &Tensor, i: usize| tensor.rows(i * batch, (i + 1) * batch).expect("rows of the data set");
     (0..EXAMPLES / batch).map(|i| (part(&images, i), part(&classes, i))).collect()
 }
 

@@ -4,6 +4,7 @@ pub use checkpoint;
 #[cfg(feature = "embedded")]
 pub use embedded_engine;
 pub use hooks;
+pub use monitored;
 pub use ops;
 pub use queue_runner;
 pub use scaffold;
@@ -15,8 +16,20 @@ pub use tensor;
 pub mod prelude {
     #[cfg(feature = "embedded")]
     pub use embedded_engine::EmbeddedEngine;
+    #[cfg(feature = "progress")]
+    pub use hooks::ProgressBarHook;
+    #[cfg(feature = "signals")]
+    pub use hooks::SignalHook;
+    pub use hooks::{
+        CheckpointSaverHook, FeedFnHook, FinalOpsHook, GlobalStepWaiterHook, LoggingTensorHook,
+        NanTensorHook, ProfilerHook, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
+        StepCounterHook, StopAtStepHook, SummarySaverHook,
+    };
+    pub use monitored::{MonitoredSession, SingularMonitoredSession, StepContext};
+    pub use queue_runner::Coordinator;
+    pub use scaffold::Scaffold;
     pub use session_core::{
-        DType, Engine, Error, Graph, Operation, Output, Result, RunOptions, Session, SessionConfig, SessionExt as _, Shape,
-        Tensor, Variable,
+        Code, DType, Engine, Error, Graph, Operation, Output, PartialShape, Result, RunMetadata, RunOptions,
+        Session, SessionConfig, SessionExt as _, Shape, Tensor, Variable,
     };
 }

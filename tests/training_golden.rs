@@ -52,14 +52,22 @@ fn train(optimizer: &dyn Optimizer) -> (Vec<f32>, BTreeMap<String, Tensor>) {
     let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1)).unwrap();
     session.run(&init, ()).unwrap();
     for variable in [&w1, &b1, &w2, &b2] {
-        assert_eq!(session.run(variable, ()).unwrap(), initial.read(variable.name()).unwrap(), "{}", variable.name());
+        assert_eq!(
+            session.run(variable, ()).unwrap(),
+            initial.read(variable.name()).unwrap(),
+            "{}",
+            variable.name()
+        );
     }
     let images = Tensor::from_vec(uniform(1, ROWS * 64), [ROWS, 64]).unwrap();
     let classes = Tensor::from(labels(2, ROWS, 10));
     let mut losses = Vec::new();
     for i in 0..STEPS {
         let first = i * BATCH % ROWS;
-        let feeds = [(&x, images.rows(first, first + BATCH).unwrap()), (&y, classes.rows(first, first + BATCH).unwrap())];
+        let feeds = [
+            (&x, images.rows(first, first + BATCH).unwrap()),
+            (&y, classes.rows(first, first + BATCH).unwrap()),
+        ];
         let (value, ()) = session.run((&loss, &train_op), feeds).unwrap();
         losses.push(value.value::<f32>().unwrap());
     }
@@ -126,7 +134,10 @@ fn rms_prop_trains_as_in_tensorflow() {
 
 #[test]
 fn centered_rms_prop_trains_as_in_tensorflow() {
-    agrees("rmsprop_centered", &RMSPropOptimizer::new(0.005).decay(0.9).momentum(0.5).epsilon(1e-6).centered(true));
+    agrees(
+        "rmsprop_centered",
+        &RMSPropOptimizer::new(0.005).decay(0.9).momentum(0.5).epsilon(1e-6).centered(true),
+    );
 }
 
 #[test]

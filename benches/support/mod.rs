@@ -73,7 +73,8 @@ pub fn timed(rounds: usize, calls: usize, warmup: usize, mut call: impl FnMut())
 pub fn status_mb(key: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(key));
-    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|word| word.parse::<f64>().ok());
+    let kilobytes =
+        line.and_then(|line| line.split_whitespace().nth(1)).and_then(|word| word.parse::<f64>().ok());
     kilobytes.unwrap_or(0.0) / 1024.0
 }
 

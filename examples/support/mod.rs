@@ -51,7 +51,8 @@ impl Digits {
 pub fn digits() -> std::result::Result<(Digits, Digits), Box<dyn Error>> {
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for line in BufReader::new(GzDecoder::new(DIGITS)).lines() {
-        let numbers: Vec<f32> = line?.split(',').map(|text| text.trim().parse()).collect::<std::result::Result<_, _>>()?;
+        let numbers: Vec<f32> =
+            line?.split(',').map(|text| text.trim().parse()).collect::<std::result::Result<_, _>>()?;
         let (label, pixels) = numbers.split_last().ok_or("an empty line in the data set")?;
         images.extend(pixels.iter().map(|pixel| pixel / 16.0));
         labels.push(*label as i32);
@@ -98,10 +99,16 @@ impl Args {
         while let Some(word) = words.next() {
             let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
             match word.as_str() {
-                "--steps" => args.steps = value.parse().map_err(|_| format!("--steps {value}: not a number"))?,
+                "--steps" => {
+                    args.steps = value.parse().map_err(|_| format!("--steps {value}: not a number"))?
+                }
                 "--dir" => args.dir = Some(PathBuf::from(value)),
                 "--seed" => args.seed = value.parse().map_err(|_| format!("--seed {value}: not a number"))?,
-                other => return Err(format!("unknown option {other}; there are --steps N, --dir D, --seed S").into()),
+                other => {
+                    return Err(
+                        format!("unknown option {other}; there are --steps N, --dir D, --seed S").into()
+                    );
+                }
             }
         }
         Ok(args)

@@ -1,0 +1,97 @@
+//! Trains a multi-layer perceptron on the UCI digits, with checkpoints, summaries, progress and evaluation.
+//!
+//! ```text
+//! cargo run --release --example digits -- [--steps N] [--dir D] [--seed S]
+//! ```
+//!
+//! With `--dir` it goes on from the newest checkpoint there, after an interruption of any kind; Ctrl-C saves first.
+//! TensorBoard shows the folder: `tensorboard --logdir D`.
+
+mod support;
+
+use monitored_session::ops::layers::{self, LayerOptions};
+use monitored_session::ops::{array, global_step, math, nn, optimizers::*, summary};
+use monitored_session::prelude::*;
+use std::error::Error;
+use std::process::ExitCode;
+use support::{Args, PIXELS, digits};
+
+const BATCH: usize = 64;
+
+struct Model {
+    images: Output,
+    labels: Output,
+    loss: Output,
+    accuracy: Output,
+    train_op: Operation,
+}
+
+/// 64-128-64-10 with ReLU, trained by Adam.
+fn model(graph: &Graph) -> Model {
+    let relu = LayerOptions::default().activation(|x| nn::relu(x));
+    let images = array::placeholder(&graph.named("images"), DType::Float32, [None, Some(PIXELS)]);
+    let labels = array::placeholder(&graph.named("labels"), DType::Int32, [None]);
+    let h = layers::dense(images.named("hidden1"), 128, &relu);
+    let h = layers::dense(h.named("hidden2"), 64, &relu);
+    let logits = layers::dense(h.named("logits"), 10, &LayerOptions::default());
+
+    let losses = nn::sparse_softmax_cross_entropy_with_logits(&labels, &logits);
+    let loss = math::reduce_mean(losses.named("loss"), .., false);
+    let correct = math::equal(math::cast(math::argmax(&logits, 1), DType::Int32), &labels);
+    let correct = math::cast(correct, DType::Float32);
+    let accuracy = math::reduce_mean(correct.named("accuracy"), .., false);
+    summary::scalar("loss", &loss);
+    summary::scalar("accuracy", &accuracy);
+
+    let step = global_step::get_or_create_global_step(graph);
+    let train_op = AdamOptimizer::new(1e-3).minimize(&loss, Some(&step));
+    Model { images, labels, loss, accuracy, train_op }
+}
+
+fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
+    let args = Args::parse(4000)?;
+    let (train, test) = digits()?;
+    let graph = Graph::new();
+    graph.set_random_seed(args.seed as i64);
+    let model = model(&graph);
+    let step = global_step::get_or_create_global_step(&graph);
+
+    // Without --dir everything goes into a folder that is removed at the end.
+    let temporary = tempfile::tempdir()?;
+    let dir = args.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    std::fs::create_dir_all(&dir)?;
+
+    let signals = SignalHook::new();
+    let receipt = signals.receipt();
+    let mut session = SingularMonitoredSession::builder(&graph)
+        .checkpoint_dir(&dir)
+        .hook(signals)
+        .hook(CheckpointSaverHook::every_steps(&dir, 500))
+        .hook(SummarySaverHook::every_steps(100).output_dir(&dir))
+        .hook(StepCounterHook::every_n_steps(500).output_dir(&dir))
+        .hook(NanTensorHook::new(&model.loss))
+        .hook(ProgressBarHook::new().total(args.steps).tensor("loss", &model.loss))
+        .hook(StopAtStepHook::last_step(args.steps))
+        .build()?;
+
+    let mut next = session.run_without_hooks(&step, ())?.value::<i64>()?;
+    if next > 0 {
+        println!("resumed at step {next} from {}", dir.display());
+    }
+    while !session.should_stop() && next < args.steps {
+        let (images, labels) = train.batch_of_step(args.seed, next as usize, BATCH)?;
+        session.run(&model.train_op, [(&model.images, images), (&model.labels, labels)])?;
+        next += 1;
+    }
+
+    let (images, labels) = test.all()?;
+    let accuracy =
+        session.run_without_hooks(&model.accuracy, [(&model.images, images), (&model.labels, labels)])?;
+    session.close()?;
+    if let Some(code) = receipt.exit_code() {
+        println!("stopped by a signal at step {next}; checkpoint saved in {}", dir.display());
+        return Ok(ExitCode::from(u8::try_from(code)?));
+    }
+    println!("test accuracy: {:.1} %", accuracy.value::<f32>()? * 100.0);
+    Ok(ExitCode::SUCCESS)
+}
