@@ -33,7 +33,6 @@ where
 {
     /// Feeds the pairs of outputs and values that the function returns; none are fine.
     #[must_use]
-    #[expect(clippy::new_ret_no_self, reason = "the closure that adds the result has no name")]
     pub fn new(mut feeds: F) -> FeedFnHook<impl FnMut() -> Result<SessionRunArgs> + Send> {
         FeedFnHook(move || {
             let add = |args: SessionRunArgs, (output, value): (K, V)| args.feed(&output, value);

@@ -17,7 +17,12 @@ mod logging_tensor;
 mod nan_tensor;
 mod number;
 mod profiler;
+#[cfg(feature = "progress")]
+mod progress_bar;
 mod run_metadata_proto;
+#[cfg(all(unix, feature = "signals"))]
+mod signal;
+mod sink;
 mod step;
 mod step_counter;
 mod stop_at_step;
@@ -38,7 +43,11 @@ pub use hook::SessionRunHook;
 pub use logging_tensor::LoggingTensorHook;
 pub use nan_tensor::NanTensorHook;
 pub use profiler::ProfilerHook;
+#[cfg(feature = "progress")]
+pub use progress_bar::{LinePrinter, ProgressBarHook};
 pub use save_point::{HookState, Moment, SavePoint};
+#[cfg(all(unix, feature = "signals"))]
+pub use signal::{SignalHook, SignalReceipt};
 pub use step_counter::StepCounterHook;
 pub use stop_at_step::StopAtStepHook;
 pub use summary_saver::SummarySaverHook;

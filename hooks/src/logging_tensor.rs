@@ -1,5 +1,6 @@
 //! Logging values.
 
+use crate::sink::LineSink;
 use crate::{
     Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
 };
@@ -35,7 +36,7 @@ pub struct LoggingTensorHook {
     timer: SecondOrStepTimer,
     at_end: bool,
     formatter: Option<Formatter>,
-    sink: Option<Sink>,
+    sink: Option<LineSink>,
     /// The outputs in the order of `tensors`.
     outputs: Vec<Output>,
     iteration: i64,
@@ -44,7 +45,6 @@ pub struct LoggingTensorHook {
 }
 
 type Formatter = Box<dyn FnMut(&[(&str, &Tensor)]) -> String + Send>;
-type Sink = Box<dyn FnMut(&str) + Send>;
 
 /// Kept beside the timer because 0 runs are a mistake that is reported in `begin`.
 #[derive(Clone, Copy, Debug, PartialEq)]

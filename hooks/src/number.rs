@@ -1,30 +1,24 @@
 //! Numbers for people.
 
-use std::fmt;
-
-/// A number with six significant digits, as C's `%g` prints it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Significant(pub(crate) f64);
-
-const DIGITS: i32 = 6;
-
-impl fmt::Display for Significant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.0;
-        if !value.is_finite() || value == 0.0 {
-            return write!(f, "{}", if value.is_nan() { "nan".to_owned() } else { value.to_string() });
-        }
-        // Rounding may carry into another digit, so the exponent is that of the rounded number.
-        let scientific = format!("{value:.*e}", DIGITS as usize - 1);
-        let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-        let exponent: i32 = exponent.parse().unwrap_or(0);
-        if (-4..DIGITS).contains(&exponent) {
-            let decimals = (DIGITS - 1 - exponent) as usize;
-            return f.write_str(trimmed(&format!("{value:.decimals$}")));
-        }
-        let sign = if exponent < 0 { '-' } else { '+' };
-        write!(f, "{}e{sign}{:02}", trimmed(mantissa), exponent.abs())
+/// A number with so many significant digits, as C's `%g` prints it.
+pub(crate) fn significant(value: f64, digits: usize) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
     }
+    if !value.is_finite() || value == 0.0 {
+        return value.to_string();
+    }
+    // Rounding may carry into another digit, so the exponent is that of the rounded number.
+    let scientific = format!("{value:.*e}", digits.saturating_sub(1));
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let digits = i32::try_from(digits).unwrap_or(i32::MAX);
+    if (-4..digits).contains(&exponent) {
+        let decimals = (digits - 1 - exponent) as usize;
+        return trimmed(&format!("{value:.decimals$}")).to_owned();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(mantissa), exponent.abs())
 }
 
 fn trimmed(number: &str) -> &str {
@@ -37,7 +31,6 @@ mod tests {
 
     #[test]
     fn as_c_prints_them() {
-        let printed = |value: f64| Significant(value).to_string();
         for (value, expected) in [
             (123.456789, "123.457"),
             (0.1, "0.1"),
@@ -51,7 +44,8 @@ mod tests {
             (f64::INFINITY, "inf"),
             (f64::NAN, "nan"),
         ] {
-            assert_eq!(printed(value), expected);
+            assert_eq!(significant(value, 6), expected);
         }
+        assert_eq!(significant(0.251234, 4), "0.2512");
     }
 }

@@ -1,7 +1,7 @@
 //! Counting steps per second.
 
 use crate::events::{EventTarget, event_error};
-use crate::number::Significant;
+use crate::number::significant;
 use crate::step::{GlobalStep, begun};
 use crate::{
     Clock, Elapsed, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
@@ -121,7 +121,7 @@ fn report(tag: &str, writer: Option<&EventWriter>, elapsed: Elapsed, step: i64) 
     if let Some(writer) = writer {
         writer.add_summary(Summary::scalar(tag, rate as f32), step).map_err(event_error)?;
     }
-    log::info!("{tag}: {}", Significant(rate));
+    log::info!("{tag}: {}", significant(rate, 6));
     Ok(())
 }
 

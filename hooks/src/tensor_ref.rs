@@ -15,7 +15,7 @@ pub struct TensorRef(Target);
 #[derive(Clone, Debug)]
 enum Target {
     Output(Output),
-    Variable(Variable),
+    Variable(Box<Variable>),
     Name(String),
 }
 
@@ -86,7 +86,7 @@ impl From<&Output> for TensorRef {
 
 impl From<Variable> for TensorRef {
     fn from(variable: Variable) -> TensorRef {
-        TensorRef(Target::Variable(variable))
+        TensorRef(Target::Variable(Box::new(variable)))
     }
 }
 

@@ -5,4 +5,15 @@
 mod support;
 
 mod checkpoint_saver;
+mod feed_fn;
+mod final_ops;
+mod global_step_waiter;
+mod logging_tensor;
+mod nan_tensor;
+mod profiler;
+#[cfg(feature = "progress")]
+mod progress_bar;
+mod step_counter;
 mod stop_at_step;
+mod summary_saver;
+mod tensor_ref;

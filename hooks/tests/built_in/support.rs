@@ -107,7 +107,14 @@ impl Program {
     }
 
     pub(crate) fn drive(&self, hooks: Vec<Box<dyn SessionRunHook>>) -> Driver<'_> {
-        Driver { program: self, hooks, stop: None, created: None, coordinator: Coordinator::new() }
+        Driver {
+            program: self,
+            hooks,
+            stop: None,
+            created: None,
+            metadata: RunMetadata::default(),
+            coordinator: Coordinator::new(),
+        }
     }
 
     /// A driver whose hooks have begun and whose session was created.
@@ -131,6 +138,8 @@ pub(crate) struct Driver<'a> {
     /// The stop that a run or save point asked for.
     pub(crate) stop: Option<StopReason>,
     pub(crate) created: Option<StopReason>,
+    /// What runs tell of themselves.
+    pub(crate) metadata: RunMetadata,
     coordinator: Coordinator,
 }
 
@@ -206,12 +215,14 @@ impl Driver<'_> {
                 options.merge(wanted);
             }
         }
-        let mut metadata = RunMetadata::default();
         let step = Step { fetches: &fetches, targets: &targets, feeds: &feeds, options: &options };
-        let results = session.execute(&step, Some(&mut metadata))?;
+        let results = session.execute(&step, Some(&mut self.metadata))?;
         for ((hook, name), positions) in self.hooks.iter_mut().zip(&names).zip(&positions) {
             context.enter(name);
-            hook.after_run(&mut context, &SessionRunValues::new(&results, positions, &options, &metadata))?;
+            hook.after_run(
+                &mut context,
+                &SessionRunValues::new(&results, positions, &options, &self.metadata),
+            )?;
         }
         self.stop = context.take_stop();
         self.save_points(Moment::Step)
@@ -233,8 +244,8 @@ impl Driver<'_> {
     }
 
     pub(crate) fn states(&self) -> Vec<(String, Vec<u8>)> {
-        let state = |hook: &Box<dyn SessionRunHook>| Some((hook.name().into_owned(), hook.save_state()?));
-        self.hooks.iter().filter_map(state).collect()
+        let states = self.hooks.iter().map(|hook| (hook.name().into_owned(), hook.save_state()));
+        states.filter_map(|(name, state)| Some((name, state?))).collect()
     }
 }
 
@@ -255,4 +266,32 @@ impl Lines {
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
+}
+
+/// Keeps what each thread logs, since tests run beside each other.
+struct Log;
+
+thread_local! {
+    static LOGGED: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let line = format!("{} {}", record.level(), record.args());
+        LOGGED.with_borrow_mut(|lines| lines.push(line));
+    }
+
+    fn flush(&self) {}
+}
+
+/// What this thread logged since the last call; the first call begins to listen.
+pub(crate) fn logged() -> Vec<String> {
+    if log::set_logger(&Log).is_ok() {
+        log::set_max_level(log::LevelFilter::Trace);
+    }
+    LOGGED.take()
 }

@@ -1,0 +1,284 @@
+//! Stopping cleanly when the system or a user wants the process to end.
+
+use crate::SessionRunHook;
+use crate::sink::LineSink;
+use queue_runner::StopHandle;
+use session_core::{Code, Error, Graph, Phase, Result};
+use signal_hook::consts::{FORBIDDEN, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+use signal_hook::low_level::{signal_name, unregister};
+use signal_hook::{SigId, flag};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Stops the session when the process is signalled: Ctrl-C, `kill`, the end of a container. Unix.
+///
+/// - The first signal asks for a stop: the step in flight ends, the session closes as always, and so the last step is
+///   saved. It does so in whatever phase the session is.
+/// - If something is still waiting after the [`patience`](SignalHook::patience), such as a step whose input does not
+///   come, it is cancelled.
+/// - A second signal of any of these kinds ends the process at once, with the exit code 128 + its number. Checkpoints
+///   are complete or absent at all times.
+///
+/// It acts from the moment it is attached to a session until it is dropped; then signals do again what they do by
+/// default, namely end the process. Which signal came, and the exit code that tells so, are known to the
+/// [`receipt`](SignalHook::receipt), which outlives the hook.
+///
+/// # Errors
+///
+/// `begin`: when a signal cannot be handled, such as `SIGKILL`, or the thread that waits for it cannot be started.
+///
+/// ```
+/// use hooks::SignalHook;
+/// use std::time::Duration;
+/// let hook = SignalHook::new().patience(Duration::from_secs(20));
+/// let receipt = hook.receipt();
+/// // ... give the hook to a session, train, close ...
+/// if let Some(code) = receipt.exit_code() {
+///     std::process::exit(code);
+/// }
+/// ```
+pub struct SignalHook {
+    signals: Vec<i32>,
+    patience: Option<Duration>,
+    message: Option<LineSink>,
+    receipt: SignalReceipt,
+    watch: Option<Watch>,
+    /// Why signals are not handled.
+    failure: Option<Error>,
+}
+
+/// Tells which signal a [`SignalHook`] received first. Clones tell the same.
+#[derive(Clone, Debug, Default)]
+pub struct SignalReceipt(Arc<AtomicI32>);
+
+impl SignalReceipt {
+    /// The number of the signal, if one came.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        match self.0.load(Ordering::Acquire) {
+            0 => None,
+            signal => Some(signal),
+        }
+    }
+
+    /// The exit code by which shells tell that a signal ended a process: 128 + its number.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        self.signal().map(|signal| 128 + signal)
+    }
+}
+
+impl Default for SignalHook {
+    fn default() -> SignalHook {
+        SignalHook::new()
+    }
+}
+
+impl SignalHook {
+    /// Stops on `SIGINT` and `SIGTERM`.
+    #[must_use]
+    pub fn new() -> SignalHook {
+        SignalHook {
+            signals: vec![SIGINT, SIGTERM],
+            patience: Some(Duration::from_secs(10)),
+            message: None,
+            receipt: SignalReceipt::default(),
+            watch: None,
+            failure: None,
+        }
+    }
+
+    /// Stops on these signals. Default: `SIGINT` and `SIGTERM`.
+    #[must_use]
+    pub fn signals(mut self, signals: impl IntoIterator<Item = i32>) -> SignalHook {
+        self.signals = signals.into_iter().collect();
+        self
+    }
+
+    /// How long the step in flight may go on after the signal before it is cancelled; `Duration::MAX` for as long as it
+    /// takes. A step that is cancelled may have updated some variables and not others. Default: 10 s.
+    #[must_use]
+    pub fn patience(mut self, time: Duration) -> SignalHook {
+        self.patience = (time != Duration::MAX).then_some(time);
+        self
+    }
+
+    /// Where it says that a signal came. Default: the log, at level warn.
+    #[must_use]
+    pub fn message(mut self, message: impl FnMut(&str) + Send + 'static) -> SignalHook {
+        self.message = Some(Box::new(message));
+        self
+    }
+
+    /// Tells which signal came, also when the hook is gone.
+    #[must_use]
+    pub fn receipt(&self) -> SignalReceipt {
+        self.receipt.clone()
+    }
+
+    fn watch(&mut self, stop: &StopHandle) -> Result<Watch> {
+        if let Some(signal) = self.signals.iter().find(|signal| FORBIDDEN.contains(signal)) {
+            return Err(Error::value(format!("signal {signal} cannot be handled")));
+        }
+        let reaction = Reaction {
+            stop: stop.clone(),
+            patience: self.patience,
+            message: self.message.take().unwrap_or_else(|| Box::new(|line| log::warn!("{line}"))),
+            receipt: self.receipt.clone(),
+        };
+        Watch::start(&self.signals, reaction).map_err(|error| {
+            Error::new(Code::Internal, "could not watch for signals")
+                .with_phase(Phase::Init)
+                .with_source(error)
+        })
+    }
+}
+
+impl SessionRunHook for SignalHook {
+    fn attach(&mut self, stop: &StopHandle) {
+        self.watch = None;
+        match self.watch(stop) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => self.failure = Some(error),
+        }
+    }
+
+    fn begin(&mut self, _: &Graph) -> Result<()> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+}
+
+impl fmt::Debug for SignalHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignalHook")
+            .field("signals", &self.signals)
+            .field("patience", &self.patience)
+            .field("receipt", &self.receipt)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the first signal leads to.
+struct Reaction {
+    stop: StopHandle,
+    patience: Option<Duration>,
+    message: LineSink,
+    receipt: SignalReceipt,
+}
+
+impl Reaction {
+    fn run(mut self, signal: i32, closed: &Receiver<()>) {
+        let name = signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned);
+        // Pairs with the load in `signal`.
+        self.receipt.0.store(signal, Ordering::Release);
+        self.stop.request_stop(format!("{name} was received"));
+        (self.message)(&format!(
+            "{name} was received: stopping after this step; once more ends the process at once"
+        ));
+        let Some(patience) = self.patience else { return };
+        if closed.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            (self.message)(&format!("cancelling what still runs {} s after {name}", patience.as_secs_f32()));
+            self.stop.interrupt(format!("{name} was received"));
+        }
+    }
+}
+
+/// Handlers and a thread that waits for the first signal, for as long as it lives.
+struct Watch {
+    /// Keeps what signals do by default away.
+    claims: Vec<Claim>,
+    second: Vec<SigId>,
+    handle: Handle,
+    closed: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    fn start(signals: &[i32], reaction: Reaction) -> io::Result<Watch> {
+        let claims = signals.iter().map(|&signal| Claim::of(signal)).collect::<io::Result<Vec<_>>>()?;
+        let mut incoming = Signals::new(signals)?;
+        let (closed, when_closed) = mpsc::channel();
+        let mut watch = Watch {
+            claims,
+            second: Vec::new(),
+            handle: incoming.handle(),
+            closed: Some(closed),
+            thread: None,
+        };
+        let first_came = Arc::new(AtomicBool::new(false));
+        for &signal in signals {
+            // In this order: the flag that the first signal sets ends the process at the second.
+            watch.second.push(flag::register_conditional_shutdown(signal, 128 + signal, first_came.clone())?);
+            watch.second.push(flag::register(signal, first_came.clone())?);
+        }
+        let thread = thread::Builder::new().name("signals".to_owned());
+        watch.thread = Some(thread.spawn(move || {
+            if let Some(signal) = incoming.forever().next() {
+                reaction.run(signal, &when_closed);
+            }
+        })?);
+        Ok(watch)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // First, so that no signal falls between the two ways to end.
+        self.claims.clear();
+        self.handle.close();
+        self.closed = None;
+        for id in self.second.drain(..) {
+            unregister(id);
+        }
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            log::error!("the thread that waits for signals panicked");
+        }
+    }
+}
+
+/// Keeps a signal from doing what it does by default. Once a handler is installed the system's default is gone for the
+/// process, so it is put back by a handler that acts while nobody claims the signal.
+struct Claim(i32);
+
+struct Claimed {
+    users: usize,
+    unclaimed: Arc<AtomicBool>,
+}
+
+/// Guards the claims of all signals; nothing but registering is called under it.
+static CLAIMED: Mutex<BTreeMap<i32, Claimed>> = Mutex::new(BTreeMap::new());
+
+impl Claim {
+    fn of(signal: i32) -> io::Result<Claim> {
+        let mut all = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let claimed = match all.entry(signal) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let unclaimed = Arc::new(AtomicBool::new(true));
+                flag::register_conditional_default(signal, unclaimed.clone())?;
+                place.insert(Claimed { users: 0, unclaimed })
+            }
+        };
+        claimed.users += 1;
+        claimed.unclaimed.store(false, Ordering::SeqCst);
+        Ok(Claim(signal))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut all = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claimed) = all.get_mut(&self.0) {
+            claimed.users -= 1;
+            claimed.unclaimed.store(claimed.users == 0, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! SummarySaverHook.
+
+use crate::support::{HandClock, Program, output};
+use hooks::{SessionRunHook, SummarySaverHook};
+use session_core::{Code, DType, Error, Graph, Output, Tensor, keys};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use summary::{EventAccumulator, EventData, EventWriter, Summary};
+
+/// A program with a summary.
+fn program() -> (Program, Output) {
+    let program = Program::new();
+    let summary = output(&program.graph, "summary", DType::String);
+    program.set(&summary, Tensor::string(Summary::scalar("loss", 0.5).encode()));
+    (program, summary)
+}
+
+fn steps(directory: &Path) -> Vec<i64> {
+    EventAccumulator::open(directory).unwrap().scalars("loss").iter().map(|point| point.step).collect()
+}
+
+fn starts(directory: &Path) -> Vec<i64> {
+    let events = summary::read_events(directory).unwrap().map(|event| event.unwrap());
+    events.filter(|event| event.is_session_start()).map(|event| event.step).collect()
+}
+
+#[test]
+fn s_357_s_358_writes_the_first_and_then_what_is_due() {
+    let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
+    let hook = SummarySaverHook::every_steps(3).summary(&summary).output_dir(&folder);
+    let mut driver = program.start(hook);
+    driver.runs(8);
+    driver.end().unwrap();
+    assert_eq!(steps(folder.path()), [1, 4, 7]);
+    assert_eq!(starts(folder.path()), [1]);
+    assert_eq!(program.fetched(&summary), 3, "fetched only when due");
+}
+
+#[test]
+fn s_357_fetched_with_the_step_itself() {
+    let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
+    let mut driver = program.start(SummarySaverHook::every_steps(1).summary(&summary).output_dir(&folder));
+    driver.run().unwrap();
+    let runs = program.session.runs();
+    let run = runs.iter().find(|run| run.fetches.contains(&"summary:0".to_owned())).unwrap();
+    assert_eq!(run.targets, ["train"]);
+}
+
+#[test]
+fn s_357_by_time() {
+    let ((program, summary), folder, clock) = (program(), tempfile::tempdir().unwrap(), HandClock::new());
+    let hook = SummarySaverHook::every_secs(Duration::from_secs(1)).summary(&summary).output_dir(&folder);
+    let mut driver = program.start(hook.clock(clock.clone()));
+    driver.runs(3);
+    clock.advance(1000);
+    driver.runs(2);
+    driver.end().unwrap();
+    assert_eq!(steps(folder.path()), [1, 4]);
+}
+
+#[test]
+fn s_356_several_summaries_and_a_given_writer() {
+    let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
+    let other = output(&program.graph, "other", DType::String);
+    let two = [Summary::scalar("a", 1.0).encode(), Summary::scalar("b", 2.0).encode()];
+    program.set(&other, Tensor::from_strings(two.to_vec(), [2]).unwrap());
+    let writer = Arc::new(EventWriter::open(&folder).unwrap());
+    let hook = SummarySaverHook::every_steps(1).summary(&summary).summary(&other).writer(writer);
+    let mut driver = program.start(hook);
+    driver.run().unwrap();
+    driver.end().unwrap();
+    let run = EventAccumulator::open(folder.path()).unwrap();
+    let tags: Vec<_> = run.tags().map(|tag| tag.tag.to_owned()).collect();
+    assert_eq!(tags, ["a", "b", "loss"]);
+}
+
+#[test]
+fn s_356_the_summaries_of_the_graph() {
+    let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
+    let mut driver = program.drive(vec![Box::new(SummarySaverHook::every_steps(1).output_dir(&folder))]);
+    driver.begin().unwrap();
+    program.graph.add_to_collection(&keys::SUMMARY_OP, summary.clone()).unwrap(); // a scaffold, after `begin`
+    driver.create(&[]).unwrap();
+    driver.run().unwrap();
+    driver.end().unwrap();
+    assert_eq!(steps(folder.path()), [1]);
+    program.graph.add_to_collection(&keys::SUMMARY_OP, summary).unwrap();
+    let error = driver.create(&[]).unwrap_err();
+    assert!(error.message().contains("More than one item in collection 'summary_op'"), "{error}");
+}
+
+#[test]
+fn s_358_without_summaries_only_the_start_is_written() {
+    let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
+    let mut driver = program.start(SummarySaverHook::every_steps(1).output_dir(&folder));
+    driver.runs(3);
+    driver.end().unwrap();
+    let events: Vec<_> = summary::read_events(folder.path()).unwrap().map(|event| event.unwrap()).collect();
+    assert_eq!(events.len(), 2);
+    assert!(matches!(events[0].data, Some(EventData::FileVersion(_))));
+    assert!(events[1].is_session_start());
+}
+
+#[test]
+fn s_358_without_writer_it_does_nothing() {
+    let (program, summary) = program();
+    let mut driver = program.start(SummarySaverHook::every_steps(1).summary(&summary));
+    driver.run().unwrap();
+    driver.end().unwrap();
+    assert_eq!(program.fetched(&summary), 0);
+}
+
+#[test]
+fn s_359_a_summary_that_cannot_be_computed_fails_the_run() {
+    let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
+    let mut driver = program.start(SummarySaverHook::every_steps(1).summary(&summary).output_dir(&folder));
+    program.session.expect_error(Error::invalid_argument("you must feed a value for placeholder 'x'"));
+    assert_eq!(driver.run().unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[test]
+fn what_is_no_summary_is_an_error() {
+    let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
+    let mut driver = program.start(SummarySaverHook::every_steps(1).summary(&summary).output_dir(&folder));
+    program.set(&summary, 1f32);
+    assert!(driver.run().unwrap_err().message().contains("string"));
+    program.set(&summary, Tensor::string(&b"\xff\xff"[..]));
+    let error = driver.run().unwrap_err();
+    assert!(error.chain().contains("malformed summary"), "{}", error.chain());
+    let error = SummarySaverHook::every_steps(1).begin(&Graph::new()).unwrap_err();
+    assert!(error.message().contains("global step should be created"), "{error}");
+}
+
+#[test]
+fn a_resumed_run_writes_at_the_steps_of_an_uninterrupted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, summary) = program();
+    let hook = |summary: &Output| SummarySaverHook::every_steps(3).summary(summary).output_dir(&folder);
+    let mut driver = first.start(hook(&summary));
+    driver.runs(5);
+    let states = driver.states(); // the checkpoint of step 5
+    assert_eq!(steps(folder.path()), [1, 4], "flushed with the checkpoint");
+    driver.runs(3); // lost
+    drop(driver);
+
+    let (second, summary) = program();
+    second.set_step(5);
+    let mut driver = second.drive(vec![Box::new(hook(&summary))]);
+    driver.begin().unwrap();
+    let restored: Vec<(&str, Vec<u8>)> =
+        states.iter().map(|(name, state)| (&**name, state.clone())).collect();
+    driver.create(&restored).unwrap();
+    driver.runs(6);
+    driver.end().unwrap();
+    assert_eq!(steps(folder.path()), [1, 4, 7, 10], "a viewer sees each step once");
+    assert_eq!(starts(folder.path()), [1, 6]);
+}
+
+#[test]
+fn after_a_recovery_viewers_are_told_again() {
+    let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
+    let mut driver = program.start(SummarySaverHook::every_steps(1).summary(&summary).output_dir(&folder));
+    driver.runs(4);
+    program.set_step(2);
+    driver.create(&[("SummarySaverHook", 2i64.to_le_bytes().to_vec())]).unwrap();
+    driver.runs(2);
+    driver.end().unwrap();
+    assert_eq!(starts(folder.path()), [1, 3]);
+    assert_eq!(steps(folder.path()), [1, 2, 3, 4]);
+    assert!(driver.create(&[("SummarySaverHook", vec![1])]).is_err(), "a state of another kind");
+}
