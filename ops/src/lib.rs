@@ -28,6 +28,9 @@ pub mod metrics;
 pub mod optimizers;
 pub mod variables;
 
+#[cfg(feature = "conformance")]
+pub mod samples;
+
 pub use arguments::{Axes, Ints};
 pub use gradients::{
     Differentiable, GradientOptions, IndexedSlices, UnconnectedGradients, gradients, gradients_with,

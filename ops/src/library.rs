@@ -32,58 +32,87 @@ macro_rules! op_defs {
 }
 pub(crate) use op_defs;
 
-/// The families. A function, because constants may not refer to definitions, which are parsed at first use.
-fn families() -> Vec<&'static [&'static OpDef]> {
+/// The definitions of one file.
+type File = &'static [&'static OpDef];
+
+/// The files of each family. A function, because constants may not refer to definitions, which are parsed at first
+/// use.
+fn families() -> Vec<(&'static str, Vec<File>)> {
     vec![
-        crate::array::blocks::DEFS,
-        crate::array::constants::DEFS,
-        crate::array::diagonal::DEFS,
-        crate::array::gathering::DEFS,
-        crate::array::identity::DEFS,
-        crate::array::joining::DEFS,
-        crate::array::padding::DEFS,
-        crate::array::partition::DEFS,
-        crate::array::repeating::DEFS,
-        crate::array::searching::DEFS,
-        crate::array::shaping::DEFS,
-        crate::array::slicing::DEFS,
-        crate::math::binary::DEFS,
-        crate::math::bits::DEFS,
-        crate::math::cast::DEFS,
-        crate::math::compare::DEFS,
-        crate::math::counting::DEFS,
-        crate::math::product::DEFS,
-        crate::math::reduce::DEFS,
-        crate::math::scan::DEFS,
-        crate::math::segment::DEFS,
-        crate::math::select::DEFS,
-        crate::math::special::DEFS,
-        crate::math::sum::DEFS,
-        crate::math::unary::DEFS,
-        crate::nn::activation::DEFS,
-        crate::nn::batch_norm::DEFS,
-        crate::nn::bias::DEFS,
-        crate::nn::conv::DEFS,
-        crate::nn::cross_entropy::DEFS,
-        crate::nn::images::DEFS,
-        crate::nn::normalization::DEFS,
-        crate::nn::pool::DEFS,
-        crate::nn::ranking::DEFS,
-        crate::control_flow::assertion::DEFS,
-        crate::control_flow::frames::DEFS,
-        crate::control_flow::functional::DEFS,
-        crate::control_flow::grouping::DEFS,
-        crate::random::DEFS,
-        crate::state::DEFS,
-        crate::summary::DEFS,
-        crate::training::DEFS,
+        (
+            "array",
+            vec![
+                crate::array::blocks::DEFS,
+                crate::array::constants::DEFS,
+                crate::array::diagonal::DEFS,
+                crate::array::gathering::DEFS,
+                crate::array::identity::DEFS,
+                crate::array::joining::DEFS,
+                crate::array::padding::DEFS,
+                crate::array::partition::DEFS,
+                crate::array::repeating::DEFS,
+                crate::array::searching::DEFS,
+                crate::array::shaping::DEFS,
+                crate::array::slicing::DEFS,
+            ],
+        ),
+        (
+            "math",
+            vec![
+                crate::math::binary::DEFS,
+                crate::math::bits::DEFS,
+                crate::math::cast::DEFS,
+                crate::math::compare::DEFS,
+                crate::math::counting::DEFS,
+                crate::math::product::DEFS,
+                crate::math::reduce::DEFS,
+                crate::math::scan::DEFS,
+                crate::math::segment::DEFS,
+                crate::math::select::DEFS,
+                crate::math::special::DEFS,
+                crate::math::sum::DEFS,
+                crate::math::unary::DEFS,
+            ],
+        ),
+        (
+            "nn",
+            vec![
+                crate::nn::activation::DEFS,
+                crate::nn::batch_norm::DEFS,
+                crate::nn::bias::DEFS,
+                crate::nn::conv::DEFS,
+                crate::nn::cross_entropy::DEFS,
+                crate::nn::images::DEFS,
+                crate::nn::normalization::DEFS,
+                crate::nn::pool::DEFS,
+                crate::nn::ranking::DEFS,
+            ],
+        ),
+        (
+            "control_flow",
+            vec![
+                crate::control_flow::assertion::DEFS,
+                crate::control_flow::frames::DEFS,
+                crate::control_flow::functional::DEFS,
+                crate::control_flow::grouping::DEFS,
+            ],
+        ),
+        ("random", vec![crate::random::DEFS]),
+        ("state", vec![crate::state::DEFS]),
+        ("summary", vec![crate::summary::DEFS]),
+        ("training", vec![crate::training::DEFS]),
     ]
 }
 
 impl Library {
     /// All definitions, by family.
     pub fn iter(&self) -> impl Iterator<Item = &'static OpDef> {
-        families().into_iter().flat_map(|family| family.iter().copied())
+        self.families().flat_map(|(_, defs)| defs)
+    }
+
+    /// The families, such as `array` or `nn`, each with its definitions.
+    pub fn families(&self) -> impl Iterator<Item = (&'static str, Vec<&'static OpDef>)> {
+        families().into_iter().map(|(name, files)| (name, files.concat()))
     }
 }
 

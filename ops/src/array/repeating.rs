@@ -60,8 +60,8 @@ fn tile_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 fn reverse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (tensor, dims) = (context.input(0), context.input_of_rank(1, 1)?);
-    shapes::merge_dims("the rank of the tensor and the size of dims", tensor.rank(), dims.dim(0))?;
-    context.set(0, tensor);
+    let rank = shapes::merge_dims("the rank of the tensor and the size of dims", tensor.rank(), dims.dim(0))?;
+    context.set(0, if tensor.rank().is_some() { tensor } else { rank.map_or(tensor, PartialShape::of_rank) });
     Ok(())
 }
 

@@ -62,6 +62,7 @@ fn unique_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 fn unique_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (x, axes) = (context.input(0), context.input_of_rank(1, 1)?);
+    context.set(1, PartialShape::of_rank(1));
     let Some(rank) = x.rank() else { return Ok(()) };
     let axis = match (axes.dim(0), shapes::ints(context, 1).as_deref()) {
         // No axis at all stands for the only one.

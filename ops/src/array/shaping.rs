@@ -182,6 +182,13 @@ fn broadcast_to_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         if !(0..from).all(fits) {
             return Err(cannot());
         }
+        // A size other than 1 stays what it is.
+        let kept = |axis: usize| {
+            let own = (axis + from).checked_sub(to).and_then(|own| input.dim(own)).filter(|&size| size != 1);
+            shape.dim(axis).or(own)
+        };
+        context.set(0, (0..to).map(kept).collect());
+        return Ok(());
     }
     context.set(0, shape);
     Ok(())

@@ -27,10 +27,16 @@ pub(crate) fn sum_to_input(grad: &Output, input: &Output, others: &[&Output]) ->
 /// The axes of the result along which the input was, or may harmlessly be taken to be, repeated; `None` when the
 /// static shapes leave that open.
 fn repeated_axes(result: &PartialShape, input: &PartialShape, others: &[&Output]) -> Option<Vec<usize>> {
-    let whole = others.iter().try_fold(input.clone(), |shape, other| broadcast_shapes(&shape, other.shape()));
-    let (rank, own_rank) = (result.rank().or(whole.as_ref().ok()?.rank())?, input.rank()?);
-    let size_of_result =
-        |back: usize| result.dim_from_end(back).or_else(|| whole.as_ref().ok()?.dim_from_end(back));
+    // The inputs may tell more of the result's shape than its gradient does.
+    let whole = match others {
+        [] => PartialShape::unknown(),
+        _ => others
+            .iter()
+            .try_fold(input.clone(), |shape, other| broadcast_shapes(&shape, other.shape()))
+            .ok()?,
+    };
+    let (rank, own_rank) = (result.rank().or(whole.rank())?, input.rank()?);
+    let size_of_result = |back: usize| result.dim_from_end(back).or_else(|| whole.dim_from_end(back));
     let mut axes = Vec::new();
     for back in (0..rank).rev() {
         let repeated = match (input.dim_from_end(back), size_of_result(back)) {

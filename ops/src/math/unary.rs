@@ -224,8 +224,17 @@ fn cosh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     by_slope(op, grads, |x| sinh(x))
 }
 
+/// As [`by_op`] for operations that do not conjugate the result themselves.
+fn by_conjugating_op(
+    op: &Operation,
+    grads: &[Option<Output>],
+    def: &'static OpDef,
+) -> Result<Vec<Option<Output>>> {
+    one(grads, |grad| grad.graph().op(def).input(conj_of(&op.output(0))).input(grad).finish_output())
+}
+
 fn tanh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    by_op(op, grads, &TANH_GRAD)
+    by_conjugating_op(op, grads, &TANH_GRAD)
 }
 
 fn asinh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
@@ -241,7 +250,7 @@ fn atanh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
 }
 
 fn sigmoid_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    by_op(op, grads, &SIGMOID_GRAD)
+    by_conjugating_op(op, grads, &SIGMOID_GRAD)
 }
 
 /// `factor * exp(-x * x)`.

@@ -117,11 +117,14 @@ fn norm_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 }
 
 fn norm_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
-    let (shape, size) = channels(context, 1, &[2])?;
+    let (shape, size) = channels(context, 1, &[2, 3, 4])?;
     let shape = shapes::merge(&shape, &context.input(0))?;
     context.set(0, shape);
     context.set(1, PartialShape::from([size]));
     context.set(2, PartialShape::from([size]));
+    // Nothing is kept of a gradient.
+    context.set(3, PartialShape::from([0]));
+    context.set(4, PartialShape::from([0]));
     Ok(())
 }
 

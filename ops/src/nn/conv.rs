@@ -45,14 +45,14 @@ op_defs! {
         "input_sizes: int32, filter: T, out_backprop: T -> output: T",
     )
     .attrs(conv_attrs!("{half, bfloat16, float, double, int32}"))
-    .shape(backprop_input_shape)
+    .shape(backprop_input_2d_shape)
     .gradient(conv_2d_backprop_input_gradient);
     CONV_2D_BACKPROP_FILTER: OpDef::new(
         "Conv2DBackpropFilter",
         "input: T, filter_sizes: int32, out_backprop: T -> output: T",
     )
     .attrs(conv_attrs!("floattype"))
-    .shape(backprop_filter_shape)
+    .shape(backprop_filter_2d_shape)
     .gradient(conv_2d_backprop_filter_gradient);
     DEPTHWISE_CONV_2D: OpDef::new("DepthwiseConv2dNative", "input: T, filter: T -> output: T")
         .attrs(DEPTHWISE)
@@ -63,14 +63,14 @@ op_defs! {
         "input_sizes: int32, filter: T, out_backprop: T -> output: T",
     )
     .attrs(DEPTHWISE)
-    .shape(backprop_input_shape)
+    .shape(backprop_input_2d_shape)
     .gradient(depthwise_backprop_input_gradient);
     DEPTHWISE_CONV_2D_BACKPROP_FILTER: OpDef::new(
         "DepthwiseConv2dNativeBackpropFilter",
         "input: T, filter_sizes: int32, out_backprop: T -> output: T",
     )
     .attrs(DEPTHWISE)
-    .shape(backprop_filter_shape)
+    .shape(backprop_filter_2d_shape)
     .gradient(depthwise_backprop_filter_gradient);
     CONV_3D: OpDef::new("Conv3D", "input: T, filter: T -> output: T")
         .attrs(volumes!(""))
@@ -81,14 +81,14 @@ op_defs! {
         "input_sizes: Tshape, filter: T, out_backprop: T -> output: T",
     )
     .attrs(volumes!(", Tshape: indextype = int32"))
-    .shape(backprop_input_shape)
+    .shape(backprop_input_3d_shape)
     .gradient(conv_3d_backprop_input_gradient);
     CONV_3D_BACKPROP_FILTER: OpDef::new(
         "Conv3DBackpropFilterV2",
         "input: T, filter_sizes: int32, out_backprop: T -> output: T",
     )
     .attrs(volumes!(""))
-    .shape(backprop_filter_shape)
+    .shape(backprop_filter_3d_shape)
     .gradient(conv_3d_backprop_filter_gradient);
 }
 
@@ -148,10 +148,26 @@ fn depthwise_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+fn backprop_input_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    backprop_input_shape(context, 4)
+}
+
+fn backprop_input_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    backprop_input_shape(context, 5)
+}
+
+fn backprop_filter_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    backprop_filter_shape(context, 4)
+}
+
+fn backprop_filter_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    backprop_filter_shape(context, 5)
+}
+
 /// The shape is given; TensorFlow also takes the sizes of rows and columns alone.
-fn backprop_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
-    let filter = context.input(1);
-    let Some(rank) = filter.rank().or(context.input(2).rank()) else { return Ok(()) };
+fn backprop_input_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
+    let filter = context.input_of_rank(1, rank)?;
+    context.input_of_rank(2, rank)?;
     list_attr(context, "strides", rank)?;
     let sizes = shape_from(&context.inputs()[0])?;
     let shape = match sizes.rank() {
@@ -174,18 +190,15 @@ fn backprop_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-fn backprop_filter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
-    let sizes = shape_from(&context.inputs()[1])?;
-    let rank = context.input(0).rank().or(context.input(2).rank());
-    if let (Some(rank), Some(given)) = (rank, sizes.rank())
-        && rank != given
-    {
-        let text = format!("filter_sizes {sizes} do not fit an input of shape {}", context.input(0));
-        return Err(Error::value(text));
-    }
-    let shape = match (sizes.rank(), rank) {
-        (None, Some(rank)) => PartialShape::of_rank(rank),
-        _ => sizes,
+fn backprop_filter_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
+    let (input, sizes) = (context.input_of_rank(0, rank)?, shape_from(&context.inputs()[1])?);
+    context.input_of_rank(2, rank)?;
+    let shape = match sizes.rank() {
+        None => PartialShape::of_rank(rank),
+        Some(given) if given == rank => sizes,
+        Some(_) => {
+            return Err(Error::value(format!("filter_sizes {sizes} do not fit an input of shape {input}")));
+        }
     };
     context.set(0, shape);
     Ok(())

@@ -16,7 +16,7 @@ op_defs! {
     LRN: OpDef::new("LRN", "input: T -> output: T").attrs(LRN_ATTRS).shape(lrn_shape).gradient(lrn_gradient);
     LRN_GRAD: OpDef::new("LRNGrad", "input_grads: T, input_image: T, output_image: T -> output: T")
         .attrs(LRN_ATTRS)
-        .shape(shapes::same);
+        .shape(lrn_grad_shape);
     RESIZE_BILINEAR: OpDef::new("ResizeBilinear", "images: T, size: int32 -> resized_images: float")
         .attrs(
             "T: {int8, uint8, int16, uint16, int32, int64, bfloat16, half, float, double}, \
@@ -44,6 +44,12 @@ op_defs! {
 
 fn lrn_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input_of_rank(0, 4)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn lrn_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = shapes::merge(&shapes::same_inputs(context)?, &PartialShape::of_rank(4))?;
     context.set(0, shape);
     Ok(())
 }

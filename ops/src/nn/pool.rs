@@ -29,14 +29,14 @@ op_defs! {
              explicit_paddings: list(int) = [], data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", \
              T: realnumbertype = float",
         )
-        .shape(shapes::unchanged)
+        .shape(first_input_2d_shape)
         .gradient(max_pool_grad_gradient);
     MAX_POOL_GRAD_GRAD: OpDef::new("MaxPoolGradGrad", "orig_input: T, orig_output: T, grad: T -> output: T")
         .attrs(
             "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
              data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: realnumbertype",
         )
-        .shape(second_input_shape)
+        .shape(second_input_2d_shape)
         .gradient(max_pool_grad_grad_gradient);
     MAX_POOL_V2: OpDef::new("MaxPoolV2", "input: T, ksize: int32, strides: int32 -> output: T")
         .attrs(
@@ -50,7 +50,7 @@ op_defs! {
         "orig_input: T, orig_output: T, grad: T, ksize: int32, strides: int32 -> output: T",
     )
     .attrs("padding: {\"SAME\", \"VALID\"}, data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: realnumbertype = float")
-    .shape(shapes::unchanged);
+    .shape(first_input_2d_shape);
     MAX_POOL_WITH_ARGMAX: OpDef::new("MaxPoolWithArgmax", "input: T -> output: T, argmax: Targmax")
         .attrs(
             "ksize: list(int), strides: list(int), Targmax: indextype = int64, padding: {\"SAME\", \"VALID\"}, \
@@ -63,7 +63,7 @@ op_defs! {
             "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
              include_batch_in_index: bool = false, Targmax: indextype, T: realnumbertype",
         )
-        .shape(shapes::unchanged);
+        .shape(first_input_2d_shape);
     AVG_POOL: OpDef::new("AvgPool", "value: T -> output: T")
         .attrs(
             "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
@@ -76,7 +76,7 @@ op_defs! {
             "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
              data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: floattype",
         )
-        .shape(avg_pool_grad_shape)
+        .shape(avg_pool_grad_2d_shape)
         .gradient(avg_pool_grad_gradient);
     MAX_POOL_3D: OpDef::new("MaxPool3D", "input: T -> output: T")
         .attrs(VOLUME)
@@ -88,14 +88,14 @@ op_defs! {
              data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", T: {half, bfloat16, float} = float, \
              TInput: {half, bfloat16, float} = float",
         )
-        .shape(shapes::unchanged);
+        .shape(first_input_3d_shape);
     AVG_POOL_3D: OpDef::new("AvgPool3D", "input: T -> output: T")
         .attrs(MEAN_VOLUME)
         .shape(pool_3d_shape)
         .gradient(avg_pool_3d_gradient);
     AVG_POOL_3D_GRAD: OpDef::new("AvgPool3DGrad", "orig_input_shape: int32, grad: T -> output: T")
         .attrs(MEAN_VOLUME)
-        .shape(avg_pool_grad_shape)
+        .shape(avg_pool_grad_3d_shape)
         .gradient(avg_pool_3d_grad_gradient);
 }
 
@@ -136,21 +136,42 @@ fn max_pool_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-fn second_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
-    let shape = context.input(1);
+fn as_input(context: &mut ShapeContext<'_>, index: usize, rank: usize) -> Result<()> {
+    let shape = context.input_of_rank(index, rank)?;
     context.set(0, shape);
     Ok(())
 }
 
-fn avg_pool_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
-    let (shape, grad) = (shape_from(&context.inputs()[0])?, context.input(1));
-    if let (Some(a), Some(b)) = (shape.rank(), grad.rank())
-        && a != b
-    {
-        return Err(Error::value(format!(
-            "a gradient of shape {grad} does not fit an input of shape {shape}"
-        )));
-    }
+fn first_input_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    as_input(context, 0, 4)
+}
+
+fn first_input_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    as_input(context, 0, 5)
+}
+
+fn second_input_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    as_input(context, 1, 4)
+}
+
+fn avg_pool_grad_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    avg_pool_grad_shape(context, 4)
+}
+
+fn avg_pool_grad_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    avg_pool_grad_shape(context, 5)
+}
+
+fn avg_pool_grad_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
+    let (shape, grad) = (shape_from(&context.inputs()[0])?, context.input_of_rank(1, rank)?);
+    let shape = match shape.rank() {
+        None => PartialShape::of_rank(rank),
+        Some(given) if given == rank => shape,
+        Some(_) => {
+            let text = format!("a gradient of shape {grad} does not fit an input of shape {shape}");
+            return Err(Error::value(text));
+        }
+    };
     context.set(0, shape);
     Ok(())
 }

@@ -15,10 +15,6 @@ use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Resu
 use tensor::DType;
 
 op_defs! {
-    TOP_K: OpDef::new("TopK", "input: T -> values: T, indices: int32")
-        .attrs("k: int, sorted: bool = true, T: realnumbertype")
-        .shape(top_k_shape)
-        .gradient(top_k_gradient);
     TOP_K_V2: OpDef::new("TopKV2", "input: T, k: Tk -> values: T, indices: index_type")
         .attrs(
             "sorted: bool = true, T: realnumbertype, Tk: {int16, int32, int64} = int32, \
@@ -37,11 +33,6 @@ op_defs! {
     NTH_ELEMENT: OpDef::new("NthElement", "input: T, n: int32 -> values: T")
         .attrs("reverse: bool = false, T: realnumbertype")
         .shape(nth_element_shape);
-}
-
-fn top_k_shape(context: &mut ShapeContext<'_>) -> Result<()> {
-    let k = shapes::int_attr(context, "k")?;
-    largest(context, Some(k))
 }
 
 fn top_k_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {

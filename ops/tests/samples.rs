@@ -1,0 +1,75 @@
+//! Every sample: shapes and dtypes of the gradients, with all, some and none of the shapes known.
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
+use ops::samples::{Built, Known, Sample, is_differentiable, samples};
+use ops::{gradients, library};
+use session_core::{Gradient, Graph, OpDef, Output};
+use std::collections::HashSet;
+
+const KNOWN: [Known; 3] = [Known::Shapes, Known::Ranks, Known::Nothing];
+
+/// Builds a sample and its gradients, finalizes the graph, and gives what was differentiated and the gradients.
+fn build(sample: &Sample, known: Known) -> (Built, Vec<Option<Output>>) {
+    let graph = Graph::new();
+    let built = sample.build(&graph, known);
+    graph.check().unwrap_or_else(|error| panic!("{} ({known:?}): {error:?}", sample.name));
+    let ys: Vec<Output> = built.outputs.iter().filter(|y| is_differentiable(y.dtype())).cloned().collect();
+    let xs: Vec<Output> = built.inputs.iter().map(|(x, _)| x.clone()).collect();
+    let grads = if ys.is_empty() || xs.is_empty() {
+        vec![None; xs.len()]
+    } else {
+        gradients(&ys, &xs).unwrap_or_else(|error| panic!("{} ({known:?}): {error:?}", sample.name))
+    };
+    graph.finalize().unwrap_or_else(|error| panic!("{} ({known:?}): {error:?}", sample.name));
+    (built, grads)
+}
+
+#[test]
+fn gradients_have_the_dtypes_and_shapes_of_what_they_are_for() {
+    for sample in samples() {
+        for known in KNOWN.into_iter().filter(|&known| sample.builds_with(known)) {
+            let (built, grads) = build(&sample, known);
+            for ((x, _), grad) in built.inputs.iter().zip(grads) {
+                let Some(grad) = grad else { continue };
+                let place = format!("{} ({known:?}), gradient of {}", sample.name, x.name());
+                assert_eq!(grad.dtype(), x.dtype(), "{place}");
+                assert!(grad.shape().merge(x.shape()).is_some(), "{place}: {} {}", grad.shape(), x.shape());
+                // Sizes that are computed leave the gradient's open.
+                if known == Known::Shapes && built.others.is_empty() {
+                    assert_eq!(grad.shape(), x.shape(), "{place}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn names_are_unique_and_begin_with_their_op_type() {
+    let mut names = HashSet::new();
+    for sample in samples() {
+        assert!(names.insert(sample.name), "{} appears twice", sample.name);
+    }
+}
+
+/// The op types of the families that the samples are about.
+fn covered_families() -> Vec<&'static OpDef> {
+    let families = ["array", "math", "nn"];
+    library().families().filter(|(name, _)| families.contains(name)).flat_map(|(_, defs)| defs).collect()
+}
+
+#[test]
+fn every_definition_with_a_gradient_has_a_sample() {
+    let mut seen = HashSet::new();
+    for sample in samples() {
+        let graph = Graph::new();
+        let _ = sample.build(&graph, Known::Shapes);
+        seen.extend(graph.operations().iter().map(|operation| operation.op_type().to_owned()));
+    }
+    let missing: Vec<&str> = covered_families()
+        .into_iter()
+        .filter(|def| !matches!(def.gradient_rule(), Gradient::Zero))
+        .map(OpDef::name)
+        .filter(|name| !seen.contains(*name))
+        .collect();
+    assert!(missing.is_empty(), "no sample of {missing:?}");
+}
