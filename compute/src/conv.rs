@@ -110,6 +110,7 @@ pub fn forward<T: Real>(
 }
 
 /// [`forward`] with the kernels of `isa`.
+#[allow(clippy::too_many_arguments)] // those of the public function and the set to test
 fn forward_with<T: Real>(
     isa: Isa,
     pool: &Pool,

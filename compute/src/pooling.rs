@@ -3,8 +3,14 @@
 //! Padding never takes part: a window counts the cells inside the image only. Ties, NaN and infinities
 //! are treated as TensorFlow's CPU kernels treat them; see [`max_pool`] and [`max_pool_gradient`].
 
+mod average;
+mod max;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
 use crate::Pool;
-use crate::matmul::Real;
 use crate::parallel::SharedSlice;
 
 /// The geometry of one pooling; sizes in elements. What lies beyond the bottom and the right edge
@@ -59,84 +65,106 @@ impl PoolShape {
         assert!(self.stride_h > 0 && self.stride_w > 0, "strides of {self:?} must not be 0");
     }
 
-    /// Input rows that the windows of output row `oy` cover.
-    #[inline(always)]
-    fn rows(&self, oy: usize) -> (usize, usize) {
-        clip(oy * self.stride_h, self.window_h, self.pad_top, self.in_h)
+    /// Elements of one input image.
+    const fn input_image(&self) -> usize {
+        self.in_h * self.in_w * self.channels
     }
 
-    /// Input columns that the windows of output column `ox` cover.
+    /// Elements of one output image.
+    const fn output_image(&self) -> usize {
+        self.out_h * self.out_w * self.channels
+    }
+
+    /// Whether every input pixel is in exactly one window.
+    const fn tiles(&self) -> bool {
+        self.stride_h == self.window_h
+            && self.stride_w == self.window_w
+            && self.out_h * self.stride_h >= self.in_h + self.pad_top
+            && self.out_w * self.stride_w >= self.in_w + self.pad_left
+    }
+
+    /// Lists where, in an image, the cells of the window of output pixel `(y, x)` are, row by row.
     #[inline(always)]
-    fn columns(&self, ox: usize) -> (usize, usize) {
-        clip(ox * self.stride_w, self.window_w, self.pad_left, self.in_w)
+    fn cells(&self, y: usize, x: usize, cells: &mut Vec<usize>) {
+        let rows = clip(y * self.stride_h, self.window_h, self.pad_top, self.in_h);
+        let columns = clip(x * self.stride_w, self.window_w, self.pad_left, self.in_w);
+        cells.clear();
+        for row in rows {
+            cells.extend(columns.clone().map(|column| (row * self.in_w + column) * self.channels));
+        }
     }
 }
 
 /// The part of `start - pad .. start - pad + window` that lies in `0..size`.
 #[inline(always)]
-fn clip(start: usize, window: usize, pad: usize, size: usize) -> (usize, usize) {
-    let first = start.saturating_sub(pad).min(size);
+fn clip(start: usize, window: usize, pad: usize, size: usize) -> Range<usize> {
     let end = (start + window).saturating_sub(pad).min(size);
-    (first, end.max(first))
+    start.saturating_sub(pad).min(end)..end
 }
 
 /// A type that windows can be maximised over: floating-point numbers and integers. Sealed.
-pub trait PoolElement: Copy + PartialOrd + Send + Sync + sealed::Lowest + 'static {}
-impl<T: Copy + PartialOrd + Send + Sync + sealed::Lowest + 'static> PoolElement for T {}
+pub trait PoolElement: Copy + PartialOrd + Send + Sync + sealed::Element + 'static {}
+impl<T: Copy + PartialOrd + Send + Sync + sealed::Element + 'static> PoolElement for T {}
+
+/// A type that can be averaged: `f32` and `f64`. Sealed.
+pub trait AverageElement: PoolElement + sealed::Average {}
+impl AverageElement for f32 {}
+impl AverageElement for f64 {}
 
 mod sealed {
-    /// The least finite value and the arithmetic that a gradient needs.
-    pub trait Lowest {
+    use half::{bf16, f16};
+
+    pub trait Element: Sized {
+        /// The least finite value.
         const LOWEST: Self;
         const ZERO: Self;
         fn plus(self, other: Self) -> Self;
     }
-    macro_rules! float {
-        ($($type:ty),*) => {$(
-            impl Lowest for $type {
-                const LOWEST: Self = <$type>::MIN;
-                const ZERO: Self = 0.0;
+
+    macro_rules! element {
+        ($($type:ty: $lowest:expr, $zero:expr, |$a:ident, $b:ident| $plus:expr;)*) => {$(
+            impl Element for $type {
+                const LOWEST: Self = $lowest;
+                const ZERO: Self = $zero;
                 #[inline(always)]
                 fn plus(self, other: Self) -> Self {
-                    self + other
+                    let ($a, $b) = (self, other);
+                    $plus
                 }
             }
         )*};
     }
-    macro_rules! integer {
-        ($($type:ty),*) => {$(
-            impl Lowest for $type {
-                const LOWEST: Self = <$type>::MIN;
-                const ZERO: Self = 0;
-                #[inline(always)]
-                fn plus(self, other: Self) -> Self {
-                    self.wrapping_add(other)
-                }
-            }
-        )*};
+    element! {
+        f32: f32::MIN, 0.0, |a, b| a + b;
+        f64: f64::MIN, 0.0, |a, b| a + b;
+        f16: f16::MIN, f16::ZERO, |a, b| a + b;
+        bf16: bf16::MIN, bf16::ZERO, |a, b| a + b;
+        i8: i8::MIN, 0, |a, b| a.wrapping_add(b);
+        i16: i16::MIN, 0, |a, b| a.wrapping_add(b);
+        i32: i32::MIN, 0, |a, b| a.wrapping_add(b);
+        i64: i64::MIN, 0, |a, b| a.wrapping_add(b);
+        u8: u8::MIN, 0, |a, b| a.wrapping_add(b);
+        u16: u16::MIN, 0, |a, b| a.wrapping_add(b);
+        u32: u32::MIN, 0, |a, b| a.wrapping_add(b);
+        u64: u64::MIN, 0, |a, b| a.wrapping_add(b);
     }
-    float!(f32, f64);
-    integer!(i8, i16, i32, i64, u8, u16, u32, u64);
-    impl Lowest for half::f16 {
-        const LOWEST: Self = half::f16::MIN;
-        const ZERO: Self = half::f16::ZERO;
+
+    pub trait Average: Element {
+        fn over(self, count: usize) -> Self;
+    }
+    impl Average for f32 {
         #[inline(always)]
-        fn plus(self, other: Self) -> Self {
-            self + other
+        fn over(self, count: usize) -> f32 {
+            self / count as f32
         }
     }
-    impl Lowest for half::bf16 {
-        const LOWEST: Self = half::bf16::MIN;
-        const ZERO: Self = half::bf16::ZERO;
+    impl Average for f64 {
         #[inline(always)]
-        fn plus(self, other: Self) -> Self {
-            self + other
+        fn over(self, count: usize) -> f64 {
+            self / count as f64
         }
     }
 }
-
-/// Channels handled at once: one AVX-512 register of `f32`.
-const LANES: usize = 16;
 
 /// The maximum of every window.
 ///
@@ -147,7 +175,7 @@ const LANES: usize = 16;
 /// When a slice has not the length that `shape` gives it, or a stride is 0.
 pub fn max_pool<T: PoolElement>(pool: &Pool, shape: &PoolShape, input: &[T], output: &mut [T]) {
     shape.check(input.len(), output.len());
-    per_image(pool, shape, input, output, shape.out_h * shape.out_w, max_image);
+    rows_of_output(pool, shape, output, |rows, output| max::rows(shape, input, rows, output));
 }
 
 /// The gradient of [`max_pool`] with respect to its input: every window's gradient goes to its first
@@ -166,19 +194,10 @@ pub fn max_pool_gradient<T: PoolElement>(
 ) {
     shape.check(input.len(), output_gradient.len());
     shape.check(input_gradient.len(), output_gradient.len());
-    let (pixels, outputs) =
-        (shape.in_h * shape.in_w * shape.channels, shape.out_h * shape.out_w * shape.channels);
-    let shared = SharedSlice::new(input_gradient);
-    pool.run(if pixels == 0 { 0 } else { shape.batch }, |n| {
-        #[allow(unsafe_code)]
-        // SAFETY: every image is one item.
-        let gradient = unsafe { shared.part(n * pixels, (n + 1) * pixels) };
-        max_gradient_image(
-            shape,
-            &input[n * pixels..][..pixels],
-            &output_gradient[n * outputs..][..outputs],
-            gradient,
-        );
+    images_of_input(pool, shape, input_gradient, |image, to| {
+        let input = &input[image * to.len()..][..to.len()];
+        let gradient = &output_gradient[image * shape.output_image()..][..shape.output_image()];
+        max::gradient(shape, input, gradient, to);
     });
 }
 
@@ -186,190 +205,101 @@ pub fn max_pool_gradient<T: PoolElement>(
 ///
 /// # Panics
 /// When a slice has not the length that `shape` gives it, or a stride is 0.
-pub fn average_pool<T: Real + AverageElement>(pool: &Pool, shape: &PoolShape, input: &[T], output: &mut [T]) {
+pub fn average_pool<T: AverageElement>(pool: &Pool, shape: &PoolShape, input: &[T], output: &mut [T]) {
     shape.check(input.len(), output.len());
-    per_image(pool, shape, input, output, shape.out_h * shape.out_w, average_image);
+    rows_of_output(pool, shape, output, |rows, output| average::rows(shape, input, rows, output));
 }
 
 /// The gradient of [`average_pool`]: every window's gradient is shared out equally among its cells.
 ///
 /// # Panics
 /// When a slice has not the length that `shape` gives it, or a stride is 0.
-pub fn average_pool_gradient<T: Real + AverageElement>(
+pub fn average_pool_gradient<T: AverageElement>(
     pool: &Pool,
     shape: &PoolShape,
     output_gradient: &[T],
     input_gradient: &mut [T],
 ) {
     shape.check(input_gradient.len(), output_gradient.len());
-    per_image(pool, shape, output_gradient, input_gradient, shape.in_h * shape.in_w, average_gradient_image);
-}
-
-/// A type that can be averaged: `f32` and `f64`. Sealed.
-pub trait AverageElement: PoolElement + std::ops::Mul<Output = Self> + sealed_average::Reciprocal {}
-impl AverageElement for f32 {}
-impl AverageElement for f64 {}
-
-mod sealed_average {
-    /// `1 / n` of a count.
-    pub trait Reciprocal {
-        fn reciprocal(count: usize) -> Self;
-    }
-    impl Reciprocal for f32 {
-        #[inline(always)]
-        fn reciprocal(count: usize) -> f32 {
-            1.0 / count as f32
-        }
-    }
-    impl Reciprocal for f64 {
-        #[inline(always)]
-        fn reciprocal(count: usize) -> f64 {
-            1.0 / count as f64
-        }
-    }
-}
-
-/// Runs `work` on every image; `to` has `pixels` pixels for each.
-fn per_image<T: PoolElement>(
-    pool: &Pool,
-    shape: &PoolShape,
-    from: &[T],
-    to: &mut [T],
-    pixels: usize,
-    work: fn(&PoolShape, &[T], &mut [T]),
-) {
-    let len = pixels * shape.channels;
-    if len == 0 || shape.batch == 0 {
-        return;
-    }
-    let from_len = from.len() / shape.batch;
-    let shared = SharedSlice::new(to);
-    pool.run(shape.batch, |n| {
-        #[allow(unsafe_code)]
-        // SAFETY: every image is one item.
-        let to = unsafe { shared.part(n * len, (n + 1) * len) };
-        work(shape, &from[n * from_len..][..from_len], to);
+    images_of_input(pool, shape, input_gradient, |image, to| {
+        let gradient = &output_gradient[image * shape.output_image()..][..shape.output_image()];
+        average::gradient(shape, gradient, to);
     });
 }
 
-dispatch! {
-    /// [`max_pool`] of one image.
-    fn max_image<T: PoolElement>(shape: &PoolShape, input: &[T], output: &mut [T]) {
-        let channels = shape.channels;
-        for oy in 0..shape.out_h {
-            let rows = shape.rows(oy);
-            for ox in 0..shape.out_w {
-                let columns = shape.columns(ox);
-                let to = &mut output[(oy * shape.out_w + ox) * channels..][..channels];
-                let mut parts = to.chunks_exact_mut(LANES);
-                let mut c = 0;
-                for part in &mut parts {
-                    let mut best = [T::LOWEST; LANES];
-                    for y in rows.0..rows.1 {
-                        for x in columns.0..columns.1 {
-                            let cell = &input[(y * shape.in_w + x) * channels + c..][..LANES];
-                            for l in 0..LANES {
-                                best[l] = if cell[l] > best[l] { cell[l] } else { best[l] };
-                            }
-                        }
-                    }
-                    part.copy_from_slice(&best);
-                    c += LANES;
-                }
-                for (l, out) in parts.into_remainder().iter_mut().enumerate() {
-                    let mut best = T::LOWEST;
-                    for y in rows.0..rows.1 {
-                        for x in columns.0..columns.1 {
-                            let cell = input[(y * shape.in_w + x) * channels + c + l];
-                            best = if cell > best { cell } else { best };
-                        }
-                    }
-                    *out = best;
-                }
-            }
-        }
+/// Input elements that are worth handing to another thread.
+const GRAIN: usize = 1 << 15;
+
+/// Shares the output's rows, numbered through all images, out among the threads.
+fn rows_of_output<T: Send>(
+    pool: &Pool,
+    shape: &PoolShape,
+    output: &mut [T],
+    work: impl Fn(Range<usize>, &mut [T]) + Sync,
+) {
+    let row = shape.out_w * shape.channels;
+    if output.is_empty() {
+        return;
     }
+    let read = (shape.window_h * shape.window_w * row).max(1);
+    let step = GRAIN.div_ceil(read);
+    let rows = shape.batch * shape.out_h;
+    let output = SharedSlice::new(output);
+    pool.run(rows.div_ceil(step), |item| {
+        let rows = item * step..((item + 1) * step).min(rows);
+        #[allow(unsafe_code)]
+        // SAFETY: the ranges of rows are disjoint.
+        let output = unsafe { output.part(rows.start * row, rows.end * row) };
+        work(rows, output);
+    });
 }
 
-dispatch! {
-    /// [`max_pool_gradient`] of one image.
-    fn max_gradient_image<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T], to: &mut [T]) {
-        let channels = shape.channels;
-        to.fill(T::ZERO);
-        for oy in 0..shape.out_h {
-            let rows = shape.rows(oy);
-            for ox in 0..shape.out_w {
-                let columns = shape.columns(ox);
-                if rows.0 == rows.1 || columns.0 == columns.1 {
-                    continue;
-                }
-                let gradient = &gradient[(oy * shape.out_w + ox) * channels..][..channels];
-                for (c, &gradient) in gradient.iter().enumerate() {
-                    let mut first = (rows.0 * shape.in_w + columns.0) * channels + c;
-                    for y in rows.0..rows.1 {
-                        for x in columns.0..columns.1 {
-                            let cell = (y * shape.in_w + x) * channels + c;
-                            if input[cell] > input[first] {
-                                first = cell;
-                            }
-                        }
-                    }
-                    to[first] = to[first].plus(gradient);
-                }
-            }
-        }
+/// Shares the input's images out among the threads: windows of one image may overlap.
+fn images_of_input<T: Send>(
+    pool: &Pool,
+    shape: &PoolShape,
+    input: &mut [T],
+    work: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let image = shape.input_image();
+    if input.is_empty() {
+        return;
     }
+    let step = GRAIN.div_ceil(image);
+    let input = SharedSlice::new(input);
+    pool.run(shape.batch.div_ceil(step), |item| {
+        for n in item * step..((item + 1) * step).min(shape.batch) {
+            #[allow(unsafe_code)]
+            // SAFETY: every image belongs to one item.
+            work(n, unsafe { input.part(n * image, (n + 1) * image) });
+        }
+    });
 }
 
-dispatch! {
-    /// [`average_pool`] of one image.
-    fn average_image<T: AverageElement>(shape: &PoolShape, input: &[T], output: &mut [T]) {
-        let channels = shape.channels;
-        for oy in 0..shape.out_h {
-            let rows = shape.rows(oy);
-            for ox in 0..shape.out_w {
-                let columns = shape.columns(ox);
-                let to = &mut output[(oy * shape.out_w + ox) * channels..][..channels];
-                to.fill(T::ZERO);
-                let cells = (rows.1 - rows.0) * (columns.1 - columns.0);
-                if cells == 0 {
-                    continue;
-                }
-                for y in rows.0..rows.1 {
-                    for x in columns.0..columns.1 {
-                        let cell = &input[(y * shape.in_w + x) * channels..][..channels];
-                        to.iter_mut().zip(cell).for_each(|(to, &cell)| *to = to.plus(cell));
-                    }
-                }
-                let share = T::reciprocal(cells);
-                to.iter_mut().for_each(|to| *to = *to * share);
-            }
+/// Calls the function for all channels: in groups of sixteen (an AVX-512 register of `f32`), of four,
+/// and single ones.
+macro_rules! by_lanes {
+    ($channels:expr, $function:ident, $($argument:expr),*) => {
+        let channels = $channels;
+        let mut channel = 0;
+        while channel + 16 <= channels {
+            $function::<T, 16>(channel, $($argument),*);
+            channel += 16;
         }
-    }
+        while channel + 4 <= channels {
+            $function::<T, 4>(channel, $($argument),*);
+            channel += 4;
+        }
+        while channel < channels {
+            $function::<T, 1>(channel, $($argument),*);
+            channel += 1;
+        }
+    };
 }
+use by_lanes;
 
-dispatch! {
-    /// [`average_pool_gradient`] of one image.
-    fn average_gradient_image<T: AverageElement>(shape: &PoolShape, gradient: &[T], to: &mut [T]) {
-        let channels = shape.channels;
-        to.fill(T::ZERO);
-        for oy in 0..shape.out_h {
-            let rows = shape.rows(oy);
-            for ox in 0..shape.out_w {
-                let columns = shape.columns(ox);
-                let cells = (rows.1 - rows.0) * (columns.1 - columns.0);
-                if cells == 0 {
-                    continue;
-                }
-                let share = T::reciprocal(cells);
-                let gradient = &gradient[(oy * shape.out_w + ox) * channels..][..channels];
-                for y in rows.0..rows.1 {
-                    for x in columns.0..columns.1 {
-                        let cell = &mut to[(y * shape.in_w + x) * channels..][..channels];
-                        cell.iter_mut().zip(gradient).for_each(|(to, &g)| *to = to.plus(g * share));
-                    }
-                }
-            }
-        }
-    }
+/// `L` elements from `at` on.
+#[inline(always)]
+fn lanes<T: Copy, const L: usize>(from: &[T], at: usize) -> [T; L] {
+    std::array::from_fn(|l| from[at..at + L][l])
 }

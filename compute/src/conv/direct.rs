@@ -50,7 +50,7 @@ struct Taps<'a> {
 }
 
 /// See [`super::forward`].
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments)] // those of the public function and the set to test
 pub(super) fn forward<T: Real>(
     kernels: &Kernels<T>,
     pool: &Pool,

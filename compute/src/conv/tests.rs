@@ -1,7 +1,7 @@
 //! All three products against plain loops, over geometries of every kind.
 
 use super::*;
-use crate::matmul::tests::{Numbers, all_isas, assert_close};
+use crate::matmul::tests::{Casts, Numbers, all_isas, assert_close};
 
 /// Calls `work(output pixel, input pixel, filter cell)` for every pair that meets.
 fn pairs(shape: &ConvShape, mut work: impl FnMut(usize, usize, usize)) {
@@ -45,12 +45,7 @@ fn by_definition(shape: &ConvShape, input: &[f64], filter: &[f64], gradient: &[f
 }
 
 /// Checks one geometry for one type, instruction set and number of threads; returns the three results.
-fn check<T: Real>(
-    shape: &ConvShape,
-    isa: Isa,
-    threads: usize,
-    (from, to): (fn(f64) -> T, fn(T) -> f64),
-) -> [Vec<f64>; 3] {
+fn check<T: Real>(shape: &ConvShape, isa: Isa, threads: usize, (from, to): Casts<T>) -> [Vec<f64>; 3] {
     let mut numbers = Numbers::new(shape.input_len() + 31 * shape.output_len());
     let input = numbers.take(shape.input_len());
     let filter = numbers.take(shape.filter_len());

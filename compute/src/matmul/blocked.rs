@@ -42,7 +42,7 @@ const NEAR_ROWS: usize = 1 << 10;
 /// or read only once.
 fn lies_in_panels<T>(product: &Product, kernels: &Kernels<T>) -> bool {
     let near = product.n * size_of::<T>() <= NEAR_ROWS || product.m <= kernels.max_rows();
-    !product.transpose_b && product.n % kernels.lanes == 0 && near
+    !product.transpose_b && product.n.is_multiple_of(kernels.lanes) && near
 }
 
 impl Cut {
@@ -80,7 +80,7 @@ struct Operands<'a, T: 'static> {
 }
 
 /// `c = relu(a · b + bias)` with the given kernels. Sizes are checked by the caller.
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments)] // those of the public function and the set to test
 pub(crate) fn multiply<T: Real>(
     kernels: &Kernels<T>,
     pool: &Pool,

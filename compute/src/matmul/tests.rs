@@ -33,6 +33,9 @@ pub(crate) fn all_isas() -> Vec<Isa> {
     [Isa::Baseline, Isa::Avx2, Isa::Avx512].into_iter().filter(|&isa| isa <= Isa::current()).collect()
 }
 
+/// How to make elements and how to read them.
+pub(crate) type Casts<T> = (fn(f64) -> T, fn(T) -> f64);
+
 /// Compares with a tolerance relative to the size of the sums that occur (some tens).
 pub(crate) fn assert_close(result: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(result.len(), expected.len(), "{what}");
@@ -70,12 +73,7 @@ fn ways(m: usize, k: usize, n: usize) -> impl Iterator<Item = Product> {
     })
 }
 
-fn check<T: Real>(
-    product: &Product,
-    isa: Isa,
-    threads: usize,
-    (from, to): (fn(f64) -> T, fn(T) -> f64),
-) -> Vec<f64> {
+fn check<T: Real>(product: &Product, isa: Isa, threads: usize, (from, to): Casts<T>) -> Vec<f64> {
     let mut numbers = Numbers::new(product.m + 100 * product.n + 10_000 * product.k);
     let a = numbers.take(product.m * product.k);
     let b = numbers.take(product.k * product.n);

@@ -1,0 +1,111 @@
+//! The kernels of maximum pooling.
+
+use std::ops::Range;
+
+use super::{PoolElement, PoolShape, by_lanes, lanes};
+
+dispatch! {
+    /// The maxima of some rows of the output.
+    pub(super) fn rows<T: PoolElement>(shape: &PoolShape, input: &[T], rows: Range<usize>, output: &mut [T]) {
+        let channels = shape.channels;
+        let cells = &mut Vec::with_capacity(shape.window_h * shape.window_w);
+        for (row, output) in rows.zip(output.chunks_exact_mut(shape.out_w * channels)) {
+            let (image, y) = (row / shape.out_h, row % shape.out_h);
+            let input = &input[image * shape.input_image()..][..shape.input_image()];
+            for (x, output) in output.chunks_exact_mut(channels).enumerate() {
+                shape.cells(y, x, cells);
+                by_lanes!(channels, maxima, input, cells, output);
+            }
+        }
+    }
+}
+
+/// The maxima of `L` channels.
+#[inline(always)]
+fn maxima<T: PoolElement, const L: usize>(channel: usize, input: &[T], cells: &[usize], output: &mut [T]) {
+    let greater = |best: [T; L], cell: usize| {
+        let x = lanes::<T, L>(input, cell + channel);
+        std::array::from_fn(|l| if x[l] > best[l] { x[l] } else { best[l] })
+    };
+    let best = match *cells {
+        // The commonest window, without a loop.
+        [a, b, c, d] => greater(greater(greater(greater([T::LOWEST; L], a), b), c), d),
+        _ => cells.iter().fold([T::LOWEST; L], |best, &cell| greater(best, cell)),
+    };
+    output[channel..channel + L].copy_from_slice(&best);
+}
+
+dispatch! {
+    /// The gradient with respect to one image.
+    pub(super) fn gradient<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T], to: &mut [T]) {
+        let channels = shape.channels;
+        let cells = &mut Vec::with_capacity(shape.window_h * shape.window_w);
+        let tiles = shape.tiles();
+        if !tiles {
+            to.fill(T::ZERO);
+        }
+        for (pixel, gradient) in gradient.chunks_exact(channels).enumerate() {
+            shape.cells(pixel / shape.out_w, pixel % shape.out_w, cells);
+            if tiles {
+                by_lanes!(channels, give_first, input, cells, gradient, to);
+            } else {
+                by_lanes!(channels, add_to_first, input, cells, gradient, to);
+            }
+        }
+    }
+}
+
+/// Of `L` channels, which cell of the window holds the first maximum.
+#[inline(always)]
+fn firsts<T: PoolElement, const L: usize>(channel: usize, input: &[T], cells: &[usize]) -> [u32; L] {
+    let Some((&first, rest)) = cells.split_first() else { return [0; L] };
+    let mut best = lanes::<T, L>(input, first + channel);
+    let mut place = [0; L];
+    for (n, &cell) in (1..).zip(rest) {
+        let x = lanes::<T, L>(input, cell + channel);
+        for l in 0..L {
+            let greater = x[l] > best[l];
+            best[l] = if greater { x[l] } else { best[l] };
+            place[l] = if greater { n } else { place[l] };
+        }
+    }
+    place
+}
+
+/// Sets the cells of a window that overlaps no other.
+#[inline(always)]
+fn give_first<T: PoolElement, const L: usize>(
+    channel: usize,
+    input: &[T],
+    cells: &[usize],
+    gradient: &[T],
+    to: &mut [T],
+) {
+    let place = firsts::<T, L>(channel, input, cells);
+    let gradient = lanes::<T, L>(gradient, channel);
+    for (n, &cell) in (0..).zip(cells) {
+        let to = &mut to[cell + channel..][..L];
+        for l in 0..L {
+            to[l] = if place[l] == n { gradient[l] } else { T::ZERO };
+        }
+    }
+}
+
+/// Adds to the cells of a window.
+#[inline(always)]
+fn add_to_first<T: PoolElement, const L: usize>(
+    channel: usize,
+    input: &[T],
+    cells: &[usize],
+    gradient: &[T],
+    to: &mut [T],
+) {
+    let place = firsts::<T, L>(channel, input, cells);
+    let gradient = lanes::<T, L>(gradient, channel);
+    for (n, &cell) in (0..).zip(cells) {
+        let to = &mut to[cell + channel..][..L];
+        for l in 0..L {
+            to[l] = if place[l] == n { to[l].plus(gradient[l]) } else { to[l] };
+        }
+    }
+}
