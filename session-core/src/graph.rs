@@ -236,14 +236,12 @@ impl Graph {
     // ---- operations ---------------------------------------------------------------------------------
 
     /// Begins an operation of a defined type.
-    #[must_use]
     #[track_caller]
     pub fn op(&self, def: &'static OpDef) -> OpBuilder {
         OpBuilder::new(self, def)
     }
 
     /// Begins an operation of a type that no library here defines; its outputs must be described.
-    #[must_use]
     #[track_caller]
     pub fn undefined_op(&self, op_type: impl Into<String>) -> OpBuilder {
         OpBuilder::undefined(self, op_type.into())
