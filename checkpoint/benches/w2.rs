@@ -233,7 +233,7 @@ fn floors(case: &Case, directory: &Path, rounds: usize, source: &[(String, Tenso
     });
 }
 
-fn background(case: &Case, directory: &Path, rounds: usize, source: &Vec<(String, Tensor)>) {
+fn background(case: &Case, directory: &Path, rounds: usize, source: &[(String, Tensor)]) {
     let (mut blocked, mut durable, mut peak) = (Vec::new(), Vec::new(), 0.0f64);
     for round in 0..rounds {
         clear(directory);
@@ -242,7 +242,7 @@ fn background(case: &Case, directory: &Path, rounds: usize, source: &Vec<(String
         let before = status("VmRSS");
         let start = Instant::now();
         let path = directory.join("m");
-        saver.save_in_background(source, path, Some(round as i64), SaveOptions::new()).unwrap();
+        saver.save_in_background(&source, path, Some(round as i64), SaveOptions::new()).unwrap();
         blocked.push(start.elapsed().as_secs_f64());
         saver.wait().unwrap();
         durable.push(start.elapsed().as_secs_f64());

@@ -89,7 +89,7 @@ fn rebuild_index(original: &[u8], random: &mut Random) -> Vec<u8> {
         file.extend_from_slice(&crc.to_le_bytes());
         (offset, block.len())
     };
-    let mut put = |out: &mut Vec<u8>, mut value: usize| {
+    let put = |out: &mut Vec<u8>, mut value: usize| {
         while value >= 0x80 {
             out.push(value as u8 | 0x80);
             value >>= 7;

@@ -1,4 +1,73 @@
 //! TensorFlow checkpoints: read, write, save, restore, retain.
+//!
+//! For any program that has tensors and wants to keep them: a training loop of its own, a tool that looks
+//! into a model, a session. The files are TensorFlow's V2 format, which TensorFlow reads and writes too;
+//! [`safetensors`] files can be read and written besides.
+//!
+//! ```
+//! use checkpoint::{RestoreOptions, SaveOptions, Saver, SaverOptions, sidecar};
+//! use std::collections::BTreeMap;
+//! use tensor::Tensor;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let directory = folder.path();
+//! let mut model = BTreeMap::from([("weights".to_string(), Tensor::from([0.0f32; 4]))]);
+//! let saver = Saver::new(SaverOptions::new().max_to_keep(3));
+//!
+//! // Go on where an earlier run was stopped, if there was one.
+//! let found = saver.restore_latest(&mut model, directory, &RestoreOptions::new())?;
+//! let state = found.and_then(|report| report.session_state);
+//! let first: u64 = state.map(|state| sidecar::decode(&state)).transpose()?.unwrap_or(0);
+//!
+//! for step in first..first + 10 {
+//!     model.insert("weights".to_string(), Tensor::from([step as f32; 4])); // "training"
+//!     if step % 5 == 4 {
+//!         let options = SaveOptions::new().session_state(sidecar::encode(&(step + 1))?);
+//!         saver.save_in_background(&model, directory.join("model.ckpt"), Some(step as i64), options)?;
+//!     }
+//! }
+//! saver.close()?; // waits for the last save, and reports its error
+//! # assert!(checkpoint::latest_checkpoint(directory)?.unwrap().ends_with("model.ckpt-9"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Saver`] saves and restores whatever implements [`SaveSource`] and [`RestoreTarget`], atomically and
+//!   durably, in the background if wanted, and keeps as many checkpoints as its options say.
+//! - [`CheckpointReader`] lists and reads any checkpoint lazily; [`bundle`] has reader and writer of the V2
+//!   format alone, with partitioned tensors and shards.
+//! - [`latest_checkpoint`], [`checkpoints_iterator`] and their like find checkpoints and wait for them.
+//! - [`sidecar`] keeps what is no tensor: random state, positions in the input.
+//!
+//! # What it does not do
+//!
+//! It knows nothing of graphs (except behind the feature `session`) and computes nothing. TensorFlow's old
+//! V1 files, and tensors of dtype resource and variant, are not read.
+//!
+//! # Where it differs from TensorFlow on purpose
+//!
+//! | here | TensorFlow |
+//! |---|---|
+//! | restoring assigns all or nothing, and checks every shape | not atomic, checks some shapes |
+//! | a damaged newest checkpoint is rejected, reported, and the next older one used | an error, or wrong data |
+//! | saving a prefix again replaces it at once | data are overwritten before the index |
+//! | files and folder are synced before each step of a save | no sync |
+//! | a new saver knows the older files of its folder | limits are forgotten at a restart |
+//! | as many old checkpoints as necessary are deleted | one per save |
+//! | without a limit the state file lists all | only the newest |
+//! | the state file names checkpoints relative to itself | depends on how the folder was given |
+//! | one process at a time may save into a folder | last writer wins |
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `mmap` | yes | reading by memory map, huge pages, direct writing on Linux |
+//! | `sidecar` | yes | session states of any serde type |
+//! | `safetensors` | yes | safetensors files |
+//! | `snappy` | | compressed index blocks, which other programs may write |
+//! | `session` | | saving and restoring the variables of a session |
 
 mod assignment;
 pub mod bundle;

@@ -108,10 +108,7 @@ impl Expected {
             return;
         }
         let wanted: Vec<bool> = (0..self.listed.len()).map(|i| self.is_wanted(rules, i)).collect();
-        let mut position = 0;
-        for entry in self.listed.clone() {
-            let wanted = wanted[position];
-            position += 1;
+        for (entry, wanted) in self.listed.clone().into_iter().zip(wanted) {
             if wanted {
                 continue;
             }

@@ -39,7 +39,7 @@ unsafe impl GlobalAlloc for Measured {
 static ALLOCATOR: Measured = Measured;
 
 /// The most that was allocated at once during the work, beyond what was before.
-pub fn peak(work: impl FnOnce()) -> usize {
+pub(crate) fn peak(work: impl FnOnce()) -> usize {
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
     work();

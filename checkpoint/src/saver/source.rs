@@ -139,6 +139,7 @@ impl<S: SaveSource + ?Sized> SaveSource for &S {
     }
 }
 
+/// Lists of names and tensors.
 impl SaveSource for [(String, Tensor)] {
     fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
         Ok(self.to_vec())
