@@ -64,6 +64,7 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
                 crate::math::cast::DEFS,
                 crate::math::compare::DEFS,
                 crate::math::counting::DEFS,
+                crate::math::einsum::DEFS,
                 crate::math::product::DEFS,
                 crate::math::reduce::DEFS,
                 crate::math::scan::DEFS,

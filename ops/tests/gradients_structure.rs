@@ -215,3 +215,36 @@ fn errors_name_the_caller() {
     let place = error.location().unwrap();
     assert!(place.file().ends_with("gradients_structure.rs"), "{place}");
 }
+
+#[test]
+fn all_reads_of_a_variable_count() {
+    let graph = Graph::new();
+    let variable = ops::variables::variable(&graph.named("v"), constant(&graph, [1f32, 2.0]));
+    let again = ops::state::read_variable_op(variable.handle(), DType::Float32);
+    let loss = reduce_sum(mul(&variable, again), .., false);
+    let grad = gradients(&[loss], &[&variable]).unwrap().remove(0).unwrap();
+    assert_eq!((grad.operation().op_type(), grad.operation().num_inputs()), ("AddN", 2));
+    assert_eq!(grad.shape().to_string(), "[2]");
+}
+
+#[test]
+fn gradients_of_lookups_tell_their_rows() {
+    use ops::IndexedSlices;
+    use ops::nn::embedding_lookup;
+    let graph = Graph::new();
+    let table = float(&graph, "table", &[100, 8]);
+    let words = placeholder(&graph, DType::Int32, [4, 5]);
+    let tags = placeholder(&graph, DType::Int32, [7]);
+    let loss = reduce_sum(embedding_lookup(&table, &words), .., false)
+        + reduce_sum(square(embedding_lookup(&table, &tags)), .., false);
+    let grad = gradients(&[loss], &[&table]).unwrap().remove(0).unwrap();
+    assert_eq!(grad.shape(), table.shape());
+    let slices = IndexedSlices::of(&grad).unwrap();
+    assert_eq!(slices.values.shape().to_string(), "[27,8]");
+    assert_eq!(slices.indices.shape().to_string(), "[27]");
+    // What is not looked up only is dense.
+    let loss = reduce_sum(embedding_lookup(&table, &tags), .., false) + reduce_sum(&table, .., false);
+    let grad = gradients(&[loss], &[&table]).unwrap().remove(0).unwrap();
+    assert_eq!(IndexedSlices::of(&grad), None);
+    graph.finalize().unwrap();
+}

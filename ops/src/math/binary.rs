@@ -68,17 +68,38 @@ op_defs! {
         .gradient(next_after_gradient);
 }
 
-/// The gradients of two inputs from those of the result that the formulas give, summed where they were broadcast.
-/// A formula is not evaluated for an input that counts as constant.
+/// The gradients of both inputs by formulas of `(grad, x, y)`, summed where the inputs were broadcast. A constant input
+/// has none: what would be computed for it, nobody could use.
 fn both(
     op: &Operation,
     grads: &[Option<Output>],
-    formulas: impl FnOnce(&Output, &Output, &Output) -> (Output, Output),
+    of_x: impl FnOnce(&Output, &Output, &Output) -> Output,
+    of_y: impl FnOnce(&Output, &Output, &Output) -> Output,
 ) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, y) = (op.input(0), op.input(1));
-    let (grad_x, grad_y) = formulas(grad, &x, &y);
-    Ok(vec![Some(sum_to_input(&grad_x, &x, &[&y])), Some(sum_to_input(&grad_y, &y, &[&x]))])
+    let varies = |input: &Output| input.constant_value().is_none();
+    Ok(vec![
+        varies(&x).then(|| sum_to_input(&of_x(grad, &x, &y), &x, &[&y])),
+        varies(&y).then(|| sum_to_input(&of_y(grad, &x, &y), &y, &[&x])),
+    ])
+}
+
+/// As [`both`] for two gradients that differ in sign only: the second is negated after the sum, when there is less to
+/// negate.
+fn opposite(
+    op: &Operation,
+    grads: &[Option<Output>],
+    of_x: impl FnOnce(&Output) -> Output,
+) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (x, y) = (op.input(0), op.input(1));
+    let varies = |input: &Output| input.constant_value().is_none();
+    let grad = of_x(grad);
+    Ok(vec![
+        varies(&x).then(|| sum_to_input(&grad, &x, &[&y])),
+        varies(&y).then(|| neg(sum_to_input(&grad, &y, &[&x]))),
+    ])
 }
 
 /// `grad * factor`, where the factor is known to have the result's shape only if it has the other input's.
@@ -91,90 +112,85 @@ fn times(grad: &Output, factor: &Output) -> Output {
 }
 
 fn add_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, _, _| (grad.clone(), grad.clone()))
+    both(op, grads, |grad, _, _| grad.clone(), |grad, _, _| grad.clone())
 }
 
 fn sub_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
-    let (x, y) = (op.input(0), op.input(1));
-    // Negated after the sum, where there is less to negate.
-    Ok(vec![Some(sum_to_input(grad, &x, &[&y])), Some(neg(sum_to_input(grad, &y, &[&x])))])
+    opposite(op, grads, Output::clone)
 }
 
 fn mul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, x, y| (times(grad, &conj_of(y)), times(grad, &conj_of(x))))
+    both(op, grads, |grad, _, y| times(grad, &conj_of(y)), |grad, x, _| times(grad, &conj_of(x)))
 }
 
 fn div_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, x, y| {
-        let (x, y) = (conj_of(x), conj_of(y));
-        (real_div(grad, &y), times(grad, &real_div(real_div(neg(x), &y), &y)))
-    })
+    let slope = |x: &Output, y: &Output| real_div(real_div(neg(conj_of(x)), y), y);
+    both(op, grads, |grad, _, y| real_div(grad, conj_of(y)), |grad, x, y| times(grad, &slope(x, &conj_of(y))))
 }
 
 fn div_no_nan_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, x, y| {
-        let (x, y) = (conj_of(x), conj_of(y));
-        (div_no_nan(grad, &y), times(grad, &div_no_nan(div_no_nan(neg(x), &y), &y)))
-    })
+    let slope = |x: &Output, y: &Output| div_no_nan(div_no_nan(neg(conj_of(x)), y), y);
+    both(
+        op,
+        grads,
+        |grad, _, y| div_no_nan(grad, conj_of(y)),
+        |grad, x, y| times(grad, &slope(x, &conj_of(y))),
+    )
 }
 
 fn mul_no_nan_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, x, y| (mul_no_nan(grad, y), mul_no_nan(x, grad)))
+    both(op, grads, |grad, _, y| mul_no_nan(grad, y), |grad, x, _| mul_no_nan(x, grad))
 }
 
 fn floor_mod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, x, y| (grad.clone(), mul(grad, neg(floor_div(x, y)))))
+    both(op, grads, |grad, _, _| grad.clone(), |grad, x, y| mul(grad, neg(floor_div(x, y))))
 }
 
 fn truncate_mod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, x, y| (grad.clone(), mul(grad, neg(truncate_div(x, y)))))
+    both(op, grads, |grad, _, _| grad.clone(), |grad, x, y| mul(grad, neg(truncate_div(x, y))))
 }
 
 fn pow_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
-    let (x, y, z) = (op.input(0), op.input(1), op.output(0));
-    let (base, exponent) = (conj_of(&x), conj_of(&y));
-    let slope = mul(&exponent, pow(&base, sub(&exponent, scalar_like(&exponent, 1.0))));
-    let grad_x = sum_to_input(&times(grad, &slope), &x, &[&y]);
-    if y.constant_value().is_some() {
-        return Ok(vec![Some(grad_x), None]);
-    }
-    // The logarithm counts as 0 where the base is not positive: there is no real derivative.
-    let zero = scalar_like(&base, 0.0);
-    let defined = if base.dtype().is_complex() { not_equal(&base, &zero) } else { greater(&base, &zero) };
-    let logarithm = select(&defined, log(select(&defined, &base, scalar_like(&base, 1.0))), &zero);
-    let grad_y = sum_to_input(&mul(scaled(grad, &conj_of(&z)), logarithm), &y, &[&x]);
-    Ok(vec![Some(grad_x), Some(grad_y)])
+    both(op, grads, pow_of_base, |grad, x, _| {
+        // The logarithm counts as 0 where the base is not positive: there is no real derivative.
+        let (base, zero) = (conj_of(x), scalar_like(x, 0.0));
+        let defined = if base.dtype().is_complex() { not_equal(&base, &zero) } else { greater(&base, &zero) };
+        let logarithm = select(&defined, log(select(&defined, &base, scalar_like(&base, 1.0))), &zero);
+        mul(scaled(grad, &conj_of(&op.output(0))), logarithm)
+    })
+}
+
+fn pow_of_base(grad: &Output, x: &Output, y: &Output) -> Output {
+    let (base, exponent) = (conj_of(x), conj_of(y));
+    times(grad, &mul(&exponent, pow(base, sub(&exponent, scalar_like(&exponent, 1.0)))))
 }
 
 /// Each element's gradient goes to the input that was taken.
 fn chosen(
     op: &Operation,
     grads: &[Option<Output>],
-    takes_x: impl FnOnce(&Output, &Output) -> Output,
+    takes_x: impl FnOnce(Output, Output) -> Output,
 ) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, x, y| {
-        let number = spread_scalar(grad);
-        let (from_x, grad, zero) = (takes_x(x, y), number.as_ref().unwrap_or(grad), scalar_like(grad, 0.0));
-        (select(&from_x, grad, &zero), select(&from_x, &zero, grad))
-    })
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let (from_x, zero) = (takes_x(op.input(0), op.input(1)), scalar_like(grad, 0.0));
+    let number = spread_scalar(grad);
+    let grad = number.as_ref().unwrap_or(grad);
+    both(op, grads, |_, _, _| select(&from_x, grad, &zero), |_, _, _| select(&from_x, &zero, grad))
 }
 
 fn maximum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    chosen(op, grads, |x, y| greater_equal(x, y))
+    chosen(op, grads, greater_equal)
 }
 
 fn minimum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    chosen(op, grads, |x, y| less_equal(x, y))
+    chosen(op, grads, less_equal)
 }
 
 fn squared_difference_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
-    let (x, y) = (op.input(0), op.input(1));
-    let slope = mul(scalar_like(&x, 2.0), sub(conj_of(&x), conj_of(&y)));
-    let both = scaled(grad, &slope);
-    Ok(vec![Some(sum_to_input(&both, &x, &[&y])), Some(neg(sum_to_input(&both, &y, &[&x])))])
+    opposite(op, grads, |grad| {
+        let (x, y) = (conj_of(&op.input(0)), conj_of(&op.input(1)));
+        scaled(grad, &mul(scalar_like(&x, 2.0), sub(&x, y)))
+    })
 }
 
 /// 1 where `x` is not 0, else 0.
@@ -183,27 +199,30 @@ fn nonzero(x: &Output) -> Output {
 }
 
 fn xdivy_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, x, y| {
-        let slope_x = xdivy(nonzero(x), y);
-        (mul(grad, slope_x), mul(grad, xdivy(neg(x), square(y))))
-    })
+    both(
+        op,
+        grads,
+        |grad, x, y| mul(grad, xdivy(nonzero(x), y)),
+        |grad, x, y| mul(grad, xdivy(neg(x), square(y))),
+    )
 }
 
 fn xlogy_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, x, y| (mul(grad, xlogy(nonzero(x), y)), mul(grad, xdivy(x, y))))
+    both(op, grads, |grad, x, y| mul(grad, xlogy(nonzero(x), y)), |grad, x, y| mul(grad, xdivy(x, y)))
 }
 
 fn xlog1py_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, x, y| {
-        (mul(grad, xlog1py(nonzero(x), y)), mul(grad, xdivy(x, add(y, scalar_like(y, 1.0)))))
-    })
+    both(
+        op,
+        grads,
+        |grad, x, y| mul(grad, xlog1py(nonzero(x), y)),
+        |grad, x, y| mul(grad, xdivy(x, add(y, scalar_like(y, 1.0)))),
+    )
 }
 
 fn atan2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    both(op, grads, |grad, y, x| {
-        let part = real_div(grad, add(square(x), square(y)));
-        (mul(x, &part), neg(mul(y, &part)))
-    })
+    let share = |grad: &Output, y: &Output, x: &Output| real_div(grad, add(square(x), square(y)));
+    both(op, grads, |grad, y, x| mul(x, share(grad, y, x)), |grad, y, x| neg(mul(y, share(grad, y, x))))
 }
 
 fn next_after_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {

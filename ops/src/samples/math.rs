@@ -208,6 +208,22 @@ const PRODUCTS: &[Sample] = rows! {
     "BatchMatMulV2 adjoint first" => |i| batches(i, "BatchMatMulV2", &[2, 4, 3], &[1, 4, 2], (true, false));
 };
 
+fn einsum_of(i: &mut Inputs<'_>, equation: &str, shapes: &[&[usize]]) -> Vec<Output> {
+    let operands: Vec<Output> = shapes.iter().map(|shape| i.doubles(shape)).collect();
+    vec![einsum(equation, &operands)]
+}
+
+const EINSUMS: &[Sample] = rows! {
+    "Einsum" => |i| einsum_of(i, "ij,jk->ik", &[&[2, 3], &[3, 4]]);
+    "Einsum of attention" => |i| einsum_of(i, "BTNH,BFNH->BNFT", &[&[2, 3, 2, 4], &[2, 5, 2, 4]]);
+    "Einsum of one, summed" => |i| einsum_of(i, "abc->ca", &[&[2, 3, 4]]);
+    "Einsum with an axis of one operand" => |i| einsum_of(i, "abx,bc->ac", &[&[2, 3, 4], &[3, 5]]);
+    "Einsum broadcast" => |i| einsum_of(i, "...ij,...jk->...ik", &[&[2, 1, 2, 3], &[4, 3, 2]]);
+    "Einsum with an ellipsis of one" => |i| einsum_of(i, "...i,ij->...j", &[&[2, 3, 4], &[4, 2]]);
+    "Einsum with an ellipsis and an axis of one operand" => |i| einsum_of(i, "...i,xij->...j", &[&[2, 3], &[5, 3, 2]]);
+    "Einsum to a scalar" => |i| einsum_of(i, "i,i->", &[&[4], &[4]]);
+};
+
 const SEGMENTS: &[Sample] = rows! {
     "SegmentSum" => |i| { let x = i.doubles(&[4, 2]); [segment_sum(x, i.other([0i32, 0, 1, 2]))] };
     "SegmentMean" => |i| { let x = i.doubles(&[4, 2]); [segment_mean(x, i.other([0i64, 0, 0, 1]))] };
@@ -383,4 +399,4 @@ const REST: &[Sample] = rows! {
 };
 
 pub(super) static SAMPLES: &[&[Sample]] =
-    &[PAIRS, FUNCTIONS, REDUCTIONS, SCANS, PRODUCTS, SEGMENTS, COMPLEX, REST];
+    &[PAIRS, FUNCTIONS, REDUCTIONS, SCANS, PRODUCTS, EINSUMS, SEGMENTS, COMPLEX, REST];

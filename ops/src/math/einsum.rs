@@ -1,0 +1,272 @@
+//! Sums of products over named axes.
+
+use crate::array::constants::{constant, range, scalar_like};
+use crate::array::joining::concat;
+use crate::array::shaping::{broadcast_to, rank, reshape, shape};
+use crate::array::slicing::{Index, strided_slice};
+use crate::gradients::broadcasting::{shape_of, sum_to_input};
+use crate::library::op_defs;
+use crate::math::binary::sub;
+use crate::math::reduce::reduce_sum;
+use crate::math::unary::conj_of;
+use crate::shapes::{self, broadcast_shapes, merge_dims};
+use session_core::{
+    AsOutput, AttrValue, Code, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+};
+use std::collections::BTreeMap;
+
+op_defs! {
+    EINSUM: OpDef::new("Einsum", "inputs: N * T -> output: T")
+        .attrs("equation: string, N: int, T: type")
+        .shape(einsum_shape)
+        .gradient(einsum_gradient);
+}
+
+/// The axes of one operand: a letter each, and for an ellipsis as many as there are.
+type Axes = Vec<Axis>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Axis {
+    Label(char),
+    Ellipsis,
+}
+
+/// An equation such as `ij,jk->ik`.
+#[derive(Debug, PartialEq)]
+struct Equation {
+    inputs: Vec<Axes>,
+    output: Axes,
+}
+
+impl Equation {
+    fn parse(text: &str) -> Result<Equation> {
+        let spaceless: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let (inputs, output) = spaceless
+            .split_once("->")
+            .ok_or_else(|| Error::value(format!("the equation '{text}' must name the result after '->'")))?;
+        let axes = |part: &str| {
+            parse_axes(part).ok_or_else(|| {
+                Error::value(format!("'{part}' in the equation '{text}' is no list of letters and one '...'"))
+            })
+        };
+        let inputs = inputs.split(',').map(axes).collect::<Result<Vec<Axes>>>()?;
+        let output = axes(output)?;
+        let known = |axis: &Axis| inputs.iter().any(|input| input.contains(axis));
+        if let Some(axis) = output.iter().find(|axis| !known(axis)) {
+            return Err(Error::value(format!(
+                "the result of '{text}' has an axis {} that no input has",
+                show(&[*axis])
+            )));
+        }
+        Ok(Equation { inputs, output })
+    }
+}
+
+fn parse_axes(part: &str) -> Option<Axes> {
+    let mut axes = Axes::new();
+    let mut rest = part;
+    while let Some(next) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("...") {
+            axes.push(Axis::Ellipsis);
+            rest = after;
+        } else if next.is_alphabetic() {
+            axes.push(Axis::Label(next));
+            rest = &rest[next.len_utf8()..];
+        } else {
+            return None;
+        }
+    }
+    (axes.iter().filter(|axis| **axis == Axis::Ellipsis).count() <= 1).then_some(axes)
+}
+
+fn show(axes: &[Axis]) -> String {
+    axes.iter()
+        .map(|axis| match axis {
+            Axis::Label(label) => label.to_string(),
+            Axis::Ellipsis => "...".to_owned(),
+        })
+        .collect()
+}
+
+/// The sizes that letters and the ellipsis stand for.
+#[derive(Default)]
+struct Sizes {
+    labels: BTreeMap<char, Option<usize>>,
+    ellipsis: Option<PartialShape>,
+}
+
+impl Sizes {
+    fn read(&mut self, axes: &[Axis], shape: &PartialShape) -> Result<()> {
+        let labels = axes.iter().filter(|axis| **axis != Axis::Ellipsis).count();
+        let rank = match shape.rank() {
+            Some(rank) if rank < labels || (rank > labels && labels == axes.len()) => {
+                return Err(Error::value(format!(
+                    "an operand of shape {shape} does not have the axes '{}'",
+                    show(axes)
+                )));
+            }
+            rank => rank,
+        };
+        let mut at = 0;
+        for axis in axes {
+            match axis {
+                Axis::Ellipsis => {
+                    let count = rank.map(|rank| rank - labels);
+                    let own = count.map_or_else(PartialShape::unknown, |count| shape.range(at, at + count));
+                    let known = self.ellipsis.take().unwrap_or_else(PartialShape::scalar);
+                    self.ellipsis = Some(broadcast_shapes(&known, &own)?);
+                    at += count.unwrap_or(0);
+                }
+                Axis::Label(label) => {
+                    let size = rank.and_then(|_| shape.dim(at));
+                    let known = self.labels.get(label).copied().flatten();
+                    let what = format!("the sizes of axis '{label}'");
+                    self.labels.insert(*label, merge_dims(&what, known, size)?);
+                    at += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn shape(&self, axes: &[Axis]) -> PartialShape {
+        axes.iter().fold(PartialShape::scalar(), |shape, axis| match axis {
+            Axis::Label(label) => {
+                shape.concat(&PartialShape::from([self.labels.get(label).copied().flatten()]))
+            }
+            Axis::Ellipsis => shape.concat(&self.ellipsis.clone().unwrap_or_default()),
+        })
+    }
+}
+
+fn einsum_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let equation = Equation::parse(shapes::str_attr(context, "equation"))?;
+    if equation.inputs.len() != context.inputs().len() {
+        let (named, given) = (equation.inputs.len(), context.inputs().len());
+        return Err(Error::value(format!("the equation names {named} operands, {given} are given")));
+    }
+    let mut sizes = Sizes::default();
+    for (index, axes) in equation.inputs.iter().enumerate() {
+        sizes.read(axes, &context.input(index))?;
+    }
+    let broadcast = sizes.ellipsis.as_ref().and_then(PartialShape::rank).unwrap_or(0);
+    if broadcast > 0 && !equation.output.contains(&Axis::Ellipsis) {
+        return Err(Error::value("the axes that '...' stands for must be part of the result"));
+    }
+    context.set(0, sizes.shape(&equation.output));
+    Ok(())
+}
+
+fn einsum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; op.num_inputs()]) };
+    let text = op.attr("equation").and_then(AttrValue::as_str).unwrap_or_default();
+    let equation = Equation::parse(text)?;
+    let gradient = |index: usize| gradient_of(op, grad, &equation, index).map(Some);
+    (0..op.num_inputs()).map(gradient).collect()
+}
+
+/// The gradient of one operand: the sum of products of the result's gradient and the other operands, over all axes
+/// that this one does not have.
+fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize) -> Result<Output> {
+    let own = &equation.inputs[index];
+    let twice = |axes: &Axes| (1..axes.len()).any(|at| axes[..at].contains(&axes[at]));
+    if twice(own) || twice(&equation.output) || own.iter().skip(1).any(|axis| *axis == Axis::Ellipsis) {
+        let text =
+            "there is no gradient of an einsum with an axis named twice, or an ellipsis that is not first";
+        return Err(op.place(Error::new(Code::Unimplemented, text)));
+    }
+    let others: Vec<usize> = (0..op.num_inputs()).filter(|&other| other != index).collect();
+    let elsewhere = |axis: &Axis| {
+        equation.output.contains(axis) || others.iter().any(|&other| equation.inputs[other].contains(axis))
+    };
+    let kept: Axes = own.iter().copied().filter(elsewhere).collect();
+    let operands: Vec<Output> =
+        std::iter::once(grad.clone()).chain(others.iter().map(|&other| conj_of(&op.input(other)))).collect();
+    let named: Vec<String> = std::iter::once(show(&equation.output))
+        .chain(others.iter().map(|&other| show(&equation.inputs[other])))
+        .collect();
+    let input = op.input(index);
+    // What an ellipsis elsewhere stands for must be part of a result, and is summed over then.
+    let foreign = equation.output.contains(&Axis::Ellipsis) && !own.contains(&Axis::Ellipsis);
+    let front = if foreign { "..." } else { "" };
+    let product = einsum(&format!("{}->{front}{}", named.join(","), show(&kept)), &operands);
+    let product = if foreign { without_front(&product, kept.len()) } else { product };
+    if kept.len() == own.len() {
+        // Only what an ellipsis stands for can have been broadcast.
+        let ellipsis = own.first() == Some(&Axis::Ellipsis);
+        return Ok(if ellipsis { sum_to_input(&product, &input, &[]) } else { product });
+    }
+    Ok(spread(&product, &input, own, &kept))
+}
+
+/// Summed over all but the last axes.
+fn without_front(product: &Output, rest: usize) -> Output {
+    if let Some(rank) = product.shape().rank() {
+        return reduce_sum(product, (0..rank.saturating_sub(rest)).collect::<Vec<usize>>(), false);
+    }
+    let rank = rank(product);
+    let (zero, one) = (scalar_like(&rank, 0.0), scalar_like(&rank, 1.0));
+    let front = range(zero, sub(&rank, scalar_like(&rank, rest as f64)), one);
+    reduce_sum(product, front, false)
+}
+
+/// Repeated along the axes that the equation sums over for this operand alone.
+fn spread(product: &Output, input: &Output, own: &Axes, kept: &Axes) -> Output {
+    let sizes = shape(input);
+    let labels = own.iter().filter(|axis| **axis != Axis::Ellipsis).count();
+    let mut parts = Vec::new();
+    for (at, axis) in own.iter().enumerate() {
+        let back = i64::try_from(own.len() - at).unwrap_or(i64::MAX);
+        parts.push(match axis {
+            Axis::Ellipsis => {
+                let end = -i64::try_from(labels).unwrap_or(i64::MAX);
+                let end = (end != 0).then_some(end);
+                strided_slice(&sizes, &[Index::Range { begin: None, end, stride: 1 }])
+            }
+            Axis::Label(_) if kept.contains(axis) => {
+                let end = (back > 1).then_some(1 - back);
+                strided_slice(&sizes, &[Index::Range { begin: Some(-back), end, stride: 1 }])
+            }
+            Axis::Label(_) => constant(&product.graph(), [1i32]),
+        });
+    }
+    let with_ones = reshape(product, concat(&parts, 0));
+    broadcast_to(with_ones, shape_of(input))
+}
+
+/// The sum of products that an equation such as `ij,jk->ik` names: a letter for each axis of each operand, and those
+/// of the result; the other axes are summed over. `...` stands for axes that are broadcast.
+///
+/// # Panics
+/// When the list is empty: there is no graph to build in.
+#[must_use]
+#[track_caller]
+pub fn einsum<O: AsOutput>(equation: &str, inputs: &[O]) -> Output {
+    let builder = crate::array::graph_of(inputs).op(&EINSUM).input_list(inputs);
+    builder.attr("equation", equation).finish_output()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equations_are_read() {
+        let equation = Equation::parse("...ij, jk -> ...ik").unwrap();
+        assert_eq!(show(&equation.inputs[0]), "...ij");
+        assert_eq!(show(&equation.output), "...ik");
+        for wrong in ["ij,jk", "i1->i", "i->j", "......i->i"] {
+            assert!(Equation::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_matched() {
+        let mut sizes = Sizes::default();
+        sizes.read(&parse_axes("...ij").unwrap(), &PartialShape::from([5, 2, 3])).unwrap();
+        sizes.read(&parse_axes("jk").unwrap(), &PartialShape::from([None, Some(4)])).unwrap();
+        assert_eq!(sizes.shape(&parse_axes("...ik").unwrap()).to_string(), "[5,2,4]");
+        assert!(sizes.read(&parse_axes("j").unwrap(), &PartialShape::from([7])).is_err());
+        assert!(sizes.read(&parse_axes("j").unwrap(), &PartialShape::from([3, 3])).is_err());
+    }
+}
