@@ -1,4 +1,77 @@
 //! The op library: definitions, shapes, constructors, gradients, optimizers.
+//!
+//! Functions here build operations of TensorFlow's types in a [`Graph`](session_core::Graph). An engine runs them.
+//!
+//! ```
+//! use ops::array::placeholder;
+//! use ops::global_step::get_or_create_global_step;
+//! use ops::nn::{bias_add, relu, sparse_softmax_cross_entropy_with_logits};
+//! use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+//! use ops::variables::variable;
+//! use ops::{OutputExt, array, initializers, random};
+//! use session_core::{DType, Graph};
+//!
+//! fn main() -> session_core::Result<()> {
+//!     let graph = Graph::new();
+//!     let images = placeholder(&graph.named("images"), DType::Float32, [None, Some(64)]);
+//!     let labels = placeholder(&graph.named("labels"), DType::Int32, [None]);
+//!
+//!     // A layer in a scope of its own: what is built on a tensor goes where the tensor is.
+//!     let layer = graph.scope("hidden");
+//!     let start = random::truncated_normal(&layer, [64, 32], 0.0, 0.1, DType::Float32, Some(1));
+//!     let weights = variable(&layer.named("weights"), start);
+//!     let bias = variable(&layer.named("bias"), array::zeros(&layer, DType::Float32, [32]));
+//!     let hidden = relu(bias_add(images.within(&layer).matmul(&weights), &bias));
+//!     assert_eq!(hidden.name(), "hidden/Relu:0");
+//!     assert_eq!(hidden.shape().to_string(), "[?,32]");
+//!
+//!     // A loss, its gradients and a training step.
+//!     let losses = sparse_softmax_cross_entropy_with_logits(&labels, &hidden);
+//!     let loss = losses.named("loss").reduce_mean(.., false);
+//!     let step = get_or_create_global_step(&graph);
+//!     let train = GradientDescentOptimizer::new(0.1).minimize(&loss, Some(&step));
+//!
+//!     // Mistakes made on the way are reported here, with the place in the program.
+//!     graph.finalize()?;
+//!     assert!(train.error().is_none());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Conventions
+//!
+//! - Constructors have TensorFlow's Python names and take outputs or variables. Those that start from nothing take a
+//!   graph handle. Numbers for shapes, axes and sizes are [`Ints`] and [`Axes`].
+//! - Operations go into the scope, and on the device, of the first argument; `x.within(&graph.scope("layer"))` says
+//!   another. They are named by their type; `x.named("logits")` names the next one.
+//! - Constructors do not return `Result`. A mistake is kept in the graph, with the caller's file and line, and is
+//!   returned by [`Graph::finalize`](session_core::Graph::finalize) and by whatever would run the graph.
+//! - Shapes are inferred as far as TensorFlow infers them.
+//!
+//! # Where to look
+//!
+//! | Module | What it has |
+//! | --- | --- |
+//! | [`mod@array`] | constants, placeholders, shapes, joins, slices, gathers |
+//! | [`math`] | arithmetic, reductions, matrix products, comparisons, segments |
+//! | [`nn`] | convolutions, pooling, activations, normalisation, cross entropies, embeddings, dropout |
+//! | [`control_flow`] | groups, dependencies, assertions |
+//! | [`variables`], [`initializers`], [`random`] | state and where it begins |
+//! | [`gradients`](fn@gradients) | symbolic gradients |
+//! | [`losses`], [`optimizers`], [`learning_rate`], [`global_step`] | training |
+//! | [`layers`], [`metrics`], [`summary`] | whole layers, what to watch |
+//! | [`library`](fn@library) | all definitions, for importers and engines |
+//!
+//! # Features
+//!
+//! | Feature | Default | What it brings |
+//! | --- | --- | --- |
+//! | `conformance` | no | tables of samples that engines run in their tests |
+//!
+//! # What it does not do
+//!
+//! It computes nothing: kernels are the engines'. Conditionals and loops have definitions, so that imported graphs run,
+//! and no constructors yet.
 
 mod arguments;
 mod composite;
@@ -30,6 +103,9 @@ pub mod variables;
 
 #[cfg(feature = "conformance")]
 pub mod samples;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 pub use arguments::{Axes, Ints};
 pub use gradients::{

@@ -9,7 +9,7 @@ macro_rules! methods {
         $(#[$doc:meta])*
         $name:ident($($argument:ident: $type:ty),*) => $function:path;
     )*) => {
-        /// The functions of [`array`], [`math`] and [`nn`] that models use most, as methods of outputs
+        /// The functions of [`mod@array`], [`math`] and [`nn`] that models use most, as methods of outputs
         /// and variables. Implemented for both; do not implement it.
         ///
         /// ```
