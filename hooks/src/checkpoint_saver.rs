@@ -1,5 +1,6 @@
 //! Saving checkpoints.
 
+use crate::cadence::{decode_step, encode_step};
 use crate::events::{EventTarget, event_error};
 use crate::step::{GlobalStep, begun};
 use crate::{
@@ -7,7 +8,7 @@ use crate::{
     SessionRunContext, SessionRunHook, SessionRunValues,
 };
 use checkpoint::{GraphSaver, SAVERS, SaveOptions, SaverOptions, latest_checkpoint_with};
-use session_core::{Error, Graph, Phase, Result, Session};
+use session_core::{Error, ErrorKind, Graph, Phase, Result, Session};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +33,8 @@ const NAME: &str = "CheckpointSaverHook";
 ///   2, 4 and 5 (S-349). With time, nothing is saved while the step does not change. Where runs advance the step by more
 ///   than one, the largest advance seen so far tells which runs may reach the interval; so the first large jump may be
 ///   noticed one run late (see [`steps_per_run`](CheckpointSaverHook::steps_per_run)).
-/// - At a clean end, unless the last step is saved already (S-344). After a bad end it does not (S-345).
+/// - At a clean end, unless the last step is saved already (S-344). After a bad end it does not (S-345), unless
+///   [`save_on_error`](CheckpointSaverHook::save_on_error) is on.
 ///
 /// # One save
 ///
@@ -68,6 +70,7 @@ pub struct CheckpointSaverHook {
     saver: Option<GraphSaver>,
     listeners: Vec<Box<dyn CheckpointSaverListener>>,
     save_after_restore: bool,
+    save_on_error: bool,
     background: bool,
     /// By how much a run advances the step at most, as far as known.
     advance: i64,
@@ -80,6 +83,8 @@ pub struct CheckpointSaverHook {
     saving: Option<i64>,
     /// A save in the background whose end was not seen yet.
     pending: Option<Pending>,
+    /// Whether the error that ends the session says that the model is broken.
+    broken: bool,
 }
 
 /// What `begin` found.
@@ -122,6 +127,7 @@ impl CheckpointSaverHook {
             saver: None,
             listeners: Vec::new(),
             save_after_restore: false,
+            save_on_error: false,
             background: false,
             advance: 1,
             found: None,
@@ -129,6 +135,7 @@ impl CheckpointSaverHook {
             restored: None,
             saving: None,
             pending: None,
+            broken: false,
         }
     }
 
@@ -157,6 +164,15 @@ impl CheckpointSaverHook {
     #[must_use]
     pub fn save_after_restore(mut self, save: bool) -> CheckpointSaverHook {
         self.save_after_restore = save;
+        self
+    }
+
+    /// Whether the session is saved when an error ends it, so that nothing since the last checkpoint is lost. A step
+    /// that failed half-way may have updated some variables and not others; after a loss that is no number nothing is
+    /// saved. That this save fails is logged. Default: `false`, as in TensorFlow.
+    #[must_use]
+    pub fn save_on_error(mut self, save: bool) -> CheckpointSaverHook {
+        self.save_on_error = save;
         self
     }
 
@@ -259,6 +275,16 @@ impl CheckpointSaverHook {
         self.finish_pending(point)
     }
 
+    /// Saves what can be saved; there is an error to be reported already.
+    fn failed(&mut self, point: &mut SavePoint<'_>) {
+        if !self.save_on_error || self.broken || self.saving.is_none() {
+            return;
+        }
+        if let Err(error) = self.last(point) {
+            log::error!("could not save after an error: {}", error.chain());
+        }
+    }
+
     /// One save, with all that surrounds it (S-346).
     fn save(&mut self, saver: &GraphSaver, step: i64, point: &mut SavePoint<'_>) -> Result<()> {
         if self.pending.is_some() {
@@ -358,6 +384,10 @@ impl SessionRunHook for CheckpointSaverHook {
             }
             Moment::Created => self.created(point),
             Moment::End => self.last(point),
+            Moment::Failed => {
+                self.failed(point);
+                Ok(())
+            }
         }
     }
 
@@ -369,14 +399,16 @@ impl SessionRunHook for CheckpointSaverHook {
         self.listeners.iter_mut().try_for_each(|listener| listener.end(session, step))
     }
 
+    fn on_error(&mut self, error: &Error) {
+        self.broken = error.kind() == ErrorKind::NanLoss;
+    }
+
     fn save_state(&self) -> Option<Vec<u8>> {
-        self.saving.map(|step| step.to_le_bytes().to_vec())
+        self.saving.map(encode_step)
     }
 
     fn load_state(&mut self, state: &[u8]) -> Result<()> {
-        let bytes =
-            state.try_into().map_err(|_| Error::value("the state of a checkpoint hook has 8 bytes"))?;
-        self.restored = Some(i64::from_le_bytes(bytes));
+        self.restored = Some(decode_step(state, NAME)?);
         Ok(())
     }
 }

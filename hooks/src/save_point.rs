@@ -16,6 +16,9 @@ pub enum Moment {
     Step,
     /// The session is about to end cleanly; `end` follows.
     End,
+    /// An error ends the session, which is still open; hooks' `on_error` was called, `end` will not be. The last step may
+    /// have failed half-way. What a hook fails with now is only logged.
+    Failed,
 }
 
 /// The state of one hook, as [`SessionRunHook::save_state`] gave it.

@@ -1,6 +1,8 @@
 //! Saving summaries.
 
+use crate::cadence::{Cadence, decode_step, encode_step};
 use crate::events::{EventTarget, event_error};
+use crate::metric::number;
 use crate::step::{GlobalStep, begun};
 use crate::{
     Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
@@ -10,7 +12,7 @@ use session_core::{Error, Graph, Output, Result, Session, Tensor, keys};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use summary::{EventWriter, SessionLog};
+use summary::{EventWriter, SessionLog, Summary, Value};
 
 const NAME: &str = "SummarySaverHook";
 
@@ -21,8 +23,10 @@ const NAME: &str = "SummarySaverHook";
 /// summary that depends on placeholders makes a run fail that does not feed them (S-359).
 ///
 /// What is written are the tensors given to [`summary`](SummarySaverHook::summary): strings that hold serialised
-/// summaries, one or many. Without any, it is what the graph's collection `summary_op` holds, where a scaffold puts all
-/// summaries merged; a graph without summaries gets nothing but the beginning of the session (S-358).
+/// summaries, one or many; and those given to [`scalar`](SummarySaverHook::scalar), such as a learning rate: single
+/// numbers, for which the graph needs no summary operation. Without any, it is what the graph's collection `summary_op`
+/// holds, where a scaffold puts all summaries merged; a graph without summaries gets nothing but the beginning of the
+/// session (S-358).
 ///
 /// At the first run after a session was created it writes that a session starts with this step, so that viewers drop
 /// what an earlier session wrote for this step and later ones; TensorFlow does it once, not after a recovery.
@@ -39,24 +43,20 @@ const NAME: &str = "SummarySaverHook";
 /// summaries.
 #[derive(Debug)]
 pub struct SummarySaverHook {
-    timer: SecondOrStepTimer,
+    cadence: Cadence,
     target: EventTarget,
     summaries: Vec<TensorRef>,
+    scalars: Vec<(String, TensorRef)>,
     found: Option<Found>,
-    /// The step that the coming run is expected to reach; `None` before the first.
-    next: Option<i64>,
     /// Whether the beginning of the session is still to be written.
     start: bool,
-    /// Whether this run's summaries are written.
-    due: bool,
-    /// The step of the last summaries of the run that was restored.
-    restored: Option<i64>,
 }
 
 #[derive(Debug)]
 struct Found {
     step: GlobalStep,
-    summaries: Vec<Output>,
+    /// Serialised ones, then those of `scalars`.
+    outputs: Vec<Output>,
     writer: Arc<EventWriter>,
 }
 
@@ -75,14 +75,12 @@ impl SummarySaverHook {
 
     fn of(timer: SecondOrStepTimer) -> SummarySaverHook {
         SummarySaverHook {
-            timer,
+            cadence: Cadence::new(timer),
             target: EventTarget::None,
             summaries: Vec::new(),
+            scalars: Vec::new(),
             found: None,
-            next: None,
             start: true,
-            due: false,
-            restored: None,
         }
     }
 
@@ -90,6 +88,13 @@ impl SummarySaverHook {
     #[must_use]
     pub fn summary(mut self, summary: impl Into<TensorRef>) -> SummarySaverHook {
         self.summaries.push(summary.into());
+        self
+    }
+
+    /// Adds a tensor of a single number, to be written under this tag. Beyond TensorFlow.
+    #[must_use]
+    pub fn scalar(mut self, tag: impl Into<String>, value: impl Into<TensorRef>) -> SummarySaverHook {
+        self.scalars.push((tag.into(), value.into()));
         self
     }
 
@@ -110,22 +115,30 @@ impl SummarySaverHook {
     /// Measures time with this clock. Default: the system's monotonic one.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> SummarySaverHook {
-        self.timer = self.timer.clock(clock);
+        self.cadence = self.cadence.clock(clock);
         self
     }
 
     #[cold]
-    fn write(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<i64> {
-        let Found { step, writer, .. } = begun(&self.found, NAME)?;
+    fn write(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<()> {
+        let Found { step, outputs, writer } = begun(&self.found, NAME)?;
         let step = step.now(session)?;
         if std::mem::take(&mut self.start) {
             writer.add_session_log(SessionLog::start(), step).map_err(event_error)?;
         }
-        if self.due {
-            self.timer.update(step);
-            values.iter().skip(1).try_for_each(|value| add(writer, value, step))?;
+        self.cadence.reached(step);
+        if !self.cadence.is_due() {
+            return Ok(());
         }
-        Ok(step)
+        let serialised = outputs.len() - self.scalars.len();
+        values.iter().skip(1).take(serialised).try_for_each(|value| add(writer, value, step))?;
+        let scalars = self.scalars.iter().zip(values.iter().skip(1 + serialised));
+        let summary = scalars.map(|((tag, _), value)| Ok(Value::scalar(tag, number(value)? as f32)));
+        let summary = summary.collect::<Result<Summary>>()?;
+        if summary.values.is_empty() {
+            return Ok(());
+        }
+        writer.add_summary(summary, step).map_err(event_error)
     }
 }
 
@@ -150,34 +163,28 @@ impl SessionRunHook for SummarySaverHook {
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         let writer = self.target.open()?;
         let step = GlobalStep::of(graph, NAME)?;
-        let summaries = self.summaries.iter().map(|summary| summary.resolve(graph)).collect::<Result<_>>()?;
-        self.found = writer.map(|writer| Found { step, summaries, writer });
-        self.timer.reset();
-        self.next = None;
-        self.restored = None;
+        let tensors = self.summaries.iter().chain(self.scalars.iter().map(|(_, tensor)| tensor));
+        let outputs = tensors.map(|tensor| tensor.resolve(graph)).collect::<Result<_>>()?;
+        self.found = writer.map(|writer| Found { step, outputs, writer });
+        self.cadence.begin();
         Ok(())
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
         self.start = true;
         let Some(found) = &mut self.found else { return Ok(()) };
-        if self.summaries.is_empty() {
-            found.summaries = of_graph(session.graph())?;
+        if self.summaries.is_empty() && self.scalars.is_empty() {
+            found.outputs = of_graph(session.graph())?;
         }
-        if let Some(last) = self.restored.take() {
-            self.timer.update(last);
-            self.next = Some(found.step.now(session)?.saturating_add(1));
-        }
-        Ok(())
+        self.cadence.session_created(session, &found.step)
     }
 
     #[inline]
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
         let Some(found) = &self.found else { return Ok(None) };
-        self.due = self.next.is_none_or(|next| self.timer.should_trigger(next));
         let args = SessionRunArgs::new().fetch(found.step.read());
-        let summaries = if self.due { found.summaries.as_slice() } else { &[] };
-        Ok(Some(summaries.iter().fold(args, SessionRunArgs::fetch)))
+        let outputs = if self.cadence.before_run() { found.outputs.as_slice() } else { &[] };
+        Ok(Some(outputs.iter().fold(args, SessionRunArgs::fetch)))
     }
 
     #[inline]
@@ -187,11 +194,10 @@ impl SessionRunHook for SummarySaverHook {
         values: &SessionRunValues<'_>,
     ) -> Result<()> {
         let Some(before) = values.get(0) else { return Ok(()) };
-        let mut step = before.as_scalar_i64()?.saturating_add(1);
-        if self.due || self.start {
-            step = self.write(context.session(), values)?;
+        self.cadence.ran(before.as_scalar_i64()?);
+        if self.cadence.is_due() || self.start {
+            self.write(context.session(), values)?;
         }
-        self.next = Some(step.saturating_add(1));
         Ok(())
     }
 
@@ -205,13 +211,11 @@ impl SessionRunHook for SummarySaverHook {
         if let Err(error) = found.writer.flush() {
             log::error!("could not flush events before a checkpoint: {error}");
         }
-        let last = self.timer.counts_steps().then(|| self.timer.last_triggered_step())?;
-        last.map(|step| step.to_le_bytes().to_vec())
+        self.cadence.last().map(encode_step)
     }
 
     fn load_state(&mut self, state: &[u8]) -> Result<()> {
-        let bytes = state.try_into().map_err(|_| Error::value("the state of a summary hook has 8 bytes"))?;
-        self.restored = Some(i64::from_le_bytes(bytes));
+        self.cadence.restore(Some(decode_step(state, NAME)?));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! CheckpointSaverHook.
 
-use crate::support::{HandClock, Lines, Program};
+use crate::support::{HandClock, Lines, Program, logged};
 use checkpoint::{GraphSaver, SAVERS, SaverOptions, SessionState, sidecar};
 use hooks::{
     CheckpointSaverHook, CheckpointSaverListener, Moment, SavePoint, SecondOrStepTimer, SessionRunHook,
@@ -397,6 +397,34 @@ fn a_save_that_fails_leaves_the_earlier_checkpoints() {
     let error = driver.run().unwrap_err();
     assert_eq!(error.phase(), Some(session_core::Phase::Save));
     assert_eq!(saved(folder.path()), [0]);
+}
+
+#[test]
+fn q_11_saves_on_an_error_if_wanted() {
+    let ends = |save: bool, error: Error| {
+        let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
+        let hook = CheckpointSaverHook::every_steps(&folder, 100).save_on_error(save);
+        let mut driver = program.start(hook);
+        driver.runs(3);
+        driver.hooks[0].on_error(&error);
+        driver.save_points(Moment::Failed).unwrap();
+        saved(folder.path())
+    };
+    let lost = || Error::new(session_core::Code::Internal, "lost");
+    assert_eq!(ends(true, lost()), [0, 3]);
+    assert_eq!(ends(false, lost()), [0], "S-345");
+    assert_eq!(ends(true, Error::nan_loss("NaN loss")), [0], "the model is broken");
+}
+
+#[test]
+fn q_11_what_cannot_be_saved_on_an_error_is_logged() {
+    let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
+    let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 100).save_on_error(true));
+    driver.runs(3);
+    logged();
+    session_core::Session::close(&program.session).unwrap();
+    driver.save_points(Moment::Failed).unwrap();
+    assert!(logged().iter().any(|line| line.starts_with("ERROR could not save after an error")));
 }
 
 #[test]

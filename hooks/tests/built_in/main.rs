@@ -4,16 +4,22 @@
 
 mod support;
 
+mod best_checkpoint;
 mod checkpoint_saver;
+mod early_stopping;
+mod evaluator;
 mod feed_fn;
 mod final_ops;
 mod global_step_waiter;
 mod logging_tensor;
+mod metrics_file;
 mod nan_tensor;
 mod profiler;
 #[cfg(feature = "progress")]
 mod progress_bar;
+mod stall_watchdog;
 mod step_counter;
 mod stop_at_step;
 mod summary_saver;
 mod tensor_ref;
+mod time_limit;

@@ -1,6 +1,6 @@
 //! SummarySaverHook.
 
-use crate::support::{HandClock, Program, output};
+use crate::support::{HandClock, Program, borrowed, output};
 use hooks::{SessionRunHook, SummarySaverHook};
 use session_core::{Code, DType, Error, Graph, Output, Tensor, keys};
 use std::path::Path;
@@ -148,9 +148,7 @@ fn a_resumed_run_writes_at_the_steps_of_an_uninterrupted_one() {
     second.set_step(5);
     let mut driver = second.drive(vec![Box::new(hook(&summary))]);
     driver.begin().unwrap();
-    let restored: Vec<(&str, Vec<u8>)> =
-        states.iter().map(|(name, state)| (&**name, state.clone())).collect();
-    driver.create(&restored).unwrap();
+    driver.create(&borrowed(&states)).unwrap();
     driver.runs(6);
     driver.end().unwrap();
     assert_eq!(steps(folder.path()), [1, 4, 7, 10], "a viewer sees each step once");
@@ -169,4 +167,23 @@ fn after_a_recovery_viewers_are_told_again() {
     assert_eq!(starts(folder.path()), [1, 3]);
     assert_eq!(steps(folder.path()), [1, 2, 3, 4]);
     assert!(driver.create(&[("SummarySaverHook", vec![1])]).is_err(), "a state of another kind");
+}
+
+#[test]
+fn numbers_need_no_summary_operation() {
+    let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
+    let rate = output(&program.graph, "rate", DType::Float64);
+    program.set(&rate, 0.125f64);
+    let hook = SummarySaverHook::every_steps(2).scalar("learning_rate", &rate).output_dir(&folder);
+    let mut driver = program.start(hook.scalar("step", &program.step).summary(&summary));
+    driver.runs(3);
+    driver.end().unwrap();
+    let run = EventAccumulator::open(folder.path()).unwrap();
+    let points = |tag: &str| run.scalars(tag).iter().map(|p| (p.step, p.value as f32)).collect::<Vec<_>>();
+    assert_eq!(points("learning_rate"), [(1, 0.125), (3, 0.125)]);
+    assert_eq!(points("step"), [(1, 0.0), (3, 2.0)], "fetched with the run, from before the step");
+    assert_eq!(points("loss").len(), 2);
+    program.set(&rate, Tensor::from([1f64, 2.0]));
+    driver.run().unwrap();
+    assert!(driver.run().is_err(), "not one number");
 }

@@ -249,6 +249,11 @@ impl Driver<'_> {
     }
 }
 
+/// What [`Driver::create`] takes.
+pub(crate) fn borrowed(states: &[(String, Vec<u8>)]) -> Vec<(&str, Vec<u8>)> {
+    states.iter().map(|(name, state)| (&**name, state.clone())).collect()
+}
+
 /// Lines that a hook wrote.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);

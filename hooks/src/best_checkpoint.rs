@@ -1,0 +1,146 @@
+//! Keeping the best.
+
+use crate::metric::improves;
+use crate::number::significant;
+use crate::watched::Watched;
+use crate::{
+    HookState, Metric, Moment, SavePoint, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
+};
+use checkpoint::{Better, GraphSaver, SaveOptions, SaverOptions, sidecar};
+use queue_runner::Coordinator;
+use session_core::{Error, Graph, Result, Session};
+use std::path::{Path, PathBuf};
+
+const NAME: &str = "BestCheckpointHook";
+
+/// Saves a checkpoint whenever a metric is better than ever, into a directory of its own.
+///
+/// It looks at the metric every so many steps, counted from the step at which the training began. The checkpoints are
+/// whole ones, named `best.ckpt-<step>`; the newest is the best. The directory must not be that of another saver. The best
+/// is kept in the checkpoints of the session: a resumed training does not begin anew.
+///
+/// # Errors
+///
+/// `begin`: a runtime error without a global step; as [`TensorRef::resolve`](crate::TensorRef::resolve). Runs: those of
+/// the function that evaluates the metric, and of [`GraphSaver::save`].
+///
+/// ```
+/// use checkpoint::Better;
+/// use hooks::BestCheckpointHook;
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let directory = directory.path();
+/// let hook = BestCheckpointHook::new(directory.join("best"), "accuracy:0", Better::Higher).check_every(100);
+/// ```
+#[derive(Debug)]
+pub struct BestCheckpointHook {
+    directory: PathBuf,
+    watched: Watched,
+    better: Better,
+    keep: usize,
+    saver: Option<GraphSaver>,
+    best: Option<f64>,
+    /// What was found in this run to be the best, and is saved at the save point.
+    found: Option<(i64, f64)>,
+}
+
+type State = (Option<f64>, Option<i64>);
+
+impl BestCheckpointHook {
+    /// Saves into the directory when the metric, which is to become lower or higher, is best.
+    #[must_use]
+    pub fn new(directory: impl AsRef<Path>, metric: impl Into<Metric>, better: Better) -> BestCheckpointHook {
+        BestCheckpointHook {
+            directory: directory.as_ref().to_path_buf(),
+            watched: Watched::new(metric.into(), 1),
+            better,
+            keep: 1,
+            saver: None,
+            best: None,
+            found: None,
+        }
+    }
+
+    /// Looks every so many steps. Default: 1.
+    #[must_use]
+    pub fn check_every(mut self, steps: u64) -> BestCheckpointHook {
+        self.watched = Watched::new(self.watched.metric, steps);
+        self
+    }
+
+    /// How many checkpoints are kept, the last best ones; 0 keeps all. Default: 1.
+    #[must_use]
+    pub fn keep(mut self, checkpoints: usize) -> BestCheckpointHook {
+        self.keep = checkpoints;
+        self
+    }
+
+    /// What saves. Default: a saver of all global variables.
+    #[must_use]
+    pub fn saver(mut self, saver: GraphSaver) -> BestCheckpointHook {
+        self.saver = Some(saver);
+        self
+    }
+
+    #[cold]
+    fn save(&mut self, point: &SavePoint<'_>, step: i64, value: f64) -> Result<()> {
+        let options = || SaverOptions::new().create_directory(true).max_to_keep(self.keep);
+        let saver = self.saver.get_or_insert_with(|| GraphSaver::new(options())).clone();
+        let states = point.hook_states(self).into_iter();
+        let states = states.map(|HookState { name, bytes }| (name, bytes)).collect();
+        let base = self.directory.join("best.ckpt");
+        let options = SaveOptions::new().metric(value);
+        let prefix = saver.save(point.session(), base, Some(step), states, options)?;
+        log::info!("The best so far, {}, was saved into {}.", significant(value, 6), prefix.display());
+        Ok(())
+    }
+}
+
+impl SessionRunHook for BestCheckpointHook {
+    fn begin(&mut self, graph: &Graph) -> Result<()> {
+        self.best = None;
+        self.watched.begin(graph, NAME)
+    }
+
+    fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
+        self.found = None;
+        self.watched.session_created(session, NAME)
+    }
+
+    #[inline]
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        Ok(self.watched.before_run())
+    }
+
+    #[inline]
+    fn after_run(
+        &mut self,
+        context: &mut SessionRunContext<'_>,
+        values: &SessionRunValues<'_>,
+    ) -> Result<()> {
+        let Some((step, value)) = self.watched.after_run(context.session(), values)? else { return Ok(()) };
+        if improves(value, self.best, self.better, 0.0) {
+            self.best = Some(value);
+            self.found = Some((step, value));
+        }
+        Ok(())
+    }
+
+    fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        match self.found.take() {
+            Some((step, value)) if point.moment() == Moment::Step => self.save(point, step, value),
+            _ => Ok(()),
+        }
+    }
+
+    fn save_state(&self) -> Option<Vec<u8>> {
+        let state: State = (self.best, self.watched.cadence.last());
+        sidecar::encode(&state).inspect_err(|error| log::error!("{error}")).ok()
+    }
+
+    fn load_state(&mut self, state: &[u8]) -> Result<()> {
+        let (best, last): State = sidecar::decode(state).map_err(Error::from)?;
+        self.best = best;
+        self.watched.cadence.restore(last);
+        Ok(())
+    }
+}

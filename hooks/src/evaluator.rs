@@ -1,0 +1,173 @@
+//! Evaluating between steps.
+
+use crate::cadence::{Cadence, decode_step, encode_step};
+use crate::events::{EventTarget, event_error};
+use crate::number::significant;
+use crate::step::{GlobalStep, begun};
+use crate::{SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
+use queue_runner::Coordinator;
+use session_core::{Graph, Result, Session};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use summary::{EventWriter, Summary, Value};
+
+const NAME: &str = "EvaluatorHook";
+
+/// Evaluates the model every so many steps, in the session that trains it, and logs the results at level info, as
+/// `evaluation at step 500: accuracy = 0.97, loss = 0.1`.
+///
+/// The function is given the raw session after the step: its runs call no hooks, and as long as it runs nothing that
+/// assigns variables or takes from the training's input, the training goes on as if it had not been. Steps are counted
+/// from the one at which the training began, also across interruptions.
+///
+/// # Errors
+///
+/// `begin`: a runtime error without a global step; of the event file. Runs and `end`: those of the function and of the
+/// event file.
+///
+/// ```
+/// use hooks::EvaluatorHook;
+/// use session_core::SessionExt;
+/// let hook = EvaluatorHook::every_steps(500, |session| {
+///     let accuracy = session.run("accuracy:0", ())?.expect("it is a tensor").as_scalar_f64()?;
+///     Ok(vec![("accuracy".to_owned(), accuracy)])
+/// });
+/// ```
+pub struct EvaluatorHook {
+    evaluate: Evaluate,
+    cadence: Cadence,
+    target: EventTarget,
+    at_end: bool,
+    found: Option<Found>,
+    /// The step evaluated last.
+    evaluated: Option<i64>,
+}
+
+type Evaluate = Box<dyn FnMut(&dyn Session) -> Result<Vec<(String, f64)>> + Send>;
+
+struct Found {
+    step: GlobalStep,
+    writer: Option<Arc<EventWriter>>,
+}
+
+impl EvaluatorHook {
+    /// Evaluates with a function, which gives results by name, every so many steps.
+    #[must_use]
+    pub fn every_steps(
+        steps: u64,
+        evaluate: impl FnMut(&dyn Session) -> Result<Vec<(String, f64)>> + Send + 'static,
+    ) -> EvaluatorHook {
+        EvaluatorHook {
+            evaluate: Box::new(evaluate),
+            cadence: Cadence::skipping_first(SecondOrStepTimer::every_steps(steps)),
+            target: EventTarget::None,
+            at_end: true,
+            found: None,
+            evaluated: None,
+        }
+    }
+
+    /// Writes the results as summaries, too, into this directory. Default: they are only logged.
+    #[must_use]
+    pub fn output_dir(mut self, directory: impl AsRef<Path>) -> EvaluatorHook {
+        self.target = EventTarget::Directory(directory.as_ref().to_path_buf());
+        self
+    }
+
+    /// Writes the results as summaries, too, to this writer.
+    #[must_use]
+    pub fn writer(mut self, writer: Arc<EventWriter>) -> EvaluatorHook {
+        self.target = EventTarget::Writer(writer);
+        self
+    }
+
+    /// Whether the last step is evaluated at a clean end, if it was not. Default: `true`.
+    #[must_use]
+    pub fn at_end(mut self, at_end: bool) -> EvaluatorHook {
+        self.at_end = at_end;
+        self
+    }
+
+    #[cold]
+    fn evaluate(&mut self, session: &dyn Session) -> Result<()> {
+        let Found { step, writer } = begun(&self.found, NAME)?;
+        let step = step.now(session)?;
+        self.cadence.reached(step);
+        if self.evaluated == Some(step) {
+            return Ok(());
+        }
+        let results = (self.evaluate)(session)?;
+        self.evaluated = Some(step);
+        let texts: Vec<String> =
+            results.iter().map(|(name, value)| format!("{name} = {}", significant(*value, 6))).collect();
+        log::info!("evaluation at step {step}: {}", texts.join(", "));
+        let Some(writer) = writer else { return Ok(()) };
+        let values = results.into_iter().map(|(name, value)| Value::scalar(name, value as f32));
+        writer.add_summary(values.collect::<Summary>(), step).map_err(event_error)
+    }
+}
+
+impl SessionRunHook for EvaluatorHook {
+    fn begin(&mut self, graph: &Graph) -> Result<()> {
+        let writer = self.target.open()?;
+        self.found = Some(Found { step: GlobalStep::of(graph, NAME)?, writer });
+        self.cadence.begin();
+        self.evaluated = None;
+        Ok(())
+    }
+
+    fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
+        self.evaluated = None;
+        self.cadence.session_created(session, &begun(&self.found, NAME)?.step)
+    }
+
+    #[inline]
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        let Some(found) = &self.found else { return Ok(None) };
+        self.cadence.before_run();
+        Ok(Some(SessionRunArgs::new().fetch(found.step.read())))
+    }
+
+    #[inline]
+    fn after_run(
+        &mut self,
+        context: &mut SessionRunContext<'_>,
+        values: &SessionRunValues<'_>,
+    ) -> Result<()> {
+        let Some(before) = values.get(0) else { return Ok(()) };
+        self.cadence.ran(before.as_scalar_i64()?);
+        if self.cadence.is_due() { self.evaluate(context.session()) } else { Ok(()) }
+    }
+
+    fn end(&mut self, session: &dyn Session) -> Result<()> {
+        if self.at_end {
+            self.evaluate(session)?;
+        }
+        let writer = self.found.as_ref().and_then(|found| found.writer.as_ref());
+        writer.map_or(Ok(()), |writer| writer.flush().map_err(event_error))
+    }
+
+    fn save_state(&self) -> Option<Vec<u8>> {
+        let writer = self.found.as_ref().and_then(|found| found.writer.as_ref());
+        // What was written before the checkpoint will not be written again by a run that resumes from it.
+        if let Some(Err(error)) = writer.map(|writer| writer.flush()) {
+            log::error!("could not flush events before a checkpoint: {error}");
+        }
+        self.cadence.last().map(encode_step)
+    }
+
+    fn load_state(&mut self, state: &[u8]) -> Result<()> {
+        self.cadence.restore(Some(decode_step(state, NAME)?));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for EvaluatorHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(NAME)
+            .field("cadence", &self.cadence)
+            .field("at_end", &self.at_end)
+            .finish_non_exhaustive()
+    }
+}

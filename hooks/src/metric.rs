@@ -1,0 +1,108 @@
+//! A number that tells how good a model is.
+
+use crate::TensorRef;
+use checkpoint::Better;
+use session_core::{Error, Graph, Output, Result, Session, Tensor, Variable};
+use std::fmt;
+
+/// A number that tells how good a model is: a tensor, fetched with the run, or what a function finds on the session after
+/// the run, such as the accuracy on other data.
+///
+/// ```
+/// use hooks::Metric;
+/// use session_core::SessionExt;
+/// let by_name = Metric::from("validation/loss:0");
+/// let evaluated = Metric::evaluated(|session| {
+///     let accuracy = session.run("accuracy:0", ())?;
+///     Ok(accuracy.map_or(Ok(0.0), |value| value.as_scalar_f64())?)
+/// });
+/// ```
+#[derive(Debug)]
+pub struct Metric(Source);
+
+enum Source {
+    Tensor(TensorRef),
+    Function(Box<dyn FnMut(&dyn Session) -> Result<f64> + Send>),
+}
+
+impl Metric {
+    /// What a function finds. It is given the raw session, whose runs call no hooks; it should not change variables.
+    #[must_use]
+    pub fn evaluated(function: impl FnMut(&dyn Session) -> Result<f64> + Send + 'static) -> Metric {
+        Metric(Source::Function(Box::new(function)))
+    }
+
+    /// The tensor to fetch with the run, if it is one.
+    ///
+    /// # Errors
+    /// As [`TensorRef::resolve`].
+    pub(crate) fn resolve(&self, graph: &Graph) -> Result<Option<Output>> {
+        match &self.0 {
+            Source::Tensor(tensor) => tensor.resolve(graph).map(Some),
+            Source::Function(_) => Ok(None),
+        }
+    }
+
+    /// The number: what was fetched, or what the function finds now.
+    pub(crate) fn value(&mut self, session: &dyn Session, fetched: Option<&Tensor>) -> Result<f64> {
+        match (&mut self.0, fetched) {
+            (Source::Function(function), _) => function(session),
+            (Source::Tensor(_), Some(value)) => number(value),
+            (Source::Tensor(tensor), None) => {
+                Err(Error::runtime(format!("the metric '{}' was not fetched", tensor.name())))
+            }
+        }
+    }
+}
+
+/// The one number of a tensor.
+pub(crate) fn number(value: &Tensor) -> Result<f64> {
+    match value.as_scalar_f64() {
+        Ok(number) => Ok(number),
+        Err(error) => Ok(value.as_scalar_i64().map_err(|_| error)? as f64),
+    }
+}
+
+/// Whether a metric is better than the best so far by more than `delta`. NaN never is.
+pub(crate) fn improves(value: f64, best: Option<f64>, better: Better, delta: f64) -> bool {
+    match best {
+        None => !value.is_nan(),
+        Some(best) => match better {
+            Better::Lower => value < best - delta,
+            Better::Higher => value > best + delta,
+        },
+    }
+}
+
+impl From<TensorRef> for Metric {
+    fn from(tensor: TensorRef) -> Metric {
+        Metric(Source::Tensor(tensor))
+    }
+}
+
+impl From<&Output> for Metric {
+    fn from(output: &Output) -> Metric {
+        TensorRef::from(output).into()
+    }
+}
+
+impl From<&Variable> for Metric {
+    fn from(variable: &Variable) -> Metric {
+        TensorRef::from(variable).into()
+    }
+}
+
+impl From<&str> for Metric {
+    fn from(name: &str) -> Metric {
+        TensorRef::from(name).into()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Tensor(tensor) => tensor.fmt(f),
+            Source::Function(_) => f.write_str("evaluated"),
+        }
+    }
+}

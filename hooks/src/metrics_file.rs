@@ -1,0 +1,182 @@
+//! Numbers in a text file.
+
+mod rows;
+
+use crate::cadence::{Cadence, decode_step, encode_step};
+use crate::step::{GlobalStep, begun};
+use crate::{
+    SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
+};
+use queue_runner::Coordinator;
+use rows::Format;
+use session_core::{Code, Error, Graph, Output, Result, Session};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const NAME: &str = "MetricsFileHook";
+
+/// Writes the values of tensors into a text file every so many steps: comma-separated values or JSON lines.
+///
+/// Each row has the step after the run and one number for each tensor, with as many digits as are needed to read it back.
+/// The first run is written, and then those whose step is due, also across interruptions. Rows are in the file as soon
+/// as they are made.
+///
+/// When a session is created, rows of later steps than its own are removed: they were written by a training that was
+/// interrupted or lost, and will be written again. So the file of a training that was interrupted is that of one that was
+/// not.
+///
+/// # Errors
+///
+/// `begin`: a runtime error without a global step; as [`TensorRef::resolve`]. When a session is created: if the file cannot
+/// be read or written; a value error if it has other columns. Runs: if the file cannot be written; a value error for a
+/// tensor that is not one number.
+///
+/// ```
+/// use hooks::MetricsFileHook;
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let directory = directory.path();
+/// let hook = MetricsFileHook::csv(directory.join("metrics.csv"), 100).tensor("loss", "loss:0");
+/// let hook = MetricsFileHook::json_lines(directory.join("metrics.jsonl"), 100).tensor("loss", "loss:0");
+/// ```
+#[derive(Debug)]
+pub struct MetricsFileHook {
+    path: PathBuf,
+    format: Format,
+    cadence: Cadence,
+    tensors: Vec<(String, TensorRef)>,
+    found: Option<Found>,
+    file: Option<File>,
+}
+
+#[derive(Debug)]
+struct Found {
+    step: GlobalStep,
+    outputs: Vec<Output>,
+}
+
+impl MetricsFileHook {
+    /// Writes comma-separated values with a line of headings, every so many steps. What is no number is `NaN` or `inf`.
+    #[must_use]
+    pub fn csv(path: impl AsRef<Path>, steps: u64) -> MetricsFileHook {
+        MetricsFileHook::of(path.as_ref(), Format::Csv, steps)
+    }
+
+    /// Writes a JSON object on each line, every so many steps. What is no finite number is `null`.
+    #[must_use]
+    pub fn json_lines(path: impl AsRef<Path>, steps: u64) -> MetricsFileHook {
+        MetricsFileHook::of(path.as_ref(), Format::JsonLines, steps)
+    }
+
+    fn of(path: &Path, format: Format, steps: u64) -> MetricsFileHook {
+        MetricsFileHook {
+            path: path.to_path_buf(),
+            format,
+            cadence: Cadence::new(SecondOrStepTimer::every_steps(steps)),
+            tensors: Vec::new(),
+            found: None,
+            file: None,
+        }
+    }
+
+    /// Adds a column.
+    #[must_use]
+    pub fn tensor(mut self, tag: impl Into<String>, tensor: impl Into<TensorRef>) -> MetricsFileHook {
+        self.tensors.push((tag.into(), tensor.into()));
+        self
+    }
+
+    fn failed(&self, action: &str) -> impl Fn(io::Error) -> Error + use<> {
+        let text = format!("could not {action} {}", self.path.display());
+        move |error| Error::new(Code::Unknown, text.clone()).with_source(error)
+    }
+
+    fn header(&self) -> Option<String> {
+        self.format.header(self.tensors.iter().map(|(tag, _)| tag.as_str()))
+    }
+
+    /// Opens the file for further rows, with those up to this step.
+    fn open(&self, step: i64) -> Result<File> {
+        let known = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(self.failed("read")(error)),
+        };
+        let kept = self
+            .format
+            .up_to(&known, self.header().as_deref(), step)
+            .map_err(|what| Error::value(format!("{} {what}", self.path.display())))?;
+        if let Some(directory) = self.path.parent() {
+            fs::create_dir_all(directory).map_err(self.failed("make the directory of"))?;
+        }
+        if kept != known {
+            self.replace(&kept).map_err(self.failed("write"))?;
+        }
+        let file = OpenOptions::new().append(true).create(true).open(&self.path);
+        file.map_err(self.failed("open"))
+    }
+
+    /// At once, so that no row is lost if this is interrupted.
+    fn replace(&self, text: &str) -> io::Result<()> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        fs::write(&name, text)?;
+        fs::rename(&name, &self.path)
+    }
+
+    #[cold]
+    fn write(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<()> {
+        let step = begun(&self.found, NAME)?.step.now(session)?;
+        self.cadence.reached(step);
+        let tags = self.tensors.iter().map(|(tag, _)| tag.as_str());
+        let row = self.format.row(step, tags.zip(values.iter().skip(1)))?;
+        let failed = self.failed("write");
+        let file = self.file.as_mut().ok_or_else(|| Error::runtime(format!("{NAME} has no session yet")))?;
+        file.write_all(row.as_bytes()).map_err(failed)
+    }
+}
+
+impl SessionRunHook for MetricsFileHook {
+    fn begin(&mut self, graph: &Graph) -> Result<()> {
+        let step = GlobalStep::of(graph, NAME)?;
+        let outputs = self.tensors.iter().map(|(_, tensor)| tensor.resolve(graph)).collect::<Result<_>>()?;
+        self.found = Some(Found { step, outputs });
+        self.cadence.begin();
+        Ok(())
+    }
+
+    fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
+        let found = begun(&self.found, NAME)?;
+        self.cadence.session_created(session, &found.step)?;
+        self.file = Some(self.open(found.step.now(session)?)?);
+        Ok(())
+    }
+
+    #[inline]
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        let Some(found) = &self.found else { return Ok(None) };
+        let args = SessionRunArgs::new().fetch(found.step.read());
+        let outputs = if self.cadence.before_run() { found.outputs.as_slice() } else { &[] };
+        Ok(Some(outputs.iter().fold(args, SessionRunArgs::fetch)))
+    }
+
+    #[inline]
+    fn after_run(
+        &mut self,
+        context: &mut SessionRunContext<'_>,
+        values: &SessionRunValues<'_>,
+    ) -> Result<()> {
+        let Some(before) = values.get(0) else { return Ok(()) };
+        self.cadence.ran(before.as_scalar_i64()?);
+        if self.cadence.is_due() { self.write(context.session(), values) } else { Ok(()) }
+    }
+
+    fn save_state(&self) -> Option<Vec<u8>> {
+        self.cadence.last().map(encode_step)
+    }
+
+    fn load_state(&mut self, state: &[u8]) -> Result<()> {
+        self.cadence.restore(Some(decode_step(state, NAME)?));
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! Noticing that nothing moves.
+
+use crate::sink::LineSink;
+use crate::{SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
+use queue_runner::{Coordinator, StopHandle};
+use session_core::{Code, Error, Result, Session};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How often a limit is looked at: a stall is noticed at most this much of the limit late.
+const LOOKS: u32 = 4;
+
+/// Says that the training stalls when no run has begun or ended for some time, such as when its input does not come; and,
+/// if wanted, ends it.
+///
+/// It watches from a thread of its own, from the creation of the session to its end. It says so once for each stall.
+///
+/// # Errors
+///
+/// When a session is created: if the thread cannot be started.
+///
+/// ```
+/// use hooks::StallWatchdogHook;
+/// use std::time::Duration;
+/// let hook = StallWatchdogHook::new(Duration::from_secs(300)).interrupt(true);
+/// ```
+pub struct StallWatchdogHook {
+    limit: Duration,
+    interrupt: bool,
+    message: Option<LineSink>,
+    stop: StopHandle,
+    watch: Option<Watch>,
+    /// Changes with every sign of life.
+    pulse: Arc<AtomicU64>,
+}
+
+/// The thread, for as long as it lives.
+struct Watch {
+    closed: Option<Sender<()>>,
+    thread: Option<JoinHandle<Option<LineSink>>>,
+}
+
+impl StallWatchdogHook {
+    /// Watches for stalls of this length or longer.
+    #[must_use]
+    pub fn new(limit: Duration) -> StallWatchdogHook {
+        StallWatchdogHook {
+            limit,
+            interrupt: false,
+            message: None,
+            stop: StopHandle::new(),
+            watch: None,
+            pulse: Arc::default(),
+        }
+    }
+
+    /// Whether a stall ends the training: what runs is cancelled. Default: `false`.
+    #[must_use]
+    pub fn interrupt(mut self, interrupt: bool) -> StallWatchdogHook {
+        self.interrupt = interrupt;
+        self
+    }
+
+    /// Where it says that the training stalls. Default: the log, at level warn.
+    #[must_use]
+    pub fn message(mut self, message: impl FnMut(&str) + Send + 'static) -> StallWatchdogHook {
+        self.message = Some(Box::new(message));
+        self
+    }
+
+    fn start(&mut self) -> Result<Watch> {
+        let (closed, when_closed) = mpsc::channel();
+        let patrol = Patrol {
+            limit: self.limit,
+            message: self.message.take(),
+            stop: self.interrupt.then(|| self.stop.clone()),
+            pulse: self.pulse.clone(),
+        };
+        let thread = thread::Builder::new().name("stall-watchdog".to_owned());
+        let thread = thread.spawn(move || patrol.run(&when_closed)).map_err(|error| {
+            Error::new(Code::Internal, "could not start the thread of a stall watchdog").with_source(error)
+        })?;
+        Ok(Watch { closed: Some(closed), thread: Some(thread) })
+    }
+
+    fn rest(&mut self) {
+        if let Some(message) = self.watch.take().and_then(|mut watch| watch.end()) {
+            self.message = Some(message);
+        }
+    }
+
+    #[inline]
+    fn beat(&self) {
+        // Only this thread writes; the other one only compares.
+        self.pulse.store(self.pulse.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+impl Watch {
+    fn end(&mut self) -> Option<LineSink> {
+        self.closed = None;
+        self.thread.take()?.join().unwrap_or_else(|_| {
+            log::error!("the thread of a stall watchdog panicked");
+            None
+        })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What the thread does.
+struct Patrol {
+    limit: Duration,
+    message: Option<LineSink>,
+    stop: Option<StopHandle>,
+    pulse: Arc<AtomicU64>,
+}
+
+impl Patrol {
+    fn run(mut self, closed: &Receiver<()>) -> Option<LineSink> {
+        let mut still = Stillness::default();
+        while closed.recv_timeout(self.limit / LOOKS) == Err(RecvTimeoutError::Timeout) {
+            if still.look(self.pulse.load(Ordering::Relaxed)) {
+                self.tell();
+            }
+        }
+        self.message
+    }
+
+    fn tell(&mut self) {
+        let text = format!("no run has begun or ended for {} s", self.limit.as_secs_f64());
+        match &mut self.message {
+            Some(message) => message(&text),
+            None => log::warn!("The training stalls: {text}."),
+        }
+        if let Some(stop) = &self.stop {
+            stop.interrupt(text);
+        }
+    }
+}
+
+/// Looks in a row that found nothing new.
+#[derive(Debug, Default)]
+struct Stillness {
+    seen: Option<u64>,
+    looks: u32,
+}
+
+impl Stillness {
+    /// Whether the limit is reached now.
+    fn look(&mut self, pulse: u64) -> bool {
+        if self.seen == Some(pulse) {
+            self.looks = self.looks.saturating_add(1);
+        } else {
+            *self = Stillness { seen: Some(pulse), looks: 0 };
+        }
+        self.looks == LOOKS
+    }
+}
+
+impl SessionRunHook for StallWatchdogHook {
+    fn attach(&mut self, stop: &StopHandle) {
+        self.stop = stop.clone();
+    }
+
+    fn after_create_session(&mut self, _: &dyn Session, _: &Coordinator) -> Result<()> {
+        self.rest();
+        self.watch = Some(self.start()?);
+        Ok(())
+    }
+
+    #[inline]
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        self.beat();
+        Ok(None)
+    }
+
+    #[inline]
+    fn after_run(&mut self, _: &mut SessionRunContext<'_>, _: &SessionRunValues<'_>) -> Result<()> {
+        self.beat();
+        Ok(())
+    }
+
+    fn end(&mut self, _: &dyn Session) -> Result<()> {
+        self.rest();
+        Ok(())
+    }
+
+    fn on_error(&mut self, _: &Error) {
+        self.rest();
+    }
+}
+
+impl fmt::Debug for StallWatchdogHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StallWatchdogHook")
+            .field("limit", &self.limit)
+            .field("interrupt", &self.interrupt)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_is_told_once() {
+        let mut still = Stillness::default();
+        let told: Vec<bool> = [7, 7, 7, 8, 8, 8, 8, 8, 8, 9].map(|pulse| still.look(pulse)).to_vec();
+        assert_eq!(told.iter().position(|&told| told), Some(7), "four looks after the last change");
+        assert_eq!(told.iter().filter(|&&told| told).count(), 1);
+    }
+}
