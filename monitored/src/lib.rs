@@ -1,1 +1,19 @@
 //! SingularMonitoredSession and MonitoredSession.
+
+mod builder;
+mod coordinated;
+mod hook_set;
+mod hooked;
+mod merge;
+mod methods;
+mod monitor;
+mod recovery;
+mod session;
+mod singular;
+mod step_context;
+
+pub use builder::{Built, Finished, SessionBuilder};
+pub use recovery::{Recovery, RecoveryPolicy};
+pub use session::MonitoredSession;
+pub use singular::SingularMonitoredSession;
+pub use step_context::StepContext;

@@ -13,6 +13,7 @@ use session_core::{
 };
 use std::collections::HashSet;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -427,11 +428,13 @@ impl SessionManager {
 
 /// Whether there is anything to restore from; in a folder that is not there there is nothing (S-103).
 fn has_checkpoints(saver: &GraphSaver, directory: &Path) -> bool {
-    let names = saver.saver().storage().list(directory).unwrap_or_default();
+    let names = match saver.saver().storage().list(directory) {
+        Ok(names) => names,
+        // Any other reason is for the restore to report: starting anew would be wrong.
+        Err(error) => return error.kind() != io::ErrorKind::NotFound,
+    };
     let state_file = saver.saver().options().state_file_name();
-    names
-        .iter()
-        .any(|name| name == state_file || Path::new(name).extension().is_some_and(|end| end == "index"))
+    names.iter().any(|name| name == state_file || Path::new(name).extension().is_some_and(|end| end == "index"))
 }
 
 impl fmt::Debug for SessionManager {

@@ -261,6 +261,12 @@ impl Error {
         }
     }
 
+    /// Whether both are one failure: clones of one error that was not edited in between.
+    #[must_use]
+    pub fn is_same(&self, other: &Error) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The messages of this error and all its causes, outermost first, joined by `: `.
     #[must_use]
     pub fn chain(&self) -> String {

@@ -1,0 +1,161 @@
+//! The middle layer: a session with its coordinator and background threads.
+
+use crate::hook_set::HookSet;
+use crate::hooked::HookedSession;
+use crate::merge::Request;
+use log::{debug, error, info, warn};
+use queue_runner::{
+    Coordinator, JoinOptions, ManagedThread, QUEUE_RUNNERS, StopHandle, StopReason, start_queue_runners,
+};
+use scaffold::CreatedSession;
+use session_core::{Code, Error, Result, Session, Tensor};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A hooked session, the coordinator of its background threads, and these threads.
+pub(crate) struct CoordinatedSession {
+    hooked: HookedSession,
+    coordinator: Coordinator,
+    threads: Vec<ManagedThread>,
+    grace: Duration,
+    stop: StopHandle,
+    /// Whether coordinator and raw session were given up.
+    closed: bool,
+}
+
+impl CoordinatedSession {
+    /// Starts the queue runners of a created session, and tells the hooks (S-141, steps 4 to 6). When that fails, the
+    /// threads are stopped and the session closed (unlike S-134, S-144).
+    pub(crate) fn start(
+        created: &CreatedSession,
+        hooks: &mut HookSet,
+        stop: &StopHandle,
+        grace: Duration,
+    ) -> Result<CoordinatedSession> {
+        let raw = created.session.clone();
+        let mut session = CoordinatedSession {
+            hooked: HookedSession::new(raw, hooks.names.len(), stop.cancellation()),
+            // S-142: no error of a thread is clean here.
+            coordinator: Coordinator::with_clean_stop(&[]),
+            threads: Vec::new(),
+            grace,
+            stop: stop.clone(),
+            closed: false,
+        };
+        match session.start_threads_and_hooks(created, hooks) {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                if let Err(other) = session.close() {
+                    warn!("while a session that could not be set up was closed: {}", other.chain());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn start_threads_and_hooks(&mut self, created: &CreatedSession, hooks: &mut HookSet) -> Result<()> {
+        let raw = self.hooked.raw();
+        if !raw.graph().collection(&QUEUE_RUNNERS).is_empty() {
+            self.threads = start_queue_runners(raw, Some(&self.coordinator))?;
+        }
+        let raw = self.hooked.raw().clone();
+        let stop = hooks.session_created(&*raw, &self.coordinator, created.restored.as_ref())?;
+        self.hooked.record_stop(stop);
+        Ok(())
+    }
+
+    pub(crate) fn raw(&self) -> &Arc<dyn Session> {
+        self.hooked.raw()
+    }
+
+    pub(crate) fn hooked(&self) -> &HookedSession {
+        &self.hooked
+    }
+
+    /// The error of a background thread, if there is one. Costs one load when there is none.
+    #[inline]
+    pub(crate) fn background_error(&self) -> Option<Error> {
+        if self.coordinator.has_error() { self.coordinator.error() } else { None }
+    }
+
+    /// One run. A background error is reported before the run, where TensorFlow runs on (S-150); of a run that fails and a
+    /// background error, the one that is the cause is reported (S-149).
+    #[inline]
+    pub(crate) fn run(&mut self, hooks: &mut HookSet, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
+        if let Some(error) = self.background_error() {
+            return Err(error);
+        }
+        if self.stop.is_interrupted() {
+            return Err(interrupted(&self.stop));
+        }
+        self.hooked.run(hooks, request).map_err(|error| self.cause_of(error))
+    }
+
+    /// The error that a failed run is to be reported with. A preemption goes through; another error gives way to a
+    /// preemption in the background (S-149), and one that says that something was closed or cancelled also to any other
+    /// error in the background, because that is what closed it (unlike S-149; Q-2).
+    #[cold]
+    pub(crate) fn cause_of(&self, error: Error) -> Error {
+        if error.is_recoverable() {
+            return error;
+        }
+        match self.background_error() {
+            Some(cause) if cause.is_recoverable() || is_consequence(&error) => {
+                info!("a run failed because of a background error: {}", error.chain());
+                cause
+            }
+            _ => error,
+        }
+    }
+
+    /// Why the loop should stop, if it should (S-154).
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        self.hooked.stop_reason().cloned().or_else(|| self.coordinator.stop_reason())
+    }
+
+    /// Whether a hook or a thread asked for a stop. Takes no lock.
+    #[inline]
+    pub(crate) fn should_stop(&self) -> bool {
+        self.hooked.stop_reason().is_some() || self.coordinator.should_stop()
+    }
+
+    /// Stops the background threads and closes the raw session, whatever happens (S-158).
+    ///
+    /// # Errors
+    /// What a background thread reported.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
+        self.coordinator.request_stop_because("the session is closed");
+        let options = JoinOptions::with_grace(self.grace).ignore_live_threads(true);
+        let joined = self.coordinator.join_with(&self.threads, &options);
+        if let Err(error) = self.hooked.raw().close() {
+            if error.is_recoverable() {
+                error!("an error was raised while attempting to close the session: {}", error.chain());
+            } else {
+                debug!("closing the raw session: {}", error.chain());
+            }
+        }
+        joined
+    }
+}
+
+impl Drop for CoordinatedSession {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            warn!("while a session was dropped: {}", error.chain());
+        }
+    }
+}
+
+/// Whether an error may be no more than the echo of another: something it waited for was closed or cancelled.
+pub(crate) fn is_consequence(error: &Error) -> bool {
+    error.code() == Code::Cancelled || error.is_end_of_input()
+}
+
+#[cold]
+fn interrupted(stop: &StopHandle) -> Error {
+    let reason = stop.reason().map_or_else(|| "no reason given".to_owned(), |reason| reason.to_string());
+    Error::new(Code::Cancelled, format!("the session was interrupted: {reason}"))
+}

@@ -1,0 +1,175 @@
+//! The hooks of a session, called one after the other.
+
+use checkpoint::Restored;
+use hooks::{HookState, Moment, SavePoint, SessionRunHook};
+use log::error;
+use queue_runner::{Coordinator, StopHandle, StopReason};
+use session_core::{Error, Graph, Phase, Result, Session};
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Hooks in their order, each with a name of its own.
+#[derive(Default)]
+pub(crate) struct HookSet {
+    pub(crate) hooks: Vec<Box<dyn SessionRunHook>>,
+    /// Beside the hooks, so that a name can be lent while its hook is called.
+    pub(crate) names: Vec<String>,
+    /// How many have had `attach` or `begin`: only those hear of errors.
+    begun: usize,
+}
+
+/// Calls hooks, first to last; the first failure ends the pass (S-119, S-134).
+///
+/// A hook that panics counts as one that fails. The error names the hook and the callback, and keeps kind and code of its
+/// cause: who recovers from such an error, or ends at it, still does.
+#[inline]
+pub(crate) fn pass<'n>(
+    hooks: &mut [Box<dyn SessionRunHook>],
+    names: &'n [String],
+    callback: &'static str,
+    mut call: impl FnMut(usize, &'n str, &mut dyn SessionRunHook) -> Result<()>,
+) -> Result<()> {
+    // One catch for the whole pass rather than one for each hook: a step has to be cheap.
+    let mut current = 0;
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        for (index, (hook, name)) in hooks.iter_mut().zip(names).enumerate() {
+            current = index;
+            call(index, name, hook.as_mut())?;
+        }
+        Ok(())
+    }));
+    match outcome {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(failed(&names[current], callback, error)),
+        Err(payload) => Err(panicked(&names[current], callback, payload.as_ref())),
+    }
+}
+
+#[cold]
+fn failed(name: &str, callback: &str, error: Error) -> Error {
+    error.context(format!("hook '{name}' failed in {callback}"))
+}
+
+#[cold]
+fn panicked(name: &str, callback: &str, payload: &(dyn std::any::Any + Send)) -> Error {
+    Error::from_panic(&format!("hook '{name}' in {callback}"), payload)
+}
+
+/// Calls `at_save_point` of all hooks, and gives the first stop that one asked for.
+#[inline]
+pub(crate) fn save_pass(
+    hooks: &mut [Box<dyn SessionRunHook>],
+    names: &[String],
+    session: &dyn Session,
+    moment: Moment,
+) -> Result<Option<StopReason>> {
+    let mut current = 0;
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut stop = None;
+        for index in 0..hooks.len() {
+            current = index;
+            let (before, rest) = hooks.split_at_mut(index);
+            let Some((hook, after)) = rest.split_first_mut() else { break };
+            let peers = || states(before, names, after, index + 1);
+            let mut point = SavePoint::new(session, moment, &names[index], &peers);
+            hook.at_save_point(&mut point)?;
+            if let Some(reason) = point.take_stop() {
+                stop.get_or_insert(reason);
+            }
+        }
+        Ok(stop)
+    }));
+    match outcome {
+        Ok(Ok(stop)) => Ok(stop),
+        Ok(Err(error)) => Err(failed(&names[current], "at_save_point", error)),
+        Err(payload) => Err(panicked(&names[current], "at_save_point", payload.as_ref())),
+    }
+}
+
+/// The states of the hooks before and after one.
+fn states(
+    before: &[Box<dyn SessionRunHook>],
+    names: &[String],
+    after: &[Box<dyn SessionRunHook>],
+    first_after: usize,
+) -> Vec<HookState> {
+    let before = before.iter().zip(names);
+    let after = after.iter().zip(&names[first_after..]);
+    before
+        .chain(after)
+        .filter_map(|(hook, name)| Some(HookState { name: name.clone(), bytes: hook.save_state()? }))
+        .collect()
+}
+
+impl HookSet {
+    pub(crate) fn new(hooks: Vec<Box<dyn SessionRunHook>>) -> HookSet {
+        let mut taken = HashSet::new();
+        let mut names = Vec::with_capacity(hooks.len());
+        for hook in &hooks {
+            let wanted = hook.name().into_owned();
+            let mut name = wanted.clone();
+            let mut count = 0;
+            while !taken.insert(name.clone()) {
+                count += 1;
+                name = format!("{wanted}_{count}");
+            }
+            names.push(name);
+        }
+        HookSet { hooks, names, begun: 0 }
+    }
+
+    // ---- once ---------------------------------------------------------------------------------------
+
+    pub(crate) fn begin(&mut self, graph: &Graph, stop: &StopHandle) -> Result<()> {
+        let mut begun = 0;
+        let outcome = pass(&mut self.hooks, &self.names, "begin", |index, _, hook| {
+            begun = index + 1;
+            hook.attach(stop);
+            hook.begin(graph)
+        });
+        self.begun = begun;
+        outcome.map_err(|error| error.with_phase(Phase::Build))
+    }
+
+    /// The clean end: a last moment to save, then `end`.
+    pub(crate) fn end(&mut self, session: &dyn Session) -> Result<()> {
+        let HookSet { hooks, names, .. } = self;
+        save_pass(hooks, names, session, Moment::End)
+            .and_then(|_| pass(hooks, names, "end", |_, _, hook| hook.end(session)))
+            .map_err(|error| error.with_phase(Phase::Close))
+    }
+
+    /// Tells all hooks that have begun of an error. Their own panics are logged: there is nobody else to tell.
+    pub(crate) fn on_error(&mut self, error: &Error) {
+        for (hook, name) in self.hooks.iter_mut().zip(&self.names).take(self.begun) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook.on_error(error))) {
+                error!("{}", panicked(name, "on_error", payload.as_ref()).chain());
+            }
+        }
+    }
+
+    // ---- for each session ---------------------------------------------------------------------------
+
+    /// Tells all hooks of a new session: first gives them back what a checkpoint kept of them. Gives the stop that one
+    /// asked for.
+    pub(crate) fn session_created(
+        &mut self,
+        session: &dyn Session,
+        coordinator: &Coordinator,
+        restored: Option<&Restored>,
+    ) -> Result<Option<StopReason>> {
+        let HookSet { hooks, names, .. } = self;
+        if let Some(restored) = restored {
+            pass(hooks, names, "load_state", |_, name, hook| match restored.state.hook(name) {
+                Some(state) => hook.load_state(state),
+                None => Ok(()),
+            })
+            .map_err(|error| error.with_phase(Phase::Restore))?;
+        }
+        pass(hooks, names, "after_create_session", |_, _, hook| {
+            hook.after_create_session(session, coordinator)
+        })
+        .and_then(|()| save_pass(hooks, names, session, Moment::Created))
+        .map_err(|error| error.with_phase(Phase::Init))
+    }
+}

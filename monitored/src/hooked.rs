@@ -1,0 +1,123 @@
+//! The innermost layer: runs with hooks around them.
+
+use crate::hook_set::{HookSet, pass, save_pass};
+use crate::merge::{Merge, Request};
+use hooks::{Moment, OriginalArgs, SessionRunContext, SessionRunValues};
+use queue_runner::StopReason;
+use session_core::{
+    CancellationToken, Error, Phase, Result, RunMetadata, RunOptions, Session, Step, Tensor, TraceLevel,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// A raw session whose runs go through hooks.
+pub(crate) struct HookedSession {
+    raw: Arc<dyn Session>,
+    /// Set once a hook has asked for a stop (S-124: not inherited by the session of a recovery).
+    stop: Option<StopReason>,
+    /// The options of a run for which nobody asked for any: the session's own cancellation.
+    options: RunOptions,
+    merge: Merge,
+}
+
+impl HookedSession {
+    pub(crate) fn new(
+        raw: Arc<dyn Session>,
+        hooks: usize,
+        cancellation: &CancellationToken,
+    ) -> HookedSession {
+        let options = RunOptions { cancellation: Some(cancellation.clone()), ..RunOptions::default() };
+        HookedSession { raw, stop: None, options, merge: Merge::new(hooks) }
+    }
+
+    pub(crate) fn raw(&self) -> &Arc<dyn Session> {
+        &self.raw
+    }
+
+    /// The options of a run that nothing but the session's own cancellation concerns.
+    pub(crate) fn options(&self) -> &RunOptions {
+        &self.options
+    }
+
+    pub(crate) fn stop_reason(&self) -> Option<&StopReason> {
+        self.stop.as_ref()
+    }
+
+    pub(crate) fn record_stop(&mut self, reason: Option<StopReason>) {
+        if self.stop.is_none() {
+            self.stop = reason;
+        }
+    }
+
+    /// One run (S-120): `before_run` of all hooks, one execution of everything asked for, `after_run` of all hooks, the
+    /// save point, and then the stop that was asked for (S-123). Gives the fetched values, the user's first.
+    pub(crate) fn run(&mut self, hooks: &mut HookSet, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
+        if let Some(reason) = &self.stop {
+            return Err(stopped(reason));
+        }
+        let HookSet { hooks, names, .. } = hooks;
+        let HookedSession { raw, merge, options: own, stop } = self;
+        let session: &dyn Session = &**raw;
+        let Request { fetches, targets, feeds, .. } = *request;
+        let mut context = SessionRunContext::new(session, OriginalArgs { fetches, targets, feeds });
+
+        merge.begin(request);
+        pass(hooks, names, "before_run", |index, name, hook| {
+            context.enter(name);
+            merge.add(session.graph(), index, hook.before_run(&mut context)?)
+        })?;
+
+        let mut fresh = RunMetadata::default();
+        let metadata = request.metadata.as_deref_mut().unwrap_or(&mut fresh);
+        let results = execute(session, merge, names, feeds, own, metadata)?;
+
+        // S-118: the options as they were used.
+        let used = merge.options_used(own);
+        pass(hooks, names, "after_run", |index, name, hook| {
+            context.enter(name);
+            let values = SessionRunValues::new(&results, merge.positions(index), used, metadata);
+            hook.after_run(&mut context, &values)
+        })?;
+        let saved = save_pass(hooks, names, session, Moment::Step)?;
+        if let Some(reason) = context.take_stop().or(saved) {
+            stop.get_or_insert(reason);
+        }
+        Ok(results)
+    }
+}
+
+#[inline]
+fn execute(
+    session: &dyn Session,
+    merge: &mut Merge,
+    names: &[String],
+    user_feeds: &[(session_core::Endpoint, Tensor)],
+    own: &RunOptions,
+    metadata: &mut RunMetadata,
+) -> Result<Vec<Tensor>> {
+    merge.join_feeds(session.graph(), names, user_feeds)?;
+    let _links = merge.join_cancellation(own);
+    let options = merge.options_used(own);
+    let wanted =
+        merge.wants_metadata || options.trace_level > TraceLevel::None || options.output_partition_graphs;
+    let step = Step {
+        fetches: &merge.fetches,
+        targets: &merge.targets,
+        feeds: merge.feeds_joined(user_feeds),
+        options,
+    };
+    let metadata = wanted.then_some(metadata);
+    let outcome = catch_unwind(AssertUnwindSafe(|| session.execute(&step, metadata)))
+        .unwrap_or_else(|payload| Err(Error::from_panic("the engine", payload.as_ref())));
+    let results = outcome.map_err(|error| error.with_phase(Phase::Run))?;
+    if results.len() < step.fetches.len() {
+        let text = format!("the engine gave {} values for {} fetches", results.len(), step.fetches.len());
+        return Err(Error::new(session_core::Code::Internal, text));
+    }
+    Ok(results)
+}
+
+#[cold]
+fn stopped(reason: &StopReason) -> Error {
+    Error::runtime(format!("Run called even after should_stop requested ({reason})"))
+}

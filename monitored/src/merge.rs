@@ -1,0 +1,241 @@
+//! One run out of what the user and all hooks ask for (S-127 to S-133).
+
+use hooks::SessionRunArgs;
+use session_core::{
+    CancellationGuard, CancellationToken, Endpoint, Error, Graph, OpId, Result, RunMetadata, RunOptions,
+    Tensor,
+};
+use smallvec::SmallVec;
+
+/// A run as the user asks for it, resolved.
+pub(crate) struct Request<'a> {
+    pub(crate) fetches: &'a [Endpoint],
+    pub(crate) targets: &'a [OpId],
+    pub(crate) feeds: &'a [(Endpoint, Tensor)],
+    pub(crate) options: Option<&'a RunOptions>,
+    pub(crate) metadata: Option<&'a mut RunMetadata>,
+}
+
+/// What is run. Kept from step to step, so that a steady step allocates nothing here.
+#[derive(Default)]
+pub(crate) struct Merge {
+    /// The user's fetches, then those of hooks that are not among them.
+    pub(crate) fetches: Vec<Endpoint>,
+    pub(crate) targets: Vec<OpId>,
+    /// Where the fetches of hooks are in `fetches`; those of hook i end at `ends[i]`.
+    positions: Vec<u32>,
+    ends: Vec<u32>,
+    /// The feeds of hooks, each with its hook.
+    hook_feeds: Vec<(usize, Endpoint, Tensor)>,
+    /// The user's feeds and those of hooks, when there are any of hooks.
+    feeds: Vec<(Endpoint, Tensor)>,
+    /// All options joined, if anybody had any.
+    options: Option<RunOptions>,
+    /// Tokens of others than the session.
+    tokens: SmallVec<[CancellationToken; 2]>,
+    pub(crate) wants_metadata: bool,
+    /// For each hook, what it asked for when that was last found to be allowed.
+    allowed: Vec<Allowed>,
+}
+
+#[derive(Default)]
+struct Allowed {
+    fetches: SmallVec<[Endpoint; 4]>,
+    targets: SmallVec<[OpId; 4]>,
+}
+
+impl Merge {
+    pub(crate) fn new(hooks: usize) -> Merge {
+        Merge { allowed: std::iter::repeat_with(Allowed::default).take(hooks).collect(), ..Merge::default() }
+    }
+
+    /// Begins a run with what the user asks for.
+    #[inline]
+    pub(crate) fn begin(&mut self, request: &Request<'_>) {
+        self.fetches.clear();
+        self.fetches.extend_from_slice(request.fetches);
+        self.targets.clear();
+        self.targets.extend_from_slice(request.targets);
+        self.positions.clear();
+        self.ends.clear();
+        self.hook_feeds.clear();
+        self.feeds.clear();
+        self.tokens.clear();
+        self.options = request.options.cloned();
+        if let Some(token) = self.options.as_mut().and_then(|options| options.cancellation.take()) {
+            self.tokens.push(token);
+        }
+        self.wants_metadata = request.metadata.is_some();
+    }
+
+    /// Adds what a hook asks for.
+    #[inline]
+    pub(crate) fn add(&mut self, graph: &Graph, hook: usize, args: Option<SessionRunArgs>) -> Result<()> {
+        if let Some(args) = args {
+            self.add_args(graph, hook, &args)?;
+        }
+        self.ends.push(self.positions.len() as u32);
+        Ok(())
+    }
+
+    fn add_args(&mut self, graph: &Graph, hook: usize, args: &SessionRunArgs) -> Result<()> {
+        args.check(graph.id())?;
+        self.check_fetchable(graph, hook, args)?;
+        for &endpoint in args.fetches() {
+            let known = self.fetches.iter().position(|&known| known == endpoint);
+            let position = known.unwrap_or_else(|| {
+                self.fetches.push(endpoint);
+                self.fetches.len() - 1
+            });
+            self.positions.push(position as u32);
+        }
+        for &target in args.targets() {
+            if !self.targets.contains(&target) {
+                self.targets.push(target);
+            }
+        }
+        for (endpoint, value) in args.feeds() {
+            self.check_feedable(graph, *endpoint)?;
+            self.hook_feeds.push((hook, *endpoint, value.clone()));
+        }
+        if let Some(options) = args.run_options() {
+            self.add_options(options);
+        }
+        self.wants_metadata |= args.wants_metadata();
+        Ok(())
+    }
+
+    /// Looks closely only when a hook asks for something else than last time.
+    #[inline]
+    fn check_fetchable(&mut self, graph: &Graph, hook: usize, args: &SessionRunArgs) -> Result<()> {
+        let allowed = &mut self.allowed[hook];
+        if allowed.fetches.as_slice() == args.fetches() && allowed.targets.as_slice() == args.targets() {
+            return Ok(());
+        }
+        let operations =
+            args.fetches().iter().map(|endpoint| endpoint.op).chain(args.targets().iter().copied());
+        for id in operations {
+            if let Some(operation) = graph.operation_by_id(id)
+                && !graph.is_fetchable(&operation)
+            {
+                let text = format!("operation '{}' has been marked as not fetchable", operation.name());
+                return Err(Error::value(text));
+            }
+        }
+        allowed.fetches = args.fetches().into();
+        allowed.targets = args.targets().into();
+        Ok(())
+    }
+
+    fn check_feedable(&self, graph: &Graph, endpoint: Endpoint) -> Result<()> {
+        let Some(operation) = graph.operation_by_id(endpoint.op) else { return Ok(()) };
+        let output = operation.output(endpoint.index as usize);
+        if graph.is_feedable(&output) {
+            return Ok(());
+        }
+        Err(Error::value(format!("tensor '{}' may not be fed", output.name())))
+    }
+
+    /// Without changing the options of anybody (unlike S-132).
+    fn add_options(&mut self, options: &RunOptions) {
+        let merged = self.options.get_or_insert_with(RunOptions::default);
+        merged.merge(options);
+        if let Some(token) = merged.cancellation.take() {
+            self.tokens.push(token);
+        }
+    }
+
+    /// Joins the feeds of hooks with the user's.
+    ///
+    /// # Errors
+    /// An output fed twice, naming who feeds it (S-128). Outputs are compared as such, whatever they were given as
+    /// (unlike S-129).
+    #[inline]
+    pub(crate) fn join_feeds(
+        &mut self,
+        graph: &Graph,
+        names: &[String],
+        user: &[(Endpoint, Tensor)],
+    ) -> Result<()> {
+        if self.hook_feeds.is_empty() { Ok(()) } else { self.join_hook_feeds(graph, names, user) }
+    }
+
+    fn join_hook_feeds(
+        &mut self,
+        graph: &Graph,
+        names: &[String],
+        user: &[(Endpoint, Tensor)],
+    ) -> Result<()> {
+        for (index, (hook, endpoint, _)) in self.hook_feeds.iter().enumerate() {
+            let name = &names[*hook];
+            let earlier = &self.hook_feeds[..index];
+            if let Some((other, ..)) = earlier.iter().find(|(_, known, _)| known == endpoint) {
+                let who = format!("Same tensor is fed by two hooks, '{}' and '{name}'", names[*other]);
+                return Err(conflict(graph, &who, *endpoint));
+            }
+            if user.iter().any(|(known, _)| known == endpoint) {
+                let who = format!("Same tensor is fed by a SessionRunHook and user: hook '{name}'");
+                return Err(conflict(graph, &who, *endpoint));
+            }
+        }
+        self.feeds.extend_from_slice(user);
+        self.feeds.extend(self.hook_feeds.iter().map(|(_, endpoint, value)| (*endpoint, value.clone())));
+        Ok(())
+    }
+
+    /// All feeds: the user's as they are when no hook feeds anything.
+    #[inline]
+    pub(crate) fn feeds_joined<'a>(&'a self, user: &'a [(Endpoint, Tensor)]) -> &'a [(Endpoint, Tensor)] {
+        if self.hook_feeds.is_empty() { user } else { &self.feeds }
+    }
+
+    /// Gives the run a token that the session's and everybody's own cancel, as long as the links live.
+    #[inline]
+    pub(crate) fn join_cancellation(&mut self, session: &RunOptions) -> Links {
+        let Some(options) = &mut self.options else { return Links::new() };
+        let (token, links) = link(session.cancellation.iter().chain(&self.tokens));
+        options.cancellation = token;
+        links
+    }
+
+    /// The options of the run.
+    #[inline]
+    pub(crate) fn options_used<'a>(&'a self, session: &'a RunOptions) -> &'a RunOptions {
+        self.options.as_ref().unwrap_or(session)
+    }
+
+    /// The positions of a hook's results.
+    #[inline]
+    pub(crate) fn positions(&self, hook: usize) -> &[u32] {
+        let begin = if hook == 0 { 0 } else { self.ends[hook - 1] };
+        &self.positions[begin as usize..self.ends[hook] as usize]
+    }
+}
+
+/// Keeps tokens joined for the length of a run.
+pub(crate) type Links = SmallVec<[CancellationGuard; 2]>;
+
+/// A token that is cancelled when one of these is; the token itself when there is but one.
+fn link<'a>(tokens: impl Iterator<Item = &'a CancellationToken>) -> (Option<CancellationToken>, Links) {
+    let tokens: SmallVec<[&CancellationToken; 4]> = tokens.collect();
+    if tokens.len() < 2 {
+        return (tokens.first().map(|&token| token.clone()), Links::default());
+    }
+    let joined = CancellationToken::new();
+    let links = tokens
+        .iter()
+        .map(|token| {
+            let joined = joined.clone();
+            token.on_cancel(move || joined.cancel())
+        })
+        .collect();
+    (Some(joined), links)
+}
+
+#[cold]
+fn conflict(graph: &Graph, who: &str, endpoint: Endpoint) -> Error {
+    let name = graph
+        .operation_by_id(endpoint.op)
+        .map_or_else(|| format!("#{}", endpoint.op), |operation| operation.name().to_owned());
+    Error::runtime(format!("{who}. Conflict(s): {name}:{}", endpoint.index))
+}

@@ -1,0 +1,431 @@
+//! What both kinds of monitored session are made of: hooks, a session creator, and the session of the moment.
+
+use crate::coordinated::{CoordinatedSession, is_consequence};
+use crate::hook_set::HookSet;
+use crate::merge::Request;
+use crate::recovery::{Recovery, RecoveryPolicy};
+use checkpoint::RestoreReport;
+use log::{error, info, warn};
+use queue_runner::{StopHandle, StopReason, StopSource};
+use scaffold::SessionCreator;
+use session_core::{Code, Error, Graph, Phase, Result, RunOptions, SessionExt, Tensor};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// A monitored session, recovering or not.
+pub(crate) struct Monitor {
+    graph: Graph,
+    creator: Box<dyn SessionCreator>,
+    hooks: HookSet,
+    stop: StopHandle,
+    grace: Duration,
+    /// Absent in the singular variant: nothing is recovered.
+    policy: Option<RecoveryPolicy>,
+    /// Whether to thaw the graph at the end, because it was not frozen before (S-141 step 1).
+    thaw: bool,
+    session: Option<CoordinatedSession>,
+    /// What the session of the moment was restored from.
+    restored: Option<RestoreReport>,
+    closed: bool,
+    /// Kept from the session when it is closed.
+    final_reason: Option<StopReason>,
+    /// The last error that hooks were told of.
+    told: Option<Error>,
+    recoveries: Vec<Recovery>,
+    /// Attempts since the last run that succeeded.
+    attempts: u32,
+}
+
+/// What a [`Monitor`] is made of.
+pub(crate) struct Parts {
+    pub(crate) creator: Box<dyn SessionCreator>,
+    pub(crate) hooks: HookSet,
+    pub(crate) stop: StopHandle,
+    pub(crate) grace: Duration,
+    pub(crate) policy: Option<RecoveryPolicy>,
+}
+
+impl Monitor {
+    /// S-141. When it fails, everything is as it was before, but for operations that hooks have added to the graph.
+    pub(crate) fn new(parts: Parts) -> Result<Monitor> {
+        let graph = parts.creator.graph().clone();
+        let mut monitor = Monitor {
+            thaw: !graph.is_finalized(),
+            graph,
+            creator: parts.creator,
+            hooks: parts.hooks,
+            stop: parts.stop,
+            grace: parts.grace,
+            policy: parts.policy,
+            session: None,
+            restored: None,
+            closed: false,
+            final_reason: None,
+            told: None,
+            recoveries: Vec::new(),
+            attempts: 0,
+        };
+        let begun = monitor.hooks.begin(&monitor.graph, &monitor.stop);
+        let outcome = begun.and_then(|()| monitor.create());
+        if let Err(error) = outcome {
+            monitor.abandon(&error);
+            return Err(error);
+        }
+        Ok(monitor)
+    }
+
+    // ---- creation -----------------------------------------------------------------------------------
+
+    /// Creates a session, again and again while preemptions come between and the policy allows it (S-144).
+    fn create(&mut self) -> Result<()> {
+        loop {
+            match self.create_once() {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_recoverable() && self.policy.is_some() => {
+                    info!(
+                        "an error was raised while a session was being created, which may be due to a preemption: {}",
+                        error.chain()
+                    );
+                    self.next_attempt(error)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// S-141, steps 3 to 7.
+    fn create_once(&mut self) -> Result<()> {
+        let Monitor { creator, stop, .. } = self;
+        let created = catch_unwind(AssertUnwindSafe(|| creator.create_session(stop.cancellation())))
+            .unwrap_or_else(|payload| {
+                let error = Error::from_panic("the creation of the session", payload.as_ref());
+                Err(error.with_phase(Phase::Init))
+            })?;
+        self.session = Some(CoordinatedSession::start(&created, &mut self.hooks, &self.stop, self.grace)?);
+        self.restored = created.restored.map(|restored| restored.report);
+        Ok(())
+    }
+
+    /// Counts an attempt and pauses, or gives up with the cause.
+    fn next_attempt(&mut self, cause: Error) -> Result<()> {
+        let Some(policy) = &self.policy else { return Err(cause) };
+        // A session that is to stop anyway is not worth making anew.
+        if self.stop.is_stop_requested() {
+            return Err(cause);
+        }
+        self.attempts += 1;
+        if !policy.allows(self.attempts) {
+            let text = format!("gave up after {} attempt(s) to make the session anew", self.attempts - 1);
+            return Err(cause.context(text));
+        }
+        let pause = policy.pause_before(self.attempts);
+        if pause.is_zero() {
+            return Ok(());
+        }
+        info!("waiting {pause:?} before the next attempt");
+        policy.waiting().wait(pause, self.stop.cancellation()).map_err(|_| cause)
+    }
+
+    // ---- running ------------------------------------------------------------------------------------
+
+    /// One run with hooks; repeated in a new session as long as preemptions end it and the policy allows it (S-147).
+    #[inline]
+    pub(crate) fn run(&mut self, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
+        let error = match self.run_once(request) {
+            Ok(values) => {
+                self.attempts = 0;
+                return Ok(values);
+            }
+            Err(error) => error,
+        };
+        self.run_again(request, error)
+    }
+
+    #[cold]
+    fn run_again(&mut self, request: &mut Request<'_>, mut error: Error) -> Result<Vec<Tensor>> {
+        loop {
+            self.after_failure(error)?;
+            match self.run_once(request) {
+                Ok(values) => {
+                    self.attempts = 0;
+                    return Ok(values);
+                }
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    /// One run with hooks in the session of the moment, without recovery (S-173).
+    #[inline]
+    pub(crate) fn run_once(&mut self, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
+        let hooks = &mut self.hooks;
+        match &mut self.session {
+            Some(session) => session.run(hooks, request),
+            None => self.run_in_new_session(request),
+        }
+    }
+
+    /// Makes a session if a recovery that failed has left none (S-152).
+    pub(crate) fn ensure_session(&mut self) -> Result<()> {
+        match &self.session {
+            Some(_) => Ok(()),
+            None if self.closed => Err(closed()),
+            None => self.create(),
+        }
+    }
+
+    #[cold]
+    fn run_in_new_session(&mut self, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
+        self.ensure_session()?;
+        match &mut self.session {
+            Some(session) => session.run(&mut self.hooks, request),
+            None => Err(closed()),
+        }
+    }
+
+    /// Recovers from a preemption; any other error is told to the hooks and given back.
+    pub(crate) fn after_failure(&mut self, error: Error) -> Result<()> {
+        let recoverable = error.is_recoverable() && self.policy.is_some() && !self.closed;
+        if !recoverable {
+            self.tell(&error);
+            return Err(error);
+        }
+        let outcome = self.recover(error);
+        if let Err(error) = &outcome {
+            self.tell(error);
+        }
+        outcome
+    }
+
+    /// Closes the lost session and creates a new one (S-147, S-148).
+    fn recover(&mut self, cause: Error) -> Result<()> {
+        warn!(
+            "An error was raised, which may be due to a preemption of a connected worker or parameter server; the \
+             session is closed and made anew: {}",
+            cause.chain()
+        );
+        self.hooks.on_error(&cause);
+        let step_before = self.global_step();
+        if let Some(mut session) = self.session.take()
+            && let Err(error) = session.close()
+            && !error.is_recoverable()
+        {
+            // S-152.
+            return Err(error);
+        }
+        self.next_attempt(cause.clone())?;
+        self.create()?;
+        let checkpoint = self.restored.as_ref().map(|report| report.prefix.clone());
+        let step_after = self.global_step();
+        let recovery = Recovery { cause, attempts: self.attempts, checkpoint, step_before, step_after };
+        warn!("{recovery}");
+        self.recoveries.push(recovery);
+        Ok(())
+    }
+
+    /// The global step, if there is one and it can be read soon.
+    fn global_step(&self) -> Option<i64> {
+        let variable = ops::global_step::global_step(&self.graph).ok()??;
+        let options = RunOptions::with_timeout(Duration::from_secs(5));
+        let session = self.session.as_ref()?.raw();
+        let read = || session.run_with(variable.snapshot(), (), &options, None);
+        let value = catch_unwind(AssertUnwindSafe(read)).ok()?.ok()?;
+        value.as_scalar_i64().ok()
+    }
+
+    /// Tells hooks of an error, once. The end of the input is none (S-4), nor is what an interruption brings about.
+    fn tell(&mut self, error: &Error) {
+        if error.is_end_of_input() || self.is_interruption(error) {
+            return;
+        }
+        if self.told.as_ref().is_some_and(|told| told.is_same(error)) {
+            return;
+        }
+        self.told = Some(error.clone());
+        self.hooks.on_error(error);
+    }
+
+    fn is_interruption(&self, error: &Error) -> bool {
+        self.stop.is_interrupted() && error.code() == Code::Cancelled
+    }
+
+    // ---- looking ------------------------------------------------------------------------------------
+
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(crate) fn stop_handle(&self) -> &StopHandle {
+        &self.stop
+    }
+
+    pub(crate) fn session(&self) -> Option<&CoordinatedSession> {
+        self.session.as_ref()
+    }
+
+    pub(crate) fn scaffold(&self) -> Option<&scaffold::Scaffold> {
+        self.creator.scaffold()
+    }
+
+    pub(crate) fn restored(&self) -> Option<&RestoreReport> {
+        self.restored.as_ref()
+    }
+
+    pub(crate) fn recoveries(&self) -> &[Recovery] {
+        &self.recoveries
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// S-154, S-155. A preemption in the background is no reason to stop where the next run recovers from it.
+    #[inline]
+    pub(crate) fn should_stop(&self) -> bool {
+        let Some(session) = &self.session else { return self.closed };
+        if self.stop.is_stop_requested() {
+            return true;
+        }
+        if !session.should_stop() {
+            return false;
+        }
+        let recovers = self.policy.is_some()
+            && session.hooked().stop_reason().is_none()
+            && session.background_error().is_some_and(|error| error.is_recoverable());
+        !recovers
+    }
+
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        self.final_reason
+            .clone()
+            .or_else(|| self.session.as_ref().and_then(CoordinatedSession::stop_reason))
+            .or_else(|| self.stop.reason())
+            .or_else(|| self.closed.then(|| StopReason::new(StopSource::Closed, "")))
+    }
+
+    // ---- the end ------------------------------------------------------------------------------------
+
+    /// The end that the owner of the session wants: `end` of all hooks, then the coordinated close, then the graph is
+    /// thawed, whatever failed (S-157). Doing it again does nothing (unlike S-161).
+    ///
+    /// A background error makes it a bad end: hooks are told of it, and their `end` is not called (unlike S-167, where
+    /// the last checkpoint and final operations run on a broken state, Q-2).
+    pub(crate) fn close(&mut self) -> Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        if let Some(error) = self.session.as_ref().and_then(CoordinatedSession::background_error)
+            && !(error.is_recoverable() && self.policy.is_some())
+        {
+            self.abandon(&error);
+            return Err(error);
+        }
+        let ended = match &self.session {
+            Some(session) => self.hooks.end(&**session.raw()),
+            None => Ok(()),
+        };
+        if let Err(error) = &ended {
+            self.hooks.on_error(error);
+        }
+        let closed = self.shut();
+        match (ended, closed) {
+            (Ok(()), closed) => closed,
+            (Err(error), Ok(())) => Err(error),
+            (Err(error), Err(background)) => {
+                // S-160.
+                warn!("at the end, beside a background error: {}", error.chain());
+                Err(background)
+            }
+        }
+    }
+
+    /// The bad end: hooks are told of the error, `end` is not called (S-136).
+    pub(crate) fn abandon(&mut self, error: &Error) {
+        if self.closed {
+            return;
+        }
+        self.tell(error);
+        self.final_reason = Some(StopReason::new(StopSource::Failure, error.message().to_owned()));
+        if let Err(other) = self.shut()
+            && !other.is_same(error)
+        {
+            warn!("while the session was closed after an error: {}", other.chain());
+        }
+    }
+
+    /// Coordinated close and thawing. Gives the error of the background, unless it is one to recover from (S-159).
+    fn shut(&mut self) -> Result<()> {
+        let reason = self.stop_reason();
+        self.closed = true;
+        self.final_reason = reason.or_else(|| Some(StopReason::new(StopSource::Closed, "")));
+        let outcome = match self.session.take() {
+            Some(mut session) => session.close(),
+            None => Ok(()),
+        };
+        if self.thaw {
+            // Its own graph, not whichever is the default just now (Q-8).
+            self.graph.unfinalize();
+        }
+        match outcome {
+            Err(error) if error.is_recoverable() && self.policy.is_some() => {
+                error!("an error was raised while the session was closed: {}", error.chain());
+                Ok(())
+            }
+            outcome => outcome.map_err(|error| error.with_phase(Phase::Close)),
+        }
+    }
+
+    /// The end of the scoped form, after its body gave this error: clean at the end of the input and after an
+    /// interruption, otherwise bad (S-164). Gives the error to report.
+    pub(crate) fn finish(&mut self, error: Error) -> Result<()> {
+        let background = self.session.as_ref().and_then(CoordinatedSession::background_error);
+        if let Some(cause) = background
+            && is_consequence(&error)
+        {
+            // Q-2: not the end of the input but its collapse.
+            self.abandon(&cause);
+            return Err(cause);
+        }
+        if !error.is_end_of_input() && !self.is_interruption(&error) {
+            self.abandon(&error);
+            return Err(error);
+        }
+        info!("the loop ended: {}", error.chain());
+        if !self.is_interruption(&error) {
+            self.final_reason = Some(StopReason::new(StopSource::EndOfInput, error.to_string()));
+        }
+        self.close()
+    }
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitor")
+            .field("hooks", &self.hooks.names)
+            .field("should_stop", &self.should_stop())
+            .field("stop_reason", &self.stop_reason())
+            .field("closed", &self.closed)
+            .field("recoveries", &self.recoveries.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
+        let error = if std::thread::panicking() {
+            Error::from_panic("the loop", &"see its message")
+        } else {
+            Error::new(Code::Cancelled, "the session was dropped without being closed")
+        };
+        self.abandon(&error);
+    }
+}
+
+#[cold]
+pub(crate) fn closed() -> Error {
+    Error::runtime("the monitored session was closed and cannot be run")
+}

@@ -1,0 +1,137 @@
+//! How a session that was lost is made anew.
+
+use scaffold::{SystemWaiter, Waiter};
+use session_core::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often, and after which pauses, a session that was lost to a preemption is made anew. TensorFlow tries without
+/// limit and without pause (S-144, S-147).
+///
+/// ```
+/// use monitored::RecoveryPolicy;
+/// use std::time::Duration;
+///
+/// let policy = RecoveryPolicy::new().max_attempts(3).pause(Duration::from_secs(1), Duration::from_secs(60));
+/// assert_eq!(policy.pause_before(1), Duration::ZERO); // the first time at once
+/// assert_eq!(policy.pause_before(2), Duration::from_secs(1));
+/// assert_eq!(policy.pause_before(9), Duration::from_secs(60));
+/// ```
+#[derive(Clone, Debug)]
+pub struct RecoveryPolicy {
+    max_attempts: Option<u32>,
+    first_pause: Duration,
+    longest_pause: Duration,
+    waiter: Arc<dyn Waiter>,
+}
+
+impl RecoveryPolicy {
+    /// Ten attempts; the first at once, the next after 1 s, 2 s, 4 s and so on, at most 60 s.
+    #[must_use]
+    pub fn new() -> RecoveryPolicy {
+        RecoveryPolicy {
+            max_attempts: Some(10),
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(60),
+            waiter: Arc::new(SystemWaiter::new()),
+        }
+    }
+
+    /// How many attempts in a row, without a run that succeeded between them, are made before the error is given to the
+    /// caller. Zero for none at all.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: u32) -> RecoveryPolicy {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
+    /// Attempts without limit, as in TensorFlow.
+    #[must_use]
+    pub fn unlimited(mut self) -> RecoveryPolicy {
+        self.max_attempts = None;
+        self
+    }
+
+    /// The pause before the second attempt in a row, which doubles up to the longest.
+    #[must_use]
+    pub fn pause(mut self, first: Duration, longest: Duration) -> RecoveryPolicy {
+        self.first_pause = first;
+        self.longest_pause = longest;
+        self
+    }
+
+    /// Where time comes from.
+    #[must_use]
+    pub fn waiter(mut self, waiter: Arc<dyn Waiter>) -> RecoveryPolicy {
+        self.waiter = waiter;
+        self
+    }
+
+    /// How long to wait before the attempt of this number, counted from 1.
+    #[must_use]
+    pub fn pause_before(&self, attempt: u32) -> Duration {
+        match attempt.checked_sub(2) {
+            None => Duration::ZERO,
+            Some(doublings) => {
+                let factor = 1u32.checked_shl(doublings.min(31)).unwrap_or(u32::MAX);
+                self.first_pause.saturating_mul(factor).min(self.longest_pause)
+            }
+        }
+    }
+
+    pub(crate) fn allows(&self, attempt: u32) -> bool {
+        self.max_attempts.is_none_or(|most| attempt <= most)
+    }
+
+    pub(crate) fn waiting(&self) -> &dyn Waiter {
+        &*self.waiter
+    }
+}
+
+impl Default for RecoveryPolicy {
+    fn default() -> RecoveryPolicy {
+        RecoveryPolicy::new()
+    }
+}
+
+/// What one recovery was about.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// What the session was lost to.
+    pub cause: Error,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// The checkpoint that the new session was restored from; `None` if the model was initialised again, or made ready by
+    /// the chief.
+    pub checkpoint: Option<PathBuf>,
+    /// The global step of the lost session, if it could still be read.
+    pub step_before: Option<i64>,
+    /// The global step of the new session.
+    pub step_after: Option<i64>,
+}
+
+impl Recovery {
+    /// How many steps have to be made again, if that is known.
+    #[must_use]
+    pub fn lost_steps(&self) -> Option<i64> {
+        Some(self.step_before? - self.step_after?)
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attempts = self.attempts;
+        write!(f, "recovered after {attempts} attempt(s) from {}", self.cause)?;
+        match &self.checkpoint {
+            Some(prefix) => write!(f, "; restored {}", prefix.display())?,
+            None => f.write_str("; without a checkpoint")?,
+        }
+        match self.lost_steps() {
+            Some(lost) => write!(f, "; {lost} step(s) lost"),
+            None => Ok(()),
+        }
+    }
+}
