@@ -1,9 +1,11 @@
 //! Matrix products of row-major matrices, with the bias and ReLU of a dense layer folded in.
 
 mod blocked;
+mod dots;
 mod kernel;
 mod pack;
 mod plain;
+mod slim;
 #[cfg(test)]
 pub(crate) mod tests;
 mod vector;
@@ -12,7 +14,7 @@ use half::{bf16, f16};
 use num_complex::Complex;
 
 use crate::{Isa, Pool, Scratch};
-pub(crate) use blocked::{even_cut, multiply};
+pub(crate) use blocked::even_cut;
 pub(crate) use kernel::{Kernels, Offset, Rows, Run, Tile};
 pub(crate) use pack::Panels;
 
@@ -283,4 +285,27 @@ pub fn matmul_fused<T: Real>(
 /// The product by the tuned kernels.
 fn tuned<T: Real>(pool: &Pool, scratch: &mut Scratch, product: &Product, a: &[T], b: &[T], c: &mut [T]) {
     matmul_fused(pool, scratch, product, a, b, Epilogue::default(), c);
+}
+
+/// [`matmul_fused`] with given kernels. Lengths are checked by the caller.
+#[allow(clippy::too_many_arguments)] // those of the public function and the set to test
+pub(crate) fn multiply<T: Real>(
+    kernels: &Kernels<T>,
+    pool: &Pool,
+    scratch: &mut Scratch,
+    product: &Product,
+    a: &[T],
+    b: &[T],
+    epilogue: Epilogue<'_, T>,
+    c: &mut [T],
+) {
+    if product.m == 0 || product.n == 0 {
+        return;
+    }
+    let way = match () {
+        () if slim::is_dots(product, kernels) => slim::by_dots,
+        () if slim::is_turned(product, kernels) => slim::turned,
+        () => blocked::multiply,
+    };
+    way(kernels, pool, scratch, product, a, b, epilogue, c);
 }

@@ -22,7 +22,7 @@ const fn depth(product: &Product) -> usize {
 const PANEL_BYTES: usize = 256 << 10;
 
 /// Products with fewer multiplications than this stay on the calling thread.
-const PARALLEL_WORK: usize = 1 << 19;
+pub(super) const PARALLEL_WORK: usize = 1 << 19;
 
 /// The sizes that one product is cut into.
 struct Cut {
@@ -79,9 +79,9 @@ struct Operands<'a, T: 'static> {
     in_panels: bool,
 }
 
-/// `c = relu(a · b + bias)` with the given kernels. Sizes are checked by the caller.
+/// A product of any kind; `m` and `n` must not be 0.
 #[allow(clippy::too_many_arguments)] // those of the public function and the set to test
-pub(crate) fn multiply<T: Real>(
+pub(super) fn multiply<T: Real>(
     kernels: &Kernels<T>,
     pool: &Pool,
     scratch: &mut Scratch,
@@ -91,9 +91,6 @@ pub(crate) fn multiply<T: Real>(
     epilogue: Epilogue<'_, T>,
     c: &mut [T],
 ) {
-    if product.m == 0 || product.n == 0 {
-        return;
-    }
     let cut = Cut::new(product, kernels, pool.threads());
     let in_panels = lies_in_panels(product, kernels);
     let packed_len = if in_panels { 0 } else { cut.packed_len(product) };

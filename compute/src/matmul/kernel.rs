@@ -10,6 +10,8 @@
 //! so both are arguments: [`Rows`] and the lists of [`Offset`] and [`Run`].
 #![allow(unsafe_code)] // the tile reads and writes through pointers: rows overlap in a convolution
 
+use super::Real;
+use super::dots::{self, Dots, DotsFn, Turn, TurnFn};
 use super::pack::{self, PackFn, Panels};
 use super::vector::{Lanes, Vector};
 use crate::Isa;
@@ -89,6 +91,10 @@ pub(crate) struct Kernels<T: 'static> {
     pub(crate) pack: PackFn<T>,
     /// Packs a matrix stored column by column.
     pub(crate) pack_transposed: PackFn<T>,
+    /// Indexed by rows of `a` - 1, then rows of `b` - 1.
+    dots: &'static [&'static [DotsFn<T>]],
+    /// Transposes a matrix.
+    pub(crate) turn: TurnFn<T>,
 }
 
 /// Vectors across a tile. Two leave room for enough rows that loads do not limit: `14 x 2` accumulators
@@ -115,6 +121,16 @@ impl<T> Kernels<T> {
             Rows::Listed => self.listed,
         };
         table[rows - 1][columns.div_ceil(self.lanes) - 1]
+    }
+
+    /// The most rows of `a` and of `b` that dot products are computed of at a time.
+    pub(crate) fn max_dots(&self) -> (usize, usize) {
+        (self.dots.len(), self.dots[0].len())
+    }
+
+    /// The kernel for the dot products of `a` rows with `b` rows, neither 0 nor above the maximum.
+    pub(crate) fn dots(&self, a: usize, b: usize) -> DotsFn<T> {
+        self.dots[a - 1][b - 1]
     }
 }
 
@@ -162,24 +178,19 @@ impl<T> RowStarts<T> for Listed {
     }
 }
 
-/// The kernel. Every loop over `R` and `V` is unrolled, so that `sums` lives in registers.
+/// The sums of a tile. Every loop over `R` and `N` is unrolled, so that they live in registers.
 ///
 /// # Safety
 /// See [`TileFn`].
 #[inline(always)]
-unsafe fn tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(tile: &Tile<'_, V::Elem>) {
+unsafe fn sum<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(
+    tile: &Tile<'_, V::Elem>,
+) -> [[V; N]; R] {
     // SAFETY: the caller's promise covers every address that is formed here.
     unsafe {
         let mut starts = [0; R];
         for (i, start) in starts.iter_mut().enumerate() {
             *start = S::start(tile, i);
-        }
-        if tile.accumulate {
-            for i in 0..R {
-                for j in 0..N {
-                    V::prefetch(tile.c.wrapping_add(i * tile.c_stride + j * V::LANES));
-                }
-            }
         }
         let (step, b_stride) = (S::step(tile), tile.b_stride);
         let mut sums = [[V::zero(); N]; R];
@@ -188,45 +199,57 @@ unsafe fn tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>
             (tile.a.wrapping_add(outer.a + run.a), tile.b.wrapping_add((outer.b + run.b) * b_stride), run.len)
         };
         let (mut outer, mut inner) = (tile.outer.iter(), tile.inner.iter());
-        if let (Some(mut at), Some(run)) = (outer.next(), inner.next()) {
-            // One loop over all runs: were it three, the compiler would shuffle the sums between them.
-            let (mut a, mut b, mut left) = place(at, run);
-            loop {
-                let mut row = [V::zero(); N];
-                for (j, row) in row.iter_mut().enumerate() {
-                    *row = V::load(b.add(j * V::LANES));
-                }
-                for i in 0..R {
-                    let x = V::splat(*a.add(starts[i]));
-                    for j in 0..N {
-                        sums[i][j] = x.fma(row[j], sums[i][j]);
-                    }
-                }
-                a = a.wrapping_add(step);
-                b = b.wrapping_add(b_stride);
-                left -= 1;
-                if left == 0 {
-                    let run = match inner.next() {
-                        Some(run) => run,
-                        None => {
-                            let Some(next) = outer.next() else { break };
-                            at = next;
-                            inner = tile.inner.iter();
-                            inner.next().unwrap_unchecked()
-                        }
-                    };
-                    (a, b, left) = place(at, run);
+        let (Some(mut at), Some(run)) = (outer.next(), inner.next()) else { return sums };
+        // One loop over all runs: were it three, the compiler would shuffle the sums between them.
+        let (mut a, mut b, mut left) = place(at, run);
+        loop {
+            let mut row = [V::zero(); N];
+            for (j, row) in row.iter_mut().enumerate() {
+                *row = V::load(b.add(j * V::LANES));
+            }
+            for i in 0..R {
+                let x = V::splat(*a.add(starts[i]));
+                for j in 0..N {
+                    sums[i][j] = x.fma(row[j], sums[i][j]);
                 }
             }
+            a = a.wrapping_add(step);
+            b = b.wrapping_add(b_stride);
+            left -= 1;
+            if left == 0 {
+                let run = match inner.next() {
+                    Some(run) => run,
+                    None => {
+                        let Some(next) = outer.next() else { break };
+                        at = next;
+                        inner = tile.inner.iter();
+                        inner.next().unwrap_unchecked()
+                    }
+                };
+                (a, b, left) = place(at, run);
+            }
         }
-        // One pass per part of the epilogue: short loops are unrolled, and with a variable index into
-        // `sums` left anywhere it would live in memory.
-        let last = tile.columns - (N - 1) * V::LANES;
+        sums
+    }
+}
+
+/// Adds to the sums what else belongs to the result and stores it.
+///
+/// One pass per part: short loops are unrolled, and with a variable index into `sums` left anywhere it
+/// would live in memory.
+///
+/// # Safety
+/// See [`TileFn`].
+#[inline(always)]
+unsafe fn finish<V: Vector, const R: usize, const N: usize>(tile: &Tile<'_, V::Elem>, mut sums: [[V; N]; R]) {
+    let last = tile.columns - (N - 1) * V::LANES;
+    let place = |i: usize, j: usize| tile.c.wrapping_add(i * tile.c_stride + j * V::LANES);
+    // SAFETY: the caller's promise covers every address that is formed here.
+    unsafe {
         if tile.accumulate {
             for (i, sums) in sums.iter_mut().enumerate() {
                 for (j, sum) in sums.iter_mut().enumerate() {
-                    let from = tile.c.wrapping_add(i * tile.c_stride + j * V::LANES);
-                    *sum = sum.add(load::<V>(from, j + 1 == N, last));
+                    *sum = sum.add(load::<V>(place(i, j), j + 1 == N, last));
                 }
             }
         }
@@ -246,20 +269,35 @@ unsafe fn tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>
                 *sum = sum.relu();
             }
         }
-        if last == V::LANES {
-            for (i, sums) in sums.iter().enumerate() {
-                for (j, sum) in sums.iter().enumerate() {
-                    sum.store(tile.c.wrapping_add(i * tile.c_stride + j * V::LANES));
-                }
-            }
-        } else {
-            for (i, sums) in sums.iter().enumerate() {
-                for (j, sum) in sums.iter().enumerate() {
-                    let to = tile.c.wrapping_add(i * tile.c_stride + j * V::LANES);
-                    if j + 1 == N { sum.store_first(to, last) } else { sum.store(to) }
+        for (i, sums) in sums.iter().enumerate() {
+            for (j, sum) in sums.iter().enumerate() {
+                if j + 1 == N && last < V::LANES {
+                    sum.store_first(place(i, j), last);
+                } else {
+                    sum.store(place(i, j));
                 }
             }
         }
+    }
+}
+
+/// Computes a tile.
+///
+/// # Safety
+/// See [`TileFn`].
+#[inline(always)]
+unsafe fn tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(tile: &Tile<'_, V::Elem>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if tile.accumulate {
+            for i in 0..R {
+                for j in 0..N {
+                    V::prefetch(tile.c.wrapping_add(i * tile.c_stride + j * V::LANES));
+                }
+            }
+        }
+        let sums = sum::<V, S, R, N>(tile);
+        finish::<V, R, N>(tile, sums);
     }
 }
 
@@ -273,66 +311,93 @@ unsafe fn load<V: Vector>(from: *const V::Elem, is_last: bool, last: usize) -> V
     unsafe { if is_last && last < V::LANES { V::load_first(from, last) } else { V::load(from) } }
 }
 
-/// A static [`Kernels`] whose functions are instances of the given wrapper.
+/// Compiles every kernel for an instruction set, in a module of that name.
+macro_rules! instruction_set {
+    ($name:ident, $(#[$feature:meta])?) => {
+        mod $name {
+            use super::*;
+
+            $(#[$feature])?
+            pub(super) unsafe fn tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(
+                tile: &Tile<'_, V::Elem>,
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { super::tile::<V, S, R, N>(tile) }
+            }
+            $(#[$feature])?
+            pub(super) unsafe fn pack<V: Vector>(panels: &Panels<V::Elem>) {
+                // SAFETY: the caller's promise.
+                unsafe { pack::pack::<V>(panels) }
+            }
+            $(#[$feature])?
+            pub(super) unsafe fn pack_transposed<V: Vector>(panels: &Panels<V::Elem>) {
+                // SAFETY: the caller's promise.
+                unsafe { pack::pack_transposed::<V>(panels) }
+            }
+            $(#[$feature])?
+            pub(super) unsafe fn dots<V: Vector<Elem: Real>, const R: usize, const N: usize>(
+                dots: &Dots<V::Elem>,
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { dots::dots::<V, R, N>(dots) }
+            }
+            $(#[$feature])?
+            pub(super) unsafe fn turn<V: Vector<Elem: Real>>(turn: &Turn<V::Elem>) {
+                // SAFETY: the caller's promise.
+                unsafe { dots::turn::<V>(turn) }
+            }
+        }
+    };
+}
+
+/// The kernels of an instruction set for one vector: tiles of the given heights, and dot products of up
+/// to as many rows as are listed, times four or six.
 macro_rules! kernels {
-    ($name:ident, $elem:ty, $vector:ty, $wrapper:ident, $pack:ident, $pack_transposed:ident, $($rows:literal)*) => {
-        static $name: Kernels<$elem> = Kernels {
+    ($isa:ident, $vector:ty, [$($rows:literal)*], [$($dots:literal)*] by $columns:tt) => {
+        Kernels {
             lanes: <$vector as Vector>::LANES,
-            strided: &[$([$wrapper::<$vector, Strided, $rows, 1>, $wrapper::<$vector, Strided, $rows, 2>]),*],
-            adjacent: &[$([$wrapper::<$vector, Adjacent, $rows, 1>, $wrapper::<$vector, Adjacent, $rows, 2>]),*],
-            listed: &[$([$wrapper::<$vector, Listed, $rows, 1>, $wrapper::<$vector, Listed, $rows, 2>]),*],
-            pack: $pack::<$vector>,
-            pack_transposed: $pack_transposed::<$vector>,
-        };
-    };
-}
-
-/// The wrappers that compile [`tile`] and the packing for an instruction set.
-macro_rules! wrappers {
-    ($tile:ident, $pack:ident, $pack_transposed:ident, $(#[$feature:meta])?) => {
-        $(#[$feature])?
-        unsafe fn $tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(t: &Tile<'_, V::Elem>) {
-            // SAFETY: the caller's promise.
-            unsafe { tile::<V, S, R, N>(t) }
-        }
-        $(#[$feature])?
-        unsafe fn $pack<V: Vector>(panels: &Panels<V::Elem>) {
-            // SAFETY: the caller's promise.
-            unsafe { pack::pack::<V>(panels) }
-        }
-        $(#[$feature])?
-        unsafe fn $pack_transposed<V: Vector>(panels: &Panels<V::Elem>) {
-            // SAFETY: the caller's promise.
-            unsafe { pack::pack_transposed::<V>(panels) }
+            strided: &[$([$isa::tile::<$vector, Strided, $rows, 1>, $isa::tile::<$vector, Strided, $rows, 2>]),*],
+            adjacent: &[$([$isa::tile::<$vector, Adjacent, $rows, 1>, $isa::tile::<$vector, Adjacent, $rows, 2>]),*],
+            listed: &[$([$isa::tile::<$vector, Listed, $rows, 1>, $isa::tile::<$vector, Listed, $rows, 2>]),*],
+            pack: $isa::pack::<$vector>,
+            pack_transposed: $isa::pack_transposed::<$vector>,
+            dots: &[$(dots_row!($isa, $vector, $dots, $columns)),*],
+            turn: $isa::turn::<$vector>,
         }
     };
 }
 
-wrappers!(base_tile, base_pack, base_pack_transposed,);
-kernels!(BASE_F32, f32, Lanes<f32, 4>, base_tile, base_pack, base_pack_transposed, 1 2 3 4);
-kernels!(BASE_F64, f64, Lanes<f64, 2>, base_tile, base_pack, base_pack_transposed, 1 2 3 4);
+macro_rules! dots_row {
+    ($isa:ident, $vector:ty, $rows:literal, [$($columns:literal)*]) => {
+        &[$($isa::dots::<$vector, $rows, $columns>),*]
+    };
+}
+
+instruction_set!(baseline,);
+
+static BASELINE_F32: Kernels<f32> = kernels!(baseline, Lanes<f32, 4>, [1 2 3 4], [1 2] by [1 2 3 4]);
+static BASELINE_F64: Kernels<f64> = kernels!(baseline, Lanes<f64, 2>, [1 2 3 4], [1 2] by [1 2 3 4]);
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::*;
     use core::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 
-    wrappers!(avx2_tile, avx2_pack, avx2_pack_transposed, #[target_feature(enable = "avx2,fma")]);
-    kernels!(AVX2_F32, f32, __m256, avx2_tile, avx2_pack, avx2_pack_transposed, 1 2 3 4 5 6);
-    kernels!(AVX2_F64, f64, __m256d, avx2_tile, avx2_pack, avx2_pack_transposed, 1 2 3 4 5 6);
+    instruction_set!(avx2, #[target_feature(enable = "avx2,fma")]);
+    instruction_set!(avx512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 
-    wrappers!(avx512_tile, avx512_pack, avx512_pack_transposed,
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
-    kernels!(AVX512_F32, f32, __m512, avx512_tile, avx512_pack, avx512_pack_transposed,
-        1 2 3 4 5 6 7 8 9 10 11 12 13 14);
-    kernels!(AVX512_F64, f64, __m512d, avx512_tile, avx512_pack, avx512_pack_transposed,
-        1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    static AVX2_F32: Kernels<f32> = kernels!(avx2, __m256, [1 2 3 4 5 6], [1 2] by [1 2 3 4 5 6]);
+    static AVX2_F64: Kernels<f64> = kernels!(avx2, __m256d, [1 2 3 4 5 6], [1 2] by [1 2 3 4 5 6]);
+    static AVX512_F32: Kernels<f32> =
+        kernels!(avx512, __m512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4] by [1 2 3 4 5 6]);
+    static AVX512_F64: Kernels<f64> =
+        kernels!(avx512, __m512d, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4] by [1 2 3 4 5 6]);
 
     pub(super) fn f32(isa: Isa) -> &'static Kernels<f32> {
         match isa {
             Isa::Avx512 => &AVX512_F32,
             Isa::Avx2 => &AVX2_F32,
-            Isa::Baseline => &BASE_F32,
+            Isa::Baseline => &BASELINE_F32,
         }
     }
 
@@ -340,7 +405,7 @@ mod x86 {
         match isa {
             Isa::Avx512 => &AVX512_F64,
             Isa::Avx2 => &AVX2_F64,
-            Isa::Baseline => &BASE_F64,
+            Isa::Baseline => &BASELINE_F64,
         }
     }
 }
@@ -352,7 +417,7 @@ pub(crate) fn f32_kernels(isa: Isa) -> &'static Kernels<f32> {
     #[cfg(not(target_arch = "x86_64"))]
     {
         let _ = isa;
-        &BASE_F32
+        &BASELINE_F32
     }
 }
 
@@ -363,6 +428,6 @@ pub(crate) fn f64_kernels(isa: Isa) -> &'static Kernels<f64> {
     #[cfg(not(target_arch = "x86_64"))]
     {
         let _ = isa;
-        &BASE_F64
+        &BASELINE_F64
     }
 }

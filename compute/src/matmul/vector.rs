@@ -26,6 +26,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn fma(self, b: Self, c: Self) -> Self;
     /// Zero where negative. NaN and -0 stay.
     unsafe fn relu(self) -> Self;
+    /// The sum of all lanes.
+    unsafe fn total(self) -> Self::Elem;
     /// Asks for a cache line that will be read soon. Any address is allowed.
     #[inline(always)]
     unsafe fn prefetch(_: *const Self::Elem) {}
@@ -100,6 +102,10 @@ macro_rules! portable {
                 c
             }
             #[inline(always)]
+            unsafe fn total(self) -> $type {
+                self.0.iter().sum()
+            }
+            #[inline(always)]
             unsafe fn relu(mut self) -> Self {
                 for i in 0..$lanes {
                     self.0[i] = if self.0[i] < 0.0 { 0.0 } else { self.0[i] };
@@ -118,11 +124,16 @@ mod x86 {
     use core::arch::x86_64::*;
 
     macro_rules! avx512 {
-        ($vector:ty, $elem:ty, $lanes:literal, $mask:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $load_mask:ident, $store_mask:ident, $add:ident, $fma:ident, $max:ident, $($transpose:tt)*) => {
+        ($vector:ty, $elem:ty, $lanes:literal, $mask:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $load_mask:ident, $store_mask:ident, $add:ident, $fma:ident, $max:ident, $total:ident, $($transpose:tt)*) => {
             impl Vector for $vector {
                 type Elem = $elem;
                 const LANES: usize = $lanes;
 
+                #[inline(always)]
+                unsafe fn total(self) -> $elem {
+                    // SAFETY: as in `zero`.
+                    unsafe { $total(self) }
+                }
                 #[inline(always)]
                 unsafe fn zero() -> Self {
                     // SAFETY: the caller's CPU has AVX-512 F.
@@ -192,6 +203,7 @@ mod x86 {
         _mm512_add_ps,
         _mm512_fmadd_ps,
         _mm512_max_ps,
+        _mm512_reduce_add_ps,
         #[inline(always)]
         unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
             // SAFETY: forwarded.
@@ -212,6 +224,7 @@ mod x86 {
         _mm512_add_pd,
         _mm512_fmadd_pd,
         _mm512_max_pd,
+        _mm512_reduce_add_pd,
     );
 
     /// Three rounds of exchange: within 128-bit lanes by pairs, by halves, then of whole lanes.
@@ -284,6 +297,13 @@ mod x86 {
                     }
                     // SAFETY: as in `load`.
                     unsafe { $load(lanes.as_ptr()) }
+                }
+                #[inline(always)]
+                unsafe fn total(self) -> $elem {
+                    let mut lanes: [$elem; $lanes] = [0.0; $lanes];
+                    // SAFETY: as in `load`.
+                    unsafe { $store(lanes.as_mut_ptr(), self) };
+                    lanes.iter().sum()
                 }
                 // Not the masked store: on many CPUs it takes tens of cycles.
                 #[inline(always)]
@@ -412,6 +432,8 @@ mod tests {
         unsafe {
             V::splat(T::from(2)).fma(V::load(from.as_ptr()), V::splat(T::from(1))).store(to.as_mut_ptr());
             assert_eq!(to[V::LANES - 1], T::from(2 * V::LANES as u16 - 1));
+            let total = V::LANES as u16 * (V::LANES as u16 - 1) / 2;
+            assert_eq!(V::load(from.as_ptr()).total(), T::from(total));
             V::splat(nan).relu().store(to.as_mut_ptr());
             assert!(to[0].partial_cmp(&to[0]).is_none(), "NaN");
             V::splat(negative).relu().store(to.as_mut_ptr());
