@@ -9,14 +9,14 @@
 //! Logits are rows of `classes` numbers: `f32`, `f64`, or `f16` and `bf16`, which are computed in `f32`. A
 //! row with a NaN or plus infinity gives NaN throughout.
 
-mod chunk;
+mod group;
 
 use crate::Pool;
 use crate::elementwise::layout::Index;
 use crate::elementwise::work::{split_outputs, units_per_part};
 use crate::math::{Float, Real};
 use crate::simd::{Vectorised, vectorised};
-use chunk::{Rows, lanes};
+use group::{Emit, Part, Sweep};
 use std::fmt;
 
 /// A label that is not a class.
@@ -45,6 +45,15 @@ impl std::error::Error for LabelError {}
 /// About how long one class of one row takes, in picoseconds.
 const CLASS: usize = 1_200;
 
+/// Does the work, compiled for this CPU if the type's exponential is vectorised at all.
+fn execute<T: Float>(work: impl Vectorised) {
+    if const { T::VECTOR && T::Wide::EXP_COST < 1_000 } {
+        vectorised(work);
+    } else {
+        work.run();
+    }
+}
+
 fn rows_of(len: usize, classes: usize) -> usize {
     let rows = len.checked_div(classes).unwrap_or(0);
     assert_eq!(len, rows * classes, "logits of rows of {classes}");
@@ -56,7 +65,7 @@ fn rows_of(len: usize, classes: usize) -> usize {
 /// # Panics
 /// When the logits do not consist of whole rows, or the slices differ in length.
 pub fn softmax<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
-    each_part(pool, classes, logits, output, |logits, output| vectorised(Softmax { classes, logits, output }));
+    each_part(pool, classes, logits, output, |logits, output| execute::<T>(Sweep { classes, logits, emit: Softmax { classes, output } }));
 }
 
 /// The logarithm of [`softmax`], without forming it.
@@ -64,7 +73,7 @@ pub fn softmax<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut
 /// # Panics
 /// When the logits do not consist of whole rows, or the slices differ in length.
 pub fn log_softmax<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
-    each_part(pool, classes, logits, output, |logits, output| vectorised(LogSoftmax { classes, logits, output }));
+    each_part(pool, classes, logits, output, |logits, output| execute::<T>(Sweep { classes, logits, emit: LogSoftmax { classes, logits, output } }));
 }
 
 fn each_part<T: Float>(
@@ -80,21 +89,24 @@ fn each_part<T: Float>(
     });
 }
 
+/// Where a part's rows are in an array of rows of `classes`; whole rows are together.
+#[inline(always)]
+fn place<W>(part: &Part<'_, W>, classes: usize) -> std::ops::Range<usize> {
+    let start = part.rows.start * classes + part.cols.start;
+    start..start + part.probabilities.len()
+}
+
 struct Softmax<'a, T> {
     classes: usize,
-    logits: &'a [T],
     output: &'a mut [T],
 }
 
-impl<T: Float> Vectorised for Softmax<'_, T> {
+impl<T: Float> Emit<T> for Softmax<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let rows = Rows { classes: self.classes, data: self.logits };
-        for row in 0..rows.count() {
-            let max = rows.max(row);
-            let sum = rows.exponentials(row, max, self.output);
-            let scale = T::Wide::of(1.0) / sum;
-            rows.finish(row, max, self.output, |e, _| lanes(|l| e[l] * scale));
+    fn emit(&mut self, part: Part<'_, T::Wide>) {
+        let output = &mut self.output[place(&part, self.classes)];
+        for (out, &p) in output.iter_mut().zip(part.probabilities) {
+            *out = T::store(p);
         }
     }
 }
@@ -105,14 +117,16 @@ struct LogSoftmax<'a, T> {
     output: &'a mut [T],
 }
 
-impl<T: Float> Vectorised for LogSoftmax<'_, T> {
+impl<T: Float> Emit<T> for LogSoftmax<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let rows = Rows { classes: self.classes, data: self.logits };
-        for row in 0..rows.count() {
-            let max = rows.max(row);
-            let log = rows.exponentials(row, max, self.output).ln();
-            rows.rewrite(row, self.output, |x, _| lanes(|l| (x[l] - max) - log));
+    fn emit(&mut self, part: Part<'_, T::Wide>) {
+        let (width, range) = (part.cols.len(), place(&part, self.classes));
+        let logits = self.logits[range.clone()].chunks_exact(width);
+        let rows = self.output[range].chunks_exact_mut(width).zip(logits);
+        for ((output, logits), (&max, &log)) in rows.zip(part.maxima.iter().zip(part.logs)) {
+            for (out, &x) in output.iter_mut().zip(logits) {
+                *out = T::store((x.load() - max) - log);
+            }
         }
     }
 }
@@ -135,34 +149,56 @@ pub fn softmax_cross_entropy<T: Float>(
     let outputs = [(loss, 1), (backprop, classes)];
     split_outputs(pool, rows, 1, units_per_part(CLASS * classes), outputs, |range, [loss, backprop]| {
         let part = range.start * classes..range.end * classes;
-        vectorised(DenseLoss { classes, logits: &logits[part.clone()], labels: &labels[part], loss, backprop });
+        let (logits, labels) = (&logits[part.clone()], &labels[part]);
+        let emit = DenseLoss { classes, logits, labels, loss, backprop, total: T::Wide::of(0.0) };
+        execute::<T>(Sweep { classes, logits, emit });
     });
 }
 
-struct DenseLoss<'a, T> {
+struct DenseLoss<'a, T: Float> {
     classes: usize,
     logits: &'a [T],
     labels: &'a [T],
     loss: &'a mut [T],
     backprop: &'a mut [T],
+    /// The loss of the row so far, where rows come in parts.
+    total: T::Wide,
 }
 
-impl<T: Float> Vectorised for DenseLoss<'_, T> {
+impl<T: Float> Emit<T> for DenseLoss<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let rows = Rows { classes: self.classes, data: self.logits };
-        let labels = Rows { classes: self.classes, data: self.labels };
-        for (row, loss) in self.loss.iter_mut().enumerate() {
-            let max = rows.max(row);
-            let sum = rows.exponentials(row, max, self.backprop);
-            let (scale, log) = (T::Wide::of(1.0) / sum, sum.ln());
-            *loss = T::store(rows.product_sum(row, &labels, |x| log - (x - max)));
-            rows.finish(row, max, self.backprop, |e, at| {
-                let label = labels.chunk(row, at);
-                lanes(|l| e[l] * scale - label[l])
-            });
+    fn emit(&mut self, part: Part<'_, T::Wide>) {
+        let (width, range) = (part.cols.len(), place(&part, self.classes));
+        let (logits, labels) = (&self.logits[range.clone()], &self.labels[range.clone()]);
+        let rows = labels.chunks_exact(width).zip(logits.chunks_exact(width));
+        let per_row = part.maxima.iter().zip(part.logs).zip(&mut self.loss[part.rows]);
+        for ((labels, logits), ((&max, &log), loss)) in rows.zip(per_row) {
+            let before = if part.cols.start == 0 { T::Wide::of(0.0) } else { self.total };
+            self.total = before + cross_entropy(labels, logits, max, log);
+            *loss = T::store(self.total);
+        }
+        let backprop = self.backprop[range].iter_mut();
+        for ((out, &p), &label) in backprop.zip(part.probabilities).zip(labels) {
+            *out = T::store(p - label.load());
         }
     }
+}
+
+/// The sum of `label * (log - (logit - max))`, in several chains.
+#[inline(always)]
+fn cross_entropy<T: Float>(labels: &[T], logits: &[T], max: T::Wide, log: T::Wide) -> T::Wide {
+    const CHAINS: usize = 16;
+    let term = |label: T, logit: T| label.load() * (log - (logit.load() - max));
+    let mut chains = [T::Wide::of(0.0); CHAINS];
+    let (mut labels, mut logits) = (labels.chunks_exact(CHAINS), logits.chunks_exact(CHAINS));
+    for (labels, logits) in labels.by_ref().zip(logits.by_ref()) {
+        for l in 0..CHAINS {
+            chains[l] = chains[l] + term(labels[l], logits[l]);
+        }
+    }
+    let rest = labels.remainder().iter().zip(logits.remainder());
+    let rest = rest.fold(T::Wide::of(0.0), |sum, (&label, &logit)| sum + term(label, logit));
+    chains.iter().fold(rest, |sum, &chain| sum + chain)
 }
 
 /// The cross entropy of each row's softmax with one class, and its gradient: `loss[i] = -log_softmax[i,
@@ -191,7 +227,8 @@ pub fn sparse_softmax_cross_entropy<T: Float, I: Index>(
     split_outputs(pool, rows, 1, units_per_part(CLASS * classes), outputs, |range, [loss, backprop]| {
         let labels = &labels[range.clone()];
         let logits = &logits[range.start * classes..range.end * classes];
-        vectorised(SparseLoss { classes, logits, labels, loss, backprop });
+        let emit = SparseLoss { classes, logits, labels, loss, backprop };
+        execute::<T>(Sweep { classes, logits, emit });
     });
     Ok(())
 }
@@ -204,20 +241,22 @@ struct SparseLoss<'a, T, I> {
     backprop: &'a mut [T],
 }
 
-impl<T: Float, I: Index> Vectorised for SparseLoss<'_, T, I> {
+impl<T: Float, I: Index> Emit<T> for SparseLoss<'_, T, I> {
     #[inline(always)]
-    fn run(self) {
-        let rows = Rows { classes: self.classes, data: self.logits };
-        let one = T::Wide::of(1.0);
-        for (row, (loss, label)) in self.loss.iter_mut().zip(self.labels).enumerate() {
-            let max = rows.max(row);
-            let sum = rows.exponentials(row, max, self.backprop);
-            let at = row * self.classes + label.to_i64() as usize;
-            let shifted = self.logits[at].load() - max;
-            *loss = T::store(sum.ln() - shifted);
-            let scale = one / sum;
-            rows.finish(row, max, self.backprop, |e, _| lanes(|l| e[l] * scale));
-            self.backprop[at] = T::store(shifted.exp() * scale - one);
+    fn emit(&mut self, part: Part<'_, T::Wide>) {
+        let backprop = &mut self.backprop[place(&part, self.classes)];
+        for (out, &p) in backprop.iter_mut().zip(part.probabilities) {
+            *out = T::store(p);
+        }
+        let width = part.cols.len();
+        for (i, row) in part.rows.enumerate() {
+            let label = self.labels[row].to_i64() as usize;
+            if part.cols.contains(&label) {
+                let shifted = self.logits[row * self.classes + label].load() - part.maxima[i];
+                self.loss[row] = T::store(part.logs[i] - shifted);
+                let at = i * width + label - part.cols.start;
+                backprop[at] = T::store(part.probabilities[at] - T::Wide::of(1.0));
+            }
         }
     }
 }

@@ -79,11 +79,11 @@ named_ops! {
         SigmoidGrad,
         /// (result, gradient).
         TanhGrad,
-        /// (result, gradient).
+        /// (result, gradient); 0 for a gradient of 0, whatever the result.
         SqrtGrad,
-        /// (result, gradient).
+        /// (result, gradient); 0 for a gradient of 0, whatever the result.
         RsqrtGrad,
-        /// (result, gradient).
+        /// (result, gradient); 0 for a gradient of 0, whatever the result.
         ReciprocalGrad | "InvGrad",
     }
 }
@@ -105,7 +105,7 @@ macro_rules! binary_ops {
                     const PICOSECONDS: usize = $cost;
 
                     #[inline(always)]
-                    fn call($x: T, $y: T, _alpha: f64) -> T {
+                    fn call($x: T, $y: T, _alpha: f32) -> T {
                         $(let $alpha = _alpha;)?
                         $body
                     }
@@ -127,6 +127,12 @@ macro_rules! binary_ops {
 #[inline(always)]
 fn mask<T: Real>(condition: bool) -> T {
     if condition { T::of(1.0) } else { T::of(0.0) }
+}
+
+/// `product`, but 0 for a gradient of 0, even where the result is infinite or NaN.
+#[inline(always)]
+fn unless_zero<T: Real>(gradient: T, product: T) -> T {
+    if gradient == T::of(0.0) { T::of(0.0) } else { product }
 }
 
 binary_ops! {
@@ -171,7 +177,7 @@ binary_ops! {
     };
     ReluGrad [CHEAP] |gradient, x| gradient * mask(x > T::of(0.0));
     Relu6Grad [CHEAP] |gradient, x| gradient * mask((x > T::of(0.0)) & (x < T::of(6.0)));
-    LeakyReluGrad [CHEAP] |gradient, x, alpha| if x > T::of(0.0) { gradient } else { T::of(alpha) * gradient };
+    LeakyReluGrad [CHEAP] |gradient, x, alpha| if x > T::of(0.0) { gradient } else { T::of(alpha.into()) * gradient };
     EluGrad [CHEAP] |gradient, y| if y < T::of(0.0) { gradient * (y + T::of(1.0)) } else { gradient };
     SeluGrad [CHEAP] |gradient, y| {
         let left = gradient * (y + T::of(SELU_SCALE_ALPHA));
@@ -184,9 +190,9 @@ binary_ops! {
     };
     SigmoidGrad [CHEAP] |y, gradient| gradient * y * (T::of(1.0) - y);
     TanhGrad [CHEAP] |y, gradient| gradient * (T::of(1.0) - y * y);
-    SqrtGrad [DIVISION] |y, gradient| gradient * T::of(0.5) / y;
-    RsqrtGrad [CHEAP] |y, gradient| (gradient * T::of(-0.5)) * (y * y * y);
-    ReciprocalGrad [CHEAP] |y, gradient| -gradient * (y * y);
+    SqrtGrad [DIVISION] |y, gradient| unless_zero(gradient, gradient * T::of(0.5) / y);
+    RsqrtGrad [CHEAP] |y, gradient| unless_zero(gradient, (gradient * T::of(-0.5)) * (y * y * y));
+    ReciprocalGrad [CHEAP] |y, gradient| unless_zero(gradient, -gradient * (y * y));
 }
 
 binary_ops! {
@@ -244,14 +250,16 @@ binary_ops! {
     Xdivy [CALL] |x, y| if x == T::ZERO { T::ZERO } else { x / y };
     Xlogy [CALL] |x, y| if x == T::ZERO { T::ZERO } else { x * y.ln() };
     Xlog1py [CALL] |x, y| if x == T::ZERO { T::ZERO } else { x * y.log1p() };
-    SigmoidGrad [CHEAP] |y, gradient| gradient * (y * (T::ONE - y)).conj();
-    TanhGrad [CHEAP] |y, gradient| gradient * (T::ONE - y * y).conj();
-    SqrtGrad [CALL] |y, gradient| gradient / (y.conj() + y.conj());
+    SigmoidGrad [CHEAP] |y, gradient| gradient * y * (T::ONE - y);
+    TanhGrad [CHEAP] |y, gradient| gradient * (T::ONE - y * y);
+    SqrtGrad [CALL] |y, gradient| if gradient == T::ZERO { T::ZERO } else { gradient / (y.conj() + y.conj()) };
     RsqrtGrad [CALL] |y, gradient| {
         let half = T::ONE / (T::ONE + T::ONE);
-        -(gradient * half) * (y * y * y).conj()
+        if gradient == T::ZERO { T::ZERO } else { -(gradient * half) * (y * y * y).conj() }
     };
-    ReciprocalGrad [CHEAP] |y, gradient| -gradient * (y * y).conj();
+    ReciprocalGrad [CHEAP] |y, gradient| {
+        if gradient == T::ZERO { T::ZERO } else { -gradient * (y * y).conj() }
+    };
 }
 
 fn nonzero<T: Integer>(divisors: &[T]) -> Result<(), ArithmeticError> {

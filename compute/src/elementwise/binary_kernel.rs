@@ -2,7 +2,7 @@
 
 use super::narrow::{BLOCK, Narrow};
 use super::unary::CALL;
-use super::unary_kernel::{Direct, ThroughF32};
+use super::unary_kernel::{DEFAULT_ALPHA, Direct, NARROW_COST, ThroughF32};
 use super::work::{split_output, units_per_part};
 use super::{Broadcast, Element};
 use crate::Pool;
@@ -19,7 +19,7 @@ pub trait BinaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
     const PICOSECONDS: usize;
 
     /// The result for `x` and `y`. `alpha` is the kernel's parameter, see [`BinaryKernel::with_alpha`].
-    fn call(x: T, y: T, alpha: f64) -> R;
+    fn call(x: T, y: T, alpha: f32) -> R;
 }
 
 /// What an operation on whole numbers cannot do.
@@ -68,7 +68,23 @@ impl<'a, T> Rows<'a, T> {
     }
 }
 
-type Run<T, R> = fn(f64, Rows<'_, T>, Rows<'_, T>, usize, &mut [R]);
+/// A compiled loop over rows of a number of columns.
+type Run<T, R> = fn(Context, Rows<'_, T>, Rows<'_, T>, usize, &mut [R]);
+
+/// What a kernel's loop is given beside the elements.
+#[derive(Clone, Copy)]
+struct Context {
+    alpha: f32,
+    /// For the types of 16 bits, the loop of the wide type.
+    wide: Wide,
+}
+
+#[derive(Clone, Copy)]
+enum Wide {
+    None,
+    Float(Run<f32, f32>),
+    Truth(Run<f32, bool>),
+}
 
 /// A function of two arguments, compiled for whole slices.
 ///
@@ -83,7 +99,7 @@ type Run<T, R> = fn(f64, Rows<'_, T>, Rows<'_, T>, usize, &mut [R]);
 /// ```
 pub struct BinaryKernel<T, R = T> {
     run: Run<T, R>,
-    alpha: f64,
+    context: Context,
     /// About how long one element takes.
     picoseconds: usize,
     /// Finds what the function cannot do with its right operand.
@@ -100,14 +116,14 @@ impl<T, R> Copy for BinaryKernel<T, R> {}
 
 impl<T, R> fmt::Debug for BinaryKernel<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BinaryKernel").field("alpha", &self.alpha).finish_non_exhaustive()
+        f.debug_struct("BinaryKernel").field("alpha", &self.context.alpha).finish_non_exhaustive()
     }
 }
 
-/// Rows of `cols` results each, from operands whose rows are neighbours or one repeated value.
+/// Rows of `cols` results each. Operands' rows are neighbours or one repeated value, but not both repeated.
 #[inline(always)]
 fn zip_rows_body<T: Element, R: Element, O: BinaryFn<T, R>>(
-    alpha: f64,
+    alpha: f32,
     a: Rows<'_, T>,
     b: Rows<'_, T>,
     cols: usize,
@@ -115,23 +131,19 @@ fn zip_rows_body<T: Element, R: Element, O: BinaryFn<T, R>>(
 ) {
     for (i, out) in output.chunks_mut(cols).enumerate() {
         let (a_row, b_row) = (a.row(i), b.row(i));
-        match (a.inner, b.inner) {
-            (0, _) => {
-                let x = a_row[0];
-                for (out, &y) in out.iter_mut().zip(b_row) {
-                    *out = O::call(x, y, alpha);
-                }
+        if a.inner == 0 {
+            let x = a_row[0];
+            for (out, &y) in out.iter_mut().zip(b_row) {
+                *out = O::call(x, y, alpha);
             }
-            (_, 0) => {
-                let y = b_row[0];
-                for (out, &x) in out.iter_mut().zip(a_row) {
-                    *out = O::call(x, y, alpha);
-                }
+        } else if b.inner == 0 {
+            let y = b_row[0];
+            for (out, &x) in out.iter_mut().zip(a_row) {
+                *out = O::call(x, y, alpha);
             }
-            _ => {
-                for ((out, &x), &y) in out.iter_mut().zip(a_row).zip(b_row) {
-                    *out = O::call(x, y, alpha);
-                }
+        } else {
+            for ((out, &x), &y) in out.iter_mut().zip(a_row).zip(b_row) {
+                *out = O::call(x, y, alpha);
             }
         }
     }
@@ -139,97 +151,115 @@ fn zip_rows_body<T: Element, R: Element, O: BinaryFn<T, R>>(
 
 dispatch! {
     fn zip_rows_vector<T: Element, R: Element, O: BinaryFn<T, R>>(
-        _op: O, alpha: f64, a: Rows<'_, T>, b: Rows<'_, T>, cols: usize, output: &mut [R],
+        _op: O, alpha: f32, a: Rows<'_, T>, b: Rows<'_, T>, cols: usize, output: &mut [R],
     ) {
         zip_rows_body::<T, R, O>(alpha, a, b, cols, output);
     }
 }
 
-/// Rows of operands with any strides. Rare, and bound by memory, so compiled once only.
-fn zip_rows_strided<T: Element, R: Element, O: BinaryFn<T, R>>(
-    alpha: f64,
+/// The loop of a function; see [`lines_only`] for what it takes.
+fn zip_rows<T: Element, R: Element, O: BinaryFn<T, R>>(
+    context: Context,
     a: Rows<'_, T>,
     b: Rows<'_, T>,
     cols: usize,
     output: &mut [R],
 ) {
-    for (i, out) in output.chunks_mut(cols).enumerate() {
-        let (a_row, b_row) = (a.row(i), b.row(i));
-        for (j, out) in out.iter_mut().enumerate() {
-            *out = O::call(a_row[j * a.inner], b_row[j * b.inner], alpha);
+    if const { T::VECTOR && O::PICOSECONDS < CALL } {
+        zip_rows_vector(O::default(), context.alpha, a, b, cols, output);
+    } else {
+        let lines = a.data.iter().zip(b.data);
+        for (out, (&x, &y)) in output.iter_mut().zip(lines) {
+            *out = O::call(x, y, context.alpha);
         }
     }
 }
 
-/// Rows of `cols` results each.
-fn zip_rows<T: Element, R: Element, O: BinaryFn<T, R>>(
-    alpha: f64,
+/// Whether a kernel's loop takes nothing but one line of neighbours from each operand. Then, and for
+/// operands with large strides, [`zip_lines`] makes the lines: it is compiled once for a type, the
+/// loops once for each function.
+const fn lines_only<T: Element>(picoseconds: usize) -> bool {
+    !T::VECTOR || picoseconds >= CALL
+}
+
+/// Copies both operands to blocks of neighbours, and runs the loop on those.
+fn zip_lines<T: Element, R: Element>(
+    run: Run<T, R>,
+    context: Context,
     a: Rows<'_, T>,
     b: Rows<'_, T>,
     cols: usize,
     output: &mut [R],
 ) {
-    if a.inner > 1 || b.inner > 1 || a.inner + b.inner == 0 {
-        zip_rows_strided::<T, R, O>(alpha, a, b, cols, output);
-    } else if const { T::VECTOR && O::PICOSECONDS < CALL } {
-        zip_rows_vector(O::default(), alpha, a, b, cols, output);
-    } else {
-        zip_rows_body::<T, R, O>(alpha, a, b, cols, output);
-    }
-}
-
-/// [`zip_rows`] for the types of 16 bits: block by block in `f32`, each result rounded once.
-fn zip_narrow<H: Narrow, R: Element, W: Element, O: BinaryFn<f32, W>>(
-    alpha: f64,
-    a: Rows<'_, H>,
-    b: Rows<'_, H>,
-    cols: usize,
-    output: &mut [R],
-    store: fn(&[W], &mut [R]),
-) {
-    let (mut x, mut y, mut results) = ([0.0; BLOCK], [0.0; BLOCK], [W::default(); BLOCK]);
+    let (mut x, mut y) = ([T::default(); BLOCK], [T::default(); BLOCK]);
     for (i, out) in output.chunks_mut(cols).enumerate() {
         let (a_row, b_row) = (a.row(i), b.row(i));
         for (block, out) in out.chunks_mut(BLOCK).enumerate() {
-            let n = out.len();
-            let x = widen_rows(&mut x, &a_row[block * BLOCK * a.inner..], a.inner, n);
-            let y = widen_rows(&mut y, &b_row[block * BLOCK * b.inner..], b.inner, n);
-            zip_rows::<f32, W, O>(alpha, x, y, n, &mut results[..n]);
-            store(&results[..n], out);
+            let x = line(&mut x, &a_row[block * BLOCK * a.inner..], a.inner, out.len());
+            let y = line(&mut y, &b_row[block * BLOCK * b.inner..], b.inner, out.len());
+            run(context, x, y, out.len(), out);
         }
     }
 }
 
-/// Converts `n` elements of a row, or the one that is repeated.
-fn widen_rows<'a, H: Narrow>(block: &'a mut [f32; BLOCK], row: &[H], inner: usize, n: usize) -> Rows<'a, f32> {
-    match inner {
-        0 => {
-            block[0] = row[0].widen();
-            return Rows::repeated(block);
-        }
-        1 => H::widen_slice(&row[..n], &mut block[..n]),
-        _ => {
-            for (wide, value) in block[..n].iter_mut().zip(row.iter().step_by(inner)) {
-                *wide = value.widen();
-            }
+/// `len` elements of a row as neighbours: where they are, if that is so, or else in `block`.
+fn line<'a, T: Element>(block: &'a mut [T; BLOCK], row: &'a [T], inner: usize, len: usize) -> Rows<'a, T> {
+    if inner == 1 {
+        return Rows::line(&row[..len]);
+    }
+    let block = &mut block[..len];
+    if inner == 0 {
+        block.fill(row[0]);
+    } else {
+        for (to, &from) in block.iter_mut().zip(row.iter().step_by(inner)) {
+            *to = from;
         }
     }
     Rows::line(block)
 }
 
-/// The default of TensorFlow's attribute `alpha`.
-const DEFAULT_ALPHA: f64 = 0.2;
+/// The loop of a type of 16 bits, on lines: block by block in `f32`, each result rounded once.
+fn zip_narrow<H: Narrow>(context: Context, a: Rows<'_, H>, b: Rows<'_, H>, _cols: usize, output: &mut [H]) {
+    let Wide::Float(run) = context.wide else { return };
+    let mut results = [0.0; BLOCK];
+    widened(a, b, output.len(), |x, y, range| {
+        let (results, output) = (&mut results[..range.len()], &mut output[range]);
+        run(context, x, y, output.len(), results);
+        H::narrow_slice(results, output);
+    });
+}
+
+/// The same for comparisons.
+fn compare_narrow<H: Narrow>(context: Context, a: Rows<'_, H>, b: Rows<'_, H>, _cols: usize, output: &mut [bool]) {
+    let Wide::Truth(run) = context.wide else { return };
+    widened(a, b, output.len(), |x, y, range| {
+        run(context, x, y, range.len(), &mut output[range]);
+    });
+}
+
+/// Calls `work` with blocks of both lines as `f32`.
+fn widened<H: Narrow>(
+    a: Rows<'_, H>,
+    b: Rows<'_, H>,
+    len: usize,
+    mut work: impl FnMut(Rows<'_, f32>, Rows<'_, f32>, Range<usize>),
+) {
+    let (mut x, mut y) = ([0.0; BLOCK], [0.0; BLOCK]);
+    for start in (0..len).step_by(BLOCK) {
+        let range = start..len.min(start + BLOCK);
+        let (x, y) = (&mut x[..range.len()], &mut y[..range.len()]);
+        H::widen_slice(&a.data[range.clone()], x);
+        H::widen_slice(&b.data[range.clone()], y);
+        work(Rows::line(x), Rows::line(y), range);
+    }
+}
 
 impl<T: Element, R: Element> BinaryKernel<T, R> {
     /// The kernel of a function.
     #[must_use]
     pub fn new<O: BinaryFn<T, R>>() -> Self {
-        BinaryKernel {
-            run: zip_rows::<T, R, O>,
-            alpha: DEFAULT_ALPHA,
-            picoseconds: O::PICOSECONDS,
-            check: None,
-        }
+        let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::None };
+        BinaryKernel { run: zip_rows::<T, R, O>, context, picoseconds: O::PICOSECONDS, check: None }
     }
 
     /// The same kernel with a look at the right operand before it starts.
@@ -240,8 +270,9 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
     /// The same kernel with another parameter: the slope of `LeakyReluGrad` on the negative side. 0.2
     /// unless set. Functions without a parameter ignore it.
     #[must_use]
-    pub fn with_alpha(self, alpha: f64) -> Self {
-        BinaryKernel { alpha, ..self }
+    pub fn with_alpha(mut self, alpha: f32) -> Self {
+        self.context.alpha = alpha;
+        self
     }
 
     /// Applies the function to the elements that `plan` brings together.
@@ -286,7 +317,7 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
                 inner: plan.inner_stride(k),
             });
             let output = &mut output[piece.output.start - start..piece.output.end - start];
-            (self.run)(self.alpha, a, b, piece.cols, output);
+            self.run_rows(a, b, piece.cols, output);
         });
     }
 
@@ -297,7 +328,18 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
 
     /// Applies the function on the calling thread to rows of `cols` elements.
     pub(crate) fn run_rows(&self, a: Rows<'_, T>, b: Rows<'_, T>, cols: usize, output: &mut [R]) {
-        (self.run)(self.alpha, a, b, cols, output);
+        let repeated = usize::from(a.inner == 0) + usize::from(b.inner == 0);
+        let lines = a.inner == 1 && b.inner == 1;
+        let direct = if lines_only::<T>(self.picoseconds) {
+            lines && cols == output.len()
+        } else {
+            a.inner <= 1 && b.inner <= 1 && repeated <= 1
+        };
+        if direct {
+            (self.run)(self.context, a, b, cols, output);
+        } else {
+            zip_lines(self.run, self.context, a, b, cols, output);
+        }
     }
 }
 
@@ -368,14 +410,11 @@ impl<T: Element> BinaryKernel<T> {
                     inner: plan.inner_stride(1 - SIDE),
                 };
                 let (a, b) = if SIDE == 0 { (own, other) } else { (other, own) };
-                (self.run)(self.alpha, a, b, piece.cols, data);
+                self.run_rows(a, b, piece.cols, data);
             });
         });
     }
 }
-
-/// What the types of 16 bits spend on conversion, in picoseconds for an element.
-const NARROW_COST: usize = 600;
 
 /// Turns functions on `T` into kernels of one sort.
 pub(crate) trait MakeBinaryFn<T, R = T> {
@@ -395,14 +434,9 @@ impl<H: Narrow> MakeBinaryFn<f32> for ThroughF32<H> {
     type Kernel = BinaryKernel<H>;
 
     fn make<O: BinaryFn<f32>>() -> Self::Kernel {
-        BinaryKernel {
-            run: |alpha, a, b, cols, output| {
-                zip_narrow::<H, H, f32, O>(alpha, a, b, cols, output, H::narrow_slice);
-            },
-            alpha: DEFAULT_ALPHA,
-            picoseconds: O::PICOSECONDS + NARROW_COST,
-            check: None,
-        }
+        let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Float(zip_rows::<f32, f32, O>) };
+        let picoseconds = O::PICOSECONDS + NARROW_COST;
+        BinaryKernel { run: zip_narrow, context, picoseconds, check: None }
     }
 }
 
@@ -410,14 +444,8 @@ impl<H: Narrow> MakeBinaryFn<f32, bool> for ThroughF32<H> {
     type Kernel = BinaryKernel<H, bool>;
 
     fn make<O: BinaryFn<f32, bool>>() -> Self::Kernel {
-        BinaryKernel {
-            run: |alpha, a, b, cols, output| {
-                let store: fn(&[bool], &mut [bool]) = |from, to| to.copy_from_slice(from);
-                zip_narrow::<H, bool, bool, O>(alpha, a, b, cols, output, store);
-            },
-            alpha: DEFAULT_ALPHA,
-            picoseconds: O::PICOSECONDS + NARROW_COST,
-            check: None,
-        }
+        let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Truth(zip_rows::<f32, bool, O>) };
+        let picoseconds = O::PICOSECONDS + NARROW_COST;
+        BinaryKernel { run: compare_narrow, context, picoseconds, check: None }
     }
 }

@@ -36,7 +36,7 @@ macro_rules! comparisons {
             const PICOSECONDS: usize = CHEAP;
 
             #[inline(always)]
-            fn call(x: T, y: T, _alpha: f64) -> bool {
+            fn call(x: T, y: T, _alpha: f32) -> bool {
                 x $sign y
             }
         }
@@ -118,7 +118,7 @@ pub(super) mod test {
                 const PICOSECONDS: usize = CHEAP;
 
                 #[inline(always)]
-                fn call($x: T, _alpha: f64) -> bool {
+                fn call($x: T, _alpha: f32) -> bool {
                     $body
                 }
             }

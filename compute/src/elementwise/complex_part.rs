@@ -32,7 +32,7 @@ macro_rules! parts {
                 const PICOSECONDS: usize = $cost;
 
                 #[inline(always)]
-                fn call($x: Complex<T>, _alpha: f64) -> T {
+                fn call($x: Complex<T>, _alpha: f32) -> T {
                     $body
                 }
             }
@@ -68,7 +68,7 @@ where
     const PICOSECONDS: usize = CHEAP;
 
     #[inline(always)]
-    fn call(re: T, im: T, _alpha: f64) -> Complex<T> {
+    fn call(re: T, im: T, _alpha: f32) -> Complex<T> {
         Complex::new(re, im)
     }
 }

@@ -79,3 +79,6 @@ pub use unary_kernel::{UnaryFn, UnaryKernel};
 
 #[allow(unused_imports)] // for the links above
 use crate::reduce::{ReduceKernel, ReduceOp};
+
+#[cfg(test)]
+pub(crate) mod tests;

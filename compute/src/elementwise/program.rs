@@ -294,3 +294,6 @@ impl<'a> Block<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

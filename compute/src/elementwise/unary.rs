@@ -155,7 +155,7 @@ macro_rules! unary_ops {
                     const PICOSECONDS: usize = $cost;
 
                     #[inline(always)]
-                    fn call($x: T, _alpha: f64) -> T {
+                    fn call($x: T, _alpha: f32) -> T {
                         $(let $alpha = _alpha;)?
                         $body
                     }
@@ -210,7 +210,7 @@ unary_ops! {
         let low = if x < T::of(0.0) { T::of(0.0) } else { x };
         if low > T::of(6.0) { T::of(6.0) } else { low }
     };
-    LeakyRelu [CHEAP] |x, alpha| if x > T::of(0.0) { x } else { T::of(alpha) * x };
+    LeakyRelu [CHEAP] |x, alpha| if x > T::of(0.0) { x } else { T::of(alpha.into()) * x };
     Elu [T::EXP_COST] |x| {
         let y = x.expm1();
         if x < T::of(0.0) { y } else { x }
@@ -222,8 +222,8 @@ unary_ops! {
     Floor [CHEAP] |x| x.floor();
     Ceil [CHEAP] |x| x.ceil();
     Round [CHEAP] |x| x.round_even();
-    Erf [CALL] |x| x.erf();
-    Erfc [CALL] |x| x.erfc();
+    Erf [3 * T::EXP_COST] |x| x.erf();
+    Erfc [3 * T::EXP_COST] |x| x.erfc();
     Lgamma [2 * CALL] |x| x.lgamma();
     Conj [CHEAP] |x| x;
 }

@@ -18,7 +18,7 @@ pub trait UnaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
     const PICOSECONDS: usize;
 
     /// The result for `x`. `alpha` is the kernel's parameter, see [`UnaryKernel::with_alpha`].
-    fn call(x: T, alpha: f64) -> R;
+    fn call(x: T, alpha: f32) -> R;
 }
 
 /// A function of one argument, compiled for whole slices.
@@ -31,10 +31,25 @@ pub trait UnaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
 /// assert_eq!(values, [0.0, 2.0]);
 /// ```
 pub struct UnaryKernel<T, R = T> {
-    run: fn(f64, &[T], &mut [R]),
-    alpha: f64,
+    run: fn(Context, &[T], &mut [R]),
+    context: Context,
     /// About how long one element takes.
     picoseconds: usize,
+}
+
+/// What a kernel's loop is given beside the elements.
+#[derive(Clone, Copy)]
+struct Context {
+    alpha: f32,
+    /// For the types of 16 bits, the loop of the wide type.
+    wide: Wide,
+}
+
+#[derive(Clone, Copy)]
+enum Wide {
+    None,
+    Float(fn(Context, &[f32], &mut [f32])),
+    Truth(fn(Context, &[f32], &mut [bool])),
 }
 
 impl<T, R> Clone for UnaryKernel<T, R> {
@@ -47,12 +62,12 @@ impl<T, R> Copy for UnaryKernel<T, R> {}
 
 impl<T, R> fmt::Debug for UnaryKernel<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnaryKernel").field("alpha", &self.alpha).finish_non_exhaustive()
+        f.debug_struct("UnaryKernel").field("alpha", &self.context.alpha).finish_non_exhaustive()
     }
 }
 
 dispatch! {
-    fn map_vector<T: Element, R: Element, O: UnaryFn<T, R>>(_op: O, alpha: f64, input: &[T], output: &mut [R]) {
+    fn map_vector<T: Element, R: Element, O: UnaryFn<T, R>>(_op: O, alpha: f32, input: &[T], output: &mut [R]) {
         for (out, &x) in output.iter_mut().zip(input) {
             *out = O::call(x, alpha);
         }
@@ -60,46 +75,56 @@ dispatch! {
 }
 
 /// `output[i] = O(input[i])`.
-fn map<T: Element, R: Element, O: UnaryFn<T, R>>(alpha: f64, input: &[T], output: &mut [R]) {
+fn map<T: Element, R: Element, O: UnaryFn<T, R>>(context: Context, input: &[T], output: &mut [R]) {
     if const { T::VECTOR && O::PICOSECONDS < CALL } {
-        map_vector(O::default(), alpha, input, output);
+        map_vector(O::default(), context.alpha, input, output);
     } else {
         for (out, &x) in output.iter_mut().zip(input) {
-            *out = O::call(x, alpha);
+            *out = O::call(x, context.alpha);
         }
     }
 }
 
-/// [`map`] for the types of 16 bits: block by block in `f32`, each result rounded once.
-fn map_narrow<H: Narrow, R: Element, W: Element, O: UnaryFn<f32, W>>(alpha: f64, input: &[H], output: &mut [R], store: fn(&[W], &mut [R])) {
-    let (mut wide, mut results) = ([0.0; BLOCK], [W::default(); BLOCK]);
+/// The loop of a type of 16 bits: block by block in `f32`, each result rounded once.
+fn map_narrow<H: Narrow>(context: Context, input: &[H], output: &mut [H]) {
+    let Wide::Float(run) = context.wide else { return };
+    let (mut wide, mut results) = ([0.0; BLOCK], [0.0; BLOCK]);
     for (input, output) in input.chunks(BLOCK).zip(output.chunks_mut(BLOCK)) {
         let (wide, results) = (&mut wide[..input.len()], &mut results[..input.len()]);
         H::widen_slice(input, wide);
-        map::<f32, W, O>(alpha, wide, results);
-        store(results, output);
+        run(context, wide, results);
+        H::narrow_slice(results, output);
+    }
+}
+
+/// The same for truth values.
+fn test_narrow<H: Narrow>(context: Context, input: &[H], output: &mut [bool]) {
+    let Wide::Truth(run) = context.wide else { return };
+    let mut wide = [0.0; BLOCK];
+    for (input, output) in input.chunks(BLOCK).zip(output.chunks_mut(BLOCK)) {
+        let wide = &mut wide[..input.len()];
+        H::widen_slice(input, wide);
+        run(context, wide, output);
     }
 }
 
 /// The default of TensorFlow's attribute `alpha`.
-const DEFAULT_ALPHA: f64 = 0.2;
+pub(super) const DEFAULT_ALPHA: f32 = 0.2;
 
 impl<T: Element, R: Element> UnaryKernel<T, R> {
     /// The kernel of a function.
     #[must_use]
     pub fn new<O: UnaryFn<T, R>>() -> Self {
-        UnaryKernel {
-            run: map::<T, R, O>,
-            alpha: DEFAULT_ALPHA,
-            picoseconds: O::PICOSECONDS,
-        }
+        let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::None };
+        UnaryKernel { run: map::<T, R, O>, context, picoseconds: O::PICOSECONDS }
     }
 
     /// The same kernel with another parameter: the slope of `LeakyRelu` on the negative side. 0.2 unless
     /// set. Functions without a parameter ignore it.
     #[must_use]
-    pub fn with_alpha(self, alpha: f64) -> Self {
-        UnaryKernel { alpha, ..self }
+    pub fn with_alpha(mut self, alpha: f32) -> Self {
+        self.context.alpha = alpha;
+        self
     }
 
     /// Applies the function to every element of `input`.
@@ -109,7 +134,7 @@ impl<T: Element, R: Element> UnaryKernel<T, R> {
     pub fn run(&self, pool: &Pool, input: &[T], output: &mut [R]) {
         assert_eq!(input.len(), output.len(), "input and output differ in length");
         split_output(pool, output, 64, units_per_part(self.picoseconds), |range, output| {
-            (self.run)(self.alpha, &input[range], output);
+            (self.run)(self.context, &input[range], output);
         });
     }
 
@@ -120,7 +145,7 @@ impl<T: Element, R: Element> UnaryKernel<T, R> {
 
     /// Applies the function on the calling thread.
     pub(crate) fn run_block(&self, input: &[T], output: &mut [R]) {
-        (self.run)(self.alpha, input, output);
+        (self.run)(self.context, input, output);
     }
 }
 
@@ -134,14 +159,14 @@ impl<T: Element> UnaryKernel<T> {
             for data in data.chunks_mut(BLOCK) {
                 let copy = &mut copy[..data.len()];
                 copy.copy_from_slice(data);
-                (self.run)(self.alpha, copy, data);
+                (self.run)(self.context, copy, data);
             }
         });
     }
 }
 
 /// What the types of 16 bits spend on conversion, in picoseconds for an element.
-const NARROW_COST: usize = 400;
+pub(super) const NARROW_COST: usize = 500;
 
 /// Turns functions on `T` into kernels of one sort.
 pub(crate) trait MakeUnaryFn<T, R = T> {
@@ -167,11 +192,8 @@ impl<H: Narrow> MakeUnaryFn<f32> for ThroughF32<H> {
     type Kernel = UnaryKernel<H>;
 
     fn make<O: UnaryFn<f32>>() -> Self::Kernel {
-        UnaryKernel {
-            run: |alpha, input, output| map_narrow::<H, H, f32, O>(alpha, input, output, H::narrow_slice),
-            alpha: DEFAULT_ALPHA,
-            picoseconds: O::PICOSECONDS + NARROW_COST,
-        }
+        let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Float(map::<f32, f32, O>) };
+        UnaryKernel { run: map_narrow, context, picoseconds: O::PICOSECONDS + NARROW_COST }
     }
 }
 
@@ -179,13 +201,7 @@ impl<H: Narrow> MakeUnaryFn<f32, bool> for ThroughF32<H> {
     type Kernel = UnaryKernel<H, bool>;
 
     fn make<O: UnaryFn<f32, bool>>() -> Self::Kernel {
-        UnaryKernel {
-            run: |alpha, input, output| {
-                let store: fn(&[bool], &mut [bool]) = |from, to| to.copy_from_slice(from);
-                map_narrow::<H, bool, bool, O>(alpha, input, output, store);
-            },
-            alpha: DEFAULT_ALPHA,
-            picoseconds: O::PICOSECONDS + NARROW_COST,
-        }
+        let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Truth(map::<f32, bool, O>) };
+        UnaryKernel { run: test_narrow, context, picoseconds: O::PICOSECONDS + NARROW_COST }
     }
 }

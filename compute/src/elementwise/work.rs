@@ -23,6 +23,11 @@ pub(crate) fn split(
     least: usize,
     work: impl Fn(Range<usize>) + Sync,
 ) {
+    // Not generic from here on: a copy for every kernel would double the library.
+    split_dyn(pool, units, align, least, &work);
+}
+
+fn split_dyn(pool: &Pool, units: usize, align: usize, least: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
     let parts = pool.threads().min(units / least.max(1));
     if parts <= 1 {
         if units > 0 {

@@ -2,7 +2,7 @@
 
 use super::kernel::Fold;
 use crate::elementwise::Element;
-use crate::simd::Vectorised;
+use crate::simd::{Vectorised, vectorised};
 
 /// Elements that one chain of vectors takes before the chains are merged.
 pub(super) const CHUNK: usize = 8192;
@@ -11,12 +11,9 @@ const WIDE: usize = 64;
 /// Chains for a short one.
 const SMALL: usize = 8;
 
-/// Folds `data` to one value, at most [`CHUNK`] elements at a time.
+/// Folds `data` to one value, [`CHUNK`] elements at a time.
 #[inline(always)]
-pub(super) fn fold_slice<T: Element, F: Fold<T>>(data: &[T]) -> F::Accumulator {
-    if data.len() < 4 * SMALL {
-        return fold_chains::<T, F, SMALL>(data);
-    }
+pub(crate) fn fold_slice<T: Element, F: Fold<T>>(data: &[T]) -> F::Accumulator {
     let mut total = F::identity();
     for chunk in data.chunks(CHUNK) {
         let part = if chunk.len() < 2 * WIDE {
@@ -42,46 +39,52 @@ fn fold_chains<T: Element, F: Fold<T>, const CHAINS: usize>(data: &[T]) -> F::Ac
     for (chain, &x) in chains.iter_mut().zip(blocks.remainder()) {
         *chain = F::merge(*chain, F::lift(x));
     }
-    let mut width = CHAINS / 2;
-    while width > 0 {
-        for l in 0..width {
-            chains[l] = F::merge(chains[l], chains[l + width]);
-        }
-        width /= 2;
-    }
+    // Spelled out, because a loop over the widths is not always unrolled, and then not vectorised.
+    merge_half::<T, F, 32>(&mut chains);
+    merge_half::<T, F, 16>(&mut chains);
+    merge_half::<T, F, 8>(&mut chains);
+    merge_half::<T, F, 4>(&mut chains);
+    merge_half::<T, F, 2>(&mut chains);
+    merge_half::<T, F, 1>(&mut chains);
     chains[0]
 }
 
-/// Folds one slice into `result`.
-pub(super) struct FoldSlice<'a, T, A> {
-    pub(super) data: &'a [T],
-    pub(super) result: &'a mut A,
-}
-
-/// [`FoldSlice`] with the fold named.
-pub(super) struct With<F, W>(pub(super) F, pub(super) W);
-
-impl<T: Element, F: Fold<T>> Vectorised for With<F, FoldSlice<'_, T, F::Accumulator>> {
-    #[inline(always)]
-    fn run(self) {
-        *self.1.result = F::merge(*self.1.result, fold_slice::<T, F>(self.1.data));
+/// Merges chains `HALF..` into `..HALF` when there are as many as that.
+#[inline(always)]
+fn merge_half<T, F: Fold<T>, const HALF: usize>(chains: &mut [F::Accumulator]) {
+    if 2 * HALF <= chains.len() {
+        for l in 0..HALF {
+            chains[l] = F::merge(chains[l], chains[l + HALF]);
+        }
     }
 }
 
-/// Folds rows of `width` elements, one after the other in `data`, each to one finished value.
-pub(super) struct FoldRows<'a, T> {
+/// Work for a fold.
+pub(super) struct With<F, W>(pub(super) F, pub(super) W);
+
+/// Folds rows of `width` elements, one after the other in `data`, each into one of `totals`.
+pub(super) struct FoldRows<'a, T, A> {
     pub(super) data: &'a [T],
     pub(super) width: usize,
-    pub(super) output: &'a mut [T],
+    pub(super) totals: &'a mut [A],
 }
 
-impl<T: Element, F: Fold<T>> Vectorised for With<F, FoldRows<'_, T>> {
+impl<T: Element, F: Fold<T>> Vectorised for With<F, FoldRows<'_, T, F::Accumulator>> {
     #[inline(always)]
     fn run(self) {
-        let FoldRows { data, width, output } = self.1;
-        for (row, output) in data.chunks_exact(width).zip(output) {
-            *output = F::finish(fold_slice::<T, F>(row), width);
+        let FoldRows { data, width, totals } = self.1;
+        for (row, total) in data.chunks_exact(width).zip(totals) {
+            *total = F::merge(*total, fold_slice::<T, F>(row));
         }
+    }
+}
+
+/// Does the work, compiled for this CPU if the type is one of those that are large at times.
+pub(super) fn execute<T: Element, W: Vectorised>(work: W) {
+    if const { T::VECTOR } {
+        vectorised(work);
+    } else {
+        work.run();
     }
 }
 

@@ -1,11 +1,10 @@
 //! Reductions of whole tensors.
 
-use super::fold::{COLUMNS, CHUNK, FoldColumns, FoldRows, FoldSlice, With};
+use super::fold::{CHUNK, COLUMNS, FoldColumns, FoldRows, With, execute};
 use super::plan::ReducePlan;
 use crate::Pool;
 use crate::elementwise::Element;
 use crate::elementwise::work::{split_output, split_outputs, units_per_part};
-use crate::simd::vectorised;
 use std::fmt;
 use std::ops::Range;
 
@@ -63,6 +62,8 @@ static SINGLE: Pool = Pool::single();
 
 /// What one element of the input takes, in picoseconds.
 const ELEMENT: usize = 150;
+/// Rows that are folded before their values are finished.
+const ROWS: usize = 64;
 /// Partial results of one value, whose number and extent depend on the shape only.
 const GROUPS: usize = 64;
 /// The same for a set of columns.
@@ -87,7 +88,14 @@ fn reduce_rows<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[
         // Rows one after the other.
         split_output(pool, output, 1, least, |range, output| {
             let data = &input[range.start * count..range.end * count];
-            vectorised(With(F::default(), FoldRows { data, width: count, output }));
+            for (data, output) in data.chunks(ROWS * count).zip(output.chunks_mut(ROWS)) {
+                let mut totals = [F::identity(); ROWS];
+                let totals = &mut totals[..output.len()];
+                execute::<T, _>(With(F::default(), FoldRows { data, width: count, totals: &mut *totals }));
+                for (output, &total) in output.iter_mut().zip(&*totals) {
+                    *output = F::finish(total, count);
+                }
+            }
         });
         return;
     }
@@ -117,7 +125,8 @@ fn reduce_value<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &
                 let start = runs.offset(chunk / per_run) + chunk % per_run * CHUNK;
                 let len = CHUNK.min(inner - chunk % per_run * CHUNK);
                 let data = &input[start..start + len];
-                vectorised(With(F::default(), FoldSlice { data, result }));
+                let totals = std::slice::from_mut(&mut *result);
+                execute::<T, _>(With(F::default(), FoldRows { data, width: len, totals }));
             }
         }
     });
@@ -190,7 +199,7 @@ fn fold_rows_into<T: Element, F: Fold<T>>(
             fold_narrow_rows::<T, F>(data, width, range.len(), totals);
             return;
         }
-        vectorised(With(F::default(), FoldColumns { data, rows: range.len(), stride, totals }));
+        execute::<T, _>(With(F::default(), FoldColumns { data, rows: range.len(), stride, totals }));
         return;
     }
     let (inner, outer) = (plan.gone.inner(), plan.gone.outer());
@@ -199,7 +208,7 @@ fn fold_rows_into<T: Element, F: Fold<T>>(
     while at < range.end {
         let rows = (inner - at % inner).min(range.end - at);
         let data = &data[outer.offset(at / inner) + at % inner * stride..];
-        vectorised(With(F::default(), FoldColumns { data, rows, stride, totals: &mut *totals }));
+        execute::<T, _>(With(F::default(), FoldColumns { data, rows, stride, totals: &mut *totals }));
         at += rows;
     }
 }
@@ -211,14 +220,14 @@ fn fold_narrow_rows<T: Element, F: Fold<T>>(data: &[T], width: usize, rows: usiz
     let long = together * width;
     let wide = &mut wide[..long];
     let work = FoldColumns { data, rows: rows / together, stride: long, totals: &mut *wide };
-    vectorised(With(F::default(), work));
+    execute::<T, _>(With(F::default(), work));
     let rest = FoldColumns {
         data: &data[rows / together * long..],
         rows: rows % together,
         stride: width,
         totals: &mut wide[..width],
     };
-    vectorised(With(F::default(), rest));
+    execute::<T, _>(With(F::default(), rest));
     for row in wide.chunks_exact(width) {
         for (total, &part) in totals.iter_mut().zip(row) {
             *total = F::merge(*total, part);

@@ -37,6 +37,8 @@ pub use bias::bias_add_grad;
 pub use cumulative::{CumulativeShape, Scan, cumulative_product, cumulative_sum};
 pub use kernel::{Fold, ReduceKernel};
 pub use op::ReduceOp;
+pub(crate) use fold::fold_slice;
+pub(crate) use op::{Max as MaxFold, Sum as SumFold};
 pub(crate) use op::{complex, integer, narrow, real, truth};
 pub use plan::{ReduceError, ReducePlan};
 

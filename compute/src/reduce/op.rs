@@ -33,7 +33,7 @@ named_ops! {
 macro_rules! folds {
     ($($name:ident<T: $bound:ident> over $acc:ty: $identity:expr, |$x:ident| $lift:expr, |$a:ident, $b:ident| $merge:expr, |$s:ident, $n:ident| $finish:expr;)*) => {$(
         #[derive(Clone, Copy, Default)]
-        pub(super) struct $name<T>(PhantomData<T>);
+        pub(crate) struct $name<T>(PhantomData<T>);
 
         impl<T: $bound> Fold<T> for $name<T> {
             type Accumulator = $acc;

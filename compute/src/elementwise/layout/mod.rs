@@ -31,3 +31,6 @@ pub use scatter::{scatter, scatter_nd, scatter_update, unsorted_segment_sum};
 pub use strided::{StridedRegion, pad, strided_assign, strided_slice};
 pub use tile::{broadcast_to, tile};
 pub use transpose::transpose;
+
+#[cfg(test)]
+mod tests;

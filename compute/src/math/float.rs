@@ -1,0 +1,45 @@
+//! Types that are stored in one width and computed in another.
+
+use super::Real;
+use crate::elementwise::{Element, Narrow};
+use half::{bf16, f16};
+
+/// A floating-point type together with the one that it is computed in: its own, or `f32` for the types
+/// of 16 bits.
+pub trait Float: Element {
+    /// What it is computed in.
+    type Wide: Real + Float<Wide = Self::Wide>;
+
+    /// Whether that is a wider type, so that storing rounds.
+    const ROUNDS: bool;
+
+    /// The number to compute with.
+    fn load(self) -> Self::Wide;
+
+    /// The nearest number of this type.
+    fn store(wide: Self::Wide) -> Self;
+}
+
+macro_rules! floats {
+    ($($type:ty),* => $wide:ty, $rounds:literal, |$x:ident| $load:expr, |$y:ident| $store:expr) => {$(
+        impl Float for $type {
+            type Wide = $wide;
+            const ROUNDS: bool = $rounds;
+
+            #[inline(always)]
+            fn load(self) -> $wide {
+                let $x = self;
+                $load
+            }
+
+            #[inline(always)]
+            fn store($y: $wide) -> $type {
+                $store
+            }
+        }
+    )*};
+}
+
+floats!(f32 => f32, false, |x| x, |y| y);
+floats!(f64 => f64, false, |x| x, |y| y);
+floats!(f16, bf16 => f32, true, |x| x.widen(), |y| Narrow::narrow(y));
