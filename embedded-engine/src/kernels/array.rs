@@ -1,19 +1,39 @@
 //! Shapes, layouts, pieces of tensors.
 
+mod arrange;
+mod blocks;
+mod coordinates;
+mod diagonal;
 mod index;
 mod join;
 mod layout;
+mod made;
+mod mirror;
+mod order;
+mod partition;
+mod searching;
 mod shape;
 mod slice;
 
 use crate::kernel::Registry;
 
+pub(crate) use arrange::arrange;
+pub(crate) use coordinates::{Rows, check_updates, integers, rows, updated};
+pub(crate) use index::outside;
 pub(crate) use shape::shape_tensor;
 
 pub(crate) fn register(registry: &mut Registry) {
+    blocks::register(registry);
+    coordinates::register(registry);
+    diagonal::register(registry);
     index::register(registry);
     join::register(registry);
     layout::register(registry);
+    made::register(registry);
+    mirror::register(registry);
+    order::register(registry);
+    partition::register(registry);
+    searching::register(registry);
     shape::register(registry);
     slice::register(registry);
 }

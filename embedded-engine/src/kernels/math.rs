@@ -1,8 +1,11 @@
 //! Arithmetic, comparisons, products, sums.
 
+mod counting;
 mod elementwise;
+mod pairs;
 mod product;
 mod reduction;
+mod segment;
 
 use crate::kernel::Registry;
 
@@ -11,7 +14,10 @@ pub(crate) use product::matmul_fused;
 pub(crate) use reduction::axis;
 
 pub(crate) fn register(registry: &mut Registry) {
+    counting::register(registry);
     elementwise::register(registry);
+    pairs::register(registry);
     product::register(registry);
     reduction::register(registry);
+    segment::register(registry);
 }

@@ -4,6 +4,7 @@
 mod dispatch;
 
 mod array;
+mod chunks;
 mod control_flow;
 mod math;
 mod nn;

@@ -1,15 +1,30 @@
 //! Layers of neural networks: biases, convolutions, pooling, softmax and its losses.
 
+mod batch_norm;
 mod bias;
 mod convolution;
+mod depthwise;
+mod images;
+mod normalization;
+mod pool_places;
+mod ranking;
 mod softmax;
+mod window;
 
 use crate::kernel::Registry;
 
+pub(crate) use bias::channels_first;
 pub(crate) use convolution::conv2d_fused;
+pub(crate) use window::Window;
 
 pub(crate) fn register(registry: &mut Registry) {
+    batch_norm::register(registry);
     bias::register(registry);
     convolution::register(registry);
+    depthwise::register(registry);
+    images::register(registry);
+    normalization::register(registry);
+    pool_places::register(registry);
+    ranking::register(registry);
     softmax::register(registry);
 }

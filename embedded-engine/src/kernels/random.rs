@@ -3,11 +3,12 @@
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
 use crate::kernels::math::boxed;
 use crate::resources::OpState;
+use compute::elementwise::CastTo;
 use compute::random::{self, Generator};
 use session_core::{Error, Result};
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
-use tensor::{Bits, Element, Shape};
+use tensor::{Bits, DType, Element, Shape};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(
@@ -34,6 +35,65 @@ pub(crate) fn register(registry: &mut Registry) {
                 })
             }))
         })
+    });
+    registry.add("Multinomial", |spec| {
+        let out = spec.dtype("output_dtype").unwrap_or(DType::Int64);
+        let state = state(spec)?;
+        for_dtype!(real spec.input_dtype(0), T => for_dtype!(index out, C => {
+            let state = state.clone();
+            Ok(boxed(move |context| multinomial::<T, C>(context, &mut state.lock())))
+        }))
+    });
+    registry.add("StatelessMultinomial", |spec| {
+        let out = spec.dtype("output_dtype").unwrap_or(DType::Int64);
+        for_dtype!(real spec.input_dtype(0), T => for_dtype!(index out, C => Ok(boxed(move |context| {
+            let mut generator = stateless(context, 2)?;
+            multinomial::<T, C>(context, &mut generator)
+        }))))
+    });
+    registry.add("RandomGamma", |spec| {
+        for_dtype!(float spec.input_dtype(1), T => {
+            let state = state(spec)?;
+            Ok(boxed(move |context| {
+                let dims = sampled(context)?;
+                context.produce::<T>(0, dims, |context, output| {
+                    let alphas = context.slice::<T>(1)?;
+                    if !output.is_empty() {
+                        random::fill_gamma(&mut state.lock(), alphas, output, context.pool());
+                    }
+                    Ok(())
+                })
+            }))
+        })
+    });
+    registry.add("RandomPoissonV2", |spec| {
+        let rates = spec.input_dtype(1);
+        for_dtype!(@arms spec.dtype("dtype")?, T => {
+            let state = state(spec)?;
+            for_dtype!(@arms rates, R => {
+                let state = state.clone();
+                Ok(boxed(move |context| poisson::<R, T>(context, &mut state.lock())))
+            }, Float16: tensor::f16, Float32: f32, Float64: f64, Int32: i32, Int64: i64)
+        }, Float16: tensor::f16, Float32: f32, Float64: f64, Int32: i32, Int64: i64)
+    });
+    registry.add("StatelessRandomUniform", |spec| {
+        for_dtype!(float spec.dtype("dtype")?, T => Ok(stateless_filled::<T>(random::fill_uniform::<T>)))
+    });
+    registry.add("StatelessRandomNormal", |spec| {
+        for_dtype!(float spec.dtype("dtype")?, T => Ok(stateless_filled::<T>(random::fill_normal::<T>)))
+    });
+    registry.add("StatelessTruncatedNormal", |spec| {
+        for_dtype!(float spec.dtype("dtype")?, T => Ok(stateless_filled::<T>(random::fill_truncated_normal::<T>)))
+    });
+    registry.add("StatelessRandomUniformInt", |spec| {
+        for_dtype!(index spec.input_dtype(2), T => Ok(boxed(|context| {
+            let (shape, mut generator) = (shape(context, 0)?, stateless(context, 1)?);
+            let (low, high) = (context.input(2).value::<T>()?, context.input(3).value::<T>()?);
+            context.produce::<T>(0, shape, |context, output| {
+                random::fill_uniform_int(&mut generator, low, high, output, context.pool())
+                    .map_err(|_| Error::invalid_argument(format!("Need minval < maxval, got {low} >= {high}")))
+            })
+        })))
     });
     registry.add("RandomShuffle", |spec| {
         let state = state(spec)?;
@@ -127,6 +187,75 @@ fn shuffle<T: Bits>(context: &mut KernelContext<'_>, state: &RandomState) -> Res
         let input = context.bits::<T>(0)?;
         for (to, &from) in output.chunks_exact_mut(width.max(1)).zip(&order) {
             to.copy_from_slice(&input[from * width..][..width]);
+        }
+        Ok(())
+    })
+}
+
+/// The generator that a seed input gives.
+fn stateless(context: &KernelContext<'_>, input: usize) -> Result<Generator> {
+    match context.ints(input)?.as_slice() {
+        &[first, second] => Ok(Generator::stateless([first, second])),
+        other => {
+            Err(Error::invalid_argument(format!("seed must have shape [2], not {} numbers", other.len())))
+        }
+    }
+}
+
+fn stateless_filled<T: Element>(fill: Fill<T>) -> Box<dyn Kernel> {
+    boxed(move |context| {
+        let (shape, mut generator) = (shape(context, 0)?, stateless(context, 1)?);
+        context.produce::<T>(0, shape, |context, output| {
+            fill(&mut generator, output, context.pool());
+            Ok(())
+        })
+    })
+}
+
+/// The shape in input 0 followed by that of the parameters in input 1.
+fn sampled(context: &KernelContext<'_>) -> Result<Shape> {
+    Ok(shape(context, 0)?.iter().chain(context.input(1).shape().iter()).copied().collect())
+}
+
+/// The elements of an input as doubles.
+fn doubles<T: Element + CastTo<f64>>(context: &KernelContext<'_>, input: usize) -> Result<Vec<f64>> {
+    let mut values = vec![0f64; context.input(input).elements()];
+    compute::elementwise::cast(context.pool(), context.slice::<T>(input)?, &mut values);
+    Ok(values)
+}
+
+fn poisson<R: Element + CastTo<f64>, T: Element + random::Count>(
+    context: &mut KernelContext<'_>,
+    generator: &mut Generator,
+) -> Result<()> {
+    let (dims, rates) = (sampled(context)?, doubles::<R>(context, 1)?);
+    context.produce::<T>(0, dims, |context, output| {
+        if !output.is_empty() {
+            random::fill_poisson(generator, &rates, output, context.pool());
+        }
+        Ok(())
+    })
+}
+
+/// Classes drawn for each row of unnormalised log-probabilities.
+fn multinomial<T: Element + CastTo<f64>, C: Element + random::Class>(
+    context: &mut KernelContext<'_>,
+    generator: &mut Generator,
+) -> Result<()> {
+    let &[rows, classes] = context.input(0).shape().dims() else {
+        let text = format!("logits should be a matrix, got shape {}", context.input(0).shape());
+        return Err(Error::invalid_argument(text));
+    };
+    let samples = context.int(1)?;
+    let samples = usize::try_from(samples)
+        .map_err(|_| Error::invalid_argument(format!("num_samples should be nonnegative, got {samples}")))?;
+    if classes == 0 && rows * samples > 0 {
+        return Err(Error::invalid_argument("num_classes should be positive, got 0"));
+    }
+    let logits = doubles::<T>(context, 0)?;
+    context.produce::<C>(0, [rows, samples], |context, output| {
+        if !output.is_empty() {
+            random::fill_multinomial(generator, &logits, rows, output, context.pool());
         }
         Ok(())
     })

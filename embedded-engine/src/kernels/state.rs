@@ -1,5 +1,7 @@
 //! Variables: handles, reads, assignments.
 
+mod scatter;
+
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
 use crate::resources::Variable;
 use session_core::{AttrValue, Error, PartialShape, Result};
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use tensor::{DType, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
+    scatter::register(registry);
     registry.add_handle("VarHandleOp", |spec| {
         let name = resource_name(spec);
         let container = spec.str("container").unwrap_or_default();

@@ -31,6 +31,17 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
+    registry.add("AudioSummary", |spec| {
+        let max = usize::try_from(spec.int("max_outputs")?).unwrap_or(1);
+        let rate = spec.float("sample_rate")?;
+        Ok(boxed(move |context| {
+            let tag = text(context.input(0))?;
+            let audio =
+                Summary::audio(&tag, context.input(1), rate, max).map_err(|error| refused(&tag, error))?;
+            context.set(0, Tensor::string(audio.encode()));
+            Ok(())
+        }))
+    });
 }
 
 fn refused(tag: &str, error: SummaryError) -> Error {

@@ -5,8 +5,8 @@ use crate::kernels::math::boxed;
 use crate::kernels::state::shared_variable;
 use crate::resources::Variable;
 use compute::optimizer::{
-    self, AdaMax, Adadelta, Adagrad, Adam, CenteredRmsProp, Ftrl, GradientDescent, Momentum, RmsProp, Rule,
-    Weight,
+    self, AdaMax, Adadelta, Adagrad, AdagradDa, Adam, AddSign, CenteredRmsProp, Ftrl, GradientDescent,
+    KerasMomentum, Momentum, PowerSign, ProximalAdagrad, ProximalGradientDescent, RmsProp, Rule, Weight,
 };
 use session_core::{Error, Result};
 use std::sync::{Arc, MutexGuard};
@@ -82,6 +82,206 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("ResourceApplyFtrl", |spec| make_ftrl(spec, false));
     registry.add("ResourceApplyFtrlV2", |spec| make_ftrl(spec, true));
+    registry.add("ResourceApplyKerasMomentum", |spec| {
+        let use_nesterov = spec.bool("use_nesterov")?;
+        for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
+            let rule = |i: Parameters<'_, '_>| -> Result<KerasMomentum<T>> {
+                Ok(KerasMomentum { learning_rate: i.scalar(0)?, momentum: i.scalar(2)?, use_nesterov })
+            };
+            apply::<T, _, 2>(context, 3, &rule)
+        })))
+    });
+    registry.add("ResourceApplyAddSign", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
+            Ok(AddSign {
+                learning_rate: i.scalar(0)?,
+                alpha: i.scalar(1)?,
+                sign_decay: i.scalar(2)?,
+                beta: i.scalar(3)?,
+            })
+        })))
+    });
+    registry.add("ResourceApplyPowerSign", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
+            Ok(PowerSign {
+                learning_rate: i.scalar(0)?,
+                log_base: i.scalar(1)?,
+                sign_decay: i.scalar(2)?,
+                beta: i.scalar(3)?,
+            })
+        })))
+    });
+    registry.add("ResourceApplyProximalAdagrad", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
+            Ok(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
+        })))
+    });
+    registry.add("ResourceApplyProximalGradientDescent", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 1>(|i| {
+            Ok(ProximalGradientDescent { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
+        })))
+    });
+    registry.add("ResourceApplyAdagradDA", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
+            let rule = |i: Parameters<'_, '_>| -> Result<AdagradDa<T>> {
+                Ok(AdagradDa {
+                    learning_rate: i.scalar(1)?,
+                    l1: i.scalar(2)?,
+                    l2: i.scalar(3)?,
+                    global_step: i.scalar(4)?,
+                })
+            };
+            apply::<T, _, 3>(context, 3, &rule)
+        })))
+    });
+    register_sparse(registry);
+}
+
+/// Updates of the rows that an input names.
+fn register_sparse(registry: &mut Registry) {
+    registry.add("ResourceSparseApplyMomentum", |spec| {
+        let use_nesterov = spec.bool("use_nesterov")?;
+        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
+            Ok(Momentum { learning_rate: i.scalar(0)?, momentum: i.scalar(3)?, use_nesterov })
+        })))
+    });
+    registry.add("ResourceSparseApplyKerasMomentum", |spec| {
+        let use_nesterov = spec.bool("use_nesterov")?;
+        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
+            Ok(KerasMomentum { learning_rate: i.scalar(0)?, momentum: i.scalar(3)?, use_nesterov })
+        })))
+    });
+    registry.add("ResourceSparseApplyAdagrad", |spec| {
+        let update_slots = spec.bool("update_slots").unwrap_or(true);
+        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
+            Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon: None, update_slots })
+        })))
+    });
+    registry.add("ResourceSparseApplyAdagradV2", |spec| {
+        let update_slots = spec.bool("update_slots").unwrap_or(true);
+        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(4, move |i| {
+            Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon: Some(i.scalar(1)?), update_slots })
+        })))
+    });
+    registry.add("ResourceSparseApplyAdadelta", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(6, |i| {
+            Ok(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? })
+        })))
+    });
+    registry.add("ResourceSparseApplyRMSProp", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(7, |i| {
+            Ok(RmsProp {
+                learning_rate: i.scalar(0)?,
+                rho: i.scalar(1)?,
+                momentum: i.scalar(2)?,
+                epsilon: i.scalar(3)?,
+            })
+        })))
+    });
+    registry.add("ResourceSparseApplyCenteredRMSProp", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 4>(8, |i| {
+            Ok(CenteredRmsProp {
+                learning_rate: i.scalar(0)?,
+                rho: i.scalar(1)?,
+                momentum: i.scalar(2)?,
+                epsilon: i.scalar(3)?,
+            })
+        })))
+    });
+    registry.add("ResourceSparseApplyFtrl", |spec| make_sparse_ftrl(spec, false));
+    registry.add("ResourceSparseApplyFtrlV2", |spec| make_sparse_ftrl(spec, true));
+    registry.add("ResourceSparseApplyProximalAdagrad", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(5, |i| {
+            Ok(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
+        })))
+    });
+    registry.add("ResourceSparseApplyProximalGradientDescent", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 1>(4, |i| {
+            Ok(ProximalGradientDescent { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
+        })))
+    });
+    registry.add("ResourceSparseApplyAdagradDA", |spec| {
+        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(3, |i| {
+            Ok(AdagradDa {
+                learning_rate: i.scalar(2)?,
+                l1: i.scalar(3)?,
+                l2: i.scalar(4)?,
+                global_step: i.scalar(5)?,
+            })
+        })))
+    });
+}
+
+fn make_sparse_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel>> {
+    let multiply_linear_by_lr = spec.bool("multiply_linear_by_lr").unwrap_or(false);
+    for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(3, move |i| {
+        Ok(Ftrl {
+            learning_rate: i.scalar(2)?,
+            l1: i.scalar(3)?,
+            l2: i.scalar(4)?,
+            l2_shrinkage: if with_shrinkage { i.scalar(5)? } else { T::default() },
+            learning_rate_power: i.scalar(if with_shrinkage { 6 } else { 5 })?,
+            multiply_linear_by_lr,
+        })
+    })))
+}
+
+/// An update of the rows that the input after the gradient names; `gradient` counts all inputs.
+fn sparse<T, R, const N: usize>(
+    gradient: usize,
+    rule: impl Fn(Parameters<'_, '_>) -> Result<R> + Send + Sync + 'static,
+) -> Box<dyn Kernel>
+where
+    T: Element + Weight,
+    R: Rule<T, N> + 'static,
+{
+    boxed(move |context| {
+        let rule = rule(Parameters { context, first: N })?;
+        let indices = context.ints(gradient + 1)?;
+        let gradient = context.input(gradient);
+        let variables: Vec<Arc<Variable>> =
+            (0..N).map(|i| shared_variable(context, i)).collect::<Result<_>>()?;
+        with_values(&variables, |values| {
+            let row = check_rows(&values, &variables, gradient, indices.len())?;
+            let mut state = Vec::with_capacity(N);
+            for value in values {
+                state.push(value.make_mut::<T>(context.buffers())?);
+            }
+            let state: [&mut [T]; N] =
+                state.try_into().map_err(|_| Error::runtime("an update without its slots"))?;
+            optimizer::apply_sparse(rule, row, state, gradient.as_slice()?, &indices)
+                .map_err(super::array::outside)
+        })
+    })
+}
+
+/// The elements of a row, if all slots have the weights' shape and the gradient has a row for each index.
+fn check_rows(
+    values: &[&mut Tensor],
+    variables: &[Arc<Variable>],
+    gradient: &Tensor,
+    indices: usize,
+) -> Result<usize> {
+    let shape = values[0].shape();
+    if let Some(i) = values.iter().position(|value| value.shape() != shape) {
+        let text = format!(
+            "'{}' of shape {shape} and '{}' of shape {} differ",
+            variables[0].name(),
+            variables[i].name(),
+            values[i].shape()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    let row = shape.get(1..).unwrap_or_default();
+    if shape.rank() == 0 || gradient.shape().first() != Some(&indices) || gradient.shape()[1..] != *row {
+        let text = format!(
+            "a gradient of shape {} does not give {indices} rows of '{}' of shape {shape}",
+            gradient.shape(),
+            variables[0].name()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(row.iter().product())
 }
 
 fn make_adagrad(spec: &NodeSpec<'_>, with_epsilon: bool) -> Result<Box<dyn Kernel>> {

@@ -1,11 +1,11 @@
 //! Elements chosen by index, and indices made into elements.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
 use crate::kernels::math::{axis, boxed};
 use compute::elementwise;
 use compute::elementwise::layout::{self, GatherShape, Index, IndexError};
 use session_core::{Error, Result};
-use tensor::{Bits, DType, Element, Shape};
+use tensor::{Bits, DType, Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("GatherV2", |spec| {
@@ -25,12 +25,6 @@ pub(crate) fn register(registry: &mut Registry) {
             _ => for_dtype!(index indices, I => Ok(boxed(move |context| one_hot::<T, I>(context, at)))),
         })
     });
-    registry.add("UnsortedSegmentSum", |spec| {
-        let segments = spec.input_dtype(1);
-        for_dtype!(number spec.input_dtype(0), T => {
-            for_dtype!(index segments, I => Ok(boxed(unsorted_segment_sum::<T, I>)))
-        })
-    });
     registry.add("Range", |spec| for_dtype!(real spec.input_dtype(0), T => Ok(boxed(range::<T>))));
 }
 
@@ -41,6 +35,12 @@ pub(crate) fn outside(error: IndexError) -> Error {
 
 fn gather(spec: &NodeSpec<'_>, batch_dims: i64, with_axis: bool) -> Result<Box<dyn Kernel>> {
     let indices = spec.input_dtype(1);
+    if spec.input_dtype(0) == DType::String {
+        return Ok(boxed(move |context| {
+            let at = if with_axis { context.int(2)? } else { 0 };
+            gather_strings(context, at, batch_dims)
+        }));
+    }
     for_dtype!(bits spec.input_dtype(0), T => for_dtype!(index indices, I => {
         Ok(boxed(move |context| {
             let at = if with_axis { context.int(2)? } else { 0 };
@@ -76,17 +76,39 @@ fn run_gather<T: Bits, I: Element + Index>(
     })
 }
 
+/// Strings along the first axis.
+fn gather_strings(context: &mut KernelContext<'_>, at: i64, batch_dims: i64) -> Result<()> {
+    let (values, shape) = (context.input(0).clone(), context.input(0).shape().clone());
+    if at != 0 || batch_dims != 0 || shape.rank() == 0 {
+        let text =
+            format!("strings of shape {shape} are gathered along axis 0 without batches, not along {at}");
+        return Err(Error::new(session_core::Code::Unimplemented, text));
+    }
+    let row: usize = shape[1..].iter().product();
+    let strings = values.as_strings()?;
+    let mut gathered = Vec::new();
+    for (position, index) in context.ints(1)?.into_iter().enumerate() {
+        let place = usize::try_from(index).ok().filter(|&place| place < shape[0]);
+        let place = place.ok_or_else(|| outside(IndexError { position, index, limit: shape[0] }))?;
+        gathered.extend_from_slice(&strings[place * row..(place + 1) * row]);
+    }
+    let dims: Shape = context.input(1).shape().iter().chain(&shape[1..]).copied().collect();
+    let gathered = Tensor::from_strings(gathered, dims)?;
+    context.set(0, gathered);
+    Ok(())
+}
+
 /// Rows of a variable, without a copy of the rest.
 fn resource_gather<T: Bits, I: Element + Index>(context: &mut KernelContext<'_>) -> Result<()> {
-    let dtype = context.input(0).dtype();
     let value = crate::kernels::state::variable(context, 0)?.read()?;
+    let dtype = value.dtype();
     let Some((&rows, row)) = value.shape().split_first() else {
         return Err(Error::invalid_argument("params must be at least 1 dimensional"));
     };
     let dims: Shape = context.input(1).shape().iter().chain(row).copied().collect();
     let sizes = GatherShape { batch: 1, outer: 1, axis: rows, inner: row.iter().product() };
     context.produce_bits::<T>(0, dtype, dims, |context, output| {
-        layout::gather(context.pool(), sizes, value.as_slice::<T>()?, context.slice::<I>(1)?, output)
+        layout::gather(context.pool(), sizes, value.as_bits::<T>()?, context.slice::<I>(1)?, output)
             .map_err(outside)
     })
 }
@@ -104,31 +126,6 @@ fn one_hot<T: Bits, I: Element + Index>(context: &mut KernelContext<'_>, at: i64
         let (on, off) = (context.bits_value::<T>(2)?, context.bits_value::<T>(3)?);
         layout::one_hot(depth, suffix, context.slice::<I>(0)?, &on, &off, output);
         Ok(())
-    })
-}
-
-fn unsorted_segment_sum<T: Element + elementwise::Element, I: Element + Index>(
-    context: &mut KernelContext<'_>,
-) -> Result<()> {
-    let (shape, segments) = (context.input(0).shape().clone(), context.input(1).shape().clone());
-    let count = usize::try_from(context.int(2)?)
-        .map_err(|_| Error::invalid_argument("num_segments must be non-negative"))?;
-    if shape.rank() < segments.rank() || shape[..segments.rank()] != segments[..] {
-        let text = format!("data.shape = {shape} does not start with segment_ids.shape = {segments}");
-        return Err(Error::invalid_argument(text));
-    }
-    let rest = &shape[segments.rank()..];
-    let inner = rest.iter().product();
-    let dims: Shape = std::iter::once(count).chain(rest.iter().copied()).collect();
-    context.produce::<T>(0, checked(dims, T::DTYPE)?, |context, output| {
-        layout::unsorted_segment_sum(
-            context.pool(),
-            inner,
-            context.slice::<T>(0)?,
-            context.slice::<I>(1)?,
-            output,
-        )
-        .map_err(outside)
     })
 }
 

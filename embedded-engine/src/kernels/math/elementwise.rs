@@ -28,7 +28,9 @@ pub(crate) fn register(registry: &mut Registry) {
         registry.add(op.name(), make_test);
     }
     registry.add("Cast", make_cast);
-    registry.add("AddN", |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(add_n::<T>))));
+    for op_type in ["AddN", "AccumulateNV2"] {
+        registry.add(op_type, |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(add_n::<T>))));
+    }
     registry.add("SelectV2", |spec| for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(select_v2::<T>))));
     registry.add("Select", |spec| for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(select_v1::<T>))));
     registry
@@ -55,8 +57,8 @@ fn arithmetic(error: ArithmeticError) -> Error {
     Error::invalid_argument(error.to_string())
 }
 
-fn alpha(spec: &NodeSpec<'_>) -> Option<f64> {
-    spec.float("alpha").ok().map(f64::from)
+fn alpha(spec: &NodeSpec<'_>) -> Option<f32> {
+    spec.float("alpha").ok()
 }
 
 fn make_unary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
@@ -64,7 +66,7 @@ fn make_unary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let op = UnaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
     for_dtype!(all dtype, T => {
         let kernel = T::unary(op).ok_or_else(|| unsupported(spec, dtype))?;
-        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha));
+        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha.into()));
         Ok(boxed(move |context| unary::<T>(context, &kernel)))
     })
 }
@@ -90,7 +92,7 @@ fn make_binary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let op = BinaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
     for_dtype!(all dtype, T => {
         let kernel = T::binary(op).ok_or_else(|| unsupported(spec, dtype))?;
-        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha));
+        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha.into()));
         Ok(boxed(move |context| binary::<T>(context, &kernel)))
     })
 }

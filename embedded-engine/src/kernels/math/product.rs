@@ -12,8 +12,11 @@ pub(crate) fn register(registry: &mut Registry) {
         let transposed = transposed(spec, "transpose_a", "transpose_b")?;
         for_dtype!(product spec.input_dtype(0), T => Ok(boxed(move |context| matmul::<T>(context, transposed))))
     });
-    for op_type in ["BatchMatMul", "BatchMatMulV2"] {
+    for op_type in ["BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"] {
         registry.add(op_type, |spec| {
+            if spec.operation.output(0).dtype() != spec.input_dtype(0) || spec.input_dtype(1) != spec.input_dtype(0) {
+                return Err(Error::new(session_core::Code::Unimplemented, "no products of mixed dtypes"));
+            }
             let transposed = transposed(spec, "adj_x", "adj_y")?;
             for_dtype!(product spec.input_dtype(0), T => Ok(boxed(move |context| batch::<T>(context, transposed))))
         });

@@ -1,0 +1,217 @@
+//! Blocks of rows and columns, moved into channels or into the batch and back; patches of images.
+
+use super::arrange::{arrange, ravel, unravel};
+use super::slice::non_negative;
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use crate::kernels::nn::{Window, channels_first};
+use session_core::{Code, Error, Result};
+use tensor::Shape;
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("SpaceToDepth", |spec| {
+        let block = block_size(spec)?;
+        Ok(boxed(move |context| space_to_depth(context, block)))
+    });
+    registry.add("DepthToSpace", |spec| {
+        let block = block_size(spec)?;
+        Ok(boxed(move |context| depth_to_space(context, block)))
+    });
+    registry.add("SpaceToBatchND", |_| {
+        Ok(boxed(|context| {
+            let block = non_negative(&context.ints(1)?, "block_shape")?;
+            space_to_batch(context, &block, 2)
+        }))
+    });
+    registry.add("BatchToSpaceND", |_| {
+        Ok(boxed(|context| {
+            let block = non_negative(&context.ints(1)?, "block_shape")?;
+            batch_to_space(context, &block, 2)
+        }))
+    });
+    registry.add("SpaceToBatch", |spec| {
+        let block = block_size(spec)?;
+        Ok(boxed(move |context| space_to_batch(context, &[block, block], 1)))
+    });
+    registry.add("BatchToSpace", |spec| {
+        let block = block_size(spec)?;
+        Ok(boxed(move |context| batch_to_space(context, &[block, block], 1)))
+    });
+    registry.add("ExtractImagePatches", |spec| {
+        let window = Window::of_patches(spec)?;
+        Ok(boxed(move |context| extract_image_patches(context, &window)))
+    });
+}
+
+fn block_size(spec: &NodeSpec<'_>) -> Result<usize> {
+    if channels_first(spec) {
+        return Err(Error::new(Code::Unimplemented, "the embedded engine wants images as NHWC, not NCHW"));
+    }
+    let size = spec.int("block_size")?;
+    usize::try_from(size)
+        .ok()
+        .filter(|&size| size > 1)
+        .ok_or_else(|| Error::invalid_argument(format!("block size should be > 1: {size}")))
+}
+
+fn images(shape: &Shape) -> Result<[usize; 4]> {
+    let dims = shape.dims().try_into();
+    dims.map_err(|_| Error::invalid_argument(format!("the input must be 4-dimensional: {shape}")))
+}
+
+fn space_to_depth(context: &mut KernelContext<'_>, block: usize) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let [batch, height, width, depth] = images(&shape)?;
+    if !height.is_multiple_of(block) || !width.is_multiple_of(block) {
+        let text =
+            format!("image height {height} and width {width} should be divisible by block_size {block}");
+        return Err(Error::invalid_argument(text));
+    }
+    let (rows, columns) = (height / block, width / block);
+    // A row of the result's channels is `block * block` pixels.
+    let place = |i: usize| {
+        let mut at = [0; 5];
+        unravel(i, &[batch, rows, columns, block, block], &mut at);
+        let [n, y, x, dy, dx] = at;
+        Some((0, (n * height + y * block + dy) * width + x * block + dx))
+    };
+    let dims = Shape::from([batch, rows, columns, depth * block * block]);
+    let moved = arrange(context, &[context.input(0)], dims, depth, &place, None)?;
+    context.set(0, moved);
+    Ok(())
+}
+
+fn depth_to_space(context: &mut KernelContext<'_>, block: usize) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let [batch, height, width, depth] = images(&shape)?;
+    if !depth.is_multiple_of(block * block) {
+        let text = format!("input depth dimension {depth} should be divisible by {}", block * block);
+        return Err(Error::invalid_argument(text));
+    }
+    let dims = Shape::from([batch, height * block, width * block, depth / (block * block)]);
+    let place = |i: usize| {
+        let mut at = [0; 5];
+        unravel(i, &[batch, height, block, width, block], &mut at);
+        let [n, y, dy, x, dx] = at;
+        Some((0, (((n * height + y) * width + x) * block + dy) * block + dx))
+    };
+    let moved = arrange(context, &[context.input(0)], dims.clone(), dims[3], &place, None)?;
+    context.set(0, moved);
+    Ok(())
+}
+
+/// The borders in an input: before and after each of the block's axes.
+fn borders(context: &KernelContext<'_>, input: usize, block: &[usize]) -> Result<Vec<[usize; 2]>> {
+    let shape = context.input(0).shape();
+    let borders = non_negative(&context.ints(input)?, "paddings and crops")?;
+    if context.input(input).shape().dims() != [block.len(), 2] || shape.rank() <= block.len() {
+        let text = format!(
+            "blocks of {block:?} with borders of shape {} do not fit an input of shape {shape}",
+            context.input(input).shape()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    if block.contains(&0) {
+        return Err(Error::invalid_argument(format!(
+            "all values in block_shape must be positive: {block:?}"
+        )));
+    }
+    Ok(borders.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect())
+}
+
+fn too_large() -> Error {
+    Error::invalid_argument("the blocks are too large")
+}
+
+fn space_to_batch(context: &mut KernelContext<'_>, block: &[usize], border_input: usize) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let pads = borders(context, border_input, block)?;
+    let factor = block.iter().try_fold(1usize, |all, &size| all.checked_mul(size)).ok_or_else(too_large)?;
+    let (space, rest) = shape[1..].split_at(block.len());
+    let mut sizes = Vec::with_capacity(block.len());
+    for ((&size, &block), pad) in space.iter().zip(block).zip(&pads) {
+        let padded =
+            size.checked_add(pad[0]).and_then(|size| size.checked_add(pad[1])).ok_or_else(too_large)?;
+        if !padded.is_multiple_of(block) {
+            let text = format!("padded dimension {padded} is not divisible by the block's {block}");
+            return Err(Error::invalid_argument(text));
+        }
+        sizes.push(padded / block);
+    }
+    let batch = shape[0].checked_mul(factor).ok_or_else(too_large)?;
+    let dims: Shape =
+        std::iter::once(batch).chain(sizes.iter().copied()).chain(rest.iter().copied()).collect();
+    // Coordinates of a result row: the place in the block, the batch, the place in space.
+    let axes = block.len();
+    let layout: Vec<usize> = block.iter().copied().chain([shape[0]]).chain(sizes.iter().copied()).collect();
+    let place = |i: usize| {
+        let mut at = vec![0; layout.len()];
+        unravel(i, &layout, &mut at);
+        let mut from = at[axes];
+        for axis in 0..axes {
+            let padded = at[axes + 1 + axis] * block[axis] + at[axis];
+            let inside = padded.checked_sub(pads[axis][0]).filter(|&inside| inside < space[axis])?;
+            from = from * space[axis] + inside;
+        }
+        Some((0, from))
+    };
+    let moved = arrange(context, &[context.input(0)], dims, rest.iter().product(), &place, None)?;
+    context.set(0, moved);
+    Ok(())
+}
+
+fn batch_to_space(context: &mut KernelContext<'_>, block: &[usize], border_input: usize) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let crops = borders(context, border_input, block)?;
+    let factor = block.iter().try_fold(1usize, |all, &size| all.checked_mul(size)).ok_or_else(too_large)?;
+    if !shape[0].is_multiple_of(factor) {
+        let text = format!("input batch dimension {} is not divisible by the block's {factor}", shape[0]);
+        return Err(Error::invalid_argument(text));
+    }
+    let (space, rest) = shape[1..].split_at(block.len());
+    let mut sizes = Vec::with_capacity(block.len());
+    for ((&size, &block), &[before, after]) in space.iter().zip(block).zip(&crops) {
+        let whole = size.checked_mul(block).ok_or_else(too_large)?;
+        let left = before.checked_add(after).and_then(|crop| whole.checked_sub(crop));
+        sizes.push(left.ok_or_else(|| {
+            Error::invalid_argument(format!("crops of {before} and {after} exceed the size {whole}"))
+        })?);
+    }
+    let batch = shape[0] / factor;
+    let kept: Vec<usize> = std::iter::once(batch).chain(sizes.iter().copied()).collect();
+    let place = |i: usize| {
+        let mut at = vec![0; kept.len()];
+        unravel(i, &kept, &mut at);
+        let whole = |axis: usize| at[axis + 1] + crops[axis][0];
+        let in_block = ravel((0..block.len()).map(|axis| whole(axis) % block[axis]), block);
+        let first = in_block * batch + at[0];
+        let inner = (0..block.len()).map(|axis| whole(axis) / block[axis]);
+        Some((0, inner.zip(space).fold(first, |from, (at, &size)| from * size + at)))
+    };
+    let dims = kept.iter().chain(rest).copied().collect();
+    let moved = arrange(context, &[context.input(0)], dims, rest.iter().product(), &place, None)?;
+    context.set(0, moved);
+    Ok(())
+}
+
+/// The pixels under each place of a window, one after the other in the channels.
+fn extract_image_patches(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let [batch, height, width, depth] = images(&shape)?;
+    let [window_h, window_w] = window.size();
+    let ((out_h, top), (out_w, left)) =
+        (window.along(0, height, window_h)?, window.along(1, width, window_w)?);
+    let ([stride_h, stride_w], [rate_h, rate_w]) = (window.strides(), window.dilations());
+    let place = |i: usize| {
+        let mut at = [0; 5];
+        unravel(i, &[batch, out_h, out_w, window_h, window_w], &mut at);
+        let [n, y, x, dy, dx] = at;
+        let y = (y * stride_h + dy * rate_h).checked_sub(top).filter(|&y| y < height)?;
+        let x = (x * stride_w + dx * rate_w).checked_sub(left).filter(|&x| x < width)?;
+        Some((0, (n * height + y) * width + x))
+    };
+    let dims = Shape::from([batch, out_h, out_w, window_h * window_w * depth]);
+    let patches = arrange(context, &[context.input(0)], dims, depth, &place, None)?;
+    context.set(0, patches);
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Slices chosen by whole coordinates.
+
+use super::arrange::arrange;
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::boxed;
+use crate::kernels::random::shape as shape_input;
+use compute::elementwise::layout;
+use session_core::{Error, Result};
+use tensor::{DType, Element, Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("GatherNd", |_| {
+        Ok(boxed(|context| {
+            let params = context.input(0).clone();
+            gather_nd(context, &params)
+        }))
+    });
+    registry.add("ResourceGatherNd", |_| {
+        Ok(boxed(|context| {
+            let params = crate::kernels::state::variable(context, 0)?.read()?;
+            gather_nd(context, &params)
+        }))
+    });
+    registry.add("ScatterNd", |spec| for_dtype!(number spec.input_dtype(1), T => Ok(boxed(scatter_nd::<T>))));
+    registry.add(
+        "TensorScatterAdd",
+        |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(tensor_scatter_add::<T>))),
+    );
+    registry.add("TensorScatterUpdate", |_| Ok(boxed(tensor_scatter_update)));
+}
+
+/// The integers of a tensor of any index dtype.
+pub(crate) fn integers(tensor: &Tensor) -> Result<Vec<i64>> {
+    Ok(match tensor.dtype() {
+        DType::Int32 => tensor.as_slice::<i32>()?.iter().map(|&i| i.into()).collect(),
+        DType::Int16 => tensor.as_slice::<i16>()?.iter().map(|&i| i.into()).collect(),
+        DType::UInt16 => tensor.as_slice::<u16>()?.iter().map(|&i| i.into()).collect(),
+        _ => tensor.to_vec::<i64>()?,
+    })
+}
+
+/// Coordinates into an array, as rows of it.
+pub(crate) struct Rows {
+    /// The row of each coordinate.
+    pub(crate) rows: Vec<usize>,
+    /// The leading dimensions that coordinates count.
+    pub(crate) dims: Vec<usize>,
+    /// How many elements a row has.
+    pub(crate) width: usize,
+    /// The shape of what the coordinates name.
+    pub(crate) shape: Shape,
+}
+
+/// What `indices`, whose last axis holds coordinates, names in an array of shape `target`.
+pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
+    let Some((&depth, outer)) = indices.shape().split_last() else {
+        return Err(Error::invalid_argument("indices must be at least a vector"));
+    };
+    if depth > target.rank() {
+        let text = format!(
+            "index innermost dimension length must be <= params rank; saw: {depth} vs. {}",
+            target.rank()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    let (dims, row) = target.split_at(depth);
+    let count: usize = outer.iter().product();
+    let values = integers(indices)?;
+    let mut rows = Vec::with_capacity(count);
+    for i in 0..count {
+        let coordinates = &values[i * depth..(i + 1) * depth];
+        let mut at = Some(0);
+        for (&index, &size) in coordinates.iter().zip(dims) {
+            let index = usize::try_from(index).ok().filter(|&index| index < size);
+            at = at.zip(index).map(|(at, index)| at * size + index);
+        }
+        rows.push(at.ok_or_else(|| {
+            Error::invalid_argument(format!(
+                "indices[{i}] = {coordinates:?} does not index into shape {target}"
+            ))
+        })?);
+    }
+    let shape = outer.iter().chain(row).copied().collect();
+    Ok(Rows { rows, dims: dims.to_vec(), width: row.iter().product(), shape })
+}
+
+fn gather_nd(context: &mut KernelContext<'_>, params: &Tensor) -> Result<()> {
+    let Rows { rows, width, shape, .. } = rows(context.input(1), params.shape())?;
+    let picked = arrange(context, &[params], shape, width, &|i| Some((0, rows[i])), None)?;
+    context.set(0, picked);
+    Ok(())
+}
+
+/// Refuses updates of another shape than what the indices name.
+pub(crate) fn check_updates(named: &Shape, updates: &Shape) -> Result<()> {
+    if named == updates {
+        return Ok(());
+    }
+    Err(Error::invalid_argument(format!(
+        "updates must have the shape {named} that indices name, not {updates}"
+    )))
+}
+
+fn scatter_nd<T: Element + compute::elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = shape_input(context, 2)?;
+    let named = rows(context.input(0), &shape)?;
+    check_updates(&named.shape, context.input(1).shape())?;
+    context.produce::<T>(0, shape, |context, output| {
+        output.fill(T::default());
+        add_rows(&named, output, context.slice(1)?)
+    })
+}
+
+fn add_rows<T: Element + compute::elementwise::Element>(
+    named: &Rows,
+    data: &mut [T],
+    updates: &[T],
+) -> Result<()> {
+    let rows: Vec<i64> = named.rows.iter().map(|&row| row as i64).collect();
+    let count = named.dims.iter().product();
+    layout::scatter_nd(&[count], named.width, data, &rows, updates).map_err(super::index::outside)
+}
+
+fn tensor_scatter_add<T: Element + compute::elementwise::Element>(
+    context: &mut KernelContext<'_>,
+) -> Result<()> {
+    let named = rows(context.input(1), context.input(0).shape())?;
+    check_updates(&named.shape, context.input(2).shape())?;
+    let mut data = context.take(0);
+    add_rows(&named, data.make_mut::<T>(context.buffers())?, context.slice(2)?)?;
+    context.set(0, data);
+    Ok(())
+}
+
+fn tensor_scatter_update(context: &mut KernelContext<'_>) -> Result<()> {
+    let data = context.input(0).clone();
+    let updated = updated(context, &data, 1, 2)?;
+    context.set(0, updated);
+    Ok(())
+}
+
+/// `data` with the slices that input `indices` names overwritten by those of input `updates`; the last update of a
+/// slice stays.
+pub(crate) fn updated(
+    context: &KernelContext<'_>,
+    data: &Tensor,
+    indices: usize,
+    updates: usize,
+) -> Result<Tensor> {
+    let named = rows(context.input(indices), data.shape())?;
+    let updates = context.input(updates);
+    check_updates(&named.shape, updates.shape())?;
+    let mut places: Vec<(usize, usize)> = (0..named.dims.iter().product()).map(|row| (0, row)).collect();
+    for (i, &row) in named.rows.iter().enumerate() {
+        places[row] = (1, i);
+    }
+    let shape = data.shape().clone();
+    arrange(context, &[data, updates], shape, named.width, &|row| Some(places[row]), None)
+}

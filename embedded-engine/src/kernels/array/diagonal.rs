@@ -1,0 +1,291 @@
+//! Diagonals and bands of matrices.
+
+use super::arrange::{arrange, unravel};
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use session_core::{Error, Result};
+use tensor::{Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("Diag", |_| Ok(boxed(diag)));
+    registry.add("DiagPart", |_| Ok(boxed(diag_part)));
+    registry.add("MatrixBandPart", |_| Ok(boxed(band_part)));
+    registry.add("MatrixDiag", |_| Ok(boxed(|context| matrix_diag(context, Form::MAIN))));
+    registry.add("MatrixDiagPart", |_| Ok(boxed(|context| matrix_diag_part(context, Form::MAIN))));
+    registry.add("MatrixSetDiag", |_| Ok(boxed(|context| matrix_set_diag(context, Form::MAIN))));
+    registry.add("MatrixDiagV3", |spec| {
+        let form = Form::of(spec)?;
+        Ok(boxed(move |context| matrix_diag(context, form)))
+    });
+    registry.add("MatrixDiagPartV3", |spec| {
+        let form = Form::of(spec)?;
+        Ok(boxed(move |context| matrix_diag_part(context, form)))
+    });
+    registry.add("MatrixSetDiagV3", |spec| {
+        let form = Form::of(spec)?;
+        Ok(boxed(move |context| matrix_set_diag(context, form)))
+    });
+}
+
+/// A diagonal tensor: of rank `2 r` for an input of rank `r`.
+fn diag(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let elements = shape.elements();
+    let dims = shape.iter().chain(shape.iter()).copied().collect();
+    let place = |i: usize| (i / elements == i % elements).then_some((0, i % elements));
+    let diagonal = arrange(context, &[context.input(0)], dims, 1, &place, None)?;
+    context.set(0, diagonal);
+    Ok(())
+}
+
+fn diag_part(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (first, second) = shape.split_at(shape.rank() / 2);
+    if shape.rank() == 0 || first != second {
+        let text = format!("the two halves of the shape {shape} must be equal");
+        return Err(Error::invalid_argument(text));
+    }
+    let elements: usize = first.iter().product();
+    let part =
+        arrange(context, &[context.input(0)], first.into(), 1, &|i| Some((0, i * (elements + 1))), None)?;
+    context.set(0, part);
+    Ok(())
+}
+
+/// Rows and columns of the last two axes.
+fn matrix(shape: &Shape) -> Result<[usize; 2]> {
+    match shape.dims() {
+        &[.., rows, columns] => Ok([rows, columns]),
+        _ => Err(Error::invalid_argument(format!("input must be at least 2-dim, received shape: {shape}"))),
+    }
+}
+
+fn band_part(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let [rows, columns] = matrix(&shape)?;
+    let (lower, upper) = (context.int(1)?, context.int(2)?);
+    if lower > rows as i64 || upper > columns as i64 {
+        let text = format!("{lower} lower and {upper} upper diagonals do not fit a matrix of shape {shape}");
+        return Err(Error::invalid_argument(text));
+    }
+    let place = |i: usize| {
+        let (row, column) = ((i / columns % rows) as i64, (i % columns) as i64);
+        let inside = (lower < 0 || row - column <= lower) && (upper < 0 || column - row <= upper);
+        inside.then_some((0, i))
+    };
+    let band = arrange(context, &[context.input(0)], shape, 1, &place, None)?;
+    context.set(0, band);
+    Ok(())
+}
+
+/// Which end shorter diagonals are padded at, and whether the operation has inputs that say which diagonals are meant.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    has_range: bool,
+    /// Diagonals above the main one stand at the right end of their row.
+    upper_right: bool,
+    /// Diagonals below the main one stand at the right end of their row.
+    lower_right: bool,
+}
+
+impl Form {
+    /// The main diagonal alone.
+    const MAIN: Form = Form { has_range: false, upper_right: false, lower_right: false };
+
+    fn of(spec: &NodeSpec<'_>) -> Result<Form> {
+        let (upper_right, lower_right) = match spec.str("align")? {
+            "LEFT_RIGHT" => (false, true),
+            "LEFT_LEFT" => (false, false),
+            "RIGHT_RIGHT" => (true, true),
+            _ => (true, false),
+        };
+        Ok(Form { has_range: true, upper_right, lower_right })
+    }
+
+    /// The lowest and the highest diagonal in input `input`.
+    fn range(self, context: &KernelContext<'_>, input: usize) -> Result<[i64; 2]> {
+        if !self.has_range {
+            return Ok([0, 0]);
+        }
+        match context.ints(input)?.as_slice() {
+            &[only] => Ok([only, only]),
+            &[low, high] if low <= high => Ok([low, high]),
+            other => Err(Error::invalid_argument(format!("diagonals from low to high are not {other:?}"))),
+        }
+    }
+
+    /// Where the element that begins diagonal `diagonal` stands in a row of `longest`.
+    fn offset(self, diagonal: i64, length: usize, longest: usize) -> usize {
+        let right = if diagonal >= 0 { self.upper_right } else { self.lower_right };
+        // The main diagonal and those beside it that are as long have no padding.
+        if right { longest - length } else { 0 }
+    }
+}
+
+/// The elements of one diagonal of a matrix.
+fn length(diagonal: i64, [rows, columns]: [usize; 2]) -> usize {
+    let (rows, columns) = (rows as i64, columns as i64);
+    rows.min(columns - diagonal).min(columns).min(rows + diagonal).max(0) as usize
+}
+
+/// A band of diagonals of matrices.
+struct Band {
+    form: Form,
+    range: [i64; 2],
+    matrix: [usize; 2],
+    /// The length of the longest diagonal.
+    longest: usize,
+}
+
+impl Band {
+    fn new(form: Form, range: [i64; 2], matrix: [usize; 2]) -> Result<Band> {
+        let outside = |diagonal: i64| {
+            let [rows, columns] = matrix.map(|size| size as i64);
+            // An empty matrix has a main diagonal.
+            (diagonal <= -rows || diagonal >= columns) && diagonal != 0
+        };
+        if range.into_iter().any(outside) {
+            let text = format!("diagonals {range:?} are outside a matrix of shape {matrix:?}");
+            return Err(Error::invalid_argument(text));
+        }
+        // The diagonal nearest to the main one is the longest.
+        let longest = length(0i64.clamp(range[0], range[1]), matrix);
+        Ok(Band { form, range, matrix, longest })
+    }
+
+    fn count(&self) -> usize {
+        (self.range[1] - self.range[0] + 1) as usize
+    }
+
+    /// The shape of the diagonals of stacked matrices.
+    fn shape(&self, stack: &[usize]) -> Shape {
+        let count = (self.count() > 1).then_some(self.count());
+        stack.iter().copied().chain(count).chain([self.longest]).collect()
+    }
+
+    /// Where the element of a matrix stands among the diagonals, if it is on one of them.
+    fn place(&self, row: usize, column: usize) -> Option<usize> {
+        let diagonal = column as i64 - row as i64;
+        if diagonal < self.range[0] || diagonal > self.range[1] {
+            return None;
+        }
+        let along = if diagonal >= 0 { row } else { column };
+        let offset = self.form.offset(diagonal, length(diagonal, self.matrix), self.longest);
+        // The highest diagonal comes first.
+        Some((self.range[1] - diagonal) as usize * self.longest + along + offset)
+    }
+
+    /// The element of a matrix at one place of its diagonals; none for padding.
+    fn element(&self, place: usize) -> Option<usize> {
+        let diagonal = self.range[1] - (place / self.longest) as i64;
+        let length = length(diagonal, self.matrix);
+        let along = (place % self.longest).checked_sub(self.form.offset(diagonal, length, self.longest))?;
+        if along >= length {
+            return None;
+        }
+        let (row, column) = (along + (-diagonal).max(0) as usize, along + diagonal.max(0) as usize);
+        Some(row * self.matrix[1] + column)
+    }
+}
+
+fn filler<'c>(context: &'c KernelContext<'_>, form: Form, input: usize) -> Option<&'c Tensor> {
+    form.has_range.then(|| context.input(input))
+}
+
+fn matrix_diag_part(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let matrix = matrix(&shape)?;
+    let band = Band::new(form, form.range(context, 1)?, matrix)?;
+    let per_matrix = band.count() * band.longest;
+    let place = |i: usize| {
+        let element = band.element(i % per_matrix)?;
+        Some((0, i / per_matrix * matrix[0] * matrix[1] + element))
+    };
+    let dims = band.shape(&shape[..shape.rank() - 2]);
+    let part = arrange(context, &[context.input(0)], dims, 1, &place, filler(context, form, 2))?;
+    context.set(0, part);
+    Ok(())
+}
+
+fn matrix_set_diag(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let matrix = matrix(&shape)?;
+    let band = Band::new(form, form.range(context, 2)?, matrix)?;
+    let expected = band.shape(&shape[..shape.rank() - 2]);
+    if *context.input(1).shape() != expected {
+        let text = format!("diagonals must have shape {expected}, not {}", context.input(1).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let per_matrix = band.count() * band.longest;
+    let stacked = [shape.elements() / (matrix[0] * matrix[1]).max(1), matrix[0], matrix[1]];
+    let place = |i: usize| {
+        let mut at = [0; 3];
+        unravel(i, &stacked, &mut at);
+        let on_diagonal = band.place(at[1], at[2]).map(|place| (1, at[0] * per_matrix + place));
+        Some(on_diagonal.unwrap_or((0, i)))
+    };
+    let set = arrange(context, &[context.input(0), context.input(1)], shape, 1, &place, None)?;
+    context.set(0, set);
+    Ok(())
+}
+
+fn matrix_diag(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let range = form.range(context, 1)?;
+    let has_rows = range[0] != range[1];
+    let (stack, longest) = match shape.dims() {
+        &[ref stack @ .., count, longest] if has_rows => {
+            let expected = (range[1] - range[0] + 1) as usize;
+            if count != expected {
+                let text = format!("{expected} diagonals are in {range:?}, the input has {count}");
+                return Err(Error::invalid_argument(text));
+            }
+            (stack, longest)
+        }
+        &[ref stack @ .., longest] if !has_rows => (stack, longest),
+        _ => return Err(Error::invalid_argument(format!("diagonals of too low a rank: {shape}"))),
+    };
+    let matrix = matrix_size(context, form, range, longest)?;
+    let band = Band::new(form, range, matrix)?;
+    if band.longest != longest {
+        let text = format!("a matrix of shape {matrix:?} has no diagonals of length {longest} in {range:?}");
+        return Err(Error::invalid_argument(text));
+    }
+    let per_matrix = band.count() * longest;
+    let stacked = [stack.iter().product(), matrix[0], matrix[1]];
+    let place = |i: usize| {
+        let mut at = [0; 3];
+        unravel(i, &stacked, &mut at);
+        band.place(at[1], at[2]).map(|place| (0, at[0] * per_matrix + place))
+    };
+    let dims = stack.iter().copied().chain(matrix).collect();
+    let made = arrange(context, &[context.input(0)], dims, 1, &place, filler(context, form, 4))?;
+    context.set(0, made);
+    Ok(())
+}
+
+/// The size of the matrices to make: given, or the smallest that the diagonals fit.
+fn matrix_size(
+    context: &KernelContext<'_>,
+    form: Form,
+    range: [i64; 2],
+    longest: usize,
+) -> Result<[usize; 2]> {
+    let least = [longest as i64 - range[1].min(0), longest as i64 + range[0].max(0)];
+    if !form.has_range {
+        return Ok(least.map(|size| size as usize));
+    }
+    let given = [context.int(2)?, context.int(3)?];
+    let size = match given {
+        // Square if nothing is said; a side that is not said is as small as can be.
+        [-1, -1] => [least[0].max(least[1]); 2],
+        [rows, -1] => [rows, least[1]],
+        [-1, columns] => [least[0], columns],
+        both => both,
+    };
+    if size[0] < least[0] || size[1] < least[1] {
+        let text = format!("a matrix of shape {size:?} does not hold diagonals that need {least:?}");
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(size.map(|size| size as usize))
+}

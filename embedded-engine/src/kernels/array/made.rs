@@ -1,0 +1,159 @@
+//! Tensors made from little: ramps, copies, other views of the same bytes; values that are checked.
+
+use crate::kernel::{KernelContext, NodeSpec, Registry, checked};
+use crate::kernels::math::boxed;
+use crate::kernels::random::shape as shape_input;
+use compute::elementwise::CastTo;
+use session_core::{Error, Result};
+use tensor::{DType, Element, Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("LinSpace", |spec| for_dtype!(float spec.input_dtype(0), T => Ok(boxed(lin_space::<T>))));
+    registry.add("Empty", |spec| {
+        let dtype = spec.dtype("dtype")?;
+        Ok(boxed(move |context| {
+            // Zeros even without `init`: what other steps left in memory is nobody's business.
+            let shape = checked(shape_input(context, 0)?, dtype)?;
+            let empty = Tensor::zeros(dtype, shape)?;
+            context.set(0, empty);
+            Ok(())
+        }))
+    });
+    registry.add("DeepCopy", |_| {
+        Ok(boxed(|context| {
+            let copy = context.input(0).copied(context.buffers());
+            context.set(0, copy);
+            Ok(())
+        }))
+    });
+    registry.add("GuaranteeConst", |_| {
+        Ok(boxed(|context| {
+            let value = context.take(0);
+            context.set(0, value);
+            Ok(())
+        }))
+    });
+    registry.add("Bitcast", |spec| {
+        let to = spec.dtype("type")?;
+        Ok(boxed(move |context| bitcast(context, to)))
+    });
+    registry.add("CheckNumerics", |spec| make_check(spec, false));
+    registry.add("CheckNumericsV2", |spec| make_check(spec, true));
+    registry.add("ParallelConcat", |_| Ok(boxed(parallel_concat)));
+}
+
+fn lin_space<T: Element + CastTo<f64>>(context: &mut KernelContext<'_>) -> Result<()>
+where
+    f64: CastTo<T>,
+    T: compute::elementwise::Element,
+{
+    let mut ends = [0f64; 2];
+    let given = [context.input(0).value::<T>()?, context.input(1).value::<T>()?];
+    compute::elementwise::cast(context.pool(), &given, &mut ends);
+    let count = context.int(2)?;
+    let count = usize::try_from(count)
+        .ok()
+        .filter(|&count| count > 0)
+        .ok_or_else(|| Error::invalid_argument(format!("Requires num > 0: {count}")))?;
+    let [start, stop] = ends;
+    context.produce::<T>(0, [count], |context, output| {
+        let step = if count > 1 { (stop - start) / (count - 1) as f64 } else { 0.0 };
+        let mut values: Vec<f64> = (0..count).map(|i| start + step * i as f64).collect();
+        if count > 1 {
+            values[count - 1] = stop;
+        }
+        compute::elementwise::cast(context.pool(), &values, output);
+        Ok(())
+    })
+}
+
+fn bitcast(context: &mut KernelContext<'_>, to: DType) -> Result<()> {
+    let input = context.input(0).clone();
+    let (from, shape) = (input.dtype(), input.shape().clone());
+    let (old, new) = (from.size(), to.size());
+    let cannot = || Error::invalid_argument(format!("cannot bitcast {shape} of {from} to {to}"));
+    let dims: Shape = if old == 0 || new == 0 {
+        return Err(cannot());
+    } else if old >= new {
+        let parts = (old != new).then_some(old / new);
+        shape.iter().copied().chain(parts).collect()
+    } else {
+        match shape.split_last() {
+            Some((&last, rest)) if last == new / old => rest.into(),
+            _ => return Err(cannot()),
+        }
+    };
+    let bytes = input.to_le_bytes()?.into_owned();
+    let cast = Tensor::from_le_bytes(to, dims, bytes)?;
+    context.set(0, cast);
+    Ok(())
+}
+
+/// How numbers are looked at that should be finite.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    nan: bool,
+    positive: bool,
+    negative: bool,
+}
+
+impl Found {
+    /// Looks at the exponents: as fast as memory for every format.
+    fn look(tensor: &Tensor) -> Result<Found> {
+        let mut found = Found::default();
+        macro_rules! look {
+            ($type:ty, $zero:expr) => {
+                for &x in tensor.as_slice::<$type>()? {
+                    if !x.is_finite() {
+                        found.nan |= x.is_nan();
+                        found.positive |= x > $zero;
+                        found.negative |= x < $zero;
+                    }
+                }
+            };
+        }
+        match tensor.dtype() {
+            DType::Float64 => look!(f64, 0.0),
+            DType::Float16 => look!(tensor::f16, tensor::f16::ZERO),
+            DType::BFloat16 => look!(tensor::bf16, tensor::bf16::ZERO),
+            _ => look!(f32, 0.0),
+        }
+        Ok(found)
+    }
+
+    /// What the error says; nothing if all is well.
+    fn text(self, signed: bool) -> Option<String> {
+        let infinite: &[(bool, &str)] = if signed {
+            &[(self.negative, "-Inf"), (self.positive, "+Inf")]
+        } else {
+            &[(self.negative || self.positive, "Inf")]
+        };
+        let named: Vec<&str> = infinite
+            .iter()
+            .chain(&[(self.nan, "NaN")])
+            .filter(|(there, _)| *there)
+            .map(|&(_, name)| name)
+            .collect();
+        (!named.is_empty()).then(|| format!("Tensor had {} values", named.join(" and ")))
+    }
+}
+
+fn make_check(spec: &NodeSpec<'_>, signed: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
+    let message = spec.str("message")?.to_owned();
+    Ok(boxed(move |context| {
+        let value = context.take(0);
+        if let Some(text) = Found::look(&value)?.text(signed) {
+            return Err(Error::invalid_argument(format!("{message} : {text}")));
+        }
+        context.set(0, value);
+        Ok(())
+    }))
+}
+
+/// Rows joined into one tensor.
+fn parallel_concat(context: &mut KernelContext<'_>) -> Result<()> {
+    let parts: Vec<Tensor> = (0..context.num_inputs()).map(|i| context.input(i).clone()).collect();
+    let joined = Tensor::concat_rows(&parts)?;
+    context.set(0, joined);
+    Ok(())
+}

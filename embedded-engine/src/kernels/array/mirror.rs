@@ -1,0 +1,105 @@
+//! Borders that mirror what they surround.
+
+use super::arrange::{arrange, ravel, unravel};
+use super::slice::non_negative;
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use compute::elementwise::layout;
+use session_core::{Error, Result};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("MirrorPad", |spec| {
+        let edge = edge(spec)?;
+        Ok(boxed(move |context| mirror_pad(context, edge)))
+    });
+    registry.add("MirrorPadGrad", |spec| {
+        let edge = edge(spec)?;
+        for_dtype!(number spec.input_dtype(0), T => {
+            Ok(boxed(move |context| mirror_pad_grad::<T>(context, edge)))
+        })
+    });
+}
+
+/// How many elements next to the border are not repeated: 1 for a reflection, 0 for a symmetric border.
+fn edge(spec: &NodeSpec<'_>) -> Result<usize> {
+    match spec.str("mode")? {
+        "REFLECT" => Ok(1),
+        "SYMMETRIC" => Ok(0),
+        other => Err(Error::invalid_argument(format!("mode must be either REFLECT or SYMMETRIC: '{other}'"))),
+    }
+}
+
+/// The borders before and after each axis.
+fn borders(context: &KernelContext<'_>, rank: usize) -> Result<Vec<[usize; 2]>> {
+    let pads = non_negative(&context.ints(1)?, "paddings")?;
+    if context.input(1).shape().dims() != [rank, 2] {
+        let text = format!("paddings must be [{rank}, 2]: {}", context.input(1).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(pads.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect())
+}
+
+fn check(shape: &[usize], pads: &[[usize; 2]], edge: usize) -> Result<()> {
+    for (&size, pad) in shape.iter().zip(pads) {
+        if pad.iter().any(|pad| *pad > size.saturating_sub(edge)) {
+            let text = format!("paddings {pads:?} must not be greater than the mirrored part of {shape:?}");
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    Ok(())
+}
+
+/// Which element of an axis of `size` stands at `place` of the padded axis.
+fn mirrored(place: usize, size: usize, before: usize, edge: usize) -> usize {
+    if place < before {
+        before - place - 1 + edge
+    } else if place < before + size {
+        place - before
+    } else {
+        2 * size - 1 - edge - (place - before)
+    }
+}
+
+fn mirror_pad(context: &mut KernelContext<'_>, edge: usize) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let pads = borders(context, shape.rank())?;
+    check(&shape, &pads, edge)?;
+    let dims: Shape = shape.iter().zip(&pads).map(|(&size, pad)| size + pad[0] + pad[1]).collect();
+    let place = |i: usize| {
+        let mut at = vec![0; dims.rank()];
+        unravel(i, &dims, &mut at);
+        let from = (0..at.len()).map(|axis| mirrored(at[axis], shape[axis], pads[axis][0], edge));
+        Some((0, ravel(from, &shape)))
+    };
+    let padded = arrange(context, &[context.input(0)], dims.clone(), 1, &place, None)?;
+    context.set(0, padded);
+    Ok(())
+}
+
+/// Adds the gradients of the mirrored elements to those of their originals.
+fn mirror_pad_grad<T: Element + compute::elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    edge: usize,
+) -> Result<()> {
+    let padded = context.input(0).shape().clone();
+    let pads = borders(context, padded.rank())?;
+    let inner = |(&size, pad): (&usize, &[usize; 2])| size.checked_sub(pad[0])?.checked_sub(pad[1]);
+    let shape: Option<Shape> = padded.iter().zip(&pads).map(inner).collect();
+    let shape = shape.ok_or_else(|| {
+        Error::invalid_argument(format!("paddings {pads:?} exceed the shape {padded} of the gradient"))
+    })?;
+    check(&shape, &pads, edge)?;
+    let mut at = vec![0; padded.rank()];
+    let mut rows = Vec::with_capacity(padded.elements());
+    for i in 0..padded.elements() {
+        unravel(i, &padded, &mut at);
+        let from = (0..at.len()).map(|axis| mirrored(at[axis], shape[axis], pads[axis][0], edge));
+        rows.push(ravel(from, &shape) as i64);
+    }
+    context.produce::<T>(0, shape.clone(), |context, output| {
+        output.fill(T::default());
+        layout::scatter_nd(&[shape.elements()], 1, output, &rows, context.slice(0)?)
+            .map_err(super::index::outside)
+    })
+}

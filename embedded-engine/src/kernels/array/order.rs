@@ -1,0 +1,94 @@
+//! Axes turned round and shifted.
+
+use super::arrange::{arrange, ravel, unravel};
+use super::coordinates::integers;
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::{axis, boxed};
+use session_core::{Error, Result};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("ReverseSequence", |spec| {
+        let (sequence, batch) = (spec.int("seq_dim")?, spec.int("batch_dim")?);
+        Ok(boxed(move |context| reverse_sequence(context, sequence, batch)))
+    });
+    registry.add("Roll", |_| Ok(boxed(roll)));
+    registry.add("Reverse", |_| Ok(boxed(reverse)));
+}
+
+fn reverse_sequence(context: &mut KernelContext<'_>, sequence: i64, batch: i64) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (sequence, batch) = (axis(sequence, shape.rank())?, axis(batch, shape.rank())?);
+    let lengths = integers(context.input(1))?;
+    if sequence == batch || lengths.len() != shape[batch] {
+        let text = format!(
+            "{} lengths do not fit axes {sequence} and {batch} of an input of shape {shape}",
+            lengths.len()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    if let Some(wrong) = lengths.iter().find(|&&length| length < 0 || length > shape[sequence] as i64) {
+        let text = format!("seq_lens {wrong} is not in [0, {}]", shape[sequence]);
+        return Err(Error::invalid_argument(text));
+    }
+    let (outer, inner) = shape.split_at(sequence.max(batch) + 1);
+    let place = |i: usize| {
+        let mut at = vec![0; outer.len()];
+        unravel(i, outer, &mut at);
+        let length = lengths[at[batch]] as usize;
+        if at[sequence] < length {
+            at[sequence] = length - 1 - at[sequence];
+        }
+        Some((0, ravel(at, outer)))
+    };
+    let width = inner.iter().product();
+    let reversed = arrange(context, &[context.input(0)], shape.clone(), width, &place, None)?;
+    context.set(0, reversed);
+    Ok(())
+}
+
+fn roll(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (shifts, axes) = (integers(context.input(1))?, integers(context.input(2))?);
+    if shifts.len() != axes.len() || shape.rank() == 0 {
+        let text = format!("{} shifts along {} axes of shape {shape}", shifts.len(), axes.len());
+        return Err(Error::invalid_argument(text));
+    }
+    // Where the first element of each axis comes from.
+    let mut first = vec![0; shape.rank()];
+    for (&shift, &at) in shifts.iter().zip(&axes) {
+        let at = axis(at, shape.rank())?;
+        let size = shape[at].max(1) as i64;
+        first[at] = (first[at] + (size - shift.rem_euclid(size)) as usize) % shape[at].max(1);
+    }
+    let moved = first.iter().rposition(|&from| from != 0).map_or(0, |last| last + 1);
+    let (outer, inner) = shape.split_at(moved);
+    let place = |i: usize| {
+        let mut at = vec![0; outer.len()];
+        unravel(i, outer, &mut at);
+        Some((0, ravel((0..at.len()).map(|axis| (at[axis] + first[axis]) % outer[axis]), outer)))
+    };
+    let width = inner.iter().product();
+    let rolled = arrange(context, &[context.input(0)], shape.clone(), width, &place, None)?;
+    context.set(0, rolled);
+    Ok(())
+}
+
+/// The older form, with a truth value for each axis.
+fn reverse(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let backwards = context.slice::<bool>(1)?.to_vec();
+    if backwards.len() != shape.rank() {
+        let text = format!("'dims' must have {} elements, not {}", shape.rank(), backwards.len());
+        return Err(Error::invalid_argument(text));
+    }
+    let place = |i: usize| {
+        let mut at = vec![0; shape.rank()];
+        unravel(i, &shape, &mut at);
+        let from =
+            (0..at.len()).map(|axis| if backwards[axis] { shape[axis] - 1 - at[axis] } else { at[axis] });
+        Some((0, ravel(from, &shape)))
+    };
+    let reversed = arrange(context, &[context.input(0)], shape.clone(), 1, &place, None)?;
+    context.set(0, reversed);
+    Ok(())
+}

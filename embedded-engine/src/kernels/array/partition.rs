@@ -1,0 +1,73 @@
+//! Rows dealt out to several tensors and gathered back.
+
+use super::arrange::arrange;
+use super::slice::non_negative;
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::boxed;
+use session_core::{Error, Result};
+use tensor::{Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("DynamicPartition", |_| Ok(boxed(dynamic_partition)));
+    for op_type in ["DynamicStitch", "ParallelDynamicStitch"] {
+        registry.add(op_type, |_| Ok(boxed(dynamic_stitch)));
+    }
+}
+
+fn dynamic_partition(context: &mut KernelContext<'_>) -> Result<()> {
+    let (shape, labels) = (context.input(0).shape().clone(), context.input(1).shape().clone());
+    if shape.rank() < labels.rank() || shape[..labels.rank()] != labels[..] {
+        let text = format!("data.shape must start with partitions.shape, got {shape} and {labels}");
+        return Err(Error::invalid_argument(text));
+    }
+    let rest = &shape[labels.rank()..];
+    let mut parts = vec![Vec::new(); context.outputs.len()];
+    let count = parts.len();
+    for (row, label) in context.ints(1)?.into_iter().enumerate() {
+        let part = usize::try_from(label).ok().and_then(|label| parts.get_mut(label));
+        let part = part.ok_or_else(|| {
+            Error::invalid_argument(format!("partitions[{row}] = {label} is not in [0, {count})"))
+        })?;
+        part.push(row);
+    }
+    let width = rest.iter().product();
+    for (i, rows) in parts.iter().enumerate() {
+        let dims: Shape = std::iter::once(rows.len()).chain(rest.iter().copied()).collect();
+        let part = arrange(context, &[context.input(0)], dims, width, &|row| Some((0, rows[row])), None)?;
+        context.set(i, part);
+    }
+    Ok(())
+}
+
+/// The last row that is given an index stays; rows that nothing is given to are zero.
+fn dynamic_stitch(context: &mut KernelContext<'_>) -> Result<()> {
+    let count = context.num_inputs() / 2;
+    let rest = |i: usize| {
+        let (indices, data) = (context.input(i).shape(), context.input(count + i).shape());
+        let fits = data.rank() >= indices.rank() && data[..indices.rank()] == indices[..];
+        fits.then(|| &data[indices.rank()..]).ok_or_else(|| {
+            Error::invalid_argument(format!(
+                "data[{i}].shape = {data} does not start with indices[{i}].shape = {indices}"
+            ))
+        })
+    };
+    let inner = rest(0)?.to_vec();
+    let mut places: Vec<Option<(usize, usize)>> = Vec::new();
+    for i in 0..count {
+        if rest(i)? != inner {
+            let text = format!("data[{i}] has rows of shape {:?}, data[0] of {inner:?}", rest(i)?);
+            return Err(Error::invalid_argument(text));
+        }
+        for (row, index) in non_negative(&context.ints(i)?, "indices")?.into_iter().enumerate() {
+            if index >= places.len() {
+                places.resize(index + 1, None);
+            }
+            places[index] = Some((i, row));
+        }
+    }
+    let dims: Shape = std::iter::once(places.len()).chain(inner.iter().copied()).collect();
+    let data: Vec<&Tensor> = (count..2 * count).map(|i| context.input(i)).collect();
+    let merged = arrange(context, &data, dims, inner.iter().product(), &|row| places[row], None)?;
+    context.set(0, merged);
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Finding elements: where they are, which there are, what is missing.
+
+use super::arrange::{arrange, ravel, unravel};
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::{axis, boxed};
+use rustc_hash::{FxHashMap, FxHashSet};
+use session_core::{Error, Result};
+use std::borrow::Cow;
+use tensor::{DType, Element, Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("Where", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(find::<T>))));
+    registry.add("Unique", |spec| make_unique(spec, false));
+    registry.add("UniqueV2", |spec| make_unique(spec, true));
+    registry.add("UniqueWithCounts", |spec| make_unique(spec, false));
+    registry.add("ListDiff", |spec| {
+        let dtype = spec.dtype("out_idx").unwrap_or(DType::Int32);
+        Ok(boxed(move |context| list_diff(context, dtype)))
+    });
+}
+
+/// The coordinates of all elements that are not zero (or not false).
+fn find<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let values = context.slice::<T>(0)?;
+    let found: Vec<usize> =
+        values.iter().enumerate().filter(|(_, value)| **value != T::default()).map(|(i, _)| i).collect();
+    let rank = shape.rank();
+    context.produce::<i64>(0, [found.len(), rank], |_, output| {
+        let mut at = vec![0; rank];
+        for (row, &index) in output.chunks_exact_mut(rank.max(1)).zip(&found) {
+            unravel(index, &shape, &mut at);
+            row.iter_mut().zip(&at).for_each(|(out, &coordinate)| *out = coordinate as i64);
+        }
+        Ok(())
+    })
+}
+
+/// Rows under which equal ones are equal bytes.
+///
+/// Numbers are compared by their bits, except that the two zeros of floats are one: a NaN equals itself, as in no
+/// arithmetic, but as a set of values needs it.
+struct Keys<'a> {
+    bytes: Cow<'a, [u8]>,
+    strings: &'a [tensor::Bytes],
+    /// Bytes, or strings, in a row.
+    width: usize,
+}
+
+impl<'a> Keys<'a> {
+    fn new(tensor: &'a Tensor, width: usize) -> Result<Keys<'a>> {
+        if tensor.dtype() == DType::String {
+            return Ok(Keys { bytes: Cow::Borrowed(&[]), strings: tensor.as_strings()?, width });
+        }
+        let size = tensor.dtype().size();
+        let mut bytes = tensor.to_le_bytes()?;
+        if tensor.dtype().is_floating() {
+            let negative_zero = |element: &[u8]| {
+                element.split_last().is_some_and(|(&last, rest)| last == 0x80 && rest.iter().all(|&b| b == 0))
+            };
+            if bytes.chunks_exact(size).any(negative_zero) {
+                for element in bytes.to_mut().chunks_exact_mut(size) {
+                    if negative_zero(element) {
+                        element.fill(0);
+                    }
+                }
+            }
+        }
+        Ok(Keys { bytes, strings: &[], width: width * size })
+    }
+
+    fn row(&self, row: usize) -> Key<'_> {
+        let range = row * self.width..(row + 1) * self.width;
+        if self.strings.is_empty() {
+            Key::Plain(&self.bytes[range])
+        } else {
+            Key::Strings(&self.strings[range])
+        }
+    }
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Key<'a> {
+    Plain(&'a [u8]),
+    Strings(&'a [tensor::Bytes]),
+}
+
+/// Integers as a tensor of an index dtype.
+fn index_tensor(values: &[usize], dtype: DType) -> Result<Tensor> {
+    super::shape_tensor(&Shape::new(values), dtype)
+}
+
+fn make_unique(spec: &NodeSpec<'_>, has_axis: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
+    let dtype = spec.dtype("out_idx").unwrap_or(DType::Int32);
+    let with_counts = spec.operation.num_outputs() > 2;
+    Ok(boxed(move |context| unique(context, dtype, has_axis, with_counts)))
+}
+
+fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_counts: bool) -> Result<()> {
+    let input = context.input(0).clone();
+    let shape = input.shape().clone();
+    let at = match if has_axis { context.ints(1)? } else { vec![] }.as_slice() {
+        [] if shape.rank() == 1 => 0,
+        [] => return Err(Error::invalid_argument(format!("unique expects a 1D vector, not {shape}"))),
+        &[at] => axis(at, shape.rank())?,
+        more => return Err(Error::invalid_argument(format!("axis does not support several axes: {more:?}"))),
+    };
+    // Slices along the axis as rows.
+    let (outer, inner) = (shape[..at].iter().product::<usize>(), shape[at + 1..].iter().product::<usize>());
+    let by_row = [shape[at], outer, inner];
+    let rows = if outer == 1 {
+        input.clone()
+    } else {
+        let place = |i: usize| {
+            let mut from = [0; 3];
+            unravel(i, &by_row, &mut from);
+            Some((0, ravel([from[1], from[0], from[2]], &[outer, shape[at], inner])))
+        };
+        arrange(context, &[&input], Shape::new(&by_row), 1, &place, None)?
+    };
+    let (firsts, indices, counts) = {
+        let keys = Keys::new(&rows, outer * inner)?;
+        distinct((0..shape[at]).map(|row| keys.row(row)))
+    };
+    let dims: Shape =
+        shape.iter().enumerate().map(|(i, &dim)| if i == at { firsts.len() } else { dim }).collect();
+    let place = |i: usize| {
+        let (before, which) = (i / firsts.len(), i % firsts.len());
+        Some((0, before * shape[at] + firsts[which]))
+    };
+    let values = arrange(context, &[&input], dims, inner, &place, None)?;
+    context.set(0, values);
+    context.set(1, index_tensor(&indices, dtype)?);
+    if with_counts {
+        context.set(2, index_tensor(&counts, dtype)?);
+    }
+    Ok(())
+}
+
+/// Where each distinct key stands first, which of them each key is, and how often each occurs.
+fn distinct<'k>(keys: impl Iterator<Item = Key<'k>>) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
+    let mut numbers: FxHashMap<Key<'k>, usize> = FxHashMap::default();
+    let (mut firsts, mut indices, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, key) in keys.enumerate() {
+        let number = *numbers.entry(key).or_insert_with(|| {
+            firsts.push(row);
+            counts.push(0);
+            firsts.len() - 1
+        });
+        indices.push(number);
+        counts[number] += 1;
+    }
+    (firsts, indices, counts)
+}
+
+/// The elements of the first vector that are not in the second, and where they were.
+fn list_diff(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
+    let (x, y) = (context.input(0).clone(), context.input(1).clone());
+    if x.shape().rank() != 1 || y.shape().rank() != 1 {
+        let text = format!("x and y should be vectors: {} and {}", x.shape(), y.shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let kept: Vec<usize> = {
+        let (keys, others) = (Keys::new(&x, 1)?, Keys::new(&y, 1)?);
+        let others: FxHashSet<Key<'_>> = (0..y.elements()).map(|row| others.row(row)).collect();
+        (0..x.elements()).filter(|&row| !others.contains(&keys.row(row))).collect()
+    };
+    let rest = arrange(context, &[&x], Shape::from([kept.len()]), 1, &|i| Some((0, kept[i])), None)?;
+    context.set(0, rest);
+    context.set(1, index_tensor(&kept, dtype)?);
+    Ok(())
+}

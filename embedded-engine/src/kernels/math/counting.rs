@@ -1,0 +1,138 @@
+//! How many there are of each: bins, buckets, bits.
+
+use super::elementwise::boxed;
+use crate::kernel::{KernelContext, Registry};
+use compute::elementwise;
+use session_core::{AttrValue, Error, Result};
+use tensor::{DType, Element};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("Bincount", |spec| for_dtype!(number spec.input_dtype(2), T => Ok(boxed(bincount::<T>))));
+    registry.add("HistogramFixedWidth", |spec| {
+        let out = spec.dtype("dtype").unwrap_or(DType::Int32);
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| histogram::<T>(context, out))))
+    });
+    registry.add("Bucketize", |spec| {
+        let boundaries =
+            spec.attr("boundaries")?.as_list().map(|list| list.iter().map(AttrValue::as_float).collect());
+        let wrong = || Error::value("attribute 'boundaries' is not a list of numbers");
+        let boundaries: Vec<f32> = boundaries.flatten().ok_or_else(wrong)?;
+        if !boundaries.is_sorted() {
+            return Err(Error::invalid_argument("expected sorted boundaries"));
+        }
+        for_dtype!(real spec.input_dtype(0), T => {
+            let boundaries = boundaries.clone();
+            Ok(boxed(move |context| bucketize::<T>(context, &boundaries)))
+        })
+    });
+    registry.add("PopulationCount", |spec| {
+        // Bits are counted alike in signed and unsigned integers.
+        for_dtype!(@arms unsigned(spec.input_dtype(0)), T =>
+            Ok(boxed(|context| {
+                let shape = context.input(0).shape().clone();
+                context.produce::<u8>(0, shape, |context, output| {
+                    let input = context.bits::<T>(0)?;
+                    output.iter_mut().zip(input).for_each(|(out, x)| *out = x.count_ones() as u8);
+                    Ok(())
+                })
+            })),
+            UInt8: u8, UInt16: u16, UInt32: u32, UInt64: u64)
+    });
+}
+
+fn unsigned(dtype: DType) -> DType {
+    match dtype {
+        DType::Int8 => DType::UInt8,
+        DType::Int16 => DType::UInt16,
+        DType::Int32 => DType::UInt32,
+        DType::Int64 => DType::UInt64,
+        other => other,
+    }
+}
+
+/// The weights (1 without any) of the elements with each value below the given size.
+fn bincount<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()>
+where
+    f64: elementwise::CastTo<T>,
+{
+    let size = context.int(1)?;
+    let size = usize::try_from(size)
+        .map_err(|_| Error::invalid_argument(format!("size ({size}) must be non-negative")))?;
+    let values = context.ints(0)?;
+    if values.iter().any(|&value| value < 0) {
+        return Err(Error::invalid_argument("Input arr must be non-negative!"));
+    }
+    let weights = context.slice::<T>(2)?.to_vec();
+    if !weights.is_empty() && weights.len() != values.len() {
+        let text = format!("{} weights for {} values", weights.len(), values.len());
+        return Err(Error::invalid_argument(text));
+    }
+    let kept = || values.iter().enumerate().filter(|&(_, &value)| (value as u64) < size as u64);
+    let bins: Vec<i64> = kept().map(|(_, &value)| value).collect();
+    let weights: Vec<T> = if weights.is_empty() {
+        let mut one = [T::default()];
+        elementwise::cast(context.pool(), &[1f64], &mut one);
+        vec![one[0]; bins.len()]
+    } else {
+        kept().map(|(i, _)| weights[i]).collect()
+    };
+    context.produce::<T>(0, [size], |context, output| {
+        elementwise::layout::unsorted_segment_sum(context.pool(), 1, &weights, &bins, output)
+            .map_err(crate::kernels::array::outside)
+    })
+}
+
+/// Values as doubles.
+fn doubles<T: Element + elementwise::CastTo<f64>>(
+    context: &KernelContext<'_>,
+    input: usize,
+) -> Result<Vec<f64>> {
+    let mut values = vec![0f64; context.input(input).elements()];
+    elementwise::cast(context.pool(), context.slice::<T>(input)?, &mut values);
+    Ok(values)
+}
+
+/// How many values are in each of some bins of equal width; those outside count in the first or last.
+fn histogram<T: Element + elementwise::CastTo<f64>>(
+    context: &mut KernelContext<'_>,
+    out: DType,
+) -> Result<()> {
+    let bins = context.int(2)?;
+    let bins = usize::try_from(bins).ok().filter(|&bins| bins > 0).ok_or_else(|| {
+        Error::invalid_argument(format!("nbins should be a positive number, but got '{bins}'"))
+    })?;
+    let range = doubles::<T>(context, 1)?;
+    let &[low, high] = range.as_slice() else {
+        return Err(Error::invalid_argument("value_range should be a vector of 2 elements"));
+    };
+    if low >= high || low.is_nan() || high.is_nan() {
+        let text =
+            format!("value_range should satisfy value_range[0] < value_range[1], but got '[{low}, {high}]'");
+        return Err(Error::invalid_argument(text));
+    }
+    let dims = crate::kernel::checked([bins].into(), out)?;
+    let mut counts = vec![0usize; dims.elements()];
+    let step = (high - low) / bins as f64;
+    for value in doubles::<T>(context, 0)? {
+        let bin = ((value.clamp(low, high) - low) / step).floor() as usize;
+        counts[bin.min(bins - 1)] += 1;
+    }
+    let counts = crate::kernels::array::shape_tensor(&counts.into(), out)?;
+    context.set(0, counts);
+    Ok(())
+}
+
+/// How many boundaries are at most each value.
+fn bucketize<T: Element + elementwise::CastTo<f64>>(
+    context: &mut KernelContext<'_>,
+    boundaries: &[f32],
+) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let values = doubles::<T>(context, 0)?;
+    context.produce::<i32>(0, shape, |_, output| {
+        for (out, value) in output.iter_mut().zip(values) {
+            *out = boundaries.partition_point(|&boundary| f64::from(boundary) <= value) as i32;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,179 @@
+//! Functions of two numbers, or of rows, that stand apart from the others.
+
+use super::elementwise::boxed;
+use super::reduction::axis;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use compute::elementwise::{self, BinaryOp, Broadcast};
+use compute::math::Real;
+use session_core::{Code, Error, Result};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("ApproximateEqual", |spec| {
+        let tolerance = spec.float("tolerance")?;
+        for_dtype!(wide spec.input_dtype(0), T => {
+            Ok(boxed(move |context| approximate_equal::<T>(context, tolerance)))
+        })
+    });
+    registry.add("NextAfter", |spec| match spec.input_dtype(0) {
+        tensor::DType::Float64 => Ok(boxed(|context| broadcast(context, next_after_f64))),
+        _ => Ok(boxed(|context| broadcast(context, next_after_f32))),
+    });
+    registry.add("Cross", |spec| for_dtype!(real spec.input_dtype(0), T => cross_kernel::<T>()));
+    registry.add("CumulativeLogsumexp", |spec| {
+        let (exclusive, reverse) = (spec.bool("exclusive")?, spec.bool("reverse")?);
+        for_dtype!(wide spec.input_dtype(0), T => {
+            Ok(boxed(move |context| cumulative_logsumexp::<T>(context, exclusive, reverse)))
+        })
+    });
+    registry.add("Complex", make_complex);
+}
+
+fn same_shape(context: &KernelContext<'_>) -> Result<Shape> {
+    let (a, b) = (context.input(0).shape(), context.input(1).shape());
+    if a == b {
+        return Ok(a.clone());
+    }
+    Err(Error::invalid_argument(format!("x and y must be of the same shape. x shape: {a}. y shape: {b}")))
+}
+
+fn approximate_equal<T: Element + Real>(context: &mut KernelContext<'_>, tolerance: f32) -> Result<()> {
+    let shape = same_shape(context)?;
+    let tolerance = T::of(tolerance.into());
+    context.produce::<bool>(0, shape, |context, output| {
+        let (a, b) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+        output.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (&a, &b))| *out = (a - b).abs() < tolerance);
+        Ok(())
+    })
+}
+
+/// A function of two numbers, with broadcasting.
+fn broadcast<T: Element + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    function: fn(T, T) -> T,
+) -> Result<()> {
+    let plan = Broadcast::new([context.input(0).shape(), context.input(1).shape()]);
+    let plan = plan.map_err(|error| super::elementwise::incompatible(&error))?;
+    let dims = Shape::new(plan.output_shape());
+    let widened = |input: usize| -> Result<Vec<T>> {
+        let mut wide = vec![T::default(); dims.elements()];
+        let values = context.slice::<T>(input)?;
+        elementwise::layout::broadcast_to(
+            context.pool(),
+            context.input(input).shape(),
+            &dims,
+            values,
+            &mut wide,
+        )
+        .map_err(|error| super::elementwise::incompatible(&error))?;
+        Ok(wide)
+    };
+    let (a, b) = (widened(0)?, widened(1)?);
+    context.produce::<T>(0, dims, |_, output| {
+        output.iter_mut().zip(a.into_iter().zip(b)).for_each(|(out, (a, b))| *out = function(a, b));
+        Ok(())
+    })
+}
+
+fn next_after_f32(from: f32, to: f32) -> f32 {
+    if from.is_nan() || to.is_nan() {
+        f32::NAN
+    } else if from == to {
+        to
+    } else if from < to {
+        from.next_up()
+    } else {
+        from.next_down()
+    }
+}
+
+fn next_after_f64(from: f64, to: f64) -> f64 {
+    if from.is_nan() || to.is_nan() {
+        f64::NAN
+    } else if from == to {
+        to
+    } else if from < to {
+        from.next_up()
+    } else {
+        from.next_down()
+    }
+}
+
+fn cross_kernel<T: Element + elementwise::Element>() -> Result<Box<dyn Kernel>> {
+    let cannot = || Error::new(Code::Unimplemented, format!("no cross product of {}", T::NAME));
+    let times = T::binary(BinaryOp::Mul).ok_or_else(cannot)?;
+    let minus = T::binary(BinaryOp::Sub).ok_or_else(cannot)?;
+    Ok(boxed(move |context| {
+        let shape = same_shape(context)?;
+        if shape.last() != Some(&3) {
+            let text = format!("cross-products are only defined for 3-element vectors: {shape}");
+            return Err(Error::invalid_argument(text));
+        }
+        // Each component is the difference of two products of rotated components.
+        let rotated = |values: &[T], by: usize| -> Vec<T> {
+            values.chunks_exact(3).flat_map(|v| (0..3).map(move |i| v[(i + by) % 3])).collect()
+        };
+        context.produce::<T>(0, shape.clone(), |context, output| {
+            let (a, b, pool) = (context.slice::<T>(0)?, context.slice::<T>(1)?, context.pool());
+            let plan = Broadcast::new([&[a.len()], &[b.len()]]);
+            let plan = plan.map_err(|error| super::elementwise::incompatible(&error))?;
+            let failed = |error: elementwise::ArithmeticError| Error::invalid_argument(error.to_string());
+            let mut second = vec![T::default(); a.len()];
+            times.run(pool, &plan, &rotated(a, 1), &rotated(b, 2), output).map_err(failed)?;
+            times.run(pool, &plan, &rotated(a, 2), &rotated(b, 1), &mut second).map_err(failed)?;
+            minus.run_in_place_left(pool, &plan, output, &second).map_err(failed)
+        })
+    }))
+}
+
+fn cumulative_logsumexp<T: Element + Real>(
+    context: &mut KernelContext<'_>,
+    exclusive: bool,
+    reverse: bool,
+) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let at = axis(context.int(1)?, shape.rank())?;
+    let (along, inner): (usize, usize) = (shape[at], shape[at + 1..].iter().product());
+    let lowest = T::of(f64::NEG_INFINITY);
+    // ln(e^a + e^b) without overflow.
+    let add = |a: T, b: T| {
+        let (least, most) = if a < b { (a, b) } else { (b, a) };
+        if least == lowest { most } else { most + (least - most).exp().log1p() }
+    };
+    context.produce::<T>(0, shape, |context, output| {
+        let input = context.slice::<T>(0)?;
+        for line in 0..input.len() / along.max(1) {
+            let (outer, column) = (line / inner, line % inner);
+            let mut sum = lowest;
+            for step in 0..along {
+                let place = if reverse { along - 1 - step } else { step };
+                let at = (outer * along + place) * inner + column;
+                let next = add(sum, input[at]);
+                output[at] = if exclusive { sum } else { next };
+                sum = next;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn make_complex(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    macro_rules! complex {
+        ($part:ty) => {
+            Ok(boxed(|context| {
+                let plan = Broadcast::new([context.input(0).shape(), context.input(1).shape()]);
+                let plan = plan.map_err(|error| super::elementwise::incompatible(&error))?;
+                let dims = Shape::new(plan.output_shape());
+                context.produce::<tensor::Complex<$part>>(0, dims, |context, output| {
+                    elementwise::complex::<$part>()
+                        .run(context.pool(), &plan, context.slice(0)?, context.slice(1)?, output)
+                        .map_err(|error| Error::invalid_argument(error.to_string()))
+                })
+            }))
+        };
+    }
+    match spec.input_dtype(0) {
+        tensor::DType::Float64 => complex!(f64),
+        _ => complex!(f32),
+    }
+}

@@ -1,0 +1,325 @@
+//! Rows that share a number, folded into one: sums, means, products, extremes.
+
+use super::elementwise::boxed;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::array::{integers, outside};
+use compute::elementwise::{self, BinaryOp, Broadcast, layout};
+use compute::math::Real;
+use session_core::{Code, Error, Result};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    for op_type in ["SegmentSum", "SegmentMean", "UnsortedSegmentSum"] {
+        registry.add(op_type, |spec| {
+            let folding = Folding::of(spec);
+            for_dtype!(number spec.input_dtype(0), T => Ok(boxed(move |context| sum::<T>(context, folding))))
+        });
+    }
+    for op_type in ["SegmentProd", "UnsortedSegmentProd"] {
+        registry.add(op_type, |spec| {
+            let folding = Folding::of(spec);
+            for_dtype!(number spec.input_dtype(0), T => {
+                let one = from_f64::<T>(1.0);
+                Ok(boxed(move |context| fold::<T>(context, folding, BinaryOp::Mul, one, one)))
+            })
+        });
+    }
+    for op_type in ["SegmentMax", "UnsortedSegmentMax"] {
+        registry.add(op_type, |spec| make_extreme(spec, BinaryOp::Maximum));
+    }
+    for op_type in ["SegmentMin", "UnsortedSegmentMin"] {
+        registry.add(op_type, |spec| make_extreme(spec, BinaryOp::Minimum));
+    }
+    for op_type in ["SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN"] {
+        registry.add(op_type, |spec| {
+            let share = Share::of(spec);
+            for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| sparse::<T>(context, share))))
+        });
+    }
+    for op_type in ["SparseSegmentSumGrad", "SparseSegmentMeanGrad", "SparseSegmentSqrtNGrad"] {
+        registry.add(op_type, |spec| {
+            let share = Share::of(spec);
+            for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| sparse_gradient::<T>(context, share))))
+        });
+    }
+}
+
+/// What the op types differ in besides their arithmetic.
+#[derive(Clone, Copy)]
+struct Folding {
+    /// Whether the numbers of the segments rise, and the last says how many there are.
+    sorted: bool,
+    mean: bool,
+}
+
+impl Folding {
+    fn of(spec: &NodeSpec<'_>) -> Folding {
+        let name = spec.operation.op_type();
+        Folding { sorted: !name.starts_with("Unsorted"), mean: name.ends_with("Mean") }
+    }
+}
+
+/// A number as an element of any numeric type.
+fn from_f64<T: elementwise::Element>(value: f64) -> T
+where
+    f64: elementwise::CastTo<T>,
+{
+    let mut cast = [T::default()];
+    elementwise::cast(&compute::Pool::single(), &[value], &mut cast);
+    cast[0]
+}
+
+/// The least and the largest value of a type, finite and, where it has them, infinite.
+trait Limits: Copy {
+    const FINITE: [Self; 2];
+    const ALL: [Self; 2];
+}
+
+macro_rules! limits {
+    (floats $($type:ty),*) => {$(
+        impl Limits for $type {
+            const FINITE: [Self; 2] = [<$type>::MIN, <$type>::MAX];
+            const ALL: [Self; 2] = [<$type>::NEG_INFINITY, <$type>::INFINITY];
+        }
+    )*};
+    (integers $($type:ty),*) => {$(
+        impl Limits for $type {
+            const FINITE: [Self; 2] = [<$type>::MIN, <$type>::MAX];
+            const ALL: [Self; 2] = Self::FINITE;
+        }
+    )*};
+}
+limits!(floats f32, f64, tensor::f16, tensor::bf16);
+limits!(integers i8, i16, i32, i64, u8, u16, u32, u64);
+
+fn make_extreme(spec: &NodeSpec<'_>, op: BinaryOp) -> Result<Box<dyn Kernel>> {
+    let folding = Folding::of(spec);
+    let end = usize::from(op == BinaryOp::Minimum);
+    for_dtype!(real spec.input_dtype(0), T => {
+        // Sorted segments that are empty hold zeros; unsorted ones the least (or largest) finite number.
+        let [start, empty] =
+            if folding.sorted { [T::ALL[end], T::default()] } else { [T::FINITE[end], T::FINITE[end]] };
+        Ok(boxed(move |context| fold::<T>(context, folding, op, start, empty)))
+    })
+}
+
+/// The segments of the rows of input 0.
+struct Segments {
+    ids: Vec<i64>,
+    /// The shape of the result.
+    shape: Shape,
+    /// The elements of a row.
+    width: usize,
+}
+
+impl Segments {
+    fn of(context: &KernelContext<'_>, sorted: bool) -> Result<Segments> {
+        let (data, ids) = (context.input(0).shape(), context.input(1).shape());
+        let rows = if sorted { ids.rank() == 1 } else { true };
+        if !rows || data.rank() < ids.rank() || data[..ids.rank()] != ids[..] {
+            let text = format!("data.shape = {data} does not start with segment_ids.shape = {ids}");
+            return Err(Error::invalid_argument(text));
+        }
+        let rest = &data[ids.rank()..];
+        let ids = integers(context.input(1))?;
+        let count = if sorted { sorted_count(&ids)? } else { number_of_segments(context)? };
+        let shape = std::iter::once(count).chain(rest.iter().copied()).collect();
+        Ok(Segments { ids, shape, width: rest.iter().product() })
+    }
+
+    /// How many rows each segment has.
+    fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.shape[0]];
+        for &id in &self.ids {
+            if let Some(count) = usize::try_from(id).ok().and_then(|id| counts.get_mut(id)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+}
+
+fn number_of_segments(context: &KernelContext<'_>) -> Result<usize> {
+    usize::try_from(context.int(2)?).map_err(|_| Error::invalid_argument("num_segments must be non-negative"))
+}
+
+/// The number of segments whose numbers rise.
+fn sorted_count(ids: &[i64]) -> Result<usize> {
+    if ids.first().is_some_and(|&id| id < 0) {
+        return Err(Error::invalid_argument(format!("segment ids must be >= 0: {}", ids[0])));
+    }
+    if !ids.is_sorted() {
+        return Err(Error::invalid_argument("segment ids are not increasing"));
+    }
+    Ok(ids.last().map_or(0, |&last| last as usize + 1))
+}
+
+fn sum<T: Element + elementwise::Element>(context: &mut KernelContext<'_>, folding: Folding) -> Result<()>
+where
+    f64: elementwise::CastTo<T>,
+{
+    let segments = Segments::of(context, folding.sorted)?;
+    context.produce::<T>(0, segments.shape.clone(), |context, output| {
+        let (pool, data) = (context.pool(), context.slice::<T>(0)?);
+        layout::unsorted_segment_sum(pool, segments.width, data, &segments.ids, output).map_err(outside)?;
+        if folding.mean { divide(&segments, output) } else { Ok(()) }
+    })
+}
+
+fn divide<T: elementwise::Element>(segments: &Segments, sums: &mut [T]) -> Result<()>
+where
+    f64: elementwise::CastTo<T>,
+{
+    let cannot = || Error::new(Code::Unimplemented, format!("no mean of {}", T::NAME));
+    let division = T::binary(BinaryOp::Div).ok_or_else(cannot)?;
+    let plan = Broadcast::new([&[segments.width], &[1]])
+        .map_err(|error| super::elementwise::incompatible(&error))?;
+    let pool = compute::Pool::single();
+    for (row, count) in sums.chunks_exact_mut(segments.width.max(1)).zip(segments.counts()) {
+        let count = [from_f64::<T>(count.max(1) as f64)];
+        division
+            .run_in_place_left(&pool, &plan, row, &count)
+            .map_err(|error| Error::invalid_argument(error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn fold<T: Element + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    folding: Folding,
+    op: BinaryOp,
+    start: T,
+    empty: T,
+) -> Result<()> {
+    let segments = Segments::of(context, folding.sorted)?;
+    let cannot = || Error::new(Code::Unimplemented, format!("no {op:?} of segments of {}", T::NAME));
+    let kernel = T::binary(op).ok_or_else(cannot)?;
+    context.produce::<T>(0, segments.shape.clone(), |context, output| {
+        output.fill(start);
+        let (width, data) = (segments.width, context.slice::<T>(0)?);
+        if segments.ids.iter().any(|&id| id < 0) {
+            // Rows of a negative segment are left out.
+            let kept = || (0..segments.ids.len()).filter(|&i| segments.ids[i] >= 0);
+            let ids: Vec<i64> = kept().map(|i| segments.ids[i]).collect();
+            let data: Vec<T> = kept().flat_map(|i| data[i * width..][..width].iter().copied()).collect();
+            layout::scatter(context.pool(), kernel, width, output, &ids, &data).map_err(outside)?;
+        } else {
+            layout::scatter(context.pool(), kernel, width, output, &segments.ids, data).map_err(outside)?;
+        }
+        if empty != start {
+            for (row, count) in output.chunks_exact_mut(width.max(1)).zip(segments.counts()) {
+                if count == 0 {
+                    row.fill(empty);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What a row counts for in a segment of `n` rows: 1, `1 / n` or `1 / sqrt(n)`.
+#[derive(Clone, Copy)]
+enum Share {
+    Whole,
+    Mean,
+    Root,
+}
+
+impl Share {
+    fn of(spec: &NodeSpec<'_>) -> Share {
+        let name = spec.operation.op_type();
+        if name.contains("Mean") {
+            Share::Mean
+        } else if name.contains("SqrtN") {
+            Share::Root
+        } else {
+            Share::Whole
+        }
+    }
+
+    fn factor(self, count: usize) -> f64 {
+        let count = count.max(1) as f64;
+        match self {
+            Share::Whole => 1.0,
+            Share::Mean => 1.0 / count,
+            Share::Root => 1.0 / count.sqrt(),
+        }
+    }
+}
+
+/// Pairs of an index into rows and the segment of that entry, with each segment's size.
+fn entries(
+    context: &KernelContext<'_>,
+    rows: usize,
+    segments: usize,
+) -> Result<(Vec<[usize; 2]>, Vec<usize>)> {
+    let (indices, ids) = (context.ints(1)?, context.ints(2)?);
+    if indices.len() != ids.len() {
+        let text = format!("{} indices and {} segment ids", indices.len(), ids.len());
+        return Err(Error::invalid_argument(text));
+    }
+    let mut counts = vec![0; segments];
+    let mut entries = Vec::with_capacity(ids.len());
+    for (i, (&index, &id)) in indices.iter().zip(&ids).enumerate() {
+        let index = usize::try_from(index).ok().filter(|&index| index < rows);
+        let id = usize::try_from(id).ok().filter(|&id| id < segments);
+        let (Some(index), Some(id)) = (index, id) else {
+            let text = format!("index {} or segment {} at {i} is out of range", indices[i], ids[i]);
+            return Err(Error::invalid_argument(text));
+        };
+        counts[id] += 1;
+        entries.push([index, id]);
+    }
+    Ok((entries, counts))
+}
+
+fn rows(shape: &Shape) -> Result<(usize, &[usize])> {
+    let (&rows, rest) =
+        shape.split_first().ok_or_else(|| Error::invalid_argument("a scalar has no rows to fold"))?;
+    Ok((rows, rest))
+}
+
+fn sparse<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (size, rest) = rows(&shape)?;
+    let segments = sorted_count(&context.ints(2)?)?;
+    let (entries, counts) = entries(context, size, segments)?;
+    let width: usize = rest.iter().product();
+    let dims: Shape = std::iter::once(segments).chain(rest.iter().copied()).collect();
+    context.produce::<T>(0, dims, |context, output| {
+        output.fill(T::default());
+        let data = context.slice::<T>(0)?;
+        for [index, id] in entries {
+            add_scaled(&mut output[id * width..][..width], &data[index * width..][..width], T::of(1.0));
+        }
+        for (row, count) in output.chunks_exact_mut(width.max(1)).zip(counts) {
+            let factor = T::of(share.factor(count));
+            row.iter_mut().for_each(|x| *x = *x * factor);
+        }
+        Ok(())
+    })
+}
+
+fn add_scaled<T: Real>(to: &mut [T], row: &[T], factor: T) {
+    to.iter_mut().zip(row).for_each(|(to, &x)| *to = *to + x * factor);
+}
+
+fn sparse_gradient<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (segments, rest) = rows(&shape)?;
+    let size = context.int(3)?;
+    let size = usize::try_from(size)
+        .map_err(|_| Error::invalid_argument(format!("output_dim0 must not be negative: {size}")))?;
+    let (entries, counts) = entries(context, size, segments)?;
+    let width: usize = rest.iter().product();
+    let dims: Shape = std::iter::once(size).chain(rest.iter().copied()).collect();
+    context.produce::<T>(0, dims, |context, output| {
+        output.fill(T::default());
+        let gradient = context.slice::<T>(0)?;
+        for [index, id] in entries {
+            let factor = T::of(share.factor(counts[id]));
+            add_scaled(&mut output[index * width..][..width], &gradient[id * width..][..width], factor);
+        }
+        Ok(())
+    })
+}

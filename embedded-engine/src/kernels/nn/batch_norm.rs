@@ -1,0 +1,222 @@
+//! Batch normalisation in one operation, channels last.
+
+use super::bias::channels_first;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::chunks::{for_chunks, for_parts};
+use crate::kernels::math::boxed;
+use compute::Pool;
+use session_core::{Code, Error, Result};
+use tensor::{DType, Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    for op_type in ["FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"] {
+        registry.add(op_type, make_forward);
+    }
+    for op_type in ["FusedBatchNormGrad", "FusedBatchNormGradV2", "FusedBatchNormGradV3"] {
+        registry.add(op_type, make_gradient);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Settings {
+    epsilon: f32,
+    is_training: bool,
+    /// How far the running moments move towards those of the batch.
+    factor: f32,
+}
+
+impl Settings {
+    fn of(spec: &NodeSpec<'_>) -> Result<Settings> {
+        let dtype = spec.input_dtype(0);
+        if dtype != DType::Float32 {
+            let text = format!("the embedded engine does not do batch normalisation of {dtype}");
+            return Err(Error::new(Code::Unimplemented, text));
+        }
+        if channels_first(spec) || spec.str("data_format").is_ok_and(|format| format == "NCDHW") {
+            return Err(Error::new(
+                Code::Unimplemented,
+                "the embedded engine wants channels last in batch normalisation",
+            ));
+        }
+        Ok(Settings {
+            epsilon: spec.float("epsilon")?,
+            is_training: spec.bool("is_training")?,
+            factor: spec.float("exponential_avg_factor").unwrap_or(1.0),
+        })
+    }
+}
+
+fn make_forward(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let settings = Settings::of(spec)?;
+    Ok(boxed(move |context| forward(context, settings)))
+}
+
+fn make_gradient(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let settings = Settings::of(spec)?;
+    Ok(boxed(move |context| gradient(context, settings)))
+}
+
+/// The number of channels, after all inputs in `vectors` have been found to have one number for each.
+fn channels(shape: &Shape, context: &KernelContext<'_>, vectors: &[usize]) -> Result<usize> {
+    let Some(&channels) = shape.last().filter(|_| shape.rank() >= 4) else {
+        return Err(Error::invalid_argument(format!("input must be 4 or 5-dimensional: {shape}")));
+    };
+    for &input in vectors {
+        let found = context.input(input).shape();
+        if found.dims() != [channels] {
+            let text = format!("input {input} must have the shape [{channels}] of the channels, not {found}");
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    Ok(channels)
+}
+
+/// Pixels per part of a sum. Within a part single precision does; the parts are added up in double precision.
+const PART: usize = 256;
+
+/// For each channel, the sum over all pixels of what `add(pixel, sums)` adds.
+fn sums(pool: &Pool, pixels: usize, width: usize, add: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f64> {
+    let parts = for_parts(pool, pixels.div_ceil(PART), |part| {
+        let mut sums = vec![0f32; width];
+        (part * PART..pixels.min((part + 1) * PART)).for_each(|pixel| add(pixel, &mut sums));
+        sums
+    });
+    let mut total = vec![0f64; width];
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(total, part)| *total += f64::from(part));
+    }
+    total
+}
+
+/// Mean and biased variance of each channel.
+fn moments(pool: &Pool, x: &[f32], channels: usize) -> [Vec<f32>; 2] {
+    let pixels = x.len() / channels.max(1);
+    let row = |pixel: usize| &x[pixel * channels..][..channels];
+    let mean: Vec<f32> = sums(pool, pixels, channels, |pixel, sums| {
+        sums.iter_mut().zip(row(pixel)).for_each(|(sum, x)| *sum += x);
+    })
+    .into_iter()
+    .map(|sum| (sum / pixels as f64) as f32)
+    .collect();
+    let variance = sums(pool, pixels, channels, |pixel, sums| {
+        for ((sum, x), mean) in sums.iter_mut().zip(row(pixel)).zip(&mean) {
+            *sum += (x - mean) * (x - mean);
+        }
+    });
+    [mean, variance.into_iter().map(|sum| (sum / pixels as f64) as f32).collect()]
+}
+
+fn forward(context: &mut KernelContext<'_>, settings: Settings) -> Result<()> {
+    let Settings { epsilon, is_training, factor } = settings;
+    let shape = context.input(0).shape().clone();
+    let given: &[usize] = if is_training && factor == 1.0 { &[1, 2] } else { &[1, 2, 3, 4] };
+    let channels = channels(&shape, context, given)?;
+    let pool = context.pool();
+    let x = context.input(0).clone();
+    let x = x.as_slice::<f32>()?;
+    let [mean, variance] = if is_training {
+        moments(pool, x, channels)
+    } else {
+        [context.input(3).to_vec()?, context.input(4).to_vec()?]
+    };
+    context.produce::<f32>(0, shape, |context, output| {
+        let (scale, offset) = (context.slice::<f32>(1)?, context.slice::<f32>(2)?);
+        let factor: Vec<f32> =
+            variance.iter().zip(scale).map(|(variance, scale)| scale / (variance + epsilon).sqrt()).collect();
+        let length = channels * PART;
+        for_chunks(pool, output, length, |i, part| {
+            let x = &x[i * length..][..part.len()];
+            for (out, x) in part.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+                for c in 0..channels {
+                    out[c] = (x[c] - mean[c]) * factor[c] + offset[c];
+                }
+            }
+        });
+        Ok(())
+    })?;
+    let [running_mean, running_variance] = if is_training {
+        running(context, x.len() / channels.max(1), &mean, &variance, factor)?
+    } else {
+        [mean.clone(), variance.clone()]
+    };
+    let outputs = [running_mean, running_variance, mean, variance];
+    for (i, values) in outputs.into_iter().enumerate() {
+        context.set(1 + i, Tensor::from(values));
+    }
+    if context.outputs.len() > 5 {
+        context.set(5, Tensor::zeros(DType::Float32, [0])?);
+    }
+    Ok(())
+}
+
+/// The running moments after this batch; the variance among them is the unbiased one.
+fn running(
+    context: &KernelContext<'_>,
+    pixels: usize,
+    mean: &[f32],
+    variance: &[f32],
+    factor: f32,
+) -> Result<[Vec<f32>; 2]> {
+    let correction = if pixels > 1 { pixels as f32 / (pixels - 1) as f32 } else { 1.0 };
+    let variance: Vec<f32> = variance.iter().map(|variance| variance * correction).collect();
+    if factor == 1.0 {
+        return Ok([mean.to_vec(), variance]);
+    }
+    let moved = |old: &[f32], new: &[f32]| {
+        old.iter().zip(new).map(|(old, new)| old * (1.0 - factor) + new * factor).collect()
+    };
+    Ok([moved(context.slice(3)?, mean), moved(context.slice(4)?, &variance)])
+}
+
+fn gradient(context: &mut KernelContext<'_>, settings: Settings) -> Result<()> {
+    let shape = context.input(1).shape().clone();
+    let channels = channels(&shape, context, &[2, 3, 4])?;
+    if *context.input(0).shape() != shape {
+        let text = format!("gradient and input differ in shape: {} and {shape}", context.input(0).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let pool = context.pool();
+    let (dy, x) = (context.input(0).clone(), context.input(1).clone());
+    let (dy, x) = (dy.as_slice::<f32>()?, x.as_slice::<f32>()?);
+    let (scale, mean): (Vec<f32>, Vec<f32>) = (context.input(2).to_vec()?, context.input(3).to_vec()?);
+    let inverse: Vec<f32> =
+        context.slice::<f32>(4)?.iter().map(|variance| 1.0 / (variance + settings.epsilon).sqrt()).collect();
+    let pixels = x.len() / channels.max(1);
+    // Behind the sums of the gradient those of the gradient times the centred input.
+    let both = sums(pool, pixels, 2 * channels, |pixel, sums| {
+        let (sum, product) = sums.split_at_mut(channels);
+        let (dy, x) = (&dy[pixel * channels..][..channels], &x[pixel * channels..][..channels]);
+        for c in 0..channels {
+            sum[c] += dy[c];
+            product[c] += dy[c] * (x[c] - mean[c]);
+        }
+    });
+    let (sum, product) = both.split_at(channels);
+    context.produce::<f32>(0, shape, |_, output| {
+        // Over a batch, the moments move with the input.
+        let share = |sum: f64| if settings.is_training { (sum / pixels as f64) as f32 } else { 0.0 };
+        let mean_dy: Vec<f32> = sum.iter().map(|&sum| share(sum)).collect();
+        let slope: Vec<f32> =
+            product.iter().zip(&inverse).map(|(&sum, inverse)| share(sum) * inverse * inverse).collect();
+        let factor: Vec<f32> = scale.iter().zip(&inverse).map(|(scale, inverse)| scale * inverse).collect();
+        let length = channels * PART;
+        for_chunks(pool, output, length, |i, part| {
+            let range = i * length..i * length + part.len();
+            let rows = dy[range.clone()].chunks_exact(channels).zip(x[range].chunks_exact(channels));
+            for (out, (dy, x)) in part.chunks_exact_mut(channels).zip(rows) {
+                for c in 0..channels {
+                    out[c] = factor[c] * (dy[c] - mean_dy[c] - (x[c] - mean[c]) * slope[c]);
+                }
+            }
+        });
+        Ok(())
+    })?;
+    let scale_gradient: Vec<f32> =
+        product.iter().zip(&inverse).map(|(&sum, inverse)| sum as f32 * inverse).collect();
+    context.set(1, Tensor::from(scale_gradient));
+    context.set(2, Tensor::from(sum.iter().map(|&sum| sum as f32).collect::<Vec<f32>>()));
+    // Moments that were given have no gradient: nothing, not zeros of their shape.
+    context.set(3, Tensor::from(0f32));
+    context.set(4, Tensor::from(0f32));
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Images in other sizes, NHWC.
+
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::array::{arrange, outside};
+use crate::kernels::math::boxed;
+use compute::elementwise::{self, CastTo, layout};
+use compute::math::Real;
+use session_core::{Error, Result};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("ResizeBilinear", |spec| {
+        let scaler = Scaler::of(spec);
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| bilinear::<T>(context, scaler))))
+    });
+    registry.add("ResizeBilinearGrad", |spec| {
+        let scaler = Scaler::of(spec);
+        for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| bilinear_gradient::<T>(context, scaler))))
+    });
+    registry.add("ResizeNearestNeighbor", |spec| {
+        let scaler = Scaler::of(spec);
+        Ok(boxed(move |context| nearest(context, scaler)))
+    });
+    registry.add("ResizeNearestNeighborGrad", |spec| {
+        let scaler = Scaler::of(spec);
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| nearest_gradient::<T>(context, scaler))))
+    });
+}
+
+/// How places of the new image follow from those of the old.
+#[derive(Clone, Copy)]
+struct Scaler {
+    align_corners: bool,
+    half_pixel_centers: bool,
+}
+
+/// A place between two of the old image: the share of the upper.
+struct Between {
+    lower: usize,
+    upper: usize,
+    share: f32,
+}
+
+impl Scaler {
+    fn of(spec: &NodeSpec<'_>) -> Scaler {
+        Scaler {
+            align_corners: spec.bool("align_corners").unwrap_or(false),
+            half_pixel_centers: spec.bool("half_pixel_centers").unwrap_or(false),
+        }
+    }
+
+    /// In single precision, in which the original works: places at the edge of a pixel depend on it.
+    fn scale(self, old: usize, new: usize) -> f32 {
+        if self.align_corners && new > 1 {
+            (old - 1) as f32 / (new - 1) as f32
+        } else {
+            old as f32 / new as f32
+        }
+    }
+
+    fn between(self, old: usize, new: usize) -> Vec<Between> {
+        let scale = self.scale(old, new);
+        let place = |i: usize| {
+            if self.half_pixel_centers { (i as f32 + 0.5) * scale - 0.5 } else { i as f32 * scale }
+        };
+        let between = |i: usize| {
+            let place = place(i);
+            Between {
+                lower: place.floor().max(0.0) as usize,
+                upper: (place.ceil().max(0.0) as usize).min(old - 1),
+                share: place - place.floor(),
+            }
+        };
+        (0..new).map(between).collect()
+    }
+
+    fn nearest(self, old: usize, new: usize) -> Vec<usize> {
+        let scale = self.scale(old, new);
+        let place = |i: usize| {
+            let place = if self.half_pixel_centers { (i as f32 + 0.5) * scale } else { i as f32 * scale };
+            let place = if self.align_corners { place.round() } else { place.floor() };
+            (place.max(0.0) as usize).min(old - 1)
+        };
+        (0..new).map(place).collect()
+    }
+}
+
+fn images(shape: &Shape) -> Result<[usize; 4]> {
+    let dims = shape.dims().try_into();
+    let dims: [usize; 4] =
+        dims.map_err(|_| Error::invalid_argument(format!("images must be 4-dimensional: {shape}")))?;
+    if dims[1] == 0 || dims[2] == 0 {
+        return Err(Error::invalid_argument(format!("image must be of non-zero size: {shape}")));
+    }
+    Ok(dims)
+}
+
+/// Height and width in an input.
+fn size(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
+    let size = context.ints(input)?;
+    let positive = |size: i64| usize::try_from(size).ok().filter(|&size| size > 0);
+    match size.as_slice() {
+        &[height, width] => positive(height).zip(positive(width)).map(|(height, width)| [height, width]),
+        _ => None,
+    }
+    .ok_or_else(|| Error::invalid_argument(format!("output dimensions must be positive: {size:?}")))
+}
+
+fn bilinear<T: Element + CastTo<f32>>(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
+    let [batch, height, width, depth] = images(context.input(0).shape())?;
+    let [new_height, new_width] = size(context, 1)?;
+    let mut input = vec![0f32; context.input(0).elements()];
+    elementwise::cast(context.pool(), context.slice::<T>(0)?, &mut input);
+    let (rows, columns) = (scaler.between(height, new_height), scaler.between(width, new_width));
+    context.produce::<f32>(0, [batch, new_height, new_width, depth], |_, output| {
+        for (i, out) in output.chunks_exact_mut(depth.max(1)).enumerate() {
+            let (n, y, x) =
+                (i / new_width / new_height, &rows[i / new_width % new_height], &columns[i % new_width]);
+            let pixel = |y: usize, x: usize| &input[((n * height + y) * width + x) * depth..][..depth];
+            let (top, bottom) = (
+                [pixel(y.lower, x.lower), pixel(y.lower, x.upper)],
+                [pixel(y.upper, x.lower), pixel(y.upper, x.upper)],
+            );
+            for (c, out) in out.iter_mut().enumerate() {
+                let along = |[left, right]: [&[f32]; 2]| left[c] + (right[c] - left[c]) * x.share;
+                let (top, bottom) = (along(top), along(bottom));
+                *out = top + (bottom - top) * y.share;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn bilinear_gradient<T: Element + Real>(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
+    let shape = context.input(1).shape().clone();
+    let [batch, height, width, depth] = images(&shape)?;
+    let [grad_batch, new_height, new_width, grad_depth] = images(context.input(0).shape())?;
+    if grad_batch != batch || grad_depth != depth {
+        let text = format!("gradients of shape {} do not fit images of {shape}", context.input(0).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let (rows, columns) = (scaler.between(height, new_height), scaler.between(width, new_width));
+    context.produce::<T>(0, shape, |context, output| {
+        output.fill(T::default());
+        let gradients = context.slice::<f32>(0)?;
+        for (i, gradient) in gradients.chunks_exact(depth.max(1)).enumerate() {
+            let (n, y, x) =
+                (i / new_width / new_height, &rows[i / new_width % new_height], &columns[i % new_width]);
+            for (to_y, share_y) in [(y.lower, 1.0 - y.share), (y.upper, y.share)] {
+                for (to_x, share_x) in [(x.lower, 1.0 - x.share), (x.upper, x.share)] {
+                    let pixel = &mut output[((n * height + to_y) * width + to_x) * depth..][..depth];
+                    for (out, gradient) in pixel.iter_mut().zip(gradient) {
+                        *out = *out + T::of(f64::from(gradient * share_y * share_x));
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn nearest(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
+    let [batch, height, width, depth] = images(context.input(0).shape())?;
+    let [new_height, new_width] = size(context, 1)?;
+    let (rows, columns) = (scaler.nearest(height, new_height), scaler.nearest(width, new_width));
+    let place = |i: usize| {
+        let (n, y) = (i / new_width / new_height, rows[i / new_width % new_height]);
+        Some((0, (n * height + y) * width + columns[i % new_width]))
+    };
+    let dims = Shape::from([batch, new_height, new_width, depth]);
+    let resized = arrange(context, &[context.input(0)], dims, depth, &place, None)?;
+    context.set(0, resized);
+    Ok(())
+}
+
+fn nearest_gradient<T: Element + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    scaler: Scaler,
+) -> Result<()> {
+    let [batch, new_height, new_width, depth] = images(context.input(0).shape())?;
+    let [height, width] = size(context, 1)?;
+    let (rows, columns) = (scaler.nearest(height, new_height), scaler.nearest(width, new_width));
+    let mut places = Vec::with_capacity(batch * new_height * new_width);
+    for n in 0..batch {
+        for y in &rows {
+            places.extend(columns.iter().map(|x| ((n * height + y) * width + x) as i64));
+        }
+    }
+    context.produce::<T>(0, [batch, height, width, depth], |context, output| {
+        output.fill(T::default());
+        layout::scatter_nd(&[batch * height * width], depth, output, &places, context.slice(0)?)
+            .map_err(outside)
+    })
+}

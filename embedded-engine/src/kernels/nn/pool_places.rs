@@ -1,0 +1,124 @@
+//! Maximum pooling that says where the maxima are, and what follows from that.
+
+use super::convolution::{check_pooled, pooled};
+use super::window::Window;
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::boxed;
+use compute::elementwise::layout;
+use compute::pooling::PoolShape;
+use session_core::{Error, Result};
+use tensor::{DType, Element, Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("MaxPoolWithArgmax", |spec| {
+        let window = Window::of_pooling(spec)?;
+        let (with_batch, dtype) =
+            (spec.bool("include_batch_in_index").unwrap_or(false), spec.dtype("Targmax")?);
+        for_dtype!(wide spec.input_dtype(0), T => {
+            Ok(boxed(move |context| with_argmax::<T>(context, &window, with_batch, dtype)))
+        })
+    });
+    registry.add("MaxPoolGradWithArgmax", |spec| {
+        let window = Window::of_pooling(spec)?;
+        let with_batch = spec.bool("include_batch_in_index").unwrap_or(false);
+        for_dtype!(wide spec.input_dtype(0), T => {
+            Ok(boxed(move |context| gradient_with_argmax::<T>(context, &window, with_batch)))
+        })
+    });
+    registry.add("MaxPoolGradGrad", |spec| {
+        let window = Window::of_pooling(spec)?;
+        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| second_gradient::<T>(context, &window))))
+    });
+}
+
+/// Where the first maximum of each window stands in the whole input.
+fn places<T: Element + PartialOrd>(shape: &PoolShape, input: &[T]) -> Vec<usize> {
+    let s = shape;
+    let mut places = Vec::with_capacity(s.batch * s.out_h * s.out_w * s.channels);
+    let clip = |start: usize, window: usize, pad: usize, size: usize| {
+        start.saturating_sub(pad)..(start + window).saturating_sub(pad).min(size)
+    };
+    for (n, oy, ox) in
+        (0..s.batch).flat_map(|n| (0..s.out_h).flat_map(move |oy| (0..s.out_w).map(move |ox| (n, oy, ox))))
+    {
+        let rows = clip(oy * s.stride_h, s.window_h, s.pad_top, s.in_h);
+        let columns = clip(ox * s.stride_w, s.window_w, s.pad_left, s.in_w);
+        let first = places.len();
+        let pixel = |y: usize, x: usize| ((n * s.in_h + y) * s.in_w + x) * s.channels;
+        places.extend((0..s.channels).map(|c| pixel(rows.start, columns.start) + c));
+        for (y, x) in rows.flat_map(|y| columns.clone().map(move |x| (y, x))) {
+            for (c, place) in places[first..].iter_mut().enumerate() {
+                let at = pixel(y, x) + c;
+                if input[at] > input[*place] {
+                    *place = at;
+                }
+            }
+        }
+    }
+    places
+}
+
+fn with_argmax<T: Element + PartialOrd>(
+    context: &mut KernelContext<'_>,
+    window: &Window,
+    with_batch: bool,
+    dtype: DType,
+) -> Result<()> {
+    let input = context.input(0).clone();
+    let (values, shape) = (input.as_slice::<T>()?, window.pooling(input.shape())?);
+    let places = places(&shape, values);
+    context.produce::<T>(0, pooled(&shape), |_, output| {
+        output.iter_mut().zip(&places).for_each(|(out, &place)| *out = values[place]);
+        Ok(())
+    })?;
+    let image = (shape.in_h * shape.in_w * shape.channels).max(1);
+    let numbers: Vec<usize> =
+        places.iter().map(|&place| if with_batch { place } else { place % image }).collect();
+    let numbers = crate::kernels::array::shape_tensor(&Shape::new(&numbers), dtype)?;
+    context.set(1, numbers.reshaped(pooled(&shape))?);
+    Ok(())
+}
+
+fn gradient_with_argmax<T: Element + compute::elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    window: &Window,
+    with_batch: bool,
+) -> Result<()> {
+    let dims = context.input(0).shape().clone();
+    let shape = window.pooling(&dims)?;
+    check_pooled(&shape, context.input(1).shape())?;
+    check_pooled(&shape, context.input(2).shape())?;
+    let mut places = context.ints(2)?;
+    if !with_batch {
+        let image = (shape.in_h * shape.in_w * shape.channels) as i64;
+        let per_image = (shape.out_h * shape.out_w * shape.channels).max(1);
+        for (i, place) in places.iter_mut().enumerate() {
+            if !(0..image).contains(place) {
+                let text = format!("argmax[{i}] = {place} is not in an image of {image} elements");
+                return Err(Error::invalid_argument(text));
+            }
+            *place += (i / per_image) as i64 * image;
+        }
+    }
+    context.produce::<T>(0, dims.clone(), |context, output| {
+        output.fill(T::default());
+        layout::scatter_nd(&[dims.elements()], 1, output, &places, context.slice(1)?)
+            .map_err(crate::kernels::array::outside)
+    })
+}
+
+/// The gradient of the gradient: what stands where the maxima were.
+fn second_gradient<T: Element + PartialOrd>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
+    let (input, gradient): (Tensor, Tensor) = (context.input(0).clone(), context.input(2).clone());
+    let shape = window.pooling(input.shape())?;
+    if gradient.shape() != input.shape() {
+        let text = format!("gradient and input differ in shape: {} and {}", gradient.shape(), input.shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let places = places(&shape, input.as_slice::<T>()?);
+    let gradient = gradient.as_slice::<T>()?;
+    context.produce::<T>(0, pooled(&shape), |_, output| {
+        output.iter_mut().zip(&places).for_each(|(out, &place)| *out = gradient[place]);
+        Ok(())
+    })
+}

@@ -1,0 +1,213 @@
+//! How windows slide over images, for convolutions, pooling and patches.
+
+use super::bias::channels_first;
+use crate::kernel::{KernelContext, NodeSpec};
+use compute::conv::ConvShape;
+use compute::pooling::PoolShape;
+use session_core::{Code, Error, Result};
+
+/// How a window slides over an image: `[height, width]` each.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    /// Given for pooling; a convolution's follows from its filter.
+    size: [usize; 2],
+    strides: [usize; 2],
+    dilations: [usize; 2],
+    padding: Padding,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Padding {
+    Valid,
+    Same,
+    /// `[before, after]` for height and width.
+    Explicit([[usize; 2]; 2]),
+}
+
+impl Window {
+    pub(crate) fn of_convolution(spec: &NodeSpec<'_>) -> Result<Window> {
+        let explicit = spec.ints("explicit_paddings").unwrap_or_default();
+        Ok(Window {
+            size: [0, 0],
+            strides: spatial(spec, "strides")?,
+            dilations: if spec.attr("dilations").is_ok() { spatial(spec, "dilations")? } else { [1, 1] },
+            padding: padding(spec, &explicit)?,
+        })
+    }
+
+    pub(crate) fn of_pooling(spec: &NodeSpec<'_>) -> Result<Window> {
+        let explicit = spec.ints("explicit_paddings").unwrap_or_default();
+        Ok(Window {
+            size: spatial(spec, "ksize")?,
+            strides: spatial(spec, "strides")?,
+            dilations: [1, 1],
+            padding: padding(spec, &explicit)?,
+        })
+    }
+
+    pub(crate) fn of_patches(spec: &NodeSpec<'_>) -> Result<Window> {
+        Ok(Window {
+            size: spatial(spec, "ksizes")?,
+            strides: spatial(spec, "strides")?,
+            dilations: spatial(spec, "rates")?,
+            padding: padding(spec, &[])?,
+        })
+    }
+
+    /// A pooling window whose size stands in input `input` and whose strides stand in the next.
+    pub(crate) fn of_inputs(context: &KernelContext<'_>, input: usize, padding: &Padding) -> Result<Window> {
+        Ok(Window {
+            size: positive("ksize", &context.ints(input)?)?,
+            strides: positive("strides", &context.ints(input + 1)?)?,
+            dilations: [1, 1],
+            padding: padding.clone(),
+        })
+    }
+
+    pub(crate) fn padding_of(spec: &NodeSpec<'_>) -> Result<Padding> {
+        not_channels_first(spec)?;
+        padding(spec, &[])
+    }
+
+    pub(crate) fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    pub(crate) fn strides(&self) -> [usize; 2] {
+        self.strides
+    }
+
+    pub(crate) fn dilations(&self) -> [usize; 2] {
+        self.dilations
+    }
+
+    /// The output size and the padding before, along one axis.
+    pub(crate) fn along(&self, axis: usize, input: usize, window: usize) -> Result<(usize, usize)> {
+        let (stride, dilation) = (self.strides[axis], self.dilations[axis]);
+        let reach = if window == 0 { 0 } else { (window - 1) * dilation + 1 };
+        let sized = |padded: usize| match padded.checked_sub(reach) {
+            Some(rest) => Ok(rest / stride + 1),
+            None => {
+                Err(Error::invalid_argument(format!("a window of {reach} does not fit an input of {padded}")))
+            }
+        };
+        match &self.padding {
+            Padding::Valid if input + 1 == reach => Ok((0, 0)),
+            Padding::Valid => Ok((sized(input)?, 0)),
+            Padding::Explicit(pads) => Ok((sized(input + pads[axis][0] + pads[axis][1])?, pads[axis][0])),
+            Padding::Same => {
+                let output = input.div_ceil(stride);
+                let needed = (output.saturating_sub(1) * stride + reach).saturating_sub(input);
+                Ok((output, needed / 2))
+            }
+        }
+    }
+
+    pub(crate) fn convolution(&self, input: &[usize], filter: &[usize]) -> Result<ConvShape> {
+        let (&[batch, in_h, in_w, in_c], &[filter_h, filter_w, depth, out_c]) = (input, filter) else {
+            let text = format!("input and filter must be 4-dimensional: {input:?} and {filter:?}");
+            return Err(Error::invalid_argument(text));
+        };
+        if in_c != depth {
+            let text =
+                format!("input depth {in_c} is not the filter's {depth} (grouped convolutions are not done)");
+            return Err(Error::invalid_argument(text));
+        }
+        let (out_h, pad_top) = self.along(0, in_h, filter_h)?;
+        let (out_w, pad_left) = self.along(1, in_w, filter_w)?;
+        let [stride_h, stride_w] = self.strides;
+        let [dilation_h, dilation_w] = self.dilations;
+        Ok(ConvShape {
+            batch,
+            in_h,
+            in_w,
+            in_c,
+            filter_h,
+            filter_w,
+            out_c,
+            stride_h,
+            stride_w,
+            dilation_h,
+            dilation_w,
+            pad_top,
+            pad_left,
+            out_h,
+            out_w,
+        })
+    }
+
+    pub(crate) fn pooling(&self, input: &[usize]) -> Result<PoolShape> {
+        let &[batch, in_h, in_w, channels] = input else {
+            return Err(Error::invalid_argument(format!("images to pool must be 4-dimensional: {input:?}")));
+        };
+        let [window_h, window_w] = self.size;
+        let [stride_h, stride_w] = self.strides;
+        let (out_h, pad_top) = self.along(0, in_h, window_h)?;
+        let (out_w, pad_left) = self.along(1, in_w, window_w)?;
+        Ok(PoolShape {
+            batch,
+            in_h,
+            in_w,
+            channels,
+            window_h,
+            window_w,
+            stride_h,
+            stride_w,
+            pad_top,
+            pad_left,
+            out_h,
+            out_w,
+        })
+    }
+}
+
+fn not_channels_first(spec: &NodeSpec<'_>) -> Result<()> {
+    if channels_first(spec) {
+        return Err(Error::new(Code::Unimplemented, "the embedded engine wants images as NHWC, not NCHW"));
+    }
+    Ok(())
+}
+
+/// The two numbers of an attribute that concern height and width.
+fn spatial(spec: &NodeSpec<'_>, name: &str) -> Result<[usize; 2]> {
+    not_channels_first(spec)?;
+    positive(name, &spec.ints(name)?)
+}
+
+/// Height and width out of four numbers.
+fn positive(name: &str, values: &[i64]) -> Result<[usize; 2]> {
+    let positive = |value: i64| usize::try_from(value).ok().filter(|&value| value > 0);
+    match values {
+        &[1, h, w, 1] => positive(h).zip(positive(w)).map(|(h, w)| [h, w]),
+        _ => None,
+    }
+    .ok_or_else(|| {
+        Error::invalid_argument(format!("{name} must be [1, h, w, 1] with positive h and w: {values:?}"))
+    })
+}
+
+fn padding(spec: &NodeSpec<'_>, explicit: &[i64]) -> Result<Padding> {
+    match spec.str("padding")? {
+        "VALID" => Ok(Padding::Valid),
+        "SAME" => Ok(Padding::Same),
+        "EXPLICIT" => {
+            let pads: Option<Vec<usize>> = explicit.iter().map(|&pad| usize::try_from(pad).ok()).collect();
+            match pads.as_deref() {
+                Some(&[0, 0, top, bottom, left, right, 0, 0]) => {
+                    Ok(Padding::Explicit([[top, bottom], [left, right]]))
+                }
+                _ => {
+                    Err(Error::invalid_argument(format!("explicit paddings {explicit:?} are not supported")))
+                }
+            }
+        }
+        other => Err(Error::invalid_argument(format!("unknown padding '{other}'"))),
+    }
+}
+
+/// The dimensions in an input that holds a shape.
+pub(super) fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
+    let sizes = context.ints(input)?;
+    let sizes: Option<Vec<usize>> = sizes.iter().map(|&size| usize::try_from(size).ok()).collect();
+    sizes.ok_or_else(|| Error::invalid_argument("a negative dimension"))
+}
