@@ -110,7 +110,7 @@ fn main() -> Result<()> {
         let (images, classes) = data[i % data.len()].clone();
         let feeds = [(&model.x, images), (&model.y, classes)];
         let (loss, ()) = match mode.as_str() {
-            "raw" => session.raw_session()?.run((&model.loss, &model.train_op), feeds)?,
+            "raw" => session.raw_session().ok_or_else(monitored_session::session_core::closed)?.run((&model.loss, &model.train_op), feeds)?,
             _ => session.run((&model.loss, &model.train_op), feeds)?,
         };
         Ok(loss.value()?)

@@ -8,6 +8,7 @@ use compute::Scratch;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Code, Endpoint, Error, Graph, OpId, Operation, Output, Phase, Result};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use tensor::{DType, Tensor};
 
 /// Where a value comes from.
@@ -386,9 +387,15 @@ fn fold(
         environment,
         scratch: &mut Scratch::default(),
     };
-    kernel.run(&mut context)?;
+    run_caught(kernel, &mut context)?;
     let values: Option<Vec<Tensor>> = slots.drain(inputs.len()..).collect();
     values.ok_or_else(|| Error::new(Code::Internal, "a kernel did not deliver all its outputs"))
+}
+
+/// Runs a kernel, a panic of which (a broken invariant of ours) counts as an error.
+fn run_caught(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -> Result<()> {
+    let ran = catch_unwind(AssertUnwindSafe(|| kernel.run(context)));
+    ran.unwrap_or_else(|payload| Err(Error::from_panic("a kernel", &*payload)))
 }
 
 /// Numbers the values and notes when each was used for the last time.

@@ -1,0 +1,5 @@
+//! The suite that every engine must pass.
+
+use embedded_engine::EmbeddedEngine;
+
+ops::conformance_tests!(EmbeddedEngine::new());

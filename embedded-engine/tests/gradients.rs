@@ -1,0 +1,120 @@
+//! Every gradient of the op library against finite differences in f64, over the library's table of samples.
+
+use embedded_engine::EmbeddedEngine;
+use ops::samples::{Built, Known, Sample, samples};
+use ops::{array, math};
+use session_core::{Code, DType, Engine, Error, Graph, Output, Result, Session, SessionConfig, SessionExt, Tensor};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The distance of the points that a difference is taken between.
+const STEP: f64 = 1e-5;
+/// What rounding and curvature leave, relative to the larger of the gradient and 1.
+const TOLERANCE: f64 = 2e-6;
+
+/// A scalar that depends on every element of every output, by a different factor each.
+fn scalar(graph: &Graph, outputs: &[Output], shapes: &[Vec<usize>]) -> Output {
+    let mut factor = 0.3f64;
+    let parts: Vec<Output> = outputs
+        .iter()
+        .zip(shapes)
+        .filter(|(output, _)| output.dtype() == DType::Float64)
+        .map(|(output, shape)| {
+            let count = shape.iter().product();
+            let weights: Vec<f64> = std::iter::repeat_with(|| {
+                factor = (factor * 1.7 + 0.21) % 1.0;
+                factor - 0.4
+            })
+            .take(count)
+            .collect();
+            let weights = array::constant(graph, Tensor::from_vec(weights, shape.clone()).unwrap());
+            math::reduce_sum(output * &weights, .., false)
+        })
+        .collect();
+    if parts.is_empty() { array::constant(graph, 0f64) } else { math::add_n(&parts) }
+}
+
+struct Case {
+    session: Arc<dyn Session>,
+    built: Built,
+    loss: Output,
+}
+
+impl Case {
+    fn new(sample: &Sample, known: Known) -> Result<Case> {
+        let graph = Graph::new();
+        let built = sample.build(&graph, known);
+        let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1))?;
+        let values = session.run(&built.outputs, feeds(&built))?;
+        let shapes: Vec<Vec<usize>> = values.iter().map(|value| value.shape().to_vec()).collect();
+        let loss = scalar(&graph, &built.outputs, &shapes);
+        Ok(Case { session, built, loss })
+    }
+
+    fn loss(&self, feeds: Vec<(Output, Tensor)>) -> Result<f64> {
+        Ok(self.session.run(&self.loss, feeds)?.value()?)
+    }
+
+    /// The central difference for one element of one input.
+    fn difference(&self, input: usize, element: usize) -> Result<f64> {
+        let at = |offset: f64| {
+            let mut feeds = feeds(&self.built);
+            let mut values: Vec<f64> = feeds[input].1.to_vec()?;
+            values[element] += offset;
+            feeds[input].1 = Tensor::from_vec(values, feeds[input].1.shape())?;
+            self.loss(feeds)
+        };
+        Ok((at(STEP)? - at(-STEP)?) / (2.0 * STEP))
+    }
+}
+
+fn feeds(built: &Built) -> Vec<(Output, Tensor)> {
+    built.inputs.iter().chain(&built.others).cloned().collect()
+}
+
+/// Checks one sample; the error names what is wrong.
+fn check(sample: &Sample, known: Known) -> Result<(), Error> {
+    let case = Case::new(sample, known)?;
+    if case.built.inputs.is_empty() || case.built.outputs.iter().all(|output| output.dtype() != DType::Float64) {
+        return Ok(()); // that it runs is all there is to see
+    }
+    let inputs: Vec<Output> = case.built.inputs.iter().map(|(input, _)| input.clone()).collect();
+    let gradients = ops::gradients(std::slice::from_ref(&case.loss), &inputs)?;
+    for (i, gradient) in gradients.into_iter().enumerate() {
+        let Some(gradient) = gradient else {
+            return Err(Error::value(format!("input {i} has no gradient")));
+        };
+        let found = case.session.run(&gradient, feeds(&case.built))?;
+        let found = found.as_slice::<f64>()?.to_vec();
+        for (element, &found) in found.iter().enumerate() {
+            let expected = case.difference(i, element)?;
+            let error = (found - expected).abs() / expected.abs().max(1.0);
+            if error.is_nan() || error > TOLERANCE {
+                return Err(Error::value(format!("input {i}[{element}]: {found}, differences give {expected}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_gradient_is_what_differences_give() {
+    let (mut wrong, mut checked, mut missing) = (Vec::new(), 0, BTreeSet::new());
+    for sample in samples().iter().filter(|sample| sample.is_numerical()) {
+        for known in [Known::Shapes, Known::Ranks, Known::Nothing] {
+            if !sample.builds_with(known) {
+                continue;
+            }
+            match check(sample, known) {
+                Ok(()) => checked += 1,
+                Err(error) if error.code() == Code::Unimplemented => {
+                    missing.insert(error.message().to_owned());
+                }
+                Err(error) => wrong.push(format!("{} ({known:?}): {error}", sample.name)),
+            }
+        }
+    }
+    println!("{checked} gradients are right; {} wrong; missing: {missing:#?}", wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(missing.is_empty(), "{missing:#?}");
+}
