@@ -1,4 +1,5 @@
 //! W1: what one step costs beside the arithmetic. One int64 `global_step += 1` per step, fetched.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! W4: training throughput. `w4 WORKLOAD [MODE]`, with WORKLOAD one of `softmax`, `mlp`, `cnn`, `cnn_sgd`, and MODE
 //! `singular` (a monitored session without hooks, the default) or `raw`. `THREADS` sets the threads, `ROUNDS` the rounds.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 mod support;
 
@@ -110,7 +111,10 @@ fn main() -> Result<()> {
         let (images, classes) = data[i % data.len()].clone();
         let feeds = [(&model.x, images), (&model.y, classes)];
         let (loss, ()) = match mode.as_str() {
-            "raw" => session.raw_session().ok_or_else(monitored_session::session_core::closed)?.run((&model.loss, &model.train_op), feeds)?,
+            "raw" => session
+                .raw_session()
+                .ok_or_else(monitored_session::session_core::closed)?
+                .run((&model.loss, &model.train_op), feeds)?,
             _ => session.run((&model.loss, &model.train_op), feeds)?,
         };
         Ok(loss.value()?)

@@ -1,5 +1,6 @@
 //! W5: from the launch of a process to the end of its first step with a restored checkpoint (the W4 MLP with Adam's
 //! slots). Without arguments it makes the checkpoint and starts itself several times; `w5 step DIR` is one such start.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 mod support;
 

@@ -6,6 +6,7 @@
 //!
 //! With `--dir` it goes on from the newest checkpoint there, after an interruption of any kind; Ctrl-C saves first.
 //! TensorBoard shows the folder: `tensorboard --logdir D`.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Training here and in TensorFlow is the same: equal initial values and data, 100 steps of each optimizer, equal losses
 //! and final variables, slots and global step included. The golden files come from `golden/make_training_golden.py`.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 #[path = "../benches/support/mod.rs"]
 mod support;

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 /// The mixing function behind all data, the same in every language.
-pub fn splitmix(stream: u64, i: u64) -> u64 {
+pub(crate) fn splitmix(stream: u64, i: u64) -> u64 {
     let x = i.wrapping_add(stream << 40);
     let mut z = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -13,36 +13,36 @@ pub fn splitmix(stream: u64, i: u64) -> u64 {
 }
 
 /// Numbers in [0, 1).
-pub fn uniform(stream: u64, n: usize) -> Vec<f32> {
+pub(crate) fn uniform(stream: u64, n: usize) -> Vec<f32> {
     (0..n as u64).map(|i| (splitmix(stream, i) >> 40) as f32 / 16_777_216.0).collect()
 }
 
 /// Class numbers below `k`.
-pub fn labels(stream: u64, n: usize, k: u64) -> Vec<i32> {
+pub(crate) fn labels(stream: u64, n: usize, k: u64) -> Vec<i32> {
     (0..n as u64).map(|i| ((splitmix(stream, i) >> 33) % k) as i32).collect()
 }
 
 /// Initial weights.
-pub fn glorot(stream: u64, n: usize, fan_in: usize, fan_out: usize) -> Vec<f32> {
+pub(crate) fn glorot(stream: u64, n: usize, fan_in: usize, fan_out: usize) -> Vec<f32> {
     let limit = (6.0f64 / (fan_in + fan_out) as f64).sqrt() as f32;
     uniform(stream, n).into_iter().map(|u| (u * 2.0 - 1.0) * limit).collect()
 }
 
 /// Rows of the data set.
-pub const EXAMPLES: usize = 8192;
+pub(crate) const EXAMPLES: usize = 8192;
 
 /// The number of threads asked for by `THREADS`; 0 for all.
-pub fn threads() -> usize {
+pub(crate) fn threads() -> usize {
     std::env::var("THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// How many rounds are timed.
-pub fn rounds(default: usize) -> usize {
+pub(crate) fn rounds(default: usize) -> usize {
     std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 /// One JSON line: the median of the runs, with its spread.
-pub fn emit(name: &str, metric: &str, unit: &str, runs: &[f64], extra: &str) {
+pub(crate) fn emit(name: &str, metric: &str, unit: &str, runs: &[f64], extra: &str) {
     let mut sorted = runs.to_vec();
     sorted.sort_by(f64::total_cmp);
     let median = sorted[sorted.len() / 2];
@@ -58,7 +58,7 @@ pub fn emit(name: &str, metric: &str, unit: &str, runs: &[f64], extra: &str) {
 }
 
 /// Seconds per call of each round.
-pub fn timed(rounds: usize, calls: usize, warmup: usize, mut call: impl FnMut()) -> Vec<f64> {
+pub(crate) fn timed(rounds: usize, calls: usize, warmup: usize, mut call: impl FnMut()) -> Vec<f64> {
     (0..warmup).for_each(|_| call());
     let mut runs = Vec::new();
     for _ in 0..rounds {
@@ -70,7 +70,7 @@ pub fn timed(rounds: usize, calls: usize, warmup: usize, mut call: impl FnMut())
 }
 
 /// A figure of this process from the operating system, in MB.
-pub fn status_mb(key: &str) -> f64 {
+pub(crate) fn status_mb(key: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(key));
     let kilobytes =
@@ -79,7 +79,7 @@ pub fn status_mb(key: &str) -> f64 {
 }
 
 /// Page faults of this process so far.
-pub fn page_faults() -> u64 {
+pub(crate) fn page_faults() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default();
     fields.split_whitespace().nth(7).and_then(|word| word.parse().ok()).unwrap_or(0)

@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p checkpoint --example resume_regression -- [FOLDER] [STEPS]`; run it again, or kill it and run
 //! it again. The losses are those of a run that was never stopped.
-
+#![allow(clippy::unwrap_used)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::print_stdout)] // a program for the terminal
 
 use checkpoint::{

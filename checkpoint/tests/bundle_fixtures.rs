@@ -1,5 +1,5 @@
 //! Files that TensorFlow 2.21.0 wrote are read as it reads them, and written again byte for byte.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
 mod support;

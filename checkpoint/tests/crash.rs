@@ -4,7 +4,7 @@
 //! Three kinds of interruption: the program stops at every single file operation (in this process, and by
 //! SIGKILL in a child), it is killed at random moments, and the machine loses power, which keeps of what
 //! was not synced only what chance decides. `CHECKPOINT_KILLS=1000` kills as many children (60 by default).
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
 #[path = "support/disk.rs"]

@@ -1,5 +1,5 @@
 //! Damaged files: each byte changed, each truncation. Never a panic, never wrong data without an error.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
 #[path = "support/disk.rs"]

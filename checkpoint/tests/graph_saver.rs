@@ -1,5 +1,5 @@
 //! Saving a session as a whole.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![cfg(all(feature = "session", feature = "sidecar"))]
 #![allow(clippy::unwrap_used)] // a test may
 

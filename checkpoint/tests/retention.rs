@@ -1,5 +1,5 @@
 //! Retention against a model, over random sequences of saves, restarts, metrics, pins and clock changes.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
 #[path = "support/disk.rs"]

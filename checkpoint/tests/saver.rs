@@ -1,5 +1,5 @@
 //! What a saver does, rule by rule.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
 mod support;

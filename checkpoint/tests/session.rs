@@ -1,5 +1,5 @@
 //! Saving and restoring through a session, which is scripted.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
 use checkpoint::{Code, Error, Saver, SessionVariables};

@@ -2,7 +2,7 @@
 //!
 //! Runs where a Python with TensorFlow is found: the one that `MONITORED_SESSION_TF_PYTHON` names, or
 //! `target/tensorflow/venv/bin/python` in the workspace. Says so where it does not.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
 mod support;

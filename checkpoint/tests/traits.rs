@@ -1,4 +1,5 @@
 //! Public types can go where programs need them.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use checkpoint::bundle::{BundleReader, BundleWriter, SealedBundle};
 use checkpoint::storage::{LocalStorage, ReadFile, Storage, WriteFile};

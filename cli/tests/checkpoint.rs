@@ -1,5 +1,5 @@
 //! The program `monitored checkpoint`, run as a user runs it.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
 use std::path::{Path, PathBuf};

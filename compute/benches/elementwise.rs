@@ -3,6 +3,7 @@
 //! `cargo bench -p compute --bench elementwise [part of a name]` prints, for each case and number of
 //! threads, nanoseconds for a call (the least of several rounds) and the memory traffic that this
 //! amounts to.
+#![allow(clippy::unwrap_used)] // a panic is the report, and what is printed is meant to be seen
 
 use compute::Pool;
 use compute::elementwise::layout::transpose;
@@ -94,9 +95,18 @@ fn maps(bench: &Bench) {
     for len in [1000, 16_384, 1_000_000] {
         let input = numbers(len);
         let mut output = vec![0.0; len];
-        for op in [UnaryOp::Relu, UnaryOp::Exp, UnaryOp::Log, UnaryOp::Tanh, UnaryOp::Sigmoid, UnaryOp::Erf, UnaryOp::Sin] {
+        for op in [
+            UnaryOp::Relu,
+            UnaryOp::Exp,
+            UnaryOp::Log,
+            UnaryOp::Tanh,
+            UnaryOp::Sigmoid,
+            UnaryOp::Erf,
+            UnaryOp::Sin,
+        ] {
             let kernel = f32::unary(op).expect("floats have all of these");
-            bench.case(&format!("{} {len}", op.name()), len * 8, |pool| kernel.run(pool, &input, &mut output));
+            bench
+                .case(&format!("{} {len}", op.name()), len * 8, |pool| kernel.run(pool, &input, &mut output));
         }
         let relu = f32::unary(UnaryOp::Relu).expect("floats have it");
         bench.case(&format!("Relu in place {len}"), len * 8, |pool| relu.run_in_place(pool, &mut output));
@@ -208,8 +218,12 @@ fn programs(bench: &Bench) {
 }
 
 fn layouts(bench: &Bench) {
-    let cases: [(&[usize], &[usize]); 4] =
-        [(&[1000, 1000], &[1, 0]), (&[128, 784], &[1, 0]), (&[32, 784, 64], &[0, 2, 1]), (&[64, 28, 28, 32], &[3, 0, 1, 2])];
+    let cases: [(&[usize], &[usize]); 4] = [
+        (&[1000, 1000], &[1, 0]),
+        (&[128, 784], &[1, 0]),
+        (&[32, 784, 64], &[0, 2, 1]),
+        (&[64, 28, 28, 32], &[3, 0, 1, 2]),
+    ];
     for (shape, permutation) in cases {
         let input = numbers(shape.iter().product());
         let mut output = vec![0.0; input.len()];

@@ -11,8 +11,8 @@ mod simd;
 
 pub mod conv;
 pub mod elementwise;
-pub mod matmul;
 pub mod math;
+pub mod matmul;
 pub mod optimizer;
 mod parallel;
 pub mod pooling;

@@ -65,7 +65,9 @@ fn rows_of(len: usize, classes: usize) -> usize {
 /// # Panics
 /// When the logits do not consist of whole rows, or the slices differ in length.
 pub fn softmax<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
-    each_part(pool, classes, logits, output, |logits, output| execute::<T>(Sweep { classes, logits, emit: Softmax { classes, output } }));
+    each_part(pool, classes, logits, output, |logits, output| {
+        execute::<T>(Sweep { classes, logits, emit: Softmax { classes, output } })
+    });
 }
 
 /// The logarithm of [`softmax`], without forming it.
@@ -73,7 +75,9 @@ pub fn softmax<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut
 /// # Panics
 /// When the logits do not consist of whole rows, or the slices differ in length.
 pub fn log_softmax<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
-    each_part(pool, classes, logits, output, |logits, output| execute::<T>(Sweep { classes, logits, emit: LogSoftmax { classes, logits, output } }));
+    each_part(pool, classes, logits, output, |logits, output| {
+        execute::<T>(Sweep { classes, logits, emit: LogSoftmax { classes, logits, output } })
+    });
 }
 
 fn each_part<T: Float>(

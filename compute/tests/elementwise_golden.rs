@@ -1,5 +1,6 @@
 //! The elementwise kernels against what TensorFlow made of the same numbers
 //! (`golden/make_elementwise_golden.py`, TensorFlow 2.21).
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 mod golden;
 

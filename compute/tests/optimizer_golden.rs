@@ -1,12 +1,14 @@
 //! The optimizer updates against what TensorFlow made of the same numbers
 //! (`golden/make_optimizer_golden.py`, TensorFlow 2.21).
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 mod golden;
 
 use compute::Pool;
 use compute::optimizer::{
-    AdaMax, Adadelta, Adagrad, AdagradDa, Adam, AddSign, CenteredRmsProp, Ftrl, GradientDescent, KerasMomentum,
-    Momentum, PowerSign, ProximalAdagrad, ProximalGradientDescent, RmsProp, Rule, Weight, apply, apply_sparse,
+    AdaMax, Adadelta, Adagrad, AdagradDa, Adam, AddSign, CenteredRmsProp, Ftrl, GradientDescent,
+    KerasMomentum, Momentum, PowerSign, ProximalAdagrad, ProximalGradientDescent, RmsProp, Rule, Weight,
+    apply, apply_sparse,
 };
 use golden::{Case, Number, cases};
 use half::{bf16, f16};
@@ -113,7 +115,9 @@ impl Check<'_> {
             "AdagradDA" => {
                 self.rule(AdagradDa { learning_rate: s("lr"), l1: s("l1"), l2: s("l2"), global_step: 7 });
             }
-            "Adadelta" => self.rule(Adadelta { learning_rate: s("lr"), rho: s("rho"), epsilon: s("epsilon") }),
+            "Adadelta" => {
+                self.rule(Adadelta { learning_rate: s("lr"), rho: s("rho"), epsilon: s("epsilon") })
+            }
             "ProximalGradientDescent" => {
                 self.rule(ProximalGradientDescent { learning_rate: s("lr"), l1: s("l1"), l2: s("l2") });
             }

@@ -1,5 +1,6 @@
 //! The random kernels against numbers that TensorFlow gave. `golden/make_random_golden.py` wrote the
 //! file and describes its lines.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a line that cannot be parsed is a failure of the test
 
 use std::fmt::Write as _;

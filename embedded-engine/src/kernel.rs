@@ -248,7 +248,9 @@ impl<'a> KernelContext<'a> {
     ) -> Result<()> {
         let shape = checked(shape.into(), dtype)?;
         let mut tensor = Tensor::from_pool_dtype(self.buffers(), dtype, shape);
-        tensor.write_bits(|bits| write(self, bits)).expect("new memory has one owner, its elements the right size")?;
+        tensor
+            .write_bits(|bits| write(self, bits))
+            .expect("new memory has one owner, its elements the right size")?;
         self.set(output, tensor);
         Ok(())
     }

@@ -68,14 +68,6 @@ impl Plan {
     pub(crate) fn recycle(&self, frame: Frame) {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
     }
-
-    /// The ids of operations that run, in order.
-    #[cfg(test)]
-    pub(crate) fn operation_names(&self) -> Vec<String> {
-        let names =
-            |step: &PlanStep| step.operations.iter().map(Operation::name).collect::<Vec<_>>().join("+");
-        self.steps.iter().map(names).collect()
-    }
 }
 
 /// The key of a plan in a session's cache.

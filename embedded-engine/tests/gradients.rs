@@ -1,9 +1,12 @@
 //! Every gradient of the op library against finite differences in f64, over the library's table of samples.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use embedded_engine::EmbeddedEngine;
 use ops::samples::{Built, Known, Sample, samples};
 use ops::{array, math};
-use session_core::{Code, DType, Engine, Error, Graph, Output, Result, Session, SessionConfig, SessionExt, Tensor};
+use session_core::{
+    Code, DType, Engine, Error, Graph, Output, Result, Session, SessionConfig, SessionExt, Tensor,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -75,7 +78,9 @@ fn feeds(built: &Built) -> Vec<(Output, Tensor)> {
 /// Checks one sample; the error names what is wrong.
 fn check(sample: &Sample, known: Known) -> Result<(), Error> {
     let case = Case::new(sample, known)?;
-    if case.built.inputs.is_empty() || case.built.outputs.iter().all(|output| output.dtype() != DType::Float64) {
+    if case.built.inputs.is_empty()
+        || case.built.outputs.iter().all(|output| output.dtype() != DType::Float64)
+    {
         return Ok(()); // that it runs is all there is to see
     }
     let inputs: Vec<Output> = case.built.inputs.iter().map(|(input, _)| input.clone()).collect();
@@ -90,7 +95,9 @@ fn check(sample: &Sample, known: Known) -> Result<(), Error> {
             let expected = case.difference(i, element)?;
             let error = (found - expected).abs() / expected.abs().max(1.0);
             if error.is_nan() || error > TOLERANCE {
-                return Err(Error::value(format!("input {i}[{element}]: {found}, differences give {expected}")));
+                return Err(Error::value(format!(
+                    "input {i}[{element}]: {found}, differences give {expected}"
+                )));
             }
         }
     }

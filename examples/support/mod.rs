@@ -11,35 +11,35 @@ use std::path::PathBuf;
 const DIGITS: &[u8] = include_bytes!("../data/digits.csv.gz");
 
 /// Images as rows of 64 numbers in [0, 1], with their classes.
-pub struct Digits {
-    pub images: Vec<f32>,
-    pub labels: Vec<i32>,
+pub(crate) struct Digits {
+    pub(crate) images: Vec<f32>,
+    pub(crate) labels: Vec<i32>,
 }
 
-pub const PIXELS: usize = 64;
+pub(crate) const PIXELS: usize = 64;
 /// Rows kept for testing, out of a fixed shuffle of the whole set.
 const TEST_ROWS: usize = 360;
 
 impl Digits {
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.labels.len()
     }
 
     /// These rows as tensors `[rows, 64]` and `[rows]`.
-    pub fn batch(&self, rows: &[usize]) -> Result<(Tensor, Tensor)> {
+    pub(crate) fn batch(&self, rows: &[usize]) -> Result<(Tensor, Tensor)> {
         let mut images = Vec::with_capacity(rows.len() * PIXELS);
         rows.iter().for_each(|&row| images.extend_from_slice(&self.images[row * PIXELS..(row + 1) * PIXELS]));
         let labels: Vec<i32> = rows.iter().map(|&row| self.labels[row]).collect();
         Ok((Tensor::from_vec(images, [rows.len(), PIXELS])?, Tensor::from(labels)))
     }
 
-    pub fn all(&self) -> Result<(Tensor, Tensor)> {
+    pub(crate) fn all(&self) -> Result<(Tensor, Tensor)> {
         self.batch(&(0..self.rows()).collect::<Vec<_>>())
     }
 
     /// The batch of a step: rows of a permutation that is made anew, from the seed, for every epoch. It depends on
     /// the step alone, so a resumed run sees the batches that an uninterrupted one would have seen.
-    pub fn batch_of_step(&self, seed: u64, step: usize, size: usize) -> Result<(Tensor, Tensor)> {
+    pub(crate) fn batch_of_step(&self, seed: u64, step: usize, size: usize) -> Result<(Tensor, Tensor)> {
         let per_epoch = self.rows() / size;
         let order = permutation(self.rows(), seed.wrapping_add((step / per_epoch) as u64 + 1));
         let first = step % per_epoch * size;
@@ -48,7 +48,7 @@ impl Digits {
 }
 
 /// The training and the test part.
-pub fn digits() -> std::result::Result<(Digits, Digits), Box<dyn Error>> {
+pub(crate) fn digits() -> std::result::Result<(Digits, Digits), Box<dyn Error>> {
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for line in BufReader::new(GzDecoder::new(DIGITS)).lines() {
         let numbers: Vec<f32> =
@@ -68,7 +68,7 @@ pub fn digits() -> std::result::Result<(Digits, Digits), Box<dyn Error>> {
 }
 
 /// A permutation of `0..n` that the seed determines.
-pub fn permutation(n: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn permutation(n: usize, seed: u64) -> Vec<usize> {
     let mut state = seed;
     let mut next = || {
         // SplitMix64
@@ -86,14 +86,14 @@ pub fn permutation(n: usize, seed: u64) -> Vec<usize> {
 }
 
 /// The command line: `--steps N --dir D --seed S`, all optional.
-pub struct Args {
-    pub steps: i64,
-    pub dir: Option<PathBuf>,
-    pub seed: u64,
+pub(crate) struct Args {
+    pub(crate) steps: i64,
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) seed: u64,
 }
 
 impl Args {
-    pub fn parse(steps: i64) -> std::result::Result<Args, Box<dyn Error>> {
+    pub(crate) fn parse(steps: i64) -> std::result::Result<Args, Box<dyn Error>> {
         let mut args = Args { steps, dir: None, seed: 1 };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {

@@ -1,7 +1,7 @@
 //! What the built-in hooks cost on steps on which they have nothing to do: `cargo bench -p hooks`.
 //!
 //! Prints nanoseconds a step for each hook: its `before_run`, `after_run` and `at_save_point`, without the run itself.
-
+#![allow(clippy::unwrap_used)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::print_stdout)] // that is what it is for
 
 use hooks::{

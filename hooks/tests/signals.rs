@@ -1,5 +1,5 @@
 //! SignalHook: the process is signalled, so this is a file of its own, and what ends a process is done in a child.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![cfg(all(unix, feature = "signals"))]
 #![allow(clippy::unwrap_used)] // a test may
 

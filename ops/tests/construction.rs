@@ -1,4 +1,5 @@
 //! What constructors build, and what they say of mistakes.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use ops::OutputExt;

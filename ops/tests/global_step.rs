@@ -1,4 +1,5 @@
 //! The global step.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use ops::array::constant;
@@ -16,7 +17,7 @@ fn s_375_it_is_a_scalar_int64_that_is_not_trained() {
         ("global_step", DType::Int64, &PartialShape::scalar())
     );
     assert_eq!(step.initial_value().constant_value(), Some(&Tensor::from(0i64)));
-    assert_eq!(global_variables(&graph), [step.clone()]);
+    assert_eq!(global_variables(&graph), vec![step.clone()]);
     assert_eq!(graph.collection(&keys::GLOBAL_STEP), [step]);
     assert!(trainable_variables(&graph).is_empty());
 }
@@ -72,7 +73,7 @@ fn s_380_all_share_one_read() {
     let step = create_global_step(&graph);
     let read = global_step_read(&graph).unwrap().unwrap();
     assert_eq!(global_step_read(&graph).unwrap(), Some(read.clone()));
-    assert_eq!(graph.collection(&keys::GLOBAL_STEP_READ), [read.clone()]);
+    assert_eq!(graph.collection(&keys::GLOBAL_STEP_READ), vec![read.clone()]);
     assert_eq!(read.operation().input(0), *step.handle());
     // What an engine answers before the variable has a value.
     let initial = read.operation().attr("_initial_value").and_then(|value| value.as_tensor());

@@ -1,4 +1,5 @@
 //! What graph the gradients of whole models are.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use ops::array::{constant, placeholder, stop_gradient};
 use ops::math::{matmul, mul, reduce_mean, reduce_sum, square, sub};

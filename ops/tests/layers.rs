@@ -1,4 +1,5 @@
 //! Layers: names, shapes, variables. (The oracle has no `tf.layers` any more; these names are TensorFlow 1's.)
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use ops::array::{constant, placeholder};

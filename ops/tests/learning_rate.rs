@@ -1,4 +1,5 @@
 //! Learning rates are those of `tf.compat.v1.train`, computed here by a small interpreter of scalars.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use ops::array::placeholder;

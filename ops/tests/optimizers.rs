@@ -1,4 +1,5 @@
 //! Optimizers: order, slots, mistakes. That names are TensorFlow's is checked in `oracle.rs`.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use ops::array::{constant, placeholder};

@@ -1,4 +1,5 @@
 //! Every sample: shapes and dtypes of the gradients, with all, some and none of the shapes known.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use ops::samples::{Built, Known, Sample, is_differentiable, samples};

@@ -1,5 +1,5 @@
 //! The rules of the coordinator, S-187 to S-202.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use queue_runner::{Coordinator, JoinOptions, ManagedThread, StopSource};

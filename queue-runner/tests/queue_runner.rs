@@ -1,5 +1,5 @@
 //! The rules of queue runners, S-207 to S-219, on a scripted session.
-
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use queue_runner::{

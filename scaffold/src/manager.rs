@@ -434,7 +434,9 @@ fn has_checkpoints(saver: &GraphSaver, directory: &Path) -> bool {
         Err(error) => return error.kind() != io::ErrorKind::NotFound,
     };
     let state_file = saver.saver().options().state_file_name();
-    names.iter().any(|name| name == state_file || Path::new(name).extension().is_some_and(|end| end == "index"))
+    names
+        .iter()
+        .any(|name| name == state_file || Path::new(name).extension().is_some_and(|end| end == "index"))
 }
 
 impl fmt::Debug for SessionManager {

@@ -1,4 +1,5 @@
 //! Writers are shared between threads, and so is everything else.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use std::fmt::Debug;
 use summary::record::{RecordError, RecordReader, RecordWriter};

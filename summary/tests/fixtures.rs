@@ -1,4 +1,5 @@
 //! Files of TensorFlow are read as it reads them, and written again as it wrote them.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use serde_json::Value as Json;

@@ -1,4 +1,5 @@
 //! Framing: round trips, growing files, damage of every kind.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use proptest::prelude::*;

@@ -1,4 +1,5 @@
 //! Writing runs and reading them back.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use std::collections::HashSet;

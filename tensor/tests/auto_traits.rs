@@ -1,4 +1,5 @@
 //! Tensors and their memory go anywhere.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use std::fmt::Debug;
 use std::panic::UnwindSafe;

@@ -1,4 +1,5 @@
 //! Tensors look as NumPy's arrays do: `data/numpy_display.json` holds what NumPy 2.4.6 printed.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use tensor::{Complex, DType, Tensor, bf16};

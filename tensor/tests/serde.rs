@@ -1,4 +1,5 @@
 //! Tensors go through serde formats unchanged, and damaged ones are refused.
+#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![cfg(feature = "serde")]
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 

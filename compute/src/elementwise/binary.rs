@@ -1,9 +1,9 @@
 //! Functions of two arguments.
 
+use super::binary_kernel::MakeBinaryFn;
 use super::element::{ComplexNumber, Integer, Truth};
 use super::narrow::Narrow;
 use super::unary::{CALL, CHEAP, DIVISION, SELU_SCALE, SELU_SCALE_ALPHA, named_ops};
-use super::binary_kernel::MakeBinaryFn;
 use super::unary_kernel::{Direct, ThroughF32};
 use super::{ArithmeticError, BinaryFn, BinaryKernel};
 use crate::math::Real;

@@ -230,7 +230,13 @@ fn zip_narrow<H: Narrow>(context: Context, a: Rows<'_, H>, b: Rows<'_, H>, _cols
 }
 
 /// The same for comparisons.
-fn compare_narrow<H: Narrow>(context: Context, a: Rows<'_, H>, b: Rows<'_, H>, _cols: usize, output: &mut [bool]) {
+fn compare_narrow<H: Narrow>(
+    context: Context,
+    a: Rows<'_, H>,
+    b: Rows<'_, H>,
+    _cols: usize,
+    output: &mut [bool],
+) {
     let Wide::Truth(run) = context.wide else { return };
     widened(a, b, output.len(), |x, y, range| {
         run(context, x, y, range.len(), &mut output[range]);
@@ -295,9 +301,15 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
         assert_eq!(b.len(), plan.operand_len(1), "right operand");
         assert_eq!(output.len(), plan.len(), "output");
         self.check_right(plan, b)?;
-        split_output(pool, output, split_align(plan.cols()), units_per_part(self.picoseconds), |range, output| {
-            self.run_range(plan, [a, b], range, output);
-        });
+        split_output(
+            pool,
+            output,
+            split_align(plan.cols()),
+            units_per_part(self.picoseconds),
+            |range, output| {
+                self.run_range(plan, [a, b], range, output);
+            },
+        );
         Ok(())
     }
 
@@ -396,23 +408,29 @@ impl<T: Element> BinaryKernel<T> {
         assert!(plan.is_full(SIDE), "the operand in place of the output is repeated");
         assert_eq!(data.len(), plan.len(), "operand in place of the output");
         assert_eq!(other.len(), plan.operand_len(1 - SIDE), "other operand");
-        split_output(pool, data, split_align(plan.cols()), units_per_part(self.picoseconds), |range, data| {
-            let start = range.start;
-            let mut copy = [T::default(); BLOCK];
-            plan.pieces(range, BLOCK, |piece| {
-                let data = &mut data[piece.output.start - start..piece.output.end - start];
-                let copy = &mut copy[..data.len()];
-                copy.copy_from_slice(data);
-                let own = Rows { data: copy, outer: piece.cols, inner: 1 };
-                let other = Rows {
-                    data: &other[piece.offsets[1 - SIDE]..],
-                    outer: plan.outer_stride(1 - SIDE),
-                    inner: plan.inner_stride(1 - SIDE),
-                };
-                let (a, b) = if SIDE == 0 { (own, other) } else { (other, own) };
-                self.run_rows(a, b, piece.cols, data);
-            });
-        });
+        split_output(
+            pool,
+            data,
+            split_align(plan.cols()),
+            units_per_part(self.picoseconds),
+            |range, data| {
+                let start = range.start;
+                let mut copy = [T::default(); BLOCK];
+                plan.pieces(range, BLOCK, |piece| {
+                    let data = &mut data[piece.output.start - start..piece.output.end - start];
+                    let copy = &mut copy[..data.len()];
+                    copy.copy_from_slice(data);
+                    let own = Rows { data: copy, outer: piece.cols, inner: 1 };
+                    let other = Rows {
+                        data: &other[piece.offsets[1 - SIDE]..],
+                        outer: plan.outer_stride(1 - SIDE),
+                        inner: plan.inner_stride(1 - SIDE),
+                    };
+                    let (a, b) = if SIDE == 0 { (own, other) } else { (other, own) };
+                    self.run_rows(a, b, piece.cols, data);
+                });
+            },
+        );
     }
 }
 

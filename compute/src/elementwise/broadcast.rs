@@ -167,8 +167,10 @@ impl<const N: usize> Broadcast<N> {
     /// Adds a dimension around those so far, merged into the last when every operand walks straight on.
     fn push_outer(&mut self, size: usize, strides: [usize; N]) {
         if let Some(last) = self.rank.checked_sub(1) {
-            let straight =
-                |k: usize| strides[k] == self.strides[k][last] * self.dims[last] && self.repeats_alike(k, last, strides[k]);
+            let straight = |k: usize| {
+                strides[k] == self.strides[k][last] * self.dims[last]
+                    && self.repeats_alike(k, last, strides[k])
+            };
             if (0..N).all(straight) {
                 self.dims[last] *= size;
                 return;
@@ -238,7 +240,9 @@ impl<const N: usize> Broadcast<N> {
     }
 }
 
-fn output_shape<const N: usize>(shapes: &[&[usize]; N]) -> Result<([usize; MAX_RANK], usize), BroadcastError> {
+fn output_shape<const N: usize>(
+    shapes: &[&[usize]; N],
+) -> Result<([usize; MAX_RANK], usize), BroadcastError> {
     if let Some(operand) = shapes.iter().position(|shape| shape.len() > MAX_RANK) {
         return Err(BroadcastError::RankTooHigh { operand, rank: shapes[operand].len() });
     }

@@ -55,25 +55,57 @@ fn cast_all<S: CastTo<D>, D: Element>(input: &[S], output: &mut [D]) {
 /// How one value becomes another: the target type picks the step.
 macro_rules! convert {
     // Complex sources.
-    ($x:ident: complex => complex $d:ty) => { <$d>::new($x.re as _, $x.im as _) };
-    ($x:ident: complex => truth $d:ty) => { $x.re != 0.0 || $x.im != 0.0 };
-    ($x:ident: complex => narrow $d:ty) => { <$d>::narrow($x.re as f32) };
-    ($x:ident: complex => plain $d:ty) => { $x.re as $d };
+    ($x:ident: complex => complex $d:ty) => {
+        <$d>::new($x.re as _, $x.im as _)
+    };
+    ($x:ident: complex => truth $d:ty) => {
+        $x.re != 0.0 || $x.im != 0.0
+    };
+    ($x:ident: complex => narrow $d:ty) => {
+        <$d>::narrow($x.re as f32)
+    };
+    ($x:ident: complex => plain $d:ty) => {
+        $x.re as $d
+    };
     // Narrow sources.
-    ($x:ident: narrow => complex $d:ty) => { <$d>::new($x.widen().into(), 0.0) };
-    ($x:ident: narrow => truth $d:ty) => { $x.widen() != 0.0 };
-    ($x:ident: narrow => narrow $d:ty) => { <$d>::narrow($x.widen()) };
-    ($x:ident: narrow => plain $d:ty) => { $x.widen() as $d };
+    ($x:ident: narrow => complex $d:ty) => {
+        <$d>::new($x.widen().into(), 0.0)
+    };
+    ($x:ident: narrow => truth $d:ty) => {
+        $x.widen() != 0.0
+    };
+    ($x:ident: narrow => narrow $d:ty) => {
+        <$d>::narrow($x.widen())
+    };
+    ($x:ident: narrow => plain $d:ty) => {
+        $x.widen() as $d
+    };
     // Truth values.
-    ($x:ident: truth => complex $d:ty) => { <$d>::new(u8::from($x).into(), 0.0) };
-    ($x:ident: truth => truth $d:ty) => { $x };
-    ($x:ident: truth => narrow $d:ty) => { <$d>::narrow(u8::from($x).into()) };
-    ($x:ident: truth => plain $d:ty) => { u8::from($x) as $d };
+    ($x:ident: truth => complex $d:ty) => {
+        <$d>::new(u8::from($x).into(), 0.0)
+    };
+    ($x:ident: truth => truth $d:ty) => {
+        $x
+    };
+    ($x:ident: truth => narrow $d:ty) => {
+        <$d>::narrow(u8::from($x).into())
+    };
+    ($x:ident: truth => plain $d:ty) => {
+        u8::from($x) as $d
+    };
     // f32, f64 and integers.
-    ($x:ident: plain => complex $d:ty) => { <$d>::new($x as _, 0.0) };
-    ($x:ident: plain => truth $d:ty) => { $x != (0 as _) };
-    ($x:ident: plain => narrow $d:ty) => { <$d>::narrow($x as f32) };
-    ($x:ident: plain => plain $d:ty) => { $x as $d };
+    ($x:ident: plain => complex $d:ty) => {
+        <$d>::new($x as _, 0.0)
+    };
+    ($x:ident: plain => truth $d:ty) => {
+        $x != (0 as _)
+    };
+    ($x:ident: plain => narrow $d:ty) => {
+        <$d>::narrow($x as f32)
+    };
+    ($x:ident: plain => plain $d:ty) => {
+        $x as $d
+    };
 }
 
 macro_rules! casts_from {

@@ -1,9 +1,9 @@
 //! Functions whose result is a truth value.
 
+use super::binary_kernel::MakeBinaryFn;
 use super::element::{ComplexNumber, Integer, Truth};
 use super::narrow::Narrow;
 use super::unary::{CHEAP, named_ops};
-use super::binary_kernel::MakeBinaryFn;
 use super::unary_kernel::{Direct, ThroughF32};
 use super::{BinaryFn, BinaryKernel, Element};
 use crate::math::Real;

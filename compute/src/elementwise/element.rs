@@ -43,12 +43,7 @@ pub trait Element: Copy + Default + PartialEq + Debug + Send + Sync + 'static + 
 
 /// The integers of 8 to 64 bits. Arithmetic wraps.
 pub(crate) trait Integer:
-    Element
-    + Ord
-    + Not<Output = Self>
-    + BitAnd<Output = Self>
-    + BitOr<Output = Self>
-    + BitXor<Output = Self>
+    Element + Ord + Not<Output = Self> + BitAnd<Output = Self> + BitOr<Output = Self> + BitXor<Output = Self>
 {
     const ZERO: Self;
     const ONE: Self;

@@ -109,8 +109,14 @@ mod tests {
     fn widening_agrees_with_the_half_crate_on_every_value() {
         for bits in 0..=u16::MAX {
             let (h, b) = (f16::from_bits(bits), bf16::from_bits(bits));
-            assert!(h.widen().to_bits() == h.to_f32().to_bits() || h.is_nan() && h.widen().is_nan(), "{bits:x}");
-            assert!(b.widen().to_bits() == b.to_f32().to_bits() || b.is_nan() && b.widen().is_nan(), "{bits:x}");
+            assert!(
+                h.widen().to_bits() == h.to_f32().to_bits() || h.is_nan() && h.widen().is_nan(),
+                "{bits:x}"
+            );
+            assert!(
+                b.widen().to_bits() == b.to_f32().to_bits() || b.is_nan() && b.widen().is_nan(),
+                "{bits:x}"
+            );
         }
     }
 
@@ -118,7 +124,10 @@ mod tests {
     fn narrowing_agrees_with_the_half_crate() {
         // Steps through all exponents, with the neighbours of every rounding boundary.
         for high in 0..=u16::MAX {
-            for low in [0, 1, 0x0fff, 0x1000, 0x1001, 0x2fff, 0x3000, 0x7fff, 0x8000, 0x8001, 0xefff, 0xf000, 0xf001, 0xffff] {
+            for low in [
+                0, 1, 0x0fff, 0x1000, 0x1001, 0x2fff, 0x3000, 0x7fff, 0x8000, 0x8001, 0xefff, 0xf000, 0xf001,
+                0xffff,
+            ] {
                 let x = f32::from_bits(u32::from(high) << 16 | low);
                 let (h, b) = (f16::narrow(x), bf16::narrow(x));
                 if x.is_nan() {

@@ -173,7 +173,10 @@ impl Program {
                 InputKind::InPlace(_) => 0,
             };
             assert_eq!(input.len(), expected, "input {k}");
-            assert!(*kind != InputKind::Row || row > 0 && len.is_multiple_of(row), "outputs of rows of {row}");
+            assert!(
+                *kind != InputKind::Row || row > 0 && len.is_multiple_of(row),
+                "outputs of rows of {row}"
+            );
         }
         len
     }
@@ -204,7 +207,8 @@ impl Program {
                 }),
                 slots: std::array::from_fn(|_| Default::default()),
             };
-            for (slot, buffer) in block.slots.iter_mut().zip(scratch.chunks_exact_mut(BLOCK)).take(self.slots) {
+            for (slot, buffer) in block.slots.iter_mut().zip(scratch.chunks_exact_mut(BLOCK)).take(self.slots)
+            {
                 *slot = &mut buffer[..count];
             }
             block.run();
@@ -241,7 +245,8 @@ impl Block<'_> {
                 (compile::Kernel::Binary(kernel), x, y) => {
                     let len = output.len();
                     let (x, y) = (self.rows(x, len), self.rows(y, len));
-                    let flat = (x.outer == self.cols || x.inner == 0) && (y.outer == self.cols || y.inner == 0);
+                    let flat =
+                        (x.outer == self.cols || x.inner == 0) && (y.outer == self.cols || y.inner == 0);
                     kernel.run_rows(x, y, if flat { len } else { self.cols }, output);
                 }
             }

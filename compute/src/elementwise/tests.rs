@@ -63,13 +63,21 @@ fn broadcasting_agrees_with_its_definition() {
     let mut numbers = Numbers::new(1);
     let sub = f32::binary(BinaryOp::Sub).unwrap();
     for round in 0..400 {
-        let full = if round % 20 == 0 { vec![300, 2, 70] } else { { let rank = numbers.below(6); numbers.shape(rank, 6) } };
+        let full = if round % 20 == 0 {
+            vec![300, 2, 70]
+        } else {
+            {
+                let rank = numbers.below(6);
+                numbers.shape(rank, 6)
+            }
+        };
         let (a_shape, b_shape) = (broadcastable(&mut numbers, &full), broadcastable(&mut numbers, &full));
         let plan = Broadcast::new([&a_shape, &b_shape]).unwrap();
         let (a, b) = (numbers.floats(plan.operand_len(0)), numbers.floats(plan.operand_len(1)));
         let shape = plan.output_shape().to_vec();
-        let expected: Vec<f32> =
-            (0..plan.len()).map(|i| a[source(i, &shape, &a_shape)] - b[source(i, &shape, &b_shape)]).collect();
+        let expected: Vec<f32> = (0..plan.len())
+            .map(|i| a[source(i, &shape, &a_shape)] - b[source(i, &shape, &b_shape)])
+            .collect();
         for pool in pools() {
             let mut output = vec![0.0; plan.len()];
             sub.run(&pool, &plan, &a, &b, &mut output).unwrap();
@@ -92,12 +100,8 @@ fn broadcasting_agrees_with_its_definition() {
 fn large_operands_are_divided_without_gaps() {
     let mut numbers = Numbers::new(2);
     let add = f32::binary(BinaryOp::Add).unwrap();
-    let shapes: [[&[usize]; 2]; 4] = [
-        [&[300_001], &[300_001]],
-        [&[300_001], &[]],
-        [&[30_001, 10], &[10]],
-        [&[3, 100_003], &[3, 1]],
-    ];
+    let shapes: [[&[usize]; 2]; 4] =
+        [[&[300_001], &[300_001]], [&[300_001], &[]], [&[30_001, 10], &[10]], [&[3, 100_003], &[3, 1]]];
     for [a_shape, b_shape] in shapes {
         let plan = Broadcast::new([a_shape, b_shape]).unwrap();
         let (a, b) = (numbers.floats(plan.operand_len(0)), numbers.floats(plan.operand_len(1)));
@@ -161,6 +165,7 @@ fn all_operations<T: Element>(values: &[T]) {
     let pool = Pool::single();
     let plan = Broadcast::new([&[values.len()], &[values.len()]]).unwrap();
     let one = Broadcast::new([&[values.len()], &[]]).unwrap();
+    #[allow(clippy::eq_op)] // NaN differs from itself
     let same = |a: &[T], b: &[T]| a.iter().zip(b).all(|(x, y)| x == y || (x != x && y != y));
     for kernel in UnaryOp::ALL.iter().filter_map(|&op| T::unary(op)) {
         let mut output = vec![T::default(); values.len()];
@@ -240,7 +245,14 @@ fn the_parameter_of_leaky_relu_is_used() {
 fn select_agrees_with_its_definition() {
     let mut numbers = Numbers::new(4);
     for round in 0..200 {
-        let full = if round == 0 { vec![200, 300] } else { { let rank = numbers.below(4); numbers.shape(rank, 5) } };
+        let full = if round == 0 {
+            vec![200, 300]
+        } else {
+            {
+                let rank = numbers.below(4);
+                numbers.shape(rank, 5)
+            }
+        };
         let shapes: [Vec<usize>; 3] = std::array::from_fn(|_| broadcastable(&mut numbers, &full));
         let plan = Broadcast::new(shapes.each_ref().map(Vec::as_slice)).unwrap();
         let condition: Vec<bool> = (0..plan.operand_len(0)).map(|_| numbers.below(2) == 0).collect();

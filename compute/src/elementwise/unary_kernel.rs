@@ -1,9 +1,9 @@
 //! Applying a function of one argument to every element.
 
+use super::Element;
 use super::narrow::{BLOCK, Narrow};
 use super::unary::CALL;
 use super::work::{split_output, units_per_part};
-use super::Element;
 use crate::Pool;
 use std::fmt;
 use std::marker::PhantomData;

@@ -156,9 +156,7 @@ impl Real for f32 {
         self.powf(y)
     }
 
-    platform_functions!(
-        abs, sqrt, floor, ceil, trunc, sinh, cosh, sin, cos, tan, asin, acos, atan
-    );
+    platform_functions!(abs, sqrt, floor, ceil, trunc, sinh, cosh, sin, cos, tan, asin, acos, atan);
     library_functions! {
         exp => exp, expm1 => expm1, ln => ln, log1p => log1p, sigmoid => sigmoid, softplus => softplus,
         tanh => tanh, erf => erf, erfc => erfc, lgamma => lgamma, asinh => libm::asinhf,

@@ -4,7 +4,8 @@ use super::*;
 
 /// A spread over all finite numbers, with the edges.
 fn inputs() -> impl Iterator<Item = f32> {
-    let spread = (0..=u32::from(u16::MAX)).flat_map(|high| [0x1234, 0x9abc].map(|low| f32::from_bits(high << 16 | low)));
+    let spread = (0..=u32::from(u16::MAX))
+        .flat_map(|high| [0x1234, 0x9abc].map(|low| f32::from_bits(high << 16 | low)));
     let fine = (0..400_000).map(|i| (i - 200_000) as f32 * 5.5e-4);
     spread.chain(fine).filter(|x| x.is_finite())
 }
@@ -16,7 +17,8 @@ fn error(found: f32, exact: f64) -> f64 {
         return 0.0;
     }
     let unit = f64::from(nearest.abs().max(f32::MIN_POSITIVE)) * f64::from(f32::EPSILON) / 2.0;
-    let unit = unit.max(f64::from((f32::from_bits(nearest.abs().to_bits() + 1) - nearest.abs()).min(f32::MAX)));
+    let unit =
+        unit.max(f64::from((f32::from_bits(nearest.abs().to_bits() + 1) - nearest.abs()).min(f32::MAX)));
     (f64::from(found) - exact).abs() / unit
 }
 
@@ -52,7 +54,10 @@ fn functions_are_as_exact_as_promised() {
 #[test]
 fn edges_are_those_of_c() {
     let (nan, inf) = (f32::NAN, f32::INFINITY);
-    assert_eq!([exp(inf), exp(-inf), exp(0.0), exp(-0.0), exp(1e30), exp(-1e30)], [inf, 0.0, 1.0, 1.0, inf, 0.0]);
+    assert_eq!(
+        [exp(inf), exp(-inf), exp(0.0), exp(-0.0), exp(1e30), exp(-1e30)],
+        [inf, 0.0, 1.0, 1.0, inf, 0.0]
+    );
     assert!(exp(88.722_83) < inf && exp(88.722_85) == inf);
     assert!(exp(-87.336_5) >= f32::MIN_POSITIVE);
     assert_eq!([expm1(inf), expm1(-inf)], [inf, -1.0]);

@@ -214,7 +214,12 @@ fn fold_rows_into<T: Element, F: Fold<T>>(
 }
 
 /// Neighbouring rows of few columns: several make one long row, whose columns are folded together last.
-fn fold_narrow_rows<T: Element, F: Fold<T>>(data: &[T], width: usize, rows: usize, totals: &mut [F::Accumulator]) {
+fn fold_narrow_rows<T: Element, F: Fold<T>>(
+    data: &[T],
+    width: usize,
+    rows: usize,
+    totals: &mut [F::Accumulator],
+) {
     let together = (COLUMNS / width).min(rows);
     let mut wide = [F::identity(); COLUMNS];
     let long = together * width;

@@ -138,4 +138,3 @@ pub(crate) fn complex<T: ComplexNumber>(op: ReduceOp) -> Option<ReduceKernel<T>>
         _ => return None,
     })
 }
-

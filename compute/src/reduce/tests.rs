@@ -112,9 +112,15 @@ fn integer_reductions_are_exact() {
             assert_eq!(run(&pool, ReduceOp::Mean, &plan, &input), mean);
             let flags: Vec<bool> = input.iter().map(|&x| x > -495).collect();
             let all = members(&flags, &groups, plan.output_len());
-            assert_eq!(run(&pool, ReduceOp::All, &plan, &flags), all.iter().map(|x| x.iter().all(|&x| x)).collect::<Vec<_>>());
+            assert_eq!(
+                run(&pool, ReduceOp::All, &plan, &flags),
+                all.iter().map(|x| x.iter().all(|&x| x)).collect::<Vec<_>>()
+            );
             let flags: Vec<bool> = flags.iter().map(|x| !x).collect();
-            assert_eq!(run(&pool, ReduceOp::Any, &plan, &flags), all.iter().map(|x| !x.iter().all(|&x| x)).collect::<Vec<_>>());
+            assert_eq!(
+                run(&pool, ReduceOp::Any, &plan, &flags),
+                all.iter().map(|x| !x.iter().all(|&x| x)).collect::<Vec<_>>()
+            );
         }
     }
 }
@@ -122,7 +128,12 @@ fn integer_reductions_are_exact() {
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let mut numbers = Numbers::new(33);
-    for (shape, axes) in [(vec![1_000_003], vec![0]), (vec![50_000, 20], vec![0]), (vec![9, 1000, 70], vec![0, 1]), (vec![7, 90_001], vec![1])] {
+    for (shape, axes) in [
+        (vec![1_000_003], vec![0]),
+        (vec![50_000, 20], vec![0]),
+        (vec![9, 1000, 70], vec![0, 1]),
+        (vec![7, 90_001], vec![1]),
+    ] {
         let plan = ReducePlan::new(&shape, &axes).unwrap();
         let input = numbers.floats(plan.input_len());
         let [one, two, three]: [Vec<f32>; 3] =
@@ -236,7 +247,9 @@ fn arguments_are_the_first_and_pass_over_nan() {
 #[test]
 fn arguments_are_found_along_any_dimension() {
     let mut numbers = Numbers::new(34);
-    for (outer, axis, inner) in [(4, 7, 5), (128, 10, 1), (1, 1000, 3), (3, 1, 2), (300, 100, 4), (20, 4000, 1), (0, 3, 2)] {
+    for (outer, axis, inner) in
+        [(4, 7, 5), (128, 10, 1), (1, 1000, 3), (3, 1, 2), (300, 100, 4), (20, 4000, 1), (0, 3, 2)]
+    {
         let input: Vec<i16> = (0..outer * axis * inner).map(|_| numbers.below(50) as i16).collect();
         for pool in pools() {
             let mut found = vec![0i32; outer * inner];

@@ -57,7 +57,7 @@ impl<T: Float, E: Emit<T>> Vectorised for Sweep<'_, T, E> {
         let mut per_row = PerRow { maxima: [zero; ROWS], sums: [zero; ROWS], logs: [zero; ROWS] };
         match self.classes {
             0..=FEW => self.few(&mut values, &mut per_row),
-            ..=GROUP => self.some(&mut values, &mut per_row),
+            n if n <= GROUP => self.some(&mut values, &mut per_row),
             _ => self.many(&mut values),
         }
     }

@@ -37,7 +37,8 @@ fn check<T: Float>(tolerance: f64, from: fn(f32) -> T, to: fn(T) -> f64) {
     for (rows, classes) in SHAPES {
         let logits: Vec<T> = numbers.floats(rows * classes).into_iter().map(from).collect();
         let plain: Vec<f32> = logits.iter().map(|&x| to(x) as f32).collect();
-        let dense: Vec<T> = numbers.floats(rows * classes).iter().map(|x| from(x.abs() / classes as f32)).collect();
+        let dense: Vec<T> =
+            numbers.floats(rows * classes).iter().map(|x| from(x.abs() / classes as f32)).collect();
         let labels: Vec<i32> = (0..rows).map(|_| numbers.below(classes) as i32).collect();
         for pool in pools() {
             let what = format!("{rows}x{classes} of {} on {pool:?}", T::NAME);
@@ -46,7 +47,8 @@ fn check<T: Float>(tolerance: f64, from: fn(f32) -> T, to: fn(T) -> f64) {
             let (mut sparse_loss, mut full_loss) = (vec![from(0.0); rows], vec![from(0.0); rows]);
             softmax(&pool, classes, &logits, &mut p);
             log_softmax(&pool, classes, &logits, &mut log_p);
-            sparse_softmax_cross_entropy(&pool, classes, &logits, &labels, &mut sparse_loss, &mut sparse).unwrap();
+            sparse_softmax_cross_entropy(&pool, classes, &logits, &labels, &mut sparse_loss, &mut sparse)
+                .unwrap();
             softmax_cross_entropy(&pool, classes, &logits, &dense, &mut full_loss, &mut full);
             for row in 0..rows {
                 let (exact, log_sum) = exact_row(&plain[row * classes..(row + 1) * classes]);
@@ -61,7 +63,12 @@ fn check<T: Float>(tolerance: f64, from: fn(f32) -> T, to: fn(T) -> f64) {
                     near(to(full[at]), exact[j] - to(dense[at]), tolerance, &what);
                     loss -= to(dense[at]) * log;
                 }
-                near(to(sparse_loss[row]), log_sum - f64::from(plain[row * classes + label]), tolerance, &what);
+                near(
+                    to(sparse_loss[row]),
+                    log_sum - f64::from(plain[row * classes + label]),
+                    tolerance,
+                    &what,
+                );
                 near(to(full_loss[row]), loss, 4.0 * tolerance, &what);
             }
         }
@@ -82,8 +89,15 @@ fn large_logits_do_not_overflow() {
     softmax(&Pool::single(), 2, &[1000.0, 0.0, -1000.0, -1000.0], &mut p);
     assert_eq!(p, [1.0, 0.0, 0.5, 0.5]);
     let (mut loss, mut backprop) = ([0.0; 1], [0.0; 3]);
-    sparse_softmax_cross_entropy(&Pool::single(), 3, &[0.0, 1000.0, -1000.0], &[0i64], &mut loss, &mut backprop)
-        .unwrap();
+    sparse_softmax_cross_entropy(
+        &Pool::single(),
+        3,
+        &[0.0, 1000.0, -1000.0],
+        &[0i64],
+        &mut loss,
+        &mut backprop,
+    )
+    .unwrap();
     assert_eq!((loss, backprop), ([1000.0], [-1.0, 1.0, 0.0]));
 }
 
@@ -116,8 +130,14 @@ fn nan_and_infinity_spoil_their_row_only() {
 fn labels_outside_are_named() {
     let (mut loss, mut backprop) = ([0.0; 2], [0.0; 6]);
     for label in [3i64, -1] {
-        let error =
-            sparse_softmax_cross_entropy(&Pool::single(), 3, &[0.0; 6], &[0, label], &mut loss, &mut backprop);
+        let error = sparse_softmax_cross_entropy(
+            &Pool::single(),
+            3,
+            &[0.0; 6],
+            &[0, label],
+            &mut loss,
+            &mut backprop,
+        );
         assert_eq!(error, Err(LabelError { row: 1, label, classes: 3 }));
     }
     assert_eq!(

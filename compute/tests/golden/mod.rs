@@ -107,7 +107,11 @@ pub(crate) fn cases(text: &str) -> BTreeMap<String, Case> {
         let mut parts = line.splitn(3, ',');
         let [case, name, values] = std::array::from_fn(|_| parts.next().unwrap());
         let values = values.split(' ').filter(|value| !value.is_empty()).map(String::from).collect();
-        cases.entry(case.to_string()).or_insert_with(|| Case(HashMap::new())).0.insert(name.to_string(), values);
+        cases
+            .entry(case.to_string())
+            .or_insert_with(|| Case(HashMap::new()))
+            .0
+            .insert(name.to_string(), values);
     }
     cases
 }

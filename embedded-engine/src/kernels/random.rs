@@ -182,7 +182,7 @@ fn shuffle<T: Bits>(context: &mut KernelContext<'_>, state: &RandomState) -> Res
     };
     let mut order: Vec<usize> = (0..rows).collect();
     random::shuffle(&mut state.lock(), &mut order);
-    let width = if rows == 0 { 0 } else { shape.elements() / rows };
+    let width = shape.elements().checked_div(rows).unwrap_or(0);
     context.produce_bits::<T>(0, dtype, shape, |context, output| {
         let input = context.bits::<T>(0)?;
         for (to, &from) in output.chunks_exact_mut(width.max(1)).zip(&order) {

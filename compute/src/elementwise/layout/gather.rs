@@ -103,13 +103,20 @@ pub fn gather<T: Clone + Send + Sync, I: Index>(
         return Ok(());
     }
     let slices = outer * indices.len();
-    split_outputs(pool, slices, 1, units_per_part(2_000 + 100 * inner), [(output, inner)], |range, [output]| {
-        for (slice, output) in range.zip(output.chunks_exact_mut(inner)) {
-            let (group, i) = (slice / per_batch, slice % per_batch);
-            let index = indices[group / outer * per_batch + i].to_i64() as usize;
-            output.clone_from_slice(&parameters[(group * axis + index) * inner..][..inner]);
-        }
-    });
+    split_outputs(
+        pool,
+        slices,
+        1,
+        units_per_part(2_000 + 100 * inner),
+        [(output, inner)],
+        |range, [output]| {
+            for (slice, output) in range.zip(output.chunks_exact_mut(inner)) {
+                let (group, i) = (slice / per_batch, slice % per_batch);
+                let index = indices[group / outer * per_batch + i].to_i64() as usize;
+                output.clone_from_slice(&parameters[(group * axis + index) * inner..][..inner]);
+            }
+        },
+    );
     Ok(())
 }
 

@@ -134,15 +134,26 @@ fn merge_rows<T: Element, I: Index>(
     }
     let rows = data.len() / inner;
     let work = indices.len() * (10_000 + 200 * inner);
-    split_outputs(pool, rows, 1, units_per_part(work / rows), [(data, inner)], |owned: Range<usize>, [data]| {
-        for (i, index) in indices.iter().enumerate() {
-            let index = index.to_i64();
-            if index >= owned.start as i64 && index < owned.end as i64 {
-                let at = index as usize - owned.start;
-                merge_row(kernel, &mut data[at * inner..(at + 1) * inner], &updates[i * inner..(i + 1) * inner]);
+    split_outputs(
+        pool,
+        rows,
+        1,
+        units_per_part(work / rows),
+        [(data, inner)],
+        |owned: Range<usize>, [data]| {
+            for (i, index) in indices.iter().enumerate() {
+                let index = index.to_i64();
+                if index >= owned.start as i64 && index < owned.end as i64 {
+                    let at = index as usize - owned.start;
+                    merge_row(
+                        kernel,
+                        &mut data[at * inner..(at + 1) * inner],
+                        &updates[i * inner..(i + 1) * inner],
+                    );
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 fn merge_row<T: Element>(kernel: BinaryKernel<T>, row: &mut [T], update: &[T]) {

@@ -34,7 +34,10 @@ impl StridedRegion<'_> {
             if self.sizes[i] > 0 {
                 let last = self.begin[i] as isize + self.strides[i] * (self.sizes[i] as isize - 1);
                 let size = self.shape[i] as isize;
-                assert!(self.begin[i] < self.shape[i] && (0..size).contains(&last), "region leaves dimension {i}");
+                assert!(
+                    self.begin[i] < self.shape[i] && (0..size).contains(&last),
+                    "region leaves dimension {i}"
+                );
             }
             start += self.begin[i] * steps[i] as usize;
             steps[i] *= self.strides[i];
@@ -91,7 +94,14 @@ pub fn strided_assign<T: Clone>(region: StridedRegion<'_>, input: &[T], output: 
 ///
 /// # Panics
 /// When the ranks differ or a slice is not as long as its shape says.
-pub fn pad<T: Clone>(shape: &[usize], before: &[usize], after: &[usize], value: &T, input: &[T], output: &mut [T]) {
+pub fn pad<T: Clone>(
+    shape: &[usize],
+    before: &[usize],
+    after: &[usize],
+    value: &T,
+    input: &[T],
+    output: &mut [T],
+) {
     let rank = shape.len();
     assert!(rank <= MAX_RANK, "rank {rank} is more than {MAX_RANK}");
     assert!(before.len() == rank && after.len() == rank, "paddings of {rank} dimensions");
@@ -100,6 +110,11 @@ pub fn pad<T: Clone>(shape: &[usize], before: &[usize], after: &[usize], value: 
         padded[i] = before[i] + shape[i] + after[i];
     }
     output.fill(value.clone());
-    let region = StridedRegion { shape: &padded[..rank], begin: before, strides: &[1; MAX_RANK][..rank], sizes: shape };
+    let region = StridedRegion {
+        shape: &padded[..rank],
+        begin: before,
+        strides: &[1; MAX_RANK][..rank],
+        sizes: shape,
+    };
     strided_assign(region, input, output);
 }

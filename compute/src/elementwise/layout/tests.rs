@@ -65,7 +65,8 @@ fn joining_and_taking_apart_are_inverse() {
         let rows = numbers.below(6);
         let widths: Vec<usize> = (0..1 + numbers.below(4)).map(|_| numbers.below(5)).collect();
         let parts: Vec<Vec<f32>> = widths.iter().map(|width| numbers.floats(rows * width)).collect();
-        let inputs: Vec<(&[f32], usize)> = parts.iter().map(Vec::as_slice).zip(widths.iter().copied()).collect();
+        let inputs: Vec<(&[f32], usize)> =
+            parts.iter().map(Vec::as_slice).zip(widths.iter().copied()).collect();
         let mut joined = vec![0.0; rows * widths.iter().sum::<usize>()];
         concat(&Pool::new(2).unwrap(), rows, &inputs, &mut joined);
         let mut from = 0;
@@ -149,7 +150,8 @@ fn tiles_repeat() {
         let mut output = vec![-1; result.iter().product()];
         tile(&shape, &repeats, &input, &mut output);
         for (i, &value) in output.iter().enumerate() {
-            let from: Vec<usize> = indices(i, &result).iter().zip(&shape).map(|(at, size)| at % size).collect();
+            let from: Vec<usize> =
+                indices(i, &result).iter().zip(&shape).map(|(at, size)| at % size).collect();
             assert_eq!(value, input[flat(&from, &shape)]);
         }
     }

@@ -147,10 +147,7 @@ fn too_many_live_values_are_refused() {
         instructions.push(add(x, Operand::Result(k)));
     }
     let last = instructions.len() - 1;
-    assert_eq!(
-        Program::new(&[InputKind::Full], &instructions, &[last]).unwrap_err(),
-        ProgramError::TooLarge
-    );
+    assert_eq!(Program::new(&[InputKind::Full], &instructions, &[last]).unwrap_err(), ProgramError::TooLarge);
 }
 
 #[test]

@@ -234,15 +234,15 @@ fn matrix_diag(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let range = form.range(context, 1)?;
     let has_rows = range[0] != range[1];
     let (stack, longest) = match shape.dims() {
-        &[ref stack @ .., count, longest] if has_rows => {
+        [stack @ .., count, longest] if has_rows => {
             let expected = (range[1] - range[0] + 1) as usize;
-            if count != expected {
+            if *count != expected {
                 let text = format!("{expected} diagonals are in {range:?}, the input has {count}");
                 return Err(Error::invalid_argument(text));
             }
-            (stack, longest)
+            (stack, *longest)
         }
-        &[ref stack @ .., longest] if !has_rows => (stack, longest),
+        [stack @ .., longest] if !has_rows => (stack, *longest),
         _ => return Err(Error::invalid_argument(format!("diagonals of too low a rank: {shape}"))),
     };
     let matrix = matrix_size(context, form, range, longest)?;

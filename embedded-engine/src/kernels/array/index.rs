@@ -129,10 +129,10 @@ fn one_hot<T: Bits, I: Element + Index>(context: &mut KernelContext<'_>, at: i64
     })
 }
 
-fn range<T: Element + elementwise::CastTo<f64>>(context: &mut KernelContext<'_>) -> Result<()>
+fn range<T>(context: &mut KernelContext<'_>) -> Result<()>
 where
     f64: elementwise::CastTo<T>,
-    T: elementwise::Element,
+    T: Element + elementwise::Element + elementwise::CastTo<f64>,
 {
     let value = |i: usize, context: &KernelContext<'_>| -> Result<f64> {
         let mut wide = [0f64];

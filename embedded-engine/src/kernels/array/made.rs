@@ -42,10 +42,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("ParallelConcat", |_| Ok(boxed(parallel_concat)));
 }
 
-fn lin_space<T: Element + CastTo<f64>>(context: &mut KernelContext<'_>) -> Result<()>
+fn lin_space<T>(context: &mut KernelContext<'_>) -> Result<()>
 where
     f64: CastTo<T>,
-    T: compute::elementwise::Element,
+    T: Element + compute::elementwise::Element + CastTo<f64>,
 {
     let mut ends = [0f64; 2];
     let given = [context.input(0).value::<T>()?, context.input(1).value::<T>()?];

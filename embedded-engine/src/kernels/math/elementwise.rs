@@ -66,7 +66,7 @@ fn make_unary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let op = UnaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
     for_dtype!(all dtype, T => {
         let kernel = T::unary(op).ok_or_else(|| unsupported(spec, dtype))?;
-        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha.into()));
+        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha));
         Ok(boxed(move |context| unary::<T>(context, &kernel)))
     })
 }
@@ -92,7 +92,7 @@ fn make_binary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let op = BinaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
     for_dtype!(all dtype, T => {
         let kernel = T::binary(op).ok_or_else(|| unsupported(spec, dtype))?;
-        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha.into()));
+        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha));
         Ok(boxed(move |context| binary::<T>(context, &kernel)))
     })
 }
