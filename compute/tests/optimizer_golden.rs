@@ -55,6 +55,9 @@ impl Check<'_> {
     fn compare<T: Number>(&self, name: &str, found: &[T]) {
         let (before, expected): (Vec<T>, Vec<T>) = (self.case.get(name), self.case.get(&format!("{name}'")));
         for (i, &found) in found.iter().enumerate() {
+            if found.to_f64().is_nan() && expected[i].to_f64().is_nan() {
+                continue;
+            }
             // Where an update nearly cancels the value, the error is that of the larger numbers.
             let scale = before[i].to_f64().abs().max(expected[i].to_f64().abs());
             let off = (found.to_f64() - expected[i].to_f64()).abs() / (scale * T::epsilon());
@@ -164,12 +167,13 @@ fn check<T: Weight + Number>(dtype: &str, tolerance: f64) {
 
 #[test]
 fn float_updates_are_tensorflows() {
-    check::<f32>("f32", 2.0);
+    // FTRL raises to a power, which costs two more than plain arithmetic.
+    check::<f32>("f32", 4.0);
 }
 
 #[test]
 fn double_updates_are_tensorflows() {
-    check::<f64>("f64", 2.0);
+    check::<f64>("f64", 4.0);
 }
 
 #[test]

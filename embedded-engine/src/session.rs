@@ -8,7 +8,7 @@ use crate::resources::Resources;
 use compute::Pool;
 use rustc_hash::{FxHashMap, FxHasher};
 use session_core::{
-    Callable, CancellationToken, Endpoint, Error, Graph, PreparedStep, Result, RunMetadata, RunOptions,
+    Callable, CancellationToken, Code, Endpoint, Error, Graph, PreparedStep, Result, RunMetadata, RunOptions,
     Session, SessionConfig, Step, StepSignature, closed,
 };
 use std::fmt;
@@ -154,6 +154,9 @@ impl Session for EmbeddedSession {
         if self.is_closed() {
             return Err(closed());
         }
+        if self.graph.is_empty() {
+            return Err(Error::runtime("the graph is empty: there is nothing to run")); // S-52
+        }
         if step.fetches.is_empty() && step.targets.is_empty() {
             return Ok(Vec::new()); // S-32
         }
@@ -216,6 +219,10 @@ impl PreparedStep for CompiledStep {
         metadata: Option<&mut RunMetadata>,
     ) -> Result<Vec<Tensor>> {
         debug_assert!(!self.graph.is_empty());
+        if self.inner.closed.is_cancelled() {
+            let text = "the callable cannot run: its session has been closed"; // S-54
+            return Err(Error::new(Code::Cancelled, text));
+        }
         self.plan.check_feeds(feeds)?;
         self.inner.run(&self.plan, feeds.iter(), options, metadata)
     }
