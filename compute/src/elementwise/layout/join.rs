@@ -40,7 +40,7 @@ pub fn concat<T: Clone + Send + Sync>(pool: &Pool, rows: usize, inputs: &[(&[T],
     });
 }
 
-/// Takes apart what [`concat`] joins: row `i` of the input is row `i` of each output, one after the other.
+/// Takes apart what [`concat()`] joins: row `i` of the input is row `i` of each output, one after the other.
 ///
 /// # Panics
 /// When a slice is not `rows` times its length.

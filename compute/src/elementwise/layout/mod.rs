@@ -3,7 +3,7 @@
 //! | function | TensorFlow's operation |
 //! | --- | --- |
 //! | [`transpose`] | `Transpose` |
-//! | [`concat`], [`split`] | `ConcatV2`, `Pack`; `Split`, `SplitV`, `Unpack` |
+//! | [`concat()`], [`split`] | `ConcatV2`, `Pack`; `Split`, `SplitV`, `Unpack` |
 //! | [`strided_slice`] | `Slice`, `StridedSlice`, `ReverseV2` |
 //! | [`strided_assign`] | `StridedSliceGrad` (into zeros), `ResourceStridedSliceAssign`, `Pad` (into the padding) |
 //! | [`pad`], [`tile`] | `Pad`, `PadV2`; `Tile` |
