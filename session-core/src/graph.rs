@@ -4,7 +4,7 @@ use crate::builder::OpBuilder;
 use crate::collection::{CollectionKey, Item, Named};
 use crate::names::{self, Names};
 use crate::operation::{Node, OpId};
-use crate::{Endpoint, Error, OpDef, Operation, Output, Result};
+use crate::{Endpoint, Error, Function, OpDef, Operation, Output, Result};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -78,6 +78,8 @@ pub(crate) struct State {
     errors: Vec<Error>,
     unfeedable: FxHashSet<Endpoint>,
     unfetchable: FxHashSet<OpId>,
+    /// The function library, by name.
+    functions: BTreeMap<String, Arc<Function>>,
 }
 
 impl Shared {
@@ -279,10 +281,16 @@ impl Graph {
         state.nodes.push(node.clone());
         state.by_name.insert(name, id);
         drop(state);
-        // The name was for this operation alone.
-        let context = match self.context.name {
-            Some(_) => self.with_context(|context| context.name = None).context,
-            None => self.context.clone(),
+        // Name and control inputs were for what is made through this handle, not for what is built on the result.
+        let inherits = self.context.name.is_none() && self.context.control_inputs.is_empty();
+        let context = if inherits {
+            self.context.clone()
+        } else {
+            let plain = |context: &mut Context| {
+                context.name = None;
+                context.control_inputs.clear();
+            };
+            self.with_context(plain).context
         };
         Ok(Operation { shared: self.shared.clone(), context, node })
     }
@@ -423,6 +431,36 @@ impl Graph {
     #[must_use]
     pub fn is_fetchable(&self, operation: &Operation) -> bool {
         !self.shared.read().unfetchable.contains(&operation.id())
+    }
+
+    // ---- functions ----------------------------------------------------------------------------------
+
+    /// Adds a function to the graph's library.
+    ///
+    /// # Errors
+    /// A value error when there is another of its name; a runtime error on a finalized graph (S-12).
+    pub fn add_function(&self, function: Function) -> Result<()> {
+        let mut state = self.shared.write();
+        if state.finalized {
+            return Err(finalized());
+        }
+        if state.functions.contains_key(function.name()) {
+            return Err(Error::value(format!("there is a function '{}' already", function.name())));
+        }
+        state.functions.insert(function.name().to_owned(), Arc::new(function));
+        Ok(())
+    }
+
+    /// The function of a name in the graph's library.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<Arc<Function>> {
+        self.shared.read().functions.get(name).cloned()
+    }
+
+    /// The graph's function library, sorted by name.
+    #[must_use]
+    pub fn functions(&self) -> Vec<Arc<Function>> {
+        self.shared.read().functions.values().cloned().collect()
     }
 
     // ---- seeds --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod feed;
 mod fetch;
+mod function;
 mod graph;
 mod graph_id;
 #[cfg(feature = "mock")]
@@ -32,6 +33,7 @@ pub use config::SessionConfig;
 pub use error::{Error, ErrorKind, Phase, Result};
 pub use feed::{FeedKey, FeedList, Feeds, check_value};
 pub use fetch::{Fetch, FetchList, FetchValues};
+pub use function::Function;
 pub use graph::Graph;
 pub use graph_id::GraphId;
 pub use op_def::{

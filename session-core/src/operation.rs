@@ -85,7 +85,7 @@ impl Operation {
         self.node.id
     }
 
-    /// The graph, as a handle with the scope, device and control inputs this operation was made under.
+    /// The graph, as a handle with the scope and device this operation was made under.
     #[must_use]
     pub fn graph(&self) -> Graph {
         Graph::of(self.shared.clone(), self.context.clone())
@@ -259,7 +259,7 @@ impl Output {
         Endpoint { op: self.operation.node.id, index: self.index }
     }
 
-    /// The graph, as a handle with the scope, device and control inputs the operation was made under.
+    /// The graph, as a handle with the scope and device the operation was made under.
     #[must_use]
     pub fn graph(&self) -> Graph {
         self.operation.graph()
