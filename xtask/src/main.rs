@@ -1,6 +1,7 @@
 //! The project's automation: `cargo xtask` prints what there is.
 
 mod bench;
+mod fuzz;
 mod layers;
 mod shell;
 mod tensorflow;
@@ -16,6 +17,7 @@ cargo xtask COMMAND
   bench [W..] [--python PY] [--rounds N] [--out FILE]
                        the workloads w1 w2 w4 w5 (all without names) in release mode, as JSON lines, in turn with
                        TensorFlow where a Python with it is found
+  fuzz [--seconds N]   feed damaged files to every reader, each for so long (10 s without)
   tensorflow           fetch TensorFlow into target/tensorflow: the oracle of the tests
   ci                   what a submission must pass: tensorflow, test, and the slow suites
 ";
@@ -28,6 +30,7 @@ fn main() -> Result<()> {
         "test" => test::test(),
         "layers" => layers::check(),
         "bench" => bench::bench(&rest),
+        "fuzz" => fuzz::fuzz(&rest),
         "tensorflow" => tensorflow::install(),
         "ci" => test::ci(),
         "" | "help" | "-h" | "--help" => {

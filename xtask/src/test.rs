@@ -1,7 +1,7 @@
 //! The test command and what CI adds to it.
 
 use crate::shell::{cargo, exists, section};
-use crate::{layers, tensorflow};
+use crate::{fuzz, layers, tensorflow};
 use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
@@ -46,5 +46,6 @@ fn tests() -> Result<()> {
 /// What a submission must pass.
 pub(crate) fn ci() -> Result<()> {
     tensorflow::install()?;
-    test()
+    test()?;
+    fuzz::fuzz(&["--seconds".to_owned(), "10".to_owned()])
 }
