@@ -55,6 +55,7 @@
 //! | [`mod@array`] | constants, placeholders, shapes, joins, slices, gathers |
 //! | [`math`] | arithmetic, reductions, matrix products, comparisons, segments |
 //! | [`nn`] | convolutions, pooling, activations, normalisation, cross entropies, embeddings, dropout |
+//! | [`io`] | input: orders of examples, files, readers |
 //! | [`control_flow`] | groups, dependencies, assertions |
 //! | [`variables`], [`initializers`], [`random`] | state and where it begins |
 //! | [`gradients`](fn@gradients) | symbolic gradients |
@@ -87,6 +88,7 @@ pub mod math;
 pub mod nn;
 
 pub mod control_flow;
+pub mod io;
 pub mod random;
 pub mod state;
 pub mod summary;
@@ -111,6 +113,6 @@ pub use arguments::{Axes, Ints};
 pub use gradients::{
     Differentiable, GradientOptions, IndexedSlices, UnconnectedGradients, gradients, gradients_with,
 };
-pub use library::{LIBRARY, library};
+pub use library::{EXTENSIONS, LIBRARY, library};
 pub use output_ext::OutputExt;
 pub use scalar::Scalar;

@@ -11,6 +11,9 @@ pub struct Library;
 /// The one library; definitions refer to it so that operators find their siblings.
 pub static LIBRARY: Library = Library;
 
+/// Op types that TensorFlow does not have.
+pub const EXTENSIONS: &[&str] = &["IndexBatch"];
+
 /// The library, as importers and engines want it.
 #[must_use]
 pub fn library() -> &'static Library {
@@ -98,6 +101,7 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
                 crate::control_flow::grouping::DEFS,
             ],
         ),
+        ("io", vec![crate::io::indices::DEFS]),
         ("random", vec![crate::random::DEFS]),
         ("state", vec![crate::state::DEFS]),
         ("summary", vec![crate::summary::DEFS]),

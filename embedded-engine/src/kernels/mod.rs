@@ -6,6 +6,7 @@ mod dispatch;
 mod array;
 mod chunks;
 mod control_flow;
+mod io;
 mod math;
 mod nn;
 mod random;
@@ -22,6 +23,7 @@ pub(crate) use nn::conv2d_fused;
 pub(crate) fn register(registry: &mut Registry) {
     array::register(registry);
     control_flow::register(registry);
+    io::register(registry);
     math::register(registry);
     nn::register(registry);
     random::register(registry);

@@ -1,0 +1,182 @@
+//! `IndexBatch`: the numbers of the next examples, and the position that checkpoints keep.
+
+use super::permutation::Permutation;
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use crate::resources::OpState;
+use session_core::{Code, Error, Result};
+use std::any::Any;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("IndexBatch", |spec| {
+        let order = Order::new(spec)?;
+        let state = spec.resources.state(spec.operation, || IndexState {
+            name: spec.operation.name().to_owned(),
+            place: Mutex::new(Place { position: 0, limit: None, seeds: order.seeds, permutation: None }),
+        })?;
+        Ok(boxed(move |context| batch(context, &order, &state)))
+    });
+}
+
+/// What the operation's attributes say.
+struct Order {
+    batch_size: u64,
+    num_epochs: Option<u64>,
+    shuffle: bool,
+    allow_smaller_final_batch: bool,
+    seeds: [i64; 2],
+}
+
+impl Order {
+    fn new(spec: &NodeSpec<'_>) -> Result<Order> {
+        let batch_size = spec.int("batch_size")?;
+        let batch_size = u64::try_from(batch_size).ok().filter(|&size| size > 0);
+        let seeds = match (spec.int("seed")?, spec.int("seed2")?) {
+            (0, 0) => compute::random::seeds_from_entropy(),
+            seeds => seeds,
+        };
+        Ok(Order {
+            batch_size: batch_size.ok_or_else(|| Error::value("a batch needs at least one example"))?,
+            num_epochs: u64::try_from(spec.int("num_epochs")?).ok(),
+            shuffle: spec.bool("shuffle")?,
+            allow_smaller_final_batch: spec.bool("allow_smaller_final_batch")?,
+            seeds: [seeds.0, seeds.1],
+        })
+    }
+}
+
+/// How far the steps have come.
+struct IndexState {
+    /// The operation's.
+    name: String,
+    /// A step takes its numbers under the lock, and calls nothing else.
+    place: Mutex<Place>,
+}
+
+struct Place {
+    /// How many examples were given, over all epochs.
+    position: u64,
+    /// How many examples an epoch has; unknown before the first step.
+    limit: Option<u64>,
+    /// Kept beside the position, so that a run without given seeds can be resumed too.
+    seeds: [i64; 2],
+    /// The order of the epoch that it was made for.
+    permutation: Option<(u64, Permutation)>,
+}
+
+/// Version, position, limit (all bits set for none), seeds.
+const STATE_BYTES: usize = 1 + 4 * 8;
+const VERSION: u8 = 1;
+
+impl IndexState {
+    fn lock(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unreadable(&self, why: &str) -> Error {
+        Error::new(Code::DataLoss, format!("the position of input '{}' cannot be read: {why}", self.name))
+    }
+}
+
+impl OpState for IndexState {
+    fn export(&self) -> Vec<u8> {
+        let place = self.lock();
+        let words = [place.position, place.limit.unwrap_or(u64::MAX)];
+        let words = words.into_iter().chain(place.seeds.map(i64::cast_unsigned));
+        std::iter::once(VERSION).chain(words.flat_map(u64::to_le_bytes)).collect()
+    }
+
+    fn import(&self, bytes: &[u8]) -> Result<()> {
+        let bytes: &[u8; STATE_BYTES] = bytes
+            .try_into()
+            .map_err(|_| self.unreadable(&format!("{} bytes, not {STATE_BYTES}", bytes.len())))?;
+        if bytes[0] != VERSION {
+            return Err(self.unreadable(&format!("version {}, not {VERSION}", bytes[0])));
+        }
+        let word = |index: usize| {
+            let word: [u8; 8] = std::array::from_fn(|byte| bytes[1 + 8 * index + byte]);
+            u64::from_le_bytes(word)
+        };
+        *self.lock() = Place {
+            position: word(0),
+            limit: Some(word(1)).filter(|&limit| limit != u64::MAX),
+            seeds: [word(2).cast_signed(), word(3).cast_signed()],
+            permutation: None,
+        };
+        Ok(())
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+fn batch(context: &mut KernelContext<'_>, order: &Order, state: &IndexState) -> Result<()> {
+    let limit = context.int(0)?;
+    let limit = u64::try_from(limit).ok().filter(|&limit| limit > 0).ok_or_else(|| {
+        Error::invalid_argument(format!("input '{}' needs at least one example, not {limit}", state.name))
+    })?;
+    let mut place = state.lock();
+    place.accept(limit, &state.name)?;
+    let count = place.available(order, limit, &state.name)?;
+    context.produce::<i64>(0, [count as usize], |_, indices| {
+        place.fill(order, limit, indices);
+        Ok(())
+    })?;
+    place.position += count;
+    Ok(())
+}
+
+impl Place {
+    /// The position counts epochs of one length.
+    fn accept(&mut self, limit: u64, name: &str) -> Result<()> {
+        let known = *self.limit.get_or_insert(limit);
+        if known == limit {
+            return Ok(());
+        }
+        if self.position == 0 {
+            (self.limit, self.permutation) = (Some(limit), None);
+            return Ok(());
+        }
+        let text = format!(
+            "input '{name}' has {limit} examples, but its position of {} was reached in {known} examples",
+            self.position
+        );
+        Err(Error::new(Code::FailedPrecondition, text))
+    }
+
+    /// How many examples the next batch has.
+    fn available(&self, order: &Order, limit: u64, name: &str) -> Result<u64> {
+        let Some(epochs) = order.num_epochs else { return Ok(order.batch_size) };
+        let left = limit.saturating_mul(epochs).saturating_sub(self.position);
+        if left >= order.batch_size {
+            return Ok(order.batch_size);
+        }
+        if left > 0 && order.allow_smaller_final_batch {
+            return Ok(left);
+        }
+        let text = format!(
+            "input '{name}' has reached its limit of {epochs} epochs of {limit} examples (requested {}, {left} left)",
+            order.batch_size
+        );
+        Err(Error::new(Code::OutOfRange, text))
+    }
+
+    fn fill(&mut self, order: &Order, limit: u64, indices: &mut [i64]) {
+        let start = self.position;
+        for (index, position) in indices.iter_mut().zip(start..) {
+            let (epoch, offset) = (position / limit, position % limit);
+            let number = if order.shuffle { self.permutation(epoch, limit).get(offset) } else { offset };
+            *index = number.cast_signed();
+        }
+    }
+
+    fn permutation(&mut self, epoch: u64, limit: u64) -> &Permutation {
+        let seeds = self.seeds;
+        if self.permutation.as_ref().is_none_or(|(known, _)| *known != epoch) {
+            self.permutation = Some((epoch, Permutation::new(seeds, epoch, limit)));
+        }
+        &self.permutation.as_ref().expect("just made").1
+    }
+}
