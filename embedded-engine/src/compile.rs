@@ -3,6 +3,7 @@
 use crate::fuse;
 use crate::kernel::{Environment, Input, Kernel, KernelContext, NodeSpec, Registry, UNUSED};
 use crate::plan::{Plan, PlanKey, PlanStep};
+use crate::references::References;
 use crate::schedule;
 use compute::Scratch;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -34,6 +35,8 @@ pub(crate) struct IrNode {
     pub(crate) kernel: Option<Box<dyn Kernel>>,
     /// Whether it must run although nobody needs its outputs.
     pub(crate) has_effect: bool,
+    /// Whether it only looks at the variables of its handles.
+    pub(crate) reads: bool,
     pub(crate) removed: bool,
 }
 
@@ -114,8 +117,8 @@ pub(crate) fn compile(
 }
 
 /// Builds the intermediate form.
-struct Builder<'a> {
-    graph: &'a Graph,
+pub(crate) struct Builder<'a> {
+    pub(crate) graph: &'a Graph,
     key: &'a PlanKey,
     environment: &'a Environment,
     optimize: bool,
@@ -129,12 +132,30 @@ struct Builder<'a> {
     node_of: FxHashMap<OpId, usize>,
     /// What stands for outputs that no node computes.
     replaced: FxHashMap<Endpoint, Value>,
+    pub(crate) references: References,
     missing: BTreeMap<String, Vec<String>>,
 }
 
 /// Operations that give their input as it is.
 const PASS_ON: [&str; 6] =
     ["Identity", "StopGradient", "PreventGradient", "PlaceholderWithDefault", "Snapshot", "IdentityN"];
+
+/// Op types that only look at the variable of a handle.
+const READS: [&str; 6] = [
+    "ReadVariableOp",
+    "VarIsInitializedOp",
+    "IsVariableInitialized",
+    "VariableShape",
+    "ResourceGather",
+    "ResourceGatherNd",
+];
+
+/// Whether an operation does more than to compute its outputs from its inputs, as far as is known.
+fn has_effect(operation: &Operation) -> bool {
+    operation
+        .def()
+        .is_none_or(|def| def.is_stateful() || def.signature().inputs.iter().any(|input| input.is_ref))
+}
 
 /// Results with more elements are computed in each run rather than kept in the plan.
 const FOLD_LIMIT: usize = 16 << 20;
@@ -165,6 +186,7 @@ impl<'a> Builder<'a> {
             constants: Vec::new(),
             node_of: FxHashMap::default(),
             replaced: FxHashMap::default(),
+            references: References::default(),
             missing: BTreeMap::new(),
         })
     }
@@ -197,7 +219,7 @@ impl<'a> Builder<'a> {
         if !self.missing.is_empty() {
             return Err(self.missing_kernels());
         }
-        let fetches = self.key.fetches.iter().map(|&fetch| self.value(fetch)).collect::<Result<_>>()?;
+        let fetches = self.key.fetches.iter().map(|&fetch| self.fetched(fetch)).collect::<Result<_>>()?;
         let targets = self.key.targets.iter().filter_map(|id| self.node_of.get(id).copied()).collect();
         Ok(Ir {
             nodes: std::mem::take(&mut self.nodes),
@@ -216,8 +238,13 @@ impl<'a> Builder<'a> {
         Error::new(Code::Unimplemented, format!("the embedded engine has no kernel for: {list}"))
     }
 
+    /// Whether an output is a value that is given from outside.
+    pub(crate) fn is_fed(&self, endpoint: Endpoint) -> bool {
+        self.feed_index.contains_key(&endpoint)
+    }
+
     /// What stands for an output.
-    fn value(&self, endpoint: Endpoint) -> Result<Value> {
+    pub(crate) fn value(&self, endpoint: Endpoint) -> Result<Value> {
         if let Some(&feed) = self.feed_index.get(&endpoint) {
             return Ok(Value::Feed(feed));
         }
@@ -235,9 +262,7 @@ impl<'a> Builder<'a> {
     }
 
     fn try_add(&mut self, operation: &Operation) -> Result<()> {
-        let inputs = operation.input_endpoints().iter();
-        let inputs: Vec<Value> = inputs.map(|&input| self.value(input)).collect::<Result<_>>()?;
-        let control = self.control(operation);
+        let (inputs, control) = self.inputs(operation)?;
         match operation.op_type() {
             "Placeholder" | "PlaceholderV2" => return Err(unfed(operation)),
             "Const" if control.is_empty() => {
@@ -281,7 +306,7 @@ impl<'a> Builder<'a> {
         let constants: Vec<Option<Tensor>> = inputs.iter().map(|&input| self.constant(input)).collect();
         let spec = NodeSpec { operation, resources: &self.environment.resources };
         let kernel = (entry.make)(&spec)?;
-        let stateless = operation.def().is_some_and(|def| !def.is_stateful());
+        let stateless = !has_effect(operation);
         let small =
             operation.output_infos().iter().all(|info| info.shape.elements().is_none_or(|n| n <= FOLD_LIMIT));
         let foldable = entry.is_handle || (self.optimize && stateless && small && control.is_empty());
@@ -292,11 +317,11 @@ impl<'a> Builder<'a> {
                 return self.replace(operation, values);
             }
         }
-        self.push(operation, inputs, control, Some(kernel));
+        self.push_update(operation, inputs, control, kernel);
         Ok(())
     }
 
-    fn push(
+    pub(crate) fn push(
         &mut self,
         operation: &Operation,
         inputs: Vec<Value>,
@@ -310,9 +335,26 @@ impl<'a> Builder<'a> {
             control,
             outputs: operation.num_outputs(),
             kernel,
-            has_effect: operation.def().is_none_or(|def| def.is_stateful()),
+            has_effect: has_effect(operation),
+            reads: READS.contains(&operation.op_type()),
             removed: false,
         });
+    }
+
+    /// Adds a node that no operation of the graph stands for alone, and gives its first output.
+    pub(crate) fn push_extra(&mut self, node: IrNode) -> Value {
+        self.nodes.push(node);
+        Value::Node(self.nodes.len() - 1, 0)
+    }
+
+    /// Lets a value stand for an output.
+    pub(crate) fn stand_for(&mut self, endpoint: Endpoint, value: Value) {
+        self.replaced.insert(endpoint, value);
+    }
+
+    /// The node of an operation that has one.
+    pub(crate) fn node_of(&self, operation: OpId) -> Option<usize> {
+        self.node_of.get(&operation).copied()
     }
 
     /// Puts constants in the place of an operation's outputs.
@@ -330,7 +372,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The nodes that an operation must wait for beside those of its inputs.
-    fn control(&self, operation: &Operation) -> Vec<usize> {
+    pub(crate) fn control(&self, operation: &Operation) -> Vec<usize> {
         let mut nodes = Vec::new();
         for &id in operation.control_input_ids() {
             if let Some(&node) = self.node_of.get(&id) {

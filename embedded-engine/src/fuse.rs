@@ -117,6 +117,7 @@ fn join(source: &IrNode, node: &IrNode, inputs: Vec<Value>, kernel: Box<dyn Kern
         outputs: node.outputs,
         kernel: Some(kernel),
         has_effect: false,
+        reads: false,
         removed: false,
     }
 }

@@ -94,6 +94,11 @@ impl Registry {
         self.insert(op_type, Entry { make, is_handle: false });
     }
 
+    /// The kernel of an update of a variable by its handle, which serves as that by reference too.
+    pub(crate) fn add_both(&mut self, op_types: [&'static str; 2], make: MakeKernel) {
+        op_types.into_iter().for_each(|op_type| self.add(op_type, make));
+    }
+
     pub(crate) fn add_handle(&mut self, op_type: &'static str, make: MakeKernel) {
         self.insert(op_type, Entry { make, is_handle: true });
     }

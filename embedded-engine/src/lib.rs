@@ -8,6 +8,7 @@ mod fuse;
 mod kernel;
 mod kernels;
 mod plan;
+mod references;
 mod resources;
 mod schedule;
 mod session;

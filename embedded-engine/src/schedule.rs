@@ -32,18 +32,13 @@ fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     consumers
 }
 
-/// Op types that only read the variable of a handle.
-const READS: [&str; 5] =
-    ["ReadVariableOp", "VarIsInitializedOp", "VariableShape", "ResourceGather", "ResourceGatherNd"];
-
 /// Pairs `(before, after)` that should be kept where possible.
 fn reads_before_updates(ir: &Ir, consumers: &[Vec<usize>]) -> Vec<(usize, usize)> {
     let mut readers: FxHashMap<u32, Vec<usize>> = FxHashMap::default();
     let mut writers: Vec<(u32, usize)> = Vec::new();
     for (index, node) in ir.nodes.iter().enumerate().filter(|(_, node)| !node.removed) {
-        let reads = READS.contains(&node.op_type());
         for handle in node.inputs.iter().filter_map(|&value| variable(ir, value)) {
-            if reads {
+            if node.reads {
                 readers.entry(handle).or_default().push(index);
             } else {
                 writers.push((handle, index));

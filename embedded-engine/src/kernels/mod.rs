@@ -18,6 +18,7 @@ use crate::kernel::Registry;
 
 pub(crate) use math::matmul_fused;
 pub(crate) use nn::conv2d_fused;
+pub(crate) use state::{PassingOn, read_variable};
 
 /// Lists the kernels of all families.
 pub(crate) fn register(registry: &mut Registry) {

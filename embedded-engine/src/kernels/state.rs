@@ -1,6 +1,9 @@
 //! Variables: handles, reads, assignments.
 
+mod reference;
 mod scatter;
+
+pub(crate) use reference::PassingOn;
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
 use crate::resources::Variable;
@@ -9,6 +12,7 @@ use std::sync::Arc;
 use tensor::{DType, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
+    reference::register(registry);
     scatter::register(registry);
     registry.add_handle("VarHandleOp", |spec| {
         let name = resource_name(spec);
@@ -19,14 +23,14 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("ReadVariableOp", |_| Ok(Box::new(read)));
-    registry.add("VarIsInitializedOp", |_| Ok(Box::new(is_initialized)));
+    registry.add("ReadVariableOp", |_| Ok(Box::new(read_variable)));
+    registry.add_both(["VarIsInitializedOp", "IsVariableInitialized"], |_| Ok(Box::new(is_initialized)));
     registry.add("DestroyResourceOp", |_| Ok(Box::new(destroy)));
-    registry.add("AssignVariableOp", make_assign);
-    registry.add("AssignAddVariableOp", |_| {
+    registry.add_both(["AssignVariableOp", "Assign"], make_assign);
+    registry.add_both(["AssignAddVariableOp", "AssignAdd"], |_| {
         Ok(Box::new(|context: &mut KernelContext<'_>| update(context, true)))
     });
-    registry.add("AssignSubVariableOp", |_| {
+    registry.add_both(["AssignSubVariableOp", "AssignSub"], |_| {
         Ok(Box::new(|context: &mut KernelContext<'_>| update(context, false)))
     });
     registry.add("VariableShape", |spec| {
@@ -60,7 +64,8 @@ pub(crate) fn shared_variable(context: &KernelContext<'_>, input: usize) -> Resu
     handle.ok_or_else(|| Error::invalid_argument(format!("input {input} is not the handle of a variable")))
 }
 
-fn read(context: &mut KernelContext<'_>) -> Result<()> {
+/// Gives the value of the variable of input 0.
+pub(crate) fn read_variable(context: &mut KernelContext<'_>) -> Result<()> {
     let value = variable(context, 0)?.read()?;
     context.set(0, value);
     Ok(())
@@ -80,7 +85,10 @@ fn destroy(context: &mut KernelContext<'_>) -> Result<()> {
 
 /// Assigning checks the declared shape, also for resource variables (unlike the original, Q-47).
 fn make_assign(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
-    let declared = match spec.operation.input(0).operation().attr("shape") {
+    let target = spec.operation.input(0);
+    let declared = match target.operation().attr("shape") {
+        _ if target.is_ref() && !spec.bool("validate_shape")? => PartialShape::unknown(),
+        _ if target.is_ref() => target.shape().clone(),
         Some(AttrValue::Shape(shape)) => shape.clone(),
         _ => PartialShape::unknown(),
     };

@@ -1,4 +1,4 @@
-//! Training updates of resource variables: single passes over weights and slots, in place.
+//! Training updates of variables, by handle or by reference: single passes over weights and slots, in place.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
 use crate::kernels::math::boxed;
@@ -13,12 +13,12 @@ use std::sync::{Arc, MutexGuard};
 use tensor::{Element, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add("ResourceApplyGradientDescent", |spec| {
+    registry.add_both(["ResourceApplyGradientDescent", "ApplyGradientDescent"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => {
             Ok(dense::<T, _, 1>(|i| Ok(GradientDescent { learning_rate: i.scalar(0)? })))
         })
     });
-    registry.add("ResourceApplyMomentum", |spec| {
+    registry.add_both(["ResourceApplyMomentum", "ApplyMomentum"], |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
         for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
             // The gradient stands between the learning rate and the momentum.
@@ -28,7 +28,7 @@ pub(crate) fn register(registry: &mut Registry) {
             apply::<T, _, 2>(context, 3, &rule)
         })))
     });
-    registry.add("ResourceApplyAdam", |spec| {
+    registry.add_both(["ResourceApplyAdam", "ApplyAdam"], |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
         for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(move |i| {
             Ok(Adam {
@@ -42,7 +42,7 @@ pub(crate) fn register(registry: &mut Registry) {
             })
         })))
     });
-    registry.add("ResourceApplyAdaMax", |spec| {
+    registry.add_both(["ResourceApplyAdaMax", "ApplyAdaMax"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
             Ok(AdaMax {
                 beta1_power: i.scalar(0)?,
@@ -53,7 +53,7 @@ pub(crate) fn register(registry: &mut Registry) {
             })
         })))
     });
-    registry.add("ResourceApplyRMSProp", |spec| {
+    registry.add_both(["ResourceApplyRMSProp", "ApplyRMSProp"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
             Ok(RmsProp {
                 learning_rate: i.scalar(0)?,
@@ -63,7 +63,7 @@ pub(crate) fn register(registry: &mut Registry) {
             })
         })))
     });
-    registry.add("ResourceApplyCenteredRMSProp", |spec| {
+    registry.add_both(["ResourceApplyCenteredRMSProp", "ApplyCenteredRMSProp"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 4>(|i| {
             Ok(CenteredRmsProp {
                 learning_rate: i.scalar(0)?,
@@ -73,15 +73,15 @@ pub(crate) fn register(registry: &mut Registry) {
             })
         })))
     });
-    registry.add("ResourceApplyAdagrad", |spec| make_adagrad(spec, false));
-    registry.add("ResourceApplyAdagradV2", |spec| make_adagrad(spec, true));
-    registry.add("ResourceApplyAdadelta", |spec| {
+    registry.add_both(["ResourceApplyAdagrad", "ApplyAdagrad"], |spec| make_adagrad(spec, false));
+    registry.add_both(["ResourceApplyAdagradV2", "ApplyAdagradV2"], |spec| make_adagrad(spec, true));
+    registry.add_both(["ResourceApplyAdadelta", "ApplyAdadelta"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
             Ok(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? })
         })))
     });
-    registry.add("ResourceApplyFtrl", |spec| make_ftrl(spec, false));
-    registry.add("ResourceApplyFtrlV2", |spec| make_ftrl(spec, true));
+    registry.add_both(["ResourceApplyFtrl", "ApplyFtrl"], |spec| make_ftrl(spec, false));
+    registry.add_both(["ResourceApplyFtrlV2", "ApplyFtrlV2"], |spec| make_ftrl(spec, true));
     registry.add("ResourceApplyKerasMomentum", |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
         for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
@@ -91,7 +91,7 @@ pub(crate) fn register(registry: &mut Registry) {
             apply::<T, _, 2>(context, 3, &rule)
         })))
     });
-    registry.add("ResourceApplyAddSign", |spec| {
+    registry.add_both(["ResourceApplyAddSign", "ApplyAddSign"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
             Ok(AddSign {
                 learning_rate: i.scalar(0)?,
@@ -101,7 +101,7 @@ pub(crate) fn register(registry: &mut Registry) {
             })
         })))
     });
-    registry.add("ResourceApplyPowerSign", |spec| {
+    registry.add_both(["ResourceApplyPowerSign", "ApplyPowerSign"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
             Ok(PowerSign {
                 learning_rate: i.scalar(0)?,
@@ -111,17 +111,17 @@ pub(crate) fn register(registry: &mut Registry) {
             })
         })))
     });
-    registry.add("ResourceApplyProximalAdagrad", |spec| {
+    registry.add_both(["ResourceApplyProximalAdagrad", "ApplyProximalAdagrad"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
             Ok(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
         })))
     });
-    registry.add("ResourceApplyProximalGradientDescent", |spec| {
+    registry.add_both(["ResourceApplyProximalGradientDescent", "ApplyProximalGradientDescent"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 1>(|i| {
             Ok(ProximalGradientDescent { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
         })))
     });
-    registry.add("ResourceApplyAdagradDA", |spec| {
+    registry.add_both(["ResourceApplyAdagradDA", "ApplyAdagradDA"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
             let rule = |i: Parameters<'_, '_>| -> Result<AdagradDa<T>> {
                 Ok(AdagradDa {
@@ -139,7 +139,7 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// Updates of the rows that an input names.
 fn register_sparse(registry: &mut Registry) {
-    registry.add("ResourceSparseApplyMomentum", |spec| {
+    registry.add_both(["ResourceSparseApplyMomentum", "SparseApplyMomentum"], |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
         for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
             Ok(Momentum { learning_rate: i.scalar(0)?, momentum: i.scalar(3)?, use_nesterov })
@@ -151,24 +151,24 @@ fn register_sparse(registry: &mut Registry) {
             Ok(KerasMomentum { learning_rate: i.scalar(0)?, momentum: i.scalar(3)?, use_nesterov })
         })))
     });
-    registry.add("ResourceSparseApplyAdagrad", |spec| {
+    registry.add_both(["ResourceSparseApplyAdagrad", "SparseApplyAdagrad"], |spec| {
         let update_slots = spec.bool("update_slots").unwrap_or(true);
         for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
             Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon: None, update_slots })
         })))
     });
-    registry.add("ResourceSparseApplyAdagradV2", |spec| {
+    registry.add_both(["ResourceSparseApplyAdagradV2", "SparseApplyAdagradV2"], |spec| {
         let update_slots = spec.bool("update_slots").unwrap_or(true);
         for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(4, move |i| {
             Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon: Some(i.scalar(1)?), update_slots })
         })))
     });
-    registry.add("ResourceSparseApplyAdadelta", |spec| {
+    registry.add_both(["ResourceSparseApplyAdadelta", "SparseApplyAdadelta"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(6, |i| {
             Ok(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? })
         })))
     });
-    registry.add("ResourceSparseApplyRMSProp", |spec| {
+    registry.add_both(["ResourceSparseApplyRMSProp", "SparseApplyRMSProp"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(7, |i| {
             Ok(RmsProp {
                 learning_rate: i.scalar(0)?,
@@ -178,7 +178,7 @@ fn register_sparse(registry: &mut Registry) {
             })
         })))
     });
-    registry.add("ResourceSparseApplyCenteredRMSProp", |spec| {
+    registry.add_both(["ResourceSparseApplyCenteredRMSProp", "SparseApplyCenteredRMSProp"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 4>(8, |i| {
             Ok(CenteredRmsProp {
                 learning_rate: i.scalar(0)?,
@@ -188,19 +188,20 @@ fn register_sparse(registry: &mut Registry) {
             })
         })))
     });
-    registry.add("ResourceSparseApplyFtrl", |spec| make_sparse_ftrl(spec, false));
-    registry.add("ResourceSparseApplyFtrlV2", |spec| make_sparse_ftrl(spec, true));
-    registry.add("ResourceSparseApplyProximalAdagrad", |spec| {
+    registry.add_both(["ResourceSparseApplyFtrl", "SparseApplyFtrl"], |spec| make_sparse_ftrl(spec, false));
+    registry
+        .add_both(["ResourceSparseApplyFtrlV2", "SparseApplyFtrlV2"], |spec| make_sparse_ftrl(spec, true));
+    registry.add_both(["ResourceSparseApplyProximalAdagrad", "SparseApplyProximalAdagrad"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(5, |i| {
             Ok(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
         })))
     });
-    registry.add("ResourceSparseApplyProximalGradientDescent", |spec| {
+    registry.add_both(["ResourceSparseApplyProximalGradientDescent", "SparseApplyProximalGradientDescent"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 1>(4, |i| {
             Ok(ProximalGradientDescent { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
         })))
     });
-    registry.add("ResourceSparseApplyAdagradDA", |spec| {
+    registry.add_both(["ResourceSparseApplyAdagradDA", "SparseApplyAdagradDA"], |spec| {
         for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(3, |i| {
             Ok(AdagradDa {
                 learning_rate: i.scalar(2)?,

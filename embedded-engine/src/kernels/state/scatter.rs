@@ -1,4 +1,4 @@
-//! Rows of resource variables, written by index; counters.
+//! Rows of variables, written by index; counters.
 
 use super::shared_variable;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
@@ -9,21 +9,21 @@ use session_core::{Code, Error, Result};
 use tensor::{DType, Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add("ResourceScatterUpdate", |_| Ok(boxed(update_rows)));
+    registry.add_both(["ResourceScatterUpdate", "ScatterUpdate"], |_| Ok(boxed(update_rows)));
     for op_type in [
-        "ResourceScatterAdd",
-        "ResourceScatterSub",
-        "ResourceScatterMul",
-        "ResourceScatterDiv",
-        "ResourceScatterMin",
-        "ResourceScatterMax",
-        "ResourceScatterNdAdd",
-        "ResourceScatterNdSub",
+        ["ResourceScatterAdd", "ScatterAdd"],
+        ["ResourceScatterSub", "ScatterSub"],
+        ["ResourceScatterMul", "ScatterMul"],
+        ["ResourceScatterDiv", "ScatterDiv"],
+        ["ResourceScatterMin", "ScatterMin"],
+        ["ResourceScatterMax", "ScatterMax"],
+        ["ResourceScatterNdAdd", "ScatterNdAdd"],
+        ["ResourceScatterNdSub", "ScatterNdSub"],
     ] {
-        registry.add(op_type, make_merge);
+        registry.add_both(op_type, make_merge);
     }
-    registry.add("ResourceScatterNdUpdate", |_| Ok(boxed(update_slices)));
-    registry.add("ResourceCountUpTo", |spec| {
+    registry.add_both(["ResourceScatterNdUpdate", "ScatterNdUpdate"], |_| Ok(boxed(update_slices)));
+    registry.add_both(["ResourceCountUpTo", "CountUpTo"], |spec| {
         let limit = spec.int("limit")?;
         Ok(boxed(move |context| count_up_to(context, limit)))
     });
@@ -31,7 +31,7 @@ pub(crate) fn register(registry: &mut Registry) {
 
 fn make_merge(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let name = spec.operation.op_type();
-    let op = match &name["ResourceScatter".len()..] {
+    let op = match name.trim_start_matches("Resource").trim_start_matches("Scatter") {
         "Add" | "NdAdd" => BinaryOp::Add,
         "Sub" | "NdSub" => BinaryOp::Sub,
         "Mul" => BinaryOp::Mul,

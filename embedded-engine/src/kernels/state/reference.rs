@@ -1,0 +1,67 @@
+//! Reference variables: TensorFlow's first kind, whose operations pass on a reference to the variable itself.
+//!
+//! A reference is the handle of a variable as any other. Where an operation wants its value, the compiler puts a read
+//! in between.
+
+use super::{resource_name, variable};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use crate::resources::Variable;
+use session_core::Result;
+use std::sync::Arc;
+use tensor::{DType, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    for op_type in ["VariableV2", "Variable"] {
+        registry.add_handle(op_type, make_variable);
+    }
+    registry.add("TemporaryVariable", |spec| {
+        let (name, dtype) = (resource_name(spec), spec.dtype("dtype")?);
+        let shape = spec.operation.output_infos()[0].shape.to_shape();
+        Ok(boxed(move |context| {
+            let variable = Variable::new(&name);
+            if let Some(shape) = &shape {
+                *variable.lock() = Some(Tensor::zeros(dtype, shape.clone())?);
+            }
+            context.set(0, Tensor::from_handle(DType::Resource, Arc::new(variable)));
+            Ok(())
+        }))
+    });
+    registry.add("DestroyTemporaryVariable", |_| {
+        Ok(boxed(|context| {
+            let variable = variable(context, 0)?;
+            let value = variable.lock().take().ok_or_else(|| variable.uninitialized())?;
+            context.set(0, value);
+            Ok(())
+        }))
+    });
+    registry.add("RefIdentity", |_| {
+        Ok(boxed(|context| {
+            let reference = context.take(0);
+            context.set(0, reference);
+            Ok(())
+        }))
+    });
+}
+
+fn make_variable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let name = resource_name(spec);
+    let container = spec.str("container").unwrap_or_default();
+    let handle = spec.resources.handle("reference", container, &name, || Variable::new(&name));
+    Ok(Box::new(move |context: &mut KernelContext<'_>| {
+        context.set(0, handle.clone());
+        Ok(())
+    }))
+}
+
+/// An update whose reference is also its result.
+pub(crate) struct PassingOn(pub(crate) Box<dyn Kernel>);
+
+impl Kernel for PassingOn {
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        let reference = context.input(0).clone();
+        self.0.run(context)?;
+        context.set(0, reference);
+        Ok(())
+    }
+}
