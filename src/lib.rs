@@ -25,7 +25,7 @@ pub mod prelude {
         NanTensorHook, ProfilerHook, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
         StepCounterHook, StopAtStepHook, SummarySaverHook,
     };
-    pub use monitored::{MonitoredSession, SingularMonitoredSession, StepContext};
+    pub use monitored::{MonitoredSession, MonitoredTrainingSession, SingularMonitoredSession, StepContext};
     pub use queue_runner::Coordinator;
     pub use scaffold::Scaffold;
     pub use session_core::{

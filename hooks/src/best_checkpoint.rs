@@ -39,6 +39,7 @@ pub struct BestCheckpointHook {
     keep: usize,
     saver: Option<GraphSaver>,
     best: Option<f64>,
+    dry: bool,
     /// What was found in this run to be the best, and is saved at the save point.
     found: Option<(i64, f64)>,
 }
@@ -56,6 +57,7 @@ impl BestCheckpointHook {
             keep: 1,
             saver: None,
             best: None,
+            dry: false,
             found: None,
         }
     }
@@ -83,6 +85,10 @@ impl BestCheckpointHook {
 
     #[cold]
     fn save(&mut self, point: &SavePoint<'_>, step: i64, value: f64) -> Result<()> {
+        if self.dry {
+            log::info!("The best so far, {}, is not saved: this is a rehearsal.", significant(value, 6));
+            return Ok(());
+        }
         let options = || SaverOptions::new().create_directory(true).max_to_keep(self.keep);
         let saver = self.saver.get_or_insert_with(|| GraphSaver::new(options())).clone();
         let states = point.hook_states(self).into_iter();
@@ -96,6 +102,10 @@ impl BestCheckpointHook {
 }
 
 impl SessionRunHook for BestCheckpointHook {
+    fn dry_run(&mut self) {
+        self.dry = true;
+    }
+
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         self.best = None;
         self.watched.begin(graph, NAME)

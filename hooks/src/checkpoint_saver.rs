@@ -72,6 +72,8 @@ pub struct CheckpointSaverHook {
     save_after_restore: bool,
     save_on_error: bool,
     background: bool,
+    save_graph_def: bool,
+    dry: bool,
     /// By how much a run advances the step at most, as far as known.
     advance: i64,
     found: Option<Found>,
@@ -129,6 +131,8 @@ impl CheckpointSaverHook {
             save_after_restore: false,
             save_on_error: false,
             background: false,
+            save_graph_def: true,
+            dry: false,
             advance: 1,
             found: None,
             before: None,
@@ -182,6 +186,13 @@ impl CheckpointSaverHook {
     #[must_use]
     pub fn background(mut self, background: bool) -> CheckpointSaverHook {
         self.background = background;
+        self
+    }
+
+    /// Whether the graph is written beside the checkpoints and into the event file. Default: `true`.
+    #[must_use]
+    pub fn save_graph_def(mut self, save: bool) -> CheckpointSaverHook {
+        self.save_graph_def = save;
         self
     }
 
@@ -302,6 +313,13 @@ impl CheckpointSaverHook {
         let states = point.hook_states(self).into_iter();
         let states: Vec<_> = states.map(|HookState { name, bytes }| (name, bytes)).collect();
         let (base, options) = (self.base(), SaveOptions::new());
+        if self.dry {
+            // All but the files.
+            session.export_state()?;
+            log::info!("This is a rehearsal: no checkpoint is written.");
+            let prefix = self.directory.join(format!("{}-{step}", self.basename));
+            return self.saved(step, &prefix, point);
+        }
         if self.background {
             let prefix = saver.save_in_background(session, base, Some(step), states, options)?;
             self.pending = Some(Pending { step, prefix });
@@ -347,8 +365,16 @@ impl CheckpointSaverHook {
 }
 
 impl SessionRunHook for CheckpointSaverHook {
+    fn dry_run(&mut self) {
+        self.dry = true;
+    }
+
     fn begin(&mut self, graph: &Graph) -> Result<()> {
-        let writer = EventTarget::Directory(self.directory.clone()).open()?;
+        let mut target = EventTarget::Directory(self.directory.clone());
+        if self.dry {
+            target.discard();
+        }
+        let writer = target.open()?;
         let step = GlobalStep::of(graph, NAME)?;
         self.found = writer.map(|writer| Found { step, writer });
         self.timer.reset();

@@ -13,9 +13,18 @@ pub(crate) enum EventTarget {
     None,
     Directory(PathBuf),
     Writer(Arc<EventWriter>),
+    /// A rehearsal: events are made, and dropped.
+    Discard,
 }
 
 impl EventTarget {
+    /// Lets events go nowhere, if they went anywhere.
+    pub(crate) fn discard(&mut self) {
+        if matches!(self, EventTarget::Directory(_) | EventTarget::Writer(_)) {
+            *self = EventTarget::Discard;
+        }
+    }
+
     pub(crate) fn open(&self) -> Result<Option<Arc<EventWriter>>> {
         match self {
             EventTarget::None => Ok(None),
@@ -23,6 +32,9 @@ impl EventTarget {
                 EventWriterCache::shared().get(directory).map(Some).map_err(event_error)
             }
             EventTarget::Writer(writer) => Ok(Some(writer.clone())),
+            EventTarget::Discard => {
+                EventWriter::builder().discard().map(|writer| Some(Arc::new(writer))).map_err(event_error)
+            }
         }
     }
 }

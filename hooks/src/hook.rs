@@ -9,7 +9,7 @@ use std::borrow::Cow;
 ///
 /// # Order of calls
 ///
-/// 1. [`attach`](SessionRunHook::attach), then [`begin`](SessionRunHook::begin): once, before the graph is frozen.
+/// 1. In a rehearsal [`dry_run`](SessionRunHook::dry_run); then [`attach`](SessionRunHook::attach), then [`begin`](SessionRunHook::begin): once, before the graph is frozen.
 ///    This is the one place where a hook may add operations.
 /// 2. Each time a session was created, at the start and in each recovery: [`load_state`](SessionRunHook::load_state)
 ///    if a checkpoint was restored that has a state under the hook's name, then
@@ -65,6 +65,10 @@ pub trait SessionRunHook: Send {
     fn name(&self) -> Cow<'_, str> {
         Cow::Borrowed(short_type_name(std::any::type_name::<Self>()))
     }
+
+    /// Called before everything else when the run is a rehearsal of a few steps: from now on the hook leaves no file
+    /// behind and publishes nothing, but does all else as ever. Hooks that write nothing need not care. Beyond TensorFlow.
+    fn dry_run(&mut self) {}
 
     /// Called before [`begin`](SessionRunHook::begin), with a handle that stops the session from any thread in any
     /// phase: for hooks that have threads or signal handlers of their own. Beyond TensorFlow.
@@ -165,6 +169,9 @@ impl<H: SessionRunHook + ?Sized> SessionRunHook for Box<H> {
     fn name(&self) -> Cow<'_, str> {
         (**self).name()
     }
+    fn dry_run(&mut self) {
+        (**self).dry_run();
+    }
     fn attach(&mut self, stop: &StopHandle) {
         (**self).attach(stop);
     }
@@ -206,6 +213,11 @@ impl<H: SessionRunHook + ?Sized> SessionRunHook for Box<H> {
 impl<H: SessionRunHook> SessionRunHook for Option<H> {
     fn name(&self) -> Cow<'_, str> {
         self.as_ref().map_or(Cow::Borrowed("None"), SessionRunHook::name)
+    }
+    fn dry_run(&mut self) {
+        if let Some(hook) = self {
+            hook.dry_run();
+        }
     }
     fn attach(&mut self, stop: &StopHandle) {
         if let Some(hook) = self {

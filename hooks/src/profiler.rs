@@ -31,6 +31,7 @@ pub struct ProfilerHook {
     timer: SecondOrStepTimer,
     directory: PathBuf,
     options: TraceOptions,
+    dry: bool,
     found: Option<Found>,
     /// The step that the coming run is expected to reach; `None` before the first.
     next: Option<i64>,
@@ -62,6 +63,7 @@ impl ProfilerHook {
             timer,
             directory,
             options: TraceOptions::default(),
+            dry: false,
             found: None,
             next: None,
             due: false,
@@ -96,10 +98,12 @@ impl ProfilerHook {
         self.timer.update(step);
         let path = self.directory.join(format!("timeline-{step}.json"));
         let trace = chrome_trace(values.metadata(), session.graph(), self.options);
-        log::info!("Saving timeline for {step} into '{}'.", path.display());
-        fs::write(&path, trace).map_err(|error| {
-            Error::new(Code::Unknown, format!("could not write {}", path.display())).with_source(error)
-        })?;
+        if !self.dry {
+            log::info!("Saving timeline for {step} into '{}'.", path.display());
+            fs::write(&path, trace).map_err(|error| {
+                Error::new(Code::Unknown, format!("could not write {}", path.display())).with_source(error)
+            })?;
+        }
         let metadata = run_metadata_proto::encode(values.metadata());
         writer.add_run_metadata(&format!("step_{step}"), metadata, step).map_err(event_error)?;
         Ok(step)
@@ -107,8 +111,16 @@ impl ProfilerHook {
 }
 
 impl SessionRunHook for ProfilerHook {
+    fn dry_run(&mut self) {
+        self.dry = true;
+    }
+
     fn begin(&mut self, graph: &Graph) -> Result<()> {
-        let writer = EventTarget::Directory(self.directory.clone()).open()?;
+        let mut target = EventTarget::Directory(self.directory.clone());
+        if self.dry {
+            target.discard();
+        }
+        let writer = target.open()?;
         let step = GlobalStep::of(graph, NAME)?;
         self.found = writer.map(|writer| Found { step, writer });
         self.timer.reset();

@@ -137,6 +137,10 @@ fn warn_of_standstill(step: i64) {
 }
 
 impl SessionRunHook for StepCounterHook {
+    fn dry_run(&mut self) {
+        self.target.discard();
+    }
+
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         let writer = self.target.open()?;
         let step = GlobalStep::of(graph, NAME)?;

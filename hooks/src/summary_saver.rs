@@ -73,6 +73,12 @@ impl SummarySaverHook {
         SummarySaverHook::of(SecondOrStepTimer::every_secs(time))
     }
 
+    /// Writes whenever this timer says so.
+    #[must_use]
+    pub fn with_timer(timer: SecondOrStepTimer) -> SummarySaverHook {
+        SummarySaverHook::of(timer)
+    }
+
     fn of(timer: SecondOrStepTimer) -> SummarySaverHook {
         SummarySaverHook {
             cadence: Cadence::new(timer),
@@ -160,6 +166,10 @@ fn of_graph(graph: &Graph) -> Result<Vec<Output>> {
 }
 
 impl SessionRunHook for SummarySaverHook {
+    fn dry_run(&mut self) {
+        self.target.discard();
+    }
+
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         let writer = self.target.open()?;
         let step = GlobalStep::of(graph, NAME)?;

@@ -1,5 +1,6 @@
 //! Building a monitored session.
 
+use crate::dry_run::DryRun;
 use crate::hook_set::HookSet;
 use crate::monitor::{Monitor, Parts};
 use crate::recovery::{Recovery, RecoveryPolicy};
@@ -22,19 +23,20 @@ pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(120);
 /// Builds a [`SingularMonitoredSession`] or a [`MonitoredSession`]. Every setter says its default.
 #[must_use = "call `build` or `scoped`"]
 pub struct SessionBuilder<S> {
-    graph: Graph,
+    pub(crate) graph: Graph,
     pub(crate) hooks: Vec<Box<dyn SessionRunHook>>,
-    engine: Option<Arc<dyn Engine>>,
-    scaffold: Option<ScaffoldBuilder>,
-    master: Option<String>,
-    config: Option<SessionConfig>,
-    checkpoint_dir: Option<PathBuf>,
+    pub(crate) engine: Option<Arc<dyn Engine>>,
+    pub(crate) scaffold: Option<ScaffoldBuilder>,
+    pub(crate) master: Option<String>,
+    pub(crate) config: Option<SessionConfig>,
+    pub(crate) checkpoint_dir: Option<PathBuf>,
     checkpoint_filename_with_path: Option<PathBuf>,
-    restore_options: Option<RestoreOptions>,
+    pub(crate) restore_options: Option<RestoreOptions>,
     pub(crate) grace: Duration,
     stop: StopHandle,
-    creator: Option<Box<dyn SessionCreator>>,
+    pub(crate) creator: Option<Box<dyn SessionCreator>>,
     pub(crate) policy: RecoveryPolicy,
+    dry_run: Option<u64>,
     built: PhantomData<fn() -> S>,
 }
 
@@ -87,6 +89,7 @@ impl<S: Built> SessionBuilder<S> {
             stop: StopHandle::new(),
             creator: None,
             policy: RecoveryPolicy::new(),
+            dry_run: None,
             built: PhantomData,
         }
     }
@@ -159,6 +162,15 @@ impl<S: Built> SessionBuilder<S> {
         self
     }
 
+    /// A rehearsal: the session asks for a stop after so many runs, hooks are called as ever but
+    /// [told](SessionRunHook::dry_run) to leave no files behind, and a checkpoint is restored from but none is written.
+    /// Default: none. To find the mistakes of a long training in its first seconds; hooks that only act every so often
+    /// act at their first occasion and at the end.
+    pub fn dry_run(mut self, runs: u64) -> Self {
+        self.dry_run = Some(runs);
+        self
+    }
+
     /// The session.
     ///
     /// # Errors
@@ -201,7 +213,11 @@ impl<S: Built> SessionBuilder<S> {
     }
 
     fn monitor(mut self) -> Result<Monitor> {
-        let hooks = HookSet::new(std::mem::take(&mut self.hooks));
+        let mut hooks = std::mem::take(&mut self.hooks);
+        if let Some(runs) = self.dry_run {
+            hooks.push(Box::new(DryRun::of(runs)));
+        }
+        let hooks = HookSet::new(hooks, self.dry_run.is_some());
         let (stop, grace) = (self.stop.clone(), self.grace);
         let policy = S::RECOVERS.then(|| self.policy.clone());
         let creator = self.creator()?;
@@ -229,11 +245,7 @@ impl<S: Built> SessionBuilder<S> {
                 None => Ok(creator),
             };
         }
-        let engine = self.engine.or_else(default_engine).ok_or_else(|| {
-            Error::value(
-                "no engine was given, and the feature `embedded`, which brings the default one, is off",
-            )
-        })?;
+        let engine = self.engine.or_else(default_engine).ok_or_else(no_engine)?;
         let source = match (self.checkpoint_dir, self.checkpoint_filename_with_path) {
             (Some(_), Some(_)) => {
                 let text = "Can not provide both checkpoint_dir and checkpoint_filename_with_path";
@@ -265,6 +277,10 @@ impl SessionBuilder<MonitoredSession> {
         self.policy = policy;
         self
     }
+}
+
+pub(crate) fn no_engine() -> Error {
+    Error::value("no engine was given, and the feature `embedded`, which brings the default one, is off")
 }
 
 #[cfg(feature = "embedded")]

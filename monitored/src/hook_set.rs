@@ -16,6 +16,8 @@ pub(crate) struct HookSet {
     pub(crate) names: Vec<String>,
     /// How many have had `attach` or `begin`: only those hear of errors.
     begun: usize,
+    /// Whether they are to leave no files behind.
+    dry: bool,
 }
 
 /// Calls hooks, first to last; the first failure ends the pass (S-119, S-134).
@@ -68,12 +70,7 @@ pub(crate) fn save_pass(
         let mut stop = None;
         for index in 0..hooks.len() {
             current = index;
-            let (before, rest) = hooks.split_at_mut(index);
-            let Some((hook, after)) = rest.split_first_mut() else { break };
-            let peers = || states(before, names, after, index + 1);
-            let mut point = SavePoint::new(session, moment, &names[index], &peers);
-            hook.at_save_point(&mut point)?;
-            if let Some(reason) = point.take_stop() {
+            if let Some(reason) = save_at(hooks, names, index, session, moment)? {
                 stop.get_or_insert(reason);
             }
         }
@@ -84,6 +81,22 @@ pub(crate) fn save_pass(
         Ok(Err(error)) => Err(failed(&names[current], "at_save_point", error)),
         Err(payload) => Err(panicked(&names[current], "at_save_point", payload.as_ref())),
     }
+}
+
+#[inline]
+fn save_at(
+    hooks: &mut [Box<dyn SessionRunHook>],
+    names: &[String],
+    index: usize,
+    session: &dyn Session,
+    moment: Moment,
+) -> Result<Option<StopReason>> {
+    let (before, rest) = hooks.split_at_mut(index);
+    let Some((hook, after)) = rest.split_first_mut() else { return Ok(None) };
+    let peers = || states(before, names, after, index + 1);
+    let mut point = SavePoint::new(session, moment, &names[index], &peers);
+    hook.at_save_point(&mut point)?;
+    Ok(point.take_stop())
 }
 
 /// The states of the hooks before and after one.
@@ -102,7 +115,7 @@ fn states(
 }
 
 impl HookSet {
-    pub(crate) fn new(hooks: Vec<Box<dyn SessionRunHook>>) -> HookSet {
+    pub(crate) fn new(hooks: Vec<Box<dyn SessionRunHook>>, dry: bool) -> HookSet {
         let mut taken = HashSet::new();
         let mut names = Vec::with_capacity(hooks.len());
         for hook in &hooks {
@@ -115,15 +128,18 @@ impl HookSet {
             }
             names.push(name);
         }
-        HookSet { hooks, names, begun: 0 }
+        HookSet { hooks, names, begun: 0, dry }
     }
 
     // ---- once ---------------------------------------------------------------------------------------
 
     pub(crate) fn begin(&mut self, graph: &Graph, stop: &StopHandle) -> Result<()> {
-        let mut begun = 0;
+        let (mut begun, dry) = (0, self.dry);
         let outcome = pass(&mut self.hooks, &self.names, "begin", |index, _, hook| {
             begun = index + 1;
+            if dry {
+                hook.dry_run();
+            }
             hook.attach(stop);
             hook.begin(graph)
         });
@@ -145,6 +161,22 @@ impl HookSet {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook.on_error(error))) {
                 error!("{}", panicked(name, "on_error", payload.as_ref()).chain());
             }
+        }
+    }
+
+    /// A last moment to save before a session is closed by an error. What fails now is logged.
+    pub(crate) fn failed(&mut self, session: &dyn Session) {
+        // One at a time, so that each has its moment.
+        for index in 0..self.begun {
+            let HookSet { hooks, names, .. } = self;
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| save_at(hooks, names, index, session, Moment::Failed)));
+            let error = match outcome {
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => failed(&names[index], "at_save_point", error),
+                Err(payload) => panicked(&names[index], "at_save_point", payload.as_ref()),
+            };
+            error!("while an error ends the session: {}", error.chain());
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod builder;
 mod coordinated;
+mod dry_run;
 mod hook_set;
 mod hooked;
 mod merge;
@@ -11,9 +12,11 @@ mod recovery;
 mod session;
 mod singular;
 mod step_context;
+mod training;
 
 pub use builder::{Built, Finished, SessionBuilder};
 pub use recovery::{Recovery, RecoveryPolicy};
 pub use session::MonitoredSession;
 pub use singular::SingularMonitoredSession;
 pub use step_context::StepContext;
+pub use training::{MonitoredTrainingSession, TrainingSessionBuilder};

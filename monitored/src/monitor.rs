@@ -346,6 +346,9 @@ impl Monitor {
             return;
         }
         self.tell(error);
+        if let Some(session) = &self.session {
+            self.hooks.failed(&**session.raw());
+        }
         self.final_reason = Some(StopReason::new(StopSource::Failure, error.message().to_owned()));
         if let Err(other) = self.shut()
             && !other.is_same(error)

@@ -103,6 +103,9 @@ impl EventWriter {
 
     /// Opens a file and starts its thread.
     fn start(&self, worker: &mut Worker) -> Result<(), EventError> {
+        if self.options.discard {
+            return self.start_with(worker, Box::new(std::io::sink()), PathBuf::new());
+        }
         let (output, path) = file::create(&self.directory, &self.options)?;
         self.start_with(worker, Box::new(output), path)
     }

@@ -37,6 +37,7 @@ pub(super) struct Options {
     pub(super) host: Option<String>,
     pub(super) suffix: String,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) discard: bool,
 }
 
 impl Default for EventWriterBuilder {
@@ -47,6 +48,7 @@ impl Default for EventWriterBuilder {
             host: None,
             suffix: String::new(),
             clock: Arc::new(SystemClock),
+            discard: false,
         };
         EventWriterBuilder { options, graph: None, meta_graph: None }
     }
@@ -106,6 +108,19 @@ impl EventWriterBuilder {
     pub fn open(self, directory: impl AsRef<Path>) -> Result<EventWriter, EventError> {
         let directory = directory.as_ref();
         file::create_directory(directory)?;
+        self.start(directory)
+    }
+
+    /// A writer that makes no file: what is added to it is encoded, and dropped. For rehearsals of a training.
+    ///
+    /// # Errors
+    /// [`EventError::Thread`].
+    pub fn discard(mut self) -> Result<EventWriter, EventError> {
+        self.options.discard = true;
+        self.start(Path::new(""))
+    }
+
+    fn start(self, directory: &Path) -> Result<EventWriter, EventError> {
         let writer = EventWriter::with_options(directory.to_path_buf(), self.options)?;
         if let Some(graph) = self.graph {
             writer.add_graph(graph, 0)?;

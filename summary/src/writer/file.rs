@@ -18,6 +18,12 @@ impl Output for BufWriter<File> {
     }
 }
 
+impl Output for io::Sink {
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Files of one name and second that are tried before giving up.
 const MAX_SAME_NAME: u32 = 100_000;
 

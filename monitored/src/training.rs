@@ -1,0 +1,313 @@
+//! The helper that gives a training session the hooks it usually has.
+
+use crate::builder::{Finished, SessionBuilder};
+use crate::recovery::RecoveryPolicy;
+use crate::session::MonitoredSession;
+use checkpoint::RestoreOptions;
+use hooks::{CheckpointSaverHook, SecondOrStepTimer, SessionRunHook, StepCounterHook, SummarySaverHook};
+use queue_runner::StopHandle;
+use scaffold::{ScaffoldBuilder, WorkerSessionCreator};
+use session_core::{Engine, Error, Graph, Result, SessionConfig};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// TensorFlow's function of this name: a recovering [`MonitoredSession`] for a chief or a worker, which saves, writes
+/// summaries and counts steps without being told to (S-177).
+///
+/// ```
+/// use monitored::MonitoredTrainingSession;
+/// # use ops::global_step::get_or_create_global_step;
+/// # use session_core::{Graph, Tensor, mock::{MockEngine, MockSession}};
+/// # use std::sync::Arc;
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let directory = directory.path();
+/// # let graph = Graph::new();
+/// # get_or_create_global_step(&graph);
+/// # let train_op = graph.undefined_op("NoOp").name("train").finish();
+/// # let mock = MockSession::new(&graph);
+/// # mock.otherwise(|run| Ok(run.fetches.iter().map(|fetch| match fetch.starts_with("global_step") {
+/// #     true => Tensor::from(0i64),
+/// #     false => Tensor::from(Vec::<String>::new()),
+/// # }).collect()));
+/// # let engine = MockEngine::new();
+/// # engine.supply(Ok(mock));
+/// # let engine = Arc::new(engine);
+/// let mut session = MonitoredTrainingSession::builder(&graph)
+///     .engine(engine)
+///     .checkpoint_dir(directory)
+///     .save_checkpoint_steps(1000)
+///     .dry_run(3) // a rehearsal: drop this line to train
+///     .build()?;
+/// while !session.should_stop() {
+///     session.run(&train_op, ())?;
+/// }
+/// session.close()?;
+/// # assert_eq!(std::fs::read_dir(directory).unwrap().count(), 0);
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub enum MonitoredTrainingSession {}
+
+impl MonitoredTrainingSession {
+    /// Builds a training session on a graph.
+    pub fn builder(graph: &Graph) -> TrainingSessionBuilder {
+        TrainingSessionBuilder::new(graph)
+    }
+}
+
+/// One of two intervals of which the first is the default, and the other, when it is given, takes its place (S-178).
+#[derive(Clone, Copy, Debug)]
+struct Interval<D, O> {
+    /// `None`: as it is by default. `Some(None)`: off.
+    usual: Option<Option<D>>,
+    other: Option<Option<O>>,
+}
+
+impl<D: Copy, O: Copy> Interval<D, O> {
+    const DEFAULT: Interval<D, O> = Interval { usual: None, other: None };
+
+    /// The two as they are in effect.
+    fn settled(&self, default: D) -> (Option<D>, Option<O>) {
+        match (self.usual, self.other) {
+            (None, None) => (Some(default), None),
+            (usual, other) => (usual.flatten(), other.flatten()),
+        }
+    }
+}
+
+/// The timer of an interval; none if it is off.
+///
+/// # Errors
+/// A value error for both, even if one is zero (S-180).
+fn timer(secs: Option<Duration>, steps: Option<u64>, what: &str) -> Result<Option<SecondOrStepTimer>> {
+    match (secs, steps) {
+        (Some(_), Some(_)) => {
+            Err(Error::value(format!("Can not provide both save_{what}_secs and save_{what}_steps")))
+        }
+        (Some(Duration::ZERO), None) | (None, Some(0) | None) => Ok(None),
+        (secs, steps) => SecondOrStepTimer::new(secs, steps).map(Some),
+    }
+}
+
+/// Builds the [`MonitoredSession`] of a [`MonitoredTrainingSession`]. Every setter says its default; `None` for an interval
+/// switches off what is done at it.
+///
+/// # Hooks
+///
+/// Those of a chief, in this order (S-181): [`chief_only_hook`](TrainingSessionBuilder::chief_only_hook)s;
+/// `StepCounterHook`, if there is a directory for summaries; `SummarySaverHook`, likewise; `CheckpointSaverHook`, if there
+/// is a directory for checkpoints; [`hook`](TrainingSessionBuilder::hook)s. A worker has the last ones only, and all
+/// arguments about checkpoints and summaries mean nothing to it (S-183).
+#[must_use = "call `build` or `scoped`"]
+pub struct TrainingSessionBuilder {
+    inner: SessionBuilder<MonitoredSession>,
+    is_chief: bool,
+    chief_only_hooks: Vec<Box<dyn SessionRunHook>>,
+    checkpoints: Interval<Duration, u64>,
+    summaries: Interval<u64, Duration>,
+    log_step_count_steps: Option<u64>,
+    max_wait: Option<Duration>,
+    summary_dir: Option<PathBuf>,
+    save_graph_def: bool,
+}
+
+macro_rules! as_sessions {
+    ($($(#[$doc:meta])* $name:ident($argument:ident: $type:ty);)+) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $argument: $type) -> Self {
+            self.inner = self.inner.$name($argument);
+            self
+        }
+    )+};
+}
+
+impl TrainingSessionBuilder {
+    fn new(graph: &Graph) -> TrainingSessionBuilder {
+        TrainingSessionBuilder {
+            inner: SessionBuilder::new(graph),
+            is_chief: true,
+            chief_only_hooks: Vec::new(),
+            checkpoints: Interval::DEFAULT,
+            summaries: Interval::DEFAULT,
+            log_step_count_steps: Some(100),
+            max_wait: Some(Duration::from_secs(7200)),
+            summary_dir: None,
+            save_graph_def: true,
+        }
+    }
+
+    as_sessions! {
+        /// What runs the graph. Default: the embedded engine, if the feature `embedded` is on.
+        engine(engine: Arc<dyn Engine>);
+        /// The engine's target. Default: empty, this process.
+        master(master: impl Into<String>);
+        /// The folder of checkpoints: restored from, and saved into. Default: none, neither (S-182).
+        checkpoint_dir(directory: impl Into<PathBuf>);
+        /// What initialises, checks and saves the model. Default: nothing given, everything found or made.
+        scaffold(scaffold: ScaffoldBuilder);
+        /// Adds a hook, of chief and worker. Default: none.
+        hook(hook: impl SessionRunHook + 'static);
+        /// Adds hooks, of chief and worker.
+        hooks(hooks: impl IntoIterator<Item = Box<dyn SessionRunHook>>);
+        /// The configuration of the session. Default: that of [`SessionConfig`].
+        config(config: SessionConfig);
+        /// How long closing waits for background threads. Default: 120 s.
+        stop_grace_period(grace: Duration);
+        /// What a checkpoint may lack, and whether an older one may stand in for a damaged one. Default: it may lack
+        /// nothing, and an older one may.
+        restore_options(options: RestoreOptions);
+        /// The handle by which the session is stopped from outside. Default: a new one, which the session gives out.
+        stop_handle(stop: &StopHandle);
+        /// How often and after which pauses a lost session is made anew. Default: [`RecoveryPolicy::new`].
+        recovery(policy: RecoveryPolicy);
+        /// A rehearsal of so many runs without files, see [`SessionBuilder::dry_run`]. Default: none.
+        dry_run(runs: u64);
+    }
+
+    /// Whether this is the chief, which initialises, restores and saves; a worker waits for it. Default: `true`.
+    pub fn is_chief(mut self, is_chief: bool) -> Self {
+        self.is_chief = is_chief;
+        self
+    }
+
+    /// Adds a hook that a worker has not. Default: none.
+    pub fn chief_only_hook(mut self, hook: impl SessionRunHook + 'static) -> Self {
+        self.chief_only_hooks.push(Box::new(hook));
+        self
+    }
+
+    /// Adds hooks that a worker has not.
+    pub fn chief_only_hooks(mut self, hooks: impl IntoIterator<Item = Box<dyn SessionRunHook>>) -> Self {
+        self.chief_only_hooks.extend(hooks);
+        self
+    }
+
+    /// How often a checkpoint is saved. Default: every 600 s, unless steps are given (S-178). `None` or zero: never (S-179).
+    pub fn save_checkpoint_secs(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.checkpoints.usual = Some(time.into());
+        self
+    }
+
+    /// After how many steps a checkpoint is saved. Default: by time. `None` or zero: never, unless the time is given, too;
+    /// not together with it.
+    pub fn save_checkpoint_steps(mut self, steps: impl Into<Option<u64>>) -> Self {
+        self.checkpoints.other = Some(steps.into());
+        self
+    }
+
+    /// After how many steps summaries are written. Default: 100, unless a time is given (S-178). `None` or zero: never.
+    pub fn save_summaries_steps(mut self, steps: impl Into<Option<u64>>) -> Self {
+        self.summaries.usual = Some(steps.into());
+        self
+    }
+
+    /// How often summaries are written. Default: by steps. `None` or zero: never, unless steps are given, too; not together
+    /// with them.
+    pub fn save_summaries_secs(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.summaries.other = Some(time.into());
+        self
+    }
+
+    /// Over how many steps steps per second are counted. Default: 100. `None` or zero: they are not.
+    pub fn log_step_count_steps(mut self, steps: impl Into<Option<u64>>) -> Self {
+        self.log_step_count_steps = steps.into();
+        self
+    }
+
+    /// How long a worker waits for the chief; `None` for ever. Default: 7200 s.
+    pub fn max_wait(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.max_wait = time.into();
+        self
+    }
+
+    /// The folder of event files. Default: that of checkpoints (S-182).
+    pub fn summary_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.summary_dir = Some(directory.into());
+        self
+    }
+
+    /// Whether the graph is written beside the checkpoints. Default: `true`.
+    pub fn save_graph_def(mut self, save: bool) -> Self {
+        self.save_graph_def = save;
+        self
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    /// A value error when both intervals of a pair are given, even if one is zero (S-180); a runtime error for a directory
+    /// but no global step, naming the first hook that needs it (S-184); as [`SessionBuilder::build`].
+    pub fn build(self) -> Result<MonitoredSession> {
+        self.settled()?.build()
+    }
+
+    /// Runs a body with the session, and closes the session on every way out; see [`SessionBuilder::scoped`].
+    ///
+    /// # Errors
+    /// As [`build`](TrainingSessionBuilder::build) and [`SessionBuilder::scoped`].
+    pub fn scoped<T>(self, body: impl FnOnce(&mut MonitoredSession) -> Result<T>) -> Result<Finished<T>> {
+        self.settled()?.scoped(body)
+    }
+
+    fn settled(self) -> Result<SessionBuilder<MonitoredSession>> {
+        if self.is_chief { self.chief() } else { self.worker() }
+    }
+
+    /// S-181.
+    fn chief(mut self) -> Result<SessionBuilder<MonitoredSession>> {
+        let (secs, steps) = self.checkpoints.settled(Duration::from_secs(600));
+        let checkpoints = timer(secs, steps, "checkpoint")?;
+        let (steps, secs) = self.summaries.settled(100);
+        let summaries = timer(secs, steps, "summaries")?;
+
+        let mut hooks = self.chief_only_hooks;
+        if let Some(directory) = self.summary_dir.as_ref().or(self.inner.checkpoint_dir.as_ref()) {
+            if let Some(steps) = self.log_step_count_steps.filter(|&steps| steps > 0) {
+                hooks.push(Box::new(StepCounterHook::every_n_steps(steps).output_dir(directory)));
+            }
+            if let Some(timer) = summaries {
+                hooks.push(Box::new(SummarySaverHook::with_timer(timer).output_dir(directory)));
+            }
+        }
+        if let (Some(directory), Some(timer)) = (&self.inner.checkpoint_dir, checkpoints) {
+            let hook = CheckpointSaverHook::with_timer(directory, timer).save_graph_def(self.save_graph_def);
+            hooks.push(Box::new(hook));
+        }
+        hooks.append(&mut self.inner.hooks);
+        self.inner.hooks = hooks;
+        Ok(self.inner)
+    }
+
+    /// S-183.
+    fn worker(self) -> Result<SessionBuilder<MonitoredSession>> {
+        let mut inner = self.inner;
+        inner.checkpoint_dir = None;
+        inner.restore_options = None;
+        let engine = inner.engine.take().or_else(crate::builder::default_engine);
+        let engine = engine.ok_or_else(crate::builder::no_engine)?;
+        let creator = WorkerSessionCreator::new(engine, &inner.graph)
+            .scaffold(inner.scaffold.take().unwrap_or_default())
+            .master(inner.master.take().unwrap_or_default())
+            .config(inner.config.take().unwrap_or_default())
+            .max_wait(self.max_wait);
+        Ok(inner.session_creator(creator))
+    }
+}
+
+impl fmt::Debug for TrainingSessionBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrainingSessionBuilder")
+            .field("session", &self.inner)
+            .field("is_chief", &self.is_chief)
+            .field("chief_only_hooks", &self.chief_only_hooks.len())
+            .field("save_checkpoint", &self.checkpoints)
+            .field("save_summaries", &self.summaries)
+            .field("log_step_count_steps", &self.log_step_count_steps)
+            .field("max_wait", &self.max_wait)
+            .field("summary_dir", &self.summary_dir)
+            .field("save_graph_def", &self.save_graph_def)
+            .finish()
+    }
+}
