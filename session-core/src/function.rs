@@ -15,6 +15,7 @@ pub struct Function {
     outputs: Vec<(String, Output)>,
     control_outputs: Vec<Operation>,
     attrs: Attrs,
+    gradient: Option<String>,
     stateful: bool,
 }
 
@@ -44,7 +45,8 @@ impl Function {
         }
         let stateful = body.operations().iter().any(|op| op.def().is_none_or(|def| def.is_stateful()));
         let (control_outputs, attrs) = (Vec::new(), Attrs::new());
-        Ok(Function { name, body: body.clone(), inputs, outputs, control_outputs, attrs, stateful })
+        let body = body.clone();
+        Ok(Function { name, body, inputs, outputs, control_outputs, attrs, gradient: None, stateful })
     }
 
     /// With operations of the body that run in every call, whether an output needs them or not.
@@ -58,6 +60,13 @@ impl Function {
     #[must_use]
     pub fn with_attrs(mut self, attrs: Attrs) -> Function {
         self.attrs = attrs;
+        self
+    }
+
+    /// With the name of the function that computes its gradient.
+    #[must_use]
+    pub fn with_gradient(mut self, function: impl Into<String>) -> Function {
+        self.gradient = Some(function.into());
         self
     }
 
@@ -95,6 +104,12 @@ impl Function {
     #[must_use]
     pub fn attrs(&self) -> &Attrs {
         &self.attrs
+    }
+
+    /// The name of the function that computes its gradient, if it has one of its own.
+    #[must_use]
+    pub fn gradient(&self) -> Option<&str> {
+        self.gradient.as_deref()
     }
 
     /// Whether its body holds an operation with state or an effect, or of an unknown type.

@@ -14,7 +14,7 @@ const TABLE: [(&str, &[&str]); 16] = [
     ("summary", &["tensor"]),
     ("ops", &["tensor", "session-core"]),
     ("queue-runner", &["tensor", "session-core", "ops"]),
-    ("graph-def", &["tensor", "session-core", "checkpoint", "ops", "queue-runner"]),
+    ("graph-def", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner"]),
     ("scaffold", &["tensor", "session-core", "checkpoint", "ops", "queue-runner", "graph-def"]),
     ("hooks", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner", "graph-def"]),
     (

@@ -1,0 +1,160 @@
+//! Shapes, tensors and attribute values, to and from their messages.
+
+use crate::proto::{AttrList, Dim, NameAttrList, TensorShape, Value};
+use crate::{Error, Result, proto};
+use bytes::Bytes;
+use session_core::{AttrValue, Attrs, Code, DType, PartialShape, Tensor};
+use std::collections::BTreeMap;
+use summary::StoredTensor;
+
+/// The most dimensions that TensorFlow's shapes have.
+const MAX_RANK: usize = 254;
+
+// ---- to messages -----------------------------------------------------------------------------------------
+
+pub(crate) fn shape_to_proto(shape: &PartialShape) -> TensorShape {
+    match shape.sizes() {
+        None => TensorShape { dim: Vec::new(), unknown_rank: true },
+        Some(sizes) => TensorShape {
+            dim: sizes.iter().map(|&size| Dim { size, name: String::new() }).collect(),
+            unknown_rank: false,
+        },
+    }
+}
+
+pub(crate) fn tensor_to_proto(tensor: &Tensor) -> Result<Bytes> {
+    let stored = StoredTensor::new(tensor)
+        .map_err(|error| Error::invalid_argument("a tensor cannot be written").with_source(error))?;
+    Ok(stored.as_encoded().clone())
+}
+
+pub(crate) fn attrs_to_proto(attrs: &Attrs) -> Result<BTreeMap<String, proto::AttrValue>> {
+    attrs.iter().map(|(name, value)| Ok((name.clone(), attr_to_proto(name, value)?))).collect()
+}
+
+pub(crate) fn attr_to_proto(name: &str, value: &AttrValue) -> Result<proto::AttrValue> {
+    let value = match value {
+        AttrValue::Int(value) => Value::Int(*value),
+        AttrValue::Float(value) => Value::Float(*value),
+        AttrValue::Bool(value) => Value::Bool(*value),
+        AttrValue::String(value) => Value::String(value.clone()),
+        AttrValue::Type(dtype) => Value::Type(dtype.number()),
+        AttrValue::Shape(shape) => Value::Shape(shape_to_proto(shape)),
+        AttrValue::Tensor(tensor) => Value::Tensor(tensor_to_proto(tensor)?),
+        AttrValue::Func(name, attrs) => Value::Func(func_to_proto(name, attrs)?),
+        AttrValue::List(values) => Value::List(list_to_proto(name, values)?),
+        other => return Err(unknown_kind(name, other)),
+    };
+    Ok(proto::AttrValue { value: Some(value) })
+}
+
+fn func_to_proto(name: &str, attrs: &Attrs) -> Result<NameAttrList> {
+    Ok(NameAttrList { name: name.to_owned(), attr: attrs_to_proto(attrs)? })
+}
+
+fn list_to_proto(name: &str, values: &[AttrValue]) -> Result<AttrList> {
+    let mut list = AttrList::default();
+    for value in values {
+        match value {
+            AttrValue::Int(value) => list.i.push(*value),
+            AttrValue::Float(value) => list.f.push(*value),
+            AttrValue::Bool(value) => list.b.push(*value),
+            AttrValue::String(value) => list.s.push(value.clone()),
+            AttrValue::Type(dtype) => list.r#type.push(dtype.number()),
+            AttrValue::Shape(shape) => list.shape.push(shape_to_proto(shape)),
+            AttrValue::Tensor(tensor) => list.tensor.push(tensor_to_proto(tensor)?),
+            AttrValue::Func(name, attrs) => list.func.push(func_to_proto(name, attrs)?),
+            other => return Err(unknown_kind(name, other)),
+        }
+    }
+    Ok(list)
+}
+
+fn unknown_kind(name: &str, value: &AttrValue) -> Error {
+    Error::invalid_argument(format!("attribute '{name}' cannot be written: {value:?}"))
+}
+
+// ---- from messages ---------------------------------------------------------------------------------------
+
+pub(crate) fn dtype_from_number(number: i32) -> Result<DType> {
+    DType::from_number(number).ok_or_else(|| Error::invalid_argument(format!("unknown dtype {number}")))
+}
+
+/// A dtype as outputs have them: the type itself, and whether it is a reference.
+pub(crate) fn maybe_ref_dtype(number: i32) -> Result<(DType, bool)> {
+    const REFERENCE: i32 = 100;
+    if number > REFERENCE {
+        return Ok((dtype_from_number(number - REFERENCE)?, true));
+    }
+    Ok((dtype_from_number(number)?, false))
+}
+
+pub(crate) fn shape_from_proto(shape: &TensorShape) -> Result<PartialShape> {
+    if shape.unknown_rank {
+        return Ok(PartialShape::unknown());
+    }
+    if shape.dim.len() > MAX_RANK {
+        let text = format!("a shape of {} dimensions; there are at most {MAX_RANK}", shape.dim.len());
+        return Err(Error::invalid_argument(text));
+    }
+    if let Some(dim) = shape.dim.iter().find(|dim| dim.size < -1) {
+        return Err(Error::invalid_argument(format!("a shape has a dimension of size {}", dim.size)));
+    }
+    Ok(PartialShape::from_sizes(shape.dim.iter().map(|dim| dim.size)))
+}
+
+pub(crate) fn tensor_from_proto(bytes: &Bytes) -> Result<Tensor> {
+    StoredTensor::from_encoded(bytes.clone())
+        .to_tensor()
+        .map_err(|error| Error::new(Code::InvalidArgument, "a tensor cannot be read").with_source(error))
+}
+
+/// The attributes of a node. Values that say nothing are left out.
+pub(crate) fn attrs_from_proto(attrs: &BTreeMap<String, proto::AttrValue>) -> Result<Attrs> {
+    let mut read = Attrs::new();
+    for (name, value) in attrs {
+        let Some(value) = &value.value else { continue };
+        let value = attr_from_proto(value).map_err(|error| error.context(format!("attribute '{name}'")))?;
+        read.insert(name.clone(), value);
+    }
+    Ok(read)
+}
+
+pub(crate) fn attr_from_proto(value: &Value) -> Result<AttrValue> {
+    Ok(match value {
+        Value::Int(value) => AttrValue::Int(*value),
+        Value::Float(value) => AttrValue::Float(*value),
+        Value::Bool(value) => AttrValue::Bool(*value),
+        Value::String(value) => AttrValue::String(value.clone()),
+        Value::Type(number) => AttrValue::Type(maybe_ref_dtype(*number)?.0),
+        Value::Shape(shape) => AttrValue::Shape(shape_from_proto(shape)?),
+        Value::Tensor(bytes) => AttrValue::Tensor(tensor_from_proto(bytes)?),
+        Value::Func(func) => AttrValue::Func(func.name.clone(), attrs_from_proto(&func.attr)?),
+        Value::List(list) => AttrValue::List(list_from_proto(list)?),
+        Value::Placeholder(name) => {
+            return Err(Error::new(Code::Unimplemented, format!("it stands for attribute '{name}'")));
+        }
+    })
+}
+
+fn list_from_proto(list: &AttrList) -> Result<Vec<AttrValue>> {
+    let AttrList { s, i, f, b, r#type, shape, tensor, func } = list;
+    let mut values = Vec::new();
+    values.extend(s.iter().cloned().map(AttrValue::String));
+    values.extend(i.iter().copied().map(AttrValue::Int));
+    values.extend(f.iter().copied().map(AttrValue::Float));
+    values.extend(b.iter().copied().map(AttrValue::Bool));
+    for &number in r#type {
+        values.push(AttrValue::Type(maybe_ref_dtype(number)?.0));
+    }
+    for shape in shape {
+        values.push(AttrValue::Shape(shape_from_proto(shape)?));
+    }
+    for tensor in tensor {
+        values.push(AttrValue::Tensor(tensor_from_proto(tensor)?));
+    }
+    for func in func {
+        values.push(AttrValue::Func(func.name.clone(), attrs_from_proto(&func.attr)?));
+    }
+    Ok(values)
+}

@@ -1,0 +1,184 @@
+//! Graphs as messages.
+
+use crate::Result;
+use crate::convert::{attr_to_proto, attrs_to_proto, shape_to_proto};
+use crate::function_export::function_to_proto;
+use crate::proto::{
+    AttrList, AttrValue, FunctionDefLibrary, GradientDef, GraphDef, NodeDef, Value, VersionDef,
+};
+use session_core::{Graph, OpId, Operation, Output};
+
+/// The version of graphs that TensorFlow 2.21 writes, which is what graphs here are.
+pub(crate) const PRODUCER: i32 = 2474;
+
+/// The least version that knows functions in today's form.
+const FUNCTIONS_SINCE: i32 = 12;
+
+/// The attribute in which TensorFlow keeps what is known of the outputs' shapes.
+pub(crate) const OUTPUT_SHAPES: &str = "_output_shapes";
+
+/// How a graph is exported.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ExportOptions {
+    first: OpId,
+    output_shapes: bool,
+    strip_defaults: bool,
+}
+
+impl ExportOptions {
+    /// Everything, as it is.
+    #[must_use]
+    pub fn new() -> ExportOptions {
+        ExportOptions::default()
+    }
+
+    /// Only the operations from this one on, for a receiver that has those before. The function library is whole.
+    /// Default: 0, all.
+    #[must_use]
+    pub fn from_operation(mut self, first: OpId) -> ExportOptions {
+        self.first = first;
+        self
+    }
+
+    /// Whether each node says what is known of its outputs' shapes, in the attribute `_output_shapes`, as meta graphs do.
+    /// Default: `false`.
+    #[must_use]
+    pub fn output_shapes(mut self, add: bool) -> ExportOptions {
+        self.output_shapes = add;
+        self
+    }
+
+    /// Whether attributes are left out that have the default of their definition, so that older readers, which do not know
+    /// them, take the graph. Default: `false`.
+    #[must_use]
+    pub fn strip_default_attrs(mut self, strip: bool) -> ExportOptions {
+        self.strip_defaults = strip;
+        self
+    }
+
+    pub(crate) fn strips_defaults(&self) -> bool {
+        self.strip_defaults
+    }
+}
+
+/// The whole graph as TensorFlow's message: nodes in the order they were made, every attribute written out.
+///
+/// ```
+/// use graph_def::to_graph_def;
+/// use ops::array::placeholder;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph.named("x"), DType::Float32, [None]);
+/// let _ = &x + &x;
+/// let message = to_graph_def(&graph)?;
+/// assert_eq!(message.node[1].op, "AddV2");
+/// assert_eq!(message.node[1].input, ["x", "x"]);
+/// let bytes = message.to_bytes(); // what `TF_GraphImportGraphDef` and `.pb` files take
+/// # assert!(!bytes.is_empty());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// # Errors
+/// The first mistake made while building the graph; a constant that holds a handle; a function that calls an operation
+/// of unknown type whose outputs have no names.
+pub fn to_graph_def(graph: &Graph) -> Result<GraphDef> {
+    to_graph_def_with(graph, &ExportOptions::default())
+}
+
+/// As [`to_graph_def`], with options.
+///
+/// # Errors
+/// As [`to_graph_def`].
+pub fn to_graph_def_with(graph: &Graph, options: &ExportOptions) -> Result<GraphDef> {
+    graph.check()?;
+    let operations = graph.operations_from(options.first);
+    let node: Result<Vec<NodeDef>> =
+        operations.iter().map(|operation| to_node_def(operation, options)).collect();
+    let library = library_to_proto(graph)?;
+    let min_consumer = if library.is_some() { FUNCTIONS_SINCE } else { 0 };
+    let versions = Some(VersionDef { producer: PRODUCER, min_consumer, bad_consumers: Vec::new() });
+    Ok(GraphDef { node: node?, library, versions, ..GraphDef::default() })
+}
+
+fn library_to_proto(graph: &Graph) -> Result<Option<FunctionDefLibrary>> {
+    let functions = graph.functions();
+    if functions.is_empty() {
+        return Ok(None);
+    }
+    let mut library = FunctionDefLibrary::default();
+    for function in &functions {
+        library.function.push(function_to_proto(graph, function)?);
+        if let Some(gradient) = function.gradient() {
+            library.gradient.push(GradientDef {
+                function_name: function.name().to_owned(),
+                gradient_func: gradient.to_owned(),
+            });
+        }
+    }
+    Ok(Some(library))
+}
+
+/// One node of a graph.
+fn to_node_def(operation: &Operation, options: &ExportOptions) -> Result<NodeDef> {
+    let mut input: Vec<String> = operation.inputs().iter().map(input_name).collect();
+    input.extend(control_names(operation));
+    let mut node = node_without_inputs(operation, options)?;
+    node.input = input;
+    Ok(node)
+}
+
+/// Everything of a node but its inputs, which are written differently in graphs and in functions.
+pub(crate) fn node_without_inputs(operation: &Operation, options: &ExportOptions) -> Result<NodeDef> {
+    let attrs = attrs_to_proto(operation.attrs()).map_err(|error| operation.place(error))?;
+    let mut node = NodeDef {
+        name: operation.name().to_owned(),
+        op: operation.op_type().to_owned(),
+        device: operation.device().to_owned(),
+        attr: attrs,
+        ..NodeDef::default()
+    };
+    if options.strip_defaults {
+        strip_defaults(operation, &mut node)?;
+    }
+    if options.output_shapes {
+        add_output_shapes(operation, &mut node);
+    }
+    Ok(node)
+}
+
+fn strip_defaults(operation: &Operation, node: &mut NodeDef) -> Result<()> {
+    let Some(def) = operation.def() else { return Ok(()) };
+    for attr in &def.signature().attrs {
+        let Some(default) = &attr.default else { continue };
+        if node.attr.get(&attr.name) == Some(&attr_to_proto(&attr.name, default)?) {
+            node.attr.remove(&attr.name);
+        }
+    }
+    Ok(())
+}
+
+fn add_output_shapes(operation: &Operation, node: &mut NodeDef) {
+    if operation.num_outputs() == 0 {
+        return;
+    }
+    let shape = operation.output_infos().iter().map(|info| shape_to_proto(&info.shape)).collect();
+    let list = AttrList { shape, ..AttrList::default() };
+    node.attr.insert(OUTPUT_SHAPES.to_owned(), AttrValue { value: Some(Value::List(list)) });
+}
+
+/// An input as graphs name it: output 0 by its node alone.
+pub(crate) fn input_name(input: &Output) -> String {
+    match input.index() {
+        0 => input.operation().name().to_owned(),
+        index => format!("{}:{index}", input.operation().name()),
+    }
+}
+
+/// The control inputs, sorted as TensorFlow sorts them.
+pub(crate) fn control_names(operation: &Operation) -> Vec<String> {
+    let mut names: Vec<String> =
+        operation.control_inputs().iter().map(|input| format!("^{}", input.name())).collect();
+    names.sort_unstable();
+    names
+}

@@ -1,0 +1,32 @@
+//! The protocol messages of graph files, with TensorFlow's names and numbers.
+//!
+//! Messages that are only passed on (tensors, debug information, types that an importer does not look into) are their
+//! serialised bytes, which keeps them as they were. Maps are sorted, so that equal messages have equal bytes.
+
+mod attr;
+mod function;
+mod graph;
+mod meta_graph;
+mod op;
+
+pub use attr::{AttrList, AttrValue, Dim, NameAttrList, TensorShape, Value};
+pub use function::{ArgAttrs, FunctionDef, FunctionDefLibrary, GradientDef};
+pub use graph::{GraphDef, NodeDef, VersionDef};
+pub use meta_graph::{
+    AssetFileDef, BytesList, Collection, CollectionDef, FloatList, Int64List, MetaGraphDef, MetaInfoDef,
+    NodeList, QueueRunnerDef, SaveSliceInfoDef, SaverDef, SignatureDef, TensorInfo, TensorInfoEncoding,
+    VariableDef,
+};
+pub use op::{ArgDef, AttrDef, OpDef, OpList};
+
+use bytes::Bytes;
+use prost::Message;
+use session_core::{Code, Error, Result};
+
+/// Reads one message of a file; `what` it is goes into the error.
+pub(crate) fn decode<M: Message + Default>(bytes: Bytes, what: &str) -> Result<M> {
+    let length = bytes.len();
+    M::decode(bytes).map_err(|error| {
+        Error::new(Code::DataLoss, format!("these {length} bytes are no {what}")).with_source(error)
+    })
+}

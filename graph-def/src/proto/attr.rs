@@ -1,0 +1,110 @@
+//! Attribute values.
+
+use bytes::Bytes;
+use prost::{Message, Oneof};
+use std::collections::BTreeMap;
+
+/// The value of an attribute.
+#[derive(Clone, PartialEq, Message)]
+pub struct AttrValue {
+    /// What it is; `None` says nothing.
+    #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    pub value: Option<Value>,
+}
+
+/// The kinds of attribute values.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum Value {
+    /// A list.
+    #[prost(message, tag = "1")]
+    List(AttrList),
+    /// A byte string.
+    #[prost(bytes = "bytes", tag = "2")]
+    String(Bytes),
+    /// An integer.
+    #[prost(int64, tag = "3")]
+    Int(i64),
+    /// A number.
+    #[prost(float, tag = "4")]
+    Float(f32),
+    /// A truth value.
+    #[prost(bool, tag = "5")]
+    Bool(bool),
+    /// The number of a dtype.
+    #[prost(int32, tag = "6")]
+    Type(i32),
+    /// A shape.
+    #[prost(message, tag = "7")]
+    Shape(TensorShape),
+    /// A serialised `TensorProto`.
+    #[prost(bytes = "bytes", tag = "8")]
+    Tensor(Bytes),
+    /// In the body of a function: the name of the function's attribute that is meant.
+    #[prost(string, tag = "9")]
+    Placeholder(String),
+    /// A function and its attributes.
+    #[prost(message, tag = "10")]
+    Func(NameAttrList),
+}
+
+/// A list of values of one kind: all fields but one are empty.
+#[derive(Clone, PartialEq, Message)]
+pub struct AttrList {
+    /// Byte strings.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub s: Vec<Bytes>,
+    /// Integers.
+    #[prost(int64, repeated, tag = "3")]
+    pub i: Vec<i64>,
+    /// Numbers.
+    #[prost(float, repeated, tag = "4")]
+    pub f: Vec<f32>,
+    /// Truth values.
+    #[prost(bool, repeated, tag = "5")]
+    pub b: Vec<bool>,
+    /// Numbers of dtypes.
+    #[prost(int32, repeated, tag = "6")]
+    pub r#type: Vec<i32>,
+    /// Shapes.
+    #[prost(message, repeated, tag = "7")]
+    pub shape: Vec<TensorShape>,
+    /// Serialised `TensorProto`s.
+    #[prost(bytes = "bytes", repeated, tag = "8")]
+    pub tensor: Vec<Bytes>,
+    /// Functions.
+    #[prost(message, repeated, tag = "9")]
+    pub func: Vec<NameAttrList>,
+}
+
+/// A function's name and the attributes it is bound to.
+#[derive(Clone, PartialEq, Message)]
+pub struct NameAttrList {
+    /// The function.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Its attributes.
+    #[prost(btree_map = "string, message", tag = "2")]
+    pub attr: BTreeMap<String, AttrValue>,
+}
+
+/// A shape, possibly partial (`TensorShapeProto`).
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorShape {
+    /// The dimensions.
+    #[prost(message, repeated, tag = "2")]
+    pub dim: Vec<Dim>,
+    /// Whether not even the number of dimensions is known.
+    #[prost(bool, tag = "3")]
+    pub unknown_rank: bool,
+}
+
+/// One dimension.
+#[derive(Clone, PartialEq, Message)]
+pub struct Dim {
+    /// Its size, -1 when unknown.
+    #[prost(int64, tag = "1")]
+    pub size: i64,
+    /// Its name, which means nothing.
+    #[prost(string, tag = "2")]
+    pub name: String,
+}

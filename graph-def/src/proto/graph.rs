@@ -1,0 +1,81 @@
+//! Graphs and nodes.
+
+use super::{AttrValue, FunctionDefLibrary, decode};
+use bytes::Bytes;
+use prost::Message;
+use session_core::Result;
+use std::collections::BTreeMap;
+
+/// A graph.
+#[derive(Clone, PartialEq, Message)]
+pub struct GraphDef {
+    /// The nodes, in any order.
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<NodeDef>,
+    /// The function library.
+    #[prost(message, optional, tag = "2")]
+    pub library: Option<FunctionDefLibrary>,
+    /// Which versions of TensorFlow wrote it and can read it.
+    #[prost(message, optional, tag = "4")]
+    pub versions: Option<VersionDef>,
+    /// Where nodes were made, serialised; not looked into.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub debug_info: Bytes,
+}
+
+/// One operation.
+#[derive(Clone, PartialEq, Message)]
+pub struct NodeDef {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Its type.
+    #[prost(string, tag = "2")]
+    pub op: String,
+    /// Its inputs: `node` for output 0, `node:2` for output 2, `^node` for a control input. In the body of a function
+    /// `argument`, `node:output_arg:index` and `^node`.
+    #[prost(string, repeated, tag = "3")]
+    pub input: Vec<String>,
+    /// The device it asks for.
+    #[prost(string, tag = "4")]
+    pub device: String,
+    /// Its attributes.
+    #[prost(btree_map = "string, message", tag = "5")]
+    pub attr: BTreeMap<String, AttrValue>,
+    /// Which nodes it came from, serialised; not looked into.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub experimental_debug_info: Bytes,
+    /// Its full type, serialised; not looked into.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub experimental_type: Bytes,
+}
+
+/// Versions of a format.
+#[derive(Clone, PartialEq, Message)]
+pub struct VersionDef {
+    /// The version of who wrote it.
+    #[prost(int32, tag = "1")]
+    pub producer: i32,
+    /// The least version of who may read it.
+    #[prost(int32, tag = "2")]
+    pub min_consumer: i32,
+    /// Versions that may not read it.
+    #[prost(int32, repeated, tag = "3")]
+    pub bad_consumers: Vec<i32>,
+}
+
+impl GraphDef {
+    /// Reads a serialised graph. Of large attributes, such as constants, nothing is copied.
+    ///
+    /// # Errors
+    /// `DataLoss` for bytes that are no such message.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<GraphDef> {
+        decode(bytes.into(), "GraphDef")
+    }
+
+    /// The serialised graph; equal graphs give equal bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        self.encode_to_vec().into()
+    }
+}

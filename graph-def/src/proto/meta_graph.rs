@@ -1,0 +1,289 @@
+//! Meta graphs: a graph with what a program knows about it.
+
+use super::{GraphDef, OpList, TensorShape, decode};
+use bytes::Bytes;
+use prost::{Message, Oneof};
+use session_core::Result;
+use std::collections::BTreeMap;
+
+/// A graph with its saver, collections and signatures: the content of a `.meta` file.
+#[derive(Clone, PartialEq, Message)]
+pub struct MetaGraphDef {
+    /// Where it comes from.
+    #[prost(message, optional, tag = "1")]
+    pub meta_info_def: Option<MetaInfoDef>,
+    /// The graph.
+    #[prost(message, optional, tag = "2")]
+    pub graph_def: Option<GraphDef>,
+    /// The saver.
+    #[prost(message, optional, tag = "3")]
+    pub saver_def: Option<SaverDef>,
+    /// The collections.
+    #[prost(btree_map = "string, message", tag = "4")]
+    pub collection_def: BTreeMap<String, CollectionDef>,
+    /// What can be asked of the model, by name.
+    #[prost(btree_map = "string, message", tag = "5")]
+    pub signature_def: BTreeMap<String, SignatureDef>,
+    /// Files that the model needs.
+    #[prost(message, repeated, tag = "6")]
+    pub asset_file_def: Vec<AssetFileDef>,
+    /// The objects of a TensorFlow 2 model, serialised; not looked into.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub object_graph_def: Bytes,
+}
+
+/// Where a meta graph comes from.
+#[derive(Clone, PartialEq, Message)]
+pub struct MetaInfoDef {
+    /// A version that the user gives.
+    #[prost(string, tag = "1")]
+    pub meta_graph_version: String,
+    /// The definitions of the op types in the graph.
+    #[prost(message, optional, tag = "2")]
+    pub stripped_op_list: Option<OpList>,
+    /// Anything, serialised; not looked into.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub any_info: Bytes,
+    /// Words such as `train` or `serve`.
+    #[prost(string, repeated, tag = "4")]
+    pub tags: Vec<String>,
+    /// The version of TensorFlow that wrote it.
+    #[prost(string, tag = "5")]
+    pub tensorflow_version: String,
+    /// The revision of TensorFlow that wrote it.
+    #[prost(string, tag = "6")]
+    pub tensorflow_git_version: String,
+    /// Whether attributes are left out that have their defaults.
+    #[prost(bool, tag = "7")]
+    pub stripped_default_attrs: bool,
+    /// Names of functions, and what the user called them.
+    #[prost(btree_map = "string, string", tag = "8")]
+    pub function_aliases: BTreeMap<String, String>,
+}
+
+/// The operations by which a saver saves and restores.
+#[derive(Clone, PartialEq, Message)]
+pub struct SaverDef {
+    /// The tensor that is fed the prefix of the checkpoint.
+    #[prost(string, tag = "1")]
+    pub filename_tensor_name: String,
+    /// The tensor that saves when it is fetched.
+    #[prost(string, tag = "2")]
+    pub save_tensor_name: String,
+    /// The operation that restores.
+    #[prost(string, tag = "3")]
+    pub restore_op_name: String,
+    /// How many checkpoints are kept; 0 for all.
+    #[prost(int32, tag = "4")]
+    pub max_to_keep: i32,
+    /// Whether each device writes its own files.
+    #[prost(bool, tag = "5")]
+    pub sharded: bool,
+    /// How often a checkpoint is kept for ever.
+    #[prost(float, tag = "6")]
+    pub keep_checkpoint_every_n_hours: f32,
+    /// The format: 2 for all that is written today.
+    #[prost(int32, tag = "7")]
+    pub version: i32,
+}
+
+/// A collection.
+#[derive(Clone, PartialEq, Message)]
+pub struct CollectionDef {
+    /// Its items; `None` for none.
+    #[prost(oneof = "Collection", tags = "1, 2, 3, 4, 5")]
+    pub kind: Option<Collection>,
+}
+
+/// The kinds of collections.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum Collection {
+    /// Names of operations and tensors.
+    #[prost(message, tag = "1")]
+    Nodes(NodeList),
+    /// Byte strings: messages of the collection's own kind, or text.
+    #[prost(message, tag = "2")]
+    Bytes(BytesList),
+    /// Integers.
+    #[prost(message, tag = "3")]
+    Ints(Int64List),
+    /// Numbers.
+    #[prost(message, tag = "4")]
+    Floats(FloatList),
+    /// Anything, serialised; not looked into.
+    #[prost(bytes = "bytes", tag = "5")]
+    Any(Bytes),
+}
+
+/// Names of operations and tensors.
+#[derive(Clone, PartialEq, Message)]
+pub struct NodeList {
+    /// The names.
+    #[prost(string, repeated, tag = "1")]
+    pub value: Vec<String>,
+}
+
+/// Byte strings.
+#[derive(Clone, PartialEq, Message)]
+pub struct BytesList {
+    /// The strings.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub value: Vec<Bytes>,
+}
+
+/// Integers.
+#[derive(Clone, PartialEq, Message)]
+pub struct Int64List {
+    /// The integers.
+    #[prost(int64, repeated, tag = "1")]
+    pub value: Vec<i64>,
+}
+
+/// Numbers.
+#[derive(Clone, PartialEq, Message)]
+pub struct FloatList {
+    /// The numbers.
+    #[prost(float, repeated, tag = "1")]
+    pub value: Vec<f32>,
+}
+
+/// A variable, by the names of what stands for it.
+#[derive(Clone, PartialEq, Message)]
+pub struct VariableDef {
+    /// The tensor of the variable: its reference or handle.
+    #[prost(string, tag = "1")]
+    pub variable_name: String,
+    /// The operation that assigns the initial value.
+    #[prost(string, tag = "2")]
+    pub initializer_name: String,
+    /// The tensor that reads it.
+    #[prost(string, tag = "3")]
+    pub snapshot_name: String,
+    /// Its place in a partitioned variable.
+    #[prost(message, optional, tag = "4")]
+    pub save_slice_info_def: Option<SaveSliceInfoDef>,
+    /// Whether it is a resource variable.
+    #[prost(bool, tag = "5")]
+    pub is_resource: bool,
+    /// The tensor of the initial value.
+    #[prost(string, tag = "6")]
+    pub initial_value_name: String,
+    /// Whether optimizers train it.
+    #[prost(bool, tag = "7")]
+    pub trainable: bool,
+    /// When copies of it are brought together.
+    #[prost(int32, tag = "8")]
+    pub synchronization: i32,
+    /// How copies of it are brought together.
+    #[prost(int32, tag = "9")]
+    pub aggregation: i32,
+}
+
+/// The place of a part in a partitioned variable.
+#[derive(Clone, PartialEq, Message)]
+pub struct SaveSliceInfoDef {
+    /// The name under which the whole is saved.
+    #[prost(string, tag = "1")]
+    pub full_name: String,
+    /// The shape of the whole.
+    #[prost(int64, repeated, tag = "2")]
+    pub full_shape: Vec<i64>,
+    /// Where the part begins.
+    #[prost(int64, repeated, tag = "3")]
+    pub var_offset: Vec<i64>,
+    /// The shape of the part.
+    #[prost(int64, repeated, tag = "4")]
+    pub var_shape: Vec<i64>,
+}
+
+/// A queue runner, by the names of what it runs.
+#[derive(Clone, PartialEq, Message)]
+pub struct QueueRunnerDef {
+    /// The queue's operation.
+    #[prost(string, tag = "1")]
+    pub queue_name: String,
+    /// What its threads run, one for each thread.
+    #[prost(string, repeated, tag = "2")]
+    pub enqueue_op_name: Vec<String>,
+    /// Closes the queue.
+    #[prost(string, tag = "3")]
+    pub close_op_name: String,
+    /// Closes the queue and cancels what waits.
+    #[prost(string, tag = "4")]
+    pub cancel_op_name: String,
+    /// The codes that say that the input has ended; none for `OutOfRange`.
+    #[prost(int32, repeated, tag = "5")]
+    pub queue_closed_exception_types: Vec<i32>,
+}
+
+/// What can be asked of a model: the tensors to feed and to fetch.
+#[derive(Clone, PartialEq, Message)]
+pub struct SignatureDef {
+    /// What is fed.
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub inputs: BTreeMap<String, TensorInfo>,
+    /// What is fetched.
+    #[prost(btree_map = "string, message", tag = "2")]
+    pub outputs: BTreeMap<String, TensorInfo>,
+    /// The kind of question.
+    #[prost(string, tag = "3")]
+    pub method_name: String,
+    /// Values of inputs that are not fed, as serialised `TensorProto`s.
+    #[prost(btree_map = "string, bytes", tag = "4")]
+    pub defaults: BTreeMap<String, Vec<u8>>,
+}
+
+/// A tensor of a signature.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorInfo {
+    /// The number of its dtype.
+    #[prost(int32, tag = "2")]
+    pub dtype: i32,
+    /// What is known of its shape.
+    #[prost(message, optional, tag = "3")]
+    pub tensor_shape: Option<TensorShape>,
+    /// What stands for it in the graph.
+    #[prost(oneof = "TensorInfoEncoding", tags = "1, 4, 5")]
+    pub encoding: Option<TensorInfoEncoding>,
+}
+
+/// What stands for a tensor of a signature.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum TensorInfoEncoding {
+    /// The tensor of this name.
+    #[prost(string, tag = "1")]
+    Name(String),
+    /// The parts of a sparse tensor, serialised; not looked into.
+    #[prost(bytes = "bytes", tag = "4")]
+    CooSparse(Bytes),
+    /// The parts of another composite, serialised; not looked into.
+    #[prost(bytes = "bytes", tag = "5")]
+    Composite(Bytes),
+}
+
+/// A file that a model needs.
+#[derive(Clone, PartialEq, Message)]
+pub struct AssetFileDef {
+    /// The tensor that is fed the file's path.
+    #[prost(message, optional, tag = "1")]
+    pub tensor_info: Option<TensorInfo>,
+    /// The file's name.
+    #[prost(string, tag = "2")]
+    pub filename: String,
+}
+
+impl MetaGraphDef {
+    /// Reads a serialised meta graph.
+    ///
+    /// # Errors
+    /// `DataLoss` for bytes that are no such message.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<MetaGraphDef> {
+        decode(bytes.into(), "MetaGraphDef")
+    }
+
+    /// The serialised meta graph; equal ones give equal bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        self.encode_to_vec().into()
+    }
+}

@@ -1,0 +1,32 @@
+//! What several test files share: asking TensorFlow.
+#![allow(dead_code)] // each test file uses its part
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A Python with TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one in the workspace's target folder.
+pub(crate) fn python() -> Option<PathBuf> {
+    let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tensorflow/venv/bin/python");
+    let found = named.or_else(|| workspace.exists().then_some(workspace));
+    if found.is_none() {
+        eprintln!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON to test against it");
+    }
+    found
+}
+
+/// Runs a script of `tests/oracle` and gives the JSON that it prints.
+pub(crate) fn ask(python: &Path, script: &str, arguments: &[&OsStr]) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle").join(script);
+    let output = Command::new(python).arg(script).args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A file of `tests/fixtures`.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
