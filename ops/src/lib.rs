@@ -57,6 +57,7 @@
 //! | [`nn`] | convolutions, pooling, activations, normalisation, cross entropies, embeddings, dropout |
 //! | [`io`] | input: orders of examples, files, readers |
 //! | [`control_flow`] | groups, dependencies, assertions |
+//! | [`data_flow`] | queues |
 //! | [`variables`], [`initializers`], [`random`] | state and where it begins |
 //! | [`gradients`](fn@gradients) | symbolic gradients |
 //! | [`losses`], [`optimizers`], [`learning_rate`], [`global_step`] | training |
@@ -88,6 +89,7 @@ pub mod math;
 pub mod nn;
 
 pub mod control_flow;
+pub mod data_flow;
 pub mod io;
 pub mod random;
 pub mod state;

@@ -102,6 +102,7 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
             ],
         ),
         ("io", vec![crate::io::indices::DEFS]),
+        ("data_flow", vec![crate::data_flow::queue_ops::DEFS]),
         ("random", vec![crate::random::DEFS]),
         ("state", vec![crate::state::DEFS]),
         ("summary", vec![crate::summary::DEFS]),

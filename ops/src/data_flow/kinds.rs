@@ -1,0 +1,267 @@
+//! The four kinds of queues.
+
+use super::components::Dtypes;
+use super::queue::{Queue, shapes_attr};
+use super::queue_ops::{
+    Declared, FIFO_QUEUE_V2, PADDING_FIFO_QUEUE_V2, PRIORITY_QUEUE_V2, RANDOM_SHUFFLE_QUEUE_V2,
+};
+use crate::random::get_seed;
+use session_core::{AttrValue, DType, Error, Graph, OpDef, Operation, PartialShape, Phase};
+use std::panic::Location;
+
+/// What all kinds are described by.
+#[derive(Clone, Debug)]
+struct Description {
+    graph: Graph,
+    capacity: i64,
+    dtypes: Vec<DType>,
+    shapes: Option<Vec<PartialShape>>,
+    names: Option<Vec<String>>,
+    shared_name: String,
+    location: &'static Location<'static>,
+}
+
+impl Description {
+    #[track_caller]
+    fn new(graph: &Graph, capacity: i64, dtypes: Dtypes) -> Description {
+        Description {
+            graph: graph.clone(),
+            capacity,
+            dtypes: dtypes.0,
+            shapes: None,
+            names: None,
+            shared_name: String::new(),
+            location: Location::caller(),
+        }
+    }
+
+    /// `components` counts the priority in, which is not declared.
+    fn problem(&self, components: usize) -> Option<String> {
+        let wrong = |what: &str, count: usize, of: usize| {
+            (count != of).then(|| format!("the queue has {count} {what} for {of} components"))
+        };
+        let shapes = self.shapes.as_ref().and_then(|shapes| wrong("shapes", shapes.len(), self.dtypes.len()));
+        shapes.or_else(|| self.names.as_ref().and_then(|names| wrong("names", names.len(), components)))
+    }
+
+    fn build(
+        self,
+        def: &'static OpDef,
+        name: &str,
+        attrs: impl IntoIterator<Item = (&'static str, AttrValue)>,
+        problem: Option<String>,
+    ) -> Queue {
+        let components = self.dtypes.len() + usize::from(def.name() == PRIORITY_QUEUE_V2.name());
+        if let Some(problem) = problem.or_else(|| self.problem(components)) {
+            let node = self.graph.pending_name().unwrap_or(name).to_owned();
+            let error = Error::value(problem).with_node(node, def.name());
+            self.graph.add_error(error.with_location(self.location).with_phase(Phase::Build));
+        }
+        // A queue is shared between steps and waits for nothing.
+        let place = self.graph.without_control_dependencies().located_at(self.location);
+        let mut builder = place.op(def).default_name(name).attr("component_types", self.dtypes.clone());
+        builder = builder.attr("capacity", self.capacity).attr("shared_name", self.shared_name.as_str());
+        builder = builder.attr("shapes", shapes_attr(self.shapes.as_deref().unwrap_or_default()));
+        builder = builder.attrs(attrs.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let operation: Operation = builder.finish();
+        let declared =
+            Declared::of(&operation).unwrap_or(Declared { dtypes: self.dtypes, shapes: self.shapes });
+        let around = self.graph.scope(self.graph.scope_name());
+        Queue::new(operation.output(0).within(&around), declared, self.names)
+    }
+}
+
+macro_rules! setters {
+    () => {
+        /// The names of the components: elements are then enqueued by name (S-225).
+        #[must_use]
+        pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+            self.0.names = Some(names.into_iter().map(Into::into).collect());
+            self
+        }
+
+        /// Queues of one shared name in one session are one queue; they must agree in everything (S-229).
+        #[must_use]
+        pub fn shared_name(mut self, name: impl Into<String>) -> Self {
+            self.0.shared_name = name.into();
+            self
+        }
+    };
+}
+
+macro_rules! optional_shapes {
+    () => {
+        /// The shapes of the components, one for each dtype. Without them any shapes are allowed, and elements can only
+        /// be taken one by one.
+        #[must_use]
+        pub fn shapes<S: Into<PartialShape>>(mut self, shapes: impl IntoIterator<Item = S>) -> Self {
+            self.0.shapes = Some(shapes.into_iter().map(Into::into).collect());
+            self
+        }
+    };
+}
+
+/// A queue from which elements come in the order in which they were put in (S-247). TensorFlow's `FIFOQueue`.
+///
+/// ```
+/// use ops::data_flow::FifoQueue;
+/// use session_core::{DType, Graph, PartialShape};
+///
+/// let graph = Graph::new();
+/// let shapes = [PartialShape::from([28, 28]), PartialShape::scalar()];
+/// let queue = FifoQueue::new(&graph.named("examples"), 100, [DType::Float32, DType::Int32]).shapes(shapes).build();
+/// let batch = queue.dequeue_many(32);
+/// assert_eq!(batch[0].shape().to_string(), "[32,28,28]");
+/// assert_eq!(batch[1].name(), "examples_DequeueMany:1");
+/// # graph.finalize().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "the queue exists after `build`"]
+pub struct FifoQueue(Description);
+
+impl FifoQueue {
+    /// A queue for so many elements; without limit when negative, and 0 lets nothing in (S-223).
+    #[track_caller]
+    pub fn new(graph: &Graph, capacity: i64, dtypes: impl Into<Dtypes>) -> FifoQueue {
+        FifoQueue(Description::new(graph, capacity, dtypes.into()))
+    }
+
+    optional_shapes!();
+    setters!();
+
+    /// Makes it. Mistakes (as many shapes or names as dtypes, S-222) are recorded in the graph.
+    #[must_use]
+    pub fn build(self) -> Queue {
+        self.0.build(&FIFO_QUEUE_V2, "fifo_queue", [], None)
+    }
+}
+
+/// A first-in-first-out queue whose elements differ in size: a batch is padded at the end of each dimension with zeros
+/// (empty strings, false) up to the largest element in it (S-249). TensorFlow's `PaddingFIFOQueue`.
+///
+/// ```
+/// use ops::data_flow::PaddingFifoQueue;
+/// use session_core::{DType, Graph};
+///
+/// let graph = Graph::new();
+/// let queue = PaddingFifoQueue::new(&graph, 100, DType::Int64, [[None]]).build();
+/// let sentences = queue.dequeue_many(32).output();
+/// assert_eq!(sentences.shape().to_string(), "[32,?]");
+/// # graph.finalize().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "the queue exists after `build`"]
+pub struct PaddingFifoQueue(Description);
+
+impl PaddingFifoQueue {
+    /// A queue for so many elements, without limit when negative. The shapes, one for each dtype, may leave sizes open
+    /// but not ranks.
+    #[track_caller]
+    pub fn new<S: Into<PartialShape>>(
+        graph: &Graph,
+        capacity: i64,
+        dtypes: impl Into<Dtypes>,
+        shapes: impl IntoIterator<Item = S>,
+    ) -> PaddingFifoQueue {
+        let mut description = Description::new(graph, capacity, dtypes.into());
+        description.shapes = Some(shapes.into_iter().map(Into::into).collect());
+        PaddingFifoQueue(description)
+    }
+
+    setters!();
+
+    /// Makes it. Mistakes (S-222, unknown ranks) are recorded in the graph.
+    #[must_use]
+    pub fn build(self) -> Queue {
+        let unknown = self.0.shapes.iter().flatten().any(|shape| shape.rank().is_none());
+        let problem = unknown.then(|| "the shapes of a padding queue must have known ranks".to_owned());
+        self.0.build(&PADDING_FIFO_QUEUE_V2, "padding_fifo_queue", [], problem)
+    }
+}
+
+/// A queue from which elements come in random order, evenly drawn among those it holds (S-248). TensorFlow's
+/// `RandomShuffleQueue`.
+///
+/// While it is open it keeps at least `min_after_dequeue` elements, so that there is something to draw from.
+///
+/// ```
+/// use ops::data_flow::RandomShuffleQueue;
+/// use session_core::{DType, Graph, PartialShape};
+///
+/// let graph = Graph::new();
+/// let queue = RandomShuffleQueue::new(&graph, 1000, 500, DType::Float32).shapes([PartialShape::scalar()]).seed(1).build();
+/// assert_eq!(queue.dequeue_many(32).output().shape().to_string(), "[32]");
+/// # graph.finalize().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "the queue exists after `build`"]
+pub struct RandomShuffleQueue(Description, i64, Option<i64>);
+
+impl RandomShuffleQueue {
+    /// A queue for so many elements, without limit when negative. `min_after_dequeue` must not be negative and, where
+    /// there is a limit, be smaller; otherwise whatever touches the queue fails (S-224).
+    #[track_caller]
+    pub fn new(
+        graph: &Graph,
+        capacity: i64,
+        min_after_dequeue: i64,
+        dtypes: impl Into<Dtypes>,
+    ) -> RandomShuffleQueue {
+        RandomShuffleQueue(Description::new(graph, capacity, dtypes.into()), min_after_dequeue, None)
+    }
+
+    /// Fixes the order together with the graph's seed; see [`get_seed`]. Without seeds each session draws another.
+    pub fn seed(mut self, seed: i64) -> RandomShuffleQueue {
+        self.2 = Some(seed);
+        self
+    }
+
+    optional_shapes!();
+    setters!();
+
+    /// Makes it. Mistakes (S-222) are recorded in the graph.
+    #[must_use]
+    pub fn build(self) -> Queue {
+        let RandomShuffleQueue(description, min_after_dequeue, seed) = self;
+        let (seed, seed2) = get_seed(&description.graph, seed);
+        let attrs =
+            [("min_after_dequeue", min_after_dequeue.into()), ("seed", seed.into()), ("seed2", seed2.into())];
+        description.build(&RANDOM_SHUFFLE_QUEUE_V2, "random_shuffle_queue", attrs, None)
+    }
+}
+
+/// A queue from which the element with the smallest priority comes first (S-250). TensorFlow's `PriorityQueue`.
+///
+/// Elements have one component more than declared: the first is the priority, an `int64` scalar, when they are put in
+/// and when they come out. Among equal priorities the one that was put in first comes out first (in TensorFlow, any).
+///
+/// ```
+/// use ops::data_flow::PriorityQueue;
+/// use session_core::{DType, Graph, PartialShape};
+///
+/// let graph = Graph::new();
+/// let queue = PriorityQueue::new(&graph, 10, DType::String).shapes([PartialShape::scalar()]).build();
+/// queue.enqueue((7i64, "less urgent"));
+/// assert_eq!(queue.dequeue()[1].dtype(), DType::String);
+/// # graph.finalize().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "the queue exists after `build`"]
+pub struct PriorityQueue(Description);
+
+impl PriorityQueue {
+    /// A queue for so many elements, without limit when negative, of these components behind the priority.
+    #[track_caller]
+    pub fn new(graph: &Graph, capacity: i64, dtypes: impl Into<Dtypes>) -> PriorityQueue {
+        PriorityQueue(Description::new(graph, capacity, dtypes.into()))
+    }
+
+    optional_shapes!();
+    setters!();
+
+    /// Makes it. Mistakes (S-222) are recorded in the graph.
+    #[must_use]
+    pub fn build(self) -> Queue {
+        self.0.build(&PRIORITY_QUEUE_V2, "priority_queue", [], None)
+    }
+}

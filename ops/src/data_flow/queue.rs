@@ -1,0 +1,334 @@
+//! A queue in a graph, and the operations on it.
+
+use super::components::Components;
+use super::queue_ops::{self, Declared};
+use crate::arguments::Ints;
+use crate::composite::{Composite, unnamed};
+use crate::variables::Value;
+use session_core::{
+    AttrValue, DType, Error, Fetch, FetchList, FetchValues, Graph, OpDef, Operation, Output, PartialShape,
+    Phase, Result, Tensor,
+};
+use std::ops::Deref;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// A queue in a graph: made by [`FifoQueue`](super::FifoQueue), [`RandomShuffleQueue`](super::RandomShuffleQueue),
+/// [`PaddingFifoQueue`](super::PaddingFifoQueue) or [`PriorityQueue`](super::PriorityQueue), which differ only in which
+/// element comes out next. Cheap to clone.
+///
+/// # What its operations do when they run
+///
+/// They wait while they must, until the queue, the run or the session ends it; errors name the queue and the operation:
+///
+/// | | waits while | fails with |
+/// |---|---|---|
+/// | enqueue | the queue is full | `Cancelled`: the queue is closed, or was closed with `cancel_pending_enqueues` |
+/// | dequeue | there is too little | `OutOfRange`: the queue is closed and the rest is too little |
+/// | any | | `InvalidArgument` for components that do not fit, `Cancelled` when the session is closed or the run cancelled, `DeadlineExceeded` after the run's time limit |
+///
+/// What waits is served in the order of arrival (S-235, S-236). A wait that a time limit or a cancelled run ends has no
+/// effect: a dequeue puts back what it had taken, an enqueue takes back what it had put in and nobody has taken
+/// since (TensorFlow loses the former and leaves the latter, Q-55).
+#[derive(Clone, Debug)]
+pub struct Queue {
+    handle: Output,
+    declared: Arc<Declaration>,
+}
+
+#[derive(Debug)]
+struct Declaration {
+    dtypes: Vec<DType>,
+    shapes: Option<Vec<PartialShape>>,
+    names: Option<Arc<[String]>>,
+}
+
+impl Queue {
+    /// The queue that a queue operation of a graph stands for, for example one that was imported.
+    ///
+    /// # Errors
+    /// A type error for an operation of another type.
+    pub fn from_operation(operation: &Operation) -> Result<Queue> {
+        let declared = Declared::of(operation);
+        let text = || format!("'{}' is not a queue but {}", operation.name(), operation.op_type());
+        let declared = declared.ok_or_else(|| Error::type_mismatch(text()))?;
+        Ok(Queue::new(operation.output(0), declared, None))
+    }
+
+    pub(super) fn new(handle: Output, declared: Declared, names: Option<Vec<String>>) -> Queue {
+        let Declared { dtypes, shapes } = declared;
+        let names = names.map(Arc::from);
+        Queue { handle, declared: Arc::new(Declaration { dtypes, shapes, names }) }
+    }
+
+    /// The handle, an input of every operation on the queue.
+    #[must_use]
+    pub fn handle(&self) -> &Output {
+        &self.handle
+    }
+
+    /// The name of its operation.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.handle.operation().name()
+    }
+
+    /// The dtypes of an element's components, the priority's included.
+    #[must_use]
+    pub fn dtypes(&self) -> &[DType] {
+        &self.declared.dtypes
+    }
+
+    /// The shapes of an element's components, where they were declared.
+    #[must_use]
+    pub fn shapes(&self) -> Option<&[PartialShape]> {
+        self.declared.shapes.as_deref()
+    }
+
+    /// The names of an element's components, where they were declared.
+    #[must_use]
+    pub fn names(&self) -> Option<&[String]> {
+        self.declared.names.as_deref()
+    }
+
+    /// The same queue, whose operations are made in the scope, on the device and with the control inputs of this graph
+    /// handle, by default those that the queue was made with.
+    #[must_use]
+    pub fn within(&self, graph: &Graph) -> Queue {
+        Queue { handle: self.handle.within(graph), declared: self.declared.clone() }
+    }
+
+    /// The same queue, naming the next operation that is made on it.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Queue {
+        Queue { handle: self.handle.named(name), declared: self.declared.clone() }
+    }
+
+    /// Adds one element; waits while the queue is full (S-232).
+    ///
+    /// Single numbers are converted to the queue's dtype. Dtypes and known shapes are checked here (S-228), the number
+    /// of components only when the operation runs (S-227).
+    #[track_caller]
+    pub fn enqueue(&self, element: impl Into<Components>) -> Operation {
+        self.add(&queue_ops::QUEUE_ENQUEUE_V2, &queue_ops::QUEUE_ENQUEUE, "enqueue", element.into())
+    }
+
+    /// Adds the slices of components along their first dimension one after the other, as far as there is room, and waits
+    /// for more room (S-232). Without slices it does nothing, even on a closed queue (S-234).
+    ///
+    /// Others see a part of it while it waits (S-233).
+    #[track_caller]
+    pub fn enqueue_many(&self, elements: impl Into<Components>) -> Operation {
+        self.add(
+            &queue_ops::QUEUE_ENQUEUE_MANY_V2,
+            &queue_ops::QUEUE_ENQUEUE_MANY,
+            "EnqueueMany",
+            elements.into(),
+        )
+    }
+
+    /// Takes one element; waits while there is none.
+    #[must_use]
+    #[track_caller]
+    pub fn dequeue(&self) -> Dequeued {
+        self.take(&queue_ops::QUEUE_DEQUEUE_V2, &queue_ops::QUEUE_DEQUEUE, "Dequeue", None)
+    }
+
+    /// Takes so many elements, stacked along a new first dimension; waits for all of them, taking what comes meanwhile
+    /// (S-237). Needs declared shapes.
+    ///
+    /// After a close it fails when fewer are left, which then stay in the queue (S-245).
+    #[must_use]
+    #[track_caller]
+    pub fn dequeue_many(&self, n: impl Into<Ints>) -> Dequeued {
+        let ops = (&queue_ops::QUEUE_DEQUEUE_MANY_V2, &queue_ops::QUEUE_DEQUEUE_MANY);
+        self.take(ops.0, ops.1, "DequeueMany", Some(n.into()))
+    }
+
+    /// As [`dequeue_many`](Queue::dequeue_many), but after a close it gives what is left, if that is anything (S-238).
+    #[must_use]
+    #[track_caller]
+    pub fn dequeue_up_to(&self, n: impl Into<Ints>) -> Dequeued {
+        let ops = (&queue_ops::QUEUE_DEQUEUE_UP_TO_V2, &queue_ops::QUEUE_DEQUEUE_UP_TO);
+        self.take(ops.0, ops.1, "DequeueUpTo", Some(n.into()))
+    }
+
+    /// Closes the queue: new enqueues fail, dequeues go on until it is empty (S-240). Enqueues that wait at this moment
+    /// are still served, or with `cancel_pending_enqueues` fail with `Cancelled` (S-242).
+    ///
+    /// It does not wait, and closing again does nothing. In TensorFlow a close waits for the pending enqueues, and a
+    /// second one fails.
+    #[track_caller]
+    pub fn close(&self, cancel_pending_enqueues: bool) -> Operation {
+        let builder = self.op(&queue_ops::QUEUE_CLOSE_V2, &queue_ops::QUEUE_CLOSE, "Close");
+        builder.attr("cancel_pending_enqueues", cancel_pending_enqueues).finish()
+    }
+
+    /// How many elements the queue holds at this moment, an `int32`.
+    #[must_use]
+    #[track_caller]
+    pub fn size(&self) -> Output {
+        self.op(&queue_ops::QUEUE_SIZE_V2, &queue_ops::QUEUE_SIZE, "Size").finish_output()
+    }
+
+    /// Whether the queue was closed.
+    #[must_use]
+    #[track_caller]
+    pub fn is_closed(&self) -> Output {
+        self.op(&queue_ops::QUEUE_IS_CLOSED_V2, &queue_ops::QUEUE_IS_CLOSED, "Is_Closed").finish_output()
+    }
+
+    /// The last part of the queue's name and what is done, as TensorFlow names operations on queues.
+    fn default_name(&self, suffix: &str) -> String {
+        let name = self.name().rsplit('/').next().unwrap_or_default();
+        format!("{name}_{suffix}")
+    }
+
+    /// Resource handles and the references of older graphs have op types of their own.
+    fn def(&self, new: &'static OpDef, old: &'static OpDef) -> &'static OpDef {
+        if self.handle.is_ref() { old } else { new }
+    }
+
+    #[track_caller]
+    fn op(&self, new: &'static OpDef, old: &'static OpDef, suffix: &str) -> session_core::OpBuilder {
+        let builder = self.handle.graph().op(self.def(new, old)).default_name(&self.default_name(suffix));
+        builder.input(&self.handle)
+    }
+
+    #[track_caller]
+    fn add(
+        &self,
+        new: &'static OpDef,
+        old: &'static OpDef,
+        suffix: &str,
+        components: Components,
+    ) -> Operation {
+        let location = Location::caller();
+        let graph = self.handle.graph();
+        let scope = Composite::new(&graph, &self.default_name(suffix));
+        let values = self.ordered(components).unwrap_or_else(|error| {
+            let error = error.with_node(scope.graph().scope_name().trim_end_matches('/'), new.name());
+            graph.add_error(error.with_location(location).with_phase(Phase::Build));
+            Vec::new()
+        });
+        let inputs: Vec<Output> = values
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| {
+                let value = match self.declared.dtypes.get(index) {
+                    Some(&dtype) => value.for_dtype(dtype),
+                    None => value,
+                };
+                let place = scope.graph().without_control_dependencies().named(&format!("component_{index}"));
+                value.to_output(&place)
+            })
+            .collect();
+        let handle = scope.enter_last(&self.handle);
+        handle.graph().op(self.def(new, old)).input(&handle).input_list(inputs).finish()
+    }
+
+    /// The components in the order of the declaration (S-225).
+    fn ordered(&self, components: Components) -> Result<Vec<Value>> {
+        match (components, &self.declared.names) {
+            (Components::Listed(values), None) => Ok(values),
+            (Components::Named(mut values), Some(names)) => {
+                let given = values.len();
+                let mut take = |name: &String| {
+                    let place = values.iter().position(|(known, _)| known == name)?;
+                    Some(values.swap_remove(place).1)
+                };
+                let ordered: Option<Vec<Value>> = names.iter().map(&mut take).collect();
+                let text = || format!("the names of the components must be {names:?}");
+                ordered.filter(|values| values.len() == given).ok_or_else(|| Error::value(text()))
+            }
+            (Components::Listed(_), Some(names)) => {
+                Err(Error::value(format!("the queue's components have names ({names:?}), a list has none")))
+            }
+            (Components::Named(_), None) => Err(Error::value("the queue's components have no names")),
+        }
+    }
+
+    #[track_caller]
+    fn take(&self, new: &'static OpDef, old: &'static OpDef, suffix: &str, count: Option<Ints>) -> Dequeued {
+        let mut builder = self.op(new, old, suffix);
+        builder = match count {
+            None => builder,
+            Some(count) => count.input_of(builder),
+        };
+        let operation = builder.attr("component_types", self.declared.dtypes.clone()).finish();
+        // What is built on the result is not named by the handle that named this.
+        let around = unnamed(&self.handle.graph());
+        let outputs = operation.outputs().into_iter().map(|output| output.within(&around)).collect();
+        Dequeued { operation, outputs, names: self.declared.names.clone() }
+    }
+}
+
+/// The components of what was dequeued: a list of outputs, in the order of the queue's declaration.
+#[derive(Clone, Debug)]
+pub struct Dequeued {
+    operation: Operation,
+    outputs: Vec<Output>,
+    names: Option<Arc<[String]>>,
+}
+
+impl Dequeued {
+    /// The dequeue operation.
+    #[must_use]
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    /// The component of an element that has only one (S-226). For others it is a mistake, which the graph reports.
+    #[must_use]
+    #[track_caller]
+    pub fn output(&self) -> Output {
+        if self.outputs.len() != 1 && self.operation.error().is_none() {
+            let count = self.outputs.len();
+            let error =
+                self.operation.place(Error::value(format!("the element has {count} components, not one")));
+            self.operation.graph().add_error(error.with_phase(Phase::Build));
+        }
+        self.operation.output(0).within(&self.around())
+    }
+
+    fn around(&self) -> Graph {
+        self.outputs.first().map_or_else(|| self.operation.graph(), Output::graph)
+    }
+
+    /// The component of this name, if the queue's components have names.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&Output> {
+        let place = self.names.as_ref()?.iter().position(|known| known == name)?;
+        self.outputs.get(place)
+    }
+
+    /// All components.
+    #[must_use]
+    pub fn into_outputs(self) -> Vec<Output> {
+        self.outputs
+    }
+}
+
+impl Deref for Dequeued {
+    type Target = [Output];
+
+    fn deref(&self) -> &[Output] {
+        &self.outputs
+    }
+}
+
+impl Fetch for Dequeued {
+    type Value = Vec<Tensor>;
+
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        self.outputs.expand(list)
+    }
+
+    fn collect(&self, values: &mut FetchValues<'_>) -> Vec<Tensor> {
+        self.outputs.collect(values)
+    }
+}
+
+pub(super) fn shapes_attr(shapes: &[PartialShape]) -> AttrValue {
+    AttrValue::from(shapes.to_vec())
+}

@@ -1,0 +1,197 @@
+//! The operations of queues: definitions and shapes.
+
+use crate::library::op_defs;
+use crate::shapes::{self, int, must_be_scalar, scalar};
+use session_core::{AttrValue, DType, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+
+const FIFO: &str = "component_types: list(type), shapes: list(shape) = [], capacity: int = -1, \
+                    container: string = \"\", shared_name: string = \"\"";
+const SHUFFLE: &str = "component_types: list(type), shapes: list(shape) = [], capacity: int = -1, \
+                       min_after_dequeue: int = 0, seed: int = 0, seed2: int = 0, container: string = \"\", \
+                       shared_name: string = \"\"";
+const PRIORITY: &str = "component_types: list(type) = [], shapes: list(shape), capacity: int = -1, \
+                        container: string = \"\", shared_name: string = \"\"";
+const ENQUEUE: &str = "Tcomponents: list(type), timeout_ms: int = -1";
+const DEQUEUE: &str = "component_types: list(type), timeout_ms: int = -1";
+const CLOSE: &str = "cancel_pending_enqueues: bool = false";
+
+op_defs! {
+    FIFO_QUEUE_V2: queue_def("FIFOQueueV2", FIFO);
+    PADDING_FIFO_QUEUE_V2: queue_def("PaddingFIFOQueueV2", FIFO);
+    RANDOM_SHUFFLE_QUEUE_V2: queue_def("RandomShuffleQueueV2", SHUFFLE);
+    PRIORITY_QUEUE_V2: queue_def("PriorityQueueV2", PRIORITY);
+    QUEUE_ENQUEUE_V2: OpDef::new("QueueEnqueueV2", "handle: resource, components: Tcomponents ->")
+        .attrs(ENQUEUE).stateful().shape(enqueued_fits).not_differentiable();
+    QUEUE_ENQUEUE_MANY_V2: OpDef::new("QueueEnqueueManyV2", "handle: resource, components: Tcomponents ->")
+        .attrs(ENQUEUE).stateful().shape(enqueued_batch_fits).not_differentiable();
+    QUEUE_DEQUEUE_V2: OpDef::new("QueueDequeueV2", "handle: resource -> components: component_types")
+        .attrs(DEQUEUE).stateful().shape(dequeue_shapes).not_differentiable();
+    QUEUE_DEQUEUE_MANY_V2: OpDef::new("QueueDequeueManyV2", "handle: resource, n: int32 -> components: component_types")
+        .attrs(DEQUEUE).stateful().shape(dequeue_many_shapes).not_differentiable();
+    QUEUE_DEQUEUE_UP_TO_V2: OpDef::new("QueueDequeueUpToV2", "handle: resource, n: int32 -> components: component_types")
+        .attrs(DEQUEUE).stateful().shape(dequeue_up_to_shapes).not_differentiable();
+    QUEUE_CLOSE_V2: OpDef::new("QueueCloseV2", "handle: resource ->").attrs(CLOSE).stateful().not_differentiable();
+    QUEUE_SIZE_V2: OpDef::new("QueueSizeV2", "handle: resource -> size: int32").stateful().shape(scalar).not_differentiable();
+    QUEUE_IS_CLOSED_V2: OpDef::new("QueueIsClosedV2", "handle: resource -> is_closed: bool")
+        .stateful().shape(scalar).not_differentiable();
+
+    FIFO_QUEUE: old_queue_def("FIFOQueue", FIFO);
+    PADDING_FIFO_QUEUE: old_queue_def("PaddingFIFOQueue", FIFO);
+    RANDOM_SHUFFLE_QUEUE: old_queue_def("RandomShuffleQueue", SHUFFLE);
+    PRIORITY_QUEUE: old_queue_def("PriorityQueue", PRIORITY);
+    QUEUE_ENQUEUE: OpDef::new("QueueEnqueue", "handle: Ref(string), components: Tcomponents ->")
+        .attrs(ENQUEUE).stateful().shape(enqueued_fits).not_differentiable();
+    QUEUE_ENQUEUE_MANY: OpDef::new("QueueEnqueueMany", "handle: Ref(string), components: Tcomponents ->")
+        .attrs(ENQUEUE).stateful().shape(enqueued_batch_fits).not_differentiable();
+    QUEUE_DEQUEUE: OpDef::new("QueueDequeue", "handle: Ref(string) -> components: component_types")
+        .attrs(DEQUEUE).stateful().shape(dequeue_shapes).not_differentiable();
+    QUEUE_DEQUEUE_MANY: OpDef::new("QueueDequeueMany", "handle: Ref(string), n: int32 -> components: component_types")
+        .attrs(DEQUEUE).stateful().shape(dequeue_many_shapes).not_differentiable();
+    QUEUE_DEQUEUE_UP_TO: OpDef::new("QueueDequeueUpTo", "handle: Ref(string), n: int32 -> components: component_types")
+        .attrs(DEQUEUE).stateful().shape(dequeue_up_to_shapes).not_differentiable();
+    QUEUE_CLOSE: OpDef::new("QueueClose", "handle: Ref(string) ->").attrs(CLOSE).stateful().not_differentiable();
+    QUEUE_SIZE: OpDef::new("QueueSize", "handle: Ref(string) -> size: int32").stateful().shape(scalar).not_differentiable();
+    QUEUE_IS_CLOSED: OpDef::new("QueueIsClosed", "handle: Ref(string) -> is_closed: bool")
+        .stateful().shape(scalar).not_differentiable();
+}
+
+const fn queue_def(name: &'static str, attrs: &'static str) -> OpDef {
+    OpDef::new(name, "-> handle: resource").attrs(attrs).stateful().shape(scalar).not_differentiable()
+}
+
+/// The reference types of older graphs: a handle is a reference to two strings.
+const fn old_queue_def(name: &'static str, attrs: &'static str) -> OpDef {
+    OpDef::new(name, "-> handle: Ref(string)").attrs(attrs).stateful().shape(old_handle).not_differentiable()
+}
+
+fn old_handle(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::from([2]));
+    Ok(())
+}
+
+/// What is declared of a queue's elements.
+pub(crate) struct Declared {
+    pub(crate) dtypes: Vec<DType>,
+    /// Absent when any shapes are allowed.
+    pub(crate) shapes: Option<Vec<PartialShape>>,
+}
+
+impl Declared {
+    /// What a queue operation declares; the priority counts as a component.
+    pub(crate) fn of(operation: &Operation) -> Option<Declared> {
+        let priority = match operation.op_type() {
+            "PriorityQueueV2" | "PriorityQueue" => true,
+            "FIFOQueueV2"
+            | "FIFOQueue"
+            | "PaddingFIFOQueueV2"
+            | "PaddingFIFOQueue"
+            | "RandomShuffleQueueV2"
+            | "RandomShuffleQueue" => false,
+            _ => return None,
+        };
+        let mut dtypes = operation.attr("component_types")?.as_types()?;
+        let mut shapes = operation.attr("shapes").and_then(AttrValue::as_shapes).unwrap_or_default();
+        let any_shapes = shapes.is_empty() && !dtypes.is_empty();
+        if priority {
+            dtypes.insert(0, DType::Int64);
+            shapes.insert(0, PartialShape::scalar());
+        }
+        Some(Declared { dtypes, shapes: (!any_shapes).then_some(shapes) })
+    }
+
+    /// What the queue behind a handle declares, where the graph tells.
+    fn of_handle(handle: &Output) -> Option<Declared> {
+        let operation = handle.operation();
+        match operation.op_type() {
+            "Identity" | "Enter" | "Switch" | "RefIdentity" | "RefEnter" | "RefSwitch" => {
+                Declared::of_handle(&operation.input(0))
+            }
+            _ => Declared::of(operation),
+        }
+    }
+}
+
+fn declared(context: &ShapeContext<'_>) -> Option<Declared> {
+    context.inputs().first().and_then(Declared::of_handle)
+}
+
+fn enqueued_fits(context: &mut ShapeContext<'_>) -> Result<()> {
+    let Some(declared) = declared(context) else { return Ok(()) };
+    for (index, component) in context.inputs().iter().skip(1).enumerate() {
+        check_component(&declared, index, component.dtype(), component.shape(), |shape| shape.clone())?;
+    }
+    Ok(())
+}
+
+/// Batches have one more dimension in front, of one size over all components (S-232).
+fn enqueued_batch_fits(context: &mut ShapeContext<'_>) -> Result<()> {
+    let declared = declared(context);
+    let mut batch = None;
+    for (index, component) in context.inputs().iter().skip(1).enumerate() {
+        let shape = component.shape();
+        if shape.rank() == Some(0) {
+            let text = format!("component {index} of enqueue_many is a scalar: it has no batch dimension");
+            return Err(Error::value(text));
+        }
+        batch = shapes::merge_dims("the batch sizes of all components", batch, shape.dim(0))?;
+        if let Some(declared) = &declared {
+            let with_batch = |shape: &PartialShape| PartialShape::from([None]).concat(shape);
+            check_component(declared, index, component.dtype(), shape, with_batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// The number of components is compared when the operation runs (S-227), their dtypes and shapes here (S-228).
+fn check_component(
+    declared: &Declared,
+    index: usize,
+    dtype: DType,
+    shape: &PartialShape,
+    expect: impl Fn(&PartialShape) -> PartialShape,
+) -> Result<()> {
+    if let Some(&expected) = declared.dtypes.get(index).filter(|&&expected| expected != dtype) {
+        return Err(Error::type_mismatch(format!(
+            "component {index} has dtype {dtype}, the queue {expected}"
+        )));
+    }
+    let expected = declared.shapes.as_ref().and_then(|shapes| shapes.get(index)).map(expect);
+    match expected {
+        Some(expected) if expected.merge(shape).is_none() => Err(Error::value(format!(
+            "component {index} has shape {shape}, which does not fit the queue's {expected}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn dequeue_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
+    set_shapes(context, |shape| shape.clone());
+    Ok(())
+}
+
+fn dequeue_many_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
+    let count = count(context)?;
+    set_shapes(context, |shape| PartialShape::from([count]).concat(shape));
+    Ok(())
+}
+
+fn dequeue_up_to_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
+    count(context)?;
+    set_shapes(context, |shape| PartialShape::from([None]).concat(shape));
+    Ok(())
+}
+
+/// How many elements are asked for, where the graph tells (S-237).
+fn count(context: &ShapeContext<'_>) -> Result<Option<usize>> {
+    must_be_scalar(context, 1)?;
+    let Some(count) = int(context, 1) else { return Ok(None) };
+    let count = usize::try_from(count);
+    count.map(Some).map_err(|_| Error::value("the number of elements to dequeue must not be negative"))
+}
+
+fn set_shapes(context: &mut ShapeContext<'_>, of: impl Fn(&PartialShape) -> PartialShape) {
+    let Some(shapes) = declared(context).and_then(|declared| declared.shapes) else { return };
+    if shapes.len() == context.outputs() {
+        shapes.iter().enumerate().for_each(|(index, shape)| context.set(index, of(shape)));
+    }
+}
