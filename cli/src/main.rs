@@ -1,6 +1,7 @@
 //! `monitored`: looks into what training leaves on disk.
 
 mod checkpoint;
+mod events;
 mod output;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,9 @@ enum Family {
     /// List, verify, show, convert, compare and prune checkpoints.
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
+    /// List and show what event files hold.
+    #[command(subcommand)]
+    Events(events::Command),
 }
 
 fn main() -> ExitCode {
@@ -27,6 +31,7 @@ fn main() -> ExitCode {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let result = match arguments.family {
         Family::Checkpoint(command) => command.run(&mut out),
+        Family::Events(command) => command.run(&mut out),
     };
     match result.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
         Ok(outcome) => outcome.into(),

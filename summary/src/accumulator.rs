@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 /// Reads the event files of a run's directory and lists what is in them, now and, by
 /// [`reload`](EventAccumulator::reload), as they grow.
 ///
-/// A session's beginning at a step drops points of that step and later ones that were read before it:
-/// the earlier session had gone further than its last checkpoint.
+/// A session's beginning at a step, except the run's first one, drops points of that step and later
+/// ones that were read before it: the earlier session had gone further than its last checkpoint.
+/// TensorBoard does the same.
 ///
 /// ```
 /// use summary::{EventAccumulator, EventWriter, Summary, TagKind};
@@ -190,7 +191,8 @@ impl EventAccumulator {
                 self.run_metadata.insert(tag, metadata);
             }
             Some(EventData::SessionLog(log)) => {
-                if log.status == SessionStatus::Start {
+                // The first one is the beginning of the run, and makes nothing void.
+                if log.status == SessionStatus::Start && self.has_started() {
                     self.drop_from(step);
                 }
                 self.sessions.push(SessionEvent { wall_time, step, log });
@@ -227,6 +229,10 @@ impl EventAccumulator {
             }
             Points::Steps(steps) => steps.push(step),
         }
+    }
+
+    fn has_started(&self) -> bool {
+        self.sessions.iter().any(|session| session.log.status == SessionStatus::Start)
     }
 
     /// Drops the points of this step and later ones.

@@ -1,0 +1,176 @@
+//! `monitored events list`.
+
+use super::run::{Unreadable, each_event};
+use crate::output::Result;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use summary::{Event, EventData, SessionStatus, Value, ValueData};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A run's folder, or one event file.
+    path: PathBuf,
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Scalar,
+    Histogram,
+    Image,
+    Audio,
+    Text,
+    Tensor,
+    Other,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Scalar => "scalar",
+            Kind::Histogram => "histogram",
+            Kind::Image => "image",
+            Kind::Audio => "audio",
+            Kind::Text => "text",
+            Kind::Tensor => "tensor",
+            Kind::Other => "other",
+        }
+    }
+
+    fn of(value: &Value, plugin: Option<&str>) -> Kind {
+        match (&value.data, plugin) {
+            (_, Some("scalars")) => Kind::Scalar,
+            (_, Some("text")) => Kind::Text,
+            (_, Some("histograms")) => Kind::Histogram,
+            (_, Some("images")) => Kind::Image,
+            (_, Some("audio")) => Kind::Audio,
+            (Some(ValueData::Histogram(_)), _) => Kind::Histogram,
+            (Some(ValueData::Image(_)), _) => Kind::Image,
+            (Some(ValueData::Audio(_)), _) => Kind::Audio,
+            (Some(ValueData::Tensor(_)), _) => Kind::Tensor,
+            _ if value.as_scalar().is_some() => Kind::Scalar,
+            _ => Kind::Other,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    files: Vec<PathBuf>,
+    steps: BTreeMap<(String, Kind), Vec<i64>>,
+    /// The plug-in of each tag that names one, which only its first value does.
+    plugins: BTreeMap<String, String>,
+    graphs: usize,
+    meta_graphs: usize,
+    run_metadata: Vec<String>,
+    sessions: Vec<(&'static str, i64, String)>,
+}
+
+impl Contents {
+    fn add(&mut self, file: &Path, event: Event) {
+        if self.files.last().is_none_or(|last| last != file) {
+            self.files.push(file.to_path_buf());
+        }
+        let step = event.step;
+        match event.data {
+            Some(EventData::Summary(summary)) => {
+                summary.values.into_iter().for_each(|value| self.add_value(value, step));
+            }
+            Some(EventData::Graph(_)) => self.graphs += 1,
+            Some(EventData::MetaGraph(_)) => self.meta_graphs += 1,
+            Some(EventData::RunMetadata { tag, .. }) => self.run_metadata.push(tag),
+            Some(EventData::SessionLog(log)) => {
+                let status = match log.status {
+                    SessionStatus::Start => "start",
+                    SessionStatus::Stop => "stop",
+                    SessionStatus::Checkpoint => "checkpoint",
+                    _ => "other",
+                };
+                // The first one is the beginning of the run.
+                if log.status == SessionStatus::Start
+                    && self.sessions.iter().any(|(known, ..)| *known == "start")
+                {
+                    self.steps.values_mut().for_each(|steps| steps.retain(|&known| known < step));
+                }
+                self.sessions.push((status, step, log.checkpoint_path));
+            }
+            _ => {}
+        }
+    }
+
+    fn add_value(&mut self, value: Value, step: i64) {
+        if let Some(plugin) = value.plugin_name() {
+            self.plugins.entry(value.tag.clone()).or_insert_with(|| plugin.to_owned());
+        }
+        let kind = Kind::of(&value, self.plugins.get(&value.tag).map(String::as_str));
+        self.steps.entry((value.tag, kind)).or_default().push(step);
+    }
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let mut contents = Contents::default();
+        let unreadable = each_event(&self.path, |file, event| contents.add(file, event))?;
+        if self.json {
+            serde_json::to_writer_pretty(&mut *out, &self.as_json(&contents, &unreadable))?;
+            writeln!(out)?;
+        } else {
+            print(&contents, out)?;
+            out.flush()?;
+            unreadable.report();
+        }
+        Ok(unreadable.outcome())
+    }
+
+    fn as_json(&self, contents: &Contents, unreadable: &Unreadable) -> Json {
+        let tags = contents.steps.iter().map(|((tag, kind), steps)| {
+            json!({
+                "tag": tag, "kind": kind.name(), "plugin": contents.plugins.get(tag), "count": steps.len(),
+                "first_step": steps.first(), "last_step": steps.last(),
+            })
+        });
+        let sessions = contents.sessions.iter().map(|(status, step, path)| {
+            json!({"status": status, "step": step, "checkpoint": (!path.is_empty()).then_some(path)})
+        });
+        let unfinished =
+            unreadable.unfinished.iter().map(|(file, offset)| json!({"file": file, "offset": offset}));
+        json!({
+            "path": self.path, "files": contents.files, "tags": tags.collect::<Vec<_>>(),
+            "graphs": contents.graphs, "meta_graphs": contents.meta_graphs, "run_metadata": contents.run_metadata,
+            "sessions": sessions.collect::<Vec<_>>(), "unfinished": unfinished.collect::<Vec<_>>(),
+            "damage": unreadable.damage,
+        })
+    }
+}
+
+fn print(contents: &Contents, out: &mut dyn Write) -> io::Result<()> {
+    let width = contents.steps.keys().map(|(tag, _)| tag.chars().count()).max().unwrap_or(0).max(3);
+    if !contents.steps.is_empty() {
+        writeln!(
+            out,
+            "{:width$}  kind       {:>8}  {:>10}  {:>10}",
+            "tag", "count", "first step", "last step"
+        )?;
+    }
+    for ((tag, kind), steps) in &contents.steps {
+        let ends = |step: Option<&i64>| step.map_or_else(|| "-".to_owned(), i64::to_string);
+        let (first, last) = (ends(steps.first()), ends(steps.last()));
+        writeln!(out, "{tag:width$}  {:9}  {:>8}  {first:>10}  {last:>10}", kind.name(), steps.len())?;
+    }
+    let count = |status| contents.sessions.iter().filter(|(known, ..)| *known == status).count();
+    writeln!(
+        out,
+        "{} file(s), {} tag(s), {} start(s), {} checkpoint(s), {} graph(s), {} profiled run(s)",
+        contents.files.len(),
+        contents.steps.len(),
+        count("start"),
+        count("checkpoint"),
+        contents.graphs,
+        contents.run_metadata.len()
+    )
+}

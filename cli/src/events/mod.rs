@@ -1,0 +1,28 @@
+//! `monitored events`: everything about event files.
+
+mod list;
+mod run;
+mod show;
+
+use crate::output::Result;
+use clap::Subcommand;
+use std::io::Write;
+
+/// PATH is a run's folder or one event file. What a restarted run overwrote is left out, as TensorBoard does. Exit code 1
+/// tells of damage; a file that ends in the middle of an event, as of a run at work or killed, is not damaged.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List tags with kind, count, first and last step.
+    List(list::Arguments),
+    /// Print the values of one tag.
+    Show(show::Arguments),
+}
+
+impl Command {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        match self {
+            Command::List(arguments) => arguments.run(out),
+            Command::Show(arguments) => arguments.run(out),
+        }
+    }
+}

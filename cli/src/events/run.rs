@@ -1,0 +1,68 @@
+//! A run's events, read once from its beginning to its end.
+
+use crate::output::{Outcome, chain};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use summary::{Event, EventError, EventReader, event_files};
+
+/// What could not be read.
+#[derive(Debug, Default)]
+pub(crate) struct Unreadable {
+    /// Damage, in words that name file and offset.
+    pub(crate) damage: Vec<String>,
+    /// Files that end within an event, which is no damage, and where.
+    pub(crate) unfinished: Vec<(PathBuf, u64)>,
+}
+
+/// Hands every event of a run on, with the file it is of, and tells what could not be read.
+pub(crate) fn each_event(
+    path: &Path,
+    mut visit: impl FnMut(&Path, Event),
+) -> std::result::Result<Unreadable, EventError> {
+    let mut unreadable = Unreadable::default();
+    for file in event_files(path)? {
+        if let Err(error) = each_of_file(&file, &mut unreadable, &mut visit) {
+            unreadable.damage.push(chain(&error));
+        }
+    }
+    Ok(unreadable)
+}
+
+fn each_of_file(
+    file: &Path,
+    unreadable: &mut Unreadable,
+    visit: &mut impl FnMut(&Path, Event),
+) -> std::result::Result<(), EventError> {
+    let mut reader = EventReader::open(file)?;
+    loop {
+        match reader.next_event() {
+            Ok(Some(event)) => visit(file, event),
+            Ok(None) => return Ok(()),
+            Err(EventError::Record(error)) if error.is_truncated() => {
+                unreadable.unfinished.push((file.to_path_buf(), reader.offset()));
+                return Ok(());
+            }
+            // One bad event does not make the next ones unreadable.
+            Err(error @ EventError::Decode { .. }) => unreadable.damage.push(chain(&error)),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Unreadable {
+    pub(crate) fn outcome(&self) -> Outcome {
+        if self.damage.is_empty() { Outcome::Good } else { Outcome::Bad }
+    }
+
+    /// Tells it on the error stream, where it is in nobody's way.
+    pub(crate) fn report(&self) {
+        let mut errors = io::stderr().lock();
+        // Nobody is left to tell if this fails.
+        for (file, offset) in &self.unfinished {
+            let _ = writeln!(errors, "monitored: {} ends within an event at offset {offset}", file.display());
+        }
+        for damage in &self.damage {
+            let _ = writeln!(errors, "monitored: damaged: {damage}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! `monitored events show`.
+
+use super::run::each_event;
+use crate::output::Result;
+use serde_json::{Value as Json, json};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use summary::{EventData, SummaryMetadata, Value, ValueData};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A run's folder, or one event file.
+    path: PathBuf,
+    /// The tag, as `monitored events list` gives it.
+    tag: String,
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A value of the tag.
+struct Point {
+    step: i64,
+    wall_time: f64,
+    value: Value,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let (mut points, mut known, mut metadata, mut started) = (Vec::new(), false, None, false);
+        let unreadable = each_event(&self.path, |_, event| {
+            // The first one is the beginning of the run.
+            if event.is_session_start() && std::mem::replace(&mut started, true) {
+                points.retain(|point: &Point| point.step < event.step);
+            }
+            let (step, wall_time) = (event.step, event.wall_time);
+            let Some(EventData::Summary(summary)) = event.data else { return };
+            for mut value in summary.values.into_iter().filter(|value| value.tag == self.tag) {
+                known = true;
+                complete(&mut value, &mut metadata);
+                points.push(Point { step, wall_time, value });
+            }
+        })?;
+        if self.json {
+            let rows: Vec<Json> = points.iter().map(Point::as_json).collect();
+            let object = json!({"tag": self.tag, "points": rows, "damage": unreadable.damage});
+            serde_json::to_writer_pretty(&mut *out, &object)?;
+            writeln!(out)?;
+        } else {
+            points.iter().try_for_each(|point| point.print(out))?;
+            out.flush()?;
+            unreadable.report();
+        }
+        if !known {
+            let path = self.path.display();
+            return Err(
+                io::Error::new(io::ErrorKind::NotFound, format!("no tag '{}' in {path}", self.tag)).into()
+            );
+        }
+        Ok(unreadable.outcome())
+    }
+}
+
+/// Gives a value the metadata that only the first one of its tag has.
+fn complete(value: &mut Value, metadata: &mut Option<SummaryMetadata>) {
+    match (&value.metadata, &metadata) {
+        (Some(found), None) => *metadata = Some(found.clone()),
+        (None, Some(found)) => value.metadata = Some(found.clone()),
+        _ => {}
+    }
+}
+
+impl Point {
+    fn as_json(&self) -> Json {
+        let mut row = json!({"step": self.step, "wall_time": self.wall_time});
+        let (key, value) = match (&self.value.data, self.value.as_scalar()) {
+            (_, Some(number)) => ("value", number_json(number)),
+            (Some(ValueData::Histogram(histogram)), _) => {
+                let numbers =
+                    |values: &[f64]| values.iter().map(|&value| number_json(value)).collect::<Vec<_>>();
+                let object = json!({
+                    "min": number_json(histogram.min), "max": number_json(histogram.max), "num": histogram.num,
+                    "sum": number_json(histogram.sum), "sum_squares": number_json(histogram.sum_squares),
+                    "limits": numbers(&histogram.limits), "counts": numbers(&histogram.counts),
+                });
+                ("histogram", object)
+            }
+            (Some(ValueData::Image(image)), _) => {
+                let bytes = image.encoded.len();
+                ("image", json!({"height": image.height, "width": image.width, "bytes": bytes}))
+            }
+            (Some(ValueData::Audio(audio)), _) => (
+                "audio",
+                json!({"sample_rate": audio.sample_rate, "channels": audio.channels, "frames": audio.frames}),
+            ),
+            (Some(ValueData::Tensor(stored)), _) => match stored.to_tensor() {
+                Ok(tensor) => {
+                    let strings = tensor.as_strings().ok().map(|strings| {
+                        strings
+                            .iter()
+                            .map(|string| String::from_utf8_lossy(string).into_owned())
+                            .collect::<Vec<_>>()
+                    });
+                    let (dtype, shape) = (tensor.dtype().name(), tensor.shape().dims());
+                    ("tensor", json!({"dtype": dtype, "shape": shape, "strings": strings}))
+                }
+                Err(error) => ("unreadable", json!(error.to_string())),
+            },
+            _ => ("other", Json::Null),
+        };
+        row[key] = value;
+        row
+    }
+
+    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "{:>10}  {:>17.6}  ", self.step, self.wall_time)?;
+        match (&self.value.data, self.value.as_scalar()) {
+            (_, Some(number)) => writeln!(out, "{}", shortest(number)),
+            (Some(ValueData::Histogram(histogram)), _) => {
+                let (least, most, count) = (histogram.min, histogram.max, histogram.num);
+                let mean = if count > 0.0 { histogram.sum / count } else { 0.0 };
+                writeln!(out, "{count} values from {least} to {most}, mean {mean}")
+            }
+            (Some(ValueData::Image(image)), _) => {
+                writeln!(out, "{} x {} picture, {} bytes", image.width, image.height, image.encoded.len())
+            }
+            (Some(ValueData::Audio(audio)), _) => {
+                writeln!(
+                    out,
+                    "{} frames of {} channel(s) at {} Hz",
+                    audio.frames, audio.channels, audio.sample_rate
+                )
+            }
+            (Some(ValueData::Tensor(stored)), _) => match stored.to_tensor() {
+                Ok(tensor) => match tensor.as_strings() {
+                    Ok([text]) => writeln!(out, "{}", String::from_utf8_lossy(text)),
+                    _ => writeln!(out, "{} {} {tensor}", tensor.dtype(), tensor.shape()),
+                },
+                Err(error) => writeln!(out, "unreadable: {error}"),
+            },
+            _ => writeln!(out, "of no known kind"),
+        }
+    }
+}
+
+/// A number with as many digits as are needed to tell it from its neighbours of its size.
+fn shortest(number: f64) -> String {
+    let single = number as f32;
+    if f64::from(single) == number || number.is_nan() { format!("{single:?}") } else { format!("{number:?}") }
+}
+
+/// A number; its name where JSON has none.
+fn number_json(number: f64) -> Json {
+    if number.is_finite() { json!(number) } else { json!(number.to_string()) }
+}
