@@ -1,0 +1,182 @@
+//! Clusters, and the servers that they are made of.
+
+use crate::Library;
+use crate::ffi::NativeServer;
+use crate::messages::{ClusterDef, ConfigProto, JobDef, ServerDef};
+use prost::Message;
+use session_core::{Error, Result, SessionConfig};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// The jobs of a cluster, each with the addresses of its tasks (`tf.train.ClusterSpec`).
+///
+/// ```
+/// use tensorflow_engine::ClusterSpec;
+/// let cluster: ClusterSpec = "ps=host1:2222,worker=host2:2222,worker=host3:2222".parse()?;
+/// assert_eq!(cluster.num_tasks("worker"), 2);
+/// assert_eq!(cluster.address("worker", 1), Some("host3:2222"));
+/// assert_eq!(cluster.to_string(), "ps=host1:2222,worker=host2:2222,worker=host3:2222");
+/// assert!("worker=nowhere".parse::<ClusterSpec>().is_err());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterSpec {
+    jobs: BTreeMap<String, BTreeMap<usize, String>>,
+}
+
+impl ClusterSpec {
+    /// No jobs.
+    #[must_use]
+    pub fn new() -> ClusterSpec {
+        ClusterSpec::default()
+    }
+
+    /// With a job whose tasks 0, 1, 2 ... have these addresses, `host:port`. Takes the place of a job of that name.
+    #[must_use]
+    pub fn job<A: Into<String>>(
+        mut self,
+        name: impl Into<String>,
+        addresses: impl IntoIterator<Item = A>,
+    ) -> ClusterSpec {
+        let tasks = addresses.into_iter().map(Into::into).enumerate().collect();
+        self.jobs.insert(name.into(), tasks);
+        self
+    }
+
+    /// With the task of a job at an address, for jobs of which only some tasks are known.
+    #[must_use]
+    pub fn task(mut self, job: impl Into<String>, index: usize, address: impl Into<String>) -> ClusterSpec {
+        self.jobs.entry(job.into()).or_default().insert(index, address.into());
+        self
+    }
+
+    /// The names of the jobs, sorted.
+    pub fn jobs(&self) -> impl Iterator<Item = &str> {
+        self.jobs.keys().map(String::as_str)
+    }
+
+    /// How many tasks of a job are known; 0 for a job that is not.
+    #[must_use]
+    pub fn num_tasks(&self, job: &str) -> usize {
+        self.jobs.get(job).map_or(0, BTreeMap::len)
+    }
+
+    /// The address of a task.
+    #[must_use]
+    pub fn address(&self, job: &str, index: usize) -> Option<&str> {
+        self.jobs.get(job)?.get(&index).map(String::as_str)
+    }
+
+    fn to_proto(&self) -> ClusterDef {
+        let job = |(name, tasks): (&String, &BTreeMap<usize, String>)| JobDef {
+            name: name.clone(),
+            tasks: tasks
+                .iter()
+                .map(|(&index, address)| (i32::try_from(index).unwrap_or(i32::MAX), address.clone()))
+                .collect(),
+        };
+        ClusterDef { job: self.jobs.iter().map(job).collect() }
+    }
+}
+
+/// `job=host:port` pairs, separated by commas; a job with several tasks is named several times.
+impl FromStr for ClusterSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<ClusterSpec> {
+        let mut cluster = ClusterSpec::new();
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let Some((job, address)) = pair.split_once('=') else {
+                return Err(Error::value(format!(
+                    "'{pair}' is no task of a cluster: it must be job=host:port"
+                )));
+            };
+            let port =
+                address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+            if job.is_empty() || !port.is_some_and(|(host, _)| !host.is_empty()) {
+                return Err(Error::value(format!(
+                    "'{pair}' is no task of a cluster: it must be job=host:port"
+                )));
+            }
+            let index = cluster.num_tasks(job);
+            cluster = cluster.task(job, index, address);
+        }
+        if cluster.jobs.is_empty() {
+            return Err(Error::value("a cluster needs a task, such as worker=host:2222"));
+        }
+        Ok(cluster)
+    }
+}
+
+impl fmt::Display for ClusterSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tasks =
+            self.jobs.iter().flat_map(|(job, tasks)| tasks.values().map(move |address| (job, address)));
+        for (i, (job, address)) in tasks.enumerate() {
+            write!(f, "{}{job}={address}", if i == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+/// A task of a cluster, served by this process (`tf.train.Server`).
+///
+/// TensorFlow cannot end a server once it was started: it lives until the process does, also when this value is
+/// dropped. So give each server a process of its own, such as `monitored server`.
+pub struct Server {
+    native: NativeServer,
+    target: String,
+}
+
+impl Server {
+    /// Starts the server of one task of a cluster.
+    ///
+    /// # Errors
+    /// A key error for a task that the cluster does not have; `Unknown` when its port is in use.
+    pub fn start(
+        library: &Library,
+        cluster: &ClusterSpec,
+        job: &str,
+        index: usize,
+        config: &SessionConfig,
+    ) -> Result<Server> {
+        let Some(address) = cluster.address(job, index) else {
+            return Err(Error::key(format!("the cluster '{cluster}' has no task {index} of job '{job}'")));
+        };
+        let server_def = ServerDef {
+            cluster: Some(cluster.to_proto()),
+            job_name: job.to_owned(),
+            task_index: i32::try_from(index).unwrap_or(i32::MAX),
+            default_session_config: Some(ConfigProto::new(config)),
+            protocol: "grpc".to_owned(),
+        };
+        let failed = |error: Error| {
+            error.context(format!("the server of {job}/{index} at {address} could not be started"))
+        };
+        let native = NativeServer::new(library.api(), &server_def.encode_to_vec()).map_err(failed)?;
+        native.start().map_err(failed)?;
+        let target = native.target();
+        Ok(Server { native, target })
+    }
+
+    /// The target of sessions whose master this server is, such as `grpc://localhost:2222`.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Serves until the process is ended.
+    ///
+    /// # Errors
+    /// Of the server.
+    pub fn join(&self) -> Result<()> {
+        self.native.join()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("target", &self.target).finish_non_exhaustive()
+    }
+}

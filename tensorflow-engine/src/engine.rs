@@ -1,0 +1,76 @@
+//! The engine: what makes sessions.
+
+use crate::Library;
+use crate::session::TensorFlowSession;
+use session_core::{Engine, Graph, Result, Session, SessionConfig};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs graphs with TensorFlow's runtime, in this process or on a server.
+#[derive(Clone, Debug)]
+pub struct TensorFlowEngine {
+    library: Library,
+    remote_timeout: Option<Duration>,
+}
+
+impl TensorFlowEngine {
+    /// The engine of the library that is found; see [`Library::find`].
+    ///
+    /// # Errors
+    /// As [`Library::find`].
+    pub fn new() -> Result<TensorFlowEngine> {
+        Library::find().map(TensorFlowEngine::with_library)
+    }
+
+    /// The engine of this library.
+    #[must_use]
+    pub fn with_library(library: Library) -> TensorFlowEngine {
+        TensorFlowEngine { library, remote_timeout: Some(Duration::from_secs(60)) }
+    }
+
+    /// How long a session on a server waits for each call where neither its configuration nor the options of the run
+    /// set a limit; `None` for ever. Default: 60 s.
+    ///
+    /// Without a limit a client whose master dies waits for ever. A call that takes longer than this limit, or than the
+    /// configuration's, fails with `Unavailable`, which a monitored session recovers from; only a limit in the options
+    /// of a run gives `DeadlineExceeded`.
+    #[must_use]
+    pub fn remote_timeout(mut self, timeout: Option<Duration>) -> TensorFlowEngine {
+        self.remote_timeout = timeout;
+        self
+    }
+
+    /// The library.
+    #[must_use]
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// As [`Engine::new_session`], giving the session's own type.
+    ///
+    /// # Errors
+    /// As [`Engine::new_session`].
+    pub fn open(&self, graph: &Graph, target: &str, config: &SessionConfig) -> Result<TensorFlowSession> {
+        graph.check()?;
+        let mut config = config.clone();
+        if config.operation_timeout.is_none() && is_remote(target) {
+            config.operation_timeout = self.remote_timeout;
+        }
+        TensorFlowSession::new(&self.library, graph, target, &config)
+    }
+}
+
+/// Whether a target names a server.
+pub(crate) fn is_remote(target: &str) -> bool {
+    !target.is_empty() && target != "local"
+}
+
+impl Engine for TensorFlowEngine {
+    fn new_session(&self, graph: &Graph, target: &str, config: &SessionConfig) -> Result<Arc<dyn Session>> {
+        Ok(Arc::new(self.open(graph, target, config)?))
+    }
+
+    fn name(&self) -> &str {
+        "tensorflow"
+    }
+}

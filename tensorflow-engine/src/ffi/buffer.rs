@@ -1,0 +1,55 @@
+//! Bytes on their way in or out.
+
+use super::Native;
+use super::api::TfBuffer;
+
+/// A buffer of TensorFlow's, such as a serialised message.
+pub(crate) struct Buffer {
+    api: Native,
+    pointer: *mut TfBuffer,
+}
+
+// SAFETY: owned memory without an owner's thread.
+unsafe impl Send for Buffer {}
+// SAFETY: only read through `&self`.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    /// An empty one, to be written to.
+    pub(crate) fn empty(api: Native) -> Buffer {
+        // SAFETY: makes a new buffer, owned here.
+        Buffer { api, pointer: unsafe { (api.TF_NewBuffer)() } }
+    }
+
+    /// A copy of these bytes.
+    pub(crate) fn copy_of(api: Native, bytes: &[u8]) -> Buffer {
+        // SAFETY: the bytes are copied during the call.
+        let pointer = unsafe { (api.TF_NewBufferFromString)(bytes.as_ptr().cast(), bytes.len()) };
+        Buffer { api, pointer }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const TfBuffer {
+        self.pointer
+    }
+
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut TfBuffer {
+        self.pointer
+    }
+
+    /// What it holds.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the buffer is ours and lives as long as the result; data and length belong together, and an empty
+        // buffer has no data.
+        unsafe {
+            let TfBuffer { data, length, .. } = *self.pointer;
+            if data.is_null() { &[] } else { std::slice::from_raw_parts(data.cast(), length) }
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: owned, and not used after this.
+        unsafe { (self.api.TF_DeleteBuffer)(self.pointer) }
+    }
+}

@@ -1,0 +1,182 @@
+//! TensorFlow's copy of a graph.
+
+use super::Native;
+use super::api::{TfGraph, TfImportOptions, TfOperation, TfOutput};
+use super::buffer::Buffer;
+use super::status::Status;
+use session_core::{Error, Result};
+use std::ffi::{CString, c_int};
+
+/// A graph in TensorFlow.
+pub(crate) struct NativeGraph {
+    api: Native,
+    pointer: *mut TfGraph,
+}
+
+// SAFETY: TensorFlow guards a graph with its own lock.
+unsafe impl Send for NativeGraph {}
+// SAFETY: as above.
+unsafe impl Sync for NativeGraph {}
+
+/// An operation of a graph in TensorFlow; valid as long as the graph.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(crate) struct NativeOperation(*mut TfOperation);
+
+// SAFETY: an address that only TensorFlow follows.
+unsafe impl Send for NativeOperation {}
+// SAFETY: as above.
+unsafe impl Sync for NativeOperation {}
+
+/// An output of such an operation.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(crate) struct NativeOutput(pub(super) TfOutput);
+
+// SAFETY: an address that only TensorFlow follows, and a number.
+unsafe impl Send for NativeOutput {}
+// SAFETY: as above.
+unsafe impl Sync for NativeOutput {}
+
+impl NativeOperation {
+    pub(crate) fn output(self, index: u32) -> NativeOutput {
+        NativeOutput(TfOutput { operation: self.0, index: index as c_int })
+    }
+}
+
+/// How the inputs of imported nodes are bound to operations that the graph has already.
+pub(crate) struct ImportOptions {
+    api: Native,
+    pointer: *mut TfImportOptions,
+}
+
+impl ImportOptions {
+    pub(crate) fn new(api: Native) -> ImportOptions {
+        // SAFETY: makes new options, owned here.
+        ImportOptions { api, pointer: unsafe { (api.TF_NewImportGraphDefOptions)() } }
+    }
+
+    /// What imported nodes call by this name is this output.
+    pub(crate) fn map_input(&mut self, name: &str, output: NativeOutput) -> Result<()> {
+        let name = c_string(name)?;
+        // SAFETY: the name is copied; the output is of the graph that is imported into.
+        unsafe {
+            (self.api.TF_ImportGraphDefOptionsAddInputMapping)(
+                self.pointer,
+                name.as_ptr(),
+                output.0.index,
+                output.0,
+            );
+        }
+        Ok(())
+    }
+
+    /// What imported nodes wait for by this name is this operation.
+    pub(crate) fn map_control_input(&mut self, name: &str, operation: NativeOperation) -> Result<()> {
+        let name = c_string(name)?;
+        // SAFETY: as above.
+        unsafe {
+            (self.api.TF_ImportGraphDefOptionsRemapControlDependency)(
+                self.pointer,
+                name.as_ptr(),
+                operation.0,
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ImportOptions {
+    fn drop(&mut self) {
+        // SAFETY: owned, and not used after this.
+        unsafe { (self.api.TF_DeleteImportGraphDefOptions)(self.pointer) }
+    }
+}
+
+pub(super) fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::value(format!("'{}' holds a zero byte", text.escape_debug())))
+}
+
+impl NativeGraph {
+    /// An empty graph.
+    pub(crate) fn new(api: Native) -> NativeGraph {
+        // SAFETY: makes a new graph, owned here.
+        NativeGraph { api, pointer: unsafe { (api.TF_NewGraph)() } }
+    }
+
+    pub(crate) fn api(&self) -> Native {
+        self.api
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut TfGraph {
+        self.pointer
+    }
+
+    /// The versions of graphs that this TensorFlow makes: a serialised `VersionDef`.
+    pub(crate) fn versions(&self) -> Result<Vec<u8>> {
+        let (mut buffer, mut status) = (Buffer::empty(self.api), Status::new(self.api));
+        // SAFETY: all pointers are live.
+        unsafe { (self.api.TF_GraphVersions)(self.pointer, buffer.as_mut_ptr(), status.as_ptr()) };
+        status.check()?;
+        Ok(buffer.bytes().to_vec())
+    }
+
+    /// Adds the nodes and functions of a serialised `GraphDef`.
+    pub(crate) fn import(&self, graph_def: &[u8], options: &ImportOptions) -> Result<()> {
+        let (buffer, mut status) = (Buffer::copy_of(self.api, graph_def), Status::new(self.api));
+        // SAFETY: all pointers are live.
+        unsafe {
+            (self.api.TF_GraphImportGraphDef)(
+                self.pointer,
+                buffer.as_ptr(),
+                options.pointer,
+                status.as_ptr(),
+            );
+        }
+        status.check()
+    }
+
+    /// The operation of a name.
+    pub(crate) fn operation(&self, name: &str) -> Result<Option<NativeOperation>> {
+        let name = c_string(name)?;
+        // SAFETY: the name is only read during the call.
+        let pointer = unsafe { (self.api.TF_GraphOperationByName)(self.pointer, name.as_ptr()) };
+        Ok((!pointer.is_null()).then_some(NativeOperation(pointer)))
+    }
+
+    /// Adds operations that compute the gradients of the sum of all `ys` with respect to each of `xs`, by the rules of
+    /// TensorFlow's C++ library; `None` where none depends on it.
+    pub(crate) fn add_gradients(
+        &self,
+        ys: &[NativeOutput],
+        xs: &[NativeOutput],
+    ) -> Result<Vec<Option<NativeOutput>>> {
+        let raw = |outputs: &[NativeOutput]| outputs.iter().map(|output| output.0).collect::<Vec<_>>();
+        let (mut ys, mut xs) = (raw(ys), raw(xs));
+        let mut gradients = vec![TfOutput { operation: std::ptr::null_mut(), index: 0 }; xs.len()];
+        let mut status = Status::new(self.api);
+        // SAFETY: the arrays are as long as their counts; without initial gradients ones are taken.
+        unsafe {
+            (self.api.TF_AddGradients)(
+                self.pointer,
+                ys.as_mut_ptr(),
+                ys.len() as c_int,
+                xs.as_mut_ptr(),
+                xs.len() as c_int,
+                std::ptr::null_mut(),
+                status.as_ptr(),
+                gradients.as_mut_ptr(),
+            );
+        }
+        status.check()?;
+        let found = |output: TfOutput| (!output.operation.is_null()).then_some(NativeOutput(output));
+        Ok(gradients.into_iter().map(found).collect())
+    }
+}
+
+impl Drop for NativeGraph {
+    fn drop(&mut self) {
+        // SAFETY: owned; sessions hold their graph, so that none is left.
+        unsafe { (self.api.TF_DeleteGraph)(self.pointer) }
+    }
+}

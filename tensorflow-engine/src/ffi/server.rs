@@ -1,0 +1,53 @@
+//! TensorFlow's servers.
+
+use super::Native;
+use super::api::TfServer;
+use super::status::Status;
+use session_core::Result;
+use std::ffi::CStr;
+
+/// A server of this process. It is never deleted: TensorFlow cannot end one that was started, and ends the process
+/// when asked to.
+pub(crate) struct NativeServer {
+    api: Native,
+    pointer: *mut TfServer,
+}
+
+// SAFETY: TensorFlow's servers may be used by any thread.
+unsafe impl Send for NativeServer {}
+// SAFETY: as above.
+unsafe impl Sync for NativeServer {}
+
+impl NativeServer {
+    /// A server of a serialised `ServerDef`.
+    pub(crate) fn new(api: Native, server_def: &[u8]) -> Result<NativeServer> {
+        let mut status = Status::new(api);
+        // SAFETY: the bytes are read during the call.
+        let pointer =
+            unsafe { (api.TF_NewServer)(server_def.as_ptr().cast(), server_def.len(), status.as_ptr()) };
+        status.check()?;
+        Ok(NativeServer { api, pointer })
+    }
+
+    /// Begins to serve.
+    pub(crate) fn start(&self) -> Result<()> {
+        let mut status = Status::new(self.api);
+        // SAFETY: the server is live.
+        unsafe { (self.api.TF_ServerStart)(self.pointer, status.as_ptr()) };
+        status.check()
+    }
+
+    /// Waits until it ends, which is when the process does.
+    pub(crate) fn join(&self) -> Result<()> {
+        let mut status = Status::new(self.api);
+        // SAFETY: the server is live.
+        unsafe { (self.api.TF_ServerJoin)(self.pointer, status.as_ptr()) };
+        status.check()
+    }
+
+    /// The target of sessions whose master it is.
+    pub(crate) fn target(&self) -> String {
+        // SAFETY: the text belongs to the server, which is live.
+        unsafe { CStr::from_ptr((self.api.TF_ServerTarget)(self.pointer)) }.to_string_lossy().into_owned()
+    }
+}

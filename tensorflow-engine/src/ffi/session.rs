@@ -1,0 +1,112 @@
+//! TensorFlow's sessions.
+
+use super::Native;
+use super::api::{TfOperation, TfOutput, TfSession, TfTensor};
+use super::buffer::Buffer;
+use super::graph::{NativeGraph, NativeOperation, NativeOutput, c_string};
+use super::status::Status;
+use super::tensor::NativeTensor;
+use session_core::Result;
+use smallvec::SmallVec;
+use std::ffi::c_int;
+use std::sync::Arc;
+
+/// A session in TensorFlow, with its graph.
+pub(crate) struct NativeSession {
+    api: Native,
+    pointer: *mut TfSession,
+    /// Must outlive the session.
+    _graph: Arc<NativeGraph>,
+}
+
+// SAFETY: TensorFlow's sessions may be used by any thread.
+unsafe impl Send for NativeSession {}
+// SAFETY: and by many at once.
+unsafe impl Sync for NativeSession {}
+
+/// One run: what is fed, fetched and run. The arrays of inputs and values go together.
+#[derive(Default)]
+pub(crate) struct Run {
+    pub(crate) inputs: SmallVec<[NativeOutput; 4]>,
+    pub(crate) values: SmallVec<[NativeTensor; 4]>,
+    pub(crate) outputs: SmallVec<[NativeOutput; 4]>,
+    pub(crate) targets: SmallVec<[NativeOperation; 4]>,
+    /// A serialised `RunOptions`; without one TensorFlow's defaults.
+    pub(crate) options: Option<Buffer>,
+}
+
+impl NativeSession {
+    /// A session on a graph, with a serialised `ConfigProto`.
+    pub(crate) fn new(graph: Arc<NativeGraph>, target: &str, config: &[u8]) -> Result<NativeSession> {
+        let api = graph.api();
+        let target = c_string(target)?;
+        let mut status = Status::new(api);
+        // SAFETY: the options are deleted on every way out; target and config are copied.
+        let pointer = unsafe {
+            let options = (api.TF_NewSessionOptions)();
+            (api.TF_SetTarget)(options, target.as_ptr());
+            (api.TF_SetConfig)(options, config.as_ptr().cast(), config.len(), status.as_ptr());
+            let pointer = match status.check() {
+                Ok(()) => (api.TF_NewSession)(graph.as_ptr(), options, status.as_ptr()),
+                Err(_) => std::ptr::null_mut(),
+            };
+            (api.TF_DeleteSessionOptions)(options);
+            pointer
+        };
+        status.check()?;
+        Ok(NativeSession { api, pointer, _graph: graph })
+    }
+
+    /// Runs one step. What it recorded of itself is written to `metadata`.
+    pub(crate) fn run(
+        &self,
+        run: &Run,
+        metadata: Option<&mut Buffer>,
+    ) -> Result<SmallVec<[NativeTensor; 4]>> {
+        assert_eq!(run.inputs.len(), run.values.len(), "one value for each input");
+        let values: SmallVec<[*mut TfTensor; 4]> = run.values.iter().map(NativeTensor::as_ptr).collect();
+        let mut found: SmallVec<[*mut TfTensor; 4]> =
+            SmallVec::from_elem(std::ptr::null_mut(), run.outputs.len());
+        let mut status = Status::new(self.api);
+        // SAFETY: the arrays are as long as their counts; `NativeOutput` and `NativeOperation` are laid out as what
+        // they hold; the graph of the outputs is this session's.
+        unsafe {
+            (self.api.TF_SessionRun)(
+                self.pointer,
+                run.options.as_ref().map_or(std::ptr::null(), Buffer::as_ptr),
+                run.inputs.as_ptr().cast::<TfOutput>(),
+                values.as_ptr(),
+                run.inputs.len() as c_int,
+                run.outputs.as_ptr().cast::<TfOutput>(),
+                found.as_mut_ptr(),
+                run.outputs.len() as c_int,
+                run.targets.as_ptr().cast::<*mut TfOperation>(),
+                run.targets.len() as c_int,
+                metadata.map_or(std::ptr::null_mut(), Buffer::as_mut_ptr),
+                status.as_ptr(),
+            );
+        }
+        status.check()?;
+        // SAFETY: a run that succeeds gives a tensor for each output, which is the caller's to delete.
+        Ok(found.into_iter().map(|pointer| unsafe { NativeTensor::from_raw(self.api, pointer) }).collect())
+    }
+
+    /// Cancels what runs, and lets nothing run any more.
+    pub(crate) fn close(&self) -> Result<()> {
+        let mut status = Status::new(self.api);
+        // SAFETY: the session is live; closing is allowed while others run it.
+        unsafe { (self.api.TF_CloseSession)(self.pointer, status.as_ptr()) };
+        status.check()
+    }
+}
+
+impl Drop for NativeSession {
+    fn drop(&mut self) {
+        let mut status = Status::new(self.api);
+        // SAFETY: owned, and nobody runs it: who does holds a reference. An error cannot be told to anybody.
+        unsafe {
+            (self.api.TF_CloseSession)(self.pointer, status.as_ptr());
+            (self.api.TF_DeleteSession)(self.pointer, status.as_ptr());
+        }
+    }
+}

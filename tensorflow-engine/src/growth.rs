@@ -1,0 +1,158 @@
+//! TensorFlow's copy of a graph, which follows the original as it grows (S-56).
+
+use crate::ffi::{ImportOptions, Native, NativeGraph, NativeOperation, NativeOutput};
+use graph_def::proto::{FunctionDef, FunctionDefLibrary};
+use graph_def::{ExportOptions, to_graph_def_with};
+use session_core::{Code, Endpoint, Error, Graph, OpId, Operation, Result};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+/// A graph and TensorFlow's copy of it.
+pub(crate) struct Mirror {
+    native: Arc<NativeGraph>,
+    /// Guards the copies of the operations, by their ids.
+    copies: RwLock<Vec<NativeOperation>>,
+    /// Guards growing: who holds it compares both graphs and adds what is missing. Holds the names of the functions
+    /// that were copied.
+    growing: Mutex<BTreeSet<String>>,
+    /// Whether an operation gives references to variables, which TensorFlow writes to under those who hold them.
+    has_references: AtomicBool,
+}
+
+impl Mirror {
+    pub(crate) fn new(api: Native) -> Mirror {
+        Mirror {
+            native: Arc::new(NativeGraph::new(api)),
+            copies: RwLock::default(),
+            growing: Mutex::default(),
+            has_references: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn native(&self) -> &Arc<NativeGraph> {
+        &self.native
+    }
+
+    /// Whether fetched values may be changed by later runs.
+    pub(crate) fn has_references(&self) -> bool {
+        self.has_references.load(Ordering::Relaxed)
+    }
+
+    /// The copies, all operations up to now among them.
+    pub(crate) fn copies(&self, graph: &Graph) -> Result<Copies<'_>> {
+        let copies = Copies(self.copies.read().unwrap_or_else(PoisonError::into_inner));
+        if copies.0.len() == graph.len() {
+            return Ok(copies);
+        }
+        drop(copies);
+        self.grow(graph)?;
+        Ok(Copies(self.copies.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn grow(&self, graph: &Graph) -> Result<()> {
+        let mut functions = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.copies.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let first = known.len() as OpId;
+        let mut message = to_graph_def_with(graph, &ExportOptions::new().from_operation(first))?;
+        // What was made since the export comes the next time.
+        let mut added = graph.operations_from(first);
+        added.truncate(message.node.len());
+        if added.is_empty() {
+            return Ok(()); // another thread was first
+        }
+        let mut options = ImportOptions::new(self.native.api());
+        bind(&mut options, &added, &known)?;
+        let names = retain_new(message.library.as_mut(), &functions);
+        let mut bytes = message.to_bytes().to_vec();
+        bytes.extend(versions(&self.native.versions()?));
+        self.native.import(&bytes, &options).map_err(|error| locate(graph, error))?;
+        let made = added.iter().map(|operation| self.find(operation)).collect::<Result<Vec<_>>>()?;
+        if added.iter().flat_map(Operation::output_infos).any(|info| info.is_ref) {
+            self.has_references.store(true, Ordering::Relaxed);
+        }
+        self.copies.write().unwrap_or_else(PoisonError::into_inner).extend(made);
+        functions.extend(names);
+        Ok(())
+    }
+
+    fn find(&self, operation: &Operation) -> Result<NativeOperation> {
+        self.native.operation(operation.name())?.ok_or_else(|| {
+            let text = format!("TensorFlow did not take over the operation '{}'", operation.name());
+            operation.place(Error::new(Code::Internal, text))
+        })
+    }
+}
+
+/// TensorFlow's copies of a graph's operations.
+pub(crate) struct Copies<'m>(RwLockReadGuard<'m, Vec<NativeOperation>>);
+
+impl Copies<'_> {
+    /// The copy of an operation.
+    pub(crate) fn operation(&self, id: OpId) -> Result<NativeOperation> {
+        let copy = self.0.get(id as usize).copied();
+        copy.ok_or_else(|| Error::key(format!("the graph has no operation number {id}")))
+    }
+
+    /// The copy of an output.
+    pub(crate) fn output(&self, endpoint: Endpoint) -> Result<NativeOutput> {
+        Ok(self.operation(endpoint.op)?.output(endpoint.index))
+    }
+}
+
+/// Binds what new nodes take from nodes that were imported before.
+fn bind(options: &mut ImportOptions, added: &[Operation], known: &[NativeOperation]) -> Result<()> {
+    if known.is_empty() {
+        return Ok(());
+    }
+    let old = |id: OpId| known.get(id as usize).copied();
+    let (mut inputs, mut controls) = (BTreeSet::new(), BTreeSet::new());
+    for operation in added {
+        inputs.extend(operation.input_endpoints().iter().copied());
+        controls.extend(operation.control_input_ids().iter().copied());
+    }
+    let graph = added[0].graph();
+    let name = |id: OpId| graph.operation_by_id(id).map(|operation| operation.name().to_owned());
+    for endpoint in inputs {
+        if let (Some(copy), Some(name)) = (old(endpoint.op), name(endpoint.op)) {
+            options.map_input(&name, copy.output(endpoint.index))?;
+        }
+    }
+    for id in controls {
+        if let (Some(copy), Some(name)) = (old(id), name(id)) {
+            options.map_control_input(&name, copy)?;
+        }
+    }
+    Ok(())
+}
+
+/// Leaves only new functions in a library, and gives their names.
+fn retain_new(library: Option<&mut FunctionDefLibrary>, known: &BTreeSet<String>) -> Vec<String> {
+    let Some(library) = library else { return Vec::new() };
+    let name = |function: &FunctionDef| function.signature.as_ref().map_or("", |op| &op.name).to_owned();
+    library.function.retain(|function| !known.contains(&name(function)));
+    library.gradient.retain(|gradient| !known.contains(&gradient.function_name));
+    library.function.iter().map(name).collect()
+}
+
+/// A serialised `GraphDef` of these versions alone, to be appended to another one: nodes are taken to be of the very
+/// release that runs them.
+fn versions(version_def: &[u8]) -> Vec<u8> {
+    const VERSIONS: u32 = 4;
+    let mut bytes = Vec::new();
+    prost::encoding::bytes::encode(VERSIONS, &version_def.to_vec(), &mut bytes);
+    bytes
+}
+
+/// Names the operation of ours that an error of TensorFlow speaks of, as `{{node NAME}}` or `Node 'NAME'`.
+pub(crate) fn locate(graph: &Graph, error: Error) -> Error {
+    let named = |open: &str, close: &str| {
+        let rest = error.message().split_once(open)?.1;
+        Some(rest.split_once(close)?.0.to_owned())
+    };
+    let name = named("{{node ", "}}").or_else(|| named("Node '", "'")).or_else(|| named("node '", "'"));
+    match name.and_then(|name| graph.operation(&name).ok()) {
+        Some(operation) => operation.place(error),
+        None => error,
+    }
+}

@@ -1,0 +1,260 @@
+//! The protocol messages that TensorFlow takes and gives beside graphs, as far as they are used here.
+
+use prost::Message;
+use session_core::{OpStats, RunMetadata, RunOptions, SessionConfig, TraceLevel};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// `tensorflow.ConfigProto`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ConfigProto {
+    #[prost(btree_map = "string, int32", tag = "1")]
+    device_count: BTreeMap<String, i32>,
+    #[prost(int32, tag = "2")]
+    intra_op_parallelism_threads: i32,
+    #[prost(string, repeated, tag = "4")]
+    device_filters: Vec<String>,
+    #[prost(int32, tag = "5")]
+    inter_op_parallelism_threads: i32,
+    #[prost(bool, tag = "7")]
+    allow_soft_placement: bool,
+    #[prost(bool, tag = "8")]
+    log_device_placement: bool,
+    #[prost(message, optional, tag = "10")]
+    graph_options: Option<GraphOptions>,
+    #[prost(int64, tag = "11")]
+    operation_timeout_in_ms: i64,
+    #[prost(bool, tag = "15")]
+    isolate_session_state: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct GraphOptions {
+    #[prost(message, optional, tag = "3")]
+    optimizer_options: Option<OptimizerOptions>,
+    #[prost(message, optional, tag = "10")]
+    rewrite_options: Option<RewriterConfig>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OptimizerOptions {
+    /// 0 is the default level, -1 none.
+    #[prost(int32, tag = "3")]
+    opt_level: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RewriterConfig {
+    #[prost(bool, tag = "19")]
+    disable_meta_optimizer: bool,
+}
+
+/// `tensorflow.ServerDef`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ServerDef {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) cluster: Option<ClusterDef>,
+    #[prost(string, tag = "2")]
+    pub(crate) job_name: String,
+    #[prost(int32, tag = "3")]
+    pub(crate) task_index: i32,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) default_session_config: Option<ConfigProto>,
+    #[prost(string, tag = "5")]
+    pub(crate) protocol: String,
+}
+
+/// `tensorflow.ClusterDef`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ClusterDef {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) job: Vec<JobDef>,
+}
+
+/// `tensorflow.JobDef`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct JobDef {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(btree_map = "int32, string", tag = "2")]
+    pub(crate) tasks: BTreeMap<i32, String>,
+}
+
+/// A number of threads, or of anything that TensorFlow counts with 32 bits.
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// A time limit in whole milliseconds, at least one.
+fn milliseconds(limit: Duration) -> i64 {
+    i64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX).max(1)
+}
+
+/// Time limits of zero are none.
+pub(crate) fn limit(timeout: Option<Duration>) -> Option<Duration> {
+    timeout.filter(|timeout| !timeout.is_zero())
+}
+
+impl ConfigProto {
+    pub(crate) fn new(config: &SessionConfig) -> ConfigProto {
+        let unoptimized = || GraphOptions {
+            optimizer_options: Some(OptimizerOptions { opt_level: -1 }),
+            rewrite_options: Some(RewriterConfig { disable_meta_optimizer: true }),
+        };
+        ConfigProto {
+            device_count: config.device_count.clone(),
+            intra_op_parallelism_threads: count(config.intra_op_parallelism_threads),
+            device_filters: config.device_filters.clone(),
+            inter_op_parallelism_threads: count(config.inter_op_parallelism_threads),
+            allow_soft_placement: config.allow_soft_placement,
+            log_device_placement: config.log_device_placement,
+            graph_options: (!config.optimize).then(unoptimized),
+            operation_timeout_in_ms: limit(config.operation_timeout).map_or(0, milliseconds),
+            isolate_session_state: config.isolate_session_state,
+        }
+    }
+}
+
+/// `tensorflow.RunOptions`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RunOptionsProto {
+    #[prost(int32, tag = "1")]
+    trace_level: i32,
+    #[prost(int64, tag = "2")]
+    timeout_in_ms: i64,
+    #[prost(int32, tag = "3")]
+    inter_op_thread_pool: i32,
+    #[prost(bool, tag = "5")]
+    output_partition_graphs: bool,
+    #[prost(bool, tag = "7")]
+    report_tensor_allocations_upon_oom: bool,
+}
+
+impl RunOptionsProto {
+    /// `None` for options that ask for nothing.
+    pub(crate) fn new(options: &RunOptions) -> Option<RunOptionsProto> {
+        let proto = RunOptionsProto {
+            trace_level: options.trace_level as i32,
+            timeout_in_ms: limit(options.timeout).map_or(0, milliseconds),
+            inter_op_thread_pool: options.inter_op_thread_pool,
+            output_partition_graphs: options.output_partition_graphs,
+            report_tensor_allocations_upon_oom: options.report_tensor_allocations_upon_oom,
+        };
+        (proto != RunOptionsProto::default()).then_some(proto)
+    }
+}
+
+/// `tensorflow.RunMetadata`, its step statistics only.
+#[derive(Clone, PartialEq, Message)]
+struct RunMetadataProto {
+    #[prost(message, optional, tag = "1")]
+    step_stats: Option<StepStats>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StepStats {
+    #[prost(message, repeated, tag = "1")]
+    dev_stats: Vec<DeviceStepStats>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct DeviceStepStats {
+    #[prost(string, tag = "1")]
+    device: String,
+    #[prost(message, repeated, tag = "2")]
+    node_stats: Vec<NodeExecStats>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct NodeExecStats {
+    #[prost(string, tag = "1")]
+    node_name: String,
+    #[prost(int64, tag = "2")]
+    all_start_micros: i64,
+    #[prost(int64, tag = "5")]
+    all_end_rel_micros: i64,
+    #[prost(message, repeated, tag = "7")]
+    output: Vec<NodeOutput>,
+    #[prost(string, tag = "8")]
+    timeline_label: String,
+    #[prost(uint32, tag = "10")]
+    thread_id: u32,
+    #[prost(int64, tag = "13")]
+    all_start_nanos: i64,
+    #[prost(int64, tag = "16")]
+    all_end_rel_nanos: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct NodeOutput {
+    #[prost(message, optional, tag = "3")]
+    tensor_description: Option<TensorDescription>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorDescription {
+    #[prost(message, optional, tag = "4")]
+    allocation_description: Option<AllocationDescription>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct AllocationDescription {
+    #[prost(int64, tag = "1")]
+    requested_bytes: i64,
+}
+
+impl NodeExecStats {
+    fn start(&self) -> Duration {
+        let nanos =
+            if self.all_start_nanos > 0 { self.all_start_nanos } else { self.all_start_micros * 1000 };
+        Duration::from_nanos(nanos.try_into().unwrap_or(0))
+    }
+
+    fn elapsed(&self) -> Duration {
+        let nanos =
+            if self.all_end_rel_nanos > 0 { self.all_end_rel_nanos } else { self.all_end_rel_micros * 1000 };
+        Duration::from_nanos(nanos.try_into().unwrap_or(0))
+    }
+
+    /// The type in a label such as `y = Mul(x, c)`; empty if there is none.
+    fn op_type(&self) -> &str {
+        let rest = self.timeline_label.split_once(" = ").map_or("", |(_, rest)| rest);
+        rest.split_once('(').map_or("", |(op_type, _)| op_type)
+    }
+
+    fn output_bytes(&self) -> usize {
+        let described = self.output.iter().filter_map(|output| output.tensor_description.as_ref());
+        let bytes = described
+            .filter_map(|tensor| tensor.allocation_description.as_ref())
+            .map(|allocation| usize::try_from(allocation.requested_bytes).unwrap_or(0));
+        bytes.sum()
+    }
+}
+
+/// Fills in what TensorFlow recorded of a run. What it does not say, such as its beginning, is left as it is.
+pub(crate) fn record(bytes: &[u8], metadata: &mut RunMetadata) {
+    metadata.raw = bytes.to_vec();
+    metadata.step_stats.clear();
+    // A message that another version made unreadable is still there as bytes.
+    let stats = RunMetadataProto::decode(bytes).ok().and_then(|proto| proto.step_stats).unwrap_or_default();
+    let nodes =
+        || stats.dev_stats.iter().flat_map(|device| device.node_stats.iter().map(move |node| (device, node)));
+    let began = nodes().map(|(_, node)| node.start()).min().unwrap_or_default();
+    for (device, node) in nodes() {
+        metadata.step_stats.push(OpStats {
+            node: node.node_name.clone(),
+            op_type: node.op_type().to_owned(),
+            device: device.device.clone(),
+            start: node.start().saturating_sub(began),
+            elapsed: node.elapsed(),
+            thread: node.thread_id as usize,
+            output_bytes: node.output_bytes(),
+        });
+    }
+    metadata.step_stats.sort_by_key(|stats| stats.start);
+}
+
+/// Whether anything is recorded at this level.
+pub(crate) fn traces(level: TraceLevel) -> bool {
+    level != TraceLevel::None
+}

@@ -1,0 +1,332 @@
+//! A session of TensorFlow's.
+
+use crate::Library;
+use crate::engine::is_remote;
+use crate::ffi::{Buffer, Native, NativeSession, NativeTensor, Run};
+use crate::growth::{Mirror, locate};
+use crate::messages::{self, ConfigProto, RunOptionsProto};
+use crate::worker::Workers;
+use prost::Message;
+use session_core::{
+    Callable, Code, Error, Graph, Output, PreparedStep, Result, RunMetadata, RunOptions, Session,
+    SessionConfig, Step, StepSignature, check_value, closed,
+};
+use smallvec::SmallVec;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime};
+use tensor::Tensor;
+
+/// One session of TensorFlow's runtime on a graph. The graph is copied into TensorFlow as it grows.
+///
+/// What differs from the embedded engine, because TensorFlow's C API offers nothing else:
+///
+/// - **Cancellation**: one run cannot be cancelled. A run whose options hold a token is made on another thread, and the
+///   caller gets `Cancelled` as soon as the token asks for it; the run itself goes on until it ends or the session is
+///   closed, and may still change variables. A time limit and closing the session do cancel what runs.
+/// - **State of random operations** is not exported: a resumed run draws other numbers.
+#[must_use]
+pub struct TensorFlowSession {
+    graph: Graph,
+    inner: Arc<Inner>,
+}
+
+/// What a session and its callables share.
+struct Inner {
+    api: Native,
+    mirror: Mirror,
+    native: Arc<NativeSession>,
+    workers: Workers,
+    closed: AtomicBool,
+    /// The server that runs it; `None` for this process.
+    master: Option<String>,
+}
+
+impl TensorFlowSession {
+    pub(crate) fn new(
+        library: &Library,
+        graph: &Graph,
+        target: &str,
+        config: &SessionConfig,
+    ) -> Result<TensorFlowSession> {
+        let api = library.api();
+        let mirror = Mirror::new(api);
+        let master = is_remote(target).then(|| target.to_owned());
+        let target = master.as_deref().unwrap_or("");
+        let native =
+            NativeSession::new(mirror.native().clone(), target, &ConfigProto::new(config).encode_to_vec())?;
+        let inner = Inner {
+            api,
+            mirror,
+            native: Arc::new(native),
+            workers: Workers::new(),
+            closed: AtomicBool::new(false),
+            master,
+        };
+        Ok(TensorFlowSession { graph: graph.clone(), inner: Arc::new(inner) })
+    }
+
+    /// The gradients of the sum of all `ys` with respect to each of `xs`, as the rules of TensorFlow's own C++ library
+    /// compute them, for these feeds; `None` where no `y` depends on an `x`. To hold other rules against.
+    ///
+    /// # Errors
+    /// `Unimplemented` for operations whose gradient that library lacks (it knows fewer than Python's), and of the run.
+    pub fn native_gradients(
+        &self,
+        ys: &[Output],
+        xs: &[Output],
+        feeds: &[(Output, Tensor)],
+    ) -> Result<Vec<Option<Tensor>>> {
+        let inner = &self.inner;
+        let copies = inner.mirror.copies(&self.graph)?;
+        let native = |outputs: &[Output]| {
+            outputs.iter().map(|output| copies.output(output.endpoint())).collect::<Result<Vec<_>>>()
+        };
+        let found = inner.mirror.native().add_gradients(&native(ys)?, &native(xs)?)?;
+        let mut run = Run { outputs: found.iter().copied().flatten().collect(), ..Run::default() };
+        for (output, value) in feeds {
+            run.inputs.push(copies.output(output.endpoint())?);
+            run.values.push(NativeTensor::new(inner.api, value)?);
+        }
+        drop(copies);
+        let mut values = inner.run(&self.graph, run, &RunOptions::default(), None)?.into_iter();
+        Ok(found.iter().map(|gradient| gradient.and_then(|_| values.next())).collect())
+    }
+}
+
+impl Inner {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Makes a run that is complete but for its options.
+    fn run(
+        &self,
+        graph: &Graph,
+        mut run: Run,
+        options: &RunOptions,
+        metadata: Option<&mut RunMetadata>,
+    ) -> Result<Vec<Tensor>> {
+        if run.outputs.is_empty() && run.targets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let proto = RunOptionsProto::new(options);
+        run.options = proto.map(|proto| Buffer::copy_of(self.api, &proto.encode_to_vec()));
+        let traced =
+            metadata.is_some() && (messages::traces(options.trace_level) || options.output_partition_graphs);
+        let mut recorded = traced.then(|| Buffer::empty(self.api));
+        let (started, clock) = (SystemTime::now(), Instant::now());
+        let result = match &options.cancellation {
+            None => self.native.run(&run, recorded.as_mut()),
+            Some(token) => {
+                let native = self.native.clone();
+                let job = move || {
+                    let result = native.run(&run, recorded.as_mut());
+                    (result, recorded)
+                };
+                let (result, buffer) = self.workers.run(token, job)?;
+                recorded = buffer;
+                result
+            }
+        };
+        if let Some(metadata) = metadata {
+            metadata.started = Some(started);
+            metadata.elapsed = clock.elapsed();
+            messages::record(recorded.as_ref().map_or(&[], Buffer::bytes), metadata);
+        }
+        let values = result.map_err(|error| self.failed(graph, error, options))?;
+        let copied = self.mirror.has_references();
+        values.into_iter().map(|value| value.into_tensor(copied)).collect()
+    }
+
+    /// An error of a run, with the operation it speaks of.
+    fn failed(&self, graph: &Graph, error: Error, options: &RunOptions) -> Error {
+        if self.is_closed() && error.code() == Code::Cancelled {
+            return error.context("the session was closed during the run"); // S-55
+        }
+        let own_limit = messages::limit(options.timeout).is_some();
+        match &self.master {
+            Some(master) if error.code() == Code::DeadlineExceeded && !own_limit => {
+                let text = format!("the master {master} did not answer in time");
+                Error::new(Code::Unavailable, text).with_source(error)
+            }
+            _ => uninitialized(graph, locate(graph, error)),
+        }
+    }
+}
+
+/// TensorFlow reports a variable without value as `FailedPrecondition` when it is read, but as `NotFound` when it is
+/// updated; it is the former in both cases (S-28).
+fn uninitialized(graph: &Graph, error: Error) -> Error {
+    let takes_variable = |name: &str| {
+        graph.operation(name).is_ok_and(|operation| {
+            operation.inputs().iter().any(|input| input.operation().op_type() == "VarHandleOp")
+        })
+    };
+    if error.code() != Code::NotFound || !error.node().is_some_and(takes_variable) {
+        return error;
+    }
+    let text = format!("a variable has no value: {}", error.message());
+    let placed = error.node().and_then(|name| graph.operation(name).ok());
+    let error = Error::new(Code::FailedPrecondition, text).with_source(error);
+    match placed {
+        Some(operation) => operation.place(error),
+        None => error,
+    }
+}
+
+/// Where the fetched values of one run come from: from the run, or, where what is fetched is itself fed, from the feeds
+/// (S-47), which TensorFlow refuses.
+#[derive(Default)]
+struct Fetched {
+    /// For each fetch its feed, if it has one.
+    fed: SmallVec<[Option<usize>; 4]>,
+    any: bool,
+}
+
+impl Fetched {
+    /// Adds a fetch; whether the run must give it.
+    fn push(&mut self, fed: Option<usize>) -> bool {
+        self.any |= fed.is_some();
+        self.fed.push(fed);
+        fed.is_none()
+    }
+
+    /// All values in order, from those of the run and the feeds.
+    fn collect(self, values: Vec<Tensor>, feed: impl Fn(usize) -> Tensor) -> Vec<Tensor> {
+        if !self.any {
+            return values;
+        }
+        let mut values = values.into_iter();
+        self.fed.into_iter().filter_map(|fed| fed.map(&feed).or_else(|| values.next())).collect()
+    }
+}
+
+impl Session for TensorFlowSession {
+    fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    fn execute(&self, step: &Step<'_>, metadata: Option<&mut RunMetadata>) -> Result<Vec<Tensor>> {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        if self.graph.is_empty() {
+            return Err(Error::runtime("the graph is empty: there is nothing to run")); // S-52
+        }
+        if step.fetches.is_empty() && step.targets.is_empty() {
+            return Ok(Vec::new()); // S-32
+        }
+        let mut run = Run::default();
+        let mut fetched = Fetched::default();
+        let copies = self.inner.mirror.copies(&self.graph)?;
+        for &fetch in step.fetches {
+            let fed = step.feeds.iter().position(|(endpoint, _)| *endpoint == fetch);
+            if fetched.push(fed) {
+                run.outputs.push(copies.output(fetch)?);
+            }
+        }
+        for &target in step.targets {
+            run.targets.push(copies.operation(target)?);
+        }
+        for (endpoint, value) in step.feeds {
+            run.inputs.push(copies.output(*endpoint)?);
+            run.values.push(NativeTensor::new(self.inner.api, value)?);
+        }
+        drop(copies);
+        let values = self.inner.run(&self.graph, run, step.options, metadata)?;
+        Ok(fetched.collect(values, |fed| step.feeds[fed].1.clone()))
+    }
+
+    fn prepare(&self, signature: &StepSignature) -> Result<Callable> {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        let copies = self.inner.mirror.copies(&self.graph)?;
+        let output = |&endpoint| copies.output(endpoint);
+        let feed = |endpoint: &session_core::Endpoint| {
+            let operation = self.graph.operation_by_id(endpoint.op);
+            let operation = operation.filter(|operation| (endpoint.index as usize) < operation.num_outputs());
+            let operation =
+                operation.ok_or_else(|| Error::key("a feed of a callable is not of the graph"))?;
+            Ok((operation.output(endpoint.index as usize), copies.output(*endpoint)?))
+        };
+        let fed = |fetch| signature.feeds.iter().position(|feed| feed == fetch);
+        Ok(Callable::new(PreparedRun {
+            inner: self.inner.clone(),
+            graph: self.graph.clone(),
+            fed: signature.fetches.iter().map(fed).collect(),
+            outputs: signature.fetches.iter().map(output).collect::<Result<_>>()?,
+            targets: signature.targets.iter().map(|&id| copies.operation(id)).collect::<Result<_>>()?,
+            feeds: signature.feeds.iter().map(feed).collect::<Result<_>>()?,
+        }))
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.inner.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.inner.native.close()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+}
+
+impl Drop for TensorFlowSession {
+    fn drop(&mut self) {
+        // Callables keep the rest alive, as do runs that nobody waits for; both end with the session.
+        let _ = self.close();
+    }
+}
+
+impl fmt::Debug for TensorFlowSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TensorFlowSession")
+            .field("graph", &self.graph)
+            .field("master", &self.inner.master)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A step whose operations were looked up.
+struct PreparedRun {
+    inner: Arc<Inner>,
+    graph: Graph,
+    /// For each output the feed that it is itself, if any.
+    fed: SmallVec<[Option<usize>; 4]>,
+    outputs: SmallVec<[crate::ffi::NativeOutput; 4]>,
+    targets: SmallVec<[crate::ffi::NativeOperation; 4]>,
+    feeds: Vec<(Output, crate::ffi::NativeOutput)>,
+}
+
+impl PreparedStep for PreparedRun {
+    fn call(
+        &self,
+        feeds: &[Tensor],
+        options: &RunOptions,
+        metadata: Option<&mut RunMetadata>,
+    ) -> Result<Vec<Tensor>> {
+        if self.inner.is_closed() {
+            let text = "the callable cannot run: its session has been closed"; // S-54
+            return Err(Error::new(Code::Cancelled, text));
+        }
+        let mut run = Run { targets: self.targets.clone(), ..Run::default() };
+        let mut fetched = Fetched::default();
+        for (&output, fed) in self.outputs.iter().zip(&self.fed) {
+            if fetched.push(fed.filter(|&fed| fed < feeds.len())) {
+                run.outputs.push(output);
+            }
+        }
+        for ((output, native), value) in self.feeds.iter().zip(feeds) {
+            check_value(output, value)?;
+            run.inputs.push(*native);
+            run.values.push(NativeTensor::new(self.inner.api, value)?);
+        }
+        let values = self.inner.run(&self.graph, run, options, metadata)?;
+        Ok(fetched.collect(values, |fed| feeds[fed].clone()))
+    }
+}
