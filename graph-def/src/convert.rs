@@ -109,13 +109,20 @@ pub(crate) fn tensor_from_proto(bytes: &Bytes) -> Result<Tensor> {
         .map_err(|error| Error::new(Code::InvalidArgument, "a tensor cannot be read").with_source(error))
 }
 
-/// The attributes of a node. Values that say nothing are left out.
+/// The attributes of a node. Values that say nothing are left out, and so are unreadable ones of attributes that only
+/// annotate, whose names begin with `_`.
 pub(crate) fn attrs_from_proto(attrs: &BTreeMap<String, proto::AttrValue>) -> Result<Attrs> {
     let mut read = Attrs::new();
     for (name, value) in attrs {
         let Some(value) = &value.value else { continue };
-        let value = attr_from_proto(value).map_err(|error| error.context(format!("attribute '{name}'")))?;
-        read.insert(name.clone(), value);
+        match attr_from_proto(value) {
+            Ok(value) => _ = read.insert(name.clone(), value),
+            Err(_) if name.starts_with('_') => {}
+            Err(error) => {
+                let text = format!("attribute '{name}': {}", error.message());
+                return Err(error.context(text));
+            }
+        }
     }
     Ok(read)
 }

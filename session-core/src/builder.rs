@@ -144,7 +144,8 @@ impl OpBuilder {
         self
     }
 
-    /// Describes the next output of an operation whose type has no definition.
+    /// Describes the next output of an operation whose type has no definition or whose inputs are open. Where outputs
+    /// follow from a definition, a description of each adds what it knows of the shapes.
     pub fn described_output(mut self, info: OutputInfo) -> Self {
         self.described.push(info);
         self
@@ -252,8 +253,15 @@ impl OpBuilder {
             }
         }
         let outputs = match self.def {
-            Some(def) if !self.open_inputs => self.infer(def)?,
-            _ => std::mem::take(&mut self.described),
+            Some(def) if !self.open_inputs => {
+                let inferred = self.infer(def)?;
+                refined(inferred, &self.described)
+            }
+            Some(def) => {
+                def.signature().attrs.iter().try_for_each(|attr| check_attr(&mut self.attrs, attr))?;
+                std::mem::take(&mut self.described)
+            }
+            None => std::mem::take(&mut self.described),
         };
         let inputs: Vec<Endpoint> = self.all_inputs().map(Output::endpoint).collect();
         let device = self.device.unwrap_or_else(|| self.graph.context.device.clone());
@@ -330,6 +338,16 @@ impl OpBuilder {
             Operation { shared: graph.shared.clone(), context: graph.context.clone(), node: Arc::new(node) }
         }
     }
+}
+
+/// What was inferred, with what descriptions know more of the shapes. A description that contradicts is not believed.
+fn refined(mut inferred: Vec<OutputInfo>, described: &[OutputInfo]) -> Vec<OutputInfo> {
+    for (info, described) in inferred.iter_mut().zip(described) {
+        if let Some(shape) = info.shape.merge(&described.shape) {
+            info.shape = shape;
+        }
+    }
+    inferred
 }
 
 /// Whether the error is one that the graph has recorded: an inherited one.

@@ -1,0 +1,108 @@
+//! What is known of op types that the library does not define.
+
+use crate::Result;
+use crate::convert::maybe_ref_dtype;
+use crate::proto::{self, FunctionDefLibrary, OpList};
+use ops::library;
+use session_core::{ArgDef, ArgType, AttrValue, Attrs, DType, Error, OpDef, OpLibrary};
+use std::collections::HashMap;
+
+/// Definitions that come with a message: a list of op types, and the signatures of functions, which are op types too.
+pub(crate) struct Definitions<'a> {
+    given: HashMap<&'a str, &'a proto::OpDef>,
+}
+
+/// The outputs of one output argument.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputArg {
+    pub(crate) name: String,
+    pub(crate) dtypes: Vec<DType>,
+    pub(crate) is_ref: bool,
+}
+
+impl<'a> Definitions<'a> {
+    pub(crate) fn new(list: Option<&'a OpList>, library: Option<&'a FunctionDefLibrary>) -> Definitions<'a> {
+        let ops = list.iter().flat_map(|list| &list.op);
+        let functions = library.iter().flat_map(|library| &library.function);
+        let signatures = functions.filter_map(|function| function.signature.as_ref());
+        Definitions { given: ops.chain(signatures).map(|def| (def.name.as_str(), def)).collect() }
+    }
+
+    /// The definition of the library here.
+    pub(crate) fn known(&self, op_type: &str) -> Option<&'static OpDef> {
+        library().find(op_type)
+    }
+
+    /// The outputs of an operation of this type, by argument; `None` for a type that nobody defines.
+    pub(crate) fn outputs(&self, op_type: &str, attrs: &Attrs) -> Option<Result<Vec<OutputArg>>> {
+        if let Some(def) = self.known(op_type) {
+            return Some(def.signature().outputs.iter().map(|arg| known_output(arg, attrs)).collect());
+        }
+        let def = self.given.get(op_type)?;
+        Some(def.output_arg.iter().map(|arg| given_output(arg, attrs)).collect())
+    }
+
+    /// The dtypes that an operation of this type asks of its inputs, as far as known.
+    pub(crate) fn input_dtypes(&self, op_type: &str, attrs: &Attrs) -> Vec<DType> {
+        let Some(def) = self.known(op_type) else { return Vec::new() };
+        let dtypes = def.signature().inputs.iter().map_while(|arg| dtypes_of(&arg.arg_type, attrs).ok());
+        dtypes.flatten().collect()
+    }
+}
+
+fn known_output(arg: &ArgDef, attrs: &Attrs) -> Result<OutputArg> {
+    Ok(OutputArg { name: arg.name.clone(), dtypes: dtypes_of(&arg.arg_type, attrs)?, is_ref: arg.is_ref })
+}
+
+fn given_output(arg: &proto::ArgDef, attrs: &Attrs) -> Result<OutputArg> {
+    let mut is_ref = arg.is_ref;
+    let dtypes = if !arg.type_list_attr.is_empty() {
+        types_attr(attrs, &arg.type_list_attr)?
+    } else {
+        let dtype = if arg.type_attr.is_empty() {
+            let (dtype, reference) = maybe_ref_dtype(arg.r#type)?;
+            is_ref |= reference;
+            dtype
+        } else {
+            type_attr(attrs, &arg.type_attr)?
+        };
+        let count = if arg.number_attr.is_empty() { 1 } else { count_attr(attrs, &arg.number_attr)? };
+        vec![dtype; count]
+    };
+    Ok(OutputArg { name: arg.name.clone(), dtypes, is_ref })
+}
+
+fn dtypes_of(arg_type: &ArgType, attrs: &Attrs) -> Result<Vec<DType>> {
+    Ok(match arg_type {
+        ArgType::Fixed(dtype) => vec![*dtype],
+        ArgType::Attr(name) => vec![type_attr(attrs, name)?],
+        ArgType::Repeated(count, each) => {
+            let each = dtypes_of(each, attrs)?;
+            each.repeat(count_attr(attrs, count)?)
+        }
+        ArgType::List(name) => types_attr(attrs, name)?,
+    })
+}
+
+fn missing(name: &str) -> Error {
+    Error::value(format!("attribute '{name}' is missing or wrong"))
+}
+
+fn type_attr(attrs: &Attrs, name: &str) -> Result<DType> {
+    attrs.get(name).and_then(AttrValue::as_type).ok_or_else(|| missing(name))
+}
+
+fn types_attr(attrs: &Attrs, name: &str) -> Result<Vec<DType>> {
+    attrs.get(name).and_then(AttrValue::as_types).ok_or_else(|| missing(name))
+}
+
+/// The most inputs or outputs that an attribute may speak of: a damaged number must not fill the memory.
+const MAX_COUNT: i64 = 1 << 20;
+
+pub(crate) fn count_attr(attrs: &Attrs, name: &str) -> Result<usize> {
+    let count = attrs.get(name).and_then(AttrValue::as_int).ok_or_else(|| missing(name))?;
+    if !(0..=MAX_COUNT).contains(&count) {
+        return Err(Error::value(format!("attribute '{name}' is {count}, not a number of tensors")));
+    }
+    usize::try_from(count).map_err(|_| missing(name))
+}

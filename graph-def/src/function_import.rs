@@ -1,0 +1,131 @@
+//! Functions from messages.
+
+use crate::convert::{attr_from_proto, attrs_from_proto, maybe_ref_dtype};
+use crate::definitions::Definitions;
+use crate::export::OUTPUT_SHAPES;
+use crate::function_export::function_to_proto;
+use crate::nodes::{Input, Nodes, Syntax};
+use crate::proto::{FunctionDef, FunctionDefLibrary, OpDef};
+use crate::{Error, Result};
+use ops::library;
+use session_core::{Code, Function, Graph, OpLibrary, Operation, Output, PartialShape};
+use std::collections::HashMap;
+
+/// Adds the functions of a message to a graph.
+pub(crate) fn import_library(
+    graph: &Graph,
+    message: &FunctionDefLibrary,
+    definitions: &Definitions<'_>,
+) -> Result<()> {
+    let gradients: HashMap<&str, &str> = message
+        .gradient
+        .iter()
+        .map(|gradient| (gradient.function_name.as_str(), gradient.gradient_func.as_str()))
+        .collect();
+    for function in &message.function {
+        let signature = function.signature.as_ref();
+        let signature = signature.ok_or_else(|| Error::value("a function has no signature"))?;
+        let made = import_function(function, signature, definitions)
+            .map_err(|error| error.context(format!("function '{}'", signature.name)))?;
+        let made = match gradients.get(signature.name.as_str()) {
+            Some(gradient) => made.with_gradient(*gradient),
+            None => made,
+        };
+        add(graph, made)?;
+    }
+    Ok(())
+}
+
+/// Adds a function, or finds that it is there already.
+fn add(graph: &Graph, function: Function) -> Result<()> {
+    let Some(known) = graph.function(function.name()) else { return graph.add_function(function) };
+    if function_to_proto(graph, &known)? == function_to_proto(graph, &function)? {
+        return Ok(());
+    }
+    Err(Error::value(format!("the graph has another function '{}'", function.name())))
+}
+
+fn import_function(
+    message: &FunctionDef,
+    signature: &OpDef,
+    definitions: &Definitions<'_>,
+) -> Result<Function> {
+    let body = Graph::new();
+    let mut inputs = Vec::new();
+    let mut arguments = HashMap::new();
+    for (position, arg) in signature.input_arg.iter().enumerate() {
+        let input = argument(&body, message, position, &arg.name, dtype_of(arg)?)?;
+        if arguments.insert(arg.name.clone(), input.clone()).is_some() {
+            return Err(Error::value(format!("there are two arguments '{}'", arg.name)));
+        }
+        inputs.push(input);
+    }
+    let nodes =
+        Nodes::new(&message.node_def, Syntax::Function { arguments: arguments.clone() }, definitions)?;
+    let returned: Result<Vec<Input>> =
+        signature.output_arg.iter().map(|arg| returned(&nodes, message, &arg.name, &arguments)).collect();
+    let (made, outputs) = nodes.import_body(&body, &returned?)?;
+    let outputs: Vec<(String, Output)> =
+        signature.output_arg.iter().map(|arg| arg.name.clone()).zip(outputs).collect();
+    for (arg, (name, output)) in signature.output_arg.iter().zip(&outputs) {
+        let dtype = dtype_of(arg)?;
+        if output.dtype() != dtype {
+            let text = format!("result '{name}' is {}, not {dtype}", output.dtype());
+            return Err(Error::type_mismatch(text));
+        }
+    }
+    let control = control_outputs(message, signature, &made)?;
+    let function = Function::new(&signature.name, &body, inputs, outputs)?;
+    Ok(function.with_control_outputs(control).with_attrs(attrs_from_proto(&message.attr)?))
+}
+
+/// The dtype of an argument or result, which must be one.
+fn dtype_of(arg: &crate::proto::ArgDef) -> Result<session_core::DType> {
+    if !arg.type_attr.is_empty() || !arg.number_attr.is_empty() || !arg.type_list_attr.is_empty() {
+        let text = format!("the type of '{}' is left open, which is not supported", arg.name);
+        return Err(Error::new(Code::Unimplemented, text));
+    }
+    Ok(maybe_ref_dtype(arg.r#type)?.0)
+}
+
+/// The placeholder that stands for an argument.
+fn argument(
+    body: &Graph,
+    message: &FunctionDef,
+    position: usize,
+    name: &str,
+    dtype: session_core::DType,
+) -> Result<Output> {
+    let def =
+        library().find("Placeholder").ok_or_else(|| Error::runtime("the library has no Placeholder"))?;
+    let builder = body.op(def).name(format!("{name}/")).attr("dtype", dtype);
+    let shape = known_shape(message, position);
+    Ok(builder.attr("shape", shape).try_finish()?.output(0))
+}
+
+fn known_shape(message: &FunctionDef, position: usize) -> PartialShape {
+    let attrs = u32::try_from(position).ok().and_then(|position| message.arg_attr.get(&position));
+    let value = attrs.and_then(|attrs| attrs.attr.get(OUTPUT_SHAPES)?.value.as_ref());
+    let shapes = value.and_then(|value| attr_from_proto(value).ok());
+    let first = shapes.as_ref().and_then(|shapes| shapes.as_list()?.first()?.as_shape());
+    first.cloned().unwrap_or_default()
+}
+
+fn returned(
+    nodes: &Nodes<'_>,
+    message: &FunctionDef,
+    name: &str,
+    arguments: &HashMap<String, Output>,
+) -> Result<Input> {
+    let text = message.ret.get(name).ok_or_else(|| Error::value(format!("result '{name}' is nothing")))?;
+    nodes.resolve_in_function(text, arguments).map_err(|error| error.context(format!("result '{name}'")))
+}
+
+fn control_outputs(message: &FunctionDef, signature: &OpDef, made: &[Operation]) -> Result<Vec<Operation>> {
+    let find = |name: &String| {
+        let node = message.control_ret.get(name);
+        let node = node.and_then(|node| made.iter().find(|operation| operation.name() == node));
+        node.cloned().ok_or_else(|| Error::value(format!("control output '{name}' is nothing")))
+    };
+    signature.control_output.iter().map(find).collect()
+}

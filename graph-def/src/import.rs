@@ -1,0 +1,144 @@
+//! Graphs from messages.
+
+use crate::definitions::Definitions;
+use crate::function_import::import_library;
+use crate::nodes::{Nodes, Syntax};
+use crate::proto::{GraphDef, OpList};
+use crate::{Error, Result};
+use session_core::{Graph, Operation, Output};
+use std::collections::{BTreeMap, HashMap};
+
+/// How a graph is imported.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ImportOptions {
+    prefix: String,
+    input_map: BTreeMap<String, Output>,
+    op_list: Option<OpList>,
+}
+
+impl ImportOptions {
+    /// All names as they are, nothing replaced.
+    #[must_use]
+    pub fn new() -> ImportOptions {
+        ImportOptions::default()
+    }
+
+    /// The scope for all operations; made unique, unless it ends with `/`. Default: none, names are kept exactly.
+    #[must_use]
+    pub fn prefix(mut self, scope: impl Into<String>) -> ImportOptions {
+        self.prefix = scope.into();
+        self
+    }
+
+    /// Puts an output of the graph in the place of a tensor of the message, `name` or `name:index`, wherever it is an
+    /// input. The operation that gave it is imported all the same.
+    #[must_use]
+    pub fn map_input(mut self, name: impl Into<String>, output: &Output) -> ImportOptions {
+        let name = name.into();
+        let name = name.strip_suffix(":0").map(str::to_owned).unwrap_or(name);
+        self.input_map.insert(name, output.clone());
+        self
+    }
+
+    /// Definitions of op types that the library here does not know, such as those of a meta graph. Without them the outputs
+    /// of such operations are told from their attributes and from who uses them.
+    #[must_use]
+    pub fn op_list(mut self, list: OpList) -> ImportOptions {
+        self.op_list = Some(list);
+        self
+    }
+}
+
+/// What an import made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Imported {
+    operations: Vec<Operation>,
+    by_name: HashMap<String, usize>,
+    /// What [`ImportOptions::map_input`] named and no operation used.
+    pub unused_inputs: Vec<String>,
+}
+
+impl Imported {
+    /// The operations, in the order of the message.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// The operation that has this name in the message, whatever the prefix.
+    ///
+    /// # Errors
+    /// A key error for a name that the message has not.
+    pub fn operation(&self, name: &str) -> Result<&Operation> {
+        let missing = || Error::key(format!("the imported graph has no operation '{name}'"));
+        self.by_name.get(name).map(|&index| &self.operations[index]).ok_or_else(missing)
+    }
+
+    /// The output that has this name in the message: `name:index`, or `name` for output 0.
+    ///
+    /// # Errors
+    /// A key error for a name that the message has not.
+    pub fn output(&self, name: &str) -> Result<Output> {
+        let (node, index) = match name.rsplit_once(':') {
+            Some((node, index)) => (node, index.parse::<usize>().ok()),
+            None => (name, Some(0)),
+        };
+        let operation = self.operation(node)?;
+        let index = index.filter(|&index| index < operation.num_outputs());
+        let missing = || Error::key(format!("the imported graph has no tensor '{name}'"));
+        index.map(|index| operation.output(index)).ok_or_else(missing)
+    }
+}
+
+/// Adds the nodes and functions of a message to a graph.
+///
+/// - Names, devices, attributes and the order of nodes are kept. Attributes that an older producer left out get their
+///   defaults; those that a definition does not know are kept.
+/// - Shapes are inferred as for any operation; what `_output_shapes` knows more is taken over.
+/// - An operation of unknown type is imported too; an engine says that it cannot run it.
+/// - Loops are closed: the one edge that leads back is that from a `NextIteration` to a `Merge`.
+/// - Functions come into the graph's library; one that is there already must be the same.
+/// - Operations go into the scope of the handle, with its control inputs, and on its device where they name none.
+///
+/// ```
+/// use graph_def::{ImportOptions, import_graph_def, to_graph_def};
+/// use ops::array::{constant, placeholder};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph.named("x"), DType::Float32, [None]);
+/// let _ = &x + &x;
+/// let message = to_graph_def(&graph)?;
+///
+/// let other = Graph::new();
+/// let two = constant(&other, 2.0f32);
+/// let options = ImportOptions::new().prefix("copy").map_input("x", &two);
+/// let imported = import_graph_def(&other, &message, &options)?;
+/// let sum = imported.operation("add")?;
+/// assert_eq!((sum.name(), sum.input(0)), ("copy/add", two));
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// # Errors
+/// `InvalidArgument` and misuse errors that name the node: a message that is no graph (unknown inputs, cycles, names
+/// that are taken or illegal, attributes that are missing, wrong or unreadable, shapes that cannot fit); `Unimplemented`
+/// for functions with type parameters; on a finalized graph. After an error the graph may hold part of the nodes.
+#[track_caller]
+pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptions) -> Result<Imported> {
+    let graph = graph.located_at(std::panic::Location::caller());
+    let library = message.library.as_ref();
+    let definitions = Definitions::new(options.op_list.as_ref(), library);
+    if let Some(library) = library {
+        import_library(&graph, library, &definitions)?;
+    }
+    let scope = match options.prefix.as_str() {
+        "" => graph.scope_name().to_owned(),
+        prefix => graph.scope(prefix).scope_name().to_owned(),
+    };
+    let replaced = options.input_map.clone();
+    let nodes = Nodes::new(&message.node, Syntax::Graph { replaced }, &definitions)?;
+    let made = nodes.import(&graph, &scope)?;
+    let by_name = message.node.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
+    Ok(Imported { operations: made.operations, by_name, unused_inputs: made.unused })
+}

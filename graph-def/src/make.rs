@@ -1,0 +1,321 @@
+//! Making the operations of a message.
+
+use crate::Result;
+use crate::convert::{attrs_from_proto, shape_from_proto};
+use crate::definitions::{OutputArg, count_attr};
+use crate::export::OUTPUT_SHAPES;
+use crate::nodes::{Input, Nodes, Place, at};
+use crate::proto::{NodeDef, Value};
+use session_core::{
+    ArgType, AttrValue, Attrs, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, OutputInfo,
+    PartialShape,
+};
+use std::collections::{BTreeMap, HashMap};
+
+/// All outputs of one message together: a damaged file must not fill the memory.
+const MAX_OUTPUTS: usize = 1 << 22;
+
+/// Makes operations one after the other, each after its inputs.
+pub(crate) struct Maker<'a> {
+    nodes: &'a Nodes<'a>,
+    graph: Graph,
+    scope: String,
+    made: Vec<Option<Operation>>,
+    /// For operations of types that only the message defines: the names and numbers of their outputs.
+    arguments: HashMap<usize, Vec<(String, usize)>>,
+    /// What is known of the outputs of operations of unknown type from who uses them.
+    uses: Option<Uses>,
+    /// Nodes with an input that leads back.
+    open: Vec<usize>,
+    outputs: usize,
+}
+
+/// For each output that some node uses, the dtype that it is asked for.
+type Uses = HashMap<usize, BTreeMap<Slot, Option<DType>>>;
+
+/// A place among outputs, in the order of a node's outputs as far as it can be told.
+type Slot = (String, usize);
+
+impl<'a> Maker<'a> {
+    pub(crate) fn new(nodes: &'a Nodes<'a>, graph: &Graph, scope: &str) -> Maker<'a> {
+        Maker {
+            nodes,
+            graph: graph.clone(),
+            scope: scope.to_owned(),
+            made: vec![None; nodes.nodes.len()],
+            arguments: HashMap::new(),
+            uses: None,
+            open: Vec::new(),
+            outputs: 0,
+        }
+    }
+
+    pub(crate) fn into_operations(self) -> Vec<Operation> {
+        self.made.into_iter().flatten().collect()
+    }
+
+    pub(crate) fn make(&mut self, index: usize) -> Result<()> {
+        let node = &self.nodes.nodes[index];
+        let mut attrs = attrs_from_proto(&node.attr)?;
+        attrs.remove(OUTPUT_SHAPES);
+        self.relocate(&mut attrs);
+        let inputs = &self.nodes.inputs[index];
+        let is_open = inputs.iter().any(|input| self.nodes.leads_back(index, input));
+        let builder = match self.nodes.definitions.known(&node.op) {
+            Some(def) if is_open => {
+                self.open.push(index);
+                let builder = self.graph.op(def).open_inputs();
+                described(builder, self.outputs_of(node, &attrs)?)
+            }
+            Some(def) => self.with_inputs(index, def, &attrs)?,
+            None => self.unknown(index, &attrs)?,
+        };
+        let mut builder = builder.name(format!("{}{}/", self.scope, node.name)).attrs(attrs);
+        if !node.device.is_empty() {
+            builder = builder.device(&node.device);
+        }
+        for input in inputs {
+            if let Input::Control(source) = input {
+                builder = builder.control_input(self.operation(*source)?);
+            }
+        }
+        self.made[index] = Some(builder.try_finish()?);
+        Ok(())
+    }
+
+    /// Gives operations in loops their inputs, now that all exist.
+    pub(crate) fn close_loops(&mut self) -> Result<()> {
+        for &index in &self.open {
+            let node = &self.nodes.nodes[index];
+            let inputs = self.data_inputs(index).and_then(|inputs| {
+                let operation = self.operation(index)?;
+                let expected = operation.output(0).dtype();
+                match inputs.iter().find(|input| input.dtype() != expected) {
+                    Some(input) => Err(Error::type_mismatch(format!(
+                        "input '{}' is {}, not {expected}",
+                        input.name(),
+                        input.dtype()
+                    ))),
+                    None => operation.set_inputs(&inputs),
+                }
+            });
+            inputs.map_err(|error| at(node, error))?;
+        }
+        Ok(())
+    }
+
+    fn operation(&self, index: usize) -> Result<&Operation> {
+        self.made[index].as_ref().ok_or_else(|| Error::value("an input was not made"))
+    }
+
+    fn data_inputs(&self, index: usize) -> Result<Vec<Output>> {
+        let mut outputs = Vec::new();
+        for input in &self.nodes.inputs[index] {
+            match input {
+                Input::Data(source, place) => outputs.push(self.output(*source, place)?),
+                Input::Given(output) => outputs.push(output.clone()),
+                Input::Control(_) => {}
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// An output of a node that was made.
+    pub(crate) fn output(&self, source: usize, place: &Place) -> Result<Output> {
+        let operation = self.operation(source)?;
+        let index = match place {
+            Place::Index(index) => Some(*index),
+            Place::Named(name, index) => self.position(source, name, *index)?,
+        };
+        let index = index.filter(|&index| index < operation.num_outputs());
+        index.map(|index| operation.output(index)).ok_or_else(|| {
+            let text = match place {
+                Place::Index(index) => format!("'{}' has no output {index}", operation.name()),
+                Place::Named(name, index) => format!("'{}' has no output {name}:{index}", operation.name()),
+            };
+            Error::value(text)
+        })
+    }
+
+    /// The number of the output that functions call `name:index`.
+    fn position(&self, source: usize, name: &str, index: usize) -> Result<Option<usize>> {
+        let operation = self.operation(source)?;
+        let args = match self.arguments.get(&source) {
+            Some(args) => args.clone(),
+            None => crate::signature::output_args(&self.graph, operation).unwrap_or_default(),
+        };
+        let mut first = 0;
+        for (arg, count) in args {
+            if arg == name {
+                return Ok((index < count).then_some(first + index));
+            }
+            first += count;
+        }
+        Ok(None)
+    }
+
+    /// An operation of a known type with its inputs, put together to arguments.
+    fn with_inputs(&mut self, index: usize, def: &'static OpDef, attrs: &Attrs) -> Result<OpBuilder> {
+        let node = &self.nodes.nodes[index];
+        let mut filled = attrs.clone();
+        for attr in &def.signature().attrs {
+            if let (None, Some(default)) = (filled.get(&attr.name), &attr.default) {
+                filled.insert(attr.name.clone(), default.clone());
+            }
+        }
+        let mut inputs = self.data_inputs(index)?.into_iter();
+        let mut builder = self.graph.op(def);
+        for arg in &def.signature().inputs {
+            let count =
+                match &arg.arg_type {
+                    ArgType::Fixed(_) | ArgType::Attr(_) => None,
+                    ArgType::Repeated(count, _) => Some(count_attr(&filled, count)?),
+                    ArgType::List(types) => {
+                        let types = filled.get(types).and_then(AttrValue::as_list).map(<[AttrValue]>::len);
+                        Some(types.ok_or_else(|| {
+                            Error::value(format!("the types of '{}' are missing", arg.name))
+                        })?)
+                    }
+                };
+            let missing = || Error::value(format!("input '{}' is missing", arg.name));
+            builder = match count {
+                None => builder.input(inputs.next().ok_or_else(missing)?),
+                Some(count) if count > inputs.len() => return Err(missing()),
+                Some(count) => builder.input_list(inputs.by_ref().take(count)),
+            };
+        }
+        if inputs.len() > 0 {
+            let (count, type_name) = (inputs.len(), def.name());
+            return Err(Error::value(format!("{count} inputs more than {type_name} takes")));
+        }
+        // That a number of outputs is sane is found out before they are made.
+        let outputs = self.outputs_of(node, &filled)?;
+        Ok(if node.attr.contains_key(OUTPUT_SHAPES) { described(builder, outputs) } else { builder })
+    }
+
+    /// The outputs of an operation as its definition gives them, with the shapes that the message knows.
+    fn outputs_of(&mut self, node: &NodeDef, attrs: &Attrs) -> Result<Vec<OutputInfo>> {
+        let args = match self.nodes.definitions.outputs(&node.op, attrs) {
+            Some(args) => args?,
+            None => Vec::new(),
+        };
+        self.infos(node, &args)
+    }
+
+    fn infos(&mut self, node: &NodeDef, args: &[OutputArg]) -> Result<Vec<OutputInfo>> {
+        self.outputs = self.outputs.saturating_add(args.iter().map(|arg| arg.dtypes.len()).sum());
+        if self.outputs > MAX_OUTPUTS {
+            return Err(Error::value("the graph has too many outputs"));
+        }
+        let shapes = known_shapes(node);
+        let each = args.iter().flat_map(|arg| arg.dtypes.iter().map(|&dtype| (dtype, arg.is_ref)));
+        let infos = each.enumerate().map(|(index, (dtype, is_ref))| {
+            let shape = shapes.get(index).cloned().unwrap_or_default();
+            OutputInfo { dtype, shape, is_ref }
+        });
+        Ok(infos.collect())
+    }
+
+    /// An operation of a type that the library does not define.
+    fn unknown(&mut self, index: usize, attrs: &Attrs) -> Result<OpBuilder> {
+        let node = &self.nodes.nodes[index];
+        let args = match self.nodes.definitions.outputs(&node.op, attrs) {
+            Some(args) => args?,
+            None => self.guessed(index, attrs)?,
+        };
+        let names = args.iter().map(|arg| (arg.name.clone(), arg.dtypes.len())).collect();
+        self.arguments.insert(index, names);
+        let infos = self.infos(node, &args)?;
+        let mut builder = self.graph.undefined_op(node.op.clone());
+        for input in self.data_inputs(index)? {
+            builder = builder.input(input);
+        }
+        Ok(described(builder, infos))
+    }
+
+    /// The outputs of an operation of which nobody says anything: as many as are used or have a shape, of the types
+    /// that their users ask for, else those that attributes usually tell.
+    fn guessed(&mut self, index: usize, attrs: &Attrs) -> Result<Vec<OutputArg>> {
+        if self.uses.is_none() {
+            self.uses = Some(uses(self.nodes)?);
+        }
+        let used = self.uses.as_ref().and_then(|uses| uses.get(&index)).cloned().unwrap_or_default();
+        let lists = ["Tout", "output_types", "out_types", "component_types", "dtypes", "Toutput_types"];
+        let list = lists.iter().find_map(|name| attrs.get(*name)?.as_types());
+        let single = ["dtype", "out_type", "T", "element_dtype", "value_dtype"];
+        let single = single.iter().find_map(|name| attrs.get(*name)?.as_type()).unwrap_or(DType::Variant);
+        let names: Vec<&str> = {
+            let mut names: Vec<&str> = used.keys().map(|(name, _)| name.as_str()).collect();
+            names.dedup();
+            names
+        };
+        if names.len() > 1 {
+            let text = "nobody defines its type, and its outputs are used by names whose order is not known";
+            return Err(Error::value(text));
+        }
+        let name = names.first().copied().unwrap_or_default().to_owned();
+        let shapes = known_shapes(&self.nodes.nodes[index]).len();
+        let highest = used.keys().map(|(_, index)| index + 1).max().unwrap_or(0);
+        if highest > MAX_OUTPUTS {
+            return Err(Error::value(format!("nobody defines its type, and output {} is used", highest - 1)));
+        }
+        let count = highest.max(shapes).max(list.as_ref().map_or(0, Vec::len));
+        let dtype = |index: usize| {
+            let asked = used.get(&(name.clone(), index)).copied().flatten();
+            asked.or_else(|| list.as_ref()?.get(index).copied()).unwrap_or(single)
+        };
+        let dtypes = (0..count).map(dtype).collect();
+        Ok(vec![OutputArg { name, dtypes, is_ref: false }])
+    }
+
+    /// Names in `_class` follow their operations into the scope.
+    fn relocate(&self, attrs: &mut Attrs) {
+        const HERE: &[u8] = b"loc:@";
+        if self.scope.is_empty() {
+            return;
+        }
+        let Some(AttrValue::List(places)) = attrs.get_mut("_class") else { return };
+        for place in places {
+            if let AttrValue::String(text) = place
+                && let Some(name) = text.strip_prefix(HERE)
+            {
+                *text = [HERE, self.scope.as_bytes(), name].concat().into();
+            }
+        }
+    }
+}
+
+fn described(mut builder: OpBuilder, outputs: Vec<OutputInfo>) -> OpBuilder {
+    for output in outputs {
+        builder = builder.described_output(output);
+    }
+    builder
+}
+
+/// The shapes that the message says the outputs have; unreadable ones are not believed.
+fn known_shapes(node: &NodeDef) -> Vec<PartialShape> {
+    let Some(Value::List(list)) = node.attr.get(OUTPUT_SHAPES).and_then(|attr| attr.value.as_ref()) else {
+        return Vec::new();
+    };
+    list.shape.iter().map(|shape| shape_from_proto(shape).unwrap_or_default()).collect()
+}
+
+/// Who uses which outputs of which nodes, and of what dtype.
+fn uses(nodes: &Nodes<'_>) -> Result<Uses> {
+    let mut uses = Uses::new();
+    for (user, inputs) in nodes.nodes.iter().zip(&nodes.inputs) {
+        let attrs = attrs_from_proto(&user.attr).unwrap_or_default();
+        let dtypes = nodes.definitions.input_dtypes(&user.op, &attrs);
+        let data = inputs.iter().filter(|input| !matches!(input, Input::Control(_)));
+        for (position, input) in data.enumerate() {
+            let Input::Data(source, place) = input else { continue };
+            let slot = match place {
+                Place::Index(index) => (String::new(), *index),
+                Place::Named(name, index) => (name.clone(), *index),
+            };
+            let asked = uses.entry(*source).or_default().entry(slot).or_default();
+            *asked = asked.or_else(|| dtypes.get(position).copied());
+        }
+    }
+    Ok(uses)
+}

@@ -1,0 +1,207 @@
+//! The nodes of a message: what they refer to, and in which order they can be made.
+
+use crate::Result;
+use crate::definitions::Definitions;
+use crate::make::Maker;
+use crate::proto::NodeDef;
+use session_core::{Error, Graph, Operation, Output};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+
+/// How inputs are written.
+pub(crate) enum Syntax {
+    /// As in graphs: `node`, `node:index`, `^node`.
+    Graph {
+        /// What stands in the place of tensors of the message, named in the shortest way.
+        replaced: BTreeMap<String, Output>,
+    },
+    /// As in functions: `argument`, `node:output_arg:index`, `^node`.
+    Function {
+        /// The outputs that stand for the arguments.
+        arguments: HashMap<String, Output>,
+    },
+}
+
+/// One input of a node.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    /// An output of a node, by position.
+    Data(usize, Place),
+    /// An output that exists.
+    Given(Output),
+    /// A node that must have run.
+    Control(usize),
+}
+
+/// Which of a node's outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// By its number.
+    Index(usize),
+    /// By the output argument and the number in it.
+    Named(String, usize),
+}
+
+/// All nodes with their inputs resolved.
+pub(crate) struct Nodes<'a> {
+    pub(crate) nodes: &'a [NodeDef],
+    pub(crate) inputs: Vec<Vec<Input>>,
+    pub(crate) definitions: &'a Definitions<'a>,
+    unused: Vec<String>,
+    by_name: HashMap<&'a str, usize>,
+    syntax: Syntax,
+}
+
+/// What an import of nodes made.
+pub(crate) struct Made {
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) unused: Vec<String>,
+}
+
+impl<'a> Nodes<'a> {
+    pub(crate) fn new(
+        nodes: &'a [NodeDef],
+        syntax: Syntax,
+        definitions: &'a Definitions<'a>,
+    ) -> Result<Nodes<'a>> {
+        let mut by_name = HashMap::with_capacity(nodes.len());
+        for (index, node) in nodes.iter().enumerate() {
+            if by_name.insert(node.name.as_str(), index).is_some() {
+                return Err(at(node, Error::value("there are two nodes of this name")));
+            }
+        }
+        let mut all = Nodes { nodes, inputs: Vec::new(), definitions, unused: Vec::new(), by_name, syntax };
+        let mut used = HashSet::new();
+        for node in nodes {
+            let inputs: Result<Vec<Input>> =
+                node.input.iter().map(|text| all.resolve(text, &mut used)).collect();
+            all.inputs.push(inputs.map_err(|error| at(node, error))?);
+        }
+        if let Syntax::Graph { replaced } = &all.syntax {
+            all.unused = replaced.keys().filter(|name| !used.contains(name.as_str())).cloned().collect();
+        }
+        Ok(all)
+    }
+
+    fn node(&self, name: &str) -> Result<usize> {
+        let missing = || Error::value(format!("its input '{name}' does not exist"));
+        self.by_name.get(name).copied().ok_or_else(missing)
+    }
+
+    fn resolve<'t>(&self, text: &'t str, used: &mut HashSet<&'t str>) -> Result<Input> {
+        if let Some(name) = text.strip_prefix('^') {
+            return Ok(Input::Control(self.node(name)?));
+        }
+        match &self.syntax {
+            Syntax::Graph { replaced } => {
+                let short = text.strip_suffix(":0").unwrap_or(text);
+                if let Some(output) = replaced.get(short) {
+                    used.insert(short);
+                    return Ok(Input::Given(output.clone()));
+                }
+                let Some((name, index)) = text.rsplit_once(':') else {
+                    return Ok(Input::Data(self.node(text)?, Place::Index(0)));
+                };
+                Ok(Input::Data(self.node(name)?, Place::Index(number(text, index)?)))
+            }
+            Syntax::Function { arguments } => self.resolve_in_function(text, arguments),
+        }
+    }
+
+    pub(crate) fn resolve_in_function(
+        &self,
+        text: &str,
+        arguments: &HashMap<String, Output>,
+    ) -> Result<Input> {
+        let Some((name, rest)) = text.split_once(':') else {
+            if let Some(output) = arguments.get(text) {
+                return Ok(Input::Given(output.clone()));
+            }
+            return Ok(Input::Data(self.node(text)?, Place::Index(0)));
+        };
+        let (arg, index) = rest.split_once(':').unwrap_or((rest, "0"));
+        // `argument:0` is written by some producers.
+        if let (Some(output), true) = (arguments.get(name), rest == "0") {
+            return Ok(Input::Given(output.clone()));
+        }
+        Ok(Input::Data(self.node(name)?, Place::Named(arg.to_owned(), number(text, index)?)))
+    }
+
+    /// Whether an input leads back in a loop: it is not waited for.
+    pub(crate) fn leads_back(&self, node: usize, input: &Input) -> bool {
+        let Input::Data(source, _) = input else { return false };
+        matches!(self.nodes[node].op.as_str(), "Merge" | "RefMerge")
+            && matches!(self.nodes[*source].op.as_str(), "NextIteration" | "RefNextIteration")
+    }
+
+    /// An order in which each node follows its inputs; that of the message wherever possible.
+    pub(crate) fn order(&self) -> Result<Vec<usize>> {
+        let mut waits = vec![0usize; self.nodes.len()];
+        let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        for (node, inputs) in self.inputs.iter().enumerate() {
+            for input in inputs {
+                if let (Input::Data(source, _) | Input::Control(source), false) =
+                    (input, self.leads_back(node, input))
+                {
+                    waits[node] += 1;
+                    waiting[*source].push(node);
+                }
+            }
+        }
+        let ready = waits.iter().enumerate().filter(|(_, count)| **count == 0);
+        let mut ready: BinaryHeap<Reverse<usize>> = ready.map(|(node, _)| Reverse(node)).collect();
+        let mut order = Vec::with_capacity(self.nodes.len());
+        while let Some(Reverse(node)) = ready.pop() {
+            order.push(node);
+            for &next in &waiting[node] {
+                waits[next] -= 1;
+                if waits[next] == 0 {
+                    ready.push(Reverse(next));
+                }
+            }
+        }
+        match waits.iter().position(|&count| count > 0) {
+            Some(node) => Err(at(&self.nodes[node], Error::value("it is on a cycle, or needs one"))),
+            None => Ok(order),
+        }
+    }
+
+    /// Makes all operations, each named `scope` and its name.
+    pub(crate) fn import(&self, graph: &Graph, scope: &str) -> Result<Made> {
+        Ok(Made { operations: self.make_all(graph, scope)?.into_operations(), unused: self.unused.clone() })
+    }
+
+    /// Makes all operations of a function's body, and gives what it returns.
+    pub(crate) fn import_body(
+        &self,
+        body: &Graph,
+        returned: &[Input],
+    ) -> Result<(Vec<Operation>, Vec<Output>)> {
+        let maker = self.make_all(body, "")?;
+        let output = |input: &Input| match input {
+            Input::Data(source, place) => maker.output(*source, place),
+            Input::Given(output) => Ok(output.clone()),
+            Input::Control(_) => Err(Error::value("a control input is no result")),
+        };
+        let outputs: Result<Vec<Output>> = returned.iter().map(output).collect();
+        Ok((maker.into_operations(), outputs?))
+    }
+
+    fn make_all(&self, graph: &Graph, scope: &str) -> Result<Maker<'_>> {
+        let mut maker = Maker::new(self, graph, scope);
+        for node in self.order()? {
+            maker.make(node).map_err(|error| at(&self.nodes[node], error))?;
+        }
+        maker.close_loops()?;
+        Ok(maker)
+    }
+}
+
+fn number(text: &str, index: &str) -> Result<usize> {
+    index.parse().map_err(|_| Error::value(format!("its input '{text}' has no valid output number")))
+}
+
+/// An error at a node.
+pub(crate) fn at(node: &NodeDef, error: Error) -> Error {
+    error.with_node(&node.name, &node.op)
+}

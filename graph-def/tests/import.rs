@@ -1,0 +1,135 @@
+//! TensorFlow's graphs are read as they are.
+#![allow(clippy::unwrap_used)] // a test may
+#![allow(clippy::print_stdout)] // what is printed is meant to be seen
+
+mod support;
+
+use graph_def::proto::{AttrValue, GraphDef, MetaGraphDef, NodeDef, Value};
+use graph_def::{ImportOptions, import_graph_def, to_graph_def};
+use session_core::Graph;
+use std::collections::BTreeMap;
+use summary::StoredTensor;
+
+const FIXTURES: [&str; 4] = [
+    "mlp_ref/model.meta",
+    "mlp_resource/model.meta",
+    "queues_epochs/model.meta",
+    "queues_shuffle/model.meta",
+];
+
+fn meta(name: &str) -> MetaGraphDef {
+    MetaGraphDef::from_bytes(std::fs::read(support::fixture(name)).unwrap()).unwrap()
+}
+
+/// Attributes as they compare: constants by value, without what only annotates shapes.
+fn comparable(node: &NodeDef) -> BTreeMap<String, String> {
+    let kept = node.attr.iter().filter(|(name, _)| *name != "_output_shapes");
+    kept.map(|(name, value)| (name.clone(), show(value))).collect()
+}
+
+fn show(value: &AttrValue) -> String {
+    match &value.value {
+        Some(Value::Tensor(bytes)) => {
+            format!("{:?}", StoredTensor::from_encoded(bytes.clone()).to_tensor().unwrap())
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn compare(before: &GraphDef, after: &GraphDef) {
+    let names = |graph: &GraphDef| graph.node.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
+    let mut sorted = (names(before), names(after));
+    sorted.0.sort();
+    sorted.1.sort();
+    assert_eq!(sorted.0, sorted.1);
+    let after: BTreeMap<&str, &NodeDef> = after.node.iter().map(|node| (node.name.as_str(), node)).collect();
+    for node in &before.node {
+        let other = after[node.name.as_str()];
+        assert_eq!((&node.op, &node.device), (&other.op, &other.device), "{}", node.name);
+        let inputs = |node: &NodeDef| {
+            let (mut control, mut data): (Vec<_>, Vec<_>) =
+                node.input.iter().cloned().partition(|input| input.starts_with('^'));
+            control.sort();
+            data.append(&mut control);
+            data
+        };
+        assert_eq!(inputs(node), inputs(other), "{}", node.name);
+        let (mut ours, theirs) = (comparable(other), comparable(node));
+        // What an older producer left out has its default now.
+        ours.retain(|name, _| theirs.contains_key(name));
+        assert_eq!(ours, theirs, "{}", node.name);
+    }
+}
+
+#[test]
+fn graphs_of_tensorflow_come_out_as_they_went_in() {
+    for name in FIXTURES {
+        let message = meta(name);
+        let graph = Graph::new();
+        let before = message.graph_def.unwrap();
+        let imported =
+            import_graph_def(&graph, &before, &ImportOptions::new()).map_err(|e| e.chain()).unwrap();
+        assert_eq!(imported.operations().len(), before.node.len());
+        compare(&before, &to_graph_def(&graph).unwrap());
+    }
+}
+
+/// Numbers that are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % end
+    }
+}
+
+/// What comes of bytes: an imported graph, or an error with something to say.
+fn try_import(bytes: Vec<u8>) -> bool {
+    let imported = MetaGraphDef::from_bytes(bytes).and_then(|message| {
+        let options = ImportOptions::new();
+        let info = message.meta_info_def.unwrap_or_default();
+        let options = match info.stripped_op_list {
+            Some(list) => options.op_list(list),
+            None => options,
+        };
+        import_graph_def(&Graph::new(), &message.graph_def.unwrap_or_default(), &options).map(|_| ())
+    });
+    match imported {
+        Ok(()) => true,
+        Err(error) => {
+            assert!(!error.message().is_empty());
+            false
+        }
+    }
+}
+
+#[test]
+fn damaged_files_are_errors_and_nothing_panics() {
+    let mut numbers = Numbers(7);
+    let (mut whole, mut refused) = (0, 0);
+    for name in FIXTURES {
+        let bytes = std::fs::read(support::fixture(name)).unwrap();
+        for _ in 0..60 {
+            let cut = numbers.below(bytes.len());
+            refused += usize::from(!try_import(bytes[..cut].to_vec()));
+        }
+        for _ in 0..300 {
+            let mut damaged = bytes.clone();
+            for _ in 0..1 + numbers.below(3) {
+                let place = numbers.below(damaged.len());
+                damaged[place] = match numbers.below(3) {
+                    0 => damaged[place] ^ (1 << numbers.below(8)),
+                    1 => 0xff,
+                    _ => numbers.below(256) as u8,
+                };
+            }
+            match try_import(damaged) {
+                true => whole += 1,
+                false => refused += 1,
+            }
+        }
+    }
+    println!("{refused} refused, {whole} still graphs");
+    assert!(refused > 300 && whole > 100);
+}
