@@ -61,6 +61,7 @@ fn writer(directory: &Path, max_queue: usize, what: What) -> EventWriter {
         host: Some("host".to_owned()),
         suffix: String::new(),
         clock: Arc::new(|| Duration::from_secs(1_700_000_000)),
+        discard: false,
     };
     let writer = EventWriter {
         directory: directory.to_path_buf(),
