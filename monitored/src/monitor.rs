@@ -8,7 +8,7 @@ use checkpoint::RestoreReport;
 use log::{error, info, warn};
 use queue_runner::{StopHandle, StopReason, StopSource};
 use scaffold::SessionCreator;
-use session_core::{Code, Error, Graph, Phase, Result, RunOptions, SessionExt, Tensor};
+use session_core::{Code, Error, ErrorKind, Graph, Phase, Result, RunOptions, SessionExt, Tensor};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -87,6 +87,7 @@ impl Monitor {
                         "an error was raised while a session was being created, which may be due to a preemption: {}",
                         error.chain()
                     );
+                    self.hooks.on_error(&error);
                     self.next_attempt(error)?;
                 }
                 Err(error) => return Err(error),
@@ -396,7 +397,11 @@ impl Monitor {
         }
         info!("the loop ended: {}", error.chain());
         if !self.is_interruption(&error) {
-            self.final_reason = Some(StopReason::new(StopSource::EndOfInput, error.to_string()));
+            let source = match error.kind() {
+                ErrorKind::StopIteration => StopSource::StepFn,
+                _ => StopSource::EndOfInput,
+            };
+            self.final_reason = Some(StopReason::new(source, error.message().to_owned()));
         }
         self.close()
     }

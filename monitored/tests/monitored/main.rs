@@ -1,6 +1,7 @@
 //! Monitored sessions from outside: the rules of the chapters on hooks, monitored sessions and the training helper.
-#![allow(clippy::unwrap_used)] // tests
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // tests
 
 mod dry_run;
 mod support;
+mod traces;
 mod training;
