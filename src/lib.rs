@@ -11,6 +11,8 @@ pub use scaffold;
 pub use session_core;
 pub use summary;
 pub use tensor;
+#[cfg(feature = "tensorflow")]
+pub use tensorflow_engine;
 
 /// What most programs use, in one import.
 pub mod prelude {
@@ -32,4 +34,6 @@ pub mod prelude {
         Code, DType, Engine, Error, Graph, Operation, Output, PartialShape, Result, RunMetadata, RunOptions,
         Session, SessionConfig, SessionExt as _, Shape, Tensor, Variable,
     };
+    #[cfg(feature = "tensorflow")]
+    pub use tensorflow_engine::TensorFlowEngine;
 }
