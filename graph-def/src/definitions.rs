@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::convert::maybe_ref_dtype;
+use crate::op_outputs;
 use crate::proto::{self, FunctionDefLibrary, OpList};
 use ops::library;
 use session_core::{ArgDef, ArgType, AttrValue, Attrs, DType, Error, OpDef, OpLibrary};
@@ -33,13 +34,17 @@ impl<'a> Definitions<'a> {
         library().find(op_type)
     }
 
-    /// The outputs of an operation of this type, by argument; `None` for a type that nobody defines.
+    /// The outputs of an operation of this type, by argument; `None` for a type that nobody defines: neither the library
+    /// here, nor the message, nor TensorFlow.
     pub(crate) fn outputs(&self, op_type: &str, attrs: &Attrs) -> Option<Result<Vec<OutputArg>>> {
         if let Some(def) = self.known(op_type) {
             return Some(def.signature().outputs.iter().map(|arg| known_output(arg, attrs)).collect());
         }
-        let def = self.given.get(op_type)?;
-        Some(def.output_arg.iter().map(|arg| given_output(arg, attrs)).collect())
+        if let Some(def) = self.given.get(op_type) {
+            return Some(def.output_arg.iter().map(|arg| given_output(arg, attrs)).collect());
+        }
+        let args = op_outputs::find(op_type)?;
+        Some(args.iter().map(|arg| given_output(arg, attrs)).collect())
     }
 
     /// The dtypes that an operation of this type asks of its inputs, as far as known.

@@ -60,11 +60,11 @@ fn import_function(
         }
         inputs.push(input);
     }
-    let nodes =
+    let mut nodes =
         Nodes::new(&message.node_def, Syntax::Function { arguments: arguments.clone() }, definitions)?;
     let returned: Result<Vec<Input>> =
         signature.output_arg.iter().map(|arg| returned(&nodes, message, &arg.name, &arguments)).collect();
-    let (made, outputs) = nodes.import_body(&body, &returned?)?;
+    let (made, outputs) = nodes.import_body(&body, returned?)?;
     let outputs: Vec<(String, Output)> =
         signature.output_arg.iter().map(|arg| arg.name.clone()).zip(outputs).collect();
     for (arg, (name, output)) in signature.output_arg.iter().zip(&outputs) {

@@ -8,6 +8,7 @@ mod function_import;
 mod import;
 mod make;
 mod nodes;
+mod op_outputs;
 pub mod proto;
 mod signature;
 

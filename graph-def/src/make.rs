@@ -207,7 +207,10 @@ impl<'a> Maker<'a> {
         if self.outputs > MAX_OUTPUTS {
             return Err(Error::value("the graph has too many outputs"));
         }
-        let shapes = known_shapes(node);
+        let mut shapes = known_shapes(node);
+        if shapes.len() != args.iter().map(|arg| arg.dtypes.len()).sum::<usize>() {
+            shapes.clear();
+        }
         let each = args.iter().flat_map(|arg| arg.dtypes.iter().map(|&dtype| (dtype, arg.is_ref)));
         let infos = each.enumerate().map(|(index, (dtype, is_ref))| {
             let shape = shapes.get(index).cloned().unwrap_or_default();
@@ -237,7 +240,7 @@ impl<'a> Maker<'a> {
     /// that their users ask for, else those that attributes usually tell.
     fn guessed(&mut self, index: usize, attrs: &Attrs) -> Result<Vec<OutputArg>> {
         if self.uses.is_none() {
-            self.uses = Some(uses(self.nodes)?);
+            self.uses = Some(uses(self.nodes));
         }
         let used = self.uses.as_ref().and_then(|uses| uses.get(&index)).cloned().unwrap_or_default();
         let lists = ["Tout", "output_types", "out_types", "component_types", "dtypes", "Toutput_types"];
@@ -254,7 +257,8 @@ impl<'a> Maker<'a> {
             return Err(Error::value(text));
         }
         let name = names.first().copied().unwrap_or_default().to_owned();
-        let shapes = known_shapes(&self.nodes.nodes[index]).len();
+        // Of outputs that are known by name, the position among shapes is not.
+        let shapes = if name.is_empty() { known_shapes(&self.nodes.nodes[index]).len() } else { 0 };
         let highest = used.keys().map(|(_, index)| index + 1).max().unwrap_or(0);
         if highest > MAX_OUTPUTS {
             return Err(Error::value(format!("nobody defines its type, and output {} is used", highest - 1)));
@@ -301,11 +305,9 @@ fn known_shapes(node: &NodeDef) -> Vec<PartialShape> {
 }
 
 /// Who uses which outputs of which nodes, and of what dtype.
-fn uses(nodes: &Nodes<'_>) -> Result<Uses> {
+fn uses(nodes: &Nodes<'_>) -> Uses {
     let mut uses = Uses::new();
-    for (user, inputs) in nodes.nodes.iter().zip(&nodes.inputs) {
-        let attrs = attrs_from_proto(&user.attr).unwrap_or_default();
-        let dtypes = nodes.definitions.input_dtypes(&user.op, &attrs);
+    let mut note = |inputs: &[Input], dtypes: &[DType]| {
         let data = inputs.iter().filter(|input| !matches!(input, Input::Control(_)));
         for (position, input) in data.enumerate() {
             let Input::Data(source, place) = input else { continue };
@@ -313,9 +315,14 @@ fn uses(nodes: &Nodes<'_>) -> Result<Uses> {
                 Place::Index(index) => (String::new(), *index),
                 Place::Named(name, index) => (name.clone(), *index),
             };
-            let asked = uses.entry(*source).or_default().entry(slot).or_default();
+            let asked: &mut Option<DType> = uses.entry(*source).or_default().entry(slot).or_default();
             *asked = asked.or_else(|| dtypes.get(position).copied());
         }
+    };
+    for (user, inputs) in nodes.nodes.iter().zip(&nodes.inputs) {
+        let attrs = attrs_from_proto(&user.attr).unwrap_or_default();
+        note(inputs, &nodes.definitions.input_dtypes(&user.op, &attrs));
     }
-    Ok(uses)
+    note(&nodes.returned, &[]);
+    uses
 }

@@ -46,6 +46,8 @@ pub(crate) enum Place {
 pub(crate) struct Nodes<'a> {
     pub(crate) nodes: &'a [NodeDef],
     pub(crate) inputs: Vec<Vec<Input>>,
+    /// What a function returns: used, too.
+    pub(crate) returned: Vec<Input>,
     pub(crate) definitions: &'a Definitions<'a>,
     unused: Vec<String>,
     by_name: HashMap<&'a str, usize>,
@@ -70,7 +72,15 @@ impl<'a> Nodes<'a> {
                 return Err(at(node, Error::value("there are two nodes of this name")));
             }
         }
-        let mut all = Nodes { nodes, inputs: Vec::new(), definitions, unused: Vec::new(), by_name, syntax };
+        let mut all = Nodes {
+            nodes,
+            inputs: Vec::new(),
+            returned: Vec::new(),
+            definitions,
+            unused: Vec::new(),
+            by_name,
+            syntax,
+        };
         let mut used = HashSet::new();
         for node in nodes {
             let inputs: Result<Vec<Input>> =
@@ -173,17 +183,18 @@ impl<'a> Nodes<'a> {
 
     /// Makes all operations of a function's body, and gives what it returns.
     pub(crate) fn import_body(
-        &self,
+        &mut self,
         body: &Graph,
-        returned: &[Input],
+        returned: Vec<Input>,
     ) -> Result<(Vec<Operation>, Vec<Output>)> {
+        self.returned = returned;
         let maker = self.make_all(body, "")?;
         let output = |input: &Input| match input {
             Input::Data(source, place) => maker.output(*source, place),
             Input::Given(output) => Ok(output.clone()),
             Input::Control(_) => Err(Error::value("a control input is no result")),
         };
-        let outputs: Result<Vec<Output>> = returned.iter().map(output).collect();
+        let outputs: Result<Vec<Output>> = self.returned.iter().map(output).collect();
         Ok((maker.into_operations(), outputs?))
     }
 

@@ -133,3 +133,29 @@ fn damaged_files_are_errors_and_nothing_panics() {
     println!("{refused} refused, {whole} still graphs");
     assert!(refused > 300 && whole > 100);
 }
+
+#[test]
+fn graphs_of_many_programs_come_out_as_they_went_in() {
+    let Some((folder, _guard)) = support::graphs() else { return };
+    let mut count = 0;
+    let mut problems = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path().join("model.meta");
+        let message = MetaGraphDef::from_bytes(std::fs::read(&path).unwrap()).unwrap();
+        let graph = Graph::new();
+        let before = message.graph_def.unwrap();
+        let list = message.meta_info_def.unwrap().stripped_op_list.unwrap();
+        if let Err(error) = import_graph_def(&graph, &before, &ImportOptions::new().op_list(list)) {
+            problems.push(format!("{}: {}", path.display(), error.chain()));
+            continue;
+        }
+        let after = to_graph_def(&graph).unwrap();
+        compare(&before, &after);
+        let functions = |graph: &GraphDef| graph.library.as_ref().map_or(0, |library| library.function.len());
+        assert_eq!(functions(&before), functions(&after));
+        count += 1;
+    }
+    println!("{count} graphs");
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(count >= 50);
+}

@@ -30,3 +30,16 @@ pub(crate) fn ask(python: &Path, script: &str, arguments: &[&OsStr]) -> Value {
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
+
+/// A folder with the graphs that `make_graphs.py` makes, and the guard that keeps it. `MONITORED_SESSION_TF_GRAPHS` names
+/// one that is there already.
+pub(crate) fn graphs() -> Option<(PathBuf, Option<tempfile::TempDir>)> {
+    if let Some(folder) = std::env::var_os("MONITORED_SESSION_TF_GRAPHS") {
+        return Some((folder.into(), None));
+    }
+    let python = python()?;
+    let folder = tempfile::tempdir().unwrap();
+    let answer = ask(&python, "make_graphs.py", &[folder.path().as_os_str()]);
+    assert_eq!(answer["failed"], serde_json::json!({}));
+    Some((folder.path().to_owned(), Some(folder)))
+}
