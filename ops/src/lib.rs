@@ -56,6 +56,7 @@
 //! | [`math`] | arithmetic, reductions, matrix products, comparisons, segments |
 //! | [`nn`] | convolutions, pooling, activations, normalisation, cross entropies, embeddings, dropout |
 //! | [`io`] | input: orders of examples, files, readers |
+//! | [`parsing`], [`strings`] | examples, CSV, raw bytes; text |
 //! | [`control_flow`] | groups, dependencies, assertions |
 //! | [`data_flow`] | queues |
 //! | [`variables`], [`initializers`], [`random`] | state and where it begins |
@@ -91,8 +92,10 @@ pub mod nn;
 pub mod control_flow;
 pub mod data_flow;
 pub mod io;
+pub mod parsing;
 pub mod random;
 pub mod state;
+pub mod strings;
 pub mod summary;
 pub mod training;
 

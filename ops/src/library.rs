@@ -103,6 +103,8 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
         ),
         ("io", vec![crate::io::indices::DEFS]),
         ("data_flow", vec![crate::data_flow::queue_ops::DEFS]),
+        ("parsing", vec![crate::parsing::example::DEFS, crate::parsing::raw::DEFS]),
+        ("strings", vec![crate::strings::DEFS]),
         ("random", vec![crate::random::DEFS]),
         ("state", vec![crate::state::DEFS]),
         ("summary", vec![crate::summary::DEFS]),

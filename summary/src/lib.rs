@@ -70,6 +70,7 @@ mod tag;
 mod value;
 mod writer;
 
+pub mod example;
 pub mod record;
 
 #[doc = include_str!("../FORMAT.md")]

@@ -9,8 +9,10 @@ mod control_flow;
 mod io;
 mod math;
 mod nn;
+mod parsing;
 mod random;
 mod state;
+mod strings;
 mod summary;
 mod training;
 
@@ -27,8 +29,10 @@ pub(crate) fn register(registry: &mut Registry) {
     io::register(registry);
     math::register(registry);
     nn::register(registry);
+    parsing::register(registry);
     random::register(registry);
     state::register(registry);
+    strings::register(registry);
     summary::register(registry);
     training::register(registry);
 }

@@ -1,0 +1,43 @@
+//! Compressed bytes.
+
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use session_core::{Error, Result};
+use std::io::{self, Read};
+
+/// How bytes are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zlib,
+}
+
+impl Compression {
+    /// By TensorFlow's name for it.
+    pub(crate) fn of(name: &str) -> Result<Compression> {
+        match name {
+            "" => Ok(Compression::None),
+            "GZIP" => Ok(Compression::Gzip),
+            "ZLIB" => Ok(Compression::Zlib),
+            other => {
+                let text = format!("compression type '{other}' is none of '', 'GZIP' and 'ZLIB'");
+                Err(Error::invalid_argument(text))
+            }
+        }
+    }
+
+    pub(crate) fn inflate(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.reader(bytes).read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    /// The bytes of a source, inflated.
+    pub(crate) fn reader<'r>(self, source: impl Read + Send + 'r) -> Box<dyn Read + Send + 'r> {
+        match self {
+            Compression::None => Box::new(source),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(source)),
+            Compression::Zlib => Box::new(ZlibDecoder::new(source)),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Lines of CSV.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use crate::kernels::strings::number::{float, integer};
+use session_core::{Code, Error, Result};
+use std::borrow::Cow;
+use tensor::{Bytes, DType, Shape, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("DecodeCSV", decode);
+}
+
+struct Format {
+    delimiter: u8,
+    quotes: bool,
+    na_value: Bytes,
+    /// Ascending; all columns when empty.
+    columns: Vec<usize>,
+}
+
+fn decode(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let delimiter = spec.str("field_delim")?.as_bytes();
+    let &[delimiter] = delimiter else {
+        return Err(Error::invalid_argument("field_delim should be only 1 char"));
+    };
+    let columns = spec.ints("select_cols").unwrap_or_default();
+    let ascending =
+        columns.windows(2).all(|pair| pair[0] < pair[1]) && columns.iter().all(|&column| column >= 0);
+    if !ascending {
+        return Err(Error::invalid_argument(
+            "select_cols should be strictly increasing indices, not negative",
+        ));
+    }
+    let outputs = spec.operation.num_outputs();
+    if !columns.is_empty() && columns.len() != outputs {
+        return Err(Error::invalid_argument("select_cols should match output size"));
+    }
+    let format = Format {
+        delimiter,
+        quotes: spec.bool("use_quote_delim")?,
+        na_value: Bytes::copy_from_slice(spec.str("na_value")?.as_bytes()),
+        columns: columns.into_iter().filter_map(|column| usize::try_from(column).ok()).collect(),
+    };
+    Ok(boxed(move |context| run(context, &format)))
+}
+
+fn run(context: &mut KernelContext<'_>, format: &Format) -> Result<()> {
+    let records = context.input(0).clone();
+    let mut columns: Vec<Column> = (1..context.num_inputs())
+        .map(|input| Column::new(context.input(input), records.elements()))
+        .collect::<Result<_>>()?;
+    for (row, record) in records.as_strings()?.iter().enumerate() {
+        let fields = fields(record, format)?;
+        if fields.len() != columns.len() {
+            let text = format!("Expect {} fields but have {} in record {row}", columns.len(), fields.len());
+            return Err(Error::invalid_argument(text));
+        }
+        for (index, (column, field)) in columns.iter_mut().zip(fields).enumerate() {
+            let missing = field.is_empty() || *field == format.na_value[..];
+            column.push(if missing { None } else { Some(field) }, index, row)?;
+        }
+    }
+    for (index, column) in columns.into_iter().enumerate() {
+        context.set(index, column.values.into_tensor(records.shape().clone())?);
+    }
+    Ok(())
+}
+
+struct Column {
+    values: Values,
+    default: Option<Tensor>,
+}
+
+enum Values {
+    Floats(Vec<f32>),
+    Doubles(Vec<f64>),
+    Ints(Vec<i32>),
+    Longs(Vec<i64>),
+    Strings(Vec<Bytes>),
+}
+
+impl Column {
+    fn new(default: &Tensor, rows: usize) -> Result<Column> {
+        let values = match default.dtype() {
+            DType::Float32 => Values::Floats(Vec::with_capacity(rows)),
+            DType::Float64 => Values::Doubles(Vec::with_capacity(rows)),
+            DType::Int32 => Values::Ints(Vec::with_capacity(rows)),
+            DType::Int64 => Values::Longs(Vec::with_capacity(rows)),
+            DType::String => Values::Strings(Vec::with_capacity(rows)),
+            other => return Err(Error::new(Code::Unimplemented, format!("no columns of {other}"))),
+        };
+        let default = match default.elements() {
+            0 => None,
+            1 => Some(default.clone()),
+            count => {
+                return Err(Error::invalid_argument(format!("a default has one value or none, not {count}")));
+            }
+        };
+        Ok(Column { values, default })
+    }
+
+    fn push(&mut self, field: Option<Cow<'_, [u8]>>, index: usize, row: usize) -> Result<()> {
+        let Some(field) = field else {
+            let required = || format!("Field {index} is required but missing in record {row}!");
+            let default = self.default.as_ref().ok_or_else(|| Error::invalid_argument(required()))?;
+            return self.values.push_default(default);
+        };
+        self.values.push(&field).map_err(|kind| {
+            let field = String::from_utf8_lossy(&field);
+            Error::invalid_argument(format!("Field {index} in record {row} is not a valid {kind}: {field}"))
+        })
+    }
+}
+
+impl Values {
+    fn push(&mut self, field: &[u8]) -> Result<(), &'static str> {
+        match self {
+            Values::Floats(values) => values.push(float(field).ok_or("float")?),
+            Values::Doubles(values) => values.push(float(field).ok_or("double")?),
+            Values::Ints(values) => values.push(integer(field).ok_or("int32")?),
+            Values::Longs(values) => values.push(integer(field).ok_or("int64")?),
+            Values::Strings(values) => values.push(Bytes::copy_from_slice(field)),
+        }
+        Ok(())
+    }
+
+    fn push_default(&mut self, default: &Tensor) -> Result<()> {
+        match self {
+            Values::Floats(values) => values.push(default.value()?),
+            Values::Doubles(values) => values.push(default.value()?),
+            Values::Ints(values) => values.push(default.value()?),
+            Values::Longs(values) => values.push(default.value()?),
+            Values::Strings(values) => values.extend_from_slice(default.as_strings()?),
+        }
+        Ok(())
+    }
+
+    fn into_tensor(self, shape: Shape) -> Result<Tensor> {
+        Ok(match self {
+            Values::Floats(values) => Tensor::from_vec(values, shape)?,
+            Values::Doubles(values) => Tensor::from_vec(values, shape)?,
+            Values::Ints(values) => Tensor::from_vec(values, shape)?,
+            Values::Longs(values) => Tensor::from_vec(values, shape)?,
+            Values::Strings(values) => Tensor::from_strings(values, shape)?,
+        })
+    }
+}
+
+/// The selected fields of a line.
+fn fields<'a>(line: &'a [u8], format: &Format) -> Result<Vec<Cow<'a, [u8]>>> {
+    let (mut fields, mut rest, mut column) = (Vec::new(), line, 0);
+    let wanted = |column: usize| format.columns.is_empty() || format.columns.binary_search(&column).is_ok();
+    let is_line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    if rest.is_empty() || rest.iter().all(is_line_end) {
+        return Ok(fields);
+    }
+    loop {
+        let (field, len) = match rest.first() {
+            Some(b'"') if format.quotes => quoted(rest, format.delimiter)?,
+            _ => {
+                let len = rest.iter().position(|&byte| byte == format.delimiter).unwrap_or(rest.len());
+                let field = &rest[..len];
+                if field.iter().any(|byte| is_line_end(byte) || format.quotes && *byte == b'"') {
+                    return Err(Error::invalid_argument("Unquoted fields cannot have quotes/CRLFs inside"));
+                }
+                (Cow::Borrowed(field), len)
+            }
+        };
+        if wanted(column) {
+            fields.push(field);
+        }
+        column += 1;
+        if len == rest.len() {
+            return Ok(fields);
+        }
+        rest = &rest[len + 1..];
+    }
+}
+
+/// A field in quotes, two of which stand for one, and its length with the quotes.
+fn quoted(rest: &[u8], delimiter: u8) -> Result<(Cow<'_, [u8]>, usize)> {
+    let (mut field, mut at) = (Vec::new(), 1);
+    while at < rest.len() {
+        match (rest[at], rest.get(at + 1)) {
+            (b'"', Some(b'"')) => {
+                field.push(b'"');
+                at += 2;
+            }
+            (b'"', next) if next.is_none_or(|&next| next == delimiter) => return Ok((field.into(), at + 1)),
+            (b'"', _) => {
+                let text = "Quote inside a string has to be escaped by another quote";
+                return Err(Error::invalid_argument(text));
+            }
+            (byte, _) => {
+                field.push(byte);
+                at += 1;
+            }
+        }
+    }
+    Err(Error::invalid_argument("Quoted field has to end with quote followed by delim or end"))
+}

@@ -1,0 +1,222 @@
+//! `ParseExample`, `ParseExampleV2`, `ParseSingleExample`.
+
+use super::feature::{Column, Form, Row};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use session_core::{AttrValue, Error, PartialShape, Result};
+use summary::example::{FeatureRef, scan};
+use tensor::{Bytes, DType, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("ParseExampleV2", |spec| {
+        let types = Types::new(spec)?;
+        Ok(boxed(move |context| {
+            let keys = |context: &KernelContext<'_>, input: usize| -> Result<Vec<Bytes>> {
+                Ok(context.input(input).as_strings()?.to_vec())
+            };
+            let (sparse, dense, ragged) = (keys(context, 2)?, keys(context, 3)?, keys(context, 4)?);
+            let names = context.input(1).clone();
+            types.parse(context, Keys { sparse, dense, ragged }, &names, 5)
+        }))
+    });
+    registry.add("ParseExample", |spec| {
+        let types = Types::new(spec)?;
+        Ok(boxed(move |context| {
+            let keys = |first: usize, count: usize| {
+                let key = |index: usize| {
+                    Ok(context.input(index).as_strings()?.first().cloned().unwrap_or_default())
+                };
+                (first..first + count).map(key).collect::<Result<Vec<Bytes>>>()
+            };
+            let (sparse, dense) = (types.sparse.len(), types.dense.len());
+            let keys = Keys { sparse: keys(2, sparse)?, dense: keys(2 + sparse, dense)?, ragged: Vec::new() };
+            let names = context.input(1).clone();
+            types.parse(context, keys, &names, 2 + sparse + dense)
+        }))
+    });
+    registry.add("ParseSingleExample", parse_single);
+}
+
+fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let types = Types::new(spec)?;
+    let keys = |name: &str| -> Result<Vec<Bytes>> {
+        let list = spec.attr(name)?.as_list().unwrap_or_default();
+        let text = |value: &AttrValue| match value {
+            AttrValue::String(text) => Ok(text.clone()),
+            _ => Err(Error::value(format!("attribute '{name}' is no list of strings"))),
+        };
+        list.iter().map(text).collect()
+    };
+    let (sparse, dense) = (keys("sparse_keys")?, keys("dense_keys")?);
+    let names = Tensor::zeros(DType::String, [0])?;
+    Ok(boxed(move |context| {
+        let keys = Keys { sparse: sparse.clone(), dense: dense.clone(), ragged: Vec::new() };
+        types.parse(context, keys, &names, 1)
+    }))
+}
+
+/// The dtypes and shapes of all features.
+struct Types {
+    sparse: Vec<DType>,
+    dense: Vec<DType>,
+    shapes: Vec<PartialShape>,
+    ragged: Vec<DType>,
+    splits: Vec<DType>,
+}
+
+struct Keys {
+    sparse: Vec<Bytes>,
+    dense: Vec<Bytes>,
+    ragged: Vec<Bytes>,
+}
+
+impl Types {
+    fn new(spec: &NodeSpec<'_>) -> Result<Types> {
+        let list = |name: &str| spec.operation.attr(name).and_then(AttrValue::as_types).unwrap_or_default();
+        let types = Types {
+            sparse: list("sparse_types"),
+            dense: list("Tdense"),
+            shapes: spec.attr("dense_shapes")?.as_shapes().unwrap_or_default(),
+            ragged: list("ragged_value_types"),
+            splits: list("ragged_split_types"),
+        };
+        if types.shapes.len() != types.dense.len() || types.splits.len() != types.ragged.len() {
+            return Err(Error::invalid_argument("as many shapes and splits as features are needed"));
+        }
+        Ok(types)
+    }
+
+    fn parse(
+        &self,
+        context: &mut KernelContext<'_>,
+        keys: Keys,
+        names: &Tensor,
+        defaults: usize,
+    ) -> Result<()> {
+        let serialized = context.input(0).clone();
+        let batch = serialized.shape().dims().to_vec();
+        if batch.len() > 1 {
+            let text = format!("serialized must be a scalar or a vector, got shape {}", serialized.shape());
+            return Err(Error::invalid_argument(text));
+        }
+        let messages = serialized.as_strings()?;
+        let names = names.as_strings()?;
+        if !names.is_empty() && names.len() != messages.len() {
+            let text = format!("{} names for {} examples", names.len(), messages.len());
+            return Err(Error::invalid_argument(text));
+        }
+        let mut columns = self.columns(context, &keys, messages.len(), defaults)?;
+        fill(&mut columns, messages, names)?;
+        self.deliver(context, columns, &batch)
+    }
+
+    /// The features in the order of the outputs: sparse, dense, ragged.
+    fn columns<'k>(
+        &self,
+        context: &KernelContext<'_>,
+        keys: &'k Keys,
+        examples: usize,
+        defaults: usize,
+    ) -> Result<Vec<Column<'k>>> {
+        let counts = [
+            (keys.sparse.len(), self.sparse.len(), "sparse"),
+            (keys.dense.len(), self.dense.len(), "dense"),
+            (keys.ragged.len(), self.ragged.len(), "ragged"),
+        ];
+        if let Some((keys, types, what)) = counts.into_iter().find(|(keys, types, _)| keys != types) {
+            return Err(Error::invalid_argument(format!("{keys} keys for {types} {what} features")));
+        }
+        let rows = |keys: &'k [Bytes], types: &[DType]| {
+            let column = |(key, &dtype): (&'k Bytes, &DType)| Column::new(key, dtype, Form::Rows, examples);
+            keys.iter().zip(types).map(column).collect::<Result<Vec<_>>>()
+        };
+        let mut columns = rows(&keys.sparse, &self.sparse)?;
+        for (index, key) in keys.dense.iter().enumerate() {
+            let form = self.form(index, key, context.input(defaults + index))?;
+            columns.push(Column::new(key, self.dense[index], form, examples)?);
+        }
+        columns.extend(rows(&keys.ragged, &self.ragged)?);
+        Ok(columns)
+    }
+
+    fn form(&self, index: usize, key: &[u8], default: &Tensor) -> Result<Form> {
+        let shape = &self.shapes[index];
+        let wrong = |what: &str| {
+            let text = format!("dense feature '{}' {what}", String::from_utf8_lossy(key));
+            Error::invalid_argument(text)
+        };
+        if let Some(elements) = shape.elements() {
+            let default = match default.elements() {
+                0 if elements > 0 => None,
+                _ if shape.is_compatible_with(default.shape().dims()) => Some(default.clone()),
+                _ => return Err(wrong(&format!("has shape {shape}, its default {}", default.shape()))),
+            };
+            return Ok(Form::Fixed { elements, default });
+        }
+        let rank = shape.rank().ok_or_else(|| wrong("is of unknown rank"))?;
+        let block = shape.range(1, rank).elements();
+        let block = block.filter(|&block| block > 0).ok_or_else(|| wrong("has no known block"))?;
+        let padding = match default.elements() {
+            1 => default.clone(),
+            0 => Tensor::zeros(default.dtype(), [1])?,
+            count => return Err(wrong(&format!("is padded with one value, not {count}"))),
+        };
+        Ok(Form::Sequence { block, padding })
+    }
+
+    fn deliver(
+        &self,
+        context: &mut KernelContext<'_>,
+        columns: Vec<Column<'_>>,
+        batch: &[usize],
+    ) -> Result<()> {
+        let (sparse, dense, ragged) = (self.sparse.len(), self.dense.len(), self.ragged.len());
+        let has_batch = !batch.is_empty();
+        for (index, column) in columns.into_iter().enumerate() {
+            if index < sparse {
+                for (part, tensor) in column.into_sparse(has_batch)?.into_iter().enumerate() {
+                    context.set(part * sparse + index, tensor);
+                }
+            } else if index < sparse + dense {
+                let shape = &self.shapes[index - sparse];
+                let known = shape.to_shape();
+                let block = || shape.range(1, shape.rank().unwrap_or(1)).to_shape();
+                let feature = known.or_else(block).unwrap_or_else(tensor::Shape::scalar);
+                context.set(2 * sparse + index, column.into_dense(batch, &feature)?);
+            } else {
+                let place = index - sparse - dense;
+                let [values, splits] = column.into_ragged(self.splits[place], has_batch)?;
+                context.set(3 * sparse + dense + place, values);
+                context.set(3 * sparse + dense + ragged + place, splits);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads all examples.
+fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes]) -> Result<()> {
+    let mut found: Vec<Option<FeatureRef<'_>>> = vec![None; columns.len()];
+    for (index, message) in messages.iter().enumerate() {
+        let row = Row { index, name: names.get(index).map(|name| &name[..]) };
+        found.fill(None);
+        // Examples of one file have their features in one order: where the last one was found, the next one is likely.
+        let mut next = 0;
+        let scanned = scan(message, |key, feature| {
+            let count = columns.len();
+            for step in 0..count {
+                let at = if next + step < count { next + step } else { next + step - count };
+                if columns[at].key() == key {
+                    found[at] = Some(feature);
+                    next = if at + 1 < count { at + 1 } else { 0 };
+                    break;
+                }
+            }
+        });
+        scanned.map_err(|error| row.unreadable(error))?;
+        for (column, feature) in columns.iter_mut().zip(&found) {
+            column.push(*feature, message, &row)?;
+        }
+    }
+    Ok(())
+}

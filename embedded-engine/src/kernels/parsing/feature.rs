@@ -1,0 +1,250 @@
+//! One feature of a batch of examples, collected example by example.
+
+use session_core::{Error, Result};
+use summary::example::{ExampleError, FeatureKind, FeatureRef};
+use tensor::{Bytes, DType, Shape, Tensor};
+
+/// What a feature is read as.
+#[derive(Clone, Debug)]
+pub(super) enum Form {
+    /// So many values in each example; those of the default where it is missing.
+    Fixed { elements: usize, default: Option<Tensor> },
+    /// Any number of blocks of so many values, padded with the default.
+    Sequence { block: usize, padding: Tensor },
+    /// Any number of values.
+    Rows,
+}
+
+/// The values of one feature so far.
+pub(super) struct Column<'a> {
+    key: &'a [u8],
+    dtype: DType,
+    form: Form,
+    values: Values,
+    /// Where each example's values end; not kept where all have the same number.
+    ends: Vec<usize>,
+}
+
+enum Values {
+    Floats(Vec<f32>),
+    Ints(Vec<i64>),
+    Strings(Vec<Bytes>),
+}
+
+impl Values {
+    fn new(dtype: DType, capacity: usize) -> Result<Values> {
+        Ok(match dtype {
+            DType::Float32 => Values::Floats(Vec::with_capacity(capacity)),
+            DType::Int64 => Values::Ints(Vec::with_capacity(capacity)),
+            DType::String => Values::Strings(Vec::with_capacity(capacity)),
+            other => return Err(Error::invalid_argument(format!("a feature cannot be of {other}"))),
+        })
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Values::Floats(values) => values.len(),
+            Values::Ints(values) => values.len(),
+            Values::Strings(values) => values.len(),
+        }
+    }
+
+    fn kind(&self) -> FeatureKind {
+        match self {
+            Values::Floats(_) => FeatureKind::Floats,
+            Values::Ints(_) => FeatureKind::Ints,
+            Values::Strings(_) => FeatureKind::Bytes,
+        }
+    }
+
+    /// Appends the values of a feature of the same kind, which is a part of `message`.
+    fn read(&mut self, feature: &FeatureRef<'_>, message: &Bytes) -> Result<(), ExampleError> {
+        match self {
+            Values::Floats(values) => feature.floats(values),
+            Values::Ints(values) => feature.ints(values),
+            Values::Strings(values) => feature.for_each_bytes(|value| values.push(message.slice_ref(value))),
+        }
+    }
+
+    /// Appends the elements of a tensor of the same dtype.
+    fn append(&mut self, tensor: &Tensor) -> Result<()> {
+        match self {
+            Values::Floats(values) => values.extend_from_slice(tensor.as_slice()?),
+            Values::Ints(values) => values.extend_from_slice(tensor.as_slice()?),
+            Values::Strings(values) => values.extend_from_slice(tensor.as_strings()?),
+        }
+        Ok(())
+    }
+
+    fn into_tensor(self, shape: impl Into<Shape>) -> Result<Tensor> {
+        Ok(match self {
+            Values::Floats(values) => Tensor::from_vec(values, shape)?,
+            Values::Ints(values) => Tensor::from_vec(values, shape)?,
+            Values::Strings(values) => Tensor::from_strings(values, shape)?,
+        })
+    }
+
+    /// The values in rows of one length.
+    fn padded(self, ends: &[usize], row: usize, padding: &Tensor) -> Result<Values> {
+        fn fill<T: Clone>(values: &[T], ends: &[usize], row: usize, padding: &T) -> Vec<T> {
+            let mut out = Vec::with_capacity(ends.len() * row);
+            let mut start = 0;
+            for (index, &end) in ends.iter().enumerate() {
+                out.extend_from_slice(&values[start..end]);
+                out.resize((index + 1) * row, padding.clone());
+                start = end;
+            }
+            out
+        }
+        Ok(match self {
+            Values::Floats(values) => Values::Floats(fill(&values, ends, row, &padding.value::<f32>()?)),
+            Values::Ints(values) => Values::Ints(fill(&values, ends, row, &padding.value::<i64>()?)),
+            Values::Strings(values) => {
+                let padding = padding.as_strings()?.first().cloned().unwrap_or_default();
+                Values::Strings(fill(&values, ends, row, &padding))
+            }
+        })
+    }
+}
+
+/// Which example of how many, and its name, if it has one, for errors.
+pub(super) struct Row<'a> {
+    pub(super) index: usize,
+    pub(super) name: Option<&'a [u8]>,
+}
+
+impl Row<'_> {
+    /// An error of one feature of this example.
+    fn error(&self, key: &[u8], what: &str) -> Error {
+        let name = self.name.map_or("<unknown>".into(), String::from_utf8_lossy);
+        let key = String::from_utf8_lossy(key);
+        Error::invalid_argument(format!("Name: {name}, Key: {key}, Index: {}.  {what}", self.index))
+    }
+
+    pub(super) fn unreadable(&self, error: ExampleError) -> Error {
+        let name = self.name.map_or("<unknown>".into(), String::from_utf8_lossy);
+        let text = format!("Name: {name}, Index: {}.  Could not parse example input", self.index);
+        Error::invalid_argument(text).with_source(error)
+    }
+}
+
+impl<'a> Column<'a> {
+    pub(super) fn new(key: &'a [u8], dtype: DType, form: Form, examples: usize) -> Result<Column<'a>> {
+        let each = if let Form::Fixed { elements, .. } = &form { *elements } else { 0 };
+        let values = Values::new(dtype, examples.saturating_mul(each).min(1 << 28))?;
+        Ok(Column { key, dtype, form, values, ends: Vec::new() })
+    }
+
+    pub(super) fn key(&self) -> &'a [u8] {
+        self.key
+    }
+
+    /// Appends the values of the next example.
+    pub(super) fn push(
+        &mut self,
+        feature: Option<FeatureRef<'_>>,
+        message: &Bytes,
+        row: &Row<'_>,
+    ) -> Result<()> {
+        let start = self.values.len();
+        let present = feature.and_then(|feature| Some((feature, feature.kind()?)));
+        match present {
+            Some((feature, kind)) => {
+                if kind != self.values.kind() {
+                    let text =
+                        format!("Data types don't match. Expected type: {}, Data type: {kind:?}", self.dtype);
+                    return Err(row.error(self.key, &text));
+                }
+                self.values.read(&feature, message).map_err(|error| row.unreadable(error))?;
+            }
+            None => self.push_missing(row)?,
+        }
+        let count = self.values.len() - start;
+        match &self.form {
+            Form::Fixed { elements, .. } if count != *elements => {
+                let text = format!(
+                    "Number of {} values != expected.  Values size: {count} but output has {elements}",
+                    self.dtype
+                );
+                Err(row.error(self.key, &text))
+            }
+            Form::Sequence { block, .. } if !count.is_multiple_of(*block) => {
+                let text = format!("{count} values are no multiple of the {block} of a block");
+                Err(row.error(self.key, &text))
+            }
+            Form::Fixed { .. } => Ok(()),
+            _ => {
+                self.ends.push(self.values.len());
+                Ok(())
+            }
+        }
+    }
+
+    fn push_missing(&mut self, row: &Row<'_>) -> Result<()> {
+        match &self.form {
+            Form::Fixed { default: Some(default), .. } => self.values.append(default),
+            Form::Fixed { default: None, .. } => {
+                let text = format!(
+                    "Feature: {} (data type: {}) is required but could not be found.",
+                    String::from_utf8_lossy(self.key),
+                    self.dtype
+                );
+                Err(row.error(self.key, &text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A dense tensor; `batch` is its shape before that of the feature.
+    pub(super) fn into_dense(self, batch: &[usize], feature: &[usize]) -> Result<Tensor> {
+        match self.form {
+            Form::Sequence { block, padding } => {
+                let row = row_lengths(&self.ends).max().unwrap_or(0);
+                let shape: Shape =
+                    batch.iter().copied().chain([row / block]).chain(feature.iter().copied()).collect();
+                self.values.padded(&self.ends, row, &padding)?.into_tensor(shape)
+            }
+            _ => self.values.into_tensor(batch.iter().chain(feature).copied().collect::<Shape>()),
+        }
+    }
+
+    /// Indices, values and shape of a sparse tensor, whose first dimension is the batch unless there is none.
+    pub(super) fn into_sparse(self, has_batch: bool) -> Result<[Tensor; 3]> {
+        let (rows, count) = (self.ends.len(), self.values.len());
+        let longest = row_lengths(&self.ends).max().unwrap_or(0) as i64;
+        let mut indices = Vec::with_capacity(count * 2);
+        for (row, len) in row_lengths(&self.ends).enumerate() {
+            for column in 0..len {
+                if has_batch {
+                    indices.push(row as i64);
+                }
+                indices.push(column as i64);
+            }
+        }
+        let (rank, shape) = if has_batch { (2, vec![rows as i64, longest]) } else { (1, vec![longest]) };
+        let indices = Tensor::from_vec(indices, [count, rank])?;
+        Ok([indices, self.values.into_tensor([count])?, Tensor::from(shape)])
+    }
+
+    /// Values and row splits of a ragged tensor.
+    pub(super) fn into_ragged(self, splits: DType, has_batch: bool) -> Result<[Tensor; 2]> {
+        let count = self.values.len();
+        let ends = if has_batch { std::iter::once(0).chain(self.ends).collect() } else { Vec::new() };
+        let splits = match splits {
+            DType::Int32 => {
+                let narrow = |&end: &usize| i32::try_from(end).ok();
+                let ends: Option<Vec<i32>> = ends.iter().map(narrow).collect();
+                Tensor::from(ends.ok_or_else(|| {
+                    Error::invalid_argument("a ragged feature has too many values for row splits of int32")
+                })?)
+            }
+            _ => Tensor::from(ends.iter().map(|&end| end as i64).collect::<Vec<_>>()),
+        };
+        Ok([self.values.into_tensor([count])?, splits])
+    }
+}
+
+fn row_lengths(ends: &[usize]) -> impl Iterator<Item = usize> {
+    let mut start = 0;
+    ends.iter().map(move |&end| end - std::mem::replace(&mut start, end))
+}

@@ -1,0 +1,148 @@
+//! Raw numbers, compressed strings, sparse tensors made dense.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernels::io::Compression;
+use crate::kernels::math::boxed;
+use session_core::{Code, Error, Result};
+use tensor::{Bits, Bytes, DType, Shape, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("DecodeRaw", |spec| decoder(spec, false));
+    registry.add("DecodePaddedRaw", |spec| decoder(spec, true));
+    registry.add("DecodeCompressed", |spec| {
+        let compression = Compression::of(spec.str("compression_type")?)?;
+        Ok(boxed(move |context| {
+            let shape = context.input(0).shape().clone();
+            let inflate = |text: &Bytes| -> Result<Bytes> {
+                compression.inflate(text).map(Bytes::from).map_err(|error| {
+                    let text = "a string is not compressed as it should be";
+                    Error::new(Code::DataLoss, text).with_source(error)
+                })
+            };
+            let texts: Vec<Bytes> =
+                context.input(0).as_strings()?.iter().map(inflate).collect::<Result<_>>()?;
+            context.set(0, Tensor::from_strings(texts, shape)?);
+            Ok(())
+        }))
+    });
+    registry.add("SparseToDense", |spec| {
+        let validate = spec.bool("validate_indices")?;
+        match spec.input_dtype(2) {
+            DType::String => Ok(boxed(move |context| dense_strings(context, validate))),
+            dtype => for_dtype!(bits dtype, T => Ok(boxed(move |context| dense::<T>(context, validate)))),
+        }
+    });
+}
+
+fn decoder(spec: &NodeSpec<'_>, padded: bool) -> Result<Box<dyn Kernel>> {
+    let dtype = spec.dtype("out_type")?;
+    let swapped = spec.bool("little_endian")? != cfg!(target_endian = "little");
+    Ok(boxed(move |context| {
+        let length = if padded { Some(context.int(1)?) } else { None };
+        decode(context, dtype, swapped, length)
+    }))
+}
+
+fn decode(context: &mut KernelContext<'_>, dtype: DType, swapped: bool, length: Option<i64>) -> Result<()> {
+    let input = context.input(0).clone();
+    let strings = input.as_strings()?;
+    let size = dtype.size();
+    let len = match length {
+        None => strings.first().map_or(0, Bytes::len),
+        Some(length) => usize::try_from(length).ok().filter(|&length| length > 0).ok_or_else(|| {
+            Error::invalid_argument(format!("fixed_length must be greater than zero, not {length}"))
+        })?,
+    };
+    if !len.is_multiple_of(size) {
+        let text = format!("Input length {len} is not a multiple of {size}, the size of {dtype}");
+        return Err(Error::invalid_argument(text));
+    }
+    if length.is_none()
+        && let Some(other) = strings.iter().find(|text| text.len() != len)
+    {
+        let text = format!(
+            "DecodeRaw requires input strings to all be the same size, but one has size {len} and another {}",
+            other.len()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    let shape: Shape = input.shape().iter().copied().chain([len / size]).collect();
+    let shape = checked(shape, dtype)?;
+    let mut bytes = vec![0u8; len * strings.len()];
+    for (row, text) in bytes.chunks_exact_mut(len.max(1)).zip(strings) {
+        let kept = text.len().min(len);
+        row[..kept].copy_from_slice(&text[..kept]);
+    }
+    if swapped {
+        let part = if dtype.is_complex() { size / 2 } else { size };
+        bytes.chunks_exact_mut(part).for_each(<[u8]>::reverse);
+    }
+    if dtype == DType::Bool {
+        bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+    }
+    context.set(0, Tensor::from_bytes(dtype, shape, bytes)?);
+    Ok(())
+}
+
+/// The dense shape, and for each value its place in it.
+fn places(context: &KernelContext<'_>, validate: bool) -> Result<(Shape, Vec<usize>)> {
+    let shape: Shape = context
+        .ints(1)?
+        .iter()
+        .map(|&size| usize::try_from(size).map_err(|_| Error::invalid_argument("a negative size")))
+        .collect::<Result<_>>()?;
+    let shape = checked(shape, context.input(2).dtype())?;
+    let (indices, given) = (context.ints(0)?, context.input(0).shape());
+    let width = if given.rank() == 2 { given[1] } else { 1 };
+    let rows = given.first().copied().unwrap_or(1);
+    let values = context.input(2);
+    if width != shape.rank() || values.shape().rank() > 0 && values.elements() != rows {
+        let text = format!(
+            "indices of shape {given} and values of shape {} for an output of shape {shape}",
+            values.shape()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    let mut places = Vec::with_capacity(rows);
+    for (row, index) in indices.chunks_exact(width.max(1)).enumerate() {
+        let mut place = 0;
+        for (&at, &size) in index.iter().zip(shape.iter()) {
+            let at = usize::try_from(at).ok().filter(|&at| at < size).ok_or_else(|| {
+                let text = format!("indices[{row}] = {index:?} is out of bounds: need 0 <= index < {shape}");
+                Error::invalid_argument(text)
+            })?;
+            place = place * size + at;
+        }
+        if validate && places.last().is_some_and(|&last| last >= place) {
+            let what = if places.last() == Some(&place) { "repeated" } else { "out of order" };
+            return Err(Error::invalid_argument(format!("indices[{row}] = {index:?} is {what}")));
+        }
+        places.push(place);
+    }
+    Ok((shape, places))
+}
+
+fn dense<T: Bits>(context: &mut KernelContext<'_>, validate: bool) -> Result<()> {
+    let (shape, places) = places(context, validate)?;
+    let dtype = context.input(2).dtype();
+    context.produce_bits::<T>(0, dtype, shape, |context, output| {
+        output.fill(context.bits_value::<T>(3)?);
+        let values = context.bits::<T>(2)?;
+        for (index, &place) in places.iter().enumerate() {
+            output[place] = values[if values.len() == 1 { 0 } else { index }];
+        }
+        Ok(())
+    })
+}
+
+fn dense_strings(context: &mut KernelContext<'_>, validate: bool) -> Result<()> {
+    let (shape, places) = places(context, validate)?;
+    let default = context.input(3).as_strings()?.first().cloned().unwrap_or_default();
+    let mut output = vec![default; shape.elements()];
+    let values = context.input(2).as_strings()?;
+    for (index, &place) in places.iter().enumerate() {
+        output[place] = values[if values.len() == 1 { 0 } else { index }].clone();
+    }
+    context.set(0, Tensor::from_strings(output, shape)?);
+    Ok(())
+}

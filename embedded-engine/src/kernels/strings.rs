@@ -1,0 +1,91 @@
+//! Byte strings: joined, split, cut, formatted, read as numbers.
+
+mod farm_hash;
+mod format;
+mod join;
+pub(super) mod number;
+mod split;
+
+use crate::kernel::{Kernel, KernelContext, Registry};
+use crate::kernels::math::boxed;
+use session_core::{Code, Error, Result};
+use tensor::{Bytes, DType, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    format::register(registry);
+    join::register(registry);
+    number::register(registry);
+    split::register(registry);
+    registry.add("StringLower", |spec| {
+        changed(spec.str("encoding")?, char::to_lowercase, u8::to_ascii_lowercase)
+    });
+    registry.add("StringUpper", |spec| {
+        changed(spec.str("encoding")?, char::to_uppercase, u8::to_ascii_uppercase)
+    });
+    registry.add("StringStrip", |_| {
+        Ok(boxed(|context| map(context, |text| Ok(text.slice_ref(text.trim_ascii())))))
+    });
+    registry.add("StringLength", |spec| {
+        let characters = is_utf8(spec.str("unit")?);
+        Ok(boxed(move |context| {
+            let shape = context.input(0).shape().clone();
+            let lengths = context.input(0).as_strings()?.iter().map(|text| length(text, characters));
+            let lengths: Vec<i32> = lengths.map(|len| i32::try_from(len).unwrap_or(i32::MAX)).collect();
+            context.set(0, Tensor::from_vec(lengths, shape)?);
+            Ok(())
+        }))
+    });
+    registry.add("StringToHashBucketFast", |spec| {
+        let buckets = u64::try_from(spec.int("num_buckets")?).ok().filter(|&count| count > 0);
+        let buckets = buckets.ok_or_else(|| Error::value("num_buckets must be at least 1"))?;
+        Ok(boxed(move |context| {
+            let shape = context.input(0).shape().clone();
+            let hash = |text: &Bytes| (farm_hash::fingerprint64(text) % buckets).cast_signed();
+            let hashes: Vec<i64> = context.input(0).as_strings()?.iter().map(hash).collect();
+            context.set(0, Tensor::from_vec(hashes, shape)?);
+            Ok(())
+        }))
+    });
+}
+
+/// Whether lengths count characters.
+fn is_utf8(unit: &str) -> bool {
+    unit == "UTF8_CHAR"
+}
+
+/// Bytes, or characters: all bytes but those that continue one.
+fn length(text: &[u8], characters: bool) -> usize {
+    if characters { text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count() } else { text.len() }
+}
+
+/// Each string of the first input made into another.
+fn map(context: &mut KernelContext<'_>, change: impl Fn(&Bytes) -> Result<Bytes>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let strings: Vec<Bytes> = context.input(0).as_strings()?.iter().map(change).collect::<Result<_>>()?;
+    context.set(0, Tensor::from_strings(strings, shape)?);
+    Ok(())
+}
+
+fn changed<I: Iterator<Item = char> + 'static>(
+    encoding: &str,
+    character: fn(char) -> I,
+    byte: fn(&u8) -> u8,
+) -> Result<Box<dyn Kernel>> {
+    match encoding {
+        "" => Ok(boxed(move |context| {
+            map(context, |text| Ok(text.iter().map(byte).collect::<Vec<u8>>().into()))
+        })),
+        "utf-8" => Ok(boxed(move |context| {
+            map(context, |text| {
+                let text = String::from_utf8_lossy(text);
+                Ok(text.chars().flat_map(character).collect::<String>().into())
+            })
+        })),
+        other => Err(Error::value(format!("encoding '{other}' is neither '' nor 'utf-8'"))),
+    }
+}
+
+/// A dtype that an operation does not take.
+fn unsupported(what: &str, dtype: DType) -> Error {
+    Error::new(Code::Unimplemented, format!("the embedded engine does no {what} for {dtype}"))
+}

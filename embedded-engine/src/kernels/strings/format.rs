@@ -1,0 +1,192 @@
+//! Numbers as text, as C's `printf` writes them.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use session_core::{Error, Result};
+use tensor::{Bytes, DType, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("AsString", as_string);
+}
+
+/// How one number is written.
+#[derive(Clone, Debug)]
+struct Format {
+    precision: usize,
+    notation: Notation,
+    width: usize,
+    fill: Fill,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Notation {
+    Fixed,
+    Scientific,
+    Shortest,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fill {
+    Before,
+    Zeros,
+    Signed,
+    After,
+}
+
+fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let dtype = spec.input_dtype(0);
+    let (scientific, shortest) = (spec.bool("scientific")?, spec.bool("shortest")?);
+    if scientific && shortest {
+        return Err(Error::invalid_argument("Cannot select both scientific and shortest notation"));
+    }
+    let precision = spec.int("precision")?;
+    if !dtype.is_floating() && (scientific || shortest || precision > -1) {
+        let text = format!("precision, scientific and shortest are not supported for datatype {dtype}");
+        return Err(Error::invalid_argument(text));
+    }
+    let fill = match spec.str("fill")? {
+        "" | " " => Fill::Before,
+        "0" => Fill::Zeros,
+        "+" => Fill::Signed,
+        "-" => Fill::After,
+        other => return Err(Error::invalid_argument(format!("Fill argument not supported: '{other}'"))),
+    };
+    let notation = match (scientific, shortest) {
+        (true, _) => Notation::Scientific,
+        (_, true) => Notation::Shortest,
+        _ => Notation::Fixed,
+    };
+    let format = Format {
+        precision: usize::try_from(precision).unwrap_or(6),
+        notation,
+        width: usize::try_from(spec.int("width")?).unwrap_or(0),
+        fill,
+    };
+    match dtype {
+        DType::Bool => Ok(boxed(|context| written::<bool>(context, |value| value.to_string()))),
+        DType::String => Ok(boxed(move |context| super::map(context, |text| Ok(format.padded_text(text))))),
+        _ => for_dtype!(real dtype, T => Ok(boxed(move |context| {
+            written::<T>(context, |value| format.number(&value.to_string(), f64_of(value)))
+        }))),
+    }
+}
+
+fn written<T: tensor::Element>(context: &mut KernelContext<'_>, write: impl Fn(T) -> String) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let texts: Vec<Bytes> = context.slice::<T>(0)?.iter().map(|&value| write(value).into()).collect();
+    context.set(0, Tensor::from_strings(texts, shape)?);
+    Ok(())
+}
+
+/// Integers are written from their own text and need no number.
+trait AsFloat {
+    const IS_FLOAT: bool;
+    fn as_float(self) -> f64;
+}
+
+macro_rules! as_float {
+    ($($type:ty: $is_float:literal, |$value:ident| $convert:expr;)*) => {$(
+        impl AsFloat for $type {
+            const IS_FLOAT: bool = $is_float;
+            fn as_float(self) -> f64 {
+                let $value = self;
+                $convert
+            }
+        }
+    )*};
+}
+
+as_float! {
+    f32: true, |x| x.into();
+    f64: true, |x| x;
+    tensor::f16: true, |x| x.to_f64();
+    tensor::bf16: true, |x| x.to_f64();
+    i8: false, |x| x.into();
+    i16: false, |x| x.into();
+    i32: false, |x| x.into();
+    i64: false, |x| x as f64;
+    u8: false, |x| x.into();
+    u16: false, |x| x.into();
+    u32: false, |x| x.into();
+    u64: false, |x| x as f64;
+}
+
+fn f64_of<T: AsFloat>(value: T) -> Option<f64> {
+    T::IS_FLOAT.then(|| value.as_float())
+}
+
+impl Format {
+    /// `integer` is the text of a number that is no float.
+    fn number(&self, integer: &str, float: Option<f64>) -> String {
+        let (text, finite) = match float {
+            None => (integer.to_owned(), true),
+            Some(value) if value.is_nan() => {
+                (if value.is_sign_negative() { "-nan" } else { "nan" }.to_owned(), false)
+            }
+            Some(value) if value.is_infinite() => {
+                (if value < 0.0 { "-inf" } else { "inf" }.to_owned(), false)
+            }
+            Some(value) => (self.digits(value), true),
+        };
+        self.padded(text, finite)
+    }
+
+    fn digits(&self, value: f64) -> String {
+        match self.notation {
+            Notation::Fixed => format!("{value:.*}", self.precision),
+            Notation::Scientific => scientific(value, self.precision),
+            Notation::Shortest => shortest(value, self.precision.max(1)),
+        }
+    }
+
+    fn padded(&self, text: String, finite: bool) -> String {
+        let text = match self.fill {
+            Fill::Signed if !text.starts_with('-') => format!("+{text}"),
+            _ => text,
+        };
+        let missing = self.width.saturating_sub(text.len());
+        match self.fill {
+            Fill::Zeros if finite => {
+                let (sign, digits) = text.split_at(usize::from(text.starts_with('-')));
+                format!("{sign}{}{digits}", "0".repeat(missing))
+            }
+            Fill::After => text + &" ".repeat(missing),
+            _ => " ".repeat(missing) + &text,
+        }
+    }
+
+    fn padded_text(&self, text: &Bytes) -> Bytes {
+        let spaces = vec![b' '; self.width.saturating_sub(text.len())];
+        match self.fill {
+            _ if spaces.is_empty() => text.clone(),
+            Fill::After => [text, &spaces[..]].concat().into(),
+            _ => [&spaces[..], text].concat().into(),
+        }
+    }
+}
+
+/// `%e`: an exponent of at least two digits.
+fn scientific(value: f64, precision: usize) -> String {
+    let text = format!("{value:.precision$e}");
+    let (digits, exponent) = text.split_once('e').expect("this notation has an exponent");
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(exponent) => ('-', exponent),
+        None => ('+', exponent),
+    };
+    format!("{digits}e{sign}{exponent:0>2}")
+}
+
+/// `%g`: without zeros at the end, and with an exponent only where it saves room.
+fn shortest(value: f64, precision: usize) -> String {
+    let rounded = scientific(value, precision - 1);
+    let (digits, exponent) = rounded.split_once('e').expect("this notation has an exponent");
+    let power: i64 = exponent.parse().expect("an exponent is a number");
+    let trimmed = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    match usize::try_from(precision as i64 - 1 - power) {
+        Ok(decimals) if power >= -4 => trimmed(&format!("{value:.decimals$}")),
+        _ => format!("{}e{exponent}", trimmed(digits)),
+    }
+}

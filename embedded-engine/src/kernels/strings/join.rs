@@ -1,0 +1,74 @@
+//! Strings joined.
+
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::{axis, boxed};
+use session_core::{Error, Result};
+use tensor::{Bytes, Shape, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("StringJoin", |spec| {
+        let separator = spec.str("separator")?.to_owned();
+        Ok(boxed(move |context| join(context, separator.as_bytes())))
+    });
+    registry.add("ReduceJoin", |spec| {
+        let (separator, keep) = (spec.str("separator")?.to_owned(), spec.bool("keep_dims")?);
+        Ok(boxed(move |context| reduce(context, separator.as_bytes(), keep)))
+    });
+}
+
+fn join(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
+    let inputs = (0..context.num_inputs()).map(|index| context.input(index));
+    let mut shape = Shape::scalar();
+    for input in inputs.clone().filter(|input| !input.shape().is_empty()) {
+        if shape.is_empty() {
+            shape = input.shape().clone();
+        }
+        if *input.shape() != shape {
+            let text = format!("Input shapes do not match: {} and {shape}", input.shape());
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    let parts: Vec<&[Bytes]> = inputs.map(Tensor::as_strings).collect::<Result<_, _>>()?;
+    let joined = (0..shape.elements()).map(|place| {
+        let parts: Vec<&[u8]> =
+            parts.iter().map(|part| if part.len() == 1 { &part[0][..] } else { &part[place][..] }).collect();
+        Bytes::from(parts.join(separator))
+    });
+    let joined = Tensor::from_strings(joined, shape.clone())?;
+    context.set(0, joined);
+    Ok(())
+}
+
+/// Joins along axes, the one listed first varying fastest.
+fn reduce(context: &mut KernelContext<'_>, separator: &[u8], keep: bool) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let strings = context.input(0).as_strings()?;
+    let axes = context.ints(1)?.into_iter().map(|at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
+    if (1..axes.len()).any(|index| axes[..index].contains(&axes[index])) {
+        return Err(Error::invalid_argument(format!("Duplicate reduction dimension in {axes:?}")));
+    }
+    let mut strides = vec![1; shape.rank()];
+    for index in (0..shape.rank().saturating_sub(1)).rev() {
+        strides[index] = strides[index + 1] * shape[index + 1];
+    }
+    let kept: Vec<usize> = (0..shape.rank()).filter(|at| !axes.contains(at)).collect();
+    let offsets = |axes: &[usize]| {
+        let mut offsets = vec![0];
+        for &at in axes {
+            let step = |&offset: &usize| (0..shape[at]).map(move |index| (offset, index));
+            offsets =
+                offsets.iter().flat_map(step).map(|(offset, index)| offset + index * strides[at]).collect();
+        }
+        offsets
+    };
+    let inner = offsets(&axes.iter().rev().copied().collect::<Vec<_>>());
+    let joined = offsets(&kept).into_iter().map(|start| {
+        let parts: Vec<&[u8]> = inner.iter().map(|offset| &strings[start + offset][..]).collect();
+        Bytes::from(parts.join(separator))
+    });
+    let dims = (0..shape.rank()).filter(|at| keep || kept.contains(at));
+    let dims: Shape = dims.map(|at| if kept.contains(&at) { shape[at] } else { 1 }).collect();
+    let joined = Tensor::from_strings(joined, dims)?;
+    context.set(0, joined);
+    Ok(())
+}

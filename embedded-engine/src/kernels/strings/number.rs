@@ -1,0 +1,84 @@
+//! Text as numbers.
+
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::boxed;
+use session_core::{Error, Result};
+use std::str::FromStr;
+use tensor::{DType, Element, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("StringToNumber", |spec| match spec.dtype("out_type")? {
+        DType::Float32 => Ok(boxed(|context| numbers::<f32>(context, float))),
+        DType::Float64 => Ok(boxed(|context| numbers::<f64>(context, float))),
+        DType::Int32 => Ok(boxed(|context| numbers::<i32>(context, integer))),
+        DType::Int64 => Ok(boxed(|context| numbers::<i64>(context, integer))),
+        DType::UInt32 => Ok(boxed(|context| numbers::<u32>(context, integer))),
+        DType::UInt64 => Ok(boxed(|context| numbers::<u64>(context, integer))),
+        other => Err(super::unsupported("numbers from text", other)),
+    });
+}
+
+fn numbers<T: Element>(context: &mut KernelContext<'_>, read: fn(&[u8]) -> Option<T>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let numbers = context.input(0).as_strings()?.iter().map(|text| {
+        read(text).ok_or_else(|| {
+            let text = String::from_utf8_lossy(text);
+            Error::invalid_argument(format!("StringToNumberOp could not correctly convert string: {text}"))
+        })
+    });
+    let numbers: Vec<T> = numbers.collect::<Result<_>>()?;
+    context.set(0, Tensor::from_vec(numbers, shape)?);
+    Ok(())
+}
+
+/// A number that [`float`] reads.
+pub(in crate::kernels) trait Float: FromStr {
+    fn from_f64(value: f64) -> Self;
+}
+
+impl Float for f32 {
+    fn from_f64(value: f64) -> f32 {
+        value as f32
+    }
+}
+
+impl Float for f64 {
+    fn from_f64(value: f64) -> f64 {
+        value
+    }
+}
+
+/// An integer with white space around it, or nothing for another text or one that does not fit.
+pub(in crate::kernels) fn integer<T: FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.trim_ascii().parse().ok()
+}
+
+/// A decimal or hexadecimal number, an infinity or no number, with white space around it. Those too large are infinite.
+pub(in crate::kernels) fn float<T: Float>(text: &[u8]) -> Option<T> {
+    let text = std::str::from_utf8(text).ok()?.trim_ascii();
+    text.parse().ok().or_else(|| hexadecimal(text).map(T::from_f64))
+}
+
+/// `0x1.8p3` and its like.
+fn hexadecimal(text: &str) -> Option<f64> {
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
+    let (digits, exponent) = match digits.split_once(['p', 'P']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        None => (digits, 0),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut value = 0f64;
+    for digit in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    let scale = exponent.saturating_sub(4 * i32::try_from(fraction.len()).ok()?);
+    let value = value * 2f64.powi(scale);
+    Some(if negative { -value } else { value })
+}

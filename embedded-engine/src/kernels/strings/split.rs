@@ -1,0 +1,158 @@
+//! Strings split and cut.
+
+use super::is_utf8;
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::boxed;
+use session_core::{Error, Result};
+use tensor::{Bytes, Shape, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("StringSplit", |spec| {
+        let skip_empty = spec.bool("skip_empty")?;
+        Ok(boxed(move |context| {
+            let delimiters = single(context, 1)?;
+            split(context, |text| at_any(text, &delimiters, skip_empty))
+        }))
+    });
+    registry.add("StringSplitV2", |spec| {
+        let limit = usize::try_from(spec.int("maxsplit")?).unwrap_or(usize::MAX);
+        Ok(boxed(move |context| {
+            let separator = single(context, 1)?;
+            split(context, |text| match separator.is_empty() {
+                true => at_white_space(text, limit),
+                false => at_separator(text, &separator, limit),
+            })
+        }))
+    });
+    registry.add("Substr", |spec| {
+        let characters = is_utf8(spec.str("unit")?);
+        Ok(boxed(move |context| substr(context, characters)))
+    });
+}
+
+/// The one string of an input.
+fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
+    match context.input(input).as_strings()? {
+        [text] => Ok(text.clone()),
+        other => Err(Error::invalid_argument(format!("delimiter must be one string, not {}", other.len()))),
+    }
+}
+
+/// One row of a sparse tensor for each string.
+fn split(context: &mut KernelContext<'_>, parts: impl Fn(&Bytes) -> Vec<Bytes>) -> Result<()> {
+    let input = context.input(0);
+    if input.shape().rank() != 1 {
+        let text = format!("input must be a vector, got shape {}", input.shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let (mut indices, mut values, mut longest) = (Vec::new(), Vec::new(), 0);
+    let rows = input.elements();
+    for (row, text) in input.as_strings()?.iter().enumerate() {
+        let parts = parts(text);
+        longest = longest.max(parts.len());
+        indices.extend((0..parts.len()).flat_map(|column| [row as i64, column as i64]));
+        values.extend(parts);
+    }
+    let count = values.len();
+    context.set(0, Tensor::from_vec(indices, [count, 2])?);
+    context.set(1, Tensor::from_strings(values, [count])?);
+    context.set(2, Tensor::from(vec![rows as i64, longest as i64]));
+    Ok(())
+}
+
+fn at_any(text: &Bytes, delimiters: &[u8], skip_empty: bool) -> Vec<Bytes> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    if delimiters.is_empty() {
+        return (0..text.len()).map(|place| text.slice(place..=place)).collect();
+    }
+    let parts = text.split(|byte| delimiters.contains(byte)).filter(|part| !(skip_empty && part.is_empty()));
+    parts.map(|part| text.slice_ref(part)).collect()
+}
+
+fn at_separator(text: &Bytes, separator: &[u8], limit: usize) -> Vec<Bytes> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    while parts.len() < limit {
+        let Some(found) = text[start..].windows(separator.len()).position(|window| window == separator)
+        else {
+            break;
+        };
+        parts.push(text.slice(start..start + found));
+        start += found + separator.len();
+    }
+    parts.push(text.slice(start..));
+    parts
+}
+
+fn at_white_space(text: &Bytes, limit: usize) -> Vec<Bytes> {
+    if limit == 0 {
+        return vec![text.clone()];
+    }
+    let (mut parts, mut rest) = (Vec::new(), text.trim_ascii_start());
+    while !rest.is_empty() {
+        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+        parts.push(text.slice_ref(&rest[..end]));
+        rest = rest[end..].trim_ascii_start();
+        if parts.len() == limit {
+            // After the last split comes the rest, though it may be empty.
+            parts.push(text.slice_ref(rest));
+            break;
+        }
+    }
+    parts
+}
+
+fn substr(context: &mut KernelContext<'_>, characters: bool) -> Result<()> {
+    let (texts, places, lengths) = (context.input(0), context.ints(1)?, context.ints(2)?);
+    let places_shape = context.input(1).shape();
+    if context.input(2).shape() != places_shape {
+        return Err(Error::invalid_argument("pos and len must have the same shape"));
+    }
+    let shape = broadcast(texts.shape(), places_shape)?;
+    let strings = texts.as_strings()?;
+    let (from, of) = (places_in(texts.shape(), &shape), places_in(places_shape, &shape));
+    let cut =
+        from.into_iter().zip(of).map(|(text, at)| part(&strings[text], places[at], lengths[at], characters));
+    let cut: Vec<Bytes> = cut.collect::<Result<_>>()?;
+    context.set(0, Tensor::from_strings(cut, shape)?);
+    Ok(())
+}
+
+fn broadcast(a: &Shape, b: &Shape) -> Result<Shape> {
+    let rank = a.rank().max(b.rank());
+    let dim =
+        |shape: &Shape, back: usize| if back < shape.rank() { shape[shape.rank() - 1 - back] } else { 1 };
+    let dims = (0..rank).rev().map(|back| match (dim(a, back), dim(b, back)) {
+        (1, other) | (other, 1) => Ok(other),
+        (a, b) if a == b => Ok(a),
+        _ => Err(Error::invalid_argument(format!("Incompatible shapes: {a} vs. {b}"))),
+    });
+    dims.collect()
+}
+
+/// For each element of a shape the element of a narrower one that stands there.
+fn places_in(narrow: &Shape, shape: &Shape) -> Vec<usize> {
+    let mut places = vec![0];
+    for (index, &size) in shape.iter().enumerate() {
+        let own = (index + narrow.rank()).checked_sub(shape.rank()).map_or(1, |own| narrow[own]);
+        let next = |&place: &usize| (0..size).map(move |at| place * own + if own == 1 { 0 } else { at });
+        places = places.iter().flat_map(next).collect();
+    }
+    places
+}
+
+fn part(text: &Bytes, place: i64, len: i64, characters: bool) -> Result<Bytes> {
+    let starts: Option<Vec<usize>> = characters
+        .then(|| (0..text.len()).filter(|&at| text[at] & 0xc0 != 0x80).chain([text.len()]).collect());
+    let whole = starts.as_ref().map_or(text.len(), |starts| starts.len() - 1);
+    let outside = || {
+        let text = format!("pos {place} out of range for string b'{}'", text.escape_ascii());
+        Error::invalid_argument(text)
+    };
+    let start = if place < 0 { place + whole as i64 } else { place };
+    let start = usize::try_from(start).ok().filter(|&start| start <= whole).ok_or_else(outside)?;
+    let end = start.saturating_add(usize::try_from(len).unwrap_or(0)).min(whole);
+    let at = |place: usize| starts.as_ref().map_or(place, |starts| starts[place]);
+    Ok(text.slice(at(start)..at(end)))
+}

@@ -1,0 +1,50 @@
+//! From bytes to tensors: `tf.Example`s, lines of CSV, raw numbers.
+//!
+//! ```
+//! use ops::array::placeholder;
+//! use ops::parsing::{FeatureSpec, parse_example};
+//! use session_core::{DType, Graph, Tensor};
+//!
+//! let graph = Graph::new();
+//! let records = placeholder(&graph, DType::String, [None]);
+//! let parsed = parse_example(
+//!     &records,
+//!     &[
+//!         ("image", FeatureSpec::fixed([8, 8], DType::Float32)),
+//!         ("label", FeatureSpec::fixed([], DType::Int64).default_value(Tensor::scalar(-1i64))),
+//!         ("words", FeatureSpec::var_len(DType::String)),
+//!     ],
+//! );
+//! assert_eq!(parsed.dense("image").shape().to_string(), "[?,8,8]");
+//! assert_eq!(parsed.dense("label").shape().to_string(), "[?]");
+//! assert_eq!(parsed.sparse("words").indices.shape().to_string(), "[?,2]");
+//! graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
+//! ```
+
+pub(crate) mod example;
+pub(crate) mod raw;
+
+pub use example::{FeatureSpec, Parsed, parse_example, parse_single_example};
+pub use raw::{CsvOptions, decode_csv, decode_raw, sparse_to_dense};
+
+use session_core::{Operation, Output};
+
+/// A tensor of which only some elements are given: `values[i]` stands at `indices[i]`.
+#[derive(Clone, Debug)]
+pub struct SparseTensor {
+    /// One row of `int64` for each value, in order.
+    pub indices: Output,
+    /// The values.
+    pub values: Output,
+    /// The shape of the whole, a vector of `int64`.
+    pub dense_shape: Output,
+}
+
+impl SparseTensor {
+    /// From three outputs of an operation.
+    pub(crate) fn of(operation: &Operation, outputs: [usize; 3]) -> SparseTensor {
+        let [indices, values, dense_shape] = outputs.map(|index| operation.output(index));
+        SparseTensor { indices, values, dense_shape }
+    }
+}

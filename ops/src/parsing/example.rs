@@ -1,0 +1,267 @@
+//! `tf.Example`s.
+
+use crate::array::{constant, reshape};
+use crate::composite::Composite;
+use crate::library::op_defs;
+use crate::parsing::SparseTensor;
+use session_core::{
+    AsOutput, AttrValue, DType, Error, Graph, OpDef, Output, PartialShape, Result, Shape, ShapeContext,
+    Tensor,
+};
+
+op_defs! {
+    PARSE_EXAMPLE: OpDef::new(
+            "ParseExample",
+            "serialized: string, names: string, sparse_keys: Nsparse * string, dense_keys: Ndense * string, dense_defaults: Tdense -> sparse_indices: Nsparse * int64, sparse_values: sparse_types, sparse_shapes: Nsparse * int64, dense_values: Tdense",
+        )
+        .attrs("Nsparse: int, Ndense: int, sparse_types: list({float, int64, string}), Tdense: list({float, int64, string}), dense_shapes: list(shape)")
+        .shape(parsed_shapes).not_differentiable();
+    PARSE_EXAMPLE_V2: OpDef::new(
+            "ParseExampleV2",
+            "serialized: string, names: string, sparse_keys: string, dense_keys: string, ragged_keys: string, dense_defaults: Tdense -> sparse_indices: num_sparse * int64, sparse_values: sparse_types, sparse_shapes: num_sparse * int64, dense_values: Tdense, ragged_values: ragged_value_types, ragged_row_splits: ragged_split_types",
+        )
+        .attrs("Tdense: list({float, int64, string}), num_sparse: int, sparse_types: list({float, int64, string}), ragged_value_types: list({float, int64, string}), ragged_split_types: list({int32, int64}), dense_shapes: list(shape)")
+        .shape(parsed_shapes).not_differentiable();
+    PARSE_SINGLE_EXAMPLE: OpDef::new(
+            "ParseSingleExample",
+            "serialized: string, dense_defaults: Tdense -> sparse_indices: num_sparse * int64, sparse_values: sparse_types, sparse_shapes: num_sparse * int64, dense_values: Tdense",
+        )
+        .attrs("num_sparse: int, sparse_keys: list(string), dense_keys: list(string), sparse_types: list({float, int64, string}), Tdense: list({float, int64, string}), dense_shapes: list(shape)")
+        .shape(parsed_shapes).not_differentiable();
+}
+
+/// The outputs of all three: first those of sparse features, then dense ones, then ragged ones.
+fn parsed_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
+    let batch = match context.input(0) {
+        shape if shape.rank().is_none() => return Ok(()),
+        shape => shape,
+    };
+    let rank = batch.rank().unwrap_or(0);
+    if rank > 1 {
+        return Err(Error::value(format!("serialized must be a scalar or a vector, not of shape {batch}")));
+    }
+    let list = |name: &str| context.attr(name).and_then(AttrValue::as_list).map_or(0, <[AttrValue]>::len);
+    let (sparse, ragged) = (list("sparse_types"), list("ragged_value_types"));
+    let dense = context.attr("dense_shapes").and_then(AttrValue::as_shapes).unwrap_or_default();
+    for index in 0..sparse {
+        context.set(index, PartialShape::from([None, Some(rank + 1)]));
+        context.set(sparse + index, PartialShape::of_rank(1));
+        context.set(2 * sparse + index, PartialShape::from([rank + 1]));
+    }
+    for (index, shape) in dense.iter().enumerate() {
+        context.set(3 * sparse + index, batch.concat(shape));
+    }
+    let first = 3 * sparse + dense.len();
+    for index in 0..ragged {
+        context.set(first + index, PartialShape::of_rank(1));
+        let splits = if rank == 0 { Some(0) } else { batch.dim(0).map(|size| size + 1) };
+        context.set(first + ragged + index, PartialShape::from([splits]));
+    }
+    Ok(())
+}
+
+/// What a feature is read as. Dtypes are `float32`, `int64` and `string`.
+#[derive(Clone, Debug)]
+pub struct FeatureSpec {
+    dtype: DType,
+    form: Form,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Fixed { shape: Shape, default: Option<Tensor> },
+    Sequence { shape: Shape, padding: Option<Tensor> },
+    Sparse,
+}
+
+impl FeatureSpec {
+    /// As many values as the shape has elements, in each example.
+    #[must_use]
+    pub fn fixed(shape: impl Into<Shape>, dtype: DType) -> FeatureSpec {
+        FeatureSpec { dtype, form: Form::Fixed { shape: shape.into(), default: None } }
+    }
+
+    /// Any number of blocks of this shape; examples with fewer of them than others are padded at the end, with zeros or
+    /// empty strings unless a default value is given.
+    #[must_use]
+    pub fn fixed_sequence(shape: impl Into<Shape>, dtype: DType) -> FeatureSpec {
+        FeatureSpec { dtype, form: Form::Sequence { shape: shape.into(), padding: None } }
+    }
+
+    /// Any number of values, as a row of a sparse tensor.
+    #[must_use]
+    pub fn var_len(dtype: DType) -> FeatureSpec {
+        FeatureSpec { dtype, form: Form::Sparse }
+    }
+
+    /// What an example without this feature has; without a default it is an error. For sequences, a scalar that pads.
+    #[must_use]
+    pub fn default_value(mut self, value: impl Into<Tensor>) -> FeatureSpec {
+        match &mut self.form {
+            Form::Fixed { default: place, .. } | Form::Sequence { padding: place, .. } => {
+                *place = Some(value.into());
+            }
+            Form::Sparse => {}
+        }
+        self
+    }
+}
+
+/// The features that [`parse_example`] gives.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    dense: Vec<(String, Output)>,
+    sparse: Vec<(String, SparseTensor)>,
+}
+
+impl Parsed {
+    /// A feature of fixed length, or a sequence.
+    ///
+    /// # Panics
+    /// When none of this name was asked for.
+    #[must_use]
+    #[track_caller]
+    pub fn dense(&self, name: &str) -> Output {
+        match self.dense.iter().find(|(known, _)| known == name) {
+            Some((_, output)) => output.clone(),
+            None => panic!("no dense feature '{name}' was asked for"),
+        }
+    }
+
+    /// A feature of variable length.
+    ///
+    /// # Panics
+    /// When none of this name was asked for.
+    #[must_use]
+    #[track_caller]
+    pub fn sparse(&self, name: &str) -> SparseTensor {
+        match self.sparse.iter().find(|(known, _)| known == name) {
+            Some((_, sparse)) => sparse.clone(),
+            None => panic!("no sparse feature '{name}' was asked for"),
+        }
+    }
+}
+
+/// Reads features of a vector of serialised `tf.Example`s: `[batch, ..]` for those of fixed length, `[batch, longest, ..]`
+/// for sequences, one row for each example of sparse ones.
+///
+/// # Errors
+/// In the graph, for another dtype than the three, and defaults that do not fit. When it runs: `InvalidArgument` that
+/// names the feature and the example, counted from 0, for bytes that are no example, a feature of another kind or length,
+/// or one that is missing without a default.
+#[must_use]
+#[track_caller]
+pub fn parse_example(serialized: impl AsOutput, features: &[(&str, FeatureSpec)]) -> Parsed {
+    let serialized = serialized.as_output();
+    let scope = Composite::new(&serialized.graph(), "ParseExample");
+    parse(scope.graph(), serialized, features, |output| scope.leave(output))
+}
+
+/// As [`parse_example`] for one example, a scalar: the results have no dimension for the batch.
+///
+/// # Errors
+/// As [`parse_example`].
+#[must_use]
+#[track_caller]
+pub fn parse_single_example(serialized: impl AsOutput, features: &[(&str, FeatureSpec)]) -> Parsed {
+    let serialized = serialized.as_output();
+    let outer = Composite::new(&serialized.graph(), "ParseSingleExample");
+    let scope = Composite::new(outer.graph(), "ParseExample");
+    if serialized.shape().rank().is_some_and(|rank| rank != 0) {
+        let text = format!("one example is a scalar, not of shape {}", serialized.shape());
+        outer.graph().add_error(Error::value(text));
+    }
+    parse(scope.graph(), serialized, features, |output| outer.leave(output))
+}
+
+fn parse(
+    graph: &Graph,
+    serialized: &Output,
+    features: &[(&str, FeatureSpec)],
+    leave: impl Fn(Output) -> Output,
+) -> Parsed {
+    let mut sorted: Vec<&(&str, FeatureSpec)> = features.iter().collect();
+    sorted.sort_by_key(|(name, _)| *name);
+    let (sparse, dense): (Vec<_>, Vec<_>) =
+        sorted.into_iter().partition(|(_, spec)| matches!(spec.form, Form::Sparse));
+    let defaults: Vec<Output> = dense.iter().map(|(name, spec)| default(graph, name, spec)).collect();
+    let types = |list: &[&(&str, FeatureSpec)]| {
+        AttrValue::List(list.iter().map(|(_, spec)| AttrValue::Type(spec.dtype)).collect())
+    };
+    let keys = |list: &[&(&str, FeatureSpec)]| {
+        Tensor::from_strings(list.iter().map(|(name, _)| name.as_bytes().to_vec()), [list.len()])
+            .expect("one string for each")
+    };
+    let shapes = dense.iter().map(|(_, spec)| AttrValue::Shape(spec.shape())).collect();
+    let none = || Tensor::zeros(DType::String, [0]).expect("no elements");
+    let builder = graph.op(&PARSE_EXAMPLE_V2).input(serialized).constant(none());
+    let operation = builder
+        .constant(keys(&sparse))
+        .constant(keys(&dense))
+        .constant(none())
+        .input_list(&defaults)
+        .attr("Tdense", types(&dense))
+        .attr("num_sparse", sparse.len())
+        .attr("sparse_types", types(&sparse))
+        .attr("ragged_value_types", AttrValue::List(Vec::new()))
+        .attr("ragged_split_types", AttrValue::List(Vec::new()))
+        .attr("dense_shapes", AttrValue::List(shapes))
+        .finish();
+    let count = sparse.len();
+    let output = |index: usize| leave(operation.output(index));
+    let named = |name: &str| name.to_owned();
+    Parsed {
+        dense: dense.iter().enumerate().map(|(i, (name, _))| (named(name), output(3 * count + i))).collect(),
+        sparse: sparse
+            .iter()
+            .enumerate()
+            .map(|(i, (name, _))| {
+                let (indices, values) = (output(i), output(count + i));
+                (named(name), SparseTensor { indices, values, dense_shape: output(2 * count + i) })
+            })
+            .collect(),
+    }
+}
+
+impl FeatureSpec {
+    fn shape(&self) -> PartialShape {
+        match &self.form {
+            Form::Fixed { shape, .. } => shape.into(),
+            Form::Sequence { shape, .. } => PartialShape::from([None]).concat(&shape.into()),
+            Form::Sparse => PartialShape::unknown(),
+        }
+    }
+}
+
+/// The default of a dense feature: no elements where there is none.
+fn default(graph: &Graph, name: &str, spec: &FeatureSpec) -> Output {
+    let constants = graph.without_control_dependencies();
+    let given = match &spec.form {
+        Form::Fixed { default, .. } => default,
+        Form::Sequence { padding, .. } => padding,
+        Form::Sparse => &None,
+    };
+    if let Some(value) = given
+        && value.dtype() != spec.dtype
+    {
+        let text = format!("the default of feature '{name}' is of {}, not {}", value.dtype(), spec.dtype);
+        graph.add_error(Error::type_mismatch(text));
+    }
+    match (&spec.form, given) {
+        (Form::Fixed { shape, .. }, Some(value)) => {
+            let key: String = name
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '_' })
+                .collect();
+            reshape(constant(&constants.named(&format!("key_{key}")), value.clone()), shape)
+        }
+        (_, Some(value)) => constant(&constants, value.clone()),
+        (Form::Sequence { .. }, None) => constant(&constants, zero(spec.dtype, Shape::scalar())),
+        (_, None) => constant(&constants, zero(spec.dtype, [0].into())),
+    }
+}
+
+fn zero(dtype: DType, shape: Shape) -> Tensor {
+    // A dtype without zeros is refused by the operation.
+    Tensor::zeros(dtype, shape).unwrap_or_else(|_| Tensor::scalar(0f32))
+}

@@ -1,0 +1,260 @@
+//! Byte strings: joined, split, cut, formatted, read as numbers.
+
+use crate::arguments::{Axes, Ints};
+use crate::library::op_defs;
+use crate::parsing::SparseTensor;
+use crate::shapes::{self, broadcast_shapes, unchanged};
+use session_core::{AsOutput, DType, OpBuilder, OpDef, Output, PartialShape, Result, ShapeContext};
+use tensor::Tensor;
+
+op_defs! {
+    STRING_JOIN: OpDef::new("StringJoin", "inputs: N * string -> output: string")
+        .attrs("N: int, separator: string = \"\"").shape(joined_shape).not_differentiable();
+    REDUCE_JOIN: OpDef::new("ReduceJoin", "inputs: string, reduction_indices: int32 -> output: string")
+        .attrs("keep_dims: bool = false, separator: string = \"\"").shape(reduced_shape).not_differentiable();
+    AS_STRING: OpDef::new("AsString", "input: T -> output: string")
+        .attrs("T: {float, double, int32, uint8, int16, int8, int64, bfloat16, uint16, half, uint32, uint64, complex64, complex128, bool, variant, string}, precision: int = -1, scientific: bool = false, shortest: bool = false, width: int = -1, fill: string = \"\"")
+        .shape(unchanged).not_differentiable();
+    STRING_SPLIT: OpDef::new("StringSplit", "input: string, delimiter: string -> indices: int64, values: string, shape: int64")
+        .attrs("skip_empty: bool = true").shape(split_shape).not_differentiable();
+    STRING_SPLIT_V2: OpDef::new("StringSplitV2", "input: string, sep: string -> indices: int64, values: string, shape: int64")
+        .attrs("maxsplit: int = -1").shape(split_shape).not_differentiable();
+    STRING_TO_NUMBER: OpDef::new("StringToNumber", "string_tensor: string -> output: out_type")
+        .attrs("out_type: {float, double, int32, int64, uint32, uint64} = float").shape(unchanged).not_differentiable();
+    STRING_LENGTH: OpDef::new("StringLength", "input: string -> output: int32")
+        .attrs("unit: {\"BYTE\", \"UTF8_CHAR\"} = \"BYTE\"").shape(unchanged).not_differentiable();
+    SUBSTR: OpDef::new("Substr", "input: string, pos: T, len: T -> output: string")
+        .attrs("T: indextype, unit: {\"BYTE\", \"UTF8_CHAR\"} = \"BYTE\"").shape(substr_shape).not_differentiable();
+    STRING_TO_HASH_BUCKET_FAST: OpDef::new("StringToHashBucketFast", "input: string -> output: int64")
+        .attrs("num_buckets: int").shape(unchanged).not_differentiable();
+    STRING_LOWER: OpDef::new("StringLower", "input: string -> output: string")
+        .attrs("encoding: string = \"\"").shape(unchanged).not_differentiable();
+    STRING_UPPER: OpDef::new("StringUpper", "input: string -> output: string")
+        .attrs("encoding: string = \"\"").shape(unchanged).not_differentiable();
+    STRING_STRIP: OpDef::new("StringStrip", "input: string -> output: string").shape(unchanged).not_differentiable();
+}
+
+fn joined_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let mut joined = PartialShape::scalar();
+    for input in context.inputs() {
+        match (input.shape().rank(), joined.rank()) {
+            (Some(0), _) => {}
+            (_, Some(0)) => joined = input.shape().clone(),
+            _ => joined = shapes::merge(&joined, input.shape())?,
+        }
+    }
+    context.set(0, joined);
+    Ok(())
+}
+
+fn reduced_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.input(0);
+    let (Some(rank), Some(axes)) = (shape.rank(), shapes::ints(context, 1)) else { return Ok(()) };
+    let axes = axes.iter().map(|&axis| shapes::axis_index(axis, rank)).collect::<Result<Vec<_>>>()?;
+    let keep = shapes::bool_attr(context, "keep_dims");
+    let dims = (0..rank).filter_map(|axis| match (axes.contains(&axis), keep) {
+        (false, _) => Some(shape.dim(axis)),
+        (true, true) => Some(Some(1)),
+        (true, false) => None,
+    });
+    let reduced = dims.collect();
+    context.set(0, reduced);
+    Ok(())
+}
+
+fn split_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.input_of_rank(0, 1)?;
+    context.set(0, PartialShape::from([None, Some(2)]));
+    context.set(1, PartialShape::of_rank(1));
+    context.set(2, PartialShape::from([2]));
+    Ok(())
+}
+
+fn substr_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let places = shapes::merge(&context.input(1), &context.input(2))?;
+    let shape = broadcast_shapes(&context.input(0), &places)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+#[track_caller]
+fn on(input: &impl AsOutput, def: &'static OpDef) -> OpBuilder {
+    let input = input.as_output();
+    input.graph().op(def).input(input)
+}
+
+/// Strings joined element by element with a separator; scalars stand for as many as are needed.
+///
+/// # Errors
+/// In the graph, for no inputs, inputs of another dtype and shapes that differ.
+#[must_use]
+#[track_caller]
+pub fn string_join<O: AsOutput>(inputs: &[O], separator: &str) -> Output {
+    let Some(first) = inputs.first() else {
+        // There is no graph to record a mistake in.
+        panic!("string_join needs at least one input");
+    };
+    let builder = first.as_output().graph().op(&STRING_JOIN);
+    builder.input_list(inputs.iter().map(AsOutput::as_output)).attr("separator", separator).finish_output()
+}
+
+/// Strings joined along axes, the one listed first varying fastest; for all axes, the last one does.
+#[must_use]
+#[track_caller]
+pub fn reduce_join(inputs: impl AsOutput, axes: impl Into<Axes>, separator: &str, keep_dims: bool) -> Output {
+    let axes = match axes.into() {
+        Axes::Listed(axes) => axes,
+        Axes::All => {
+            let rank = inputs.as_output().shape().rank().unwrap_or(0);
+            Ints::from((0..rank).rev().collect::<Vec<usize>>())
+        }
+    };
+    let builder = axes.input_of(on(&inputs, &REDUCE_JOIN));
+    builder.attr("separator", separator).attr("keep_dims", keep_dims).finish_output()
+}
+
+/// How [`as_string`] writes numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AsStringOptions {
+    precision: Option<usize>,
+    scientific: bool,
+    shortest: bool,
+    width: Option<usize>,
+    fill: String,
+}
+
+impl AsStringOptions {
+    /// Digits after the point; 6 by default.
+    #[must_use]
+    pub fn precision(mut self, digits: usize) -> Self {
+        self.precision = Some(digits);
+        self
+    }
+
+    /// With an exponent.
+    #[must_use]
+    pub fn scientific(mut self) -> Self {
+        self.scientific = true;
+        self
+    }
+
+    /// With or without an exponent, whichever is shorter.
+    #[must_use]
+    pub fn shortest(mut self) -> Self {
+        self.shortest = true;
+        self
+    }
+
+    /// At least so many characters, filled up before the number.
+    #[must_use]
+    pub fn width(mut self, width: usize) -> Self {
+        self.width = Some(width);
+        self
+    }
+
+    /// What fills up: a space (the default), `0`, `+` (which shows the sign), or `-`, which fills with spaces after the
+    /// number.
+    #[must_use]
+    pub fn fill(mut self, fill: &str) -> Self {
+        fill.clone_into(&mut self.fill);
+        self
+    }
+}
+
+/// Numbers, bools and strings as text.
+#[must_use]
+#[track_caller]
+pub fn as_string(input: impl AsOutput, options: &AsStringOptions) -> Output {
+    let int = |value: Option<usize>| value.and_then(|value| i64::try_from(value).ok()).unwrap_or(-1);
+    on(&input, &AS_STRING)
+        .attr("precision", int(options.precision))
+        .attr("scientific", options.scientific)
+        .attr("shortest", options.shortest)
+        .attr("width", int(options.width))
+        .attr("fill", options.fill.as_str())
+        .finish_output()
+}
+
+/// Each string of a vector split at every byte of `delimiter`, at every byte if it is empty: one row for each string.
+#[must_use]
+#[track_caller]
+pub fn string_split(source: impl AsOutput, delimiter: &str, skip_empty: bool) -> SparseTensor {
+    let builder = on(&source, &STRING_SPLIT).constant(Tensor::from(delimiter)).attr("skip_empty", skip_empty);
+    SparseTensor::of(&builder.finish(), [0, 1, 2])
+}
+
+/// Each string of a vector split at `sep`, or at runs of white space if it is empty: one row for each string. At most
+/// `maxsplit` splits are made in each.
+#[must_use]
+#[track_caller]
+pub fn string_split_v2(input: impl AsOutput, sep: &str, maxsplit: Option<usize>) -> SparseTensor {
+    let limit = maxsplit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(-1);
+    let builder = on(&input, &STRING_SPLIT_V2).constant(Tensor::from(sep)).attr("maxsplit", limit);
+    SparseTensor::of(&builder.finish(), [0, 1, 2])
+}
+
+/// Text as numbers of a dtype. What is no number, or does not fit an integer, is `InvalidArgument`.
+#[must_use]
+#[track_caller]
+pub fn string_to_number(input: impl AsOutput, out_type: DType) -> Output {
+    on(&input, &STRING_TO_NUMBER).attr("out_type", out_type).finish_output()
+}
+
+/// What lengths and places of strings count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    #[default]
+    Byte,
+    /// Characters of UTF-8.
+    Utf8Char,
+}
+
+impl Unit {
+    fn name(self) -> &'static str {
+        match self {
+            Unit::Byte => "BYTE",
+            Unit::Utf8Char => "UTF8_CHAR",
+        }
+    }
+}
+
+/// The lengths of strings.
+#[must_use]
+#[track_caller]
+pub fn string_length(input: impl AsOutput, unit: Unit) -> Output {
+    on(&input, &STRING_LENGTH).attr("unit", unit.name()).finish_output()
+}
+
+/// Parts of strings: from `pos`, counted from the end when negative, at most `len` long. A place outside of its string is
+/// `InvalidArgument`.
+#[must_use]
+#[track_caller]
+pub fn substr(input: impl AsOutput, pos: impl Into<Ints>, len: impl Into<Ints>, unit: Unit) -> Output {
+    let builder = len.into().input_of(pos.into().input_of(on(&input, &SUBSTR)));
+    builder.attr("unit", unit.name()).finish_output()
+}
+
+/// Strings as numbers below `num_buckets`, by FarmHash: the same in every run and in TensorFlow.
+#[must_use]
+#[track_caller]
+pub fn string_to_hash_bucket_fast(input: impl AsOutput, num_buckets: usize) -> Output {
+    on(&input, &STRING_TO_HASH_BUCKET_FAST).attr("num_buckets", num_buckets).finish_output()
+}
+
+macro_rules! changed {
+    ($($name:ident $def:ident $doc:literal;)*) => {$(
+        #[doc = $doc]
+        #[must_use]
+        #[track_caller]
+        pub fn $name(input: impl AsOutput) -> Output {
+            on(&input, &$def).finish_output()
+        }
+    )*};
+}
+
+changed! {
+    string_lower STRING_LOWER "Strings with the letters A to Z made small.";
+    string_upper STRING_UPPER "Strings with the letters a to z made large.";
+    string_strip STRING_STRIP "Strings without white space at both ends.";
+}

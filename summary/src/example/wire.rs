@@ -1,0 +1,261 @@
+//! The bytes of a `tf.Example`, read in place.
+//!
+//! ```text
+//! Example  { Features features = 1 }
+//! Features { repeated { bytes key = 1; Feature value = 2 } feature = 1 }
+//! Feature  { oneof { BytesList = 1; FloatList = 2; Int64List = 3 } }, each { repeated value = 1 }
+//! ```
+
+use super::{ExampleError, Feature};
+use bytes::Bytes;
+
+/// The kind of a feature's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeatureKind {
+    /// Byte strings.
+    Bytes,
+    /// Numbers of single precision.
+    Floats,
+    /// Integers.
+    Ints,
+}
+
+/// One feature of a message, its values not read yet.
+#[derive(Clone, Copy, Debug)]
+pub struct FeatureRef<'a> {
+    /// Nothing for a feature without any list.
+    kind: Option<FeatureKind>,
+    list: &'a [u8],
+    /// Where the list begins in the message.
+    offset: usize,
+}
+
+const VARINT: u64 = 0;
+const FIXED64: u64 = 1;
+const LENGTH: u64 = 2;
+const FIXED32: u64 = 5;
+
+/// A place in a message.
+#[derive(Clone, Copy)]
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// Where `bytes` begins in the message.
+    base: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(bytes: &'a [u8], base: usize) -> Cursor<'a> {
+        Cursor { bytes, at: 0, base }
+    }
+
+    #[cold]
+    fn error(&self, what: &'static str) -> ExampleError {
+        ExampleError { what, offset: self.base + self.at }
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Result<u64, ExampleError> {
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                Ok(byte.into())
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, ExampleError> {
+        let mut value = 0u64;
+        for (index, &byte) in self.bytes[self.at..].iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte < 0x80 {
+                self.at += index + 1;
+                return Ok(value);
+            }
+        }
+        Err(self.error("a number without end"))
+    }
+
+    /// The next field: its number, its wire type and, when it has a length, its content.
+    #[inline]
+    fn field(&mut self) -> Result<Option<(u64, u64, Cursor<'a>)>, ExampleError> {
+        if self.at >= self.bytes.len() {
+            return Ok(None);
+        }
+        let key = self.varint()?;
+        let (number, wire) = (key >> 3, key & 7);
+        let len = match wire {
+            VARINT => {
+                let start = self.at;
+                self.varint()?;
+                let content = Cursor::new(&self.bytes[start..self.at], self.base + start);
+                return Ok(Some((number, wire, content)));
+            }
+            FIXED64 => 8,
+            FIXED32 => 4,
+            LENGTH => self.varint()?,
+            _ => return Err(self.error("an unknown wire type")),
+        };
+        let rest = self.bytes.len() - self.at;
+        let len = usize::try_from(len).ok().filter(|&len| len <= rest);
+        let len = len.ok_or_else(|| self.error("a length beyond the end"))?;
+        let content = Cursor::new(&self.bytes[self.at..self.at + len], self.base + self.at);
+        self.at += len;
+        Ok(Some((number, wire, content)))
+    }
+}
+
+/// Goes through the features of a message as they come; one that comes twice is given twice, and counts as it comes last.
+///
+/// # Errors
+/// For bytes that are no `tf.Example`; features before the damage have been given then. The values within a feature are
+/// read later.
+pub fn scan<'a>(
+    message: &'a [u8],
+    mut visit: impl FnMut(&'a [u8], FeatureRef<'a>),
+) -> Result<(), ExampleError> {
+    let mut message = Cursor::new(message, 0);
+    while let Some((number, wire, mut features)) = message.field()? {
+        if (number, wire) != (1, LENGTH) {
+            continue;
+        }
+        while let Some((number, wire, entry)) = features.field()? {
+            if (number, wire) == (1, LENGTH) {
+                let (key, feature) = self::entry(entry)?;
+                visit(key, feature);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn entry(mut entry: Cursor<'_>) -> Result<(&[u8], FeatureRef<'_>), ExampleError> {
+    let mut key: &[u8] = b"";
+    let mut feature = FeatureRef { kind: None, list: b"", offset: entry.base };
+    while let Some((number, wire, content)) = entry.field()? {
+        match (number, wire) {
+            (1, LENGTH) => key = content.bytes,
+            (2, LENGTH) => feature = self::feature(content)?,
+            _ => {}
+        }
+    }
+    Ok((key, feature))
+}
+
+fn feature(mut feature: Cursor<'_>) -> Result<FeatureRef<'_>, ExampleError> {
+    let mut found = FeatureRef { kind: None, list: b"", offset: feature.base };
+    while let Some((number, wire, list)) = feature.field()? {
+        let kind = match (number, wire) {
+            (1, LENGTH) => FeatureKind::Bytes,
+            (2, LENGTH) => FeatureKind::Floats,
+            (3, LENGTH) => FeatureKind::Ints,
+            _ => continue,
+        };
+        found = FeatureRef { kind: Some(kind), list: list.bytes, offset: list.base };
+    }
+    Ok(found)
+}
+
+impl<'a> FeatureRef<'a> {
+    /// The kind of its values; nothing for a feature without any list.
+    #[must_use]
+    pub fn kind(&self) -> Option<FeatureKind> {
+        self.kind
+    }
+
+    fn fields(
+        &self,
+        mut visit: impl FnMut(u64, Cursor<'a>) -> Result<(), ExampleError>,
+    ) -> Result<(), ExampleError> {
+        let mut list = Cursor::new(self.list, self.offset);
+        while let Some((number, wire, content)) = list.field()? {
+            if number == 1 {
+                visit(wire, content)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives its byte strings one after another, as parts of the message.
+    ///
+    /// # Errors
+    /// For bytes that are no such list.
+    pub fn for_each_bytes(&self, mut visit: impl FnMut(&'a [u8])) -> Result<(), ExampleError> {
+        self.fields(|wire, content| {
+            if wire == LENGTH {
+                visit(content.bytes);
+            }
+            Ok(())
+        })
+    }
+
+    /// Appends its numbers.
+    ///
+    /// # Errors
+    /// For bytes that are no such list.
+    pub fn floats(&self, values: &mut Vec<f32>) -> Result<(), ExampleError> {
+        self.fields(|wire, content| {
+            if wire == LENGTH || wire == FIXED32 {
+                let (chunks, rest) = content.bytes.as_chunks::<4>();
+                if !rest.is_empty() {
+                    return Err(content.error("a list of numbers of a broken length"));
+                }
+                values.extend(chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)));
+            }
+            Ok(())
+        })
+    }
+
+    /// Appends its integers.
+    ///
+    /// # Errors
+    /// For bytes that are no such list.
+    pub fn ints(&self, values: &mut Vec<i64>) -> Result<(), ExampleError> {
+        self.fields(|wire, mut content| {
+            if wire == LENGTH || wire == VARINT {
+                while content.at < content.bytes.len() {
+                    values.push(content.varint()?.cast_signed());
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads its values.
+    pub(super) fn to_feature(self) -> Result<Option<Feature>, ExampleError> {
+        Ok(match self.kind {
+            None => None,
+            Some(FeatureKind::Bytes) => {
+                let mut values = Vec::new();
+                self.for_each_bytes(|value| values.push(Bytes::copy_from_slice(value)))?;
+                Some(Feature::Bytes(values))
+            }
+            Some(FeatureKind::Floats) => {
+                let mut values = Vec::new();
+                self.floats(&mut values)?;
+                Some(Feature::Floats(values))
+            }
+            Some(FeatureKind::Ints) => {
+                let mut values = Vec::new();
+                self.ints(&mut values)?;
+                Some(Feature::Ints(values))
+            }
+        })
+    }
+}
+
+pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Writes a field that has a length.
+pub(super) fn put_field(out: &mut Vec<u8>, number: u64, content: &[u8]) {
+    put_varint(out, (number << 3) | LENGTH);
+    put_varint(out, content.len() as u64);
+    out.extend_from_slice(content);
+}
