@@ -78,7 +78,6 @@ mod error;
 #[cfg(all(feature = "session", feature = "sidecar"))]
 mod graph_saver;
 mod info;
-mod memory;
 mod object_graph;
 mod parallel;
 mod prefix;

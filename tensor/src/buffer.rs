@@ -1,22 +1,21 @@
 //! Memory behind plain tensors, and the pool that takes it back.
 //!
-//! The only module of this crate with unsafe code. What must hold: a `Buffer` owns `len` initialised
+//! With `arena` the only module of this crate with unsafe code. What must hold: a `Buffer` owns `len` initialised
 //! bytes at `start` for as long as it lives; they are written only through `&mut Buffer`, which
 //! `Arc::get_mut` gives to a sole owner; memory that is not ours to write says so in its owner.
 #![allow(unsafe_code)]
 
 use crate::Element;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use crate::arena::{ALIGN, Arena, allocate, release};
 use std::fmt;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Alignment of memory that buffers allocate themselves: a cache line, and the widest vector register.
-const ALIGN: usize = 64;
-/// Blocks from this size on are aligned to, and asked to be made of, huge pages: a first touch is three
-/// times as fast and kernels miss the translation cache less.
-const HUGE: usize = 4 << 20;
-const HUGE_PAGE: usize = 2 << 20;
+/// Blocks of a pool from this size on are parts of arenas.
+const PART: usize = 64 << 10;
+/// The size of those arenas. Only what is used of one takes memory. Larger blocks have an arena of their own.
+const ARENA: usize = 32 << 20;
 
 /// Initialised, aligned bytes that one or more tensors show.
 pub(crate) struct Buffer {
@@ -26,8 +25,10 @@ pub(crate) struct Buffer {
 }
 
 enum Owner {
-    /// A block from the global allocator, which goes back to the pool that asked for it, if that still exists.
-    Block { capacity: usize, pool: Option<Weak<Shelves>> },
+    /// A block that goes back to the pool that asked for it, if that still exists.
+    Block { block: Block, pool: Weak<Shelves> },
+    /// A part of an arena that no other buffer has.
+    Part(#[allow(dead_code)] Arc<Arena>),
     /// The allocation of a `Vec<T>`, with its capacity and the way to free it.
     Vec { capacity: usize, free: unsafe fn(NonNull<u8>, usize) },
     /// Bytes that somebody else holds, such as a mapped file. Never written.
@@ -42,7 +43,15 @@ unsafe impl Sync for Buffer {}
 impl Buffer {
     /// New bytes, all zero.
     pub(crate) fn zeroed(len: usize) -> Buffer {
-        Buffer { start: allocate(len), len, owner: Owner::Block { capacity: len, pool: None } }
+        Buffer::part(&Arc::new(Arena::zeroed(len)), 0..len)
+    }
+
+    /// A part of an arena. The caller sees to it that no other buffer has any of it, and that it lies inside.
+    pub(crate) fn part(arena: &Arc<Arena>, range: Range<usize>) -> Buffer {
+        assert!(range.start <= range.end && range.end <= arena.len(), "a part lies inside its arena");
+        // SAFETY: inside of the arena, as was just checked.
+        let start = unsafe { arena.start().add(range.start) };
+        Buffer { start, len: range.len(), owner: Owner::Part(arena.clone()) }
     }
 
     /// The elements of a vector, without copying.
@@ -84,17 +93,15 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        match &self.owner {
-            Owner::Block { capacity, pool } => {
-                if let Some(shelves) = pool.as_ref().and_then(Weak::upgrade) {
-                    shelves.put(Block { start: self.start, capacity: *capacity });
-                } else {
-                    release(self.start, *capacity);
+        match &mut self.owner {
+            Owner::Block { block, pool } => {
+                if let Some(shelves) = pool.upgrade() {
+                    shelves.put(block.take());
                 }
             }
             // SAFETY: pointer and capacity are those of the `Vec<T>` that `free` was made for.
             Owner::Vec { capacity, free } => unsafe { free(self.start, *capacity) },
-            Owner::Foreign(_) => {}
+            Owner::Part(_) | Owner::Foreign(_) => {}
         }
     }
 }
@@ -132,44 +139,6 @@ unsafe fn free_vec<T: Element>(start: NonNull<u8>, capacity: usize) {
     drop(unsafe { Vec::<T>::from_raw_parts(start.as_ptr().cast(), 0, capacity) });
 }
 
-fn layout(capacity: usize) -> Layout {
-    let align = if capacity >= HUGE { HUGE_PAGE } else { ALIGN };
-    Layout::from_size_align(capacity, align).expect("a slice is never longer than isize::MAX")
-}
-
-/// Zeroed memory. A length of 0 gives a pointer that is aligned and never followed.
-fn allocate(capacity: usize) -> NonNull<u8> {
-    let layout = layout(capacity);
-    if capacity == 0 {
-        return NonNull::<Aligned>::dangling().cast();
-    }
-    // SAFETY: the layout's size is not 0.
-    let Some(start) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-    advise(start, capacity);
-    start
-}
-
-#[repr(align(64))]
-struct Aligned;
-
-fn release(start: NonNull<u8>, capacity: usize) {
-    if capacity > 0 {
-        // SAFETY: came from `allocate` with the same capacity, hence the same layout.
-        unsafe { dealloc(start.as_ptr(), layout(capacity)) }
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn advise(start: NonNull<u8>, capacity: usize) {
-    if capacity >= HUGE {
-        // SAFETY: the range is ours, and the advice changes no content. Failure costs only speed.
-        unsafe { libc::madvise(start.as_ptr().cast(), capacity, libc::MADV_HUGEPAGE) };
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn advise(_: NonNull<u8>, _: usize) {}
-
 /// Memory for the tensors of one user, such as a session, that is handed out again when the last tensor
 /// that shows it is dropped: a training loop in its stride allocates nothing and takes no page fault.
 ///
@@ -185,19 +154,42 @@ fn advise(_: NonNull<u8>, _: usize) {}
 #[derive(Clone, Default)]
 pub struct BufferPool(Arc<Shelves>);
 
-/// A block that nobody uses.
+/// Memory of a size class, in use or not. Freed when it is dropped: by itself, or with the last part of its arena.
 struct Block {
     start: NonNull<u8>,
+    /// 0 for one that was taken away.
     capacity: usize,
+    arena: Option<Arc<Arena>>,
 }
 
 // SAFETY: a block is owned memory without an owner's thread.
 unsafe impl Send for Block {}
 
+impl Block {
+    fn alone(capacity: usize) -> Block {
+        Block { start: allocate(capacity), capacity, arena: None }
+    }
+
+    /// Leaves an empty block behind.
+    fn take(&mut self) -> Block {
+        std::mem::replace(self, Block { start: NonNull::dangling(), capacity: 0, arena: None })
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        if self.arena.is_none() {
+            release(self.start, self.capacity);
+        }
+    }
+}
+
 /// Free blocks by size class. A lock guards one class's list only, and nothing is called under it but
 /// the list's own methods.
 struct Shelves {
     classes: [Mutex<Vec<Block>>; CLASSES],
+    /// The arena that blocks are cut from at present, and how much of it is taken. Guards these two.
+    current: Mutex<Option<(Arc<Arena>, usize)>>,
 }
 
 /// Four classes to each power of two from 64 bytes on, so at most a quarter of a block is unused.
@@ -216,7 +208,7 @@ fn class(len: usize) -> (usize, usize) {
 
 impl Default for Shelves {
     fn default() -> Self {
-        Shelves { classes: std::array::from_fn(|_| Mutex::default()) }
+        Shelves { classes: std::array::from_fn(|_| Mutex::default()), current: Mutex::default() }
     }
 }
 
@@ -230,10 +222,25 @@ impl Shelves {
         let (class, capacity) = class(len);
         if class >= CLASSES {
             // Nothing this large can be had; let the allocator say so.
-            return Block { start: allocate(len), capacity: len };
+            return Block::alone(len);
         }
         let reused = self.list(class).pop();
-        reused.unwrap_or_else(|| Block { start: allocate(capacity), capacity })
+        reused.unwrap_or_else(|| self.make(capacity))
+    }
+
+    fn make(&self, capacity: usize) -> Block {
+        if !(PART..=ARENA / 4).contains(&capacity) {
+            return Block::alone(capacity);
+        }
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let (arena, taken) = match current.take() {
+            Some((arena, taken)) if taken + capacity <= arena.len() => (arena, taken),
+            _ => (Arc::new(Arena::zeroed(ARENA)), 0),
+        };
+        // SAFETY: inside of the arena, as was just checked.
+        let start = unsafe { arena.start().add(taken) };
+        *current = Some((arena.clone(), taken + capacity));
+        Block { start, capacity, arena: Some(arena) }
     }
 
     fn put(&self, block: Block) {
@@ -241,22 +248,13 @@ impl Shelves {
             (class, capacity) if capacity == block.capacity && class < CLASSES => {
                 self.list(class).push(block);
             }
-            _ => release(block.start, block.capacity),
+            _ => drop(block),
         }
     }
 
     fn clear(&self) {
-        for class in 0..CLASSES {
-            for block in std::mem::take(&mut *self.list(class)) {
-                release(block.start, block.capacity);
-            }
-        }
-    }
-}
-
-impl Drop for Shelves {
-    fn drop(&mut self) {
-        self.clear();
+        drop(self.current.lock().unwrap_or_else(PoisonError::into_inner).take());
+        (0..CLASSES).for_each(|class| drop(std::mem::take(&mut *self.list(class))));
     }
 }
 
@@ -270,8 +268,7 @@ impl BufferPool {
     /// Memory of at least this length; its content is whatever the last user left.
     pub(crate) fn buffer(&self, len: usize) -> Buffer {
         let block = self.0.take(len);
-        let owner = Owner::Block { capacity: block.capacity, pool: Some(Arc::downgrade(&self.0)) };
-        Buffer { start: block.start, len, owner }
+        Buffer { start: block.start, len, owner: Owner::Block { block, pool: Arc::downgrade(&self.0) } }
     }
 
     /// Bytes that the pool keeps and no tensor uses.
@@ -345,9 +342,27 @@ mod tests {
     }
 
     #[test]
-    fn huge_blocks_start_at_huge_pages() {
-        let buffer = Buffer::zeroed(HUGE + 5);
-        assert_eq!(buffer.start.as_ptr() as usize % HUGE_PAGE, 0);
-        assert!(buffer.bytes().iter().all(|&byte| byte == 0));
+    fn blocks_of_an_arena_lie_side_by_side_and_outlive_the_pool() {
+        let pool = BufferPool::new();
+        let [mut first, mut second] = [1, 2].map(|_| pool.buffer(PART));
+        assert_eq!(second.start.as_ptr() as usize - first.start.as_ptr() as usize, PART);
+        first.bytes_mut().unwrap().fill(1);
+        second.bytes_mut().unwrap().fill(2);
+        let place = first.start;
+        drop(first);
+        assert_eq!(pool.idle_bytes(), PART);
+        assert_eq!(pool.buffer(PART).start, place);
+        pool.trim();
+        drop(pool);
+        assert!(second.bytes().iter().all(|&byte| byte == 2));
+    }
+
+    #[test]
+    fn blocks_larger_than_an_arena_are_alone() {
+        let pool = BufferPool::new();
+        let buffer = pool.buffer(ARENA + 1);
+        assert_eq!(buffer.bytes().len(), ARENA + 1);
+        drop(buffer);
+        assert!(pool.idle_bytes() > ARENA);
     }
 }

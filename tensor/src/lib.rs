@@ -50,6 +50,7 @@
 //! file converts, most easily by [`Tensor::to_le_bytes`] and [`Tensor::from_le_bytes`]; the serde form is
 //! little-endian everywhere.
 
+mod arena;
 mod buffer;
 mod byte_order;
 mod display;
@@ -59,6 +60,7 @@ mod error;
 mod rows;
 mod scalar;
 mod shape;
+mod slab;
 mod tensor;
 
 #[cfg(feature = "ndarray")]
@@ -74,6 +76,7 @@ pub use error::TensorError;
 pub use half::{bf16, f16};
 pub use num_complex::Complex;
 pub use shape::Shape;
+pub use slab::Slab;
 pub use tensor::Tensor;
 
 /// The program of the front page runs.

@@ -459,11 +459,11 @@ fn check_count(shape: &Shape, found: usize) -> Result<()> {
     }
 }
 
-fn check_plain(dtype: DType) -> Result<()> {
+pub(crate) fn check_plain(dtype: DType) -> Result<()> {
     if dtype.is_plain() { Ok(()) } else { Err(TensorError::NotPlain { dtype }) }
 }
 
-fn copy_of(bytes: &[u8]) -> Buffer {
+pub(crate) fn copy_of(bytes: &[u8]) -> Buffer {
     let mut copy = Buffer::zeroed(bytes.len());
     copy.bytes_mut().expect("new memory is writable").copy_from_slice(bytes);
     copy

@@ -9,7 +9,6 @@ use super::entry::Entry;
 use super::reader::{BundleReader, Record};
 use super::strings;
 use crate::crc::{self, Running};
-use crate::memory::Memory;
 use crate::parallel;
 use crate::storage::ReadFile;
 use crate::{Error, Problem, Result};
@@ -17,7 +16,7 @@ use std::collections::{HashMap, hash_map};
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::{Arc, PoisonError};
-use tensor::{Bytes, DType, Tensor};
+use tensor::{Bytes, DType, Slab, Tensor};
 
 /// Tensors below this size share memory with their neighbors.
 const SMALL: u64 = 8 << 20;
@@ -113,19 +112,58 @@ fn many_whole(
         return Ok(tensors);
     }
     let spans = spans(reader, wants)?;
-    let mut memories: Vec<Memory> =
-        spans.iter().map(|span| Memory::zeroed((span.end - span.start) as usize)).collect();
-    let sums = read_spans(reader, mode, &spans, &mut memories)?;
-    for ((span, memory), sums) in spans.iter().zip(memories).zip(&sums) {
-        let bytes = memory.freeze();
+    let mut slabs: Vec<Slab> =
+        spans.iter().map(|span| Slab::zeroed((span.end - span.start) as usize)).collect();
+    let sums = read_spans(reader, mode, &spans, &mut slabs)?;
+    for ((span, slab), sums) in spans.iter().zip(slabs).zip(&sums) {
         for (want, sum) in span.wants.iter().zip(sums) {
             check_sum(reader, mode, want, sum.masked())?;
-            let start = (want.entry.offset - span.start) as usize;
-            let stored = bytes.slice(start..start + want.entry.size as usize);
-            tensors[want.slot] = Some(tensor(reader, mode, want, stored, span.wants.len() > 1)?);
         }
+        cut_tensors(reader, mode, span, slab, &mut tensors)?;
     }
     Ok(tensors)
+}
+
+/// Makes the tensors of a span out of its bytes: those that can be used as they are stay where they are.
+fn cut_tensors(
+    reader: &BundleReader,
+    mode: Mode,
+    span: &Span<'_>,
+    slab: Slab,
+    tensors: &mut [Option<Tensor>],
+) -> Result<()> {
+    let as_stored = |want: &&Want<'_>| want.entry.dtype != DType::String && !reader.header.big_endian;
+    if let [want] = span.wants.as_slice()
+        && !as_stored(&want)
+    {
+        tensors[want.slot] = Some(tensor(reader, mode, want, Bytes::from_owner(slab))?);
+        return Ok(());
+    }
+    for want in span.wants.iter().filter(|want| !as_stored(want)) {
+        // Strings outlive each other in any order; they must not hold their neighbors' memory.
+        let start = (want.entry.offset - span.start) as usize;
+        let stored = Bytes::copy_from_slice(&slab.as_ref()[start..start + want.entry.size as usize]);
+        tensors[want.slot] = Some(tensor(reader, mode, want, stored)?);
+    }
+    let plain = || span.wants.iter().filter(as_stored);
+    for want in plain() {
+        let expected =
+            want.entry.shape.checked_elements().and_then(|n| n.checked_mul(want.entry.dtype.size()));
+        if expected.map(|expected| expected as u64) != Some(want.entry.size) {
+            let what = format!(
+                "{} bytes are not a {} of shape {}",
+                want.entry.size, want.entry.dtype, want.entry.shape
+            );
+            return Err(damaged(reader, want, what));
+        }
+    }
+    let part = |want: &Want<'_>| {
+        (want.entry.dtype, want.entry.shape.clone(), (want.entry.offset - span.start) as usize)
+    };
+    for (want, made) in plain().zip(slab.into_tensors(plain().map(part))) {
+        tensors[want.slot] = Some(made.map_err(|error| damaged(reader, want, error.to_string()))?);
+    }
+    Ok(())
 }
 
 /// Groups tensors into spans, and checks that each lies inside its file before anything is allocated.
@@ -213,18 +251,18 @@ struct Task<'s, 'm> {
     memory: &'m mut [u8],
 }
 
-/// Fills the memories and returns the checksums of each span's tensors, in their order.
+/// Fills the slabs and returns the checksums of each span's tensors, in their order.
 fn read_spans(
     reader: &BundleReader,
     mode: Mode,
     spans: &[Span<'_>],
-    memories: &mut [Memory],
+    slabs: &mut [Slab],
 ) -> Result<Vec<Vec<Sum>>> {
     let total: u64 = spans.iter().map(|span| span.end - span.start).sum();
     let threads = if total < PARALLEL { 1 } else { parallel::threads(reader.options.threads) };
     let mut tasks = Vec::new();
-    for (span_index, (span, memory)) in spans.iter().zip(memories).enumerate() {
-        cut(span, span_index, memory.bytes_mut(), &mut tasks);
+    for (span_index, (span, slab)) in spans.iter().zip(slabs).enumerate() {
+        cut(span, span_index, slab.as_mut(), &mut tasks);
     }
     let sums: Vec<Vec<Sum>> = spans.iter().map(|span| vec![Sum::Unknown; span.wants.len()]).collect();
     // Guards the sums; taken once per task, and nothing is called under it.
@@ -347,13 +385,15 @@ fn check_sum(reader: &BundleReader, mode: Mode, want: &Want<'_>, masked: Option<
     Ok(())
 }
 
-/// Makes the tensor from its stored bytes. `shared` tells that the bytes belong to a larger piece.
-fn tensor(reader: &BundleReader, mode: Mode, want: &Want<'_>, stored: Bytes, shared: bool) -> Result<Tensor> {
-    let Want { record, entry, .. } = *want;
-    let damaged = |what: String| Error::corrupt_tensor(reader.data_path(entry.shard), record.name(), what);
+fn damaged(reader: &BundleReader, want: &Want<'_>, what: String) -> Error {
+    Error::corrupt_tensor(reader.data_path(want.entry.shard), want.record.name(), what)
+}
+
+/// Makes the tensor from its stored bytes.
+fn tensor(reader: &BundleReader, mode: Mode, want: &Want<'_>, stored: Bytes) -> Result<Tensor> {
+    let entry = want.entry;
+    let damaged = |what| damaged(reader, want, what);
     if entry.dtype == DType::String {
-        // Strings outlive each other in any order; they must not hold their neighbors' memory.
-        let stored = if shared { Bytes::copy_from_slice(&stored) } else { stored };
         let crc = mode.verify.then_some(entry.crc);
         let strings = strings::decode(&stored, entry.shape.elements(), reader.header.big_endian, crc)
             .map_err(damaged)?;
@@ -410,7 +450,7 @@ fn show(
         sum_maps(reader, mode, &slices)?;
     }
     for (want, stored) in slices {
-        tensors[want.slot] = Some(tensor(reader, mode, &want, stored, false)?);
+        tensors[want.slot] = Some(tensor(reader, mode, &want, stored)?);
     }
     Ok(())
 }

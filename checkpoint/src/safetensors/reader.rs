@@ -3,7 +3,6 @@
 use super::FORMAT;
 use super::header::{Entry, Header, MAX_HEADER};
 use crate::bundle::ReadOptions;
-use crate::memory::Memory;
 use crate::parallel;
 use crate::storage::ReadFile;
 use crate::{Error, Result, TensorInfo};
@@ -11,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tensor::{Bytes, DType, Tensor};
+use tensor::{Bytes, DType, Slab, Tensor, TensorError};
 
 /// What one thread reads at a time.
 const TASK: usize = 8 << 20;
@@ -137,13 +136,10 @@ impl SafetensorsReader {
     }
 
     fn tensor(&self, entry: &Entry, dtype: DType) -> Result<Tensor> {
-        let bytes = match self.mapped(entry)? {
-            Some(bytes) => bytes,
-            None => self.copied(entry)?,
+        let tensor = match self.mapped(entry)? {
+            Some(bytes) => made(entry, dtype, bytes),
+            None => self.copied(entry, dtype)?,
         };
-        #[cfg(target_endian = "big")]
-        let bytes = swapped(dtype, &bytes);
-        let tensor = Tensor::from_bytes(dtype, &entry.shape, bytes);
         tensor.map_err(|error| Error::corrupt_tensor(&self.path, &entry.name, error.to_string()))
     }
 
@@ -163,18 +159,32 @@ impl SafetensorsReader {
         }
     }
 
-    fn copied(&self, entry: &Entry) -> Result<Bytes> {
-        let len = entry.end - entry.begin;
-        let mut memory = Memory::zeroed(len as usize);
-        let chunks: Vec<(usize, &mut [u8])> = memory.bytes_mut().chunks_mut(TASK).enumerate().collect();
+    /// The tensor from memory of its own, which its owner may write.
+    fn copied(&self, entry: &Entry, dtype: DType) -> Result<std::result::Result<Tensor, TensorError>> {
+        let mut slab = Slab::zeroed((entry.end - entry.begin) as usize);
+        let chunks: Vec<(usize, &mut [u8])> = slab.as_mut().chunks_mut(TASK).enumerate().collect();
         let threads = if chunks.len() < 2 { 1 } else { parallel::threads(self.options.threads) };
         parallel::for_each(threads, chunks, |(i, chunk)| {
             let offset = self.data + entry.begin + (i * TASK) as u64;
             self.file.read_exact_at(chunk, offset)
         })
         .map_err(Error::io("read", &self.path))?;
-        Ok(memory.freeze())
+        Ok(made_from(entry, dtype, slab))
     }
+}
+
+fn made(entry: &Entry, dtype: DType, bytes: Bytes) -> std::result::Result<Tensor, TensorError> {
+    #[cfg(target_endian = "big")]
+    let bytes = swapped(dtype, &bytes);
+    Tensor::from_bytes(dtype, &entry.shape, bytes)
+}
+
+fn made_from(entry: &Entry, dtype: DType, slab: Slab) -> std::result::Result<Tensor, TensorError> {
+    if cfg!(target_endian = "big") {
+        return made(entry, dtype, Bytes::from_owner(slab));
+    }
+    let made = slab.into_tensors([(dtype, entry.shape.clone(), 0)]).pop();
+    made.unwrap_or(Err(TensorError::NotPlain { dtype }))
 }
 
 #[cfg(target_endian = "big")]

@@ -1,9 +1,9 @@
-//! Memory maps: of files, and of fresh memory in huge pages.
+//! Memory maps of files.
 //!
 //! The only module of this crate with unsafe code.
 #![allow(unsafe_code)]
 
-use memmap2::{Mmap, MmapMut};
+use memmap2::Mmap;
 use std::fs::File;
 use std::io;
 use tensor::Bytes;
@@ -22,16 +22,4 @@ pub(super) fn file(file: &File) -> io::Result<Bytes> {
     // mapped reading, as it is for every user of memory maps.
     let map = unsafe { Mmap::map(file)? };
     Ok(Bytes::from_owner(map))
-}
-
-/// Fresh zeroed memory straight from the system, in huge pages where it has them: unlike the
-/// allocator's zeroed memory it is not touched before the first use.
-pub(crate) fn anonymous(len: usize) -> io::Result<MmapMut> {
-    let map = MmapMut::map_anon(len)?;
-    #[cfg(target_os = "linux")]
-    {
-        // Only advice: without huge pages the memory works the same, more slowly.
-        let _ = map.advise(memmap2::Advice::HugePage);
-    }
-    Ok(map)
 }

@@ -12,9 +12,6 @@ mod mapping;
 
 pub use local::LocalStorage;
 
-#[cfg(feature = "mmap")]
-pub(crate) use mapping::anonymous;
-
 use std::any::Any;
 use std::ffi::OsString;
 use std::fmt;

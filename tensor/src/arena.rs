@@ -1,0 +1,145 @@
+//! Large pieces of memory from the system, parts of which become buffers.
+//!
+//! Fresh memory costs a page fault for every page that is touched first. In huge pages that is one fault for 2 MiB
+//! instead of five hundred, but only memory that is asked for in large pieces gets them: hence arenas. Unlike the
+//! allocator's zeroed and aligned memory, an arena's is not touched before its first use.
+#![allow(unsafe_code)] // memory from the system, as bytes
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+/// Alignment of memory that buffers allocate themselves: a cache line, and the widest vector register.
+pub(crate) const ALIGN: usize = 64;
+#[cfg(target_os = "linux")]
+const HUGE_PAGE: usize = 2 << 20;
+/// From this size on memory comes from the system itself.
+#[cfg(target_os = "linux")]
+const LARGE: usize = 1 << 20;
+
+/// Memory of a fixed size, all zero at first, that is given back when the arena is dropped.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: an arena is memory without an owner's thread; who may touch which part is up to the buffers in it.
+unsafe impl Send for Arena {}
+// SAFETY: as above; the arena itself gives out addresses only.
+unsafe impl Sync for Arena {}
+
+impl Arena {
+    pub(crate) fn zeroed(len: usize) -> Arena {
+        Arena { start: allocate(len), len }
+    }
+
+    #[inline]
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: `len` initialised bytes; no part was handed out while its owner can call this.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`, exclusive through `&mut`.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        release(self.start, self.len);
+    }
+}
+
+fn layout(len: usize) -> Layout {
+    Layout::from_size_align(len, ALIGN).expect("a slice is never longer than isize::MAX")
+}
+
+/// Zeroed memory for [`release`]. A length of 0 gives a pointer that is aligned and never followed.
+pub(crate) fn allocate(len: usize) -> NonNull<u8> {
+    #[cfg(target_os = "linux")]
+    if len >= LARGE {
+        return map(len).unwrap_or_else(|| handle_alloc_error(layout(len)));
+    }
+    if len == 0 {
+        return NonNull::<Aligned>::dangling().cast();
+    }
+    let layout = layout(len);
+    // SAFETY: the layout's size is not 0.
+    NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
+#[repr(align(64))]
+struct Aligned;
+
+/// Gives back what [`allocate`] gave for the same length.
+pub(crate) fn release(start: NonNull<u8>, len: usize) {
+    #[cfg(target_os = "linux")]
+    if len >= LARGE {
+        // SAFETY: mapped by `map` with the same length, to which it was trimmed.
+        unsafe { libc::munmap(start.as_ptr().cast(), mapped_len(len)) };
+        return;
+    }
+    if len > 0 {
+        // SAFETY: came from `alloc_zeroed` with the same layout.
+        unsafe { dealloc(start.as_ptr(), layout(len)) }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn mapped_len(len: usize) -> usize {
+    const PAGE: usize = 1 << 16; // no page of a Linux system is larger, huge ones aside
+    len.next_multiple_of(PAGE)
+}
+
+/// Maps memory that begins at a huge page, and asks for such pages.
+#[cfg(target_os = "linux")]
+fn map(len: usize) -> Option<NonNull<u8>> {
+    let len = mapped_len(len);
+    let room = len.checked_add(HUGE_PAGE)?;
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping at an address of the system's choice touches nothing that exists.
+    let base = unsafe { libc::mmap(std::ptr::null_mut(), room, protection, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        return None;
+    }
+    let base = base.cast::<u8>();
+    let before = base.align_offset(HUGE_PAGE);
+    let start = base.wrapping_add(before);
+    // SAFETY: both ranges are parts of the mapping at its ends, whole pages, and nobody knows them yet; the advice
+    // changes no content. Failure of any of these costs address space or speed only.
+    unsafe {
+        if before > 0 {
+            libc::munmap(base.cast(), before);
+        }
+        libc::munmap(start.wrapping_add(len).cast(), HUGE_PAGE - before);
+        libc::madvise(start.cast(), len, libc::MADV_HUGEPAGE);
+    }
+    NonNull::new(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_memory_is_zero_and_begins_at_a_huge_page() {
+        for len in [0, 1, 4096, (1 << 20) - 1, 1 << 20, (5 << 20) + 3] {
+            let mut arena = Arena::zeroed(len);
+            assert_eq!(arena.start().as_ptr() as usize % ALIGN, 0);
+            assert!(arena.bytes().iter().all(|&byte| byte == 0));
+            arena.bytes_mut().fill(1);
+            #[cfg(target_os = "linux")]
+            assert!(len < LARGE || (arena.start().as_ptr() as usize).is_multiple_of(HUGE_PAGE));
+        }
+    }
+}
