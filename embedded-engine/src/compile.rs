@@ -1,13 +1,15 @@
 //! From a graph and a set of fetches and feeds to a plan.
 
+use crate::execute::Limits;
 use crate::fuse;
 use crate::kernel::{Environment, Input, Kernel, KernelContext, NodeSpec, Registry, UNUSED};
+use crate::late;
 use crate::plan::{Plan, PlanKey, PlanStep};
 use crate::references::References;
 use crate::schedule;
 use compute::Scratch;
 use rustc_hash::{FxHashMap, FxHashSet};
-use session_core::{Code, Endpoint, Error, Graph, OpId, Operation, Output, Phase, Result};
+use session_core::{CancellationToken, Code, Endpoint, Error, Graph, OpId, Operation, Output, Phase, Result};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tensor::{DType, Tensor};
@@ -422,11 +424,13 @@ fn fold(
     let output_slots: Vec<u32> = (0..outputs).map(|i| (constants.len() + i) as u32).collect();
     let mut slots: Vec<Option<Tensor>> = constants.into_iter().map(Some).collect();
     slots.resize(inputs.len() + outputs, None);
+    let never = CancellationToken::new();
     let mut context = KernelContext {
         slots: &mut slots,
         inputs: &inputs,
         outputs: &output_slots,
         environment,
+        limits: &Limits::of_session(&never),
         scratch: &mut Scratch::default(),
     };
     run_caught(kernel, &mut context)?;
@@ -442,6 +446,7 @@ fn run_caught(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -> Result<()
 
 /// Numbers the values and notes when each was used for the last time.
 fn emit(mut ir: Ir, order: &[usize], fed: Vec<Output>) -> Plan {
+    let predecessors = late::predecessors(&ir, order);
     let mut slots = Slots::default();
     let fetches: Vec<u32> = ir.fetches.iter().map(|&value| slots.of(value)).collect();
     let kept: FxHashSet<u32> = fetches.iter().copied().collect();
@@ -463,7 +468,9 @@ fn emit(mut ir: Ir, order: &[usize], fed: Vec<Output>) -> Plan {
     let constants = slots.constants(&ir.constants);
     let feeds = (0..fed.len()).map(|i| slots.known(Value::Feed(i as u32))).collect();
     let fetches = last_fetches(fetches, &is_constant);
-    Plan::new(steps, constants, feeds, fed, fetches, slots.count())
+    let mut plan = Plan::new(steps, constants, feeds, fed, fetches, slots.count());
+    plan.predecessors = predecessors;
+    plan
 }
 
 /// A value may be moved out of the frame by the last fetch of it, unless it is a constant.

@@ -1,7 +1,10 @@
 //! Running a plan.
 
 use crate::kernel::{Environment, KernelContext};
+use crate::kernels::queue_stats;
+use crate::late::{Waited, WaitingRun};
 use crate::plan::{Frame, Plan, PlanStep};
+use crate::waiting::Wait;
 use session_core::{
     CancellationToken, Code, Error, OpStats, Phase, Result, RunMetadata, RunOptions, TraceLevel, check_value,
 };
@@ -13,8 +16,9 @@ use tensor::Tensor;
 pub(crate) struct Limits<'a> {
     /// Cancelled when the session closes.
     pub(crate) session: &'a CancellationToken,
-    run: Option<&'a CancellationToken>,
-    deadline: Option<Instant>,
+    /// Cancelled by the caller of the run.
+    pub(crate) run: Option<&'a CancellationToken>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl<'a> Limits<'a> {
@@ -31,9 +35,14 @@ impl<'a> Limits<'a> {
         }
     }
 
+    /// For what runs outside of any run.
+    pub(crate) fn of_session(session: &'a CancellationToken) -> Limits<'a> {
+        Limits { session, run: None, deadline: None }
+    }
+
     /// Asked before every operation.
     #[inline]
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.session.is_cancelled() {
             return Err(Error::new(Code::Cancelled, "the step was cancelled: the session has been closed"));
         }
@@ -65,9 +74,12 @@ impl Plan {
                 frame.slots[*slot as usize] = Some(value.clone());
             }
         }
+        let mut waited = Waited::default();
         let ran = match metadata {
-            None => self.run_steps(&mut frame, environment, limits, None),
-            Some(metadata) => self.run_recorded(&mut frame, environment, limits, trace, metadata),
+            None => self.run_steps(&mut frame, environment, limits, &mut waited, None),
+            Some(metadata) => {
+                self.run_recorded(&mut frame, environment, limits, &mut waited, trace, metadata)
+            }
         };
         if let Err(error) = ran {
             // Whatever was computed is dropped; the frame itself is not worth keeping.
@@ -80,7 +92,9 @@ impl Plan {
             value.expect("a fetched value is computed, fed or constant")
         });
         let fetched = fetched.collect();
-        self.recycle(frame);
+        if !waited.reordered {
+            self.recycle(frame);
+        }
         Ok(fetched)
     }
 
@@ -89,14 +103,17 @@ impl Plan {
         frame: &mut Frame,
         environment: &Environment,
         limits: &Limits<'_>,
+        waited: &mut Waited,
         trace: TraceLevel,
         metadata: &mut RunMetadata,
     ) -> Result<()> {
         *metadata = RunMetadata { started: Some(SystemTime::now()), ..RunMetadata::default() };
         let start = Instant::now();
         let recorder = (trace > TraceLevel::None).then_some((&mut metadata.step_stats, start));
-        let ran = self.run_steps(frame, environment, limits, recorder);
+        let ran = self.run_steps(frame, environment, limits, waited, recorder);
         metadata.elapsed = start.elapsed();
+        metadata.input_wait = waited.time;
+        metadata.queues = queue_stats(&environment.resources);
         ran
     }
 
@@ -105,18 +122,36 @@ impl Plan {
         frame: &mut Frame,
         environment: &Environment,
         limits: &Limits<'_>,
+        waited: &mut Waited,
         mut recorder: Option<(&mut Vec<OpStats>, Instant)>,
     ) -> Result<()> {
         let mut current = 0;
         // One catch for the whole step: a kernel that panics (a broken invariant of ours) fails the step, not the
         // program, and `current` says which one it was.
         let ran = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(predecessors) = &self.predecessors {
+                let recorder = recorder.take();
+                let current = &mut current;
+                let late = Vec::new();
+                let mut run = WaitingRun {
+                    plan: self,
+                    predecessors,
+                    frame,
+                    environment,
+                    limits,
+                    recorder,
+                    waited,
+                    current,
+                    late,
+                };
+                return run.run();
+            }
             for (index, step) in self.steps.iter().enumerate() {
                 current = index;
                 limits.check()?;
                 match &mut recorder {
-                    None => step.run(frame, environment)?,
-                    Some((stats, start)) => step.run_traced(frame, environment, stats, *start)?,
+                    None => step.run(frame, environment, limits)?,
+                    Some((stats, start)) => step.run_traced(frame, environment, limits, stats, *start)?,
                 }
             }
             Ok(())
@@ -145,43 +180,86 @@ impl Plan {
 
 impl PlanStep {
     #[inline]
-    fn run(&self, frame: &mut Frame, environment: &Environment) -> Result<()> {
-        let mut context = KernelContext {
+    fn context<'c>(
+        &'c self,
+        frame: &'c mut Frame,
+        environment: &'c Environment,
+        limits: &'c Limits<'c>,
+    ) -> KernelContext<'c> {
+        KernelContext {
             slots: &mut frame.slots,
             inputs: &self.inputs,
             outputs: &self.outputs,
             environment,
+            limits,
             scratch: &mut frame.scratch,
-        };
-        self.kernel.run(&mut context)?;
+        }
+    }
+
+    #[inline]
+    fn run(&self, frame: &mut Frame, environment: &Environment, limits: &Limits<'_>) -> Result<()> {
+        self.kernel.run(&mut self.context(frame, environment, limits))?;
+        self.release(frame);
+        Ok(())
+    }
+
+    #[inline]
+    fn release(&self, frame: &mut Frame) {
         for &slot in &self.release {
             frame.slots[slot as usize] = None;
         }
-        Ok(())
+    }
+
+    /// Runs the step, or begins what must be waited for.
+    pub(crate) fn begin(
+        &self,
+        frame: &mut Frame,
+        environment: &Environment,
+        limits: &Limits<'_>,
+    ) -> Result<Option<Box<dyn Wait>>> {
+        let wait = self.kernel.begin(&mut self.context(frame, environment, limits))?;
+        self.release(frame);
+        Ok(wait)
+    }
+
+    /// Delivers what was waited for.
+    pub(crate) fn finish(
+        &self,
+        frame: &mut Frame,
+        environment: &Environment,
+        limits: &Limits<'_>,
+        wait: &mut dyn Wait,
+    ) -> Result<()> {
+        wait.finish(&mut self.context(frame, environment, limits))
     }
 
     fn run_traced(
         &self,
         frame: &mut Frame,
         environment: &Environment,
+        limits: &Limits<'_>,
         stats: &mut Vec<OpStats>,
         start: Instant,
     ) -> Result<()> {
         let began = start.elapsed();
-        self.run(frame, environment)?;
+        self.run(frame, environment, limits)?;
+        stats.push(self.stats(frame, began, start.elapsed().saturating_sub(began)));
+        Ok(())
+    }
+
+    pub(crate) fn stats(&self, frame: &Frame, start: Duration, elapsed: Duration) -> OpStats {
         let join = |part: fn(&session_core::Operation) -> &str| {
             self.operations.iter().map(part).collect::<Vec<_>>().join("+")
         };
         let bytes = |slot: &u32| frame.slots.get(*slot as usize)?.as_ref().map(Tensor::byte_len);
-        stats.push(OpStats {
+        OpStats {
             node: join(|operation| operation.name()),
             op_type: join(|operation| operation.op_type()),
             device: "/device:CPU:0".to_owned(),
-            start: began,
-            elapsed: start.elapsed().saturating_sub(began),
+            start,
+            elapsed,
             thread: 0,
             output_bytes: self.outputs.iter().filter_map(bytes).sum(),
-        });
-        Ok(())
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Kernels: what runs one operation, and what it sees of the step.
 
+use crate::execute::Limits;
 use crate::resources::Resources;
+use crate::waiting::Wait;
 use compute::{Pool, Scratch};
 use rustc_hash::FxHashMap;
 use session_core::{AttrValue, Error, Operation, Result};
@@ -10,6 +12,16 @@ use tensor::{Bits, BufferPool, DType, Element, Shape, Tensor};
 /// Runs one operation of a plan. Made once per plan; called in every step, possibly by several threads at once.
 pub(crate) trait Kernel: Send + Sync {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()>;
+
+    /// Whether it may have to wait for another thread.
+    fn may_wait(&self) -> bool {
+        false
+    }
+
+    /// As `run`, but where it would wait it gives what is waited for.
+    fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
+        self.run(context).map(|()| None)
+    }
 }
 
 impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
@@ -137,6 +149,8 @@ pub(crate) struct KernelContext<'a> {
     pub(crate) inputs: &'a [Input],
     pub(crate) outputs: &'a [u32],
     pub(crate) environment: &'a Environment,
+    /// What can end the run.
+    pub(crate) limits: &'a Limits<'a>,
     pub(crate) scratch: &'a mut Scratch,
 }
 

@@ -7,10 +7,12 @@ mod execute;
 mod fuse;
 mod kernel;
 mod kernels;
+mod late;
 mod plan;
 mod references;
 mod resources;
 mod schedule;
 mod session;
+mod waiting;
 
 pub use engine::EmbeddedEngine;

@@ -1,6 +1,7 @@
 //! A compiled step.
 
 use crate::kernel::{Input, Kernel};
+use crate::late::Predecessors;
 use compute::Scratch;
 use session_core::{OpId, Operation, Output};
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) fetches: Vec<Input>,
     /// The last slot and one.
     pub(crate) slots: usize,
+    /// What must have run before each step, where one of them may wait.
+    pub(crate) predecessors: Option<Predecessors>,
     /// Frames of finished runs. Guards the list; nothing runs under the lock.
     frames: Mutex<Vec<Frame>>,
 }
@@ -49,7 +52,7 @@ impl Plan {
         fetches: Vec<Input>,
         slots: usize,
     ) -> Plan {
-        Plan { steps, constants, feeds, fed, fetches, slots, frames: Mutex::default() }
+        Plan { steps, constants, feeds, fed, fetches, slots, predecessors: None, frames: Mutex::default() }
     }
 
     /// A frame that holds the constants and nothing else.

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 use session_core::{Code, Error, Operation, Result};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{DType, Tensor};
 
@@ -56,7 +57,7 @@ pub(crate) trait OpState: Any + Send + Sync {
 #[derive(Default)]
 pub(crate) struct Resources {
     /// Guards the table, not the values.
-    by_name: Mutex<FxHashMap<String, Tensor>>,
+    by_name: Mutex<BTreeMap<String, Tensor>>,
     /// Guards the table, not the states.
     states: Mutex<States>,
 }
@@ -82,6 +83,14 @@ impl Resources {
         let key = format!("{kind}\0{container}\0{name}");
         let mut table = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         table.entry(key).or_insert_with(|| Tensor::from_handle(DType::Resource, Arc::new(make()))).clone()
+    }
+
+    /// The handles of one kind, by container and name.
+    pub(crate) fn of_kind(&self, kind: &str) -> Vec<Tensor> {
+        let first = format!("{kind}\0");
+        let table = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = table.range(first.clone()..).take_while(|(key, _)| key.starts_with(&first));
+        all.map(|(_, handle)| handle.clone()).collect()
     }
 
     /// The state of an operation, made at its first use, from restored bytes if there are any.

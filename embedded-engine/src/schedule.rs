@@ -19,6 +19,11 @@ pub(crate) fn schedule(ir: &Ir) -> Result<Vec<usize>> {
     order(ir, &consumers, &soft)
 }
 
+/// Pairs `(before, after)` that the schedule keeps beyond what the graph demands, where they do not contradict each other.
+pub(crate) fn wishes(ir: &Ir) -> Vec<(usize, usize)> {
+    reads_before_updates(ir, &consumers(ir))
+}
+
 /// For each node the nodes that wait for it, with repetitions where they wait for several of its outputs.
 fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     let mut consumers = vec![Vec::new(); ir.nodes.len()];

@@ -40,7 +40,7 @@ pub use op_def::{
     ArgDef, ArgType, AttrDef, AttrKind, Gradient, GradientFn, OpDef, OpLibrary, ShapeFn, Signature,
 };
 pub use operation::{AsOutput, Endpoint, OpId, Operation, Output, OutputInfo};
-pub use options::{OpStats, RunMetadata, RunOptions, TraceLevel};
+pub use options::{OpStats, QueueStats, RunMetadata, RunOptions, TraceLevel};
 pub use partial_shape::PartialShape;
 pub use session::{Callable, Engine, PreparedStep, Session, SessionExt, Step, StepSignature, closed};
 pub use shape_context::ShapeContext;

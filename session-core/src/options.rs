@@ -72,10 +72,29 @@ pub struct RunMetadata {
     pub started: Option<SystemTime>,
     /// How long it took as a whole.
     pub elapsed: Duration,
-    /// How long it waited for input queues.
+    /// How long it stood still because queues were empty or full.
     pub input_wait: Duration,
+    /// The session's queues at the end of the run, by name.
+    pub queues: Vec<QueueStats>,
     /// What an engine of another implementation recorded, serialised by it.
     pub raw: Vec<u8>,
+}
+
+/// How full a queue is at one moment, and who waits for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Its name, or its shared name.
+    pub name: String,
+    /// How many elements it holds.
+    pub size: usize,
+    /// How many it can hold; without limit when `None`.
+    pub capacity: Option<usize>,
+    /// Whether it was closed.
+    pub closed: bool,
+    /// How many operations wait for room.
+    pub pending_enqueues: usize,
+    /// How many operations wait for elements.
+    pub pending_dequeues: usize,
 }
 
 /// What one operation took in one run.

@@ -6,6 +6,7 @@ mod dispatch;
 mod array;
 mod chunks;
 mod control_flow;
+mod data_flow;
 mod io;
 mod math;
 mod nn;
@@ -18,6 +19,7 @@ mod training;
 
 use crate::kernel::Registry;
 
+pub(crate) use data_flow::queue_stats;
 pub(crate) use math::matmul_fused;
 pub(crate) use nn::conv2d_fused;
 pub(crate) use state::{PassingOn, read_variable};
@@ -26,6 +28,7 @@ pub(crate) use state::{PassingOn, read_variable};
 pub(crate) fn register(registry: &mut Registry) {
     array::register(registry);
     control_flow::register(registry);
+    data_flow::register(registry);
     io::register(registry);
     math::register(registry);
     nn::register(registry);

@@ -1,0 +1,267 @@
+//! Queues.
+
+mod batch;
+mod bounded;
+mod queue;
+mod store;
+mod sync;
+
+use crate::execute::Limits;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use crate::kernels::state::resource_name;
+use crate::resources::Resources;
+use crate::waiting::{Wait, wait_until};
+use bounded::{Attempt, Failure, Outcome, Source, Started};
+use queue::{Element, Kind, Queue, QueueSpec};
+use session_core::{Code, Error, QueueStats, Result};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use tensor::{DType, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add_handle("FIFOQueueV2", |spec| make_queue(spec, Kind::Fifo));
+    registry.add_handle("PaddingFIFOQueueV2", |spec| make_queue(spec, Kind::PaddingFifo));
+    registry.add_handle("RandomShuffleQueueV2", |spec| make_queue(spec, Kind::RandomShuffle));
+    registry.add_handle("PriorityQueueV2", |spec| make_queue(spec, Kind::Priority));
+    registry.add("QueueEnqueueV2", |_| Ok(Box::new(Enqueue { many: false })));
+    registry.add("QueueEnqueueManyV2", |_| Ok(Box::new(Enqueue { many: true })));
+    registry.add("QueueDequeueV2", |_| Ok(Box::new(Dequeue::One)));
+    registry.add("QueueDequeueManyV2", |_| Ok(Box::new(Dequeue::Many { up_to: false })));
+    registry.add("QueueDequeueUpToV2", |_| Ok(Box::new(Dequeue::Many { up_to: true })));
+    registry.add("QueueCloseV2", |spec| {
+        let cancel = spec.bool("cancel_pending_enqueues")?;
+        Ok(boxed(move |context| {
+            queue(context)?.elements.close(cancel);
+            Ok(())
+        }))
+    });
+    registry.add("QueueSizeV2", |_| {
+        Ok(boxed(|context| {
+            let size = queue(context)?.elements.size();
+            context.set(0, Tensor::scalar(i32::try_from(size).unwrap_or(i32::MAX)));
+            Ok(())
+        }))
+    });
+    registry.add("QueueIsClosedV2", |_| {
+        Ok(boxed(|context| {
+            let closed = queue(context)?.elements.is_closed();
+            context.set(0, Tensor::scalar(closed));
+            Ok(())
+        }))
+    });
+}
+
+/// The handle of a queue of the session. What is wrong with it shows when it is touched (S-224, S-229).
+fn make_queue(spec: &NodeSpec<'_>, kind: Kind) -> Result<Box<dyn Kernel>> {
+    let name = resource_name(spec);
+    let container = spec.str("container").unwrap_or_default();
+    let wanted = QueueSpec::of(spec, kind)?;
+    if let Err(error) = wanted.check() {
+        return Ok(boxed(move |_| Err(error.clone())));
+    }
+    let handle = spec.resources.handle("queue", container, &name, || Queue::new(&name, wanted.clone()));
+    let known = handle.as_handle::<Queue>().map(|queue| queue.agrees_with(&wanted));
+    if let Some(Err(error)) = known {
+        return Ok(boxed(move |_| Err(error.clone())));
+    }
+    Ok(boxed(move |context| {
+        context.set(0, handle.clone());
+        Ok(())
+    }))
+}
+
+/// The session's queues as they are at this moment.
+pub(crate) fn queue_stats(resources: &Resources) -> Vec<QueueStats> {
+    resources
+        .of_kind("queue")
+        .iter()
+        .filter_map(|handle| handle.as_handle::<Queue>())
+        .map(Queue::stats)
+        .collect()
+}
+
+/// The queue of the first input.
+fn queue(context: &KernelContext<'_>) -> Result<Arc<Queue>> {
+    let handle = context.input(0).to_handle::<Queue>();
+    handle.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a queue"))
+}
+
+/// Puts one element in, or the slices of a batch.
+struct Enqueue {
+    many: bool,
+}
+
+impl Kernel for Enqueue {
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        run_to_end(self, context)
+    }
+
+    fn may_wait(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
+        let queue = queue(context)?;
+        let components: Element = (1..context.num_inputs()).map(|index| context.take(index)).collect();
+        queue.spec.check_element(&components, self.many)?;
+        let (source, asked) = if self.many {
+            let count =
+                components.first().and_then(|component| component.shape().first()).copied().unwrap_or(0);
+            (queue.slices(components, count), Asked::EnqueueMany(count))
+        } else {
+            (Source::One(Some(components)), Asked::Enqueue)
+        };
+        match queue.elements.enqueue(source) {
+            Started::Done(outcome) => outcome.map(|_| None).map_err(|failure| queue.failed(failure, asked)),
+            Started::Waiting(attempt) => Ok(Some(Box::new(Waiting { attempt, queue, asked }))),
+        }
+    }
+}
+
+/// Takes elements.
+enum Dequeue {
+    One,
+    Many { up_to: bool },
+}
+
+impl Kernel for Dequeue {
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        run_to_end(self, context)
+    }
+
+    fn may_wait(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
+        let queue = queue(context)?;
+        let asked = self.asked(context, &queue)?;
+        let (count, up_to) = match asked {
+            Asked::DequeueMany(count) => (count, false),
+            Asked::DequeueUpTo(count) => (count, true),
+            _ => (1, false),
+        };
+        if count == 0 {
+            return deliver(context, &queue, asked, Ok(SmallVec::new())).map(|()| None);
+        }
+        match queue.elements.dequeue(count, up_to) {
+            Started::Done(outcome) => deliver(context, &queue, asked, outcome).map(|()| None),
+            Started::Waiting(attempt) => Ok(Some(Box::new(Waiting { attempt, queue, asked }))),
+        }
+    }
+}
+
+impl Dequeue {
+    fn asked(&self, context: &KernelContext<'_>, queue: &Queue) -> Result<Asked> {
+        let Dequeue::Many { up_to } = self else { return Ok(Asked::Dequeue) };
+        queue.spec.check_batches()?;
+        let asked = context.int(1)?;
+        let count = usize::try_from(asked).map_err(|_| {
+            let name = if *up_to { "DequeueUpTo" } else { "DequeueMany" };
+            Error::invalid_argument(format!("{name} requested {asked} < 0 elements of {}", queue.title()))
+        })?;
+        Ok(if *up_to { Asked::DequeueUpTo(count) } else { Asked::DequeueMany(count) })
+    }
+}
+
+/// What an operation asks of a queue.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Enqueue,
+    EnqueueMany(usize),
+    Dequeue,
+    DequeueMany(usize),
+    DequeueUpTo(usize),
+}
+
+impl Asked {
+    fn describe(self) -> String {
+        match self {
+            Asked::Enqueue => "enqueue of 1 element to".to_owned(),
+            Asked::EnqueueMany(count) => format!("enqueue of {count} elements to"),
+            Asked::Dequeue => "dequeue of 1 element from".to_owned(),
+            Asked::DequeueMany(count) => format!("dequeue of {count} elements from"),
+            Asked::DequeueUpTo(count) => format!("dequeue of up to {count} elements from"),
+        }
+    }
+}
+
+/// Sets the outputs of a dequeue.
+fn deliver(
+    context: &mut KernelContext<'_>,
+    queue: &Queue,
+    asked: Asked,
+    outcome: Outcome<Element>,
+) -> Result<()> {
+    let taken = outcome.map_err(|failure| queue.failed(failure, asked))?;
+    match asked {
+        Asked::Enqueue | Asked::EnqueueMany(_) => Ok(()),
+        Asked::Dequeue => {
+            let components = taken.into_iter().flat_map(|(_, element)| element);
+            components.enumerate().for_each(|(index, component)| context.set(index, component));
+            Ok(())
+        }
+        Asked::DequeueMany(_) | Asked::DequeueUpTo(_) => {
+            let elements: Vec<Element> = taken.into_iter().map(|(_, element)| element).collect();
+            batch::deliver(context, &queue.spec, &elements)
+        }
+    }
+}
+
+/// An operation that waits for room or elements.
+struct Waiting {
+    attempt: Attempt<Element>,
+    queue: Arc<Queue>,
+    asked: Asked,
+}
+
+impl Wait for Waiting {
+    fn is_done(&self) -> bool {
+        self.attempt.is_done()
+    }
+
+    fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
+        let text = "the outcome of a queue operation was asked for before it was there";
+        let outcome = self.attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?;
+        deliver(context, &self.queue, self.asked, outcome)
+    }
+
+    fn describe(&self) -> String {
+        format!("{} {}", self.asked.describe(), self.queue.status())
+    }
+}
+
+/// Runs a kernel that may wait where nothing else can run meanwhile.
+fn run_to_end(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -> Result<()> {
+    let Some(mut wait) = kernel.begin(context)? else { return Ok(()) };
+    let limits: &Limits<'_> = context.limits;
+    wait_until(limits, || wait.is_done(), || wait.describe())?;
+    wait.finish(context)
+}
+
+/// The dtype of a priority.
+const PRIORITY: DType = DType::Int64;
+
+impl Queue {
+    /// The error of an operation on this queue (S-242 to S-245).
+    fn failed(&self, failure: Failure, asked: Asked) -> Error {
+        let title = self.title();
+        match failure {
+            Failure::Closed => Error::new(Code::Cancelled, format!("{title} is closed.")),
+            Failure::Cancelled => {
+                let text = format!(
+                    "{} {title}: operation was cancelled: the queue was closed with cancel_pending_enqueues",
+                    asked.describe()
+                );
+                Error::new(Code::Cancelled, text)
+            }
+            Failure::Insufficient { requested, size } => {
+                let text = format!(
+                    "{title} is closed and has insufficient elements (requested {requested}, current size {size})"
+                );
+                Error::new(Code::OutOfRange, text)
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Batches of elements: taking them apart and putting them together.
+
+use super::queue::{Element, QueueSpec};
+use crate::kernel::{KernelContext, checked};
+use session_core::{Error, Result};
+use tensor::{Bits, Bytes, DType, Shape, Tensor};
+
+/// One entry along the first dimension, which shares the elements of the whole or has its own.
+pub(super) fn row(tensor: &Tensor, row: usize, shares: bool) -> Tensor {
+    let shape = Shape::from(tensor.shape().get(1..).unwrap_or_default());
+    let part = tensor.rows(row, row + 1).and_then(|part| part.reshaped(shape));
+    let part = part.expect("the row is one of the tensor's");
+    if shares || !part.dtype().is_plain() { part } else { part.copied(&tensor::BufferPool::new()) }
+}
+
+/// Sets each output to a component of all elements, stacked, and padded where the queue pads (S-237, S-249).
+pub(super) fn deliver(context: &mut KernelContext<'_>, spec: &QueueSpec, elements: &[Element]) -> Result<()> {
+    for (index, &dtype) in spec.dtypes().iter().enumerate() {
+        let inner = inner_shape(spec, index, elements);
+        let mut dims = vec![elements.len()];
+        dims.extend_from_slice(&inner);
+        let shape = checked(Shape::from(dims), dtype)?;
+        let parts = elements.iter().map(|element| &element[index]);
+        let batch = match dtype {
+            DType::String => stack_strings(parts, shape, &inner)?,
+            dtype if dtype.is_plain() => for_dtype!(bits dtype, T => {
+                let mut batch = Tensor::from_pool_dtype(context.buffers(), dtype, shape);
+                stack_bits::<T>(parts, &mut batch, &inner)?;
+                Ok(batch)
+            })?,
+            _ => return Err(Error::invalid_argument(format!("elements of dtype {dtype} cannot be stacked"))),
+        };
+        context.set(index, batch);
+    }
+    Ok(())
+}
+
+/// The shape of one component in a batch: the declared one, its open sizes those of the largest element.
+fn inner_shape(spec: &QueueSpec, index: usize, elements: &[Element]) -> Vec<usize> {
+    let rank = spec.shape(index).and_then(|shape| shape.rank()).unwrap_or(0);
+    let size = |axis: usize| match spec.shape(index).and_then(|shape| shape.dim(axis)) {
+        Some(size) => size,
+        None => elements.iter().map(|element| element[index].shape()[axis]).max().unwrap_or(0),
+    };
+    (0..rank).map(size).collect()
+}
+
+fn stack_bits<'a, T: Bits + Default>(
+    parts: impl Iterator<Item = &'a Tensor>,
+    batch: &mut Tensor,
+    inner: &[usize],
+) -> Result<()> {
+    let size: usize = inner.iter().product();
+    let written = batch.write_bits::<T, Result<()>>(|target| {
+        for (index, part) in parts.enumerate() {
+            let (target, source) = (&mut target[index * size..(index + 1) * size], part.as_bits::<T>()?);
+            if part.shape().dims() == inner {
+                target.copy_from_slice(source);
+            } else {
+                target.fill(T::default());
+                place(source, part.shape(), inner, &mut |at, run| {
+                    target[at..at + run.len()].copy_from_slice(run);
+                });
+            }
+        }
+        Ok(())
+    });
+    written.expect("new memory has one owner, its elements the right size")
+}
+
+fn stack_strings<'a>(
+    parts: impl Iterator<Item = &'a Tensor>,
+    shape: Shape,
+    inner: &[usize],
+) -> Result<Tensor> {
+    let size: usize = inner.iter().product();
+    let mut strings = vec![Bytes::new(); shape.elements()];
+    for (index, part) in parts.enumerate() {
+        let target = &mut strings[index * size..(index + 1) * size];
+        place(part.as_strings()?, part.shape(), inner, &mut |at, run| {
+            target[at..at + run.len()].clone_from_slice(run);
+        });
+    }
+    Ok(Tensor::from_strings(strings, shape)?)
+}
+
+/// Calls with each run of elements along the last axis, and its place in a tensor of shape `into`, which is at least
+/// as large along each axis.
+fn place<T>(source: &[T], shape: &[usize], into: &[usize], write: &mut dyn FnMut(usize, &[T])) {
+    let Some(&last) = shape.last() else { return write(0, source) };
+    if last == 0 {
+        return;
+    }
+    for (number, run) in source.chunks_exact(last).enumerate() {
+        let (mut rest, mut at, mut stride) = (number, 0, into[into.len() - 1]);
+        for axis in (0..shape.len() - 1).rev() {
+            at += rest % shape[axis] * stride;
+            rest /= shape[axis];
+            stride *= into[axis];
+        }
+        write(at, run);
+    }
+}

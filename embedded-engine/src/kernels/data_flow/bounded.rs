@@ -1,0 +1,390 @@
+//! A bounded queue that many threads use, and that serves those who wait in the order of their arrival.
+//!
+//! An operation that cannot be done at once becomes an *attempt* in a line, one line for each side. Whoever changes the
+//! queue serves the heads of both lines as far as that goes, moving elements from or to the attempts themselves, and
+//! then wakes the threads of those that are done. So nobody overtakes, no element is ever in two hands, and a thread
+//! is only woken when its attempt is done.
+//!
+//! The lock of the queue guards everything but the outcomes; the lock of an outcome is taken under it, never the other way
+//! round. Threads are woken when no lock is held.
+
+use super::store::{Numbered, Store};
+use super::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Thread, current, lock};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// The queue.
+pub(crate) struct Bounded<E> {
+    state: Mutex<State<E>>,
+}
+
+struct State<E> {
+    store: Store<E>,
+    capacity: usize,
+    /// So many elements stay while the queue is open.
+    reserve: usize,
+    closed: bool,
+    /// The number of the next element.
+    next: u64,
+    /// Who waits for room, in order. None but the first has put anything in.
+    enqueues: VecDeque<Enqueue<E>>,
+    /// Who waits for elements, in order. None but the first has taken anything.
+    dequeues: VecDeque<Dequeue<E>>,
+}
+
+struct Enqueue<E> {
+    source: Source<E>,
+    /// The numbers of what it has put in.
+    numbers: Range<u64>,
+    ticket: Arc<Ticket<E>>,
+}
+
+struct Dequeue<E> {
+    count: usize,
+    up_to: bool,
+    taken: Taken<E>,
+    ticket: Arc<Ticket<E>>,
+}
+
+/// Elements that were taken, in order.
+pub(crate) type Taken<E> = SmallVec<[Numbered<E>; 1]>;
+
+/// What an enqueue puts in.
+pub(crate) enum Source<E> {
+    /// One element, until it is in.
+    One(Option<E>),
+    /// Several.
+    Many(Box<dyn ExactSizeIterator<Item = E> + Send>),
+}
+
+impl<E> Source<E> {
+    fn next(&mut self) -> Option<E> {
+        match self {
+            Source::One(element) => element.take(),
+            Source::Many(elements) => elements.next(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Source::One(element) => element.is_none(),
+            Source::Many(elements) => elements.len() == 0,
+        }
+    }
+}
+
+/// Why an operation on a queue failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The queue takes nothing more (S-243).
+    Closed,
+    /// The queue was closed together with what waited to enqueue (S-242).
+    Cancelled,
+    /// The queue is closed and holds `size` elements where `requested` more are needed (S-245).
+    Insufficient { requested: usize, size: usize },
+}
+
+/// What became of an operation.
+pub(crate) type Outcome<E> = Result<Taken<E>, Failure>;
+
+/// An operation that was begun.
+pub(crate) enum Started<E> {
+    Done(Outcome<E>),
+    Waiting(Attempt<E>),
+}
+
+/// Where an attempt is told of its end.
+struct Ticket<E> {
+    /// Whether `end` is set, for a look without the lock.
+    done: AtomicBool,
+    end: Mutex<Option<End<E>>>,
+    /// Who waits.
+    thread: Thread,
+}
+
+enum End<E> {
+    /// An enqueue, with the numbers of its elements.
+    Enqueued(Range<u64>),
+    Dequeued(Taken<E>),
+    Failed(Failure),
+}
+
+impl<E> Ticket<E> {
+    fn new() -> Arc<Ticket<E>> {
+        Arc::new(Ticket { done: AtomicBool::new(false), end: Mutex::new(None), thread: current() })
+    }
+
+    /// Called once, under the lock of the queue.
+    fn finish(&self, end: End<E>) {
+        *lock(&self.end) = Some(end);
+        // Pairs with the load in `Attempt::is_done`.
+        self.done.store(true, Ordering::Release);
+    }
+}
+
+/// The threads to be woken.
+type Woken = SmallVec<[Thread; 2]>;
+
+fn wake(woken: Woken) {
+    woken.iter().for_each(Thread::unpark);
+}
+
+impl<E> Bounded<E> {
+    /// An empty, open queue; without limit where `capacity` is `None`.
+    pub(crate) fn new(store: Store<E>, capacity: Option<usize>, reserve: usize) -> Bounded<E> {
+        Bounded {
+            state: Mutex::new(State {
+                store,
+                capacity: capacity.unwrap_or(usize::MAX),
+                reserve,
+                closed: false,
+                next: 0,
+                enqueues: VecDeque::new(),
+                dequeues: VecDeque::new(),
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
+        lock(&self.state)
+    }
+
+    /// Puts elements in, in order, as far as there is room; the rest becomes an attempt.
+    pub(crate) fn enqueue(self: &Arc<Self>, mut source: Source<E>) -> Started<E> {
+        if source.is_empty() {
+            return Started::Done(Ok(Taken::new())); // S-234
+        }
+        let mut state = self.lock();
+        if state.closed {
+            return Started::Done(Err(Failure::Closed));
+        }
+        let mut numbers = state.next..state.next;
+        if state.enqueues.is_empty() {
+            state.fill(&mut source, &mut numbers);
+        }
+        if source.is_empty() && state.dequeues.is_empty() {
+            return Started::Done(Ok(Taken::new()));
+        }
+        if source.is_empty() {
+            let woken = state.serve();
+            drop(state);
+            wake(woken);
+            return Started::Done(Ok(Taken::new()));
+        }
+        let ticket = Ticket::new();
+        state.enqueues.push_back(Enqueue { source, numbers, ticket: ticket.clone() });
+        self.begun(state, ticket)
+    }
+
+    /// Takes so many elements, or after a close `up_to` so many, if they are there and nobody has come before; else it
+    /// becomes an attempt.
+    pub(crate) fn dequeue(self: &Arc<Self>, count: usize, up_to: bool) -> Started<E> {
+        let mut state = self.lock();
+        if state.dequeues.is_empty() && state.available() >= count {
+            let mut taken = Taken::new();
+            state.take(count, &mut taken);
+            if !state.enqueues.is_empty() {
+                let woken = state.serve();
+                drop(state);
+                wake(woken);
+            }
+            return Started::Done(Ok(taken));
+        }
+        let ticket = Ticket::new();
+        state.dequeues.push_back(Dequeue { count, up_to, taken: Taken::new(), ticket: ticket.clone() });
+        self.begun(state, ticket)
+    }
+
+    /// Serves after a new attempt, which may be done at once.
+    fn begun(self: &Arc<Self>, mut state: MutexGuard<'_, State<E>>, ticket: Arc<Ticket<E>>) -> Started<E> {
+        let woken = state.serve();
+        drop(state);
+        wake(woken);
+        let mut attempt = Attempt { queue: self.clone(), ticket: Some(ticket) };
+        match attempt.poll() {
+            Some(outcome) => Started::Done(outcome),
+            None => Started::Waiting(attempt),
+        }
+    }
+
+    /// Closes the queue: what waits to enqueue is cancelled, or still served (S-240, S-242). Again it does nothing
+    /// but to cancel.
+    pub(crate) fn close(&self, cancel_pending_enqueues: bool) {
+        let mut state = self.lock();
+        state.closed = true;
+        let mut woken = Woken::new();
+        if cancel_pending_enqueues {
+            for enqueue in std::mem::take(&mut state.enqueues) {
+                enqueue.ticket.finish(End::Failed(Failure::Cancelled));
+                woken.push(enqueue.ticket.thread.clone());
+            }
+        }
+        woken.extend(state.serve());
+        drop(state);
+        wake(woken);
+    }
+
+    /// How many elements it holds at this moment.
+    pub(crate) fn size(&self) -> usize {
+        self.lock().store.len()
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Its size, whether it was closed, and how many wait to enqueue and to dequeue.
+    pub(crate) fn status(&self) -> (usize, bool, [usize; 2]) {
+        let state = self.lock();
+        (state.store.len(), state.closed, [state.enqueues.len(), state.dequeues.len()])
+    }
+}
+
+impl<E> State<E> {
+    /// Moves elements in while there is room.
+    fn fill(&mut self, source: &mut Source<E>, numbers: &mut Range<u64>) {
+        while self.store.len() < self.capacity {
+            let Some(element) = source.next() else { break };
+            if numbers.is_empty() {
+                numbers.start = self.next;
+            }
+            self.store.push(self.next, element);
+            self.next += 1;
+            numbers.end = self.next;
+        }
+    }
+
+    /// Whether nothing will come any more.
+    fn is_drained(&self) -> bool {
+        self.closed && self.enqueues.is_empty()
+    }
+
+    /// How many elements may be taken.
+    fn available(&self) -> usize {
+        let reserve = if self.is_drained() { 0 } else { self.reserve };
+        self.store.len().saturating_sub(reserve)
+    }
+
+    fn take(&mut self, count: usize, taken: &mut Taken<E>) {
+        taken.reserve(count);
+        taken.extend((0..count).map_while(|_| self.store.pop()));
+    }
+
+    /// Serves those who wait until nothing moves any more; gives the threads of those that are done.
+    fn serve(&mut self) -> Woken {
+        let mut woken = Woken::new();
+        loop {
+            let moved = self.serve_enqueues(&mut woken);
+            if !(self.serve_dequeues(&mut woken) || moved) {
+                return woken;
+            }
+        }
+    }
+
+    fn serve_enqueues(&mut self, woken: &mut Woken) -> bool {
+        let before = self.next;
+        let mut ended = false;
+        while let Some(mut first) = self.enqueues.pop_front() {
+            self.fill(&mut first.source, &mut first.numbers);
+            if !first.source.is_empty() {
+                self.enqueues.push_front(first);
+                break;
+            }
+            first.ticket.finish(End::Enqueued(first.numbers));
+            woken.push(first.ticket.thread.clone());
+            ended = true;
+        }
+        ended || self.next > before
+    }
+
+    fn serve_dequeues(&mut self, woken: &mut Woken) -> bool {
+        let mut moved = false;
+        while let Some(mut first) = self.dequeues.pop_front() {
+            let missing = first.count - first.taken.len();
+            let end = if self.is_drained() && self.store.len() < missing {
+                self.end_short(&mut first, missing)
+            } else {
+                let count = self.available().min(missing);
+                self.take(count, &mut first.taken);
+                moved |= count > 0;
+                if count < missing {
+                    self.dequeues.push_front(first);
+                    break;
+                }
+                End::Dequeued(std::mem::take(&mut first.taken))
+            };
+            first.ticket.finish(end);
+            woken.push(first.ticket.thread.clone());
+            moved = true;
+        }
+        moved
+    }
+
+    /// The end of a dequeue that will never have all it wants.
+    fn end_short(&mut self, dequeue: &mut Dequeue<E>, missing: usize) -> End<E> {
+        let size = self.store.len();
+        let mut taken = std::mem::take(&mut dequeue.taken);
+        if dequeue.up_to && size + taken.len() > 0 {
+            self.take(size, &mut taken);
+            return End::Dequeued(taken);
+        }
+        self.store.put_back(taken.into_iter());
+        End::Failed(Failure::Insufficient { requested: missing, size })
+    }
+}
+
+/// An operation that waits. Dropped before its outcome was asked for, it has had no effect: what it took is back in
+/// the queue, and what it put in and nobody has taken since is out of it.
+pub(crate) struct Attempt<E> {
+    queue: Arc<Bounded<E>>,
+    /// Gone once the outcome was given.
+    ticket: Option<Arc<Ticket<E>>>,
+}
+
+impl<E> Attempt<E> {
+    /// Whether the outcome is there. The thread that began the attempt is unparked when it is.
+    pub(crate) fn is_done(&self) -> bool {
+        // Pairs with the store in `Ticket::finish`.
+        self.ticket.as_ref().is_none_or(|ticket| ticket.done.load(Ordering::Acquire))
+    }
+
+    /// The outcome, once, when it is there.
+    pub(crate) fn poll(&mut self) -> Option<Outcome<E>> {
+        if !self.is_done() {
+            return None;
+        }
+        let end = lock(&self.ticket.as_ref()?.end).take()?;
+        self.ticket = None;
+        Some(match end {
+            End::Enqueued(_) => Ok(Taken::new()),
+            End::Dequeued(taken) => Ok(taken),
+            End::Failed(failure) => Err(failure),
+        })
+    }
+}
+
+impl<E> Drop for Attempt<E> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let mut state = self.queue.lock();
+        let enqueue = state.enqueues.iter().position(|attempt| Arc::ptr_eq(&attempt.ticket, &ticket));
+        let dequeue = state.dequeues.iter().position(|attempt| Arc::ptr_eq(&attempt.ticket, &ticket));
+        if let Some(attempt) = enqueue.and_then(|place| state.enqueues.remove(place)) {
+            state.store.remove(&attempt.numbers);
+        } else if let Some(attempt) = dequeue.and_then(|place| state.dequeues.remove(place)) {
+            state.store.put_back(attempt.taken.into_iter());
+        } else {
+            let end = lock(&ticket.end).take();
+            match end {
+                Some(End::Enqueued(numbers)) => state.store.remove(&numbers),
+                Some(End::Dequeued(taken)) => state.store.put_back(taken.into_iter()),
+                Some(End::Failed(_)) | None => {}
+            }
+        }
+        let woken = state.serve();
+        drop(state);
+        wake(woken);
+    }
+}

@@ -1,0 +1,268 @@
+//! A queue of a session: what is declared of it, and what it holds.
+
+use super::PRIORITY;
+use super::bounded::{Bounded, Source};
+use super::store::{Draw, Store};
+use crate::kernel::NodeSpec;
+use compute::random::{Generator, Words, seeds_from_entropy};
+use session_core::{AttrValue, Error, PartialShape, QueueStats, Result};
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tensor::{DType, Tensor};
+
+/// One element: its components.
+pub(super) type Element = SmallVec<[Tensor; 1]>;
+
+/// The kinds of queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Fifo,
+    PaddingFifo,
+    RandomShuffle,
+    Priority,
+}
+
+impl Kind {
+    /// Its name in messages, the original's.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Fifo => "FIFOQueue",
+            Kind::PaddingFifo => "PaddingFIFOQueue",
+            Kind::RandomShuffle => "RandomShuffleQueue",
+            Kind::Priority => "PriorityQueue",
+        }
+    }
+}
+
+/// What is declared of a queue. Queues of one shared name must agree in all of it (S-229).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct QueueSpec {
+    kind: Kind,
+    /// The priority's included.
+    dtypes: Vec<DType>,
+    /// The priority's included; absent when any shapes are allowed.
+    shapes: Option<Vec<PartialShape>>,
+    capacity: i64,
+    min_after_dequeue: i64,
+    seeds: (i64, i64),
+}
+
+impl QueueSpec {
+    pub(super) fn of(spec: &NodeSpec<'_>, kind: Kind) -> Result<QueueSpec> {
+        let mut dtypes = spec.attr("component_types")?.as_types().unwrap_or_default();
+        let shapes = spec.attr("shapes").ok().and_then(AttrValue::as_shapes).unwrap_or_default();
+        let mut shapes = (!shapes.is_empty() || dtypes.is_empty()).then_some(shapes);
+        if kind == Kind::Priority {
+            dtypes.insert(0, PRIORITY);
+            if let Some(shapes) = &mut shapes {
+                shapes.insert(0, PartialShape::scalar());
+            }
+        }
+        let (min_after_dequeue, seeds) = match kind {
+            Kind::RandomShuffle => (spec.int("min_after_dequeue")?, (spec.int("seed")?, spec.int("seed2")?)),
+            _ => (0, (0, 0)),
+        };
+        Ok(QueueSpec { kind, dtypes, shapes, capacity: spec.int("capacity")?, min_after_dequeue, seeds })
+    }
+
+    /// S-222, S-224.
+    pub(super) fn check(&self) -> Result<()> {
+        let QueueSpec { capacity, min_after_dequeue: min, .. } = *self;
+        if min < 0 {
+            return Err(Error::invalid_argument(format!("min_after_dequeue {min} must be >= 0")));
+        }
+        if self.kind == Kind::RandomShuffle && capacity >= 0 && min >= capacity {
+            return Err(Error::invalid_argument(format!(
+                "min_after_dequeue {min} must be < capacity {capacity}"
+            )));
+        }
+        match &self.shapes {
+            Some(shapes) if shapes.len() != self.dtypes.len() => {
+                let text =
+                    format!("{} shapes are declared for {} components", shapes.len(), self.dtypes.len());
+                Err(Error::invalid_argument(text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether elements can be stacked (S-237).
+    pub(super) fn check_batches(&self) -> Result<()> {
+        let known = |shape: &PartialShape| shape.is_fully_known() || self.pads() && shape.rank().is_some();
+        match &self.shapes {
+            Some(shapes) if shapes.iter().all(known) => Ok(()),
+            _ => Err(Error::invalid_argument(format!(
+                "{}'s DequeueMany and DequeueUpTo require the components to have specified shapes.",
+                self.kind.name()
+            ))),
+        }
+    }
+
+    pub(super) fn pads(&self) -> bool {
+        self.kind == Kind::PaddingFifo
+    }
+
+    pub(super) fn dtypes(&self) -> &[DType] {
+        &self.dtypes
+    }
+
+    /// The declared shape of a component.
+    pub(super) fn shape(&self, index: usize) -> Option<&PartialShape> {
+        self.shapes.as_ref()?.get(index)
+    }
+
+    /// Checks the components of an element, or of a batch of elements (S-227, S-228, S-232).
+    pub(super) fn check_element(&self, components: &[Tensor], many: bool) -> Result<()> {
+        if components.len() != self.dtypes.len() {
+            let text = format!("{} components for a queue of {}", components.len(), self.dtypes.len());
+            return Err(Error::invalid_argument(text));
+        }
+        let mut size = None;
+        for (index, component) in components.iter().enumerate() {
+            if component.dtype() != self.dtypes[index] {
+                let (expected, found) = (self.dtypes[index], component.dtype());
+                let text = format!("Type mismatch in component {index}. Expected {expected}, got {found}");
+                return Err(Error::invalid_argument(text));
+            }
+            let dims = match (many, component.shape().split_first()) {
+                (false, _) => component.shape().dims(),
+                (true, Some((&batch, dims))) => {
+                    if *size.get_or_insert(batch) != batch {
+                        let text = "All input tensors must have the same size in the 0th dimension";
+                        return Err(Error::invalid_argument(format!(
+                            "{text}: component {index} has {batch}"
+                        )));
+                    }
+                    dims
+                }
+                (true, None) => {
+                    let text = format!("component {index} is a scalar and has no slices to enqueue");
+                    return Err(Error::invalid_argument(text));
+                }
+            };
+            self.check_shape(index, dims)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check_shape(&self, index: usize, dims: &[usize]) -> Result<()> {
+        let scalar = PartialShape::scalar();
+        let priority = self.kind == Kind::Priority && index == 0;
+        let Some(expected) = self.shape(index).or(priority.then_some(&scalar)) else { return Ok(()) };
+        if expected.is_compatible_with(dims) {
+            return Ok(());
+        }
+        let found = PartialShape::from(dims);
+        let text = format!("Shape mismatch in component {index}. Expected {expected}, got {found}");
+        Err(Error::invalid_argument(text))
+    }
+}
+
+/// A queue.
+pub(super) struct Queue {
+    name: String,
+    pub(super) spec: QueueSpec,
+    pub(super) elements: Arc<Bounded<Element>>,
+}
+
+impl Queue {
+    pub(super) fn new(name: &str, spec: QueueSpec) -> Queue {
+        let store = match spec.kind {
+            Kind::Fifo | Kind::PaddingFifo => Store::Fifo(VecDeque::new()),
+            Kind::RandomShuffle => Store::Shuffle(Vec::new(), Box::new(RandomDraw::new(spec.seeds))),
+            Kind::Priority => Store::Priority(BTreeMap::new(), priority),
+        };
+        let capacity = usize::try_from(spec.capacity).ok(); // S-223
+        let reserve = usize::try_from(spec.min_after_dequeue).unwrap_or(0);
+        Queue { name: name.to_owned(), spec, elements: Arc::new(Bounded::new(store, capacity, reserve)) }
+    }
+
+    /// `FIFOQueue 'name'`.
+    pub(super) fn title(&self) -> String {
+        format!("{} '{}'", self.spec.kind.name(), self.name)
+    }
+
+    /// Its title and how full it is.
+    pub(super) fn status(&self) -> String {
+        let size = self.elements.size();
+        match self.spec.capacity {
+            capacity if capacity < 0 => format!("{} (size {size})", self.title()),
+            capacity => format!("{} (size {size}, capacity {capacity})", self.title()),
+        }
+    }
+
+    pub(super) fn stats(&self) -> QueueStats {
+        let (size, closed, [pending_enqueues, pending_dequeues]) = self.elements.status();
+        let capacity = usize::try_from(self.spec.capacity).ok();
+        QueueStats { name: self.name.clone(), size, capacity, closed, pending_enqueues, pending_dequeues }
+    }
+
+    /// S-229.
+    pub(super) fn agrees_with(&self, wanted: &QueueSpec) -> Result<()> {
+        let (known, name) = (&self.spec, &self.name);
+        let differs = |what: &str, known: String, wanted: String| {
+            let text = format!("Shared queue '{name}' has {what} {known} but requested {what} was {wanted}");
+            Err(Error::invalid_argument(text))
+        };
+        if known.kind != wanted.kind {
+            return differs("kind", known.kind.name().to_owned(), wanted.kind.name().to_owned());
+        }
+        if known.capacity != wanted.capacity {
+            return differs("capacity", known.capacity.to_string(), wanted.capacity.to_string());
+        }
+        if known.dtypes != wanted.dtypes {
+            return differs("component types", list(&known.dtypes), list(&wanted.dtypes));
+        }
+        if known.shapes != wanted.shapes {
+            let shapes = |spec: &QueueSpec| list(spec.shapes.as_deref().unwrap_or_default());
+            return differs("component shapes", shapes(known), shapes(wanted));
+        }
+        if known.min_after_dequeue != wanted.min_after_dequeue {
+            let min = |spec: &QueueSpec| spec.min_after_dequeue.to_string();
+            return differs("min_after_dequeue", min(known), min(wanted));
+        }
+        if known.seeds != wanted.seeds {
+            let seeds = |spec: &QueueSpec| format!("({}, {})", spec.seeds.0, spec.seeds.1);
+            return differs("random seeds", seeds(known), seeds(wanted));
+        }
+        Ok(())
+    }
+
+    /// The slices of a batch, one after another.
+    pub(super) fn slices(&self, batch: Element, count: usize) -> Source<Element> {
+        // Slices of a queue that does not keep the order would keep whole batches in memory for long.
+        let shares = matches!(self.spec.kind, Kind::Fifo | Kind::PaddingFifo);
+        Source::Many(Box::new((0..count).map(move |row| {
+            let slice = |component: &Tensor| super::batch::row(component, row, shares);
+            batch.iter().map(slice).collect()
+        })))
+    }
+}
+
+fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    format!("[{}]", items.join(","))
+}
+
+/// The first component; its dtype and shape were checked when it was put in.
+fn priority(element: &Element) -> i64 {
+    element.first().and_then(|component| component.value::<i64>().ok()).unwrap_or(0)
+}
+
+/// Places as TensorFlow draws them from these seeds.
+struct RandomDraw(Words);
+
+impl RandomDraw {
+    fn new(seeds: (i64, i64)) -> RandomDraw {
+        let (seed, seed2) = if seeds == (0, 0) { seeds_from_entropy() } else { seeds };
+        RandomDraw(Words::new(Generator::new(seed, seed2)))
+    }
+}
+
+impl Draw for RandomDraw {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0.below(bound)
+    }
+}

@@ -1,0 +1,80 @@
+//! What a queue holds, and which element comes out next.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+/// An element with the number that it got when it was put in. Numbers grow.
+pub(crate) type Numbered<E> = (u64, E);
+
+/// Draws the places of a shuffling queue.
+pub(crate) trait Draw: Send {
+    /// A number below `bound`.
+    fn below(&mut self, bound: u32) -> u32;
+}
+
+/// The elements of a queue.
+pub(crate) enum Store<E> {
+    /// In the order in which they were put in (S-247).
+    Fifo(VecDeque<Numbered<E>>),
+    /// Any of them next, evenly (S-248).
+    Shuffle(Vec<Numbered<E>>, Box<dyn Draw>),
+    /// The smallest priority next, and among equals the first that was put in (S-250).
+    Priority(BTreeMap<(i64, u64), E>, fn(&E) -> i64),
+}
+
+impl<E> Store<E> {
+    /// How many it holds.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Store::Fifo(elements) => elements.len(),
+            Store::Shuffle(elements, _) => elements.len(),
+            Store::Priority(elements, _) => elements.len(),
+        }
+    }
+
+    /// Puts one in.
+    #[inline]
+    pub(crate) fn push(&mut self, number: u64, element: E) {
+        match self {
+            Store::Fifo(elements) => elements.push_back((number, element)),
+            Store::Shuffle(elements, _) => elements.push((number, element)),
+            Store::Priority(elements, priority) => {
+                let priority = priority(&element);
+                elements.insert((priority, number), element);
+            }
+        }
+    }
+
+    /// Takes the next one.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Numbered<E>> {
+        match self {
+            Store::Fifo(elements) => elements.pop_front(),
+            Store::Shuffle(elements, draw) => {
+                let bound = u32::try_from(elements.len()).unwrap_or(u32::MAX);
+                (bound > 0).then(|| elements.swap_remove(draw.below(bound) as usize))
+            }
+            Store::Priority(elements, _) => {
+                elements.pop_first().map(|((_, number), element)| (number, element))
+            }
+        }
+    }
+
+    /// Takes back elements that were popped, in the order in which they were.
+    pub(crate) fn put_back(&mut self, taken: impl DoubleEndedIterator<Item = Numbered<E>>) {
+        match self {
+            Store::Fifo(elements) => taken.rev().for_each(|element| elements.push_front(element)),
+            _ => taken.for_each(|(number, element)| self.push(number, element)),
+        }
+    }
+
+    /// Takes out the elements of these numbers that are still there.
+    pub(crate) fn remove(&mut self, numbers: &Range<u64>) {
+        match self {
+            Store::Fifo(elements) => elements.retain(|(number, _)| !numbers.contains(number)),
+            Store::Shuffle(elements, _) => elements.retain(|(number, _)| !numbers.contains(number)),
+            Store::Priority(elements, _) => elements.retain(|(_, number), _| !numbers.contains(number)),
+        }
+    }
+}

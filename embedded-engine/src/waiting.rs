@@ -1,0 +1,88 @@
+//! Operations that wait for other threads.
+//!
+//! Such a kernel *begins*: either it is done at once, or it leaves something that is waited for while the step goes on
+//! with what does not depend on it. So a step never waits for itself, and a plan without such kernels knows nothing of
+//! this.
+
+use crate::execute::Limits;
+use crate::kernel::KernelContext;
+use session_core::{CancellationGuard, Code, Error, Result};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What a step waits for. Dropped before it is done, it has had no effect.
+pub(crate) trait Wait {
+    /// Whether [`finish`](Wait::finish) has something to deliver. The thread that began it is unparked when it has.
+    fn is_done(&self) -> bool;
+
+    /// Delivers the outputs, once, after it is done.
+    fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()>;
+
+    /// What is waited for, for messages: `dequeue of 1 element from FIFOQueue 'q' (size 0, capacity 10)`.
+    fn describe(&self) -> String;
+}
+
+/// How often one looks before the thread goes to sleep: a few microseconds, less than falling asleep and waking up.
+const LOOKS: u32 = 100;
+
+/// Waits until `ready` holds, or something ends the run. `describe` tells for what.
+pub(crate) fn wait_until(
+    limits: &Limits<'_>,
+    ready: impl Fn() -> bool,
+    describe: impl Fn() -> String,
+) -> Result<()> {
+    for _ in 0..LOOKS {
+        if ready() {
+            return Ok(());
+        }
+        std::hint::spin_loop();
+    }
+    let _guards = Waker::watch(limits);
+    loop {
+        if ready() {
+            return Ok(());
+        }
+        limits.check_wait(&describe)?;
+        match limits.remaining() {
+            None => thread::park(),
+            Some(left) => thread::park_timeout(left),
+        }
+    }
+}
+
+/// Wakes this thread when the session or the run is cancelled.
+struct Waker;
+
+impl Waker {
+    fn watch(limits: &Limits<'_>) -> [Option<CancellationGuard>; 2] {
+        let wake = || {
+            let thread = thread::current();
+            move || thread.unpark()
+        };
+        [Some(limits.session.on_cancel(wake())), limits.run.map(|run| run.on_cancel(wake()))]
+    }
+}
+
+impl Limits<'_> {
+    /// How long the run may still take.
+    fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// As `check`, saying what was waited for (S-55, S-63).
+    fn check_wait(&self, describe: &impl Fn() -> String) -> Result<()> {
+        if self.session.is_cancelled() {
+            let text = format!("{}: operation was cancelled: the session has been closed", describe());
+            return Err(Error::new(Code::Cancelled, text));
+        }
+        if self.run.is_some_and(|run| run.is_cancelled()) {
+            let text = format!("{}: operation was cancelled: the run was cancelled", describe());
+            return Err(Error::new(Code::Cancelled, text));
+        }
+        if self.remaining().is_some_and(|left| left.is_zero()) {
+            let text = format!("Timed out waiting: {}", describe());
+            return Err(Error::new(Code::DeadlineExceeded, text));
+        }
+        Ok(())
+    }
+}
