@@ -74,14 +74,12 @@ impl Description {
 macro_rules! setters {
     () => {
         /// The names of the components: elements are then enqueued by name (S-225).
-        #[must_use]
         pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
             self.0.names = Some(names.into_iter().map(Into::into).collect());
             self
         }
 
         /// Queues of one shared name in one session are one queue; they must agree in everything (S-229).
-        #[must_use]
         pub fn shared_name(mut self, name: impl Into<String>) -> Self {
             self.0.shared_name = name.into();
             self
@@ -93,7 +91,6 @@ macro_rules! optional_shapes {
     () => {
         /// The shapes of the components, one for each dtype. Without them any shapes are allowed, and elements can only
         /// be taken one by one.
-        #[must_use]
         pub fn shapes<S: Into<PartialShape>>(mut self, shapes: impl IntoIterator<Item = S>) -> Self {
             self.0.shapes = Some(shapes.into_iter().map(Into::into).collect());
             self
