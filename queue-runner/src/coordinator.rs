@@ -292,6 +292,51 @@ impl Coordinator {
         thread
     }
 
+    /// Lets a block start threads that borrow from around it, and waits for their end. Their errors and panics are
+    /// reported, as is an error or panic of the block itself, so that they stop. They are not left to a
+    /// [`join`](Coordinator::join): when this returns they have ended.
+    ///
+    /// ```
+    /// use queue_runner::Coordinator;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let (numbers, sum) = (vec![1u64, 2, 3, 4], AtomicU64::new(0));
+    /// Coordinator::new().scope(|scope| {
+    ///     for half in numbers.chunks(2) {
+    ///         let sum = &sum;
+    ///         scope.spawn("adder", move |_| {
+    ///             sum.fetch_add(half.iter().sum(), Ordering::Relaxed);
+    ///             Ok(())
+    ///         })?;
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(sum.into_inner(), 10);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the block returned, its panic, or the error that the coordinator keeps.
+    pub fn scope<'env, T>(
+        &self,
+        block: impl for<'scope> FnOnce(&Scope<'scope, 'env>) -> Result<T>,
+    ) -> Result<T> {
+        let outcome = thread::scope(|threads| {
+            let scope = Scope { coordinator: self.clone(), threads };
+            let outcome = catch_unwind(AssertUnwindSafe(|| block(&scope))).unwrap_or_else(|payload| {
+                Err(Error::from_panic("the block of a coordinator's scope", payload.as_ref()))
+            });
+            if let Err(failure) = &outcome
+                && let Err(failure) = self.report_error(failure.clone())
+            {
+                debug!("after the coordinator was joined: {}", failure.chain());
+            }
+            outcome
+        })?;
+        self.raise_requested_exception()?;
+        Ok(outcome)
+    }
+
     /// The threads registered since the last join.
     #[must_use]
     pub fn registered(&self) -> Vec<ManagedThread> {
@@ -326,7 +371,7 @@ impl Coordinator {
         let mut alive = Vec::new();
         for thread in &threads {
             if thread.is_alive() && !thread.is_current() {
-                alive.push(thread.name());
+                alive.push(thread);
             } else if let Err(failure) = thread.reap() {
                 // Registered threads have reported it; a thread that was only handed over here has not.
                 self.keep(failure);
@@ -388,12 +433,12 @@ impl Coordinator {
         }
     }
 
-    fn finish_join(&self, alive: &[&str], ignore_live_threads: bool) -> Result<()> {
+    fn finish_join(&self, alive: &[&ManagedThread], ignore_live_threads: bool) -> Result<()> {
         let failure = self.error();
         if alive.is_empty() {
             return failure.map_or(Ok(()), Err);
         }
-        let text = format!("Coordinator stopped with threads still running: {}", alive.join(" "));
+        let text = format!("Coordinator stopped with threads still running: {}", stragglers(alive));
         match failure {
             Some(failure) => {
                 warn!("{text}");
@@ -405,6 +450,45 @@ impl Coordinator {
             }
             None => Err(Error::runtime(text)),
         }
+    }
+}
+
+/// Where threads are started that borrow from around it; see [`Coordinator::scope`].
+#[derive(Debug)]
+pub struct Scope<'scope, 'env> {
+    coordinator: Coordinator,
+    threads: &'scope thread::Scope<'scope, 'env>,
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Starts a thread whose error or panic is reported.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn spawn(
+        &self,
+        name: impl Into<String>,
+        body: impl FnOnce(&Coordinator) -> Result<()> + Send + 'scope,
+    ) -> Result<ManagedThread> {
+        let (name, coordinator) = (name.into(), self.coordinator.clone());
+        let managed = ManagedThread::scoped(name.clone());
+        let shared: Weak<Shared> = Arc::downgrade(&coordinator.0);
+        managed.watch(shared);
+        let running = managed.clone();
+        let builder = thread::Builder::new().name(name.clone());
+        builder.spawn_scoped(self.threads, move || running.run_here(|| body(&coordinator))).map_err(
+            |error| {
+                let text = format!("thread '{name}' could not be started");
+                Error::new(Code::ResourceExhausted, text).with_source(error)
+            },
+        )?;
+        Ok(managed)
+    }
+
+    /// The coordinator that hears of the threads.
+    #[must_use]
+    pub fn coordinator(&self) -> &Coordinator {
+        &self.coordinator
     }
 }
 
@@ -423,6 +507,17 @@ impl fmt::Debug for Coordinator {
             .field("threads", &state.threads.len())
             .field("joined", &state.joined)
             .finish()
+    }
+}
+
+/// The names of threads, and what those that said so are doing.
+fn stragglers(alive: &[&ManagedThread]) -> String {
+    let names: Vec<&str> = alive.iter().map(|thread| thread.name()).collect();
+    let doing = alive.iter().filter_map(|thread| Some(format!("{}: {}", thread.name(), thread.doing()?)));
+    let doing: Vec<String> = doing.collect();
+    match doing.as_slice() {
+        [] => names.join(" "),
+        _ => format!("{} ({})", names.join(" "), doing.join("; ")),
     }
 }
 

@@ -39,8 +39,8 @@ mod stop;
 pub mod sync;
 mod thread;
 
-pub use coordinator::{Coordinator, JoinOptions, PanicGuard};
+pub use coordinator::{Coordinator, JoinOptions, PanicGuard, Scope};
 pub use looper::{LooperBody, loop_until_stop, looper_thread};
 pub use queue_runner::{QUEUE_RUNNERS, QueueRunner, start_queue_runners, start_queue_runners_of};
 pub use stop::{StopHandle, StopReason, StopSource};
-pub use thread::ManagedThread;
+pub use thread::{Doing, ManagedThread, doing};

@@ -179,4 +179,32 @@ mod tests {
         assert_eq!(outcome.unwrap_err().message(), "broken");
         assert_eq!(calls, ["start", "run"]);
     }
+
+    #[test]
+    fn s_203_a_looper_registers_itself_and_starts_when_it_is_told() {
+        let coordinator = Coordinator::new();
+        let stop = coordinator.clone();
+        let thread = looper_thread(&coordinator, "looper", None, move || {
+            stop.request_stop();
+            Ok(())
+        });
+        assert!(coordinator.registered()[0].is_same(&thread));
+        assert!(!thread.is_alive());
+        thread.start().unwrap();
+        coordinator.join(&[]).unwrap();
+    }
+
+    #[test]
+    fn s_205_s_206_the_first_call_is_at_once_and_a_stop_ends_the_wait() {
+        let coordinator = Coordinator::new();
+        let (called, calls) = std::sync::mpsc::channel();
+        let hour = Some(Duration::from_secs(3600));
+        let thread = loop_until_stop(&coordinator, "looper", hour, move || {
+            called.send(()).map_err(|_| Error::new(Code::Internal, "nobody listens"))
+        });
+        calls.recv().unwrap();
+        coordinator.request_stop();
+        thread.unwrap().join().unwrap();
+        assert!(calls.recv().is_err(), "called once");
+    }
 }

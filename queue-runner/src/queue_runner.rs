@@ -2,8 +2,9 @@
 
 use crate::Coordinator;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Weak, lock};
-use crate::thread::ManagedThread;
+use crate::thread::{ManagedThread, doing};
 use log::{debug, error, warn};
+use ops::data_flow::Queue;
 use session_core::{
     Callable, CancellationToken, Code, CollectionKey, Error, ErrorKind, Operation, Result, RunOptions,
     Session, StepSignature,
@@ -90,6 +91,16 @@ impl QueueRunner {
             closed_codes: vec![Code::OutOfRange],
             state: Mutex::default(),
         })))
+    }
+
+    /// A runner for a queue, with operations of its own to close and to cancel it, named after the queue with `_Close`
+    /// and `_Close_1` (S-208). It must be made before the graph is frozen.
+    ///
+    /// # Errors
+    /// As [`new`](QueueRunner::new).
+    pub fn for_queue(queue: &Queue, enqueue_ops: impl IntoIterator<Item = Operation>) -> Result<QueueRunner> {
+        let (close, cancel) = (queue.close(false), queue.close(true));
+        QueueRunner::new(queue.name(), enqueue_ops, &close, &cancel)
     }
 
     /// The same runner, with other codes that say that the input has ended. Threads that run are not touched.
@@ -268,6 +279,8 @@ impl Work {
             Ok(callable) => callable,
             Err(failure) => return self.end_of(failure),
         };
+        let queue = self.runner.queue();
+        let _doing = doing(format!("running '{}', which fills queue '{queue}'", operation.name()));
         while !self.stopped() {
             if let Err(failure) = callable.call_with(&[], &options, None) {
                 return self.end_of(failure);
@@ -290,6 +303,7 @@ impl Work {
         let name = format!("QueueRunnerThread-{}-close_on_stop", self.runner.queue());
         ManagedThread::new(name, move || {
             if coordinator.wait_for_stop_or(&self.all_ended) {
+                let _doing = doing(format!("cancelling queue '{}'", self.runner.queue()));
                 self.run_ignoring_errors(self.runner.cancel_op());
                 self.cancellation.cancel();
             }

@@ -2,6 +2,8 @@
 
 use crate::sync::{Arc, Condvar, JoinHandle, Mutex, Weak, lock, thread};
 use session_core::{Code, Error, Result};
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -42,6 +44,57 @@ struct State {
     life: Life,
     failure: Option<Error>,
     watchers: Vec<Weak<dyn Watcher>>,
+    /// What it says that it is doing; the innermost last.
+    doing: Vec<Cow<'static, str>>,
+}
+
+thread_local! {
+    /// The managed thread that this thread is.
+    static CURRENT: RefCell<Option<ManagedThread>> = const { RefCell::new(None) };
+}
+
+/// Says what the calling thread does or waits for, as long as the returned guard lives: who waits for the thread in vain
+/// then tells more than its name. Does nothing in threads that are no [`ManagedThread`].
+///
+/// ```
+/// use queue_runner::{Coordinator, JoinOptions, doing};
+/// use std::{sync::mpsc, time::Duration};
+///
+/// let (answer, question) = mpsc::channel::<()>();
+/// let (ready, is_ready) = mpsc::channel::<()>();
+/// let coordinator = Coordinator::new();
+/// coordinator.spawn("reader", move |_| {
+///     let _doing = doing("waiting for the answer of the file server");
+///     ready.send(()).ok();
+///     question.recv().ok();
+///     Ok(())
+/// })?;
+/// is_ready.recv().ok();
+/// coordinator.request_stop();
+/// let error = coordinator.join_with(&[], &JoinOptions::with_grace(Duration::ZERO)).unwrap_err();
+/// assert!(error.message().ends_with("reader (reader: waiting for the answer of the file server)"));
+/// # drop(answer);
+/// # Ok::<(), session_core::Error>(())
+/// ```
+pub fn doing(what: impl Into<Cow<'static, str>>) -> Doing {
+    let thread = CURRENT.with_borrow(Clone::clone);
+    if let Some(thread) = &thread {
+        lock(&thread.0.state).doing.push(what.into());
+    }
+    Doing(thread)
+}
+
+/// Takes back what [`doing`] said, when it is dropped.
+#[derive(Debug)]
+#[must_use = "what was said is taken back when the guard is dropped"]
+pub struct Doing(Option<ManagedThread>);
+
+impl Drop for Doing {
+    fn drop(&mut self) {
+        if let Some(thread) = &self.0 {
+            lock(&thread.0.state).doing.pop();
+        }
+    }
 }
 
 enum Life {
@@ -68,7 +121,7 @@ impl ManagedThread {
     }
 
     fn of(name: String, life: Life) -> ManagedThread {
-        let state = State { life, failure: None, watchers: Vec::new() };
+        let state = State { life, failure: None, watchers: Vec::new(), doing: Vec::new() };
         ManagedThread(Arc::new(Inner { name, state: Mutex::new(state), ended: Condvar::new() }))
     }
 
@@ -76,6 +129,22 @@ impl ManagedThread {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// What it is doing or waiting for, where it has [said](doing) so.
+    #[must_use]
+    pub fn doing(&self) -> Option<Cow<'static, str>> {
+        lock(&self.0.state).doing.last().cloned()
+    }
+
+    /// A thread that is about to run in a scope, where somebody else starts it.
+    pub(crate) fn scoped(name: String) -> ManagedThread {
+        ManagedThread::of(name, Life::Running(None))
+    }
+
+    /// Runs the body as this thread.
+    pub(crate) fn run_here(&self, body: impl FnOnce() -> Result<()>) {
+        self.0.run(body);
     }
 
     /// Starts it.
@@ -221,10 +290,12 @@ impl ManagedThread {
 pub(crate) const FOREIGN_POLL: Duration = Duration::from_millis(10);
 
 impl Inner {
-    fn run(&self, body: Body) {
+    fn run(self: &Arc<Self>, body: impl FnOnce() -> Result<()>) {
+        CURRENT.set(Some(ManagedThread(self.clone())));
         let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
             Err(Error::from_panic(&format!("thread '{}'", self.name), payload.as_ref()))
         });
+        CURRENT.set(None);
         self.end(outcome.err());
     }
 

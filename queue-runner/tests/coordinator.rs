@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-use queue_runner::{Coordinator, JoinOptions, ManagedThread, StopSource};
+use queue_runner::{Coordinator, JoinOptions, ManagedThread, StopSource, doing};
 use session_core::{Code, Error, ErrorKind};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -92,7 +92,7 @@ fn s_191_after_join_an_error_goes_to_its_reporter() {
 }
 
 #[test]
-fn q_52_an_error_need_not_be_in_flight_when_it_is_reported() {
+fn s_193_q_52_an_error_need_not_be_in_flight_when_it_is_reported() {
     let kept = lost();
     let coordinator = Coordinator::new();
     coordinator.report_error(kept).unwrap();
@@ -334,4 +334,105 @@ fn handles_can_be_sent_between_threads() {
     shared::<ManagedThread>();
     shared::<queue_runner::StopHandle>();
     shared::<queue_runner::QueueRunner>();
+}
+
+#[test]
+fn s_188_the_state_of_a_coordinator() {
+    let coordinator = Coordinator::new();
+    let (thread, release) = held("worker");
+    coordinator.register(&thread);
+    let look = || (coordinator.should_stop(), coordinator.has_error(), coordinator.is_joined());
+    assert_eq!((look(), coordinator.registered().len()), ((false, false, false), 1));
+    coordinator.report_error(lost()).unwrap();
+    release.send(()).unwrap();
+    assert!(coordinator.join(&[]).is_err());
+    assert_eq!((look(), coordinator.registered().len()), ((true, true, true), 0));
+}
+
+#[test]
+fn s_198_stragglers_tell_what_they_are_doing() {
+    let coordinator = Coordinator::new();
+    let (release, held_back) = mpsc::channel::<()>();
+    let (ready, is_ready) = mpsc::channel();
+    let reader = coordinator
+        .spawn("reader", move |_| {
+            let _outer = doing("reading");
+            let inner = doing("waiting for the disk");
+            ready.send(()).unwrap();
+            let _either_way = held_back.recv();
+            drop(inner);
+            ready.send(()).unwrap();
+            let _either_way = held_back.recv();
+            Ok(())
+        })
+        .unwrap();
+    let (silent, release_silent) = held("silent");
+    coordinator.register(&silent);
+    is_ready.recv().unwrap();
+    coordinator.request_stop();
+    let error = coordinator.join_with(&[], &no_grace()).unwrap_err();
+    let text = "Coordinator stopped with threads still running: reader silent (reader: waiting for the disk)";
+    assert_eq!(error.message(), text);
+    release.send(()).unwrap();
+    is_ready.recv().unwrap();
+    assert_eq!(reader.doing().as_deref(), Some("reading"));
+    drop((release, release_silent));
+    reader.join().unwrap();
+    assert!(reader.doing().is_none() && silent.doing().is_none());
+}
+
+#[test]
+fn scoped_threads_borrow_and_have_ended_afterwards() {
+    let coordinator = Coordinator::new();
+    let mut words = vec!["a".to_owned(), "b".to_owned()];
+    let threads = coordinator
+        .scope(|scope| {
+            let mut threads = Vec::new();
+            for word in &mut words {
+                threads.push(scope.spawn("writer", move |_| {
+                    word.push('!');
+                    Ok(())
+                })?);
+            }
+            Ok(threads)
+        })
+        .unwrap();
+    assert_eq!(words, ["a!", "b!"]);
+    assert!(threads.iter().all(|thread| !thread.is_alive()));
+    assert!(!coordinator.should_stop(), "S-200");
+}
+
+#[test]
+fn an_error_in_a_scoped_thread_stops_the_others_and_is_returned() {
+    let coordinator = Coordinator::new();
+    let error = coordinator
+        .scope(|scope| {
+            scope.spawn("waiting", |coordinator| {
+                coordinator.wait_for_stop(None);
+                Ok(())
+            })?;
+            scope.spawn("failing", |_| panic!("oh"))?;
+            Ok(())
+        })
+        .unwrap_err();
+    assert!(error.message().contains("thread 'failing' panicked: oh"), "{error}");
+}
+
+#[test]
+fn an_error_or_panic_of_the_scopes_block_stops_its_threads() {
+    for panics in [false, true] {
+        let coordinator = Coordinator::new();
+        let error = coordinator
+            .scope(|scope| -> session_core::Result<()> {
+                scope.spawn("waiting", |coordinator| {
+                    coordinator.wait_for_stop(None);
+                    Ok(())
+                })?;
+                if panics { panic!("oh") } else { Err(lost()) }
+            })
+            .unwrap_err();
+        let expected = if panics { "panicked: oh" } else { "lost" };
+        assert!(error.message().ends_with(expected), "{error}");
+        assert!(coordinator.should_stop());
+    }
 }

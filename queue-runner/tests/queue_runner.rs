@@ -2,11 +2,12 @@
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+use ops::data_flow::FifoQueue;
 use queue_runner::{
     Coordinator, JoinOptions, ManagedThread, QUEUE_RUNNERS, QueueRunner, start_queue_runners,
 };
 use session_core::mock::{MockSession, RecordedRun};
-use session_core::{Code, Error, ErrorKind, Graph, Operation, Result, Session, Tensor};
+use session_core::{Code, DType, Error, ErrorKind, Graph, Operation, Result, Session, Tensor};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -251,4 +252,21 @@ fn s_219_a_closed_session_is_an_error_like_any_other() {
     start_all(&f.runner.create_threads(&f.session, Some(&coordinator)));
     let error = coordinator.join_with(&[], &JoinOptions::with_grace(Duration::from_secs(60))).unwrap_err();
     assert!(error.message().contains("a closed Session"), "{error}");
+}
+
+#[test]
+fn s_208_a_runner_of_a_queue_makes_its_close_and_cancel_operations() {
+    let graph = Graph::new();
+    let queue = FifoQueue::new(&graph.scope("input").named("names"), 4, DType::String).build();
+    let enqueue = queue.enqueue("a");
+    let runner = QueueRunner::for_queue(&queue, [enqueue]).unwrap();
+    assert_eq!(runner.queue(), "input/names");
+    let cancels =
+        |operation: &Operation| operation.attr("cancel_pending_enqueues").and_then(|value| value.as_bool());
+    assert_eq!((runner.close_op().name(), cancels(runner.close_op())), ("input/names_Close", Some(false)));
+    assert_eq!((runner.cancel_op().name(), cancels(runner.cancel_op())), ("input/names_Close_1", Some(true)));
+
+    graph.finalize().unwrap();
+    let error = QueueRunner::for_queue(&queue, [runner.enqueue_ops()[0].clone()]).unwrap_err();
+    assert!(error.message().contains("finalized"), "{error}");
 }
