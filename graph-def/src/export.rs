@@ -56,6 +56,10 @@ impl ExportOptions {
         self.strip_defaults = strip;
         self
     }
+
+    pub(crate) fn strips_defaults(&self) -> bool {
+        self.strip_defaults
+    }
 }
 
 /// The whole graph as TensorFlow's message: nodes in the order they were made, every attribute written out.

@@ -48,6 +48,10 @@ impl ImportOptions {
         self.op_list = Some(list);
         self
     }
+
+    pub(crate) fn has_op_list(&self) -> bool {
+        self.op_list.is_some()
+    }
 }
 
 /// What an import made.

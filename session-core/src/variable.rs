@@ -54,6 +54,13 @@ impl Variable {
         &self.name
     }
 
+    /// The same variable under another key in checkpoints: for savers whose names are not the graph's.
+    #[must_use]
+    pub fn saved_as(mut self, key: impl Into<String>) -> Variable {
+        self.name = key.into();
+        self
+    }
+
     /// The graph it belongs to.
     #[must_use]
     pub fn graph(&self) -> Graph {

@@ -41,7 +41,7 @@ op_defs! {
     STACK_V2: OpDef::new("StackV2", "max_size: int32 -> handle: resource")
         .attrs("elem_type: type, stack_name: string = \"\"")
         .stateful()
-        .shape(shapes::scalar)
+        .shape(stack_shape)
         .not_differentiable();
     STACK_PUSH_V2: OpDef::new("StackPushV2", "handle: resource, elem: T -> output: T")
         .attrs("T: type, swap_memory: bool = false")
@@ -88,6 +88,12 @@ fn ref_select_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut inputs = context.inputs().iter().skip(1).map(|input| input.shape().clone());
     let first = inputs.next().ok_or_else(|| Error::value("a selection needs at least one input"))?;
     context.set(0, inputs.fold(first, |known, shape| known.relax(&shape)));
+    Ok(())
+}
+
+/// Two, as TensorFlow says in graph files: its first stacks had handles of two strings.
+fn stack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::from([2]));
     Ok(())
 }
 

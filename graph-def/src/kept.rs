@@ -1,0 +1,20 @@
+//! What an import keeps for an export.
+
+use crate::proto::{AssetFileDef, MetaInfoDef, SaverDef, SignatureDef};
+use bytes::Bytes;
+use session_core::CollectionKey;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The parts of a meta graph that have no place in a graph.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) info: MetaInfoDef,
+    pub(crate) signature_def: BTreeMap<String, SignatureDef>,
+    pub(crate) asset_file_def: Vec<AssetFileDef>,
+    pub(crate) object_graph_def: Bytes,
+    /// The savers whose operations the graph has, with the names they have there.
+    pub(crate) savers: Vec<SaverDef>,
+}
+
+pub(crate) const KEPT: CollectionKey<Arc<Kept>> = CollectionKey::new("imported_meta_graph");

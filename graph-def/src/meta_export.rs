@@ -1,0 +1,198 @@
+//! Meta graphs as messages.
+
+use crate::collections_import::Raw;
+use crate::export::{ExportOptions, to_graph_def_with};
+use crate::kept::{KEPT, Kept};
+use crate::proto::{
+    BytesList, Collection, CollectionDef, FloatList, Int64List, MetaGraphDef, NodeList, QueueRunnerDef,
+    SaveSliceInfoDef, SaverDef, VariableDef,
+};
+use crate::saver_export;
+use crate::saver_import::items_saved_by;
+use crate::{Error, Result};
+use bytes::Bytes;
+use checkpoint::{GraphSaver, SAVERS};
+use prost::Message;
+use queue_runner::QueueRunner;
+use session_core::{Code, CollectionKey, Graph, Operation, Output, Variable};
+use std::any::Any;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+/// The graph with its collections and a saver, as TensorFlow writes it into `.meta` files: `tf.train.import_meta_graph`
+/// takes it, and its saver restores what this library saved.
+///
+/// The saver's operations (`save/SaveV2`, `save/restore_all` ...) are those of the graph where it was imported with them
+/// and they still save the same variables; else they are added to the message, not to the graph. Without a saver that of the
+/// collection `savers` is taken; without any the message has none. Nodes say what is known of their shapes.
+///
+/// # Errors
+/// As [`to_graph_def`](crate::to_graph_def).
+pub fn export_meta_graph(graph: &Graph, saver: Option<&GraphSaver>) -> Result<MetaGraphDef> {
+    export_meta_graph_with(graph, saver, &ExportOptions::new().output_shapes(true))
+}
+
+/// As [`export_meta_graph`], with options for the nodes.
+///
+/// # Errors
+/// As [`export_meta_graph`].
+pub fn export_meta_graph_with(
+    graph: &Graph,
+    saver: Option<&GraphSaver>,
+    options: &ExportOptions,
+) -> Result<MetaGraphDef> {
+    let mut graph_def = to_graph_def_with(graph, options)?;
+    let kept = graph.collection(&KEPT).pop().unwrap_or_default();
+    let listed = graph.collection(&SAVERS);
+    let mut defs = Vec::new();
+    for saver in saver.or(listed.first()).into_iter().chain(listed.iter()) {
+        if defs.iter().any(|(known, _): &(&GraphSaver, _)| std::ptr::eq(known.saver(), saver.saver())) {
+            continue;
+        }
+        let def = match existing(graph, saver, &kept) {
+            Some(def) => def,
+            None => {
+                let taken: HashSet<&str> = graph_def.node.iter().map(|node| node.name.as_str()).collect();
+                let (nodes, def) = saver_export::nodes(graph, saver, &taken)?;
+                graph_def.node.extend(nodes);
+                def
+            }
+        };
+        defs.push((saver, def));
+    }
+    let mut info = kept.info.clone();
+    info.stripped_default_attrs = options.strips_defaults();
+    let main = defs.first().map(|(_, def)| def.clone());
+    let savers = defs.into_iter().map(|(_, def)| def).filter(|def| !def.save_tensor_name.is_empty());
+    Ok(MetaGraphDef {
+        meta_info_def: Some(info),
+        graph_def: Some(graph_def),
+        saver_def: main.filter(|def| !def.save_tensor_name.is_empty()),
+        collection_def: collections(graph, savers.collect()),
+        signature_def: kept.signature_def.clone(),
+        asset_file_def: kept.asset_file_def.clone(),
+        object_graph_def: kept.object_graph_def.clone(),
+    })
+}
+
+/// The operations of the graph that save just what this saver saves.
+fn existing(graph: &Graph, saver: &GraphSaver, kept: &Arc<Kept>) -> Option<SaverDef> {
+    let wanted: BTreeMap<String, usize> =
+        count(saver.variables(graph).iter().map(|v| saver_export::key(v).0));
+    kept.savers.iter().find_map(|def| {
+        let save = graph.output(&def.save_tensor_name).ok()?;
+        let items = items_saved_by(save.operation());
+        let same = count(items.into_iter().map(|(name, _)| name)) == wanted;
+        let settings = saver_export::settings(saver);
+        same.then(|| SaverDef {
+            max_to_keep: settings.max_to_keep,
+            keep_checkpoint_every_n_hours: settings.keep_checkpoint_every_n_hours,
+            ..def.clone()
+        })
+    })
+}
+
+fn count(names: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    names.for_each(|name| *counts.entry(name).or_default() += 1);
+    counts
+}
+
+fn collections(graph: &Graph, savers: Vec<SaverDef>) -> BTreeMap<String, CollectionDef> {
+    let mut all = BTreeMap::new();
+    for name in graph.collection_names() {
+        if let Some(kind) = collection(graph, &name) {
+            all.insert(name, CollectionDef { kind: Some(kind) });
+        }
+    }
+    if !savers.is_empty() {
+        all.insert(SAVERS.name().to_owned(), CollectionDef { kind: Some(messages(savers.iter())) });
+    }
+    all
+}
+
+/// A collection as a message, if its items are of a kind that files have.
+fn collection(graph: &Graph, name: &str) -> Option<Collection> {
+    let variables: Vec<Variable> = items(graph, name);
+    if !variables.is_empty() {
+        let defs: Vec<VariableDef> = variables.iter().map(variable_def).collect();
+        return Some(messages(defs.iter()));
+    }
+    let runners: Vec<QueueRunner> = items(graph, name);
+    if !runners.is_empty() {
+        let defs: Vec<QueueRunnerDef> = runners.iter().map(queue_runner_def).collect();
+        return Some(messages(defs.iter()));
+    }
+    let mut nodes: Vec<String> =
+        items(graph, name).iter().map(|op: &Operation| op.name().to_owned()).collect();
+    nodes.extend(items(graph, name).iter().map(Output::name));
+    if !nodes.is_empty() {
+        return Some(Collection::Nodes(NodeList { value: nodes }));
+    }
+    let mut bytes: Vec<Bytes> = items(graph, name);
+    bytes.extend(items::<String>(graph, name).into_iter().map(Bytes::from));
+    if !bytes.is_empty() {
+        return Some(Collection::Bytes(BytesList { value: bytes }));
+    }
+    let ints: Vec<i64> = items(graph, name);
+    if !ints.is_empty() {
+        return Some(Collection::Ints(Int64List { value: ints }));
+    }
+    let floats: Vec<f32> = items(graph, name);
+    if !floats.is_empty() {
+        return Some(Collection::Floats(FloatList { value: floats }));
+    }
+    items::<Raw>(graph, name).pop().and_then(|raw| raw.0.kind)
+}
+
+fn items<T: Any + Clone + Send + Sync>(graph: &Graph, name: &str) -> Vec<T> {
+    graph.collection(&CollectionKey::<T>::from_name(name))
+}
+
+fn messages<'m, M: Message + 'm>(messages: impl Iterator<Item = &'m M>) -> Collection {
+    Collection::Bytes(BytesList { value: messages.map(|message| message.encode_to_vec().into()).collect() })
+}
+
+fn variable_def(variable: &Variable) -> VariableDef {
+    let sizes = |sizes: &[usize]| sizes.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect();
+    VariableDef {
+        variable_name: variable.handle().name(),
+        initializer_name: variable.initializer().name().to_owned(),
+        snapshot_name: variable.snapshot().name(),
+        save_slice_info_def: variable.slice().map(|slice| SaveSliceInfoDef {
+            full_name: slice.full_name.clone(),
+            full_shape: sizes(&slice.full_shape),
+            var_offset: sizes(&slice.offset),
+            var_shape: sizes(&slice.shape),
+        }),
+        is_resource: variable.is_resource(),
+        initial_value_name: variable.initial_value().name(),
+        trainable: variable.is_trainable(),
+        ..VariableDef::default()
+    }
+}
+
+fn queue_runner_def(runner: &QueueRunner) -> QueueRunnerDef {
+    QueueRunnerDef {
+        queue_name: runner.queue().to_owned(),
+        enqueue_op_name: runner.enqueue_ops().iter().map(|op| op.name().to_owned()).collect(),
+        close_op_name: runner.close_op().name().to_owned(),
+        cancel_op_name: runner.cancel_op().name().to_owned(),
+        queue_closed_exception_types: runner.closed_codes().iter().map(|code| code.number()).collect(),
+    }
+}
+
+/// Writes a meta graph into a file; one that exists is replaced at once or not at all.
+///
+/// # Errors
+/// `Unavailable` and the like when the file cannot be written.
+pub fn write_meta_graph(path: impl AsRef<std::path::Path>, message: &MetaGraphDef) -> Result<()> {
+    let path = path.as_ref();
+    let failed = |error: std::io::Error| {
+        Error::new(Code::Unavailable, format!("cannot write '{}'", path.display())).with_source(error)
+    };
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".part");
+    std::fs::write(&partial, message.to_bytes()).map_err(failed)?;
+    std::fs::rename(&partial, path).map_err(failed)
+}

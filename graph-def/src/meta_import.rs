@@ -1,0 +1,157 @@
+//! Meta graphs from messages and files.
+
+use crate::collections_import::import_collections;
+use crate::import::{ImportOptions, Imported, import_graph_def};
+use crate::kept::{KEPT, Kept};
+use crate::proto::{AssetFileDef, MetaGraphDef, MetaInfoDef, SaverDef, SignatureDef};
+use crate::saver_import::{ImportedSaver, import_saver};
+use crate::{Error, Result};
+use checkpoint::{GraphSaver, SAVERS};
+use session_core::{Code, Graph};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A graph with what its program knew about it: collections, savers, signatures.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MetaGraph {
+    /// The graph, with its collections. Variables, operations, outputs, queue runners and savers are under the keys of
+    /// their crates; what has no key of its own is there by kind: [`Operation`](session_core::Operation) and
+    /// [`Output`](session_core::Output), [`Bytes`](session_core::Tensor), `i64`, `f32`.
+    pub graph: Graph,
+    /// The operations by the names in the file.
+    pub imported: Imported,
+    /// What saves the variables, under the names that the file's own saver gives them; `None` for a file without saver.
+    pub saver: Option<GraphSaver>,
+    /// What the file's saver saves and what is no variable of the graph, such as tables: it is left out.
+    pub not_saved: Vec<String>,
+    /// Where the file comes from.
+    pub info: MetaInfoDef,
+    /// What can be asked of the model.
+    pub signatures: BTreeMap<String, SignatureDef>,
+    /// Files that the model needs.
+    pub assets: Vec<AssetFileDef>,
+}
+
+/// Reads a `.meta` file into a new graph.
+///
+/// ```
+/// use graph_def::{export_meta_graph, import_meta_graph};
+/// use ops::variables::variable;
+/// use session_core::{Graph, keys::VARIABLES};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("model.meta");
+/// let graph = Graph::new();
+/// let _weights = variable(&graph.named("weights"), vec![1.0f32, 2.0]);
+/// std::fs::write(&path, export_meta_graph(&graph, None)?.to_bytes()).unwrap();
+///
+/// let meta = import_meta_graph(&path)?;
+/// assert_eq!(meta.graph.collection(&VARIABLES)[0].name(), "weights");
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// # Errors
+/// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content, and as [`import_meta_graph_def`].
+#[track_caller]
+pub fn import_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraph> {
+    let path = path.as_ref();
+    let message = read_meta_graph(path)?;
+    import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())
+        .map_err(|error| error.context(format!("cannot import '{}'", path.display())))
+}
+
+/// Reads a `.meta` file as it is.
+///
+/// # Errors
+/// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content.
+pub fn read_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
+    let path = path.as_ref();
+    MetaGraphDef::from_bytes(read_file(path)?).map_err(|error| error.context(format!("'{}'", path.display())))
+}
+
+/// The content of a file.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => Code::NotFound,
+            std::io::ErrorKind::PermissionDenied => Code::PermissionDenied,
+            _ => Code::Unavailable,
+        };
+        Error::new(code, format!("cannot read '{}'", path.display())).with_source(error)
+    })
+}
+
+/// Adds a meta graph to a graph: nodes and functions as [`import_graph_def`], then the collections.
+///
+/// - Variables are one and the same in all collections that list them. A file without variables' collections gets those
+///   that its nodes show.
+/// - The collection `global_step` gets the variable of that name when it is missing, and the cached read of the global step is
+///   left out, since this library makes its own.
+/// - Items that name what the graph has not are left out with a warning, but for variables and queue runners.
+/// - Signatures, assets and what is not understood are kept for [`export_meta_graph`](crate::export_meta_graph).
+///
+/// # Errors
+/// As [`import_graph_def`]; a variable or queue runner of which a part is missing; collections that cannot be read.
+#[track_caller]
+pub fn import_meta_graph_def(
+    graph: &Graph,
+    message: &MetaGraphDef,
+    options: &ImportOptions,
+) -> Result<MetaGraph> {
+    let missing = || Error::new(Code::DataLoss, "the meta graph holds no graph");
+    let graph_def = message.graph_def.as_ref().ok_or_else(missing)?;
+    let info = message.meta_info_def.clone().unwrap_or_default();
+    let options = match &info.stripped_op_list {
+        Some(list) if !options.has_op_list() => options.clone().op_list(list.clone()),
+        _ => options.clone(),
+    };
+    let imported = import_graph_def(graph, graph_def, &options)?;
+    let variables = import_collections(graph, &imported, &message.collection_def)?;
+    let savers = import_savers(graph, &imported, message, &variables)?;
+    let kept = Kept {
+        info: info.clone(),
+        signature_def: message.signature_def.clone(),
+        asset_file_def: message.asset_file_def.clone(),
+        object_graph_def: message.object_graph_def.clone(),
+        savers: savers.iter().map(|saver| saver.def.clone()).collect(),
+    };
+    graph.add_to_collection(&KEPT, Arc::new(kept))?;
+    let main = savers.into_iter().next();
+    Ok(MetaGraph {
+        graph: graph.clone(),
+        imported,
+        not_saved: main.as_ref().map(|saver| saver.not_saved.clone()).unwrap_or_default(),
+        saver: main.and_then(|saver| saver.saver),
+        info,
+        signatures: message.signature_def.clone(),
+        assets: message.asset_file_def.clone(),
+    })
+}
+
+/// All savers of the file, the main one first; those of the collection go into it.
+fn import_savers(
+    graph: &Graph,
+    imported: &Imported,
+    message: &MetaGraphDef,
+    variables: &[session_core::Variable],
+) -> Result<Vec<ImportedSaver>> {
+    let mut listed: Vec<SaverDef> = crate::collections_import::savers(&message.collection_def)?;
+    let is_listed = !listed.is_empty();
+    if let Some(main) = message.saver_def.as_ref().filter(|main| !main.save_tensor_name.is_empty()) {
+        let place = listed.iter().position(|def| def.save_tensor_name == main.save_tensor_name);
+        match place {
+            Some(place) => listed.swap(0, place),
+            None => listed.insert(0, main.clone()),
+        }
+    }
+    let mut savers = Vec::new();
+    for def in &listed {
+        let saver = import_saver(graph, imported, def, variables)?;
+        if let (Some(saver), true) = (&saver.saver, is_listed) {
+            graph.add_to_collection(&SAVERS, saver.clone())?;
+        }
+        savers.push(saver);
+    }
+    Ok(savers)
+}

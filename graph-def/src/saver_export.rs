@@ -1,0 +1,211 @@
+//! The operations by which TensorFlow saves and restores, for graphs that have none.
+
+use crate::convert::tensor_to_proto;
+use crate::proto::{AttrList, AttrValue, NodeDef, SaverDef, TensorShape, Value};
+use crate::{Error, Result};
+use bytes::Bytes;
+use checkpoint::GraphSaver;
+use session_core::{DType, Graph, Tensor, Variable};
+use std::collections::{BTreeMap, HashSet};
+
+/// Where TensorFlow puts what restores.
+const HOST: &str = "/device:CPU:0";
+
+/// The version of the format that is written today.
+const V2: i32 = 2;
+
+/// TensorFlow's way to say that no checkpoint is kept for ever.
+const NEVER: f32 = 10_000.0;
+
+/// What a saver's options say, without operations.
+pub(crate) fn settings(saver: &GraphSaver) -> SaverDef {
+    let options = saver.saver().options();
+    SaverDef {
+        max_to_keep: options.kept().map_or(0, |count| i32::try_from(count).unwrap_or(i32::MAX)),
+        keep_checkpoint_every_n_hours: options
+            .kept_every()
+            .map_or(NEVER, |time| (time.as_secs_f64() / 3600.0) as f32),
+        version: V2,
+        ..SaverDef::default()
+    }
+}
+
+/// Operations named as TensorFlow names them, in the first scope `save`, `save_1` ... that nobody has.
+pub(crate) fn nodes(
+    graph: &Graph,
+    saver: &GraphSaver,
+    taken: &HashSet<&str>,
+) -> Result<(Vec<NodeDef>, SaverDef)> {
+    let mut variables = saver.variables(graph);
+    variables.sort_by_key(key);
+    let nodes = Nodes { scope: free_scope(taken), nodes: Vec::new() };
+    let def = settings(saver);
+    if variables.is_empty() {
+        return Ok((Vec::new(), def));
+    }
+    nodes.build(&variables, def)
+}
+
+/// The name and slice under which a variable is saved.
+pub(crate) fn key(variable: &Variable) -> (String, String) {
+    match variable.slice() {
+        None => (variable.name().to_owned(), String::new()),
+        Some(slice) => {
+            let sizes = slice.full_shape.iter().map(|size| format!("{size} ")).collect::<String>();
+            let extents = slice.offset.iter().zip(&slice.shape);
+            let extents: Vec<String> = extents.map(|(start, length)| format!("{start},{length}")).collect();
+            (slice.full_name.clone(), format!("{sizes}{}", extents.join(":")))
+        }
+    }
+}
+
+fn free_scope(taken: &HashSet<&str>) -> String {
+    let is_free = |scope: &str| {
+        let inner = format!("{scope}/");
+        !taken.iter().any(|name| *name == scope || name.starts_with(&inner))
+    };
+    let mut scope = "save".to_owned();
+    let mut number = 0;
+    while !is_free(&scope) {
+        number += 1;
+        scope = format!("save_{number}");
+    }
+    scope
+}
+
+struct Nodes {
+    scope: String,
+    nodes: Vec<NodeDef>,
+}
+
+impl Nodes {
+    fn name(&self, name: &str) -> String {
+        format!("{}/{name}", self.scope)
+    }
+
+    fn build(mut self, variables: &[Variable], def: SaverDef) -> Result<(Vec<NodeDef>, SaverDef)> {
+        self.add("filename/input", "Const", [], constant(&Tensor::from("model"))?);
+        let scalar = || value(Value::Shape(TensorShape::default()));
+        let file = || [("dtype", string_type()), ("shape", scalar())];
+        let input = self.name("filename/input");
+        self.add("filename", "PlaceholderWithDefault", [input], file());
+        let input = self.name("filename");
+        self.add("Const", "PlaceholderWithDefault", [input], file());
+
+        let prefix = self.name("Const");
+        let dtypes = value(Value::List(AttrList {
+            r#type: variables.iter().map(|variable| variable.dtype().number()).collect(),
+            ..AttrList::default()
+        }));
+        let mut inputs = vec![prefix.clone()];
+        inputs.extend(self.tables("SaveV2", variables)?);
+        inputs.extend(variables.iter().map(|variable| tensor_name(saved_output(variable))));
+        self.add("SaveV2", "SaveV2", inputs, [("dtypes", dtypes.clone())]);
+        let after = format!("^{}", self.name("SaveV2"));
+        let place = value(Value::List(AttrList {
+            s: vec![Bytes::from(format!("loc:@{prefix}"))],
+            ..AttrList::default()
+        }));
+        let attrs = [("T", string_type()), ("_class", place)];
+        self.add("control_dependency", "Identity", [prefix.clone(), after], attrs);
+
+        let mut inputs = vec![prefix];
+        inputs.extend(self.tables("RestoreV2", variables)?);
+        self.add("RestoreV2", "RestoreV2", inputs, [("dtypes", dtypes)]);
+        let assigned = self.assign(variables);
+        let mut after: Vec<String> = assigned.iter().map(|name| format!("^{name}")).collect();
+        after.sort_unstable();
+        self.add("restore_all", "NoOp", after, []);
+
+        let def = SaverDef {
+            filename_tensor_name: format!("{}:0", self.name("Const")),
+            save_tensor_name: format!("{}:0", self.name("control_dependency")),
+            restore_op_name: self.name("restore_all"),
+            ..def
+        };
+        Ok((self.nodes, def))
+    }
+
+    /// The constants with names and slices.
+    fn tables(&mut self, op: &str, variables: &[Variable]) -> Result<[String; 2]> {
+        let (names, slices): (Vec<String>, Vec<String>) = variables.iter().map(key).unzip();
+        let (first, second) = (format!("{op}/tensor_names"), format!("{op}/shape_and_slices"));
+        self.add(&first, "Const", [], constant(&Tensor::from(names))?);
+        self.add(&second, "Const", [], constant(&Tensor::from(slices))?);
+        Ok([self.name(&first), self.name(&second)])
+    }
+
+    /// The operations that give each variable what was read; their names.
+    fn assign(&mut self, variables: &[Variable]) -> Vec<String> {
+        let mut counts = BTreeMap::new();
+        let mut numbered = |op: &'static str| {
+            let count: &mut usize = counts.entry(op).or_default();
+            *count += 1;
+            if *count == 1 { op.to_owned() } else { format!("{op}_{}", *count - 1) }
+        };
+        let mut assigned = Vec::new();
+        for (index, variable) in variables.iter().enumerate() {
+            let dtype = || value(Value::Type(variable.dtype().number()));
+            let read = match index {
+                0 => self.name("RestoreV2"),
+                index => self.name(&format!("RestoreV2:{index}")),
+            };
+            let handle = tensor_name(variable.handle());
+            if variable.is_resource() {
+                let identity = numbered("Identity");
+                self.add(&identity, "Identity", [read], [("T", dtype())]);
+                let (name, read) = (numbered("AssignVariableOp"), self.name(&identity));
+                let attrs = [("dtype", dtype()), ("validate_shape", value(Value::Bool(false)))];
+                self.add(&name, "AssignVariableOp", [handle, read], attrs);
+                assigned.push(self.name(&name));
+            } else {
+                let name = numbered("Assign");
+                let yes = || value(Value::Bool(true));
+                let attrs = [("T", dtype()), ("use_locking", yes()), ("validate_shape", yes())];
+                self.add(&name, "Assign", [handle, read], attrs);
+                assigned.push(self.name(&name));
+            }
+        }
+        assigned
+    }
+
+    fn add<const N: usize>(
+        &mut self,
+        name: &str,
+        op: &str,
+        input: impl IntoIterator<Item = String>,
+        attrs: [(&str, AttrValue); N],
+    ) {
+        let restores = name.starts_with("RestoreV2");
+        self.nodes.push(NodeDef {
+            name: self.name(name),
+            op: op.to_owned(),
+            input: input.into_iter().collect(),
+            device: if restores { HOST.to_owned() } else { String::new() },
+            attr: attrs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            ..NodeDef::default()
+        });
+    }
+}
+
+/// What is written of a variable: a read, or the reference itself, as TensorFlow does.
+fn saved_output(variable: &Variable) -> &session_core::Output {
+    if variable.is_resource() { variable.snapshot() } else { variable.handle() }
+}
+
+fn tensor_name(output: &session_core::Output) -> String {
+    crate::export::input_name(output)
+}
+
+fn value(value: Value) -> AttrValue {
+    AttrValue { value: Some(value) }
+}
+
+fn string_type() -> AttrValue {
+    value(Value::Type(DType::String.number()))
+}
+
+fn constant(tensor: &Tensor) -> Result<[(&'static str, AttrValue); 2]> {
+    let bytes = tensor_to_proto(tensor).map_err(|error: Error| error.context("a saver's names"))?;
+    Ok([("dtype", string_type()), ("value", value(Value::Tensor(bytes)))])
+}

@@ -1,0 +1,131 @@
+//! Savers from messages: what the operations of a saver save, and under which names.
+
+use crate::Result;
+use crate::import::Imported;
+use crate::proto::SaverDef;
+use checkpoint::{GraphSaver, SaverOptions};
+use session_core::{Endpoint, Graph, Operation, Output, Variable, keys};
+use std::collections::{HashMap, HashSet};
+
+/// A saver of a file.
+pub(crate) struct ImportedSaver {
+    /// With the names that its operations have in the graph.
+    pub(crate) def: SaverDef,
+    /// `None` for one that saves no variable.
+    pub(crate) saver: Option<GraphSaver>,
+    /// Names under which it saves what is no variable.
+    pub(crate) not_saved: Vec<String>,
+}
+
+pub(crate) fn import_saver(
+    graph: &Graph,
+    imported: &Imported,
+    def: &SaverDef,
+    variables: &[Variable],
+) -> Result<ImportedSaver> {
+    let save = imported.output(&def.save_tensor_name)?;
+    let (saved, not_saved) = split(&items_saved_by(save.operation()), variables);
+    let restore = imported.operation(operation_name(&def.restore_op_name))?;
+    let located = SaverDef {
+        filename_tensor_name: imported.output(&def.filename_tensor_name)?.name(),
+        save_tensor_name: save.name(),
+        restore_op_name: restore.name().to_owned(),
+        ..def.clone()
+    };
+    if !not_saved.is_empty() {
+        log::warn!(
+            "the saver '{}' saves more than variables; left out: {not_saved:?}",
+            located.save_tensor_name
+        );
+    }
+    let options = options(def);
+    let saver = if is_all(graph, &saved) {
+        Some(GraphSaver::new(options))
+    } else if saved.is_empty() {
+        None
+    } else {
+        Some(GraphSaver::of(saved, options)?)
+    };
+    Ok(ImportedSaver { def: located, saver, not_saved })
+}
+
+fn operation_name(name: &str) -> &str {
+    name.rsplit_once(':').map_or(name, |(operation, _)| operation)
+}
+
+fn options(def: &SaverDef) -> SaverOptions {
+    let options = SaverOptions::new().max_to_keep(usize::try_from(def.max_to_keep).unwrap_or(0));
+    let hours = f64::from(def.keep_checkpoint_every_n_hours);
+    if hours.is_finite() && hours > 0.0 { options.keep_checkpoint_every_n_hours(hours) } else { options }
+}
+
+/// Whether these are all global variables under their own names: then later ones belong to them, too.
+fn is_all(graph: &Graph, saved: &[Variable]) -> bool {
+    let all = graph.collection(&keys::VARIABLES);
+    let saved: HashMap<Endpoint, &str> =
+        saved.iter().map(|variable| (variable.handle().endpoint(), variable.name())).collect();
+    all.len() == saved.len()
+        && all.iter().all(|variable| saved.get(&variable.handle().endpoint()) == Some(&variable.name()))
+}
+
+/// What the operations before this one save: names and values.
+pub(crate) fn items_saved_by(save: &Operation) -> Vec<(String, Output)> {
+    let mut items = Vec::new();
+    let mut seen = HashSet::from([save.id()]);
+    let mut waiting = vec![save.clone()];
+    while let Some(operation) = waiting.pop() {
+        if matches!(operation.op_type(), "SaveV2" | "Save" | "SaveSlices") {
+            items.extend(items_of(&operation));
+            continue;
+        }
+        let before = operation.inputs().into_iter().map(|input| input.operation().clone());
+        for next in before.chain(operation.control_inputs()) {
+            if seen.insert(next.id()) {
+                waiting.push(next);
+            }
+        }
+    }
+    items
+}
+
+fn items_of(save: &Operation) -> Vec<(String, Output)> {
+    let inputs = save.inputs();
+    // The file's name, the tensors' names, and but for `Save` their slices come first.
+    let first = if save.op_type() == "Save" { 2 } else { 3 };
+    let names = inputs.get(1).and_then(Output::constant_value).and_then(|names| names.as_strings().ok());
+    let names = names.unwrap_or_default().iter().map(|name| String::from_utf8_lossy(name).into_owned());
+    names.zip(inputs.iter().skip(first).cloned()).collect()
+}
+
+/// The variables among the items, each under its name in checkpoints, and the names of all else.
+fn split(items: &[(String, Output)], variables: &[Variable]) -> (Vec<Variable>, Vec<String>) {
+    let by_handle: HashMap<Endpoint, &Variable> =
+        variables.iter().map(|variable| (variable.handle().endpoint(), variable)).collect();
+    let (mut saved, mut others) = (Vec::new(), Vec::new());
+    for (name, value) in items {
+        match variable_behind(value, &by_handle) {
+            // A part of a partitioned variable is saved under the name of the whole.
+            Some(variable) if variable.slice().is_some_and(|slice| slice.full_name == *name) => {
+                saved.push(variable.clone());
+            }
+            Some(variable) if variable.slice().is_none() => saved.push(variable.clone().saved_as(name)),
+            _ => others.push(name.clone()),
+        }
+    }
+    (saved, others)
+}
+
+/// The variable that a value was read from.
+fn variable_behind<'a>(value: &Output, by_handle: &HashMap<Endpoint, &'a Variable>) -> Option<&'a Variable> {
+    let mut value = value.clone();
+    loop {
+        if let Some(variable) = by_handle.get(&value.endpoint()) {
+            return Some(variable);
+        }
+        let operation = value.operation();
+        if !matches!(operation.op_type(), "Identity" | "ReadVariableOp") || operation.num_inputs() == 0 {
+            return None;
+        }
+        value = operation.input(0);
+    }
+}

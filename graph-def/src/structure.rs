@@ -1,0 +1,48 @@
+//! Variables of graphs that do not list them.
+
+use crate::import::Imported;
+use session_core::{Operation, Output, Variable, VariableParts};
+use std::collections::HashMap;
+
+/// The variables that nodes show: each with an operation that assigns to it first, and a read.
+pub(crate) fn variables_of_nodes(imported: &Imported) -> Vec<Variable> {
+    let mut users: HashMap<&str, Vec<(&Operation, usize)>> = HashMap::new();
+    let operations = imported.operations();
+    let inputs: Vec<Vec<Output>> = operations.iter().map(Operation::inputs).collect();
+    for (operation, inputs) in operations.iter().zip(&inputs) {
+        for (position, input) in inputs.iter().enumerate() {
+            users.entry(input.operation().name()).or_default().push((operation, position));
+        }
+    }
+    operations.iter().filter_map(|operation| variable(operation, &users)).collect()
+}
+
+fn variable(operation: &Operation, users: &HashMap<&str, Vec<(&Operation, usize)>>) -> Option<Variable> {
+    let (assign, read) = match operation.op_type() {
+        "VarHandleOp" => ("AssignVariableOp", "ReadVariableOp"),
+        "VariableV2" | "Variable" => ("Assign", "Identity"),
+        _ => return None,
+    };
+    let users = users.get(operation.name())?;
+    let first = |op_type: &str, name: &str| {
+        let mut of_type = users.iter().filter(|(user, position)| user.op_type() == op_type && *position == 0);
+        let named = format!("{}/{name}", operation.name());
+        let exact = of_type.clone().find(|(user, _)| user.name() == named);
+        exact.or_else(|| of_type.next()).map(|(user, _)| (*user).clone())
+    };
+    let initializer = first(assign, "Assign")?;
+    let handle = operation.output(0);
+    let snapshot = match first(read, if read == "Identity" { "read" } else { "Read/ReadVariableOp" }) {
+        Some(read) => read.output(0),
+        None if handle.is_ref() => handle.clone(),
+        None => return None,
+    };
+    Some(Variable::new(VariableParts {
+        handle,
+        initial_value: (initializer.num_inputs() == 2).then(|| initializer.input(1))?,
+        initializer,
+        snapshot,
+        trainable: false,
+        slice: None,
+    }))
+}
