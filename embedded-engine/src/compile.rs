@@ -1,6 +1,8 @@
 //! From a graph and a set of fetches and feeds to a plan.
 
 use crate::execute::Limits;
+use crate::flow::{Flow, hands_on, joins};
+use crate::frames;
 use crate::fuse;
 use crate::kernel::{Environment, Input, Kernel, KernelContext, NodeSpec, Registry, UNUSED};
 use crate::late;
@@ -10,7 +12,7 @@ use crate::schedule;
 use compute::Scratch;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{CancellationToken, Code, Endpoint, Error, Graph, OpId, Operation, Output, Phase, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tensor::{DType, Tensor};
 
@@ -37,6 +39,8 @@ pub(crate) struct IrNode {
     pub(crate) kernel: Option<Box<dyn Kernel>>,
     /// Whether it must run although nobody needs its outputs.
     pub(crate) has_effect: bool,
+    /// What it does to the flow of control; it then has no kernel.
+    pub(crate) flow: Option<Flow>,
     /// Whether it only looks at the variables of its handles.
     pub(crate) reads: bool,
     pub(crate) removed: bool,
@@ -114,6 +118,9 @@ pub(crate) fn compile(
         fuse::fuse(&mut ir, environment);
     }
     ir.sweep();
+    if frames::has_flow(&ir) {
+        return frames::emit(ir, builder.fed);
+    }
     let order = schedule::schedule(&ir)?;
     Ok(emit(ir, &order, builder.fed))
 }
@@ -135,6 +142,12 @@ pub(crate) struct Builder<'a> {
     /// What stands for outputs that no node computes.
     replaced: FxHashMap<Endpoint, Value>,
     pub(crate) references: References,
+    /// The nodes that run only when a branch is taken, or in the rounds of a loop.
+    conditional: Vec<bool>,
+    /// Operations that others wait for without needing a value, where some may not run.
+    waited_for: FxHashSet<OpId>,
+    /// Inputs that come round in a loop: node, input, output.
+    coming_round: Vec<(usize, usize, Endpoint)>,
     missing: BTreeMap<String, Vec<String>>,
 }
 
@@ -189,6 +202,9 @@ impl<'a> Builder<'a> {
             node_of: FxHashMap::default(),
             replaced: FxHashMap::default(),
             references: References::default(),
+            conditional: Vec::new(),
+            waited_for: FxHashSet::default(),
+            coming_round: Vec::new(),
             missing: BTreeMap::new(),
         })
     }
@@ -214,9 +230,15 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(&mut self) -> Result<Ir> {
-        // An operation's id is larger than those of its inputs, but for the back edges of loops.
-        for operation in std::mem::take(&mut self.operations).into_values() {
+        if self.operations.values().any(|operation| Flow::of(operation).is_some()) {
+            let waited_for = self.operations.values().flat_map(|operation| operation.control_input_ids());
+            self.waited_for = waited_for.copied().collect();
+        }
+        for operation in self.inputs_first()? {
             self.add(operation)?;
+        }
+        for (node, input, endpoint) in std::mem::take(&mut self.coming_round) {
+            self.nodes[node].inputs[input] = self.value(endpoint)?;
         }
         if !self.missing.is_empty() {
             return Err(self.missing_kernels());
@@ -229,6 +251,40 @@ impl<'a> Builder<'a> {
             fetches,
             targets,
         })
+    }
+
+    /// The operations in the order of the graph, but each behind its inputs, loops cut open where they go round.
+    fn inputs_first(&mut self) -> Result<Vec<Operation>> {
+        let operations = std::mem::take(&mut self.operations);
+        let mut waits: FxHashMap<OpId, usize> = FxHashMap::default();
+        let mut users: FxHashMap<OpId, Vec<OpId>> = FxHashMap::default();
+        for operation in operations.values() {
+            let joins = joins(operation.op_type());
+            let inputs = operation.input_endpoints().iter().filter(|input| !self.is_fed(**input));
+            let inputs = inputs.map(|input| input.op);
+            let inputs = inputs.filter(|op| !(joins && hands_on(operations[op].op_type())));
+            for before in inputs.chain(operation.control_input_ids().iter().copied()) {
+                *waits.entry(operation.id()).or_insert(0) += 1;
+                users.entry(before).or_default().push(operation.id());
+            }
+        }
+        let mut ready: BTreeSet<OpId> =
+            operations.keys().copied().filter(|id| !waits.contains_key(id)).collect();
+        let mut order = Vec::with_capacity(operations.len());
+        while let Some(id) = ready.pop_first() {
+            order.push(operations[&id].clone());
+            for user in users.remove(&id).unwrap_or_default() {
+                let left = waits.entry(user).or_insert(1);
+                *left -= 1;
+                if *left == 0 {
+                    ready.insert(user);
+                }
+            }
+        }
+        if order.len() < operations.len() {
+            return Err(Error::new(Code::Unimplemented, "the graph has a loop without 'NextIteration'"));
+        }
+        Ok(order)
     }
 
     fn missing_kernels(&self) -> Error {
@@ -264,6 +320,9 @@ impl<'a> Builder<'a> {
     }
 
     fn try_add(&mut self, operation: &Operation) -> Result<()> {
+        if self.is_read_of_variable(operation)? {
+            return Ok(());
+        }
         let (inputs, control) = self.inputs(operation)?;
         match operation.op_type() {
             "Placeholder" | "PlaceholderV2" => return Err(unfed(operation)),
@@ -272,13 +331,14 @@ impl<'a> Builder<'a> {
                 let value = value.ok_or_else(|| Error::value("a constant without value"))?;
                 return self.replace(operation, vec![value]);
             }
-            op_type if PASS_ON.contains(&op_type) && control.is_empty() => {
+            op_type if self.is_passed_on(operation, op_type, &control, &inputs) => {
                 for (index, value) in inputs.into_iter().enumerate() {
                     self.replaced.insert(Endpoint { op: operation.id(), index: index as u32 }, value);
                 }
                 return Ok(());
             }
-            "Shape" if self.optimize && control.is_empty() => {
+            // What is not computed has no shape.
+            "Shape" if self.optimize && control.is_empty() && !self.is_conditional(&inputs, &[]) => {
                 if let Some(shape) = static_shape(operation) {
                     return self.replace(operation, vec![shape]);
                 }
@@ -287,9 +347,36 @@ impl<'a> Builder<'a> {
                 self.push(operation, inputs, control, None);
                 return Ok(());
             }
+            _ if Flow::of(operation).is_some() => {
+                self.push(operation, inputs, control, None);
+                return Ok(());
+            }
             _ => {}
         }
         self.add_with_kernel(operation, inputs, control)
+    }
+
+    /// Whether an operation only gives another name to its inputs.
+    fn is_passed_on(
+        &self,
+        operation: &Operation,
+        op_type: &str,
+        control: &[usize],
+        inputs: &[Value],
+    ) -> bool {
+        // What never changes enters a loop as it is.
+        let constant = matches!(Flow::of(operation), Some(Flow::Enter { is_constant: true, .. }))
+            && inputs.iter().all(|input| matches!(input, Value::Constant(_)));
+        // Where some operations do not run, those that others wait for must tell whether they did.
+        let passes = (PASS_ON.contains(&op_type) || op_type == "LoopCond")
+            && !(self.waited_for.contains(&operation.id()) && self.is_conditional(inputs, control));
+        control.is_empty() && (constant || passes)
+    }
+
+    /// Whether what is made from these may not run in each step, or several times.
+    fn is_conditional(&self, inputs: &[Value], control: &[usize]) -> bool {
+        let inputs = inputs.iter().filter_map(|&input| producer(input));
+        inputs.chain(control.iter().copied()).any(|node| self.conditional.get(node) != Some(&false))
     }
 
     fn add_with_kernel(
@@ -331,11 +418,12 @@ impl<'a> Builder<'a> {
         kernel: Option<Box<dyn Kernel>>,
     ) {
         self.node_of.insert(operation.id(), self.nodes.len());
-        self.nodes.push(IrNode {
+        self.push_extra(IrNode {
             operations: vec![operation.clone()],
             inputs,
             control,
             outputs: operation.num_outputs(),
+            flow: Flow::of(operation).filter(|_| kernel.is_none()),
             kernel,
             has_effect: has_effect(operation),
             reads: READS.contains(&operation.op_type()),
@@ -345,8 +433,16 @@ impl<'a> Builder<'a> {
 
     /// Adds a node that no operation of the graph stands for alone, and gives its first output.
     pub(crate) fn push_extra(&mut self, node: IrNode) -> Value {
+        self.conditional.push(node.flow.is_some() || self.is_conditional(&node.inputs, &node.control));
         self.nodes.push(node);
         Value::Node(self.nodes.len() - 1, 0)
+    }
+
+    /// Notes an input that comes round in a loop, to be given when all operations have been added; what stands for it
+    /// until then.
+    pub(crate) fn comes_round(&mut self, input: usize, endpoint: Endpoint) -> Value {
+        self.coming_round.push((self.nodes.len(), input, endpoint));
+        Value::Node(usize::MAX, 0)
     }
 
     /// Lets a value stand for an output.
@@ -383,6 +479,7 @@ impl<'a> Builder<'a> {
                 // What only passes a value on stands for where that comes from; constants are always there.
                 let first = Endpoint { op: id, index: 0 };
                 nodes.extend(self.replaced.get(&first).and_then(|&value| producer(value)));
+                nodes.extend(self.references.after(first));
             }
         }
         nodes
@@ -464,7 +561,8 @@ fn emit(mut ir: Ir, order: &[usize], fed: Vec<Output>) -> Plan {
         steps.push(PlanStep { kernel, inputs, outputs, release: Vec::new(), operations });
     }
     let is_constant = slots.constant_slots();
-    mark_last_uses(&mut steps, |slot| kept.contains(&slot) || is_constant.contains(&slot));
+    let parts = steps.iter_mut().map(|step| (&mut step.inputs, &mut step.release)).collect();
+    mark_last_uses(parts, |slot| kept.contains(&slot) || is_constant.contains(&slot));
     let constants = slots.constants(&ir.constants);
     let feeds = (0..fed.len()).map(|i| slots.known(Value::Feed(i as u32))).collect();
     let fetches = last_fetches(fetches, &is_constant);
@@ -474,7 +572,7 @@ fn emit(mut ir: Ir, order: &[usize], fed: Vec<Output>) -> Plan {
 }
 
 /// A value may be moved out of the frame by the last fetch of it, unless it is a constant.
-fn last_fetches(slots: Vec<u32>, constants: &FxHashSet<u32>) -> Vec<Input> {
+pub(crate) fn last_fetches(slots: Vec<u32>, constants: &FxHashSet<u32>) -> Vec<Input> {
     let last = |i: usize| !slots[i + 1..].contains(&slots[i]) && !constants.contains(&slots[i]);
     // Quadratic only in repeated aliases; distinct outputs end the search at once in practice for short lists.
     if slots.len() > 64 {
@@ -490,49 +588,49 @@ fn last_fetches(slots: Vec<u32>, constants: &FxHashSet<u32>) -> Vec<Input> {
     (0..slots.len()).map(|i| Input { slot: slots[i], last: last(i) }).collect()
 }
 
-fn mark_last_uses(steps: &mut [PlanStep], keep: impl Fn(u32) -> bool) {
+/// Notes where the slots of the steps' inputs, which come with what each step empties, are used for the last time.
+pub(crate) fn mark_last_uses(steps: Vec<(&mut Vec<Input>, &mut Vec<u32>)>, keep: impl Fn(u32) -> bool) {
     let mut later: FxHashSet<u32> = FxHashSet::default();
-    for step in steps.iter_mut().rev() {
-        for i in 0..step.inputs.len() {
-            let slot = step.inputs[i].slot;
-            if !keep(slot) && later.insert(slot) {
-                step.release.push(slot);
+    for (inputs, release) in steps.into_iter().rev() {
+        for input in inputs.iter() {
+            if !keep(input.slot) && later.insert(input.slot) {
+                release.push(input.slot);
             }
         }
-        for i in 0..step.inputs.len() {
-            let slot = step.inputs[i].slot;
-            let uses = step.inputs.iter().filter(|input| input.slot == slot).count();
-            step.inputs[i].last = uses == 1 && step.release.contains(&slot);
+        for i in 0..inputs.len() {
+            let slot = inputs[i].slot;
+            let uses = inputs.iter().filter(|input| input.slot == slot).count();
+            inputs[i].last = uses == 1 && release.contains(&slot);
         }
     }
 }
 
 /// Slot numbers by value.
 #[derive(Default)]
-struct Slots {
+pub(crate) struct Slots {
     by_value: FxHashMap<Value, u32>,
 }
 
 impl Slots {
-    fn of(&mut self, value: Value) -> u32 {
+    pub(crate) fn of(&mut self, value: Value) -> u32 {
         let next = self.by_value.len() as u32;
         *self.by_value.entry(value).or_insert(next)
     }
 
-    fn known(&self, value: Value) -> Option<u32> {
+    pub(crate) fn known(&self, value: Value) -> Option<u32> {
         self.by_value.get(&value).copied()
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.by_value.len()
     }
 
-    fn constant_slots(&self) -> FxHashSet<u32> {
+    pub(crate) fn constant_slots(&self) -> FxHashSet<u32> {
         let constants = self.by_value.iter().filter(|(value, _)| matches!(value, Value::Constant(_)));
         constants.map(|(_, &slot)| slot).collect()
     }
 
-    fn constants(&self, values: &[Tensor]) -> Vec<(u32, Tensor)> {
+    pub(crate) fn constants(&self, values: &[Tensor]) -> Vec<(u32, Tensor)> {
         let entry = |(value, &slot): (&Value, &u32)| match value {
             Value::Constant(index) => Some((slot, values[*index as usize].clone())),
             _ => None,

@@ -86,12 +86,13 @@ impl Plan {
             drop(frame);
             return Err(error.with_phase(Phase::Run));
         }
-        let fetched = self.fetches.iter().map(|fetch| {
+        let fetched = self.fetches.iter().enumerate().map(|(index, fetch)| {
             let slot = &mut frame.slots[fetch.slot as usize];
             let value = if fetch.last { slot.take() } else { slot.clone() };
-            value.expect("a fetched value is computed, fed or constant")
+            // Computed, fed or constant, unless it belongs to a branch that was not taken.
+            value.ok_or_else(|| Error::invalid_argument(format!("Retval[{index}] does not have value")))
         });
-        let fetched = fetched.collect();
+        let fetched = fetched.collect::<Result<Vec<_>>>()?;
         if !waited.reordered {
             self.recycle(frame);
         }
@@ -125,6 +126,9 @@ impl Plan {
         waited: &mut Waited,
         mut recorder: Option<(&mut Vec<OpStats>, Instant)>,
     ) -> Result<()> {
+        if let Some(program) = &self.program {
+            return program.run(frame, environment, limits, recorder);
+        }
         let mut current = 0;
         // One catch for the whole step: a kernel that panics (a broken invariant of ours) fails the step, not the
         // program, and `current` says which one it was.
@@ -197,7 +201,12 @@ impl PlanStep {
     }
 
     #[inline]
-    fn run(&self, frame: &mut Frame, environment: &Environment, limits: &Limits<'_>) -> Result<()> {
+    pub(crate) fn run(
+        &self,
+        frame: &mut Frame,
+        environment: &Environment,
+        limits: &Limits<'_>,
+    ) -> Result<()> {
         self.kernel.run(&mut self.context(frame, environment, limits))?;
         self.release(frame);
         Ok(())
@@ -233,7 +242,7 @@ impl PlanStep {
         wait.finish(&mut self.context(frame, environment, limits))
     }
 
-    fn run_traced(
+    pub(crate) fn run_traced(
         &self,
         frame: &mut Frame,
         environment: &Environment,

@@ -115,6 +115,7 @@ fn join(source: &IrNode, node: &IrNode, inputs: Vec<Value>, kernel: Box<dyn Kern
         inputs,
         control: source.control.iter().chain(&node.control).copied().collect(),
         outputs: node.outputs,
+        flow: None,
         kernel: Some(kernel),
         has_effect: false,
         reads: false,

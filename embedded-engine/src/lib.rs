@@ -4,11 +4,14 @@
 mod compile;
 mod engine;
 mod execute;
+mod flow;
+mod frames;
 mod fuse;
 mod kernel;
 mod kernels;
 mod late;
 mod plan;
+mod program;
 mod references;
 mod resources;
 mod schedule;

@@ -2,6 +2,7 @@
 
 use crate::kernel::{Input, Kernel};
 use crate::late::Predecessors;
+use crate::program::Program;
 use compute::Scratch;
 use session_core::{OpId, Operation, Output};
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +11,8 @@ use tensor::Tensor;
 /// One step, compiled for a set of fetches, targets and feeds: operations in order, every value in a numbered slot.
 pub(crate) struct Plan {
     pub(crate) steps: Vec<PlanStep>,
+    /// What runs in the place of the steps where there are conditionals or loops.
+    pub(crate) program: Option<Program>,
     /// Values that are the same in every run.
     pub(crate) constants: Vec<(u32, Tensor)>,
     /// The slot of each feed, or nothing where no operation needs it.
@@ -41,6 +44,8 @@ pub(crate) struct PlanStep {
 pub(crate) struct Frame {
     pub(crate) slots: Vec<Option<Tensor>>,
     pub(crate) scratch: Scratch,
+    /// Which operations that others wait for have run, in a program.
+    pub(crate) flags: Vec<bool>,
 }
 
 impl Plan {
@@ -52,7 +57,14 @@ impl Plan {
         fetches: Vec<Input>,
         slots: usize,
     ) -> Plan {
-        Plan { steps, constants, feeds, fed, fetches, slots, predecessors: None, frames: Mutex::default() }
+        let (program, predecessors, frames) = (None, None, Mutex::default());
+        Plan { steps, program, constants, feeds, fed, fetches, slots, predecessors, frames }
+    }
+
+    /// The same, which runs a program in the place of steps.
+    pub(crate) fn with_program(mut self, program: Program) -> Plan {
+        self.program = Some(program);
+        self
     }
 
     /// A frame that holds the constants and nothing else.
@@ -63,7 +75,7 @@ impl Plan {
             for (slot, value) in &self.constants {
                 slots[*slot as usize] = Some(value.clone());
             }
-            Frame { slots, scratch: Scratch::default() }
+            Frame { slots, scratch: Scratch::default(), flags: Vec::new() }
         })
     }
 

@@ -6,6 +6,7 @@
 //! nobody sharing the value and writes in place.
 
 use crate::compile::{Ir, Value, producer};
+use crate::flow::{hands_on, joins};
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Code, Error, Result};
 use std::cmp::Reverse;
@@ -16,21 +17,39 @@ use tensor::DType;
 pub(crate) fn schedule(ir: &Ir) -> Result<Vec<usize>> {
     let consumers = consumers(ir);
     let soft = reads_before_updates(ir, &consumers);
-    order(ir, &consumers, &soft)
+    order(ir.nodes.len(), |index| !ir.nodes[index].removed, &consumers, &soft)
 }
 
-/// Pairs `(before, after)` that the schedule keeps beyond what the graph demands, where they do not contradict each other.
+/// Pairs of nodes `(before, after)` that should be kept where possible.
 pub(crate) fn wishes(ir: &Ir) -> Vec<(usize, usize)> {
     reads_before_updates(ir, &consumers(ir))
+}
+
+/// These items, which come in the order of the graph, in a good order; the pairs name items.
+pub(crate) fn order_items(
+    items: &[usize],
+    hard: &[(usize, usize)],
+    soft: &[(usize, usize)],
+) -> Result<Vec<usize>> {
+    let places: FxHashMap<usize, usize> =
+        items.iter().enumerate().map(|(place, &item)| (item, place)).collect();
+    let pair = |&(before, after): &(usize, usize)| Some((*places.get(&before)?, *places.get(&after)?));
+    let mut consumers = vec![Vec::new(); items.len()];
+    hard.iter().filter_map(pair).for_each(|(before, after)| consumers[before].push(after));
+    let soft: Vec<(usize, usize)> = soft.iter().filter_map(pair).collect();
+    let order = order(items.len(), |_| true, &consumers, &soft)?;
+    Ok(order.into_iter().map(|place| items[place]).collect())
 }
 
 /// For each node the nodes that wait for it, with repetitions where they wait for several of its outputs.
 fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     let mut consumers = vec![Vec::new(); ir.nodes.len()];
     for (index, node) in ir.nodes.iter().enumerate().filter(|(_, node)| !node.removed) {
-        for before in
-            node.inputs.iter().filter_map(|&value| producer(value)).chain(node.control.iter().copied())
-        {
+        let inputs = node.inputs.iter().filter_map(|&value| producer(value));
+        // What comes round in a loop is for the next round.
+        let inputs =
+            inputs.filter(|&before| !(joins(node.op_type()) && hands_on(ir.nodes[before].op_type())));
+        for before in inputs.chain(node.control.iter().copied()) {
             consumers[before].push(index);
         }
     }
@@ -86,20 +105,25 @@ fn reachable(consumers: &[Vec<usize>], from: usize) -> FxHashSet<usize> {
     seen
 }
 
-fn order(ir: &Ir, consumers: &[Vec<usize>], soft: &[(usize, usize)]) -> Result<Vec<usize>> {
-    let mut hard_waits = vec![0usize; ir.nodes.len()];
+fn order(
+    count: usize,
+    is_live: impl Fn(usize) -> bool,
+    consumers: &[Vec<usize>],
+    soft: &[(usize, usize)],
+) -> Result<Vec<usize>> {
+    let mut hard_waits = vec![0usize; count];
     consumers.iter().flatten().for_each(|&after| hard_waits[after] += 1);
-    let mut soft_waits = vec![0usize; ir.nodes.len()];
-    let mut soft_after: Vec<Vec<usize>> = vec![Vec::new(); ir.nodes.len()];
+    let mut soft_waits = vec![0usize; count];
+    let mut soft_after: Vec<Vec<usize>> = vec![Vec::new(); count];
     for &(before, after) in soft {
         soft_waits[after] += 1;
         soft_after[before].push(after);
     }
-    let live = || (0..ir.nodes.len()).filter(|&index| !ir.nodes[index].removed);
+    let live = || (0..count).filter(|&index| is_live(index));
     let mut ready = Ready::default();
     live().filter(|&index| hard_waits[index] == 0).for_each(|index| ready.push(index, &soft_waits));
-    let mut order = Vec::with_capacity(ir.nodes.len());
-    let mut done = vec![false; ir.nodes.len()];
+    let mut order = Vec::with_capacity(count);
+    let mut done = vec![false; count];
     while let Some(index) = ready.pop(&soft_waits, &done) {
         done[index] = true;
         order.push(index);

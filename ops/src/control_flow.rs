@@ -4,6 +4,8 @@ pub(crate) mod assertion;
 pub(crate) mod frames;
 pub(crate) mod functional;
 pub(crate) mod grouping;
+pub(crate) mod tensor_array;
+pub(crate) mod tensor_list;
 
 pub use assertion::*;
 pub use grouping::*;

@@ -99,6 +99,8 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
                 crate::control_flow::frames::DEFS,
                 crate::control_flow::functional::DEFS,
                 crate::control_flow::grouping::DEFS,
+                crate::control_flow::tensor_array::DEFS,
+                crate::control_flow::tensor_list::DEFS,
             ],
         ),
         ("io", vec![crate::io::indices::DEFS]),

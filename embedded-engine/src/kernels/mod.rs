@@ -7,14 +7,18 @@ mod array;
 mod chunks;
 mod control_flow;
 mod data_flow;
+mod elements;
 mod io;
 mod math;
 mod nn;
 mod parsing;
 mod random;
+mod stack;
 mod state;
 mod strings;
 mod summary;
+mod tensor_array;
+mod tensor_list;
 mod training;
 
 use crate::kernel::Registry;
@@ -34,8 +38,11 @@ pub(crate) fn register(registry: &mut Registry) {
     nn::register(registry);
     parsing::register(registry);
     random::register(registry);
+    stack::register(registry);
     state::register(registry);
     strings::register(registry);
     summary::register(registry);
+    tensor_array::register(registry);
+    tensor_list::register(registry);
     training::register(registry);
 }

@@ -62,9 +62,15 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    for op_type in
-        ["Identity", "StopGradient", "PreventGradient", "Snapshot", "IdentityN", "PlaceholderWithDefault"]
-    {
+    for op_type in [
+        "Identity",
+        "StopGradient",
+        "PreventGradient",
+        "Snapshot",
+        "IdentityN",
+        "PlaceholderWithDefault",
+        "LoopCond",
+    ] {
         registry.add(op_type, |_| {
             Ok(boxed(|context| {
                 for i in 0..context.num_inputs() {
@@ -91,6 +97,7 @@ pub(crate) fn register(registry: &mut Registry) {
         dtype => for_dtype!(bits dtype, T => Ok(boxed(fill::<T>))),
     });
     registry.add("ZerosLike", |spec| match spec.input_dtype(0) {
+        DType::Variant => Ok(boxed(crate::kernels::tensor_list::zeros_like)),
         DType::String => Ok(boxed(|context| {
             let zeros = Tensor::zeros(DType::String, context.input(0).shape())?;
             context.set(0, zeros);

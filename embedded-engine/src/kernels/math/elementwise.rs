@@ -29,7 +29,10 @@ pub(crate) fn register(registry: &mut Registry) {
     }
     registry.add("Cast", make_cast);
     for op_type in ["AddN", "AccumulateNV2"] {
-        registry.add(op_type, |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(add_n::<T>))));
+        registry.add(op_type, |spec| match spec.input_dtype(0) {
+            DType::Variant => Ok(boxed(crate::kernels::tensor_list::add)),
+            dtype => for_dtype!(number dtype, T => Ok(boxed(add_n::<T>))),
+        });
     }
     registry.add("SelectV2", |spec| for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(select_v2::<T>))));
     registry.add("Select", |spec| for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(select_v1::<T>))));

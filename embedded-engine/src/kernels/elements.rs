@@ -1,0 +1,108 @@
+//! Tensors as lists of equal elements: joined along a new or the first axis, taken apart, added up.
+
+use crate::kernel::KernelContext;
+use crate::kernels::array::arrange;
+use session_core::{Error, PartialShape, Result};
+use tensor::{DType, Shape, Tensor};
+
+/// The elements along a new first axis, zeros where there is none. All that are there have this shape.
+pub(crate) fn stacked(
+    context: &KernelContext<'_>,
+    dtype: DType,
+    elements: &[Option<Tensor>],
+    shape: &Shape,
+) -> Result<Tensor> {
+    let whole: Shape = std::iter::once(elements.len()).chain(shape.iter().copied()).collect();
+    if let Some(other) = elements.iter().flatten().find(|element| element.shape() != shape) {
+        let text = format!("elements of shapes {shape} and {} cannot be stacked", other.shape());
+        return Err(Error::invalid_argument(text));
+    }
+    if dtype == DType::Variant {
+        return Err(Error::invalid_argument("lists cannot be stacked"));
+    }
+    if elements.iter().all(Option::is_none) {
+        return Ok(Tensor::zeros(dtype, whole)?);
+    }
+    let mut places = Vec::with_capacity(elements.len());
+    let mut sources = Vec::with_capacity(elements.len());
+    for element in elements {
+        places.push(element.is_some().then_some((sources.len(), 0)));
+        sources.extend(element);
+    }
+    arrange(context, &sources, whole, shape.elements(), &|row| places[row], None)
+}
+
+/// The tensors joined along their first axis.
+pub(crate) fn joined(
+    context: &KernelContext<'_>,
+    dtype: DType,
+    parts: &[Tensor],
+    rest: &Shape,
+) -> Result<Tensor> {
+    let mut rows = Vec::new();
+    for (part, tensor) in parts.iter().enumerate() {
+        match tensor.shape().split_first() {
+            Some((&count, row)) if row == &rest[..] => rows.extend((0..count).map(|row| (part, row))),
+            _ => {
+                let text = format!("an element of shape {} does not end with {rest}", tensor.shape());
+                return Err(Error::invalid_argument(text));
+            }
+        }
+    }
+    let whole: Shape = std::iter::once(rows.len()).chain(rest.iter().copied()).collect();
+    if rows.is_empty() {
+        return Ok(Tensor::zeros(dtype, whole)?);
+    }
+    let sources: Vec<&Tensor> = parts.iter().collect();
+    arrange(context, &sources, whole, rest.elements(), &|row| Some(rows[row]), None)
+}
+
+/// The rows of a tensor, each of the shape of the other axes. They share its memory.
+pub(crate) fn unstacked(tensor: &Tensor) -> Result<Vec<Tensor>> {
+    let Some((&count, rest)) = tensor.shape().split_first() else {
+        return Err(Error::invalid_argument("a scalar has no rows"));
+    };
+    (0..count).map(|row| Ok(tensor.rows(row, row + 1)?.reshaped(rest)?)).collect()
+}
+
+/// Pieces of a tensor of these numbers of rows.
+pub(crate) fn split(tensor: &Tensor, lengths: &[i64]) -> Result<Vec<Tensor>> {
+    let rows = tensor.shape().first().copied();
+    let rows = rows.ok_or_else(|| Error::invalid_argument("a scalar cannot be split"))?;
+    let mut start = 0usize;
+    let mut pieces = Vec::with_capacity(lengths.len());
+    for &length in lengths {
+        let end = usize::try_from(length).ok().and_then(|length| start.checked_add(length));
+        let end = end.filter(|&end| end <= rows).ok_or_else(|| wrong_lengths(lengths, rows))?;
+        pieces.push(tensor.rows(start, end)?);
+        start = end;
+    }
+    if start == rows { Ok(pieces) } else { Err(wrong_lengths(lengths, rows)) }
+}
+
+fn wrong_lengths(lengths: &[i64], rows: usize) -> Error {
+    Error::invalid_argument(format!("lengths {lengths:?} do not add up to {rows} rows"))
+}
+
+/// The sum of two equal tensors of floating or complex numbers, in place where nobody shares the first.
+pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) -> Result<Tensor> {
+    if to.shape() != more.shape() {
+        let text = format!("elements of shapes {} and {} cannot be added", to.shape(), more.shape());
+        return Err(Error::invalid_argument(text));
+    }
+    for_dtype!(@arms to.dtype(), T => {
+        let target = to.make_mut::<T>(context.buffers())?;
+        target.iter_mut().zip(more.as_slice::<T>()?).for_each(|(a, b)| *a += *b);
+        Ok(to)
+    }, Float32: f32, Float64: f64, Float16: tensor::f16, BFloat16: tensor::bf16,
+        Complex64: tensor::Complex<f32>, Complex128: tensor::Complex<f64>)
+}
+
+/// What a shape given as a tensor tells: sizes, -1 for unknown; a scalar -1 for nothing at all.
+pub(crate) fn told_shape(context: &KernelContext<'_>, input: usize) -> Result<PartialShape> {
+    let sizes = context.ints(input)?;
+    if context.input(input).shape().rank() == 0 {
+        return Ok(PartialShape::unknown());
+    }
+    Ok(PartialShape::from_sizes(sizes))
+}

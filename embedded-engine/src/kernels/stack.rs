@@ -1,0 +1,71 @@
+//! Stacks of tensors, in which a loop leaves what its gradient needs.
+
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::boxed;
+use session_core::{Code, Error, Result};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tensor::{DType, Tensor};
+
+/// One stack, which lives as long as the step that made it.
+///
+/// The lock guards the values; nothing is computed under it.
+struct Stack {
+    values: Mutex<Vec<Tensor>>,
+    limit: Option<usize>,
+}
+
+impl Stack {
+    fn lock(&self) -> MutexGuard<'_, Vec<Tensor>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("StackV2", |_| {
+        Ok(boxed(|context| {
+            let limit = usize::try_from(context.int(0)?).ok();
+            let stack = Stack { values: Mutex::default(), limit };
+            context.set(0, Tensor::from_handle(DType::Resource, Arc::new(stack)));
+            Ok(())
+        }))
+    });
+    registry.add("StackPushV2", |_| Ok(boxed(push)));
+    registry.add("StackPopV2", |_| Ok(boxed(pop)));
+    registry.add("StackCloseV2", |_| {
+        Ok(boxed(|context| {
+            let values = std::mem::take(&mut *stack(context)?.lock());
+            drop(values);
+            Ok(())
+        }))
+    });
+}
+
+fn stack<'c>(context: &'c KernelContext<'_>) -> Result<&'c Stack> {
+    context
+        .input(0)
+        .as_handle()
+        .ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a stack"))
+}
+
+fn push(context: &mut KernelContext<'_>) -> Result<()> {
+    let value = context.take(1);
+    {
+        let stack = stack(context)?;
+        let mut values = stack.lock();
+        if stack.limit.is_some_and(|limit| values.len() >= limit) {
+            let text = format!("Stack overflowed its max_size ({})", values.len());
+            return Err(Error::invalid_argument(text));
+        }
+        values.push(value.clone());
+    }
+    context.set(0, value);
+    Ok(())
+}
+
+fn pop(context: &mut KernelContext<'_>) -> Result<()> {
+    let value = stack(context)?.lock().pop();
+    let value =
+        value.ok_or_else(|| Error::new(Code::InvalidArgument, "Stack is empty when calling Pop()"))?;
+    context.set(0, value);
+    Ok(())
+}

@@ -1,0 +1,371 @@
+//! Arrays of tensors that a step writes and reads by index, and the arrays of their gradients.
+
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::elements::{joined, split, stacked, sum, unstacked};
+use crate::kernels::math::boxed;
+use session_core::{AttrValue, Error, PartialShape, Result};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tensor::{DType, Shape, Tensor};
+
+/// One array, which lives as long as the step that made it.
+///
+/// The lock guards the elements and the table of gradients; sums are computed under it, and nothing else is locked.
+struct TensorArray {
+    name: String,
+    dtype: DType,
+    clear_after_read: bool,
+    /// Written several times, an element is the sum of what was written.
+    adds: bool,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    elements: Vec<Element>,
+    grows: bool,
+    shape: PartialShape,
+    /// By the name of what asks for it.
+    gradients: BTreeMap<String, Arc<TensorArray>>,
+}
+
+#[derive(Clone, Default)]
+struct Element {
+    value: Option<Tensor>,
+    /// Known once written, and for a gradient that of what it is the gradient of.
+    shape: Option<Shape>,
+    written: bool,
+    read: bool,
+}
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("TensorArrayV3", |spec| {
+        let settings = Settings::of(spec)?;
+        Ok(boxed(move |context| {
+            let array = settings.array(size(context.int(0)?)?);
+            give(context, Arc::new(array));
+            Ok(())
+        }))
+    });
+    registry.add("TensorArrayGradV3", |spec| make_gradient(spec, false));
+    registry.add("TensorArrayGradWithShape", |spec| make_gradient(spec, true));
+    registry.add("TensorArrayWriteV3", |_| {
+        Ok(boxed(|context| {
+            let (index, value) = (context.int(1)?, context.take(2));
+            array(context)?.write(context, index, value)?;
+            pass_flow(context, 3);
+            Ok(())
+        }))
+    });
+    registry.add("TensorArrayReadV3", |_| {
+        Ok(boxed(|context| {
+            let value = array(context)?.read(context.int(1)?)?;
+            context.set(0, value);
+            Ok(())
+        }))
+    });
+    registry.add("TensorArrayGatherV3", |spec| {
+        let shape = shape_attr(spec, "element_shape")?;
+        Ok(boxed(move |context| {
+            let array = array(context)?;
+            gather(context, &array, &context.ints(1)?, &shape)
+        }))
+    });
+    registry.add("TensorArrayScatterV3", |_| Ok(boxed(scatter)));
+    registry.add("TensorArrayConcatV3", |spec| {
+        let shape = shape_attr(spec, "element_shape_except0")?;
+        Ok(boxed(move |context| concat(context, &shape)))
+    });
+    registry.add("TensorArraySplitV3", |_| {
+        Ok(boxed(|context| {
+            let pieces = split(context.input(1), &context.ints(2)?)?;
+            let array = array(context)?;
+            array.fit(pieces.len());
+            for (index, piece) in pieces.into_iter().enumerate() {
+                array.write(context, index as i64, piece)?;
+            }
+            pass_flow(context, 3);
+            Ok(())
+        }))
+    });
+    registry.add("TensorArraySizeV3", |_| {
+        Ok(boxed(|context| {
+            let size = array(context)?.lock().elements.len();
+            context.set(0, Tensor::from(i32::try_from(size).unwrap_or(i32::MAX)));
+            Ok(())
+        }))
+    });
+    registry.add("TensorArrayCloseV3", |_| {
+        Ok(boxed(|context| {
+            let array = array(context)?;
+            let elements = std::mem::take(&mut array.lock().elements);
+            drop(elements);
+            Ok(())
+        }))
+    });
+}
+
+/// What the attributes of an array's operation say.
+struct Settings {
+    name: String,
+    dtype: DType,
+    shape: PartialShape,
+    grows: bool,
+    clear_after_read: bool,
+}
+
+impl Settings {
+    fn of(spec: &NodeSpec<'_>) -> Result<Settings> {
+        let name = spec.str("tensor_array_name").unwrap_or_default();
+        let name = if name.is_empty() { spec.operation.name() } else { name };
+        Ok(Settings {
+            name: name.to_owned(),
+            dtype: spec.dtype("dtype")?,
+            shape: shape_attr(spec, "element_shape")?,
+            grows: spec.bool("dynamic_size").unwrap_or(false),
+            clear_after_read: spec.bool("clear_after_read").unwrap_or(true),
+        })
+    }
+
+    fn array(&self, size: usize) -> TensorArray {
+        let inner = Inner {
+            elements: vec![Element::default(); size],
+            grows: self.grows,
+            shape: self.shape.clone(),
+            gradients: BTreeMap::new(),
+        };
+        TensorArray {
+            name: self.name.clone(),
+            dtype: self.dtype,
+            clear_after_read: self.clear_after_read,
+            adds: false,
+            inner: Mutex::new(inner),
+        }
+    }
+}
+
+fn shape_attr(spec: &NodeSpec<'_>, name: &str) -> Result<PartialShape> {
+    match spec.operation.attr(name) {
+        Some(AttrValue::Shape(shape)) => Ok(shape.clone()),
+        None => Ok(PartialShape::unknown()),
+        Some(_) => Err(Error::value(format!("attribute '{name}' is not a shape"))),
+    }
+}
+
+fn size(size: i64) -> Result<usize> {
+    let small = usize::try_from(size).ok().filter(|&size| size <= i32::MAX as usize);
+    small.ok_or_else(|| Error::invalid_argument(format!("Size should be >= 0, got {size}")))
+}
+
+/// Gives an array and the number through which its operations are put into an order.
+fn give(context: &mut KernelContext<'_>, array: Arc<TensorArray>) {
+    context.set(0, Tensor::from_handle(DType::Resource, array));
+    context.set(1, Tensor::from(0f32));
+}
+
+fn pass_flow(context: &mut KernelContext<'_>, input: usize) {
+    let flow = context.take(input);
+    context.set(0, flow);
+}
+
+fn array(context: &KernelContext<'_>) -> Result<Arc<TensorArray>> {
+    let array = context.input(0).to_handle();
+    array.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a TensorArray"))
+}
+
+/// The gradients of an array's elements; asked for twice by one name, the same.
+fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
+    let source = spec.str("source")?.to_owned();
+    Ok(boxed(move |context| {
+        let of = array(context)?;
+        let before = if with_shape { context.ints(2)? } else { Vec::new() };
+        let before: Vec<usize> = before.into_iter().map(size).collect::<Result<_>>()?;
+        let gradient = {
+            let mut inner = of.lock();
+            // From here on, the array and its gradient must keep one size.
+            inner.grows = false;
+            let made = inner.gradients.get(&source).cloned();
+            made.unwrap_or_else(|| {
+                let made = Arc::new(of.gradient(&inner, &source, &before));
+                inner.gradients.insert(source.clone(), made.clone());
+                made
+            })
+        };
+        give(context, gradient);
+        Ok(())
+    }))
+}
+
+impl TensorArray {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gradient(&self, inner: &Inner, source: &str, before: &[usize]) -> TensorArray {
+        let longer = |shape: &Shape| -> Shape { before.iter().chain(shape.iter()).copied().collect() };
+        let element =
+            |element: &Element| Element { shape: element.shape.as_ref().map(longer), ..Element::default() };
+        let shape = PartialShape::from(before).concat(&inner.shape);
+        let gradients = Inner {
+            elements: inner.elements.iter().map(element).collect(),
+            grows: false,
+            shape,
+            gradients: BTreeMap::new(),
+        };
+        TensorArray {
+            name: format!("{}@{source}", self.name),
+            dtype: self.dtype,
+            clear_after_read: true,
+            adds: true,
+            inner: Mutex::new(gradients),
+        }
+    }
+
+    fn error(&self, text: &str) -> Error {
+        Error::invalid_argument(format!("TensorArray {}: {text}", self.name))
+    }
+
+    /// Makes room for so many elements, if it may.
+    fn fit(&self, count: usize) {
+        let mut inner = self.lock();
+        if inner.grows && inner.elements.len() < count {
+            inner.elements.resize(count, Element::default());
+        }
+    }
+
+    fn write(&self, context: &KernelContext<'_>, index: i64, value: Tensor) -> Result<()> {
+        if value.dtype() != self.dtype {
+            return Err(self.error(&format!("a value of {} in an array of {}", value.dtype(), self.dtype)));
+        }
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let size = inner.elements.len();
+        let place = usize::try_from(index).ok().filter(|&place| place < size || inner.grows);
+        let place = place.ok_or_else(|| {
+            let text =
+                format!("Tried to write to index {index} but array is not resizeable and size is: {size}");
+            self.error(&text)
+        })?;
+        if !inner.shape.is_compatible_with(value.shape()) {
+            let text = format!("a value of shape {} where {} is expected", value.shape(), inner.shape);
+            return Err(self.error(&text));
+        }
+        if place >= size {
+            if place > i32::MAX as usize {
+                return Err(self.error(&format!("Tried to write to index {index}")));
+            }
+            inner.elements.resize(place + 1, Element::default());
+        }
+        let element = &mut inner.elements[place];
+        if element.read {
+            return Err(self.error(&format!(
+                "Could not write to TensorArray index {index} because it has already been read"
+            )));
+        }
+        if element.written && !self.adds {
+            return Err(self.error(&format!(
+                "Could not write to TensorArray index {index} because it has already been written to"
+            )));
+        }
+        element.shape = Some(value.shape().clone());
+        element.value = Some(match element.value.take() {
+            Some(before) => sum(context, before, &value)?,
+            None => value,
+        });
+        element.written = true;
+        Ok(())
+    }
+
+    fn read(&self, index: i64) -> Result<Tensor> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let size = inner.elements.len();
+        let place = usize::try_from(index).ok().filter(|&place| place < size);
+        let place = place.ok_or_else(|| {
+            self.error(&format!("Tried to read from index {index} but array size is: {size}"))
+        })?;
+        let element = &mut inner.elements[place];
+        if element.read && self.clear_after_read {
+            return Err(self.error(&format!(
+                "Could not read index {index} twice because it was cleared after a previous read (perhaps try setting \
+                 clear_after_read = false?)"
+            )));
+        }
+        let value = match &element.value {
+            Some(value) => value.clone(),
+            // What was never written is zero, where it is known how many.
+            None => {
+                let shape = element.shape.clone().or_else(|| inner.shape.to_shape());
+                let shape = shape.ok_or_else(|| {
+                    self.error(&format!(
+                        "Could not read from index {index}: it was not written and its shape is unknown"
+                    ))
+                })?;
+                Tensor::zeros(self.dtype, shape)?
+            }
+        };
+        element.read = true;
+        if self.clear_after_read {
+            element.value = None;
+        }
+        Ok(value)
+    }
+
+    /// The shape of elements where there is none to tell it.
+    fn empty_shape(&self, told: &PartialShape) -> Result<Shape> {
+        let known = self.lock().shape.merge(told);
+        let shape = known.and_then(|known| known.to_shape());
+        shape.ok_or_else(|| self.error("it has no elements, and the shape of elements is not fully known"))
+    }
+}
+
+fn gather(
+    context: &mut KernelContext<'_>,
+    array: &TensorArray,
+    indices: &[i64],
+    told: &PartialShape,
+) -> Result<()> {
+    let elements: Vec<Option<Tensor>> =
+        indices.iter().map(|&index| array.read(index).map(Some)).collect::<Result<_>>()?;
+    let shape = match elements.first() {
+        Some(Some(first)) => first.shape().clone(),
+        _ => array.empty_shape(told)?,
+    };
+    let value = stacked(context, array.dtype, &elements, &shape)?;
+    context.set(0, value);
+    Ok(())
+}
+
+fn scatter(context: &mut KernelContext<'_>) -> Result<()> {
+    let (indices, rows) = (context.ints(1)?, unstacked(context.input(2))?);
+    if indices.len() != rows.len() {
+        let text = format!("{} indices for {} values", indices.len(), rows.len());
+        return Err(Error::invalid_argument(text));
+    }
+    let array = array(context)?;
+    for (index, row) in indices.into_iter().zip(rows) {
+        array.write(context, index, row)?;
+    }
+    pass_flow(context, 3);
+    Ok(())
+}
+
+fn concat(context: &mut KernelContext<'_>, told: &PartialShape) -> Result<()> {
+    let array = array(context)?;
+    let count = array.lock().elements.len();
+    let parts: Vec<Tensor> = (0..count).map(|index| array.read(index as i64)).collect::<Result<_>>()?;
+    let rest: Shape = match parts.first() {
+        Some(first) => first.shape().iter().skip(1).copied().collect(),
+        None => {
+            let rest = told.to_shape().or_else(|| {
+                let shape = array.lock().shape.clone();
+                shape.rank().and_then(|rank| shape.range(1.min(rank), rank).to_shape())
+            });
+            rest.ok_or_else(|| array.error("it has no elements, and their shape is not known"))?
+        }
+    };
+    let value = joined(context, array.dtype, &parts, &rest)?;
+    let lengths: Vec<i64> = parts.iter().map(|part| part.shape()[0] as i64).collect();
+    context.set(0, value);
+    context.set(1, Tensor::from(lengths));
+    Ok(())
+}

@@ -1,0 +1,401 @@
+//! Lists of tensors as values: every change gives a new list, in place where nobody else has the old one.
+
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::elements::{joined, split, stacked, sum, told_shape, unstacked};
+use crate::kernels::math::boxed;
+use session_core::{Error, PartialShape, Result};
+use std::sync::Arc;
+use tensor::{DType, Shape, Tensor};
+
+/// One list; an element that was never set has no value.
+#[derive(Clone)]
+struct TensorList {
+    dtype: DType,
+    shape: PartialShape,
+    elements: Vec<Option<Tensor>>,
+    limit: Option<usize>,
+}
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("EmptyTensorList", |spec| {
+        let dtype = spec.dtype("element_dtype")?;
+        Ok(boxed(move |context| {
+            let limit = usize::try_from(context.int(1)?).ok();
+            give(context, TensorList { dtype, shape: told_shape(context, 0)?, elements: Vec::new(), limit });
+            Ok(())
+        }))
+    });
+    registry.add("TensorListReserve", |spec| {
+        let dtype = spec.dtype("element_dtype")?;
+        Ok(boxed(move |context| {
+            let elements = vec![None; count(context.int(1)?)?];
+            give(context, TensorList { dtype, shape: told_shape(context, 0)?, elements, limit: None });
+            Ok(())
+        }))
+    });
+    registry.add("TensorListSetItem", |spec| {
+        let grows = spec.bool("resize_if_index_out_of_bounds").unwrap_or(false);
+        Ok(boxed(move |context| {
+            let (index, item, mut list) = (context.int(1)?, context.take(2), take(context, 0)?);
+            list.set(index, item, grows)?;
+            give(context, list);
+            Ok(())
+        }))
+    });
+    registry.add("TensorListGetItem", |_| Ok(boxed(get_item)));
+    registry.add("TensorListStack", |spec| {
+        let expected = usize::try_from(spec.int("num_elements").unwrap_or(-1)).ok();
+        Ok(boxed(move |context| stack(context, expected)))
+    });
+    registry.add("TensorListGather", |_| Ok(boxed(gather)));
+    registry.add("TensorListFromTensor", |_| {
+        Ok(boxed(|context| {
+            let elements = unstacked(context.input(0))?.into_iter().map(Some).collect();
+            let dtype = context.input(0).dtype();
+            give(context, TensorList { dtype, shape: told_shape(context, 1)?, elements, limit: None });
+            Ok(())
+        }))
+    });
+    registry.add("TensorListPushBack", |_| Ok(boxed(push_back)));
+    registry.add("TensorListPopBack", |_| Ok(boxed(pop_back)));
+    registry.add("TensorListLength", |_| {
+        Ok(boxed(|context| {
+            let length = list(context, 0)?.elements.len();
+            context.set(0, Tensor::from(i32::try_from(length).unwrap_or(i32::MAX)));
+            Ok(())
+        }))
+    });
+    registry.add("TensorListElementShape", |spec| {
+        let dtype = spec.dtype("shape_type")?;
+        Ok(boxed(move |context| element_shape(context, dtype)))
+    });
+    register_many(registry);
+}
+
+/// Operations on many elements at once.
+fn register_many(registry: &mut Registry) {
+    registry.add("TensorListScatter", |_| Ok(boxed(|context| scatter(context, false))));
+    registry.add("TensorListScatterV2", |_| Ok(boxed(|context| scatter(context, true))));
+    registry.add("TensorListScatterIntoExistingList", |_| {
+        Ok(boxed(|context| {
+            let (rows, indices) = (unstacked(context.input(1))?, context.ints(2)?);
+            let mut list = take(context, 0)?;
+            list.set_rows(&indices, rows)?;
+            give(context, list);
+            Ok(())
+        }))
+    });
+    registry.add("TensorListConcat", |spec| make_concat(spec, false));
+    registry.add("TensorListConcatV2", |spec| make_concat(spec, true));
+    registry.add("TensorListSplit", |_| {
+        Ok(boxed(|context| {
+            let pieces = split(context.input(0), &context.ints(2)?)?;
+            let (dtype, shape) = (context.input(0).dtype(), told_shape(context, 1)?);
+            let elements = pieces.into_iter().map(Some).collect();
+            give(context, TensorList { dtype, shape, elements, limit: None });
+            Ok(())
+        }))
+    });
+    registry.add("TensorListResize", |_| {
+        Ok(boxed(|context| {
+            let size = count(context.int(1)?)?;
+            let mut list = take(context, 0)?;
+            list.elements.resize(size, None);
+            give(context, list);
+            Ok(())
+        }))
+    });
+    registry.add("TensorListConcatLists", |_| {
+        Ok(boxed(|context| {
+            let more = take(context, 1)?;
+            let mut list = take(context, 0)?;
+            list.elements.extend(more.elements);
+            give(context, list);
+            Ok(())
+        }))
+    });
+}
+
+fn count(count: i64) -> Result<usize> {
+    let small = usize::try_from(count).ok().filter(|&count| count <= i32::MAX as usize);
+    small.ok_or_else(|| Error::invalid_argument(format!("a list cannot have {count} elements")))
+}
+
+fn give(context: &mut KernelContext<'_>, list: TensorList) {
+    context.set(0, Tensor::from_handle(DType::Variant, Arc::new(list)));
+}
+
+fn not_a_list(input: usize) -> Error {
+    Error::invalid_argument(format!("input {input} is not a list of tensors"))
+}
+
+fn list<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c TensorList> {
+    context.input(input).as_handle().ok_or_else(|| not_a_list(input))
+}
+
+/// A list to be changed: the very one where nobody else has it.
+fn take(context: &mut KernelContext<'_>, input: usize) -> Result<TensorList> {
+    let value = context.take(input);
+    let list: Arc<TensorList> = value.to_handle().ok_or_else(|| not_a_list(input))?;
+    drop(value);
+    Ok(Arc::unwrap_or_clone(list))
+}
+
+impl TensorList {
+    fn set(&mut self, index: i64, item: Tensor, grows: bool) -> Result<()> {
+        let size = self.elements.len();
+        let place = usize::try_from(index).ok().filter(|&place| place < size || grows);
+        let place = place.ok_or_else(|| {
+            let text = format!("Trying to modify element {index} in a list with {size} elements");
+            Error::invalid_argument(text)
+        })?;
+        self.check(&item)?;
+        if place >= size {
+            self.elements.resize(count(index)? + 1, None);
+        }
+        self.elements[place] = Some(item);
+        Ok(())
+    }
+
+    fn set_rows(&mut self, indices: &[i64], rows: Vec<Tensor>) -> Result<()> {
+        if indices.len() != rows.len() {
+            let text = format!("{} indices for {} values", indices.len(), rows.len());
+            return Err(Error::invalid_argument(text));
+        }
+        indices.iter().zip(rows).try_for_each(|(&index, row)| self.set(index, row, true))
+    }
+
+    fn check(&self, item: &Tensor) -> Result<()> {
+        if item.dtype() != self.dtype {
+            let text = format!("a value of {} in a list of {}", item.dtype(), self.dtype);
+            return Err(Error::invalid_argument(text));
+        }
+        if !self.shape.is_compatible_with(item.shape()) {
+            let text = format!("a value of shape {} in a list of elements {}", item.shape(), self.shape);
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(())
+    }
+
+    /// The shape of elements: what is told, what the list knows, and what an element that is there has.
+    fn known_shape(&self, told: &PartialShape) -> Result<PartialShape> {
+        let text = || format!("the list has elements of shape {}, asked for are {told}", self.shape);
+        let known = self.shape.merge(told).ok_or_else(|| Error::invalid_argument(text()))?;
+        match self.elements.iter().flatten().next() {
+            Some(element) if known.to_shape().is_none() => Ok(known
+                .merge(&PartialShape::from(element.shape()))
+                .ok_or_else(|| Error::invalid_argument(text()))?),
+            _ => Ok(known),
+        }
+    }
+
+    fn full_shape(&self, told: &PartialShape) -> Result<Shape> {
+        let known = self.known_shape(told)?;
+        known.to_shape().ok_or_else(|| {
+            let text = format!("the shape of the list's elements is not fully known: {known}");
+            Error::invalid_argument(text)
+        })
+    }
+
+    fn get(&self, index: i64, told: &PartialShape) -> Result<Tensor> {
+        let size = self.elements.len();
+        let place = usize::try_from(index).ok().and_then(|place| self.elements.get(place));
+        let element = place.ok_or_else(|| {
+            let text = format!("Trying to access element {index} in a list with {size} elements");
+            Error::invalid_argument(text)
+        })?;
+        match element {
+            Some(element) => Ok(element.clone()),
+            None => Ok(Tensor::zeros(self.dtype, self.full_shape(told)?)?),
+        }
+    }
+}
+
+fn get_item(context: &mut KernelContext<'_>) -> Result<()> {
+    let item = list(context, 0)?.get(context.int(1)?, &told_shape(context, 2)?)?;
+    context.set(0, item);
+    Ok(())
+}
+
+fn stack(context: &mut KernelContext<'_>, expected: Option<usize>) -> Result<()> {
+    let told = told_shape(context, 1)?;
+    let list = list(context, 0)?;
+    if let Some(expected) = expected.filter(|&expected| expected != list.elements.len()) {
+        let text = format!(
+            "Operation expected a list with {expected} elements but got a list with {}",
+            list.elements.len()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    let value = stacked(context, list.dtype, &list.elements, &list.full_shape(&told)?)?;
+    context.set(0, value);
+    Ok(())
+}
+
+fn gather(context: &mut KernelContext<'_>) -> Result<()> {
+    let (indices, told) = (context.ints(1)?, told_shape(context, 2)?);
+    let list = list(context, 0)?;
+    let elements: Vec<Option<Tensor>> =
+        indices.iter().map(|&index| list.get(index, &told).map(Some)).collect::<Result<_>>()?;
+    let value = stacked(context, list.dtype, &elements, &list.full_shape(&told)?)?;
+    context.set(0, value);
+    Ok(())
+}
+
+fn push_back(context: &mut KernelContext<'_>) -> Result<()> {
+    let item = context.take(1);
+    let mut list = take(context, 0)?;
+    if list.limit.is_some_and(|limit| list.elements.len() >= limit) {
+        return Err(Error::invalid_argument("Tried to push item into a full list"));
+    }
+    list.check(&item)?;
+    list.elements.push(Some(item));
+    give(context, list);
+    Ok(())
+}
+
+fn pop_back(context: &mut KernelContext<'_>) -> Result<()> {
+    let told = told_shape(context, 1)?;
+    let mut list = take(context, 0)?;
+    let last = list.elements.len().checked_sub(1);
+    let last = last.ok_or_else(|| Error::invalid_argument("Trying to pop from an empty list"))?;
+    let item = list.get(last as i64, &told)?;
+    list.elements.pop();
+    give(context, list);
+    context.set(1, item);
+    Ok(())
+}
+
+fn element_shape(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
+    let shape = &list(context, 0)?.shape;
+    let size = |dim: Option<usize>| dim.and_then(|dim| i64::try_from(dim).ok()).unwrap_or(-1);
+    let sizes = shape.rank().map(|rank| (0..rank).map(|axis| size(shape.dim(axis))).collect::<Vec<_>>());
+    let value = match (sizes, dtype) {
+        (Some(sizes), DType::Int64) => Tensor::from(sizes),
+        (Some(sizes), _) => Tensor::from(sizes.into_iter().map(|size| size as i32).collect::<Vec<_>>()),
+        (None, DType::Int64) => Tensor::from(-1i64),
+        (None, _) => Tensor::from(-1i32),
+    };
+    context.set(0, value);
+    Ok(())
+}
+
+fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
+    let (rows, indices) = (unstacked(context.input(0))?, context.ints(1)?);
+    let (dtype, shape) = (context.input(0).dtype(), told_shape(context, 2)?);
+    let size = if sized { context.int(3)? } else { -1 };
+    let size = match usize::try_from(size) {
+        Ok(size) => size,
+        Err(_) => count(indices.iter().max().map_or(0, |&last| last.saturating_add(1)))?,
+    };
+    let mut list = TensorList { dtype, shape, elements: vec![None; size], limit: None };
+    if let Some(index) = indices.iter().find(|&&index| index < 0 || index >= size as i64) {
+        let text = format!("Trying to scatter to element {index} of a list with {size} elements");
+        return Err(Error::invalid_argument(text));
+    }
+    list.set_rows(&indices, rows)?;
+    give(context, list);
+    Ok(())
+}
+
+/// Elements joined along their first axis; those that were never set have as many rows as is told.
+fn make_concat(spec: &NodeSpec<'_>, by_input: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
+    let attr = spec.operation.attr("element_shape").and_then(|shape| shape.as_shape()).cloned();
+    Ok(boxed(move |context| {
+        let told = if by_input { told_shape(context, 1)? } else { attr.clone().unwrap_or_default() };
+        let missing = if by_input { context.ints(2)? } else { Vec::new() };
+        let list = list(context, 0)?;
+        let rest = |shape: PartialShape| shape.rank().map(|rank| shape.range(1.min(rank), rank));
+        let known = rest(list.shape.clone()).zip(rest(told)).and_then(|(a, b)| a.merge(&b));
+        let known = match list.elements.iter().flatten().next() {
+            Some(first) => rest(PartialShape::from(first.shape())),
+            None => known.or_else(|| rest(list.shape.clone())),
+        };
+        let rest = known.and_then(|known| known.to_shape());
+        let rest = rest.ok_or_else(|| {
+            Error::invalid_argument(
+                "the shape of the elements of the list is not fully known beyond the first axis",
+            )
+        })?;
+        let mut unset = missing.into_iter();
+        let mut parts = Vec::with_capacity(list.elements.len());
+        for element in &list.elements {
+            parts.push(match element {
+                Some(element) => element.clone(),
+                None => {
+                    let rows = unset.next().ok_or_else(|| {
+                        Error::invalid_argument(
+                            "an element of the list was not set and its length is not known",
+                        )
+                    })?;
+                    let shape: Shape = std::iter::once(count(rows)?).chain(rest.iter().copied()).collect();
+                    Tensor::zeros(list.dtype, shape)?
+                }
+            });
+        }
+        let value = joined(context, list.dtype, &parts, &rest)?;
+        let lengths: Vec<i64> = parts.iter().map(|part| part.shape()[0] as i64).collect();
+        context.set(0, value);
+        context.set(1, Tensor::from(lengths));
+        Ok(())
+    }))
+}
+
+/// The same list with zeros for elements.
+pub(crate) fn zeros_like(context: &mut KernelContext<'_>) -> Result<()> {
+    let mut list = take(context, 0)?;
+    for element in list.elements.iter_mut().flatten() {
+        *element = zeros(element)?;
+    }
+    give(context, list);
+    Ok(())
+}
+
+fn zeros(element: &Tensor) -> Result<Tensor> {
+    match element.to_handle::<TensorList>() {
+        None => Ok(Tensor::zeros(element.dtype(), element.shape().clone())?),
+        Some(list) => {
+            let mut list = Arc::unwrap_or_clone(list);
+            for element in list.elements.iter_mut().flatten() {
+                *element = zeros(element)?;
+            }
+            Ok(Tensor::from_handle(DType::Variant, Arc::new(list)))
+        }
+    }
+}
+
+/// The sum of lists, element by element.
+pub(crate) fn add(context: &mut KernelContext<'_>) -> Result<()> {
+    let mut total = context.take(0);
+    for input in 1..context.num_inputs() {
+        let more = context.take(input);
+        total = add_lists(context, total, &more)?;
+    }
+    context.set(0, total);
+    Ok(())
+}
+
+fn add_lists(context: &KernelContext<'_>, to: Tensor, more: &Tensor) -> Result<Tensor> {
+    let (Some(list), Some(more)) = (to.to_handle::<TensorList>(), more.as_handle::<TensorList>()) else {
+        return Err(Error::invalid_argument("only lists of tensors can be added among variants"));
+    };
+    drop(to);
+    let mut list = Arc::unwrap_or_clone(list);
+    if list.elements.len() != more.elements.len() {
+        let text = format!(
+            "Trying to add two lists of tensors of different lengths: {} and {}",
+            list.elements.len(),
+            more.elements.len()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    for (element, more) in list.elements.iter_mut().zip(&more.elements) {
+        let Some(more) = more else { continue };
+        *element = Some(match element.take() {
+            None => more.clone(),
+            Some(element) if element.dtype() == DType::Variant => add_lists(context, element, more)?,
+            Some(element) => sum(context, element, more)?,
+        });
+    }
+    Ok(Tensor::from_handle(DType::Variant, Arc::new(list)))
+}

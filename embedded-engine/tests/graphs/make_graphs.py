@@ -1,0 +1,426 @@
+"""Graphs that TensorFlow 1 programs export, with the values that TensorFlow computes from them.
+
+    python make_graphs.py [NAME ...]      (tensorflow 2.21.0; writes NAME.pb and NAME.json beside this file)
+
+Each JSON file holds the initializer and a list of steps: feeds, fetches, targets, and what the fetches gave.
+"""
+
+import json
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+import numpy as np
+import tensorflow as tf
+
+tf1 = tf.compat.v1
+HERE = os.path.dirname(os.path.abspath(__file__))
+GRAPHS = {}
+
+
+def graph(v2_control_flow=False, resource=False):
+    def register(build):
+        GRAPHS[build.__name__] = (build, v2_control_flow, resource)
+        return build
+
+    return register
+
+
+def ramp(*shape):
+    count = int(np.prod(shape))
+    return (np.sin(np.arange(count, dtype=np.float32) * 1.7) * 0.8).reshape(shape).astype(np.float32)
+
+
+@graph()
+def cond_of_values():
+    x = tf1.placeholder(tf.float32, [3], "x")
+    y = tf1.cond(tf.reduce_sum(x) > 0, lambda: x * 2 + 1, lambda: tf.zeros_like(x) - x)
+    g = tf1.gradients(y, x)[0]
+    return [({x: v}, [y, g]) for v in ([1.0, 2, 3], [-1.0, -2, -3])]
+
+
+@graph()
+def cond_of_constants():
+    p = tf1.placeholder(tf.bool, [], "p")
+    a = tf1.cond(p, lambda: tf.constant(1.0), lambda: tf.constant(2.0))
+    with tf1.control_dependencies([a]):
+        b = tf.identity(tf1.cond(p, lambda: a + 10.0, lambda: tf.fill([], 20.0)))
+    return [({p: v}, [a, b]) for v in (True, False)]
+
+
+@graph()
+def cond_of_variables():
+    p = tf1.placeholder(tf.bool, [], "p")
+    v = tf1.get_variable("v", initializer=np.float32([1, 2]))
+    r = tf1.get_variable("r", initializer=np.float32([10, 20]), use_resource=True)
+    out = tf1.cond(p, lambda: tf1.assign_add(v, [1.0, 1.0]) * 1.0, lambda: tf1.assign_sub(r, [1.0, 1.0]) * 1.0)
+    with tf1.control_dependencies([out]):
+        after = [tf.identity(v), r.read_value()]
+    return [({p: x}, [out, after[0], after[1]]) for x in (True, False, False, True)]
+
+
+@graph()
+def nested_cond():
+    x = tf1.placeholder(tf.float32, [], "x")
+    y = tf1.cond(x > 0, lambda: tf1.cond(x > 10, lambda: x * 100, lambda: x * 10), lambda: tf1.cond(x < -10, lambda: -x, lambda: x / 2))
+    return [({x: v}, [y, tf1.gradients(y, x)[0]] if v == 1.0 else [y]) for v in (20.0, 2.0, -2.0, -20.0)]
+
+
+@graph()
+def case_of_functions():
+    x = tf1.placeholder(tf.int32, [], "x")
+    y = tf1.case([(tf.equal(x, 0), lambda: tf.constant(10)), (tf.equal(x, 1), lambda: tf.constant(20))], default=lambda: tf.constant(-1))
+    return [({x: v}, [y]) for v in (0, 1, 2)]
+
+
+@graph()
+def while_counts():
+    n = tf1.placeholder(tf.int32, [], "n")
+    i, total = tf1.while_loop(lambda i, s: i < n, lambda i, s: (i + 1, s + i), [tf.constant(0), tf.constant(0)])
+    return [({n: v}, [i, total]) for v in (0, 1, 100)]
+
+
+@graph()
+def while_of_captured():
+    x = tf1.placeholder(tf.float32, [2, 2], "x")
+    w = tf1.get_variable("w", initializer=ramp(2, 2))
+    k = tf.constant(3)
+    y = tf1.while_loop(lambda i, h: i < k, lambda i, h: (i + 1, tf.tanh(tf.matmul(h, w) + x)), [0, x])[1]
+    grads = tf1.gradients(tf.reduce_sum(y * y), [x, w])
+    return [({x: v}, [y] + grads) for v in (ramp(2, 2), -ramp(2, 2) * 2)]
+
+
+@graph()
+def nested_while():
+    x = tf1.placeholder(tf.float32, [3], "x")
+
+    def outer(i, h):
+        inner = tf1.while_loop(lambda j, g: j <= i, lambda j, g: (j + 1, tf.sin(g + tf.cast(j, tf.float32)) * x), [0, h])[1]
+        return i + 1, inner + h
+
+    y = tf1.while_loop(lambda i, h: i < 3, outer, [0, x])[1]
+    return [({x: v}, [y, tf1.gradients(y, x)[0]]) for v in ([0.1, 0.5, -0.3],)]
+
+
+@graph()
+def cond_in_while():
+    n = tf1.placeholder(tf.int32, [], "n")
+    w = tf1.get_variable("w", initializer=np.float32(1.5))
+
+    def body(i, h):
+        return i + 1, tf1.cond(tf.equal(i % 2, 0), lambda: h * w, lambda: h + w)
+
+    y = tf1.while_loop(lambda i, h: i < n, body, [0, tf.constant(2.0)])[1]
+    return [({n: v}, [y, tf1.gradients(y, w)[0]]) for v in (0, 1, 4, 5)]
+
+
+@graph()
+def while_in_cond():
+    p = tf1.placeholder(tf.bool, [], "p")
+    x = tf1.placeholder(tf.float32, [2], "x")
+    y = tf1.cond(p, lambda: tf1.while_loop(lambda i, h: i < 4, lambda i, h: (i + 1, h * x), [0, x])[1], lambda: x + 1.0)
+    return [({p: v, x: [1.5, -2.0]}, [y, tf1.gradients(y, x)[0]]) for v in (True, False)]
+
+
+@graph()
+def while_assigns():
+    v = tf1.get_variable("v", initializer=np.float32([0, 0]))
+    r = tf1.get_variable("r", initializer=np.float32([0, 0]), use_resource=True)
+
+    def body(i):
+        with tf1.control_dependencies([tf1.assign_add(v, [1.0, 2.0]), r.assign_add([3.0, 4.0])]):
+            return i + 1
+
+    i = tf1.while_loop(lambda i: i < 5, body, [tf.constant(0)])
+    with tf1.control_dependencies([i]):
+        out = [tf.identity(v), r.read_value()]
+    return [({}, [i] + out)] * 2
+
+
+@graph()
+def tensor_arrays():
+    x = tf1.placeholder(tf.float32, [4, 2], "x")
+    given = tf.TensorArray(tf.float32, 4, clear_after_read=False).unstack(x)
+    made = tf.TensorArray(tf.float32, 0, dynamic_size=True, clear_after_read=False)
+
+    def body(i, total, out):
+        total = total + given.read(i)
+        return i + 1, total, out.write(i, tf.square(total))
+
+    _, total, made = tf1.while_loop(lambda i, *_: i < 4, body, [0, tf.zeros([2]), made])
+    stacked = made.stack()
+    parts = tf.TensorArray(tf.float32, 3, infer_shape=False, clear_after_read=False).split(x, [1, 2, 1])
+    joined = parts.concat()
+    picked = parts.read(1)
+    g = tf1.gradients([stacked, total, joined], x)[0]
+    return [({x: ramp(4, 2)}, [stacked, total, joined, picked, made.size(), given.gather([2, 0]), g])]
+
+
+@graph()
+def higher_order():
+    x = tf1.placeholder(tf.float32, [5], "x")
+    mapped = tf1.map_fn(lambda e: e * e + 1, x)
+    scanned = tf1.scan(lambda a, e: a * 0.5 + e, x)
+    folded = tf1.foldl(lambda a, e: a - e * a, x, initializer=1.0)
+    g = tf1.gradients(tf.reduce_sum(mapped) + tf.reduce_sum(scanned) + folded, x)[0]
+    return [({x: ramp(5)}, [mapped, scanned, folded, g])]
+
+
+class Cell:
+    """A recurrent cell of the operations that those of TensorFlow 1 (`tf.nn.rnn_cell`) are made of."""
+
+    def __init__(self, kind, units):
+        self.kind, self.units = kind, units
+        self.state_size = (units, units) if kind == "lstm" else units
+        self.output_size = units
+
+    def zero_state(self, batch, dtype):
+        zeros = tf.zeros(tf.stack([batch, self.units]), dtype)
+        return (zeros, zeros) if self.kind == "lstm" else zeros
+
+    def linear(self, name, x, width, bias=0.0):
+        w = tf1.get_variable(name + "/kernel", [x.shape[-1], width])
+        b = tf1.get_variable(name + "/bias", [width], initializer=tf1.constant_initializer(bias))
+        return tf.nn.bias_add(tf.matmul(x, w), b)
+
+    def __call__(self, x, state, scope=None):
+        with tf1.variable_scope(self.kind + "_cell", reuse=tf1.AUTO_REUSE):
+            if self.kind == "lstm":
+                c, h = state
+                i, j, f, o = tf.split(self.linear("lstm", tf.concat([x, h], 1), 4 * self.units), 4, axis=1)
+                c = c * tf.sigmoid(f + 1.0) + tf.sigmoid(i) * tf.tanh(j)
+                h = tf.tanh(c) * tf.sigmoid(o)
+                return h, (c, h)
+            if self.kind == "gru":
+                gates = tf.sigmoid(self.linear("gates", tf.concat([x, state], 1), 2 * self.units, 1.0))
+                r, u = tf.split(gates, 2, axis=1)
+                c = tf.tanh(self.linear("candidate", tf.concat([x, r * state], 1), self.units))
+                new = u * state + (1 - u) * c
+                return new, new
+            new = tf.tanh(self.linear("rnn", tf.concat([x, state], 1), self.units))
+            return new, new
+
+
+def dynamic_rnn(cell, x, lengths=None):
+    """What `tf.nn.dynamic_rnn` does: TensorArrays, a loop, and states that stay as they are behind the end."""
+    x = tf.transpose(x, [1, 0, 2])
+    steps, batch = tf.shape(x)[0], tf.shape(x)[1]
+    given = tf.TensorArray(tf.float32, steps, tensor_array_name="inputs").unstack(x)
+    made = tf.TensorArray(tf.float32, steps, tensor_array_name="outputs", element_shape=[None, cell.units])
+    longest = steps if lengths is None else tf.reduce_max(lengths)
+
+    def body(t, out, *state):
+        row = given.read(t)
+        row.set_shape([None, x.shape[2]])
+        packed = tuple(state) if len(state) > 1 else state[0]
+
+        def run():
+            output, new = cell(row, packed)
+            return [output] + tf.nest.flatten(new)
+
+        values = run()
+        if lengths is not None:
+            past = t >= lengths
+            old = [tf.zeros_like(values[0])] + list(state)
+            values = [tf1.where(past, o, n) for o, n in zip(old, values)]
+        return [t + 1, out.write(t, values[0])] + values[1:]
+
+    state = tf.nest.flatten(cell.zero_state(batch, tf.float32))
+    limit = tf.minimum(steps, tf.maximum(1, longest))
+    final = tf1.while_loop(lambda t, *_: t < limit, body, [tf.constant(0), made] + state, parallel_iterations=32)
+    outputs = final[1].stack()
+    outputs.set_shape([None, None, cell.units])
+    return tf.transpose(outputs, [1, 0, 2]), final[2:]
+
+
+def rnn_loss(cell, x, lengths=None, dynamic=True):
+    if dynamic:
+        outputs, state = dynamic_rnn(cell, x, lengths)
+    else:
+        state, outputs = cell.zero_state(tf.shape(x)[0], tf.float32), []
+        for row in tf.unstack(x, axis=1):
+            output, state = cell(row, state)
+            outputs.append(output)
+        outputs = tf.stack(outputs, axis=1)
+    loss = tf.reduce_mean(tf.square(outputs - 0.3)) + sum(tf.reduce_sum(s * s) * 0.01 for s in tf.nest.flatten(state))
+    return outputs, loss
+
+
+def fixed(name):
+    def init(shape, dtype=tf.float32, partition_info=None):
+        return tf.constant(ramp(*shape) * 0.5)
+
+    return init
+
+
+def train(loss, optimizer):
+    return optimizer.minimize(loss, global_step=tf1.train.get_or_create_global_step())
+
+
+@graph()
+def dynamic_lstm():
+    x = tf1.placeholder(tf.float32, [None, 5, 3], "x")
+    lengths = tf1.placeholder(tf.int32, [None], "lengths")
+    with tf1.variable_scope("rnn", initializer=fixed("rnn")):
+        outputs, loss = rnn_loss(Cell("lstm", 4), x, lengths)
+    step = train(loss, tf1.train.AdamOptimizer(0.05))
+    feeds = {x: ramp(2, 5, 3), lengths: [5, 3]}
+    return [(feeds, [outputs, loss])] + [(feeds, [loss], [step])] * 3
+
+
+@graph()
+def dynamic_gru():
+    x = tf1.placeholder(tf.float32, [None, None, 3], "x")
+    with tf1.variable_scope("rnn", initializer=fixed("rnn")):
+        outputs, loss = rnn_loss(Cell("gru", 4), x)
+    step = train(loss, tf1.train.GradientDescentOptimizer(0.5))
+    feeds = {x: ramp(2, 6, 3)}
+    return [(feeds, [outputs, loss])] + [(feeds, [loss], [step])] * 3
+
+
+@graph()
+def static_lstm():
+    x = tf1.placeholder(tf.float32, [2, 4, 3], "x")
+    with tf1.variable_scope("rnn", initializer=fixed("rnn")):
+        hidden, _ = rnn_loss(Cell("lstm", 3), x, dynamic=False)
+        outputs, loss = rnn_loss(Cell("rnn", 2), hidden, dynamic=False)
+    step = train(loss, tf1.train.RMSPropOptimizer(0.01, momentum=0.5, centered=True))
+    feeds = {x: ramp(2, 4, 3)}
+    return [(feeds, [outputs, loss])] + [(feeds, [loss], [step])] * 3
+
+
+@graph()
+def reference_optimizers():
+    x = tf1.placeholder(tf.float32, [2], "x")
+    steps, variables = [], []
+    optimizers = [
+        tf1.train.GradientDescentOptimizer(0.1),
+        tf1.train.MomentumOptimizer(0.1, 0.9, use_nesterov=True),
+        tf1.train.AdamOptimizer(0.1),
+        tf1.train.AdagradOptimizer(0.1),
+        tf1.train.AdadeltaOptimizer(1.0),
+        tf1.train.FtrlOptimizer(0.1, l1_regularization_strength=0.01, l2_regularization_strength=0.01),
+        tf1.train.RMSPropOptimizer(0.1),
+        tf1.train.RMSPropOptimizer(0.1, momentum=0.3, centered=True),
+        tf1.train.ProximalGradientDescentOptimizer(0.1, 0.01, 0.01),
+        tf1.train.ProximalAdagradOptimizer(0.1),
+        tf1.train.AdagradDAOptimizer(0.1, tf1.train.get_or_create_global_step()),
+    ]
+    for i, optimizer in enumerate(optimizers):
+        v = tf1.get_variable("v%d" % i, initializer=np.float32([1, -2]))
+        rows = tf1.get_variable("rows%d" % i, initializer=ramp(4, 2))
+        loss = tf.reduce_sum(tf.square(v - x)) + tf.reduce_sum(tf.nn.embedding_lookup(rows, [1, 3, 1]) * x)
+        steps.append(optimizer.minimize(loss, name="train%d" % i))
+        variables += [v, rows]
+    step = tf.group(*steps)
+    feeds = {x: [0.5, -0.25]}
+    return [(feeds, [], [step])] * 3 + [({}, [tf.identity(v) for v in variables])]
+
+
+@graph()
+def moving_averages():
+    x = tf1.placeholder(tf.float32, [], "x")
+    v = tf1.get_variable("v", initializer=np.float32(1))
+    ema = tf1.train.ExponentialMovingAverage(0.9, tf1.train.get_or_create_global_step())
+    update = tf1.assign(v, v + x)
+    with tf1.control_dependencies([update]):
+        apply = ema.apply([v])
+    return [({x: 2.0}, [], [apply]), ({x: 3.0}, [], [apply]), ({}, [v, ema.average(v)])]
+
+
+@graph()
+def functions():
+    x = tf1.placeholder(tf.float32, [3], "x")
+    v = tf1.get_variable("v", initializer=np.float32([1, 2, 3]), use_resource=True)
+
+    @tf.function
+    def inner(a):
+        return a * 2 + v
+
+    @tf.function
+    def outer(a):
+        v.assign_add(tf.ones([3]))
+        return inner(a) + inner(a * a), tf.reduce_sum(a)
+
+    y, s = outer(x)
+    g = tf1.gradients(y, x)[0]
+    return [({x: ramp(3)}, [y, s, g])] * 2
+
+
+@graph(v2_control_flow=True)
+def functional_control_flow():
+    x = tf1.placeholder(tf.float32, [3], "x")
+    w = tf1.get_variable("w", initializer=np.float32([0.5, -1, 2]), use_resource=True)
+    c = tf1.cond(tf.reduce_sum(x) > 0, lambda: x * w, lambda: x - w)
+    n, y = tf1.while_loop(lambda i, h: i < 4, lambda i, h: (i + 1, tf.tanh(h * w + x)), [0, c])
+    s = tf.switch_case(tf.cast(tf.reduce_sum(tf.abs(x)), tf.int32), [lambda: y + 1, lambda: y * 2, lambda: y - 3])
+    grads = tf1.gradients(tf.reduce_sum(s * s), [x, w])
+    return [({x: v}, [c, n, y, s] + grads) for v in (ramp(3), -ramp(3), [2.0, 3.0, 4.0])]
+
+
+@graph(v2_control_flow=True)
+def functional_rnn():
+    x = tf1.placeholder(tf.float32, [None, 5, 3], "x")
+    lengths = tf1.placeholder(tf.int32, [None], "lengths")
+    with tf1.variable_scope("rnn", initializer=fixed("rnn"), use_resource=True):
+        outputs, loss = rnn_loss(Cell("lstm", 4), x, lengths)
+    step = train(loss, tf1.train.AdamOptimizer(0.05))
+    feeds = {x: ramp(2, 5, 3), lengths: [5, 3]}
+    return [(feeds, [outputs, loss])] + [(feeds, [loss], [step])] * 3
+
+
+@graph(v2_control_flow=True)
+def functional_map():
+    x = tf1.placeholder(tf.float32, [5, 2], "x")
+    mapped = tf.map_fn(lambda e: tf.reduce_sum(e * e) * e, x)
+    scanned = tf.scan(lambda a, e: a * 0.5 + e, x)
+    array = tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=[2])
+    array = tf1.while_loop(lambda i, a: i < 3, lambda i, a: (i + 1, a.write(i, x[i] * 2)), [0, array])[1]
+    g = tf1.gradients(tf.reduce_sum(mapped) + tf.reduce_sum(scanned * scanned) + tf.reduce_sum(array.stack()), x)[0]
+    return [({x: ramp(5, 2)}, [mapped, scanned, array.stack(), array.concat(), array.size(), g])]
+
+
+def encode(value):
+    value = np.asarray(value)
+    if value.dtype == object:
+        items = [v.decode() if isinstance(v, bytes) else str(v) for v in value.ravel()]
+        return {"dtype": "string", "shape": list(value.shape), "values": items}
+    items = [str(v) if np.issubdtype(value.dtype, np.floating) and not np.isfinite(v) else v for v in value.ravel().tolist()]
+    return {"dtype": tf.dtypes.as_dtype(value.dtype).name, "shape": list(value.shape), "values": items}
+
+
+def make(name):
+    build, v2_control_flow, resource = GRAPHS[name]
+    tf1.disable_eager_execution()
+    (tf1.enable_control_flow_v2 if v2_control_flow else tf1.disable_control_flow_v2)()
+    (tf1.enable_resource_variables if resource else tf1.disable_resource_variables)()
+    with tf.Graph().as_default() as g:
+        steps = build()
+        init = tf.group(tf1.global_variables_initializer(), tf1.tables_initializer(), name="initialize_all")
+        with open(os.path.join(HERE, name + ".pb"), "wb") as file:
+            file.write(g.as_graph_def().SerializeToString(deterministic=True))
+        recorded = []
+        config = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+        with tf1.Session(config=config) as session:
+            session.run(init)
+            for step in steps:
+                feeds, fetches, targets = (list(step) + [[]])[:3]
+                values = session.run([fetches, targets], feeds)[0]
+                feeds = {k.name: encode(np.asarray(v, k.dtype.as_numpy_dtype)) for k, v in feeds.items()}
+                recorded.append(
+                    {
+                        "feeds": feeds,
+                        "fetches": [t.name for t in fetches],
+                        "targets": [t.name for t in targets],
+                        "values": [encode(v) for v in values],
+                    }
+                )
+    with open(os.path.join(HERE, name + ".json"), "w") as file:
+        json.dump({"init": init.name, "steps": recorded}, file, indent=1)
+        file.write("\n")
+
+
+if __name__ == "__main__":
+    for graph_name in sys.argv[1:] or GRAPHS:
+        make(graph_name)
