@@ -63,6 +63,7 @@
 //! | [`GlobalStepWaiterHook`] | lets late workers wait | |
 //! | [`FinalOpsHook`] | runs something once at the end | |
 //! | [`FeedFnHook`] | feeds from a function | |
+//! | [`ClosureHook`] | is made of closures | |
 //! | [`ProfilerHook`] | records runs for Chrome's and Perfetto's viewers | |
 //! | `ProgressBarHook` | shows how far the training is | |
 //! | `SignalHook` | stops on Ctrl-C and `SIGTERM`, saving | |
@@ -73,7 +74,7 @@
 //! | [`TimeLimitHook`] | stops after some time | |
 //! | [`StallWatchdogHook`] | notices that nothing moves | |
 //!
-//! The first ten are TensorFlow's, with its rules; where one differs on purpose, its documentation says so. On steps on
+//! Those up to [`FeedFnHook`], and [`ProfilerHook`], are TensorFlow's, with its rules; where one differs on purpose, its documentation says so. On steps on
 //! which nothing is due a hook takes some tens of nanoseconds and allocates nothing.
 //!
 //! # Features
@@ -98,6 +99,7 @@ mod checkpoint_listener;
 mod checkpoint_saver;
 mod chrome_trace;
 mod clock;
+mod closure;
 mod early_stopping;
 mod evaluator;
 mod events;
@@ -132,6 +134,7 @@ pub use checkpoint_listener::CheckpointSaverListener;
 pub use checkpoint_saver::CheckpointSaverHook;
 pub use chrome_trace::{TraceOptions, chrome_trace};
 pub use clock::{Clock, MonotonicClock};
+pub use closure::ClosureHook;
 pub use context::{OriginalArgs, SessionRunContext};
 pub use early_stopping::EarlyStoppingHook;
 pub use evaluator::EvaluatorHook;

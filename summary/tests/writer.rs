@@ -30,7 +30,7 @@ fn scalar(value: f32) -> Summary {
 }
 
 #[test]
-fn s366_makes_the_directory_and_a_file_that_begins_with_its_version() {
+fn s_366_makes_the_directory_and_a_file_that_begins_with_its_version() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path().join("deep/er");
     let writer = builder().suffix(".eval").open(&directory).unwrap();
@@ -43,7 +43,7 @@ fn s366_makes_the_directory_and_a_file_that_begins_with_its_version() {
 }
 
 #[test]
-fn s367_every_kind_of_event_with_time_and_step() {
+fn s_367_s_368_every_kind_of_event_with_time_and_step() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     let writer = builder().graph(&b"graph"[..]).meta_graph(&b"meta"[..]).open(directory).unwrap();
@@ -82,7 +82,7 @@ fn s367_every_kind_of_event_with_time_and_step() {
 }
 
 #[test]
-fn s369_serialised_summaries_with_metadata_are_looked_into() {
+fn s_369_serialised_summaries_with_metadata_are_looked_into() {
     let directory = tempfile::tempdir().unwrap();
     let writer = builder().open(&directory).unwrap();
     let text = Summary::from(Value::text("note", "hello"));
@@ -99,7 +99,7 @@ fn s369_serialised_summaries_with_metadata_are_looked_into() {
 }
 
 #[test]
-fn s370_tags_of_run_metadata_are_unique_by_numbering() {
+fn s_370_tags_of_run_metadata_are_unique_by_numbering() {
     let directory = tempfile::tempdir().unwrap();
     let writer = builder().open(&directory).unwrap();
     let tags: Vec<String> = ["step_1", "step_1", "step_1_1", "step_1", "step_2"]
@@ -112,7 +112,7 @@ fn s370_tags_of_run_metadata_are_unique_by_numbering() {
 }
 
 #[test]
-fn s371_closed_writers_ignore_events_until_they_are_reopened() {
+fn s_371_closed_writers_ignore_events_until_they_are_reopened() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     let writer = builder().open(directory).unwrap();
@@ -232,7 +232,7 @@ fn a_directory_that_cannot_be_made_is_an_error() {
 }
 
 #[test]
-fn q61_one_writer_for_a_directory_however_it_is_written() {
+fn s_374_q_61_one_writer_for_a_directory_however_it_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let run = directory.path().join("run");
     let cache = EventWriterCache::new();
@@ -250,7 +250,7 @@ fn q61_one_writer_for_a_directory_however_it_is_written() {
 }
 
 #[test]
-fn q61_a_writer_nobody_uses_is_let_go_and_the_next_has_its_own_graph() {
+fn s_374_q_61_a_writer_nobody_uses_is_let_go_and_the_next_has_its_own_graph() {
     let directory = tempfile::tempdir().unwrap();
     let cache = EventWriterCache::new();
     for graph in ["one", "two"] {

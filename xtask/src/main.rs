@@ -3,6 +3,7 @@
 mod bench;
 mod fuzz;
 mod layers;
+mod rules;
 mod shell;
 mod tensorflow;
 mod test;
@@ -13,6 +14,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test                 formatting, lints, tests, doctests, docs, layers, single-crate builds
+  rules [--write]      hold the table of rules and tests, docs/rules.md, against the tests; or write it
   layers               hold the dependency table against cargo's metadata
   bench [W..] [--python PY] [--rounds N] [--out FILE]
                        the workloads w1 w2 w4 w5 (all without names) in release mode, as JSON lines, in turn with
@@ -29,6 +31,7 @@ fn main() -> Result<()> {
     match command.as_str() {
         "test" => test::test(),
         "layers" => layers::check(),
+        "rules" => rules::rules(&rest),
         "bench" => bench::bench(&rest),
         "fuzz" => fuzz::fuzz(&rest),
         "tensorflow" => tensorflow::install(),

@@ -1,7 +1,7 @@
 //! The test command and what CI adds to it.
 
 use crate::shell::{cargo, exists, section};
-use crate::{fuzz, layers, tensorflow};
+use crate::{fuzz, layers, rules, tensorflow};
 use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
@@ -13,6 +13,7 @@ pub(crate) fn test() -> Result<()> {
     tensorflow::report();
     section("format", cargo(&["fmt", "--all", "--check"]))?;
     layers::check()?;
+    rules::rules(&[])?;
     section(
         "clippy",
         cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),

@@ -260,7 +260,7 @@ fn s_346_a_listener_that_fails_aborts_the_save() {
 }
 
 #[test]
-fn s_346_q_37_the_event_names_the_checkpoint_and_is_on_disk() {
+fn s_346_s_350_q_37_the_event_names_the_checkpoint_and_is_on_disk() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 2));
     driver.runs(2);

@@ -62,7 +62,7 @@ fn s_364_by_time() {
 }
 
 #[test]
-fn q_62_a_step_may_be_profiled_again() {
+fn s_365_q_62_a_step_may_be_profiled_again() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     let mut driver = program.start(ProfilerHook::every_steps(&folder, 2));
     driver.runs(2);

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // tests
 
 mod dry_run;
+#[path = "hooks.rs"]
+mod interface;
+mod sessions;
 mod support;
 mod traces;
 mod training;
