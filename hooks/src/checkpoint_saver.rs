@@ -2,6 +2,7 @@
 
 use crate::cadence::{decode_step, encode_step};
 use crate::events::{EventTarget, event_error};
+use crate::graph_files::GraphFiles;
 use crate::step::{GlobalStep, begun};
 use crate::{
     CheckpointSaverListener, Clock, HookState, Moment, SavePoint, SecondOrStepTimer, SessionRunArgs,
@@ -73,6 +74,7 @@ pub struct CheckpointSaverHook {
     save_on_error: bool,
     background: bool,
     save_graph_def: bool,
+    graph_files: GraphFiles,
     dry: bool,
     /// By how much a run advances the step at most, as far as known.
     advance: i64,
@@ -132,6 +134,7 @@ impl CheckpointSaverHook {
             save_on_error: false,
             background: false,
             save_graph_def: true,
+            graph_files: GraphFiles::default(),
             dry: false,
             advance: 1,
             found: None,
@@ -252,6 +255,10 @@ impl CheckpointSaverHook {
         let saver = self.saver_of(point.session().graph())?;
         let step = self.found()?.step.now(point.session())?;
         self.before = None;
+        if self.save_graph_def {
+            let writer = begun(&self.found, NAME)?.writer.clone();
+            self.graph_files.write_events(point.session().graph(), &saver, &writer, step)?;
+        }
         let saved = !self.save_after_restore && self.is_saved(&saver, step)?;
         self.restored = None;
         if saved {
@@ -312,7 +319,12 @@ impl CheckpointSaverHook {
         self.saving = Some(step);
         let states = point.hook_states(self).into_iter();
         let states: Vec<_> = states.map(|HookState { name, bytes }| (name, bytes)).collect();
-        let (base, options) = (self.base(), SaveOptions::new());
+        let (base, mut options) = (self.base(), SaveOptions::new());
+        if self.save_graph_def
+            && let Some(meta) = self.graph_files.meta_graph(session.graph(), saver)
+        {
+            options = options.meta_graph(meta);
+        }
         if self.dry {
             // All but the files.
             session.export_state()?;

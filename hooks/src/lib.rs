@@ -106,6 +106,7 @@ mod events;
 mod feed_fn;
 mod final_ops;
 mod global_step_waiter;
+mod graph_files;
 mod logging_tensor;
 mod metric;
 mod metrics_file;

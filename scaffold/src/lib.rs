@@ -35,6 +35,7 @@ mod builder;
 mod creator;
 mod defaults;
 mod manager;
+mod meta_graph;
 mod pieces;
 mod preparation;
 mod ready;

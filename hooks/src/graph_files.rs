@@ -1,0 +1,56 @@
+//! The graph as checkpoints and event files keep it.
+
+use crate::events::event_error;
+use checkpoint::GraphSaver;
+use graph_def::{ExportOptions, export_meta_graph, to_graph_def_with};
+use session_core::{Graph, Result};
+use summary::EventWriter;
+use tensor::Bytes;
+
+/// The most bytes of a message that TensorFlow reads.
+const MAX_MESSAGE: usize = i32::MAX as usize;
+
+/// The meta graph of a session's graph, made once for each size that the graph has.
+#[derive(Debug, Default)]
+pub(crate) struct GraphFiles {
+    made: Option<(usize, Option<Bytes>)>,
+}
+
+impl GraphFiles {
+    /// The serialised meta graph; `None` for a graph that cannot be written, which is logged.
+    pub(crate) fn meta_graph(&mut self, graph: &Graph, saver: &GraphSaver) -> Option<Bytes> {
+        if let Some((size, bytes)) = &self.made
+            && *size == graph.len()
+        {
+            return bytes.clone();
+        }
+        let exported = export_meta_graph(graph, Some(saver)).map(|message| message.to_bytes());
+        let bytes = match exported {
+            Ok(bytes) if bytes.len() <= MAX_MESSAGE => Some(bytes),
+            Ok(bytes) => {
+                log::warn!("checkpoints have no meta graph: its {} bytes are too many", bytes.len());
+                None
+            }
+            Err(error) => {
+                log::warn!("checkpoints have no meta graph: {}", error.chain());
+                None
+            }
+        };
+        self.made = Some((graph.len(), bytes.clone()));
+        bytes
+    }
+
+    /// Adds the graph and the meta graph to the events (S-342), so that TensorBoard shows the graph.
+    pub(crate) fn write_events(
+        &mut self,
+        graph: &Graph,
+        saver: &GraphSaver,
+        writer: &EventWriter,
+        step: i64,
+    ) -> Result<()> {
+        let Some(meta) = self.meta_graph(graph, saver) else { return Ok(()) };
+        let shown = to_graph_def_with(graph, &ExportOptions::new().output_shapes(true))?;
+        writer.add_graph(shown.to_bytes(), step).map_err(event_error)?;
+        writer.add_meta_graph(meta, step).map_err(event_error)
+    }
+}

@@ -1,0 +1,71 @@
+//! Scaffolds of graphs that TensorFlow exported.
+
+use crate::builder::ScaffoldBuilder;
+use crate::scaffold::Scaffold;
+use graph_def::{MetaGraph, import_meta_graph};
+use session_core::keys::{INIT_OP, LOCAL_INIT_OP, READY_FOR_LOCAL_INIT_OP, READY_OP, SUMMARY_OP};
+use session_core::{CollectionKey, Graph, Result};
+use std::any::Any;
+use std::path::Path;
+
+impl Scaffold {
+    /// The graph of a `.meta` file, finalized and ready to be run. To add to the graph first, such as a summary or a fetch,
+    /// import it with [`graph_def::import_meta_graph`] and use [`ScaffoldBuilder::from_meta_graph`].
+    ///
+    /// ```
+    /// use scaffold::Scaffold;
+    /// # use session_core::Graph;
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("model.meta");
+    /// # let graph = Graph::new();
+    /// # let _weights = ops::variables::variable(&graph.named("weights"), 1.0f32);
+    /// # graph_def::write_meta_graph(&path, &graph_def::export_meta_graph(&graph, None)?)?;
+    /// let scaffold = Scaffold::from_meta_graph(&path)?;
+    /// assert_eq!(scaffold.saver().variables(scaffold.graph())[0].name(), "weights");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`graph_def::import_meta_graph`] and [`ScaffoldBuilder::finalize`].
+    pub fn from_meta_graph(path: impl AsRef<Path>) -> Result<Scaffold> {
+        let meta = import_meta_graph(path)?;
+        ScaffoldBuilder::from_meta_graph(&meta).finalize(&meta.graph)
+    }
+}
+
+impl ScaffoldBuilder {
+    /// The pieces of an imported meta graph: its saver, and its init, ready and summary operations where its program had
+    /// put them into their collections; of several the last. What is missing is made when the scaffold is finalized.
+    pub fn from_meta_graph(meta: &MetaGraph) -> ScaffoldBuilder {
+        let mut builder = ScaffoldBuilder::new();
+        if let Some(saver) = &meta.saver {
+            builder = builder.saver(saver);
+        }
+        if let Some(operation) = last_of_several(&meta.graph, &INIT_OP) {
+            builder = builder.init_op(&operation);
+        }
+        if let Some(operation) = last_of_several(&meta.graph, &LOCAL_INIT_OP) {
+            builder = builder.local_init_op(&operation);
+        }
+        if let Some(output) = last_of_several(&meta.graph, &READY_OP) {
+            builder = builder.ready_op(&output);
+        }
+        if let Some(output) = last_of_several(&meta.graph, &READY_FOR_LOCAL_INIT_OP) {
+            builder = builder.ready_for_local_init_op(&output);
+        }
+        if let Some(output) = last_of_several(&meta.graph, &SUMMARY_OP) {
+            builder = builder.summary_op(&output);
+        }
+        builder
+    }
+}
+
+/// The last item where finalizing would find too many (S-77); a single one it finds itself.
+fn last_of_several<T: Any + Clone + Send + Sync>(graph: &Graph, key: &CollectionKey<T>) -> Option<T> {
+    let mut items = graph.collection(key);
+    if items.len() < 2 {
+        return None;
+    }
+    log::warn!("the imported collection '{}' has {} items; the last is used", key.name(), items.len());
+    items.pop()
+}
