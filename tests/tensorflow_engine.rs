@@ -86,7 +86,10 @@ fn checkpoint(folder: &Path, step: i64) -> BTreeMap<String, Tensor> {
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{what}: {found}, not {expected}");
+        assert!(
+            (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
+            "{what}: {found}, not {expected}"
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use queue_runner::{
 use scaffold::CreatedSession;
 use session_core::{Code, Error, Result, Session, Tensor};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A hooked session, the coordinator of its background threads, and these threads.
 pub(crate) struct CoordinatedSession {
@@ -128,6 +128,7 @@ impl CoordinatedSession {
             return Ok(());
         }
         self.coordinator.request_stop_because("the session is closed");
+        self.release_threads();
         let options = JoinOptions::with_grace(self.grace).ignore_live_threads(true);
         let joined = self.coordinator.join_with(&self.threads, &options);
         if let Err(error) = self.hooked.raw().close() {
@@ -138,6 +139,24 @@ impl CoordinatedSession {
             }
         }
         joined
+    }
+}
+
+/// How long threads have to end by themselves before the raw session is closed under them. What they wait for in it
+/// then ends, so that only what waits elsewhere needs the grace period.
+const RELEASE: Duration = Duration::from_millis(100);
+
+impl CoordinatedSession {
+    /// Closes the raw session early when threads do not stop: they may wait in it for what nobody gives them any more.
+    fn release_threads(&self) {
+        let deadline = Instant::now() + RELEASE.min(self.grace);
+        let threads = self.threads.iter().cloned().chain(self.coordinator.registered());
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if !threads.into_iter().all(|thread| thread.join_timeout(left()))
+            && let Err(error) = self.hooked.raw().close()
+        {
+            debug!("closing the raw session: {}", error.chain());
+        }
     }
 }
 

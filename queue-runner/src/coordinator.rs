@@ -6,7 +6,7 @@ use crate::sync::{
 };
 use crate::thread::{FOREIGN_POLL, ManagedThread, Watcher};
 use log::{debug, error, info, warn};
-use session_core::{Code, Error, ErrorKind, Result};
+use session_core::{CancellationToken, Code, Error, ErrorKind, Result};
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,6 +72,8 @@ struct State {
     late: Vec<Error>,
     threads: Vec<ManagedThread>,
     joined: bool,
+    /// Cancelled once a stop was requested.
+    token: CancellationToken,
 }
 
 /// How [`Coordinator::join_with`] waits.
@@ -150,8 +152,27 @@ impl Coordinator {
     pub fn request(&self, reason: StopReason) {
         let mut state = self.0.state();
         if state.reason.is_none() {
-            self.0.stop(&mut state, reason);
+            let token = self.0.stop(&mut state, reason);
+            drop(state);
+            token.cancel();
         }
+    }
+
+    /// A token that is cancelled when a stop is requested: a run that is given it (see
+    /// [`RunOptions`](session_core::RunOptions)) does not keep its thread from stopping.
+    ///
+    /// ```
+    /// use queue_runner::Coordinator;
+    ///
+    /// let coordinator = Coordinator::new();
+    /// let token = coordinator.stop_token();
+    /// assert!(!token.is_cancelled());
+    /// coordinator.request_stop();
+    /// assert!(token.is_cancelled());
+    /// ```
+    #[must_use]
+    pub fn stop_token(&self) -> CancellationToken {
+        self.0.state().token.clone()
     }
 
     /// Asks all threads to stop because of an error. The first request wins: it keeps the error for
@@ -533,10 +554,13 @@ impl Shared {
         failure.kind() == ErrorKind::Status && self.clean_stop.contains(&failure.code())
     }
 
-    fn stop(&self, state: &mut State, reason: StopReason) {
+    /// The caller cancels the token when it has given back the lock.
+    #[must_use]
+    fn stop(&self, state: &mut State, reason: StopReason) -> CancellationToken {
         state.reason = Some(reason);
         self.stopped.store(true, Ordering::Release);
         self.changed.notify_all();
+        state.token.clone()
     }
 
     fn report(&self, failure: Error) -> Result<()> {
@@ -562,8 +586,9 @@ impl Shared {
             state.error = Some(failure.clone());
             self.failed.store(true, Ordering::Release);
         }
-        self.stop(&mut state, StopReason::new(source, failure.message().to_owned()));
+        let token = self.stop(&mut state, StopReason::new(source, failure.message().to_owned()));
         drop(state);
+        token.cancel();
         if !clean {
             error!("Error reported to Coordinator: {}", failure.chain());
         }
