@@ -172,6 +172,9 @@ fn has_effect(operation: &Operation) -> bool {
         .is_none_or(|def| def.is_stateful() || def.signature().inputs.iter().any(|input| input.is_ref))
 }
 
+/// Operations that count as stateless although what they read changes.
+const READS_FILES: [&str; 2] = ["ReadFile", "MatchingFiles"];
+
 /// Results with more elements are computed in each run rather than kept in the plan.
 const FOLD_LIMIT: usize = 16 << 20;
 
@@ -395,7 +398,7 @@ impl<'a> Builder<'a> {
         let constants: Vec<Option<Tensor>> = inputs.iter().map(|&input| self.constant(input)).collect();
         let spec = NodeSpec { operation, resources: &self.environment.resources };
         let kernel = (entry.make)(&spec)?;
-        let stateless = !has_effect(operation);
+        let stateless = !has_effect(operation) && !READS_FILES.contains(&operation.op_type());
         let small =
             operation.output_infos().iter().all(|info| info.shape.elements().is_none_or(|n| n <= FOLD_LIMIT));
         let foldable = entry.is_handle || (self.optimize && stateless && small && control.is_empty());

@@ -3,6 +3,10 @@
 //! [`indices`] is where most programs begin: it says which examples a step takes, in a seeded order that a resumed run
 //! continues exactly.
 
-pub mod indices;
+pub(crate) mod files;
+pub(crate) mod indices;
+pub(crate) mod readers;
 
+pub use files::{matching_files, read_file, write_file};
 pub use indices::{IndexOptions, index_batch};
+pub use readers::{Compression, Reader};

@@ -22,10 +22,12 @@
 //! # Ok::<(), summary::record::RecordError>(())
 //! ```
 
+mod blocks;
 mod error;
 mod reader;
 mod writer;
 
+pub use blocks::BlockReader;
 pub use error::{Place, RecordError};
 pub use reader::{DEFAULT_MAX_LEN, RecordReader};
 pub use writer::RecordWriter;

@@ -187,6 +187,30 @@ impl Asked {
     }
 }
 
+/// Takes the one component of one element of the queue of an input, and waits for it.
+pub(crate) fn dequeue_one(context: &mut KernelContext<'_>, input: usize) -> Result<Tensor> {
+    let handle = context.input(input).to_handle::<Queue>();
+    let queue = handle
+        .ok_or_else(|| Error::invalid_argument(format!("input {input} is not the handle of a queue")))?;
+    let outcome = match queue.elements.dequeue(1, false) {
+        Started::Done(outcome) => outcome,
+        Started::Waiting(mut attempt) => {
+            let describe = || format!("{} {}", Asked::Dequeue.describe(), queue.status());
+            wait_until(context.limits, || attempt.is_done(), describe)?;
+            let text = "the outcome of a dequeue was asked for before it was there";
+            attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?
+        }
+    };
+    let taken = outcome.map_err(|failure| queue.failed(failure, Asked::Dequeue))?;
+    let mut components = taken.into_iter().flat_map(|(_, element)| element);
+    match (components.next(), components.next()) {
+        (Some(component), None) => Ok(component),
+        _ => {
+            Err(Error::invalid_argument(format!("the elements of {} have not one component", queue.title())))
+        }
+    }
+}
+
 /// Sets the outputs of a dequeue.
 fn deliver(
     context: &mut KernelContext<'_>,

@@ -1,13 +1,18 @@
 //! Input: files, readers, orders of examples.
 
 mod compression;
+mod files;
+mod format;
 mod indices;
 mod permutation;
+mod readers;
 
 use crate::kernel::Registry;
 
 pub(crate) use compression::Compression;
 
 pub(crate) fn register(registry: &mut Registry) {
+    files::register(registry);
     indices::register(registry);
+    readers::register(registry);
 }

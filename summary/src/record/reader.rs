@@ -148,6 +148,6 @@ impl<R: Read> Iterator for RecordReader<R> {
 }
 
 /// Whether four bytes are the masked checksum of others.
-fn has_crc(bytes: &[u8], crc: &[u8]) -> bool {
+pub(super) fn has_crc(bytes: &[u8], crc: &[u8]) -> bool {
     crc::masked(bytes).to_le_bytes() == *crc
 }

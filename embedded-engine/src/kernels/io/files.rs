@@ -1,0 +1,180 @@
+//! Whole files, and the names of files.
+
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::math::boxed;
+use session_core::{Code, Error, Result};
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use tensor::{Bytes, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("ReadFile", |_| {
+        Ok(boxed(|context| {
+            let path = path(&single(context, 0)?);
+            let contents = fs::read(&path).map_err(|error| failed("read", &path, error))?;
+            context.set(0, Tensor::string(contents));
+            Ok(())
+        }))
+    });
+    registry.add("WriteFile", |_| Ok(boxed(write)));
+    registry.add("MatchingFiles", |_| {
+        Ok(boxed(|context| {
+            let mut found = Vec::new();
+            for pattern in context.input(0).as_strings()? {
+                matching(&path(pattern), &mut found);
+            }
+            found.sort();
+            let names: Vec<Vec<u8>> =
+                found.into_iter().map(|path| path.into_os_string().into_vec()).collect();
+            let count = names.len();
+            context.set(0, Tensor::from_strings(names, [count])?);
+            Ok(())
+        }))
+    });
+}
+
+fn write(context: &mut KernelContext<'_>) -> Result<()> {
+    let (path, contents) = (path(&single(context, 0)?), single(context, 1)?);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| failed("make the folder of", &path, error))?;
+    }
+    fs::write(&path, &contents).map_err(|error| failed("write", &path, error))
+}
+
+fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
+    match context.input(input).as_strings()? {
+        [text] => Ok(text.clone()),
+        _ => {
+            let text =
+                format!("input {input} must be one string, got shape {}", context.input(input).shape());
+            Err(Error::invalid_argument(text))
+        }
+    }
+}
+
+/// The path of these bytes.
+pub(super) fn path(name: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(name))
+}
+
+/// What the operating system said of a file, as an error with the code that fits.
+pub(super) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
+    let code = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Code::NotFound,
+        io::ErrorKind::PermissionDenied => Code::PermissionDenied,
+        io::ErrorKind::IsADirectory => Code::FailedPrecondition,
+        io::ErrorKind::StorageFull => Code::ResourceExhausted,
+        _ => Code::Unknown,
+    };
+    Error::new(code, format!("could not {action} '{}'", path.display())).with_source(error)
+}
+
+/// Appends the paths that match a pattern. Folders that cannot be read have no files.
+fn matching(pattern: &Path, found: &mut Vec<PathBuf>) {
+    let mut candidates = vec![PathBuf::new()];
+    for part in pattern.components() {
+        let part = part.as_os_str();
+        if !part.as_bytes().iter().any(|byte| b"*?[".contains(byte)) {
+            candidates.iter_mut().for_each(|path| path.push(part));
+            continue;
+        }
+        candidates = candidates.iter().flat_map(|folder| names(folder, part.as_bytes())).collect();
+    }
+    found.extend(candidates.into_iter().filter(|path| path.exists()));
+}
+
+/// The files of a folder whose names match.
+fn names(folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
+    let open = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let Ok(entries) = fs::read_dir(open) else { return Vec::new() };
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
+    names.filter(|name| matches(pattern, name.as_bytes())).map(|name| folder.join(name)).collect()
+}
+
+/// Whether a name matches a pattern with `*`, `?` and `[..]`.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    // Where the last star stands, and how much of the name it stands for so far.
+    let (mut at, mut place, mut star) = (0, 0, None);
+    while place < name.len() {
+        let step = match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, place));
+                at += 1;
+                continue;
+            }
+            Some(b'?') => Some(at + 1),
+            Some(b'[') => match class(&pattern[at..], name[place]) {
+                Some((fits, len)) => fits.then_some(at + len),
+                None => (name[place] == b'[').then_some(at + 1),
+            },
+            Some(b'\\') if at + 1 < pattern.len() => (pattern[at + 1] == name[place]).then_some(at + 2),
+            Some(&byte) => (byte == name[place]).then_some(at + 1),
+            None => None,
+        };
+        match (step, star) {
+            (Some(next), _) => (at, place) = (next, place + 1),
+            (None, Some((from, covered))) => {
+                star = Some((from, covered + 1));
+                (at, place) = (from + 1, covered + 1);
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern[at..].iter().all(|&byte| byte == b'*')
+}
+
+/// Whether a byte is in the class that the pattern begins with, and the length of the class; nothing if it has no end.
+fn class(pattern: &[u8], byte: u8) -> Option<(bool, usize)> {
+    let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
+    let mut at = if negated { 2 } else { 1 };
+    let (first, mut fits) = (at, false);
+    loop {
+        let &low = pattern.get(at)?;
+        if low == b']' && at > first {
+            return Some((fits != negated, at + 1));
+        }
+        match (pattern.get(at + 1), pattern.get(at + 2)) {
+            (Some(b'-'), Some(&high)) if high != b']' => {
+                fits |= (low..=high).contains(&byte);
+                at += 3;
+            }
+            _ => {
+                fits |= low == byte;
+                at += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_match_names() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("*.txt", "a.txt", true),
+            ("*.txt", "a.txt.gz", false),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("?b", "ab", true),
+            ("?b", "b", false),
+            ("[a-c]x", "bx", true),
+            ("[!a-c]x", "bx", false),
+            ("[^a-c]x", "dx", true),
+            ("[]]x", "]x", true),
+            ("[ab", "[ab", true),
+            ("[a-]", "-", true),
+            ("\\*", "*", true),
+            ("\\*", "a", false),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The formats that readers read.
+
+use super::Compression;
+use super::files::{failed, path};
+use crate::kernel::NodeSpec;
+use session_core::{Code, Error, Result};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use summary::record::{BlockReader, RecordError};
+use tensor::Bytes;
+
+/// Key and content.
+pub(super) type Record = (Bytes, Bytes);
+
+/// What a reader reads.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Format {
+    TfRecord(Compression),
+    TextLine { skip: u64 },
+    WholeFile,
+    FixedLength(FixedLength),
+    Identity,
+}
+
+/// Sizes in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct FixedLength {
+    header: usize,
+    record: usize,
+    footer: usize,
+    /// From the start of one record to that of the next.
+    hop: usize,
+    encoding: Compression,
+}
+
+impl FixedLength {
+    pub(super) fn of(spec: &NodeSpec<'_>) -> Result<FixedLength> {
+        let bytes = |name: &str, least: i64| {
+            let value = spec.int(name)?;
+            let size = usize::try_from(value).ok().filter(|_| value >= least);
+            size.ok_or_else(|| Error::invalid_argument(format!("{name} must be >= {least} but got {value}")))
+        };
+        let record = bytes("record_bytes", 1)?;
+        let hop = bytes("hop_bytes", 0)?;
+        Ok(FixedLength {
+            header: bytes("header_bytes", 0)?,
+            record,
+            footer: bytes("footer_bytes", 0)?,
+            hop: if hop == 0 { record } else { hop },
+            encoding: Compression::of(spec.str("encoding")?)?,
+        })
+    }
+}
+
+/// A file that is being read.
+pub(super) struct Work {
+    name: Bytes,
+    source: Source,
+}
+
+enum Source {
+    TfRecord(BlockReader<Box<dyn Read + Send>>),
+    TextLine {
+        lines: BufReader<File>,
+        number: u64,
+    },
+    /// The whole content, given once.
+    Whole(Option<Bytes>),
+    FixedLength {
+        body: Bytes,
+        sizes: FixedLength,
+        number: usize,
+    },
+}
+
+impl Work {
+    /// Opens a file.
+    pub(super) fn open(format: &Format, name: &Bytes) -> Result<Work> {
+        let path = path(name);
+        let open = || File::open(&path).map_err(|error| failed("open", &path, error));
+        let read = || fs::read(&path).map_err(|error| failed("read", &path, error));
+        let source = match format {
+            Format::TfRecord(compression) => {
+                let file = open()?;
+                // A compressed file without any bytes is one without records.
+                let empty = file.metadata().is_ok_and(|data| data.len() == 0);
+                let compression = if empty { Compression::None } else { *compression };
+                let blocks = BlockReader::new(compression.reader(file));
+                Source::TfRecord(blocks.with_file(path.as_path()))
+            }
+            Format::TextLine { skip } => {
+                let mut source =
+                    Source::TextLine { lines: BufReader::with_capacity(1 << 16, open()?), number: 0 };
+                for _ in 0..*skip {
+                    if source.next(name)?.is_none() {
+                        break;
+                    }
+                }
+                source
+            }
+            Format::WholeFile => Source::Whole(Some(read()?.into())),
+            Format::Identity => Source::Whole(Some(name.clone())),
+            Format::FixedLength(sizes) => {
+                let content = read()?;
+                let content = match sizes.encoding {
+                    Compression::None => content,
+                    encoding => encoding.inflate(&content).map_err(|error| {
+                        let text = format!("'{}' is not compressed as it should be", path.display());
+                        Error::new(Code::DataLoss, text).with_source(error)
+                    })?,
+                };
+                let end = content.len().saturating_sub(sizes.footer);
+                let body = Bytes::from(content).slice(sizes.header.min(end)..end);
+                Source::FixedLength { body, sizes: sizes.clone(), number: 0 }
+            }
+        };
+        Ok(Work { name: name.clone(), source })
+    }
+
+    /// The next record, or nothing at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Record>> {
+        self.source.next(&self.name)
+    }
+
+    /// Whether it is known that there is nothing more.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.source, Source::Whole(None))
+    }
+}
+
+impl Source {
+    fn next(&mut self, name: &Bytes) -> Result<Option<Record>> {
+        match self {
+            Source::TfRecord(records) => {
+                let offset = records.offset();
+                let record = records.next_record().map_err(damaged)?;
+                Ok(record.map(|record| (numbered(name, offset), record)))
+            }
+            Source::TextLine { lines, number } => {
+                let mut line = Vec::new();
+                let read = lines.read_until(b'\n', &mut line);
+                if read.map_err(|error| failed("read", &path(name), error))? == 0 {
+                    return Ok(None);
+                }
+                if line.ends_with(b"\n") {
+                    line.pop();
+                    if line.ends_with(b"\r") {
+                        line.pop();
+                    }
+                }
+                *number += 1;
+                Ok(Some((numbered(name, *number), line.into())))
+            }
+            Source::Whole(content) => Ok(content.take().map(|content| (name.clone(), content))),
+            Source::FixedLength { body, sizes, number } => {
+                let start = number.checked_mul(sizes.hop);
+                let end = start.and_then(|start| start.checked_add(sizes.record));
+                let (Some(start), Some(end)) = (start, end.filter(|&end| end <= body.len())) else {
+                    return Ok(None);
+                };
+                let record = (numbered(name, *number as u64), body.slice(start..end));
+                *number += 1;
+                Ok(Some(record))
+            }
+        }
+    }
+}
+
+/// `<name>:<number>`
+fn numbered(name: &Bytes, number: u64) -> Bytes {
+    let mut digits = [0u8; 20];
+    let (mut at, mut rest) = (digits.len(), number);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let mut key = Vec::with_capacity(name.len() + 21);
+    key.extend_from_slice(name);
+    key.push(b':');
+    key.extend_from_slice(&digits[at..]);
+    key.into()
+}
+
+fn damaged(error: RecordError) -> Error {
+    let text = error.to_string();
+    let code = match &error {
+        // What cannot be inflated was not what it should be.
+        RecordError::Io { source, .. }
+            if matches!(
+                source.kind(),
+                std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput
+            ) =>
+        {
+            Code::DataLoss
+        }
+        RecordError::Io { source, .. } if source.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Code::DataLoss
+        }
+        error if error.is_data_loss() => Code::DataLoss,
+        _ => Code::Unknown,
+    };
+    Error::new(code, text).with_source(error)
+}

@@ -1,0 +1,168 @@
+//! Readers.
+
+use super::Compression;
+use super::format::{FixedLength, Format, Record, Work};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::data_flow::dequeue_one;
+use crate::kernels::math::boxed;
+use crate::kernels::state::resource_name;
+use session_core::{Error, Result};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tensor::{Bytes, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add_handle("TFRecordReaderV2", |spec| {
+        make(spec, Format::TfRecord(Compression::of(spec.str("compression_type")?)?))
+    });
+    registry.add_handle("TextLineReaderV2", |spec| {
+        let skip = spec.int("skip_header_lines")?;
+        let skip = u64::try_from(skip)
+            .map_err(|_| Error::invalid_argument(format!("skip_header_lines must be >= 0 but got {skip}")))?;
+        make(spec, Format::TextLine { skip })
+    });
+    registry.add_handle("WholeFileReaderV2", |spec| make(spec, Format::WholeFile));
+    registry.add_handle("FixedLengthRecordReaderV2", |spec| {
+        make(spec, Format::FixedLength(FixedLength::of(spec)?))
+    });
+    registry.add_handle("IdentityReaderV2", |spec| make(spec, Format::Identity));
+    registry.add("ReaderReadV2", |_| {
+        Ok(boxed(|context| {
+            let mut records = read(context, 1)?;
+            let (key, value) = records.pop().ok_or_else(|| Error::invalid_argument("no record was read"))?;
+            context.set(0, Tensor::string(key));
+            context.set(1, Tensor::string(value));
+            Ok(())
+        }))
+    });
+    registry.add("ReaderReadUpToV2", |_| {
+        Ok(boxed(|context| {
+            let count = context.int(2)?;
+            let count = usize::try_from(count).ok().filter(|&count| count > 0).ok_or_else(|| {
+                Error::invalid_argument(format!("num_records must be positive, not {count}"))
+            })?;
+            let (keys, values): (Vec<Bytes>, Vec<Bytes>) = read(context, count)?.into_iter().unzip();
+            let count = keys.len();
+            context.set(0, Tensor::from_strings(keys, [count])?);
+            context.set(1, Tensor::from_strings(values, [count])?);
+            Ok(())
+        }))
+    });
+    registry.add("ReaderNumRecordsProducedV2", |_| counted(|state| state.produced));
+    registry.add("ReaderNumWorkUnitsCompletedV2", |_| counted(|state| state.completed));
+    registry.add("ReaderResetV2", |_| {
+        Ok(boxed(|context| {
+            *reader(context)?.lock() = State::default();
+            Ok(())
+        }))
+    });
+}
+
+/// A reader of a session.
+struct Reader {
+    format: Format,
+    /// Guards what is read. Held while a file is read, not while the queue is waited for.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    work: Option<Work>,
+    /// Names that were taken while another file was open, by threads that read at the same time.
+    waiting: VecDeque<Bytes>,
+    produced: i64,
+    completed: i64,
+}
+
+impl Reader {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn make(spec: &NodeSpec<'_>, format: Format) -> Result<Box<dyn Kernel>> {
+    let container = spec.str("container").unwrap_or_default();
+    let name = resource_name(spec);
+    let make = || Reader { format: format.clone(), state: Mutex::default() };
+    let handle = spec.resources.handle("reader", container, &name, make);
+    if handle.as_handle::<Reader>().is_none_or(|reader| reader.format != format) {
+        let text = format!("shared reader '{name}' was made as another kind of reader");
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(boxed(move |context| {
+        context.set(0, handle.clone());
+        Ok(())
+    }))
+}
+
+fn reader(context: &KernelContext<'_>) -> Result<Arc<Reader>> {
+    let handle = context.input(0).to_handle::<Reader>();
+    handle.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a reader"))
+}
+
+fn counted(count: fn(&State) -> i64) -> Result<Box<dyn Kernel>> {
+    Ok(boxed(move |context| {
+        let count = count(&reader(context)?.lock());
+        context.set(0, Tensor::scalar(count));
+        Ok(())
+    }))
+}
+
+/// The next records, at least one: more as long as the file has them.
+fn read(context: &mut KernelContext<'_>, limit: usize) -> Result<Vec<Record>> {
+    let reader = reader(context)?;
+    loop {
+        let mut state = reader.lock();
+        let records = state.read(&reader.format, limit)?;
+        if !records.is_empty() {
+            return Ok(records);
+        }
+        drop(state);
+        let name = dequeue_one(context, 1)?;
+        let name = match name.as_strings() {
+            Ok([name]) => name.clone(),
+            _ => {
+                let text = format!("a queue of file names holds {} of shape {}", name.dtype(), name.shape());
+                return Err(Error::invalid_argument(text));
+            }
+        };
+        reader.lock().waiting.push_back(name);
+    }
+}
+
+impl State {
+    /// Records of files whose names were taken already; none when the next name is needed.
+    fn read(&mut self, format: &Format, limit: usize) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        while records.is_empty() {
+            let work = match (&mut self.work, self.waiting.front()) {
+                (Some(work), _) => work,
+                (None, Some(name)) => {
+                    let work = Work::open(format, name)?;
+                    self.waiting.pop_front();
+                    self.work.insert(work)
+                }
+                (None, None) => return Ok(records),
+            };
+            let mut ended = false;
+            while records.len() < limit && !ended {
+                match work.next() {
+                    Ok(Some(record)) => {
+                        records.push(record);
+                        ended = work.is_done();
+                    }
+                    Ok(None) => ended = true,
+                    // It comes again when what is before it has been given.
+                    Err(_) if !records.is_empty() => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            if ended {
+                self.work = None;
+                self.completed += 1;
+            }
+        }
+        self.produced += i64::try_from(records.len()).unwrap_or(i64::MAX);
+        Ok(records)
+    }
+}

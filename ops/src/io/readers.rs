@@ -1,0 +1,206 @@
+//! Readers: records out of the files whose names come from a queue.
+
+use crate::data_flow::Queue;
+use crate::library::op_defs;
+use crate::shapes::{must_be_scalar, scalar};
+use session_core::{
+    AsOutput, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext, Tensor,
+};
+
+op_defs! {
+    TF_RECORD_READER_V2: OpDef::new("TFRecordReaderV2", " -> reader_handle: resource")
+        .attrs("container: string = \"\", shared_name: string = \"\", compression_type: string = \"\"")
+        .stateful().shape(scalar).not_differentiable();
+    TEXT_LINE_READER_V2: OpDef::new("TextLineReaderV2", " -> reader_handle: resource")
+        .attrs("skip_header_lines: int = 0, container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(scalar).not_differentiable();
+    WHOLE_FILE_READER_V2: OpDef::new("WholeFileReaderV2", " -> reader_handle: resource")
+        .attrs("container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(scalar).not_differentiable();
+    FIXED_LENGTH_RECORD_READER_V2: OpDef::new("FixedLengthRecordReaderV2", " -> reader_handle: resource")
+        .attrs("header_bytes: int = 0, record_bytes: int, footer_bytes: int = 0, hop_bytes: int = 0, container: string = \"\", shared_name: string = \"\", encoding: string = \"\"")
+        .stateful().shape(scalar).not_differentiable();
+    IDENTITY_READER_V2: OpDef::new("IdentityReaderV2", " -> reader_handle: resource")
+        .attrs("container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(scalar).not_differentiable();
+    READER_READ_V2: OpDef::new("ReaderReadV2", "reader_handle: resource, queue_handle: resource -> key: string, value: string")
+        .stateful().shape(one_record).not_differentiable();
+    READER_READ_UP_TO_V2: OpDef::new(
+            "ReaderReadUpToV2",
+            "reader_handle: resource, queue_handle: resource, num_records: int64 -> keys: string, values: string",
+        )
+        .stateful().shape(some_records).not_differentiable();
+    READER_NUM_RECORDS_PRODUCED_V2: OpDef::new("ReaderNumRecordsProducedV2", "reader_handle: resource -> records_produced: int64")
+        .stateful().shape(one_record).not_differentiable();
+    READER_NUM_WORK_UNITS_COMPLETED_V2: OpDef::new("ReaderNumWorkUnitsCompletedV2", "reader_handle: resource -> units_completed: int64")
+        .stateful().shape(one_record).not_differentiable();
+    READER_RESET_V2: OpDef::new("ReaderResetV2", "reader_handle: resource -> ").stateful().not_differentiable();
+}
+
+/// All inputs and outputs are scalars.
+fn one_record(context: &mut ShapeContext<'_>) -> Result<()> {
+    (0..context.inputs().len()).try_for_each(|index| must_be_scalar(context, index))?;
+    scalar(context)
+}
+
+fn some_records(context: &mut ShapeContext<'_>) -> Result<()> {
+    (0..context.inputs().len()).try_for_each(|index| must_be_scalar(context, index))?;
+    context.set(0, PartialShape::of_rank(1));
+    context.set(1, PartialShape::of_rank(1));
+    Ok(())
+}
+
+/// How the records of a file are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// As `.gz` files are.
+    Gzip,
+    /// A stream of zlib.
+    Zlib,
+}
+
+impl Compression {
+    fn name(self) -> &'static str {
+        match self {
+            Compression::None => "",
+            Compression::Gzip => "GZIP",
+            Compression::Zlib => "ZLIB",
+        }
+    }
+}
+
+/// Turns the names of files, which it takes from a queue, into their records: [`read`](Reader::read) gives one each time
+/// it runs. Files are read one after another.
+///
+/// ```
+/// use ops::data_flow::FifoQueue;
+/// use ops::io::Reader;
+/// use session_core::{DType, Graph, PartialShape};
+///
+/// let graph = Graph::new();
+/// let names = FifoQueue::new(&graph, 32, DType::String).shapes([PartialShape::scalar()]).build();
+/// let (key, line) = Reader::text_line(&graph, 1).read(&names);
+/// assert_eq!((key.name().as_str(), line.dtype()), ("ReaderReadV2:0", DType::String));
+/// # graph.finalize().unwrap();
+/// ```
+///
+/// # Errors when it runs
+///
+/// | code | why |
+/// |---|---|
+/// | `OutOfRange` | the queue is closed and empty: the end of the input |
+/// | `NotFound` | there is no file of a name |
+/// | `DataLoss` | a file is damaged |
+///
+/// Errors about files name the file and the offset.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    handle: Output,
+}
+
+impl Reader {
+    fn make(builder: OpBuilder) -> Reader {
+        Reader { handle: builder.finish_output() }
+    }
+
+    /// Of TFRecord files. The key of a record is `<file>:<offset>`, offsets counted in the file before compression.
+    #[must_use]
+    #[track_caller]
+    pub fn tf_record(graph: &Graph, compression: Compression) -> Reader {
+        Reader::make(graph.op(&TF_RECORD_READER_V2).attr("compression_type", compression.name()))
+    }
+
+    /// Of lines of text, without their ends; the first few of each file are left out. The key is `<file>:<line>`, lines
+    /// counted from 1.
+    #[must_use]
+    #[track_caller]
+    pub fn text_line(graph: &Graph, skip_header_lines: usize) -> Reader {
+        Reader::make(graph.op(&TEXT_LINE_READER_V2).attr("skip_header_lines", skip_header_lines))
+    }
+
+    /// Of whole files. The key is the file's name.
+    #[must_use]
+    #[track_caller]
+    pub fn whole_file(graph: &Graph) -> Reader {
+        Reader::make(graph.op(&WHOLE_FILE_READER_V2))
+    }
+
+    /// Of records of one length, between a header and a footer that are left out. The key is `<file>:<record>`, records
+    /// counted from 0.
+    #[must_use]
+    #[track_caller]
+    pub fn fixed_length_record(
+        graph: &Graph,
+        record_bytes: usize,
+        header_bytes: usize,
+        footer_bytes: usize,
+    ) -> Reader {
+        let builder = graph.op(&FIXED_LENGTH_RECORD_READER_V2).attr("record_bytes", record_bytes);
+        Reader::make(builder.attr("header_bytes", header_bytes).attr("footer_bytes", footer_bytes))
+    }
+
+    /// Of the names themselves, which are key and value.
+    #[must_use]
+    #[track_caller]
+    pub fn identity(graph: &Graph) -> Reader {
+        Reader::make(graph.op(&IDENTITY_READER_V2))
+    }
+
+    /// The handle, an input of every operation on the reader.
+    #[must_use]
+    pub fn handle(&self) -> &Output {
+        &self.handle
+    }
+
+    #[track_caller]
+    fn op(&self, def: &'static OpDef) -> OpBuilder {
+        self.handle.graph().op(def).input(&self.handle)
+    }
+
+    /// Key and content of the next record. Waits for the name of a file when none is open.
+    #[must_use]
+    #[track_caller]
+    pub fn read(&self, queue: &Queue) -> (Output, Output) {
+        let operation = self.op(&READER_READ_V2).input(queue.handle()).finish();
+        (operation.output(0), operation.output(1))
+    }
+
+    /// Keys and contents of the next records, at least one and at most so many; fewer at the end of a file.
+    #[must_use]
+    #[track_caller]
+    pub fn read_up_to(&self, queue: &Queue, num_records: usize) -> (Output, Output) {
+        let count = i64::try_from(num_records).unwrap_or(i64::MAX);
+        let builder = self.op(&READER_READ_UP_TO_V2).input(queue.handle()).constant(Tensor::scalar(count));
+        let operation = builder.finish();
+        (operation.output(0), operation.output(1))
+    }
+
+    /// How many records were read, an `int64`.
+    #[must_use]
+    #[track_caller]
+    pub fn num_records_produced(&self) -> Output {
+        self.op(&READER_NUM_RECORDS_PRODUCED_V2).finish_output()
+    }
+
+    /// How many files were read to their end, an `int64`.
+    #[must_use]
+    #[track_caller]
+    pub fn num_work_units_completed(&self) -> Output {
+        self.op(&READER_NUM_WORK_UNITS_COMPLETED_V2).finish_output()
+    }
+
+    /// Forgets the open file and the counts.
+    #[track_caller]
+    pub fn reset(&self) -> Operation {
+        self.op(&READER_RESET_V2).finish()
+    }
+}
+
+impl AsOutput for Reader {
+    fn as_output(&self) -> &Output {
+        &self.handle
+    }
+}
