@@ -7,6 +7,7 @@ mod rules;
 mod shell;
 mod tensorflow;
 mod test;
+mod torture;
 
 use anyhow::{Result, bail};
 
@@ -20,6 +21,8 @@ cargo xtask COMMAND
                        the workloads w1 w2 w4 w5 (all without names) in release mode, as JSON lines, in turn with
                        TensorFlow where a Python with it is found
   fuzz [--seconds N]   feed damaged files to every reader, each for so long (10 s without)
+  torture [--kills N] [--steps N] [--seed N] [--release]
+                       kill a training with SIGKILL at random moments and compare what is left in the end
   tensorflow           fetch TensorFlow into target/tensorflow: the oracle of the tests
   ci                   what a submission must pass: tensorflow, test, and the slow suites
 ";
@@ -34,6 +37,7 @@ fn main() -> Result<()> {
         "rules" => rules::rules(&rest),
         "bench" => bench::bench(&rest),
         "fuzz" => fuzz::fuzz(&rest),
+        "torture" => torture::torture(&rest),
         "tensorflow" => tensorflow::install(),
         "ci" => test::ci(),
         "" | "help" | "-h" | "--help" => {

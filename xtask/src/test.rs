@@ -1,7 +1,7 @@
 //! The test command and what CI adds to it.
 
 use crate::shell::{cargo, exists, section};
-use crate::{fuzz, layers, rules, tensorflow};
+use crate::{fuzz, layers, rules, tensorflow, torture};
 use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
@@ -48,5 +48,6 @@ fn tests() -> Result<()> {
 pub(crate) fn ci() -> Result<()> {
     tensorflow::install()?;
     test()?;
+    torture::torture(&[])?;
     fuzz::fuzz(&["--seconds".to_owned(), "10".to_owned()])
 }

@@ -1,0 +1,209 @@
+//! A training that can be killed at any moment and goes on exactly: what `cargo xtask torture` kills.
+//!
+//! ```text
+//! cargo run --example torture -- --dir D [--steps N] [--seed S]      trains in D, or goes on there
+//! cargo run --example torture -- --compare D --with E                says whether two trainings left the same
+//! ```
+//!
+//! Dropout, a shuffled input, Adam, early stopping, a metrics file and summaries: everything whose state has to come back
+//! for a resumed training to be the uninterrupted one, bit for bit.
+#![allow(clippy::print_stdout)] // what is printed is meant to be seen
+
+mod support;
+
+use monitored_session::checkpoint::{self, Better, RestoreOptions, SessionState};
+use monitored_session::hooks::{EarlyStoppingHook, MetricsFileHook};
+use monitored_session::ops::layers::{self, LayerOptions};
+use monitored_session::ops::{array, global_step, math, nn, optimizers::*, summary};
+use monitored_session::prelude::*;
+use monitored_session::summary::{EventAccumulator, TagKind};
+use std::error::Error as StdError;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use support::{Digits, PIXELS, digits, permutation};
+
+const BATCH: usize = 32;
+
+type Outcome<T> = std::result::Result<T, Box<dyn StdError>>;
+
+/// Feeds batches of rows in an order that the seed determines, anew in each epoch. Its place in that order is its state.
+struct Batches {
+    data: Arc<Digits>,
+    images: Output,
+    labels: Output,
+    seed: u64,
+    /// The batches made since the beginning of the training.
+    made: u64,
+    /// The epoch of `order`.
+    epoch: Option<u64>,
+    order: Vec<usize>,
+}
+
+impl Batches {
+    fn next(&mut self) -> Result<(Tensor, Tensor)> {
+        let per_epoch = (self.data.rows() / BATCH) as u64;
+        let epoch = self.made / per_epoch;
+        if self.epoch != Some(epoch) {
+            self.order = permutation(self.data.rows(), self.seed.wrapping_add(epoch));
+            self.epoch = Some(epoch);
+        }
+        let first = (self.made % per_epoch) as usize * BATCH;
+        self.data.batch(&self.order[first..first + BATCH])
+    }
+}
+
+impl SessionRunHook for Batches {
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        let (images, labels) = self.next()?;
+        Ok(Some(SessionRunArgs::new().feed(&self.images, images).feed(&self.labels, labels)))
+    }
+
+    fn after_run(&mut self, _: &mut SessionRunContext<'_>, _: &SessionRunValues<'_>) -> Result<()> {
+        self.made += 1;
+        Ok(())
+    }
+
+    fn save_state(&self) -> Option<Vec<u8>> {
+        Some(self.made.to_le_bytes().to_vec())
+    }
+
+    fn load_state(&mut self, state: &[u8]) -> Result<()> {
+        let bytes = state.try_into().map_err(|_| Error::value("the state of the batches has 8 bytes"))?;
+        self.made = u64::from_le_bytes(bytes);
+        Ok(())
+    }
+}
+
+fn train(dir: &Path, steps: i64, seed: u64) -> Outcome<()> {
+    let data = Arc::new(digits()?.0);
+    let graph = Graph::new();
+    graph.set_random_seed(seed as i64);
+    let relu = LayerOptions::default().activation(|x| nn::relu(x));
+    let images = array::placeholder(&graph.named("images"), DType::Float32, [None, Some(PIXELS)]);
+    let labels = array::placeholder(&graph.named("labels"), DType::Int32, [None]);
+    let hidden = layers::dense(images.named("hidden"), 48, &relu);
+    let dropped = layers::dropout(&hidden, 0.4, true, None);
+    let logits = layers::dense(dropped.named("logits"), 10, &LayerOptions::default());
+    let losses = nn::sparse_softmax_cross_entropy_with_logits(&labels, &logits);
+    let loss = math::reduce_mean(losses.named("loss"), .., false);
+    summary::scalar("loss", &loss);
+    summary::histogram("hidden", &hidden);
+    let step = global_step::get_or_create_global_step(&graph);
+    let train_op = AdamOptimizer::new(2e-3).minimize(&loss, Some(&step));
+
+    let batches = Batches { data, images, labels, seed, made: 0, epoch: None, order: Vec::new() };
+    let early = EarlyStoppingHook::new(&loss, Better::Lower).check_every(5).patience(12).min_delta(0.01);
+    let metrics = MetricsFileHook::json_lines(dir.join("metrics.jsonl"), 1).tensor("loss", &loss);
+    let finished = MonitoredTrainingSession::builder(&graph)
+        .checkpoint_dir(dir)
+        .save_checkpoint_steps(7)
+        .save_summaries_steps(3)
+        .log_step_count_steps(10)
+        // The newest checkpoint must always be whole.
+        .restore_options(RestoreOptions::new().fallback(false))
+        .hook(batches)
+        .hook(metrics)
+        .hook(early)
+        .hook(StopAtStepHook::last_step(steps))
+        .scoped(|session| {
+            while !session.should_stop() {
+                session.run(&train_op, ())?;
+            }
+            Ok(session.run_without_hooks(&step, ())?.value::<i64>()?)
+        })?;
+    let reason = finished.reason.map_or_else(String::new, |reason| reason.to_string());
+    println!("ended at step {}: {reason}", finished.value.unwrap_or_default());
+    Ok(())
+}
+
+// ---- comparing ------------------------------------------------------------------------------------------
+
+fn compare(one: &Path, other: &Path) -> Outcome<()> {
+    checkpoints(one, other)?;
+    let read = |dir: &Path| std::fs::read_to_string(dir.join("metrics.jsonl"));
+    let (first, second) = (read(one)?, read(other)?);
+    if let Some((line, (a, b))) = first.lines().zip(second.lines()).enumerate().find(|(_, (a, b))| a != b) {
+        return Err(format!("metrics differ in line {}: {a} and {b}", line + 1).into());
+    }
+    if first.lines().count() != second.lines().count() {
+        return Err("one metrics file is longer than the other".into());
+    }
+    let points = events(one, other)?;
+    println!("the same: {} rows of metrics, {points} points of summaries", first.lines().count());
+    Ok(())
+}
+
+/// Variables, and the state of the session and of all hooks.
+fn checkpoints(one: &Path, other: &Path) -> Outcome<()> {
+    let newest = |dir: &Path| -> Outcome<PathBuf> {
+        checkpoint::latest_checkpoint(dir)?
+            .ok_or_else(|| format!("no checkpoint in {}", dir.display()).into())
+    };
+    let (first, second) = (newest(one)?, newest(other)?);
+    if first.file_name() != second.file_name() {
+        return Err(format!("{} and {}", first.display(), second.display()).into());
+    }
+    let (mine, theirs) = (checkpoint::read_all(&first)?, checkpoint::read_all(&second)?);
+    if !mine.keys().eq(theirs.keys()) {
+        return Err("the checkpoints have different variables".into());
+    }
+    for (name, tensor) in &mine {
+        // As bytes, which tell apart what compares as equal, and compare what does not.
+        if tensor.to_le_bytes()? != theirs[name].to_le_bytes()? {
+            return Err(format!("variable {name} differs").into());
+        }
+    }
+    let state = |prefix: &Path| -> Outcome<SessionState> {
+        checkpoint::sidecar::load(prefix)?.ok_or_else(|| "no session state".into())
+    };
+    let (mine, theirs) = (state(&first)?, state(&second)?);
+    if mine != theirs {
+        return Err(format!("the states differ: {mine:?} and {theirs:?}").into());
+    }
+    Ok(())
+}
+
+/// What viewers see of the event files, times and speeds aside.
+fn events(one: &Path, other: &Path) -> Outcome<usize> {
+    let (first, second) = (EventAccumulator::open(one)?, EventAccumulator::open(other)?);
+    let tags = |run: &EventAccumulator| -> Vec<(String, TagKind, usize, Option<(i64, i64)>)> {
+        let tags = run.tags().filter(|tag| tag.tag != "global_step/sec");
+        tags.map(|tag| (tag.tag.to_owned(), tag.kind, tag.count, tag.steps)).collect()
+    };
+    let (mine, theirs) = (tags(&first), tags(&second));
+    if mine != theirs {
+        return Err(format!("the tags differ: {mine:?} and {theirs:?}").into());
+    }
+    for (tag, ..) in &mine {
+        let points = |run: &EventAccumulator| -> Vec<(i64, u64)> {
+            run.scalars(tag).iter().map(|point| (point.step, point.value.to_bits())).collect()
+        };
+        let (mine, theirs) = (points(&first), points(&second));
+        if mine != theirs {
+            return Err(format!("the points of {tag} differ: {mine:?} and {theirs:?}").into());
+        }
+    }
+    Ok(mine.iter().map(|(_, _, count, _)| count).sum())
+}
+
+fn main() -> Outcome<()> {
+    let (mut dir, mut compared, mut with) = (None, None, None);
+    let (mut steps, mut seed) = (400, 1);
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+        match word.as_str() {
+            "--dir" => dir = Some(PathBuf::from(value)),
+            "--compare" => compared = Some(PathBuf::from(value)),
+            "--with" => with = Some(PathBuf::from(value)),
+            "--steps" => steps = value.parse()?,
+            "--seed" => seed = value.parse()?,
+            other => return Err(format!("unknown option {other}").into()),
+        }
+    }
+    match (dir, compared, with) {
+        (Some(dir), None, None) => train(&dir, steps, seed),
+        (None, Some(one), Some(other)) => compare(&one, &other),
+        _ => Err("give --dir, or --compare and --with".into()),
+    }
+}

@@ -1,0 +1,161 @@
+//! Killing a training at random moments, until it has ended as if nothing had happened.
+
+use crate::shell::{cargo, root, say, section};
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How a run of torture is made.
+struct Plan {
+    kills: u32,
+    steps: u32,
+    seed: u64,
+    release: bool,
+}
+
+impl Plan {
+    fn parse(arguments: &[String]) -> Result<Plan> {
+        let mut plan = Plan { kills: 8, steps: 400, seed: 1, release: false };
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            if word == "--release" {
+                plan.release = true;
+                continue;
+            }
+            let value = words.next().with_context(|| format!("{word} needs a value"))?;
+            match word.as_str() {
+                "--kills" => plan.kills = value.parse()?,
+                "--steps" => plan.steps = value.parse()?,
+                "--seed" => plan.seed = value.parse()?,
+                other => bail!("no option {other}; there are --kills N, --steps N, --seed N, --release"),
+            }
+        }
+        Ok(plan)
+    }
+}
+
+/// A process that is killed when nobody waits for it any more.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The program, and the numbers that say when to kill it.
+struct Torture {
+    program: PathBuf,
+    plan: Plan,
+    numbers: u64,
+}
+
+/// Trains once without interruption, then again and again with kills, and compares what is left.
+pub(crate) fn torture(arguments: &[String]) -> Result<()> {
+    let plan = Plan::parse(arguments)?;
+    let mut build = cargo(&["build", "--quiet", "--example", "torture"]);
+    build.args(plan.release.then_some("--release"));
+    section("build the training", build)?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let profile = if plan.release { "release" } else { "debug" };
+    let program = target.join(profile).join("examples/torture");
+    let folder = target.join("torture");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    let numbers = plan.seed;
+    Torture { program, plan, numbers }.run(&folder)
+}
+
+impl Torture {
+    fn run(&mut self, folder: &Path) -> Result<()> {
+        let calm = folder.join("calm");
+        let begun = Instant::now();
+        self.to_the_end(&calm)?;
+        let whole = begun.elapsed();
+        say(&format!("uninterrupted: {:.2} s", whole.as_secs_f64()));
+        let (mut kills, mut rounds, mut unpublished) = (0, 0, 0);
+        while kills < self.plan.kills {
+            let killed = folder.join(format!("killed-{rounds}"));
+            let mut here = 0;
+            // The end of the training ends the round; the last kill lets it come to its end.
+            while kills < self.plan.kills {
+                let pause = whole.mul_f64(0.6 * self.next());
+                if !self.kill_after(&killed, pause)? {
+                    break;
+                }
+                kills += 1;
+                here += 1;
+                unpublished += unfinished(&killed);
+            }
+            self.to_the_end(&killed)?;
+            self.compare(&calm, &killed)?;
+            say(&format!("round {rounds}: killed {here} times, the same in the end"));
+            rounds += 1;
+        }
+        say(&format!(
+            "{kills} kills in {rounds} trainings of {} steps, {unpublished} of them while a checkpoint was written: \
+             checkpoints, states, metrics and summaries are those of the uninterrupted one",
+            self.plan.steps
+        ));
+        std::fs::remove_dir_all(folder)?;
+        Ok(())
+    }
+
+    /// A number from 0 to 1 (SplitMix64).
+    fn next(&mut self) -> f64 {
+        self.numbers = self.numbers.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.numbers;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn training(&self, directory: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--dir").arg(directory).args(["--steps", &self.plan.steps.to_string()]);
+        command.stdout(Stdio::null());
+        command
+    }
+
+    fn to_the_end(&self, directory: &Path) -> Result<()> {
+        let status = self.training(directory).status()?;
+        ensure!(status.success(), "the training in {} ended with {status}", directory.display());
+        Ok(())
+    }
+
+    /// Lets a training run for so long and kills it with `SIGKILL`; whether it was still alive.
+    fn kill_after(&self, directory: &Path, pause: Duration) -> Result<bool> {
+        let mut running = Running(self.training(directory).spawn()?);
+        let begun = Instant::now();
+        while begun.elapsed() < pause {
+            if let Some(status) = running.0.try_wait()? {
+                ensure!(status.success(), "the training in {} ended with {status}", directory.display());
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        running.0.kill()?;
+        running.0.wait()?;
+        Ok(true)
+    }
+
+    fn compare(&self, calm: &Path, killed: &Path) -> Result<()> {
+        let output =
+            Command::new(&self.program).arg("--compare").arg(calm).arg("--with").arg(killed).output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{} differs from {}: {errors}", killed.display(), calm.display());
+        Ok(())
+    }
+}
+
+/// 1 if a checkpoint was being written: files that are not published yet are there.
+fn unfinished(directory: &Path) -> u32 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    u32::from(names.any(|name| name.contains("tmp") || name.contains("temp")))
+}
