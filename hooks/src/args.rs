@@ -9,8 +9,8 @@ use std::ops::Index;
 /// What a hook adds to a run: fetches, operations to run, feeds, options (S-116). It becomes part of the user's own
 /// run, in the same execution (S-120, S-121).
 ///
-/// Made in every [`before_run`](crate::SessionRunHook::before_run) that wants something; up to four fetches, two
-/// operations and one feed need no allocation.
+/// Made in every [`before_run`](crate::SessionRunHook::before_run) that wants something; up to four fetches and two
+/// operations need no allocation.
 ///
 /// ```
 /// use hooks::SessionRunArgs;
@@ -31,7 +31,8 @@ use std::ops::Index;
 pub struct SessionRunArgs {
     fetches: SmallVec<[Endpoint; 4]>,
     targets: SmallVec<[OpId; 2]>,
-    feeds: SmallVec<[(Endpoint, Tensor); 1]>,
+    /// Not inline: few hooks feed, and arguments are moved in every step.
+    feeds: Vec<(Endpoint, Tensor)>,
     options: Option<Box<RunOptions>>,
     wants_metadata: bool,
     /// The graph of all endpoints, to be compared with the session's.

@@ -109,7 +109,7 @@ impl Merge {
     #[inline]
     fn check_fetchable(&mut self, graph: &Graph, hook: usize, args: &SessionRunArgs) -> Result<()> {
         let allowed = &mut self.allowed[hook];
-        if allowed.fetches.as_slice() == args.fetches() && allowed.targets.as_slice() == args.targets() {
+        if same(&allowed.fetches, args.fetches()) && same(&allowed.targets, args.targets()) {
             return Ok(());
         }
         let operations =
@@ -210,6 +210,12 @@ impl Merge {
         let begin = if hook == 0 { 0 } else { self.ends[hook - 1] };
         &self.positions[begin as usize..self.ends[hook] as usize]
     }
+}
+
+/// Compares one by one: these lists are of a few numbers.
+#[inline]
+fn same<T: PartialEq>(left: &[T], right: &[T]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left == right)
 }
 
 /// Keeps tokens joined for the length of a run.

@@ -19,9 +19,9 @@ pub(crate) fn run_resolved<F: Fetch>(
     if monitor.is_closed() {
         return Err(closed());
     }
-    let graph = monitor.graph();
-    let mut list = FetchList::new(graph);
-    let mut fed = FeedList::new(graph);
+    let graph = monitor.shared_graph();
+    let mut list = FetchList::new(&graph);
+    let mut fed = FeedList::new(&graph);
     fetch.expand(&mut list)?;
     feeds.collect(&mut fed)?;
     let mut request =

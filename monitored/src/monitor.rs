@@ -11,11 +11,13 @@ use scaffold::SessionCreator;
 use session_core::{Code, Error, ErrorKind, Graph, Phase, Result, RunOptions, SessionExt, Tensor};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A monitored session, recovering or not.
 pub(crate) struct Monitor {
-    graph: Graph,
+    /// Shared with whoever resolves fetches in it while this is borrowed.
+    graph: Arc<Graph>,
     creator: Box<dyn SessionCreator>,
     hooks: HookSet,
     stop: StopHandle,
@@ -52,7 +54,7 @@ impl Monitor {
         let graph = parts.creator.graph().clone();
         let mut monitor = Monitor {
             thaw: !graph.is_finalized(),
-            graph,
+            graph: Arc::new(graph),
             creator: parts.creator,
             hooks: parts.hooks,
             stop: parts.stop,
@@ -252,6 +254,10 @@ impl Monitor {
     }
 
     // ---- looking ------------------------------------------------------------------------------------
+
+    pub(crate) fn shared_graph(&self) -> Arc<Graph> {
+        self.graph.clone()
+    }
 
     pub(crate) fn graph(&self) -> &Graph {
         &self.graph

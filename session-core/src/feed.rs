@@ -20,7 +20,7 @@ pub trait Feeds {
     ///
     /// # Errors
     /// As [`FeedList::push`].
-    fn collect(self, list: &mut FeedList) -> Result<()>;
+    fn collect(self, list: &mut FeedList<'_>) -> Result<()>;
 }
 
 /// What names an output in a feed.
@@ -66,16 +66,16 @@ impl<K: FeedKey + ?Sized> FeedKey for &K {
 
 /// The feeds of one run, checked.
 #[derive(Debug)]
-pub struct FeedList {
-    graph: Graph,
+pub struct FeedList<'g> {
+    graph: &'g Graph,
     feeds: SmallVec<[(Endpoint, Tensor); 4]>,
 }
 
-impl FeedList {
+impl<'g> FeedList<'g> {
     /// An empty list for a graph.
     #[must_use]
-    pub fn new(graph: &Graph) -> FeedList {
-        FeedList { graph: graph.clone(), feeds: SmallVec::new() }
+    pub fn new(graph: &'g Graph) -> FeedList<'g> {
+        FeedList { graph, feeds: SmallVec::new() }
     }
 
     /// The feeds, one for each output.
@@ -90,8 +90,8 @@ impl FeedList {
     /// An output of another graph or an unknown name (S-40), a wrong dtype, a shape that contradicts the known
     /// one (S-43), an output that may not be fed (S-45).
     pub fn push(&mut self, key: &(impl FeedKey + ?Sized), value: Tensor) -> Result<()> {
-        let output = key.resolve(&self.graph)?;
-        check_feed(&self.graph, &output, &value)?;
+        let output = key.resolve(self.graph)?;
+        check_feed(self.graph, &output, &value)?;
         let endpoint = output.endpoint();
         match self.feeds.iter_mut().find(|(known, _)| *known == endpoint) {
             Some((_, place)) => *place = value,
@@ -150,49 +150,49 @@ pub fn check_value(output: &Output, value: &Tensor) -> Result<()> {
 }
 
 impl Feeds for () {
-    fn collect(self, _: &mut FeedList) -> Result<()> {
+    fn collect(self, _: &mut FeedList<'_>) -> Result<()> {
         Ok(())
     }
 }
 
 impl<K: FeedKey, V: Into<Tensor>, const N: usize> Feeds for [(K, V); N] {
-    fn collect(self, list: &mut FeedList) -> Result<()> {
+    fn collect(self, list: &mut FeedList<'_>) -> Result<()> {
         self.into_iter().try_for_each(|(key, value)| list.push(&key, value.into()))
     }
 }
 
 impl<K: FeedKey, V: Into<Tensor>> Feeds for Vec<(K, V)> {
-    fn collect(self, list: &mut FeedList) -> Result<()> {
+    fn collect(self, list: &mut FeedList<'_>) -> Result<()> {
         self.into_iter().try_for_each(|(key, value)| list.push(&key, value.into()))
     }
 }
 
 impl<K: FeedKey, V: Clone + Into<Tensor>> Feeds for &[(K, V)] {
-    fn collect(self, list: &mut FeedList) -> Result<()> {
+    fn collect(self, list: &mut FeedList<'_>) -> Result<()> {
         self.iter().try_for_each(|(key, value)| list.push(key, value.clone().into()))
     }
 }
 
 impl<K: FeedKey, V: Clone + Into<Tensor>> Feeds for &Vec<(K, V)> {
-    fn collect(self, list: &mut FeedList) -> Result<()> {
+    fn collect(self, list: &mut FeedList<'_>) -> Result<()> {
         self.as_slice().collect(list)
     }
 }
 
 impl<K: FeedKey, V: Into<Tensor>, S: BuildHasher> Feeds for HashMap<K, V, S> {
-    fn collect(self, list: &mut FeedList) -> Result<()> {
+    fn collect(self, list: &mut FeedList<'_>) -> Result<()> {
         self.into_iter().try_for_each(|(key, value)| list.push(&key, value.into()))
     }
 }
 
 impl<K: FeedKey, V: Into<Tensor>> Feeds for BTreeMap<K, V> {
-    fn collect(self, list: &mut FeedList) -> Result<()> {
+    fn collect(self, list: &mut FeedList<'_>) -> Result<()> {
         self.into_iter().try_for_each(|(key, value)| list.push(&key, value.into()))
     }
 }
 
 impl<F: Feeds> Feeds for Option<F> {
-    fn collect(self, list: &mut FeedList) -> Result<()> {
+    fn collect(self, list: &mut FeedList<'_>) -> Result<()> {
         self.map_or(Ok(()), |feeds| feeds.collect(list))
     }
 }
@@ -200,7 +200,7 @@ impl<F: Feeds> Feeds for Option<F> {
 macro_rules! tuples {
     ($(($($key:ident $value:ident $index:tt),+))+) => {$(
         impl<$($key: FeedKey, $value: Into<Tensor>),+> Feeds for ($(($key, $value),)+) {
-            fn collect(self, list: &mut FeedList) -> Result<()> {
+            fn collect(self, list: &mut FeedList<'_>) -> Result<()> {
                 $(list.push(&self.$index.0, self.$index.1.into())?;)+
                 Ok(())
             }

@@ -25,7 +25,7 @@ pub trait Fetch {
     ///
     /// # Errors
     /// For a leaf that this graph does not have, or that may not be fetched.
-    fn expand(&self, list: &mut FetchList) -> Result<()>;
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()>;
 
     /// Takes the values of the leaves that [`expand`](Fetch::expand) listed.
     fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value;
@@ -33,8 +33,8 @@ pub trait Fetch {
 
 /// The leaves of a fetch: distinct outputs to deliver, operations to run, and which output each leaf is.
 #[derive(Debug)]
-pub struct FetchList {
-    graph: Graph,
+pub struct FetchList<'g> {
+    graph: &'g Graph,
     fetches: SmallVec<[Endpoint; 8]>,
     targets: SmallVec<[OpId; 4]>,
     /// For each tensor leaf, the position of its output in `fetches`; for each operation leaf nothing.
@@ -46,12 +46,12 @@ pub struct FetchList {
 /// Up to this many outputs are looked through one by one.
 const SCAN: usize = 16;
 
-impl FetchList {
+impl<'g> FetchList<'g> {
     /// An empty list for a graph.
     #[must_use]
-    pub fn new(graph: &Graph) -> FetchList {
+    pub fn new(graph: &'g Graph) -> FetchList<'g> {
         FetchList {
-            graph: graph.clone(),
+            graph,
             fetches: SmallVec::new(),
             targets: SmallVec::new(),
             leaves: SmallVec::new(),
@@ -61,8 +61,8 @@ impl FetchList {
 
     /// The graph in which names are looked up.
     #[must_use]
-    pub fn graph(&self) -> &Graph {
-        &self.graph
+    pub fn graph(&self) -> &'g Graph {
+        self.graph
     }
 
     /// The distinct outputs, in the order in which an engine delivers them.
@@ -184,7 +184,7 @@ impl FetchValues<'_> {
 
 impl Fetch for Output {
     type Value = Tensor;
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         list.push_output(self)
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> Tensor {
@@ -194,7 +194,7 @@ impl Fetch for Output {
 
 impl Fetch for Variable {
     type Value = Tensor;
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         list.push_output(self.snapshot())
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> Tensor {
@@ -204,7 +204,7 @@ impl Fetch for Variable {
 
 impl Fetch for Operation {
     type Value = ();
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         list.push_operation(self)
     }
     fn collect(&self, _: &mut FetchValues<'_>) {}
@@ -212,7 +212,7 @@ impl Fetch for Operation {
 
 impl Fetch for str {
     type Value = Option<Tensor>;
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         if self.contains(':') {
             let output = list.graph.output(self).map_err(unknown_name)?;
             list.push_output(&output)
@@ -233,7 +233,7 @@ fn unknown_name(error: Error) -> Error {
 
 impl Fetch for String {
     type Value = Option<Tensor>;
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         self.as_str().expand(list)
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> Option<Tensor> {
@@ -243,7 +243,7 @@ impl Fetch for String {
 
 impl Fetch for () {
     type Value = ();
-    fn expand(&self, _: &mut FetchList) -> Result<()> {
+    fn expand(&self, _: &mut FetchList<'_>) -> Result<()> {
         Ok(())
     }
     fn collect(&self, _: &mut FetchValues<'_>) {}
@@ -251,7 +251,7 @@ impl Fetch for () {
 
 impl<F: Fetch + ?Sized> Fetch for &F {
     type Value = F::Value;
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         (**self).expand(list)
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> F::Value {
@@ -261,7 +261,7 @@ impl<F: Fetch + ?Sized> Fetch for &F {
 
 impl<F: Fetch> Fetch for Option<F> {
     type Value = Option<F::Value>;
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         self.as_ref().map_or(Ok(()), |fetch| fetch.expand(list))
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
@@ -271,7 +271,7 @@ impl<F: Fetch> Fetch for Option<F> {
 
 impl<F: Fetch> Fetch for [F] {
     type Value = Vec<F::Value>;
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         self.iter().try_for_each(|fetch| fetch.expand(list))
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
@@ -281,7 +281,7 @@ impl<F: Fetch> Fetch for [F] {
 
 impl<F: Fetch> Fetch for Vec<F> {
     type Value = Vec<F::Value>;
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         self.as_slice().expand(list)
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
@@ -291,7 +291,7 @@ impl<F: Fetch> Fetch for Vec<F> {
 
 impl<F: Fetch, const N: usize> Fetch for [F; N] {
     type Value = [F::Value; N];
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         self.as_slice().expand(list)
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
@@ -301,7 +301,7 @@ impl<F: Fetch, const N: usize> Fetch for [F; N] {
 
 impl<K: Ord + Clone, F: Fetch> Fetch for BTreeMap<K, F> {
     type Value = BTreeMap<K, F::Value>;
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         self.values().try_for_each(|fetch| fetch.expand(list))
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
@@ -311,7 +311,7 @@ impl<K: Ord + Clone, F: Fetch> Fetch for BTreeMap<K, F> {
 
 impl<K: Hash + Eq + Clone, F: Fetch, S: BuildHasher + Default> Fetch for HashMap<K, F, S> {
     type Value = HashMap<K, F::Value, S>;
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         self.values().try_for_each(|fetch| fetch.expand(list))
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
@@ -324,7 +324,7 @@ macro_rules! tuples {
     ($(($($name:ident $index:tt),+))+) => {$(
         impl<$($name: Fetch),+> Fetch for ($($name,)+) {
             type Value = ($($name::Value,)+);
-            fn expand(&self, list: &mut FetchList) -> Result<()> {
+            fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
                 $(self.$index.expand(list)?;)+
                 Ok(())
             }

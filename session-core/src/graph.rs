@@ -10,6 +10,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 /// A graph under construction or in use: a cheap handle that also carries the name scope, device and control
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     /// Guards the graph's content. Nothing is called under it but methods of the state.
     state: RwLock<State>,
     owner: RwLock<Weak<Owner>>,
+    /// Whether anything may not be fed or fetched: nearly no graph has such, and every run asks.
+    restricted: AtomicBool,
 }
 
 /// What a handle carries for the operations made through it.
@@ -105,7 +108,11 @@ impl Graph {
     /// An empty graph.
     #[must_use]
     pub fn new() -> Graph {
-        let shared = Arc::new(Shared { state: RwLock::default(), owner: RwLock::default() });
+        let shared = Arc::new(Shared {
+            state: RwLock::default(),
+            owner: RwLock::default(),
+            restricted: AtomicBool::new(false),
+        });
         Graph::of(shared, Arc::default())
     }
 
@@ -414,23 +421,30 @@ impl Graph {
     /// Marks an output as one that may not be fed (S-16).
     pub fn prevent_feeding(&self, output: &Output) {
         self.shared.write().unfeedable.insert(output.endpoint());
+        self.shared.restricted.store(true, Ordering::Release);
     }
 
     /// Marks an operation as one that may not be fetched (S-16).
     pub fn prevent_fetching(&self, operation: &Operation) {
         self.shared.write().unfetchable.insert(operation.id());
+        self.shared.restricted.store(true, Ordering::Release);
     }
 
     /// Whether an output may be fed.
     #[must_use]
     pub fn is_feedable(&self, output: &Output) -> bool {
-        !self.shared.read().unfeedable.contains(&output.endpoint())
+        !self.is_restricted() || !self.shared.read().unfeedable.contains(&output.endpoint())
     }
 
     /// Whether an operation may be fetched.
     #[must_use]
     pub fn is_fetchable(&self, operation: &Operation) -> bool {
-        !self.shared.read().unfetchable.contains(&operation.id())
+        !self.is_restricted() || !self.shared.read().unfetchable.contains(&operation.id())
+    }
+
+    #[inline]
+    fn is_restricted(&self) -> bool {
+        self.shared.restricted.load(Ordering::Acquire)
     }
 
     // ---- functions ----------------------------------------------------------------------------------

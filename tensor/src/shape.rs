@@ -13,8 +13,25 @@ use std::ops::Deref;
 /// assert_eq!(shape.elements(), 6);
 /// assert_eq!(shape.to_string(), "[2,3]");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-pub struct Shape(SmallVec<[usize; 4]>);
+#[derive(PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub struct Shape(SmallVec<[usize; INLINE]>);
+
+/// Shapes of up to this rank need no allocation.
+const INLINE: usize = 4;
+
+impl Clone for Shape {
+    /// Every clone of a tensor is one of its shape: a few words copied, where the general clone goes dimension by
+    /// dimension and asks for room each time.
+    #[inline]
+    fn clone(&self) -> Shape {
+        if self.0.spilled() {
+            return Shape(self.0.clone());
+        }
+        let mut dims = [0; INLINE];
+        dims[..self.0.len()].copy_from_slice(&self.0);
+        Shape(SmallVec::from_buf_and_len(dims, self.0.len()))
+    }
+}
 
 impl Shape {
     /// The shape of a scalar.

@@ -320,7 +320,7 @@ impl Deref for Dequeued {
 impl Fetch for Dequeued {
     type Value = Vec<Tensor>;
 
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         self.outputs.expand(list)
     }
 
