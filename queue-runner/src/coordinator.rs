@@ -2,7 +2,8 @@
 
 use crate::stop::{StopReason, StopSource};
 use crate::sync::{
-    Arc, AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, PoisonError, Weak, lock, thread,
+    Arc, AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, PoisonError, Weak, lock, spawn_scoped,
+    thread,
 };
 use crate::thread::{FOREIGN_POLL, ManagedThread, Watcher};
 use log::{debug, error, info, warn};
@@ -496,13 +497,11 @@ impl<'scope> Scope<'scope, '_> {
         let shared: Weak<Shared> = Arc::downgrade(&coordinator.0);
         managed.watch(shared);
         let running = managed.clone();
-        let builder = thread::Builder::new().name(name.clone());
-        builder.spawn_scoped(self.threads, move || running.run_here(|| body(&coordinator))).map_err(
-            |error| {
-                let text = format!("thread '{name}' could not be started");
-                Error::new(Code::ResourceExhausted, text).with_source(error)
-            },
-        )?;
+        let run = move || running.run_here(|| body(&coordinator));
+        spawn_scoped(self.threads, name.clone(), run).map_err(|error| {
+            let text = format!("thread '{name}' could not be started");
+            Error::new(Code::ResourceExhausted, text).with_source(error)
+        })?;
         Ok(managed)
     }
 

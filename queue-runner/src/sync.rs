@@ -9,3 +9,20 @@ pub use std::thread::{self, JoinHandle};
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Whether a thread's body has returned.
+pub fn is_finished<T>(handle: &JoinHandle<T>) -> bool {
+    handle.is_finished()
+}
+
+/// Starts a named thread in a scope.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn_scoped<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: String,
+    body: impl FnOnce() + Send + 'scope,
+) -> std::io::Result<()> {
+    thread::Builder::new().name(name).spawn_scoped(scope, body).map(drop)
+}

@@ -1,6 +1,6 @@
 //! Threads with a name, whose end somebody hears of.
 
-use crate::sync::{Arc, Condvar, JoinHandle, Mutex, Weak, lock, thread};
+use crate::sync::{Arc, Condvar, JoinHandle, Mutex, Weak, is_finished, lock, thread};
 use session_core::{Code, Error, Result};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -180,7 +180,7 @@ impl ManagedThread {
     pub fn is_alive(&self) -> bool {
         match &lock(&self.0.state).life {
             Life::Running(_) => true,
-            Life::Foreign(handle) => handle.as_ref().is_some_and(|handle| !handle.is_finished()),
+            Life::Foreign(handle) => handle.as_ref().is_some_and(|handle| !is_finished(handle)),
             Life::Waiting(_) | Life::Ended(_) => false,
         }
     }
@@ -222,7 +222,7 @@ impl ManagedThread {
         loop {
             let pause = match &state.life {
                 Life::Waiting(_) | Life::Ended(_) | Life::Foreign(None) => return true,
-                Life::Foreign(Some(handle)) if handle.is_finished() => return true,
+                Life::Foreign(Some(handle)) if is_finished(handle) => return true,
                 Life::Foreign(Some(_)) => Some(FOREIGN_POLL),
                 Life::Running(_) => None,
             };
@@ -248,7 +248,7 @@ impl ManagedThread {
     pub(crate) fn reap(&self) -> Result<()> {
         let mut state = lock(&self.0.state);
         let (foreign, ended) = match &mut state.life {
-            Life::Foreign(handle) => (handle.take_if(|handle| handle.is_finished()), None),
+            Life::Foreign(handle) => (handle.take_if(|handle| is_finished(handle)), None),
             Life::Ended(handle) => (None, handle.take()),
             Life::Waiting(_) | Life::Running(_) => (None, None),
         };

@@ -6,7 +6,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each crate with the crates of this workspace that it may depend on (dev-dependencies aside).
-const TABLE: [(&str, &[&str]); 16] = [
+const TABLE: [(&str, &[&str]); 17] = [
     ("tensor", &[]),
     ("session-core", &["tensor"]),
     ("compute", &[]),
@@ -39,6 +39,7 @@ const TABLE: [(&str, &[&str]); 16] = [
     ),
     ("monitored-session", &["*"]),
     ("cli", &["monitored-session", "checkpoint", "summary", "tensor", "session-core"]),
+    ("model", &[]),
     ("xtask", &[]),
 ];
 

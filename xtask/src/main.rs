@@ -23,6 +23,7 @@ cargo xtask COMMAND
   fuzz [--seconds N]   feed damaged files to every reader, each for so long (10 s without)
   torture [--kills N] [--steps N] [--seed N] [--release]
                        kill a training with SIGKILL at random moments and compare what is left in the end
+  model [N]            the model-checked tests of queues and coordinators, with N (10000) interleavings of each program
   tensorflow           fetch TensorFlow into target/tensorflow: the oracle of the tests
   ci                   what a submission must pass: tensorflow, test, and the slow suites
 ";
@@ -36,6 +37,7 @@ fn main() -> Result<()> {
         "layers" => layers::check(),
         "rules" => rules::rules(&rest),
         "bench" => bench::bench(&rest),
+        "model" => test::model(rest.first().map_or("10000", String::as_str)),
         "fuzz" => fuzz::fuzz(&rest),
         "torture" => torture::torture(&rest),
         "tensorflow" => tensorflow::install(),

@@ -44,10 +44,18 @@ fn tests() -> Result<()> {
     section("tests", command)
 }
 
+/// The model-checked tests, with so many interleavings of each program.
+pub(crate) fn model(iterations: &str) -> Result<()> {
+    let mut command = cargo(&["test", "--quiet", "-p", "model"]);
+    command.env("MODEL_ITERATIONS", iterations);
+    section("model", command)
+}
+
 /// What a submission must pass.
 pub(crate) fn ci() -> Result<()> {
     tensorflow::install()?;
     test()?;
     torture::torture(&[])?;
+    model("10000")?;
     fuzz::fuzz(&["--seconds".to_owned(), "10".to_owned()])
 }
