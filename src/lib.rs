@@ -3,6 +3,7 @@
 pub use checkpoint;
 #[cfg(feature = "embedded")]
 pub use embedded_engine;
+pub use graph_def;
 pub use hooks;
 pub use monitored;
 pub use ops;

@@ -2,7 +2,9 @@
 
 mod checkpoint;
 mod events;
+mod graph;
 mod output;
+mod train;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
@@ -24,6 +26,11 @@ enum Family {
     /// List and show what event files hold.
     #[command(subcommand)]
     Events(events::Command),
+    /// Show what graph files hold.
+    #[command(subcommand)]
+    Graph(graph::Command),
+    /// Train a graph that TensorFlow exported.
+    Train(train::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +39,8 @@ fn main() -> ExitCode {
     let result = match arguments.family {
         Family::Checkpoint(command) => command.run(&mut out),
         Family::Events(command) => command.run(&mut out),
+        Family::Graph(command) => command.run(&mut out),
+        Family::Train(arguments) => arguments.run(&mut out),
     };
     match result.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
         Ok(outcome) => outcome.into(),

@@ -1,0 +1,22 @@
+//! `monitored graph`: everything about graph files.
+
+mod show;
+
+use crate::output::Result;
+use clap::Subcommand;
+use std::io::Write;
+
+/// FILE is a meta graph (`.meta`) or a graph (`.pb`) of TensorFlow, in binary form.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show nodes, op types, inputs, variables, collections, and what the embedded engine lacks.
+    Show(show::Arguments),
+}
+
+impl Command {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        match self {
+            Command::Show(arguments) => arguments.run(out),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! `monitored graph show`.
+
+use crate::output::{Outcome, Result};
+use monitored_session::checkpoint::SAVERS;
+use monitored_session::embedded_engine::EmbeddedEngine;
+use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, proto, read_graph_file};
+use monitored_session::queue_runner::QUEUE_RUNNERS;
+use monitored_session::session_core::keys::{LOCAL_VARIABLES, VARIABLES};
+use monitored_session::session_core::{Graph, Operation, Variable};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The file.
+    file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How many nodes of one missing op type are named in text.
+const NAMED: usize = 3;
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let message = read_graph_file(&self.file)?;
+        let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())?;
+        let summary = Summary::of(&message, &meta);
+        if self.json {
+            serde_json::to_writer_pretty(&mut *out, &summary.as_json())?;
+            writeln!(out)?;
+        } else {
+            summary.write(out)?;
+        }
+        Ok(Outcome::Good)
+    }
+}
+
+/// What there is to say of a graph.
+struct Summary {
+    nodes: usize,
+    functions: Vec<String>,
+    producer: i32,
+    ops: BTreeMap<String, usize>,
+    inputs: Vec<Operation>,
+    variables: Vec<(Variable, bool)>,
+    collections: BTreeMap<String, (&'static str, usize)>,
+    queues: Vec<(String, usize)>,
+    saver: Option<proto::SaverDef>,
+    signatures: Vec<String>,
+    lacks: BTreeMap<String, Vec<String>>,
+}
+
+impl Summary {
+    fn of(message: &proto::MetaGraphDef, meta: &MetaGraph) -> Summary {
+        let graph = &meta.graph;
+        let mut ops = BTreeMap::new();
+        for operation in graph.operations() {
+            *ops.entry(operation.op_type().to_owned()).or_default() += 1;
+        }
+        let inputs = graph.operations().into_iter().filter(|op| is_input(op)).collect();
+        let global = graph.collection(&VARIABLES).into_iter().map(|variable| (variable, false));
+        let local = graph.collection(&LOCAL_VARIABLES).into_iter().map(|variable| (variable, true));
+        let runners = graph.collection(&QUEUE_RUNNERS);
+        let versions = message.graph_def.as_ref().and_then(|graph| graph.versions.as_ref());
+        Summary {
+            nodes: graph.len(),
+            functions: graph.functions().iter().map(|function| function.name().to_owned()).collect(),
+            producer: versions.map_or(0, |versions| versions.producer),
+            ops,
+            inputs,
+            variables: global.chain(local).collect(),
+            collections: message.collection_def.iter().map(|(key, def)| (key.clone(), count(def))).collect(),
+            queues: runners
+                .iter()
+                .map(|runner| (runner.queue().to_owned(), runner.enqueue_ops().len()))
+                .collect(),
+            saver: message
+                .saver_def
+                .clone()
+                .filter(|_| !graph.collection(&SAVERS).is_empty() || meta.saver.is_some()),
+            signatures: meta.signatures.keys().cloned().collect(),
+            lacks: EmbeddedEngine::new().lacks(graph),
+        }
+    }
+
+    fn as_json(&self) -> Json {
+        let inputs: Vec<Json> = self
+            .inputs
+            .iter()
+            .map(|op| {
+                json!({
+                    "name": op.name(),
+                    "op": op.op_type(),
+                    "dtype": op.output(0).dtype().name(),
+                    "shape": sizes(op),
+                })
+            })
+            .collect();
+        let variables: Vec<Json> = self
+            .variables
+            .iter()
+            .map(|(variable, local)| {
+                json!({
+                    "name": variable.name(),
+                    "dtype": variable.dtype().name(),
+                    "shape": variable.shape().sizes(),
+                    "trainable": variable.is_trainable(),
+                    "resource": variable.is_resource(),
+                    "local": local,
+                })
+            })
+            .collect();
+        let collections: serde_json::Map<String, Json> = self
+            .collections
+            .iter()
+            .map(|(key, (kind, count))| (key.clone(), json!({"kind": kind, "items": count})))
+            .collect();
+        let queues: Vec<Json> =
+            self.queues.iter().map(|(queue, threads)| json!({"queue": queue, "threads": threads})).collect();
+        json!({
+            "nodes": self.nodes,
+            "functions": self.functions,
+            "producer": self.producer,
+            "ops": self.ops,
+            "inputs": inputs,
+            "variables": variables,
+            "collections": collections,
+            "queue_runners": queues,
+            "saver": self.saver.as_ref().map(|saver| json!({
+                "filename_tensor": saver.filename_tensor_name,
+                "save_tensor": saver.save_tensor_name,
+                "restore_op": saver.restore_op_name,
+                "max_to_keep": saver.max_to_keep,
+            })),
+            "signatures": self.signatures,
+            "embedded_engine_lacks": self.lacks,
+        })
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (functions, producer) = (self.functions.len(), self.producer);
+        writeln!(
+            out,
+            "{} nodes of {} op types, {functions} functions, producer {producer}",
+            self.nodes,
+            self.ops.len()
+        )?;
+        let mut ops: Vec<(&String, &usize)> = self.ops.iter().collect();
+        ops.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
+        writeln!(out, "\nop types:")?;
+        for (name, count) in ops {
+            writeln!(out, "  {count:>6}  {name}")?;
+        }
+        writeln!(out, "\ninputs:{}", none_if(self.inputs.is_empty()))?;
+        for op in &self.inputs {
+            writeln!(out, "  {}  {} {}", op.name(), op.output(0).dtype(), op.output(0).shape())?;
+        }
+        writeln!(out, "\nvariables:{}", none_if(self.variables.is_empty()))?;
+        for (variable, local) in &self.variables {
+            let (name, dtype, shape) = (variable.name(), variable.dtype(), variable.shape());
+            let kind = if variable.is_resource() { "resource" } else { "reference" };
+            let trained = if variable.is_trainable() { ", trained" } else { "" };
+            writeln!(
+                out,
+                "  {name}  {dtype} {shape}  {kind}{trained}{}",
+                if *local { ", local" } else { "" }
+            )?;
+        }
+        writeln!(out, "\ncollections:{}", none_if(self.collections.is_empty()))?;
+        for (key, (kind, count)) in &self.collections {
+            writeln!(out, "  {key}  {count} {kind}")?;
+        }
+        for (queue, threads) in &self.queues {
+            writeln!(out, "\nqueue runner: {queue}, {threads} threads")?;
+        }
+        if let Some(saver) = &self.saver {
+            writeln!(out, "\nsaver: {}, {}", saver.save_tensor_name, saver.restore_op_name)?;
+        }
+        if !self.signatures.is_empty() {
+            writeln!(out, "\nsignatures: {}", self.signatures.join(", "))?;
+        }
+        self.write_lacks(out)
+    }
+
+    fn write_lacks(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.lacks.is_empty() {
+            return writeln!(out, "\nthe embedded engine runs all of its op types");
+        }
+        writeln!(out, "\nthe embedded engine lacks:")?;
+        for (op_type, nodes) in &self.lacks {
+            let more = nodes.len().saturating_sub(NAMED);
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            let named = &nodes[..nodes.len().min(NAMED)];
+            writeln!(out, "  {op_type}  {}{more}", named.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+fn none_if(none: bool) -> &'static str {
+    if none { " none" } else { "" }
+}
+
+fn is_input(operation: &Operation) -> bool {
+    matches!(operation.op_type(), "Placeholder" | "PlaceholderV2" | "PlaceholderWithDefault")
+        && operation.num_outputs() == 1
+        // What a saver is fed is nobody's input.
+        && operation.output(0).dtype() != monitored_session::session_core::DType::String
+        || operation.op_type() == "Placeholder"
+}
+
+fn sizes(operation: &Operation) -> Option<Vec<i64>> {
+    operation.output(0).shape().sizes().map(<[i64]>::to_vec)
+}
+
+/// What a collection holds, and how much.
+fn count(def: &proto::CollectionDef) -> (&'static str, usize) {
+    use proto::Collection;
+    match &def.kind {
+        None => ("items", 0),
+        Some(Collection::Nodes(list)) => ("operations or tensors", list.value.len()),
+        Some(Collection::Bytes(list)) => ("messages or strings", list.value.len()),
+        Some(Collection::Ints(list)) => ("integers", list.value.len()),
+        Some(Collection::Floats(list)) => ("numbers", list.value.len()),
+        Some(Collection::Any(_)) => ("of any kind", 1),
+    }
+}

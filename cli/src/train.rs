@@ -1,0 +1,277 @@
+//! `monitored train`.
+
+mod arrays;
+mod engines;
+mod feeds;
+mod report;
+mod seeds;
+
+use crate::output::{Failure, Outcome, Result};
+use engines::EngineName;
+use feeds::{FeedArgument, Feeder};
+use monitored_session::checkpoint::latest_checkpoint;
+use monitored_session::embedded_engine::EmbeddedEngine;
+use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, read_graph_file};
+use monitored_session::hooks::{CheckpointSaverHook, SignalHook};
+use monitored_session::monitored::MonitoredTrainingSession;
+use monitored_session::ops::control_flow::group;
+use monitored_session::ops::global_step::global_step;
+use monitored_session::ops::variables::{VariableBuilder, VariableExt};
+use monitored_session::scaffold::{ScaffoldBuilder, default_local_init_op};
+use monitored_session::session_core::keys::{GLOBAL_STEP, LOCAL_INIT_OP, SUMMARY_OP, TRAIN_OP};
+use monitored_session::session_core::{Error, Graph, Operation, Output, Variable};
+use report::{Reporter, Saves, StepWatch};
+use std::collections::{BTreeMap, HashSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Runs the train op of a meta graph in a monitored training session: initialises it or goes on from the newest checkpoint of
+/// the directory, starts its queue runners, saves, and stops at the end of the steps or of the input, or at Ctrl-C.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The meta graph (`.meta`), as TensorFlow's savers write it.
+    #[arg(long, value_name = "FILE")]
+    meta: PathBuf,
+    /// Where checkpoints and summaries go, and the newest checkpoint comes from. Made if missing.
+    #[arg(long, value_name = "DIR")]
+    checkpoint_dir: PathBuf,
+    /// How many steps to run.
+    #[arg(long, value_name = "N")]
+    steps: u64,
+    /// The operation that trains. Default: the one of the collection `train_op`.
+    #[arg(long, value_name = "NAME")]
+    train_op: Option<String>,
+    /// A tensor to print after each step, with or without `:0`; can be given several times.
+    #[arg(long = "fetch", value_name = "NAME")]
+    fetches: Vec<String>,
+    /// What to feed: `NAME=FILE.npy`, `NAME=FILE.npz:ARRAY`, or `FILE.npz` for all its arrays; can be given several times.
+    #[arg(long = "feed", value_name = "NAME=FILE")]
+    feeds: Vec<FeedArgument>,
+    /// How many rows of the feeds a step takes; after the last row comes the first again. Default: all of them.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    batch: Option<u64>,
+    /// What runs the graph.
+    #[arg(long, value_enum, default_value = "embedded")]
+    engine: EngineName,
+    /// The engine's target, such as `grpc://host:port`. Default: this process.
+    #[arg(long, value_name = "TARGET", default_value = "")]
+    master: String,
+    /// Seeds the random operations that have no seed of their own.
+    #[arg(long, value_name = "S")]
+    seed: Option<i64>,
+    /// After how many steps to save; also at the beginning and the end. Default: every 600 seconds.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    save_steps: Option<u64>,
+    /// Print only every so many steps.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    json_lines: bool,
+}
+
+/// The base name of checkpoints.
+const BASENAME: &str = "model.ckpt";
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let mut message = read_graph_file(&self.meta)?;
+        if let (Some(seed), Some(graph)) = (self.seed, &mut message.graph_def) {
+            seeds::give_seeds(graph, seed);
+        }
+        let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())
+            .map_err(|error| error.context(format!("cannot import '{}'", self.meta.display())))?;
+        std::fs::create_dir_all(&self.checkpoint_dir)?;
+        let plan = Plan::new(&self, &meta)?;
+        let mut reporter = Reporter { out, json_lines: self.json_lines };
+        self.train(&meta, plan, &mut reporter)
+    }
+
+    fn train(&self, meta: &MetaGraph, plan: Plan, reporter: &mut Reporter<'_>) -> Result {
+        let engine = self.engine.engine()?;
+        let saves = Saves::into(self.checkpoint_dir.join(BASENAME));
+        let watch = StepWatch::new(&plan.step);
+        let saver = match self.save_steps {
+            Some(steps) => CheckpointSaverHook::every_steps(&self.checkpoint_dir, steps),
+            None => CheckpointSaverHook::every_secs(&self.checkpoint_dir, Duration::from_secs(600)),
+        };
+        let signals = SignalHook::new();
+        let receipt = signals.receipt();
+        let mut builder = MonitoredTrainingSession::builder(&meta.graph)
+            .engine(engine)
+            .master(&self.master)
+            .checkpoint_dir(&self.checkpoint_dir)
+            .scaffold(plan.scaffold)
+            .save_checkpoint_secs(None)
+            .chief_only_hook(saver.basename(BASENAME).listener(saves.clone()))
+            .hook(watch.clone())
+            .hook(signals);
+        if !plan.summaries {
+            builder = builder.save_summaries_steps(None);
+        }
+        let mut runs = 0;
+        let mut printing: std::io::Result<()> = Ok(());
+        let finished = builder.scoped(|session| {
+            if let Some(restored) = session.restored() {
+                printing = reporter.restored(&restored.prefix, watch.step());
+            }
+            while runs < self.steps && !session.should_stop() && printing.is_ok() {
+                printing = reporter.saved(&saves);
+                let position = u64::try_from(watch.step()).unwrap_or(runs);
+                let feeds = plan.feeder.step(position)?;
+                let (values, _) = session.run((&plan.fetches, &plan.targets), feeds)?;
+                runs += 1;
+                if printing.is_ok() && (runs % self.every == 0 || runs == self.steps) {
+                    printing = reporter.step(watch.step(), &plan.names, &values);
+                }
+            }
+            Ok(session.should_stop())
+        });
+        printing?;
+        let finished = finished.map_err(|error| explained(error, &meta.graph))?;
+        reporter.saved(&saves)?;
+        let why = match (finished.value, receipt.signal()) {
+            (_, Some(_)) => "it was interrupted",
+            (Some(_), None) if runs == self.steps => "all steps were run",
+            (None, None) => "the input has ended",
+            (Some(_), None) => "a stop was asked for",
+        };
+        reporter.ended(why, watch.step(), runs)?;
+        Ok(Outcome::Good)
+    }
+}
+
+/// A training session's error, with a hint where one helps.
+fn explained(error: Error, graph: &Graph) -> Failure {
+    if !feeds::is_unfed(&error) {
+        return error.into();
+    }
+    let placeholders = graph.operations().into_iter().filter(|op| op.op_type() == "Placeholder");
+    let names: Vec<String> = placeholders.map(|op| op.name().to_owned()).collect();
+    error
+        .context(format!("feed the placeholders with --feed NAME=FILE; the graph has {}", names.join(", ")))
+        .into()
+}
+
+/// What is run, found in the graph before anything is.
+struct Plan {
+    targets: Vec<Operation>,
+    fetches: Vec<Output>,
+    names: Vec<String>,
+    feeder: Feeder,
+    step: Variable,
+    scaffold: ScaffoldBuilder,
+    summaries: bool,
+}
+
+impl Plan {
+    fn new(arguments: &Arguments, meta: &MetaGraph) -> std::result::Result<Plan, Error> {
+        let graph = &meta.graph;
+        let train_op = train_op(graph, arguments.train_op.as_deref())?;
+        let fetches: std::result::Result<Vec<Output>, Error> =
+            arguments.fetches.iter().map(|name| tensor_named(graph, name)).collect();
+        let fetches = fetches?;
+        let batch = arguments.batch.map(|batch| usize::try_from(batch).unwrap_or(usize::MAX));
+        let feeder = Feeder::new(graph, &arguments.feeds, batch)?;
+        let mut targets = vec![train_op];
+        let mut scaffold = ScaffoldBuilder::from_meta_graph(meta);
+        let step = match global_step(graph)? {
+            Some(step) => step,
+            None => {
+                let step = counter(graph, &arguments.checkpoint_dir)?;
+                targets.push(step.assign_add(1i64).clone());
+                let before = graph.collection(&LOCAL_INIT_OP).pop();
+                let before = before.unwrap_or_else(|| default_local_init_op(graph));
+                scaffold = scaffold.local_init_op(&group(graph, [&before, step.initializer()]));
+                step
+            }
+        };
+        let needed = targets.iter().chain(fetches.iter().map(Output::operation));
+        if arguments.engine == EngineName::Embedded {
+            check_supported(needed)?;
+        }
+        let summary = graph.collection(&SUMMARY_OP).pop();
+        let summaries = arguments.engine != EngineName::Embedded
+            || summary.is_none_or(|summary| check_supported([summary.operation()]).is_ok());
+        if !summaries {
+            note("no summaries are written: the embedded engine lacks operations that they need");
+        }
+        let names = arguments.fetches.clone();
+        Ok(Plan { targets, fetches, names, feeder, step, scaffold, summaries })
+    }
+}
+
+/// The operation that trains.
+fn train_op(graph: &Graph, name: Option<&str>) -> std::result::Result<Operation, Error> {
+    if let Some(name) = name {
+        let plain = name.rsplit_once(':').map_or(name, |(operation, _)| operation);
+        return graph.operation(plain);
+    }
+    let mut listed = graph.collection(&TRAIN_OP);
+    let Some(last) = listed.pop() else {
+        return Err(Error::value(
+            "the file has no collection 'train_op': name the operation with --train-op",
+        ));
+    };
+    // TensorFlow's optimizers list their own operations; what a program adds comes after them and stands for the whole step.
+    if listed.iter().any(|other| *other != last) {
+        let names: Vec<&str> = listed.iter().map(Operation::name).collect();
+        note(&format!(
+            "runs the last train op of the file, '{}'; --train-op can choose {}",
+            last.name(),
+            names.join(", ")
+        ));
+    }
+    Ok(last)
+}
+
+/// Tells the user something that is no result.
+fn note(text: &str) {
+    // Nobody is left to tell if this fails.
+    let _ = writeln!(std::io::stderr(), "monitored: note: {text}");
+}
+
+/// A tensor by its name, with or without `:0`.
+fn tensor_named(graph: &Graph, name: &str) -> std::result::Result<Output, Error> {
+    if name.contains(':') { graph.output(name) } else { graph.output(&format!("{name}:0")) }
+}
+
+/// A count of runs, for a graph without global step. It is no part of checkpoints, which other programs may read, but begins
+/// with the number of the newest one.
+fn counter(graph: &Graph, directory: &Path) -> std::result::Result<Variable, Error> {
+    let newest = latest_checkpoint(directory)?;
+    let number = newest.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    let number = number.and_then(|name| name.rsplit_once('-')?.1.parse::<i64>().ok()).unwrap_or(0);
+    let start = monitored_session::ops::array::constant(&graph.scope("monitored_train"), number);
+    let builder = VariableBuilder::new(&graph.scope("")).exact_name("monitored_train/step").trainable(false);
+    Ok(builder.local().collection(&GLOBAL_STEP).initial_value(start).build())
+}
+
+/// That the embedded engine runs these operations and all that they need.
+fn check_supported<'o>(
+    operations: impl IntoIterator<Item = &'o Operation>,
+) -> std::result::Result<(), Error> {
+    let engine = EmbeddedEngine::new();
+    let mut lacks: BTreeMap<String, usize> = BTreeMap::new();
+    let mut waiting: Vec<Operation> = operations.into_iter().cloned().collect();
+    let mut seen: HashSet<_> = waiting.iter().map(Operation::id).collect();
+    while let Some(operation) = waiting.pop() {
+        let op_type = operation.op_type();
+        if !engine.supports(op_type) && operation.graph().function(op_type).is_none() {
+            *lacks.entry(op_type.to_owned()).or_default() += 1;
+        }
+        let before = operation.inputs().into_iter().map(|input| input.operation().clone());
+        for next in before.chain(operation.control_inputs()) {
+            if seen.insert(next.id()) {
+                waiting.push(next);
+            }
+        }
+    }
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = lacks.iter().map(|(op_type, count)| format!("{op_type} ({count})")).collect();
+    let text = format!("the embedded engine lacks operations that training needs: {}", list.join(", "));
+    Err(Error::new(monitored_session::session_core::Code::Unimplemented, text))
+}

@@ -1,0 +1,213 @@
+//! What training is fed: arrays, cut into batches.
+
+use super::arrays::{self, ArrayError};
+use monitored_session::session_core::{DType, Error, ErrorKind, Graph, Output, Tensor};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// `NAME=FILE.npy`, `NAME=FILE.npz` (the array of the same name), `NAME=FILE.npz:ARRAY`, or `FILE.npz` for all its arrays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FeedArgument {
+    name: Option<String>,
+    file: PathBuf,
+    array: Option<String>,
+}
+
+impl FromStr for FeedArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<FeedArgument, String> {
+        let (name, rest) = match text.split_once('=') {
+            Some((name, rest)) => (Some(name.to_owned()), rest),
+            None => (None, text),
+        };
+        if name.as_deref() == Some("") || rest.is_empty() {
+            return Err("it must be NAME=FILE.npy, NAME=FILE.npz:ARRAY or FILE.npz".to_owned());
+        }
+        let (file, array) = match rest.rsplit_once(".npz:") {
+            Some((file, array)) => (format!("{file}.npz"), Some(array.to_owned())),
+            None => (rest.to_owned(), None),
+        };
+        let is_archive = file.ends_with(".npz");
+        if !is_archive && name.is_none() {
+            return Err("it must say for which placeholder, as NAME=FILE.npy".to_owned());
+        }
+        Ok(FeedArgument { name, file: file.into(), array })
+    }
+}
+
+impl FeedArgument {
+    /// The arrays with the names of what they are fed to.
+    fn read(&self) -> Result<Vec<(String, Tensor)>, Error> {
+        self.try_read().map_err(|error| {
+            Error::value(format!("cannot read the feed '{}'", self.file.display())).with_source(error)
+        })
+    }
+
+    fn try_read(&self) -> Result<Vec<(String, Tensor)>, ArrayError> {
+        if self.file.extension().is_none_or(|extension| extension != "npz") {
+            let name = self.name.clone().unwrap_or_default();
+            return Ok(vec![(name, arrays::read_npy(&self.file)?)]);
+        }
+        match &self.name {
+            Some(name) => {
+                let plain = name.strip_suffix(":0").unwrap_or(name);
+                let array = self.array.as_deref().unwrap_or(plain);
+                Ok(vec![(name.clone(), arrays::read_npz(&self.file, array)?)])
+            }
+            None => all_of(&self.file),
+        }
+    }
+}
+
+fn all_of(file: &Path) -> Result<Vec<(String, Tensor)>, ArrayError> {
+    let names = arrays::names_in(file)?;
+    names.into_iter().map(|name| Ok((name.clone(), arrays::read_npz(file, &name)?))).collect()
+}
+
+/// All feeds, of which each step takes the next batch; after the last row comes the first again.
+#[derive(Debug)]
+pub(crate) struct Feeder {
+    feeds: Vec<(Output, Tensor)>,
+    batch: Option<usize>,
+}
+
+impl Feeder {
+    pub(crate) fn new(
+        graph: &Graph,
+        arguments: &[FeedArgument],
+        batch: Option<usize>,
+    ) -> Result<Feeder, Error> {
+        let mut feeds = Vec::new();
+        for argument in arguments {
+            for (name, array) in argument.read()? {
+                let output = super::tensor_named(graph, &name)?;
+                let array = converted(array, &output)?;
+                if batch.is_some() && array.shape().dims().first() == Some(&0) {
+                    return Err(Error::value(format!("the feed '{name}' has no rows")));
+                }
+                feeds.push((output, array));
+            }
+        }
+        Ok(Feeder { feeds, batch })
+    }
+
+    /// What the step of this number, counted from 0, is fed.
+    pub(crate) fn step(&self, step: u64) -> Result<Vec<(Output, Tensor)>, Error> {
+        let feed = |(output, array): &(Output, Tensor)| {
+            let value = match (self.batch, array.shape().dims().first()) {
+                (Some(batch), Some(&rows)) => rows_from(array, rows, batch, step)?,
+                // Without batches, and for a scalar, the whole array in every step.
+                _ => array.clone(),
+            };
+            Ok((output.clone(), value))
+        };
+        self.feeds.iter().map(feed).collect()
+    }
+}
+
+/// `batch` rows in turn, going on at the first after the last.
+fn rows_from(array: &Tensor, rows: usize, batch: usize, step: u64) -> Result<Tensor, Error> {
+    let start = (u128::from(step) * batch as u128 % rows as u128) as usize;
+    let mut parts = Vec::new();
+    let (mut at, mut missing) = (start, batch);
+    while missing > 0 {
+        let end = (at + missing).min(rows);
+        parts.push(array.rows(at, end)?);
+        missing -= end - at;
+        at = end % rows;
+    }
+    if parts.len() == 1 { Ok(parts.remove(0)) } else { Ok(Tensor::concat_rows(&parts)?) }
+}
+
+/// An array as its placeholder wants it. NumPy's usual types are wider than TensorFlow's.
+fn converted(array: Tensor, output: &Output) -> Result<Tensor, Error> {
+    let (found, wanted) = (array.dtype(), output.dtype());
+    if found == wanted {
+        return Ok(array);
+    }
+    let refused = || {
+        let text = format!("'{}' is {wanted}; the array is {found}, which does not fit it", output.name());
+        Error::type_mismatch(text)
+    };
+    let numbers = as_f64(&array).ok_or_else(refused)?;
+    let shape = array.shape().clone();
+    let whole = |least: f64, most: f64| {
+        let fits = numbers.iter().all(|&n| n.fract() == 0.0 && (least..=most).contains(&n));
+        if fits { Ok(()) } else { Err(refused()) }
+    };
+    macro_rules! integers {
+        ($type:ty) => {{
+            whole(<$type>::MIN as f64, <$type>::MAX as f64)?;
+            Tensor::from_vec(numbers.iter().map(|&n| n as $type).collect::<Vec<$type>>(), shape)?
+        }};
+    }
+    Ok(match wanted {
+        DType::Float32 => Tensor::from_vec(numbers.iter().map(|&n| n as f32).collect::<Vec<f32>>(), shape)?,
+        DType::Float64 => Tensor::from_vec(numbers, shape)?,
+        DType::Int64 => integers!(i64),
+        DType::Int32 => integers!(i32),
+        DType::Int16 => integers!(i16),
+        DType::Int8 => integers!(i8),
+        DType::UInt8 => integers!(u8),
+        DType::UInt16 => integers!(u16),
+        _ => return Err(refused()),
+    })
+}
+
+/// The numbers, where each is one exactly.
+fn as_f64(array: &Tensor) -> Option<Vec<f64>> {
+    fn widen<T: monitored_session::tensor::Element + Copy + Into<f64>>(array: &Tensor) -> Option<Vec<f64>> {
+        Some(array.as_slice::<T>().ok()?.iter().map(|&n| n.into()).collect())
+    }
+    match array.dtype() {
+        DType::Float64 => array.to_vec::<f64>().ok(),
+        DType::Float32 => widen::<f32>(array),
+        DType::Int32 => widen::<i32>(array),
+        DType::Int16 => widen::<i16>(array),
+        DType::Int8 => widen::<i8>(array),
+        DType::UInt8 => widen::<u8>(array),
+        DType::UInt16 => widen::<u16>(array),
+        DType::UInt32 => widen::<u32>(array),
+        DType::Int64 => {
+            const EXACT: u64 = 1 << 53;
+            let numbers = array.to_vec::<i64>().ok()?;
+            let exact = numbers.iter().all(|n| n.unsigned_abs() <= EXACT);
+            exact.then(|| numbers.iter().map(|&n| n as f64).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Whether an error says that a placeholder was not fed.
+pub(crate) fn is_unfed(error: &Error) -> bool {
+    error.kind() == ErrorKind::Status && error.message().starts_with("You must feed a value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_name_a_placeholder_a_file_and_an_array() {
+        let read = |text: &str| text.parse::<FeedArgument>();
+        let full = read("x=a/b.npz:images").unwrap();
+        assert_eq!(
+            full,
+            FeedArgument { name: Some("x".into()), file: "a/b.npz".into(), array: Some("images".into()) }
+        );
+        assert_eq!(read("x:0=b.npy").unwrap().name.as_deref(), Some("x:0"));
+        assert_eq!(read("b.npz").unwrap().name, None);
+        for wrong in ["b.npy", "=b.npy", "x=", ""] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rows_come_in_turn_and_begin_anew() {
+        let array = Tensor::from([0i32, 1, 2, 3, 4]);
+        let batch = |step| rows_from(&array, 5, 2, step).unwrap().to_vec::<i32>().unwrap();
+        assert_eq!([batch(0), batch(1), batch(2), batch(3)], [[0, 1], [2, 3], [4, 0], [1, 2]]);
+        assert_eq!(rows_from(&array, 5, 12, 0).unwrap().elements(), 12);
+    }
+}

@@ -1,0 +1,176 @@
+//! What training prints.
+
+use monitored_session::hooks::{
+    CheckpointSaverListener, SessionRunContext, SessionRunHook, SessionRunValues,
+};
+use monitored_session::ops::global_step::evaluate;
+use monitored_session::session_core::{DType, Result, Session, Tensor, Variable};
+use monitored_session::tensor::Element;
+use serde_json::{Map, Value as Json, json};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Prints lines, for people or for machines.
+pub(crate) struct Reporter<'o> {
+    pub(crate) out: &'o mut dyn Write,
+    pub(crate) json_lines: bool,
+}
+
+impl Reporter<'_> {
+    /// One step with what was fetched.
+    pub(crate) fn step(&mut self, step: i64, names: &[String], values: &[Tensor]) -> io::Result<()> {
+        let pairs = names.iter().zip(values);
+        if self.json_lines {
+            let fetches: Map<String, Json> =
+                pairs.map(|(name, value)| (name.clone(), as_json(value))).collect();
+            return self.line(&json!({"step": step, "fetches": fetches}));
+        }
+        write!(self.out, "step {step}")?;
+        for (name, value) in pairs {
+            write!(self.out, "  {name} {value}")?;
+        }
+        writeln!(self.out)
+    }
+
+    pub(crate) fn restored(&mut self, prefix: &std::path::Path, step: i64) -> io::Result<()> {
+        if self.json_lines {
+            return self.line(&json!({"restored": prefix.to_string_lossy(), "step": step}));
+        }
+        writeln!(self.out, "goes on from {} at step {step}", prefix.display())
+    }
+
+    pub(crate) fn saved(&mut self, saves: &Saves) -> io::Result<()> {
+        for (prefix, step) in saves.take() {
+            if self.json_lines {
+                self.line(&json!({"saved": prefix.to_string_lossy(), "step": step}))?;
+            } else {
+                writeln!(self.out, "saved {}", prefix.display())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why it ended, and where.
+    pub(crate) fn ended(&mut self, why: &str, step: i64, runs: u64) -> io::Result<()> {
+        if self.json_lines {
+            return self.line(&json!({"ended": why, "step": step, "runs": runs}));
+        }
+        writeln!(self.out, "ended at step {step} after {runs} runs: {why}")
+    }
+
+    fn line(&mut self, value: &Json) -> io::Result<()> {
+        serde_json::to_writer(&mut *self.out, value)?;
+        writeln!(self.out)?;
+        // Whoever reads lines wants them when they are true.
+        self.out.flush()
+    }
+}
+
+/// The checkpoints that were saved and not yet reported.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Saves {
+    base: PathBuf,
+    /// Guards the list only.
+    steps: Arc<Mutex<Vec<i64>>>,
+}
+
+impl Saves {
+    pub(crate) fn into(base: PathBuf) -> Saves {
+        Saves { base, steps: Arc::default() }
+    }
+
+    fn take(&self) -> Vec<(PathBuf, i64)> {
+        let steps = std::mem::take(&mut *self.steps.lock().unwrap_or_else(PoisonError::into_inner));
+        let prefix = |step| PathBuf::from(format!("{}-{step}", self.base.display()));
+        steps.into_iter().map(|step| (prefix(step), step)).collect()
+    }
+}
+
+impl CheckpointSaverListener for Saves {
+    fn after_save(&mut self, _: &dyn Session, step: i64) -> Result<bool> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+        Ok(false)
+    }
+}
+
+/// The global step after the last run.
+#[derive(Clone, Debug)]
+pub(crate) struct StepWatch {
+    variable: Variable,
+    step: Arc<AtomicI64>,
+}
+
+impl StepWatch {
+    pub(crate) fn new(variable: &Variable) -> StepWatch {
+        StepWatch { variable: variable.clone(), step: Arc::default() }
+    }
+
+    pub(crate) fn step(&self) -> i64 {
+        self.step.load(Ordering::Relaxed)
+    }
+
+    fn look(&self, session: &dyn Session) -> Result<()> {
+        self.step.store(evaluate(session, &self.variable)?, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl SessionRunHook for StepWatch {
+    fn after_create_session(
+        &mut self,
+        session: &dyn Session,
+        _: &monitored_session::queue_runner::Coordinator,
+    ) -> Result<()> {
+        self.look(session)
+    }
+
+    fn after_run(&mut self, context: &mut SessionRunContext<'_>, _: &SessionRunValues<'_>) -> Result<()> {
+        self.look(context.session())
+    }
+}
+
+/// A tensor as JSON: nested arrays of numbers, truth values or strings.
+fn as_json(tensor: &Tensor) -> Json {
+    fn plain<T: Element + Copy + Into<Json>>(tensor: &Tensor) -> Vec<Json> {
+        tensor
+            .as_slice::<T>()
+            .map(|values| values.iter().map(|&value| value.into()).collect())
+            .unwrap_or_default()
+    }
+    let flat: Vec<Json> = match tensor.dtype() {
+        // Numbers that JSON has not, such as NaN, become null there; here they are named.
+        DType::Float32 => {
+            let values = tensor.to_vec::<f32>().unwrap_or_default();
+            values.into_iter().map(|value| number(f64::from(value), f64::from(value).to_string())).collect()
+        }
+        DType::Float64 => {
+            let values = tensor.to_vec::<f64>().unwrap_or_default();
+            values.into_iter().map(|value| number(value, value.to_string())).collect()
+        }
+        DType::Int64 => plain::<i64>(tensor),
+        DType::Int32 => plain::<i32>(tensor),
+        DType::Int16 => plain::<i16>(tensor),
+        DType::Int8 => plain::<i8>(tensor),
+        DType::UInt8 => plain::<u8>(tensor),
+        DType::Bool => plain::<bool>(tensor),
+        DType::String => {
+            let strings = tensor.as_strings().unwrap_or_default();
+            strings.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned().into()).collect()
+        }
+        _ => return tensor.to_string().into(),
+    };
+    nested(&mut flat.into_iter(), tensor.shape().dims())
+}
+
+fn number(value: f64, name: String) -> Json {
+    serde_json::Number::from_f64(value).map_or(Json::String(name), Json::Number)
+}
+
+fn nested(flat: &mut impl Iterator<Item = Json>, dims: &[usize]) -> Json {
+    match dims.split_first() {
+        None => flat.next().unwrap_or(Json::Null),
+        Some((&size, rest)) => Json::Array((0..size).map(|_| nested(flat, rest)).collect()),
+    }
+}

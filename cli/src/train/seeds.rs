@@ -1,0 +1,43 @@
+//! Seeds for random operations that have none.
+
+use monitored_session::graph_def::proto::{AttrValue, GraphDef, NodeDef, Value};
+
+/// Gives each random operation without a seed this one, together with its position, as TensorFlow's graph-level seed does.
+pub(crate) fn give_seeds(graph: &mut GraphDef, seed: i64) {
+    let mut position = 0;
+    graph.node.iter_mut().for_each(|node| give_seed(node, seed, &mut position));
+    let functions = graph.library.iter_mut().flat_map(|library| &mut library.function);
+    functions
+        .flat_map(|function| &mut function.node_def)
+        .for_each(|node| give_seed(node, seed, &mut position));
+}
+
+fn give_seed(node: &mut NodeDef, seed: i64, position: &mut i64) {
+    let is_open =
+        |name: &str| matches!(node.attr.get(name).and_then(|attr| attr.value.as_ref()), Some(Value::Int(0)));
+    if !is_open("seed") || !is_open("seed2") {
+        return;
+    }
+    *position += 1;
+    for (name, value) in [("seed", seed), ("seed2", *position)] {
+        node.attr.insert(name.to_owned(), AttrValue { value: Some(Value::Int(value)) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(seed: i64, seed2: i64) -> NodeDef {
+        let attr = [("seed", seed), ("seed2", seed2)];
+        let attr = attr.map(|(name, value)| (name.to_owned(), AttrValue { value: Some(Value::Int(value)) }));
+        NodeDef { name: "r".into(), op: "RandomUniform".into(), attr: attr.into(), ..NodeDef::default() }
+    }
+
+    #[test]
+    fn only_open_seeds_are_given() {
+        let mut graph = GraphDef { node: vec![node(0, 0), node(3, 0), node(0, 0)], ..GraphDef::default() };
+        give_seeds(&mut graph, 9);
+        assert_eq!(graph.node, [node(9, 1), node(3, 0), node(9, 2)]);
+    }
+}
