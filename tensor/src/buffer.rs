@@ -118,6 +118,9 @@ impl fmt::Debug for Buffer {
 /// are aligned for it; both are checked when a tensor is made.
 #[inline]
 pub(crate) fn elements<T: Element>(bytes: &[u8]) -> &[T] {
+    if bytes.is_empty() {
+        return &[]; // no bytes may stand at any address
+    }
     debug_assert_eq!(bytes.as_ptr() as usize % align_of::<T>(), 0);
     // SAFETY: aligned by the caller's promise; every byte pattern is a value of an `Element` but for
     // bools, whose bytes are checked where raw bytes come in; the length is rounded down.
@@ -127,6 +130,9 @@ pub(crate) fn elements<T: Element>(bytes: &[u8]) -> &[T] {
 /// Shows the bytes as elements for writing. As [`elements`].
 #[inline]
 pub(crate) fn elements_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
+    if bytes.is_empty() {
+        return &mut [];
+    }
     debug_assert_eq!(bytes.as_ptr() as usize % align_of::<T>(), 0);
     // SAFETY: as in `elements`; exclusive through `&mut`.
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len() / size_of::<T>()) }
