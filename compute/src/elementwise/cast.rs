@@ -14,7 +14,7 @@ use num_complex::Complex;
 /// - Integer to narrower integer: the low bits.
 /// - To floating point: the nearest value, ties to even; to 16 bits by way of `f32`.
 /// - To `bool`: whether it is not 0, so NaN is true. From `bool`: 0 or 1.
-/// - From complex: the real part, except to complex and `bool`. To complex: the imaginary part is 0.
+/// - From complex: the real part, except to complex. To complex: the imaginary part is 0.
 pub trait CastTo<D>: Element {
     /// The number as a `D`.
     fn cast(self) -> D;
@@ -59,7 +59,7 @@ macro_rules! convert {
         <$d>::new($x.re as _, $x.im as _)
     };
     ($x:ident: complex => truth $d:ty) => {
-        $x.re != 0.0 || $x.im != 0.0
+        $x.re != 0.0
     };
     ($x:ident: complex => narrow $d:ty) => {
         <$d>::narrow($x.re as f32)

@@ -190,6 +190,17 @@ macro_rules! complex_functions {
     )*};
 }
 
+/// Functions whose formulas cancel: half of the digits would be lost if they were not computed with doubles.
+macro_rules! wide_complex_functions {
+    ($part:ty: $($name:ident),*) => {$(
+        #[allow(clippy::unnecessary_cast)] // the same text serves both precisions
+        fn $name(self) -> Self {
+            let wide = Complex::new(f64::from(self.re), f64::from(self.im)).$name();
+            Complex::new(wide.re as $part, wide.im as $part)
+        }
+    )*};
+}
+
 macro_rules! complex_numbers {
     ($($part:ty),*) => {$(
         impl ComplexNumber for Complex<$part> {
@@ -227,9 +238,8 @@ macro_rules! complex_numbers {
                 self / count as $part
             }
 
-            complex_functions!(
-                sqrt, exp, ln, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh
-            );
+            complex_functions!(sqrt, exp, ln, sin, cos, tan, atan, sinh, cosh, tanh, atanh);
+            wide_complex_functions!($part: asin, acos, asinh, acosh);
         }
     )*};
 }

@@ -57,7 +57,9 @@ fn run_gather<T: Bits, I: Element + Index>(
     let dtype = context.input(0).dtype();
     let (shape, indices) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let at = axis(at, shape.rank())?;
-    let batch_dims = axis(batch_dims, indices.rank() + 1)?;
+    // Counted from the end, they are counted among the axes of the indices.
+    let from_end = if batch_dims < 0 { indices.rank() as i64 } else { 0 };
+    let batch_dims = axis(batch_dims + from_end, indices.rank() + 1)?;
     if batch_dims > at || shape[..batch_dims] != indices[..batch_dims.min(indices.rank())] {
         let text = format!("batch_dims {batch_dims} do not fit params {shape} and indices {indices}");
         return Err(Error::invalid_argument(text));

@@ -111,11 +111,12 @@ pub(crate) fn register(registry: &mut Registry) {
             })
         }))),
     });
-    registry.add("OnesLike", |spec| {
-        for_dtype!(all spec.input_dtype(0), T => {
+    registry.add("OnesLike", |spec| match spec.input_dtype(0) {
+        DType::Bool => Ok(boxed(|context| like::<bool>(context, true))),
+        dtype => for_dtype!(all dtype, T => {
             let one = one::<T>()?;
             Ok(boxed(move |context| like::<T>(context, one)))
-        })
+        }),
     });
     registry
         .add("BroadcastTo", |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(broadcast_to::<T>))));
@@ -158,10 +159,6 @@ fn integer(value: usize, dtype: DType) -> Result<Tensor> {
 /// The value 1 of a type.
 pub(crate) fn one<T: Element + elementwise::Element>() -> Result<T> {
     let mut ones = [T::default()];
-    if T::DTYPE == DType::Bool {
-        let not = Error::invalid_argument("bools have no one");
-        return T::binary(elementwise::BinaryOp::LogicalOr).map(|_| ones[0]).ok_or(not);
-    }
     // 0 to the power of 0; every number type has it.
     let power = T::binary(elementwise::BinaryOp::Pow)
         .ok_or_else(|| Error::invalid_argument("no one of this dtype"))?;
@@ -186,11 +183,13 @@ fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     if sizes.iter().filter(|&&size| size == -1).count() > 1 || sizes.iter().any(|&size| size < -1) {
         return Err(Error::invalid_argument(format!("at most one size may be -1, and none less: {sizes:?}")));
     }
-    let known: usize = sizes.iter().filter(|&&size| size >= 0).map(|&size| size as usize).product();
+    // The size that is left open follows from the others; where one of those is 0, from the sizes that are not.
+    let known: usize = sizes.iter().filter(|&&size| size > 0).map(|&size| size as usize).product();
+    let empty = elements == 0 && sizes.contains(&0);
+    let held = if empty { value.shape().iter().filter(|&&size| size > 0).product() } else { elements };
     let fitted = |&size: &i64| match usize::try_from(size) {
         Ok(size) => Some(size),
-        Err(_) if known == 0 => (elements == 0).then_some(0),
-        Err(_) => elements.is_multiple_of(known).then(|| elements / known),
+        Err(_) => (empty || held.is_multiple_of(known)).then(|| held / known),
     };
     let shape: Option<Shape> = sizes.iter().map(fitted).collect();
     let value = shape.and_then(|shape| value.reshaped(shape).ok()).ok_or_else(mismatch)?;

@@ -145,7 +145,13 @@ fn one_axis(
 ) -> Result<(usize, isize, usize)> {
     let length = dim as i64;
     let from_front = |index: i64| if index < 0 { index + length } else { index };
+    if stride == 0 {
+        return Err(Error::invalid_argument("strides must be non-zero"));
+    }
     if shrink {
+        if stride < 0 {
+            return Err(Error::invalid_argument("only stride 1 allowed on non-range indexing."));
+        }
         let index = from_front(begin);
         return match usize::try_from(index).ok().filter(|&index| index < dim) {
             Some(index) => Ok((index, 1, 1)),
@@ -153,9 +159,6 @@ fn one_axis(
                 "slice index {begin} of dimension of {dim} out of bounds"
             ))),
         };
-    }
-    if stride == 0 {
-        return Err(Error::invalid_argument("strides must be non-zero"));
     }
     // Valid starts and ends, in the direction of the stride.
     let (low, high) = if stride > 0 { (0, length) } else { (-1, length - 1) };

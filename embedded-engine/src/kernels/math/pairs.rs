@@ -42,7 +42,7 @@ fn approximate_equal<T: Element + Real>(context: &mut KernelContext<'_>, toleran
     let tolerance = T::of(tolerance.into());
     context.produce::<bool>(0, shape, |context, output| {
         let (a, b) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
-        output.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (&a, &b))| *out = (a - b).abs() < tolerance);
+        output.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (&a, &b))| *out = (a - b).abs() <= tolerance);
         Ok(())
     })
 }

@@ -6,7 +6,7 @@ use compute::elementwise::{self, Element as _};
 use compute::reduce::{
     self, ArgShape, CumulativeShape, IndexOut, Ranked, ReduceKernel, ReduceOp, ReducePlan, Scan,
 };
-use session_core::{Error, Result};
+use session_core::{Code, Error, Result};
 use tensor::{DType, Element, Shape};
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -44,11 +44,14 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize> {
 
 fn make_reduce(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let keep_dims = spec.bool("keep_dims").unwrap_or(false);
-    let unsupported = || Error::invalid_argument("no such reduction of this dtype");
+    let dtype = spec.input_dtype(0);
+    let unsupported = || Error::new(Code::Unimplemented, format!("no such reduction of {dtype}"));
     let op = ReduceOp::from_name(spec.operation.op_type()).ok_or_else(unsupported)?;
-    for_dtype!(all spec.input_dtype(0), T => {
+    // A norm of one element is its magnitude; every other reduction of one element is the element.
+    let keeps = op != ReduceOp::EuclideanNorm;
+    for_dtype!(all dtype, T => {
         let kernel = T::reduce(op).ok_or_else(unsupported)?;
-        Ok(boxed(move |context| run_reduce::<T>(context, &kernel, keep_dims)))
+        Ok(boxed(move |context| run_reduce::<T>(context, &kernel, keep_dims, keeps)))
     })
 }
 
@@ -56,22 +59,24 @@ fn run_reduce<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: &ReduceKernel<T>,
     keep_dims: bool,
+    keeps: bool,
 ) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let axes = context.ints(1)?.into_iter().map(|at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
+    if let Some(twice) = (1..axes.len()).find(|&i| axes[..i].contains(&axes[i])) {
+        let text = format!("Invalid reduction arguments: Axes contains duplicate dimension: {}", axes[twice]);
+        return Err(Error::invalid_argument(text));
+    }
     let plan = plan(&shape, &axes)?;
     let kept = |(i, &dim): (usize, &usize)| match axes.contains(&i) {
         true => keep_dims.then_some(1),
         false => Some(dim),
     };
     let output: Shape = shape.iter().enumerate().filter_map(kept).collect();
-    if axes.is_empty() && shape.rank() > 0 || output == shape {
-        // Reducing nothing, or dimensions of one element, of which sums, means and extremes are the elements.
-        if axes.is_empty() {
-            let value = context.take(0);
-            context.set(0, value);
-            return Ok(());
-        }
+    if axes.is_empty() && keeps {
+        let value = context.take(0);
+        context.set(0, value);
+        return Ok(());
     }
     context.produce::<T>(0, output, |context, output| {
         kernel.run(context.pool(), &plan, context.slice(0)?, output);

@@ -109,9 +109,12 @@ impl Window {
             return Err(Error::invalid_argument(text));
         };
         if in_c != depth {
-            let text =
-                format!("input depth {in_c} is not the filter's {depth} (grouped convolutions are not done)");
-            return Err(Error::invalid_argument(text));
+            let grouped = depth > 0 && in_c.is_multiple_of(depth) && out_c.is_multiple_of(in_c / depth);
+            let (code, why) = match grouped {
+                true => (Code::Unimplemented, "the embedded engine does no grouped convolutions"),
+                false => (Code::InvalidArgument, "it must be the same, or a multiple of it"),
+            };
+            return Err(Error::new(code, format!("input depth {in_c} is not the filter's {depth}: {why}")));
         }
         let (out_h, pad_top) = self.along(0, in_h, filter_h)?;
         let (out_w, pad_left) = self.along(1, in_w, filter_w)?;
