@@ -3,9 +3,11 @@
 use crate::execute::Limits;
 use crate::flow::{Flow, hands_on, joins};
 use crate::frames;
+use crate::functions::make_caller;
 use crate::fuse;
 use crate::kernel::{Environment, Input, Kernel, KernelContext, NodeSpec, Registry, UNUSED};
 use crate::late;
+use crate::missing::Missing;
 use crate::plan::{Plan, PlanKey, PlanStep};
 use crate::references::References;
 use crate::schedule;
@@ -111,25 +113,53 @@ pub(crate) fn compile(
     if graph.is_empty() {
         return Err(Error::runtime("the graph is empty: there is nothing to run"));
     }
-    let mut builder = Builder::new(graph, key, environment, optimize)?;
+    let mut compilation =
+        Compilation { library: graph, environment, optimize, calls: Vec::new(), missing: Missing::default() };
+    let plan = compile_part(graph, key, &mut compilation)?;
+    compilation.missing.check()?;
+    Ok(plan)
+}
+
+/// What the parts of a step share while it is compiled: its graph, and the functions that are called.
+pub(crate) struct Compilation<'a> {
+    /// The graph that holds the functions.
+    pub(crate) library: &'a Graph,
+    pub(crate) environment: &'a Environment,
+    pub(crate) optimize: bool,
+    /// The functions inside of each other that are being compiled.
+    pub(crate) calls: Vec<String>,
+    pub(crate) missing: Missing,
+}
+
+/// Compiles a step's own graph, or the body of a function. Where kernels are missing, the plan is of no use.
+pub(crate) fn compile_part(
+    graph: &Graph,
+    key: &PlanKey,
+    compilation: &mut Compilation<'_>,
+) -> Result<Plan> {
+    graph.check()?;
+    let (environment, optimize) = (compilation.environment, compilation.optimize);
+    let mut builder = Builder::new(graph, key, compilation)?;
     builder.collect()?;
     let mut ir = builder.finish()?;
+    let fed = builder.fed;
     if optimize {
         fuse::fuse(&mut ir, environment);
     }
     ir.sweep();
     if frames::has_flow(&ir) {
-        return frames::emit(ir, builder.fed);
+        return frames::emit(ir, fed);
     }
     let order = schedule::schedule(&ir)?;
-    Ok(emit(ir, &order, builder.fed))
+    Ok(emit(ir, &order, fed))
 }
 
 /// Builds the intermediate form.
-pub(crate) struct Builder<'a> {
+pub(crate) struct Builder<'a, 'c> {
     pub(crate) graph: &'a Graph,
     key: &'a PlanKey,
-    environment: &'a Environment,
+    compilation: &'a mut Compilation<'c>,
+    environment: &'c Environment,
     optimize: bool,
     fed: Vec<Output>,
     feed_index: FxHashMap<Endpoint, u32>,
@@ -148,7 +178,6 @@ pub(crate) struct Builder<'a> {
     waited_for: FxHashSet<OpId>,
     /// Inputs that come round in a loop: node, input, output.
     coming_round: Vec<(usize, usize, Endpoint)>,
-    missing: BTreeMap<String, Vec<String>>,
 }
 
 /// Operations that give their input as it is.
@@ -203,13 +232,12 @@ const READS_FILES: [&str; 2] = ["ReadFile", "MatchingFiles"];
 /// Results with more elements are computed in each run rather than kept in the plan.
 const FOLD_LIMIT: usize = 16 << 20;
 
-impl<'a> Builder<'a> {
+impl<'a, 'c> Builder<'a, 'c> {
     fn new(
         graph: &'a Graph,
         key: &'a PlanKey,
-        environment: &'a Environment,
-        optimize: bool,
-    ) -> Result<Builder<'a>> {
+        compilation: &'a mut Compilation<'c>,
+    ) -> Result<Builder<'a, 'c>> {
         let find = |endpoint: &Endpoint| -> Result<Output> {
             let operation = graph.operation_by_id(endpoint.op);
             operation
@@ -220,8 +248,9 @@ impl<'a> Builder<'a> {
         Ok(Builder {
             graph,
             key,
-            environment,
-            optimize,
+            environment: compilation.environment,
+            optimize: compilation.optimize,
+            compilation,
             fed: key.feeds.iter().map(find).collect::<Result<_>>()?,
             feed_index: key.feeds.iter().enumerate().map(|(i, &endpoint)| (endpoint, i as u32)).collect(),
             operations: BTreeMap::new(),
@@ -233,7 +262,6 @@ impl<'a> Builder<'a> {
             conditional: Vec::new(),
             waited_for: FxHashSet::default(),
             coming_round: Vec::new(),
-            missing: BTreeMap::new(),
         })
     }
 
@@ -267,9 +295,6 @@ impl<'a> Builder<'a> {
         }
         for (node, input, endpoint) in std::mem::take(&mut self.coming_round) {
             self.nodes[node].inputs[input] = self.value(endpoint)?;
-        }
-        if !self.missing.is_empty() {
-            return Err(self.missing_kernels());
         }
         let fetches = self.key.fetches.iter().map(|&fetch| self.fetched(fetch)).collect::<Result<_>>()?;
         let targets = self.key.targets.iter().filter_map(|id| self.node_of.get(id).copied()).collect();
@@ -313,15 +338,6 @@ impl<'a> Builder<'a> {
             return Err(Error::new(Code::Unimplemented, "the graph has a loop without 'NextIteration'"));
         }
         Ok(order)
-    }
-
-    fn missing_kernels(&self) -> Error {
-        let list = self.missing.iter().map(|(op_type, nodes)| {
-            let more = if nodes.len() > 3 { ", ..." } else { "" };
-            format!("{op_type} ({}{more})", nodes.iter().take(3).cloned().collect::<Vec<_>>().join(", "))
-        });
-        let list = list.collect::<Vec<_>>().join("; ");
-        Error::new(Code::Unimplemented, format!("the embedded engine has no kernel for: {list}"))
     }
 
     /// Whether an output is a value that is given from outside.
@@ -413,15 +429,19 @@ impl<'a> Builder<'a> {
         inputs: Vec<Value>,
         control: Vec<usize>,
     ) -> Result<()> {
+        if let Some(kernel) = make_caller(operation, self.compilation)? {
+            self.push_update(operation, inputs, control, kernel);
+            return Ok(());
+        }
         let Some(entry) = Registry::get().find(operation.op_type()) else {
-            let nodes = self.missing.entry(operation.op_type().to_owned()).or_default();
-            nodes.push(operation.name().to_owned());
+            self.compilation.missing.add(operation, self.compilation.calls.last().map(String::as_str));
             // Stands in until the list of what is missing is complete.
             self.push(operation, inputs, control, None);
             return Ok(());
         };
         let constants: Vec<Option<Tensor>> = inputs.iter().map(|&input| self.constant(input)).collect();
-        let spec = NodeSpec { operation, resources: &self.environment.resources };
+        let function = self.compilation.calls.last().map(String::as_str);
+        let spec = NodeSpec { operation, function, resources: &self.environment.resources };
         let kernel = (entry.make)(&spec)?;
         let stateless = !has_effect(operation) && !READS_FILES.contains(&operation.op_type());
         let small =

@@ -86,6 +86,11 @@ impl Plan {
             drop(frame);
             return Err(error.with_phase(Phase::Run));
         }
+        self.results(frame, &waited)
+    }
+
+    /// What a run that is through has computed.
+    pub(crate) fn results(&self, mut frame: Frame, waited: &Waited) -> Result<Vec<Tensor>> {
         let fetched = self.fetches.iter().enumerate().map(|(index, fetch)| {
             let slot = &mut frame.slots[fetch.slot as usize];
             let value = if fetch.last { slot.take() } else { slot.clone() };
@@ -118,7 +123,7 @@ impl Plan {
         ran
     }
 
-    fn run_steps(
+    pub(crate) fn run_steps(
         &self,
         frame: &mut Frame,
         environment: &Environment,

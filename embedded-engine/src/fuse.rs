@@ -92,7 +92,7 @@ fn fused_kernel(
     relu: bool,
     environment: &Environment,
 ) -> Option<Result<Box<dyn Kernel>>> {
-    let spec = NodeSpec { operation: product, resources: &environment.resources };
+    let spec = NodeSpec { operation: product, function: None, resources: &environment.resources };
     let dtype = product.output_infos()[0].dtype;
     match (product.op_type(), dtype) {
         ("MatMul", DType::Float32 | DType::Float64) => {

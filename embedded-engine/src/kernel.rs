@@ -1,12 +1,12 @@
 //! Kernels: what runs one operation, and what it sees of the step.
 
 use crate::execute::Limits;
-use crate::resources::Resources;
+use crate::resources::{OpState, Resources};
 use crate::waiting::Wait;
 use compute::{Pool, Scratch};
 use rustc_hash::FxHashMap;
 use session_core::{AttrValue, Error, Operation, Result};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use tensor::{Bits, BufferPool, DType, Element, Shape, Tensor};
 
 /// Runs one operation of a plan. Made once per plan; called in every step, possibly by several threads at once.
@@ -36,10 +36,22 @@ pub(crate) type MakeKernel = fn(&NodeSpec<'_>) -> Result<Box<dyn Kernel>>;
 /// What is known of an operation when its kernel is made.
 pub(crate) struct NodeSpec<'a> {
     pub(crate) operation: &'a Operation,
+    /// The function whose body the operation is in, if it is.
+    pub(crate) function: Option<&'a str>,
     pub(crate) resources: &'a Resources,
 }
 
 impl NodeSpec<'_> {
+    /// The state that the session keeps for the operation, made at its first use.
+    pub(crate) fn state<S: OpState>(&self, make: impl FnOnce() -> S) -> Result<Arc<S>> {
+        let name = self.operation.name();
+        match self.function {
+            // Operations of different bodies may have one name; no operation of a graph has a colon in its.
+            Some(function) => self.resources.state(&format!("{function}:{name}"), make),
+            None => self.resources.state(name, make),
+        }
+    }
+
     pub(crate) fn attr(&self, name: &str) -> Result<&AttrValue> {
         self.operation.attr(name).ok_or_else(|| Error::value(format!("attribute '{name}' is missing")))
     }

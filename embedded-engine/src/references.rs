@@ -34,7 +34,7 @@ impl References {
     }
 }
 
-impl Builder<'_> {
+impl Builder<'_, '_> {
     /// An operation's inputs, references read where it wants values, and what else it must wait for.
     pub(crate) fn inputs(&mut self, operation: &Operation) -> Result<(Vec<Value>, Vec<usize>)> {
         let endpoints = operation.input_endpoints();

@@ -1,7 +1,7 @@
 //! What a session keeps between steps: variables and the state of stateful operations.
 
 use rustc_hash::FxHashMap;
-use session_core::{Code, Error, Operation, Result};
+use session_core::{Code, Error, Result};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,22 +93,23 @@ impl Resources {
         all.map(|(_, handle)| handle.clone()).collect()
     }
 
-    /// The state of an operation, made at its first use, from restored bytes if there are any.
+    /// The state of the operation of a name, made at its first use, from restored bytes if there are any.
     pub(crate) fn state<S: OpState>(
         &self,
-        operation: &Operation,
+        name: &str,
         make: impl FnOnce() -> S,
     ) -> Result<Arc<S>> {
         let mut states = self.states();
-        if let Some(state) = states.by_name.get(operation.name()) {
+        if let Some(state) = states.by_name.get(name) {
             let state = state.clone().as_any().downcast();
-            return Ok(state.expect("an operation has one kind of state"));
+            let kind = || Error::invalid_argument(format!("'{name}' has a state of another kind"));
+            return state.map_err(|_| kind());
         }
         let state = Arc::new(make());
-        if let Some(bytes) = states.restored.remove(operation.name()) {
+        if let Some(bytes) = states.restored.remove(name) {
             state.import(&bytes)?;
         }
-        states.by_name.insert(operation.name().to_owned(), state.clone());
+        states.by_name.insert(name.to_owned(), state.clone());
         Ok(state)
     }
 

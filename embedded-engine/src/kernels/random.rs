@@ -144,7 +144,7 @@ fn state(spec: &NodeSpec<'_>) -> Result<Arc<RandomState>> {
         (0, 0) => random::seeds_from_entropy(),
         seeds => seeds,
     };
-    spec.resources.state(spec.operation, || RandomState(Mutex::new(Generator::new(seeds.0, seeds.1))))
+    spec.state(|| RandomState(Mutex::new(Generator::new(seeds.0, seeds.1))))
 }
 
 /// The shape in an input.

@@ -89,7 +89,7 @@ fn make_assign(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let declared = match target.operation().attr("shape") {
         _ if target.is_ref() && !spec.bool("validate_shape")? => PartialShape::unknown(),
         _ if target.is_ref() => target.shape().clone(),
-        Some(AttrValue::Shape(shape)) => shape.clone(),
+        Some(AttrValue::Shape(shape)) if target.operation().op_type() == "VarHandleOp" => shape.clone(),
         _ => PartialShape::unknown(),
     };
     Ok(Box::new(move |context: &mut KernelContext<'_>| {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) fn register(registry: &mut Registry) {
     registry.add("IndexBatch", |spec| {
         let order = Order::new(spec)?;
-        let state = spec.resources.state(spec.operation, || IndexState {
+        let state = spec.state(|| IndexState {
             name: spec.operation.name().to_owned(),
             place: Mutex::new(Place { position: 0, limit: None, seeds: order.seeds, permutation: None }),
         })?;
