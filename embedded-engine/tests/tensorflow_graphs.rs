@@ -78,6 +78,8 @@ struct Recorded {
     graph: Graph,
     session: Arc<dyn Session>,
     steps: Value,
+    /// Where it saves; what is fed as the name of a checkpoint lies in there.
+    folder: tempfile::TempDir,
 }
 
 impl Recorded {
@@ -92,7 +94,15 @@ impl Recorded {
         config.optimize = optimize;
         let session = EmbeddedEngine::new().new_session(&graph, "", &config)?;
         session.run(&graph.operation(recorded["init"].as_str().unwrap())?, ())?;
-        Ok(Recorded { graph, session, steps: recorded["steps"].clone() })
+        let folder = tempfile::tempdir().unwrap();
+        Ok(Recorded { graph, session, steps: recorded["steps"].clone(), folder })
+    }
+
+    fn fed(&self, value: &Value) -> Tensor {
+        match value["values"][0].as_str() {
+            Some(name) if name.ends_with(".ckpt") => Tensor::string(self.folder.path().join(name).to_str().unwrap().to_owned()),
+            _ => tensor(value),
+        }
     }
 
     fn run(&self, step: &Value) -> Result<Option<String>> {
@@ -100,7 +110,7 @@ impl Recorded {
         let list = |key: &str| step[key].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
         let feeds = step["feeds"].as_object().unwrap().iter();
         let feeds: Vec<(Output, Tensor)> =
-            feeds.map(|(name, value)| Ok((named(name)?, tensor(value)))).collect::<Result<_>>()?;
+            feeds.map(|(name, value)| Ok((named(name)?, self.fed(value)))).collect::<Result<_>>()?;
         let fetches: Vec<Output> = list("fetches").map(named).collect::<Result<_>>()?;
         let targets: Vec<Operation> =
             list("targets").map(|name| self.graph.operation(name)).collect::<Result<_>>()?;

@@ -4,6 +4,7 @@ pub(crate) mod assertion;
 pub(crate) mod frames;
 pub(crate) mod functional;
 pub(crate) mod grouping;
+pub(crate) mod optional;
 pub(crate) mod tensor_array;
 pub(crate) mod tensor_list;
 

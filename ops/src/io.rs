@@ -6,6 +6,7 @@
 pub(crate) mod files;
 pub(crate) mod indices;
 pub(crate) mod readers;
+pub(crate) mod saving;
 
 pub use files::{matching_files, read_file, write_file};
 pub use indices::{IndexOptions, index_batch};

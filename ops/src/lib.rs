@@ -97,6 +97,7 @@ pub mod random;
 pub mod state;
 pub mod strings;
 pub mod summary;
+mod tables;
 pub mod training;
 
 pub mod global_step;

@@ -31,6 +31,14 @@ op_defs! {
         .attrs("encoding: string = \"\"").shape(unchanged).not_differentiable();
     STRING_UPPER: OpDef::new("StringUpper", "input: string -> output: string")
         .attrs("encoding: string = \"\"").shape(unchanged).not_differentiable();
+    REGEX_FULL_MATCH: OpDef::new("RegexFullMatch", "input: string, pattern: string -> output: bool")
+        .shape(unchanged).not_differentiable();
+    STATIC_REGEX_FULL_MATCH: OpDef::new("StaticRegexFullMatch", "input: string -> output: bool")
+        .attrs("pattern: string").shape(unchanged).not_differentiable();
+    REGEX_REPLACE: OpDef::new("RegexReplace", "input: string, pattern: string, rewrite: string -> output: string")
+        .attrs("replace_global: bool = true").shape(unchanged).not_differentiable();
+    STATIC_REGEX_REPLACE: OpDef::new("StaticRegexReplace", "input: string -> output: string")
+        .attrs("pattern: string, rewrite: string, replace_global: bool = true").shape(unchanged).not_differentiable();
     STRING_STRIP: OpDef::new("StringStrip", "input: string -> output: string").shape(unchanged).not_differentiable();
 }
 

@@ -6,6 +6,7 @@ mod format;
 mod indices;
 mod permutation;
 mod readers;
+mod saving;
 
 use crate::kernel::Registry;
 
@@ -15,4 +16,5 @@ pub(crate) fn register(registry: &mut Registry) {
     files::register(registry);
     indices::register(registry);
     readers::register(registry);
+    saving::register(registry);
 }

@@ -4,6 +4,7 @@ mod farm_hash;
 mod format;
 mod join;
 pub(super) mod number;
+mod pattern;
 mod split;
 
 use crate::kernel::{Kernel, KernelContext, Registry};
@@ -15,6 +16,7 @@ pub(crate) fn register(registry: &mut Registry) {
     format::register(registry);
     join::register(registry);
     number::register(registry);
+    pattern::register(registry);
     split::register(registry);
     registry.add("StringLower", |spec| {
         changed(spec.str("encoding")?, char::to_lowercase, u8::to_ascii_lowercase)

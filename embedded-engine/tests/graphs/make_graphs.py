@@ -8,6 +8,7 @@ Each JSON file holds the initializer and a list of steps: feeds, fetches, target
 import json
 import os
 import sys
+import tempfile
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
@@ -381,6 +382,40 @@ def functional_map():
     return [({x: ramp(5, 2)}, [mapped, scanned, array.stack(), array.concat(), array.size(), g])]
 
 
+@graph()
+def tables():
+    keys = tf1.placeholder(tf.string, [None], "keys")
+    ids = tf1.placeholder(tf.int64, [None, 2], "ids")
+    to_id = tf1.lookup.StaticHashTable(tf1.lookup.KeyValueTensorInitializer(["a", "b", "c"], tf.constant([0, 1, 2], tf.int64)), -1)
+    to_text = tf1.lookup.StaticHashTable(tf1.lookup.KeyValueTensorInitializer(tf.constant([0, 1], tf.int64), ["zero", "one"]), "many")
+    grows = tf.lookup.experimental.MutableHashTable(tf.int64, tf.float32, tf.constant([-1.0, -1.0]))
+    insert = grows.insert(tf.reshape(ids, [-1]), tf.tile(tf.reshape(tf.cast(ids, tf.float32), [-1, 1]), [1, 2]))
+    found = [to_id.lookup(keys), to_text.lookup(ids), grows.lookup(ids), to_id.size(), grows.size()]
+    feeds = {keys: ["c", "x", "a"], ids: [[0, 7], [1, 0]]}
+    return [(feeds, found), (feeds, [], [insert]), (feeds, found)]
+
+
+@graph()
+def savers():
+    v = tf1.get_variable("v", initializer=np.float32([1, 2]))
+    r = tf1.get_variable("r", initializer=np.int64([[1, 2], [3, 4]]), use_resource=True)
+    parts = tf1.get_variable("parts", [5, 2], partitioner=tf1.fixed_size_partitioner(2), initializer=tf1.constant_initializer(3.0))
+    saver = tf1.train.Saver()
+    sharded = tf1.train.Saver(sharded=True)
+    plain, many = saver.as_saver_def(), sharded.as_saver_def()
+    g = tf1.get_default_graph()
+    change = tf.group(tf1.assign_add(v, [1.0, 1.0]), r.assign(r * 10), *[tf1.assign(p, p * 2) for p in parts])
+    values = [v, r.read_value()] + [tf.identity(p) for p in parts]
+    steps = []
+    for definition, folder in ((plain, "plain"), (many, "sharded")):
+        # The folder is put in front of what is fed by whoever plays this.
+        feed = {g.get_tensor_by_name(definition.filename_tensor_name): folder + "/model.ckpt"}
+        save = g.get_tensor_by_name(definition.save_tensor_name).op
+        restore = g.get_operation_by_name(definition.restore_op_name)
+        steps += [(feed, [], [save]), ({}, values, []), ({}, [], [change]), ({}, values), (feed, [], [restore]), ({}, values)]
+    return steps
+
+
 def encode(value):
     value = np.asarray(value)
     if value.dtype == object:
@@ -402,12 +437,14 @@ def make(name):
             file.write(g.as_graph_def().SerializeToString(deterministic=True))
         recorded = []
         config = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
-        with tf1.Session(config=config) as session:
+        with tf1.Session(config=config) as session, tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            [os.mkdir(name) for name in ("plain", "sharded")]
             session.run(init)
             for step in steps:
                 feeds, fetches, targets = (list(step) + [[]])[:3]
                 values = session.run([fetches, targets], feeds)[0]
-                feeds = {k.name: encode(np.asarray(v, k.dtype.as_numpy_dtype)) for k, v in feeds.items()}
+                feeds = {k.name: encode(np.asarray(v, object if k.dtype == tf.string else k.dtype.as_numpy_dtype)) for k, v in feeds.items()}
                 recorded.append(
                     {
                         "feeds": feeds,

@@ -34,8 +34,14 @@ pub(crate) fn register(registry: &mut Registry) {
             dtype => for_dtype!(number dtype, T => Ok(boxed(add_n::<T>))),
         });
     }
-    registry.add("SelectV2", |spec| for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(select_v2::<T>))));
-    registry.add("Select", |spec| for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(select_v1::<T>))));
+    registry.add("SelectV2", |spec| match spec.input_dtype(1) {
+        dtype if dtype.is_plain() => for_dtype!(bits dtype, T => Ok(boxed(select_v2::<T>))),
+        _ => Ok(boxed(select_whole)),
+    });
+    registry.add("Select", |spec| match spec.input_dtype(1) {
+        dtype if dtype.is_plain() => for_dtype!(bits dtype, T => Ok(boxed(select_v1::<T>))),
+        _ => Ok(boxed(select_whole)),
+    });
     registry
         .add("ClipByValue", |spec| for_dtype!(real spec.input_dtype(0), T => Ok(boxed(clip_by_value::<T>))));
 }
@@ -284,4 +290,23 @@ fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<
         least.run(context.pool(), &high, context.slice(0)?, context.slice(2)?, output).map_err(arithmetic)?;
         most.run_in_place_left(context.pool(), &low, output, context.slice(1)?).map_err(arithmetic)
     })
+}
+
+/// A choice among strings or handles: of one value or the other by a single condition, or of each string by its own.
+fn select_whole(context: &mut KernelContext<'_>) -> Result<()> {
+    if context.input(0).elements() == 1 && context.input(0).shape().rank() == 0 {
+        let chosen = if context.input(0).value::<bool>()? { 1 } else { 2 };
+        let value = context.take(chosen);
+        context.set(0, value);
+        return Ok(());
+    }
+    let (condition, yes, no) = (context.slice::<bool>(0)?, context.input(1), context.input(2));
+    if context.input(0).shape() != yes.shape() || yes.shape() != no.shape() {
+        let text = format!("cannot choose among {} and {} by {}", yes.shape(), no.shape(), context.input(0).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let place = |row: usize| Some((usize::from(!condition[row]), row));
+    let value = crate::kernels::array::arrange(context, &[yes, no], yes.shape().clone(), 1, &place, None)?;
+    context.set(0, value);
+    Ok(())
 }

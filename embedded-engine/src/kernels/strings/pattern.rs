@@ -1,0 +1,86 @@
+//! Regular expressions, in RE2's syntax.
+
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use regex::bytes::Regex;
+use session_core::{Error, Result};
+use tensor::{Bytes, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("StaticRegexFullMatch", |spec| {
+        let pattern = whole(spec.str("pattern")?)?;
+        Ok(boxed(move |context| matches(context, &pattern)))
+    });
+    registry.add("RegexFullMatch", |_| {
+        Ok(boxed(|context| {
+            let pattern = whole(&pattern(context, 1)?)?;
+            matches(context, &pattern)
+        }))
+    });
+    registry.add("StaticRegexReplace", |spec| {
+        let (pattern, all) = (compiled(spec.str("pattern")?)?, replaces_all(spec)?);
+        let rewrite = rewrite(spec.str("rewrite")?);
+        Ok(boxed(move |context| replace(context, &pattern, &rewrite, all)))
+    });
+    registry.add("RegexReplace", |spec| {
+        let all = replaces_all(spec)?;
+        Ok(boxed(move |context| {
+            let expression = compiled(&pattern(context, 1)?)?;
+            let rewrite = rewrite(&pattern(context, 2)?);
+            replace(context, &expression, &rewrite, all)
+        }))
+    });
+}
+
+fn replaces_all(spec: &NodeSpec<'_>) -> Result<bool> {
+    spec.bool("replace_global")
+}
+
+fn pattern(context: &KernelContext<'_>, input: usize) -> Result<String> {
+    match context.input(input).as_strings()? {
+        [text] => String::from_utf8(text.to_vec())
+            .map_err(|_| Error::invalid_argument(format!("input {input} is not UTF-8"))),
+        _ => Err(Error::invalid_argument(format!("input {input} must be a scalar"))),
+    }
+}
+
+fn compiled(pattern: &str) -> Result<Regex> {
+    Regex::new(pattern).map_err(|error| {
+        Error::invalid_argument(format!("Invalid pattern: {pattern}")).with_source(error)
+    })
+}
+
+/// The pattern for a whole text.
+fn whole(pattern: &str) -> Result<Regex> {
+    compiled(&format!("^(?:{pattern})$")).or_else(|_| compiled(pattern))
+}
+
+/// `\1` names a group in RE2's rewrites, `${1}` here.
+fn rewrite(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '$' => out.push_str("$$"),
+            '\\' => match characters.next() {
+                Some(digit @ '0'..='9') => out.push_str(&format!("${{{digit}}}")),
+                Some(other) => out.push(other),
+                None => out.push('\\'),
+            },
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn matches(context: &mut KernelContext<'_>, pattern: &Regex) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let found: Vec<bool> = context.input(0).as_strings()?.iter().map(|text| pattern.is_match(text)).collect();
+    context.set(0, Tensor::from_vec(found, shape)?);
+    Ok(())
+}
+
+fn replace(context: &mut KernelContext<'_>, pattern: &Regex, rewrite: &str, all: bool) -> Result<()> {
+    let limit = usize::from(!all);
+    super::map(context, |text| Ok(Bytes::from(pattern.replacen(text, limit, rewrite.as_bytes()).into_owned())))
+}

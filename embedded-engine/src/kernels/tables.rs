@@ -1,0 +1,304 @@
+//! Lookup tables: from numbers or strings to numbers or strings.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::array::arrange;
+use crate::kernels::elements::stacked;
+use crate::kernels::math::boxed;
+use crate::kernels::state::resource_name;
+use rustc_hash::FxHashMap;
+use session_core::{Code, Error, Result};
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+use tensor::{Bytes, DType, Shape, Tensor};
+
+/// One table.
+///
+/// The lock guards the entries; many look up at the same time.
+struct Table {
+    name: String,
+    key: DType,
+    value: DType,
+    /// The shape of a value.
+    shape: Shape,
+    /// Whether it is filled once, by an initialiser, instead of growing.
+    is_fixed: bool,
+    entries: RwLock<Option<Entries>>,
+}
+
+/// Values by the bytes of their keys.
+type Entries = FxHashMap<Bytes, Tensor>;
+
+pub(crate) fn register(registry: &mut Registry) {
+    for op_type in ["HashTableV2", "HashTable"] {
+        registry.add_handle(op_type, |spec| make_table(spec, true));
+    }
+    for op_type in
+        ["MutableHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2", "MutableDenseHashTableV2"]
+    {
+        registry.add_handle(op_type, |spec| make_table(spec, false));
+    }
+    registry.add_both(["InitializeTableV2", "InitializeTable"], |_| {
+        Ok(boxed(|context| {
+            let table = table(context)?;
+            let entries = table.entries_of(context.input(1), context.input(2), true)?;
+            table.initialize(entries)
+        }))
+    });
+    registry.add_both(["InitializeTableFromTextFileV2", "InitializeTableFromTextFile"], make_from_file);
+    registry.add_both(["LookupTableFindV2", "LookupTableFind"], |_| Ok(boxed(find)));
+    registry.add_both(["LookupTableInsertV2", "LookupTableInsert"], |_| {
+        Ok(boxed(|context| {
+            let table = table(context)?;
+            let entries = table.entries_of(context.input(1), context.input(2), false)?;
+            table.change(|all| all.extend(entries))
+        }))
+    });
+    registry.add_both(["LookupTableImportV2", "LookupTableImport"], |_| {
+        Ok(boxed(|context| {
+            let table = table(context)?;
+            let entries = table.entries_of(context.input(1), context.input(2), table.is_fixed)?;
+            if table.is_fixed { table.initialize(entries) } else { table.change(|all| *all = entries) }
+        }))
+    });
+    registry.add("LookupTableRemoveV2", |_| {
+        Ok(boxed(|context| {
+            let (table, keys) = (table(context)?, keys(context.input(1))?);
+            table.change(|all| keys.iter().for_each(|key| drop(all.remove(key))))
+        }))
+    });
+    registry.add_both(["LookupTableSizeV2", "LookupTableSize"], |_| {
+        Ok(boxed(|context| {
+            let size = table(context)?.read().as_ref().map_or(0, |entries| entries.len());
+            context.set(0, Tensor::from(size as i64));
+            Ok(())
+        }))
+    });
+    registry.add_both(["LookupTableExportV2", "LookupTableExport"], |_| Ok(boxed(export)));
+}
+
+fn make_table(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
+    let shared = spec.bool("use_node_name_sharing").unwrap_or(false);
+    let name = if shared { spec.operation.name().to_owned() } else { resource_name(spec) };
+    let (key, value) = (spec.dtype("key_dtype")?, spec.dtype("value_dtype")?);
+    let shape = spec.operation.attr("value_shape").and_then(|shape| shape.as_shape());
+    let shape = match shape {
+        Some(shape) => shape.to_shape().ok_or_else(|| Error::value("attribute 'value_shape' is not fully known"))?,
+        None => Shape::scalar(),
+    };
+    if !(key.is_integer() || key == DType::String || key.is_floating()) {
+        return Err(Error::new(Code::Unimplemented, format!("a table with keys of {key}")));
+    }
+    let container = spec.str("container").unwrap_or_default();
+    let handle = spec.resources.handle("table", container, &name, || Table {
+        name: name.clone(),
+        key,
+        value,
+        shape,
+        is_fixed,
+        entries: RwLock::new((!is_fixed).then(Entries::default)),
+    });
+    Ok(Box::new(move |context: &mut KernelContext<'_>| {
+        context.set(0, handle.clone());
+        Ok(())
+    }))
+}
+
+fn table<'c>(context: &'c KernelContext<'_>) -> Result<&'c Table> {
+    context.input(0).as_handle().ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a table"))
+}
+
+/// Each element's bytes.
+fn keys(tensor: &Tensor) -> Result<Vec<Bytes>> {
+    if tensor.dtype() == DType::String {
+        return Ok(tensor.as_strings()?.to_vec());
+    }
+    let size = tensor.dtype().size().max(1);
+    Ok(tensor.as_bytes()?.chunks_exact(size).map(Bytes::copy_from_slice).collect())
+}
+
+impl Table {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Option<Entries>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The entries that keys and values make. With `strict`, one key must not have two values.
+    fn entries_of(&self, given: &Tensor, values: &Tensor, strict: bool) -> Result<Entries> {
+        let expected: Vec<usize> = given.shape().iter().chain(self.shape.iter()).copied().collect();
+        if given.dtype() != self.key || values.dtype() != self.value || values.shape()[..] != expected[..] {
+            let text = format!(
+                "table '{}' of {} to {} cannot take keys of {} {} and values of {} {}",
+                self.name,
+                self.key,
+                self.value,
+                given.dtype(),
+                given.shape(),
+                values.dtype(),
+                values.shape()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        let rows = std::iter::once(given.elements()).chain(self.shape.iter().copied());
+        let values = values.clone().reshaped(rows.collect::<Shape>())?;
+        let mut entries = Entries::default();
+        for (row, key) in keys(given)?.into_iter().enumerate() {
+            let value = values.rows(row, row + 1)?.reshaped(self.shape.clone())?;
+            let twice = entries.get(&key).is_some_and(|known| strict && *known != value);
+            if twice {
+                let text = format!("HashTable '{}' has different value for same key at {row}", self.name);
+                return Err(Error::invalid_argument(text));
+            }
+            entries.insert(key, value);
+        }
+        Ok(entries)
+    }
+
+    fn initialize(&self, entries: Entries) -> Result<()> {
+        let mut all = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        match &*all {
+            Some(known) if *known != entries => {
+                let text = format!("Table '{}' was already initialized with different data.", self.name);
+                Err(Error::new(Code::FailedPrecondition, text))
+            }
+            _ => {
+                *all = Some(entries);
+                Ok(())
+            }
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entries)) -> Result<()> {
+        if self.is_fixed {
+            let text = format!("table '{}' is filled once, by its initializer", self.name);
+            return Err(Error::new(Code::Unimplemented, text));
+        }
+        let mut all = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        change(all.get_or_insert_default());
+        Ok(())
+    }
+}
+
+fn find(context: &mut KernelContext<'_>) -> Result<()> {
+    let found = {
+        let (table, wanted, default) = (table(context)?, context.input(1), context.input(2));
+        if wanted.dtype() != table.key || default.dtype() != table.value || default.shape() != &table.shape {
+            let text = format!(
+                "table '{}' of {} to {} {} cannot be asked for {} with the default {} {}",
+                table.name,
+                table.key,
+                table.value,
+                table.shape,
+                wanted.dtype(),
+                default.dtype(),
+                default.shape()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        let entries = table.read();
+        let entries = entries.as_ref().ok_or_else(|| {
+            Error::new(Code::FailedPrecondition, format!("Table '{}' not initialized.", table.name))
+        })?;
+        let shape: Shape = wanted.shape().iter().chain(table.shape.iter()).copied().collect();
+        if wanted.elements() == 0 {
+            Tensor::zeros(table.value, shape)?
+        } else {
+            let keys = keys(wanted)?;
+            let values: Vec<&Tensor> = keys.iter().map(|key| entries.get(key).unwrap_or(default)).collect();
+            arrange(context, &values, shape, table.shape.elements(), &|row| Some((row, 0)), None)?
+        }
+    };
+    context.set(0, found);
+    Ok(())
+}
+
+fn export(context: &mut KernelContext<'_>) -> Result<()> {
+    let (keys, values) = {
+        let table = table(context)?;
+        let entries = table.read();
+        let mut sorted: Vec<(&Bytes, &Tensor)> = entries.iter().flatten().collect();
+        sorted.sort_by_key(|(key, _)| *key);
+        let keys = if table.key == DType::String {
+            let keys: Vec<Bytes> = sorted.iter().map(|(key, _)| (*key).clone()).collect();
+            let count = keys.len();
+            Tensor::from_strings(keys, [count])?
+        } else {
+            let bytes: Vec<u8> = sorted.iter().flat_map(|(key, _)| key.iter().copied()).collect();
+            Tensor::from_bytes(table.key, [sorted.len()], bytes)?
+        };
+        let values: Vec<Option<Tensor>> = sorted.iter().map(|(_, value)| Some((*value).clone())).collect();
+        (keys, stacked(context, table.value, &values, &table.shape)?)
+    };
+    context.set(0, keys);
+    context.set(1, values);
+    Ok(())
+}
+
+/// What of a line becomes a key or value.
+#[derive(Clone, Copy)]
+enum Column {
+    Line,
+    Number,
+    Field(usize),
+}
+
+fn column(spec: &NodeSpec<'_>, name: &str) -> Result<Column> {
+    match spec.int(name)? {
+        -2 => Ok(Column::Line),
+        -1 => Ok(Column::Number),
+        field => {
+            let field = usize::try_from(field);
+            Ok(Column::Field(field.map_err(|_| Error::value(format!("attribute '{name}' must be at least -2")))?))
+        }
+    }
+}
+
+fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let columns = [column(spec, "key_index")?, column(spec, "value_index")?];
+    let size = usize::try_from(spec.int("vocab_size")?).ok();
+    let delimiter = spec.str("delimiter").unwrap_or("\t").to_owned();
+    let skipped = usize::try_from(spec.int("offset").unwrap_or(0)).unwrap_or(0);
+    Ok(boxed(move |context| {
+        let table = table(context)?;
+        let name = context.input(1).as_strings()?.first().cloned().unwrap_or_default();
+        let path = PathBuf::from(String::from_utf8_lossy(&name).into_owned());
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let code = if missing { Code::NotFound } else { Code::Unknown };
+            Error::new(code, format!("table '{}' cannot read {}", table.name, path.display())).with_source(error)
+        })?;
+        let lines: Vec<&str> = text.lines().skip(skipped).take(size.unwrap_or(usize::MAX)).collect();
+        if let Some(size) = size.filter(|&size| size != lines.len()) {
+            let text = format!("Invalid vocab_size in {}: expected {size} but got {}", path.display(), lines.len());
+            return Err(Error::invalid_argument(text));
+        }
+        let [keys, values] = columns.map(|column| cells(&lines, column, &delimiter));
+        let keys = parsed(&keys.map_err(|line| short(&path, line))?, table.key)?;
+        let values = parsed(&values.map_err(|line| short(&path, line))?, table.value)?;
+        table.initialize(table.entries_of(&keys, &values, true)?)
+    }))
+}
+
+fn short(path: &std::path::Path, line: usize) -> Error {
+    Error::invalid_argument(format!("line {} of {} has too few columns", line + 1, path.display()))
+}
+
+/// One column of all lines, or the line that has not got it.
+fn cells(lines: &[&str], column: Column, delimiter: &str) -> std::result::Result<Vec<String>, usize> {
+    let cell = |(number, line): (usize, &&str)| match column {
+        Column::Line => Ok((*line).to_owned()),
+        Column::Number => Ok(number.to_string()),
+        Column::Field(field) => line.split(delimiter).nth(field).map(str::to_owned).ok_or(number),
+    };
+    lines.iter().enumerate().map(cell).collect()
+}
+
+fn parsed(cells: &[String], dtype: DType) -> Result<Tensor> {
+    if dtype == DType::String {
+        return Ok(Tensor::from_strings(cells.to_vec(), [cells.len()])?);
+    }
+    for_dtype!(@arms dtype, T => {
+        let number = |cell: &String| {
+            cell.trim().parse::<T>().map_err(|_| Error::invalid_argument(format!("'{cell}' is not a {dtype}")))
+        };
+        Ok(Tensor::from(cells.iter().map(number).collect::<Result<Vec<T>>>()?))
+    }, Int32: i32, Int64: i64, Float32: f32, Float64: f64)
+}

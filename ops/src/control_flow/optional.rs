@@ -1,0 +1,15 @@
+//! Values that may be missing, which functional conditionals hand to their gradients.
+//!
+//! They have definitions, so that imported graphs run, and no constructors.
+
+use crate::library::op_defs;
+use session_core::OpDef;
+
+op_defs! {
+    OPTIONAL_FROM_VALUE: OpDef::new("OptionalFromValue", "components: Toutput_types -> optional: variant")
+        .attrs("Toutput_types: list(type)");
+    OPTIONAL_NONE: OpDef::new("OptionalNone", "-> optional: variant");
+    OPTIONAL_HAS_VALUE: OpDef::new("OptionalHasValue", "optional: variant -> has_value: bool");
+    OPTIONAL_GET_VALUE: OpDef::new("OptionalGetValue", "optional: variant -> components: output_types")
+        .attrs("output_types: list(type), output_shapes: list(shape)");
+}
