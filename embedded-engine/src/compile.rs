@@ -132,11 +132,7 @@ pub(crate) struct Compilation<'a> {
 }
 
 /// Compiles a step's own graph, or the body of a function. Where kernels are missing, the plan is of no use.
-pub(crate) fn compile_part(
-    graph: &Graph,
-    key: &PlanKey,
-    compilation: &mut Compilation<'_>,
-) -> Result<Plan> {
+pub(crate) fn compile_part(graph: &Graph, key: &PlanKey, compilation: &mut Compilation<'_>) -> Result<Plan> {
     graph.check()?;
     let (environment, optimize) = (compilation.environment, compilation.optimize);
     let mut builder = Builder::new(graph, key, compilation)?;

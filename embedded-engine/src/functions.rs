@@ -41,7 +41,9 @@ pub(crate) fn make_caller(
             by_truth: true,
             branches: vec![body(compilation, "then_branch")?, body(compilation, "else_branch")?],
         }),
-        "Case" | "StatelessCase" => Box::new(Choice { by_truth: false, branches: branches(operation, compilation)? }),
+        "Case" | "StatelessCase" => {
+            Box::new(Choice { by_truth: false, branches: branches(operation, compilation)? })
+        }
         "While" | "StatelessWhile" => {
             Box::new(While { condition: body(compilation, "cond")?, body: body(compilation, "body")? })
         }
@@ -128,7 +130,8 @@ fn arguments(context: &mut KernelContext<'_>, first: usize) -> Vec<Tensor> {
 
 fn deliver(context: &mut KernelContext<'_>, results: Vec<Tensor>) -> Result<()> {
     if results.len() != context.outputs.len() {
-        let text = format!("a function gives {} results in the place of {}", results.len(), context.outputs.len());
+        let text =
+            format!("a function gives {} results in the place of {}", results.len(), context.outputs.len());
         return Err(Error::invalid_argument(text));
     }
     results.into_iter().enumerate().for_each(|(output, result)| context.set(output, result));
@@ -160,7 +163,8 @@ impl Kernel for Choice {
             // An index beyond the branches means the last one.
             usize::try_from(context.int(0)?).map_or(last, |index| index.min(last))
         };
-        let branch = self.branches.get(index).ok_or_else(|| Error::invalid_argument("there are no branches"))?;
+        let branch =
+            self.branches.get(index).ok_or_else(|| Error::invalid_argument("there are no branches"))?;
         let arguments = arguments(context, 1);
         let results = branch.call(context.environment, arguments, context.limits)?;
         deliver(context, results)
@@ -178,7 +182,8 @@ impl Kernel for While {
         loop {
             context.limits.check()?;
             let goes_on = self.condition.call(context.environment, values.clone(), context.limits)?;
-            let goes_on = goes_on.first().ok_or_else(|| Error::invalid_argument("a condition without result"))?;
+            let goes_on =
+                goes_on.first().ok_or_else(|| Error::invalid_argument("a condition without result"))?;
             if !is_true(goes_on)? {
                 return deliver(context, values);
             }
@@ -202,7 +207,8 @@ impl Kernel for For {
         let mut index = start;
         while if delta > 0 { index < limit } else { index > limit } {
             context.limits.check()?;
-            let number = i32::try_from(index).map_err(|_| Error::invalid_argument("a number that is no int32"))?;
+            let number =
+                i32::try_from(index).map_err(|_| Error::invalid_argument("a number that is no int32"))?;
             values.insert(0, Tensor::from(number));
             values = self.0.call(context.environment, values, context.limits)?;
             index += delta;

@@ -35,7 +35,11 @@ pub fn missing_kernels(graph: &Graph) -> Missing {
             || Flow::of(operation).is_some()
             || graph.function(operation.op_type()).is_some()
     };
-    graph.operations().iter().filter(|operation| !runs(operation)).for_each(|operation| missing.add(operation, None));
+    graph
+        .operations()
+        .iter()
+        .filter(|operation| !runs(operation))
+        .for_each(|operation| missing.add(operation, None));
     for function in graph.functions() {
         let operations = function.body().operations();
         let lacking = operations.iter().filter(|operation| !runs(operation));
@@ -87,7 +91,8 @@ impl Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (op_type, nodes)) in self.iter().enumerate() {
-            let (comma, more) = (if index > 0 { "; " } else { "" }, if nodes.len() > 3 { ", ..." } else { "" });
+            let (comma, more) =
+                (if index > 0 { "; " } else { "" }, if nodes.len() > 3 { ", ..." } else { "" });
             let first = nodes.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
             write!(f, "{comma}{op_type} ({first}{more})")?;
         }

@@ -94,11 +94,7 @@ impl Resources {
     }
 
     /// The state of the operation of a name, made at its first use, from restored bytes if there are any.
-    pub(crate) fn state<S: OpState>(
-        &self,
-        name: &str,
-        make: impl FnOnce() -> S,
-    ) -> Result<Arc<S>> {
+    pub(crate) fn state<S: OpState>(&self, name: &str, make: impl FnOnce() -> S) -> Result<Arc<S>> {
         let mut states = self.states();
         if let Some(state) = states.by_name.get(name) {
             let state = state.clone().as_any().downcast();

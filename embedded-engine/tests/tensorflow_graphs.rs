@@ -100,7 +100,9 @@ impl Recorded {
 
     fn fed(&self, value: &Value) -> Tensor {
         match value["values"][0].as_str() {
-            Some(name) if name.ends_with(".ckpt") => Tensor::string(self.folder.path().join(name).to_str().unwrap().to_owned()),
+            Some(name) if name.ends_with(".ckpt") => {
+                Tensor::string(self.folder.path().join(name).to_str().unwrap().to_owned())
+            }
             _ => tensor(value),
         }
     }

@@ -104,7 +104,15 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
                 crate::control_flow::tensor_list::DEFS,
             ],
         ),
-        ("io", vec![crate::io::files::DEFS, crate::io::indices::DEFS, crate::io::readers::DEFS, crate::io::saving::DEFS]),
+        (
+            "io",
+            vec![
+                crate::io::files::DEFS,
+                crate::io::indices::DEFS,
+                crate::io::readers::DEFS,
+                crate::io::saving::DEFS,
+            ],
+        ),
         ("data_flow", vec![crate::data_flow::queue_ops::DEFS]),
         ("parsing", vec![crate::parsing::example::DEFS, crate::parsing::raw::DEFS]),
         ("strings", vec![crate::strings::DEFS]),

@@ -33,9 +33,11 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("OptionalGetValue", |_| {
         Ok(boxed(|context| {
             let values = optional(context)?.0.clone();
-            let values = values.ok_or_else(|| Error::invalid_argument("The given optional does not have a value."))?;
+            let values =
+                values.ok_or_else(|| Error::invalid_argument("The given optional does not have a value."))?;
             if values.len() != context.outputs.len() {
-                let text = format!("an optional of {} values asked for {}", values.len(), context.outputs.len());
+                let text =
+                    format!("an optional of {} values asked for {}", values.len(), context.outputs.len());
                 return Err(Error::invalid_argument(text));
             }
             values.into_iter().enumerate().for_each(|(output, value)| context.set(output, value));

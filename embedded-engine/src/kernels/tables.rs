@@ -82,7 +82,9 @@ fn make_table(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
     let (key, value) = (spec.dtype("key_dtype")?, spec.dtype("value_dtype")?);
     let shape = spec.operation.attr("value_shape").and_then(|shape| shape.as_shape());
     let shape = match shape {
-        Some(shape) => shape.to_shape().ok_or_else(|| Error::value("attribute 'value_shape' is not fully known"))?,
+        Some(shape) => {
+            shape.to_shape().ok_or_else(|| Error::value("attribute 'value_shape' is not fully known"))?
+        }
         None => Shape::scalar(),
     };
     if !(key.is_integer() || key == DType::String || key.is_floating()) {
@@ -104,7 +106,10 @@ fn make_table(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
 }
 
 fn table<'c>(context: &'c KernelContext<'_>) -> Result<&'c Table> {
-    context.input(0).as_handle().ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a table"))
+    context
+        .input(0)
+        .as_handle()
+        .ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a table"))
 }
 
 /// Each element's bytes.
@@ -246,7 +251,9 @@ fn column(spec: &NodeSpec<'_>, name: &str) -> Result<Column> {
         -1 => Ok(Column::Number),
         field => {
             let field = usize::try_from(field);
-            Ok(Column::Field(field.map_err(|_| Error::value(format!("attribute '{name}' must be at least -2")))?))
+            Ok(Column::Field(
+                field.map_err(|_| Error::value(format!("attribute '{name}' must be at least -2")))?,
+            ))
         }
     }
 }
@@ -263,11 +270,13 @@ fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             let code = if missing { Code::NotFound } else { Code::Unknown };
-            Error::new(code, format!("table '{}' cannot read {}", table.name, path.display())).with_source(error)
+            Error::new(code, format!("table '{}' cannot read {}", table.name, path.display()))
+                .with_source(error)
         })?;
         let lines: Vec<&str> = text.lines().skip(skipped).take(size.unwrap_or(usize::MAX)).collect();
         if let Some(size) = size.filter(|&size| size != lines.len()) {
-            let text = format!("Invalid vocab_size in {}: expected {size} but got {}", path.display(), lines.len());
+            let text =
+                format!("Invalid vocab_size in {}: expected {size} but got {}", path.display(), lines.len());
             return Err(Error::invalid_argument(text));
         }
         let [keys, values] = columns.map(|column| cells(&lines, column, &delimiter));

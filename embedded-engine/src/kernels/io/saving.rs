@@ -34,7 +34,10 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 fn text(context: &KernelContext<'_>, input: usize) -> Result<String> {
-    texts(context, input)?.into_iter().next().ok_or_else(|| Error::invalid_argument(format!("input {input} is empty")))
+    texts(context, input)?
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::invalid_argument(format!("input {input} is empty")))
 }
 
 fn texts(context: &KernelContext<'_>, input: usize) -> Result<Vec<String>> {
@@ -88,7 +91,8 @@ fn of_file(error: std::io::Error, path: &Path) -> Error {
 }
 
 fn make_restore(spec: &NodeSpec<'_>) -> Result<Box<dyn crate::kernel::Kernel>> {
-    let dtypes = spec.attr("dtypes")?.as_types().ok_or_else(|| Error::value("attribute 'dtypes' is not a list"))?;
+    let dtypes =
+        spec.attr("dtypes")?.as_types().ok_or_else(|| Error::value("attribute 'dtypes' is not a list"))?;
     Ok(boxed(move |context| restore(context, &dtypes)))
 }
 

@@ -302,7 +302,8 @@ fn select_whole(context: &mut KernelContext<'_>) -> Result<()> {
     }
     let (condition, yes, no) = (context.slice::<bool>(0)?, context.input(1), context.input(2));
     if context.input(0).shape() != yes.shape() || yes.shape() != no.shape() {
-        let text = format!("cannot choose among {} and {} by {}", yes.shape(), no.shape(), context.input(0).shape());
+        let text =
+            format!("cannot choose among {} and {} by {}", yes.shape(), no.shape(), context.input(0).shape());
         return Err(Error::invalid_argument(text));
     }
     let place = |row: usize| Some((usize::from(!condition[row]), row));

@@ -45,9 +45,8 @@ fn pattern(context: &KernelContext<'_>, input: usize) -> Result<String> {
 }
 
 fn compiled(pattern: &str) -> Result<Regex> {
-    Regex::new(pattern).map_err(|error| {
-        Error::invalid_argument(format!("Invalid pattern: {pattern}")).with_source(error)
-    })
+    Regex::new(pattern)
+        .map_err(|error| Error::invalid_argument(format!("Invalid pattern: {pattern}")).with_source(error))
 }
 
 /// The pattern for a whole text.
@@ -82,5 +81,7 @@ fn matches(context: &mut KernelContext<'_>, pattern: &Regex) -> Result<()> {
 
 fn replace(context: &mut KernelContext<'_>, pattern: &Regex, rewrite: &str, all: bool) -> Result<()> {
     let limit = usize::from(!all);
-    super::map(context, |text| Ok(Bytes::from(pattern.replacen(text, limit, rewrite.as_bytes()).into_owned())))
+    super::map(context, |text| {
+        Ok(Bytes::from(pattern.replacen(text, limit, rewrite.as_bytes()).into_owned()))
+    })
 }
