@@ -199,7 +199,10 @@ impl Session for EmbeddedSession {
     }
 
     fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        Ok(self.inner.environment.resources.export_states())
+        let replayed = crate::kernels::replayed(&self.graph);
+        let mut states = self.inner.environment.resources.export_states();
+        states.retain(|(name, _)| !replayed.contains(name));
+        Ok(states)
     }
 
     fn import_state(&self, state: &[(String, Vec<u8>)]) -> Result<()> {

@@ -2,9 +2,12 @@
 
 mod batch;
 mod bounded;
+mod consumed;
 mod queue;
 mod store;
 mod sync;
+
+pub(crate) use consumed::replayed;
 
 use crate::execute::Limits;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
@@ -13,6 +16,7 @@ use crate::kernels::state::resource_name;
 use crate::resources::Resources;
 use crate::waiting::{Wait, wait_until};
 use bounded::{Attempt, Failure, Outcome, Source, Started};
+use consumed::Consumed;
 use queue::{Element, Kind, Queue, QueueSpec};
 use session_core::{Code, Error, QueueStats, Result};
 use smallvec::SmallVec;
@@ -26,9 +30,9 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_handle("PriorityQueueV2", |spec| make_queue(spec, Kind::Priority));
     registry.add("QueueEnqueueV2", |_| Ok(Box::new(Enqueue { many: false })));
     registry.add("QueueEnqueueManyV2", |_| Ok(Box::new(Enqueue { many: true })));
-    registry.add("QueueDequeueV2", |_| Ok(Box::new(Dequeue::One)));
-    registry.add("QueueDequeueManyV2", |_| Ok(Box::new(Dequeue::Many { up_to: false })));
-    registry.add("QueueDequeueUpToV2", |_| Ok(Box::new(Dequeue::Many { up_to: true })));
+    registry.add("QueueDequeueV2", |spec| Dequeue::kernel(spec, Form::One));
+    registry.add("QueueDequeueManyV2", |spec| Dequeue::kernel(spec, Form::Many { up_to: false }));
+    registry.add("QueueDequeueUpToV2", |spec| Dequeue::kernel(spec, Form::Many { up_to: true }));
     registry.add("QueueCloseV2", |spec| {
         let cancel = spec.bool("cancel_pending_enqueues")?;
         Ok(boxed(move |context| {
@@ -114,13 +118,22 @@ impl Kernel for Enqueue {
         };
         match queue.elements.enqueue(source) {
             Started::Done(outcome) => outcome.map(|_| None).map_err(|failure| queue.failed(failure, asked)),
-            Started::Waiting(attempt) => Ok(Some(Box::new(Waiting { attempt, queue, asked }))),
+            Started::Waiting(attempt) => {
+                Ok(Some(Box::new(Waiting { attempt, queue, asked, consumed: None })))
+            }
         }
     }
 }
 
 /// Takes elements.
-enum Dequeue {
+struct Dequeue {
+    form: Form,
+    /// Counts them, where a restored run goes on exactly.
+    consumed: Option<Arc<Consumed>>,
+}
+
+#[derive(Clone, Copy)]
+enum Form {
     One,
     Many { up_to: bool },
 }
@@ -145,23 +158,34 @@ impl Kernel for Dequeue {
         if count == 0 {
             return deliver(context, &queue, asked, Ok(SmallVec::new())).map(|()| None);
         }
+        let consumed = self.consumed.clone();
+        if let Some(consumed) = &consumed {
+            consumed.catch_up(|missing| leave_out(context.limits, &queue, missing))?;
+        }
         match queue.elements.dequeue(count, up_to) {
-            Started::Done(outcome) => deliver(context, &queue, asked, outcome).map(|()| None),
-            Started::Waiting(attempt) => Ok(Some(Box::new(Waiting { attempt, queue, asked }))),
+            Started::Done(outcome) => {
+                Consumed::note(consumed.as_ref(), &outcome);
+                deliver(context, &queue, asked, outcome).map(|()| None)
+            }
+            Started::Waiting(attempt) => Ok(Some(Box::new(Waiting { attempt, queue, asked, consumed }))),
         }
     }
 }
 
 impl Dequeue {
+    fn kernel(spec: &NodeSpec<'_>, form: Form) -> Result<Box<dyn Kernel>> {
+        Ok(Box::new(Dequeue { form, consumed: Consumed::of(spec)? }))
+    }
+
     fn asked(&self, context: &KernelContext<'_>, queue: &Queue) -> Result<Asked> {
-        let Dequeue::Many { up_to } = self else { return Ok(Asked::Dequeue) };
+        let Form::Many { up_to } = self.form else { return Ok(Asked::Dequeue) };
         queue.spec.check_batches()?;
         let asked = context.int(1)?;
         let count = usize::try_from(asked).map_err(|_| {
-            let name = if *up_to { "DequeueUpTo" } else { "DequeueMany" };
+            let name = if up_to { "DequeueUpTo" } else { "DequeueMany" };
             Error::invalid_argument(format!("{name} requested {asked} < 0 elements of {}", queue.title()))
         })?;
-        Ok(if *up_to { Asked::DequeueUpTo(count) } else { Asked::DequeueMany(count) })
+        Ok(if up_to { Asked::DequeueUpTo(count) } else { Asked::DequeueMany(count) })
     }
 }
 
@@ -192,16 +216,7 @@ pub(crate) fn dequeue_one(context: &mut KernelContext<'_>, input: usize) -> Resu
     let handle = context.input(input).to_handle::<Queue>();
     let queue = handle
         .ok_or_else(|| Error::invalid_argument(format!("input {input} is not the handle of a queue")))?;
-    let outcome = match queue.elements.dequeue(1, false) {
-        Started::Done(outcome) => outcome,
-        Started::Waiting(mut attempt) => {
-            let describe = || format!("{} {}", Asked::Dequeue.describe(), queue.status());
-            wait_until(context.limits, || attempt.is_done(), describe)?;
-            let text = "the outcome of a dequeue was asked for before it was there";
-            attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?
-        }
-    };
-    let taken = outcome.map_err(|failure| queue.failed(failure, Asked::Dequeue))?;
+    let taken = take_now(context.limits, &queue, 1, Asked::Dequeue)?;
     let mut components = taken.into_iter().flat_map(|(_, element)| element);
     match (components.next(), components.next()) {
         (Some(component), None) => Ok(component),
@@ -209,6 +224,43 @@ pub(crate) fn dequeue_one(context: &mut KernelContext<'_>, input: usize) -> Resu
             Err(Error::invalid_argument(format!("the elements of {} have not one component", queue.title())))
         }
     }
+}
+
+/// Takes elements where nothing else can run meanwhile.
+fn take_now(
+    limits: &Limits<'_>,
+    queue: &Queue,
+    count: usize,
+    asked: Asked,
+) -> Result<bounded::Taken<Element>> {
+    let up_to = matches!(asked, Asked::DequeueUpTo(_));
+    let outcome = match queue.elements.dequeue(count, up_to) {
+        Started::Done(outcome) => outcome,
+        Started::Waiting(mut attempt) => {
+            let describe = || format!("{} {}", asked.describe(), queue.status());
+            wait_until(limits, || attempt.is_done(), describe)?;
+            let text = "the outcome of a dequeue was asked for before it was there";
+            attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?
+        }
+    };
+    outcome.map_err(|failure| queue.failed(failure, asked))
+}
+
+/// Takes elements that steps before a restore had taken, some of `missing`, and drops them.
+fn leave_out(limits: &Limits<'_>, queue: &Queue, missing: usize) -> Result<usize> {
+    // One by one where elements cannot be stacked; in both cases few at a time, so that the queue is never asked for more
+    // than it can hold.
+    take_now(limits, queue, 1, Asked::DequeueUpTo(1)).map(|taken| taken.len()).map_err(|error| {
+        let text = format!(
+            "the input ends before the position of the checkpoint: {missing} elements of {} are missing",
+            queue.title()
+        );
+        if error.code() == Code::OutOfRange {
+            Error::new(Code::FailedPrecondition, text).with_source(error)
+        } else {
+            error
+        }
+    })
 }
 
 /// Sets the outputs of a dequeue.
@@ -238,6 +290,7 @@ struct Waiting {
     attempt: Attempt<Element>,
     queue: Arc<Queue>,
     asked: Asked,
+    consumed: Option<Arc<Consumed>>,
 }
 
 impl Wait for Waiting {
@@ -248,6 +301,7 @@ impl Wait for Waiting {
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
         let text = "the outcome of a queue operation was asked for before it was there";
         let outcome = self.attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?;
+        Consumed::note(self.consumed.as_ref(), &outcome);
         deliver(context, &self.queue, self.asked, outcome)
     }
 

@@ -26,6 +26,7 @@ mod training;
 use crate::kernel::Registry;
 
 pub(crate) use data_flow::queue_stats;
+pub(crate) use data_flow::replayed;
 pub(crate) use math::matmul_fused;
 pub(crate) use nn::conv2d_fused;
 pub(crate) use state::{PassingOn, read_variable};

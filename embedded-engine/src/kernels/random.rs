@@ -8,7 +8,7 @@ use compute::random::{self, Generator};
 use session_core::{Error, Result};
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
-use tensor::{Bits, DType, Element, Shape};
+use tensor::{Bits, DType, Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(
@@ -97,6 +97,9 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("RandomShuffle", |spec| {
         let state = state(spec)?;
+        if spec.input_dtype(0) == DType::String {
+            return Ok(boxed(move |context| shuffle_strings(context, &state)));
+        }
         for_dtype!(bits spec.input_dtype(0), T => {
             let state = state.clone();
             Ok(boxed(move |context| shuffle::<T>(context, &state)))
@@ -169,6 +172,23 @@ fn filled<T: Element>(spec: &NodeSpec<'_>, fill: Fill<T>) -> Result<Box<dyn Kern
             Ok(())
         })
     }))
+}
+
+/// Permutes the rows of a tensor of strings.
+fn shuffle_strings(context: &mut KernelContext<'_>, state: &RandomState) -> Result<()> {
+    let input = context.take(0);
+    let Some(&rows) = input.shape().first() else {
+        context.set(0, input);
+        return Ok(());
+    };
+    let mut order: Vec<usize> = (0..rows).collect();
+    random::shuffle(&mut state.lock(), &mut order);
+    let width = input.elements().checked_div(rows).unwrap_or(0);
+    let strings = input.as_strings()?;
+    let row = |&row: &usize| strings[row * width..][..width].iter().cloned();
+    let shuffled = Tensor::from_strings(order.iter().flat_map(row), input.shape().clone())?;
+    context.set(0, shuffled);
+    Ok(())
 }
 
 /// Permutes the rows.

@@ -192,7 +192,7 @@ impl PaddingFifoQueue {
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "the queue exists after `build`"]
-pub struct RandomShuffleQueue(Description, i64, Option<i64>);
+pub struct RandomShuffleQueue(Description, i64, Option<i64>, bool);
 
 impl RandomShuffleQueue {
     /// A queue for so many elements, without limit when negative. `min_after_dequeue` must not be negative and, where
@@ -204,12 +204,20 @@ impl RandomShuffleQueue {
         min_after_dequeue: i64,
         dtypes: impl Into<Dtypes>,
     ) -> RandomShuffleQueue {
-        RandomShuffleQueue(Description::new(graph, capacity, dtypes.into()), min_after_dequeue, None)
+        RandomShuffleQueue(Description::new(graph, capacity, dtypes.into()), min_after_dequeue, None, false)
     }
 
     /// Fixes the order together with the graph's seed; see [`get_seed`]. Without seeds each session draws another.
     pub fn seed(mut self, seed: i64) -> RandomShuffleQueue {
         self.2 = Some(seed);
+        self
+    }
+
+    /// Makes the order depend on the seeds and on what is put in, but not on how many elements are there when one is
+    /// taken: each is drawn among the `min_after_dequeue + 1` oldest. Off by default; TensorFlow has no such queues and
+    /// ignores it.
+    pub fn replayable(mut self, replayable: bool) -> RandomShuffleQueue {
+        self.3 = replayable;
         self
     }
 
@@ -219,10 +227,16 @@ impl RandomShuffleQueue {
     /// Makes it. Mistakes (S-222) are recorded in the graph.
     #[must_use]
     pub fn build(self) -> Queue {
-        let RandomShuffleQueue(description, min_after_dequeue, seed) = self;
+        let RandomShuffleQueue(description, min_after_dequeue, seed, replayable) = self;
         let (seed, seed2) = get_seed(&description.graph, seed);
-        let attrs =
-            [("min_after_dequeue", min_after_dequeue.into()), ("seed", seed.into()), ("seed2", seed2.into())];
+        let mut attrs = vec![
+            ("min_after_dequeue", min_after_dequeue.into()),
+            ("seed", seed.into()),
+            ("seed2", seed2.into()),
+        ];
+        if replayable {
+            attrs.push(("_replayable", true.into()));
+        }
         description.build(&RANDOM_SHUFFLE_QUEUE_V2, "random_shuffle_queue", attrs, None)
     }
 }

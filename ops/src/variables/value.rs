@@ -15,8 +15,9 @@ pub enum Value {
 
 impl Value {
     /// As an output: a constant named by the handle, or the output itself.
+    #[must_use]
     #[track_caller]
-    pub(crate) fn to_output(&self, graph: &Graph) -> Output {
+    pub fn to_output(&self, graph: &Graph) -> Output {
         match self {
             Value::Tensor(tensor) => constant(graph, tensor.clone()),
             Value::Output(output) => output.clone(),

@@ -2,7 +2,7 @@
 
 use super::PRIORITY;
 use super::bounded::{Bounded, Source};
-use super::store::{Draw, Store};
+use super::store::{Draw, Store, Window};
 use crate::kernel::NodeSpec;
 use compute::random::{Generator, Words, seeds_from_entropy};
 use session_core::{AttrValue, Error, PartialShape, QueueStats, Result};
@@ -46,6 +46,8 @@ pub(super) struct QueueSpec {
     capacity: i64,
     min_after_dequeue: i64,
     seeds: (i64, i64),
+    /// The order of a shuffling queue does not depend on how many elements are there.
+    replayable: bool,
 }
 
 impl QueueSpec {
@@ -63,7 +65,9 @@ impl QueueSpec {
             Kind::RandomShuffle => (spec.int("min_after_dequeue")?, (spec.int("seed")?, spec.int("seed2")?)),
             _ => (0, (0, 0)),
         };
-        Ok(QueueSpec { kind, dtypes, shapes, capacity: spec.int("capacity")?, min_after_dequeue, seeds })
+        let replayable = spec.operation.attr("_replayable").and_then(AttrValue::as_bool) == Some(true);
+        let capacity = spec.int("capacity")?;
+        Ok(QueueSpec { kind, dtypes, shapes, capacity, min_after_dequeue, seeds, replayable })
     }
 
     /// S-222, S-224.
@@ -171,6 +175,10 @@ impl Queue {
     pub(super) fn new(name: &str, spec: QueueSpec) -> Queue {
         let store = match spec.kind {
             Kind::Fifo | Kind::PaddingFifo => Store::Fifo(VecDeque::new()),
+            Kind::RandomShuffle if spec.replayable => {
+                let held = usize::try_from(spec.min_after_dequeue).unwrap_or(0).saturating_add(1);
+                Store::Window(Window::new(held, Box::new(RandomDraw::new(spec.seeds))))
+            }
             Kind::RandomShuffle => Store::Shuffle(Vec::new(), Box::new(RandomDraw::new(spec.seeds))),
             Kind::Priority => Store::Priority(BTreeMap::new(), priority),
         };

@@ -12,12 +12,37 @@ pub(crate) trait Draw: Send {
     fn below(&mut self, bound: u32) -> u32;
 }
 
+/// Elements of which the oldest are drawn from: what comes out does not depend on how many more are there, as long as
+/// there are so many, or no more will come.
+pub(crate) struct Window<E> {
+    oldest: Vec<Numbered<E>>,
+    rest: VecDeque<Numbered<E>>,
+    /// How many are drawn from.
+    size: usize,
+    draw: Box<dyn Draw>,
+}
+
+impl<E> Window<E> {
+    pub(crate) fn new(size: usize, draw: Box<dyn Draw>) -> Window<E> {
+        Window { oldest: Vec::new(), rest: VecDeque::new(), size, draw }
+    }
+
+    fn pop(&mut self) -> Option<Numbered<E>> {
+        let missing = self.size.saturating_sub(self.oldest.len()).min(self.rest.len());
+        self.oldest.extend(self.rest.drain(..missing));
+        let bound = u32::try_from(self.oldest.len()).unwrap_or(u32::MAX);
+        (bound > 0).then(|| self.oldest.swap_remove(self.draw.below(bound) as usize))
+    }
+}
+
 /// The elements of a queue.
 pub(crate) enum Store<E> {
     /// In the order in which they were put in (S-247).
     Fifo(VecDeque<Numbered<E>>),
     /// Any of them next, evenly (S-248).
     Shuffle(Vec<Numbered<E>>, Box<dyn Draw>),
+    /// Any of the oldest next, evenly.
+    Window(Window<E>),
     /// The smallest priority next, and among equals the first that was put in (S-250).
     Priority(BTreeMap<(i64, u64), E>, fn(&E) -> i64),
 }
@@ -29,6 +54,7 @@ impl<E> Store<E> {
         match self {
             Store::Fifo(elements) => elements.len(),
             Store::Shuffle(elements, _) => elements.len(),
+            Store::Window(window) => window.oldest.len() + window.rest.len(),
             Store::Priority(elements, _) => elements.len(),
         }
     }
@@ -39,6 +65,7 @@ impl<E> Store<E> {
         match self {
             Store::Fifo(elements) => elements.push_back((number, element)),
             Store::Shuffle(elements, _) => elements.push((number, element)),
+            Store::Window(window) => window.rest.push_back((number, element)),
             Store::Priority(elements, priority) => {
                 let priority = priority(&element);
                 elements.insert((priority, number), element);
@@ -55,6 +82,7 @@ impl<E> Store<E> {
                 let bound = u32::try_from(elements.len()).unwrap_or(u32::MAX);
                 (bound > 0).then(|| elements.swap_remove(draw.below(bound) as usize))
             }
+            Store::Window(window) => window.pop(),
             Store::Priority(elements, _) => {
                 elements.pop_first().map(|((_, number), element)| (number, element))
             }
@@ -65,6 +93,7 @@ impl<E> Store<E> {
     pub(crate) fn put_back(&mut self, taken: impl DoubleEndedIterator<Item = Numbered<E>>) {
         match self {
             Store::Fifo(elements) => taken.rev().for_each(|element| elements.push_front(element)),
+            Store::Window(window) => window.oldest.extend(taken),
             _ => taken.for_each(|(number, element)| self.push(number, element)),
         }
     }
@@ -74,6 +103,10 @@ impl<E> Store<E> {
         match self {
             Store::Fifo(elements) => elements.retain(|(number, _)| !numbers.contains(number)),
             Store::Shuffle(elements, _) => elements.retain(|(number, _)| !numbers.contains(number)),
+            Store::Window(window) => {
+                window.oldest.retain(|(number, _)| !numbers.contains(number));
+                window.rest.retain(|(number, _)| !numbers.contains(number));
+            }
             Store::Priority(elements, _) => elements.retain(|(_, number), _| !numbers.contains(number)),
         }
     }
