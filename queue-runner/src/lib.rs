@@ -33,6 +33,7 @@
 //! The monitored sessions start the queue runners of a graph and join them at close; see the crate `monitored`.
 
 mod coordinator;
+pub mod input;
 mod looper;
 mod queue_runner;
 mod stop;

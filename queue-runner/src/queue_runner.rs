@@ -6,10 +6,11 @@ use crate::thread::{ManagedThread, doing};
 use log::{debug, error, warn};
 use ops::data_flow::Queue;
 use session_core::{
-    Callable, CancellationToken, Code, CollectionKey, Error, ErrorKind, Operation, Result, RunOptions,
-    Session, StepSignature,
+    Callable, CancellationToken, Code, CollectionKey, Endpoint, Error, ErrorKind, Operation, Result,
+    RunOptions, Session, StepSignature,
 };
 use std::fmt;
+use tensor::Tensor;
 
 /// The queue runners of a graph, started with each monitored session (S-23, S-217).
 pub const QUEUE_RUNNERS: CollectionKey<QueueRunner> = CollectionKey::new("queue_runners");
@@ -37,9 +38,26 @@ struct Inner {
     close_op: Operation,
     cancel_op: Operation,
     closed_codes: Vec<Code>,
+    /// What its threads feed.
+    source: Option<Source>,
     /// Guards the counts of threads by session and the list of exceptions; nothing is called under it.
     state: Mutex<State>,
 }
+
+/// Values that a runner's threads feed to its operations, one element for each run.
+#[derive(Clone)]
+pub(crate) struct Source {
+    /// Where the components of an element are fed.
+    pub(crate) feeds: Vec<Endpoint>,
+    /// Begins, in each thread of each session.
+    pub(crate) open: Arc<Open>,
+}
+
+/// Makes the iterator of a source.
+pub(crate) type Open = dyn Fn() -> Items + Send + Sync;
+
+/// The elements of a source.
+pub(crate) type Items = Box<dyn Iterator<Item = Result<Vec<Tensor>>> + Send>;
 
 #[derive(Default)]
 struct State {
@@ -89,6 +107,7 @@ impl QueueRunner {
             close_op: close_op.clone(),
             cancel_op: cancel_op.clone(),
             closed_codes: vec![Code::OutOfRange],
+            source: None,
             state: Mutex::default(),
         })))
     }
@@ -118,8 +137,23 @@ impl QueueRunner {
             close_op: inner.close_op.clone(),
             cancel_op: inner.cancel_op.clone(),
             closed_codes: codes.to_vec(),
+            source: inner.source.clone(),
             state: Mutex::default(),
         })))
+    }
+
+    /// The same runner, whose threads feed what a source gives; its end is the end of the input.
+    pub(crate) fn with_source(self, source: Source) -> QueueRunner {
+        let inner = &*self.0;
+        QueueRunner(Arc::new(Inner {
+            queue: inner.queue.clone(),
+            enqueue_ops: inner.enqueue_ops.clone(),
+            close_op: inner.close_op.clone(),
+            cancel_op: inner.cancel_op.clone(),
+            closed_codes: inner.closed_codes.clone(),
+            source: Some(source),
+            state: Mutex::default(),
+        }))
     }
 
     /// Adds it to the collection of its graph from which monitored sessions start runners (S-217).
@@ -274,15 +308,40 @@ impl Work {
 
     fn enqueue_until_end(&self, operation: &Operation) -> End {
         let options = RunOptions { cancellation: Some(self.cancellation.clone()), ..RunOptions::default() };
-        let signature = StepSignature { targets: vec![operation.id()], ..StepSignature::default() };
+        let source = self.runner.0.source.as_ref();
+        let feeds = source.map_or_else(Vec::new, |source| source.feeds.clone());
+        let signature = StepSignature { targets: vec![operation.id()], feeds, ..StepSignature::default() };
         let callable = match self.session.prepare(&signature) {
             Ok(callable) => callable,
             Err(failure) => return self.end_of(failure),
         };
         let queue = self.runner.queue();
+        if let Some(source) = source {
+            return self.enqueue_items(&callable, &options, (source.open)());
+        }
         let _doing = doing(format!("running '{}', which fills queue '{queue}'", operation.name()));
         while !self.stopped() {
             if let Err(failure) = callable.call_with(&[], &options, None) {
+                return self.end_of(failure);
+            }
+        }
+        End::Stopped
+    }
+
+    fn enqueue_items(&self, callable: &Callable, options: &RunOptions, mut items: Items) -> End {
+        let queue = self.runner.queue();
+        while !self.stopped() {
+            let item = {
+                let _doing = doing(format!("waiting for an item of host producer '{queue}'"));
+                items.next()
+            };
+            let values = match item {
+                None => return End::InputEnded,
+                Some(Err(failure)) => return End::Failed(failure),
+                Some(Ok(values)) => values,
+            };
+            let _doing = doing(format!("enqueuing an item of host producer '{queue}'"));
+            if let Err(failure) = callable.call_with(&values, options, None) {
                 return self.end_of(failure);
             }
         }

@@ -1,0 +1,561 @@
+//! Batches of elements.
+
+use super::producers::{add_runner, unnamed};
+use super::replay;
+use ops::array::{constant, dynamic_partition, expand_dims};
+use ops::data_flow::{Components, FifoQueue, PaddingFifoQueue, Queue, RandomShuffleQueue};
+use ops::math::{cast, maximum, mul, sub};
+use ops::{LIBRARY, summary};
+use session_core::{
+    AsOutput, AttrValue, DType, Error, Fetch, FetchList, FetchValues, Graph, OpLibrary, Operation, Output,
+    PartialShape, Result,
+};
+use std::ops::Deref;
+use std::panic::Location;
+use tensor::Tensor;
+
+/// How elements are collected into batches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchOptions {
+    num_threads: usize,
+    capacity: i64,
+    enqueue_many: bool,
+    shapes: Option<Vec<PartialShape>>,
+    dynamic_pad: bool,
+    allow_smaller_final_batch: bool,
+    seed: Option<i64>,
+    shared_name: String,
+    exact_resume: bool,
+}
+
+impl Default for BatchOptions {
+    /// One thread, a queue for 32 elements, whole batches.
+    fn default() -> BatchOptions {
+        BatchOptions {
+            num_threads: 1,
+            capacity: 32,
+            enqueue_many: false,
+            shapes: None,
+            dynamic_pad: false,
+            allow_smaller_final_batch: false,
+            seed: None,
+            shared_name: String::new(),
+            exact_resume: false,
+        }
+    }
+}
+
+impl BatchOptions {
+    /// How many threads run the input; with several, the order of elements is not defined (S-265).
+    #[must_use]
+    pub fn num_threads(mut self, num_threads: usize) -> Self {
+        self.num_threads = num_threads;
+        self
+    }
+
+    /// How many elements the queue holds; 32 by default. The shuffling functions take it as an argument.
+    #[must_use]
+    pub fn capacity(mut self, capacity: i64) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// Whether tensors are batches of elements themselves.
+    #[must_use]
+    pub fn enqueue_many(mut self, enqueue_many: bool) -> Self {
+        self.enqueue_many = enqueue_many;
+        self
+    }
+
+    /// The shapes of one element's tensors, where they do not follow from them.
+    #[must_use]
+    pub fn shapes<S: Into<PartialShape>>(mut self, shapes: impl IntoIterator<Item = S>) -> Self {
+        self.shapes = Some(shapes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether elements may differ in size: a batch is then padded to its largest. Not for the shuffling functions.
+    #[must_use]
+    pub fn dynamic_pad(mut self, pad: bool) -> Self {
+        self.dynamic_pad = pad;
+        self
+    }
+
+    /// Whether what is left at the end is given as a smaller batch; by default it is dropped (S-264).
+    #[must_use]
+    pub fn allow_smaller_final_batch(mut self, allow: bool) -> Self {
+        self.allow_smaller_final_batch = allow;
+        self
+    }
+
+    /// Fixes the order of the shuffling functions together with the graph's seed.
+    #[must_use]
+    pub fn seed(mut self, seed: i64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Batches of one shared name share a queue.
+    #[must_use]
+    pub fn shared_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.shared_name);
+        self
+    }
+
+    /// Makes a run that is restored from a checkpoint go on with the element that would have come next.
+    ///
+    /// The session counts the elements that its steps took, and checkpoints keep the count. Threads run ahead of the
+    /// steps, so what they have done is *not* kept: after a restore the pipeline runs again from its beginning, and the
+    /// first step leaves out as many elements as were taken before. That is exact when the pipeline gives the same
+    /// elements in the same order whenever it runs, which this option sees to as far as it can:
+    ///
+    /// - random operations that the pipeline's threads run begin again after a restore, and do not go on where the
+    ///   checkpoint was made;
+    /// - the shuffling functions draw each element from the `min_after_dequeue + 1` oldest in the queue, however many more
+    ///   the threads have put in by then;
+    /// - a pipeline with several threads in one place, or without seeds where it shuffles, is refused.
+    ///
+    /// Going through what was taken before costs as much as reading it did. [`slice_batch`](super::slice_batch) goes on at
+    /// once.
+    #[must_use]
+    pub fn exact_resume(mut self) -> Self {
+        self.exact_resume = true;
+        self
+    }
+}
+
+/// The tensors of a batch, in the order of an element's; by name, where they were given by name (S-262).
+#[derive(Clone, Debug)]
+pub struct Batch {
+    outputs: Vec<Output>,
+    names: Vec<String>,
+    scope: Graph,
+}
+
+impl Batch {
+    /// The tensor of an element that has only one. For others it is a mistake, which the graph reports.
+    #[must_use]
+    #[track_caller]
+    pub fn output(&self) -> Output {
+        match self.outputs.as_slice() {
+            [output] => output.clone(),
+            others => {
+                let text = format!("the batch has {} tensors, not one", others.len());
+                self.missing(text)
+            }
+        }
+    }
+
+    /// The tensor of a name. That there is none is a mistake, which the graph reports.
+    #[must_use]
+    #[track_caller]
+    pub fn get(&self, name: &str) -> Output {
+        match self.names.iter().position(|known| known == name) {
+            Some(place) => self.outputs[place].clone(),
+            None => self.missing(format!("the batch has no tensor '{name}' but {:?}", self.names)),
+        }
+    }
+
+    /// The names, sorted; none when tensors were given as a list.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// An output that carries a mistake.
+    #[track_caller]
+    fn missing(&self, text: String) -> Output {
+        self.scope.add_error(Error::value(text));
+        match self.outputs.first() {
+            Some(output) => output.clone(),
+            None => constant(&self.scope, Tensor::scalar(0f32)),
+        }
+    }
+}
+
+impl Deref for Batch {
+    type Target = [Output];
+
+    fn deref(&self) -> &[Output] {
+        &self.outputs
+    }
+}
+
+/// Fetched as a list of tensors.
+impl Fetch for Batch {
+    type Value = Vec<Tensor>;
+
+    fn expand(&self, list: &mut FetchList) -> Result<()> {
+        self.outputs.expand(list)
+    }
+
+    fn collect(&self, values: &mut FetchValues<'_>) -> Vec<Tensor> {
+        self.outputs.collect(values)
+    }
+}
+
+/// What kind of queue the elements wait in.
+#[derive(Clone, Copy)]
+enum Order {
+    Kept,
+    Shuffled { min_after_dequeue: i64 },
+}
+
+/// Batches of elements that a queue runner's threads evaluate again and again (S-261). Named by `graph`, `batch` by
+/// default.
+///
+/// # Errors
+/// In the graph (S-266): no tensors, unknown ranks, shapes that are not fully known without `dynamic_pad`.
+#[must_use]
+#[track_caller]
+pub fn batch(
+    graph: &Graph,
+    tensors: impl Into<Components>,
+    batch_size: usize,
+    options: &BatchOptions,
+) -> Batch {
+    Maker::new(graph, "batch", batch_size, options, Order::Kept).threads(tensors.into(), None)
+}
+
+/// As [`batch`], for the elements for which `keep_input` is true: one bool, or with `enqueue_many` one for each element
+/// (S-270, S-271).
+///
+/// # Errors
+/// As [`batch`]; a vector without `enqueue_many`, and an unknown rank.
+#[must_use]
+#[track_caller]
+pub fn maybe_batch(
+    graph: &Graph,
+    tensors: impl Into<Components>,
+    keep_input: impl AsOutput,
+    batch_size: usize,
+    options: &BatchOptions,
+) -> Batch {
+    let keep = Some(keep_input.as_output().clone());
+    Maker::new(graph, "batch", batch_size, options, Order::Kept).threads(tensors.into(), keep)
+}
+
+/// As [`batch`], with one thread for each of several ways to make an element, such as one reader each (S-269).
+///
+/// # Errors
+/// As [`batch`]; elements that differ in dtypes or names.
+#[must_use]
+#[track_caller]
+pub fn batch_join<C: Into<Components>>(
+    graph: &Graph,
+    tensors_list: impl IntoIterator<Item = C>,
+    batch_size: usize,
+    options: &BatchOptions,
+) -> Batch {
+    let list = tensors_list.into_iter().map(Into::into).collect();
+    Maker::new(graph, "batch_join", batch_size, options, Order::Kept).join(list)
+}
+
+/// As [`batch`], drawn at random among at least `min_after_dequeue` others (S-268).
+///
+/// # Errors
+/// As [`batch`]; a capacity that is not larger than `min_after_dequeue`.
+#[must_use]
+#[track_caller]
+pub fn shuffle_batch(
+    graph: &Graph,
+    tensors: impl Into<Components>,
+    batch_size: usize,
+    capacity: i64,
+    min_after_dequeue: i64,
+    options: &BatchOptions,
+) -> Batch {
+    let options = options.clone().capacity(capacity);
+    let order = Order::Shuffled { min_after_dequeue };
+    Maker::new(graph, "shuffle_batch", batch_size, &options, order).threads(tensors.into(), None)
+}
+
+/// As [`shuffle_batch`], for the elements for which `keep_input` is true; see [`maybe_batch`].
+///
+/// # Errors
+/// As [`shuffle_batch`] and [`maybe_batch`].
+#[must_use]
+#[track_caller]
+pub fn maybe_shuffle_batch(
+    graph: &Graph,
+    tensors: impl Into<Components>,
+    keep_input: impl AsOutput,
+    batch_size: usize,
+    capacity: i64,
+    min_after_dequeue: i64,
+    options: &BatchOptions,
+) -> Batch {
+    let options = options.clone().capacity(capacity);
+    let order = Order::Shuffled { min_after_dequeue };
+    let keep = Some(keep_input.as_output().clone());
+    Maker::new(graph, "shuffle_batch", batch_size, &options, order).threads(tensors.into(), keep)
+}
+
+/// As [`shuffle_batch`], with one thread for each of several ways to make an element; see [`batch_join`].
+///
+/// # Errors
+/// As [`shuffle_batch`] and [`batch_join`].
+#[must_use]
+#[track_caller]
+pub fn shuffle_batch_join<C: Into<Components>>(
+    graph: &Graph,
+    tensors_list: impl IntoIterator<Item = C>,
+    batch_size: usize,
+    capacity: i64,
+    min_after_dequeue: i64,
+    options: &BatchOptions,
+) -> Batch {
+    let options = options.clone().capacity(capacity);
+    let order = Order::Shuffled { min_after_dequeue };
+    let list = tensors_list.into_iter().map(Into::into).collect();
+    Maker::new(graph, "shuffle_batch_join", batch_size, &options, order).join(list)
+}
+
+/// Makes the operations of one of the functions above.
+struct Maker<'a> {
+    scope: Graph,
+    around: Graph,
+    batch_size: usize,
+    options: &'a BatchOptions,
+    order: Order,
+}
+
+/// One way to make an element.
+struct Element {
+    names: Vec<String>,
+    tensors: Vec<Output>,
+}
+
+impl<'a> Maker<'a> {
+    #[track_caller]
+    fn new(
+        graph: &Graph,
+        default: &str,
+        batch_size: usize,
+        options: &'a BatchOptions,
+        order: Order,
+    ) -> Maker<'a> {
+        let scope = graph.composite(default).located_at(Location::caller());
+        Maker { scope, around: unnamed(graph), batch_size, options, order }
+    }
+
+    fn mistake(&self, text: impl Into<String>) {
+        self.scope.add_error(Error::value(text));
+    }
+
+    /// S-262.
+    fn element(&self, components: Components) -> Element {
+        let (names, values): (Vec<String>, Vec<_>) = match components {
+            Components::Listed(values) => (Vec::new(), values),
+            Components::Named(mut pairs) => {
+                pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+                pairs.into_iter().unzip()
+            }
+        };
+        let place = self.scope.without_control_dependencies();
+        Element { names, tensors: values.iter().map(|value| value.to_output(&place)).collect() }
+    }
+
+    /// The same element in all threads.
+    fn threads(self, components: Components, keep: Option<Output>) -> Batch {
+        let element = self.element(components);
+        // What the original makes of `keep_input` when it is not given.
+        if keep.is_none() {
+            let _ = constant(&self.scope, Tensor::scalar(true));
+        }
+        let shapes = self.shapes(&[&element]);
+        let queue = self.queue(&element, &shapes);
+        let enqueue = self.enqueue(&queue, &element, keep.as_ref());
+        self.finish(&queue, element.names, vec![enqueue; self.options.num_threads.max(1)])
+    }
+
+    /// An element for each thread.
+    fn join(self, list: Vec<Components>) -> Batch {
+        let elements: Vec<Element> = list.into_iter().map(|components| self.element(components)).collect();
+        let Some(first) = elements.first() else {
+            self.mistake("Expected at least one set of tensors in tensors_list");
+            return Batch { outputs: Vec::new(), names: Vec::new(), scope: self.around };
+        };
+        let _ = constant(&self.scope, Tensor::scalar(true));
+        let dtypes = |element: &Element| element.tensors.iter().map(Output::dtype).collect::<Vec<_>>();
+        for other in &elements[1..] {
+            if other.names != first.names {
+                self.mistake(format!(
+                    "elements have different names: {:?} and {:?}",
+                    first.names, other.names
+                ));
+            } else if dtypes(other) != dtypes(first) {
+                let text =
+                    format!("elements have different dtypes: {:?} and {:?}", dtypes(first), dtypes(other));
+                self.scope.add_error(Error::type_mismatch(text));
+            }
+        }
+        let shapes = self.shapes(&elements.iter().collect::<Vec<_>>());
+        let queue = self.queue(first, &shapes);
+        let enqueues = elements.iter().map(|element| self.enqueue(&queue, element, None)).collect();
+        self.finish(&queue, first.names.clone(), enqueues)
+    }
+
+    /// The shape of each tensor of an element, what all ways to make one have in common (S-266, S-269).
+    fn shapes(&self, elements: &[&Element]) -> Vec<PartialShape> {
+        let count = elements.first().map_or(0, |element| element.tensors.len());
+        if count == 0 {
+            self.mistake("Expected at least one tensor in batch().");
+        }
+        if let Some(given) = &self.options.shapes {
+            if given.len() != count {
+                self.mistake(format!("{} shapes for {count} tensors", given.len()));
+            }
+            return given.clone();
+        }
+        let own = |tensor: &Output| match (tensor.shape().rank(), self.options.enqueue_many) {
+            (None, _) => {
+                self.mistake(format!("Cannot infer Tensor's rank: {}", tensor.name()));
+                PartialShape::unknown()
+            }
+            (Some(0), true) => {
+                self.mistake(format!("'{}' is a scalar and holds no elements", tensor.name()));
+                PartialShape::unknown()
+            }
+            (Some(rank), true) => tensor.shape().range(1, rank),
+            (Some(_), false) => tensor.shape().clone(),
+        };
+        let common = |index: usize| {
+            let shapes = elements.iter().filter_map(|element| element.tensors.get(index)).map(own);
+            shapes.reduce(|a, b| a.relax(&b)).unwrap_or_else(PartialShape::unknown)
+        };
+        (0..count).map(common).collect()
+    }
+
+    fn queue(&self, element: &Element, shapes: &[PartialShape]) -> Queue {
+        let dtypes: Vec<DType> = element.tensors.iter().map(Output::dtype).collect();
+        let BatchOptions { capacity, ref shared_name, .. } = *self.options;
+        let known = shapes.iter().all(PartialShape::is_fully_known);
+        if !known && !self.options.dynamic_pad && shapes.iter().all(|shape| shape.rank().is_some()) {
+            let shapes: Vec<String> = shapes.iter().map(PartialShape::to_string).collect();
+            self.mistake(format!("All shapes must be fully defined: {}", shapes.join(", ")));
+        }
+        let shapes = shapes.iter().cloned();
+        let queue = match self.order {
+            Order::Kept if self.options.dynamic_pad => {
+                PaddingFifoQueue::new(&self.scope, capacity, dtypes, shapes).shared_name(shared_name).build()
+            }
+            Order::Kept => {
+                FifoQueue::new(&self.scope, capacity, dtypes).shapes(shapes).shared_name(shared_name).build()
+            }
+            Order::Shuffled { min_after_dequeue } => {
+                if capacity <= min_after_dequeue {
+                    let text = format!(
+                        "capacity {capacity} must be bigger than min_after_dequeue {min_after_dequeue}."
+                    );
+                    self.mistake(text);
+                }
+                let queue = RandomShuffleQueue::new(&self.scope, capacity, min_after_dequeue, dtypes);
+                let queue = match self.options.seed {
+                    Some(seed) => queue.seed(seed),
+                    None => queue,
+                };
+                queue.shapes(shapes).shared_name(shared_name).replayable(self.options.exact_resume).build()
+            }
+        };
+        queue.within(&self.scope)
+    }
+
+    fn enqueue(&self, queue: &Queue, element: &Element, keep: Option<&Output>) -> Operation {
+        let Some(keep) = keep else {
+            return match self.options.enqueue_many {
+                true => queue.enqueue_many(&element.tensors),
+                false => queue.enqueue(&element.tensors),
+            };
+        };
+        let (tensors, keep) = match (keep.shape().rank(), self.options.enqueue_many) {
+            (Some(1), true) => (element.tensors.clone(), keep.within(&self.scope)),
+            (Some(0), false) => {
+                // One element is a batch of one, of which none is put in when it is dropped.
+                let batch = |tensor: &Output| expand_dims(tensor.within(&self.scope), 0);
+                (element.tensors.iter().map(batch).collect(), expand_dims(keep.within(&self.scope), 0))
+            }
+            (Some(0), true) => {
+                // One bool for all elements of the batch.
+                let first = element.tensors.first().map(|tensor| tensor.within(&self.scope));
+                let keep = keep.within(&self.scope);
+                let keep = first.map_or(keep.clone(), |tensor| spread(&keep, &tensor));
+                (element.tensors.clone(), keep)
+            }
+            (Some(_), false) => {
+                self.mistake("keep_input cannot be a vector when enqueue_many is false");
+                return queue.enqueue(&element.tensors);
+            }
+            _ => {
+                self.mistake("keep_input must have a known rank of 0 or 1");
+                return queue.enqueue(&element.tensors);
+            }
+        };
+        let partitions = cast(&keep, DType::Int32);
+        let kept = |tensor: &Output| {
+            let parts = dynamic_partition(tensor.within(&self.scope), &partitions, 2);
+            parts.into_iter().next_back().unwrap_or_else(|| tensor.clone())
+        };
+        let kept: Vec<Output> = tensors.iter().map(kept).collect();
+        queue.enqueue_many(&kept)
+    }
+
+    fn finish(&self, queue: &Queue, names: Vec<String>, enqueues: Vec<Operation>) -> Batch {
+        let replayed = self.options.exact_resume.then(|| self.replayed(&enqueues));
+        add_runner(&self.scope, queue, enqueues);
+        self.summarize(queue);
+        let up_to = self.options.allow_smaller_final_batch;
+        let op_type = if up_to { "QueueDequeueUpToV2" } else { "QueueDequeueManyV2" };
+        let definition = LIBRARY.find(op_type).expect("the library has queues");
+        let count = i32::try_from(self.batch_size).unwrap_or(i32::MAX);
+        let place = self.scope.named_as_scope();
+        let mut builder = place.op(definition).input(queue.handle()).constant(Tensor::scalar(count));
+        builder = builder.attr("component_types", queue.dtypes().to_vec());
+        if let Some(replayed) = replayed {
+            builder = builder.attr(replay::ATTRIBUTE, AttrValue::List(replayed));
+        }
+        let operation = builder.finish();
+        let outputs = operation.outputs().iter().map(|output| output.within(&self.around)).collect();
+        Batch { outputs, names, scope: self.around.clone() }
+    }
+
+    /// The operations that begin again after a restore; what cannot be replayed is a mistake.
+    fn replayed(&self, enqueues: &[Operation]) -> Vec<AttrValue> {
+        if enqueues.len() > 1 {
+            self.mistake("exact_resume needs one thread: the order of elements of several is not defined");
+        }
+        let pipeline = replay::Pipeline::of(enqueues);
+        for problem in pipeline.problems {
+            self.mistake(problem);
+        }
+        pipeline.stateful.iter().map(|name| AttrValue::from(name.as_str())).collect()
+    }
+
+    /// S-261, S-268, S-272.
+    fn summarize(&self, queue: &Queue) {
+        let capacity = self.options.capacity;
+        let size = queue.size().within(&self.scope);
+        let number = |name: &str, value: Tensor| {
+            constant(&self.scope.named(name).without_control_dependencies(), value)
+        };
+        let (size, room, name) = match self.order {
+            Order::Kept => (size, capacity, format!("fraction_of_{capacity}_full")),
+            Order::Shuffled { min_after_dequeue: min } => {
+                let least = number("sub/y", Tensor::scalar(i32::try_from(min).unwrap_or(i32::MAX)));
+                let above = sub(size.within(&self.scope.named("sub")), least).within(&self.scope);
+                let zero = number("Maximum/x", Tensor::scalar(0i32));
+                let room = capacity.saturating_sub(min);
+                (maximum(zero, above), room, format!("fraction_over_{min}_of_{room}_full"))
+            }
+        };
+        let size = cast(size.within(&self.scope), DType::Float32).within(&self.scope.named("mul"));
+        let fraction = mul(size, number("mul/y", Tensor::scalar((1.0 / room as f64) as f32)));
+        summary::scalar(&name, fraction.within(&self.scope));
+    }
+}
+
+/// A bool for each row of a tensor.
+fn spread(keep: &Output, rows: &Output) -> Output {
+    let count = ops::array::strided_slice(ops::array::shape(rows), &[ops::array::Index::At(0)]);
+    ops::array::fill(expand_dims(count, 0), keep)
+}

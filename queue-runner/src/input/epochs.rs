@@ -1,0 +1,33 @@
+//! The number of times an input is gone through.
+
+use ops::array::{constant, identity};
+use ops::state::resource_count_up_to;
+use ops::variables::local_variable;
+use session_core::{AsOutput, DType, Error, Output};
+use tensor::Tensor;
+
+/// The same tensor, which can be evaluated so many times: then it is `OutOfRange` (S-251). Without limit, the tensor.
+///
+/// The count is a local variable named `epochs`: the local initialiser begins it again (S-252, S-253), which a monitored
+/// session runs.
+///
+/// # Errors
+/// In the graph, for a limit of 0.
+#[must_use]
+#[track_caller]
+pub fn limit_epochs(tensor: impl AsOutput, num_epochs: Option<u64>) -> Output {
+    let tensor = tensor.as_output();
+    let Some(limit) = num_epochs else { return tensor.clone() };
+    let graph = tensor.graph();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    if limit == 0 {
+        graph.add_error(Error::value("num_epochs must be > 0 not 0"));
+    }
+    let scope = graph.composite("limit_epochs").located_at(std::panic::Location::caller());
+    let zero = constant(&scope, Tensor::scalar(0i64));
+    let epochs = local_variable(&scope.named("epochs"), &zero);
+    let counter =
+        resource_count_up_to(epochs.handle().within(&scope.named("CountUpTo")), limit, DType::Int64);
+    let inner = scope.control_dependencies([counter.operation()]).named_as_scope();
+    identity(tensor.within(&inner)).within(&graph)
+}

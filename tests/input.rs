@@ -1,0 +1,500 @@
+//! Input pipelines on the embedded engine: what producers and batches give, their names, their errors.
+#![allow(clippy::unwrap_used)] // a panic is the report
+
+use monitored_session::embedded_engine::EmbeddedEngine;
+use monitored_session::ops::array::{constant, placeholder};
+use monitored_session::ops::variables::local_variables_initializer;
+use monitored_session::queue_runner::input::*;
+use monitored_session::queue_runner::{Coordinator, JoinOptions, QUEUE_RUNNERS, start_queue_runners};
+use monitored_session::session_core::{
+    Code, DType, Engine, Error, Fetch, Graph, Output, PartialShape, Session, SessionConfig, SessionExt,
+    Tensor, keys,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn session(graph: &Graph) -> Arc<dyn Session> {
+    EmbeddedEngine::new().new_session(graph, "", &SessionConfig::default()).unwrap()
+}
+
+/// Everything that a fetch gives up to the end of the input, the error there, and what the threads ended with.
+fn drain<F: Fetch + Clone>(graph: &Graph, fetch: &F) -> (Vec<F::Value>, Error, Result<(), Error>) {
+    let init = local_variables_initializer(graph);
+    graph.finalize().unwrap();
+    let session = session(graph);
+    session.run(&init, ()).unwrap();
+    let coordinator = Coordinator::new();
+    let threads = start_queue_runners(&session, Some(&coordinator)).unwrap();
+    let mut found = Vec::new();
+    let error = loop {
+        match session.run(fetch.clone(), ()) {
+            Ok(values) => found.push(values),
+            Err(error) => break error,
+        }
+    };
+    coordinator.request_stop();
+    let joined = coordinator.join_with(&threads, &JoinOptions::with_grace(Duration::from_secs(20)));
+    (found, error, joined)
+}
+
+fn strings(tensor: &Tensor) -> Vec<String> {
+    tensor.as_strings().unwrap().iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+}
+
+fn ints(tensor: &Tensor) -> Vec<i32> {
+    tensor.to_vec::<i32>().unwrap()
+}
+
+fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
+    items.sort();
+    items
+}
+
+fn plain() -> ProducerOptions {
+    ProducerOptions::default().shuffle(false).num_epochs(1)
+}
+
+/// The numbers from 0 on, one after the other, as often as is said.
+fn numbers(graph: &Graph, limit: i64, epochs: u64) -> Output {
+    range_input_producer(&graph.named("numbers"), limit, &plain().num_epochs(epochs)).dequeue().output()
+}
+
+fn build_error(build: impl FnOnce(&Graph)) -> String {
+    let graph = Graph::new();
+    build(&graph);
+    let error = graph.finalize().unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+    error.message().to_owned()
+}
+
+// ---- producers -------------------------------------------------------------------------------------------
+
+#[test]
+fn s_251_s_254_strings_come_in_order_epoch_by_epoch_and_end() {
+    let graph = Graph::new();
+    let queue = string_input_producer(&graph, ["a", "b", "c"], &plain().num_epochs(2));
+    let (found, error, joined) = drain(&graph, &queue.dequeue().output());
+    let found: Vec<String> = found.iter().flat_map(strings).collect();
+    assert_eq!(found, ["a", "b", "c", "a", "b", "c"]);
+    assert_eq!(error.code(), Code::OutOfRange);
+    assert!(error.message().contains("'input_producer' is closed and has insufficient elements"), "{error}");
+    joined.unwrap();
+}
+
+#[test]
+fn s_255_each_epoch_is_shuffled_anew_and_epochs_do_not_mix() {
+    let run = || {
+        let graph = Graph::new();
+        let options = ProducerOptions::default().num_epochs(3).seed(5);
+        let queue = range_input_producer(&graph, 20, &options);
+        let (found, ..) = drain(&graph, &queue.dequeue().output());
+        found.iter().flat_map(ints).collect::<Vec<i32>>()
+    };
+    let found = run();
+    let epochs: Vec<&[i32]> = found.chunks(20).collect();
+    assert_eq!(epochs.len(), 3);
+    for epoch in &epochs {
+        assert!(sorted(epoch.to_vec()).into_iter().eq(0..20), "{epoch:?}");
+    }
+    assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2]);
+    assert_eq!(run(), found, "a seed gives the same order in every run");
+}
+
+#[test]
+fn s_258_slices_are_of_the_same_row() {
+    let graph = Graph::new();
+    let letters = constant(&graph, Tensor::from(["a", "b", "c"]));
+    let numbers = constant(&graph, Tensor::from([[1i32, 10], [2, 20], [3, 30]]));
+    let slices =
+        slice_input_producer(&graph, &[letters, numbers], &plain().num_epochs(2).shuffle(true).seed(1));
+    let (found, ..) = drain(&graph, &slices);
+    let pairs: Vec<(String, Vec<i32>)> =
+        found.iter().map(|row| (strings(&row[0]).remove(0), ints(&row[1]))).collect();
+    let expected = [("a", [1, 10]), ("b", [2, 20]), ("c", [3, 30])];
+    let expected = expected.map(|(letter, row)| (letter.to_owned(), row.to_vec()));
+    for epoch in pairs.chunks(3) {
+        assert_eq!(sorted(epoch.to_vec()), expected);
+    }
+    assert_eq!(pairs.len(), 6);
+}
+
+#[test]
+fn s_256_no_strings_are_an_error_when_known_and_of_the_session_when_not() {
+    let text = build_error(|graph| {
+        let _ = string_input_producer(graph, Vec::<String>::new(), &plain());
+    });
+    assert!(text.contains("requires a non-null input tensor"), "{text}");
+
+    let graph = Graph::new();
+    let none = constant(&graph, Tensor::zeros(DType::String, [0]).unwrap());
+    let none = monitored_session::ops::array::placeholder_with_default(&none, PartialShape::from([None]));
+    let queue = string_input_producer(&graph, &none, &plain());
+    let (found, error, joined) = drain(&graph, &queue.dequeue().output());
+    assert!(found.is_empty());
+    assert_eq!(error.code(), Code::OutOfRange);
+    let error = joined.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    let text = error.chain().to_string();
+    assert!(text.contains("non-null input tensor") && text.contains("input_producer/Assert"), "{text}");
+}
+
+#[test]
+fn s_251_s_254_s_258_mistakes_are_found_while_building() {
+    let open = |graph: &Graph| placeholder(graph, DType::Int32, [None, None]);
+    for (build, expected) in [
+        (
+            &(|graph: &Graph| drop(range_input_producer(graph, 3, &plain().num_epochs(0))))
+                as &dyn Fn(&Graph),
+            "> 0",
+        ),
+        (&|graph| drop(input_producer(graph, open(graph), &plain())), "must have a fully defined shape"),
+        (&|graph| drop(slice_input_producer(graph, &[], &plain())), "at least one tensor"),
+        (
+            &|graph| drop(slice_batch(graph, &[open(graph)], 2, &IndexOptions::default())),
+            "known number of rows",
+        ),
+    ] {
+        let text = build_error(build);
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn s_252_an_epoch_count_that_is_not_initialised_is_the_error_of_the_session() {
+    let graph = Graph::new();
+    let element = numbers(&graph, 3, 1);
+    graph.finalize().unwrap();
+    let session = session(&graph);
+    let coordinator = Coordinator::new();
+    let threads = start_queue_runners(&session, Some(&coordinator)).unwrap();
+    assert_eq!(session.run(&element, ()).unwrap_err().code(), Code::OutOfRange);
+    let error = coordinator.join(&threads).unwrap_err();
+    assert_eq!(error.code(), Code::FailedPrecondition);
+}
+
+#[test]
+fn s_260_file_names_are_those_of_the_local_initialisation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("b.txt"), "").unwrap();
+    std::fs::write(path("a.txt"), "").unwrap();
+    let graph = Graph::new();
+    let names = match_filenames_once(&graph, [path("*.txt")]);
+    let init = local_variables_initializer(&graph);
+    graph.finalize().unwrap();
+    let session = session(&graph);
+    session.run(&init, ()).unwrap();
+    std::fs::write(path("c.txt"), "").unwrap();
+    let found = strings(&session.run(&names, ()).unwrap());
+    assert_eq!(found, [path("a.txt"), path("b.txt")]);
+}
+
+// ---- batches ---------------------------------------------------------------------------------------------
+
+#[test]
+fn s_261_s_264_whole_batches_come_and_the_rest_is_dropped_or_not() {
+    for (smaller, expected) in
+        [(false, vec![vec![0, 1, 2], vec![3, 0, 1]]), (true, vec![vec![0, 1, 2], vec![3, 0, 1], vec![2, 3]])]
+    {
+        let graph = Graph::new();
+        let number = numbers(&graph, 4, 2);
+        let options = BatchOptions::default().allow_smaller_final_batch(smaller);
+        let batch = batch(&graph, &number, 3, &options);
+        // S-263
+        assert_eq!(batch.output().shape().to_string(), if smaller { "[?]" } else { "[3]" });
+        let (found, error, joined) = drain(&graph, &batch.output());
+        assert_eq!(found.iter().map(ints).collect::<Vec<_>>(), expected);
+        assert!(error.is_end_of_input(), "{error}");
+        joined.unwrap();
+    }
+}
+
+#[test]
+fn s_262_mappings_are_ordered_by_key() {
+    let graph = Graph::new();
+    let number = numbers(&graph, 4, 1);
+    let batch =
+        batch(&graph, [("z", &number), ("a", &constant(&graph, 7.5f32))], 2, &BatchOptions::default());
+    assert_eq!(batch.names(), ["a", "z"]);
+    let (found, ..) = drain(&graph, &vec![batch.get("z"), batch.get("a")]);
+    assert_eq!(found.len(), 2);
+    assert_eq!((ints(&found[1][0]), found[1][1].to_vec::<f32>().unwrap()), (vec![2, 3], vec![7.5, 7.5]));
+}
+
+#[test]
+fn enqueue_many_and_dynamic_pad() {
+    let graph = Graph::new();
+    let rows = constant(&graph, Tensor::from([[1i32, 2], [3, 4], [5, 6]]));
+    let rows = limit_epochs(&rows, Some(2));
+    let many = batch(&graph, &rows, 4, &BatchOptions::default().enqueue_many(true));
+    let (found, ..) = drain(&graph, &many.output());
+    assert_eq!(found.iter().map(ints).collect::<Vec<_>>(), [[1, 2, 3, 4, 5, 6, 1, 2]]);
+
+    let graph = Graph::new();
+    let number = numbers(&graph, 4, 1);
+    let run = monitored_session::ops::array::range(constant(&graph, 0i32), &number, constant(&graph, 1i32));
+    let batch = batch(&graph, &run, 4, &BatchOptions::default().dynamic_pad(true));
+    assert_eq!(batch.output().shape().to_string(), "[4,?]");
+    let (found, ..) = drain(&graph, &batch.output());
+    assert_eq!(ints(&found[0]), [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2]);
+}
+
+#[test]
+fn s_270_s_271_what_is_not_kept_does_not_count() {
+    use monitored_session::ops::math::{equal, floor_mod};
+    let even = |graph: &Graph, number: &Output| {
+        let two = constant(graph, 2i32);
+        equal(floor_mod(number, &two), constant(graph, 0i32))
+    };
+    let graph = Graph::new();
+    let number = numbers(&graph, 10, 1);
+    let keep = even(&graph, &number);
+    let found = drain(&graph, &maybe_batch(&graph, &number, &keep, 2, &BatchOptions::default()).output()).0;
+    assert_eq!(found.iter().map(ints).collect::<Vec<_>>(), [[0, 2], [4, 6]]);
+
+    let options = BatchOptions::default().enqueue_many(true);
+    let graph = Graph::new();
+    let many = limit_epochs(constant(&graph, Tensor::from([1i32, 2, 3, 4])), Some(2));
+    let keep = even(&graph, &many);
+    let found = drain(&graph, &maybe_batch(&graph, &many, &keep, 4, &options).output()).0;
+    assert_eq!(found.iter().map(ints).collect::<Vec<_>>(), [[2, 4, 2, 4]]);
+
+    let text = build_error(|graph| {
+        let keep = constant(graph, Tensor::from([true, false]));
+        let _ = maybe_batch(graph, constant(graph, 1i32), &keep, 2, &BatchOptions::default());
+    });
+    assert!(text.contains("keep_input cannot be a vector"), "{text}");
+}
+
+#[test]
+fn s_268_shuffled_batches_hold_every_element_once() {
+    let run = |seed: i64| {
+        let graph = Graph::new();
+        let number = numbers(&graph, 50, 2);
+        let options = BatchOptions::default().seed(seed).exact_resume().allow_smaller_final_batch(true);
+        let batch = shuffle_batch(&graph, &number, 8, 40, 10, &options);
+        let (found, error, joined) = drain(&graph, &batch.output());
+        assert!(error.is_end_of_input(), "{error}");
+        joined.unwrap();
+        found.iter().flat_map(ints).collect::<Vec<i32>>()
+    };
+    let found = run(1);
+    let twice = (0..50).flat_map(|number| [number, number]).collect::<Vec<i32>>();
+    assert_eq!(sorted(found.clone()), twice);
+    assert_ne!(found, sorted(found.clone()));
+    assert_eq!(run(1), found, "a replayable pipeline gives one order");
+    assert_ne!(run(2), found);
+}
+
+#[test]
+fn s_269_joined_inputs_each_give_all_they_have() {
+    let graph = Graph::new();
+    let parts: Vec<[Output; 1]> = [10i32, 20, 30]
+        .map(|base| {
+            let values = Tensor::from([base, base + 1, base + 2]);
+            [input_producer(&graph, constant(&graph, values), &plain()).dequeue().output()]
+        })
+        .to_vec();
+    let batch = batch_join(&graph, parts, 3, &BatchOptions::default());
+    let (found, ..) = drain(&graph, &batch.output());
+    let all = sorted(found.iter().flat_map(ints).collect::<Vec<i32>>());
+    assert_eq!(all, [10, 11, 12, 20, 21, 22, 30, 31, 32]);
+
+    let text = build_error(|graph| {
+        let parts = [[constant(graph, 1i32)], [constant(graph, 1.0f32)]];
+        let _ = shuffle_batch_join(graph, parts, 2, 10, 5, &BatchOptions::default());
+    });
+    assert!(text.contains("different dtypes"), "{text}");
+}
+
+#[test]
+fn s_266_s_268_mistakes_are_found_while_building() {
+    let options = BatchOptions::default();
+    let open = |graph: &Graph, shape: PartialShape| placeholder(graph, DType::Int32, shape);
+    for (build, expected) in [
+        (
+            &(|graph: &Graph| drop(batch(graph, Vec::<Output>::new(), 2, &options))) as &dyn Fn(&Graph),
+            "at least one tensor",
+        ),
+        (
+            &|graph| drop(batch(graph, open(graph, PartialShape::unknown()), 2, &options)),
+            "Cannot infer Tensor's rank",
+        ),
+        (&|graph| drop(batch(graph, open(graph, PartialShape::from([None])), 2, &options)), "fully defined"),
+        (
+            &|graph| drop(shuffle_batch(graph, constant(graph, 1i32), 2, 10, 10, &options)),
+            "must be bigger than min_after_dequeue",
+        ),
+        (
+            &|graph| {
+                drop(batch(graph, numbers(graph, 3, 1), 2, &options.clone().exact_resume().num_threads(2)))
+            },
+            "one thread",
+        ),
+        (
+            &|graph| {
+                let queue = range_input_producer(graph, 3, &ProducerOptions::default());
+                drop(batch(graph, queue.dequeue().output(), 2, &options.clone().exact_resume()));
+            },
+            "needs a seed",
+        ),
+    ] {
+        let text = build_error(build);
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+// ---- names -----------------------------------------------------------------------------------------------
+
+/// S-272, and the names that TensorFlow 2.21 gives.
+#[test]
+fn operations_runners_and_summaries_are_named_as_in_tensorflow() {
+    let graph = Graph::new();
+    let options = ProducerOptions::default().seed(1).num_epochs(1);
+    let _ = string_input_producer(&graph, ["a"], &options);
+    let rows = constant(&graph.named("rows"), Tensor::from([1i32, 2]));
+    let slices = slice_input_producer(&graph.named("slices"), &[rows], &options);
+    let _ = batch(&graph, &slices, 2, &BatchOptions::default());
+    let _ = shuffle_batch(&graph.named("mixed"), &slices, 2, 20, 10, &BatchOptions::default());
+    let names: BTreeSet<String> =
+        graph.operations().iter().map(|operation| operation.name().to_owned()).collect();
+    for name in [
+        "input_producer",
+        "input_producer/Const",
+        "input_producer/Size",
+        "input_producer/Greater",
+        "input_producer/Greater/y",
+        "input_producer/Assert/Const",
+        "input_producer/Assert/Assert",
+        "input_producer/Identity",
+        "input_producer/RandomShuffle",
+        "input_producer/limit_epochs",
+        "input_producer/limit_epochs/Const",
+        "input_producer/limit_epochs/epochs",
+        "input_producer/limit_epochs/CountUpTo",
+        "input_producer/input_producer_EnqueueMany",
+        "input_producer/input_producer_Close",
+        "input_producer/input_producer_Close_1",
+        "input_producer/input_producer_Size",
+        "input_producer/Cast",
+        "input_producer/mul",
+        "input_producer/mul/y",
+        "input_producer/fraction_of_32_full",
+        "input_producer/fraction_of_32_full/tags",
+        "slices/input_producer",
+        "slices/input_producer/range",
+        "slices/input_producer/range/start",
+        "slices/input_producer/range/delta",
+        "slices/input_producer/input_producer_EnqueueMany",
+        "slices/input_producer_Dequeue",
+        "slices/GatherV2",
+        "batch",
+        "batch/n",
+        "batch/Const",
+        "batch/fifo_queue",
+        "batch/fifo_queue_enqueue",
+        "batch/fifo_queue_Close",
+        "batch/fifo_queue_Size",
+        "batch/fraction_of_32_full",
+        "mixed",
+        "mixed/random_shuffle_queue",
+        "mixed/random_shuffle_queue_enqueue",
+        "mixed/sub",
+        "mixed/Maximum",
+        "mixed/mul",
+        "mixed/fraction_over_10_of_10_full",
+    ] {
+        assert!(names.contains(name), "{name} is not among {names:#?}");
+    }
+    let runners = graph.collection(&QUEUE_RUNNERS);
+    let runners: Vec<&str> = runners.iter().map(|runner| runner.queue()).collect();
+    assert_eq!(
+        runners,
+        ["input_producer", "slices/input_producer", "batch/fifo_queue", "mixed/random_shuffle_queue"]
+    );
+    let summaries = graph.collection(&keys::SUMMARIES);
+    let summaries: Vec<String> = summaries.iter().map(Output::name).collect();
+    assert_eq!(
+        summaries,
+        [
+            "input_producer/fraction_of_32_full:0",
+            "slices/input_producer/fraction_of_32_full:0",
+            "batch/fraction_of_32_full:0",
+            "mixed/fraction_over_10_of_10_full:0",
+        ]
+    );
+    graph.finalize().unwrap();
+}
+
+// ---- host producers --------------------------------------------------------------------------------------
+
+fn item(number: i64) -> Vec<Tensor> {
+    vec![Tensor::scalar(number), Tensor::from([number as f32, -number as f32])]
+}
+
+fn specs() -> [(DType, PartialShape); 2] {
+    [(DType::Int64, PartialShape::scalar()), (DType::Float32, PartialShape::from([2]))]
+}
+
+#[test]
+fn an_iterator_is_a_source_that_ends_with_out_of_range() {
+    let graph = Graph::new();
+    let items = (0..5).map(|number| Ok::<_, Error>(item(number)));
+    let queue = producer(&graph, specs(), items, &HostOptions::default().capacity(2));
+    assert_eq!(queue.name(), "producer");
+    let (found, error, joined) = drain(&graph, &queue.dequeue_many(2));
+    let found: Vec<(Vec<i64>, Vec<f32>)> =
+        found.iter().map(|pair| (pair[0].to_vec().unwrap(), pair[1].to_vec().unwrap())).collect();
+    assert_eq!(found[1], (vec![2, 3], vec![2.0, -2.0, 3.0, -3.0]));
+    assert_eq!(found.len(), 2);
+    assert!(error.is_end_of_input(), "{error}");
+    joined.unwrap();
+}
+
+#[test]
+fn what_ends_an_iterator_badly_is_the_error_of_the_session() {
+    let failing = |number: i64| match number {
+        3 => Err(std::io::Error::other("the disk is gone")),
+        _ => Ok(item(number)),
+    };
+    let graph = Graph::new();
+    let queue = producer(&graph, specs(), (0..5).map(failing), &HostOptions::default());
+    let error = drain(&graph, &queue.dequeue()).2.unwrap_err();
+    let text = error.chain().to_string();
+    assert!(
+        text.contains("item 3 of host producer 'producer' failed") && text.contains("the disk is gone"),
+        "{text}"
+    );
+
+    let graph = Graph::new();
+    let panicking = (0..5).map(|number| {
+        assert!(number < 3, "no more than three");
+        Ok::<_, Error>(item(number))
+    });
+    let queue = producer(&graph, specs(), panicking, &HostOptions::default());
+    let error = drain(&graph, &queue.dequeue()).2.unwrap_err();
+    assert!(error.chain().to_string().contains("no more than three"), "{error}");
+
+    for wrong in [vec![Tensor::scalar(1i64)], vec![Tensor::scalar(1i64), Tensor::from([1.0f32])]] {
+        let graph = Graph::new();
+        let queue = producer(&graph, specs(), [Ok::<_, Error>(wrong)], &HostOptions::default());
+        let error = drain(&graph, &queue.dequeue()).2.unwrap_err();
+        let text = error.chain().to_string();
+        assert!(text.contains("producer/component_1"), "{text}");
+    }
+}
+
+#[test]
+fn a_factory_begins_again_with_each_session() {
+    let graph = Graph::new();
+    let queue = producer_with(&graph, specs(), &HostOptions::default().names(["id", "pair"]), || {
+        (0..3).map(|number| Ok::<_, Error>(item(number)))
+    });
+    let element = queue.dequeue();
+    for _ in 0..2 {
+        let ids: Vec<i64> = drain(&graph, &element).0.iter().map(|pair| pair[0].value().unwrap()).collect();
+        assert_eq!(ids, [0, 1, 2]);
+        graph.unfinalize();
+    }
+}
