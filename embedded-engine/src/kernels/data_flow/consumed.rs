@@ -42,7 +42,7 @@ impl Consumed {
             return Ok(None);
         }
         let name = spec.operation.name().to_owned();
-        spec.resources.state(spec.operation, || Consumed { name, count: Mutex::default() }).map(Some)
+        spec.state(|| Consumed { name, count: Mutex::default() }).map(Some)
     }
 
     fn lock(&self) -> MutexGuard<'_, Count> {
