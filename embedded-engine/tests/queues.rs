@@ -4,9 +4,10 @@ use embedded_engine::EmbeddedEngine;
 use ops::array::placeholder;
 use ops::control_flow::group;
 use ops::data_flow::{FifoQueue, PaddingFifoQueue, PriorityQueue, Queue, RandomShuffleQueue};
+use ops::library;
 use session_core::{
-    CancellationToken, Code, DType, Engine, Error, ErrorKind, Fetch, Graph, Operation, Output, PartialShape,
-    RunMetadata, RunOptions, Session, SessionConfig, SessionExt,
+    CancellationToken, Code, DType, Engine, Error, ErrorKind, Fetch, Graph, OpLibrary, Operation, Output,
+    PartialShape, RunMetadata, RunOptions, Session, SessionConfig, SessionExt,
 };
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -702,4 +703,41 @@ fn many_threads_lose_and_double_nothing() {
     all.sort_unstable();
     let expected: Vec<i32> = (0..4).flat_map(|t| (0..500).map(move |i| t * 1000 + i)).collect();
     assert_eq!(all, expected);
+}
+
+#[test]
+fn queues_of_older_graphs_are_references() {
+    let graph = Graph::new();
+    let op = |op_type: &str| graph.op(library().find(op_type).unwrap());
+    let old = op("FIFOQueue").attr("component_types", vec![DType::Float32]).attr("capacity", 3i64);
+    let old = old.attr("shapes", scalars().to_vec()).finish();
+    let queue = Queue::from_operation(&old).unwrap();
+    assert!(queue.handle().is_ref());
+    let add = queue.enqueue_many(&Tensor::from(vec![1.0f32, 2.0, 3.0]));
+    assert_eq!(add.op_type(), "QueueEnqueueMany");
+    let (two, rest) = (queue.dequeue_many(2).output(), queue.dequeue_up_to(2).output());
+    let session = session(&graph);
+    session.run(&add, ()).unwrap();
+    assert_eq!(floats(&session.run(&two, ()).unwrap()), [1.0, 2.0]);
+    session.run(&queue.close(false), ()).unwrap();
+    assert_eq!(session.run(&queue.is_closed(), ()).unwrap(), Tensor::from(true));
+    assert_eq!(floats(&session.run(&rest, ()).unwrap()), [3.0]);
+    assert_eq!(session.run(queue.dequeue().operation(), ()).unwrap_err().code(), Code::OutOfRange);
+    assert!(Queue::from_operation(queue.size().operation()).is_err());
+}
+
+#[test]
+fn fullness_is_a_summary() {
+    let graph = Graph::new();
+    let queue = fifo(&graph.scope("input").named("examples"), 4);
+    let summary = queue.summarize_fullness().unwrap();
+    assert!(fifo(&graph, -1).summarize_fullness().is_none());
+    assert_eq!(graph.collection(&session_core::keys::SUMMARIES).len(), 1);
+    let session = session(&graph);
+    session.run(&queue.enqueue(1.0f32), ()).unwrap();
+    let bytes = session.run(&summary, ()).unwrap();
+    let text = bytes.as_strings().unwrap()[0].clone();
+    let tag = b"queue/input/examples/fraction_of_4_full";
+    assert!(text.windows(tag.len()).any(|window| window == tag));
+    assert!(text.windows(4).any(|window| window == 0.25f32.to_le_bytes()));
 }

@@ -22,7 +22,7 @@ impl Workload {
     }
 }
 
-const WORKLOADS: [Workload; 5] = [
+const WORKLOADS: [Workload; 7] = [
     Workload { name: "w1", ours: &[""], theirs: &[&["w1_tf.py"]] },
     Workload {
         name: "w2",
@@ -45,6 +45,7 @@ const WORKLOADS: [Workload; 5] = [
             &["w2_ckpt.py", "safetensors", "one1g"],
         ],
     },
+    Workload { name: "w3", ours: &[""], theirs: &[&["w3_tf.py", "queues"]] },
     Workload {
         name: "w4",
         ours: &["softmax", "mlp", "cnn", "cnn_sgd"],
@@ -60,6 +61,7 @@ const WORKLOADS: [Workload; 5] = [
         ours: &[""],
         theirs: &[&["w5_startup.py", "tf_monitored"], &["w5_startup.py", "tf_session"]],
     },
+    Workload { name: "w6", ours: &[""], theirs: &[&["w6_tf.py"]] },
 ];
 
 struct Options {

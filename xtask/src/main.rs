@@ -18,7 +18,7 @@ cargo xtask COMMAND
   rules [--write]      hold the table of rules and tests, docs/rules.md, against the tests; or write it
   layers               hold the dependency table against cargo's metadata
   bench [W..] [--python PY] [--rounds N] [--out FILE]
-                       the workloads w1 w2 w4 w5 (all without names) in release mode, as JSON lines, in turn with
+                       the workloads w1 w2 w3 w4 w5 w6 (all without names) in release mode, as JSON lines, in turn with
                        TensorFlow where a Python with it is found
   fuzz [--seconds N]   feed damaged files to every reader, each for so long (10 s without)
   torture [--kills N] [--steps N] [--seed N] [--release]

@@ -10,7 +10,7 @@ mod sync;
 pub(crate) use consumed::replayed;
 
 use crate::execute::Limits;
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, MakeKernel, NodeSpec, Registry};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
 use crate::resources::Resources;
@@ -24,30 +24,39 @@ use std::sync::Arc;
 use tensor::{DType, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add_handle("FIFOQueueV2", |spec| make_queue(spec, Kind::Fifo));
-    registry.add_handle("PaddingFIFOQueueV2", |spec| make_queue(spec, Kind::PaddingFifo));
-    registry.add_handle("RandomShuffleQueueV2", |spec| make_queue(spec, Kind::RandomShuffle));
-    registry.add_handle("PriorityQueueV2", |spec| make_queue(spec, Kind::Priority));
-    registry.add("QueueEnqueueV2", |_| Ok(Box::new(Enqueue { many: false })));
-    registry.add("QueueEnqueueManyV2", |_| Ok(Box::new(Enqueue { many: true })));
-    registry.add("QueueDequeueV2", |spec| Dequeue::kernel(spec, Form::One));
-    registry.add("QueueDequeueManyV2", |spec| Dequeue::kernel(spec, Form::Many { up_to: false }));
-    registry.add("QueueDequeueUpToV2", |spec| Dequeue::kernel(spec, Form::Many { up_to: true }));
-    registry.add("QueueCloseV2", |spec| {
+    let kinds: [([&'static str; 2], MakeKernel); 4] = [
+        (["FIFOQueueV2", "FIFOQueue"], |spec| make_queue(spec, Kind::Fifo)),
+        (["PaddingFIFOQueueV2", "PaddingFIFOQueue"], |spec| make_queue(spec, Kind::PaddingFifo)),
+        (["RandomShuffleQueueV2", "RandomShuffleQueue"], |spec| make_queue(spec, Kind::RandomShuffle)),
+        (["PriorityQueueV2", "PriorityQueue"], |spec| make_queue(spec, Kind::Priority)),
+    ];
+    for (op_types, make) in kinds {
+        op_types.into_iter().for_each(|op_type| registry.add_handle(op_type, make));
+    }
+    registry.add_both(["QueueEnqueueV2", "QueueEnqueue"], |_| Ok(Box::new(Enqueue { many: false })));
+    registry.add_both(["QueueEnqueueManyV2", "QueueEnqueueMany"], |_| Ok(Box::new(Enqueue { many: true })));
+    registry.add_both(["QueueDequeueV2", "QueueDequeue"], |spec| Dequeue::kernel(spec, Form::One));
+    registry.add_both(["QueueDequeueManyV2", "QueueDequeueMany"], |spec| {
+        Dequeue::kernel(spec, Form::Many { up_to: false })
+    });
+    registry.add_both(["QueueDequeueUpToV2", "QueueDequeueUpTo"], |spec| {
+        Dequeue::kernel(spec, Form::Many { up_to: true })
+    });
+    registry.add_both(["QueueCloseV2", "QueueClose"], |spec| {
         let cancel = spec.bool("cancel_pending_enqueues")?;
         Ok(boxed(move |context| {
             queue(context)?.elements.close(cancel);
             Ok(())
         }))
     });
-    registry.add("QueueSizeV2", |_| {
+    registry.add_both(["QueueSizeV2", "QueueSize"], |_| {
         Ok(boxed(|context| {
             let size = queue(context)?.elements.size();
             context.set(0, Tensor::scalar(i32::try_from(size).unwrap_or(i32::MAX)));
             Ok(())
         }))
     });
-    registry.add("QueueIsClosedV2", |_| {
+    registry.add_both(["QueueIsClosedV2", "QueueIsClosed"], |_| {
         Ok(boxed(|context| {
             let closed = queue(context)?.elements.is_closed();
             context.set(0, Tensor::scalar(closed));

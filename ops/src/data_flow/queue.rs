@@ -3,8 +3,10 @@
 use super::components::Components;
 use super::queue_ops::{self, Declared};
 use crate::arguments::Ints;
+use crate::array::constant;
 use crate::composite::{Composite, unnamed};
 use crate::variables::Value;
+use crate::{math, summary};
 use session_core::{
     AttrValue, DType, Error, Fetch, FetchList, FetchValues, Graph, OpDef, Operation, Output, PartialShape,
     Phase, Result, Tensor,
@@ -169,6 +171,31 @@ impl Queue {
     #[track_caller]
     pub fn size(&self) -> Output {
         self.op(&queue_ops::QUEUE_SIZE_V2, &queue_ops::QUEUE_SIZE, "Size").finish_output()
+    }
+
+    /// A summary of how full the queue is, between 0 and 1, tagged `queue/<name>/fraction_of_<capacity>_full` as
+    /// TensorFlow's input pipelines tag theirs; it joins the collection `summaries`. None for a queue without limit.
+    ///
+    /// A queue that feeds a training and is mostly empty starves it.
+    ///
+    /// ```
+    /// use ops::data_flow::FifoQueue;
+    /// use session_core::{DType, Graph};
+    ///
+    /// let graph = Graph::new();
+    /// let queue = FifoQueue::new(&graph.named("examples"), 32, DType::Int64).build();
+    /// let summary = queue.summarize_fullness().expect("it has a limit");
+    /// assert_eq!(summary.operation().name(), "queue/examples/fraction_of_32_full");
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn summarize_fullness(&self) -> Option<Output> {
+        let capacity = self.handle.operation().attr("capacity")?.as_int().filter(|&capacity| capacity > 0)?;
+        let name = format!("queue/{}/fraction_of_{capacity}_full", self.name());
+        let graph = self.handle.graph().root();
+        let size = self.within(&graph).size();
+        let fraction = math::cast(&size, DType::Float32) * constant(&graph, 1.0 / capacity as f32);
+        Some(summary::scalar(&name, fraction.within(&graph)))
     }
 
     /// Whether the queue was closed.

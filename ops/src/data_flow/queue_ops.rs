@@ -40,19 +40,19 @@ op_defs! {
     RANDOM_SHUFFLE_QUEUE: old_queue_def("RandomShuffleQueue", SHUFFLE);
     PRIORITY_QUEUE: old_queue_def("PriorityQueue", PRIORITY);
     QUEUE_ENQUEUE: OpDef::new("QueueEnqueue", "handle: Ref(string), components: Tcomponents ->")
-        .attrs(ENQUEUE).stateful().shape(enqueued_fits).not_differentiable();
+        .attrs(ENQUEUE).shape(enqueued_fits).not_differentiable();
     QUEUE_ENQUEUE_MANY: OpDef::new("QueueEnqueueMany", "handle: Ref(string), components: Tcomponents ->")
-        .attrs(ENQUEUE).stateful().shape(enqueued_batch_fits).not_differentiable();
+        .attrs(ENQUEUE).shape(enqueued_batch_fits).not_differentiable();
     QUEUE_DEQUEUE: OpDef::new("QueueDequeue", "handle: Ref(string) -> components: component_types")
-        .attrs(DEQUEUE).stateful().shape(dequeue_shapes).not_differentiable();
+        .attrs(DEQUEUE).shape(dequeue_shapes).not_differentiable();
     QUEUE_DEQUEUE_MANY: OpDef::new("QueueDequeueMany", "handle: Ref(string), n: int32 -> components: component_types")
-        .attrs(DEQUEUE).stateful().shape(dequeue_many_shapes).not_differentiable();
+        .attrs(DEQUEUE).shape(dequeue_many_shapes).not_differentiable();
     QUEUE_DEQUEUE_UP_TO: OpDef::new("QueueDequeueUpTo", "handle: Ref(string), n: int32 -> components: component_types")
-        .attrs(DEQUEUE).stateful().shape(dequeue_up_to_shapes).not_differentiable();
-    QUEUE_CLOSE: OpDef::new("QueueClose", "handle: Ref(string) ->").attrs(CLOSE).stateful().not_differentiable();
-    QUEUE_SIZE: OpDef::new("QueueSize", "handle: Ref(string) -> size: int32").stateful().shape(scalar).not_differentiable();
+        .attrs(DEQUEUE).shape(dequeue_up_to_shapes).not_differentiable();
+    QUEUE_CLOSE: OpDef::new("QueueClose", "handle: Ref(string) ->").attrs(CLOSE).not_differentiable();
+    QUEUE_SIZE: OpDef::new("QueueSize", "handle: Ref(string) -> size: int32").shape(scalar).not_differentiable();
     QUEUE_IS_CLOSED: OpDef::new("QueueIsClosed", "handle: Ref(string) -> is_closed: bool")
-        .stateful().shape(scalar).not_differentiable();
+        .shape(scalar).not_differentiable();
 }
 
 const fn queue_def(name: &'static str, attrs: &'static str) -> OpDef {
