@@ -37,7 +37,8 @@ const NAME: &str = "ProgressBarHook";
 /// While a bar is shown, other output should go through its [`printer`](ProgressBarHook::printer), which writes above
 /// it.
 ///
-/// The tensors shown are fetched with the runs after which something is drawn.
+/// The tensors shown are fetched with the runs after which something is drawn, and with the one that reaches the end. If the
+/// training ends elsewhere, the last line says of which step they are.
 ///
 /// # Errors
 ///
@@ -61,7 +62,12 @@ pub struct ProgressBarHook {
     pace: Pace,
     /// When something was drawn last.
     drawn: Option<Duration>,
+    /// Whether something is drawn after this run.
     due: bool,
+    /// Whether this run is expected to be the last one, whose values will be drawn at the end.
+    last: bool,
+    /// The step before the coming run, as far as known: a run is taken to make one.
+    step: i64,
 }
 
 struct Found {
@@ -72,8 +78,11 @@ struct Found {
     /// Between two drawings.
     interval: Duration,
     end: Option<i64>,
-    /// The texts of the tensors when they were last fetched.
+    /// The texts of the tensors when they were last fetched, and the step of that.
     values: String,
+    values_of: Option<i64>,
+    /// The step that is shown.
+    shown: Option<i64>,
 }
 
 impl Default for ProgressBarHook {
@@ -99,6 +108,8 @@ impl ProgressBarHook {
             pace: Pace::default(),
             drawn: None,
             due: false,
+            last: false,
+            step: 0,
         }
     }
 
@@ -173,6 +184,10 @@ impl ProgressBarHook {
         let step = found.step.now(session)?;
         self.pace.update(now, step);
         self.drawn = Some(now);
+        self.step = step;
+        if self.due {
+            found.values_of = Some(step);
+        }
         found.draw(step, &self.pace);
         Ok(())
     }
@@ -180,11 +195,19 @@ impl ProgressBarHook {
 
 impl Found {
     fn draw(&mut self, step: i64, pace: &Pace) {
+        self.look_for_end();
+        let mut text = text(step, self.end, pace.rate(), &self.values);
+        if let Some(of) = self.values_of.filter(|&of| of != step && !self.values.is_empty()) {
+            text += &format!(" (of step {of})");
+        }
+        self.shown = Some(step);
+        self.display.show(step, self.end, &text);
+    }
+
+    fn look_for_end(&mut self) {
         if self.end.is_none() {
             self.end = stop_at_step::target_of(&self.graph);
         }
-        let text = text(step, self.end, pace.rate(), &self.values);
-        self.display.show(step, self.end, &text);
     }
 
     fn take_values(&mut self, tags: &[(String, TensorRef)], values: &SessionRunValues<'_>) {
@@ -228,15 +251,19 @@ impl SessionRunHook for ProgressBarHook {
         let (display, interval) = self.display();
         self.printer.follow(&display);
         let (graph, end) = (graph.clone(), self.total);
-        self.found = Some(Found { step, graph, outputs, display, interval, end, values: String::new() });
+        let (values, values_of, shown) = (String::new(), None, None);
+        self.found = Some(Found { step, graph, outputs, display, interval, end, values, values_of, shown });
         Ok(())
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
         self.pace = Pace::default();
         self.drawn = None;
-        let step = begun(&self.found, NAME)?.step.now(session)?;
-        self.pace.update(self.clock.now(), step);
+        // The first run, which is compiled, says nothing of the pace: that counts from its end.
+        self.step = begun(&self.found, NAME)?.step.now(session)?;
+        if let Some(found) = &mut self.found {
+            found.look_for_end();
+        }
         Ok(())
     }
 
@@ -245,7 +272,8 @@ impl SessionRunHook for ProgressBarHook {
         let Some(found) = &self.found else { return Ok(None) };
         let past = |last: Duration| self.clock.now().saturating_sub(last) >= found.interval;
         self.due = self.drawn.is_none_or(past);
-        if !self.due {
+        self.last = found.end == Some(self.step + 1);
+        if !self.due && !self.last {
             return Ok(None);
         }
         Ok(Some(found.outputs.iter().fold(SessionRunArgs::new(), SessionRunArgs::fetch)))
@@ -257,17 +285,23 @@ impl SessionRunHook for ProgressBarHook {
         context: &mut SessionRunContext<'_>,
         values: &SessionRunValues<'_>,
     ) -> Result<()> {
-        if !self.due {
+        self.step += 1;
+        if !self.due && !self.last {
             return Ok(());
         }
         if let Some(found) = &mut self.found {
             found.take_values(&self.tensors, values);
+            found.values_of = Some(self.step);
         }
-        self.draw(context.session())
+        if self.due { self.draw(context.session()) } else { Ok(()) }
     }
 
     fn end(&mut self, session: &dyn Session) -> Result<()> {
-        self.draw(session)?;
+        self.due = false;
+        let now = begun(&self.found, NAME)?.step.now(session)?;
+        if self.found.as_ref().is_some_and(|found| found.shown != Some(now)) {
+            self.draw(session)?;
+        }
         self.found = None;
         Ok(())
     }

@@ -5,11 +5,13 @@ use std::time::Duration;
 /// After about this time the past is forgotten.
 const MEMORY: f64 = 10.0;
 
-/// Steps a second, recent ones counting more.
+/// Steps a second, recent ones counting more: steps and seconds are both forgotten at the same rate, so that from the
+/// first moment on it is the mean of what was seen, however short the spans are.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     last: Option<(Duration, i64)>,
-    rate: Option<f64>,
+    steps: f64,
+    seconds: f64,
 }
 
 impl Pace {
@@ -18,17 +20,17 @@ impl Pace {
         let Some((then, from)) = self.last.replace((now, step)) else { return };
         let seconds = now.saturating_sub(then).as_secs_f64();
         if step < from {
-            self.rate = None;
-        } else if seconds > 0.0 {
-            let recent = (step - from) as f64 / seconds;
-            let weight = 1.0 - (-seconds / MEMORY).exp();
-            self.rate = Some(self.rate.map_or(recent, |rate| rate + weight * (recent - rate)));
+            (self.steps, self.seconds) = (0.0, 0.0);
+            return;
         }
+        let kept = (-seconds / MEMORY).exp();
+        self.steps = self.steps * kept + (step - from) as f64;
+        self.seconds = self.seconds * kept + seconds;
     }
 
     /// Steps a second, once something was seen to move.
     pub(super) fn rate(&self) -> Option<f64> {
-        self.rate.filter(|&rate| rate > 0.0)
+        (self.steps > 0.0 && self.seconds > 0.0).then(|| self.steps / self.seconds)
     }
 }
 
@@ -68,11 +70,24 @@ mod tests {
         assert_eq!(pace.rate(), Some(1.0), "nothing but the first span is known");
         pace.update(seconds(20.0), 210);
         let rate = pace.rate().unwrap();
-        assert!((6.0..7.0).contains(&rate), "{rate}");
+        assert!((7.0..8.0).contains(&rate), "{rate}");
         pace.update(seconds(21.0), 50);
         assert_eq!(pace.rate(), None, "a recovery went back");
         pace.update(seconds(21.0), 60);
         assert_eq!(pace.rate(), None, "no time passed");
+    }
+
+    #[test]
+    fn many_short_spans_are_as_good_as_a_long_one() {
+        let mut pace = Pace::default();
+        // One slow step, such as the first, and then 8000 a second.
+        pace.update(seconds(0.0), 0);
+        pace.update(seconds(0.1), 1);
+        for tenth in 1..=20 {
+            pace.update(seconds(0.1 + 0.1 * f64::from(tenth)), 1 + i64::from(tenth) * 800);
+        }
+        let rate = pace.rate().unwrap();
+        assert!((7500.0..8000.0).contains(&rate), "{rate}");
     }
 
     #[test]

@@ -16,10 +16,10 @@ fn lines_where_there_is_no_terminal() {
     }
     driver.end().unwrap();
     let expected = [
-        "step 101/1000 10%  ETA 14:59  1.00 steps/s  loss 0.1235",
+        "step 101/1000 10%  loss 0.1235",
         "step 111/1000 11%  ETA 14:49  1.00 steps/s  loss 0.1235",
         "step 121/1000 12%  ETA 14:39  1.00 steps/s  loss 0.1235",
-        "step 125/1000 12%  ETA 14:35  1.00 steps/s  loss 0.1235",
+        "step 125/1000 12%  ETA 14:35  1.00 steps/s  loss 0.1235 (of step 121)",
     ];
     assert_eq!(lines.take(), expected, "the first, each ten seconds, the last");
     assert_eq!(program.fetched(&program.loss), 3, "fetched only when shown");
@@ -38,14 +38,31 @@ fn the_end_is_that_of_the_stop_hook_wherever_it_is_in_the_list() {
         let mut driver = program.drive(hooks);
         driver.begin().unwrap();
         driver.create(&[]).unwrap();
-        clock.advance(500);
         driver.run().unwrap();
-        assert_eq!(lines.take(), ["step 3/10 30%  ETA 0:04  2.00 steps/s"]);
+        clock.advance(10_000);
+        driver.run().unwrap();
+        assert_eq!(lines.take(), ["step 3/10 30%", "step 4/10 40%  ETA 1:00  0.10 steps/s"]);
         drop(driver);
         // The target goes with its hook, though the graph lives on.
         program.start(ProgressBarHook::new().sink(lines.sink()).clock(clock)).run().unwrap();
-        assert_eq!(lines.take(), ["step 4"]);
+        assert_eq!(lines.take(), ["step 5"]);
     }
+}
+
+#[test]
+fn the_last_line_has_the_values_of_the_last_run() {
+    let (program, lines, clock) = (Program::new(), Lines::default(), HandClock::new());
+    let hook = ProgressBarHook::new().total(5).tensor("loss", "loss").sink(lines.sink()).clock(clock.clone());
+    let mut driver = program.start(hook);
+    for run in 1..=5 {
+        program.set(&program.loss, run as f32);
+        clock.advance(1);
+        driver.run().unwrap();
+    }
+    driver.end().unwrap();
+    let lines = lines.take();
+    assert_eq!(lines, ["step 1/5 20%  loss 1", "step 5/5 100%  ETA 0:00  1000 steps/s  loss 5"]);
+    assert_eq!(program.fetched(&program.loss), 2);
 }
 
 #[test]
@@ -59,7 +76,7 @@ fn an_error_and_a_recovery_do_no_harm() {
     driver.create(&[]).unwrap();
     driver.run().unwrap();
     driver.end().unwrap();
-    assert_eq!(lines.take(), ["step 1", "step 3", "step 3"]);
+    assert_eq!(lines.take(), ["step 1", "step 3"], "no line twice");
 }
 
 #[test]
