@@ -1,6 +1,8 @@
 //! The saver of a graph: its variables in a session, with all else that a resumed run needs.
 
-use crate::{RestoreOptions, RestoreReport, SaveOptions, Saver, SaverOptions, SessionVariables, sidecar};
+use crate::{
+    RestoreOptions, RestorePlan, RestoreReport, SaveOptions, Saver, SaverOptions, SessionVariables, sidecar,
+};
 use serde::{Deserialize, Serialize};
 use session_core::{CollectionKey, Error, Graph, Phase, Result, Session, Variable, keys};
 use std::path::{Path, PathBuf};
@@ -148,6 +150,20 @@ impl GraphSaver {
         let mut live = SessionVariables::new(session, self.variables(session.graph()));
         let report = self.saver.restore_with(&mut live, prefix, options).map_err(in_phase(Phase::Restore))?;
         taken_over(session, report)
+    }
+
+    /// What [`restore`](GraphSaver::restore) would do, to be printed before it is done; see [`RestorePlan`].
+    ///
+    /// # Errors
+    /// As [`Saver::restore_plan`], with the phase and the cause.
+    pub fn restore_plan(
+        &self,
+        session: &dyn Session,
+        prefix: impl AsRef<Path>,
+        options: &RestoreOptions,
+    ) -> Result<RestorePlan> {
+        let live = SessionVariables::new(session, self.variables(session.graph()));
+        self.saver.restore_plan(&live, prefix, options).map_err(in_phase(Phase::Restore))
     }
 
     /// Restores from the newest intact checkpoint of a folder; `None` when it has none (see [`Saver::restore_latest`]).

@@ -102,8 +102,8 @@ pub use info::{Problem, TensorInfo};
 pub use prefix::{data_path, index_path, meta_graph_path, sidecar_path};
 pub use reader::{CheckpointReader, checkpoints_in, list_variables, load_variable};
 pub use saver::{
-    Better, RestoreOptions, RestoreReport, RestoreTarget, SaveOptions, SaveSource, Saver, SaverOptions,
-    Slice, Snapshot, VariableSpec, read_all,
+    Better, PlannedVariable, RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, SaveOptions,
+    SaveSource, Saver, SaverOptions, Slice, Snapshot, VariableSpec, read_all,
 };
 #[cfg(feature = "session")]
 pub use session::SessionVariables;

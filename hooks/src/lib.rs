@@ -71,6 +71,7 @@
 //! | [`BestCheckpointHook`] | keeps the best checkpoint | the best |
 //! | [`EvaluatorHook`] | evaluates every so many steps | when it did last |
 //! | [`MetricsFileHook`] | writes CSV or JSON lines | when it wrote last |
+//! | `PrometheusHook` | gives numbers to Prometheus, by HTTP or as a file | |
 //! | [`TimeLimitHook`] | stops after some time | |
 //! | [`StallWatchdogHook`] | notices that nothing moves | |
 //!
@@ -82,6 +83,7 @@
 //! | Feature | Default | What it brings |
 //! | --- | --- | --- |
 //! | `progress` | yes | `ProgressBarHook` (indicatif) |
+//! | `prometheus` | no | `PrometheusHook` |
 //! | `signals` | yes | `SignalHook`, on unix (signal-hook) |
 //!
 //! # What it does not do
@@ -110,11 +112,14 @@ mod graph_files;
 mod logging_tensor;
 mod metric;
 mod metrics_file;
+mod nan_origin;
 mod nan_tensor;
 mod number;
 mod profiler;
 #[cfg(feature = "progress")]
 mod progress_bar;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod run_metadata_proto;
 #[cfg(all(unix, feature = "signals"))]
 mod signal;
@@ -150,6 +155,8 @@ pub use nan_tensor::NanTensorHook;
 pub use profiler::ProfilerHook;
 #[cfg(feature = "progress")]
 pub use progress_bar::{LinePrinter, ProgressBarHook};
+#[cfg(feature = "prometheus")]
+pub use prometheus::PrometheusHook;
 pub use save_point::{HookState, Moment, SavePoint};
 #[cfg(all(unix, feature = "signals"))]
 pub use signal::{SignalHook, SignalReceipt};

@@ -1,5 +1,6 @@
 //! Stopping when the loss is no number.
 
+use crate::nan_origin::Origin;
 use crate::{SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef};
 use session_core::{Error, Graph, Output, Result, Tensor};
 
@@ -23,14 +24,24 @@ pub struct NanTensorHook {
     loss: TensorRef,
     fail: bool,
     infinity: bool,
+    find_origin: bool,
     output: Option<Output>,
+    origin: Origin,
 }
 
 impl NanTensorHook {
     /// Watches a loss.
     #[must_use]
     pub fn new(loss: impl Into<TensorRef>) -> NanTensorHook {
-        NanTensorHook { loss: loss.into(), fail: true, infinity: false, output: None }
+        let origin = Origin::default();
+        NanTensorHook {
+            loss: loss.into(),
+            fail: true,
+            infinity: false,
+            find_origin: false,
+            output: None,
+            origin,
+        }
     }
 
     /// Whether NaN is an error; otherwise it asks for a stop. Default: `true`.
@@ -47,16 +58,33 @@ impl NanTensorHook {
         self
     }
 
+    /// Whether to tell which operation was the first to give a value that is no number, of finite inputs. For that
+    /// all values that the loss is computed of are fetched with every run, which costs memory and keeps operations
+    /// from being fused: for the search, not for every day. Default: `false`.
+    #[must_use]
+    pub fn find_origin(mut self, find: bool) -> NanTensorHook {
+        self.find_origin = find;
+        self
+    }
+
     #[cold]
-    fn diverged(&self, value: f64, context: &mut SessionRunContext<'_>) -> Result<()> {
+    fn diverged(
+        &self,
+        value: f64,
+        context: &mut SessionRunContext<'_>,
+        values: &SessionRunValues<'_>,
+    ) -> Result<()> {
         let what = if value.is_nan() { "NaN" } else { "infinite" };
-        let name = self.output.as_ref().map_or_else(|| self.loss.name(), Output::name);
-        if self.fail {
-            log::error!("Model diverged with loss = {what}: '{name}'.");
-            return Err(Error::nan_loss(format!("{what} loss during training: '{name}'")));
+        let mut name = format!("'{}'", self.output.as_ref().map_or_else(|| self.loss.name(), Output::name));
+        if let Some(origin) = self.origin.find(values.iter().skip(1)) {
+            name += &format!(", {origin}");
         }
-        log::warn!("Model diverged with loss = {what}: '{name}'.");
-        context.request_stop(format!("{what} loss during training: '{name}'"));
+        if self.fail {
+            log::error!("Model diverged with loss = {what}: {name}.");
+            return Err(Error::nan_loss(format!("{what} loss during training: {name}")));
+        }
+        log::warn!("Model diverged with loss = {what}: {name}.");
+        context.request_stop(format!("{what} loss during training: {name}"));
         Ok(())
     }
 }
@@ -73,13 +101,18 @@ fn loss(value: &Tensor) -> Result<f64> {
 
 impl SessionRunHook for NanTensorHook {
     fn begin(&mut self, graph: &Graph) -> Result<()> {
-        self.output = Some(self.loss.resolve(graph)?);
+        let loss = self.loss.resolve(graph)?;
+        if self.find_origin {
+            self.origin = Origin::of(graph, &loss);
+        }
+        self.output = Some(loss);
         Ok(())
     }
 
     #[inline]
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
-        Ok(self.output.as_ref().map(|loss| SessionRunArgs::new().fetch(loss)))
+        let args = self.output.as_ref().map(|loss| SessionRunArgs::new().fetch(loss));
+        Ok(args.map(|args| self.origin.outputs().iter().fold(args, SessionRunArgs::fetch)))
     }
 
     #[inline]
@@ -90,7 +123,7 @@ impl SessionRunHook for NanTensorHook {
     ) -> Result<()> {
         let loss = loss(&values[0])?;
         if loss.is_nan() || (self.infinity && loss.is_infinite()) {
-            return self.diverged(loss, context);
+            return self.diverged(loss, context, values);
         }
         Ok(())
     }

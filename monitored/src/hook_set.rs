@@ -64,6 +64,7 @@ pub(crate) fn save_pass(
     names: &[String],
     session: &dyn Session,
     moment: Moment,
+    mut called: impl FnMut(usize),
 ) -> Result<Option<StopReason>> {
     let mut current = 0;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -73,6 +74,7 @@ pub(crate) fn save_pass(
             if let Some(reason) = save_at(hooks, names, index, session, moment)? {
                 stop.get_or_insert(reason);
             }
+            called(index);
         }
         Ok(stop)
     }));
@@ -150,7 +152,7 @@ impl HookSet {
     /// The clean end: a last moment to save, then `end`.
     pub(crate) fn end(&mut self, session: &dyn Session) -> Result<()> {
         let HookSet { hooks, names, .. } = self;
-        save_pass(hooks, names, session, Moment::End)
+        save_pass(hooks, names, session, Moment::End, |_| ())
             .and_then(|_| pass(hooks, names, "end", |_, _, hook| hook.end(session)))
             .map_err(|error| error.with_phase(Phase::Close))
     }
@@ -201,7 +203,7 @@ impl HookSet {
         pass(hooks, names, "after_create_session", |_, _, hook| {
             hook.after_create_session(session, coordinator)
         })
-        .and_then(|()| save_pass(hooks, names, session, Moment::Created))
+        .and_then(|()| save_pass(hooks, names, session, Moment::Created, |_| ()))
         .map_err(|error| error.with_phase(Phase::Init))
     }
 }

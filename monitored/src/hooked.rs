@@ -2,6 +2,7 @@
 
 use crate::hook_set::{HookSet, pass, save_pass};
 use crate::merge::{Merge, Request};
+use crate::timings::Timings;
 use hooks::{Moment, OriginalArgs, SessionRunContext, SessionRunValues};
 use queue_runner::StopReason;
 use session_core::{
@@ -18,6 +19,7 @@ pub(crate) struct HookedSession {
     /// The options of a run for which nobody asked for any: the session's own cancellation.
     options: RunOptions,
     merge: Merge,
+    timings: Timings,
 }
 
 impl HookedSession {
@@ -27,7 +29,7 @@ impl HookedSession {
         cancellation: &CancellationToken,
     ) -> HookedSession {
         let options = RunOptions { cancellation: Some(cancellation.clone()), ..RunOptions::default() };
-        HookedSession { raw, stop: None, options, merge: Merge::new(hooks) }
+        HookedSession { raw, stop: None, options, merge: Merge::new(hooks), timings: Timings::new(hooks) }
     }
 
     pub(crate) fn raw(&self) -> &Arc<dyn Session> {
@@ -37,6 +39,10 @@ impl HookedSession {
     /// The options of a run that nothing but the session's own cancellation concerns.
     pub(crate) fn options(&self) -> &RunOptions {
         &self.options
+    }
+
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.timings
     }
 
     pub(crate) fn stop_reason(&self) -> Option<&StopReason> {
@@ -56,29 +62,36 @@ impl HookedSession {
             return Err(stopped(reason));
         }
         let HookSet { hooks, names, .. } = hooks;
-        let HookedSession { raw, merge, options: own, stop } = self;
+        let HookedSession { raw, merge, options: own, stop, timings } = self;
         let session: &dyn Session = &**raw;
         let Request { fetches, targets, feeds, .. } = *request;
         let mut context = SessionRunContext::new(session, OriginalArgs { fetches, targets, feeds });
 
         merge.begin(request);
+        timings.begin();
         pass(hooks, names, "before_run", |index, name, hook| {
             context.enter(name);
-            merge.add(session.graph(), index, hook.before_run(&mut context)?)
+            merge.add(session.graph(), index, hook.before_run(&mut context)?)?;
+            timings.lap(index);
+            Ok(())
         })?;
 
         let mut fresh = RunMetadata::default();
         let metadata = request.metadata.as_deref_mut().unwrap_or(&mut fresh);
         let results = execute(session, merge, names, feeds, own, metadata)?;
+        timings.skip();
 
         // S-118: the options as they were used.
         let used = merge.options_used(own);
         pass(hooks, names, "after_run", |index, name, hook| {
             context.enter(name);
             let values = SessionRunValues::new(&results, merge.positions(index), used, metadata);
-            hook.after_run(&mut context, &values)
+            hook.after_run(&mut context, &values)?;
+            timings.lap(index);
+            Ok(())
         })?;
-        let saved = save_pass(hooks, names, session, Moment::Step)?;
+        let saved = save_pass(hooks, names, session, Moment::Step, |index| timings.lap(index))?;
+        timings.end(names);
         if let Some(reason) = context.take_stop().or(saved) {
             stop.get_or_insert(reason);
         }

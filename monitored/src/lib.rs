@@ -12,6 +12,7 @@ mod recovery;
 mod session;
 mod singular;
 mod step_context;
+mod timings;
 mod training;
 
 pub use builder::{Built, Finished, SessionBuilder};
@@ -19,4 +20,5 @@ pub use recovery::{Recovery, RecoveryPolicy};
 pub use session::MonitoredSession;
 pub use singular::SingularMonitoredSession;
 pub use step_context::StepContext;
+pub use timings::HookTiming;
 pub use training::{MonitoredTrainingSession, TrainingSessionBuilder};

@@ -4,6 +4,7 @@ use crate::coordinated::{CoordinatedSession, is_consequence};
 use crate::hook_set::HookSet;
 use crate::merge::Request;
 use crate::recovery::{Recovery, RecoveryPolicy};
+use crate::timings::HookTiming;
 use checkpoint::RestoreReport;
 use log::{error, info, warn};
 use queue_runner::{StopHandle, StopReason, StopSource};
@@ -281,6 +282,11 @@ impl Monitor {
 
     pub(crate) fn recoveries(&self) -> &[Recovery] {
         &self.recoveries
+    }
+
+    pub(crate) fn hook_timings(&self) -> Vec<HookTiming> {
+        let session = self.session.as_ref();
+        session.map_or_else(Vec::new, |session| session.hooked().timings().told(&self.hooks.names))
     }
 
     pub(crate) fn is_closed(&self) -> bool {

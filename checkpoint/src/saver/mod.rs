@@ -3,12 +3,14 @@
 mod background;
 mod directory;
 mod options;
+mod plan;
 mod restore;
 mod retention;
 mod save;
 mod source;
 
 pub use options::{SaveOptions, SaverOptions};
+pub use plan::{PlannedVariable, RestorePlan};
 pub use restore::{RestoreOptions, RestoreReport};
 pub use retention::Better;
 pub use source::{RestoreTarget, SaveSource, Slice, Snapshot, VariableSpec};
@@ -225,6 +227,20 @@ impl Saver {
     ) -> Result<RestoreReport> {
         self.wait()?;
         restore::restore(&self.shared.options.storage, target, prefix.as_ref(), options)
+    }
+
+    /// What [`restore_with`](Saver::restore_with) would do: which variable is set from which tensor, what is missing,
+    /// what is not wanted. Reads the index only.
+    ///
+    /// # Errors
+    /// As [`restore`](Saver::restore), where variables and checkpoint do not match.
+    pub fn restore_plan(
+        &self,
+        target: &dyn RestoreTarget,
+        prefix: impl AsRef<Path>,
+        options: &RestoreOptions,
+    ) -> Result<RestorePlan> {
+        restore::planned(&self.shared.options.storage, target, prefix.as_ref(), options)
     }
 
     /// Restores from the newest checkpoint of a folder that is intact: the one its state file names;

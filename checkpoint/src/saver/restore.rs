@@ -1,5 +1,6 @@
 //! Restoring variables, all or none.
 
+use super::plan::{PlannedVariable, RestorePlan};
 use super::source::{RestoreTarget, VariableSpec};
 use crate::bundle::{BundleReader, ReadOptions};
 use crate::prefix::{self, Part};
@@ -159,6 +160,29 @@ pub(super) fn restore(
     log::info!("restoring parameters from {}", prefix.display());
     target.assign(values)?;
     Ok(report)
+}
+
+/// What a restore would do.
+pub(super) fn planned(
+    storage: &Arc<dyn Storage>,
+    target: &dyn RestoreTarget,
+    prefix: &Path,
+    options: &RestoreOptions,
+) -> Result<RestorePlan> {
+    let reader = BundleReader::open_with(prefix, options.reading(storage))?;
+    let variables = target.variables();
+    let plan = plan(&reader, &variables, options).map_err(|error| mismatch(prefix, error))?;
+    let rows = plan.whole.iter().chain(&plan.parts).map(|(variable, key)| {
+        let info = reader.info(key)?;
+        let shape = variable.shape.clone().unwrap_or_else(|| info.shape.clone());
+        let differs = variable.slice.is_none() && shape != info.shape;
+        let stored_shape = differs.then_some(info.shape);
+        let (name, stored_as) = (variable.name.clone(), key.clone());
+        Ok(PlannedVariable { name, stored_as, dtype: info.dtype, shape, stored_shape })
+    });
+    let variables = rows.collect::<Result<_>>()?;
+    let RestoreReport { missing, unexpected, .. } = plan.report;
+    Ok(RestorePlan { prefix: prefix.to_path_buf(), variables, missing, unexpected })
 }
 
 /// Restores from the newest intact checkpoint of a folder.

@@ -17,6 +17,8 @@ mod nan_tensor;
 mod profiler;
 #[cfg(feature = "progress")]
 mod progress_bar;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod stall_watchdog;
 mod step_counter;
 mod stop_at_step;

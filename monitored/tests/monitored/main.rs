@@ -4,6 +4,7 @@
 mod dry_run;
 #[path = "hooks.rs"]
 mod interface;
+mod interplay;
 mod sessions;
 mod support;
 mod traces;

@@ -181,6 +181,37 @@ fn s_104_q_24_a_variable_that_the_checkpoint_lacks() {
 }
 
 #[test]
+fn q_24_the_plan_of_a_restore_can_be_read_before() {
+    let folder = tempfile::tempdir().unwrap();
+    save(folder.path(), &["encoder/w", "old"], 3, 5.0);
+    let prefix = folder.path().join("model.ckpt-3");
+    let (graph, variables) = model(&["features/w", "head/w"]);
+    let session = open(&graph);
+    session.run(&global_variables_initializer(&graph), ()).unwrap();
+    let saver = GraphSaver::new(SaverOptions::new());
+    let options = RestoreOptions::new().rename("features/w", "encoder/w").allow_missing(true);
+    let plan = saver.restore_plan(&*session, &prefix, &options).unwrap();
+    let lines: Vec<String> = plan.to_string().lines().map(str::to_owned).collect();
+    assert_eq!(lines[0], format!("from {}", prefix.display()));
+    assert_eq!(
+        lines[1..],
+        [
+            "  features/w  <- encoder/w  float32 []",
+            "missing, left alone: head/w",
+            "in the checkpoint, not wanted: old"
+        ]
+    );
+    assert_eq!(session.run(&variables[0], ()).unwrap(), Tensor::from(1f32), "nothing was done");
+    let report = saver.restore(&*session, &prefix, &options).unwrap().report.to_string();
+    assert!(
+        report.starts_with("restored 1 variable(s) from ") && report.contains("missing: head/w"),
+        "{report}"
+    );
+    let error = saver.restore_plan(&*session, &prefix, &RestoreOptions::new()).unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+}
+
+#[test]
 fn q_24_warm_start_from_another_model() {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), &["encoder/w", "head/w"], 3, 5.0);

@@ -1,0 +1,76 @@
+//! Where a value that is no number came from.
+
+use session_core::{DType, Endpoint, Graph, Operation, Output, Tensor};
+use std::collections::BTreeMap;
+use tensor::{Element, bf16, f16};
+
+/// The floating-point values that a loss is computed of, operation by operation, to be fetched with it.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    /// In the order in which they were made, so an operation comes after its inputs.
+    outputs: Vec<Output>,
+}
+
+/// Behind these a value may never be computed: fetching it would let the run fail.
+const BORDERS: [&str; 8] =
+    ["Switch", "RefSwitch", "Merge", "RefMerge", "Enter", "RefEnter", "Exit", "NextIteration"];
+
+impl Origin {
+    pub(crate) fn of(graph: &Graph, loss: &Output) -> Origin {
+        let mut found: BTreeMap<u32, Operation> = BTreeMap::new();
+        let mut open = vec![loss.operation().clone()];
+        while let Some(operation) = open.pop() {
+            let inside = !BORDERS.contains(&operation.op_type());
+            if found.insert(operation.id(), operation.clone()).is_none() && inside {
+                open.extend(operation.inputs().iter().map(|input| input.operation().clone()));
+            }
+        }
+        let always_computed = |operation: &Operation| {
+            matches!(operation.op_type(), "Merge" | "Exit") || !BORDERS.contains(&operation.op_type())
+        };
+        let fetched = found
+            .into_values()
+            .filter(|operation| always_computed(operation) && graph.is_fetchable(operation));
+        let outputs = fetched.flat_map(|operation| operation.outputs());
+        let outputs = outputs.filter(|output| output.dtype().is_floating() && !output.is_ref()).collect();
+        Origin { outputs }
+    }
+
+    pub(crate) fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// The first operation of which a value is not finite though all its inputs are, in words.
+    pub(crate) fn find<'v>(&self, values: impl Iterator<Item = &'v Tensor>) -> Option<String> {
+        let bad: Vec<(&Output, &Tensor)> =
+            self.outputs.iter().zip(values).filter(|(_, value)| not_finite(value) > 0).collect();
+        let is_bad = |input: &Endpoint| bad.iter().any(|(output, _)| output.endpoint() == *input);
+        let (output, value) =
+            bad.iter().find(|(output, _)| !output.operation().input_endpoints().iter().any(is_bad))?;
+        let operation = output.operation();
+        let count = not_finite(value);
+        let (all, op_type) = (value.elements(), operation.op_type());
+        let place = operation.location();
+        Some(format!(
+            "first in '{}' ({op_type}, made at {}:{}): {count} of {all} value(s)",
+            output.name(),
+            place.file(),
+            place.line()
+        ))
+    }
+}
+
+/// How many elements are NaN or infinite.
+fn not_finite(value: &Tensor) -> usize {
+    fn of<T: Element + Copy>(value: &Tensor, is_finite: impl Fn(T) -> bool) -> usize {
+        let elements = value.as_slice::<T>().unwrap_or_default();
+        elements.iter().filter(|&&element| !is_finite(element)).count()
+    }
+    match value.dtype() {
+        DType::Float32 => of(value, f32::is_finite),
+        DType::Float64 => of(value, f64::is_finite),
+        DType::Float16 => of(value, f16::is_finite),
+        DType::BFloat16 => of(value, bf16::is_finite),
+        _ => 0,
+    }
+}

@@ -1,0 +1,93 @@
+//! A page on an HTTP port.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long a client may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Answers requests with the page of the moment, from a thread that ends with it.
+pub(super) struct Endpoint {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Guards the text, which is copied under it.
+    page: Mutex<String>,
+    closed: AtomicBool,
+}
+
+impl Endpoint {
+    pub(super) fn open(address: impl ToSocketAddrs) -> io::Result<Endpoint> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let served = shared.clone();
+        let thread = std::thread::Builder::new().name("prometheus".to_owned());
+        let thread = thread.spawn(move || {
+            for client in listener.incoming() {
+                if served.closed.load(Ordering::Acquire) {
+                    return;
+                }
+                // A client that goes away is no concern of the training.
+                let _ = client.and_then(|client| served.answer(client));
+            }
+        })?;
+        Ok(Endpoint { address, shared, thread: Some(thread) })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn set(&self, page: String) {
+        *self.shared.page.lock().unwrap_or_else(PoisonError::into_inner) = page;
+    }
+}
+
+impl Shared {
+    fn answer(&self, mut client: TcpStream) -> io::Result<()> {
+        client.set_read_timeout(Some(PATIENCE))?;
+        client.set_write_timeout(Some(PATIENCE))?;
+        let mut request = [0; 1024];
+        let length = client.read(&mut request)?;
+        if !request[..length].starts_with(b"GET ") {
+            return client.write_all(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n");
+        }
+        let page = self.page.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            page.len()
+        );
+        client.write_all(head.as_bytes())?;
+        client.write_all(page.as_bytes())
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
+        // Wakes the thread, which waits for a client.
+        let mut wake = self.address;
+        if wake.ip().is_unspecified() {
+            wake.set_ip(match wake.ip() {
+                std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let woken = TcpStream::connect_timeout(&wake, PATIENCE).is_ok();
+        if let Some(thread) = self.thread.take()
+            && woken
+            && thread.join().is_err()
+        {
+            log::error!("the thread that answers Prometheus panicked");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! How long hooks take.
+
+use std::time::{Duration, Instant};
+
+/// Of fast runs only every so many is looked at, since clocks cost.
+const EVERY: u64 = 64;
+/// From this time on a run is slow, and each one is looked at.
+const SLOW_RUN: Duration = Duration::from_millis(1);
+/// A hook is slow when it takes this share of its runs, and so much time of each.
+const SLOW_SHARE: f64 = 0.3;
+const SLOW_TIME: Duration = Duration::from_millis(1);
+/// So many runs are looked at before a judgement.
+const ENOUGH: u64 = 20;
+
+/// How long a hook takes of each run, as [`hook_timings`](crate::MonitoredSession::hook_timings) tells.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct HookTiming {
+    /// The name under which the hook runs.
+    pub hook: String,
+    /// The mean over the runs that were looked at: `before_run`, `after_run` and `at_save_point` together.
+    pub per_run: Duration,
+    /// Which share of the runs that was, from 0 to 1.
+    pub share: f64,
+}
+
+/// Times of hooks, summed over the runs that are looked at: the first apart, in which everything is compiled.
+#[derive(Debug)]
+pub(crate) struct Timings {
+    runs: u64,
+    looked_at: u64,
+    whole: Duration,
+    hooks: Vec<Hook>,
+    run_was_slow: bool,
+    /// When the run that is looked at began, and its last lap.
+    begun: Option<(Instant, Instant)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Hook {
+    time: Duration,
+    noticed: bool,
+}
+
+impl Timings {
+    pub(crate) fn new(hooks: usize) -> Timings {
+        Timings {
+            runs: 0,
+            looked_at: 0,
+            whole: Duration::ZERO,
+            hooks: vec![Hook::default(); hooks],
+            run_was_slow: false,
+            begun: None,
+        }
+    }
+
+    /// A run begins.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.runs += 1;
+        let looks = (self.run_was_slow || self.runs % EVERY == 2) && !self.hooks.is_empty();
+        self.begun = None;
+        if looks {
+            let now = Instant::now();
+            self.begun = Some((now, now));
+        }
+    }
+
+    /// What passed since the last lap belongs to nobody.
+    #[inline]
+    pub(crate) fn skip(&mut self) {
+        if let Some((_, last)) = &mut self.begun {
+            *last = Instant::now();
+        }
+    }
+
+    /// What passed since the last lap belongs to this hook.
+    #[inline]
+    pub(crate) fn lap(&mut self, hook: usize) {
+        if let Some((_, last)) = &mut self.begun {
+            let now = Instant::now();
+            self.hooks[hook].time += now - *last;
+            *last = now;
+        }
+    }
+
+    /// The run is over; says once of each hook that it is slow.
+    #[inline]
+    pub(crate) fn end(&mut self, names: &[String]) {
+        if let Some((begun, last)) = self.begun.take() {
+            self.ended(last - begun, names);
+        }
+    }
+
+    #[cold]
+    fn ended(&mut self, whole: Duration, names: &[String]) {
+        self.run_was_slow = whole >= SLOW_RUN;
+        self.looked_at += 1;
+        self.whole += whole;
+        if self.looked_at < ENOUGH {
+            return;
+        }
+        for (hook, name) in names.iter().enumerate() {
+            let (per_run, share) = self.of(hook);
+            if !self.hooks[hook].noticed && per_run >= SLOW_TIME && share >= SLOW_SHARE {
+                self.hooks[hook].noticed = true;
+                let percent = share * 100.0;
+                log::warn!("hook '{name}' is slow: {per_run:.1?} of each run, {percent:.0} % of its time");
+            }
+        }
+    }
+
+    fn of(&self, hook: usize) -> (Duration, f64) {
+        let runs = u32::try_from(self.looked_at.max(1)).unwrap_or(u32::MAX);
+        let (time, whole) = (self.hooks[hook].time, self.whole.as_secs_f64());
+        (time / runs, if whole > 0.0 { time.as_secs_f64() / whole } else { 0.0 })
+    }
+
+    /// What is known of all hooks; nothing before a run was looked at.
+    pub(crate) fn told(&self, names: &[String]) -> Vec<HookTiming> {
+        if self.looked_at == 0 {
+            return Vec::new();
+        }
+        let told = names.iter().enumerate().map(|(hook, name)| {
+            let (per_run, share) = self.of(hook);
+            HookTiming { hook: name.clone(), per_run, share }
+        });
+        told.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_fast_runs_some_are_looked_at_and_of_slow_ones_all() {
+        let mut timings = Timings::new(1);
+        let looked = |timings: &mut Timings, whole: Duration| {
+            timings.begin();
+            let looks = timings.begun.take().is_some();
+            if looks {
+                timings.ended(whole, &["h".to_owned()]);
+            }
+            looks
+        };
+        let fast: Vec<bool> = (0..130).map(|_| looked(&mut timings, Duration::from_micros(1))).collect();
+        let at: Vec<usize> = (0..130).filter(|&run| fast[run]).collect();
+        assert_eq!(at, [1, 65, 129], "not the first, which is compiled");
+        (0..63).for_each(|_| assert!(!looked(&mut timings, Duration::ZERO)));
+        assert!(looked(&mut timings, Duration::from_millis(2)));
+        assert!((0..10).all(|_| looked(&mut timings, Duration::from_millis(2))));
+    }
+
+    #[test]
+    fn a_slow_hook_is_noticed_once() {
+        let names = ["slow".to_owned(), "fast".to_owned()];
+        let mut timings = Timings::new(2);
+        for _ in 0..30 {
+            timings.hooks[0].time += Duration::from_millis(4);
+            timings.hooks[1].time += Duration::from_micros(4);
+            timings.ended(Duration::from_millis(10), &names);
+        }
+        assert_eq!([timings.hooks[0].noticed, timings.hooks[1].noticed], [true, false]);
+        let told = timings.told(&names);
+        assert_eq!((told[0].hook.as_str(), told[0].per_run), ("slow", Duration::from_millis(4)));
+        assert!((told[0].share - 0.4).abs() < 1e-9);
+        assert!(Timings::new(1).told(&names[..1]).is_empty());
+    }
+}

@@ -1,0 +1,76 @@
+//! Built-in hooks in sessions of the embedded engine.
+
+use crate::support::{Counting, counting};
+use hooks::{MetricsFileHook, NanTensorHook, SummarySaverHook};
+use monitored::SingularMonitoredSession;
+use ops::variables::{VariableExt as _, variable};
+use session_core::{DType, ErrorKind, Graph, PartialShape};
+use summary::EventAccumulator;
+
+#[test]
+fn s_360_the_operation_that_first_gave_no_number_is_named() {
+    let graph = Graph::new();
+    let x = ops::array::placeholder(&graph.named("x"), DType::Float32, PartialShape::scalar());
+    let weights = variable(&graph.named("weights"), vec![1f32, 2.0]);
+    let scaled = ops::math::mul(&x.named("scaled"), &weights);
+    let logarithm = ops::math::log(scaled.named("logarithm"));
+    let loss = ops::math::reduce_mean(logarithm.named("loss"), .., false);
+    let train = weights.assign_add(&graph_constant(&graph));
+    let hook = NanTensorHook::new(&loss).check_infinity(true).find_origin(true);
+    let mut session = SingularMonitoredSession::builder(&graph).hook(hook).build().unwrap();
+    session.run(&train, [(&x, 1f32)]).unwrap();
+    let error = session.run(&train, [(&x, -1f32)]).unwrap_err();
+    let text = error.chain().to_string();
+    assert_eq!(error.kind(), ErrorKind::NanLoss);
+    assert!(text.contains("first in 'logarithm:0' (Log, made at"), "{text}");
+    assert!(text.contains("interplay.rs") && text.contains("2 of 2 value(s)"), "{text}");
+    let error = session.run(&train, [(&x, f32::INFINITY)]).unwrap_err();
+    assert!(error.chain().to_string().contains("first in 'x:0' (Placeholder"), "{}", error.chain());
+}
+
+#[test]
+fn hooks_are_timed() {
+    let Counting { graph, train_op, .. } = counting();
+    let idle = hooks::ClosureHook::new("idle");
+    let mut numbers = vec![0u64; 1000];
+    let busy = hooks::ClosureHook::new("busy").after_run(move |_, _| {
+        (0..20).for_each(|_| numbers.iter_mut().for_each(|number| *number = number.wrapping_mul(3) + 1));
+        std::hint::black_box(&numbers);
+        Ok(())
+    });
+    let mut session = SingularMonitoredSession::builder(&graph).hook(idle).hook(busy).build().unwrap();
+    session.run(&train_op, ()).unwrap();
+    assert!(session.hook_timings().is_empty(), "the first run is not looked at");
+    (0..200).for_each(|_| session.run(&train_op, ()).unwrap());
+    let timings = session.hook_timings();
+    assert_eq!([&*timings[0].hook, &timings[1].hook], ["idle", "busy"]);
+    assert!(timings[1].per_run > timings[0].per_run && timings[1].share > 0.0, "{timings:?}");
+    session.close().unwrap();
+    assert!(session.hook_timings().is_empty());
+}
+
+fn graph_constant(graph: &Graph) -> session_core::Output {
+    ops::array::constant(graph, vec![0f32, 0.0])
+}
+
+#[test]
+fn learning_rates_are_logged_as_any_other_tensor() {
+    let folder = tempfile::tempdir().unwrap();
+    let Counting { graph, train_op, step, .. } = counting();
+    // Halved with every step.
+    let steps = ops::math::cast(step.read(&graph), DType::Float32);
+    let base = ops::array::constant(&graph, 0.5f32);
+    let rate = ops::math::pow(&base, &steps);
+    let metrics = folder.path().join("metrics.csv");
+    SingularMonitoredSession::builder(&graph)
+        .hook(SummarySaverHook::every_steps(1).scalar("learning_rate", &rate).output_dir(folder.path()))
+        .hook(MetricsFileHook::csv(&metrics, 1).tensor("learning_rate", &rate))
+        .scoped(|session| (0..3).try_for_each(|_| session.run(&train_op, ())))
+        .unwrap();
+    let run = EventAccumulator::open(folder.path()).unwrap();
+    let rates: Vec<(i64, f64)> =
+        run.scalars("learning_rate").iter().map(|point| (point.step, point.value)).collect();
+    assert_eq!(rates, [(1, 1.0), (2, 0.5), (3, 0.25)], "the rate that the step was made with");
+    let text = std::fs::read_to_string(metrics).unwrap();
+    assert_eq!(text, "step,learning_rate\n1,1\n2,0.5\n3,0.25\n");
+}
