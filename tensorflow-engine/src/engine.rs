@@ -1,7 +1,7 @@
 //! The engine: what makes sessions.
 
-use crate::Library;
 use crate::session::TensorFlowSession;
+use crate::{Library, ReplicaDeviceSetter};
 use session_core::{Engine, Graph, Result, Session, SessionConfig};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 pub struct TensorFlowEngine {
     library: Library,
     remote_timeout: Option<Duration>,
+    device_setter: Option<ReplicaDeviceSetter>,
 }
 
 impl TensorFlowEngine {
@@ -25,7 +26,7 @@ impl TensorFlowEngine {
     /// The engine of this library.
     #[must_use]
     pub fn with_library(library: Library) -> TensorFlowEngine {
-        TensorFlowEngine { library, remote_timeout: Some(Duration::from_secs(60)) }
+        TensorFlowEngine { library, remote_timeout: Some(Duration::from_secs(60)), device_setter: None }
     }
 
     /// How long a session on a server waits for each call where neither its configuration nor the options of the run
@@ -37,6 +38,14 @@ impl TensorFlowEngine {
     #[must_use]
     pub fn remote_timeout(mut self, timeout: Option<Duration>) -> TensorFlowEngine {
         self.remote_timeout = timeout;
+        self
+    }
+
+    /// Gives operations that ask for no device the tasks of a cluster. Default: they stay without one, which means the
+    /// master's own.
+    #[must_use]
+    pub fn device_setter(mut self, setter: ReplicaDeviceSetter) -> TensorFlowEngine {
+        self.device_setter = Some(setter);
         self
     }
 
@@ -56,7 +65,7 @@ impl TensorFlowEngine {
         if config.operation_timeout.is_none() && is_remote(target) {
             config.operation_timeout = self.remote_timeout;
         }
-        TensorFlowSession::new(&self.library, graph, target, &config)
+        TensorFlowSession::new(&self.library, graph, target, &config, self.device_setter.clone())
     }
 }
 

@@ -1,6 +1,8 @@
 //! TensorFlow's copy of a graph, which follows the original as it grows (S-56).
 
+use crate::ReplicaDeviceSetter;
 use crate::ffi::{ImportOptions, Native, NativeGraph, NativeOperation, NativeOutput};
+use crate::placement::Placement;
 use graph_def::proto::{FunctionDef, FunctionDefLibrary};
 use graph_def::{ExportOptions, to_graph_def_with};
 use session_core::{Code, Endpoint, Error, Graph, OpId, Operation, Result};
@@ -13,19 +15,27 @@ pub(crate) struct Mirror {
     native: Arc<NativeGraph>,
     /// Guards the copies of the operations, by their ids.
     copies: RwLock<Vec<NativeOperation>>,
-    /// Guards growing: who holds it compares both graphs and adds what is missing. Holds the names of the functions
-    /// that were copied.
-    growing: Mutex<BTreeSet<String>>,
+    /// Guards growing: who holds it compares both graphs and adds what is missing.
+    growing: Mutex<Growth>,
     /// Whether an operation gives references to variables, which TensorFlow writes to under those who hold them.
     has_references: AtomicBool,
 }
 
+/// What is known of what was copied.
+#[derive(Default)]
+struct Growth {
+    /// The names of the functions.
+    functions: BTreeSet<String>,
+    placement: Option<Placement>,
+}
+
 impl Mirror {
-    pub(crate) fn new(api: Native) -> Mirror {
+    pub(crate) fn new(api: Native, device_setter: Option<ReplicaDeviceSetter>) -> Mirror {
+        let growth = Growth { placement: device_setter.map(Placement::new), ..Growth::default() };
         Mirror {
             native: Arc::new(NativeGraph::new(api)),
             copies: RwLock::default(),
-            growing: Mutex::default(),
+            growing: Mutex::new(growth),
             has_references: AtomicBool::new(false),
         }
     }
@@ -51,7 +61,7 @@ impl Mirror {
     }
 
     fn grow(&self, graph: &Graph) -> Result<()> {
-        let mut functions = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut growth = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.copies.read().unwrap_or_else(PoisonError::into_inner).clone();
         let first = known.len() as OpId;
         let mut message = to_graph_def_with(graph, &ExportOptions::new().from_operation(first))?;
@@ -63,7 +73,12 @@ impl Mirror {
         }
         let mut options = ImportOptions::new(self.native.api());
         bind(&mut options, &added, &known)?;
-        let names = retain_new(message.library.as_mut(), &functions);
+        let names = retain_new(message.library.as_mut(), &growth.functions);
+        if let Some(placement) = &mut growth.placement {
+            for (operation, node) in added.iter().zip(&mut message.node) {
+                node.device = placement.device(operation);
+            }
+        }
         let mut bytes = message.to_bytes().to_vec();
         bytes.extend(versions(&self.native.versions()?));
         self.native.import(&bytes, &options).map_err(|error| locate(graph, error))?;
@@ -72,7 +87,7 @@ impl Mirror {
             self.has_references.store(true, Ordering::Relaxed);
         }
         self.copies.write().unwrap_or_else(PoisonError::into_inner).extend(made);
-        functions.extend(names);
+        growth.functions.extend(names);
         Ok(())
     }
 

@@ -1,11 +1,11 @@
 //! A session of TensorFlow's.
 
-use crate::Library;
 use crate::engine::is_remote;
 use crate::ffi::{Buffer, Native, NativeSession, NativeTensor, Run};
 use crate::growth::{Mirror, locate};
 use crate::messages::{self, ConfigProto, RunOptionsProto};
 use crate::worker::Workers;
+use crate::{Library, ReplicaDeviceSetter};
 use prost::Message;
 use session_core::{
     Callable, Code, Error, Graph, Output, PreparedStep, Result, RunMetadata, RunOptions, Session,
@@ -49,9 +49,10 @@ impl TensorFlowSession {
         graph: &Graph,
         target: &str,
         config: &SessionConfig,
+        device_setter: Option<ReplicaDeviceSetter>,
     ) -> Result<TensorFlowSession> {
         let api = library.api();
-        let mirror = Mirror::new(api);
+        let mirror = Mirror::new(api, device_setter);
         let master = is_remote(target).then(|| target.to_owned());
         let target = master.as_deref().unwrap_or("");
         let native =
@@ -328,5 +329,64 @@ impl PreparedStep for PreparedRun {
         }
         let values = self.inner.run(&self.graph, run, options, metadata)?;
         Ok(fetched.collect(values, |fed| feeds[fed].clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TensorFlowEngine;
+    use ops::array::placeholder;
+    use ops::control_flow::no_op;
+    use session_core::{CancellationToken, SessionExt};
+    use std::time::Duration;
+
+    /// The least time of a call, of many rounds.
+    fn least(mut call: impl FnMut()) -> Duration {
+        const ROUNDS: usize = 200;
+        const CALLS: u32 = 200;
+        let round = |_| {
+            let clock = Instant::now();
+            (0..CALLS).for_each(|_| call());
+            clock.elapsed() / CALLS
+        };
+        (0..ROUNDS).map(round).min().unwrap_or_default()
+    }
+
+    /// What the engine adds to `TF_SessionRun`. Prints; run it with `--release -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "measures and prints, checks nothing"]
+    fn overhead() {
+        let engine = TensorFlowEngine::new().unwrap();
+        let graph = Graph::new();
+        let nothing = no_op(&graph);
+        let x = placeholder(&graph.named("x"), tensor::DType::Float32, session_core::PartialShape::scalar());
+        let y = ops::array::identity(&x);
+        let session = engine.open(&graph, "", &SessionConfig::with_threads(1)).unwrap();
+        let one = Tensor::from(1.0f32);
+        session.run((&nothing, &y), [(&x, one.clone())]).unwrap();
+
+        let copies = session.inner.mirror.copies(&graph).unwrap();
+        let target = copies.operation(nothing.id()).unwrap();
+        let ends = [x.endpoint(), y.endpoint()].map(|endpoint| copies.output(endpoint).unwrap());
+        drop(copies);
+        let native = session.inner.native.clone();
+        let fed = NativeTensor::new(session.inner.api, &one).unwrap();
+        let options = RunOptions { cancellation: Some(CancellationToken::new()), ..RunOptions::default() };
+        let callables =
+            [session.make_callable(&nothing, &[]).unwrap(), session.make_callable(&y, &[&x]).unwrap()];
+        let mut bare = native.bare(&[], &[], Some(target));
+        let bare_step = least(|| bare.run(&[]));
+        println!("a step that does nothing: bare {bare_step:?}");
+        println!("  callable {:?}", least(|| drop(callables[0].call(&[]).unwrap())));
+        println!("  run {:?}", least(|| session.run(&nothing, ()).unwrap()));
+        println!(
+            "  run with a token {:?}",
+            least(|| session.run_with(&nothing, (), &options, None).unwrap())
+        );
+        let mut bare = native.bare(&ends[..1], &ends[1..], None);
+        println!("feed and fetch of a scalar: bare {:?}", least(|| bare.run(std::slice::from_ref(&fed))));
+        println!("  callable {:?}", least(|| drop(callables[1].call(std::slice::from_ref(&one)).unwrap())));
+        println!("  run {:?}", least(|| drop(session.run(&y, [(&x, one.clone())]).unwrap())));
     }
 }

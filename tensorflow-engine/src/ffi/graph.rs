@@ -21,7 +21,7 @@ unsafe impl Sync for NativeGraph {}
 /// An operation of a graph in TensorFlow; valid as long as the graph.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
-pub(crate) struct NativeOperation(*mut TfOperation);
+pub(crate) struct NativeOperation(pub(super) *mut TfOperation);
 
 // SAFETY: an address that only TensorFlow follows.
 unsafe impl Send for NativeOperation {}

@@ -10,11 +10,14 @@ use session_core::Result;
 use smallvec::SmallVec;
 use std::ffi::c_int;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A session in TensorFlow, with its graph.
 pub(crate) struct NativeSession {
     api: Native,
     pointer: *mut TfSession,
+    /// Closing a session whose master is gone takes as long as its time limit: it is done once.
+    closed: AtomicBool,
     /// Must outlive the session.
     _graph: Arc<NativeGraph>,
 }
@@ -54,7 +57,7 @@ impl NativeSession {
             pointer
         };
         status.check()?;
-        Ok(NativeSession { api, pointer, _graph: graph })
+        Ok(NativeSession { api, pointer, closed: AtomicBool::new(false), _graph: graph })
     }
 
     /// Runs one step. What it recorded of itself is written to `metadata`.
@@ -93,6 +96,9 @@ impl NativeSession {
 
     /// Cancels what runs, and lets nothing run any more.
     pub(crate) fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
         let mut status = Status::new(self.api);
         // SAFETY: the session is live; closing is allowed while others run it.
         unsafe { (self.api.TF_CloseSession)(self.pointer, status.as_ptr()) };
@@ -102,11 +108,67 @@ impl NativeSession {
 
 impl Drop for NativeSession {
     fn drop(&mut self) {
+        // Errors cannot be told to anybody.
+        let _ = self.close();
         let mut status = Status::new(self.api);
-        // SAFETY: owned, and nobody runs it: who does holds a reference. An error cannot be told to anybody.
+        // SAFETY: owned, and nobody runs it: who does holds a reference.
+        unsafe { (self.api.TF_DeleteSession)(self.pointer, status.as_ptr()) }
+    }
+}
+
+/// A run with everything prepared, as a C program would make it: the measure of what the engine adds.
+#[cfg(test)]
+pub(crate) struct BareRun<'s> {
+    session: &'s NativeSession,
+    inputs: Vec<TfOutput>,
+    outputs: Vec<TfOutput>,
+    targets: Vec<*mut TfOperation>,
+    status: Status,
+}
+
+#[cfg(test)]
+impl NativeSession {
+    pub(crate) fn bare(
+        &self,
+        inputs: &[NativeOutput],
+        outputs: &[NativeOutput],
+        target: Option<NativeOperation>,
+    ) -> BareRun<'_> {
+        let raw = |outputs: &[NativeOutput]| outputs.iter().map(|output| output.0).collect();
+        BareRun {
+            session: self,
+            inputs: raw(inputs),
+            outputs: raw(outputs),
+            targets: target.iter().map(|operation| operation.0).collect(),
+            status: Status::new(self.api),
+        }
+    }
+}
+
+#[cfg(test)]
+impl BareRun<'_> {
+    pub(crate) fn run(&mut self, values: &[NativeTensor]) {
+        let api = self.session.api;
+        let values: SmallVec<[*mut TfTensor; 4]> = values.iter().map(NativeTensor::as_ptr).collect();
+        let mut found: [*mut TfTensor; 4] = [std::ptr::null_mut(); 4];
+        assert!(values.len() == self.inputs.len() && self.outputs.len() <= found.len());
+        // SAFETY: as in `NativeSession::run`; what was fetched is deleted at once.
         unsafe {
-            (self.api.TF_CloseSession)(self.pointer, status.as_ptr());
-            (self.api.TF_DeleteSession)(self.pointer, status.as_ptr());
+            (api.TF_SessionRun)(
+                self.session.pointer,
+                std::ptr::null(),
+                self.inputs.as_ptr(),
+                values.as_ptr(),
+                self.inputs.len() as c_int,
+                self.outputs.as_ptr(),
+                found.as_mut_ptr(),
+                self.outputs.len() as c_int,
+                self.targets.as_ptr(),
+                self.targets.len() as c_int,
+                std::ptr::null_mut(),
+                self.status.as_ptr(),
+            );
+            found[..self.outputs.len()].iter().for_each(|&pointer| (api.TF_DeleteTensor)(pointer));
         }
     }
 }

@@ -1,0 +1,164 @@
+//! Where operations run in a cluster.
+
+use crate::ClusterSpec;
+use session_core::{DType, OpId, Operation, Output};
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+/// Gives operations that ask for no device one of a cluster's tasks (`tf.train.replica_device_setter`): variables and
+/// tables the parameter servers in turn, in the order in which they were made; what uses a variable, the variable's
+/// task; everything else a worker. So processes that build the same graph agree where its variables are.
+///
+/// An operation made under [`Graph::device`](session_core::Graph::device) keeps what it asks for. In TensorFlow the
+/// setter works while the graph is built; here it belongs to the engine, and is applied when a session takes the graph.
+///
+/// ```
+/// use tensorflow_engine::{ClusterSpec, ReplicaDeviceSetter};
+/// let cluster: ClusterSpec = "ps=a:2222,ps=b:2222,worker=c:2222,worker=d:2222".parse()?;
+/// let setter = ReplicaDeviceSetter::new(&cluster).worker_device("/job:worker/task:1");
+/// assert_eq!(setter.ps_tasks(), 2);
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReplicaDeviceSetter {
+    ps_tasks: usize,
+    ps_device: String,
+    worker_device: String,
+    ps_ops: BTreeSet<String>,
+}
+
+/// The op types that live on parameter servers.
+const PS_OPS: [&str; 9] = [
+    "Variable",
+    "VariableV2",
+    "AutoReloadVariable",
+    "MutableHashTable",
+    "MutableHashTableV2",
+    "MutableHashTableOfTensors",
+    "MutableHashTableOfTensorsV2",
+    "MutableDenseHashTable",
+    "MutableDenseHashTableV2",
+];
+
+impl ReplicaDeviceSetter {
+    /// With as many parameter servers as the cluster's job `ps` has tasks, and the devices `/job:ps` and `/job:worker`.
+    #[must_use]
+    pub fn new(cluster: &ClusterSpec) -> ReplicaDeviceSetter {
+        let variables = PS_OPS.iter().chain(&["VarHandleOp"]);
+        ReplicaDeviceSetter {
+            ps_tasks: cluster.num_tasks("ps"),
+            ps_device: "/job:ps".to_owned(),
+            worker_device: "/job:worker".to_owned(),
+            ps_ops: variables.map(|&op_type| op_type.to_owned()).collect(),
+        }
+    }
+
+    /// The device of everything that is not on a parameter server. Default: `/job:worker`, which leaves the task open.
+    #[must_use]
+    pub fn worker_device(mut self, device: impl Into<String>) -> ReplicaDeviceSetter {
+        self.worker_device = device.into();
+        self
+    }
+
+    /// The job of the parameter servers. Default: `/job:ps`.
+    #[must_use]
+    pub fn ps_device(mut self, device: impl Into<String>) -> ReplicaDeviceSetter {
+        self.ps_device = device.into();
+        self
+    }
+
+    /// The op types that live on parameter servers. Default: variables and mutable tables.
+    #[must_use]
+    pub fn ps_ops<S: Into<String>>(mut self, op_types: impl IntoIterator<Item = S>) -> ReplicaDeviceSetter {
+        self.ps_ops = op_types.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How many parameter servers there are. Without one, everything is a worker's.
+    #[must_use]
+    pub fn ps_tasks(&self) -> usize {
+        self.ps_tasks
+    }
+}
+
+/// A setter at work on one graph: which tasks were given, in the order of the operations.
+pub(crate) struct Placement {
+    setter: ReplicaDeviceSetter,
+    next_task: usize,
+    devices: HashMap<OpId, String>,
+}
+
+impl Placement {
+    pub(crate) fn new(setter: ReplicaDeviceSetter) -> Placement {
+        Placement { setter, next_task: 0, devices: HashMap::new() }
+    }
+
+    /// The device of the next operation, in their order; of an earlier one, what it was given.
+    pub(crate) fn device(&mut self, operation: &Operation) -> String {
+        if let Some(known) = self.devices.get(&operation.id()) {
+            return known.clone();
+        }
+        let device = self.choose(operation);
+        self.devices.insert(operation.id(), device.clone());
+        device
+    }
+
+    fn choose(&mut self, operation: &Operation) -> String {
+        if !operation.device().is_empty() {
+            return operation.device().to_owned();
+        }
+        // References and handles are only of use where the variable is.
+        let stateful = |input: &&Output| input.is_ref() || input.dtype() == DType::Resource;
+        let inputs = operation.inputs();
+        if let Some(device) =
+            inputs.iter().find(stateful).and_then(|input| self.devices.get(&input.operation().id()))
+        {
+            return device.clone();
+        }
+        if self.setter.ps_tasks == 0 || !self.setter.ps_ops.contains(operation.op_type()) {
+            return self.setter.worker_device.clone();
+        }
+        let task = self.next_task % self.setter.ps_tasks;
+        self.next_task += 1;
+        format!("{}/task:{task}", self.setter.ps_device)
+    }
+}
+
+impl fmt::Debug for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Placement").field("setter", &self.setter).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ops::variables::{VariableExt, variable};
+    use session_core::Graph;
+
+    #[test]
+    fn variables_take_turns_and_keep_their_operations_near() {
+        let graph = Graph::new();
+        let (a, b) = (variable(&graph.named("a"), 1.0f32), variable(&graph.named("b"), 2.0f32));
+        let c = variable(&graph.device("/job:worker/task:0").named("c"), 3.0f32);
+        let sum = &a + &b;
+        let update = b.assign(&sum);
+        let cluster: ClusterSpec = "ps=h:1,ps=h:2,worker=h:3".parse().unwrap();
+        let setter = ReplicaDeviceSetter::new(&cluster).worker_device("/job:worker/task:7");
+        let mut placement = Placement::new(setter);
+        let devices: HashMap<String, String> =
+            graph.operations().iter().map(|op| (op.name().to_owned(), placement.device(op))).collect();
+        let of = |operation: &Operation| devices[operation.name()].as_str();
+        assert_eq!(of(a.handle().operation()), "/job:ps/task:0");
+        assert_eq!(of(a.initializer()), "/job:ps/task:0");
+        assert_eq!(of(b.handle().operation()), "/job:ps/task:1");
+        assert_eq!(of(sum.operation()), "/job:worker/task:7");
+        assert_eq!(of(c.handle().operation()), "/job:worker/task:0");
+        let assign = graph
+            .operations()
+            .into_iter()
+            .find(|op| op.op_type() == "AssignVariableOp" && op.id() > sum.operation().id());
+        assert_eq!(of(&assign.unwrap()), "/job:ps/task:1");
+        drop(update);
+    }
+}
