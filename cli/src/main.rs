@@ -4,6 +4,8 @@ mod checkpoint;
 mod events;
 mod graph;
 mod output;
+#[cfg(feature = "tensorflow")]
+mod server;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +31,9 @@ enum Family {
     /// Show what graph files hold.
     #[command(subcommand)]
     Graph(graph::Command),
+    /// Serve a task of a cluster with TensorFlow's runtime.
+    #[cfg(feature = "tensorflow")]
+    Server(server::Arguments),
     /// Train a graph that TensorFlow exported.
     Train(train::Arguments),
 }
@@ -40,6 +45,8 @@ fn main() -> ExitCode {
         Family::Checkpoint(command) => command.run(&mut out),
         Family::Events(command) => command.run(&mut out),
         Family::Graph(command) => command.run(&mut out),
+        #[cfg(feature = "tensorflow")]
+        Family::Server(arguments) => arguments.run(&mut out),
         Family::Train(arguments) => arguments.run(&mut out),
     };
     match result.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {

@@ -1,0 +1,47 @@
+//! `monitored server`.
+#![cfg(feature = "tensorflow")]
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+fn monitored(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_monitored"));
+    command.arg("server").args(arguments);
+    command
+}
+
+#[test]
+fn mistakes_are_named() {
+    let output = monitored(&["--cluster", "ps=nowhere", "--job", "ps"]).output().unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("'ps=nowhere' is no task of a cluster"), "{text}");
+
+    let missing = ["--cluster", "ps=localhost:1", "--job", "ps", "--library", "/no/such/library.so"];
+    let output = monitored(&missing).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && text.contains("/no/such/library.so"), "{text}");
+}
+
+#[test]
+fn a_task_is_served_until_the_process_is_ended() {
+    if let Err(error) = monitored_session::tensorflow_engine::Library::find() {
+        println!("SKIPPED: {error}");
+        return;
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let cluster = format!("worker=127.0.0.1:{port}");
+    let mut child =
+        monitored(&["--cluster", &cluster, "--job", "worker"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line.trim(), format!("grpc://127.0.0.1:{port}"));
+    assert!(child.try_wait().unwrap().is_none(), "it goes on serving");
+    let other = monitored(&["--cluster", &cluster, "--job", "ps"]).output().unwrap();
+    let text = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(!other.status.success() && text.contains("no task 0 of job 'ps'"), "{text}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
