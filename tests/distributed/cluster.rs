@@ -1,0 +1,109 @@
+//! Processes of a cluster, as the tests see them.
+
+use monitored_session::tensorflow_engine::{ClusterSpec, Library};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// Beyond this a process counts as hanging, and the test fails. Nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Whether TensorFlow is on this machine; says so if it is not.
+pub(crate) fn available() -> bool {
+    match Library::find() {
+        Ok(_) => true,
+        Err(error) => {
+            println!("SKIPPED: {error}");
+            false
+        }
+    }
+}
+
+/// A cluster of tasks at free ports of this machine.
+pub(crate) fn cluster(workers: usize) -> ClusterSpec {
+    // All are held at once, so that none is given twice.
+    let held: Vec<TcpListener> = (0..=workers).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let addresses: Vec<String> =
+        held.iter().map(|listener| format!("127.0.0.1:{}", listener.local_addr().unwrap().port())).collect();
+    ClusterSpec::new().job("ps", addresses[..1].to_vec()).job("worker", addresses[1..].to_vec())
+}
+
+/// A process in a role. Killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    input: ChildStdin,
+    lines: Receiver<String>,
+    name: String,
+}
+
+impl Process {
+    /// Starts a role for a task of a cluster; `folder` is where checkpoints are.
+    pub(crate) fn start(
+        role: &str,
+        cluster: &ClusterSpec,
+        job: &str,
+        index: usize,
+        folder: &Path,
+    ) -> Process {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "process", "--nocapture", "--quiet"]);
+        command.env("DISTRIBUTED_ROLE", role).env("DISTRIBUTED_CLUSTER", cluster.to_string());
+        command.env("DISTRIBUTED_JOB", job).env("DISTRIBUTED_INDEX", index.to_string());
+        command.env("DISTRIBUTED_FOLDER", folder).env("TF_CPP_MIN_LOG_LEVEL", "2");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                // What the test harness prints has no mark.
+                if let Some(line) = line.split_once("@@").map(|(_, line)| line.to_owned())
+                    && sender.send(line).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        let name = format!("{role} {job}/{index}");
+        let process = Process { child, input, lines, name };
+        assert_eq!(process.line(), "ready", "{}", process.name);
+        process
+    }
+
+    /// The next line that the process says.
+    pub(crate) fn line(&self) -> String {
+        self.lines
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|error| panic!("{} says nothing: {error}", self.name))
+    }
+
+    /// Tells the process something.
+    pub(crate) fn tell(&mut self, what: &str) {
+        writeln!(self.input, "{what}").unwrap();
+        self.input.flush().unwrap();
+    }
+
+    /// Tells the process something and gives what it answers.
+    pub(crate) fn ask(&mut self, what: &str) -> String {
+        self.tell(what);
+        self.line()
+    }
+
+    /// SIGKILL, and the end of the process.
+    pub(crate) fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,123 @@
+//! What the processes of a cluster do.
+
+use monitored_session::checkpoint::CheckpointReader;
+use monitored_session::monitored::{MonitoredSession, RecoveryPolicy};
+use monitored_session::ops::{array, global_step, math, optimizers::*, variables};
+use monitored_session::prelude::*;
+use monitored_session::scaffold::{ChiefSessionCreator, WorkerSessionCreator};
+use monitored_session::tensorflow_engine::{ClusterSpec, Library, ReplicaDeviceSetter, Server};
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After how many steps the chief saves.
+pub(crate) const SAVE_STEPS: u64 = 10;
+
+/// Says something to the test.
+fn say(what: impl std::fmt::Display) {
+    println!("@@{what}");
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap()
+}
+
+struct Task {
+    cluster: ClusterSpec,
+    job: String,
+    index: usize,
+    folder: PathBuf,
+}
+
+/// Does what the environment says; nothing without a role.
+pub(crate) fn run() {
+    let Ok(role) = std::env::var("DISTRIBUTED_ROLE") else { return };
+    let task = Task {
+        cluster: variable("DISTRIBUTED_CLUSTER").parse().unwrap(),
+        job: variable("DISTRIBUTED_JOB"),
+        index: variable("DISTRIBUTED_INDEX").parse().unwrap(),
+        folder: variable("DISTRIBUTED_FOLDER").into(),
+    };
+    match role.as_str() {
+        "server" => serve(&task),
+        "train" => train(&task),
+        other => panic!("no role {other}"),
+    }
+}
+
+fn start_server(task: &Task) -> (Library, Server) {
+    let library = Library::find().unwrap();
+    let server =
+        Server::start(&library, &task.cluster, &task.job, task.index, &SessionConfig::default()).unwrap();
+    (library, server)
+}
+
+fn serve(task: &Task) {
+    let (_, server) = start_server(task);
+    say("ready");
+    server.join().unwrap();
+}
+
+/// A session of a task: it leaves the other workers alone, so that their deaths do not concern it.
+pub(crate) fn config(index: usize) -> SessionConfig {
+    SessionConfig {
+        device_filters: vec!["/job:ps".to_owned(), format!("/job:worker/task:{index}")],
+        operation_timeout: Some(Duration::from_secs(10)),
+        ..SessionConfig::default()
+    }
+}
+
+/// One step of training for each line of input; answers each with the step and how often the session was lost.
+fn train(task: &Task) {
+    let (library, server) = start_server(task);
+    let device = format!("/job:worker/task:{}", task.index);
+    let setter = ReplicaDeviceSetter::new(&task.cluster).worker_device(device);
+    let engine: Arc<dyn Engine> = Arc::new(TensorFlowEngine::with_library(library).device_setter(setter));
+
+    let graph = Graph::new();
+    let x = array::placeholder(&graph.named("x"), DType::Float32, [None]);
+    let w = variables::variable(&graph.named("w"), 0.0f32);
+    let b = variables::variable(&graph.named("b"), 0.0f32);
+    let loss = math::reduce_mean(math::square(&x * &w + &b - (&x * 3.0 + 1.0)), .., false);
+    let step = global_step::get_or_create_global_step(&graph);
+    let train_op = GradientDescentOptimizer::new(0.1).minimize(&loss, Some(&step));
+
+    let policy =
+        RecoveryPolicy::new().max_attempts(60).pause(Duration::from_millis(200), Duration::from_secs(1));
+    let mut builder = MonitoredSession::builder(&graph).recovery(policy);
+    let wait = Duration::from_millis(200);
+    builder = if task.index == 0 {
+        let creator = ChiefSessionCreator::new(engine, &graph).master(server.target()).config(config(0));
+        let creator = creator.checkpoint_dir(&task.folder).recovery_wait(wait);
+        builder.session_creator(creator).hook(CheckpointSaverHook::every_steps(&task.folder, SAVE_STEPS))
+    } else {
+        let creator = WorkerSessionCreator::new(engine, &graph).master(server.target());
+        builder.session_creator(creator.config(config(task.index)).recovery_wait(wait))
+    };
+    let mut session = builder.build().unwrap();
+    say("ready");
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        match line.as_str() {
+            "step" => {
+                let fed = Tensor::from([0.5f32, 1.0, -1.0]);
+                let (_, ()) = session.run((&loss, &train_op), [(&x, fed)]).unwrap();
+                let now = session.run_without_hooks(&step, ()).unwrap();
+                say(format!("{} {}", now.value::<i64>().unwrap(), session.recoveries().len()));
+            }
+            "lost" => {
+                say(session.recoveries().iter().filter_map(|recovery| recovery.lost_steps()).sum::<i64>())
+            }
+            "close" => break,
+            other => panic!("what is {other}?"),
+        }
+    }
+    session.close().unwrap();
+    say("closed");
+}
+
+/// The step of the newest checkpoint of a folder.
+pub(crate) fn saved_step(folder: &std::path::Path) -> i64 {
+    let newest = monitored_session::checkpoint::latest_checkpoint(folder).unwrap().unwrap();
+    CheckpointReader::open(newest).unwrap().step().unwrap()
+}

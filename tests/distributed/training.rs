@@ -1,0 +1,65 @@
+//! A training of one parameter server and two workers, all of which die once.
+
+use crate::cluster::{Process, available, cluster};
+use crate::roles::{SAVE_STEPS, saved_step};
+
+/// The step and the number of recoveries that a worker answered.
+fn answer(line: &str) -> (i64, usize) {
+    let (step, recoveries) = line.split_once(' ').unwrap();
+    (step.parse().unwrap(), recoveries.parse().unwrap())
+}
+
+fn steps(process: &mut Process, count: usize) -> (i64, usize) {
+    (0..count).map(|_| answer(&process.ask("step"))).last().unwrap()
+}
+
+#[test]
+fn training_goes_on_whoever_dies() {
+    if !available() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = cluster(2);
+    let start = |role, job, index| Process::start(role, &cluster, job, index, folder.path());
+    let ps = start("server", "ps", 0);
+    let mut chief = start("train", "worker", 0);
+    let mut worker = start("train", "worker", 1);
+    assert_eq!(steps(&mut chief, 12), (12, 0));
+    assert_eq!(steps(&mut worker, 5), (17, 0));
+
+    // A worker dies: nobody else notices, and its successor goes on where the variables are.
+    worker.kill();
+    assert_eq!(steps(&mut chief, 5), (22, 0));
+    let mut worker = start("train", "worker", 1);
+    assert_eq!(steps(&mut worker, 3), (25, 0));
+
+    // The parameter server dies, and its variables with it: the chief restores, the worker waits for it.
+    let before = 25;
+    let saved = saved_step(folder.path());
+    assert!(before - saved <= SAVE_STEPS as i64 + 3, "the last checkpoint is of step {saved}");
+    ps.kill();
+    let ps = start("server", "ps", 0);
+    let (step, recoveries) = answer(&chief.ask("step"));
+    assert!(recoveries > 0, "the chief lost its session");
+    assert_eq!(step, saved + 1, "it goes on from the checkpoint");
+    let (step, recoveries) = answer(&worker.ask("step"));
+    assert!(recoveries > 0, "the worker lost its session");
+    assert_eq!(step, saved + 2);
+
+    // The chief dies: its successor restores the newest checkpoint.
+    steps(&mut chief, 9);
+    chief.kill();
+    let saved = saved_step(folder.path());
+    let mut chief = start("train", "worker", 0);
+    assert_eq!(steps(&mut chief, 1).0, saved + 1);
+
+    // The end: everybody's steps count, and are saved.
+    let target = 60;
+    let last = steps(&mut chief, (target - saved - 1 - 10) as usize).0;
+    assert_eq!(last, target - 10);
+    assert_eq!(steps(&mut worker, 10).0, target);
+    assert_eq!(worker.ask("close"), "closed");
+    assert_eq!(chief.ask("close"), "closed");
+    assert_eq!(saved_step(folder.path()), target);
+    drop(ps);
+}
