@@ -94,6 +94,7 @@ pub mod data_flow;
 pub mod io;
 pub mod parsing;
 pub mod random;
+mod sparse;
 pub mod state;
 pub mod strings;
 pub mod summary;

@@ -10,6 +10,7 @@ pub(crate) mod cast;
 pub(crate) mod compare;
 pub(crate) mod counting;
 pub(crate) mod einsum;
+pub(crate) mod linear;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod scan;

@@ -1,11 +1,14 @@
 //! Arithmetic, comparisons, products, sums.
 
 mod counting;
+mod einsum;
 mod elementwise;
+mod linear;
 mod pairs;
 mod product;
 mod reduction;
 mod segment;
+mod special;
 
 use crate::kernel::Registry;
 
@@ -15,9 +18,12 @@ pub(crate) use reduction::axis;
 
 pub(crate) fn register(registry: &mut Registry) {
     counting::register(registry);
+    einsum::register(registry);
     elementwise::register(registry);
+    linear::register(registry);
     pairs::register(registry);
     product::register(registry);
     reduction::register(registry);
     segment::register(registry);
+    special::register(registry);
 }

@@ -14,6 +14,7 @@ mod nn;
 mod optional;
 mod parsing;
 mod random;
+mod sparse;
 mod stack;
 mod state;
 mod strings;
@@ -42,6 +43,7 @@ pub(crate) fn register(registry: &mut Registry) {
     optional::register(registry);
     parsing::register(registry);
     random::register(registry);
+    sparse::register(registry);
     stack::register(registry);
     state::register(registry);
     strings::register(registry);

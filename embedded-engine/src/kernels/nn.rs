@@ -9,6 +9,7 @@ mod normalization;
 mod pool_places;
 mod ranking;
 mod softmax;
+mod volumes;
 mod window;
 
 use crate::kernel::Registry;
@@ -27,4 +28,5 @@ pub(crate) fn register(registry: &mut Registry) {
     pool_places::register(registry);
     ranking::register(registry);
     softmax::register(registry);
+    volumes::register(registry);
 }

@@ -9,6 +9,7 @@ use compute::optimizer::{
     KerasMomentum, Momentum, PowerSign, ProximalAdagrad, ProximalGradientDescent, RmsProp, Rule, Weight,
 };
 use session_core::{Error, Result};
+use std::ops::{Add, Div, Mul, Sub};
 use std::sync::{Arc, MutexGuard};
 use tensor::{Element, Tensor};
 
@@ -134,7 +135,48 @@ pub(crate) fn register(registry: &mut Registry) {
             apply::<T, _, 3>(context, 3, &rule)
         })))
     });
+    registry.add(
+        "ResourceApplyAdamWithAmsgrad",
+        |spec| for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(amsgrad::<T>))),
+    );
     register_sparse(registry);
+}
+
+/// Adam whose divisor never shrinks.
+fn amsgrad<T>(context: &mut KernelContext<'_>) -> Result<()>
+where
+    T: Element + compute::math::Real + PartialOrd,
+    T: Add<Output = T> + Sub<Output = T> + Mul<Output = T> + Div<Output = T>,
+{
+    let parameters = Parameters { context, first: 4 };
+    let [beta1_power, beta2_power, rate, beta1, beta2, epsilon]: [T; 6] = [
+        parameters.scalar(0)?,
+        parameters.scalar(1)?,
+        parameters.scalar(2)?,
+        parameters.scalar(3)?,
+        parameters.scalar(4)?,
+        parameters.scalar(5)?,
+    ];
+    let variables: Vec<Arc<Variable>> = (0..4).map(|i| shared_variable(context, i)).collect::<Result<_>>()?;
+    let gradient = context.input(10);
+    with_values(&variables, |values| {
+        check_shapes(&values, &variables, gradient)?;
+        let mut state = Vec::with_capacity(4);
+        for value in values {
+            state.push(value.make_mut::<T>(context.buffers())?);
+        }
+        let [weights, m, v, largest]: [&mut [T]; 4] =
+            state.try_into().map_err(|_| Error::runtime("an update without its slots"))?;
+        let one = T::of(1.0);
+        let step = rate * (one - beta2_power).sqrt() / (one - beta1_power);
+        for (i, &gradient) in gradient.as_slice::<T>()?.iter().enumerate() {
+            m[i] = m[i] + (gradient - m[i]) * (one - beta1);
+            v[i] = v[i] + (gradient * gradient - v[i]) * (one - beta2);
+            largest[i] = if v[i] > largest[i] { v[i] } else { largest[i] };
+            weights[i] = weights[i] - step * m[i] / (largest[i].sqrt() + epsilon);
+        }
+        Ok(())
+    })
 }
 
 /// Updates of the rows that an input names.
@@ -354,17 +396,7 @@ where
     let variables: Vec<Arc<Variable>> = (0..N).map(|i| shared_variable(context, i)).collect::<Result<_>>()?;
     let gradient = context.input(gradient);
     with_values(&variables, |values| {
-        for (value, variable) in values.iter().zip(&variables) {
-            if value.shape() != gradient.shape() {
-                let text = format!(
-                    "variable '{}' of shape {} and gradient of shape {} differ",
-                    variable.name(),
-                    value.shape(),
-                    gradient.shape()
-                );
-                return Err(Error::invalid_argument(text));
-            }
-        }
+        check_shapes(&values, &variables, gradient)?;
         let mut state = Vec::with_capacity(N);
         for value in values {
             state.push(value.make_mut::<T>(context.buffers())?);
@@ -374,6 +406,22 @@ where
         optimizer::apply(context.pool(), rule, state, gradient.as_slice()?);
         Ok(())
     })
+}
+
+/// The weights and all slots must have the gradient's shape.
+fn check_shapes(values: &[&mut Tensor], variables: &[Arc<Variable>], gradient: &Tensor) -> Result<()> {
+    for (value, variable) in values.iter().zip(variables) {
+        if value.shape() != gradient.shape() {
+            let text = format!(
+                "variable '{}' of shape {} and gradient of shape {} differ",
+                variable.name(),
+                value.shape(),
+                gradient.shape()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    Ok(())
 }
 
 /// Locks several variables, always in the order of their addresses, so that steps in different threads never wait for

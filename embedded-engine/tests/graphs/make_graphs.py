@@ -416,6 +416,91 @@ def savers():
     return steps
 
 
+@graph()
+def special_functions():
+    x = tf1.placeholder(tf.float64, [6], "x")
+    y = tf1.placeholder(tf.float64, [6], "y")
+    p = tf1.placeholder(tf.float32, [5], "p")
+    n = tf.constant([0.0, 1, 2, 3, 4, 1], tf.float64)
+    values = [
+        tf.math.digamma(x), tf.math.igamma(x, y), tf.math.igammac(x, y), tf.math.zeta(x + 1.5, y), tf.math.polygamma(n, y),
+        tf.math.betainc(x, y, tf.sigmoid(x - y)), tf.math.erfinv(p), tf.math.ndtri(tf.sigmoid(p * 9)),
+        tf.math.bessel_i0e(y - x), tf.math.bessel_i1e(y - x), tf1.gradients(tf.math.igamma(x, y), x)[0],
+        tf.raw_ops.LowerBound(sorted_inputs=[[1.0, 2, 2, 3], [0.0, 1, 2, 9]], values=[[2.0, 5], [-1.0, 9]]),
+        tf.raw_ops.UpperBound(sorted_inputs=[[1.0, 2, 2, 3], [0.0, 1, 2, 9]], values=[[2.0, 5], [-1.0, 9]]),
+    ]
+    z = tf.complex(p, p * 2 - 1)
+    values += [tf.math.real(z), tf.math.imag(z), tf.abs(z), tf.math.angle(z)]
+    given = {x: [0.1, 0.7, 1.0, 2.5, 9.0, 40.0], y: [0.2, 0.5, 3.0, 2.0, 14.0, 38.0], p: [-0.99, -0.3, 1e-4, 0.6, 0.9999]}
+    special = {x: [1.0, 2, 3, 4, 5, 6], y: [1e-8, 1e3, 0.0, 6.5, 1.0, 1e-3], p: [-1.0, 1.0, 0.0, 2.0, 0.5]}
+    return [(given, values), (special, values)]
+
+
+@graph()
+def einsums():
+    a = tf1.placeholder(tf.float32, [2, 3, 4], "a")
+    b = tf1.placeholder(tf.float32, [2, 4, 5], "b")
+    m = tf1.placeholder(tf.float32, [3, 3], "m")
+    feeds = {a: ramp(2, 3, 4), b: ramp(2, 4, 5), m: ramp(3, 3)}
+    values = [
+        tf.einsum("bij,bjk->bik", a, b), tf.einsum("bij,bjk->kib", a, b), tf.einsum("...ij,...jk->...ik", a, b[0]),
+        tf.einsum("bij->jb", a), tf.einsum("ii->i", m), tf.einsum("ii->", m), tf.einsum("bij,ji->b", a, tf.transpose(a[0])),
+        tf.einsum("bij,i,j->b", a, m[0], a[0, 0]), tf.einsum("i,j->ij", m[0], m[1]), tf.einsum("...a->...", a),
+    ]
+    total = tf.add_n([tf.reduce_sum(v * v) for v in values])
+    return [(feeds, values + tf1.gradients(total, [a, b, m]))]
+
+
+@graph()
+def volumes():
+    x = tf1.placeholder(tf.float32, [2, 5, 4, 6, 2], "x")
+    f = tf1.placeholder(tf.float32, [2, 3, 2, 2, 3], "f")
+    feeds = {x: ramp(2, 5, 4, 6, 2), f: ramp(2, 3, 2, 2, 3)}
+    values = [
+        tf.nn.conv3d(x, f, [1, 1, 1, 1, 1], "SAME"), tf.nn.conv3d(x, f, [1, 2, 1, 2, 1], "VALID"),
+        tf1.nn.max_pool3d(x, [1, 2, 2, 2, 1], [1, 2, 2, 2, 1], "VALID"), tf1.nn.max_pool3d(x, [1, 3, 2, 3, 1], [1, 2, 1, 2, 1], "SAME"),
+        tf1.nn.avg_pool3d(x, [1, 2, 2, 2, 1], [1, 2, 2, 2, 1], "SAME"), tf1.nn.avg_pool3d(x, [1, 3, 2, 2, 1], [1, 1, 1, 2, 1], "VALID"),
+    ]
+    total = tf.add_n([tf.reduce_sum(v * v) for v in values])
+    return [(feeds, values + tf1.gradients(total, [x, f]))]
+
+
+@graph()
+def linear_algebra():
+    x = tf1.placeholder(tf.float64, [2, 3, 3], "x")
+    r = tf1.placeholder(tf.float64, [2, 3, 2], "r")
+    positive = tf.matmul(x, x, transpose_b=True) + tf.eye(3, dtype=tf.float64)
+    factor = tf.linalg.cholesky(positive)
+    values = [
+        tf.linalg.det(x), tf.linalg.inv(positive), tf.linalg.inv(x, adjoint=True), tf.linalg.solve(x, r), tf.linalg.solve(x, r, adjoint=True), factor,
+        tf.linalg.triangular_solve(factor, r), tf.linalg.triangular_solve(factor, r, adjoint=True),
+    ]
+    total = tf.add_n([tf.reduce_sum(v * v) for v in values])
+    return [({x: ramp(2, 3, 3) * 3 + np.eye(3), r: ramp(2, 3, 2)}, values + tf1.gradients(total, [x, r]))]
+
+
+@graph()
+def sparse_tensors():
+    values = tf1.placeholder(tf.float32, [5], "values")
+    dense = tf1.placeholder(tf.float32, [6, 3], "dense")
+    s = tf.SparseTensor([[0, 1], [0, 4], [2, 0], [3, 3], [3, 5]], values, [5, 6])
+    other = tf.SparseTensor([[0, 1], [1, 1], [3, 5]], [1.0, 2.0, 3.0], [5, 6])
+    shuffled = tf.SparseTensor(tf.gather(s.indices, [4, 0, 3, 1, 2]), tf.gather(values, [4, 0, 3, 1, 2]), s.dense_shape)
+    filled, empty = tf.sparse.fill_empty_rows(s, -1.0)
+    ids = tf.SparseTensor([[0, 0], [0, 1], [2, 0]], tf.constant([1, 3, 0], tf.int64), [4, 2])
+    embedded = tf1.nn.safe_embedding_lookup_sparse([dense], ids, combiner="mean")
+    product = tf.sparse.sparse_dense_matmul(s, dense)
+    adjoint = tf.sparse.sparse_dense_matmul(s, tf.ones([5, 2]), adjoint_a=True)
+    parts = [tf.sparse.reorder(shuffled), filled, tf.sparse.reshape(s, [3, -1]), tf.sparse.concat(1, [s, other]), tf.sparse.slice(s, [0, 1], [4, 4])]
+    added = tf.sparse.add(s, other)
+    outputs = [product, adjoint, empty, embedded, added.indices, added.values, tf.sparse.reduce_sum(s, 1), tf.sparse.reduce_sum(s, 0, keepdims=True)]
+    outputs += [tf.sparse.softmax(s).values, tf.sparse.to_dense(s), (s * tf.ones([5, 1])).values, tf.sparse.add(s, tf.ones([5, 6]))]
+    for part in parts:
+        outputs += [part.indices, part.values, part.dense_shape]
+    total = tf.reduce_sum(product * product) + tf.reduce_sum(filled.values * filled.values)
+    return [({values: [0.5, -1.0, 2.0, 0.25, 1.5], dense: ramp(6, 3)}, outputs + tf1.gradients(total, [values, dense]))]
+
+
 def encode(value):
     value = np.asarray(value)
     if value.dtype == object:

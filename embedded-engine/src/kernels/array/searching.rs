@@ -1,7 +1,7 @@
 //! Finding elements: where they are, which there are, what is missing.
 
 use super::arrange::{arrange, ravel, unravel};
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
 use crate::kernels::math::{axis, boxed};
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};
@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use tensor::{DType, Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
+    registry.add("LowerBound", |spec| make_bound(spec, false));
+    registry.add("UpperBound", |spec| make_bound(spec, true));
     registry.add("Where", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(find::<T>))));
     registry.add("Unique", |spec| make_unique(spec, false));
     registry.add("UniqueV2", |spec| make_unique(spec, true));
@@ -169,4 +171,36 @@ fn list_diff(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     context.set(0, rest);
     context.set(1, index_tensor(&kept, dtype)?);
     Ok(())
+}
+
+/// Where values belong in sorted rows: before what is equal, or behind it.
+fn make_bound(spec: &NodeSpec<'_>, behind: bool) -> Result<Box<dyn Kernel>> {
+    let out = spec.dtype("out_type")?;
+    for_dtype!(real spec.input_dtype(0), T => {
+        for_dtype!(index out, I => Ok(boxed(move |context| bound::<T, I>(context, behind))))
+    })
+}
+
+fn bound<T: Element + PartialOrd, I: Element + TryFrom<i64>>(
+    context: &mut KernelContext<'_>,
+    behind: bool,
+) -> Result<()> {
+    let (&[rows, width], &[others, count]) =
+        (context.input(0).shape().dims(), context.input(1).shape().dims())
+    else {
+        return Err(Error::invalid_argument("sorted inputs and values must be matrices"));
+    };
+    if rows != others {
+        return Err(Error::invalid_argument("Leading dim_size of both tensors must match."));
+    }
+    context.produce::<I>(0, [rows, count], |context, output| {
+        let (sorted, values) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+        for (place, (out, value)) in output.iter_mut().zip(values).enumerate() {
+            let row = &sorted[place / count * width..][..width];
+            let found = row.partition_point(|x| if behind { x <= value } else { x < value });
+            *out = I::try_from(found as i64)
+                .map_err(|_| Error::invalid_argument("a row is too long for the dtype"))?;
+        }
+        Ok(())
+    })
 }

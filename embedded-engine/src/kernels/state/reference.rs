@@ -7,7 +7,7 @@ use super::{resource_name, variable};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
 use crate::kernels::math::boxed;
 use crate::resources::Variable;
-use session_core::Result;
+use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
@@ -32,6 +32,16 @@ pub(crate) fn register(registry: &mut Registry) {
             let variable = variable(context, 0)?;
             let value = variable.lock().take().ok_or_else(|| variable.uninitialized())?;
             context.set(0, value);
+            Ok(())
+        }))
+    });
+    registry.add("RefSelect", |_| {
+        Ok(boxed(|context| {
+            let index =
+                usize::try_from(context.int(0)?).ok().filter(|&index| index + 1 < context.num_inputs());
+            let index = index.ok_or_else(|| Error::invalid_argument("the index names no input"))?;
+            let reference = context.take(index + 1);
+            context.set(0, reference);
             Ok(())
         }))
     });

@@ -1,0 +1,245 @@
+//! Sums of products over named axes: each operand becomes a stack of matrices, which are multiplied.
+
+use super::elementwise::boxed;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use compute::matmul::{self, Product};
+use session_core::{Code, Error, Result};
+use std::collections::BTreeMap;
+use std::ops::{Add, Mul};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("Einsum", make);
+}
+
+/// An axis: a letter of the equation, or one of those that an ellipsis stands for, counted from the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Axis {
+    Letter(char),
+    Broadcast(usize),
+}
+
+/// One side of the equation before ranks are known.
+#[derive(Clone, Debug)]
+struct Side {
+    before: Vec<char>,
+    ellipsis: bool,
+    after: Vec<char>,
+}
+
+impl Side {
+    fn parse(text: &str) -> Side {
+        let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect();
+        match text.split_once("...") {
+            Some((before, after)) => Side { before: letters(before), ellipsis: true, after: letters(after) },
+            None => Side { before: letters(text), ellipsis: false, after: Vec::new() },
+        }
+    }
+
+    /// The axes of an operand of this rank.
+    fn axes(&self, rank: usize) -> Option<Vec<Axis>> {
+        let named = self.before.len() + self.after.len();
+        let extra = rank.checked_sub(named)?;
+        if extra > 0 && !self.ellipsis {
+            return None;
+        }
+        let letters = |letters: &[char]| letters.iter().map(|&c| Axis::Letter(c)).collect::<Vec<_>>();
+        let mut axes = letters(&self.before);
+        axes.extend((0..extra).rev().map(Axis::Broadcast));
+        axes.extend(letters(&self.after));
+        Some(axes)
+    }
+}
+
+fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let equation = spec.str("equation")?.to_owned();
+    let (inputs, output) = equation
+        .split_once("->")
+        .ok_or_else(|| Error::value(format!("the equation '{equation}' must name the result after '->'")))?;
+    let inputs: Vec<Side> = inputs.split(',').map(Side::parse).collect();
+    let output = Side::parse(output);
+    if inputs.len() != spec.operation.num_inputs() {
+        return Err(Error::value(format!("the equation '{equation}' is not one of as many inputs")));
+    }
+    if inputs.len() > 2 {
+        return Err(Error::new(Code::Unimplemented, "no sums of products of more than two operands"));
+    }
+    for_dtype!(product spec.input_dtype(0), T => {
+        let (inputs, output) = (inputs.clone(), output.clone());
+        Ok(boxed(move |context| einsum::<T>(context, &inputs, &output)))
+    })
+}
+
+/// Sizes by axis; a broadcast axis has the largest of its sizes.
+type Sizes = BTreeMap<Axis, usize>;
+
+fn einsum<T>(context: &mut KernelContext<'_>, sides: &[Side], output: &Side) -> Result<()>
+where
+    T: Element + matmul::Element + Add<Output = T> + Mul<Output = T>,
+{
+    let mut sizes = Sizes::new();
+    let mut operands = Vec::with_capacity(sides.len());
+    for (input, side) in sides.iter().enumerate() {
+        let shape = context.input(input).shape();
+        let axes = side.axes(shape.rank());
+        let axes = axes.ok_or_else(|| {
+            Error::invalid_argument(format!(
+                "input {input} of shape {shape} does not have the axes of the equation"
+            ))
+        })?;
+        for (&axis, &size) in axes.iter().zip(shape.iter()) {
+            let known = sizes.entry(axis).or_insert(size);
+            let stretches = matches!(axis, Axis::Broadcast(_)) && (*known == 1 || size == 1);
+            if *known != size && !stretches {
+                let text = format!("axis {axis:?} is of size {known} and of size {size}");
+                return Err(Error::invalid_argument(text));
+            }
+            *known = if *known == 1 { size } else { *known };
+        }
+        operands.push(axes);
+    }
+    let broadcast = sizes.keys().filter(|axis| matches!(axis, Axis::Broadcast(_))).count();
+    let rank = output.before.len() + output.after.len() + if output.ellipsis { broadcast } else { 0 };
+    let result = output.axes(rank).ok_or_else(|| Error::invalid_argument("the result lacks the ellipsis"))?;
+    if let Some(axis) = result.iter().find(|axis| !sizes.contains_key(axis)) {
+        return Err(Error::invalid_argument(format!("axis {axis:?} of the result is in no input")));
+    }
+    // An axis that the result has twice is a diagonal.
+    let mut distinct: Vec<Axis> = Vec::with_capacity(result.len());
+    result.iter().for_each(|axis| {
+        if !distinct.contains(axis) {
+            distinct.push(*axis)
+        }
+    });
+    let out_dims: Shape = result.iter().map(|axis| sizes.get(axis).copied().unwrap_or(1)).collect();
+    let out_dims = checked(out_dims, T::DTYPE)?;
+    let (computed, axes) = match operands.as_slice() {
+        [only] => (packed::<T>(context, 0, only, &sizes, &distinct)?, distinct.clone()),
+        [a, b] => product::<T>(context, a, b, &distinct, &sizes)?,
+        _ => return Err(Error::invalid_argument("there is nothing to multiply")),
+    };
+    // From the order in which it was computed to that of the result.
+    let strides = strides_of(&axes, &axes, &axes.iter().map(|axis| sizes[axis]).collect::<Vec<_>>());
+    let stride = |axis: &Axis| axes.iter().position(|known| known == axis).map_or(0, |i| strides[i]);
+    let from: Vec<usize> = distinct.iter().map(stride).collect();
+    let to = strides_of(&distinct, &result, &out_dims);
+    let dims: Vec<usize> = distinct.iter().map(|axis| sizes[axis]).collect();
+    let mut places = Vec::with_capacity(dims.iter().product());
+    walk(&dims, &to, &mut |place| places.push(place));
+    context.produce::<T>(0, out_dims, |_, output| {
+        if places.len() < output.len() {
+            output.fill(T::default());
+        }
+        let mut places = places.iter();
+        walk(&dims, &from, &mut |offset| {
+            if let Some(&place) = places.next() {
+                output[place] = computed[offset];
+            }
+        });
+        Ok(())
+    })
+}
+
+/// The product of two operands, and the axes of what comes out.
+fn product<T>(
+    context: &mut KernelContext<'_>,
+    a: &[Axis],
+    b: &[Axis],
+    result: &[Axis],
+    sizes: &Sizes,
+) -> Result<(Vec<T>, Vec<Axis>)>
+where
+    T: Element + matmul::Element + Add<Output = T> + Mul<Output = T>,
+{
+    let all: Vec<Axis> = sizes.keys().copied().collect();
+    let choose = |wanted: &dyn Fn(&Axis) -> bool| -> Vec<Axis> {
+        all.iter().copied().filter(|axis| wanted(axis)).collect()
+    };
+    let stack = choose(&|axis| a.contains(axis) && b.contains(axis) && result.contains(axis));
+    let inner = choose(&|axis| a.contains(axis) && b.contains(axis) && !result.contains(axis));
+    let rows = choose(&|axis| a.contains(axis) && !b.contains(axis) && result.contains(axis));
+    let columns = choose(&|axis| !a.contains(axis) && b.contains(axis) && result.contains(axis));
+    let size = |axes: &[Axis]| axes.iter().map(|axis| sizes[axis]).product::<usize>();
+    let left = packed::<T>(context, 0, a, sizes, &[&stack[..], &rows, &inner].concat())?;
+    let right = packed::<T>(context, 1, b, sizes, &[&stack[..], &inner, &columns].concat())?;
+    let product = Product::new(size(&rows), size(&inner), size(&columns));
+    let mut out = vec![T::default(); size(&stack) * product.m * product.n];
+    let (len_a, len_b, len_c) = (product.m * product.k, product.k * product.n, product.m * product.n);
+    if len_c > 0 {
+        for (i, c) in out.chunks_exact_mut(len_c).enumerate() {
+            let (x, y) = (&left[i * len_a..][..len_a], &right[i * len_b..][..len_b]);
+            matmul::matmul(context.pool(), context.scratch, &product, x, y, c);
+        }
+    }
+    Ok((out, [stack, rows, columns].concat()))
+}
+
+/// An operand with these axes in this order, summed over all others, diagonals where it names an axis twice.
+fn packed<T: Element + Add<Output = T>>(
+    context: &KernelContext<'_>,
+    input: usize,
+    axes: &[Axis],
+    sizes: &Sizes,
+    kept: &[Axis],
+) -> Result<Vec<T>> {
+    let values = context.slice::<T>(input)?;
+    let mut summed: Vec<Axis> = axes.iter().copied().filter(|axis| !kept.contains(axis)).collect();
+    summed.sort_unstable();
+    summed.dedup();
+    let order: Vec<Axis> = kept.iter().chain(&summed).copied().collect();
+    let strides = strides_of(&order, axes, context.input(input).shape());
+    // A broadcast axis that is summed away counts as often as this operand has it.
+    let own =
+        |axis: &Axis| axes.iter().position(|known| known == axis).map(|i| context.input(input).shape()[i]);
+    let dims = |axes: &[Axis], stretch: bool| -> Vec<usize> {
+        axes.iter().map(|axis| if stretch { sizes[axis] } else { own(axis).unwrap_or(1) }).collect()
+    };
+    let (outer, inner) = (dims(kept, true), dims(&summed, false));
+    let mut packed = Vec::with_capacity(outer.iter().product());
+    walk(&outer, &strides[..kept.len()], &mut |start| {
+        let mut sum = T::default();
+        walk(&inner, &strides[kept.len()..], &mut |offset| sum = sum + values[start + offset]);
+        packed.push(sum);
+    });
+    Ok(packed)
+}
+
+/// How far apart neighbours along each axis of `order` lie in an operand with these axes and sizes.
+fn strides_of(order: &[Axis], axes: &[Axis], shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![0; axes.len()];
+    let mut stride = 1;
+    for i in (0..axes.len()).rev() {
+        // What is stretched does not move.
+        strides[i] = if shape[i] == 1 { 0 } else { stride };
+        stride *= shape[i];
+    }
+    let along =
+        |axis: &Axis| axes.iter().zip(&strides).filter(|(known, _)| *known == axis).map(|(_, s)| s).sum();
+    order.iter().map(along).collect()
+}
+
+/// Visits all places in row-major order.
+fn walk(dims: &[usize], strides: &[usize], visit: &mut dyn FnMut(usize)) {
+    if dims.contains(&0) {
+        return;
+    }
+    let mut index = vec![0; dims.len()];
+    let mut offset = 0;
+    loop {
+        visit(offset);
+        let mut axis = dims.len();
+        loop {
+            if axis == 0 {
+                return;
+            }
+            axis -= 1;
+            index[axis] += 1;
+            offset += strides[axis];
+            if index[axis] < dims[axis] {
+                break;
+            }
+            offset -= strides[axis] * dims[axis];
+            index[axis] = 0;
+        }
+    }
+}

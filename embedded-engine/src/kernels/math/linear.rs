@@ -1,0 +1,235 @@
+//! Stacks of square matrices: determinants, inverses, solutions, Cholesky factors.
+
+use super::elementwise::boxed;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use compute::math::Real;
+use session_core::{Error, Result};
+use std::ops::{Add, Div, Mul, Neg, Sub};
+use tensor::{Element, Shape};
+
+/// What elimination needs of numbers.
+trait Number:
+    Element
+    + Real
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + PartialOrd
+{
+}
+
+impl Number for f32 {}
+impl Number for f64 {}
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add(
+        "MatrixDeterminant",
+        |spec| for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(determinant::<T>))),
+    );
+    registry.add("MatrixInverse", |spec| {
+        let adjoint = spec.bool("adjoint")?;
+        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| inverse::<T>(context, adjoint))))
+    });
+    registry.add("MatrixSolve", |spec| {
+        let adjoint = spec.bool("adjoint")?;
+        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| solve::<T>(context, adjoint))))
+    });
+    registry.add("MatrixTriangularSolve", make_triangular);
+    registry.add("Cholesky", |spec| for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(cholesky::<T>))));
+}
+
+/// How many matrices there are, and of which size.
+fn square(shape: &Shape) -> Result<(usize, usize)> {
+    match shape.dims() {
+        [stack @ .., rows, columns] if rows == columns => Ok((stack.iter().product(), *rows)),
+        _ => Err(Error::invalid_argument(format!("Input matrices must be square, got shape {shape}"))),
+    }
+}
+
+/// A matrix as a product of triangles, rows exchanged so that pivots are large.
+struct Lu<T> {
+    n: usize,
+    values: Vec<T>,
+    rows: Vec<usize>,
+    swaps: usize,
+}
+
+impl<T: Number> Lu<T> {
+    fn of(matrix: &[T], n: usize, transposed: bool) -> Lu<T> {
+        let at = |i: usize, j: usize| if transposed { matrix[j * n + i] } else { matrix[i * n + j] };
+        let mut values: Vec<T> = (0..n * n).map(|place| at(place / n, place % n)).collect();
+        let (mut rows, mut swaps): (Vec<usize>, usize) = ((0..n).collect(), 0);
+        for k in 0..n {
+            let mut pivot = k;
+            for i in k + 1..n {
+                if values[i * n + k].abs() > values[pivot * n + k].abs() {
+                    pivot = i;
+                }
+            }
+            if pivot != k {
+                (0..n).for_each(|j| values.swap(k * n + j, pivot * n + j));
+                rows.swap(k, pivot);
+                swaps += 1;
+            }
+            let diagonal = values[k * n + k];
+            if diagonal == T::default() {
+                continue;
+            }
+            for i in k + 1..n {
+                let factor = values[i * n + k] / diagonal;
+                values[i * n + k] = factor;
+                for j in k + 1..n {
+                    values[i * n + j] = values[i * n + j] - factor * values[k * n + j];
+                }
+            }
+        }
+        Lu { n, values, rows, swaps }
+    }
+
+    fn determinant(&self) -> T {
+        let sign = if self.swaps.is_multiple_of(2) { T::of(1.0) } else { T::of(-1.0) };
+        (0..self.n).fold(sign, |product, i| product * self.values[i * self.n + i])
+    }
+
+    fn check(&self) -> Result<()> {
+        let singular = (0..self.n).any(|i| self.values[i * self.n + i] == T::default());
+        if singular { Err(Error::invalid_argument("Input matrix is not invertible.")) } else { Ok(()) }
+    }
+
+    /// Solves for `columns` right-hand sides, given by element.
+    fn solve(&self, columns: usize, right: impl Fn(usize, usize) -> T, out: &mut [T]) {
+        let n = self.n;
+        for column in 0..columns {
+            for i in 0..n {
+                let before = (0..i).fold(right(self.rows[i], column), |sum, j| {
+                    sum - self.values[i * n + j] * out[j * columns + column]
+                });
+                out[i * columns + column] = before;
+            }
+            for i in (0..n).rev() {
+                let sum = (i + 1..n).fold(out[i * columns + column], |sum, j| {
+                    sum - self.values[i * n + j] * out[j * columns + column]
+                });
+                out[i * columns + column] = sum / self.values[i * n + i];
+            }
+        }
+    }
+}
+
+fn determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape();
+    let (_, n) = square(shape)?;
+    let stack: Shape = shape[..shape.rank() - 2].iter().copied().collect();
+    context.produce::<T>(0, stack, |context, output| {
+        let matrices = context.slice::<T>(0)?;
+        for (i, out) in output.iter_mut().enumerate() {
+            *out = Lu::of(&matrices[i * n * n..][..n * n], n, false).determinant();
+        }
+        Ok(())
+    })
+}
+
+fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (stack, n) = square(&shape)?;
+    context.produce::<T>(0, shape, |context, output| {
+        let matrices = context.slice::<T>(0)?;
+        for i in 0..stack {
+            let lu = Lu::of(&matrices[i * n * n..][..n * n], n, adjoint);
+            lu.check()?;
+            let one = |row: usize, column: usize| if row == column { T::of(1.0) } else { T::default() };
+            lu.solve(n, one, &mut output[i * n * n..][..n * n]);
+        }
+        Ok(())
+    })
+}
+
+/// The stack, the size of the matrices and the columns of the right-hand sides.
+fn system(context: &KernelContext<'_>) -> Result<(usize, usize, usize)> {
+    let (matrix, right) = (context.input(0).shape(), context.input(1).shape());
+    let (stack, n) = square(matrix)?;
+    let rank = matrix.rank();
+    if right.rank() != rank || right[..rank - 1] != matrix[..rank - 1] {
+        let text = format!("matrices of shape {matrix} and right-hand sides of shape {right} do not fit");
+        return Err(Error::invalid_argument(text));
+    }
+    Ok((stack, n, right[rank - 1]))
+}
+
+fn solve<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()> {
+    let (stack, n, columns) = system(context)?;
+    context.produce::<T>(0, context.input(1).shape().clone(), |context, output| {
+        let (matrices, right) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+        for i in 0..stack {
+            let lu = Lu::of(&matrices[i * n * n..][..n * n], n, adjoint);
+            lu.check()?;
+            let side = &right[i * n * columns..][..n * columns];
+            let at = |row: usize, column: usize| side[row * columns + column];
+            lu.solve(columns, at, &mut output[i * n * columns..][..n * columns]);
+        }
+        Ok(())
+    })
+}
+
+fn make_triangular(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let (lower, adjoint) = (spec.bool("lower")?, spec.bool("adjoint")?);
+    for_dtype!(wide spec.input_dtype(0), T => {
+        Ok(boxed(move |context| triangular::<T>(context, lower, adjoint)))
+    })
+}
+
+fn triangular<T: Number>(context: &mut KernelContext<'_>, lower: bool, adjoint: bool) -> Result<()> {
+    let (stack, n, columns) = system(context)?;
+    context.produce::<T>(0, context.input(1).shape().clone(), |context, output| {
+        let (matrices, right) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+        for s in 0..stack {
+            let matrix = &matrices[s * n * n..][..n * n];
+            if (0..n).any(|i| matrix[i * n + i] == T::default()) {
+                return Err(Error::invalid_argument("Input matrix is not invertible."));
+            }
+            let at = |i: usize, j: usize| if adjoint { matrix[j * n + i] } else { matrix[i * n + j] };
+            let forward = lower != adjoint;
+            let (right, out) =
+                (&right[s * n * columns..][..n * columns], &mut output[s * n * columns..][..n * columns]);
+            for step in 0..n {
+                let i = if forward { step } else { n - 1 - step };
+                let known = if forward { 0..i } else { i + 1..n };
+                for column in 0..columns {
+                    let sum = known.clone().fold(right[i * columns + column], |sum, j| {
+                        sum - at(i, j) * out[j * columns + column]
+                    });
+                    out[i * columns + column] = sum / at(i, i);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (stack, n) = square(&shape)?;
+    context.produce::<T>(0, shape, |context, output| {
+        output.fill(T::default());
+        let matrices = context.slice::<T>(0)?;
+        for s in 0..stack {
+            let (matrix, out) = (&matrices[s * n * n..][..n * n], &mut output[s * n * n..][..n * n]);
+            for i in 0..n {
+                for j in 0..=i {
+                    let sum = (0..j).fold(matrix[i * n + j], |sum, k| sum - out[i * n + k] * out[j * n + k]);
+                    out[i * n + j] = if i != j {
+                        sum / out[j * n + j]
+                    } else if sum > T::default() {
+                        sum.sqrt()
+                    } else {
+                        let text = "Cholesky decomposition was not successful. The input might not be valid.";
+                        return Err(Error::invalid_argument(text));
+                    };
+                }
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,406 @@
+//! Special functions: computed in double precision, whatever the dtype.
+
+use super::elementwise::{boxed, incompatible};
+use crate::kernel::{Kernel, KernelContext, Registry};
+use compute::elementwise::{self, Broadcast, CastTo, ComplexPart, complex_part};
+use compute::math::Real;
+use session_core::Result;
+use tensor::{Complex, DType, Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("Digamma", |spec| one(spec.input_dtype(0), digamma));
+    registry.add("Erfinv", |spec| one(spec.input_dtype(0), erfinv));
+    registry.add("Ndtri", |spec| one(spec.input_dtype(0), ndtri));
+    registry.add("BesselI0e", |spec| one(spec.input_dtype(0), |x| bessel_scaled(x, 0)));
+    registry.add("BesselI1e", |spec| one(spec.input_dtype(0), |x| bessel_scaled(x, 1)));
+    registry.add("Igamma", |spec| several::<2>(spec.input_dtype(0), |[a, x]| igamma(a, x)));
+    registry.add("Igammac", |spec| several::<2>(spec.input_dtype(0), |[a, x]| igammac(a, x)));
+    registry.add("IgammaGradA", |spec| several::<2>(spec.input_dtype(0), |[a, x]| igamma_slope(a, x)));
+    registry.add("Zeta", |spec| several::<2>(spec.input_dtype(0), |[x, q]| zeta(x, q)));
+    registry.add("Polygamma", |spec| several::<2>(spec.input_dtype(0), |[n, x]| polygamma(n, x)));
+    registry.add("Betainc", |spec| several::<3>(spec.input_dtype(0), |[a, b, x]| betainc(a, b, x)));
+    registry.add("Real", |spec| part(spec.input_dtype(0), ComplexPart::Real));
+    registry.add("Imag", |spec| part(spec.input_dtype(0), ComplexPart::Imag));
+    registry.add("Angle", |spec| part(spec.input_dtype(0), ComplexPart::Angle));
+    registry.add("ComplexAbs", |spec| part(spec.input_dtype(0), ComplexPart::ComplexAbs));
+}
+
+fn part(dtype: DType, part: ComplexPart) -> Result<Box<dyn Kernel>> {
+    match dtype {
+        DType::Complex64 => Ok(boxed(move |context| part_of::<f32>(context, part))),
+        _ => Ok(boxed(move |context| part_of::<f64>(context, part))),
+    }
+}
+
+fn part_of<T: Element + Real>(context: &mut KernelContext<'_>, part: ComplexPart) -> Result<()>
+where
+    Complex<T>: Element + elementwise::Element,
+{
+    let kernel = complex_part::<T>(part);
+    context.produce::<T>(0, context.input(0).shape().clone(), |context, output| {
+        kernel.run(context.pool(), context.slice::<Complex<T>>(0)?, output);
+        Ok(())
+    })
+}
+
+fn one(dtype: DType, function: fn(f64) -> f64) -> Result<Box<dyn Kernel>> {
+    for_dtype!(float dtype, T => Ok(boxed(move |context| several_of::<T, 1>(context, |[x]| function(x)))))
+}
+
+fn several<const N: usize>(dtype: DType, function: fn([f64; N]) -> f64) -> Result<Box<dyn Kernel>> {
+    for_dtype!(float dtype, T => Ok(boxed(move |context| several_of::<T, N>(context, function))))
+}
+
+/// A function of several numbers, with broadcasting.
+fn several_of<T, const N: usize>(
+    context: &mut KernelContext<'_>,
+    function: impl Fn([f64; N]) -> f64,
+) -> Result<()>
+where
+    f64: CastTo<T>,
+    T: Element + elementwise::Element + CastTo<f64>,
+{
+    let mut dims = context.input(0).shape().clone();
+    for input in 1..N {
+        let plan = Broadcast::new([&dims[..], &context.input(input).shape()[..]]);
+        dims = Shape::new(plan.map_err(|error| incompatible(&error))?.output_shape());
+    }
+    let mut columns: Vec<Vec<f64>> = Vec::with_capacity(N);
+    for input in 0..N {
+        let values = context.slice::<T>(input)?;
+        let mut wide = vec![T::default(); dims.elements()];
+        elementwise::layout::broadcast_to(
+            context.pool(),
+            context.input(input).shape(),
+            &dims,
+            values,
+            &mut wide,
+        )
+        .map_err(|error| incompatible(&error))?;
+        let mut column = vec![0.0; wide.len()];
+        elementwise::cast(context.pool(), &wide, &mut column);
+        columns.push(column);
+    }
+    let results: Vec<f64> =
+        (0..dims.elements()).map(|i| function(std::array::from_fn(|input| columns[input][i]))).collect();
+    context.produce::<T>(0, dims, |context, output| {
+        elementwise::cast(context.pool(), &results, output);
+        Ok(())
+    })
+}
+
+/// Beyond this, the asymptotic series of the digamma function is exact to the last digit.
+const FAR: f64 = 10.0;
+
+fn digamma(x: f64) -> f64 {
+    if x <= 0.0 {
+        if x == x.floor() {
+            return f64::NAN;
+        }
+        let part = std::f64::consts::PI * (x - x.floor());
+        return digamma(1.0 - x) - std::f64::consts::PI / part.tan();
+    }
+    let (mut x, mut shift) = (x, 0.0);
+    while x < FAR {
+        shift += 1.0 / x;
+        x += 1.0;
+    }
+    let z = 1.0 / (x * x);
+    let series = [
+        8.333_333_333_333_333e-2,
+        -8.333_333_333_333_333e-3,
+        3.968_253_968_253_968e-3,
+        -4.166_666_666_666_667e-3,
+        7.575_757_575_757_576e-3,
+        -2.109_279_609_279_609_4e-2,
+        8.333_333_333_333_333e-2,
+    ];
+    let tail = series.iter().rev().fold(0.0, |sum, term| sum * z + term) * z;
+    x.ln() - 0.5 / x - tail - shift
+}
+
+/// Hurwitz: the sum of `(q + n)^-x`, the first terms one by one, the rest by Euler and Maclaurin.
+fn zeta(x: f64, q: f64) -> f64 {
+    const TERMS: [f64; 12] = [
+        12.0,
+        -720.0,
+        30_240.0,
+        -1_209_600.0,
+        47_900_160.0,
+        -1.892_437_580_318_379_2e9,
+        7.47_242_496e10,
+        -2.950_130_727_918_164_2e12,
+        1.164_678_281_435_006_7e14,
+        -4.597_978_722_407_472e15,
+        1.815_210_540_194_354_8e17,
+        -7.166_165_256_175_667e18,
+    ];
+    if x == 1.0 {
+        return f64::INFINITY;
+    }
+    if x < 1.0 || x.is_nan() || q.is_nan() {
+        return f64::NAN;
+    }
+    if q <= 0.0 {
+        let is_pole = q == q.floor() && x == x.floor() && x % 2.0 == 0.0;
+        if q == q.floor() || x != x.floor() {
+            return if is_pole { f64::INFINITY } else { f64::NAN };
+        }
+    }
+    let mut sum = q.powf(-x);
+    let (mut a, mut i) = (q, 0);
+    let mut term;
+    while i < 9 || a <= 9.0 {
+        i += 1;
+        a += 1.0;
+        term = a.powf(-x);
+        sum += term;
+        if (term / sum).abs() < f64::EPSILON / 2.0 {
+            return sum;
+        }
+    }
+    let w = a;
+    let mut power = w.powf(-x);
+    sum += power * w / (x - 1.0) - 0.5 * power;
+    let (mut factor, mut k) = (1.0, 0.0);
+    for bernoulli in TERMS {
+        factor *= x + k;
+        power /= w;
+        let term = factor * power / bernoulli;
+        sum += term;
+        if (term / sum).abs() < f64::EPSILON / 2.0 {
+            return sum;
+        }
+        k += 1.0;
+        factor *= x + k;
+        power /= w;
+        k += 1.0;
+    }
+    sum
+}
+
+fn polygamma(n: f64, x: f64) -> f64 {
+    if n < 0.0 || n != n.floor() {
+        return f64::NAN;
+    }
+    if n == 0.0 {
+        return digamma(x);
+    }
+    let sign = if n % 2.0 == 0.0 { -1.0 } else { 1.0 };
+    sign * Real::lgamma(n + 1.0).exp() * zeta(n + 1.0, x)
+}
+
+/// How much a term must still matter.
+const SMALL: f64 = 1e-17;
+const ROUNDS: usize = 20_000;
+
+/// `x^a e^-x / gamma(a + 1)`.
+fn gamma_factor(a: f64, x: f64) -> f64 {
+    (a * x.ln() - x - Real::lgamma(a + 1.0)).exp()
+}
+
+fn igamma(a: f64, x: f64) -> f64 {
+    if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
+        return f64::NAN;
+    }
+    if x == 0.0 || a.is_infinite() {
+        return 0.0;
+    }
+    if x.is_infinite() {
+        return 1.0;
+    }
+    if x > 1.0 && x > a { 1.0 - upper_fraction(a, x) } else { lower_series(a, x) }
+}
+
+fn igammac(a: f64, x: f64) -> f64 {
+    if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
+        return f64::NAN;
+    }
+    if x == 0.0 || a.is_infinite() {
+        return 1.0;
+    }
+    if x.is_infinite() {
+        return 0.0;
+    }
+    if x > 1.0 && x > a { upper_fraction(a, x) } else { 1.0 - lower_series(a, x) }
+}
+
+fn lower_series(a: f64, x: f64) -> f64 {
+    let (mut term, mut sum, mut r) = (1.0, 1.0, a);
+    for _ in 0..ROUNDS {
+        r += 1.0;
+        term *= x / r;
+        sum += term;
+        if term <= SMALL * sum {
+            break;
+        }
+    }
+    sum * gamma_factor(a, x)
+}
+
+/// Lentz's evaluation of the continued fraction of the upper function.
+fn upper_fraction(a: f64, x: f64) -> f64 {
+    let tiny = 1e-300;
+    let mut b = x + 1.0 - a;
+    let mut c = 1.0 / tiny;
+    let mut d = 1.0 / b;
+    let mut fraction = d;
+    for i in 1..ROUNDS {
+        let i = i as f64;
+        let an = -i * (i - a);
+        b += 2.0;
+        d = an * d + b;
+        d = 1.0 / if d.abs() < tiny { tiny } else { d };
+        c = b + an / c;
+        c = if c.abs() < tiny { tiny } else { c };
+        let change = d * c;
+        fraction *= change;
+        if (change - 1.0).abs() < f64::EPSILON {
+            break;
+        }
+    }
+    fraction * a * gamma_factor(a, x)
+}
+
+/// The derivative of the lower function by its first argument: of its series, term by term.
+fn igamma_slope(a: f64, x: f64) -> f64 {
+    if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
+        return f64::NAN;
+    }
+    if x == 0.0 || x.is_infinite() {
+        return 0.0;
+    }
+    // All terms carry the factor, so that none is too large where it is tiny.
+    let first = gamma_factor(a, x);
+    let (mut term, mut sum, mut slope, mut harmonic, mut r) = (first, first, 0.0, 0.0, a);
+    for _ in 0..ROUNDS {
+        r += 1.0;
+        term *= x / r;
+        harmonic += 1.0 / r;
+        sum += term;
+        slope -= term * harmonic;
+        if term * harmonic.max(1.0) <= SMALL * sum {
+            break;
+        }
+    }
+    sum * (x.ln() - digamma(a + 1.0)) + slope
+}
+
+fn betainc(a: f64, b: f64, x: f64) -> f64 {
+    if !(a > 0.0 && b > 0.0 && (0.0..=1.0).contains(&x)) {
+        return f64::NAN;
+    }
+    if x == 0.0 || x == 1.0 {
+        return x;
+    }
+    let front =
+        (Real::lgamma(a + b) - Real::lgamma(a) - Real::lgamma(b) + a * x.ln() + b * (-x).ln_1p()).exp();
+    if x < (a + 1.0) / (a + b + 2.0) {
+        front * beta_fraction(a, b, x) / a
+    } else {
+        1.0 - front * beta_fraction(b, a, 1.0 - x) / b
+    }
+}
+
+fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
+    let tiny = 1e-300;
+    let away = |value: f64| if value.abs() < tiny { tiny } else { value };
+    let mut c = 1.0;
+    let mut d = 1.0 / away(1.0 - (a + b) * x / (a + 1.0));
+    let mut fraction = d;
+    for m in 1..ROUNDS {
+        let m = m as f64;
+        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
+        d = 1.0 / away(1.0 + even * d);
+        c = away(1.0 + even / c);
+        fraction *= d * c;
+        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
+        d = 1.0 / away(1.0 + odd * d);
+        c = away(1.0 + odd / c);
+        let change = d * c;
+        fraction *= change;
+        if (change - 1.0).abs() < f64::EPSILON {
+            break;
+        }
+    }
+    fraction
+}
+
+/// The inverse of the error function: a first guess (Winitzki), then Halley's steps.
+fn erfinv(y: f64) -> f64 {
+    if y.is_nan() || y.abs() > 1.0 {
+        return f64::NAN;
+    }
+    if y.abs() == 1.0 {
+        return f64::INFINITY.copysign(y);
+    }
+    if y == 0.0 {
+        return y;
+    }
+    let magnitude = y.abs();
+    let log = (-magnitude * magnitude).ln_1p();
+    let middle = 2.0 / (std::f64::consts::PI * 0.147) + log / 2.0;
+    let mut x = ((middle * middle - log / 0.147).sqrt() - middle).sqrt();
+    for _ in 0..4 {
+        // Where the function comes close to 1, its distance to 1 is what counts.
+        let error =
+            if magnitude > 0.5 { (1.0 - magnitude) - Real::erfc(x) } else { Real::erf(x) - magnitude };
+        let slope = std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp();
+        let newton = error / slope;
+        x -= newton / (1.0 + x * newton);
+    }
+    x.copysign(y)
+}
+
+/// The quantile of the standard normal distribution.
+fn ndtri(p: f64) -> f64 {
+    if !(0.0..=1.0).contains(&p) {
+        return f64::NAN;
+    }
+    if p == 0.0 || p == 1.0 {
+        return if p == 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
+    }
+    let near = p.min(1.0 - p);
+    // In the tails `2p - 1` has lost the digits that matter: a guess from the tail, refined there.
+    let magnitude = if near > 1e-3 {
+        std::f64::consts::SQRT_2 * erfinv(1.0 - 2.0 * near)
+    } else {
+        let t = (-2.0 * near.ln()).sqrt();
+        let mut x = t
+            - (2.515_517 + t * (0.802_853 + t * 0.010_328))
+                / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)));
+        for _ in 0..4 {
+            let error = near - 0.5 * Real::erfc(x / std::f64::consts::SQRT_2);
+            let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+            let newton = error / density;
+            x -= newton / (1.0 + 0.5 * x * newton);
+        }
+        x
+    };
+    if p < 0.5 { -magnitude } else { magnitude }
+}
+
+/// `e^-|x| I(x)` of order 0 or 1: the mean of `e^(|x| (cos t - 1)) cos(n t)` over a circle, which sums at equal
+/// distances give to the last digit.
+fn bessel_scaled(x: f64, order: u8) -> f64 {
+    if x.is_nan() {
+        return x;
+    }
+    let magnitude = x.abs();
+    if magnitude > 1e6 {
+        let first = if order == 0 { 1.0 / 8.0 } else { -3.0 / 8.0 };
+        let value = (1.0 + first / magnitude) / (2.0 * std::f64::consts::PI * magnitude).sqrt();
+        return if order == 1 { value.copysign(x) } else { value };
+    }
+    let points = 64 + (16.0 * magnitude.sqrt()) as usize;
+    let sum: f64 = (0..points)
+        .map(|i| {
+            let t = 2.0 * std::f64::consts::PI * i as f64 / points as f64;
+            let half = (0.5 * t).sin();
+            let weight = (-2.0 * magnitude * half * half).exp();
+            if order == 0 { weight } else { weight * t.cos() }
+        })
+        .sum();
+    let value = sum / points as f64;
+    if order == 1 { value.copysign(x) } else { value }
+}

@@ -1,0 +1,403 @@
+//! Convolutions and pooling over volumes: images with a depth.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernels::math::boxed;
+use compute::matmul::{self, Product};
+use session_core::{Code, Error, Result};
+use std::ops::{Add, Div};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("Conv3D", |spec| {
+        let slide = Slide::of(spec, "dilations")?;
+        for_dtype!(wide spec.input_dtype(0), T => {
+            let slide = slide.clone();
+            Ok(boxed(move |context| forward::<T>(context, &slide)))
+        })
+    });
+    registry.add("Conv3DBackpropInputV2", |spec| {
+        let slide = Slide::of(spec, "dilations")?;
+        for_dtype!(wide spec.input_dtype(1), T => {
+            let slide = slide.clone();
+            Ok(boxed(move |context| to_input::<T>(context, &slide)))
+        })
+    });
+    registry.add("Conv3DBackpropFilterV2", |spec| {
+        let slide = Slide::of(spec, "dilations")?;
+        for_dtype!(wide spec.input_dtype(0), T => {
+            let slide = slide.clone();
+            Ok(boxed(move |context| to_filter::<T>(context, &slide)))
+        })
+    });
+    registry.add("MaxPool3D", |spec| make_pool(spec, 0, Pool::Max));
+    registry.add("AvgPool3D", |spec| make_pool(spec, 0, Pool::Average));
+    registry.add("MaxPool3DGrad", |spec| make_pool(spec, 2, Pool::MaxGradient));
+    registry.add("AvgPool3DGrad", |spec| make_pool(spec, 1, Pool::AverageGradient));
+}
+
+/// How a window slides over a volume: `[depth, height, width]` each.
+#[derive(Clone, Debug)]
+struct Slide {
+    /// Given for pooling; a convolution's is its filter's.
+    size: [usize; 3],
+    strides: [usize; 3],
+    dilations: [usize; 3],
+    same: bool,
+}
+
+impl Slide {
+    fn of(spec: &NodeSpec<'_>, dilations: &str) -> Result<Slide> {
+        if spec.str("data_format")? != "NDHWC" {
+            return Err(Error::new(Code::Unimplemented, "no volumes with the channels first"));
+        }
+        let spatial = |name: &str| -> Result<[usize; 3]> {
+            let all = spec.ints(name)?;
+            let sizes: Option<Vec<usize>> =
+                all.iter().map(|&size| usize::try_from(size).ok().filter(|&s| s > 0)).collect();
+            match sizes.as_deref() {
+                Some(&[1, d, h, w, 1]) => Ok([d, h, w]),
+                _ => Err(Error::new(
+                    Code::Unimplemented,
+                    format!("{name} {all:?} must be 1 for batch and channels"),
+                )),
+            }
+        };
+        Ok(Slide {
+            size: if spec.attr("ksize").is_ok() { spatial("ksize")? } else { [0; 3] },
+            strides: spatial("strides")?,
+            dilations: if !dilations.is_empty() && spec.attr(dilations).is_ok() {
+                spatial(dilations)?
+            } else {
+                [1; 3]
+            },
+            same: spec.str("padding")? == "SAME",
+        })
+    }
+
+    /// Where windows of these sizes lie in a volume.
+    fn over(&self, volume: &[usize], window: [usize; 3]) -> Result<Grid> {
+        let &[batch, d, h, w, channels] = volume else {
+            return Err(Error::invalid_argument(format!("a volume must be 5-dimensional, not {volume:?}")));
+        };
+        let mut grid = Grid {
+            batch,
+            channels,
+            volume: [d, h, w],
+            window,
+            out: [0; 3],
+            pad: [0; 3],
+            slide: self.clone(),
+        };
+        for axis in 0..3 {
+            let (size, stride) = (grid.volume[axis], self.strides[axis]);
+            let reach = window[axis].saturating_sub(1) * self.dilations[axis] + 1;
+            if self.same {
+                grid.out[axis] = size.div_ceil(stride);
+                grid.pad[axis] = (grid.out[axis].saturating_sub(1) * stride + reach).saturating_sub(size) / 2;
+            } else {
+                let rest = size.checked_sub(reach);
+                let text = || format!("a window of {reach} does not fit a volume of {size}");
+                grid.out[axis] = rest.ok_or_else(|| Error::invalid_argument(text()))? / stride + 1;
+            }
+        }
+        Ok(grid)
+    }
+}
+
+/// The windows of one operation.
+#[derive(Clone, Debug)]
+struct Grid {
+    batch: usize,
+    channels: usize,
+    volume: [usize; 3],
+    window: [usize; 3],
+    out: [usize; 3],
+    pad: [usize; 3],
+    slide: Slide,
+}
+
+impl Grid {
+    fn places(&self) -> usize {
+        self.out.iter().product()
+    }
+
+    fn points(&self) -> usize {
+        self.window.iter().product()
+    }
+
+    /// The elements of one volume.
+    fn len(&self) -> usize {
+        self.volume.iter().product::<usize>() * self.channels
+    }
+
+    /// Visits each point of each window that lies in the volume: place, point, and where its channels begin.
+    fn visit(&self, mut visit: impl FnMut(usize, usize, usize)) {
+        for place in 0..self.places() {
+            let at = unravel(place, self.out);
+            for point in 0..self.points() {
+                let within = unravel(point, self.window);
+                let mut index = Some(0);
+                for axis in 0..3 {
+                    let position =
+                        at[axis] * self.slide.strides[axis] + within[axis] * self.slide.dilations[axis];
+                    let position = position.checked_sub(self.pad[axis]).filter(|&p| p < self.volume[axis]);
+                    index = index.zip(position).map(|(index, p)| index * self.volume[axis] + p);
+                }
+                if let Some(index) = index {
+                    visit(place, point, index * self.channels);
+                }
+            }
+        }
+    }
+
+    /// The windows of one volume as the rows of a matrix.
+    fn rows<T: Copy + Default>(&self, volume: &[T]) -> Vec<T> {
+        let (points, channels) = (self.points(), self.channels);
+        let mut rows = vec![T::default(); self.places() * points * channels];
+        self.visit(|place, point, start| {
+            let row = (place * points + point) * channels;
+            rows[row..row + channels].copy_from_slice(&volume[start..start + channels]);
+        });
+        rows
+    }
+}
+
+fn unravel(index: usize, dims: [usize; 3]) -> [usize; 3] {
+    [index / (dims[1] * dims[2]), index / dims[2] % dims[1], index % dims[2]]
+}
+
+/// The window of a filter, and its channels in and out.
+fn filter(shape: &[usize], channels: usize) -> Result<([usize; 3], usize)> {
+    match shape {
+        &[d, h, w, depth, out] if depth == channels => Ok(([d, h, w], out)),
+        _ => Err(Error::invalid_argument(format!(
+            "a filter of shape {shape:?} does not fit {channels} channels"
+        ))),
+    }
+}
+
+fn forward<T: Element + matmul::Element>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let channels = shape.last().copied().unwrap_or_default();
+    let (window, out) = filter(context.input(1).shape(), channels)?;
+    let grid = slide.over(&shape, window)?;
+    let [d, h, w] = grid.out;
+    let product = Product::new(grid.places(), grid.points() * channels, out);
+    let mut output = context.allocate::<T>(checked(Shape::from([grid.batch, d, h, w, out]), T::DTYPE)?);
+    let pool = context.pool();
+    let (inputs, scratch) = context.split();
+    let (volumes, filter) = (inputs.slice::<T>(0)?, inputs.slice::<T>(1)?);
+    let results = output.as_mut_slice::<T>().expect("new memory has one owner");
+    for batch in 0..grid.batch {
+        let rows = grid.rows(&volumes[batch * grid.len()..][..grid.len()]);
+        let size = product.m * product.n;
+        matmul::matmul(pool, scratch, &product, &rows, filter, &mut results[batch * size..][..size]);
+    }
+    context.set(0, output);
+    Ok(())
+}
+
+fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
+    let sizes = context.ints(input)?;
+    let sizes: Option<Vec<usize>> = sizes.into_iter().map(|size| usize::try_from(size).ok()).collect();
+    sizes.ok_or_else(|| Error::invalid_argument("sizes must not be negative"))
+}
+
+fn check_gradient(grid: &Grid, out: usize, gradient: &Shape) -> Result<()> {
+    let [d, h, w] = grid.out;
+    if gradient[..] == [grid.batch, d, h, w, out] {
+        return Ok(());
+    }
+    let text =
+        format!("a gradient of shape {gradient} in the place of [{}, {d}, {h}, {w}, {out}]", grid.batch);
+    Err(Error::invalid_argument(text))
+}
+
+fn to_input<T: Element + matmul::Element + Add<Output = T>>(
+    context: &mut KernelContext<'_>,
+    slide: &Slide,
+) -> Result<()> {
+    let shape = sizes(context, 0)?;
+    let channels = shape.last().copied().unwrap_or_default();
+    let (window, out) = filter(context.input(1).shape(), channels)?;
+    let grid = slide.over(&shape, window)?;
+    check_gradient(&grid, out, context.input(2).shape())?;
+    let width = grid.points() * channels;
+    let product = Product { transpose_b: true, ..Product::new(grid.places(), out, width) };
+    let mut output = context.allocate::<T>(checked(Shape::from(shape.as_slice()), T::DTYPE)?);
+    let pool = context.pool();
+    let (inputs, scratch) = context.split();
+    let (filter, gradient) = (inputs.slice::<T>(1)?, inputs.slice::<T>(2)?);
+    let results = output.as_mut_slice::<T>().expect("new memory has one owner");
+    results.fill(T::default());
+    let mut rows = vec![T::default(); product.m * product.n];
+    for batch in 0..grid.batch {
+        let size = product.m * out;
+        matmul::matmul(pool, scratch, &product, &gradient[batch * size..][..size], filter, &mut rows);
+        let volume = &mut results[batch * grid.len()..][..grid.len()];
+        grid.visit(|place, point, start| {
+            let row = place * width + point * channels;
+            let pairs = volume[start..start + channels].iter_mut().zip(&rows[row..row + channels]);
+            pairs.for_each(|(to, &from)| *to = *to + from);
+        });
+    }
+    context.set(0, output);
+    Ok(())
+}
+
+fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
+    context: &mut KernelContext<'_>,
+    slide: &Slide,
+) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (channels, filter_shape) = (shape.last().copied().unwrap_or_default(), sizes(context, 1)?);
+    let (window, out) = filter(&filter_shape, channels)?;
+    let grid = slide.over(&shape, window)?;
+    check_gradient(&grid, out, context.input(2).shape())?;
+    let product = Product { transpose_a: true, ..Product::new(grid.points() * channels, grid.places(), out) };
+    let mut output = context.allocate::<T>(Shape::from(filter_shape.as_slice()));
+    let pool = context.pool();
+    let (inputs, scratch) = context.split();
+    let (volumes, gradient) = (inputs.slice::<T>(0)?, inputs.slice::<T>(2)?);
+    let results = output.as_mut_slice::<T>().expect("new memory has one owner");
+    results.fill(T::default());
+    let mut one = vec![T::default(); results.len()];
+    for batch in 0..grid.batch {
+        let rows = grid.rows(&volumes[batch * grid.len()..][..grid.len()]);
+        let size = product.k * out;
+        matmul::matmul(pool, scratch, &product, &rows, &gradient[batch * size..][..size], &mut one);
+        results.iter_mut().zip(&one).for_each(|(to, &from)| *to = *to + from);
+    }
+    context.set(0, output);
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Pool {
+    Max,
+    Average,
+    MaxGradient,
+    AverageGradient,
+}
+
+fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn Kernel>> {
+    let slide = Slide::of(spec, "")?;
+    for_dtype!(wide spec.input_dtype(values), T => {
+        let slide = slide.clone();
+        Ok(boxed(move |context| match pool {
+            Pool::Max | Pool::Average => pooled::<T>(context, &slide, matches!(pool, Pool::Max)),
+            Pool::MaxGradient => max_gradient::<T>(context, &slide),
+            Pool::AverageGradient => average_gradient::<T>(context, &slide),
+        }))
+    })
+}
+
+/// What pooling needs of numbers.
+trait Pooled: Element + Copy + PartialOrd + Add<Output = Self> + Div<Output = Self> {
+    const LOWEST: Self;
+    fn count(count: usize) -> Self;
+}
+
+impl Pooled for f32 {
+    const LOWEST: f32 = f32::NEG_INFINITY;
+    fn count(count: usize) -> f32 {
+        count as f32
+    }
+}
+
+impl Pooled for f64 {
+    const LOWEST: f64 = f64::NEG_INFINITY;
+    fn count(count: usize) -> f64 {
+        count as f64
+    }
+}
+
+fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) -> Result<()> {
+    let grid = slide.over(context.input(0).shape(), slide.size)?;
+    let ([d, h, w], channels, size) = (grid.out, grid.channels, grid.places() * grid.channels);
+    context.produce::<T>(0, [grid.batch, d, h, w, channels], |context, output| {
+        output.fill(if max { T::LOWEST } else { T::default() });
+        let (volumes, counts) = (context.slice::<T>(0)?, counts(&grid));
+        for batch in 0..grid.batch {
+            let volume = &volumes[batch * grid.len()..][..grid.len()];
+            let out = &mut output[batch * size..][..size];
+            grid.visit(|place, _, start| {
+                let pairs = out[place * channels..][..channels].iter_mut().zip(&volume[start..]);
+                pairs.for_each(|(to, &from)| {
+                    *to = if !max {
+                        *to + from
+                    } else if from > *to {
+                        from
+                    } else {
+                        *to
+                    }
+                });
+            });
+            if !max {
+                for (place, row) in out.chunks_exact_mut(channels.max(1)).enumerate() {
+                    row.iter_mut().for_each(|to| *to = *to / T::count(counts[place]));
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// How many points of each window lie in the volume.
+fn counts(grid: &Grid) -> Vec<usize> {
+    let mut counts = vec![0; grid.places()];
+    grid.visit(|place, _, _| counts[place] += 1);
+    counts
+}
+
+/// The gradient goes to the first largest element of each window.
+fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let grid = slide.over(&shape, slide.size)?;
+    check_gradient(&grid, grid.channels, context.input(2).shape())?;
+    let (channels, size) = (grid.channels, grid.places() * grid.channels);
+    context.produce::<T>(0, shape, |context, output| {
+        output.fill(T::default());
+        let (volumes, gradient) = (context.slice::<T>(0)?, context.slice::<T>(2)?);
+        for batch in 0..grid.batch {
+            let volume = &volumes[batch * grid.len()..][..grid.len()];
+            let mut best: Vec<Option<usize>> = vec![None; size];
+            grid.visit(|place, _, start| {
+                for channel in 0..channels {
+                    let best = &mut best[place * channels + channel];
+                    if best.is_none_or(|known| volume[start + channel] > volume[known]) {
+                        *best = Some(start + channel);
+                    }
+                }
+            });
+            let out = &mut output[batch * grid.len()..][..grid.len()];
+            for (best, &gradient) in best.into_iter().zip(&gradient[batch * size..][..size]) {
+                if let Some(best) = best {
+                    out[best] = out[best] + gradient;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn average_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
+    let shape = sizes(context, 0)?;
+    let grid = slide.over(&shape, slide.size)?;
+    check_gradient(&grid, grid.channels, context.input(1).shape())?;
+    let (channels, size) = (grid.channels, grid.places() * grid.channels);
+    context.produce::<T>(0, Shape::from(shape.as_slice()), |context, output| {
+        output.fill(T::default());
+        let (gradient, counts) = (context.slice::<T>(1)?, counts(&grid));
+        for batch in 0..grid.batch {
+            let gradient = &gradient[batch * size..][..size];
+            let out = &mut output[batch * grid.len()..][..grid.len()];
+            grid.visit(|place, _, start| {
+                let share = T::count(counts[place]);
+                let pairs = out[start..start + channels].iter_mut().zip(&gradient[place * channels..]);
+                pairs.for_each(|(to, &from)| *to = *to + from / share);
+            });
+        }
+        Ok(())
+    })
+}

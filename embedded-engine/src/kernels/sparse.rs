@@ -1,0 +1,421 @@
+//! Sparse tensors: coordinates, one row for each value, in the order of rows; values; the dense shape.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernels::array::arrange;
+use crate::kernels::math::{axis, boxed};
+use session_core::{Error, Result};
+use std::collections::BTreeMap;
+use std::ops::{Add, Div, Mul};
+use tensor::{Element, Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("SparseTensorDenseMatMul", |spec| {
+        let adjoint = [spec.bool("adjoint_a")?, spec.bool("adjoint_b")?];
+        for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| matmul::<T>(context, adjoint))))
+    });
+    registry.add("SparseReorder", |_| Ok(boxed(reorder)));
+    registry.add("SparseReshape", |_| Ok(boxed(reshape)));
+    registry.add("SparseFillEmptyRows", |_| Ok(boxed(fill_empty_rows)));
+    registry.add(
+        "SparseFillEmptyRowsGrad",
+        |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(fill_empty_rows_gradient::<T>))),
+    );
+    registry.add("SparseConcat", |spec| {
+        let axis = spec.int("concat_dim")?;
+        let count = spec.operation.num_inputs() / 3;
+        Ok(boxed(move |context| concat(context, axis, count)))
+    });
+    registry.add("SparseSlice", |_| Ok(boxed(slice)));
+    registry.add("SparseAdd", |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(add::<T>))));
+    registry.add("SparseReduceSum", |spec| {
+        let keep = spec.bool("keep_dims")?;
+        for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| reduce_sum::<T>(context, keep))))
+    });
+    registry.add("SparseSoftmax", |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(softmax::<T>))));
+    registry.add(
+        "SparseTensorDenseAdd",
+        |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(dense_add::<T>))),
+    );
+    for op_type in ["SparseDenseCwiseAdd", "SparseDenseCwiseMul", "SparseDenseCwiseDiv"] {
+        registry.add(op_type, make_with_dense);
+    }
+}
+
+/// The coordinates of one sparse tensor, checked against its shape.
+struct Coordinates {
+    rows: Vec<Vec<usize>>,
+    dims: Vec<usize>,
+}
+
+impl Coordinates {
+    /// From the inputs that hold coordinates and shape, for as many values.
+    fn of(context: &KernelContext<'_>, indices: usize, values: usize, shape: usize) -> Result<Coordinates> {
+        let dims = sizes(context, shape)?;
+        let given = context.input(indices).shape();
+        let count = context.input(values).shape().elements();
+        if given[..] != [count, dims.len()] {
+            let text =
+                format!("indices of shape {given} for {count} values of a tensor of rank {}", dims.len());
+            return Err(Error::invalid_argument(text));
+        }
+        let flat = context.ints(indices)?;
+        let mut rows = Vec::with_capacity(count);
+        for (i, row) in flat.chunks(dims.len().max(1)).enumerate().take(count) {
+            let inside =
+                |(&index, &size): (&i64, &usize)| usize::try_from(index).ok().filter(|&index| index < size);
+            let place: Option<Vec<usize>> = row.iter().zip(&dims).map(inside).collect();
+            rows.push(place.ok_or_else(|| {
+                Error::invalid_argument(format!("indices[{i}] = {row:?} is out of bounds of shape {dims:?}"))
+            })?);
+        }
+        Ok(Coordinates { rows, dims })
+    }
+
+    /// The place of each row in the dense tensor.
+    fn places(&self) -> Vec<usize> {
+        let place =
+            |row: &Vec<usize>| row.iter().zip(&self.dims).fold(0, |place, (&i, &size)| place * size + i);
+        self.rows.iter().map(place).collect()
+    }
+}
+
+fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
+    let sizes: Option<Vec<usize>> =
+        context.ints(input)?.into_iter().map(|size| usize::try_from(size).ok()).collect();
+    sizes.ok_or_else(|| Error::invalid_argument("a shape must not have negative sizes"))
+}
+
+/// Coordinates as a tensor.
+fn coordinates(rows: &[Vec<usize>], rank: usize) -> Result<Tensor> {
+    let flat: Vec<i64> = rows.iter().flatten().map(|&index| index as i64).collect();
+    Ok(Tensor::from_vec(flat, [rows.len(), rank])?)
+}
+
+fn shape_tensor(dims: &[usize]) -> Tensor {
+    Tensor::from(dims.iter().map(|&size| size as i64).collect::<Vec<i64>>())
+}
+
+/// Some of the values, in this order.
+fn picked(context: &KernelContext<'_>, values: usize, order: &[usize]) -> Result<Tensor> {
+    arrange(
+        context,
+        &[context.input(values)],
+        Shape::from([order.len()]),
+        1,
+        &|row| Some((0, order[row])),
+        None,
+    )
+}
+
+fn matmul<T>(context: &mut KernelContext<'_>, [adjoint_a, adjoint_b]: [bool; 2]) -> Result<()>
+where
+    T: Element + Add<Output = T> + Mul<Output = T>,
+{
+    let a = Coordinates::of(context, 0, 1, 2)?;
+    let (&[rows, columns], &[b0, b1]) = (a.dims.as_slice(), context.input(3).shape().dims()) else {
+        return Err(Error::invalid_argument("both operands must be matrices"));
+    };
+    let (rows, inner) = if adjoint_a { (columns, rows) } else { (rows, columns) };
+    let (depth, width) = if adjoint_b { (b1, b0) } else { (b0, b1) };
+    if inner != depth {
+        let text =
+            format!("Cannot multiply A and B because inner dimension does not match: {inner} vs. {depth}");
+        return Err(Error::invalid_argument(text));
+    }
+    context.produce::<T>(0, [rows, width], |context, output| {
+        output.fill(T::default());
+        let (values, b) = (context.slice::<T>(1)?, context.slice::<T>(3)?);
+        for (row, &value) in a.rows.iter().zip(values) {
+            let (r, k) = if adjoint_a { (row[1], row[0]) } else { (row[0], row[1]) };
+            for (j, out) in output[r * width..][..width].iter_mut().enumerate() {
+                let other = if adjoint_b { b[j * b1 + k] } else { b[k * width + j] };
+                *out = *out + value * other;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn reorder(context: &mut KernelContext<'_>) -> Result<()> {
+    let given = Coordinates::of(context, 0, 1, 2)?;
+    let mut order: Vec<usize> = (0..given.rows.len()).collect();
+    order.sort_by(|&a, &b| given.rows[a].cmp(&given.rows[b]));
+    let values = picked(context, 1, &order)?;
+    let rows: Vec<Vec<usize>> = order.iter().map(|&i| given.rows[i].clone()).collect();
+    context.set(0, coordinates(&rows, given.dims.len())?);
+    context.set(1, values);
+    Ok(())
+}
+
+fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
+    let dims = sizes(context, 1)?;
+    let total = dims.iter().product::<usize>();
+    let asked = context.ints(2)?;
+    let known: i64 = asked.iter().filter(|&&size| size >= 0).product();
+    let rest = usize::try_from(known).ok().filter(|&known| known > 0).map_or(0, |known| total / known);
+    let size = |&size: &i64| if size == -1 { Some(rest) } else { usize::try_from(size).ok() };
+    let new: Option<Vec<usize>> = asked.iter().map(size).collect();
+    let new = new.filter(|new| {
+        new.iter().product::<usize>() == total && asked.iter().filter(|&&size| size == -1).count() <= 1
+    });
+    let new = new.ok_or_else(|| {
+        Error::invalid_argument(format!("a sparse tensor of shape {dims:?} cannot take the shape {asked:?}"))
+    })?;
+    let mut rows = Vec::new();
+    for row in context.ints(0)?.chunks(dims.len().max(1)) {
+        let mut place = row.iter().zip(&dims).fold(0usize, |place, (&i, &size)| {
+            place.wrapping_mul(size).wrapping_add(usize::try_from(i).unwrap_or(0))
+        });
+        let mut index = vec![0; new.len()];
+        for axis in (0..new.len()).rev() {
+            index[axis] = place % new[axis].max(1);
+            place /= new[axis].max(1);
+        }
+        rows.push(index);
+    }
+    context.set(0, coordinates(&rows, new.len())?);
+    context.set(1, shape_tensor(&new));
+    Ok(())
+}
+
+fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
+    let given = Coordinates::of(context, 0, 1, 2)?;
+    let Some(&count) = given.dims.first() else {
+        return Err(Error::invalid_argument("a scalar has no rows"));
+    };
+    let mut by_row: Vec<Vec<usize>> = vec![Vec::new(); count];
+    given.rows.iter().enumerate().for_each(|(i, row)| by_row[row[0]].push(i));
+    let mut reverse = vec![0i64; given.rows.len()];
+    let (mut rows, mut places) = (Vec::new(), Vec::new());
+    for (row, values) in by_row.iter().enumerate() {
+        for &i in values {
+            reverse[i] = rows.len() as i64;
+            rows.push(given.rows[i].clone());
+            places.push((0, i));
+        }
+        if values.is_empty() {
+            let mut first = vec![0; given.dims.len()];
+            first[0] = row;
+            rows.push(first);
+            places.push((1, 0));
+        }
+    }
+    let default = context.input(3).clone().reshaped([1])?;
+    let sources = [context.input(1), &default];
+    let values = arrange(context, &sources, Shape::from([rows.len()]), 1, &|row| Some(places[row]), None)?;
+    let empty: Vec<bool> = by_row.iter().map(Vec::is_empty).collect();
+    context.set(0, coordinates(&rows, given.dims.len())?);
+    context.set(1, values);
+    context.set(2, Tensor::from(empty));
+    context.set(3, Tensor::from(reverse));
+    Ok(())
+}
+
+fn fill_empty_rows_gradient<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> Result<()> {
+    let reverse = context.ints(0)?;
+    let gradient = context.slice::<T>(1)?;
+    let mut used = vec![false; gradient.len()];
+    let mut values = Vec::with_capacity(reverse.len());
+    for index in reverse {
+        let index = usize::try_from(index).ok().filter(|&index| index < gradient.len());
+        let index =
+            index.ok_or_else(|| Error::invalid_argument("the map of rows points outside of the gradient"))?;
+        used[index] = true;
+        values.push(gradient[index]);
+    }
+    let rest = gradient.iter().zip(used).filter(|(_, used)| !used);
+    let default = rest.fold(T::default(), |sum, (&value, _)| sum + value);
+    context.set(0, Tensor::from(values));
+    context.set(1, Tensor::scalar(default));
+    Ok(())
+}
+
+fn concat(context: &mut KernelContext<'_>, along: i64, count: usize) -> Result<()> {
+    let parts: Vec<Coordinates> =
+        (0..count).map(|i| Coordinates::of(context, i, count + i, 2 * count + i)).collect::<Result<_>>()?;
+    let mut dims = parts.first().map(|part| part.dims.clone()).unwrap_or_default();
+    let along = axis(along, dims.len())?;
+    let mut all = Vec::new();
+    let mut start = 0;
+    for (i, part) in parts.iter().enumerate() {
+        let differs = |axis: usize| axis != along && part.dims.get(axis) != dims.get(axis);
+        if part.dims.len() != dims.len() || (0..dims.len()).any(differs) {
+            let text = format!("shapes {:?} and {dims:?} cannot be joined along axis {along}", part.dims);
+            return Err(Error::invalid_argument(text));
+        }
+        for (j, row) in part.rows.iter().enumerate() {
+            let mut row = row.clone();
+            row[along] += start;
+            all.push((row, (i, j)));
+        }
+        start += part.dims[along];
+    }
+    if let Some(size) = dims.get_mut(along) {
+        *size = start;
+    }
+    all.sort();
+    let sources: Vec<&Tensor> = (0..count).map(|i| context.input(count + i)).collect();
+    let values = arrange(context, &sources, Shape::from([all.len()]), 1, &|row| Some(all[row].1), None)?;
+    let rows: Vec<Vec<usize>> = all.into_iter().map(|(row, _)| row).collect();
+    context.set(0, coordinates(&rows, dims.len())?);
+    context.set(1, values);
+    context.set(2, shape_tensor(&dims));
+    Ok(())
+}
+
+fn slice(context: &mut KernelContext<'_>) -> Result<()> {
+    let given = Coordinates::of(context, 0, 1, 2)?;
+    let (start, size) = (sizes(context, 3)?, sizes(context, 4)?);
+    if start.len() != given.dims.len() || size.len() != given.dims.len() {
+        return Err(Error::invalid_argument("start and size must have one number for each axis"));
+    }
+    let axes = 0..given.dims.len();
+    let dims: Vec<usize> =
+        axes.clone().map(|axis| size[axis].min(given.dims[axis].saturating_sub(start[axis]))).collect();
+    let (mut rows, mut order) = (Vec::new(), Vec::new());
+    for (i, row) in given.rows.iter().enumerate() {
+        let shifted: Option<Vec<usize>> = axes
+            .clone()
+            .map(|axis| row[axis].checked_sub(start[axis]).filter(|&at| at < dims[axis]))
+            .collect();
+        if let Some(shifted) = shifted {
+            rows.push(shifted);
+            order.push(i);
+        }
+    }
+    let values = picked(context, 1, &order)?;
+    context.set(0, coordinates(&rows, dims.len())?);
+    context.set(1, values);
+    context.set(2, shape_tensor(&dims));
+    Ok(())
+}
+
+/// The sum of two sparse tensors; sums that are smaller than the threshold are left out.
+fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
+    context: &mut KernelContext<'_>,
+) -> Result<()> {
+    let (a, b) = (Coordinates::of(context, 0, 1, 2)?, Coordinates::of(context, 3, 4, 5)?);
+    if a.dims != b.dims {
+        let text = format!("operands' shapes do not match: {:?} and {:?}", a.dims, b.dims);
+        return Err(Error::invalid_argument(text));
+    }
+    let threshold = context.input(6).value::<T>()?;
+    let mut sums: BTreeMap<&Vec<usize>, T> = BTreeMap::new();
+    for (rows, values) in [(&a.rows, context.slice::<T>(1)?), (&b.rows, context.slice::<T>(4)?)] {
+        for (row, &value) in rows.iter().zip(values) {
+            sums.entry(row).and_modify(|sum| *sum = *sum + value).or_insert(value);
+        }
+    }
+    sums.retain(|_, sum| sum.abs() >= threshold);
+    let rows: Vec<Vec<usize>> = sums.keys().map(|row| (*row).clone()).collect();
+    let values: Vec<T> = sums.into_values().collect();
+    context.set(0, coordinates(&rows, a.dims.len())?);
+    context.set(1, Tensor::from(values));
+    context.set(2, shape_tensor(&a.dims));
+    Ok(())
+}
+
+fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, keep: bool) -> Result<()> {
+    let given = Coordinates::of(context, 0, 1, 2)?;
+    let rank = given.dims.len();
+    let mut reduced = vec![context.input(3).elements() == 0; rank];
+    for along in context.ints(3)? {
+        reduced[axis(along, rank)?] = true;
+    }
+    let kept: Vec<usize> = (0..rank).filter(|&axis| !reduced[axis]).collect();
+    let out: Shape = match keep {
+        true => (0..rank).map(|axis| if reduced[axis] { 1 } else { given.dims[axis] }).collect(),
+        false => kept.iter().map(|&axis| given.dims[axis]).collect(),
+    };
+    context.produce::<T>(0, out, |context, output| {
+        output.fill(T::default());
+        for (row, &value) in given.rows.iter().zip(context.slice::<T>(1)?) {
+            let place = kept.iter().fold(0, |place, &axis| place * given.dims[axis] + row[axis]);
+            output[place] = output[place] + value;
+        }
+        Ok(())
+    })
+}
+
+/// Softmax over the values that are there, along the last axis.
+fn softmax<T>(context: &mut KernelContext<'_>) -> Result<()>
+where
+    T: Element
+        + compute::math::Real
+        + PartialOrd
+        + Add<Output = T>
+        + Div<Output = T>
+        + std::ops::Sub<Output = T>,
+{
+    let given = Coordinates::of(context, 0, 1, 2)?;
+    let group = |row: &[usize]| row[..row.len().saturating_sub(1)].to_vec();
+    let mut groups: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+    given.rows.iter().enumerate().for_each(|(i, row)| groups.entry(group(row)).or_default().push(i));
+    context.produce::<T>(0, [given.rows.len()], |context, output| {
+        let values = context.slice::<T>(1)?;
+        for members in groups.values() {
+            let largest =
+                members.iter().fold(values[members[0]], |a, &i| if values[i] > a { values[i] } else { a });
+            let sum = members.iter().fold(T::default(), |sum, &i| {
+                output[i] = (values[i] - largest).exp();
+                sum + output[i]
+            });
+            members.iter().for_each(|&i| output[i] = output[i] / sum);
+        }
+        Ok(())
+    })
+}
+
+fn dense_add<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> Result<()> {
+    let given = Coordinates::of(context, 0, 1, 2)?;
+    let mut sum = context.take(3);
+    if sum.shape()[..] != given.dims[..] {
+        let text =
+            format!("a sparse tensor of shape {:?} and a dense one of shape {}", given.dims, sum.shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let target = sum.make_mut::<T>(context.buffers())?;
+    for (place, &value) in given.places().into_iter().zip(context.slice::<T>(1)?) {
+        target[place] = target[place] + value;
+    }
+    context.set(0, sum);
+    Ok(())
+}
+
+fn make_with_dense(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let op_type = spec.operation.op_type().to_owned();
+    for_dtype!(wide spec.input_dtype(1), T => {
+        let function: fn(T, T) -> T = match op_type.as_str() {
+            "SparseDenseCwiseAdd" => |a, b| a + b,
+            "SparseDenseCwiseMul" => |a, b| a * b,
+            _ => |a, b| a / b,
+        };
+        Ok(boxed(move |context| with_dense::<T>(context, function)))
+    })
+}
+
+/// Combines each value with the element of a dense tensor, which is broadcast to the sparse one's shape.
+fn with_dense<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> T) -> Result<()> {
+    let given = Coordinates::of(context, 0, 1, 2)?;
+    let dense = context.input(3).shape().clone();
+    let first = given.dims.len().checked_sub(dense.rank());
+    let fits = |first: usize| dense.iter().zip(&given.dims[first..]).all(|(&d, &size)| d == 1 || d == size);
+    let first = first.filter(|&first| fits(first)).ok_or_else(|| {
+        Error::invalid_argument(format!(
+            "a dense tensor of shape {dense} does not broadcast to {:?}",
+            given.dims
+        ))
+    })?;
+    let count = checked(Shape::from([given.rows.len()]), T::DTYPE)?;
+    context.produce::<T>(0, count, |context, output| {
+        let (values, others) = (context.slice::<T>(1)?, context.slice::<T>(3)?);
+        for ((out, row), &value) in output.iter_mut().zip(&given.rows).zip(values) {
+            let place = dense
+                .iter()
+                .zip(&row[first..])
+                .fold(0, |place, (&size, &i)| place * size + if size == 1 { 0 } else { i });
+            *out = function(value, others[place]);
+        }
+        Ok(())
+    })
+}
