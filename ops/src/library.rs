@@ -85,6 +85,7 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
                 crate::nn::activation::DEFS,
                 crate::nn::batch_norm::DEFS,
                 crate::nn::bias::DEFS,
+                crate::nn::candidate::DEFS,
                 crate::nn::conv::DEFS,
                 crate::nn::cross_entropy::DEFS,
                 crate::nn::images::DEFS,

@@ -6,6 +6,7 @@
 pub(crate) mod activation;
 pub(crate) mod batch_norm;
 pub(crate) mod bias;
+pub(crate) mod candidate;
 pub(crate) mod conv;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;
@@ -19,6 +20,7 @@ pub(crate) mod window;
 pub use activation::*;
 pub use batch_norm::*;
 pub use bias::*;
+pub use candidate::*;
 pub use conv::*;
 pub use cross_entropy::*;
 pub use dropout::*;

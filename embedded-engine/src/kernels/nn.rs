@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod bias;
+mod candidate;
 mod convolution;
 mod depthwise;
 mod images;
@@ -21,6 +22,7 @@ pub(crate) use window::Window;
 pub(crate) fn register(registry: &mut Registry) {
     batch_norm::register(registry);
     bias::register(registry);
+    candidate::register(registry);
     convolution::register(registry);
     depthwise::register(registry);
     images::register(registry);

@@ -111,10 +111,10 @@ pub(crate) fn register(registry: &mut Registry) {
 /// uninterrupted one would have drawn.
 ///
 /// The lock guards the generator, which a step advances by what it draws.
-struct RandomState(Mutex<Generator>);
+pub(crate) struct RandomState(Mutex<Generator>);
 
 impl RandomState {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Generator> {
+    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, Generator> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -142,7 +142,7 @@ impl OpState for RandomState {
     }
 }
 
-fn state(spec: &NodeSpec<'_>) -> Result<Arc<RandomState>> {
+pub(crate) fn state(spec: &NodeSpec<'_>) -> Result<Arc<RandomState>> {
     let seeds = match (spec.int("seed")?, spec.int("seed2")?) {
         (0, 0) => random::seeds_from_entropy(),
         seeds => seeds,

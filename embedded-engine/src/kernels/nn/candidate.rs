@@ -1,0 +1,179 @@
+//! Sampled classes, for losses over very many of them.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use crate::kernels::random::state;
+use compute::random::Words;
+use rustc_hash::{FxHashMap, FxHashSet};
+use session_core::{Error, Result};
+use tensor::Tensor;
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("UniformCandidateSampler", |spec| {
+        let range = range(spec)?;
+        sampler(spec, Uniform(range), range)
+    });
+    registry.add("LogUniformCandidateSampler", |spec| {
+        let range = range(spec)?;
+        sampler(spec, LogUniform { range, log_range: (range as f64).ln_1p() }, range)
+    });
+    registry.add("AllCandidateSampler", |spec| {
+        let count = size(spec, "num_sampled")?;
+        let truths = size(spec, "num_true")?;
+        Ok(boxed(move |context| all(context, count, truths)))
+    });
+    registry.add("ComputeAccidentalHits", |spec| {
+        let truths = size(spec, "num_true")?;
+        Ok(boxed(move |context| accidental_hits(context, truths)))
+    });
+}
+
+fn size(spec: &NodeSpec<'_>, name: &str) -> Result<usize> {
+    let size = spec.int(name)?;
+    usize::try_from(size)
+        .map_err(|_| Error::invalid_argument(format!("{name} must not be negative ({size})")))
+}
+
+fn range(spec: &NodeSpec<'_>) -> Result<u64> {
+    let range = spec.int("range_max")?;
+    u64::try_from(range)
+        .ok()
+        .filter(|&range| range > 0)
+        .ok_or_else(|| Error::invalid_argument(format!("range_max must be positive, not {range}")))
+}
+
+/// How classes are drawn.
+trait Distribution: Send + Sync + 'static {
+    fn draw(&self, words: &mut Words) -> u64;
+    /// Of one draw.
+    fn probability(&self, class: i64) -> f64;
+}
+
+struct Uniform(u64);
+
+impl Distribution for Uniform {
+    /// Without favour for small numbers: words that would bring it are drawn again.
+    fn draw(&self, words: &mut Words) -> u64 {
+        let mut wide = || {
+            let (low, high) = (words.next_word(), words.next_word());
+            u64::from(low) | u64::from(high) << 32
+        };
+        if self.0.is_power_of_two() {
+            return wide() & (self.0 - 1);
+        }
+        let rejected = u64::MAX % self.0 + 1;
+        loop {
+            let drawn = wide();
+            if drawn >= rejected {
+                return drawn % self.0;
+            }
+        }
+    }
+
+    fn probability(&self, _: i64) -> f64 {
+        1.0 / self.0 as f64
+    }
+}
+
+struct LogUniform {
+    range: u64,
+    log_range: f64,
+}
+
+impl Distribution for LogUniform {
+    fn draw(&self, words: &mut Words) -> u64 {
+        let (high, low) = (words.next_word(), words.next_word());
+        let mantissa = u64::from(high & 0xf_ffff) << 32 | u64::from(low);
+        let unit = f64::from_bits(1023 << 52 | mantissa) - 1.0;
+        let value = (unit * self.log_range).exp() as u64;
+        // Rounding may reach the end of the range.
+        value.saturating_sub(1) % self.range
+    }
+
+    fn probability(&self, class: i64) -> f64 {
+        ((class as f64 + 2.0) / (class as f64 + 1.0)).ln() / self.log_range
+    }
+}
+
+fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> Result<Box<dyn Kernel>> {
+    let (count, truths, unique) = (size(spec, "num_sampled")?, size(spec, "num_true")?, spec.bool("unique")?);
+    if unique && count as u64 > range {
+        let text = format!("num_sampled ({count}) must not be larger than range_max ({range}) when unique");
+        return Err(Error::invalid_argument(text));
+    }
+    let state = state(spec)?;
+    Ok(boxed(move |context| {
+        check_truths(context, truths)?;
+        // More words than are drawn, so that the next execution has others whatever was drawn again here.
+        let mut words = Words::new(state.lock().reserve((count as u64).saturating_mul(WORDS_PER_SAMPLE / 4)));
+        let (classes, tries) = draw(&distribution, &mut words, count, unique);
+        let expected = |class: i64| {
+            let p = distribution.probability(class);
+            let once = tries == count as u64;
+            (if once { p * count as f64 } else { -(tries as f64 * (-p).ln_1p()).exp_m1() }) as f32
+        };
+        let of_truths: Vec<f32> = context.slice::<i64>(0)?.iter().map(|&class| expected(class)).collect();
+        let of_sampled: Vec<f32> = classes.iter().map(|&class| expected(class)).collect();
+        let shape = context.input(0).shape().clone();
+        context.set(0, Tensor::from(classes));
+        context.set(1, Tensor::from_vec(of_truths, shape)?);
+        context.set(2, Tensor::from(of_sampled));
+        Ok(())
+    }))
+}
+
+/// What the original sets aside for each sample.
+const WORDS_PER_SAMPLE: u64 = 2048;
+
+/// The classes, and how many draws they took.
+fn draw(distribution: &dyn Distribution, words: &mut Words, count: usize, unique: bool) -> (Vec<i64>, u64) {
+    let mut classes = Vec::with_capacity(count);
+    let mut seen = FxHashSet::default();
+    let mut tries = 0;
+    while classes.len() < count {
+        let class = distribution.draw(words) as i64;
+        tries += 1;
+        if !unique || seen.insert(class) {
+            classes.push(class);
+        }
+    }
+    (classes, tries)
+}
+
+fn check_truths(context: &KernelContext<'_>, truths: usize) -> Result<usize> {
+    match context.input(0).shape().dims() {
+        &[rows, columns] if columns == truths => Ok(rows),
+        _ => {
+            let text = format!("true_classes must have {truths} columns: {}", context.input(0).shape());
+            Err(Error::invalid_argument(text))
+        }
+    }
+}
+
+/// Every class once, so there is nothing to expect.
+fn all(context: &mut KernelContext<'_>, count: usize, truths: usize) -> Result<()> {
+    check_truths(context, truths)?;
+    let shape = context.input(0).shape().clone();
+    context.set(0, Tensor::from((0..count as i64).collect::<Vec<_>>()));
+    context.set(1, Tensor::full(1f32, shape));
+    context.set(2, Tensor::full(1f32, [count]));
+    Ok(())
+}
+
+fn accidental_hits(context: &mut KernelContext<'_>, truths: usize) -> Result<()> {
+    check_truths(context, truths)?;
+    let places: FxHashMap<i64, i64> =
+        context.slice::<i64>(1)?.iter().enumerate().map(|(place, &class)| (class, place as i64)).collect();
+    let (mut rows, mut ids) = (Vec::new(), Vec::new());
+    for (row, classes) in context.slice::<i64>(0)?.chunks_exact(truths.max(1)).enumerate() {
+        for place in classes.iter().filter_map(|class| places.get(class)) {
+            rows.push(row as i32);
+            ids.push(*place);
+        }
+    }
+    let weights = vec![-f32::MAX; ids.len()];
+    context.set(0, Tensor::from(rows));
+    context.set(1, Tensor::from(ids));
+    context.set(2, Tensor::from(weights));
+    Ok(())
+}

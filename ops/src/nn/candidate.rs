@@ -1,0 +1,121 @@
+//! Sampled classes, for losses over very many of them.
+
+use crate::library::op_defs;
+use crate::random::get_seed;
+use crate::shapes::int_attr;
+use session_core::{AsOutput, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+
+op_defs! {
+    UNIFORM_CANDIDATE_SAMPLER: sampler_def("UniformCandidateSampler");
+    LOG_UNIFORM_CANDIDATE_SAMPLER: sampler_def("LogUniformCandidateSampler");
+    ALL_CANDIDATE_SAMPLER: OpDef::new("AllCandidateSampler", SAMPLES)
+        .attrs("num_true: int, num_sampled: int, unique: bool, seed: int = 0, seed2: int = 0")
+        .stateful().shape(sampled_shape).not_differentiable();
+    COMPUTE_ACCIDENTAL_HITS: OpDef::new(
+            "ComputeAccidentalHits",
+            "true_classes: int64, sampled_candidates: int64 -> indices: int32, ids: int64, weights: float",
+        )
+        .attrs("num_true: int, seed: int = 0, seed2: int = 0").shape(hits_shape).not_differentiable();
+}
+
+const SAMPLES: &str = "true_classes: int64 -> sampled_candidates: int64, true_expected_count: float, \
+                       sampled_expected_count: float";
+
+const fn sampler_def(name: &'static str) -> OpDef {
+    OpDef::new(name, SAMPLES)
+        .attrs("num_true: int, num_sampled: int, unique: bool, range_max: int, seed: int = 0, seed2: int = 0")
+        .stateful()
+        .shape(sampled_shape)
+        .not_differentiable()
+}
+
+fn size(context: &ShapeContext<'_>, attr: &str) -> Option<usize> {
+    int_attr(context, attr).ok().and_then(|size| usize::try_from(size).ok())
+}
+
+fn sampled_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let rows = context.input_of_rank(0, 2)?.dim(0);
+    let (truths, sampled) = (size(context, "num_true"), size(context, "num_sampled"));
+    context.set(0, PartialShape::from([sampled]));
+    context.set(1, PartialShape::from([rows, truths]));
+    context.set(2, PartialShape::from([sampled]));
+    Ok(())
+}
+
+fn hits_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.input_of_rank(0, 2)?;
+    context.input_of_rank(1, 1)?;
+    (0..3).for_each(|output| context.set(output, PartialShape::from([None])));
+    Ok(())
+}
+
+/// Classes that a sampler drew, and how often it was expected to draw them and the true ones.
+#[derive(Clone, Debug)]
+pub struct Candidates {
+    /// `[num_sampled]`, `int64`.
+    pub sampled: Output,
+    /// Of the shape of the true classes, `float32`.
+    pub true_expected_count: Output,
+    /// `[num_sampled]`, `float32`.
+    pub sampled_expected_count: Output,
+}
+
+/// Which classes a sampler draws from, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SamplerOptions {
+    /// How many are drawn, for the whole batch together.
+    pub num_sampled: usize,
+    /// Whether no class is drawn twice.
+    pub unique: bool,
+    /// Classes are from 0 to this, without it.
+    pub range_max: i64,
+    /// The seed, beside the graph's.
+    pub seed: Option<i64>,
+}
+
+/// Draws classes with equal probability. `true_classes` is `[batch, num_true]`, `int64`.
+#[must_use]
+#[track_caller]
+pub fn uniform_candidate_sampler(true_classes: impl AsOutput, options: SamplerOptions) -> Candidates {
+    sample(&UNIFORM_CANDIDATE_SAMPLER, true_classes, options)
+}
+
+/// Draws classes with a probability that falls with their number, as words that are numbered by how frequent they are:
+/// class `k` with `(log(k + 2) - log(k + 1)) / log(range_max + 1)`. `true_classes` is `[batch, num_true]`, `int64`.
+#[must_use]
+#[track_caller]
+pub fn log_uniform_candidate_sampler(true_classes: impl AsOutput, options: SamplerOptions) -> Candidates {
+    sample(&LOG_UNIFORM_CANDIDATE_SAMPLER, true_classes, options)
+}
+
+#[track_caller]
+fn sample(def: &'static OpDef, true_classes: impl AsOutput, options: SamplerOptions) -> Candidates {
+    let classes = true_classes.as_output();
+    let graph = classes.graph();
+    let (seed, seed2) = get_seed(&graph, options.seed);
+    let truths = classes.shape().dim(1).unwrap_or(1);
+    let builder =
+        graph.op(def).input(classes).attr("num_true", truths).attr("num_sampled", options.num_sampled);
+    let builder = builder.attr("unique", options.unique).attr("range_max", options.range_max);
+    candidates(&builder.attr("seed", seed).attr("seed2", seed2).finish())
+}
+
+fn candidates(operation: &Operation) -> Candidates {
+    Candidates {
+        sampled: operation.output(0),
+        true_expected_count: operation.output(1),
+        sampled_expected_count: operation.output(2),
+    }
+}
+
+/// Where sampled classes are true ones of an example: the example, the place among the sampled, and a weight of
+/// `-float32::MAX` that takes a logit out of a loss.
+#[must_use]
+#[track_caller]
+pub fn compute_accidental_hits(true_classes: impl AsOutput, sampled: impl AsOutput) -> [Output; 3] {
+    let classes = true_classes.as_output();
+    let truths = classes.shape().dim(1).unwrap_or(1);
+    let builder = classes.graph().op(&COMPUTE_ACCIDENTAL_HITS).input(classes).input(sampled);
+    let operation = builder.attr("num_true", truths).finish();
+    [0, 1, 2].map(|index| operation.output(index))
+}
