@@ -57,6 +57,7 @@
 //! | [`nn`] | convolutions, pooling, activations, normalisation, cross entropies, embeddings, dropout |
 //! | [`io`] | input: orders of examples, files, readers |
 //! | [`parsing`], [`strings`] | examples, CSV, raw bytes; text |
+//! | [`sets`] | differences, intersections, unions |
 //! | [`control_flow`] | groups, dependencies, assertions |
 //! | [`data_flow`] | queues |
 //! | [`variables`], [`initializers`], [`random`] | state and where it begins |
@@ -94,6 +95,7 @@ pub mod data_flow;
 pub mod io;
 pub mod parsing;
 pub mod random;
+pub mod sets;
 mod sparse;
 pub mod state;
 pub mod strings;

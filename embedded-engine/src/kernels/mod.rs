@@ -14,6 +14,7 @@ mod nn;
 mod optional;
 mod parsing;
 mod random;
+mod sets;
 mod sparse;
 mod stack;
 mod state;
@@ -43,6 +44,7 @@ pub(crate) fn register(registry: &mut Registry) {
     optional::register(registry);
     parsing::register(registry);
     random::register(registry);
+    sets::register(registry);
     sparse::register(registry);
     stack::register(registry);
     state::register(registry);

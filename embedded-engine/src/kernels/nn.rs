@@ -4,6 +4,7 @@ mod batch_norm;
 mod bias;
 mod candidate;
 mod convolution;
+mod ctc;
 mod depthwise;
 mod images;
 mod normalization;
@@ -24,6 +25,7 @@ pub(crate) fn register(registry: &mut Registry) {
     bias::register(registry);
     candidate::register(registry);
     convolution::register(registry);
+    ctc::register(registry);
     depthwise::register(registry);
     images::register(registry);
     normalization::register(registry);

@@ -1,0 +1,293 @@
+//! Connectionist temporal classification (Graves et al., 2006): the loss with its gradient, and the greedy decoder.
+
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use compute::elementwise::CastTo;
+use session_core::{Error, Result};
+use tensor::{Element, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("CTCLoss", |spec| {
+        let rules = Rules::of(spec)?;
+        for_dtype!(@arms spec.input_dtype(0), T => Ok(boxed(move |context| losses::<T>(context, rules))),
+            Float32: f32, Float64: f64)
+    });
+    registry.add("CTCGreedyDecoder", |spec| {
+        let (merge, blank) = (spec.bool("merge_repeated")?, spec.int("blank_index")?);
+        for_dtype!(@arms spec.input_dtype(0), T => Ok(boxed(move |context| decode::<T>(context, merge, blank))),
+            Float32: f32, Float64: f64)
+    });
+}
+
+#[derive(Clone, Copy)]
+struct Rules {
+    collapse_labels: bool,
+    merge_repeated: bool,
+    ignore_longer: bool,
+}
+
+impl Rules {
+    fn of(spec: &NodeSpec<'_>) -> Result<Rules> {
+        Ok(Rules {
+            collapse_labels: spec.bool("preprocess_collapse_repeated")?,
+            merge_repeated: spec.bool("ctc_merge_repeated")?,
+            ignore_longer: spec.bool("ignore_longer_outputs_than_inputs")?,
+        })
+    }
+}
+
+/// The sizes of the inputs, `[time, batch, classes]`, and the length of each sequence.
+struct Frames {
+    time: usize,
+    batch: usize,
+    classes: usize,
+    lengths: Vec<usize>,
+}
+
+impl Frames {
+    fn of(context: &KernelContext<'_>, lengths: usize) -> Result<Frames> {
+        let &[time, batch, classes] = context.input(0).shape().dims() else {
+            let text = format!("inputs must have 3 axes: {}", context.input(0).shape());
+            return Err(Error::invalid_argument(text));
+        };
+        if classes == 0 {
+            return Err(Error::invalid_argument("inputs must have at least one class, the blank"));
+        }
+        let length = |length: i64| {
+            usize::try_from(length).ok().filter(|&length| length <= time).ok_or_else(|| {
+                Error::invalid_argument(format!("sequence_length must be from 0 to {time}, not {length}"))
+            })
+        };
+        let lengths: Vec<usize> = context.ints(lengths)?.into_iter().map(length).collect::<Result<_>>()?;
+        if lengths.len() != batch {
+            let text = format!("{} lengths were given for a batch of {batch}", lengths.len());
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(Frames { time, batch, classes, lengths })
+    }
+
+    fn row(&self, time: usize, example: usize) -> std::ops::Range<usize> {
+        let start = (time * self.batch + example) * self.classes;
+        start..start + self.classes
+    }
+}
+
+fn losses<T: Element + CastTo<f64>>(context: &mut KernelContext<'_>, rules: Rules) -> Result<()>
+where
+    f64: CastTo<T>,
+{
+    let frames = Frames::of(context, 3)?;
+    let labels = labels(context, &frames)?;
+    let mut inputs = vec![0f64; context.input(0).elements()];
+    compute::elementwise::cast(context.pool(), context.slice::<T>(0)?, &mut inputs);
+    let (mut found, mut gradient) = (vec![0f64; frames.batch], vec![0f64; inputs.len()]);
+    for (example, labels) in labels.into_iter().enumerate() {
+        let labels = if rules.collapse_labels { without_repeats(labels) } else { labels };
+        let time = frames.lengths[example];
+        let repeats = labels.windows(2).filter(|pair| rules.merge_repeated && pair[0] == pair[1]).count();
+        if labels.len() + repeats > time {
+            if rules.ignore_longer || time == 0 {
+                continue;
+            }
+            let text = format!(
+                "example {example}: not enough time for its labels (required: {}, available: {time})",
+                labels.len() + repeats
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        let logs: Vec<Vec<f64>> =
+            (0..time).map(|step| log_softmax(&inputs[frames.row(step, example)])).collect();
+        let path = Path::new(&labels, frames.classes - 1, rules.merge_repeated);
+        found[example] = path.loss(&logs, |step, class, value| {
+            gradient[frames.row(step, example)][class] = value;
+        });
+    }
+    let shape = context.input(0).shape().clone();
+    context.produce::<T>(0, [frames.batch], |context, output| {
+        compute::elementwise::cast(context.pool(), &found, output);
+        Ok(())
+    })?;
+    context.produce::<T>(1, shape, |context, output| {
+        compute::elementwise::cast(context.pool(), &gradient, output);
+        Ok(())
+    })
+}
+
+/// The labels of each example, out of their sparse form.
+fn labels(context: &KernelContext<'_>, frames: &Frames) -> Result<Vec<Vec<usize>>> {
+    let (indices, values) = (context.slice::<i64>(1)?, context.slice::<i32>(2)?);
+    if indices.len() != 2 * values.len() {
+        let text =
+            format!("{} labels need as many pairs of indices: {}", values.len(), context.input(1).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let mut labels = vec![Vec::new(); frames.batch];
+    for (index, &value) in indices.chunks_exact(2).zip(values) {
+        let row = usize::try_from(index[0]).ok().and_then(|row| labels.get_mut(row)).ok_or_else(|| {
+            Error::invalid_argument(format!("a label is of example {}, of {}", index[0], frames.batch))
+        })?;
+        let class =
+            usize::try_from(value).ok().filter(|&class| class + 1 < frames.classes).ok_or_else(|| {
+                let text =
+                    format!("label {value} is not below {}, the number of the blank", frames.classes - 1);
+                Error::invalid_argument(text)
+            })?;
+        row.push(class);
+    }
+    Ok(labels)
+}
+
+fn without_repeats(mut labels: Vec<usize>) -> Vec<usize> {
+    labels.dedup();
+    labels
+}
+
+fn log_softmax(row: &[f64]) -> Vec<f64> {
+    let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = row.iter().map(|value| (value - max).exp()).sum();
+    row.iter().map(|value| value - max - sum.ln()).collect()
+}
+
+/// The logarithm of the sum of two numbers that are given by theirs.
+fn log_add(a: f64, b: f64) -> f64 {
+    let (low, high) = if a < b { (a, b) } else { (b, a) };
+    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+}
+
+/// The labels with a blank before, between and after them.
+struct Path {
+    classes: Vec<usize>,
+    blank: usize,
+    merge_repeated: bool,
+}
+
+impl Path {
+    fn new(labels: &[usize], blank: usize, merge_repeated: bool) -> Path {
+        let mut classes = vec![blank; 2 * labels.len() + 1];
+        classes.iter_mut().skip(1).step_by(2).zip(labels).for_each(|(class, &label)| *class = label);
+        Path { classes, blank, merge_repeated }
+    }
+
+    /// Whether a frame may repeat the class of the one before.
+    fn stays(&self, place: usize) -> bool {
+        self.merge_repeated || self.classes[place] == self.blank
+    }
+
+    /// Whether the blank before a place may be left out.
+    fn skips(&self, place: usize) -> bool {
+        let class = self.classes[place];
+        place > 1 && class != self.blank && !(self.merge_repeated && class == self.classes[place - 2])
+    }
+
+    /// Logarithms of the probabilities of being at each place after each frame, that frame included.
+    fn forward(&self, logs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let mut alphas: Vec<Vec<f64>> = Vec::with_capacity(logs.len());
+        for (step, row) in logs.iter().enumerate() {
+            let reach = |place: usize| match alphas.last() {
+                None => {
+                    if place < 2 {
+                        0.0
+                    } else {
+                        f64::NEG_INFINITY
+                    }
+                }
+                Some(before) => {
+                    let stay = if self.stays(place) { before[place] } else { f64::NEG_INFINITY };
+                    let next = if place > 0 { log_add(stay, before[place - 1]) } else { stay };
+                    if self.skips(place) { log_add(next, before[place - 2]) } else { next }
+                }
+            };
+            debug_assert!(step == alphas.len());
+            let alpha =
+                (0..self.classes.len()).map(|place| reach(place) + row[self.classes[place]]).collect();
+            alphas.push(alpha);
+        }
+        alphas
+    }
+
+    /// Logarithms of the probabilities of reaching the end from each place after each frame, that frame not included.
+    fn backward(&self, logs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let count = self.classes.len();
+        let last: Vec<f64> =
+            (0..count).map(|place| if place + 2 >= count { 0.0 } else { f64::NEG_INFINITY }).collect();
+        let mut betas = vec![last];
+        for row in logs.iter().skip(1).rev() {
+            let after = &betas[betas.len() - 1];
+            let from = |place: usize| after[place] + row[self.classes[place]];
+            let reach = |place: usize| {
+                let stay = if self.stays(place) { from(place) } else { f64::NEG_INFINITY };
+                let next = if place + 1 < count { log_add(stay, from(place + 1)) } else { stay };
+                let skip = place + 2 < count && self.skips(place + 2);
+                if skip { log_add(next, from(place + 2)) } else { next }
+            };
+            let beta = (0..count).map(reach).collect();
+            betas.push(beta);
+        }
+        betas.reverse();
+        betas
+    }
+
+    /// The loss; its gradient for the unnormalised input of each frame and class goes to `gradient`.
+    fn loss(&self, logs: &[Vec<f64>], mut gradient: impl FnMut(usize, usize, f64)) -> f64 {
+        let Some(first) = logs.first() else { return 0.0 };
+        let (alphas, betas) = (self.forward(logs), self.backward(logs));
+        let total = alphas[0].iter().zip(&betas[0]).map(|(a, b)| a + b).fold(f64::NEG_INFINITY, log_add);
+        let mut shares = vec![f64::NEG_INFINITY; first.len()];
+        for (step, row) in logs.iter().enumerate() {
+            shares.fill(f64::NEG_INFINITY);
+            for (place, &class) in self.classes.iter().enumerate() {
+                shares[class] = log_add(shares[class], alphas[step][place] + betas[step][place]);
+            }
+            for (class, (log, share)) in row.iter().zip(&shares).enumerate() {
+                let posterior = if total == f64::NEG_INFINITY { 0.0 } else { (share - total).exp() };
+                gradient(step, class, log.exp() - posterior);
+            }
+        }
+        -total
+    }
+}
+
+/// The likeliest class of each frame, repeats merged if asked for, blanks left out.
+fn decode<T: Element + PartialOrd + CastTo<f64>>(
+    context: &mut KernelContext<'_>,
+    merge: bool,
+    blank: i64,
+) -> Result<()>
+where
+    f64: CastTo<T>,
+{
+    let frames = Frames::of(context, 1)?;
+    let blank = if blank < 0 { blank + frames.classes as i64 } else { blank };
+    let mut inputs = vec![0f64; context.input(0).elements()];
+    compute::elementwise::cast(context.pool(), context.slice::<T>(0)?, &mut inputs);
+    let (mut indices, mut values, mut sums) = (Vec::new(), Vec::new(), vec![0f64; frames.batch]);
+    let mut longest = 0;
+    for example in 0..frames.batch {
+        let (mut before, mut count) = (None, 0);
+        for step in 0..frames.lengths[example].min(frames.time) {
+            let (class, value) = largest(&inputs[frames.row(step, example)]);
+            sums[example] -= value;
+            if class != blank && !(merge && before == Some(class)) {
+                indices.extend([example as i64, count]);
+                values.push(class);
+                count += 1;
+            }
+            before = Some(class);
+        }
+        longest = longest.max(count);
+    }
+    context.set(0, Tensor::from_vec(indices, [values.len(), 2])?);
+    context.set(1, Tensor::from(values));
+    context.set(2, Tensor::from([frames.batch as i64, longest]));
+    context.produce::<T>(3, [frames.batch, 1], |context, output| {
+        compute::elementwise::cast(context.pool(), &sums, output);
+        Ok(())
+    })
+}
+
+/// The first of the largest elements, and its value.
+fn largest(row: &[f64]) -> (i64, f64) {
+    row.iter().enumerate().fold((0, f64::NEG_INFINITY), |best, (class, &value)| {
+        if value > best.1 { (class as i64, value) } else { best }
+    })
+}

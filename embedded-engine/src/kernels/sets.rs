@@ -1,0 +1,227 @@
+//! Sets along the last axis: differences, intersections, unions, sizes.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use session_core::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use tensor::{Bytes, DType, Shape, Tensor};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("DenseToDenseSetOperation", |spec| operation(spec, [Form::Dense, Form::Dense]));
+    registry.add("DenseToSparseSetOperation", |spec| operation(spec, [Form::Dense, Form::Sparse]));
+    registry.add("SparseToSparseSetOperation", |spec| operation(spec, [Form::Sparse, Form::Sparse]));
+    registry.add("SetSize", |spec| match spec.dtype("T")? {
+        DType::String => Ok(boxed(sizes::<Bytes>)),
+        dtype => for_member!(dtype, T => Ok(boxed(sizes::<T>))),
+    });
+}
+
+/// Runs a body with the Rust type of a dtype that sets may hold.
+macro_rules! for_member {
+    ($dtype:expr, $type:ident => $body:expr) => {
+        for_dtype!(@arms $dtype, $type => $body,
+            Int8: i8, Int16: i16, Int32: i32, Int64: i64, UInt8: u8, UInt16: u16)
+    };
+}
+use for_member;
+
+/// How a set is given.
+#[derive(Clone, Copy)]
+enum Form {
+    Dense,
+    /// Indices, values, dense shape.
+    Sparse,
+}
+
+impl Form {
+    fn inputs(self) -> usize {
+        match self {
+            Form::Dense => 1,
+            Form::Sparse => 3,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Combine {
+    FirstMinusSecond,
+    SecondMinusFirst,
+    Intersection,
+    Union,
+}
+
+fn operation(spec: &NodeSpec<'_>, forms: [Form; 2]) -> Result<Box<dyn Kernel>> {
+    let combine = match spec.str("set_operation")?.to_lowercase().as_str() {
+        "a-b" => Combine::FirstMinusSecond,
+        "b-a" => Combine::SecondMinusFirst,
+        "intersection" => Combine::Intersection,
+        "union" => Combine::Union,
+        other => return Err(Error::invalid_argument(format!("Invalid set_operation {other}"))),
+    };
+    match spec.dtype("T")? {
+        DType::String => Ok(boxed(move |context| combined::<Bytes>(context, forms, combine))),
+        dtype => for_member!(dtype, T => Ok(boxed(move |context| combined::<T>(context, forms, combine)))),
+    }
+}
+
+/// What sets may hold.
+trait Member: Ord + Clone + 'static {
+    fn of(tensor: &Tensor) -> Result<&[Self]>;
+    fn tensor(values: Vec<Self>) -> Result<Tensor>;
+}
+
+impl Member for Bytes {
+    fn of(tensor: &Tensor) -> Result<&[Bytes]> {
+        Ok(tensor.as_strings()?)
+    }
+    fn tensor(values: Vec<Bytes>) -> Result<Tensor> {
+        let count = values.len();
+        Ok(Tensor::from_strings(values, [count])?)
+    }
+}
+
+macro_rules! member {
+    ($($type:ty)*) => {$(
+        impl Member for $type {
+            fn of(tensor: &Tensor) -> Result<&[$type]> {
+                Ok(tensor.as_slice::<$type>()?)
+            }
+            fn tensor(values: Vec<$type>) -> Result<Tensor> {
+                Ok(Tensor::from(values))
+            }
+        }
+    )*};
+}
+member!(i8 i16 i32 i64 u8 u16);
+
+/// Sets by where they are in the axes before the last.
+struct Sets<M> {
+    /// The sizes of these axes.
+    outer: Vec<usize>,
+    by_place: BTreeMap<Vec<i64>, BTreeSet<M>>,
+}
+
+impl<M: Member> Sets<M> {
+    fn read(context: &KernelContext<'_>, form: Form, first: usize) -> Result<Sets<M>> {
+        match form {
+            Form::Dense => Sets::dense(context.input(first)),
+            Form::Sparse => {
+                Sets::sparse(context.input(first), context.input(first + 1), &context.ints(first + 2)?)
+            }
+        }
+    }
+
+    fn dense(tensor: &Tensor) -> Result<Sets<M>> {
+        let Some((&size, outer)) = tensor.shape().split_last() else {
+            return Err(Error::invalid_argument("a set needs at least one axis"));
+        };
+        let mut sets = Sets { outer: outer.to_vec(), by_place: BTreeMap::new() };
+        for (number, members) in M::of(tensor)?.chunks_exact(size.max(1)).enumerate() {
+            sets.by_place.insert(place_of(number, outer), members.iter().cloned().collect());
+        }
+        Ok(sets)
+    }
+
+    fn sparse(indices: &Tensor, values: &Tensor, sizes: &[i64]) -> Result<Sets<M>> {
+        let Some((_, outer)) = sizes.split_last() else {
+            return Err(Error::invalid_argument("a set needs at least one axis"));
+        };
+        let size = |&size: &i64| {
+            usize::try_from(size).map_err(|_| Error::invalid_argument(format!("a set has the size {size}")))
+        };
+        let mut sets: Sets<M> =
+            Sets { outer: outer.iter().map(size).collect::<Result<_>>()?, by_place: BTreeMap::new() };
+        let (indices, values) = (indices.as_slice::<i64>()?, M::of(values)?);
+        if indices.len() != values.len() * sizes.len() {
+            let text = format!("{} values with indices in {} axes", values.len(), sizes.len());
+            return Err(Error::invalid_argument(text));
+        }
+        for (index, value) in indices.chunks_exact(sizes.len()).zip(values) {
+            if index.iter().zip(sizes).any(|(index, size)| !(0..*size).contains(index)) {
+                let text = format!("index {index:?} is out of bounds of the shape {sizes:?}");
+                return Err(Error::invalid_argument(text));
+            }
+            let place = index[..outer.len()].to_vec();
+            sets.by_place.entry(place).or_default().insert(value.clone());
+        }
+        Ok(sets)
+    }
+}
+
+/// The indices of the `number`th place of these sizes.
+fn place_of(mut number: usize, sizes: &[usize]) -> Vec<i64> {
+    let mut place = vec![0; sizes.len()];
+    for (index, size) in place.iter_mut().zip(sizes).rev() {
+        *index = (number % size) as i64;
+        number /= size;
+    }
+    place
+}
+
+fn combine_sets<M: Member>(combine: Combine, a: &BTreeSet<M>, b: &BTreeSet<M>) -> Vec<M> {
+    match combine {
+        Combine::FirstMinusSecond => a.difference(b).cloned().collect(),
+        Combine::SecondMinusFirst => b.difference(a).cloned().collect(),
+        Combine::Intersection => a.intersection(b).cloned().collect(),
+        Combine::Union => a.union(b).cloned().collect(),
+    }
+}
+
+fn combined<M: Member>(context: &mut KernelContext<'_>, forms: [Form; 2], combine: Combine) -> Result<()> {
+    let a = Sets::<M>::read(context, forms[0], 0)?;
+    let b = Sets::<M>::read(context, forms[1], forms[0].inputs())?;
+    if a.outer != b.outer {
+        let text = format!("Mismatched group shapes {:?} and {:?}", a.outer, b.outer);
+        return Err(Error::invalid_argument(text));
+    }
+    let none = BTreeSet::new();
+    let places: BTreeSet<&Vec<i64>> = a.by_place.keys().chain(b.by_place.keys()).collect();
+    let (mut indices, mut values, mut largest) = (Vec::new(), Vec::new(), 0);
+    for place in places {
+        let [a, b] = [&a, &b].map(|sets| sets.by_place.get(place).unwrap_or(&none));
+        let members = combine_sets(combine, a, b);
+        largest = largest.max(members.len());
+        for (number, member) in members.into_iter().enumerate() {
+            indices.extend_from_slice(place);
+            indices.push(number as i64);
+            values.push(member);
+        }
+    }
+    let rank = a.outer.len() + 1;
+    let shape: Vec<i64> = a.outer.iter().chain([&largest]).map(|&size| size as i64).collect();
+    context.set(0, Tensor::from_vec(indices, [values.len(), rank])?);
+    context.set(1, M::tensor(values)?);
+    context.set(2, Tensor::from(shape));
+    Ok(())
+}
+
+fn sizes<M: Member>(context: &mut KernelContext<'_>) -> Result<()> {
+    let sets = Sets::<M>::read(context, Form::Sparse, 0)?;
+    context.produce::<i32>(0, Shape::new(&sets.outer), |_, output| {
+        for (number, size) in output.iter_mut().enumerate() {
+            let members = sets.by_place.get(&place_of(number, &sets.outer));
+            *size = members.map_or(0, |members| members.len() as i32);
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_the_last_axis_first() {
+        assert_eq!(place_of(5, &[2, 3]), [1, 2]);
+        assert_eq!(place_of(0, &[]), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn sets_combine_in_order() {
+        let (a, b) = (BTreeSet::from([3i32, 1, 2]), BTreeSet::from([2, 5]));
+        assert_eq!(combine_sets(Combine::FirstMinusSecond, &a, &b), [1, 3]);
+        assert_eq!(combine_sets(Combine::SecondMinusFirst, &a, &b), [5]);
+        assert_eq!(combine_sets(Combine::Intersection, &a, &b), [2]);
+        assert_eq!(combine_sets(Combine::Union, &a, &b), [1, 2, 3, 5]);
+    }
+}

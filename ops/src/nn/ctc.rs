@@ -1,0 +1,74 @@
+//! Connectionist temporal classification: sequences whose labels are not aligned with their frames.
+
+use crate::array::shaping::expand_dims;
+use crate::library::op_defs;
+use crate::math::binary::mul;
+use crate::shapes;
+use session_core::{AsOutput, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+
+op_defs! {
+    CTC_LOSS: OpDef::new(
+            "CTCLoss",
+            "inputs: T, labels_indices: int64, labels_values: int32, sequence_length: int32 -> loss: T, gradient: T",
+        )
+        .attrs(
+            "preprocess_collapse_repeated: bool = false, ctc_merge_repeated: bool = true, \
+             ignore_longer_outputs_than_inputs: bool = false, T: {float, double} = float",
+        )
+        .shape(loss_shape)
+        .gradient(loss_gradient);
+    CTC_GREEDY_DECODER: OpDef::new(
+            "CTCGreedyDecoder",
+            "inputs: T, sequence_length: int32 -> decoded_indices: int64, decoded_values: int64, \
+             decoded_shape: int64, log_probability: T",
+        )
+        .attrs("merge_repeated: bool = false, blank_index: int = -1, T: {float, double} = float")
+        .shape(decoder_shape)
+        .not_differentiable();
+}
+
+fn loss_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let inputs = context.input_of_rank(0, 3)?;
+    context.input_of_rank(1, 2)?;
+    context.input_of_rank(2, 1)?;
+    let lengths = context.input_of_rank(3, 1)?;
+    let batch =
+        shapes::merge_dims("the batch of inputs and of sequence_length", inputs.dim(1), lengths.dim(0))?;
+    context.set(0, PartialShape::from([batch]));
+    context.set(1, inputs);
+    Ok(())
+}
+
+fn decoder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let inputs = context.input_of_rank(0, 3)?;
+    let lengths = context.input_of_rank(1, 1)?;
+    let batch =
+        shapes::merge_dims("the batch of inputs and of sequence_length", inputs.dim(1), lengths.dim(0))?;
+    context.set(0, PartialShape::from([None, Some(2)]));
+    context.set(1, PartialShape::from([None]));
+    context.set(2, PartialShape::from([Some(2)]));
+    context.set(3, PartialShape::from([batch, Some(1)]));
+    Ok(())
+}
+
+/// The operation computes the gradient along with the loss.
+fn loss_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let of_inputs = grads[0].as_ref().map(|grad| mul(expand_dims(grad, -1), op.output(1)));
+    Ok(vec![of_inputs, None, None, None])
+}
+
+/// The negative logarithm of the probability of each label sequence, for unnormalised `inputs` of shape
+/// `[time, batch, classes]`, the last class being the blank. Labels are given sparsely: the rows of `labels_indices` are
+/// pairs of example and place.
+#[must_use]
+#[track_caller]
+pub fn ctc_loss(
+    inputs: impl AsOutput,
+    labels_indices: impl AsOutput,
+    labels_values: impl AsOutput,
+    sequence_length: impl AsOutput,
+) -> Output {
+    let graph = inputs.as_output().graph();
+    let builder = graph.op(&CTC_LOSS).input(inputs).input(labels_indices).input(labels_values);
+    builder.input(sequence_length).finish().output(0)
+}

@@ -1,0 +1,82 @@
+//! Sets along the last axis: differences, intersections, unions, sizes.
+
+use crate::library::op_defs;
+use session_core::{AsOutput, OpDef, Output, PartialShape, Result, ShapeContext};
+
+op_defs! {
+    DENSE_TO_DENSE_SET_OPERATION: OpDef::new(
+            "DenseToDenseSetOperation",
+            "set1: T, set2: T -> result_indices: int64, result_values: T, result_shape: int64",
+        )
+        .attrs(SET_ATTRS).shape(dense_shape).not_differentiable();
+    DENSE_TO_SPARSE_SET_OPERATION: OpDef::new(
+            "DenseToSparseSetOperation",
+            "set1: T, set2_indices: int64, set2_values: T, set2_shape: int64 \
+             -> result_indices: int64, result_values: T, result_shape: int64",
+        )
+        .attrs(SET_ATTRS).shape(dense_shape).not_differentiable();
+    SPARSE_TO_SPARSE_SET_OPERATION: OpDef::new(
+            "SparseToSparseSetOperation",
+            "set1_indices: int64, set1_values: T, set1_shape: int64, set2_indices: int64, set2_values: T, \
+             set2_shape: int64 -> result_indices: int64, result_values: T, result_shape: int64",
+        )
+        .attrs(SET_ATTRS).shape(sparse_shape).not_differentiable();
+    SET_SIZE: OpDef::new("SetSize", "set_indices: int64, set_values: T, set_shape: int64 -> size: int32")
+        .attrs("validate_indices: bool = true, T: {int8, int16, int32, int64, uint8, uint16, string}")
+        .not_differentiable();
+}
+
+const SET_ATTRS: &str = "set_operation: string, validate_indices: bool = true, \
+                         T: {int8, int16, int32, int64, uint8, uint16, string}";
+
+fn dense_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let rank = context.input(0).rank();
+    set_outputs(context, rank);
+    Ok(())
+}
+
+fn sparse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let rank = context.input(0).dim(1);
+    set_outputs(context, rank);
+    Ok(())
+}
+
+fn set_outputs(context: &mut ShapeContext<'_>, rank: Option<usize>) {
+    context.set(0, PartialShape::from([None, rank]));
+    context.set(1, PartialShape::from([None]));
+    context.set(2, PartialShape::from([rank]));
+}
+
+/// What becomes of two sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetOperation {
+    /// What is in the first only.
+    FirstMinusSecond,
+    /// What is in the second only.
+    SecondMinusFirst,
+    /// What is in both.
+    Intersection,
+    /// What is in either.
+    Union,
+}
+
+impl SetOperation {
+    fn name(self) -> &'static str {
+        match self {
+            SetOperation::FirstMinusSecond => "a-b",
+            SetOperation::SecondMinusFirst => "b-a",
+            SetOperation::Intersection => "intersection",
+            SetOperation::Union => "union",
+        }
+    }
+}
+
+/// Sets along the last axes of two tensors, which must agree in all other axes. Gives the parts of a sparse tensor:
+/// indices, values in rising order, dense shape.
+#[must_use]
+#[track_caller]
+pub fn set_operation(a: impl AsOutput, b: impl AsOutput, operation: SetOperation) -> [Output; 3] {
+    let builder = a.as_output().graph().op(&DENSE_TO_DENSE_SET_OPERATION).input(a).input(b);
+    let made = builder.attr("set_operation", operation.name()).finish();
+    [0, 1, 2].map(|index| made.output(index))
+}
