@@ -94,7 +94,7 @@ impl FromStr for ClusterSpec {
             };
             let port =
                 address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-            if job.is_empty() || !port.is_some_and(|(host, _)| !host.is_empty()) {
+            if job.is_empty() || port.is_none_or(|(host, _)| host.is_empty()) {
                 return Err(Error::value(format!(
                     "'{pair}' is no task of a cluster: it must be job=host:port"
                 )));

@@ -133,32 +133,14 @@ fn ranking(cases: &mut Vec<Case>) {
     cases.push(
         case("TopKV2", "more than there are").arg(spread(DType::Float32, &[3])).arg(Tensor::from(4i32)),
     );
-    for (op_type, ids) in [("InTopKV2", Tensor::from([0i32, 4, 2, 9]))] {
-        let values = [
-            1.0,
-            5.0,
-            5.0,
-            0.0,
-            2.0,
-            1.0,
-            2.0,
-            3.0,
-            4.0,
-            5.0,
-            0.0,
-            f64::NAN,
-            1.0,
-            2.0,
-            3.0,
-            1.0,
-            2.0,
-            3.0,
-            4.0,
-            5.0,
-        ];
-        let row = case(op_type, "").arg(numbers(DType::Float32, &values, &[4, 5])).arg(ids);
-        cases.push(row.arg(Tensor::from(2i32)));
-    }
+    let values = [
+        [1.0, 5.0, 5.0, 0.0, 2.0],
+        [1.0, 2.0, 3.0, 4.0, 5.0],
+        [0.0, f64::NAN, 1.0, 2.0, 3.0],
+        [1.0, 2.0, 3.0, 4.0, 5.0],
+    ];
+    let row = case("InTopKV2", "").arg(numbers(DType::Float32, values.as_flattened(), &[4, 5]));
+    cases.push(row.arg(Tensor::from([0i32, 4, 2, 9])).arg(Tensor::from(2i32)));
     for dtype in allowed("NthElement", "T") {
         for n in [0i32, 2, 4] {
             for reverse in [false, true] {
