@@ -36,11 +36,11 @@ pub(crate) fn register(registry: &mut Registry) {
     }
     registry.add("SelectV2", |spec| match spec.input_dtype(1) {
         dtype if dtype.is_plain() => for_dtype!(bits dtype, T => Ok(boxed(select_v2::<T>))),
-        _ => Ok(boxed(select_whole)),
+        _ => Ok(boxed(|context| select_whole(context, false))),
     });
     registry.add("Select", |spec| match spec.input_dtype(1) {
         dtype if dtype.is_plain() => for_dtype!(bits dtype, T => Ok(boxed(select_v1::<T>))),
-        _ => Ok(boxed(select_whole)),
+        _ => Ok(boxed(|context| select_whole(context, true))),
     });
     registry
         .add("ClipByValue", |spec| for_dtype!(real spec.input_dtype(0), T => Ok(boxed(clip_by_value::<T>))));
@@ -293,21 +293,44 @@ fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<
 }
 
 /// A choice among strings or handles: of one value or the other by a single condition, or of each string by its own.
-fn select_whole(context: &mut KernelContext<'_>) -> Result<()> {
-    if context.input(0).elements() == 1 && context.input(0).shape().rank() == 0 {
+/// The older form's vector of conditions chooses among rows.
+fn select_whole(context: &mut KernelContext<'_>, by_rows: bool) -> Result<()> {
+    let [condition, yes, no] = [0, 1, 2].map(|input| context.input(input).shape().clone());
+    if condition.rank() == 0 && yes == no {
         let chosen = if context.input(0).value::<bool>()? { 1 } else { 2 };
         let value = context.take(chosen);
         context.set(0, value);
         return Ok(());
     }
-    let (condition, yes, no) = (context.slice::<bool>(0)?, context.input(1), context.input(2));
-    if context.input(0).shape() != yes.shape() || yes.shape() != no.shape() {
-        let text =
-            format!("cannot choose among {} and {} by {}", yes.shape(), no.shape(), context.input(0).shape());
-        return Err(Error::invalid_argument(text));
-    }
-    let place = |row: usize| Some((usize::from(!condition[row]), row));
-    let value = crate::kernels::array::arrange(context, &[yes, no], yes.shape().clone(), 1, &place, None)?;
+    let condition: Shape = if by_rows && condition.rank() == 1 && yes.rank() > 1 {
+        condition.iter().copied().chain(std::iter::repeat_n(1, yes.rank() - 1)).collect()
+    } else {
+        condition
+    };
+    let plan =
+        Broadcast::new([condition.dims(), yes.dims(), no.dims()]).map_err(|error| incompatible(&error))?;
+    let output = Shape::new(plan.output_shape());
+    let conditions = context.slice::<bool>(0)?;
+    let place = |element: usize| match conditions[operand_element(element, &output, &condition)] {
+        true => Some((0, operand_element(element, &output, &yes))),
+        false => Some((1, operand_element(element, &output, &no))),
+    };
+    let values = [context.input(1), context.input(2)];
+    let value = crate::kernels::array::arrange(context, &values, output.clone(), 1, &place, None)?;
     context.set(0, value);
     Ok(())
+}
+
+/// The element of an operand that an element of the broadcast result takes.
+fn operand_element(element: usize, output: &Shape, operand: &Shape) -> usize {
+    let (mut rest, mut stride, mut index) = (element, 1, 0);
+    let sizes = operand.iter().rev().copied().chain(std::iter::repeat(1));
+    for (&size, own) in output.iter().rev().zip(sizes) {
+        if own > 1 {
+            index += rest % size * stride;
+        }
+        stride *= own;
+        rest /= size;
+    }
+    index
 }
