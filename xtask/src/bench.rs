@@ -22,7 +22,7 @@ impl Workload {
     }
 }
 
-const WORKLOADS: [Workload; 7] = [
+const WORKLOADS: [Workload; 8] = [
     Workload { name: "w1", ours: &[""], theirs: &[&["w1_tf.py"]] },
     Workload {
         name: "w2",
@@ -46,6 +46,11 @@ const WORKLOADS: [Workload; 7] = [
         ],
     },
     Workload { name: "w3", ours: &[""], theirs: &[&["w3_tf.py", "queues"]] },
+    Workload {
+        name: "w3-records",
+        ours: &[""],
+        theirs: &[&["w3_records_tf.py", "queues"], &["w3_records_tf.py", "data"]],
+    },
     Workload {
         name: "w4",
         ours: &["softmax", "mlp", "cnn", "cnn_sgd"],
@@ -129,6 +134,7 @@ fn run(workload: &Workload, options: &Options, lines: &mut Vec<String>) -> Resul
 /// Builds one of our programs in release mode and finds it.
 fn build(name: &str) -> Result<PathBuf> {
     let package = if name == "w2" { "checkpoint" } else { "monitored-session" };
+    let name = &name.replace('-', "_");
     let args = ["bench", "-p", package, "--bench", name, "--no-run"];
     section(&format!("build {name}"), cargo(&args))?;
     let mut command = cargo(&args);
@@ -136,7 +142,7 @@ fn build(name: &str) -> Result<PathBuf> {
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let artifact =
         messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
-            let ours = message["target"]["name"] == name && message["target"]["kind"][0] == "bench";
+            let ours = message["target"]["name"] == name.as_str() && message["target"]["kind"][0] == "bench";
             ours.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
         });
     artifact.with_context(|| format!("cargo did not say where {name} is"))

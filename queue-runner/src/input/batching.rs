@@ -185,7 +185,7 @@ impl Deref for Batch {
 impl Fetch for Batch {
     type Value = Vec<Tensor>;
 
-    fn expand(&self, list: &mut FetchList) -> Result<()> {
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
         self.outputs.expand(list)
     }
 
