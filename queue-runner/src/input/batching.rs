@@ -115,6 +115,9 @@ impl BatchOptions {
     ///   the threads have put in by then;
     /// - a pipeline with several threads in one place, or without seeds where it shuffles, is refused.
     ///
+    /// A step whose wait for a batch is ended by a time limit draws from a shuffling queue without taking anything; the
+    /// order after it is another than that of a run without it.
+    ///
     /// Going through what was taken before costs as much as reading it did. [`slice_batch`](super::slice_batch) goes on at
     /// once.
     #[must_use]
