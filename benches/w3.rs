@@ -60,7 +60,9 @@ impl Case {
         let capacity = if self.label == "scalar" { 1024 } else { 512 };
         match self.kind {
             "fifo" => FifoQueue::new(graph, capacity, DType::Float32).shapes([shape]).build(),
-            _ => RandomShuffleQueue::new(graph, capacity, capacity / 2, DType::Float32).shapes([shape]).build(),
+            _ => {
+                RandomShuffleQueue::new(graph, capacity, capacity / 2, DType::Float32).shapes([shape]).build()
+            }
         }
     }
 

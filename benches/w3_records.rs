@@ -39,7 +39,9 @@ fn write_records(path: &Path) {
         let pixels = (0..PIXELS as u64).map(|pixel| (splitmix(5, (row * PIXELS) as u64 + pixel) >> 56) as u8);
         let image: Vec<u8> = pixels.collect();
         let image = Feature::Bytes(vec![image.into()]);
-        writer.write(&Example::new().with("image", image).with("label", [i64::from(class)]).encode()).unwrap();
+        writer
+            .write(&Example::new().with("image", image).with("label", [i64::from(class)]).encode())
+            .unwrap();
     }
     writer.flush().unwrap();
     let rate = RECORDS as f64 / start.elapsed().as_secs_f64();
@@ -60,7 +62,8 @@ fn decoded(parsed: &Parsed, shape: &[i64]) -> [Output; 2] {
 
 /// Images and labels of a batch.
 fn pipeline(graph: &Graph, path: &Path, row: &str) -> [Output; 2] {
-    let files = string_input_producer(graph, [path.to_str().unwrap()], &ProducerOptions::default().shuffle(false));
+    let files =
+        string_input_producer(graph, [path.to_str().unwrap()], &ProducerOptions::default().shuffle(false));
     let reader = Reader::tf_record(graph, Compression::None);
     let options = BatchOptions::default();
     let pair = |batch: &[Output]| [batch[0].clone(), batch[1].clone()];
@@ -73,7 +76,8 @@ fn pipeline(graph: &Graph, path: &Path, row: &str) -> [Output; 2] {
         "shuffle_batch/read_up_to/1thread" => {
             let (_, records) = reader.read_up_to(&files, BATCH);
             let elements = decoded(&parse_example(&records, &specs()), &[-1, PIXELS as i64]);
-            let options = options.enqueue_many(true).shapes([PartialShape::from([PIXELS]), PartialShape::scalar()]);
+            let options =
+                options.enqueue_many(true).shapes([PartialShape::from([PIXELS]), PartialShape::scalar()]);
             pair(&shuffle_batch(graph, elements, BATCH, 5000, 2000, &options))
         }
         _ => {
@@ -115,9 +119,7 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.tfrecord");
     write_records(&path);
-    for row in
-        ["shuffle_batch/1thread", "shuffle_batch/read_up_to/1thread", "shuffle_then_parse/1thread"]
-    {
+    for row in ["shuffle_batch/1thread", "shuffle_batch/read_up_to/1thread", "shuffle_then_parse/1thread"] {
         measure(&path, row)?;
     }
     Ok(())

@@ -44,7 +44,8 @@ fn write_records(dir: &Path, data: &Digits) -> std::result::Result<Vec<PathBuf>,
             let mut writer = RecordWriter::new(BufWriter::new(File::create(&part)?));
             for &row in rows {
                 let image = &data.images[row * PIXELS..(row + 1) * PIXELS];
-                let example = Example::new().with("image", image).with("label", [i64::from(data.labels[row])]);
+                let example =
+                    Example::new().with("image", image).with("label", [i64::from(data.labels[row])]);
                 writer.write(&example.encode())?;
             }
             writer.flush()?;

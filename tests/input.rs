@@ -1,15 +1,21 @@
 //! Input pipelines on the embedded engine: what producers and batches give, their names, their errors.
+#![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use monitored_session::embedded_engine::EmbeddedEngine;
 use monitored_session::ops::array::{constant, placeholder};
+use monitored_session::ops::io::{Compression, Reader};
+use monitored_session::ops::parsing::{FeatureSpec, parse_single_example};
 use monitored_session::ops::variables::local_variables_initializer;
+use monitored_session::prelude::SingularMonitoredSession;
 use monitored_session::queue_runner::input::*;
 use monitored_session::queue_runner::{Coordinator, JoinOptions, QUEUE_RUNNERS, start_queue_runners};
 use monitored_session::session_core::{
     Code, DType, Engine, Error, Fetch, Graph, Output, PartialShape, Session, SessionConfig, SessionExt,
     Tensor, keys,
 };
+use monitored_session::summary::example::Example;
+use monitored_session::summary::record::RecordWriter;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -497,4 +503,76 @@ fn a_factory_begins_again_with_each_session() {
         assert_eq!(ids, [0, 1, 2]);
         graph.unfinalize();
     }
+}
+
+// ---- bad input in a monitored session --------------------------------------------------------------------
+
+/// The failure that a monitored loop ends with.
+fn failure(graph: &Graph, fetch: &Output) -> Error {
+    let mut session = SingularMonitoredSession::builder(graph).build().unwrap();
+    let error = loop {
+        match session.run(fetch, ()) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    // S-252: who takes elements may see only the end of the queue; the cause comes when the session is closed.
+    match session.close() {
+        Err(cause) if error.is_end_of_input() => cause,
+        _ => error,
+    }
+}
+
+fn record_ids(graph: &Graph, files: Vec<String>) -> Output {
+    let queue = string_input_producer(graph, files, &plain());
+    let (_, record) = Reader::tf_record(graph, Compression::None).read(&queue);
+    let id = parse_single_example(&record, &[("id", FeatureSpec::fixed([], DType::Int64))]).dense("id");
+    batch(graph, &id, 1, &BatchOptions::default()).output()
+}
+
+#[test]
+fn bad_files_end_a_monitored_session_with_file_offset_and_operation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let mut writer = RecordWriter::new(Vec::new());
+    let example = Example::new().with("id", [7i64]).encode();
+    (0..3).for_each(|_| writer.write(&example).unwrap());
+    let record = 16 + example.len();
+    let mut damaged = writer.into_inner();
+    damaged[2 * record + 14] ^= 1;
+    std::fs::write(path("damaged"), &damaged).unwrap();
+    std::fs::write(path("short"), &damaged[..2 * record + 20]).unwrap();
+    let mut writer = RecordWriter::new(Vec::new());
+    writer.write(&Example::new().with("id", [1.5f32]).encode()).unwrap();
+    std::fs::write(path("floats"), writer.into_inner()).unwrap();
+
+    let offset = format!("offset {}", 2 * record);
+    for (name, code, parts) in [
+        ("damaged", Code::DataLoss, ["ReaderReadV2", offset.as_str()]),
+        ("short", Code::DataLoss, ["ReaderReadV2", offset.as_str()]),
+        ("missing", Code::NotFound, ["ReaderReadV2", "could not open"]),
+        ("floats", Code::InvalidArgument, ["ParseExampleV2", "Key: id, Index: 0"]),
+    ] {
+        let graph = Graph::new();
+        let ids = record_ids(&graph, vec![path(name)]);
+        let error = failure(&graph, &ids);
+        let text = error.chain().to_string();
+        assert_eq!(error.code(), code, "{name}: {text}");
+        for part in parts {
+            assert!(text.contains(part), "{name}: {text}");
+        }
+        assert!(name == "floats" || text.contains(&path(name)), "{name}: {text}");
+    }
+}
+
+#[test]
+fn elements_of_another_shape_end_a_monitored_session_with_queue_and_operation() {
+    let graph = Graph::new();
+    let number = numbers(&graph, 4, 1);
+    let run = monitored_session::ops::array::range(constant(&graph, 0i32), &number, constant(&graph, 1i32));
+    let batch = batch(&graph, &run, 1, &BatchOptions::default().shapes([PartialShape::from([1])]));
+    let error = failure(&graph, &batch.output());
+    let text = error.chain().to_string();
+    assert_eq!(error.code(), Code::InvalidArgument, "{text}");
+    assert!(text.contains("batch/fifo_queue_enqueue") && text.contains("Expected [1], got [0]"), "{text}");
 }

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use summary::record::{BlockReader, RecordError};
 use tensor::Bytes;
 
-/// Key and content.
+/// Key and content. The key is empty where nobody asked for keys.
 pub(super) type Record = (Bytes, Bytes);
 
 /// What a reader reads.
@@ -92,7 +92,7 @@ impl Work {
                 let mut source =
                     Source::TextLine { lines: BufReader::with_capacity(1 << 16, open()?), number: 0 };
                 for _ in 0..*skip {
-                    if source.next(name)?.is_none() {
+                    if source.next(name, false)?.is_none() {
                         break;
                     }
                 }
@@ -117,9 +117,9 @@ impl Work {
         Ok(Work { name: name.clone(), source })
     }
 
-    /// The next record, or nothing at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Record>> {
-        self.source.next(&self.name)
+    /// The next record, or nothing at the end. Keys cost as much as small records.
+    pub(super) fn next(&mut self, with_key: bool) -> Result<Option<Record>> {
+        self.source.next(&self.name, with_key)
     }
 
     /// Whether it is known that there is nothing more.
@@ -129,12 +129,13 @@ impl Work {
 }
 
 impl Source {
-    fn next(&mut self, name: &Bytes) -> Result<Option<Record>> {
+    fn next(&mut self, name: &Bytes, with_key: bool) -> Result<Option<Record>> {
+        let key = |number: u64| if with_key { numbered(name, number) } else { Bytes::new() };
         match self {
             Source::TfRecord(records) => {
                 let offset = records.offset();
                 let record = records.next_record().map_err(damaged)?;
-                Ok(record.map(|record| (numbered(name, offset), record)))
+                Ok(record.map(|record| (key(offset), record)))
             }
             Source::TextLine { lines, number } => {
                 let mut line = Vec::new();
@@ -149,7 +150,7 @@ impl Source {
                     }
                 }
                 *number += 1;
-                Ok(Some((numbered(name, *number), line.into())))
+                Ok(Some((key(*number), line.into())))
             }
             Source::Whole(content) => Ok(content.take().map(|content| (name.clone(), content))),
             Source::FixedLength { body, sizes, number } => {
@@ -158,7 +159,7 @@ impl Source {
                 let (Some(start), Some(end)) = (start, end.filter(|&end| end <= body.len())) else {
                     return Ok(None);
                 };
-                let record = (numbered(name, *number as u64), body.slice(start..end));
+                let record = (key(*number as u64), body.slice(start..end));
                 *number += 1;
                 Ok(Some(record))
             }

@@ -2,7 +2,7 @@
 
 use super::Compression;
 use super::format::{FixedLength, Format, Record, Work};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, UNUSED};
 use crate::kernels::data_flow::dequeue_one;
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
@@ -111,9 +111,10 @@ fn counted(count: fn(&State) -> i64) -> Result<Box<dyn Kernel>> {
 /// The next records, at least one: more as long as the file has them.
 fn read(context: &mut KernelContext<'_>, limit: usize) -> Result<Vec<Record>> {
     let reader = reader(context)?;
+    let with_keys = context.outputs[0] != UNUSED;
     loop {
         let mut state = reader.lock();
-        let records = state.read(&reader.format, limit)?;
+        let records = state.read(&reader.format, limit, with_keys)?;
         if !records.is_empty() {
             return Ok(records);
         }
@@ -132,7 +133,7 @@ fn read(context: &mut KernelContext<'_>, limit: usize) -> Result<Vec<Record>> {
 
 impl State {
     /// Records of files whose names were taken already; none when the next name is needed.
-    fn read(&mut self, format: &Format, limit: usize) -> Result<Vec<Record>> {
+    fn read(&mut self, format: &Format, limit: usize, with_keys: bool) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         while records.is_empty() {
             let work = match (&mut self.work, self.waiting.front()) {
@@ -146,7 +147,7 @@ impl State {
             };
             let mut ended = false;
             while records.len() < limit && !ended {
-                match work.next() {
+                match work.next(with_keys) {
                     Ok(Some(record)) => {
                         records.push(record);
                         ended = work.is_done();
