@@ -183,10 +183,12 @@ impl Frames {
         for (reader, writer) in schedule::wishes(ir) {
             // Only what lies in one frame can be put into an order.
             let frame = self.home[reader];
-            if let Some(to) = self.item(writer, frame).ok().filter(|_| !self.is_enter[reader]) {
-                if !self.is_head[reader] && !(self.home[writer] == frame && self.is_head[writer]) {
-                    edges.entry(frame).or_default().soft.push((reader, to));
-                }
+            let begins = |node: usize| self.is_enter[node] || self.is_head[node];
+            if begins(reader) || self.home[writer] == frame && begins(writer) {
+                continue;
+            }
+            if let Ok(to) = self.item(writer, frame) {
+                edges.entry(frame).or_default().soft.push((reader, to));
             }
         }
         Ok(edges)

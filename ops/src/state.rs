@@ -12,6 +12,9 @@ use session_core::{
     ShapeContext,
 };
 
+const SLICE_ATTRS: &str = "T: type, Index: indextype, begin_mask: int = 0, end_mask: int = 0, ellipsis_mask: int = 0, \
+                           new_axis_mask: int = 0, shrink_axis_mask: int = 0";
+
 op_defs! {
     VAR_HANDLE_OP: OpDef::new("VarHandleOp", "-> resource: resource")
         .attrs("container: string = \"\", shared_name: string = \"\", debug_name: string = \"\", dtype: type, shape: shape, allowed_devices: list(string) = []")
@@ -46,6 +49,10 @@ op_defs! {
     RESOURCE_SCATTER_ND_UPDATE: scatter_nd_def("ResourceScatterNdUpdate");
     RESOURCE_SCATTER_ND_ADD: scatter_nd_def("ResourceScatterNdAdd");
     RESOURCE_SCATTER_ND_SUB: scatter_nd_def("ResourceScatterNdSub");
+    RESOURCE_STRIDED_SLICE_ASSIGN: OpDef::new("ResourceStridedSliceAssign", "ref: resource, begin: Index, end: Index, strides: Index, value: T ->")
+        .attrs(SLICE_ATTRS).stateful().not_differentiable();
+    STRIDED_SLICE_ASSIGN: OpDef::new("StridedSliceAssign", "ref: Ref(T), begin: Index, end: Index, strides: Index, value: T -> output_ref: Ref(T)")
+        .attrs(SLICE_ATTRS).shape(unchanged).not_differentiable();
     RESOURCE_COUNT_UP_TO: OpDef::new("ResourceCountUpTo", "resource: resource -> output: T")
         .attrs("limit: int, T: indextype").stateful().shape(scalar).not_differentiable();
 

@@ -125,6 +125,17 @@ def while_in_cond():
 
 
 @graph()
+def sliced_assignments():
+    v = tf1.get_variable("v", initializer=ramp(3, 4))
+    r = tf1.get_variable("r", initializer=ramp(3, 4), use_resource=True)
+    x = tf1.placeholder(tf.float32, [2], "x")
+    changes = [v[1, 1:3].assign(x), r[::2, -1].assign(x)]
+    with tf1.control_dependencies(changes):
+        after = [tf.identity(v), r.read_value()]
+    return [({x: [5.0, 6.0]}, after), ({x: [-1.0, 0.0]}, after + [changes[0] * 1.0])]
+
+
+@graph()
 def while_assigns():
     v = tf1.get_variable("v", initializer=np.float32([0, 0]))
     r = tf1.get_variable("r", initializer=np.float32([0, 0]), use_resource=True)

@@ -2,6 +2,7 @@
 
 use crate::kernel::{KernelContext, NodeSpec, Registry};
 use crate::kernels::math::boxed;
+use crate::kernels::state::shared_variable;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
 use tensor::{Bits, Shape};
@@ -11,6 +12,12 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("StridedSlice", |spec| {
         let masks = Masks::of(spec)?;
         for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(move |context| strided_slice::<T>(context, masks))))
+    });
+    registry.add_both(["ResourceStridedSliceAssign", "StridedSliceAssign"], |spec| {
+        let masks = Masks::of(spec)?;
+        for_dtype!(bits spec.input_dtype(4), T => {
+            Ok(boxed(move |context| strided_slice_assign::<T>(context, masks)))
+        })
     });
     registry.add("StridedSliceGrad", |spec| {
         let masks = Masks::of(spec)?;
@@ -182,6 +189,37 @@ fn strided_slice<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) -> Resu
         layout::strided_slice(context.pool(), region, context.bits::<T>(0)?, output);
         Ok(())
     })
+}
+
+/// Writes into a part of a variable, in place where nobody shares its value.
+fn strided_slice_assign<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+    let variable = shared_variable(context, 0)?;
+    let mut value = variable.lock();
+    let value = value.as_mut().ok_or_else(|| variable.uninitialized())?;
+    let (shape, part) = (value.shape().clone(), context.input(4));
+    let selection = masks.select(&shape, &context.ints(1)?, &context.ints(2)?, &context.ints(3)?)?;
+    if part.dtype() != value.dtype() || part.shape() != &selection.result {
+        let text = format!(
+            "a value of {} {} does not fit the part {} of '{}' of {}",
+            part.dtype(),
+            part.shape(),
+            selection.result,
+            variable.name(),
+            value.dtype()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    if !value.is_writable() {
+        *value = value.copied(context.buffers());
+    }
+    let part = part.as_bits::<T>()?;
+    let written = value.write_bits::<T, _>(|data| {
+        let Selection { begin, strides, sizes, .. } = &selection;
+        let region = StridedRegion { shape: &shape, begin, strides, sizes };
+        layout::strided_assign(region, part, data);
+    });
+    written.expect("a copy has one owner");
+    Ok(())
 }
 
 fn strided_slice_grad<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
