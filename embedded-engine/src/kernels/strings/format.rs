@@ -81,14 +81,14 @@ fn written<T: tensor::Element>(context: &mut KernelContext<'_>, write: impl Fn(T
 /// Integers are written from their own text and need no number.
 trait AsFloat {
     const IS_FLOAT: bool;
-    fn as_float(self) -> f64;
+    fn to_float(self) -> f64;
 }
 
-macro_rules! as_float {
+macro_rules! to_float {
     ($($type:ty: $is_float:literal, |$value:ident| $convert:expr;)*) => {$(
         impl AsFloat for $type {
             const IS_FLOAT: bool = $is_float;
-            fn as_float(self) -> f64 {
+            fn to_float(self) -> f64 {
                 let $value = self;
                 $convert
             }
@@ -96,7 +96,7 @@ macro_rules! as_float {
     )*};
 }
 
-as_float! {
+to_float! {
     f32: true, |x| x.into();
     f64: true, |x| x;
     tensor::f16: true, |x| x.to_f64();
@@ -112,7 +112,7 @@ as_float! {
 }
 
 fn f64_of<T: AsFloat>(value: T) -> Option<f64> {
-    T::IS_FLOAT.then(|| value.as_float())
+    T::IS_FLOAT.then(|| value.to_float())
 }
 
 impl Format {
