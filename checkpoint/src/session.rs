@@ -9,8 +9,8 @@ use tensor::{Shape, Tensor};
 /// Variables with the session that holds their values.
 ///
 /// Saving is one run that reads all of them, so what is saved is the state between two steps. Restoring is
-/// one run of all their initializers with the stored values fed in place of the initial ones; they need
-/// not have been initialized before.
+/// one run of all their initializers with the stored values fed in place of the initial ones (one more for
+/// variables that share their initial value with others); they need not have been initialized before.
 #[derive(Clone)]
 pub struct SessionVariables<'s> {
     session: &'s dyn Session,
@@ -110,8 +110,9 @@ impl RestoreTarget for SessionVariables<'_> {
     fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()> {
         let variables: HashMap<&str, &Variable> =
             self.variables.iter().map(|variable| (variable.name(), variable)).collect();
-        let mut targets = Vec::with_capacity(values.len());
-        let mut feeds = Vec::with_capacity(values.len());
+        // Variables that begin with one and the same tensor cannot be fed different values in one run.
+        let mut seen: HashMap<Endpoint, usize> = HashMap::new();
+        let mut runs: Vec<(Vec<OpId>, Vec<(Endpoint, Tensor)>)> = Vec::new();
         for (name, value) in values {
             let Some(variable) = variables.get(name.as_str()) else {
                 return Err(Error::Invalid(format!("the session has no variable {name:?}")));
@@ -123,13 +124,20 @@ impl RestoreTarget for SessionVariables<'_> {
                     "variable {name:?} of shape {expected} is stored as {found}"
                 )));
             }
+            let initial = variable.initial_value().endpoint();
+            let before = seen.entry(initial).or_insert(0);
+            if *before == runs.len() {
+                runs.push(Default::default());
+            }
+            let (targets, feeds) = &mut runs[*before];
             targets.push(variable.initializer().id());
-            feeds.push((variable.initial_value().endpoint(), value));
+            feeds.push((initial, value));
+            *before += 1;
         }
-        if targets.is_empty() {
-            return Ok(());
+        for (targets, feeds) in &runs {
+            self.step(&[], targets, feeds).map_err(|error| failed("assign", error))?;
         }
-        self.step(&[], &targets, &feeds).map(|_| ()).map_err(|error| failed("assign", error))
+        Ok(())
     }
 }
 

@@ -96,3 +96,33 @@ fn a_shape_known_in_part_is_checked_before_anything_is_assigned() {
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(session.runs().is_empty());
 }
+
+#[test]
+fn variables_that_begin_alike_are_assigned_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = Graph::new();
+    let session = MockSession::new(&graph);
+    let first = variable(&graph, "a", [1].into(), None);
+    let second = variable(&graph, "b", [1].into(), None);
+    // As programs do that make two variables of one tensor of zeros.
+    let second = Variable::new(VariableParts {
+        handle: second.handle().clone(),
+        initializer: second.initializer().clone(),
+        initial_value: first.initial_value().clone(),
+        snapshot: second.snapshot().clone(),
+        trainable: true,
+        slice: None,
+    });
+    let mut live = SessionVariables::new(&session, [first, second]);
+    let stored =
+        vec![("a".to_owned(), Tensor::from([1.0f32])), ("b".to_owned(), Tensor::from([2.0f32]))];
+    let saver = Saver::default();
+    let prefix = saver.save(&stored, folder.path().join("m"), None).unwrap();
+    session.expect(|_| Ok(Vec::new()));
+    session.expect(|_| Ok(Vec::new()));
+    saver.restore(&mut live, prefix).unwrap();
+    let runs = session.runs();
+    let made: Vec<_> = runs.iter().map(|run| (run.targets.clone(), run.feeds.clone())).collect();
+    let feed = |value: f32| vec![("a/initial_value:0".to_owned(), Tensor::from([value]))];
+    assert_eq!(made, [(vec!["a/Assign".to_owned()], feed(1.0)), (vec!["b/Assign".to_owned()], feed(2.0))]);
+}

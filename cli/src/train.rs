@@ -10,7 +10,7 @@ use crate::output::{Failure, Outcome, Result};
 use engines::EngineName;
 use feeds::{FeedArgument, Feeder};
 use monitored_session::checkpoint::latest_checkpoint;
-use monitored_session::embedded_engine::EmbeddedEngine;
+use monitored_session::embedded_engine;
 use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, read_graph_file};
 use monitored_session::hooks::{CheckpointSaverHook, SignalHook};
 use monitored_session::monitored::MonitoredTrainingSession;
@@ -252,13 +252,12 @@ fn counter(graph: &Graph, directory: &Path) -> std::result::Result<Variable, Err
 fn check_supported<'o>(
     operations: impl IntoIterator<Item = &'o Operation>,
 ) -> std::result::Result<(), Error> {
-    let engine = EmbeddedEngine::new();
     let mut lacks: BTreeMap<String, usize> = BTreeMap::new();
     let mut waiting: Vec<Operation> = operations.into_iter().cloned().collect();
     let mut seen: HashSet<_> = waiting.iter().map(Operation::id).collect();
     while let Some(operation) = waiting.pop() {
         let op_type = operation.op_type();
-        if !engine.supports(op_type) && operation.graph().function(op_type).is_none() {
+        if !embedded_engine::supports(op_type) && operation.graph().function(op_type).is_none() {
             *lacks.entry(op_type.to_owned()).or_default() += 1;
         }
         let before = operation.inputs().into_iter().map(|input| input.operation().clone());

@@ -180,31 +180,6 @@ pub(crate) struct Builder<'a, 'c> {
 const PASS_ON: [&str; 6] =
     ["Identity", "StopGradient", "PreventGradient", "PlaceholderWithDefault", "Snapshot", "IdentityN"];
 
-/// Op types that have no kernel: the compiler knows what to do with them.
-const COMPILED: [&str; 16] = [
-    "Placeholder",
-    "PlaceholderV2",
-    "Const",
-    "NoOp",
-    "ControlTrigger",
-    "LoopCond",
-    "Switch",
-    "RefSwitch",
-    "Merge",
-    "RefMerge",
-    "Enter",
-    "RefEnter",
-    "Exit",
-    "RefExit",
-    "NextIteration",
-    "RefNextIteration",
-];
-
-/// Whether the compiler alone knows what to do with an op type.
-pub(crate) fn is_compiled(op_type: &str) -> bool {
-    COMPILED.contains(&op_type) || PASS_ON.contains(&op_type)
-}
-
 /// Op types that only look at the variable of a handle.
 const READS: [&str; 6] = [
     "ReadVariableOp",

@@ -1,4 +1,49 @@
-//! GraphDef and MetaGraphDef in and out.
+//! Graph files: TensorFlow's `GraphDef` and `MetaGraphDef`, in and out.
+//!
+//! ```
+//! use graph_def::{export_meta_graph, import_meta_graph, write_meta_graph};
+//! use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+//! use ops::{array::placeholder, math, variables::variable};
+//! use session_core::{DType, Graph, Result, keys};
+//!
+//! fn main() -> Result<()> {
+//! #   let folder = tempfile::tempdir().expect("a folder");
+//! #   let file = folder.path().join("model.meta");
+//!     let graph = Graph::new();
+//!     let x = placeholder(&graph.named("x"), DType::Float32, [None]);
+//!     let w = variable(&graph.named("w"), 0.5f32);
+//!     let loss = math::reduce_mean(math::square(&x * &w), .., false);
+//!     let train = GradientDescentOptimizer::new(0.1).minimize(&loss, None);
+//!     graph.add_to_collection(&keys::TRAIN_OP, train)?;
+//!
+//!     // What `tf.train.import_meta_graph` reads, with operations that save and restore.
+//!     write_meta_graph(&file, &export_meta_graph(&graph, None)?)?;
+//!
+//!     // And back: the graph with its variables, collections and saver.
+//!     let meta = import_meta_graph(&file)?;
+//!     assert_eq!(meta.graph.collection(&keys::VARIABLES)[0].name(), "w");
+//!     assert_eq!(meta.graph.collection(&keys::TRAIN_OP).len(), 1);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Where to look
+//!
+//! | | in | out |
+//! | --- | --- | --- |
+//! | a graph: nodes, functions | [`import_graph_def`] | [`to_graph_def`] |
+//! | with collections, savers, signatures (`.meta`) | [`import_meta_graph`], [`import_meta_graph_def`] | [`export_meta_graph`] |
+//! | the messages themselves | [`read_graph_file`], [`proto`] | [`write_meta_graph`], [`proto`] |
+//!
+//! Graphs are imported whatever engine will run them: operations of types that the op library does not define are kept,
+//! and what they give is told by the definitions that come with the file, else by a table of all op types of TensorFlow 2.21.
+//!
+//! # What it does not do
+//!
+//! The text form of files (`.pbtxt`) is not read. Functions with type parameters, which only very old programs have, are
+//! refused. The contexts of conditionals and loops are kept as bytes: gradients through imported ones cannot be made.
+//! Damage is an error, never a panic. A damaged number cannot fill the memory: counts are limited, and a constant that
+//! repeats one value may take 256 MiB.
 
 mod collections_import;
 mod convert;

@@ -2,7 +2,7 @@
 
 use crate::output::{Outcome, Result};
 use monitored_session::checkpoint::SAVERS;
-use monitored_session::embedded_engine::EmbeddedEngine;
+use monitored_session::embedded_engine::missing_kernels;
 use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, proto, read_graph_file};
 use monitored_session::queue_runner::QUEUE_RUNNERS;
 use monitored_session::session_core::keys::{LOCAL_VARIABLES, VARIABLES};
@@ -83,7 +83,7 @@ impl Summary {
                 .clone()
                 .filter(|_| !graph.collection(&SAVERS).is_empty() || meta.saver.is_some()),
             signatures: meta.signatures.keys().cloned().collect(),
-            lacks: EmbeddedEngine::new().lacks(graph),
+            lacks: missing_kernels(graph).iter().map(|(op, nodes)| (op.to_owned(), nodes.to_vec())).collect(),
         }
     }
 

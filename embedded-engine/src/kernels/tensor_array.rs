@@ -15,6 +15,8 @@ struct TensorArray {
     name: String,
     dtype: DType,
     clear_after_read: bool,
+    /// All elements have one shape, which the first one written tells.
+    identical: bool,
     /// Written several times, an element is the sum of what was written.
     adds: bool,
     inner: Mutex<Inner>,
@@ -111,6 +113,7 @@ struct Settings {
     shape: PartialShape,
     grows: bool,
     clear_after_read: bool,
+    identical: bool,
 }
 
 impl Settings {
@@ -123,6 +126,7 @@ impl Settings {
             shape: shape_attr(spec, "element_shape")?,
             grows: spec.bool("dynamic_size").unwrap_or(false),
             clear_after_read: spec.bool("clear_after_read").unwrap_or(true),
+            identical: spec.bool("identical_element_shapes").unwrap_or(false),
         })
     }
 
@@ -137,6 +141,7 @@ impl Settings {
             name: self.name.clone(),
             dtype: self.dtype,
             clear_after_read: self.clear_after_read,
+            identical: self.identical,
             adds: false,
             inner: Mutex::new(inner),
         }
@@ -215,6 +220,7 @@ impl TensorArray {
             name: format!("{}@{source}", self.name),
             dtype: self.dtype,
             clear_after_read: true,
+            identical: self.identical,
             adds: true,
             inner: Mutex::new(gradients),
         }
@@ -267,6 +273,9 @@ impl TensorArray {
             )));
         }
         element.shape = Some(value.shape().clone());
+        if self.identical {
+            inner.shape = PartialShape::from(value.shape());
+        }
         element.value = Some(match element.value.take() {
             Some(before) => sum(context, before, &value)?,
             None => value,

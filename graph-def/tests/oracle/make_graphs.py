@@ -391,6 +391,15 @@ def linear_algebra_and_layer_norm():
     return loss, minimize(loss, tf.train.AdamOptimizer(0.02))
 
 
+@model(resource=False)
+def shared_start():
+    x, y = features(6), labels()
+    start = tf.random.truncated_normal([6, CLASSES], stddev=0.5, seed=8)
+    left, right = tf.Variable(start, name="left"), tf.Variable(start, name="right")
+    loss = cross_entropy(tf.matmul(x, left) + tf.matmul(tf.square(x), right), y)
+    return loss, minimize(loss, tf.train.AdamOptimizer(0.05))
+
+
 @model()
 def no_saver_no_step():
     x, y = features(6), labels()

@@ -1,0 +1,55 @@
+//! What several test files share.
+#![allow(dead_code)] // each test file uses its part
+
+use serde_json::Value as Json;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file of the crate that reads graphs.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../graph-def/tests/fixtures").join(name)
+}
+
+/// What a run of the program gave.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) errors: String,
+}
+
+impl Answer {
+    /// The output as one JSON object a line.
+    pub(crate) fn lines(&self) -> Vec<Json> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// Runs the program in a folder.
+pub(crate) fn run_in(folder: &Path, arguments: &[&dyn AsRef<OsStr>]) -> Answer {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_monitored"));
+    command.current_dir(folder).args(arguments.iter().map(|argument| argument.as_ref()));
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Answer { code: output.status.code().unwrap(), out: text(output.stdout), errors: text(output.stderr) }
+}
+
+/// A Python with TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one in the workspace's target folder.
+pub(crate) fn python() -> Option<PathBuf> {
+    let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tensorflow/venv/bin/python");
+    let found = named.or_else(|| workspace.exists().then_some(workspace));
+    if found.is_none() {
+        eprintln!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON to test against it");
+    }
+    found
+}
+
+/// Runs a script and gives the JSON that it prints.
+pub(crate) fn ask(python: &Path, script: &Path, arguments: &[&dyn AsRef<OsStr>]) -> Json {
+    let arguments = arguments.iter().map(|argument| argument.as_ref());
+    let output = Command::new(python).arg(script).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}

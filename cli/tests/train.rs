@@ -1,0 +1,258 @@
+//! The program `monitored train`, run as a user runs it.
+#![allow(clippy::unwrap_used)] // a test may
+#![allow(clippy::print_stdout)] // what is printed is meant to be seen
+
+mod support;
+
+use serde_json::Value as Json;
+use std::path::{Path, PathBuf};
+use support::{Answer, ask, fixture, python, run_in};
+
+/// A file as NumPy writes arrays.
+fn npy(path: &Path, descr: &str, shape: &str, data: &[u8]) {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(data);
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// The examples of the fixture, as files to be fed.
+fn examples(folder: &Path) -> (PathBuf, PathBuf) {
+    let pixels = std::fs::read(fixture("mlp_ref/images.u8")).unwrap();
+    let pixels: Vec<u8> = pixels.iter().flat_map(|&byte| (f32::from(byte) / 255.0).to_le_bytes()).collect();
+    let (x, y) = (folder.join("x.npy"), folder.join("y.npy"));
+    npy(&x, "<f4", "(80, 784)", &pixels);
+    npy(&y, "|u1", "(80,)", &std::fs::read(fixture("mlp_ref/labels.u8")).unwrap());
+    (x, y)
+}
+
+/// Trains the MLP of a fixture in `folder/run`.
+fn train(name: &str, folder: &Path, steps: &str) -> Answer {
+    let (x, y) = examples(folder);
+    let (x, y) = (format!("x={}", x.display()), format!("y:0={}", y.display()));
+    let meta = fixture(&format!("{name}/model.meta"));
+    run_in(
+        folder,
+        &[
+            &"train",
+            &"--meta",
+            &meta,
+            &"--checkpoint-dir",
+            &"run",
+            &"--steps",
+            &steps,
+            &"--fetch",
+            &"loss",
+            &"--fetch",
+            &"accuracy:0",
+            &"--feed",
+            &x,
+            &"--feed",
+            &y,
+            &"--batch",
+            &"8",
+            &"--json-lines",
+        ],
+    )
+}
+
+fn fetched(answer: &Answer, name: &str) -> Vec<f64> {
+    assert_eq!(answer.code, 0, "{}", answer.errors);
+    answer.lines().iter().filter_map(|line| line["fetches"].get(name)?.as_f64()).collect()
+}
+
+fn trace(name: &str) -> Vec<f64> {
+    let text = std::fs::read(fixture(&format!("{name}/expected.json"))).unwrap();
+    let expected: Json = serde_json::from_slice(&text).unwrap();
+    let trace = expected["trace"].as_array().unwrap();
+    trace.iter().map(|step| step["loss_before_update"].as_f64().unwrap()).collect()
+}
+
+fn assert_close(found: &[f64], wanted: &[f64]) {
+    assert_eq!(found.len(), wanted.len(), "{found:?} {wanted:?}");
+    for (found, wanted) in found.iter().zip(wanted) {
+        assert!((found - wanted).abs() <= 1e-5 * wanted.abs().max(1.0), "{found} {wanted}");
+    }
+}
+
+#[test]
+fn from_its_init_op_a_graph_trains_as_in_tensorflow() {
+    for name in ["mlp_ref", "mlp_resource"] {
+        let folder = tempfile::tempdir().unwrap();
+        let first = train(name, folder.path(), "4");
+        // A second call goes on where the first one ended: step, variables, examples.
+        let second = train(name, folder.path(), "6");
+        let losses = [fetched(&first, "loss"), fetched(&second, "loss")].concat();
+        assert_close(&losses, &trace(name));
+        let lines = second.lines();
+        assert!(lines[0]["restored"].as_str().unwrap().ends_with("model.ckpt-4"), "{lines:?}");
+        assert_eq!(lines[1]["step"], 5);
+        let last = &lines[lines.len() - 1];
+        assert_eq!((&last["ended"], &last["step"]), (&Json::from("all steps were run"), &Json::from(10)));
+        for suffix in ["index", "meta", "data-00000-of-00001"] {
+            assert!(folder.path().join(format!("run/model.ckpt-10.{suffix}")).exists(), "{suffix}");
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_of_tensorflow_is_gone_on_with() {
+    for name in ["mlp_ref", "mlp_resource"] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        std::fs::create_dir(&run).unwrap();
+        for suffix in ["index", "data-00000-of-00001"] {
+            let file = format!("model.ckpt-5.{suffix}");
+            std::fs::copy(fixture(&format!("mlp_ref/{file}")), run.join(file)).unwrap();
+        }
+        std::fs::write(run.join("checkpoint"), "model_checkpoint_path: \"model.ckpt-5\"\n").unwrap();
+        assert_close(&fetched(&train(name, folder.path(), "5"), "loss"), &trace(name)[5..]);
+    }
+}
+
+#[test]
+fn tensorflow_goes_on_with_a_checkpoint_and_its_meta_graph() {
+    let Some(python) = python() else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/go_on.py");
+    for name in ["mlp_ref", "mlp_resource"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut losses = fetched(&train(name, folder.path(), "3"), "loss");
+        let (x, y) = examples(folder.path());
+        let answer = ask(&python, &script, &[&folder.path().join("run"), &x, &y, &"3", &"4"]);
+        losses.extend(serde_json::from_value::<Vec<f64>>(answer["losses"].clone()).unwrap());
+        assert_eq!((answer["step"].as_i64(), answer["trainable"].as_array().unwrap().len()), (Some(7), 4));
+        // And back again, from what Python saved.
+        losses.extend(fetched(&train(name, folder.path(), "3"), "loss"));
+        assert_close(&losses, &trace(name));
+    }
+}
+
+#[test]
+fn queue_runners_feed_until_the_input_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let meta = fixture("queues_epochs/model.meta");
+    let run = folder.path().join("run");
+    // The file names in the graph are relative.
+    let answer = run_in(
+        &fixture("queues_epochs"),
+        &[&"train", &"--meta", &meta, &"--checkpoint-dir", &run, &"--steps", &"100", &"--json-lines"],
+    );
+    assert_eq!(answer.code, 0, "{}", answer.errors);
+    let lines = answer.lines();
+    let last = &lines[lines.len() - 1];
+    assert_eq!((&last["ended"], &last["step"]), (&Json::from("the input has ended"), &Json::from(14)));
+    assert!(run.join("model.ckpt-14.index").exists());
+}
+
+#[test]
+fn mistakes_are_told_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let meta = fixture("mlp_resource/model.meta");
+    let call = |more: &[&str]| {
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"train", &"--meta", &meta, &"--checkpoint-dir", &"run", &"--steps", &"1"];
+        arguments.extend(more.iter().map(|text| text as &dyn AsRef<std::ffi::OsStr>));
+        let answer = run_in(folder.path(), &arguments);
+        assert_eq!(answer.code, 1, "{answer:?}");
+        answer.errors
+    };
+    assert!(call(&["--fetch", "no_such"]).contains("no_such"));
+    assert!(call(&["--train-op", "nothing"]).contains("'nothing'"));
+    assert!(call(&["--feed", "x=missing.npy"]).contains("missing.npy"));
+    let unfed = call(&[]);
+    assert!(unfed.contains("--feed NAME=FILE") && unfed.contains("x, y"), "{unfed}");
+    npy(&folder.path().join("wide.npy"), "<f8", "(2,)", &[0; 16]);
+    assert!(call(&["--feed", "y=wide.npy", "--feed", "x=wide.npy"]).contains("'x:0'"));
+
+    let answer = run_in(
+        folder.path(),
+        &[&"train", &"--meta", &"no.meta", &"--checkpoint-dir", &"d", &"--steps", &"1"],
+    );
+    assert_eq!(answer.code, 1);
+    assert!(answer.errors.contains("no.meta"), "{}", answer.errors);
+}
+
+/// Graphs of `make_graphs.py` that the embedded engine does not train yet.
+const NOT_YET: [&str; 1] = ["nce"];
+
+/// Programs of many kinds: what each lost in TensorFlow, step by step, it loses here.
+#[test]
+fn graphs_of_many_programs_train_as_in_tensorflow() {
+    let (folder, _guard) = match std::env::var_os("MONITORED_SESSION_TF_GRAPHS") {
+        Some(folder) => (PathBuf::from(folder), None),
+        None => {
+            let Some(python) = python() else { return };
+            let folder = tempfile::tempdir().unwrap();
+            let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../graph-def/tests/oracle");
+            let answer = ask(&python, &tests.join("make_graphs.py"), &[&folder.path()]);
+            assert_eq!(answer["failed"], serde_json::json!({}));
+            (folder.path().to_owned(), Some(folder))
+        }
+    };
+    let mut graphs: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    graphs.sort();
+    let (mut good, mut problems) = (0, Vec::new());
+    for graph in &graphs {
+        let name = graph.file_name().unwrap().to_str().unwrap();
+        let result = train_graph(graph);
+        match (result, NOT_YET.contains(&name)) {
+            (Ok(()), false) => good += 1,
+            (Ok(()), true) => problems.push(format!("{name} trains now: take it off the list")),
+            (Err(_), true) => {}
+            (Err(problem), false) => problems.push(format!("{name}: {problem}")),
+        }
+    }
+    println!("{good} of {} graphs train with TensorFlow's losses", graphs.len());
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(graphs.len() >= 50);
+}
+
+fn train_graph(graph: &Path) -> Result<(), String> {
+    let expected: Json =
+        serde_json::from_slice(&std::fs::read(graph.join("expected.json")).unwrap()).unwrap();
+    let losses: Vec<f64> = serde_json::from_value(expected["losses"].clone()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for suffix in ["index", "data-00000-of-00001"] {
+        let file = format!("model.ckpt-0.{suffix}");
+        std::fs::copy(graph.join(&file), folder.path().join(&file)).unwrap();
+    }
+    std::fs::write(folder.path().join("checkpoint"), "model_checkpoint_path: \"model.ckpt-0\"\n").unwrap();
+    let loss = expected["loss"].as_str().unwrap();
+    let feeds = expected["feeds"].as_object().unwrap();
+    let feeds = feeds.iter().map(|(array, name)| {
+        format!("{}={}:{array}", name.as_str().unwrap(), graph.join("feeds.npz").display())
+    });
+    let feeds: Vec<String> = feeds.collect();
+    let (meta, steps) = (graph.join("model.meta"), losses.len().to_string());
+    let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![
+        &"train",
+        &"--meta",
+        &meta,
+        &"--checkpoint-dir",
+        &".",
+        &"--steps",
+        &steps,
+        &"--fetch",
+        &loss,
+        &"--batch",
+        &"8",
+        &"--json-lines",
+    ];
+    for feed in &feeds {
+        arguments.extend([&"--feed" as &dyn AsRef<std::ffi::OsStr>, feed]);
+    }
+    let answer = run_in(folder.path(), &arguments);
+    if answer.code != 0 {
+        return Err(answer.errors);
+    }
+    let found: Vec<f64> =
+        answer.lines().iter().filter_map(|line| line["fetches"].get(loss)?.as_f64()).collect();
+    let close = |(found, wanted): (&f64, &f64)| (found - wanted).abs() <= 1e-4 * wanted.abs().max(1.0);
+    if found.len() == losses.len() && found.iter().zip(&losses).all(close) {
+        return Ok(());
+    }
+    Err(format!("{found:?} instead of {losses:?}"))
+}
