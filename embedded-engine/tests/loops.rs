@@ -1,0 +1,68 @@
+//! What ends a loop before its condition does, and what is said then.
+#![allow(clippy::unwrap_used)] // a panic is the report
+
+use embedded_engine::EmbeddedEngine;
+use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
+use prost::Message;
+use session_core::{
+    CancellationToken, Code, Engine, Graph, Result, RunOptions, Session, SessionConfig, SessionExt, Step,
+    Tensor,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn load(name: &str) -> (Graph, Arc<dyn Session>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/graphs").join(name);
+    let message = GraphDef::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
+    let graph = Graph::new();
+    import_graph_def(&graph, &message, &ImportOptions::new()).unwrap();
+    let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1)).unwrap();
+    (graph, session)
+}
+
+fn run(graph: &Graph, session: &Arc<dyn Session>, options: &RunOptions) -> Result<Vec<Tensor>> {
+    let count = graph.output("n:0")?.endpoint();
+    let fetches = [graph.output("while/Exit:0")?.endpoint()];
+    let feeds = [(count, Tensor::from(i32::MAX))];
+    session.execute(&Step { fetches: &fetches, targets: &[], feeds: &feeds, options }, None)
+}
+
+#[test]
+fn a_deadline_ends_a_loop() {
+    let (graph, session) = load("while_counts.pb");
+    let options = RunOptions { timeout: Some(Duration::from_millis(20)), ..RunOptions::default() };
+    assert_eq!(run(&graph, &session, &options).unwrap_err().code(), Code::DeadlineExceeded);
+}
+
+#[test]
+fn a_cancelled_run_ends_in_the_loop() {
+    let (graph, session) = load("while_counts.pb");
+    let token = CancellationToken::new();
+    let options = RunOptions { cancellation: Some(token.clone()), ..RunOptions::default() };
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&graph, &session, &options));
+        token.cancel();
+        assert_eq!(running.join().unwrap().unwrap_err().code(), Code::Cancelled);
+    });
+}
+
+#[test]
+fn an_error_in_a_loop_names_the_operation() {
+    let (graph, session) = load("dynamic_lstm.pb");
+    session.run(&graph.operation("initialize_all").unwrap(), ()).unwrap();
+    let inputs = Tensor::from_vec(vec![0.5f32; 2 * 5 * 3], [2, 5, 3]).unwrap();
+    let lengths = Tensor::from([5i32, 3, 2]); // one more than there are sequences
+    let feeds = [(graph.output("x:0").unwrap(), inputs), (graph.output("lengths:0").unwrap(), lengths)];
+    let error = session.run(&graph.output("rnn/while/Exit_2:0").unwrap(), feeds).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(error.to_string().contains("'rnn/while/"), "{error}");
+}
+
+#[test]
+fn what_is_inside_a_loop_cannot_be_fetched() {
+    let (graph, session) = load("while_counts.pb");
+    let inside = graph.output("while/Merge:0").unwrap();
+    let error = session.run(&inside, [(graph.output("n:0").unwrap(), Tensor::from(3i32))]).unwrap_err();
+    assert!(error.message().contains("inside of a loop"), "{error}");
+}
