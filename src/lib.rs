@@ -1,4 +1,41 @@
-//! TensorFlow 1's `SingularMonitoredSession` and `MonitoredSession` in Rust.
+//! TensorFlow 1's `SingularMonitoredSession` and `MonitoredSession` in Rust: build a graph, and let a session look after its
+//! training. It initialises or restores the model, calls hooks around every run, saves, recovers, stops in order.
+//!
+//! ```
+//! # #[cfg(feature = "embedded")] {
+//! use monitored_session::ops::{array, math, optimizers::*, variables};
+//! use monitored_session::prelude::*;
+//!
+//! let graph = Graph::new();
+//! let x = array::placeholder(&graph.named("x"), DType::Float32, [None]);
+//! let y = array::placeholder(&graph.named("y"), DType::Float32, [None]);
+//! let w = variables::variable(&graph.named("w"), 0.0f32);
+//! let b = variables::variable(&graph.named("b"), 0.0f32);
+//! let loss = math::reduce_mean(math::square(&x * &w + &b - &y), .., false);
+//! let train_op = GradientDescentOptimizer::new(0.1).minimize(&loss, None);
+//!
+//! let mut session = SingularMonitoredSession::builder(&graph).hook(NanTensorHook::new(&loss)).build()?;
+//! for _ in 0..300 {
+//!     session.run(&train_op, [(&x, vec![0.0f32, 1.0, 2.0]), (&y, vec![1.0, 3.0, 5.0])])?;
+//! }
+//! let (w, b) = session.run((&w, &b), [(&x, vec![0.0f32]), (&y, vec![1.0])])?;
+//! assert!((w.value::<f32>()? - 2.0).abs() < 0.01 && (b.value::<f32>()? - 1.0).abs() < 0.01);
+//! session.close()?;
+//! # }
+//! # Ok::<(), monitored_session::session_core::Error>(())
+//! ```
+//!
+//! This crate only gathers others; [`monitored`] is where to read on, with a table for who knows TensorFlow 1.
+//!
+//! | crate | what |
+//! | --- | --- |
+//! | [`monitored`] | the sessions |
+//! | [`hooks`] | what they call around runs: saving, logging, stopping, ... |
+//! | [`scaffold`] | initialising, restoring, readiness |
+//! | [`queue_runner`] | coordinator and input threads |
+//! | [`checkpoint`], [`summary`] | what is left on disk |
+//! | [`ops`], [`session_core`] | operations, gradients, optimizers; the graph |
+//! | [`tensor`] | values |
 
 pub use checkpoint;
 #[cfg(feature = "embedded")]

@@ -1,10 +1,12 @@
 //! Built-in hooks in sessions of the embedded engine.
 
-use crate::support::{Counting, counting};
-use hooks::{MetricsFileHook, NanTensorHook, SummarySaverHook};
-use monitored::SingularMonitoredSession;
+use crate::support::{Counting, counting, python};
+use hooks::{MetricsFileHook, NanTensorHook, StopAtStepHook, SummarySaverHook};
+use monitored::{MonitoredTrainingSession, SingularMonitoredSession};
 use ops::variables::{VariableExt as _, variable};
 use session_core::{DType, ErrorKind, Graph, PartialShape};
+use std::path::Path;
+use std::process::Command;
 use summary::EventAccumulator;
 
 #[test]
@@ -26,6 +28,67 @@ fn s_360_the_operation_that_first_gave_no_number_is_named() {
     assert!(text.contains("interplay.rs") && text.contains("2 of 2 value(s)"), "{text}");
     let error = session.run(&train, [(&x, f32::INFINITY)]).unwrap_err();
     assert!(error.chain().to_string().contains("first in 'x:0' (Placeholder"), "{}", error.chain());
+}
+
+/// Trains in a folder, three times cut off beyond its last checkpoint, and then to the end, at step 40.
+fn restarted_three_times(folder: &Path) {
+    for cut in [Some(8), Some(19), Some(33), None] {
+        let Counting { graph, train_op, step, .. } = counting();
+        let steps = ops::math::cast(step.read(&graph), DType::Float32);
+        ops::summary::scalar("steps", &steps);
+        ops::summary::histogram("values", &steps);
+        let mut session = MonitoredTrainingSession::builder(&graph)
+            .checkpoint_dir(folder)
+            .save_checkpoint_steps(5)
+            .save_summaries_steps(1)
+            .hook(StopAtStepHook::last_step(cut.unwrap_or(40)))
+            .build()
+            .unwrap();
+        while !session.should_stop() {
+            session.run(&train_op, ()).unwrap();
+        }
+        match cut {
+            // Without a last checkpoint: as one that failed.
+            Some(_) => drop(session),
+            None => session.close().unwrap(),
+        }
+    }
+}
+
+const TENSORBOARD: &str = "
+import json, sys
+from tensorboard.backend.event_processing import event_accumulator, plugin_event_accumulator
+old = event_accumulator.EventAccumulator(sys.argv[1], size_guidance={'scalars': 0, 'histograms': 0})
+new = plugin_event_accumulator.EventAccumulator(sys.argv[1], size_guidance={'tensors': 0})
+old.Reload(), new.Reload()
+print(json.dumps([[event.step for event in events] for events in (
+    old.Scalars('steps'), old.Histograms('values'), new.Tensors('steps'), new.Tensors('values'))]))
+";
+
+#[test]
+fn event_files_of_restarted_trainings_do_not_overlap() {
+    let folder = tempfile::tempdir().unwrap();
+    restarted_three_times(folder.path());
+    let all: Vec<i64> = (1..=40).collect();
+    let run = EventAccumulator::open(folder.path()).unwrap();
+    assert_eq!(run.files().count(), 4);
+    let steps: Vec<i64> = run.scalars("steps").iter().map(|point| point.step).collect();
+    assert_eq!(steps, all);
+    let values: Vec<f64> = run.scalars("steps").iter().map(|point| point.value).collect();
+    assert_eq!(
+        values,
+        all.iter().map(|&step| step as f64 - 1.0).collect::<Vec<_>>(),
+        "each from its own step"
+    );
+    let Some(python) = python() else { return };
+    let output = Command::new(python).args(["-c", TENSORBOARD]).arg(folder.path()).output().unwrap();
+    if !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("No module named") {
+        println!("SKIPPED: TensorBoard is not installed");
+        return;
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen: Vec<Vec<i64>> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(seen, vec![all; 4], "TensorBoard's readers see each step once");
 }
 
 #[test]

@@ -382,12 +382,7 @@ fn traces() {
 
 #[test]
 fn tensorflow_makes_the_calls_that_are_kept() {
-    let of_variable = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tensorflow/venv/bin/python");
-    let Some(python) = of_variable.or_else(|| installed.is_file().then_some(installed)) else {
-        println!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON");
-        return;
-    };
+    let Some(python) = crate::support::python() else { return };
     let output =
         std::process::Command::new(python).arg(file("play.py")).arg(file("scripts.json")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
