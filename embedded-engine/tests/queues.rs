@@ -741,3 +741,49 @@ fn fullness_is_a_summary() {
     assert!(text.windows(tag.len()).any(|window| window == tag));
     assert!(text.windows(4).any(|window| window == 0.25f32.to_le_bytes()));
 }
+
+#[test]
+fn batches_are_taken_apart_and_put_together_in_other_sizes() {
+    let graph = Graph::new();
+    let queue = FifoQueue::new(&graph, -1, DType::Int32).shapes([[2]]).build();
+    let rows = |first: i32, count: i32| {
+        Tensor::from_vec((2 * first..2 * (first + count)).collect(), [count as usize, 2]).unwrap()
+    };
+    let puts = [
+        queue.enqueue_many(&rows(0, 4)),
+        queue.enqueue(&Tensor::from([8, 9])),
+        queue.enqueue_many(&rows(5, 3)),
+    ];
+    let takes = [3usize, 2, 2].map(|count| queue.dequeue_many(count).output());
+    let one = queue.dequeue().output();
+    let session = session(&graph);
+    puts.iter().for_each(|put| session.run(put, ()).unwrap());
+    // Inside of one batch, over its end, over two ends.
+    let taken = takes.map(|take| session.run(&take, ()).unwrap());
+    assert_eq!(taken, [rows(0, 3), rows(3, 2), rows(5, 2)]);
+    assert_eq!(session.run(&one, ()).unwrap(), Tensor::from([14, 15]));
+}
+
+#[test]
+fn large_rows_and_strings_go_through_a_shuffling_queue() {
+    let graph = Graph::new();
+    let shapes = [PartialShape::from([2000]), PartialShape::scalar()];
+    let queue =
+        RandomShuffleQueue::new(&graph, 100, 0, [DType::Int32, DType::String]).shapes(shapes).seed(1).build();
+    let numbers: Vec<i32> = (0..5).flat_map(|row| vec![row; 2000]).collect();
+    let texts = Tensor::from(&["0", "1", "2", "3", "4"][..]);
+    let put = queue.enqueue_many([&Tensor::from_vec(numbers, [5, 2000]).unwrap(), &texts]);
+    let (two, rest) = (queue.dequeue_many(2), queue.dequeue_many(3));
+    let session = session(&graph);
+    session.run(&put, ()).unwrap();
+    let mut seen = Vec::new();
+    for batch in [session.run(&two, ()).unwrap(), session.run(&rest, ()).unwrap()] {
+        let rows = batch[0].as_slice::<i32>().unwrap().chunks(2000);
+        for (row, text) in rows.zip(batch[1].as_strings().unwrap()) {
+            assert!(row.iter().all(|value| value.to_string().as_bytes() == text));
+            seen.push(row[0]);
+        }
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, [0, 1, 2, 3, 4]);
+}

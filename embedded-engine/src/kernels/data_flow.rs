@@ -2,6 +2,7 @@
 
 mod batch;
 mod bounded;
+mod component;
 mod consumed;
 mod queue;
 mod store;
@@ -16,11 +17,13 @@ use crate::kernels::state::resource_name;
 use crate::resources::Resources;
 use crate::waiting::{Wait, wait_until};
 use bounded::{Attempt, Failure, Outcome, Source, Started};
+use component::Component;
 use consumed::Consumed;
 use queue::{Element, Kind, Queue, QueueSpec};
 use session_core::{Code, Error, QueueStats, Result};
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 use tensor::{DType, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -33,8 +36,8 @@ pub(crate) fn register(registry: &mut Registry) {
     for (op_types, make) in kinds {
         op_types.into_iter().for_each(|op_type| registry.add_handle(op_type, make));
     }
-    registry.add_both(["QueueEnqueueV2", "QueueEnqueue"], |_| Ok(Box::new(Enqueue { many: false })));
-    registry.add_both(["QueueEnqueueManyV2", "QueueEnqueueMany"], |_| Ok(Box::new(Enqueue { many: true })));
+    registry.add_both(["QueueEnqueueV2", "QueueEnqueue"], |_| Ok(Enqueue::kernel(false)));
+    registry.add_both(["QueueEnqueueManyV2", "QueueEnqueueMany"], |_| Ok(Enqueue::kernel(true)));
     registry.add_both(["QueueDequeueV2", "QueueDequeue"], |spec| Dequeue::kernel(spec, Form::One));
     registry.add_both(["QueueDequeueManyV2", "QueueDequeueMany"], |spec| {
         Dequeue::kernel(spec, Form::Many { up_to: false })
@@ -100,9 +103,35 @@ fn queue(context: &KernelContext<'_>) -> Result<Arc<Queue>> {
     handle.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a queue"))
 }
 
+/// The queue of the first input where it is asked for in every step. Nearly always it is the same one: then its count of
+/// references, which the threads on both sides would fight for, is not touched.
+#[derive(Default)]
+struct QueueInput(OnceLock<Arc<Queue>>);
+
+impl QueueInput {
+    #[inline]
+    fn get(&self, context: &KernelContext<'_>) -> Result<Cow<'_, Arc<Queue>>> {
+        if let (Some(known), Some(given)) = (self.0.get(), context.input(0).as_handle::<Queue>())
+            && std::ptr::eq(Arc::as_ptr(known), given)
+        {
+            return Ok(Cow::Borrowed(known));
+        }
+        let queue = queue(context)?;
+        self.0.get_or_init(|| queue.clone());
+        Ok(Cow::Owned(queue))
+    }
+}
+
 /// Puts one element in, or the slices of a batch.
 struct Enqueue {
+    queue: QueueInput,
     many: bool,
+}
+
+impl Enqueue {
+    fn kernel(many: bool) -> Box<dyn Kernel> {
+        Box::new(Enqueue { queue: QueueInput::default(), many })
+    }
 }
 
 impl Kernel for Enqueue {
@@ -115,19 +144,22 @@ impl Kernel for Enqueue {
     }
 
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
-        let queue = queue(context)?;
-        let components: Element = (1..context.num_inputs()).map(|index| context.take(index)).collect();
+        let queue = self.queue.get(context)?;
+        let components: SmallVec<[Tensor; 1]> =
+            (1..context.num_inputs()).map(|index| context.take(index)).collect();
         queue.spec.check_element(&components, self.many)?;
         let (source, asked) = if self.many {
             let count =
                 components.first().and_then(|component| component.shape().first()).copied().unwrap_or(0);
-            (queue.slices(components, count), Asked::EnqueueMany(count))
+            (queue.slices(components, count, context.buffers()), Asked::EnqueueMany(count))
         } else {
-            (Source::One(Some(components)), Asked::Enqueue)
+            let element = components.into_iter().map(Component::Whole).collect();
+            (Source::One(Some(element)), Asked::Enqueue)
         };
         match queue.elements.enqueue(source) {
             Started::Done(outcome) => outcome.map(|_| None).map_err(|failure| queue.failed(failure, asked)),
             Started::Waiting(attempt) => {
+                let queue = queue.into_owned();
                 Ok(Some(Box::new(Waiting { attempt, queue, asked, consumed: None })))
             }
         }
@@ -136,6 +168,7 @@ impl Kernel for Enqueue {
 
 /// Takes elements.
 struct Dequeue {
+    queue: QueueInput,
     form: Form,
     /// Counts them, where a restored run goes on exactly.
     consumed: Option<Arc<Consumed>>,
@@ -157,7 +190,7 @@ impl Kernel for Dequeue {
     }
 
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
-        let queue = queue(context)?;
+        let queue = self.queue.get(context)?;
         let asked = self.asked(context, &queue)?;
         let (count, up_to) = match asked {
             Asked::DequeueMany(count) => (count, false),
@@ -176,14 +209,17 @@ impl Kernel for Dequeue {
                 Consumed::note(consumed.as_ref(), &outcome);
                 deliver(context, &queue, asked, outcome).map(|()| None)
             }
-            Started::Waiting(attempt) => Ok(Some(Box::new(Waiting { attempt, queue, asked, consumed }))),
+            Started::Waiting(attempt) => {
+                let queue = queue.into_owned();
+                Ok(Some(Box::new(Waiting { attempt, queue, asked, consumed })))
+            }
         }
     }
 }
 
 impl Dequeue {
     fn kernel(spec: &NodeSpec<'_>, form: Form) -> Result<Box<dyn Kernel>> {
-        Ok(Box::new(Dequeue { form, consumed: Consumed::of(spec)? }))
+        Ok(Box::new(Dequeue { queue: QueueInput::default(), form, consumed: Consumed::of(spec)? }))
     }
 
     fn asked(&self, context: &KernelContext<'_>, queue: &Queue) -> Result<Asked> {
@@ -228,7 +264,7 @@ pub(crate) fn dequeue_one(context: &mut KernelContext<'_>, input: usize) -> Resu
     let taken = take_now(context.limits, &queue, 1, Asked::Dequeue)?;
     let mut components = taken.into_iter().flat_map(|(_, element)| element);
     match (components.next(), components.next()) {
-        (Some(component), None) => Ok(component),
+        (Some(component), None) => Ok(component.into_tensor()),
         _ => {
             Err(Error::invalid_argument(format!("the elements of {} have not one component", queue.title())))
         }
@@ -284,7 +320,7 @@ fn deliver(
         Asked::Enqueue | Asked::EnqueueMany(_) => Ok(()),
         Asked::Dequeue => {
             let components = taken.into_iter().flat_map(|(_, element)| element);
-            components.enumerate().for_each(|(index, component)| context.set(index, component));
+            components.enumerate().for_each(|(index, component)| context.set(index, component.into_tensor()));
             Ok(())
         }
         Asked::DequeueMany(_) | Asked::DequeueUpTo(_) => {

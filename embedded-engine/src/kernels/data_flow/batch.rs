@@ -1,31 +1,28 @@
-//! Batches of elements: taking them apart and putting them together.
+//! Batches of elements.
 
+use super::component::{self, Component};
 use super::queue::{Element, QueueSpec};
 use crate::kernel::{KernelContext, checked};
 use session_core::{Error, Result};
 use tensor::{Bits, Bytes, DType, Shape, Tensor};
 
-/// One entry along the first dimension, which shares the elements of the whole or has its own.
-pub(super) fn row(tensor: &Tensor, row: usize, shares: bool) -> Tensor {
-    let shape = Shape::from(tensor.shape().get(1..).unwrap_or_default());
-    let part = tensor.rows(row, row + 1).and_then(|part| part.reshaped(shape));
-    let part = part.expect("the row is one of the tensor's");
-    if shares || !part.dtype().is_plain() { part } else { part.copied(&tensor::BufferPool::new()) }
-}
-
 /// Sets each output to a component of all elements, stacked, and padded where the queue pads (S-237, S-249).
 pub(super) fn deliver(context: &mut KernelContext<'_>, spec: &QueueSpec, elements: &[Element]) -> Result<()> {
     for (index, &dtype) in spec.dtypes().iter().enumerate() {
+        let parts = || elements.iter().map(|element| &element[index]);
+        if let Some(batch) = component::run(parts()) {
+            context.set(index, batch);
+            continue;
+        }
         let inner = inner_shape(spec, index, elements);
         let mut dims = vec![elements.len()];
         dims.extend_from_slice(&inner);
         let shape = checked(Shape::from(dims), dtype)?;
-        let parts = elements.iter().map(|element| &element[index]);
         let batch = match dtype {
-            DType::String => stack_strings(parts, shape, &inner)?,
+            DType::String => stack_strings(parts(), shape, &inner)?,
             dtype if dtype.is_plain() => for_dtype!(bits dtype, T => {
                 let mut batch = Tensor::from_pool_dtype(context.buffers(), dtype, shape);
-                stack_bits::<T>(parts, &mut batch, &inner)?;
+                stack_bits::<T>(parts(), &mut batch, &inner)?;
                 Ok(batch)
             })?,
             _ => return Err(Error::invalid_argument(format!("elements of dtype {dtype} cannot be stacked"))),
@@ -40,25 +37,25 @@ fn inner_shape(spec: &QueueSpec, index: usize, elements: &[Element]) -> Vec<usiz
     let rank = spec.shape(index).and_then(|shape| shape.rank()).unwrap_or(0);
     let size = |axis: usize| match spec.shape(index).and_then(|shape| shape.dim(axis)) {
         Some(size) => size,
-        None => elements.iter().map(|element| element[index].shape()[axis]).max().unwrap_or(0),
+        None => elements.iter().map(|element| element[index].dims()[axis]).max().unwrap_or(0),
     };
     (0..rank).map(size).collect()
 }
 
 fn stack_bits<'a, T: Bits + Default>(
-    parts: impl Iterator<Item = &'a Tensor>,
+    parts: impl Iterator<Item = &'a Component>,
     batch: &mut Tensor,
     inner: &[usize],
 ) -> Result<()> {
     let size: usize = inner.iter().product();
     let written = batch.write_bits::<T, Result<()>>(|target| {
         for (index, part) in parts.enumerate() {
-            let (target, source) = (&mut target[index * size..(index + 1) * size], part.as_bits::<T>()?);
-            if part.shape().dims() == inner {
+            let (target, source) = (&mut target[index * size..(index + 1) * size], part.bits::<T>()?);
+            if part.dims() == inner {
                 target.copy_from_slice(source);
             } else {
                 target.fill(T::default());
-                place(source, part.shape(), inner, &mut |at, run| {
+                place(source, part.dims(), inner, &mut |at, run| {
                     target[at..at + run.len()].copy_from_slice(run);
                 });
             }
@@ -69,7 +66,7 @@ fn stack_bits<'a, T: Bits + Default>(
 }
 
 fn stack_strings<'a>(
-    parts: impl Iterator<Item = &'a Tensor>,
+    parts: impl Iterator<Item = &'a Component>,
     shape: Shape,
     inner: &[usize],
 ) -> Result<Tensor> {
@@ -77,7 +74,7 @@ fn stack_strings<'a>(
     let mut strings = vec![Bytes::new(); shape.elements()];
     for (index, part) in parts.enumerate() {
         let target = &mut strings[index * size..(index + 1) * size];
-        place(part.as_strings()?, part.shape(), inner, &mut |at, run| {
+        place(part.strings()?, part.dims(), inner, &mut |at, run| {
             target[at..at + run.len()].clone_from_slice(run);
         });
     }

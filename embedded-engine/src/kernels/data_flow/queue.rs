@@ -2,6 +2,7 @@
 
 use super::PRIORITY;
 use super::bounded::{Bounded, Source};
+use super::component::Component;
 use super::store::{Draw, Store, Window};
 use crate::kernel::NodeSpec;
 use compute::random::{Generator, Words, seeds_from_entropy};
@@ -9,10 +10,10 @@ use session_core::{AttrValue, Error, PartialShape, QueueStats, Result};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use tensor::{DType, Tensor};
+use tensor::{BufferPool, DType, Tensor};
 
 /// One element: its components.
-pub(super) type Element = SmallVec<[Tensor; 1]>;
+pub(super) type Element = SmallVec<[Component; 1]>;
 
 /// The kinds of queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,12 +240,16 @@ impl Queue {
     }
 
     /// The slices of a batch, one after another.
-    pub(super) fn slices(&self, batch: Element, count: usize) -> Source<Element> {
-        // Slices of a queue that does not keep the order would keep whole batches in memory for long.
-        let shares = matches!(self.spec.kind, Kind::Fifo | Kind::PaddingFifo);
+    pub(super) fn slices(
+        &self,
+        batch: SmallVec<[Tensor; 1]>,
+        count: usize,
+        buffers: &BufferPool,
+    ) -> Source<Element> {
+        let in_order = matches!(self.spec.kind, Kind::Fifo | Kind::PaddingFifo);
+        let buffers = buffers.clone();
         Source::Many(Box::new((0..count).map(move |row| {
-            let slice = |component: &Tensor| super::batch::row(component, row, shares);
-            batch.iter().map(slice).collect()
+            batch.iter().map(|component| Component::row(component, row, in_order, &buffers)).collect()
         })))
     }
 }
@@ -256,7 +261,8 @@ fn list<T: std::fmt::Display>(items: &[T]) -> String {
 
 /// The first component; its dtype and shape were checked when it was put in.
 fn priority(element: &Element) -> i64 {
-    element.first().and_then(|component| component.value::<i64>().ok()).unwrap_or(0)
+    let bits = element.first().and_then(|component| component.bits::<u64>().ok()?.first().copied());
+    bits.unwrap_or(0).cast_signed()
 }
 
 /// Places as TensorFlow draws them from these seeds.
