@@ -508,7 +508,7 @@ def sparse_tensors():
     outputs += [tf.sparse.softmax(s).values, tf.sparse.to_dense(s), (s * tf.ones([5, 1])).values, tf.sparse.add(s, tf.ones([5, 6]))]
     for part in parts:
         outputs += [part.indices, part.values, part.dense_shape]
-    total = tf.reduce_sum(product * product) + tf.reduce_sum(filled.values * filled.values)
+    total = tf.reduce_sum(product * product) + tf.reduce_sum(embedded * embedded) + tf.reduce_sum(filled.values * filled.values)
     return [({values: [0.5, -1.0, 2.0, 0.25, 1.5], dense: ramp(6, 3)}, outputs + tf1.gradients(total, [values, dense]))]
 
 

@@ -31,6 +31,15 @@ const fn sparse(name: &'static str, attrs: &'static str) -> OpDef {
         .shape(sparse_shape)
 }
 
+/// Gradients of the chosen rows alone, as newer exporters make them.
+const fn sparse_rows(name: &'static str) -> OpDef {
+    OpDef::new(
+        name,
+        "grad: T, indices: Tidx, segment_ids: Tsegmentids, dense_output_dim0: int32 -> output: T, sorted_unique_indices: Tidx",
+    )
+    .attrs("T: floattype, Tidx: indextype = int32, Tsegmentids: indextype = int32")
+}
+
 const fn sparse_grad(name: &'static str) -> OpDef {
     OpDef::new(name, "grad: T, indices: Tidx, segment_ids: Tsegmentids, output_dim0: int32 -> output: T")
         .attrs("T: floattype, Tidx: indextype = int32, Tsegmentids: indextype = int32")
@@ -69,6 +78,9 @@ op_defs! {
     SPARSE_SEGMENT_SUM_GRAD: sparse_grad("SparseSegmentSumGrad");
     SPARSE_SEGMENT_MEAN_GRAD: sparse_grad("SparseSegmentMeanGrad");
     SPARSE_SEGMENT_SQRT_N_GRAD: sparse_grad("SparseSegmentSqrtNGrad");
+    SPARSE_SEGMENT_SUM_GRAD_V2: sparse_rows("SparseSegmentSumGradV2");
+    SPARSE_SEGMENT_MEAN_GRAD_V2: sparse_rows("SparseSegmentMeanGradV2");
+    SPARSE_SEGMENT_SQRT_N_GRAD_V2: sparse_rows("SparseSegmentSqrtNGradV2");
 }
 
 fn segment_shape(context: &mut ShapeContext<'_>) -> Result<()> {

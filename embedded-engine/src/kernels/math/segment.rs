@@ -6,7 +6,7 @@ use crate::kernels::array::{integers, outside};
 use compute::elementwise::{self, BinaryOp, Broadcast, layout};
 use compute::math::Real;
 use session_core::{Code, Error, Result};
-use tensor::{Element, Shape};
+use tensor::{DType, Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["SegmentSum", "SegmentMean", "UnsortedSegmentSum"] {
@@ -34,6 +34,12 @@ pub(crate) fn register(registry: &mut Registry) {
         registry.add(op_type, |spec| {
             let share = Share::of(spec);
             for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| sparse::<T>(context, share))))
+        });
+    }
+    for op_type in ["SparseSegmentSumGradV2", "SparseSegmentMeanGradV2", "SparseSegmentSqrtNGradV2"] {
+        registry.add(op_type, |spec| {
+            let share = Share::of(spec);
+            for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| sparse_gradient_rows::<T>(context, share))))
         });
     }
     for op_type in ["SparseSegmentSumGrad", "SparseSegmentMeanGrad", "SparseSegmentSqrtNGrad"] {
@@ -322,4 +328,35 @@ fn sparse_gradient<T: Element + Real>(context: &mut KernelContext<'_>, share: Sh
         }
         Ok(())
     })
+}
+
+/// The same for the rows alone that were chosen, with their indices in ascending order.
+fn sparse_gradient_rows<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (segments, rest) = rows(&shape)?;
+    let size = context.int(3)?;
+    let size = usize::try_from(size)
+        .map_err(|_| Error::invalid_argument(format!("dense_output_dim0 must not be negative: {size}")))?;
+    let (entries, counts) = entries(context, size, segments)?;
+    let mut chosen: Vec<usize> = entries.iter().map(|[index, _]| *index).collect();
+    chosen.sort_unstable();
+    chosen.dedup();
+    let width: usize = rest.iter().product();
+    let dims: Shape = std::iter::once(chosen.len()).chain(rest.iter().copied()).collect();
+    let indices = match context.input(1).dtype() {
+        DType::Int32 => Tensor::from(chosen.iter().map(|&index| index as i32).collect::<Vec<_>>()),
+        _ => Tensor::from(chosen.iter().map(|&index| index as i64).collect::<Vec<_>>()),
+    };
+    context.produce::<T>(0, dims, |context, output| {
+        output.fill(T::default());
+        let gradient = context.slice::<T>(0)?;
+        for [index, id] in entries {
+            let factor = T::of(share.factor(counts[id]));
+            let row = chosen.partition_point(|&known| known < index);
+            add_scaled(&mut output[row * width..][..width], &gradient[id * width..][..width], factor);
+        }
+        Ok(())
+    })?;
+    context.set(1, indices);
+    Ok(())
 }
