@@ -1,4 +1,5 @@
 //! Queues as graph operations, by the rules of their chapter.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use embedded_engine::EmbeddedEngine;
 use ops::array::placeholder;
