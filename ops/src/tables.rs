@@ -5,6 +5,9 @@
 use crate::library::op_defs;
 use session_core::OpDef;
 
+const TEXT_FILE: &str =
+    "key_index: int, value_index: int, vocab_size: int = -1, delimiter: string = \"\t\", offset: int = 0";
+
 op_defs! {
     HASH_TABLE_V2: OpDef::new("HashTableV2", "-> table_handle: resource")
         .attrs(r#"container: string = "", shared_name: string = "", use_node_name_sharing: bool = false, key_dtype: type, value_dtype: type"#).stateful().not_differentiable();
@@ -17,7 +20,7 @@ op_defs! {
     INITIALIZE_TABLE_V2: OpDef::new("InitializeTableV2", "table_handle: resource, keys: Tkey, values: Tval ->")
         .attrs("Tkey: type, Tval: type").stateful().not_differentiable();
     INITIALIZE_TABLE_FROM_TEXT_FILE_V2: OpDef::new("InitializeTableFromTextFileV2", "table_handle: resource, filename: string ->")
-        .attrs(r#"key_index: int, value_index: int, vocab_size: int = -1, delimiter: string = "\t", offset: int = 0"#).stateful().not_differentiable();
+        .attrs(TEXT_FILE).stateful().not_differentiable();
     LOOKUP_TABLE_FIND_V2: OpDef::new("LookupTableFindV2", "table_handle: resource, keys: Tin, default_value: Tout -> values: Tout")
         .attrs("Tin: type, Tout: type").stateful().not_differentiable();
     LOOKUP_TABLE_INSERT_V2: OpDef::new("LookupTableInsertV2", "table_handle: resource, keys: Tin, values: Tout ->")
@@ -34,7 +37,7 @@ op_defs! {
     INITIALIZE_TABLE: OpDef::new("InitializeTable", "table_handle: Ref(string), keys: Tkey, values: Tval ->")
         .attrs("Tkey: type, Tval: type").not_differentiable();
     INITIALIZE_TABLE_FROM_TEXT_FILE: OpDef::new("InitializeTableFromTextFile", "table_handle: Ref(string), filename: string ->")
-        .attrs(r#"key_index: int, value_index: int, vocab_size: int = -1, delimiter: string = "\t", offset: int = 0"#).not_differentiable();
+        .attrs(TEXT_FILE).not_differentiable();
     LOOKUP_TABLE_FIND: OpDef::new("LookupTableFind", "table_handle: Ref(string), keys: Tin, default_value: Tout -> values: Tout")
         .attrs("Tin: type, Tout: type").not_differentiable();
     LOOKUP_TABLE_SIZE: OpDef::new("LookupTableSize", "table_handle: Ref(string) -> size: int64").not_differentiable();
