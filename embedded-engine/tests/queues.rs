@@ -66,7 +66,7 @@ fn soon() -> RunOptions {
 fn s_247_fifo_keeps_the_order() {
     let graph = Graph::new();
     let queue = fifo(&graph, 10);
-    let many = queue.enqueue_many(&Tensor::from(vec![1.0f32]));
+    let many = queue.enqueue_many(Tensor::from(vec![1.0f32]));
     let one = queue.enqueue(9.0f32);
     let x = placeholder(&graph, DType::Float32, [None]);
     let fed = queue.enqueue_many(&x);
@@ -103,7 +103,7 @@ fn s_222_s_225_s_228_mistakes_are_found_when_the_graph_is_built() {
             ErrorKind::Value,
             "known ranks",
         ),
-        (|g| drop(fifo(g, 1).enqueue(&Tensor::from(vec![1.0f32, 2.0]))), ErrorKind::Value, "does not fit"),
+        (|g| drop(fifo(g, 1).enqueue(Tensor::from(vec![1.0f32, 2.0]))), ErrorKind::Value, "does not fit"),
         (|g| drop(fifo(g, 1).enqueue(true)), ErrorKind::Type, "has dtype bool"),
         (|g| drop(fifo(g, 1).enqueue([("a", 1.0f32)])), ErrorKind::Value, "have no names"),
         (|g| drop(fifo(g, 1).dequeue_many(-1)), ErrorKind::Value, "must not be negative"),
@@ -194,7 +194,7 @@ fn s_224_shuffle_minimum_is_checked_when_touched() {
 fn s_223_capacities() {
     let graph = Graph::new();
     let (unbounded, none) = (fifo(&graph, -1), fifo(&graph, 0));
-    let many = unbounded.enqueue_many(&Tensor::from(vec![0.0f32; 10_000]));
+    let many = unbounded.enqueue_many(Tensor::from(vec![0.0f32; 10_000]));
     let one = none.enqueue(1.0f32);
     let session = session(&graph);
     session.run(&many, ()).unwrap();
@@ -262,7 +262,7 @@ fn s_231_size_and_is_closed_are_answered_at_once() {
 fn s_232_s_233_enqueue_many_goes_in_as_far_as_there_is_room() {
     let graph = Graph::new();
     let queue = fifo(&graph, 3);
-    let many = queue.enqueue_many(&Tensor::from(vec![0.0f32, 1.0, 2.0, 3.0, 4.0]));
+    let many = queue.enqueue_many(Tensor::from(vec![0.0f32, 1.0, 2.0, 3.0, 4.0]));
     let (size, dequeue) = (queue.size(), queue.dequeue().output());
     let session = session(&graph);
     let waiting = run_aside(&session, many, RunOptions::default());
@@ -276,7 +276,7 @@ fn s_232_s_233_enqueue_many_goes_in_as_far_as_there_is_room() {
 fn s_234_no_slices_are_nothing_even_when_closed() {
     let graph = Graph::new();
     let queue = fifo(&graph, 3);
-    let none = queue.enqueue_many(&Tensor::from(Vec::<f32>::new()));
+    let none = queue.enqueue_many(Tensor::from(Vec::<f32>::new()));
     let session = session(&graph);
     session.run(&queue.close(false), ()).unwrap();
     session.run(&none, ()).unwrap();
@@ -349,7 +349,7 @@ fn s_237_dequeue_many_takes_what_comes_while_it_waits() {
 fn s_238_dequeue_up_to_gives_what_is_left() {
     let graph = Graph::new();
     let queue = fifo(&graph, 10);
-    let add = queue.enqueue_many(&Tensor::from(vec![1.0f32, 2.0, 3.0]));
+    let add = queue.enqueue_many(Tensor::from(vec![1.0f32, 2.0, 3.0]));
     let up_to = queue.dequeue_up_to(2).output();
     let session = session(&graph);
     session.run(&add, ()).unwrap();
@@ -367,9 +367,9 @@ fn s_238_dequeue_up_to_gives_what_is_left() {
 fn s_239_q_55_a_wait_that_is_ended_has_no_effect() {
     let graph = Graph::new();
     let queue = fifo(&graph, 3);
-    let fill = queue.enqueue_many(&Tensor::from(vec![1.0f32, 2.0]));
+    let fill = queue.enqueue_many(Tensor::from(vec![1.0f32, 2.0]));
     let (too_many, over_full) =
-        (queue.dequeue_many(3).output(), queue.enqueue_many(&Tensor::from(vec![7.0f32, 8.0, 9.0])));
+        (queue.dequeue_many(3).output(), queue.enqueue_many(Tensor::from(vec![7.0f32, 8.0, 9.0])));
     let session = session(&graph);
     session.run(&fill, ()).unwrap();
     let error = session.run_with(&too_many, (), &soon(), None).unwrap_err();
@@ -393,7 +393,7 @@ fn s_239_q_55_a_wait_that_is_ended_has_no_effect() {
 fn s_240_s_243_s_245_after_a_close_the_rest_can_be_taken() {
     let graph = Graph::new();
     let queue = fifo(&graph.named("q"), 10);
-    let add = queue.enqueue_many(&Tensor::from(vec![1.0f32, 2.0, 3.0]));
+    let add = queue.enqueue_many(Tensor::from(vec![1.0f32, 2.0, 3.0]));
     let (two, five) = (queue.dequeue_many(2).output(), queue.dequeue_many(5).output());
     let session = session(&graph);
     session.run(&add, ()).unwrap();
@@ -450,7 +450,7 @@ fn s_242_a_close_can_cancel_pending_enqueues() {
 fn s_245_a_waiting_dequeue_many_puts_back_what_it_took_when_the_queue_is_closed() {
     let graph = Graph::new();
     let queue = fifo(&graph, 10);
-    let add = queue.enqueue_many(&Tensor::from(vec![1.0f32, 2.0, 3.0]));
+    let add = queue.enqueue_many(Tensor::from(vec![1.0f32, 2.0, 3.0]));
     let five = queue.dequeue_many(5).output();
     let size = queue.size();
     let session = session(&graph);
@@ -489,7 +489,7 @@ fn s_246_s_55_closing_the_session_ends_all_that_waits() {
 fn s_248_shuffle_keeps_a_minimum_while_it_is_open() {
     let graph = Graph::new();
     let queue = RandomShuffleQueue::new(&graph, 10, 2, DType::Float32).shapes(scalars()).seed(3).build();
-    let add = queue.enqueue_many(&Tensor::from((0..5).map(|i| i as f32).collect::<Vec<_>>()));
+    let add = queue.enqueue_many(Tensor::from((0..5).map(|i| i as f32).collect::<Vec<_>>()));
     let (three, one) = (queue.dequeue_many(3).output(), queue.dequeue().output());
     let session = session(&graph);
     session.run(&add, ()).unwrap();
@@ -520,7 +520,7 @@ fn s_248_shuffle_order_is_tensorflows() {
             queue = queue.seed(seed);
         }
         let queue = queue.build();
-        let add = queue.enqueue_many(&Tensor::from((0..10).collect::<Vec<i32>>()));
+        let add = queue.enqueue_many(Tensor::from((0..10).collect::<Vec<i32>>()));
         let one = queue.dequeue().output();
         for _ in 0..2 {
             let session = session(&graph);
@@ -714,7 +714,7 @@ fn queues_of_older_graphs_are_references() {
     let old = old.attr("shapes", scalars().to_vec()).finish();
     let queue = Queue::from_operation(&old).unwrap();
     assert!(queue.handle().is_ref());
-    let add = queue.enqueue_many(&Tensor::from(vec![1.0f32, 2.0, 3.0]));
+    let add = queue.enqueue_many(Tensor::from(vec![1.0f32, 2.0, 3.0]));
     assert_eq!(add.op_type(), "QueueEnqueueMany");
     let (two, rest) = (queue.dequeue_many(2).output(), queue.dequeue_up_to(2).output());
     let session = session(&graph);
@@ -751,9 +751,9 @@ fn batches_are_taken_apart_and_put_together_in_other_sizes() {
         Tensor::from_vec((2 * first..2 * (first + count)).collect(), [count as usize, 2]).unwrap()
     };
     let puts = [
-        queue.enqueue_many(&rows(0, 4)),
-        queue.enqueue(&Tensor::from([8, 9])),
-        queue.enqueue_many(&rows(5, 3)),
+        queue.enqueue_many(rows(0, 4)),
+        queue.enqueue(Tensor::from([8, 9])),
+        queue.enqueue_many(rows(5, 3)),
     ];
     let takes = [3usize, 2, 2].map(|count| queue.dequeue_many(count).output());
     let one = queue.dequeue().output();
