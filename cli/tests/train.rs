@@ -207,7 +207,7 @@ fn graphs_of_many_programs_train_as_in_tensorflow() {
     }
     println!("{good} of {} graphs train with TensorFlow's losses", graphs.len());
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    assert!(graphs.len() >= 50);
+    assert!(graphs.len() > 50);
 }
 
 fn train_graph(graph: &Path) -> Result<(), String> {

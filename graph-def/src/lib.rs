@@ -13,8 +13,7 @@
 //!     let x = placeholder(&graph.named("x"), DType::Float32, [None]);
 //!     let w = variable(&graph.named("w"), 0.5f32);
 //!     let loss = math::reduce_mean(math::square(&x * &w), .., false);
-//!     let train = GradientDescentOptimizer::new(0.1).minimize(&loss, None);
-//!     graph.add_to_collection(&keys::TRAIN_OP, train)?;
+//!     GradientDescentOptimizer::new(0.1).minimize(&loss, None);
 //!
 //!     // What `tf.train.import_meta_graph` reads, with operations that save and restore.
 //!     write_meta_graph(&file, &export_meta_graph(&graph, None)?)?;

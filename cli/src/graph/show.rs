@@ -61,7 +61,7 @@ impl Summary {
         for operation in graph.operations() {
             *ops.entry(operation.op_type().to_owned()).or_default() += 1;
         }
-        let inputs = graph.operations().into_iter().filter(|op| is_input(op)).collect();
+        let inputs = graph.operations().into_iter().filter(is_input).collect();
         let global = graph.collection(&VARIABLES).into_iter().map(|variable| (variable, false));
         let local = graph.collection(&LOCAL_VARIABLES).into_iter().map(|variable| (variable, true));
         let runners = graph.collection(&QUEUE_RUNNERS);
