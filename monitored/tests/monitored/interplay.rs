@@ -14,10 +14,10 @@ fn s_360_the_operation_that_first_gave_no_number_is_named() {
     let graph = Graph::new();
     let x = ops::array::placeholder(&graph.named("x"), DType::Float32, PartialShape::scalar());
     let weights = variable(&graph.named("weights"), vec![1f32, 2.0]);
-    let scaled = ops::math::mul(&x.named("scaled"), &weights);
+    let scaled = ops::math::mul(x.named("scaled"), &weights);
     let logarithm = ops::math::log(scaled.named("logarithm"));
     let loss = ops::math::reduce_mean(logarithm.named("loss"), .., false);
-    let train = weights.assign_add(&graph_constant(&graph));
+    let train = weights.assign_add(graph_constant(&graph));
     let hook = NanTensorHook::new(&loss).check_infinity(true).find_origin(true);
     let mut session = SingularMonitoredSession::builder(&graph).hook(hook).build().unwrap();
     session.run(&train, [(&x, 1f32)]).unwrap();

@@ -74,7 +74,7 @@ fn s_74_copy_from_another() {
 fn s_75_pieces_are_settled_in_order_and_the_graph_is_frozen() {
     let graph = Graph::new();
     let _weights = variable(&graph.named("weights"), 1f32);
-    ops::summary::scalar("loss", &ops::array::constant(&graph, 1f32));
+    ops::summary::scalar("loss", ops::array::constant(&graph, 1f32));
     let scaffold = Scaffold::builder().finalize(&graph).unwrap();
     assert!(graph.is_finalized());
     let made = [
@@ -182,7 +182,7 @@ fn s_81_the_default_local_init_op_can_be_extended() {
 fn s_82_the_default_summary_op_merges_all() {
     let graph = Graph::new();
     for tag in ["loss", "accuracy"] {
-        ops::summary::scalar(tag, &ops::array::constant(&graph, 0.5f32));
+        ops::summary::scalar(tag, ops::array::constant(&graph, 0.5f32));
     }
     let scaffold = Scaffold::builder().finalize(&graph).unwrap();
     let bytes = open(&graph).run(scaffold.summary_op().unwrap(), ()).unwrap();
@@ -197,7 +197,7 @@ fn s_83_the_default_saver() {
     let weights = variable(&graph.named("weights"), 1f32);
     let scaffold = Scaffold::builder().finalize(&graph).unwrap();
     assert_eq!(graph.collection(&SAVERS).len(), 1);
-    assert_eq!(scaffold.saver().variables(&graph), [weights.clone()]);
+    assert_eq!(scaffold.saver().variables(&graph), [weights]);
     // The single item of the collection, if there is one.
     let graph = Graph::new();
     let weights = variable(&graph.named("weights"), 1f32);
