@@ -27,7 +27,7 @@ fn the_end_of_the_input_ends_the_loop_without_error() {
         let queue = queue(&graph, 4);
         let enqueue = queue.enqueue(numbers(&graph, 100));
         QueueRunner::for_queue(&queue, vec![enqueue; threads]).unwrap().add_to_graph().unwrap();
-        let squares = math::square(&queue.dequeue_many(10).output());
+        let squares = math::square(queue.dequeue_many(10).output());
 
         let mut session = SingularMonitoredSession::builder(&graph).build().unwrap();
         let mut seen: Vec<i64> = Vec::new();
@@ -72,7 +72,7 @@ fn s_167_q_2_an_error_of_the_input_is_the_cause_that_is_seen() {
     // Fails at the third element: 1 / (2 - i).
     let number = numbers(&graph, 100);
     let divisor = array::constant(&graph, 2i64) - &number;
-    let enqueue = queue.enqueue(math::floor_div(&array::constant(&graph, 1i64), &divisor));
+    let enqueue = queue.enqueue(math::floor_div(array::constant(&graph, 1i64), &divisor));
     QueueRunner::for_queue(&queue, [enqueue]).unwrap().add_to_graph().unwrap();
     let taken = queue.dequeue().output();
     let error = SingularMonitoredSession::builder(&graph)

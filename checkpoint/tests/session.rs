@@ -114,8 +114,7 @@ fn variables_that_begin_alike_are_assigned_one_after_the_other() {
         slice: None,
     });
     let mut live = SessionVariables::new(&session, [first, second]);
-    let stored =
-        vec![("a".to_owned(), Tensor::from([1.0f32])), ("b".to_owned(), Tensor::from([2.0f32]))];
+    let stored = vec![("a".to_owned(), Tensor::from([1.0f32])), ("b".to_owned(), Tensor::from([2.0f32]))];
     let saver = Saver::default();
     let prefix = saver.save(&stored, folder.path().join("m"), None).unwrap();
     session.expect(|_| Ok(Vec::new()));

@@ -750,11 +750,8 @@ fn batches_are_taken_apart_and_put_together_in_other_sizes() {
     let rows = |first: i32, count: i32| {
         Tensor::from_vec((2 * first..2 * (first + count)).collect(), [count as usize, 2]).unwrap()
     };
-    let puts = [
-        queue.enqueue_many(rows(0, 4)),
-        queue.enqueue(Tensor::from([8, 9])),
-        queue.enqueue_many(rows(5, 3)),
-    ];
+    let puts =
+        [queue.enqueue_many(rows(0, 4)), queue.enqueue(Tensor::from([8, 9])), queue.enqueue_many(rows(5, 3))];
     let takes = [3usize, 2, 2].map(|count| queue.dequeue_many(count).output());
     let one = queue.dequeue().output();
     let session = session(&graph);
