@@ -295,7 +295,9 @@ fn casts_follow_the_rules() {
     assert_eq!(cast_one::<f16, u16>(f16::from_f32(3.7)), 3);
     assert_eq!(cast_one::<Complex<f32>, f64>(Complex::new(2.0, 3.0)), 2.0);
     assert_eq!(cast_one::<i8, Complex<f64>>(-3), Complex::new(-3.0, 0.0));
-    assert!(cast_one::<Complex<f32>, bool>(Complex::new(0.0, 1.0)));
+    // The real part decides.
+    assert!(!cast_one::<Complex<f32>, bool>(Complex::new(0.0, 1.0)));
+    assert!(cast_one::<Complex<f32>, bool>(Complex::new(1.0, 0.0)));
     assert_eq!(cast_one::<Complex<f64>, Complex<f32>>(Complex::new(0.5, 1.5)), Complex::new(0.5, 1.5));
     let large: Vec<f32> = Numbers::new(5).floats(200_000);
     for pool in pools() {

@@ -191,6 +191,41 @@ fn batches(i: &mut Inputs<'_>, op_type: &str, a: &[usize], b: &[usize], adj: (bo
     vec![i.op(op_type).input(a).input(b).attr("adj_x", adj.0).attr("adj_y", adj.1).finish_output()]
 }
 
+/// Linear algebra, and gradients that are operations of their own: their values only.
+const VALUES: &[Sample] = rows! {
+    "MatrixDeterminant" => |i| { let x = square_matrices(i); [i.op("MatrixDeterminant").input(x).finish_output()] };
+    "MatrixInverse" => |i| { let x = square_matrices(i); [i.op("MatrixInverse").input(x).finish_output()] };
+    "MatrixInverse adjoint" => |i| {
+        let x = square_matrices(i);
+        [i.op("MatrixInverse").input(x).attr("adjoint", true).finish_output()]
+    };
+    "MatrixSolve" => |i| {
+        let (x, y) = (square_matrices(i), i.other(shaped(vec![1.0f64, 2.0, 3.0, -1.0], &[2, 2, 1])));
+        [i.op("MatrixSolve").input(x).input(y).finish_output()]
+    };
+    "MatrixTriangularSolve" => |i| {
+        let (x, y) = (square_matrices(i), i.other(shaped(vec![1.0f64, 2.0, 3.0, -1.0], &[2, 2, 1])));
+        [i.op("MatrixTriangularSolve").input(x).input(y).finish_output()]
+    };
+    "Cholesky" => |i| { let x = square_matrices(i); [i.op("Cholesky").input(x).finish_output()] };
+    "SparseSegmentSumGradV2" => |i| sparse_segment_gradient(i, "SparseSegmentSumGradV2");
+    "SparseSegmentMeanGradV2" => |i| sparse_segment_gradient(i, "SparseSegmentMeanGradV2");
+    "SparseSegmentSqrtNGradV2" => |i| sparse_segment_gradient(i, "SparseSegmentSqrtNGradV2");
+};
+
+/// Two symmetric, positive definite matrices.
+fn square_matrices(i: &mut Inputs<'_>) -> Output {
+    i.other(shaped(vec![2.0f64, 1.0, 1.0, 3.0, 4.0, -1.0, -1.0, 1.0], &[2, 2, 2]))
+}
+
+/// Three rows of gradient go to rows 0, 1 and 3; row 1 is used twice.
+fn sparse_segment_gradient(i: &mut Inputs<'_>, op_type: &str) -> Vec<Output> {
+    let gradient = i.other(shaped(vec![1.0f64, 2.0, 3.0, 4.0], &[2, 2]));
+    let (indices, segments) = (i.other([3i32, 1, 0, 1]), i.other([0i32, 0, 1, 1]));
+    let rows = i.constant(5i32);
+    i.op(op_type).input(gradient).input(indices).input(segments).input(rows).finish().outputs()
+}
+
 const PRODUCTS: &[Sample] = rows! {
     "MatMul" => |i| factors(i, &[2, 3], &[3, 4], false, false);
     "MatMul first transposed" => |i| factors(i, &[3, 2], &[3, 4], true, false);
@@ -399,4 +434,4 @@ const REST: &[Sample] = rows! {
 };
 
 pub(super) static SAMPLES: &[&[Sample]] =
-    &[PAIRS, FUNCTIONS, REDUCTIONS, SCANS, PRODUCTS, EINSUMS, SEGMENTS, COMPLEX, REST];
+    &[PAIRS, FUNCTIONS, REDUCTIONS, SCANS, PRODUCTS, EINSUMS, SEGMENTS, COMPLEX, VALUES, REST];

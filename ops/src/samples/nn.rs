@@ -329,6 +329,17 @@ const REST: &[Sample] = rows! {
         tuple(&[after, b], &[gate])
     };
     "Print" => |i| { let x = i.doubles(&[3]); [print(&x, &[], "seen", 3)] };
+    "CTCLoss" => |i| {
+        let frames = i.doubles(&[4, 2, 3]);
+        let labels = i.other(shaped(vec![0i64, 0, 0, 1, 1, 0], &[3, 2]));
+        let (classes, lengths) = (i.other([1i32, 0, 1]), i.other([4i32, 3]));
+        [ctc_loss(&frames, &labels, &classes, &lengths)]
+    };
+    "CTCGreedyDecoder" => |i| {
+        let frames = shaped((0..24).map(|n| f64::from(n * 7 % 11) / 5.0).collect(), &[4, 2, 3]);
+        let (frames, lengths) = (i.other(frames), i.other([4i32, 3]));
+        i.op("CTCGreedyDecoder").input(frames).input(lengths).attr("merge_repeated", true).finish().outputs()[..3].to_vec()
+    };
     "Size of a concatenation" => |i| {
         let x = [i.doubles(&[2, 3]), i.doubles(&[1, 3])];
         let joined = array::concat(&x, 0);

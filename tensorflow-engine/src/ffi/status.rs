@@ -29,7 +29,22 @@ impl Status {
             let Some(code) = Code::from_number(code) else { return Ok(()) };
             (code, CStr::from_ptr((self.api.TF_Message)(self.pointer)).to_string_lossy().into_owned())
         };
-        Err(Error::new(code, message))
+        Err(Error::new(root_code(code, &message), message))
+    }
+}
+
+/// The code that counts when a run failed in several places at once. TensorFlow reports the first it hears of and lists
+/// them all: a transfer that was cancelled because its peer is gone may come before the peer's own report, and only the
+/// latter says that a new session helps.
+fn root_code(code: Code, message: &str) -> Code {
+    if code != Code::Cancelled {
+        return code;
+    }
+    let listed = |name: &str| message.lines().any(|line| line.trim_start().starts_with(name));
+    match () {
+        () if listed("ABORTED: ") => Code::Aborted,
+        () if listed("UNAVAILABLE: ") => Code::Unavailable,
+        () => code,
     }
 }
 
@@ -37,5 +52,20 @@ impl Drop for Status {
     fn drop(&mut self) {
         // SAFETY: owned, and not used after this.
         unsafe { (self.api.TF_DeleteStatus)(self.pointer) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_transfer_gives_way_to_the_failure_that_it_follows_from() {
+        let text = "\n=====================\nCANCELLED: From /job:worker/replica:0/task:0:\nRecvFromRemoteAsync is \
+                    cancelled.\nABORTED: From /job:ps/replica:0/task:0:\nSession handle is not found\n=====";
+        assert_eq!(root_code(Code::Cancelled, text), Code::Aborted);
+        assert_eq!(root_code(Code::Cancelled, "UNAVAILABLE: peer"), Code::Unavailable);
+        assert_eq!(root_code(Code::Cancelled, "Step was cancelled by an explicit call"), Code::Cancelled);
+        assert_eq!(root_code(Code::NotFound, text), Code::NotFound);
     }
 }
