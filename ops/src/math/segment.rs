@@ -38,6 +38,7 @@ const fn sparse_rows(name: &'static str) -> OpDef {
         "grad: T, indices: Tidx, segment_ids: Tsegmentids, dense_output_dim0: int32 -> output: T, sorted_unique_indices: Tidx",
     )
     .attrs("T: floattype, Tidx: indextype = int32, Tsegmentids: indextype = int32")
+    .shape(used_rows_shape)
 }
 
 const fn sparse_grad(name: &'static str) -> OpDef {
@@ -81,6 +82,15 @@ op_defs! {
     SPARSE_SEGMENT_SUM_GRAD_V2: sparse_rows("SparseSegmentSumGradV2");
     SPARSE_SEGMENT_MEAN_GRAD_V2: sparse_rows("SparseSegmentMeanGradV2");
     SPARSE_SEGMENT_SQRT_N_GRAD_V2: sparse_rows("SparseSegmentSqrtNGradV2");
+}
+
+/// As many rows as different indices, which only running tells.
+fn used_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let gradient = shapes::at_least_rank(context, 0, 1)?;
+    let rows = if gradient.rank().is_some() { gradient.with_dim(0, None) } else { gradient };
+    context.set(0, rows);
+    context.set(1, PartialShape::from([None]));
+    Ok(())
 }
 
 fn segment_shape(context: &mut ShapeContext<'_>) -> Result<()> {
