@@ -1,4 +1,4 @@
-//! The protocol messages of graph files, with TensorFlow's names and numbers.
+//! The protocol messages of graph files, and of what is recorded of runs of graphs, with TensorFlow's names and numbers.
 //!
 //! Messages that are only passed on (tensors, debug information, types that an importer does not look into) are their
 //! serialised bytes, which keeps them as they were. Maps are sorted, so that equal messages have equal bytes.
@@ -8,6 +8,7 @@ mod function;
 mod graph;
 mod meta_graph;
 mod op;
+mod run_metadata;
 
 pub use attr::{AttrList, AttrValue, Dim, NameAttrList, TensorShape, Value};
 pub use function::{ArgAttrs, FunctionDef, FunctionDefLibrary, GradientDef};
@@ -18,6 +19,9 @@ pub use meta_graph::{
     VariableDef,
 };
 pub use op::{ArgDef, AttrDef, OpDef, OpList};
+pub use run_metadata::{
+    AllocationDescription, DeviceStepStats, NodeExecStats, NodeOutput, RunMetadata, StepStats, TensorDescription,
+};
 
 use bytes::Bytes;
 use prost::Message;

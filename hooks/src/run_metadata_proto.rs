@@ -1,53 +1,10 @@
 //! `RunMetadata` as TensorFlow serialises it, for event files.
 
+use graph_def::proto::{self, DeviceStepStats, NodeExecStats, StepStats};
 use prost::Message;
 use session_core::{OpStats, RunMetadata};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
-
-#[derive(Clone, PartialEq, Message)]
-struct RunMetadataProto {
-    #[prost(message, optional, tag = "1")]
-    step_stats: Option<StepStats>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StepStats {
-    #[prost(message, repeated, tag = "1")]
-    dev_stats: Vec<DeviceStepStats>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct DeviceStepStats {
-    #[prost(string, tag = "1")]
-    device: String,
-    #[prost(message, repeated, tag = "2")]
-    node_stats: Vec<NodeExecStats>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct NodeExecStats {
-    #[prost(string, tag = "1")]
-    node_name: String,
-    #[prost(int64, tag = "2")]
-    all_start_micros: i64,
-    #[prost(int64, tag = "3")]
-    op_start_rel_micros: i64,
-    #[prost(int64, tag = "4")]
-    op_end_rel_micros: i64,
-    #[prost(int64, tag = "5")]
-    all_end_rel_micros: i64,
-    #[prost(string, tag = "8")]
-    timeline_label: String,
-    #[prost(uint32, tag = "10")]
-    thread_id: u32,
-    #[prost(int64, tag = "13")]
-    all_start_nanos: i64,
-    #[prost(int64, tag = "15")]
-    op_end_rel_nanos: i64,
-    #[prost(int64, tag = "16")]
-    all_end_rel_nanos: i64,
-}
 
 /// The serialised message: what the engine recorded itself, if it did.
 pub(crate) fn encode(metadata: &RunMetadata) -> Vec<u8> {
@@ -62,7 +19,7 @@ pub(crate) fn encode(metadata: &RunMetadata) -> Vec<u8> {
     }
     let device = |(device, node_stats): (&str, _)| DeviceStepStats { device: device.to_owned(), node_stats };
     let step_stats = StepStats { dev_stats: devices.into_iter().map(device).collect() };
-    RunMetadataProto { step_stats: Some(step_stats) }.encode_to_vec()
+    proto::RunMetadata { step_stats: Some(step_stats) }.encode_to_vec()
 }
 
 fn node(stats: &OpStats, began: Duration) -> NodeExecStats {
@@ -70,7 +27,6 @@ fn node(stats: &OpStats, began: Duration) -> NodeExecStats {
     NodeExecStats {
         node_name: stats.node.clone(),
         all_start_micros: count(start.as_micros()),
-        op_start_rel_micros: 0,
         op_end_rel_micros: count(stats.elapsed.as_micros()),
         all_end_rel_micros: count(stats.elapsed.as_micros()),
         timeline_label: format!("{} = {}", stats.node, stats.op_type),
@@ -78,6 +34,7 @@ fn node(stats: &OpStats, began: Duration) -> NodeExecStats {
         all_start_nanos: count(start.as_nanos()),
         op_end_rel_nanos: count(stats.elapsed.as_nanos()),
         all_end_rel_nanos: count(stats.elapsed.as_nanos()),
+        ..NodeExecStats::default()
     }
 }
 

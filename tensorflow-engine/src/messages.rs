@@ -1,5 +1,6 @@
 //! The protocol messages that TensorFlow takes and gives beside graphs, as far as they are used here.
 
+use graph_def::proto::{self, NodeExecStats};
 use prost::Message;
 use session_core::{OpStats, RunMetadata, RunOptions, SessionConfig, TraceLevel};
 use std::collections::BTreeMap;
@@ -144,91 +145,27 @@ impl RunOptionsProto {
     }
 }
 
-/// `tensorflow.RunMetadata`, its step statistics only.
-#[derive(Clone, PartialEq, Message)]
-struct RunMetadataProto {
-    #[prost(message, optional, tag = "1")]
-    step_stats: Option<StepStats>,
+fn time(nanos: i64, micros: i64) -> Duration {
+    let nanos = if nanos > 0 { nanos } else { micros.saturating_mul(1000) };
+    Duration::from_nanos(nanos.try_into().unwrap_or(0))
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct StepStats {
-    #[prost(message, repeated, tag = "1")]
-    dev_stats: Vec<DeviceStepStats>,
+fn start(node: &NodeExecStats) -> Duration {
+    time(node.all_start_nanos, node.all_start_micros)
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct DeviceStepStats {
-    #[prost(string, tag = "1")]
-    device: String,
-    #[prost(message, repeated, tag = "2")]
-    node_stats: Vec<NodeExecStats>,
+/// The type in a label such as `y = Mul(x, c)`; empty if there is none.
+fn op_type(label: &str) -> &str {
+    let rest = label.split_once(" = ").map_or("", |(_, rest)| rest);
+    rest.split_once('(').map_or("", |(op_type, _)| op_type)
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct NodeExecStats {
-    #[prost(string, tag = "1")]
-    node_name: String,
-    #[prost(int64, tag = "2")]
-    all_start_micros: i64,
-    #[prost(int64, tag = "5")]
-    all_end_rel_micros: i64,
-    #[prost(message, repeated, tag = "7")]
-    output: Vec<NodeOutput>,
-    #[prost(string, tag = "8")]
-    timeline_label: String,
-    #[prost(uint32, tag = "10")]
-    thread_id: u32,
-    #[prost(int64, tag = "13")]
-    all_start_nanos: i64,
-    #[prost(int64, tag = "16")]
-    all_end_rel_nanos: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct NodeOutput {
-    #[prost(message, optional, tag = "3")]
-    tensor_description: Option<TensorDescription>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorDescription {
-    #[prost(message, optional, tag = "4")]
-    allocation_description: Option<AllocationDescription>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct AllocationDescription {
-    #[prost(int64, tag = "1")]
-    requested_bytes: i64,
-}
-
-impl NodeExecStats {
-    fn start(&self) -> Duration {
-        let nanos =
-            if self.all_start_nanos > 0 { self.all_start_nanos } else { self.all_start_micros * 1000 };
-        Duration::from_nanos(nanos.try_into().unwrap_or(0))
-    }
-
-    fn elapsed(&self) -> Duration {
-        let nanos =
-            if self.all_end_rel_nanos > 0 { self.all_end_rel_nanos } else { self.all_end_rel_micros * 1000 };
-        Duration::from_nanos(nanos.try_into().unwrap_or(0))
-    }
-
-    /// The type in a label such as `y = Mul(x, c)`; empty if there is none.
-    fn op_type(&self) -> &str {
-        let rest = self.timeline_label.split_once(" = ").map_or("", |(_, rest)| rest);
-        rest.split_once('(').map_or("", |(op_type, _)| op_type)
-    }
-
-    fn output_bytes(&self) -> usize {
-        let described = self.output.iter().filter_map(|output| output.tensor_description.as_ref());
-        let bytes = described
-            .filter_map(|tensor| tensor.allocation_description.as_ref())
-            .map(|allocation| usize::try_from(allocation.requested_bytes).unwrap_or(0));
-        bytes.sum()
-    }
+fn output_bytes(node: &NodeExecStats) -> usize {
+    let described = node.output.iter().filter_map(|output| output.tensor_description.as_ref());
+    let bytes = described
+        .filter_map(|tensor| tensor.allocation_description.as_ref())
+        .map(|allocation| usize::try_from(allocation.requested_bytes).unwrap_or(0));
+    bytes.sum()
 }
 
 /// Fills in what TensorFlow recorded of a run. What it does not say, such as its beginning, is left as it is.
@@ -236,19 +173,19 @@ pub(crate) fn record(bytes: &[u8], metadata: &mut RunMetadata) {
     metadata.raw = bytes.to_vec();
     metadata.step_stats.clear();
     // A message that another version made unreadable is still there as bytes.
-    let stats = RunMetadataProto::decode(bytes).ok().and_then(|proto| proto.step_stats).unwrap_or_default();
+    let stats = proto::RunMetadata::decode(bytes).ok().and_then(|proto| proto.step_stats).unwrap_or_default();
     let nodes =
         || stats.dev_stats.iter().flat_map(|device| device.node_stats.iter().map(move |node| (device, node)));
-    let began = nodes().map(|(_, node)| node.start()).min().unwrap_or_default();
+    let began = nodes().map(|(_, node)| start(node)).min().unwrap_or_default();
     for (device, node) in nodes() {
         metadata.step_stats.push(OpStats {
             node: node.node_name.clone(),
-            op_type: node.op_type().to_owned(),
+            op_type: op_type(&node.timeline_label).to_owned(),
             device: device.device.clone(),
-            start: node.start().saturating_sub(began),
-            elapsed: node.elapsed(),
+            start: start(node).saturating_sub(began),
+            elapsed: time(node.all_end_rel_nanos, node.all_end_rel_micros),
             thread: node.thread_id as usize,
-            output_bytes: node.output_bytes(),
+            output_bytes: output_bytes(node),
         });
     }
     metadata.step_stats.sort_by_key(|stats| stats.start);
