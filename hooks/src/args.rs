@@ -1,7 +1,7 @@
 //! What a hook adds to a run, and what it gets back.
 
 use session_core::{
-    AsOutput, Endpoint, Error, GraphId, OpId, Operation, Result, RunMetadata, RunOptions, Tensor,
+    AsOutput, Endpoint, Error, GraphId, OpId, Operation, Output, Result, RunMetadata, RunOptions, Tensor,
 };
 use smallvec::SmallVec;
 use std::ops::Index;
@@ -56,6 +56,12 @@ impl SessionRunArgs {
         self.belongs(output.operation());
         self.fetches.push(output.endpoint());
         self
+    }
+
+    /// Fetches several tensors, as [`fetch`](SessionRunArgs::fetch) does each.
+    #[inline]
+    pub fn fetch_all<'a>(self, outputs: impl IntoIterator<Item = &'a Output>) -> SessionRunArgs {
+        outputs.into_iter().fold(self, SessionRunArgs::fetch)
     }
 
     /// Runs an operation for its effect. It has no result.

@@ -52,7 +52,7 @@ impl BestCheckpointHook {
     pub fn new(directory: impl AsRef<Path>, metric: impl Into<Metric>, better: Better) -> BestCheckpointHook {
         BestCheckpointHook {
             directory: directory.as_ref().to_path_buf(),
-            watched: Watched::new(metric.into(), 1),
+            watched: Watched::new(NAME, metric.into(), 1),
             better,
             keep: 1,
             saver: None,
@@ -65,7 +65,7 @@ impl BestCheckpointHook {
     /// Looks every so many steps. Default: 1.
     #[must_use]
     pub fn check_every(mut self, steps: u64) -> BestCheckpointHook {
-        self.watched = Watched::new(self.watched.metric, steps);
+        self.watched = self.watched.every(steps);
         self
     }
 
@@ -108,12 +108,12 @@ impl SessionRunHook for BestCheckpointHook {
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         self.best = None;
-        self.watched.begin(graph, NAME)
+        self.watched.begin(graph)
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
         self.found = None;
-        self.watched.session_created(session, NAME)
+        self.watched.cadence.session_created(session)
     }
 
     #[inline]

@@ -51,7 +51,7 @@ impl EarlyStoppingHook {
     #[must_use]
     pub fn new(metric: impl Into<Metric>, better: Better) -> EarlyStoppingHook {
         EarlyStoppingHook {
-            watched: Watched::new(metric.into(), 1),
+            watched: Watched::new(NAME, metric.into(), 1),
             better,
             patience: 10,
             min_delta: 0.0,
@@ -62,7 +62,7 @@ impl EarlyStoppingHook {
     /// Looks every so many steps. Default: 1.
     #[must_use]
     pub fn check_every(mut self, steps: u64) -> EarlyStoppingHook {
-        self.watched = Watched::new(self.watched.metric, steps);
+        self.watched = self.watched.every(steps);
         self
     }
 
@@ -106,11 +106,11 @@ impl EarlyStoppingHook {
 impl SessionRunHook for EarlyStoppingHook {
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         self.progress = Progress::default();
-        self.watched.begin(graph, NAME)
+        self.watched.begin(graph)
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
-        self.watched.session_created(session, NAME)
+        self.watched.cadence.session_created(session)
     }
 
     #[inline]

@@ -1,9 +1,8 @@
 //! Evaluating between steps.
 
-use crate::cadence::{Cadence, decode_step, encode_step};
-use crate::events::{EventTarget, event_error};
+use crate::cadence::Cadence;
+use crate::events::{EventTarget, event_error, flush, flush_before_checkpoint};
 use crate::number::significant;
-use crate::step::{GlobalStep, begun};
 use crate::{SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
 use queue_runner::Coordinator;
 use session_core::{Graph, Result, Session};
@@ -39,17 +38,12 @@ pub struct EvaluatorHook {
     cadence: Cadence,
     target: EventTarget,
     at_end: bool,
-    found: Option<Found>,
+    writer: Option<Arc<EventWriter>>,
     /// The step evaluated last.
     evaluated: Option<i64>,
 }
 
 type Evaluate = Box<dyn FnMut(&dyn Session) -> Result<Vec<(String, f64)>> + Send>;
-
-struct Found {
-    step: GlobalStep,
-    writer: Option<Arc<EventWriter>>,
-}
 
 impl EvaluatorHook {
     /// Evaluates with a function, which gives results by name, every so many steps.
@@ -60,10 +54,10 @@ impl EvaluatorHook {
     ) -> EvaluatorHook {
         EvaluatorHook {
             evaluate: Box::new(evaluate),
-            cadence: Cadence::skipping_first(SecondOrStepTimer::every_steps(steps)),
+            cadence: Cadence::skipping_first(NAME, SecondOrStepTimer::every_steps(steps)),
             target: EventTarget::None,
             at_end: true,
-            found: None,
+            writer: None,
             evaluated: None,
         }
     }
@@ -91,9 +85,7 @@ impl EvaluatorHook {
 
     #[cold]
     fn evaluate(&mut self, session: &dyn Session) -> Result<()> {
-        let Found { step, writer } = begun(&self.found, NAME)?;
-        let step = step.now(session)?;
-        self.cadence.reached(step);
+        let step = self.cadence.reached(session)?;
         if self.evaluated == Some(step) {
             return Ok(());
         }
@@ -102,7 +94,7 @@ impl EvaluatorHook {
         let texts: Vec<String> =
             results.iter().map(|(name, value)| format!("{name} = {}", significant(*value, 6))).collect();
         log::info!("evaluation at step {step}: {}", texts.join(", "));
-        let Some(writer) = writer else { return Ok(()) };
+        let Some(writer) = &self.writer else { return Ok(()) };
         let values = results.into_iter().map(|(name, value)| Value::scalar(name, value as f32));
         writer.add_summary(values.collect::<Summary>(), step).map_err(event_error)
     }
@@ -110,23 +102,19 @@ impl EvaluatorHook {
 
 impl SessionRunHook for EvaluatorHook {
     fn begin(&mut self, graph: &Graph) -> Result<()> {
-        let writer = self.target.open()?;
-        self.found = Some(Found { step: GlobalStep::of(graph, NAME)?, writer });
-        self.cadence.begin();
+        self.writer = self.target.open()?;
         self.evaluated = None;
-        Ok(())
+        self.cadence.begin(graph, Ok(Vec::new()))
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
         self.evaluated = None;
-        self.cadence.session_created(session, &begun(&self.found, NAME)?.step)
+        self.cadence.session_created(session)
     }
 
     #[inline]
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
-        let Some(found) = &self.found else { return Ok(None) };
-        self.cadence.before_run();
-        Ok(Some(SessionRunArgs::new().fetch(found.step.read())))
+        Ok(self.cadence.before_run())
     }
 
     #[inline]
@@ -135,31 +123,23 @@ impl SessionRunHook for EvaluatorHook {
         context: &mut SessionRunContext<'_>,
         values: &SessionRunValues<'_>,
     ) -> Result<()> {
-        let Some(before) = values.get(0) else { return Ok(()) };
-        self.cadence.ran(before.as_scalar_i64()?);
-        if self.cadence.is_due() { self.evaluate(context.session()) } else { Ok(()) }
+        if self.cadence.after_run(values)? { self.evaluate(context.session()) } else { Ok(()) }
     }
 
     fn end(&mut self, session: &dyn Session) -> Result<()> {
         if self.at_end {
             self.evaluate(session)?;
         }
-        let writer = self.found.as_ref().and_then(|found| found.writer.as_ref());
-        writer.map_or(Ok(()), |writer| writer.flush().map_err(event_error))
+        flush(self.writer.as_deref())
     }
 
     fn save_state(&self) -> Option<Vec<u8>> {
-        let writer = self.found.as_ref().and_then(|found| found.writer.as_ref());
-        // What was written before the checkpoint will not be written again by a run that resumes from it.
-        if let Some(Err(error)) = writer.map(|writer| writer.flush()) {
-            log::error!("could not flush events before a checkpoint: {error}");
-        }
-        self.cadence.last().map(encode_step)
+        flush_before_checkpoint(self.writer.as_deref());
+        self.cadence.save_state()
     }
 
     fn load_state(&mut self, state: &[u8]) -> Result<()> {
-        self.cadence.restore(Some(decode_step(state, NAME)?));
-        Ok(())
+        self.cadence.load_state(state)
     }
 }
 

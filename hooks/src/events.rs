@@ -39,6 +39,18 @@ impl EventTarget {
     }
 }
 
+/// Writes out what a hook has written, at its end.
+pub(crate) fn flush(writer: Option<&EventWriter>) -> Result<()> {
+    writer.map_or(Ok(()), |writer| writer.flush().map_err(event_error))
+}
+
+/// Before a checkpoint: what was written before it will not be written again by a run that resumes from it.
+pub(crate) fn flush_before_checkpoint(writer: Option<&EventWriter>) {
+    if let Err(error) = flush(writer) {
+        log::error!("could not flush events before a checkpoint: {}", error.chain());
+    }
+}
+
 /// An error of event files as one of sessions.
 pub(crate) fn event_error(error: EventError) -> Error {
     Error::new(Code::Unknown, "could not write events").with_source(error)

@@ -120,6 +120,7 @@ mod profiler;
 mod progress_bar;
 #[cfg(feature = "prometheus")]
 mod prometheus;
+mod replace_file;
 mod run_metadata_proto;
 #[cfg(all(unix, feature = "signals"))]
 mod signal;

@@ -1,6 +1,7 @@
 //! Logging values.
 
 use crate::sink::LineSink;
+use crate::tensor_ref::resolve_all;
 use crate::{
     Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
 };
@@ -197,7 +198,7 @@ impl LoggingTensorHook {
 impl SessionRunHook for LoggingTensorHook {
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         self.check()?;
-        self.outputs = self.tensors.iter().map(|(_, tensor)| tensor.resolve(graph)).collect::<Result<_>>()?;
+        self.outputs = resolve_all(&self.tensors, graph)?;
         self.timer.reset();
         self.iteration = 0;
         Ok(())
@@ -209,7 +210,7 @@ impl SessionRunHook for LoggingTensorHook {
         if !self.due {
             return Ok(None);
         }
-        Ok(Some(self.outputs.iter().fold(SessionRunArgs::new(), SessionRunArgs::fetch)))
+        Ok(Some(SessionRunArgs::new().fetch_all(&self.outputs)))
     }
 
     #[inline]

@@ -2,14 +2,15 @@
 
 mod rows;
 
-use crate::cadence::{Cadence, decode_step, encode_step};
-use crate::step::{GlobalStep, begun};
+use crate::cadence::Cadence;
+use crate::replace_file::replace_file;
+use crate::tensor_ref::resolve_all;
 use crate::{
     SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
 };
 use queue_runner::Coordinator;
 use rows::Format;
-use session_core::{Code, Error, Graph, Output, Result, Session};
+use session_core::{Code, Error, Graph, Result, Session};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -45,7 +46,6 @@ pub struct MetricsFileHook {
     format: Format,
     cadence: Cadence,
     tensors: Vec<(String, TensorRef)>,
-    found: Option<Found>,
     file: Option<Box<dyn RowSink>>,
     dry: bool,
 }
@@ -55,12 +55,6 @@ trait RowSink: Write + Send + std::fmt::Debug {}
 
 impl RowSink for File {}
 impl RowSink for io::Sink {}
-
-#[derive(Debug)]
-struct Found {
-    step: GlobalStep,
-    outputs: Vec<Output>,
-}
 
 impl MetricsFileHook {
     /// Writes comma-separated values with a line of headings, every so many steps. What is no number is `NaN` or `inf`.
@@ -79,9 +73,8 @@ impl MetricsFileHook {
         MetricsFileHook {
             path: path.to_path_buf(),
             format,
-            cadence: Cadence::new(SecondOrStepTimer::every_steps(steps)),
+            cadence: Cadence::new(NAME, SecondOrStepTimer::every_steps(steps)),
             tensors: Vec::new(),
-            found: None,
             file: None,
             dry: false,
         }
@@ -118,26 +111,18 @@ impl MetricsFileHook {
             fs::create_dir_all(directory).map_err(self.failed("make the directory of"))?;
         }
         if kept != known {
-            self.replace(&kept).map_err(self.failed("write"))?;
+            // At once, so that no row is lost if this is interrupted.
+            replace_file(&self.path, &kept).map_err(self.failed("write"))?;
         }
         let file = OpenOptions::new().append(true).create(true).open(&self.path);
         file.map_err(self.failed("open"))
     }
 
-    /// At once, so that no row is lost if this is interrupted.
-    fn replace(&self, text: &str) -> io::Result<()> {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".new");
-        fs::write(&name, text)?;
-        fs::rename(&name, &self.path)
-    }
-
     #[cold]
     fn write(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<()> {
-        let step = begun(&self.found, NAME)?.step.now(session)?;
-        self.cadence.reached(step);
+        let step = self.cadence.reached(session)?;
         let tags = self.tensors.iter().map(|(tag, _)| tag.as_str());
-        let row = self.format.row(step, tags.zip(values.iter().skip(1)))?;
+        let row = self.format.row(step, tags.zip(Cadence::values(values)))?;
         let failed = self.failed("write");
         let file = self.file.as_mut().ok_or_else(|| Error::runtime(format!("{NAME} has no session yet")))?;
         file.write_all(row.as_bytes()).map_err(failed)
@@ -150,29 +135,21 @@ impl SessionRunHook for MetricsFileHook {
     }
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
-        let step = GlobalStep::of(graph, NAME)?;
-        let outputs = self.tensors.iter().map(|(_, tensor)| tensor.resolve(graph)).collect::<Result<_>>()?;
-        self.found = Some(Found { step, outputs });
-        self.cadence.begin();
-        Ok(())
+        self.cadence.begin(graph, resolve_all(&self.tensors, graph))
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
-        let found = begun(&self.found, NAME)?;
-        self.cadence.session_created(session, &found.step)?;
+        self.cadence.session_created(session)?;
         self.file = Some(match self.dry {
             true => Box::new(io::sink()),
-            false => Box::new(self.open(found.step.now(session)?)?),
+            false => Box::new(self.open(self.cadence.now(session)?)?),
         });
         Ok(())
     }
 
     #[inline]
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
-        let Some(found) = &self.found else { return Ok(None) };
-        let args = SessionRunArgs::new().fetch(found.step.read());
-        let outputs = if self.cadence.before_run() { found.outputs.as_slice() } else { &[] };
-        Ok(Some(outputs.iter().fold(args, SessionRunArgs::fetch)))
+        Ok(self.cadence.before_run())
     }
 
     #[inline]
@@ -181,17 +158,14 @@ impl SessionRunHook for MetricsFileHook {
         context: &mut SessionRunContext<'_>,
         values: &SessionRunValues<'_>,
     ) -> Result<()> {
-        let Some(before) = values.get(0) else { return Ok(()) };
-        self.cadence.ran(before.as_scalar_i64()?);
-        if self.cadence.is_due() { self.write(context.session(), values) } else { Ok(()) }
+        if self.cadence.after_run(values)? { self.write(context.session(), values) } else { Ok(()) }
     }
 
     fn save_state(&self) -> Option<Vec<u8>> {
-        self.cadence.last().map(encode_step)
+        self.cadence.save_state()
     }
 
     fn load_state(&mut self, state: &[u8]) -> Result<()> {
-        self.cadence.restore(Some(decode_step(state, NAME)?));
-        Ok(())
+        self.cadence.load_state(state)
     }
 }

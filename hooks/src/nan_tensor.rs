@@ -112,7 +112,7 @@ impl SessionRunHook for NanTensorHook {
     #[inline]
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
         let args = self.output.as_ref().map(|loss| SessionRunArgs::new().fetch(loss));
-        Ok(args.map(|args| self.origin.outputs().iter().fold(args, SessionRunArgs::fetch)))
+        Ok(args.map(|args| args.fetch_all(self.origin.outputs())))
     }
 
     #[inline]

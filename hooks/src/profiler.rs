@@ -1,7 +1,7 @@
 //! Profiling runs.
 
 use crate::chrome_trace::{TraceOptions, chrome_trace};
-use crate::events::{EventTarget, event_error};
+use crate::events::{EventTarget, event_error, flush};
 use crate::step::{GlobalStep, begun};
 use crate::{
     Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
@@ -151,6 +151,6 @@ impl SessionRunHook for ProfilerHook {
     }
 
     fn end(&mut self, _: &dyn Session) -> Result<()> {
-        self.found.as_ref().map_or(Ok(()), |found| found.writer.flush().map_err(event_error))
+        flush(self.found.as_ref().map(|found| &*found.writer))
     }
 }

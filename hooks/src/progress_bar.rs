@@ -6,6 +6,7 @@ mod pace;
 use crate::number::significant;
 use crate::sink::LineSink;
 use crate::step::{GlobalStep, begun};
+use crate::tensor_ref::resolve_all;
 use crate::{
     Clock, MonotonicClock, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
     stop_at_step,
@@ -247,7 +248,7 @@ fn short(value: &Tensor) -> String {
 impl SessionRunHook for ProgressBarHook {
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         let step = GlobalStep::of(graph, NAME)?;
-        let outputs = self.tensors.iter().map(|(_, tensor)| tensor.resolve(graph)).collect::<Result<_>>()?;
+        let outputs = resolve_all(&self.tensors, graph)?;
         let (display, interval) = self.display();
         self.printer.follow(&display);
         let (graph, end) = (graph.clone(), self.total);
@@ -276,7 +277,7 @@ impl SessionRunHook for ProgressBarHook {
         if !self.due && !self.last {
             return Ok(None);
         }
-        Ok(Some(found.outputs.iter().fold(SessionRunArgs::new(), SessionRunArgs::fetch)))
+        Ok(Some(SessionRunArgs::new().fetch_all(&found.outputs)))
     }
 
     #[inline]

@@ -2,7 +2,9 @@
 
 mod endpoint;
 
+use crate::replace_file::replace_file;
 use crate::step::{GlobalStep, begun};
+use crate::tensor_ref::resolve_all;
 use crate::{
     Clock, MonotonicClock, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
 };
@@ -10,7 +12,6 @@ use endpoint::Endpoint;
 use queue_runner::Coordinator;
 use session_core::{Code, Error, Graph, Output, Result, Session};
 use std::fmt::{self, Write as _};
-use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -156,7 +157,7 @@ impl PrometheusHook {
         match &self.target {
             Target::Endpoint(endpoint) => endpoint.set(page),
             Target::File(_) if self.dry => {}
-            Target::File(path) => replace(path, &page).map_err(|error| {
+            Target::File(path) => replace_file(path, &page).map_err(|error| {
                 Error::new(Code::Unknown, format!("could not write {}", path.display())).with_source(error)
             })?,
         }
@@ -182,13 +183,6 @@ fn escaped(tag: &str) -> String {
     tag.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-fn replace(path: &Path, page: &str) -> io::Result<()> {
-    let mut name = path.to_path_buf().into_os_string();
-    name.push(".new");
-    std::fs::write(&name, page)?;
-    std::fs::rename(&name, path)
-}
-
 impl SessionRunHook for PrometheusHook {
     fn dry_run(&mut self) {
         self.dry = true;
@@ -196,8 +190,7 @@ impl SessionRunHook for PrometheusHook {
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         let step = GlobalStep::of(graph, NAME)?;
-        let outputs = self.tensors.iter().map(|(_, tensor)| tensor.resolve(graph)).collect::<Result<_>>()?;
-        self.found = Some(Found { step, outputs });
+        self.found = Some(Found { step, outputs: resolve_all(&self.tensors, graph)? });
         Ok(())
     }
 
@@ -210,7 +203,7 @@ impl SessionRunHook for PrometheusHook {
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
         let Some(found) = &self.found else { return Ok(None) };
         self.due = self.last.is_none_or(|(then, _)| self.clock.now().saturating_sub(then) >= self.every);
-        Ok(self.due.then(|| found.outputs.iter().fold(SessionRunArgs::new(), SessionRunArgs::fetch)))
+        Ok(self.due.then(|| SessionRunArgs::new().fetch_all(&found.outputs)))
     }
 
     #[inline]

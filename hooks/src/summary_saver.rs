@@ -1,9 +1,8 @@
 //! Saving summaries.
 
-use crate::cadence::{Cadence, decode_step, encode_step};
-use crate::events::{EventTarget, event_error};
+use crate::cadence::Cadence;
+use crate::events::{EventTarget, event_error, flush, flush_before_checkpoint};
 use crate::metric::number;
-use crate::step::{GlobalStep, begun};
 use crate::{
     Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
 };
@@ -47,17 +46,9 @@ pub struct SummarySaverHook {
     target: EventTarget,
     summaries: Vec<TensorRef>,
     scalars: Vec<(String, TensorRef)>,
-    found: Option<Found>,
+    writer: Option<Arc<EventWriter>>,
     /// Whether the beginning of the session is still to be written.
     start: bool,
-}
-
-#[derive(Debug)]
-struct Found {
-    step: GlobalStep,
-    /// Serialised ones, then those of `scalars`.
-    outputs: Vec<Output>,
-    writer: Arc<EventWriter>,
 }
 
 impl SummarySaverHook {
@@ -81,11 +72,11 @@ impl SummarySaverHook {
 
     fn of(timer: SecondOrStepTimer) -> SummarySaverHook {
         SummarySaverHook {
-            cadence: Cadence::new(timer),
+            cadence: Cadence::new(NAME, timer),
             target: EventTarget::None,
             summaries: Vec::new(),
             scalars: Vec::new(),
-            found: None,
+            writer: None,
             start: true,
         }
     }
@@ -127,18 +118,18 @@ impl SummarySaverHook {
 
     #[cold]
     fn write(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<()> {
-        let Found { step, outputs, writer } = begun(&self.found, NAME)?;
-        let step = step.now(session)?;
+        let step = self.cadence.reached(session)?;
+        let Some(writer) = &self.writer else { return Ok(()) };
         if std::mem::take(&mut self.start) {
             writer.add_session_log(SessionLog::start(), step).map_err(event_error)?;
         }
-        self.cadence.reached(step);
-        if !self.cadence.is_due() {
+        if !self.cadence.was_due() {
             return Ok(());
         }
-        let serialised = outputs.len() - self.scalars.len();
-        values.iter().skip(1).take(serialised).try_for_each(|value| add(writer, value, step))?;
-        let scalars = self.scalars.iter().zip(values.iter().skip(1 + serialised));
+        let mut values = Cadence::values(values);
+        let serialised = values.len() - self.scalars.len();
+        values.by_ref().take(serialised).try_for_each(|value| add(writer, value, step))?;
+        let scalars = self.scalars.iter().zip(values);
         let summary = scalars.map(|((tag, _), value)| Ok(Value::scalar(tag, number(value)? as f32)));
         let summary = summary.collect::<Result<Summary>>()?;
         if summary.values.is_empty() {
@@ -171,30 +162,27 @@ impl SessionRunHook for SummarySaverHook {
     }
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
-        let writer = self.target.open()?;
-        let step = GlobalStep::of(graph, NAME)?;
+        self.writer = self.target.open()?;
         let tensors = self.summaries.iter().chain(self.scalars.iter().map(|(_, tensor)| tensor));
-        let outputs = tensors.map(|tensor| tensor.resolve(graph)).collect::<Result<_>>()?;
-        self.found = writer.map(|writer| Found { step, outputs, writer });
-        self.cadence.begin();
-        Ok(())
+        // Serialised ones, then those of `scalars`.
+        let outputs = tensors.map(|tensor| tensor.resolve(graph)).collect();
+        self.cadence.begin(graph, outputs)
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
         self.start = true;
-        let Some(found) = &mut self.found else { return Ok(()) };
-        if self.summaries.is_empty() && self.scalars.is_empty() {
-            found.outputs = of_graph(session.graph())?;
+        if self.writer.is_none() {
+            return Ok(());
         }
-        self.cadence.session_created(session, &found.step)
+        if self.summaries.is_empty() && self.scalars.is_empty() {
+            self.cadence.fetch(of_graph(session.graph())?);
+        }
+        self.cadence.session_created(session)
     }
 
     #[inline]
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
-        let Some(found) = &self.found else { return Ok(None) };
-        let args = SessionRunArgs::new().fetch(found.step.read());
-        let outputs = if self.cadence.before_run() { found.outputs.as_slice() } else { &[] };
-        Ok(Some(outputs.iter().fold(args, SessionRunArgs::fetch)))
+        Ok(if self.writer.is_some() { self.cadence.before_run() } else { None })
     }
 
     #[inline]
@@ -203,29 +191,24 @@ impl SessionRunHook for SummarySaverHook {
         context: &mut SessionRunContext<'_>,
         values: &SessionRunValues<'_>,
     ) -> Result<()> {
-        let Some(before) = values.get(0) else { return Ok(()) };
-        self.cadence.ran(before.as_scalar_i64()?);
-        if self.cadence.is_due() || self.start {
-            self.write(context.session(), values)?;
+        let due = self.cadence.after_run(values)?;
+        if (due || self.start) && self.writer.is_some() {
+            self.write(context.session(), values)
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     fn end(&mut self, _: &dyn Session) -> Result<()> {
-        self.found.as_ref().map_or(Ok(()), |found| found.writer.flush().map_err(event_error))
+        flush(self.writer.as_deref())
     }
 
     fn save_state(&self) -> Option<Vec<u8>> {
-        let found = self.found.as_ref()?;
-        // What was written before the checkpoint will not be written again by a run that resumes from it.
-        if let Err(error) = found.writer.flush() {
-            log::error!("could not flush events before a checkpoint: {error}");
-        }
-        self.cadence.last().map(encode_step)
+        flush_before_checkpoint(self.writer.as_deref());
+        self.cadence.save_state()
     }
 
     fn load_state(&mut self, state: &[u8]) -> Result<()> {
-        self.cadence.restore(Some(decode_step(state, NAME)?));
-        Ok(())
+        self.cadence.load_state(state)
     }
 }

@@ -48,6 +48,11 @@ impl TensorRef {
     }
 }
 
+/// The outputs of tensors that have tags.
+pub(crate) fn resolve_all(tensors: &[(String, TensorRef)], graph: &Graph) -> Result<Vec<Output>> {
+    tensors.iter().map(|(_, tensor)| tensor.resolve(graph)).collect()
+}
+
 fn by_name(graph: &Graph, name: &str) -> Result<Output> {
     if name.contains(':') {
         return graph.output(name);

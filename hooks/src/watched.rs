@@ -1,51 +1,37 @@
 //! A metric that is looked at every so many steps.
 
 use crate::cadence::Cadence;
-use crate::step::{GlobalStep, begun};
 use crate::{Metric, SecondOrStepTimer, SessionRunArgs, SessionRunValues};
-use session_core::{Graph, Output, Result, Session};
+use session_core::{Graph, Result, Session};
 
 /// A metric with the steps at which it is looked at, as several hooks need it: every so many steps, counted from the step
 /// at which the session was created first.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    pub(crate) metric: Metric,
+    hook: &'static str,
+    metric: Metric,
     pub(crate) cadence: Cadence,
-    found: Option<Found>,
-}
-
-#[derive(Debug)]
-struct Found {
-    step: GlobalStep,
-    metric: Option<Output>,
 }
 
 impl Watched {
-    pub(crate) fn new(metric: Metric, steps: u64) -> Watched {
-        let cadence = Cadence::skipping_first(SecondOrStepTimer::every_steps(steps));
-        Watched { metric, cadence, found: None }
+    pub(crate) fn new(hook: &'static str, metric: Metric, steps: u64) -> Watched {
+        let cadence = Cadence::skipping_first(hook, SecondOrStepTimer::every_steps(steps));
+        Watched { hook, metric, cadence }
     }
 
-    pub(crate) fn begin(&mut self, graph: &Graph, hook: &str) -> Result<()> {
-        let step = GlobalStep::of(graph, hook)?;
-        self.found = Some(Found { step, metric: self.metric.resolve(graph)? });
-        self.cadence.begin();
-        Ok(())
+    /// Looks every so many steps.
+    pub(crate) fn every(self, steps: u64) -> Watched {
+        Watched::new(self.hook, self.metric, steps)
     }
 
-    pub(crate) fn session_created(&mut self, session: &dyn Session, hook: &str) -> Result<()> {
-        self.cadence.session_created(session, &begun(&self.found, hook)?.step)
+    pub(crate) fn begin(&mut self, graph: &Graph) -> Result<()> {
+        let metric = self.metric.resolve(graph);
+        self.cadence.begin(graph, metric.map(|metric| metric.into_iter().collect()))
     }
 
     #[inline]
     pub(crate) fn before_run(&mut self) -> Option<SessionRunArgs> {
-        let found = self.found.as_ref()?;
-        let args = SessionRunArgs::new().fetch(found.step.read());
-        let metric = if self.cadence.before_run() { found.metric.as_ref() } else { None };
-        Some(match metric {
-            Some(metric) => args.fetch(metric),
-            None => args,
-        })
+        self.cadence.before_run()
     }
 
     /// The step after the run and the metric, if it was due.
@@ -55,18 +41,12 @@ impl Watched {
         session: &dyn Session,
         values: &SessionRunValues<'_>,
     ) -> Result<Option<(i64, f64)>> {
-        let Some(before) = values.get(0) else { return Ok(None) };
-        self.cadence.ran(before.as_scalar_i64()?);
-        if !self.cadence.is_due() {
-            return Ok(None);
-        }
-        self.look(session, values).map(Some)
+        if self.cadence.after_run(values)? { self.look(session, values).map(Some) } else { Ok(None) }
     }
 
     #[cold]
     fn look(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<(i64, f64)> {
-        let step = begun(&self.found, "hook")?.step.now(session)?;
-        self.cadence.reached(step);
-        Ok((step, self.metric.value(session, values.get(1))?))
+        let step = self.cadence.reached(session)?;
+        Ok((step, self.metric.value(session, Cadence::values(values).next())?))
     }
 }
