@@ -6,7 +6,7 @@ use monitored_session::ops::{array, global_step, math, optimizers::*, variables}
 use monitored_session::prelude::*;
 use monitored_session::scaffold::{ChiefSessionCreator, WorkerSessionCreator};
 use monitored_session::tensorflow_engine::{ClusterSpec, Library, ReplicaDeviceSetter, Server};
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +39,22 @@ pub(crate) fn run() {
         index: variable("DISTRIBUTED_INDEX").parse().unwrap(),
         folder: variable("DISTRIBUTED_FOLDER").into(),
     };
+    log_to_stderr(format!("{role} {}/{}", task.job, task.index));
     match role.as_str() {
         "server" => serve(&task),
         "train" => train(&task),
         other => panic!("no role {other}"),
     }
+}
+
+/// What a process did, for whoever looks into a failure.
+fn log_to_stderr(name: String) {
+    let began = std::time::Instant::now();
+    let mut builder = env_logger::builder();
+    builder.filter_level(log::LevelFilter::Info).format(move |out, record| {
+        writeln!(out, "{name} {:.3}s {} {}", began.elapsed().as_secs_f64(), record.level(), record.args())
+    });
+    builder.init();
 }
 
 fn start_server(task: &Task) -> (Library, Server) {
