@@ -211,50 +211,34 @@ pub fn closed() -> Error {
     Error::runtime("attempted to use a closed Session")
 }
 
-impl<S: Session + ?Sized> Session for &S {
-    fn graph(&self) -> &Graph {
-        (**self).graph()
-    }
-    fn execute(&self, step: &Step<'_>, metadata: Option<&mut RunMetadata>) -> Result<Vec<Tensor>> {
-        (**self).execute(step, metadata)
-    }
-    fn prepare(&self, signature: &StepSignature) -> Result<Callable> {
-        (**self).prepare(signature)
-    }
-    fn close(&self) -> Result<()> {
-        (**self).close()
-    }
-    fn is_closed(&self) -> bool {
-        (**self).is_closed()
-    }
-    fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        (**self).export_state()
-    }
-    fn import_state(&self, state: &[(String, Vec<u8>)]) -> Result<()> {
-        (**self).import_state(state)
-    }
+/// What points to a session is one.
+macro_rules! session_behind {
+    ($pointer:ty) => {
+        impl<S: Session + ?Sized> Session for $pointer {
+            fn graph(&self) -> &Graph {
+                (**self).graph()
+            }
+            fn execute(&self, step: &Step<'_>, metadata: Option<&mut RunMetadata>) -> Result<Vec<Tensor>> {
+                (**self).execute(step, metadata)
+            }
+            fn prepare(&self, signature: &StepSignature) -> Result<Callable> {
+                (**self).prepare(signature)
+            }
+            fn close(&self) -> Result<()> {
+                (**self).close()
+            }
+            fn is_closed(&self) -> bool {
+                (**self).is_closed()
+            }
+            fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
+                (**self).export_state()
+            }
+            fn import_state(&self, state: &[(String, Vec<u8>)]) -> Result<()> {
+                (**self).import_state(state)
+            }
+        }
+    };
 }
 
-impl<S: Session + ?Sized> Session for Arc<S> {
-    fn graph(&self) -> &Graph {
-        (**self).graph()
-    }
-    fn execute(&self, step: &Step<'_>, metadata: Option<&mut RunMetadata>) -> Result<Vec<Tensor>> {
-        (**self).execute(step, metadata)
-    }
-    fn prepare(&self, signature: &StepSignature) -> Result<Callable> {
-        (**self).prepare(signature)
-    }
-    fn close(&self) -> Result<()> {
-        (**self).close()
-    }
-    fn is_closed(&self) -> bool {
-        (**self).is_closed()
-    }
-    fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        (**self).export_state()
-    }
-    fn import_state(&self, state: &[(String, Vec<u8>)]) -> Result<()> {
-        (**self).import_state(state)
-    }
-}
+session_behind!(&S);
+session_behind!(Arc<S>);
