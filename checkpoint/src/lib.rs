@@ -90,8 +90,9 @@ mod session;
 pub mod sidecar;
 mod state;
 pub mod storage;
+pub mod text_format;
 mod watch;
-mod wire;
+pub mod wire;
 
 pub use assignment::{Assignment, init_from_checkpoint};
 pub use clock::{Clock, SystemClock};

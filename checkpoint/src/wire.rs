@@ -1,10 +1,10 @@
-//! The protobuf wire format, as far as small messages need it.
+//! The protobuf wire format, as far as is needed where there is no type for a message.
 //!
 //! Written by hand because the index of a large model is hundreds of thousands of tiny messages: they
 //! are decoded straight into the reader's own entries, without a message object each.
 
 /// Appends a varint.
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -21,7 +21,7 @@ pub(crate) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
 }
 
 /// Appends a field of bytes, also when it is empty.
-pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+pub fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_varint(out, u64::from(field) << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
@@ -46,9 +46,9 @@ pub(crate) fn take_varint(bytes: &mut &[u8], max_bytes: usize) -> Option<u64> {
     None
 }
 
-/// A 64-bit varint.
+/// Takes a varint off the front; `None` if there is none.
 #[inline]
-pub(crate) fn take_varint64(bytes: &mut &[u8]) -> Option<u64> {
+pub fn take_varint64(bytes: &mut &[u8]) -> Option<u64> {
     take_varint(bytes, 10)
 }
 
@@ -68,20 +68,35 @@ pub(crate) fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
 
 /// A field's value as it is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Value<'a> {
+pub enum Value<'a> {
+    /// An integer, a truth value or the number of an enum's value; negative ones as two's complement.
     Varint(u64),
+    /// Eight bytes.
     Fixed64(u64),
+    /// A string, a message, or several numbers in a row.
     Bytes(&'a [u8]),
+    /// Four bytes.
     Fixed32(u32),
 }
 
 /// The message is not in the wire format.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
+pub struct Malformed;
+
+impl std::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("bytes are not in protobuf's wire format")
+    }
+}
+
+impl std::error::Error for Malformed {}
 
 /// Calls `visit` with every field of a message in order; groups are skipped. A field of an unexpected
 /// wire type must be treated like an unknown one by the visitor: ignored.
-pub(crate) fn fields<'a>(
+///
+/// # Errors
+/// Of the visitor; for bytes that are no message.
+pub fn fields<'a>(
     mut message: &'a [u8],
     mut visit: impl FnMut(u32, Value<'a>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
