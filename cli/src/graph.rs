@@ -6,7 +6,7 @@ use crate::output::Result;
 use clap::Subcommand;
 use std::io::Write;
 
-/// FILE is a meta graph (`.meta`) or a graph (`.pb`) of TensorFlow, in binary form.
+/// FILE is a meta graph (`.meta`) or a graph (`.pb`) of TensorFlow, in binary form or as text (`.pbtxt`).
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show nodes, op types, inputs, variables, collections, and what the embedded engine lacks.

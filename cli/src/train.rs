@@ -30,7 +30,7 @@ use std::time::Duration;
 /// the directory, starts its queue runners, saves, and stops at the end of the steps or of the input, or at Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The meta graph (`.meta`), as TensorFlow's savers write it.
+    /// The meta graph (`.meta`, or as text `.pbtxt`), as TensorFlow's savers write it.
     #[arg(long, value_name = "FILE")]
     meta: PathBuf,
     /// Where checkpoints and summaries go, and the newest checkpoint comes from. Made if missing.

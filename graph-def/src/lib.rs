@@ -32,14 +32,14 @@
 //! | --- | --- | --- |
 //! | a graph: nodes, functions | [`import_graph_def`] | [`to_graph_def`] |
 //! | with collections, savers, signatures (`.meta`) | [`import_meta_graph`], [`import_meta_graph_def`] | [`export_meta_graph`] |
-//! | the messages themselves | [`read_graph_file`], [`proto`] | [`write_meta_graph`], [`proto`] |
+//! | the messages themselves, binary or text (`.pbtxt`) | [`read_graph_file`], [`read_meta_graph`], [`proto`] | [`write_graph`], [`write_meta_graph`], [`proto`] |
 //!
 //! Graphs are imported whatever engine will run them: operations of types that the op library does not define are kept,
 //! and what they give is told by the definitions that come with the file, else by a table of all op types of TensorFlow 2.21.
 //!
 //! # What it does not do
 //!
-//! The text form of files (`.pbtxt`) is not read. Functions with type parameters, which only very old programs have, are
+//! Functions with type parameters, which only very old programs have, are
 //! refused. The contexts of conditionals and loops are kept as bytes: gradients through imported ones cannot be made.
 //! Damage is an error, never a panic. A damaged number cannot fill the memory: counts are limited, and a constant that
 //! repeats one value may take 256 MiB.
@@ -48,6 +48,7 @@ mod collections_import;
 mod convert;
 mod definitions;
 mod export;
+mod files;
 mod function_export;
 mod function_import;
 mod import;
@@ -62,12 +63,12 @@ mod saver_export;
 mod saver_import;
 mod signature;
 mod structure;
+mod text;
 
 pub use export::{ExportOptions, to_graph_def, to_graph_def_with};
+pub use files::{read_graph_file, read_meta_graph, write_graph, write_meta_graph};
 pub use import::{ImportOptions, Imported, import_graph_def};
-pub use meta_export::{export_meta_graph, export_meta_graph_with, write_meta_graph};
-pub use meta_import::{
-    MetaGraph, import_meta_graph, import_meta_graph_def, read_graph_file, read_meta_graph,
-};
+pub use meta_export::{export_meta_graph, export_meta_graph_with};
+pub use meta_import::{MetaGraph, import_meta_graph, import_meta_graph_def};
 
 use session_core::{Error, Result};

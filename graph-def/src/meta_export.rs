@@ -1,5 +1,6 @@
 //! Meta graphs as messages.
 
+use crate::Result;
 use crate::collections_import::Raw;
 use crate::export::{ExportOptions, to_graph_def_with};
 use crate::kept::{KEPT, Kept};
@@ -9,12 +10,11 @@ use crate::proto::{
 };
 use crate::saver_export;
 use crate::saver_import::items_saved_by;
-use crate::{Error, Result};
 use bytes::Bytes;
 use checkpoint::{GraphSaver, SAVERS};
 use prost::Message;
 use queue_runner::QueueRunner;
-use session_core::{Code, CollectionKey, Graph, Operation, Output, Variable};
+use session_core::{CollectionKey, Graph, Operation, Output, Variable};
 use std::any::Any;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -180,19 +180,4 @@ fn queue_runner_def(runner: &QueueRunner) -> QueueRunnerDef {
         cancel_op_name: runner.cancel_op().name().to_owned(),
         queue_closed_exception_types: runner.closed_codes().iter().map(|code| code.number()).collect(),
     }
-}
-
-/// Writes a meta graph into a file; one that exists is replaced at once or not at all.
-///
-/// # Errors
-/// `Unavailable` and the like when the file cannot be written.
-pub fn write_meta_graph(path: impl AsRef<std::path::Path>, message: &MetaGraphDef) -> Result<()> {
-    let path = path.as_ref();
-    let failed = |error: std::io::Error| {
-        Error::new(Code::Unavailable, format!("cannot write '{}'", path.display())).with_source(error)
-    };
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".part");
-    std::fs::write(&partial, message.to_bytes()).map_err(failed)?;
-    std::fs::rename(&partial, path).map_err(failed)
 }

@@ -1,9 +1,10 @@
 //! Meta graphs from messages and files.
 
 use crate::collections_import::import_collections;
+use crate::files::read_meta_graph;
 use crate::import::{ImportOptions, Imported, import_graph_def};
 use crate::kept::{KEPT, Kept};
-use crate::proto::{AssetFileDef, GraphDef, MetaGraphDef, MetaInfoDef, SaverDef, SignatureDef};
+use crate::proto::{AssetFileDef, MetaGraphDef, MetaInfoDef, SaverDef, SignatureDef};
 use crate::saver_import::{ImportedSaver, import_saver};
 use crate::{Error, Result};
 use checkpoint::{GraphSaver, SAVERS};
@@ -34,7 +35,7 @@ pub struct MetaGraph {
     pub assets: Vec<AssetFileDef>,
 }
 
-/// Reads a `.meta` file into a new graph.
+/// Reads a `.meta` file into a new graph. It may be in text form, too.
 ///
 /// ```
 /// use graph_def::{export_meta_graph, import_meta_graph};
@@ -59,55 +60,6 @@ pub fn import_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraph> {
     let message = read_meta_graph(path)?;
     import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())
         .map_err(|error| error.context(format!("cannot import '{}'", path.display())))
-}
-
-/// Reads a `.meta` file as it is.
-///
-/// # Errors
-/// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content.
-pub fn read_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
-    let path = path.as_ref();
-    MetaGraphDef::from_bytes(read_file(path)?).map_err(|error| error.context(format!("'{}'", path.display())))
-}
-
-/// Reads a file that holds a meta graph or a bare graph (`.pb`), which comes as a meta graph without anything else.
-///
-/// # Errors
-/// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content, also for the text form.
-pub fn read_graph_file(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
-    let path = path.as_ref();
-    let bytes = bytes::Bytes::from(read_file(path)?);
-    // Either may decode as the other; only a graph has nodes with names and types.
-    let is_graph = |graph: &GraphDef| {
-        !graph.node.is_empty() && graph.node.iter().all(|node| !node.name.is_empty() && !node.op.is_empty())
-    };
-    if let Ok(meta) = MetaGraphDef::from_bytes(bytes.clone())
-        && meta.graph_def.as_ref().is_some_and(is_graph)
-    {
-        return Ok(meta);
-    }
-    match GraphDef::from_bytes(bytes) {
-        Ok(graph) if is_graph(&graph) => {
-            Ok(MetaGraphDef { graph_def: Some(graph), ..MetaGraphDef::default() })
-        }
-        _ => {
-            let text =
-                format!("'{}' holds neither a MetaGraphDef nor a GraphDef in binary form", path.display());
-            Err(Error::new(Code::DataLoss, text))
-        }
-    }
-}
-
-/// The content of a file.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => Code::NotFound,
-            std::io::ErrorKind::PermissionDenied => Code::PermissionDenied,
-            _ => Code::Unavailable,
-        };
-        Error::new(code, format!("cannot read '{}'", path.display())).with_source(error)
-    })
 }
 
 /// Adds a meta graph to a graph: nodes and functions as [`import_graph_def`], then the collections.

@@ -20,7 +20,8 @@ pub use meta_graph::{
 };
 pub use op::{ArgDef, AttrDef, OpDef, OpList};
 pub use run_metadata::{
-    AllocationDescription, DeviceStepStats, NodeExecStats, NodeOutput, RunMetadata, StepStats, TensorDescription,
+    AllocationDescription, DeviceStepStats, NodeExecStats, NodeOutput, RunMetadata, StepStats,
+    TensorDescription,
 };
 
 use bytes::Bytes;

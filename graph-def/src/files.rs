@@ -1,0 +1,127 @@
+//! Graph files, read and written as messages.
+
+use crate::proto::{GraphDef, MetaGraphDef};
+use crate::{Error, Result, text};
+use bytes::Bytes;
+use session_core::Code;
+use std::path::Path;
+
+/// The ending of files in text form.
+const TEXT: &str = "pbtxt";
+
+/// Reads a `.meta` file as it is; the text form, too.
+///
+/// # Errors
+/// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content.
+pub fn read_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
+    let path = path.as_ref();
+    read(path, MetaGraphDef::from_bytes, MetaGraphDef::from_text)
+}
+
+/// Reads a file that holds a meta graph or a bare graph (`.pb`), which comes as a meta graph without anything else. Either
+/// may be in text form (`.pbtxt`).
+///
+/// # Errors
+/// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content; for a text with the line and
+/// column.
+pub fn read_graph_file(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
+    read(path.as_ref(), binary, text::meta_graph_or_graph)
+}
+
+/// Reads a file in binary form, else in text form, which are tried in this order.
+fn read(
+    path: &Path,
+    binary: impl FnOnce(Bytes) -> Result<MetaGraphDef>,
+    text: impl FnOnce(&str) -> Result<MetaGraphDef>,
+) -> Result<MetaGraphDef> {
+    let bytes = Bytes::from(read_file(path)?);
+    let at_path = |error: Error| error.context(format!("'{}'", path.display()));
+    let error = match binary(bytes.clone()) {
+        Ok(message) => return Ok(message),
+        Err(error) => error,
+    };
+    match std::str::from_utf8(&bytes) {
+        Ok(content) if is_text(path, content) => text(content).map_err(at_path),
+        _ => Err(at_path(error)),
+    }
+}
+
+/// Whether this is meant to be read by people.
+fn is_text(path: &Path, content: &str) -> bool {
+    path.extension().is_some_and(|ending| ending == TEXT)
+        || !content.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+}
+
+fn binary(bytes: Bytes) -> Result<MetaGraphDef> {
+    // Either may decode as the other; only a graph has nodes with names and types.
+    let is_graph = |graph: &GraphDef| {
+        !graph.node.is_empty() && graph.node.iter().all(|node| !node.name.is_empty() && !node.op.is_empty())
+    };
+    if let Ok(meta) = MetaGraphDef::from_bytes(bytes.clone())
+        && meta.graph_def.as_ref().is_some_and(is_graph)
+    {
+        return Ok(meta);
+    }
+    match GraphDef::from_bytes(bytes) {
+        Ok(graph) if is_graph(&graph) => {
+            Ok(MetaGraphDef { graph_def: Some(graph), ..MetaGraphDef::default() })
+        }
+        _ => Err(Error::new(Code::DataLoss, "neither a MetaGraphDef nor a GraphDef")),
+    }
+}
+
+/// The content of a file.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => Code::NotFound,
+            std::io::ErrorKind::PermissionDenied => Code::PermissionDenied,
+            _ => Code::Unavailable,
+        };
+        Error::new(code, format!("cannot read '{}'", path.display())).with_source(error)
+    })
+}
+
+/// Writes a meta graph into a file; one that exists is replaced at once or not at all. In text form, if the file's name ends
+/// with `.pbtxt`.
+///
+/// # Errors
+/// `Unavailable` and the like when the file cannot be written; as [`MetaGraphDef::to_text`].
+pub fn write_meta_graph(path: impl AsRef<Path>, message: &MetaGraphDef) -> Result<()> {
+    write(path.as_ref(), || message.to_bytes(), || message.to_text())
+}
+
+/// Writes a graph into a file, as [`write_meta_graph`] does a meta graph.
+///
+/// ```
+/// use graph_def::{read_graph_file, to_graph_def, write_graph};
+/// use session_core::Graph;
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("graph.pbtxt");
+/// let graph = Graph::new();
+/// let _two = ops::array::constant(&graph.named("two"), 2.0f32);
+/// write_graph(&path, &to_graph_def(&graph)?)?;
+/// assert!(std::fs::read_to_string(&path).unwrap().starts_with("node {\n  name: \"two\"\n  op: \"Const\"\n"));
+/// assert_eq!(read_graph_file(&path)?.graph_def, Some(to_graph_def(&graph)?));
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`write_meta_graph`].
+pub fn write_graph(path: impl AsRef<Path>, message: &GraphDef) -> Result<()> {
+    write(path.as_ref(), || message.to_bytes(), || message.to_text())
+}
+
+fn write(path: &Path, binary: impl FnOnce() -> Bytes, text: impl FnOnce() -> Result<String>) -> Result<()> {
+    let content = match path.extension() {
+        Some(ending) if ending == TEXT => Bytes::from(text()?),
+        _ => binary(),
+    };
+    let failed = |error: std::io::Error| {
+        Error::new(Code::Unavailable, format!("cannot write '{}'", path.display())).with_source(error)
+    };
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".part");
+    std::fs::write(&partial, content).map_err(failed)?;
+    std::fs::rename(&partial, path).map_err(failed)
+}

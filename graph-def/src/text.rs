@@ -1,0 +1,105 @@
+//! The text form of graph files (`.pbtxt`).
+//!
+//! Both ways go by the serialised message: a table says which fields each message has, down to those that the types of
+//! [`proto`](crate::proto) keep as bytes.
+
+mod read;
+mod schema;
+mod write;
+
+use crate::proto::{GraphDef, MetaGraphDef};
+use crate::{Error, Result};
+use schema::Schema;
+use session_core::Code;
+use write::Unwritable;
+
+/// How many messages may lie in one another. That is as many as the readers of the binary form take.
+const MAX_DEPTH: usize = 100;
+
+const GRAPH: &str = "tensorflow.GraphDef";
+const META_GRAPH: &str = "tensorflow.MetaGraphDef";
+
+impl GraphDef {
+    /// Reads a graph in text form, as `tf.io.write_graph` writes it.
+    ///
+    /// # Errors
+    /// `DataLoss` for a text that is no such message; says the line and column.
+    pub fn from_text(text: &str) -> Result<GraphDef> {
+        GraphDef::from_bytes(read(text, GRAPH)?)
+    }
+
+    /// The graph in text form, as `google.protobuf.text_format.Parse` reads it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for parts that are kept as bytes and cannot be read, or hold more than 100 messages in one
+    /// another; `Unimplemented` for fields that TensorFlow 2.21 does not have.
+    pub fn to_text(&self) -> Result<String> {
+        write(&self.to_bytes(), GRAPH)
+    }
+}
+
+impl MetaGraphDef {
+    /// Reads a meta graph in text form.
+    ///
+    /// # Errors
+    /// As [`GraphDef::from_text`].
+    pub fn from_text(text: &str) -> Result<MetaGraphDef> {
+        MetaGraphDef::from_bytes(read(text, META_GRAPH)?)
+    }
+
+    /// The meta graph in text form.
+    ///
+    /// # Errors
+    /// As [`GraphDef::to_text`].
+    pub fn to_text(&self) -> Result<String> {
+        write(&self.to_bytes(), META_GRAPH)
+    }
+}
+
+/// A meta graph, or a bare graph as one without anything else, from text.
+pub(crate) fn meta_graph_or_graph(text: &str) -> Result<MetaGraphDef> {
+    // No field of the one is called as one of the other.
+    let first = checkpoint::text_format::Lexer::new(text).name().unwrap_or_default();
+    match Schema::get().named(GRAPH).and_then(|graph| graph.field(first)) {
+        Some(_) => {
+            let graph = GraphDef::from_text(text)?;
+            Ok(MetaGraphDef { graph_def: Some(graph), ..MetaGraphDef::default() })
+        }
+        None => MetaGraphDef::from_text(text),
+    }
+}
+
+fn message(name: &str) -> &'static schema::Message {
+    Schema::get().named(name).expect("a test finds the roots in the table")
+}
+
+fn short(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+fn read(text: &str, name: &str) -> Result<Vec<u8>> {
+    read::read(text, message(name))
+        .map_err(|what| Error::new(Code::DataLoss, format!("the text is no {}: {what}", short(name))))
+}
+
+fn write(bytes: &[u8], name: &str) -> Result<String> {
+    write::write(bytes, message(name)).map_err(|why| {
+        let name = short(name);
+        match why {
+            Unwritable::Malformed(part) => {
+                let text = format!("the {name} has no text form: a {} in it cannot be read", short(part));
+                Error::invalid_argument(text)
+            }
+            Unwritable::TooDeep => {
+                let text =
+                    format!("the {name} has no text form: more than {MAX_DEPTH} messages lie in one another");
+                Error::invalid_argument(text)
+            }
+            Unwritable::Unknown(part, number) => {
+                let text =
+                    format!("the {name} has no text form: field {number} of {} is not known", short(part));
+                Error::new(Code::Unimplemented, text)
+            }
+        }
+    })
+}

@@ -1,0 +1,221 @@
+//! Messages from text.
+
+use super::MAX_DEPTH;
+use super::schema::{ANY, Enum, Field, Kind, Message, Schema};
+use checkpoint::text_format::Lexer;
+use checkpoint::wire::{put_bytes, put_varint};
+use std::collections::BTreeMap;
+
+/// The serialised message of a text.
+///
+/// # Errors
+/// What is wrong with the text, and where.
+pub(super) fn read(text: &str, message: &Message) -> Result<Vec<u8>, String> {
+    let mut reader = Reader { lexer: Lexer::new(text), schema: Schema::get() };
+    reader.message(message, None, MAX_DEPTH)
+}
+
+struct Reader<'t> {
+    lexer: Lexer<'t>,
+    schema: &'static Schema,
+}
+
+/// The fields read so far: for each number the bytes behind the tag, or, of fields that are not packed, with the tags.
+#[derive(Default)]
+struct Fields(BTreeMap<u32, Vec<u8>>);
+
+impl Fields {
+    /// Whether a field was given, or another of the same choice.
+    fn rules_out(&self, message: &Message, field: &Field) -> bool {
+        let given = |number: &u32| self.0.contains_key(number);
+        let mut choices = message.fields.iter().filter(|other| other.choice);
+        !field.many && (given(&field.number) || field.choice && choices.any(|other| given(&other.number)))
+    }
+
+    fn encoded(self, message: &Message) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (number, bytes) in self.0 {
+            let packed = |field: &Field| field.many && field.kind.is_packed();
+            if message.numbered(number).is_some_and(packed) {
+                if !bytes.is_empty() {
+                    put_bytes(&mut out, number, &bytes);
+                }
+            } else {
+                out.extend_from_slice(&bytes);
+            }
+        }
+        out
+    }
+}
+
+impl Reader<'_> {
+    /// Fields up to the closing bracket, or to the end of the text; `depth` more messages may lie in this one.
+    fn message(&mut self, message: &Message, close: Option<char>, depth: usize) -> Result<Vec<u8>, String> {
+        let mut fields = Fields::default();
+        loop {
+            match close {
+                Some(close) if self.lexer.eat(close) => break,
+                None if self.lexer.at_end() => break,
+                _ => {}
+            }
+            if message.name == ANY && self.lexer.eat('[') {
+                return self.expanded(close, depth);
+            }
+            let at = self.lexer.clone();
+            let name = self.lexer.name()?;
+            let Some(field) = message.field(name) else {
+                return Err(at.error(&format!("{} has no field '{name}'", message.name)));
+            };
+            if fields.rules_out(message, field) {
+                return Err(at.error(&format!("'{name}' cannot be given beside what was given before")));
+            }
+            self.field(field, fields.0.entry(field.number).or_default(), depth)?;
+            self.lexer.separator();
+        }
+        Ok(fields.encoded(message))
+    }
+
+    /// A message of which the type is written out: `[type.googleapis.com/NAME] { ... }`.
+    fn expanded(&mut self, close: Option<char>, depth: usize) -> Result<Vec<u8>, String> {
+        let at = self.lexer.clone();
+        let url = self.lexer.until(']')?.trim();
+        let name = url.rsplit('/').next().unwrap_or(url);
+        let Some(message) = self.schema.named(name) else {
+            return Err(at.error(&format!("the type '{name}' is not known here")));
+        };
+        self.lexer.eat(':');
+        let value = self.nested(message, depth)?;
+        self.lexer.separator();
+        match close {
+            Some(close) => self.lexer.expect(close)?,
+            None if self.lexer.at_end() => {}
+            None => return Err(self.lexer.error("the end was expected")),
+        }
+        let mut out = Vec::new();
+        put_bytes(&mut out, 1, url.as_bytes());
+        put_bytes(&mut out, 2, &value);
+        Ok(out)
+    }
+
+    fn nested(&mut self, message: &Message, depth: usize) -> Result<Vec<u8>, String> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(self.lexer.error(&format!("more than {MAX_DEPTH} messages lie in one another")));
+        };
+        let close = if self.lexer.eat('<') {
+            '>'
+        } else {
+            self.lexer.expect('{')?;
+            '}'
+        };
+        self.message(message, Some(close), depth)
+    }
+
+    /// What follows a field's name.
+    fn field(&mut self, field: &Field, out: &mut Vec<u8>, depth: usize) -> Result<(), String> {
+        match field.kind {
+            Kind::Message(_) => _ = self.lexer.eat(':'),
+            _ => self.lexer.expect(':')?,
+        }
+        if !field.many {
+            return self.value(field, out, depth);
+        }
+        if !self.lexer.eat('[') {
+            return self.value(field, out, depth);
+        }
+        if self.lexer.eat(']') {
+            return Ok(());
+        }
+        loop {
+            self.value(field, out, depth)?;
+            if self.lexer.eat(']') {
+                return Ok(());
+            }
+            self.lexer.expect(',')?;
+        }
+    }
+
+    fn value(&mut self, field: &Field, out: &mut Vec<u8>, depth: usize) -> Result<(), String> {
+        match field.kind {
+            Kind::Message(index) => {
+                let bytes = self.nested(self.schema.message(index), depth)?;
+                put_bytes(out, field.number, &bytes);
+            }
+            Kind::String => {
+                let at = self.lexer.clone();
+                let bytes = self.lexer.string()?;
+                std::str::from_utf8(&bytes).map_err(|_| at.error("a string is not UTF-8"))?;
+                put_bytes(out, field.number, &bytes);
+            }
+            Kind::Bytes => put_bytes(out, field.number, &self.lexer.string()?),
+            kind => {
+                if !field.many {
+                    put_varint(out, u64::from(field.number) << 3 | wire_type(kind));
+                }
+                self.number(kind, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A number without its tag.
+    fn number(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<(), String> {
+        match kind {
+            Kind::Double => out.extend_from_slice(&self.lexer.float()?.to_le_bytes()),
+            Kind::Float => out.extend_from_slice(&self.lexer.single()?.to_le_bytes()),
+            Kind::Fixed64 => out.extend_from_slice(&self.integer::<u64>()?.to_le_bytes()),
+            Kind::UInt64 => put_varint(out, self.integer::<u64>()?),
+            Kind::UInt32 => put_varint(out, self.integer::<u32>()?.into()),
+            // Negative numbers take ten bytes, whatever their size.
+            Kind::Int64 => put_varint(out, self.integer::<i64>()? as u64),
+            Kind::Int32 => put_varint(out, i64::from(self.integer::<i32>()?) as u64),
+            Kind::SInt64 => {
+                let value = self.integer::<i64>()?;
+                put_varint(out, (value << 1 ^ value >> 63) as u64);
+            }
+            Kind::Bool => put_varint(out, self.truth()?.into()),
+            Kind::Enum(index) => {
+                let number = self.enumerated(self.schema.enumeration(index))?;
+                put_varint(out, i64::from(number) as u64);
+            }
+            Kind::Message(_) | Kind::String | Kind::Bytes => {}
+        }
+        Ok(())
+    }
+
+    fn integer<T: TryFrom<i128>>(&mut self) -> Result<T, String> {
+        let at = self.lexer.clone();
+        let value = self.lexer.integer()?;
+        T::try_from(value).map_err(|_| at.error("the number is too large"))
+    }
+
+    fn truth(&mut self) -> Result<bool, String> {
+        let at = self.lexer.clone();
+        match self.lexer.word()? {
+            (false, "true" | "True" | "t" | "1") => Ok(true),
+            (false, "false" | "False" | "f" | "0") => Ok(false),
+            _ => Err(at.error("true or false was expected")),
+        }
+    }
+
+    fn enumerated(&mut self, values: &Enum) -> Result<i32, String> {
+        let mut at = self.lexer.clone();
+        if let Ok(name) = at.clone().name()
+            && let Some(number) = values.number(name)
+        {
+            return self.lexer.name().map(|_| number);
+        }
+        self.integer().map_err(|_| {
+            at.at_end();
+            at.error("this is no value of the field")
+        })
+    }
+}
+
+fn wire_type(kind: Kind) -> u64 {
+    match kind {
+        Kind::Double | Kind::Fixed64 => 1,
+        Kind::Float => 5,
+        Kind::Message(_) | Kind::String | Kind::Bytes => 2,
+        _ => 0,
+    }
+}

@@ -1,0 +1,180 @@
+//! What the messages of graph files are made of.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// All messages and enums, as TensorFlow 2.21 defines them.
+///
+/// A line `message NAME` is followed by the fields: number, type and name, the type with `*` where there may be many, with `?`
+/// where only one of several may be given. A line `enum NAME` is followed by the values.
+const TABLE: &str = include_str!("messages.txt");
+
+/// Serialised messages that say their type.
+pub(super) const ANY: &str = "google.protobuf.Any";
+
+#[derive(Debug)]
+pub(super) struct Schema {
+    messages: Vec<Message>,
+    enums: Vec<Enum>,
+    by_name: HashMap<&'static str, usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) name: &'static str,
+    pub(super) fields: Vec<Field>,
+}
+
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) number: u32,
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) many: bool,
+    /// Whether it is one of those of which only one may be given.
+    pub(super) choice: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Enum {
+    values: Vec<(i32, &'static str)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Message(usize),
+    Enum(usize),
+    Double,
+    Float,
+    Int64,
+    UInt64,
+    Int32,
+    UInt32,
+    SInt64,
+    Fixed64,
+    Bool,
+    String,
+    Bytes,
+}
+
+impl Kind {
+    /// Whether many of them are written as one string of bytes.
+    pub(super) fn is_packed(self) -> bool {
+        !matches!(self, Kind::Message(_) | Kind::String | Kind::Bytes)
+    }
+}
+
+impl Schema {
+    /// The table, parsed.
+    pub(super) fn get() -> &'static Schema {
+        static SCHEMA: OnceLock<Schema> = OnceLock::new();
+        SCHEMA.get_or_init(|| Schema::parse(TABLE).expect("a test parses this table"))
+    }
+
+    fn parse(table: &'static str) -> Option<Schema> {
+        let headed = |head: &str| {
+            let names = table.lines().filter_map(move |line| line.strip_prefix(head)).enumerate();
+            names.map(|(index, name)| (name, index)).collect::<HashMap<_, _>>()
+        };
+        let (by_name, enums) = (headed("message "), headed("enum "));
+        let mut schema = Schema { messages: Vec::new(), enums: Vec::new(), by_name };
+        let mut in_enum = false;
+        for line in table.lines() {
+            let mut words = line.split(' ');
+            match (words.next()?, words.next()?, words.next()) {
+                ("message", name, None) => {
+                    in_enum = false;
+                    schema.messages.push(Message { name, fields: Vec::new() });
+                }
+                ("enum", _, None) => {
+                    in_enum = true;
+                    schema.enums.push(Enum { values: Vec::new() });
+                }
+                (number, name, None) if in_enum => {
+                    schema.enums.last_mut()?.values.push((number.parse().ok()?, name));
+                }
+                (number, kind, Some(name)) if !in_enum => {
+                    let plain = kind.trim_end_matches(['*', '?']);
+                    let kind_of = schema.kind(plain, &enums)?;
+                    let (many, choice) = (kind.ends_with('*'), kind.ends_with('?'));
+                    let field = Field { number: number.parse().ok()?, name, kind: kind_of, many, choice };
+                    schema.messages.last_mut()?.fields.push(field);
+                }
+                _ => return None,
+            }
+        }
+        Some(schema)
+    }
+
+    fn kind(&self, name: &str, enums: &HashMap<&str, usize>) -> Option<Kind> {
+        Some(match name {
+            "double" => Kind::Double,
+            "float" => Kind::Float,
+            "int64" => Kind::Int64,
+            "uint64" => Kind::UInt64,
+            "int32" => Kind::Int32,
+            "uint32" => Kind::UInt32,
+            "sint64" => Kind::SInt64,
+            "fixed64" => Kind::Fixed64,
+            "bool" => Kind::Bool,
+            "string" => Kind::String,
+            "bytes" => Kind::Bytes,
+            name => match enums.get(name) {
+                Some(&index) => Kind::Enum(index),
+                None => Kind::Message(*self.by_name.get(name)?),
+            },
+        })
+    }
+
+    pub(super) fn message(&self, index: usize) -> &Message {
+        &self.messages[index]
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<&Message> {
+        self.by_name.get(name).map(|&index| &self.messages[index])
+    }
+
+    pub(super) fn enumeration(&self, index: usize) -> &Enum {
+        &self.enums[index]
+    }
+}
+
+impl Message {
+    pub(super) fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    pub(super) fn numbered(&self, number: u32) -> Option<&Field> {
+        self.fields.iter().find(|field| field.number == number)
+    }
+}
+
+impl Enum {
+    pub(super) fn number(&self, name: &str) -> Option<i32> {
+        self.values.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
+    }
+
+    pub(super) fn name(&self, number: i32) -> Option<&'static str> {
+        self.values.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_whole() {
+        let schema = Schema::parse(TABLE).unwrap();
+        assert_eq!(schema.messages.len(), schema.by_name.len(), "each message stands there once");
+        for message in &schema.messages {
+            for field in &message.fields {
+                assert!(std::ptr::eq(message.field(field.name).unwrap(), field), "{}", message.name);
+                assert!(std::ptr::eq(message.numbered(field.number).unwrap(), field), "{}", message.name);
+            }
+        }
+        for root in ["tensorflow.GraphDef", "tensorflow.MetaGraphDef", ANY] {
+            assert!(schema.named(root).is_some());
+        }
+    }
+}
