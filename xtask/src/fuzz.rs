@@ -3,9 +3,15 @@
 use crate::shell::{cargo, section};
 use anyhow::Result;
 
-/// Passes its arguments on to the fuzzing program; see there.
+/// The programs: their crates and names. Each knows some of the targets and passes over the others.
+const PROGRAMS: [(&str, &str); 2] = [("checkpoint", "fuzz_formats"), ("graph-def", "fuzz_graphs")];
+
+/// Passes its arguments on to the fuzzing programs; see there.
 pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
-    let mut command = cargo(&["run", "--quiet", "--release", "-p", "checkpoint", "--all-features"]);
-    command.args(["--example", "fuzz_formats", "--"]).args(arguments);
-    section("fuzz", command)
+    for (name, example) in PROGRAMS {
+        let mut command = cargo(&["run", "--quiet", "--release", "-p", name, "--all-features"]);
+        command.args(["--example", example, "--"]).args(arguments);
+        section("fuzz", command)?;
+    }
+    Ok(())
 }

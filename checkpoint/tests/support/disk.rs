@@ -10,6 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+#[path = "random.rs"]
+mod random;
+
+pub(crate) use random::Random;
+
 /// A disk in memory. Contents and names are volatile until they are synced; [`Disk::lose_power`] keeps what
 /// was synced, and of the rest whatever chance decides.
 #[derive(Clone, Debug, Default)]
@@ -53,22 +58,6 @@ fn apply(names: &mut BTreeMap<PathBuf, usize>, change: &Change) {
         Change::Remove(path) => {
             names.remove(path);
         }
-    }
-}
-
-/// A small generator of chance.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
     }
 }
 
