@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -22,10 +23,21 @@ pub(crate) fn available() -> bool {
     }
 }
 
+/// Where the search for free ports begins and ends: below those that systems give to outgoing connections, one of which could
+/// take the port of a process while it is being started again.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+
 /// A cluster of tasks at free ports of this machine.
 pub(crate) fn cluster(workers: usize) -> ClusterSpec {
+    // No two clusters of this process begin at one port, and those of other test processes hardly.
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let made = MADE.fetch_add(1, Ordering::Relaxed);
+    let (span, begin) =
+        (u32::from(PORTS.end - PORTS.start), std::process::id().wrapping_mul(97).wrapping_add(made * 16));
+    let ports = (0..span).map(|offset| PORTS.start + ((begin % span + offset) % span) as u16);
     // All are held at once, so that none is given twice.
-    let held: Vec<TcpListener> = (0..=workers).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let free = ports.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    let held: Vec<TcpListener> = free.take(workers + 1).collect();
     let addresses: Vec<String> =
         held.iter().map(|listener| format!("127.0.0.1:{}", listener.local_addr().unwrap().port())).collect();
     ClusterSpec::new().job("ps", addresses[..1].to_vec()).job("worker", addresses[1..].to_vec())
