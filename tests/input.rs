@@ -5,7 +5,7 @@
 use monitored_session::embedded_engine::EmbeddedEngine;
 use monitored_session::ops::array::{constant, placeholder};
 use monitored_session::ops::io::{Compression, Reader};
-use monitored_session::ops::parsing::{FeatureSpec, parse_single_example};
+use monitored_session::ops::parsing::{FeatureSpec, SparseTensor, parse_single_example};
 use monitored_session::ops::variables::local_variables_initializer;
 use monitored_session::prelude::SingularMonitoredSession;
 use monitored_session::queue_runner::input::*;
@@ -244,6 +244,111 @@ fn enqueue_many_and_dynamic_pad() {
     assert_eq!(batch.output().shape().to_string(), "[4,?]");
     let (found, ..) = drain(&graph, &batch.output());
     assert_eq!(ints(&found[0]), [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2]);
+}
+
+/// Rows of a table as sparse tensors: row `i` holds `i` in its places `0..i % 4`.
+fn sparse_row(graph: &Graph, number: &Output) -> SparseTensor {
+    use monitored_session::ops::array::{expand_dims, fill, range, stack};
+    use monitored_session::ops::math::{cast, floor_mod};
+    let count = floor_mod(number, constant(graph, 4i32));
+    let places = range(constant(graph, 0i32), &count, constant(graph, 1i32));
+    SparseTensor {
+        indices: cast(expand_dims(&places, 1), DType::Int64),
+        values: fill(expand_dims(&count, 0), number),
+        dense_shape: cast(stack(&[&count], 0), DType::Int64),
+    }
+}
+
+#[test]
+fn s_267_sparse_tensors_come_back_as_one_of_one_more_dimension() {
+    type Parts = (Tensor, Tensor, Tensor, Tensor);
+    type Build<'a> = &'a dyn Fn(&Graph, &Output, &SparseTensor) -> Batch;
+    let check = |build: Build<'_>, expected: &[(Vec<i32>, usize)]| {
+        let graph = Graph::new();
+        let number = numbers(&graph, 7, 1);
+        let batch = build(&graph, &number, &sparse_row(&graph, &number));
+        let (dense, sparse) = (batch.get("dense"), batch.get_sparse("sparse"));
+        assert_eq!(sparse.indices.shape().to_string(), "[?,2]");
+        let fetches = (dense, sparse.indices, sparse.values, sparse.dense_shape);
+        let (found, error, joined): (Vec<Parts>, _, _) = drain(&graph, &fetches);
+        joined.unwrap();
+        assert!(error.is_end_of_input(), "{error}");
+        for ((dense, indices, values, shape), (rows, widest)) in found.iter().zip(expected) {
+            assert_eq!(ints(dense), *rows);
+            let every =
+                rows.iter().enumerate().flat_map(|(row, &i)| (0..i % 4).map(move |place| (row, place, i)));
+            let (places, held): (Vec<_>, Vec<i32>) =
+                every.map(|(row, place, i)| ([row as i64, i64::from(place)], i)).unzip();
+            assert_eq!(indices.to_vec::<i64>().unwrap(), places.concat());
+            assert_eq!(ints(values), held);
+            assert_eq!(shape.to_vec::<i64>().unwrap(), [rows.len() as i64, *widest as i64]);
+        }
+        assert_eq!(found.len(), expected.len());
+    };
+    let element = |number: &Output, row: &SparseTensor| -> [(&'static str, BatchTensor); 2] {
+        [("sparse", row.into()), ("dense", number.into())]
+    };
+    let options = BatchOptions::default().allow_smaller_final_batch(true);
+    check(
+        &|graph, number, row| batch(graph, element(number, row), 3, &options),
+        &[(vec![0, 1, 2], 2), (vec![3, 4, 5], 3), (vec![6], 2)],
+    );
+    // What is dropped is never put aside: bools for one element, and for each of a batch.
+    let odd = |graph: &Graph, number: &Output| {
+        let two = constant(graph, 2i32);
+        let rest = monitored_session::ops::math::floor_mod(number, &two);
+        monitored_session::ops::math::equal(rest, constant(graph, 1i32))
+    };
+    check(
+        &|graph, number, row| maybe_batch(graph, element(number, row), odd(graph, number), 2, &options),
+        &[(vec![1, 3], 3), (vec![5], 1)],
+    );
+    check(
+        &|graph, number, row| {
+            let first = batch(graph, element(number, row), 7, &BatchOptions::default());
+            let (dense, sparse) = (first.get("dense"), first.get_sparse("sparse"));
+            let keep = odd(graph, &dense);
+            maybe_batch(graph, element(&dense, &sparse), keep, 3, &options.clone().enqueue_many(true))
+        },
+        &[(vec![1, 3, 5], 3)],
+    );
+    let text = build_error(|graph| {
+        let _ = batch(graph, constant(graph, 1i32), 2, &BatchOptions::default()).sparse(0);
+    });
+    assert!(text.contains("no sparse tensor in place 0"), "{text}");
+}
+
+#[test]
+fn batches_larger_than_their_queue_are_mistakes_that_name_queue_and_operation() {
+    let options = BatchOptions::default().capacity(8);
+    type Build<'a> = &'a dyn Fn(&Graph, Output) -> Batch;
+    let cases: [(Build<'_>, &str, &str); 4] = [
+        (&|graph, number| batch(graph, number, 9, &options), "batch", "FIFOQueue 'batch/fifo_queue'"),
+        (
+            &|graph, number| batch(graph, number, 9, &options.clone().allow_smaller_final_batch(true)),
+            "batch",
+            "FIFOQueue 'batch/fifo_queue'",
+        ),
+        (
+            &|graph, number| batch_join(graph, [[number]], 9, &options.clone().dynamic_pad(true)),
+            "batch_join",
+            "PaddingFIFOQueue 'batch_join/padding_fifo_queue'",
+        ),
+        (
+            &|graph, number| shuffle_batch(graph, number, 9, 8, 2, &options),
+            "shuffle_batch",
+            "RandomShuffleQueue 'shuffle_batch/random_shuffle_queue'",
+        ),
+    ];
+    for (build, node, queue) in cases {
+        let graph = Graph::new();
+        let _ = build(&graph, numbers(&graph, 20, 1));
+        let error = graph.finalize().unwrap_err();
+        assert_eq!((error.code(), error.node()), (Code::InvalidArgument, Some(node)), "{error}");
+        let expected = format!("9 elements are dequeued at once from {queue}, whose capacity is 8");
+        assert_eq!(error.message(), expected);
+        assert_eq!(error.location().map(|place| place.file()), Some(file!()));
+    }
 }
 
 #[test]
@@ -574,5 +679,6 @@ fn elements_of_another_shape_end_a_monitored_session_with_queue_and_operation() 
     let error = failure(&graph, &batch.output());
     let text = error.chain().to_string();
     assert_eq!(error.code(), Code::InvalidArgument, "{text}");
-    assert!(text.contains("batch/fifo_queue_enqueue") && text.contains("Expected [1], got [0]"), "{text}");
+    assert!(text.contains("batch/fifo_queue_enqueue"), "{text}");
+    assert!(text.contains("component 0. Expected [1], got [0] (in FIFOQueue 'batch/fifo_queue')"), "{text}");
 }

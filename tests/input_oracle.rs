@@ -116,6 +116,7 @@ fn files(folder: &Path) -> Vec<String> {
         for row in 0..(5 + file) {
             let id = file * 100 + row;
             let example = Example::new().with("id", [id]).with("x", [id as f32 / 2.0, -1.0]).with("s", ["t"]);
+            let example = example.with("w", (0..row).map(|i| id + i).collect::<Vec<i64>>());
             writer.write(&example.encode()).unwrap();
             text += &format!("{id},{}\n", id as f32 / 4.0);
         }
@@ -154,6 +155,47 @@ fn tensorflow_gives_the_same_elements() {
     });
     assert_eq!(here, there);
     assert_eq!(here.len(), 9);
+
+    // S-267: sparse tensors, one by one, several at once and from several ways to read.
+    let features_and_words =
+        [features[0].clone(), features[1].clone(), ("w", FeatureSpec::var_len(DType::Int64))];
+    let parts = |batch: &Batch, place: usize| {
+        let sparse = batch.sparse(place);
+        vec![batch[1 - place].clone(), sparse.indices, sparse.values, sparse.dense_shape]
+    };
+    let smaller = BatchOptions::default().allow_smaller_final_batch(true);
+    let one = |graph: &Graph, names: &[String]| {
+        let queue = string_input_producer(graph, names.to_vec(), &plain);
+        let (_, record) = Reader::tf_record(graph, Compression::None).read(&queue);
+        let parsed = parse_single_example(&record, &features_and_words);
+        (parsed.dense("id"), parsed.sparse("w"))
+    };
+    let [here, there] = both(&python, |graph| parts(&batch(graph, one(graph, &records), 4, &smaller), 1));
+    assert_eq!(here, there);
+    assert_eq!(here.len(), 9);
+    assert!(here.iter().any(|batch| batch[2].as_array().unwrap().len() > 8), "{here:?}");
+    let [here, there] = both(&python, |graph| {
+        let queue = string_input_producer(graph, records.clone(), &plain);
+        let (_, some) = Reader::tf_record(graph, Compression::None).read_up_to(&queue, 4);
+        let parsed = parse_example(&some, &features_and_words);
+        let elements = (parsed.sparse("w"), parsed.dense("id"));
+        parts(&batch(graph, elements, 5, &BatchOptions::default().enqueue_many(true)), 0)
+    });
+    assert_eq!(here, there);
+    assert_eq!(here.len(), 7);
+    let sparse_multiset = |batches: &[Json]| {
+        let mut all: Vec<String> =
+            batches.iter().flat_map(|batch| batch[2].as_array().unwrap()).map(Json::to_string).collect();
+        all.sort();
+        all
+    };
+    let [here, there] = both(&python, |graph| {
+        let ways = [one(graph, &records[..1]), one(graph, &records[1..])];
+        parts(&shuffle_batch_join(graph, ways, 4, 20, 8, &smaller), 1)
+    });
+    assert_eq!(multiset(&here), multiset(&there));
+    assert_eq!(sparse_multiset(&here), sparse_multiset(&there));
+    assert_eq!(multiset(&here).len(), 36);
 
     // Several at once, the same.
     let [here, there] = both(&python, |graph| {

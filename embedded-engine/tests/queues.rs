@@ -175,7 +175,11 @@ fn s_227_s_228_what_does_not_fit_fails_when_it_runs() {
     fails(&pair.enqueue_many([&x, &y]), vec![(&x, vector()), (&y, Tensor::from([1.0f32]))], "same size");
     fails(queue.dequeue_many(&n).operation(), vec![(&n, Tensor::from(-2i32))], "requested -2 < 0");
     fails(queue.dequeue_up_to(&n).operation(), vec![(&n, Tensor::from(-2i32))], "requested -2 < 0");
-    fails(pair.dequeue_many(&n).operation(), vec![(&n, Tensor::from(1i32))], "specified shapes");
+    fails(
+        pair.dequeue_many(&n).operation(),
+        vec![(&n, Tensor::from(1i32))],
+        "specified shapes. (in FIFOQueue 'pair')",
+    );
     assert!(drain(&*session, &queue).is_empty(), "what failed left nothing behind");
 }
 
@@ -334,7 +338,8 @@ fn s_236_a_dequeue_waits_behind_an_earlier_dequeue_many() {
 fn s_237_dequeue_many_takes_what_comes_while_it_waits() {
     let graph = Graph::new();
     let queue = fifo(&graph, 2);
-    let (many, none) = (queue.dequeue_many(5).output(), queue.dequeue_many(0).output());
+    let (many, none) =
+        (queue.dequeue_many(ops::array::constant(&graph, 5i32)).output(), queue.dequeue_many(0).output());
     let add = queue.enqueue(1.0f32);
     let session = session(&graph);
     assert_eq!(session.run(&none, ()).unwrap().shape().dims(), [0]);
@@ -784,4 +789,112 @@ fn large_rows_and_strings_go_through_a_shuffling_queue() {
     }
     seen.sort_unstable();
     assert_eq!(seen, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn dequeues_of_more_than_a_queue_holds_are_mistakes_unless_the_number_is_a_tensor() {
+    let ask = |build: &dyn Fn(&Graph) -> Vec<Output>| {
+        let graph = Graph::new();
+        drop(build(&graph));
+        graph.finalize().expect_err("a mistake")
+    };
+    let shuffling = |graph: &Graph| {
+        RandomShuffleQueue::new(&graph.named("shuffled"), 3, 1, DType::Float32).shapes(scalars()).build()
+    };
+    type Build<'a> = &'a dyn Fn(&Graph) -> Vec<Output>;
+    let cases: [(Build<'_>, &str, &str, &str); 3] = [
+        (
+            &|g| fifo(&g.named("q"), 3).dequeue_many(4).into_outputs(),
+            "q_DequeueMany",
+            "QueueDequeueManyV2",
+            "FIFOQueue 'q'",
+        ),
+        (
+            &|g| fifo(&g.named("q"), 3).dequeue_up_to(4).into_outputs(),
+            "q_DequeueUpTo",
+            "QueueDequeueUpToV2",
+            "FIFOQueue 'q'",
+        ),
+        (
+            &|g| shuffling(g).dequeue_many(4).into_outputs(),
+            "shuffled_DequeueMany",
+            "QueueDequeueManyV2",
+            "RandomShuffleQueue 'shuffled'",
+        ),
+    ];
+    for (build, node, op_type, queue) in cases {
+        let error = ask(build);
+        assert_eq!(
+            (error.code(), error.node(), error.op_type()),
+            (Code::InvalidArgument, Some(node), Some(op_type))
+        );
+        let text = format!("4 elements are dequeued at once from {queue}, whose capacity is 3");
+        assert_eq!(error.message(), text);
+    }
+
+    // S-237: taken piece by piece where something refills the queue, also with a reserve (S-248).
+    let graph = Graph::new();
+    let without_limit = fifo(&graph, -1).dequeue_many(1000);
+    assert_eq!(without_limit[0].shape(), &PartialShape::from([1000]));
+    for queue in [fifo(&graph, 3), shuffling(&graph)] {
+        let many = queue.dequeue_many(ops::array::constant(&graph, 9i32)).output();
+        let fill = queue.enqueue_many(Tensor::from(vec![1.0f32; 12]));
+        let session = session(&graph);
+        let fetches = (&many, &fill);
+        let taken = session.run_with(fetches, (), &RunOptions::with_timeout(Duration::from_secs(60)), None);
+        assert_eq!(floats(&taken.unwrap().0), [1.0; 9]);
+    }
+}
+
+#[test]
+fn s_230_a_queue_is_selected_by_its_number() {
+    let graph = Graph::new();
+    let which = placeholder(&graph, DType::Int32, PartialShape::scalar());
+    let queues = [fifo(&graph.named("a"), 3), fifo(&graph.named("b"), 3)];
+    let chosen = Queue::select(&which, &queues);
+    assert_eq!((chosen.dtypes(), chosen.shapes().unwrap()), (&[DType::Float32][..], &scalars()[..]));
+    let (enqueue, two) = (chosen.enqueue(7.0f32), chosen.dequeue_many(2));
+    assert_eq!(two[0].shape(), &PartialShape::from([2]));
+    let (size, close) = (chosen.size(), chosen.close(false));
+    let inside = ops::control_flow::group(&graph, [&enqueue]);
+    let session = session(&graph);
+    let run = |fetch: &Operation, index: i32| session.run(fetch, [(&which, index)]).map(drop);
+    for index in [0, 1, 1] {
+        run(&inside, index).unwrap();
+    }
+    let sizes = [0, 1].map(|index| session.run(&size, [(&which, index)]).unwrap().value::<i32>().unwrap());
+    assert_eq!(sizes, [1, 2]);
+    assert_eq!(floats(&session.run(two.operation().output(0), [(&which, 1)]).unwrap()), [7.0, 7.0]);
+    for index in [2, -1] {
+        let error = run(&enqueue, index).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert!(error.message().contains(&format!("{index} is not in [0, 2)")), "{error}");
+    }
+    run(&close, 1).unwrap();
+    let error = run(&enqueue, 1).unwrap_err();
+    assert!(error.message().contains("FIFOQueue 'b' is closed."), "{error}");
+    run(&enqueue, 0).unwrap();
+
+    let mistake = |build: &dyn Fn(&Graph, Output) -> Queue| {
+        let graph = Graph::new();
+        drop(build(&graph, ops::array::constant(&graph, 0i32)));
+        graph.finalize().expect_err("a mistake")
+    };
+    let others = |g: &Graph| FifoQueue::new(g, 3, DType::Int64).shapes(scalars()).build();
+    let error = mistake(&|g, index| Queue::select(index, &[fifo(g, 3), others(g)]));
+    assert_eq!(error.kind(), ErrorKind::Type);
+    assert!(error.message().contains("matching component dtypes"), "{error}");
+    let named = |g: &Graph| FifoQueue::new(g, 3, DType::Float32).names(["x"]).build();
+    let error = mistake(&|g, index| Queue::select(index, &[fifo(g, 3), named(g)]));
+    assert_eq!(error.kind(), ErrorKind::Value);
+    assert!(error.message().contains("matching component names"), "{error}");
+    assert_eq!(mistake(&|_, index| Queue::select(index, &[])).kind(), ErrorKind::Type);
+    // What they do not have in common is not known.
+    let graph = Graph::new();
+    let open = PaddingFifoQueue::new(&graph, 3, DType::Float32, [[None]]).build();
+    let wide = FifoQueue::new(&graph, 3, DType::Float32).shapes([[2]]).build();
+    let index = ops::array::constant(&graph, 0i32);
+    assert_eq!(Queue::select(&index, &[open, wide]).shapes().unwrap(), [PartialShape::from([None])]);
+    let any = FifoQueue::new(&graph, 3, DType::Float32).build();
+    assert_eq!(Queue::select(&index, &[fifo(&graph, 3), any]).shapes(), None);
 }

@@ -116,7 +116,14 @@ impl Recorded {
         let fetches: Vec<Output> = list("fetches").map(named).collect::<Result<_>>()?;
         let targets: Vec<Operation> =
             list("targets").map(|name| self.graph.operation(name)).collect::<Result<_>>()?;
-        let (values, _) = self.session.run((&fetches, &targets), feeds)?;
+        let ran = self.session.run((&fetches, &targets), feeds);
+        if let Some(code) = step["error"].as_i64() {
+            let found = ran.err().map(|error| error.code() as i64);
+            return Ok(
+                (found != Some(code)).then(|| format!("ended with {found:?} in the place of code {code}"))
+            );
+        }
+        let (values, _) = ran?;
         let expected = step["values"].as_array().unwrap();
         let differences =
             values.iter().zip(expected).zip(list("fetches")).filter_map(|((found, value), name)| {

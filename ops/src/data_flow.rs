@@ -25,7 +25,9 @@ mod components;
 mod kinds;
 mod queue;
 pub(crate) mod queue_ops;
+pub(crate) mod sparse_map;
 
 pub use components::{Components, Dtypes};
 pub use kinds::{FifoQueue, PaddingFifoQueue, PriorityQueue, RandomShuffleQueue};
 pub use queue::{Dequeued, Queue};
+pub use sparse_map::{add_many_sparse, add_sparse, take_many_sparse};

@@ -116,7 +116,7 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
                 crate::io::saving::DEFS,
             ],
         ),
-        ("data_flow", vec![crate::data_flow::queue_ops::DEFS]),
+        ("data_flow", vec![crate::data_flow::queue_ops::DEFS, crate::data_flow::sparse_map::DEFS]),
         ("parsing", vec![crate::parsing::example::DEFS, crate::parsing::raw::DEFS]),
         ("strings", vec![crate::strings::DEFS]),
         ("tables", vec![crate::tables::DEFS]),

@@ -28,7 +28,7 @@ pub(crate) mod raw;
 pub use example::{FeatureSpec, Parsed, parse_example, parse_single_example};
 pub use raw::{CsvOptions, decode_csv, decode_raw, sparse_to_dense};
 
-use session_core::{Operation, Output};
+use session_core::{Graph, Operation, Output};
 
 /// A tensor of which only some elements are given: `values[i]` stands at `indices[i]`.
 #[derive(Clone, Debug)]
@@ -42,6 +42,22 @@ pub struct SparseTensor {
 }
 
 impl SparseTensor {
+    /// How many dimensions it has, where the graph tells.
+    #[must_use]
+    pub fn rank(&self) -> Option<usize> {
+        self.indices.shape().dim(1).or_else(|| self.dense_shape.shape().dim(0))
+    }
+
+    /// The same, used in the scope and with the control inputs of this graph handle.
+    #[must_use]
+    pub fn within(&self, graph: &Graph) -> SparseTensor {
+        SparseTensor {
+            indices: self.indices.within(graph),
+            values: self.values.within(graph),
+            dense_shape: self.dense_shape.within(graph),
+        }
+    }
+
     /// From three outputs of an operation.
     pub(crate) fn of(operation: &Operation, outputs: [usize; 3]) -> SparseTensor {
         let [indices, values, dense_shape] = outputs.map(|index| operation.output(index));

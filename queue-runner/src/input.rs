@@ -40,15 +40,18 @@
 //! [`exact_resume`](BatchOptions::exact_resume) says how that works and what it asks of the pipeline.
 
 mod batching;
+mod elements;
 mod epochs;
 mod host;
 mod producers;
 mod replay;
+mod sparse;
 
 pub use batching::{
     Batch, BatchOptions, batch, batch_join, maybe_batch, maybe_shuffle_batch, shuffle_batch,
     shuffle_batch_join,
 };
+pub use elements::{BatchTensor, BatchTensors};
 pub use epochs::limit_epochs;
 pub use host::{HostOptions, producer, producer_with};
 pub use ops::io::{IndexOptions, index_batch};

@@ -4,6 +4,7 @@ mod arrange;
 mod blocks;
 mod coordinates;
 mod diagonal;
+mod handles;
 mod index;
 mod join;
 mod layout;

@@ -5,6 +5,7 @@ mod bounded;
 mod component;
 mod consumed;
 mod queue;
+mod sparse_map;
 mod store;
 mod sync;
 
@@ -59,6 +60,7 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
+    sparse_map::register(registry);
     registry.add_both(["QueueIsClosedV2", "QueueIsClosed"], |_| {
         Ok(boxed(|context| {
             let closed = queue(context)?.elements.is_closed();
@@ -147,7 +149,7 @@ impl Kernel for Enqueue {
         let queue = self.queue.get(context)?;
         let components: SmallVec<[Tensor; 1]> =
             (1..context.num_inputs()).map(|index| context.take(index)).collect();
-        queue.spec.check_element(&components, self.many)?;
+        queue.spec.check_element(&components, self.many).map_err(|error| queue.refused(&error))?;
         let (source, asked) = if self.many {
             let count =
                 components.first().and_then(|component| component.shape().first()).copied().unwrap_or(0);
@@ -224,7 +226,7 @@ impl Dequeue {
 
     fn asked(&self, context: &KernelContext<'_>, queue: &Queue) -> Result<Asked> {
         let Form::Many { up_to } = self.form else { return Ok(Asked::Dequeue) };
-        queue.spec.check_batches()?;
+        queue.spec.check_batches().map_err(|error| queue.refused(&error))?;
         let asked = context.int(1)?;
         let count = usize::try_from(asked).map_err(|_| {
             let name = if up_to { "DequeueUpTo" } else { "DequeueMany" };
@@ -367,6 +369,11 @@ fn run_to_end(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -> Result<()
 const PRIORITY: DType = DType::Int64;
 
 impl Queue {
+    /// What is wrong with what was given or asked for, with the queue's name.
+    fn refused(&self, error: &Error) -> Error {
+        Error::new(error.code(), format!("{} (in {})", error.message(), self.title()))
+    }
+
     /// The error of an operation on this queue (S-242 to S-245).
     fn failed(&self, failure: Failure, asked: Asked) -> Error {
         let title = self.title();

@@ -512,9 +512,86 @@ def sparse_tensors():
     return [({values: [0.5, -1.0, 2.0, 0.25, 1.5], dense: ramp(6, 3)}, outputs + tf1.gradients(total, [values, dense]))]
 
 
+@graph()
+def queue_handles():
+    """One of several queues by its number, the newer handles and the older references."""
+    index = tf1.placeholder(tf.int32, [], "index")
+    new = [tf1.FIFOQueue(3, tf.float32, shapes=[[]], name=name) for name in ("a", "b")]
+    old = [tf.raw_ops.FIFOQueue(component_types=[tf.float32], shapes=[[]], capacity=3, name=name) for name in ("c", "d")]
+    steps = []
+    chosen = tf1.QueueBase.from_list(index, new)
+    put, take, size = chosen.enqueue_many([[1.0, 2.0]]), chosen.dequeue(), [queue.size() for queue in new]
+    handle = tf.raw_ops.RefSelect(index=index, inputs=old)
+    put_old = tf.raw_ops.QueueEnqueueMany(handle=handle, components=[tf.constant([3.0, 4.0])])
+    take_old = tf.raw_ops.QueueDequeue(handle=handle, component_types=[tf.float32])[0]
+    size_old = [tf.raw_ops.QueueSize(handle=queue) for queue in old]
+    for puts, takes, sizes in ((put, take, size), (put_old, take_old, size_old)):
+        steps += [({index: 1}, [], [puts]), ({}, sizes), ({index: 1}, [takes]), ({index: 0}, [], [puts]), ({}, sizes)]
+        steps += [({index: 2}, [takes]), ({index: -1}, [takes]), ({index: 0}, [takes]), ({}, sizes)]
+    return steps
+
+
+@graph()
+def sparse_maps():
+    i, v, s = tf1.placeholder(tf.int64, name="i"), tf1.placeholder(tf.string, name="v"), tf1.placeholder(tf.int64, name="s")
+    h = tf1.placeholder(tf.int64, name="h")
+    given = dict(sparse_indices=i, sparse_values=v, sparse_shape=s)
+    one = tf.raw_ops.AddSparseToTensorsMap(shared_name="m", **given)
+    many = tf.raw_ops.AddManySparseToTensorsMap(shared_name="m", **given)
+    take = list(tf.raw_ops.TakeManySparseFromTensorsMap(sparse_handles=h, dtype=tf.string, shared_name="m"))
+    wrong = list(tf.raw_ops.TakeManySparseFromTensorsMap(sparse_handles=h, dtype=tf.int64, shared_name="m"))
+    other = list(tf.raw_ops.TakeManySparseFromTensorsMap(sparse_handles=h, dtype=tf.string))
+
+    def put(op, indices, values, shape):
+        return ({i: indices, v: np.array(values, object), s: shape}, [op])
+
+    return [
+        ({h: [0]}, take),
+        put(one, [[0, 1], [2, 0]], ["a", "b"], [3, 4]),
+        put(one, [[0, 1], [2, 0]], ["c", "d"], [5, 2]),
+        put(one, [[1]], ["e"], [5]),
+        ({h: [1, 0]}, take),
+        ({h: [1]}, take),
+        ({h: []}, take),
+        ({h: 2}, take),
+        ({h: [2]}, other),
+        put(many, [[0, 1], [2, 0], [2, 1]], ["f", "g", "h"], [4, 4]),
+        ({h: [5, 4, 3, 6]}, take),
+        put(many, [[0, 1], [2, 0], [1, 1]], ["f", "g", "h"], [4, 4]),
+        put(many, [[0]], ["f"], [4]),
+        put(many, [[9, 0]], ["f"], [4, 4]),
+        put(one, [[1, 0]], ["f", "g"], [4, 4]),
+        put(one, [[1, 0]], ["f"], [4, 4, 4]),
+        put(one, [1, 0], ["f"], [4, 4]),
+        put(one, [[1, 0]], ["f"], [4, 4]),
+        ({h: [7]}, wrong),
+    ]
+
+
+@graph()
+def reader_states():
+    names = tf1.FIFOQueue(9, tf.string, shapes=[[]], name="names")
+    fill = names.enqueue_many([["x", "y", "z", "u", "v", "w"]])
+    state = tf1.placeholder(tf.string, [], "state")
+    reader = tf1.IdentityReader(name="identity")
+    key, value = reader.read(names)
+    counts = [reader.num_records_produced(), reader.num_work_units_completed()]
+    serialize, restore, reset = reader.serialize_state(), reader.restore_state(state), reader.reset()
+    steps = [({}, [], [fill]), ({}, counts + [serialize]), ({}, [key, value]), ({}, [key, value]), ({}, counts + [serialize])]
+    steps += [({}, [], [reset]), ({}, counts + [serialize])]
+    one = b"\x08\x03\x10\x03\x18\x05\x22\x01q"
+    steps += [({state: one}, [], [restore]), ({}, counts + [serialize]), ({}, [key, value]), ({}, counts + [serialize])]
+    steps += [({state: b""}, [], [restore]), ({}, counts + [serialize])]
+    steps += [({state: bad}, [], [restore]) for bad in (b"junk", b"\x08\x01\x10\x03")]
+    for other in (tf1.TFRecordReader(), tf1.TextLineReader(), tf1.FixedLengthRecordReader(3)):
+        steps += [({}, [other.serialize_state()]), ({state: b""}, [], [other.restore_state(state)])]
+        steps += [({}, [], [other.reset()]), ({}, [other.num_records_produced(), other.num_work_units_completed()])]
+    return steps
+
+
 def encode(value):
     value = np.asarray(value)
-    if value.dtype == object:
+    if value.dtype.kind in "OS":
         items = [v.decode() if isinstance(v, bytes) else str(v) for v in value.ravel()]
         return {"dtype": "string", "shape": list(value.shape), "values": items}
     items = [str(v) if np.issubdtype(value.dtype, np.floating) and not np.isfinite(v) else v for v in value.ravel().tolist()]
@@ -539,14 +616,17 @@ def make(name):
             session.run(init)
             for step in steps:
                 feeds, fetches, targets = (list(step) + [[]])[:3]
-                values = session.run([fetches, targets], feeds)[0]
+                try:
+                    result = {"values": [encode(v) for v in session.run([fetches, targets], feeds)[0]]}
+                except tf.errors.OpError as error:
+                    result = {"error": error.error_code}
                 feeds = {k.name: encode(np.asarray(v, object if k.dtype == tf.string else k.dtype.as_numpy_dtype)) for k, v in feeds.items()}
                 recorded.append(
                     {
                         "feeds": feeds,
                         "fetches": [t.name for t in fetches],
                         "targets": [t.name for t in targets],
-                        "values": [encode(v) for v in values],
+                        **result,
                     }
                 )
     with open(os.path.join(HERE, name + ".json"), "w") as file:

@@ -3,13 +3,14 @@
 use super::components::Components;
 use super::queue_ops::{self, Declared};
 use crate::arguments::Ints;
-use crate::array::constant;
+use crate::array::{constant, gather, stack};
 use crate::composite::{Composite, unnamed};
+use crate::control_flow::frames::REF_SELECT;
 use crate::variables::Value;
 use crate::{math, summary};
 use session_core::{
-    AttrValue, DType, Error, Fetch, FetchList, FetchValues, Graph, OpDef, Operation, Output, PartialShape,
-    Phase, Result, Tensor,
+    AsOutput, AttrValue, DType, Error, Fetch, FetchList, FetchValues, Graph, OpDef, Operation, Output,
+    PartialShape, Phase, Result, Tensor,
 };
 use std::ops::Deref;
 use std::panic::Location;
@@ -55,6 +56,68 @@ impl Queue {
         let text = || format!("'{}' is not a queue but {}", operation.name(), operation.op_type());
         let declared = declared.ok_or_else(|| Error::type_mismatch(text()))?;
         Ok(Queue::new(operation.output(0), declared, None))
+    }
+
+    /// The one of several queues that an integer names when the graph runs (S-230): an index outside of the list is then
+    /// `InvalidArgument`. TensorFlow's `QueueBase.from_list`.
+    ///
+    /// Elements have the shapes that all queues have in common; where there is none, they are taken one by one only.
+    ///
+    /// ```
+    /// use ops::array::placeholder;
+    /// use ops::data_flow::{FifoQueue, Queue};
+    /// use session_core::{DType, Graph, PartialShape};
+    ///
+    /// let graph = Graph::new();
+    /// let make = |name: &str| FifoQueue::new(&graph.named(name), 8, DType::Float32).shapes([PartialShape::scalar()]).build();
+    /// let which = placeholder(&graph.named("which"), DType::Int32, PartialShape::scalar());
+    /// let queue = Queue::select(&which, &[make("train"), make("test")]);
+    /// assert_eq!(queue.dequeue_many(4).output().shape().to_string(), "[4]");
+    /// # graph.finalize().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// In the graph: no queues, and queues that differ in the dtypes of their components, are type errors; queues that
+    /// differ in their names are value errors.
+    #[must_use]
+    #[track_caller]
+    pub fn select(index: impl AsOutput, queues: &[Queue]) -> Queue {
+        let graph = index.as_output().graph().located_at(Location::caller());
+        let mistake = |error: Error| graph.add_error(error.with_phase(Phase::Build));
+        let Some(first) = queues.first() else {
+            mistake(Error::type_mismatch("A list of queues expected"));
+            return super::FifoQueue::new(&graph, -1, DType::Float32).build();
+        };
+        for other in &queues[1..] {
+            if other.dtypes() != first.dtypes() {
+                let text = format!(
+                    "Queues do not have matching component dtypes: '{}' has {:?}, '{}' {:?}",
+                    first.name(),
+                    first.dtypes(),
+                    other.name(),
+                    other.dtypes()
+                );
+                mistake(Error::type_mismatch(text));
+            } else if other.names() != first.names() {
+                let text = format!(
+                    "Queues do not have matching component names: '{}' has {:?}, '{}' {:?}",
+                    first.name(),
+                    first.names(),
+                    other.name(),
+                    other.names()
+                );
+                mistake(Error::value(text));
+            }
+        }
+        let handles: Vec<Output> = queues.iter().map(|queue| queue.handle.within(&graph)).collect();
+        let handle = if first.handle.is_ref() {
+            graph.op(&REF_SELECT).input(index).input_list(handles).finish_output()
+        } else {
+            gather(stack(&handles, 0), index)
+        };
+        let shapes = queue_ops::common_shapes(queues.iter().map(Queue::shapes));
+        let declared = Declared { dtypes: first.dtypes().to_vec(), shapes };
+        Queue::new(handle, declared, first.names().map(<[String]>::to_vec))
     }
 
     pub(super) fn new(handle: Output, declared: Declared, names: Option<Vec<String>>) -> Queue {
@@ -140,6 +203,10 @@ impl Queue {
     /// (S-237). Needs declared shapes.
     ///
     /// After a close it fails when fewer are left, which then stay in the queue (S-245).
+    ///
+    /// A number larger than the queue's capacity is a mistake, `InvalidArgument`, which the graph reports: such a dequeue
+    /// hangs unless something refills the queue while it waits. Where something does, give the number as a tensor,
+    /// `queue.dequeue_many(constant(&graph, 64))`, which is not looked at before it runs; TensorFlow accepts both.
     #[must_use]
     #[track_caller]
     pub fn dequeue_many(&self, n: impl Into<Ints>) -> Dequeued {
@@ -148,6 +215,7 @@ impl Queue {
     }
 
     /// As [`dequeue_many`](Queue::dequeue_many), but after a close it gives what is left, if that is anything (S-238).
+    /// While the queue is open it waits for all of them, so a number larger than the capacity is a mistake here too.
     #[must_use]
     #[track_caller]
     pub fn dequeue_up_to(&self, n: impl Into<Ints>) -> Dequeued {
@@ -203,6 +271,24 @@ impl Queue {
     #[track_caller]
     pub fn is_closed(&self) -> Output {
         self.op(&queue_ops::QUEUE_IS_CLOSED_V2, &queue_ops::QUEUE_IS_CLOSED, "Is_Closed").finish_output()
+    }
+
+    /// What is wrong with taking so many elements at once, if they are more than the queue holds.
+    ///
+    /// Dequeues of a count that is given as a number ask this themselves; it is for those who make their operations by
+    /// hand.
+    #[must_use]
+    pub fn exceeds_capacity(&self, count: i64) -> Option<Error> {
+        let capacity = self.handle.operation().attr("capacity")?.as_int()?;
+        if capacity < 0 || count <= capacity {
+            return None;
+        }
+        let kind = self.handle.operation().op_type().trim_end_matches("V2");
+        let text = format!(
+            "{count} elements are dequeued at once from {kind} '{}', whose capacity is {capacity}",
+            self.name()
+        );
+        Some(Error::invalid_argument(text))
     }
 
     /// The last part of the queue's name and what is done, as TensorFlow names operations on queues.
@@ -277,12 +363,20 @@ impl Queue {
 
     #[track_caller]
     fn take(&self, new: &'static OpDef, old: &'static OpDef, suffix: &str, count: Option<Ints>) -> Dequeued {
+        let asked = match count {
+            Some(Ints::Scalar(count)) => Some(count),
+            _ => None,
+        };
         let mut builder = self.op(new, old, suffix);
         builder = match count {
             None => builder,
             Some(count) => count.input_of(builder),
         };
         let operation = builder.attr("component_types", self.declared.dtypes.clone()).finish();
+        let problem = asked.and_then(|asked| self.exceeds_capacity(asked));
+        if let Some(problem) = problem.filter(|_| operation.error().is_none()) {
+            self.handle.graph().add_error(operation.place(problem).with_phase(Phase::Build));
+        }
         // What is built on the result is not named by the handle that named this.
         let around = unnamed(&self.handle.graph());
         let outputs = operation.outputs().into_iter().map(|output| output.within(&around)).collect();

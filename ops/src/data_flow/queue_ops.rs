@@ -106,9 +106,36 @@ impl Declared {
             "Identity" | "Enter" | "Switch" | "RefIdentity" | "RefEnter" | "RefSwitch" => {
                 Declared::of_handle(&operation.input(0))
             }
+            "GatherV2" => match operation.input(0).operation() {
+                list if list.op_type() == "Pack" => Declared::of_any(&list.inputs()),
+                _ => None,
+            },
+            "RefSelect" => Declared::of_any(operation.inputs().get(1..)?),
             _ => Declared::of(operation),
         }
     }
+
+    /// What any one of several queues declares.
+    fn of_any(handles: &[Output]) -> Option<Declared> {
+        let all: Vec<Declared> = handles.iter().map(Declared::of_handle).collect::<Option<_>>()?;
+        let dtypes = all.first()?.dtypes.clone();
+        if all.iter().any(|other| other.dtypes != dtypes) {
+            return None;
+        }
+        let shapes = common_shapes(all.iter().map(|declared| declared.shapes.as_deref()));
+        Some(Declared { dtypes, shapes })
+    }
+}
+
+/// The shapes that the components of several queues have in common, if all declare them.
+pub(super) fn common_shapes<'s>(
+    mut all: impl Iterator<Item = Option<&'s [PartialShape]>>,
+) -> Option<Vec<PartialShape>> {
+    let first = all.next()??.to_vec();
+    all.try_fold(first, |common, shapes| {
+        let shapes = shapes.filter(|shapes| shapes.len() == common.len())?;
+        Some(common.iter().zip(shapes).map(|(a, b)| a.relax(b)).collect())
+    })
 }
 
 fn declared(context: &ShapeContext<'_>) -> Option<Declared> {

@@ -34,7 +34,16 @@ op_defs! {
         .stateful().shape(one_record).not_differentiable();
     READER_NUM_WORK_UNITS_COMPLETED_V2: OpDef::new("ReaderNumWorkUnitsCompletedV2", "reader_handle: resource -> units_completed: int64")
         .stateful().shape(one_record).not_differentiable();
+    READER_SERIALIZE_STATE_V2: OpDef::new("ReaderSerializeStateV2", "reader_handle: resource -> state: string")
+        .stateful().shape(one_record).not_differentiable();
+    READER_RESTORE_STATE_V2: OpDef::new("ReaderRestoreStateV2", "reader_handle: resource, state: string -> ")
+        .stateful().shape(only_scalars).not_differentiable();
     READER_RESET_V2: OpDef::new("ReaderResetV2", "reader_handle: resource -> ").stateful().not_differentiable();
+}
+
+/// All inputs are scalars.
+fn only_scalars(context: &mut ShapeContext<'_>) -> Result<()> {
+    (0..context.inputs().len()).try_for_each(|index| must_be_scalar(context, index))
 }
 
 /// All inputs and outputs are scalars.
@@ -190,6 +199,25 @@ impl Reader {
     #[track_caller]
     pub fn num_work_units_completed(&self) -> Output {
         self.op(&READER_NUM_WORK_UNITS_COMPLETED_V2).finish_output()
+    }
+
+    /// Where the reader stands, for [`restore_state`](Reader::restore_state): a string that TensorFlow's readers understand.
+    ///
+    /// As there, only readers of [whole files](Reader::whole_file) and of [names](Reader::identity) can; the others, which
+    /// may stand within a file, give `Unimplemented` when it runs. For input that a resumed run continues see
+    /// [`index_batch`](super::index_batch).
+    #[must_use]
+    #[track_caller]
+    pub fn serialize_state(&self) -> Output {
+        self.op(&READER_SERIALIZE_STATE_V2).finish_output()
+    }
+
+    /// Goes back to where a reader stood. An empty string is the beginning; one that is no state is `InvalidArgument`,
+    /// and a reader whose state cannot be [given](Reader::serialize_state) `Unimplemented`; both leave the reader as it is
+    /// (TensorFlow resets it).
+    #[track_caller]
+    pub fn restore_state(&self, state: impl AsOutput) -> Operation {
+        self.op(&READER_RESTORE_STATE_V2).input(state).finish()
     }
 
     /// Forgets the open file and the counts.

@@ -1,10 +1,13 @@
 //! Batches of elements.
 
+use super::elements::{BatchTensor, BatchTensors};
 use super::producers::{add_runner, unnamed};
 use super::replay;
+use super::sparse::{self, Stored};
 use ops::array::{constant, dynamic_partition, expand_dims};
-use ops::data_flow::{Components, FifoQueue, PaddingFifoQueue, Queue, RandomShuffleQueue};
+use ops::data_flow::{FifoQueue, PaddingFifoQueue, Queue, RandomShuffleQueue};
 use ops::math::{cast, maximum, mul, sub};
+use ops::parsing::SparseTensor;
 use ops::{LIBRARY, summary};
 use session_core::{
     AsOutput, AttrValue, DType, Error, Fetch, FetchList, FetchValues, Graph, OpLibrary, Operation, Output,
@@ -54,6 +57,9 @@ impl BatchOptions {
     }
 
     /// How many elements the queue holds; 32 by default. The shuffling functions take it as an argument.
+    ///
+    /// A batch that is larger than the queue is a mistake (`InvalidArgument`), which the graph reports with the names of
+    /// the queue and of the dequeue; TensorFlow fills such batches piece by piece.
     #[must_use]
     pub fn capacity(mut self, capacity: i64) -> Self {
         self.capacity = capacity;
@@ -128,9 +134,13 @@ impl BatchOptions {
 }
 
 /// The tensors of a batch, in the order of an element's; by name, where they were given by name (S-262).
+///
+/// As a list it holds outputs: in the place of a sparse tensor its values, the whole of which [`sparse`](Batch::sparse)
+/// gives.
 #[derive(Clone, Debug)]
 pub struct Batch {
     outputs: Vec<Output>,
+    sparse: Vec<Option<SparseTensor>>,
     names: Vec<String>,
     scope: Graph,
 }
@@ -157,6 +167,29 @@ impl Batch {
             Some(place) => self.outputs[place].clone(),
             None => self.missing(format!("the batch has no tensor '{name}' but {:?}", self.names)),
         }
+    }
+
+    /// The sparse tensor in this place, counted over all tensors of an element (S-267). That there is none is a mistake,
+    /// which the graph reports.
+    #[must_use]
+    #[track_caller]
+    pub fn sparse(&self, place: usize) -> SparseTensor {
+        match self.sparse.get(place) {
+            Some(Some(sparse)) => sparse.clone(),
+            _ => {
+                let text =
+                    format!("the batch has no sparse tensor in place {place} of {}", self.outputs.len());
+                let output = self.missing(text);
+                SparseTensor { indices: output.clone(), values: output.clone(), dense_shape: output }
+            }
+        }
+    }
+
+    /// The sparse tensor of a name. That there is none is a mistake, which the graph reports.
+    #[must_use]
+    #[track_caller]
+    pub fn get_sparse(&self, name: &str) -> SparseTensor {
+        self.sparse(self.names.iter().position(|known| known == name).unwrap_or(usize::MAX))
     }
 
     /// The names, sorted; none when tensors were given as a list.
@@ -207,13 +240,32 @@ enum Order {
 /// Batches of elements that a queue runner's threads evaluate again and again (S-261). Named by `graph`, `batch` by
 /// default.
 ///
+/// Elements may hold [sparse tensors](SparseTensor), whose batches are sparse tensors of one dimension more, as large as
+/// the largest element (S-267):
+///
+/// ```
+/// use ops::parsing::{FeatureSpec, parse_single_example};
+/// use queue_runner::input::{BatchOptions, batch};
+/// use session_core::{DType, Graph, Tensor};
+///
+/// let graph = Graph::new();
+/// let record = ops::array::constant(&graph, Tensor::from("an example"));
+/// let specs = [("label", FeatureSpec::fixed([], DType::Int64)), ("words", FeatureSpec::var_len(DType::String))];
+/// let example = parse_single_example(&record, &specs);
+/// let batch = batch(&graph, (example.dense("label"), example.sparse("words")), 32, &BatchOptions::default());
+/// assert_eq!(batch[0].shape().to_string(), "[32]");
+/// assert_eq!(batch.sparse(1).indices.shape().to_string(), "[?,2]");
+/// graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Errors
 /// In the graph (S-266): no tensors, unknown ranks, shapes that are not fully known without `dynamic_pad`.
 #[must_use]
 #[track_caller]
 pub fn batch(
     graph: &Graph,
-    tensors: impl Into<Components>,
+    tensors: impl Into<BatchTensors>,
     batch_size: usize,
     options: &BatchOptions,
 ) -> Batch {
@@ -229,7 +281,7 @@ pub fn batch(
 #[track_caller]
 pub fn maybe_batch(
     graph: &Graph,
-    tensors: impl Into<Components>,
+    tensors: impl Into<BatchTensors>,
     keep_input: impl AsOutput,
     batch_size: usize,
     options: &BatchOptions,
@@ -244,7 +296,7 @@ pub fn maybe_batch(
 /// As [`batch`]; elements that differ in dtypes or names.
 #[must_use]
 #[track_caller]
-pub fn batch_join<C: Into<Components>>(
+pub fn batch_join<C: Into<BatchTensors>>(
     graph: &Graph,
     tensors_list: impl IntoIterator<Item = C>,
     batch_size: usize,
@@ -262,7 +314,7 @@ pub fn batch_join<C: Into<Components>>(
 #[track_caller]
 pub fn shuffle_batch(
     graph: &Graph,
-    tensors: impl Into<Components>,
+    tensors: impl Into<BatchTensors>,
     batch_size: usize,
     capacity: i64,
     min_after_dequeue: i64,
@@ -281,7 +333,7 @@ pub fn shuffle_batch(
 #[track_caller]
 pub fn maybe_shuffle_batch(
     graph: &Graph,
-    tensors: impl Into<Components>,
+    tensors: impl Into<BatchTensors>,
     keep_input: impl AsOutput,
     batch_size: usize,
     capacity: i64,
@@ -300,7 +352,7 @@ pub fn maybe_shuffle_batch(
 /// As [`shuffle_batch`] and [`batch_join`].
 #[must_use]
 #[track_caller]
-pub fn shuffle_batch_join<C: Into<Components>>(
+pub fn shuffle_batch_join<C: Into<BatchTensors>>(
     graph: &Graph,
     tensors_list: impl IntoIterator<Item = C>,
     batch_size: usize,
@@ -326,7 +378,31 @@ struct Maker<'a> {
 /// One way to make an element.
 struct Element {
     names: Vec<String>,
-    tensors: Vec<Output>,
+    parts: Vec<Part>,
+}
+
+/// One tensor of an element.
+enum Part {
+    Dense(Output),
+    Sparse(SparseTensor),
+}
+
+impl Part {
+    /// What the queue holds of it.
+    fn dtype(&self) -> DType {
+        match self {
+            Part::Dense(tensor) => tensor.dtype(),
+            Part::Sparse(_) => DType::Int64,
+        }
+    }
+
+    /// What those who make the same element have in common.
+    fn kind(&self) -> (DType, &'static str) {
+        match self {
+            Part::Dense(tensor) => (tensor.dtype(), "dense"),
+            Part::Sparse(sparse) => (sparse.values.dtype(), "sparse"),
+        }
+    }
 }
 
 impl<'a> Maker<'a> {
@@ -347,20 +423,24 @@ impl<'a> Maker<'a> {
     }
 
     /// S-262.
-    fn element(&self, components: Components) -> Element {
+    fn element(&self, components: BatchTensors) -> Element {
         let (names, values): (Vec<String>, Vec<_>) = match components {
-            Components::Listed(values) => (Vec::new(), values),
-            Components::Named(mut pairs) => {
+            BatchTensors::Listed(values) => (Vec::new(), values),
+            BatchTensors::Named(mut pairs) => {
                 pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
                 pairs.into_iter().unzip()
             }
         };
         let place = self.scope.without_control_dependencies();
-        Element { names, tensors: values.iter().map(|value| value.to_output(&place)).collect() }
+        let part = |tensor: BatchTensor| match tensor {
+            BatchTensor::Dense(value) => Part::Dense(value.to_output(&place)),
+            BatchTensor::Sparse(sparse) => Part::Sparse(sparse),
+        };
+        Element { names, parts: values.into_iter().map(part).collect() }
     }
 
     /// The same element in all threads.
-    fn threads(self, components: Components, keep: Option<Output>) -> Batch {
+    fn threads(self, components: BatchTensors, keep: Option<Output>) -> Batch {
         let element = self.element(components);
         // What the original makes of `keep_input` when it is not given.
         if keep.is_none() {
@@ -368,40 +448,43 @@ impl<'a> Maker<'a> {
         }
         let shapes = self.shapes(&[&element]);
         let queue = self.queue(&element, &shapes);
-        let enqueue = self.enqueue(&queue, &element, keep.as_ref());
-        self.finish(&queue, element.names, vec![enqueue; self.options.num_threads.max(1)])
+        let mut stored = vec![None; element.parts.len()];
+        let enqueue = self.enqueue(&queue, &element, keep.as_ref(), &mut stored);
+        self.finish(&queue, element.names, vec![enqueue; self.options.num_threads.max(1)], &stored)
     }
 
     /// An element for each thread.
-    fn join(self, list: Vec<Components>) -> Batch {
+    fn join(self, list: Vec<BatchTensors>) -> Batch {
         let elements: Vec<Element> = list.into_iter().map(|components| self.element(components)).collect();
         let Some(first) = elements.first() else {
             self.mistake("Expected at least one set of tensors in tensors_list");
-            return Batch { outputs: Vec::new(), names: Vec::new(), scope: self.around };
+            return Batch { outputs: Vec::new(), sparse: Vec::new(), names: Vec::new(), scope: self.around };
         };
         let _ = constant(&self.scope, Tensor::scalar(true));
-        let dtypes = |element: &Element| element.tensors.iter().map(Output::dtype).collect::<Vec<_>>();
+        let kinds = |element: &Element| element.parts.iter().map(Part::kind).collect::<Vec<_>>();
         for other in &elements[1..] {
             if other.names != first.names {
                 self.mistake(format!(
                     "elements have different names: {:?} and {:?}",
                     first.names, other.names
                 ));
-            } else if dtypes(other) != dtypes(first) {
+            } else if kinds(other) != kinds(first) {
                 let text =
-                    format!("elements have different dtypes: {:?} and {:?}", dtypes(first), dtypes(other));
+                    format!("elements have different dtypes: {:?} and {:?}", kinds(first), kinds(other));
                 self.scope.add_error(Error::type_mismatch(text));
             }
         }
         let shapes = self.shapes(&elements.iter().collect::<Vec<_>>());
         let queue = self.queue(first, &shapes);
-        let enqueues = elements.iter().map(|element| self.enqueue(&queue, element, None)).collect();
-        self.finish(&queue, first.names.clone(), enqueues)
+        let mut stored = vec![None; first.parts.len()];
+        let enqueue = |element: &Element| self.enqueue(&queue, element, None, &mut stored);
+        let enqueues = elements.iter().map(enqueue).collect();
+        self.finish(&queue, first.names.clone(), enqueues, &stored)
     }
 
     /// The shape of each tensor of an element, what all ways to make one have in common (S-266, S-269).
     fn shapes(&self, elements: &[&Element]) -> Vec<PartialShape> {
-        let count = elements.first().map_or(0, |element| element.tensors.len());
+        let count = elements.first().map_or(0, |element| element.parts.len());
         if count == 0 {
             self.mistake("Expected at least one tensor in batch().");
         }
@@ -409,7 +492,11 @@ impl<'a> Maker<'a> {
             if given.len() != count {
                 self.mistake(format!("{} shapes for {count} tensors", given.len()));
             }
-            return given.clone();
+            let of_queue = |(place, shape): (usize, &PartialShape)| match elements[0].parts.get(place) {
+                Some(Part::Sparse(_)) => PartialShape::from([1]),
+                _ => shape.clone(),
+            };
+            return given.iter().enumerate().map(of_queue).collect();
         }
         let own = |tensor: &Output| match (tensor.shape().rank(), self.options.enqueue_many) {
             (None, _) => {
@@ -424,14 +511,18 @@ impl<'a> Maker<'a> {
             (Some(_), false) => tensor.shape().clone(),
         };
         let common = |index: usize| {
-            let shapes = elements.iter().filter_map(|element| element.tensors.get(index)).map(own);
+            let own = |part: &Part| match part {
+                Part::Dense(tensor) => own(tensor),
+                Part::Sparse(_) => PartialShape::from([1]),
+            };
+            let shapes = elements.iter().filter_map(|element| element.parts.get(index)).map(own);
             shapes.reduce(|a, b| a.relax(&b)).unwrap_or_else(PartialShape::unknown)
         };
         (0..count).map(common).collect()
     }
 
     fn queue(&self, element: &Element, shapes: &[PartialShape]) -> Queue {
-        let dtypes: Vec<DType> = element.tensors.iter().map(Output::dtype).collect();
+        let dtypes: Vec<DType> = element.parts.iter().map(Part::dtype).collect();
         let BatchOptions { capacity, ref shared_name, .. } = *self.options;
         let known = shapes.iter().all(PartialShape::is_fully_known);
         if !known && !self.options.dynamic_pad && shapes.iter().all(|shape| shape.rank().is_some()) {
@@ -464,46 +555,89 @@ impl<'a> Maker<'a> {
         queue.within(&self.scope)
     }
 
-    fn enqueue(&self, queue: &Queue, element: &Element, keep: Option<&Output>) -> Operation {
-        let Some(keep) = keep else {
-            return match self.options.enqueue_many {
-                true => queue.enqueue_many(&element.tensors),
-                false => queue.enqueue(&element.tensors),
-            };
+    /// The tensors of an element as the queue takes them.
+    fn components(
+        &self,
+        element: &Element,
+        stored: &mut [Option<Stored>],
+        many: bool,
+        dense: &dyn Fn(&Output) -> Output,
+        changed: &dyn Fn(SparseTensor) -> SparseTensor,
+    ) -> Vec<Output> {
+        let component = |(part, stored): (&Part, &mut Option<Stored>)| match part {
+            Part::Dense(tensor) => dense(tensor),
+            Part::Sparse(whole) => {
+                let whole = changed(whole.within(&self.scope));
+                let (component, now) = Stored::new(&whole, many, stored.as_ref());
+                *stored = Some(now);
+                component
+            }
         };
-        let (tensors, keep) = match (keep.shape().rank(), self.options.enqueue_many) {
-            (Some(1), true) => (element.tensors.clone(), keep.within(&self.scope)),
-            (Some(0), false) => {
-                // One element is a batch of one, of which none is put in when it is dropped.
-                let batch = |tensor: &Output| expand_dims(tensor.within(&self.scope), 0);
-                (element.tensors.iter().map(batch).collect(), expand_dims(keep.within(&self.scope), 0))
-            }
-            (Some(0), true) => {
-                // One bool for all elements of the batch.
-                let first = element.tensors.first().map(|tensor| tensor.within(&self.scope));
-                let keep = keep.within(&self.scope);
-                let keep = first.map_or(keep.clone(), |tensor| spread(&keep, &tensor));
-                (element.tensors.clone(), keep)
-            }
+        element.parts.iter().zip(stored).map(component).collect()
+    }
+
+    fn enqueue(
+        &self,
+        queue: &Queue,
+        element: &Element,
+        keep: Option<&Output>,
+        stored: &mut [Option<Stored>],
+    ) -> Operation {
+        let many = self.options.enqueue_many;
+        let mut whole = |many: bool| {
+            let components = self.components(element, stored, many, &Output::clone, &|sparse| sparse);
+            if many { queue.enqueue_many(&components) } else { queue.enqueue(&components) }
+        };
+        let Some(keep) = keep else { return whole(many) };
+        let keep = keep.within(&self.scope);
+        let keep = match (keep.shape().rank(), many) {
+            (Some(1), true) => keep,
+            // One element is a batch of one, of which none is put in when it is dropped.
+            (Some(0), false) => expand_dims(keep, 0),
+            // One bool for all elements of the batch.
+            (Some(0), true) => match element.parts.first() {
+                Some(Part::Dense(tensor)) => spread(&keep, ops::array::shape(tensor.within(&self.scope))),
+                Some(Part::Sparse(sparse)) => spread(&keep, sparse.dense_shape.within(&self.scope)),
+                None => keep,
+            },
             (Some(_), false) => {
                 self.mistake("keep_input cannot be a vector when enqueue_many is false");
-                return queue.enqueue(&element.tensors);
+                return whole(false);
             }
             _ => {
                 self.mistake("keep_input must have a known rank of 0 or 1");
-                return queue.enqueue(&element.tensors);
+                return whole(false);
             }
         };
+        let batch = |tensor: &Output| match many {
+            true => tensor.within(&self.scope),
+            false => expand_dims(tensor.within(&self.scope), 0),
+        };
+        let parts = element.parts.iter().map(|part| match part {
+            Part::Dense(tensor) => Part::Dense(batch(tensor)),
+            Part::Sparse(sparse) => Part::Sparse(sparse.clone()),
+        });
+        let batches = Element { names: Vec::new(), parts: parts.collect() };
         let partitions = cast(&keep, DType::Int32);
         let kept = |tensor: &Output| {
             let parts = dynamic_partition(tensor.within(&self.scope), &partitions, 2);
             parts.into_iter().next_back().unwrap_or_else(|| tensor.clone())
         };
-        let kept: Vec<Output> = tensors.iter().map(kept).collect();
+        let kept_rows = |whole: SparseTensor| {
+            let rows = if many { whole } else { sparse::batch_of_one(&whole) };
+            sparse::kept_rows(&rows, &keep)
+        };
+        let kept = self.components(&batches, stored, true, &kept, &kept_rows);
         queue.enqueue_many(&kept)
     }
 
-    fn finish(&self, queue: &Queue, names: Vec<String>, enqueues: Vec<Operation>) -> Batch {
+    fn finish(
+        &self,
+        queue: &Queue,
+        names: Vec<String>,
+        enqueues: Vec<Operation>,
+        stored: &[Option<Stored>],
+    ) -> Batch {
         let replayed = self.options.exact_resume.then(|| self.replayed(&enqueues));
         add_runner(&self.scope, queue, enqueues);
         self.summarize(queue);
@@ -518,8 +652,40 @@ impl<'a> Maker<'a> {
             builder = builder.attr(replay::ATTRIBUTE, AttrValue::List(replayed));
         }
         let operation = builder.finish();
-        let outputs = operation.outputs().iter().map(|output| output.within(&self.around)).collect();
-        Batch { outputs, names, scope: self.around.clone() }
+        if let Some(problem) = queue.exceeds_capacity(count.into()) {
+            self.scope.add_error(operation.place(problem));
+        }
+        self.batch(&operation, names, stored)
+    }
+
+    /// What a dequeue gives. Whoever needs one of its tensors has all sparse ones taken, or they would stay behind.
+    fn batch(&self, dequeue: &Operation, names: Vec<String>, stored: &[Option<Stored>]) -> Batch {
+        let scope = self.around.clone();
+        let outputs = dequeue.outputs();
+        if stored.iter().all(Option::is_none) {
+            let outputs = outputs.iter().map(|output| output.within(&self.around)).collect();
+            return Batch { outputs, sparse: Vec::new(), names, scope };
+        }
+        let taken: Vec<Option<SparseTensor>> = outputs
+            .iter()
+            .zip(stored)
+            .map(|(numbers, stored)| Some(stored.as_ref()?.take(&numbers.within(&self.scope))))
+            .collect();
+        let takers = taken.iter().flatten().map(|sparse| sparse::taker(sparse).clone());
+        let all: Vec<Operation> = std::iter::once(dequeue.clone()).chain(takers).collect();
+        let after = |output: &Output| sparse::after(&all, &output.within(&self.scope)).within(&self.around);
+        let whole = |sparse: &SparseTensor| SparseTensor {
+            indices: after(&sparse.indices),
+            values: after(&sparse.values),
+            dense_shape: after(&sparse.dense_shape),
+        };
+        let mut batch = Batch { outputs: Vec::new(), sparse: Vec::new(), names, scope };
+        for (output, taken) in outputs.iter().zip(&taken) {
+            let sparse = taken.as_ref().map(whole);
+            batch.outputs.push(sparse.as_ref().map_or_else(|| after(output), |sparse| sparse.values.clone()));
+            batch.sparse.push(sparse);
+        }
+        batch
     }
 
     /// The operations that begin again after a restore; what cannot be replayed is a mistake.
@@ -557,8 +723,8 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// A bool for each row of a tensor.
-fn spread(keep: &Output, rows: &Output) -> Output {
-    let count = ops::array::strided_slice(ops::array::shape(rows), &[ops::array::Index::At(0)]);
+/// A bool for each row of a tensor of this shape.
+fn spread(keep: &Output, shape: Output) -> Output {
+    let count = ops::array::strided_slice(shape, &[ops::array::Index::At(0)]);
     ops::array::fill(expand_dims(count, 0), keep)
 }

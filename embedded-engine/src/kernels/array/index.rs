@@ -35,6 +35,9 @@ pub(crate) fn outside(error: IndexError) -> Error {
 
 fn gather(spec: &NodeSpec<'_>, batch_dims: i64, with_axis: bool) -> Result<Box<dyn Kernel>> {
     let indices = spec.input_dtype(1);
+    if spec.input_dtype(0) == DType::Resource {
+        return super::handles::gather();
+    }
     if spec.input_dtype(0) == DType::String {
         return Ok(boxed(move |context| {
             let at = if with_axis { context.int(2)? } else { 0 };

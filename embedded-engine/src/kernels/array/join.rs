@@ -16,6 +16,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let at = spec.int("axis")?;
         match spec.input_dtype(0) {
             DType::String => Ok(boxed(move |context| pack_strings(context, at))),
+            DType::Resource => super::handles::pack(),
             dtype => for_dtype!(bits dtype, T => Ok(boxed(move |context| pack::<T>(context, at)))),
         }
     });

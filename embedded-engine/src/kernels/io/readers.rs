@@ -6,7 +6,8 @@ use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, UNUSED};
 use crate::kernels::data_flow::dequeue_one;
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
-use session_core::{Error, Result};
+use prost::Message;
+use session_core::{Code, Error, Result};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{Bytes, Tensor};
@@ -50,6 +51,31 @@ pub(super) fn register(registry: &mut Registry) {
     });
     registry.add("ReaderNumRecordsProducedV2", |_| counted(|state| state.produced));
     registry.add("ReaderNumWorkUnitsCompletedV2", |_| counted(|state| state.completed));
+    registry.add("ReaderSerializeStateV2", |_| {
+        Ok(boxed(|context| {
+            let reader = reader(context)?;
+            let state = reader.lock().position(&reader)?.encode_to_vec();
+            context.set(0, Tensor::string(state));
+            Ok(())
+        }))
+    });
+    registry.add("ReaderRestoreStateV2", |_| {
+        Ok(boxed(|context| {
+            let reader = reader(context)?;
+            let given = context.input(1).as_strings()?.first().cloned().unwrap_or_default();
+            let mut state = reader.lock();
+            state.position(&reader)?;
+            *state = State::at(&given).ok_or_else(|| {
+                let text = format!(
+                    "could not parse the state of reader '{}': {}",
+                    reader.name,
+                    given.escape_ascii()
+                );
+                Error::invalid_argument(text)
+            })?;
+            Ok(())
+        }))
+    });
     registry.add("ReaderResetV2", |_| {
         Ok(boxed(|context| {
             *reader(context)?.lock() = State::default();
@@ -60,6 +86,7 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// A reader of a session.
 struct Reader {
+    name: String,
     format: Format,
     /// Guards what is read. Held while a file is read, not while the queue is waited for.
     state: Mutex<State>,
@@ -72,6 +99,21 @@ struct State {
     waiting: VecDeque<Bytes>,
     produced: i64,
     completed: i64,
+    /// The file that was opened last.
+    current: Bytes,
+}
+
+/// Where a reader stands, as TensorFlow writes it (`ReaderBaseState`).
+#[derive(Clone, PartialEq, Message)]
+struct Position {
+    #[prost(int64, tag = "1")]
+    work_started: i64,
+    #[prost(int64, tag = "2")]
+    work_finished: i64,
+    #[prost(int64, tag = "3")]
+    num_records_produced: i64,
+    #[prost(bytes = "vec", tag = "4")]
+    current_work: Vec<u8>,
 }
 
 impl Reader {
@@ -83,7 +125,7 @@ impl Reader {
 fn make(spec: &NodeSpec<'_>, format: Format) -> Result<Box<dyn Kernel>> {
     let container = spec.str("container").unwrap_or_default();
     let name = resource_name(spec);
-    let make = || Reader { format: format.clone(), state: Mutex::default() };
+    let make = || Reader { name: name.clone(), format: format.clone(), state: Mutex::default() };
     let handle = spec.resources.handle("reader", container, &name, make);
     if handle.as_handle::<Reader>().is_none_or(|reader| reader.format != format) {
         let text = format!("shared reader '{name}' was made as another kind of reader");
@@ -132,6 +174,32 @@ fn read(context: &mut KernelContext<'_>, limit: usize) -> Result<Vec<Record>> {
 }
 
 impl State {
+    /// Where it stands, if it never stands within a file.
+    fn position(&self, reader: &Reader) -> Result<Position> {
+        if !matches!(reader.format, Format::WholeFile | Format::Identity) {
+            let text = format!("the state of reader '{}' can be neither saved nor restored", reader.name);
+            return Err(Error::new(Code::Unimplemented, text));
+        }
+        Ok(Position {
+            work_started: self.completed + i64::from(self.work.is_some()),
+            work_finished: self.completed,
+            num_records_produced: self.produced,
+            current_work: self.current.to_vec(),
+        })
+    }
+
+    /// That of a reader which stands there, if it is a place.
+    fn at(bytes: &[u8]) -> Option<State> {
+        let Position { work_started, work_finished, num_records_produced, current_work } =
+            Position::decode(bytes).ok()?;
+        if work_finished < 0 || num_records_produced < 0 {
+            return None;
+        }
+        let current = Bytes::from(current_work);
+        let waiting = (work_started > work_finished).then(|| current.clone()).into_iter().collect();
+        Some(State { work: None, waiting, produced: num_records_produced, completed: work_finished, current })
+    }
+
     /// Records of files whose names were taken already; none when the next name is needed.
     fn read(&mut self, format: &Format, limit: usize, with_keys: bool) -> Result<Vec<Record>> {
         let mut records = Vec::new();
@@ -140,7 +208,7 @@ impl State {
                 (Some(work), _) => work,
                 (None, Some(name)) => {
                     let work = Work::open(format, name)?;
-                    self.waiting.pop_front();
+                    self.current = self.waiting.pop_front().unwrap_or_default();
                     self.work.insert(work)
                 }
                 (None, None) => return Ok(records),

@@ -1,0 +1,256 @@
+//! Sparse tensors kept aside while their numbers go through a queue (S-267).
+
+use crate::kernel::{KernelContext, Registry};
+use crate::kernels::array::arrange;
+use crate::kernels::math::boxed;
+use crate::kernels::state::resource_name;
+use rustc_hash::FxHashSet;
+use session_core::{Error, Result};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tensor::{DType, Shape, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("AddSparseToTensorsMap", |spec| {
+        let map = SparseMap::of(spec)?;
+        Ok(boxed(move |context| {
+            let whole = Sparse::given(context)?;
+            let handle = map.add([whole])[0];
+            context.set(0, Tensor::scalar(handle));
+            Ok(())
+        }))
+    });
+    registry.add("AddManySparseToTensorsMap", |spec| {
+        let map = SparseMap::of(spec)?;
+        Ok(boxed(move |context| {
+            let rows = Sparse::given(context)?.into_rows(context)?;
+            let handles = map.add_rows(rows);
+            context.set(0, Tensor::from(handles));
+            Ok(())
+        }))
+    });
+    registry.add("TakeManySparseFromTensorsMap", |spec| {
+        let (map, dtype) = (SparseMap::of(spec)?, spec.dtype("dtype")?);
+        Ok(boxed(move |context| {
+            let shape = context.input(0).shape();
+            if shape.rank() != 1 {
+                let text = format!("sparse_handles should be a vector but received shape {shape}");
+                return Err(Error::invalid_argument(text));
+            }
+            let handles = context.ints(0)?;
+            if handles.is_empty() {
+                let text = "sparse_handles must name at least 1 sparse tensor but has 0 entries";
+                return Err(Error::invalid_argument(text));
+            }
+            let parts = map.take(&handles, dtype)?;
+            deliver(context, &parts)
+        }))
+    });
+}
+
+/// One sparse tensor.
+#[derive(Clone)]
+struct Sparse {
+    /// One row of coordinates for each value.
+    indices: Tensor,
+    values: Tensor,
+    dims: Vec<i64>,
+}
+
+impl Sparse {
+    /// The one in the first three inputs.
+    fn given(context: &KernelContext<'_>) -> Result<Sparse> {
+        let [indices, values, shape] = [0, 1, 2].map(|index| context.input(index));
+        let wrong = |text: String| Err(Error::invalid_argument(text));
+        if indices.shape().rank() != 2 {
+            return wrong(format!("Input indices should be a matrix but received shape {}", indices.shape()));
+        }
+        if values.shape().rank() != 1 {
+            return wrong(format!("Input values should be a vector but received shape {}", values.shape()));
+        }
+        if shape.shape().rank() != 1 {
+            return wrong(format!("Input shape should be a vector but received shape {}", shape.shape()));
+        }
+        let ([rows, rank], [count]) = ([indices.shape()[0], indices.shape()[1]], [values.shape()[0]]);
+        if rows != count {
+            return wrong(format!("{rows} rows of indices for {count} values"));
+        }
+        let dims = context.ints(2)?;
+        if dims.len() != rank {
+            return wrong(format!("indices of rank {rank} for a shape of rank {}", dims.len()));
+        }
+        Ok(Sparse { indices: indices.clone(), values: values.clone(), dims })
+    }
+
+    /// One sparse tensor for each entry of the first dimension.
+    fn into_rows(self, context: &KernelContext<'_>) -> Result<Vec<Sparse>> {
+        let rank = self.dims.len();
+        if rank <= 1 {
+            let text = format!("Rank of input SparseTensor should be > 1, but saw rank: {rank}");
+            return Err(Error::invalid_argument(text));
+        }
+        let indices = self.indices.as_slice::<i64>()?;
+        let count = usize::try_from(self.dims[0])
+            .map_err(|_| Error::invalid_argument(format!("a shape with negative sizes: {:?}", self.dims)))?;
+        let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (place, row) in indices.chunks_exact(rank).enumerate() {
+            self.check_row(place, indices)?;
+            places.entry(row[0] as usize).or_default().push(place);
+        }
+        let dims = &self.dims[1..];
+        if self.dims[0] > MOST_ROWS {
+            let text = format!("{} sparse tensors do not fit into memory", self.dims[0]);
+            return Err(Error::new(session_core::Code::ResourceExhausted, text));
+        }
+        let one = |row: usize| {
+            let chosen = places.get(&row).map_or(&[][..], Vec::as_slice);
+            let part: Vec<i64> = chosen
+                .iter()
+                .flat_map(|&place| &indices[place * rank + 1..(place + 1) * rank])
+                .copied()
+                .collect();
+            let values = arrange(
+                context,
+                &[&self.values],
+                Shape::from([chosen.len()]),
+                1,
+                &|value| Some((0, chosen[value])),
+                None,
+            )?;
+            let indices = Tensor::from_vec(part, [chosen.len(), rank - 1])?;
+            Ok(Sparse { indices, values, dims: dims.to_vec() })
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// Coordinates lie inside of the shape and in ascending order.
+    fn check_row(&self, place: usize, indices: &[i64]) -> Result<()> {
+        let rank = self.dims.len();
+        let row = &indices[place * rank..(place + 1) * rank];
+        if row.iter().zip(&self.dims).any(|(&index, &size)| index < 0 || index >= size) {
+            let text =
+                format!("indices[{place}] = {row:?} is out of bounds: need 0 <= index < {:?}", self.dims);
+            return Err(Error::invalid_argument(text));
+        }
+        let before = place.checked_sub(1).map(|before| &indices[before * rank..(before + 1) * rank]);
+        if before.is_some_and(|before| before >= row) {
+            let what = if before == Some(row) { "is repeated" } else { "is out of order" };
+            return Err(Error::invalid_argument(format!("indices[{place}] = {row:?} {what}")));
+        }
+        Ok(())
+    }
+}
+
+/// No batch has more rows.
+const MOST_ROWS: i64 = 1 << 32;
+
+/// What is kept under one name.
+struct SparseMap {
+    name: String,
+    /// Guards the table; nothing is computed under it.
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    next: i64,
+    by_handle: BTreeMap<i64, Sparse>,
+}
+
+impl SparseMap {
+    /// That of the name which the operation or its attribute gives.
+    fn of(spec: &crate::kernel::NodeSpec<'_>) -> Result<Arc<SparseMap>> {
+        let name = resource_name(spec);
+        let container = spec.str("container").unwrap_or_default();
+        let make = || SparseMap { name: name.clone(), kept: Mutex::default() };
+        let handle = spec.resources.handle("sparse tensors", container, &name, make);
+        handle
+            .to_handle()
+            .ok_or_else(|| Error::invalid_argument(format!("'{name}' is no map of sparse tensors")))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, parts: impl IntoIterator<Item = Sparse>) -> Vec<i64> {
+        let mut kept = self.lock();
+        let mut add = |part: Sparse| {
+            let handle = kept.next;
+            kept.next += 1;
+            kept.by_handle.insert(handle, part);
+            handle
+        };
+        parts.into_iter().map(&mut add).collect()
+    }
+
+    /// As `add`; those without values get their handles after the others, as in TensorFlow.
+    fn add_rows(&self, rows: Vec<Sparse>) -> Vec<i64> {
+        let mut handles = vec![0; rows.len()];
+        let (empty, filled): (Vec<_>, Vec<_>) =
+            rows.into_iter().enumerate().partition(|(_, row)| row.values.elements() == 0);
+        for rows in [filled, empty] {
+            let (places, rows): (Vec<usize>, Vec<Sparse>) = rows.into_iter().unzip();
+            for (place, handle) in places.into_iter().zip(self.add(rows)) {
+                handles[place] = handle;
+            }
+        }
+        handles
+    }
+
+    /// Takes all of them out, or none.
+    fn take(&self, handles: &[i64], dtype: DType) -> Result<Vec<Sparse>> {
+        let mut kept = self.lock();
+        let (mut rank, mut seen) = (None, FxHashSet::default());
+        for (place, handle) in handles.iter().enumerate() {
+            let found = kept.by_handle.get(handle).filter(|_| seen.insert(handle));
+            let found = found.ok_or_else(|| {
+                Error::invalid_argument(format!(
+                    "Unable to find SparseTensor: {handle} in map: {}",
+                    self.name
+                ))
+            })?;
+            if found.values.dtype() != dtype {
+                let text = format!(
+                    "Requested SparseTensor of type {dtype} but SparseTensor[{place}].values.dtype() == {}",
+                    found.values.dtype()
+                );
+                return Err(Error::invalid_argument(text));
+            }
+            let own = found.dims.len();
+            let before = *rank.get_or_insert(own);
+            if own != before {
+                let text = format!(
+                    "Inconsistent rank across SparseTensors: rank prior to SparseTensor[{place}] was: {before} but \
+                     rank of SparseTensor[{place}] is: {own}"
+                );
+                return Err(Error::invalid_argument(text));
+            }
+        }
+        Ok(handles.iter().filter_map(|handle| kept.by_handle.remove(handle)).collect())
+    }
+}
+
+/// Sets the outputs to one sparse tensor of one more dimension, as large as its largest part.
+fn deliver(context: &mut KernelContext<'_>, parts: &[Sparse]) -> Result<()> {
+    let rank = parts.first().map_or(0, |part| part.dims.len());
+    let mut dims = vec![0i64; rank];
+    let (mut indices, mut places) = (Vec::new(), Vec::new());
+    for (number, part) in parts.iter().enumerate() {
+        dims.iter_mut().zip(&part.dims).for_each(|(size, own)| *size = (*size).max(*own));
+        let own = part.indices.as_slice::<i64>()?;
+        for value in 0..part.values.elements() {
+            indices.push(number as i64);
+            indices.extend_from_slice(&own[value * rank..(value + 1) * rank]);
+            places.push((number, value));
+        }
+    }
+    let sources: Vec<&Tensor> = parts.iter().map(|part| &part.values).collect();
+    let count = places.len();
+    let values = arrange(context, &sources, Shape::from([count]), 1, &|value| Some(places[value]), None)?;
+    context.set(0, Tensor::from_vec(indices, [count, rank + 1])?);
+    context.set(1, values);
+    dims.insert(0, parts.len() as i64);
+    context.set(2, Tensor::from(dims));
+    Ok(())
+}

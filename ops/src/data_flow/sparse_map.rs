@@ -1,0 +1,100 @@
+//! Sparse tensors kept aside by the session while their numbers go through a queue.
+
+use crate::library::op_defs;
+use crate::parsing::SparseTensor;
+use crate::shapes::scalar;
+use session_core::{AsOutput, OpDef, Output, PartialShape, Result, ShapeContext};
+
+const ATTRS: &str = "T: type, container: string = \"\", shared_name: string = \"\"";
+
+/// The rank of what was put in, where the one who takes it knows; nobody else looks at it.
+const RANK: &str = "_rank";
+
+op_defs! {
+    ADD_SPARSE_TO_TENSORS_MAP: OpDef::new("AddSparseToTensorsMap", "sparse_indices: int64, sparse_values: T, sparse_shape: int64 -> sparse_handle: int64")
+        .attrs(ATTRS).stateful().shape(scalar).not_differentiable();
+    ADD_MANY_SPARSE_TO_TENSORS_MAP: OpDef::new("AddManySparseToTensorsMap", "sparse_indices: int64, sparse_values: T, sparse_shape: int64 -> sparse_handles: int64")
+        .attrs(ATTRS).stateful().shape(vector).not_differentiable();
+    TAKE_MANY_SPARSE_FROM_TENSORS_MAP: OpDef::new("TakeManySparseFromTensorsMap", "sparse_handles: int64 -> sparse_indices: int64, sparse_values: dtype, sparse_shape: int64")
+        .attrs("dtype: type, container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(taken_shape).not_differentiable();
+}
+
+fn vector(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::of_rank(1));
+    Ok(())
+}
+
+fn taken_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let rank = context.attr(RANK).and_then(|rank| usize::try_from(rank.as_int()?).ok());
+    let rank = rank.map(|rank| rank + 1);
+    context.set(0, PartialShape::from([None, rank]));
+    context.set(1, PartialShape::of_rank(1));
+    context.set(2, PartialShape::from([rank]));
+    Ok(())
+}
+
+/// Gives a sparse tensor to the session and its number, an `int64` scalar, to the graph: what can go through a queue.
+///
+/// The session keeps it until [`take_many_sparse`] takes it, so a number that is lost is memory that is lost. Operations
+/// of one `shared_name` share their numbers; without one, those of this operation are its own and its name is the name.
+#[must_use]
+#[track_caller]
+pub fn add_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
+    let builder = sparse.indices.graph().op(&ADD_SPARSE_TO_TENSORS_MAP).input(&sparse.indices);
+    let builder = builder.input(&sparse.values).input(&sparse.dense_shape);
+    builder.attr("shared_name", shared_name).finish_output()
+}
+
+/// As [`add_sparse`] for each entry of the first dimension: gives a vector of numbers.
+#[must_use]
+#[track_caller]
+pub fn add_many_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
+    let builder = sparse.indices.graph().op(&ADD_MANY_SPARSE_TO_TENSORS_MAP).input(&sparse.indices);
+    let builder = builder.input(&sparse.values).input(&sparse.dense_shape);
+    builder.attr("shared_name", shared_name).finish_output()
+}
+
+/// The sparse tensors that a vector of numbers stands for, as one of one dimension more, as large as the largest of them;
+/// the session forgets them. `added` is what [`add_sparse`] or [`add_many_sparse`] gave for `like`, of which only the
+/// dtype and the rank matter.
+///
+/// Numbers that nobody has given, or that were taken already, are `InvalidArgument` when it runs.
+///
+/// ```
+/// use ops::array::{constant, stack};
+/// use ops::data_flow::{add_sparse, take_many_sparse};
+/// use ops::parsing::SparseTensor;
+/// use session_core::{Graph, Tensor};
+///
+/// let graph = Graph::new();
+/// let row = SparseTensor {
+///     indices: constant(&graph, Tensor::from([[1i64]])),
+///     values: constant(&graph, Tensor::from([2.5f32])),
+///     dense_shape: constant(&graph, Tensor::from([4i64])),
+/// };
+/// let number = add_sparse(&row, "");
+/// let both = take_many_sparse(stack(&[&number, &number], 0), &number, &row);
+/// assert_eq!(both.indices.shape().to_string(), "[?,2]");
+/// # graph.finalize().unwrap();
+/// ```
+#[must_use]
+#[track_caller]
+pub fn take_many_sparse(numbers: impl AsOutput, added: &Output, like: &SparseTensor) -> SparseTensor {
+    let adder = added.operation();
+    let shared = adder.attr("shared_name").and_then(|name| name.as_str()).filter(|name| !name.is_empty());
+    let name = shared.unwrap_or(adder.name()).to_owned();
+    let numbers = numbers.as_output();
+    let builder = numbers.graph().op(&TAKE_MANY_SPARSE_FROM_TENSORS_MAP).input(numbers);
+    let mut builder = builder.attr("dtype", like.values.dtype()).attr("shared_name", name);
+    let whole = like.rank();
+    let rank = if adder.op_type() == ADD_MANY_SPARSE_TO_TENSORS_MAP.name() {
+        whole.map(|rank| rank.saturating_sub(1))
+    } else {
+        whole
+    };
+    if let Some(rank) = rank {
+        builder = builder.attr(RANK, rank);
+    }
+    SparseTensor::of(&builder.finish(), [0, 1, 2])
+}

@@ -1,0 +1,74 @@
+//! Sparse tensors on their way through a queue (S-267): the queue holds numbers, the session the tensors.
+
+use ops::array::{
+    Index, boolean_mask, concat, constant, expand_dims, gather, reshape, squeeze, strided_slice, zeros_like,
+};
+use ops::control_flow::with_dependencies;
+use ops::data_flow::{add_many_sparse, add_sparse, take_many_sparse};
+use ops::math::{cast, cumsum_with, reduce_sum};
+use ops::parsing::SparseTensor;
+use session_core::{DType, Operation, Output};
+use tensor::Tensor;
+
+/// A component of a queue that stands for sparse tensors.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    /// What puts them aside.
+    added: Output,
+    /// What they look like.
+    like: SparseTensor,
+}
+
+impl Stored {
+    /// Puts a tensor, or each row of it, aside; `with` has given numbers to others of the same component already. Gives
+    /// the component beside it.
+    pub(super) fn new(sparse: &SparseTensor, many: bool, with: Option<&Stored>) -> (Output, Stored) {
+        let name = with.map_or("", |stored| stored.added.operation().name());
+        let added = if many { add_many_sparse(sparse, name) } else { add_sparse(sparse, name) };
+        let component = expand_dims(&added, -1i64);
+        let first = with.cloned();
+        (component, first.unwrap_or(Stored { added, like: sparse.clone() }))
+    }
+
+    /// A batch of them, out of the batch of their numbers.
+    pub(super) fn take(&self, numbers: &Output) -> SparseTensor {
+        take_many_sparse(squeeze(numbers, &[1]), &self.added, &self.like)
+    }
+}
+
+/// The operation that takes a sparse tensor.
+pub(super) fn taker(sparse: &SparseTensor) -> &Operation {
+    sparse.values.operation()
+}
+
+/// The same tensor, which exists only when all of these operations have run.
+pub(super) fn after(operations: &[Operation], output: &Output) -> Output {
+    with_dependencies(operations.iter().filter(|operation| *operation != output.operation()), output)
+}
+
+/// A batch of this one tensor.
+pub(super) fn batch_of_one(sparse: &SparseTensor) -> SparseTensor {
+    let rows = strided_slice(&sparse.indices, &[Index::ALL, Index::from(0..1)]);
+    let one = constant(&sparse.indices.graph(), Tensor::from([1i64]));
+    SparseTensor {
+        indices: concat(&[zeros_like(rows), sparse.indices.clone()], 1i64),
+        values: sparse.values.clone(),
+        dense_shape: concat(&[one, sparse.dense_shape.clone()], 0i64),
+    }
+}
+
+/// Those rows of a batch for which a bool is true.
+pub(super) fn kept_rows(sparse: &SparseTensor, keep: &Output) -> SparseTensor {
+    let row = strided_slice(&sparse.indices, &[Index::ALL, Index::At(0)]);
+    let rest = strided_slice(&sparse.indices, &[Index::ALL, Index::from(1..)]);
+    let numbers = cast(keep, DType::Int64);
+    let places = cumsum_with(&numbers, 0i64, true, false);
+    let mask = reshape(gather(keep, &row), [-1i64]);
+    let indices = concat(&[expand_dims(gather(places, &row), 1i64), rest], 1i64);
+    let sizes = strided_slice(&sparse.dense_shape, &[Index::from(1..)]);
+    SparseTensor {
+        indices: boolean_mask(indices, &mask),
+        values: boolean_mask(&sparse.values, mask),
+        dense_shape: concat(&[expand_dims(reduce_sum(numbers, .., false), 0i64), sizes], 0i64),
+    }
+}
