@@ -1,7 +1,7 @@
 //! Memory behind plain tensors, and the pool that takes it back.
 //!
 //! With `arena` the only module of this crate with unsafe code. What must hold: a `Buffer` owns `len` initialised
-//! bytes at `start` for as long as it lives; they are written only through `&mut Buffer`, which
+//! bytes at `start`, or at most `INLINE` in itself, for as long as it lives; they are written only through `&mut Buffer`, which
 //! `Arc::get_mut` gives to a sole owner; memory that is not ours to write says so in its owner.
 #![allow(unsafe_code)]
 
@@ -17,14 +17,20 @@ const PART: usize = 64 << 10;
 /// The size of those arenas. Only what is used of one takes memory. Larger blocks have an arena of their own.
 const ARENA: usize = 32 << 20;
 
+/// Up to so many bytes lie in the buffer itself: as much as takes no more room than the other owners.
+const INLINE: usize = 32;
+
 /// Initialised, aligned bytes that one or more tensors show.
 pub(crate) struct Buffer {
+    /// Dangling for bytes that lie in the owner.
     start: NonNull<u8>,
     len: usize,
     owner: Owner,
 }
 
 enum Owner {
+    /// The bytes themselves, so that a scalar is one allocation, and none that threads must agree on.
+    Inline([u64; INLINE / 8]),
     /// A block that goes back to the pool that asked for it, if that still exists.
     Block { block: Block, pool: Weak<Shelves> },
     /// A part of an arena that no other buffer has.
@@ -41,9 +47,26 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
+    /// New bytes, all zero, if they are few.
+    #[inline]
+    fn inline(len: usize) -> Option<Buffer> {
+        let owner = Owner::Inline([0; INLINE / 8]);
+        (len <= INLINE).then_some(Buffer { start: NonNull::dangling(), len, owner })
+    }
+
     /// New bytes, all zero.
     pub(crate) fn zeroed(len: usize) -> Buffer {
-        Buffer::part(&Arc::new(Arena::zeroed(len)), 0..len)
+        Buffer::inline(len).unwrap_or_else(|| Buffer::part(&Arc::new(Arena::zeroed(len)), 0..len))
+    }
+
+    /// One element.
+    #[inline]
+    pub(crate) fn of<T: Element>(value: T) -> Buffer {
+        let mut buffer = Buffer::zeroed(size_of::<T>());
+        if let Some(bytes) = buffer.bytes_mut() {
+            elements_mut(bytes)[0] = value;
+        }
+        buffer
     }
 
     /// A part of an arena. The caller sees to it that no other buffer has any of it, and that it lies inside.
@@ -76,18 +99,24 @@ impl Buffer {
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: `len` initialised bytes at `start`, by the module's invariant.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+        let start = match &self.owner {
+            Owner::Inline(words) => words.as_ptr().cast(),
+            _ => self.start.as_ptr().cast_const(),
+        };
+        // SAFETY: `len` initialised bytes at `start`, or in the words, by the module's invariant.
+        unsafe { std::slice::from_raw_parts(start, self.len) }
     }
 
     /// The bytes for writing; `None` if they are not ours to write.
     #[inline]
     pub(crate) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
-        match self.owner {
-            Owner::Foreign(_) => None,
-            // SAFETY: as in `bytes`; `&mut self` excludes every other access.
-            _ => Some(unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }),
-        }
+        let start = match &mut self.owner {
+            Owner::Foreign(_) => return None,
+            Owner::Inline(words) => words.as_mut_ptr().cast(),
+            _ => self.start.as_ptr(),
+        };
+        // SAFETY: as in `bytes`; `&mut self` excludes every other access.
+        Some(unsafe { std::slice::from_raw_parts_mut(start, self.len) })
     }
 }
 
@@ -101,7 +130,7 @@ impl Drop for Buffer {
             }
             // SAFETY: pointer and capacity are those of the `Vec<T>` that `free` was made for.
             Owner::Vec { capacity, free } => unsafe { free(self.start, *capacity) },
-            Owner::Part(_) | Owner::Foreign(_) => {}
+            Owner::Inline(_) | Owner::Part(_) | Owner::Foreign(_) => {}
         }
     }
 }
@@ -272,7 +301,12 @@ impl BufferPool {
     }
 
     /// Memory of at least this length; its content is whatever the last user left.
+    #[inline]
     pub(crate) fn buffer(&self, len: usize) -> Buffer {
+        Buffer::inline(len).unwrap_or_else(|| self.block(len))
+    }
+
+    fn block(&self, len: usize) -> Buffer {
         let block = self.0.take(len);
         Buffer { start: block.start, len, owner: Owner::Block { block, pool: Arc::downgrade(&self.0) } }
     }
@@ -326,6 +360,23 @@ mod tests {
         assert_eq!(again.start, start);
         drop(pool);
         assert_eq!(again.bytes().len(), 1010);
+    }
+
+    #[test]
+    fn few_bytes_lie_in_the_buffer_itself() {
+        let pool = BufferPool::new();
+        for len in [0, 1, 8, INLINE, INLINE + 1] {
+            let mut buffer = pool.buffer(len);
+            buffer.bytes_mut().unwrap().fill(7);
+            let moved = Arc::new(buffer);
+            assert_eq!(moved.bytes(), vec![7; len]);
+            let inside = (moved.bytes().as_ptr() as usize).wrapping_sub(Arc::as_ptr(&moved) as usize);
+            assert_eq!(inside < size_of::<Buffer>(), len <= INLINE);
+            drop(moved);
+            assert_eq!(pool.idle_bytes() > 0, len > INLINE);
+        }
+        assert_eq!(elements::<f64>(Buffer::of(1.5).bytes()), [1.5]);
+        assert!(size_of::<Buffer>() <= 56, "an inline buffer is no larger than the others");
     }
 
     #[test]

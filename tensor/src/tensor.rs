@@ -78,7 +78,7 @@ impl Tensor {
     /// A scalar.
     #[must_use]
     pub fn scalar<T: Element>(value: T) -> Tensor {
-        Tensor::plain(T::DTYPE, Shape::scalar(), Buffer::from_vec(vec![value]))
+        Tensor::plain(T::DTYPE, Shape::scalar(), Buffer::of(value))
     }
 
     /// A tensor in which every element is `value`.
