@@ -14,19 +14,22 @@ use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// The queue.
+/// The queue. Both sides write its first lines of memory all the time; nothing else may lie in them.
+#[repr(align(128))]
 pub(crate) struct Bounded<E> {
     state: Mutex<State<E>>,
 }
 
+/// In this order, what every operation writes lies beside the lock.
+#[repr(C)]
 struct State<E> {
+    /// The number of the next element.
+    next: u64,
     store: Store<E>,
     capacity: usize,
     /// So many elements stay while the queue is open.
     reserve: usize,
     closed: bool,
-    /// The number of the next element.
-    next: u64,
     /// Who waits for room, in order. None but the first has put anything in.
     enqueues: VecDeque<Enqueue<E>>,
     /// Who waits for elements, in order. None but the first has taken anything.

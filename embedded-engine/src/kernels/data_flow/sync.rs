@@ -5,9 +5,22 @@ pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 pub(crate) use std::thread::{Thread, current};
 
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
+
+/// The pauses between the looks at a lock that another thread holds, a microsecond or two in all.
+///
+/// What the lock guards here takes less than a look: who looks again at once only takes the memory of the lock away from
+/// the thread that works. With two threads on two processors this is worth a factor of three.
+const PAUSES: [u32; 6] = [8, 16, 32, 64, 64, 64];
 
 /// Locks a mutex whose holder may have panicked: every state guarded here is whole between two statements.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    for pauses in PAUSES {
+        match mutex.try_lock() {
+            Ok(guard) => return guard,
+            Err(TryLockError::Poisoned(error)) => return error.into_inner(),
+            Err(TryLockError::WouldBlock) => (0..pauses).for_each(|_| std::hint::spin_loop()),
+        }
+    }
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
