@@ -1,7 +1,7 @@
 //! W3, the queues: elements per second at the consumer. A producer makes each element by one addition and puts it in;
 //! the consumer takes 1 or 128 and sums them.
 //!
-//! `w3 queue` measures the queue alone, without graphs.
+//! `w3 w3/ours/queue` measures the queue alone, without graphs.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 mod queue_alone;
@@ -116,7 +116,7 @@ fn cases() -> Vec<Case> {
 
 fn main() -> Result<()> {
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with("--")).unwrap_or_default();
-    if "w3/ours/queue".contains(&only) || only == "queue" {
+    if "w3/ours/queue/1p1c".contains(&only) {
         queue_alone::run();
     }
     for case in cases().iter().filter(|case| case.name().contains(&only)) {

@@ -119,7 +119,9 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.tfrecord");
     write_records(&path);
-    for row in ["shuffle_batch/1thread", "shuffle_batch/read_up_to/1thread", "shuffle_then_parse/1thread"] {
+    let only = std::env::args().skip(1).find(|arg| !arg.starts_with("--")).unwrap_or_default();
+    let rows = ["shuffle_batch/1thread", "shuffle_batch/read_up_to/1thread", "shuffle_then_parse/1thread"];
+    for row in rows.into_iter().filter(|row| row.contains(&only)) {
         measure(&path, row)?;
     }
     Ok(())
