@@ -27,7 +27,7 @@ fn the_end_of_the_input_ends_the_loop_without_error() {
         let queue = queue(&graph, 4);
         let enqueue = queue.enqueue(numbers(&graph, 100));
         QueueRunner::for_queue(&queue, vec![enqueue; threads]).unwrap().add_to_graph().unwrap();
-        let squares = math::square(queue.dequeue_many(10).output());
+        let squares = math::square(queue.dequeue_many(array::constant(&graph, 10i32)).output());
 
         let mut session = SingularMonitoredSession::builder(&graph).build().unwrap();
         let mut seen: Vec<i64> = Vec::new();
@@ -51,7 +51,7 @@ fn s_163_scoped_takes_the_end_of_the_input_for_success() {
     let queue = queue(&graph, 4);
     let enqueue = queue.enqueue(numbers(&graph, 25));
     QueueRunner::for_queue(&queue, [enqueue]).unwrap().add_to_graph().unwrap();
-    let batch = queue.dequeue_up_to(10).output();
+    let batch = queue.dequeue_up_to(array::constant(&graph, 10i32)).output();
     let mut sizes = Vec::new();
     let finished = SingularMonitoredSession::builder(&graph)
         .scoped(|session| -> Result<()> {

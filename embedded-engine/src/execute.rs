@@ -132,7 +132,7 @@ impl Plan {
         mut recorder: Option<(&mut Vec<OpStats>, Instant)>,
     ) -> Result<()> {
         if let Some(program) = &self.program {
-            return program.run(frame, environment, limits, recorder);
+            return program.run(frame, environment, limits, waited, recorder);
         }
         let mut current = 0;
         // One catch for the whole step: a kernel that panics (a broken invariant of ours) fails the step, not the

@@ -7,7 +7,7 @@ use crate::compile::{Ir, Slots, Value, last_fetches, mark_last_uses, producer};
 use crate::flow::{Flow, hands_on, joins, moved};
 use crate::kernel::{Input, UNUSED};
 use crate::plan::{Plan, PlanStep};
-use crate::program::{Action, Loop, NO_FLAG, Program, Step};
+use crate::program::{self, Action, Before, Loop, NO_FLAG, Program, Step};
 use crate::schedule;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Code, Error, Output, Result};
@@ -35,8 +35,8 @@ pub(crate) fn emit(ir: Ir, fed: Vec<Output>) -> Result<Plan> {
         ir,
     };
     let fetches = emitter.fetches()?;
-    let (steps, _) = emitter.block(ROOT)?;
-    let program = Program { steps, flags: emitter.flags.len() };
+    let (steps, before, _) = emitter.block(ROOT)?;
+    let program = Program { waits: program::may_wait(&steps), steps, before, flags: emitter.flags.len() };
     let Emitter { slots, ir, .. } = emitter;
     let constants = slots.constants(&ir.constants);
     let feeds = (0..fed.len()).map(|i| slots.known(Value::Feed(i as u32))).collect();
@@ -215,6 +215,28 @@ struct Edges {
     soft: Vec<(usize, usize)>,
 }
 
+impl Edges {
+    /// For each place in an order of items the places that must have run before it. A wish that the order could not meet
+    /// is none.
+    fn before(&self, order: &[usize]) -> Before {
+        let places: FxHashMap<usize, u32> =
+            order.iter().enumerate().map(|(place, &item)| (item, place as u32)).collect();
+        let mut before = vec![Vec::new(); order.len()];
+        for (from, to) in self.hard.iter().chain(&self.soft) {
+            if let (Some(&from), Some(&to)) = (places.get(from), places.get(to))
+                && from < to
+            {
+                before[to as usize].push(from);
+            }
+        }
+        for list in &mut before {
+            list.sort_unstable();
+            list.dedup();
+        }
+        before
+    }
+}
+
 fn live(ir: &Ir) -> impl Iterator<Item = (usize, &crate::compile::IrNode)> {
     ir.nodes.iter().enumerate().filter(|(_, node)| !node.removed)
 }
@@ -281,11 +303,12 @@ impl Emitter {
         slot
     }
 
-    /// The steps of a frame, and the slots that it needs of those around it.
-    fn block(&mut self, frame: usize) -> Result<(Vec<Step>, Vec<u32>)> {
+    /// The steps of a frame, what each must wait for, and the slots that it needs of those around it.
+    fn block(&mut self, frame: usize) -> Result<(Vec<Step>, Before, Vec<u32>)> {
         let items = self.frames.items(&self.ir, frame);
         let edges = self.edges.remove(&frame).unwrap_or_default();
         let order = schedule::order_items(&items, &edges.hard, &edges.soft)?;
+        let before = edges.before(&order);
         let mut steps = Vec::with_capacity(order.len());
         for item in order {
             let nodes = self.ir.nodes.len();
@@ -309,7 +332,7 @@ impl Emitter {
                 }
             }
         }
-        Ok((steps, outer))
+        Ok((steps, before, outer))
     }
 
     /// The step of one node.
@@ -377,11 +400,22 @@ impl Emitter {
         let exits =
             exits.into_iter().map(|(node, slot)| (slot, self.flags.get(&node).copied().unwrap_or(NO_FLAG)));
         let exits = exits.collect();
-        let (body, outer) = self.block(frame)?;
+        let (body, before, outer) = self.block(frame)?;
         let mut inputs: Vec<Input> = enters.iter().filter_map(parts).map(|(inputs, _)| inputs[0]).collect();
         inputs.extend(outer.into_iter().map(|slot| Input { slot, last: false }));
-        let body =
-            Loop { inputs, release: Vec::new(), enters, heads, body, nexts, first_only, entered, exits };
+        let body = Loop {
+            inputs,
+            release: Vec::new(),
+            enters,
+            heads,
+            waits: program::may_wait(&body),
+            body,
+            before,
+            nexts,
+            first_only,
+            entered,
+            exits,
+        };
         let action = Action::Loop(Box::new(body));
         Ok(Step { action, controls: Vec::new(), flag: NO_FLAG, any: false, keeps: false })
     }

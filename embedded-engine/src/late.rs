@@ -86,7 +86,7 @@ pub(crate) struct LateStep {
     wait: Option<Box<dyn Wait>>,
     /// When it began to wait.
     began: Duration,
-    /// Its inputs at that time: what runs before it in the place of it may be the last to need them.
+    /// Its inputs, as soon as they are there: what runs before it in the place of it may be the last to need them.
     kept: Vec<(u32, Tensor)>,
 }
 
@@ -117,9 +117,20 @@ impl WaitingRun<'_> {
     }
 
     fn put_off(&mut self, index: usize) {
-        let value = |slot: u32| Some((slot, self.frame.slots[slot as usize].clone()?));
-        let kept = self.plan.steps[index].inputs.iter().filter_map(|input| value(input.slot)).collect();
-        self.late.push(LateStep { index, wait: None, began: Duration::ZERO, kept });
+        self.late.push(LateStep { index, wait: None, began: Duration::ZERO, kept: Vec::new() });
+        self.keep(self.late.len() - 1);
+    }
+
+    /// Keeps what has come of the inputs of a step that was put off.
+    fn keep(&mut self, place: usize) {
+        let late = &mut self.late[place];
+        for input in &self.plan.steps[late.index].inputs {
+            if let Some(value) = &self.frame.slots[input.slot as usize]
+                && late.kept.iter().all(|(slot, _)| *slot != input.slot)
+            {
+                late.kept.push((input.slot, value.clone()));
+            }
+        }
     }
 
     fn begin(&mut self, index: usize) -> Result<Option<Box<dyn Wait>>> {
@@ -187,6 +198,7 @@ impl WaitingRun<'_> {
             return Ok(true);
         }
         if self.is_held(index) {
+            self.keep(place);
             return Ok(false);
         }
         for (slot, value) in std::mem::take(&mut self.late[place].kept) {

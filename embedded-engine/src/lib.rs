@@ -20,6 +20,7 @@ mod references;
 mod resources;
 mod schedule;
 mod session;
+mod suspended;
 mod waiting;
 
 pub use engine::EmbeddedEngine;

@@ -1,11 +1,14 @@
 //! Plans with conditionals and loops, and how they run.
 //!
 //! The operations of a frame stand in an order that fits all its rounds, and a loop is one step of the frame around it.
-//! So a round costs a look at the inputs of each step and no bookkeeping beside; rounds run one after another.
+//! So a round costs a look at the inputs of each step and no bookkeeping beside; rounds run one after another. Where
+//! something may wait for another thread, or for another part of the same step, see `suspended.rs`.
 
 use crate::execute::Limits;
 use crate::kernel::Environment;
+use crate::late::Waited;
 use crate::plan::{Frame, PlanStep};
+use crate::suspended::Block;
 use session_core::{Error, OpStats, Operation, Result};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,8 +17,23 @@ use std::time::Instant;
 /// The steps of a plan that has conditionals or loops.
 pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
+    pub(crate) before: Before,
+    /// Whether a step in it, or in its loops, may have to wait for another thread.
+    pub(crate) waits: bool,
     /// How many steps others wait for without needing a value of theirs.
     pub(crate) flags: usize,
+}
+
+/// For each step of a block the steps of it that must have run before.
+pub(crate) type Before = Vec<Vec<u32>>;
+
+/// Whether one of the steps, or of those in their loops, may have to wait for another thread.
+pub(crate) fn may_wait(steps: &[Step]) -> bool {
+    steps.iter().any(|step| match &step.action {
+        Action::Run(planned) => planned.kernel.may_wait(),
+        Action::Nothing => false,
+        Action::Loop(body) => body.waits,
+    })
 }
 
 /// A step that nobody waits for without needing a value.
@@ -53,6 +71,9 @@ pub(crate) struct Loop {
     /// The merges of what enters with what comes round.
     pub(crate) heads: Vec<Step>,
     pub(crate) body: Vec<Step>,
+    pub(crate) before: Before,
+    /// Whether a step of the body may have to wait for another thread.
+    pub(crate) waits: bool,
     /// The slots of what goes round: as long as one of them is filled, there is a next round.
     pub(crate) nexts: Vec<u32>,
     /// The slots that only the first round sees.
@@ -64,10 +85,11 @@ pub(crate) struct Loop {
 }
 
 /// What a run of a program carries along.
-struct Run<'r> {
-    environment: &'r Environment,
-    limits: &'r Limits<'r>,
-    recorder: Option<(&'r mut Vec<OpStats>, Instant)>,
+pub(crate) struct Run<'r> {
+    pub(crate) environment: &'r Environment,
+    pub(crate) limits: &'r Limits<'r>,
+    pub(crate) recorder: Option<(&'r mut Vec<OpStats>, Instant)>,
+    pub(crate) waited: &'r mut Waited,
 }
 
 impl Program {
@@ -77,14 +99,20 @@ impl Program {
         frame: &mut Frame,
         environment: &Environment,
         limits: &Limits<'_>,
+        waited: &mut Waited,
         recorder: Option<(&mut Vec<OpStats>, Instant)>,
     ) -> Result<()> {
         frame.flags.clear();
         frame.flags.resize(self.flags, false);
         let current = Cell::new(None);
-        let mut run = Run { environment, limits, recorder };
+        let mut run = Run { environment, limits, recorder, waited };
         // One catch for all steps, as for plans without branches.
-        let ran = catch_unwind(AssertUnwindSafe(|| run.steps(&self.steps, frame, &current)));
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            if self.waits {
+                return run.to_the_end(Block::new(&self.steps, &self.before), frame, &current);
+            }
+            run.steps(&self.steps, frame, &current)
+        }));
         let place = |error: Error| match current.get() {
             Some(operation) => Operation::place(operation, error),
             None => error,
@@ -99,19 +127,19 @@ impl Program {
 impl Step {
     /// Whether all, or for a merge one, of the inputs are there, and what it waits for has run.
     #[inline]
-    fn is_alive(&self, step: &PlanStep, frame: &Frame) -> bool {
+    pub(crate) fn is_alive(&self, step: &PlanStep, frame: &Frame) -> bool {
         let there = |input: &crate::kernel::Input| frame.slots[input.slot as usize].is_some();
         let inputs = if self.any { step.inputs.iter().any(there) } else { step.inputs.iter().all(there) };
         inputs && self.waited_for(frame)
     }
 
     #[inline]
-    fn waited_for(&self, frame: &Frame) -> bool {
+    pub(crate) fn waited_for(&self, frame: &Frame) -> bool {
         self.controls.iter().all(|&flag| frame.flags[flag as usize])
     }
 
     #[inline]
-    fn note(&self, frame: &mut Frame, alive: bool) {
+    pub(crate) fn note(&self, frame: &mut Frame, alive: bool) {
         if self.flag != NO_FLAG && (alive || !self.keeps) {
             frame.flags[self.flag as usize] = alive;
         }
@@ -119,7 +147,7 @@ impl Step {
 }
 
 impl<'r> Run<'r> {
-    fn steps<'s>(
+    pub(crate) fn steps<'s>(
         &mut self,
         steps: &'s [Step],
         frame: &mut Frame,
@@ -129,7 +157,7 @@ impl<'r> Run<'r> {
     }
 
     /// Runs a step if it is alive, and tells whether it was.
-    fn step<'s>(
+    pub(crate) fn step<'s>(
         &mut self,
         step: &'s Step,
         frame: &mut Frame,
@@ -168,34 +196,65 @@ impl<'r> Run<'r> {
         frame: &mut Frame,
         current: &Cell<Option<&'s Operation>>,
     ) -> Result<()> {
+        self.enter(body, frame, current)?;
+        let mut round = 0u64;
+        while self.begin_round(body, frame, current)? {
+            self.steps(&body.body, frame, current)?;
+            if !body.end_round(&mut round, frame) {
+                break;
+            }
+        }
+        body.leave(frame);
+        Ok(())
+    }
+
+    /// What happens before the first round of a loop.
+    pub(crate) fn enter<'s>(
+        &mut self,
+        body: &'s Loop,
+        frame: &mut Frame,
+        current: &Cell<Option<&'s Operation>>,
+    ) -> Result<()> {
         for &(slot, flag) in &body.exits {
             clear(frame, slot);
             if flag != NO_FLAG {
                 frame.flags[flag as usize] = false;
             }
         }
-        self.steps(&body.enters, frame, current)?;
-        let mut round = 0u64;
-        loop {
-            let mut begins = body.heads.is_empty();
-            for head in &body.heads {
-                begins |= self.step(head, frame, current)?;
-            }
-            if !begins {
-                break;
-            }
-            self.limits.check()?;
-            self.steps(&body.body, frame, current)?;
-            if round == 0 {
-                body.first_only.iter().for_each(|&slot| clear(frame, slot));
-            }
-            round += 1;
-            if !body.nexts.iter().any(|&slot| frame.slots[slot as usize].is_some()) {
-                break;
-            }
+        self.steps(&body.enters, frame, current)
+    }
+
+    /// Begins a round, if there is one.
+    pub(crate) fn begin_round<'s>(
+        &mut self,
+        body: &'s Loop,
+        frame: &mut Frame,
+        current: &Cell<Option<&'s Operation>>,
+    ) -> Result<bool> {
+        let mut begins = body.heads.is_empty();
+        for head in &body.heads {
+            begins |= self.step(head, frame, current)?;
         }
-        body.entered.iter().chain(&body.release).for_each(|&slot| clear(frame, slot));
-        Ok(())
+        if begins {
+            self.limits.check()?;
+        }
+        Ok(begins)
+    }
+}
+
+impl Loop {
+    /// Whether there may be another round after this one.
+    pub(crate) fn end_round(&self, round: &mut u64, frame: &mut Frame) -> bool {
+        if *round == 0 {
+            self.first_only.iter().for_each(|&slot| clear(frame, slot));
+        }
+        *round += 1;
+        self.nexts.iter().any(|&slot| frame.slots[slot as usize].is_some())
+    }
+
+    /// What happens after the last round.
+    pub(crate) fn leave(&self, frame: &mut Frame) {
+        self.entered.iter().chain(&self.release).for_each(|&slot| clear(frame, slot));
     }
 }
 

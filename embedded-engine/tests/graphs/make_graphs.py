@@ -589,6 +589,57 @@ def reader_states():
     return steps
 
 
+@graph()
+def queues_in_loops():
+    """Loops and branches that fill and empty queues within one step."""
+    queue = tf1.FIFOQueue(2, tf.int32, shapes=[[]], name="queue")
+    back = tf1.FIFOQueue(1, tf.int32, shapes=[[]], name="back")
+    n = tf1.placeholder(tf.int32, [], "n")
+
+    def fill(queue, factor=1):
+        def body(i):
+            with tf1.control_dependencies([queue.enqueue(i * factor)]):
+                return i + 1
+
+        return tf1.while_loop(lambda i: i < n, body, [0], parallel_iterations=1)
+
+    def drain(queue):
+        def body(i, total):
+            return i + 1, total * 2 + queue.dequeue()
+
+        return tf1.while_loop(lambda i, total: i < n, body, [0, 0], parallel_iterations=1)
+
+    def pass_on(i):
+        with tf1.control_dependencies([back.enqueue(queue.dequeue() * 10)]):
+            return i + 1
+
+    filled = tf.identity(fill(queue), name="filled")
+    many = queue.dequeue_many(n)
+    drained = tf.identity(drain(queue)[1], name="drained")
+    relayed = tf1.while_loop(lambda i: i < n, pass_on, [0], parallel_iterations=1)
+    drained_back = drain(back)[1]
+    p = tf1.placeholder(tf.bool, [], "p")
+
+    def put():
+        with tf1.control_dependencies([queue.enqueue_many([[7, 8, 9]])]):
+            return tf.constant(1)
+
+    branch = tf1.cond(p, put, lambda: tf.constant(0))
+    three = queue.dequeue_many(3)
+    later = tf.reduce_sum(three) + tf.cast(branch, tf.int32)
+    return [
+        ({n: 10}, [filled, many]),
+        ({n: 10}, [many, filled]),
+        ({n: 10}, [filled, drained]),
+        ({n: 10}, [drained, filled]),
+        ({n: 6}, [relayed, filled, drained_back]),
+        ({n: 0}, [relayed, filled, drained_back, many]),
+        ({p: True}, [branch, three, later]),
+        ({p: False, n: 2}, [branch, filled]),
+        ({n: 2}, [many]),
+    ]
+
+
 def encode(value):
     value = np.asarray(value)
     if value.dtype.kind in "OS":
