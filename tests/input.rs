@@ -71,7 +71,7 @@ fn build_error(build: impl FnOnce(&Graph)) -> String {
     build(&graph);
     let error = graph.finalize().unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument, "{error}");
-    error.message().to_owned()
+    error.to_string()
 }
 
 // ---- producers -------------------------------------------------------------------------------------------
@@ -130,7 +130,8 @@ fn s_256_no_strings_are_an_error_when_known_and_of_the_session_when_not() {
     let text = build_error(|graph| {
         let _ = string_input_producer(graph, Vec::<String>::new(), &plain());
     });
-    assert!(text.contains("requires a non-null input tensor"), "{text}");
+    assert!(text.contains("requires a non-null input tensor: the list of strings is empty"), "{text}");
+    assert!(text.contains(&format!("made at {}", file!())), "{text}");
 
     let graph = Graph::new();
     let none = constant(&graph, Tensor::zeros(DType::String, [0]).unwrap());
@@ -586,13 +587,24 @@ fn what_ends_an_iterator_badly_is_the_error_of_the_session() {
     let queue = producer(&graph, specs(), panicking, &HostOptions::default());
     let error = drain(&graph, &queue.dequeue()).2.unwrap_err();
     assert!(error.chain().to_string().contains("no more than three"), "{error}");
+}
 
-    for wrong in [vec![Tensor::scalar(1i64)], vec![Tensor::scalar(1i64), Tensor::from([1.0f32])]] {
+#[test]
+fn items_that_are_not_as_declared_are_named() {
+    let pair = Tensor::from([1.0f32, 2.0]);
+    let wrong = [
+        (vec![Tensor::scalar(1i64)], "has 1 components, declared are 2"),
+        (vec![Tensor::scalar(1i64), Tensor::from([1.0f32])], "has shape [1] in component 1, declared is [2]"),
+        (vec![Tensor::scalar(1i32), pair], "has int32 in component 0, declared is int64"),
+    ];
+    for (wrong, expected) in wrong {
         let graph = Graph::new();
-        let queue = producer(&graph, specs(), [Ok::<_, Error>(wrong)], &HostOptions::default());
+        let items = [Ok::<_, Error>(item(0)), Ok(wrong)];
+        let queue = producer(&graph.named("rows"), specs(), items, &HostOptions::default());
         let error = drain(&graph, &queue.dequeue()).2.unwrap_err();
-        let text = error.chain().to_string();
-        assert!(text.contains("producer/component_1"), "{text}");
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert_eq!(error.message(), format!("item 1 of host producer 'rows' {expected}"));
+        assert!(error.to_string().contains(&format!("made at {}", file!())), "{error}");
     }
 }
 

@@ -190,6 +190,13 @@ impl Error {
         self.edit(|inner| inner.source = Some(Arc::new(source)))
     }
 
+    /// What was given as the cause, if it is an `E`: the typed error of a library below, with its fields.
+    #[must_use]
+    pub fn cause<E: StdError + 'static>(&self) -> Option<&E> {
+        let cause: &(dyn StdError + 'static) = self.0.source.as_deref()?;
+        cause.downcast_ref()
+    }
+
     /// An error of the same kind and code that says more, with this one as its cause.
     #[must_use]
     pub fn context(self, message: impl Into<String>) -> Error {
@@ -307,8 +314,11 @@ impl fmt::Debug for Error {
 }
 
 impl StdError for Error {
+    /// The cause. One that says just what this error says is passed over for its own, so that who prints them all
+    /// says nothing twice; [`cause`](Error::cause) has it.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        let source: &(dyn StdError + 'static) = self.0.source.as_deref()?;
+        if source.to_string() == self.0.message { source.source() } else { Some(source) }
     }
 }
 
@@ -321,6 +331,17 @@ impl From<TensorError> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_in_the_same_words_is_not_said_twice() {
+        let below = || Error::new(Code::Unknown, "disk").with_source(std::io::Error::other("on fire"));
+        let above = Error::new(Code::DataLoss, "Unknown: disk").with_source(below());
+        assert_eq!(above.chain(), "DataLoss: Unknown: disk: on fire");
+        assert!(above.cause::<Error>().is_some_and(|cause| cause.is_same(&cause.clone())));
+        assert!(above.cause::<std::io::Error>().is_none());
+        let other = Error::new(Code::DataLoss, "no restore").with_source(below());
+        assert_eq!(other.chain(), "DataLoss: no restore: Unknown: disk: on fire");
+    }
 
     #[test]
     fn s_3_two_status_codes_are_recoverable() {

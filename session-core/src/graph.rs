@@ -312,8 +312,13 @@ impl Graph {
     }
 
     /// Records a mistake that a constructor found, to be returned by [`finalize`](Graph::finalize) and by
-    /// whatever would run the graph.
+    /// whatever would run the graph. It gets the place of the call that this handle [belongs to](Graph::located_at),
+    /// unless it has one.
     pub fn add_error(&self, error: Error) {
+        let error = match self.context.location {
+            Some(location) => error.with_location(location),
+            None => error,
+        };
         self.record(&error);
     }
 

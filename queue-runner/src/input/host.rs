@@ -45,7 +45,8 @@ impl HostOptions {
 /// of each). The thread that asks the iterator is a queue runner's, so monitored sessions start and stop it.
 ///
 /// The end of the iterator closes the queue, so that who takes elements finds `OutOfRange` after the last. An error of
-/// the iterator, and a panic, stop the session, which reports them.
+/// the iterator, a panic, and an item that is not as declared (`InvalidArgument`) stop the session, which reports them
+/// with the number of the item.
 ///
 /// The queue is what there is to build on: [`dequeue_many`](Queue::dequeue_many) for batches, or
 /// [`shuffle_batch`](super::shuffle_batch) on what [`dequeue`](Queue::dequeue) gives.
@@ -109,7 +110,8 @@ where
     I::IntoIter: Send + 'static,
     E: StdError + Send + Sync + 'static,
 {
-    let scope = graph.composite("producer").located_at(Location::caller());
+    let location = Location::caller();
+    let scope = graph.composite("producer").located_at(location);
     let (dtypes, shapes): (Vec<DType>, Vec<PartialShape>) = specs.into_iter().unzip();
     let mut queue =
         FifoQueue::new(&scope.named_as_scope(), options.capacity, dtypes.clone()).shapes(shapes.clone());
@@ -125,13 +127,16 @@ where
         Some(names) => queue.enqueue(names.iter().cloned().zip(feeds.iter().cloned()).collect::<Vec<_>>()),
         None => queue.enqueue(&feeds),
     };
-    let title = queue.name().to_owned();
+    let element = Arc::new(Element { title: queue.name().to_owned(), dtypes, shapes });
     let source = Source {
         feeds: feeds.iter().map(Output::endpoint).collect(),
         open: Arc::new(move || {
-            let title = title.clone();
-            let items = open().into_iter().enumerate();
-            Box::new(items.map(move |(index, item)| item.map_err(|error| described(error, &title, index))))
+            let (element, items) = (element.clone(), open().into_iter().enumerate());
+            Box::new(items.map(move |(index, item)| {
+                let values = item.map_err(|error| element.failed(error, index))?;
+                element.check(&values, index).map_err(|error| error.with_location(location))?;
+                Ok(values)
+            }))
         }),
     };
     let runner = QueueRunner::for_queue(&queue, [enqueue]).map(|runner| runner.with_source(source));
@@ -141,11 +146,43 @@ where
     queue.within(&unnamed(graph))
 }
 
-/// The error of an item; the code of one of ours is kept.
-fn described<E: StdError + Send + Sync + 'static>(error: E, title: &str, index: usize) -> Error {
-    let text = format!("item {index} of host producer '{title}' failed");
-    match (&error as &dyn Any).downcast_ref::<Error>() {
-        Some(own) => own.clone().context(text),
-        None => Error::new(Code::Unknown, text).with_source(error),
+/// What was declared of a producer's items.
+struct Element {
+    /// The queue's name.
+    title: String,
+    dtypes: Vec<DType>,
+    shapes: Vec<PartialShape>,
+}
+
+impl Element {
+    /// The error of an item; the code of one of ours is kept.
+    fn failed<E: StdError + Send + Sync + 'static>(&self, error: E, index: usize) -> Error {
+        let text = format!("item {index} of host producer '{}' failed", self.title);
+        match (&error as &dyn Any).downcast_ref::<Error>() {
+            Some(own) => own.clone().context(text),
+            None => Error::new(Code::Unknown, text).with_source(error),
+        }
+    }
+
+    /// Here, and not where the values are fed, it is known which item it is.
+    fn check(&self, values: &[Tensor], index: usize) -> Result<()> {
+        let wrong = |what: String| {
+            let title = &self.title;
+            Err(Error::invalid_argument(format!("item {index} of host producer '{title}' {what}")))
+        };
+        if values.len() != self.dtypes.len() {
+            return wrong(format!("has {} components, declared are {}", values.len(), self.dtypes.len()));
+        }
+        for (place, value) in values.iter().enumerate() {
+            let (dtype, shape) = (self.dtypes[place], &self.shapes[place]);
+            if value.dtype() != dtype {
+                return wrong(format!("has {} in component {place}, declared is {dtype}", value.dtype()));
+            }
+            if !shape.is_compatible_with(value.shape().dims()) {
+                let found = value.shape();
+                return wrong(format!("has shape {found} in component {place}, declared is {shape}"));
+            }
+        }
+        Ok(())
     }
 }

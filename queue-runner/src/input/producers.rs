@@ -224,7 +224,7 @@ pub fn string_input_producer(
         FileNames::Computed(strings) => strings,
         FileNames::Listed(names) => {
             if names.is_empty() {
-                scope.add_error(Error::value(EMPTY));
+                scope.add_error(Error::value(format!("{EMPTY}: the list of strings is empty")));
             }
             let count = names.len();
             let names = Tensor::from_strings(names.into_iter().map(String::into_bytes), [count]);
