@@ -4,7 +4,9 @@
 
 mod support;
 
+use monitored_session::graph_def::{read_meta_graph, write_meta_graph};
 use serde_json::Value as Json;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use support::{Answer, ask, fixture, python, run_in};
 
@@ -30,32 +32,35 @@ fn examples(folder: &Path) -> (PathBuf, PathBuf) {
 
 /// Trains the MLP of a fixture in `folder/run`.
 fn train(name: &str, folder: &Path, steps: &str) -> Answer {
+    train_file(&fixture(&format!("{name}/model.meta")), folder, steps, &[])
+}
+
+/// Trains the MLP of a file in `folder/run`, with more arguments.
+fn train_file(meta: &Path, folder: &Path, steps: &str, more: &[&str]) -> Answer {
     let (x, y) = examples(folder);
     let (x, y) = (format!("x={}", x.display()), format!("y:0={}", y.display()));
-    let meta = fixture(&format!("{name}/model.meta"));
-    run_in(
-        folder,
-        &[
-            &"train",
-            &"--meta",
-            &meta,
-            &"--checkpoint-dir",
-            &"run",
-            &"--steps",
-            &steps,
-            &"--fetch",
-            &"loss",
-            &"--fetch",
-            &"accuracy:0",
-            &"--feed",
-            &x,
-            &"--feed",
-            &y,
-            &"--batch",
-            &"8",
-            &"--json-lines",
-        ],
-    )
+    let mut arguments: Vec<&dyn AsRef<OsStr>> = vec![
+        &"train",
+        &"--meta",
+        &meta,
+        &"--checkpoint-dir",
+        &"run",
+        &"--steps",
+        &steps,
+        &"--fetch",
+        &"loss",
+        &"--fetch",
+        &"accuracy:0",
+        &"--feed",
+        &x,
+        &"--feed",
+        &y,
+        &"--batch",
+        &"8",
+        &"--json-lines",
+    ];
+    arguments.extend(more.iter().map(|text| text as &dyn AsRef<OsStr>));
+    run_in(folder, &arguments)
 }
 
 fn fetched(answer: &Answer, name: &str) -> Vec<f64> {
@@ -130,6 +135,16 @@ fn tensorflow_goes_on_with_a_checkpoint_and_its_meta_graph() {
 }
 
 #[test]
+fn a_graph_in_text_form_trains_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = read_meta_graph(fixture("mlp_resource/model.meta")).unwrap();
+    let text = folder.path().join("model.pbtxt");
+    write_meta_graph(&text, &message).unwrap();
+    let answer = train_file(&text, folder.path(), "4", &[]);
+    assert_close(&fetched(&answer, "loss"), &trace("mlp_resource")[..4]);
+}
+
+#[test]
 fn queue_runners_feed_until_the_input_ends() {
     let folder = tempfile::tempdir().unwrap();
     let meta = fixture("queues_epochs/model.meta");
@@ -151,9 +166,9 @@ fn mistakes_are_told_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let meta = fixture("mlp_resource/model.meta");
     let call = |more: &[&str]| {
-        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+        let mut arguments: Vec<&dyn AsRef<OsStr>> =
             vec![&"train", &"--meta", &meta, &"--checkpoint-dir", &"run", &"--steps", &"1"];
-        arguments.extend(more.iter().map(|text| text as &dyn AsRef<std::ffi::OsStr>));
+        arguments.extend(more.iter().map(|text| text as &dyn AsRef<OsStr>));
         let answer = run_in(folder.path(), &arguments);
         assert_eq!(answer.code, 1, "{answer:?}");
         answer.errors
@@ -218,7 +233,7 @@ fn train_graph(graph: &Path) -> Result<(), String> {
     });
     let feeds: Vec<String> = feeds.collect();
     let (meta, steps) = (graph.join("model.meta"), losses.len().to_string());
-    let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![
+    let mut arguments: Vec<&dyn AsRef<OsStr>> = vec![
         &"train",
         &"--meta",
         &meta,
@@ -233,7 +248,7 @@ fn train_graph(graph: &Path) -> Result<(), String> {
         &"--json-lines",
     ];
     for feed in &feeds {
-        arguments.extend([&"--feed" as &dyn AsRef<std::ffi::OsStr>, feed]);
+        arguments.extend([&"--feed" as &dyn AsRef<OsStr>, feed]);
     }
     let answer = run_in(folder.path(), &arguments);
     if answer.code != 0 {
@@ -246,4 +261,136 @@ fn train_graph(graph: &Path) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{found:?} instead of {losses:?}"))
+}
+
+/// TensorFlow's runtime, in this process and in servers of others.
+#[cfg(feature = "tensorflow")]
+mod with_tensorflow {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+    use std::process::{Child, Command, Stdio};
+
+    fn available() -> bool {
+        match monitored_session::tensorflow_engine::Library::find() {
+            Ok(_) => true,
+            Err(error) => {
+                println!("SKIPPED: {error}");
+                false
+            }
+        }
+    }
+
+    /// A server of one task. Killed when it is dropped.
+    struct Server {
+        child: Child,
+        target: String,
+    }
+
+    impl Server {
+        /// Starts a program that says its target when it serves the task at the port it is given.
+        fn start(command: impl FnOnce(u16) -> Command) -> Server {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut child = command(port).stdout(Stdio::piped()).spawn().unwrap();
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+            let mut server = Server { child, target: format!("grpc://127.0.0.1:{port}") };
+            let target = lines.into_iter().find(|line| line.starts_with("grpc://"));
+            assert_eq!(target.as_ref(), Some(&server.target), "{:?}", server.child.try_wait());
+            server
+        }
+
+        fn own(folder: &Path) -> Server {
+            Server::start(|port| {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_monitored"));
+                command.current_dir(folder);
+                command.args(["server", "--cluster", &format!("worker=127.0.0.1:{port}"), "--job", "worker"]);
+                command
+            })
+        }
+
+        fn of_python(python: &Path) -> Server {
+            Server::start(|port| {
+                let mut command = Command::new(python);
+                let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/serve.py");
+                command.arg(script).arg(port.to_string());
+                command
+            })
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    /// Trains in two calls; the second goes on from the checkpoint of the first.
+    fn train_twice(name: &str, more: &[&str]) {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = fixture(&format!("{name}/model.meta"));
+        let more = [more, &["--engine", "tensorflow"]].concat();
+        let calls = ["4", "6"].map(|steps| fetched(&train_file(&meta, folder.path(), steps, &more), "loss"));
+        assert_close(&calls.concat(), &trace(name));
+        assert!(folder.path().join("run/model.ckpt-10.index").exists());
+    }
+
+    #[test]
+    fn a_graph_trains_in_its_runtime() {
+        if available() {
+            train_twice("mlp_ref", &[]);
+            train_twice("mlp_resource", &[]);
+        }
+    }
+
+    #[test]
+    fn a_graph_trains_on_a_server_of_this_program() {
+        if available() {
+            // Servers keep variables; graphs with the same names have one each.
+            train_twice("mlp_ref", &["--master", &Server::own(Path::new(".")).target]);
+            train_twice("mlp_resource", &["--master", &Server::own(Path::new(".")).target]);
+        }
+    }
+
+    #[test]
+    fn a_graph_trains_on_a_server_of_python() {
+        let Some(python) = python() else { return };
+        if available() {
+            let server = Server::of_python(&python);
+            train_twice("mlp_ref", &["--master", &server.target]);
+        }
+    }
+
+    #[test]
+    fn queue_runners_feed_a_graph_on_a_server() {
+        if !available() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let meta = fixture("queues_epochs/model.meta");
+        let run = folder.path().join("run");
+        // The file names in the graph are relative, to where the server runs.
+        let server = Server::own(&fixture("queues_epochs"));
+        let answer = run_in(
+            folder.path(),
+            &[
+                &"train",
+                &"--meta",
+                &meta,
+                &"--checkpoint-dir",
+                &run,
+                &"--steps",
+                &"100",
+                &"--json-lines",
+                &"--engine",
+                &"tensorflow",
+                &"--master",
+                &server.target,
+            ],
+        );
+        assert_eq!(answer.code, 0, "{}", answer.errors);
+        let lines = answer.lines();
+        let last = &lines[lines.len() - 1];
+        assert_eq!((&last["ended"], &last["step"]), (&Json::from("the input has ended"), &Json::from(14)));
+    }
 }

@@ -15,7 +15,7 @@ const TEXT: &str = "pbtxt";
 /// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content.
 pub fn read_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
     let path = path.as_ref();
-    read(path, MetaGraphDef::from_bytes, MetaGraphDef::from_text)
+    read(path, "no MetaGraphDef", MetaGraphDef::from_bytes, MetaGraphDef::from_text)
 }
 
 /// Reads a file that holds a meta graph or a bare graph (`.pb`), which comes as a meta graph without anything else. Either
@@ -25,17 +25,19 @@ pub fn read_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
 /// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content; for a text with the line and
 /// column.
 pub fn read_graph_file(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
-    read(path.as_ref(), binary, text::meta_graph_or_graph)
+    let neither = "neither a MetaGraphDef nor a GraphDef";
+    read(path.as_ref(), neither, binary, text::meta_graph_or_graph)
 }
 
-/// Reads a file in binary form, else in text form, which are tried in this order.
+/// Reads a file in binary form, else in text form, which are tried in this order. `otherwise` is what it is if it is neither.
 fn read(
     path: &Path,
+    otherwise: &str,
     binary: impl FnOnce(Bytes) -> Result<MetaGraphDef>,
     text: impl FnOnce(&str) -> Result<MetaGraphDef>,
 ) -> Result<MetaGraphDef> {
     let bytes = Bytes::from(read_file(path)?);
-    let at_path = |error: Error| error.context(format!("'{}'", path.display()));
+    let at_path = |error: Error| error.context(format!("'{}' holds {otherwise}", path.display()));
     let error = match binary(bytes.clone()) {
         Ok(message) => return Ok(message),
         Err(error) => error,
@@ -66,7 +68,7 @@ fn binary(bytes: Bytes) -> Result<MetaGraphDef> {
         Ok(graph) if is_graph(&graph) => {
             Ok(MetaGraphDef { graph_def: Some(graph), ..MetaGraphDef::default() })
         }
-        _ => Err(Error::new(Code::DataLoss, "neither a MetaGraphDef nor a GraphDef")),
+        _ => Err(Error::new(Code::DataLoss, "it has no nodes with names and types")),
     }
 }
 
