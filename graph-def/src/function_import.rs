@@ -8,7 +8,7 @@ use crate::nodes::{Input, Nodes, Syntax};
 use crate::proto::{FunctionDef, FunctionDefLibrary, OpDef};
 use crate::{Error, Result};
 use ops::library;
-use session_core::{Code, Function, Graph, OpLibrary, Operation, Output, PartialShape};
+use session_core::{Function, Graph, OpLibrary, Operation, Output, PartialShape};
 use std::collections::HashMap;
 
 /// Adds the functions of a message to a graph.
@@ -79,12 +79,8 @@ fn import_function(
     Ok(function.with_control_outputs(control).with_attrs(attrs_from_proto(&message.attr)?))
 }
 
-/// The dtype of an argument or result, which must be one.
+/// The dtype of an argument or result. Those that are left open were given by whoever calls the function.
 fn dtype_of(arg: &crate::proto::ArgDef) -> Result<session_core::DType> {
-    if !arg.type_attr.is_empty() || !arg.number_attr.is_empty() || !arg.type_list_attr.is_empty() {
-        let text = format!("the type of '{}' is left open, which is not supported", arg.name);
-        return Err(Error::new(Code::Unimplemented, text));
-    }
     Ok(maybe_ref_dtype(arg.r#type)?.0)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::definitions::Definitions;
 use crate::function_import::import_library;
+use crate::instances::without_parameters;
 use crate::nodes::{Nodes, Syntax};
 use crate::proto::{GraphDef, OpList};
 use crate::{Error, Result};
@@ -103,7 +104,8 @@ impl Imported {
 /// - Shapes are inferred as for any operation; what `_output_shapes` knows more is taken over.
 /// - An operation of unknown type is imported too; an engine says that it cannot run it.
 /// - Loops are closed: the one edge that leads back is that from a `NextIteration` to a `Merge`.
-/// - Functions come into the graph's library; one that is there already must be the same.
+/// - Functions come into the graph's library; one that is there already must be the same. One with parameters, such as the
+///   dtype of an argument, comes as one function for each way in which it is called.
 /// - Operations go into the scope of the handle, with its control inputs, and on its device where they name none.
 ///
 /// ```
@@ -127,11 +129,13 @@ impl Imported {
 ///
 /// # Errors
 /// `InvalidArgument` and misuse errors that name the node: a message that is no graph (unknown inputs, cycles, names
-/// that are taken or illegal, attributes that are missing, wrong or unreadable, shapes that cannot fit); `Unimplemented`
-/// for functions with type parameters; on a finalized graph. After an error the graph may hold part of the nodes.
+/// that are taken or illegal, attributes that are missing, wrong or unreadable, shapes that cannot fit); on a finalized
+/// graph. After an error the graph may hold part of the nodes.
 #[track_caller]
 pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptions) -> Result<Imported> {
     let graph = graph.located_at(std::panic::Location::caller());
+    let instantiated = without_parameters(message)?;
+    let message = instantiated.as_ref().unwrap_or(message);
     let library = message.library.as_ref();
     let definitions = Definitions::new(options.op_list.as_ref(), library);
     if let Some(library) = library {

@@ -39,8 +39,7 @@
 //!
 //! # What it does not do
 //!
-//! Functions with type parameters, which only very old programs have, are
-//! refused. The contexts of conditionals and loops are kept as bytes: gradients through imported ones cannot be made.
+//! The contexts of conditionals and loops are kept as bytes: gradients through imported ones cannot be made.
 //! Damage is an error, never a panic. A damaged number cannot fill the memory: counts are limited, and a constant that
 //! repeats one value may take 256 MiB.
 
@@ -52,6 +51,7 @@ mod files;
 mod function_export;
 mod function_import;
 mod import;
+mod instances;
 mod kept;
 mod make;
 mod meta_export;
