@@ -4,7 +4,7 @@ use crate::{
     RestoreOptions, RestorePlan, RestoreReport, SaveOptions, Saver, SaverOptions, SessionVariables, sidecar,
 };
 use serde::{Deserialize, Serialize};
-use session_core::{CollectionKey, Error, Graph, Phase, Result, Session, Variable, keys};
+use session_core::{CollectionKey, Error, Graph, Phase, Result, SavedTable, Session, Variable, keys};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,8 +18,14 @@ pub const SAVERS: CollectionKey<GraphSaver> = CollectionKey::new("savers");
 #[derive(Clone, Debug)]
 pub struct GraphSaver {
     saver: Arc<Saver>,
-    /// `None` for all global variables that the graph has at the time of a save or restore.
-    variables: Option<Arc<[Variable]>>,
+    /// `None` for all global variables and tables that the graph has at the time of a save or restore.
+    chosen: Option<Arc<Chosen>>,
+}
+
+#[derive(Debug)]
+struct Chosen {
+    variables: Vec<Variable>,
+    tables: Vec<SavedTable>,
 }
 
 /// What a checkpoint keeps beside tensors: the state of the session, of hooks, of whatever else took part.
@@ -55,11 +61,12 @@ pub struct Restored {
 }
 
 impl GraphSaver {
-    /// A saver of all global variables that the graph has whenever it saves or restores (S-274); none are no error
+    /// A saver of all global variables and lookup tables
+    /// ([`SAVEABLE_OBJECTS`](keys::SAVEABLE_OBJECTS)) that the graph has whenever it saves or restores (S-274); none are no error
     /// (S-83, S-290). TensorFlow's default saver never learns of variables that are made later (S-86).
     #[must_use]
     pub fn new(options: SaverOptions) -> GraphSaver {
-        GraphSaver { saver: Arc::new(Saver::new(options.allow_empty(true))), variables: None }
+        GraphSaver { saver: Arc::new(Saver::new(options.allow_empty(true))), chosen: None }
     }
 
     /// A saver of these variables.
@@ -67,15 +74,30 @@ impl GraphSaver {
     /// # Errors
     /// A value error for no variables or two of one name (S-276).
     pub fn of(variables: Vec<Variable>, options: SaverOptions) -> Result<GraphSaver> {
-        if variables.is_empty() {
+        GraphSaver::of_parts(variables, Vec::new(), options)
+    }
+
+    /// A saver of these variables and lookup tables.
+    ///
+    /// # Errors
+    /// A value error for nothing at all or two of one name.
+    pub fn of_parts(
+        variables: Vec<Variable>,
+        tables: Vec<SavedTable>,
+        options: SaverOptions,
+    ) -> Result<GraphSaver> {
+        if variables.is_empty() && tables.is_empty() {
             return Err(Error::value("No variables to save"));
         }
-        let mut names: Vec<&str> = variables.iter().map(Variable::name).collect();
+        let parts = tables.iter().flat_map(SavedTable::tensor_names);
+        let mut names: Vec<String> =
+            variables.iter().map(|variable| variable.name().to_owned()).chain(parts).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Error::value(format!("at least two variables have the same name: {}", pair[0])));
         }
-        Ok(GraphSaver { saver: Arc::new(Saver::new(options)), variables: Some(variables.into()) })
+        let chosen = Some(Arc::new(Chosen { variables, tables }));
+        Ok(GraphSaver { saver: Arc::new(Saver::new(options)), chosen })
     }
 
     /// The saver of files: limits, list of checkpoints, background work.
@@ -87,10 +109,24 @@ impl GraphSaver {
     /// The variables that it saves from a session of this graph.
     #[must_use]
     pub fn variables(&self, graph: &Graph) -> Vec<Variable> {
-        match &self.variables {
-            Some(variables) => variables.to_vec(),
+        match &self.chosen {
+            Some(chosen) => chosen.variables.clone(),
             None => graph.collection(&keys::VARIABLES),
         }
+    }
+
+    /// The lookup tables that it saves from a session of this graph.
+    #[must_use]
+    pub fn tables(&self, graph: &Graph) -> Vec<SavedTable> {
+        match &self.chosen {
+            Some(chosen) => chosen.tables.clone(),
+            None => graph.collection(&keys::SAVEABLE_OBJECTS),
+        }
+    }
+
+    fn live<'s>(&self, session: &'s dyn Session) -> SessionVariables<'s> {
+        let graph = session.graph();
+        SessionVariables::new(session, self.variables(graph)).with_tables(self.tables(graph))
     }
 
     /// Saves, and returns the prefix written: `path`, or with a step `path-step`. `hooks` are the states of hooks by
@@ -107,7 +143,7 @@ impl GraphSaver {
         options: SaveOptions,
     ) -> Result<PathBuf> {
         let options = with_state(session, step, hooks, options)?;
-        let live = SessionVariables::new(session, self.variables(session.graph()));
+        let live = self.live(session);
         self.saver.save_with(&live, path, step, options).map_err(in_phase(Phase::Save))
     }
 
@@ -124,7 +160,7 @@ impl GraphSaver {
         options: SaveOptions,
     ) -> Result<PathBuf> {
         let options = with_state(session, step, hooks, options)?;
-        let live = SessionVariables::new(session, self.variables(session.graph()));
+        let live = self.live(session);
         self.saver.save_in_background(&live, path, step, options).map_err(in_phase(Phase::Save))
     }
 
@@ -147,7 +183,7 @@ impl GraphSaver {
         prefix: impl AsRef<Path>,
         options: &RestoreOptions,
     ) -> Result<Restored> {
-        let mut live = SessionVariables::new(session, self.variables(session.graph()));
+        let mut live = self.live(session);
         let report = self.saver.restore_with(&mut live, prefix, options).map_err(in_phase(Phase::Restore))?;
         taken_over(session, report)
     }
@@ -162,7 +198,7 @@ impl GraphSaver {
         prefix: impl AsRef<Path>,
         options: &RestoreOptions,
     ) -> Result<RestorePlan> {
-        let live = SessionVariables::new(session, self.variables(session.graph()));
+        let live = self.live(session);
         self.saver.restore_plan(&live, prefix, options).map_err(in_phase(Phase::Restore))
     }
 
@@ -176,7 +212,7 @@ impl GraphSaver {
         directory: impl AsRef<Path>,
         options: &RestoreOptions,
     ) -> Result<Option<Restored>> {
-        let mut live = SessionVariables::new(session, self.variables(session.graph()));
+        let mut live = self.live(session);
         let report =
             self.saver.restore_latest(&mut live, directory, options).map_err(in_phase(Phase::Restore))?;
         report.map(|report| taken_over(session, report)).transpose()

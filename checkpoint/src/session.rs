@@ -2,7 +2,7 @@
 
 use crate::bundle::TensorSlice;
 use crate::{Code, Error, RestoreTarget, Result, SaveSource, Slice, Snapshot, VariableSpec};
-use session_core::{Endpoint, OpId, RunOptions, Session, SliceInfo, Step, Variable};
+use session_core::{Endpoint, OpId, Output, RunOptions, SavedTable, Session, SliceInfo, Step, Variable};
 use std::collections::HashMap;
 use tensor::{Shape, Tensor};
 
@@ -15,6 +15,7 @@ use tensor::{Shape, Tensor};
 pub struct SessionVariables<'s> {
     session: &'s dyn Session,
     variables: Vec<Variable>,
+    tables: Vec<SavedTable>,
 }
 
 impl std::fmt::Debug for SessionVariables<'_> {
@@ -32,7 +33,14 @@ impl<'s> SessionVariables<'s> {
         session: &'s dyn Session,
         variables: impl IntoIterator<Item = Variable>,
     ) -> SessionVariables<'s> {
-        SessionVariables { session, variables: variables.into_iter().collect() }
+        SessionVariables { session, variables: variables.into_iter().collect(), tables: Vec::new() }
+    }
+
+    /// Adds lookup tables, each as two tensors: its keys and its values.
+    #[must_use]
+    pub fn with_tables(mut self, tables: impl IntoIterator<Item = SavedTable>) -> SessionVariables<'s> {
+        self.tables.extend(tables);
+        self
     }
 
     /// The variables.
@@ -68,13 +76,15 @@ impl SaveSource for SessionVariables<'_> {
 
     fn snapshot(&self) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
-        if self.variables.is_empty() {
+        let fetches = self.variables.iter().map(|variable| variable.snapshot().endpoint());
+        let content = self.tables.iter().flat_map(SavedTable::content).map(|output| output.endpoint());
+        let fetches: Vec<Endpoint> = fetches.chain(content).collect();
+        if fetches.is_empty() {
             return Ok(snapshot);
         }
-        let fetches = self.variables.iter().map(|variable| variable.snapshot().endpoint());
-        let fetches: Vec<Endpoint> = fetches.collect();
         let values = self.step(&fetches, &[], &[]).map_err(|error| failed("read", error))?;
-        for (variable, value) in self.variables.iter().zip(values) {
+        let mut values = values.into_iter();
+        for (variable, value) in self.variables.iter().zip(values.by_ref()) {
             match variable.slice() {
                 None => snapshot.tensors.push((variable.name().to_owned(), value)),
                 Some(info) => {
@@ -84,6 +94,7 @@ impl SaveSource for SessionVariables<'_> {
                 }
             }
         }
+        snapshot.tensors.extend(self.tables.iter().flat_map(SavedTable::tensor_names).zip(values));
         Ok(snapshot)
     }
 }
@@ -104,7 +115,10 @@ impl RestoreTarget for SessionVariables<'_> {
                 None => spec,
             }
         };
-        self.variables.iter().map(spec).collect()
+        let part = |(name, output): (String, Output)| VariableSpec::new(name, output.dtype(), None);
+        let tables =
+            self.tables.iter().flat_map(|table| table.tensor_names().into_iter().zip(table.content()));
+        self.variables.iter().map(spec).chain(tables.map(part)).collect()
     }
 
     fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()> {
@@ -113,8 +127,12 @@ impl RestoreTarget for SessionVariables<'_> {
         // Variables that begin with one and the same tensor cannot be fed different values in one run.
         let mut seen: HashMap<Endpoint, usize> = HashMap::new();
         let mut runs: Vec<(Vec<OpId>, Vec<(Endpoint, Tensor)>)> = Vec::new();
+        let mut tables = TableContents::new(&self.tables);
         for (name, value) in values {
             let Some(variable) = variables.get(name.as_str()) else {
+                if tables.take(&name, value) {
+                    continue;
+                }
                 return Err(Error::Invalid(format!("the session has no variable {name:?}")));
             };
             // A shape of which only some sizes are known could not be compared before.
@@ -134,10 +152,55 @@ impl RestoreTarget for SessionVariables<'_> {
             feeds.push((initial, value));
             *before += 1;
         }
+        runs.extend(tables.imports()?);
         for (targets, feeds) in &runs {
             self.step(&[], targets, feeds).map_err(|error| failed("assign", error))?;
         }
         Ok(())
+    }
+}
+
+/// What was read of tables, part by part.
+struct TableContents<'t> {
+    /// For each name of a part, the table and which of the two it is.
+    parts: HashMap<String, (usize, usize)>,
+    tables: &'t [SavedTable],
+    read: Vec<[Option<Tensor>; 2]>,
+}
+
+impl<'t> TableContents<'t> {
+    fn new(tables: &'t [SavedTable]) -> TableContents<'t> {
+        let names = tables.iter().map(SavedTable::tensor_names).enumerate();
+        let parts = names.flat_map(|(table, [keys, values])| [(keys, (table, 0)), (values, (table, 1))]);
+        TableContents { parts: parts.collect(), tables, read: vec![[None, None]; tables.len()] }
+    }
+
+    /// Takes a part; whether the name is one of a part.
+    fn take(&mut self, name: &str, value: Tensor) -> bool {
+        let place = self.parts.get(name);
+        if let Some(&(table, part)) = place {
+            self.read[table][part] = Some(value);
+        }
+        place.is_some()
+    }
+
+    /// A run for each table that was read, because two of them may be fed through one operation.
+    fn imports(self) -> Result<Vec<(Vec<OpId>, Vec<(Endpoint, Tensor)>)>> {
+        let mut runs = Vec::new();
+        for (table, read) in self.tables.iter().zip(self.read) {
+            match read {
+                [Some(keys), Some(values)] => {
+                    let taken = table.taken().map(|output| output.endpoint());
+                    runs.push((vec![table.import().id()], taken.into_iter().zip([keys, values]).collect()));
+                }
+                [None, None] => {}
+                _ => {
+                    let text = format!("of table {:?} only one of keys and values is restored", table.name());
+                    return Err(Error::Invalid(text));
+                }
+            }
+        }
+        Ok(runs)
     }
 }
 

@@ -11,6 +11,10 @@ use session_core::{
     PartialShape,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What precedes the name of an operation that another one belongs beside.
+const HERE: &[u8] = b"loc:@";
 
 /// All outputs of one message together: a damaged file must not fill the memory.
 const MAX_OUTPUTS: usize = 1 << 22;
@@ -20,6 +24,8 @@ pub(crate) struct Maker<'a> {
     nodes: &'a Nodes<'a>,
     graph: Graph,
     scope: String,
+    /// The origin of operations of which there is no more to say.
+    imported: Arc<str>,
     made: Vec<Option<Operation>>,
     /// For operations of types that only the message defines: the names and numbers of their outputs.
     arguments: HashMap<usize, Vec<(String, usize)>>,
@@ -42,6 +48,7 @@ impl<'a> Maker<'a> {
             nodes,
             graph: graph.clone(),
             scope: scope.to_owned(),
+            imported: "an imported graph".into(),
             made: vec![None; nodes.nodes.len()],
             arguments: HashMap::new(),
             uses: None,
@@ -58,6 +65,7 @@ impl<'a> Maker<'a> {
         let node = &self.nodes.nodes[index];
         let mut attrs = attrs_from_proto(&node.attr)?;
         attrs.remove(OUTPUT_SHAPES);
+        let origin = self.origin(node, &attrs);
         self.relocate(&mut attrs);
         let inputs = &self.nodes.inputs[index];
         let is_open = inputs.iter().any(|input| self.nodes.leads_back(index, input));
@@ -70,7 +78,7 @@ impl<'a> Maker<'a> {
             Some(def) => self.with_inputs(index, def, &attrs)?,
             None => self.unknown(index, &attrs)?,
         };
-        let mut builder = builder.name(format!("{}{}/", self.scope, node.name)).attrs(attrs);
+        let mut builder = builder.name(format!("{}{}/", self.scope, node.name)).attrs(attrs).origin(origin);
         if !node.device.is_empty() {
             builder = builder.device(&node.device);
         }
@@ -272,9 +280,25 @@ impl<'a> Maker<'a> {
         Ok(vec![OutputArg { name, dtypes, is_ref: false }])
     }
 
+    /// What errors say of where an operation comes from: what it is called in the file, if that is not its name, and beside what
+    /// it belongs.
+    fn origin(&self, node: &NodeDef, attrs: &Attrs) -> Arc<str> {
+        let places = attrs.get("_class").and_then(AttrValue::as_list).unwrap_or_default().iter();
+        let beside = places.filter_map(|place| match place {
+            AttrValue::String(text) => text.strip_prefix(HERE).map(String::from_utf8_lossy),
+            _ => None,
+        });
+        let beside: Vec<String> = beside.map(|name| format!("'{name}'")).collect();
+        if self.scope.is_empty() && beside.is_empty() {
+            return self.imported.clone();
+        }
+        let beside =
+            if beside.is_empty() { String::new() } else { format!(", beside {}", beside.join(" and ")) };
+        format!("node '{}' of the imported graph{beside}", node.name).into()
+    }
+
     /// Names in `_class` follow their operations into the scope.
     fn relocate(&self, attrs: &mut Attrs) {
-        const HERE: &[u8] = b"loc:@";
         if self.scope.is_empty() {
             return;
         }

@@ -77,8 +77,9 @@ pub fn export_meta_graph_with(
 
 /// The operations of the graph that save just what this saver saves.
 fn existing(graph: &Graph, saver: &GraphSaver, kept: &Arc<Kept>) -> Option<SaverDef> {
-    let wanted: BTreeMap<String, usize> =
-        count(saver.variables(graph).iter().map(|v| saver_export::key(v).0));
+    let variables = saver.variables(graph).into_iter().map(|variable| saver_export::key(&variable).0);
+    let tables = saver.tables(graph).into_iter().flat_map(|table| table.tensor_names());
+    let wanted = count(variables.chain(tables));
     kept.savers.iter().find_map(|def| {
         let save = graph.output(&def.save_tensor_name).ok()?;
         let items = items_saved_by(save.operation());

@@ -25,7 +25,8 @@ pub struct MetaGraph {
     pub imported: Imported,
     /// What saves the variables, under the names that the file's own saver gives them; `None` for a file without saver.
     pub saver: Option<GraphSaver>,
-    /// What the file's saver saves and what is no variable of the graph, such as tables: it is left out.
+    /// What the file's saver saves and what is neither variable nor lookup table of the graph, or a dense table, which is
+    /// saved as it lies in memory: it is left out.
     pub not_saved: Vec<String>,
     /// Where the file comes from.
     pub info: MetaInfoDef,

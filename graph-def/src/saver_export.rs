@@ -5,7 +5,7 @@ use crate::proto::{AttrList, AttrValue, NodeDef, SaverDef, TensorShape, Value};
 use crate::{Error, Result};
 use bytes::Bytes;
 use checkpoint::GraphSaver;
-use session_core::{DType, Graph, Tensor, Variable};
+use session_core::{DType, Graph, Output, SavedTable, Tensor, Variable};
 use std::collections::{BTreeMap, HashSet};
 
 /// Where TensorFlow puts what restores.
@@ -36,14 +36,50 @@ pub(crate) fn nodes(
     saver: &GraphSaver,
     taken: &HashSet<&str>,
 ) -> Result<(Vec<NodeDef>, SaverDef)> {
-    let mut variables = saver.variables(graph);
-    variables.sort_by_key(key);
+    let variables = saver.variables(graph).into_iter().map(Item::Variable);
+    let mut items: Vec<Item> = variables.chain(saver.tables(graph).into_iter().map(Item::Table)).collect();
+    items.sort_by_key(Item::sort_key);
     let nodes = Nodes { scope: free_scope(taken), nodes: Vec::new() };
     let def = settings(saver);
-    if variables.is_empty() {
+    if items.is_empty() {
         return Ok((Vec::new(), def));
     }
-    nodes.build(&variables, def)
+    nodes.build(&items, def)
+}
+
+/// What is saved under one name or two.
+enum Item {
+    Variable(Variable),
+    Table(SavedTable),
+}
+
+/// A tensor in the checkpoint: its name and slice, and what is written.
+struct Saved {
+    name: String,
+    slice: String,
+    output: Output,
+}
+
+impl Item {
+    fn sort_key(&self) -> (String, String) {
+        match self {
+            Item::Variable(variable) => key(variable),
+            Item::Table(table) => (table.name().to_owned(), String::new()),
+        }
+    }
+
+    fn saved(&self) -> Vec<Saved> {
+        match self {
+            Item::Variable(variable) => {
+                let (name, slice) = key(variable);
+                vec![Saved { name, slice, output: saved_output(variable).clone() }]
+            }
+            Item::Table(table) => {
+                let parts = table.tensor_names().into_iter().zip(table.content());
+                parts.map(|(name, output)| Saved { name, slice: String::new(), output }).collect()
+            }
+        }
+    }
 }
 
 /// The name and slice under which a variable is saved.
@@ -83,7 +119,7 @@ impl Nodes {
         format!("{}/{name}", self.scope)
     }
 
-    fn build(mut self, variables: &[Variable], def: SaverDef) -> Result<(Vec<NodeDef>, SaverDef)> {
+    fn build(mut self, items: &[Item], def: SaverDef) -> Result<(Vec<NodeDef>, SaverDef)> {
         self.add("filename/input", "Const", [], constant(&Tensor::from("model"))?);
         let scalar = || value(Value::Shape(TensorShape::default()));
         let file = || [("dtype", string_type()), ("shape", scalar())];
@@ -93,13 +129,14 @@ impl Nodes {
         self.add("Const", "PlaceholderWithDefault", [input], file());
 
         let prefix = self.name("Const");
+        let saved: Vec<Saved> = items.iter().flat_map(Item::saved).collect();
         let dtypes = value(Value::List(AttrList {
-            r#type: variables.iter().map(|variable| variable.dtype().number()).collect(),
+            r#type: saved.iter().map(|tensor| tensor.output.dtype().number()).collect(),
             ..AttrList::default()
         }));
         let mut inputs = vec![prefix.clone()];
-        inputs.extend(self.tables("SaveV2", variables)?);
-        inputs.extend(variables.iter().map(|variable| tensor_name(saved_output(variable))));
+        inputs.extend(self.tables("SaveV2", &saved)?);
+        inputs.extend(saved.iter().map(|tensor| tensor_name(&tensor.output)));
         self.add("SaveV2", "SaveV2", inputs, [("dtypes", dtypes.clone())]);
         let after = format!("^{}", self.name("SaveV2"));
         let place = value(Value::List(AttrList {
@@ -110,9 +147,9 @@ impl Nodes {
         self.add("control_dependency", "Identity", [prefix.clone(), after], attrs);
 
         let mut inputs = vec![prefix];
-        inputs.extend(self.tables("RestoreV2", variables)?);
+        inputs.extend(self.tables("RestoreV2", &saved)?);
         self.add("RestoreV2", "RestoreV2", inputs, [("dtypes", dtypes)]);
-        let assigned = self.assign(variables);
+        let assigned = self.assign(items);
         let mut after: Vec<String> = assigned.iter().map(|name| format!("^{name}")).collect();
         after.sort_unstable();
         self.add("restore_all", "NoOp", after, []);
@@ -127,16 +164,17 @@ impl Nodes {
     }
 
     /// The constants with names and slices.
-    fn tables(&mut self, op: &str, variables: &[Variable]) -> Result<[String; 2]> {
-        let (names, slices): (Vec<String>, Vec<String>) = variables.iter().map(key).unzip();
+    fn tables(&mut self, op: &str, saved: &[Saved]) -> Result<[String; 2]> {
+        let names: Vec<String> = saved.iter().map(|tensor| tensor.name.clone()).collect();
+        let slices: Vec<String> = saved.iter().map(|tensor| tensor.slice.clone()).collect();
         let (first, second) = (format!("{op}/tensor_names"), format!("{op}/shape_and_slices"));
         self.add(&first, "Const", [], constant(&Tensor::from(names))?);
         self.add(&second, "Const", [], constant(&Tensor::from(slices))?);
         Ok([self.name(&first), self.name(&second)])
     }
 
-    /// The operations that give each variable what was read; their names.
-    fn assign(&mut self, variables: &[Variable]) -> Vec<String> {
+    /// The operations that give each variable and table what was read; their names.
+    fn assign(&mut self, items: &[Item]) -> Vec<String> {
         let mut counts = BTreeMap::new();
         let mut numbered = |op: &'static str| {
             let count: &mut usize = counts.entry(op).or_default();
@@ -144,12 +182,24 @@ impl Nodes {
             if *count == 1 { op.to_owned() } else { format!("{op}_{}", *count - 1) }
         };
         let mut assigned = Vec::new();
-        for (index, variable) in variables.iter().enumerate() {
-            let dtype = || value(Value::Type(variable.dtype().number()));
-            let read = match index {
-                0 => self.name("RestoreV2"),
-                index => self.name(&format!("RestoreV2:{index}")),
+        let mut index = 0;
+        for item in items {
+            let first = index;
+            index += item.saved().len();
+            let read = |index| match index {
+                0 => format!("{}/RestoreV2", self.scope),
+                index => format!("{}/RestoreV2:{index}", self.scope),
             };
+            let variable = match item {
+                Item::Variable(variable) => variable,
+                Item::Table(table) => {
+                    let inputs = [tensor_name(&table.handle()), read(first), read(first + 1)];
+                    assigned.push(self.import(table, inputs));
+                    continue;
+                }
+            };
+            let read = read(first);
+            let dtype = || value(Value::Type(variable.dtype().number()));
             let handle = tensor_name(variable.handle());
             if variable.is_resource() {
                 let identity = numbered("Identity");
@@ -167,6 +217,15 @@ impl Nodes {
             }
         }
         assigned
+    }
+
+    /// The operation that gives a table what was read; its name.
+    fn import(&mut self, table: &SavedTable, inputs: [String; 3]) -> String {
+        let [keys, values] = table.content().map(|part| value(Value::Type(part.dtype().number())));
+        let op = table.import().op_type().to_owned();
+        let name = format!("{}_table_restore/{op}", table.name());
+        self.add(&name, &op, inputs, [("Tin", keys), ("Tout", values)]);
+        self.name(&name)
     }
 
     fn add<const N: usize>(
@@ -189,11 +248,11 @@ impl Nodes {
 }
 
 /// What is written of a variable: a read, or the reference itself, as TensorFlow does.
-fn saved_output(variable: &Variable) -> &session_core::Output {
+fn saved_output(variable: &Variable) -> &Output {
     if variable.is_resource() { variable.snapshot() } else { variable.handle() }
 }
 
-fn tensor_name(output: &session_core::Output) -> String {
+fn tensor_name(output: &Output) -> String {
     crate::export::input_name(output)
 }
 

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::import::Imported;
 use crate::proto::SaverDef;
 use checkpoint::{GraphSaver, SaverOptions};
-use session_core::{Endpoint, Graph, Operation, Output, Variable, keys};
+use session_core::{Endpoint, Graph, Operation, Output, SavedTable, Variable, keys};
 use std::collections::{HashMap, HashSet};
 
 /// A saver of a file.
@@ -24,8 +24,12 @@ pub(crate) fn import_saver(
     variables: &[Variable],
 ) -> Result<ImportedSaver> {
     let save = imported.output(&def.save_tensor_name)?;
-    let (saved, not_saved) = split(&items_saved_by(save.operation()), variables);
     let restore = imported.operation(operation_name(&def.restore_op_name))?;
+    let items = items_saved_by(save.operation());
+    let tables = tables(&items, restore);
+    let of_tables: HashSet<String> = tables.iter().flat_map(SavedTable::tensor_names).collect();
+    let (saved, mut not_saved) = split(&items, variables);
+    not_saved.retain(|name| !of_tables.contains(name));
     let located = SaverDef {
         filename_tensor_name: imported.output(&def.filename_tensor_name)?.name(),
         save_tensor_name: save.name(),
@@ -34,17 +38,21 @@ pub(crate) fn import_saver(
     };
     if !not_saved.is_empty() {
         log::warn!(
-            "the saver '{}' saves more than variables; left out: {not_saved:?}",
+            "the saver '{}' saves more than variables and tables; left out: {not_saved:?}",
             located.save_tensor_name
         );
     }
     let options = options(def);
     let saver = if is_all(graph, &saved) {
+        let listed = graph.collection(&keys::SAVEABLE_OBJECTS);
+        for table in tables.into_iter().filter(|table| !listed.contains(table)) {
+            graph.add_to_collection(&keys::SAVEABLE_OBJECTS, table)?;
+        }
         Some(GraphSaver::new(options))
-    } else if saved.is_empty() {
+    } else if saved.is_empty() && tables.is_empty() {
         None
     } else {
-        Some(GraphSaver::of(saved, options)?)
+        Some(GraphSaver::of_parts(saved, tables, options)?)
     };
     Ok(ImportedSaver { def: located, saver, not_saved })
 }
@@ -70,12 +78,18 @@ fn is_all(graph: &Graph, saved: &[Variable]) -> bool {
 
 /// What the operations before this one save: names and values.
 pub(crate) fn items_saved_by(save: &Operation) -> Vec<(String, Output)> {
-    let mut items = Vec::new();
-    let mut seen = HashSet::from([save.id()]);
-    let mut waiting = vec![save.clone()];
+    let saves = nearest(save, &["SaveV2", "Save", "SaveSlices"]);
+    saves.iter().flat_map(items_of).collect()
+}
+
+/// The operations of these types before this one, and none before those.
+fn nearest(last: &Operation, op_types: &[&str]) -> Vec<Operation> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::from([last.id()]);
+    let mut waiting = vec![last.clone()];
     while let Some(operation) = waiting.pop() {
-        if matches!(operation.op_type(), "SaveV2" | "Save" | "SaveSlices") {
-            items.extend(items_of(&operation));
+        if op_types.contains(&operation.op_type()) {
+            found.push(operation);
             continue;
         }
         let before = operation.inputs().into_iter().map(|input| input.operation().clone());
@@ -85,7 +99,34 @@ pub(crate) fn items_saved_by(save: &Operation) -> Vec<(String, Output)> {
             }
         }
     }
-    items
+    found
+}
+
+/// Tables that are saved as keys and values. Dense ones are saved as their buckets lie in memory, which only TensorFlow's
+/// own hashing can use.
+const TABLES: [&str; 4] =
+    ["MutableHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2", "MutableHashTableOfTensors"];
+
+/// The lookup tables among the items: those of which keys and values are saved, and restored by the operation.
+fn tables(items: &[(String, Output)], restore: &Operation) -> Vec<SavedTable> {
+    let imports = nearest(restore, &["LookupTableImportV2", "LookupTableImport"]);
+    let by_name: HashMap<&str, &Output> = items.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    let table = |(name, keys): &(String, Output)| {
+        let name = name.strip_suffix("-keys")?;
+        let export = keys.operation();
+        let is_export = matches!(export.op_type(), "LookupTableExportV2" | "LookupTableExport");
+        let values = by_name.get(format!("{name}-values").as_str())?;
+        if !is_export || keys.index() != 0 || values.operation() != export || values.index() != 1 {
+            return None;
+        }
+        let handle = export.inputs().into_iter().next()?;
+        if !TABLES.contains(&handle.operation().op_type()) {
+            return None;
+        }
+        let import = imports.iter().find(|import| import.inputs().first() == Some(&handle))?;
+        SavedTable::new(name, export, import)
+    };
+    items.iter().filter_map(table).collect()
 }
 
 fn items_of(save: &Operation) -> Vec<(String, Output)> {

@@ -159,3 +159,48 @@ fn graphs_of_many_programs_come_out_as_they_went_in() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     assert!(count >= 50);
 }
+
+/// The place in the program is that of the import; which node of the file it was must be told, too.
+#[test]
+fn errors_name_the_node_as_the_file_does() {
+    let text = "node { name: 'w' op: 'VariableV2' attr { key: 'dtype' value { type: DT_FLOAT } } \
+                attr { key: 'shape' value { shape { } } } } \
+                node { name: 'inner/b' op: 'Identity' input: 'w' attr { key: 'T' value { type: DT_FLOAT } } \
+                attr { key: '_class' value { list { s: 'loc:@w' } } } } \
+                node { name: 'inner/c' op: 'Identity' input: 'inner/b' attr { key: 'T' value { type: DT_FLOAT } } }";
+    let message = GraphDef::from_text(text).unwrap();
+    let graph = Graph::new();
+    let line = line!() + 1;
+    let imported = import_graph_def(&graph, &message, &ImportOptions::new().prefix("copy")).unwrap();
+    let told = |name: &str| {
+        let error = session_core::Error::value("it failed");
+        imported.operation(name).unwrap().place(error).to_string()
+    };
+    let here = file!();
+    assert_eq!(
+        told("inner/b"),
+        format!(
+            "InvalidArgument: it failed (node 'copy/inner/b' of type Identity, made at {here}:{line} \
+             from node 'inner/b' of the imported graph, beside 'w')"
+        )
+    );
+    assert!(told("inner/c").ends_with("from node 'inner/c' of the imported graph)"), "{}", told("inner/c"));
+    // Names that are as in the file are not told twice.
+    let graph = Graph::new();
+    let imported = import_graph_def(&graph, &message, &ImportOptions::new()).unwrap();
+    let operation = imported.operation("inner/c").unwrap();
+    assert_eq!(operation.origin(), Some("an imported graph"));
+    assert_eq!(
+        graph.scope("x").operation("inner/b").unwrap().origin().unwrap().matches("beside 'w'").count(),
+        1
+    );
+
+    // What cannot be made is told of in the same words.
+    let broken = text.replace(
+        "input: 'inner/b' attr { key: 'T' value { type: DT_FLOAT",
+        "input: 'inner/b' attr { key: 'T' value { type: DT_INT32",
+    );
+    let message = GraphDef::from_text(&broken).unwrap();
+    let error = import_graph_def(&Graph::new(), &message, &ImportOptions::new().prefix("copy")).unwrap_err();
+    assert_eq!(error.origin(), Some("node 'inner/c' of the imported graph"), "{error}");
+}

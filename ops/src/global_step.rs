@@ -181,6 +181,6 @@ fn make_read(variable: &Variable) -> Result<Output> {
     Ok(builder.try_finish()?.output(0))
 }
 
-fn mistake(graph: &Graph, error: Error, location: &'static Location<'static>) {
+pub(crate) fn mistake(graph: &Graph, error: Error, location: &'static Location<'static>) {
     graph.add_error(error.with_location(location).with_phase(Phase::Build));
 }

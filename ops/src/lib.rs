@@ -100,7 +100,7 @@ mod sparse;
 pub mod state;
 pub mod strings;
 pub mod summary;
-mod tables;
+pub mod tables;
 pub mod training;
 
 pub mod global_step;

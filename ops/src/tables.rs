@@ -1,9 +1,15 @@
 //! Lookup tables.
 //!
-//! They have definitions, so that imported graphs run, and no constructors.
+//! [`MutableHashTable`] is one that grows as the program runs. The others have definitions, so that imported graphs run, and
+//! no constructors.
 
+use crate::array::{constant, placeholder};
+use crate::global_step::mistake;
 use crate::library::op_defs;
-use session_core::OpDef;
+use session_core::{
+    AsOutput, DType, Error, Graph, OpDef, Operation, Output, PartialShape, SavedTable, Tensor, keys,
+};
+use std::panic::Location;
 
 const TEXT_FILE: &str =
     "key_index: int, value_index: int, vocab_size: int = -1, delimiter: string = \"\t\", offset: int = 0";
@@ -49,4 +55,131 @@ op_defs! {
         .attrs("Tkeys: type, Tvalues: type").not_differentiable();
     LOOKUP_TABLE_IMPORT: OpDef::new("LookupTableImport", "table_handle: Ref(string), keys: Tin, values: Tout ->")
         .attrs("Tin: type, Tout: type").not_differentiable();
+}
+
+/// A table from keys to values, changed by operations, and saved with the variables: under its name, as `<name>-keys` and
+/// `<name>-values` (S-274), which `MutableHashTable` of TensorFlow restores.
+///
+/// ```
+/// use ops::tables::MutableHashTable;
+/// use ops::array::constant;
+/// use session_core::{DType, Graph};
+///
+/// let graph = Graph::new();
+/// let counts = MutableHashTable::new(&graph.named("counts"), DType::String, -1i64);
+/// let words = constant(&graph, vec!["a", "b"]);
+/// let insert = counts.insert(&words, constant(&graph, vec![1i64, 2]));
+/// let found = counts.find(&words);
+/// assert_eq!((found.dtype(), counts.name()), (DType::Int64, "counts"));
+/// # let _ = insert;
+/// graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MutableHashTable {
+    handle: Output,
+    key_dtype: DType,
+    default_value: Output,
+    content: [Output; 2],
+}
+
+impl MutableHashTable {
+    /// An empty table. What is looked up and not there has the default value, whose dtype and shape are those of all values.
+    ///
+    /// # Errors
+    /// In the graph: for key dtypes that tables do not have.
+    #[must_use]
+    #[track_caller]
+    pub fn new(graph: &Graph, key_dtype: DType, default_value: impl Into<Tensor>) -> MutableHashTable {
+        let default_value = default_value.into();
+        let (dtype, shape) = (default_value.dtype(), PartialShape::from(default_value.shape()));
+        let single = default_value.shape().rank() == 0;
+        let def = if single { &MUTABLE_HASH_TABLE_V2 } else { &MUTABLE_HASH_TABLE_OF_TENSORS_V2 };
+        let mut builder = graph.op(def).default_name("MutableHashTable");
+        builder = builder.attr("key_dtype", key_dtype).attr("value_dtype", dtype);
+        if !single {
+            builder = builder.attr("value_shape", shape);
+        }
+        let handle = builder.attr("use_node_name_sharing", true).finish_output();
+        let scope = graph.scope(&format!("{}/", handle.operation().name()));
+        let default_value = constant(&scope.named("default_value"), default_value);
+        let export = scope.op(&LOOKUP_TABLE_EXPORT_V2).name("export").input(&handle);
+        let export = export.attr("Tkeys", key_dtype).attr("Tvalues", dtype).finish();
+        let taken = [("keys", key_dtype), ("values", dtype)];
+        let [keys, values] = taken.map(|(name, dtype)| {
+            placeholder(&scope.named(&format!("import_{name}")), dtype, PartialShape::unknown())
+        });
+        let import =
+            scope.op(&LOOKUP_TABLE_IMPORT_V2).name("import").input(&handle).input(keys).input(values);
+        let import = import.finish();
+        if let Some(saved) = SavedTable::new(handle.operation().name(), &export, &import)
+            && let Err(error) = graph.add_to_collection(&keys::SAVEABLE_OBJECTS, saved)
+        {
+            mistake(graph, error, Location::caller());
+        }
+        let content = [export.output(0), export.output(1)];
+        MutableHashTable { handle, key_dtype, default_value, content }
+    }
+
+    /// Its name, also in checkpoints.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.handle.operation().name()
+    }
+
+    /// Its handle.
+    #[must_use]
+    pub fn handle(&self) -> &Output {
+        &self.handle
+    }
+
+    #[track_caller]
+    fn keys(&self, keys: impl AsOutput) -> Output {
+        let keys = keys.as_output().clone();
+        if keys.dtype() != self.key_dtype && keys.operation().error().is_none() {
+            let text =
+                format!("keys of table '{}' are {}, not {}", self.name(), self.key_dtype, keys.dtype());
+            mistake(&self.handle.graph(), Error::type_mismatch(text), Location::caller());
+        }
+        keys
+    }
+
+    /// The values of these keys.
+    #[must_use]
+    #[track_caller]
+    pub fn find(&self, keys: impl AsOutput) -> Output {
+        let keys = self.keys(keys);
+        let builder = keys.graph().op(&LOOKUP_TABLE_FIND_V2).default_name("find");
+        builder.input(&self.handle).input(&keys).input(&self.default_value).finish_output()
+    }
+
+    /// Puts values under keys, in the place of those that are there.
+    #[track_caller]
+    pub fn insert(&self, keys: impl AsOutput, values: impl AsOutput) -> Operation {
+        let keys = self.keys(keys);
+        let builder = keys.graph().op(&LOOKUP_TABLE_INSERT_V2).default_name("insert");
+        builder.input(&self.handle).input(&keys).input(values).finish()
+    }
+
+    /// Takes keys out; those that are not there are no error.
+    #[track_caller]
+    pub fn remove(&self, keys: impl AsOutput) -> Operation {
+        let keys = self.keys(keys);
+        let builder = keys.graph().op(&LOOKUP_TABLE_REMOVE_V2).default_name("remove");
+        builder.input(&self.handle).input(&keys).finish()
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    #[track_caller]
+    pub fn size(&self) -> Output {
+        let graph = self.handle.graph();
+        graph.op(&LOOKUP_TABLE_SIZE_V2).default_name("size").input(&self.handle).finish_output()
+    }
+
+    /// All keys and all values, in one order that says nothing, as they are when they are fetched in one run.
+    #[must_use]
+    pub fn content(&self) -> &[Output; 2] {
+        &self.content
+    }
 }

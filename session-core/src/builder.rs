@@ -30,6 +30,7 @@ pub struct OpBuilder {
     /// Described outputs, for types without definition.
     described: Vec<OutputInfo>,
     location: &'static Location<'static>,
+    origin: Option<Arc<str>>,
     /// Inputs are given later, by `set_inputs`.
     open_inputs: bool,
 }
@@ -69,6 +70,7 @@ impl OpBuilder {
             device: None,
             described: Vec::new(),
             location: graph.context.location.unwrap_or(caller),
+            origin: None,
             open_inputs: false,
         }
     }
@@ -157,6 +159,12 @@ impl OpBuilder {
         self
     }
 
+    /// What it is made from, for errors to name beside the place; see [`Operation::origin`].
+    pub fn origin(mut self, origin: impl Into<Arc<str>>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
     /// Leaves the inputs open, to be given by [`Operation::set_inputs`]: how importers close loops. Outputs
     /// must be described.
     pub fn open_inputs(mut self) -> Self {
@@ -205,9 +213,13 @@ impl OpBuilder {
             None if self.absolute => name.clone(),
             None => format!("{}{name}", self.graph.context.scope),
         };
-        let (op_type, location) = (self.op_type.clone(), self.location);
+        let (op_type, location, origin) = (self.op_type.clone(), self.location, self.origin.clone());
         self.build(&name).map_err(|error| {
-            error.with_node(scoped, op_type).with_location(location).with_phase(Phase::Build)
+            let error = error.with_node(scoped, op_type).with_location(location).with_phase(Phase::Build);
+            match origin {
+                Some(origin) => error.with_origin(origin),
+                None => error,
+            }
         })
     }
 
@@ -277,6 +289,7 @@ impl OpBuilder {
             device,
             outputs,
             location: self.location,
+            origin: self.origin,
             invalid: None,
         })
     }
@@ -333,6 +346,7 @@ impl OpBuilder {
                 device: String::new(),
                 outputs: if described.is_empty() { vec![info; count] } else { described },
                 location,
+                origin: None,
                 invalid: Some(error),
             };
             Operation { shared: graph.shared.clone(), context: graph.context.clone(), node: Arc::new(node) }
@@ -369,6 +383,7 @@ fn one_output(operation: &Operation, error: Error) -> Operation {
         device: String::new(),
         outputs: vec![OutputInfo { dtype: DType::Float32, shape: PartialShape::unknown(), is_ref: false }],
         location: operation.location(),
+        origin: None,
         invalid: Some(error),
     };
     Operation { shared: operation.shared.clone(), context: operation.context.clone(), node: Arc::new(node) }

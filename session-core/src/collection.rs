@@ -85,6 +85,7 @@ pub(crate) type Item = Arc<dyn Any + Send + Sync>;
 /// such as savers and queue runners.
 pub mod keys {
     use super::{CollectionKey, Operation, Output, Variable};
+    use crate::SavedTable;
 
     /// Variables that are saved and shared.
     pub const VARIABLES: CollectionKey<Variable> = CollectionKey::new("variables");
@@ -99,6 +100,8 @@ pub mod keys {
     /// Variables with a moving average.
     pub const MOVING_AVERAGE_VARIABLES: CollectionKey<Variable> =
         CollectionKey::new("moving_average_variables");
+    /// Tables and the like that are saved with the variables.
+    pub const SAVEABLE_OBJECTS: CollectionKey<SavedTable> = CollectionKey::new("saveable_objects");
     /// Serialised summaries (string scalars).
     pub const SUMMARIES: CollectionKey<Output> = CollectionKey::new("summaries");
     /// Initialisers of tables, run with the local init op.

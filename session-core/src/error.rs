@@ -86,6 +86,7 @@ struct Inner {
     message: String,
     node: Option<(String, String)>,
     location: Option<&'static Location<'static>>,
+    origin: Option<Arc<str>>,
     phase: Option<Phase>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -93,7 +94,8 @@ struct Inner {
 impl Error {
     fn of(kind: ErrorKind, code: Code, message: impl Into<String>) -> Error {
         let message = message.into();
-        Error(Arc::new(Inner { kind, code, message, node: None, location: None, phase: None, source: None }))
+        let (node, location, origin, phase, source) = (None, None, None, None, None);
+        Error(Arc::new(Inner { kind, code, message, node, location, origin, phase, source }))
     }
 
     /// A status error (S-1).
@@ -176,6 +178,14 @@ impl Error {
         })
     }
 
+    /// Says what the node was made from at that place, such as a node of a file, unless known already.
+    #[must_use]
+    pub fn with_origin(self, origin: Arc<str>) -> Error {
+        self.edit(|inner| {
+            inner.origin.get_or_insert(origin);
+        })
+    }
+
     /// Says what was going on, unless known already.
     #[must_use]
     pub fn with_phase(self, phase: Phase) -> Error {
@@ -245,6 +255,12 @@ impl Error {
         self.0.location
     }
 
+    /// What the failing node was made from, if that is not the program itself; see [`Operation::origin`](crate::Operation::origin).
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.0.origin.as_deref()
+    }
+
     /// What was going on.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
@@ -297,7 +313,8 @@ impl fmt::Display for Error {
             parts.push(format!("node '{name}' of type {op_type}"));
         }
         if let Some(location) = inner.location {
-            parts.push(format!("made at {}:{}", location.file(), location.line()));
+            let origin = inner.origin.as_ref().map_or_else(String::new, |origin| format!(" from {origin}"));
+            parts.push(format!("made at {}:{}{origin}", location.file(), location.line()));
         }
         if let Some(phase) = inner.phase {
             parts.push(phase.to_string());

@@ -20,6 +20,7 @@ mod operation;
 mod operators;
 mod options;
 mod partial_shape;
+mod saved_table;
 mod session;
 mod shape_context;
 mod variable;
@@ -42,6 +43,7 @@ pub use op_def::{
 pub use operation::{AsOutput, Endpoint, OpId, Operation, Output, OutputInfo};
 pub use options::{OpStats, QueueStats, RunMetadata, RunOptions, TraceLevel};
 pub use partial_shape::PartialShape;
+pub use saved_table::SavedTable;
 pub use session::{Callable, Engine, PreparedStep, Session, SessionExt, Step, StepSignature, closed};
 pub use shape_context::ShapeContext;
 pub use variable::{SliceInfo, Variable, VariableParts};

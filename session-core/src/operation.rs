@@ -37,6 +37,7 @@ pub(crate) struct Node {
     pub(crate) device: String,
     pub(crate) outputs: Vec<OutputInfo>,
     pub(crate) location: &'static Location<'static>,
+    pub(crate) origin: Option<Arc<str>>,
     /// Why there is no such operation. Using its outputs gives this error.
     pub(crate) invalid: Option<Error>,
 }
@@ -188,6 +189,13 @@ impl Operation {
         self.node.location
     }
 
+    /// What it was made from at that place, if it was imported: the name that it has in the file, and with what it is to be
+    /// together. `None` for what the program itself makes.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.node.origin.as_deref()
+    }
+
     /// Why it could not be made, if so. Such an operation is not part of the graph.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
@@ -197,7 +205,11 @@ impl Operation {
     /// Names this operation and where it was made in an error that has no place yet.
     #[must_use]
     pub fn place(&self, error: Error) -> Error {
-        error.with_node(self.name(), self.op_type()).with_location(self.location())
+        let error = error.with_node(self.name(), self.op_type()).with_location(self.location());
+        match &self.node.origin {
+            Some(origin) if error.node() == Some(self.name()) => error.with_origin(origin.clone()),
+            _ => error,
+        }
     }
 }
 
