@@ -25,7 +25,8 @@
 //! # Ok::<(), monitored_session::session_core::Error>(())
 //! ```
 //!
-//! This crate only gathers others; [`monitored`] is where to read on, with a table for who knows TensorFlow 1.
+//! This crate only gathers others; [`monitored`] is where to read on. Who knows TensorFlow 1 begins with the page
+//! `from_tensorflow`.
 //!
 //! | crate | what |
 //! | --- | --- |
@@ -51,6 +52,10 @@ pub use summary;
 pub use tensor;
 #[cfg(feature = "tensorflow")]
 pub use tensorflow_engine;
+
+#[cfg(all(any(doc, doctest), feature = "embedded"))]
+#[doc = include_str!("../docs/from-tensorflow.md")]
+pub mod from_tensorflow {}
 
 /// What most programs use, in one import.
 pub mod prelude {
