@@ -21,13 +21,19 @@
 //! # Ok::<(), session_core::Error>(())
 //! ```
 
+pub(crate) mod accumulators;
+pub(crate) mod barriers;
 mod components;
 mod kinds;
 mod queue;
 pub(crate) mod queue_ops;
 pub(crate) mod sparse_map;
+pub(crate) mod staging;
 
+pub use accumulators::{ConditionalAccumulator, Reduction, SparseConditionalAccumulator};
+pub use barriers::Barrier;
 pub use components::{Components, Dtypes};
 pub use kinds::{FifoQueue, PaddingFifoQueue, PriorityQueue, RandomShuffleQueue};
 pub use queue::{Dequeued, Queue};
 pub use sparse_map::{add_many_sparse, add_sparse, take_many_sparse};
+pub use staging::StagingArea;

@@ -116,7 +116,16 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
                 crate::io::saving::DEFS,
             ],
         ),
-        ("data_flow", vec![crate::data_flow::queue_ops::DEFS, crate::data_flow::sparse_map::DEFS]),
+        (
+            "data_flow",
+            vec![
+                crate::data_flow::accumulators::DEFS,
+                crate::data_flow::barriers::DEFS,
+                crate::data_flow::queue_ops::DEFS,
+                crate::data_flow::sparse_map::DEFS,
+                crate::data_flow::staging::DEFS,
+            ],
+        ),
         ("parsing", vec![crate::parsing::example::DEFS, crate::parsing::raw::DEFS]),
         ("strings", vec![crate::strings::DEFS]),
         ("tables", vec![crate::tables::DEFS]),

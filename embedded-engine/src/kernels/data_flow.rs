@@ -1,11 +1,16 @@
-//! Queues.
+//! Queues, and what else values are left in for others.
 
+mod accumulator;
+mod barrier;
 mod batch;
 mod bounded;
 mod component;
 mod consumed;
+mod map_staging;
+mod monitor;
 mod queue;
 mod sparse_map;
+mod staging;
 mod store;
 mod sync;
 
@@ -60,7 +65,11 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
+    accumulator::register(registry);
+    barrier::register(registry);
+    map_staging::register(registry);
     sparse_map::register(registry);
+    staging::register(registry);
     registry.add_both(["QueueIsClosedV2", "QueueIsClosed"], |_| {
         Ok(boxed(|context| {
             let closed = queue(context)?.elements.is_closed();

@@ -640,6 +640,126 @@ def queues_in_loops():
     ]
 
 
+@graph()
+def staging_areas():
+    x, i = tf1.placeholder(tf.float32, name="x"), tf1.placeholder(tf.int32, [], "i")
+    limits = dict(capacity=3, memory_limit=0, shared_name="area")
+    both = dict(dtypes=[tf.float32, tf.int32], **limits)
+    put = tf.raw_ops.Stage(values=[x, tf.constant(7)], **limits)
+    get, peek = tf.raw_ops.Unstage(**both), tf.raw_ops.StagePeek(index=i, **both)
+    size, clear = tf.raw_ops.StageSize(**both), tf.raw_ops.StageClear(**both)
+    small = tf.raw_ops.Stage(values=[x], memory_limit=8, shared_name="small")
+    small_size = tf.raw_ops.StageSize(dtypes=[tf.float32], memory_limit=8, shared_name="small")
+    steps = [({}, [size])] + [({x: v}, [], [put]) for v in (1.0, [2.0], [[3.0]])] + [({}, [size])]
+    steps += [({i: v}, list(peek)) for v in (0, 2)] + [({}, list(get)), ({x: 4.0}, [], [put])]
+    steps += [({}, list(get)), ({}, list(get)), ({}, [size]), ({x: 5.0}, [], [put]), ({}, [], [clear]), ({}, [size])]
+    steps += [({x: v}, [], [small]) for v in ([1.0, 2.0, 3.0], [1.0, 2.0])] + [({}, [small_size])]
+    # Taken and put within one step.
+    return steps + [({x: 6.0}, list(get), [put]), ({}, [size])]
+
+
+@graph()
+def map_staging_areas():
+    k, x, y = tf1.placeholder(tf.int64, [], "k"), tf1.placeholder(tf.float32, name="x"), tf1.placeholder(tf.int32, name="y")
+    steps = []
+    for prefix in ("", "Ordered"):
+        op = lambda name: getattr(tf.raw_ops, prefix + name)
+        common = dict(capacity=3, memory_limit=0, shared_name="area" + prefix)
+        whole = dict(dtypes=[tf.float32, tf.int32], **common)
+        both = op("MapStage")(key=k, indices=[0, 1], values=[x, y], **whole)
+        first, second = op("MapStage")(key=k, indices=[0], values=[x], **whole), op("MapStage")(key=k, indices=[1], values=[y], **whole)
+        bad = op("MapStage")(key=k, indices=[2], values=[y], **whole)
+        get, peek = op("MapUnstage")(key=k, indices=[0, 1], **whole), op("MapPeek")(key=k, indices=[0, 1], **whole)
+        get0 = op("MapUnstage")(key=k, indices=[0], dtypes=[tf.float32], **common)
+        get1 = op("MapUnstage")(key=k, indices=[1], dtypes=[tf.int32], **common)
+        any_ = op("MapUnstageNoKey")(indices=[0, 1], **whole)
+        any_ = [any_.key] + list(any_.values)
+        sizes, clear = [op("MapSize")(**whole), op("MapIncompleteSize")(**whole)], op("MapClear")(**whole)
+        put = lambda key, to=both: ({k: key, x: key * 1.5, y: key * 10}, [], [to])
+        steps += [put(5), ({}, sizes), put(5), ({}, sizes), put(3, first), ({}, sizes), put(3, first), put(3, second), ({}, sizes)]
+        steps += [put(8, bad), put(1), ({}, sizes), ({k: 3}, list(peek)), ({k: 5}, list(get)), ({}, sizes)]
+        steps += [({k: 3}, list(get0)), ({}, sizes), ({k: 3}, list(get0)), ({k: 3}, list(get1)), ({}, sizes), ({}, any_), ({}, sizes)]
+        steps += [put(9), put(4, first), ({}, sizes), ({}, [], [clear]), ({}, sizes), put(2), ({}, any_)]
+    return steps
+
+
+@graph()
+def accumulators():
+    x, s, n = tf1.placeholder(tf.float32, name="x"), tf1.placeholder(tf.int64, [], "s"), tf1.placeholder(tf.int32, [], "n")
+    steps = []
+    for reduction in ("MEAN", "SUM"):
+        new = tf1.ConditionalAccumulator(tf.float32, shape=[2], reduction_type=reduction)
+        apply, take, count, step = new.apply_grad(x, s), new.take_grad(n), new.num_accumulated(), new.set_global_step(s)
+        handle = tf.raw_ops.ConditionalAccumulator(dtype=tf.float32, shape=[2], reduction_type=reduction)
+        old = (
+            tf.raw_ops.AccumulatorApplyGradient(handle=handle, local_step=s, gradient=x),
+            tf.raw_ops.AccumulatorTakeGradient(handle=handle, num_required=n, dtype=tf.float32),
+            tf.raw_ops.AccumulatorNumAccumulated(handle=handle),
+            tf.raw_ops.AccumulatorSetGlobalStep(handle=handle, new_global_step=s),
+        )
+        for apply, take, count, step in ((apply, take, count, step), old):
+            put = lambda v, at: [({x: v, s: at}, [], [apply]), ({}, [count])]
+            steps += put([1, 2], 0) + put([3, 5], 0) + put([100, 100], -1) + [({n: 1}, [take]), ({}, [count])]
+            steps += put([9, 9], 0) + put([9, 9], 1) + put([1, 1], 5) + [({s: 10}, [], [step]), ({}, [count])]
+            steps += [({s: 3}, [], [step]), ({n: 2}, [take]), ({n: 0}, [take]), ({n: -1}, [take])]
+            steps += put([1, 1], 10) + put([1, 2, 3], 11) + put(1.0, 11) + put([7, 7], 2) + [({n: 1}, [take])]
+    open_ = tf1.ConditionalAccumulator(tf.float32, shape=[None, 2])
+    apply, take = open_.apply_grad(x, s), open_.take_grad(1)
+    steps += [({x: v, s: at}, [], [apply]) for v, at in (([[1, 2]], 0), ([[1, 2], [3, 4]], 0), ([1, 2], 0))]
+    return steps + [({}, [take]), ({x: [[1, 2], [3, 4]], s: 1}, [], [apply]), ({}, [take])]
+
+
+@graph()
+def sparse_accumulators():
+    x, s, n = tf1.placeholder(tf.float32, name="x"), tf1.placeholder(tf.int64, [], "s"), tf1.placeholder(tf.int32, [], "n")
+    i, shape = tf1.placeholder(tf.int64, name="i"), tf1.placeholder(tf.int64, name="shape")
+    steps = []
+    for reduction in ("MEAN", "SUM"):
+        rows = tf1.SparseConditionalAccumulator(tf.float32, shape=[None, 2], reduction_type=reduction)
+        apply = rows.apply_grad(i, x, shape, local_step=s)
+        unshaped = tf.raw_ops.SparseAccumulatorApplyGradient(
+            handle=rows.accumulator_ref, local_step=s, gradient_indices=i, gradient_values=x, gradient_shape=shape, has_known_shape=False
+        )
+        take, count = list(rows.take_grad(n)), rows.num_accumulated()
+        put = lambda indices, values, at, of=(9, 2), to=apply: [({i: indices, x: values, s: at, shape: of}, [], [to]), ({}, [count])]
+        steps += put([0, 2], [[1, 2], [3, 4]], 0) + put([2, 3], [[10, 20], [30, 40]], 0) + put([1], [[5, 5]], 0, [], unshaped)
+        steps += [({n: 3}, take)] + put([0], [[1, 2]], 0) + put([2, 0], [[1, 2], [3, 4]], 1) + [({n: 1}, take)]
+        steps += put([2, 2], [[1, 2], [3, 4]], 2) + put([2], [[1, 2]], 2) + put([2], [[1, 2, 3]], 2, (9, 3)) + put([2], [[1, 2, 3]], 2)
+        steps += put(2, [[1, 2]], 2) + put([2, 3], [[1, 2]], 2) + put([], [[1, 2]], 2) + [({n: 1}, take)]
+        steps += put([20], [[1, 2]], 9) + [({n: 1}, take), ({s: 20}, [], [rows.set_global_step(s)]), ({n: 0}, take)]
+        steps += put([1], [[1, 2]], 19) + put([1], [[1, 2]], 20)
+    return steps
+
+
+@graph()
+def barriers():
+    key, x, y = tf1.placeholder(tf.string, name="key"), tf1.placeholder(tf.float32, name="x"), tf1.placeholder(tf.int32, name="y")
+    n = tf1.placeholder(tf.int32, [], "n")
+    steps = []
+    for cancel in (False, True):
+        types = [tf.float32, tf.int32]
+        handle = tf.raw_ops.Barrier(component_types=types, shapes=[[2], []], capacity=-1)
+        insert0 = tf.raw_ops.BarrierInsertMany(handle=handle, keys=key, values=x, component_index=0)
+        insert1 = tf.raw_ops.BarrierInsertMany(handle=handle, keys=key, values=y, component_index=1)
+        insert2 = tf.raw_ops.BarrierInsertMany(handle=handle, keys=key, values=y, component_index=2)
+
+        def take(**options):
+            taken = tf.raw_ops.BarrierTakeMany(handle=handle, num_elements=n, component_types=types, **options)
+            return [taken.indices, taken.keys] + list(taken.values)
+
+        exact, small = take(), take(allow_small_batch=True)
+        close = tf.raw_ops.BarrierClose(handle=handle, cancel_pending_enqueues=cancel)
+        sizes = [tf.raw_ops.BarrierReadySize(handle=handle), tf.raw_ops.BarrierIncompleteSize(handle=handle)]
+        names = lambda text: np.array(list(text), object)
+        put0 = lambda text, values: [({key: names(text), x: values}, [], [insert0]), ({}, sizes)]
+        put1 = lambda text, values, to=insert1: [({key: names(text), y: values}, [], [to]), ({}, sizes)]
+        steps += put0("abc", [[1, 1], [2, 2], [3, 3]]) + put1("ca", [30, 10]) + put0("b", [[9, 9]]) + put0("a", [[9, 9]])
+        steps += [({n: 1}, exact), ({}, sizes)] + put0("a", [[7, 7]]) + put1("a", [77]) + [({n: 2}, exact), ({}, sizes)]
+        steps += put1("q", [1], insert2) + put1("db", [40, 20]) + [({}, [], [close]), ({}, sizes)]
+        steps += put0("z", [[1, 1]]) + put0("d", [[4, 4]]) + [({n: 5}, exact), ({n: 1}, small), ({n: 5}, small), ({n: 5}, small), ({n: 1}, exact), ({}, sizes)]
+    return steps
+
+
 def encode(value):
     value = np.asarray(value)
     if value.dtype.kind in "OS":

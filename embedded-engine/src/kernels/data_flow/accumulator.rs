@@ -1,0 +1,353 @@
+//! Gradients that are collected until there are enough of them: `ConditionalAccumulator` and its like.
+
+use super::monitor::{Job, Monitor, begin, begins};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use crate::kernels::state::resource_name;
+use session_core::{AttrValue, Error, PartialShape, Result};
+use std::ops::{AddAssign, Div};
+use std::sync::Arc;
+use tensor::{DType, Element, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    for op_type in ["ConditionalAccumulator", "ResourceConditionalAccumulator"] {
+        registry.add_handle(op_type, |spec| make(spec, false));
+    }
+    registry.add_handle("SparseConditionalAccumulator", |spec| make(spec, true));
+    registry.add_both(
+        ["AccumulatorApplyGradient", "ResourceAccumulatorApplyGradient"],
+        |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(boxed(apply::<T>))),
+    );
+    registry
+        .add_both(["AccumulatorTakeGradient", "ResourceAccumulatorTakeGradient"], |spec| take(spec, false));
+    registry.add_both(["AccumulatorNumAccumulated", "ResourceAccumulatorNumAccumulated"], |_| {
+        Ok(boxed(|context| {
+            let count = accumulator(context)?.state.with(|state| state.count);
+            context.set(0, Tensor::scalar(i32::try_from(count).unwrap_or(i32::MAX)));
+            Ok(())
+        }))
+    });
+    registry.add_both(["AccumulatorSetGlobalStep", "ResourceAccumulatorSetGlobalStep"], |_| {
+        Ok(boxed(|context| {
+            let step = context.int(1)?;
+            accumulator(context)?.state.with(|state| state.step = step);
+            Ok(())
+        }))
+    });
+    registry.add("SparseAccumulatorApplyGradient", |spec| {
+        let known = spec.bool("has_known_shape")?;
+        for_dtype!(float spec.dtype("dtype")?, T => {
+            Ok(boxed(move |context| apply_sparse::<T>(context, known)))
+        })
+    });
+    registry.add("SparseAccumulatorTakeGradient", |spec| take(spec, true));
+}
+
+/// An accumulator of a session.
+struct Accumulator {
+    name: String,
+    dtype: DType,
+    shape: PartialShape,
+    sparse: bool,
+    /// Whether sums are given, or means.
+    sums: bool,
+    state: Arc<Monitor<Gathered>>,
+}
+
+/// What was applied since the last gradient was taken.
+#[derive(Default)]
+struct Gathered {
+    /// Gradients of steps before this one come too late.
+    step: i64,
+    count: i64,
+    sum: Option<Sum>,
+}
+
+#[derive(Clone)]
+enum Sum {
+    Dense(Tensor),
+    Rows(Rows),
+}
+
+/// Rows that were summed, and of how many each is the sum.
+#[derive(Clone)]
+struct Rows {
+    indices: Vec<i64>,
+    counts: Vec<i64>,
+    values: Tensor,
+}
+
+fn make(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
+    let (name, dtype) = (resource_name(spec), spec.dtype("dtype")?);
+    let container = spec.str("container").unwrap_or_default();
+    let shape = spec.attr("shape")?.as_shape().cloned().unwrap_or_else(PartialShape::unknown);
+    let sums = match spec.attr("reduction_type").ok().and_then(AttrValue::as_str) {
+        None | Some("" | "MEAN") => false,
+        Some("SUM") => true,
+        Some(other) => {
+            return Err(Error::invalid_argument(format!("reduction_type must be MEAN or SUM, not {other}")));
+        }
+    };
+    let make = || Accumulator {
+        name: name.clone(),
+        dtype,
+        shape: shape.clone(),
+        sparse,
+        sums,
+        state: Arc::new(Monitor::new(Gathered::default())),
+    };
+    let handle = spec.resources.handle("accumulator", container, &name, make);
+    let agrees = |known: &Accumulator| {
+        known.dtype == dtype && known.shape == shape && known.sparse == sparse && known.sums == sums
+    };
+    if !handle.as_handle::<Accumulator>().is_some_and(agrees) {
+        let text = format!("shared accumulator '{name}' was made with another dtype, shape or reduction");
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(boxed(move |context| {
+        context.set(0, handle.clone());
+        Ok(())
+    }))
+}
+
+fn accumulator(context: &KernelContext<'_>) -> Result<Arc<Accumulator>> {
+    let handle = context.input(0).to_handle::<Accumulator>();
+    handle.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of an accumulator"))
+}
+
+impl Accumulator {
+    fn wrong(&self, text: String) -> Error {
+        Error::invalid_argument(format!("{text} (in accumulator '{}')", self.name))
+    }
+}
+
+/// A number that means can be taken of.
+trait Number: Element + AddAssign + Div<Output = Self> {
+    fn of(count: i64) -> Self;
+}
+
+macro_rules! numbers {
+    ($($type:ty: $of:expr),*) => {$(
+        impl Number for $type {
+            fn of(count: i64) -> $type {
+                $of(count)
+            }
+        }
+    )*};
+}
+
+numbers!(
+    f32: |count| count as f32,
+    f64: |count| count as f64,
+    tensor::f16: |count| tensor::f16::from_f32(count as f32),
+    tensor::bf16: |count| tensor::bf16::from_f32(count as f32)
+);
+
+fn apply<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
+    let accumulator = accumulator(context)?;
+    let (step, gradient) = (context.int(1)?, context.take(2));
+    let shape = gradient.shape().clone();
+    if !accumulator.shape.is_compatible_with(&shape) {
+        let text = format!("Shape mismatch: expected {}, got {shape}", accumulator.shape);
+        return Err(accumulator.wrong(text));
+    }
+    let buffers = context.buffers();
+    accumulator.state.with(|state| {
+        if step < state.step {
+            return Ok(());
+        }
+        match &mut state.sum {
+            Some(Sum::Dense(sum)) if sum.shape() == &shape => {
+                let sum = sum.make_mut::<T>(buffers)?;
+                sum.iter_mut().zip(gradient.as_slice::<T>()?).for_each(|(sum, &term)| *sum += term);
+            }
+            Some(Sum::Dense(sum)) => {
+                let text = format!("Shape mismatch: expected {}, got {shape}", sum.shape());
+                return Err(accumulator.wrong(text));
+            }
+            sum => *sum = Some(Sum::Dense(gradient)),
+        }
+        state.count += 1;
+        Ok(())
+    })
+}
+
+fn apply_sparse<T: Number>(context: &mut KernelContext<'_>, known_shape: bool) -> Result<()> {
+    let accumulator = accumulator(context)?;
+    let step = context.int(1)?;
+    let (indices, values) = (context.input(2), context.input(3));
+    if indices.shape().rank() != 1 {
+        let text = format!("Input indices should be vector but received shape: {}", indices.shape());
+        return Err(accumulator.wrong(text));
+    }
+    let rows = values.shape().first().copied();
+    if rows != Some(indices.elements()) {
+        let text =
+            format!("Expected {} non-empty input values, got {}", indices.elements(), rows.unwrap_or(0));
+        return Err(accumulator.wrong(text));
+    }
+    let given = if known_shape { context.ints(4)? } else { Vec::new() };
+    let expected = &accumulator.shape;
+    for axis in 1..values.shape().rank() {
+        let found = values.shape()[axis];
+        let of_shape = given.get(axis).copied().filter(|&size| size >= 0);
+        for expected in [expected.dim(axis).map(|size| size as i64), of_shape].into_iter().flatten() {
+            if expected != found as i64 {
+                let text =
+                    format!("Shape mismatch: expected values dim {axis} to be {expected}, got {found}");
+                return Err(accumulator.wrong(text));
+            }
+        }
+    }
+    if let Some(rank) = expected.rank().filter(|&rank| rank != values.shape().rank()) {
+        let text = format!("Shape mismatch: expected values of rank {rank}, got {}", values.shape());
+        return Err(accumulator.wrong(text));
+    }
+    let fresh =
+        Rows { indices: indices.to_vec()?, counts: vec![1; indices.elements()], values: values.clone() };
+    accumulator.state.with(|state| {
+        if step < state.step {
+            return Ok(());
+        }
+        let sum = match state.sum.take() {
+            Some(Sum::Rows(sum)) if sum.values.shape()[1..] != fresh.values.shape()[1..] => {
+                let (expected, found) = (sum.values.shape().clone(), fresh.values.shape());
+                let text = format!("Shape mismatch: expected rows as of {expected}, got {found}");
+                state.sum = Some(Sum::Rows(sum));
+                return Err(accumulator.wrong(text));
+            }
+            Some(Sum::Rows(sum)) => merged::<T>(&sum, &fresh)?,
+            _ => fresh,
+        };
+        state.sum = Some(Sum::Rows(sum));
+        state.count += 1;
+        Ok(())
+    })
+}
+
+/// Both in the order of their indices, rows of one index summed.
+fn merged<T: Number>(a: &Rows, b: &Rows) -> Result<Rows> {
+    let width: usize = a.values.shape()[1..].iter().product();
+    let (x, y) = (a.values.as_slice::<T>()?, b.values.as_slice::<T>()?);
+    let row = |values: &[T], place: usize| values[place * width..(place + 1) * width].to_vec();
+    let (mut indices, mut counts, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut i, mut j) = (0, 0);
+    while i < a.indices.len() || j < b.indices.len() {
+        let first = a.indices.get(i).copied().unwrap_or(i64::MAX);
+        let second = b.indices.get(j).copied().unwrap_or(i64::MAX);
+        let from_a = i < a.indices.len() && (first <= second || j >= b.indices.len());
+        let from_b = j < b.indices.len() && (second <= first || i >= a.indices.len());
+        let (mut count, mut sum) = (0, Vec::new());
+        if from_a {
+            (count, sum) = (a.counts[i], row(x, i));
+            i += 1;
+        }
+        if from_b {
+            count += b.counts[j];
+            let other = row(y, j);
+            if sum.is_empty() {
+                sum = other;
+            } else {
+                sum.iter_mut().zip(other).for_each(|(sum, term)| *sum += term);
+            }
+            j += 1;
+        }
+        indices.push(if from_a { first } else { second });
+        counts.push(count);
+        values.extend(sum);
+    }
+    let mut dims = a.values.shape().to_vec();
+    dims[0] = indices.len();
+    Ok(Rows { indices, counts, values: Tensor::from_vec(values, dims)? })
+}
+
+fn take(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
+    let dtype = spec.dtype("dtype")?;
+    Ok(begins(move |context| {
+        let (accumulator, required) = (accumulator(context)?, context.int(1)?);
+        if required <= 0 {
+            let text = format!("Argument num_required must be positive, but was {required}");
+            return Err(accumulator.wrong(text));
+        }
+        if accumulator.dtype != dtype || accumulator.sparse != sparse {
+            let kind = if accumulator.sparse { "sparse" } else { "dense" };
+            let text =
+                format!("a gradient of {dtype} is asked for of {kind} gradients of {}", accumulator.dtype);
+            return Err(accumulator.wrong(text));
+        }
+        let state = accumulator.state.clone();
+        begin(&state, Take { accumulator, required, taken: None }, context)
+    }))
+}
+
+struct Take {
+    accumulator: Arc<Accumulator>,
+    required: i64,
+    taken: Option<(i64, Sum)>,
+}
+
+impl Job<Gathered> for Take {
+    fn attempt(&mut self, state: &mut Gathered) -> Option<Result<()>> {
+        if state.count < self.required {
+            return None;
+        }
+        self.taken = Some((std::mem::take(&mut state.count), state.sum.take()?));
+        state.step += 1;
+        Some(Ok(()))
+    }
+
+    fn undo(&mut self, state: &mut Gathered) {
+        // What came since is of a later step and stays alone; what was taken is then out of date.
+        if let Some((count, sum)) = self.taken.take().filter(|_| state.sum.is_none()) {
+            state.count = count;
+            state.sum = Some(sum);
+            state.step -= 1;
+        }
+    }
+
+    fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
+        let Some((count, sum)) = self.taken.take() else { return Ok(()) };
+        for_dtype!(float self.accumulator.dtype, T => deliver::<T>(context, &self.accumulator, count, sum))
+    }
+
+    fn describe(&self) -> String {
+        let count = self.accumulator.state.with(|state| state.count);
+        format!(
+            "take of {} gradients from accumulator '{}' (has {count})",
+            self.required, self.accumulator.name
+        )
+    }
+}
+
+fn deliver<T: Number>(
+    context: &mut KernelContext<'_>,
+    accumulator: &Accumulator,
+    count: i64,
+    sum: Sum,
+) -> Result<()> {
+    let buffers = context.buffers();
+    match sum {
+        Sum::Dense(mut sum) => {
+            if !accumulator.sums {
+                sum.make_mut::<T>(buffers)?.iter_mut().for_each(|value| *value = *value / T::of(count));
+            }
+            context.set(0, sum);
+        }
+        Sum::Rows(Rows { indices, counts, mut values }) => {
+            let width: usize = values.shape()[1..].iter().product();
+            if !accumulator.sums && width > 0 {
+                let rows = values.make_mut::<T>(buffers)?.chunks_exact_mut(width);
+                for (row, &count) in rows.zip(&counts) {
+                    row.iter_mut().for_each(|value| *value = *value / T::of(count));
+                }
+            }
+            let known = |size: Option<usize>| size.map_or(-1, |size| size as i64);
+            let mut shape: Vec<i64> = values.shape().iter().map(|&size| size as i64).collect();
+            shape[0] = known(accumulator.shape.dim(0));
+            context.set(0, Tensor::from(indices));
+            context.set(1, values);
+            context.set(2, Tensor::from(shape));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! Barriers: elements whose components come one by one under a key, taken when they are complete.
+
+use super::monitor::{Job, Monitor, begin, begins};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernels::array::arrange;
+use crate::kernels::math::boxed;
+use crate::kernels::state::resource_name;
+use session_core::{AttrValue, Code, Error, PartialShape, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tensor::{Bytes, DType, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add_handle("Barrier", make);
+    registry.add("BarrierInsertMany", |spec| {
+        let component = spec.int("component_index")?;
+        Ok(boxed(move |context| {
+            let barrier = barrier(context)?;
+            let (keys, values) = (context.input(1).as_strings()?, context.input(2));
+            let component = barrier.check(component, keys.len(), values)?;
+            let rows: Vec<Tensor> =
+                (0..keys.len()).map(|row| values.rows(row, row + 1)).collect::<Result<_, _>>()?;
+            barrier.state.with(|state| barrier.insert(state, component, keys, rows))
+        }))
+    });
+    registry.add("BarrierTakeMany", |spec| {
+        let (small, waits) = (spec.bool("allow_small_batch")?, spec.bool("wait_for_incomplete")?);
+        Ok(begins(move |context| {
+            let barrier = barrier(context)?;
+            let count = context.int(1)?;
+            let count = usize::try_from(count)
+                .map_err(|_| barrier.wrong(format!("num_elements must not be negative, but was {count}")))?;
+            let state = barrier.state.clone();
+            begin(&state, Take { barrier, count, small, waits, taken: Vec::new() }, context)
+        }))
+    });
+    registry.add("BarrierClose", |spec| {
+        let cancel = spec.bool("cancel_pending_enqueues")?;
+        Ok(boxed(move |context| {
+            barrier(context)?.state.with(|state| {
+                state.closed = true;
+                if cancel {
+                    state.cancelled = true;
+                    state.incomplete.clear();
+                }
+            });
+            Ok(())
+        }))
+    });
+    registry.add("BarrierReadySize", |_| size(|state| state.ready.len()));
+    registry.add("BarrierIncompleteSize", |_| size(|state| state.incomplete.len()));
+}
+
+fn size(size: fn(&State) -> usize) -> Result<Box<dyn Kernel>> {
+    Ok(boxed(move |context| {
+        let size = barrier(context)?.state.with(|state| size(state));
+        context.set(0, Tensor::scalar(i32::try_from(size).unwrap_or(i32::MAX)));
+        Ok(())
+    }))
+}
+
+/// A barrier of a session.
+struct Barrier {
+    name: String,
+    dtypes: Vec<DType>,
+    shapes: Vec<PartialShape>,
+    state: Arc<Monitor<State>>,
+}
+
+struct State {
+    /// By the number of the insertion that brought the key, then in the order of completion.
+    ready: BTreeMap<(i64, u64), Element>,
+    /// By key.
+    incomplete: BTreeMap<Bytes, Incomplete>,
+    closed: bool,
+    cancelled: bool,
+    /// The number of the next insertion that brings a key.
+    next: i64,
+    completed: u64,
+}
+
+struct Element {
+    key: Bytes,
+    /// One row of each component.
+    components: Vec<Tensor>,
+}
+
+struct Incomplete {
+    number: i64,
+    components: Vec<Option<Tensor>>,
+}
+
+fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let name = resource_name(spec);
+    let container = spec.str("container").unwrap_or_default();
+    let dtypes = spec.attr("component_types")?.as_types().unwrap_or_default();
+    let shapes = spec.attr("shapes").ok().and_then(AttrValue::as_shapes).unwrap_or_default();
+    if shapes.len() != dtypes.len() || !shapes.iter().all(PartialShape::is_fully_known) {
+        return Err(Error::invalid_argument(format!(
+            "all component shapes of barrier '{name}' must be specified"
+        )));
+    }
+    let capacity = spec.int("capacity")?;
+    if capacity != -1 {
+        let text = format!("barrier '{name}' must have capacity -1, not {capacity}");
+        return Err(Error::invalid_argument(text));
+    }
+    let state = || State {
+        ready: BTreeMap::new(),
+        incomplete: BTreeMap::new(),
+        closed: false,
+        cancelled: false,
+        next: i64::MIN,
+        completed: 0,
+    };
+    let make = || Barrier {
+        name: name.clone(),
+        dtypes: dtypes.clone(),
+        shapes: shapes.clone(),
+        state: Arc::new(Monitor::new(state())),
+    };
+    let handle = spec.resources.handle("barrier", container, &name, make);
+    let agrees = |known: &Barrier| known.dtypes == dtypes && known.shapes == shapes;
+    if !handle.as_handle::<Barrier>().is_some_and(agrees) {
+        let text = format!("shared barrier '{name}' was made with other components");
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(boxed(move |context| {
+        context.set(0, handle.clone());
+        Ok(())
+    }))
+}
+
+fn barrier(context: &KernelContext<'_>) -> Result<Arc<Barrier>> {
+    let handle = context.input(0).to_handle::<Barrier>();
+    handle.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a barrier"))
+}
+
+impl Barrier {
+    fn wrong(&self, text: String) -> Error {
+        Error::invalid_argument(format!("{text} (in barrier '{}')", self.name))
+    }
+
+    /// The component's place, if values for so many keys fit it.
+    fn check(&self, component: i64, keys: usize, values: &Tensor) -> Result<usize> {
+        let count = self.dtypes.len();
+        let place = usize::try_from(component).ok().filter(|&place| place < count);
+        let place = place.ok_or_else(|| {
+            self.wrong(format!("The component ID is out of range {component} > num_components (= {count})"))
+        })?;
+        if values.dtype() != self.dtypes[place] {
+            let text = format!(
+                "Type mismatch in component {place}. Expected {}, got {}",
+                self.dtypes[place],
+                values.dtype()
+            );
+            return Err(self.wrong(text));
+        }
+        match values.shape().split_first() {
+            Some((&rows, dims)) if rows == keys && self.shapes[place].is_compatible_with(dims) => Ok(place),
+            Some((&rows, dims)) if rows == keys => {
+                let found = PartialShape::from(dims);
+                let text = format!(
+                    "Shape mismatch in component {place}. Expected {}, got {found}",
+                    self.shapes[place]
+                );
+                Err(self.wrong(text))
+            }
+            _ => Err(self.wrong(format!("values of shape {} for {keys} keys", values.shape()))),
+        }
+    }
+
+    /// Puts in a component of all keys, or of none.
+    fn insert(&self, state: &mut State, component: usize, keys: &[Bytes], rows: Vec<Tensor>) -> Result<()> {
+        let mut seen = std::collections::BTreeSet::new();
+        for key in keys {
+            let shown = key.escape_ascii();
+            let known = state.incomplete.get(key);
+            if !seen.insert(key) || known.is_some_and(|known| known.components[component].is_some()) {
+                let text = format!("Key {shown} already has a value for component {component}");
+                return Err(self.wrong(text));
+            }
+            if state.cancelled || state.closed && known.is_none() {
+                let text = format!(
+                    "Barrier '{}' is closed, but there was an attempt to insert a value for key {shown}",
+                    self.name
+                );
+                return Err(Error::new(Code::Cancelled, text));
+            }
+        }
+        let number = state.next;
+        for (key, row) in keys.iter().zip(rows) {
+            let mut element = state.incomplete.remove(key).unwrap_or_else(|| {
+                state.next = number.wrapping_add(1);
+                Incomplete { number, components: vec![None; self.dtypes.len()] }
+            });
+            element.components[component] = Some(row);
+            if element.components.iter().all(Option::is_some) {
+                let components = element.components.into_iter().flatten().collect();
+                let place = (element.number, state.completed);
+                state.completed += 1;
+                state.ready.insert(place, Element { key: key.clone(), components });
+            } else {
+                state.incomplete.insert(key.clone(), element);
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Take {
+    barrier: Arc<Barrier>,
+    count: usize,
+    /// Whether fewer will do after the barrier was closed.
+    small: bool,
+    /// Whether those that are not complete are waited for then.
+    waits: bool,
+    taken: Vec<((i64, u64), Element)>,
+}
+
+impl Job<State> for Take {
+    fn attempt(&mut self, state: &mut State) -> Option<Result<()>> {
+        let (ready, total) = (state.ready.len(), state.ready.len() + state.incomplete.len());
+        if ready < self.count {
+            if !state.closed {
+                return None;
+            }
+            let enough = if self.small { ready > 0 || self.waits && total > 0 } else { total >= self.count };
+            if !enough {
+                let text = format!(
+                    "Barrier '{}' is closed and has insufficient elements (requested {}, total size {total})",
+                    self.barrier.name, self.count
+                );
+                return Some(Err(Error::new(Code::OutOfRange, text)));
+            }
+            if !self.small || self.waits && total > ready {
+                return None;
+            }
+        }
+        self.taken = (0..self.count).map_while(|_| state.ready.pop_first()).collect();
+        Some(Ok(()))
+    }
+
+    fn undo(&mut self, state: &mut State) {
+        state.ready.extend(self.taken.drain(..));
+    }
+
+    fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
+        let numbers: Vec<i64> = self.taken.iter().map(|((number, _), _)| *number).collect();
+        let keys: Vec<Bytes> = self.taken.iter().map(|(_, element)| element.key.clone()).collect();
+        let count = keys.len();
+        for (place, shape) in self.barrier.shapes.iter().enumerate() {
+            let rows: Vec<&Tensor> =
+                self.taken.iter().map(|(_, element)| &element.components[place]).collect();
+            let row = shape.to_shape().unwrap_or_default();
+            let width = row.elements();
+            let whole: tensor::Shape = std::iter::once(count).chain(row.iter().copied()).collect();
+            let stacked = match rows.is_empty() {
+                true => Tensor::zeros(self.barrier.dtypes[place], whole)?,
+                false => arrange(context, &rows, whole, width, &|row| Some((row, 0)), None)?,
+            };
+            context.set(2 + place, stacked);
+        }
+        context.set(0, Tensor::from(numbers));
+        context.set(1, Tensor::from_strings(keys, [count])?);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let (ready, incomplete) =
+            self.barrier.state.with(|state| (state.ready.len(), state.incomplete.len()));
+        format!(
+            "take of {} elements from barrier '{}' ({ready} ready, {incomplete} incomplete)",
+            self.count, self.barrier.name
+        )
+    }
+}

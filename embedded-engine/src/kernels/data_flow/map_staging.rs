@@ -1,0 +1,256 @@
+//! Areas in which values are left under keys, part by part: `MapStagingArea`.
+
+use super::monitor::{Job, Monitor, begin, begins, give};
+use super::staging::{Bounds, dtypes};
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use crate::kernels::state::resource_name;
+use session_core::{AttrValue, Error, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tensor::{DType, Tensor};
+
+/// Both kinds of areas give the smallest key where none is asked for, which the unordered kind leaves open.
+pub(super) fn register(registry: &mut Registry) {
+    for [put, peek, get, any] in [
+        ["MapStage", "MapPeek", "MapUnstage", "MapUnstageNoKey"],
+        ["OrderedMapStage", "OrderedMapPeek", "OrderedMapUnstage", "OrderedMapUnstageNoKey"],
+    ] {
+        registry.add(put, |spec| {
+            let (area, count) = (Area::of(spec)?, dtypes(spec)?.len());
+            Ok(begins(move |context| {
+                let key = context.int(0)?;
+                let parts = area.places(context, 1)?;
+                if let Some(index) = parts.iter().find(|&&index| index >= count) {
+                    let text = format!("Index '{index}' for key '{key}' was out of bounds '{count}'.");
+                    return Err(Error::invalid_argument(text));
+                }
+                let values: Vec<Tensor> =
+                    (2..context.num_inputs()).map(|index| context.take(index)).collect();
+                if values.len() != parts.len() {
+                    let text = format!("{} indices for {} values", parts.len(), values.len());
+                    return Err(Error::invalid_argument(text));
+                }
+                let bytes = area.bounds.check(&values)?;
+                let parts = parts.into_iter().zip(values).collect();
+                let put = Put { area: area.clone(), key, parts, bytes, count, done: Vec::new() };
+                begin(&area.items, put, context)
+            }))
+        });
+        registry.add(peek, |spec| take(spec, Manner::Peek));
+        registry.add(get, |spec| take(spec, Manner::Take));
+        registry.add(any, |spec| take(spec, Manner::TakeAny));
+    }
+    for op_type in ["MapSize", "OrderedMapSize"] {
+        registry.add(op_type, |spec| size(spec, |items| items.complete.len()));
+    }
+    for op_type in ["MapIncompleteSize", "OrderedMapIncompleteSize"] {
+        registry.add(op_type, |spec| size(spec, |items| items.incomplete.len()));
+    }
+    for op_type in ["MapClear", "OrderedMapClear"] {
+        registry.add(op_type, |spec| {
+            let area = Area::of(spec)?;
+            Ok(boxed(move |_| {
+                let dropped = area.items.with(std::mem::take);
+                drop(dropped);
+                Ok(())
+            }))
+        });
+    }
+}
+
+fn size(spec: &NodeSpec<'_>, size: fn(&Items) -> usize) -> Result<Box<dyn crate::kernel::Kernel>> {
+    let area = Area::of(spec)?;
+    Ok(boxed(move |context| {
+        let size = area.items.with(|items| size(items));
+        context.set(0, Tensor::scalar(i32::try_from(size).unwrap_or(i32::MAX)));
+        Ok(())
+    }))
+}
+
+fn take(spec: &NodeSpec<'_>, manner: Manner) -> Result<Box<dyn crate::kernel::Kernel>> {
+    let (area, dtypes) = (Area::of(spec)?, dtypes(spec)?);
+    Ok(begins(move |context| {
+        let (key, indices) = match manner {
+            Manner::TakeAny => (None, 0),
+            Manner::Peek | Manner::Take => (Some(context.int(0)?), 1),
+        };
+        let places = area.places(context, indices)?;
+        let dtypes = dtypes.clone();
+        let job = Get { area: area.clone(), dtypes, manner, key, places, values: Vec::new() };
+        begin(&area.items, job, context)
+    }))
+}
+
+struct Area {
+    name: String,
+    bounds: Bounds,
+    items: Arc<Monitor<Items>>,
+}
+
+/// The parts of an element, of which some may be missing.
+type Parts = BTreeMap<usize, Tensor>;
+
+#[derive(Default)]
+struct Items {
+    /// Of elements that were complete, what was not taken yet.
+    complete: BTreeMap<i64, Parts>,
+    incomplete: BTreeMap<i64, Parts>,
+    bytes: usize,
+}
+
+impl Area {
+    fn of(spec: &NodeSpec<'_>) -> Result<Arc<Area>> {
+        let (name, bounds) = (resource_name(spec), Bounds::of(spec)?);
+        let container = spec.attr("container").ok().and_then(AttrValue::as_str).unwrap_or_default();
+        let make = || Area { name: name.clone(), bounds, items: Arc::new(Monitor::new(Items::default())) };
+        let handle = spec.resources.handle("map staging area", container, &name, make);
+        handle.to_handle().ok_or_else(|| Error::invalid_argument(format!("'{name}' is no map staging area")))
+    }
+
+    fn title(&self) -> String {
+        format!("map staging area '{}'", self.name)
+    }
+
+    /// The parts that an input names.
+    fn places(&self, context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
+        let indices = context.ints(input)?;
+        if indices.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(Error::invalid_argument(format!("indices {indices:?} are not in ascending order")));
+        }
+        let place = |&index: &i64| {
+            let text = || format!("index {index} of {} must be >= 0", self.title());
+            usize::try_from(index).map_err(|_| Error::invalid_argument(text()))
+        };
+        indices.iter().map(place).collect()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    Peek,
+    Take,
+    TakeAny,
+}
+
+struct Put {
+    area: Arc<Area>,
+    key: i64,
+    parts: Parts,
+    bytes: usize,
+    /// How many parts make an element complete.
+    count: usize,
+    /// What was put in.
+    done: Vec<usize>,
+}
+
+struct Get {
+    area: Arc<Area>,
+    dtypes: Vec<DType>,
+    manner: Manner,
+    key: Option<i64>,
+    places: Vec<usize>,
+    values: Vec<Tensor>,
+}
+
+impl Job<Items> for Put {
+    fn attempt(&mut self, items: &mut Items) -> Option<Result<()>> {
+        if !self.area.bounds.has_room(items.complete.len(), items.bytes, self.bytes) {
+            return None;
+        }
+        let known = items.incomplete.get(&self.key);
+        let twice = self.parts.keys().find(|&place| known.is_some_and(|known| known.contains_key(place)));
+        if let Some(place) = twice {
+            let (key, count) = (self.key, self.count);
+            let text =
+                format!("The tensor for index '{place}' for key '{key}' was already initialized '{count}'.");
+            return Some(Err(Error::invalid_argument(text)));
+        }
+        let mut parts = items.incomplete.remove(&self.key).unwrap_or_default();
+        self.done = self.parts.keys().copied().collect();
+        parts.append(&mut self.parts);
+        if parts.len() < self.count {
+            items.bytes += self.bytes;
+            items.incomplete.insert(self.key, parts);
+        } else if let std::collections::btree_map::Entry::Vacant(entry) = items.complete.entry(self.key) {
+            items.bytes += self.bytes;
+            entry.insert(parts);
+        } else {
+            // The one that is there stays, as in TensorFlow.
+            let put_before = parts.iter().filter(|(place, _)| !self.done.contains(place));
+            items.bytes -= put_before.map(|(_, part)| part.byte_len()).sum::<usize>();
+            self.done.clear();
+        }
+        Some(Ok(()))
+    }
+
+    fn undo(&mut self, items: &mut Items) {
+        let Some(mut parts) = items.incomplete.remove(&self.key).or_else(|| items.complete.remove(&self.key))
+        else {
+            return;
+        };
+        for part in self.done.iter().filter_map(|place| parts.remove(place)) {
+            items.bytes -= part.byte_len();
+        }
+        if !parts.is_empty() {
+            items.incomplete.insert(self.key, parts);
+        }
+    }
+
+    fn deliver(&mut self, _context: &mut KernelContext<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("put of key {} into {}, which is full", self.key, self.area.title())
+    }
+}
+
+impl Job<Items> for Get {
+    fn attempt(&mut self, items: &mut Items) -> Option<Result<()>> {
+        let key = self.key.or_else(|| items.complete.keys().next().copied())?;
+        let parts = items.complete.get_mut(&key)?;
+        if let Some(place) = self.places.iter().find(|&place| !parts.contains_key(place)) {
+            let text = format!("Tensor at index '{place}' for key '{key}' has already been removed.");
+            return Some(Err(Error::invalid_argument(text)));
+        }
+        self.key = Some(key);
+        if self.manner == Manner::Peek {
+            self.values = self.places.iter().filter_map(|place| parts.get(place).cloned()).collect();
+            return Some(Ok(()));
+        }
+        self.values = self.places.iter().filter_map(|place| parts.remove(place)).collect();
+        items.bytes -= self.values.iter().map(Tensor::byte_len).sum::<usize>();
+        if parts.is_empty() {
+            items.complete.remove(&key);
+        }
+        Some(Ok(()))
+    }
+
+    fn undo(&mut self, items: &mut Items) {
+        if self.manner == Manner::Peek {
+            return;
+        }
+        let parts = items.complete.entry(self.key.unwrap_or_default()).or_default();
+        for (&place, value) in self.places.iter().zip(self.values.drain(..)) {
+            items.bytes += value.byte_len();
+            parts.insert(place, value);
+        }
+    }
+
+    fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
+        let mut first = 0;
+        if let (Manner::TakeAny, Some(key)) = (self.manner, self.key) {
+            context.set(0, Tensor::scalar(key));
+            first = 1;
+        }
+        give(context, first, &mut self.values, &self.dtypes, &self.area.title())
+    }
+
+    fn describe(&self) -> String {
+        match self.key {
+            Some(key) => format!("get of key {key} from {}", self.area.title()),
+            None => format!("get from {}, which is empty", self.area.title()),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! State that operations of several steps wait for: areas of staged values, accumulators, barriers.
+//!
+//! Whoever changes the state wakes those who wait, and each tries again. That is simpler than the queues, where whoever
+//! changes something serves those who wait in their order, and fits what has few waiting at a time.
+
+use super::sync::{Arc, Mutex, MutexGuard, Thread, current, lock};
+use crate::kernel::{Kernel, KernelContext};
+use crate::waiting::Wait;
+use session_core::{Code, Error, Result};
+use std::cell::RefCell;
+use tensor::{DType, Tensor};
+
+/// A state, and who waits for it to change. Nothing is computed under its lock but what the state itself needs.
+pub(super) struct Monitor<S> {
+    inner: Mutex<Inner<S>>,
+}
+
+struct Inner<S> {
+    state: S,
+    waiting: Vec<(u64, Thread)>,
+    next: u64,
+}
+
+impl<S> Inner<S> {
+    fn wake(&mut self) {
+        self.waiting.drain(..).for_each(|(_, thread)| thread.unpark());
+    }
+}
+
+/// Something to be done with a state as soon as that can be.
+pub(super) trait Job<S> {
+    /// Does it, if it can be done now, or finds that it never can.
+    fn attempt(&mut self, state: &mut S) -> Option<Result<()>>;
+
+    /// Takes it back: the run ended between the deed and its delivery.
+    fn undo(&mut self, state: &mut S);
+
+    /// Sets the outputs.
+    fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()>;
+
+    /// What is waited for, for messages.
+    fn describe(&self) -> String;
+}
+
+impl<S> Monitor<S> {
+    pub(super) fn new(state: S) -> Monitor<S> {
+        Monitor { inner: Mutex::new(Inner { state, waiting: Vec::new(), next: 0 }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<S>> {
+        lock(&self.inner)
+    }
+
+    /// Does something that needs no waiting.
+    pub(super) fn with<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
+        let mut inner = self.lock();
+        let result = change(&mut inner.state);
+        inner.wake();
+        result
+    }
+}
+
+/// Does a job, or leaves what is waited for.
+pub(super) fn begin<S: 'static>(
+    monitor: &Arc<Monitor<S>>,
+    mut job: impl Job<S> + 'static,
+    context: &mut KernelContext<'_>,
+) -> Result<Option<Box<dyn Wait>>> {
+    let mut inner = monitor.lock();
+    if let Some(done) = job.attempt(&mut inner.state) {
+        inner.wake();
+        drop(inner);
+        return done.and_then(|()| job.deliver(context)).map(|()| None);
+    }
+    let number = inner.next;
+    inner.next += 1;
+    inner.waiting.push((number, current()));
+    drop(inner);
+    let monitor = monitor.clone();
+    Ok(Some(Box::new(Waiting { monitor, number, job: RefCell::new((Box::new(job), None)) })))
+}
+
+/// A job that could not be done at once.
+struct Waiting<S> {
+    monitor: Arc<Monitor<S>>,
+    number: u64,
+    /// The job, and its outcome from its deed to its delivery.
+    job: RefCell<(Box<dyn Job<S>>, Option<Result<()>>)>,
+}
+
+impl<S> Wait for Waiting<S> {
+    fn is_done(&self) -> bool {
+        let (job, outcome) = &mut *self.job.borrow_mut();
+        if outcome.is_some() {
+            return true;
+        }
+        let mut inner = self.monitor.lock();
+        *outcome = job.attempt(&mut inner.state);
+        inner.waiting.retain(|(number, _)| *number != self.number);
+        match outcome {
+            Some(_) => inner.wake(),
+            None => inner.waiting.push((self.number, current())),
+        }
+        outcome.is_some()
+    }
+
+    fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
+        let (job, outcome) = self.job.get_mut();
+        let text = "the outcome of an operation was asked for before it was there";
+        outcome.take().unwrap_or_else(|| Err(Error::new(Code::Internal, text)))?;
+        job.deliver(context)
+    }
+
+    fn describe(&self) -> String {
+        self.job.borrow().0.describe()
+    }
+}
+
+impl<S> Drop for Waiting<S> {
+    fn drop(&mut self) {
+        let (job, outcome) = self.job.get_mut();
+        let mut inner = self.monitor.lock();
+        inner.waiting.retain(|(number, _)| *number != self.number);
+        if let Some(Ok(())) = outcome {
+            job.undo(&mut inner.state);
+            inner.wake();
+        }
+    }
+}
+
+/// A kernel that begins with a job.
+struct Begins<F>(F);
+
+/// The kernel of an operation that may wait, from what begins it.
+pub(super) fn begins<F>(begin: F) -> Box<dyn Kernel>
+where
+    F: Fn(&mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> + Send + Sync + 'static,
+{
+    Box::new(Begins(begin))
+}
+
+impl<F> Kernel for Begins<F>
+where
+    F: Fn(&mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> + Send + Sync,
+{
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        super::run_to_end(self, context)
+    }
+
+    fn may_wait(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
+        (self.0)(context)
+    }
+}
+
+/// The tensors that an operation takes, from an input on.
+pub(super) fn taken(context: &mut KernelContext<'_>, first: usize) -> Vec<Tensor> {
+    (first..context.num_inputs()).map(|index| context.take(index)).collect()
+}
+
+/// Sets outputs of these dtypes, the first of them at a place.
+pub(super) fn give(
+    context: &mut KernelContext<'_>,
+    first: usize,
+    values: &mut Vec<Tensor>,
+    dtypes: &[DType],
+    from: &str,
+) -> Result<()> {
+    let found: Vec<DType> = values.iter().map(Tensor::dtype).collect();
+    if found != dtypes {
+        let text = format!("{from} holds values of {found:?}, {dtypes:?} are asked for");
+        return Err(Error::invalid_argument(text));
+    }
+    values.drain(..).enumerate().for_each(|(place, value)| context.set(first + place, value));
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Areas in which one part of a step, or of a program, leaves values for another: `StagingArea`.
+
+use super::monitor::{Job, Monitor, begin, begins, give, taken};
+use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernels::math::boxed;
+use crate::kernels::state::resource_name;
+use session_core::{AttrValue, Code, Error, Result};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tensor::{DType, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("Stage", |spec| {
+        let area = Area::of(spec)?;
+        Ok(begins(move |context| {
+            let values = taken(context, 0);
+            let bytes = area.limits.check(&values)?;
+            begin(&area.items, Put { area: area.clone(), values, bytes, number: None }, context)
+        }))
+    });
+    registry.add("Unstage", |spec| {
+        let (area, dtypes) = (Area::of(spec)?, dtypes(spec)?);
+        Ok(begins(move |context| {
+            begin(&area.items, Get { area: area.clone(), dtypes: dtypes.clone(), item: None }, context)
+        }))
+    });
+    registry.add("StagePeek", |spec| {
+        let (area, dtypes) = (Area::of(spec)?, dtypes(spec)?);
+        Ok(begins(move |context| {
+            let index = context.int(0)?;
+            let index = usize::try_from(index).map_err(|_| {
+                Error::invalid_argument(format!("index {index} of {} must be >= 0", area.title()))
+            })?;
+            let job = Peek { area: area.clone(), dtypes: dtypes.clone(), index, values: Vec::new() };
+            begin(&area.items, job, context)
+        }))
+    });
+    registry.add("StageSize", |spec| {
+        let area = Area::of(spec)?;
+        Ok(boxed(move |context| {
+            let size = area.items.with(|items| items.list.len());
+            context.set(0, Tensor::scalar(i32::try_from(size).unwrap_or(i32::MAX)));
+            Ok(())
+        }))
+    });
+    registry.add("StageClear", |spec| {
+        let area = Area::of(spec)?;
+        Ok(boxed(move |_| {
+            let dropped = area.items.with(|items| {
+                items.bytes = 0;
+                std::mem::take(&mut items.list)
+            });
+            drop(dropped);
+            Ok(())
+        }))
+    });
+}
+
+pub(super) fn dtypes(spec: &NodeSpec<'_>) -> Result<Vec<DType>> {
+    let dtypes = spec.attr("dtypes")?;
+    dtypes.as_types().ok_or_else(|| Error::value("attribute 'dtypes' is not a list of dtypes"))
+}
+
+/// How much an area takes; 0 stands for any amount.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) capacity: usize,
+    pub(super) bytes: usize,
+}
+
+impl Bounds {
+    pub(super) fn of(spec: &NodeSpec<'_>) -> Result<Bounds> {
+        let size = |name: &str| {
+            let size = spec.attr(name)?.as_int().unwrap_or(-1);
+            usize::try_from(size).map_err(|_| Error::invalid_argument(format!("{name} {size} must be >= 0")))
+        };
+        Ok(Bounds { capacity: size("capacity")?, bytes: size("memory_limit")? })
+    }
+
+    /// The size of values that can fit at all.
+    pub(super) fn check(self, values: &[Tensor]) -> Result<usize> {
+        let bytes = values.iter().map(Tensor::byte_len).sum();
+        if self.bytes > 0 && bytes > self.bytes {
+            let text = format!(
+                "Attempted to insert tensors with combined size of '{bytes}' bytes into Staging Area with a memory \
+                 limit of '{}'.",
+                self.bytes
+            );
+            return Err(Error::new(Code::ResourceExhausted, text));
+        }
+        Ok(bytes)
+    }
+
+    /// Whether more fit beside what is there.
+    pub(super) fn has_room(self, count: usize, held: usize, bytes: usize) -> bool {
+        (self.capacity == 0 || count < self.capacity) && (self.bytes == 0 || held + bytes <= self.bytes)
+    }
+}
+
+struct Area {
+    name: String,
+    limits: Bounds,
+    items: Arc<Monitor<Items>>,
+}
+
+/// One element, its size, and the number that it got.
+type Item = (u64, usize, Vec<Tensor>);
+
+#[derive(Default)]
+struct Items {
+    list: VecDeque<Item>,
+    bytes: usize,
+    next: u64,
+}
+
+impl Area {
+    fn of(spec: &NodeSpec<'_>) -> Result<Arc<Area>> {
+        let (name, limits) = (resource_name(spec), Bounds::of(spec)?);
+        let container = spec.attr("container").ok().and_then(AttrValue::as_str).unwrap_or_default();
+        let make = || Area { name: name.clone(), limits, items: Arc::new(Monitor::new(Items::default())) };
+        let handle = spec.resources.handle("staging area", container, &name, make);
+        handle.to_handle().ok_or_else(|| Error::invalid_argument(format!("'{name}' is no staging area")))
+    }
+
+    fn title(&self) -> String {
+        format!("staging area '{}'", self.name)
+    }
+}
+
+struct Put {
+    area: Arc<Area>,
+    values: Vec<Tensor>,
+    bytes: usize,
+    number: Option<u64>,
+}
+
+impl Job<Items> for Put {
+    fn attempt(&mut self, items: &mut Items) -> Option<Result<()>> {
+        if !self.area.limits.has_room(items.list.len(), items.bytes, self.bytes) {
+            return None;
+        }
+        self.number = Some(items.next);
+        items.bytes += self.bytes;
+        items.list.push_back((items.next, self.bytes, std::mem::take(&mut self.values)));
+        items.next += 1;
+        Some(Ok(()))
+    }
+
+    fn undo(&mut self, items: &mut Items) {
+        let place = items.list.iter().position(|(number, ..)| Some(*number) == self.number);
+        if let Some((_, bytes, _)) = place.and_then(|place| items.list.remove(place)) {
+            items.bytes -= bytes;
+        }
+    }
+
+    fn deliver(&mut self, _context: &mut KernelContext<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("put into {}, which is full", self.area.title())
+    }
+}
+
+struct Get {
+    area: Arc<Area>,
+    dtypes: Vec<DType>,
+    item: Option<Item>,
+}
+
+impl Job<Items> for Get {
+    fn attempt(&mut self, items: &mut Items) -> Option<Result<()>> {
+        let item = items.list.pop_front()?;
+        items.bytes -= item.1;
+        self.item = Some(item);
+        Some(Ok(()))
+    }
+
+    fn undo(&mut self, items: &mut Items) {
+        if let Some(item) = self.item.take() {
+            items.bytes += item.1;
+            items.list.push_front(item);
+        }
+    }
+
+    fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
+        let (_, _, mut values) = self.item.take().unwrap_or_default();
+        give(context, 0, &mut values, &self.dtypes, &self.area.title())
+    }
+
+    fn describe(&self) -> String {
+        format!("get from {}, which is empty", self.area.title())
+    }
+}
+
+struct Peek {
+    area: Arc<Area>,
+    dtypes: Vec<DType>,
+    index: usize,
+    values: Vec<Tensor>,
+}
+
+impl Job<Items> for Peek {
+    fn attempt(&mut self, items: &mut Items) -> Option<Result<()>> {
+        self.values.clone_from(&items.list.get(self.index)?.2);
+        Some(Ok(()))
+    }
+
+    fn undo(&mut self, _items: &mut Items) {}
+
+    fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
+        give(context, 0, &mut self.values, &self.dtypes, &self.area.title())
+    }
+
+    fn describe(&self) -> String {
+        format!("peek at element {} of {}", self.index, self.area.title())
+    }
+}

@@ -1,0 +1,236 @@
+//! Gradients that are collected until there are enough of them.
+
+use crate::library::op_defs;
+use crate::shapes::{must_be_scalar, scalar};
+use session_core::{
+    AsOutput, AttrValue, DType, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result,
+    ShapeContext,
+};
+
+const HANDLE: &str = "dtype: numbertype, shape: shape, container: string = \"\", shared_name: string = \"\", reduction_type: string = \"MEAN\"";
+const DTYPE: &str = "dtype: numbertype";
+
+op_defs! {
+    RESOURCE_CONDITIONAL_ACCUMULATOR: OpDef::new("ResourceConditionalAccumulator", "-> handle: resource")
+        .attrs(HANDLE).stateful().shape(scalar).not_differentiable();
+    RESOURCE_ACCUMULATOR_APPLY_GRADIENT: OpDef::new("ResourceAccumulatorApplyGradient", "handle: resource, local_step: int64, gradient: dtype ->")
+        .attrs(DTYPE).stateful().shape(step_is_scalar).not_differentiable();
+    RESOURCE_ACCUMULATOR_TAKE_GRADIENT: OpDef::new("ResourceAccumulatorTakeGradient", "handle: resource, num_required: int32 -> average: dtype")
+        .attrs(DTYPE).stateful().shape(taken).not_differentiable();
+    RESOURCE_ACCUMULATOR_NUM_ACCUMULATED: OpDef::new("ResourceAccumulatorNumAccumulated", "handle: resource -> num_accumulated: int32")
+        .stateful().shape(scalar).not_differentiable();
+    RESOURCE_ACCUMULATOR_SET_GLOBAL_STEP: OpDef::new("ResourceAccumulatorSetGlobalStep", "handle: resource, new_global_step: int64 ->")
+        .stateful().shape(step_is_scalar).not_differentiable();
+
+    CONDITIONAL_ACCUMULATOR: OpDef::new("ConditionalAccumulator", "-> handle: Ref(string)")
+        .attrs(HANDLE).stateful().shape(old_handle).not_differentiable();
+    ACCUMULATOR_APPLY_GRADIENT: OpDef::new("AccumulatorApplyGradient", "handle: Ref(string), local_step: int64, gradient: dtype ->")
+        .attrs(DTYPE).shape(step_is_scalar).not_differentiable();
+    ACCUMULATOR_TAKE_GRADIENT: OpDef::new("AccumulatorTakeGradient", "handle: Ref(string), num_required: int32 -> average: dtype")
+        .attrs(DTYPE).shape(taken).not_differentiable();
+    ACCUMULATOR_NUM_ACCUMULATED: OpDef::new("AccumulatorNumAccumulated", "handle: Ref(string) -> num_accumulated: int32")
+        .shape(scalar).not_differentiable();
+    ACCUMULATOR_SET_GLOBAL_STEP: OpDef::new("AccumulatorSetGlobalStep", "handle: Ref(string), new_global_step: int64 ->")
+        .shape(step_is_scalar).not_differentiable();
+
+    SPARSE_CONDITIONAL_ACCUMULATOR: OpDef::new("SparseConditionalAccumulator", "-> handle: Ref(string)")
+        .attrs(HANDLE).stateful().shape(old_handle).not_differentiable();
+    SPARSE_ACCUMULATOR_APPLY_GRADIENT: OpDef::new("SparseAccumulatorApplyGradient", "handle: Ref(string), local_step: int64, gradient_indices: int64, gradient_values: dtype, gradient_shape: int64 ->")
+        .attrs("dtype: numbertype, has_known_shape: bool").shape(step_is_scalar).not_differentiable();
+    SPARSE_ACCUMULATOR_TAKE_GRADIENT: OpDef::new("SparseAccumulatorTakeGradient", "handle: Ref(string), num_required: int32 -> indices: int64, values: dtype, shape: int64")
+        .attrs(DTYPE).shape(rows_taken).not_differentiable();
+}
+
+fn old_handle(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::from([2]));
+    Ok(())
+}
+
+fn step_is_scalar(context: &mut ShapeContext<'_>) -> Result<()> {
+    must_be_scalar(context, 1)
+}
+
+/// The shape that an accumulator declares, where the graph tells.
+fn declared(context: &ShapeContext<'_>) -> Option<PartialShape> {
+    let handle = context.inputs().first()?.operation();
+    handle.attr("shape").and_then(AttrValue::as_shape).cloned()
+}
+
+fn taken(context: &mut ShapeContext<'_>) -> Result<()> {
+    must_be_scalar(context, 1)?;
+    if let Some(shape) = declared(context) {
+        context.set(0, shape);
+    }
+    Ok(())
+}
+
+fn rows_taken(context: &mut ShapeContext<'_>) -> Result<()> {
+    must_be_scalar(context, 1)?;
+    context.set(0, PartialShape::of_rank(1));
+    let shape = declared(context).unwrap_or_else(PartialShape::unknown);
+    context.set(2, PartialShape::from([shape.rank()]));
+    if let Some(rank) = shape.rank().filter(|&rank| rank > 0) {
+        context.set(1, PartialShape::from([None]).concat(&shape.range(1, rank)));
+    }
+    Ok(())
+}
+
+/// What becomes of several gradients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// Their mean; of rows, of those that there were for each index.
+    #[default]
+    Mean,
+    /// Their sum.
+    Sum,
+}
+
+impl Reduction {
+    fn name(self) -> &'static str {
+        match self {
+            Reduction::Mean => "MEAN",
+            Reduction::Sum => "SUM",
+        }
+    }
+}
+
+/// Gradients that are collected, of several workers or steps, until enough of them are there to be taken as one: what
+/// synchronous training is made of. TensorFlow's `ConditionalAccumulator`.
+///
+/// It has a step of its own, 0 at first and one more after each gradient that is taken. Gradients that were computed for an
+/// earlier step come too late and are dropped.
+///
+/// ```
+/// use ops::array::{constant, placeholder};
+/// use ops::data_flow::{ConditionalAccumulator, Reduction};
+/// use session_core::{DType, Graph, Tensor};
+///
+/// let graph = Graph::new();
+/// let gradient = placeholder(&graph, DType::Float32, [3]);
+/// let step = constant(&graph, 0i64);
+/// let accumulator = ConditionalAccumulator::new(&graph, DType::Float32, [3], Reduction::Mean);
+/// let apply = accumulator.apply_grad(&gradient, &step);
+/// let mean = accumulator.take_grad(constant(&graph, 4i32));
+/// assert_eq!(mean.shape().to_string(), "[3]");
+/// # let _ = apply;
+/// # graph.finalize().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConditionalAccumulator {
+    handle: Output,
+}
+
+fn handle(builder: OpBuilder, dtype: DType, shape: PartialShape, reduction: Reduction) -> Output {
+    let builder = builder.default_name("conditional_accumulator");
+    builder.attr("dtype", dtype).attr("shape", shape).attr("reduction_type", reduction.name()).finish_output()
+}
+
+impl ConditionalAccumulator {
+    /// An accumulator of gradients of this dtype, which must be floating, and shape. Unknown sizes are those of the first
+    /// gradient that is applied.
+    #[must_use]
+    #[track_caller]
+    pub fn new(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
+        let place = graph.without_control_dependencies();
+        let builder = place.op(&RESOURCE_CONDITIONAL_ACCUMULATOR);
+        ConditionalAccumulator { handle: handle(builder, dtype, shape.into(), reduction).within(graph) }
+    }
+
+    #[track_caller]
+    fn op(&self, def: &'static OpDef) -> OpBuilder {
+        self.handle.graph().op(def).input(&self.handle)
+    }
+
+    /// Adds a gradient that was computed for the step `local_step`, an `int64`; one of an earlier step than the
+    /// accumulator's is dropped. A shape that does not fit is `InvalidArgument` when it runs.
+    #[track_caller]
+    pub fn apply_grad(&self, gradient: impl AsOutput, local_step: impl AsOutput) -> Operation {
+        self.op(&RESOURCE_ACCUMULATOR_APPLY_GRADIENT).input(local_step).input(gradient).finish()
+    }
+
+    /// Waits until at least `num_required` gradients (an `int32`, more than 0) are there, gives what they come to, and
+    /// begins again.
+    #[must_use]
+    #[track_caller]
+    pub fn take_grad(&self, num_required: impl AsOutput) -> Output {
+        let dtype =
+            self.handle.operation().attr("dtype").and_then(AttrValue::as_type).unwrap_or(DType::Float32);
+        self.op(&RESOURCE_ACCUMULATOR_TAKE_GRADIENT).input(num_required).attr("dtype", dtype).finish_output()
+    }
+
+    /// How many gradients are there, an `int32`.
+    #[must_use]
+    #[track_caller]
+    pub fn num_accumulated(&self) -> Output {
+        self.op(&RESOURCE_ACCUMULATOR_NUM_ACCUMULATED).finish_output()
+    }
+
+    /// Sets the accumulator's step, an `int64`.
+    #[track_caller]
+    pub fn set_global_step(&self, step: impl AsOutput) -> Operation {
+        self.op(&RESOURCE_ACCUMULATOR_SET_GLOBAL_STEP).input(step).finish()
+    }
+}
+
+/// As [`ConditionalAccumulator`], of gradients of which only some rows are given. TensorFlow's
+/// `SparseConditionalAccumulator`.
+#[derive(Clone, Debug)]
+pub struct SparseConditionalAccumulator {
+    handle: Output,
+}
+
+impl SparseConditionalAccumulator {
+    /// An accumulator of rows of gradients of this dtype, which must be floating, and shape.
+    #[must_use]
+    #[track_caller]
+    pub fn new(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
+        let place = graph.without_control_dependencies();
+        let builder = place.op(&SPARSE_CONDITIONAL_ACCUMULATOR);
+        SparseConditionalAccumulator { handle: handle(builder, dtype, shape.into(), reduction).within(graph) }
+    }
+
+    #[track_caller]
+    fn op(&self, def: &'static OpDef) -> OpBuilder {
+        self.handle.graph().op(def).input(&self.handle)
+    }
+
+    /// Adds rows of a gradient: `values[i]` is the row `indices[i]`; indices in ascending order. See
+    /// [`ConditionalAccumulator::apply_grad`].
+    #[track_caller]
+    pub fn apply_grad(
+        &self,
+        indices: impl AsOutput,
+        values: impl AsOutput,
+        local_step: impl AsOutput,
+    ) -> Operation {
+        let none =
+            crate::array::constant(&self.handle.graph(), session_core::Tensor::from(Vec::<i64>::new()));
+        let builder =
+            self.op(&SPARSE_ACCUMULATOR_APPLY_GRADIENT).input(local_step).input(indices).input(values);
+        builder.input(none).attr("has_known_shape", false).finish()
+    }
+
+    /// As [`ConditionalAccumulator::take_grad`]: indices, rows and the shape as far as it is known.
+    #[must_use]
+    #[track_caller]
+    pub fn take_grad(&self, num_required: impl AsOutput) -> [Output; 3] {
+        let dtype =
+            self.handle.operation().attr("dtype").and_then(AttrValue::as_type).unwrap_or(DType::Float32);
+        let builder = self.op(&SPARSE_ACCUMULATOR_TAKE_GRADIENT).input(num_required).attr("dtype", dtype);
+        let operation = builder.finish();
+        [0, 1, 2].map(|index| operation.output(index))
+    }
+
+    /// How many gradients are there, an `int32`.
+    #[must_use]
+    #[track_caller]
+    pub fn num_accumulated(&self) -> Output {
+        self.op(&ACCUMULATOR_NUM_ACCUMULATED).finish_output()
+    }
+
+    /// Sets the accumulator's step, an `int64`.
+    #[track_caller]
+    pub fn set_global_step(&self, step: impl AsOutput) -> Operation {
+        self.op(&ACCUMULATOR_SET_GLOBAL_STEP).input(step).finish()
+    }
+}

@@ -1,0 +1,130 @@
+//! Barriers: elements whose components come one by one under a key.
+
+use crate::library::op_defs;
+use crate::shapes::{must_be_scalar, scalar};
+use session_core::{
+    AsOutput, AttrValue, DType, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result,
+    ShapeContext,
+};
+
+op_defs! {
+    BARRIER: OpDef::new("Barrier", "-> handle: Ref(string)")
+        .attrs("component_types: list(type), shapes: list(shape) = [], capacity: int = -1, container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(old_handle).not_differentiable();
+    BARRIER_INSERT_MANY: OpDef::new("BarrierInsertMany", "handle: Ref(string), keys: string, values: T ->")
+        .attrs("T: type, component_index: int").not_differentiable();
+    BARRIER_TAKE_MANY: OpDef::new("BarrierTakeMany", "handle: Ref(string), num_elements: int32 -> indices: int64, keys: string, values: component_types")
+        .attrs("component_types: list(type), allow_small_batch: bool = false, wait_for_incomplete: bool = false, timeout_ms: int = -1")
+        .shape(taken).not_differentiable();
+    BARRIER_CLOSE: OpDef::new("BarrierClose", "handle: Ref(string) ->")
+        .attrs("cancel_pending_enqueues: bool = false").not_differentiable();
+    BARRIER_READY_SIZE: OpDef::new("BarrierReadySize", "handle: Ref(string) -> size: int32").shape(scalar).not_differentiable();
+    BARRIER_INCOMPLETE_SIZE: OpDef::new("BarrierIncompleteSize", "handle: Ref(string) -> size: int32")
+        .shape(scalar).not_differentiable();
+}
+
+fn old_handle(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::from([2]));
+    Ok(())
+}
+
+fn taken(context: &mut ShapeContext<'_>) -> Result<()> {
+    must_be_scalar(context, 1)?;
+    let shapes =
+        context.inputs()[0].operation().attr("shapes").and_then(AttrValue::as_shapes).unwrap_or_default();
+    context.set(0, PartialShape::of_rank(1));
+    context.set(1, PartialShape::of_rank(1));
+    if shapes.len() + 2 == context.outputs() {
+        for (place, shape) in shapes.iter().enumerate() {
+            context.set(place + 2, PartialShape::from([None]).concat(shape));
+        }
+    }
+    Ok(())
+}
+
+/// Elements whose components come one by one, from different parts of a program, and are taken together when all of an
+/// element are there; what belongs together bears one key. TensorFlow's `Barrier`.
+///
+/// A key that was taken may come again. Closing is as with [queues](super::Queue::close): keys that are there may still
+/// be completed, new ones are `Cancelled`, and takes end with `OutOfRange` when there cannot be enough any more.
+///
+/// ```
+/// use ops::array::{constant, placeholder};
+/// use ops::data_flow::Barrier;
+/// use session_core::{DType, Graph, PartialShape};
+///
+/// let graph = Graph::new();
+/// let keys = placeholder(&graph.named("keys"), DType::String, [None]);
+/// let values = placeholder(&graph.named("values"), DType::Float32, [None, Some(4)]);
+/// let barrier = Barrier::new(&graph, [(DType::Float32, [4].into()), (DType::Int32, PartialShape::scalar())]);
+/// let insert = barrier.insert_many(0, &keys, &values);
+/// let (indices, keys, values) = barrier.take_many(constant(&graph, 8i32), false);
+/// assert_eq!(values[0].shape().to_string(), "[?,4]");
+/// # let _ = (insert, indices, keys);
+/// # graph.finalize().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Barrier {
+    handle: Output,
+    dtypes: Vec<DType>,
+}
+
+impl Barrier {
+    /// A barrier for elements of these components, whose shapes must be fully known.
+    #[must_use]
+    #[track_caller]
+    pub fn new(graph: &Graph, components: impl IntoIterator<Item = (DType, PartialShape)>) -> Barrier {
+        let (dtypes, shapes): (Vec<DType>, Vec<PartialShape>) = components.into_iter().unzip();
+        let builder = graph.without_control_dependencies().op(&BARRIER).default_name("barrier");
+        let builder = builder.attr("component_types", dtypes.clone()).attr("shapes", shapes);
+        Barrier { handle: builder.finish_output().within(graph), dtypes }
+    }
+
+    #[track_caller]
+    fn op(&self, def: &'static OpDef) -> OpBuilder {
+        self.handle.graph().op(def).input(&self.handle)
+    }
+
+    /// Gives a component to the elements of some keys, a vector of strings: `values[i]` to `keys[i]`. For a key that has this
+    /// component already it is `InvalidArgument` when it runs.
+    #[track_caller]
+    pub fn insert_many(&self, component: usize, keys: impl AsOutput, values: impl AsOutput) -> Operation {
+        self.op(&BARRIER_INSERT_MANY).input(keys).input(values).attr("component_index", component).finish()
+    }
+
+    /// Waits for so many complete elements (an `int32`) and takes them, the oldest first: numbers that tell their order, keys,
+    /// and each component stacked. With `allow_small_batch` it takes what there is after the barrier was closed.
+    #[must_use]
+    #[track_caller]
+    pub fn take_many(
+        &self,
+        num_elements: impl AsOutput,
+        allow_small_batch: bool,
+    ) -> (Output, Output, Vec<Output>) {
+        let builder = self.op(&BARRIER_TAKE_MANY).input(num_elements);
+        let builder = builder.attr("component_types", self.dtypes.clone());
+        let operation = builder.attr("allow_small_batch", allow_small_batch).finish();
+        let values = (0..self.dtypes.len()).map(|component| operation.output(component + 2)).collect();
+        (operation.output(0), operation.output(1), values)
+    }
+
+    /// Closes the barrier; with `cancel_pending_enqueues` it also drops what is not complete.
+    #[track_caller]
+    pub fn close(&self, cancel_pending_enqueues: bool) -> Operation {
+        self.op(&BARRIER_CLOSE).attr("cancel_pending_enqueues", cancel_pending_enqueues).finish()
+    }
+
+    /// How many elements are complete, an `int32`.
+    #[must_use]
+    #[track_caller]
+    pub fn ready_size(&self) -> Output {
+        self.op(&BARRIER_READY_SIZE).finish_output()
+    }
+
+    /// How many elements are not complete, an `int32`.
+    #[must_use]
+    #[track_caller]
+    pub fn incomplete_size(&self) -> Output {
+        self.op(&BARRIER_INCOMPLETE_SIZE).finish_output()
+    }
+}
