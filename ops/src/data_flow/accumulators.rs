@@ -7,7 +7,7 @@ use session_core::{
     ShapeContext,
 };
 
-const HANDLE: &str = "dtype: numbertype, shape: shape, container: string = \"\", shared_name: string = \"\", reduction_type: string = \"MEAN\"";
+const HANDLE: &str = "dtype: numbertype, shape: shape, container: string = \"\", shared_name: string = \"\", reduction_type: {\"MEAN\", \"SUM\"} = \"MEAN\"";
 const DTYPE: &str = "dtype: numbertype";
 
 op_defs! {
