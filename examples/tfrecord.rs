@@ -21,41 +21,12 @@ use monitored_session::prelude::*;
 use monitored_session::queue_runner::input::{
     BatchOptions, ProducerOptions, shuffle_batch, string_input_producer,
 };
-use monitored_session::summary::example::Example;
-use monitored_session::summary::record::RecordWriter;
 use std::error::Error;
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
-use support::{Args, Digits, PIXELS, digits};
+use std::path::PathBuf;
+use support::{Args, PIXELS, digits, write_records};
 
 const BATCH: usize = 64;
-const FILES: usize = 4;
 const EPOCHS: u64 = 20;
-
-/// Writes the images and labels into a few files, unless they are there.
-fn write_records(dir: &Path, data: &Digits) -> std::result::Result<Vec<PathBuf>, Box<dyn Error>> {
-    let rows: Vec<usize> = (0..data.rows()).collect();
-    let mut paths = Vec::new();
-    for (index, rows) in rows.chunks(data.rows().div_ceil(FILES)).enumerate() {
-        let path = dir.join(format!("digits-{index}.tfrecord"));
-        if !path.exists() {
-            let part = path.with_extension("part");
-            let mut writer = RecordWriter::new(BufWriter::new(File::create(&part)?));
-            for &row in rows {
-                let image = &data.images[row * PIXELS..(row + 1) * PIXELS];
-                let example =
-                    Example::new().with("image", image).with("label", [i64::from(data.labels[row])]);
-                writer.write(&example.encode())?;
-            }
-            writer.flush()?;
-            // The name is there only when the content is.
-            std::fs::rename(part, &path)?;
-        }
-        paths.push(path);
-    }
-    Ok(paths)
-}
 
 /// Batches of images and labels out of the files.
 fn input(graph: &Graph, files: &[PathBuf]) -> (Output, Output) {

@@ -1,9 +1,12 @@
 //! A training that can be killed at any moment and goes on exactly: what `cargo xtask torture` kills.
 //!
 //! ```text
-//! cargo run --example torture -- --dir D [--steps N] [--seed S]      trains in D, or goes on there
-//! cargo run --example torture -- --compare D --with E                says whether two trainings left the same
+//! cargo run --example torture -- --dir D [--steps N] [--seed S] [--input I]      trains in D, or goes on there
+//! cargo run --example torture -- --compare D --with E                            says whether two trainings left the same
 //! ```
+//!
+//! The input is one of `hook` (a hook feeds batches and keeps its place as its state), `slices` (`slice_batch`: the step
+//! itself makes its batch) and `records` (file names in one queue, records in another, shuffled, filled by threads).
 //!
 //! Dropout, a shuffled input, Adam, early stopping, a metrics file and summaries: everything whose state has to come back
 //! for a resumed training to be the uninterrupted one, bit for bit.
@@ -13,14 +16,19 @@ mod support;
 
 use monitored_session::checkpoint::{self, Better, RestoreOptions, SessionState};
 use monitored_session::hooks::{EarlyStoppingHook, MetricsFileHook};
+use monitored_session::ops::io::{Compression, Reader};
 use monitored_session::ops::layers::{self, LayerOptions};
+use monitored_session::ops::parsing::{FeatureSpec, parse_single_example};
 use monitored_session::ops::{array, global_step, math, nn, optimizers::*, summary};
 use monitored_session::prelude::*;
+use monitored_session::queue_runner::input::{
+    BatchOptions, IndexOptions, ProducerOptions, shuffle_batch, slice_batch, string_input_producer,
+};
 use monitored_session::summary::{EventAccumulator, TagKind};
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use support::{Digits, PIXELS, digits, permutation};
+use support::{Digits, PIXELS, digits, permutation, write_records};
 
 const BATCH: usize = 32;
 
@@ -74,13 +82,52 @@ impl SessionRunHook for Batches {
     }
 }
 
-fn train(dir: &Path, steps: i64, seed: u64) -> Outcome<()> {
-    let data = Arc::new(digits()?.0);
+/// Where batches come from: images, labels, and the hook that feeds them if one does.
+fn input(graph: &Graph, kind: &str, dir: &Path, seed: u64) -> Outcome<(Output, Output, Option<Batches>)> {
+    let data = digits()?.0;
+    match kind {
+        "hook" => {
+            let images = array::placeholder(&graph.named("images"), DType::Float32, [None, Some(PIXELS)]);
+            let labels = array::placeholder(&graph.named("labels"), DType::Int32, [None]);
+            let (fed, told) = (images.clone(), labels.clone());
+            let data = Arc::new(data);
+            let batches =
+                Batches { data, images: fed, labels: told, seed, made: 0, epoch: None, order: Vec::new() };
+            Ok((images, labels, Some(batches)))
+        }
+        "slices" => {
+            let (images, labels) = data.all()?;
+            let rows = [array::constant(graph, images), array::constant(graph, labels)];
+            let mut batch = slice_batch(graph, &rows, BATCH, &IndexOptions::default().seed(seed as i64));
+            let labels = batch.pop().ok_or("a batch without labels")?;
+            Ok((batch.pop().ok_or("a batch without images")?, labels, None))
+        }
+        "records" => {
+            let folder = dir.join("input");
+            std::fs::create_dir_all(&folder)?;
+            let files = write_records(&folder, &data)?;
+            let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            let names = string_input_producer(graph, names, &ProducerOptions::default());
+            let (_, record) = Reader::tf_record(graph, Compression::None).read(&names);
+            let features = [
+                ("image", FeatureSpec::fixed([PIXELS], DType::Float32)),
+                ("label", FeatureSpec::fixed([], DType::Int64)),
+            ];
+            let example = parse_single_example(&record, &features);
+            let element = [example.dense("image"), example.dense("label")];
+            let batch =
+                shuffle_batch(graph, element, BATCH, 800, 400, &BatchOptions::default().exact_resume());
+            Ok((batch[0].clone(), math::cast(&batch[1], DType::Int32), None))
+        }
+        other => Err(format!("no input {other}; there are hook, slices and records").into()),
+    }
+}
+
+fn train(dir: &Path, steps: i64, seed: u64, kind: &str) -> Outcome<()> {
     let graph = Graph::new();
     graph.set_random_seed(seed as i64);
     let relu = LayerOptions::default().activation(|x| nn::relu(x));
-    let images = array::placeholder(&graph.named("images"), DType::Float32, [None, Some(PIXELS)]);
-    let labels = array::placeholder(&graph.named("labels"), DType::Int32, [None]);
+    let (images, labels, batches) = input(&graph, kind, dir, seed)?;
     let hidden = layers::dense(images.named("hidden"), 48, &relu);
     let dropped = layers::dropout(&hidden, 0.4, true, None);
     let logits = layers::dense(dropped.named("logits"), 10, &LayerOptions::default());
@@ -91,26 +138,27 @@ fn train(dir: &Path, steps: i64, seed: u64) -> Outcome<()> {
     let step = global_step::get_or_create_global_step(&graph);
     let train_op = AdamOptimizer::new(2e-3).minimize(&loss, Some(&step));
 
-    let batches = Batches { data, images, labels, seed, made: 0, epoch: None, order: Vec::new() };
     let early = EarlyStoppingHook::new(&loss, Better::Lower).check_every(5).patience(12).min_delta(0.01);
     let metrics = MetricsFileHook::json_lines(dir.join("metrics.jsonl"), 1).tensor("loss", &loss);
-    let finished = MonitoredTrainingSession::builder(&graph)
+    let mut builder = MonitoredTrainingSession::builder(&graph)
         .checkpoint_dir(dir)
         .save_checkpoint_steps(7)
         .save_summaries_steps(3)
         .log_step_count_steps(10)
         // The newest checkpoint must always be whole.
         .restore_options(RestoreOptions::new().fallback(false))
-        .hook(batches)
         .hook(metrics)
         .hook(early)
-        .hook(StopAtStepHook::last_step(steps))
-        .scoped(|session| {
-            while !session.should_stop() {
-                session.run(&train_op, ())?;
-            }
-            Ok(session.run_without_hooks(&step, ())?.value::<i64>()?)
-        })?;
+        .hook(StopAtStepHook::last_step(steps));
+    if let Some(batches) = batches {
+        builder = builder.hook(batches);
+    }
+    let finished = builder.scoped(|session| {
+        while !session.should_stop() {
+            session.run(&train_op, ())?;
+        }
+        Ok(session.run_without_hooks(&step, ())?.value::<i64>()?)
+    })?;
     let reason = finished.reason.map_or_else(String::new, |reason| reason.to_string());
     println!("ended at step {}: {reason}", finished.value.unwrap_or_default());
     Ok(())
@@ -163,11 +211,11 @@ fn checkpoints(one: &Path, other: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// What viewers see of the event files, times and speeds aside.
+/// What viewers see of the event files, but for what hangs on the speed of threads: times, and how full queues are.
 fn events(one: &Path, other: &Path) -> Outcome<usize> {
     let (first, second) = (EventAccumulator::open(one)?, EventAccumulator::open(other)?);
     let tags = |run: &EventAccumulator| -> Vec<(String, TagKind, usize, Option<(i64, i64)>)> {
-        let tags = run.tags().filter(|tag| tag.tag != "global_step/sec");
+        let tags = run.tags().filter(|tag| tag.tag != "global_step/sec" && !tag.tag.contains("fraction_"));
         tags.map(|tag| (tag.tag.to_owned(), tag.kind, tag.count, tag.steps)).collect()
     };
     let (mine, theirs) = (tags(&first), tags(&second));
@@ -188,7 +236,7 @@ fn events(one: &Path, other: &Path) -> Outcome<usize> {
 
 fn main() -> Outcome<()> {
     let (mut dir, mut compared, mut with) = (None, None, None);
-    let (mut steps, mut seed) = (400, 1);
+    let (mut steps, mut seed, mut input) = (400, 1, "hook".to_owned());
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
@@ -198,11 +246,12 @@ fn main() -> Outcome<()> {
             "--with" => with = Some(PathBuf::from(value)),
             "--steps" => steps = value.parse()?,
             "--seed" => seed = value.parse()?,
+            "--input" => input = value,
             other => return Err(format!("unknown option {other}").into()),
         }
     }
     match (dir, compared, with) {
-        (Some(dir), None, None) => train(&dir, steps, seed),
+        (Some(dir), None, None) => train(&dir, steps, seed, &input),
         (None, Some(one), Some(other)) => compare(&one, &other),
         _ => Err("give --dir, or --compare and --with".into()),
     }

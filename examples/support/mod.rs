@@ -3,9 +3,12 @@
 
 use flate2::read::GzDecoder;
 use monitored_session::prelude::*;
+use monitored_session::summary::example::Example;
+use monitored_session::summary::record::RecordWriter;
 use std::error::Error;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
 
 /// The UCI handwritten digits: 8x8 grey images of 1,797 digits, 16 shades.
 const DIGITS: &[u8] = include_bytes!("../data/digits.csv.gz");
@@ -65,6 +68,33 @@ pub(crate) fn digits() -> std::result::Result<(Digits, Digits), Box<dyn Error>> 
         labels: rows.iter().map(|&row| all.labels[row]).collect(),
     };
     Ok((part(train), part(test)))
+}
+
+/// How many files of records are written.
+const FILES: usize = 4;
+
+/// Writes the images and labels into a few files, unless they are there.
+pub(crate) fn write_records(dir: &Path, data: &Digits) -> std::result::Result<Vec<PathBuf>, Box<dyn Error>> {
+    let rows: Vec<usize> = (0..data.rows()).collect();
+    let mut paths = Vec::new();
+    for (index, rows) in rows.chunks(data.rows().div_ceil(FILES)).enumerate() {
+        let path = dir.join(format!("digits-{index}.tfrecord"));
+        if !path.exists() {
+            let part = path.with_extension("part");
+            let mut writer = RecordWriter::new(BufWriter::new(File::create(&part)?));
+            for &row in rows {
+                let image = &data.images[row * PIXELS..(row + 1) * PIXELS];
+                let example =
+                    Example::new().with("image", image).with("label", [i64::from(data.labels[row])]);
+                writer.write(&example.encode())?;
+            }
+            writer.flush()?;
+            // The name is there only when the content is.
+            std::fs::rename(part, &path)?;
+        }
+        paths.push(path);
+    }
+    Ok(paths)
 }
 
 /// A permutation of `0..n` that the seed determines.

@@ -12,11 +12,17 @@ struct Plan {
     steps: u32,
     seed: u64,
     release: bool,
+    /// Where the training's batches come from, one after the other.
+    inputs: Vec<String>,
 }
+
+/// What the training program can be fed by.
+const INPUTS: [&str; 3] = ["hook", "slices", "records"];
 
 impl Plan {
     fn parse(arguments: &[String]) -> Result<Plan> {
-        let mut plan = Plan { kills: 8, steps: 400, seed: 1, release: false };
+        let inputs = INPUTS.map(str::to_owned).to_vec();
+        let mut plan = Plan { kills: 8, steps: 400, seed: 1, release: false, inputs };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             if word == "--release" {
@@ -28,7 +34,11 @@ impl Plan {
                 "--kills" => plan.kills = value.parse()?,
                 "--steps" => plan.steps = value.parse()?,
                 "--seed" => plan.seed = value.parse()?,
-                other => bail!("no option {other}; there are --kills N, --steps N, --seed N, --release"),
+                "--input" => plan.inputs = vec![value.clone()],
+                other => {
+                    let options = "--kills N, --steps N, --seed N, --input hook|slices|records, --release";
+                    bail!("no option {other}; there are {options}")
+                }
             }
         }
         Ok(plan)
@@ -51,6 +61,7 @@ struct Torture {
     program: PathBuf,
     plan: Plan,
     numbers: u64,
+    input: String,
 }
 
 /// Trains once without interruption, then again and again with kills, and compares what is left.
@@ -67,8 +78,16 @@ pub(crate) fn torture(arguments: &[String]) -> Result<()> {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)?;
-    let numbers = plan.seed;
-    Torture { program, plan, numbers }.run(&folder)
+    let (numbers, inputs) = (plan.seed, plan.inputs.clone());
+    let mut torture = Torture { program, plan, numbers, input: String::new() };
+    for input in inputs {
+        let folder = folder.join(&input);
+        std::fs::create_dir_all(&folder)?;
+        torture.input = input;
+        torture.run(&folder)?;
+    }
+    std::fs::remove_dir_all(folder)?;
+    Ok(())
 }
 
 impl Torture {
@@ -77,7 +96,7 @@ impl Torture {
         let begun = Instant::now();
         self.to_the_end(&calm)?;
         let whole = begun.elapsed();
-        say(&format!("uninterrupted: {:.2} s", whole.as_secs_f64()));
+        say(&format!("input {}: uninterrupted: {:.2} s", self.input, whole.as_secs_f64()));
         let (mut kills, mut rounds, mut unpublished) = (0, 0, 0);
         while kills < self.plan.kills {
             let killed = folder.join(format!("killed-{rounds}"));
@@ -98,11 +117,10 @@ impl Torture {
             rounds += 1;
         }
         say(&format!(
-            "{kills} kills in {rounds} trainings of {} steps, {unpublished} of them while a checkpoint was written: \
+            "input {}: {kills} kills in {rounds} trainings of {} steps, {unpublished} of them while a checkpoint was written: \
              checkpoints, states, metrics and summaries are those of the uninterrupted one",
-            self.plan.steps
+            self.input, self.plan.steps
         ));
-        std::fs::remove_dir_all(folder)?;
         Ok(())
     }
 
@@ -118,6 +136,7 @@ impl Torture {
     fn training(&self, directory: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--dir").arg(directory).args(["--steps", &self.plan.steps.to_string()]);
+        command.args(["--input", &self.input]);
         command.stdout(Stdio::null());
         command
     }
