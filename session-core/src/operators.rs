@@ -7,7 +7,7 @@ use crate::{
 };
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::panic::Location;
-use tensor::{DType, Tensor, bf16, f16};
+use tensor::{DType, Tensor};
 
 /// Finds an op type in the library of an operand.
 fn find(operand: &Output, op_type: &str) -> Option<&'static OpDef> {
@@ -44,20 +44,9 @@ fn constant(like: &Output, value: f64) -> Output {
     let graph = like.graph();
     let Some(def) = find(like, "Const") else { return unknown(like, "Const") };
     let tensor = match like.dtype() {
-        DType::Float64 => Tensor::from(value),
-        DType::Float16 => Tensor::from(f16::from_f64(value)),
-        DType::BFloat16 => Tensor::from(bf16::from_f64(value)),
-        DType::Int8 => Tensor::from(value as i8),
-        DType::Int16 => Tensor::from(value as i16),
-        DType::Int32 => Tensor::from(value as i32),
-        DType::Int64 => Tensor::from(value as i64),
-        DType::UInt8 => Tensor::from(value as u8),
-        DType::UInt16 => Tensor::from(value as u16),
-        DType::UInt32 => Tensor::from(value as u32),
-        DType::UInt64 => Tensor::from(value as u64),
-        DType::Complex64 => Tensor::from(tensor::Complex::new(value as f32, 0.0)),
-        DType::Complex128 => Tensor::from(tensor::Complex::new(value, 0.0)),
-        _ => Tensor::from(value as f32),
+        // No operator takes these beside a number.
+        DType::Bool | DType::String => Tensor::from(value as f32),
+        dtype => Tensor::of_number(dtype, value),
     };
     let dtype = AttrValue::Type(tensor.dtype());
     graph.op(def).attr("value", tensor).attr("dtype", dtype).finish_output()

@@ -1,8 +1,38 @@
 //! Single values of whatever numeric type.
 
-use crate::{DType, Tensor, TensorError, bf16, f16};
+use crate::{Complex, DType, Tensor, TensorError, bf16, f16};
 
 impl Tensor {
+    /// A scalar of this dtype and value, rounded to the dtype. Dtypes without numbers give their zero: `false` for 0 and
+    /// `true` otherwise, the empty string. Other dtypes, such as quantised ones, give `float32`.
+    ///
+    /// ```
+    /// # use tensor::{DType, Tensor};
+    /// assert_eq!(Tensor::of_number(DType::Int32, 7.0), Tensor::scalar(7i32));
+    /// assert_eq!(Tensor::of_number(DType::Bool, 7.0), Tensor::scalar(true));
+    /// ```
+    #[must_use]
+    pub fn of_number(dtype: DType, value: f64) -> Tensor {
+        match dtype {
+            DType::Float64 => Tensor::from(value),
+            DType::Float16 => Tensor::from(f16::from_f64(value)),
+            DType::BFloat16 => Tensor::from(bf16::from_f64(value)),
+            DType::Int8 => Tensor::from(value as i8),
+            DType::Int16 => Tensor::from(value as i16),
+            DType::Int32 => Tensor::from(value as i32),
+            DType::Int64 => Tensor::from(value as i64),
+            DType::UInt8 => Tensor::from(value as u8),
+            DType::UInt16 => Tensor::from(value as u16),
+            DType::UInt32 => Tensor::from(value as u32),
+            DType::UInt64 => Tensor::from(value as u64),
+            DType::Bool => Tensor::from(value != 0.0),
+            DType::Complex64 => Tensor::from(Complex::new(value as f32, 0.0)),
+            DType::Complex128 => Tensor::from(Complex::new(value, 0.0)),
+            DType::String => Tensor::from(""),
+            _ => Tensor::from(value as f32),
+        }
+    }
+
     /// The one element of a tensor of any signed or unsigned integer dtype, such as a global step.
     ///
     /// ```

@@ -4,7 +4,7 @@ use crate::arguments::Ints;
 use crate::library::op_defs;
 use crate::shapes::{self, shape_from};
 use session_core::{AsOutput, Error, Graph, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
-use tensor::{Complex, DType, Tensor, bf16, f16};
+use tensor::{DType, Tensor};
 
 op_defs! {
     CONST: OpDef::new("Const", "-> output: dtype")
@@ -268,24 +268,7 @@ pub fn linspace(start: impl AsOutput, stop: impl AsOutput, num: impl Into<Ints>)
 /// Dtypes without numbers give their zero: `false` for 0 and `true` otherwise, the empty string.
 #[must_use]
 pub fn scalar_tensor(dtype: DType, value: f64) -> Tensor {
-    match dtype {
-        DType::Float64 => Tensor::from(value),
-        DType::Float16 => Tensor::from(f16::from_f64(value)),
-        DType::BFloat16 => Tensor::from(bf16::from_f64(value)),
-        DType::Int8 => Tensor::from(value as i8),
-        DType::Int16 => Tensor::from(value as i16),
-        DType::Int32 => Tensor::from(value as i32),
-        DType::Int64 => Tensor::from(value as i64),
-        DType::UInt8 => Tensor::from(value as u8),
-        DType::UInt16 => Tensor::from(value as u16),
-        DType::UInt32 => Tensor::from(value as u32),
-        DType::UInt64 => Tensor::from(value as u64),
-        DType::Bool => Tensor::from(value != 0.0),
-        DType::Complex64 => Tensor::from(Complex::new(value as f32, 0.0)),
-        DType::Complex128 => Tensor::from(Complex::new(value, 0.0)),
-        DType::String => Tensor::from(""),
-        _ => Tensor::from(value as f32),
-    }
+    Tensor::of_number(dtype, value)
 }
 
 /// A constant scalar of the dtype of another output, beside it.
