@@ -8,8 +8,8 @@ use crate::resources::Resources;
 use compute::Pool;
 use rustc_hash::{FxHashMap, FxHasher};
 use session_core::{
-    Callable, CancellationToken, Code, Endpoint, Error, Graph, PreparedStep, Result, RunMetadata, RunOptions,
-    Session, SessionConfig, Step, StepSignature, closed,
+    Callable, CancellationToken, Endpoint, Error, Graph, PreparedStep, Result, RunMetadata, RunOptions,
+    Session, SessionConfig, Step, StepSignature, closed, closed_callable,
 };
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -233,8 +233,7 @@ impl PreparedStep for CompiledStep {
     ) -> Result<Vec<Tensor>> {
         debug_assert!(!self.graph.is_empty());
         if self.inner.closed.is_cancelled() {
-            let text = "the callable cannot run: its session has been closed"; // S-54
-            return Err(Error::new(Code::Cancelled, text));
+            return Err(closed_callable());
         }
         self.plan.check_feeds(feeds)?;
         self.inner.run(&self.plan, feeds.iter(), options, metadata)

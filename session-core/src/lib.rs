@@ -44,7 +44,9 @@ pub use operation::{AsOutput, Endpoint, OpId, Operation, Output, OutputInfo};
 pub use options::{OpStats, QueueStats, RunMetadata, RunOptions, TraceLevel};
 pub use partial_shape::PartialShape;
 pub use saved_table::SavedTable;
-pub use session::{Callable, Engine, PreparedStep, Session, SessionExt, Step, StepSignature, closed};
+pub use session::{
+    Callable, Engine, PreparedStep, Session, SessionExt, Step, StepSignature, closed, closed_callable,
+};
 pub use shape_context::ShapeContext;
 pub use variable::{SliceInfo, Variable, VariableParts};
 

@@ -211,6 +211,12 @@ pub fn closed() -> Error {
     Error::runtime("attempted to use a closed Session")
 }
 
+/// The error of every call of a callable whose session was closed (S-54).
+#[must_use]
+pub fn closed_callable() -> Error {
+    Error::new(crate::Code::Cancelled, "the callable cannot run: its session has been closed")
+}
+
 /// What points to a session is one.
 macro_rules! session_behind {
     ($pointer:ty) => {

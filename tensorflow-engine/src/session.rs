@@ -9,7 +9,7 @@ use crate::{Library, ReplicaDeviceSetter};
 use prost::Message;
 use session_core::{
     Callable, Code, Error, Graph, Output, PreparedStep, Result, RunMetadata, RunOptions, Session,
-    SessionConfig, Step, StepSignature, check_value, closed,
+    SessionConfig, Step, StepSignature, check_value, closed, closed_callable,
 };
 use smallvec::SmallVec;
 use std::fmt;
@@ -312,8 +312,7 @@ impl PreparedStep for PreparedRun {
         metadata: Option<&mut RunMetadata>,
     ) -> Result<Vec<Tensor>> {
         if self.inner.is_closed() {
-            let text = "the callable cannot run: its session has been closed"; // S-54
-            return Err(Error::new(Code::Cancelled, text));
+            return Err(closed_callable());
         }
         let mut run = Run { targets: self.targets.clone(), ..Run::default() };
         let mut fetched = Fetched::default();
