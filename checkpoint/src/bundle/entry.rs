@@ -1,6 +1,7 @@
 //! The messages in an index: the header and one entry per tensor.
 
 use super::slice::TensorSlice;
+use super::table::TableBuilder;
 use crate::wire::{Malformed, Value, fields, put_bytes, put_number, put_varint};
 use tensor::{DType, Shape};
 
@@ -36,6 +37,20 @@ struct Version {
 }
 
 impl Header {
+    /// The index of a bundle with these entries, which are in the order of their keys.
+    pub(crate) fn index_of<'e>(self, entries: impl IntoIterator<Item = (&'e Vec<u8>, &'e Entry)>) -> Vec<u8> {
+        let entries = entries.into_iter();
+        let mut table = TableBuilder::new(entries.size_hint().0 * 48);
+        table.add(b"", &self.encode());
+        let mut value = Vec::new();
+        for (key, entry) in entries {
+            value.clear();
+            entry.encode_into(&mut value);
+            table.add(key, &value);
+        }
+        table.finish()
+    }
+
     pub(crate) fn encode(self) -> Vec<u8> {
         let mut out = Vec::new();
         put_number(&mut out, 1, u64::from(self.num_shards));

@@ -2,7 +2,6 @@
 
 use super::entry::{Entry, Header};
 use super::reader::{BundleReader, ReadOptions};
-use super::table::TableBuilder;
 use crate::commit;
 use crate::prefix;
 use crate::storage::Storage;
@@ -114,15 +113,7 @@ impl Merged {
         }
         let header =
             Header { num_shards: self.files.len() as u32, big_endian: self.big_endian == Some(true) };
-        let mut table = TableBuilder::new(0);
-        table.add(b"", &header.encode());
-        let mut value = Vec::new();
-        for (key, entry) in &self.entries {
-            value.clear();
-            entry.encode_into(&mut value);
-            table.add(key, &value);
-        }
-        Ok(table.finish())
+        Ok(header.index_of(&self.entries))
     }
 }
 

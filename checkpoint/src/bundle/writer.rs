@@ -3,7 +3,6 @@
 use super::entry::{Entry, Header};
 use super::slice::{self, TensorSlice};
 use super::strings;
-use super::table::TableBuilder;
 use crate::commit::{self, Unfinished};
 use crate::crc::{self, Running};
 use crate::prefix::{self, Part};
@@ -263,15 +262,8 @@ impl BundleWriter {
             let name = String::from_utf8_lossy(&pair[0].0);
             return Err(Error::Invalid(format!("two tensors have the same name {name:?}")));
         }
-        let mut table = TableBuilder::new(self.entries.len() * 48);
-        table.add(b"", &Header { num_shards: self.num_shards, big_endian: false }.encode());
-        let mut value = Vec::new();
-        for (key, entry) in &self.entries {
-            value.clear();
-            entry.encode_into(&mut value);
-            table.add(key, &value);
-        }
-        Ok(table.finish())
+        let header = Header { num_shards: self.num_shards, big_endian: false };
+        Ok(header.index_of(self.entries.iter().map(|(key, entry)| (key, entry))))
     }
 }
 
