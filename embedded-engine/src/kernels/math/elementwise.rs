@@ -57,6 +57,19 @@ fn unsupported(spec: &NodeSpec<'_>, dtype: DType) -> Error {
     Error::new(Code::Unimplemented, text)
 }
 
+/// The elements of an input, repeated to a shape.
+pub(super) fn widened<T: Element + elementwise::Element>(
+    context: &KernelContext<'_>,
+    input: usize,
+    dims: &Shape,
+) -> Result<Vec<T>> {
+    let mut wide = vec![T::default(); dims.elements()];
+    let (values, shape) = (context.slice::<T>(input)?, context.input(input).shape());
+    elementwise::layout::broadcast_to(context.pool(), shape, dims, values, &mut wide)
+        .map_err(|error| incompatible(&error))?;
+    Ok(wide)
+}
+
 /// An error for shapes that do not fit together.
 pub(crate) fn incompatible(error: &BroadcastError) -> Error {
     Error::invalid_argument(format!("Incompatible shapes: {error}"))

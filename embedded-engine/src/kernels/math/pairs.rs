@@ -1,6 +1,6 @@
 //! Functions of two numbers, or of rows, that stand apart from the others.
 
-use super::elementwise::boxed;
+use super::elementwise::{boxed, incompatible, widened};
 use super::reduction::axis;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
 use compute::elementwise::{self, BinaryOp, Broadcast};
@@ -53,22 +53,9 @@ fn broadcast<T: Element + elementwise::Element>(
     function: fn(T, T) -> T,
 ) -> Result<()> {
     let plan = Broadcast::new([context.input(0).shape(), context.input(1).shape()]);
-    let plan = plan.map_err(|error| super::elementwise::incompatible(&error))?;
+    let plan = plan.map_err(|error| incompatible(&error))?;
     let dims = Shape::new(plan.output_shape());
-    let widened = |input: usize| -> Result<Vec<T>> {
-        let mut wide = vec![T::default(); dims.elements()];
-        let values = context.slice::<T>(input)?;
-        elementwise::layout::broadcast_to(
-            context.pool(),
-            context.input(input).shape(),
-            &dims,
-            values,
-            &mut wide,
-        )
-        .map_err(|error| super::elementwise::incompatible(&error))?;
-        Ok(wide)
-    };
-    let (a, b) = (widened(0)?, widened(1)?);
+    let (a, b) = (widened::<T>(context, 0, &dims)?, widened::<T>(context, 1, &dims)?);
     context.produce::<T>(0, dims, |_, output| {
         output.iter_mut().zip(a.into_iter().zip(b)).for_each(|(out, (a, b))| *out = function(a, b));
         Ok(())
@@ -116,7 +103,7 @@ fn cross_kernel<T: Element + elementwise::Element>() -> Result<Box<dyn Kernel>> 
         context.produce::<T>(0, shape.clone(), |context, output| {
             let (a, b, pool) = (context.slice::<T>(0)?, context.slice::<T>(1)?, context.pool());
             let plan = Broadcast::new([&[a.len()], &[b.len()]]);
-            let plan = plan.map_err(|error| super::elementwise::incompatible(&error))?;
+            let plan = plan.map_err(|error| incompatible(&error))?;
             let failed = |error: elementwise::ArithmeticError| Error::invalid_argument(error.to_string());
             let mut second = vec![T::default(); a.len()];
             times.run(pool, &plan, &rotated(a, 1), &rotated(b, 2), output).map_err(failed)?;
@@ -162,7 +149,7 @@ fn make_complex(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         ($part:ty) => {
             Ok(boxed(|context| {
                 let plan = Broadcast::new([context.input(0).shape(), context.input(1).shape()]);
-                let plan = plan.map_err(|error| super::elementwise::incompatible(&error))?;
+                let plan = plan.map_err(|error| incompatible(&error))?;
                 let dims = Shape::new(plan.output_shape());
                 context.produce::<tensor::Complex<$part>>(0, dims, |context, output| {
                     elementwise::complex::<$part>()

@@ -1,6 +1,6 @@
 //! Special functions: computed in double precision, whatever the dtype.
 
-use super::elementwise::{boxed, incompatible};
+use super::elementwise::{boxed, incompatible, widened};
 use crate::kernel::{Kernel, KernelContext, Registry};
 use compute::elementwise::{self, Broadcast, CastTo, ComplexPart, complex_part};
 use compute::math::Real;
@@ -67,16 +67,7 @@ where
     }
     let mut columns: Vec<Vec<f64>> = Vec::with_capacity(N);
     for input in 0..N {
-        let values = context.slice::<T>(input)?;
-        let mut wide = vec![T::default(); dims.elements()];
-        elementwise::layout::broadcast_to(
-            context.pool(),
-            context.input(input).shape(),
-            &dims,
-            values,
-            &mut wide,
-        )
-        .map_err(|error| incompatible(&error))?;
+        let wide = widened::<T>(context, input, &dims)?;
         let mut column = vec![0.0; wide.len()];
         elementwise::cast(context.pool(), &wide, &mut column);
         columns.push(column);
