@@ -109,7 +109,7 @@ impl Program {
         // One catch for all steps, as for plans without branches.
         let ran = catch_unwind(AssertUnwindSafe(|| {
             if self.waits {
-                return run.to_the_end(Block::new(&self.steps, &self.before), frame, &current);
+                return run.finish_block(Block::new(&self.steps, &self.before), frame, &current);
             }
             run.steps(&self.steps, frame, &current)
         }));

@@ -108,7 +108,7 @@ impl Late<'_> {
 
 impl Run<'_> {
     /// Runs a block until all of it has run.
-    pub(crate) fn to_the_end<'s>(
+    pub(crate) fn finish_block<'s>(
         &mut self,
         mut block: Block<'s>,
         frame: &mut Frame,

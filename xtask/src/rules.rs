@@ -36,6 +36,7 @@ pub(crate) fn rules(arguments: &[String]) -> Result<()> {
             collect(&root, &path, &mut tests)?;
         }
     }
+    collect(&root, &root.join("tests"), &mut tests)?;
     let list = fs::read_to_string(root.join("docs/rules.tsv")).context("docs/rules.tsv cannot be read")?;
     let (page, without) = table(&list, &tests)?;
     let path = root.join("docs/rules.md");
