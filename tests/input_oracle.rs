@@ -5,6 +5,9 @@
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
+#[path = "support/python.rs"]
+mod python;
+
 use graph_def::{export_meta_graph, write_meta_graph};
 use monitored_session::ops::array::constant;
 use monitored_session::ops::io::{Compression, Reader};
@@ -17,16 +20,11 @@ use monitored_session::queue_runner::input::*;
 use monitored_session::queue_runner::{JoinOptions, start_queue_runners};
 use monitored_session::summary::example::Example;
 use monitored_session::summary::record::RecordWriter;
+use python::python;
 use serde_json::{Value as Json, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-
-fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tensorflow/venv/bin/python");
-    named.or_else(|| Some(installed).filter(|python| python.is_file()))
-}
 
 /// Runs the exported graph and prints every batch.
 const SCRIPT: &str = r#"
@@ -131,7 +129,6 @@ fn files(folder: &Path) -> Vec<String> {
 #[test]
 fn tensorflow_gives_the_same_elements() {
     let Some(python) = python() else {
-        println!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

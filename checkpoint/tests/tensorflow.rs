@@ -5,25 +5,19 @@
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
+#[path = "../../tests/support/python.rs"]
+mod python;
+
 mod support;
 
 use checkpoint::bundle::{BundleReader, BundleWriter, TensorSlice};
 use checkpoint::{SaveOptions, Saver, SaverOptions};
+use python::python;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tensor::Tensor;
-
-fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tensorflow/venv/bin/python");
-    let found = named.or_else(|| workspace.exists().then_some(workspace));
-    if found.is_none() {
-        eprintln!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON to test against it");
-    }
-    found
-}
 
 fn ask(python: &Path, arguments: &[&std::ffi::OsStr]) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/read_checkpoint.py");

@@ -1,6 +1,9 @@
 //! Lookup tables in checkpoints, here and in TensorFlow.
 #![allow(clippy::unwrap_used)] // a test may
 
+#[path = "../../tests/support/python.rs"]
+mod python;
+
 use checkpoint::bundle::BundleReader;
 use checkpoint::{GraphSaver, RestoreOptions, SaveOptions, SaverOptions};
 use embedded_engine::EmbeddedEngine;
@@ -8,6 +11,7 @@ use graph_def::{ImportOptions, export_meta_graph, import_meta_graph_def, read_me
 use ops::array::constant;
 use ops::tables::MutableHashTable;
 use ops::variables::variable;
+use python::python;
 use session_core::{
     DType, Engine, Graph, Operation, Output, Session, SessionConfig, SessionExt, Tensor, keys,
 };
@@ -112,17 +116,6 @@ fn mistakes_are_found_when_the_graph_is_made() {
     let _ = table.find(constant(&graph, vec![1i32]));
     let error = graph.finalize().unwrap_err();
     assert!(error.message().contains("keys of table 'counts' are string, not int32"), "{error}");
-}
-
-/// A Python with TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one in the workspace's target folder.
-fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tensorflow/venv/bin/python");
-    let found = named.or_else(|| workspace.exists().then_some(workspace));
-    if found.is_none() {
-        eprintln!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON to test against it");
-    }
-    found
 }
 
 fn ask(python: &Path, action: &str, folder: &Path) -> serde_json::Value {

@@ -5,6 +5,9 @@
 #![allow(clippy::print_stdout)] // a skipped test says so
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+#[path = "../../tests/support/python.rs"]
+mod python;
+
 use ops::array::{constant, placeholder};
 use ops::global_step::get_or_create_global_step;
 use ops::initializers::{self as init, Distribution, Fan, Initializer};
@@ -12,29 +15,21 @@ use ops::math::{matmul, reduce_mean, square};
 use ops::optimizers::*;
 use ops::variables::{get_variable, global_variables};
 use ops::{EXTENSIONS, library, random, summary};
+use python::python;
 use serde_json::{Map, Value as Json, json};
 use session_core::{
     ArgDef, ArgType, AttrDef, AttrKind, AttrValue, DType, Graph, OpDef, OpLibrary, Operation, Output, Tensor,
     keys,
 };
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 // ---- running TensorFlow ----------------------------------------------------------------------------------
 
-fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
-    named.or_else(|| Some(root.join("target/tensorflow/venv/bin/python")).filter(|python| python.is_file()))
-}
-
-/// What a script prints, as JSON; `None`, and a line that says so, without TensorFlow.
+/// What a script prints, as JSON; `None` without TensorFlow.
 fn ask(script: &str, input: &str) -> Option<Json> {
-    let Some(python) = python() else {
-        println!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON");
-        return None;
-    };
+    let python = python()?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle").join(script);
     let mut command = Command::new(python);
     command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

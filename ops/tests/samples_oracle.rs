@@ -5,19 +5,17 @@
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+#[path = "../../tests/support/python.rs"]
+mod python;
+
 use ops::gradients;
 use ops::samples::{Known, is_differentiable, samples};
+use python::python;
 use serde_json::{Map, Value as Json, json};
 use session_core::{AttrValue, DType, Graph, Operation, Output, PartialShape, Tensor};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-
-fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
-    named.or_else(|| Some(root.join("target/tensorflow/venv/bin/python")).filter(|python| python.is_file()))
-}
 
 fn shape(shape: &PartialShape) -> Json {
     json!(shape.sizes())
@@ -94,7 +92,6 @@ fn cases() -> Vec<Json> {
 #[test]
 fn shapes_and_gradients_are_tensorflows() {
     let Some(python) = python() else {
-        println!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON");
         return;
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/samples.py");

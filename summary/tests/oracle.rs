@@ -6,22 +6,19 @@
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+#[path = "../../tests/support/python.rs"]
+mod python;
+
+use python::python;
 use serde_json::{Value as Json, json};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use summary::record::RecordWriter;
 use summary::{
     EventAccumulator, EventData, EventWriter, HParam, Histogram, SessionLog, Summary, Value, read_events,
 };
 use tensor::{DType, Tensor, f16};
-
-fn python() -> Option<PathBuf> {
-    let of_variable = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
-    of_variable
-        .or_else(|| Some(root.join("target/tensorflow/venv/bin/python")).filter(|python| python.is_file()))
-}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -185,7 +182,6 @@ fn write_session(writer: &EventWriter, first: i64, last: i64) {
 #[test]
 fn tensorflow_agrees() {
     let Some(python) = python() else {
-        println!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON");
         return;
     };
     let directory = tempfile::tempdir().unwrap();

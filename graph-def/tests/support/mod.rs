@@ -1,21 +1,14 @@
 //! What several test files share: asking TensorFlow.
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, unused_imports)] // each test file uses its part
 
+#[path = "../../../tests/support/python.rs"]
+mod python;
+
+pub(crate) use python::python;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// A Python with TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one in the workspace's target folder.
-pub(crate) fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tensorflow/venv/bin/python");
-    let found = named.or_else(|| workspace.exists().then_some(workspace));
-    if found.is_none() {
-        eprintln!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON to test against it");
-    }
-    found
-}
 
 /// Runs a script of `tests/oracle` and gives the JSON that it prints.
 pub(crate) fn ask(python: &Path, script: &str, arguments: &[&OsStr]) -> Value {

@@ -1,9 +1,13 @@
 //! Models and hooks that tests share.
 
+#[path = "../../../tests/support/python.rs"]
+mod python;
+
 use ops::global_step::get_or_create_global_step;
 use ops::variables::VariableExt as _;
+pub(crate) use python::python;
 use session_core::{Graph, Operation, Output, Variable};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use summary::{EventData, SessionStatus};
 
 /// A model that counts its steps.
@@ -55,15 +59,4 @@ pub(crate) fn events(directory: &Path) -> Vec<String> {
         words.push(format!("{kind} {}", event.step));
     }
     words
-}
-
-/// A Python with TensorFlow; without one it says that something was skipped.
-pub(crate) fn python() -> Option<PathBuf> {
-    let of_variable = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tensorflow/venv/bin/python");
-    let python = of_variable.or_else(|| installed.is_file().then_some(installed));
-    if python.is_none() {
-        println!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON");
-    }
-    python
 }

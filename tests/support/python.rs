@@ -1,0 +1,23 @@
+//! The Python that has TensorFlow, for the tests of all crates.
+#![allow(clippy::print_stdout)] // what is printed is meant to be seen
+
+use std::path::{Path, PathBuf};
+
+/// A Python with TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one in the workspace's target folder.
+/// Without one it says that something was skipped.
+pub(crate) fn python() -> Option<PathBuf> {
+    let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut workspaces = [folder.to_path_buf(), folder.join("..")].into_iter();
+    let installed = || {
+        workspaces.find_map(|workspace| {
+            let python = workspace.join("target/tensorflow/venv/bin/python");
+            python.is_file().then_some(python)
+        })
+    };
+    let found = named.or_else(installed);
+    if found.is_none() {
+        println!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON to test against it");
+    }
+    found
+}
