@@ -7,12 +7,14 @@ use ops::array::constant;
 use ops::data_flow::FifoQueue;
 use ops::io::{Compression, Reader, matching_files, read_file, write_file};
 use session_core::{
-    Code, DType, Engine, Error, Graph, Output, PartialShape, Session, SessionConfig, SessionExt, Tensor,
+    Code, DType, Engine, Error, Graph, Output, PartialShape, RunOptions, Session, SessionConfig, SessionExt,
+    Tensor,
 };
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use summary::record::RecordWriter;
 use tempfile::TempDir;
 
@@ -226,4 +228,26 @@ fn files_are_found_read_and_written() {
     assert!(error.message().contains("nope"), "{error}");
     session.run(&written, ()).unwrap();
     assert_eq!(fs::read_to_string(path("new/folder/x.txt")).unwrap(), "hi");
+}
+
+#[test]
+fn a_step_fills_the_queue_of_names_that_it_reads_from() {
+    let folder = folder();
+    let graph = Graph::new();
+    let queue = FifoQueue::new(&graph, 4, DType::String).shapes([PartialShape::scalar()]).build();
+    let (key, line) = Reader::text_line(&graph, 0).read(&queue);
+    let empty = Reader::whole_file(&graph.named("whole")).read(&queue).1;
+    let names = ["e.txt", "b.txt"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    // Made after the read, and so behind it in the order of the step.
+    let fill = queue.enqueue_many(Tensor::from_strings(names, [2]).unwrap());
+    let session = session(&graph);
+    let options = RunOptions::with_timeout(Duration::from_secs(60));
+    let (line, key, _) = session.run_with((&line, &key, &fill), (), &options, None).unwrap();
+    assert_eq!(line, Tensor::from("h"));
+    assert!(String::from_utf8_lossy(&key.as_strings().unwrap()[0]).ends_with("b.txt:1"));
+
+    let end = RunOptions::with_timeout(Duration::from_millis(20));
+    let error = session.run_with(&empty, (), &end, None).unwrap_err();
+    assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    assert!(error.message().contains("reader 'whole': dequeue of 1 element from FIFOQueue"), "{error}");
 }

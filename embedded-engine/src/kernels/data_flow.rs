@@ -267,18 +267,69 @@ impl Asked {
     }
 }
 
-/// Takes the one component of one element of the queue of an input, and waits for it.
-pub(crate) fn dequeue_one(context: &mut KernelContext<'_>, input: usize) -> Result<Tensor> {
-    let handle = context.input(input).to_handle::<Queue>();
-    let queue = handle
-        .ok_or_else(|| Error::invalid_argument(format!("input {input} is not the handle of a queue")))?;
-    let taken = take_now(context.limits, &queue, 1, Asked::Dequeue)?;
-    let mut components = taken.into_iter().flat_map(|(_, element)| element);
-    match (components.next(), components.next()) {
-        (Some(component), None) => Ok(component.into_tensor()),
-        _ => {
-            Err(Error::invalid_argument(format!("the elements of {} have not one component", queue.title())))
+/// A queue whose elements an operation takes one by one on its way, such as the names of files.
+pub(crate) struct Feed(Arc<Queue>);
+
+/// One component of one element, which is there or not yet.
+pub(crate) enum Next {
+    Here(Tensor),
+    Later(Coming),
+}
+
+/// What was begun to be taken. Dropped before it is there, it was never taken.
+pub(crate) struct Coming {
+    attempt: Attempt<Element>,
+    feed: Feed,
+}
+
+impl Feed {
+    /// The queue of an input.
+    pub(crate) fn of(context: &KernelContext<'_>, input: usize) -> Result<Feed> {
+        let handle = context.input(input).to_handle::<Queue>();
+        let text = || format!("input {input} is not the handle of a queue");
+        handle.map(Feed).ok_or_else(|| Error::invalid_argument(text()))
+    }
+
+    /// Takes an element, or begins to.
+    pub(crate) fn next(&self) -> Result<Next> {
+        match self.0.elements.dequeue(1, false) {
+            Started::Done(outcome) => self.one(outcome).map(Next::Here),
+            Started::Waiting(attempt) => Ok(Next::Later(Coming { attempt, feed: Feed(self.0.clone()) })),
         }
+    }
+
+    /// Takes an element where nothing else can run meanwhile.
+    pub(crate) fn wait(&self, limits: &Limits<'_>) -> Result<Tensor> {
+        self.one(Ok(take_now(limits, &self.0, 1, Asked::Dequeue)?))
+    }
+
+    fn one(&self, outcome: Outcome<Element>) -> Result<Tensor> {
+        let taken = outcome.map_err(|failure| self.0.failed(failure, Asked::Dequeue))?;
+        let mut components = taken.into_iter().flat_map(|(_, element)| element);
+        match (components.next(), components.next()) {
+            (Some(component), None) => Ok(component.into_tensor()),
+            _ => {
+                let text = format!("the elements of {} have not one component", self.0.title());
+                Err(Error::invalid_argument(text))
+            }
+        }
+    }
+}
+
+impl Coming {
+    pub(crate) fn is_here(&self) -> bool {
+        self.attempt.is_done()
+    }
+
+    /// The component, once, after it is there; and the queue for more.
+    pub(crate) fn take(&mut self) -> Result<(Tensor, &Feed)> {
+        let text = "the outcome of a dequeue was asked for before it was there";
+        let outcome = self.attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?;
+        Ok((self.feed.one(outcome)?, &self.feed))
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        format!("{} {}", Asked::Dequeue.describe(), self.feed.0.status())
     }
 }
 
@@ -367,7 +418,7 @@ impl Wait for Waiting {
 }
 
 /// Runs a kernel that may wait where nothing else can run meanwhile.
-fn run_to_end(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -> Result<()> {
+pub(crate) fn run_to_end(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -> Result<()> {
     let Some(mut wait) = kernel.begin(context)? else { return Ok(()) };
     let limits: &Limits<'_> = context.limits;
     wait_until(limits, || wait.is_done(), || wait.describe())?;

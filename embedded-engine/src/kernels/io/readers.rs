@@ -3,9 +3,10 @@
 use super::Compression;
 use super::format::{FixedLength, Format, Record, Work};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, UNUSED};
-use crate::kernels::data_flow::dequeue_one;
+use crate::kernels::data_flow::{Coming, Feed, Next, run_to_end};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::waiting::Wait;
 use prost::Message;
 use session_core::{Code, Error, Result};
 use std::collections::VecDeque;
@@ -27,28 +28,8 @@ pub(super) fn register(registry: &mut Registry) {
         make(spec, Format::FixedLength(FixedLength::of(spec)?))
     });
     registry.add_handle("IdentityReaderV2", |spec| make(spec, Format::Identity));
-    registry.add("ReaderReadV2", |_| {
-        Ok(boxed(|context| {
-            let mut records = read(context, 1)?;
-            let (key, value) = records.pop().ok_or_else(|| Error::invalid_argument("no record was read"))?;
-            context.set(0, Tensor::string(key));
-            context.set(1, Tensor::string(value));
-            Ok(())
-        }))
-    });
-    registry.add("ReaderReadUpToV2", |_| {
-        Ok(boxed(|context| {
-            let count = context.int(2)?;
-            let count = usize::try_from(count).ok().filter(|&count| count > 0).ok_or_else(|| {
-                Error::invalid_argument(format!("num_records must be positive, not {count}"))
-            })?;
-            let (keys, values): (Vec<Bytes>, Vec<Bytes>) = read(context, count)?.into_iter().unzip();
-            let count = keys.len();
-            context.set(0, Tensor::from_strings(keys, [count])?);
-            context.set(1, Tensor::from_strings(values, [count])?);
-            Ok(())
-        }))
-    });
+    registry.add("ReaderReadV2", |_| Ok(Box::new(Read { up_to: false })));
+    registry.add("ReaderReadUpToV2", |_| Ok(Box::new(Read { up_to: true })));
     registry.add("ReaderNumRecordsProducedV2", |_| counted(|state| state.produced));
     registry.add("ReaderNumWorkUnitsCompletedV2", |_| counted(|state| state.completed));
     registry.add("ReaderSerializeStateV2", |_| {
@@ -150,26 +131,111 @@ fn counted(count: fn(&State) -> i64) -> Result<Box<dyn Kernel>> {
     }))
 }
 
-/// The next records, at least one: more as long as the file has them.
-fn read(context: &mut KernelContext<'_>, limit: usize) -> Result<Vec<Record>> {
-    let reader = reader(context)?;
-    let with_keys = context.outputs[0] != UNUSED;
-    loop {
-        let mut state = reader.lock();
-        let records = state.read(&reader.format, limit, with_keys)?;
-        if !records.is_empty() {
-            return Ok(records);
-        }
-        drop(state);
-        let name = dequeue_one(context, 1)?;
-        let name = match name.as_strings() {
-            Ok([name]) => name.clone(),
-            _ => {
-                let text = format!("a queue of file names holds {} of shape {}", name.dtype(), name.shape());
-                return Err(Error::invalid_argument(text));
+/// The next record, or some.
+struct Read {
+    up_to: bool,
+}
+
+impl Kernel for Read {
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        run_to_end(self, context)
+    }
+
+    fn may_wait(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
+        let limit = self.limit(context)?;
+        let (reader, names) = (reader(context)?, Feed::of(context, 1)?);
+        let with_keys = context.outputs[0] != UNUSED;
+        loop {
+            let records = reader.read(limit, with_keys)?;
+            if !records.is_empty() {
+                return self.deliver(context, records).map(|()| None);
             }
+            match names.next()? {
+                Next::Here(name) => reader.open(&name)?,
+                Next::Later(name) => {
+                    let read = Read { up_to: self.up_to };
+                    return Ok(Some(Box::new(WaitsForName { read, reader, limit, with_keys, name })));
+                }
+            }
+        }
+    }
+}
+
+impl Read {
+    fn limit(&self, context: &KernelContext<'_>) -> Result<usize> {
+        if !self.up_to {
+            return Ok(1);
+        }
+        let count = context.int(2)?;
+        let positive = usize::try_from(count).ok().filter(|&count| count > 0);
+        positive.ok_or_else(|| Error::invalid_argument(format!("num_records must be positive, not {count}")))
+    }
+
+    fn deliver(&self, context: &mut KernelContext<'_>, mut records: Vec<Record>) -> Result<()> {
+        if !self.up_to {
+            let (key, value) = records.pop().ok_or_else(|| Error::invalid_argument("no record was read"))?;
+            context.set(0, Tensor::string(key));
+            context.set(1, Tensor::string(value));
+            return Ok(());
+        }
+        let (keys, values): (Vec<Bytes>, Vec<Bytes>) = records.into_iter().unzip();
+        let count = keys.len();
+        context.set(0, Tensor::from_strings(keys, [count])?);
+        context.set(1, Tensor::from_strings(values, [count])?);
+        Ok(())
+    }
+}
+
+/// A read that waits for the name of a file.
+struct WaitsForName {
+    read: Read,
+    reader: Arc<Reader>,
+    limit: usize,
+    with_keys: bool,
+    name: Coming,
+}
+
+impl Wait for WaitsForName {
+    fn is_done(&self) -> bool {
+        self.name.is_here()
+    }
+
+    fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
+        let (name, names) = self.name.take()?;
+        self.reader.open(&name)?;
+        loop {
+            let records = self.reader.read(self.limit, self.with_keys)?;
+            if !records.is_empty() {
+                return self.read.deliver(context, records);
+            }
+            // The file was empty.
+            self.reader.open(&names.wait(context.limits)?)?;
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("reader '{}': {}", self.reader.name, self.name.describe())
+    }
+}
+
+impl Reader {
+    /// The next records, at least one: more as long as the file has them; none when the next name is needed.
+    fn read(&self, limit: usize, with_keys: bool) -> Result<Vec<Record>> {
+        self.lock().read(&self.format, limit, with_keys)
+    }
+
+    /// Lets the file of a name be read next.
+    fn open(&self, name: &Tensor) -> Result<()> {
+        let [name] = name.as_strings().unwrap_or_default() else {
+            let text = format!("a queue of file names holds {} of shape {}", name.dtype(), name.shape());
+            return Err(Error::invalid_argument(text));
         };
-        reader.lock().waiting.push_back(name);
+        self.lock().waiting.push_back(name.clone());
+        Ok(())
     }
 }
 
