@@ -131,6 +131,7 @@ fn s_256_no_strings_are_an_error_when_known_and_of_the_session_when_not() {
         let _ = string_input_producer(graph, Vec::<String>::new(), &plain());
     });
     assert!(text.contains("requires a non-null input tensor: the list of strings is empty"), "{text}");
+    assert!(text.contains("node 'input_producer' of type FIFOQueueV2, made at"), "{text}");
     assert!(text.contains(&format!("made at {}", file!())), "{text}");
 
     let graph = Graph::new();

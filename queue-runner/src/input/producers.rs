@@ -224,7 +224,9 @@ pub fn string_input_producer(
         FileNames::Computed(strings) => strings,
         FileNames::Listed(names) => {
             if names.is_empty() {
-                scope.add_error(Error::value(format!("{EMPTY}: the list of strings is empty")));
+                let queue = scope.scope_name().trim_end_matches('/').to_owned();
+                let error = Error::value(format!("{EMPTY}: the list of strings is empty"));
+                scope.add_error(error.with_node(queue, "FIFOQueueV2"));
             }
             let count = names.len();
             let names = Tensor::from_strings(names.into_iter().map(String::into_bytes), [count]);
