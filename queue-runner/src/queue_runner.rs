@@ -361,18 +361,23 @@ impl Work {
     fn close_on_stop_thread(self, coordinator: Coordinator) -> ManagedThread {
         let name = format!("QueueRunnerThread-{}-close_on_stop", self.runner.queue());
         ManagedThread::new(name, move || {
+            // Before the stop: who stops waits for all that follows it.
+            let cancel = self.prepare(self.runner.cancel_op());
             if coordinator.wait_for_stop_or(&self.all_ended) {
                 let _doing = doing(format!("cancelling queue '{}'", self.runner.queue()));
-                self.run_ignoring_errors(self.runner.cancel_op());
+                self.run_ignoring_errors(self.runner.cancel_op(), cancel);
                 self.cancellation.cancel();
             }
             Ok(())
         })
     }
 
-    fn run_ignoring_errors(&self, operation: &Operation) {
+    fn prepare(&self, operation: &Operation) -> Result<Callable> {
         let signature = StepSignature { targets: vec![operation.id()], ..StepSignature::default() };
-        let callable: Result<Callable> = self.session.prepare(&signature);
+        self.session.prepare(&signature)
+    }
+
+    fn run_ignoring_errors(&self, operation: &Operation, callable: Result<Callable>) {
         if let Err(failure) = callable.and_then(|callable| callable.call(&[])) {
             debug!("'{}' of queue '{}': {}", operation.name(), self.runner.queue(), failure.chain());
         }
@@ -435,7 +440,8 @@ impl Drop for CountDown<'_> {
             Some(End::Failed(_)) | None => work.coordinator.is_none(),
         };
         if close {
-            work.run_ignoring_errors(work.runner.close_op());
+            let close = work.runner.close_op();
+            work.run_ignoring_errors(close, work.prepare(close));
         }
         if self.end.is_none() {
             // A panic: the coordinator is about to hear of it, and the queue must then be cancelled.
