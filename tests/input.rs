@@ -354,6 +354,14 @@ fn batches_larger_than_their_queue_are_mistakes_that_name_queue_and_operation() 
 }
 
 #[test]
+fn s_261_a_queue_of_the_default_size_holds_a_batch() {
+    let graph = Graph::new();
+    let rows = batch(&graph, numbers(&graph, 100, 1), 64, &BatchOptions::default());
+    let found = drain(&graph, &rows.output()).0;
+    assert_eq!(found.iter().map(ints).collect::<Vec<_>>(), [(0..64).collect::<Vec<i32>>()]);
+}
+
+#[test]
 fn s_270_s_271_what_is_not_kept_does_not_count() {
     use monitored_session::ops::math::{equal, floor_mod};
     let even = |graph: &Graph, number: &Output| {

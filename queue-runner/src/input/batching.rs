@@ -21,7 +21,7 @@ use tensor::Tensor;
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchOptions {
     num_threads: usize,
-    capacity: i64,
+    capacity: Option<i64>,
     enqueue_many: bool,
     shapes: Option<Vec<PartialShape>>,
     dynamic_pad: bool,
@@ -32,11 +32,11 @@ pub struct BatchOptions {
 }
 
 impl Default for BatchOptions {
-    /// One thread, a queue for 32 elements, whole batches.
+    /// One thread, a queue for 32 elements or one batch, whole batches.
     fn default() -> BatchOptions {
         BatchOptions {
             num_threads: 1,
-            capacity: 32,
+            capacity: None,
             enqueue_many: false,
             shapes: None,
             dynamic_pad: false,
@@ -56,13 +56,14 @@ impl BatchOptions {
         self
     }
 
-    /// How many elements the queue holds; 32 by default. The shuffling functions take it as an argument.
+    /// How many elements the queue holds; by default 32, or as many as a batch has if that is more. The shuffling
+    /// functions take it as an argument.
     ///
-    /// A batch that is larger than the queue is a mistake (`InvalidArgument`), which the graph reports with the names of
+    /// A batch that is larger than the capacity given here is a mistake (`InvalidArgument`), which the graph reports with the names of
     /// the queue and of the dequeue; TensorFlow fills such batches piece by piece.
     #[must_use]
     pub fn capacity(mut self, capacity: i64) -> Self {
-        self.capacity = capacity;
+        self.capacity = Some(capacity);
         self
     }
 
@@ -521,9 +522,14 @@ impl<'a> Maker<'a> {
         (0..count).map(common).collect()
     }
 
+    fn capacity(&self) -> i64 {
+        let batch = i64::try_from(self.batch_size).unwrap_or(i64::MAX);
+        self.options.capacity.unwrap_or(batch.max(32))
+    }
+
     fn queue(&self, element: &Element, shapes: &[PartialShape]) -> Queue {
         let dtypes: Vec<DType> = element.parts.iter().map(Part::dtype).collect();
-        let BatchOptions { capacity, ref shared_name, .. } = *self.options;
+        let (capacity, shared_name) = (self.capacity(), &self.options.shared_name);
         let known = shapes.iter().all(PartialShape::is_fully_known);
         if !known && !self.options.dynamic_pad && shapes.iter().all(|shape| shape.rank().is_some()) {
             let shapes: Vec<String> = shapes.iter().map(PartialShape::to_string).collect();
@@ -702,7 +708,7 @@ impl<'a> Maker<'a> {
 
     /// S-261, S-268, S-272.
     fn summarize(&self, queue: &Queue) {
-        let capacity = self.options.capacity;
+        let capacity = self.capacity();
         let size = queue.size().within(&self.scope);
         let number = |name: &str, value: Tensor| {
             constant(&self.scope.named(name).without_control_dependencies(), value)
