@@ -192,7 +192,8 @@ impl CheckpointSaverHook {
         self
     }
 
-    /// Whether the graph is written beside the checkpoints and into the event file. Default: `true`.
+    /// Whether the graph is written beside the checkpoints (in their `.meta` files, and as `graph.pbtxt`) and into the
+    /// event file. Default: `true`.
     #[must_use]
     pub fn save_graph_def(mut self, save: bool) -> CheckpointSaverHook {
         self.save_graph_def = save;
@@ -257,7 +258,8 @@ impl CheckpointSaverHook {
         self.before = None;
         if self.save_graph_def {
             let writer = begun(&self.found, NAME)?.writer.clone();
-            self.graph_files.write_events(point.session().graph(), &saver, &writer, step)?;
+            let folder = (!self.dry).then_some(self.directory.as_path());
+            self.graph_files.write(point.session().graph(), &saver, (&writer, step), folder)?;
         }
         let saved = !self.save_after_restore && self.is_saved(&saver, step)?;
         self.restored = None;

@@ -2,13 +2,17 @@
 
 use crate::events::event_error;
 use checkpoint::GraphSaver;
-use graph_def::{ExportOptions, export_meta_graph, to_graph_def_with};
+use graph_def::{ExportOptions, export_meta_graph, to_graph_def_with, write_graph};
 use session_core::{Graph, Result};
+use std::path::Path;
 use summary::EventWriter;
 use tensor::Bytes;
 
 /// The most bytes of a message that TensorFlow reads.
 const MAX_MESSAGE: usize = i32::MAX as usize;
+
+/// Graphs with more bytes are not written as text, which takes several times as much.
+const MAX_AS_TEXT: usize = 64 << 20;
 
 /// The meta graph of a session's graph, made once for each size that the graph has.
 #[derive(Debug, Default)]
@@ -40,17 +44,24 @@ impl GraphFiles {
         bytes
     }
 
-    /// Adds the graph and the meta graph to the events (S-342), so that TensorBoard shows the graph.
-    pub(crate) fn write_events(
+    /// Adds the graph and the meta graph to the events, so that TensorBoard shows the graph, and writes `graph.pbtxt`
+    /// into a folder (S-342).
+    pub(crate) fn write(
         &mut self,
         graph: &Graph,
         saver: &GraphSaver,
-        writer: &EventWriter,
-        step: i64,
+        (writer, step): (&EventWriter, i64),
+        folder: Option<&Path>,
     ) -> Result<()> {
         let Some(meta) = self.meta_graph(graph, saver) else { return Ok(()) };
         let shown = to_graph_def_with(graph, &ExportOptions::new().output_shapes(true))?;
-        writer.add_graph(shown.to_bytes(), step).map_err(event_error)?;
+        let bytes = shown.to_bytes();
+        if let Some(folder) = folder
+            && bytes.len() <= MAX_AS_TEXT
+        {
+            write_graph(folder.join("graph.pbtxt"), &shown)?;
+        }
+        writer.add_graph(bytes, step).map_err(event_error)?;
         writer.add_meta_graph(meta, step).map_err(event_error)
     }
 }

@@ -41,6 +41,8 @@ fn s_342_s_344_s_349_saves_at_creation_by_steps_and_at_the_end() {
     driver.end().unwrap();
     assert_eq!(saved(folder.path()), [0, 2, 4, 5]);
     assert_eq!(state(folder.path(), 5).step, Some(5));
+    let text = std::fs::read_to_string(folder.path().join("graph.pbtxt")).unwrap();
+    assert!(text.starts_with("node {\n  name: "), "{text}");
 }
 
 #[test]
