@@ -143,10 +143,14 @@ fn train(engines: &Engines, report: &mut Report, def: &'static OpDef, dtype: DTy
     }
 }
 
+/// Whether it updates a variable: accumulators, too, are applied to.
+fn is_update(def: &OpDef) -> bool {
+    def.name().contains("Apply") && def.signature().inputs.first().is_some_and(|arg| arg.name == "var")
+}
+
 /// The optimizers' updates.
 fn optimizers(engines: &Engines, report: &mut Report) {
-    let defs: Vec<&'static OpDef> = library().iter().filter(|def| def.name().contains("Apply")).collect();
-    for def in defs {
+    for def in library().iter().filter(|def| is_update(def)) {
         for dtype in [DType::Float32, DType::Float64, DType::Float16, DType::BFloat16] {
             train(engines, report, def, dtype, &[]);
             for attr in ["use_nesterov", "update_slots", "multiply_linear_by_lr"] {
