@@ -6,6 +6,7 @@ use crate::waiting::Wait;
 use compute::{Pool, Scratch};
 use rustc_hash::FxHashMap;
 use session_core::{AttrValue, Error, Operation, Result};
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use tensor::{Bits, BufferPool, DType, Element, Shape, Tensor};
 
@@ -213,6 +214,23 @@ impl<'a> KernelContext<'a> {
         }
     }
 
+    /// The value behind the handle of an input, which is `what`, named with its article.
+    #[inline]
+    pub(crate) fn handle<H: Any + Send + Sync>(&self, input: usize, what: &str) -> Result<&H> {
+        self.input(input).as_handle().ok_or_else(|| no_handle(input, what))
+    }
+
+    /// As [`handle`](KernelContext::handle), to be kept while the context is written to.
+    #[inline]
+    pub(crate) fn shared_handle<H: Any + Send + Sync>(&self, input: usize, what: &str) -> Result<Arc<H>> {
+        self.input(input).to_handle().ok_or_else(|| no_handle(input, what))
+    }
+
+    /// Delivers a count as output 0, an `int32`.
+    pub(crate) fn set_count(&mut self, count: impl TryInto<i32>) {
+        self.set(0, Tensor::scalar(count.try_into().unwrap_or(i32::MAX)));
+    }
+
     /// Delivers an output.
     #[inline]
     pub(crate) fn set(&mut self, output: usize, value: Tensor) {
@@ -329,3 +347,16 @@ pub(crate) fn checked(shape: Shape, dtype: DType) -> Result<Shape> {
 
 /// No tensor is larger: 1 TiB, beyond any machine this runs on, so that a wild shape is an error instead of an abort.
 const MAX_TENSOR: usize = 1 << 40;
+
+#[cold]
+fn no_handle(input: usize, what: &str) -> Error {
+    Error::invalid_argument(format!("input {input} is not the handle of {what}"))
+}
+
+/// The kernel of an operation whose one output is known: the handle of something of the session.
+pub(crate) fn gives(handle: Tensor) -> Box<dyn Kernel> {
+    Box::new(move |context: &mut KernelContext<'_>| {
+        context.set(0, handle.clone());
+        Ok(())
+    })
+}

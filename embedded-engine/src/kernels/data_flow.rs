@@ -17,7 +17,7 @@ mod sync;
 pub(crate) use consumed::replayed;
 
 use crate::execute::Limits;
-use crate::kernel::{Kernel, KernelContext, MakeKernel, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, MakeKernel, NodeSpec, Registry, gives};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
 use crate::resources::Resources;
@@ -61,7 +61,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["QueueSizeV2", "QueueSize"], |_| {
         Ok(boxed(|context| {
             let size = queue(context)?.elements.size();
-            context.set(0, Tensor::scalar(i32::try_from(size).unwrap_or(i32::MAX)));
+            context.set_count(size);
             Ok(())
         }))
     });
@@ -92,10 +92,7 @@ fn make_queue(spec: &NodeSpec<'_>, kind: Kind) -> Result<Box<dyn Kernel>> {
     if let Some(Err(error)) = known {
         return Ok(boxed(move |_| Err(error.clone())));
     }
-    Ok(boxed(move |context| {
-        context.set(0, handle.clone());
-        Ok(())
-    }))
+    Ok(gives(handle))
 }
 
 /// The session's queues as they are at this moment.
@@ -110,8 +107,7 @@ pub(crate) fn queue_stats(resources: &Resources) -> Vec<QueueStats> {
 
 /// The queue of the first input.
 fn queue(context: &KernelContext<'_>) -> Result<Arc<Queue>> {
-    let handle = context.input(0).to_handle::<Queue>();
-    handle.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a queue"))
+    context.shared_handle(0, "a queue")
 }
 
 /// The queue of the first input where it is asked for in every step. Nearly always it is the same one: then its count of
@@ -285,9 +281,7 @@ pub(crate) struct Coming {
 impl Feed {
     /// The queue of an input.
     pub(crate) fn of(context: &KernelContext<'_>, input: usize) -> Result<Feed> {
-        let handle = context.input(input).to_handle::<Queue>();
-        let text = || format!("input {input} is not the handle of a queue");
-        handle.map(Feed).ok_or_else(|| Error::invalid_argument(text()))
+        context.shared_handle(input, "a queue").map(Feed)
     }
 
     /// Takes an element, or begins to.

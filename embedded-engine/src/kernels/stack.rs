@@ -41,10 +41,7 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 fn stack<'c>(context: &'c KernelContext<'_>) -> Result<&'c Stack> {
-    context
-        .input(0)
-        .as_handle()
-        .ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a stack"))
+    context.handle(0, "a stack")
 }
 
 fn push(context: &mut KernelContext<'_>) -> Result<()> {

@@ -5,7 +5,7 @@ mod scatter;
 
 pub(crate) use reference::PassingOn;
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, gives};
 use crate::resources::Variable;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use std::sync::Arc;
@@ -18,10 +18,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let name = resource_name(spec);
         let container = spec.str("container").unwrap_or_default();
         let handle = spec.resources.handle("variable", container, &name, || Variable::new(&name));
-        Ok(Box::new(move |context: &mut KernelContext<'_>| {
-            context.set(0, handle.clone());
-            Ok(())
-        }))
+        Ok(gives(handle))
     });
     registry.add("ReadVariableOp", |_| Ok(Box::new(read_variable)));
     registry.add_both(["VarIsInitializedOp", "IsVariableInitialized"], |_| Ok(Box::new(is_initialized)));
@@ -54,14 +51,12 @@ pub(crate) fn resource_name(spec: &NodeSpec<'_>) -> String {
 
 /// The variable of a handle input.
 pub(crate) fn variable<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c Variable> {
-    let handle = context.input(input).as_handle::<Variable>();
-    handle.ok_or_else(|| Error::invalid_argument(format!("input {input} is not the handle of a variable")))
+    context.handle(input, "a variable")
 }
 
 /// The variable of a handle input, to be kept while the context is written to.
 pub(crate) fn shared_variable(context: &KernelContext<'_>, input: usize) -> Result<Arc<Variable>> {
-    let handle = context.input(input).to_handle::<Variable>();
-    handle.ok_or_else(|| Error::invalid_argument(format!("input {input} is not the handle of a variable")))
+    context.shared_handle(input, "a variable")
 }
 
 /// Gives the value of the variable of input 0.

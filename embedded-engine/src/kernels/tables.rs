@@ -1,6 +1,6 @@
 //! Lookup tables: from numbers or strings to numbers or strings.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, gives};
 use crate::kernels::array::arrange;
 use crate::kernels::elements::stacked;
 use crate::kernels::math::boxed;
@@ -99,17 +99,11 @@ fn make_table(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
         is_fixed,
         entries: RwLock::new((!is_fixed).then(Entries::default)),
     });
-    Ok(Box::new(move |context: &mut KernelContext<'_>| {
-        context.set(0, handle.clone());
-        Ok(())
-    }))
+    Ok(gives(handle))
 }
 
 fn table<'c>(context: &'c KernelContext<'_>) -> Result<&'c Table> {
-    context
-        .input(0)
-        .as_handle()
-        .ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a table"))
+    context.handle(0, "a table")
 }
 
 /// Each element's bytes.

@@ -92,7 +92,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("TensorArraySizeV3", |_| {
         Ok(boxed(|context| {
             let size = array(context)?.lock().elements.len();
-            context.set(0, Tensor::from(i32::try_from(size).unwrap_or(i32::MAX)));
+            context.set_count(size);
             Ok(())
         }))
     });
@@ -173,8 +173,7 @@ fn pass_flow(context: &mut KernelContext<'_>, input: usize) {
 }
 
 fn array(context: &KernelContext<'_>) -> Result<Arc<TensorArray>> {
-    let array = context.input(0).to_handle();
-    array.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a TensorArray"))
+    context.shared_handle(0, "a TensorArray")
 }
 
 /// The gradients of an array's elements; asked for twice by one name, the same.

@@ -61,7 +61,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("TensorListLength", |_| {
         Ok(boxed(|context| {
             let length = list(context, 0)?.elements.len();
-            context.set(0, Tensor::from(i32::try_from(length).unwrap_or(i32::MAX)));
+            context.set_count(length);
             Ok(())
         }))
     });

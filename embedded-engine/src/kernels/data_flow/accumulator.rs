@@ -1,7 +1,7 @@
 //! Gradients that are collected until there are enough of them: `ConditionalAccumulator` and its like.
 
 use super::monitor::{Job, Monitor, begin, begins};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, gives};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
 use session_core::{AttrValue, Error, PartialShape, Result};
@@ -23,7 +23,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add_both(["AccumulatorNumAccumulated", "ResourceAccumulatorNumAccumulated"], |_| {
         Ok(boxed(|context| {
             let count = accumulator(context)?.state.with(|state| state.count);
-            context.set(0, Tensor::scalar(i32::try_from(count).unwrap_or(i32::MAX)));
+            context.set_count(count);
             Ok(())
         }))
     });
@@ -104,15 +104,11 @@ fn make(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
         let text = format!("shared accumulator '{name}' was made with another dtype, shape or reduction");
         return Err(Error::invalid_argument(text));
     }
-    Ok(boxed(move |context| {
-        context.set(0, handle.clone());
-        Ok(())
-    }))
+    Ok(gives(handle))
 }
 
 fn accumulator(context: &KernelContext<'_>) -> Result<Arc<Accumulator>> {
-    let handle = context.input(0).to_handle::<Accumulator>();
-    handle.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of an accumulator"))
+    context.shared_handle(0, "an accumulator")
 }
 
 impl Accumulator {

@@ -1,7 +1,7 @@
 //! Barriers: elements whose components come one by one under a key, taken when they are complete.
 
 use super::monitor::{Job, Monitor, begin, begins};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, gives};
 use crate::kernels::array::arrange;
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
@@ -54,7 +54,7 @@ pub(super) fn register(registry: &mut Registry) {
 fn size(size: fn(&State) -> usize) -> Result<Box<dyn Kernel>> {
     Ok(boxed(move |context| {
         let size = barrier(context)?.state.with(|state| size(state));
-        context.set(0, Tensor::scalar(i32::try_from(size).unwrap_or(i32::MAX)));
+        context.set_count(size);
         Ok(())
     }))
 }
@@ -125,15 +125,11 @@ fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         let text = format!("shared barrier '{name}' was made with other components");
         return Err(Error::invalid_argument(text));
     }
-    Ok(boxed(move |context| {
-        context.set(0, handle.clone());
-        Ok(())
-    }))
+    Ok(gives(handle))
 }
 
 fn barrier(context: &KernelContext<'_>) -> Result<Arc<Barrier>> {
-    let handle = context.input(0).to_handle::<Barrier>();
-    handle.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a barrier"))
+    context.shared_handle(0, "a barrier")
 }
 
 impl Barrier {

@@ -63,7 +63,7 @@ fn size(spec: &NodeSpec<'_>, size: fn(&Items) -> usize) -> Result<Box<dyn crate:
     let area = Area::of(spec)?;
     Ok(boxed(move |context| {
         let size = area.items.with(|items| size(items));
-        context.set(0, Tensor::scalar(i32::try_from(size).unwrap_or(i32::MAX)));
+        context.set_count(size);
         Ok(())
     }))
 }

@@ -39,7 +39,7 @@ pub(super) fn register(registry: &mut Registry) {
         let area = Area::of(spec)?;
         Ok(boxed(move |context| {
             let size = area.items.with(|items| items.list.len());
-            context.set(0, Tensor::scalar(i32::try_from(size).unwrap_or(i32::MAX)));
+            context.set_count(size);
             Ok(())
         }))
     });

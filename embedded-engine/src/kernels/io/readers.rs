@@ -2,7 +2,7 @@
 
 use super::Compression;
 use super::format::{FixedLength, Format, Record, Work};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, UNUSED};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, UNUSED, gives};
 use crate::kernels::data_flow::{Coming, Feed, Next, run_to_end};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
@@ -112,15 +112,11 @@ fn make(spec: &NodeSpec<'_>, format: Format) -> Result<Box<dyn Kernel>> {
         let text = format!("shared reader '{name}' was made as another kind of reader");
         return Err(Error::invalid_argument(text));
     }
-    Ok(boxed(move |context| {
-        context.set(0, handle.clone());
-        Ok(())
-    }))
+    Ok(gives(handle))
 }
 
 fn reader(context: &KernelContext<'_>) -> Result<Arc<Reader>> {
-    let handle = context.input(0).to_handle::<Reader>();
-    handle.ok_or_else(|| Error::invalid_argument("input 0 is not the handle of a reader"))
+    context.shared_handle(0, "a reader")
 }
 
 fn counted(count: fn(&State) -> i64) -> Result<Box<dyn Kernel>> {

@@ -4,7 +4,7 @@
 //! in between.
 
 use super::{resource_name, variable};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, gives};
 use crate::kernels::math::boxed;
 use crate::resources::Variable;
 use session_core::{Error, Result};
@@ -58,10 +58,7 @@ fn make_variable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let name = resource_name(spec);
     let container = spec.str("container").unwrap_or_default();
     let handle = spec.resources.handle("reference", container, &name, || Variable::new(&name));
-    Ok(Box::new(move |context: &mut KernelContext<'_>| {
-        context.set(0, handle.clone());
-        Ok(())
-    }))
+    Ok(gives(handle))
 }
 
 /// An update whose reference is also its result.
