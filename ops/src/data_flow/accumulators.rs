@@ -125,6 +125,11 @@ fn handle(builder: OpBuilder, dtype: DType, shape: PartialShape, reduction: Redu
     builder.attr("dtype", dtype).attr("shape", shape).attr("reduction_type", reduction.name()).finish_output()
 }
 
+/// The dtype of an accumulator's gradients.
+fn dtype(handle: &Output) -> DType {
+    handle.operation().attr("dtype").and_then(AttrValue::as_type).unwrap_or(DType::Float32)
+}
+
 impl ConditionalAccumulator {
     /// An accumulator of gradients of this dtype, which must be floating, and shape. Unknown sizes are those of the first
     /// gradient that is applied.
@@ -153,9 +158,10 @@ impl ConditionalAccumulator {
     #[must_use]
     #[track_caller]
     pub fn take_grad(&self, num_required: impl AsOutput) -> Output {
-        let dtype =
-            self.handle.operation().attr("dtype").and_then(AttrValue::as_type).unwrap_or(DType::Float32);
-        self.op(&RESOURCE_ACCUMULATOR_TAKE_GRADIENT).input(num_required).attr("dtype", dtype).finish_output()
+        self.op(&RESOURCE_ACCUMULATOR_TAKE_GRADIENT)
+            .input(num_required)
+            .attr("dtype", dtype(&self.handle))
+            .finish_output()
     }
 
     /// How many gradients are there, an `int32`.
@@ -214,9 +220,8 @@ impl SparseConditionalAccumulator {
     #[must_use]
     #[track_caller]
     pub fn take_grad(&self, num_required: impl AsOutput) -> [Output; 3] {
-        let dtype =
-            self.handle.operation().attr("dtype").and_then(AttrValue::as_type).unwrap_or(DType::Float32);
-        let builder = self.op(&SPARSE_ACCUMULATOR_TAKE_GRADIENT).input(num_required).attr("dtype", dtype);
+        let builder =
+            self.op(&SPARSE_ACCUMULATOR_TAKE_GRADIENT).input(num_required).attr("dtype", dtype(&self.handle));
         let operation = builder.finish();
         [0, 1, 2].map(|index| operation.output(index))
     }
