@@ -41,77 +41,77 @@ pub enum Components {
     Named(Vec<(String, Value)>),
 }
 
-macro_rules! one_component {
-    ($($type:ty),*) => {$(
-        impl From<$type> for Components {
-            fn from(value: $type) -> Components {
-                Components::Listed(vec![value.into()])
+/// How the tensors of an element are given: a single one, an array, slice, vector or tuple of them, or pairs of name and
+/// tensor, each as whatever turns into one. For enums with the variants `Listed` and `Named`. The types that are named must
+/// be in scope.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! element_conversions {
+    ($list:ident of $item:ident $(, and $($own:ty),+)?) => {
+        $crate::element_conversions!(single $list: Value, Output, &Output, &Variable, Tensor, &Tensor, &str $($(, $own)+)?);
+        $crate::element_conversions!(single $list: f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, bool);
+        // Those of which a list is a list of components, not a tensor.
+        $crate::element_conversions!(lists $list of $item: Value, Output, &Output, &Variable, Tensor, &Tensor $($(, $own)+)?);
+        $crate::element_conversions!(tuples $list of $item:
+            (A 0);
+            (A 0) (B 1);
+            (A 0) (B 1) (C 2);
+            (A 0) (B 1) (C 2) (D 3);
+            (A 0) (B 1) (C 2) (D 3) (E 4);
+            (A 0) (B 1) (C 2) (D 3) (E 4) (F 5);
+        );
+
+        impl From<&[Output]> for $list {
+            fn from(values: &[Output]) -> $list {
+                $list::Listed(values.iter().map($item::from).collect())
+            }
+        }
+
+        impl From<&Vec<Output>> for $list {
+            fn from(values: &Vec<Output>) -> $list {
+                $list::from(values.as_slice())
+            }
+        }
+
+        impl<K: Into<String>, V: Into<$item>, const N: usize> From<[(K, V); N]> for $list {
+            fn from(values: [(K, V); N]) -> $list {
+                $list::Named(values.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+            }
+        }
+
+        impl<K: Into<String>, V: Into<$item>> From<Vec<(K, V)>> for $list {
+            fn from(values: Vec<(K, V)>) -> $list {
+                $list::Named(values.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+            }
+        }
+    };
+    (single $list:ident: $($type:ty),*) => {$(
+        impl From<$type> for $list {
+            fn from(value: $type) -> $list {
+                $list::Listed(vec![value.into()])
+            }
+        }
+    )*};
+    (lists $list:ident of $item:ident: $($type:ty),*) => {$(
+        impl<const N: usize> From<[$type; N]> for $list {
+            fn from(values: [$type; N]) -> $list {
+                $list::Listed(values.into_iter().map($item::from).collect())
+            }
+        }
+
+        impl From<Vec<$type>> for $list {
+            fn from(values: Vec<$type>) -> $list {
+                $list::Listed(values.into_iter().map($item::from).collect())
+            }
+        }
+    )*};
+    (tuples $list:ident of $item:ident: $($(($name:ident $index:tt))+;)*) => {$(
+        impl<$($name: Into<$item>),+> From<($($name,)+)> for $list {
+            fn from(values: ($($name,)+)) -> $list {
+                $list::Listed(vec![$(values.$index.into()),+])
             }
         }
     )*};
 }
 
-one_component!(Value, Output, &Output, &Variable, Tensor, &Tensor, &str);
-one_component!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, bool);
-
-/// Those of which a list is a list of components, not a tensor.
-macro_rules! component_lists {
-    ($($type:ty),*) => {$(
-        impl<const N: usize> From<[$type; N]> for Components {
-            fn from(values: [$type; N]) -> Components {
-                Components::Listed(values.into_iter().map(Value::from).collect())
-            }
-        }
-
-        impl From<Vec<$type>> for Components {
-            fn from(values: Vec<$type>) -> Components {
-                Components::Listed(values.into_iter().map(Value::from).collect())
-            }
-        }
-    )*};
-}
-
-component_lists!(Value, Output, &Output, &Variable, Tensor, &Tensor);
-
-impl From<&[Output]> for Components {
-    fn from(values: &[Output]) -> Components {
-        Components::Listed(values.iter().map(Value::from).collect())
-    }
-}
-
-impl From<&Vec<Output>> for Components {
-    fn from(values: &Vec<Output>) -> Components {
-        Components::from(values.as_slice())
-    }
-}
-
-macro_rules! component_tuples {
-    ($($(($name:ident $index:tt))+;)*) => {$(
-        impl<$($name: Into<Value>),+> From<($($name,)+)> for Components {
-            fn from(values: ($($name,)+)) -> Components {
-                Components::Listed(vec![$(values.$index.into()),+])
-            }
-        }
-    )*};
-}
-
-component_tuples! {
-    (A 0);
-    (A 0) (B 1);
-    (A 0) (B 1) (C 2);
-    (A 0) (B 1) (C 2) (D 3);
-    (A 0) (B 1) (C 2) (D 3) (E 4);
-    (A 0) (B 1) (C 2) (D 3) (E 4) (F 5);
-}
-
-impl<K: Into<String>, V: Into<Value>, const N: usize> From<[(K, V); N]> for Components {
-    fn from(values: [(K, V); N]) -> Components {
-        Components::Named(values.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
-    }
-}
-
-impl<K: Into<String>, V: Into<Value>> From<Vec<(K, V)>> for Components {
-    fn from(values: Vec<(K, V)>) -> Components {
-        Components::Named(values.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
-    }
-}
+element_conversions!(Components of Value);
