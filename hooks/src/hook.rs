@@ -1,6 +1,6 @@
 //! The trait of all hooks.
 
-use crate::{SavePoint, SessionRunArgs, SessionRunContext, SessionRunValues};
+use crate::{Milestone, SavePoint, SessionRunArgs, SessionRunContext, SessionRunValues};
 use queue_runner::{Coordinator, StopHandle};
 use session_core::{Error, Graph, Result, Session};
 use std::borrow::Cow;
@@ -34,6 +34,9 @@ use std::borrow::Cow;
 /// | `before_run` | nothing is executed; the error leaves `run` |
 /// | `after_run`, `at_save_point` | the step has been executed; the error leaves `run`, and stops asked for in that run are lost (S-123) |
 /// | `end` | later hooks' `end` are not called; the session is closed all the same; the error leaves `close` |
+///
+/// [`on_milestone`](SessionRunHook::on_milestone) comes before step 2 when a checkpoint was restored, after it in a recovery,
+/// and before step 4.
 ///
 /// [`on_error`](SessionRunHook::on_error) tells all hooks of an error that ends a run or the session. After a bad end
 /// `end` is *not* called (S-136). End of input is no error.
@@ -142,6 +145,11 @@ pub trait SessionRunHook: Send {
         let _ = error;
     }
 
+    /// Called at a turn in the session's life that no other callback conveys, see [`Milestone`]. Beyond TensorFlow.
+    fn on_milestone(&mut self, milestone: &Milestone<'_>) {
+        let _ = milestone;
+    }
+
     /// The state to be kept in the checkpoint, so that a resumed run goes on as if it had not been interrupted. `None`
     /// (the default) for a hook without state. Beyond TensorFlow.
     fn save_state(&self) -> Option<Vec<u8>> {
@@ -200,6 +208,9 @@ impl<H: SessionRunHook + ?Sized> SessionRunHook for Box<H> {
     fn on_error(&mut self, error: &Error) {
         (**self).on_error(error);
     }
+    fn on_milestone(&mut self, milestone: &Milestone<'_>) {
+        (**self).on_milestone(milestone);
+    }
     fn save_state(&self) -> Option<Vec<u8>> {
         (**self).save_state()
     }
@@ -249,6 +260,11 @@ impl<H: SessionRunHook> SessionRunHook for Option<H> {
     fn on_error(&mut self, error: &Error) {
         if let Some(hook) = self {
             hook.on_error(error);
+        }
+    }
+    fn on_milestone(&mut self, milestone: &Milestone<'_>) {
+        if let Some(hook) = self {
+            hook.on_milestone(milestone);
         }
     }
     fn save_state(&self) -> Option<Vec<u8>> {

@@ -74,6 +74,7 @@
 //! | `PrometheusHook` | gives numbers to Prometheus, by HTTP or as a file | |
 //! | [`TimeLimitHook`] | stops after some time | |
 //! | [`StallWatchdogHook`] | notices that nothing moves | |
+//! | [`SessionStoryHook`] | writes the session's story for `monitored board` | |
 //!
 //! Those up to [`FeedFnHook`], and [`ProfilerHook`], are TensorFlow's, with its rules; where one differs on purpose, its documentation says so. On steps on
 //! which nothing is due a hook takes some tens of nanoseconds and allocates nothing.
@@ -93,6 +94,7 @@
 mod args;
 mod context;
 mod hook;
+mod milestone;
 mod save_point;
 
 mod best_checkpoint;
@@ -122,6 +124,7 @@ mod progress_bar;
 mod prometheus;
 mod replace_file;
 mod run_metadata_proto;
+mod session_story;
 #[cfg(all(unix, feature = "signals"))]
 mod signal;
 mod sink;
@@ -152,6 +155,7 @@ pub use hook::SessionRunHook;
 pub use logging_tensor::LoggingTensorHook;
 pub use metric::Metric;
 pub use metrics_file::MetricsFileHook;
+pub use milestone::{HookTiming, Milestone};
 pub use nan_tensor::NanTensorHook;
 pub use profiler::ProfilerHook;
 #[cfg(feature = "progress")]
@@ -159,6 +163,7 @@ pub use progress_bar::{LinePrinter, ProgressBarHook};
 #[cfg(feature = "prometheus")]
 pub use prometheus::PrometheusHook;
 pub use save_point::{HookState, Moment, SavePoint};
+pub use session_story::SessionStoryHook;
 #[cfg(all(unix, feature = "signals"))]
 pub use signal::{SignalHook, SignalReceipt};
 pub use stall_watchdog::StallWatchdogHook;

@@ -1,7 +1,7 @@
 //! The hooks of a session, called one after the other.
 
 use checkpoint::Restored;
-use hooks::{HookState, Moment, SavePoint, SessionRunHook};
+use hooks::{HookState, Milestone, Moment, SavePoint, SessionRunHook};
 use log::error;
 use queue_runner::{Coordinator, StopHandle, StopReason};
 use session_core::{Error, Graph, Phase, Result, Session};
@@ -166,6 +166,15 @@ impl HookSet {
         }
     }
 
+    /// Tells all hooks that have begun of a milestone. Panics are logged: it is not worth the session.
+    pub(crate) fn milestone(&mut self, milestone: &Milestone<'_>) {
+        for (hook, name) in self.hooks.iter_mut().zip(&self.names).take(self.begun) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook.on_milestone(milestone))) {
+                error!("{}", panicked(name, "on_milestone", payload.as_ref()).chain());
+            }
+        }
+    }
+
     /// A last moment to save before a session is closed by an error. What fails now is logged.
     pub(crate) fn failed(&mut self, session: &dyn Session) {
         // One at a time, so that each has its moment.
@@ -192,6 +201,9 @@ impl HookSet {
         coordinator: &Coordinator,
         restored: Option<&Restored>,
     ) -> Result<Option<StopReason>> {
+        if let Some(restored) = restored {
+            self.milestone(&Milestone::Restored(&restored.report));
+        }
         let HookSet { hooks, names, .. } = self;
         if let Some(restored) = restored {
             pass(hooks, names, "load_state", |_, name, hook| match restored.state.hook(name) {

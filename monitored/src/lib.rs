@@ -96,9 +96,9 @@ mod timings;
 mod training;
 
 pub use builder::{Built, Finished, SessionBuilder};
+pub use hooks::HookTiming;
 pub use recovery::{Recovery, RecoveryPolicy};
 pub use session::MonitoredSession;
 pub use singular::SingularMonitoredSession;
 pub use step_context::StepContext;
-pub use timings::HookTiming;
 pub use training::{MonitoredTrainingSession, TrainingSessionBuilder};

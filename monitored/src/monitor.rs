@@ -4,8 +4,8 @@ use crate::coordinated::{CoordinatedSession, is_consequence};
 use crate::hook_set::HookSet;
 use crate::merge::Request;
 use crate::recovery::{Recovery, RecoveryPolicy};
-use crate::timings::HookTiming;
 use checkpoint::RestoreReport;
+use hooks::{HookTiming, Milestone};
 use log::{error, info, warn};
 use queue_runner::{StopHandle, StopReason, StopSource};
 use scaffold::SessionCreator;
@@ -224,6 +224,7 @@ impl Monitor {
         let step_after = self.global_step();
         let recovery = Recovery { cause, attempts: self.attempts, checkpoint, step_before, step_after };
         warn!("{recovery}");
+        self.hooks.milestone(&recovery.milestone());
         self.recoveries.push(recovery);
         Ok(())
     }
@@ -334,6 +335,8 @@ impl Monitor {
             self.abandon(&error);
             return Err(error);
         }
+        let reason = self.stop_reason().unwrap_or_else(|| StopReason::new(StopSource::Closed, ""));
+        self.hooks.milestone(&Milestone::Ending { reason: &reason, timings: &self.hook_timings() });
         let ended = match &self.session {
             Some(session) => self.hooks.end(&**session.raw()),
             None => Ok(()),

@@ -1,5 +1,6 @@
 //! How a session that was lost is made anew.
 
+use hooks::Milestone;
 use scaffold::{SystemWaiter, Waiter};
 use session_core::Error;
 use std::fmt;
@@ -114,6 +115,18 @@ pub struct Recovery {
 }
 
 impl Recovery {
+    /// The recovery as hooks learn of it.
+    pub(crate) fn milestone(&self) -> Milestone<'_> {
+        let Recovery { cause, attempts, checkpoint, step_before, step_after } = self;
+        Milestone::Recovered {
+            cause,
+            attempts: *attempts,
+            checkpoint: checkpoint.as_deref(),
+            step_before: *step_before,
+            step_after: *step_after,
+        }
+    }
+
     /// How many steps have to be made again, if that is known.
     #[must_use]
     pub fn lost_steps(&self) -> Option<i64> {

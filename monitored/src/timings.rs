@@ -1,5 +1,6 @@
 //! How long hooks take.
 
+use hooks::HookTiming;
 use std::time::{Duration, Instant};
 
 /// Of fast runs only every so many is looked at, since clocks cost.
@@ -11,18 +12,6 @@ const SLOW_SHARE: f64 = 0.3;
 const SLOW_TIME: Duration = Duration::from_millis(1);
 /// So many runs are looked at before a judgement.
 const ENOUGH: u64 = 20;
-
-/// How long a hook takes of each run, as [`hook_timings`](crate::MonitoredSession::hook_timings) tells.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct HookTiming {
-    /// The name under which the hook runs.
-    pub hook: String,
-    /// The mean over the runs that were looked at: `before_run`, `after_run` and `at_save_point` together.
-    pub per_run: Duration,
-    /// Which share of the runs that was, from 0 to 1.
-    pub share: f64,
-}
 
 /// Times of hooks, summed over the runs that are looked at: the first apart, in which everything is compiled.
 #[derive(Debug)]
@@ -123,7 +112,7 @@ impl Timings {
         }
         let told = names.iter().enumerate().map(|(hook, name)| {
             let (per_run, share) = self.of(hook);
-            HookTiming { hook: name.clone(), per_run, share }
+            HookTiming::new(name, per_run, share)
         });
         told.collect()
     }

@@ -4,7 +4,10 @@ use crate::builder::{Finished, SessionBuilder};
 use crate::recovery::RecoveryPolicy;
 use crate::session::MonitoredSession;
 use checkpoint::RestoreOptions;
-use hooks::{CheckpointSaverHook, SecondOrStepTimer, SessionRunHook, StepCounterHook, SummarySaverHook};
+use hooks::{
+    CheckpointSaverHook, SecondOrStepTimer, SessionRunHook, SessionStoryHook, StepCounterHook,
+    SummarySaverHook,
+};
 use queue_runner::StopHandle;
 use scaffold::{ScaffoldBuilder, WorkerSessionCreator};
 use session_core::{Engine, Error, Graph, Result, SessionConfig};
@@ -98,7 +101,8 @@ fn timer(secs: Option<Duration>, steps: Option<u64>, what: &str) -> Result<Optio
 ///
 /// Those of a chief, in this order (S-181): [`chief_only_hook`](TrainingSessionBuilder::chief_only_hook)s;
 /// `StepCounterHook`, if there is a directory for summaries; `SummarySaverHook`, likewise; `CheckpointSaverHook`, if there
-/// is a directory for checkpoints; [`hook`](TrainingSessionBuilder::hook)s. A worker has the last ones only, and all
+/// is a directory for checkpoints; beyond TensorFlow `SessionStoryHook`, if there is a directory for summaries and
+/// [`session_story`](TrainingSessionBuilder::session_story) is on; [`hook`](TrainingSessionBuilder::hook)s. A worker has the last ones only, and all
 /// arguments about checkpoints and summaries mean nothing to it (S-183).
 #[must_use = "call `build` or `scoped`"]
 pub struct TrainingSessionBuilder {
@@ -111,6 +115,7 @@ pub struct TrainingSessionBuilder {
     max_wait: Option<Duration>,
     summary_dir: Option<PathBuf>,
     save_graph_def: bool,
+    session_story: bool,
 }
 
 macro_rules! as_sessions {
@@ -135,6 +140,7 @@ impl TrainingSessionBuilder {
             max_wait: Some(Duration::from_secs(7200)),
             summary_dir: None,
             save_graph_def: true,
+            session_story: true,
         }
     }
 
@@ -234,6 +240,12 @@ impl TrainingSessionBuilder {
         self
     }
 
+    /// Sets whether the session's story is written into the event files, see [`SessionStoryHook`]. Default: `true`.
+    pub fn session_story(mut self, story: bool) -> Self {
+        self.session_story = story;
+        self
+    }
+
     /// The session.
     ///
     /// # Errors
@@ -275,6 +287,10 @@ impl TrainingSessionBuilder {
             let hook = CheckpointSaverHook::with_timer(directory, timer).save_graph_def(self.save_graph_def);
             hooks.push(Box::new(hook));
         }
+        let directory = self.summary_dir.as_ref().or(self.inner.checkpoint_dir.as_ref());
+        if let Some(directory) = directory.filter(|_| self.session_story) {
+            hooks.push(Box::new(SessionStoryHook::new(directory)));
+        }
         hooks.append(&mut self.inner.hooks);
         self.inner.hooks = hooks;
         Ok(self.inner)
@@ -308,6 +324,7 @@ impl fmt::Debug for TrainingSessionBuilder {
             .field("max_wait", &self.max_wait)
             .field("summary_dir", &self.summary_dir)
             .field("save_graph_def", &self.save_graph_def)
+            .field("session_story", &self.session_story)
             .finish()
     }
 }

@@ -19,6 +19,7 @@ mod profiler;
 mod progress_bar;
 #[cfg(feature = "prometheus")]
 mod prometheus;
+mod session_story;
 mod stall_watchdog;
 mod step_counter;
 mod stop_at_step;

@@ -137,3 +137,58 @@ fn learning_rates_are_logged_as_any_other_tensor() {
     let text = std::fs::read_to_string(metrics).unwrap();
     assert_eq!(text, "step,learning_rate\n1,1\n2,0.5\n3,0.25\n");
 }
+
+#[test]
+fn hooks_learn_of_restores_and_of_the_end() {
+    /// Writes down the milestones that it is called with.
+    struct Milestones(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+    impl hooks::SessionRunHook for Milestones {
+        fn on_milestone(&mut self, milestone: &hooks::Milestone<'_>) {
+            let word = match milestone {
+                hooks::Milestone::Restored(report) => {
+                    format!("restored {}", report.prefix.file_name().unwrap().to_string_lossy())
+                }
+                hooks::Milestone::Recovered { step_before, step_after, checkpoint, .. } => {
+                    let name =
+                        checkpoint.and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
+                    format!("recovered {step_before:?} {step_after:?} {name:?}")
+                }
+                hooks::Milestone::Ending { reason, .. } => format!("ending: {reason}"),
+                other => format!("{other:?}"),
+            };
+            self.0.lock().unwrap().push(word);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let Counting { graph, train_op, .. } = counting();
+    let seen = std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default();
+    for last in [3, 5] {
+        let mut fails_at = 4;
+        let loses = hooks::ClosureHook::new("loses").after_run(move |context, _| {
+            fails_at -= 1;
+            if fails_at == 0 && last == 5 {
+                return Err(session_core::Error::new(session_core::Code::Unavailable, "a peer is gone"));
+            }
+            let _ = context;
+            Ok(())
+        });
+        let mut session = monitored::MonitoredSession::builder(&graph)
+            .checkpoint_dir(folder.path())
+            .hook(Milestones(seen.clone()))
+            .hook(hooks::CheckpointSaverHook::every_steps(folder.path(), 1))
+            .hook(hooks::StopAtStepHook::last_step(if last == 5 { 8 } else { 3 }))
+            .hook(loses)
+            .build()
+            .unwrap();
+        while !session.should_stop() {
+            session.run(&train_op, ()).unwrap();
+        }
+        session.close().unwrap();
+    }
+    let seen = seen.lock().unwrap();
+    assert!(seen[0].starts_with("ending: hook 'StopAtStepHook'"), "{seen:?}");
+    assert_eq!(seen[1], "restored model.ckpt-3");
+    // The step that failed after it was made was not saved.
+    assert_eq!(seen[2..4], ["restored model.ckpt-6", "recovered Some(7) Some(6) Some(\"model.ckpt-6\")"]);
+    assert!(seen[4].starts_with("ending: hook 'StopAtStepHook'") && seen.len() == 5, "{seen:?}");
+}

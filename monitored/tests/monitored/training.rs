@@ -24,10 +24,10 @@ fn hooks_of(with: impl FnOnce(TrainingSessionBuilder) -> TrainingSessionBuilder)
     list.split(", ").filter(|name| !name.is_empty()).map(|name| name.trim_matches('"').to_owned()).collect()
 }
 
-/// As [`hooks_of`], in a folder for checkpoints, and only those of interest.
+/// As [`hooks_of`], in a folder for checkpoints and without the session's story: TensorFlow's hooks and the given ones.
 fn of_folder(with: impl FnOnce(TrainingSessionBuilder) -> TrainingSessionBuilder) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
-    hooks_of(|builder| with(builder.checkpoint_dir(folder.path())))
+    hooks_of(|builder| with(builder.checkpoint_dir(folder.path()).session_story(false)))
 }
 
 fn error_of(with: impl FnOnce(TrainingSessionBuilder) -> TrainingSessionBuilder) -> String {
@@ -107,6 +107,11 @@ fn s_180_both_of_a_pair_are_refused_even_if_one_is_zero() {
 fn s_181_order_of_a_chiefs_hooks() {
     let names = of_folder(|builder| builder.hook(Named("mine")).chief_only_hook(Named("the chief's")));
     assert_eq!(names, ["the chief's", "StepCounterHook", "SummarySaverHook", "CheckpointSaverHook", "mine"]);
+    // Beyond TensorFlow, and by default.
+    let folder = tempfile::tempdir().unwrap();
+    let names = hooks_of(|builder| builder.checkpoint_dir(folder.path()).hook(Named("mine")));
+    let usual = ["StepCounterHook", "SummarySaverHook", "CheckpointSaverHook", "SessionStoryHook", "mine"];
+    assert_eq!(names, usual);
 }
 
 #[test]
@@ -114,7 +119,7 @@ fn s_182_directories() {
     assert!(hooks_of(|builder| builder).is_empty(), "no directory, no hooks");
     let folder = tempfile::tempdir().unwrap();
     let names = hooks_of(|builder| builder.summary_dir(folder.path()));
-    assert_eq!(names, ["StepCounterHook", "SummarySaverHook"], "without checkpoints");
+    assert_eq!(names, ["StepCounterHook", "SummarySaverHook", "SessionStoryHook"], "without checkpoints");
     let (checkpoints, summaries) = (folder.path().join("checkpoints"), folder.path().join("summaries"));
     let Counting { graph, train_op, .. } = counting();
     MonitoredTrainingSession::builder(&graph)
@@ -183,8 +188,9 @@ fn s_185_s_186_events_and_checkpoints_of_six_steps() {
     // Beyond S-185 the step counter writes where its session starts, too; the graph is there once.
     let expected = "version 0, START 1, graph 0, CHECKPOINT 0, START 1, loss 1, global_step/sec 3, loss 3, CHECKPOINT 3, \
                     global_step/sec 5, loss 5, CHECKPOINT 6";
-    let seen: Vec<String> =
-        events(folder.path()).into_iter().filter(|word| !word.contains("graph")).collect();
+    // So does the session's story, in session logs without status.
+    let beyond = |word: &String| word.contains("graph") || word.starts_with("Unspecified");
+    let seen: Vec<String> = events(folder.path()).into_iter().filter(|word| !beyond(word)).collect();
     assert_eq!(seen.join(", "), expected.replace("graph 0, ", ""));
     let indices: Vec<String> =
         files(folder.path()).into_iter().filter(|name| name.ends_with(".index")).collect();

@@ -1,0 +1,273 @@
+//! Telling the session's story in the event files.
+
+use crate::events::{EventTarget, event_error, flush};
+use crate::step::GlobalStep;
+use crate::{
+    Clock, HookTiming, Milestone, MonotonicClock, SessionRunArgs, SessionRunContext, SessionRunHook,
+    SessionRunValues,
+};
+use ops::global_step;
+use queue_runner::Coordinator;
+use serde_json::{Value as Json, json};
+use session_core::{Error, Graph, Result, Session};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use summary::{EventWriter, SessionLog};
+
+const NAME: &str = "SessionStoryHook";
+
+/// The first interval between two reports of the pace, which doubles up to the longest.
+const FIRST_INTERVAL: Duration = Duration::from_secs(1);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Of fast runs every n-th reports how long it waited for input, since clocks cost; of slow ones each.
+const SAMPLED: u64 = 16;
+const SLOW_RUN: Duration = Duration::from_millis(1);
+
+/// Writes the story of a session into its event files: when sessions began and from which checkpoint, what they were
+/// lost to and how they were recovered, how fast they went and how long their steps waited for input, what each hook
+/// cost, and why they ended. `monitored board` shows it as a timeline. Beyond TensorFlow.
+///
+/// # Format
+///
+/// Each entry is a `SessionLog` without status, which TensorBoard skips, at the global step. Its message is a JSON object
+/// whose `story` names the kind:
+///
+/// | `story` | other members |
+/// | --- | --- |
+/// | `started` | `step` |
+/// | `restored` | `checkpoint`, `variables`, `rejected`: a list of `checkpoint` and `error` |
+/// | `failed` | `error` |
+/// | `recovered` | `cause`, `attempts`, `checkpoint`, `step_before`, `step_after` |
+/// | `pace` | since the last entry of this kind: `seconds`, `runs`, `in_runs` and `between_runs` (seconds), `input_wait` (the share of the time of runs, from 0 to 1, `null` where no run was measured) |
+/// | `hooks` | `timings`: a list of `hook`, `seconds` of each run, `share` |
+/// | `ended` | `source`, `reason` |
+///
+/// The pace is written after a second, then at intervals that double up to a minute, and at the end.
+///
+/// # Errors
+///
+/// `begin`, the creation of a session, runs and `end`: of the event file.
+///
+/// ```
+/// use hooks::SessionStoryHook;
+/// # let directory = tempfile::tempdir().unwrap();
+/// let hook = SessionStoryHook::new(directory.path());
+/// ```
+#[derive(Debug)]
+pub struct SessionStoryHook {
+    target: EventTarget,
+    clock: Arc<dyn Clock>,
+    writer: Option<Arc<EventWriter>>,
+    /// Absent in a graph without a global step, whose entries are all at step 0.
+    global_step: Option<GlobalStep>,
+    step: i64,
+    /// The restore of the session that is being created.
+    restored: Option<(PathBuf, Json)>,
+    pace: Pace,
+}
+
+/// What is measured between two reports.
+#[derive(Debug, Default)]
+struct Pace {
+    interval: Duration,
+    since: Duration,
+    runs: u64,
+    in_runs: Duration,
+    between_runs: Duration,
+    measured: Duration,
+    waited: Duration,
+    /// When the current run began, and the last one ended.
+    begun: Duration,
+    ended: Option<Duration>,
+    last_was_slow: bool,
+}
+
+impl Pace {
+    fn from(now: Duration) -> Pace {
+        Pace { interval: FIRST_INTERVAL, since: now, ..Pace::default() }
+    }
+
+    /// Starts the next period.
+    fn next(&mut self, now: Duration) {
+        *self = Pace {
+            interval: (self.interval * 2).min(LONGEST_INTERVAL),
+            since: now,
+            ended: self.ended,
+            last_was_slow: self.last_was_slow,
+            ..Pace::default()
+        };
+    }
+
+    fn as_json(&self, now: Duration) -> Json {
+        let wait = self.waited.as_secs_f64() / self.measured.as_secs_f64();
+        json!({
+            "story": "pace", "seconds": now.saturating_sub(self.since).as_secs_f64(), "runs": self.runs,
+            "in_runs": self.in_runs.as_secs_f64(), "between_runs": self.between_runs.as_secs_f64(),
+            "input_wait": wait.is_finite().then_some(wait),
+        })
+    }
+}
+
+impl SessionStoryHook {
+    /// Writes into this directory, through the writer that all hooks of the directory share.
+    #[must_use]
+    pub fn new(directory: impl AsRef<Path>) -> SessionStoryHook {
+        SessionStoryHook::of(EventTarget::Directory(directory.as_ref().to_path_buf()))
+    }
+
+    /// Writes to this writer.
+    #[must_use]
+    pub fn with_writer(writer: Arc<EventWriter>) -> SessionStoryHook {
+        SessionStoryHook::of(EventTarget::Writer(writer))
+    }
+
+    fn of(target: EventTarget) -> SessionStoryHook {
+        let clock = MonotonicClock::shared();
+        let pace = Pace::default();
+        SessionStoryHook { target, clock, writer: None, global_step: None, step: 0, restored: None, pace }
+    }
+
+    /// Measures time with this clock. Default: the system's monotonic one.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> SessionStoryHook {
+        self.clock = clock;
+        self
+    }
+
+    fn tell(&self, entry: &Json, checkpoint: Option<&Path>) -> Result<()> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let checkpoint_path = checkpoint.map(text).unwrap_or_default();
+        let log = SessionLog { checkpoint_path, message: entry.to_string(), ..SessionLog::default() };
+        writer.add_session_log(log, self.step).map_err(event_error)
+    }
+
+    /// As `tell`, where no error can be returned.
+    fn tell_or_log(&self, entry: &Json, checkpoint: Option<&Path>) {
+        if let Err(error) = self.tell(entry, checkpoint) {
+            log::error!("an entry of the session's story is lost: {}", error.chain());
+        }
+    }
+
+    #[cold]
+    fn tell_pace(&mut self, now: Duration) -> Result<()> {
+        let entry = self.pace.as_json(now);
+        self.pace.next(now);
+        self.tell(&entry, None)
+    }
+
+    fn tell_hooks(&self, timings: &[HookTiming]) {
+        let timing = |timing: &HookTiming| json!({"hook": timing.hook, "seconds": timing.per_run.as_secs_f64(), "share": timing.share});
+        if !timings.is_empty() {
+            let timings: Vec<Json> = timings.iter().map(timing).collect();
+            self.tell_or_log(&json!({"story": "hooks", "timings": timings}), None);
+        }
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+impl SessionRunHook for SessionStoryHook {
+    fn dry_run(&mut self) {
+        self.target.discard();
+    }
+
+    fn begin(&mut self, graph: &Graph) -> Result<()> {
+        self.writer = self.target.open()?;
+        let exists = global_step::global_step(graph)?.is_some();
+        self.global_step = exists.then(|| GlobalStep::of(graph, NAME)).transpose()?;
+        Ok(())
+    }
+
+    fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
+        if let Some(step) = &self.global_step {
+            self.step = step.now(session)?;
+        }
+        self.pace = Pace::from(self.clock.now());
+        self.tell(&json!({"story": "started", "step": self.step}), None)?;
+        // Only now is it known at which step that was.
+        match self.restored.take() {
+            Some((prefix, entry)) => self.tell(&entry, Some(&prefix)),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        let pace = &mut self.pace;
+        pace.begun = self.clock.now();
+        if let Some(ended) = pace.ended {
+            pace.between_runs += pace.begun.saturating_sub(ended);
+        }
+        let args = SessionRunArgs::new();
+        let args = if pace.last_was_slow || pace.runs % SAMPLED == 0 { args.with_metadata() } else { args };
+        Ok(Some(match &self.global_step {
+            Some(step) => args.fetch(step.read()),
+            None => args,
+        }))
+    }
+
+    #[inline]
+    fn after_run(&mut self, _: &mut SessionRunContext<'_>, values: &SessionRunValues<'_>) -> Result<()> {
+        if let Some(before) = values.get(0) {
+            self.step = before.as_scalar_i64()?.saturating_add(1);
+        }
+        let (now, pace) = (self.clock.now(), &mut self.pace);
+        let took = now.saturating_sub(pace.begun);
+        pace.runs += 1;
+        pace.in_runs += took;
+        pace.ended = Some(now);
+        pace.last_was_slow = took >= SLOW_RUN;
+        // Empty unless this hook or another one asked for it.
+        let metadata = values.metadata();
+        pace.measured += metadata.elapsed;
+        pace.waited += metadata.input_wait;
+        if now.saturating_sub(pace.since) >= pace.interval { self.tell_pace(now) } else { Ok(()) }
+    }
+
+    fn end(&mut self, _: &dyn Session) -> Result<()> {
+        flush(self.writer.as_deref())
+    }
+
+    fn on_error(&mut self, error: &Error) {
+        self.tell_or_log(&json!({"story": "failed", "error": error.chain()}), None);
+        if let Err(error) = flush(self.writer.as_deref()) {
+            log::error!("the session's story could not be flushed: {}", error.chain());
+        }
+    }
+
+    fn on_milestone(&mut self, milestone: &Milestone<'_>) {
+        match milestone {
+            Milestone::Restored(report) => {
+                let rejected = report.rejected.iter();
+                let rejected = rejected
+                    .map(|(prefix, error)| json!({"checkpoint": text(prefix), "error": error.to_string()}));
+                let entry = json!({
+                    "story": "restored", "checkpoint": text(&report.prefix), "variables": report.restored.len(),
+                    "rejected": rejected.collect::<Vec<_>>(),
+                });
+                self.restored = Some((report.prefix.clone(), entry));
+            }
+            Milestone::Recovered { cause, attempts, checkpoint, step_before, step_after } => {
+                let entry = json!({
+                    "story": "recovered", "cause": cause.chain(), "attempts": attempts,
+                    "checkpoint": checkpoint.map(text), "step_before": step_before, "step_after": step_after,
+                });
+                self.tell_or_log(&entry, *checkpoint);
+            }
+            Milestone::Ending { reason, timings } => {
+                if self.pace.runs > 0
+                    && let Err(error) = self.tell_pace(self.clock.now())
+                {
+                    log::error!("the session's pace is lost: {}", error.chain());
+                }
+                self.tell_hooks(timings);
+                let (source, why) = (reason.source().to_string(), reason.text());
+                self.tell_or_log(&json!({"story": "ended", "source": source, "reason": why}), None);
+            }
+        }
+    }
+}
