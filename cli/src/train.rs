@@ -10,7 +10,7 @@ use crate::output::{Failure, Outcome, Result};
 use engines::EngineName;
 use feeds::{FeedArgument, Feeder};
 use monitored_session::checkpoint::latest_checkpoint;
-use monitored_session::embedded_engine;
+use monitored_session::embedded_engine::missing_kernels_for;
 use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, read_graph_file};
 use monitored_session::hooks::{CheckpointSaverHook, SignalHook};
 use monitored_session::monitored::MonitoredTrainingSession;
@@ -21,7 +21,6 @@ use monitored_session::scaffold::{ScaffoldBuilder, default_local_init_op};
 use monitored_session::session_core::keys::{GLOBAL_STEP, LOCAL_INIT_OP, SUMMARY_OP, TRAIN_OP};
 use monitored_session::session_core::{Error, Graph, Operation, Output, Variable};
 use report::{Reporter, Saves, StepWatch};
-use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -189,11 +188,11 @@ impl Plan {
         };
         let needed = targets.iter().chain(fetches.iter().map(Output::operation));
         if arguments.engine == EngineName::Embedded {
-            check_supported(needed)?;
+            missing_kernels_for(needed).check()?;
         }
         let summary = graph.collection(&SUMMARY_OP).pop();
         let summaries = arguments.engine != EngineName::Embedded
-            || summary.is_none_or(|summary| check_supported([summary.operation()]).is_ok());
+            || summary.is_none_or(|summary| missing_kernels_for([summary.operation()]).is_empty());
         if !summaries {
             note("no summaries are written: the embedded engine lacks operations that they need");
         }
@@ -246,31 +245,4 @@ fn counter(graph: &Graph, directory: &Path) -> std::result::Result<Variable, Err
     let start = monitored_session::ops::array::constant(&graph.scope("monitored_train"), number);
     let builder = VariableBuilder::new(&graph.scope("")).exact_name("monitored_train/step").trainable(false);
     Ok(builder.local().collection(&GLOBAL_STEP).initial_value(start).build())
-}
-
-/// That the embedded engine runs these operations and all that they need.
-fn check_supported<'o>(
-    operations: impl IntoIterator<Item = &'o Operation>,
-) -> std::result::Result<(), Error> {
-    let mut lacks: BTreeMap<String, usize> = BTreeMap::new();
-    let mut waiting: Vec<Operation> = operations.into_iter().cloned().collect();
-    let mut seen: HashSet<_> = waiting.iter().map(Operation::id).collect();
-    while let Some(operation) = waiting.pop() {
-        let op_type = operation.op_type();
-        if !embedded_engine::supports(op_type) && operation.graph().function(op_type).is_none() {
-            *lacks.entry(op_type.to_owned()).or_default() += 1;
-        }
-        let before = operation.inputs().into_iter().map(|input| input.operation().clone());
-        for next in before.chain(operation.control_inputs()) {
-            if seen.insert(next.id()) {
-                waiting.push(next);
-            }
-        }
-    }
-    if lacks.is_empty() {
-        return Ok(());
-    }
-    let list: Vec<String> = lacks.iter().map(|(op_type, count)| format!("{op_type} ({count})")).collect();
-    let text = format!("the embedded engine lacks operations that training needs: {}", list.join(", "));
-    Err(Error::new(monitored_session::session_core::Code::Unimplemented, text))
 }

@@ -3,13 +3,15 @@
 use crate::execute::Limits;
 use crate::flow::{Flow, hands_on, joins};
 use crate::frames;
-use crate::functions::make_caller;
+use crate::functions::{make_caller, make_function};
 use crate::fuse;
-use crate::kernel::{Environment, Input, Kernel, KernelContext, NodeSpec, Registry, UNUSED};
+use crate::kernel::{Environment, Input, Kernel, KernelContext, NodeSpec, UNUSED};
+use crate::kernels::facts;
 use crate::late;
 use crate::missing::Missing;
 use crate::plan::{Plan, PlanKey, PlanStep};
 use crate::references::References;
+use crate::registry::{Role, has_effect};
 use crate::schedule;
 use compute::Scratch;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -41,20 +43,18 @@ pub(crate) struct IrNode {
     pub(crate) kernel: Option<Box<dyn Kernel>>,
     /// Whether it must run although nobody needs its outputs.
     pub(crate) has_effect: bool,
-    /// What it does to the flow of control; it then has no kernel.
+    /// What it does to the flow of control.
     pub(crate) flow: Option<Flow>,
     /// Whether it only looks at the variables of its handles.
     pub(crate) reads: bool,
+    /// Whether it may have to wait for another thread.
+    pub(crate) waits: bool,
     pub(crate) removed: bool,
 }
 
 impl IrNode {
     pub(crate) fn operation(&self) -> &Operation {
         &self.operations[0]
-    }
-
-    pub(crate) fn op_type(&self) -> &str {
-        self.operation().op_type()
     }
 }
 
@@ -176,30 +176,6 @@ pub(crate) struct Builder<'a, 'c> {
     coming_round: Vec<(usize, usize, Endpoint)>,
 }
 
-/// Operations that give their input as it is.
-const PASS_ON: [&str; 6] =
-    ["Identity", "StopGradient", "PreventGradient", "PlaceholderWithDefault", "Snapshot", "IdentityN"];
-
-/// Op types that only look at the variable of a handle.
-const READS: [&str; 6] = [
-    "ReadVariableOp",
-    "VarIsInitializedOp",
-    "IsVariableInitialized",
-    "VariableShape",
-    "ResourceGather",
-    "ResourceGatherNd",
-];
-
-/// Whether an operation does more than to compute its outputs from its inputs, as far as is known.
-fn has_effect(operation: &Operation) -> bool {
-    operation
-        .def()
-        .is_none_or(|def| def.is_stateful() || def.signature().inputs.iter().any(|input| input.is_ref))
-}
-
-/// Operations that count as stateless although what they read changes.
-const READS_FILES: [&str; 2] = ["ReadFile", "MatchingFiles"];
-
 /// Results with more elements are computed in each run rather than kept in the plan.
 const FOLD_LIMIT: usize = 16 << 20;
 
@@ -283,10 +259,10 @@ impl<'a, 'c> Builder<'a, 'c> {
         let mut waits: FxHashMap<OpId, usize> = FxHashMap::default();
         let mut users: FxHashMap<OpId, Vec<OpId>> = FxHashMap::default();
         for operation in operations.values() {
-            let joins = joins(operation.op_type());
+            let joins = joins(operation);
             let inputs = operation.input_endpoints().iter().filter(|input| !self.is_fed(**input));
             let inputs = inputs.map(|input| input.op);
-            let inputs = inputs.filter(|op| !(joins && hands_on(operations[op].op_type())));
+            let inputs = inputs.filter(|op| !(joins && hands_on(&operations[op])));
             for before in inputs.chain(operation.control_input_ids().iter().copied()) {
                 *waits.entry(operation.id()).or_insert(0) += 1;
                 users.entry(before).or_default().push(operation.id());
@@ -339,30 +315,29 @@ impl<'a, 'c> Builder<'a, 'c> {
             return Ok(());
         }
         let (inputs, control) = self.inputs(operation)?;
-        match operation.op_type() {
-            "Placeholder" | "PlaceholderV2" => return Err(unfed(operation)),
-            "Const" if control.is_empty() => {
+        let role = facts(operation).map(|op| op.role);
+        match role {
+            Some(Role::Placeholder) => return Err(unfed(operation)),
+            Some(Role::Constant) if control.is_empty() => {
                 let value = operation.attr("value").and_then(|value| value.as_tensor()).cloned();
                 let value = value.ok_or_else(|| Error::value("a constant without value"))?;
                 return self.replace(operation, vec![value]);
             }
-            op_type if self.is_passed_on(operation, op_type, &control, &inputs) => {
+            _ if self.is_passed_on(operation, role, &control, &inputs) => {
                 for (index, value) in inputs.into_iter().enumerate() {
                     self.replaced.insert(Endpoint { op: operation.id(), index: index as u32 }, value);
                 }
                 return Ok(());
             }
             // What is not computed has no shape.
-            "Shape" if self.optimize && control.is_empty() && !self.is_conditional(&inputs, &[]) => {
+            Some(Role::Shape)
+                if self.optimize && control.is_empty() && !self.is_conditional(&inputs, &[]) =>
+            {
                 if let Some(shape) = static_shape(operation) {
                     return self.replace(operation, vec![shape]);
                 }
             }
-            "NoOp" | "ControlTrigger" => {
-                self.push(operation, inputs, control, None);
-                return Ok(());
-            }
-            _ if Flow::of(operation).is_some() => {
+            Some(Role::Order | Role::Trigger) => {
                 self.push(operation, inputs, control, None);
                 return Ok(());
             }
@@ -375,7 +350,7 @@ impl<'a, 'c> Builder<'a, 'c> {
     fn is_passed_on(
         &self,
         operation: &Operation,
-        op_type: &str,
+        role: Option<Role>,
         control: &[usize],
         inputs: &[Value],
     ) -> bool {
@@ -383,7 +358,7 @@ impl<'a, 'c> Builder<'a, 'c> {
         let constant = matches!(Flow::of(operation), Some(Flow::Enter { is_constant: true, .. }))
             && inputs.iter().all(|input| matches!(input, Value::Constant(_)));
         // Where some operations do not run, those that others wait for must tell whether they did.
-        let passes = (PASS_ON.contains(&op_type) || op_type == "LoopCond")
+        let passes = role == Some(Role::PassOn)
             && !(self.waited_for.contains(&operation.id()) && self.is_conditional(inputs, control));
         control.is_empty() && (constant || passes)
     }
@@ -400,11 +375,18 @@ impl<'a, 'c> Builder<'a, 'c> {
         inputs: Vec<Value>,
         control: Vec<usize>,
     ) -> Result<()> {
-        if let Some(kernel) = make_caller(operation, self.compilation)? {
+        let op = facts(operation);
+        if let Some(Role::Call(call)) = op.map(|op| op.role) {
+            let kernel = make_caller(operation, call, self.compilation)?;
             self.push_update(operation, inputs, control, kernel);
             return Ok(());
         }
-        let Some(entry) = Registry::get().find(operation.op_type()) else {
+        let Some((op, make)) = op.and_then(|op| Some((op, op.make?))) else {
+            if self.compilation.library.function(operation.op_type()).is_some() {
+                let kernel = make_function(operation.op_type(), self.compilation)?;
+                self.push_update(operation, inputs, control, kernel);
+                return Ok(());
+            }
             self.compilation.missing.add(operation, self.compilation.calls.last().map(String::as_str));
             // Stands in until the list of what is missing is complete.
             self.push(operation, inputs, control, None);
@@ -413,11 +395,16 @@ impl<'a, 'c> Builder<'a, 'c> {
         let constants: Vec<Option<Tensor>> = inputs.iter().map(|&input| self.constant(input)).collect();
         let function = self.compilation.calls.last().map(String::as_str);
         let spec = NodeSpec { operation, function, resources: &self.environment.resources };
-        let kernel = (entry.make)(&spec)?;
-        let stateless = !has_effect(operation) && !READS_FILES.contains(&operation.op_type());
+        let kernel = make(&spec)?;
+        if op.control().is_some() {
+            self.push(operation, inputs, control, Some(kernel));
+            return Ok(());
+        }
+        let stateless = !has_effect(operation) && !op.changes;
         let small =
             operation.output_infos().iter().all(|info| info.shape.elements().is_none_or(|n| n <= FOLD_LIMIT));
-        let foldable = entry.is_handle || (self.optimize && stateless && small && control.is_empty());
+        let is_handle = op.role == Role::Handle;
+        let foldable = is_handle || (self.optimize && stateless && small && control.is_empty());
         if foldable && constants.iter().all(Option::is_some) {
             let constants = constants.into_iter().flatten().collect();
             // What fails here fails again when it runs, and is reported there.
@@ -437,15 +424,17 @@ impl<'a, 'c> Builder<'a, 'c> {
         kernel: Option<Box<dyn Kernel>>,
     ) {
         self.node_of.insert(operation.id(), self.nodes.len());
+        let op = facts(operation);
         self.push_extra(IrNode {
             operations: vec![operation.clone()],
             inputs,
             control,
             outputs: operation.num_outputs(),
-            flow: Flow::of(operation).filter(|_| kernel.is_none()),
+            flow: Flow::of(operation),
             kernel,
             has_effect: has_effect(operation),
-            reads: READS.contains(&operation.op_type()),
+            reads: op.is_some_and(|op| op.reads),
+            waits: op.is_some_and(|op| op.waits),
             removed: false,
         });
     }
@@ -571,13 +560,14 @@ fn emit(mut ir: Ir, order: &[usize], fed: Vec<Output>) -> Plan {
     for &index in order {
         let node = &mut ir.nodes[index];
         let Some(kernel) = node.kernel.take() else { continue };
+        let waits = node.waits;
         let inputs = node.inputs.iter().map(|&value| Input { slot: slots.of(value), last: false }).collect();
         let output = |i: usize| Value::Node(index, i as u32);
         let outputs = (0..node.outputs)
             .map(|i| if needed.contains(&output(i)) { slots.of(output(i)) } else { UNUSED })
             .collect();
         let operations = std::mem::take(&mut node.operations);
-        steps.push(PlanStep { kernel, inputs, outputs, release: Vec::new(), operations });
+        steps.push(PlanStep { kernel, waits, inputs, outputs, release: Vec::new(), operations });
     }
     let is_constant = slots.constant_slots();
     let parts = steps.iter_mut().map(|step| (&mut step.inputs, &mut step.release)).collect();

@@ -6,8 +6,10 @@
 use crate::compile::{Ir, Slots, Value, last_fetches, mark_last_uses, producer};
 use crate::flow::{Flow, hands_on, joins, moved};
 use crate::kernel::{Input, UNUSED};
+use crate::kernels::facts;
 use crate::plan::{Plan, PlanStep};
 use crate::program::{self, Action, Before, Loop, NO_FLAG, Program, Step};
+use crate::registry::Role;
 use crate::schedule;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Code, Error, Output, Result};
@@ -70,7 +72,7 @@ impl Frames {
         };
         let is_head = |i: usize| {
             let node = &ir.nodes[i];
-            joins(node.op_type()) && node.inputs.iter().any(|&value| is_hand_on(ir, value))
+            joins(node.operation()) && node.inputs.iter().any(|&value| is_hand_on(ir, value))
         };
         let mut frames = Frames {
             home: vec![ROOT; count],
@@ -242,13 +244,14 @@ fn live(ir: &Ir) -> impl Iterator<Item = (usize, &crate::compile::IrNode)> {
 }
 
 fn is_hand_on(ir: &Ir, value: Value) -> bool {
-    producer(value).is_some_and(|before| hands_on(ir.nodes[before].op_type()))
+    producer(value).is_some_and(|before| hands_on(ir.nodes[before].operation()))
 }
 
 /// The nodes that a node waits for in its own round.
 fn befores(ir: &Ir, index: usize) -> impl Iterator<Item = usize> {
     let node = &ir.nodes[index];
-    let inputs = node.inputs.iter().filter(move |&&value| !(joins(node.op_type()) && is_hand_on(ir, value)));
+    let inputs =
+        node.inputs.iter().filter(move |&&value| !(joins(node.operation()) && is_hand_on(ir, value)));
     inputs.filter_map(|&value| producer(value)).chain(node.control.iter().copied())
 }
 
@@ -338,14 +341,15 @@ impl Emitter {
     /// The step of one node.
     fn step(&mut self, index: usize) -> Step {
         let node = &mut self.ir.nodes[index];
-        let kernel = node.kernel.take().or_else(|| node.flow.as_ref().map(Flow::kernel));
-        let (any, keeps) = (joins(node.op_type()), self.frames.is_exit[index]);
+        let (kernel, waits) = (node.kernel.take(), node.waits);
+        let (any, keeps) = (joins(node.operation()), self.frames.is_exit[index]);
         let operations = std::mem::take(&mut node.operations);
         let (inputs, control, outputs) = (node.inputs.clone(), node.control.clone(), node.outputs);
         // The name of the type is still asked for.
         self.ir.nodes[index].operations.clone_from(&operations);
         // A trigger waits until those before it are through, whether they ran or not.
-        let heeds = self.ir.nodes[index].op_type() != "ControlTrigger";
+        let op = facts(self.ir.nodes[index].operation());
+        let heeds = op.is_none_or(|op| op.role != Role::Trigger);
         let control = control.iter().filter(|_| heeds);
         let controls = control.filter_map(|before| self.flags.get(before).copied()).collect();
         let flag = self.flags.get(&index).copied().unwrap_or(NO_FLAG);
@@ -357,7 +361,7 @@ impl Emitter {
         let outputs = (0..outputs)
             .map(|i| if self.needed.contains_key(&output(i)) { self.slot(output(i)) } else { UNUSED })
             .collect();
-        let step = PlanStep { kernel, inputs, outputs, release: Vec::new(), operations };
+        let step = PlanStep { kernel, waits, inputs, outputs, release: Vec::new(), operations };
         Step { action: Action::Run(step), controls, flag, any, keeps }
     }
 

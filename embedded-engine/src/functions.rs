@@ -5,55 +5,43 @@
 use crate::compile::{Compilation, compile_part};
 use crate::execute::Limits;
 use crate::kernel::{Environment, Kernel, KernelContext};
+use crate::kernels::facts;
 use crate::late::Waited;
 use crate::plan::{Plan, PlanKey};
+use crate::registry::{Call, Role, draws, has_effect};
 use session_core::{AttrValue, Code, Error, Function, OpId, Operation, Phase, Result};
 use tensor::{DType, Tensor};
 
-/// The op types that run functions named by their attributes.
-pub(crate) const CALLERS: [&str; 9] = [
-    "PartitionedCall",
-    "StatefulPartitionedCall",
-    "If",
-    "StatelessIf",
-    "While",
-    "StatelessWhile",
-    "Case",
-    "StatelessCase",
-    "For",
-];
-
-/// The kernel of an operation that runs functions; `None` for any other operation.
+/// The kernel of an operation that runs functions.
 pub(crate) fn make_caller(
     operation: &Operation,
+    call: Call,
     compilation: &mut Compilation<'_>,
-) -> Result<Option<Box<dyn Kernel>>> {
+) -> Result<Box<dyn Kernel>> {
     let body = |compilation: &mut Compilation<'_>, attr: &str| -> Result<Plan> {
         match operation.attr(attr) {
             Some(AttrValue::Func(name, _)) => compile_function(name, compilation),
             _ => Err(Error::value(format!("attribute '{attr}' does not name a function"))),
         }
     };
-    let kernel: Box<dyn Kernel> = match operation.op_type() {
-        "PartitionedCall" | "StatefulPartitionedCall" => Box::new(Call(body(compilation, "f")?)),
-        "If" | "StatelessIf" => Box::new(Choice {
+    Ok(match call {
+        Call::Function => Box::new(Called(body(compilation, "f")?)),
+        Call::If => Box::new(Choice {
             // The condition counts: 0 for the second branch, anything else for the first.
             by_truth: true,
             branches: vec![body(compilation, "then_branch")?, body(compilation, "else_branch")?],
         }),
-        "Case" | "StatelessCase" => {
-            Box::new(Choice { by_truth: false, branches: branches(operation, compilation)? })
-        }
-        "While" | "StatelessWhile" => {
+        Call::Case => Box::new(Choice { by_truth: false, branches: branches(operation, compilation)? }),
+        Call::While => {
             Box::new(While { condition: body(compilation, "cond")?, body: body(compilation, "body")? })
         }
-        "For" => Box::new(For(body(compilation, "body")?)),
-        name if compilation.library.function(name).is_some() => {
-            Box::new(Call(compile_function(name, compilation)?))
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(kernel))
+        Call::For => Box::new(For(body(compilation, "body")?)),
+    })
+}
+
+/// The kernel of an operation whose op type is the name of a function.
+pub(crate) fn make_function(name: &str, compilation: &mut Compilation<'_>) -> Result<Box<dyn Kernel>> {
+    Ok(Box::new(Called(compile_function(name, compilation)?)))
 }
 
 fn branches(operation: &Operation, compilation: &mut Compilation<'_>) -> Result<Vec<Plan>> {
@@ -91,12 +79,11 @@ fn targets(function: &Function) -> Vec<OpId> {
     if !told.is_empty() {
         return told;
     }
-    let has_effect = |operation: &Operation| {
-        let without = ["VarHandleOp", "ReadVariableOp", "VarIsInitializedOp"].contains(&operation.op_type());
-        let draws = operation.attr("seed2").is_some();
-        operation.def().is_some_and(|def| def.is_stateful()) && !without && !draws
+    let changes_something = |operation: &&Operation| {
+        let looks = facts(operation).is_some_and(|op| op.reads || op.role == Role::Handle);
+        operation.def().is_some() && has_effect(operation) && !looks && !draws(operation)
     };
-    function.body().operations().iter().filter(|operation| has_effect(operation)).map(Operation::id).collect()
+    function.body().operations().iter().filter(changes_something).map(Operation::id).collect()
 }
 
 impl Plan {
@@ -138,9 +125,9 @@ fn deliver(context: &mut KernelContext<'_>, results: Vec<Tensor>) -> Result<()> 
     Ok(())
 }
 
-struct Call(Plan);
+struct Called(Plan);
 
-impl Kernel for Call {
+impl Kernel for Called {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         let arguments = arguments(context, 0);
         let results = self.0.call(context.environment, arguments, context.limits)?;

@@ -3,10 +3,10 @@
 
 use crate::compile::{Ir, IrNode, Value, producer};
 use crate::kernel::{Environment, Kernel, NodeSpec};
-use crate::kernels::{conv2d_fused, matmul_fused};
+use crate::kernels::facts;
+use crate::registry::Fusion;
 use rustc_hash::FxHashSet;
 use session_core::{Operation, Result};
-use tensor::DType;
 
 /// Joins operations whose results only the next one needs into single kernels.
 pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
@@ -18,10 +18,11 @@ pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
         let alone = |value: Value| {
             producer(value).filter(|before| uses.get(&value) == Some(&1) && !waited_for.contains(before))
         };
-        let joined = match ir.nodes[index].op_type() {
-            "BiasAdd" | "BiasAddV1" | "AddV2" | "Add" => join_bias(ir, index, &alone, environment),
-            "Relu" => join_relu(ir, index, &alone, environment),
-            _ => None,
+        let joined = match fusion(ir.nodes[index].operation()) {
+            Some(Fusion::Bias) => join_bias(ir, index, true, &alone, environment),
+            Some(Fusion::Sum) => join_bias(ir, index, false, &alone, environment),
+            Some(Fusion::Relu) => join_relu(ir, index, &alone, environment),
+            Some(Fusion::Product(_)) | None => None,
         };
         if let Some((before, node)) = joined {
             ir.nodes[before].removed = true;
@@ -36,12 +37,12 @@ type Joined = Option<(usize, IrNode)>;
 fn join_bias(
     ir: &Ir,
     index: usize,
+    is_bias_add: bool,
     alone: &impl Fn(Value) -> Option<usize>,
     environment: &Environment,
 ) -> Joined {
     let node = &ir.nodes[index];
     let operation = node.operation();
-    let is_bias_add = operation.op_type().starts_with("BiasAdd");
     if operation.attr("data_format").and_then(|format| format.as_str()) == Some("NCHW") {
         return None;
     }
@@ -92,21 +93,12 @@ fn fused_kernel(
     relu: bool,
     environment: &Environment,
 ) -> Option<Result<Box<dyn Kernel>>> {
-    let spec = NodeSpec { operation: product, function: None, resources: &environment.resources };
-    let dtype = product.output_infos()[0].dtype;
-    match (product.op_type(), dtype) {
-        ("MatMul", DType::Float32 | DType::Float64) => {
-            let flag = |name: &str| product.attr(name).and_then(|value| value.as_bool()).unwrap_or(false);
-            let transposed = [flag("transpose_a"), flag("transpose_b")];
-            Some(Ok(match dtype {
-                DType::Float32 => matmul_fused::<f32>(transposed, relu),
-                _ => matmul_fused::<f64>(transposed, relu),
-            }))
-        }
-        ("Conv2D", DType::Float32) => Some(conv2d_fused::<f32>(&spec, relu)),
-        ("Conv2D", DType::Float64) => Some(conv2d_fused::<f64>(&spec, relu)),
-        _ => None,
-    }
+    let Some(Fusion::Product(make)) = fusion(product) else { return None };
+    make(&NodeSpec { operation: product, function: None, resources: &environment.resources }, relu)
+}
+
+fn fusion(operation: &Operation) -> Option<Fusion> {
+    facts(operation)?.fusion
 }
 
 fn join(source: &IrNode, node: &IrNode, inputs: Vec<Value>, kernel: Box<dyn Kernel>) -> IrNode {
@@ -119,6 +111,7 @@ fn join(source: &IrNode, node: &IrNode, inputs: Vec<Value>, kernel: Box<dyn Kern
         kernel: Some(kernel),
         has_effect: false,
         reads: false,
+        waits: false,
         removed: false,
     }
 }

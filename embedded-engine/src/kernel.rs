@@ -4,22 +4,16 @@ use crate::execute::Limits;
 use crate::resources::{OpState, Resources};
 use crate::waiting::Wait;
 use compute::{Pool, Scratch};
-use rustc_hash::FxHashMap;
 use session_core::{AttrValue, Error, Operation, Result};
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tensor::{Bits, BufferPool, DType, Element, Shape, Tensor};
 
 /// Runs one operation of a plan. Made once per plan; called in every step, possibly by several threads at once.
 pub(crate) trait Kernel: Send + Sync {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()>;
 
-    /// Whether it may have to wait for another thread.
-    fn may_wait(&self) -> bool {
-        false
-    }
-
-    /// As `run`, but where it would wait it gives what is waited for.
+    /// As `run`, but where it would wait it gives what is waited for. Called for op types that are registered as waiting.
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         self.run(context).map(|()| None)
     }
@@ -89,53 +83,6 @@ impl NodeSpec<'_> {
 
 fn wrong(name: &str, kind: &str) -> Error {
     Error::value(format!("attribute '{name}' is not {kind}"))
-}
-
-/// The kernels by op type.
-#[derive(Default)]
-pub(crate) struct Registry(FxHashMap<&'static str, Entry>);
-
-/// How an op type is run.
-#[derive(Clone, Copy)]
-pub(crate) struct Entry {
-    pub(crate) make: MakeKernel,
-    /// Its output is the handle of something that the session keeps: the same in every run, though the op type counts
-    /// as stateful.
-    pub(crate) is_handle: bool,
-}
-
-impl Registry {
-    /// All kernels of this engine.
-    pub(crate) fn get() -> &'static Registry {
-        static REGISTRY: OnceLock<Registry> = OnceLock::new();
-        REGISTRY.get_or_init(|| {
-            let mut registry = Registry::default();
-            crate::kernels::register(&mut registry);
-            registry
-        })
-    }
-
-    pub(crate) fn add(&mut self, op_type: &'static str, make: MakeKernel) {
-        self.insert(op_type, Entry { make, is_handle: false });
-    }
-
-    /// The kernel of an update of a variable by its handle, which serves as that by reference too.
-    pub(crate) fn add_both(&mut self, op_types: [&'static str; 2], make: MakeKernel) {
-        op_types.into_iter().for_each(|op_type| self.add(op_type, make));
-    }
-
-    pub(crate) fn add_handle(&mut self, op_type: &'static str, make: MakeKernel) {
-        self.insert(op_type, Entry { make, is_handle: true });
-    }
-
-    fn insert(&mut self, op_type: &'static str, entry: Entry) {
-        let previous = self.0.insert(op_type, entry);
-        debug_assert!(previous.is_none(), "{op_type} has two kernels");
-    }
-
-    pub(crate) fn find(&self, op_type: &str) -> Option<Entry> {
-        self.0.get(op_type).copied()
-    }
 }
 
 /// Where an input stands in the frame.

@@ -20,8 +20,7 @@ pub(crate) type Predecessors = Vec<Vec<u32>>;
 
 /// The predecessors in a plan of these nodes in this order, if one of them may wait.
 pub(crate) fn predecessors(ir: &Ir, order: &[usize]) -> Option<Predecessors> {
-    let may_wait = |&index: &usize| ir.nodes[index].kernel.as_ref().is_some_and(|kernel| kernel.may_wait());
-    if !order.iter().any(may_wait) {
+    if !order.iter().any(|&index| ir.nodes[index].waits) {
         return None;
     }
     let mut wishes: FxHashMap<usize, Vec<usize>> = FxHashMap::default();

@@ -17,6 +17,7 @@ mod missing;
 mod plan;
 mod program;
 mod references;
+mod registry;
 mod resources;
 mod schedule;
 mod session;
@@ -24,4 +25,4 @@ mod suspended;
 mod waiting;
 
 pub use engine::EmbeddedEngine;
-pub use missing::{Missing, missing_kernels, supports};
+pub use missing::{Missing, missing_kernels, missing_kernels_for, supports};

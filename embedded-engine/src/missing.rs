@@ -1,14 +1,11 @@
 //! What a graph needs and this engine has not.
 
-use crate::flow::Flow;
-use crate::functions::CALLERS;
-use crate::kernel::Registry;
-use session_core::{Code, Error, Graph, Operation, Result};
+use crate::kernels::registry;
+use rustc_hash::FxHashSet;
+use session_core::{AttrValue, Code, Error, Function, Graph, OpId, Operation, Result};
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// Op types that the compiler itself deals with.
-const COMPILED: [&str; 4] = ["Placeholder", "PlaceholderV2", "NoOp", "ControlTrigger"];
+use std::sync::Arc;
 
 /// Whether this engine runs operations of a type.
 ///
@@ -18,11 +15,7 @@ const COMPILED: [&str; 4] = ["Placeholder", "PlaceholderV2", "NoOp", "ControlTri
 /// ```
 #[must_use]
 pub fn supports(op_type: &str) -> bool {
-    let flow = ["Switch", "Merge", "Enter", "Exit", "NextIteration"];
-    COMPILED.contains(&op_type)
-        || CALLERS.contains(&op_type)
-        || flow.contains(&op_type.strip_prefix("Ref").unwrap_or(op_type))
-        || Registry::get().find(op_type).is_some()
+    registry().find(op_type).is_some()
 }
 
 /// The operations of a graph, and of the functions of its library, that this engine cannot run: all of them, whether a
@@ -30,22 +23,65 @@ pub fn supports(op_type: &str) -> bool {
 #[must_use]
 pub fn missing_kernels(graph: &Graph) -> Missing {
     let mut missing = Missing::default();
-    let runs = |operation: &Operation| {
-        supports(operation.op_type())
-            || Flow::of(operation).is_some()
-            || graph.function(operation.op_type()).is_some()
-    };
-    graph
-        .operations()
-        .iter()
-        .filter(|operation| !runs(operation))
-        .for_each(|operation| missing.add(operation, None));
+    graph.operations().iter().for_each(|operation| missing.look_at(graph, operation, None));
     for function in graph.functions() {
-        let operations = function.body().operations();
-        let lacking = operations.iter().filter(|operation| !runs(operation));
-        lacking.for_each(|operation| missing.add(operation, Some(function.name())));
+        missing.look_into(graph, &function);
     }
     missing
+}
+
+/// What this engine cannot run of these operations, of all that they need, and of the functions that are called.
+///
+/// ```
+/// use session_core::{DType, Graph};
+///
+/// let graph = Graph::new();
+/// let x = ops::array::placeholder(&graph, DType::Float32, [2]);
+/// let y = &x * &x;
+/// assert!(embedded_engine::missing_kernels_for([y.operation()]).is_empty());
+/// ```
+#[must_use]
+pub fn missing_kernels_for<'o>(operations: impl IntoIterator<Item = &'o Operation>) -> Missing {
+    let mut missing = Missing::default();
+    let mut pending: Vec<Operation> = operations.into_iter().cloned().collect();
+    let mut seen: FxHashSet<OpId> = pending.iter().map(Operation::id).collect();
+    let mut called = Vec::new();
+    let mut names = FxHashSet::default();
+    let Some(graph) = pending.first().map(Operation::graph) else { return missing };
+    while let Some(operation) = pending.pop() {
+        missing.look_at(&graph, &operation, None);
+        called.extend(functions_of(&graph, &operation));
+        let inputs = operation.input_endpoints().iter().map(|input| input.op);
+        for id in inputs.chain(operation.control_input_ids().iter().copied()) {
+            if seen.insert(id) {
+                pending.extend(graph.operation_by_id(id));
+            }
+        }
+    }
+    while let Some(function) = called.pop() {
+        if names.insert(function.name().to_owned()) {
+            missing.look_into(&graph, &function);
+            let body = function.body().operations();
+            called.extend(body.iter().flat_map(|operation| functions_of(&graph, operation)));
+        }
+    }
+    missing
+}
+
+/// The functions that an operation runs.
+fn functions_of(graph: &Graph, operation: &Operation) -> Vec<Arc<Function>> {
+    let mut names = vec![operation.op_type()];
+    for (_, value) in operation.attrs() {
+        match value {
+            AttrValue::Func(name, _) => names.push(name),
+            AttrValue::List(values) => names.extend(values.iter().filter_map(|value| match value {
+                AttrValue::Func(name, _) => Some(name.as_str()),
+                _ => None,
+            })),
+            _ => {}
+        }
+    }
+    names.into_iter().filter_map(|name| graph.function(name)).collect()
 }
 
 /// Op types without a kernel, each with the operations of it.
@@ -67,6 +103,20 @@ impl Missing {
         self.by_type.iter().map(|(op_type, nodes)| (op_type.as_str(), nodes.as_slice()))
     }
 
+    fn look_into(&mut self, graph: &Graph, function: &Function) {
+        for operation in function.body().operations() {
+            self.look_at(graph, &operation, Some(function.name()));
+        }
+    }
+
+    /// Adds an operation that nothing runs.
+    fn look_at(&mut self, graph: &Graph, operation: &Operation, function: Option<&str>) {
+        let op_type = operation.op_type();
+        if !supports(op_type) && graph.function(op_type).is_none() {
+            self.add(operation, function);
+        }
+    }
+
     pub(crate) fn add(&mut self, operation: &Operation, function: Option<&str>) {
         let name = match function {
             Some(function) => format!("{function}/{}", operation.name()),
@@ -78,8 +128,12 @@ impl Missing {
         }
     }
 
-    /// An error that lists everything, unless there is nothing.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Lists everything that is missing.
+    ///
+    /// # Errors
+    ///
+    /// `Unimplemented`, unless nothing is missing.
+    pub fn check(&self) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }

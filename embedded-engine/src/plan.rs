@@ -32,6 +32,8 @@ pub(crate) struct Plan {
 /// One operation of a plan.
 pub(crate) struct PlanStep {
     pub(crate) kernel: Box<dyn Kernel>,
+    /// It may have to wait for another thread.
+    pub(crate) waits: bool,
     pub(crate) inputs: Vec<Input>,
     pub(crate) outputs: Vec<u32>,
     /// Slots whose values nobody needs after this operation.

@@ -30,7 +30,7 @@ pub(crate) type Before = Vec<Vec<u32>>;
 /// Whether one of the steps, or of those in their loops, may have to wait for another thread.
 pub(crate) fn may_wait(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
-        Action::Run(planned) => planned.kernel.may_wait(),
+        Action::Run(planned) => planned.waits,
         Action::Nothing => false,
         Action::Loop(body) => body.waits,
     })

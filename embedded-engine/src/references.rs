@@ -12,7 +12,8 @@
 use crate::compile::{Builder, IrNode, Value};
 use crate::flow::{hands_on, joins};
 use crate::kernel::{Kernel, KernelContext};
-use crate::kernels::{PassingOn, read_variable};
+use crate::kernels::{PassingOn, facts, read_variable};
+use crate::registry::{Role, Shares};
 use rustc_hash::FxHashMap;
 use session_core::{ArgType, Endpoint, Operation, Output, Result};
 
@@ -43,7 +44,7 @@ impl Builder<'_, '_> {
         let mut inputs = Vec::with_capacity(endpoints.len());
         for (index, &endpoint) in endpoints.iter().enumerate() {
             let source = operation.input(index);
-            if joins(operation.op_type()) && hands_on(source.operation().op_type()) {
+            if joins(operation) && hands_on(source.operation()) {
                 inputs.push(self.comes_round(index, endpoint));
                 continue;
             }
@@ -80,7 +81,9 @@ impl Builder<'_, '_> {
 
     /// Lets an `Identity` of a variable that is known now stand for the variable; tells whether it is one.
     pub(crate) fn is_read_of_variable(&mut self, operation: &Operation) -> Result<bool> {
-        if operation.op_type() != "Identity" || !operation.control_input_ids().is_empty() {
+        let passes =
+            facts(operation).is_some_and(|op| op.role == Role::PassOn && op.shares == Shares::Inputs);
+        if !passes || operation.num_outputs() != 1 || !operation.control_input_ids().is_empty() {
             return Ok(false);
         }
         let (result, source) = (Endpoint { op: operation.id(), index: 0 }, operation.input(0));
@@ -116,6 +119,7 @@ impl Builder<'_, '_> {
             kernel: Some(Box::new(|context: &mut KernelContext<'_>| read_variable(context))),
             has_effect: false,
             reads: true,
+            waits: false,
             removed: false,
         });
         if control.is_empty() {
@@ -143,7 +147,7 @@ impl Builder<'_, '_> {
                 self.references.after.extend(node.map(|node| (result, node)));
                 self.stand_for(result, reference.expect("matched above"));
             }
-            Some(_) if passes_on && operation.op_type() != "RefIdentity" => {
+            Some(_) if passes_on && facts(operation).is_none_or(|op| op.shares != Shares::Inputs) => {
                 self.push(operation, inputs, control, Some(Box::new(PassingOn(kernel))));
             }
             _ => self.push(operation, inputs, control, Some(kernel)),

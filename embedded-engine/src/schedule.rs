@@ -48,7 +48,7 @@ fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
         let inputs = node.inputs.iter().filter_map(|&value| producer(value));
         // What comes round in a loop is for the next round.
         let inputs =
-            inputs.filter(|&before| !(joins(node.op_type()) && hands_on(ir.nodes[before].op_type())));
+            inputs.filter(|&before| !(joins(node.operation()) && hands_on(ir.nodes[before].operation())));
         for before in inputs.chain(node.control.iter().copied()) {
             consumers[before].push(index);
         }

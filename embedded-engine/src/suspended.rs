@@ -195,7 +195,7 @@ impl Run<'_> {
                 step.note(frame, true);
                 Ok(true)
             }
-            (Action::Run(planned), state) if planned.kernel.may_wait() && step.is_alive(planned, frame) => {
+            (Action::Run(planned), state) if planned.waits && step.is_alive(planned, frame) => {
                 current.set(planned.operations.first());
                 self.limits.check()?;
                 let began = self.elapsed();

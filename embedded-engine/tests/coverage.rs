@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use ops::library;
-use session_core::{DType, Graph, OutputInfo, PartialShape};
+use session_core::{AttrValue, DType, Graph, OpLibrary as _, OutputInfo, PartialShape};
 
 /// Op types that are defined, so that graphs with them can be read and written, and that this engine does not run.
 const LACKING: [&str; 5] =
@@ -35,4 +35,41 @@ fn what_is_missing_is_listed_with_its_nodes_also_in_functions() {
     let listed: Vec<(&str, &[String])> = missing.iter().collect();
     assert_eq!(listed, [("Unheard", &["outer".to_owned(), "f/inner".to_owned()][..])]);
     assert_eq!(missing.to_string(), "Unheard (outer, f/inner)");
+}
+
+#[test]
+fn what_operations_lack_is_looked_for_in_what_they_need_and_call() {
+    let graph = Graph::new();
+    let unheard = |graph: &Graph, name: &str, input: &session_core::Output| {
+        let output = OutputInfo { dtype: DType::Float32, shape: PartialShape::unknown(), is_ref: false };
+        graph.undefined_op("Unheard").name(name).input(input).described_output(output).finish_output()
+    };
+    let call = |graph: &Graph, function: &str, input: &session_core::Output| {
+        let builder = graph.op(library().find("PartitionedCall").unwrap()).input_list([input]);
+        let types = AttrValue::List(vec![AttrValue::Type(DType::Float32)]);
+        let builder = builder.attr("Tin", types.clone()).attr("Tout", types);
+        builder.attr("f", AttrValue::Func(function.to_owned(), Default::default())).finish_output()
+    };
+    let function = |name: &str, called: Option<&str>| {
+        let body = Graph::new();
+        let x = ops::array::placeholder(&body, DType::Float32, [None]);
+        let result = match called {
+            Some(called) => call(&body, called, &x),
+            None => unheard(&body, "deep", &x),
+        };
+        session_core::Function::new(name, &body, [x], [("y".to_owned(), result)]).unwrap()
+    };
+    graph.add_function(function("inner", None)).unwrap();
+    graph.add_function(function("outer", Some("inner"))).unwrap();
+    let x = ops::array::placeholder(&graph, DType::Float32, [None]);
+    let (near, aside) = (unheard(&graph, "near", &x), unheard(&graph, "aside", &x));
+    let after = &x + &near;
+    let missing = embedded_engine::missing_kernels_for([after.operation()]);
+    assert_eq!(missing.to_string(), "Unheard (near)");
+    let called = call(&graph, "outer", &x);
+    let missing = embedded_engine::missing_kernels_for([called.operation()]);
+    assert_eq!(missing.to_string(), "Unheard (inner/deep)");
+    assert!(missing.check().unwrap_err().message().contains("inner/deep"));
+    assert!(embedded_engine::missing_kernels_for([x.operation()]).is_empty());
+    let _ = aside;
 }

@@ -16,7 +16,7 @@ mod searching;
 mod shape;
 mod slice;
 
-use crate::kernel::Registry;
+use crate::registry::Registry;
 
 pub(crate) use arrange::arrange;
 pub(crate) use coordinates::{Rows, check_updates, integers, rows, updated};

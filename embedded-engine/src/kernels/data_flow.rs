@@ -17,9 +17,10 @@ mod sync;
 pub(crate) use consumed::replayed;
 
 use crate::execute::Limits;
-use crate::kernel::{Kernel, KernelContext, MakeKernel, NodeSpec, Registry, gives};
+use crate::kernel::{Kernel, KernelContext, MakeKernel, NodeSpec, gives};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::registry::Registry;
 use crate::resources::Resources;
 use crate::waiting::{Wait, wait_until};
 use bounded::{Attempt, Failure, Outcome, Source, Started};
@@ -40,17 +41,23 @@ pub(crate) fn register(registry: &mut Registry) {
         (["PriorityQueueV2", "PriorityQueue"], |spec| make_queue(spec, Kind::Priority)),
     ];
     for (op_types, make) in kinds {
-        op_types.into_iter().for_each(|op_type| registry.add_handle(op_type, make));
+        for op_type in op_types {
+            registry.add_handle(op_type, make);
+        }
     }
-    registry.add_both(["QueueEnqueueV2", "QueueEnqueue"], |_| Ok(Enqueue::kernel(false)));
-    registry.add_both(["QueueEnqueueManyV2", "QueueEnqueueMany"], |_| Ok(Enqueue::kernel(true)));
-    registry.add_both(["QueueDequeueV2", "QueueDequeue"], |spec| Dequeue::kernel(spec, Form::One));
-    registry.add_both(["QueueDequeueManyV2", "QueueDequeueMany"], |spec| {
-        Dequeue::kernel(spec, Form::Many { up_to: false })
-    });
-    registry.add_both(["QueueDequeueUpToV2", "QueueDequeueUpTo"], |spec| {
-        Dequeue::kernel(spec, Form::Many { up_to: true })
-    });
+    registry.add_both(["QueueEnqueueV2", "QueueEnqueue"], |_| Ok(Enqueue::kernel(false))).waits();
+    registry.add_both(["QueueEnqueueManyV2", "QueueEnqueueMany"], |_| Ok(Enqueue::kernel(true))).waits();
+    registry.add_both(["QueueDequeueV2", "QueueDequeue"], |spec| Dequeue::kernel(spec, Form::One)).waits();
+    registry
+        .add_both(["QueueDequeueManyV2", "QueueDequeueMany"], |spec| {
+            Dequeue::kernel(spec, Form::Many { up_to: false })
+        })
+        .waits();
+    registry
+        .add_both(["QueueDequeueUpToV2", "QueueDequeueUpTo"], |spec| {
+            Dequeue::kernel(spec, Form::Many { up_to: true })
+        })
+        .waits();
     registry.add_both(["QueueCloseV2", "QueueClose"], |spec| {
         let cancel = spec.bool("cancel_pending_enqueues")?;
         Ok(boxed(move |context| {
@@ -146,10 +153,6 @@ impl Kernel for Enqueue {
         run_to_end(self, context)
     }
 
-    fn may_wait(&self) -> bool {
-        true
-    }
-
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         let queue = self.queue.get(context)?;
         let components: SmallVec<[Tensor; 1]> =
@@ -190,10 +193,6 @@ enum Form {
 impl Kernel for Dequeue {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         run_to_end(self, context)
-    }
-
-    fn may_wait(&self) -> bool {
-        true
     }
 
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {

@@ -8,7 +8,7 @@ mod permutation;
 mod readers;
 mod saving;
 
-use crate::kernel::Registry;
+use crate::registry::Registry;
 
 pub(crate) use compression::Compression;
 

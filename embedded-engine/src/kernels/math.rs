@@ -10,10 +10,9 @@ mod reduction;
 mod segment;
 mod special;
 
-use crate::kernel::Registry;
+use crate::registry::Registry;
 
 pub(crate) use elementwise::boxed;
-pub(crate) use product::matmul_fused;
 pub(crate) use reduction::axis;
 
 pub(crate) fn register(registry: &mut Registry) {

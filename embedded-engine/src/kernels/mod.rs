@@ -25,16 +25,31 @@ mod tensor_array;
 mod tensor_list;
 mod training;
 
-use crate::kernel::Registry;
+use crate::registry::{OpType, Registry};
+use session_core::Operation;
+use std::sync::OnceLock;
 
 pub(crate) use data_flow::queue_stats;
 pub(crate) use data_flow::replayed;
-pub(crate) use math::matmul_fused;
-pub(crate) use nn::conv2d_fused;
 pub(crate) use state::{PassingOn, read_variable};
 
+/// The op types that this engine runs.
+pub(crate) fn registry() -> &'static Registry {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    REGISTRY.get_or_init(|| {
+        let mut registry = Registry::default();
+        register(&mut registry);
+        registry
+    })
+}
+
+/// The facts of an operation's op type, if this engine runs it by itself.
+pub(crate) fn facts(operation: &Operation) -> Option<&'static OpType> {
+    registry().find(operation.op_type())
+}
+
 /// Lists the kernels of all families.
-pub(crate) fn register(registry: &mut Registry) {
+fn register(registry: &mut Registry) {
     array::register(registry);
     control_flow::register(registry);
     data_flow::register(registry);

@@ -14,10 +14,9 @@ mod softmax;
 mod volumes;
 mod window;
 
-use crate::kernel::Registry;
+use crate::registry::Registry;
 
 pub(crate) use bias::channels_first;
-pub(crate) use convolution::conv2d_fused;
 pub(crate) use window::Window;
 
 pub(crate) fn register(registry: &mut Registry) {

@@ -1,7 +1,8 @@
 //! Values that may be missing.
 
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};

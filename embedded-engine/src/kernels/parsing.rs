@@ -5,7 +5,7 @@ mod example;
 mod feature;
 mod raw;
 
-use crate::kernel::Registry;
+use crate::registry::Registry;
 
 pub(crate) fn register(registry: &mut Registry) {
     csv::register(registry);

@@ -1,7 +1,8 @@
 //! Random numbers: equal seeds give TensorFlow's numbers.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use crate::resources::OpState;
 use compute::elementwise::CastTo;
 use compute::random::{self, Generator};

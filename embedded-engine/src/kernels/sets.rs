@@ -1,7 +1,8 @@
 //! Sets along the last axis: differences, intersections, unions, sizes.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use tensor::{Bytes, DType, Shape, Tensor};

@@ -1,8 +1,9 @@
 //! Sparse tensors: coordinates, one row for each value, in the order of rows; values; the dense shape.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, checked};
 use crate::kernels::array::arrange;
 use crate::kernels::math::{axis, boxed};
+use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::{Add, Div, Mul};

@@ -1,7 +1,8 @@
 //! Stacks of tensors, in which a loop leaves what its gradient needs.
 
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{DType, Tensor};

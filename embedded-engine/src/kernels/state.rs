@@ -5,7 +5,8 @@ mod scatter;
 
 pub(crate) use reference::PassingOn;
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, gives};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
+use crate::registry::Registry;
 use crate::resources::Variable;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use std::sync::Arc;
@@ -20,8 +21,10 @@ pub(crate) fn register(registry: &mut Registry) {
         let handle = spec.resources.handle("variable", container, &name, || Variable::new(&name));
         Ok(gives(handle))
     });
-    registry.add("ReadVariableOp", |_| Ok(Box::new(read_variable)));
-    registry.add_both(["VarIsInitializedOp", "IsVariableInitialized"], |_| Ok(Box::new(is_initialized)));
+    registry.add("ReadVariableOp", |_| Ok(Box::new(read_variable))).reads();
+    registry
+        .add_both(["VarIsInitializedOp", "IsVariableInitialized"], |_| Ok(Box::new(is_initialized)))
+        .reads();
     registry.add("DestroyResourceOp", |_| Ok(Box::new(destroy)));
     registry.add_both(["AssignVariableOp", "Assign"], make_assign);
     registry.add_both(["AssignAddVariableOp", "AssignAdd"], |_| {
@@ -30,15 +33,17 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["AssignSubVariableOp", "AssignSub"], |_| {
         Ok(Box::new(|context: &mut KernelContext<'_>| update(context, false)))
     });
-    registry.add("VariableShape", |spec| {
-        let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
-        Ok(Box::new(move |context: &mut KernelContext<'_>| {
-            let value = variable(context, 0)?.read()?;
-            let shape = super::array::shape_tensor(value.shape(), dtype)?;
-            context.set(0, shape);
-            Ok(())
-        }))
-    });
+    registry
+        .add("VariableShape", |spec| {
+            let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
+            Ok(Box::new(move |context: &mut KernelContext<'_>| {
+                let value = variable(context, 0)?.read()?;
+                let shape = super::array::shape_tensor(value.shape(), dtype)?;
+                context.set(0, shape);
+                Ok(())
+            }))
+        })
+        .reads();
 }
 
 /// The name under which a session keeps a resource: the shared one, or the operation's.

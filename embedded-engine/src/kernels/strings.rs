@@ -7,8 +7,9 @@ pub(super) mod number;
 mod pattern;
 mod split;
 
-use crate::kernel::{Kernel, KernelContext, Registry};
+use crate::kernel::{Kernel, KernelContext};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use tensor::{Bytes, DType, Tensor};
 

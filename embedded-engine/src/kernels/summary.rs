@@ -1,7 +1,8 @@
 //! Summaries: what is seen of a step, serialised for event files.
 
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use summary::{Histogram, Summary, SummaryError, Value};
 use tensor::{Bytes, DType, Tensor};

@@ -1,10 +1,11 @@
 //! Lookup tables: from numbers or strings to numbers or strings.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, gives};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::kernels::array::arrange;
 use crate::kernels::elements::stacked;
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::registry::Registry;
 use rustc_hash::FxHashMap;
 use session_core::{Code, Error, Result};
 use std::path::PathBuf;

@@ -1,8 +1,9 @@
 //! Arrays of tensors that a step writes and reads by index, and the arrays of their gradients.
 
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{joined, split, stacked, sum, unstacked};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,9 @@
 //! Lists of tensors as values: every change gives a new list, in place where nobody else has the old one.
 
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{joined, split, stacked, sum, told_shape, unstacked};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Error, PartialShape, Result};
 use std::sync::Arc;
 use tensor::{DType, Shape, Tensor};

@@ -1,8 +1,9 @@
 //! Training updates of variables, by handle or by reference: single passes over weights and slots, in place.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::kernels::state::shared_variable;
+use crate::registry::Registry;
 use crate::resources::Variable;
 use compute::optimizer::{
     self, AdaMax, Adadelta, Adagrad, AdagradDa, Adam, AddSign, CenteredRmsProp, Ftrl, GradientDescent,

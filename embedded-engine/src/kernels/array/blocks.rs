@@ -2,9 +2,10 @@
 
 use super::arrange::{arrange, ravel, unravel};
 use super::slice::non_negative;
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::kernels::nn::{Window, channels_first};
+use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use tensor::Shape;
 

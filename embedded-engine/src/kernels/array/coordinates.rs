@@ -1,9 +1,10 @@
 //! Slices chosen by whole coordinates.
 
 use super::arrange::arrange;
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::kernels::random::shape as shape_input;
+use crate::registry::Registry;
 use compute::elementwise::layout;
 use session_core::{Error, Result};
 use tensor::{DType, Element, Shape, Tensor};
@@ -15,12 +16,14 @@ pub(crate) fn register(registry: &mut Registry) {
             gather_nd(context, &params)
         }))
     });
-    registry.add("ResourceGatherNd", |_| {
-        Ok(boxed(|context| {
-            let params = crate::kernels::state::variable(context, 0)?.read()?;
-            gather_nd(context, &params)
-        }))
-    });
+    registry
+        .add("ResourceGatherNd", |_| {
+            Ok(boxed(|context| {
+                let params = crate::kernels::state::variable(context, 0)?.read()?;
+                gather_nd(context, &params)
+            }))
+        })
+        .reads();
     registry.add("ScatterNd", |spec| for_dtype!(number spec.input_dtype(1), T => Ok(boxed(scatter_nd::<T>))));
     registry.add(
         "TensorScatterAdd",

@@ -1,8 +1,9 @@
 //! Diagonals and bands of matrices.
 
 use super::arrange::{arrange, unravel};
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Shape, Tensor};
 

@@ -1,7 +1,8 @@
 //! Elements chosen by index, and indices made into elements.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::{axis, boxed};
+use crate::registry::Registry;
 use compute::elementwise;
 use compute::elementwise::layout::{self, GatherShape, Index, IndexError};
 use session_core::{Error, Result};
@@ -16,7 +17,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("ResourceGather", |spec| {
         let dtype = spec.dtype("dtype")?;
         for_dtype!(bits dtype, T => for_dtype!(index spec.input_dtype(1), I => Ok(boxed(resource_gather::<T, I>))))
-    });
+    }).reads();
     registry.add("OneHot", |spec| {
         let at = spec.int("axis")?;
         let indices = spec.input_dtype(0);

@@ -1,7 +1,8 @@
 //! Tensors joined and split.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::{axis, boxed};
+use crate::registry::Registry;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
 use tensor::{Bits, Bytes, DType, Shape, Tensor};

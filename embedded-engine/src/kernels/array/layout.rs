@@ -1,7 +1,8 @@
 //! Elements in another order, repeated, or padded.
 
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::{axis, boxed};
+use crate::registry::Registry;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
 use tensor::{Bits, Element, Shape};

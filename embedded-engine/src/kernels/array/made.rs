@@ -1,8 +1,9 @@
 //! Tensors made from little: ramps, copies, other views of the same bytes; values that are checked.
 
-use crate::kernel::{KernelContext, NodeSpec, Registry, checked};
+use crate::kernel::{KernelContext, NodeSpec, checked};
 use crate::kernels::math::boxed;
 use crate::kernels::random::shape as shape_input;
+use crate::registry::{Registry, Shares};
 use compute::elementwise::CastTo;
 use session_core::{Error, Result};
 use tensor::{DType, Element, Shape, Tensor};
@@ -26,19 +27,23 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("GuaranteeConst", |_| {
-        Ok(boxed(|context| {
-            let value = context.take(0);
-            context.set(0, value);
-            Ok(())
-        }))
-    });
-    registry.add("Bitcast", |spec| {
-        let to = spec.dtype("type")?;
-        Ok(boxed(move |context| bitcast(context, to)))
-    });
-    registry.add("CheckNumerics", |spec| make_check(spec, false));
-    registry.add("CheckNumericsV2", |spec| make_check(spec, true));
+    registry
+        .add("GuaranteeConst", |_| {
+            Ok(boxed(|context| {
+                let value = context.take(0);
+                context.set(0, value);
+                Ok(())
+            }))
+        })
+        .shares(Shares::Inputs);
+    registry
+        .add("Bitcast", |spec| {
+            let to = spec.dtype("type")?;
+            Ok(boxed(move |context| bitcast(context, to)))
+        })
+        .shares(Shares::View);
+    registry.add("CheckNumerics", |spec| make_check(spec, false)).shares(Shares::Inputs);
+    registry.add("CheckNumericsV2", |spec| make_check(spec, true)).shares(Shares::Inputs);
     registry.add("ParallelConcat", |_| Ok(boxed(parallel_concat)));
 }
 

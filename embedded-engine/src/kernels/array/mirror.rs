@@ -2,8 +2,9 @@
 
 use super::arrange::{arrange, ravel, unravel};
 use super::slice::non_negative;
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use compute::elementwise::layout;
 use session_core::{Error, Result};
 use tensor::{Element, Shape};

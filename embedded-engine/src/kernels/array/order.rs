@@ -2,8 +2,9 @@
 
 use super::arrange::{arrange, ravel, unravel};
 use super::coordinates::integers;
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::{axis, boxed};
+use crate::registry::Registry;
 use session_core::{Error, Result};
 
 pub(crate) fn register(registry: &mut Registry) {

@@ -2,8 +2,9 @@
 
 use super::arrange::arrange;
 use super::slice::non_negative;
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Shape, Tensor};
 

@@ -1,8 +1,9 @@
 //! Finding elements: where they are, which there are, what is missing.
 
 use super::arrange::{arrange, ravel, unravel};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::{axis, boxed};
+use crate::registry::Registry;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};
 use std::borrow::Cow;

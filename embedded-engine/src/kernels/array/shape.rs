@@ -1,21 +1,24 @@
 //! Shapes as values, and values under other shapes.
 
-use crate::kernel::{KernelContext, Registry, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, checked};
 use crate::kernels::math::{axis, boxed};
 use crate::kernels::random::shape as shape_input;
+use crate::registry::{Registry, Role, Shares};
 use compute::elementwise;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use tensor::{Bits, Bytes, DType, Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add("Shape", |spec| {
-        let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
-        Ok(boxed(move |context| {
-            let shape = shape_tensor(context.input(0).shape(), dtype)?;
-            context.set(0, shape);
-            Ok(())
-        }))
-    });
+    registry
+        .add("Shape", |spec| {
+            let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
+            Ok(boxed(move |context| {
+                let shape = shape_tensor(context.input(0).shape(), dtype)?;
+                context.set(0, shape);
+                Ok(())
+            }))
+        })
+        .role(Role::Shape);
     registry.add("ShapeN", |spec| {
         let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
         Ok(boxed(move |context| {
@@ -41,57 +44,49 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("Reshape", |_| Ok(boxed(reshape)));
-    registry.add("ExpandDims", |_| Ok(boxed(expand_dims)));
-    registry.add("Squeeze", |spec| {
-        let axes = spec.ints("squeeze_dims").or_else(|_| spec.ints("axis")).unwrap_or_default();
-        Ok(boxed(move |context| squeeze(context, &axes)))
-    });
-    registry.add("EnsureShape", |spec| {
-        let shape = match spec.attr("shape")? {
-            AttrValue::Shape(shape) => shape.clone(),
-            _ => PartialShape::unknown(),
-        };
-        Ok(boxed(move |context| {
-            let value = context.take(0);
-            if !shape.is_compatible_with(value.shape()) {
-                let text = format!("a tensor of shape {} where {shape} was promised", value.shape());
-                return Err(Error::invalid_argument(text));
-            }
-            context.set(0, value);
-            Ok(())
-        }))
-    });
-    for op_type in [
-        "Identity",
-        "StopGradient",
-        "PreventGradient",
-        "Snapshot",
-        "IdentityN",
-        "PlaceholderWithDefault",
-        "LoopCond",
-    ] {
-        registry.add(op_type, |_| {
-            Ok(boxed(|context| {
-                for i in 0..context.num_inputs() {
-                    let value = context.take(i);
-                    context.set(i, value);
+    registry.add("Reshape", |_| Ok(boxed(reshape))).shares(Shares::View);
+    registry.add("ExpandDims", |_| Ok(boxed(expand_dims))).shares(Shares::View);
+    registry
+        .add("Squeeze", |spec| {
+            let axes = spec.ints("squeeze_dims").or_else(|_| spec.ints("axis")).unwrap_or_default();
+            Ok(boxed(move |context| squeeze(context, &axes)))
+        })
+        .shares(Shares::View);
+    registry
+        .add("EnsureShape", |spec| {
+            let shape = match spec.attr("shape")? {
+                AttrValue::Shape(shape) => shape.clone(),
+                _ => PartialShape::unknown(),
+            };
+            Ok(boxed(move |context| {
+                let value = context.take(0);
+                if !shape.is_compatible_with(value.shape()) {
+                    let text = format!("a tensor of shape {} where {shape} was promised", value.shape());
+                    return Err(Error::invalid_argument(text));
                 }
+                context.set(0, value);
                 Ok(())
             }))
-        });
-    }
-    registry.add("Const", |spec| {
-        let value = spec
-            .attr("value")?
-            .as_tensor()
-            .cloned()
-            .ok_or_else(|| Error::value("a constant without value"))?;
-        Ok(boxed(move |context| {
-            context.set(0, value.clone());
-            Ok(())
-        }))
-    });
+        })
+        .shares(Shares::Inputs);
+    let passing = ["Identity", "StopGradient", "PreventGradient", "IdentityN", "PlaceholderWithDefault"];
+    registry.add_all(passing, pass_on).role(Role::PassOn).shares(Shares::Inputs);
+    // The original copies here.
+    registry.add("Snapshot", pass_on).role(Role::PassOn);
+    registry.add("LoopCond", pass_on).role(Role::PassOn);
+    registry
+        .add("Const", |spec| {
+            let value = spec
+                .attr("value")?
+                .as_tensor()
+                .cloned()
+                .ok_or_else(|| Error::value("a constant without value"))?;
+            Ok(boxed(move |context| {
+                context.set(0, value.clone());
+                Ok(())
+            }))
+        })
+        .role(Role::Constant);
     registry.add("Fill", |spec| match spec.input_dtype(1) {
         DType::String => Ok(boxed(fill_strings)),
         dtype => for_dtype!(bits dtype, T => Ok(boxed(fill::<T>))),
@@ -135,6 +130,17 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
+}
+
+/// Outputs that are the inputs.
+fn pass_on(_: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    Ok(boxed(|context| {
+        for i in 0..context.num_inputs() {
+            let value = context.take(i);
+            context.set(i, value);
+        }
+        Ok(())
+    }))
 }
 
 /// A shape as a vector of `int32` or `int64`.

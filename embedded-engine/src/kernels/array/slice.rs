@@ -1,8 +1,9 @@
 //! Pieces of tensors.
 
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::kernels::state::shared_variable;
+use crate::registry::Registry;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
 use tensor::{Bits, Shape};

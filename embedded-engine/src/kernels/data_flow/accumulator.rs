@@ -1,9 +1,10 @@
 //! Gradients that are collected until there are enough of them: `ConditionalAccumulator` and its like.
 
 use super::monitor::{Job, Monitor, begin, begins};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, gives};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::registry::Registry;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use std::ops::{AddAssign, Div};
 use std::sync::Arc;
@@ -19,7 +20,8 @@ pub(super) fn register(registry: &mut Registry) {
         |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(boxed(apply::<T>))),
     );
     registry
-        .add_both(["AccumulatorTakeGradient", "ResourceAccumulatorTakeGradient"], |spec| take(spec, false));
+        .add_both(["AccumulatorTakeGradient", "ResourceAccumulatorTakeGradient"], |spec| take(spec, false))
+        .waits();
     registry.add_both(["AccumulatorNumAccumulated", "ResourceAccumulatorNumAccumulated"], |_| {
         Ok(boxed(|context| {
             let count = accumulator(context)?.state.with(|state| state.count);
@@ -40,7 +42,7 @@ pub(super) fn register(registry: &mut Registry) {
             Ok(boxed(move |context| apply_sparse::<T>(context, known)))
         })
     });
-    registry.add("SparseAccumulatorTakeGradient", |spec| take(spec, true));
+    registry.add("SparseAccumulatorTakeGradient", |spec| take(spec, true)).waits();
 }
 
 /// An accumulator of a session.

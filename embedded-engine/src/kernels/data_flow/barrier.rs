@@ -1,10 +1,11 @@
 //! Barriers: elements whose components come one by one under a key, taken when they are complete.
 
 use super::monitor::{Job, Monitor, begin, begins};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, gives};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::kernels::array::arrange;
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::registry::Registry;
 use session_core::{AttrValue, Code, Error, PartialShape, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,17 +24,20 @@ pub(super) fn register(registry: &mut Registry) {
             barrier.state.with(|state| barrier.insert(state, component, keys, rows))
         }))
     });
-    registry.add("BarrierTakeMany", |spec| {
-        let (small, waits) = (spec.bool("allow_small_batch")?, spec.bool("wait_for_incomplete")?);
-        Ok(begins(move |context| {
-            let barrier = barrier(context)?;
-            let count = context.int(1)?;
-            let count = usize::try_from(count)
-                .map_err(|_| barrier.wrong(format!("num_elements must not be negative, but was {count}")))?;
-            let state = barrier.state.clone();
-            begin(&state, Take { barrier, count, small, waits, taken: Vec::new() }, context)
-        }))
-    });
+    registry
+        .add("BarrierTakeMany", |spec| {
+            let (small, waits) = (spec.bool("allow_small_batch")?, spec.bool("wait_for_incomplete")?);
+            Ok(begins(move |context| {
+                let barrier = barrier(context)?;
+                let count = context.int(1)?;
+                let count = usize::try_from(count).map_err(|_| {
+                    barrier.wrong(format!("num_elements must not be negative, but was {count}"))
+                })?;
+                let state = barrier.state.clone();
+                begin(&state, Take { barrier, count, small, waits, taken: Vec::new() }, context)
+            }))
+        })
+        .waits();
     registry.add("BarrierClose", |spec| {
         let cancel = spec.bool("cancel_pending_enqueues")?;
         Ok(boxed(move |context| {

@@ -2,9 +2,10 @@
 
 use super::monitor::{Job, Monitor, begin, begins, give};
 use super::staging::{Bounds, dtypes};
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::registry::Registry;
 use session_core::{AttrValue, Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,30 +17,32 @@ pub(super) fn register(registry: &mut Registry) {
         ["MapStage", "MapPeek", "MapUnstage", "MapUnstageNoKey"],
         ["OrderedMapStage", "OrderedMapPeek", "OrderedMapUnstage", "OrderedMapUnstageNoKey"],
     ] {
-        registry.add(put, |spec| {
-            let (area, count) = (Area::of(spec)?, dtypes(spec)?.len());
-            Ok(begins(move |context| {
-                let key = context.int(0)?;
-                let parts = area.places(context, 1)?;
-                if let Some(index) = parts.iter().find(|&&index| index >= count) {
-                    let text = format!("Index '{index}' for key '{key}' was out of bounds '{count}'.");
-                    return Err(Error::invalid_argument(text));
-                }
-                let values: Vec<Tensor> =
-                    (2..context.num_inputs()).map(|index| context.take(index)).collect();
-                if values.len() != parts.len() {
-                    let text = format!("{} indices for {} values", parts.len(), values.len());
-                    return Err(Error::invalid_argument(text));
-                }
-                let bytes = area.bounds.check(&values)?;
-                let parts = parts.into_iter().zip(values).collect();
-                let put = Put { area: area.clone(), key, parts, bytes, count, done: Vec::new() };
-                begin(&area.items, put, context)
-            }))
-        });
-        registry.add(peek, |spec| take(spec, Manner::Peek));
-        registry.add(get, |spec| take(spec, Manner::Take));
-        registry.add(any, |spec| take(spec, Manner::TakeAny));
+        registry
+            .add(put, |spec| {
+                let (area, count) = (Area::of(spec)?, dtypes(spec)?.len());
+                Ok(begins(move |context| {
+                    let key = context.int(0)?;
+                    let parts = area.places(context, 1)?;
+                    if let Some(index) = parts.iter().find(|&&index| index >= count) {
+                        let text = format!("Index '{index}' for key '{key}' was out of bounds '{count}'.");
+                        return Err(Error::invalid_argument(text));
+                    }
+                    let values: Vec<Tensor> =
+                        (2..context.num_inputs()).map(|index| context.take(index)).collect();
+                    if values.len() != parts.len() {
+                        let text = format!("{} indices for {} values", parts.len(), values.len());
+                        return Err(Error::invalid_argument(text));
+                    }
+                    let bytes = area.bounds.check(&values)?;
+                    let parts = parts.into_iter().zip(values).collect();
+                    let put = Put { area: area.clone(), key, parts, bytes, count, done: Vec::new() };
+                    begin(&area.items, put, context)
+                }))
+            })
+            .waits();
+        registry.add(peek, |spec| take(spec, Manner::Peek)).waits();
+        registry.add(get, |spec| take(spec, Manner::Take)).waits();
+        registry.add(any, |spec| take(spec, Manner::TakeAny)).waits();
     }
     for op_type in ["MapSize", "OrderedMapSize"] {
         registry.add(op_type, |spec| size(spec, |items| items.complete.len()));

@@ -147,10 +147,6 @@ where
         super::run_to_end(self, context)
     }
 
-    fn may_wait(&self) -> bool {
-        true
-    }
-
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         (self.0)(context)
     }

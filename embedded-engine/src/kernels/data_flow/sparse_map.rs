@@ -1,9 +1,10 @@
 //! Sparse tensors kept aside while their numbers go through a queue (S-267).
 
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::array::arrange;
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::registry::Registry;
 use rustc_hash::FxHashSet;
 use session_core::{Error, Result};
 use std::collections::BTreeMap;

@@ -1,40 +1,47 @@
 //! Areas in which one part of a step, or of a program, leaves values for another: `StagingArea`.
 
 use super::monitor::{Job, Monitor, begin, begins, give, taken};
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::registry::Registry;
 use session_core::{AttrValue, Code, Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.add("Stage", |spec| {
-        let area = Area::of(spec)?;
-        Ok(begins(move |context| {
-            let values = taken(context, 0);
-            let bytes = area.limits.check(&values)?;
-            begin(&area.items, Put { area: area.clone(), values, bytes, number: None }, context)
-        }))
-    });
-    registry.add("Unstage", |spec| {
-        let (area, dtypes) = (Area::of(spec)?, dtypes(spec)?);
-        Ok(begins(move |context| {
-            begin(&area.items, Get { area: area.clone(), dtypes: dtypes.clone(), item: None }, context)
-        }))
-    });
-    registry.add("StagePeek", |spec| {
-        let (area, dtypes) = (Area::of(spec)?, dtypes(spec)?);
-        Ok(begins(move |context| {
-            let index = context.int(0)?;
-            let index = usize::try_from(index).map_err(|_| {
-                Error::invalid_argument(format!("index {index} of {} must be >= 0", area.title()))
-            })?;
-            let job = Peek { area: area.clone(), dtypes: dtypes.clone(), index, values: Vec::new() };
-            begin(&area.items, job, context)
-        }))
-    });
+    registry
+        .add("Stage", |spec| {
+            let area = Area::of(spec)?;
+            Ok(begins(move |context| {
+                let values = taken(context, 0);
+                let bytes = area.limits.check(&values)?;
+                begin(&area.items, Put { area: area.clone(), values, bytes, number: None }, context)
+            }))
+        })
+        .waits();
+    registry
+        .add("Unstage", |spec| {
+            let (area, dtypes) = (Area::of(spec)?, dtypes(spec)?);
+            Ok(begins(move |context| {
+                begin(&area.items, Get { area: area.clone(), dtypes: dtypes.clone(), item: None }, context)
+            }))
+        })
+        .waits();
+    registry
+        .add("StagePeek", |spec| {
+            let (area, dtypes) = (Area::of(spec)?, dtypes(spec)?);
+            Ok(begins(move |context| {
+                let index = context.int(0)?;
+                let index = usize::try_from(index).map_err(|_| {
+                    Error::invalid_argument(format!("index {index} of {} must be >= 0", area.title()))
+                })?;
+                let job = Peek { area: area.clone(), dtypes: dtypes.clone(), index, values: Vec::new() };
+                begin(&area.items, job, context)
+            }))
+        })
+        .waits();
     registry.add("StageSize", |spec| {
         let area = Area::of(spec)?;
         Ok(boxed(move |context| {

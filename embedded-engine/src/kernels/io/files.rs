@@ -1,7 +1,8 @@
 //! Whole files, and the names of files.
 
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use std::ffi::OsStr;
 use std::fs;
@@ -11,29 +12,33 @@ use std::path::{Path, PathBuf};
 use tensor::{Bytes, Tensor};
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.add("ReadFile", |_| {
-        Ok(boxed(|context| {
-            let path = path(&single(context, 0)?);
-            let contents = fs::read(&path).map_err(|error| failed("read", &path, error))?;
-            context.set(0, Tensor::string(contents));
-            Ok(())
-        }))
-    });
+    registry
+        .add("ReadFile", |_| {
+            Ok(boxed(|context| {
+                let path = path(&single(context, 0)?);
+                let contents = fs::read(&path).map_err(|error| failed("read", &path, error))?;
+                context.set(0, Tensor::string(contents));
+                Ok(())
+            }))
+        })
+        .changes();
     registry.add("WriteFile", |_| Ok(boxed(write)));
-    registry.add("MatchingFiles", |_| {
-        Ok(boxed(|context| {
-            let mut found = Vec::new();
-            for pattern in context.input(0).as_strings()? {
-                matching(&path(pattern), &mut found);
-            }
-            found.sort();
-            let names: Vec<Vec<u8>> =
-                found.into_iter().map(|path| path.into_os_string().into_vec()).collect();
-            let count = names.len();
-            context.set(0, Tensor::from_strings(names, [count])?);
-            Ok(())
-        }))
-    });
+    registry
+        .add("MatchingFiles", |_| {
+            Ok(boxed(|context| {
+                let mut found = Vec::new();
+                for pattern in context.input(0).as_strings()? {
+                    matching(&path(pattern), &mut found);
+                }
+                found.sort();
+                let names: Vec<Vec<u8>> =
+                    found.into_iter().map(|path| path.into_os_string().into_vec()).collect();
+                let count = names.len();
+                context.set(0, Tensor::from_strings(names, [count])?);
+                Ok(())
+            }))
+        })
+        .changes();
 }
 
 fn write(context: &mut KernelContext<'_>) -> Result<()> {

@@ -1,8 +1,9 @@
 //! `IndexBatch`: the numbers of the next examples, and the position that checkpoints keep.
 
 use super::permutation::Permutation;
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use crate::resources::OpState;
 use session_core::{Code, Error, Result};
 use std::any::Any;

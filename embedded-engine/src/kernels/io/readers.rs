@@ -2,10 +2,11 @@
 
 use super::Compression;
 use super::format::{FixedLength, Format, Record, Work};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, UNUSED, gives};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, UNUSED, gives};
 use crate::kernels::data_flow::{Coming, Feed, Next, run_to_end};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::registry::Registry;
 use crate::waiting::Wait;
 use prost::Message;
 use session_core::{Code, Error, Result};
@@ -28,8 +29,8 @@ pub(super) fn register(registry: &mut Registry) {
         make(spec, Format::FixedLength(FixedLength::of(spec)?))
     });
     registry.add_handle("IdentityReaderV2", |spec| make(spec, Format::Identity));
-    registry.add("ReaderReadV2", |_| Ok(Box::new(Read { up_to: false })));
-    registry.add("ReaderReadUpToV2", |_| Ok(Box::new(Read { up_to: true })));
+    registry.add("ReaderReadV2", |_| Ok(Box::new(Read { up_to: false }))).waits();
+    registry.add("ReaderReadUpToV2", |_| Ok(Box::new(Read { up_to: true }))).waits();
     registry.add("ReaderNumRecordsProducedV2", |_| counted(|state| state.produced));
     registry.add("ReaderNumWorkUnitsCompletedV2", |_| counted(|state| state.completed));
     registry.add("ReaderSerializeStateV2", |_| {
@@ -135,10 +136,6 @@ struct Read {
 impl Kernel for Read {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         run_to_end(self, context)
-    }
-
-    fn may_wait(&self) -> bool {
-        true
     }
 
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {

@@ -1,7 +1,8 @@
 //! Saving and restoring tensors by operations, in TensorFlow's checkpoint format.
 
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use checkpoint::bundle::{BundleReader, BundleWriter, TensorSlice, merge_bundles};
 use checkpoint::storage::LocalStorage;
 use session_core::{Code, Error, Result};

@@ -1,7 +1,8 @@
 //! How many there are of each: bins, buckets, bits.
 
 use super::elementwise::boxed;
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
+use crate::registry::Registry;
 use compute::elementwise;
 use session_core::{AttrValue, Error, Result};
 use tensor::{DType, Element};

@@ -1,7 +1,8 @@
 //! Sums of products over named axes: each operand becomes a stack of matrices, which are multiplied.
 
 use super::elementwise::boxed;
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, checked};
+use crate::registry::Registry;
 use compute::matmul::{self, Product};
 use session_core::{Code, Error, Result};
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! Functions of single elements, with broadcasting.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::registry::{Fusion, Registry};
 use compute::elementwise::{
     self, ArithmeticError, BinaryKernel, BinaryOp, Broadcast, BroadcastError, CompareOp, Element as _,
     TestOp, UnaryKernel, UnaryOp,
@@ -21,6 +22,8 @@ pub(crate) fn register(registry: &mut Registry) {
     for alias in ["AddV2", "RealDiv", "TruncateMod", "InvGrad"] {
         registry.add(alias, make_binary);
     }
+    registry.of(["Add", "AddV2"]).fuses(Fusion::Sum);
+    registry.of(["Relu"]).fuses(Fusion::Relu);
     for op in CompareOp::ALL {
         registry.add(op.name(), make_compare);
     }

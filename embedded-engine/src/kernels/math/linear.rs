@@ -1,7 +1,8 @@
 //! Stacks of square matrices: determinants, inverses, solutions, Cholesky factors.
 
 use super::elementwise::boxed;
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::registry::Registry;
 use compute::math::Real;
 use session_core::{Error, Result};
 use std::ops::{Add, Div, Mul, Neg, Sub};

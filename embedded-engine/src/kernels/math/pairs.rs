@@ -2,7 +2,8 @@
 
 use super::elementwise::{boxed, incompatible, widened};
 use super::reduction::axis;
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::registry::Registry;
 use compute::elementwise::{self, BinaryOp, Broadcast};
 use compute::math::Real;
 use session_core::{Code, Error, Result};

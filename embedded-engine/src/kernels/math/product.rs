@@ -1,17 +1,18 @@
 //! Products of matrices.
 
 use super::elementwise::boxed;
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::registry::{Fusion, Registry};
 use compute::elementwise::Broadcast;
 use compute::matmul::{self, Epilogue, Product, Real};
 use session_core::{Error, Result};
-use tensor::{Element, Shape};
+use tensor::{DType, Element, Shape};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MatMul", |spec| {
         let transposed = transposed(spec, "transpose_a", "transpose_b")?;
         for_dtype!(product spec.input_dtype(0), T => Ok(boxed(move |context| matmul::<T>(context, transposed))))
-    });
+    }).fuses(Fusion::Product(fused));
     for op_type in ["BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"] {
         registry.add(op_type, |spec| {
             if spec.operation.output(0).dtype() != spec.input_dtype(0) || spec.input_dtype(1) != spec.input_dtype(0) {
@@ -57,8 +58,18 @@ fn matmul<T: Element + matmul::Element>(
     Ok(())
 }
 
+/// The kernel that adds a bias, and cuts off what is negative where asked to.
+fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
+    let transposed = transposed(spec, "transpose_a", "transpose_b");
+    match spec.input_dtype(0) {
+        DType::Float32 => Some(transposed.map(|transposed| matmul_fused::<f32>(transposed, relu))),
+        DType::Float64 => Some(transposed.map(|transposed| matmul_fused::<f64>(transposed, relu))),
+        _ => None,
+    }
+}
+
 /// A dense layer in one pass: product, bias, and ReLU where asked for. Inputs: a, b, bias.
-pub(crate) fn matmul_fused<T: Element + Real>(transposed: [bool; 2], relu: bool) -> Box<dyn Kernel> {
+fn matmul_fused<T: Element + Real>(transposed: [bool; 2], relu: bool) -> Box<dyn Kernel> {
     boxed(move |context: &mut KernelContext<'_>| {
         let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
         let bias = context.input(2).shape();

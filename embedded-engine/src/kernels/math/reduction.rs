@@ -1,7 +1,8 @@
 //! Sums, means, extremes, over any axes.
 
 use super::elementwise::boxed;
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::registry::Registry;
 use compute::elementwise::{self, Element as _};
 use compute::reduce::{
     self, ArgShape, CumulativeShape, IndexOut, Ranked, ReduceKernel, ReduceOp, ReducePlan, Scan,

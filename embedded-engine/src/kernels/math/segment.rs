@@ -1,8 +1,9 @@
 //! Rows that share a number, folded into one: sums, means, products, extremes.
 
 use super::elementwise::boxed;
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::array::{integers, outside};
+use crate::registry::Registry;
 use compute::elementwise::{self, BinaryOp, Broadcast, layout};
 use compute::math::Real;
 use session_core::{Code, Error, Result};

@@ -1,7 +1,8 @@
 //! Special functions: computed in double precision, whatever the dtype.
 
 use super::elementwise::{boxed, incompatible, widened};
-use crate::kernel::{Kernel, KernelContext, Registry};
+use crate::kernel::{Kernel, KernelContext};
+use crate::registry::Registry;
 use compute::elementwise::{self, Broadcast, CastTo, ComplexPart, complex_part};
 use compute::math::Real;
 use session_core::Result;

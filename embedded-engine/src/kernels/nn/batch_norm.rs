@@ -1,9 +1,10 @@
 //! Batch normalisation in one operation, channels last.
 
 use super::bias::channels_first;
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::chunks::{for_chunks, for_parts};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use compute::Pool;
 use session_core::{Code, Error, Result};
 use tensor::{DType, Shape, Tensor};

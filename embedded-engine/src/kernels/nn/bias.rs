@@ -1,7 +1,8 @@
 //! Biases.
 
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::{Fusion, Registry};
 use compute::elementwise::{self, ChannelLayout};
 use session_core::{Error, Result};
 use tensor::{Element, Shape};
@@ -10,10 +11,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("BiasAdd", |spec| {
         let channels_first = channels_first(spec);
         for_dtype!(number spec.input_dtype(0), T => Ok(boxed(move |context| bias_add::<T>(context, channels_first))))
-    });
+    }).fuses(Fusion::Bias);
     registry.add("BiasAddV1", |spec| {
         for_dtype!(number spec.input_dtype(0), T => Ok(boxed(|context| bias_add::<T>(context, false))))
-    });
+    }).fuses(Fusion::Bias);
     registry.add("BiasAddGrad", |spec| {
         let channels_first = channels_first(spec);
         for_dtype!(number spec.input_dtype(0), T => Ok(boxed(move |context| bias_grad::<T>(context, channels_first))))

@@ -1,8 +1,9 @@
 //! Sampled classes, for losses over very many of them.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::kernels::random::state;
+use crate::registry::Registry;
 use compute::random::Words;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};

@@ -1,19 +1,20 @@
 //! Two-dimensional convolutions and pooling, NHWC.
 
 use super::window::{Window, sizes};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::{Fusion, Registry};
 use compute::conv::{self, ConvShape};
 use compute::matmul::{Epilogue, Real};
 use compute::pooling::{self, AverageElement, PoolElement, PoolShape};
 use session_core::{Error, Result};
-use tensor::{Element, Shape};
+use tensor::{DType, Element, Shape};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Conv2D", |spec| {
         let window = Window::of_convolution(spec)?;
         for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| forward::<T>(context, &window, None))))
-    });
+    }).fuses(Fusion::Product(fused));
     registry.add("Conv2DBackpropInput", |spec| {
         let window = Window::of_convolution(spec)?;
         for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| input_gradient::<T>(context, &window))))
@@ -56,8 +57,17 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// The kernel that adds a bias, and cuts off what is negative where asked to.
+fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
+    match spec.input_dtype(0) {
+        DType::Float32 => Some(conv2d_fused::<f32>(spec, relu)),
+        DType::Float64 => Some(conv2d_fused::<f64>(spec, relu)),
+        _ => None,
+    }
+}
+
 /// A convolution with its bias and ReLU. Inputs: input, filter, bias.
-pub(crate) fn conv2d_fused<T: Element + Real>(spec: &NodeSpec<'_>, relu: bool) -> Result<Box<dyn Kernel>> {
+fn conv2d_fused<T: Element + Real>(spec: &NodeSpec<'_>, relu: bool) -> Result<Box<dyn Kernel>> {
     let window = Window::of_convolution(spec)?;
     Ok(boxed(move |context| forward::<T>(context, &window, Some(relu))))
 }

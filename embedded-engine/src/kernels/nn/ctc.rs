@@ -1,7 +1,8 @@
 //! Connectionist temporal classification (Graves et al., 2006): the loss with its gradient, and the greedy decoder.
 
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use compute::elementwise::CastTo;
 use session_core::{Error, Result};
 use tensor::{Element, Tensor};

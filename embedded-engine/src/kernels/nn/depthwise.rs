@@ -1,9 +1,10 @@
 //! Convolutions of each channel by itself, NHWC.
 
 use super::window::{Window, sizes};
-use crate::kernel::{KernelContext, Registry, checked};
+use crate::kernel::{KernelContext, checked};
 use crate::kernels::chunks::{for_chunks, for_parts};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use compute::conv::ConvShape;
 use compute::math::Real;
 use session_core::{Error, Result};

@@ -1,8 +1,9 @@
 //! Images in other sizes, NHWC.
 
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::array::{arrange, outside};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use compute::elementwise::{self, CastTo, layout};
 use compute::math::Real;
 use session_core::{Error, Result};

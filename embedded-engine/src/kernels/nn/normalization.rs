@@ -1,7 +1,8 @@
 //! Normalisation by the neighbouring channels.
 
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use std::ops::Range;
 use tensor::{DType, Shape};

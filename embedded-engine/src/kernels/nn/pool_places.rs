@@ -2,8 +2,9 @@
 
 use super::convolution::{check_pooled, pooled};
 use super::window::Window;
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use compute::elementwise::layout;
 use compute::pooling::PoolShape;
 use session_core::{Error, Result};

@@ -1,8 +1,9 @@
 //! The largest elements, and whether a prediction is among them.
 
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::array::{integers, shape_tensor};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::cmp::Ordering;
 use tensor::{DType, Element, Shape, Tensor};

@@ -1,7 +1,8 @@
 //! Softmax and the losses made of it.
 
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use compute::elementwise::layout::Index;
 use compute::math::Float;
 use compute::softmax;

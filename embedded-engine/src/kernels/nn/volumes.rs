@@ -1,7 +1,8 @@
 //! Convolutions and pooling over volumes: images with a depth.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, checked};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use compute::matmul::{self, Product};
 use session_core::{Code, Error, Result};
 use std::ops::{Add, Div};

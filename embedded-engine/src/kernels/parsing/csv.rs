@@ -1,8 +1,9 @@
 //! Lines of CSV.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::kernels::strings::number::{float, integer};
+use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use std::borrow::Cow;
 use tensor::{Bytes, DType, Shape, Tensor};

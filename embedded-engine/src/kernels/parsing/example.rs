@@ -1,8 +1,9 @@
 //! `ParseExample`, `ParseExampleV2`, `ParseSingleExample`.
 
 use super::feature::{Column, Form, Row};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use summary::example::{FeatureRef, scan};
 use tensor::{Bytes, DType, Tensor};

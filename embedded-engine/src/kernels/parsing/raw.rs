@@ -1,8 +1,9 @@
 //! Raw numbers, compressed strings, sparse tensors made dense.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, checked};
 use crate::kernels::io::Compression;
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use tensor::{Bits, Bytes, DType, Shape, Tensor};
 

@@ -4,8 +4,9 @@
 //! in between.
 
 use super::{resource_name, variable};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry, gives};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::kernels::math::boxed;
+use crate::registry::{Registry, Shares};
 use crate::resources::Variable;
 use session_core::{Error, Result};
 use std::sync::Arc;
@@ -45,13 +46,15 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("RefIdentity", |_| {
-        Ok(boxed(|context| {
-            let reference = context.take(0);
-            context.set(0, reference);
-            Ok(())
-        }))
-    });
+    registry
+        .add("RefIdentity", |_| {
+            Ok(boxed(|context| {
+                let reference = context.take(0);
+                context.set(0, reference);
+                Ok(())
+            }))
+        })
+        .shares(Shares::Inputs);
 }
 
 fn make_variable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {

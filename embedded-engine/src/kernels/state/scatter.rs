@@ -1,9 +1,10 @@
 //! Rows of variables, written by index; counters.
 
 use super::shared_variable;
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::array::{Rows, arrange, check_updates, outside, rows, updated};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use compute::elementwise::{self, BinaryKernel, BinaryOp, Element as _, layout};
 use session_core::{Code, Error, Result};
 use tensor::{DType, Element, Shape, Tensor};

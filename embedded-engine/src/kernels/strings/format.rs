@@ -1,7 +1,8 @@
 //! Numbers as text, as C's `printf` writes them.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, Registry};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Bytes, DType, Tensor};
 

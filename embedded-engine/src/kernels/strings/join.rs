@@ -1,7 +1,8 @@
 //! Strings joined.
 
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::{axis, boxed};
+use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Bytes, Shape, Tensor};
 

@@ -1,7 +1,8 @@
 //! Text as numbers.
 
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::str::FromStr;
 use tensor::{DType, Element, Tensor};

@@ -1,7 +1,8 @@
 //! Regular expressions, in RE2's syntax.
 
-use crate::kernel::{KernelContext, NodeSpec, Registry};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use regex::bytes::Regex;
 use session_core::{Error, Result};
 use tensor::{Bytes, Tensor};

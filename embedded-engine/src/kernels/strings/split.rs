@@ -1,8 +1,9 @@
 //! Strings split and cut.
 
 use super::is_utf8;
-use crate::kernel::{KernelContext, Registry};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
+use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Bytes, Shape, Tensor};
 

@@ -1,0 +1,223 @@
+//! The facts of op types: how each is run, and what the compiler must know of it.
+//!
+//! They are declared where the kernel of the op type is registered, and nowhere else. What follows from an op type's
+//! definition, such as whether it has an effect beyond its outputs, is asked of the definition.
+
+use crate::kernel::{Kernel, MakeKernel, NodeSpec};
+use rustc_hash::FxHashMap;
+use session_core::{Operation, Result};
+
+/// The op types that this engine runs.
+#[derive(Default)]
+pub(crate) struct Registry(FxHashMap<&'static str, OpType>);
+
+/// One op type.
+pub(crate) struct OpType {
+    /// Makes its kernel; absent where it takes none to run it.
+    pub(crate) make: Option<MakeKernel>,
+    pub(crate) role: Role,
+    /// It only looks at the variables of its handles.
+    pub(crate) reads: bool,
+    /// It may have to wait for another thread: its kernel begins and leaves what is waited for.
+    pub(crate) waits: bool,
+    /// What it gives may differ from run to run though its definition calls it stateless, as a file's contents.
+    pub(crate) changes: bool,
+    /// How its outputs share the memory of its inputs in TensorFlow, which shows where that is a variable's.
+    pub(crate) shares: Shares,
+    pub(crate) fusion: Option<Fusion>,
+}
+
+/// What an operation is to the compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It computes.
+    Compute,
+    /// Its outputs are its inputs: it needs no step of its own.
+    PassOn,
+    /// A constant: the value of its attribute `value`.
+    Constant,
+    /// The shape of its input, which may be known before anything runs.
+    Shape,
+    /// The handle of something that the session keeps: the same in every run, though the op type counts as stateful.
+    Handle,
+    /// A value that must be fed.
+    Placeholder,
+    /// It does nothing but order others.
+    Order,
+    /// As [`Order`](Role::Order), also behind operations that did not run.
+    Trigger,
+    /// It decides what runs.
+    Control(Control),
+    /// It runs functions of the graph's library.
+    Call(Call),
+}
+
+/// What an operation does to the flow of control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Passes its first input on as one of two outputs.
+    Switch,
+    /// Passes on whichever input is there.
+    Merge,
+    /// Takes a value into a frame.
+    Enter,
+    /// Takes a value out of its frame.
+    Exit,
+    /// Hands a value to the next round.
+    NextIteration,
+}
+
+/// The functions that an operation runs, named by its attributes, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// The one of attribute `f`.
+    Function,
+    /// That of `then_branch` or that of `else_branch`.
+    If,
+    /// One of `branches`, by number.
+    Case,
+    /// That of `body`, as long as that of `cond` says so.
+    While,
+    /// That of `body`, with each number of a range.
+    For,
+}
+
+/// Where outputs are the memory of inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shares {
+    /// Nowhere.
+    Nothing,
+    /// Each output is the input of the same number.
+    Inputs,
+    /// The first output is the first input, in another form.
+    View,
+}
+
+/// The part that an operation takes in a product or convolution with what is behind it.
+#[derive(Clone, Copy)]
+pub(crate) enum Fusion {
+    /// A product: this makes the kernel that adds a bias, and that cuts off what is negative where asked to. None where it
+    /// cannot.
+    Product(fn(&NodeSpec<'_>, bool) -> Option<Result<Box<dyn Kernel>>>),
+    /// Adds its second input to each row of its first.
+    Bias,
+    /// Adds its inputs, one of which may be a bias.
+    Sum,
+    /// Cuts off what is negative.
+    Relu,
+}
+
+impl OpType {
+    fn new(make: Option<MakeKernel>, role: Role) -> OpType {
+        let (reads, waits, changes) = (false, false, false);
+        OpType { make, role, reads, waits, changes, shares: Shares::Nothing, fusion: None }
+    }
+
+    pub(crate) fn control(&self) -> Option<Control> {
+        if let Role::Control(control) = self.role { Some(control) } else { None }
+    }
+}
+
+impl Registry {
+    /// Adds an op type with what makes its kernel.
+    pub(crate) fn add(&mut self, op_type: &'static str, make: MakeKernel) -> Added<'_, 1> {
+        self.insert([op_type], OpType::new(Some(make), Role::Compute))
+    }
+
+    /// As [`add`](Registry::add), for two op types of one kernel: an update of a variable by its handle and that by
+    /// reference, or two versions.
+    pub(crate) fn add_both(&mut self, op_types: [&'static str; 2], make: MakeKernel) -> Added<'_, 2> {
+        self.add_all(op_types, make)
+    }
+
+    /// As [`add`](Registry::add), for several op types of one kernel.
+    pub(crate) fn add_all<const N: usize>(
+        &mut self,
+        op_types: [&'static str; N],
+        make: MakeKernel,
+    ) -> Added<'_, N> {
+        self.insert(op_types, OpType::new(Some(make), Role::Compute))
+    }
+
+    /// Adds an op type that gives the handle of something that the session keeps.
+    pub(crate) fn add_handle(&mut self, op_type: &'static str, make: MakeKernel) -> Added<'_, 1> {
+        self.insert([op_type], OpType::new(Some(make), Role::Handle))
+    }
+
+    /// Adds op types that take no kernel.
+    pub(crate) fn add_compiled<const N: usize>(
+        &mut self,
+        op_types: [&'static str; N],
+        role: Role,
+    ) -> Added<'_, N> {
+        self.insert(op_types, OpType::new(None, role))
+    }
+
+    /// Op types that have been added, to add facts of theirs.
+    pub(crate) fn of<const N: usize>(&mut self, op_types: [&'static str; N]) -> Added<'_, N> {
+        Added { registry: self, op_types }
+    }
+
+    fn insert<const N: usize>(&mut self, op_types: [&'static str; N], op: OpType) -> Added<'_, N> {
+        for op_type in op_types {
+            let previous = self.0.insert(op_type, OpType { ..op });
+            debug_assert!(previous.is_none(), "{op_type} is registered twice");
+        }
+        Added { registry: self, op_types }
+    }
+
+    pub(crate) fn find(&self, op_type: &str) -> Option<&OpType> {
+        self.0.get(op_type)
+    }
+}
+
+/// Op types that were just added: more facts of them.
+pub(crate) struct Added<'r, const N: usize> {
+    registry: &'r mut Registry,
+    op_types: [&'static str; N],
+}
+
+impl<const N: usize> Added<'_, N> {
+    fn each(self, change: impl Fn(&mut OpType)) -> Self {
+        for op_type in self.op_types {
+            self.registry.0.get_mut(op_type).into_iter().for_each(&change);
+        }
+        self
+    }
+
+    pub(crate) fn role(self, role: Role) -> Self {
+        self.each(|op| op.role = role)
+    }
+
+    pub(crate) fn reads(self) -> Self {
+        self.each(|op| op.reads = true)
+    }
+
+    pub(crate) fn waits(self) -> Self {
+        self.each(|op| op.waits = true)
+    }
+
+    pub(crate) fn changes(self) -> Self {
+        self.each(|op| op.changes = true)
+    }
+
+    pub(crate) fn shares(self, shares: Shares) -> Self {
+        self.each(|op| op.shares = shares)
+    }
+
+    pub(crate) fn fuses(self, fusion: Fusion) -> Self {
+        self.each(|op| op.fusion = Some(fusion))
+    }
+}
+
+/// Whether an operation does more than to compute its outputs from its inputs, as far as is known.
+pub(crate) fn has_effect(operation: &Operation) -> bool {
+    operation
+        .def()
+        .is_none_or(|def| def.is_stateful() || def.signature().inputs.iter().any(|input| input.is_ref))
+}
+
+/// Whether an operation's effect is no more than to draw random numbers.
+pub(crate) fn draws(operation: &Operation) -> bool {
+    operation.attr("seed2").is_some()
+}
