@@ -14,8 +14,8 @@ const TABLE: [(&str, &[&str]); 17] = [
     ("summary", &["tensor"]),
     ("ops", &["tensor", "session-core"]),
     ("queue-runner", &["tensor", "session-core", "ops"]),
-    ("graph-def", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner"]),
-    ("scaffold", &["tensor", "session-core", "checkpoint", "ops", "queue-runner", "graph-def"]),
+    ("graph-def", &["session-core", "checkpoint", "summary", "ops", "queue-runner"]),
+    ("scaffold", &["session-core", "checkpoint", "ops", "graph-def"]),
     ("hooks", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner", "graph-def"]),
     (
         "embedded-engine",
@@ -25,7 +25,6 @@ const TABLE: [(&str, &[&str]); 17] = [
     (
         "monitored",
         &[
-            "tensor",
             "session-core",
             "checkpoint",
             "summary",

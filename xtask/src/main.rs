@@ -1,12 +1,15 @@
 //! The project's automation: `cargo xtask` prints what there is.
 
 mod bench;
+mod dependencies;
+mod features;
 mod fuzz;
 mod layers;
 mod rules;
 mod shell;
 mod tensorflow;
 mod test;
+mod timings;
 mod torture;
 
 use anyhow::{Result, bail};
@@ -14,13 +17,17 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test                 formatting, lints, tests, doctests, docs, layers, single-crate builds
+  test                 formatting, lints, tests, doctests, docs, layers, features, dependencies, single-crate builds
   rules [--write]      hold the table of rules and tests, docs/rules.md, against the tests; or write it
   layers               hold the dependency table against cargo's metadata
+  features             hold the facade's features against the README and the defaults of its crates
+  dependencies         hold licenses and duplicates against deny.toml, and find what is declared and not used
   bench [W..] [--python PY] [--rounds N] [--out FILE]
                        the workloads w1 w2 w3 w4 w5 w6 (all without names) in release mode, as JSON lines, in turn with
                        TensorFlow where a Python with it is found
   fuzz [--seconds N]   feed damaged files to every reader, each for so long (10 s without)
+  timings [--all]      how long people wait: the first example from nothing and the size of its program, and a changed line of a
+                       kernel until its tests have run; with --all also `cargo xtask test` from nothing
   torture [--kills N] [--steps N] [--seed N] [--release]
                        kill a training with SIGKILL at random moments and compare what is left in the end
   model [N]            the model-checked tests of queues and coordinators, with N (10000) interleavings of each program
@@ -35,10 +42,13 @@ fn main() -> Result<()> {
     match command.as_str() {
         "test" => test::test(),
         "layers" => layers::check(),
+        "features" => features::check(),
+        "dependencies" => dependencies::check(),
         "rules" => rules::rules(&rest),
         "bench" => bench::bench(&rest),
         "model" => test::model(rest.first().map_or("10000", String::as_str)),
         "fuzz" => fuzz::fuzz(&rest),
+        "timings" => timings::timings(&rest),
         "torture" => torture::torture(&rest),
         "tensorflow" => tensorflow::install(),
         "ci" => test::ci(),

@@ -1,7 +1,7 @@
 //! The test command and what CI adds to it.
 
 use crate::shell::{cargo, exists, section};
-use crate::{fuzz, layers, rules, tensorflow, torture};
+use crate::{dependencies, features, fuzz, layers, rules, tensorflow, torture};
 use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
@@ -13,6 +13,8 @@ pub(crate) fn test() -> Result<()> {
     tensorflow::report();
     section("format", cargo(&["fmt", "--all", "--check"]))?;
     layers::check()?;
+    features::check()?;
+    dependencies::check()?;
     rules::rules(&[])?;
     section(
         "clippy",
@@ -55,6 +57,14 @@ pub(crate) fn model(iterations: &str) -> Result<()> {
 pub(crate) fn ci() -> Result<()> {
     tensorflow::install()?;
     test()?;
+    // As a user builds it: without what other crates' features add.
+    section(
+        "the facade with its default features",
+        cargo(&["test", "--quiet", "-p", "monitored-session", "--tests"]),
+    )?;
+    if exists("cargo", &["deny", "--version"]) {
+        section("deny", cargo(&["deny", "check"]))?;
+    }
     torture::torture(&[])?;
     model("10000")?;
     fuzz::fuzz(&["--seconds".to_owned(), "10".to_owned()])
