@@ -63,6 +63,14 @@ pub enum TensorError {
         /// Another one's.
         found: Shape,
     },
+    /// A number is beyond what a dtype can hold.
+    #[error("{dtype} cannot hold {number}")]
+    Number {
+        /// The dtype.
+        dtype: DType,
+        /// The number, as text.
+        number: String,
+    },
     /// An integer does not fit an `i64`.
     #[error("{value} is over the largest 64-bit signed integer")]
     Range {
