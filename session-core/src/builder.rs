@@ -3,7 +3,8 @@
 use crate::op_def::{ArgDef, ArgType, AttrDef, AttrKind, OpDef};
 use crate::operation::{INVALID, Node};
 use crate::{
-    AsOutput, AttrValue, Attrs, Endpoint, Error, Graph, Operation, Output, OutputInfo, PartialShape,
+    AsOutput, AttrValue, Attrs, Endpoint, Error, Graph, GraphMember, Operation, Output, OutputInfo,
+    PartialShape,
 };
 use crate::{OpId, Phase, Result, ShapeContext};
 use std::borrow::Cow;
@@ -33,6 +34,8 @@ pub struct OpBuilder {
     origin: Option<Arc<str>>,
     /// Inputs are given later, by `set_inputs`.
     open_inputs: bool,
+    /// Why it cannot be made, if its caller knows already.
+    problem: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -72,6 +75,7 @@ impl OpBuilder {
             location: graph.context.location.unwrap_or(caller),
             origin: None,
             open_inputs: false,
+            problem: None,
         }
     }
 
@@ -132,11 +136,24 @@ impl OpBuilder {
         self
     }
 
-    /// An operation that must have run before, beside those of the graph handle.
+    /// An operation that must have run before, in addition to those of the graph handle.
     pub fn control_input(mut self, operation: &Operation) -> Self {
-        if operation.error().is_none() && !self.control_inputs.contains(&operation.id()) {
-            self.control_inputs.push(operation.id());
+        match operation.check_in(&self.graph) {
+            Ok(()) if !self.control_inputs.contains(&operation.id()) => {
+                self.control_inputs.push(operation.id());
+            }
+            Ok(()) => {}
+            // The error was recorded when that operation was made.
+            Err(_) if operation.error().is_some() => {}
+            Err(error) => return self.problem(error),
         }
+        self
+    }
+
+    /// Makes the builder fail with this error, or with the first of several: for arguments that a constructor could not
+    /// turn into inputs.
+    pub fn problem(mut self, error: Error) -> Self {
+        self.problem.get_or_insert(error);
         self
     }
 
@@ -196,7 +213,7 @@ impl OpBuilder {
             let error =
                 operation.place(Error::runtime("the operation has no output").with_phase(Phase::Build));
             operation.graph().record(&error);
-            return one_output(&operation, error).output(0);
+            return operation.graph().invalid_output(operation.name(), DType::Float32, error);
         }
         operation.output(0)
     }
@@ -254,15 +271,13 @@ impl OpBuilder {
     }
 
     fn build(mut self, name: &str) -> Result<Operation> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
+        }
         let reserved = self.make_constants(name)?;
         let name = reserved.as_deref().unwrap_or(name);
         for input in self.all_inputs() {
-            if !input.is_in(&self.graph) {
-                return Err(Error::value(format!("input '{}' belongs to another graph", input.name())));
-            }
-            if let Some(error) = input.operation().error() {
-                return Err(error.clone());
-            }
+            input.check_in(&self.graph)?;
         }
         let outputs = match self.def {
             Some(def) if !self.open_inputs => {
@@ -275,6 +290,7 @@ impl OpBuilder {
             }
             None => std::mem::take(&mut self.described),
         };
+        self.enter_container();
         let inputs: Vec<Endpoint> = self.all_inputs().map(Output::endpoint).collect();
         let device = self.device.unwrap_or_else(|| self.graph.context.device.clone());
         let inputs = if self.open_inputs { OnceLock::new() } else { OnceLock::from(inputs) };
@@ -292,6 +308,19 @@ impl OpBuilder {
             origin: self.origin,
             invalid: None,
         })
+    }
+
+    /// Puts a stateful operation without container of its own into that of the graph handle.
+    fn enter_container(&mut self) {
+        let container = &self.graph.context.container;
+        let stateful = self.def.is_some_and(OpDef::is_stateful);
+        if stateful
+            && !container.is_empty()
+            && let Some(own) = self.attrs.get_mut("container")
+            && own.as_str() == Some("")
+        {
+            *own = AttrValue::from(container.as_str());
+        }
     }
 
     /// Checks inputs and attributes against the definition, fills in what follows, and gives the outputs.
@@ -370,23 +399,40 @@ fn already_known(graph: &Graph, error: &Error) -> bool {
     graph.check().is_err_and(|first| first.to_string() == error.to_string())
 }
 
-/// An invalid operation with one output.
-fn one_output(operation: &Operation, error: Error) -> Operation {
-    let node = Node {
-        id: INVALID,
-        name: operation.name().to_owned(),
-        op_type: Cow::Owned(operation.op_type().to_owned()),
-        def: None,
-        attrs: Attrs::new(),
-        inputs: OnceLock::from(Vec::new()),
-        control_inputs: Vec::new(),
-        device: String::new(),
-        outputs: vec![OutputInfo { dtype: DType::Float32, shape: PartialShape::unknown(), is_ref: false }],
-        location: operation.location(),
-        origin: None,
-        invalid: Some(error),
-    };
-    Operation { shared: operation.shared.clone(), context: operation.context.clone(), node: Arc::new(node) }
+impl Graph {
+    /// Makes an output that only carries an error: whatever is built on it, fetches it or feeds it fails with that error.
+    /// For constructors that return an output and cannot make it. The graph reports the error once the output is used to
+    /// build; [`add_error`](Graph::add_error) makes it do so at once.
+    ///
+    /// ```
+    /// use session_core::{DType, Error, Graph};
+    /// let graph = Graph::new();
+    /// let output = graph.invalid_output("missing", DType::Float32, Error::value("the batch has no labels"));
+    /// assert_eq!(output.operation().error().unwrap().message(), "the batch has no labels");
+    /// assert!(graph.check().is_ok());
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn invalid_output(&self, name: &str, dtype: DType, error: Error) -> Output {
+        let location = self.context.location.unwrap_or(Location::caller());
+        let node = Node {
+            id: INVALID,
+            name: name.to_owned(),
+            op_type: Cow::Borrowed("Invalid"),
+            def: None,
+            attrs: Attrs::new(),
+            inputs: OnceLock::from(Vec::new()),
+            control_inputs: Vec::new(),
+            device: String::new(),
+            outputs: vec![OutputInfo { dtype, shape: PartialShape::unknown(), is_ref: false }],
+            location,
+            origin: None,
+            invalid: Some(error.with_location(location).with_phase(Phase::Build)),
+        };
+        let operation =
+            Operation { shared: self.shared.clone(), context: self.context.clone(), node: Arc::new(node) };
+        operation.output(0)
+    }
 }
 
 impl Operation {
@@ -395,11 +441,7 @@ impl Operation {
     /// # Errors
     /// When it has inputs already, or one belongs to another graph.
     pub fn set_inputs(&self, inputs: &[Output]) -> Result<()> {
-        if let Some(foreign) = inputs.iter().find(|input| !input.is_in(&self.graph())) {
-            return Err(
-                self.place(Error::value(format!("input '{}' belongs to another graph", foreign.name())))
-            );
-        }
+        inputs.check_in(&self.graph()).map_err(|error| self.place(error))?;
         let endpoints = inputs.iter().map(Output::endpoint).collect();
         self.node.inputs.set(endpoints).map_err(|_| self.place(Error::runtime("the inputs are set already")))
     }

@@ -70,11 +70,20 @@ impl fmt::Display for Phase {
 ///
 /// Cheap to clone, so that one failure can be reported to every thread that waits for it.
 ///
+/// Its text, `{error}`, says all of it, causes included; [`message`](Error::message) is what this error itself adds. Errors of
+/// the system, of checkpoints and of event files turn into it with `?`, and so do boxed errors, of which one that holds an
+/// `Error` comes out as it went in.
+///
 /// ```
 /// use session_core::{Code, Error};
 /// let error = Error::new(Code::OutOfRange, "queue 'input' is closed").with_node("input_dequeue", "QueueDequeueV2");
 /// assert!(error.is_end_of_input());
 /// assert_eq!(error.to_string(), "OutOfRange: queue 'input' is closed (node 'input_dequeue' of type QueueDequeueV2)");
+///
+/// fn read() -> session_core::Result<String> {
+///     Ok(std::fs::read_to_string("no such file")?)
+/// }
+/// assert_eq!(read().unwrap_err().code(), Code::NotFound);
 /// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
@@ -162,6 +171,31 @@ impl Error {
         self
     }
 
+    /// An error made of any other, for `map_err`: in hooks and threads, where `?` converts boxed and I/O errors by
+    /// itself. An [`Error`] among them stays what it is, with its code; that of an I/O error follows its kind, but is never
+    /// one to recover from or the end of the input; others are `Unknown`.
+    ///
+    /// ```
+    /// use session_core::{Code, Error, Result};
+    /// fn port(text: &str) -> Result<u16> {
+    ///     text.parse().map_err(Error::other)
+    /// }
+    /// fn read(path: &str) -> Result<String> {
+    ///     Ok(std::fs::read_to_string(path)?)
+    /// }
+    /// assert_eq!(port("x").unwrap_err().to_string(), "Unknown: invalid digit found in string");
+    /// assert_eq!(read("/nowhere").unwrap_err().code(), Code::NotFound);
+    /// ```
+    #[must_use]
+    pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        let error = match error.into().downcast::<Error>() {
+            Ok(error) => return *error,
+            Err(error) => error,
+        };
+        let code = error.downcast_ref().map_or(Code::Unknown, code_of_io);
+        Error::new(code, error.to_string()).edit(|inner| inner.source = Some(Arc::from(error)))
+    }
+
     /// Names the node and op type that failed, unless an inner layer named one already.
     #[must_use]
     pub fn with_node(self, name: impl Into<String>, op_type: impl Into<String>) -> Error {
@@ -200,11 +234,11 @@ impl Error {
         self.edit(|inner| inner.source = Some(Arc::new(source)))
     }
 
-    /// What was given as the cause, if it is an `E`: the typed error of a library below, with its fields.
+    /// Returns the nearest of the causes that is an `E`: the typed error of a library below, with its fields.
     #[must_use]
     pub fn cause<E: StdError + 'static>(&self) -> Option<&E> {
-        let cause: &(dyn StdError + 'static) = self.0.source.as_deref()?;
-        cause.downcast_ref()
+        let mut causes = std::iter::successors(self.source(), |&cause| cause.source());
+        causes.find_map(|cause| cause.downcast_ref())
     }
 
     /// An error of the same kind and code that says more, with this one as its cause.
@@ -290,24 +324,16 @@ impl Error {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The messages of this error and all its causes, outermost first, joined by `: `.
+    /// Returns the text of this error and all its causes, as [`Display`](fmt::Display) writes it.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        self.to_string()
     }
-}
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What this error says itself, without its causes.
+    fn own_text(&self) -> String {
         let inner = &*self.0;
-        write!(f, "{}: {}", inner.code, inner.message)?;
+        let mut text = format!("{}: {}", inner.code, inner.message);
         let mut parts: Vec<String> = Vec::new();
         if let Some((name, op_type)) = &inner.node {
             parts.push(format!("node '{name}' of type {op_type}"));
@@ -319,23 +345,43 @@ impl fmt::Display for Error {
         if let Some(phase) = inner.phase {
             parts.push(phase.to_string());
         }
-        if parts.is_empty() { Ok(()) } else { write!(f, " ({})", parts.join(", ")) }
+        if !parts.is_empty() {
+            text.push_str(&format!(" ({})", parts.join(", ")));
+        }
+        text
+    }
+}
+
+/// This error and all its causes, outermost first, joined by `: `. A cause is left out when it says nothing new.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.own_text();
+        for cause in std::iter::successors(self.source(), |&cause| cause.source()) {
+            // One of ours says its causes too; they have their turn.
+            let said = match cause.downcast_ref::<Error>() {
+                Some(own) => own.own_text(),
+                None => cause.to_string(),
+            };
+            if !text.contains(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+        }
+        f.write_str(&text)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What `main` prints when it returns an error: the whole chain, in words.
-        f.write_str(&self.chain())
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl StdError for Error {
-    /// The cause. One that says just what this error says is passed over for its own, so that who prints them all
-    /// says nothing twice; [`cause`](Error::cause) has it.
+    /// The cause, for programs that look for its type. The text of this error includes it.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        let source: &(dyn StdError + 'static) = self.0.source.as_deref()?;
-        if source.to_string() == self.0.message { source.source() } else { Some(source) }
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -345,9 +391,58 @@ impl From<TensorError> for Error {
     }
 }
 
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Error {
+        Error::other(error)
+    }
+}
+
+impl From<Box<dyn StdError + Send + Sync>> for Error {
+    fn from(error: Box<dyn StdError + Send + Sync>) -> Error {
+        Error::other(error)
+    }
+}
+
+/// The code of an error of the operating system. None means that a peer of the session is gone, or its input at its end.
+fn code_of_io(error: &std::io::Error) -> Code {
+    use std::io::ErrorKind as Of;
+    match error.kind() {
+        Of::NotFound | Of::NotADirectory => Code::NotFound,
+        Of::PermissionDenied | Of::ReadOnlyFilesystem => Code::PermissionDenied,
+        Of::StorageFull | Of::QuotaExceeded | Of::FileTooLarge | Of::OutOfMemory => Code::ResourceExhausted,
+        Of::AlreadyExists => Code::AlreadyExists,
+        Of::UnexpectedEof | Of::InvalidData => Code::DataLoss,
+        Of::InvalidInput => Code::InvalidArgument,
+        Of::TimedOut => Code::DeadlineExceeded,
+        Of::Unsupported => Code::Unimplemented,
+        _ => Code::Unknown,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_errors_become_errors_of_sessions() {
+        fn in_a_hook(error: Box<dyn StdError + Send + Sync>) -> Result<()> {
+            Err(error)?
+        }
+        let lost = Error::new(Code::Aborted, "lost").with_node("a", "A");
+        let inner = in_a_hook(lost.clone().into()).unwrap_err();
+        assert!(inner.is_same(&lost), "one of a session stays itself");
+        assert_eq!(in_a_hook("no luck".into()).unwrap_err().chain(), "Unknown: no luck");
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = in_a_hook(refused.into()).unwrap_err();
+        assert!(
+            !error.is_recoverable() && error.cause::<std::io::Error>().is_some(),
+            "no peer of the session"
+        );
+        let torn = Error::from(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+        assert!(!torn.is_end_of_input() && torn.code() == Code::DataLoss);
+        let wrapped = std::io::Error::other("outer text");
+        assert_eq!(Error::from(wrapped).message(), "outer text");
+    }
 
     #[test]
     fn a_cause_in_the_same_words_is_not_said_twice() {
@@ -355,7 +450,8 @@ mod tests {
         let above = Error::new(Code::DataLoss, "Unknown: disk").with_source(below());
         assert_eq!(above.chain(), "DataLoss: Unknown: disk: on fire");
         assert!(above.cause::<Error>().is_some_and(|cause| cause.is_same(&cause.clone())));
-        assert!(above.cause::<std::io::Error>().is_none());
+        assert!(above.cause::<std::io::Error>().is_some());
+        assert!(above.cause::<TensorError>().is_none());
         let other = Error::new(Code::DataLoss, "no restore").with_source(below());
         assert_eq!(other.chain(), "DataLoss: no restore: Unknown: disk: on fire");
     }
@@ -383,6 +479,7 @@ mod tests {
             Error::new(Code::Aborted, "lost").with_node("a", "A").with_node("b", "B").context("saving");
         assert_eq!(error.node(), None);
         assert!(error.is_recoverable());
-        assert_eq!(error.chain(), "Aborted: saving: Aborted: lost (node 'a' of type A)");
+        assert_eq!(error.to_string(), "Aborted: saving: Aborted: lost (node 'a' of type A)");
+        assert_eq!(format!("{error:?}"), error.to_string());
     }
 }

@@ -1,6 +1,6 @@
 //! Values that a run is given in the place of computed ones.
 
-use crate::{AsOutput, Endpoint, Error, Graph, Output, Result, Variable};
+use crate::{AsOutput, Endpoint, Error, Graph, GraphMember, Output, Result, Variable};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
@@ -12,7 +12,11 @@ use tensor::Tensor;
 /// ```ignore
 /// session.run(&train_op, [(&x, images), (&y, labels)])?;
 /// session.run(&train_op, ((&x, vec![1.0f32, 2.0]), (&keep, 0.5f32)))?; // values of different types
+/// session.run(&train_op, FeedDict::new().feed(&x, vec![1.0f32, 2.0]).feed("labels:0", [1i64, 0]))?;
 /// ```
+///
+/// Values of one array, `Vec` or map have one Rust type; for values of different types use a tuple of pairs, or a
+/// [`FeedDict`](crate::FeedDict), which is also what to fill in a loop.
 ///
 /// Dtype and known sizes are checked (S-43). The same output given twice takes the later value (S-46).
 pub trait Feeds {
@@ -91,7 +95,8 @@ impl<'g> FeedList<'g> {
     /// one (S-43), an output that may not be fed (S-45).
     pub fn push(&mut self, key: &(impl FeedKey + ?Sized), value: Tensor) -> Result<()> {
         let output = key.resolve(self.graph)?;
-        check_feed(self.graph, &output, &value)?;
+        check_key(self.graph, &output)?;
+        check_value(&output, &value)?;
         let endpoint = output.endpoint();
         match self.feeds.iter_mut().find(|(known, _)| *known == endpoint) {
             Some((_, place)) => *place = value,
@@ -107,16 +112,16 @@ impl<'g> FeedList<'g> {
     }
 }
 
-fn check_feed(graph: &Graph, output: &Output, value: &Tensor) -> Result<()> {
-    if let Some(error) = output.operation().error() {
-        return Err(error.clone());
-    }
-    if !output.is_in(graph) {
-        let text =
-            format!("cannot interpret feed key '{}' as Tensor: it belongs to another graph", output.name());
-        return Err(Error::type_mismatch(text));
-    }
-    check_value(output, value)?;
+/// Checks that an output may be fed in runs of this graph.
+pub(crate) fn check_key(graph: &Graph, output: &Output) -> Result<()> {
+    output.check_in(graph).map_err(|error| match output.operation().error() {
+        Some(_) => error,
+        None => Error::type_mismatch(format!(
+            "cannot interpret feed key '{}' as Tensor: {}",
+            output.name(),
+            error.message()
+        )),
+    })?;
     if !graph.is_feedable(output) {
         return Err(Error::value(format!("tensor '{}' may not be fed", output.name())));
     }
@@ -215,4 +220,6 @@ tuples! {
     (K1 V1 0, K2 V2 1, K3 V3 2, K4 V4 3)
     (K1 V1 0, K2 V2 1, K3 V3 2, K4 V4 3, K5 V5 4)
     (K1 V1 0, K2 V2 1, K3 V3 2, K4 V4 3, K5 V5 4, K6 V6 5)
+    (K1 V1 0, K2 V2 1, K3 V3 2, K4 V4 3, K5 V5 4, K6 V6 5, K7 V7 6)
+    (K1 V1 0, K2 V2 1, K3 V3 2, K4 V4 3, K5 V5 4, K6 V6 5, K7 V7 6, K8 V8 7)
 }

@@ -1,11 +1,10 @@
 //! What a run is asked for: single outputs and operations, or any nesting of them.
 
-use crate::{Endpoint, Error, Graph, OpId, Operation, Output, Result, Variable};
+use crate::{Endpoint, Error, Graph, GraphMember, OpId, Operation, Output, Result, Variable};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
-use std::sync::Arc;
 use tensor::Tensor;
 
 /// Something that can be fetched, with the type of what comes back (S-30, S-31): an [`Output`] or [`Variable`]
@@ -103,16 +102,14 @@ impl<'g> FetchList<'g> {
     }
 
     fn check(&self, operation: &Operation) -> Result<()> {
-        if let Some(error) = operation.error() {
-            return Err(error.clone());
-        }
-        if !Arc::ptr_eq(&operation.shared, &self.graph.shared) {
-            let text = format!(
-                "'{}' cannot be interpreted as a Tensor or Operation of this graph",
-                operation.name()
-            );
-            return Err(Error::value(text));
-        }
+        operation.check_in(self.graph).map_err(|error| match operation.error() {
+            Some(_) => error,
+            None => Error::value(format!(
+                "'{}' cannot be interpreted as a Tensor or Operation of this graph: {}",
+                operation.name(),
+                error.message()
+            )),
+        })?;
         if !self.graph.is_fetchable(operation) {
             return Err(Error::value(format!(
                 "operation '{}' has been marked as not fetchable",

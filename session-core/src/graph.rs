@@ -2,9 +2,10 @@
 
 use crate::builder::OpBuilder;
 use crate::collection::{CollectionKey, Item, Named};
+use crate::member;
 use crate::names::{self, Names};
 use crate::operation::{Node, OpId};
-use crate::{Endpoint, Error, Function, OpDef, Operation, Output, Result};
+use crate::{Endpoint, Error, Function, GraphMember, OpDef, Operation, Output, Phase, Result};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -51,6 +52,8 @@ pub(crate) struct Context {
     /// The name of the next operation, in the place of its type's.
     pub(crate) name: Option<String>,
     pub(crate) device: String,
+    /// The attribute `container` of stateful operations that have none of their own; empty for the default one.
+    pub(crate) container: String,
     pub(crate) control_inputs: Vec<OpId>,
     /// The place in the program that errors name, in the place of each operation's own.
     pub(crate) location: Option<&'static Location<'static>>,
@@ -199,16 +202,28 @@ impl Graph {
         self.with_context(|context| context.device = device.to_owned())
     }
 
-    /// A handle whose operations run after all of these.
+    /// A handle whose variables, queues, tables and other resources live in the session's container of this name. In an
+    /// inner scope an empty name means the default container again. Operations whose own attribute `container` is set keep
+    /// it.
+    ///
+    /// Resources are shared by container and name, so those of two containers never meet.
     #[must_use]
+    pub fn container(&self, name: &str) -> Graph {
+        self.with_context(|context| context.container = name.to_owned())
+    }
+
+    /// A handle whose operations run after all of these. One of another graph is recorded as a build error.
+    #[must_use]
+    #[track_caller]
     pub fn control_dependencies<'a>(&self, operations: impl IntoIterator<Item = &'a Operation>) -> Graph {
         let mut ids = self.context.control_inputs.clone();
         for operation in operations {
-            match operation.error() {
-                // The mistake was recorded when that operation was made.
-                Some(_) => {}
-                None if !ids.contains(&operation.id()) => ids.push(operation.id()),
-                None => {}
+            match operation.check_in(self) {
+                Ok(()) if !ids.contains(&operation.id()) => ids.push(operation.id()),
+                Ok(()) => {}
+                // The error was recorded when that operation was made.
+                Err(_) if operation.error().is_some() => {}
+                Err(error) => self.add_error(error),
             }
         }
         self.with_context(|context| context.control_inputs = ids)
@@ -311,15 +326,13 @@ impl Graph {
         }
     }
 
-    /// Records a mistake that a constructor found, to be returned by [`finalize`](Graph::finalize) and by
-    /// whatever would run the graph. It gets the place of the call that this handle [belongs to](Graph::located_at),
-    /// unless it has one.
+    /// Records an error that a constructor found, to be returned by [`finalize`](Graph::finalize) and by
+    /// whatever would run the graph. Unless it has a place, it gets that of the call which this handle
+    /// [belongs to](Graph::located_at), or else of the caller.
+    #[track_caller]
     pub fn add_error(&self, error: Error) {
-        let error = match self.context.location {
-            Some(location) => error.with_location(location),
-            None => error,
-        };
-        self.record(&error);
+        let location = self.context.location.unwrap_or(Location::caller());
+        self.record(&error.with_location(location).with_phase(Phase::Build));
     }
 
     /// How many operations there are. Grows with each; engines compare it to find what is new.
@@ -423,28 +436,38 @@ impl Graph {
         self.shared.write().finalized = false;
     }
 
-    /// Marks an output as one that may not be fed (S-16).
+    /// Marks an output as one that may not be fed (S-16). One of another graph is recorded as a build error.
+    #[track_caller]
     pub fn prevent_feeding(&self, output: &Output) {
+        if let Err(error) = output.check_in(self) {
+            return self.add_error(error);
+        }
         self.shared.write().unfeedable.insert(output.endpoint());
         self.shared.restricted.store(true, Ordering::Release);
     }
 
-    /// Marks an operation as one that may not be fetched (S-16).
+    /// Marks an operation as one that may not be fetched (S-16). One of another graph is recorded as a build error.
+    #[track_caller]
     pub fn prevent_fetching(&self, operation: &Operation) {
+        if let Err(error) = operation.check_in(self) {
+            return self.add_error(error);
+        }
         self.shared.write().unfetchable.insert(operation.id());
         self.shared.restricted.store(true, Ordering::Release);
     }
 
-    /// Whether an output may be fed.
+    /// Returns true if an output belongs to this graph and may be fed.
     #[must_use]
     pub fn is_feedable(&self, output: &Output) -> bool {
-        !self.is_restricted() || !self.shared.read().unfeedable.contains(&output.endpoint())
+        output.is_in(self)
+            && (!self.is_restricted() || !self.shared.read().unfeedable.contains(&output.endpoint()))
     }
 
-    /// Whether an operation may be fetched.
+    /// Returns true if an operation belongs to this graph and may be fetched.
     #[must_use]
     pub fn is_fetchable(&self, operation: &Operation) -> bool {
-        !self.is_restricted() || !self.shared.read().unfetchable.contains(&operation.id())
+        operation.graph_id() == self.id()
+            && (!self.is_restricted() || !self.shared.read().unfetchable.contains(&operation.id()))
     }
 
     #[inline]
@@ -457,8 +480,10 @@ impl Graph {
     /// Adds a function to the graph's library.
     ///
     /// # Errors
-    /// A value error when there is another of its name; a runtime error on a finalized graph (S-12).
+    /// A value error when there is another of its name, or when a control output is not of its body; a runtime error on a
+    /// finalized graph (S-12).
     pub fn add_function(&self, function: Function) -> Result<()> {
+        function.control_outputs().check_in(function.body())?;
         let mut state = self.shared.write();
         if state.finalized {
             return Err(finalized());
@@ -510,7 +535,7 @@ impl Graph {
     /// Appends an item to a collection (S-17).
     ///
     /// # Errors
-    /// On a finalized graph (S-12).
+    /// A runtime error on a finalized graph (S-12); a value error for an operation, output or variable of another graph.
     pub fn add_to_collection<T: Any + Send + Sync>(&self, key: &CollectionKey<T>, item: T) -> Result<()> {
         self.add_to_collections([key], item)
     }
@@ -518,13 +543,14 @@ impl Graph {
     /// Appends one item to several collections, once for each distinct key (S-18).
     ///
     /// # Errors
-    /// On a finalized graph (S-12).
+    /// As [`add_to_collection`](Graph::add_to_collection).
     pub fn add_to_collections<'k, T: Any + Send + Sync>(
         &self,
         keys: impl IntoIterator<Item = &'k CollectionKey<T>>,
         item: T,
     ) -> Result<()> {
         let item: Item = Arc::new(item);
+        member::check_item(&*item, self)?;
         let mut state = self.shared.write();
         if state.finalized {
             return Err(finalized());

@@ -8,10 +8,12 @@ mod collection;
 mod config;
 mod error;
 mod feed;
+mod feed_dict;
 mod fetch;
 mod function;
 mod graph;
 mod graph_id;
+mod member;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod names;
@@ -33,14 +35,17 @@ pub use collection::{CollectionKey, Named, keys};
 pub use config::SessionConfig;
 pub use error::{Error, ErrorKind, Phase, Result};
 pub use feed::{FeedKey, FeedList, Feeds, check_value};
+pub use feed_dict::{FeedDict, FeedDictKey};
 pub use fetch::{Fetch, FetchList, FetchValues};
 pub use function::Function;
 pub use graph::Graph;
 pub use graph_id::GraphId;
+pub use member::GraphMember;
 pub use op_def::{
     ArgDef, ArgType, AttrDef, AttrKind, Gradient, GradientFn, OpDef, OpLibrary, ShapeFn, Signature,
 };
 pub use operation::{AsOutput, Endpoint, OpId, Operation, Output, OutputInfo};
+pub use operators::ToNumber;
 pub use options::{OpStats, QueueStats, RunMetadata, RunOptions, TraceLevel};
 pub use partial_shape::PartialShape;
 pub use saved_table::SavedTable;
@@ -50,4 +55,4 @@ pub use session::{
 pub use shape_context::ShapeContext;
 pub use variable::{SliceInfo, Variable, VariableParts};
 
-pub use tensor::{DType, Shape, Tensor};
+pub use tensor::{DType, Number, Shape, Tensor};

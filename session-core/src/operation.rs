@@ -283,9 +283,17 @@ impl Output {
     /// ```ignore
     /// let hidden = x.within(&graph.scope("layer")).matmul(&w); // named "layer/MatMul"
     /// ```
+    ///
+    /// A handle of another graph is recorded as a build error, and changes nothing.
     #[must_use]
+    #[track_caller]
     pub fn within(&self, graph: &Graph) -> Output {
         let mut output = self.clone();
+        if !self.is_in(graph) {
+            let text = format!("'{}' is used within a handle of another graph", self.name());
+            self.graph().add_error(Error::value(text));
+            return output;
+        }
         output.operation.context = graph.context.clone();
         output
     }

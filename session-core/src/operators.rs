@@ -1,13 +1,34 @@
-//! Arithmetic operators on outputs and variables: `a + b`, `2.0 * x`, `-x`.
+//! Arithmetic operators on outputs and variables: `a + b`, `x * 2`, `2.0 * x`, `a % b`, `-x`.
 //!
 //! The op types stand in the op library that the operand's operation belongs to, so that this crate defines none.
+//!
+//! A number takes the dtype of the tensor it stands next to. One that the dtype cannot hold is a build error, and never
+//! rounded to an integer or cut off at the end of a range. On the right any type of number will do. On the left it is `f64`
+//! or `i32`, which are the types of numbers without suffix: with more of them the compiler could not tell the type of
+//! `2.0 * x`.
 
-use crate::{
-    AsOutput, AttrValue, Error, OpDef, OpLibrary, Output, OutputInfo, PartialShape, Phase, Variable,
-};
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use crate::{AsOutput, AttrValue, Error, OpDef, OpLibrary, Output, Variable};
+use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 use std::panic::Location;
-use tensor::{DType, Tensor};
+use tensor::{Complex, DType, Number, Tensor, bf16, f16};
+
+/// A type of numbers that operators take on their right: `x * 2`, `x + 0.5f32`.
+pub trait ToNumber {
+    /// The number, exactly.
+    fn to_number(self) -> Number;
+}
+
+macro_rules! numbers {
+    ($($type:ty),*) => {$(
+        impl ToNumber for $type {
+            fn to_number(self) -> Number {
+                self.into()
+            }
+        }
+    )*};
+}
+
+numbers!(i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f16, bf16, f32, f64, Complex<f32>, Complex<f64>);
 
 /// Finds an op type in the library of an operand.
 fn find(operand: &Output, op_type: &str) -> Option<&'static OpDef> {
@@ -20,7 +41,8 @@ fn find(operand: &Output, op_type: &str) -> Option<&'static OpDef> {
 fn make(op_type: &str, operands: &[&Output]) -> Output {
     let first = operands[0];
     let graph = first.graph();
-    let builder = match find(first, op_type) {
+    // An operand that could not be made may belong to no library; the operation then inherits its error.
+    let builder = match operands.iter().find_map(|operand| find(operand, op_type)) {
         Some(def) => graph.op(def),
         None => return unknown(first, op_type),
     };
@@ -30,77 +52,116 @@ fn make(op_type: &str, operands: &[&Output]) -> Output {
 #[track_caller]
 fn unknown(operand: &Output, op_type: &str) -> Output {
     let (graph, op) = (operand.graph(), operand.operation());
-    if op.error().is_none() {
+    let error = op.error().cloned().unwrap_or_else(|| {
         let text = format!("the library of '{}' ({}) does not define {op_type}", op.name(), op.op_type());
-        graph.record(&Error::runtime(text).with_location(Location::caller()).with_phase(Phase::Build));
-    }
-    let info = OutputInfo { dtype: operand.dtype(), shape: PartialShape::unknown(), is_ref: false };
-    graph.undefined_op(op_type).described_output(info).finish_output()
+        let error = Error::runtime(text).with_location(Location::caller());
+        graph.add_error(error.clone());
+        error
+    });
+    graph.invalid_output(op_type, operand.dtype(), error)
 }
 
-/// A constant of the operand's dtype.
+/// A constant of the operand's dtype. The name that the operand's handle has is for the operation on both.
 #[track_caller]
-fn constant(like: &Output, value: f64) -> Output {
-    let graph = like.graph();
+fn constant(like: &Output, value: Number) -> Output {
+    let around = like.graph();
+    let graph = around.scope(around.scope_name());
     let Some(def) = find(like, "Const") else { return unknown(like, "Const") };
-    let tensor = match like.dtype() {
-        // No operator takes these beside a number.
-        DType::Bool | DType::String => Tensor::from(value as f32),
-        dtype => Tensor::of_number(dtype, value),
+    match Tensor::try_of_number(like.dtype(), value) {
+        Ok(tensor) => {
+            let dtype = AttrValue::Type(tensor.dtype());
+            graph.op(def).attr("value", tensor).attr("dtype", dtype).finish_output()
+        }
+        Err(error) => {
+            let text = format!(
+                "{value} cannot be combined with '{}': {error}; cast the tensor first, or give a number of its dtype",
+                like.name()
+            );
+            graph.invalid_output("Const", like.dtype(), Error::type_mismatch(text))
+        }
+    }
+}
+
+/// The dtype of the quotient of two integers, `None` for other dtypes: as in TensorFlow, the smaller ones give `float32`.
+fn quotient_dtype(dtype: DType) -> Option<DType> {
+    match dtype {
+        DType::Int8 | DType::UInt8 | DType::Int16 | DType::UInt16 => Some(DType::Float32),
+        DType::Int32 | DType::UInt32 | DType::Int64 | DType::UInt64 => Some(DType::Float64),
+        _ => None,
+    }
+}
+
+/// Divides; integers are made floating first. (TensorFlow has no kernel that divides integers by `RealDiv`.)
+#[track_caller]
+fn quotient(x: &Output, y: &Output) -> Output {
+    let Some(dtype) = quotient_dtype(x.dtype()).filter(|_| x.dtype() == y.dtype()) else {
+        return make("RealDiv", &[x, y]);
     };
-    let dtype = AttrValue::Type(tensor.dtype());
-    graph.op(def).attr("value", tensor).attr("dtype", dtype).finish_output()
+    let Some(cast) = find(x, "Cast") else { return unknown(x, "Cast") };
+    let around = x.graph();
+    let scope = around.composite("truediv").located_at(Location::caller());
+    let floating = |operand: &Output| scope.op(cast).input(operand).attr("DstT", dtype).finish_output();
+    let (x, y) = (floating(x), floating(y));
+    make("RealDiv", &[&x.within(&scope.named_as_scope()), &y]).within(&around.scope(around.scope_name()))
 }
 
 macro_rules! binary {
-    ($($trait:ident $method:ident $op_type:literal;)*) => {$(
-        binary!(@pair $trait $method $op_type; Output, Output);
-        binary!(@pair $trait $method $op_type; Output, &Output);
-        binary!(@pair $trait $method $op_type; &Output, Output);
-        binary!(@pair $trait $method $op_type; &Output, &Output);
-        binary!(@pair $trait $method $op_type; Output, &Variable);
-        binary!(@pair $trait $method $op_type; &Output, &Variable);
-        binary!(@pair $trait $method $op_type; &Variable, Output);
-        binary!(@pair $trait $method $op_type; &Variable, &Output);
-        binary!(@pair $trait $method $op_type; &Variable, &Variable);
-        binary!(@number $trait $method $op_type; Output);
-        binary!(@number $trait $method $op_type; &Output);
-        binary!(@number $trait $method $op_type; &Variable);
+    ($($trait:ident $method:ident |$x:ident, $y:ident| $make:expr;)*) => {$(
+        binary!(@pair $trait $method |$x, $y| $make; Output, Output);
+        binary!(@pair $trait $method |$x, $y| $make; Output, &Output);
+        binary!(@pair $trait $method |$x, $y| $make; &Output, Output);
+        binary!(@pair $trait $method |$x, $y| $make; &Output, &Output);
+        binary!(@pair $trait $method |$x, $y| $make; Output, &Variable);
+        binary!(@pair $trait $method |$x, $y| $make; &Output, &Variable);
+        binary!(@pair $trait $method |$x, $y| $make; &Variable, Output);
+        binary!(@pair $trait $method |$x, $y| $make; &Variable, &Output);
+        binary!(@pair $trait $method |$x, $y| $make; &Variable, &Variable);
+        binary!(@number $trait $method |$x, $y| $make; Output);
+        binary!(@number $trait $method |$x, $y| $make; &Output);
+        binary!(@number $trait $method |$x, $y| $make; &Variable);
+        binary!(@left $trait $method |$x, $y| $make; f64: Output, &Output, &Variable);
+        binary!(@left $trait $method |$x, $y| $make; i32: Output, &Output, &Variable);
     )*};
-    (@pair $trait:ident $method:ident $op_type:literal; $left:ty, $right:ty) => {
+    (@pair $trait:ident $method:ident |$x:ident, $y:ident| $make:expr; $left:ty, $right:ty) => {
         impl $trait<$right> for $left {
             type Output = Output;
             #[track_caller]
             fn $method(self, other: $right) -> Output {
-                make($op_type, &[self.as_output(), other.as_output()])
+                let ($x, $y) = (self.as_output(), other.as_output());
+                $make
             }
         }
     };
-    (@number $trait:ident $method:ident $op_type:literal; $operand:ty) => {
-        impl $trait<f64> for $operand {
+    (@number $trait:ident $method:ident |$x:ident, $y:ident| $make:expr; $operand:ty) => {
+        impl<N: ToNumber> $trait<N> for $operand {
             type Output = Output;
             #[track_caller]
-            fn $method(self, other: f64) -> Output {
-                let this = self.as_output();
-                make($op_type, &[this, &constant(this, other)])
+            fn $method(self, other: N) -> Output {
+                let $x = self.as_output();
+                let $y = &constant($x, other.to_number());
+                $make
             }
         }
-        impl $trait<$operand> for f64 {
+    };
+    (@left $trait:ident $method:ident |$x:ident, $y:ident| $make:expr; $number:ty: $($operand:ty),*) => {$(
+        impl $trait<$operand> for $number {
             type Output = Output;
             #[track_caller]
             fn $method(self, other: $operand) -> Output {
-                let other = other.as_output();
-                make($op_type, &[&constant(other, self), other])
+                let $y = other.as_output();
+                let $x = &constant($y, self.to_number()).within(&$y.graph());
+                $make
             }
         }
-    };
+    )*};
 }
 
 binary! {
-    Add add "AddV2";
-    Sub sub "Sub";
-    Mul mul "Mul";
-    Div div "RealDiv";
+    Add add |x, y| make("AddV2", &[x, y]);
+    Sub sub |x, y| make("Sub", &[x, y]);
+    Mul mul |x, y| make("Mul", &[x, y]);
+    Div div |x, y| quotient(x, y);
+    Rem rem |x, y| make("FloorMod", &[x, y]);
 }
 
 macro_rules! negation {

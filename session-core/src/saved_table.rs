@@ -14,10 +14,12 @@ pub struct SavedTable {
 
 impl SavedTable {
     /// A table under a name. `export` gives its keys and its values; `import` takes the table, keys and values, the latter
-    /// two of which can be fed. `None` for operations that have not two outputs and three inputs.
+    /// two of which can be fed. `None` for operations that have not two outputs and three inputs, and for those of two
+    /// graphs.
     #[must_use]
     pub fn new(name: impl Into<String>, export: &Operation, import: &Operation) -> Option<SavedTable> {
-        let fits = export.num_outputs() == 2 && import.num_inputs() == 3;
+        let one_graph = export.graph_id() == import.graph_id();
+        let fits = one_graph && export.num_outputs() == 2 && import.num_inputs() == 3;
         fits.then(|| SavedTable { name: name.into(), export: export.clone(), import: import.clone() })
     }
 

@@ -1,6 +1,6 @@
 //! Sessions and engines.
 
-use crate::feed::{FeedList, Feeds};
+use crate::feed::{FeedList, Feeds, check_key};
 use crate::fetch::{Fetch, FetchList};
 use crate::{Endpoint, Error, Graph, OpId, Output, Result, RunMetadata, RunOptions, SessionConfig};
 use std::fmt;
@@ -56,6 +56,16 @@ pub trait Session: Send + Sync {
     fn import_state(&self, state: &[(String, Vec<u8>)]) -> Result<()> {
         let _ = state;
         Ok(())
+    }
+}
+
+impl fmt::Debug for dyn Session + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operations = self.graph().len();
+        f.debug_struct("Session")
+            .field("operations", &operations)
+            .field("is_closed", &self.is_closed())
+            .finish_non_exhaustive()
     }
 }
 
@@ -188,13 +198,20 @@ pub trait SessionExt: Session {
     /// come back in the order of the distinct tensor leaves of the fetch.
     ///
     /// # Errors
-    /// Of the fetches, and for what cannot be computed from these feeds.
+    /// Of the fetches (S-36), of feeds of another graph or that may not be fed (S-40, S-45), of an output that is fed twice,
+    /// and for what cannot be computed from these feeds.
     fn make_callable<F: Fetch>(&self, fetch: F, feeds: &[&Output]) -> Result<Callable> {
         if self.is_closed() {
             return Err(closed());
         }
         let mut list = FetchList::new(self.graph());
         fetch.expand(&mut list)?;
+        for (index, feed) in feeds.iter().enumerate() {
+            check_key(self.graph(), feed)?;
+            if feeds[..index].contains(feed) {
+                return Err(Error::value(format!("'{}' is fed twice", feed.name())));
+            }
+        }
         self.prepare(&StepSignature {
             fetches: list.fetches().to_vec(),
             targets: list.targets().to_vec(),

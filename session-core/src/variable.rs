@@ -54,11 +54,21 @@ impl Variable {
         &self.name
     }
 
-    /// The same variable under another key in checkpoints: for savers whose names are not the graph's.
+    /// The same variable under another key in checkpoints: for savers whose names are not the graph's. A part of a
+    /// partitioned variable becomes the same part of a variable that is saved under this key.
     #[must_use]
     pub fn saved_as(mut self, key: impl Into<String>) -> Variable {
-        self.name = key.into();
+        match &mut self.parts.slice {
+            Some(slice) => slice.full_name = key.into(),
+            None => self.name = key.into(),
+        }
         self
+    }
+
+    /// The key under which it is saved: its name, or that of the whole for a part of a partitioned variable.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.parts.slice.as_ref().map_or(&self.name, |slice| &slice.full_name)
     }
 
     /// The graph it belongs to.

@@ -1,0 +1,100 @@
+//! Whose is it: the one check of everything that is handed to a graph, or to what runs one.
+
+use crate::{Error, Graph, Operation, Output, Result, SavedTable, Variable};
+use std::any::Any;
+use std::sync::Arc;
+
+/// An element of a graph, or something made of such elements.
+///
+/// Operations and outputs are numbers within their graph, so one of another graph would stand for something else. Whatever
+/// takes elements of a graph checks them with [`check_in`](GraphMember::check_in).
+///
+/// ```
+/// use session_core::{Graph, GraphMember};
+/// let (graph, other) = (Graph::new(), Graph::new());
+/// let operation = other.undefined_op("NoOp").finish();
+/// assert!(operation.check_in(&other).is_ok());
+/// assert!(operation.check_in(&graph).unwrap_err().message().contains("'NoOp' belongs to another graph"));
+/// ```
+pub trait GraphMember {
+    /// Checks that it belongs to this graph and that it could be made.
+    ///
+    /// # Errors
+    /// A value error for an element of another graph; the error of an operation that could not be made.
+    fn check_in(&self, graph: &Graph) -> Result<()>;
+}
+
+/// The error for an element of another graph.
+fn foreign(kind: &str, name: &str) -> Error {
+    Error::value(format!(
+        "{kind} '{name}' belongs to another graph; make it in this graph, or look it up there by its name"
+    ))
+}
+
+impl GraphMember for Operation {
+    fn check_in(&self, graph: &Graph) -> Result<()> {
+        check(self, graph, "operation", || self.name().to_owned())
+    }
+}
+
+impl GraphMember for Output {
+    fn check_in(&self, graph: &Graph) -> Result<()> {
+        check(self.operation(), graph, "tensor", || self.name())
+    }
+}
+
+impl GraphMember for Variable {
+    fn check_in(&self, graph: &Graph) -> Result<()> {
+        let name = || self.name().to_owned();
+        let outputs = [self.handle(), self.initial_value(), self.snapshot()];
+        let operations = outputs.into_iter().map(Output::operation).chain([self.initializer()]);
+        operations.into_iter().try_for_each(|operation| check(operation, graph, "variable", name))
+    }
+}
+
+impl GraphMember for SavedTable {
+    fn check_in(&self, graph: &Graph) -> Result<()> {
+        check(self.import(), graph, "table", || self.name().to_owned())
+    }
+}
+
+impl<T: GraphMember> GraphMember for [T] {
+    fn check_in(&self, graph: &Graph) -> Result<()> {
+        self.iter().try_for_each(|member| member.check_in(graph))
+    }
+}
+
+impl<T: GraphMember> GraphMember for Option<T> {
+    fn check_in(&self, graph: &Graph) -> Result<()> {
+        self.as_ref().map_or(Ok(()), |member| member.check_in(graph))
+    }
+}
+
+impl<T: GraphMember + ?Sized> GraphMember for &T {
+    fn check_in(&self, graph: &Graph) -> Result<()> {
+        (**self).check_in(graph)
+    }
+}
+
+fn check(operation: &Operation, graph: &Graph, kind: &str, name: impl FnOnce() -> String) -> Result<()> {
+    if let Some(error) = operation.error() {
+        return Err(error.clone());
+    }
+    if Arc::ptr_eq(&operation.shared, &graph.shared) { Ok(()) } else { Err(foreign(kind, &name())) }
+}
+
+/// Checks an item of a collection, if it is an element of a graph. Items of other types are checked where they are used.
+pub(crate) fn check_item(item: &(dyn Any + Send + Sync), graph: &Graph) -> Result<()> {
+    fn of<'a, T: GraphMember + 'static>(item: &'a (dyn Any + Send + Sync)) -> Option<&'a dyn GraphMember> {
+        item.downcast_ref::<T>().map(|member| member as &dyn GraphMember)
+    }
+    let known = [of::<Operation>, of::<Output>, of::<Variable>, of::<SavedTable>];
+    match known.iter().find_map(|of| of(item)) {
+        // An element that could not be made was reported when that happened.
+        Some(member) => match member.check_in(graph) {
+            Err(error) if error.phase().is_none() => Err(error),
+            _ => Ok(()),
+        },
+        None => Ok(()),
+    }
+}
