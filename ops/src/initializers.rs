@@ -88,7 +88,15 @@ impl Initializer for Filled {
             1.0 => "ones",
             _ => "Const",
         };
-        filled(graph, name, array::scalar_tensor(dtype, self.value), shape.into())
+        let value = match dtype {
+            // These hold no numbers; they begin with false and the empty string.
+            DType::Bool | DType::String => Ok(array::scalar_tensor(dtype, self.value)),
+            _ => Tensor::try_of_number(dtype, self.value),
+        };
+        match value {
+            Ok(value) => filled(graph, name, value, shape.into()),
+            Err(error) => constant_or_error(graph, Err(Error::type_mismatch(error.to_string()))),
+        }
     }
 }
 
@@ -128,7 +136,7 @@ impl Identity {
         let [rows, columns] = *shape.dims() else {
             return Err(Error::value(format!("an identity matrix has rank 2, not the shape {shape}")));
         };
-        let (one, zeros) = (array::scalar_tensor(dtype, self.gain), Tensor::zeros(dtype, shape)?);
+        let (one, zeros) = (Tensor::try_of_number(dtype, self.gain)?, Tensor::zeros(dtype, shape)?);
         let (one, mut bytes) = (one.as_bytes()?, zeros.as_bytes()?.to_vec());
         for i in 0..rows.min(columns) {
             let start = (i * columns + i) * one.len();

@@ -7,7 +7,8 @@
 //!
 //! A layer's scope is named by its first argument's handle, or after the layer, and made unique.
 
-use crate::array::{constant, gather, identity, reshape, scalar_tensor, shape, strided_slice};
+use crate::array::constants::number;
+use crate::array::{constant, gather, identity, reshape, shape, strided_slice};
 use crate::composite::Composite;
 use crate::initializers::{Initializer, glorot_uniform, ones, zeros};
 use crate::losses::l2_regularization;
@@ -267,7 +268,7 @@ pub fn dropout(inputs: impl AsOutput, rate: f64, training: bool, seed: Option<i6
     if !training || rate == 0.0 {
         return scope.leave(identity(&inputs));
     }
-    let number = |value: f64| constant(scope.graph(), scalar_tensor(inputs.dtype(), value));
+    let number = |value: f64| number(scope.graph(), inputs.dtype(), value);
     let grown = mul(&inputs, number(1.0 / (1.0 - rate)));
     let sizes = match inputs.shape().to_shape() {
         Some(known) => crate::Ints::from(&known),
@@ -410,8 +411,7 @@ impl NormParameters {
 
     /// Moves the running moments towards those of the batch.
     fn follow(&self, scope: &Composite, mean: &Output, variance: &Output, momentum: f64) {
-        let momentum =
-            constant(&scope.graph().named("momentum"), scalar_tensor(self.moving_mean.dtype(), momentum));
+        let momentum = number(&scope.graph().named("momentum"), self.moving_mean.dtype(), momentum);
         for (average, value) in [(&self.moving_mean, mean), (&self.moving_variance, variance)] {
             let update = assign_moving_average(average, &scope.enter(value), &momentum);
             if let Err(error) = scope.graph().add_to_collection(&UPDATE_OPS, update) {

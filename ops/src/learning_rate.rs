@@ -10,7 +10,7 @@
 //! let train_op = GradientDescentOptimizer::new(rate).minimize(&loss, Some(&step));
 //! ```
 
-use crate::array::{constant, scalar_tensor};
+use crate::array::constants::number;
 use crate::composite::Composite;
 use crate::math::{
     add, cast, ceil, cos, equal, exp, floor, less_equal, log, minimum, mul, neg, pow, real_div, select, sqrt,
@@ -48,7 +48,7 @@ impl Schedule {
     }
 
     fn number(&self, value: f64) -> Output {
-        constant(self.graph(), scalar_tensor(self.dtype, value))
+        number(self.graph(), self.dtype, value)
     }
 
     fn scalar(&self, name: &str, value: Scalar) -> Output {
@@ -129,12 +129,12 @@ pub fn piecewise_constant(global_step: impl AsOutput, boundaries: &[i64], values
         let text = format!("{bounds} increasing boundaries separate {} values, not {count}", bounds + 1);
         inner.add_error(Error::value(text));
     }
-    let number = |value: f64| constant(inner, scalar_tensor(DType::Float32, value));
-    let mut rate = number(values.last().copied().unwrap_or(0.0));
+    let rate_of = |value: f64| number(inner, DType::Float32, value);
+    let mut rate = rate_of(values.last().copied().unwrap_or(0.0));
     for (&boundary, &value) in boundaries.iter().zip(values).rev() {
-        let limit = constant(inner, scalar_tensor(step.dtype(), boundary as f64));
+        let limit = number(inner, step.dtype(), boundary);
         let here = less_equal(scope.enter(step), limit);
-        rate = select(here, number(value), rate);
+        rate = select(here, rate_of(value), rate);
     }
     scope.leave(rate)
 }

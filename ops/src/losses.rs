@@ -8,6 +8,7 @@
 //! let loss = sparse_softmax_cross_entropy(&labels, &logits);
 //! ```
 
+use crate::array::constants::number;
 use crate::array::{constant, ones_like, scalar_tensor, shape, size, zeros_like};
 use crate::composite::Composite;
 use crate::math::{
@@ -254,7 +255,7 @@ fn elementwise(
         let (a, b) = (labels.shape(), predictions.shape());
         scope.graph().add_error(Error::value(format!("labels of shape {a} for predictions of shape {b}")));
     }
-    let number = |value: f64| constant(scope.graph(), scalar_tensor(predictions.dtype(), value));
+    let number = |value: f64| number(scope.graph(), predictions.dtype(), value);
     let losses = loss(&number, &labels, &predictions);
     reduced(&scope, scope.enter(losses), options)
 }
@@ -352,7 +353,7 @@ fn smoothed(
     if smoothing == 0.0 {
         return labels;
     }
-    let number = |value: f64| constant(scope.graph(), scalar_tensor(labels.dtype(), value));
+    let number = |value: f64| number(scope.graph(), labels.dtype(), value);
     let share = real_div(number(smoothing), classes(labels.dtype()));
     add(mul(&labels, number(1.0 - smoothing)), share)
 }
@@ -391,8 +392,9 @@ pub fn total_loss(graph: &Graph, add_regularization_losses: bool) -> Output {
     }
     let named = graph.named(graph.pending_name().unwrap_or("total_loss"));
     if all.is_empty() {
-        graph.add_error(Error::value("the graph has no losses"));
-        return constant(&named, 0.0f32);
+        let error = Error::value("the graph has no losses");
+        graph.add_error(error.clone());
+        return graph.invalid_output("total_loss", DType::Float32, error);
     }
     sum_of(&named, &all)
 }
@@ -424,7 +426,7 @@ pub fn l1_regularization(weights: impl AsOutput, scale: f64) -> Output {
 fn regularization(weights: &Output, name: &str, scale: f64, size: impl FnOnce(&Output) -> Output) -> Output {
     let scope = Composite::new(&weights.graph(), name);
     let size = size(&scope.enter(weights));
-    let scale = constant(&scope.graph().named("scale"), scalar_tensor(weights.dtype(), scale));
+    let scale = number(&scope.graph().named("scale"), weights.dtype(), scale);
     let loss = scope.leave(mul(scope.enter_last(scale), size));
     if let Err(error) = scope.graph().add_to_collection(&REGULARIZATION_LOSSES, loss.clone()) {
         scope.graph().add_error(error);

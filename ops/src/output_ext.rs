@@ -66,6 +66,10 @@ methods! {
     sign() => math::sign;
     /// See [`math::pow`].
     pow(exponent: impl AsOutput) => math::pow;
+    /// See [`math::truediv`].
+    truediv(other: impl AsOutput) => math::truediv;
+    /// See [`math::floordiv`].
+    floordiv(other: impl AsOutput) => math::floordiv;
     /// See [`math::maximum`].
     maximum(other: impl AsOutput) => math::maximum;
     /// See [`math::minimum`].
@@ -105,7 +109,7 @@ methods! {
     /// See [`array::expand_dims`].
     expand_dims(axis: impl Into<Ints>) => array::expand_dims;
     /// See [`array::squeeze`].
-    squeeze(axes: &[i64]) => array::squeeze;
+    squeeze(axes: impl Into<Axes>) => array::squeeze;
     /// See [`array::slice`].
     slice(begin: impl Into<Ints>, size: impl Into<Ints>) => array::slice;
     /// See [`array::strided_slice`].

@@ -4,7 +4,8 @@
 //! [`get_seed`]. Each run goes on in the stream; a new session starts it again.
 
 use crate::arguments::{Ints, vector};
-use crate::array::{constant, scalar_tensor};
+use crate::array::constant;
+use crate::array::constants::number;
 use crate::composite::Composite;
 use crate::library::op_defs;
 use crate::math::{add, mul, sub};
@@ -193,15 +194,7 @@ pub fn random_uniform_int(
     let scope = Composite::new(graph, "random_uniform");
     let inner = scope.graph();
     let shape = shape_output(inner, shape.into());
-    let bound = |name: &str, value: i64| {
-        if dtype == DType::Int64 {
-            return constant(&inner.named(name), value);
-        }
-        if i32::try_from(value).is_err() {
-            inner.add_error(Error::value(format!("{value} does not fit {dtype}")));
-        }
-        constant(&inner.named(name), scalar_tensor(dtype, value as f64))
-    };
+    let bound = |name: &str, value: i64| number(&inner.named(name), dtype, value);
     let (low, high) = (bound("min", minval), bound("max", maxval));
     let seeds = get_seed(graph, seed);
     let builder = inner.named_as_scope().op(&RANDOM_UNIFORM_INT).input(&shape).input(&low).input(&high);

@@ -1,6 +1,6 @@
 //! Numbers that may also come from the graph: learning rates, decay factors, standard deviations.
 
-use crate::array::{constant, scalar_tensor};
+use crate::array::constants::number;
 use crate::math::cast;
 use session_core::{AsOutput, DType, Graph, Output, Variable};
 
@@ -20,12 +20,12 @@ pub enum Scalar {
 
 impl Scalar {
     /// As an output of this dtype: a constant named by the handle, or the output itself, cast if it is of
-    /// another dtype.
+    /// another dtype. A number that the dtype cannot hold is recorded as a build error.
     #[must_use]
     #[track_caller]
     pub fn to_output(&self, graph: &Graph, dtype: DType) -> Output {
         match self {
-            Scalar::Number(number) => constant(graph, scalar_tensor(dtype, *number)),
+            Scalar::Number(value) => number(graph, dtype, *value),
             Scalar::Output(output) if output.dtype() == dtype => output.clone(),
             Scalar::Output(output) => cast(output.within(graph), dtype),
         }

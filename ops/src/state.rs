@@ -54,7 +54,7 @@ op_defs! {
     STRIDED_SLICE_ASSIGN: OpDef::new("StridedSliceAssign", "ref: Ref(T), begin: Index, end: Index, strides: Index, value: T -> output_ref: Ref(T)")
         .attrs(SLICE_ATTRS).shape(unchanged).not_differentiable();
     RESOURCE_COUNT_UP_TO: OpDef::new("ResourceCountUpTo", "resource: resource -> output: T")
-        .attrs("limit: int, T: indextype").stateful().shape(scalar).not_differentiable();
+        .attrs("limit: int, T: indextype").stateful().shape(counted).not_differentiable();
 
     VARIABLE_V2: OpDef::new("VariableV2", "-> ref: Ref(dtype)")
         .attrs("shape: shape, dtype: type, container: string = \"\", shared_name: string = \"\"")
@@ -356,10 +356,32 @@ pub fn resource_gather_nd(resource: impl AsOutput, indices: impl AsOutput, dtype
 }
 
 /// The variable's value, which then grows by one. At `limit` it fails with code `OutOfRange` instead.
+///
+/// # Errors
+/// In the graph, for a handle that is not that of a variable of integers.
 #[must_use]
 #[track_caller]
-pub fn resource_count_up_to(resource: impl AsOutput, limit: i64, dtype: DType) -> Output {
-    on(&resource, &RESOURCE_COUNT_UP_TO).attr("limit", limit).attr("T", dtype).finish_output()
+pub fn resource_count_up_to(resource: impl AsOutput, limit: i64) -> Output {
+    let builder = on(&resource, &RESOURCE_COUNT_UP_TO).attr("limit", limit);
+    match variable_of(resource.as_output()) {
+        Some((dtype, _)) => builder.attr("T", dtype).finish_output(),
+        None => {
+            let text = format!("'{}' is not the handle of a variable", resource.as_output().name());
+            builder.attr("T", DType::Int64).problem(Error::type_mismatch(text)).finish_output()
+        }
+    }
+}
+
+/// The count is the variable's value, so it has its dtype.
+fn counted(context: &mut ShapeContext<'_>) -> Result<()> {
+    let declared = context.inputs().first().and_then(variable_of).map(|(dtype, _)| dtype);
+    let counted = context.attr("T").and_then(AttrValue::as_type);
+    match (declared, counted) {
+        (Some(declared), Some(counted)) if declared != counted => {
+            Err(Error::type_mismatch(format!("T is {counted}, but the variable is {declared}")))
+        }
+        _ => scalar(context),
+    }
 }
 
 #[track_caller]

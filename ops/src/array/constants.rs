@@ -4,7 +4,7 @@ use crate::arguments::Ints;
 use crate::library::op_defs;
 use crate::shapes::{self, shape_from};
 use session_core::{AsOutput, Error, Graph, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
-use tensor::{DType, Tensor};
+use tensor::{DType, Number, Tensor};
 
 op_defs! {
     CONST: OpDef::new("Const", "-> output: dtype")
@@ -269,6 +269,19 @@ pub fn linspace(start: impl AsOutput, stop: impl AsOutput, num: impl Into<Ints>)
 #[must_use]
 pub fn scalar_tensor(dtype: DType, value: f64) -> Tensor {
     Tensor::of_number(dtype, value)
+}
+
+/// A constant scalar that a caller gave as a number. One that the dtype cannot hold is recorded as a build error.
+#[track_caller]
+pub(crate) fn number(graph: &Graph, dtype: DType, value: impl Into<Number>) -> Output {
+    match Tensor::try_of_number(dtype, value) {
+        Ok(tensor) => constant(graph, tensor),
+        Err(error) => {
+            let error = Error::type_mismatch(error.to_string());
+            graph.add_error(error.clone());
+            graph.invalid_output(graph.pending_name().unwrap_or("Const"), dtype, error)
+        }
+    }
 }
 
 /// A constant scalar of the dtype of another output, beside it.

@@ -1,6 +1,6 @@
 //! Shapes as tensors, and the same elements under other shapes.
 
-use crate::arguments::{Ints, vector};
+use crate::arguments::{Axes, Ints, vector};
 use crate::gradients::broadcasting::{reshaped, sum_to_input};
 use crate::library::op_defs;
 use crate::shapes::{self, shape_from};
@@ -323,11 +323,20 @@ pub fn expand_dims(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
     axis.into().input_of(input.as_output().graph().op(&EXPAND_DIMS).input(input)).finish_output()
 }
 
-/// Without these axes, which must be of size 1; without all such axes when none is listed.
+/// Removes these axes, which must be of size 1; with `..`, all axes of size 1.
 #[must_use]
 #[track_caller]
-pub fn squeeze(input: impl AsOutput, axes: &[i64]) -> Output {
-    input.as_output().graph().op(&SQUEEZE).input(input).attr("squeeze_dims", axes).finish_output()
+pub fn squeeze(input: impl AsOutput, axes: impl Into<Axes>) -> Output {
+    let builder = input.as_output().graph().op(&SQUEEZE).input(input);
+    match axes.into() {
+        Axes::All => builder.finish_output(),
+        Axes::Listed(axes) => match axes.known() {
+            Some(axes) => builder.attr("squeeze_dims", axes.as_slice()).finish_output(),
+            None => builder
+                .problem(Error::value("the axes must be known when the graph is built"))
+                .finish_output(),
+        },
+    }
 }
 
 /// With its axes in another order: axis `i` of the result is axis `perm[i]` of `x`.

@@ -1,5 +1,6 @@
 //! Gradients that are collected until there are enough of them.
 
+use crate::composite::unnamed;
 use crate::library::op_defs;
 use crate::shapes::{must_be_scalar, scalar};
 use session_core::{
@@ -120,8 +121,14 @@ pub struct ConditionalAccumulator {
     handle: Output,
 }
 
-fn handle(builder: OpBuilder, dtype: DType, shape: PartialShape, reduction: Reduction) -> Output {
-    let builder = builder.default_name("conditional_accumulator");
+fn handle(
+    builder: OpBuilder,
+    dtype: DType,
+    shape: PartialShape,
+    reduction: Reduction,
+    shared_name: &str,
+) -> Output {
+    let builder = builder.default_name("conditional_accumulator").attr("shared_name", shared_name);
     builder.attr("dtype", dtype).attr("shape", shape).attr("reduction_type", reduction.name()).finish_output()
 }
 
@@ -136,9 +143,24 @@ impl ConditionalAccumulator {
     #[must_use]
     #[track_caller]
     pub fn new(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
-        let place = graph.without_control_dependencies();
-        let builder = place.op(&RESOURCE_CONDITIONAL_ACCUMULATOR);
-        ConditionalAccumulator { handle: handle(builder, dtype, shape.into(), reduction).within(graph) }
+        ConditionalAccumulator::shared(graph, dtype, shape, reduction, "")
+    }
+
+    /// As [`new`](ConditionalAccumulator::new), under a name by which all operations that give it, of all graphs and sessions of a
+    /// cluster, mean one accumulator: what the workers of synchronous training apply to and take from. Without one
+    /// it belongs to one session.
+    #[must_use]
+    #[track_caller]
+    pub fn shared(
+        graph: &Graph,
+        dtype: DType,
+        shape: impl Into<PartialShape>,
+        reduction: Reduction,
+        shared_name: &str,
+    ) -> Self {
+        let builder = graph.without_control_dependencies().op(&RESOURCE_CONDITIONAL_ACCUMULATOR);
+        let handle = handle(builder, dtype, shape.into(), reduction, shared_name);
+        ConditionalAccumulator { handle: handle.within(&unnamed(graph)) }
     }
 
     #[track_caller]
@@ -190,9 +212,24 @@ impl SparseConditionalAccumulator {
     #[must_use]
     #[track_caller]
     pub fn new(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
-        let place = graph.without_control_dependencies();
-        let builder = place.op(&SPARSE_CONDITIONAL_ACCUMULATOR);
-        SparseConditionalAccumulator { handle: handle(builder, dtype, shape.into(), reduction).within(graph) }
+        SparseConditionalAccumulator::shared(graph, dtype, shape, reduction, "")
+    }
+
+    /// As [`new`](SparseConditionalAccumulator::new), under a name by which all operations that give it, of all graphs and sessions of a
+    /// cluster, mean one accumulator: what the workers of synchronous training apply to and take from. Without one
+    /// it belongs to one session.
+    #[must_use]
+    #[track_caller]
+    pub fn shared(
+        graph: &Graph,
+        dtype: DType,
+        shape: impl Into<PartialShape>,
+        reduction: Reduction,
+        shared_name: &str,
+    ) -> Self {
+        let builder = graph.without_control_dependencies().op(&SPARSE_CONDITIONAL_ACCUMULATOR);
+        let handle = handle(builder, dtype, shape.into(), reduction, shared_name);
+        SparseConditionalAccumulator { handle: handle.within(&unnamed(graph)) }
     }
 
     #[track_caller]

@@ -1,5 +1,6 @@
 //! Barriers: elements whose components come one by one under a key.
 
+use crate::composite::unnamed;
 use crate::library::op_defs;
 use crate::shapes::{must_be_scalar, scalar};
 use session_core::{
@@ -74,10 +75,23 @@ impl Barrier {
     #[must_use]
     #[track_caller]
     pub fn new(graph: &Graph, components: impl IntoIterator<Item = (DType, PartialShape)>) -> Barrier {
+        Barrier::shared(graph, components, "")
+    }
+
+    /// As [`new`](Barrier::new), under a name by which all operations that give it, of all graphs and sessions of a
+    /// cluster, mean one barrier.
+    #[must_use]
+    #[track_caller]
+    pub fn shared(
+        graph: &Graph,
+        components: impl IntoIterator<Item = (DType, PartialShape)>,
+        shared_name: &str,
+    ) -> Barrier {
         let (dtypes, shapes): (Vec<DType>, Vec<PartialShape>) = components.into_iter().unzip();
         let builder = graph.without_control_dependencies().op(&BARRIER).default_name("barrier");
         let builder = builder.attr("component_types", dtypes.clone()).attr("shapes", shapes);
-        Barrier { handle: builder.finish_output().within(graph), dtypes }
+        let handle = builder.attr("shared_name", shared_name).finish_output();
+        Barrier { handle: handle.within(&unnamed(graph)), dtypes }
     }
 
     #[track_caller]

@@ -171,7 +171,7 @@ impl Queue {
 
     /// Adds one element; waits while the queue is full (S-232).
     ///
-    /// Single numbers are converted to the queue's dtype. Dtypes and known shapes are checked here (S-228), the number
+    /// Numbers, single or in lists, are converted to the queue's dtype, which must be able to hold them. Dtypes and known shapes are checked here (S-228), the number
     /// of components only when the operation runs (S-227).
     #[track_caller]
     pub fn enqueue(&self, element: impl Into<Components>) -> Operation {
@@ -200,7 +200,8 @@ impl Queue {
     }
 
     /// Takes so many elements, stacked along a new first dimension; waits for all of them, taking what comes meanwhile
-    /// (S-237). Needs declared shapes.
+    /// (S-237). A priority queue gives all of them at one moment, so that they are those of the smallest priorities. Needs
+    /// declared shapes.
     ///
     /// After a close it fails when fewer are left, which then stay in the queue (S-245).
     ///
@@ -316,28 +317,30 @@ impl Queue {
         suffix: &str,
         components: Components,
     ) -> Operation {
-        let location = Location::caller();
         let graph = self.handle.graph();
         let scope = Composite::new(&graph, &self.default_name(suffix));
-        let values = self.ordered(components).unwrap_or_else(|error| {
-            let error = error.with_node(scope.graph().scope_name().trim_end_matches('/'), new.name());
-            graph.add_error(error.with_location(location).with_phase(Phase::Build));
-            Vec::new()
-        });
-        let inputs: Vec<Output> = values
-            .into_iter()
-            .enumerate()
-            .map(|(index, value)| {
-                let value = match self.declared.dtypes.get(index) {
-                    Some(&dtype) => value.for_dtype(dtype),
-                    None => value,
-                };
-                let place = scope.graph().without_control_dependencies().named(&format!("component_{index}"));
-                value.to_output(&place)
-            })
-            .collect();
         let handle = scope.enter_last(&self.handle);
-        handle.graph().op(self.def(new, old)).input(&handle).input_list(inputs).finish()
+        let builder = handle.graph().op(self.def(new, old)).input(&handle);
+        let values = match self.ordered(components).and_then(|values| self.converted(values)) {
+            Ok(values) => values,
+            Err(error) => return builder.problem(error).finish(),
+        };
+        let place = scope.graph().without_control_dependencies();
+        let input =
+            |(index, value): (usize, Value)| value.to_output(&place.named(&format!("component_{index}")));
+        builder.input_list(values.into_iter().enumerate().map(input).collect::<Vec<Output>>()).finish()
+    }
+
+    /// Numbers in the dtypes of the declaration.
+    fn converted(&self, values: Vec<Value>) -> Result<Vec<Value>> {
+        let convert = |(index, value): (usize, Value)| match self.declared.dtypes.get(index) {
+            Some(&dtype) => value.all_for_dtype(dtype).map_err(|error| {
+                let text = format!("component {index} of queue '{}': {}", self.name(), error.message());
+                Error::type_mismatch(text)
+            }),
+            None => Ok(value),
+        };
+        values.into_iter().enumerate().map(convert).collect()
     }
 
     /// The components in the order of the declaration (S-225).

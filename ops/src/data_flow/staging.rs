@@ -5,7 +5,7 @@ use crate::library::op_defs;
 use crate::shapes::scalar;
 use crate::variables::Value;
 use session_core::{
-    AsOutput, DType, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+    AsOutput, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
 };
 
 const ATTRS: &str = "capacity: int = 0, memory_limit: int = 0, dtypes: list(type), container: string = \"\", \
@@ -150,10 +150,20 @@ impl StagingArea {
     /// Leaves an element; waits while there is no room.
     #[track_caller]
     pub fn put<V: Into<Value>>(&self, values: impl IntoIterator<Item = V>) -> Operation {
-        let values = values.into_iter().zip(&self.dtypes);
-        let values: Vec<Output> =
-            values.map(|(value, &dtype)| value.into().for_dtype(dtype).to_output(&self.graph)).collect();
-        self.op(&self.graph, &STAGE).input_list(values).finish()
+        let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+        let builder = self.op(&self.graph, &STAGE);
+        if values.len() != self.dtypes.len() {
+            let text = format!("{} values for an area of {} components", values.len(), self.dtypes.len());
+            return builder.problem(Error::value(text)).finish();
+        }
+        let converted =
+            values.into_iter().zip(&self.dtypes).map(|(value, &dtype)| value.all_for_dtype(dtype));
+        match converted.collect::<Result<Vec<Value>>>() {
+            Ok(values) => builder
+                .input_list(values.iter().map(|value| value.to_output(&self.graph)).collect::<Vec<_>>())
+                .finish(),
+            Err(error) => builder.problem(error).finish(),
+        }
     }
 
     /// Takes the element that was left first; waits while there is none.

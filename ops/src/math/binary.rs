@@ -231,6 +231,28 @@ fn next_after_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
     Ok(vec![Some(sum_to_input(grad, &x, &[&y])), Some(zeros_like(&y))])
 }
 
+/// Divides as `x / y` does: integers are made floating first, those of up to 16 bits `float32` and the others `float64`.
+///
+/// ```
+/// use ops::{array::constant, math::truediv};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let quotient = truediv(constant(&graph, 7), constant(&graph, 2));
+/// assert_eq!((quotient.dtype(), quotient.name().as_str()), (DType::Float64, "truediv:0"));
+/// ```
+#[must_use]
+#[track_caller]
+pub fn truediv(x: impl AsOutput, y: impl AsOutput) -> Output {
+    x.as_output() / y.as_output()
+}
+
+/// Divides and rounds toward minus infinity, in the dtype of the arguments: Python's `x // y`.
+#[must_use]
+#[track_caller]
+pub fn floordiv(x: impl AsOutput, y: impl AsOutput) -> Output {
+    floor_div(x, y)
+}
+
 macro_rules! binary_functions {
     ($($(#[$doc:meta])* $name:ident($x:ident, $y:ident) => $def:ident;)*) => {$(
         $(#[$doc])*
@@ -249,7 +271,8 @@ binary_functions! {
     sub(x, y) => SUB;
     /// `x * y`.
     mul(x, y) => MUL;
-    /// `x / y`; of integers, rounded toward zero.
+    /// `x / y` of one dtype, as the operation `RealDiv`. Of integers it is rounded toward zero, and TensorFlow cannot run it:
+    /// see [`truediv`].
     real_div(x, y) => REAL_DIV;
     /// `x / y` rounded toward minus infinity.
     floor_div(x, y) => FLOOR_DIV;

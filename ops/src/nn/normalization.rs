@@ -68,7 +68,7 @@ fn without_axes(moment: &Output, axes: &Axes) -> Output {
     let known = axes.clone().into_ints(moment.shape()).and_then(|axes| axes.known());
     match known {
         Some(axes) if axes.is_empty() => moment.clone(),
-        Some(axes) => squeeze(moment, &axes),
+        Some(axes) => squeeze(moment, axes),
         // Nothing but the axes has size 1 by chance here: the mean over them alone removes them.
         None => reduce_mean(moment, axes.clone(), false),
     }

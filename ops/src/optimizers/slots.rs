@@ -41,8 +41,14 @@ impl OptimizerSettings {
     /// Where operations are made on behalf of this caller.
     pub(super) fn place(&self, graph: &Graph, location: &'static Location<'static>) -> Graph {
         let place = match &self.place {
+            None => graph.root(),
             Some(place) if place.is_same(graph) => place.clone(),
-            _ => graph.root(),
+            Some(_) => {
+                let text =
+                    format!("optimizer '{}' was given a handle of another graph to work within", self.name);
+                graph.add_error(Error::value(text).with_location(location));
+                graph.root()
+            }
         };
         place.located_at(location)
     }

@@ -7,7 +7,7 @@ use crate::state::{
     is_variable_initialized, read_variable_op, resource_scatter_add, resource_scatter_sub,
     resource_scatter_update, scatter_add, scatter_sub, scatter_update, var_is_initialized_op,
 };
-use session_core::{AsOutput, AttrValue, Graph, OpDef, Operation, Output, Variable};
+use session_core::{AsOutput, AttrValue, Error, Graph, OpDef, Operation, Output, Variable};
 
 /// What can be done with a variable. Not to be implemented by hand.
 ///
@@ -21,6 +21,20 @@ pub trait VariableExt {
 
     /// Whether it has a value.
     fn is_initialized(&self, graph: &Graph) -> Output;
+
+    /// The value that an update of this variable leaves, such as that of [`assign_add`](VariableExt::assign_add): reading it
+    /// runs the update. TensorFlow's `assign_add` and its like give this value themselves.
+    ///
+    /// ```
+    /// use ops::variables::{VariableExt, variable};
+    /// # let graph = session_core::Graph::new();
+    /// let count = variable(&graph.named("count"), 0i64);
+    /// let counted = count.after(&count.assign_add(1));
+    /// // session.run(&counted, ())? is 1 in the first run, and 2 in the second
+    /// # assert_eq!(counted.operation().control_inputs().len(), 1);
+    /// # graph.finalize().unwrap();
+    /// ```
+    fn after(&self, update: &Operation) -> Output;
 
     /// Gives it a value.
     fn assign(&self, value: impl Into<Value>) -> Operation;
@@ -58,6 +72,11 @@ impl VariableExt for Variable {
     fn is_initialized(&self, graph: &Graph) -> Output {
         let handle = self.handle().within(graph);
         if self.is_resource() { var_is_initialized_op(handle) } else { is_variable_initialized(handle) }
+    }
+
+    #[track_caller]
+    fn after(&self, update: &Operation) -> Output {
+        self.read(&self.handle().graph().control_dependencies([update]))
     }
 
     #[track_caller]
@@ -123,7 +142,13 @@ fn update(
     reference: &'static OpDef,
 ) -> Operation {
     let def = if variable.is_resource() { resource } else { reference };
-    let value = value.for_dtype(variable.dtype());
+    let (value, problem) = match value.clone().for_dtype(variable.dtype()) {
+        Ok(value) => (value, None),
+        Err(error) => {
+            let text = format!("{} is the dtype of variable '{}'", variable.dtype(), variable.name());
+            (value, Some(Error::type_mismatch(format!("{}: {text}", error.message()))))
+        }
+    };
     let place = match &value {
         Value::Output(output) => variable.beside(&output.graph()),
         Value::Tensor(_) => variable.handle().graph(),
@@ -131,6 +156,10 @@ fn update(
     let builder = ordered_after_read(place.op(def), variable).input(variable.handle());
     let builder = match def.signature().attr("validate_shape") {
         Some(_) => builder.attr("validate_shape", AttrValue::Bool(variable.shape().is_fully_known())),
+        None => builder,
+    };
+    let builder = match problem {
+        Some(problem) => builder.problem(problem),
         None => builder,
     };
     match value {

@@ -1,7 +1,7 @@
 //! What variables are initialised with and assigned.
 
-use crate::array::{constant, scalar_tensor};
-use session_core::{AsOutput, DType, Graph, Output, Variable};
+use crate::array::constant;
+use session_core::{AsOutput, DType, Error, Graph, Output, Result, Variable};
 use tensor::{Complex, Tensor, bf16, f16};
 
 /// A value given by the program or computed by the graph.
@@ -24,23 +24,30 @@ impl Value {
         }
     }
 
-    /// The value for a variable of this dtype: a single number is converted, so that `1.0` can be added to a
-    /// variable of any floating dtype and `1` to one of any numbers. Everything else keeps its dtype.
-    pub(crate) fn for_dtype(self, dtype: DType) -> Value {
-        let Value::Tensor(tensor) = &self else { return self };
-        if tensor.dtype() == dtype || tensor.shape().rank() != 0 {
-            return self;
+    /// Converts a single number to the dtype of what it is for, so that `1.0` can be added to a variable of any floating
+    /// dtype, and `1` to one of any numbers. Everything else keeps its dtype.
+    ///
+    /// # Errors
+    /// A type error for a number that the dtype cannot hold.
+    pub(crate) fn for_dtype(self, dtype: DType) -> Result<Value> {
+        match &self {
+            Value::Tensor(tensor) if tensor.shape().rank() == 0 => self.all_for_dtype(dtype),
+            _ => Ok(self),
         }
-        let inexact = dtype.is_floating() || dtype.is_complex();
-        let number = match (tensor.as_scalar_i64(), tensor.as_scalar_f64()) {
-            // Doubles hold integers of up to 53 bits; beyond them the dtypes must agree.
-            (Ok(integer), _) if (inexact || dtype.is_integer()) && integer.unsigned_abs() < 1 << 53 => {
-                Some(integer as f64)
-            }
-            (_, Ok(number)) if inexact => Some(number),
-            _ => None,
-        };
-        number.map_or(self, |number| Value::Tensor(scalar_tensor(dtype, number)))
+    }
+
+    /// As [`for_dtype`](Value::for_dtype), lists of numbers included.
+    pub(crate) fn all_for_dtype(self, dtype: DType) -> Result<Value> {
+        let Value::Tensor(tensor) = &self else { return Ok(self) };
+        let found = tensor.dtype();
+        let inexact = |dtype: DType| dtype.is_floating() || dtype.is_complex();
+        let converts = found != dtype
+            && (found.is_integer() && (dtype.is_integer() || inexact(dtype))
+                || inexact(found) && inexact(dtype));
+        if !converts {
+            return Ok(self);
+        }
+        tensor.try_convert(dtype).map(Value::Tensor).map_err(|error| Error::type_mismatch(error.to_string()))
     }
 }
 
