@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Numbers below a limit, then the end of the input: what `limit_epochs` makes of one number.
 fn numbers(graph: &Graph, limit: i64) -> Output {
     let count = variables::local_variable(&graph.named("count"), 0i64);
-    resource_count_up_to(count.handle(), limit, DType::Int64)
+    resource_count_up_to(count.handle(), limit)
 }
 
 fn queue(graph: &Graph, capacity: i64) -> Queue {

@@ -307,7 +307,8 @@ impl Coordinator {
     }
 
     /// As [`register`](Coordinator::register), for a thread of the standard library. It tells nobody of its end, so
-    /// that `join` has to look at it now and then.
+    /// that `join` has to look at it now and then. A thread that returns a result is made a [`ManagedThread`] with
+    /// [`from_handle`](ManagedThread::from_handle) and registered as such.
     pub fn register_handle(&self, handle: JoinHandle<()>) -> ManagedThread {
         let thread = ManagedThread::from_handle(handle);
         self.register(&thread);

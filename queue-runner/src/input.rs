@@ -39,6 +39,7 @@
 //!
 //! [`exact_resume`](BatchOptions::exact_resume) says how that works and what it asks of the pipeline.
 
+mod batch;
 mod batching;
 mod elements;
 mod epochs;
@@ -47,9 +48,10 @@ mod producers;
 mod replay;
 mod sparse;
 
+pub use batch::{Batch, BatchValue, BatchValues};
 pub use batching::{
-    Batch, BatchOptions, batch, batch_join, maybe_batch, maybe_shuffle_batch, shuffle_batch,
-    shuffle_batch_join,
+    BatchOptions, batch, batch_join, maybe_batch, maybe_batch_join, maybe_shuffle_batch,
+    maybe_shuffle_batch_join, shuffle_batch, shuffle_batch_join,
 };
 pub use elements::{BatchTensor, BatchTensors};
 pub use epochs::limit_epochs;

@@ -42,6 +42,8 @@ mod thread;
 
 pub use coordinator::{Coordinator, JoinOptions, PanicGuard, Scope};
 pub use looper::{LooperBody, loop_until_stop, looper_thread};
-pub use queue_runner::{QUEUE_RUNNERS, QueueRunner, start_queue_runners, start_queue_runners_of};
+pub use queue_runner::{
+    QUEUE_RUNNERS, QueueRunner, start_queue_runners, start_queue_runners_in_scope, start_queue_runners_of,
+};
 pub use stop::{StopHandle, StopReason, StopSource};
-pub use thread::{Doing, ManagedThread, doing};
+pub use thread::{Doing, ManagedThread, ThreadOutcome, doing};

@@ -6,9 +6,10 @@ use crate::thread::{ManagedThread, doing};
 use log::{debug, error, warn};
 use ops::data_flow::Queue;
 use session_core::{
-    Callable, CancellationToken, Code, CollectionKey, Endpoint, Error, ErrorKind, Operation, Result,
-    RunOptions, Session, StepSignature,
+    Callable, CancellationToken, Code, CollectionKey, Endpoint, Error, ErrorKind, Graph, GraphMember, Named,
+    Operation, Result, RunOptions, Session, StepSignature,
 };
+use std::borrow::Borrow;
 use std::fmt;
 use tensor::Tensor;
 
@@ -89,17 +90,17 @@ impl QueueRunner {
         if queue.is_empty() || enqueue_ops.is_empty() {
             return Err(Error::value("Must provide queue and enqueue_ops"));
         }
+        let graph = close_op.graph();
         for operation in enqueue_ops.iter().chain([close_op, cancel_op]) {
-            if let Some(error) = operation.error() {
-                return Err(error.clone());
-            }
-            if operation.graph_id() != close_op.graph_id() {
-                let text = format!(
-                    "operation '{}' of the runner of queue '{queue}' is in another graph",
-                    operation.name()
-                );
-                return Err(Error::value(text));
-            }
+            operation.check_in(&graph).map_err(|error| match operation.error() {
+                Some(_) => error,
+                None => {
+                    let name = operation.name();
+                    Error::value(format!(
+                        "operation '{name}' of the runner of queue '{queue}' belongs to another graph"
+                    ))
+                }
+            })?;
         }
         Ok(QueueRunner(Arc::new(Inner {
             queue,
@@ -115,10 +116,28 @@ impl QueueRunner {
     /// A runner for a queue, with operations of its own to close and to cancel it, named after the queue with `_Close`
     /// and `_Close_1` (S-208). It must be made before the graph is frozen.
     ///
+    /// ```
+    /// use ops::data_flow::FifoQueue;
+    /// use queue_runner::QueueRunner;
+    /// use session_core::{DType, Graph};
+    ///
+    /// let graph = Graph::new();
+    /// let queue = FifoQueue::new(&graph.named("numbers"), 8, DType::Float32).build();
+    /// let enqueue = queue.enqueue(1.0f32);
+    /// let runner = QueueRunner::for_queue(&queue, [&enqueue; 2])?; // two threads
+    /// runner.add_to_graph()?;
+    /// assert_eq!(runner.queue(), "numbers");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`new`](QueueRunner::new).
-    pub fn for_queue(queue: &Queue, enqueue_ops: impl IntoIterator<Item = Operation>) -> Result<QueueRunner> {
+    pub fn for_queue<O: Borrow<Operation>>(
+        queue: &Queue,
+        enqueue_ops: impl IntoIterator<Item = O>,
+    ) -> Result<QueueRunner> {
         let (close, cancel) = (queue.close(false), queue.close(true));
+        let enqueue_ops = enqueue_ops.into_iter().map(|operation| operation.borrow().clone());
         QueueRunner::new(queue.name(), enqueue_ops, &close, &cancel)
     }
 
@@ -257,6 +276,22 @@ impl QueueRunner {
     }
 }
 
+impl GraphMember for QueueRunner {
+    fn check_in(&self, graph: &Graph) -> Result<()> {
+        // All its operations are of one graph.
+        self.close_op().check_in(graph).map_err(|error| {
+            Error::value(format!("the runner of queue '{}': {}", self.queue(), error.message()))
+        })
+    }
+}
+
+/// Runners are named after their queues.
+impl Named for QueueRunner {
+    fn name(&self) -> String {
+        self.queue().to_owned()
+    }
+}
+
 impl Running {
     fn is_of(&self, session: &Arc<dyn Session>) -> bool {
         std::ptr::addr_eq(self.session.as_ptr(), Arc::as_ptr(session))
@@ -307,6 +342,9 @@ impl Work {
     }
 
     fn enqueue_until_end(&self, operation: &Operation) -> End {
+        if let Err(failure) = self.runner.check_in(self.session.graph()) {
+            return End::Failed(failure);
+        }
         let options = RunOptions { cancellation: Some(self.cancellation.clone()), ..RunOptions::default() };
         let source = self.runner.0.source.as_ref();
         let feeds = source.map_or_else(Vec::new, |source| source.feeds.clone());
@@ -373,6 +411,7 @@ impl Work {
     }
 
     fn prepare(&self, operation: &Operation) -> Result<Callable> {
+        operation.check_in(self.session.graph())?;
         let signature = StepSignature { targets: vec![operation.id()], ..StepSignature::default() };
         self.session.prepare(&signature)
     }
@@ -460,7 +499,7 @@ impl Drop for CountDown<'_> {
 /// Without any runner this logs a warning and gives an empty list.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// A value error for a runner of another graph; when the system gives no thread.
 pub fn start_queue_runners(
     session: &Arc<dyn Session>,
     coordinator: Option<&Coordinator>,
@@ -471,16 +510,34 @@ pub fn start_queue_runners(
 /// As [`start_queue_runners`], for the runners of another collection.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// A value error for a runner of another graph; when the system gives no thread.
 pub fn start_queue_runners_of(
     session: &Arc<dyn Session>,
     coordinator: Option<&Coordinator>,
     collection: &CollectionKey<QueueRunner>,
 ) -> Result<Vec<ManagedThread>> {
-    let runners = session.graph().collection(collection);
+    start_queue_runners_in_scope(session, coordinator, collection, "")
+}
+
+/// As [`start_queue_runners_of`], for the runners of queues whose names begin with `scope`: of the part of a graph that was
+/// built in one name scope, such as the input of an evaluation.
+///
+/// # Errors
+/// A value error for a runner of another graph; when the system gives no thread.
+pub fn start_queue_runners_in_scope(
+    session: &Arc<dyn Session>,
+    coordinator: Option<&Coordinator>,
+    collection: &CollectionKey<QueueRunner>,
+    scope: &str,
+) -> Result<Vec<ManagedThread>> {
+    let runners = session.graph().collection_in_scope(collection, scope);
     if runners.is_empty() {
-        warn!("start_queue_runners was called, but the graph has no queue runner in '{}'", collection.name());
+        let name = collection.name();
+        warn!(
+            "start_queue_runners was called, but the graph has no queue runner in '{name}' under '{scope}'"
+        );
     }
+    runners.as_slice().check_in(session.graph())?;
     let threads: Vec<ManagedThread> =
         runners.iter().flat_map(|runner| runner.create_threads(session, coordinator)).collect();
     threads.iter().try_for_each(ManagedThread::start)?;

@@ -102,8 +102,51 @@ enum Life {
     Waiting(Body),
     Running(Option<JoinHandle<()>>),
     /// Started by somebody else, so that only asking tells whether it ended.
-    Foreign(Option<JoinHandle<()>>),
+    Foreign(Option<Box<dyn Foreign>>),
     Ended(Option<JoinHandle<()>>),
+}
+
+/// What a thread of the standard library returns: nothing, or a result whose error is the thread's failure.
+pub trait ThreadOutcome: Send + 'static {
+    /// The failure, if it is one.
+    fn failure(self) -> Option<Error>;
+}
+
+impl ThreadOutcome for () {
+    fn failure(self) -> Option<Error> {
+        None
+    }
+}
+
+impl<T: Send + 'static, E: Into<Error> + Send + 'static> ThreadOutcome for Result<T, E> {
+    fn failure(self) -> Option<Error> {
+        self.err().map(Into::into)
+    }
+}
+
+/// A thread that somebody else started, whatever it returns.
+trait Foreign: Send {
+    fn is_finished(&self) -> bool;
+    fn is_current(&self) -> bool;
+    /// Waits for its end and gives its failure, or its panic.
+    fn join(self: Box<Self>, name: &str) -> Option<Error>;
+}
+
+impl<T: ThreadOutcome> Foreign for JoinHandle<T> {
+    fn is_finished(&self) -> bool {
+        is_finished(self)
+    }
+
+    fn is_current(&self) -> bool {
+        self.thread().id() == thread::current().id()
+    }
+
+    fn join(self: Box<Self>, name: &str) -> Option<Error> {
+        match JoinHandle::join(*self) {
+            Ok(outcome) => outcome.failure(),
+            Err(payload) => Some(Error::from_panic(&format!("thread '{name}'"), payload.as_ref())),
+        }
+    }
 }
 
 impl ManagedThread {
@@ -113,11 +156,19 @@ impl ManagedThread {
         ManagedThread::of(name.into(), Life::Waiting(Box::new(body)))
     }
 
-    /// A thread that somebody else started. Its panic counts as its failure.
+    /// A thread that somebody else started. Its panic counts as its failure, and so does the error of a result that it
+    /// returns.
+    ///
+    /// ```
+    /// use queue_runner::ManagedThread;
+    /// let handle = std::thread::spawn(|| std::fs::read("no such file"));
+    /// let failure = ManagedThread::from_handle(handle).join().unwrap_err();
+    /// assert_eq!(failure.code(), session_core::Code::NotFound);
+    /// ```
     #[must_use]
-    pub fn from_handle(handle: JoinHandle<()>) -> ManagedThread {
+    pub fn from_handle<T: ThreadOutcome>(handle: JoinHandle<T>) -> ManagedThread {
         let name = handle.thread().name().unwrap_or("unnamed").to_owned();
-        ManagedThread::of(name, Life::Foreign(Some(handle)))
+        ManagedThread::of(name, Life::Foreign(Some(Box::new(handle))))
     }
 
     fn of(name: String, life: Life) -> ManagedThread {
@@ -180,7 +231,7 @@ impl ManagedThread {
     pub fn is_alive(&self) -> bool {
         match &lock(&self.0.state).life {
             Life::Running(_) => true,
-            Life::Foreign(handle) => handle.as_ref().is_some_and(|handle| !is_finished(handle)),
+            Life::Foreign(handle) => handle.as_ref().is_some_and(|handle| !handle.is_finished()),
             Life::Waiting(_) | Life::Ended(_) => false,
         }
     }
@@ -222,7 +273,7 @@ impl ManagedThread {
         loop {
             let pause = match &state.life {
                 Life::Waiting(_) | Life::Ended(_) | Life::Foreign(None) => return true,
-                Life::Foreign(Some(handle)) if is_finished(handle) => return true,
+                Life::Foreign(Some(handle)) if handle.is_finished() => return true,
                 Life::Foreign(Some(_)) => Some(FOREIGN_POLL),
                 Life::Running(_) => None,
             };
@@ -248,7 +299,7 @@ impl ManagedThread {
     pub(crate) fn reap(&self) -> Result<()> {
         let mut state = lock(&self.0.state);
         let (foreign, ended) = match &mut state.life {
-            Life::Foreign(handle) => (handle.take_if(|handle| is_finished(handle)), None),
+            Life::Foreign(handle) => (handle.take_if(|handle| handle.is_finished()), None),
             Life::Ended(handle) => (None, handle.take()),
             Life::Waiting(_) | Life::Running(_) => (None, None),
         };
@@ -264,9 +315,8 @@ impl ManagedThread {
     /// Whether the caller is this thread.
     pub(crate) fn is_current(&self) -> bool {
         match &lock(&self.0.state).life {
-            Life::Running(Some(handle)) | Life::Foreign(Some(handle)) => {
-                handle.thread().id() == thread::current().id()
-            }
+            Life::Running(Some(handle)) => handle.thread().id() == thread::current().id(),
+            Life::Foreign(Some(handle)) => handle.is_current(),
             _ => false,
         }
     }
@@ -303,8 +353,9 @@ impl Inner {
         let watchers = {
             let mut state = lock(&self.state);
             let handle = match &mut state.life {
-                Life::Running(handle) | Life::Foreign(handle) => handle.take(),
-                Life::Waiting(_) | Life::Ended(_) => None,
+                Life::Running(handle) => handle.take(),
+                // That of a foreign thread was joined before.
+                Life::Foreign(_) | Life::Waiting(_) | Life::Ended(_) => None,
             };
             state.life = Life::Ended(handle);
             state.failure.clone_from(&failure);
@@ -316,13 +367,9 @@ impl Inner {
         }
     }
 
-    fn reap_foreign(&self, handle: Option<JoinHandle<()>>) {
+    fn reap_foreign(&self, handle: Option<Box<dyn Foreign>>) {
         let Some(handle) = handle else { return };
-        let failure = handle
-            .join()
-            .err()
-            .map(|payload| Error::from_panic(&format!("thread '{}'", self.name), payload.as_ref()));
-        self.end(failure);
+        self.end(handle.join(&self.name));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Batches of elements.
 
+use super::batch::Batch;
 use super::elements::{BatchTensor, BatchTensors};
-use super::producers::{add_runner, unnamed};
+use super::producers::{add_runner, of_scope, unnamed};
 use super::replay;
 use super::sparse::{self, Stored};
 use ops::array::{constant, dynamic_partition, expand_dims};
@@ -9,11 +10,7 @@ use ops::data_flow::{FifoQueue, PaddingFifoQueue, Queue, RandomShuffleQueue};
 use ops::math::{cast, maximum, mul, sub};
 use ops::parsing::SparseTensor;
 use ops::{LIBRARY, summary};
-use session_core::{
-    AsOutput, AttrValue, DType, Error, Fetch, FetchList, FetchValues, Graph, OpLibrary, Operation, Output,
-    PartialShape, Result,
-};
-use std::ops::Deref;
+use session_core::{AsOutput, AttrValue, DType, Error, Graph, OpLibrary, Operation, Output, PartialShape};
 use std::panic::Location;
 use tensor::Tensor;
 
@@ -134,103 +131,6 @@ impl BatchOptions {
     }
 }
 
-/// The tensors of a batch, in the order of an element's; by name, where they were given by name (S-262).
-///
-/// As a list it holds outputs: in the place of a sparse tensor its values, the whole of which [`sparse`](Batch::sparse)
-/// gives.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    outputs: Vec<Output>,
-    sparse: Vec<Option<SparseTensor>>,
-    names: Vec<String>,
-    scope: Graph,
-}
-
-impl Batch {
-    /// The tensor of an element that has only one. For others it is a mistake, which the graph reports.
-    #[must_use]
-    #[track_caller]
-    pub fn output(&self) -> Output {
-        match self.outputs.as_slice() {
-            [output] => output.clone(),
-            others => {
-                let text = format!("the batch has {} tensors, not one", others.len());
-                self.missing(text)
-            }
-        }
-    }
-
-    /// The tensor of a name. That there is none is a mistake, which the graph reports.
-    #[must_use]
-    #[track_caller]
-    pub fn get(&self, name: &str) -> Output {
-        match self.names.iter().position(|known| known == name) {
-            Some(place) => self.outputs[place].clone(),
-            None => self.missing(format!("the batch has no tensor '{name}' but {:?}", self.names)),
-        }
-    }
-
-    /// The sparse tensor in this place, counted over all tensors of an element (S-267). That there is none is a mistake,
-    /// which the graph reports.
-    #[must_use]
-    #[track_caller]
-    pub fn sparse(&self, place: usize) -> SparseTensor {
-        match self.sparse.get(place) {
-            Some(Some(sparse)) => sparse.clone(),
-            _ => {
-                let text =
-                    format!("the batch has no sparse tensor in place {place} of {}", self.outputs.len());
-                let output = self.missing(text);
-                SparseTensor { indices: output.clone(), values: output.clone(), dense_shape: output }
-            }
-        }
-    }
-
-    /// The sparse tensor of a name. That there is none is a mistake, which the graph reports.
-    #[must_use]
-    #[track_caller]
-    pub fn get_sparse(&self, name: &str) -> SparseTensor {
-        self.sparse(self.names.iter().position(|known| known == name).unwrap_or(usize::MAX))
-    }
-
-    /// The names, sorted; none when tensors were given as a list.
-    #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// An output that carries a mistake.
-    #[track_caller]
-    fn missing(&self, text: String) -> Output {
-        self.scope.add_error(Error::value(text));
-        match self.outputs.first() {
-            Some(output) => output.clone(),
-            None => constant(&self.scope, Tensor::scalar(0f32)),
-        }
-    }
-}
-
-impl Deref for Batch {
-    type Target = [Output];
-
-    fn deref(&self) -> &[Output] {
-        &self.outputs
-    }
-}
-
-/// Fetched as a list of tensors.
-impl Fetch for Batch {
-    type Value = Vec<Tensor>;
-
-    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
-        self.outputs.expand(list)
-    }
-
-    fn collect(&self, values: &mut FetchValues<'_>) -> Vec<Tensor> {
-        self.outputs.collect(values)
-    }
-}
-
 /// What kind of queue the elements wait in.
 #[derive(Clone, Copy)]
 enum Order {
@@ -304,7 +204,26 @@ pub fn batch_join<C: Into<BatchTensors>>(
     options: &BatchOptions,
 ) -> Batch {
     let list = tensors_list.into_iter().map(Into::into).collect();
-    Maker::new(graph, "batch_join", batch_size, options, Order::Kept).join(list)
+    Maker::new(graph, "batch_join", batch_size, options, Order::Kept).join(list, None)
+}
+
+/// As [`batch_join`], for the elements for which `keep_input` is true; see [`maybe_batch`]. All ways to make an element have
+/// the same `keep_input`.
+///
+/// # Errors
+/// As [`batch_join`] and [`maybe_batch`].
+#[must_use]
+#[track_caller]
+pub fn maybe_batch_join<C: Into<BatchTensors>>(
+    graph: &Graph,
+    tensors_list: impl IntoIterator<Item = C>,
+    keep_input: impl AsOutput,
+    batch_size: usize,
+    options: &BatchOptions,
+) -> Batch {
+    let list = tensors_list.into_iter().map(Into::into).collect();
+    let keep = Some(keep_input.as_output().clone());
+    Maker::new(graph, "batch_join", batch_size, options, Order::Kept).join(list, keep)
 }
 
 /// As [`batch`], drawn at random among at least `min_after_dequeue` others (S-268).
@@ -364,7 +283,29 @@ pub fn shuffle_batch_join<C: Into<BatchTensors>>(
     let options = options.clone().capacity(capacity);
     let order = Order::Shuffled { min_after_dequeue };
     let list = tensors_list.into_iter().map(Into::into).collect();
-    Maker::new(graph, "shuffle_batch_join", batch_size, &options, order).join(list)
+    Maker::new(graph, "shuffle_batch_join", batch_size, &options, order).join(list, None)
+}
+
+/// As [`shuffle_batch_join`], for the elements for which `keep_input` is true; see [`maybe_batch_join`].
+///
+/// # Errors
+/// As [`shuffle_batch_join`] and [`maybe_batch`].
+#[must_use]
+#[track_caller]
+pub fn maybe_shuffle_batch_join<C: Into<BatchTensors>>(
+    graph: &Graph,
+    tensors_list: impl IntoIterator<Item = C>,
+    keep_input: impl AsOutput,
+    batch_size: usize,
+    capacity: i64,
+    min_after_dequeue: i64,
+    options: &BatchOptions,
+) -> Batch {
+    let options = options.clone().capacity(capacity);
+    let order = Order::Shuffled { min_after_dequeue };
+    let list = tensors_list.into_iter().map(Into::into).collect();
+    let keep = Some(keep_input.as_output().clone());
+    Maker::new(graph, "shuffle_batch_join", batch_size, &options, order).join(list, keep)
 }
 
 /// Makes the operations of one of the functions above.
@@ -420,7 +361,17 @@ impl<'a> Maker<'a> {
     }
 
     fn mistake(&self, text: impl Into<String>) {
-        self.scope.add_error(Error::value(text));
+        self.record(Error::value(text));
+    }
+
+    /// Records an error under the name that the batch would have.
+    fn record(&self, error: Error) {
+        self.scope.add_error(of_scope(&self.scope, error, self.dequeue_type()));
+    }
+
+    /// The type of the operation that gives batches.
+    fn dequeue_type(&self) -> &'static str {
+        if self.options.allow_smaller_final_batch { "QueueDequeueUpToV2" } else { "QueueDequeueManyV2" }
     }
 
     /// S-262.
@@ -455,13 +406,16 @@ impl<'a> Maker<'a> {
     }
 
     /// An element for each thread.
-    fn join(self, list: Vec<BatchTensors>) -> Batch {
+    fn join(self, list: Vec<BatchTensors>, keep: Option<Output>) -> Batch {
         let elements: Vec<Element> = list.into_iter().map(|components| self.element(components)).collect();
         let Some(first) = elements.first() else {
             self.mistake("Expected at least one set of tensors in tensors_list");
-            return Batch { outputs: Vec::new(), sparse: Vec::new(), names: Vec::new(), scope: self.around };
+            return Batch::new(Vec::new(), Vec::new(), self.around);
         };
-        let _ = constant(&self.scope, Tensor::scalar(true));
+        // What the original makes of `keep_input` when it is not given.
+        if keep.is_none() {
+            let _ = constant(&self.scope, Tensor::scalar(true));
+        }
         let kinds = |element: &Element| element.parts.iter().map(Part::kind).collect::<Vec<_>>();
         for other in &elements[1..] {
             if other.names != first.names {
@@ -472,13 +426,13 @@ impl<'a> Maker<'a> {
             } else if kinds(other) != kinds(first) {
                 let text =
                     format!("elements have different dtypes: {:?} and {:?}", kinds(first), kinds(other));
-                self.scope.add_error(Error::type_mismatch(text));
+                self.record(Error::type_mismatch(text));
             }
         }
         let shapes = self.shapes(&elements.iter().collect::<Vec<_>>());
         let queue = self.queue(first, &shapes);
         let mut stored = vec![None; first.parts.len()];
-        let enqueue = |element: &Element| self.enqueue(&queue, element, None, &mut stored);
+        let enqueue = |element: &Element| self.enqueue(&queue, element, keep.as_ref(), &mut stored);
         let enqueues = elements.iter().map(enqueue).collect();
         self.finish(&queue, first.names.clone(), enqueues, &stored)
     }
@@ -647,9 +601,7 @@ impl<'a> Maker<'a> {
         let replayed = self.options.exact_resume.then(|| self.replayed(&enqueues));
         add_runner(&self.scope, queue, enqueues);
         self.summarize(queue);
-        let up_to = self.options.allow_smaller_final_batch;
-        let op_type = if up_to { "QueueDequeueUpToV2" } else { "QueueDequeueManyV2" };
-        let definition = LIBRARY.find(op_type).expect("the library has queues");
+        let definition = LIBRARY.find(self.dequeue_type()).expect("the library has queues");
         let count = i32::try_from(self.batch_size).unwrap_or(i32::MAX);
         let place = self.scope.named_as_scope();
         let mut builder = place.op(definition).input(queue.handle()).constant(Tensor::scalar(count));
@@ -669,8 +621,8 @@ impl<'a> Maker<'a> {
         let scope = self.around.clone();
         let outputs = dequeue.outputs();
         if stored.iter().all(Option::is_none) {
-            let outputs = outputs.iter().map(|output| output.within(&self.around)).collect();
-            return Batch { outputs, sparse: Vec::new(), names, scope };
+            let parts = outputs.iter().map(|output| output.within(&self.around).into());
+            return Batch::new(parts.collect(), names, scope);
         }
         let taken: Vec<Option<SparseTensor>> = outputs
             .iter()
@@ -685,13 +637,11 @@ impl<'a> Maker<'a> {
             values: after(&sparse.values),
             dense_shape: after(&sparse.dense_shape),
         };
-        let mut batch = Batch { outputs: Vec::new(), sparse: Vec::new(), names, scope };
-        for (output, taken) in outputs.iter().zip(&taken) {
-            let sparse = taken.as_ref().map(whole);
-            batch.outputs.push(sparse.as_ref().map_or_else(|| after(output), |sparse| sparse.values.clone()));
-            batch.sparse.push(sparse);
-        }
-        batch
+        let part = |(output, taken): (&Output, &Option<SparseTensor>)| match taken {
+            Some(taken) => BatchTensor::Sparse(whole(taken)),
+            None => BatchTensor::Dense(after(output).into()),
+        };
+        Batch::new(outputs.iter().zip(&taken).map(part).collect(), names, scope)
     }
 
     /// The operations that begin again after a restore; what cannot be replayed is a mistake.

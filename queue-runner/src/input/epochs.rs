@@ -1,9 +1,10 @@
 //! The number of times an input is gone through.
 
+use super::producers::of_scope;
 use ops::array::{constant, identity};
 use ops::state::resource_count_up_to;
 use ops::variables::local_variable;
-use session_core::{AsOutput, DType, Error, Output};
+use session_core::{AsOutput, Error, Output};
 use tensor::Tensor;
 
 /// The same tensor, which can be evaluated so many times: then it is `OutOfRange` (S-251). Without limit, the tensor.
@@ -20,14 +21,14 @@ pub fn limit_epochs(tensor: impl AsOutput, num_epochs: Option<u64>) -> Output {
     let Some(limit) = num_epochs else { return tensor.clone() };
     let graph = tensor.graph();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    if limit == 0 {
-        graph.add_error(Error::value("num_epochs must be > 0 not 0"));
-    }
     let scope = graph.composite("limit_epochs").located_at(std::panic::Location::caller());
+    if limit == 0 {
+        let error = Error::value("num_epochs must be > 0 not 0");
+        scope.add_error(of_scope(&scope, error, "ResourceCountUpTo"));
+    }
     let zero = constant(&scope, Tensor::scalar(0i64));
     let epochs = local_variable(&scope.named("epochs"), &zero);
-    let counter =
-        resource_count_up_to(epochs.handle().within(&scope.named("CountUpTo")), limit, DType::Int64);
+    let counter = resource_count_up_to(epochs.handle().within(&scope.named("CountUpTo")), limit);
     let inner = scope.control_dependencies([counter.operation()]).named_as_scope();
     identity(tensor.within(&inner)).within(&graph)
 }

@@ -14,6 +14,9 @@ use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Variable
 use std::panic::Location;
 use tensor::Tensor;
 
+/// The type of a producer's queue.
+const QUEUE: &str = "FIFOQueueV2";
+
 /// How a producer goes through its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerOptions {
@@ -131,7 +134,7 @@ fn produce(scope: &Graph, queue_name: &Graph, input: &Output, options: &Producer
             "input_tensor must have a fully defined shape, not {}, or element_shape must be given",
             input.shape()
         );
-        scope.add_error(Error::value(text));
+        scope.add_error(of_scope(scope, Error::value(text), QUEUE));
     }
     let mut elements = input.within(scope);
     if options.shuffle {
@@ -155,6 +158,11 @@ fn produce(scope: &Graph, queue_name: &Graph, input: &Output, options: &Producer
     queue
 }
 
+/// An error of the queue or batch that a composite function makes: it bears the name of the function's scope.
+pub(super) fn of_scope(scope: &Graph, error: Error, op_type: &str) -> Error {
+    error.with_node(scope.scope_name().trim_end_matches('/'), op_type)
+}
+
 /// Adds the runner of a queue to the graph; what is wrong with it is recorded.
 pub(super) fn add_runner(
     graph: &Graph,
@@ -167,7 +175,7 @@ pub(super) fn add_runner(
     }
 }
 
-/// File names: texts, or an output that computes them.
+/// File names: a text, an array, vector or slice of texts, or an output that computes them.
 #[derive(Clone, Debug)]
 pub enum FileNames {
     /// These names.
@@ -179,6 +187,36 @@ pub enum FileNames {
 impl<S: Into<String>, const N: usize> From<[S; N]> for FileNames {
     fn from(names: [S; N]) -> FileNames {
         FileNames::Listed(names.into_iter().map(Into::into).collect())
+    }
+}
+
+impl From<&str> for FileNames {
+    fn from(name: &str) -> FileNames {
+        FileNames::Listed(vec![name.to_owned()])
+    }
+}
+
+impl From<String> for FileNames {
+    fn from(name: String) -> FileNames {
+        FileNames::Listed(vec![name])
+    }
+}
+
+impl<S: AsRef<str>> From<&[S]> for FileNames {
+    fn from(names: &[S]) -> FileNames {
+        FileNames::Listed(names.iter().map(|name| name.as_ref().to_owned()).collect())
+    }
+}
+
+impl<S: AsRef<str>> From<&Vec<S>> for FileNames {
+    fn from(names: &Vec<S>) -> FileNames {
+        FileNames::from(names.as_slice())
+    }
+}
+
+impl<S: AsRef<str>, const N: usize> From<&[S; N]> for FileNames {
+    fn from(names: &[S; N]) -> FileNames {
+        FileNames::from(names.as_slice())
     }
 }
 
@@ -224,9 +262,8 @@ pub fn string_input_producer(
         FileNames::Computed(strings) => strings,
         FileNames::Listed(names) => {
             if names.is_empty() {
-                let queue = scope.scope_name().trim_end_matches('/').to_owned();
                 let error = Error::value(format!("{EMPTY}: the list of strings is empty"));
-                scope.add_error(error.with_node(queue, "FIFOQueueV2"));
+                scope.add_error(of_scope(&scope, error, QUEUE));
             }
             let count = names.len();
             let names = Tensor::from_strings(names.into_iter().map(String::into_bytes), [count]);
@@ -255,7 +292,8 @@ pub fn range_input_producer(graph: &Graph, limit: impl Into<Ints>, options: &Pro
         given => {
             let value = given.known().and_then(|limits| i32::try_from(*limits.first()?).ok());
             if value.is_none() {
-                scope.add_error(Error::value("limit must be one integer of 32 bits"));
+                let error = Error::value("limit must be one integer of 32 bits");
+                scope.add_error(of_scope(&scope, error, QUEUE));
             }
             constant(&parts.named("limit"), Tensor::scalar(value.unwrap_or(1)))
         }
@@ -278,7 +316,8 @@ pub fn range_input_producer(graph: &Graph, limit: impl Into<Ints>, options: &Pro
 pub fn slice_input_producer(graph: &Graph, tensors: &[Output], options: &ProducerOptions) -> Vec<Output> {
     let scope = graph.composite("input_producer").located_at(Location::caller());
     let Some(first) = tensors.first() else {
-        scope.add_error(Error::value("slice_input_producer expects at least one tensor"));
+        let error = Error::value("slice_input_producer expects at least one tensor");
+        scope.add_error(of_scope(&scope, error, QUEUE));
         return Vec::new();
     };
     let rows = strided_slice(shape(first.within(&scope)), &[Index::At(0)]);
@@ -304,12 +343,13 @@ pub fn slice_batch(
     let scope = graph.composite("slice_batch").located_at(Location::caller());
     let rows = tensors.first().and_then(|tensor| tensor.shape().dim(0));
     let Some(rows) = rows else {
-        scope.add_error(Error::value("slice_batch needs tensors with a known number of rows"));
+        let error = Error::value("slice_batch needs tensors with a known number of rows");
+        scope.add_error(of_scope(&scope, error, "IndexBatch"));
         return tensors.to_vec();
     };
     if let Some(other) = tensors.iter().find(|tensor| tensor.shape().dim(0) != Some(rows)) {
         let text = format!("tensors of {rows} and of shape {} have no common rows", other.shape());
-        scope.add_error(Error::value(text));
+        scope.add_error(of_scope(&scope, Error::value(text), "IndexBatch"));
     }
     let indices = index_batch(&scope, rows, batch_size, options);
     let around = unnamed(graph);
