@@ -237,6 +237,15 @@ fn s_229_shared_names_denote_one_queue() {
     session_.run(&shuffle(1, 1), ()).unwrap();
     assert!(session_.run(&shuffle(2, 1), ()).unwrap_err().to_string().contains("min_after_dequeue"));
     assert!(session_.run(&shuffle(1, 2), ()).unwrap_err().to_string().contains("random seeds"));
+    // Without seeds it is the queue that there is.
+    let unseeded =
+        || RandomShuffleQueue::new(&graph, 3, 1, DType::Float32).shared_name("r").shapes(scalars());
+    session_
+        .run(&RandomShuffleQueue::new(&graph, 3, 1, DType::Float32).shared_name("r").build().size(), ())
+        .unwrap();
+    let (one, other) = (unseeded().shared_name("u").build(), unseeded().shared_name("u").build());
+    session_.run(&one.enqueue(1.0f32), ()).unwrap();
+    assert_eq!(session_.run(&other.size(), ()).unwrap(), Tensor::from(1i32));
 
     // Sessions share nothing.
     session_.run(&first.enqueue(4.0f32), ()).unwrap();
@@ -585,6 +594,28 @@ fn s_250_the_smallest_priority_comes_first() {
     let error = session.run(&wrong, [(&rank, vec![1i64, 2])]).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(error.message().contains("component 0. Expected [], got [2]"), "{error}");
+}
+
+#[test]
+fn s_237_s_250_a_batch_of_a_priority_queue_is_taken_at_one_moment() {
+    let graph = Graph::new();
+    let queue = PriorityQueue::new(&graph, 3, DType::Int32).shapes(scalars()).build();
+    let (batch, up_to) = (queue.dequeue_many(2), queue.dequeue_up_to(3));
+    let first = queue.enqueue((5i64, 50));
+    let second = queue.within(&graph.control_dependencies([&first])).enqueue((1i64, 10));
+    let third = queue.within(&graph.control_dependencies([&second])).enqueue((3i64, 30));
+    let session = session(&graph);
+    // The dequeue waits while one element comes after the other.
+    let (batch, ()) = session.run((&batch, &second), ()).unwrap();
+    assert_eq!(batch[0], Tensor::from([1i64, 5]));
+    let (rest, ()) = session.run((&up_to, &third), ()).unwrap();
+    assert_eq!(rest[1], Tensor::from([10, 30, 50]));
+
+    // One that can never be had is refused.
+    let count = placeholder(&graph, DType::Int32, PartialShape::scalar());
+    let error = session.run(&queue.dequeue_many(&count), [(&count, 4)]).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(error.message().contains("whose capacity is 3"), "{error}");
 }
 
 #[test]

@@ -206,6 +206,7 @@ impl Kernel for Dequeue {
         if count == 0 {
             return deliver(context, &queue, asked, Ok(SmallVec::new())).map(|()| None);
         }
+        queue.spec.check_count(count)?;
         let consumed = self.consumed.clone();
         if let Some(consumed) = &consumed {
             consumed.catch_up(|missing| leave_out(context.limits, &queue, missing))?;

@@ -309,7 +309,9 @@ impl<E> State<E> {
             let end = if self.is_drained() && self.store.len() < missing {
                 self.end_short(&mut first, missing)
             } else {
-                let count = self.available().min(missing);
+                let available = self.available();
+                let whole = self.store.takes_whole_batches();
+                let count = if whole && available < missing { 0 } else { available.min(missing) };
                 self.take(count, &mut first.taken);
                 moved |= count > 0;
                 if count < missing {

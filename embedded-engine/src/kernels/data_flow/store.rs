@@ -89,6 +89,13 @@ impl<E> Store<E> {
         }
     }
 
+    /// Returns true if the elements of one batch must be taken at one moment: taken as they come, they would not be those of
+    /// the smallest priorities (S-237, S-250).
+    #[inline]
+    pub(crate) fn takes_whole_batches(&self) -> bool {
+        matches!(self, Store::Priority(..))
+    }
+
     /// Takes back elements that were popped, in the order in which they were.
     pub(crate) fn put_back(&mut self, taken: impl DoubleEndedIterator<Item = Numbered<E>>) {
         match self {
