@@ -4,7 +4,10 @@ use crate::{
     RestoreOptions, RestorePlan, RestoreReport, SaveOptions, Saver, SaverOptions, SessionVariables, sidecar,
 };
 use serde::{Deserialize, Serialize};
-use session_core::{CollectionKey, Error, Graph, Phase, Result, SavedTable, Session, Variable, keys};
+use session_core::{
+    CollectionKey, Endpoint, Error, Graph, GraphMember, Phase, Result, SavedTable, Session, Variable, keys,
+};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,15 +75,16 @@ impl GraphSaver {
     /// A saver of these variables.
     ///
     /// # Errors
-    /// A value error for no variables or two of one name (S-276).
+    /// A value error for no variables, two of one key (S-276), one under two keys, and variables of several graphs.
     pub fn of(variables: Vec<Variable>, options: SaverOptions) -> Result<GraphSaver> {
         GraphSaver::of_parts(variables, Vec::new(), options)
     }
 
-    /// A saver of these variables and lookup tables.
+    /// A saver of these variables and lookup tables. Those that go under other keys than their names are given as
+    /// [`saved_as`](Variable::saved_as); parts of a partitioned variable too, all under the key of the whole.
     ///
     /// # Errors
-    /// A value error for nothing at all or two of one name.
+    /// A value error for nothing at all, for two of one key, for one under two keys, and for elements of several graphs.
     pub fn of_parts(
         variables: Vec<Variable>,
         tables: Vec<SavedTable>,
@@ -89,13 +93,7 @@ impl GraphSaver {
         if variables.is_empty() && tables.is_empty() {
             return Err(Error::value("No variables to save"));
         }
-        let parts = tables.iter().flat_map(SavedTable::tensor_names);
-        let mut names: Vec<String> =
-            variables.iter().map(|variable| variable.name().to_owned()).chain(parts).collect();
-        names.sort_unstable();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::value(format!("at least two variables have the same name: {}", pair[0])));
-        }
+        check_keys(&variables, &tables)?;
         let chosen = Some(Arc::new(Chosen { variables, tables }));
         Ok(GraphSaver { saver: Arc::new(Saver::new(options)), chosen })
     }
@@ -124,9 +122,11 @@ impl GraphSaver {
         }
     }
 
-    fn live<'s>(&self, session: &'s dyn Session) -> SessionVariables<'s> {
+    fn live<'s>(&self, session: &'s dyn Session, phase: Phase) -> Result<SessionVariables<'s>> {
         let graph = session.graph();
-        SessionVariables::new(session, self.variables(graph)).with_tables(self.tables(graph))
+        let live = SessionVariables::new(session, self.variables(graph)).with_tables(self.tables(graph));
+        live.check().map_err(|error| error.with_phase(phase))?;
+        Ok(live)
     }
 
     /// Saves, and returns the prefix written: `path`, or with a step `path-step`. `hooks` are the states of hooks by
@@ -143,7 +143,7 @@ impl GraphSaver {
         options: SaveOptions,
     ) -> Result<PathBuf> {
         let options = with_state(session, step, hooks, options)?;
-        let live = self.live(session);
+        let live = self.live(session, Phase::Save)?;
         self.saver.save_with(&live, path, step, options).map_err(in_phase(Phase::Save))
     }
 
@@ -160,7 +160,7 @@ impl GraphSaver {
         options: SaveOptions,
     ) -> Result<PathBuf> {
         let options = with_state(session, step, hooks, options)?;
-        let live = self.live(session);
+        let live = self.live(session, Phase::Save)?;
         self.saver.save_in_background(&live, path, step, options).map_err(in_phase(Phase::Save))
     }
 
@@ -183,7 +183,7 @@ impl GraphSaver {
         prefix: impl AsRef<Path>,
         options: &RestoreOptions,
     ) -> Result<Restored> {
-        let mut live = self.live(session);
+        let mut live = self.live(session, Phase::Restore)?;
         let report = self.saver.restore_with(&mut live, prefix, options).map_err(in_phase(Phase::Restore))?;
         taken_over(session, report)
     }
@@ -198,7 +198,7 @@ impl GraphSaver {
         prefix: impl AsRef<Path>,
         options: &RestoreOptions,
     ) -> Result<RestorePlan> {
-        let live = self.live(session);
+        let live = self.live(session, Phase::Restore)?;
         self.saver.restore_plan(&live, prefix, options).map_err(in_phase(Phase::Restore))
     }
 
@@ -212,11 +212,61 @@ impl GraphSaver {
         directory: impl AsRef<Path>,
         options: &RestoreOptions,
     ) -> Result<Option<Restored>> {
-        let mut live = self.live(session);
+        let mut live = self.live(session, Phase::Restore)?;
         let report =
             self.saver.restore_latest(&mut live, directory, options).map_err(in_phase(Phase::Restore))?;
         report.map(|report| taken_over(session, report)).transpose()
     }
+}
+
+/// What it was made for belongs to the graph; a saver of all variables belongs to every graph.
+impl GraphMember for GraphSaver {
+    fn check_in(&self, graph: &Graph) -> Result<()> {
+        let Some(chosen) = &self.chosen else { return Ok(()) };
+        chosen.variables.as_slice().check_in(graph)?;
+        chosen.tables.as_slice().check_in(graph)
+    }
+}
+
+/// Checks that what is saved is of one graph, each under a key of its own and each under one key (S-276).
+fn check_keys(variables: &[Variable], tables: &[SavedTable]) -> Result<()> {
+    let graph = variables.first().map(Variable::graph).or_else(|| tables.first().map(SavedTable::graph));
+    if let Some(graph) = graph {
+        variables.check_in(&graph)?;
+        tables.check_in(&graph)?;
+    }
+    let mut keys: HashMap<Endpoint, &str> = HashMap::new();
+    let mut whole: HashSet<&str> = HashSet::new();
+    let mut parts: HashMap<&str, (&[usize], HashSet<&[usize]>)> = HashMap::new();
+    for variable in variables {
+        let key = variable.key();
+        if let Some(other) = keys.insert(variable.handle().endpoint(), key) {
+            let name = variable.handle().operation().name();
+            return Err(Error::value(match other == key {
+                true => format!("at least two variables have the same name: {key}"),
+                false => {
+                    format!("the variable '{name}' would be saved under two names: '{other}' and '{key}'")
+                }
+            }));
+        }
+        let clashes = match variable.slice() {
+            None => !whole.insert(key) || parts.contains_key(key),
+            Some(slice) => {
+                let (shape, offsets) = parts.entry(key).or_insert((&slice.full_shape, HashSet::new()));
+                whole.contains(key) || *shape != slice.full_shape || !offsets.insert(&slice.offset)
+            }
+        };
+        if clashes {
+            return Err(Error::value(format!("at least two variables have the same name: {key}")));
+        }
+    }
+    for name in tables.iter().flat_map(SavedTable::tensor_names) {
+        let mut others = tables.iter().flat_map(SavedTable::tensor_names).filter(|other| *other == name);
+        if others.nth(1).is_some() || whole.contains(name.as_str()) || parts.contains_key(name.as_str()) {
+            return Err(Error::value(format!("at least two variables have the same name: {name}")));
+        }
+    }
+    Ok(())
 }
 
 fn with_state(

@@ -2,7 +2,9 @@
 
 use crate::bundle::TensorSlice;
 use crate::{Code, Error, RestoreTarget, Result, SaveSource, Slice, Snapshot, VariableSpec};
-use session_core::{Endpoint, OpId, Output, RunOptions, SavedTable, Session, SliceInfo, Step, Variable};
+use session_core::{
+    Endpoint, GraphMember, OpId, Output, RunOptions, SavedTable, Session, SliceInfo, Step, Variable,
+};
 use std::collections::HashMap;
 use tensor::{Shape, Tensor};
 
@@ -49,6 +51,14 @@ impl<'s> SessionVariables<'s> {
         &self.variables
     }
 
+    /// Checks that all of it belongs to the session's graph. Endpoints are numbers within a graph: those of another one
+    /// would read and write other variables.
+    pub(crate) fn check(&self) -> Result<(), session_core::Error> {
+        let graph = self.session.graph();
+        self.variables.as_slice().check_in(graph)?;
+        self.tables.as_slice().check_in(graph)
+    }
+
     fn step(
         &self,
         fetches: &[Endpoint],
@@ -58,8 +68,7 @@ impl<'s> SessionVariables<'s> {
         if self.session.is_closed() {
             return Err(session_core::closed());
         }
-        // Endpoints are passed as they are: a model may have 200,000 of them, each of them distinct and
-        // of this graph.
+        // Endpoints are passed as they are: a model may have 200,000 of them, each of them distinct.
         let options = RunOptions::default();
         self.session.execute(&Step { fetches, targets, feeds, options: &options }, None)
     }
@@ -82,6 +91,7 @@ impl SaveSource for SessionVariables<'_> {
         if fetches.is_empty() {
             return Ok(snapshot);
         }
+        self.check().map_err(|error| failed("read", error))?;
         let values = self.step(&fetches, &[], &[]).map_err(|error| failed("read", error))?;
         let mut values = values.into_iter();
         for (variable, value) in self.variables.iter().zip(values.by_ref()) {
@@ -122,6 +132,7 @@ impl RestoreTarget for SessionVariables<'_> {
     }
 
     fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()> {
+        self.check().map_err(|error| failed("assign", error))?;
         let variables: HashMap<&str, &Variable> =
             self.variables.iter().map(|variable| (variable.name(), variable)).collect();
         // Variables that begin with one and the same tensor cannot be fed different values in one run.
@@ -205,28 +216,55 @@ impl<'t> TableContents<'t> {
 }
 
 fn failed(operation: &'static str, error: session_core::Error) -> Error {
-    Error::Variables { operation, code: code(error.code()), source: Box::new(error) }
+    Error::Variables { operation, code: error.code().into(), source: Box::new(error) }
 }
 
-fn code(code: session_core::Code) -> Code {
-    use session_core::Code as Of;
-    match code {
-        Of::Cancelled => Code::Cancelled,
-        Of::Unknown => Code::Unknown,
-        Of::InvalidArgument => Code::InvalidArgument,
-        Of::DeadlineExceeded => Code::DeadlineExceeded,
-        Of::NotFound => Code::NotFound,
-        Of::AlreadyExists => Code::AlreadyExists,
-        Of::PermissionDenied => Code::PermissionDenied,
-        Of::ResourceExhausted => Code::ResourceExhausted,
-        Of::FailedPrecondition => Code::FailedPrecondition,
-        Of::Aborted => Code::Aborted,
-        Of::OutOfRange => Code::OutOfRange,
-        Of::Unimplemented => Code::Unimplemented,
-        Of::Internal => Code::Internal,
-        Of::Unavailable => Code::Unavailable,
-        Of::DataLoss => Code::DataLoss,
-        Of::Unauthenticated => Code::Unauthenticated,
+impl From<session_core::Code> for Code {
+    fn from(code: session_core::Code) -> Code {
+        use session_core::Code as Of;
+        match code {
+            Of::Cancelled => Code::Cancelled,
+            Of::Unknown => Code::Unknown,
+            Of::InvalidArgument => Code::InvalidArgument,
+            Of::DeadlineExceeded => Code::DeadlineExceeded,
+            Of::NotFound => Code::NotFound,
+            Of::AlreadyExists => Code::AlreadyExists,
+            Of::PermissionDenied => Code::PermissionDenied,
+            Of::ResourceExhausted => Code::ResourceExhausted,
+            Of::FailedPrecondition => Code::FailedPrecondition,
+            Of::Aborted => Code::Aborted,
+            Of::OutOfRange => Code::OutOfRange,
+            Of::Unimplemented => Code::Unimplemented,
+            Of::Internal => Code::Internal,
+            Of::Unavailable => Code::Unavailable,
+            Of::DataLoss => Code::DataLoss,
+            Of::Unauthenticated => Code::Unauthenticated,
+        }
+    }
+}
+
+impl From<Code> for session_core::Code {
+    fn from(code: Code) -> session_core::Code {
+        session_core::Code::from_number(code.number()).unwrap_or(session_core::Code::Unknown)
+    }
+}
+
+impl PartialEq<session_core::Code> for Code {
+    fn eq(&self, other: &session_core::Code) -> bool {
+        self.number() == other.number()
+    }
+}
+
+impl PartialEq<Code> for session_core::Code {
+    fn eq(&self, other: &Code) -> bool {
+        other == self
+    }
+}
+
+/// So that `?` converts in the implementation of a [`SaveSource`] or [`RestoreTarget`] that runs a session.
+impl From<session_core::Error> for Error {
+    fn from(error: session_core::Error) -> Error {
+        failed("use", error)
     }
 }
 
@@ -238,28 +276,9 @@ impl From<Error> for session_core::Error {
         if let Error::Variables { source, .. } = error {
             return match source.downcast::<session_core::Error>() {
                 Ok(inner) => inner.context(message),
-                Err(other) => {
-                    session_core::Error::new(session_core::Code::Unknown, message).with_source(Carried(other))
-                }
+                Err(other) => session_core::Error::other(other).context(message),
             };
         }
-        let code = session_core::Code::from_number(error.code().number());
-        session_core::Error::new(code.unwrap_or(session_core::Code::Unknown), message).with_source(error)
-    }
-}
-
-/// A boxed error as an error type of its own.
-#[derive(Debug)]
-struct Carried(crate::BoxError);
-
-impl std::fmt::Display for Carried {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Carried {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
+        session_core::Error::new(error.code().into(), message).with_source(error)
     }
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use checkpoint::{GraphSaver, SAVERS};
 use prost::Message;
 use queue_runner::QueueRunner;
-use session_core::{CollectionKey, Graph, Operation, Output, Variable};
+use session_core::{CollectionKey, Graph, GraphMember, Operation, Output, Variable};
 use std::any::Any;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// collection `savers` is taken; without any the message has none. Nodes say what is known of their shapes.
 ///
 /// # Errors
-/// As [`to_graph_def`](crate::to_graph_def).
+/// As [`to_graph_def`](crate::to_graph_def); a value error for a saver of another graph's variables.
 pub fn export_meta_graph(graph: &Graph, saver: Option<&GraphSaver>) -> Result<MetaGraphDef> {
     export_meta_graph_with(graph, saver, &ExportOptions::new().output_shapes(true))
 }
@@ -49,6 +49,7 @@ pub fn export_meta_graph_with(
         if defs.iter().any(|(known, _): &(&GraphSaver, _)| std::ptr::eq(known.saver(), saver.saver())) {
             continue;
         }
+        saver.check_in(graph)?;
         let def = match existing(graph, saver, &kept) {
             Some(def) => def,
             None => {

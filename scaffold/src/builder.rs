@@ -5,7 +5,9 @@ use crate::pieces::Pieces;
 use crate::scaffold::Scaffold;
 use checkpoint::GraphSaver;
 use log::info;
-use session_core::{AsOutput, Error, FeedList, Graph, Operation, Output, Phase, Result, Session, Tensor};
+use session_core::{
+    AsOutput, Error, FeedList, Graph, GraphMember, Operation, Output, Phase, Result, Session, Tensor,
+};
 use std::sync::Arc;
 
 /// A scaffold under construction: pieces that were given; what was not given is found or made by
@@ -168,19 +170,21 @@ impl ScaffoldBuilder {
                 outputs.into_iter().map(|(piece, output)| (piece, output.as_ref().map(Output::operation))),
             );
         for (piece, operation) in given {
-            let Some(operation) = operation else { continue };
-            if let Some(error) = operation.error() {
-                return Err(error.clone());
-            }
-            if operation.graph_id() != graph.id() {
-                let text = format!("the {piece} '{}' of the scaffold is in another graph", operation.name());
-                return Err(Error::value(text));
-            }
+            operation.check_in(graph).map_err(|error| in_another_graph(piece, error))?;
         }
+        self.pieces.saver.check_in(graph).map_err(|error| in_another_graph("saver", error))?;
         let mut feeds = FeedList::new(graph);
         for (output, value) in self.pieces.init_feed.iter().chain(&self.pieces.local_init_feed) {
             feeds.push(output, value.clone())?;
         }
         Ok(())
+    }
+}
+
+/// The error for a piece of another graph. An operation that could not be made has an error of its own, with its place.
+fn in_another_graph(piece: &str, error: Error) -> Error {
+    match error.location() {
+        Some(_) => error,
+        None => Error::value(format!("the {piece} of the scaffold is in another graph: {}", error.message())),
     }
 }

@@ -1,7 +1,8 @@
 //! Runs of a session that a cancellation can end.
 
 use session_core::{
-    CancellationToken, Endpoint, FeedList, OpId, Operation, Output, Result, RunOptions, Session, Step, Tensor,
+    CancellationToken, Endpoint, FeedList, GraphMember, OpId, Operation, Output, Result, RunOptions, Session,
+    Step, Tensor,
 };
 
 /// Runs operations for their effect.
@@ -12,6 +13,7 @@ pub(crate) fn run_operations(
     options: &RunOptions,
     cancellation: &CancellationToken,
 ) -> Result<()> {
+    operations.check_in(session.graph())?;
     let targets: Vec<OpId> = operations.iter().map(Operation::id).collect();
     execute(session, &[], &targets, feeds, options, cancellation).map(drop)
 }
@@ -22,6 +24,7 @@ pub(crate) fn fetch(
     output: &Output,
     cancellation: &CancellationToken,
 ) -> Result<Option<Tensor>> {
+    output.check_in(session.graph())?;
     let values = execute(session, &[output.endpoint()], &[], &[], &RunOptions::default(), cancellation)?;
     Ok(values.into_iter().next())
 }

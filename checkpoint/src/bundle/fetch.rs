@@ -276,7 +276,7 @@ fn read_spans(
             (Some(index), &[crc]) => add_piece(&mut sums[wants.start], index, crc),
             _ => wants.zip(found).for_each(|(want, crc)| sums[want] = Sum::Whole(crc)),
         }
-        Ok(())
+        Ok::<(), Error>(())
     })?;
     let mut sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
     for (span, sums) in spans.iter().zip(&mut sums) {
