@@ -1,279 +1,182 @@
-//! Running a plan.
+//! Running blocks in which nothing waits for another thread.
 
+use crate::calls::{Calls, Next, deliver};
 use crate::kernel::{Environment, KernelContext};
-use crate::kernels::queue_stats;
-use crate::late::{Waited, WaitingRun};
-use crate::plan::{Frame, Plan, PlanStep};
-use crate::waiting::Wait;
-use session_core::{
-    CancellationToken, Code, Error, OpStats, Phase, Result, RunMetadata, RunOptions, TraceLevel, check_value,
-};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant, SystemTime};
+use crate::limits::Limits;
+use crate::plan::{Action, Block, Call, Frame, Loop, Step};
+use session_core::{OpStats, Operation, Result};
+use std::time::{Duration, Instant};
 use tensor::Tensor;
 
-/// What can end a run before its last operation.
-pub(crate) struct Limits<'a> {
-    /// Cancelled when the session closes.
-    pub(crate) session: &'a CancellationToken,
-    /// Cancelled by the caller of the run.
-    pub(crate) run: Option<&'a CancellationToken>,
-    pub(crate) deadline: Option<Instant>,
+/// What one run carries along.
+pub(crate) struct Run<'p, 'r> {
+    pub(crate) environment: &'r Environment,
+    pub(crate) limits: &'r Limits<'r>,
+    /// Where operations are recorded, and when the run began.
+    pub(crate) recorder: Option<(&'r mut Vec<OpStats>, Instant)>,
+    /// The step that an error belongs to.
+    pub(crate) current: Option<&'p Step>,
+    /// How long the run stood still.
+    pub(crate) waited: Duration,
 }
 
-impl<'a> Limits<'a> {
-    pub(crate) fn new(
-        session: &'a CancellationToken,
-        options: &'a RunOptions,
-        default_timeout: Option<Duration>,
-    ) -> Limits<'a> {
-        let timeout = options.timeout.filter(|timeout| !timeout.is_zero()).or(default_timeout);
-        Limits {
-            session,
-            run: options.cancellation.as_ref(),
-            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
-        }
-    }
-
-    /// For what runs outside of any run.
-    pub(crate) fn of_session(session: &'a CancellationToken) -> Limits<'a> {
-        Limits { session, run: None, deadline: None }
-    }
-
-    /// Asked before every operation.
+impl<'p> Run<'p, '_> {
+    /// Runs all steps of a block in their order.
     #[inline]
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.session.is_cancelled() {
-            return Err(Error::new(Code::Cancelled, "the step was cancelled: the session has been closed"));
+    pub(crate) fn block(&mut self, block: &'p Block, frame: &mut Frame) -> Result<()> {
+        for step in &block.steps {
+            self.step(step, frame)?;
         }
-        if let Some(run) = self.run {
-            run.check()?;
-        }
-        match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => {
-                Err(Error::new(Code::DeadlineExceeded, "Timed out waiting for the step to finish"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Plan {
-    /// Runs the plan with these feed values, in the order of the plan's feeds.
-    pub(crate) fn run<'t>(
-        &self,
-        environment: &Environment,
-        feeds: impl Iterator<Item = &'t Tensor>,
-        limits: &Limits<'_>,
-        trace: TraceLevel,
-        metadata: Option<&mut RunMetadata>,
-    ) -> Result<Vec<Tensor>> {
-        let mut frame = self.frame();
-        for (slot, value) in self.feeds.iter().zip(feeds) {
-            if let Some(slot) = slot {
-                frame.slots[*slot as usize] = Some(value.clone());
-            }
-        }
-        let mut waited = Waited::default();
-        let ran = match metadata {
-            None => self.run_steps(&mut frame, environment, limits, &mut waited, None),
-            Some(metadata) => {
-                self.run_recorded(&mut frame, environment, limits, &mut waited, trace, metadata)
-            }
-        };
-        if let Err(error) = ran {
-            // Whatever was computed is dropped; the frame itself is not worth keeping.
-            drop(frame);
-            return Err(error.with_phase(Phase::Run));
-        }
-        self.results(frame, &waited)
+        Ok(())
     }
 
-    /// What a run that is through has computed.
-    pub(crate) fn results(&self, mut frame: Frame, waited: &Waited) -> Result<Vec<Tensor>> {
-        let fetched = self.fetches.iter().enumerate().map(|(index, fetch)| {
-            let slot = &mut frame.slots[fetch.slot as usize];
-            let value = if fetch.last { slot.take() } else { slot.clone() };
-            // Computed, fed or constant, unless it belongs to a branch that was not taken.
-            value.ok_or_else(|| Error::invalid_argument(format!("Retval[{index}] does not have value")))
-        });
-        let fetched = fetched.collect::<Result<Vec<_>>>()?;
-        if !waited.reordered {
-            self.recycle(frame);
-        }
-        Ok(fetched)
-    }
-
-    fn run_recorded(
-        &self,
-        frame: &mut Frame,
-        environment: &Environment,
-        limits: &Limits<'_>,
-        waited: &mut Waited,
-        trace: TraceLevel,
-        metadata: &mut RunMetadata,
-    ) -> Result<()> {
-        *metadata = RunMetadata { started: Some(SystemTime::now()), ..RunMetadata::default() };
-        let start = Instant::now();
-        let recorder = (trace > TraceLevel::None).then_some((&mut metadata.step_stats, start));
-        let ran = self.run_steps(frame, environment, limits, waited, recorder);
-        metadata.elapsed = start.elapsed();
-        metadata.input_wait = waited.time;
-        metadata.queues = queue_stats(&environment.resources);
-        ran
-    }
-
-    pub(crate) fn run_steps(
-        &self,
-        frame: &mut Frame,
-        environment: &Environment,
-        limits: &Limits<'_>,
-        waited: &mut Waited,
-        mut recorder: Option<(&mut Vec<OpStats>, Instant)>,
-    ) -> Result<()> {
-        if let Some(program) = &self.program {
-            return program.run(frame, environment, limits, waited, recorder);
-        }
-        let mut current = 0;
-        // One catch for the whole step: a kernel that panics (a broken invariant of ours) fails the step, not the
-        // program, and `current` says which one it was.
-        let ran = catch_unwind(AssertUnwindSafe(|| {
-            if let Some(predecessors) = &self.predecessors {
-                let recorder = recorder.take();
-                let current = &mut current;
-                let late = Vec::new();
-                let mut run = WaitingRun {
-                    plan: self,
-                    predecessors,
-                    frame,
-                    environment,
-                    limits,
-                    recorder,
-                    waited,
-                    current,
-                    late,
-                };
-                return run.run();
-            }
-            for (index, step) in self.steps.iter().enumerate() {
-                current = index;
-                limits.check()?;
-                match &mut recorder {
-                    None => step.run(frame, environment, limits)?,
-                    Some((stats, start)) => step.run_traced(frame, environment, limits, stats, *start)?,
-                }
-            }
-            Ok(())
-        }));
-        let place = |error: Error| match self.steps.get(current).and_then(|step| step.operations.first()) {
-            Some(operation) => operation.place(error),
-            None => error,
-        };
-        match ran {
-            Ok(result) => result.map_err(place),
-            Err(payload) => Err(place(Error::from_panic("a kernel", &*payload))),
-        }
-    }
-
-    /// Checks values that are given by position against what they stand for.
-    pub(crate) fn check_feeds(&self, values: &[Tensor]) -> Result<()> {
-        if let Some(missing) = self.fed.get(values.len()) {
-            // S-66: a missing value shows as a placeholder that is not fed.
-            let text =
-                format!("You must feed a value for placeholder tensor '{}'", missing.operation().name());
-            return Err(missing.operation().place(Error::invalid_argument(text)));
-        }
-        self.fed.iter().zip(values).try_for_each(|(output, value)| check_value(output, value))
-    }
-}
-
-impl PlanStep {
+    /// Runs a step if it is alive, and tells whether it was.
     #[inline]
-    fn context<'c>(
-        &'c self,
-        frame: &'c mut Frame,
-        environment: &'c Environment,
-        limits: &'c Limits<'c>,
-    ) -> KernelContext<'c> {
+    pub(crate) fn step(&mut self, step: &'p Step, frame: &mut Frame) -> Result<bool> {
+        if !step.is_alive(frame) {
+            self.skip(step, frame);
+            return Ok(false);
+        }
+        match &step.action {
+            Action::Kernel(kernel) => {
+                self.begins(step)?;
+                let began = self.elapsed();
+                kernel.run(&mut self.context(step, frame))?;
+                step.release(frame);
+                self.record(step, frame, began);
+            }
+            Action::Order => {}
+            Action::Call(call) => {
+                let began = self.elapsed();
+                self.call(step, call, frame)?;
+                step.release(frame);
+                self.record(step, frame, began);
+            }
+            Action::Loop(body) => {
+                self.rounds(body, step, frame)?;
+            }
+        }
+        step.note(frame, true);
+        Ok(true)
+    }
+
+    /// Passes by a step that is not alive.
+    pub(crate) fn skip(&mut self, step: &'p Step, frame: &mut Frame) {
+        step.release(frame);
+        step.note(frame, false);
+    }
+
+    /// What is seen of a step's inputs and outputs.
+    #[inline]
+    pub(crate) fn context<'c>(&'c self, step: &'c Step, frame: &'c mut Frame) -> KernelContext<'c> {
         KernelContext {
             slots: &mut frame.slots,
-            inputs: &self.inputs,
-            outputs: &self.outputs,
-            environment,
-            limits,
+            inputs: &step.inputs,
+            outputs: &step.outputs,
+            environment: self.environment,
+            limits: self.limits,
             scratch: &mut frame.scratch,
         }
     }
 
+    /// Errors are this step's from now on.
     #[inline]
-    pub(crate) fn run(
-        &self,
-        frame: &mut Frame,
-        environment: &Environment,
-        limits: &Limits<'_>,
-    ) -> Result<()> {
-        self.kernel.run(&mut self.context(frame, environment, limits))?;
-        self.release(frame);
-        Ok(())
+    pub(crate) fn begins(&mut self, step: &'p Step) -> Result<()> {
+        self.current = Some(step);
+        self.limits.check()
     }
 
-    #[inline]
-    fn release(&self, frame: &mut Frame) {
-        for &slot in &self.release {
-            frame.slots[slot as usize] = None;
+    fn call(&mut self, step: &'p Step, call: &'p Call, frame: &mut Frame) -> Result<()> {
+        self.begins(step)?;
+        let (mut calls, mut next) = Calls::begin(call, &mut self.context(step, frame))?;
+        loop {
+            match next {
+                Next::Done(results) => return deliver(&mut self.context(step, frame), results),
+                Next::Call(number, arguments) => {
+                    let body = call.body(number, &arguments)?;
+                    let mut inner = body.fed(arguments.into_iter());
+                    self.block(&body.block, &mut inner)?;
+                    self.begins(step)?;
+                    next = calls.next(body.results(inner)?)?;
+                }
+            }
         }
     }
 
-    /// Runs the step, or begins what must be waited for.
-    pub(crate) fn begin(
-        &self,
-        frame: &mut Frame,
-        environment: &Environment,
-        limits: &Limits<'_>,
-    ) -> Result<Option<Box<dyn Wait>>> {
-        let wait = self.kernel.begin(&mut self.context(frame, environment, limits))?;
-        self.release(frame);
-        Ok(wait)
-    }
-
-    /// Delivers what was waited for.
-    pub(crate) fn finish(
-        &self,
-        frame: &mut Frame,
-        environment: &Environment,
-        limits: &Limits<'_>,
-        wait: &mut dyn Wait,
-    ) -> Result<()> {
-        wait.finish(&mut self.context(frame, environment, limits))
-    }
-
-    pub(crate) fn run_traced(
-        &self,
-        frame: &mut Frame,
-        environment: &Environment,
-        limits: &Limits<'_>,
-        stats: &mut Vec<OpStats>,
-        start: Instant,
-    ) -> Result<()> {
-        let began = start.elapsed();
-        self.run(frame, environment, limits)?;
-        stats.push(self.stats(frame, began, start.elapsed().saturating_sub(began)));
+    fn rounds(&mut self, body: &'p Loop, step: &'p Step, frame: &mut Frame) -> Result<()> {
+        self.enter(body, step, frame)?;
+        let mut round = 0;
+        while self.begin_round(body, frame)? {
+            self.block(&body.body, frame)?;
+            if !body.end_round(&mut round, frame) {
+                break;
+            }
+        }
+        self.leave(body, step, frame);
         Ok(())
     }
 
-    pub(crate) fn stats(&self, frame: &Frame, start: Duration, elapsed: Duration) -> OpStats {
-        let join = |part: fn(&session_core::Operation) -> &str| {
-            self.operations.iter().map(part).collect::<Vec<_>>().join("+")
-        };
-        let bytes = |slot: &u32| frame.slots.get(*slot as usize)?.as_ref().map(Tensor::byte_len);
-        OpStats {
-            node: join(|operation| operation.name()),
-            op_type: join(|operation| operation.op_type()),
-            device: "/device:CPU:0".to_owned(),
-            start,
-            elapsed,
-            thread: 0,
-            output_bytes: self.outputs.iter().filter_map(bytes).sum(),
+    /// What happens before the first round of a loop.
+    pub(crate) fn enter(&mut self, body: &'p Loop, step: &'p Step, frame: &mut Frame) -> Result<()> {
+        step.outputs.iter().for_each(|&slot| frame.clear(slot));
+        body.exits.iter().for_each(|&flag| frame.flags[flag as usize] = false);
+        for enter in &body.enters {
+            self.step(enter, frame)?;
         }
+        Ok(())
+    }
+
+    /// Begins a round, if there is one.
+    pub(crate) fn begin_round(&mut self, body: &'p Loop, frame: &mut Frame) -> Result<bool> {
+        let mut begins = body.heads.is_empty();
+        for head in &body.heads {
+            begins |= self.step(head, frame)?;
+        }
+        if begins {
+            self.limits.check()?;
+        }
+        Ok(begins)
+    }
+
+    /// What happens behind the last round.
+    pub(crate) fn leave(&mut self, body: &'p Loop, step: &'p Step, frame: &mut Frame) {
+        body.entered.iter().for_each(|&slot| frame.clear(slot));
+        step.release(frame);
+    }
+
+    /// Since the start of the run, where somebody wants to know.
+    #[inline]
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.recorder.as_ref().map_or(Duration::ZERO, |(_, start)| start.elapsed())
+    }
+
+    /// Records an operation that is through, where somebody wants to know.
+    #[inline]
+    pub(crate) fn record(&mut self, step: &Step, frame: &Frame, began: Duration) {
+        if let Some((stats, start)) = &mut self.recorder {
+            let elapsed = start.elapsed().saturating_sub(began);
+            let bytes = |slot: &u32| frame.slots.get(*slot as usize)?.as_ref().map(Tensor::byte_len);
+            let bytes = step.outputs.iter().filter_map(bytes).sum();
+            stats.push(stats_of(&step.operations, began, elapsed, bytes));
+        }
+    }
+}
+
+/// What is told of operations that ran as one.
+pub(crate) fn stats_of(
+    operations: &[Operation],
+    start: Duration,
+    elapsed: Duration,
+    bytes: usize,
+) -> OpStats {
+    let join = |part: fn(&Operation) -> &str| operations.iter().map(part).collect::<Vec<_>>().join("+");
+    OpStats {
+        node: join(|operation| operation.name()),
+        op_type: join(|operation| operation.op_type()),
+        device: "/device:CPU:0".to_owned(),
+        start,
+        elapsed,
+        thread: 0,
+        output_bytes: bytes,
     }
 }

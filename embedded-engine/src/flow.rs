@@ -1,6 +1,5 @@
 //! The operations that conditionals and loops of TensorFlow 1 are made of, as a plan sees them.
 
-use crate::kernel::Input;
 use crate::kernels::facts;
 use crate::registry::Control;
 use session_core::Operation;
@@ -49,9 +48,4 @@ pub(crate) fn hands_on(operation: &Operation) -> bool {
 /// Whether an operation joins branches, or the way into a loop with the way round it.
 pub(crate) fn joins(operation: &Operation) -> bool {
     facts(operation).and_then(|op| op.control()) == Some(Control::Merge)
-}
-
-/// An input that the operation may move out of its slot.
-pub(crate) fn moved(slot: u32) -> Input {
-    Input { slot, last: true }
 }

@@ -1,7 +1,7 @@
 //! Operations that run as one: a product or convolution with the bias and ReLU behind it, which then touch every result
 //! once, while it is in a register, instead of three times through memory.
 
-use crate::compile::{Ir, IrNode, Value, producer};
+use crate::ir::{Ir, IrNode, Value, producer};
 use crate::kernel::{Environment, Kernel, NodeSpec};
 use crate::kernels::facts;
 use crate::registry::Fusion;
@@ -102,16 +102,7 @@ fn fusion(operation: &Operation) -> Option<Fusion> {
 }
 
 fn join(source: &IrNode, node: &IrNode, inputs: Vec<Value>, kernel: Box<dyn Kernel>) -> IrNode {
-    IrNode {
-        operations: source.operations.iter().chain(&node.operations).cloned().collect(),
-        inputs,
-        control: source.control.iter().chain(&node.control).copied().collect(),
-        outputs: node.outputs,
-        flow: None,
-        kernel: Some(kernel),
-        has_effect: false,
-        reads: false,
-        waits: false,
-        removed: false,
-    }
+    let operations = source.operations.iter().chain(&node.operations).cloned().collect();
+    let control = source.control.iter().chain(&node.control).copied().collect();
+    IrNode::joined(operations, inputs, control, node.outputs, Some(kernel))
 }

@@ -1,8 +1,7 @@
 //! Kernels: what runs one operation, and what it sees of the step.
 
-use crate::execute::Limits;
+use crate::limits::Limits;
 use crate::resources::{OpState, Resources};
-use crate::waiting::Wait;
 use compute::{Pool, Scratch};
 use session_core::{AttrValue, Error, Operation, Result};
 use std::any::Any;
@@ -13,7 +12,8 @@ use tensor::{Bits, BufferPool, DType, Element, Shape, Tensor};
 pub(crate) trait Kernel: Send + Sync {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()>;
 
-    /// As `run`, but where it would wait it gives what is waited for. Called for op types that are registered as waiting.
+    /// As `run`, but where it would wait it leaves what is waited for, while the step goes on with what does not depend on
+    /// it. Called for op types that are registered as waiting.
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         self.run(context).map(|()| None)
     }
@@ -23,6 +23,18 @@ impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         self(context)
     }
+}
+
+/// What a step waits for. Dropped before it is done, it has had no effect.
+pub(crate) trait Wait {
+    /// Whether [`finish`](Wait::finish) has something to deliver. The thread that began it is unparked when it has.
+    fn is_done(&self) -> bool;
+
+    /// Delivers the outputs, once, after it is done.
+    fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()>;
+
+    /// What is waited for, for messages: `dequeue of 1 element from FIFOQueue 'q' (size 0, capacity 10)`.
+    fn describe(&self) -> String;
 }
 
 /// Makes the kernel of one operation.

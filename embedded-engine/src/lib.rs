@@ -4,24 +4,27 @@
 #[macro_use]
 mod kernels;
 
+mod builder;
+mod calls;
 mod compile;
+mod emit;
 mod engine;
 mod execute;
 mod flow;
 mod frames;
-mod functions;
 mod fuse;
+mod ir;
 mod kernel;
-mod late;
+mod limits;
 mod missing;
 mod plan;
-mod program;
 mod references;
 mod registry;
 mod resources;
+mod run;
 mod schedule;
 mod session;
-mod suspended;
+mod suspend;
 mod waiting;
 
 pub use engine::EmbeddedEngine;

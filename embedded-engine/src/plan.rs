@@ -1,18 +1,18 @@
 //! A compiled step.
+//!
+//! A plan is a block: steps in an order. A step is an operation, or holds a block of its own: a loop's round, which runs in
+//! the frame of the plan, or the plan of a function, which has a frame of its own.
 
-use crate::kernel::{Input, Kernel};
-use crate::late::Predecessors;
-use crate::program::Program;
+use crate::kernel::{Input, Kernel, UNUSED};
+use crate::registry;
 use compute::Scratch;
-use session_core::{OpId, Operation, Output};
-use std::sync::{Mutex, PoisonError};
+use session_core::{Error, OpId, Operation, Output, Result};
+use std::sync::{Arc, Mutex, PoisonError};
 use tensor::Tensor;
 
-/// One step, compiled for a set of fetches, targets and feeds: operations in order, every value in a numbered slot.
+/// One step, or one function, compiled for a set of fetches, targets and feeds: every value in a numbered slot.
 pub(crate) struct Plan {
-    pub(crate) steps: Vec<PlanStep>,
-    /// What runs in the place of the steps where there are conditionals or loops.
-    pub(crate) program: Option<Program>,
+    pub(crate) block: Block,
     /// Values that are the same in every run.
     pub(crate) constants: Vec<(u32, Tensor)>,
     /// The slot of each feed, or nothing where no operation needs it.
@@ -21,69 +21,217 @@ pub(crate) struct Plan {
     pub(crate) fed: Vec<Output>,
     /// The slot of each fetch, and whether the value may be moved out.
     pub(crate) fetches: Vec<Input>,
+    /// What is fetched of operations that take no step, for traces.
+    pub(crate) known: Vec<(Operation, Tensor)>,
     /// The last slot and one.
     pub(crate) slots: usize,
-    /// What must have run before each step, where one of them may wait.
-    pub(crate) predecessors: Option<Predecessors>,
-    /// Frames of finished runs. Guards the list; nothing runs under the lock.
-    frames: Mutex<Vec<Frame>>,
+    /// How many steps tell whether they ran.
+    pub(crate) flags: usize,
+    /// How many plans of functions lie inside each other, this one included.
+    pub(crate) depth: usize,
+    /// Frames of finished runs.
+    pub(crate) frames: Frames,
 }
 
-/// One operation of a plan.
-pub(crate) struct PlanStep {
-    pub(crate) kernel: Box<dyn Kernel>,
-    /// It may have to wait for another thread.
-    pub(crate) waits: bool,
+/// Steps in an order that fits all their runs.
+pub(crate) struct Block {
+    pub(crate) steps: Vec<Step>,
+    /// Where one of the steps may wait: for each step those that must wait for it.
+    pub(crate) dependents: Option<Vec<Vec<Dependent>>>,
+}
+
+/// A step that must wait for another one.
+#[derive(Clone, Copy)]
+pub(crate) struct Dependent {
+    pub(crate) step: u32,
+    /// The slot of the value that it needs; [`UNUSED`] where only the order counts.
+    pub(crate) slot: u32,
+}
+
+/// One operation of a plan, or a loop.
+pub(crate) struct Step {
+    pub(crate) action: Action,
     pub(crate) inputs: Vec<Input>,
     pub(crate) outputs: Vec<u32>,
     /// Slots whose values nobody needs after this operation.
     pub(crate) release: Vec<u32>,
-    /// For messages and traces; several where they were fused.
+    /// For messages and traces; several where they were fused, none for a loop.
     pub(crate) operations: Vec<Operation>,
+    /// On what it depends whether it runs, where that is not always.
+    pub(crate) guard: Option<Guard>,
+    /// Whether it may have to wait for another thread.
+    pub(crate) waits: bool,
+}
+
+pub(crate) enum Action {
+    /// An operation.
+    Kernel(Box<dyn Kernel>),
+    /// It only orders others.
+    Order,
+    /// An operation that runs functions.
+    Call(Box<Call>),
+    /// A loop.
+    Loop(Box<Loop>),
+}
+
+/// When a step runs that may not.
+#[derive(Default)]
+pub(crate) struct Guard {
+    /// The flags of the steps that must have run.
+    pub(crate) controls: Vec<u32>,
+    /// Tells whether this step ran.
+    pub(crate) flag: Option<u32>,
+    /// Whether one input is enough.
+    pub(crate) any: bool,
+    /// Whether its outputs are kept when it does not run: an `Exit`'s are those of the last round.
+    pub(crate) keeps: bool,
+}
+
+/// The functions that a step runs.
+pub(crate) struct Call {
+    pub(crate) kind: registry::Call,
+    pub(crate) bodies: Vec<Arc<Plan>>,
+}
+
+/// A frame of TensorFlow's: what enters it, what begins each round, and a round.
+///
+/// The first inputs of its step are those of what enters, and the outputs are what leaves.
+pub(crate) struct Loop {
+    pub(crate) enters: Vec<Step>,
+    /// The merges of what enters with what comes round.
+    pub(crate) heads: Vec<Step>,
+    pub(crate) body: Block,
+    /// The slots of what goes round: as long as one of them is filled, there is a next round.
+    pub(crate) nexts: Vec<u32>,
+    /// The slots that only the first round sees.
+    pub(crate) first_only: Vec<u32>,
+    /// The slots to be cleared behind the last round.
+    pub(crate) entered: Vec<u32>,
+    /// The flags of what leaves.
+    pub(crate) exits: Vec<u32>,
 }
 
 /// The values of one run, and memory that kernels use while they run.
 pub(crate) struct Frame {
     pub(crate) slots: Vec<Option<Tensor>>,
     pub(crate) scratch: Scratch,
-    /// Which operations that others wait for have run, in a program.
+    /// Which operations that others wait for have run.
     pub(crate) flags: Vec<bool>,
+    /// Whether steps ran out of their order, so that values may be left in it.
+    pub(crate) reordered: bool,
+}
+
+/// Frames to be used again.
+#[derive(Default)]
+pub(crate) struct Frames {
+    /// Guards the list; nothing runs under the lock.
+    used: Mutex<Vec<Frame>>,
 }
 
 impl Plan {
-    pub(crate) fn new(
-        steps: Vec<PlanStep>,
-        constants: Vec<(u32, Tensor)>,
-        feeds: Vec<Option<u32>>,
-        fed: Vec<Output>,
-        fetches: Vec<Input>,
-        slots: usize,
-    ) -> Plan {
-        let (program, predecessors, frames) = (None, None, Mutex::default());
-        Plan { steps, program, constants, feeds, fed, fetches, slots, predecessors, frames }
-    }
-
-    /// The same, which runs a program in the place of steps.
-    pub(crate) fn with_program(mut self, program: Program) -> Plan {
-        self.program = Some(program);
-        self
-    }
-
     /// A frame that holds the constants and nothing else.
-    pub(crate) fn frame(&self) -> Frame {
-        let used = self.frames.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        used.unwrap_or_else(|| {
-            let mut slots = vec![None; self.slots];
-            for (slot, value) in &self.constants {
-                slots[*slot as usize] = Some(value.clone());
-            }
-            Frame { slots, scratch: Scratch::default(), flags: Vec::new() }
-        })
+    fn frame(&self) -> Frame {
+        let used = self.frames.used.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(mut frame) = used {
+            frame.flags.fill(false);
+            return frame;
+        }
+        let mut slots = vec![None; self.slots];
+        for (slot, value) in &self.constants {
+            slots[*slot as usize] = Some(value.clone());
+        }
+        Frame { slots, scratch: Scratch::default(), flags: vec![false; self.flags], reordered: false }
     }
 
-    /// Takes a frame back in which every value but the constants is gone.
-    pub(crate) fn recycle(&self, frame: Frame) {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
+    /// A frame with these values in the places of the plan's feeds.
+    pub(crate) fn fed(&self, feeds: impl Iterator<Item = Tensor>) -> Frame {
+        let mut frame = self.frame();
+        for (slot, value) in self.feeds.iter().zip(feeds) {
+            if let Some(slot) = slot {
+                frame.slots[*slot as usize] = Some(value);
+            }
+        }
+        frame
+    }
+
+    /// What a run that is through has computed.
+    pub(crate) fn results(&self, mut frame: Frame) -> Result<Vec<Tensor>> {
+        let fetched = self.fetches.iter().enumerate().map(|(index, fetch)| {
+            let slot = &mut frame.slots[fetch.slot as usize];
+            let value = if fetch.last { slot.take() } else { slot.clone() };
+            // Computed, fed or constant, unless it belongs to a branch that was not taken.
+            value.ok_or_else(|| Error::invalid_argument(format!("Retval[{index}] does not have value")))
+        });
+        let fetched = fetched.collect::<Result<Vec<_>>>()?;
+        if !frame.reordered {
+            self.frames.used.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
+        }
+        Ok(fetched)
+    }
+
+    /// The memory of what was computed when the plan was made.
+    pub(crate) fn folded_bytes(&self) -> usize {
+        self.constants.iter().map(|(_, value)| value.byte_len()).sum()
+    }
+}
+
+impl Block {
+    /// Whether one of the steps may have to wait for another thread.
+    pub(crate) fn waits(&self) -> bool {
+        self.dependents.is_some()
+    }
+}
+
+impl Step {
+    /// A step that does nothing.
+    pub(crate) fn order(guard: Option<Guard>) -> Step {
+        let (inputs, outputs, release, operations) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Step { action: Action::Order, inputs, outputs, release, operations, guard, waits: false }
+    }
+
+    /// Whether it runs: all inputs, or one where that is enough, are there, and what it waits for has run.
+    #[inline]
+    pub(crate) fn is_alive(&self, frame: &Frame) -> bool {
+        let Some(guard) = &self.guard else { return true };
+        let there = |input: &Input| frame.slots[input.slot as usize].is_some();
+        let inputs = if guard.any { self.inputs.iter().any(there) } else { self.inputs.iter().all(there) };
+        inputs && guard.controls.iter().all(|&flag| frame.flags[flag as usize])
+    }
+
+    /// Notes whether it ran, for those who wait for it.
+    #[inline]
+    pub(crate) fn note(&self, frame: &mut Frame, alive: bool) {
+        if let Some(Guard { flag: Some(flag), keeps, .. }) = &self.guard
+            && (alive || !keeps)
+        {
+            frame.flags[*flag as usize] = alive;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn release(&self, frame: &mut Frame) {
+        for &slot in &self.release {
+            frame.slots[slot as usize] = None;
+        }
+    }
+}
+
+impl Loop {
+    /// Whether there may be another round after this one.
+    pub(crate) fn end_round(&self, round: &mut u64, frame: &mut Frame) -> bool {
+        if *round == 0 {
+            self.first_only.iter().for_each(|&slot| frame.clear(slot));
+        }
+        *round += 1;
+        self.nexts.iter().any(|&slot| frame.slots[slot as usize].is_some())
+    }
+}
+
+impl Frame {
+    pub(crate) fn clear(&mut self, slot: u32) {
+        if slot != UNUSED {
+            self.slots[slot as usize] = None;
+        }
     }
 }
 

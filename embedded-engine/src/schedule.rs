@@ -5,173 +5,263 @@
 //! reads come first: they see the value from before the step (the original leaves that to chance), and the update finds
 //! nobody sharing the value and writes in place.
 
-use crate::compile::{Ir, Value, producer};
-use crate::flow::{hands_on, joins};
+use crate::ir::{Ir, Value};
+use crate::kernels::facts;
+use crate::registry::{Control, Role};
+use crate::resources::Variable;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Code, Error, Result};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use tensor::DType;
 
-/// The nodes of the plan in a good order.
-pub(crate) fn schedule(ir: &Ir) -> Result<Vec<usize>> {
+/// Nodes that should run before others where possible: all of `before` before any of `after`.
+#[derive(Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) before: Vec<usize>,
+    pub(crate) after: Vec<usize>,
+}
+
+/// Who reads and who updates one variable.
+#[derive(Default)]
+struct Uses {
+    readers: Vec<usize>,
+    writers: Vec<usize>,
+}
+
+/// That reads come before updates. The nodes in `before` of one wish have one home.
+///
+/// A reader that waits for no update of anything can always come before all updates of its variable. One that waits for some
+/// update may wait for the very one: that is looked for as long as it stays cheap, and not wished for beyond that.
+pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
+    let uses = uses(ir);
+    if uses.iter().all(|uses| uses.readers.is_empty() || uses.writers.is_empty()) {
+        return Vec::new();
+    }
     let consumers = consumers(ir);
-    let soft = reads_before_updates(ir, &consumers);
-    order(ir.nodes.len(), |index| !ir.nodes[index].removed, &consumers, &soft)
+    let behind = behind(ir, &uses, &consumers);
+    let edges: usize = consumers.iter().map(Vec::len).sum();
+    let mut search = Search { consumers: &consumers, left: SEARCHED * (ir.nodes.len() + edges) };
+    let mut wishes = Vec::new();
+    for Uses { readers, writers } in uses {
+        if readers.is_empty() || writers.is_empty() {
+            continue;
+        }
+        let own: FxHashSet<usize> = writers.iter().copied().collect();
+        let mut early: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut late = Vec::new();
+        for &reader in &readers {
+            // Who uses what was read should be through as well.
+            for node in std::iter::once(reader).chain(consumers[reader].iter().copied()) {
+                if own.contains(&node) {
+                    continue;
+                }
+                if behind[node] { late.push(node) } else { early.entry(home(node)).or_default().push(node) }
+            }
+        }
+        wishes.extend(early.into_values().map(|before| Wish { before, after: writers.clone() }));
+        let Some(&last) = late.iter().max() else { continue };
+        for writer in writers {
+            let Some(after) = search.reached(writer, last) else { break };
+            let before = late.iter().filter(|node| !after.contains(node));
+            wishes.extend(before.map(|&node| Wish { before: vec![node], after: vec![writer] }));
+            search.left = search.left.saturating_sub(late.len());
+        }
+    }
+    wishes
 }
 
-/// Pairs of nodes `(before, after)` that should be kept where possible.
-pub(crate) fn wishes(ir: &Ir) -> Vec<(usize, usize)> {
-    reads_before_updates(ir, &consumers(ir))
+/// How many steps are searched for each node and edge of a plan.
+const SEARCHED: usize = 64;
+
+/// The variables that constant handles name, each with who reads and who updates it.
+fn uses(ir: &Ir) -> Vec<Uses> {
+    let mut places: FxHashMap<*const Variable, usize> = FxHashMap::default();
+    let mut uses: Vec<Uses> = Vec::new();
+    for (index, node) in ir.live() {
+        for &value in &node.inputs {
+            let Some(variable) = variable(ir, value) else { continue };
+            let place = *places.entry(variable).or_insert_with(|| {
+                uses.push(Uses::default());
+                uses.len() - 1
+            });
+            let list = if node.reads { &mut uses[place].readers } else { &mut uses[place].writers };
+            if list.last() != Some(&index) && !passes_reference(ir, index) {
+                list.push(index);
+            }
+        }
+    }
+    uses
 }
 
-/// These items, which come in the order of the graph, in a good order; the pairs name items.
-pub(crate) fn order_items(
-    items: &[usize],
-    hard: &[(usize, usize)],
-    soft: &[(usize, usize)],
-) -> Result<Vec<usize>> {
-    let places: FxHashMap<usize, usize> =
-        items.iter().enumerate().map(|(place, &item)| (item, place)).collect();
-    let pair = |&(before, after): &(usize, usize)| Some((*places.get(&before)?, *places.get(&after)?));
-    let mut consumers = vec![Vec::new(); items.len()];
-    hard.iter().filter_map(pair).for_each(|(before, after)| consumers[before].push(after));
-    let soft: Vec<(usize, usize)> = soft.iter().filter_map(pair).collect();
-    let order = order(items.len(), |_| true, &consumers, &soft)?;
-    Ok(order.into_iter().map(|place| items[place]).collect())
+/// The variable that a value stands for: a constant handle, or a reference that was passed on.
+fn variable(ir: &Ir, mut value: Value) -> Option<*const Variable> {
+    // As far as anybody would pass a reference on; what is beyond that is ordered by the graph alone.
+    for _ in 0..8 {
+        match value {
+            Value::Constant(index) => {
+                return ir.constants[index as usize].as_handle::<Variable>().map(std::ptr::from_ref);
+            }
+            Value::Node(node, _) if node < ir.nodes.len() && passes_reference(ir, node) => {
+                value = *ir.nodes[node].inputs.first()?;
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Whether a node gives its first input as it is, which may be a reference. What passes on the handle of a resource counts as
+/// an update of it, since it is for what may update it further on.
+fn passes_reference(ir: &Ir, node: usize) -> bool {
+    let operation = ir.nodes[node].operation();
+    let is_resource = operation.output_infos().first().is_none_or(|info| info.dtype == DType::Resource);
+    !is_resource
+        && !ir.nodes[node].reads
+        && facts(operation).is_some_and(|op| match op.role {
+            Role::PassOn => true,
+            Role::Control(control) => !matches!(control, Control::Merge | Control::NextIteration),
+            _ => false,
+        })
 }
 
 /// For each node the nodes that wait for it, with repetitions where they wait for several of its outputs.
 fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     let mut consumers = vec![Vec::new(); ir.nodes.len()];
-    for (index, node) in ir.nodes.iter().enumerate().filter(|(_, node)| !node.removed) {
-        let inputs = node.inputs.iter().filter_map(|&value| producer(value));
-        // What comes round in a loop is for the next round.
-        let inputs =
-            inputs.filter(|&before| !(joins(node.operation()) && hands_on(ir.nodes[before].operation())));
-        for before in inputs.chain(node.control.iter().copied()) {
-            consumers[before].push(index);
-        }
+    for (index, _) in ir.live() {
+        ir.befores(index).for_each(|before| consumers[before].push(index));
     }
     consumers
 }
 
-/// Pairs `(before, after)` that should be kept where possible.
-fn reads_before_updates(ir: &Ir, consumers: &[Vec<usize>]) -> Vec<(usize, usize)> {
-    let mut readers: FxHashMap<u32, Vec<usize>> = FxHashMap::default();
-    let mut writers: Vec<(u32, usize)> = Vec::new();
-    for (index, node) in ir.nodes.iter().enumerate().filter(|(_, node)| !node.removed) {
-        for handle in node.inputs.iter().filter_map(|&value| variable(ir, value)) {
-            if node.reads {
-                readers.entry(handle).or_default().push(index);
-            } else {
-                writers.push((handle, index));
-            }
-        }
-    }
-    let mut pairs = Vec::new();
-    for (handle, writer) in writers {
-        let Some(readers) = readers.get(&handle) else { continue };
-        let after = reachable(consumers, writer);
-        for &reader in readers.iter().filter(|reader| !after.contains(reader)) {
-            pairs.push((reader, writer));
-            let users = consumers[reader].iter().filter(|&&user| user != writer && !after.contains(&user));
-            pairs.extend(users.map(|&user| (user, writer)));
-        }
-    }
-    pairs
-}
-
-/// Identifies the variable that a constant handle stands for.
-fn variable(ir: &Ir, value: Value) -> Option<u32> {
-    let Value::Constant(index) = value else { return None };
-    let handle = &ir.constants[index as usize];
-    if handle.dtype() != DType::Resource {
-        return None;
-    }
-    // Handles are equal when they are the same; the first of the equal ones stands for all.
-    Some(ir.constants.iter().position(|other| other.is_same(handle)).map_or(index, |first| first as u32))
-}
-
-/// The nodes that wait for this one, directly or not.
-fn reachable(consumers: &[Vec<usize>], from: usize) -> FxHashSet<usize> {
-    let mut seen = FxHashSet::default();
-    let mut pending = vec![from];
+/// Which nodes wait for an update, directly or not.
+fn behind(ir: &Ir, uses: &[Uses], consumers: &[Vec<usize>]) -> Vec<bool> {
+    let mut behind = vec![false; ir.nodes.len()];
+    let mut pending: Vec<usize> = uses.iter().flat_map(|uses| &uses.writers).copied().collect();
     while let Some(index) = pending.pop() {
-        if seen.insert(index) {
-            pending.extend(&consumers[index]);
+        for &after in &consumers[index] {
+            if !std::mem::replace(&mut behind[after], true) {
+                pending.push(after);
+            }
         }
     }
-    seen
+    behind
 }
 
-fn order(
-    count: usize,
-    is_live: impl Fn(usize) -> bool,
-    consumers: &[Vec<usize>],
-    soft: &[(usize, usize)],
-) -> Result<Vec<usize>> {
-    let mut hard_waits = vec![0usize; count];
-    consumers.iter().flatten().for_each(|&after| hard_waits[after] += 1);
-    let mut soft_waits = vec![0usize; count];
-    let mut soft_after: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for &(before, after) in soft {
-        soft_waits[after] += 1;
-        soft_after[before].push(after);
-    }
-    let live = || (0..count).filter(|&index| is_live(index));
-    let mut ready = Ready::default();
-    live().filter(|&index| hard_waits[index] == 0).for_each(|index| ready.push(index, &soft_waits));
-    let mut order = Vec::with_capacity(count);
-    let mut done = vec![false; count];
-    while let Some(index) = ready.pop(&soft_waits, &done) {
-        done[index] = true;
-        order.push(index);
-        for &after in &soft_after[index] {
-            soft_waits[after] -= 1;
-            if soft_waits[after] == 0 && hard_waits[after] == 0 && !done[after] {
-                ready.push(after, &soft_waits);
-            }
+/// Looks for what waits for nodes, until it has looked at as many as it may.
+struct Search<'a> {
+    consumers: &'a [Vec<usize>],
+    left: usize,
+}
+
+impl Search<'_> {
+    /// The nodes up to the last that wait for one, directly or not.
+    fn reached(&mut self, from: usize, last: usize) -> Option<FxHashSet<usize>> {
+        let mut seen = FxHashSet::default();
+        let mut pending = vec![from];
+        while let Some(index) = pending.pop() {
+            self.left = self.left.checked_sub(1 + self.consumers[index].len())?;
+            let further = self.consumers[index].iter().filter(|&&after| after <= last);
+            pending.extend(further.filter(|&&after| seen.insert(after)));
         }
-        for &after in &consumers[index] {
-            hard_waits[after] -= 1;
-            if hard_waits[after] == 0 {
-                ready.push(after, &soft_waits);
-            }
+        seen.insert(from);
+        Some(seen)
+    }
+}
+
+/// What must, and what should, run before what, among the items of a block.
+#[derive(Default)]
+pub(crate) struct Edges {
+    pub(crate) hard: Vec<(usize, usize)>,
+    pub(crate) soft: Vec<(usize, usize)>,
+    /// Items that are wishes: they run as soon as all before them have.
+    pub(crate) wishes: Vec<usize>,
+}
+
+/// These items, which come in the order of the graph, and the wishes, in a good order.
+pub(crate) fn order(items: &[usize], edges: &Edges) -> Result<Vec<usize>> {
+    let all: Vec<usize> = items.iter().chain(&edges.wishes).copied().collect();
+    let places: FxHashMap<usize, usize> =
+        all.iter().enumerate().map(|(place, &item)| (item, place)).collect();
+    let pair = |&(before, after): &(usize, usize)| Some((*places.get(&before)?, *places.get(&after)?));
+    let mut nodes: Vec<Waits> = (0..all.len()).map(|_| Waits::default()).collect();
+    for (before, after) in edges.hard.iter().filter_map(pair) {
+        nodes[before].hard_after.push(after);
+        nodes[after].hard += 1;
+    }
+    for (before, after) in edges.soft.iter().filter_map(pair) {
+        nodes[before].soft_after.push(after);
+        nodes[after].soft += 1;
+    }
+    let mut ready = Ready { count: items.len(), ..Ready::default() };
+    for place in 0..items.len() {
+        ready.look_at(place, &nodes);
+    }
+    let mut order = Vec::with_capacity(all.len());
+    while let Some(place) = ready.pop(&nodes) {
+        nodes[place].done = true;
+        order.push(all[place]);
+        for after in std::mem::take(&mut nodes[place].soft_after) {
+            nodes[after].soft -= 1;
+            ready.look_at(after, &nodes);
+        }
+        for after in std::mem::take(&mut nodes[place].hard_after) {
+            nodes[after].hard -= 1;
+            ready.look_at(after, &nodes);
         }
     }
-    if order.len() < live().count() {
+    if nodes[..items.len()].iter().any(|node| !node.done) {
         return Err(Error::new(Code::Unimplemented, "the graph has a loop, which this engine cannot run"));
     }
     Ok(order)
 }
 
-/// Nodes that wait for nothing but wishes.
+#[derive(Default)]
+struct Waits {
+    /// How many must run before, and how many should.
+    hard: usize,
+    soft: usize,
+    hard_after: Vec<usize>,
+    soft_after: Vec<usize>,
+    done: bool,
+}
+
+/// Items that wait for nothing, or for wishes alone.
 #[derive(Default)]
 struct Ready {
+    /// The places from this on are wishes.
+    count: usize,
+    met: Vec<usize>,
     free: BinaryHeap<Reverse<usize>>,
     wishing: BinaryHeap<Reverse<usize>>,
 }
 
 impl Ready {
-    fn push(&mut self, index: usize, soft_waits: &[usize]) {
-        let heap = if soft_waits[index] == 0 { &mut self.free } else { &mut self.wishing };
-        heap.push(Reverse(index));
+    /// Lists an item if nothing holds it.
+    fn look_at(&mut self, place: usize, nodes: &[Waits]) {
+        let node = &nodes[place];
+        if node.done || node.hard > 0 {
+            return;
+        }
+        match (node.soft, place < self.count) {
+            (0, true) => self.free.push(Reverse(place)),
+            (0, false) => self.met.push(place),
+            (_, true) => self.wishing.push(Reverse(place)),
+            (_, false) => {}
+        }
     }
 
-    /// The first node, in the order of the graph, whose wishes are met; the first of all when there is none, since
-    /// wishes may contradict each other.
-    fn pop(&mut self, soft_waits: &[usize], done: &[bool]) -> Option<usize> {
-        while let Some(Reverse(index)) = self.free.pop() {
-            if !done[index] {
-                return Some(index);
-            }
+    /// A wish that is met; else the first item, in the order of the graph, whose wishes are met; the first of all when there
+    /// is none, since wishes may contradict each other.
+    fn pop(&mut self, nodes: &[Waits]) -> Option<usize> {
+        if let Some(place) = self.met.pop() {
+            return Some(place);
         }
-        while let Some(Reverse(index)) = self.wishing.pop() {
-            // One whose wishes were met meanwhile has been listed as free, and is done.
-            debug_assert!(done[index] || soft_waits[index] > 0);
-            if !done[index] {
-                return Some(index);
+        for heap in [&mut self.free, &mut self.wishing] {
+            while let Some(Reverse(place)) = heap.pop() {
+                if !nodes[place].done {
+                    return Some(place);
+                }
             }
         }
         None

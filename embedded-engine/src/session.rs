@@ -1,8 +1,9 @@
 //! A session of the embedded engine.
 
-use crate::compile::compile;
-use crate::execute::Limits;
+use crate::builder::Shared;
+use crate::compile::{Functions, compile};
 use crate::kernel::Environment;
+use crate::limits::Limits;
 use crate::plan::{Plan, PlanKey};
 use crate::resources::Resources;
 use compute::Pool;
@@ -14,11 +15,14 @@ use session_core::{
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tensor::{BufferPool, Tensor};
 
 /// Plans by the hash of their key; the key itself is compared.
 type Plans = FxHashMap<u64, Vec<(PlanKey, Arc<Plan>)>>;
+
+/// How long a compilation may take whatever a run's time limit.
+const COMPILATION: Duration = Duration::from_secs(5);
 
 /// One session: the values of a graph's variables, and its compiled plans.
 pub(crate) struct EmbeddedSession {
@@ -31,6 +35,7 @@ struct Inner {
     environment: Environment,
     /// Guards the table; plans are compiled and run outside.
     plans: RwLock<Plans>,
+    functions: Functions,
     closed: CancellationToken,
     timeout: Option<Duration>,
     optimize: bool,
@@ -45,6 +50,7 @@ impl EmbeddedSession {
         let inner = Inner {
             environment,
             plans: RwLock::default(),
+            functions: Functions::default(),
             closed: CancellationToken::new(),
             timeout: config.operation_timeout,
             optimize: config.optimize,
@@ -60,7 +66,7 @@ impl EmbeddedSession {
     }
 
     /// The plan for a step, compiled at its first use.
-    fn plan(&self, key: KeyRef<'_>) -> Result<Arc<Plan>> {
+    fn plan(&self, key: KeyRef<'_>, options: &RunOptions) -> Result<Arc<Plan>> {
         let hash = key.hash();
         let find = |plans: &Plans| {
             let candidates = plans.get(&hash)?;
@@ -70,7 +76,10 @@ impl EmbeddedSession {
             return Ok(plan);
         }
         let owned = key.to_owned();
-        let plan = Arc::new(compile(&self.graph, &owned, &self.inner.environment, self.inner.optimize)?);
+        let Inner { environment, functions, optimize, .. } = self.inner.as_ref();
+        let limits = self.inner.limits_of_compilation(options);
+        let shared = Shared { library: &self.graph, environment, limits: &limits, optimize: *optimize };
+        let plan = Arc::new(compile(&self.graph, &owned, functions, &shared)?);
         let mut plans = self.inner.plans.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = find(&plans) {
             return Ok(other); // another thread was first
@@ -156,6 +165,15 @@ impl Inner {
         let limits = Limits::new(&self.closed, options, self.timeout);
         plan.run(&self.environment, feeds, &limits, options.trace_level, metadata)
     }
+
+    /// What ends a compilation. A plan serves all runs to come, which a time limit too short for it would end one by one: the
+    /// limit counts from [`COMPILATION`] on.
+    fn limits_of_compilation<'l>(&'l self, options: &'l RunOptions) -> Limits<'l> {
+        let mut limits = Limits::new(&self.closed, options, self.timeout);
+        let least = Instant::now().checked_add(COMPILATION);
+        limits.deadline = limits.deadline.and_then(|deadline| Some(deadline.max(least?)));
+        limits
+    }
 }
 
 impl Session for EmbeddedSession {
@@ -171,7 +189,7 @@ impl Session for EmbeddedSession {
             return self.run_nothing();
         }
         let key = KeyRef { fetches: step.fetches, targets: step.targets, feeds: Feeds::Values(step.feeds) };
-        let plan = self.plan(key)?;
+        let plan = self.plan(key, step.options)?;
         self.inner.run(&plan, step.feeds.iter().map(|(_, value)| value), step.options, metadata)
     }
 
@@ -180,7 +198,8 @@ impl Session for EmbeddedSession {
             return Err(closed());
         }
         let StepSignature { fetches, targets, feeds } = signature;
-        let plan = self.plan(KeyRef { fetches, targets, feeds: Feeds::Names(feeds) })?;
+        let key = KeyRef { fetches, targets, feeds: Feeds::Names(feeds) };
+        let plan = self.plan(key, &RunOptions::default())?;
         Ok(Callable::new(CompiledStep { inner: self.inner.clone(), plan, graph: self.graph.clone() }))
     }
 

@@ -1,26 +1,9 @@
-//! Operations that wait for other threads.
-//!
-//! Such a kernel *begins*: either it is done at once, or it leaves something that is waited for while the step goes on
-//! with what does not depend on it. So a step never waits for itself, and a plan without such kernels knows nothing of
-//! this.
+//! How a thread waits for others.
 
-use crate::execute::Limits;
-use crate::kernel::KernelContext;
+use crate::limits::Limits;
 use session_core::{CancellationGuard, Code, Error, Result};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// What a step waits for. Dropped before it is done, it has had no effect.
-pub(crate) trait Wait {
-    /// Whether [`finish`](Wait::finish) has something to deliver. The thread that began it is unparked when it has.
-    fn is_done(&self) -> bool;
-
-    /// Delivers the outputs, once, after it is done.
-    fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()>;
-
-    /// What is waited for, for messages: `dequeue of 1 element from FIFOQueue 'q' (size 0, capacity 10)`.
-    fn describe(&self) -> String;
-}
 
 /// How often one looks before the thread goes to sleep: a few microseconds, less than falling asleep and waking up.
 const LOOKS: u32 = 100;

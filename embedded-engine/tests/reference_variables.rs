@@ -4,8 +4,8 @@
 use embedded_engine::EmbeddedEngine;
 use ops::library;
 use session_core::{
-    Code, DType, Engine, Graph, OpBuilder, OpLibrary, Operation, Output, PartialShape, Result, Session,
-    SessionConfig, SessionExt, Tensor,
+    AttrValue, Code, DType, Engine, Function, Graph, OpBuilder, OpLibrary, Operation, Output, PartialShape,
+    Result, Session, SessionConfig, SessionExt, Tensor,
 };
 use std::sync::Arc;
 
@@ -159,4 +159,221 @@ fn training_updates_are_those_of_resource_variables() {
     assert_eq!(value(&session, &train).unwrap(), [0.5, 2.5]);
     let second = value(&session, &train).unwrap();
     assert_eq!(second, [0.5 - 0.5 * 1.9, 2.5 + 0.5 * 1.9]);
+}
+
+/// What is added to the variable of [`read_late`].
+fn bump(v: &Output) -> Output {
+    let ten = constant(&v.graph(), [10f32, 10.0]);
+    op(&v.graph(), "AssignAdd").input(v).input(&ten).finish_output()
+}
+
+/// What `x + 0` gives behind an update of the variable `v`, where `x` is made of `v` before the update and is fetched
+/// nowhere. All values are TensorFlow's.
+fn read_late(path: impl FnOnce(&Graph, &Output) -> Output) -> Vec<f32> {
+    let graph = Graph::new();
+    let v = variable(&graph, "v", &[2]);
+    let init = assign(&v, &constant(&graph, [1f32, 2.0]));
+    let x = path(&graph, &v);
+    let updated = op(&control(&graph, x.operation()), "AssignAdd").input(&v);
+    let updated = updated.input(&constant(&graph, [10f32, 10.0])).finish_output();
+    let late = control(&graph, updated.operation());
+    let late = op(&late, "AddV2").input(&x).input(&constant(&graph, 0f32)).finish_output();
+    let session = session(&graph);
+    session.run(init.operation(), ()).unwrap();
+    value(&session, &late).unwrap()
+}
+
+fn pass(graph: &Graph, op_type: &str, input: &Output) -> Output {
+    op(graph, op_type).input(input).finish_output()
+}
+
+/// A condition that is not known before the step runs.
+fn truth(graph: &Graph, value: bool) -> Output {
+    let shape = PartialShape::scalar();
+    let builder = op(graph, "PlaceholderWithDefault").input(&constant(graph, value)).attr("shape", shape);
+    identity(graph, &builder.finish_output())
+}
+
+fn branch(graph: &Graph, op_type: &str, input: &Output, taken: bool) -> Output {
+    let switch = op(graph, op_type).input(input).input(&truth(graph, taken)).finish();
+    switch.output(usize::from(taken))
+}
+
+#[test]
+fn what_passes_a_reference_on_is_no_copy_of_its_value() {
+    const NEW: [f32; 2] = [11.0, 12.0];
+    for op_type in ["Identity", "StopGradient", "PreventGradient", "RefIdentity"] {
+        assert_eq!(read_late(|graph, v| pass(graph, op_type, v)), NEW, "{op_type}");
+        assert_eq!(read_late(|graph, v| identity(graph, &pass(graph, op_type, v))), NEW, "{op_type}");
+    }
+    let with_default = |graph: &Graph, v: &Output| {
+        op(graph, "PlaceholderWithDefault")
+            .input(v)
+            .attr("shape", PartialShape::from(&[2usize][..]))
+            .finish_output()
+    };
+    assert_eq!(read_late(with_default), NEW);
+    let list = |graph: &Graph, v: &Output| op(graph, "IdentityN").input_list([v]).finish().output(0);
+    assert_eq!(read_late(list), NEW);
+    // These look at the value, and pass on what it is of.
+    let check =
+        |graph: &Graph, v: &Output| op(graph, "CheckNumerics").input(v).attr("message", "").finish_output();
+    assert_eq!(read_late(check), NEW);
+    let ensure = |graph: &Graph, v: &Output| {
+        op(graph, "EnsureShape").input(v).attr("shape", PartialShape::from(&[2usize][..])).finish_output()
+    };
+    assert_eq!(read_late(ensure), NEW);
+    // Another form of the same memory.
+    let column = |graph: &Graph, v: &Output| {
+        let shape = constant(graph, [2i32, 1]);
+        let column = op(graph, "Reshape").input(v).input(&shape).finish_output();
+        op(graph, "Squeeze").input(&column).finish_output()
+    };
+    assert_eq!(read_late(column), NEW);
+}
+
+#[test]
+fn what_computes_from_a_reference_is_a_value() {
+    const OLD: [f32; 2] = [1.0, 2.0];
+    assert_eq!(read_late(|graph, v| pass(graph, "Snapshot", v)), OLD);
+    assert_eq!(read_late(|graph, v| v * &constant(graph, 1f32)), OLD);
+    let select = |graph: &Graph, v: &Output| {
+        let mask = constant(graph, [true, true]);
+        op(graph, "Select").input(&mask).input(v).input(&constant(graph, [0f32, 0.0])).finish_output()
+    };
+    assert_eq!(read_late(select), OLD);
+}
+
+#[test]
+fn references_go_through_branches() {
+    const NEW: [f32; 2] = [11.0, 12.0];
+    for op_type in ["Switch", "RefSwitch"] {
+        assert_eq!(read_late(|graph, v| branch(graph, op_type, v, true)), NEW, "{op_type}");
+        let read = |graph: &Graph, v: &Output| identity(graph, &branch(graph, op_type, v, false));
+        assert_eq!(read_late(read), NEW, "{op_type}");
+    }
+    let merge = |taken: bool| {
+        move |graph: &Graph, v: &Output| {
+            let switch = op(graph, "Switch").input(v).input(&truth(graph, taken)).finish();
+            let computed = &switch.output(0) * &constant(graph, 1f32);
+            op(graph, "Merge").input_list([&switch.output(1), &computed]).finish().output(0)
+        }
+    };
+    assert_eq!(read_late(merge(true)), NEW);
+    assert_eq!(read_late(merge(false)), [1.0, 2.0], "a branch that computes gives a value");
+    let ref_merge = |graph: &Graph, v: &Output| {
+        let switch = op(graph, "RefSwitch").input(v).input(&truth(graph, true)).finish();
+        op(graph, "RefMerge").input_list([&switch.output(1), &switch.output(0)]).finish().output(0)
+    };
+    assert_eq!(read_late(ref_merge), NEW);
+    let select = |graph: &Graph, v: &Output| {
+        let other = variable(graph, "other", &[2]);
+        op(graph, "RefSelect").input(&constant(graph, 0i32)).input_list([v, &other]).finish_output()
+    };
+    assert_eq!(read_late(select), NEW);
+    assert_eq!(read_late(|graph, v| identity(graph, &select(graph, v))), NEW);
+}
+
+#[test]
+fn references_go_through_loops() {
+    const NEW: [f32; 2] = [11.0, 12.0];
+    for [enter, exit] in [["Enter", "Exit"], ["RefEnter", "RefExit"]] {
+        let through = |graph: &Graph, v: &Output| {
+            let inside = op(graph, enter).input(v).attr("frame_name", "f").finish_output();
+            pass(graph, exit, &inside)
+        };
+        assert_eq!(read_late(through), NEW, "{enter}");
+    }
+}
+
+#[test]
+fn an_update_and_a_read_in_a_branch_see_one_variable() {
+    let graph = Graph::new();
+    let (v, w) = (variable(&graph, "v", &[2]), variable(&graph, "w", &[2]));
+    let init = [assign(&v, &constant(&graph, [1f32, 2.0])), assign(&w, &constant(&graph, [5f32, 5.0]))];
+    let read = identity(&graph, &v);
+    let updated = bump(&branch(&graph, "RefSwitch", &v, true));
+    let behind = control(&graph, updated.operation());
+    let late = op(&behind, "AddV2").input(&read).input(&constant(&graph, 0f32)).finish_output();
+    let merged = {
+        let (t, f) = (branch(&graph, "RefSwitch", &v, true), branch(&graph, "RefSwitch", &w, true));
+        let f = op(&graph, "RefSwitch").input(&f).input(&truth(&graph, true)).finish().output(0);
+        op(&graph, "RefMerge").input_list([&t, &f]).finish().output(0)
+    };
+    let through = bump(&merged);
+    let session = session(&graph);
+    session.run((init[0].operation(), init[1].operation()), ()).unwrap();
+    assert_eq!(value(&session, &late).unwrap(), [11.0, 12.0]);
+    assert_eq!(value(&session, &through).unwrap(), [21.0, 22.0]);
+    assert_eq!(value(&session, &w).unwrap(), [5.0, 5.0]);
+}
+
+#[test]
+fn reads_see_the_updates_that_their_users_wait_for() {
+    let graph = Graph::new();
+    let v = variable(&graph, "v", &[2]);
+    let init = assign(&v, &constant(&graph, [1f32, 2.0]));
+    let read = identity(&graph, &identity(&graph, &v));
+    let updated = bump(&v);
+    // By the data of another input, near or far.
+    let near = op(&graph, "AddV2").input(&read).input(&updated).finish_output();
+    let far = &updated * &constant(&graph, 1f32);
+    let far = op(&graph, "AddV2").input(&read).input(&far).finish_output();
+    // By what another input waits for.
+    let five = op(&control(&graph, updated.operation()), "Mul");
+    let five = five.input(&truth_number(&graph, 5.0)).input(&constant(&graph, 1f32)).finish_output();
+    let indirect = op(&graph, "AddV2").input(&read).input(&five).finish_output();
+    // Between two updates.
+    let between = op(&control(&graph, updated.operation()), "AddV2").input(&read);
+    let between = between.input(&constant(&graph, 0f32)).finish_output();
+    let ten = constant(&graph, [10f32, 10.0]);
+    let again = op(&control(&graph, between.operation()), "AssignAdd").input(&v).input(&ten).finish();
+    let last =
+        op(&control(&graph, &again), "AddV2").input(&read).input(&constant(&graph, 0f32)).finish_output();
+    let session = session(&graph);
+    let run = |what: &Output| {
+        session.run(init.operation(), ()).unwrap();
+        value(&session, what).unwrap()
+    };
+    assert_eq!(run(&near), [22.0, 24.0]);
+    assert_eq!(run(&far), [22.0, 24.0]);
+    assert_eq!(run(&indirect), [16.0, 17.0]);
+    session.run(init.operation(), ()).unwrap();
+    let (between, last) = session.run((&between, &last), ()).unwrap();
+    assert_eq!(between.to_vec::<f32>().unwrap(), [11.0, 12.0]);
+    assert_eq!(last.to_vec::<f32>().unwrap(), [21.0, 22.0]);
+}
+
+fn truth_number(graph: &Graph, value: f32) -> Output {
+    let builder = op(graph, "PlaceholderWithDefault").input(&constant(graph, value));
+    builder.attr("shape", PartialShape::scalar()).finish_output()
+}
+
+#[test]
+fn functions_take_values_and_give_references_that_they_were_given() {
+    let function = |name: &str, computes: bool| {
+        let body = Graph::new();
+        let x = ops::array::placeholder(&body, DType::Float32, [2]);
+        let y = if computes { &x + &constant(&body, 0f32) } else { identity(&body, &identity(&body, &x)) };
+        Function::new(name, &body, [x], [("y".to_owned(), y)]).unwrap()
+    };
+    let call = |graph: &Graph, name: &str, computes: bool, v: &Output| {
+        graph.add_function(function(name, computes)).unwrap();
+        let types = AttrValue::List(vec![AttrValue::Type(DType::Float32)]);
+        let builder = op(graph, "PartitionedCall").input_list([v]);
+        let builder = builder.attr("Tin", types.clone()).attr("Tout", types);
+        builder.attr("f", AttrValue::Func(name.to_owned(), Default::default())).finish().output(0)
+    };
+    assert_eq!(read_late(|graph, v| call(graph, "same", false, v)), [11.0, 12.0]);
+    assert_eq!(read_late(|graph, v| call(graph, "sum", true, v)), [1.0, 2.0]);
+    // Called behind the update.
+    let graph = Graph::new();
+    let v = variable(&graph, "v", &[2]);
+    let init = assign(&v, &constant(&graph, [1f32, 2.0]));
+    let read = identity(&graph, &v);
+    let updated = bump(&v);
+    let called = call(&control(&graph, updated.operation()), "sum", true, &read);
+    let session = session(&graph);
+    session.run(init.operation(), ()).unwrap();
+    assert_eq!(value(&session, &called).unwrap(), [11.0, 12.0]);
 }

@@ -16,13 +16,13 @@ mod sync;
 
 pub(crate) use consumed::replayed;
 
-use crate::execute::Limits;
-use crate::kernel::{Kernel, KernelContext, MakeKernel, NodeSpec, gives};
+use crate::kernel::{Kernel, KernelContext, MakeKernel, NodeSpec, Wait, gives};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::limits::Limits;
 use crate::registry::Registry;
 use crate::resources::Resources;
-use crate::waiting::{Wait, wait_until};
+use crate::waiting::wait_until;
 use bounded::{Attempt, Failure, Outcome, Source, Started};
 use component::Component;
 use consumed::Consumed;

@@ -31,7 +31,7 @@ use std::sync::OnceLock;
 
 pub(crate) use data_flow::queue_stats;
 pub(crate) use data_flow::replayed;
-pub(crate) use state::{PassingOn, read_variable};
+pub(crate) use state::read_reference;
 
 /// The op types that this engine runs.
 pub(crate) fn registry() -> &'static Registry {

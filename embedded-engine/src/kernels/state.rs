@@ -3,8 +3,6 @@
 mod reference;
 mod scatter;
 
-pub(crate) use reference::PassingOn;
-
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::registry::Registry;
 use crate::resources::Variable;
@@ -65,8 +63,18 @@ pub(crate) fn shared_variable(context: &KernelContext<'_>, input: usize) -> Resu
 }
 
 /// Gives the value of the variable of input 0.
-pub(crate) fn read_variable(context: &mut KernelContext<'_>) -> Result<()> {
+fn read_variable(context: &mut KernelContext<'_>) -> Result<()> {
     let value = variable(context, 0)?.read()?;
+    context.set(0, value);
+    Ok(())
+}
+
+/// Gives the value of input 0: that of the variable, or the value itself where it is no reference.
+pub(crate) fn read_reference(context: &mut KernelContext<'_>) -> Result<()> {
+    let value = match context.input(0).as_handle::<Variable>() {
+        Some(variable) => variable.read()?,
+        None => context.take(0),
+    };
     context.set(0, value);
     Ok(())
 }

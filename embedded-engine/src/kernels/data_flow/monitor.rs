@@ -4,8 +4,7 @@
 //! changes something serves those who wait in their order, and fits what has few waiting at a time.
 
 use super::sync::{Arc, Mutex, MutexGuard, Thread, current, lock};
-use crate::kernel::{Kernel, KernelContext};
-use crate::waiting::Wait;
+use crate::kernel::{Kernel, KernelContext, Wait};
 use session_core::{Code, Error, Result};
 use std::cell::RefCell;
 use tensor::{DType, Tensor};

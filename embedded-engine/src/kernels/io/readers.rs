@@ -2,12 +2,11 @@
 
 use super::Compression;
 use super::format::{FixedLength, Format, Record, Work};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, UNUSED, gives};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, UNUSED, Wait, gives};
 use crate::kernels::data_flow::{Coming, Feed, Next, run_to_end};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
 use crate::registry::Registry;
-use crate::waiting::Wait;
 use prost::Message;
 use session_core::{Code, Error, Result};
 use std::collections::VecDeque;

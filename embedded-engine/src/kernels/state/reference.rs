@@ -4,7 +4,7 @@
 //! in between.
 
 use super::{resource_name, variable};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
+use crate::kernel::{Kernel, NodeSpec, gives};
 use crate::kernels::math::boxed;
 use crate::registry::{Registry, Shares};
 use crate::resources::Variable;
@@ -62,16 +62,4 @@ fn make_variable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let container = spec.str("container").unwrap_or_default();
     let handle = spec.resources.handle("reference", container, &name, || Variable::new(&name));
     Ok(gives(handle))
-}
-
-/// An update whose reference is also its result.
-pub(crate) struct PassingOn(pub(crate) Box<dyn Kernel>);
-
-impl Kernel for PassingOn {
-    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
-        let reference = context.input(0).clone();
-        self.0.run(context)?;
-        context.set(0, reference);
-        Ok(())
-    }
 }

@@ -1,0 +1,659 @@
+//! From a graph, and what is wanted of it, to the intermediate form: what is needed, constants folded, references read.
+
+use crate::flow::{Flow, hands_on, joins};
+use crate::ir::{Callees, Ir, IrNode, Value, producer};
+use crate::kernel::{Environment, Input, Kernel, KernelContext, NodeSpec};
+use crate::kernels::{facts, read_reference};
+use crate::limits::Limits;
+use crate::missing::Missing;
+use crate::plan::PlanKey;
+use crate::references::{passes, references, taken};
+use crate::registry::{Call, OpType, Role, Shares, has_effect};
+use compute::Scratch;
+use rustc_hash::{FxHashMap, FxHashSet};
+use session_core::{AttrValue, Code, Endpoint, Error, Graph, OpId, Operation, Output, Phase, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tensor::{DType, Tensor};
+
+/// What the parts of a step share while it is compiled.
+pub(crate) struct Shared<'a> {
+    /// The graph that holds the functions.
+    pub(crate) library: &'a Graph,
+    pub(crate) environment: &'a Environment,
+    pub(crate) limits: &'a Limits<'a>,
+    pub(crate) optimize: bool,
+}
+
+/// Builds a step's own graph, or the body of a function. Where kernels are missing, the result is of no use.
+pub(crate) fn build(
+    graph: &Graph,
+    key: &PlanKey,
+    function: Option<&str>,
+    shared: &Shared<'_>,
+    missing: &mut Missing,
+) -> Result<Ir> {
+    graph.check()?;
+    let mut builder = Builder::new(graph, key, function, shared, missing)?;
+    builder.collect()?;
+    builder.finish()
+}
+
+struct Builder<'a> {
+    graph: &'a Graph,
+    key: &'a PlanKey,
+    /// The function whose body it is.
+    function: Option<&'a str>,
+    shared: &'a Shared<'a>,
+    missing: &'a mut Missing,
+    fed: Vec<Output>,
+    feed_index: FxHashMap<Endpoint, u32>,
+    /// The operations needed, in the order of their ids.
+    operations: BTreeMap<OpId, Operation>,
+    nodes: Vec<IrNode>,
+    constants: Vec<Tensor>,
+    /// The nodes of operations that have one.
+    node_of: FxHashMap<OpId, usize>,
+    /// The nodes that stand for operations which only pass on, where others wait for them.
+    passed_on: FxHashMap<OpId, Vec<usize>>,
+    /// What stands for outputs that no node computes.
+    replaced: FxHashMap<Endpoint, Value>,
+    /// The outputs that are references to variables, or may be.
+    references: FxHashSet<Endpoint>,
+    /// The node that a reference must be read after.
+    after: FxHashMap<Endpoint, usize>,
+    /// Reads of references, by what they wait for.
+    reads: FxHashMap<(Value, Vec<usize>), Value>,
+    /// Outputs that are another form of a reference, with what makes them, and how many lie inside each other.
+    views: FxHashMap<Endpoint, (Operation, u32)>,
+    /// The nodes that run only when a branch is taken, or in the rounds of a loop.
+    conditional: Vec<bool>,
+    /// The nodes behind which a reference may have another value.
+    changing: Vec<bool>,
+    /// Operations that others wait for without needing a value, where some may not run.
+    waited_for: FxHashSet<OpId>,
+    /// Inputs that come round in a loop: node, input, output.
+    coming_round: Vec<(usize, usize, Endpoint)>,
+}
+
+/// Results with more elements are computed in each run rather than kept in the plan.
+const FOLD_LIMIT: usize = 16 << 20;
+
+/// How many operations are added between two looks at what can end the run.
+const UNWATCHED: usize = 256;
+
+/// How many other forms of a reference inside each other are followed.
+const VIEWS: u32 = 16;
+
+/// What an operation runs on.
+struct Operands {
+    values: Vec<Value>,
+    /// The nodes that it waits for by its control inputs.
+    control: Vec<usize>,
+    /// Those that it waits for since references that it takes must be read, or updated, after them.
+    after: Vec<usize>,
+}
+
+impl Operands {
+    /// The values, and all nodes besides them to wait for.
+    fn all(mut self) -> (Vec<Value>, Vec<usize>) {
+        self.control.append(&mut self.after);
+        (self.values, self.control)
+    }
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        graph: &'a Graph,
+        key: &'a PlanKey,
+        function: Option<&'a str>,
+        shared: &'a Shared<'a>,
+        missing: &'a mut Missing,
+    ) -> Result<Builder<'a>> {
+        let find = |endpoint: &Endpoint| -> Result<Output> {
+            let operation = graph.operation_by_id(endpoint.op);
+            operation
+                .filter(|operation| (endpoint.index as usize) < operation.num_outputs())
+                .map(|operation| operation.output(endpoint.index as usize))
+                .ok_or_else(|| Error::value("a feed is not an output of this graph"))
+        };
+        Ok(Builder {
+            graph,
+            key,
+            function,
+            shared,
+            missing,
+            fed: key.feeds.iter().map(find).collect::<Result<_>>()?,
+            feed_index: key.feeds.iter().enumerate().map(|(i, &endpoint)| (endpoint, i as u32)).collect(),
+            operations: BTreeMap::new(),
+            nodes: Vec::new(),
+            constants: Vec::new(),
+            node_of: FxHashMap::default(),
+            passed_on: FxHashMap::default(),
+            replaced: FxHashMap::default(),
+            references: FxHashSet::default(),
+            after: FxHashMap::default(),
+            reads: FxHashMap::default(),
+            views: FxHashMap::default(),
+            conditional: Vec::new(),
+            changing: Vec::new(),
+            waited_for: FxHashSet::default(),
+            coming_round: Vec::new(),
+        })
+    }
+
+    /// Finds the operations that fetches and targets need, cutting the graph at feeds (S-48).
+    fn collect(&mut self) -> Result<()> {
+        let fetched = self.key.fetches.iter().filter(|fetch| !self.feed_index.contains_key(fetch));
+        let mut pending: Vec<OpId> =
+            fetched.map(|fetch| fetch.op).chain(self.key.targets.iter().copied()).collect();
+        while let Some(id) = pending.pop() {
+            if self.operations.contains_key(&id) {
+                continue;
+            }
+            let operation = self.graph.operation_by_id(id);
+            let operation =
+                operation.ok_or_else(|| Error::value("a fetch is not an operation of this graph"))?;
+            let inputs = operation.input_endpoints().iter();
+            pending.extend(inputs.filter(|input| !self.feed_index.contains_key(input)).map(|input| input.op));
+            pending.extend(operation.control_input_ids());
+            self.operations.insert(id, operation);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Ir> {
+        if self.operations.values().any(|operation| Flow::of(operation).is_some()) {
+            let waited_for = self.operations.values().flat_map(|operation| operation.control_input_ids());
+            self.waited_for = waited_for.copied().collect();
+        }
+        let feeds = &self.feed_index;
+        self.references =
+            references(&self.operations, self.shared.library, |endpoint| feeds.contains_key(&endpoint));
+        for (number, operation) in self.inputs_first()?.into_iter().enumerate() {
+            if number % UNWATCHED == 0 {
+                self.shared.limits.check()?;
+            }
+            self.add(&operation).map_err(|error| operation.place(error).with_phase(Phase::Run))?;
+        }
+        for (node, input, endpoint) in std::mem::take(&mut self.coming_round) {
+            self.nodes[node].inputs[input] = self.value(endpoint)?;
+        }
+        let fetches: Vec<Value> =
+            self.key.fetches.iter().map(|&fetch| self.fetched(fetch)).collect::<Result<_>>()?;
+        let known = self.key.fetches.iter().zip(&fetches).filter_map(|(fetch, &value)| {
+            Some((self.graph.operation_by_id(fetch.op)?, self.constant(value)?))
+        });
+        Ok(Ir {
+            known: known.collect(),
+            nodes: self.nodes,
+            constants: self.constants,
+            fetches,
+            targets: self.key.targets.iter().filter_map(|id| self.node_of.get(id).copied()).collect(),
+            fed: self.fed,
+        })
+    }
+
+    /// The operations in the order of the graph, but each behind its inputs, loops cut open where they go round.
+    fn inputs_first(&mut self) -> Result<Vec<Operation>> {
+        let operations = std::mem::take(&mut self.operations);
+        let mut waits: FxHashMap<OpId, usize> = FxHashMap::default();
+        let mut users: FxHashMap<OpId, Vec<OpId>> = FxHashMap::default();
+        for operation in operations.values() {
+            let joins = joins(operation);
+            let inputs = operation.input_endpoints().iter().filter(|input| !self.is_fed(**input));
+            let inputs = inputs.map(|input| input.op);
+            let inputs = inputs.filter(|op| !(joins && hands_on(&operations[op])));
+            for before in inputs.chain(operation.control_input_ids().iter().copied()) {
+                *waits.entry(operation.id()).or_insert(0) += 1;
+                users.entry(before).or_default().push(operation.id());
+            }
+        }
+        let mut ready: BTreeSet<OpId> =
+            operations.keys().copied().filter(|id| !waits.contains_key(id)).collect();
+        let mut order = Vec::with_capacity(operations.len());
+        while let Some(id) = ready.pop_first() {
+            order.push(operations[&id].clone());
+            for user in users.remove(&id).unwrap_or_default() {
+                let left = waits.entry(user).or_insert(1);
+                *left -= 1;
+                if *left == 0 {
+                    ready.insert(user);
+                }
+            }
+        }
+        if order.len() < operations.len() {
+            return Err(Error::new(Code::Unimplemented, "the graph has a loop without 'NextIteration'"));
+        }
+        Ok(order)
+    }
+
+    /// Whether an output is a value that is given from outside.
+    fn is_fed(&self, endpoint: Endpoint) -> bool {
+        self.feed_index.contains_key(&endpoint)
+    }
+
+    /// What stands for an output.
+    fn value(&self, endpoint: Endpoint) -> Result<Value> {
+        if let Some(&feed) = self.feed_index.get(&endpoint) {
+            return Ok(Value::Feed(feed));
+        }
+        if let Some(&value) = self.replaced.get(&endpoint) {
+            return Ok(value);
+        }
+        let node = self.node_of.get(&endpoint.op).copied();
+        node.map(|node| Value::Node(node, endpoint.index)).ok_or_else(|| {
+            Error::new(Code::Unimplemented, "the graph has a loop, which this engine cannot run")
+        })
+    }
+
+    fn add(&mut self, operation: &Operation) -> Result<()> {
+        let op = facts(operation);
+        let operands = self.operands(operation, op)?;
+        match op.map(|op| op.role) {
+            Some(Role::Placeholder) => return Err(unfed(operation)),
+            Some(Role::Constant) if operands.control.is_empty() => {
+                let value = operation.attr("value").and_then(AttrValue::as_tensor).cloned();
+                let value = value.ok_or_else(|| Error::value("a constant without value"))?;
+                self.replace(operation, vec![value]);
+                return Ok(());
+            }
+            role if self.is_passed_on(operation, role, &operands) => {
+                self.pass_on(operation, operands);
+                return Ok(());
+            }
+            // What is not computed has no shape.
+            Some(Role::Shape)
+                if self.shared.optimize
+                    && operands.control.is_empty()
+                    && !self.is_conditional(&operands.values, &[]) =>
+            {
+                if let Some(shape) = static_shape(operation) {
+                    self.replace(operation, vec![shape]);
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        let (inputs, control) = operands.all();
+        if let Some(callees) = self.callees(operation, op)? {
+            let node = IrNode { callees: Some(callees), ..IrNode::of(operation, inputs, control, None) };
+            self.push(operation, node);
+            return Ok(());
+        }
+        match op {
+            Some(OpType { make: Some(make), .. }) => {
+                let spec = NodeSpec {
+                    operation,
+                    function: self.function,
+                    resources: &self.shared.environment.resources,
+                };
+                let kernel = make(&spec)?;
+                if !self.folded(operation, &inputs, &control, kernel.as_ref()) {
+                    self.push(operation, IrNode::of(operation, inputs, control, Some(kernel)));
+                }
+            }
+            Some(_) => self.push(operation, IrNode::of(operation, inputs, control, None)),
+            None => {
+                self.missing.add(operation, self.function);
+                // Stands in until the list of what is missing is complete.
+                self.push(operation, IrNode::of(operation, inputs, control, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an operation only gives another name to its inputs.
+    fn is_passed_on(&self, operation: &Operation, role: Option<Role>, operands: &Operands) -> bool {
+        let Operands { values, control, .. } = operands;
+        // What never changes enters a loop as it is. A reference does change.
+        let is_reference = self.references.contains(&Endpoint { op: operation.id(), index: 0 });
+        let constant = !is_reference
+            && matches!(Flow::of(operation), Some(Flow::Enter { is_constant: true, .. }))
+            && values.iter().all(|input| matches!(input, Value::Constant(_)));
+        // Where some operations do not run, those that others wait for must tell whether they did.
+        let passes = role == Some(Role::PassOn)
+            && !(self.waited_for.contains(&operation.id()) && self.is_conditional(values, control));
+        control.is_empty() && (constant || passes)
+    }
+
+    fn pass_on(&mut self, operation: &Operation, operands: Operands) {
+        let mut nodes = operands.after;
+        nodes.extend(operands.values.iter().filter_map(|&value| producer(value)));
+        self.passed_on.insert(operation.id(), nodes);
+        for (index, (value, input)) in
+            operands.values.into_iter().zip(operation.input_endpoints()).enumerate()
+        {
+            let result = Endpoint { op: operation.id(), index: index as u32 };
+            self.replaced.insert(result, value);
+            if self.references.contains(&result) {
+                self.after.extend(self.after.get(input).copied().map(|after| (result, after)));
+            }
+            if let Some(view) = self.views.get(input).cloned() {
+                self.views.insert(result, view);
+            }
+        }
+    }
+
+    /// Whether what is made from these may not run in each step, or several times.
+    fn is_conditional(&self, inputs: &[Value], control: &[usize]) -> bool {
+        let inputs = inputs.iter().filter_map(|&input| producer(input));
+        inputs.chain(control.iter().copied()).any(|node| self.conditional.get(node) != Some(&false))
+    }
+
+    /// The functions that an operation runs.
+    fn callees(&self, operation: &Operation, op: Option<&OpType>) -> Result<Option<Callees>> {
+        let name = |value: Option<&AttrValue>, attr: &str| match value {
+            Some(AttrValue::Func(name, _)) => Ok(name.clone()),
+            _ => Err(Error::value(format!("attribute '{attr}' does not name a function"))),
+        };
+        let named = |attr: &str| name(operation.attr(attr), attr);
+        let call = match op.map(|op| op.role) {
+            Some(Role::Call(call)) => call,
+            None if self.shared.library.function(operation.op_type()).is_some() => {
+                let functions = vec![operation.op_type().to_owned()];
+                return Ok(Some(Callees { call: Call::Function, functions }));
+            }
+            _ => return Ok(None),
+        };
+        let functions = match call {
+            Call::Function => vec![named("f")?],
+            Call::If => vec![named("then_branch")?, named("else_branch")?],
+            Call::While => vec![named("cond")?, named("body")?],
+            Call::For => vec![named("body")?],
+            Call::Case => {
+                let branches = operation.attr("branches").and_then(AttrValue::as_list);
+                let branches = branches
+                    .ok_or_else(|| Error::value("attribute 'branches' is not a list of functions"))?;
+                branches.iter().map(|branch| name(Some(branch), "branches")).collect::<Result<_>>()?
+            }
+        };
+        Ok(Some(Callees { call, functions }))
+    }
+
+    /// Puts constants in the place of what can be computed now; whether it did.
+    fn folded(
+        &mut self,
+        operation: &Operation,
+        inputs: &[Value],
+        control: &[usize],
+        kernel: &dyn Kernel,
+    ) -> bool {
+        let Some(op) = facts(operation).filter(|op| op.control().is_none()) else { return false };
+        let stateless = !has_effect(operation) && !op.changes;
+        let small =
+            operation.output_infos().iter().all(|info| info.shape.elements().is_none_or(|n| n <= FOLD_LIMIT));
+        let is_handle = op.role == Role::Handle;
+        if !(is_handle || (self.shared.optimize && stateless && small && control.is_empty())) {
+            return false;
+        }
+        let constants: Option<Vec<Tensor>> = inputs.iter().map(|&input| self.constant(input)).collect();
+        let Some(constants) = constants else { return false };
+        // What fails here fails again when it runs, and is reported there.
+        let values = fold(kernel, constants, operation.num_outputs(), self.shared);
+        values.map(|values| self.replace(operation, values)).is_ok()
+    }
+
+    /// Adds the node of an operation. What gives a reference, or an argument that is one, stands for the reference.
+    fn push(&mut self, operation: &Operation, node: IrNode) {
+        let index = self.nodes.len();
+        self.node_of.insert(operation.id(), index);
+        let taken = taken(operation);
+        let changes = node.waits || node.callees.is_some() || taken.is_some() && !node.reads;
+        let is_node = node.flow.is_some() || facts(operation).is_some_and(|op| op.role == Role::PassOn);
+        self.push_node(node, changes);
+        if self.references.is_empty() || is_node {
+            return;
+        }
+        let first = operation.input_endpoints().first().copied();
+        let mut passed = passes(operation, self.shared.library);
+        let gives = operation.output_infos().first().is_some_and(|output| output.is_ref);
+        if gives && taken.is_some_and(|taken| taken.first() == Some(&true)) {
+            passed = first.map(|first| (first, 0)).into_iter().collect();
+        }
+        for (input, output) in passed {
+            let result = Endpoint { op: operation.id(), index: output };
+            if self.references.contains(&result)
+                && self.references.contains(&input)
+                && let Ok(value) = self.value(input)
+            {
+                self.replaced.insert(result, value);
+                self.after.insert(result, index);
+            }
+        }
+        if let Some(first) = first
+            && facts(operation).is_some_and(|op| op.shares == Shares::View)
+        {
+            let inside = self.views.get(&first).map(|(_, inside)| *inside);
+            let inside = inside.or_else(|| self.references.contains(&first).then_some(0));
+            if let Some(inside) = inside.filter(|&inside| inside < VIEWS) {
+                let result = Endpoint { op: operation.id(), index: 0 };
+                self.views.insert(result, (operation.clone(), inside + 1));
+            }
+        }
+    }
+
+    /// Adds a node, and gives its first output.
+    fn push_node(&mut self, node: IrNode, changes: bool) -> Value {
+        let index = self.nodes.len();
+        self.conditional.push(node.flow.is_some() || self.is_conditional(&node.inputs, &node.control));
+        let mut before =
+            node.inputs.iter().filter_map(|&value| producer(value)).chain(node.control.iter().copied());
+        let changing = changes || before.any(|before| self.is_changing(before));
+        self.changing.push(changing);
+        self.nodes.push(node);
+        Value::Node(index, 0)
+    }
+
+    fn is_changing(&self, node: usize) -> bool {
+        self.changing.get(node).copied().unwrap_or(false)
+    }
+
+    /// Puts constants in the place of an operation's outputs.
+    fn replace(&mut self, operation: &Operation, values: Vec<Tensor>) {
+        for (index, value) in values.into_iter().enumerate() {
+            let constant = Value::Constant(self.constants.len() as u32);
+            self.constants.push(value);
+            self.replaced.insert(Endpoint { op: operation.id(), index: index as u32 }, constant);
+        }
+    }
+
+    fn constant(&self, value: Value) -> Option<Tensor> {
+        if let Value::Constant(index) = value { Some(self.constants[index as usize].clone()) } else { None }
+    }
+
+    /// The nodes that an operation must wait for besides those of its inputs. Constants are always there.
+    fn control(&self, operation: &Operation) -> Vec<usize> {
+        let mut nodes = Vec::new();
+        for id in operation.control_input_ids() {
+            match self.node_of.get(id) {
+                Some(&node) => nodes.push(node),
+                None => nodes.extend(self.passed_on.get(id).into_iter().flatten()),
+            }
+        }
+        nodes
+    }
+
+    /// An operation's inputs, references read where it wants values, and what else it must wait for.
+    fn operands(&mut self, operation: &Operation, op: Option<&OpType>) -> Result<Operands> {
+        let endpoints = operation.input_endpoints();
+        let mut operands = Operands {
+            values: Vec::with_capacity(endpoints.len()),
+            control: self.control(operation),
+            after: Vec::new(),
+        };
+        let joins = joins(operation);
+        let mut wanted = Vec::new();
+        let passes = op.is_some_and(|op| op.role == Role::PassOn || op.control().is_some());
+        let taken = if self.references.is_empty() { None } else { taken(operation) };
+        for (index, &endpoint) in endpoints.iter().enumerate() {
+            if joins && hands_on(operation.input(index).operation()) {
+                self.coming_round.push((self.nodes.len(), index, endpoint));
+                operands.values.push(Value::Node(usize::MAX, 0));
+                continue;
+            }
+            let mut value = self.value(endpoint)?;
+            if self.references.contains(&endpoint) {
+                let is_taken = taken.as_ref().is_some_and(|taken| taken.get(index) == Some(&true));
+                if is_taken || passes && self.passes_reference(operation, index) {
+                    let after = self.after.get(&endpoint).copied();
+                    match after {
+                        // What joins branches must not wait for one of them.
+                        Some(after) if joins => value = self.hand_over(operation, value, after),
+                        _ => operands.after.extend(after),
+                    }
+                } else {
+                    wanted.push(index);
+                }
+            } else if self.views.contains_key(&endpoint) {
+                wanted.push(index);
+            }
+            operands.values.push(value);
+        }
+        if !wanted.is_empty() {
+            self.read_wanted(operation, &mut operands, &wanted)?;
+        }
+        Ok(operands)
+    }
+
+    /// Whether an input that is a reference is passed on as one.
+    fn passes_reference(&self, operation: &Operation, index: usize) -> bool {
+        let output = if Flow::of(operation).is_some() { 0 } else { index as u32 };
+        self.references.contains(&Endpoint { op: operation.id(), index: output })
+            && (index == 0 || Flow::of(operation) != Some(Flow::Switch))
+    }
+
+    /// A reference that is given on as soon as a node has run.
+    fn hand_over(&mut self, operation: &Operation, reference: Value, after: usize) -> Value {
+        let kernel: Box<dyn Kernel> = Box::new(|context: &mut KernelContext<'_>| {
+            let value = context.take(0);
+            context.set(0, value);
+            Ok(())
+        });
+        let operations = vec![operation.clone()];
+        self.push_node(IrNode::joined(operations, vec![reference], vec![after], 1, Some(kernel)), false)
+    }
+
+    /// Reads the inputs of an operation that it wants as values, behind whatever it waits for that may change them.
+    fn read_wanted(
+        &mut self,
+        operation: &Operation,
+        operands: &mut Operands,
+        wanted: &[usize],
+    ) -> Result<()> {
+        let endpoints = operation.input_endpoints();
+        let mut next = wanted.iter().copied().peekable();
+        let mut before = operands.control.clone();
+        for (index, &value) in operands.values.iter().enumerate() {
+            if next.next_if_eq(&index).is_none() {
+                before.extend(producer(value));
+            }
+        }
+        before.extend(wanted.iter().filter_map(|&index| self.after.get(&endpoints[index]).copied()));
+        before.retain(|&node| self.is_changing(node));
+        before.sort_unstable();
+        before.dedup();
+        if before.len() > 1 && wanted.len() > 1 {
+            // One node stands for all of them.
+            let node = IrNode::joined(vec![operation.clone()], Vec::new(), before, 0, None);
+            self.push_node(node, false);
+            before = vec![self.nodes.len() - 1];
+        }
+        for &index in wanted {
+            operands.values[index] = self.read(endpoints[index], &before)?;
+        }
+        Ok(())
+    }
+
+    /// The value of a reference, or of another form of one, behind these nodes.
+    fn read(&mut self, endpoint: Endpoint, before: &[usize]) -> Result<Value> {
+        let value = self.value(endpoint)?;
+        if let Some((view, _)) = self.views.get(&endpoint).cloned() {
+            return if before.is_empty() { Ok(value) } else { self.view(&view, before) };
+        }
+        if !self.references.contains(&endpoint) {
+            return Ok(value);
+        }
+        let mut before = before.to_vec();
+        before.extend(self.after.get(&endpoint).copied().filter(|after| !before.contains(after)));
+        let key = (value, before);
+        if let Some(&known) = self.reads.get(&key) {
+            return Ok(known);
+        }
+        let source: Vec<Operation> = self.graph.operation_by_id(endpoint.op).into_iter().collect();
+        let kernel: Box<dyn Kernel> = Box::new(|context: &mut KernelContext<'_>| read_reference(context));
+        let node = IrNode::joined(source, vec![value], key.1.clone(), 1, Some(kernel));
+        let read = self.push_node(IrNode { reads: true, ..node }, false);
+        self.reads.insert(key, read);
+        Ok(read)
+    }
+
+    /// Another form of a reference, made again behind these nodes.
+    fn view(&mut self, operation: &Operation, before: &[usize]) -> Result<Value> {
+        let inputs = operation.input_endpoints().iter().map(|&input| self.read(input, before));
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let resources = &self.shared.environment.resources;
+        let spec = NodeSpec { operation, function: self.function, resources };
+        let kernel = facts(operation).and_then(|op| op.make).map(|make| make(&spec)).transpose()?;
+        Ok(self.push_node(IrNode::joined(vec![operation.clone()], inputs, Vec::new(), 1, kernel), false))
+    }
+
+    /// The value of a fetch.
+    fn fetched(&mut self, endpoint: Endpoint) -> Result<Value> {
+        self.read(endpoint, &[])
+    }
+}
+
+/// S-49.
+fn unfed(operation: &Operation) -> Error {
+    let info = &operation.output_infos()[0];
+    let text = format!(
+        "You must feed a value for placeholder tensor '{}' with dtype {} and shape {}",
+        operation.name(),
+        info.dtype,
+        info.shape
+    );
+    Error::invalid_argument(text)
+}
+
+/// The result of a `Shape` whose input's shape is known without running anything.
+fn static_shape(operation: &Operation) -> Option<Tensor> {
+    let shape = operation.input(0).shape().to_shape()?;
+    match operation.output_infos()[0].dtype {
+        DType::Int32 => {
+            let dims: Option<Vec<i32>> = shape.iter().map(|&dim| i32::try_from(dim).ok()).collect();
+            Some(Tensor::from(dims?))
+        }
+        _ => Some(Tensor::from(shape.iter().map(|&dim| dim as i64).collect::<Vec<_>>())),
+    }
+}
+
+/// Runs a kernel on constants.
+fn fold(
+    kernel: &dyn Kernel,
+    constants: Vec<Tensor>,
+    outputs: usize,
+    shared: &Shared<'_>,
+) -> Result<Vec<Tensor>> {
+    let inputs: Vec<Input> = (0..constants.len() as u32).map(|slot| Input { slot, last: false }).collect();
+    let output_slots: Vec<u32> = (0..outputs).map(|i| (constants.len() + i) as u32).collect();
+    let mut slots: Vec<Option<Tensor>> = constants.into_iter().map(Some).collect();
+    slots.resize(inputs.len() + outputs, None);
+    let mut context = KernelContext {
+        slots: &mut slots,
+        inputs: &inputs,
+        outputs: &output_slots,
+        environment: shared.environment,
+        limits: shared.limits,
+        scratch: &mut Scratch::default(),
+    };
+    run_caught(kernel, &mut context)?;
+    let values: Option<Vec<Tensor>> = slots.drain(inputs.len()..).collect();
+    values.ok_or_else(|| Error::new(Code::Internal, "a kernel did not deliver all its outputs"))
+}
+
+/// Runs a kernel, a panic of which (a broken invariant of ours) counts as an error.
+fn run_caught(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -> Result<()> {
+    let ran = catch_unwind(AssertUnwindSafe(|| kernel.run(context)));
+    ran.unwrap_or_else(|payload| Err(Error::from_panic("a kernel", &*payload)))
+}

@@ -1,0 +1,132 @@
+//! Which functions an operation runs, one after another, and what it gives.
+
+use crate::kernel::KernelContext;
+use crate::plan::{Call, Plan};
+use crate::registry;
+use session_core::{Error, Result};
+use tensor::{DType, Tensor};
+
+/// What comes next in an operation that runs functions.
+pub(crate) enum Next {
+    /// The body of this number runs on these arguments.
+    Call(usize, Vec<Tensor>),
+    /// These are the outputs.
+    Done(Vec<Tensor>),
+}
+
+/// How far an operation that runs functions has come.
+pub(crate) enum Calls {
+    /// The results of the one function are the outputs.
+    Once,
+    /// A loop whose condition is being asked, with the values that go into the next round.
+    Condition(Vec<Tensor>),
+    /// A loop in a round.
+    Round,
+    /// A loop over numbers.
+    Counted { next: i64, limit: i64, delta: i64 },
+}
+
+impl Calls {
+    /// Takes the arguments, which a function may write in place where nobody else has them.
+    pub(crate) fn begin(call: &Call, context: &mut KernelContext<'_>) -> Result<(Calls, Next)> {
+        let arguments = |context: &mut KernelContext<'_>, first: usize| -> Vec<Tensor> {
+            (first..context.num_inputs()).map(|input| context.take(input)).collect()
+        };
+        let last = call.bodies.len().saturating_sub(1);
+        match call.kind {
+            registry::Call::Function => Ok((Calls::Once, Next::Call(0, arguments(context, 0)))),
+            registry::Call::If => {
+                // The condition counts: 0 for the second branch, anything else for the first.
+                let branch = usize::from(!is_true(context.input(0))?);
+                Ok((Calls::Once, Next::Call(branch, arguments(context, 1))))
+            }
+            registry::Call::Case => {
+                // An index beyond the branches means the last one.
+                let branch = usize::try_from(context.int(0)?).map_or(last, |index| index.min(last));
+                Ok((Calls::Once, Next::Call(branch, arguments(context, 1))))
+            }
+            registry::Call::While => {
+                let values = arguments(context, 0);
+                Ok((Calls::Condition(values.clone()), Next::Call(0, values)))
+            }
+            registry::Call::For => {
+                let [start, limit, delta] = [context.int(0)?, context.int(1)?, context.int(2)?];
+                let fits = delta > 0 && start <= limit || delta < 0 && start >= limit || start == limit;
+                if !fits {
+                    let text = format!("a range from {start} to {limit} in steps of {delta} has no end");
+                    return Err(Error::invalid_argument(text));
+                }
+                let mut calls = Calls::Counted { next: start, limit, delta };
+                let next = calls.next(arguments(context, 3))?;
+                Ok((calls, next))
+            }
+        }
+    }
+
+    /// Goes on behind a function that gave these results.
+    pub(crate) fn next(&mut self, mut results: Vec<Tensor>) -> Result<Next> {
+        match self {
+            Calls::Once => Ok(Next::Done(results)),
+            Calls::Condition(values) => {
+                let values = std::mem::take(values);
+                let goes_on =
+                    results.first().ok_or_else(|| Error::invalid_argument("a condition without result"))?;
+                if !is_true(goes_on)? {
+                    return Ok(Next::Done(values));
+                }
+                *self = Calls::Round;
+                Ok(Next::Call(1, values))
+            }
+            Calls::Round => {
+                *self = Calls::Condition(results.clone());
+                Ok(Next::Call(0, results))
+            }
+            Calls::Counted { next, limit, delta } => {
+                let more = if *delta > 0 { next < limit } else { next > limit };
+                if !more {
+                    return Ok(Next::Done(results));
+                }
+                let number =
+                    i32::try_from(*next).map_err(|_| Error::invalid_argument("a number that is no int32"))?;
+                *next = next.saturating_add(*delta);
+                results.insert(0, Tensor::from(number));
+                Ok(Next::Call(0, results))
+            }
+        }
+    }
+}
+
+impl Call {
+    /// The body of a number, if it takes as many arguments.
+    pub(crate) fn body(&self, number: usize, arguments: &[Tensor]) -> Result<&Plan> {
+        let body = self.bodies.get(number).ok_or_else(|| Error::invalid_argument("there are no branches"))?;
+        if arguments.len() != body.feeds.len() {
+            let text = format!("{} arguments for a function of {}", arguments.len(), body.feeds.len());
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(body)
+    }
+}
+
+/// Gives the results of functions as outputs.
+pub(crate) fn deliver(context: &mut KernelContext<'_>, results: Vec<Tensor>) -> Result<()> {
+    if results.len() != context.outputs.len() {
+        let text =
+            format!("a function gives {} results in the place of {}", results.len(), context.outputs.len());
+        return Err(Error::invalid_argument(text));
+    }
+    results.into_iter().enumerate().for_each(|(output, result)| context.set(output, result));
+    Ok(())
+}
+
+/// A scalar is true unless it is 0, false or an empty string; anything else is true if it has elements.
+fn is_true(value: &Tensor) -> Result<bool> {
+    if value.shape().rank() > 0 {
+        return Ok(value.elements() > 0);
+    }
+    match value.dtype() {
+        DType::Bool => Ok(value.value::<bool>()?),
+        DType::String => Ok(value.as_strings()?.first().is_some_and(|text| !text.is_empty())),
+        dtype => for_dtype!(real dtype, T => Ok(value.value::<T>()? != T::default())),
+    }
+}

@@ -1,0 +1,349 @@
+//! From the intermediate form to a plan: the order of steps, numbered slots, and for each value its last use.
+
+use crate::flow::Flow;
+use crate::frames::{Frames, ROOT};
+use crate::ir::{Ir, Value, producer};
+use crate::kernel::{Input, UNUSED};
+use crate::kernels::facts;
+use crate::plan::{self, Action, Block, Call, Dependent, Guard, Loop, Plan, Step};
+use crate::registry::Role;
+use crate::schedule::{self, Edges};
+use rustc_hash::{FxHashMap, FxHashSet};
+use session_core::{Error, Result};
+use std::sync::Arc;
+
+/// The plans of functions, by their names.
+pub(crate) type Bodies = FxHashMap<String, Arc<Plan>>;
+
+/// Makes the plan.
+pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
+    let frames = Frames::of(&ir)?;
+    let (has_flow, waits) = (ir.has_flow(), ir.live().any(|(index, _)| waits(&ir, index, bodies)));
+    let depth = ir.live().flat_map(|(_, node)| &node.callees).flat_map(|callees| &callees.functions);
+    let depth = depth.filter_map(|name| bodies.get(name)).map(|body| body.depth).max().unwrap_or(0);
+    let (fed, known) = (std::mem::take(&mut ir.fed), std::mem::take(&mut ir.known));
+    let mut emitter = Emitter {
+        edges: frames.edges(&ir)?,
+        flags: if has_flow { flags(&ir) } else { FxHashMap::default() },
+        needed: ir.uses(),
+        slots: Slots::default(),
+        owners: FxHashMap::default(),
+        kept: FxHashSet::default(),
+        bodies,
+        has_flow,
+        waits,
+        frames,
+        ir,
+    };
+    let fetches = emitter.fetches()?;
+    let (block, _) = emitter.block(ROOT)?;
+    let Emitter { slots, ir, flags, .. } = emitter;
+    Ok(Plan {
+        block,
+        constants: slots.constants(&ir),
+        feeds: (0..fed.len()).map(|i| slots.known(Value::Feed(i as u32))).collect(),
+        fed,
+        fetches: last_fetches(&fetches, &slots.constant_slots()),
+        known,
+        slots: slots.count(),
+        flags: flags.len(),
+        depth: depth + 1,
+        frames: plan::Frames::default(),
+    })
+}
+
+/// Whether a node may have to wait for another thread.
+fn waits(ir: &Ir, index: usize, bodies: &Bodies) -> bool {
+    let node = &ir.nodes[index];
+    let called = node.callees.iter().flat_map(|callees| &callees.functions);
+    node.waits || called.filter_map(|name| bodies.get(name)).any(|body| body.block.waits())
+}
+
+/// A flag for each node that others wait for without needing a value.
+fn flags(ir: &Ir) -> FxHashMap<usize, u32> {
+    let mut flags = FxHashMap::default();
+    for before in ir.live().flat_map(|(_, node)| node.control.iter().copied()) {
+        let next = flags.len() as u32;
+        flags.entry(before).or_insert(next);
+    }
+    flags
+}
+
+struct Emitter<'b> {
+    ir: Ir,
+    bodies: &'b Bodies,
+    frames: Frames,
+    edges: FxHashMap<usize, Edges>,
+    flags: FxHashMap<usize, u32>,
+    slots: Slots,
+    /// The frame that each slot belongs to; constants belong to none.
+    owners: FxHashMap<u32, usize>,
+    /// Slots that no step empties.
+    kept: FxHashSet<u32>,
+    needed: FxHashMap<Value, usize>,
+    /// Whether there are operations that may not run.
+    has_flow: bool,
+    /// Whether there are operations that may wait.
+    waits: bool,
+}
+
+impl Emitter<'_> {
+    fn fetches(&mut self) -> Result<Vec<u32>> {
+        let values = self.ir.fetches.clone();
+        let inside = |value: Value| producer(value).is_some_and(|node| self.frames.visible(node) != ROOT);
+        if let Some(&value) = values.iter().find(|&&value| inside(value)) {
+            let node = &self.ir.nodes[producer(value).unwrap_or_default()];
+            let text = format!("'{}' is inside of a loop and cannot be fetched", node.operation().name());
+            return Err(Error::value(text));
+        }
+        let slots: Vec<u32> = values.into_iter().map(|value| self.slot(value)).collect();
+        self.kept.extend(&slots);
+        Ok(slots)
+    }
+
+    fn slot(&mut self, value: Value) -> u32 {
+        let slot = self.slots.of(value);
+        match value {
+            Value::Node(node, _) => {
+                self.owners.insert(slot, self.frames.visible(node));
+            }
+            Value::Feed(_) => {
+                self.owners.insert(slot, ROOT);
+            }
+            Value::Constant(_) => {}
+        }
+        slot
+    }
+
+    /// The slot of an output, if anybody needs it.
+    fn output(&mut self, node: usize, output: usize) -> u32 {
+        let value = Value::Node(node, output as u32);
+        if self.needed.contains_key(&value) { self.slot(value) } else { UNUSED }
+    }
+
+    /// The steps of a frame, and the slots that it needs of those around it.
+    fn block(&mut self, frame: usize) -> Result<(Block, Vec<u32>)> {
+        let items = self.frames.items(frame);
+        let edges = self.edges.remove(&frame).unwrap_or_default();
+        let order = schedule::order(&items, &edges)?;
+        let mut steps = Vec::with_capacity(order.len());
+        let mut places = FxHashMap::default();
+        for item in order {
+            let (nodes, first_wish) = (self.ir.nodes.len(), self.frames.first_wish());
+            let step = if item < nodes {
+                self.step(item)
+            } else if item < first_wish {
+                self.inner(item - nodes)?
+            } else {
+                Step::order(None)
+            };
+            // What only orders others has done its work, unless something may wait or not run.
+            if step.guard.is_none() && !self.waits && matches!(step.action, Action::Order) {
+                continue;
+            }
+            places.insert(item, steps.len() as u32);
+            steps.push(step);
+        }
+        let mut outer = Vec::new();
+        let mut seen = FxHashSet::default();
+        for input in steps.iter().flat_map(|step| &step.inputs) {
+            let owner = self.owners.get(&input.slot);
+            if owner.is_some_and(|&owner| owner != frame) && seen.insert(input.slot) {
+                outer.push(input.slot);
+            }
+        }
+        let (owners, kept) = (&self.owners, &self.kept);
+        mark_last_uses(&mut steps, |slot| owners.get(&slot) != Some(&frame) || kept.contains(&slot));
+        for step in &mut steps {
+            let Action::Loop(body) = &mut step.action else { continue };
+            for (enter, input) in body.enters.iter_mut().zip(&step.inputs) {
+                enter.inputs[0].last = input.last;
+            }
+        }
+        let waits = steps.iter().any(|step| step.waits);
+        let dependents = waits.then(|| dependents(&steps, &places, &edges));
+        Ok((Block { steps, dependents }, outer))
+    }
+
+    /// The step of one node.
+    fn step(&mut self, index: usize) -> Step {
+        let waits = waits(&self.ir, index, self.bodies);
+        let guard = self.guard(index);
+        let node = &mut self.ir.nodes[index];
+        let action = match (node.kernel.take(), node.callees.take()) {
+            (Some(kernel), _) => Action::Kernel(kernel),
+            (None, Some(callees)) => {
+                let bodies = callees.functions.iter().filter_map(|name| self.bodies.get(name).cloned());
+                Action::Call(Box::new(Call { kind: callees.call, bodies: bodies.collect() }))
+            }
+            (None, None) => return Step::order(guard),
+        };
+        let (operations, inputs) = (node.operations.clone(), node.inputs.clone());
+        let outputs = node.outputs;
+        Step {
+            action,
+            inputs: inputs.into_iter().map(|value| Input { slot: self.slot(value), last: false }).collect(),
+            outputs: (0..outputs).map(|output| self.output(index, output)).collect(),
+            release: Vec::new(),
+            operations,
+            guard,
+            waits,
+        }
+    }
+
+    fn guard(&self, index: usize) -> Option<Guard> {
+        if !self.has_flow {
+            return None;
+        }
+        let node = &self.ir.nodes[index];
+        // A trigger waits until those before it are through, whether they ran or not.
+        let heeds = facts(node.operation()).is_none_or(|op| op.role != Role::Trigger);
+        let controls = node.control.iter().filter(|_| heeds);
+        Some(Guard {
+            controls: controls.filter_map(|before| self.flags.get(before).copied()).collect(),
+            flag: self.flags.get(&index).copied(),
+            any: node.flow == Some(Flow::Merge),
+            keeps: self.frames.is_exit[index],
+        })
+    }
+
+    /// The step that is a loop.
+    fn inner(&mut self, frame: usize) -> Result<Step> {
+        let nodes = self.frames.members[frame].clone();
+        let (mut enters, mut heads) = (Vec::new(), Vec::new());
+        let (mut entered, mut first_only, mut nexts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut outputs, mut exits) = (Vec::new(), Vec::new());
+        for &node in &nodes {
+            match self.ir.nodes[node].flow {
+                Some(Flow::Enter { is_constant, .. }) => {
+                    let slot = self.slot(Value::Node(node, 0));
+                    self.kept.insert(slot);
+                    entered.push(slot);
+                    first_only.extend((!is_constant).then_some(slot));
+                    enters.push(self.step(node));
+                }
+                Some(Flow::NextIteration) => nexts.push(self.output(node, 0)),
+                Some(Flow::Exit) => {
+                    outputs.push(self.output(node, 0));
+                    exits.extend(self.flags.get(&node));
+                }
+                Some(Flow::Merge) if self.frames.is_head[node] => heads.push(self.head(node)),
+                _ => {}
+            }
+        }
+        nexts.retain(|&slot| slot != UNUSED);
+        outputs.retain(|&slot| slot != UNUSED);
+        self.kept.extend(&nexts);
+        let (body, outer) = self.block(frame)?;
+        let mut inputs: Vec<Input> = enters.iter().map(|enter| enter.inputs[0]).collect();
+        inputs.extend(outer.into_iter().map(|slot| Input { slot, last: false }));
+        let waits = body.waits();
+        let body = Loop { enters, heads, body, nexts, first_only, entered, exits };
+        let action = Action::Loop(Box::new(body));
+        let (release, operations) = (Vec::new(), Vec::new());
+        Ok(Step { action, inputs, outputs, release, operations, guard: None, waits })
+    }
+
+    /// The step that begins rounds: it empties the slots of what it passes on.
+    fn head(&mut self, index: usize) -> Step {
+        let values = self.ir.nodes[index].inputs.clone();
+        let mut step = self.step(index);
+        for (input, value) in step.inputs.iter_mut().zip(values) {
+            input.last = self.needed.get(&value) == Some(&1);
+        }
+        step
+    }
+}
+
+/// For each step those that must wait for it. A wish that the order could not meet is none.
+fn dependents(steps: &[Step], places: &FxHashMap<usize, u32>, edges: &Edges) -> Vec<Vec<Dependent>> {
+    let mut dependents: Vec<Vec<Dependent>> = vec![Vec::new(); steps.len()];
+    for (before, after) in edges.hard.iter().chain(&edges.soft) {
+        if let (Some(&before), Some(&after)) = (places.get(before), places.get(after))
+            && before < after
+        {
+            dependents[before as usize].push(Dependent { step: after, slot: UNUSED });
+        }
+    }
+    let mut producers: FxHashMap<u32, u32> = FxHashMap::default();
+    for (place, step) in steps.iter().enumerate() {
+        for slot in step.outputs.iter().filter(|&&slot| slot != UNUSED) {
+            producers.insert(*slot, place as u32);
+        }
+    }
+    for (place, step) in steps.iter().enumerate() {
+        for input in &step.inputs {
+            if let Some(&producer) =
+                producers.get(&input.slot).filter(|&&producer| (producer as usize) < place)
+            {
+                dependents[producer as usize].push(Dependent { step: place as u32, slot: input.slot });
+            }
+        }
+    }
+    dependents
+}
+
+/// A value may be moved out of the frame by the last fetch of it, unless it is a constant.
+fn last_fetches(slots: &[u32], constants: &FxHashSet<u32>) -> Vec<Input> {
+    let mut seen = FxHashSet::default();
+    let last = |slot: u32, seen: &mut FxHashSet<u32>| seen.insert(slot) && !constants.contains(&slot);
+    let mut inputs: Vec<Input> =
+        slots.iter().rev().map(|&slot| Input { slot, last: last(slot, &mut seen) }).collect();
+    inputs.reverse();
+    inputs
+}
+
+/// Notes where the slots of the steps' inputs are used for the last time.
+fn mark_last_uses(steps: &mut [Step], keep: impl Fn(u32) -> bool) {
+    let mut later: FxHashSet<u32> = FxHashSet::default();
+    // By slot, how often a step has it as an input, where that is its last use.
+    let mut uses: FxHashMap<u32, usize> = FxHashMap::default();
+    for step in steps.iter_mut().rev() {
+        uses.clear();
+        for input in &step.inputs {
+            if let Some(count) = uses.get_mut(&input.slot) {
+                *count += 1;
+            } else if !keep(input.slot) && later.insert(input.slot) {
+                uses.insert(input.slot, 1);
+                step.release.push(input.slot);
+            }
+        }
+        for input in &mut step.inputs {
+            input.last = uses.get(&input.slot) == Some(&1);
+        }
+    }
+}
+
+/// Slot numbers by value.
+#[derive(Default)]
+struct Slots {
+    by_value: FxHashMap<Value, u32>,
+}
+
+impl Slots {
+    fn of(&mut self, value: Value) -> u32 {
+        let next = self.by_value.len() as u32;
+        *self.by_value.entry(value).or_insert(next)
+    }
+
+    fn known(&self, value: Value) -> Option<u32> {
+        self.by_value.get(&value).copied()
+    }
+
+    fn count(&self) -> usize {
+        self.by_value.len()
+    }
+
+    fn constant_slots(&self) -> FxHashSet<u32> {
+        let constants = self.by_value.iter().filter(|(value, _)| matches!(value, Value::Constant(_)));
+        constants.map(|(_, &slot)| slot).collect()
+    }
+
+    fn constants(&self, ir: &Ir) -> Vec<(u32, tensor::Tensor)> {
+        let entry = |(value, &slot): (&Value, &u32)| match value {
+            Value::Constant(index) => Some((slot, ir.constants[*index as usize].clone())),
+            _ => None,
+        };
+        self.by_value.iter().filter_map(entry).collect()
+    }
+}

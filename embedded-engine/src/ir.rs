@@ -1,0 +1,169 @@
+//! A step in the making: the values that it needs, and the nodes that compute them.
+
+use crate::flow::Flow;
+use crate::kernel::Kernel;
+use crate::kernels::facts;
+use crate::registry::{Call, has_effect};
+use rustc_hash::FxHashMap;
+use session_core::{Operation, Output};
+use tensor::Tensor;
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Value {
+    /// An output of a node.
+    Node(usize, u32),
+    /// A feed.
+    Feed(u32),
+    /// A constant.
+    Constant(u32),
+}
+
+/// One operation of a plan in the making.
+pub(crate) struct IrNode {
+    /// The operations it stands for, several once fused; the first names it in messages.
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) inputs: Vec<Value>,
+    /// Nodes that must have run before, besides those of the inputs.
+    pub(crate) control: Vec<usize>,
+    pub(crate) outputs: usize,
+    /// Absent for operations that do nothing but order others, and for calls.
+    pub(crate) kernel: Option<Box<dyn Kernel>>,
+    /// The functions that it runs.
+    pub(crate) callees: Option<Callees>,
+    /// Whether it must run although nobody needs its outputs.
+    pub(crate) has_effect: bool,
+    /// What it does to the flow of control.
+    pub(crate) flow: Option<Flow>,
+    /// Whether it only looks at the variables of its handles.
+    pub(crate) reads: bool,
+    /// Whether it may have to wait for another thread.
+    pub(crate) waits: bool,
+    pub(crate) removed: bool,
+}
+
+/// The functions that an operation runs.
+#[derive(Clone)]
+pub(crate) struct Callees {
+    pub(crate) call: Call,
+    pub(crate) functions: Vec<String>,
+}
+
+impl IrNode {
+    /// The node of an operation of the graph.
+    pub(crate) fn of(
+        operation: &Operation,
+        inputs: Vec<Value>,
+        control: Vec<usize>,
+        kernel: Option<Box<dyn Kernel>>,
+    ) -> IrNode {
+        let op = facts(operation);
+        IrNode {
+            flow: Flow::of(operation),
+            has_effect: has_effect(operation),
+            reads: op.is_some_and(|op| op.reads),
+            waits: op.is_some_and(|op| op.waits),
+            ..IrNode::joined(vec![operation.clone()], inputs, control, operation.num_outputs(), kernel)
+        }
+    }
+
+    /// A node without effect that stands for several operations, or for none alone.
+    pub(crate) fn joined(
+        operations: Vec<Operation>,
+        inputs: Vec<Value>,
+        control: Vec<usize>,
+        outputs: usize,
+        kernel: Option<Box<dyn Kernel>>,
+    ) -> IrNode {
+        let (has_effect, reads, waits, removed) = (false, false, false, false);
+        let (callees, flow) = (None, None);
+        IrNode {
+            operations,
+            inputs,
+            control,
+            outputs,
+            kernel,
+            callees,
+            has_effect,
+            flow,
+            reads,
+            waits,
+            removed,
+        }
+    }
+
+    pub(crate) fn operation(&self) -> &Operation {
+        &self.operations[0]
+    }
+}
+
+/// A plan in the making.
+pub(crate) struct Ir {
+    /// In an order in which inputs come before their users, but for those that come round in a loop.
+    pub(crate) nodes: Vec<IrNode>,
+    pub(crate) constants: Vec<Tensor>,
+    pub(crate) fetches: Vec<Value>,
+    pub(crate) targets: Vec<usize>,
+    /// What is fed.
+    pub(crate) fed: Vec<Output>,
+    /// What is fetched of operations that take no step.
+    pub(crate) known: Vec<(Operation, Tensor)>,
+}
+
+impl Ir {
+    /// The nodes that are left, with their numbers.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (usize, &IrNode)> {
+        self.nodes.iter().enumerate().filter(|(_, node)| !node.removed)
+    }
+
+    /// Whether something in it decides what runs.
+    pub(crate) fn has_flow(&self) -> bool {
+        self.live().any(|(_, node)| node.flow.is_some())
+    }
+
+    /// How often each value is used, fetches included.
+    pub(crate) fn uses(&self) -> FxHashMap<Value, usize> {
+        let mut uses = FxHashMap::default();
+        for value in self.live().flat_map(|(_, node)| &node.inputs).chain(&self.fetches) {
+            *uses.entry(*value).or_insert(0) += 1;
+        }
+        uses
+    }
+
+    /// Removes nodes that nothing needs and that have no effect.
+    pub(crate) fn sweep(&mut self) {
+        let mut needed = vec![false; self.nodes.len()];
+        let mut pending: Vec<usize> = self.targets.clone();
+        pending.extend(self.fetches.iter().filter_map(|value| producer(*value)));
+        pending.extend(self.live().filter(|(_, node)| node.has_effect).map(|(index, _)| index));
+        while let Some(index) = pending.pop() {
+            if !std::mem::replace(&mut needed[index], true) {
+                let node = &self.nodes[index];
+                pending.extend(node.inputs.iter().filter_map(|value| producer(*value)));
+                pending.extend(&node.control);
+            }
+        }
+        for (node, needed) in self.nodes.iter_mut().zip(needed) {
+            node.removed |= !needed;
+        }
+    }
+
+    /// The nodes that a node waits for, in its own round where it begins one.
+    pub(crate) fn befores(&self, index: usize) -> impl Iterator<Item = usize> {
+        let node = &self.nodes[index];
+        let is_merge = node.flow == Some(Flow::Merge);
+        let inputs = node.inputs.iter().filter_map(|&value| producer(value));
+        let inputs = inputs.filter(move |&before| !(is_merge && self.hands_on(before)));
+        inputs.chain(node.control.iter().copied())
+    }
+
+    /// Whether a node closes a loop: the one edge that leads backwards comes out of it.
+    pub(crate) fn hands_on(&self, index: usize) -> bool {
+        self.nodes[index].flow == Some(Flow::NextIteration)
+    }
+}
+
+/// The node that a value comes from.
+pub(crate) fn producer(value: Value) -> Option<usize> {
+    if let Value::Node(index, _) = value { Some(index) } else { None }
+}

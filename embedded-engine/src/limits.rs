@@ -1,0 +1,50 @@
+//! What can end a run before its last operation.
+
+use session_core::{CancellationToken, Code, Error, Result, RunOptions};
+use std::time::{Duration, Instant};
+
+/// What can end a run before its last operation.
+pub(crate) struct Limits<'a> {
+    /// Cancelled when the session closes.
+    pub(crate) session: &'a CancellationToken,
+    /// Cancelled by the caller of the run.
+    pub(crate) run: Option<&'a CancellationToken>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl<'a> Limits<'a> {
+    pub(crate) fn new(
+        session: &'a CancellationToken,
+        options: &'a RunOptions,
+        default_timeout: Option<Duration>,
+    ) -> Limits<'a> {
+        let timeout = options.timeout.filter(|timeout| !timeout.is_zero()).or(default_timeout);
+        Limits {
+            session,
+            run: options.cancellation.as_ref(),
+            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+        }
+    }
+
+    /// For what runs outside of any run.
+    pub(crate) fn of_session(session: &'a CancellationToken) -> Limits<'a> {
+        Limits { session, run: None, deadline: None }
+    }
+
+    /// Asked before every operation.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.session.is_cancelled() {
+            return Err(Error::new(Code::Cancelled, "the step was cancelled: the session has been closed"));
+        }
+        if let Some(run) = self.run {
+            run.check()?;
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => {
+                Err(Error::new(Code::DeadlineExceeded, "Timed out waiting for the step to finish"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

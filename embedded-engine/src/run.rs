@@ -1,0 +1,80 @@
+//! Running a plan.
+
+use crate::execute::{Run, stats_of};
+use crate::kernel::Environment;
+use crate::kernels::queue_stats;
+use crate::limits::Limits;
+use crate::plan::Plan;
+use session_core::{Error, Phase, Result, RunMetadata, TraceLevel, check_value};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant, SystemTime};
+use tensor::Tensor;
+
+impl Plan {
+    /// Runs the plan with these feed values, in the order of the plan's feeds.
+    pub(crate) fn run<'t>(
+        &self,
+        environment: &Environment,
+        feeds: impl Iterator<Item = &'t Tensor>,
+        limits: &Limits<'_>,
+        trace: TraceLevel,
+        metadata: Option<&mut RunMetadata>,
+    ) -> Result<Vec<Tensor>> {
+        let mut frame = self.fed(feeds.cloned());
+        let (recorder, waited) = (None, Duration::ZERO);
+        let mut run = Run { environment, limits, recorder, current: None, waited };
+        let Some(metadata) = metadata else {
+            // Where it fails, what was computed is dropped with the frame.
+            self.run_block(&mut run, &mut frame)?;
+            return self.results(frame);
+        };
+        *metadata = RunMetadata { started: Some(SystemTime::now()), ..RunMetadata::default() };
+        let start = Instant::now();
+        if trace > TraceLevel::None {
+            let known = self.known.iter();
+            metadata.step_stats = known
+                .map(|(operation, value)| {
+                    let operation = std::slice::from_ref(operation);
+                    stats_of(operation, Duration::ZERO, Duration::ZERO, value.byte_len())
+                })
+                .collect();
+            run.recorder = Some((&mut metadata.step_stats, start));
+        }
+        let ran = self.run_block(&mut run, &mut frame);
+        metadata.input_wait = run.waited;
+        metadata.elapsed = start.elapsed();
+        metadata.queues = queue_stats(&environment.resources);
+        ran?;
+        self.results(frame)
+    }
+
+    fn run_block<'p>(&'p self, run: &mut Run<'p, '_>, frame: &mut crate::plan::Frame) -> Result<()> {
+        // One catch for the whole step: a kernel that panics (a broken invariant of ours) fails the step, not the
+        // program, and the run knows which one it was.
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            if self.block.waits() { run.to_end(&self.block, frame) } else { run.block(&self.block, frame) }
+        }));
+        let place = |error: Error| {
+            let error = match run.current.and_then(|step| step.operations.first()) {
+                Some(operation) => operation.place(error),
+                None => error,
+            };
+            error.with_phase(Phase::Run)
+        };
+        match ran {
+            Ok(result) => result.map_err(place),
+            Err(payload) => Err(place(Error::from_panic("a kernel", &*payload))),
+        }
+    }
+
+    /// Checks values that are given by position against what they stand for.
+    pub(crate) fn check_feeds(&self, values: &[Tensor]) -> Result<()> {
+        if let Some(missing) = self.fed.get(values.len()) {
+            // S-66: a missing value shows as a placeholder that is not fed.
+            let text =
+                format!("You must feed a value for placeholder tensor '{}'", missing.operation().name());
+            return Err(missing.operation().place(Error::invalid_argument(text)));
+        }
+        self.fed.iter().zip(values).try_for_each(|(output, value)| check_value(output, value))
+    }
+}

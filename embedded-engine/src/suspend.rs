@@ -1,0 +1,374 @@
+//! Running blocks in which something may wait for another thread, or for another part of the same step.
+//!
+//! A block runs in its order as long as nothing waits. What waits is suspended, be it an operation, a loop in the middle of a
+//! round or a function in the middle of its body, and so is what depends on it; everything else goes on. Only when nothing in
+//! any block can go on does the thread sleep. So a loop that fills a queue and another one that empties it take turns within
+//! one step, and no thread but the caller's is held.
+//!
+//! "Depends" includes the order that the schedule gave to reads and updates of a variable, so that what a step computes does
+//! not hang on who waited for whom. As long as nothing is suspended, none of this is looked at; what is suspended costs its
+//! own edges, whatever else is in the block.
+
+use crate::calls::{Calls, Next, deliver};
+use crate::execute::Run;
+use crate::kernel::{UNUSED, Wait};
+use crate::plan::{Action, Block, Call, Frame, Loop, Plan, Step};
+use crate::waiting::wait_until;
+use rustc_hash::FxHashMap;
+use session_core::Result;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
+use tensor::Tensor;
+
+/// A block that is running.
+struct Running<'p> {
+    block: &'p Block,
+    /// The first step that was not looked at.
+    next: u32,
+    /// For each step, how many edges lead to it from suspended steps. Empty as long as there was none.
+    held_by: Vec<u32>,
+    /// The steps that were passed by because they are held, with their inputs as they were first seen: what runs in the place
+    /// of them may be the last to need these.
+    held: FxHashMap<u32, Kept>,
+    /// Passed by, and held no more.
+    ready: BinaryHeap<Reverse<u32>>,
+    /// What waits, in order.
+    waiting: Vec<Waiting<'p>>,
+}
+
+type Kept = Vec<(u32, Tensor)>;
+
+struct Waiting<'p> {
+    index: u32,
+    state: State<'p>,
+    /// What goes back into the frame whenever it goes on.
+    kept: Kept,
+}
+
+/// A step that began and waits.
+enum State<'p> {
+    /// An operation, with the time of its beginning.
+    Operation(Box<dyn Wait>, Duration),
+    /// A loop in the middle of the round of this number.
+    Loop(Box<Running<'p>>, u64),
+    /// A function in the middle of its body, with the time of the operation's beginning.
+    Call(Box<Calling<'p>>, Duration),
+}
+
+struct Calling<'p> {
+    calls: Calls,
+    plan: &'p Plan,
+    frame: Frame,
+    body: Running<'p>,
+}
+
+impl<'p> Running<'p> {
+    fn new(block: &'p Block) -> Running<'p> {
+        let (held_by, held, ready, waiting) = Default::default();
+        Running { block, next: 0, held_by, held, ready, waiting }
+    }
+
+    fn step(&self, index: u32) -> &'p Step {
+        &self.block.steps[index as usize]
+    }
+
+    /// Whether something that waits, here or further inside, may go on.
+    fn can_go_on(&self) -> bool {
+        self.waiting.iter().any(|waiting| waiting.state.can_go_on())
+    }
+
+    /// Passes by what is held.
+    fn put_off(&mut self, index: u32, frame: &Frame) {
+        self.held.insert(index, keep(self.step(index), frame));
+        self.hold(index);
+    }
+
+    /// Holds what depends on a step, which is suspended.
+    fn hold(&mut self, index: u32) {
+        let Some(dependents) = &self.block.dependents else { return };
+        self.held_by.resize(self.block.steps.len(), 0);
+        for dependent in &dependents[index as usize] {
+            self.held_by[dependent.step as usize] += 1;
+        }
+    }
+
+    /// Lets go what depends on a step that was suspended and has run.
+    fn let_go(&mut self, index: u32, frame: &Frame) {
+        let Some(dependents) = &self.block.dependents else { return };
+        for dependent in &dependents[index as usize] {
+            let left = &mut self.held_by[dependent.step as usize];
+            *left -= 1;
+            let Some(kept) = self.held.get_mut(&dependent.step) else { continue };
+            if dependent.slot != UNUSED
+                && let Some(value) = &frame.slots[dependent.slot as usize]
+            {
+                kept.push((dependent.slot, value.clone()));
+            }
+            if *left == 0 {
+                self.ready.push(Reverse(dependent.step));
+            }
+        }
+    }
+
+    /// Calls for each operation that waits, here or further inside, with what it waits for.
+    fn each_wait(&self, see: &mut impl FnMut(&'p Step, &dyn Wait)) {
+        for waiting in &self.waiting {
+            match &waiting.state {
+                State::Operation(wait, _) => see(self.step(waiting.index), wait.as_ref()),
+                State::Loop(round, _) => round.each_wait(see),
+                State::Call(calling, _) => calling.body.each_wait(see),
+            }
+        }
+    }
+}
+
+impl State<'_> {
+    fn can_go_on(&self) -> bool {
+        match self {
+            State::Operation(wait, _) => wait.is_done(),
+            State::Loop(round, _) => round.can_go_on(),
+            State::Call(calling, _) => calling.body.can_go_on(),
+        }
+    }
+}
+
+/// What there is of a step's inputs.
+fn keep(step: &Step, frame: &Frame) -> Kept {
+    let value = |slot: u32| frame.slots[slot as usize].clone().map(|value| (slot, value));
+    step.inputs.iter().filter_map(|input| value(input.slot)).collect()
+}
+
+/// Puts inputs back that were taken meanwhile; gives their slots, which are emptied again afterwards.
+fn put_back(kept: &Kept, frame: &mut Frame) -> Vec<u32> {
+    let mut filled = Vec::new();
+    for (slot, value) in kept {
+        let place = &mut frame.slots[*slot as usize];
+        if place.is_none() {
+            *place = Some(value.clone());
+            filled.push(*slot);
+        }
+    }
+    filled
+}
+
+impl<'p> Run<'p, '_> {
+    /// Runs a block until all of it has run.
+    pub(crate) fn to_end(&mut self, block: &'p Block, frame: &mut Frame) -> Result<()> {
+        let mut running = Running::new(block);
+        while !self.go_on(&mut running, frame)? {
+            if running.can_go_on() {
+                continue;
+            }
+            let mut first = None;
+            running.each_wait(&mut |step, _| first = first.or(Some(step)));
+            self.current = first.or(self.current);
+            let describe = || {
+                let mut texts = Vec::new();
+                running.each_wait(&mut |_, wait| texts.push(wait.describe()));
+                texts.join("; ")
+            };
+            let start = Instant::now();
+            let ended = wait_until(self.limits, || running.can_go_on(), describe);
+            self.waited += start.elapsed();
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// Runs what can run of a block; whether all of it has.
+    fn go_on(&mut self, running: &mut Running<'p>, frame: &mut Frame) -> Result<bool> {
+        for waiting in std::mem::take(&mut running.waiting) {
+            let index = waiting.index;
+            let left = if waiting.state.can_go_on() {
+                self.resume(waiting, running.step(index), frame)?
+            } else {
+                Some(waiting)
+            };
+            match left {
+                Some(waiting) => running.waiting.push(waiting),
+                None => running.let_go(index, frame),
+            }
+        }
+        while let Some(Reverse(index)) = running.ready.pop() {
+            let kept = running.held.remove(&index).unwrap_or_default();
+            match self.begin(index, running.step(index), &kept, frame)? {
+                None => running.let_go(index, frame),
+                Some(waiting) => {
+                    let place = running.waiting.partition_point(|earlier| earlier.index < index);
+                    running.waiting.insert(place, waiting);
+                }
+            }
+        }
+        while (running.next as usize) < running.block.steps.len() {
+            let index = running.next;
+            running.next += 1;
+            if running.held_by.get(index as usize).is_some_and(|&edges| edges > 0) {
+                running.put_off(index, frame);
+                frame.reordered = true;
+            } else if let Some(waiting) = self.begin(index, running.step(index), &Kept::new(), frame)? {
+                running.hold(index);
+                running.waiting.push(waiting);
+                frame.reordered = true;
+            }
+        }
+        Ok(running.waiting.is_empty())
+    }
+
+    /// Begins a step that nothing holds, with inputs that were kept for it; gives it back where it waits.
+    fn begin(
+        &mut self,
+        index: u32,
+        step: &'p Step,
+        kept: &Kept,
+        frame: &mut Frame,
+    ) -> Result<Option<Waiting<'p>>> {
+        let filled = put_back(kept, frame);
+        let begun = if step.waits && step.is_alive(frame) {
+            self.begin_waiting(index, step, frame)
+        } else {
+            self.step(step, frame).map(|_| None)
+        };
+        filled.into_iter().for_each(|slot| frame.clear(slot));
+        begun
+    }
+
+    fn begin_waiting(
+        &mut self,
+        index: u32,
+        step: &'p Step,
+        frame: &mut Frame,
+    ) -> Result<Option<Waiting<'p>>> {
+        let waiting = |state, kept| Ok(Some(Waiting { index, state, kept }));
+        self.begins(step)?;
+        let began = self.elapsed();
+        match &step.action {
+            Action::Kernel(kernel) => {
+                let wait = kernel.begin(&mut self.context(step, frame))?;
+                step.release(frame);
+                if let Some(wait) = wait {
+                    return waiting(State::Operation(wait, began), Kept::new());
+                }
+                self.record(step, frame, began);
+            }
+            Action::Call(call) => {
+                let (calls, next) = Calls::begin(call, &mut self.context(step, frame))?;
+                step.release(frame);
+                if let Some(calling) = self.call_on(step, call, calls, next, frame)? {
+                    return waiting(State::Call(Box::new(calling), began), Kept::new());
+                }
+                self.record(step, frame, began);
+            }
+            Action::Loop(body) => {
+                // Whatever runs while the loop is suspended may be the last to need what the loop needs.
+                let kept = keep(step, frame);
+                self.enter(body, step, frame)?;
+                let mut number = 0;
+                if self.begin_round(body, frame)? {
+                    let mut round = Running::new(&body.body);
+                    if !self.rounds_on(body, &mut number, &mut round, frame)? {
+                        return waiting(State::Loop(Box::new(round), number), kept);
+                    }
+                }
+                self.leave(body, step, frame);
+            }
+            Action::Order => {}
+        }
+        step.note(frame, true);
+        Ok(None)
+    }
+
+    /// Goes on with what waited; gives it back where it waits again.
+    fn resume(
+        &mut self,
+        mut waiting: Waiting<'p>,
+        step: &'p Step,
+        frame: &mut Frame,
+    ) -> Result<Option<Waiting<'p>>> {
+        match (&step.action, waiting.state) {
+            (_, State::Operation(mut wait, began)) => {
+                self.current = Some(step);
+                wait.finish(&mut self.context(step, frame))?;
+                self.record(step, frame, began);
+            }
+            (Action::Loop(body), State::Loop(mut round, mut number)) => {
+                let filled = put_back(&waiting.kept, frame);
+                let ended = self.rounds_on(body, &mut number, &mut round, frame);
+                if matches!(ended, Ok(true)) {
+                    self.leave(body, step, frame);
+                }
+                filled.into_iter().for_each(|slot| frame.clear(slot));
+                if !ended? {
+                    waiting.state = State::Loop(round, number);
+                    return Ok(Some(waiting));
+                }
+            }
+            (Action::Call(call), State::Call(mut calling, began)) => {
+                if !self.go_on(&mut calling.body, &mut calling.frame)? {
+                    waiting.state = State::Call(calling, began);
+                    return Ok(Some(waiting));
+                }
+                let Calling { mut calls, plan, frame: inner, .. } = *calling;
+                self.begins(step)?;
+                let next = calls.next(plan.results(inner)?)?;
+                if let Some(calling) = self.call_on(step, call, calls, next, frame)? {
+                    waiting.state = State::Call(Box::new(calling), began);
+                    return Ok(Some(waiting));
+                }
+                self.record(step, frame, began);
+            }
+            // Only loops wait in rounds, and only calls in bodies.
+            (_, State::Loop(..) | State::Call(..)) => {}
+        }
+        step.note(frame, true);
+        Ok(None)
+    }
+
+    /// Goes on with a loop; whether its last round is through.
+    fn rounds_on(
+        &mut self,
+        body: &'p Loop,
+        number: &mut u64,
+        round: &mut Running<'p>,
+        frame: &mut Frame,
+    ) -> Result<bool> {
+        loop {
+            if !self.go_on(round, frame)? {
+                return Ok(false);
+            }
+            if !body.end_round(number, frame) || !self.begin_round(body, frame)? {
+                return Ok(true);
+            }
+            *round = Running::new(&body.body);
+        }
+    }
+
+    /// Runs functions until one of them waits, which is given back, or the outputs are there.
+    fn call_on(
+        &mut self,
+        step: &'p Step,
+        call: &'p Call,
+        mut calls: Calls,
+        mut next: Next,
+        frame: &mut Frame,
+    ) -> Result<Option<Calling<'p>>> {
+        loop {
+            match next {
+                Next::Done(results) => {
+                    deliver(&mut self.context(step, frame), results)?;
+                    return Ok(None);
+                }
+                Next::Call(number, arguments) => {
+                    let plan = call.body(number, &arguments)?;
+                    let mut frame = plan.fed(arguments.into_iter());
+                    let mut body = Running::new(&plan.block);
+                    if !self.go_on(&mut body, &mut frame)? {
+                        return Ok(Some(Calling { calls, plan, frame, body }));
+                    }
+                    self.begins(step)?;
+                    next = calls.next(plan.results(frame)?)?;
+                }
+            }
+        }
+    }
+}
