@@ -280,9 +280,10 @@ fn io_code(error: &io::Error) -> Code {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Code::NotFound,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Code::PermissionDenied,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            Code::ResourceExhausted
-        }
+        io::ErrorKind::StorageFull
+        | io::ErrorKind::QuotaExceeded
+        | io::ErrorKind::FileTooLarge
+        | io::ErrorKind::OutOfMemory => Code::ResourceExhausted,
         io::ErrorKind::AlreadyExists => Code::AlreadyExists,
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Code::DataLoss,
         io::ErrorKind::Unsupported => Code::Unimplemented,

@@ -6,7 +6,7 @@ use compute::{Pool, Scratch};
 use session_core::{AttrValue, Error, Operation, Result};
 use std::any::Any;
 use std::sync::Arc;
-use tensor::{Bits, BufferPool, DType, Element, Shape, Tensor};
+use tensor::{Bits, BufferPool, DType, Element, Shape, Tensor, memory};
 
 /// Runs one operation of a plan. Made once per plan; called in every step, possibly by several threads at once.
 pub(crate) trait Kernel: Send + Sync {
@@ -159,7 +159,7 @@ impl<'a> KernelContext<'a> {
     pub(crate) fn ints(&self, index: usize) -> Result<Vec<i64>> {
         let tensor = self.input(index);
         match tensor.dtype() {
-            DType::Int32 => Ok(tensor.as_slice::<i32>()?.iter().map(|&i| i.into()).collect()),
+            DType::Int32 => Ok(memory::collected(tensor.as_slice::<i32>()?.iter().map(|&i| i.into()))?),
             _ => Ok(tensor.to_vec::<i64>()?),
         }
     }
@@ -209,8 +209,8 @@ impl<'a> KernelContext<'a> {
 
     /// A new tensor from the session's memory, its elements arbitrary.
     #[inline]
-    pub(crate) fn allocate<T: Element>(&self, shape: impl Into<Shape>) -> Tensor {
-        Tensor::from_pool::<T>(&self.environment.buffers, shape)
+    pub(crate) fn allocate<T: Element>(&self, shape: impl Into<Shape>) -> Result<Tensor> {
+        Ok(Tensor::from_pool::<T>(&self.environment.buffers, shape)?)
     }
 
     /// A new tensor, the part of it that `write` fills delivered as an output.
@@ -220,7 +220,7 @@ impl<'a> KernelContext<'a> {
         shape: impl Into<Shape>,
         write: impl FnOnce(&Self, &mut [T]) -> Result<()>,
     ) -> Result<()> {
-        let mut tensor = self.allocate::<T>(checked(shape.into(), T::DTYPE)?);
+        let mut tensor = self.allocate::<T>(shape)?;
         write(self, tensor.as_mut_slice().expect("new memory has one owner"))?;
         self.set(output, tensor);
         Ok(())
@@ -254,8 +254,7 @@ impl<'a> KernelContext<'a> {
         shape: impl Into<Shape>,
         write: impl FnOnce(&Self, &mut [T]) -> Result<()>,
     ) -> Result<()> {
-        let shape = checked(shape.into(), dtype)?;
-        let mut tensor = Tensor::from_pool_dtype(self.buffers(), dtype, shape);
+        let mut tensor = Tensor::from_pool_dtype(self.buffers(), dtype, shape.into())?;
         tensor
             .write_bits(|bits| write(self, bits))
             .expect("new memory has one owner, its elements the right size")?;
@@ -291,21 +290,6 @@ impl<'a> Inputs<'a> {
         Ok(tensor.as_slice()?)
     }
 }
-
-/// A shape that a kernel computed from data, refused where it cannot be in memory.
-pub(crate) fn checked(shape: Shape, dtype: DType) -> Result<Shape> {
-    let bytes = shape.checked_elements().and_then(|count| count.checked_mul(dtype.size().max(1)));
-    match bytes {
-        Some(bytes) if bytes <= MAX_TENSOR => Ok(shape),
-        _ => {
-            let text = format!("a tensor of shape {shape} and dtype {dtype} does not fit into memory");
-            Err(Error::new(session_core::Code::ResourceExhausted, text))
-        }
-    }
-}
-
-/// No tensor is larger: 1 TiB, beyond any machine this runs on, so that a wild shape is an error instead of an abort.
-const MAX_TENSOR: usize = 1 << 40;
 
 #[cold]
 fn no_handle(input: usize, what: &str) -> Error {

@@ -387,6 +387,9 @@ impl StdError for Error {
 
 impl From<TensorError> for Error {
     fn from(error: TensorError) -> Error {
+        if error.is_out_of_memory() {
+            return Error::new(Code::ResourceExhausted, error.to_string());
+        }
         Error::value(error.to_string())
     }
 }

@@ -5,7 +5,8 @@
 //! allocator's zeroed and aligned memory, an arena's is not touched before its first use.
 #![allow(unsafe_code)] // memory from the system, as bytes
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use crate::{TensorError, memory};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 /// Alignment of memory that buffers allocate themselves: a cache line, and the widest vector register.
@@ -29,8 +30,8 @@ unsafe impl Send for Arena {}
 unsafe impl Sync for Arena {}
 
 impl Arena {
-    pub(crate) fn zeroed(len: usize) -> Arena {
-        Arena { start: allocate(len), len }
+    pub(crate) fn zeroed(len: usize) -> Result<Arena, TensorError> {
+        Ok(Arena { start: allocate(len)?, len })
     }
 
     #[inline]
@@ -60,22 +61,26 @@ impl Drop for Arena {
     }
 }
 
-fn layout(len: usize) -> Layout {
-    Layout::from_size_align(len, ALIGN).expect("a slice is never longer than isize::MAX")
+fn layout(len: usize) -> Option<Layout> {
+    Layout::from_size_align(len, ALIGN).ok()
 }
 
 /// Zeroed memory for [`release`]. A length of 0 gives a pointer that is aligned and never followed.
-pub(crate) fn allocate(len: usize) -> NonNull<u8> {
+pub(crate) fn allocate(len: usize) -> Result<NonNull<u8>, TensorError> {
+    memory::check(len)?;
+    get(len).ok_or(TensorError::OutOfMemory { bytes: len, free: None })
+}
+
+fn get(len: usize) -> Option<NonNull<u8>> {
     #[cfg(target_os = "linux")]
     if len >= LARGE {
-        return map(len).unwrap_or_else(|| handle_alloc_error(layout(len)));
+        return map(len);
     }
     if len == 0 {
-        return NonNull::<Aligned>::dangling().cast();
+        return Some(NonNull::<Aligned>::dangling().cast());
     }
-    let layout = layout(len);
     // SAFETY: the layout's size is not 0.
-    NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+    NonNull::new(unsafe { alloc_zeroed(layout(len)?) })
 }
 
 #[repr(align(64))]
@@ -86,25 +91,23 @@ pub(crate) fn release(start: NonNull<u8>, len: usize) {
     #[cfg(target_os = "linux")]
     if len >= LARGE {
         // SAFETY: mapped by `map` with the same length, to which it was trimmed.
-        unsafe { libc::munmap(start.as_ptr().cast(), mapped_len(len)) };
+        unsafe { libc::munmap(start.as_ptr().cast(), len.next_multiple_of(PAGE)) };
         return;
     }
-    if len > 0 {
+    if let Some(layout) = layout(len).filter(|layout| layout.size() > 0) {
         // SAFETY: came from `alloc_zeroed` with the same layout.
-        unsafe { dealloc(start.as_ptr(), layout(len)) }
+        unsafe { dealloc(start.as_ptr(), layout) }
     }
 }
 
+/// No page of a Linux system is larger, huge ones aside.
 #[cfg(target_os = "linux")]
-fn mapped_len(len: usize) -> usize {
-    const PAGE: usize = 1 << 16; // no page of a Linux system is larger, huge ones aside
-    len.next_multiple_of(PAGE)
-}
+const PAGE: usize = 1 << 16;
 
 /// Maps memory that begins at a huge page, and asks for such pages.
 #[cfg(target_os = "linux")]
 fn map(len: usize) -> Option<NonNull<u8>> {
-    let len = mapped_len(len);
+    let len = len.checked_next_multiple_of(PAGE)?;
     let room = len.checked_add(HUGE_PAGE)?;
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping at an address of the system's choice touches nothing that exists.
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn large_memory_is_zero_and_begins_at_a_huge_page() {
         for len in [0, 1, 4096, (1 << 20) - 1, 1 << 20, (5 << 20) + 3] {
-            let mut arena = Arena::zeroed(len);
+            let mut arena = Arena::zeroed(len).unwrap();
             assert_eq!(arena.start().as_ptr() as usize % ALIGN, 0);
             assert!(arena.bytes().iter().all(|&byte| byte == 0));
             arena.bytes_mut().fill(1);

@@ -5,8 +5,8 @@
 //! `Arc::get_mut` gives to a sole owner; memory that is not ours to write says so in its owner.
 #![allow(unsafe_code)]
 
-use crate::Element;
 use crate::arena::{ALIGN, Arena, allocate, release};
+use crate::{Element, TensorError};
 use std::fmt;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -55,14 +55,19 @@ impl Buffer {
     }
 
     /// New bytes, all zero.
-    pub(crate) fn zeroed(len: usize) -> Buffer {
-        Buffer::inline(len).unwrap_or_else(|| Buffer::part(&Arc::new(Arena::zeroed(len)), 0..len))
+    pub(crate) fn zeroed(len: usize) -> Result<Buffer, TensorError> {
+        match Buffer::inline(len) {
+            Some(buffer) => Ok(buffer),
+            None => Ok(Buffer::part(&Arc::new(Arena::zeroed(len)?), 0..len)),
+        }
     }
 
     /// One element.
     #[inline]
     pub(crate) fn of<T: Element>(value: T) -> Buffer {
-        let mut buffer = Buffer::zeroed(size_of::<T>());
+        const { assert!(size_of::<T>() <= INLINE, "an element lies in the buffer itself") }
+        let owner = Owner::Inline([0; INLINE / 8]);
+        let mut buffer = Buffer { start: NonNull::dangling(), len: size_of::<T>(), owner };
         if let Some(bytes) = buffer.bytes_mut() {
             elements_mut(bytes)[0] = value;
         }
@@ -182,9 +187,10 @@ unsafe fn free_vec<T: Element>(start: NonNull<u8>, capacity: usize) {
 /// ```
 /// use tensor::{BufferPool, Tensor};
 /// let pool = BufferPool::new();
-/// let tensor = Tensor::from_pool::<f32>(&pool, [1000]);
+/// let tensor = Tensor::from_pool::<f32>(&pool, [1000])?;
 /// drop(tensor);
 /// assert_eq!(pool.idle_bytes(), 4096); // kept for the next tensor of about this size
+/// # Ok::<(), tensor::TensorError>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct BufferPool(Arc<Shelves>);
@@ -201,8 +207,8 @@ struct Block {
 unsafe impl Send for Block {}
 
 impl Block {
-    fn alone(capacity: usize) -> Block {
-        Block { start: allocate(capacity), capacity, arena: None }
+    fn alone(capacity: usize) -> Result<Block, TensorError> {
+        Ok(Block { start: allocate(capacity)?, capacity, arena: None })
     }
 
     /// Leaves an empty block behind.
@@ -253,29 +259,43 @@ impl Shelves {
         self.classes[class].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, len: usize) -> Block {
+    fn take(&self, len: usize) -> Result<Block, TensorError> {
         let (class, capacity) = class(len);
         if class >= CLASSES {
             // Nothing this large can be had; let the allocator say so.
             return Block::alone(len);
         }
         let reused = self.list(class).pop();
-        reused.unwrap_or_else(|| self.make(capacity))
+        if let Some(block) = reused {
+            return Ok(block);
+        }
+        self.make(capacity).or_else(|error| {
+            // What is kept for other sizes may be what is missing.
+            if self.idle_bytes() == 0 {
+                return Err(error);
+            }
+            self.clear();
+            self.make(capacity)
+        })
     }
 
-    fn make(&self, capacity: usize) -> Block {
+    fn make(&self, capacity: usize) -> Result<Block, TensorError> {
         if !(PART..=ARENA / 4).contains(&capacity) {
             return Block::alone(capacity);
         }
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let (arena, taken) = match current.take() {
             Some((arena, taken)) if taken + capacity <= arena.len() => (arena, taken),
-            _ => (Arc::new(Arena::zeroed(ARENA)), 0),
+            _ => (Arc::new(Arena::zeroed(ARENA)?), 0),
         };
         // SAFETY: inside of the arena, as was just checked.
         let start = unsafe { arena.start().add(taken) };
         *current = Some((arena.clone(), taken + capacity));
-        Block { start, capacity, arena: Some(arena) }
+        Ok(Block { start, capacity, arena: Some(arena) })
+    }
+
+    fn idle_bytes(&self) -> usize {
+        (0..CLASSES).map(|class| self.list(class).iter().map(|block| block.capacity).sum::<usize>()).sum()
     }
 
     fn put(&self, block: Block) {
@@ -302,19 +322,22 @@ impl BufferPool {
 
     /// Memory of at least this length; its content is whatever the last user left.
     #[inline]
-    pub(crate) fn buffer(&self, len: usize) -> Buffer {
-        Buffer::inline(len).unwrap_or_else(|| self.block(len))
+    pub(crate) fn buffer(&self, len: usize) -> Result<Buffer, TensorError> {
+        match Buffer::inline(len) {
+            Some(buffer) => Ok(buffer),
+            None => self.block(len),
+        }
     }
 
-    fn block(&self, len: usize) -> Buffer {
-        let block = self.0.take(len);
-        Buffer { start: block.start, len, owner: Owner::Block { block, pool: Arc::downgrade(&self.0) } }
+    fn block(&self, len: usize) -> Result<Buffer, TensorError> {
+        let block = self.0.take(len)?;
+        Ok(Buffer { start: block.start, len, owner: Owner::Block { block, pool: Arc::downgrade(&self.0) } })
     }
 
     /// Bytes that the pool keeps and no tensor uses.
     #[must_use]
     pub fn idle_bytes(&self) -> usize {
-        (0..CLASSES).map(|class| self.0.list(class).iter().map(|block| block.capacity).sum::<usize>()).sum()
+        self.0.idle_bytes()
     }
 
     /// Frees the memory that no tensor uses.
@@ -353,10 +376,10 @@ mod tests {
     #[test]
     fn memory_comes_back_to_its_pool_and_outlives_it() {
         let pool = BufferPool::new();
-        let buffer = pool.buffer(1000);
+        let buffer = pool.buffer(1000).unwrap();
         let start = buffer.start;
         drop(buffer);
-        let again = pool.buffer(1010);
+        let again = pool.buffer(1010).unwrap();
         assert_eq!(again.start, start);
         drop(pool);
         assert_eq!(again.bytes().len(), 1010);
@@ -366,7 +389,7 @@ mod tests {
     fn few_bytes_lie_in_the_buffer_itself() {
         let pool = BufferPool::new();
         for len in [0, 1, 8, INLINE, INLINE + 1] {
-            let mut buffer = pool.buffer(len);
+            let mut buffer = pool.buffer(len).unwrap();
             buffer.bytes_mut().unwrap().fill(7);
             let moved = Arc::new(buffer);
             assert_eq!(moved.bytes(), vec![7; len]);
@@ -401,14 +424,14 @@ mod tests {
     #[test]
     fn blocks_of_an_arena_lie_side_by_side_and_outlive_the_pool() {
         let pool = BufferPool::new();
-        let [mut first, mut second] = [1, 2].map(|_| pool.buffer(PART));
+        let [mut first, mut second] = [1, 2].map(|_| pool.buffer(PART).unwrap());
         assert_eq!(second.start.as_ptr() as usize - first.start.as_ptr() as usize, PART);
         first.bytes_mut().unwrap().fill(1);
         second.bytes_mut().unwrap().fill(2);
         let place = first.start;
         drop(first);
         assert_eq!(pool.idle_bytes(), PART);
-        assert_eq!(pool.buffer(PART).start, place);
+        assert_eq!(pool.buffer(PART).unwrap().start, place);
         pool.trim();
         drop(pool);
         assert!(second.bytes().iter().all(|&byte| byte == 2));
@@ -417,7 +440,7 @@ mod tests {
     #[test]
     fn blocks_larger_than_an_arena_are_alone() {
         let pool = BufferPool::new();
-        let buffer = pool.buffer(ARENA + 1);
+        let buffer = pool.buffer(ARENA + 1).unwrap();
         assert_eq!(buffer.bytes().len(), ARENA + 1);
         drop(buffer);
         assert!(pool.idle_bytes() > ARENA);

@@ -1,5 +1,6 @@
 //! What can be wrong with a tensor's making or use.
 
+use crate::memory::Size;
 use crate::{DType, Shape};
 
 /// Why a tensor could not be made or read.
@@ -37,6 +38,26 @@ pub enum TensorError {
         shape: Shape,
         /// The type of its elements.
         dtype: DType,
+    },
+    /// Memory for it is more than there is.
+    #[error("{}", out_of_memory(*bytes, *free))]
+    OutOfMemory {
+        /// The bytes asked for.
+        bytes: usize,
+        /// The bytes that the system has left, if it says.
+        free: Option<usize>,
+    },
+    /// Memory for the elements is more than there is.
+    #[error("a tensor of shape {shape} and dtype {dtype}: {}", out_of_memory(*bytes, *free))]
+    NoMemory {
+        /// The shape asked for.
+        shape: Shape,
+        /// The type of its elements.
+        dtype: DType,
+        /// The bytes that the elements take.
+        bytes: usize,
+        /// The bytes that the system has left, if it says.
+        free: Option<usize>,
     },
     /// A byte of a bool tensor is neither 0 nor 1.
     #[error("byte {value} at element {position} is no bool")]
@@ -87,4 +108,30 @@ pub enum TensorError {
         /// The tensor's shape.
         shape: Shape,
     },
+}
+
+impl TensorError {
+    /// Whether it says that memory does not suffice.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(
+            self,
+            TensorError::OutOfMemory { .. } | TensorError::NoMemory { .. } | TensorError::TooLarge { .. }
+        )
+    }
+
+    /// Says for which tensor memory was asked.
+    pub(crate) fn of_tensor(self, shape: &Shape, dtype: DType) -> TensorError {
+        match self {
+            TensorError::OutOfMemory { bytes, free } => {
+                TensorError::NoMemory { shape: shape.clone(), dtype, bytes, free }
+            }
+            other => other,
+        }
+    }
+}
+
+fn out_of_memory(bytes: usize, free: Option<usize>) -> String {
+    let left = free.map_or_else(String::new, |free| format!(", {} are left", Size(free)));
+    format!("{} of memory cannot be had{left}", Size(bytes))
 }

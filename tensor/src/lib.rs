@@ -57,6 +57,7 @@ mod display;
 mod dtype;
 mod element;
 mod error;
+pub mod memory;
 mod number;
 mod rows;
 mod scalar;

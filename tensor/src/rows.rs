@@ -1,7 +1,7 @@
 //! Taking tensors apart and putting them together along the first dimension.
 
 use crate::buffer::Buffer;
-use crate::{Bytes, DType, Shape, Tensor, TensorError};
+use crate::{Bytes, DType, Shape, Tensor, TensorError, memory};
 
 impl Tensor {
     /// The entries along the first dimension, one after another, without that dimension; they share the
@@ -33,7 +33,7 @@ impl Tensor {
     /// # Errors
     /// [`TensorError::NoTensors`] for an empty slice, [`TensorError::DType`] and
     /// [`TensorError::Shapes`] when one differs from the first, [`TensorError::NotPlain`] for handles,
-    /// and [`TensorError::TooLarge`].
+    /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`].
     pub fn stack(tensors: &[Tensor]) -> Result<Tensor, TensorError> {
         let first = tensors.first().ok_or(TensorError::NoTensors)?;
         for tensor in tensors {
@@ -77,12 +77,13 @@ fn joined(tensors: &[Tensor], dtype: DType, shape: Shape) -> Result<Tensor, Tens
         return Err(TensorError::DType { expected: dtype, found: other.dtype() });
     }
     if dtype == DType::String {
-        let strings = tensors.iter().flat_map(|tensor| tensor.as_strings().unwrap_or_default());
-        return Tensor::from_strings(strings.cloned().collect::<Vec<Bytes>>(), shape);
+        let mut strings: Vec<Bytes> = memory::reserve(tensors.iter().map(Tensor::elements).sum())?;
+        tensors.iter().for_each(|tensor| strings.extend_from_slice(tensor.as_strings().unwrap_or_default()));
+        return Tensor::from_strings(strings, shape);
     }
     let parts: Vec<&[u8]> = tensors.iter().map(Tensor::as_bytes).collect::<Result<_, _>>()?;
     let mut rest_len = crate::tensor::byte_len(dtype, &shape)?;
-    let mut buffer = Buffer::zeroed(rest_len);
+    let mut buffer = Buffer::zeroed(rest_len).map_err(|error| error.of_tensor(&shape, dtype))?;
     let mut rest = buffer.bytes_mut().expect("new memory is writable");
     for part in parts {
         // The lengths add up to the shape's, unless a saturated row count lied; then nothing is left.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// use tensor::{DType, Shape, Slab};
-/// let mut slab = Slab::zeroed(12);
+/// let mut slab = Slab::zeroed(12)?;
 /// slab.as_mut().copy_from_slice(&[1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]);
 /// let parts = [(DType::Int32, Shape::from([2]), 0), (DType::Int32, Shape::scalar(), 8)];
 /// let tensors: Vec<_> = slab.into_tensors(parts).into_iter().collect::<Result<_, _>>()?;
@@ -25,9 +25,11 @@ pub struct Slab(Arena);
 
 impl Slab {
     /// New memory of this many bytes.
-    #[must_use]
-    pub fn zeroed(len: usize) -> Slab {
-        Slab(Arena::zeroed(len))
+    ///
+    /// # Errors
+    /// [`TensorError::OutOfMemory`].
+    pub fn zeroed(len: usize) -> Result<Slab, TensorError> {
+        Arena::zeroed(len).map(Slab)
     }
 
     /// Cuts tensors out of it: of each the dtype, the shape, and where in the slab its elements begin, in the
@@ -35,7 +37,7 @@ impl Slab {
     ///
     /// # Errors
     /// For each part its own: [`TensorError::NotPlain`], [`TensorError::TooLarge`], [`TensorError::Elements`] when it
-    /// reaches beyond the slab, [`TensorError::Bool`].
+    /// reaches beyond the slab, [`TensorError::Bool`], [`TensorError::OutOfMemory`].
     pub fn into_tensors(
         self,
         parts: impl IntoIterator<Item = (DType, Shape, usize)>,
@@ -48,12 +50,13 @@ impl Slab {
         let parts: Vec<Result<_, TensorError>> = parts.into_iter().map(cut).collect();
         let alone = disjoint(parts.iter().map(|part| part.as_ref().ok().map(|(.., range)| range.clone())));
         // What must be copied is copied before any tensor exists that could be written.
-        let copies: Vec<Option<Buffer>> =
+        let copies: Vec<Result<Option<Buffer>, TensorError>> =
             parts.iter().zip(alone).map(|(part, alone)| copy(bytes, part, alone)).collect();
         let arena = Arc::new(self.0);
-        let make = |(part, copy): (Result<(DType, Shape, Range<usize>), TensorError>, Option<Buffer>)| {
+        type Part = Result<(DType, Shape, Range<usize>), TensorError>;
+        let make = |(part, copy): (Part, Result<Option<Buffer>, TensorError>)| {
             let (dtype, shape, range) = part?;
-            let buffer = copy.unwrap_or_else(|| Buffer::part(&arena, range));
+            let buffer = copy?.unwrap_or_else(|| Buffer::part(&arena, range));
             Ok(Tensor::plain(dtype, shape, buffer))
         };
         parts.into_iter().zip(copies).map(make).collect()
@@ -108,11 +111,11 @@ fn copy(
     bytes: &[u8],
     part: &Result<(DType, Shape, Range<usize>), TensorError>,
     alone: bool,
-) -> Option<Buffer> {
-    let (dtype, _, range) = part.as_ref().ok()?;
+) -> Result<Option<Buffer>, TensorError> {
+    let Ok((dtype, _, range)) = part else { return Ok(None) };
     // Parts are counted from an aligned start.
     let aligned = range.start.is_multiple_of(dtype.size().min(8));
-    (!alone || !aligned).then(|| copy_of(&bytes[range.clone()]))
+    (!alone || !aligned).then(|| copy_of(&bytes[range.clone()])).transpose()
 }
 
 #[cfg(test)]
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     fn filled() -> Slab {
-        let mut slab = Slab::zeroed(16);
+        let mut slab = Slab::zeroed(16).unwrap();
         slab.as_mut().iter_mut().enumerate().for_each(|(i, byte)| *byte = i as u8);
         slab
     }

@@ -1,7 +1,7 @@
 //! The tensor itself.
 
 use crate::buffer::{self, Buffer, BufferPool};
-use crate::{Bits, DType, Element, Shape, TensorError};
+use crate::{Bits, DType, Element, Shape, TensorError, memory};
 use bytes::Bytes;
 use std::any::Any;
 use std::sync::Arc;
@@ -48,14 +48,6 @@ pub(crate) fn byte_len(dtype: DType, shape: &Shape) -> Result<usize> {
         .ok_or_else(|| TensorError::TooLarge { shape: shape.clone(), dtype })
 }
 
-/// What an allocation of our own uses where the shape was already a tensor's or comes from one.
-fn expect_len(dtype: DType, shape: &Shape) -> usize {
-    match byte_len(dtype, shape) {
-        Ok(len) => len,
-        Err(error) => panic!("{error}"),
-    }
-}
-
 impl Tensor {
     /// A tensor over the elements of a vector, which are not copied.
     ///
@@ -81,34 +73,57 @@ impl Tensor {
         Tensor::plain(T::DTYPE, Shape::scalar(), Buffer::of(value))
     }
 
-    /// A tensor in which every element is `value`.
+    /// A tensor in which every element is `value`, for shapes that the program chooses; [`try_full`](Tensor::try_full) is
+    /// for those that come from data.
     ///
     /// # Panics
     /// When the shape does not fit into memory.
     #[must_use]
     pub fn full<T: Element>(value: T, shape: impl Into<Shape>) -> Tensor {
+        match Tensor::try_full(value, shape) {
+            Ok(tensor) => tensor,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A tensor in which every element is `value`.
+    ///
+    /// # Errors
+    /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`].
+    pub fn try_full<T: Element>(value: T, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
-        expect_len(T::DTYPE, &shape);
-        let values = vec![value; shape.elements()];
-        Tensor::plain(T::DTYPE, shape, Buffer::from_vec(values))
+        byte_len(T::DTYPE, &shape)?;
+        let values =
+            memory::filled(value, shape.elements()).map_err(|error| error.of_tensor(&shape, T::DTYPE))?;
+        Ok(Tensor::plain(T::DTYPE, shape, Buffer::from_vec(values)))
     }
 
     /// A tensor of zeros: 0, `false`, or empty strings.
     ///
     /// # Errors
-    /// [`TensorError::TooLarge`], or [`TensorError::NotPlain`] for resources and variants.
+    /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`], or [`TensorError::NotPlain`] for resources and variants.
     pub fn zeros(dtype: DType, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
         if dtype == DType::String {
-            let len = shape.checked_elements().and_then(|elements| elements.checked_mul(size_of::<Bytes>()));
-            if len.is_none_or(|len| len > isize::MAX as usize / 2) {
-                return Err(TensorError::TooLarge { shape, dtype });
-            }
-            return Tensor::from_strings(vec![Bytes::new(); shape.elements()], shape);
+            return Tensor::full_string(Bytes::new(), shape);
         }
         check_plain(dtype)?;
         let len = byte_len(dtype, &shape)?;
-        Ok(Tensor::plain(dtype, shape, Buffer::zeroed(len)))
+        let buffer = Buffer::zeroed(len).map_err(|error| error.of_tensor(&shape, dtype))?;
+        Ok(Tensor::plain(dtype, shape, buffer))
+    }
+
+    /// A tensor in which every element is this byte string, of which there is one copy.
+    ///
+    /// # Errors
+    /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`].
+    pub fn full_string(value: impl Into<Bytes>, shape: impl Into<Shape>) -> Result<Tensor> {
+        let (shape, dtype) = (shape.into(), DType::String);
+        let Some(count) = shape.checked_elements() else {
+            return Err(TensorError::TooLarge { shape, dtype });
+        };
+        let strings = memory::filled(value.into(), count).map_err(|error| error.of_tensor(&shape, dtype))?;
+        Ok(Tensor { dtype, shape, storage: Storage::Strings { strings: Arc::new(strings), offset: 0 } })
     }
 
     /// A tensor of byte strings.
@@ -138,7 +153,7 @@ impl Tensor {
     ///
     /// # Errors
     /// [`TensorError::NotPlain`], [`TensorError::Elements`] (counted in whole elements) and
-    /// [`TensorError::Bool`] for bytes of a bool tensor over 1.
+    /// [`TensorError::Bool`] for bytes of a bool tensor over 1; [`TensorError::OutOfMemory`].
     pub fn from_bytes<O>(dtype: DType, shape: impl Into<Shape>, bytes: O) -> Result<Tensor>
     where
         O: AsRef<[u8]> + Send + Sync + 'static,
@@ -159,33 +174,32 @@ impl Tensor {
             return Err(TensorError::Bool { position, value });
         }
         let aligned = (found.as_ptr() as usize).is_multiple_of(dtype.size().min(8));
-        let buffer = if aligned { buffer } else { copy_of(found) };
+        let buffer = if aligned { buffer } else { copy_of(found)? };
         Ok(Tensor::plain(dtype, shape, buffer))
     }
 
     /// A tensor whose memory comes from a pool and goes back to it. **The elements are arbitrary**,
     /// whatever the last user of the memory left (bools are `false`); write all of them.
     ///
-    /// # Panics
-    /// When the shape does not fit into memory.
-    #[must_use]
+    /// # Errors
+    /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`].
     #[inline]
-    pub fn from_pool<T: Element>(pool: &BufferPool, shape: impl Into<Shape>) -> Tensor {
+    pub fn from_pool<T: Element>(pool: &BufferPool, shape: impl Into<Shape>) -> Result<Tensor> {
         Tensor::from_pool_dtype(pool, T::DTYPE, shape.into())
     }
 
     /// As [`from_pool`](Tensor::from_pool) for a dtype that is known at run time.
     ///
-    /// # Panics
-    /// When the shape does not fit into memory or the dtype is not plain.
-    #[must_use]
-    pub fn from_pool_dtype(pool: &BufferPool, dtype: DType, shape: Shape) -> Tensor {
-        assert!(dtype.is_plain(), "{dtype} elements are not plain bytes");
-        let mut buffer = pool.buffer(expect_len(dtype, &shape));
+    /// # Errors
+    /// [`TensorError::TooLarge`], [`TensorError::NoMemory`], and [`TensorError::NotPlain`] for strings and handles.
+    pub fn from_pool_dtype(pool: &BufferPool, dtype: DType, shape: Shape) -> Result<Tensor> {
+        check_plain(dtype)?;
+        let len = byte_len(dtype, &shape)?;
+        let mut buffer = pool.buffer(len).map_err(|error| error.of_tensor(&shape, dtype))?;
         if dtype == DType::Bool {
             buffer.bytes_mut().expect("a pool's memory is writable").fill(0);
         }
-        Tensor::plain(dtype, shape, buffer)
+        Ok(Tensor::plain(dtype, shape, buffer))
     }
 
     /// A scalar of dtype [`DType::Resource`] or [`DType::Variant`] that holds any shared value.
@@ -312,25 +326,28 @@ impl Tensor {
     /// shows them too (copy on write).
     ///
     /// # Errors
-    /// [`TensorError::DType`] when they are not `T`.
+    /// [`TensorError::DType`] when they are not `T`, and [`TensorError::NoMemory`].
     pub fn make_mut<T: Element>(&mut self, pool: &BufferPool) -> Result<&mut [T]> {
         if self.dtype != T::DTYPE {
             return Err(TensorError::DType { expected: T::DTYPE, found: self.dtype });
         }
         if !self.is_writable() {
-            *self = self.copied(pool);
+            *self = self.copied(pool)?;
         }
         Ok(self.as_mut_slice().expect("a new copy has one owner"))
     }
 
     /// A copy of a plain tensor in memory of the pool that nothing else shows; strings and handles are
     /// shared.
-    #[must_use]
-    pub fn copied(&self, pool: &BufferPool) -> Tensor {
-        let Ok(source) = self.as_bytes() else { return self.clone() };
-        let mut buffer = pool.buffer(source.len());
+    ///
+    /// # Errors
+    /// [`TensorError::NoMemory`].
+    pub fn copied(&self, pool: &BufferPool) -> Result<Tensor> {
+        let Ok(source) = self.as_bytes() else { return Ok(self.clone()) };
+        let mut buffer =
+            pool.buffer(source.len()).map_err(|error| error.of_tensor(&self.shape, self.dtype))?;
         buffer.bytes_mut().expect("a pool's memory is writable").copy_from_slice(source);
-        Tensor::plain(self.dtype, self.shape.clone(), buffer)
+        Ok(Tensor::plain(self.dtype, self.shape.clone(), buffer))
     }
 
     /// The bytes of a plain tensor, row-major, in the machine's byte order.
@@ -399,9 +416,9 @@ impl Tensor {
     /// A copy of the elements.
     ///
     /// # Errors
-    /// [`TensorError::DType`] when they are not `T`.
+    /// [`TensorError::DType`] when they are not `T`, and [`TensorError::OutOfMemory`].
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        self.as_slice().map(<[T]>::to_vec)
+        memory::collected(self.as_slice()?.iter().copied())
     }
 
     /// The same elements under another shape.
@@ -463,10 +480,10 @@ pub(crate) fn check_plain(dtype: DType) -> Result<()> {
     if dtype.is_plain() { Ok(()) } else { Err(TensorError::NotPlain { dtype }) }
 }
 
-pub(crate) fn copy_of(bytes: &[u8]) -> Buffer {
-    let mut copy = Buffer::zeroed(bytes.len());
+pub(crate) fn copy_of(bytes: &[u8]) -> Result<Buffer> {
+    let mut copy = Buffer::zeroed(bytes.len())?;
     copy.bytes_mut().expect("new memory is writable").copy_from_slice(bytes);
-    copy
+    Ok(copy)
 }
 
 /// Equal dtype, shape and elements. Floats compare as numbers (NaN differs from itself); handles are

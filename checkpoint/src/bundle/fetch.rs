@@ -16,7 +16,7 @@ use std::collections::{HashMap, hash_map};
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::{Arc, PoisonError};
-use tensor::{Bytes, DType, Slab, Tensor};
+use tensor::{Bytes, DType, Slab, Tensor, TensorError};
 
 /// Tensors below this size share memory with their neighbors.
 const SMALL: u64 = 8 << 20;
@@ -112,8 +112,10 @@ fn many_whole(
         return Ok(tensors);
     }
     let spans = spans(reader, wants)?;
-    let mut slabs: Vec<Slab> =
-        spans.iter().map(|span| Slab::zeroed((span.end - span.start) as usize)).collect();
+    let slab = |span: &Span<'_>| {
+        Slab::zeroed((span.end - span.start) as usize).map_err(|error| no_memory(reader, error))
+    };
+    let mut slabs = spans.iter().map(slab).collect::<Result<Vec<Slab>>>()?;
     let sums = read_spans(reader, mode, &spans, &mut slabs)?;
     for ((span, slab), sums) in spans.iter().zip(slabs).zip(&sums) {
         for (want, sum) in span.wants.iter().zip(sums) {
@@ -122,6 +124,11 @@ fn many_whole(
         cut_tensors(reader, mode, span, slab, &mut tensors)?;
     }
     Ok(tensors)
+}
+
+/// Without memory nothing is known of the file.
+fn no_memory(reader: &BundleReader, error: TensorError) -> Error {
+    Error::io("read", &reader.prefix)(std::io::Error::new(std::io::ErrorKind::OutOfMemory, error))
 }
 
 /// Makes the tensors of a span out of its bytes: those that can be used as they are stay where they are.
@@ -161,7 +168,10 @@ fn cut_tensors(
         (want.entry.dtype, want.entry.shape.clone(), (want.entry.offset - span.start) as usize)
     };
     for (want, made) in plain().zip(slab.into_tensors(plain().map(part))) {
-        tensors[want.slot] = Some(made.map_err(|error| damaged(reader, want, error.to_string()))?);
+        tensors[want.slot] = Some(made.map_err(|error| match error.is_out_of_memory() {
+            true => no_memory(reader, error),
+            false => damaged(reader, want, error.to_string()),
+        })?);
     }
     Ok(())
 }

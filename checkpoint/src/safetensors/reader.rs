@@ -161,7 +161,13 @@ impl SafetensorsReader {
 
     /// The tensor from memory of its own, which its owner may write.
     fn copied(&self, entry: &Entry, dtype: DType) -> Result<std::result::Result<Tensor, TensorError>> {
-        let mut slab = Slab::zeroed((entry.end - entry.begin) as usize);
+        let mut slab = match Slab::zeroed((entry.end - entry.begin) as usize) {
+            Ok(slab) => slab,
+            Err(error) => {
+                let error = io::Error::new(io::ErrorKind::OutOfMemory, error);
+                return Err(Error::io("read", &self.path)(error));
+            }
+        };
         let chunks: Vec<(usize, &mut [u8])> = slab.as_mut().chunks_mut(TASK).enumerate().collect();
         let threads = if chunks.len() < 2 { 1 } else { parallel::threads(self.options.threads) };
         parallel::for_each(threads, chunks, |(i, chunk)| {

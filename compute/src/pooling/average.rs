@@ -8,7 +8,7 @@ dispatch! {
     /// The means of some rows of the output.
     pub(super) fn rows<T: AverageElement>(shape: &PoolShape, input: &[T], rows: Range<usize>, output: &mut [T]) {
         let channels = shape.channels;
-        let cells = &mut Vec::with_capacity(shape.window_h * shape.window_w);
+        let cells = &mut Vec::with_capacity(shape.window_h.min(shape.in_h) * shape.window_w.min(shape.in_w));
         for (row, output) in rows.zip(output.chunks_exact_mut(shape.out_w * channels)) {
             let (image, y) = (row / shape.out_h, row % shape.out_h);
             let input = &input[image * shape.input_image()..][..shape.input_image()];
@@ -40,7 +40,7 @@ dispatch! {
     /// The gradient with respect to one image.
     pub(super) fn gradient<T: AverageElement>(shape: &PoolShape, gradient: &[T], to: &mut [T]) {
         let channels = shape.channels;
-        let cells = &mut Vec::with_capacity(shape.window_h * shape.window_w);
+        let cells = &mut Vec::with_capacity(shape.window_h.min(shape.in_h) * shape.window_w.min(shape.in_w));
         to.fill(T::ZERO);
         for (pixel, gradient) in gradient.chunks_exact(channels).enumerate() {
             shape.cells(pixel / shape.out_w, pixel % shape.out_w, cells);

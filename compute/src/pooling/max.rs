@@ -8,7 +8,7 @@ dispatch! {
     /// The maxima of some rows of the output.
     pub(super) fn rows<T: PoolElement>(shape: &PoolShape, input: &[T], rows: Range<usize>, output: &mut [T]) {
         let channels = shape.channels;
-        let cells = &mut Vec::with_capacity(shape.window_h * shape.window_w);
+        let cells = &mut Vec::with_capacity(shape.window_h.min(shape.in_h) * shape.window_w.min(shape.in_w));
         for (row, output) in rows.zip(output.chunks_exact_mut(shape.out_w * channels)) {
             let (image, y) = (row / shape.out_h, row % shape.out_h);
             let input = &input[image * shape.input_image()..][..shape.input_image()];
@@ -39,7 +39,7 @@ dispatch! {
     /// The gradient with respect to one image.
     pub(super) fn gradient<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T], to: &mut [T]) {
         let channels = shape.channels;
-        let cells = &mut Vec::with_capacity(shape.window_h * shape.window_w);
+        let cells = &mut Vec::with_capacity(shape.window_h.min(shape.in_h) * shape.window_w.min(shape.in_w));
         let tiles = shape.tiles();
         if !tiles {
             to.fill(T::ZERO);

@@ -3,7 +3,7 @@
 use crate::kernel::KernelContext;
 use crate::kernels::array::arrange;
 use session_core::{Error, PartialShape, Result};
-use tensor::{DType, Shape, Tensor};
+use tensor::{DType, Shape, Tensor, memory};
 
 /// The elements along a new first axis, zeros where there is none. All that are there have this shape.
 pub(crate) fn stacked(
@@ -23,8 +23,8 @@ pub(crate) fn stacked(
     if elements.iter().all(Option::is_none) {
         return Ok(Tensor::zeros(dtype, whole)?);
     }
-    let mut places = Vec::with_capacity(elements.len());
-    let mut sources = Vec::with_capacity(elements.len());
+    let mut places = memory::reserve(elements.len())?;
+    let mut sources = memory::reserve(elements.len())?;
     for element in elements {
         places.push(element.is_some().then_some((sources.len(), 0)));
         sources.extend(element);
@@ -42,7 +42,10 @@ pub(crate) fn joined(
     let mut rows = Vec::new();
     for (part, tensor) in parts.iter().enumerate() {
         match tensor.shape().split_first() {
-            Some((&count, row)) if row == &rest[..] => rows.extend((0..count).map(|row| (part, row))),
+            Some((&count, row)) if row == &rest[..] => {
+                memory::grow(&mut rows, count)?;
+                rows.extend((0..count).map(|row| (part, row)));
+            }
             _ => {
                 let text = format!("an element of shape {} does not end with {rest}", tensor.shape());
                 return Err(Error::invalid_argument(text));
@@ -62,7 +65,7 @@ pub(crate) fn unstacked(tensor: &Tensor) -> Result<Vec<Tensor>> {
     let Some((&count, rest)) = tensor.shape().split_first() else {
         return Err(Error::invalid_argument("a scalar has no rows"));
     };
-    (0..count).map(|row| Ok(tensor.rows(row, row + 1)?.reshaped(rest)?)).collect()
+    memory::try_collected((0..count).map(|row| Ok(tensor.rows(row, row + 1)?.reshaped(rest)?)))
 }
 
 /// Pieces of a tensor of these numbers of rows.
@@ -70,7 +73,7 @@ pub(crate) fn split(tensor: &Tensor, lengths: &[i64]) -> Result<Vec<Tensor>> {
     let rows = tensor.shape().first().copied();
     let rows = rows.ok_or_else(|| Error::invalid_argument("a scalar cannot be split"))?;
     let mut start = 0usize;
-    let mut pieces = Vec::with_capacity(lengths.len());
+    let mut pieces = memory::reserve(lengths.len())?;
     for &length in lengths {
         let end = usize::try_from(length).ok().and_then(|length| start.checked_add(length));
         let end = end.filter(|&end| end <= rows).ok_or_else(|| wrong_lengths(lengths, rows))?;

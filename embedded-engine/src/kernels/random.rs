@@ -9,7 +9,7 @@ use compute::random::{self, Generator};
 use session_core::{Error, Result};
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
-use tensor::{Bits, DType, Element, Shape, Tensor};
+use tensor::{Bits, DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(
@@ -182,12 +182,13 @@ fn shuffle_strings(context: &mut KernelContext<'_>, state: &RandomState) -> Resu
         context.set(0, input);
         return Ok(());
     };
-    let mut order: Vec<usize> = (0..rows).collect();
+    let mut order = memory::collected(0..rows)?;
     random::shuffle(&mut state.lock(), &mut order);
     let width = input.elements().checked_div(rows).unwrap_or(0);
     let strings = input.as_strings()?;
-    let row = |&row: &usize| strings[row * width..][..width].iter().cloned();
-    let shuffled = Tensor::from_strings(order.iter().flat_map(row), input.shape().clone())?;
+    let mut rows = memory::reserve(strings.len())?;
+    order.iter().for_each(|&row| rows.extend_from_slice(&strings[row * width..][..width]));
+    let shuffled = Tensor::from_strings(rows, input.shape().clone())?;
     context.set(0, shuffled);
     Ok(())
 }
@@ -201,7 +202,7 @@ fn shuffle<T: Bits>(context: &mut KernelContext<'_>, state: &RandomState) -> Res
         context.set(0, value);
         return Ok(());
     };
-    let mut order: Vec<usize> = (0..rows).collect();
+    let mut order = memory::collected(0..rows)?;
     random::shuffle(&mut state.lock(), &mut order);
     let width = shape.elements().checked_div(rows).unwrap_or(0);
     context.produce_bits::<T>(0, dtype, shape, |context, output| {
@@ -240,7 +241,7 @@ fn sampled(context: &KernelContext<'_>) -> Result<Shape> {
 
 /// The elements of an input as doubles.
 fn doubles<T: Element + CastTo<f64>>(context: &KernelContext<'_>, input: usize) -> Result<Vec<f64>> {
-    let mut values = vec![0f64; context.input(input).elements()];
+    let mut values = memory::filled(0f64, context.input(input).elements())?;
     compute::elementwise::cast(context.pool(), context.slice::<T>(input)?, &mut values);
     Ok(values)
 }
@@ -270,7 +271,7 @@ fn multinomial<T: Element + CastTo<f64>, C: Element + random::Class>(
     let samples = context.int(1)?;
     let samples = usize::try_from(samples)
         .map_err(|_| Error::invalid_argument(format!("num_samples should be nonnegative, got {samples}")))?;
-    if classes == 0 && rows * samples > 0 {
+    if classes == 0 && rows > 0 && samples > 0 {
         return Err(Error::invalid_argument("num_classes should be positive, got 0"));
     }
     let logits = doubles::<T>(context, 0)?;

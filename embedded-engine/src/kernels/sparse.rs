@@ -1,13 +1,13 @@
 //! Sparse tensors: coordinates, one row for each value, in the order of rows; values; the dense shape.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::array::arrange;
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::{Add, Div, Mul};
-use tensor::{Element, Shape, Tensor};
+use tensor::{Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("SparseTensorDenseMatMul", |spec| {
@@ -60,7 +60,7 @@ impl Coordinates {
             return Err(Error::invalid_argument(text));
         }
         let flat = context.ints(indices)?;
-        let mut rows = Vec::with_capacity(count);
+        let mut rows = memory::reserve(count)?;
         for (i, row) in flat.chunks(dims.len().max(1)).enumerate().take(count) {
             let inside =
                 |(&index, &size): (&i64, &usize)| usize::try_from(index).ok().filter(|&index| index < size);
@@ -73,10 +73,10 @@ impl Coordinates {
     }
 
     /// The place of each row in the dense tensor.
-    fn places(&self) -> Vec<usize> {
+    fn places(&self) -> Result<Vec<usize>> {
         let place =
             |row: &Vec<usize>| row.iter().zip(&self.dims).fold(0, |place, (&i, &size)| place * size + i);
-        self.rows.iter().map(place).collect()
+        Ok(memory::collected(self.rows.iter().map(place))?)
     }
 }
 
@@ -88,7 +88,8 @@ fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
 
 /// Coordinates as a tensor.
 fn coordinates(rows: &[Vec<usize>], rank: usize) -> Result<Tensor> {
-    let flat: Vec<i64> = rows.iter().flatten().map(|&index| index as i64).collect();
+    let mut flat = memory::reserve(rows.len().saturating_mul(rank))?;
+    flat.extend(rows.iter().flatten().map(|&index| index as i64));
     Ok(Tensor::from_vec(flat, [rows.len(), rank])?)
 }
 
@@ -139,10 +140,10 @@ where
 
 fn reorder(context: &mut KernelContext<'_>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
-    let mut order: Vec<usize> = (0..given.rows.len()).collect();
+    let mut order = memory::collected(0..given.rows.len())?;
     order.sort_by(|&a, &b| given.rows[a].cmp(&given.rows[b]));
     let values = picked(context, 1, &order)?;
-    let rows: Vec<Vec<usize>> = order.iter().map(|&i| given.rows[i].clone()).collect();
+    let rows = memory::collected(order.iter().map(|&i| given.rows[i].clone()))?;
     context.set(0, coordinates(&rows, given.dims.len())?);
     context.set(1, values);
     Ok(())
@@ -150,14 +151,15 @@ fn reorder(context: &mut KernelContext<'_>) -> Result<()> {
 
 fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let dims = sizes(context, 1)?;
-    let total = dims.iter().product::<usize>();
+    let too_large = || Error::invalid_argument(format!("a sparse tensor of shape {dims:?} is too large"));
+    let total = Shape::new(&dims).checked_elements().ok_or_else(too_large)?;
     let asked = context.ints(2)?;
-    let known: i64 = asked.iter().filter(|&&size| size >= 0).product();
-    let rest = usize::try_from(known).ok().filter(|&known| known > 0).map_or(0, |known| total / known);
+    let known = asked.iter().filter_map(|&size| usize::try_from(size).ok()).collect::<Shape>().elements();
+    let rest = total.checked_div(known).unwrap_or(0);
     let size = |&size: &i64| if size == -1 { Some(rest) } else { usize::try_from(size).ok() };
     let new: Option<Vec<usize>> = asked.iter().map(size).collect();
     let new = new.filter(|new| {
-        new.iter().product::<usize>() == total && asked.iter().filter(|&&size| size == -1).count() <= 1
+        Shape::new(new).elements() == total && asked.iter().filter(|&&size| size == -1).count() <= 1
     });
     let new = new.ok_or_else(|| {
         Error::invalid_argument(format!("a sparse tensor of shape {dims:?} cannot take the shape {asked:?}"))
@@ -184,10 +186,11 @@ fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
     let Some(&count) = given.dims.first() else {
         return Err(Error::invalid_argument("a scalar has no rows"));
     };
-    let mut by_row: Vec<Vec<usize>> = vec![Vec::new(); count];
+    let mut by_row: Vec<Vec<usize>> = memory::filled(Vec::new(), count)?;
     given.rows.iter().enumerate().for_each(|(i, row)| by_row[row[0]].push(i));
-    let mut reverse = vec![0i64; given.rows.len()];
-    let (mut rows, mut places) = (Vec::new(), Vec::new());
+    let mut reverse = memory::filled(0i64, given.rows.len())?;
+    let most = given.rows.len().saturating_add(count);
+    let (mut rows, mut places) = (memory::reserve(most)?, memory::reserve(most)?);
     for (row, values) in by_row.iter().enumerate() {
         for &i in values {
             reverse[i] = rows.len() as i64;
@@ -204,7 +207,7 @@ fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
     let default = context.input(3).clone().reshaped([1])?;
     let sources = [context.input(1), &default];
     let values = arrange(context, &sources, Shape::from([rows.len()]), 1, &|row| Some(places[row]), None)?;
-    let empty: Vec<bool> = by_row.iter().map(Vec::is_empty).collect();
+    let empty = memory::collected(by_row.iter().map(Vec::is_empty))?;
     context.set(0, coordinates(&rows, given.dims.len())?);
     context.set(1, values);
     context.set(2, Tensor::from(empty));
@@ -215,8 +218,8 @@ fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
 fn fill_empty_rows_gradient<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> Result<()> {
     let reverse = context.ints(0)?;
     let gradient = context.slice::<T>(1)?;
-    let mut used = vec![false; gradient.len()];
-    let mut values = Vec::with_capacity(reverse.len());
+    let mut used = memory::filled(false, gradient.len())?;
+    let mut values = memory::reserve(reverse.len())?;
     for index in reverse {
         let index = usize::try_from(index).ok().filter(|&index| index < gradient.len());
         let index =
@@ -246,10 +249,10 @@ fn concat(context: &mut KernelContext<'_>, along: i64, count: usize) -> Result<(
         }
         for (j, row) in part.rows.iter().enumerate() {
             let mut row = row.clone();
-            row[along] += start;
+            row[along] = row[along].saturating_add(start);
             all.push((row, (i, j)));
         }
-        start += part.dims[along];
+        start = start.saturating_add(part.dims[along]);
     }
     if let Some(size) = dims.get_mut(along) {
         *size = start;
@@ -376,7 +379,7 @@ fn dense_add<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> R
         return Err(Error::invalid_argument(text));
     }
     let target = sum.make_mut::<T>(context.buffers())?;
-    for (place, &value) in given.places().into_iter().zip(context.slice::<T>(1)?) {
+    for (place, &value) in given.places()?.into_iter().zip(context.slice::<T>(1)?) {
         target[place] = target[place] + value;
     }
     context.set(0, sum);
@@ -407,8 +410,7 @@ fn with_dense<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) ->
             given.dims
         ))
     })?;
-    let count = checked(Shape::from([given.rows.len()]), T::DTYPE)?;
-    context.produce::<T>(0, count, |context, output| {
+    context.produce::<T>(0, [given.rows.len()], |context, output| {
         let (values, others) = (context.slice::<T>(1)?, context.slice::<T>(3)?);
         for ((out, row), &value) in output.iter_mut().zip(&given.rows).zip(values) {
             let place = dense

@@ -11,7 +11,7 @@ use crate::kernel::{Kernel, KernelContext};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Code, Error, Result};
-use tensor::{Bytes, DType, Tensor};
+use tensor::{Bytes, DType, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     format::register(registry);
@@ -33,7 +33,7 @@ pub(crate) fn register(registry: &mut Registry) {
         Ok(boxed(move |context| {
             let shape = context.input(0).shape().clone();
             let lengths = context.input(0).as_strings()?.iter().map(|text| length(text, characters));
-            let lengths: Vec<i32> = lengths.map(|len| i32::try_from(len).unwrap_or(i32::MAX)).collect();
+            let lengths = memory::collected(lengths.map(|len| i32::try_from(len).unwrap_or(i32::MAX)))?;
             context.set(0, Tensor::from_vec(lengths, shape)?);
             Ok(())
         }))
@@ -44,7 +44,7 @@ pub(crate) fn register(registry: &mut Registry) {
         Ok(boxed(move |context| {
             let shape = context.input(0).shape().clone();
             let hash = |text: &Bytes| (farm_hash::fingerprint64(text) % buckets).cast_signed();
-            let hashes: Vec<i64> = context.input(0).as_strings()?.iter().map(hash).collect();
+            let hashes = memory::collected(context.input(0).as_strings()?.iter().map(hash))?;
             context.set(0, Tensor::from_vec(hashes, shape)?);
             Ok(())
         }))
@@ -64,7 +64,7 @@ fn length(text: &[u8], characters: bool) -> usize {
 /// Each string of the first input made into another.
 fn map(context: &mut KernelContext<'_>, change: impl Fn(&Bytes) -> Result<Bytes>) -> Result<()> {
     let shape = context.input(0).shape().clone();
-    let strings: Vec<Bytes> = context.input(0).as_strings()?.iter().map(change).collect::<Result<_>>()?;
+    let strings = memory::try_collected(context.input(0).as_strings()?.iter().map(change))?;
     context.set(0, Tensor::from_strings(strings, shape)?);
     Ok(())
 }

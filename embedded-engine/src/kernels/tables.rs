@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use session_core::{Code, Error, Result};
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
-use tensor::{Bytes, DType, Shape, Tensor};
+use tensor::{Bytes, DType, Shape, Tensor, memory};
 
 /// One table.
 ///
@@ -113,7 +113,7 @@ fn keys(tensor: &Tensor) -> Result<Vec<Bytes>> {
         return Ok(tensor.as_strings()?.to_vec());
     }
     let size = tensor.dtype().size().max(1);
-    Ok(tensor.as_bytes()?.chunks_exact(size).map(Bytes::copy_from_slice).collect())
+    Ok(memory::collected(tensor.as_bytes()?.chunks_exact(size).map(Bytes::copy_from_slice))?)
 }
 
 impl Table {
@@ -202,7 +202,7 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
             Tensor::zeros(table.value, shape)?
         } else {
             let keys = keys(wanted)?;
-            let values: Vec<&Tensor> = keys.iter().map(|key| entries.get(key).unwrap_or(default)).collect();
+            let values = memory::collected(keys.iter().map(|key| entries.get(key).unwrap_or(default)))?;
             arrange(context, &values, shape, table.shape.elements(), &|row| Some((row, 0)), None)?
         }
     };

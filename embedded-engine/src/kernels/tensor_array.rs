@@ -7,7 +7,7 @@ use crate::registry::Registry;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tensor::{DType, Shape, Tensor};
+use tensor::{DType, Shape, Tensor, memory};
 
 /// One array, which lives as long as the step that made it.
 ///
@@ -44,7 +44,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("TensorArrayV3", |spec| {
         let settings = Settings::of(spec)?;
         Ok(boxed(move |context| {
-            let array = settings.array(size(context.int(0)?)?);
+            let array = settings.array(size(context.int(0)?)?)?;
             give(context, Arc::new(array));
             Ok(())
         }))
@@ -82,7 +82,7 @@ pub(crate) fn register(registry: &mut Registry) {
         Ok(boxed(|context| {
             let pieces = split(context.input(1), &context.ints(2)?)?;
             let array = array(context)?;
-            array.fit(pieces.len());
+            array.fit(pieces.len())?;
             for (index, piece) in pieces.into_iter().enumerate() {
                 array.write(context, index as i64, piece)?;
             }
@@ -131,21 +131,21 @@ impl Settings {
         })
     }
 
-    fn array(&self, size: usize) -> TensorArray {
+    fn array(&self, size: usize) -> Result<TensorArray> {
         let inner = Inner {
-            elements: vec![Element::default(); size],
+            elements: memory::filled(Element::default(), size)?,
             grows: self.grows,
             shape: self.shape.clone(),
             gradients: BTreeMap::new(),
         };
-        TensorArray {
+        Ok(TensorArray {
             name: self.name.clone(),
             dtype: self.dtype,
             clear_after_read: self.clear_after_read,
             identical: self.identical,
             adds: false,
             inner: Mutex::new(inner),
-        }
+        })
     }
 }
 
@@ -188,12 +188,14 @@ fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate:
             let mut inner = of.lock();
             // From here on, the array and its gradient must keep one size.
             inner.grows = false;
-            let made = inner.gradients.get(&source).cloned();
-            made.unwrap_or_else(|| {
-                let made = Arc::new(of.gradient(&inner, &source, &before));
-                inner.gradients.insert(source.clone(), made.clone());
-                made
-            })
+            match inner.gradients.get(&source).cloned() {
+                Some(made) => made,
+                None => {
+                    let made = Arc::new(of.gradient(&inner, &source, &before)?);
+                    inner.gradients.insert(source.clone(), made.clone());
+                    made
+                }
+            }
         };
         give(context, gradient);
         Ok(())
@@ -205,25 +207,25 @@ impl TensorArray {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn gradient(&self, inner: &Inner, source: &str, before: &[usize]) -> TensorArray {
+    fn gradient(&self, inner: &Inner, source: &str, before: &[usize]) -> Result<TensorArray> {
         let longer = |shape: &Shape| -> Shape { before.iter().chain(shape.iter()).copied().collect() };
         let element =
             |element: &Element| Element { shape: element.shape.as_ref().map(longer), ..Element::default() };
         let shape = PartialShape::from(before).concat(&inner.shape);
         let gradients = Inner {
-            elements: inner.elements.iter().map(element).collect(),
+            elements: memory::collected(inner.elements.iter().map(element))?,
             grows: false,
             shape,
             gradients: BTreeMap::new(),
         };
-        TensorArray {
+        Ok(TensorArray {
             name: format!("{}@{source}", self.name),
             dtype: self.dtype,
             clear_after_read: true,
             identical: self.identical,
             adds: true,
             inner: Mutex::new(gradients),
-        }
+        })
     }
 
     fn error(&self, text: &str) -> Error {
@@ -231,11 +233,12 @@ impl TensorArray {
     }
 
     /// Makes room for so many elements, if it may.
-    fn fit(&self, count: usize) {
+    fn fit(&self, count: usize) -> Result<()> {
         let mut inner = self.lock();
         if inner.grows && inner.elements.len() < count {
-            inner.elements.resize(count, Element::default());
+            memory::resize(&mut inner.elements, count, Element::default())?;
         }
+        Ok(())
     }
 
     fn write(&self, context: &KernelContext<'_>, index: i64, value: Tensor) -> Result<()> {
@@ -259,7 +262,7 @@ impl TensorArray {
             if place > i32::MAX as usize {
                 return Err(self.error(&format!("Tried to write to index {index}")));
             }
-            inner.elements.resize(place + 1, Element::default());
+            memory::resize(&mut inner.elements, place + 1, Element::default())?;
         }
         let element = &mut inner.elements[place];
         if element.read {
@@ -333,8 +336,7 @@ fn gather(
     indices: &[i64],
     told: &PartialShape,
 ) -> Result<()> {
-    let elements: Vec<Option<Tensor>> =
-        indices.iter().map(|&index| array.read(index).map(Some)).collect::<Result<_>>()?;
+    let elements = memory::try_collected(indices.iter().map(|&index| array.read(index).map(Some)))?;
     let shape = match elements.first() {
         Some(Some(first)) => first.shape().clone(),
         _ => array.empty_shape(told)?,
@@ -361,7 +363,7 @@ fn scatter(context: &mut KernelContext<'_>) -> Result<()> {
 fn concat(context: &mut KernelContext<'_>, told: &PartialShape) -> Result<()> {
     let array = array(context)?;
     let count = array.lock().elements.len();
-    let parts: Vec<Tensor> = (0..count).map(|index| array.read(index as i64)).collect::<Result<_>>()?;
+    let parts = memory::try_collected((0..count).map(|index| array.read(index as i64)))?;
     let rest: Shape = match parts.first() {
         Some(first) => first.shape().iter().skip(1).copied().collect(),
         None => {
@@ -373,7 +375,7 @@ fn concat(context: &mut KernelContext<'_>, told: &PartialShape) -> Result<()> {
         }
     };
     let value = joined(context, array.dtype, &parts, &rest)?;
-    let lengths: Vec<i64> = parts.iter().map(|part| part.shape()[0] as i64).collect();
+    let lengths = memory::collected(parts.iter().map(|part| part.shape()[0] as i64))?;
     context.set(0, value);
     context.set(1, Tensor::from(lengths));
     Ok(())

@@ -6,7 +6,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, PartialShape, Result};
 use std::sync::Arc;
-use tensor::{DType, Shape, Tensor};
+use tensor::{DType, Shape, Tensor, memory};
 
 /// One list; an element that was never set has no value.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("TensorListReserve", |spec| {
         let dtype = spec.dtype("element_dtype")?;
         Ok(boxed(move |context| {
-            let elements = vec![None; count(context.int(1)?)?];
+            let elements = memory::filled(None, count(context.int(1)?)?)?;
             give(context, TensorList { dtype, shape: told_shape(context, 0)?, elements, limit: None });
             Ok(())
         }))
@@ -101,7 +101,7 @@ fn register_many(registry: &mut Registry) {
         Ok(boxed(|context| {
             let size = count(context.int(1)?)?;
             let mut list = take(context, 0)?;
-            list.elements.resize(size, None);
+            memory::resize(&mut list.elements, size, None)?;
             give(context, list);
             Ok(())
         }))
@@ -152,7 +152,7 @@ impl TensorList {
         })?;
         self.check(&item)?;
         if place >= size {
-            self.elements.resize(count(index)? + 1, None);
+            memory::resize(&mut self.elements, count(index)? + 1, None)?;
         }
         self.elements[place] = Some(item);
         Ok(())
@@ -236,8 +236,7 @@ fn stack(context: &mut KernelContext<'_>, expected: Option<usize>) -> Result<()>
 fn gather(context: &mut KernelContext<'_>) -> Result<()> {
     let (indices, told) = (context.ints(1)?, told_shape(context, 2)?);
     let list = list(context, 0)?;
-    let elements: Vec<Option<Tensor>> =
-        indices.iter().map(|&index| list.get(index, &told).map(Some)).collect::<Result<_>>()?;
+    let elements = memory::try_collected(indices.iter().map(|&index| list.get(index, &told).map(Some)))?;
     let value = stacked(context, list.dtype, &elements, &list.full_shape(&told)?)?;
     context.set(0, value);
     Ok(())
@@ -289,7 +288,7 @@ fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
         Ok(size) => size,
         Err(_) => count(indices.iter().max().map_or(0, |&last| last.saturating_add(1)))?,
     };
-    let mut list = TensorList { dtype, shape, elements: vec![None; size], limit: None };
+    let mut list = TensorList { dtype, shape, elements: memory::filled(None, size)?, limit: None };
     if let Some(index) = indices.iter().find(|&&index| index < 0 || index >= size as i64) {
         let text = format!("Trying to scatter to element {index} of a list with {size} elements");
         return Err(Error::invalid_argument(text));
@@ -319,7 +318,7 @@ fn make_concat(spec: &NodeSpec<'_>, by_input: bool) -> Result<Box<dyn crate::ker
             )
         })?;
         let mut unset = missing.into_iter();
-        let mut parts = Vec::with_capacity(list.elements.len());
+        let mut parts = memory::reserve(list.elements.len())?;
         for element in &list.elements {
             parts.push(match element {
                 Some(element) => element.clone(),
@@ -335,7 +334,7 @@ fn make_concat(spec: &NodeSpec<'_>, by_input: bool) -> Result<Box<dyn crate::ker
             });
         }
         let value = joined(context, list.dtype, &parts, &rest)?;
-        let lengths: Vec<i64> = parts.iter().map(|part| part.shape()[0] as i64).collect();
+        let lengths = memory::collected(parts.iter().map(|part| part.shape()[0] as i64))?;
         context.set(0, value);
         context.set(1, Tensor::from(lengths));
         Ok(())

@@ -1,8 +1,8 @@
 //! Rows of tensors in another order: what most operations that only move elements come down to.
 
-use crate::kernel::{KernelContext, checked};
+use crate::kernel::KernelContext;
 use session_core::{Error, Result};
-use tensor::{Bytes, DType, Shape, Tensor};
+use tensor::{Bytes, DType, Shape, Tensor, memory};
 
 /// Where a row of a result comes from: which of the sources, and which of its rows; or from nowhere.
 pub(crate) type Place = Option<(usize, usize)>;
@@ -19,7 +19,6 @@ pub(crate) fn arrange(
 ) -> Result<Tensor> {
     let dtype = sources.first().map(|source| source.dtype());
     let dtype = dtype.ok_or_else(|| Error::invalid_argument("there is nothing to take rows from"))?;
-    let shape = checked(shape, dtype)?;
     if dtype == DType::String {
         return arrange_strings(sources, shape, width, place, filler);
     }
@@ -29,7 +28,7 @@ pub(crate) fn arrange(
             Some(filler) => *filler.as_bits::<T>()?.first().ok_or_else(no_filler)?,
             None => T::default(),
         };
-        let mut result = Tensor::from_pool_dtype(context.buffers(), dtype, shape);
+        let mut result = Tensor::from_pool_dtype(context.buffers(), dtype, shape)?;
         result
             .write_bits::<T, _>(|output| copy_rows(&slices, width, place, &filler, output))
             .expect("new memory has one owner, its elements the right size");
@@ -53,7 +52,7 @@ fn arrange_strings(
         Some(filler) => filler.as_strings()?.first().ok_or_else(no_filler)?.clone(),
         None => Bytes::new(),
     };
-    let mut output = vec![Bytes::new(); shape.elements()];
+    let mut output = memory::filled(Bytes::new(), shape.elements())?;
     copy_rows(&slices, width, place, &filler, &mut output);
     Ok(Tensor::from_strings(output, shape)?)
 }

@@ -7,7 +7,7 @@ use crate::kernels::random::shape as shape_input;
 use crate::registry::Registry;
 use compute::elementwise::layout;
 use session_core::{Error, Result};
-use tensor::{DType, Element, Shape, Tensor};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("GatherNd", |_| {
@@ -35,9 +35,9 @@ pub(crate) fn register(registry: &mut Registry) {
 /// The integers of a tensor of any index dtype.
 pub(crate) fn integers(tensor: &Tensor) -> Result<Vec<i64>> {
     Ok(match tensor.dtype() {
-        DType::Int32 => tensor.as_slice::<i32>()?.iter().map(|&i| i.into()).collect(),
-        DType::Int16 => tensor.as_slice::<i16>()?.iter().map(|&i| i.into()).collect(),
-        DType::UInt16 => tensor.as_slice::<u16>()?.iter().map(|&i| i.into()).collect(),
+        DType::Int32 => memory::collected(tensor.as_slice::<i32>()?.iter().map(|&i| i.into()))?,
+        DType::Int16 => memory::collected(tensor.as_slice::<i16>()?.iter().map(|&i| i.into()))?,
+        DType::UInt16 => memory::collected(tensor.as_slice::<u16>()?.iter().map(|&i| i.into()))?,
         _ => tensor.to_vec::<i64>()?,
     })
 }
@@ -69,7 +69,7 @@ pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
     let (dims, row) = target.split_at(depth);
     let count: usize = outer.iter().product();
     let values = integers(indices)?;
-    let mut rows = Vec::with_capacity(count);
+    let mut rows = memory::reserve(count)?;
     for i in 0..count {
         let coordinates = &values[i * depth..(i + 1) * depth];
         let mut at = Some(0);
@@ -119,7 +119,7 @@ fn add_rows<T: Element + compute::elementwise::Element>(
     data: &mut [T],
     updates: &[T],
 ) -> Result<()> {
-    let rows: Vec<i64> = named.rows.iter().map(|&row| row as i64).collect();
+    let rows = memory::collected(named.rows.iter().map(|&row| row as i64))?;
     let count = named.dims.iter().product();
     layout::scatter_nd(&[count], named.width, data, &rows, updates).map_err(super::index::outside)
 }
@@ -153,7 +153,7 @@ pub(crate) fn updated(
     let named = rows(context.input(indices), data.shape())?;
     let updates = context.input(updates);
     check_updates(&named.shape, updates.shape())?;
-    let mut places: Vec<(usize, usize)> = (0..named.dims.iter().product()).map(|row| (0, row)).collect();
+    let mut places = memory::collected((0..named.dims.iter().product()).map(|row| (0, row)))?;
     for (i, &row) in named.rows.iter().enumerate() {
         places[row] = (1, i);
     }

@@ -6,7 +6,7 @@ use crate::registry::Registry;
 use compute::elementwise;
 use compute::elementwise::layout::{self, GatherShape, Index, IndexError};
 use session_core::{Error, Result};
-use tensor::{Bits, DType, Element, Shape, Tensor};
+use tensor::{Bits, DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("GatherV2", |spec| {
@@ -92,7 +92,7 @@ fn gather_strings(context: &mut KernelContext<'_>, at: i64, batch_dims: i64) -> 
     }
     let row: usize = shape[1..].iter().product();
     let strings = values.as_strings()?;
-    let mut gathered = Vec::new();
+    let mut gathered = memory::reserve(context.input(1).elements().saturating_mul(row))?;
     for (position, index) in context.ints(1)?.into_iter().enumerate() {
         let place = usize::try_from(index).ok().filter(|&place| place < shape[0]);
         let place = place.ok_or_else(|| outside(IndexError { position, index, limit: shape[0] }))?;
@@ -156,11 +156,13 @@ where
         return Err(Error::invalid_argument(text));
     }
     let count = ((limit - start) / delta).ceil();
-    if !count.is_finite() || count > (1u64 << 40) as f64 {
-        return Err(Error::invalid_argument("the range is too long"));
+    if !count.is_finite() || count > i64::MAX as f64 {
+        return Err(Error::invalid_argument(format!(
+            "a range from {start} to {limit} by {delta} is too long"
+        )));
     }
     context.produce::<T>(0, [count as usize], |context, output| {
-        let values: Vec<f64> = (0..output.len()).map(|i| start + i as f64 * delta).collect();
+        let values = memory::collected((0..output.len()).map(|i| start + i as f64 * delta))?;
         elementwise::cast(context.pool(), &values, output);
         Ok(())
     })

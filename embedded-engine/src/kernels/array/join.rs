@@ -5,7 +5,7 @@ use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
-use tensor::{Bits, Bytes, DType, Shape, Tensor};
+use tensor::{Bits, Bytes, DType, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ConcatV2", |spec| {
@@ -101,7 +101,7 @@ fn concat_strings(
 ) -> Result<()> {
     let (at, shape) = joined(context, first, count, axis_input)?;
     let rows: usize = shape[..at].iter().product();
-    let mut strings: Vec<Bytes> = Vec::with_capacity(shape.elements());
+    let mut strings: Vec<Bytes> = memory::reserve(shape.elements())?;
     for row in 0..rows {
         for i in first..first + count {
             let width: usize = context.input(i).shape()[at..].iter().product();
@@ -147,7 +147,7 @@ fn pack<T: Bits>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
 fn pack_strings(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     let (at, shape) = packed(context, at)?;
     let (rows, width): (usize, usize) = (shape[..at].iter().product(), shape[at + 1..].iter().product());
-    let mut strings: Vec<Bytes> = Vec::with_capacity(shape.elements());
+    let mut strings: Vec<Bytes> = memory::reserve(shape.elements())?;
     for row in 0..rows {
         for i in 0..context.num_inputs() {
             strings.extend_from_slice(&context.input(i).as_strings()?[row * width..(row + 1) * width]);
@@ -217,7 +217,7 @@ fn concat_offset(context: &mut KernelContext<'_>) -> Result<()> {
     let at = axis(context.int(0)?, rank)?;
     let mut offset = 0i32;
     for i in 0..count {
-        let mut begin = vec![0i32; rank];
+        let mut begin = memory::filled(0i32, rank)?;
         begin[at] = offset;
         let sizes = context.input(i + 1).as_slice::<i32>()?;
         offset += sizes.get(at).copied().unwrap_or_default();

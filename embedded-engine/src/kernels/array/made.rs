@@ -1,12 +1,12 @@
 //! Tensors made from little: ramps, copies, other views of the same bytes; values that are checked.
 
-use crate::kernel::{KernelContext, NodeSpec, checked};
+use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::kernels::random::shape as shape_input;
 use crate::registry::{Registry, Shares};
 use compute::elementwise::CastTo;
 use session_core::{Error, Result};
-use tensor::{DType, Element, Shape, Tensor};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("LinSpace", |spec| for_dtype!(float spec.input_dtype(0), T => Ok(boxed(lin_space::<T>))));
@@ -14,15 +14,14 @@ pub(crate) fn register(registry: &mut Registry) {
         let dtype = spec.dtype("dtype")?;
         Ok(boxed(move |context| {
             // Zeros even without `init`: what other steps left in memory is nobody's business.
-            let shape = checked(shape_input(context, 0)?, dtype)?;
-            let empty = Tensor::zeros(dtype, shape)?;
+            let empty = Tensor::zeros(dtype, shape_input(context, 0)?)?;
             context.set(0, empty);
             Ok(())
         }))
     });
     registry.add("DeepCopy", |_| {
         Ok(boxed(|context| {
-            let copy = context.input(0).copied(context.buffers());
+            let copy = context.input(0).copied(context.buffers())?;
             context.set(0, copy);
             Ok(())
         }))
@@ -63,7 +62,7 @@ where
     let [start, stop] = ends;
     context.produce::<T>(0, [count], |context, output| {
         let step = if count > 1 { (stop - start) / (count - 1) as f64 } else { 0.0 };
-        let mut values: Vec<f64> = (0..count).map(|i| start + step * i as f64).collect();
+        let mut values = memory::collected((0..count).map(|i| start + step * i as f64))?;
         if count > 1 {
             values[count - 1] = stop;
         }
@@ -88,7 +87,7 @@ fn bitcast(context: &mut KernelContext<'_>, to: DType) -> Result<()> {
             _ => return Err(cannot()),
         }
     };
-    let bytes = input.to_le_bytes()?.into_owned();
+    let bytes = memory::collected(input.to_le_bytes()?.iter().copied())?;
     let cast = Tensor::from_le_bytes(to, dims, bytes)?;
     context.set(0, cast);
     Ok(())

@@ -7,7 +7,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use compute::elementwise::layout;
 use session_core::{Error, Result};
-use tensor::{Element, Shape};
+use tensor::{Element, Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MirrorPad", |spec| {
@@ -92,7 +92,7 @@ fn mirror_pad_grad<T: Element + compute::elementwise::Element>(
     })?;
     check(&shape, &pads, edge)?;
     let mut at = vec![0; padded.rank()];
-    let mut rows = Vec::with_capacity(padded.elements());
+    let mut rows = memory::reserve(padded.elements())?;
     for i in 0..padded.elements() {
         unravel(i, &padded, &mut at);
         let from = (0..at.len()).map(|axis| mirrored(at[axis], shape[axis], pads[axis][0], edge));

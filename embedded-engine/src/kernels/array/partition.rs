@@ -6,7 +6,7 @@ use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, Result};
-use tensor::{Shape, Tensor};
+use tensor::{Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("DynamicPartition", |_| Ok(boxed(dynamic_partition)));
@@ -61,7 +61,7 @@ fn dynamic_stitch(context: &mut KernelContext<'_>) -> Result<()> {
         }
         for (row, index) in non_negative(&context.ints(i)?, "indices")?.into_iter().enumerate() {
             if index >= places.len() {
-                places.resize(index + 1, None);
+                memory::resize(&mut places, index.saturating_add(1), None)?;
             }
             places[index] = Some((i, row));
         }

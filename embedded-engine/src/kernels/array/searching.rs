@@ -7,7 +7,7 @@ use crate::registry::Registry;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};
 use std::borrow::Cow;
-use tensor::{DType, Element, Shape, Tensor};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("LowerBound", |spec| make_bound(spec, false));
@@ -26,8 +26,9 @@ pub(crate) fn register(registry: &mut Registry) {
 fn find<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let values = context.slice::<T>(0)?;
-    let found: Vec<usize> =
-        values.iter().enumerate().filter(|(_, value)| **value != T::default()).map(|(i, _)| i).collect();
+    let is_set = |value: &&T| **value != T::default();
+    let mut found = memory::reserve(values.iter().filter(is_set).count())?;
+    found.extend(values.iter().enumerate().filter(|(_, value)| is_set(value)).map(|(i, _)| i));
     let rank = shape.rank();
     context.produce::<i64>(0, [found.len(), rank], |_, output| {
         let mut at = vec![0; rank];

@@ -1,12 +1,12 @@
 //! Shapes as values, and values under other shapes.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::{axis, boxed};
 use crate::kernels::random::shape as shape_input;
 use crate::registry::{Registry, Role, Shares};
 use compute::elementwise;
 use session_core::{AttrValue, Error, PartialShape, Result};
-use tensor::{Bits, Bytes, DType, Element, Shape, Tensor};
+use tensor::{Bits, Bytes, DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -146,11 +146,12 @@ fn pass_on(_: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 /// A shape as a vector of `int32` or `int64`.
 pub(crate) fn shape_tensor(shape: &Shape, dtype: DType) -> Result<Tensor> {
     if dtype == DType::Int64 {
-        return Ok(Tensor::from(shape.iter().map(|&dim| dim as i64).collect::<Vec<_>>()));
+        return Ok(Tensor::from(memory::collected(shape.iter().map(|&dim| dim as i64))?));
     }
-    let dims: std::result::Result<Vec<i32>, _> = shape.iter().map(|&dim| i32::try_from(dim)).collect();
-    dims.map(Tensor::from)
-        .map_err(|_| Error::invalid_argument(format!("a dimension of {shape} does not fit an int32")))
+    let narrow = |&dim: &usize| {
+        i32::try_from(dim).map_err(|_| Error::invalid_argument(format!("{dim} does not fit an int32")))
+    };
+    Ok(Tensor::from(memory::try_collected(shape.iter().map(narrow))?))
 }
 
 fn integer(value: usize, dtype: DType) -> Result<Tensor> {
@@ -190,7 +191,8 @@ fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
         return Err(Error::invalid_argument(format!("at most one size may be -1, and none less: {sizes:?}")));
     }
     // The size that is left open follows from the others; where one of those is 0, from the sizes that are not.
-    let known: usize = sizes.iter().filter(|&&size| size > 0).map(|&size| size as usize).product();
+    let known = sizes.iter().filter(|&&size| size > 0);
+    let known = known.map(|&size| size as usize).collect::<Shape>().elements();
     let empty = elements == 0 && sizes.contains(&0);
     let held = if empty { value.shape().iter().filter(|&&size| size > 0).product() } else { elements };
     let fitted = |&size: &i64| match usize::try_from(size) {
@@ -241,12 +243,12 @@ fn fill<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 fn fill_strings(context: &mut KernelContext<'_>) -> Result<()> {
-    let shape = checked(shape_input(context, 0)?, DType::Complex128)?;
+    let shape = shape_input(context, 0)?;
     let value: Bytes = match context.input(1).as_strings()? {
         [value] => value.clone(),
         _ => return Err(Error::invalid_argument("the value to fill with must be a scalar")),
     };
-    let filled = Tensor::from_strings(vec![value; shape.elements()], shape)?;
+    let filled = Tensor::full_string(value, shape)?;
     context.set(0, filled);
     Ok(())
 }

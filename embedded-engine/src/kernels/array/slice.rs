@@ -211,7 +211,7 @@ fn strided_slice_assign<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) 
         return Err(Error::invalid_argument(text));
     }
     if !value.is_writable() {
-        *value = value.copied(context.buffers());
+        *value = value.copied(context.buffers())?;
     }
     let part = part.as_bits::<T>()?;
     let written = value.write_bits::<T, _>(|data| {

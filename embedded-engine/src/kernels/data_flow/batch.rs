@@ -2,9 +2,9 @@
 
 use super::component::{self, Component};
 use super::queue::{Element, QueueSpec};
-use crate::kernel::{KernelContext, checked};
+use crate::kernel::KernelContext;
 use session_core::{Error, Result};
-use tensor::{Bits, Bytes, DType, Shape, Tensor};
+use tensor::{Bits, Bytes, DType, Shape, Tensor, memory};
 
 /// Sets each output to a component of all elements, stacked, and padded where the queue pads (S-237, S-249).
 pub(super) fn deliver(context: &mut KernelContext<'_>, spec: &QueueSpec, elements: &[Element]) -> Result<()> {
@@ -17,11 +17,11 @@ pub(super) fn deliver(context: &mut KernelContext<'_>, spec: &QueueSpec, element
         let inner = inner_shape(spec, index, elements);
         let mut dims = vec![elements.len()];
         dims.extend_from_slice(&inner);
-        let shape = checked(Shape::from(dims), dtype)?;
+        let shape = Shape::from(dims);
         let batch = match dtype {
             DType::String => stack_strings(parts(), shape, &inner)?,
             dtype if dtype.is_plain() => for_dtype!(bits dtype, T => {
-                let mut batch = Tensor::from_pool_dtype(context.buffers(), dtype, shape);
+                let mut batch = Tensor::from_pool_dtype(context.buffers(), dtype, shape)?;
                 stack_bits::<T>(parts(), &mut batch, &inner)?;
                 Ok(batch)
             })?,
@@ -71,7 +71,7 @@ fn stack_strings<'a>(
     inner: &[usize],
 ) -> Result<Tensor> {
     let size: usize = inner.iter().product();
-    let mut strings = vec![Bytes::new(); shape.elements()];
+    let mut strings = memory::filled(Bytes::new(), shape.elements())?;
     for (index, part) in parts.enumerate() {
         let target = &mut strings[index * size..(index + 1) * size];
         place(part.strings()?, part.dims(), inner, &mut |at, run| {

@@ -29,7 +29,10 @@ impl Component {
             let copied = Tensor::from_strings(strings.iter().cloned(), Shape::from(shared.dims()));
             return copied.map_or(shared, Component::Whole);
         }
-        Component::Whole(shared.into_tensor().copied(buffers))
+        let entry = shared.into_tensor();
+        // Without memory for a copy the batch stays.
+        let copied = entry.copied(buffers);
+        Component::Whole(copied.unwrap_or(entry))
     }
 
     pub(super) fn into_tensor(self) -> Tensor {

@@ -3,6 +3,7 @@
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use session_core::{Error, Result};
 use std::io::{self, Read};
+use tensor::memory;
 
 /// How bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,9 @@ pub(crate) enum Compression {
     Gzip,
     Zlib,
 }
+
+/// As much is inflated at a time.
+const PIECE: usize = 1 << 16;
 
 impl Compression {
     /// By TensorFlow's name for it.
@@ -27,9 +31,18 @@ impl Compression {
     }
 
     pub(crate) fn inflate(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut reader = self.reader(bytes);
         let mut out = Vec::new();
-        self.reader(bytes).read_to_end(&mut out)?;
-        Ok(out)
+        loop {
+            // Piece by piece, since few bytes may stand for more than there is memory for.
+            let before = out.len();
+            memory::grow(&mut out, PIECE)
+                .map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))?;
+            reader.by_ref().take(PIECE as u64).read_to_end(&mut out)?;
+            if out.len() == before {
+                return Ok(out);
+            }
+        }
     }
 
     /// The bytes of a source, inflated.

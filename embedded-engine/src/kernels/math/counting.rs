@@ -5,7 +5,7 @@ use crate::kernel::KernelContext;
 use crate::registry::Registry;
 use compute::elementwise;
 use session_core::{AttrValue, Error, Result};
-use tensor::{DType, Element};
+use tensor::{DType, Element, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Bincount", |spec| for_dtype!(number spec.input_dtype(2), T => Ok(boxed(bincount::<T>))));
@@ -63,19 +63,23 @@ where
     if values.iter().any(|&value| value < 0) {
         return Err(Error::invalid_argument("Input arr must be non-negative!"));
     }
-    let weights = context.slice::<T>(2)?.to_vec();
+    let weights = context.slice::<T>(2)?;
     if !weights.is_empty() && weights.len() != values.len() {
         let text = format!("{} weights for {} values", weights.len(), values.len());
         return Err(Error::invalid_argument(text));
     }
     let kept = || values.iter().enumerate().filter(|&(_, &value)| (value as u64) < size as u64);
-    let bins: Vec<i64> = kept().map(|(_, &value)| value).collect();
+    let count = kept().count();
+    let mut bins = memory::reserve(count)?;
+    bins.extend(kept().map(|(_, &value)| value));
     let weights: Vec<T> = if weights.is_empty() {
         let mut one = [T::default()];
         elementwise::cast(context.pool(), &[1f64], &mut one);
-        vec![one[0]; bins.len()]
+        memory::filled(one[0], count)?
     } else {
-        kept().map(|(i, _)| weights[i]).collect()
+        let mut of_bins = memory::reserve(count)?;
+        of_bins.extend(kept().map(|(i, _)| weights[i]));
+        of_bins
     };
     context.produce::<T>(0, [size], |context, output| {
         elementwise::layout::unsorted_segment_sum(context.pool(), 1, &weights, &bins, output)
@@ -88,7 +92,7 @@ fn doubles<T: Element + elementwise::CastTo<f64>>(
     context: &KernelContext<'_>,
     input: usize,
 ) -> Result<Vec<f64>> {
-    let mut values = vec![0f64; context.input(input).elements()];
+    let mut values = memory::filled(0f64, context.input(input).elements())?;
     elementwise::cast(context.pool(), context.slice::<T>(input)?, &mut values);
     Ok(values)
 }
@@ -111,8 +115,7 @@ fn histogram<T: Element + elementwise::CastTo<f64>>(
             format!("value_range should satisfy value_range[0] < value_range[1], but got '[{low}, {high}]'");
         return Err(Error::invalid_argument(text));
     }
-    let dims = crate::kernel::checked([bins].into(), out)?;
-    let mut counts = vec![0usize; dims.elements()];
+    let mut counts = memory::filled(0usize, bins)?;
     let step = (high - low) / bins as f64;
     for value in doubles::<T>(context, 0)? {
         let bin = ((value.clamp(low, high) - low) / step).floor() as usize;

@@ -1,13 +1,13 @@
 //! Sums of products over named axes: each operand becomes a stack of matrices, which are multiplied.
 
 use super::elementwise::boxed;
-use crate::kernel::{Kernel, KernelContext, NodeSpec, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::registry::Registry;
 use compute::matmul::{self, Product};
 use session_core::{Code, Error, Result};
 use std::collections::BTreeMap;
 use std::ops::{Add, Mul};
-use tensor::{Element, Shape};
+use tensor::{Element, Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Einsum", make);
@@ -113,7 +113,6 @@ where
         }
     });
     let out_dims: Shape = result.iter().map(|axis| sizes.get(axis).copied().unwrap_or(1)).collect();
-    let out_dims = checked(out_dims, T::DTYPE)?;
     let (computed, axes) = match operands.as_slice() {
         [only] => (packed::<T>(context, 0, only, &sizes, &distinct)?, distinct.clone()),
         [a, b] => product::<T>(context, a, b, &distinct, &sizes)?,
@@ -125,7 +124,7 @@ where
     let from: Vec<usize> = distinct.iter().map(stride).collect();
     let to = strides_of(&distinct, &result, &out_dims);
     let dims: Vec<usize> = distinct.iter().map(|axis| sizes[axis]).collect();
-    let mut places = Vec::with_capacity(dims.iter().product());
+    let mut places = memory::reserve(elements(dims.iter().copied()))?;
     walk(&dims, &to, &mut |place| places.push(place));
     context.produce::<T>(0, out_dims, |_, output| {
         if places.len() < output.len() {
@@ -160,11 +159,11 @@ where
     let inner = choose(&|axis| a.contains(axis) && b.contains(axis) && !result.contains(axis));
     let rows = choose(&|axis| a.contains(axis) && !b.contains(axis) && result.contains(axis));
     let columns = choose(&|axis| !a.contains(axis) && b.contains(axis) && result.contains(axis));
-    let size = |axes: &[Axis]| axes.iter().map(|axis| sizes[axis]).product::<usize>();
+    let size = |axes: &[Axis]| elements(axes.iter().map(|axis| sizes[axis]));
     let left = packed::<T>(context, 0, a, sizes, &[&stack[..], &rows, &inner].concat())?;
     let right = packed::<T>(context, 1, b, sizes, &[&stack[..], &inner, &columns].concat())?;
     let product = Product::new(size(&rows), size(&inner), size(&columns));
-    let mut out = vec![T::default(); size(&stack) * product.m * product.n];
+    let mut out = memory::filled(T::default(), elements([size(&stack), product.m, product.n]))?;
     let (len_a, len_b, len_c) = (product.m * product.k, product.k * product.n, product.m * product.n);
     if len_c > 0 {
         for (i, c) in out.chunks_exact_mut(len_c).enumerate() {
@@ -196,13 +195,18 @@ fn packed<T: Element + Add<Output = T>>(
         axes.iter().map(|axis| if stretch { sizes[axis] } else { own(axis).unwrap_or(1) }).collect()
     };
     let (outer, inner) = (dims(kept, true), dims(&summed, false));
-    let mut packed = Vec::with_capacity(outer.iter().product());
+    let mut packed = memory::reserve(elements(outer.iter().copied()))?;
     walk(&outer, &strides[..kept.len()], &mut |start| {
         let mut sum = T::default();
         walk(&inner, &strides[kept.len()..], &mut |offset| sum = sum + values[start + offset]);
         packed.push(sum);
     });
     Ok(packed)
+}
+
+/// A product of sizes; more than memory can hold where it overflows.
+fn elements(sizes: impl IntoIterator<Item = usize>) -> usize {
+    sizes.into_iter().collect::<Shape>().elements()
 }
 
 /// How far apart neighbours along each axis of `order` lie in an operand with these axes and sizes.

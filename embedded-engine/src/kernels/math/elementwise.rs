@@ -7,7 +7,7 @@ use compute::elementwise::{
     TestOp, UnaryKernel, UnaryOp,
 };
 use session_core::{Code, Error, Result};
-use tensor::{Bits, DType, Element, Shape, Tensor};
+use tensor::{Bits, DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     for op in UnaryOp::ALL {
@@ -66,7 +66,7 @@ pub(super) fn widened<T: Element + elementwise::Element>(
     input: usize,
     dims: &Shape,
 ) -> Result<Vec<T>> {
-    let mut wide = vec![T::default(); dims.elements()];
+    let mut wide = memory::filled(T::default(), dims.elements())?;
     let (values, shape) = (context.slice::<T>(input)?, context.input(input).shape());
     elementwise::layout::broadcast_to(context.pool(), shape, dims, values, &mut wide)
         .map_err(|error| incompatible(&error))?;

@@ -6,7 +6,7 @@ use crate::registry::Registry;
 use compute::math::Real;
 use session_core::{Error, Result};
 use std::ops::{Add, Div, Mul, Neg, Sub};
-use tensor::{Element, Shape};
+use tensor::{Element, Shape, memory};
 
 /// What elimination needs of numbers.
 trait Number:
@@ -58,10 +58,10 @@ struct Lu<T> {
 }
 
 impl<T: Number> Lu<T> {
-    fn of(matrix: &[T], n: usize, transposed: bool) -> Lu<T> {
+    fn of(matrix: &[T], n: usize, transposed: bool) -> Result<Lu<T>> {
         let at = |i: usize, j: usize| if transposed { matrix[j * n + i] } else { matrix[i * n + j] };
-        let mut values: Vec<T> = (0..n * n).map(|place| at(place / n, place % n)).collect();
-        let (mut rows, mut swaps): (Vec<usize>, usize) = ((0..n).collect(), 0);
+        let mut values = memory::collected((0..n * n).map(|place| at(place / n, place % n)))?;
+        let (mut rows, mut swaps) = (memory::collected(0..n)?, 0usize);
         for k in 0..n {
             let mut pivot = k;
             for i in k + 1..n {
@@ -86,7 +86,7 @@ impl<T: Number> Lu<T> {
                 }
             }
         }
-        Lu { n, values, rows, swaps }
+        Ok(Lu { n, values, rows, swaps })
     }
 
     fn determinant(&self) -> T {
@@ -126,7 +126,7 @@ fn determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     context.produce::<T>(0, stack, |context, output| {
         let matrices = context.slice::<T>(0)?;
         for (i, out) in output.iter_mut().enumerate() {
-            *out = Lu::of(&matrices[i * n * n..][..n * n], n, false).determinant();
+            *out = Lu::of(&matrices[i * n * n..][..n * n], n, false)?.determinant();
         }
         Ok(())
     })
@@ -138,7 +138,7 @@ fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<
     context.produce::<T>(0, shape, |context, output| {
         let matrices = context.slice::<T>(0)?;
         for i in 0..stack {
-            let lu = Lu::of(&matrices[i * n * n..][..n * n], n, adjoint);
+            let lu = Lu::of(&matrices[i * n * n..][..n * n], n, adjoint)?;
             lu.check()?;
             let one = |row: usize, column: usize| if row == column { T::of(1.0) } else { T::default() };
             lu.solve(n, one, &mut output[i * n * n..][..n * n]);
@@ -164,7 +164,7 @@ fn solve<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()
     context.produce::<T>(0, context.input(1).shape().clone(), |context, output| {
         let (matrices, right) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
         for i in 0..stack {
-            let lu = Lu::of(&matrices[i * n * n..][..n * n], n, adjoint);
+            let lu = Lu::of(&matrices[i * n * n..][..n * n], n, adjoint)?;
             lu.check()?;
             let side = &right[i * n * columns..][..n * columns];
             let at = |row: usize, column: usize| side[row * columns + column];

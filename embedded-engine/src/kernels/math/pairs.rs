@@ -7,7 +7,7 @@ use crate::registry::Registry;
 use compute::elementwise::{self, BinaryOp, Broadcast};
 use compute::math::Real;
 use session_core::{Code, Error, Result};
-use tensor::{Element, Shape};
+use tensor::{Element, Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ApproximateEqual", |spec| {
@@ -98,17 +98,17 @@ fn cross_kernel<T: Element + elementwise::Element>() -> Result<Box<dyn Kernel>> 
             return Err(Error::invalid_argument(text));
         }
         // Each component is the difference of two products of rotated components.
-        let rotated = |values: &[T], by: usize| -> Vec<T> {
-            values.chunks_exact(3).flat_map(|v| (0..3).map(move |i| v[(i + by) % 3])).collect()
+        let rotated = |values: &[T], by: usize| {
+            memory::collected((0..values.len()).map(|i| values[i / 3 * 3 + (i % 3 + by) % 3]))
         };
         context.produce::<T>(0, shape.clone(), |context, output| {
             let (a, b, pool) = (context.slice::<T>(0)?, context.slice::<T>(1)?, context.pool());
             let plan = Broadcast::new([&[a.len()], &[b.len()]]);
             let plan = plan.map_err(|error| incompatible(&error))?;
             let failed = |error: elementwise::ArithmeticError| Error::invalid_argument(error.to_string());
-            let mut second = vec![T::default(); a.len()];
-            times.run(pool, &plan, &rotated(a, 1), &rotated(b, 2), output).map_err(failed)?;
-            times.run(pool, &plan, &rotated(a, 2), &rotated(b, 1), &mut second).map_err(failed)?;
+            let mut second = memory::filled(T::default(), a.len())?;
+            times.run(pool, &plan, &rotated(a, 1)?, &rotated(b, 2)?, output).map_err(failed)?;
+            times.run(pool, &plan, &rotated(a, 2)?, &rotated(b, 1)?, &mut second).map_err(failed)?;
             minus.run_in_place_left(pool, &plan, output, &second).map_err(failed)
         })
     }))

@@ -49,7 +49,7 @@ fn matmul<T: Element + matmul::Element>(
     transposed: [bool; 2],
 ) -> Result<()> {
     let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
-    let mut output = context.allocate::<T>([product.m, product.n]);
+    let mut output = context.allocate::<T>([product.m, product.n])?;
     let pool = context.pool();
     let (inputs, scratch) = context.split();
     let c = output.as_mut_slice::<T>().expect("new memory has one owner");
@@ -77,7 +77,7 @@ fn matmul_fused<T: Element + Real>(transposed: [bool; 2], relu: bool) -> Box<dyn
             let text = format!("a bias of shape {bias} does not fit {} columns", product.n);
             return Err(Error::invalid_argument(text));
         }
-        let mut output = context.allocate::<T>([product.m, product.n]);
+        let mut output = context.allocate::<T>([product.m, product.n])?;
         let pool = context.pool();
         let (inputs, scratch) = context.split();
         let epilogue = Epilogue { bias: Some(inputs.slice::<T>(2)?), relu };
@@ -102,7 +102,7 @@ fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transpos
     let stacks =
         Broadcast::new([stack_a, stack_b]).map_err(|error| super::elementwise::incompatible(&error))?;
     let shape: Shape = stacks.output_shape().iter().copied().chain([product.m, product.n]).collect();
-    let mut output = context.allocate::<T>(crate::kernel::checked(shape, T::DTYPE)?);
+    let mut output = context.allocate::<T>(shape)?;
     let (x, y) = (a.as_slice::<T>()?, b.as_slice::<T>()?);
     let (len_a, len_b, len_c) = (product.m * product.k, product.k * product.n, product.m * product.n);
     let out = output.as_mut_slice::<T>().expect("new memory has one owner");

@@ -7,7 +7,7 @@ use crate::registry::Registry;
 use compute::elementwise::{self, BinaryOp, Broadcast, layout};
 use compute::math::Real;
 use session_core::{Code, Error, Result};
-use tensor::{DType, Element, Shape, Tensor};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["SegmentSum", "SegmentMean", "UnsortedSegmentSum"] {
@@ -135,14 +135,14 @@ impl Segments {
     }
 
     /// How many rows each segment has.
-    fn counts(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.shape[0]];
+    fn counts(&self) -> Result<Vec<usize>> {
+        let mut counts = memory::filled(0, self.shape[0])?;
         for &id in &self.ids {
             if let Some(count) = usize::try_from(id).ok().and_then(|id| counts.get_mut(id)) {
                 *count += 1;
             }
         }
-        counts
+        Ok(counts)
     }
 }
 
@@ -158,7 +158,7 @@ fn sorted_count(ids: &[i64]) -> Result<usize> {
     if !ids.is_sorted() {
         return Err(Error::invalid_argument("segment ids are not increasing"));
     }
-    Ok(ids.last().map_or(0, |&last| last as usize + 1))
+    Ok(ids.last().map_or(0, |&last| (last as usize).saturating_add(1)))
 }
 
 fn sum<T: Element + elementwise::Element>(context: &mut KernelContext<'_>, folding: Folding) -> Result<()>
@@ -182,7 +182,7 @@ where
     let plan = Broadcast::new([&[segments.width], &[1]])
         .map_err(|error| super::elementwise::incompatible(&error))?;
     let pool = compute::Pool::single();
-    for (row, count) in sums.chunks_exact_mut(segments.width.max(1)).zip(segments.counts()) {
+    for (row, count) in sums.chunks_exact_mut(segments.width.max(1)).zip(segments.counts()?) {
         let count = [from_f64::<T>(count.max(1) as f64)];
         division
             .run_in_place_left(&pool, &plan, row, &count)
@@ -207,14 +207,16 @@ fn fold<T: Element + elementwise::Element>(
         if segments.ids.iter().any(|&id| id < 0) {
             // Rows of a negative segment are left out.
             let kept = || (0..segments.ids.len()).filter(|&i| segments.ids[i] >= 0);
-            let ids: Vec<i64> = kept().map(|i| segments.ids[i]).collect();
-            let data: Vec<T> = kept().flat_map(|i| data[i * width..][..width].iter().copied()).collect();
-            layout::scatter(context.pool(), kernel, width, output, &ids, &data).map_err(outside)?;
+            let mut ids = memory::reserve(kept().count())?;
+            let mut rows = memory::reserve(kept().count() * width)?;
+            ids.extend(kept().map(|i| segments.ids[i]));
+            kept().for_each(|i| rows.extend_from_slice(&data[i * width..][..width]));
+            layout::scatter(context.pool(), kernel, width, output, &ids, &rows).map_err(outside)?;
         } else {
             layout::scatter(context.pool(), kernel, width, output, &segments.ids, data).map_err(outside)?;
         }
         if empty != start {
-            for (row, count) in output.chunks_exact_mut(width.max(1)).zip(segments.counts()) {
+            for (row, count) in output.chunks_exact_mut(width.max(1)).zip(segments.counts()?) {
                 if count == 0 {
                     row.fill(empty);
                 }
@@ -265,8 +267,8 @@ fn entries(
         let text = format!("{} indices and {} segment ids", indices.len(), ids.len());
         return Err(Error::invalid_argument(text));
     }
-    let mut counts = vec![0; segments];
-    let mut entries = Vec::with_capacity(ids.len());
+    let mut counts = memory::filled(0, segments)?;
+    let mut entries = memory::reserve(ids.len())?;
     for (i, (&index, &id)) in indices.iter().zip(&ids).enumerate() {
         let index = usize::try_from(index).ok().filter(|&index| index < rows);
         let id = usize::try_from(id).ok().filter(|&id| id < segments);
@@ -339,14 +341,14 @@ fn sparse_gradient_rows<T: Element + Real>(context: &mut KernelContext<'_>, shar
     let size = usize::try_from(size)
         .map_err(|_| Error::invalid_argument(format!("dense_output_dim0 must not be negative: {size}")))?;
     let (entries, counts) = entries(context, size, segments)?;
-    let mut chosen: Vec<usize> = entries.iter().map(|[index, _]| *index).collect();
+    let mut chosen = memory::collected(entries.iter().map(|[index, _]| *index))?;
     chosen.sort_unstable();
     chosen.dedup();
     let width: usize = rest.iter().product();
     let dims: Shape = std::iter::once(chosen.len()).chain(rest.iter().copied()).collect();
     let indices = match context.input(1).dtype() {
-        DType::Int32 => Tensor::from(chosen.iter().map(|&index| index as i32).collect::<Vec<_>>()),
-        _ => Tensor::from(chosen.iter().map(|&index| index as i64).collect::<Vec<_>>()),
+        DType::Int32 => Tensor::from(memory::collected(chosen.iter().map(|&index| index as i32))?),
+        _ => Tensor::from(memory::collected(chosen.iter().map(|&index| index as i64))?),
     };
     context.produce::<T>(0, dims, |context, output| {
         output.fill(T::default());

@@ -6,7 +6,7 @@ use crate::registry::Registry;
 use compute::elementwise::{self, Broadcast, CastTo, ComplexPart, complex_part};
 use compute::math::Real;
 use session_core::Result;
-use tensor::{Complex, DType, Element, Shape};
+use tensor::{Complex, DType, Element, Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Digamma", |spec| one(spec.input_dtype(0), digamma));
@@ -69,12 +69,12 @@ where
     let mut columns: Vec<Vec<f64>> = Vec::with_capacity(N);
     for input in 0..N {
         let wide = widened::<T>(context, input, &dims)?;
-        let mut column = vec![0.0; wide.len()];
+        let mut column = memory::filled(0.0, wide.len())?;
         elementwise::cast(context.pool(), &wide, &mut column);
         columns.push(column);
     }
-    let results: Vec<f64> =
-        (0..dims.elements()).map(|i| function(std::array::from_fn(|input| columns[input][i]))).collect();
+    let result = |i: usize| function(std::array::from_fn(|input| columns[input][i]));
+    let results = memory::collected((0..dims.elements()).map(result))?;
     context.produce::<T>(0, dims, |context, output| {
         elementwise::cast(context.pool(), &results, output);
         Ok(())

@@ -7,7 +7,7 @@ use crate::registry::Registry;
 use compute::random::Words;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};
-use tensor::Tensor;
+use tensor::{Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("UniformCandidateSampler", |spec| {
@@ -107,14 +107,14 @@ fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> 
         check_truths(context, truths)?;
         // More words than are drawn, so that the next execution has others whatever was drawn again here.
         let mut words = Words::new(state.lock().reserve((count as u64).saturating_mul(WORDS_PER_SAMPLE / 4)));
-        let (classes, tries) = draw(&distribution, &mut words, count, unique);
+        let (classes, tries) = draw(context, &distribution, &mut words, count, unique)?;
         let expected = |class: i64| {
             let p = distribution.probability(class);
             let once = tries == count as u64;
             (if once { p * count as f64 } else { -(tries as f64 * (-p).ln_1p()).exp_m1() }) as f32
         };
-        let of_truths: Vec<f32> = context.slice::<i64>(0)?.iter().map(|&class| expected(class)).collect();
-        let of_sampled: Vec<f32> = classes.iter().map(|&class| expected(class)).collect();
+        let of_truths = memory::collected(context.slice::<i64>(0)?.iter().map(|&class| expected(class)))?;
+        let of_sampled = memory::collected(classes.iter().map(|&class| expected(class)))?;
         let shape = context.input(0).shape().clone();
         context.set(0, Tensor::from(classes));
         context.set(1, Tensor::from_vec(of_truths, shape)?);
@@ -127,19 +127,31 @@ fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> 
 const WORDS_PER_SAMPLE: u64 = 2048;
 
 /// The classes, and how many draws they took.
-fn draw(distribution: &dyn Distribution, words: &mut Words, count: usize, unique: bool) -> (Vec<i64>, u64) {
-    let mut classes = Vec::with_capacity(count);
+fn draw(
+    context: &KernelContext<'_>,
+    distribution: &dyn Distribution,
+    words: &mut Words,
+    count: usize,
+    unique: bool,
+) -> Result<(Vec<i64>, u64)> {
+    let mut classes = memory::reserve(count)?;
     let mut seen = FxHashSet::default();
     let mut tries = 0;
     while classes.len() < count {
         let class = distribution.draw(words) as i64;
         tries += 1;
+        if tries % CHECKED_DRAWS == 0 {
+            context.limits.check()?;
+        }
         if !unique || seen.insert(class) {
             classes.push(class);
         }
     }
-    (classes, tries)
+    Ok((classes, tries))
 }
+
+/// After so many draws the end of the run is looked for.
+const CHECKED_DRAWS: u64 = 1 << 16;
 
 fn check_truths(context: &KernelContext<'_>, truths: usize) -> Result<usize> {
     match context.input(0).shape().dims() {
@@ -155,9 +167,9 @@ fn check_truths(context: &KernelContext<'_>, truths: usize) -> Result<usize> {
 fn all(context: &mut KernelContext<'_>, count: usize, truths: usize) -> Result<()> {
     check_truths(context, truths)?;
     let shape = context.input(0).shape().clone();
-    context.set(0, Tensor::from((0..count as i64).collect::<Vec<_>>()));
-    context.set(1, Tensor::full(1f32, shape));
-    context.set(2, Tensor::full(1f32, [count]));
+    context.set(0, Tensor::from(memory::collected((0..count).map(|class| class as i64))?));
+    context.set(1, Tensor::try_full(1f32, shape)?);
+    context.set(2, Tensor::try_full(1f32, [count])?);
     Ok(())
 }
 
@@ -172,7 +184,7 @@ fn accidental_hits(context: &mut KernelContext<'_>, truths: usize) -> Result<()>
             ids.push(*place);
         }
     }
-    let weights = vec![-f32::MAX; ids.len()];
+    let weights = memory::filled(-f32::MAX, ids.len())?;
     context.set(0, Tensor::from(rows));
     context.set(1, Tensor::from(ids));
     context.set(2, Tensor::from(weights));

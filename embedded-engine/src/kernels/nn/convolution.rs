@@ -79,7 +79,7 @@ fn forward<T: Element + Real>(
 ) -> Result<()> {
     let shape = window.convolution(context.input(0).shape(), context.input(1).shape())?;
     let dims = Shape::from([shape.batch, shape.out_h, shape.out_w, shape.out_c]);
-    let mut output = context.allocate::<T>(crate::kernel::checked(dims, T::DTYPE)?);
+    let mut output = context.allocate::<T>(dims)?;
     if fused.is_some() && context.input(2).shape().dims() != [shape.out_c] {
         let text =
             format!("a bias of shape {} does not fit {} channels", context.input(2).shape(), shape.out_c);
@@ -107,7 +107,7 @@ fn input_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &W
     let dims = sizes(context, 0)?;
     let shape = window.convolution(&dims, context.input(1).shape())?;
     check_gradient(&shape, context.input(2).shape())?;
-    let mut output = context.allocate::<T>(crate::kernel::checked(dims.into(), T::DTYPE)?);
+    let mut output = context.allocate::<T>(dims)?;
     let pool = context.pool();
     let (inputs, scratch) = context.split();
     let out = output.as_mut_slice().expect("new memory has one owner");
@@ -120,7 +120,7 @@ fn filter_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &
     let dims = sizes(context, 1)?;
     let shape = window.convolution(context.input(0).shape(), &dims)?;
     check_gradient(&shape, context.input(2).shape())?;
-    let mut output = context.allocate::<T>(crate::kernel::checked(dims.into(), T::DTYPE)?);
+    let mut output = context.allocate::<T>(dims)?;
     let pool = context.pool();
     let (inputs, scratch) = context.split();
     let out = output.as_mut_slice().expect("new memory has one owner");

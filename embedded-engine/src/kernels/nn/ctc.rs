@@ -5,7 +5,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use compute::elementwise::CastTo;
 use session_core::{Error, Result};
-use tensor::{Element, Tensor};
+use tensor::{Element, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("CTCLoss", |spec| {
@@ -79,9 +79,10 @@ where
 {
     let frames = Frames::of(context, 3)?;
     let labels = labels(context, &frames)?;
-    let mut inputs = vec![0f64; context.input(0).elements()];
+    let mut inputs = memory::filled(0f64, context.input(0).elements())?;
     compute::elementwise::cast(context.pool(), context.slice::<T>(0)?, &mut inputs);
-    let (mut found, mut gradient) = (vec![0f64; frames.batch], vec![0f64; inputs.len()]);
+    let (mut found, mut gradient) =
+        (memory::filled(0f64, frames.batch)?, memory::filled(0f64, inputs.len())?);
     for (example, labels) in labels.into_iter().enumerate() {
         let labels = if rules.collapse_labels { without_repeats(labels) } else { labels };
         let time = frames.lengths[example];
@@ -122,7 +123,7 @@ fn labels(context: &KernelContext<'_>, frames: &Frames) -> Result<Vec<Vec<usize>
             format!("{} labels need as many pairs of indices: {}", values.len(), context.input(1).shape());
         return Err(Error::invalid_argument(text));
     }
-    let mut labels = vec![Vec::new(); frames.batch];
+    let mut labels = memory::filled(Vec::new(), frames.batch)?;
     for (index, &value) in indices.chunks_exact(2).zip(values) {
         let row = usize::try_from(index[0]).ok().and_then(|row| labels.get_mut(row)).ok_or_else(|| {
             Error::invalid_argument(format!("a label is of example {}, of {}", index[0], frames.batch))
@@ -259,9 +260,9 @@ where
 {
     let frames = Frames::of(context, 1)?;
     let blank = if blank < 0 { blank + frames.classes as i64 } else { blank };
-    let mut inputs = vec![0f64; context.input(0).elements()];
+    let mut inputs = memory::filled(0f64, context.input(0).elements())?;
     compute::elementwise::cast(context.pool(), context.slice::<T>(0)?, &mut inputs);
-    let (mut indices, mut values, mut sums) = (Vec::new(), Vec::new(), vec![0f64; frames.batch]);
+    let (mut indices, mut values, mut sums) = (Vec::new(), Vec::new(), memory::filled(0f64, frames.batch)?);
     let mut longest = 0;
     for example in 0..frames.batch {
         let (mut before, mut count) = (None, 0);

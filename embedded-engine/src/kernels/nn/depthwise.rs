@@ -1,7 +1,7 @@
 //! Convolutions of each channel by itself, NHWC.
 
 use super::window::{Window, sizes};
-use crate::kernel::{KernelContext, checked};
+use crate::kernel::KernelContext;
 use crate::kernels::chunks::{for_chunks, for_parts};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
@@ -148,7 +148,7 @@ fn filter_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &
     let dims = sizes(context, 1)?;
     let sizes = Depthwise::new(window, context.input(0).shape(), &dims)?;
     sizes.check_gradient(context.input(2).shape())?;
-    let dims = checked(dims.into(), T::DTYPE)?;
+    let dims = Shape::from(dims);
     let length = dims.elements();
     context.produce::<T>(0, dims, |context, output| {
         let (input, gradient) = (context.slice::<T>(0)?, context.slice::<T>(2)?);

@@ -7,7 +7,7 @@ use crate::registry::Registry;
 use compute::elementwise::{self, CastTo, layout};
 use compute::math::Real;
 use session_core::{Error, Result};
-use tensor::{Element, Shape};
+use tensor::{Element, Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ResizeBilinear", |spec| {
@@ -59,7 +59,7 @@ impl Scaler {
         }
     }
 
-    fn between(self, old: usize, new: usize) -> Vec<Between> {
+    fn between(self, old: usize, new: usize) -> Result<Vec<Between>> {
         let scale = self.scale(old, new);
         let place = |i: usize| {
             if self.half_pixel_centers { (i as f32 + 0.5) * scale - 0.5 } else { i as f32 * scale }
@@ -72,17 +72,17 @@ impl Scaler {
                 share: place - place.floor(),
             }
         };
-        (0..new).map(between).collect()
+        Ok(memory::collected((0..new).map(between))?)
     }
 
-    fn nearest(self, old: usize, new: usize) -> Vec<usize> {
+    fn nearest(self, old: usize, new: usize) -> Result<Vec<usize>> {
         let scale = self.scale(old, new);
         let place = |i: usize| {
             let place = if self.half_pixel_centers { (i as f32 + 0.5) * scale } else { i as f32 * scale };
             let place = if self.align_corners { place.round() } else { place.floor() };
             (place.max(0.0) as usize).min(old - 1)
         };
-        (0..new).map(place).collect()
+        Ok(memory::collected((0..new).map(place))?)
     }
 }
 
@@ -110,9 +110,9 @@ fn size(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
 fn bilinear<T: Element + CastTo<f32>>(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let [batch, height, width, depth] = images(context.input(0).shape())?;
     let [new_height, new_width] = size(context, 1)?;
-    let mut input = vec![0f32; context.input(0).elements()];
+    let mut input = memory::filled(0f32, context.input(0).elements())?;
     elementwise::cast(context.pool(), context.slice::<T>(0)?, &mut input);
-    let (rows, columns) = (scaler.between(height, new_height), scaler.between(width, new_width));
+    let (rows, columns) = (scaler.between(height, new_height)?, scaler.between(width, new_width)?);
     context.produce::<f32>(0, [batch, new_height, new_width, depth], |_, output| {
         for (i, out) in output.chunks_exact_mut(depth.max(1)).enumerate() {
             let (n, y, x) =
@@ -140,7 +140,7 @@ fn bilinear_gradient<T: Element + Real>(context: &mut KernelContext<'_>, scaler:
         let text = format!("gradients of shape {} do not fit images of {shape}", context.input(0).shape());
         return Err(Error::invalid_argument(text));
     }
-    let (rows, columns) = (scaler.between(height, new_height), scaler.between(width, new_width));
+    let (rows, columns) = (scaler.between(height, new_height)?, scaler.between(width, new_width)?);
     context.produce::<T>(0, shape, |context, output| {
         output.fill(T::default());
         let gradients = context.slice::<f32>(0)?;
@@ -163,7 +163,7 @@ fn bilinear_gradient<T: Element + Real>(context: &mut KernelContext<'_>, scaler:
 fn nearest(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let [batch, height, width, depth] = images(context.input(0).shape())?;
     let [new_height, new_width] = size(context, 1)?;
-    let (rows, columns) = (scaler.nearest(height, new_height), scaler.nearest(width, new_width));
+    let (rows, columns) = (scaler.nearest(height, new_height)?, scaler.nearest(width, new_width)?);
     let place = |i: usize| {
         let (n, y) = (i / new_width / new_height, rows[i / new_width % new_height]);
         Some((0, (n * height + y) * width + columns[i % new_width]))
@@ -180,8 +180,8 @@ fn nearest_gradient<T: Element + elementwise::Element>(
 ) -> Result<()> {
     let [batch, new_height, new_width, depth] = images(context.input(0).shape())?;
     let [height, width] = size(context, 1)?;
-    let (rows, columns) = (scaler.nearest(height, new_height), scaler.nearest(width, new_width));
-    let mut places = Vec::with_capacity(batch * new_height * new_width);
+    let (rows, columns) = (scaler.nearest(height, new_height)?, scaler.nearest(width, new_width)?);
+    let mut places = memory::reserve(batch * new_height * new_width)?;
     for n in 0..batch {
         for y in &rows {
             places.extend(columns.iter().map(|x| ((n * height + y) * width + x) as i64));

@@ -8,7 +8,7 @@ use crate::registry::Registry;
 use compute::elementwise::layout;
 use compute::pooling::PoolShape;
 use session_core::{Error, Result};
-use tensor::{DType, Element, Shape, Tensor};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MaxPoolWithArgmax", |spec| {
@@ -33,9 +33,9 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Where the first maximum of each window stands in the whole input.
-fn places<T: Element + PartialOrd>(shape: &PoolShape, input: &[T]) -> Vec<usize> {
+fn places<T: Element + PartialOrd>(shape: &PoolShape, input: &[T]) -> Result<Vec<usize>> {
     let s = shape;
-    let mut places = Vec::with_capacity(s.batch * s.out_h * s.out_w * s.channels);
+    let mut places = memory::reserve(s.batch * s.out_h * s.out_w * s.channels)?;
     let clip = |start: usize, window: usize, pad: usize, size: usize| {
         start.saturating_sub(pad)..(start + window).saturating_sub(pad).min(size)
     };
@@ -56,7 +56,7 @@ fn places<T: Element + PartialOrd>(shape: &PoolShape, input: &[T]) -> Vec<usize>
             }
         }
     }
-    places
+    Ok(places)
 }
 
 fn with_argmax<T: Element + PartialOrd>(
@@ -67,14 +67,14 @@ fn with_argmax<T: Element + PartialOrd>(
 ) -> Result<()> {
     let input = context.input(0).clone();
     let (values, shape) = (input.as_slice::<T>()?, window.pooling(input.shape())?);
-    let places = places(&shape, values);
+    let places = places(&shape, values)?;
     context.produce::<T>(0, pooled(&shape), |_, output| {
         output.iter_mut().zip(&places).for_each(|(out, &place)| *out = values[place]);
         Ok(())
     })?;
     let image = (shape.in_h * shape.in_w * shape.channels).max(1);
-    let numbers: Vec<usize> =
-        places.iter().map(|&place| if with_batch { place } else { place % image }).collect();
+    let number = |&place: &usize| if with_batch { place } else { place % image };
+    let numbers = memory::collected(places.iter().map(number))?;
     let numbers = crate::kernels::array::shape_tensor(&Shape::new(&numbers), dtype)?;
     context.set(1, numbers.reshaped(pooled(&shape))?);
     Ok(())
@@ -116,7 +116,7 @@ fn second_gradient<T: Element + PartialOrd>(context: &mut KernelContext<'_>, win
         let text = format!("gradient and input differ in shape: {} and {}", gradient.shape(), input.shape());
         return Err(Error::invalid_argument(text));
     }
-    let places = places(&shape, input.as_slice::<T>()?);
+    let places = places(&shape, input.as_slice::<T>()?)?;
     let gradient = gradient.as_slice::<T>()?;
     context.produce::<T>(0, pooled(&shape), |_, output| {
         output.iter_mut().zip(&places).for_each(|(out, &place)| *out = gradient[place]);

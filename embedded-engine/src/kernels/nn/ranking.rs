@@ -6,7 +6,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::cmp::Ordering;
-use tensor::{DType, Element, Shape, Tensor};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("TopKV2", |spec| {
@@ -56,8 +56,8 @@ fn top_k<T: Element + PartialOrd>(context: &mut KernelContext<'_>, index: DType)
         Error::invalid_argument(format!("input must have at least k columns. Had {columns}, needed {k}"))
     })?;
     let values = input.as_slice::<T>()?;
-    let mut places = Vec::with_capacity(values.len() / columns.max(1) * k);
-    let mut order: Vec<usize> = Vec::with_capacity(columns);
+    let mut places = memory::reserve(values.len() / columns.max(1) * k)?;
+    let mut order: Vec<usize> = memory::reserve(columns)?;
     for row in values.chunks_exact(columns.max(1)) {
         let compare = |&a: &usize, &b: &usize| descending(&row[a], &row[b]).then(a.cmp(&b));
         order.clear();
@@ -83,8 +83,11 @@ fn index_tensor(places: &[usize], dtype: DType) -> Result<Tensor> {
     if dtype != DType::Int16 {
         return shape_tensor(&Shape::new(places), dtype);
     }
-    let places: std::result::Result<Vec<i16>, _> = places.iter().map(|&place| place.try_into()).collect();
-    places.map(Tensor::from).map_err(|_| Error::invalid_argument("an index does not fit an int16"))
+    let narrow = |&place: &usize| {
+        i16::try_from(place)
+            .map_err(|_| Error::invalid_argument(format!("index {place} does not fit an int16")))
+    };
+    Ok(Tensor::from(memory::try_collected(places.iter().map(narrow))?))
 }
 
 /// The element of each row that `n` others come before.
@@ -97,7 +100,7 @@ fn nth_element<T: Element + PartialOrd>(context: &mut KernelContext<'_>, reverse
     })?;
     context.produce::<T>(0, Shape::new(rows), |_, output| {
         for (out, row) in output.iter_mut().zip(input.as_slice::<T>()?.chunks_exact(columns)) {
-            let mut row = row.to_vec();
+            let mut row = memory::collected(row.iter().copied())?;
             let at = if reverse { n } else { columns - 1 - n };
             *out = *row.select_nth_unstable_by(at, descending).1;
         }

@@ -55,7 +55,7 @@ fn dense<T: Element + Float>(context: &mut KernelContext<'_>) -> Result<()> {
         let text = format!("logits and labels must have the same shape: logits {logits}, labels {labels}");
         return Err(Error::invalid_argument(text));
     }
-    let (mut loss, mut backprop) = (context.allocate::<T>([rows]), context.allocate::<T>([rows, classes]));
+    let (mut loss, mut backprop) = (context.allocate::<T>([rows])?, context.allocate::<T>([rows, classes])?);
     let loss_out = loss.as_mut_slice().expect("new memory has one owner");
     let backprop_out = backprop.as_mut_slice().expect("new memory has one owner");
     let (logits, labels) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
@@ -74,7 +74,7 @@ fn sparse<T: Element + Float, I: Element + Index>(context: &mut KernelContext<'_
             format!("labels must be a vector with one entry for each of the {rows} rows of logits: {labels}");
         return Err(Error::invalid_argument(text));
     }
-    let (mut loss, mut backprop) = (context.allocate::<T>([rows]), context.allocate::<T>([rows, classes]));
+    let (mut loss, mut backprop) = (context.allocate::<T>([rows])?, context.allocate::<T>([rows, classes])?);
     let loss_out = loss.as_mut_slice().expect("new memory has one owner");
     let backprop_out = backprop.as_mut_slice().expect("new memory has one owner");
     let (logits, labels) = (context.slice::<T>(0)?, context.slice::<I>(1)?);

@@ -1,12 +1,12 @@
 //! Convolutions and pooling over volumes: images with a depth.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use compute::matmul::{self, Product};
 use session_core::{Code, Error, Result};
 use std::ops::{Add, Div};
-use tensor::{Element, Shape};
+use tensor::{Element, Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Conv3D", |spec| {
@@ -152,14 +152,15 @@ impl Grid {
     }
 
     /// The windows of one volume as the rows of a matrix.
-    fn rows<T: Copy + Default>(&self, volume: &[T]) -> Vec<T> {
+    fn rows<T: Copy + Default>(&self, volume: &[T]) -> Result<Vec<T>> {
         let (points, channels) = (self.points(), self.channels);
-        let mut rows = vec![T::default(); self.places() * points * channels];
+        let size = self.places().checked_mul(points).and_then(|size| size.checked_mul(channels));
+        let mut rows = memory::filled(T::default(), size.unwrap_or(usize::MAX))?;
         self.visit(|place, point, start| {
             let row = (place * points + point) * channels;
             rows[row..row + channels].copy_from_slice(&volume[start..start + channels]);
         });
-        rows
+        Ok(rows)
     }
 }
 
@@ -184,13 +185,13 @@ fn forward<T: Element + matmul::Element>(context: &mut KernelContext<'_>, slide:
     let grid = slide.over(&shape, window)?;
     let [d, h, w] = grid.out;
     let product = Product::new(grid.places(), grid.points() * channels, out);
-    let mut output = context.allocate::<T>(checked(Shape::from([grid.batch, d, h, w, out]), T::DTYPE)?);
+    let mut output = context.allocate::<T>(Shape::from([grid.batch, d, h, w, out]))?;
     let pool = context.pool();
     let (inputs, scratch) = context.split();
     let (volumes, filter) = (inputs.slice::<T>(0)?, inputs.slice::<T>(1)?);
     let results = output.as_mut_slice::<T>().expect("new memory has one owner");
     for batch in 0..grid.batch {
-        let rows = grid.rows(&volumes[batch * grid.len()..][..grid.len()]);
+        let rows = grid.rows(&volumes[batch * grid.len()..][..grid.len()])?;
         let size = product.m * product.n;
         matmul::matmul(pool, scratch, &product, &rows, filter, &mut results[batch * size..][..size]);
     }
@@ -225,13 +226,14 @@ fn to_input<T: Element + matmul::Element + Add<Output = T>>(
     check_gradient(&grid, out, context.input(2).shape())?;
     let width = grid.points() * channels;
     let product = Product { transpose_b: true, ..Product::new(grid.places(), out, width) };
-    let mut output = context.allocate::<T>(checked(Shape::from(shape.as_slice()), T::DTYPE)?);
+    let mut output = context.allocate::<T>(Shape::from(shape.as_slice()))?;
     let pool = context.pool();
     let (inputs, scratch) = context.split();
     let (filter, gradient) = (inputs.slice::<T>(1)?, inputs.slice::<T>(2)?);
     let results = output.as_mut_slice::<T>().expect("new memory has one owner");
     results.fill(T::default());
-    let mut rows = vec![T::default(); product.m * product.n];
+    let size = product.m.checked_mul(product.n);
+    let mut rows = memory::filled(T::default(), size.unwrap_or(usize::MAX))?;
     for batch in 0..grid.batch {
         let size = product.m * out;
         matmul::matmul(pool, scratch, &product, &gradient[batch * size..][..size], filter, &mut rows);
@@ -256,15 +258,15 @@ fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
     let grid = slide.over(&shape, window)?;
     check_gradient(&grid, out, context.input(2).shape())?;
     let product = Product { transpose_a: true, ..Product::new(grid.points() * channels, grid.places(), out) };
-    let mut output = context.allocate::<T>(Shape::from(filter_shape.as_slice()));
+    let mut output = context.allocate::<T>(Shape::from(filter_shape.as_slice()))?;
     let pool = context.pool();
     let (inputs, scratch) = context.split();
     let (volumes, gradient) = (inputs.slice::<T>(0)?, inputs.slice::<T>(2)?);
     let results = output.as_mut_slice::<T>().expect("new memory has one owner");
     results.fill(T::default());
-    let mut one = vec![T::default(); results.len()];
+    let mut one = memory::filled(T::default(), results.len())?;
     for batch in 0..grid.batch {
-        let rows = grid.rows(&volumes[batch * grid.len()..][..grid.len()]);
+        let rows = grid.rows(&volumes[batch * grid.len()..][..grid.len()])?;
         let size = product.k * out;
         matmul::matmul(pool, scratch, &product, &rows, &gradient[batch * size..][..size], &mut one);
         results.iter_mut().zip(&one).for_each(|(to, &from)| *to = *to + from);
@@ -318,7 +320,7 @@ fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) 
     let ([d, h, w], channels, size) = (grid.out, grid.channels, grid.places() * grid.channels);
     context.produce::<T>(0, [grid.batch, d, h, w, channels], |context, output| {
         output.fill(if max { T::LOWEST } else { T::default() });
-        let (volumes, counts) = (context.slice::<T>(0)?, counts(&grid));
+        let (volumes, counts) = (context.slice::<T>(0)?, counts(&grid)?);
         for batch in 0..grid.batch {
             let volume = &volumes[batch * grid.len()..][..grid.len()];
             let out = &mut output[batch * size..][..size];
@@ -345,10 +347,10 @@ fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) 
 }
 
 /// How many points of each window lie in the volume.
-fn counts(grid: &Grid) -> Vec<usize> {
-    let mut counts = vec![0; grid.places()];
+fn counts(grid: &Grid) -> Result<Vec<usize>> {
+    let mut counts = memory::filled(0, grid.places())?;
     grid.visit(|place, _, _| counts[place] += 1);
-    counts
+    Ok(counts)
 }
 
 /// The gradient goes to the first largest element of each window.
@@ -362,7 +364,7 @@ fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Re
         let (volumes, gradient) = (context.slice::<T>(0)?, context.slice::<T>(2)?);
         for batch in 0..grid.batch {
             let volume = &volumes[batch * grid.len()..][..grid.len()];
-            let mut best: Vec<Option<usize>> = vec![None; size];
+            let mut best: Vec<Option<usize>> = memory::filled(None, size)?;
             grid.visit(|place, _, start| {
                 for channel in 0..channels {
                     let best = &mut best[place * channels + channel];
@@ -389,7 +391,7 @@ fn average_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -
     let (channels, size) = (grid.channels, grid.places() * grid.channels);
     context.produce::<T>(0, Shape::from(shape.as_slice()), |context, output| {
         output.fill(T::default());
-        let (gradient, counts) = (context.slice::<T>(1)?, counts(&grid));
+        let (gradient, counts) = (context.slice::<T>(1)?, counts(&grid)?);
         for batch in 0..grid.batch {
             let gradient = &gradient[batch * size..][..size];
             let out = &mut output[batch * grid.len()..][..grid.len()];

@@ -6,7 +6,7 @@ use crate::kernels::strings::number::{float, integer};
 use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use std::borrow::Cow;
-use tensor::{Bytes, DType, Shape, Tensor};
+use tensor::{Bytes, DType, Shape, Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("DecodeCSV", decode);
@@ -84,11 +84,11 @@ enum Values {
 impl Column {
     fn new(default: &Tensor, rows: usize) -> Result<Column> {
         let values = match default.dtype() {
-            DType::Float32 => Values::Floats(Vec::with_capacity(rows)),
-            DType::Float64 => Values::Doubles(Vec::with_capacity(rows)),
-            DType::Int32 => Values::Ints(Vec::with_capacity(rows)),
-            DType::Int64 => Values::Longs(Vec::with_capacity(rows)),
-            DType::String => Values::Strings(Vec::with_capacity(rows)),
+            DType::Float32 => Values::Floats(memory::reserve(rows)?),
+            DType::Float64 => Values::Doubles(memory::reserve(rows)?),
+            DType::Int32 => Values::Ints(memory::reserve(rows)?),
+            DType::Int64 => Values::Longs(memory::reserve(rows)?),
+            DType::String => Values::Strings(memory::reserve(rows)?),
             other => return Err(Error::new(Code::Unimplemented, format!("no columns of {other}"))),
         };
         let default = match default.elements() {

@@ -2,7 +2,7 @@
 
 use session_core::{Error, Result};
 use summary::example::{ExampleError, FeatureKind, FeatureRef};
-use tensor::{Bytes, DType, Shape, Tensor};
+use tensor::{Bytes, DType, Shape, Tensor, memory};
 
 /// What a feature is read as.
 #[derive(Clone, Debug)]
@@ -34,9 +34,9 @@ enum Values {
 impl Values {
     fn new(dtype: DType, capacity: usize) -> Result<Values> {
         Ok(match dtype {
-            DType::Float32 => Values::Floats(Vec::with_capacity(capacity)),
-            DType::Int64 => Values::Ints(Vec::with_capacity(capacity)),
-            DType::String => Values::Strings(Vec::with_capacity(capacity)),
+            DType::Float32 => Values::Floats(memory::reserve(capacity)?),
+            DType::Int64 => Values::Ints(memory::reserve(capacity)?),
+            DType::String => Values::Strings(memory::reserve(capacity)?),
             other => return Err(Error::invalid_argument(format!("a feature cannot be of {other}"))),
         })
     }
@@ -66,8 +66,19 @@ impl Values {
         }
     }
 
+    /// Makes room for more values.
+    fn grow(&mut self, more: usize) -> Result<()> {
+        match self {
+            Values::Floats(values) => memory::grow(values, more)?,
+            Values::Ints(values) => memory::grow(values, more)?,
+            Values::Strings(values) => memory::grow(values, more)?,
+        }
+        Ok(())
+    }
+
     /// Appends the elements of a tensor of the same dtype.
     fn append(&mut self, tensor: &Tensor) -> Result<()> {
+        self.grow(tensor.elements())?;
         match self {
             Values::Floats(values) => values.extend_from_slice(tensor.as_slice()?),
             Values::Ints(values) => values.extend_from_slice(tensor.as_slice()?),
@@ -86,22 +97,22 @@ impl Values {
 
     /// The values in rows of one length.
     fn padded(self, ends: &[usize], row: usize, padding: &Tensor) -> Result<Values> {
-        fn fill<T: Clone>(values: &[T], ends: &[usize], row: usize, padding: &T) -> Vec<T> {
-            let mut out = Vec::with_capacity(ends.len() * row);
+        fn fill<T: Clone>(values: &[T], ends: &[usize], row: usize, padding: &T) -> Result<Vec<T>> {
+            let mut out = memory::reserve(ends.len().saturating_mul(row))?;
             let mut start = 0;
             for (index, &end) in ends.iter().enumerate() {
                 out.extend_from_slice(&values[start..end]);
                 out.resize((index + 1) * row, padding.clone());
                 start = end;
             }
-            out
+            Ok(out)
         }
         Ok(match self {
-            Values::Floats(values) => Values::Floats(fill(&values, ends, row, &padding.value::<f32>()?)),
-            Values::Ints(values) => Values::Ints(fill(&values, ends, row, &padding.value::<i64>()?)),
+            Values::Floats(values) => Values::Floats(fill(&values, ends, row, &padding.value::<f32>()?)?),
+            Values::Ints(values) => Values::Ints(fill(&values, ends, row, &padding.value::<i64>()?)?),
             Values::Strings(values) => {
                 let padding = padding.as_strings()?.first().cloned().unwrap_or_default();
-                Values::Strings(fill(&values, ends, row, &padding))
+                Values::Strings(fill(&values, ends, row, &padding)?)
             }
         })
     }
@@ -131,7 +142,7 @@ impl Row<'_> {
 impl<'a> Column<'a> {
     pub(super) fn new(key: &'a [u8], dtype: DType, form: Form, examples: usize) -> Result<Column<'a>> {
         let each = if let Form::Fixed { elements, .. } = &form { *elements } else { 0 };
-        let values = Values::new(dtype, examples.saturating_mul(each).min(1 << 28))?;
+        let values = Values::new(dtype, examples.saturating_mul(each))?;
         Ok(Column { key, dtype, form, values, ends: Vec::new() })
     }
 
@@ -212,7 +223,7 @@ impl<'a> Column<'a> {
     pub(super) fn into_sparse(self, has_batch: bool) -> Result<[Tensor; 3]> {
         let (rows, count) = (self.ends.len(), self.values.len());
         let longest = row_lengths(&self.ends).max().unwrap_or(0) as i64;
-        let mut indices = Vec::with_capacity(count * 2);
+        let mut indices = memory::reserve(count * 2)?;
         for (row, len) in row_lengths(&self.ends).enumerate() {
             for column in 0..len {
                 if has_batch {

@@ -1,11 +1,11 @@
 //! Raw numbers, compressed strings, sparse tensors made dense.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec, checked};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::io::Compression;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Code, Error, Result};
-use tensor::{Bits, Bytes, DType, Shape, Tensor};
+use tensor::{Bits, Bytes, DType, Shape, Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("DecodeRaw", |spec| decoder(spec, false));
@@ -20,8 +20,7 @@ pub(super) fn register(registry: &mut Registry) {
                     Error::new(Code::DataLoss, text).with_source(error)
                 })
             };
-            let texts: Vec<Bytes> =
-                context.input(0).as_strings()?.iter().map(inflate).collect::<Result<_>>()?;
+            let texts = memory::try_collected(context.input(0).as_strings()?.iter().map(inflate))?;
             context.set(0, Tensor::from_strings(texts, shape)?);
             Ok(())
         }))
@@ -68,8 +67,7 @@ fn decode(context: &mut KernelContext<'_>, dtype: DType, swapped: bool, length: 
         return Err(Error::invalid_argument(text));
     }
     let shape: Shape = input.shape().iter().copied().chain([len / size]).collect();
-    let shape = checked(shape, dtype)?;
-    let mut bytes = vec![0u8; len * strings.len()];
+    let mut bytes = memory::filled(0u8, len.saturating_mul(strings.len()))?;
     for (row, text) in bytes.chunks_exact_mut(len.max(1)).zip(strings) {
         let kept = text.len().min(len);
         row[..kept].copy_from_slice(&text[..kept]);
@@ -92,7 +90,6 @@ fn places(context: &KernelContext<'_>, validate: bool) -> Result<(Shape, Vec<usi
         .iter()
         .map(|&size| usize::try_from(size).map_err(|_| Error::invalid_argument("a negative size")))
         .collect::<Result<_>>()?;
-    let shape = checked(shape, context.input(2).dtype())?;
     let (indices, given) = (context.ints(0)?, context.input(0).shape());
     let width = if given.rank() == 2 { given[1] } else { 1 };
     let rows = given.first().copied().unwrap_or(1);
@@ -104,7 +101,7 @@ fn places(context: &KernelContext<'_>, validate: bool) -> Result<(Shape, Vec<usi
         );
         return Err(Error::invalid_argument(text));
     }
-    let mut places = Vec::with_capacity(rows);
+    let mut places = memory::reserve(rows)?;
     for (row, index) in indices.chunks_exact(width.max(1)).enumerate() {
         let mut place = 0;
         for (&at, &size) in index.iter().zip(shape.iter()) {
@@ -139,7 +136,7 @@ fn dense<T: Bits>(context: &mut KernelContext<'_>, validate: bool) -> Result<()>
 fn dense_strings(context: &mut KernelContext<'_>, validate: bool) -> Result<()> {
     let (shape, places) = places(context, validate)?;
     let default = context.input(3).as_strings()?.first().cloned().unwrap_or_default();
-    let mut output = vec![default; shape.elements()];
+    let mut output = memory::filled(default, shape.elements())?;
     let values = context.input(2).as_strings()?;
     for (index, &place) in places.iter().enumerate() {
         output[place] = values[if values.len() == 1 { 0 } else { index }].clone();

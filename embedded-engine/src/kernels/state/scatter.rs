@@ -7,7 +7,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use compute::elementwise::{self, BinaryKernel, BinaryOp, Element as _, layout};
 use session_core::{Code, Error, Result};
-use tensor::{DType, Element, Shape, Tensor};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["ResourceScatterUpdate", "ScatterUpdate"], |_| Ok(boxed(update_rows)));
@@ -55,7 +55,7 @@ fn first_axis(context: &KernelContext<'_>, target: &Shape) -> Result<Rows> {
     let Some((&size, row)) = target.split_first() else {
         return Err(Error::invalid_argument("a scalar variable has no rows to update"));
     };
-    let mut named = Vec::new();
+    let mut named = memory::reserve(context.input(1).elements())?;
     for (i, index) in context.ints(1)?.into_iter().enumerate() {
         let index_in_range = usize::try_from(index).ok().filter(|&index| index < size);
         named.push(index_in_range.ok_or_else(|| {
@@ -80,7 +80,7 @@ fn update_rows(context: &mut KernelContext<'_>) -> Result<()> {
     check_dtype(value.dtype(), updates.dtype())?;
     if value.dtype() == DType::String || updates.shape().rank() == 0 {
         let width = if updates.shape().rank() == 0 { 1 } else { named.width };
-        let mut places: Vec<Option<usize>> = vec![None; named.dims[0]];
+        let mut places: Vec<Option<usize>> = memory::filled(None, named.dims[0])?;
         named.rows.iter().enumerate().for_each(|(i, &row)| places[row] = Some(i));
         let (per_row, scalar) = (named.width / width.max(1), updates.shape().rank() == 0);
         let place = |i: usize| match places[i / per_row.max(1)] {
@@ -92,9 +92,9 @@ fn update_rows(context: &mut KernelContext<'_>) -> Result<()> {
         *value = new;
         return Ok(());
     }
-    let indices: Vec<i64> = named.rows.iter().map(|&row| row as i64).collect();
+    let indices = memory::collected(named.rows.iter().map(|&row| row as i64))?;
     if !value.is_writable() {
-        *value = value.copied(context.buffers());
+        *value = value.copied(context.buffers())?;
     }
     for_dtype!(bits value.dtype(), T => {
         let updates = updates.as_bits::<T>()?;
@@ -134,11 +134,11 @@ fn merge<T: Element + elementwise::Element>(
     } else {
         first_axis(context, value.shape())?
     };
-    let indices: Vec<i64> = named.rows.iter().map(|&row| row as i64).collect();
+    let indices = memory::collected(named.rows.iter().map(|&row| row as i64))?;
     let updates = context.slice::<T>(2)?;
     let repeated;
     let updates = if context.input(2).shape().rank() == 0 && named.shape.rank() > 0 {
-        repeated = vec![updates[0]; named.shape.elements()];
+        repeated = memory::filled(updates[0], named.shape.elements())?;
         &repeated
     } else {
         updates

@@ -4,7 +4,7 @@ use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, Result};
-use tensor::{Bytes, DType, Tensor};
+use tensor::{Bytes, DType, Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("AsString", as_string);
@@ -64,17 +64,20 @@ fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         fill,
     };
     match dtype {
-        DType::Bool => Ok(boxed(|context| written::<bool>(context, |value| value.to_string()))),
-        DType::String => Ok(boxed(move |context| super::map(context, |text| Ok(format.padded_text(text))))),
+        DType::Bool => Ok(boxed(|context| written::<bool>(context, |value| Ok(value.to_string().into())))),
+        DType::String => Ok(boxed(move |context| super::map(context, |text| format.padded_text(text)))),
         _ => for_dtype!(real dtype, T => Ok(boxed(move |context| {
             written::<T>(context, |value| format.number(&value.to_string(), f64_of(value)))
         }))),
     }
 }
 
-fn written<T: tensor::Element>(context: &mut KernelContext<'_>, write: impl Fn(T) -> String) -> Result<()> {
+fn written<T: tensor::Element>(
+    context: &mut KernelContext<'_>,
+    write: impl Fn(T) -> Result<Bytes>,
+) -> Result<()> {
     let shape = context.input(0).shape().clone();
-    let texts: Vec<Bytes> = context.slice::<T>(0)?.iter().map(|&value| write(value).into()).collect();
+    let texts = memory::try_collected(context.slice::<T>(0)?.iter().map(|&value| write(value)))?;
     context.set(0, Tensor::from_strings(texts, shape)?);
     Ok(())
 }
@@ -118,52 +121,56 @@ fn f64_of<T: AsFloat>(value: T) -> Option<f64> {
 
 impl Format {
     /// `integer` is the text of a number that is no float.
-    fn number(&self, integer: &str, float: Option<f64>) -> String {
-        let (text, finite) = match float {
-            None => (integer.to_owned(), true),
+    fn number(&self, integer: &str, float: Option<f64>) -> Result<Bytes> {
+        let (text, finite): (Bytes, bool) = match float {
+            None => (Bytes::copy_from_slice(integer.as_bytes()), true),
             Some(value) if value.is_nan() => {
-                (if value.is_sign_negative() { "-nan" } else { "nan" }.to_owned(), false)
+                (if value.is_sign_negative() { "-nan" } else { "nan" }.into(), false)
             }
-            Some(value) if value.is_infinite() => {
-                (if value < 0.0 { "-inf" } else { "inf" }.to_owned(), false)
-            }
-            Some(value) => (self.digits(value), true),
+            Some(value) if value.is_infinite() => (if value < 0.0 { "-inf" } else { "inf" }.into(), false),
+            Some(value) => (self.digits(value)?, true),
         };
-        self.padded(text, finite)
-    }
-
-    fn digits(&self, value: f64) -> String {
-        match self.notation {
-            Notation::Fixed => format!("{value:.*}", self.precision),
-            Notation::Scientific => scientific(value, self.precision),
-            Notation::Shortest => shortest(value, self.precision.max(1)),
+        match self.fill {
+            Fill::Signed if !text.starts_with(b"-") => self.padded(&with_run(&text, 0, b'+', 1)?, finite),
+            _ => self.padded(&text, finite),
         }
     }
 
-    fn padded(&self, text: String, finite: bool) -> String {
-        let text = match self.fill {
-            Fill::Signed if !text.starts_with('-') => format!("+{text}"),
-            _ => text,
+    fn digits(&self, value: f64) -> Result<Bytes> {
+        let precision = self.precision.min(DIGITS);
+        let text = match self.notation {
+            Notation::Fixed => format!("{value:.precision$}"),
+            Notation::Scientific => scientific(value, precision),
+            Notation::Shortest => return Ok(shortest(value, precision.max(1)).into()),
         };
+        let end = text.find('e').unwrap_or(text.len());
+        with_run(text.as_bytes(), end, b'0', self.precision - precision)
+    }
+
+    fn padded(&self, text: &[u8], finite: bool) -> Result<Bytes> {
         let missing = self.width.saturating_sub(text.len());
         match self.fill {
-            Fill::Zeros if finite => {
-                let (sign, digits) = text.split_at(usize::from(text.starts_with('-')));
-                format!("{sign}{}{digits}", "0".repeat(missing))
-            }
-            Fill::After => text + &" ".repeat(missing),
-            _ => " ".repeat(missing) + &text,
+            Fill::Zeros if finite => with_run(text, usize::from(text.starts_with(b"-")), b'0', missing),
+            Fill::After => with_run(text, text.len(), b' ', missing),
+            _ => with_run(text, 0, b' ', missing),
         }
     }
 
-    fn padded_text(&self, text: &Bytes) -> Bytes {
-        let spaces = vec![b' '; self.width.saturating_sub(text.len())];
-        match self.fill {
-            _ if spaces.is_empty() => text.clone(),
-            Fill::After => [text, &spaces[..]].concat().into(),
-            _ => [&spaces[..], text].concat().into(),
-        }
+    fn padded_text(&self, text: &Bytes) -> Result<Bytes> {
+        if self.width <= text.len() { Ok(text.clone()) } else { self.padded(text, false) }
     }
+}
+
+/// More digits than any double has behind its point; from there on there are zeros.
+const DIGITS: usize = 1100;
+
+/// A text with a byte put in so many times at one place.
+fn with_run(text: &[u8], at: usize, byte: u8, count: usize) -> Result<Bytes> {
+    let mut out = memory::reserve(text.len().saturating_add(count))?;
+    out.extend_from_slice(&text[..at]);
+    out.resize(at + count, byte);
+    out.extend_from_slice(&text[at..]);
+    Ok(out.into())
 }
 
 /// `%e`: an exponent of at least two digits.

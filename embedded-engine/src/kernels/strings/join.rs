@@ -4,7 +4,7 @@ use crate::kernel::KernelContext;
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
 use session_core::{Error, Result};
-use tensor::{Bytes, Shape, Tensor};
+use tensor::{Bytes, Shape, Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StringJoin", |spec| {
@@ -30,11 +30,10 @@ fn join(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
         }
     }
     let parts: Vec<&[Bytes]> = inputs.map(Tensor::as_strings).collect::<Result<_, _>>()?;
-    let joined = (0..shape.elements()).map(|place| {
-        let parts: Vec<&[u8]> =
-            parts.iter().map(|part| if part.len() == 1 { &part[0][..] } else { &part[place][..] }).collect();
-        Bytes::from(parts.join(separator))
-    });
+    let joined = memory::try_collected((0..shape.elements()).map(|place| {
+        let here = parts.iter().map(|part| if part.len() == 1 { &part[0] } else { &part[place] });
+        with_separator(here, separator)
+    }))?;
     let joined = Tensor::from_strings(joined, shape.clone())?;
     context.set(0, joined);
     Ok(())
@@ -53,23 +52,43 @@ fn reduce(context: &mut KernelContext<'_>, separator: &[u8], keep: bool) -> Resu
         strides[index] = strides[index + 1] * shape[index + 1];
     }
     let kept: Vec<usize> = (0..shape.rank()).filter(|at| !axes.contains(at)).collect();
-    let offsets = |axes: &[usize]| {
+    let offsets = |axes: &[usize]| -> Result<Vec<usize>> {
         let mut offsets = vec![0];
         for &at in axes {
-            let step = |&offset: &usize| (0..shape[at]).map(move |index| (offset, index));
-            offsets =
-                offsets.iter().flat_map(step).map(|(offset, index)| offset + index * strides[at]).collect();
+            let mut longer = memory::reserve(offsets.len().saturating_mul(shape[at]))?;
+            for offset in offsets {
+                longer.extend((0..shape[at]).map(|index| offset + index * strides[at]));
+            }
+            offsets = longer;
         }
-        offsets
+        Ok(offsets)
     };
-    let inner = offsets(&axes.iter().rev().copied().collect::<Vec<_>>());
-    let joined = offsets(&kept).into_iter().map(|start| {
-        let parts: Vec<&[u8]> = inner.iter().map(|offset| &strings[start + offset][..]).collect();
-        Bytes::from(parts.join(separator))
-    });
+    let inner = offsets(&axes.iter().rev().copied().collect::<Vec<_>>())?;
+    let joined = memory::try_collected(
+        offsets(&kept)?
+            .into_iter()
+            .map(|start| with_separator(inner.iter().map(|offset| &strings[start + offset]), separator)),
+    )?;
     let dims = (0..shape.rank()).filter(|at| keep || kept.contains(at));
     let dims: Shape = dims.map(|at| if kept.contains(&at) { shape[at] } else { 1 }).collect();
     let joined = Tensor::from_strings(joined, dims)?;
     context.set(0, joined);
     Ok(())
+}
+
+/// Strings with a separator between them.
+fn with_separator<'a>(
+    parts: impl ExactSizeIterator<Item = &'a Bytes> + Clone,
+    separator: &[u8],
+) -> Result<Bytes> {
+    let separators = separator.len().saturating_mul(parts.len().saturating_sub(1));
+    let length = parts.clone().fold(separators, |length, part| length.saturating_add(part.len()));
+    let mut joined = memory::reserve(length)?;
+    for (index, part) in parts.enumerate() {
+        if index > 0 {
+            joined.extend_from_slice(separator);
+        }
+        joined.extend_from_slice(part);
+    }
+    Ok(joined.into())
 }

@@ -5,7 +5,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::str::FromStr;
-use tensor::{DType, Element, Tensor};
+use tensor::{DType, Element, Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StringToNumber", |spec| match spec.dtype("out_type")? {
@@ -27,7 +27,7 @@ fn numbers<T: Element>(context: &mut KernelContext<'_>, read: fn(&[u8]) -> Optio
             Error::invalid_argument(format!("StringToNumberOp could not correctly convert string: {text}"))
         })
     });
-    let numbers: Vec<T> = numbers.collect::<Result<_>>()?;
+    let numbers: Vec<T> = memory::try_collected(numbers)?;
     context.set(0, Tensor::from_vec(numbers, shape)?);
     Ok(())
 }

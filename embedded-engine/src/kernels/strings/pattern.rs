@@ -5,7 +5,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use regex::bytes::Regex;
 use session_core::{Error, Result};
-use tensor::{Bytes, Tensor};
+use tensor::{Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StaticRegexFullMatch", |spec| {
@@ -75,14 +75,29 @@ fn rewrite(text: &str) -> String {
 
 fn matches(context: &mut KernelContext<'_>, pattern: &Regex) -> Result<()> {
     let shape = context.input(0).shape().clone();
-    let found: Vec<bool> = context.input(0).as_strings()?.iter().map(|text| pattern.is_match(text)).collect();
+    let found = memory::collected(context.input(0).as_strings()?.iter().map(|text| pattern.is_match(text)))?;
     context.set(0, Tensor::from_vec(found, shape)?);
     Ok(())
 }
 
 fn replace(context: &mut KernelContext<'_>, pattern: &Regex, rewrite: &str, all: bool) -> Result<()> {
-    let limit = usize::from(!all);
     super::map(context, |text| {
-        Ok(Bytes::from(pattern.replacen(text, limit, rewrite.as_bytes()).into_owned()))
+        let (mut out, mut end) = (Vec::new(), 0);
+        let limit = if all { usize::MAX } else { 1 };
+        for found in pattern.captures_iter(text).take(limit) {
+            let whole = found.get_match();
+            // A group stands for no more than the match.
+            let most = rewrite.len().saturating_mul(1 + whole.len());
+            memory::grow(&mut out, (whole.start() - end).saturating_add(most))?;
+            out.extend_from_slice(&text[end..whole.start()]);
+            found.expand(rewrite.as_bytes(), &mut out);
+            end = whole.end();
+        }
+        if end == 0 && out.is_empty() {
+            return Ok(text.clone());
+        }
+        memory::grow(&mut out, text.len() - end)?;
+        out.extend_from_slice(&text[end..]);
+        Ok(out.into())
     })
 }

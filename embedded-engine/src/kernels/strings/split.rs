@@ -5,7 +5,7 @@ use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, Result};
-use tensor::{Bytes, Shape, Tensor};
+use tensor::{Bytes, Shape, Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StringSplit", |spec| {
@@ -40,7 +40,7 @@ fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
 }
 
 /// One row of a sparse tensor for each string.
-fn split(context: &mut KernelContext<'_>, parts: impl Fn(&Bytes) -> Vec<Bytes>) -> Result<()> {
+fn split(context: &mut KernelContext<'_>, parts: impl Fn(&Bytes) -> Result<Vec<Bytes>>) -> Result<()> {
     let input = context.input(0);
     if input.shape().rank() != 1 {
         let text = format!("input must be a vector, got shape {}", input.shape());
@@ -49,8 +49,10 @@ fn split(context: &mut KernelContext<'_>, parts: impl Fn(&Bytes) -> Vec<Bytes>) 
     let (mut indices, mut values, mut longest) = (Vec::new(), Vec::new(), 0);
     let rows = input.elements();
     for (row, text) in input.as_strings()?.iter().enumerate() {
-        let parts = parts(text);
+        let parts = parts(text)?;
         longest = longest.max(parts.len());
+        memory::grow(&mut indices, 2 * parts.len())?;
+        memory::grow(&mut values, parts.len())?;
         indices.extend((0..parts.len()).flat_map(|column| [row as i64, column as i64]));
         values.extend(parts);
     }
@@ -61,38 +63,40 @@ fn split(context: &mut KernelContext<'_>, parts: impl Fn(&Bytes) -> Vec<Bytes>) 
     Ok(())
 }
 
-fn at_any(text: &Bytes, delimiters: &[u8], skip_empty: bool) -> Vec<Bytes> {
+fn at_any(text: &Bytes, delimiters: &[u8], skip_empty: bool) -> Result<Vec<Bytes>> {
     if text.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     if delimiters.is_empty() {
-        return (0..text.len()).map(|place| text.slice(place..=place)).collect();
+        return Ok(memory::collected((0..text.len()).map(|place| text.slice(place..place + 1)))?);
     }
     let parts = text.split(|byte| delimiters.contains(byte)).filter(|part| !(skip_empty && part.is_empty()));
-    parts.map(|part| text.slice_ref(part)).collect()
+    memory::try_collected(parts.map(|part| Ok(text.slice_ref(part))))
 }
 
-fn at_separator(text: &Bytes, separator: &[u8], limit: usize) -> Vec<Bytes> {
+fn at_separator(text: &Bytes, separator: &[u8], limit: usize) -> Result<Vec<Bytes>> {
     let (mut parts, mut start) = (Vec::new(), 0);
     while parts.len() < limit {
         let Some(found) = text[start..].windows(separator.len()).position(|window| window == separator)
         else {
             break;
         };
+        memory::grow(&mut parts, 2)?;
         parts.push(text.slice(start..start + found));
         start += found + separator.len();
     }
     parts.push(text.slice(start..));
-    parts
+    Ok(parts)
 }
 
-fn at_white_space(text: &Bytes, limit: usize) -> Vec<Bytes> {
+fn at_white_space(text: &Bytes, limit: usize) -> Result<Vec<Bytes>> {
     if limit == 0 {
-        return vec![text.clone()];
+        return Ok(vec![text.clone()]);
     }
     let (mut parts, mut rest) = (Vec::new(), text.trim_ascii_start());
     while !rest.is_empty() {
         let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+        memory::grow(&mut parts, 2)?;
         parts.push(text.slice_ref(&rest[..end]));
         rest = rest[end..].trim_ascii_start();
         if parts.len() == limit {
@@ -101,7 +105,7 @@ fn at_white_space(text: &Bytes, limit: usize) -> Vec<Bytes> {
             break;
         }
     }
-    parts
+    Ok(parts)
 }
 
 fn substr(context: &mut KernelContext<'_>, characters: bool) -> Result<()> {
@@ -112,10 +116,10 @@ fn substr(context: &mut KernelContext<'_>, characters: bool) -> Result<()> {
     }
     let shape = broadcast(texts.shape(), places_shape)?;
     let strings = texts.as_strings()?;
-    let (from, of) = (places_in(texts.shape(), &shape), places_in(places_shape, &shape));
+    let (from, of) = (places_in(texts.shape(), &shape)?, places_in(places_shape, &shape)?);
     let cut =
         from.into_iter().zip(of).map(|(text, at)| part(&strings[text], places[at], lengths[at], characters));
-    let cut: Vec<Bytes> = cut.collect::<Result<_>>()?;
+    let cut: Vec<Bytes> = memory::try_collected(cut)?;
     context.set(0, Tensor::from_strings(cut, shape)?);
     Ok(())
 }
@@ -133,14 +137,17 @@ fn broadcast(a: &Shape, b: &Shape) -> Result<Shape> {
 }
 
 /// For each element of a shape the element of a narrower one that stands there.
-fn places_in(narrow: &Shape, shape: &Shape) -> Vec<usize> {
+fn places_in(narrow: &Shape, shape: &Shape) -> Result<Vec<usize>> {
     let mut places = vec![0];
     for (index, &size) in shape.iter().enumerate() {
         let own = (index + narrow.rank()).checked_sub(shape.rank()).map_or(1, |own| narrow[own]);
-        let next = |&place: &usize| (0..size).map(move |at| place * own + if own == 1 { 0 } else { at });
-        places = places.iter().flat_map(next).collect();
+        let mut longer = memory::reserve(places.len().saturating_mul(size))?;
+        for place in places {
+            longer.extend((0..size).map(|at| place * own + if own == 1 { 0 } else { at }));
+        }
+        places = longer;
     }
-    places
+    Ok(places)
 }
 
 fn part(text: &Bytes, place: i64, len: i64, characters: bool) -> Result<Bytes> {
