@@ -20,7 +20,7 @@ op_defs! {
     SPARSE_SLICE: OpDef::new("SparseSlice", "indices: int64, values: T, shape: int64, start: int64, size: int64 -> output_indices: int64, output_values: T, output_shape: int64")
         .attrs("T: type");
     SPARSE_CONCAT: OpDef::new("SparseConcat", "indices: N * int64, values: N * T, shapes: N * int64 -> output_indices: int64, output_values: T, output_shape: int64")
-        .attrs("concat_dim: int, N: int, T: type");
+        .attrs("concat_dim: int32, N: int >= 2, T: type");
     SPARSE_REDUCE_SUM: OpDef::new("SparseReduceSum", "input_indices: int64, input_values: T, input_shape: int64, reduction_axes: int32 -> output: T")
         .attrs("keep_dims: bool = false, T: numbertype");
     SPARSE_DENSE_CWISE_ADD: OpDef::new("SparseDenseCwiseAdd", "sp_indices: int64, sp_values: T, sp_shape: int64, dense: T -> output: T")

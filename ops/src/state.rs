@@ -12,8 +12,8 @@ use session_core::{
     ShapeContext,
 };
 
-const SLICE_ATTRS: &str = "T: type, Index: indextype, begin_mask: int = 0, end_mask: int = 0, ellipsis_mask: int = 0, \
-                           new_axis_mask: int = 0, shrink_axis_mask: int = 0";
+const SLICE_ATTRS: &str = "T: type, Index: indextype, begin_mask: int32 = 0, end_mask: int32 = 0, ellipsis_mask: int32 = 0, \
+                           new_axis_mask: int32 = 0, shrink_axis_mask: int32 = 0";
 
 op_defs! {
     VAR_HANDLE_OP: OpDef::new("VarHandleOp", "-> resource: resource")
@@ -34,7 +34,7 @@ op_defs! {
     VARIABLE_SHAPE: OpDef::new("VariableShape", "input: resource -> output: out_type")
         .attrs("out_type: indextype = int32").stateful().shape(rank_shape).not_differentiable();
     RESOURCE_GATHER: OpDef::new("ResourceGather", "resource: resource, indices: Tindices -> output: dtype")
-        .attrs("batch_dims: int = 0, validate_indices: bool = true, dtype: type, Tindices: indextype")
+        .attrs("batch_dims: int32 = 0, validate_indices: bool = true, dtype: type, Tindices: indextype")
         .stateful().shape(gather_shape).gradient(gather_gradient);
     RESOURCE_GATHER_ND: OpDef::new("ResourceGatherNd", "resource: resource, indices: Tindices -> output: dtype")
         .attrs("dtype: type, Tindices: indextype").stateful().shape(gather_nd_shape);

@@ -9,16 +9,16 @@ use tensor::Tensor;
 
 op_defs! {
     STRING_JOIN: OpDef::new("StringJoin", "inputs: N * string -> output: string")
-        .attrs("N: int, separator: string = \"\"").shape(joined_shape).not_differentiable();
+        .attrs("N: int >= 0, separator: string = \"\"").shape(joined_shape).not_differentiable();
     REDUCE_JOIN: OpDef::new("ReduceJoin", "inputs: string, reduction_indices: int32 -> output: string")
         .attrs("keep_dims: bool = false, separator: string = \"\"").shape(reduced_shape).not_differentiable();
     AS_STRING: OpDef::new("AsString", "input: T -> output: string")
-        .attrs("T: {float, double, int32, uint8, int16, int8, int64, bfloat16, uint16, half, uint32, uint64, complex64, complex128, bool, variant, string}, precision: int = -1, scientific: bool = false, shortest: bool = false, width: int = -1, fill: string = \"\"")
+        .attrs("T: {float, double, int32, uint8, int16, int8, int64, bfloat16, uint16, half, uint32, uint64, complex64, complex128, bool, variant, string}, precision: int32 = -1, scientific: bool = false, shortest: bool = false, width: int32 = -1, fill: string = \"\"")
         .shape(unchanged).not_differentiable();
     STRING_SPLIT: OpDef::new("StringSplit", "input: string, delimiter: string -> indices: int64, values: string, shape: int64")
         .attrs("skip_empty: bool = true").shape(split_shape).not_differentiable();
     STRING_SPLIT_V2: OpDef::new("StringSplitV2", "input: string, sep: string -> indices: int64, values: string, shape: int64")
-        .attrs("maxsplit: int = -1").shape(split_shape).not_differentiable();
+        .attrs("maxsplit: int32 = -1").shape(split_shape).not_differentiable();
     STRING_TO_NUMBER: OpDef::new("StringToNumber", "string_tensor: string -> output: out_type")
         .attrs("out_type: {float, double, int32, int64, uint32, uint64} = float").shape(unchanged).not_differentiable();
     STRING_LENGTH: OpDef::new("StringLength", "input: string -> output: int32")
@@ -26,7 +26,7 @@ op_defs! {
     SUBSTR: OpDef::new("Substr", "input: string, pos: T, len: T -> output: string")
         .attrs("T: indextype, unit: {\"BYTE\", \"UTF8_CHAR\"} = \"BYTE\"").shape(substr_shape).not_differentiable();
     STRING_TO_HASH_BUCKET_FAST: OpDef::new("StringToHashBucketFast", "input: string -> output: int64")
-        .attrs("num_buckets: int").shape(unchanged).not_differentiable();
+        .attrs("num_buckets: int >= 1").shape(unchanged).not_differentiable();
     STRING_LOWER: OpDef::new("StringLower", "input: string -> output: string")
         .attrs("encoding: string = \"\"").shape(unchanged).not_differentiable();
     STRING_UPPER: OpDef::new("StringUpper", "input: string -> output: string")

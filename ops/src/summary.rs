@@ -21,12 +21,12 @@ op_defs! {
     HISTOGRAM_SUMMARY: OpDef::new("HistogramSummary", "tag: string, values: T -> summary: string")
         .attrs("T: realnumbertype = float").shape(one_tag).not_differentiable();
     IMAGE_SUMMARY: OpDef::new("ImageSummary", "tag: string, tensor: T -> summary: string")
-        .attrs("max_images: int = 3, T: {uint8, float, half, double} = float, bad_color: tensor = uint8[255, 0, 0, 255]")
+        .attrs("max_images: int >= 1 = 3, T: {uint8, float, half, double} = float, bad_color: tensor = uint8[255, 0, 0, 255]")
         .shape(images).not_differentiable();
     AUDIO_SUMMARY_V2: OpDef::new("AudioSummaryV2", "tag: string, tensor: float, sample_rate: float -> summary: string")
-        .attrs("max_outputs: int = 3").shape(audio).not_differentiable();
+        .attrs("max_outputs: int32 >= 1 = 3").shape(audio).not_differentiable();
     AUDIO_SUMMARY: OpDef::new("AudioSummary", "tag: string, tensor: float -> summary: string")
-        .attrs("sample_rate: float, max_outputs: int = 3").shape(audio).not_differentiable();
+        .attrs("sample_rate: float, max_outputs: int32 >= 1 = 3").shape(audio).not_differentiable();
     TENSOR_SUMMARY_V2: OpDef::new(
             "TensorSummaryV2",
             "tag: string, tensor: T, serialized_summary_metadata: string -> summary: string",
@@ -36,7 +36,7 @@ op_defs! {
         .attrs("T: type, description: string = \"\", labels: list(string) = [], display_name: string = \"\"")
         .shape(scalar_shape).not_differentiable();
     MERGE_SUMMARY: OpDef::new("MergeSummary", "inputs: N * string -> summary: string")
-        .attrs("N: int").shape(scalar_shape).not_differentiable();
+        .attrs("N: int >= 1").shape(scalar_shape).not_differentiable();
 }
 
 fn tags_and_values(context: &mut ShapeContext<'_>) -> Result<()> {

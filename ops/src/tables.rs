@@ -11,8 +11,7 @@ use session_core::{
 };
 use std::panic::Location;
 
-const TEXT_FILE: &str =
-    "key_index: int, value_index: int, vocab_size: int = -1, delimiter: string = \"\t\", offset: int = 0";
+const TEXT_FILE: &str = "key_index: int >= -2, value_index: int >= -2, vocab_size: int >= -1 = -1, delimiter: string = \"\t\", offset: int = 0";
 
 op_defs! {
     HASH_TABLE_V2: OpDef::new("HashTableV2", "-> table_handle: resource")

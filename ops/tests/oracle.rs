@@ -18,8 +18,7 @@ use ops::{EXTENSIONS, library, random, summary};
 use python::python;
 use serde_json::{Map, Value as Json, json};
 use session_core::{
-    ArgDef, ArgType, AttrDef, AttrKind, AttrValue, DType, Graph, OpDef, OpLibrary, Operation, Output, Tensor,
-    keys,
+    ArgDef, ArgType, AttrDef, AttrValue, DType, Graph, OpDef, OpLibrary, Operation, Output, Tensor, keys,
 };
 use std::io::Write;
 use std::path::Path;
@@ -68,17 +67,6 @@ fn attr_value(value: &AttrValue) -> Json {
 }
 
 fn attribute(attr: &AttrDef) -> Json {
-    let kind = match attr.kind {
-        AttrKind::Int => "int",
-        AttrKind::Float => "float",
-        AttrKind::Bool => "bool",
-        AttrKind::String => "string",
-        AttrKind::Type => "type",
-        AttrKind::Shape => "shape",
-        AttrKind::Tensor => "tensor",
-        AttrKind::Func => "func",
-        AttrKind::List => "list",
-    };
     // Sets differ in quantised types, which are left out on both sides.
     let mut types: Vec<&str> = attr.allowed_types.iter().map(|dtype| dtype.name()).collect();
     types.retain(|name| !name.starts_with('q'));
@@ -86,7 +74,8 @@ fn attribute(attr: &AttrDef) -> Json {
     types.sort_unstable();
     strings.sort_unstable();
     let default: Vec<Json> = attr.default.iter().map(attr_value).collect();
-    json!({ "kind": kind, "default": default, "types": types, "strings": strings })
+    let kind = attr.kind.name();
+    json!({ "kind": kind, "default": default, "types": types, "strings": strings, "minimum": attr.minimum })
 }
 
 fn definition(def: &OpDef) -> Json {

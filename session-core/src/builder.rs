@@ -1,6 +1,6 @@
 //! Making operations.
 
-use crate::op_def::{ArgDef, ArgType, AttrDef, AttrKind, OpDef};
+use crate::op_def::{ArgDef, ArgType, AttrDef, OpDef};
 use crate::operation::{INVALID, Node};
 use crate::{
     AsOutput, AttrValue, Attrs, Endpoint, Error, Graph, GraphMember, Operation, Output, OutputInfo,
@@ -509,41 +509,17 @@ fn show(value: &AttrValue) -> String {
 
 /// Fills in the default, or checks what was given or found.
 fn check_attr(attrs: &mut Attrs, def: &AttrDef) -> Result<()> {
-    let Some(value) = attrs.get(&def.name) else {
-        let default = def.default.clone();
-        let default = default.ok_or_else(|| Error::value(format!("attribute '{}' is missing", def.name)))?;
-        attrs.insert(def.name.clone(), default);
-        return Ok(());
-    };
-    let problem = match value {
-        AttrValue::Type(dtype) if !def.allowed_types.is_empty() && !def.allowed_types.contains(dtype) => {
-            format!("{} = {dtype} is not supported", def.name)
-        }
-        AttrValue::String(_)
-            if !def.allowed_strings.is_empty()
-                && !def.allowed_strings.iter().any(|allowed| value.as_str() == Some(allowed)) =>
-        {
-            format!("{} must be one of {}", def.name, def.allowed_strings.join(", "))
-        }
-        _ if kind_of(value) != def.kind => format!("attribute '{}' must be {:?}", def.name, def.kind),
-        _ => return Ok(()),
-    };
-    Err(Error::type_mismatch(problem))
+    if let Some(value) = attrs.get(&def.name) {
+        return def.check(value);
+    }
+    let default = def.default.clone();
+    let default = default.ok_or_else(|| Error::value(format!("attribute '{}' is missing", def.name)))?;
+    attrs.insert(def.name.clone(), default);
+    Ok(())
 }
 
-fn kind_of(value: &AttrValue) -> AttrKind {
-    match value {
-        AttrValue::Int(_) => AttrKind::Int,
-        AttrValue::Float(_) => AttrKind::Float,
-        AttrValue::Bool(_) => AttrKind::Bool,
-        AttrValue::String(_) => AttrKind::String,
-        AttrValue::Type(_) => AttrKind::Type,
-        AttrValue::Shape(_) => AttrKind::Shape,
-        AttrValue::Tensor(_) => AttrKind::Tensor,
-        AttrValue::Func(..) => AttrKind::Func,
-        AttrValue::List(_) => AttrKind::List,
-    }
-}
+/// No operation has more outputs: a wild number must not fill the memory.
+const MAX_OUTPUTS: usize = 1 << 20;
 
 fn dtypes_of(arg_type: &ArgType, attrs: &Attrs) -> Result<Vec<DType>> {
     let missing = |name: &str| Error::value(format!("attribute '{name}' is missing"));
@@ -554,8 +530,9 @@ fn dtypes_of(arg_type: &ArgType, attrs: &Attrs) -> Result<Vec<DType>> {
         }
         ArgType::Repeated(count, each) => {
             let count = attrs.get(count).and_then(AttrValue::as_int).ok_or_else(|| missing(count))?;
-            let count = usize::try_from(count).map_err(|_| Error::value("a negative number of outputs"))?;
-            dtypes_of(each, attrs)?.repeat(count)
+            let few = usize::try_from(count).ok().filter(|&count| count <= MAX_OUTPUTS);
+            let few = few.ok_or_else(|| Error::value(format!("{count} is no number of outputs")))?;
+            dtypes_of(each, attrs)?.repeat(few)
         }
         ArgType::List(name) => attrs.get(name).and_then(AttrValue::as_types).ok_or_else(|| missing(name))?,
     })

@@ -6,7 +6,8 @@ use session_core::{
     AsOutput, AttrValue, Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
 };
 
-const DEPTH: &str = "T: type, block_size: int, data_format: {\"NHWC\", \"NCHW\", \"NCHW_VECT_C\"} = \"NHWC\"";
+const DEPTH: &str =
+    "T: type, block_size: int32 >= 2, data_format: {\"NHWC\", \"NCHW\", \"NCHW_VECT_C\"} = \"NHWC\"";
 
 op_defs! {
     SPACE_TO_DEPTH: OpDef::new("SpaceToDepth", "input: T -> output: T")
@@ -32,16 +33,16 @@ op_defs! {
     .shape(batch_to_space_nd_shape)
     .gradient(batch_to_space_nd_gradient);
     SPACE_TO_BATCH: OpDef::new("SpaceToBatch", "input: T, paddings: Tpaddings -> output: T")
-        .attrs("T: type, Tpaddings: indextype = int32, block_size: int")
+        .attrs("T: type, Tpaddings: indextype = int32, block_size: int32 >= 2")
         .shape(space_to_batch_shape)
         .gradient(space_to_batch_gradient);
     BATCH_TO_SPACE: OpDef::new("BatchToSpace", "input: T, crops: Tidx -> output: T")
-        .attrs("T: type, block_size: int, Tidx: indextype = int32")
+        .attrs("T: type, block_size: int32 >= 2, Tidx: indextype = int32")
         .shape(batch_to_space_shape)
         .gradient(batch_to_space_gradient);
     EXTRACT_IMAGE_PATCHES: OpDef::new("ExtractImagePatches", "images: T -> patches: T")
         .attrs(
-            "ksizes: list(int), strides: list(int), rates: list(int), \
+            "ksizes: list(int32) >= 4, strides: list(int32) >= 4, rates: list(int32) >= 4, \
              T: {bfloat16, half, float, double, int8, int16, int32, int64, uint8, uint16, uint32, uint64, complex64, \
              complex128, bool}, padding: {\"SAME\", \"VALID\"}",
         )

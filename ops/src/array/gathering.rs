@@ -22,7 +22,7 @@ op_defs! {
         .shape(gather_shape)
         .gradient(gather_gradient);
     GATHER_V2: OpDef::new("GatherV2", "params: Tparams, indices: Tindices, axis: Taxis -> output: Tparams")
-        .attrs("batch_dims: int = 0, Tparams: type, Tindices: {int16, int32, int64}, Taxis: indextype")
+        .attrs("batch_dims: int32 = 0, Tparams: type, Tindices: {int16, int32, int64}, Taxis: indextype")
         .shape(gather_v2_shape)
         .gradient(gather_v2_gradient);
     GATHER_ND: OpDef::new("GatherNd", "params: Tparams, indices: Tindices -> output: Tparams")
@@ -45,7 +45,7 @@ op_defs! {
         .shape(tensor_scatter_shape)
         .gradient(tensor_scatter_add_gradient);
     ONE_HOT: OpDef::new("OneHot", "indices: TI, depth: int32, on_value: T, off_value: T -> output: T")
-        .attrs("axis: int = -1, T: type, TI: {uint8, int8, int32, int64} = int64")
+        .attrs("axis: int32 = -1, T: type, TI: {uint8, int8, int32, int64} = int64")
         .shape(one_hot_shape)
         .not_differentiable();
 }

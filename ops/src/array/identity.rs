@@ -8,7 +8,7 @@ use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Resu
 op_defs! {
     IDENTITY: OpDef::new("Identity", "input: T -> output: T").attrs("T: type").shape(unchanged).gradient(pass_on);
     IDENTITY_N: OpDef::new("IdentityN", "input: T -> output: T")
-        .attrs("T: list(type)")
+        .attrs("T: list(type) >= 1")
         .shape(shapes::unchanged_all)
         .gradient(pass_on);
     STOP_GRADIENT: OpDef::new("StopGradient", "input: T -> output: T")

@@ -14,35 +14,35 @@ use session_core::{
 
 op_defs! {
     CONCAT_V2: OpDef::new("ConcatV2", "values: N * T, axis: Tidx -> output: T")
-        .attrs("N: int, T: type, Tidx: indextype = int32")
+        .attrs("N: int >= 2, T: type, Tidx: indextype = int32")
         .shape(concat_v2_shape)
         .gradient(concat_v2_gradient);
     CONCAT: OpDef::new("Concat", "concat_dim: int32, values: N * T -> output: T")
-        .attrs("N: int, T: type")
+        .attrs("N: int >= 2, T: type")
         .shape(concat_shape)
         .gradient(concat_gradient);
     CONCAT_OFFSET: OpDef::new("ConcatOffset", "concat_dim: int32, shape: N * shape_type -> offset: N * shape_type")
-        .attrs("N: int, shape_type: indextype = int32")
+        .attrs("N: int >= 2, shape_type: indextype = int32")
         .shape(concat_offset_shape)
         .not_differentiable();
     SPLIT: OpDef::new("Split", "split_dim: int32, value: T -> output: num_split * T")
-        .attrs("num_split: int, T: type")
+        .attrs("num_split: int >= 1, T: type")
         .shape(split_shape)
         .gradient(split_gradient);
     SPLIT_V: OpDef::new("SplitV", "value: T, size_splits: Tlen, split_dim: int32 -> output: num_split * T")
-        .attrs("num_split: int, T: type, Tlen: {int8, int32, int64} = int64")
+        .attrs("num_split: int >= 1, T: type, Tlen: {int8, int32, int64} = int64")
         .shape(split_v_shape)
         .gradient(split_v_gradient);
     PACK: OpDef::new("Pack", "values: N * T -> output: T")
-        .attrs("N: int, T: type, axis: int = 0")
+        .attrs("N: int >= 1, T: type, axis: int32 = 0")
         .shape(pack_shape)
         .gradient(pack_gradient);
     UNPACK: OpDef::new("Unpack", "value: T -> output: num * T")
-        .attrs("num: int, T: type, axis: int = 0")
+        .attrs("num: int >= 0, T: type, axis: int32 = 0")
         .shape(unpack_shape)
         .gradient(unpack_gradient);
     PARALLEL_CONCAT: OpDef::new("ParallelConcat", "values: N * T -> output: T")
-        .attrs("N: int, T: type, shape: shape")
+        .attrs("N: int >= 1, T: type, shape: shape")
         .shape(parallel_concat_shape);
 }
 

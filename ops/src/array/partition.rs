@@ -13,15 +13,15 @@ use session_core::{
 
 op_defs! {
     DYNAMIC_PARTITION: OpDef::new("DynamicPartition", "data: T, partitions: int32 -> outputs: num_partitions * T")
-        .attrs("num_partitions: int, T: type")
+        .attrs("num_partitions: int >= 1, T: type")
         .shape(dynamic_partition_shape)
         .gradient(dynamic_partition_gradient);
     DYNAMIC_STITCH: OpDef::new("DynamicStitch", "indices: N * int32, data: N * T -> merged: T")
-        .attrs("N: int, T: type")
+        .attrs("N: int >= 1, T: type")
         .shape(dynamic_stitch_shape)
         .gradient(dynamic_stitch_gradient);
     PARALLEL_DYNAMIC_STITCH: OpDef::new("ParallelDynamicStitch", "indices: N * int32, data: N * T -> merged: T")
-        .attrs("N: int, T: type")
+        .attrs("N: int >= 1, T: type")
         .shape(dynamic_stitch_shape)
         .gradient(dynamic_stitch_gradient);
 }

@@ -32,7 +32,7 @@ op_defs! {
         .shape(reverse_v2_shape)
         .gradient(reverse_v2_gradient);
     REVERSE_SEQUENCE: OpDef::new("ReverseSequence", "input: T, seq_lengths: Tlen -> output: T")
-        .attrs("seq_dim: int, batch_dim: int = 0, T: type, Tlen: indextype = int64")
+        .attrs("seq_dim: int32, batch_dim: int32 = 0, T: type, Tlen: indextype = int64")
         .shape(reverse_sequence_shape)
         .gradient(reverse_sequence_gradient);
     ROLL: OpDef::new("Roll", "input: T, shift: Tshift, axis: Taxis -> output: T")

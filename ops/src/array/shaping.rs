@@ -14,7 +14,7 @@ op_defs! {
         .shape(shape_shape)
         .not_differentiable();
     SHAPE_N: OpDef::new("ShapeN", "input: N * T -> output: N * out_type")
-        .attrs("N: int, T: type, out_type: indextype = int32")
+        .attrs("N: int >= 1, T: type, out_type: indextype = int32")
         .shape(shape_shape)
         .not_differentiable();
     SIZE: OpDef::new("Size", "input: T -> output: out_type")
@@ -34,7 +34,7 @@ op_defs! {
         .shape(expand_dims_shape)
         .gradient(reshape_gradient);
     SQUEEZE: OpDef::new("Squeeze", "input: T -> output: T")
-        .attrs("T: type, squeeze_dims: list(int) = []")
+        .attrs("T: type, squeeze_dims: list(int32) >= 0 = []")
         .shape(squeeze_shape)
         .gradient(reshape_gradient);
     TRANSPOSE: OpDef::new("Transpose", "x: T, perm: Tperm -> y: T")

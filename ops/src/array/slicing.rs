@@ -21,8 +21,8 @@ op_defs! {
         .gradient(slice_gradient);
     STRIDED_SLICE: OpDef::new("StridedSlice", "input: T, begin: Index, end: Index, strides: Index -> output: T")
         .attrs(
-            "T: type, Index: {int16, int32, int64}, begin_mask: int = 0, end_mask: int = 0, ellipsis_mask: int = 0, \
-             new_axis_mask: int = 0, shrink_axis_mask: int = 0",
+            "T: type, Index: {int16, int32, int64}, begin_mask: int32 = 0, end_mask: int32 = 0, ellipsis_mask: int32 = 0, \
+             new_axis_mask: int32 = 0, shrink_axis_mask: int32 = 0",
         )
         .shape(strided_slice_shape)
         .gradient(strided_slice_gradient);
@@ -31,8 +31,8 @@ op_defs! {
         "shape: Index, begin: Index, end: Index, strides: Index, dy: T -> output: T",
     )
     .attrs(
-        "T: type, Index: indextype, begin_mask: int = 0, end_mask: int = 0, ellipsis_mask: int = 0, \
-         new_axis_mask: int = 0, shrink_axis_mask: int = 0",
+        "T: type, Index: indextype, begin_mask: int32 = 0, end_mask: int32 = 0, ellipsis_mask: int32 = 0, \
+         new_axis_mask: int32 = 0, shrink_axis_mask: int32 = 0",
     )
     .shape(strided_slice_grad_shape)
     .gradient(strided_slice_grad_gradient);

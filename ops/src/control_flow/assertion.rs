@@ -12,12 +12,12 @@ use tensor::Tensor;
 
 op_defs! {
     ASSERT: OpDef::new("Assert", "condition: bool, data: T ->")
-        .attrs("T: list(type), summarize: int = 3")
+        .attrs("T: list(type) >= 1, summarize: int32 = 3")
         .stateful()
         .shape(assert_shape)
         .not_differentiable();
     PRINT: OpDef::new("Print", "input: T, data: U -> output: T")
-        .attrs("T: type, U: list(type), message: string = \"\", first_n: int = -1, summarize: int = 3")
+        .attrs("T: type, U: list(type) >= 0, message: string = \"\", first_n: int = -1, summarize: int32 = 3")
         .stateful()
         .shape(shapes::unchanged)
         .gradient(pass_first);

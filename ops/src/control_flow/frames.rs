@@ -7,14 +7,14 @@ use crate::shapes::{self, unchanged};
 use session_core::{Error, OpDef, PartialShape, Result, ShapeContext};
 
 const ENTER_ATTRS: &str =
-    "T: type, frame_name: string, is_constant: bool = false, parallel_iterations: int = 10";
+    "T: type, frame_name: string, is_constant: bool = false, parallel_iterations: int32 = 10";
 
 op_defs! {
     SWITCH: OpDef::new("Switch", "data: T, pred: bool -> output_false: T, output_true: T")
         .attrs("T: type")
         .shape(switch_shape);
     MERGE: OpDef::new("Merge", "inputs: N * T -> output: T, value_index: int32")
-        .attrs("T: type, N: int")
+        .attrs("T: type, N: int >= 1")
         .shape(merge_shape);
     ENTER: OpDef::new("Enter", "data: T -> output: T").attrs(ENTER_ATTRS).shape(enter_shape);
     EXIT: OpDef::new("Exit", "data: T -> output: T").attrs("T: type").shape(unchanged);
@@ -24,7 +24,7 @@ op_defs! {
         .attrs("T: type")
         .shape(switch_shape);
     REF_MERGE: OpDef::new("RefMerge", "inputs: Ref(N * T) -> output: Ref(T), value_index: int32")
-        .attrs("T: type, N: int")
+        .attrs("T: type, N: int >= 1")
         .shape(merge_shape);
     REF_ENTER: OpDef::new("RefEnter", "data: Ref(T) -> output: Ref(T)").attrs(ENTER_ATTRS).shape(unchanged);
     REF_EXIT: OpDef::new("RefExit", "data: Ref(T) -> output: Ref(T)").attrs("T: type").shape(unchanged);
@@ -32,7 +32,7 @@ op_defs! {
         .attrs("T: type")
         .shape(unchanged);
     REF_SELECT: OpDef::new("RefSelect", "index: int32, inputs: Ref(N * T) -> output: Ref(T)")
-        .attrs("T: type, N: int")
+        .attrs("T: type, N: int >= 1")
         .shape(ref_select_shape);
     REF_IDENTITY: OpDef::new("RefIdentity", "input: Ref(T) -> output: Ref(T)")
         .attrs("T: type")

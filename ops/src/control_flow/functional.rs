@@ -6,13 +6,13 @@ use crate::library::op_defs;
 use crate::shapes;
 use session_core::{OpDef, Result, ShapeContext};
 
-const CONDITIONAL: &str = "Tcond: type, Tin: list(type), Tout: list(type), then_branch: func, else_branch: func, \
+const CONDITIONAL: &str = "Tcond: type, Tin: list(type) >= 0, Tout: list(type) >= 0, then_branch: func, else_branch: func, \
                            output_shapes: list(shape) = []";
-const LOOP: &str = "T: list(type), cond: func, body: func, output_shapes: list(shape) = [], \
-                    parallel_iterations: int = 10";
+const LOOP: &str = "T: list(type) >= 0, cond: func, body: func, output_shapes: list(shape) = [], \
+                    parallel_iterations: int32 = 10";
 const CHOICE: &str =
-    "Tin: list(type), Tout: list(type), branches: list(func), output_shapes: list(shape) = []";
-const CALL: &str = "Tin: list(type), Tout: list(type), f: func, config: string = \"\", config_proto: string = \"\", \
+    "Tin: list(type) >= 0, Tout: list(type) >= 0, branches: list(func) >= 1, output_shapes: list(shape) = []";
+const CALL: &str = "Tin: list(type) >= 0, Tout: list(type) >= 0, f: func, config: string = \"\", config_proto: string = \"\", \
                     executor_type: string = \"\"";
 
 op_defs! {
@@ -33,13 +33,13 @@ op_defs! {
         .attrs(CHOICE)
         .shape(output_shapes);
     FOR: OpDef::new("For", "start: int32, limit: int32, delta: int32, input: T -> output: T")
-        .attrs("T: list(type), body: func");
+        .attrs("T: list(type) >= 0, body: func");
     PARTITIONED_CALL: OpDef::new("PartitionedCall", "args: Tin -> output: Tout").attrs(CALL);
     STATEFUL_PARTITIONED_CALL: OpDef::new("StatefulPartitionedCall", "args: Tin -> output: Tout")
         .attrs(CALL)
         .stateful();
     SYMBOLIC_GRADIENT: OpDef::new("SymbolicGradient", "input: Tin -> output: Tout")
-        .attrs("Tin: list(type), Tout: list(type), f: func")
+        .attrs("Tin: list(type) >= 1, Tout: list(type) >= 1, f: func")
         .shape(shapes::unchanged_all);
 }
 

@@ -7,9 +7,9 @@ use session_core::OpDef;
 
 op_defs! {
     OPTIONAL_FROM_VALUE: OpDef::new("OptionalFromValue", "components: Toutput_types -> optional: variant")
-        .attrs("Toutput_types: list(type)");
+        .attrs("Toutput_types: list(type) >= 1");
     OPTIONAL_NONE: OpDef::new("OptionalNone", "-> optional: variant");
     OPTIONAL_HAS_VALUE: OpDef::new("OptionalHasValue", "optional: variant -> has_value: bool");
     OPTIONAL_GET_VALUE: OpDef::new("OptionalGetValue", "optional: variant -> components: output_types")
-        .attrs("output_types: list(type), output_shapes: list(shape)");
+        .attrs("output_types: list(type) >= 1, output_shapes: list(shape) >= 1");
 }

@@ -15,7 +15,7 @@ op_defs! {
     TENSOR_LIST_GET_ITEM: OpDef::new("TensorListGetItem", "input_handle: variant, index: int32, element_shape: Tshape -> item: element_dtype")
         .attrs("element_dtype: type, Tshape: indextype = int32");
     TENSOR_LIST_STACK: OpDef::new("TensorListStack", "input_handle: variant, element_shape: int32 -> tensor: element_dtype")
-        .attrs("element_dtype: type, num_elements: int = -1");
+        .attrs("element_dtype: type, num_elements: int32 = -1");
     TENSOR_LIST_FROM_TENSOR: OpDef::new("TensorListFromTensor", "tensor: element_dtype, element_shape: shape_type -> output_handle: variant")
         .attrs("element_dtype: type, shape_type: indextype");
     TENSOR_LIST_PUSH_BACK: OpDef::new("TensorListPushBack", "input_handle: variant, tensor: element_dtype -> output_handle: variant")

@@ -10,12 +10,12 @@ use session_core::{
 
 op_defs! {
     BARRIER: OpDef::new("Barrier", "-> handle: Ref(string)")
-        .attrs("component_types: list(type), shapes: list(shape) = [], capacity: int = -1, container: string = \"\", shared_name: string = \"\"")
+        .attrs("component_types: list(type) >= 1, shapes: list(shape) >= 0 = [], capacity: int32 = -1, container: string = \"\", shared_name: string = \"\"")
         .stateful().shape(old_handle).not_differentiable();
     BARRIER_INSERT_MANY: OpDef::new("BarrierInsertMany", "handle: Ref(string), keys: string, values: T ->")
-        .attrs("T: type, component_index: int").not_differentiable();
+        .attrs("T: type, component_index: int32").not_differentiable();
     BARRIER_TAKE_MANY: OpDef::new("BarrierTakeMany", "handle: Ref(string), num_elements: int32 -> indices: int64, keys: string, values: component_types")
-        .attrs("component_types: list(type), allow_small_batch: bool = false, wait_for_incomplete: bool = false, timeout_ms: int = -1")
+        .attrs("component_types: list(type) >= 1, allow_small_batch: bool = false, wait_for_incomplete: bool = false, timeout_ms: int = -1")
         .shape(taken).not_differentiable();
     BARRIER_CLOSE: OpDef::new("BarrierClose", "handle: Ref(string) ->")
         .attrs("cancel_pending_enqueues: bool = false").not_differentiable();

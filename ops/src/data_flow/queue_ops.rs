@@ -4,15 +4,15 @@ use crate::library::op_defs;
 use crate::shapes::{self, int, must_be_scalar, scalar};
 use session_core::{AttrValue, DType, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 
-const FIFO: &str = "component_types: list(type), shapes: list(shape) = [], capacity: int = -1, \
+const FIFO: &str = "component_types: list(type) >= 1, shapes: list(shape) >= 0 = [], capacity: int32 = -1, \
                     container: string = \"\", shared_name: string = \"\"";
-const SHUFFLE: &str = "component_types: list(type), shapes: list(shape) = [], capacity: int = -1, \
-                       min_after_dequeue: int = 0, seed: int = 0, seed2: int = 0, container: string = \"\", \
+const SHUFFLE: &str = "component_types: list(type) >= 1, shapes: list(shape) >= 0 = [], capacity: int32 = -1, \
+                       min_after_dequeue: int32 = 0, seed: int = 0, seed2: int = 0, container: string = \"\", \
                        shared_name: string = \"\"";
-const PRIORITY: &str = "component_types: list(type) = [], shapes: list(shape), capacity: int = -1, \
+const PRIORITY: &str = "component_types: list(type) >= 0 = [], shapes: list(shape) >= 0, capacity: int32 = -1, \
                         container: string = \"\", shared_name: string = \"\"";
-const ENQUEUE: &str = "Tcomponents: list(type), timeout_ms: int = -1";
-const DEQUEUE: &str = "component_types: list(type), timeout_ms: int = -1";
+const ENQUEUE: &str = "Tcomponents: list(type) >= 1, timeout_ms: int = -1";
+const DEQUEUE: &str = "component_types: list(type) >= 1, timeout_ms: int = -1";
 const CLOSE: &str = "cancel_pending_enqueues: bool = false";
 
 op_defs! {

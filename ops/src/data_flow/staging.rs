@@ -8,9 +8,14 @@ use session_core::{
     AsOutput, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
 };
 
-const ATTRS: &str = "capacity: int = 0, memory_limit: int = 0, dtypes: list(type), container: string = \"\", \
+/// Of what gives values.
+const ATTRS: &str = "capacity: int >= 0 = 0, memory_limit: int >= 0 = 0, dtypes: list(type) >= 1, container: string = \"\", \
                      shared_name: string = \"\"";
-const PUT: &str = "capacity: int = 0, memory_limit: int = 0, dtypes: list(type), fake_dtypes: list(type), \
+/// Of what tells or changes the area as a whole.
+const SIZED: &str = "capacity: int >= 0 = 0, memory_limit: int >= 0 = 0, dtypes: list(type), container: string = \"\", \
+                     shared_name: string = \"\"";
+/// Of what puts values in.
+const PUT: &str = "capacity: int >= 0 = 0, memory_limit: int >= 0 = 0, dtypes: list(type), fake_dtypes: list(type) >= 1, \
                    container: string = \"\", shared_name: string = \"\"";
 
 /// The shapes of an area's values, where who takes them knows; nobody else looks at it.
@@ -21,8 +26,8 @@ op_defs! {
     UNSTAGE: OpDef::new("Unstage", "-> values: dtypes").attrs(ATTRS).stateful().shape(staged).not_differentiable();
     STAGE_PEEK: OpDef::new("StagePeek", "index: int32 -> values: dtypes")
         .attrs(ATTRS).stateful().shape(staged).not_differentiable();
-    STAGE_SIZE: OpDef::new("StageSize", "-> size: int32").attrs(ATTRS).stateful().shape(scalar).not_differentiable();
-    STAGE_CLEAR: OpDef::new("StageClear", "->").attrs(ATTRS).stateful().not_differentiable();
+    STAGE_SIZE: OpDef::new("StageSize", "-> size: int32").attrs(SIZED).stateful().shape(scalar).not_differentiable();
+    STAGE_CLEAR: OpDef::new("StageClear", "->").attrs(SIZED).stateful().not_differentiable();
 
     MAP_STAGE: OpDef::new("MapStage", "key: int64, indices: int32, values: fake_dtypes ->")
         .attrs(PUT).stateful().not_differentiable();
@@ -32,10 +37,10 @@ op_defs! {
         .attrs(ATTRS).stateful().not_differentiable();
     MAP_UNSTAGE_NO_KEY: OpDef::new("MapUnstageNoKey", "indices: int32 -> key: int64, values: dtypes")
         .attrs(ATTRS).stateful().not_differentiable();
-    MAP_SIZE: OpDef::new("MapSize", "-> size: int32").attrs(ATTRS).stateful().shape(scalar).not_differentiable();
+    MAP_SIZE: OpDef::new("MapSize", "-> size: int32").attrs(SIZED).stateful().shape(scalar).not_differentiable();
     MAP_INCOMPLETE_SIZE: OpDef::new("MapIncompleteSize", "-> size: int32")
-        .attrs(ATTRS).stateful().shape(scalar).not_differentiable();
-    MAP_CLEAR: OpDef::new("MapClear", "->").attrs(ATTRS).stateful().not_differentiable();
+        .attrs(SIZED).stateful().shape(scalar).not_differentiable();
+    MAP_CLEAR: OpDef::new("MapClear", "->").attrs(SIZED).stateful().not_differentiable();
     ORDERED_MAP_STAGE: OpDef::new("OrderedMapStage", "key: int64, indices: int32, values: fake_dtypes ->")
         .attrs(PUT).stateful().not_differentiable();
     ORDERED_MAP_PEEK: OpDef::new("OrderedMapPeek", "key: int64, indices: int32 -> values: dtypes")
@@ -44,10 +49,10 @@ op_defs! {
         .attrs(ATTRS).stateful().not_differentiable();
     ORDERED_MAP_UNSTAGE_NO_KEY: OpDef::new("OrderedMapUnstageNoKey", "indices: int32 -> key: int64, values: dtypes")
         .attrs(ATTRS).stateful().not_differentiable();
-    ORDERED_MAP_SIZE: OpDef::new("OrderedMapSize", "-> size: int32").attrs(ATTRS).stateful().shape(scalar).not_differentiable();
+    ORDERED_MAP_SIZE: OpDef::new("OrderedMapSize", "-> size: int32").attrs(SIZED).stateful().shape(scalar).not_differentiable();
     ORDERED_MAP_INCOMPLETE_SIZE: OpDef::new("OrderedMapIncompleteSize", "-> size: int32")
-        .attrs(ATTRS).stateful().shape(scalar).not_differentiable();
-    ORDERED_MAP_CLEAR: OpDef::new("OrderedMapClear", "->").attrs(ATTRS).stateful().not_differentiable();
+        .attrs(SIZED).stateful().shape(scalar).not_differentiable();
+    ORDERED_MAP_CLEAR: OpDef::new("OrderedMapClear", "->").attrs(SIZED).stateful().not_differentiable();
 }
 
 fn staged(context: &mut ShapeContext<'_>) -> Result<()> {

@@ -12,7 +12,7 @@ op_defs! {
         .attrs("container: string = \"\", shared_name: string = \"\", compression_type: string = \"\"")
         .stateful().shape(scalar).not_differentiable();
     TEXT_LINE_READER_V2: OpDef::new("TextLineReaderV2", " -> reader_handle: resource")
-        .attrs("skip_header_lines: int = 0, container: string = \"\", shared_name: string = \"\"")
+        .attrs("skip_header_lines: int32 = 0, container: string = \"\", shared_name: string = \"\"")
         .stateful().shape(scalar).not_differentiable();
     WHOLE_FILE_READER_V2: OpDef::new("WholeFileReaderV2", " -> reader_handle: resource")
         .attrs("container: string = \"\", shared_name: string = \"\"")

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 op_defs! {
     EINSUM: OpDef::new("Einsum", "inputs: N * T -> output: T")
-        .attrs("equation: string, N: int, T: type")
+        .attrs("equation: string, N: int >= 1, T: type")
         .shape(einsum_shape)
         .gradient(einsum_gradient);
 }

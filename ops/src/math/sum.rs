@@ -6,11 +6,11 @@ use session_core::{AsOutput, OpDef, Operation, Output, PartialShape, Result, Sha
 
 op_defs! {
     ADD_N: OpDef::new("AddN", "inputs: N * T -> sum: T")
-        .attrs("N: int, T: {bfloat16, half, float, double, int8, int16, int32, int64, uint8, uint16, uint32, uint64, complex64, complex128, variant}")
+        .attrs("N: int >= 1, T: {bfloat16, half, float, double, int8, int16, int32, int64, uint8, uint16, uint32, uint64, complex64, complex128, variant}")
         .shape(same)
         .gradient(add_n_gradient);
     ACCUMULATE_N_V2: OpDef::new("AccumulateNV2", "inputs: N * T -> sum: T")
-        .attrs("N: int, T: numbertype, shape: shape")
+        .attrs("N: int >= 1, T: numbertype, shape: shape")
         .shape(accumulate_shape)
         .gradient(add_n_gradient);
 }

@@ -9,7 +9,7 @@ op_defs! {
     UNIFORM_CANDIDATE_SAMPLER: sampler_def("UniformCandidateSampler");
     LOG_UNIFORM_CANDIDATE_SAMPLER: sampler_def("LogUniformCandidateSampler");
     ALL_CANDIDATE_SAMPLER: OpDef::new("AllCandidateSampler", SAMPLES)
-        .attrs("num_true: int, num_sampled: int, unique: bool, seed: int = 0, seed2: int = 0")
+        .attrs("num_true: int32 >= 1, num_sampled: int32 >= 1, unique: bool, seed: int = 0, seed2: int = 0")
         .stateful().shape(sampled_shape).not_differentiable();
     COMPUTE_ACCIDENTAL_HITS: OpDef::new(
             "ComputeAccidentalHits",
@@ -23,7 +23,7 @@ const SAMPLES: &str = "true_classes: int64 -> sampled_candidates: int64, true_ex
 
 const fn sampler_def(name: &'static str) -> OpDef {
     OpDef::new(name, SAMPLES)
-        .attrs("num_true: int, num_sampled: int, unique: bool, range_max: int, seed: int = 0, seed2: int = 0")
+        .attrs("num_true: int32 >= 1, num_sampled: int32 >= 1, unique: bool, range_max: int >= 1, seed: int = 0, seed2: int = 0")
         .stateful()
         .shape(sampled_shape)
         .not_differentiable()

@@ -15,21 +15,21 @@ macro_rules! conv_attrs {
         concat!(
             "T: ",
             $types,
-            ", strides: list(int), use_cudnn_on_gpu: bool = true, padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
+            ", strides: list(int32), use_cudnn_on_gpu: bool = true, padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
              explicit_paddings: list(int) = [], data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", \
-             dilations: list(int) = [1, 1, 1, 1]"
+             dilations: list(int32) = [1, 1, 1, 1]"
         )
     };
 }
 
-const DEPTHWISE: &str = "T: floattype, strides: list(int), padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
+const DEPTHWISE: &str = "T: floattype, strides: list(int32), padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
                          explicit_paddings: list(int) = [], data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", \
-                         dilations: list(int) = [1, 1, 1, 1]";
+                         dilations: list(int32) = [1, 1, 1, 1]";
 macro_rules! volumes {
     ($more:literal) => {
         concat!(
-            "T: floattype, strides: list(int), padding: {\"SAME\", \"VALID\"}, \
-             data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", dilations: list(int) = [1, 1, 1, 1, 1]",
+            "T: floattype, strides: list(int32) >= 5, padding: {\"SAME\", \"VALID\"}, \
+             data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", dilations: list(int32) = [1, 1, 1, 1, 1]",
             $more
         )
     };

@@ -22,7 +22,7 @@ op_defs! {
             "inputs: T, sequence_length: int32 -> decoded_indices: int64, decoded_values: int64, \
              decoded_shape: int64, log_probability: T",
         )
-        .attrs("merge_repeated: bool = false, blank_index: int = -1, T: {float, double} = float")
+        .attrs("merge_repeated: bool = false, blank_index: int32 = -1, T: {float, double} = float")
         .shape(decoder_shape)
         .not_differentiable();
 }

@@ -9,23 +9,23 @@ use session_core::{
     AsOutput, Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
 };
 
-const VOLUME: &str = "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+const VOLUME: &str = "ksize: list(int32) >= 5, strides: list(int32) >= 5, padding: {\"SAME\", \"VALID\"}, \
                       data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", T: {half, bfloat16, float}";
-const MEAN_VOLUME: &str = "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+const MEAN_VOLUME: &str = "ksize: list(int32) >= 5, strides: list(int32) >= 5, padding: {\"SAME\", \"VALID\"}, \
                            data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", T: floattype";
 
 op_defs! {
     MAX_POOL: OpDef::new("MaxPool", "input: T -> output: T")
         .attrs(
             "T: {half, bfloat16, float, double, int32, int64, uint8, int16, int8, uint16, qint8} = float, \
-             ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
+             ksize: list(int32) >= 4, strides: list(int32) >= 4, padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
              explicit_paddings: list(int) = [], data_format: {\"NHWC\", \"NCHW\", \"NCHW_VECT_C\"} = \"NHWC\"",
         )
         .shape(pool_2d_shape)
         .gradient(max_pool_gradient);
     MAX_POOL_GRAD: OpDef::new("MaxPoolGrad", "orig_input: T, orig_output: T, grad: T -> output: T")
         .attrs(
-            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
+            "ksize: list(int32) >= 4, strides: list(int32) >= 4, padding: {\"SAME\", \"VALID\", \"EXPLICIT\"}, \
              explicit_paddings: list(int) = [], data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", \
              T: realnumbertype = float",
         )
@@ -33,7 +33,7 @@ op_defs! {
         .gradient(max_pool_grad_gradient);
     MAX_POOL_GRAD_GRAD: OpDef::new("MaxPoolGradGrad", "orig_input: T, orig_output: T, grad: T -> output: T")
         .attrs(
-            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+            "ksize: list(int32) >= 4, strides: list(int32) >= 4, padding: {\"SAME\", \"VALID\"}, \
              data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: realnumbertype",
         )
         .shape(second_input_2d_shape)
@@ -53,27 +53,27 @@ op_defs! {
     .shape(first_input_2d_shape);
     MAX_POOL_WITH_ARGMAX: OpDef::new("MaxPoolWithArgmax", "input: T -> output: T, argmax: Targmax")
         .attrs(
-            "ksize: list(int), strides: list(int), Targmax: indextype = int64, padding: {\"SAME\", \"VALID\"}, \
+            "ksize: list(int32) >= 4, strides: list(int32) >= 4, Targmax: indextype = int64, padding: {\"SAME\", \"VALID\"}, \
              include_batch_in_index: bool = false, T: realnumbertype",
         )
         .shape(pool_2d_shape)
         .gradient(max_pool_with_argmax_gradient);
     MAX_POOL_GRAD_WITH_ARGMAX: OpDef::new("MaxPoolGradWithArgmax", "input: T, grad: T, argmax: Targmax -> output: T")
         .attrs(
-            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+            "ksize: list(int32) >= 4, strides: list(int32) >= 4, padding: {\"SAME\", \"VALID\"}, \
              include_batch_in_index: bool = false, Targmax: indextype, T: realnumbertype",
         )
         .shape(first_input_2d_shape);
     AVG_POOL: OpDef::new("AvgPool", "value: T -> output: T")
         .attrs(
-            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+            "ksize: list(int32) >= 4, strides: list(int32) >= 4, padding: {\"SAME\", \"VALID\"}, \
              data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: floattype",
         )
         .shape(pool_2d_shape)
         .gradient(avg_pool_gradient);
     AVG_POOL_GRAD: OpDef::new("AvgPoolGrad", "orig_input_shape: int32, grad: T -> output: T")
         .attrs(
-            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+            "ksize: list(int32) >= 4, strides: list(int32) >= 4, padding: {\"SAME\", \"VALID\"}, \
              data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: floattype",
         )
         .shape(avg_pool_grad_2d_shape)
@@ -84,7 +84,7 @@ op_defs! {
         .gradient(max_pool_3d_gradient);
     MAX_POOL_3D_GRAD: OpDef::new("MaxPool3DGrad", "orig_input: TInput, orig_output: TInput, grad: T -> output: T")
         .attrs(
-            "ksize: list(int), strides: list(int), padding: {\"SAME\", \"VALID\"}, \
+            "ksize: list(int32) >= 5, strides: list(int32) >= 5, padding: {\"SAME\", \"VALID\"}, \
              data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", T: {half, bfloat16, float} = float, \
              TInput: {half, bfloat16, float} = float",
         )

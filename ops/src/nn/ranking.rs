@@ -23,7 +23,7 @@ op_defs! {
         .shape(top_k_v2_shape)
         .gradient(top_k_gradient);
     IN_TOP_K: OpDef::new("InTopK", "predictions: float, targets: T -> precision: bool")
-        .attrs("k: int, T: indextype = int32")
+        .attrs("k: int32, T: indextype = int32")
         .shape(in_top_k_shape)
         .not_differentiable();
     IN_TOP_K_V2: OpDef::new("InTopKV2", "predictions: float, targets: T, k: T -> precision: bool")

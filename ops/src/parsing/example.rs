@@ -14,19 +14,19 @@ op_defs! {
             "ParseExample",
             "serialized: string, names: string, sparse_keys: Nsparse * string, dense_keys: Ndense * string, dense_defaults: Tdense -> sparse_indices: Nsparse * int64, sparse_values: sparse_types, sparse_shapes: Nsparse * int64, dense_values: Tdense",
         )
-        .attrs("Nsparse: int, Ndense: int, sparse_types: list({float, int64, string}), Tdense: list({float, int64, string}), dense_shapes: list(shape)")
+        .attrs("Nsparse: int >= 0, Ndense: int >= 0, sparse_types: list({float, int64, string}) >= 0, Tdense: list({float, int64, string}) >= 0, dense_shapes: list(shape) >= 0")
         .shape(parsed_shapes).not_differentiable();
     PARSE_EXAMPLE_V2: OpDef::new(
             "ParseExampleV2",
             "serialized: string, names: string, sparse_keys: string, dense_keys: string, ragged_keys: string, dense_defaults: Tdense -> sparse_indices: num_sparse * int64, sparse_values: sparse_types, sparse_shapes: num_sparse * int64, dense_values: Tdense, ragged_values: ragged_value_types, ragged_row_splits: ragged_split_types",
         )
-        .attrs("Tdense: list({float, int64, string}), num_sparse: int, sparse_types: list({float, int64, string}), ragged_value_types: list({float, int64, string}), ragged_split_types: list({int32, int64}), dense_shapes: list(shape)")
+        .attrs("Tdense: list({float, int64, string}) >= 0, num_sparse: int >= 0, sparse_types: list({float, int64, string}) >= 0, ragged_value_types: list({float, int64, string}) >= 0, ragged_split_types: list({int32, int64}) >= 0, dense_shapes: list(shape) >= 0")
         .shape(parsed_shapes).not_differentiable();
     PARSE_SINGLE_EXAMPLE: OpDef::new(
             "ParseSingleExample",
             "serialized: string, dense_defaults: Tdense -> sparse_indices: num_sparse * int64, sparse_values: sparse_types, sparse_shapes: num_sparse * int64, dense_values: Tdense",
         )
-        .attrs("num_sparse: int, sparse_keys: list(string), dense_keys: list(string), sparse_types: list({float, int64, string}), Tdense: list({float, int64, string}), dense_shapes: list(shape)")
+        .attrs("num_sparse: int >= 0, sparse_keys: list(string) >= 0, dense_keys: list(string) >= 0, sparse_types: list({float, int64, string}) >= 0, Tdense: list({float, int64, string}) >= 0, dense_shapes: list(shape) >= 0")
         .shape(parsed_shapes).not_differentiable();
 }
 

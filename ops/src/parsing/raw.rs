@@ -9,7 +9,7 @@ use session_core::{
 
 op_defs! {
     DECODE_CSV: OpDef::new("DecodeCSV", "records: string, record_defaults: OUT_TYPE -> output: OUT_TYPE")
-        .attrs("OUT_TYPE: list({float, double, int32, int64, string}), field_delim: string = \",\", use_quote_delim: bool = true, na_value: string = \"\", select_cols: list(int) = []")
+        .attrs("OUT_TYPE: list({float, double, int32, int64, string}) >= 1, field_delim: string = \",\", use_quote_delim: bool = true, na_value: string = \"\", select_cols: list(int) = []")
         .shape(csv_shape).not_differentiable();
     DECODE_RAW: OpDef::new("DecodeRaw", "bytes: string -> output: out_type")
         .attrs("out_type: {half, float, double, int32, uint16, uint8, int16, int8, int64, complex64, complex128, bool, bfloat16}, little_endian: bool = true")

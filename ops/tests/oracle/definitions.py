@@ -52,6 +52,7 @@ def attribute(attr):
         "default": [value(attr.default_value)] if attr.HasField("default_value") else [],
         "types": types,
         "strings": sorted(s.decode() for s in allowed.s),
+        "minimum": attr.minimum if attr.has_minimum else None,
     }
 
 
