@@ -19,6 +19,13 @@ impl Composite {
         Composite { outer: unnamed(graph), inner }
     }
 
+    /// As [`new`](Composite::new), for a function that makes variables, too.
+    #[track_caller]
+    pub(crate) fn layer(graph: &Graph, default: &str) -> Composite {
+        let inner = graph.layer_scope(default).located_at(Location::caller());
+        Composite { outer: unnamed(graph), inner }
+    }
+
     /// The handle for the operations inside.
     pub(crate) fn graph(&self) -> &Graph {
         &self.inner

@@ -6,6 +6,36 @@
 //! ```
 //!
 //! A layer's scope is named by its first argument's handle, or after the layer, and made unique.
+//!
+//! # Evaluation
+//!
+//! Dropout and batch normalization compute something else in training than in evaluation. What an evaluation needs is the
+//! same variables under another flag, in one of two ways. Either the model is built twice within a [variable
+//! scope](session_core::Graph::variable_scope), once for each:
+//!
+//! ```
+//! use ops::array::placeholder;
+//! use ops::layers::{BatchNormalizationOptions, LayerOptions, batch_normalization, dense, dropout};
+//! use session_core::{DType, Graph, Output, Reuse};
+//!
+//! fn model(scope: &Graph, images: &Output, training: bool) -> Output {
+//!     let hidden = dense(images.within(scope), 32, &LayerOptions::default());
+//!     let hidden = batch_normalization(&hidden, training, &BatchNormalizationOptions::default());
+//!     dense(dropout(&hidden, 0.5, training, None), 10, &LayerOptions::default())
+//! }
+//!
+//! let graph = Graph::new();
+//! let images = placeholder(&graph, DType::Float32, [None, Some(64)]);
+//! let logits = model(&graph.variable_scope("model", Reuse::Auto), &images, true);
+//! let evaluated = model(&graph.variable_scope("model", Reuse::Auto), &images, false);
+//! assert_eq!(graph.collection(&session_core::keys::VARIABLES).len(), 8); // two kernels and biases, four of the norm
+//! # let _ = (logits, evaluated);
+//! # graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
+//! ```
+//!
+//! Or the flag is a [tensor](Training), such as a placeholder that is false unless it is fed. Then both kinds of run
+//! compute a little of what only training needs, and draw random numbers.
 
 use crate::array::constants::number;
 use crate::array::{constant, gather, identity, reshape, shape, strided_slice};
@@ -95,8 +125,10 @@ impl LayerOptions {
     }
 
     fn kernel(&self, scope: &Composite, shape: &[usize], like: &Output) -> Variable {
-        let kernel = self.variable(scope.graph(), "kernel", shape, like, self.kernel_initializer.as_ref());
-        if let Some(scale) = self.kernel_l2 {
+        let initializer = self.kernel_initializer.as_ref();
+        let (kernel, is_made) = self.variable(scope.graph(), "kernel", shape, like, initializer);
+        // Once for each kernel, however many layers share it.
+        if let Some(scale) = self.kernel_l2.filter(|_| is_made) {
             let place = scope.graph().scope(&format!("{}kernel/Regularizer/", scope.graph().scope_name()));
             l2_regularization(kernel.as_output().within(&place), scale);
         }
@@ -110,17 +142,17 @@ impl LayerOptions {
         shape: &[usize],
         like: &Output,
         initializer: &dyn Initializer,
-    ) -> Variable {
-        let builder = VariableBuilder::new(graph).exact_name(name).trainable(self.trainable);
-        builder.initializer(shape, like.dtype(), initializer).build()
+    ) -> (Variable, bool) {
+        let builder = VariableBuilder::new(graph).scoped_name(name).trainable(self.trainable);
+        builder.initializer(shape, like.dtype(), initializer).find_or_make()
     }
 
     /// Bias and activation.
     fn finish(&self, scope: &Composite, result: Output, units: usize, format: DataFormat) -> Output {
         let mut result = scope.enter(result);
         if self.use_bias {
-            let bias =
-                self.variable(scope.graph(), "bias", &[units], &result, self.bias_initializer.as_ref());
+            let initializer = self.bias_initializer.as_ref();
+            let (bias, _) = self.variable(scope.graph(), "bias", &[units], &result, initializer);
             result = bias_add_with(&result, &bias, format);
         }
         let activated = self.activation.map(|activation| activation(&scope.enter(&result)));
@@ -143,7 +175,7 @@ impl fmt::Debug for LayerOptions {
 #[track_caller]
 pub fn dense(inputs: impl AsOutput, units: usize, options: &LayerOptions) -> Output {
     let inputs = inputs.as_output();
-    let scope = Composite::new(&inputs.graph(), "dense");
+    let scope = Composite::layer(&inputs.graph(), "dense");
     let size = known_size(&scope, inputs, 0);
     let kernel = options.kernel(&scope, &[size, units], inputs);
     let inputs = scope.enter(inputs);
@@ -196,7 +228,7 @@ pub fn conv2d(
     options: &LayerOptions,
 ) -> Output {
     let inputs = inputs.as_output();
-    let scope = Composite::new(&inputs.graph(), "conv2d");
+    let scope = Composite::layer(&inputs.graph(), "conv2d");
     let format = convolution.data_format;
     let channels = known_size(&scope, inputs, if format == DataFormat::Nhwc { 0 } else { 2 });
     let [rows, columns] = kernel_size;
@@ -251,11 +283,64 @@ pub fn flatten(inputs: impl AsOutput) -> Output {
     scope.leave(flat)
 }
 
+/// The flag by which a layer trains or not: fixed when the graph is built, or a tensor of one truth value, known in each
+/// run. Where it is taken, `true`, `false` and outputs convert by themselves.
+///
+/// ```
+/// use ops::array::{constant, placeholder_with_default};
+/// use ops::layers::dropout;
+/// use session_core::PartialShape;
+/// # let graph = session_core::Graph::new();
+/// # let x = constant(&graph, [1.0f32, 2.0]);
+/// let training = placeholder_with_default(constant(&graph, false), PartialShape::scalar()); // training runs feed `true`
+/// let kept = dropout(&x, 0.5, &training, None);
+/// # assert_eq!(kept.shape().to_string(), "[2]");
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub enum Training {
+    /// The same in all runs.
+    Fixed(bool),
+    /// As this tensor says.
+    Tensor(Output),
+}
+
+impl From<bool> for Training {
+    fn from(training: bool) -> Training {
+        Training::Fixed(training)
+    }
+}
+
+impl From<Output> for Training {
+    fn from(training: Output) -> Training {
+        Training::Tensor(training)
+    }
+}
+
+impl From<&Output> for Training {
+    fn from(training: &Output) -> Training {
+        Training::Tensor(training.clone())
+    }
+}
+
+impl Training {
+    /// Chooses one of two values by the tensor.
+    fn choose(
+        scope: &Composite,
+        training: &Output,
+        trained: impl AsOutput,
+        otherwise: impl AsOutput,
+    ) -> Output {
+        select(scope.enter(training), scope.enter(trained), scope.enter(otherwise))
+    }
+}
+
 /// In training, each element becomes zero with probability `rate`, and the others grow by `1 / (1 - rate)`, so that
 /// sums stay the same on average. Otherwise the input as it is.
 #[must_use]
 #[track_caller]
-pub fn dropout(inputs: impl AsOutput, rate: f64, training: bool, seed: Option<i64>) -> Output {
+pub fn dropout(inputs: impl AsOutput, rate: f64, training: impl Into<Training>, seed: Option<i64>) -> Output {
     let inputs = inputs.as_output();
     let scope = Composite::new(&inputs.graph(), "dropout");
     let inputs = scope.enter(inputs);
@@ -265,7 +350,8 @@ pub fn dropout(inputs: impl AsOutput, rate: f64, training: bool, seed: Option<i6
         scope.graph().add_error(error.with_phase(Phase::Build));
         return scope.leave(inputs);
     }
-    if !training || rate == 0.0 {
+    let training = training.into();
+    if matches!(training, Training::Fixed(false)) || rate == 0.0 {
         return scope.leave(identity(&inputs));
     }
     let number = |value: f64| number(scope.graph(), inputs.dtype(), value);
@@ -276,7 +362,11 @@ pub fn dropout(inputs: impl AsOutput, rate: f64, training: bool, seed: Option<i6
     };
     let drawn = random_uniform_unit(scope.graph(), sizes, inputs.dtype(), seed);
     let kept = greater_equal(drawn, number(rate));
-    scope.leave(select(kept, grown, number(0.0)))
+    let dropped = select(kept, grown, number(0.0));
+    scope.leave(match &training {
+        Training::Fixed(_) => dropped,
+        Training::Tensor(training) => Training::choose(&scope, training, dropped, &inputs),
+    })
 }
 
 /// How [`batch_normalization`] works.
@@ -310,26 +400,46 @@ impl Default for BatchNormalizationOptions {
 /// running moments `moving_mean` and `moving_variance`.
 ///
 /// In training, what moves the running moments joins the collection `update_ops`: give it to the training step as
-/// control inputs, see [`Optimizer::within`](crate::optimizers::Optimizer::within).
+/// control inputs, see [`Optimizer::within`](crate::optimizers::Optimizer::within). With a tensor it moves nothing in runs
+/// that do not train.
 #[must_use]
 #[track_caller]
 pub fn batch_normalization(
     inputs: impl AsOutput,
-    training: bool,
+    training: impl Into<Training>,
     options: &BatchNormalizationOptions,
 ) -> Output {
     let inputs = inputs.as_output();
-    let scope = Composite::new(&inputs.graph(), "batch_normalization");
+    let scope = Composite::layer(&inputs.graph(), "batch_normalization");
     let channels = known_size(&scope, inputs, 0);
     let inputs = scope.enter(inputs);
     let parameters = NormParameters::make(&scope, &inputs, channels, options);
-    let (result, moments) = match inputs.shape().rank() {
+    let normalize = |training: bool| match inputs.shape().rank() {
         Some(4) => parameters.fused(&scope, &inputs, training, options),
         _ => parameters.plain(&scope, &inputs, training, options),
     };
-    if let Some((mean, variance)) = moments {
-        parameters.follow(&scope, &mean, &variance, options.momentum);
-    }
+    let result = match &training.into() {
+        Training::Fixed(training) => {
+            let (result, moments) = normalize(*training);
+            if let Some((mean, variance)) = moments {
+                parameters.follow(&scope, &mean, &variance, options.momentum);
+            }
+            result
+        }
+        Training::Tensor(training) => {
+            let (trained, moments) = normalize(true);
+            let (otherwise, _) = normalize(false);
+            let choose =
+                |trained: &Output, otherwise: &Output| Training::choose(&scope, training, trained, otherwise);
+            if let Some((mean, variance)) = moments {
+                // Moments that stay as they are, whatever those of the batch were.
+                let mean = choose(&mean, parameters.moving_mean.as_output());
+                let variance = choose(&variance, parameters.moving_variance.as_output());
+                parameters.follow(&scope, &mean, &variance, options.momentum);
+            }
+            choose(&trained, &otherwise)
+        }
+    };
     scope.leave(result)
 }
 
@@ -351,7 +461,7 @@ impl NormParameters {
         options: &BatchNormalizationOptions,
     ) -> NormParameters {
         let make = |name: &str, initializer: &dyn Initializer, trainable: bool| {
-            let builder = VariableBuilder::new(scope.graph()).exact_name(name).trainable(trainable);
+            let builder = VariableBuilder::new(scope.graph()).scoped_name(name).trainable(trainable);
             builder.initializer(Shape::from([channels]), inputs.dtype(), initializer).build()
         };
         NormParameters {

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
-use ops::array::{constant, placeholder};
+use ops::array::{constant, placeholder, placeholder_with_default};
 use ops::initializers::{he_normal, zeros};
 use ops::layers::*;
 use ops::losses::{
@@ -14,7 +14,7 @@ use ops::metrics;
 use ops::nn::{ConvOptions, Padding, relu};
 use ops::optimizers::{GradientDescentOptimizer, Optimizer};
 use ops::variables::{get_variable, global_variables, local_variables, trainable_variables};
-use session_core::{DType, Graph, Output, PartialShape, Variable, keys};
+use session_core::{DType, Graph, Output, PartialShape, Reuse, Variable, keys};
 
 fn names(variables: &[Variable]) -> Vec<&str> {
     variables.iter().map(Variable::name).collect()
@@ -245,4 +245,83 @@ fn metrics_keep_local_variables() {
     let waits: Vec<String> =
         read.operation().control_inputs().iter().map(|op| op.op_type().to_owned()).collect();
     assert_eq!(waits, ["AssignAddVariableOp", "AssignAddVariableOp"]);
+}
+
+/// Two dense layers, one of them with a name, and a norm.
+fn model(scope: &Graph, x: &Output) -> Output {
+    let hidden = dense(x.within(scope), 4, &LayerOptions::default().kernel_l2(0.1));
+    let normed = batch_normalization(&hidden, true, &BatchNormalizationOptions::default());
+    dense(normed.named("logits"), 2, &LayerOptions::default())
+}
+
+#[test]
+fn a_model_that_is_built_again_in_a_variable_scope_shares_its_variables() {
+    let graph = Graph::new();
+    let x = input(&graph, &[None, Some(3)]);
+    let built = [(); 2].map(|()| model(&graph.variable_scope("model", Reuse::Auto), &x));
+    graph.check().unwrap();
+    let expected = [
+        "model/dense/kernel",
+        "model/dense/bias",
+        "model/batch_normalization/gamma",
+        "model/batch_normalization/beta",
+        "model/batch_normalization/moving_mean",
+        "model/batch_normalization/moving_variance",
+        "model/logits/kernel",
+        "model/logits/bias",
+    ];
+    assert_eq!(names(&global_variables(&graph)), expected);
+    assert_eq!(built.each_ref().map(Output::name), ["model/logits/BiasAdd:0", "model_1/logits/BiasAdd:0"]);
+    assert_eq!(regularization_losses(&graph).len(), 1, "once for the kernel");
+    // Two layers of one kind in one model do not share by accident.
+    let scope = graph.variable_scope("other", Reuse::Auto);
+    let first = dense(x.within(&scope), 3, &LayerOptions::default());
+    let _ = dense(&first, 3, &LayerOptions::default());
+    assert_eq!(
+        names(&global_variables(&graph))[8..],
+        ["other/dense/kernel", "other/dense/bias", "other/dense_1/kernel", "other/dense_1/bias",]
+    );
+    // What a layer gives is in the scope of its model, slots of optimizers are not.
+    GradientDescentOptimizer::new(0.1).minimize(&mean_squared_error(&x, &first), None);
+    graph.check().unwrap();
+}
+
+#[test]
+fn variable_scopes_say_what_cannot_be_shared() {
+    let check = |reuse: Reuse, shape: [usize; 1], dtype: DType| {
+        let graph = Graph::new();
+        let made = get_variable(&graph.variable_scope("a", Reuse::No), "w", [2], DType::Float32, &zeros());
+        let again = get_variable(&graph.variable_scope("a", reuse), "w", shape, dtype, &zeros());
+        assert_eq!(made.name(), "a/w");
+        graph.check().map(|()| assert_eq!(again.handle().operation(), made.handle().operation()))
+    };
+    check(Reuse::Yes, [2], DType::Float32).unwrap();
+    check(Reuse::Auto, [2], DType::Float32).unwrap();
+    let error = check(Reuse::No, [2], DType::Float32).unwrap_err();
+    assert!(error.message().contains("'a/w' cannot be made: the name is taken"), "{error}");
+    assert!(error.message().contains("Reuse::Auto"), "{error}");
+    let error = check(Reuse::Auto, [3], DType::Float32).unwrap_err();
+    assert!(error.message().contains("'a/w' cannot be shared") && error.message().contains("[3]"), "{error}");
+    let error = check(Reuse::Yes, [2], DType::Int32).unwrap_err();
+    assert!(error.message().contains("int32"), "{error}");
+
+    let graph = Graph::new();
+    let _ = get_variable(&graph.variable_scope("a", Reuse::Yes), "w", [2], DType::Float32, &zeros());
+    let error = graph.check().unwrap_err();
+    assert!(error.message().contains("'a/w' does not exist"), "{error}");
+}
+
+#[test]
+fn a_tensor_says_whether_layers_train() {
+    for dims in [&[None, Some(3)][..], &[None, Some(4), Some(4), Some(3)]] {
+        let graph = Graph::new();
+        let x = input(&graph, dims);
+        let training = placeholder_with_default(constant(&graph, false), PartialShape::scalar());
+        let normed = batch_normalization(&x, &training, &BatchNormalizationOptions::default());
+        let kept = dropout(&normed, 0.5, training, Some(1));
+        assert_eq!((normed.shape(), kept.shape()), (x.shape(), x.shape()));
+        assert_eq!(graph.collection(&keys::UPDATE_OPS).len(), 2);
+        GradientDescentOptimizer::new(0.1).minimize(&mean_squared_error(&x, &kept), None);
+        graph.check().unwrap();
+    }
 }

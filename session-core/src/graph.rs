@@ -5,6 +5,7 @@ use crate::collection::{CollectionKey, Item, Named};
 use crate::member;
 use crate::names::{self, Names};
 use crate::operation::{Node, OpId};
+use crate::variable_scope::VariableScope;
 use crate::{Endpoint, Error, Function, GraphMember, OpDef, Operation, Output, Phase, Result};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::any::Any;
@@ -55,6 +56,8 @@ pub(crate) struct Context {
     /// The attribute `container` of stateful operations that have none of their own; empty for the default one.
     pub(crate) container: String,
     pub(crate) control_inputs: Vec<OpId>,
+    /// Where variables are named and shared, if the handle is in a scope for them.
+    pub(crate) variables: Option<Arc<VariableScope>>,
     /// The place in the program that errors name, in the place of each operation's own.
     pub(crate) location: Option<&'static Location<'static>>,
 }
@@ -129,7 +132,7 @@ impl Graph {
         Graph { shared, context, owner: Some(owner) }
     }
 
-    fn with_context(&self, change: impl FnOnce(&mut Context)) -> Graph {
+    pub(crate) fn with_context(&self, change: impl FnOnce(&mut Context)) -> Graph {
         let mut context = (*self.context).clone();
         change(&mut context);
         Graph { shared: self.shared.clone(), context: Arc::new(context), owner: self.owner.clone() }

@@ -26,6 +26,7 @@ mod saved_table;
 mod session;
 mod shape_context;
 mod variable;
+mod variable_scope;
 
 pub use attr::{AttrValue, Attrs};
 pub use builder::OpBuilder;
@@ -54,5 +55,6 @@ pub use session::{
 };
 pub use shape_context::ShapeContext;
 pub use variable::{SliceInfo, Variable, VariableParts};
+pub use variable_scope::Reuse;
 
 pub use tensor::{DType, Number, Shape, Tensor};

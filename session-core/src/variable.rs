@@ -71,6 +71,15 @@ impl Variable {
         self.parts.slice.as_ref().map_or(&self.name, |slice| &slice.full_name)
     }
 
+    /// The same variable, carrying another handle's scope, device and control inputs: what is built on it goes there.
+    #[must_use]
+    pub fn within(&self, graph: &Graph) -> Variable {
+        let mut variable = self.clone();
+        variable.parts.handle = variable.parts.handle.within(graph);
+        variable.parts.snapshot = variable.parts.snapshot.within(graph);
+        variable
+    }
+
     /// The graph it belongs to.
     #[must_use]
     pub fn graph(&self) -> Graph {

@@ -6,7 +6,8 @@ use crate::initializers::{Initializer, default_initializer};
 use crate::state::{assign_variable_op, read_variable_op, var_handle_op, var_is_initialized_op};
 use session_core::keys::{LOCAL_VARIABLES, TRAINABLE_VARIABLES, VARIABLES};
 use session_core::{
-    CollectionKey, DType, Error, Graph, Output, PartialShape, Shape, SliceInfo, Variable, VariableParts,
+    CollectionKey, DType, Error, Graph, Output, PartialShape, Reuse, Shape, SliceInfo, Variable,
+    VariableParts,
 };
 use std::panic::Location;
 
@@ -30,8 +31,24 @@ pub fn local_variable(graph: &Graph, initial_value: impl Into<Value>) -> Variabl
     VariableBuilder::new(graph).initial_value(initial_value).local().build()
 }
 
-/// A trainable variable of exactly this name within the handle's scope. That the name is taken is recorded as a
-/// mistake: a silent `w_1` would not find its value in a checkpoint.
+/// A trainable variable of exactly this name within the handle's scope. That the name is taken is recorded as a build
+/// error: a silent `w_1` would not find its value in a checkpoint.
+///
+/// In a [variable scope](Graph::variable_scope) the name is that of the scope, and its [`Reuse`] says whether a variable
+/// that exists is returned:
+///
+/// ```
+/// use ops::initializers::zeros;
+/// use ops::variables::get_variable;
+/// use session_core::{DType, Graph, Reuse};
+/// let graph = Graph::new();
+/// let weights = |scope: &Graph| get_variable(scope, "w", [2], DType::Float32, &zeros());
+/// let made = weights(&graph.variable_scope("model", Reuse::No));
+/// let found = weights(&graph.variable_scope("model", Reuse::Yes));
+/// assert_eq!((made.name(), found.name()), ("model/w", "model/w"));
+/// graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[must_use]
 #[track_caller]
 pub fn get_variable(
@@ -41,7 +58,7 @@ pub fn get_variable(
     dtype: DType,
     initializer: &dyn Initializer,
 ) -> Variable {
-    VariableBuilder::new(graph).exact_name(name).initializer(shape, dtype, initializer).build()
+    VariableBuilder::new(graph).scoped_name(name).initializer(shape, dtype, initializer).build()
 }
 
 /// Makes a variable step by step, for what [`variable`] and [`get_variable`] leave at its default.
@@ -58,6 +75,8 @@ pub struct VariableBuilder<'a> {
     graph: Graph,
     source: Source<'a>,
     exact_name: Option<String>,
+    /// True if the name is one of the handle's variable scope, where it is in one.
+    scoped: bool,
     trainable: bool,
     local: bool,
     validate_shape: bool,
@@ -87,6 +106,7 @@ impl<'a> VariableBuilder<'a> {
             graph: graph.clone(),
             source: Source::Missing,
             exact_name: None,
+            scoped: false,
             trainable: true,
             local: false,
             validate_shape: true,
@@ -123,6 +143,13 @@ impl<'a> VariableBuilder<'a> {
     pub fn exact_name(mut self, name: impl Into<String>) -> Self {
         self.exact_name = Some(name.into());
         self
+    }
+
+    /// The name in the handle's [variable scope](Graph::variable_scope), which also says whether a variable of this name is
+    /// made or found; without one, as [`exact_name`](VariableBuilder::exact_name).
+    pub fn scoped_name(mut self, name: impl Into<String>) -> Self {
+        self.scoped = true;
+        self.exact_name(name)
     }
 
     /// Whether optimizers train it.
@@ -162,6 +189,18 @@ impl<'a> VariableBuilder<'a> {
     /// What the variable consists of does not wait for the handle's control inputs: it is shared between steps.
     #[must_use]
     pub fn build(self) -> Variable {
+        self.find_or_make().0
+    }
+
+    /// Returns the variable, and true if it was made.
+    pub(crate) fn find_or_make(self) -> (Variable, bool) {
+        match self.shared() {
+            Some(variable) => (variable, false),
+            None => (self.make(), true),
+        }
+    }
+
+    fn make(self) -> Variable {
         let place = self.graph.without_control_dependencies().located_at(self.location);
         let scope = self.open_scope(&place);
         let initial_value = self.make_initial_value(&scope);
@@ -188,13 +227,54 @@ impl<'a> VariableBuilder<'a> {
     /// The variable's own scope, whose name it bears.
     fn open_scope(&self, place: &Graph) -> Graph {
         let Some(name) = &self.exact_name else { return place.composite("Variable") };
-        let full = format!("{}{name}", place.scope_name());
+        let full = self.full_name(name);
         if place.operation(&full).is_err() {
             return place.scope(&format!("{full}/"));
         }
-        let error = Error::value(format!("variable '{full}' cannot be made: the name is taken"));
+        let text = format!(
+            "variable '{full}' cannot be made: the name is taken; a variable is shared within \
+             graph.variable_scope(.., Reuse::Auto)"
+        );
+        let error = Error::value(text);
         place.add_error(error.with_location(self.location).with_phase(session_core::Phase::Build));
         place.scope(name)
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        let scoped = if self.scoped { self.graph.variable_name(name) } else { None };
+        scoped.unwrap_or_else(|| format!("{}{name}", self.graph.scope_name()))
+    }
+
+    /// The variable of this name, if it is to be shared.
+    fn shared(&self) -> Option<Variable> {
+        let reuse = if self.scoped { self.graph.reuse() } else { Reuse::No };
+        let name = self.exact_name.as_ref().filter(|_| reuse != Reuse::No)?;
+        let full = self.full_name(name);
+        let known = [VARIABLES, LOCAL_VARIABLES].into_iter().flat_map(|key| self.graph.collection(&key));
+        let found = known.into_iter().find(|variable| variable.handle().operation().name() == full);
+        match &found {
+            Some(variable) => self.check_shared(variable, &full),
+            None if reuse == Reuse::Yes => {
+                let text = format!(
+                    "variable '{full}' does not exist, so it cannot be reused; Reuse::Auto makes what is missing"
+                );
+                self.mistake(&full, Error::value(text));
+            }
+            None => {}
+        }
+        let around = self.graph.without_control_dependencies();
+        found.map(|variable| variable.within(&around.scope(around.scope_name())))
+    }
+
+    fn check_shared(&self, variable: &Variable, full: &str) {
+        let Source::Initializer(shape, dtype, _) = &self.source else { return };
+        let (found, of) = (variable.shape(), variable.dtype());
+        if of != *dtype || !found.is_compatible_with(shape.dims()) {
+            let text = format!(
+                "variable '{full}' cannot be shared: it has {of} of shape {found}, and {dtype} of shape {shape} is asked for"
+            );
+            self.mistake(full, Error::value(text));
+        }
     }
 
     fn make_initial_value(&self, scope: &Graph) -> Output {
