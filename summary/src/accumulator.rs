@@ -1,18 +1,16 @@
 //! What a run's event files hold, by tag.
 
-use crate::{
-    Event, EventData, EventError, EventReader, SessionLog, SessionStatus, Value, ValueData, event_files,
-};
+use crate::{Event, EventData, EventError, EventReader, SessionLog, Value, ValueData, event_files};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Reads the event files of a run's directory and lists what is in them, now and, by
 /// [`reload`](EventAccumulator::reload), as they grow.
 ///
-/// A session's beginning at a step, except the run's first one, drops points of that step and later
-/// ones that were read before it: the earlier session had gone further than its last checkpoint.
-/// TensorBoard does the same.
+/// As in TensorBoard, points that an interrupted session wrote beyond its last checkpoint are dropped. In files of version 2,
+/// a session's beginning drops all points of its step and later ones that were read before it. In older files, and in those
+/// that do not say their version, a summary of an earlier step than the last event's drops the points of its own tags.
 ///
 /// ```
 /// use summary::{EventAccumulator, EventWriter, Summary, TagKind};
@@ -40,6 +38,10 @@ pub struct EventAccumulator {
     run_metadata: BTreeMap<String, Bytes>,
     sessions: Vec<SessionEvent>,
     first_wall_time: Option<f64>,
+    /// That of the last file that said it.
+    file_version: Option<f64>,
+    /// The step of the last event that dropped nothing; only followed where beginnings of sessions do not count.
+    last_step: i64,
     damage: Vec<EventError>,
 }
 
@@ -129,6 +131,8 @@ impl EventAccumulator {
             run_metadata: BTreeMap::new(),
             sessions: Vec::new(),
             first_wall_time: None,
+            file_version: None,
+            last_step: -1,
             damage: Vec::new(),
         };
         accumulator.reload()?;
@@ -178,6 +182,10 @@ impl EventAccumulator {
 
     fn add(&mut self, event: Event) {
         self.first_wall_time.get_or_insert(event.wall_time);
+        if let Some(EventData::FileVersion(text)) = &event.data {
+            self.file_version = version(text);
+        }
+        self.drop_orphans(&event);
         let Event { wall_time, step, data, .. } = event;
         match data {
             Some(EventData::Summary(summary)) => {
@@ -191,10 +199,6 @@ impl EventAccumulator {
                 self.run_metadata.insert(tag, metadata);
             }
             Some(EventData::SessionLog(log)) => {
-                // The first one is the beginning of the run, and makes nothing void.
-                if log.status == SessionStatus::Start && self.has_started() {
-                    self.drop_from(step);
-                }
                 self.sessions.push(SessionEvent { wall_time, step, log });
             }
             _ => {}
@@ -231,17 +235,19 @@ impl EventAccumulator {
         }
     }
 
-    fn has_started(&self) -> bool {
-        self.sessions.iter().any(|session| session.log.status == SessionStatus::Start)
-    }
-
-    /// Drops the points of this step and later ones.
-    fn drop_from(&mut self, first: i64) {
-        for points in self.tags.values_mut() {
-            match points {
-                Points::Scalars(points) => points.retain(|point| point.step < first),
-                Points::Steps(steps) => steps.retain(|&step| step < first),
+    /// Drops what an earlier session wrote and this event replaces, by TensorBoard's rule.
+    fn drop_orphans(&mut self, event: &Event) {
+        if self.file_version.is_some_and(|version| version >= 2.0) {
+            if event.is_session_start() {
+                self.tags.values_mut().for_each(|points| points.drop_from(event.step));
             }
+        } else if event.step < self.last_step && matches!(event.data, Some(EventData::Summary(_))) {
+            let tags = event.values().iter().map(|value| value.tag.as_str());
+            let tags: HashSet<&str> = tags.collect();
+            let of_tags = self.tags.iter_mut().filter(|((tag, _), _)| tags.contains(tag.as_str()));
+            of_tags.for_each(|(_, points)| points.drop_from(event.step));
+        } else {
+            self.last_step = event.step;
         }
     }
 
@@ -306,7 +312,20 @@ impl EventAccumulator {
     }
 }
 
+/// The number of a file version such as `brain.Event:2`.
+fn version(text: &str) -> Option<f64> {
+    text.strip_prefix("brain.Event:")?.parse().ok()
+}
+
 impl Points {
+    /// Drops the points of this step and later ones.
+    fn drop_from(&mut self, first: i64) {
+        match self {
+            Points::Scalars(points) => points.retain(|point| point.step < first),
+            Points::Steps(steps) => steps.retain(|&step| step < first),
+        }
+    }
+
     fn count(&self) -> usize {
         match self {
             Points::Scalars(points) => points.len(),

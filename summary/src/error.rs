@@ -96,9 +96,16 @@ pub enum EventError {
         /// What is wrong with it.
         source: DecodeError,
     },
-    /// Bytes given as a summary are none.
-    #[error("malformed summary")]
-    Summary(#[source] DecodeError),
+    /// Bytes given as a message are none.
+    #[error("malformed {what}: the bytes are no serialized {message}")]
+    Malformed {
+        /// `summary`, `graph`, `meta graph` or `run metadata`.
+        what: &'static str,
+        /// The protocol message that they should be, such as `GraphDef`.
+        message: &'static str,
+        /// What is wrong with them.
+        source: DecodeError,
+    },
     /// A directory or file could not be made, listed or opened.
     #[error("could not {action} {}", path.display())]
     File {

@@ -39,7 +39,8 @@
 //! buckets and 16-bit sounds included; pictures pixel for pixel. Files are those of its `FileWriter`,
 //! with differences on purpose:
 //!
-//! - two writers never share a file: a name that is taken gets the process's number and a count;
+//! - two writers never share a file: a name that is taken gets the process's number and a count, before the suffix;
+//! - bytes that are no graph, meta graph or run metadata are refused; viewers would skip them in silence;
 //! - an event is on disk within the flush interval even if no further one is added;
 //! - closing syncs the file;
 //! - a tag of run metadata that was used before is numbered instead of refused;
@@ -48,9 +49,15 @@
 //!
 //! The bytes on disk are described in [`mod@format`].
 //!
+//! # Features
+//!
+//! | feature | default | brings |
+//! | --- | --- | --- |
+//! | `session` | no | errors of this crate as errors of `session-core`, through `?` |
+//!
 //! # What it does not do
 //!
-//! It knows no graphs and no sessions: graphs, meta graphs and run metadata are serialised bytes. It
+//! It knows no graphs and no sessions (but for the feature `session`): graphs, meta graphs and run metadata are serialised bytes. It
 //! does not read compressed record files. It keeps no samples: everything is read or written. A file
 //! that somebody deletes under a writer stays deleted.
 
@@ -64,6 +71,8 @@ mod hparams;
 mod image;
 mod proto;
 mod reader;
+#[cfg(feature = "session")]
+mod session;
 mod stored_tensor;
 mod summary;
 mod tag;

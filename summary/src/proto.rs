@@ -34,6 +34,45 @@ pub(crate) enum What {
     MetaGraphDef(Bytes),
 }
 
+/// A `GraphDef`, a `MetaGraphDef` and a `RunMetadata`, as far as tells them from other bytes.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<Node>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Node {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "2")]
+    pub op: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct MetaGraph {
+    #[prost(message, optional, tag = "2")]
+    pub graph: Option<Graph>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RunMetadata {
+    #[prost(message, optional, tag = "1")]
+    pub step_stats: Option<StepStats>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct StepStats {
+    #[prost(message, repeated, tag = "1")]
+    pub devices: Vec<DeviceStats>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DeviceStats {
+    #[prost(string, tag = "1")]
+    pub device: String,
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SourceMetadata {
     #[prost(string, tag = "1")]

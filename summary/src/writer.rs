@@ -148,8 +148,12 @@ impl EventWriter {
     /// only; viewers remember them.
     ///
     /// # Errors
-    /// The error that ended the thread.
+    /// The error that ended the thread; [`EventError::Malformed`] for a graph, meta graph or run metadata whose bytes are
+    /// none.
     pub fn add_event(&self, event: Event) -> Result<(), EventError> {
+        if let Some(data) = &event.data {
+            check(data)?;
+        }
         self.push(Pending::Event(event))
     }
 
@@ -165,11 +169,10 @@ impl EventWriter {
     /// they are unless there are metadata to leave out.
     ///
     /// # Errors
-    /// [`EventError::Summary`] when they are none; otherwise as [`add_event`](EventWriter::add_event).
+    /// [`EventError::Malformed`] when they are none; otherwise as [`add_event`](EventWriter::add_event).
     pub fn add_summary_bytes(&self, summary: impl Into<Bytes>, step: i64) -> Result<(), EventError> {
         let bytes = summary.into();
-        let message =
-            proto::Summary::decode(bytes.clone()).map_err(|error| EventError::Summary(DecodeError(error)))?;
+        let message: proto::Summary = decode(&bytes, "summary", "Summary")?;
         if message.value.iter().any(|value| value.metadata.is_some()) {
             return self.add_summary(Summary::from(message), step);
         }
@@ -186,7 +189,7 @@ impl EventWriter {
         self.add_now(EventData::SessionLog(log), step)
     }
 
-    /// Adds a serialised `GraphDef`, now.
+    /// Adds a serialized `GraphDef`, now: what TensorBoard shows as the graph.
     ///
     /// # Errors
     /// As [`add_event`](EventWriter::add_event).
@@ -216,8 +219,11 @@ impl EventWriter {
         metadata: impl Into<Bytes>,
         step: i64,
     ) -> Result<String, EventError> {
+        let metadata = metadata.into();
+        check_run_metadata(&metadata)?;
         let tag = self.unused_tag(tag);
-        self.add_now(EventData::RunMetadata { tag: tag.clone(), metadata: metadata.into() }, step)?;
+        let data = EventData::RunMetadata { tag: tag.clone(), metadata };
+        self.push(Pending::Event(Event::new(self.now(), step, data)))?;
         Ok(tag)
     }
 
@@ -231,7 +237,7 @@ impl EventWriter {
     }
 
     fn add_now(&self, data: EventData, step: i64) -> Result<(), EventError> {
-        self.push(Pending::Event(Event::new(self.now(), step, data)))
+        self.add_event(Event::new(self.now(), step, data))
     }
 
     fn now(&self) -> f64 {
@@ -292,6 +298,34 @@ impl EventWriter {
     pub fn is_closed(&self) -> bool {
         self.queue.is_ended()
     }
+}
+
+/// Checks bytes that are passed on: viewers skip what they cannot read in silence.
+fn check(data: &EventData) -> Result<(), EventError> {
+    match data {
+        EventData::Graph(bytes) => decode::<proto::Graph>(bytes, "graph", "GraphDef").map(drop),
+        EventData::MetaGraph(bytes) => {
+            decode::<proto::MetaGraph>(bytes, "meta graph", "MetaGraphDef").map(drop)
+        }
+        EventData::RunMetadata { metadata, .. } => check_run_metadata(metadata),
+        _ => Ok(()),
+    }
+}
+
+fn check_run_metadata(bytes: &Bytes) -> Result<(), EventError> {
+    decode::<proto::RunMetadata>(bytes, "run metadata", "RunMetadata").map(drop)
+}
+
+fn decode<M: Message + Default>(
+    bytes: &Bytes,
+    what: &'static str,
+    message: &'static str,
+) -> Result<M, EventError> {
+    M::decode(bytes.clone()).map_err(|error| EventError::Malformed {
+        what,
+        message,
+        source: DecodeError(error),
+    })
 }
 
 impl Drop for EventWriter {

@@ -29,6 +29,22 @@ fn scalar(value: f32) -> Summary {
     Summary::scalar("a", value)
 }
 
+/// A `GraphDef` of one node.
+fn graph(name: &str) -> tensor::Bytes {
+    let length = u8::try_from(name.len()).unwrap();
+    let node = [&[0x0a, length], name.as_bytes(), b"\x12\x04NoOp"].concat();
+    [&[0x0a, length + 8], node.as_slice()].concat().into()
+}
+
+/// A `MetaGraphDef` of this graph.
+fn meta_graph(name: &str) -> tensor::Bytes {
+    let graph = graph(name);
+    [&[0x12, u8::try_from(graph.len()).unwrap()], &graph[..]].concat().into()
+}
+
+/// A `RunMetadata` of one device.
+const RUN: &[u8] = b"\x0a\x05\x0a\x03\x0a\x01d";
+
 #[test]
 fn s_366_makes_the_directory_and_a_file_that_begins_with_its_version() {
     let directory = tempfile::tempdir().unwrap();
@@ -46,11 +62,11 @@ fn s_366_makes_the_directory_and_a_file_that_begins_with_its_version() {
 fn s_367_s_368_every_kind_of_event_with_time_and_step() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
-    let writer = builder().graph(&b"graph"[..]).meta_graph(&b"meta"[..]).open(directory).unwrap();
+    let writer = builder().graph(graph("a")).meta_graph(meta_graph("a")).open(directory).unwrap();
     writer.add_session_log(SessionLog::start(), 5).unwrap();
     writer.add_summary(scalar(0.5), 6).unwrap();
     writer.add_summary_bytes(scalar(0.25).encode(), 7).unwrap();
-    writer.add_run_metadata("step_7", &b"run"[..], 7).unwrap();
+    writer.add_run_metadata("step_7", RUN, 7).unwrap();
     writer.add_session_log(SessionLog::checkpoint("model.ckpt-8"), 8).unwrap();
     writer.add_session_log(SessionLog::stop(), 0).unwrap();
     writer.add_event(Event::new(3.5, -1, scalar(0.125).into())).unwrap();
@@ -63,12 +79,12 @@ fn s_367_s_368_every_kind_of_event_with_time_and_step() {
     };
     let expected = [
         (0, EventData::FileVersion("brain.Event:2".to_owned())),
-        (0, EventData::Graph("graph".into())),
-        (0, EventData::MetaGraph("meta".into())),
+        (0, EventData::Graph(graph("a"))),
+        (0, EventData::MetaGraph(meta_graph("a"))),
         (5, log(SessionStatus::Start, "")),
         (6, scalar(0.5).into()),
         (7, scalar(0.25).into()),
-        (7, EventData::RunMetadata { tag: "step_7".to_owned(), metadata: "run".into() }),
+        (7, EventData::RunMetadata { tag: "step_7".to_owned(), metadata: RUN.into() }),
         (8, log(SessionStatus::Checkpoint, "model.ckpt-8")),
         (0, log(SessionStatus::Stop, "")),
         (-1, scalar(0.125).into()),
@@ -89,7 +105,7 @@ fn s_369_serialised_summaries_with_metadata_are_looked_into() {
     writer.add_summary_bytes(text.encode(), 0).unwrap();
     writer.add_summary_bytes(text.encode(), 1).unwrap();
     let error = writer.add_summary_bytes(&b"\xff\xff"[..], 2).unwrap_err();
-    assert!(matches!(error, EventError::Summary(_)));
+    assert!(matches!(error, EventError::Malformed { what: "summary", .. }));
     writer.close().unwrap();
     let found = events(directory.path());
     assert_eq!(found[1].values()[0].metadata, Some(SummaryMetadata::plugin("text")));
@@ -218,6 +234,87 @@ fn a_resumed_run_drops_what_went_beyond_its_checkpoint() {
     assert_eq!(run.first_wall_time(), Some(1_700_000_000.0));
 }
 
+/// The steps of the points of each tag that are left of events in one file.
+fn left_of(version: Option<&str>, events: &[Event]) -> Vec<(String, Vec<i64>)> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(directory.path().join("events.out.tfevents.1.host")).unwrap();
+    let mut records = summary::record::RecordWriter::new(file);
+    let version = version.map(|text| Event::new(0.0, 0, EventData::FileVersion(text.to_owned())));
+    version.iter().chain(events).for_each(|event| records.write(&event.encode()).unwrap());
+    drop(records);
+    let run = EventAccumulator::open(&directory).unwrap();
+    let steps = |tag: &str| run.scalars(tag).iter().map(|point| point.step).collect();
+    run.tags().map(|tag| (tag.tag.to_owned(), steps(tag.tag))).collect()
+}
+
+fn point(tag: &str, step: i64) -> Event {
+    Event::new(1.0, step, Summary::scalar(tag, step as f32).into())
+}
+
+fn tags(expected: &[(&str, &[i64])]) -> Vec<(String, Vec<i64>)> {
+    expected.iter().map(|(tag, steps)| ((*tag).to_owned(), steps.to_vec())).collect()
+}
+
+#[test]
+fn every_start_drops_orphans_in_files_of_version_2_the_first_too() {
+    let start = |step| Event::new(1.0, step, EventData::SessionLog(SessionLog::start()));
+    let events =
+        [point("a", 1), point("b", 1), point("a", 2), point("a", 3), start(2), point("a", 2), point("a", 1)];
+    let left = left_of(Some("brain.Event:2"), &events);
+    assert_eq!(left, tags(&[("a", &[1, 2, 1]), ("b", &[1])]), "and steps out of order are kept");
+}
+
+#[test]
+fn in_older_files_steps_out_of_order_drop_the_orphans_of_their_tags() {
+    let start = Event::new(1.0, 2, EventData::SessionLog(SessionLog::start()));
+    for version in [None, Some("brain.Event:1"), Some("something else")] {
+        let events = [1, 2, 3]
+            .into_iter()
+            .flat_map(|step| [point("a", step), point("b", step)])
+            .chain([point("a", 2)]);
+        let mut events: Vec<Event> = events.collect();
+        assert_eq!(left_of(version, &events), tags(&[("a", &[1, 2]), ("b", &[1, 2, 3])]), "{version:?}");
+        // The next one is measured by the latest step as well, and a start means nothing.
+        events.push(point("b", 2));
+        assert_eq!(left_of(version, &events), tags(&[("a", &[1, 2]), ("b", &[1, 2])]), "{version:?}");
+        let events = [point("a", 1), point("a", 2), start.clone()];
+        assert_eq!(left_of(version, &events), tags(&[("a", &[1, 2])]), "{version:?}");
+    }
+}
+
+#[test]
+fn a_suffix_stays_at_the_end_and_names_sort_in_the_order_of_writers() {
+    for suffix in ["", ".eval", "eval", ".v2"] {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || builder().suffix(suffix).open(&directory).unwrap();
+        let paths: Vec<_> = (0..3).map(|_| open().path()).collect();
+        assert_eq!(event_files(&directory).unwrap(), paths, "{suffix:?}");
+        assert!(paths.iter().all(|path| path.to_str().unwrap().ends_with(suffix)), "{paths:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_message_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer = builder().open(&directory).unwrap();
+    for nonsense in [&b"nonsense"[..], b"\xff\xff", b"<html>", b"\x0a\x05ab", b"{\"node\": []}"] {
+        let event = Event::new(0.0, 0, EventData::Graph(nonsense.into()));
+        let refused = [
+            writer.add_graph(nonsense, 0).unwrap_err(),
+            writer.add_meta_graph(nonsense, 0).unwrap_err(),
+            writer.add_run_metadata("run", nonsense, 0).unwrap_err(),
+            writer.add_event(event).unwrap_err(),
+        ];
+        for error in refused {
+            assert!(error.to_string().starts_with("malformed "), "{error}");
+        }
+    }
+    assert_eq!(writer.add_run_metadata("run", RUN, 0).unwrap(), "run", "the tag was not used up");
+    writer.close().unwrap();
+    assert_eq!(events(directory.path()).len(), 2);
+    assert!(builder().graph("nonsense").open(&directory).is_err());
+}
+
 #[test]
 fn a_directory_that_cannot_be_made_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
@@ -253,9 +350,9 @@ fn s_374_q_61_one_writer_for_a_directory_however_it_is_written() {
 fn s_374_q_61_a_writer_nobody_uses_is_let_go_and_the_next_has_its_own_graph() {
     let directory = tempfile::tempdir().unwrap();
     let cache = EventWriterCache::new();
-    for graph in ["one", "two"] {
-        let writer = cache.get_or_open(&directory, |builder| builder.graph(graph)).unwrap();
-        let again = cache.get_or_open(&directory, |builder| builder.graph("never")).unwrap();
+    for name in ["one", "two"] {
+        let writer = cache.get_or_open(&directory, |builder| builder.graph(graph(name))).unwrap();
+        let again = cache.get_or_open(&directory, |builder| builder.graph(graph("never"))).unwrap();
         again.add_summary(scalar(1.0), 1).unwrap();
         assert!(Arc::ptr_eq(&writer, &again));
     }
@@ -266,7 +363,7 @@ fn s_374_q_61_a_writer_nobody_uses_is_let_go_and_the_next_has_its_own_graph() {
             _ => None,
         })
         .collect();
-    assert_eq!(graphs, ["one", "two"]);
+    assert_eq!(graphs, [graph("one"), graph("two")]);
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl EventWriterBuilder {
     /// Starts a new file in a directory, which is made if it is missing, with its parents.
     ///
     /// The file is `events.out.tfevents.<seconds since 1970>.<host><suffix>`. If that exists, as with two
-    /// writers in one second, the process's number and a count follow.
+    /// writers in one second, the process's number and a count come before the suffix.
     ///
     /// # Errors
     /// As [`EventWriter::open`].

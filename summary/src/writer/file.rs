@@ -36,14 +36,18 @@ pub(super) fn create_directory(directory: &Path) -> Result<(), EventError> {
 pub(super) fn create(directory: &Path, options: &Options) -> Result<(BufWriter<File>, PathBuf), EventError> {
     let seconds = options.clock.now().as_secs();
     let host = options.host.clone().unwrap_or_else(host_name).replace(['/', '\\'], "_");
-    let name = format!("events.out.tfevents.{seconds:010}.{host}{}", options.suffix);
-    let mut path = directory.join(&name);
+    let name = format!("events.out.tfevents.{seconds:010}.{host}");
+    let suffix = &options.suffix;
+    // The name that is tried next must sort behind the one before, so that readers keep the order: so does a longer one,
+    // and before a suffix a character behind those with which suffixes begin.
+    let separator = if suffix.is_empty() { '.' } else { '~' };
+    let mut path = directory.join(format!("{name}{suffix}"));
     for count in 0..MAX_SAME_NAME {
         match File::options().write(true).create_new(true).open(&path) {
             Ok(file) => return Ok((BufWriter::with_capacity(1 << 16, file), path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // A longer name sorts behind the shorter one, so that readers keep the order.
-                path = directory.join(format!("{name}.{}.{count:03}", std::process::id()));
+                let process = std::process::id();
+                path = directory.join(format!("{name}{separator}{process}.{count:03}{suffix}"));
             }
             Err(error) => return Err(EventError::file(&path, "create file", error)),
         }
