@@ -11,7 +11,7 @@ const TABLE: [(&str, &[&str]); 17] = [
     ("session-core", &["tensor"]),
     ("compute", &[]),
     ("checkpoint", &["tensor", "session-core"]),
-    ("summary", &["tensor"]),
+    ("summary", &["tensor", "session-core"]),
     ("ops", &["tensor", "session-core"]),
     ("queue-runner", &["tensor", "session-core", "ops"]),
     ("graph-def", &["session-core", "checkpoint", "summary", "ops", "queue-runner"]),
@@ -43,8 +43,9 @@ const TABLE: [(&str, &[&str]); 17] = [
 ];
 
 /// Crates that stay light: what none of them may bring along, directly or not, without default features.
-const LIGHT: [(&str, &[&str]); 2] = [
-    ("checkpoint", &["session-core", "clap", "rayon", "gemm", "indicatif"]),
+const LIGHT: [(&str, &[&str]); 3] = [
+    ("checkpoint", &["session-core", "clap", "rayon", "gemm"]),
+    ("summary", &["session-core"]),
     ("tensor", &["serde", "ndarray"]),
 ];
 

@@ -79,3 +79,10 @@ impl GraphDef {
         self.encode_to_vec().into()
     }
 }
+
+/// Serializes it, where bytes are taken: `writer.add_graph(to_graph_def(&graph)?, 0)`.
+impl From<GraphDef> for Bytes {
+    fn from(message: GraphDef) -> Bytes {
+        message.to_bytes()
+    }
+}

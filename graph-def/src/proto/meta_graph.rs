@@ -287,3 +287,10 @@ impl MetaGraphDef {
         self.encode_to_vec().into()
     }
 }
+
+/// Serializes it, where bytes are taken: `writer.add_meta_graph(export_meta_graph(&graph, None)?, 0)`.
+impl From<MetaGraphDef> for Bytes {
+    fn from(message: MetaGraphDef) -> Bytes {
+        message.to_bytes()
+    }
+}
