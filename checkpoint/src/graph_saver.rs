@@ -98,6 +98,15 @@ impl GraphSaver {
         Ok(GraphSaver { saver: Arc::new(Saver::new(options)), chosen })
     }
 
+    /// A saver of the same variables and tables with other options, and with a list of checkpoints of its own.
+    #[must_use]
+    pub fn with_options(&self, options: SaverOptions) -> GraphSaver {
+        match &self.chosen {
+            None => GraphSaver::new(options),
+            chosen => GraphSaver { saver: Arc::new(Saver::new(options)), chosen: chosen.clone() },
+        }
+    }
+
     /// The saver of files: limits, list of checkpoints, background work.
     #[must_use]
     pub fn saver(&self) -> &Saver {
@@ -129,12 +138,21 @@ impl GraphSaver {
         Ok(live)
     }
 
-    /// Saves, and returns the prefix written: `path`, or with a step `path-step`. `hooks` are the states of hooks by
-    /// name. The options bring a meta graph, a metric and the like; their session state is replaced.
+    /// Saves, and returns the prefix written: `path`, or with a step `path-step`. Hooks save through
+    /// [`save_with`](GraphSaver::save_with), which also keeps their states.
     ///
     /// # Errors
     /// As [`Saver::save`], with the phase and the cause; of the session when it cannot be read.
-    pub fn save(
+    pub fn save(&self, session: &dyn Session, path: impl AsRef<Path>, step: Option<i64>) -> Result<PathBuf> {
+        self.save_with(session, path, step, Vec::new(), SaveOptions::new())
+    }
+
+    /// Saves with the states of hooks, by name. The options bring a meta graph, a metric and the like; their session
+    /// state is replaced.
+    ///
+    /// # Errors
+    /// As [`save`](GraphSaver::save).
+    pub fn save_with(
         &self,
         session: &dyn Session,
         path: impl AsRef<Path>,
@@ -147,7 +165,7 @@ impl GraphSaver {
         self.saver.save_with(&live, path, step, options).map_err(in_phase(Phase::Save))
     }
 
-    /// As [`save`](GraphSaver::save), writing in the background: the state at the time of the call is saved.
+    /// As [`save_with`](GraphSaver::save_with), writing in the background: the state at the time of the call is saved.
     ///
     /// # Errors
     /// As [`Saver::save_in_background`].

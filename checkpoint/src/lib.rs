@@ -75,6 +75,7 @@ mod clock;
 mod commit;
 mod crc;
 mod error;
+mod folder;
 #[cfg(all(feature = "session", feature = "sidecar"))]
 mod graph_saver;
 mod info;
@@ -97,6 +98,7 @@ pub mod wire;
 pub use assignment::{Assignment, init_from_checkpoint};
 pub use clock::{Clock, SystemClock};
 pub use error::{BoxError, Code, Error, Result};
+pub use folder::is_same_folder;
 #[cfg(all(feature = "session", feature = "sidecar"))]
 pub use graph_saver::{GraphSaver, Restored, SAVERS, SessionState};
 pub use info::{Problem, TensorInfo};

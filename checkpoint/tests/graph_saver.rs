@@ -35,7 +35,7 @@ fn s_274_all_variables_of_the_graph_with_the_states_of_hooks() {
     session.expect(|_| Ok(vec![Tensor::from(2f32)]));
     let hooks = vec![("EarlyStopping".to_owned(), vec![1, 2, 3])];
     let path = folder.path().join("model.ckpt");
-    let prefix = saver.save(&session, path, Some(7), hooks.clone(), SaveOptions::new()).unwrap();
+    let prefix = saver.save_with(&session, path, Some(7), hooks.clone(), SaveOptions::new()).unwrap();
 
     session.expect(|_| Ok(Vec::new()));
     let restored = saver.restore_latest(&session, folder.path(), &RestoreOptions::new()).unwrap().unwrap();
@@ -54,7 +54,7 @@ fn s_290_nothing_to_save_is_no_error_for_the_default_saver_only() {
     let folder = tempfile::tempdir().unwrap();
     let session = MockSession::new(&Graph::new());
     let saver = GraphSaver::new(SaverOptions::new());
-    saver.save(&session, folder.path().join("m"), None, Vec::new(), SaveOptions::new()).unwrap();
+    saver.save(&session, folder.path().join("m"), None).unwrap();
     let error = GraphSaver::of(Vec::new(), SaverOptions::new()).unwrap_err();
     assert!(error.message().starts_with("No variables to save"), "{error}");
 }
@@ -73,7 +73,7 @@ fn errors_say_the_phase_and_the_cause() {
     variable(&graph, "w");
     let session = MockSession::new(&graph);
     let saver = GraphSaver::new(SaverOptions::new());
-    let error = saver.save(&session, "/nowhere/at/all/m", None, Vec::new(), SaveOptions::new()).unwrap_err();
+    let error = saver.save(&session, "/nowhere/at/all/m", None).unwrap_err();
     assert_eq!(error.phase(), Some(Phase::Save));
     assert!(error.message().contains("parent directory of /nowhere/at/all/m"), "{error}");
     let error = saver.restore(&session, "/nowhere/at/all/m", &RestoreOptions::new()).unwrap_err();
@@ -109,7 +109,7 @@ fn a_saver_of_another_graph_is_refused_and_touches_nothing() {
     variable(&graph, "b"); // the same numbers in its graph
     let session = MockSession::new(&graph);
     let path = folder.path().join("model.ckpt");
-    let save = saver.save(&session, &path, None, Vec::new(), SaveOptions::new()).unwrap_err();
+    let save = saver.save(&session, &path, None).unwrap_err();
     let restore = saver.restore(&session, &path, &RestoreOptions::new()).unwrap_err();
     let plan = saver.restore_plan(&session, &path, &RestoreOptions::new()).unwrap_err();
     for error in [save, restore, plan] {
@@ -156,8 +156,7 @@ fn parts_of_a_partitioned_variable_go_under_another_key() {
     let values = [[[1f32, 2.0, 3.0]], [[4.0, 5.0, 6.0]]].map(Tensor::from);
     let stored = values.to_vec();
     session.expect(move |_| Ok(stored.clone()));
-    let prefix =
-        saver.save(&session, folder.path().join("model.ckpt"), None, Vec::new(), SaveOptions::new()).unwrap();
+    let prefix = saver.save(&session, folder.path().join("model.ckpt"), None).unwrap();
     let reader = checkpoint::CheckpointReader::open(&prefix).unwrap();
     let whole = Tensor::from([[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]]);
     assert_eq!(reader.read("moved").unwrap(), whole);

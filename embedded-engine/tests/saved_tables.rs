@@ -5,7 +5,7 @@
 mod python;
 
 use checkpoint::bundle::BundleReader;
-use checkpoint::{GraphSaver, RestoreOptions, SaveOptions, SaverOptions};
+use checkpoint::{GraphSaver, RestoreOptions, SaverOptions};
 use embedded_engine::EmbeddedEngine;
 use graph_def::{ImportOptions, export_meta_graph, import_meta_graph_def, read_meta_graph, write_meta_graph};
 use ops::array::constant;
@@ -24,7 +24,7 @@ fn session(graph: &Graph) -> Arc<dyn Session> {
 }
 
 fn save(saver: &GraphSaver, session: &dyn Session, path: &Path) -> PathBuf {
-    saver.save(session, path, None, Vec::new(), SaveOptions::new()).unwrap()
+    saver.save(session, path, None).unwrap()
 }
 
 /// A table of numbers and one of vectors beside a variable.

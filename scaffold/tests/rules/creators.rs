@@ -1,7 +1,7 @@
 //! Session creators (S-110 to S-114).
 
 use crate::support::{Hand, Scripted, embedded, missing, seconds};
-use checkpoint::{GraphSaver, SaveOptions, SaverOptions};
+use checkpoint::{GraphSaver, SaverOptions};
 use ops::variables::{VariableExt as _, variable};
 use scaffold::{ChiefSessionCreator, SessionCreator, WorkerSessionCreator};
 use session_core::{CancellationToken, Code, Graph, SessionExt as _, Tensor};
@@ -81,7 +81,7 @@ fn s_114_each_creation_looks_for_the_newest_checkpoint() {
         assert_eq!(created.session.run(&weights, ()).unwrap(), Tensor::from(1f32 + step as f32));
         created.session.run(&add, ()).unwrap();
         let path = folder.path().join("model.ckpt");
-        saver.save(&*created.session, path, Some(step), Vec::new(), SaveOptions::new()).unwrap();
+        saver.save(&*created.session, path, Some(step)).unwrap();
         created.session.close().unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! Restoring (S-95, S-100 to S-104), and what TensorFlow lacks there.
 
 use crate::support::{Hand, embedded, open, seconds};
-use checkpoint::{GraphSaver, RestoreOptions, SaveOptions, SaverOptions};
+use checkpoint::{GraphSaver, RestoreOptions, SaverOptions};
 use ops::variables::{VariableExt as _, global_variables_initializer, variable};
 use scaffold::{
     CheckpointSource, ChiefSessionCreator, Preparation, Restoring, Scaffold, SessionCreator, SessionManager,
@@ -27,7 +27,7 @@ fn save(folder: &Path, names: &[&str], step: i64, value: f32) {
         session.run(&variable.assign(value), ()).unwrap();
     }
     let saver = GraphSaver::new(SaverOptions::new().create_directory(true));
-    saver.save(&*session, folder.join("model.ckpt"), Some(step), Vec::new(), SaveOptions::new()).unwrap();
+    saver.save(&*session, folder.join("model.ckpt"), Some(step)).unwrap();
 }
 
 fn chief(graph: &Graph, folder: &Path) -> ChiefSessionCreator {
