@@ -25,6 +25,8 @@ use std::sync::Arc;
 #[must_use = "finalize it, or give it to a session creator"]
 pub struct ScaffoldBuilder {
     pieces: Pieces,
+    /// The graph of the scaffold that it was made from.
+    graph: Option<Graph>,
 }
 
 /// Something that has pieces: a scaffold, finalized or not.
@@ -48,6 +50,21 @@ impl AsPieces for ScaffoldBuilder {
 impl AsPieces for Scaffold {
     fn pieces(&self) -> &Pieces {
         self.as_pieces()
+    }
+}
+
+/// A builder with the pieces that a scaffold was given: what the scaffold found or made by itself is looked for again,
+/// so that variables, tables and summaries added since are included. So a finalized scaffold can be given wherever a
+/// builder is taken. The new scaffold must be of the same graph.
+impl From<&Scaffold> for ScaffoldBuilder {
+    fn from(scaffold: &Scaffold) -> ScaffoldBuilder {
+        ScaffoldBuilder { pieces: scaffold.given().clone(), graph: Some(scaffold.graph().clone()) }
+    }
+}
+
+impl From<Scaffold> for ScaffoldBuilder {
+    fn from(scaffold: Scaffold) -> ScaffoldBuilder {
+        ScaffoldBuilder::from(&scaffold)
     }
 }
 
@@ -150,14 +167,20 @@ impl ScaffoldBuilder {
         // Nobody's scope, device or control inputs for what the scaffold makes.
         let graph = graph.root();
         defaults::forget_stale(&graph)?;
+        let given = self.pieces.clone();
         defaults::settle(&graph, &mut self.pieces)?;
         graph.finalize()?;
         info!("Graph was finalized.");
-        Scaffold::settled(graph, self.pieces)
+        Scaffold::settled(graph, given, self.pieces)
     }
 
     /// That everything given can be run in this graph.
     fn check(&self, graph: &Graph) -> Result<()> {
+        if self.graph.as_ref().is_some_and(|known| !known.is_same(graph)) {
+            let text = "the scaffold was finalized for another graph; give the session that graph, or copy the pieces \
+                        that fit with `copy_from`";
+            return Err(Error::value(text));
+        }
         let Pieces { init_op, local_init_op, ready_op, ready_for_local_init_op, summary_op, .. } =
             &self.pieces;
         let outputs = [

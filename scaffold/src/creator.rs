@@ -27,6 +27,12 @@ pub trait SessionCreator: Send {
     fn scaffold(&self) -> Option<&Scaffold> {
         None
     }
+
+    /// Returns what the sessions are restored from; `None` (the default) if the creator does not say so, or leaves it to
+    /// somebody else.
+    fn checkpoint_source(&self) -> Option<&CheckpointSource> {
+        None
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -39,6 +45,9 @@ impl<C: SessionCreator + ?Sized> SessionCreator for Box<C> {
     }
     fn scaffold(&self) -> Option<&Scaffold> {
         (**self).scaffold()
+    }
+    fn checkpoint_source(&self) -> Option<&CheckpointSource> {
+        (**self).checkpoint_source()
     }
 }
 
@@ -121,9 +130,10 @@ impl fmt::Debug for Common {
 
 macro_rules! common_setters {
     () => {
-        /// The scaffold, finalized by the first creation. Default: nothing given.
-        pub fn scaffold(mut self, scaffold: ScaffoldBuilder) -> Self {
-            self.common.scaffold = Pending::Building(Box::new(scaffold));
+        /// The scaffold, finalized by the first creation: a [`ScaffoldBuilder`], or a [`Scaffold`] of the same graph.
+        /// Default: nothing given.
+        pub fn scaffold(mut self, scaffold: impl Into<ScaffoldBuilder>) -> Self {
+            self.common.scaffold = Pending::Building(Box::new(scaffold.into()));
             self
         }
 
@@ -230,6 +240,10 @@ impl SessionCreator for ChiefSessionCreator {
 
     fn scaffold(&self) -> Option<&Scaffold> {
         self.common.finalized()
+    }
+
+    fn checkpoint_source(&self) -> Option<&CheckpointSource> {
+        Some(&self.source)
     }
 }
 

@@ -9,8 +9,9 @@ use std::any::Any;
 use std::path::Path;
 
 impl Scaffold {
-    /// The graph of a `.meta` file, finalized and ready to be run. To add to the graph first, such as a summary or a fetch,
-    /// import it with [`graph_def::import_meta_graph`] and use [`ScaffoldBuilder::from_meta_graph`].
+    /// Imports a `.meta` file and settles its scaffold, for `.scaffold(..)` of a session on
+    /// [`graph`](Scaffold::graph). The graph is not frozen: hooks and the program may still add to it, and the session
+    /// freezes it.
     ///
     /// ```
     /// use scaffold::Scaffold;
@@ -29,7 +30,9 @@ impl Scaffold {
     /// As [`graph_def::import_meta_graph`] and [`ScaffoldBuilder::finalize`].
     pub fn from_meta_graph(path: impl AsRef<Path>) -> Result<Scaffold> {
         let meta = import_meta_graph(path)?;
-        ScaffoldBuilder::from_meta_graph(&meta).finalize(&meta.graph)
+        let scaffold = ScaffoldBuilder::from_meta_graph(&meta).finalize(&meta.graph)?;
+        meta.graph.unfinalize();
+        Ok(scaffold)
     }
 }
 

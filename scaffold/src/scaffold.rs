@@ -25,6 +25,8 @@ pub struct Scaffold(Arc<Settled>);
 
 struct Settled {
     graph: Graph,
+    /// The pieces that the builder was given; the others were found or made.
+    given: Pieces,
     pieces: Pieces,
     init_op: Operation,
     ready_op: Output,
@@ -39,10 +41,11 @@ impl Scaffold {
         ScaffoldBuilder::new()
     }
 
-    pub(crate) fn settled(graph: Graph, pieces: Pieces) -> Result<Scaffold> {
+    pub(crate) fn settled(graph: Graph, given: Pieces, pieces: Pieces) -> Result<Scaffold> {
         let missing = || Error::runtime("a piece of the scaffold was not settled");
         Ok(Scaffold(Arc::new(Settled {
             graph,
+            given,
             init_op: pieces.init_op.clone().ok_or_else(missing)?,
             ready_op: pieces.ready_op.clone().ok_or_else(missing)?,
             ready_for_local_init_op: pieces.ready_for_local_init_op.clone().ok_or_else(missing)?,
@@ -54,6 +57,10 @@ impl Scaffold {
 
     pub(crate) fn as_pieces(&self) -> &Pieces {
         &self.0.pieces
+    }
+
+    pub(crate) fn given(&self) -> &Pieces {
+        &self.0.given
     }
 
     /// The graph.

@@ -3,7 +3,7 @@
 use crate::support::{missing, op, open, output};
 use checkpoint::{GraphSaver, SAVERS, SaverOptions};
 use ops::variables::{local_variable, variable};
-use scaffold::{Scaffold, default_local_init_op};
+use scaffold::{Scaffold, ScaffoldBuilder, default_local_init_op};
 use session_core::keys::{
     INIT_OP, LOCAL_INIT_OP, READY_FOR_LOCAL_INIT_OP, READY_OP, SAVED_MODEL_INITIALIZERS, SUMMARY_OP,
 };
@@ -277,4 +277,27 @@ fn feeds_are_checked_when_the_scaffold_is_settled() {
     assert!(error.message().contains("fed"), "{error}");
     let session: Arc<dyn Session> = open(&graph);
     session.close().unwrap();
+}
+
+#[test]
+fn a_finalized_scaffold_can_be_finalized_again_when_the_graph_has_grown() {
+    let graph = Graph::new();
+    let _weights = variable(&graph.named("weights"), 1f32);
+    let given = op(&graph, "given");
+    let first = Scaffold::builder().local_init_op(&given).finalize(&graph).unwrap();
+    graph.unfinalize();
+    // As a hook does that adds to the graph.
+    let later = variable(&graph.named("later"), 2f32);
+    let second = ScaffoldBuilder::from(&first).finalize(&graph).unwrap();
+    assert_eq!(second.local_init_op(), &given, "what was given stays");
+    let session = open(&graph);
+    session.run(second.init_op(), ()).unwrap();
+    assert_eq!(session.run(&later, ()).unwrap(), Tensor::from(2f32), "what was made is made again");
+    assert!(names(&session.run(second.ready_op(), ()).unwrap()).is_empty());
+    // On a frozen graph that has not grown nothing needs to be made.
+    let third = ScaffoldBuilder::from(second.clone()).finalize(&graph).unwrap();
+    assert_eq!(third.init_op(), second.init_op());
+
+    let error = ScaffoldBuilder::from(first).finalize(&Graph::new()).unwrap_err();
+    assert!(error.message().contains("another graph"), "{error}");
 }
