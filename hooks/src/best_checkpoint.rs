@@ -19,6 +19,9 @@ const NAME: &str = "BestCheckpointHook";
 /// whole ones, named `best.ckpt-<step>`; the newest is the best. The directory must not be that of another saver. The best
 /// is kept in the checkpoints of the session: a resumed training does not begin anew.
 ///
+/// Let the metric be one of validation data and, where the model has dropout or batch normalization, of an evaluation
+/// graph that shares its variables, as [`EvaluatorHook`](crate::EvaluatorHook) shows; [`Metric::evaluated`] runs it.
+///
 /// # Errors
 ///
 /// `begin`: a runtime error without a global step; as [`TensorRef::resolve`](crate::TensorRef::resolve). Runs: those of
@@ -76,7 +79,7 @@ impl BestCheckpointHook {
         self
     }
 
-    /// What saves. Default: a saver of all global variables.
+    /// Saves with this saver. Default: one of what the session's scaffold saves, else of all global variables.
     #[must_use]
     pub fn saver(mut self, saver: GraphSaver) -> BestCheckpointHook {
         self.saver = Some(saver);
@@ -89,13 +92,17 @@ impl BestCheckpointHook {
             log::info!("The best so far, {}, is not saved: this is a rehearsal.", significant(value, 6));
             return Ok(());
         }
-        let options = || SaverOptions::new().create_directory(true).max_to_keep(self.keep);
-        let saver = self.saver.get_or_insert_with(|| GraphSaver::new(options())).clone();
+        let options = SaverOptions::new().create_directory(true).max_to_keep(self.keep);
+        let of_session = || match point.saver() {
+            Some(saver) => saver.with_options(options),
+            None => GraphSaver::new(options),
+        };
+        let saver = self.saver.get_or_insert_with(of_session).clone();
         let states = point.hook_states(self).into_iter();
         let states = states.map(|HookState { name, bytes }| (name, bytes)).collect();
         let base = self.directory.join("best.ckpt");
         let options = SaveOptions::new().metric(value);
-        let prefix = saver.save(point.session(), base, Some(step), states, options)?;
+        let prefix = saver.save_with(point.session(), base, Some(step), states, options)?;
         log::info!("The best so far, {}, was saved into {}.", significant(value, 6), prefix.display());
         Ok(())
     }

@@ -1,15 +1,14 @@
 //! Saving checkpoints.
 
-use crate::cadence::{decode_step, encode_step};
-use crate::events::{EventTarget, event_error};
+use crate::events::EventTarget;
 use crate::graph_files::GraphFiles;
 use crate::step::{GlobalStep, begun};
 use crate::{
-    CheckpointSaverListener, Clock, HookState, Moment, SavePoint, SecondOrStepTimer, SessionRunArgs,
-    SessionRunContext, SessionRunHook, SessionRunValues,
+    CheckpointSaverListener, Clock, HookState, Milestone, Moment, SavePoint, SecondOrStepTimer,
+    SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
 };
-use checkpoint::{GraphSaver, SAVERS, SaveOptions, SaverOptions, latest_checkpoint_with};
-use session_core::{Error, ErrorKind, Graph, Phase, Result, Session};
+use checkpoint::{GraphSaver, SAVERS, SaveOptions, SaverOptions, is_same_folder};
+use session_core::{Error, ErrorKind, Graph, Result, Session};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,8 +27,8 @@ const NAME: &str = "CheckpointSaverHook";
 /// # When it saves
 ///
 /// - When a session was created, also in a recovery: at once (S-342). Unless the session was restored from the very
-///   checkpoint that would be written, which is then left alone; TensorFlow writes it again, and so does
-///   [`save_after_restore`](CheckpointSaverHook::save_after_restore).
+///   checkpoint that would be written, whoever wrote it, which is then left alone; TensorFlow writes it again, and
+///   so does [`save_after_restore`](CheckpointSaverHook::save_after_restore).
 /// - After a run that brought the step to the interval (S-343): every 2 steps, from 0 to 5, there are checkpoints of 0,
 ///   2, 4 and 5 (S-349). With time, nothing is saved while the step does not change. Where runs advance the step by more
 ///   than one, the largest advance seen so far tells which runs may reach the interval; so the first large jump may be
@@ -47,9 +46,9 @@ const NAME: &str = "CheckpointSaverHook";
 ///
 /// # The saver
 ///
-/// The one given to [`saver`](CheckpointSaverHook::saver); else the one of the graph's collection `savers`, where a
-/// scaffold puts its own; else, where TensorFlow fails, a new one for all global variables, which keeps five
-/// checkpoints (S-348).
+/// The one given to [`saver`](CheckpointSaverHook::saver); else that of the session's scaffold, which also restores; else,
+/// for a session without scaffold, the one of the graph's collection `savers`; else, where TensorFlow fails, a new one for
+/// all global variables, which keeps five checkpoints (S-348).
 ///
 /// # Errors
 ///
@@ -81,8 +80,8 @@ pub struct CheckpointSaverHook {
     found: Option<Found>,
     /// The step before the last run, if it is followed.
     before: Option<i64>,
-    /// The step of the checkpoint that was restored, if this hook wrote it.
-    restored: Option<i64>,
+    /// The checkpoint that the session was restored from, until that is taken into account.
+    restored: Option<PathBuf>,
     /// The step that is being saved, or was saved last, or was restored.
     saving: Option<i64>,
     /// A save in the background whose end was not seen yet.
@@ -146,7 +145,7 @@ impl CheckpointSaverHook {
         }
     }
 
-    /// What saves. Default: that of the graph, or a new one.
+    /// Saves with this saver. Default: that of the session's scaffold.
     #[must_use]
     pub fn saver(mut self, saver: GraphSaver) -> CheckpointSaverHook {
         self.saver = Some(saver);
@@ -223,11 +222,11 @@ impl CheckpointSaverHook {
         self.directory.join(&self.basename)
     }
 
-    fn saver_of(&mut self, graph: &Graph) -> Result<GraphSaver> {
-        if let Some(saver) = &self.saver {
+    fn saver_of(&mut self, point: &SavePoint<'_>) -> Result<GraphSaver> {
+        if let Some(saver) = self.saver.as_ref().or(point.saver()) {
             return Ok(saver.clone());
         }
-        let mut savers = graph.collection(&SAVERS);
+        let mut savers = point.session().graph().collection(&SAVERS);
         if savers.len() > 1 {
             let text = format!("More than one item in collection '{}'", SAVERS.name());
             return Err(Error::runtime(text));
@@ -238,22 +237,19 @@ impl CheckpointSaverHook {
         Ok(saver)
     }
 
-    /// Whether the newest checkpoint in the directory is the one that the session was just restored from.
-    fn is_saved(&self, saver: &GraphSaver, step: i64) -> Result<bool> {
-        if self.restored != Some(step) {
-            return Ok(false);
-        }
-        let files = saver.saver();
-        let state_file = Some(files.options().state_file_name());
-        let newest = latest_checkpoint_with(files.storage().as_ref(), &self.directory, state_file)
-            .map_err(|error| Error::from(error).with_phase(Phase::Save))?;
-        let suffix = newest.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-        let digits = suffix.and_then(|name| name.strip_prefix(&self.basename)?.strip_prefix('-'));
-        Ok(digits.and_then(|digits| digits.parse().ok()) == Some(step))
+    fn prefix_of(&self, step: i64) -> PathBuf {
+        self.directory.join(format!("{}-{step}", self.basename))
+    }
+
+    /// Returns true if the session was just restored from the checkpoint that a save of this step would write.
+    fn is_saved(&mut self, step: i64) -> bool {
+        let Some(restored) = self.restored.take() else { return false };
+        restored.file_name() == self.prefix_of(step).file_name()
+            && restored.parent().is_some_and(|folder| is_same_folder(folder, &self.directory))
     }
 
     fn created(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
-        let saver = self.saver_of(point.session().graph())?;
+        let saver = self.saver_of(point)?;
         let step = self.found()?.step.now(point.session())?;
         self.before = None;
         if self.save_graph_def {
@@ -261,9 +257,7 @@ impl CheckpointSaverHook {
             let folder = (!self.dry).then_some(self.directory.as_path());
             self.graph_files.write(point.session().graph(), &saver, (&writer, step), folder)?;
         }
-        let saved = !self.save_after_restore && self.is_saved(&saver, step)?;
-        self.restored = None;
-        if saved {
+        if self.is_saved(step) && !self.save_after_restore {
             self.saving = Some(step);
         } else {
             self.save(&saver, step, point)?;
@@ -280,12 +274,12 @@ impl CheckpointSaverHook {
             return Ok(());
         }
         self.timer.update(step);
-        let saver = self.saver_of(point.session().graph())?;
+        let saver = self.saver_of(point)?;
         self.save(&saver, step, point)
     }
 
     fn last(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
-        let saver = self.saver_of(point.session().graph())?;
+        let saver = self.saver_of(point)?;
         let step = self.found()?.step.now(point.session())?;
         if self.saving != Some(step) {
             self.save(&saver, step, point)?;
@@ -317,7 +311,7 @@ impl CheckpointSaverHook {
             listener.before_save(session, step)?;
         }
         log::info!("Saving checkpoints for {step} into {}...", self.base().display());
-        self.found()?.writer.flush().map_err(event_error)?;
+        self.found()?.writer.flush()?;
         self.saving = Some(step);
         let states = point.hook_states(self).into_iter();
         let states: Vec<_> = states.map(|HookState { name, bytes }| (name, bytes)).collect();
@@ -331,15 +325,14 @@ impl CheckpointSaverHook {
             // All but the files.
             session.export_state()?;
             log::info!("This is a rehearsal: no checkpoint is written.");
-            let prefix = self.directory.join(format!("{}-{step}", self.basename));
-            return self.saved(step, &prefix, point);
+            return self.saved(step, &self.prefix_of(step), point);
         }
         if self.background {
             let prefix = saver.save_in_background(session, base, Some(step), states, options)?;
             self.pending = Some(Pending { step, prefix });
             return Ok(());
         }
-        let prefix = saver.save(session, base, Some(step), states, options)?;
+        let prefix = saver.save_with(session, base, Some(step), states, options)?;
         self.saved(step, &prefix, point)
     }
 
@@ -347,7 +340,7 @@ impl CheckpointSaverHook {
     fn saved(&mut self, step: i64, prefix: &Path, point: &mut SavePoint<'_>) -> Result<()> {
         let writer = &self.found()?.writer;
         let event = SessionLog::checkpoint(prefix.to_string_lossy());
-        writer.add_session_log(event, step).and_then(|()| writer.flush()).map_err(event_error)?;
+        writer.add_session_log(event, step).and_then(|()| writer.flush())?;
         log::info!("Calling checkpoint listeners after saving checkpoint {step}...");
         let mut stop = false;
         for listener in &mut self.listeners {
@@ -369,7 +362,7 @@ impl CheckpointSaverHook {
 
     #[cold]
     fn look_at_pending(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
-        let Some(saver) = self.saver.clone() else { return Ok(()) };
+        let saver = self.saver_of(point)?;
         if saver.saver().is_saving() {
             return Ok(());
         }
@@ -443,13 +436,14 @@ impl SessionRunHook for CheckpointSaverHook {
         self.broken = error.kind() == ErrorKind::NanLoss;
     }
 
-    fn save_state(&self) -> Option<Vec<u8>> {
-        self.saving.map(encode_step)
+    fn on_milestone(&mut self, milestone: &Milestone<'_>) {
+        if let Milestone::Restored(report) = milestone {
+            self.restored = Some(report.prefix.clone());
+        }
     }
 
-    fn load_state(&mut self, state: &[u8]) -> Result<()> {
-        self.restored = Some(decode_step(state, NAME)?);
-        Ok(())
+    fn saves_into(&self) -> Option<&Path> {
+        Some(&self.directory)
     }
 }
 

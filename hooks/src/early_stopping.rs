@@ -17,6 +17,10 @@ const NAME: &str = "EarlyStoppingHook";
 /// better. The best, when it was, and the patience left are kept in the checkpoint: an interrupted training stops at the
 /// same step as an uninterrupted one, and one that was stopped stays so when it is resumed.
 ///
+/// Let the metric be one of validation data and, where the model has dropout or batch normalization, of an evaluation
+/// graph that shares its variables: the loss of a training step is neither. [`EvaluatorHook`](crate::EvaluatorHook) shows
+/// how such a graph is built; [`Metric::evaluated`] runs it.
+///
 /// # Errors
 ///
 /// `begin`: a runtime error without a global step; as [`TensorRef::resolve`](crate::TensorRef::resolve). Runs: those of

@@ -1,7 +1,7 @@
 //! Evaluating between steps.
 
 use crate::cadence::Cadence;
-use crate::events::{EventTarget, event_error, flush, flush_before_checkpoint};
+use crate::events::{EventTarget, flush, flush_before_checkpoint};
 use crate::number::significant;
 use crate::{SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
 use queue_runner::Coordinator;
@@ -25,13 +25,37 @@ const NAME: &str = "EvaluatorHook";
 /// `begin`: a runtime error without a global step; of the event file. Runs and `end`: those of the function and of the
 /// event file.
 ///
+/// A model with dropout or batch normalization is evaluated in a graph of its own, which shares the variables: build it
+/// twice in a [variable scope](session_core::Graph::variable_scope). The accuracy of the training graph would be that of a
+/// model with half of its units dropped.
+///
 /// ```
 /// use hooks::EvaluatorHook;
-/// use session_core::SessionExt;
-/// let hook = EvaluatorHook::every_steps(500, |session| {
-///     let accuracy = session.run("accuracy:0", ())?.expect("it is a tensor").as_scalar_f64()?;
-///     Ok(vec![("accuracy".to_owned(), accuracy)])
+/// use ops::array::placeholder;
+/// use ops::layers::{LayerOptions, dense, dropout};
+/// use ops::math::{argmax, cast, equal, reduce_mean};
+/// use session_core::{DType, Graph, Output, Reuse, SessionExt, Tensor};
+///
+/// fn model(graph: &Graph, images: &Output, training: bool) -> Output {
+///     let images = images.within(&graph.variable_scope("model", Reuse::Auto));
+///     let hidden = dense(&images, 32, &LayerOptions::default());
+///     dense(dropout(&hidden, 0.5, training, None), 10, &LayerOptions::default())
+/// }
+///
+/// let graph = Graph::new();
+/// let images = placeholder(&graph.named("images"), DType::Float32, [None, Some(64)]);
+/// let labels = placeholder(&graph.named("labels"), DType::Int64, [None]);
+/// let logits = model(&graph, &images, true); // the loss is that of these
+/// let found = argmax(model(&graph, &images, false), 1);
+/// let accuracy = reduce_mean(cast(equal(found, &labels), DType::Float32), .., false);
+/// # let (test_images, test_labels) = (Tensor::from(vec![0f32; 64]), Tensor::from(vec![0i64]));
+/// let hook = EvaluatorHook::every_steps(500, move |session| {
+///     let feeds = [(&images, test_images.clone()), (&labels, test_labels.clone())];
+///     Ok(vec![("accuracy".to_owned(), session.run(&accuracy, feeds)?.as_scalar_f64()?)])
 /// });
+/// # let _ = logits;
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
 /// ```
 pub struct EvaluatorHook {
     evaluate: Evaluate,
@@ -96,7 +120,7 @@ impl EvaluatorHook {
         log::info!("evaluation at step {step}: {}", texts.join(", "));
         let Some(writer) = &self.writer else { return Ok(()) };
         let values = results.into_iter().map(|(name, value)| Value::scalar(name, value as f32));
-        writer.add_summary(values.collect::<Summary>(), step).map_err(event_error)
+        Ok(writer.add_summary(values.collect::<Summary>(), step)?)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Where hooks write their events.
 
-use session_core::{Code, Error, Result};
+use session_core::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
-use summary::{EventError, EventWriter, EventWriterCache};
+use summary::{EventWriter, EventWriterCache};
 
 /// Where events go: into a directory, through the writer that all hooks of that directory share (S-374), to a given
 /// writer, or nowhere.
@@ -28,20 +28,16 @@ impl EventTarget {
     pub(crate) fn open(&self) -> Result<Option<Arc<EventWriter>>> {
         match self {
             EventTarget::None => Ok(None),
-            EventTarget::Directory(directory) => {
-                EventWriterCache::shared().get(directory).map(Some).map_err(event_error)
-            }
+            EventTarget::Directory(directory) => Ok(Some(EventWriterCache::shared().get(directory)?)),
             EventTarget::Writer(writer) => Ok(Some(writer.clone())),
-            EventTarget::Discard => {
-                EventWriter::builder().discard().map(|writer| Some(Arc::new(writer))).map_err(event_error)
-            }
+            EventTarget::Discard => Ok(Some(Arc::new(EventWriter::builder().discard()?))),
         }
     }
 }
 
 /// Writes out what a hook has written, at its end.
 pub(crate) fn flush(writer: Option<&EventWriter>) -> Result<()> {
-    writer.map_or(Ok(()), |writer| writer.flush().map_err(event_error))
+    writer.map_or(Ok(()), |writer| Ok(writer.flush()?))
 }
 
 /// Before a checkpoint: what was written before it will not be written again by a run that resumes from it.
@@ -49,9 +45,4 @@ pub(crate) fn flush_before_checkpoint(writer: Option<&EventWriter>) {
     if let Err(error) = flush(writer) {
         log::error!("could not flush events before a checkpoint: {}", error.chain());
     }
-}
-
-/// An error of event files as one of sessions.
-pub(crate) fn event_error(error: EventError) -> Error {
-    Error::new(Code::Unknown, "could not write events").with_source(error)
 }

@@ -1,6 +1,5 @@
 //! The graph as checkpoints and event files keep it.
 
-use crate::events::event_error;
 use checkpoint::GraphSaver;
 use graph_def::{ExportOptions, export_meta_graph, to_graph_def_with, write_graph};
 use session_core::{Graph, Result};
@@ -61,7 +60,7 @@ impl GraphFiles {
         {
             write_graph(folder.join("graph.pbtxt"), &shown)?;
         }
-        writer.add_graph(bytes, step).map_err(event_error)?;
-        writer.add_meta_graph(meta, step).map_err(event_error)
+        writer.add_graph(bytes, step)?;
+        Ok(writer.add_meta_graph(meta, step)?)
     }
 }

@@ -4,6 +4,7 @@ use crate::{Milestone, SavePoint, SessionRunArgs, SessionRunContext, SessionRunV
 use queue_runner::{Coordinator, StopHandle};
 use session_core::{Error, Graph, Result, Session};
 use std::borrow::Cow;
+use std::path::Path;
 
 /// Something that a monitored session calls around its runs. Every method does nothing unless it is written.
 ///
@@ -130,6 +131,13 @@ pub trait SessionRunHook: Send {
         Ok(())
     }
 
+    /// Returns the folder into which this hook saves checkpoints that a later session can go on from. `None` (the
+    /// default) for a hook that saves none. A session compares it with the folder that it restores from, and warns when
+    /// work would be lost. Beyond TensorFlow.
+    fn saves_into(&self) -> Option<&Path> {
+        None
+    }
+
     /// Called once at a clean end, with the session still open.
     ///
     /// # Errors
@@ -202,6 +210,9 @@ impl<H: SessionRunHook + ?Sized> SessionRunHook for Box<H> {
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         (**self).at_save_point(point)
     }
+    fn saves_into(&self) -> Option<&Path> {
+        (**self).saves_into()
+    }
     fn end(&mut self, session: &dyn Session) -> Result<()> {
         (**self).end(session)
     }
@@ -253,6 +264,9 @@ impl<H: SessionRunHook> SessionRunHook for Option<H> {
     }
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         self.as_mut().map_or(Ok(()), |hook| hook.at_save_point(point))
+    }
+    fn saves_into(&self) -> Option<&Path> {
+        self.as_ref().and_then(SessionRunHook::saves_into)
     }
     fn end(&mut self, session: &dyn Session) -> Result<()> {
         self.as_mut().map_or(Ok(()), |hook| hook.end(session))

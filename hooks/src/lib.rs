@@ -54,7 +54,7 @@
 //!
 //! | Hook | What it does | Keeps in the checkpoint |
 //! | --- | --- | --- |
-//! | [`CheckpointSaverHook`] | saves checkpoints, with [listeners](CheckpointSaverListener) | the step |
+//! | [`CheckpointSaverHook`] | saves checkpoints, with [listeners](CheckpointSaverListener) | |
 //! | [`StopAtStepHook`] | stops at a step | |
 //! | [`LoggingTensorHook`] | logs values | |
 //! | [`StepCounterHook`] | logs and writes steps a second | |
@@ -83,7 +83,7 @@
 //!
 //! | Feature | Default | What it brings |
 //! | --- | --- | --- |
-//! | `progress` | yes | `ProgressBarHook` (indicatif) |
+//! | `progress` | yes | `ProgressBarHook` |
 //! | `prometheus` | no | `PrometheusHook` |
 //! | `signals` | yes | `SignalHook`, on unix (signal-hook) |
 //!
@@ -123,7 +123,6 @@ mod progress_bar;
 #[cfg(feature = "prometheus")]
 mod prometheus;
 mod replace_file;
-mod run_metadata_proto;
 mod session_story;
 #[cfg(all(unix, feature = "signals"))]
 mod signal;

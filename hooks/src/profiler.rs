@@ -1,12 +1,10 @@
 //! Profiling runs.
 
 use crate::chrome_trace::{TraceOptions, chrome_trace};
-use crate::events::{EventTarget, event_error, flush};
+use crate::events::{EventTarget, flush};
 use crate::step::{GlobalStep, begun};
-use crate::{
-    Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
-    run_metadata_proto,
-};
+use crate::{Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
+use graph_def::encode_run_metadata;
 use session_core::{Code, Error, Graph, Result, RunOptions, Session};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -104,8 +102,8 @@ impl ProfilerHook {
                 Error::new(Code::Unknown, format!("could not write {}", path.display())).with_source(error)
             })?;
         }
-        let metadata = run_metadata_proto::encode(values.metadata());
-        writer.add_run_metadata(&format!("step_{step}"), metadata, step).map_err(event_error)?;
+        let metadata = encode_run_metadata(values.metadata());
+        writer.add_run_metadata(&format!("step_{step}"), metadata, step)?;
         Ok(step)
     }
 }

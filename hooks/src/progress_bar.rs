@@ -1,6 +1,7 @@
 //! Showing how far the training is.
 
 mod display;
+mod line;
 mod pace;
 
 use crate::number::significant;
@@ -12,6 +13,7 @@ use crate::{
     stop_at_step,
 };
 use display::Display;
+use line::Line;
 use pace::Pace;
 use queue_runner::Coordinator;
 use session_core::{Error, Graph, Output, Result, Session, Tensor};
@@ -32,11 +34,11 @@ const NAME: &str = "ProgressBarHook";
 /// The end is that of the graph's [`StopAtStepHook`](crate::StopAtStepHook), if there is one, or what
 /// [`total`](ProgressBarHook::total) says; without an end there is no bar, and no ETA. The bar is drawn ten times a
 /// second; where standard error is no terminal, or a dumb one, there is a line every ten seconds, and one each at the
-/// first run and at the end. Colours are used on terminals only, and not if the environment has `NO_COLOR`. What does
-/// not fit a narrow terminal is cut off.
+/// first run and at the end. Colors are used on terminals only, and not if the environment has `NO_COLOR`. On a narrow
+/// terminal the bar becomes shorter and then makes way, next the ETA; speed and tensors stay as long as they fit.
 ///
 /// While a bar is shown, other output should go through its [`printer`](ProgressBarHook::printer), which writes above
-/// it.
+/// it: hooks that print, and the [logger](LinePrinter).
 ///
 /// The tensors shown are fetched with the runs after which something is drawn, and with the one that reaches the end. If the
 /// training ends elsewhere, the last line says of which step they are.
@@ -173,7 +175,7 @@ impl ProgressBarHook {
         let display = match self.sink.take() {
             Some(sink) => Display::Lines(sink),
             None if self.plain => Display::stderr_lines(),
-            None => Display::of_stderr(),
+            None => Display::of_stderr(&self.printer),
         };
         let interval = if display.is_bar() { self.redraw_every } else { self.line_every };
         (display, interval)
@@ -197,12 +199,12 @@ impl ProgressBarHook {
 impl Found {
     fn draw(&mut self, step: i64, pace: &Pace) {
         self.look_for_end();
-        let mut text = text(step, self.end, pace.rate(), &self.values);
-        if let Some(of) = self.values_of.filter(|&of| of != step && !self.values.is_empty()) {
-            text += &format!(" (of step {of})");
+        let mut values = self.values.clone();
+        if let Some(of) = self.values_of.filter(|&of| of != step && !values.is_empty()) {
+            values += &format!(" (of step {of})");
         }
         self.shown = Some(step);
-        self.display.show(step, self.end, &text);
+        self.display.show(&Line { step, end: self.end, rate: pace.rate(), values });
     }
 
     fn look_for_end(&mut self) {
@@ -218,25 +220,6 @@ impl Found {
     }
 }
 
-/// What is said beside the bar, the important first, since the end may be cut off.
-fn text(step: i64, end: Option<i64>, rate: Option<f64>, values: &str) -> String {
-    let mut text = match end {
-        Some(end) if end > 0 => {
-            let share = step.clamp(0, end) as f64 / end as f64;
-            format!("step {step}/{end} {:.0}%", (share * 100.0).floor())
-        }
-        _ => format!("step {step}"),
-    };
-    if let Some(rate) = rate {
-        let left = end.map(|end| end.saturating_sub(step).max(0) as f64 / rate);
-        if let Some(left) = left.and_then(|left| Duration::try_from_secs_f64(left).ok()) {
-            text += &format!("  ETA {}", pace::clock_face(left));
-        }
-        text += &format!("  {} steps/s", pace::readable(rate));
-    }
-    text + values
-}
-
 /// A value in few characters.
 fn short(value: &Tensor) -> String {
     match value.as_scalar_f64() {
@@ -250,7 +233,6 @@ impl SessionRunHook for ProgressBarHook {
         let step = GlobalStep::of(graph, NAME)?;
         let outputs = resolve_all(&self.tensors, graph)?;
         let (display, interval) = self.display();
-        self.printer.follow(&display);
         let (graph, end) = (graph.clone(), self.total);
         let (values, values_of, shown) = (String::new(), None, None);
         self.found = Some(Found { step, graph, outputs, display, interval, end, values, values_of, shown });
@@ -310,7 +292,7 @@ impl SessionRunHook for ProgressBarHook {
     fn on_error(&mut self, _: &Error) {
         // What is printed next begins on a line of its own; a recovered session draws on.
         if let Some(found) = &mut self.found {
-            found.display.pause();
+            found.display.leave();
         }
     }
 }
@@ -327,21 +309,6 @@ impl fmt::Debug for ProgressBarHook {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_said() {
-        let values = "  loss 0.25";
-        assert_eq!(text(0, None, None, ""), "step 0");
-        assert_eq!(text(7, None, Some(3.0), values), "step 7  3.00 steps/s  loss 0.25");
-        let far = "step 1690/4000 42%  ETA 0:23  100 steps/s  loss 0.25";
-        assert_eq!(text(1690, Some(4000), Some(100.0), values), far);
-        assert_eq!(text(4000, Some(4000), Some(100.0), ""), "step 4000/4000 100%  ETA 0:00  100 steps/s");
-        assert_eq!(text(3999, Some(4000), None, ""), "step 3999/4000 99%", "not done before it is done");
-        assert_eq!(text(9, Some(4), Some(1.0), ""), "step 9/4 100%  ETA 0:00  1.00 steps/s");
-        let endless = format!("step 0/{} 0%  0.00 steps/s", i64::MAX);
-        assert_eq!(text(0, Some(i64::MAX), Some(1e-9), ""), endless, "longer than time can be told");
-        assert_eq!(text(3, Some(0), None, ""), "step 3");
-    }
 
     #[test]
     fn values_are_short() {

@@ -1,6 +1,7 @@
 //! The moments at which a whole training run is consistent and can be saved.
 
 use crate::SessionRunHook;
+use checkpoint::GraphSaver;
 use queue_runner::{StopReason, StopSource};
 use session_core::Session;
 use std::borrow::Cow;
@@ -37,6 +38,7 @@ pub struct SavePoint<'a> {
     moment: Moment,
     hook: &'a str,
     peers: &'a dyn Fn() -> Vec<HookState>,
+    saver: Option<&'a GraphSaver>,
     stop: Option<StopReason>,
 }
 
@@ -51,7 +53,15 @@ impl<'a> SavePoint<'a> {
         hook: &'a str,
         peers: &'a dyn Fn() -> Vec<HookState>,
     ) -> SavePoint<'a> {
-        SavePoint { session, moment, hook, peers, stop: None }
+        SavePoint { session, moment, hook, peers, saver: None, stop: None }
+    }
+
+    /// Sets what [`saver`](SavePoint::saver) returns. For what drives hooks.
+    #[must_use]
+    #[inline]
+    pub fn with_saver(mut self, saver: Option<&'a GraphSaver>) -> SavePoint<'a> {
+        self.saver = saver;
+        self
     }
 
     /// The raw session.
@@ -71,6 +81,12 @@ impl<'a> SavePoint<'a> {
     #[must_use]
     pub fn hook_name(&self) -> &'a str {
         self.hook
+    }
+
+    /// Returns the saver that restores the session: that of its scaffold. What is saved with it can be restored with it.
+    #[must_use]
+    pub fn saver(&self) -> Option<&'a GraphSaver> {
+        self.saver
     }
 
     /// The states of all hooks that have one: the others' and that of the caller, which passes itself.

@@ -1,6 +1,6 @@
 //! Telling the session's story in the event files.
 
-use crate::events::{EventTarget, event_error, flush};
+use crate::events::{EventTarget, flush};
 use crate::step::GlobalStep;
 use crate::{
     Clock, HookTiming, Milestone, MonotonicClock, SessionRunArgs, SessionRunContext, SessionRunHook,
@@ -140,7 +140,7 @@ impl SessionStoryHook {
         let Some(writer) = &self.writer else { return Ok(()) };
         let checkpoint_path = checkpoint.map(text).unwrap_or_default();
         let log = SessionLog { checkpoint_path, message: entry.to_string(), ..SessionLog::default() };
-        writer.add_session_log(log, self.step).map_err(event_error)
+        Ok(writer.add_session_log(log, self.step)?)
     }
 
     /// As `tell`, where no error can be returned.

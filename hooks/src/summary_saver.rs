@@ -1,7 +1,7 @@
 //! Saving summaries.
 
 use crate::cadence::Cadence;
-use crate::events::{EventTarget, event_error, flush, flush_before_checkpoint};
+use crate::events::{EventTarget, flush, flush_before_checkpoint};
 use crate::metric::number;
 use crate::{
     Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
@@ -23,9 +23,10 @@ const NAME: &str = "SummarySaverHook";
 ///
 /// What is written are the tensors given to [`summary`](SummarySaverHook::summary): strings that hold serialised
 /// summaries, one or many; and those given to [`scalar`](SummarySaverHook::scalar), such as a learning rate: single
-/// numbers, for which the graph needs no summary operation. Without any, it is what the graph's collection `summary_op`
-/// holds, where a scaffold puts all summaries merged; a graph without summaries gets nothing but the beginning of the
-/// session (S-358).
+/// numbers, for which the graph needs no summary operation. Without tensors of summaries it is, beside these numbers, what
+/// the graph's collection `summary_op` holds, where a scaffold puts all summaries merged
+/// ([`graph_summaries`](SummarySaverHook::graph_summaries)); a graph without summaries gets nothing but the beginning of
+/// the session (S-358).
 ///
 /// At the first run after a session was created it writes that a session starts with this step, so that viewers drop
 /// what an earlier session wrote for this step and later ones; TensorFlow does it once, not after a recovery.
@@ -46,6 +47,11 @@ pub struct SummarySaverHook {
     target: EventTarget,
     summaries: Vec<TensorRef>,
     scalars: Vec<(String, TensorRef)>,
+    /// True if the graph's summaries are written; `None`: if no others are given.
+    of_graph: Option<bool>,
+    /// The outputs of `summaries` and `scalars` in the graph.
+    serialized: Vec<Output>,
+    numbers: Vec<Output>,
     writer: Option<Arc<EventWriter>>,
     /// Whether the beginning of the session is still to be written.
     start: bool,
@@ -76,6 +82,9 @@ impl SummarySaverHook {
             target: EventTarget::None,
             summaries: Vec::new(),
             scalars: Vec::new(),
+            of_graph: None,
+            serialized: Vec::new(),
+            numbers: Vec::new(),
             writer: None,
             start: true,
         }
@@ -88,10 +97,18 @@ impl SummarySaverHook {
         self
     }
 
-    /// Adds a tensor of a single number, to be written under this tag. Beyond TensorFlow.
+    /// Adds a tensor of a single number, to be written under this tag along with the summaries. Beyond TensorFlow.
     #[must_use]
     pub fn scalar(mut self, tag: impl Into<String>, value: impl Into<TensorRef>) -> SummarySaverHook {
         self.scalars.push((tag.into(), value.into()));
+        self
+    }
+
+    /// Sets whether the graph's summaries are written, also beside those given. Default: they are, unless tensors of
+    /// summaries are given.
+    #[must_use]
+    pub fn graph_summaries(mut self, write: bool) -> SummarySaverHook {
+        self.of_graph = Some(write);
         self
     }
 
@@ -116,12 +133,20 @@ impl SummarySaverHook {
         self
     }
 
+    /// Finds the outputs to fetch, but for the graph's summaries: serialized summaries, then the numbers.
+    fn resolve(&mut self, graph: &Graph) -> Result<Vec<Output>> {
+        let found = |tensor: &TensorRef| tensor.resolve(graph);
+        self.serialized = self.summaries.iter().map(found).collect::<Result<_>>()?;
+        self.numbers = self.scalars.iter().map(|(_, tensor)| found(tensor)).collect::<Result<_>>()?;
+        Ok(self.serialized.iter().chain(&self.numbers).cloned().collect())
+    }
+
     #[cold]
     fn write(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<()> {
         let step = self.cadence.reached(session)?;
         let Some(writer) = &self.writer else { return Ok(()) };
         if std::mem::take(&mut self.start) {
-            writer.add_session_log(SessionLog::start(), step).map_err(event_error)?;
+            writer.add_session_log(SessionLog::start(), step)?;
         }
         if !self.cadence.was_due() {
             return Ok(());
@@ -135,13 +160,13 @@ impl SummarySaverHook {
         if summary.values.is_empty() {
             return Ok(());
         }
-        writer.add_summary(summary, step).map_err(event_error)
+        Ok(writer.add_summary(summary, step)?)
     }
 }
 
 fn add(writer: &EventWriter, value: &Tensor, step: i64) -> Result<()> {
     for bytes in value.as_strings()? {
-        writer.add_summary_bytes(bytes.clone(), step).map_err(event_error)?;
+        writer.add_summary_bytes(bytes.clone(), step)?;
     }
     Ok(())
 }
@@ -163,9 +188,7 @@ impl SessionRunHook for SummarySaverHook {
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         self.writer = self.target.open()?;
-        let tensors = self.summaries.iter().chain(self.scalars.iter().map(|(_, tensor)| tensor));
-        // Serialised ones, then those of `scalars`.
-        let outputs = tensors.map(|tensor| tensor.resolve(graph)).collect();
+        let outputs = self.resolve(graph);
         self.cadence.begin(graph, outputs)
     }
 
@@ -174,8 +197,11 @@ impl SessionRunHook for SummarySaverHook {
         if self.writer.is_none() {
             return Ok(());
         }
-        if self.summaries.is_empty() && self.scalars.is_empty() {
-            self.cadence.fetch(of_graph(session.graph())?);
+        if self.of_graph.unwrap_or(self.summaries.is_empty()) {
+            let mut outputs = self.serialized.clone();
+            outputs.extend(of_graph(session.graph())?);
+            outputs.extend_from_slice(&self.numbers);
+            self.cadence.fetch(outputs);
         }
         self.cadence.session_created(session)
     }

@@ -102,3 +102,22 @@ fn viewers_are_told_where_a_session_begins() {
         .collect();
     assert_eq!(starts, [7, 3]);
 }
+
+#[test]
+fn s_351_runs_of_many_steps_are_counted_in_time() {
+    let count = |steps_per_run: i64| {
+        let (program, folder, clock) = (Program::new(), tempfile::tempdir().unwrap(), HandClock::new());
+        program.world.lock().unwrap().advance = 10;
+        let hook = StepCounterHook::every_n_steps(20).steps_per_run(steps_per_run).output_dir(&folder);
+        let mut driver = program.start(hook.clock(clock.clone()));
+        for _ in 0..5 {
+            clock.advance(1000);
+            driver.run().unwrap();
+        }
+        drop(driver);
+        rates(folder.path())
+    };
+    assert_eq!(count(10), [(30, 10.0), (50, 10.0)]);
+    assert_eq!(count(1), [(40, 10.0)], "one run late");
+    assert_eq!(count(-3), count(1));
+}

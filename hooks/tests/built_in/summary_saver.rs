@@ -13,6 +13,8 @@ fn program() -> (Program, Output) {
     let program = Program::new();
     let summary = output(&program.graph, "summary", DType::String);
     program.set(&summary, Tensor::string(Summary::scalar("loss", 0.5).encode()));
+    let again = output(&program.graph, "loss_again", DType::String);
+    program.set(&again, Tensor::string(Summary::scalar("again", 0.5).encode()));
     (program, summary)
 }
 
@@ -186,4 +188,25 @@ fn numbers_need_no_summary_operation() {
     program.set(&rate, Tensor::from([1f64, 2.0]));
     driver.run().unwrap();
     assert!(driver.run().is_err(), "not one number");
+}
+
+#[test]
+fn numbers_come_along_with_the_summaries_of_the_graph() {
+    let tags = |with: fn(SummarySaverHook) -> SummarySaverHook| {
+        let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
+        let rate = output(&program.graph, "rate", DType::Float32);
+        let hook = with(SummarySaverHook::every_steps(1).scalar("rate", &rate)).output_dir(&folder);
+        let mut driver = program.drive(vec![Box::new(hook)]);
+        driver.begin().unwrap();
+        program.graph.add_to_collection(&keys::SUMMARY_OP, summary).unwrap();
+        driver.create(&[]).unwrap();
+        driver.run().unwrap();
+        driver.end().unwrap();
+        let run = EventAccumulator::open(folder.path()).unwrap();
+        run.tags().map(|tag| tag.tag.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(tags(|hook| hook), ["loss", "rate"]);
+    assert_eq!(tags(|hook| hook.graph_summaries(false)), ["rate"]);
+    assert_eq!(tags(|hook| hook.summary("loss_again").graph_summaries(true)), ["again", "loss", "rate"]);
+    assert_eq!(tags(|hook| hook.summary("loss_again")), ["again", "rate"], "those given take their place");
 }
