@@ -112,9 +112,10 @@ impl<S: Built> SessionBuilder<S> {
         self
     }
 
-    /// What initialises, checks and saves the model. Default: nothing given, everything found or made.
-    pub fn scaffold(mut self, scaffold: ScaffoldBuilder) -> Self {
-        self.scaffold = Some(scaffold);
+    /// Initializes, checks and saves the model: a [`ScaffoldBuilder`], or a [`Scaffold`](scaffold::Scaffold) of this
+    /// graph. Default: nothing given, everything found or made.
+    pub fn scaffold(mut self, scaffold: impl Into<ScaffoldBuilder>) -> Self {
+        self.scaffold = Some(scaffold.into());
         self
     }
 

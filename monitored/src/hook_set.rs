@@ -1,12 +1,13 @@
 //! The hooks of a session, called one after the other.
 
-use checkpoint::Restored;
+use checkpoint::{GraphSaver, Restored};
 use hooks::{HookState, Milestone, Moment, SavePoint, SessionRunHook};
 use log::error;
 use queue_runner::{Coordinator, StopHandle, StopReason};
 use session_core::{Error, Graph, Phase, Result, Session};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 /// Hooks in their order, each with a name of its own.
 #[derive(Default)]
@@ -14,6 +15,8 @@ pub(crate) struct HookSet {
     pub(crate) hooks: Vec<Box<dyn SessionRunHook>>,
     /// Beside the hooks, so that a name can be lent while its hook is called.
     pub(crate) names: Vec<String>,
+    /// The saver that restores the current session, for hooks that save.
+    pub(crate) saver: Option<GraphSaver>,
     /// How many have had `attach` or `begin`: only those hear of errors.
     begun: usize,
     /// Whether they are to leave no files behind.
@@ -57,13 +60,20 @@ fn panicked(name: &str, callback: &str, payload: &(dyn std::any::Any + Send)) ->
     Error::from_panic(&format!("hook '{name}' in {callback}"), payload)
 }
 
+/// A save point of all hooks: which moment of which session, and what restores that.
+#[derive(Clone, Copy)]
+pub(crate) struct Occasion<'a> {
+    pub(crate) session: &'a dyn Session,
+    pub(crate) moment: Moment,
+    pub(crate) saver: Option<&'a GraphSaver>,
+}
+
 /// Calls `at_save_point` of all hooks, and gives the first stop that one asked for.
 #[inline]
 pub(crate) fn save_pass(
     hooks: &mut [Box<dyn SessionRunHook>],
     names: &[String],
-    session: &dyn Session,
-    moment: Moment,
+    occasion: Occasion<'_>,
     mut called: impl FnMut(usize),
 ) -> Result<Option<StopReason>> {
     let mut current = 0;
@@ -71,7 +81,7 @@ pub(crate) fn save_pass(
         let mut stop = None;
         for index in 0..hooks.len() {
             current = index;
-            if let Some(reason) = save_at(hooks, names, index, session, moment)? {
+            if let Some(reason) = save_at(hooks, names, index, occasion)? {
                 stop.get_or_insert(reason);
             }
             called(index);
@@ -90,13 +100,12 @@ fn save_at(
     hooks: &mut [Box<dyn SessionRunHook>],
     names: &[String],
     index: usize,
-    session: &dyn Session,
-    moment: Moment,
+    Occasion { session, moment, saver }: Occasion<'_>,
 ) -> Result<Option<StopReason>> {
     let (before, rest) = hooks.split_at_mut(index);
     let Some((hook, after)) = rest.split_first_mut() else { return Ok(None) };
     let peers = || states(before, names, after, index + 1);
-    let mut point = SavePoint::new(session, moment, &names[index], &peers);
+    let mut point = SavePoint::new(session, moment, &names[index], &peers).with_saver(saver);
     hook.at_save_point(&mut point)?;
     Ok(point.take_stop())
 }
@@ -130,7 +139,16 @@ impl HookSet {
             }
             names.push(name);
         }
-        HookSet { hooks, names, begun: 0, dry }
+        HookSet { hooks, names, saver: None, begun: 0, dry }
+    }
+
+    /// Iterates over the folders into which hooks save checkpoints.
+    pub(crate) fn saved_into(&self) -> impl Iterator<Item = &Path> {
+        self.hooks.iter().filter_map(|hook| hook.saves_into())
+    }
+
+    pub(crate) fn is_dry(&self) -> bool {
+        self.dry
     }
 
     // ---- once ---------------------------------------------------------------------------------------
@@ -151,8 +169,9 @@ impl HookSet {
 
     /// The clean end: a last moment to save, then `end`.
     pub(crate) fn end(&mut self, session: &dyn Session) -> Result<()> {
-        let HookSet { hooks, names, .. } = self;
-        save_pass(hooks, names, session, Moment::End, |_| ())
+        let HookSet { hooks, names, saver, .. } = self;
+        let occasion = Occasion { session, moment: Moment::End, saver: saver.as_ref() };
+        save_pass(hooks, names, occasion, |_| ())
             .and_then(|_| pass(hooks, names, "end", |_, _, hook| hook.end(session)))
             .map_err(|error| error.with_phase(Phase::Close))
     }
@@ -179,9 +198,9 @@ impl HookSet {
     pub(crate) fn failed(&mut self, session: &dyn Session) {
         // One at a time, so that each has its moment.
         for index in 0..self.begun {
-            let HookSet { hooks, names, .. } = self;
-            let outcome =
-                catch_unwind(AssertUnwindSafe(|| save_at(hooks, names, index, session, Moment::Failed)));
+            let HookSet { hooks, names, saver, .. } = self;
+            let occasion = Occasion { session, moment: Moment::Failed, saver: saver.as_ref() };
+            let outcome = catch_unwind(AssertUnwindSafe(|| save_at(hooks, names, index, occasion)));
             let error = match outcome {
                 Ok(Ok(_)) => continue,
                 Ok(Err(error)) => failed(&names[index], "at_save_point", error),
@@ -204,7 +223,7 @@ impl HookSet {
         if let Some(restored) = restored {
             self.milestone(&Milestone::Restored(&restored.report));
         }
-        let HookSet { hooks, names, .. } = self;
+        let HookSet { hooks, names, saver, .. } = self;
         if let Some(restored) = restored {
             pass(hooks, names, "load_state", |_, name, hook| match restored.state.hook(name) {
                 Some(state) => hook.load_state(state),
@@ -215,7 +234,10 @@ impl HookSet {
         pass(hooks, names, "after_create_session", |_, _, hook| {
             hook.after_create_session(session, coordinator)
         })
-        .and_then(|()| save_pass(hooks, names, session, Moment::Created, |_| ()))
+        .and_then(|()| {
+            let occasion = Occasion { session, moment: Moment::Created, saver: saver.as_ref() };
+            save_pass(hooks, names, occasion, |_| ())
+        })
         .map_err(|error| error.with_phase(Phase::Init))
     }
 }

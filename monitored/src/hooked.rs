@@ -1,7 +1,8 @@
 //! The innermost layer: runs with hooks around them.
 
-use crate::hook_set::{HookSet, pass, save_pass};
+use crate::hook_set::{HookSet, Occasion, pass, save_pass};
 use crate::merge::{Merge, Request};
+use crate::step_seen::StepSeen;
 use crate::timings::Timings;
 use hooks::{Moment, OriginalArgs, SessionRunContext, SessionRunValues};
 use queue_runner::StopReason;
@@ -20,6 +21,7 @@ pub(crate) struct HookedSession {
     options: RunOptions,
     merge: Merge,
     timings: Timings,
+    step: StepSeen,
 }
 
 impl HookedSession {
@@ -29,20 +31,20 @@ impl HookedSession {
         cancellation: &CancellationToken,
     ) -> HookedSession {
         let options = RunOptions { cancellation: Some(cancellation.clone()), ..RunOptions::default() };
-        HookedSession { raw, stop: None, options, merge: Merge::new(hooks), timings: Timings::new(hooks) }
+        let (merge, timings, step) = (Merge::new(hooks), Timings::new(hooks), StepSeen::of(raw.graph()));
+        HookedSession { raw, stop: None, options, merge, timings, step }
     }
 
     pub(crate) fn raw(&self) -> &Arc<dyn Session> {
         &self.raw
     }
 
-    /// The options of a run that nothing but the session's own cancellation concerns.
-    pub(crate) fn options(&self) -> &RunOptions {
-        &self.options
-    }
-
     pub(crate) fn timings(&self) -> &Timings {
         &self.timings
+    }
+
+    pub(crate) fn step_seen(&self) -> &StepSeen {
+        &self.step
     }
 
     pub(crate) fn stop_reason(&self) -> Option<&StopReason> {
@@ -61,8 +63,8 @@ impl HookedSession {
         if let Some(reason) = &self.stop {
             return Err(stopped(reason));
         }
-        let HookSet { hooks, names, .. } = hooks;
-        let HookedSession { raw, merge, options: own, stop, timings } = self;
+        let HookSet { hooks, names, saver, .. } = hooks;
+        let HookedSession { raw, merge, options: own, stop, timings, step } = self;
         let session: &dyn Session = &**raw;
         let Request { fetches, targets, feeds, .. } = *request;
         let mut context = SessionRunContext::new(session, OriginalArgs { fetches, targets, feeds });
@@ -79,6 +81,7 @@ impl HookedSession {
         let mut fresh = RunMetadata::default();
         let metadata = request.metadata.as_deref_mut().unwrap_or(&mut fresh);
         let results = execute(session, merge, names, feeds, own, metadata)?;
+        step.look(&merge.fetches, &results);
         timings.skip();
 
         // S-118: the options as they were used.
@@ -90,12 +93,20 @@ impl HookedSession {
             timings.lap(index);
             Ok(())
         })?;
-        let saved = save_pass(hooks, names, session, Moment::Step, |index| timings.lap(index))?;
+        let occasion = Occasion { session, moment: Moment::Step, saver: saver.as_ref() };
+        let saved = save_pass(hooks, names, occasion, |index| timings.lap(index))?;
         timings.end(names);
         if let Some(reason) = context.take_stop().or(saved) {
             stop.get_or_insert(reason);
         }
         Ok(results)
+    }
+
+    /// One run as it was asked for, without hooks.
+    pub(crate) fn run_without_hooks(&self, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
+        let Request { fetches, targets, feeds, .. } = *request;
+        let step = Step { fetches, targets, feeds, options: request.options.unwrap_or(&self.options) };
+        execute_step(&*self.raw, &step, request.metadata.as_deref_mut())
     }
 }
 
@@ -119,8 +130,16 @@ fn execute(
         feeds: merge.feeds_joined(user_feeds),
         options,
     };
-    let metadata = wanted.then_some(metadata);
-    let outcome = catch_unwind(AssertUnwindSafe(|| session.execute(&step, metadata)))
+    execute_step(session, &step, wanted.then_some(metadata))
+}
+
+#[inline]
+fn execute_step(
+    session: &dyn Session,
+    step: &Step<'_>,
+    metadata: Option<&mut RunMetadata>,
+) -> Result<Vec<Tensor>> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| session.execute(step, metadata)))
         .unwrap_or_else(|payload| Err(Error::from_panic("the engine", payload.as_ref())));
     let results = outcome.map_err(|error| error.with_phase(Phase::Run))?;
     if results.len() < step.fetches.len() {

@@ -92,8 +92,10 @@ mod recovery;
 mod session;
 mod singular;
 mod step_context;
+mod step_seen;
 mod timings;
 mod training;
+mod unsaved;
 
 pub use builder::{Built, Finished, SessionBuilder};
 pub use hooks::HookTiming;

@@ -2,8 +2,7 @@
 
 use crate::merge::Request;
 use crate::monitor::{Monitor, closed};
-use crate::step_context::StepContext;
-use session_core::{FeedList, Feeds, Fetch, FetchList, Result, RunMetadata, RunOptions, SessionExt, Tensor};
+use session_core::{FeedList, Feeds, Fetch, FetchList, Result, RunMetadata, RunOptions, Tensor};
 
 /// A run of which the types are known to the caller only: resolves fetches and feeds, has somebody run them, and hands out
 /// the values.
@@ -28,26 +27,6 @@ pub(crate) fn run_resolved<F: Fetch>(
         Request { fetches: list.fetches(), targets: list.targets(), feeds: fed.feeds(), options, metadata };
     let values = run(monitor, &mut request)?;
     Ok(fetch.collect(&mut list.values(&values)))
-}
-
-/// A run of the raw session, interrupted as the session's own are.
-pub(crate) fn run_raw<F: Fetch>(monitor: &Monitor, fetch: F, feeds: impl Feeds) -> Result<F::Value> {
-    let Some(session) = monitor.session() else { return Err(closed()) };
-    session.raw().run_with(fetch, feeds, session.hooked().options(), None)
-}
-
-/// Calls a step function, again in a new session as long as preemptions leave it (S-173).
-pub(crate) fn run_step_fn<T>(
-    monitor: &mut Monitor,
-    mut step_fn: impl FnMut(&mut StepContext<'_>) -> Result<T>,
-) -> Result<T> {
-    loop {
-        let mut context = StepContext::new(monitor)?;
-        match step_fn(&mut context) {
-            Ok(value) => return Ok(value),
-            Err(error) => monitor.after_failure(error)?,
-        }
-    }
 }
 
 macro_rules! monitored_methods {
@@ -91,29 +70,33 @@ macro_rules! monitored_methods {
             crate::methods::run_resolved(&mut self.inside.0, &fetch, feeds, Some(options), metadata, run)
         }
 
-        /// Runs on the raw session, without hooks and also after a stop was asked for: evaluation, the initialisation of
-        /// iterators and the like (TensorFlow has no such thing, Q-28, Q-31).
+        /// Runs on the raw session, without hooks and also after a stop was asked for: evaluation, the initialization of
+        /// iterators and the like (TensorFlow has no such thing, Q-28, Q-31). Preemptions are recovered from as in
+        /// [`run`](Self::run).
         ///
         /// # Errors
-        /// Of the fetches, feeds and the execution; a runtime error after [`close`](Self::close).
+        /// Of the fetches, feeds and the execution; the error of a background thread; a runtime error after
+        /// [`close`](Self::close).
         pub fn run_without_hooks<F: session_core::Fetch>(
             &mut self,
             fetch: F,
             feeds: impl session_core::Feeds,
         ) -> session_core::Result<F::Value> {
-            crate::methods::run_raw(&self.inside.0, fetch, feeds)
+            let run = crate::monitor::Monitor::run_without_hooks;
+            crate::methods::run_resolved(&mut self.inside.0, &fetch, feeds, None, None, run)
         }
 
         /// Calls a function that makes a step of several runs, with or without hooks, as it likes (S-169, S-170). What it
         /// returns is the result.
         ///
         /// # Errors
-        /// Those of the function; a runtime error after [`close`](Self::close).
+        /// Those of the function; the error of a background thread, before the function is called and in place of the
+        /// `OutOfRange` or `Cancelled` that it brought about; a runtime error after [`close`](Self::close).
         pub fn run_step_fn<T>(
             &mut self,
             step_fn: impl FnMut(&mut crate::StepContext<'_>) -> session_core::Result<T>,
         ) -> session_core::Result<T> {
-            crate::methods::run_step_fn(&mut self.inside.0, step_fn)
+            self.inside.0.run_step_fn(step_fn)
         }
 
         /// Whether the loop should end: the session was closed; a hook, a thread or the holder of the stop handle asked for

@@ -4,12 +4,14 @@ use crate::coordinated::{CoordinatedSession, is_consequence};
 use crate::hook_set::HookSet;
 use crate::merge::Request;
 use crate::recovery::{Recovery, RecoveryPolicy};
+use crate::step_context::StepContext;
+use crate::unsaved::{self, Unsaved};
 use checkpoint::RestoreReport;
 use hooks::{HookTiming, Milestone};
 use log::{error, info, warn};
 use queue_runner::{StopHandle, StopReason, StopSource};
 use scaffold::SessionCreator;
-use session_core::{Code, Error, ErrorKind, Graph, Phase, Result, RunOptions, SessionExt, Tensor};
+use session_core::{Code, Error, ErrorKind, Graph, Phase, Result, RunOptions, Session, SessionExt, Tensor};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub(crate) struct Monitor {
     recoveries: Vec<Recovery>,
     /// Attempts since the last run that succeeded.
     attempts: u32,
+    /// Until the first run: the folder into which nothing saves, if there is one.
+    unsaved: Option<Unsaved>,
 }
 
 /// What a [`Monitor`] is made of.
@@ -68,6 +72,7 @@ impl Monitor {
             told: None,
             recoveries: Vec::new(),
             attempts: 0,
+            unsaved: None,
         };
         let begun = monitor.hooks.begin(&monitor.graph, &monitor.stop);
         let outcome = begun.and_then(|()| monitor.create());
@@ -75,6 +80,8 @@ impl Monitor {
             monitor.abandon(&error);
             return Err(error);
         }
+        let unsaved = unsaved::look(monitor.creator.checkpoint_source(), &monitor.hooks);
+        monitor.unsaved = unsaved.map(|folder| Unsaved::new(folder, monitor.global_step()));
         Ok(monitor)
     }
 
@@ -106,6 +113,7 @@ impl Monitor {
                 let error = Error::from_panic("the creation of the session", payload.as_ref());
                 Err(error.with_phase(Phase::Init))
             })?;
+        self.hooks.saver = self.creator.scaffold().map(|scaffold| scaffold.saver().clone());
         self.session = Some(CoordinatedSession::start(&created, &mut self.hooks, &self.stop, self.grace)?);
         self.restored = created.restored.map(|restored| restored.report);
         Ok(())
@@ -136,27 +144,105 @@ impl Monitor {
     /// One run with hooks; repeated in a new session as long as preemptions end it and the policy allows it (S-147).
     #[inline]
     pub(crate) fn run(&mut self, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
-        let error = match self.run_once(request) {
-            Ok(values) => {
-                self.attempts = 0;
-                return Ok(values);
+        loop {
+            match self.run_once(request) {
+                Ok(values) => {
+                    self.attempts = 0;
+                    self.warn_if_unsaved();
+                    return Ok(values);
+                }
+                Err(error) => self.after_failure(error)?,
             }
-            Err(error) => error,
-        };
-        self.run_again(request, error)
+        }
     }
 
-    #[cold]
-    fn run_again(&mut self, request: &mut Request<'_>, mut error: Error) -> Result<Vec<Tensor>> {
+    /// As [`run`](Monitor::run), on the raw session. Hooks do not hear of its errors. Once the loop is to stop nothing is
+    /// recovered from: the model that is evaluated then must not be an older one.
+    pub(crate) fn run_without_hooks(&mut self, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
         loop {
-            self.after_failure(error)?;
-            match self.run_once(request) {
+            let outcome = self.raw_session().and_then(|_| {
+                let session = self.session.as_ref().ok_or_else(closed)?;
+                session.hooked().run_without_hooks(request).map_err(|error| self.cause_of(error))
+            });
+            match outcome {
                 Ok(values) => {
                     self.attempts = 0;
                     return Ok(values);
                 }
-                Err(next) => error = next,
+                Err(error) if self.recovers_from(&error) && !self.is_to_stop() => {
+                    self.after_failure(error)?
+                }
+                Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Calls a step function, again in a new session as long as preemptions end it and the policy allows it (S-173).
+    pub(crate) fn run_step_fn<T>(
+        &mut self,
+        mut step_fn: impl FnMut(&mut StepContext<'_>) -> Result<T>,
+    ) -> Result<T> {
+        if self.closed {
+            return Err(closed());
+        }
+        loop {
+            let outcome = self.raw_session().and_then(|raw| step_fn(&mut StepContext::new(self, raw)));
+            match outcome {
+                Ok(value) => {
+                    self.attempts = 0;
+                    self.warn_if_unsaved();
+                    return Ok(value);
+                }
+                Err(error) => {
+                    let error = self.cause_of(error);
+                    self.after_failure(error)?;
+                }
+            }
+        }
+    }
+
+    /// The raw session, for runs without hooks. A preemption in the background is reported first, so that it is recovered
+    /// from: its input would be missing, and its end be taken for that of the training.
+    fn raw_session(&mut self) -> Result<Arc<dyn Session>> {
+        self.ensure_session()?;
+        match self.lost_in_background() {
+            Some(error) if !self.is_to_stop() => Err(error),
+            _ => Ok(self.session.as_ref().ok_or_else(closed)?.raw().clone()),
+        }
+    }
+
+    /// Returns true if a hook or the holder of the stop handle has asked for a stop.
+    fn is_to_stop(&self) -> bool {
+        let hooked = self.session.as_ref().map(CoordinatedSession::hooked);
+        self.stop.is_stop_requested() || hooked.is_some_and(|hooked| hooked.stop_reason().is_some())
+    }
+
+    /// Gives the error of a run without hooks, or its cause: an error of the background, if it explains the other one
+    /// or can be recovered from (unlike S-175). A stop that a step function asks for is its own.
+    fn cause_of(&self, error: Error) -> Error {
+        let may_be_caused = self.policy.is_some() || is_consequence(&error);
+        match &self.session {
+            Some(session) if may_be_caused && error.kind() != ErrorKind::StopIteration => {
+                session.cause_of(error)
+            }
+            _ => error,
+        }
+    }
+
+    /// The error of a background thread, if it is a preemption from which the next run recovers.
+    fn lost_in_background(&self) -> Option<Error> {
+        let error = self.session.as_ref()?.background_error()?;
+        self.recovers_from(&error).then_some(error)
+    }
+
+    fn recovers_from(&self, error: &Error) -> bool {
+        error.is_recoverable() && self.policy.is_some() && !self.closed
+    }
+
+    #[inline]
+    fn warn_if_unsaved(&mut self) {
+        if let Some(unsaved) = self.unsaved.take() {
+            unsaved.after_first_run(&self.graph, self.global_step());
         }
     }
 
@@ -189,9 +275,9 @@ impl Monitor {
     }
 
     /// Recovers from a preemption; any other error is told to the hooks and given back.
+    #[cold]
     pub(crate) fn after_failure(&mut self, error: Error) -> Result<()> {
-        let recoverable = error.is_recoverable() && self.policy.is_some() && !self.closed;
-        if !recoverable {
+        if !self.recovers_from(&error) {
             self.tell(&error);
             return Err(error);
         }
@@ -210,7 +296,8 @@ impl Monitor {
             cause.chain()
         );
         self.hooks.on_error(&cause);
-        let step_before = self.global_step();
+        let seen = self.session.as_ref().and_then(|session| session.hooked().step_seen().after());
+        let step_before = self.global_step().or(seen);
         if let Some(mut session) = self.session.take()
             && let Err(error) = session.close()
             && !error.is_recoverable()
@@ -304,10 +391,7 @@ impl Monitor {
         if !session.should_stop() {
             return false;
         }
-        let recovers = self.policy.is_some()
-            && session.hooked().stop_reason().is_none()
-            && session.background_error().is_some_and(|error| error.is_recoverable());
-        !recovers
+        session.hooked().stop_reason().is_some() || self.lost_in_background().is_none()
     }
 
     pub(crate) fn stop_reason(&self) -> Option<StopReason> {
@@ -330,7 +414,7 @@ impl Monitor {
             return Ok(());
         }
         if let Some(error) = self.session.as_ref().and_then(CoordinatedSession::background_error)
-            && !(error.is_recoverable() && self.policy.is_some())
+            && !self.recovers_from(&error)
         {
             self.abandon(&error);
             return Err(error);
@@ -442,6 +526,13 @@ impl Drop for Monitor {
         let error = if std::thread::panicking() {
             Error::from_panic("the loop", &"see its message")
         } else {
+            // After an error that was reported it is the usual way out.
+            if self.told.is_none() {
+                warn!(
+                    "a monitored session was dropped without close(): `end` of its hooks is not called, and steps since \
+                     the last checkpoint are not saved; call close(), or use scoped(), which closes on every way out"
+                );
+            }
             Error::new(Code::Cancelled, "the session was dropped without being closed")
         };
         self.abandon(&error);

@@ -108,7 +108,8 @@ pub struct Recovery {
     /// The checkpoint that the new session was restored from; `None` if the model was initialised again, or made ready by
     /// the chief.
     pub checkpoint: Option<PathBuf>,
-    /// The global step of the lost session, if it could still be read.
+    /// The global step of the lost session: as it was read if that was still possible, else as the last run showed it, in
+    /// which hooks fetched it. `None` if neither is known.
     pub step_before: Option<i64>,
     /// The global step of the new session.
     pub step_after: Option<i64>,

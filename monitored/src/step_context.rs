@@ -1,7 +1,7 @@
 //! What a step function is given.
 
 use crate::methods::run_resolved;
-use crate::monitor::{Monitor, closed};
+use crate::monitor::Monitor;
 use queue_runner::StopReason;
 use session_core::{Error, Feeds, Fetch, Result, RunMetadata, RunOptions, Session};
 use std::fmt;
@@ -17,13 +17,12 @@ pub struct StepContext<'m> {
 }
 
 impl<'m> StepContext<'m> {
-    pub(crate) fn new(monitor: &'m mut Monitor) -> Result<StepContext<'m>> {
-        monitor.ensure_session()?;
-        let raw = monitor.session().ok_or_else(closed)?.raw().clone();
-        Ok(StepContext { monitor, raw })
+    pub(crate) fn new(monitor: &'m mut Monitor, raw: Arc<dyn Session>) -> StepContext<'m> {
+        StepContext { monitor, raw }
     }
 
-    /// The raw session. Runs on it call no hooks, and are not looked at when a background thread fails (S-175).
+    /// The raw session. Runs on it call no hooks. When one fails because a background thread has failed, return its error
+    /// from the step function: the cause takes its place, and a preemption is recovered from (unlike S-175).
     #[must_use]
     pub fn session(&self) -> &Arc<dyn Session> {
         &self.raw

@@ -113,6 +113,7 @@ pub struct TrainingSessionBuilder {
     summaries: Interval<u64, Duration>,
     log_step_count_steps: Option<u64>,
     max_wait: Option<Duration>,
+    recovery_wait: Option<Duration>,
     summary_dir: Option<PathBuf>,
     save_graph_def: bool,
     session_story: bool,
@@ -138,6 +139,7 @@ impl TrainingSessionBuilder {
             summaries: Interval::DEFAULT,
             log_step_count_steps: Some(100),
             max_wait: Some(Duration::from_secs(7200)),
+            recovery_wait: None,
             summary_dir: None,
             save_graph_def: true,
             session_story: true,
@@ -151,8 +153,9 @@ impl TrainingSessionBuilder {
         master(master: impl Into<String>);
         /// The folder of checkpoints: restored from, and saved into. Default: none, neither (S-182).
         checkpoint_dir(directory: impl Into<PathBuf>);
-        /// What initialises, checks and saves the model. Default: nothing given, everything found or made.
-        scaffold(scaffold: ScaffoldBuilder);
+        /// Initializes, checks and saves the model: a [`ScaffoldBuilder`], or a [`Scaffold`](scaffold::Scaffold) of this
+        /// graph. Default: nothing given, everything found or made.
+        scaffold(scaffold: impl Into<ScaffoldBuilder>);
         /// Adds a hook, of chief and worker. Default: none.
         hook(hook: impl SessionRunHook + 'static);
         /// Adds hooks, of chief and worker.
@@ -225,6 +228,13 @@ impl TrainingSessionBuilder {
     /// How long a worker waits for the chief; `None` for ever. Default: 7200 s.
     pub fn max_wait(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.max_wait = time.into();
+        self
+    }
+
+    /// The pause before a worker looks again for the model that the chief makes ready. Default: 30 s, which
+    /// TensorFlow does not let one change: a worker that starts a moment before its chief sleeps as long.
+    pub fn recovery_wait(mut self, time: Duration) -> Self {
+        self.recovery_wait = Some(time);
         self
     }
 
@@ -308,6 +318,10 @@ impl TrainingSessionBuilder {
             .master(inner.master.take().unwrap_or_default())
             .config(inner.config.take().unwrap_or_default())
             .max_wait(self.max_wait);
+        let creator = match self.recovery_wait {
+            Some(wait) => creator.recovery_wait(wait),
+            None => creator,
+        };
         Ok(inner.session_creator(creator))
     }
 }
@@ -322,6 +336,7 @@ impl fmt::Debug for TrainingSessionBuilder {
             .field("save_summaries", &self.summaries)
             .field("log_step_count_steps", &self.log_step_count_steps)
             .field("max_wait", &self.max_wait)
+            .field("recovery_wait", &self.recovery_wait)
             .field("summary_dir", &self.summary_dir)
             .field("save_graph_def", &self.save_graph_def)
             .field("session_story", &self.session_story)

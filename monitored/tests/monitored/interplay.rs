@@ -1,9 +1,13 @@
 //! Built-in hooks in sessions of the embedded engine.
 
 use crate::support::{Counting, counting, python};
-use hooks::{MetricsFileHook, NanTensorHook, StopAtStepHook, SummarySaverHook};
+use hooks::{
+    CheckpointSaverHook, LoggingTensorHook, MetricsFileHook, NanTensorHook, ProfilerHook, StepCounterHook,
+    StopAtStepHook, SummarySaverHook,
+};
 use monitored::{MonitoredTrainingSession, SingularMonitoredSession};
 use ops::variables::{VariableExt as _, variable};
+use scaffold::Scaffold;
 use session_core::{DType, ErrorKind, Graph, PartialShape};
 use std::path::Path;
 use std::process::Command;
@@ -191,4 +195,50 @@ fn hooks_learn_of_restores_and_of_the_end() {
     // The step that failed after it was made was not saved.
     assert_eq!(seen[2..4], ["restored model.ckpt-6", "recovered Some(7) Some(6) Some(\"model.ckpt-6\")"]);
     assert!(seen[4].starts_with("ending: hook 'StopAtStepHook'") && seen.len() == 5, "{seen:?}");
+}
+
+#[test]
+fn a_scaffold_of_a_meta_graph_goes_with_hooks_that_add_operations() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, run) = (folder.path().join("model.meta"), folder.path().join("run"));
+    let exported = graph_def::export_meta_graph(&counting().graph, None).unwrap();
+    graph_def::write_meta_graph(&file, &exported).unwrap();
+    let train = |steps: i64| {
+        let scaffold = Scaffold::from_meta_graph(&file).unwrap();
+        let graph = scaffold.graph().clone();
+        let train_op = graph.operation("global_step/AssignAddVariableOp").unwrap_or_else(|_| {
+            let is_update = |op: &session_core::Operation| op.op_type() == "AssignAddVariableOp";
+            graph.operations().into_iter().find(is_update).unwrap()
+        });
+        let finished = MonitoredTrainingSession::builder(&graph)
+            .scaffold(scaffold)
+            .checkpoint_dir(&run)
+            .hook(LoggingTensorHook::every_n_iter(1).tensor("loss", "the_loss"))
+            .hook(NanTensorHook::new("the_loss"))
+            .hook(ProfilerHook::every_steps(folder.path().join("profile"), 100))
+            .hook(StopAtStepHook::num_steps(steps))
+            .scoped(|session| {
+                while !session.should_stop() {
+                    session.run(&train_op, ())?;
+                }
+                Ok(session.restored().is_some())
+            })
+            .unwrap();
+        assert!(!graph.is_finalized(), "as it was");
+        finished.value.unwrap()
+    };
+    assert!(!train(3));
+    assert!(train(2), "the second start goes on");
+    assert!(run.join("model.ckpt-5.index").exists());
+
+    // The same with a session of one's own hooks, and a scaffold that is kept for two sessions.
+    let scaffold = Scaffold::from_meta_graph(&file).unwrap();
+    for _ in 0..2 {
+        SingularMonitoredSession::builder(scaffold.graph())
+            .scaffold(&scaffold)
+            .hook(StepCounterHook::every_n_steps(1))
+            .hook(CheckpointSaverHook::every_steps(folder.path().join("own"), 1))
+            .scoped(|session| session.run("the_loss:0", ()).map(drop))
+            .unwrap();
+    }
 }

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // tests
 
 mod dry_run;
+mod evaluation;
 #[path = "hooks.rs"]
 mod interface;
 mod interplay;
+mod lost_work;
 mod sessions;
 mod support;
 mod traces;

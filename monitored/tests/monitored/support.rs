@@ -60,3 +60,32 @@ pub(crate) fn events(directory: &Path) -> Vec<String> {
     }
     words
 }
+
+/// Keeps the warnings of each thread, since tests run in parallel.
+struct Warnings;
+
+thread_local! {
+    static WARNED: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+impl log::Log for Warnings {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            WARNED.with_borrow_mut(|lines| lines.push(record.args().to_string()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Returns the warnings of this thread since the last call; the first call begins to listen.
+pub(crate) fn warnings() -> Vec<String> {
+    if log::set_logger(&Warnings).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
+    WARNED.take()
+}

@@ -44,6 +44,7 @@ fn s_177_defaults() {
         "save_summaries: Interval { usual: None, other: None }",
         "log_step_count_steps: Some(100)",
         "max_wait: Some(7200s)",
+        "recovery_wait: None",
         "stop_grace_period: 120s",
         "summary_dir: None",
         "save_graph_def: true",
@@ -163,6 +164,21 @@ fn s_183_a_worker_has_its_own_hooks_only_and_waits() {
     assert!(session.restored().is_none());
     session.close().unwrap();
     drop(step);
+}
+
+#[test]
+fn a_worker_that_comes_before_its_chief_looks_again_as_soon_as_it_is_told_to() {
+    use session_core::mock::{MockEngine, MockSession};
+    let graph = counting().graph;
+    let engine = MockEngine::new();
+    for missing in [vec!["global_step".to_owned()], vec![]] {
+        let session = MockSession::new(&graph);
+        session.otherwise(move |run| Ok(vec![Tensor::from(missing.clone()); run.fetches.len()]));
+        engine.supply(Ok(session));
+    }
+    let builder = MonitoredTrainingSession::builder(&graph).engine(Arc::new(engine)).is_chief(false);
+    let mut session = builder.recovery_wait(Duration::ZERO).max_wait(None).build().unwrap();
+    session.close().unwrap();
 }
 
 #[test]
