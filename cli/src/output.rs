@@ -11,6 +11,11 @@ pub(crate) enum Outcome {
     Good,
     /// What was looked for is damaged, or different.
     Bad,
+    /// A signal ended it, cleanly.
+    Interrupted {
+        /// 128 and the signal's number, as shells have it.
+        code: u8,
+    },
 }
 
 impl From<Outcome> for ExitCode {
@@ -18,6 +23,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Good => ExitCode::SUCCESS,
             Outcome::Bad => ExitCode::from(1),
+            Outcome::Interrupted { code } => ExitCode::from(code),
         }
     }
 }

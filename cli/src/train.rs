@@ -1,40 +1,46 @@
 //! `monitored train`.
 
 mod arrays;
+mod counter;
 mod engines;
 mod feeds;
 mod report;
 mod seeds;
+mod task;
 
-use crate::output::{Failure, Outcome, Result};
+use crate::output::{Failure, Outcome, Result, chain};
+use counter::{CounterStart, counter};
 use engines::EngineName;
 use feeds::{FeedArgument, Feeder};
-use monitored_session::checkpoint::latest_checkpoint;
 use monitored_session::embedded_engine::missing_kernels_for;
 use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, read_graph_file};
 use monitored_session::hooks::{CheckpointSaverHook, SignalHook};
-use monitored_session::monitored::MonitoredTrainingSession;
+use monitored_session::monitored::{MonitoredTrainingSession, TrainingSessionBuilder};
 use monitored_session::ops::control_flow::group;
 use monitored_session::ops::global_step::global_step;
-use monitored_session::ops::variables::{VariableBuilder, VariableExt};
+use monitored_session::ops::variables::VariableExt;
 use monitored_session::scaffold::{ScaffoldBuilder, default_local_init_op};
-use monitored_session::session_core::keys::{GLOBAL_STEP, LOCAL_INIT_OP, SUMMARY_OP, TRAIN_OP};
+use monitored_session::session_core::keys::{LOCAL_INIT_OP, SUMMARY_OP, TRAIN_OP};
 use monitored_session::session_core::{Error, Graph, Operation, Output, Variable};
 use report::{Reporter, Saves, StepWatch};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use task::Task;
 
 /// Runs the train op of a meta graph in a monitored training session: initialises it or goes on from the newest checkpoint of
 /// the directory, starts its queue runners, saves, and stops at the end of the steps or of the input, or at Ctrl-C.
+///
+/// The exit code is 0 at the end of the steps or of the input, 128 and the signal's number after an interruption, 1 after an
+/// error.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The meta graph (`.meta`, or as text `.pbtxt`), as TensorFlow's savers write it.
     #[arg(long, value_name = "FILE")]
     meta: PathBuf,
-    /// Where checkpoints and summaries go, and the newest checkpoint comes from. Made if missing.
+    /// Where checkpoints and summaries go, and the newest checkpoint comes from. Made if missing. A worker needs none.
     #[arg(long, value_name = "DIR")]
-    checkpoint_dir: PathBuf,
+    checkpoint_dir: Option<PathBuf>,
     /// How many steps to run.
     #[arg(long, value_name = "N")]
     steps: u64,
@@ -68,6 +74,8 @@ pub(crate) struct Arguments {
     /// Print JSON, one object a line.
     #[arg(long)]
     json_lines: bool,
+    #[command(flatten)]
+    task: Task,
 }
 
 /// The base name of checkpoints.
@@ -79,41 +87,74 @@ impl Arguments {
         if let (Some(seed), Some(graph)) = (self.seed, &mut message.graph_def) {
             seeds::give_seeds(graph, seed);
         }
+        if let (true, Some(graph)) = (self.task.clear_devices, &mut message.graph_def) {
+            task::clear_devices(graph);
+        }
         let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())
             .map_err(|error| error.context(format!("cannot import '{}'", self.meta.display())))?;
-        std::fs::create_dir_all(&self.checkpoint_dir)?;
+        if let Some(folder) = self.folder()? {
+            std::fs::create_dir_all(folder)?;
+        }
         let plan = Plan::new(&self, &meta)?;
         let mut reporter = Reporter { out, json_lines: self.json_lines };
         self.train(&meta, plan, &mut reporter)
     }
 
-    fn train(&self, meta: &MetaGraph, plan: Plan, reporter: &mut Reporter<'_>) -> Result {
-        let engine = self.engine.engine()?;
-        let saves = Saves::into(self.checkpoint_dir.join(BASENAME));
-        let watch = StepWatch::new(&plan.step);
-        let saver = match self.save_steps {
-            Some(steps) => CheckpointSaverHook::every_steps(&self.checkpoint_dir, steps),
-            None => CheckpointSaverHook::every_secs(&self.checkpoint_dir, Duration::from_secs(600)),
-        };
-        let signals = SignalHook::new();
-        let receipt = signals.receipt();
+    /// The folder of checkpoints, which a chief needs.
+    fn folder(&self) -> std::result::Result<Option<&Path>, Error> {
+        match &self.checkpoint_dir {
+            None if self.task.is_chief => {
+                Err(Error::value("--checkpoint-dir is missing; only a worker (--is-chief false) needs none"))
+            }
+            folder => Ok(folder.as_deref().filter(|_| self.task.is_chief)),
+        }
+    }
+
+    /// Everything but what runs.
+    fn session(
+        &self,
+        meta: &MetaGraph,
+        plan: &Plan,
+        saves: &Saves,
+    ) -> std::result::Result<TrainingSessionBuilder, Error> {
         let mut builder = MonitoredTrainingSession::builder(&meta.graph)
-            .engine(engine)
+            .engine(self.engine.engine(&self.task)?)
             .master(&self.master)
-            .checkpoint_dir(&self.checkpoint_dir)
-            .scaffold(plan.scaffold)
+            .config(self.task.config())
+            .is_chief(self.task.is_chief)
+            .max_wait(Duration::from_secs(self.task.max_wait))
+            .recovery_wait(task::RECOVERY_WAIT)
+            .scaffold(plan.scaffold.clone())
             .save_checkpoint_secs(None)
-            .chief_only_hook(saver.basename(BASENAME).listener(saves.clone()))
-            .hook(watch.clone())
-            .hook(signals);
+            .chief_only_hook(plan.counts.then(|| CounterStart::new(&plan.step)));
+        if let Some(folder) = self.folder()? {
+            let saver = match self.save_steps {
+                Some(steps) => CheckpointSaverHook::every_steps(folder, steps),
+                None => CheckpointSaverHook::every_secs(folder, Duration::from_secs(600)),
+            };
+            let saver = saver.basename(BASENAME).listener(saves.clone());
+            builder = builder.checkpoint_dir(folder).chief_only_hook(saver);
+        }
         if !plan.summaries {
             builder = builder.save_summaries_steps(None);
         }
-        let mut runs = 0;
+        Ok(builder)
+    }
+
+    fn train(&self, meta: &MetaGraph, plan: Plan, reporter: &mut Reporter<'_>) -> Result {
+        let saves = Saves::into(self.checkpoint_dir.clone().unwrap_or_default().join(BASENAME));
+        let watch = StepWatch::new(&plan.step);
+        let signals = SignalHook::new();
+        let receipt = signals.receipt();
+        let builder = self.session(meta, &plan, &saves)?.hook(watch.clone()).hook(signals);
+        let (mut runs, mut recoveries) = (0, 0);
         let mut printing: std::io::Result<()> = Ok(());
         let finished = builder.scoped(|session| {
             if let Some(restored) = session.restored() {
-                printing = reporter.restored(&restored.prefix, watch.step());
+                let mut rejected = restored.rejected.iter();
+                printing = rejected
+                    .try_for_each(|(prefix, reason)| reporter.rejected(prefix, &chain(reason)))
+                    .and_then(|()| reporter.restored(&restored.prefix, watch.step()));
             }
             while runs < self.steps && !session.should_stop() && printing.is_ok() {
                 printing = reporter.saved(&saves);
@@ -121,6 +162,11 @@ impl Arguments {
                 let feeds = plan.feeder.step(position)?;
                 let (values, _) = session.run((&plan.fetches, &plan.targets), feeds)?;
                 runs += 1;
+                if printing.is_ok() {
+                    let mut new = session.recoveries().iter().skip(recoveries);
+                    printing = new.try_for_each(|recovery| reporter.recovered(recovery));
+                }
+                recoveries = session.recoveries().len();
                 if printing.is_ok() && (runs % self.every == 0 || runs == self.steps) {
                     printing = reporter.step(watch.step(), &plan.names, &values);
                 }
@@ -137,7 +183,8 @@ impl Arguments {
             (Some(_), None) => "a stop was asked for",
         };
         reporter.ended(why, watch.step(), runs)?;
-        Ok(Outcome::Good)
+        let code = receipt.exit_code().and_then(|code| u8::try_from(code).ok());
+        Ok(code.map_or(Outcome::Good, |code| Outcome::Interrupted { code }))
     }
 }
 
@@ -160,6 +207,8 @@ struct Plan {
     names: Vec<String>,
     feeder: Feeder,
     step: Variable,
+    /// True for a graph that does not count its steps, so that runs are counted.
+    counts: bool,
     scaffold: ScaffoldBuilder,
     summaries: bool,
 }
@@ -175,10 +224,12 @@ impl Plan {
         let feeder = Feeder::new(graph, &arguments.feeds, batch)?;
         let mut targets = vec![train_op];
         let mut scaffold = ScaffoldBuilder::from_meta_graph(meta);
-        let step = match global_step(graph)? {
+        let own = global_step(graph)?;
+        let counts = own.is_none();
+        let step = match own {
             Some(step) => step,
             None => {
-                let step = counter(graph, &arguments.checkpoint_dir)?;
+                let step = counter(graph);
                 targets.push(step.assign_add(1i64).clone());
                 let before = graph.collection(&LOCAL_INIT_OP).pop();
                 let before = before.unwrap_or_else(|| default_local_init_op(graph));
@@ -197,7 +248,7 @@ impl Plan {
             note("no summaries are written: the embedded engine lacks operations that they need");
         }
         let names = arguments.fetches.clone();
-        Ok(Plan { targets, fetches, names, feeder, step, scaffold, summaries })
+        Ok(Plan { targets, fetches, names, feeder, step, counts, scaffold, summaries })
     }
 }
 
@@ -234,15 +285,4 @@ fn note(text: &str) {
 /// A tensor by its name, with or without `:0`.
 fn tensor_named(graph: &Graph, name: &str) -> std::result::Result<Output, Error> {
     if name.contains(':') { graph.output(name) } else { graph.output(&format!("{name}:0")) }
-}
-
-/// A count of runs, for a graph without global step. It is no part of checkpoints, which other programs may read, but begins
-/// with the number of the newest one.
-fn counter(graph: &Graph, directory: &Path) -> std::result::Result<Variable, Error> {
-    let newest = latest_checkpoint(directory)?;
-    let number = newest.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-    let number = number.and_then(|name| name.rsplit_once('-')?.1.parse::<i64>().ok()).unwrap_or(0);
-    let start = monitored_session::ops::array::constant(&graph.scope("monitored_train"), number);
-    let builder = VariableBuilder::new(&graph.scope("")).exact_name("monitored_train/step").trainable(false);
-    Ok(builder.local().collection(&GLOBAL_STEP).initial_value(start).build())
 }

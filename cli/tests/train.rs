@@ -263,6 +263,107 @@ fn train_graph(graph: &Path) -> Result<(), String> {
     Err(format!("{found:?} instead of {losses:?}"))
 }
 
+/// A meta graph without global step: each run adds 1 to `w`.
+fn without_step(folder: &Path) -> PathBuf {
+    use monitored_session::ops::variables::{VariableExt, variable};
+    use monitored_session::session_core::{Graph, keys::TRAIN_OP};
+    let graph = Graph::new();
+    let w = variable(&graph.named("w"), 0f32);
+    graph.add_to_collection(&TRAIN_OP, w.assign_add(1f32)).unwrap();
+    let file = folder.join("counts.meta");
+    let exported = monitored_session::graph_def::export_meta_graph(&graph, None).unwrap();
+    write_meta_graph(&file, &exported).unwrap();
+    file
+}
+
+fn go_on(folder: &Path, meta: &Path, steps: &str, more: &[&str]) -> Answer {
+    let mut arguments: Vec<&dyn AsRef<OsStr>> = vec![
+        &"train",
+        &"--meta",
+        &meta,
+        &"--steps",
+        &steps,
+        &"--fetch",
+        &"w/Read/ReadVariableOp:0",
+        &"--json-lines",
+    ];
+    arguments.extend(more.iter().map(|text| text as &dyn AsRef<OsStr>));
+    run_in(folder, &arguments)
+}
+
+#[test]
+fn the_step_is_that_of_what_was_restored_and_what_was_rejected_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let meta = without_step(folder.path());
+    let run = ["--checkpoint-dir", "run", "--save-steps", "10"];
+    assert_eq!(go_on(folder.path(), &meta, "30", &run).code, 0);
+    let at = |name: &str| folder.path().join("run").join(name);
+    std::fs::write(at("model.ckpt-30.data-00000-of-00001"), "gone").unwrap();
+    let written = std::fs::read(at("model.ckpt-20.index")).unwrap();
+    let answer = go_on(folder.path(), &meta, "1", &run);
+    assert_eq!(answer.code, 0, "{}", answer.errors);
+    let lines = answer.lines();
+    assert!(lines[0]["rejected"].as_str().unwrap().ends_with("model.ckpt-30"), "{lines:?}");
+    assert!(!lines[0]["reason"].as_str().unwrap().is_empty());
+    assert!(lines[1]["restored"].as_str().unwrap().ends_with("model.ckpt-20"), "{lines:?}");
+    assert_eq!(lines[1]["step"], 20);
+    let step = lines.iter().find(|line| line.get("fetches").is_some()).unwrap();
+    assert_eq!(
+        (step["step"].as_i64(), step["fetches"]["w/Read/ReadVariableOp:0"].as_f64()),
+        (Some(21), Some(20.0))
+    );
+    assert!(at("model.ckpt-21.index").exists());
+    assert_eq!(std::fs::read(at("model.ckpt-20.index")).unwrap(), written, "not written again");
+    // For people, too.
+    std::fs::write(at("model.ckpt-21.data-00000-of-00001"), "gone").unwrap();
+    let answer = run_in(
+        folder.path(),
+        &[&"train", &"--meta", &meta, &"--checkpoint-dir", &"run", &"--steps", &"1", &"--fetch", &"w"],
+    );
+    assert!(answer.out.contains("rejected run/model.ckpt-21: "), "{}", answer.out);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_is_an_exit_code() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let meta = without_step(folder.path());
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_monitored"));
+        command.current_dir(folder.path()).args([
+            "train",
+            "--checkpoint-dir",
+            signal,
+            "--steps",
+            "1000000000",
+        ]);
+        let mut child = command.arg("--meta").arg(&meta).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.find(|line| line.as_ref().unwrap().starts_with("step ")).unwrap().unwrap();
+        Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        let last = lines.map_while(Result::ok).last().unwrap();
+        assert!(last.ends_with("it was interrupted"), "{last}");
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(std::fs::read_dir(folder.path().join(signal)).unwrap().count() > 2, "it was saved");
+    }
+}
+
+#[test]
+fn a_worker_waits_for_its_chief() {
+    let folder = tempfile::tempdir().unwrap();
+    let meta = without_step(folder.path());
+    let answer = go_on(folder.path(), &meta, "1", &["--is-chief", "false", "--max-wait", "0"]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.errors.contains("Session was not ready after waiting 0 secs"), "{}", answer.errors);
+    let answer = go_on(folder.path(), &meta, "1", &[]);
+    assert!(answer.errors.contains("--checkpoint-dir is missing"), "{}", answer.errors);
+    let cluster = ["--is-chief", "false", "--cluster", "ps=localhost:1,worker=localhost:2"];
+    let answer = go_on(folder.path(), &meta, "1", &cluster);
+    assert!(answer.errors.contains("--cluster needs --engine tensorflow"), "{}", answer.errors);
+}
+
 /// TensorFlow's runtime, in this process and in servers of others.
 #[cfg(feature = "tensorflow")]
 mod with_tensorflow {
@@ -359,6 +460,54 @@ mod with_tensorflow {
             let server = Server::of_python(&python);
             train_twice("mlp_ref", &["--master", &server.target]);
         }
+    }
+
+    #[test]
+    fn a_chief_and_a_worker_train_on_one_parameter_server() {
+        if !available() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [ps, chief, worker] = listeners.map(|listener| listener.local_addr().unwrap().port());
+        let cluster = format!("ps=127.0.0.1:{ps},worker=127.0.0.1:{chief},worker=127.0.0.1:{worker}");
+        let serve = |job: &str, index: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_monitored"));
+            command.args(["server", "--cluster", &cluster, "--job", job, "--index", index]);
+            let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+            let target = lines.next().unwrap_or_default();
+            assert!(target.starts_with("grpc://"), "{target}");
+            Server { child, target }
+        };
+        let servers = [serve("ps", "0"), serve("worker", "0"), serve("worker", "1")];
+        let meta = fixture("mlp_resource/model.meta");
+        let train = |index: usize, is_chief: &str| {
+            let index_text = index.to_string();
+            let more = [
+                "--engine",
+                "tensorflow",
+                "--clear-devices",
+                "--cluster",
+                &cluster,
+                "--task-index",
+                &index_text,
+                "--is-chief",
+                is_chief,
+                "--master",
+                &servers[index + 1].target,
+            ];
+            let answer = train_file(&meta, folder.path(), "4", &more);
+            assert_eq!(answer.code, 0, "{}", answer.errors);
+            let lines = answer.lines();
+            lines[lines.len() - 1]["step"].as_i64().unwrap()
+        };
+        // The worker, which comes first, waits.
+        let steps = std::thread::scope(|scope| {
+            let worker = scope.spawn(|| train(1, "false"));
+            [train(0, "true"), worker.join().unwrap()]
+        });
+        assert_eq!(steps.into_iter().max(), Some(8), "{steps:?}: they share the global step");
     }
 
     #[test]

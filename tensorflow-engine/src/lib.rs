@@ -54,7 +54,7 @@
 //! | another worker dies | nothing, with device filters | goes on; the successor waits for the model and goes on |
 //! | the chief's process dies | ends with it | the successor restores the newest checkpoint |
 //! | a remote master dies | `Unavailable` after the time limit ([`TensorFlowEngine::remote_timeout`]), recoverable | a new session once it is back |
-//! | the master comes back | `Aborted` in the old session, recoverable | a new session, which finds the variables of the parameter servers |
+//! | the master comes back | `Aborted` in the old session, recoverable | a new session: a worker finds the variables of the parameter servers; a chief restores its newest checkpoint over them, or initializes them without one, as in TensorFlow, so that the steps since then are lost |
 //! | nobody is at the target | `Unavailable` after the time limit, recoverable | tries again, as often as the recovery policy says |
 //! | a run exceeds the limit in its own options | `DeadlineExceeded`, not recoverable | the error is the caller's |
 //! | a server's port is held by another program | `Unknown` from [`Server::start`] | none begins |

@@ -1,5 +1,6 @@
 //! The engines to choose from.
 
+use super::task::Task;
 use monitored_session::embedded_engine::EmbeddedEngine;
 use monitored_session::session_core::{Engine, Error, Result};
 use std::sync::Arc;
@@ -14,22 +15,26 @@ pub(crate) enum EngineName {
 }
 
 impl EngineName {
-    pub(crate) fn engine(self) -> Result<Arc<dyn Engine>> {
+    pub(crate) fn engine(self, task: &Task) -> Result<Arc<dyn Engine>> {
+        task.check(self)?;
         match self {
             EngineName::Embedded => Ok(Arc::new(EmbeddedEngine::new())),
-            EngineName::Tensorflow => tensorflow(),
+            EngineName::Tensorflow => tensorflow(task),
         }
     }
 }
 
 #[cfg(feature = "tensorflow")]
-fn tensorflow() -> Result<Arc<dyn Engine>> {
-    let engine = monitored_session::tensorflow_engine::TensorFlowEngine::new()
+fn tensorflow(task: &Task) -> Result<Arc<dyn Engine>> {
+    use monitored_session::tensorflow_engine::{ClusterSpec, ReplicaDeviceSetter, TensorFlowEngine};
+    let engine = TensorFlowEngine::new()
         .map_err(|error: Error| error.context("the engine 'tensorflow' is not to be had"))?;
-    Ok(Arc::new(engine))
+    let Some((cluster, device)) = task.placement() else { return Ok(Arc::new(engine)) };
+    let setter = ReplicaDeviceSetter::new(&cluster.parse::<ClusterSpec>()?).worker_device(device);
+    Ok(Arc::new(engine.device_setter(setter)))
 }
 
 #[cfg(not(feature = "tensorflow"))]
-fn tensorflow() -> Result<Arc<dyn Engine>> {
+fn tensorflow(_: &Task) -> Result<Arc<dyn Engine>> {
     Err(Error::runtime("this program was built without the feature 'tensorflow'"))
 }

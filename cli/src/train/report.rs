@@ -3,6 +3,7 @@
 use monitored_session::hooks::{
     CheckpointSaverListener, SessionRunContext, SessionRunHook, SessionRunValues,
 };
+use monitored_session::monitored::Recovery;
 use monitored_session::ops::global_step::evaluate;
 use monitored_session::session_core::{DType, Result, Session, Tensor, Variable};
 use monitored_session::tensor::Element;
@@ -39,6 +40,25 @@ impl Reporter<'_> {
             return self.line(&json!({"restored": prefix.to_string_lossy(), "step": step}));
         }
         writeln!(self.out, "goes on from {} at step {step}", prefix.display())
+    }
+
+    /// Reports a checkpoint that was not restored, and why.
+    pub(crate) fn rejected(&mut self, prefix: &std::path::Path, reason: &str) -> io::Result<()> {
+        if self.json_lines {
+            return self.line(&json!({"rejected": prefix.to_string_lossy(), "reason": reason}));
+        }
+        writeln!(self.out, "rejected {}: {reason}", prefix.display())
+    }
+
+    /// Reports a recovery.
+    pub(crate) fn recovered(&mut self, recovery: &Recovery) -> io::Result<()> {
+        if self.json_lines {
+            let checkpoint = recovery.checkpoint.as_ref().map(|prefix| prefix.to_string_lossy());
+            let (cause, step) = (recovery.cause.to_string(), recovery.step_after);
+            let entry = json!({"recovered": cause, "checkpoint": checkpoint, "step": step});
+            return self.line(&entry);
+        }
+        writeln!(self.out, "{recovery}")
     }
 
     pub(crate) fn saved(&mut self, saves: &Saves) -> io::Result<()> {

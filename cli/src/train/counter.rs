@@ -1,0 +1,48 @@
+//! The steps of a graph that does not count its own.
+
+use monitored_session::hooks::{Milestone, SessionRunHook};
+use monitored_session::ops::array::constant;
+use monitored_session::ops::variables::VariableBuilder;
+use monitored_session::queue_runner::Coordinator;
+use monitored_session::session_core::keys::GLOBAL_STEP;
+use monitored_session::session_core::{Graph, Result, Session, SessionExt, Variable};
+use std::path::Path;
+
+/// Adds a count of runs to a graph without global step. It is not part of checkpoints, which other programs may read; each
+/// session begins with the number of the checkpoint that it was restored from.
+pub(crate) fn counter(graph: &Graph) -> Variable {
+    let start = constant(&graph.scope("monitored_train"), 0i64);
+    let builder = VariableBuilder::new(&graph.scope("")).exact_name("monitored_train/step").trainable(false);
+    builder.local().collection(&GLOBAL_STEP).initial_value(start).build()
+}
+
+/// Sets the counter when a session was restored. Belongs before all hooks that look at the step.
+pub(crate) struct CounterStart {
+    counter: Variable,
+    /// The number of the checkpoint that was restored, if the session knows it already.
+    restored: Option<i64>,
+}
+
+impl CounterStart {
+    pub(crate) fn new(counter: &Variable) -> CounterStart {
+        CounterStart { counter: counter.clone(), restored: None }
+    }
+}
+
+impl SessionRunHook for CounterStart {
+    fn on_milestone(&mut self, milestone: &Milestone<'_>) {
+        if let Milestone::Restored(report) = milestone {
+            self.restored = number_of(&report.prefix);
+        }
+    }
+
+    fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
+        let Some(number) = self.restored.take() else { return Ok(()) };
+        session.run(self.counter.initializer(), [(self.counter.initial_value(), number)])
+    }
+}
+
+/// The number at the end of a checkpoint's name.
+fn number_of(prefix: &Path) -> Option<i64> {
+    prefix.file_name()?.to_str()?.rsplit_once('-')?.1.parse().ok()
+}

@@ -1,0 +1,104 @@
+//! The part that a process has in a cluster.
+
+use super::engines::EngineName;
+use monitored_session::graph_def::proto::GraphDef;
+use monitored_session::session_core::{Error, Result, SessionConfig};
+
+/// The part of the process in distributed training.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Task {
+    /// `true` for the chief, which initializes, restores and saves the model; `false` for a worker, which waits for that.
+    #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set)]
+    pub(crate) is_chief: bool,
+    /// The tasks of the cluster, as `monitored server` takes them: puts variables on the tasks of job `ps`, and everything
+    /// else on this worker, unless the graph says where (`replica_device_setter`). Needs `--engine tensorflow`.
+    #[arg(long, value_name = "TASKS")]
+    cluster: Option<String>,
+    /// The index of this process among the tasks of the job `worker`.
+    #[arg(long, value_name = "N", default_value = "0")]
+    task_index: usize,
+    /// A device that the session may use, such as `/job:ps`; can be given several times. Default with `--cluster`: the
+    /// parameter servers and this worker, so that the death of another worker does not matter; otherwise all.
+    #[arg(long = "device-filter", value_name = "DEVICE")]
+    device_filters: Vec<String>,
+    /// Ignores the devices that the graph's operations ask for.
+    #[arg(long)]
+    pub(crate) clear_devices: bool,
+    /// The time in seconds that a worker waits for the chief.
+    #[arg(long, value_name = "SECONDS", default_value = "7200")]
+    pub(crate) max_wait: u64,
+}
+
+/// The pause before a worker looks again for the chief's model. A chief needs a moment, not TensorFlow's 30 s.
+pub(crate) const RECOVERY_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Task {
+    /// The cluster, with the engine that can use it.
+    pub(crate) fn check(&self, engine: EngineName) -> Result<()> {
+        match &self.cluster {
+            Some(_) if engine == EngineName::Embedded => Err(Error::value(
+                "--cluster needs --engine tensorflow: the embedded engine runs in one process",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn config(&self) -> SessionConfig {
+        let device_filters = match &self.cluster {
+            Some(_) if self.device_filters.is_empty() => vec!["/job:ps".to_owned(), self.device()],
+            _ => self.device_filters.clone(),
+        };
+        SessionConfig { device_filters, ..SessionConfig::default() }
+    }
+
+    /// The tasks of the cluster and the device of this one, if there is a cluster.
+    #[cfg(feature = "tensorflow")]
+    pub(crate) fn placement(&self) -> Option<(&str, String)> {
+        self.cluster.as_deref().map(|cluster| (cluster, self.device()))
+    }
+
+    fn device(&self) -> String {
+        format!("/job:worker/task:{}", self.task_index)
+    }
+}
+
+/// Takes the devices out of a graph and its functions.
+pub(crate) fn clear_devices(graph: &mut GraphDef) {
+    graph.node.iter_mut().for_each(|node| node.device.clear());
+    let functions = graph.library.iter_mut().flat_map(|library| &mut library.function);
+    functions.flat_map(|function| &mut function.node_def).for_each(|node| node.device.clear());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use monitored_session::graph_def::proto::{FunctionDef, FunctionDefLibrary, NodeDef};
+
+    #[test]
+    fn devices_are_cleared_everywhere() {
+        let node = || NodeDef { name: "a".into(), device: "/job:ps/task:0".into(), ..NodeDef::default() };
+        let function = FunctionDef { node_def: vec![node()], ..FunctionDef::default() };
+        let library = FunctionDefLibrary { function: vec![function], ..FunctionDefLibrary::default() };
+        let mut graph = GraphDef { node: vec![node()], library: Some(library), ..GraphDef::default() };
+        clear_devices(&mut graph);
+        let library = graph.library.unwrap();
+        assert!(graph.node.iter().chain(&library.function[0].node_def).all(|node| node.device.is_empty()));
+    }
+
+    #[test]
+    fn a_worker_sees_the_parameter_servers_and_itself() {
+        let task = |cluster: Option<&str>, filters: &[&str]| Task {
+            is_chief: false,
+            cluster: cluster.map(str::to_owned),
+            task_index: 2,
+            device_filters: filters.iter().map(|&filter| filter.to_owned()).collect(),
+            clear_devices: false,
+            max_wait: 0,
+        };
+        assert_eq!(task(Some("ps=a:1"), &[]).config().device_filters, ["/job:ps", "/job:worker/task:2"]);
+        assert_eq!(task(Some("ps=a:1"), &["/job:x"]).config().device_filters, ["/job:x"]);
+        assert!(task(None, &[]).config().device_filters.is_empty());
+        assert!(task(Some("ps=a:1"), &[]).check(EngineName::Embedded).is_err());
+        task(None, &[]).check(EngineName::Embedded).unwrap();
+    }
+}
