@@ -59,23 +59,31 @@ pub mod from_tensorflow {}
 
 /// What most programs use, in one import.
 pub mod prelude {
+    pub use checkpoint::{Better, GraphSaver, RestoreOptions, SaverOptions};
     #[cfg(feature = "embedded")]
     pub use embedded_engine::EmbeddedEngine;
     #[cfg(feature = "progress")]
     pub use hooks::ProgressBarHook;
+    #[cfg(feature = "prometheus")]
+    pub use hooks::PrometheusHook;
     #[cfg(feature = "signals")]
     pub use hooks::SignalHook;
     pub use hooks::{
-        CheckpointSaverHook, FeedFnHook, FinalOpsHook, GlobalStepWaiterHook, LoggingTensorHook,
-        NanTensorHook, ProfilerHook, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
-        StepCounterHook, StopAtStepHook, SummarySaverHook,
+        BestCheckpointHook, CheckpointSaverHook, CheckpointSaverListener, ClosureHook, EarlyStoppingHook,
+        EvaluatorHook, FeedFnHook, FinalOpsHook, GlobalStepWaiterHook, LoggingTensorHook, Metric,
+        MetricsFileHook, NanTensorHook, ProfilerHook, SessionRunArgs, SessionRunContext, SessionRunHook,
+        SessionRunValues, StallWatchdogHook, StepCounterHook, StopAtStepHook, SummarySaverHook,
+        TimeLimitHook,
     };
-    pub use monitored::{MonitoredSession, MonitoredTrainingSession, SingularMonitoredSession, StepContext};
+    pub use monitored::{
+        MonitoredSession, MonitoredTrainingSession, RecoveryPolicy, SingularMonitoredSession, StepContext,
+    };
+    pub use ops::variables::VariableExt as _;
     pub use queue_runner::Coordinator;
     pub use scaffold::Scaffold;
     pub use session_core::{
-        Code, DType, Engine, Error, Graph, Operation, Output, PartialShape, Result, RunMetadata, RunOptions,
-        Session, SessionConfig, SessionExt as _, Shape, Tensor, Variable,
+        Code, DType, Engine, Error, Graph, Operation, Output, PartialShape, Result, Reuse, RunMetadata,
+        RunOptions, Session, SessionConfig, SessionExt as _, Shape, Tensor, Variable,
     };
     #[cfg(feature = "tensorflow")]
     pub use tensorflow_engine::TensorFlowEngine;

@@ -1,6 +1,8 @@
 //! What the examples share: the data set and a command line.
 #![allow(dead_code)] // each example uses a part
 
+pub(crate) mod model;
+
 use flate2::read::GzDecoder;
 use monitored_session::prelude::*;
 use monitored_session::summary::example::Example;

@@ -1,0 +1,36 @@
+//! The model of the examples `digits` and `evaluator`.
+
+use super::PIXELS;
+use monitored_session::ops::layers::{self, LayerOptions};
+use monitored_session::ops::{array, global_step, math, nn, optimizers::*, summary};
+use monitored_session::prelude::*;
+
+pub(crate) struct Model {
+    pub(crate) images: Output,
+    pub(crate) labels: Output,
+    pub(crate) loss: Output,
+    pub(crate) accuracy: Output,
+    pub(crate) train_op: Operation,
+}
+
+/// 64-128-64-10 with ReLU, trained by Adam.
+pub(crate) fn model(graph: &Graph) -> Model {
+    let relu = LayerOptions::default().activation(|x| nn::relu(x));
+    let images = array::placeholder(&graph.named("images"), DType::Float32, [None, Some(PIXELS)]);
+    let labels = array::placeholder(&graph.named("labels"), DType::Int32, [None]);
+    let h = layers::dense(images.named("hidden1"), 128, &relu);
+    let h = layers::dense(h.named("hidden2"), 64, &relu);
+    let logits = layers::dense(h.named("logits"), 10, &LayerOptions::default());
+
+    let losses = nn::sparse_softmax_cross_entropy_with_logits(&labels, &logits);
+    let loss = math::reduce_mean(losses.named("loss"), .., false);
+    let correct = math::equal(math::cast(math::argmax(&logits, 1), DType::Int32), &labels);
+    let correct = math::cast(correct, DType::Float32);
+    let accuracy = math::reduce_mean(correct.named("accuracy"), .., false);
+    summary::scalar("loss", &loss);
+    summary::scalar("accuracy", &accuracy);
+
+    let step = global_step::get_or_create_global_step(graph);
+    let train_op = AdamOptimizer::new(1e-3).minimize(&loss, Some(&step));
+    Model { images, labels, loss, accuracy, train_op }
+}
