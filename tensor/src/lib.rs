@@ -59,6 +59,7 @@ mod element;
 mod error;
 pub mod memory;
 mod number;
+mod numbers;
 mod rows;
 mod scalar;
 mod shape;

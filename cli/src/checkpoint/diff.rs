@@ -6,7 +6,7 @@ use checkpoint::{CheckpointReader, TensorInfo};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
-use tensor::{Complex, DType, Element, Tensor, bf16, f16};
+use tensor::Tensor;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -75,7 +75,7 @@ fn values(a: &Tensor, b: &Tensor, tolerance: Option<f64>) -> Option<String> {
         return None;
     }
     let elements = a.elements();
-    let (Some(a_values), Some(b_values)) = (numbers(a), numbers(b)) else {
+    let (Some(a_values), Some(b_values)) = (a.numbers(), b.numbers()) else {
         return Some(match (a.as_strings(), b.as_strings()) {
             (Ok(a), Ok(b)) => {
                 let count = a.iter().zip(b).filter(|(a, b)| a != b).count();
@@ -105,40 +105,5 @@ fn same_bits(a: &Tensor, b: &Tensor) -> bool {
     match (a.as_bytes(), b.as_bytes()) {
         (Ok(a), Ok(b)) => a == b,
         _ => matches!((a.as_strings(), b.as_strings()), (Ok(a), Ok(b)) if a == b),
-    }
-}
-
-/// The elements as numbers: of complex ones the real and imaginary parts in turn. `None` for strings and
-/// for types that this program does no arithmetic with.
-pub(super) fn numbers(tensor: &Tensor) -> Option<Box<dyn Iterator<Item = f64> + '_>> {
-    fn plain<'t, T: Element>(
-        tensor: &'t Tensor,
-        to: fn(T) -> f64,
-    ) -> Option<Box<dyn Iterator<Item = f64> + 't>> {
-        Some(Box::new(tensor.as_slice::<T>().ok()?.iter().map(move |&value| to(value))))
-    }
-    match tensor.dtype() {
-        DType::Float32 => plain::<f32>(tensor, f64::from),
-        DType::Float64 => plain::<f64>(tensor, |value| value),
-        DType::Float16 => plain::<f16>(tensor, f64::from),
-        DType::BFloat16 => plain::<bf16>(tensor, f64::from),
-        DType::Int8 => plain::<i8>(tensor, f64::from),
-        DType::Int16 => plain::<i16>(tensor, f64::from),
-        DType::Int32 => plain::<i32>(tensor, f64::from),
-        DType::Int64 => plain::<i64>(tensor, |value| value as f64),
-        DType::UInt8 => plain::<u8>(tensor, f64::from),
-        DType::UInt16 => plain::<u16>(tensor, f64::from),
-        DType::UInt32 => plain::<u32>(tensor, f64::from),
-        DType::UInt64 => plain::<u64>(tensor, |value| value as f64),
-        DType::Bool => plain::<bool>(tensor, |value| f64::from(u8::from(value))),
-        DType::Complex64 => {
-            let values = tensor.as_slice::<Complex<f32>>().ok()?;
-            Some(Box::new(values.iter().flat_map(|value| [f64::from(value.re), f64::from(value.im)])))
-        }
-        DType::Complex128 => {
-            let values = tensor.as_slice::<Complex<f64>>().ok()?;
-            Some(Box::new(values.iter().flat_map(|value| [value.re, value.im])))
-        }
-        _ => None,
     }
 }

@@ -1,6 +1,5 @@
 //! `monitored checkpoint show`.
 
-use super::diff::numbers;
 use crate::output::{Outcome, Result};
 use checkpoint::CheckpointReader;
 use std::io::Write;
@@ -35,7 +34,7 @@ impl Arguments {
 fn stats(tensor: &Tensor, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "elements  {}", tensor.elements())?;
     writeln!(out, "bytes     {}", tensor.byte_len())?;
-    let Some(values) = numbers(tensor) else {
+    let Some(values) = tensor.numbers() else {
         if let Ok(strings) = tensor.as_strings() {
             let lengths = strings.iter().map(|string| string.len());
             let (least, most) = (lengths.clone().min().unwrap_or(0), lengths.max().unwrap_or(0));
