@@ -16,6 +16,32 @@ pub enum HParam {
     Flag(bool),
 }
 
+impl HParam {
+    /// Reads the parameters of a run out of the content of the plug-in `hparams`, as [`Summary::hparams`] and other programs
+    /// write it. `None` for other content of this plug-in, and for bytes that are none.
+    ///
+    /// ```
+    /// use summary::{HParam, Summary};
+    /// let summary = Summary::hparams([("rate", HParam::from(0.01))], "", 1.7e9);
+    /// let plugin = summary.values[0].metadata.as_ref().unwrap().plugin.as_ref().unwrap();
+    /// let parameters = HParam::of_plugin_content(&plugin.content).unwrap();
+    /// assert_eq!(parameters, [("rate".to_owned(), HParam::Number(0.01))]);
+    /// ```
+    #[must_use]
+    pub fn of_plugin_content(content: &[u8]) -> Option<Vec<(String, HParam)>> {
+        let start = HParamsPluginData::decode(content).ok()?.session_start_info?;
+        let parameter = |entry: HParamEntry| {
+            let value = match entry.value?.kind? {
+                HParamKind::Number(number) => HParam::Number(number),
+                HParamKind::Text(text) => HParam::Text(text),
+                HParamKind::Flag(flag) => HParam::Flag(flag),
+            };
+            Some((entry.key, value))
+        };
+        Some(start.hparams.into_iter().filter_map(parameter).collect())
+    }
+}
+
 impl From<f64> for HParam {
     fn from(number: f64) -> HParam {
         HParam::Number(number)
