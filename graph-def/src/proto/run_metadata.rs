@@ -1,6 +1,9 @@
 //! What was recorded of a run: the part of `RunMetadata` that says which operation ran where, when and how long.
 
+use super::decode;
+use bytes::Bytes;
 use prost::Message;
+use session_core::Result;
 
 /// What was recorded of a run. Of TensorFlow's message only the statistics; its partition graphs and costs are left out.
 #[derive(Clone, PartialEq, Message)]
@@ -8,6 +11,16 @@ pub struct RunMetadata {
     /// Which operations ran.
     #[prost(message, optional, tag = "1")]
     pub step_stats: Option<StepStats>,
+}
+
+impl RunMetadata {
+    /// Reads serialized run metadata.
+    ///
+    /// # Errors
+    /// `DataLoss` for bytes that are no such message.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<RunMetadata> {
+        decode(bytes.into(), "RunMetadata")
+    }
 }
 
 /// The operations of one run.
