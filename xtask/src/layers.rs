@@ -6,7 +6,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each crate with the crates of this workspace that it may depend on (dev-dependencies aside).
-const TABLE: [(&str, &[&str]); 17] = [
+const TABLE: [(&str, &[&str]); 18] = [
     ("tensor", &[]),
     ("session-core", &["tensor"]),
     ("compute", &[]),
@@ -36,8 +36,9 @@ const TABLE: [(&str, &[&str]); 17] = [
             "embedded-engine",
         ],
     ),
+    ("board", &["tensor", "session-core", "checkpoint", "summary", "graph-def"]),
     ("monitored-session", &["*"]),
-    ("cli", &["monitored-session", "checkpoint", "summary", "tensor", "session-core"]),
+    ("cli", &["monitored-session", "board", "checkpoint", "summary", "tensor", "session-core"]),
     ("model", &[]),
     ("xtask", &[]),
 ];

@@ -1,6 +1,7 @@
 //! The project's automation: `cargo xtask` prints what there is.
 
 mod bench;
+mod board;
 mod dependencies;
 mod features;
 mod fuzz;
@@ -30,6 +31,8 @@ cargo xtask COMMAND
                        kernel until its tests have run; with --all also `cargo xtask test` from nothing
   torture [--kills N] [--steps N] [--seed N] [--release]
                        kill a training with SIGKILL at random moments and compare what is left in the end
+  board [--screenshots FOLDER]
+                       the page of `monitored board` in a headless Chromium; pictures of it where a folder is named
   model [N]            the model-checked tests of queues and coordinators, with N (10000) interleavings of each program
   tensorflow           fetch TensorFlow into target/tensorflow: the oracle of the tests
   ci                   what a submission must pass: tensorflow, test, and the slow suites
@@ -45,6 +48,7 @@ fn main() -> Result<()> {
         "features" => features::check(),
         "dependencies" => dependencies::check(),
         "rules" => rules::rules(&rest),
+        "board" => board::board(&rest),
         "bench" => bench::bench(&rest),
         "model" => test::model(rest.first().map_or("10000", String::as_str)),
         "fuzz" => fuzz::fuzz(&rest),

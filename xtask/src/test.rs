@@ -1,7 +1,7 @@
 //! The test command and what CI adds to it.
 
 use crate::shell::{cargo, exists, section};
-use crate::{dependencies, features, fuzz, layers, rules, tensorflow, torture};
+use crate::{board, dependencies, features, fuzz, layers, rules, tensorflow, torture};
 use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
@@ -65,6 +65,7 @@ pub(crate) fn ci() -> Result<()> {
     if exists("cargo", &["deny", "--version"]) {
         section("deny", cargo(&["deny", "check"]))?;
     }
+    board::board(&[])?;
     torture::torture(&[])?;
     model("10000")?;
     fuzz::fuzz(&["--seconds".to_owned(), "10".to_owned()])

@@ -1,0 +1,110 @@
+//! What the page asks, and the answers, as JSON or as the bytes of a picture or sound.
+
+mod checkpoints;
+mod graphs;
+mod histograms;
+mod hparams;
+mod media;
+mod runs;
+mod scalars;
+mod story;
+mod text;
+
+pub(crate) use graphs::Cached;
+
+use crate::board::Board;
+use crate::{Error, page};
+use bytes::Bytes;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::str::FromStr;
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The media type.
+    pub content_type: &'static str,
+    /// The content.
+    pub body: Bytes,
+}
+
+pub(crate) const JSON: &str = "application/json";
+
+impl Answer {
+    pub(crate) fn new(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+        Answer { status: 200, content_type, body: body.into() }
+    }
+
+    fn json(value: &impl Serialize) -> Result<Answer, Error> {
+        let body = serde_json::to_vec(value);
+        let body = body.map_err(|error| Error::Request(format!("the answer cannot be written: {error}")))?;
+        Ok(Answer::new(JSON, body))
+    }
+
+    /// The answer that says what is wrong with a request.
+    pub(crate) fn error(status: u16, text: &str) -> Answer {
+        let body = serde_json::json!({"error": text}).to_string();
+        Answer { status, ..Answer::new(JSON, body) }
+    }
+}
+
+/// The parameters of a request.
+pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl Query<'_> {
+    fn parse(text: &str) -> Query<'_> {
+        Query(form_urlencoded::parse(text.as_bytes()).collect())
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == key).map(|(_, value)| &**value)
+    }
+
+    fn need(&self, key: &str) -> Result<&str, Error> {
+        self.get(key).ok_or_else(|| Error::Request(format!("the parameter '{key}' is missing")))
+    }
+
+    fn number<N: FromStr>(&self, key: &str) -> Result<Option<N>, Error> {
+        let Some(text) = self.get(key) else { return Ok(None) };
+        let wrong = |_| Error::Request(format!("the parameter '{key}' is no number: '{text}'"));
+        text.parse().map(Some).map_err(wrong)
+    }
+}
+
+impl Board {
+    /// Answers a request: a path with its query, such as `/` or `/api/scalars?tag=loss`. No path names a file: whatever is
+    /// asked for is looked up among the board's own runs, tags and checkpoints.
+    pub fn answer(&self, target: &str) -> Answer {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        match self.answer_or_fail(path, &Query::parse(query)) {
+            Ok(answer) => answer,
+            Err(error @ Error::NotFound(_)) => Answer::error(404, &error.to_string()),
+            Err(error) => Answer::error(400, &error.to_string()),
+        }
+    }
+
+    fn answer_or_fail(&self, path: &str, query: &Query<'_>) -> Result<Answer, Error> {
+        match path {
+            "/api/state" => self.state(),
+            "/api/tags" => self.tags(),
+            "/api/scalars" => self.scalars(query),
+            "/api/histograms" => self.histograms(query),
+            "/api/samples" => self.samples(query),
+            "/api/image" => self.image(query),
+            "/api/audio" => self.audio(query),
+            "/api/text" => self.text(query),
+            "/api/hparams" => self.hparams(),
+            "/api/graph" => self.graph(query),
+            "/api/node" => self.node(query),
+            "/api/checkpoints" => self.checkpoints(query),
+            "/api/checkpoint" => self.checkpoint(query),
+            "/api/verify" => self.verify(query),
+            "/api/tensor" => self.tensor(query),
+            "/api/story" => self.story(query),
+            _ => page::asset(path).ok_or_else(|| Error::NotFound(format!("there is nothing at '{path}'"))),
+        }
+    }
+}

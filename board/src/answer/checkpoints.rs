@@ -1,0 +1,172 @@
+//! The checkpoints of a run.
+
+use super::{Answer, Query};
+use crate::Error;
+use crate::board::{Board, Shown};
+use crate::histogram::Buckets;
+use crate::run::is_inside;
+use crate::series::number;
+use checkpoint::{
+    CheckpointReader, CheckpointState, checkpoints_in, get_checkpoint_state, read_session_state,
+};
+use serde_json::{Value as Json, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+use tensor::Tensor;
+
+/// Tensors with more bytes are not read to be shown.
+const MAX_TENSOR: u64 = 256 << 20;
+/// The bins of a tensor's distribution.
+const BINS: usize = 60;
+/// How many tensors of a checkpoint are listed.
+const MAX_TENSORS: usize = 10_000;
+
+impl Board {
+    /// The checkpoints in a `run`'s folder, in the order of their steps.
+    pub(super) fn checkpoints(&self, query: &Query<'_>) -> Result<Answer, Error> {
+        let shown = self.named(query.need("run")?)?;
+        let folder = folder(&shown)?;
+        let (state, problem) = match get_checkpoint_state(folder, None) {
+            Ok(state) => (state.unwrap_or_default(), None),
+            Err(error) => (CheckpointState::default(), Some(error.to_string())),
+        };
+        let found = checkpoints_in(folder).map_err(|error| Error::NotFound(error.to_string()))?;
+        let rows: Vec<Json> = found.iter().map(|prefix| row(prefix, &state)).collect();
+        // What the state file lists though it is not there.
+        let gone = state.all_model_checkpoint_paths.iter();
+        let gone =
+            gone.filter(|path| !found.iter().any(|prefix| same_name(prefix, path))).map(|path| name(path));
+        let gone: Vec<String> = gone.collect();
+        Answer::json(&json!({"checkpoints": rows, "gone": gone, "problem": problem}))
+    }
+
+    /// The tensors of the checkpoint `name`.
+    pub(super) fn checkpoint(&self, query: &Query<'_>) -> Result<Answer, Error> {
+        let reader = self.reader(query)?;
+        let tensors = reader.variables();
+        let rows = tensors.iter().take(MAX_TENSORS).map(|info| {
+            json!({
+                "name": info.name, "dtype": info.dtype.name(), "shape": info.shape.dims(), "bytes": info.bytes,
+            })
+        });
+        let rows: Vec<Json> = rows.collect();
+        Answer::json(&json!({
+            "tensors": rows, "count": tensors.len(),
+            "bytes": tensors.iter().map(|info| info.bytes).sum::<u64>(),
+        }))
+    }
+
+    /// Reads the checkpoint `name` and compares all checksums.
+    pub(super) fn verify(&self, query: &Query<'_>) -> Result<Answer, Error> {
+        let reader = self.reader(query)?;
+        let mut problems: Vec<Json> = reader
+            .verify()
+            .iter()
+            .map(|problem| json!({"tensor": problem.name, "error": problem.error.to_string()}))
+            .collect();
+        if let CheckpointReader::Bundle(bundle) = &reader
+            && let Err(error) = read_session_state(bundle.prefix())
+        {
+            problems.push(json!({"tensor": "(the session's state)", "error": error.to_string()}));
+        }
+        Answer::json(&json!({"tensors": reader.variables().len(), "problems": problems}))
+    }
+
+    /// The distribution of the elements of one `tensor` of the checkpoint `name`.
+    pub(super) fn tensor(&self, query: &Query<'_>) -> Result<Answer, Error> {
+        let (reader, name) = (self.reader(query)?, query.need("tensor")?);
+        let info = reader.variables().into_iter().find(|info| info.name == name);
+        let info = info.ok_or_else(|| Error::NotFound(format!("the checkpoint has no tensor '{name}'")))?;
+        if info.bytes > MAX_TENSOR {
+            let (bytes, limit) = (info.bytes, MAX_TENSOR >> 20);
+            return Err(Error::Request(format!(
+                "'{name}' has {bytes} bytes; only tensors up to {limit} MiB are shown"
+            )));
+        }
+        let tensor = reader.read(name).map_err(|error| Error::NotFound(error.to_string()))?;
+        Answer::json(&distribution(&tensor))
+    }
+
+    fn reader(&self, query: &Query<'_>) -> Result<CheckpointReader, Error> {
+        let shown = self.named(query.need("run")?)?;
+        let (folder, name) = (folder(&shown)?, query.need("name")?);
+        // Only what is listed can be asked for.
+        let found = checkpoints_in(folder).map_err(|error| Error::NotFound(error.to_string()))?;
+        let prefix = found.into_iter().find(|prefix| same_name(prefix, name));
+        let prefix = prefix.ok_or_else(|| Error::NotFound(format!("there is no checkpoint '{name}'")))?;
+        for (path, _) in files(&prefix) {
+            if !is_inside(&path, &shown.root) {
+                return Err(Error::NotFound(format!("{} leads out of the folder", path.display())));
+            }
+        }
+        CheckpointReader::open(&prefix).map_err(|error| Error::NotFound(error.to_string()))
+    }
+}
+
+fn folder(shown: &Shown) -> Result<&Path, Error> {
+    let path = &shown.found.path;
+    if path.is_dir() {
+        return Ok(path);
+    }
+    Err(Error::NotFound(format!("{} is no folder", path.display())))
+}
+
+fn name(path: impl AsRef<Path>) -> String {
+    path.as_ref().file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn same_name(prefix: &Path, path: &str) -> bool {
+    prefix.file_name() == Path::new(path).file_name()
+}
+
+/// The files of a checkpoint with their sizes.
+fn files(prefix: &Path) -> Vec<(PathBuf, u64)> {
+    let stem = format!("{}.", name(prefix));
+    let folder = prefix.parent().unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&stem));
+    ours.filter_map(|entry| Some((entry.path(), fs::metadata(entry.path()).ok()?.len()))).collect()
+}
+
+fn row(prefix: &Path, state: &CheckpointState) -> Json {
+    let files = files(prefix);
+    let index = checkpoint::index_path(prefix);
+    let modified = fs::metadata(&index).and_then(|info| info.modified()).ok();
+    let modified = modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs_f64()));
+    let note = state.notes.iter().find(|note| same_name(prefix, &note.path));
+    let listed = state.all_model_checkpoint_paths.iter().position(|path| same_name(prefix, path));
+    let saved = listed.and_then(|index| state.all_model_checkpoint_timestamps.get(index).copied());
+    let reader = CheckpointReader::open(prefix);
+    let has = |ending: &str| files.iter().any(|(path, _)| path.to_string_lossy().ends_with(ending));
+    json!({
+        "name": name(prefix), "wall": saved.or(modified),
+        "step": reader.as_ref().ok().and_then(CheckpointReader::step),
+        "bytes": files.iter().map(|(_, bytes)| bytes).sum::<u64>(),
+        "newest": same_name(prefix, &state.model_checkpoint_path), "kept": listed.is_some(),
+        "pinned": note.is_some_and(|note| note.pinned), "metric": note.and_then(|note| note.metric).map(number),
+        "best": name(prefix).starts_with("best.ckpt"),
+        "meta_graph": has(".meta"), "session_state": has(".session") || has(".session-2"),
+        "tensors": reader.as_ref().ok().map(|reader| reader.variables().len()),
+        "error": reader.err().map(|error| error.to_string()),
+    })
+}
+
+fn distribution(tensor: &Tensor) -> Json {
+    let Some(numbers) = tensor.numbers() else {
+        let text = tensor.to_string();
+        return json!({"text": crate::run::cut(&text, 4096)});
+    };
+    let numbers: Vec<f64> = numbers.collect();
+    let buckets = Buckets::of_numbers(numbers.iter().copied(), BINS);
+    let mean = buckets.mean.unwrap_or(0.0);
+    let finite = numbers.iter().filter(|value| value.is_finite());
+    let squares: f64 = finite.map(|value| (value - mean).powi(2)).sum();
+    let count = |test: fn(f64) -> bool| numbers.iter().filter(|value| test(**value)).count();
+    json!({
+        "from": buckets.min, "to": buckets.max,
+        "counts": buckets.buckets.iter().map(|bucket| bucket.2).collect::<Vec<_>>(),
+        "elements": numbers.len(), "mean": mean, "std": (squares / buckets.count.max(1.0)).sqrt(),
+        "zeros": count(|value| value == 0.0), "nan": count(f64::is_nan), "infinite": count(f64::is_infinite),
+    })
+}

@@ -1,0 +1,92 @@
+//! Pictures and sounds, read from the event files when they are looked at.
+
+use super::{Answer, Query};
+use crate::board::Board;
+use crate::place::{self, Place};
+use crate::run::Kind;
+use crate::{Error, media};
+use serde_json::json;
+use summary::{EventData, Value};
+
+/// How many samples of a tag are listed when the page does not say.
+const USUAL: usize = 50;
+const MOST: usize = 1000;
+
+impl Board {
+    /// At most `count` samples of a `tag` of a `run` and a `kind`, by the words that name them, evenly spread.
+    pub(super) fn samples(&self, query: &Query<'_>) -> Result<Answer, Error> {
+        let kind = query.need("kind")?;
+        let kind = Kind::parse(kind).ok_or_else(|| Error::Request(format!("there is no kind '{kind}'")))?;
+        let (places, total) = self.places(query, kind, query.number("count")?.unwrap_or(USUAL).min(MOST))?;
+        let mut samples = Vec::with_capacity(places.len());
+        for place in &places {
+            let mut sample = json!({"step": place.step, "wall": place.wall, "at": place.word()});
+            match self.value_at(query, place).map(|value| media::items(&value)) {
+                Ok(items) => sample["items"] = json!(items),
+                Err(error) => sample["error"] = json!(error.to_string()),
+            }
+            samples.push(sample);
+        }
+        Answer::json(&json!({"total": total, "samples": samples}))
+    }
+
+    /// The picture that `at` and `index` name.
+    pub(super) fn image(&self, query: &Query<'_>) -> Result<Answer, Error> {
+        self.medium(query, Kind::Image, media::picture_type)
+    }
+
+    /// The sound that `at` and `index` name.
+    pub(super) fn audio(&self, query: &Query<'_>) -> Result<Answer, Error> {
+        self.medium(query, Kind::Audio, media::sound_type)
+    }
+
+    fn medium(
+        &self,
+        query: &Query<'_>,
+        kind: Kind,
+        media_type: fn(&[u8]) -> Option<&'static str>,
+    ) -> Result<Answer, Error> {
+        let at = query.need("at")?;
+        let (places, _) = self.places(query, kind, usize::MAX)?;
+        // Only what is listed can be asked for.
+        let place = places.iter().find(|place| place.word() == at);
+        let place = place.ok_or_else(|| Error::NotFound(format!("there is no sample '{at}'")))?;
+        let index = query.number("index")?.unwrap_or(0);
+        let bytes = media::bytes(&self.value_at(query, place)?, index);
+        let bytes = bytes.ok_or_else(|| Error::NotFound(format!("the sample '{at}' has no item {index}")))?;
+        let content_type = media_type(&bytes)
+            .ok_or_else(|| Error::Request(format!("no {} of a known format", kind.name())))?;
+        Ok(Answer::new(content_type, bytes))
+    }
+
+    /// Where at most so many values of the `tag` and `run` of a request are, and how many there are in all.
+    pub(super) fn places(
+        &self,
+        query: &Query<'_>,
+        kind: Kind,
+        limit: usize,
+    ) -> Result<(Vec<Place>, u64), Error> {
+        let (name, tag) = (query.need("run")?, query.need("tag")?);
+        let shown = self.named(name)?;
+        let run = shown.run();
+        let places = run.places(tag, kind).ok_or_else(|| {
+            Error::NotFound(format!("the run '{name}' has no {} with the tag '{tag}'", kind.name()))
+        })?;
+        Ok((places.spread(limit), places.total()))
+    }
+
+    /// Reads a value of the request's `run` again.
+    pub(super) fn value_at(&self, query: &Query<'_>, place: &Place) -> Result<Value, Error> {
+        let shown = self.named(query.need("run")?)?;
+        // Not under the run's lock: reading takes its time.
+        let path = shown.run().file(place.file).map(std::path::Path::to_path_buf);
+        let path = path.ok_or_else(|| Error::NotFound("the event file is gone".to_owned()))?;
+        let event = place::read(&path, place.offset)?;
+        match event.data {
+            Some(EventData::Summary(mut summary)) if (place.value as usize) < summary.values.len() => {
+                Ok(summary.values.swap_remove(place.value as usize))
+            }
+            _ => Err(Error::NotFound(format!("{} has changed", path.display()))),
+        }
+    }
+}

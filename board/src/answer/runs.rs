@@ -1,0 +1,54 @@
+//! The runs and their tags.
+
+use super::Answer;
+use crate::Error;
+use crate::board::Board;
+use crate::run::Kind;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+impl Board {
+    /// The runs, and a number that changes with whatever is on the board.
+    pub(super) fn state(&self) -> Result<Answer, Error> {
+        let version = self.version();
+        let runs = self.all().into_iter().map(|shown| {
+            let run = shown.run();
+            json!({
+                "name": shown.found.name, "events": shown.found.has_events, "checkpoints": shown.found.has_checkpoints,
+                "first_wall": run.first_wall, "last_wall": run.last_wall, "last_step": run.last_step,
+                "graph": run.graph.is_some() || run.meta_graph.is_some(),
+                "metadata": run.run_metadata.keys().collect::<Vec<_>>(),
+                "story": run.story.len(), "notes": run.notes,
+            })
+        });
+        Answer::json(&json!({
+            "title": self.title(), "version": version, "loaded": self.is_loaded(), "notes": self.notes(),
+            "runs": runs.collect::<Vec<_>>(),
+        }))
+    }
+
+    /// The tags by kind, each with the runs that have it, with how many values, and its metadata.
+    pub(super) fn tags(&self) -> Result<Answer, Error> {
+        let mut kinds: BTreeMap<&str, BTreeMap<String, Json>> = BTreeMap::new();
+        for shown in self.all() {
+            let run = shown.run();
+            for (tag, by_kind) in &run.tags {
+                for (kind, data) in by_kind.iter().filter(|(kind, _)| **kind != Kind::HParams) {
+                    let tags = kinds.entry(kind.name()).or_default();
+                    let meta = run.metas.get(tag);
+                    let entry = tags.entry(tag.clone()).or_insert_with(|| {
+                        let text = |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned();
+                        json!({
+                            "runs": {}, "name": text(meta.map(|meta| &meta.name)),
+                            "description": text(meta.map(|meta| &meta.description)),
+                            "plugin": text(meta.map(|meta| &meta.plugin)),
+                        })
+                    });
+                    let (first, last) = data.steps().unzip();
+                    entry["runs"][&shown.found.name] = json!([data.total(), first, last]);
+                }
+            }
+        }
+        Answer::json(&kinds)
+    }
+}

@@ -1,0 +1,35 @@
+//! The session's story.
+
+use super::{Answer, Query};
+use crate::Error;
+use crate::board::Board;
+use crate::run::Entry;
+use serde_json::{Value as Json, json};
+use summary::SessionStatus;
+
+impl Board {
+    /// The entries of a `run`'s story in the order of the files.
+    pub(super) fn story(&self, query: &Query<'_>) -> Result<Answer, Error> {
+        let shown = self.named(query.need("run")?)?;
+        let run = shown.run();
+        let entries: Vec<Json> = run.story.iter().map(entry).collect();
+        Answer::json(&json!({"entries": entries, "first_wall": run.first_wall, "last_wall": run.last_wall}))
+    }
+}
+
+/// What `SessionStoryHook` wrote, or what the status of a session log says.
+fn entry(entry: &Entry) -> Json {
+    let told = match serde_json::from_str::<Json>(&entry.log.message) {
+        Ok(told @ Json::Object(_)) if told["story"].is_string() => told,
+        _ => {
+            let story = match entry.log.status {
+                SessionStatus::Start => "start",
+                SessionStatus::Stop => "stop",
+                SessionStatus::Checkpoint => "checkpoint",
+                _ => "log",
+            };
+            json!({"story": story, "checkpoint": entry.log.checkpoint_path, "message": entry.log.message})
+        }
+    };
+    json!({"step": entry.step, "wall": entry.wall, "told": told})
+}

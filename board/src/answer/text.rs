@@ -1,0 +1,58 @@
+//! Texts.
+
+use super::{Answer, Query};
+use crate::Error;
+use crate::board::Board;
+use crate::run::{Kind, cut};
+use serde_json::{Value as Json, json};
+use summary::{Value, ValueData};
+
+/// How many texts of a tag are shown, how many bytes of each, and how many cells of a table.
+const USUAL: usize = 20;
+const MOST: usize = 1000;
+const MAX_BYTES: usize = 32 << 10;
+const MAX_CELLS: usize = 1000;
+
+impl Board {
+    /// At most `count` texts of a `tag` of a `run`, evenly spread over the steps; long ones are cut. `kind=tensor` gives
+    /// what a tensor holds, where no other view shows it.
+    pub(super) fn text(&self, query: &Query<'_>) -> Result<Answer, Error> {
+        let kind = if query.get("kind") == Some("tensor") { Kind::Tensor } else { Kind::Text };
+        let (places, total) = self.places(query, kind, query.number("count")?.unwrap_or(USUAL).min(MOST))?;
+        let mut texts = Vec::with_capacity(places.len());
+        for place in &places {
+            let content = match self.value_at(query, place) {
+                Ok(value) => content(&value),
+                Err(error) => json!({"error": error.to_string()}),
+            };
+            texts.push(json!({"step": place.step, "wall": place.wall, "content": content}));
+        }
+        Answer::json(&json!({"total": total, "texts": texts}))
+    }
+}
+
+/// The strings of a value with the shape in which they stand, or a word on what it is instead.
+fn content(value: &Value) -> Json {
+    let Some(ValueData::Tensor(stored)) = &value.data else { return json!({"error": "it is no tensor"}) };
+    let tensor = match stored.to_tensor() {
+        Ok(tensor) => tensor,
+        Err(error) => return json!({"error": error.to_string()}),
+    };
+    let (dtype, shape) = (tensor.dtype().name(), tensor.shape().dims());
+    let Ok(strings) = tensor.as_strings() else {
+        let text = tensor.to_string();
+        return json!({"shape": [], "dtype": dtype, "of": shape, "cells": [cell(text.as_bytes())]});
+    };
+    let cells: Vec<Json> = strings.iter().take(MAX_CELLS).map(|string| cell(string)).collect();
+    json!({"shape": shape, "cells": cells, "cut": strings.len().saturating_sub(MAX_CELLS)})
+}
+
+/// A text as it is, or its beginning with the number of bytes left out.
+fn cell(bytes: &[u8]) -> Json {
+    let kept = &bytes[..bytes.len().min(MAX_BYTES)];
+    let text = String::from_utf8_lossy(kept);
+    // A character that the cut went through shows up as a replacement character at the end.
+    let text = if kept.len() < bytes.len() { text.trim_end_matches('\u{fffd}') } else { &*text };
+    let text = cut(text, MAX_BYTES);
+    if kept.len() < bytes.len() { json!([text, bytes.len() - kept.len()]) } else { json!(text) }
+}

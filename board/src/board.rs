@@ -1,0 +1,231 @@
+//! All runs of the given folders.
+
+use crate::Error;
+use crate::answer::Cached;
+use crate::find::{self, Found, Root};
+use crate::run::Run;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// How many events are read between two moments at which a page may look.
+const CHUNK: usize = 16_384;
+
+/// How many bytes the points of all runs may take.
+const DEFAULT_LIMIT: usize = 112 << 20;
+
+/// Shows the runs, graphs and checkpoints of some folders.
+///
+/// It reads event files by and by as they grow, with TensorBoard's rules for restarts, and keeps their points in bounded
+/// memory: numbers as they are until memory runs short, then the extremes of neighbors; of pictures, histograms and the
+/// like only where they are.
+///
+/// ```
+/// use board::Board;
+/// use summary::{EventWriter, Summary};
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// let writer = EventWriter::open(folder)?;
+/// writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+/// writer.close()?;
+///
+/// let board = Board::open(&[folder])?;
+/// board.reload();
+/// let answer = board.answer("/api/scalars?tag=loss");
+/// let text = String::from_utf8(answer.body.to_vec())?;
+/// assert!(text.contains(r#""steps":[10]"#) && text.contains(r#""values":[0.5]"#), "{text}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Board {
+    roots: Vec<Root>,
+    limit: usize,
+    /// Guards the list of runs; held for a look-up, never while files are read.
+    runs: RwLock<BTreeMap<String, Arc<Shown>>>,
+    /// Guards what was noticed while folders were searched.
+    notes: Mutex<Vec<String>>,
+    /// Held during a reload, so that there is one at a time.
+    reloading: Mutex<()>,
+    loaded: AtomicBool,
+    /// Counts changes, so that pages know when to ask again.
+    version: AtomicU64,
+    /// Guards the graph that was looked at last; held while one is read.
+    graph: Mutex<Option<Cached>>,
+}
+
+/// A run on the board.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) found: Found,
+    pub(crate) root: PathBuf,
+    /// Guards what was read; held while a chunk is read or an answer is made.
+    run: Mutex<Run>,
+    /// What the run's points took when it was looked at last.
+    bytes: AtomicUsize,
+}
+
+impl Shown {
+    pub(crate) fn run(&self) -> MutexGuard<'_, Run> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Board {
+    /// Makes a board of folders or event files, and reads nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a path that does not exist.
+    pub fn open<P: AsRef<std::path::Path>>(paths: &[P]) -> Result<Board, Error> {
+        let paths: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().to_path_buf()).collect();
+        Ok(Board {
+            roots: find::roots(&paths)?,
+            limit: DEFAULT_LIMIT,
+            runs: RwLock::default(),
+            notes: Mutex::default(),
+            reloading: Mutex::default(),
+            loaded: AtomicBool::new(false),
+            version: AtomicU64::new(1),
+            graph: Mutex::default(),
+        })
+    }
+
+    /// Sets how many bytes the points of all runs may take. Default: 112 MiB, about five million numbers.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: usize) -> Board {
+        self.limit = bytes;
+        self
+    }
+
+    /// Reads what is new: runs, files, events. Returns the number of events.
+    pub fn reload(&self) -> usize {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.find_runs();
+        let runs = self.all();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut count = 0;
+            while let Some(shown) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                count += self.read_on(shown);
+            }
+            count
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(runs.len()).min(8);
+        let count = std::thread::scope(|scope| {
+            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            own + helpers.into_iter().map(|helper| helper.join().unwrap_or(0)).sum::<usize>()
+        });
+        self.loaded.store(true, Ordering::Relaxed);
+        if count > 0 {
+            self.changed();
+        }
+        count
+    }
+
+    fn find_runs(&self) {
+        let (found, notes) = find::runs(&self.roots);
+        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
+        let known = self.runs.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut runs = BTreeMap::new();
+        for found in found {
+            let shown = match known.get(&found.name) {
+                Some(shown) if shown.found == found => shown.clone(),
+                _ => Arc::new(self.shown(found)),
+            };
+            runs.insert(shown.found.name.clone(), shown);
+        }
+        if runs.len() != known.len() || runs.values().zip(known.values()).any(|(a, b)| !Arc::ptr_eq(a, b)) {
+            *self.runs.write().unwrap_or_else(PoisonError::into_inner) = runs;
+            self.changed();
+        }
+    }
+
+    fn shown(&self, found: Found) -> Shown {
+        let root = self.roots.iter().map(|root| &root.path).find(|root| found.path.starts_with(root));
+        let root = root.unwrap_or(&found.path).clone();
+        let run = Mutex::new(Run::new(found.path.clone(), root.clone()));
+        Shown { found, root, run, bytes: AtomicUsize::new(0) }
+    }
+
+    fn read_on(&self, shown: &Shown) -> usize {
+        if !shown.found.has_events {
+            return 0;
+        }
+        shown.run().refresh();
+        let mut all = 0;
+        loop {
+            let mut run = shown.run();
+            let count = run.read_on(CHUNK);
+            if count > 0 {
+                shown.bytes.store(run.kept_bytes(), Ordering::Relaxed);
+            }
+            drop(run);
+            if count == 0 {
+                return all;
+            }
+            all += count;
+            self.changed();
+            self.economize();
+        }
+    }
+
+    /// Keeps fewer points where there are most until all take no more than the limit.
+    fn economize(&self) {
+        loop {
+            let runs = self.all();
+            let bytes = |shown: &Arc<Shown>| shown.bytes.load(Ordering::Relaxed);
+            if runs.iter().map(bytes).sum::<usize>() <= self.limit {
+                return;
+            }
+            let Some(shown) = runs.iter().max_by_key(|shown| bytes(shown)) else { return };
+            let mut run = shown.run();
+            // Down to nothing but single points there is nothing to gain.
+            match run.largest() {
+                Some((bytes, data)) if bytes > 4096 => data.halve(),
+                _ => return,
+            }
+            shown.bytes.store(run.kept_bytes(), Ordering::Relaxed);
+        }
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the changes so far.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    /// Returns true after the first reload.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Relaxed)
+    }
+
+    /// All runs in the order of their names.
+    pub(crate) fn all(&self) -> Vec<Arc<Shown>> {
+        self.runs.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The run of this name.
+    pub(crate) fn named(&self, name: &str) -> Result<Arc<Shown>, Error> {
+        let runs = self.runs.read().unwrap_or_else(PoisonError::into_inner);
+        runs.get(name).cloned().ok_or_else(|| Error::NotFound(format!("there is no run '{name}'")))
+    }
+
+    /// What was noticed while folders were searched.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn cached_graph(&self) -> MutexGuard<'_, Option<Cached>> {
+        self.graph.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The folders, as text.
+    pub(crate) fn title(&self) -> String {
+        let paths: Vec<_> = self.roots.iter().map(|root| root.path.display().to_string()).collect();
+        paths.join(", ")
+    }
+}

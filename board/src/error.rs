@@ -1,0 +1,31 @@
+//! Errors of the board.
+
+use std::path::PathBuf;
+
+/// Why something cannot be shown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such folder, run, tag, value, checkpoint or tensor, or it can no longer be read.
+    #[error("{0}")]
+    NotFound(String),
+    /// A request that makes no sense.
+    #[error("{0}")]
+    Request(String),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}

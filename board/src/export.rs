@@ -1,0 +1,200 @@
+//! The page and all it shows in one file.
+
+use crate::answer::{Answer, JSON};
+use crate::board::Board;
+use crate::page;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value as Json, json};
+use std::collections::VecDeque;
+
+/// How many points the curves of all tags get together, and each at most.
+const ALL_POINTS: usize = 2_000_000;
+const MOST_POINTS: usize = 2000;
+/// How many bytes pictures and sounds may take, and how many samples of a tag are taken along.
+const MEDIA_BYTES: usize = 24 << 20;
+const SAMPLES: &str = "10";
+/// How many scopes and operations of a graph, and tensors of a checkpoint, can be looked into.
+const SCOPES: usize = 300;
+const OPERATIONS: usize = 1000;
+const TENSORS: usize = 100;
+
+/// The answers by what is asked, as the page's script names it.
+struct Data<'a> {
+    board: &'a Board,
+    answers: Map<String, Json>,
+    media: usize,
+    /// What did not fit.
+    left_out: bool,
+}
+
+impl Board {
+    /// Returns the page with all that it shows as one HTML file, which needs neither server nor network. Curves are thinned
+    /// as on the served page; of pictures and sounds it has some of each tag, of graphs and checkpoints what fits. The page
+    /// says so.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let mut data = Data { board: self, answers: Map::new(), media: 0, left_out: false };
+        data.collect();
+        let left_out = data.left_out;
+        if let Some(state) = data.answers.get_mut("/api/state") {
+            state["embedded"] = json!(true);
+            state["left_out"] = json!(left_out);
+        }
+        page::with_data(&Json::Object(data.answers).to_string())
+    }
+}
+
+impl Data<'_> {
+    fn collect(&mut self) {
+        let state = self.ask("/api/state", &[], &[]);
+        let tags = self.ask("/api/tags", &[], &[]);
+        self.ask("/api/hparams", &[], &[]);
+        for (kind, of_kind) in entries(&tags) {
+            let tags: Vec<(&String, &Json)> = entries(of_kind).collect();
+            let points = (ALL_POINTS / tags.len().max(1)).clamp(50, MOST_POINTS).to_string();
+            for (tag, about) in tags {
+                if kind == "scalar" {
+                    self.ask("/api/scalars", &[("tag", tag)], &[("points", &points)]);
+                    continue;
+                }
+                for (run, _) in entries(&about["runs"]) {
+                    self.of_run(kind, run, tag);
+                }
+            }
+        }
+        for run in state["runs"].as_array().into_iter().flatten() {
+            let Some(name) = run["name"].as_str() else { continue };
+            if run["story"].as_u64() > Some(0) {
+                self.ask("/api/story", &[("run", name)], &[]);
+            }
+            if run["checkpoints"] == true {
+                self.checkpoints(name);
+            }
+            if run["graph"] == true {
+                let tags = run["metadata"].as_array().into_iter().flatten().filter_map(Json::as_str);
+                self.graph(name, &tags.collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// Asks the board, and keeps the answer under what names it to the page: parameters that only say how much is wanted
+    /// are no part of that.
+    fn ask(&mut self, path: &str, named: &[(&str, &str)], more: &[(&str, &str)]) -> Json {
+        let answer = self.answer(path, named, more);
+        let value: Json = match (answer.status, answer.content_type) {
+            (200, JSON) => serde_json::from_slice(&answer.body).unwrap_or_default(),
+            _ => return Json::Null,
+        };
+        self.answers.insert(key(path, named), value.clone());
+        value
+    }
+
+    fn answer(&self, path: &str, named: &[(&str, &str)], more: &[(&str, &str)]) -> Answer {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(named.iter().chain(more));
+        self.board.answer(&format!("{path}?{}", query.finish()))
+    }
+
+    fn of_run(&mut self, kind: &str, run: &str, tag: &str) {
+        match kind {
+            "histogram" => drop(self.ask("/api/histograms", &[("run", run), ("tag", tag)], &[])),
+            "text" => drop(self.ask("/api/text", &[("run", run), ("tag", tag)], &[])),
+            "tensor" => drop(self.ask("/api/text", &[("run", run), ("tag", tag), ("kind", "tensor")], &[])),
+            "image" | "audio" => {
+                let named = [("run", run), ("tag", tag), ("kind", kind)];
+                let samples = self.ask("/api/samples", &named, &[("count", SAMPLES)]);
+                for sample in samples["samples"].as_array().into_iter().flatten() {
+                    let items = sample["items"].as_array().map_or(0, Vec::len);
+                    for index in 0..items {
+                        let at = sample["at"].as_str().unwrap_or("");
+                        self.medium(&format!("/api/{kind}"), run, tag, at, index);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn medium(&mut self, path: &str, run: &str, tag: &str, at: &str, index: usize) {
+        let index = index.to_string();
+        let named = [("run", run), ("tag", tag), ("at", at), ("index", &*index)];
+        let answer = self.answer(path, &named, &[]);
+        if answer.status != 200 {
+            return;
+        }
+        if self.media + answer.body.len() > MEDIA_BYTES {
+            self.left_out = true;
+            return;
+        }
+        self.media += answer.body.len();
+        let url = format!("data:{};base64,{}", answer.content_type, STANDARD.encode(&answer.body));
+        self.answers.insert(key(path, &named), url.into());
+    }
+
+    fn checkpoints(&mut self, run: &str) {
+        let list = self.ask("/api/checkpoints", &[("run", run)], &[]);
+        for checkpoint in list["checkpoints"].as_array().into_iter().flatten() {
+            let Some(name) = checkpoint["name"].as_str() else { continue };
+            let tensors = self.ask("/api/checkpoint", &[("run", run), ("name", name)], &[]);
+            // Of the others only the names: reading all of them may take minutes.
+            if checkpoint["newest"] != true {
+                self.left_out = true;
+                continue;
+            }
+            for tensor in tensors["tensors"].as_array().into_iter().flatten().take(TENSORS) {
+                let tensor = tensor["name"].as_str().unwrap_or("");
+                self.ask("/api/tensor", &[("run", run), ("name", name), ("tensor", tensor)], &[]);
+            }
+        }
+    }
+
+    /// The graph scope by scope, from the outermost on; the last run metadata only.
+    fn graph(&mut self, run: &str, metadata: &[&str]) {
+        let metadata: Vec<&str> = std::iter::once("").chain(metadata.last().copied()).collect();
+        let mut scopes = VecDeque::from([String::new()]);
+        let (mut seen, mut operations) = (0, 0);
+        while let Some(scope) = scopes.pop_front() {
+            if seen == SCOPES {
+                self.left_out = true;
+                return;
+            }
+            seen += 1;
+            let mut view = Json::Null;
+            for metadata in &metadata {
+                view =
+                    self.ask("/api/graph", &[("run", run), ("scope", &scope), ("metadata", metadata)], &[]);
+            }
+            for item in view["boxes"].as_array().into_iter().flatten() {
+                let name = item["name"].as_str().unwrap_or("");
+                match item["kind"].as_str() {
+                    Some("scope") => scopes.push_back(name.to_owned()),
+                    Some("op") if operations < OPERATIONS => {
+                        operations += 1;
+                        for metadata in &metadata {
+                            let named = [("run", run), ("name", name), ("metadata", metadata)];
+                            self.ask("/api/node", &named, &[]);
+                        }
+                    }
+                    Some("op") => self.left_out = true,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// How the page's script names a request, see `data.js`.
+fn key(path: &str, named: &[(&str, &str)]) -> String {
+    let mut named: Vec<String> = named
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    named.sort();
+    std::iter::once(path.to_owned()).chain(named).collect::<Vec<_>>().join("\n")
+}
+
+fn entries(object: &Json) -> impl Iterator<Item = (&String, &Json)> {
+    object.as_object().into_iter().flatten()
+}

@@ -1,0 +1,124 @@
+//! Finding runs: folders with event files or checkpoints.
+
+use crate::Error;
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How deep folders are looked into.
+const MAX_DEPTH: usize = 16;
+/// How many folders are looked into; more are a sign that a whole disk was given.
+const MAX_FOLDERS: usize = 50_000;
+
+/// A folder of which the board shows something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Found {
+    /// The path from the folder that was given, `.` for that one itself; with several given folders its name before it.
+    pub(crate) name: String,
+    /// The folder, or the one event file that was given.
+    pub(crate) path: PathBuf,
+    pub(crate) has_events: bool,
+    pub(crate) has_checkpoints: bool,
+}
+
+/// A folder that was given, by its canonical path.
+#[derive(Clone, Debug)]
+pub(crate) struct Root {
+    pub(crate) path: PathBuf,
+    /// Comes before the names of its runs, if there are several roots.
+    prefix: Option<String>,
+}
+
+/// The given folders or event files.
+///
+/// # Errors
+/// For a path that is not there.
+pub(crate) fn roots(paths: &[PathBuf]) -> Result<Vec<Root>, Error> {
+    let mut roots: Vec<Root> = Vec::new();
+    for given in paths {
+        let path = given
+            .canonicalize()
+            .map_err(|error| Error::NotFound(format!("cannot open {}: {error}", given.display())))?;
+        if roots.iter().any(|root| root.path == path) {
+            continue;
+        }
+        let prefix = (paths.len() > 1).then(|| {
+            let name = path.file_name().map_or_else(|| "/".into(), |name| name.to_string_lossy());
+            let taken = roots.iter().filter(|root| root.path.file_name() == path.file_name()).count();
+            if taken == 0 { name.into_owned() } else { format!("{name}-{}", taken + 1) }
+        });
+        roots.push(Root { path, prefix });
+    }
+    Ok(roots)
+}
+
+/// All runs below the roots, by name, and what could not be looked into.
+pub(crate) fn runs(roots: &[Root]) -> (Vec<Found>, Vec<String>) {
+    let (mut found, mut notes) = (Vec::new(), Vec::new());
+    for root in roots {
+        let mut search = Search { root, seen: HashSet::new(), found: &mut found, notes: &mut notes };
+        if root.path.is_file() {
+            let name = root.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = root.prefix.clone().unwrap_or(name);
+            let path = root.path.clone();
+            search.found.push(Found { name, path, has_events: true, has_checkpoints: false });
+        } else {
+            search.folder(&root.path, 0);
+        }
+    }
+    found.sort();
+    (found, notes)
+}
+
+struct Search<'a> {
+    root: &'a Root,
+    /// Canonical paths, so that links in a circle end.
+    seen: HashSet<PathBuf>,
+    found: &'a mut Vec<Found>,
+    notes: &'a mut Vec<String>,
+}
+
+impl Search<'_> {
+    fn folder(&mut self, path: &Path, depth: usize) {
+        let Ok(real) = path.canonicalize() else { return };
+        if !real.starts_with(&self.root.path) {
+            self.notes.push(format!("{} leads out of {}", path.display(), self.root.path.display()));
+            return;
+        }
+        if depth > MAX_DEPTH || self.seen.len() >= MAX_FOLDERS || !self.seen.insert(real) {
+            return;
+        }
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) => return self.notes.push(format!("cannot list {}: {error}", path.display())),
+        };
+        let (mut has_events, mut has_checkpoints, mut folders) = (false, false, Vec::new());
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = name.as_encoded_bytes();
+            has_events |= name.windows(8).any(|part| part == b"tfevents");
+            has_checkpoints |= name == b"checkpoint" || name.ends_with(b".index");
+        }
+        if has_events || has_checkpoints {
+            let (name, path) = (self.name(path), path.to_path_buf());
+            self.found.push(Found { name, path, has_events, has_checkpoints });
+        }
+        folders.sort();
+        folders.iter().for_each(|folder| self.folder(folder, depth + 1));
+    }
+
+    fn name(&self, path: &Path) -> String {
+        let inner = path.strip_prefix(&self.root.path).unwrap_or(path).to_string_lossy();
+        match (&self.root.prefix, &*inner) {
+            (None, "") => ".".to_owned(),
+            (None, inner) => inner.to_owned(),
+            (Some(prefix), "") => prefix.clone(),
+            (Some(prefix), inner) => format!("{prefix}/{inner}"),
+        }
+    }
+}

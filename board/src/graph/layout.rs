@@ -1,0 +1,298 @@
+//! Places the boxes of a scope in layers, what gives above what takes.
+
+use super::scope::{Item, View};
+
+const HEIGHT: f64 = 44.0;
+const GAP: f64 = 22.0;
+const LAYER_GAP: f64 = 46.0;
+const MARGIN: f64 = 20.0;
+/// The width of a character of a label, and of the smaller line below it.
+const CHARACTER: f64 = 7.4;
+const SMALL_CHARACTER: f64 = 6.0;
+const MIN_WIDTH: f64 = 76.0;
+const MAX_WIDTH: f64 = 260.0;
+/// The thin place that an edge takes in a layer that it crosses.
+const CROSSING: f64 = 10.0;
+/// How many places edges take in the layers they cross; beyond that they are drawn straight.
+const MAX_CROSSINGS: usize = 3000;
+/// How wide the boxes set aside may stand.
+const ASIDE_WIDTH: f64 = 900.0;
+
+/// A scope with the place of everything.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) view: View,
+    /// The box of each item.
+    pub(crate) places: Vec<Rect>,
+    /// The points that each edge goes through.
+    pub(crate) lines: Vec<Vec<(f64, f64)>>,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    /// Where the part that is set apart begins, if there is one.
+    pub(crate) aside: Option<f64>,
+}
+
+/// A box: its left upper corner, its width and its height.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Rect {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+impl Rect {
+    fn center(self) -> f64 {
+        self.x + self.width / 2.0
+    }
+}
+
+/// The second line of a box.
+pub(crate) fn subtitle(item: &Item) -> String {
+    match (&*item.op, item.count) {
+        ("", 0) => String::new(),
+        ("", 1) => "1 op".to_owned(),
+        ("", count) => format!("{count} ops"),
+        (op, _) if item.output.is_empty() => op.to_owned(),
+        (op, _) => format!("{op}  {}", item.output),
+    }
+}
+
+fn width_of(item: &Item) -> f64 {
+    let label = item.label.chars().count() as f64 * CHARACTER;
+    let second = subtitle(item).chars().count() as f64 * SMALL_CHARACTER;
+    (label.max(second) + 24.0).clamp(MIN_WIDTH, MAX_WIDTH)
+}
+
+/// A slot of a layer: a box, or a place where an edge crosses.
+struct Slot {
+    item: Option<usize>,
+    layer: usize,
+    width: f64,
+    center: f64,
+    above: Vec<usize>,
+    below: Vec<usize>,
+}
+
+/// Lays a scope out.
+pub(crate) fn lay_out(view: View) -> Picture {
+    let layers = layers(&view);
+    let mut slots: Vec<Slot> = Vec::new();
+    let mut slot_of = vec![usize::MAX; view.boxes.len()];
+    for (index, item) in view.boxes.iter().enumerate().filter(|(_, item)| !item.aside) {
+        slot_of[index] = slots.len();
+        let (width, layer) = (width_of(item), layers[index]);
+        slots.push(Slot {
+            item: Some(index),
+            layer,
+            width,
+            center: 0.0,
+            above: Vec::new(),
+            below: Vec::new(),
+        });
+    }
+    // The slots that each edge goes through, from above to below.
+    let mut crossings = 0;
+    let mut chains = Vec::with_capacity(view.edges.len());
+    for edge in &view.edges {
+        let (mut from, mut to) = (slot_of[edge.from], slot_of[edge.to]);
+        if slots[from].layer > slots[to].layer {
+            // It goes back, in a loop.
+            std::mem::swap(&mut from, &mut to);
+        }
+        let mut chain = vec![from];
+        let between = slots[from].layer + 1..slots[to].layer;
+        if crossings + between.len() <= MAX_CROSSINGS {
+            for layer in between {
+                crossings += 1;
+                chain.push(slots.len());
+                let (above, below) = (Vec::new(), Vec::new());
+                slots.push(Slot { item: None, layer, width: CROSSING, center: 0.0, above, below });
+            }
+        }
+        chain.push(to);
+        for pair in chain.windows(2) {
+            slots[pair[0]].below.push(pair[1]);
+            slots[pair[1]].above.push(pair[0]);
+        }
+        chains.push(chain);
+    }
+    let mut rows: Vec<Vec<usize>> = Vec::new();
+    for (index, slot) in slots.iter().enumerate() {
+        rows.resize_with(rows.len().max(slot.layer + 1), Vec::new);
+        rows[slot.layer].push(index);
+    }
+    order(&mut rows, &slots);
+    place(&rows, &mut slots);
+    finish(view, &slots, &slot_of, &chains)
+}
+
+/// The layer of each box: below all that gives to it. Edges that close a circle are left out of account.
+fn layers(view: &View) -> Vec<usize> {
+    let count = view.boxes.len();
+    let mut below = vec![Vec::new(); count];
+    for edge in &view.edges {
+        below[edge.from].push(edge.to);
+    }
+    // Depth first without recursion: in reverse order of completion every edge goes forward, but those that close circles.
+    let (mut state, mut done) = (vec![0u8; count], Vec::with_capacity(count));
+    for start in 0..count {
+        let mut stack = vec![(start, 0)];
+        while let Some((node, next)) = stack.pop() {
+            if next == 0 {
+                if state[node] != 0 {
+                    continue;
+                }
+                state[node] = 1;
+            }
+            if let Some(&child) = below[node].get(next) {
+                stack.push((node, next + 1));
+                if state[child] == 0 {
+                    stack.push((child, 0));
+                }
+            } else {
+                state[node] = 2;
+                done.push(node);
+            }
+        }
+    }
+    let mut rank = vec![0; count];
+    done.iter().rev().enumerate().for_each(|(place, &node)| rank[node] = place);
+    let mut layers = vec![0; count];
+    for &node in done.iter().rev() {
+        for &child in &below[node] {
+            if rank[child] > rank[node] {
+                layers[child] = layers[child].max(layers[node] + 1);
+            }
+        }
+    }
+    // What only gives stands directly above who takes, not at the very top.
+    for &node in &done {
+        let given = below[node].iter().filter(|&&child| rank[child] > rank[node]);
+        if let Some(nearest) = given.map(|&child| layers[child]).min()
+            && !view.edges.iter().any(|edge| edge.to == node)
+        {
+            layers[node] = nearest - 1;
+        }
+    }
+    layers
+}
+
+/// Orders the slots of each row so that few edges cross: by the mean place of their neighbors, down and up in turn.
+fn order(rows: &mut [Vec<usize>], slots: &[Slot]) {
+    let mut position = vec![0.0; slots.len()];
+    let note = |row: &[usize], position: &mut Vec<f64>| {
+        row.iter().enumerate().for_each(|(place, &slot)| position[slot] = place as f64 / row.len() as f64);
+    };
+    rows.iter().for_each(|row| note(row, &mut position));
+    for sweep in 0..12 {
+        let down = sweep % 2 == 0;
+        for step in 0..rows.len() {
+            let row = &mut rows[if down { step } else { rows.len() - 1 - step }];
+            let wanted = |slot: usize| {
+                let neighbors = if down { &slots[slot].above } else { &slots[slot].below };
+                let sum: f64 = neighbors.iter().map(|&neighbor| position[neighbor]).sum();
+                if neighbors.is_empty() { position[slot] } else { sum / neighbors.len() as f64 }
+            };
+            let mut keyed: Vec<(f64, usize)> = row.iter().map(|&slot| (wanted(slot), slot)).collect();
+            keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
+            *row = keyed.into_iter().map(|(_, slot)| slot).collect();
+            note(row, &mut position);
+        }
+    }
+}
+
+/// Moves the slots of each row under and over their neighbors as far as there is room.
+fn place(rows: &[Vec<usize>], slots: &mut [Slot]) {
+    for row in rows {
+        let mut x = 0.0;
+        for &slot in row {
+            slots[slot].center = x + slots[slot].width / 2.0;
+            x += slots[slot].width + GAP;
+        }
+        // All rows are centered on one line.
+        row.iter().for_each(|&slot| slots[slot].center -= (x - GAP) / 2.0);
+    }
+    for sweep in 0..16 {
+        for step in 0..rows.len() {
+            let row = &rows[if sweep % 2 == 0 { step } else { rows.len() - 1 - step }];
+            let wanted: Vec<f64> = row.iter().map(|&slot| wish(slot, slots)).collect();
+            let gap = |a: usize, b: usize, slots: &[Slot]| (slots[a].width + slots[b].width) / 2.0 + GAP;
+            // As far left and as far right as the others allow; the mean keeps the distances.
+            let mut left = wanted.clone();
+            for index in 1..row.len() {
+                left[index] = left[index].max(left[index - 1] + gap(row[index - 1], row[index], slots));
+            }
+            let mut right = wanted;
+            for index in (1..row.len()).rev() {
+                right[index - 1] =
+                    right[index - 1].min(right[index] - gap(row[index - 1], row[index], slots));
+            }
+            for (index, &slot) in row.iter().enumerate() {
+                slots[slot].center = (left[index] + right[index]) / 2.0;
+            }
+        }
+    }
+}
+
+/// Where a slot would be best: amid its neighbors.
+fn wish(slot: usize, slots: &[Slot]) -> f64 {
+    let neighbors = slots[slot].above.iter().chain(&slots[slot].below);
+    let (sum, count) =
+        neighbors.fold((0.0, 0), |(sum, count), &other| (sum + slots[other].center, count + 1));
+    if count == 0 { slots[slot].center } else { sum / f64::from(count) }
+}
+
+fn finish(view: View, slots: &[Slot], slot_of: &[usize], chains: &[Vec<usize>]) -> Picture {
+    let left = slots.iter().map(|slot| slot.center - slot.width / 2.0).fold(f64::INFINITY, f64::min);
+    let right = slots.iter().map(|slot| slot.center + slot.width / 2.0).fold(f64::NEG_INFINITY, f64::max);
+    let left = if left.is_finite() { left } else { 0.0 };
+    let top = |layer: usize| MARGIN + layer as f64 * (HEIGHT + LAYER_GAP);
+    let rect = |slot: &Slot| Rect {
+        x: slot.center - slot.width / 2.0 - left + MARGIN,
+        y: top(slot.layer),
+        width: slot.width,
+        height: HEIGHT,
+    };
+    let mut places = vec![Rect::default(); view.boxes.len()];
+    slots
+        .iter()
+        .filter_map(|slot| Some((slot.item?, rect(slot))))
+        .for_each(|(item, rect)| places[item] = rect);
+    let lines = view.edges.iter().zip(chains).map(|(edge, chain)| {
+        let mut points = Vec::with_capacity(chain.len() * 2);
+        for (index, &slot) in chain.iter().enumerate() {
+            let rect = rect(&slots[slot]);
+            let (first, last) = (index == 0, index + 1 == chain.len());
+            if !first {
+                points.push((rect.center(), rect.y));
+            }
+            if !last {
+                points.push((rect.center(), rect.y + HEIGHT));
+            }
+        }
+        if chain.first() != Some(&slot_of[edge.from]) {
+            points.reverse();
+        }
+        points
+    });
+    let lines = lines.collect();
+    let mut width = (right - left).max(0.0) + 2.0 * MARGIN;
+    let layers = slots.iter().map(|slot| slot.layer + 1).max().unwrap_or(0);
+    let mut height = if layers == 0 { MARGIN } else { top(layers) - LAYER_GAP + MARGIN };
+    let aside = view.boxes.iter().any(|item| item.aside).then_some(height);
+    if let Some(start) = aside {
+        let (mut x, mut y) = (MARGIN, start + MARGIN + 12.0);
+        for (item, place) in view.boxes.iter().zip(&mut places).filter(|(item, _)| item.aside) {
+            let own = width_of(item);
+            if x > MARGIN && x + own > width.max(ASIDE_WIDTH) - MARGIN {
+                (x, y) = (MARGIN, y + HEIGHT + 12.0);
+            }
+            *place = Rect { x, y, width: own, height: HEIGHT };
+            x += own + 12.0;
+            width = width.max(x + MARGIN - 12.0);
+        }
+        height = y + HEIGHT + MARGIN;
+    }
+    Picture { view, places, lines, width, height, aside }
+}

@@ -1,0 +1,205 @@
+//! The nodes of a graph with what is known of their outputs.
+
+use graph_def::proto::{AttrValue, GraphDef, NodeDef, RunMetadata, TensorShape, Value};
+use graph_def::{ImportOptions, import_graph_def};
+use session_core::Graph;
+use std::collections::{HashMap, HashSet};
+use tensor::DType;
+
+/// How many attributes of a node are shown, and how many characters of each.
+const MAX_TEXT: usize = 200;
+
+/// A graph.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) nodes: Vec<Node>,
+    index: HashMap<String, usize>,
+    /// All names that others begin with.
+    scopes: HashSet<String>,
+}
+
+/// An operation.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) op: String,
+    pub(crate) device: String,
+    pub(crate) inputs: Vec<Input>,
+    /// The dtype and shape of each output, as far as they are known.
+    pub(crate) outputs: Vec<(String, String)>,
+    pub(crate) attributes: Vec<(String, String)>,
+}
+
+/// Where an input comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input {
+    pub(crate) node: usize,
+    /// Which output; `None` for a control input.
+    pub(crate) output: Option<usize>,
+}
+
+/// What a run recorded of each operation: nanoseconds and bytes.
+pub(crate) type Costs = HashMap<String, (f64, f64)>;
+
+impl Model {
+    pub(crate) fn of(graph: &GraphDef) -> Model {
+        let index: HashMap<String, usize> =
+            graph.node.iter().enumerate().map(|(place, node)| (node.name.clone(), place)).collect();
+        let inferred = inferred(graph);
+        let nodes = graph.node.iter().map(|node| {
+            let inputs = node.input.iter().filter_map(|input| parse_input(input, &index));
+            let outputs = match inferred.get(&node.name) {
+                Some(outputs) => outputs.clone(),
+                None => stated(node),
+            };
+            let attributes = node.attr.iter().filter(|(key, _)| *key != "_output_shapes");
+            Node {
+                name: node.name.clone(),
+                op: node.op.clone(),
+                device: node.device.clone(),
+                inputs: inputs.collect(),
+                outputs,
+                attributes: attributes.map(|(key, value)| (key.clone(), text(value))).collect(),
+            }
+        });
+        let mut scopes = HashSet::new();
+        for node in &graph.node {
+            let mut name = &*node.name;
+            while let Some((scope, _)) = name.rsplit_once('/') {
+                if !scopes.insert(scope.to_owned()) {
+                    break;
+                }
+                name = scope;
+            }
+        }
+        Model { nodes: nodes.collect(), index, scopes }
+    }
+
+    /// Returns true if there are nodes below this name.
+    pub(crate) fn is_scope(&self, name: &str) -> bool {
+        self.scopes.contains(name)
+    }
+
+    pub(crate) fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(*self.index.get(name)?)
+    }
+}
+
+/// The outputs of all nodes by shape inference; of none where the graph cannot be imported.
+fn inferred(graph: &GraphDef) -> HashMap<String, Vec<(String, String)>> {
+    let into = Graph::new();
+    let Ok(imported) = import_graph_def(&into, graph, &ImportOptions::new()) else { return HashMap::new() };
+    let outputs = imported.operations().iter().map(|operation| {
+        let outputs = (0..operation.num_outputs()).map(|index| {
+            let output = operation.output(index);
+            (output.dtype().name().to_owned(), output.shape().to_string())
+        });
+        (operation.name().to_owned(), outputs.collect())
+    });
+    outputs.collect()
+}
+
+/// The outputs that a node's own attributes tell of.
+fn stated(node: &NodeDef) -> Vec<(String, String)> {
+    let dtype = ["dtype", "DstT", "out_type", "output_type", "T"].into_iter().find_map(|key| {
+        match node.attr.get(key)?.value.as_ref()? {
+            Value::Type(number) => DType::from_number(*number),
+            _ => None,
+        }
+    });
+    let dtype = dtype.map_or(String::new(), |dtype| dtype.name().to_owned());
+    match node.attr.get("_output_shapes").and_then(|value| value.value.as_ref()) {
+        Some(Value::List(list)) => {
+            list.shape.iter().map(|shape| (dtype.clone(), shape_text(shape))).collect()
+        }
+        _ if dtype.is_empty() => Vec::new(),
+        _ => vec![(dtype, String::new())],
+    }
+}
+
+fn parse_input(input: &str, index: &HashMap<String, usize>) -> Option<Input> {
+    if let Some(name) = input.strip_prefix('^') {
+        return Some(Input { node: *index.get(name)?, output: None });
+    }
+    let (name, output) = match input.rsplit_once(':') {
+        Some((name, output)) => (name, output.parse().ok()?),
+        None => (input, 0),
+    };
+    Some(Input { node: *index.get(name)?, output: Some(output) })
+}
+
+fn shape_text(shape: &TensorShape) -> String {
+    if shape.unknown_rank {
+        return "?".to_owned();
+    }
+    let size = |size: i64| if size < 0 { "?".to_owned() } else { size.to_string() };
+    let sizes: Vec<String> = shape.dim.iter().map(|dim| size(dim.size)).collect();
+    format!("[{}]", sizes.join(","))
+}
+
+/// An attribute's value in a few words.
+fn text(value: &AttrValue) -> String {
+    let text = match &value.value {
+        None => String::new(),
+        Some(Value::String(bytes)) => {
+            format!("\"{}\"", String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]))
+        }
+        Some(Value::Int(value)) => value.to_string(),
+        Some(Value::Float(value)) => value.to_string(),
+        Some(Value::Bool(value)) => value.to_string(),
+        Some(Value::Type(number)) => type_text(*number),
+        Some(Value::Shape(shape)) => shape_text(shape),
+        Some(Value::Tensor(bytes)) => format!("a tensor, {} bytes serialized", bytes.len()),
+        Some(Value::Placeholder(name)) => format!("the attribute '{name}' of the function"),
+        Some(Value::Func(function)) => format!("the function {}", function.name),
+        Some(Value::List(list)) => {
+            let strings = list
+                .s
+                .iter()
+                .map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned());
+            let items = strings
+                .chain(list.i.iter().map(i64::to_string))
+                .chain(list.f.iter().map(f32::to_string))
+                .chain(list.b.iter().map(bool::to_string))
+                .chain(list.r#type.iter().map(|number| type_text(*number)))
+                .chain(list.shape.iter().map(shape_text))
+                .chain(list.func.iter().map(|function| function.name.clone()));
+            let items: Vec<String> = items.take(MAX_TEXT / 4).collect();
+            format!("[{}]", items.join(", "))
+        }
+    };
+    crate::run::cut(&text, MAX_TEXT).to_owned()
+}
+
+fn type_text(number: i32) -> String {
+    // Reference types are numbered from 101 on.
+    let known = DType::from_number(number % 100).map(|dtype| dtype.name());
+    match known {
+        Some(name) if number > 100 => format!("{name}_ref"),
+        Some(name) => name.to_owned(),
+        None => format!("dtype {number}"),
+    }
+}
+
+/// What a run recorded, by operation. An entry of several operations that ran as one is divided among them.
+pub(crate) fn costs(metadata: &RunMetadata) -> Costs {
+    let mut costs = Costs::new();
+    let devices = metadata.step_stats.iter().flat_map(|stats| &stats.dev_stats);
+    for stats in devices.flat_map(|device| &device.node_stats) {
+        let nanos = match stats.all_end_rel_nanos {
+            0 => stats.all_end_rel_micros.saturating_mul(1000),
+            nanos => nanos,
+        };
+        let described = stats.output.iter().filter_map(|output| output.tensor_description.as_ref());
+        let allocated = described.filter_map(|tensor| tensor.allocation_description.as_ref());
+        let bytes: i64 = allocated.map(|allocation| allocation.requested_bytes.max(0)).sum();
+        let names: Vec<&str> = stats.node_name.split('+').collect();
+        let share = names.len() as f64;
+        for name in names {
+            let cost = costs.entry(name.to_owned()).or_default();
+            cost.0 += nanos.max(0) as f64 / share;
+            cost.1 += bytes as f64 / share;
+        }
+    }
+    costs
+}

@@ -1,0 +1,225 @@
+//! What one scope of a graph holds: its operations and inner scopes, and what flows between them.
+
+use super::model::{Costs, Model, Node};
+use crate::Error;
+use std::collections::{BTreeMap, HashMap};
+
+/// How many boxes of a scope are drawn.
+const MAX_BOXES: usize = 400;
+/// How many labels of an edge are kept.
+const MAX_LABELS: usize = 8;
+
+/// A scope as a graph of boxes.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    pub(crate) scope: String,
+    pub(crate) boxes: Vec<Item>,
+    pub(crate) edges: Vec<Edge>,
+    /// How many boxes are left out because they are too many.
+    pub(crate) more: usize,
+}
+
+/// What a box stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum ItemKind {
+    /// Something outside the scope that gives inputs to it.
+    Source,
+    Scope,
+    Operation,
+    /// Something outside the scope that uses what it gives.
+    Sink,
+}
+
+impl ItemKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            ItemKind::Source => "source",
+            ItemKind::Scope => "scope",
+            ItemKind::Operation => "op",
+            ItemKind::Sink => "sink",
+        }
+    }
+}
+
+/// A box.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) kind: ItemKind,
+    /// The full name of the operation or scope.
+    pub(crate) name: String,
+    pub(crate) label: String,
+    /// The type of an operation.
+    pub(crate) op: String,
+    /// How many operations a scope holds.
+    pub(crate) count: usize,
+    /// The dtype and shape of an operation's first output.
+    pub(crate) output: String,
+    pub(crate) nanos: f64,
+    pub(crate) bytes: f64,
+    /// Set apart, without edges: savers, initializers and whatever nothing flows through.
+    pub(crate) aside: bool,
+}
+
+/// What flows from one box to another.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    /// How many tensors.
+    pub(crate) count: usize,
+    /// Their dtypes and shapes, each once.
+    pub(crate) labels: Vec<String>,
+    /// Nothing but order.
+    pub(crate) control: bool,
+}
+
+type Key<'a> = (ItemKind, &'a str);
+
+/// Collects what a scope holds, with costs summed over what is in each box.
+///
+/// # Errors
+/// For a scope that the graph does not have.
+pub(crate) fn view(model: &Model, scope: &str, costs: Option<&Costs>) -> Result<View, Error> {
+    let mut items: BTreeMap<Key<'_>, Item> = BTreeMap::new();
+    for node in &model.nodes {
+        let Some(key) = inside(scope, &node.name, model) else { continue };
+        let (nanos, bytes) = costs.and_then(|costs| costs.get(&node.name)).copied().unwrap_or_default();
+        let item = items.entry(key).or_insert_with(|| item(key, scope, node));
+        item.count += 1;
+        item.nanos += nanos;
+        item.bytes += bytes;
+    }
+    if items.is_empty() && !(scope.is_empty() && model.nodes.is_empty()) {
+        return Err(Error::NotFound(format!("the graph has no scope '{scope}'")));
+    }
+    let more = items.len().saturating_sub(MAX_BOXES);
+    let mut kept: HashMap<Key<'_>, usize> = HashMap::new();
+    let mut boxes = Vec::new();
+    for (key, item) in items.into_iter().take(MAX_BOXES) {
+        kept.insert(key, boxes.len());
+        boxes.push(item);
+    }
+    let mut edges: BTreeMap<(usize, usize), Edge> = BTreeMap::new();
+    for node in &model.nodes {
+        for input in &node.inputs {
+            let from = &model.nodes[input.node];
+            let (source, target) = match (inside(scope, &from.name, model), inside(scope, &node.name, model))
+            {
+                (Some(source), Some(target)) => (source, target),
+                (None, Some(target)) => ((ItemKind::Source, outside(scope, &from.name)), target),
+                (Some(source), None) => (source, (ItemKind::Sink, outside(scope, &node.name))),
+                (None, None) => continue,
+            };
+            if source == target || boxes.len() >= MAX_BOXES * 2 {
+                continue;
+            }
+            let mut place = |key: Key<'_>| match (kept.get(&(key.0, key.1)), key.0) {
+                (Some(&place), _) => Some(place),
+                // Left out because there are too many.
+                (None, ItemKind::Scope | ItemKind::Operation) => None,
+                (None, kind) => {
+                    boxes.push(Item { count: 0, ..outer(kind, key.1) });
+                    Some(boxes.len() - 1)
+                }
+            };
+            let (Some(from_place), Some(to_place)) = (place(source), place(target)) else { continue };
+            kept.insert(source, from_place);
+            kept.insert(target, to_place);
+            let edge = edges.entry((from_place, to_place)).or_insert_with(|| Edge {
+                from: from_place,
+                to: to_place,
+                count: 0,
+                labels: Vec::new(),
+                control: true,
+            });
+            let Some(output) = input.output else { continue };
+            edge.control = false;
+            edge.count += 1;
+            let label = from.outputs.get(output).map(|(dtype, shape)| format!("{dtype} {shape}"));
+            if let Some(label) =
+                label.filter(|label| !edge.labels.contains(label) && edge.labels.len() < MAX_LABELS)
+            {
+                edge.labels.push(label);
+            }
+        }
+    }
+    let mut view = View { scope: scope.to_owned(), boxes, edges: edges.into_values().collect(), more };
+    set_aside(&mut view);
+    Ok(view)
+}
+
+/// The box of a node in a scope; `None` if it is not in it.
+fn inside<'a>(scope: &str, name: &'a str, model: &Model) -> Option<Key<'a>> {
+    let rest = match scope {
+        "" => name,
+        scope => match name.strip_prefix(scope)? {
+            // The operation that bears the name of the scope is in it.
+            "" => return model.is_scope(scope).then_some((ItemKind::Operation, name)),
+            rest => rest.strip_prefix('/')?,
+        },
+    };
+    let start = name.len() - rest.len();
+    Some(match rest.find('/') {
+        Some(end) => (ItemKind::Scope, &name[..start + end]),
+        None if model.is_scope(name) => (ItemKind::Scope, name),
+        None => (ItemKind::Operation, name),
+    })
+}
+
+/// What stands for a node outside a scope: the outermost part of its name that the scope does not share.
+fn outside<'a>(scope: &str, name: &'a str) -> &'a str {
+    let mut end = 0;
+    for (part, own) in name.split('/').zip(scope.split('/').map(Some).chain(std::iter::repeat(None))) {
+        end += part.len();
+        if own != Some(part) {
+            break;
+        }
+        end += 1;
+    }
+    &name[..end.min(name.len())]
+}
+
+fn item(key: Key<'_>, scope: &str, node: &Node) -> Item {
+    let (kind, name) = key;
+    let own = name.strip_prefix(scope).map_or(name, |rest| rest.trim_start_matches('/'));
+    let label = if own.is_empty() {
+        format!("({})", name.rsplit('/').next().unwrap_or(name))
+    } else {
+        own.to_owned()
+    };
+    let is_operation = kind == ItemKind::Operation;
+    let output = node.outputs.first().filter(|_| is_operation);
+    let output = output.map_or(String::new(), |(dtype, shape)| format!("{dtype} {shape}"));
+    let op = if is_operation { node.op.clone() } else { String::new() };
+    Item { kind, name: name.to_owned(), label, op, count: 0, output, nanos: 0.0, bytes: 0.0, aside: false }
+}
+
+fn outer(kind: ItemKind, name: &str) -> Item {
+    let (name, label) = (name.to_owned(), name.to_owned());
+    let (op, output) = (String::new(), String::new());
+    Item { kind, name, label, op, count: 0, output, nanos: 0.0, bytes: 0.0, aside: false }
+}
+
+/// Sets apart what would only tangle the picture: savers and initializers, which touch all variables, and boxes that no
+/// tensor enters or leaves.
+fn set_aside(view: &mut View) {
+    let mut flows = vec![false; view.boxes.len()];
+    let helper = |item: &Item| {
+        let stem = item.label.split('_').next().unwrap_or("");
+        view.scope.is_empty() && matches!(stem, "save" | "init" | "report")
+    };
+    let helpers: Vec<bool> = view.boxes.iter().map(helper).collect();
+    for edge in view.edges.iter().filter(|edge| !edge.control && !helpers[edge.from] && !helpers[edge.to]) {
+        flows[edge.from] = true;
+        flows[edge.to] = true;
+    }
+    // A scope of which nothing flows at all is shown as it is.
+    if !flows.contains(&true) && !helpers.contains(&true) {
+        flows.fill(true);
+    }
+    for ((item, helper), flows) in view.boxes.iter_mut().zip(helpers).zip(flows) {
+        item.aside = helper || !flows;
+    }
+    let boxes = &view.boxes;
+    view.edges.retain(|edge| !boxes[edge.from].aside && !boxes[edge.to].aside);
+}

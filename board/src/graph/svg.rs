@@ -1,0 +1,101 @@
+//! The picture of a scope as an SVG file.
+
+use super::layout::{Picture, subtitle};
+use super::scope::ItemKind;
+use std::fmt::Write as _;
+
+/// Follows the reader's preference for light or dark, so that the file looks right on either ground.
+const STYLE: &str = "\
+text{font:13px ui-sans-serif,system-ui,sans-serif;fill:#1f2430;text-anchor:middle}\
+.s{font-size:10.5px;fill:#5b6472}.op{fill:#fff;stroke:#b6bdc9}.scope{fill:#e8eefc;stroke:#6b8ae0}\
+.source,.sink{fill:none;stroke:#9aa3b2;stroke-dasharray:4 3}path{fill:none;stroke:#9aa3b2}\
+.control{stroke-dasharray:3 4}#back{fill:#fff}\
+@media(prefers-color-scheme:dark){text{fill:#e6e9ef}.s{fill:#9aa3b2}.op{fill:#242936;stroke:#4a5265}\
+.scope{fill:#25304d;stroke:#6b8ae0}path,.source,.sink{stroke:#6d7585}#back{fill:#171a21}}";
+
+pub(super) fn draw(picture: &Picture) -> String {
+    let (width, height) = (picture.width.ceil(), picture.height.ceil());
+    let mut svg = String::new();
+    // Writing into a string does not fail.
+    let _ = write!(
+        svg,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" role=\"img\"><title>{}</title><style>{STYLE}</style>\
+         <rect id=\"back\" width=\"100%\" height=\"100%\"/>",
+        escaped(if picture.view.scope.is_empty() { "The graph" } else { &picture.view.scope })
+    );
+    for (edge, points) in picture.view.edges.iter().zip(&picture.lines) {
+        let class = if edge.control { " class=\"control\"" } else { "" };
+        let thickness = 1.0 + (edge.count.max(1) as f64).ln();
+        let _ = write!(svg, "<path{class} stroke-width=\"{thickness:.1}\" d=\"{}\">", curve(points));
+        let _ = write!(svg, "<title>{}</title></path>", escaped(&edge.labels.join("; ")));
+    }
+    for (item, place) in picture.view.boxes.iter().zip(&picture.places) {
+        let (kind, radius) =
+            (item.kind.name(), if item.kind == ItemKind::Scope { 6.0 } else { place.height / 2.0 });
+        let (x, y, width, height) = (place.x, place.y, place.width, place.height);
+        let _ = write!(
+            svg,
+            "<g><title>{}</title><rect class=\"{kind}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" \
+             height=\"{height:.1}\" rx=\"{radius}\"/>",
+            escaped(&item.name)
+        );
+        let (center, second) = (x + width / 2.0, subtitle(item));
+        let first_line = y + if second.is_empty() { 26.0 } else { 19.0 };
+        let fitting = |text: &str, character: f64| shortened(text, ((width - 14.0) / character) as usize);
+        let _ = write!(
+            svg,
+            "<text x=\"{center:.1}\" y=\"{first_line:.1}\">{}</text>",
+            escaped(&fitting(&item.label, 7.2))
+        );
+        if !second.is_empty() {
+            let (line, text) = (y + 34.0, escaped(&fitting(&second, 5.8)));
+            let _ = write!(svg, "<text class=\"s\" x=\"{center:.1}\" y=\"{line:.1}\">{text}</text>");
+        }
+        svg.push_str("</g>");
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// A curve that leaves and enters boxes upright.
+fn curve(points: &[(f64, f64)]) -> String {
+    let mut path = String::new();
+    for (index, (x, y)) in points.iter().enumerate() {
+        let _ = match index.checked_sub(1).map(|before| points[before]) {
+            None => write!(path, "M{x:.1} {y:.1}"),
+            Some((from, last)) => {
+                let half = (last + y) / 2.0;
+                write!(path, "C{from:.1} {half:.1} {x:.1} {half:.1} {x:.1} {y:.1}")
+            }
+        };
+    }
+    path
+}
+
+fn shortened(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    text.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A text as the content of an XML element: without what XML cannot hold.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(' '),
+            _ if character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}') => {
+                out.push('\u{fffd}')
+            }
+            _ => out.push(character),
+        }
+    }
+    out
+}

@@ -1,0 +1,49 @@
+//! A page that shows trainings: curves, histograms, pictures, sounds, texts, parameters, graphs, checkpoints and the
+//! session's story. It is served on the local machine, or written as one file, and needs neither Python nor a network.
+//!
+//! ```no_run
+//! use board::{Board, Server};
+//! let server = Server::bind(Board::open(&["runs"])?, 0)?; // a free port of 127.0.0.1
+//! println!("http://{}", server.address());
+//! server.run()?;
+//! # Ok::<(), board::Error>(())
+//! ```
+//!
+//! [`Board`] reads event files as they grow and answers what the page asks; [`Server`] serves it; [`Board::html`] writes the
+//! page as one file. [`Plot`] draws curves for a terminal, as SVG or as PNG, [`graph_svg`] a graph.
+//!
+//! # What it shows
+//!
+//! Event files of TensorFlow, torch and tensorboardX, as TensorBoard shows them: the same tags and points, with its rules for
+//! restarted runs. Numbers stay as they are until memory runs short, then the extremes of neighbors stay; a curve that has
+//! more points than the page can draw is drawn by the extremes of neighbors, and the page says so.
+//!
+//! # What it does not do
+//!
+//! It writes nothing into the folders that it shows. No request names a file: what is asked for is looked up among the runs
+//! that were found, and links that lead out of the given folders are not followed. Plug-ins of TensorBoard for other things
+//! (embeddings, meshes, profiles) have no counterpart.
+
+mod answer;
+mod board;
+mod error;
+mod export;
+mod find;
+mod graph;
+mod histogram;
+mod media;
+mod page;
+mod place;
+mod plot;
+mod run;
+mod series;
+mod server;
+mod status;
+
+pub use answer::Answer;
+pub use board::Board;
+pub use error::Error;
+pub use graph::graph_svg;
+pub use plot::Plot;
+pub use server::Server;
+pub use status::Status;

@@ -1,0 +1,291 @@
+//! The numbers of one tag of one run, in bounded memory.
+
+use serde::ser::{Serialize, SerializeSeq, Serializer};
+
+/// A number at a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Point {
+    pub(crate) step: i64,
+    pub(crate) wall: f64,
+    pub(crate) value: f64,
+}
+
+/// Points in the order of the files. All of them are kept until memory runs short; then [`halve`](Series::halve) keeps the
+/// extremes of groups, so that no peak is lost.
+#[derive(Debug)]
+pub(crate) struct Series {
+    points: Vec<Point>,
+    /// The points of the group that is not full yet.
+    open: Vec<Point>,
+    /// From how many points two are kept; 2 keeps all.
+    group: usize,
+    /// How many points were read and not purged, as far as that is known once points were dropped.
+    total: u64,
+}
+
+impl Default for Series {
+    fn default() -> Series {
+        Series { points: Vec::new(), open: Vec::new(), group: 2, total: 0 }
+    }
+}
+
+/// The points of a series that are to be shown.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct View {
+    pub(crate) points: Vec<Point>,
+    /// How many points the files have in the whole series.
+    pub(crate) total: u64,
+    /// Whether some points of the range are left out.
+    pub(crate) sampled: bool,
+}
+
+/// What a range counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Axis {
+    Step,
+    Wall,
+}
+
+impl Axis {
+    fn of(self, point: &Point) -> f64 {
+        match self {
+            Axis::Step => point.step as f64,
+            Axis::Wall => point.wall,
+        }
+    }
+}
+
+impl Series {
+    pub(crate) fn push(&mut self, point: Point) {
+        self.total += 1;
+        if self.group == 2 {
+            if self.points.len() == self.points.capacity() {
+                // An eighth more at a time: doubling would take twice the memory of what is kept.
+                self.points.reserve_exact((self.points.len() / 8).max(64));
+            }
+            self.points.push(point);
+            return;
+        }
+        self.open.push(point);
+        if self.open.len() == self.group {
+            extremes(&self.open, &mut self.points);
+            self.open.clear();
+        }
+    }
+
+    /// How many points are in memory.
+    pub(crate) fn kept(&self) -> usize {
+        self.points.len() + self.open.len()
+    }
+
+    /// Keeps half of the points.
+    pub(crate) fn halve(&mut self) {
+        self.group *= 2;
+        let mut kept = Vec::with_capacity(self.points.len() / 2 + 2);
+        if let Some((first, rest)) = self.points.split_first() {
+            // Curves go on beginning where they began.
+            kept.push(*first);
+            rest.chunks(4).for_each(|group| extremes(group, &mut kept));
+        }
+        self.points = kept;
+    }
+
+    /// Drops the points of this step and later ones.
+    pub(crate) fn drop_from(&mut self, first: i64) {
+        let before = self.kept();
+        self.points.retain(|point| point.step < first);
+        self.open.retain(|point| point.step < first);
+        let dropped = (before - self.kept()) * self.group / 2;
+        self.total = self.total.saturating_sub(dropped as u64).max(self.kept() as u64);
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Point> {
+        self.points.iter().chain(&self.open)
+    }
+
+    pub(crate) fn last(&self) -> Option<&Point> {
+        self.open.last().or_else(|| self.points.last())
+    }
+
+    pub(crate) fn first(&self) -> Option<&Point> {
+        self.points.first().or_else(|| self.open.first())
+    }
+
+    /// At most about `limit` points of a range: all there are, or the extremes of equally many neighbors. The points next
+    /// to the range belong to it, so that lines go on to the edges.
+    pub(crate) fn view(&self, axis: Axis, range: Option<(f64, f64)>, limit: usize) -> View {
+        let inside: Vec<Point> = match range {
+            None => self.iter().copied().collect(),
+            Some((from, to)) => {
+                let mut points: Vec<Point> = self.iter().copied().collect();
+                points.sort_by(|a, b| axis.of(a).total_cmp(&axis.of(b)));
+                let first = points.partition_point(|point| axis.of(point) < from).saturating_sub(1);
+                let end = (points.partition_point(|point| axis.of(point) <= to) + 1).min(points.len());
+                points.drain(..first.min(end));
+                points.truncate(end - first.min(end));
+                points
+            }
+        };
+        let sampled = self.group > 2 || inside.len() > limit;
+        View { points: sample(inside, limit), total: self.total, sampled }
+    }
+}
+
+/// Keeps the extremes of groups of neighbors where there are more points than wanted; the first and the last point always.
+fn sample(points: Vec<Point>, limit: usize) -> Vec<Point> {
+    let limit = limit.max(8);
+    if points.len() <= limit {
+        return points;
+    }
+    let (inner, groups) = (&points[1..points.len() - 1], (limit - 2) / 2);
+    let mut kept = Vec::with_capacity(limit + 2);
+    kept.push(points[0]);
+    for group in 0..groups {
+        let (from, to) = (group * inner.len() / groups, (group + 1) * inner.len() / groups);
+        extremes(&inner[from..to], &mut kept);
+    }
+    kept.extend(points.last());
+    kept
+}
+
+/// Adds the smallest and the largest of a group in their order; where some are not finite, the first of these, too, in
+/// place of the smallest.
+fn extremes(group: &[Point], kept: &mut Vec<Point>) {
+    if group.len() <= 2 {
+        kept.extend_from_slice(group);
+        return;
+    }
+    let (mut least, mut most, mut odd) = (None, None, None);
+    for (index, point) in group.iter().enumerate() {
+        if !point.value.is_finite() {
+            odd.get_or_insert(index);
+            continue;
+        }
+        if least.is_none_or(|least: usize| point.value < group[least].value) {
+            least = Some(index);
+        }
+        if most.is_none_or(|most: usize| point.value > group[most].value) {
+            most = Some(index);
+        }
+    }
+    // Of a constant group the first and the last.
+    let most = most.or(odd).unwrap_or(0);
+    let other = odd.or(least).unwrap_or(0);
+    let other = if other == most { group.len() - 1 } else { other };
+    let (first, second) = (other.min(most), other.max(most));
+    kept.push(group[first]);
+    if second != first {
+        kept.push(group[second]);
+    }
+}
+
+/// Numbers as JSON, which has no NaN and no infinities: these are the strings `NaN`, `Infinity` and `-Infinity`.
+pub(crate) struct Numbers<I>(pub(crate) I);
+
+impl<I: Iterator<Item = f64> + Clone> Serialize for Numbers<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for number in self.0.clone() {
+            if number.is_finite() {
+                list.serialize_element(&number)?;
+            } else {
+                list.serialize_element(not_finite(number))?;
+            }
+        }
+        list.end()
+    }
+}
+
+/// A number as a JSON value, as [`Numbers`] writes it.
+pub(crate) fn number(value: f64) -> serde_json::Value {
+    if value.is_finite() { value.into() } else { not_finite(value).into() }
+}
+
+fn not_finite(value: f64) -> &'static str {
+    match value {
+        _ if value.is_nan() => "NaN",
+        _ if value > 0.0 => "Infinity",
+        _ => "-Infinity",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(values: impl IntoIterator<Item = f64>) -> Series {
+        let mut series = Series::default();
+        for (step, value) in values.into_iter().enumerate() {
+            series.push(Point { step: step as i64, wall: step as f64 / 10.0, value });
+        }
+        series
+    }
+
+    fn steps(view: &View) -> Vec<i64> {
+        view.points.iter().map(|point| point.step).collect()
+    }
+
+    #[test]
+    fn few_points_are_shown_as_they_are() {
+        let view = series([3.0, f64::NAN, 1.0]).view(Axis::Step, None, 100);
+        assert_eq!((steps(&view), view.total, view.sampled), (vec![0, 1, 2], 3, false));
+    }
+
+    #[test]
+    fn of_many_points_the_peaks_the_ends_and_what_is_not_finite_are_shown() {
+        let mut values = vec![1.0; 10_000];
+        values[1234] = 50.0;
+        values[7000] = -3.0;
+        values[9000] = f64::INFINITY;
+        let view = series(values).view(Axis::Step, None, 100);
+        assert!(view.sampled && view.total == 10_000 && view.points.len() <= 102, "{}", view.points.len());
+        let shown = steps(&view);
+        for step in [0, 1234, 7000, 9000, 9999] {
+            assert!(shown.contains(&step), "{step} is not in {shown:?}");
+        }
+        assert!(shown.is_sorted());
+    }
+
+    #[test]
+    fn a_range_has_its_neighbors() {
+        let series = series((0..1000).map(f64::from));
+        let view = series.view(Axis::Step, Some((10.0, 12.5)), 100);
+        assert_eq!(steps(&view), [9, 10, 11, 12, 13]);
+        let view = series.view(Axis::Wall, Some((1.0, 1.2)), 100);
+        assert_eq!(steps(&view), [9, 10, 11, 12, 13]);
+        assert_eq!(steps(&series.view(Axis::Step, Some((5000.0, 6000.0)), 100)), [999]);
+        assert_eq!(steps(&series.view(Axis::Step, Some((-9.0, -1.0)), 100)), [0]);
+    }
+
+    #[test]
+    fn halving_keeps_the_peaks_and_counts_all() {
+        let mut values = vec![0.0; 4096];
+        values[1000] = 9.0;
+        let mut series = series(values);
+        for _ in 0..4 {
+            series.halve();
+        }
+        for step in 4096..4101 {
+            series.push(Point { step, wall: 0.0, value: step as f64 });
+        }
+        assert!(series.kept() < 300, "{}", series.kept());
+        let view = series.view(Axis::Step, None, 1000);
+        assert!(view.sampled && view.total == 4101);
+        let shown = steps(&view);
+        assert!(shown.contains(&1000) && shown.last() == Some(&4100), "{shown:?}");
+        series.drop_from(2048);
+        assert!(steps(&series.view(Axis::Step, None, 1000)).iter().all(|&step| step < 2048));
+        assert!((1900..2200).contains(&series.total()), "{}", series.total());
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_are_strings() {
+        let values = [1.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        let text = serde_json::to_string(&Numbers(values.into_iter())).unwrap();
+        assert_eq!(text, r#"[1.5,"NaN","Infinity","-Infinity"]"#);
+    }
+}
