@@ -1,12 +1,18 @@
 //! `monitored`: looks into what training leaves on disk.
 
+#[cfg(feature = "board")]
+mod board;
 mod checkpoint;
 mod events;
 mod graph;
 mod output;
 #[cfg(feature = "tensorflow")]
 mod server;
+#[cfg(feature = "board")]
+mod terminal;
 mod train;
+#[cfg(feature = "board")]
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
@@ -22,6 +28,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Family {
+    /// Show curves, histograms, pictures, graphs, checkpoints and the session's story of runs on a page.
+    #[cfg(feature = "board")]
+    Board(board::Arguments),
     /// List, verify, show, convert, compare and prune checkpoints.
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
@@ -36,18 +45,25 @@ enum Family {
     Server(server::Arguments),
     /// Train a graph that TensorFlow exported.
     Train(train::Arguments),
+    /// Show how runs stand, live: step, loss, rate, input wait, last checkpoint.
+    #[cfg(feature = "board")]
+    Watch(watch::Arguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let result = match arguments.family {
+        #[cfg(feature = "board")]
+        Family::Board(arguments) => arguments.run(&mut out),
         Family::Checkpoint(command) => command.run(&mut out),
         Family::Events(command) => command.run(&mut out),
         Family::Graph(command) => command.run(&mut out),
         #[cfg(feature = "tensorflow")]
         Family::Server(arguments) => arguments.run(&mut out),
         Family::Train(arguments) => arguments.run(&mut out),
+        #[cfg(feature = "board")]
+        Family::Watch(arguments) => arguments.run(&mut out),
     };
     match result.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
         Ok(outcome) => outcome.into(),

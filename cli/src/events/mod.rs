@@ -1,6 +1,8 @@
 //! `monitored events`: everything about event files.
 
 mod list;
+#[cfg(feature = "board")]
+mod plot;
 mod run;
 mod show;
 
@@ -14,6 +16,9 @@ use std::io::Write;
 pub(crate) enum Command {
     /// List tags with kind, count, first and last step.
     List(list::Arguments),
+    /// Draw tags of numbers over steps, in the terminal or as a file.
+    #[cfg(feature = "board")]
+    Plot(plot::Arguments),
     /// Print the values of one tag.
     Show(show::Arguments),
 }
@@ -22,6 +27,8 @@ impl Command {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         match self {
             Command::List(arguments) => arguments.run(out),
+            #[cfg(feature = "board")]
+            Command::Plot(arguments) => arguments.run(out),
             Command::Show(arguments) => arguments.run(out),
         }
     }

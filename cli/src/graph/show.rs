@@ -19,6 +19,14 @@ pub(crate) struct Arguments {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Draw the graph by scopes into an SVG file instead.
+    #[cfg(feature = "board")]
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    svg: Option<PathBuf>,
+    /// The scope to draw; without this, the graph as a whole.
+    #[cfg(feature = "board")]
+    #[arg(long, requires = "svg", default_value = "")]
+    scope: String,
 }
 
 /// How many nodes of one missing op type are named in text.
@@ -27,6 +35,13 @@ const NAMED: usize = 3;
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let message = read_graph_file(&self.file)?;
+        #[cfg(feature = "board")]
+        if let Some(path) = self.svg {
+            let graph = message.graph_def.unwrap_or_default();
+            let failed = |source| board::Error::Write { path: path.clone(), source };
+            std::fs::write(&path, board::graph_svg(&graph, &self.scope)?).map_err(failed)?;
+            return Ok(Outcome::Good);
+        }
         let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())?;
         let summary = Summary::of(&message, &meta);
         if self.json {

@@ -1,0 +1,71 @@
+//! `monitored board`.
+
+use crate::output::{Outcome, Result};
+use board::{Board, Error, Server};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Folders with runs, at any depth, or event files.
+    #[arg(required = true, value_name = "DIR")]
+    paths: Vec<PathBuf>,
+    /// Write the page with all its data into one file instead of serving it.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// The port to serve at; a free one without this.
+    #[arg(long, default_value_t = 0, conflicts_with = "html")]
+    port: u16,
+    /// The address to serve at. Whoever reaches it sees the runs.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), conflicts_with = "html")]
+    host: IpAddr,
+    /// Answer requests for this host name, too; without this, for addresses and localhost only.
+    #[arg(long, value_name = "NAME", conflicts_with = "html")]
+    allow_host: Vec<String>,
+    /// Open the page in the browser.
+    #[arg(long, conflicts_with = "html")]
+    open: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let board = Board::open(&self.paths)?;
+        if let Some(path) = self.html {
+            board.reload();
+            let page = board.html();
+            let failed = |source| Error::Write { path: path.clone(), source };
+            std::fs::write(&path, &page).map_err(failed)?;
+            writeln!(out, "{}: {} bytes", path.display(), page.len())?;
+            return Ok(Outcome::Good);
+        }
+        let server = Server::bind_to(board, SocketAddr::new(self.host, self.port))?;
+        let server = self.allow_host.into_iter().fold(server, Server::allow_host);
+        let url = format!("http://{}/", server.address());
+        writeln!(out, "{url}  (Ctrl-C ends it)")?;
+        out.flush()?;
+        if self.open && !open_browser(&url) {
+            writeln!(out, "no program opens a browser here; open the address yourself")?;
+            out.flush()?;
+        }
+        server.run()?;
+        Ok(Outcome::Good)
+    }
+}
+
+/// Hands an address to the program that opens such things; returns false if there is none.
+fn open_browser(url: &str) -> bool {
+    let programs: &[(&str, &[&str])] = if cfg!(target_os = "macos") {
+        &[("open", &[])]
+    } else if cfg!(windows) {
+        &[("cmd", &["/c", "start", ""])]
+    } else {
+        &[("xdg-open", &[]), ("gio", &["open"]), ("wslview", &[])]
+    };
+    programs.iter().any(|(program, arguments)| {
+        let mut command = Command::new(program);
+        command.args(*arguments).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().is_ok()
+    })
+}

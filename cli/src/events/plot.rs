@@ -1,0 +1,57 @@
+//! `monitored events plot`.
+
+use crate::output::{Outcome, Result};
+use crate::terminal;
+use board::{Board, Error, Plot};
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A folder with runs, at any depth, or one event file.
+    path: PathBuf,
+    /// The tags, as `monitored events list` gives them.
+    #[arg(required = true, value_name = "TAG")]
+    tags: Vec<String>,
+    /// Draw values on a logarithmic scale.
+    #[arg(long)]
+    log: bool,
+    /// Write an SVG file instead.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Write a PNG file instead.
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
+    /// The width: of the terminal in columns, 80 where it is none; of files in pixels, 960.
+    #[arg(long)]
+    width: Option<u32>,
+    /// The height: 20 lines, or 540 pixels.
+    #[arg(long)]
+    height: Option<u32>,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let board = Board::open(&[&self.path])?;
+        board.reload();
+        let plot = Plot::of(&board, &self.tags)?.log_scale(self.log);
+        let (width, height) = (self.width.unwrap_or(960), self.height.unwrap_or(540));
+        if let Some(path) = &self.svg {
+            write(path, plot.svg(width, height).as_bytes())?;
+        }
+        if let Some(path) = &self.png {
+            write(path, &plot.png(width, height))?;
+        }
+        if self.svg.is_none() && self.png.is_none() {
+            let columns = self.width.map_or_else(terminal::columns, |width| width as usize).clamp(20, 1000);
+            let rows = self.height.map_or(20, |height| height as usize).clamp(5, 1000);
+            let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            out.write_all(plot.terminal(columns, rows, color).as_bytes())?;
+        }
+        Ok(Outcome::Good)
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::result::Result<(), Error> {
+    std::fs::write(path, bytes).map_err(|source| Error::Write { path: path.to_path_buf(), source })
+}

@@ -1,0 +1,17 @@
+//! What is known of the terminal.
+
+/// How many columns standard output has: those of the terminal, else of `COLUMNS`, else 80.
+pub(crate) fn columns() -> usize {
+    let stated = || std::env::var("COLUMNS").ok()?.parse().ok();
+    measured().or_else(stated).filter(|&columns| columns > 0).unwrap_or(80)
+}
+
+#[cfg(unix)]
+fn measured() -> Option<usize> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col))
+}
+
+#[cfg(not(unix))]
+fn measured() -> Option<usize> {
+    None
+}

@@ -1,0 +1,112 @@
+//! `monitored watch`.
+
+use crate::output::{Outcome, Result};
+use crate::terminal;
+use board::{Board, Status};
+use std::io::{self, IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A folder with runs, at any depth.
+    path: PathBuf,
+    /// The tag shown as the loss; without this, the first tag whose name has `loss` in it, else the first.
+    #[arg(long)]
+    tag: Option<String>,
+    /// Seconds between two looks.
+    #[arg(long, default_value_t = 1.0)]
+    every: f64,
+    /// End after this many looks; without this, when it is interrupted.
+    #[arg(long, value_name = "N")]
+    looks: Option<u64>,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let board = Board::open(&[&self.path])?;
+        let pause = Duration::try_from_secs_f64(self.every.max(0.05)).unwrap_or(Duration::from_secs(1));
+        let live = io::stdout().is_terminal();
+        let (mut looks, mut drawn, mut last) = (0, 0, Vec::new());
+        let begun = Instant::now();
+        loop {
+            board.reload();
+            let status = board.status(self.tag.as_deref());
+            if live {
+                drawn = self.draw(&board, &status, drawn, out)?;
+            } else {
+                // Where it is no terminal, a line for each change.
+                for status in status.iter().filter(|status| !last.contains(*status)) {
+                    writeln!(out, "{}", line(status))?;
+                }
+                if status.is_empty() && looks == 0 {
+                    writeln!(out, "no events yet in {}", self.path.display())?;
+                }
+            }
+            out.flush()?;
+            last = status;
+            looks += 1;
+            if self.looks.is_some_and(|wanted| looks >= wanted) {
+                return Ok(Outcome::Good);
+            }
+            // Of even pace, whatever a look takes.
+            let next = pause.saturating_mul(u32::try_from(looks).unwrap_or(u32::MAX));
+            std::thread::sleep(next.saturating_sub(begun.elapsed()).min(pause));
+        }
+    }
+
+    /// Draws over what was drawn before, and returns the number of lines.
+    fn draw(&self, board: &Board, status: &[Status], drawn: usize, out: &mut dyn Write) -> io::Result<usize> {
+        let columns = terminal::columns();
+        let mut lines = vec![format!("{}  (Ctrl-C ends)", self.path.display())];
+        for status in status {
+            lines.push(line(status));
+        }
+        if status.is_empty() {
+            lines.push("no events yet".to_owned());
+        }
+        // The curves of what is shown as the loss, where there is one.
+        if let Some(tag) = status.iter().find_map(|status| status.tag.clone())
+            && let Ok(plot) = board::Plot::of(board, &[tag])
+        {
+            lines.extend(plot.terminal(columns.saturating_sub(1), 14, true).lines().map(str::to_owned));
+        }
+        if drawn > 0 {
+            write!(out, "\x1b[{drawn}A")?;
+        }
+        for line in &lines {
+            // A line with colors is as wide as the plot was asked to be.
+            let plain: String =
+                if line.contains('\x1b') { line.clone() } else { line.chars().take(columns).collect() };
+            writeln!(out, "\r\x1b[K{plain}")?;
+        }
+        write!(out, "\x1b[J")?;
+        Ok(lines.len())
+    }
+}
+
+/// All about a run in one line.
+fn line(status: &Status) -> String {
+    let mut parts = vec![status.run.clone()];
+    let mut part = |name: &str, value: Option<String>| {
+        parts.extend(value.map(|value| format!("{name} {value}")));
+    };
+    part("step", status.step.map(|step| step.to_string()));
+    part(status.tag.as_deref().unwrap_or("loss"), status.value.map(|value| format!("{value:.5}")));
+    part("steps/s", status.rate.map(|rate| format!("{rate:.1}")));
+    part("input wait", status.input_wait.map(|share| format!("{:.0} %", share * 100.0)));
+    part("checkpoint", status.checkpoint.map(|(step, wall)| format!("{step} ({} ago)", ago(wall))));
+    parts.extend(status.state.clone());
+    let text = parts.join("  ");
+    // Names come from files; nothing of them may move the cursor.
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn ago(wall: f64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
+    match (now - wall).max(0.0) {
+        seconds if seconds < 120.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 7200.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.0} h", seconds / 3600.0),
+    }
+}
