@@ -6,7 +6,7 @@
 //!
 //! With `--dir` it goes on from the newest checkpoint there, after an interruption of any kind; Ctrl-C saves first. The
 //! example `evaluator` evaluates the checkpoints of `D` in a process of its own.
-//! TensorBoard shows the folder: `tensorboard --logdir D`.
+//! `cargo run -p cli -- board D` shows the folder; so does TensorBoard: `tensorboard --logdir D`.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 mod support;
@@ -41,6 +41,7 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
         .hook(CheckpointSaverHook::every_steps(&dir, 500))
         .hook(SummarySaverHook::every_steps(100).output_dir(&dir))
         .hook(StepCounterHook::every_n_steps(500).output_dir(&dir))
+        .hook(SessionStoryHook::new(&dir))
         .hook(NanTensorHook::new(&model.loss))
         .hook(ProgressBarHook::new().total(args.steps).tensor("loss", &model.loss))
         .hook(StopAtStepHook::last_step(args.steps))
@@ -65,5 +66,9 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::from(u8::try_from(code)?));
     }
     println!("test accuracy: {:.1} %", accuracy.value::<f32>()? * 100.0);
+    match &args.dir {
+        Some(dir) => println!("to see the run: cargo run -p cli -- board {}", dir.display()),
+        None => println!("to see a run: give it a folder, `--dir D`, then cargo run -p cli -- board D"),
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -72,8 +72,8 @@ pub mod prelude {
         BestCheckpointHook, CheckpointSaverHook, CheckpointSaverListener, ClosureHook, EarlyStoppingHook,
         EvaluatorHook, FeedFnHook, FinalOpsHook, GlobalStepWaiterHook, LoggingTensorHook, Metric,
         MetricsFileHook, NanTensorHook, ProfilerHook, SessionRunArgs, SessionRunContext, SessionRunHook,
-        SessionRunValues, StallWatchdogHook, StepCounterHook, StopAtStepHook, SummarySaverHook,
-        TimeLimitHook,
+        SessionRunValues, SessionStoryHook, StallWatchdogHook, StepCounterHook, StopAtStepHook,
+        SummarySaverHook, TimeLimitHook,
     };
     pub use monitored::{
         MonitoredSession, MonitoredTrainingSession, RecoveryPolicy, SingularMonitoredSession, StepContext,

@@ -4,6 +4,7 @@ use super::PIXELS;
 use monitored_session::ops::layers::{self, LayerOptions};
 use monitored_session::ops::{array, global_step, math, nn, optimizers::*, summary};
 use monitored_session::prelude::*;
+use monitored_session::session_core::keys;
 
 pub(crate) struct Model {
     pub(crate) images: Output,
@@ -32,5 +33,8 @@ pub(crate) fn model(graph: &Graph) -> Model {
 
     let step = global_step::get_or_create_global_step(graph);
     let train_op = AdamOptimizer::new(1e-3).minimize(&loss, Some(&step));
+    for variable in graph.collection(&keys::TRAINABLE_VARIABLES) {
+        summary::histogram(variable.name(), variable.read(graph));
+    }
     Model { images, labels, loss, accuracy, train_op }
 }
