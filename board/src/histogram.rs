@@ -43,7 +43,7 @@ impl Buckets {
         if tensor.shape().rank() != 2 || tensor.shape().dims()[1] != 3 {
             return None;
         }
-        let numbers: Vec<f64> = tensor.numbers()?.collect();
+        let numbers: Vec<f64> = tensor.iter_f64()?.collect();
         let rows = numbers.chunks_exact(3).map(|row| (row[0], row[1], row[2]));
         let buckets: Vec<_> = rows.filter(|(_, _, count)| *count > 0.0).collect();
         let min = buckets.iter().map(|row| row.0).fold(f64::INFINITY, f64::min);

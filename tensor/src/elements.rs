@@ -9,11 +9,11 @@ impl Tensor {
     /// ```
     /// use tensor::Tensor;
     /// let tensor = Tensor::from([1i64, -2]);
-    /// assert_eq!(tensor.numbers().unwrap().collect::<Vec<f64>>(), [1.0, -2.0]);
-    /// assert!(Tensor::from("text").numbers().is_none());
+    /// assert_eq!(tensor.iter_f64().unwrap().collect::<Vec<f64>>(), [1.0, -2.0]);
+    /// assert!(Tensor::from("text").iter_f64().is_none());
     /// ```
     #[must_use]
-    pub fn numbers(&self) -> Option<Box<dyn Iterator<Item = f64> + '_>> {
+    pub fn iter_f64(&self) -> Option<Box<dyn Iterator<Item = f64> + '_>> {
         fn plain<'t, T: Element>(
             tensor: &'t Tensor,
             to: fn(T) -> f64,

@@ -153,7 +153,7 @@ fn row(prefix: &Path, state: &CheckpointState) -> Json {
 }
 
 fn distribution(tensor: &Tensor) -> Json {
-    let Some(numbers) = tensor.numbers() else {
+    let Some(numbers) = tensor.iter_f64() else {
         let text = tensor.to_string();
         return json!({"text": crate::run::cut(&text, 4096)});
     };

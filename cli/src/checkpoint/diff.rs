@@ -75,7 +75,7 @@ fn values(a: &Tensor, b: &Tensor, tolerance: Option<f64>) -> Option<String> {
         return None;
     }
     let elements = a.elements();
-    let (Some(a_values), Some(b_values)) = (a.numbers(), b.numbers()) else {
+    let (Some(a_values), Some(b_values)) = (a.iter_f64(), b.iter_f64()) else {
         return Some(match (a.as_strings(), b.as_strings()) {
             (Ok(a), Ok(b)) => {
                 let count = a.iter().zip(b).filter(|(a, b)| a != b).count();

@@ -34,7 +34,7 @@ impl Arguments {
 fn stats(tensor: &Tensor, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "elements  {}", tensor.elements())?;
     writeln!(out, "bytes     {}", tensor.byte_len())?;
-    let Some(values) = tensor.numbers() else {
+    let Some(values) = tensor.iter_f64() else {
         if let Ok(strings) = tensor.as_strings() {
             let lengths = strings.iter().map(|string| string.len());
             let (least, most) = (lengths.clone().min().unwrap_or(0), lengths.max().unwrap_or(0));
