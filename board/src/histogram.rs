@@ -1,5 +1,6 @@
 //! Histograms of any origin, brought into common bins.
 
+use crate::stored;
 use summary::{Value, ValueData};
 use tensor::Tensor;
 
@@ -34,7 +35,7 @@ impl Buckets {
                 }
                 Some(Buckets { buckets, min: histogram.min, max: histogram.max, count, mean })
             }
-            Some(ValueData::Tensor(stored)) => Buckets::of_rows(&stored.to_tensor().ok()?),
+            Some(ValueData::Tensor(stored)) => Buckets::of_rows(&stored::decode(stored).ok()?),
             _ => None,
         }
     }

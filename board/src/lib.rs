@@ -39,6 +39,7 @@ mod run;
 mod series;
 mod server;
 mod status;
+mod stored;
 
 pub use answer::Answer;
 pub use board::Board;

@@ -1,5 +1,6 @@
 //! Pictures and sounds of summaries of both styles.
 
+use crate::stored;
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use summary::{Value, ValueData};
@@ -15,7 +16,7 @@ pub(crate) fn items(value: &Value) -> Vec<Json> {
         Some(ValueData::Audio(audio)) => {
             vec![json!({"rate": audio.sample_rate, "channels": audio.channels, "frames": audio.frames})]
         }
-        Some(ValueData::Tensor(stored)) => match stored.to_tensor() {
+        Some(ValueData::Tensor(stored)) => match stored::decode(stored) {
             Ok(tensor) => of_tensor(&tensor),
             Err(_) => Vec::new(),
         },
@@ -59,7 +60,7 @@ pub(crate) fn bytes(value: &Value, index: usize) -> Option<Bytes> {
         Some(ValueData::Image(image)) => (index == 0).then(|| image.encoded.clone()),
         Some(ValueData::Audio(audio)) => (index == 0).then(|| audio.encoded.clone()),
         Some(ValueData::Tensor(stored)) => {
-            let tensor = stored.to_tensor().ok()?;
+            let tensor = stored::decode(stored).ok()?;
             let strings = tensor.as_strings().ok()?;
             let at = match encoded(&tensor) {
                 Encoded::Sounds(count) if index < count => index * 2,

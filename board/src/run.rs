@@ -2,6 +2,7 @@
 
 use crate::place::{self, Place, Places};
 use crate::series::{Point, Series};
+use crate::stored;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use summary::{Event, EventData, EventError, EventReader, SessionLog, SessionStatus, Value, ValueData};
@@ -318,7 +319,11 @@ impl Run {
                 if let (Some(ValueData::Tensor(_)), None) = (&value.data, value.plugin_name()) {
                     value.metadata = Some(summary::SummaryMetadata::plugin("scalars"));
                 }
-                value.as_scalar()
+                let is_one = match &value.data {
+                    Some(ValueData::Tensor(stored)) => stored::elements(stored) == Ok(1),
+                    _ => true,
+                };
+                is_one.then(|| value.as_scalar()).flatten()
             }
             _ => None,
         };

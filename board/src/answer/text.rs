@@ -4,6 +4,7 @@ use super::{Answer, Query};
 use crate::Error;
 use crate::board::Board;
 use crate::run::{Kind, cut};
+use crate::stored;
 use serde_json::{Value as Json, json};
 use summary::{Value, ValueData};
 
@@ -34,9 +35,9 @@ impl Board {
 /// The strings of a value with the shape in which they stand, or a word on what it is instead.
 fn content(value: &Value) -> Json {
     let Some(ValueData::Tensor(stored)) = &value.data else { return json!({"error": "it is no tensor"}) };
-    let tensor = match stored.to_tensor() {
+    let tensor = match stored::decode(stored) {
         Ok(tensor) => tensor,
-        Err(error) => return json!({"error": error.to_string()}),
+        Err(error) => return json!({"error": error}),
     };
     let (dtype, shape) = (tensor.dtype().name(), tensor.shape().dims());
     let Ok(strings) = tensor.as_strings() else {
