@@ -99,8 +99,68 @@ fn parse(bytes: &[u8]) -> Result<Tensor, ArrayError> {
     header.tensor(&rest[length..])
 }
 
+/// What the elements of an array are.
+#[derive(Clone, Copy)]
+enum Elements {
+    Numbers(DType),
+    /// Strings of so many bytes, shorter ones filled up with zeros.
+    Bytes(usize),
+    /// Strings of so many code points of 32 bits, filled up with zeros.
+    Text(usize),
+}
+
+impl Elements {
+    /// Reads a kind as NumPy writes it behind the byte order: `f4`, `S12`.
+    fn parse(kind: &str) -> Option<Elements> {
+        Some(Elements::Numbers(match kind {
+            "f2" => DType::Float16,
+            "f4" => DType::Float32,
+            "f8" => DType::Float64,
+            "i1" => DType::Int8,
+            "i2" => DType::Int16,
+            "i4" => DType::Int32,
+            "i8" => DType::Int64,
+            "u1" => DType::UInt8,
+            "u2" => DType::UInt16,
+            "u4" => DType::UInt32,
+            "u8" => DType::UInt64,
+            "b1" => DType::Bool,
+            "c8" => DType::Complex64,
+            "c16" => DType::Complex128,
+            _ => {
+                let (kind, width) = kind.split_at_checked(1)?;
+                let width: usize = width.parse().ok()?;
+                return match kind {
+                    "S" => Some(Elements::Bytes(width)),
+                    "U" => width.checked_mul(4).map(|_| Elements::Text(width)),
+                    _ => None,
+                };
+            }
+        }))
+    }
+
+    /// The bytes of one element in the file.
+    fn size(self) -> usize {
+        match self {
+            Elements::Numbers(dtype) => dtype.size(),
+            Elements::Bytes(width) => width,
+            Elements::Text(width) => 4 * width,
+        }
+    }
+
+    /// The bytes whose order depends on the machine that wrote them: a complex number is two numbers.
+    fn word(self) -> usize {
+        match self {
+            Elements::Numbers(dtype) if dtype.is_complex() => dtype.size() / 2,
+            Elements::Numbers(dtype) => dtype.size(),
+            Elements::Bytes(_) => 1,
+            Elements::Text(_) => 4,
+        }
+    }
+}
+
 struct Header {
-    dtype: DType,
+    elements: Elements,
     big_endian: bool,
     by_columns: bool,
     shape: Vec<usize>,
@@ -121,51 +181,43 @@ impl Header {
         let sizes = sizes.filter(|size| !size.is_empty()).map(str::parse);
         let shape = sizes.collect::<Result<Vec<usize>, _>>().map_err(|_| missing("shape"))?;
         let (order, kind) = descr.split_at_checked(1).ok_or_else(|| missing("descr"))?;
-        let dtype = match kind {
-            "f2" => DType::Float16,
-            "f4" => DType::Float32,
-            "f8" => DType::Float64,
-            "i1" => DType::Int8,
-            "i2" => DType::Int16,
-            "i4" => DType::Int32,
-            "i8" => DType::Int64,
-            "u1" => DType::UInt8,
-            "u2" => DType::UInt16,
-            "u4" => DType::UInt32,
-            "u8" => DType::UInt64,
-            "b1" => DType::Bool,
-            "c8" => DType::Complex64,
-            "c16" => DType::Complex128,
-            _ => {
-                return Err(format_error(format!("its elements '{descr}' are of no kind that tensors have")));
-            }
-        };
+        let elements = Elements::parse(kind).ok_or_else(|| {
+            let why = match kind {
+                "O" => "are Python objects, which only Python can read: save strings with a fixed width, as array.astype('S')",
+                _ => "are of no kind that tensors have",
+            };
+            format_error(format!("its elements '{descr}' {why}"))
+        })?;
         let by_columns = after("fortran_order")?.starts_with("True");
-        Ok(Header { dtype, big_endian: order == ">", by_columns, shape })
+        Ok(Header { elements, big_endian: order == ">", by_columns, shape })
     }
 
     fn tensor(&self, data: &[u8]) -> Result<Tensor, ArrayError> {
-        let elements = self.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        let length = elements.and_then(|elements| elements.checked_mul(self.dtype.size()));
+        let count = self.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        let length = count.and_then(|count| count.checked_mul(self.elements.size()));
         if length != Some(data.len()) {
             let text = format!("it has {} bytes of data, which {:?} does not need", data.len(), self.shape);
             return Err(format_error(text));
         }
         let mut data = data.to_vec();
         if self.big_endian {
-            // A complex number is two numbers.
-            let each = if self.dtype.is_complex() { self.dtype.size() / 2 } else { self.dtype.size() };
-            data.chunks_exact_mut(each).for_each(<[u8]>::reverse);
+            data.chunks_exact_mut(self.elements.word()).for_each(<[u8]>::reverse);
         }
         if self.by_columns {
             data = self.by_rows(&data);
         }
-        Ok(Tensor::from_le_bytes(self.dtype, self.shape.clone(), data)?)
+        let strings = match self.elements {
+            Elements::Numbers(dtype) => return Ok(Tensor::from_le_bytes(dtype, self.shape.clone(), data)?),
+            _ if data.is_empty() => vec![Vec::new(); count.unwrap_or(0)],
+            Elements::Bytes(width) => data.chunks_exact(width).map(|bytes| filled(bytes).to_vec()).collect(),
+            Elements::Text(width) => data.chunks_exact(4 * width).map(text).collect::<Result<_, _>>()?,
+        };
+        Ok(Tensor::from_strings(strings, self.shape.clone())?)
     }
 
     /// Data that were written column by column, row by row.
     fn by_rows(&self, data: &[u8]) -> Vec<u8> {
-        let size = self.dtype.size();
+        let size = self.elements.size().max(1);
         let mut strides = Vec::with_capacity(self.shape.len());
         let mut stride = 1;
         for &dim in &self.shape {
@@ -187,6 +239,19 @@ impl Header {
         }
         ordered
     }
+}
+
+/// The part of a string of fixed width before the zeros that it is filled up with.
+fn filled(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)]
+}
+
+/// A string of code points of 32 bits as UTF-8, which is what TensorFlow makes of it.
+fn text(words: &[u8]) -> Result<Vec<u8>, ArrayError> {
+    let points = words.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    let text: Option<String> = points.map(char::from_u32).collect();
+    let text = text.ok_or_else(|| format_error("its text holds a number that is no character"))?;
+    Ok(filled(text.as_bytes()).to_vec())
 }
 
 #[cfg(test)]
@@ -219,6 +284,27 @@ mod tests {
     }
 
     #[test]
+    fn strings_of_fixed_width_lose_what_they_are_filled_up_with() {
+        let header = "{'descr': '|S3', 'fortran_order': False, 'shape': (2, 2), }\n";
+        let wanted = Tensor::from_strings(["a", "bcd", "", "x\0y"], [2, 2]).unwrap();
+        assert_eq!(parse(&npy(header, b"a\0\0bcd\0\0\0x\0y")).unwrap(), wanted);
+        let header = "{'descr': '|S3', 'fortran_order': True, 'shape': (2, 2), }\n";
+        assert_eq!(parse(&npy(header, b"a\0\0\0\0\0bcdx\0y")).unwrap(), wanted);
+
+        let header = "{'descr': '<U2', 'fortran_order': False, 'shape': (2,), }\n";
+        let data: Vec<u8> =
+            ['\u{e9}', '\0', '\u{1f600}', 'z'].iter().flat_map(|&c| u32::from(c).to_le_bytes()).collect();
+        let wanted = Tensor::from_strings(["\u{e9}", "\u{1f600}z"], [2]).unwrap();
+        assert_eq!(parse(&npy(header, &data)).unwrap(), wanted);
+        let swapped: Vec<u8> = data.chunks_exact(4).flat_map(|word| word.iter().rev().copied()).collect();
+        assert_eq!(parse(&npy(&header.replace('<', ">"), &swapped)).unwrap(), wanted);
+        assert!(parse(&npy(header, &[0xff; 16])).is_err());
+
+        let header = "{'descr': '|S0', 'fortran_order': False, 'shape': (2,), }\n";
+        assert_eq!(parse(&npy(header, &[])).unwrap(), Tensor::from_strings(["", ""], [2]).unwrap());
+    }
+
+    #[test]
     fn other_files_are_errors() {
         let whole = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", &[0; 8]);
         for cut in 0..whole.len() {
@@ -227,6 +313,8 @@ mod tests {
         for header in [
             "{}",
             "{'descr': '<U3', 'fortran_order': False, 'shape': (2,), }",
+            "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+            "{'descr': '<U99999999999999999999', 'fortran_order': False, 'shape': (0,), }",
             "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }",
             "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999), }",
             "{'descr': '', 'fortran_order': False, 'shape': (-1,), }",
