@@ -16,6 +16,7 @@ pub mod matmul;
 pub mod optimizer;
 mod parallel;
 pub mod pooling;
+pub mod qr;
 pub mod random;
 pub mod reduce;
 mod scratch;

@@ -5,8 +5,8 @@ use super::{BinaryOp, Broadcast, Element};
 use crate::Pool;
 
 /// Sets every element to `value`.
-pub fn fill<T: Copy + Send + Sync>(pool: &Pool, output: &mut [T], value: T) {
-    split_output(pool, output, 64, units_per_part(100), |_, output| output.fill(value));
+pub fn fill<T: Clone + Send + Sync>(pool: &Pool, output: &mut [T], value: T) {
+    split_output(pool, output, 64, units_per_part(100), |_, output| output.fill(value.clone()));
 }
 
 /// `output = inputs[0] + inputs[1] + ...`, added in that order (TensorFlow's `AddN`); one pass over the
