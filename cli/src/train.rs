@@ -239,11 +239,13 @@ impl Plan {
         };
         let needed = targets.iter().chain(fetches.iter().map(Output::operation));
         if arguments.engine == EngineName::Embedded {
-            missing_kernels_for(needed).check()?;
+            missing_kernels_for(needed, &feeder.outputs()).check()?;
         }
         let summary = graph.collection(&SUMMARY_OP).pop();
         let summaries = arguments.engine != EngineName::Embedded
-            || summary.is_none_or(|summary| missing_kernels_for([summary.operation()]).is_empty());
+            || summary.is_none_or(|summary| {
+                missing_kernels_for([summary.operation()], &feeder.outputs()).is_empty()
+            });
         if !summaries {
             note("no summaries are written: the embedded engine lacks operations that they need");
         }

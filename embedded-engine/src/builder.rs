@@ -1,6 +1,7 @@
 //! From a graph, and what is wanted of it, to the intermediate form: what is needed, constants folded, references read.
 
 use crate::flow::{Flow, hands_on, joins};
+use crate::gradient;
 use crate::ir::{Callees, Ir, IrNode, Value, producer};
 use crate::kernel::{Environment, Input, Kernel, KernelContext, NodeSpec};
 use crate::kernels::{facts, read_reference};
@@ -288,15 +289,24 @@ impl<'a> Builder<'a> {
                     function: self.function,
                     resources: &self.shared.environment.resources,
                 };
-                let kernel = make(&spec)?;
-                if !self.folded(operation, &inputs, &control, kernel.as_ref()) {
-                    self.push(operation, IrNode::of(operation, inputs, control, Some(kernel)));
+                let kernel = match make(&spec) {
+                    Ok(kernel) => Some(kernel),
+                    Err(error) if error.code() == Code::Unimplemented => {
+                        self.missing.add(operation, self.function, Some(&error));
+                        None
+                    }
+                    Err(error) => return Err(error),
+                };
+                let folded =
+                    kernel.as_deref().is_some_and(|made| self.folded(operation, &inputs, &control, made));
+                if !folded {
+                    // Without a kernel it stands in until the list of what is missing is complete.
+                    self.push(operation, IrNode::of(operation, inputs, control, kernel));
                 }
             }
             Some(_) => self.push(operation, IrNode::of(operation, inputs, control, None)),
             None => {
-                self.missing.add(operation, self.function);
-                // Stands in until the list of what is missing is complete.
+                self.missing.add(operation, self.function, None);
                 self.push(operation, IrNode::of(operation, inputs, control, None));
             }
         }
@@ -358,6 +368,7 @@ impl<'a> Builder<'a> {
         };
         let functions = match call {
             Call::Function => vec![named("f")?],
+            Call::Gradient => vec![gradient::callee(self.shared.library, &named("f")?)],
             Call::If => vec![named("then_branch")?, named("else_branch")?],
             Call::While => vec![named("cond")?, named("body")?],
             Call::For => vec![named("body")?],

@@ -34,7 +34,9 @@ impl Calls {
         };
         let last = call.bodies.len().saturating_sub(1);
         match call.kind {
-            registry::Call::Function => Ok((Calls::Once, Next::Call(0, arguments(context, 0)))),
+            registry::Call::Function | registry::Call::Gradient => {
+                Ok((Calls::Once, Next::Call(0, arguments(context, 0))))
+            }
             registry::Call::If => {
                 // The condition counts: 0 for the second branch, anything else for the first.
                 let branch = usize::from(!is_true(context.input(0))?);

@@ -6,6 +6,7 @@
 use crate::builder::{Shared, build};
 use crate::emit::{Bodies, emit};
 use crate::fuse;
+use crate::gradient;
 use crate::ir::Ir;
 use crate::kernels::facts;
 use crate::missing::Missing;
@@ -118,6 +119,9 @@ impl Compilation<'_> {
 
     fn lower_function(&mut self, name: &str) -> Result<Ir> {
         self.shared.limits.check()?;
+        if let Some((graph, key)) = gradient::differentiated(self.shared.library, name)? {
+            return self.lower(&graph, &key, Some(name));
+        }
         let function = self.shared.library.function(name);
         let function = function.ok_or_else(|| Error::key(format!("the graph has no function '{name}'")))?;
         let key = PlanKey {

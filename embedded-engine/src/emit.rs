@@ -92,8 +92,10 @@ impl Emitter<'_> {
         let values = self.ir.fetches.clone();
         let inside = |value: Value| producer(value).is_some_and(|node| self.frames.visible(node) != ROOT);
         if let Some(&value) = values.iter().find(|&&value| inside(value)) {
-            let node = &self.ir.nodes[producer(value).unwrap_or_default()];
-            let text = format!("'{}' is inside of a loop and cannot be fetched", node.operation().name());
+            let node = producer(value).unwrap_or_default();
+            let name = self.ir.nodes[node].operation().name();
+            let frame = self.frames.name(self.frames.visible(node));
+            let text = format!("'{name}' is inside of the loop of frame '{frame}' and cannot be fetched");
             return Err(Error::value(text));
         }
         let slots: Vec<u32> = values.into_iter().map(|value| self.slot(value)).collect();

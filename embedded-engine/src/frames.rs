@@ -12,7 +12,7 @@ use session_core::{Code, Error, Result};
 /// The frame outside of all loops.
 pub(crate) const ROOT: usize = 0;
 
-pub(crate) fn unsupported(text: &str) -> Error {
+pub(crate) fn unsupported(text: impl Into<String>) -> Error {
     Error::new(Code::Unimplemented, text)
 }
 
@@ -20,6 +20,8 @@ pub(crate) fn unsupported(text: &str) -> Error {
 pub(crate) struct Frames {
     /// By node: where it runs. An `Enter` runs in the frame that it opens.
     home: Vec<usize>,
+    /// By frame: its name; that of the outermost is empty.
+    names: Vec<String>,
     /// By frame: the one around it.
     parent: Vec<usize>,
     /// By frame: its nodes, in order.
@@ -45,6 +47,7 @@ impl Frames {
         };
         let mut frames = Frames {
             home: vec![ROOT; count],
+            names: vec![String::new()],
             parent: vec![ROOT],
             members: Vec::new(),
             inner: Vec::new(),
@@ -58,7 +61,7 @@ impl Frames {
         while frames.assign(ir, &mut by_name)? {
             rounds += 1;
             if rounds > by_name.len() + 1 {
-                return Err(unsupported("the loops of the graph lie inside each other in a circle"));
+                return Err(frames.in_a_circle());
             }
         }
         let count = frames.parent.len();
@@ -91,6 +94,7 @@ impl Frames {
             if let Some(Flow::Enter { frame, .. }) = &node.flow {
                 let id = *by_name.entry(frame.as_str()).or_insert_with(|| {
                     self.parent.push(around);
+                    self.names.push(frame.clone());
                     self.parent.len() - 1
                 });
                 if self.depth(around)? > self.depth(self.parent[id])? {
@@ -109,10 +113,37 @@ impl Frames {
             frame = self.parent[frame];
             depth += 1;
             if depth > self.parent.len() {
-                return Err(unsupported("the loops of the graph lie inside each other in a circle"));
+                return Err(self.in_a_circle());
             }
         }
         Ok(depth)
+    }
+
+    fn in_a_circle(&self) -> Error {
+        let names = self.names[1..].iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+        unsupported(format!(
+            "the loops of the graph lie inside each other in a circle; its frames are {names}"
+        ))
+    }
+
+    /// The error for a node that does not run in the frame of each of its inputs.
+    fn different_frames(&self, ir: &Ir, node: usize) -> Error {
+        let inputs = ir.befores(node).map(|before| {
+            format!(
+                "'{}' is in frame '{}'",
+                ir.nodes[before].operation().name(),
+                self.name(self.visible(before))
+            )
+        });
+        let inputs = inputs.collect::<Vec<_>>().join(", ");
+        let text = format!(
+            "it has inputs from different frames: {inputs}; 'Enter' brings a value into a loop, 'Exit' out of it"
+        );
+        ir.nodes[node].operation().place(Error::invalid_argument(text))
+    }
+
+    pub(crate) fn name(&self, frame: usize) -> &str {
+        &self.names[frame]
     }
 
     /// The frame in which a node's outputs are seen.
@@ -121,19 +152,20 @@ impl Frames {
         if self.is_exit[node] { self.parent[home] } else { home }
     }
 
-    /// What stands in a frame for a node: itself, or the loop that holds it, numbered behind all nodes.
-    fn item(&self, node: usize, frame: usize) -> Result<usize> {
+    /// What stands in a frame for a node: itself, or the loop that holds it, numbered behind all nodes. Nothing does where
+    /// the node is outside of the frame.
+    fn item(&self, node: usize, frame: usize) -> Option<usize> {
         let mut home = self.home[node];
         if home == frame && !self.is_enter[node] {
-            return Ok(node);
+            return Some(node);
         }
         while home != ROOT {
             if self.parent[home] == frame {
-                return Ok(self.home.len() + home);
+                return Some(self.home.len() + home);
             }
             home = self.parent[home];
         }
-        Err(unsupported("a value of a loop is used outside of it"))
+        None
     }
 
     /// What must run before what, by the frame that sees both.
@@ -143,14 +175,21 @@ impl Frames {
             for before in ir.befores(index).filter(|&before| !self.begins(before)) {
                 let frame = self.visible(before);
                 if self.is_head[index] && self.home[index] == frame {
-                    return Err(node
-                        .operation()
-                        .place(unsupported("a loop that begins with a computed value")));
+                    let first = ir.nodes[before].operation().name();
+                    let text = format!(
+                        "the loop of frame '{}' begins with '{first}', which no 'Enter' brings in",
+                        self.name(frame)
+                    );
+                    return Err(node.operation().place(unsupported(text)));
                 }
                 let from = if self.is_exit[before] { self.home.len() + self.home[before] } else { before };
-                let to = self.item(index, frame).map_err(|error| node.operation().place(error))?;
+                let to = self.item(index, frame).ok_or_else(|| self.different_frames(ir, index))?;
                 if from == to {
-                    return Err(node.operation().place(unsupported("a loop waits for its own end")));
+                    let (end, name) = (ir.nodes[before].operation().name(), self.name(self.home[before]));
+                    let text = format!(
+                        "it waits for '{end}', the end of the loop of frame '{name}' that it runs in"
+                    );
+                    return Err(node.operation().place(unsupported(text)));
                 }
                 edges.entry(frame).or_default().hard.push((from, to));
             }
@@ -165,7 +204,7 @@ impl Frames {
             edges.soft.extend(wish.before.into_iter().map(|node| (node, item)));
             let after = wish.after.into_iter();
             let after = after.filter(|&node| !(self.home[node] == frame && self.begins(node)));
-            let after = after.filter_map(|node| self.item(node, frame).ok());
+            let after = after.filter_map(|node| self.item(node, frame));
             edges.soft.extend(after.map(|node| (item, node)));
         }
         Ok(edges)

@@ -1,12 +1,13 @@
 //! Kernels: what runs one operation, and what it sees of the step.
 
+use crate::kernels::Moved;
 use crate::limits::Limits;
 use crate::resources::{OpState, Resources};
 use compute::{Pool, Scratch};
 use session_core::{AttrValue, Error, Operation, Result};
 use std::any::Any;
 use std::sync::Arc;
-use tensor::{Bits, BufferPool, DType, Element, Shape, Tensor, memory};
+use tensor::{BufferPool, DType, Element, Shape, Tensor, memory};
 
 /// Runs one operation of a plan. Made once per plan; called in every step, possibly by several threads at once.
 pub(crate) trait Kernel: Send + Sync {
@@ -87,9 +88,12 @@ impl NodeSpec<'_> {
         self.attr(name)?.as_ints().ok_or_else(|| wrong(name, "a list of integers"))
     }
 
-    /// The dtype of one of the operation's inputs.
+    /// The dtype of one of the operation's inputs; of an empty list, which nothing may be, that of the attribute `T`.
     pub(crate) fn input_dtype(&self, index: usize) -> DType {
-        self.operation.input(index).dtype()
+        if index < self.operation.num_inputs() {
+            return self.operation.input(index).dtype();
+        }
+        self.dtype("T").unwrap_or(DType::Variant)
     }
 }
 
@@ -155,19 +159,17 @@ impl<'a> KernelContext<'a> {
         value.expect("producers run before their consumers")
     }
 
-    /// The integers of an index or shape input, of either index dtype.
+    /// The integers of an index or shape input, of any dtype that indices have.
     pub(crate) fn ints(&self, index: usize) -> Result<Vec<i64>> {
-        let tensor = self.input(index);
-        match tensor.dtype() {
-            DType::Int32 => Ok(memory::collected(tensor.as_slice::<i32>()?.iter().map(|&i| i.into()))?),
-            _ => Ok(tensor.to_vec::<i64>()?),
-        }
+        integers(self.input(index))
     }
 
-    /// The single integer of an input, of either index dtype.
+    /// The single integer of an input, of any dtype that indices have.
     pub(crate) fn int(&self, index: usize) -> Result<i64> {
         let tensor = self.input(index);
         match tensor.dtype() {
+            DType::Int8 => Ok(tensor.value::<i8>()?.into()),
+            DType::Int16 => Ok(tensor.value::<i16>()?.into()),
             DType::Int32 => Ok(tensor.value::<i32>()?.into()),
             _ => Ok(tensor.value::<i64>()?),
         }
@@ -232,32 +234,29 @@ impl<'a> KernelContext<'a> {
         (Inputs { slots: self.slots, inputs: self.inputs }, self.scratch)
     }
 
-    /// An input's elements as bits of their size.
+    /// The elements of an input that are only moved.
     #[inline]
-    pub(crate) fn bits<T: Bits>(&self, index: usize) -> Result<&[T]> {
-        Ok(self.input(index).as_bits()?)
+    pub(crate) fn moved<T: Moved>(&self, index: usize) -> Result<&[T]> {
+        T::elements(self.input(index))
     }
 
-    /// The bits of an input of one element.
-    pub(crate) fn bits_value<T: Bits>(&self, index: usize) -> Result<T> {
-        match self.bits::<T>(index)? {
-            [value] => Ok(*value),
+    /// The element of an input of one.
+    pub(crate) fn moved_value<T: Moved>(&self, index: usize) -> Result<T> {
+        match self.moved::<T>(index)? {
+            [value] => Ok(value.clone()),
             _ => Err(Error::invalid_argument(format!("input {index} must be a scalar"))),
         }
     }
 
     /// As [`produce`](Self::produce), for kernels that move elements without looking at them.
-    pub(crate) fn produce_bits<T: Bits>(
+    pub(crate) fn produce_moved<T: Moved>(
         &mut self,
         output: usize,
         dtype: DType,
         shape: impl Into<Shape>,
         write: impl FnOnce(&Self, &mut [T]) -> Result<()>,
     ) -> Result<()> {
-        let mut tensor = Tensor::from_pool_dtype(self.buffers(), dtype, shape.into())?;
-        tensor
-            .write_bits(|bits| write(self, bits))
-            .expect("new memory has one owner, its elements the right size")?;
+        let tensor = T::made(self, dtype, shape.into(), |elements| write(self, elements))?;
         self.set(output, tensor);
         Ok(())
     }
@@ -288,6 +287,20 @@ impl<'a> Inputs<'a> {
         let slot = self.inputs[index].slot;
         let tensor = self.slots[slot as usize].as_ref().expect("producers run before their consumers");
         Ok(tensor.as_slice()?)
+    }
+}
+
+/// The integers of a tensor of any dtype that indices have.
+pub(crate) fn integers(tensor: &Tensor) -> Result<Vec<i64>> {
+    fn wide<T: Element + Into<i64>>(tensor: &Tensor) -> Result<Vec<i64>> {
+        Ok(memory::collected(tensor.as_slice::<T>()?.iter().map(|&value| value.into()))?)
+    }
+    match tensor.dtype() {
+        DType::Int8 => wide::<i8>(tensor),
+        DType::Int16 => wide::<i16>(tensor),
+        DType::UInt16 => wide::<u16>(tensor),
+        DType::Int32 => wide::<i32>(tensor),
+        _ => Ok(tensor.to_vec::<i64>()?),
     }
 }
 

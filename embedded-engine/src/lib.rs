@@ -13,6 +13,7 @@ mod execute;
 mod flow;
 mod frames;
 mod fuse;
+mod gradient;
 mod ir;
 mod kernel;
 mod limits;
@@ -28,4 +29,4 @@ mod suspend;
 mod waiting;
 
 pub use engine::EmbeddedEngine;
-pub use missing::{Missing, missing_kernels, missing_kernels_for, supports};
+pub use missing::{Lack, Missing, missing_kernels, missing_kernels_for, supports};

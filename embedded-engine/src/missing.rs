@@ -1,13 +1,16 @@
 //! What a graph needs and this engine has not.
 
+use crate::kernel::{Kernel, NodeSpec};
 use crate::kernels::registry;
+use crate::resources::Resources;
 use rustc_hash::FxHashSet;
-use session_core::{AttrValue, Code, Error, Function, Graph, OpId, Operation, Result};
+use session_core::{AttrValue, Code, Endpoint, Error, Function, Graph, OpId, Operation, Output, Result};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Whether this engine runs operations of a type.
+/// Whether this engine runs operations of a type. What it does not run for some dtypes, or with some attributes, is told of
+/// an operation alone, by [`missing_kernels`].
 ///
 /// ```
 /// assert!(embedded_engine::supports("MatMul") && embedded_engine::supports("While"));
@@ -18,8 +21,8 @@ pub fn supports(op_type: &str) -> bool {
     registry().find(op_type).is_some()
 }
 
-/// The operations of a graph, and of the functions of its library, that this engine cannot run: all of them, whether a
-/// step would need them or not.
+/// The operations of a graph, and of the functions of its library, that this engine cannot run because of their type, a
+/// dtype or an attribute: all of them, whether a step would need them or not.
 #[must_use]
 pub fn missing_kernels(graph: &Graph) -> Missing {
     let mut missing = Missing::default();
@@ -30,7 +33,8 @@ pub fn missing_kernels(graph: &Graph) -> Missing {
     missing
 }
 
-/// What this engine cannot run of these operations, of all that they need, and of the functions that are called.
+/// What this engine cannot run of these operations, of all that they need, and of the functions that are called. What only
+/// computes an output that is `fed` is not needed.
 ///
 /// ```
 /// use session_core::{DType, Graph};
@@ -38,10 +42,14 @@ pub fn missing_kernels(graph: &Graph) -> Missing {
 /// let graph = Graph::new();
 /// let x = ops::array::placeholder(&graph, DType::Float32, [2]);
 /// let y = &x * &x;
-/// assert!(embedded_engine::missing_kernels_for([y.operation()]).is_empty());
+/// assert!(embedded_engine::missing_kernels_for([y.operation()], &[]).is_empty());
 /// ```
 #[must_use]
-pub fn missing_kernels_for<'o>(operations: impl IntoIterator<Item = &'o Operation>) -> Missing {
+pub fn missing_kernels_for<'o>(
+    operations: impl IntoIterator<Item = &'o Operation>,
+    fed: &[Output],
+) -> Missing {
+    let fed: FxHashSet<Endpoint> = fed.iter().map(Output::endpoint).collect();
     let mut missing = Missing::default();
     let mut pending: Vec<Operation> = operations.into_iter().cloned().collect();
     let mut seen: FxHashSet<OpId> = pending.iter().map(Operation::id).collect();
@@ -51,7 +59,8 @@ pub fn missing_kernels_for<'o>(operations: impl IntoIterator<Item = &'o Operatio
     while let Some(operation) = pending.pop() {
         missing.look_at(&graph, &operation, None);
         called.extend(functions_of(&graph, &operation));
-        let inputs = operation.input_endpoints().iter().map(|input| input.op);
+        let inputs = operation.input_endpoints().iter().filter(|input| !fed.contains(input));
+        let inputs = inputs.map(|input| input.op);
         for id in inputs.chain(operation.control_input_ids().iter().copied()) {
             if seen.insert(id) {
                 pending.extend(graph.operation_by_id(id));
@@ -84,10 +93,21 @@ fn functions_of(graph: &Graph, operation: &Operation) -> Vec<Arc<Function>> {
     names.into_iter().filter_map(|name| graph.function(name)).collect()
 }
 
-/// Op types without a kernel, each with the operations of it.
+/// Op types without a kernel, or without one for some operations, each with these operations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
-    by_type: BTreeMap<String, Vec<String>>,
+    by_type: BTreeMap<(String, Option<String>), Vec<String>>,
+}
+
+/// The operations of one op type that lack a kernel for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lack<'m> {
+    /// The op type.
+    pub op_type: &'m str,
+    /// Why they cannot be run although the engine runs the op type: a dtype that it does not do, or an attribute.
+    pub reason: Option<&'m str>,
+    /// The names of the operations; those in the body of a function as `function/operation`.
+    pub operations: &'m [String],
 }
 
 impl Missing {
@@ -97,10 +117,13 @@ impl Missing {
         self.by_type.is_empty()
     }
 
-    /// The op types, sorted, each with the names of its operations; those in the body of a function as
-    /// `function/operation`.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.by_type.iter().map(|(op_type, nodes)| (op_type.as_str(), nodes.as_slice()))
+    /// Returns what is missing, sorted by op type.
+    pub fn iter(&self) -> impl Iterator<Item = Lack<'_>> {
+        self.by_type.iter().map(|((op_type, reason), operations)| Lack {
+            op_type,
+            reason: reason.as_deref(),
+            operations,
+        })
     }
 
     fn look_into(&mut self, graph: &Graph, function: &Function) {
@@ -109,20 +132,30 @@ impl Missing {
         }
     }
 
-    /// Adds an operation that nothing runs.
+    /// Adds an operation that nothing runs. What a kernel takes is asked of the code that makes it, for a session that is
+    /// never run.
     fn look_at(&mut self, graph: &Graph, operation: &Operation, function: Option<&str>) {
         let op_type = operation.op_type();
-        if !supports(op_type) && graph.function(op_type).is_none() {
-            self.add(operation, function);
+        match registry().find(op_type) {
+            None if graph.function(op_type).is_none() => self.add(operation, function, None),
+            Some(op) => {
+                let spec = NodeSpec { operation, function, resources: &Resources::default() };
+                let made = op.make.map(|make| make(&spec));
+                if let Some(Err(error)) = made.filter(is_unimplemented) {
+                    self.add(operation, function, Some(&error));
+                }
+            }
+            None => {}
         }
     }
 
-    pub(crate) fn add(&mut self, operation: &Operation, function: Option<&str>) {
+    pub(crate) fn add(&mut self, operation: &Operation, function: Option<&str>, reason: Option<&Error>) {
         let name = match function {
             Some(function) => format!("{function}/{}", operation.name()),
             None => operation.name().to_owned(),
         };
-        let nodes = self.by_type.entry(operation.op_type().to_owned()).or_default();
+        let reason = reason.map(|error| error.message().to_owned());
+        let nodes = self.by_type.entry((operation.op_type().to_owned(), reason)).or_default();
         if !nodes.contains(&name) {
             nodes.push(name);
         }
@@ -141,14 +174,21 @@ impl Missing {
     }
 }
 
-/// As one line: each op type with its first three operations.
+fn is_unimplemented(made: &Result<Box<dyn Kernel>>) -> bool {
+    made.as_ref().is_err_and(|error| error.code() == Code::Unimplemented)
+}
+
+/// As one line: each op type with its first three operations, and the reason where there is one.
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (op_type, nodes)) in self.iter().enumerate() {
+        for (index, Lack { op_type, reason, operations }) in self.iter().enumerate() {
             let (comma, more) =
-                (if index > 0 { "; " } else { "" }, if nodes.len() > 3 { ", ..." } else { "" });
-            let first = nodes.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
+                (if index > 0 { "; " } else { "" }, if operations.len() > 3 { ", ..." } else { "" });
+            let first = operations.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
             write!(f, "{comma}{op_type} ({first}{more})")?;
+            if let Some(reason) = reason {
+                write!(f, ": {reason}")?;
+            }
         }
         Ok(())
     }

@@ -80,6 +80,8 @@ pub(crate) enum Call {
     While,
     /// That of `body`, with each number of a range.
     For,
+    /// The gradient of the one of attribute `f`.
+    Gradient,
 }
 
 /// Where outputs are the memory of inputs.

@@ -64,5 +64,5 @@ fn what_is_inside_a_loop_cannot_be_fetched() {
     let (graph, session) = load("while_counts.pb");
     let inside = graph.output("while/Merge:0").unwrap();
     let error = session.run(&inside, [(graph.output("n:0").unwrap(), Tensor::from(3i32))]).unwrap_err();
-    assert!(error.message().contains("inside of a loop"), "{error}");
+    assert!(error.message().contains("inside of the loop of frame"), "{error}");
 }

@@ -5,6 +5,7 @@
 //! in a scope `gradients/<operation>_grad`.
 
 pub(crate) mod broadcasting;
+mod calls;
 mod indexed_slices;
 mod reach;
 
@@ -17,7 +18,8 @@ use crate::math::sum::add_n;
 use broadcasting::shape_of;
 use reach::Reach;
 use session_core::{
-    AsOutput, AttrValue, DType, Endpoint, Error, Gradient, Graph, Operation, Output, Phase, Result, Variable,
+    AsOutput, AttrValue, DType, Endpoint, Error, Gradient, GradientFn, Graph, Operation, Output, Phase,
+    Result, Variable,
 };
 use std::collections::HashMap;
 use std::panic::Location;
@@ -254,9 +256,10 @@ fn propagate(
     if totals.iter().all(Option::is_none) {
         return Ok(());
     }
-    let function = match operation.def().map(session_core::OpDef::gradient_rule) {
+    let function: GradientFn = match operation.def().map(session_core::OpDef::gradient_rule) {
         Some(Gradient::Zero) => return Ok(()),
         Some(Gradient::Function(function)) => function,
+        Some(Gradient::Undefined) | None if calls::called(operation).is_some() => calls::gradient,
         Some(Gradient::Undefined) | None => return Err(undefined(operation)),
     };
     let scope = graph.scope(&format!("{}_grad", operation.name()));

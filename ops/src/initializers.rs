@@ -7,7 +7,7 @@
 
 use crate::array;
 use crate::array::constants::filled;
-use crate::random;
+use crate::{math, random};
 use session_core::{DType, Error, Graph, Output, Result, Shape};
 use tensor::Tensor;
 
@@ -159,6 +159,64 @@ fn constant_or_error(graph: &Graph, tensor: Result<Tensor>) -> Output {
         Tensor::from(0.0f32)
     });
     array::constant(graph, tensor)
+}
+
+// ---- orthogonal ------------------------------------------------------------------------------------------
+
+/// Orthogonal matrices (Saxe et al., 2014): the orthogonal factor of a normal random matrix, for variables of rank 2
+/// or more. All sizes but the last are one, so a convolution's filters are orthogonal to each other.
+///
+/// ```ignore
+/// let kernel = get_variable(&graph, "kernel", [64, 64], DType::Float32, &orthogonal_initializer().gain(1.4));
+/// ```
+#[must_use]
+pub fn orthogonal_initializer() -> Orthogonal {
+    Orthogonal { gain: 1.0, seed: None }
+}
+
+/// See [`orthogonal_initializer`].
+#[derive(Clone, Debug)]
+pub struct Orthogonal {
+    gain: f64,
+    seed: Option<i64>,
+}
+
+impl Orthogonal {
+    /// Multiplied by this number.
+    #[must_use]
+    pub fn gain(mut self, gain: f64) -> Orthogonal {
+        self.gain = gain;
+        self
+    }
+
+    /// With a seed of its own; see [`random::get_seed`].
+    #[must_use]
+    pub fn seed(mut self, seed: i64) -> Orthogonal {
+        self.seed = Some(seed);
+        self
+    }
+}
+
+impl Initializer for Orthogonal {
+    fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
+        let (columns, rows) = match shape.dims() {
+            [rows @ .., columns] if !rows.is_empty() => (*columns, rows.iter().product::<usize>()),
+            _ => {
+                let text = format!("an orthogonal variable has rank 2 or more, not the shape {shape}");
+                return constant_or_error(graph, Err(Error::value(text)));
+            }
+        };
+        let wide = rows < columns;
+        let flat = if wide { Shape::from([columns, rows]) } else { Shape::from([rows, columns]) };
+        let drawn = random::random_normal(graph, &flat, 0.0, 1.0, dtype, self.seed);
+        let (q, r) = math::qr(&drawn, false);
+        // With the signs of the diagonal undone, no orthogonal matrix is likelier than another.
+        let signs = math::sign(array::tensor_diag_part(r));
+        let q = q * signs;
+        let q = if wide { array::matrix_transpose(&q) } else { q };
+        let sizes: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+        self.gain * array::reshape(q, sizes)
+    }
 }
 
 // ---- random ----------------------------------------------------------------------------------------------

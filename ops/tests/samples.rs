@@ -58,9 +58,12 @@ fn covered_families() -> Vec<&'static OpDef> {
     library().families().filter(|(name, _)| families.contains(name)).flat_map(|(_, defs)| defs).collect()
 }
 
+/// Without a sample, because TensorFlow refuses new graphs with them.
+const DEPRECATED: [&str; 1] = ["AdjustContrast"];
+
 #[test]
 fn every_definition_with_a_gradient_has_a_sample() {
-    let mut seen = HashSet::new();
+    let mut seen: HashSet<String> = DEPRECATED.map(str::to_owned).into();
     for sample in samples() {
         let graph = Graph::new();
         let _ = sample.build(&graph, Known::Shapes);

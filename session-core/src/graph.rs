@@ -138,6 +138,46 @@ impl Graph {
         Graph { shared: self.shared.clone(), context: Arc::new(context), owner: self.owner.clone() }
     }
 
+    /// Returns a graph of its own with the same operations, numbers and functions, without collections. It can be built on
+    /// although this one is finalized.
+    ///
+    /// ```
+    /// # use session_core::{Graph, OutputInfo, PartialShape, DType};
+    /// let graph = Graph::new();
+    /// let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// graph.undefined_op("Const").name("c").described_output(info).finish();
+    /// let copy = graph.copied();
+    /// graph.finalize()?;
+    /// assert_eq!(copy.operation("c")?.id(), graph.operation("c")?.id());
+    /// assert!(!copy.is_same(&graph) && !copy.is_finalized());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn copied(&self) -> Graph {
+        let state = self.shared.read();
+        let copy = State {
+            nodes: state.nodes.clone(),
+            by_name: state.by_name.clone(),
+            names: state.names.clone(),
+            collections: BTreeMap::new(),
+            seed: state.seed,
+            op_seeds: state.op_seeds,
+            finalized: false,
+            errors: state.errors.clone(),
+            unfeedable: state.unfeedable.clone(),
+            unfetchable: state.unfetchable.clone(),
+            functions: state.functions.clone(),
+        };
+        drop(state);
+        let restricted = self.shared.restricted.load(Ordering::Relaxed);
+        let shared = Shared {
+            state: RwLock::new(copy),
+            owner: RwLock::default(),
+            restricted: AtomicBool::new(restricted),
+        };
+        Graph::of(Arc::new(shared), Arc::default())
+    }
+
     /// Whether both are handles of one graph.
     #[must_use]
     pub fn is_same(&self, other: &Graph) -> bool {

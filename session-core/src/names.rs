@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 /// Names in use, ignoring letter case, with the next suffix to try for each (S-6).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     used: FxHashMap<String, usize>,
 }

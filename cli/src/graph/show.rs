@@ -2,7 +2,7 @@
 
 use crate::output::{Outcome, Result};
 use monitored_session::checkpoint::SAVERS;
-use monitored_session::embedded_engine::missing_kernels;
+use monitored_session::embedded_engine::{Lack, missing_kernels};
 use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, proto, read_graph_file};
 use monitored_session::queue_runner::QUEUE_RUNNERS;
 use monitored_session::session_core::keys::{LOCAL_VARIABLES, VARIABLES};
@@ -98,7 +98,10 @@ impl Summary {
                 .clone()
                 .filter(|_| !graph.collection(&SAVERS).is_empty() || meta.saver.is_some()),
             signatures: meta.signatures.keys().cloned().collect(),
-            lacks: missing_kernels(graph).iter().map(|(op, nodes)| (op.to_owned(), nodes.to_vec())).collect(),
+            lacks: missing_kernels(graph)
+                .iter()
+                .map(|lack| (lacking(lack), lack.operations.to_vec()))
+                .collect(),
         }
     }
 
@@ -213,6 +216,14 @@ impl Summary {
             writeln!(out, "  {op_type}  {}{more}", named.join(", "))?;
         }
         Ok(())
+    }
+}
+
+/// An op type, with the reason where the engine does not run all operations of it.
+fn lacking(lack: Lack<'_>) -> String {
+    match lack.reason {
+        Some(reason) => format!("{}: {reason}", lack.op_type),
+        None => lack.op_type.to_owned(),
     }
 }
 

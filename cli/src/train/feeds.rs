@@ -92,6 +92,11 @@ impl Feeder {
         Ok(Feeder { feeds, batch })
     }
 
+    /// What is fed in each step.
+    pub(crate) fn outputs(&self) -> Vec<Output> {
+        self.feeds.iter().map(|(output, _)| output.clone()).collect()
+    }
+
     /// What the step of this number, counted from 0, is fed.
     pub(crate) fn step(&self, step: u64) -> Result<Vec<(Output, Tensor)>, Error> {
         let feed = |(output, array): &(Output, Tensor)| {

@@ -30,6 +30,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_compiled(["Case", "StatelessCase"], Role::Call(Call::Case));
     registry.add_compiled(["While", "StatelessWhile"], Role::Call(Call::While));
     registry.add_compiled(["For"], Role::Call(Call::For));
+    registry.add_compiled(["SymbolicGradient"], Role::Call(Call::Gradient));
     // How much is shown follows from how tensors are printed, not from the attribute `summarize`.
     registry.add("Assert", |_| Ok(boxed(assert_true)));
     registry

@@ -1,5 +1,13 @@
 //! From a dtype that is known when a plan is made to code for its Rust type.
 
+use session_core::{Code, Error};
+use tensor::DType;
+
+/// The error for a dtype that a kernel does not take. Returned where kernels are made, it is listed before the first step.
+pub(crate) fn unsupported(dtype: DType) -> Error {
+    Error::new(Code::Unimplemented, format!("dtype {dtype} is not supported"))
+}
+
 /// Evaluates an expression with `$T` standing for the Rust type of a dtype out of a list; other dtypes give an error.
 macro_rules! for_dtype {
     (@arms $dtype:expr, $T:ident => $body:expr, $($variant:ident: $type:ty),*) => {
@@ -8,10 +16,7 @@ macro_rules! for_dtype {
                 type $T = $type;
                 $body
             })*
-            other => Err(session_core::Error::new(
-                session_core::Code::Unimplemented,
-                format!("the embedded engine does not do this for {other}"),
-            )),
+            other => Err(crate::kernels::unsupported(other)),
         }
     };
     (bits $dtype:expr, $T:ident => $body:expr) => {
@@ -36,10 +41,16 @@ macro_rules! for_dtype {
                 type $T = tensor::Complex<f64>;
                 $body
             }
-            _ => Err(session_core::Error::new(
-                session_core::Code::Unimplemented,
-                format!("the embedded engine does not do this for {}", $dtype),
-            )),
+            _ => Err(crate::kernels::unsupported($dtype)),
+        }
+    };
+    (moved $dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            tensor::DType::String => {
+                type $T = tensor::Bytes;
+                $body
+            }
+            dtype => for_dtype!(bits dtype, $T => $body),
         }
     };
     (all $dtype:expr, $T:ident => $body:expr) => {
@@ -66,6 +77,12 @@ macro_rules! for_dtype {
     (wide $dtype:expr, $T:ident => $body:expr) => {
         for_dtype!(@arms $dtype, $T => $body, Float32: f32, Float64: f64)
     };
+    (widened $spec:expr, $dtype:expr, $T:ident => $body:expr) => {{
+        let dtype = $dtype;
+        let narrow = matches!(dtype, tensor::DType::Float16 | tensor::DType::BFloat16);
+        let kernel = for_dtype!(wide if narrow { tensor::DType::Float32 } else { dtype }, $T => $body);
+        kernel.map(|kernel| if narrow { crate::kernels::widened::widened($spec, kernel) } else { kernel })
+    }};
     (product $dtype:expr, $T:ident => $body:expr) => {
         for_dtype!(@arms $dtype, $T => $body,
             Float32: f32, Float64: f64, Float16: tensor::f16, BFloat16: tensor::bf16, Int32: i32, Int64: i64,

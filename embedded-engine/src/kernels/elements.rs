@@ -2,6 +2,7 @@
 
 use crate::kernel::KernelContext;
 use crate::kernels::array::arrange;
+use compute::elementwise::{BinaryOp, Broadcast, Element as _};
 use session_core::{Error, PartialShape, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
@@ -87,18 +88,21 @@ fn wrong_lengths(lengths: &[i64], rows: usize) -> Error {
     Error::invalid_argument(format!("lengths {lengths:?} do not add up to {rows} rows"))
 }
 
-/// The sum of two equal tensors of floating or complex numbers, in place where nobody shares the first.
+/// The sum of two tensors of numbers of one shape, in place where nobody shares the first.
 pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) -> Result<Tensor> {
     if to.shape() != more.shape() {
         let text = format!("elements of shapes {} and {} cannot be added", to.shape(), more.shape());
         return Err(Error::invalid_argument(text));
     }
-    for_dtype!(@arms to.dtype(), T => {
+    let plan = Broadcast::new([&[to.elements()], &[to.elements()]]);
+    let plan = plan.map_err(|error| Error::runtime(error.to_string()))?;
+    for_dtype!(number to.dtype(), T => {
         let target = to.make_mut::<T>(context.buffers())?;
-        target.iter_mut().zip(more.as_slice::<T>()?).for_each(|(a, b)| *a += *b);
+        let addition = T::binary(BinaryOp::Add).expect("numbers can be added");
+        let added = addition.run_in_place_left(context.pool(), &plan, target, more.as_slice::<T>()?);
+        added.map_err(|error| Error::runtime(error.to_string()))?;
         Ok(to)
-    }, Float32: f32, Float64: f64, Float16: tensor::f16, BFloat16: tensor::bf16,
-        Complex64: tensor::Complex<f32>, Complex128: tensor::Complex<f64>)
+    })
 }
 
 /// What a shape given as a tensor tells: sizes, -1 for unknown; a scalar -1 for nothing at all.

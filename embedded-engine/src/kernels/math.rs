@@ -3,6 +3,7 @@
 mod counting;
 mod einsum;
 mod elementwise;
+mod factors;
 mod linear;
 mod pairs;
 mod product;
@@ -19,6 +20,7 @@ pub(crate) fn register(registry: &mut Registry) {
     counting::register(registry);
     einsum::register(registry);
     elementwise::register(registry);
+    factors::register(registry);
     linear::register(registry);
     pairs::register(registry);
     product::register(registry);

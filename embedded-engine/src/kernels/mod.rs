@@ -10,6 +10,7 @@ mod data_flow;
 mod elements;
 mod io;
 mod math;
+mod moved;
 mod nn;
 mod optional;
 mod parsing;
@@ -24,6 +25,8 @@ mod tables;
 mod tensor_array;
 mod tensor_list;
 mod training;
+mod variants;
+mod widened;
 
 use crate::registry::{OpType, Registry};
 use session_core::Operation;
@@ -31,6 +34,8 @@ use std::sync::OnceLock;
 
 pub(crate) use data_flow::queue_stats;
 pub(crate) use data_flow::replayed;
+pub(crate) use dispatch::unsupported;
+pub(crate) use moved::Moved;
 pub(crate) use state::read_reference;
 
 /// The op types that this engine runs.

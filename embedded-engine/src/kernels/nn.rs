@@ -3,6 +3,7 @@
 mod batch_norm;
 mod bias;
 mod candidate;
+mod colors;
 mod convolution;
 mod ctc;
 mod depthwise;
@@ -23,6 +24,7 @@ pub(crate) fn register(registry: &mut Registry) {
     batch_norm::register(registry);
     bias::register(registry);
     candidate::register(registry);
+    colors::register(registry);
     convolution::register(registry);
     ctc::register(registry);
     depthwise::register(registry);

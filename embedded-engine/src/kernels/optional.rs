@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tensor::{DType, Tensor};
 
 /// Several values, or none.
-struct Optional(Option<Vec<Tensor>>);
+pub(super) struct Optional(pub(super) Option<Vec<Tensor>>);
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("OptionalFromValue", |_| {

@@ -1,6 +1,7 @@
 //! Random numbers: equal seeds give TensorFlow's numbers.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::Moved;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use crate::resources::OpState;
@@ -9,7 +10,7 @@ use compute::random::{self, Generator};
 use session_core::{Error, Result};
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
-use tensor::{Bits, DType, Element, Shape, Tensor, memory};
+use tensor::{DType, Element, Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(
@@ -98,10 +99,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("RandomShuffle", |spec| {
         let state = state(spec)?;
-        if spec.input_dtype(0) == DType::String {
-            return Ok(boxed(move |context| shuffle_strings(context, &state)));
-        }
-        for_dtype!(bits spec.input_dtype(0), T => {
+        for_dtype!(moved spec.input_dtype(0), T => {
             let state = state.clone();
             Ok(boxed(move |context| shuffle::<T>(context, &state)))
         })
@@ -175,26 +173,8 @@ fn filled<T: Element>(spec: &NodeSpec<'_>, fill: Fill<T>) -> Result<Box<dyn Kern
     }))
 }
 
-/// Permutes the rows of a tensor of strings.
-fn shuffle_strings(context: &mut KernelContext<'_>, state: &RandomState) -> Result<()> {
-    let input = context.take(0);
-    let Some(&rows) = input.shape().first() else {
-        context.set(0, input);
-        return Ok(());
-    };
-    let mut order = memory::collected(0..rows)?;
-    random::shuffle(&mut state.lock(), &mut order);
-    let width = input.elements().checked_div(rows).unwrap_or(0);
-    let strings = input.as_strings()?;
-    let mut rows = memory::reserve(strings.len())?;
-    order.iter().for_each(|&row| rows.extend_from_slice(&strings[row * width..][..width]));
-    let shuffled = Tensor::from_strings(rows, input.shape().clone())?;
-    context.set(0, shuffled);
-    Ok(())
-}
-
 /// Permutes the rows.
-fn shuffle<T: Bits>(context: &mut KernelContext<'_>, state: &RandomState) -> Result<()> {
+fn shuffle<T: Moved>(context: &mut KernelContext<'_>, state: &RandomState) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let Some(&rows) = shape.first() else {
@@ -205,10 +185,10 @@ fn shuffle<T: Bits>(context: &mut KernelContext<'_>, state: &RandomState) -> Res
     let mut order = memory::collected(0..rows)?;
     random::shuffle(&mut state.lock(), &mut order);
     let width = shape.elements().checked_div(rows).unwrap_or(0);
-    context.produce_bits::<T>(0, dtype, shape, |context, output| {
-        let input = context.bits::<T>(0)?;
+    context.produce_moved::<T>(0, dtype, shape, |context, output| {
+        let input = context.moved::<T>(0)?;
         for (to, &from) in output.chunks_exact_mut(width.max(1)).zip(&order) {
-            to.copy_from_slice(&input[from * width..][..width]);
+            to.clone_from_slice(&input[from * width..][..width]);
         }
         Ok(())
     })

@@ -1,7 +1,7 @@
 //! Lists of tensors as values: every change gives a new list, in place where nobody else has the old one.
 
 use crate::kernel::{KernelContext, NodeSpec};
-use crate::kernels::elements::{joined, split, stacked, sum, told_shape, unstacked};
+use crate::kernels::elements::{joined, split, stacked, told_shape, unstacked};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, PartialShape, Result};
@@ -10,10 +10,10 @@ use tensor::{DType, Shape, Tensor, memory};
 
 /// One list; an element that was never set has no value.
 #[derive(Clone)]
-struct TensorList {
+pub(super) struct TensorList {
     dtype: DType,
     shape: PartialShape,
-    elements: Vec<Option<Tensor>>,
+    pub(super) elements: Vec<Option<Tensor>>,
     limit: Option<usize>,
 }
 
@@ -339,63 +339,4 @@ fn make_concat(spec: &NodeSpec<'_>, by_input: bool) -> Result<Box<dyn crate::ker
         context.set(1, Tensor::from(lengths));
         Ok(())
     }))
-}
-
-/// The same list with zeros for elements.
-pub(crate) fn zeros_like(context: &mut KernelContext<'_>) -> Result<()> {
-    let mut list = take(context, 0)?;
-    for element in list.elements.iter_mut().flatten() {
-        *element = zeros(element)?;
-    }
-    give(context, list);
-    Ok(())
-}
-
-fn zeros(element: &Tensor) -> Result<Tensor> {
-    match element.to_handle::<TensorList>() {
-        None => Ok(Tensor::zeros(element.dtype(), element.shape().clone())?),
-        Some(list) => {
-            let mut list = Arc::unwrap_or_clone(list);
-            for element in list.elements.iter_mut().flatten() {
-                *element = zeros(element)?;
-            }
-            Ok(Tensor::from_handle(DType::Variant, Arc::new(list)))
-        }
-    }
-}
-
-/// The sum of lists, element by element.
-pub(crate) fn add(context: &mut KernelContext<'_>) -> Result<()> {
-    let mut total = context.take(0);
-    for input in 1..context.num_inputs() {
-        let more = context.take(input);
-        total = add_lists(context, total, &more)?;
-    }
-    context.set(0, total);
-    Ok(())
-}
-
-fn add_lists(context: &KernelContext<'_>, to: Tensor, more: &Tensor) -> Result<Tensor> {
-    let (Some(list), Some(more)) = (to.to_handle::<TensorList>(), more.as_handle::<TensorList>()) else {
-        return Err(Error::invalid_argument("only lists of tensors can be added among variants"));
-    };
-    drop(to);
-    let mut list = Arc::unwrap_or_clone(list);
-    if list.elements.len() != more.elements.len() {
-        let text = format!(
-            "Trying to add two lists of tensors of different lengths: {} and {}",
-            list.elements.len(),
-            more.elements.len()
-        );
-        return Err(Error::invalid_argument(text));
-    }
-    for (element, more) in list.elements.iter_mut().zip(&more.elements) {
-        let Some(more) = more else { continue };
-        *element = Some(match element.take() {
-            None => more.clone(),
-            Some(element) if element.dtype() == DType::Variant => add_lists(context, element, more)?,
-            Some(element) => sum(context, element, more)?,
-        });
-    }
-    Ok(Tensor::from_handle(DType::Variant, Arc::new(list)))
 }

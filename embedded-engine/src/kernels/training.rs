@@ -7,22 +7,22 @@ use crate::registry::Registry;
 use crate::resources::Variable;
 use compute::optimizer::{
     self, AdaMax, Adadelta, Adagrad, AdagradDa, Adam, AddSign, CenteredRmsProp, Ftrl, GradientDescent,
-    KerasMomentum, Momentum, PowerSign, ProximalAdagrad, ProximalGradientDescent, RmsProp, Rule, Weight,
+    KerasMomentum, Momentum, Number as _, PowerSign, ProximalAdagrad, ProximalGradientDescent, RmsProp, Rule,
+    Weight,
 };
 use session_core::{Error, Result};
-use std::ops::{Add, Div, Mul, Sub};
 use std::sync::{Arc, MutexGuard};
 use tensor::{Element, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["ResourceApplyGradientDescent", "ApplyGradientDescent"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => {
+        for_dtype!(float spec.dtype("T")?, T => {
             Ok(dense::<T, _, 1>(|i| Ok(GradientDescent { learning_rate: i.scalar(0)? })))
         })
     });
     registry.add_both(["ResourceApplyMomentum", "ApplyMomentum"], |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
             // The gradient stands between the learning rate and the momentum.
             let rule = |i: Parameters<'_, '_>| -> Result<Momentum<T>> {
                 Ok(Momentum { learning_rate: i.scalar(0)?, momentum: i.scalar(2)?, use_nesterov })
@@ -32,7 +32,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add_both(["ResourceApplyAdam", "ApplyAdam"], |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(move |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(move |i| {
             Ok(Adam {
                 beta1_power: i.scalar(0)?,
                 beta2_power: i.scalar(1)?,
@@ -45,7 +45,7 @@ pub(crate) fn register(registry: &mut Registry) {
         })))
     });
     registry.add_both(["ResourceApplyAdaMax", "ApplyAdaMax"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
             Ok(AdaMax {
                 beta1_power: i.scalar(0)?,
                 learning_rate: i.scalar(1)?,
@@ -56,7 +56,7 @@ pub(crate) fn register(registry: &mut Registry) {
         })))
     });
     registry.add_both(["ResourceApplyRMSProp", "ApplyRMSProp"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
             Ok(RmsProp {
                 learning_rate: i.scalar(0)?,
                 rho: i.scalar(1)?,
@@ -66,7 +66,7 @@ pub(crate) fn register(registry: &mut Registry) {
         })))
     });
     registry.add_both(["ResourceApplyCenteredRMSProp", "ApplyCenteredRMSProp"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 4>(|i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 4>(|i| {
             Ok(CenteredRmsProp {
                 learning_rate: i.scalar(0)?,
                 rho: i.scalar(1)?,
@@ -78,7 +78,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["ResourceApplyAdagrad", "ApplyAdagrad"], |spec| make_adagrad(spec, false));
     registry.add_both(["ResourceApplyAdagradV2", "ApplyAdagradV2"], |spec| make_adagrad(spec, true));
     registry.add_both(["ResourceApplyAdadelta", "ApplyAdadelta"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
             Ok(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? })
         })))
     });
@@ -86,7 +86,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["ResourceApplyFtrlV2", "ApplyFtrlV2"], |spec| make_ftrl(spec, true));
     registry.add("ResourceApplyKerasMomentum", |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
             let rule = |i: Parameters<'_, '_>| -> Result<KerasMomentum<T>> {
                 Ok(KerasMomentum { learning_rate: i.scalar(0)?, momentum: i.scalar(2)?, use_nesterov })
             };
@@ -94,7 +94,7 @@ pub(crate) fn register(registry: &mut Registry) {
         })))
     });
     registry.add_both(["ResourceApplyAddSign", "ApplyAddSign"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
             Ok(AddSign {
                 learning_rate: i.scalar(0)?,
                 alpha: i.scalar(1)?,
@@ -104,7 +104,7 @@ pub(crate) fn register(registry: &mut Registry) {
         })))
     });
     registry.add_both(["ResourceApplyPowerSign", "ApplyPowerSign"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
             Ok(PowerSign {
                 learning_rate: i.scalar(0)?,
                 log_base: i.scalar(1)?,
@@ -114,17 +114,17 @@ pub(crate) fn register(registry: &mut Registry) {
         })))
     });
     registry.add_both(["ResourceApplyProximalAdagrad", "ApplyProximalAdagrad"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
             Ok(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
         })))
     });
     registry.add_both(["ResourceApplyProximalGradientDescent", "ApplyProximalGradientDescent"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 1>(|i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 1>(|i| {
             Ok(ProximalGradientDescent { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
         })))
     });
     registry.add_both(["ResourceApplyAdagradDA", "ApplyAdagradDA"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
             let rule = |i: Parameters<'_, '_>| -> Result<AdagradDa<T>> {
                 Ok(AdagradDa {
                     learning_rate: i.scalar(1)?,
@@ -138,26 +138,17 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add(
         "ResourceApplyAdamWithAmsgrad",
-        |spec| for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(amsgrad::<T>))),
+        |spec| for_dtype!(float spec.dtype("T")?, T => Ok(boxed(amsgrad::<T>))),
     );
     register_sparse(registry);
 }
 
 /// Adam whose divisor never shrinks.
-fn amsgrad<T>(context: &mut KernelContext<'_>) -> Result<()>
-where
-    T: Element + compute::math::Real + PartialOrd,
-    T: Add<Output = T> + Sub<Output = T> + Mul<Output = T> + Div<Output = T>,
-{
+fn amsgrad<T: Element + Weight>(context: &mut KernelContext<'_>) -> Result<()> {
     let parameters = Parameters { context, first: 4 };
-    let [beta1_power, beta2_power, rate, beta1, beta2, epsilon]: [T; 6] = [
-        parameters.scalar(0)?,
-        parameters.scalar(1)?,
-        parameters.scalar(2)?,
-        parameters.scalar(3)?,
-        parameters.scalar(4)?,
-        parameters.scalar(5)?,
-    ];
+    let scalar = |index: usize| -> Result<T::Number> { Ok(parameters.scalar::<T>(index)?.load()) };
+    let (beta1_power, beta2_power, rate) = (scalar(0)?, scalar(1)?, scalar(2)?);
+    let (beta1, beta2, epsilon) = (scalar(3)?, scalar(4)?, scalar(5)?);
     let variables: Vec<Arc<Variable>> = (0..4).map(|i| shared_variable(context, i)).collect::<Result<_>>()?;
     let gradient = context.input(10);
     with_values(&variables, |values| {
@@ -168,13 +159,15 @@ where
         }
         let [weights, m, v, largest]: [&mut [T]; 4] =
             state.try_into().map_err(|_| Error::runtime("an update without its slots"))?;
-        let one = T::of(1.0);
+        let one = T::Number::of(1.0);
         let step = rate * (one - beta2_power).sqrt() / (one - beta1_power);
-        for (i, &gradient) in gradient.as_slice::<T>()?.iter().enumerate() {
-            m[i] = m[i] + (gradient - m[i]) * (one - beta1);
-            v[i] = v[i] + (gradient * gradient - v[i]) * (one - beta2);
-            largest[i] = if v[i] > largest[i] { v[i] } else { largest[i] };
-            weights[i] = weights[i] - step * m[i] / (largest[i].sqrt() + epsilon);
+        for (i, gradient) in gradient.as_slice::<T>()?.iter().enumerate() {
+            let (gradient, old_m, old_v) = (gradient.load(), m[i].load(), v[i].load());
+            let new_m = old_m + (gradient - old_m) * (one - beta1);
+            let new_v = old_v + (gradient * gradient - old_v) * (one - beta2);
+            let divisor = new_v.max(largest[i].load());
+            weights[i] = T::store(weights[i].load() - step * new_m / (divisor.sqrt() + epsilon));
+            (m[i], v[i], largest[i]) = (T::store(new_m), T::store(new_v), T::store(divisor));
         }
         Ok(())
     })
@@ -184,35 +177,35 @@ where
 fn register_sparse(registry: &mut Registry) {
     registry.add_both(["ResourceSparseApplyMomentum", "SparseApplyMomentum"], |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
             Ok(Momentum { learning_rate: i.scalar(0)?, momentum: i.scalar(3)?, use_nesterov })
         })))
     });
     registry.add("ResourceSparseApplyKerasMomentum", |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
             Ok(KerasMomentum { learning_rate: i.scalar(0)?, momentum: i.scalar(3)?, use_nesterov })
         })))
     });
     registry.add_both(["ResourceSparseApplyAdagrad", "SparseApplyAdagrad"], |spec| {
         let update_slots = spec.bool("update_slots").unwrap_or(true);
-        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
             Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon: None, update_slots })
         })))
     });
     registry.add_both(["ResourceSparseApplyAdagradV2", "SparseApplyAdagradV2"], |spec| {
         let update_slots = spec.bool("update_slots").unwrap_or(true);
-        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(4, move |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(4, move |i| {
             Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon: Some(i.scalar(1)?), update_slots })
         })))
     });
     registry.add_both(["ResourceSparseApplyAdadelta", "SparseApplyAdadelta"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(6, |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(6, |i| {
             Ok(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? })
         })))
     });
     registry.add_both(["ResourceSparseApplyRMSProp", "SparseApplyRMSProp"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(7, |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(7, |i| {
             Ok(RmsProp {
                 learning_rate: i.scalar(0)?,
                 rho: i.scalar(1)?,
@@ -222,7 +215,7 @@ fn register_sparse(registry: &mut Registry) {
         })))
     });
     registry.add_both(["ResourceSparseApplyCenteredRMSProp", "SparseApplyCenteredRMSProp"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 4>(8, |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 4>(8, |i| {
             Ok(CenteredRmsProp {
                 learning_rate: i.scalar(0)?,
                 rho: i.scalar(1)?,
@@ -235,17 +228,17 @@ fn register_sparse(registry: &mut Registry) {
     registry
         .add_both(["ResourceSparseApplyFtrlV2", "SparseApplyFtrlV2"], |spec| make_sparse_ftrl(spec, true));
     registry.add_both(["ResourceSparseApplyProximalAdagrad", "SparseApplyProximalAdagrad"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(5, |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(5, |i| {
             Ok(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
         })))
     });
     registry.add_both(["ResourceSparseApplyProximalGradientDescent", "SparseApplyProximalGradientDescent"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 1>(4, |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 1>(4, |i| {
             Ok(ProximalGradientDescent { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
         })))
     });
     registry.add_both(["ResourceSparseApplyAdagradDA", "SparseApplyAdagradDA"], |spec| {
-        for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(3, |i| {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(3, |i| {
             Ok(AdagradDa {
                 learning_rate: i.scalar(2)?,
                 l1: i.scalar(3)?,
@@ -258,7 +251,7 @@ fn register_sparse(registry: &mut Registry) {
 
 fn make_sparse_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel>> {
     let multiply_linear_by_lr = spec.bool("multiply_linear_by_lr").unwrap_or(false);
-    for_dtype!(wide spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(3, move |i| {
+    for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(3, move |i| {
         Ok(Ftrl {
             learning_rate: i.scalar(2)?,
             l1: i.scalar(3)?,
@@ -330,7 +323,7 @@ fn check_rows(
 
 fn make_adagrad(spec: &NodeSpec<'_>, with_epsilon: bool) -> Result<Box<dyn Kernel>> {
     let update_slots = spec.bool("update_slots").unwrap_or(true);
-    for_dtype!(wide spec.dtype("T")?, T => Ok(dense::<T, _, 2>(move |i| {
+    for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 2>(move |i| {
         let epsilon = if with_epsilon { Some(i.scalar(1)?) } else { None };
         Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon, update_slots })
     })))
@@ -339,7 +332,7 @@ fn make_adagrad(spec: &NodeSpec<'_>, with_epsilon: bool) -> Result<Box<dyn Kerne
 /// FTRL takes the gradient before its parameters.
 fn make_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel>> {
     let multiply_linear_by_lr = spec.bool("multiply_linear_by_lr").unwrap_or(false);
-    for_dtype!(wide spec.dtype("T")?, T => Ok(boxed(move |context| {
+    for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
         let rule = |i: Parameters<'_, '_>| -> Result<Ftrl<T>> {
             let l2_shrinkage = if with_shrinkage { i.scalar(4)? } else { T::default() };
             let learning_rate_power = i.scalar(if with_shrinkage { 5 } else { 4 })?;

@@ -1,6 +1,9 @@
 //! Shapes as tensors, and the same elements under other shapes.
 
+use super::constants::{constant, range};
+use super::joining::{concat, stack};
 use crate::arguments::{Axes, Ints, vector};
+use crate::composite::Composite;
 use crate::gradients::broadcasting::{reshaped, sum_to_input};
 use crate::library::op_defs;
 use crate::shapes::{self, shape_from};
@@ -345,6 +348,28 @@ pub fn squeeze(input: impl AsOutput, axes: impl Into<Axes>) -> Output {
 pub fn transpose(x: impl AsOutput, perm: impl Into<Ints>) -> Output {
     let builder = x.as_output().graph().op(&TRANSPOSE).default_name("transpose");
     perm.into().input_of(builder.input(x)).finish_output()
+}
+
+/// With its last two axes exchanged: each matrix of a stack transposed.
+#[must_use]
+#[track_caller]
+pub fn matrix_transpose(x: impl AsOutput) -> Output {
+    let scope = Composite::new(&x.as_output().graph(), "matrix_transpose");
+    let x = scope.enter(x);
+    let Some(rank) = x.shape().rank() else {
+        let rank = rank(&x);
+        let before = |count: i32| crate::math::sub(&rank, constant(scope.graph(), count));
+        let others = range(constant(scope.graph(), 0i32), before(2), constant(scope.graph(), 1i32));
+        let perm = concat(&[others, stack(&[before(1), before(2)], 0)], 0);
+        return scope.leave(transpose(&x, &perm));
+    };
+    let Some(others) = rank.checked_sub(2) else {
+        let text = format!("a matrix has at least two axes, not the shape {}", x.shape());
+        scope.graph().add_error(Error::value(text));
+        return scope.leave(x);
+    };
+    let perm: Vec<i64> = (0..others).chain([rank - 1, rank - 2]).map(|axis| axis as i64).collect();
+    scope.leave(transpose(&x, perm))
 }
 
 /// Of the permutation `x`, the one that undoes it.

@@ -208,10 +208,27 @@ const VALUES: &[Sample] = rows! {
         [i.op("MatrixTriangularSolve").input(x).input(y).finish_output()]
     };
     "Cholesky" => |i| { let x = square_matrices(i); [i.op("Cholesky").input(x).finish_output()] };
+    "Qr" needs Shapes => |i| {
+        let (q, r) = qr(i.given(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0, 1.0, -1.0, 2.5], &[3, 3])), false);
+        [q, r]
+    };
+    "Qr of stacked matrices with more rows" needs Shapes => |i| factorized(i, &[2, 4, 3], false);
+    "Qr of more columns" needs Shapes => |i| factorized(i, &[3, 5], false);
+    "Qr full" needs Shapes => |i| factorized(i, &[3, 4], true);
+    "Qr full, of more rows" => |i| {
+        let x = i.other(shaped(vec![1.0f64, 2.0, 3.0, 4.0, 5.0, -6.0], &[3, 2]));
+        let (q, r) = qr(&x, true);
+        [q, r]
+    };
     "SparseSegmentSumGradV2" => |i| sparse_segment_gradient(i, "SparseSegmentSumGradV2");
     "SparseSegmentMeanGradV2" => |i| sparse_segment_gradient(i, "SparseSegmentMeanGradV2");
     "SparseSegmentSqrtNGradV2" => |i| sparse_segment_gradient(i, "SparseSegmentSqrtNGradV2");
 };
+
+fn factorized(i: &mut Inputs<'_>, shape: &[usize], full: bool) -> Vec<Output> {
+    let (q, r) = qr(i.doubles(shape), full);
+    vec![q, r]
+}
 
 /// Two symmetric, positive definite matrices.
 fn square_matrices(i: &mut Inputs<'_>) -> Output {

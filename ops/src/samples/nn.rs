@@ -285,6 +285,12 @@ const NORMS: &[Sample] = rows! {
     };
 };
 
+/// Two images in single precision that are not differentiated.
+fn images(i: &mut Inputs<'_>) -> Output {
+    let values = (0..36).map(|n| (n * 7 % 37) as f32 / 37.0).collect();
+    i.other(shaped(values, &[2, 2, 3, 3]))
+}
+
 const REST: &[Sample] = rows! {
     "TopKV2" => |i| { let (values, at) = top_k(i.doubles(&[2, 2, 4]), 3); [values, at] };
     "InTopK" => |i| {
@@ -309,6 +315,11 @@ const REST: &[Sample] = rows! {
         let dy = i.other(shaped(vec![1.0f32; 16], &[1, 4, 4, 1]));
         [i.op("ResizeNearestNeighborGrad").input(dy).constant([2i32, 2]).finish_output()]
     };
+    "RGBToHSV" => |i| [rgb_to_hsv(i.between(0.1, 1.0, &[2, 3, 3]))];
+    "HSVToRGB" but not_numerical => |i| [hsv_to_rgb(i.between(0.1, 1.0, &[2, 3, 3]))];
+    "AdjustContrastv2" => |i| { let x = images(i); [adjust_contrast(x, 1.5)] };
+    "AdjustHue" => |i| { let x = images(i); [adjust_hue(x, 0.3)] };
+    "AdjustSaturation" => |i| { let x = images(i); [adjust_saturation(x, 0.5)] };
     "GatherV2 as an embedding" => |i| {
         let (table, ids) = (i.doubles(&[5, 3]), i.other(shaped(vec![4i32, 0, 4, 2], &[2, 2])));
         [embedding_lookup(&table, ids)]

@@ -225,9 +225,19 @@ fn gathering(cases: &mut Vec<Case>) {
     );
     let nothing = Tensor::from_vec(Vec::<i32>::new(), [2, 0]).unwrap();
     cases.push(case("GatherNd", "wholes").arg(spread(F, &[3, 2])).arg(nothing));
-    for dtype in allowed("ScatterNd", "T") {
+    for dtype in everything() {
         let row = case("ScatterNd", format!("{dtype}")).arg(Tensor::from([[2i32], [0], [2]]));
         cases.push(row.arg(spread(dtype, &[3, 2])).arg(ints(&[4, 2])));
+        let row = case("Fill", format!("{dtype} of a scalar")).arg(ints(&[]));
+        cases.push(row.arg(numbers(dtype, &[3.0], &[])));
+        let row = case("GatherV2", format!("{dtype} within batches")).arg(spread(dtype, &[2, 3, 2]));
+        cases.push(row.arg(Tensor::from([[2i32, 0], [1, 1]])).arg(fixed(1i32)).attr("batch_dims", 1i64));
+        let row = case("StridedSliceGrad", format!("{dtype}")).arg(ints(&[4])).arg(ints(&[1]));
+        cases.push(row.arg(ints(&[3])).arg(ints(&[1])).arg(spread(dtype, &[2])));
+        for op_type in ["SelectV2", "Select"] {
+            let row = case(op_type, format!("{dtype}")).arg(Tensor::from([true, false, true]));
+            cases.push(row.arg(spread(dtype, &[3])).arg(spread(dtype, &[3])));
+        }
         for op_type in ["TensorScatterUpdate", "TensorScatterAdd"] {
             let row = case(op_type, format!("{dtype}")).arg(spread(dtype, &[4, 2]));
             let indices = Tensor::from([[2i32, 1], [0, 0]]);
@@ -242,7 +252,7 @@ fn gathering(cases: &mut Vec<Case>) {
 }
 
 fn blocks_and_diagonals(cases: &mut Vec<Case>) {
-    for dtype in ALL {
+    for dtype in everything() {
         let x = || spread(dtype, &[2, 3, 4]);
         cases.push(case("MatrixDiag", format!("{dtype}")).arg(spread(dtype, &[2, 3])));
         cases.push(case("MatrixDiagPart", format!("{dtype}")).arg(x()));

@@ -1,8 +1,9 @@
 //! Rows of tensors in another order: what most operations that only move elements come down to.
 
 use crate::kernel::KernelContext;
+use crate::kernels::Moved as _;
 use session_core::{Error, Result};
-use tensor::{Bytes, DType, Shape, Tensor, memory};
+use tensor::{Shape, Tensor};
 
 /// Where a row of a result comes from: which of the sources, and which of its rows; or from nowhere.
 pub(crate) type Place = Option<(usize, usize)>;
@@ -19,42 +20,21 @@ pub(crate) fn arrange(
 ) -> Result<Tensor> {
     let dtype = sources.first().map(|source| source.dtype());
     let dtype = dtype.ok_or_else(|| Error::invalid_argument("there is nothing to take rows from"))?;
-    if dtype == DType::String {
-        return arrange_strings(sources, shape, width, place, filler);
-    }
-    for_dtype!(bits dtype, T => {
-        let slices = sources.iter().map(|source| Ok(source.as_bits::<T>()?)).collect::<Result<Vec<&[T]>>>()?;
+    for_dtype!(moved dtype, T => {
+        let slices = sources.iter().map(|source| T::elements(source)).collect::<Result<Vec<&[T]>>>()?;
         let filler = match filler {
-            Some(filler) => *filler.as_bits::<T>()?.first().ok_or_else(no_filler)?,
+            Some(filler) => T::elements(filler)?.first().ok_or_else(no_filler)?.clone(),
             None => T::default(),
         };
-        let mut result = Tensor::from_pool_dtype(context.buffers(), dtype, shape)?;
-        result
-            .write_bits::<T, _>(|output| copy_rows(&slices, width, place, &filler, output))
-            .expect("new memory has one owner, its elements the right size");
-        Ok(result)
+        T::made(context, dtype, shape, |output| {
+            copy_rows(&slices, width, place, &filler, output);
+            Ok(())
+        })
     })
 }
 
 fn no_filler() -> Error {
     Error::invalid_argument("the value to fill up with must be a scalar")
-}
-
-fn arrange_strings(
-    sources: &[&Tensor],
-    shape: Shape,
-    width: usize,
-    place: &dyn Fn(usize) -> Place,
-    filler: Option<&Tensor>,
-) -> Result<Tensor> {
-    let slices = sources.iter().map(|source| Ok(source.as_strings()?)).collect::<Result<Vec<&[Bytes]>>>()?;
-    let filler = match filler {
-        Some(filler) => filler.as_strings()?.first().ok_or_else(no_filler)?.clone(),
-        None => Bytes::new(),
-    };
-    let mut output = memory::filled(Bytes::new(), shape.elements())?;
-    copy_rows(&slices, width, place, &filler, &mut output);
-    Ok(Tensor::from_strings(output, shape)?)
 }
 
 fn copy_rows<T: Clone>(

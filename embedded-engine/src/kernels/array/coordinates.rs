@@ -1,13 +1,14 @@
 //! Slices chosen by whole coordinates.
 
 use super::arrange::arrange;
-use crate::kernel::KernelContext;
+use crate::kernel::{KernelContext, integers};
+use crate::kernels::Moved;
 use crate::kernels::math::boxed;
 use crate::kernels::random::shape as shape_input;
 use crate::registry::Registry;
 use compute::elementwise::layout;
 use session_core::{Error, Result};
-use tensor::{DType, Element, Shape, Tensor, memory};
+use tensor::{Bytes, DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("GatherNd", |_| {
@@ -24,22 +25,17 @@ pub(crate) fn register(registry: &mut Registry) {
             }))
         })
         .reads();
-    registry.add("ScatterNd", |spec| for_dtype!(number spec.input_dtype(1), T => Ok(boxed(scatter_nd::<T>))));
+    registry.add("ScatterNd", |spec| match spec.input_dtype(1) {
+        // Where two updates meet, a truth value holds if one of them does, and strings are joined.
+        DType::Bool => Ok(boxed(|context| scatter_moved::<u8>(context, |to, from| *to |= from))),
+        DType::String => Ok(boxed(|context| scatter_moved::<Bytes>(context, append))),
+        dtype => for_dtype!(number dtype, T => Ok(boxed(scatter_nd::<T>))),
+    });
     registry.add(
         "TensorScatterAdd",
         |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(tensor_scatter_add::<T>))),
     );
     registry.add("TensorScatterUpdate", |_| Ok(boxed(tensor_scatter_update)));
-}
-
-/// The integers of a tensor of any index dtype.
-pub(crate) fn integers(tensor: &Tensor) -> Result<Vec<i64>> {
-    Ok(match tensor.dtype() {
-        DType::Int32 => memory::collected(tensor.as_slice::<i32>()?.iter().map(|&i| i.into()))?,
-        DType::Int16 => memory::collected(tensor.as_slice::<i16>()?.iter().map(|&i| i.into()))?,
-        DType::UInt16 => memory::collected(tensor.as_slice::<u16>()?.iter().map(|&i| i.into()))?,
-        _ => tensor.to_vec::<i64>()?,
-    })
 }
 
 /// Coordinates into an array, as rows of it.
@@ -112,6 +108,26 @@ fn scatter_nd<T: Element + compute::elementwise::Element>(context: &mut KernelCo
         output.fill(T::default());
         add_rows(&named, output, context.slice(1)?)
     })
+}
+
+fn scatter_moved<T: Moved>(context: &mut KernelContext<'_>, add: fn(&mut T, &T)) -> Result<()> {
+    let shape = shape_input(context, 2)?;
+    let named = rows(context.input(0), &shape)?;
+    check_updates(&named.shape, context.input(1).shape())?;
+    let dtype = context.input(1).dtype();
+    context.produce_moved::<T>(0, dtype, shape, |context, output| {
+        output.fill(T::default());
+        let updates = context.moved::<T>(1)?.chunks_exact(named.width.max(1));
+        for (&row, update) in named.rows.iter().zip(updates) {
+            let slice = &mut output[row * named.width..][..named.width];
+            slice.iter_mut().zip(update).for_each(|(to, from)| add(to, from));
+        }
+        Ok(())
+    })
+}
+
+fn append(to: &mut Bytes, more: &Bytes) {
+    *to = if to.is_empty() { more.clone() } else { [to.as_ref(), more.as_ref()].concat().into() };
 }
 
 fn add_rows<T: Element + compute::elementwise::Element>(

@@ -1,12 +1,13 @@
 //! Elements chosen by index, and indices made into elements.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::Moved;
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
 use compute::elementwise;
 use compute::elementwise::layout::{self, GatherShape, Index, IndexError};
 use session_core::{Error, Result};
-use tensor::{Bits, DType, Element, Shape, Tensor, memory};
+use tensor::{DType, Element, Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("GatherV2", |spec| {
@@ -16,12 +17,12 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Gather", |spec| gather(spec, 0, false));
     registry.add("ResourceGather", |spec| {
         let dtype = spec.dtype("dtype")?;
-        for_dtype!(bits dtype, T => for_dtype!(index spec.input_dtype(1), I => Ok(boxed(resource_gather::<T, I>))))
+        for_dtype!(moved dtype, T => for_dtype!(index spec.input_dtype(1), I => Ok(boxed(resource_gather::<T, I>))))
     }).reads();
     registry.add("OneHot", |spec| {
         let at = spec.int("axis")?;
         let indices = spec.input_dtype(0);
-        for_dtype!(bits spec.input_dtype(2), T => match indices {
+        for_dtype!(moved spec.input_dtype(2), T => match indices {
             DType::UInt8 => Ok(boxed(move |context| one_hot::<T, u8>(context, at))),
             _ => for_dtype!(index indices, I => Ok(boxed(move |context| one_hot::<T, I>(context, at)))),
         })
@@ -39,13 +40,7 @@ fn gather(spec: &NodeSpec<'_>, batch_dims: i64, with_axis: bool) -> Result<Box<d
     if spec.input_dtype(0) == DType::Resource {
         return super::handles::gather();
     }
-    if spec.input_dtype(0) == DType::String {
-        return Ok(boxed(move |context| {
-            let at = if with_axis { context.int(2)? } else { 0 };
-            gather_strings(context, at, batch_dims)
-        }));
-    }
-    for_dtype!(bits spec.input_dtype(0), T => for_dtype!(index indices, I => {
+    for_dtype!(moved spec.input_dtype(0), T => for_dtype!(index indices, I => {
         Ok(boxed(move |context| {
             let at = if with_axis { context.int(2)? } else { 0 };
             run_gather::<T, I>(context, at, batch_dims)
@@ -53,7 +48,7 @@ fn gather(spec: &NodeSpec<'_>, batch_dims: i64, with_axis: bool) -> Result<Box<d
     }))
 }
 
-fn run_gather<T: Bits, I: Element + Index>(
+fn run_gather<T: Moved, I: Element + Index>(
     context: &mut KernelContext<'_>,
     at: i64,
     batch_dims: i64,
@@ -76,36 +71,14 @@ fn run_gather<T: Bits, I: Element + Index>(
         axis: shape[at],
         inner: shape[at + 1..].iter().product(),
     };
-    context.produce_bits::<T>(0, dtype, dims, |context, output| {
-        layout::gather(context.pool(), sizes, context.bits::<T>(0)?, context.slice::<I>(1)?, output)
+    context.produce_moved::<T>(0, dtype, dims, |context, output| {
+        layout::gather(context.pool(), sizes, context.moved::<T>(0)?, context.slice::<I>(1)?, output)
             .map_err(outside)
     })
 }
 
-/// Strings along the first axis.
-fn gather_strings(context: &mut KernelContext<'_>, at: i64, batch_dims: i64) -> Result<()> {
-    let (values, shape) = (context.input(0).clone(), context.input(0).shape().clone());
-    if at != 0 || batch_dims != 0 || shape.rank() == 0 {
-        let text =
-            format!("strings of shape {shape} are gathered along axis 0 without batches, not along {at}");
-        return Err(Error::new(session_core::Code::Unimplemented, text));
-    }
-    let row: usize = shape[1..].iter().product();
-    let strings = values.as_strings()?;
-    let mut gathered = memory::reserve(context.input(1).elements().saturating_mul(row))?;
-    for (position, index) in context.ints(1)?.into_iter().enumerate() {
-        let place = usize::try_from(index).ok().filter(|&place| place < shape[0]);
-        let place = place.ok_or_else(|| outside(IndexError { position, index, limit: shape[0] }))?;
-        gathered.extend_from_slice(&strings[place * row..(place + 1) * row]);
-    }
-    let dims: Shape = context.input(1).shape().iter().chain(&shape[1..]).copied().collect();
-    let gathered = Tensor::from_strings(gathered, dims)?;
-    context.set(0, gathered);
-    Ok(())
-}
-
 /// Rows of a variable, without a copy of the rest.
-fn resource_gather<T: Bits, I: Element + Index>(context: &mut KernelContext<'_>) -> Result<()> {
+fn resource_gather<T: Moved, I: Element + Index>(context: &mut KernelContext<'_>) -> Result<()> {
     let value = crate::kernels::state::variable(context, 0)?.read()?;
     let dtype = value.dtype();
     let Some((&rows, row)) = value.shape().split_first() else {
@@ -113,13 +86,13 @@ fn resource_gather<T: Bits, I: Element + Index>(context: &mut KernelContext<'_>)
     };
     let dims: Shape = context.input(1).shape().iter().chain(row).copied().collect();
     let sizes = GatherShape { batch: 1, outer: 1, axis: rows, inner: row.iter().product() };
-    context.produce_bits::<T>(0, dtype, dims, |context, output| {
-        layout::gather(context.pool(), sizes, value.as_bits::<T>()?, context.slice::<I>(1)?, output)
+    context.produce_moved::<T>(0, dtype, dims, |context, output| {
+        layout::gather(context.pool(), sizes, T::elements(&value)?, context.slice::<I>(1)?, output)
             .map_err(outside)
     })
 }
 
-fn one_hot<T: Bits, I: Element + Index>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+fn one_hot<T: Moved, I: Element + Index>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     let dtype = context.input(2).dtype();
     let shape = context.input(0).shape().clone();
     let depth = usize::try_from(context.int(1)?)
@@ -128,8 +101,8 @@ fn one_hot<T: Bits, I: Element + Index>(context: &mut KernelContext<'_>, at: i64
     let mut dims = shape.to_vec();
     dims.insert(at, depth);
     let suffix = shape[at..].iter().product();
-    context.produce_bits::<T>(0, dtype, dims, |context, output| {
-        let (on, off) = (context.bits_value::<T>(2)?, context.bits_value::<T>(3)?);
+    context.produce_moved::<T>(0, dtype, dims, |context, output| {
+        let (on, off) = (context.moved_value::<T>(2)?, context.moved_value::<T>(3)?);
         layout::one_hot(depth, suffix, context.slice::<I>(0)?, &on, &off, output);
         Ok(())
     })

@@ -1,11 +1,13 @@
 //! Tensors joined and split.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::Moved;
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
-use tensor::{Bits, Bytes, DType, Shape, Tensor, memory};
+use std::ops::AddAssign;
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ConcatV2", |spec| {
@@ -16,17 +18,16 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Pack", |spec| {
         let at = spec.int("axis")?;
         match spec.input_dtype(0) {
-            DType::String => Ok(boxed(move |context| pack_strings(context, at))),
             DType::Resource => super::handles::pack(),
-            dtype => for_dtype!(bits dtype, T => Ok(boxed(move |context| pack::<T>(context, at)))),
+            dtype => for_dtype!(moved dtype, T => Ok(boxed(move |context| pack::<T>(context, at)))),
         }
     });
     registry.add("Unpack", |spec| {
         let at = spec.int("axis")?;
-        for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(move |context| unpack::<T>(context, at))))
+        for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(move |context| unpack::<T>(context, at))))
     });
     registry.add("Split", |spec| {
-        for_dtype!(bits spec.input_dtype(1), T => Ok(boxed(|context| {
+        for_dtype!(moved spec.input_dtype(1), T => Ok(boxed(|context| {
             let (shape, parts) = (context.input(1).shape().clone(), context.outputs.len());
             let at = axis(context.int(0)?, shape.rank())?;
             if !shape[at].is_multiple_of(parts) {
@@ -36,17 +37,17 @@ pub(crate) fn register(registry: &mut Registry) {
             split::<T>(context, 1, at, &vec![shape[at] / parts; parts])
         })))
     });
-    registry.add("SplitV", |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(split_v::<T>))));
-    registry.add("ConcatOffset", |_| Ok(boxed(concat_offset)));
+    registry.add("SplitV", |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(split_v::<T>))));
+    registry.add(
+        "ConcatOffset",
+        |spec| for_dtype!(index spec.input_dtype(1), T => Ok(boxed(concat_offset::<T>))),
+    );
 }
 
 /// Joins `count` tensors from input `first` on; the axis stands at input `axis_input`.
 fn concat(spec: &NodeSpec<'_>, dtype: DType, first: usize, axis_input: usize) -> Result<Box<dyn Kernel>> {
     let count = spec.operation.num_inputs() - 1;
-    if dtype == DType::String {
-        return Ok(boxed(move |context| concat_strings(context, first, count, axis_input)));
-    }
-    for_dtype!(bits dtype, T => Ok(boxed(move |context| concat_plain::<T>(context, first, count, axis_input))))
+    for_dtype!(moved dtype, T => Ok(boxed(move |context| run_concat::<T>(context, first, count, axis_input))))
 }
 
 /// The axis and the joined shape.
@@ -75,7 +76,7 @@ fn joined(
     Ok((at, dims.into()))
 }
 
-fn concat_plain<T: Bits>(
+fn run_concat<T: Moved>(
     context: &mut KernelContext<'_>,
     first: usize,
     count: usize,
@@ -84,33 +85,13 @@ fn concat_plain<T: Bits>(
     let dtype = context.input(first).dtype();
     let (at, shape) = joined(context, first, count, axis_input)?;
     let rows: usize = shape[..at].iter().product();
-    context.produce_bits::<T>(0, dtype, shape, |context, output| {
+    context.produce_moved::<T>(0, dtype, shape, |context, output| {
         let width = |i: usize| context.input(i).shape()[at..].iter().product::<usize>();
-        let part = |i: usize| Ok((context.bits::<T>(i)?, width(i)));
+        let part = |i: usize| Ok((context.moved::<T>(i)?, width(i)));
         let parts: Vec<(&[T], usize)> = (first..first + count).map(part).collect::<Result<_>>()?;
         layout::concat(context.pool(), rows, &parts, output);
         Ok(())
     })
-}
-
-fn concat_strings(
-    context: &mut KernelContext<'_>,
-    first: usize,
-    count: usize,
-    axis_input: usize,
-) -> Result<()> {
-    let (at, shape) = joined(context, first, count, axis_input)?;
-    let rows: usize = shape[..at].iter().product();
-    let mut strings: Vec<Bytes> = memory::reserve(shape.elements())?;
-    for row in 0..rows {
-        for i in first..first + count {
-            let width: usize = context.input(i).shape()[at..].iter().product();
-            strings.extend_from_slice(&context.input(i).as_strings()?[row * width..(row + 1) * width]);
-        }
-    }
-    let joined = Tensor::from_strings(strings, shape)?;
-    context.set(0, joined);
-    Ok(())
 }
 
 /// The axis of a new dimension and the shape with it.
@@ -131,34 +112,20 @@ fn packed(context: &KernelContext<'_>, at: i64) -> Result<(usize, Shape)> {
     Ok((at, dims.into()))
 }
 
-fn pack<T: Bits>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+fn pack<T: Moved>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     let dtype = context.input(0).dtype();
     let (at, shape) = packed(context, at)?;
     let rows: usize = shape[..at].iter().product();
     let width: usize = shape[at + 1..].iter().product();
-    context.produce_bits::<T>(0, dtype, shape, |context, output| {
-        let part = |i: usize| Ok((context.bits::<T>(i)?, width));
+    context.produce_moved::<T>(0, dtype, shape, |context, output| {
+        let part = |i: usize| Ok((context.moved::<T>(i)?, width));
         let parts: Vec<(&[T], usize)> = (0..context.num_inputs()).map(part).collect::<Result<_>>()?;
         layout::concat(context.pool(), rows, &parts, output);
         Ok(())
     })
 }
 
-fn pack_strings(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
-    let (at, shape) = packed(context, at)?;
-    let (rows, width): (usize, usize) = (shape[..at].iter().product(), shape[at + 1..].iter().product());
-    let mut strings: Vec<Bytes> = memory::reserve(shape.elements())?;
-    for row in 0..rows {
-        for i in 0..context.num_inputs() {
-            strings.extend_from_slice(&context.input(i).as_strings()?[row * width..(row + 1) * width]);
-        }
-    }
-    let packed = Tensor::from_strings(strings, shape)?;
-    context.set(0, packed);
-    Ok(())
-}
-
-fn unpack<T: Bits>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
+fn unpack<T: Moved>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let at = axis(at, shape.rank())?;
     let count = context.outputs.len();
@@ -177,7 +144,7 @@ fn unpack<T: Bits>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     Ok(())
 }
 
-fn split_v<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
+fn split_v<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let at = axis(context.int(2)?, shape.rank())?;
     let sizes = context.ints(1)?;
@@ -193,16 +160,16 @@ fn split_v<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
     split::<T>(context, 0, at, &sizes)
 }
 
-fn split<T: Bits>(context: &mut KernelContext<'_>, input: usize, at: usize, sizes: &[usize]) -> Result<()> {
+fn split<T: Moved>(context: &mut KernelContext<'_>, input: usize, at: usize, sizes: &[usize]) -> Result<()> {
     let (dtype, shape) = (context.input(input).dtype(), context.input(input).shape().clone());
     let strides = vec![1; shape.rank()];
     let mut begin = vec![0; shape.rank()];
     for (i, &size) in sizes.iter().enumerate() {
         let mut dims = shape.to_vec();
         dims[at] = size;
-        context.produce_bits::<T>(i, dtype, dims.clone(), |context, output| {
+        context.produce_moved::<T>(i, dtype, dims.clone(), |context, output| {
             let region = StridedRegion { shape: &shape, begin: &begin, strides: &strides, sizes: &dims };
-            layout::strided_slice(context.pool(), region, context.bits::<T>(input)?, output);
+            layout::strided_slice(context.pool(), region, context.moved::<T>(input)?, output);
             Ok(())
         })?;
         begin[at] += size;
@@ -211,17 +178,17 @@ fn split<T: Bits>(context: &mut KernelContext<'_>, input: usize, at: usize, size
 }
 
 /// Where each of several joined tensors begins.
-fn concat_offset(context: &mut KernelContext<'_>) -> Result<()> {
+fn concat_offset<T: Element + AddAssign>(context: &mut KernelContext<'_>) -> Result<()> {
     let count = context.num_inputs() - 1;
     let rank = context.input(1).elements();
     let at = axis(context.int(0)?, rank)?;
-    let mut offset = 0i32;
+    let mut offset = T::default();
     for i in 0..count {
-        let mut begin = memory::filled(0i32, rank)?;
+        let mut begin = memory::filled(T::default(), rank)?;
         begin[at] = offset;
-        let sizes = context.input(i + 1).as_slice::<i32>()?;
+        let sizes = context.input(i + 1).as_slice::<T>()?;
         offset += sizes.get(at).copied().unwrap_or_default();
-        context.set(i, Tensor::from(begin));
+        context.set(i, Tensor::from_vec(begin, [rank])?);
     }
     Ok(())
 }

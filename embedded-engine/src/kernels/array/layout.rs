@@ -1,11 +1,12 @@
 //! Elements in another order, repeated, or padded.
 
 use crate::kernel::KernelContext;
+use crate::kernels::Moved;
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
-use tensor::{Bits, Element, Shape};
+use tensor::{Element, Shape};
 
 pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["Transpose", "ConjugateTranspose"] {
@@ -17,26 +18,26 @@ pub(crate) fn register(registry: &mut Registry) {
                     "no conjugate transpose of complex values",
                 ));
             }
-            for_dtype!(bits dtype, T => Ok(boxed(transpose::<T>)))
+            for_dtype!(moved dtype, T => Ok(boxed(transpose::<T>)))
         });
     }
-    registry.add("Tile", |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(tile::<T>))));
+    registry.add("Tile", |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(tile::<T>))));
     registry.add(
         "Pad",
-        |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(|context| pad::<T>(context, false)))),
+        |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(|context| pad::<T>(context, false)))),
     );
     registry.add(
         "PadV2",
-        |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(|context| pad::<T>(context, true)))),
+        |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(|context| pad::<T>(context, true)))),
     );
-    registry.add("ReverseV2", |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(reverse::<T>))));
+    registry.add("ReverseV2", |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(reverse::<T>))));
     registry.add(
         "InvertPermutation",
         |spec| for_dtype!(index spec.input_dtype(0), T => Ok(boxed(invert_permutation::<T>))),
     );
 }
 
-fn transpose<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
+fn transpose<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let rank = shape.rank();
@@ -52,8 +53,8 @@ fn transpose<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
         return Ok(());
     }
     let output: Shape = order.iter().map(|&at| shape[at]).collect();
-    context.produce_bits::<T>(0, dtype, output, |context, output| {
-        layout::transpose(context.pool(), &shape, &order, context.bits::<T>(0)?, output);
+    context.produce_moved::<T>(0, dtype, output, |context, output| {
+        layout::transpose(context.pool(), &shape, &order, context.moved::<T>(0)?, output);
         Ok(())
     })
 }
@@ -75,7 +76,7 @@ fn invert_permutation<T: Element + TryInto<usize> + TryFrom<usize>>(
     Ok(())
 }
 
-fn tile<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
+fn tile<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let repeats = super::slice::non_negative(&context.ints(1)?, "multiples")?;
@@ -90,13 +91,13 @@ fn tile<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
     let dims: Option<Shape> =
         shape.iter().zip(&repeats).map(|(&dim, &times)| dim.checked_mul(times)).collect();
     let dims = dims.ok_or_else(|| Error::invalid_argument("the repeated tensor is too large"))?;
-    context.produce_bits::<T>(0, dtype, dims, |context, output| {
-        layout::tile(&shape, &repeats, context.bits::<T>(0)?, output);
+    context.produce_moved::<T>(0, dtype, dims, |context, output| {
+        layout::tile(&shape, &repeats, context.moved::<T>(0)?, output);
         Ok(())
     })
 }
 
-fn pad<T: Bits>(context: &mut KernelContext<'_>, with_value: bool) -> Result<()> {
+fn pad<T: Moved>(context: &mut KernelContext<'_>, with_value: bool) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let pads = super::slice::non_negative(&context.ints(1)?, "paddings")?;
@@ -104,28 +105,28 @@ fn pad<T: Bits>(context: &mut KernelContext<'_>, with_value: bool) -> Result<()>
         let text = format!("paddings must be [{}, 2]: {}", shape.rank(), context.input(1).shape());
         return Err(Error::invalid_argument(text));
     }
-    let value = if with_value { context.bits_value::<T>(2)? } else { T::default() };
+    let value = if with_value { context.moved_value::<T>(2)? } else { T::default() };
     let before: Vec<usize> = pads.iter().step_by(2).copied().collect();
     let after: Vec<usize> = pads.iter().skip(1).step_by(2).copied().collect();
     let padded = |i: usize| before[i].checked_add(shape[i])?.checked_add(after[i]);
     let dims: Option<Shape> = (0..shape.rank()).map(padded).collect();
     let dims = dims.ok_or_else(|| Error::invalid_argument("the padded tensor is too large"))?;
-    context.produce_bits::<T>(0, dtype, dims, |context, output| {
-        layout::pad(&shape, &before, &after, &value, context.bits::<T>(0)?, output);
+    context.produce_moved::<T>(0, dtype, dims, |context, output| {
+        layout::pad(&shape, &before, &after, &value, context.moved::<T>(0)?, output);
         Ok(())
     })
 }
 
-fn reverse<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
+fn reverse<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let axes = context.ints(1)?.into_iter().map(|at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
     let backwards = |i: usize| axes.contains(&i) && shape[i] > 0;
     let begin: Vec<usize> = (0..shape.rank()).map(|i| if backwards(i) { shape[i] - 1 } else { 0 }).collect();
     let strides: Vec<isize> = (0..shape.rank()).map(|i| if backwards(i) { -1 } else { 1 }).collect();
-    context.produce_bits::<T>(0, dtype, shape.clone(), |context, output| {
+    context.produce_moved::<T>(0, dtype, shape.clone(), |context, output| {
         let region = StridedRegion { shape: &shape, begin: &begin, strides: &strides, sizes: &shape };
-        layout::strided_slice(context.pool(), region, context.bits::<T>(0)?, output);
+        layout::strided_slice(context.pool(), region, context.moved::<T>(0)?, output);
         Ok(())
     })
 }

@@ -1,7 +1,6 @@
 //! Axes turned round and shifted.
 
 use super::arrange::{arrange, ravel, unravel};
-use super::coordinates::integers;
 use crate::kernel::KernelContext;
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
@@ -19,7 +18,7 @@ pub(crate) fn register(registry: &mut Registry) {
 fn reverse_sequence(context: &mut KernelContext<'_>, sequence: i64, batch: i64) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (sequence, batch) = (axis(sequence, shape.rank())?, axis(batch, shape.rank())?);
-    let lengths = integers(context.input(1))?;
+    let lengths = context.ints(1)?;
     if sequence == batch || lengths.len() != shape[batch] {
         let text = format!(
             "{} lengths do not fit axes {sequence} and {batch} of an input of shape {shape}",
@@ -49,7 +48,7 @@ fn reverse_sequence(context: &mut KernelContext<'_>, sequence: i64, batch: i64) 
 
 fn roll(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
-    let (shifts, axes) = (integers(context.input(1))?, integers(context.input(2))?);
+    let (shifts, axes) = (context.ints(1)?, context.ints(2)?);
     if shifts.len() != axes.len() || shape.rank() == 0 {
         let text = format!("{} shifts along {} axes of shape {shape}", shifts.len(), axes.len());
         return Err(Error::invalid_argument(text));

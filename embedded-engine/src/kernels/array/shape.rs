@@ -1,12 +1,13 @@
 //! Shapes as values, and values under other shapes.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::Moved;
 use crate::kernels::math::{axis, boxed};
 use crate::kernels::random::shape as shape_input;
 use crate::registry::{Registry, Role, Shares};
 use compute::elementwise;
 use session_core::{AttrValue, Error, PartialShape, Result};
-use tensor::{Bits, Bytes, DType, Element, Shape, Tensor, memory};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -87,20 +88,12 @@ pub(crate) fn register(registry: &mut Registry) {
             }))
         })
         .role(Role::Constant);
-    registry.add("Fill", |spec| match spec.input_dtype(1) {
-        DType::String => Ok(boxed(fill_strings)),
-        dtype => for_dtype!(bits dtype, T => Ok(boxed(fill::<T>))),
-    });
+    registry.add("Fill", |spec| for_dtype!(moved spec.input_dtype(1), T => Ok(boxed(fill::<T>))));
     registry.add("ZerosLike", |spec| match spec.input_dtype(0) {
-        DType::Variant => Ok(boxed(crate::kernels::tensor_list::zeros_like)),
-        DType::String => Ok(boxed(|context| {
-            let zeros = Tensor::zeros(DType::String, context.input(0).shape())?;
-            context.set(0, zeros);
-            Ok(())
-        })),
-        dtype => for_dtype!(bits dtype, T => Ok(boxed(|context| {
+        DType::Variant => Ok(boxed(crate::kernels::variants::zeros_like)),
+        dtype => for_dtype!(moved dtype, T => Ok(boxed(|context| {
             let (dtype, shape) = (context.input(0).dtype(), context.input(0).shape().clone());
-            context.produce_bits::<T>(0, dtype, shape, |context, output| {
+            context.produce_moved::<T>(0, dtype, shape, |context, output| {
                 elementwise::fill(context.pool(), output, T::default());
                 Ok(())
             })
@@ -114,7 +107,7 @@ pub(crate) fn register(registry: &mut Registry) {
         }),
     });
     registry
-        .add("BroadcastTo", |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(broadcast_to::<T>))));
+        .add("BroadcastTo", |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(broadcast_to::<T>))));
     registry.add(
         "BroadcastGradientArgs",
         |spec| for_dtype!(index spec.input_dtype(0), T => Ok(boxed(broadcast_gradient_args::<T>))),
@@ -232,25 +225,14 @@ fn squeeze(context: &mut KernelContext<'_>, axes: &[i64]) -> Result<()> {
     Ok(())
 }
 
-fn fill<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
+fn fill<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(1).dtype();
     let shape = shape_input(context, 0)?;
-    let value = context.bits_value::<T>(1)?;
-    context.produce_bits::<T>(0, dtype, shape, |context, output| {
+    let value = context.moved_value::<T>(1)?;
+    context.produce_moved::<T>(0, dtype, shape, |context, output| {
         elementwise::fill(context.pool(), output, value);
         Ok(())
     })
-}
-
-fn fill_strings(context: &mut KernelContext<'_>) -> Result<()> {
-    let shape = shape_input(context, 0)?;
-    let value: Bytes = match context.input(1).as_strings()? {
-        [value] => value.clone(),
-        _ => return Err(Error::invalid_argument("the value to fill with must be a scalar")),
-    };
-    let filled = Tensor::full_string(value, shape)?;
-    context.set(0, filled);
-    Ok(())
 }
 
 fn like<T: Element>(context: &mut KernelContext<'_>, value: T) -> Result<()> {
@@ -261,12 +243,12 @@ fn like<T: Element>(context: &mut KernelContext<'_>, value: T) -> Result<()> {
     })
 }
 
-fn broadcast_to<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
+fn broadcast_to<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let target = shape_input(context, 1)?;
     let shape = context.input(0).shape().clone();
-    context.produce_bits::<T>(0, dtype, target.clone(), |context, output| {
-        let input = context.bits::<T>(0)?;
+    context.produce_moved::<T>(0, dtype, target.clone(), |context, output| {
+        let input = context.moved::<T>(0)?;
         elementwise::layout::broadcast_to(context.pool(), &shape, &target, input, output)
             .map_err(|error| Error::invalid_argument(format!("Incompatible shapes: {error}")))
     })

@@ -1,28 +1,29 @@
 //! Pieces of tensors.
 
 use crate::kernel::{KernelContext, NodeSpec};
+use crate::kernels::Moved;
 use crate::kernels::math::boxed;
 use crate::kernels::state::shared_variable;
 use crate::registry::Registry;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
-use tensor::{Bits, Shape};
+use tensor::Shape;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add("Slice", |spec| for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(slice::<T>))));
+    registry.add("Slice", |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(slice::<T>))));
     registry.add("StridedSlice", |spec| {
         let masks = Masks::of(spec)?;
-        for_dtype!(bits spec.input_dtype(0), T => Ok(boxed(move |context| strided_slice::<T>(context, masks))))
+        for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(move |context| strided_slice::<T>(context, masks))))
     });
     registry.add_both(["ResourceStridedSliceAssign", "StridedSliceAssign"], |spec| {
         let masks = Masks::of(spec)?;
-        for_dtype!(bits spec.input_dtype(4), T => {
+        for_dtype!(moved spec.input_dtype(4), T => {
             Ok(boxed(move |context| strided_slice_assign::<T>(context, masks)))
         })
     });
     registry.add("StridedSliceGrad", |spec| {
         let masks = Masks::of(spec)?;
-        for_dtype!(bits spec.input_dtype(4), T => Ok(boxed(move |context| strided_slice_grad::<T>(context, masks))))
+        for_dtype!(moved spec.input_dtype(4), T => Ok(boxed(move |context| strided_slice_grad::<T>(context, masks))))
     });
 }
 
@@ -32,7 +33,7 @@ pub(crate) fn non_negative(values: &[i64], what: &str) -> Result<Vec<usize>> {
     converted.ok_or_else(|| Error::invalid_argument(format!("{what} may not be negative: {values:?}")))
 }
 
-fn slice<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
+fn slice<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let (begin, size) = (context.ints(1)?, context.ints(2)?);
@@ -50,9 +51,9 @@ fn slice<T: Bits>(context: &mut KernelContext<'_>) -> Result<()> {
         Error::invalid_argument(format!("a slice from {begin:?} of {size:?} does not lie in {shape}"))
     })?;
     let strides = vec![1isize; shape.rank()];
-    context.produce_bits::<T>(0, dtype, sizes.clone(), |context, output| {
+    context.produce_moved::<T>(0, dtype, sizes.clone(), |context, output| {
         let region = StridedRegion { shape: &shape, begin: &begin, strides: &strides, sizes: &sizes };
-        layout::strided_slice(context.pool(), region, context.bits::<T>(0)?, output);
+        layout::strided_slice(context.pool(), region, context.moved::<T>(0)?, output);
         Ok(())
     })
 }
@@ -180,20 +181,20 @@ fn one_axis(
     Ok((first, stride, count as usize))
 }
 
-fn strided_slice<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+fn strided_slice<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let selection = masks.select(&shape, &context.ints(1)?, &context.ints(2)?, &context.ints(3)?)?;
-    context.produce_bits::<T>(0, dtype, selection.result.clone(), |context, output| {
+    context.produce_moved::<T>(0, dtype, selection.result.clone(), |context, output| {
         let Selection { begin, strides, sizes, .. } = &selection;
         let region = StridedRegion { shape: &shape, begin, strides, sizes };
-        layout::strided_slice(context.pool(), region, context.bits::<T>(0)?, output);
+        layout::strided_slice(context.pool(), region, context.moved::<T>(0)?, output);
         Ok(())
     })
 }
 
 /// Writes into a part of a variable, in place where nobody shares its value.
-fn strided_slice_assign<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+fn strided_slice_assign<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let mut value = variable.lock();
     let value = value.as_mut().ok_or_else(|| variable.uninitialized())?;
@@ -210,20 +211,16 @@ fn strided_slice_assign<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) 
         );
         return Err(Error::invalid_argument(text));
     }
-    if !value.is_writable() {
-        *value = value.copied(context.buffers())?;
-    }
-    let part = part.as_bits::<T>()?;
-    let written = value.write_bits::<T, _>(|data| {
+    let part = T::elements(part)?;
+    T::changed(context, value, |data| {
         let Selection { begin, strides, sizes, .. } = &selection;
         let region = StridedRegion { shape: &shape, begin, strides, sizes };
         layout::strided_assign(region, part, data);
-    });
-    written.expect("a copy has one owner");
-    Ok(())
+        Ok(())
+    })
 }
 
-fn strided_slice_grad<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+fn strided_slice_grad<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
     let dtype = context.input(4).dtype();
     let shape = crate::kernels::random::shape(context, 0)?;
     let selection = masks.select(&shape, &context.ints(1)?, &context.ints(2)?, &context.ints(3)?)?;
@@ -232,11 +229,11 @@ fn strided_slice_grad<T: Bits>(context: &mut KernelContext<'_>, masks: Masks) ->
         let text = format!("shape of dy was {gradient} instead of {}", selection.result);
         return Err(Error::invalid_argument(text));
     }
-    context.produce_bits::<T>(0, dtype, shape.clone(), |context, output| {
+    context.produce_moved::<T>(0, dtype, shape.clone(), |context, output| {
         output.fill(T::default());
         let Selection { begin, strides, sizes, .. } = &selection;
         let region = StridedRegion { shape: &shape, begin, strides, sizes };
-        layout::strided_assign(region, context.bits::<T>(4)?, output);
+        layout::strided_assign(region, context.moved::<T>(4)?, output);
         Ok(())
     })
 }

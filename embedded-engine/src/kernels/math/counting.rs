@@ -32,7 +32,7 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(boxed(|context| {
                 let shape = context.input(0).shape().clone();
                 context.produce::<u8>(0, shape, |context, output| {
-                    let input = context.bits::<T>(0)?;
+                    let input = context.moved::<T>(0)?;
                     output.iter_mut().zip(input).for_each(|(out, x)| *out = x.count_ones() as u8);
                     Ok(())
                 })

@@ -1,13 +1,14 @@
 //! Functions of single elements, with broadcasting.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::Moved;
 use crate::registry::{Fusion, Registry};
 use compute::elementwise::{
     self, ArithmeticError, BinaryKernel, BinaryOp, Broadcast, BroadcastError, CompareOp, Element as _,
     TestOp, UnaryKernel, UnaryOp,
 };
 use session_core::{Code, Error, Result};
-use tensor::{Bits, DType, Element, Shape, Tensor, memory};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     for op in UnaryOp::ALL {
@@ -33,7 +34,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Cast", make_cast);
     for op_type in ["AddN", "AccumulateNV2"] {
         registry.add(op_type, |spec| match spec.input_dtype(0) {
-            DType::Variant => Ok(boxed(crate::kernels::tensor_list::add)),
+            DType::Variant => Ok(boxed(crate::kernels::variants::add)),
             dtype => for_dtype!(number dtype, T => Ok(boxed(add_n::<T>))),
         });
     }
@@ -256,20 +257,20 @@ fn add_n<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> 
     })
 }
 
-fn select_v2<T: Bits + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+fn select_v2<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(1).dtype();
     let shapes =
         [context.input(0).shape().dims(), context.input(1).shape().dims(), context.input(2).shape().dims()];
     let plan = Broadcast::new(shapes).map_err(|error| incompatible(&error))?;
-    context.produce_bits::<T>(0, dtype, Shape::new(plan.output_shape()), |context, output| {
-        let (condition, a, b) = (context.slice::<bool>(0)?, context.bits::<T>(1)?, context.bits::<T>(2)?);
+    context.produce_moved::<T>(0, dtype, Shape::new(plan.output_shape()), |context, output| {
+        let (condition, a, b) = (context.slice::<bool>(0)?, context.moved::<T>(1)?, context.moved::<T>(2)?);
         elementwise::select(context.pool(), &plan, condition, a, b, output);
         Ok(())
     })
 }
 
 /// The older form: a condition of the values' shape, a scalar, or a vector that chooses among rows.
-fn select_v1<T: Bits + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+fn select_v1<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(1).dtype();
     let (condition, values) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     if *context.input(2).shape() != values {
@@ -285,8 +286,8 @@ fn select_v1<T: Bits + elementwise::Element>(context: &mut KernelContext<'_>) ->
     };
     let plan = Broadcast::new([condition.dims(), values.dims(), values.dims()]);
     let plan = plan.map_err(|error| incompatible(&error))?;
-    context.produce_bits::<T>(0, dtype, values, |context, output| {
-        let (condition, a, b) = (context.slice::<bool>(0)?, context.bits::<T>(1)?, context.bits::<T>(2)?);
+    context.produce_moved::<T>(0, dtype, values, |context, output| {
+        let (condition, a, b) = (context.slice::<bool>(0)?, context.moved::<T>(1)?, context.moved::<T>(2)?);
         elementwise::select(context.pool(), &plan, condition, a, b, output);
         Ok(())
     })

@@ -2,7 +2,7 @@
 
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
-use crate::kernels::array::{integers, outside};
+use crate::kernels::array::outside;
 use crate::registry::Registry;
 use compute::elementwise::{self, BinaryOp, Broadcast, layout};
 use compute::math::Real;
@@ -34,19 +34,19 @@ pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN"] {
         registry.add(op_type, |spec| {
             let share = Share::of(spec);
-            for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| sparse::<T>(context, share))))
+            for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| sparse::<T>(context, share))))
         });
     }
     for op_type in ["SparseSegmentSumGradV2", "SparseSegmentMeanGradV2", "SparseSegmentSqrtNGradV2"] {
         registry.add(op_type, |spec| {
             let share = Share::of(spec);
-            for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| sparse_gradient_rows::<T>(context, share))))
+            for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| sparse_gradient_rows::<T>(context, share))))
         });
     }
     for op_type in ["SparseSegmentSumGrad", "SparseSegmentMeanGrad", "SparseSegmentSqrtNGrad"] {
         registry.add(op_type, |spec| {
             let share = Share::of(spec);
-            for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| sparse_gradient::<T>(context, share))))
+            for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| sparse_gradient::<T>(context, share))))
         });
     }
 }
@@ -128,7 +128,7 @@ impl Segments {
             return Err(Error::invalid_argument(text));
         }
         let rest = &data[ids.rank()..];
-        let ids = integers(context.input(1))?;
+        let ids = context.ints(1)?;
         let count = if sorted { sorted_count(&ids)? } else { number_of_segments(context)? };
         let shape = std::iter::once(count).chain(rest.iter().copied()).collect();
         Ok(Segments { ids, shape, width: rest.iter().product() })

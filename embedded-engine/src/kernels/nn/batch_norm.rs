@@ -4,6 +4,8 @@ use super::bias::channels_first;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::chunks::{for_chunks, for_parts};
 use crate::kernels::math::boxed;
+use crate::kernels::unsupported;
+use crate::kernels::widened::single;
 use crate::registry::Registry;
 use compute::Pool;
 use session_core::{Code, Error, Result};
@@ -28,16 +30,15 @@ struct Settings {
 
 impl Settings {
     fn of(spec: &NodeSpec<'_>) -> Result<Settings> {
-        let dtype = spec.input_dtype(0);
-        if dtype != DType::Float32 {
-            let text = format!("the embedded engine does not do batch normalisation of {dtype}");
-            return Err(Error::new(Code::Unimplemented, text));
-        }
         if channels_first(spec) || spec.str("data_format").is_ok_and(|format| format == "NCDHW") {
             return Err(Error::new(
                 Code::Unimplemented,
                 "the embedded engine wants channels last in batch normalisation",
             ));
+        }
+        // The kernels of the original keep moments in single precision, too.
+        if let Some(moments) = spec.dtype("U").ok().filter(|&dtype| dtype != DType::Float32) {
+            return Err(unsupported(moments));
         }
         Ok(Settings {
             epsilon: spec.float("epsilon")?,
@@ -49,12 +50,12 @@ impl Settings {
 
 fn make_forward(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let settings = Settings::of(spec)?;
-    Ok(boxed(move |context| forward(context, settings)))
+    single(spec, boxed(move |context| forward(context, settings)))
 }
 
 fn make_gradient(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let settings = Settings::of(spec)?;
-    Ok(boxed(move |context| gradient(context, settings)))
+    single(spec, boxed(move |context| gradient(context, settings)))
 }
 
 /// The number of channels, after all inputs in `vectors` have been found to have one number for each.

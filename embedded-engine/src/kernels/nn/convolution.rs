@@ -13,45 +13,45 @@ use tensor::{DType, Element, Shape};
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Conv2D", |spec| {
         let window = Window::of_convolution(spec)?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| forward::<T>(context, &window, None))))
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| forward::<T>(context, &window, None))))
     }).fuses(Fusion::Product(fused));
     registry.add("Conv2DBackpropInput", |spec| {
         let window = Window::of_convolution(spec)?;
-        for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| input_gradient::<T>(context, &window))))
+        for_dtype!(widened spec, spec.input_dtype(1), T => Ok(boxed(move |context| input_gradient::<T>(context, &window))))
     });
     registry.add("Conv2DBackpropFilter", |spec| {
         let window = Window::of_convolution(spec)?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| filter_gradient::<T>(context, &window))))
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| filter_gradient::<T>(context, &window))))
     });
     registry.add("MaxPool", |spec| {
         let window = Window::of_pooling(spec)?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| max_pool::<T>(context, &window))))
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| max_pool::<T>(context, &window))))
     });
     registry.add("MaxPoolGrad", |spec| {
         let window = Window::of_pooling(spec)?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| max_pool_gradient::<T>(context, &window))))
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| max_pool_gradient::<T>(context, &window))))
     });
     registry.add("MaxPoolV2", |spec| {
         let padding = Window::padding_of(spec)?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| {
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| {
             let window = Window::of_inputs(context, 1, &padding)?;
             max_pool::<T>(context, &window)
         })))
     });
     registry.add("MaxPoolGradV2", |spec| {
         let padding = Window::padding_of(spec)?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| {
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| {
             let window = Window::of_inputs(context, 3, &padding)?;
             max_pool_gradient::<T>(context, &window)
         })))
     });
     registry.add("AvgPool", |spec| {
         let window = Window::of_pooling(spec)?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| average_pool::<T>(context, &window))))
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| average_pool::<T>(context, &window))))
     });
     registry.add("AvgPoolGrad", |spec| {
         let window = Window::of_pooling(spec)?;
-        for_dtype!(wide spec.input_dtype(1), T => {
+        for_dtype!(widened spec, spec.input_dtype(1), T => {
             Ok(boxed(move |context| average_pool_gradient::<T>(context, &window)))
         })
     });

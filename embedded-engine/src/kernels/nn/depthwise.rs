@@ -13,15 +13,15 @@ use tensor::{Element, Shape};
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("DepthwiseConv2dNative", |spec| {
         let window = Window::of_convolution(spec)?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| forward::<T>(context, &window))))
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| forward::<T>(context, &window))))
     });
     registry.add("DepthwiseConv2dNativeBackpropInput", |spec| {
         let window = Window::of_convolution(spec)?;
-        for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| input_gradient::<T>(context, &window))))
+        for_dtype!(widened spec, spec.input_dtype(1), T => Ok(boxed(move |context| input_gradient::<T>(context, &window))))
     });
     registry.add("DepthwiseConv2dNativeBackpropFilter", |spec| {
         let window = Window::of_convolution(spec)?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| filter_gradient::<T>(context, &window))))
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| filter_gradient::<T>(context, &window))))
     });
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("ResizeBilinearGrad", |spec| {
         let scaler = Scaler::of(spec);
-        for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| bilinear_gradient::<T>(context, scaler))))
+        for_dtype!(widened spec, spec.input_dtype(1), T => Ok(boxed(move |context| bilinear_gradient::<T>(context, scaler))))
     });
     registry.add("ResizeNearestNeighbor", |spec| {
         let scaler = Scaler::of(spec);

@@ -2,19 +2,20 @@
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::kernels::widened::single;
 use crate::registry::Registry;
-use session_core::{Code, Error, Result};
+use session_core::{Error, Result};
 use std::ops::Range;
-use tensor::{DType, Shape};
+use tensor::Shape;
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("LRN", |spec| {
         let rule = Rule::of(spec)?;
-        Ok(boxed(move |context| forward(context, rule)))
+        single(spec, boxed(move |context| forward(context, rule)))
     });
     registry.add("LRNGrad", |spec| {
         let rule = Rule::of(spec)?;
-        Ok(boxed(move |context| gradient(context, rule)))
+        single(spec, boxed(move |context| gradient(context, rule)))
     });
 }
 
@@ -29,10 +30,6 @@ struct Rule {
 
 impl Rule {
     fn of(spec: &NodeSpec<'_>) -> Result<Rule> {
-        if spec.input_dtype(0) != DType::Float32 {
-            let text = format!("the embedded engine does not normalise {}", spec.input_dtype(0));
-            return Err(Error::new(Code::Unimplemented, text));
-        }
         let radius = spec.int("depth_radius")?;
         let radius = usize::try_from(radius)
             .map_err(|_| Error::invalid_argument(format!("depth_radius must not be negative: {radius}")))?;

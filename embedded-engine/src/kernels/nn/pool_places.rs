@@ -15,20 +15,20 @@ pub(crate) fn register(registry: &mut Registry) {
         let window = Window::of_pooling(spec)?;
         let (with_batch, dtype) =
             (spec.bool("include_batch_in_index").unwrap_or(false), spec.dtype("Targmax")?);
-        for_dtype!(wide spec.input_dtype(0), T => {
+        for_dtype!(real spec.input_dtype(0), T => {
             Ok(boxed(move |context| with_argmax::<T>(context, &window, with_batch, dtype)))
         })
     });
     registry.add("MaxPoolGradWithArgmax", |spec| {
         let window = Window::of_pooling(spec)?;
         let with_batch = spec.bool("include_batch_in_index").unwrap_or(false);
-        for_dtype!(wide spec.input_dtype(0), T => {
+        for_dtype!(real spec.input_dtype(0), T => {
             Ok(boxed(move |context| gradient_with_argmax::<T>(context, &window, with_batch)))
         })
     });
     registry.add("MaxPoolGradGrad", |spec| {
         let window = Window::of_pooling(spec)?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| second_gradient::<T>(context, &window))))
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| second_gradient::<T>(context, &window))))
     });
 }
 

@@ -1,7 +1,7 @@
 //! The largest elements, and whether a prediction is among them.
 
 use crate::kernel::KernelContext;
-use crate::kernels::array::{integers, shape_tensor};
+use crate::kernels::array::shape_tensor;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, Result};
@@ -50,7 +50,7 @@ fn last_axis(shape: &Shape) -> Result<(usize, &[usize])> {
 fn top_k<T: Element + PartialOrd>(context: &mut KernelContext<'_>, index: DType) -> Result<()> {
     let input = context.input(0).clone();
     let (columns, rows) = last_axis(input.shape())?;
-    let k = integers(context.input(1))?;
+    let k = context.ints(1)?;
     let &[k] = k.as_slice() else { return Err(Error::invalid_argument("k must be a scalar")) };
     let k = usize::try_from(k).ok().filter(|&k| k <= columns).ok_or_else(|| {
         Error::invalid_argument(format!("input must have at least k columns. Had {columns}, needed {k}"))

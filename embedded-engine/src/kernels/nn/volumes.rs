@@ -2,6 +2,7 @@
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
+use crate::kernels::unsupported;
 use crate::registry::Registry;
 use compute::matmul::{self, Product};
 use session_core::{Code, Error, Result};
@@ -11,21 +12,21 @@ use tensor::{Element, Shape, memory};
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Conv3D", |spec| {
         let slide = Slide::of(spec, "dilations")?;
-        for_dtype!(wide spec.input_dtype(0), T => {
+        for_dtype!(widened spec, spec.input_dtype(0), T => {
             let slide = slide.clone();
             Ok(boxed(move |context| forward::<T>(context, &slide)))
         })
     });
     registry.add("Conv3DBackpropInputV2", |spec| {
         let slide = Slide::of(spec, "dilations")?;
-        for_dtype!(wide spec.input_dtype(1), T => {
+        for_dtype!(widened spec, spec.input_dtype(1), T => {
             let slide = slide.clone();
             Ok(boxed(move |context| to_input::<T>(context, &slide)))
         })
     });
     registry.add("Conv3DBackpropFilterV2", |spec| {
         let slide = Slide::of(spec, "dilations")?;
-        for_dtype!(wide spec.input_dtype(0), T => {
+        for_dtype!(widened spec, spec.input_dtype(0), T => {
             let slide = slide.clone();
             Ok(boxed(move |context| to_filter::<T>(context, &slide)))
         })
@@ -285,7 +286,12 @@ enum Pool {
 
 fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn Kernel>> {
     let slide = Slide::of(spec, "")?;
-    for_dtype!(wide spec.input_dtype(values), T => {
+    if spec.input_dtype(values) != spec.operation.output(0).dtype()
+        || matches!(pool, Pool::MaxGradient) && spec.input_dtype(0) != spec.input_dtype(values)
+    {
+        return Err(unsupported(spec.input_dtype(0)));
+    }
+    for_dtype!(widened spec, spec.input_dtype(values), T => {
         let slide = slide.clone();
         Ok(boxed(move |context| match pool {
             Pool::Max | Pool::Average => pooled::<T>(context, &slide, matches!(pool, Pool::Max)),

@@ -1,11 +1,12 @@
 //! Raw numbers, compressed strings, sparse tensors made dense.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::Moved;
 use crate::kernels::io::Compression;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Code, Error, Result};
-use tensor::{Bits, Bytes, DType, Shape, Tensor, memory};
+use tensor::{Bytes, DType, Shape, Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("DecodeRaw", |spec| decoder(spec, false));
@@ -27,10 +28,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
     registry.add("SparseToDense", |spec| {
         let validate = spec.bool("validate_indices")?;
-        match spec.input_dtype(2) {
-            DType::String => Ok(boxed(move |context| dense_strings(context, validate))),
-            dtype => for_dtype!(bits dtype, T => Ok(boxed(move |context| dense::<T>(context, validate)))),
-        }
+        for_dtype!(moved spec.input_dtype(2), T => Ok(boxed(move |context| dense::<T>(context, validate))))
     });
 }
 
@@ -120,27 +118,15 @@ fn places(context: &KernelContext<'_>, validate: bool) -> Result<(Shape, Vec<usi
     Ok((shape, places))
 }
 
-fn dense<T: Bits>(context: &mut KernelContext<'_>, validate: bool) -> Result<()> {
+fn dense<T: Moved>(context: &mut KernelContext<'_>, validate: bool) -> Result<()> {
     let (shape, places) = places(context, validate)?;
     let dtype = context.input(2).dtype();
-    context.produce_bits::<T>(0, dtype, shape, |context, output| {
-        output.fill(context.bits_value::<T>(3)?);
-        let values = context.bits::<T>(2)?;
+    context.produce_moved::<T>(0, dtype, shape, |context, output| {
+        output.fill(context.moved_value(3)?);
+        let values = context.moved::<T>(2)?;
         for (index, &place) in places.iter().enumerate() {
-            output[place] = values[if values.len() == 1 { 0 } else { index }];
+            output[place].clone_from(&values[if values.len() == 1 { 0 } else { index }]);
         }
         Ok(())
     })
-}
-
-fn dense_strings(context: &mut KernelContext<'_>, validate: bool) -> Result<()> {
-    let (shape, places) = places(context, validate)?;
-    let default = context.input(3).as_strings()?.first().cloned().unwrap_or_default();
-    let mut output = memory::filled(default, shape.elements())?;
-    let values = context.input(2).as_strings()?;
-    for (index, &place) in places.iter().enumerate() {
-        output[place] = values[if values.len() == 1 { 0 } else { index }].clone();
-    }
-    context.set(0, Tensor::from_strings(output, shape)?);
-    Ok(())
 }

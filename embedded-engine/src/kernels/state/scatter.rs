@@ -2,7 +2,8 @@
 
 use super::shared_variable;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
-use crate::kernels::array::{Rows, arrange, check_updates, outside, rows, updated};
+use crate::kernels::Moved as _;
+use crate::kernels::array::{Rows, check_updates, outside, rows, updated};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use compute::elementwise::{self, BinaryKernel, BinaryOp, Element as _, layout};
@@ -78,28 +79,19 @@ fn update_rows(context: &mut KernelContext<'_>) -> Result<()> {
     let named = first_axis(context, value.shape())?;
     let updates = context.input(2);
     check_dtype(value.dtype(), updates.dtype())?;
-    if value.dtype() == DType::String || updates.shape().rank() == 0 {
-        let width = if updates.shape().rank() == 0 { 1 } else { named.width };
-        let mut places: Vec<Option<usize>> = memory::filled(None, named.dims[0])?;
-        named.rows.iter().enumerate().for_each(|(i, &row)| places[row] = Some(i));
-        let (per_row, scalar) = (named.width / width.max(1), updates.shape().rank() == 0);
-        let place = |i: usize| match places[i / per_row.max(1)] {
-            Some(_) if scalar => Some((1, 0)),
-            Some(update) => Some((1, update)),
-            None => Some((0, i)),
-        };
-        let new = arrange(context, &[value, updates], value.shape().clone(), width, &place, None)?;
-        *value = new;
-        return Ok(());
-    }
     let indices = memory::collected(named.rows.iter().map(|&row| row as i64))?;
-    if !value.is_writable() {
-        *value = value.copied(context.buffers())?;
-    }
-    for_dtype!(bits value.dtype(), T => {
-        let updates = updates.as_bits::<T>()?;
-        let written = value.write_bits::<T, _>(|data| layout::scatter_update(named.width, data, &indices, updates));
-        written.expect("a copy has one owner").map_err(outside)
+    let scalar = updates.shape().rank() == 0;
+    for_dtype!(moved value.dtype(), T => {
+        let updates = T::elements(updates)?;
+        T::changed(context, value, |data| {
+            if scalar {
+                for &row in &named.rows {
+                    data[row * named.width..][..named.width].fill(updates[0].clone());
+                }
+                return Ok(());
+            }
+            layout::scatter_update(named.width, data, &indices, updates).map_err(outside)
+        })
     })
 }
 

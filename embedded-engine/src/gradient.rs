@@ -1,0 +1,62 @@
+//! The gradients of functions: what `SymbolicGradient` runs.
+
+use crate::plan::PlanKey;
+use ops::{GradientOptions, array, gradients_with};
+use session_core::{Error, Function, Graph, Output, Result};
+
+/// Begins the name under which the gradient of a function is compiled that the library has none for. No function of a graph
+/// has a colon in its name.
+const GRADIENT_OF: &str = "gradient:";
+
+/// The name under which the gradient of a function is compiled. It takes the function's arguments and the gradients of its
+/// results, and gives the gradients of the arguments.
+pub(crate) fn callee(library: &Graph, function: &str) -> String {
+    let registered = library.function(function).and_then(|function| function.gradient().map(str::to_owned));
+    registered.unwrap_or_else(|| format!("{GRADIENT_OF}{function}"))
+}
+
+/// The body of a gradient that the library has no function for, with what is given to it and computed. None for any other
+/// name.
+pub(crate) fn differentiated(library: &Graph, name: &str) -> Result<Option<(Graph, PlanKey)>> {
+    let Some(name) = name.strip_prefix(GRADIENT_OF) else { return Ok(None) };
+    let function = library.function(name);
+    let function = function.ok_or_else(|| Error::key(format!("the graph has no function '{name}'")))?;
+    let built = with_gradients(&function, library);
+    built.map(Some).map_err(|error| error.context(format!("no gradient of function '{name}' can be built")))
+}
+
+/// A copy of a function's body with the operations of its gradient.
+fn with_gradients(function: &Function, library: &Graph) -> Result<(Graph, PlanKey)> {
+    let graph = function.body().copied();
+    for called in library.functions() {
+        // Bodies call functions of the library, which their gradients then name.
+        if graph.function(called.name()).is_none() {
+            graph.add_function(Function::clone(&called))?;
+        }
+    }
+    let of_copy = |output: &Output| {
+        let operation = graph.operation_by_id(output.operation().id());
+        let operation = operation.ok_or_else(|| Error::runtime("a copy lacks an operation"))?;
+        Ok(operation.output(output.endpoint().index as usize))
+    };
+    let arguments = function.inputs().iter().map(of_copy).collect::<Result<Vec<Output>>>()?;
+    let scope = graph.scope("gradients_of_results");
+    let (mut results, mut grad_ys, mut given) = (Vec::new(), Vec::new(), Vec::new());
+    for (_, output) in function.outputs() {
+        let result = of_copy(output)?;
+        let gradient = array::placeholder(&scope, result.dtype(), result.shape().clone());
+        given.push(gradient.endpoint());
+        if result.dtype().is_floating() || result.dtype().is_complex() {
+            results.push(result);
+            grad_ys.push(Some(gradient));
+        }
+    }
+    let options = GradientOptions { grad_ys, ..GradientOptions::default() };
+    let found = gradients_with(&results, &arguments, &options)?;
+    let gradients = found.into_iter().zip(&arguments);
+    let gradients = gradients.map(|(found, argument)| found.unwrap_or_else(|| array::zeros_like(argument)));
+    let fetches = gradients.map(|gradient| gradient.endpoint()).collect();
+    graph.check()?;
+    let feeds = arguments.iter().map(Output::endpoint).chain(given).collect();
+    Ok((graph, PlanKey { fetches, targets: Vec::new(), feeds }))
+}

@@ -1,0 +1,92 @@
+//! Elements that a kernel moves without looking at them: the bits of numbers, and strings.
+
+use crate::kernel::KernelContext;
+use session_core::Result;
+use tensor::{Bits, Bytes, Complex, DType, Shape, Tensor, memory};
+
+/// An element that is copied as it is. [`for_dtype!`](crate::kernels) finds the type of a dtype with `moved`.
+pub(crate) trait Moved: Clone + Default + Send + Sync + 'static {
+    /// The elements of a tensor.
+    fn elements(tensor: &Tensor) -> Result<&[Self]>;
+
+    /// Returns a new tensor that `write` fills; its elements are arbitrary before.
+    fn made(
+        context: &KernelContext<'_>,
+        dtype: DType,
+        shape: Shape,
+        write: impl FnOnce(&mut [Self]) -> Result<()>,
+    ) -> Result<Tensor>;
+
+    /// Lets `write` change some elements of a value, which is copied before where it is shared.
+    fn changed(
+        context: &KernelContext<'_>,
+        value: &mut Tensor,
+        write: impl FnOnce(&mut [Self]) -> Result<()>,
+    ) -> Result<()>;
+}
+
+macro_rules! bits {
+    ($($type:ty),*) => {$(
+        impl Moved for $type {
+            fn elements(tensor: &Tensor) -> Result<&[Self]> {
+                Ok(tensor.as_bits()?)
+            }
+
+            fn made(
+                context: &KernelContext<'_>,
+                dtype: DType,
+                shape: Shape,
+                write: impl FnOnce(&mut [Self]) -> Result<()>,
+            ) -> Result<Tensor> {
+                let mut tensor = Tensor::from_pool_dtype(context.buffers(), dtype, shape)?;
+                write_bits(&mut tensor, write)?;
+                Ok(tensor)
+            }
+
+            fn changed(
+                context: &KernelContext<'_>,
+                value: &mut Tensor,
+                write: impl FnOnce(&mut [Self]) -> Result<()>,
+            ) -> Result<()> {
+                if !value.is_writable() {
+                    *value = value.copied(context.buffers())?;
+                }
+                write_bits(value, write)
+            }
+        }
+    )*};
+}
+
+bits!(u8, u16, u32, u64, Complex<f64>);
+
+fn write_bits<T: Bits>(tensor: &mut Tensor, write: impl FnOnce(&mut [T]) -> Result<()>) -> Result<()> {
+    tensor.write_bits(write).expect("new memory has one owner, its elements the right size")
+}
+
+impl Moved for Bytes {
+    fn elements(tensor: &Tensor) -> Result<&[Self]> {
+        Ok(tensor.as_strings()?)
+    }
+
+    fn made(
+        _: &KernelContext<'_>,
+        _: DType,
+        shape: Shape,
+        write: impl FnOnce(&mut [Self]) -> Result<()>,
+    ) -> Result<Tensor> {
+        let mut strings = memory::filled(Bytes::new(), shape.elements())?;
+        write(&mut strings)?;
+        Ok(Tensor::from_strings(strings, shape)?)
+    }
+
+    fn changed(
+        _: &KernelContext<'_>,
+        value: &mut Tensor,
+        write: impl FnOnce(&mut [Self]) -> Result<()>,
+    ) -> Result<()> {
+        let mut strings = memory::collected(value.as_strings()?.iter().cloned())?;
+        write(&mut strings)?;
+        *value = Tensor::from_strings(strings, value.shape())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Colors of images, pixel by pixel.
+
+use crate::kernel::KernelContext;
+use crate::kernels::chunks::for_chunks;
+use crate::kernels::math::boxed;
+use crate::kernels::widened::single;
+use crate::registry::Registry;
+use compute::elementwise::{self, CastTo};
+use compute::math::Real;
+use session_core::{Error, Result};
+use tensor::{Element, Shape};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("AdjustContrast", |spec| {
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(|context| {
+            let bounds = [context.input(2).value::<f32>()?, context.input(3).value::<f32>()?];
+            adjust_contrast::<T>(context, bounds)
+        })))
+    });
+    registry.add("AdjustContrastv2", |spec| {
+        single(spec, boxed(|context| adjust_contrast::<f32>(context, [f32::NEG_INFINITY, f32::INFINITY])))
+    });
+    registry.add("AdjustHue", |spec| single(spec, boxed(|context| adjusted(context, with_hue))));
+    registry
+        .add("AdjustSaturation", |spec| single(spec, boxed(|context| adjusted(context, with_saturation))));
+    registry.add("RGBToHSV", |spec| {
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(|context| converted::<T>(context, to_hsv))))
+    });
+    registry.add("HSVToRGB", |spec| {
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(|context| converted::<T>(context, to_rgb))))
+    });
+}
+
+/// Pixels that one thread works on at a time.
+const PIXELS: usize = 4096;
+
+/// Moves each channel of each image away from its mean, within bounds.
+fn adjust_contrast<T: Element + CastTo<f32>>(
+    context: &mut KernelContext<'_>,
+    [least, most]: [f32; 2],
+) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let &[.., height, width, channels] = shape.dims() else {
+        return Err(Error::invalid_argument(format!("input must be at least 3-D, got shape {shape}")));
+    };
+    let factor = context.input(1).value::<f32>()?;
+    let pixels = height * width;
+    context.produce::<f32>(0, shape, |context, output| {
+        elementwise::cast(context.pool(), context.slice::<T>(0)?, output);
+        for_chunks(context.pool(), output, (pixels * channels).max(1), |_, image| {
+            let mut means = vec![0f64; channels];
+            for pixel in image.chunks_exact(channels) {
+                means.iter_mut().zip(pixel).for_each(|(mean, &x)| *mean += f64::from(x));
+            }
+            let means: Vec<f32> = means.into_iter().map(|sum| (sum / pixels as f64) as f32).collect();
+            for pixel in image.chunks_exact_mut(channels) {
+                for (x, mean) in pixel.iter_mut().zip(&means) {
+                    *x = ((*x - mean) * factor + mean).min(most).max(least);
+                }
+            }
+        });
+        Ok(())
+    })
+}
+
+/// The shape of an input whose last axis holds colors.
+fn colors(context: &KernelContext<'_>) -> Result<Shape> {
+    let shape = context.input(0).shape();
+    if shape.last() == Some(&3) {
+        return Ok(shape.clone());
+    }
+    Err(Error::invalid_argument(format!("input must have 3 channels, got shape {shape}")))
+}
+
+/// Replaces each color by a function of it and the number in input 1.
+fn adjusted(context: &mut KernelContext<'_>, adjust: fn([f32; 3], f32) -> [f32; 3]) -> Result<()> {
+    let by = context.input(1).value::<f32>()?;
+    each_color(context, |color| adjust(color, by))
+}
+
+fn converted<T: Element + Real>(
+    context: &mut KernelContext<'_>,
+    convert: fn([T; 3]) -> [T; 3],
+) -> Result<()> {
+    each_color(context, convert)
+}
+
+fn each_color<T: Element + Real>(
+    context: &mut KernelContext<'_>,
+    convert: impl Fn([T; 3]) -> [T; 3] + Sync,
+) -> Result<()> {
+    let shape = colors(context)?;
+    context.produce::<T>(0, shape, |context, output| {
+        let input = context.slice::<T>(0)?;
+        for_chunks(context.pool(), output, 3 * PIXELS, |chunk, output| {
+            let input = &input[chunk * 3 * PIXELS..][..output.len()];
+            for (to, from) in output.chunks_exact_mut(3).zip(input.chunks_exact(3)) {
+                to.copy_from_slice(&convert([from[0], from[1], from[2]]));
+            }
+        });
+        Ok(())
+    })
+}
+
+/// The larger number; the other where one is NaN.
+fn larger<T: Real>(a: T, b: T) -> T {
+    if a > b || b.is_nan() { a } else { b }
+}
+
+/// The smaller number; the other where one is NaN.
+fn smaller<T: Real>(a: T, b: T) -> T {
+    if a < b || b.is_nan() { a } else { b }
+}
+
+/// The least and the largest component.
+fn range<T: Real>([r, g, b]: [T; 3]) -> [T; 2] {
+    [smaller(smaller(r, g), b), larger(larger(r, g), b)]
+}
+
+/// The hue in sixths of the color wheel, from 0 up to 6.
+fn hue<T: Real>([r, g, b]: [T; 3]) -> T {
+    let [least, most] = range([r, g, b]);
+    let size = most - least;
+    // Also for NaN.
+    if !(size > T::default()) {
+        return T::default();
+    }
+    let hue = if r == most {
+        (g - b) / size
+    } else if g == most {
+        (b - r) / size + T::of(2.0)
+    } else {
+        (r - g) / size + T::of(4.0)
+    };
+    if hue < T::default() { hue + T::of(6.0) } else { hue }
+}
+
+fn saturation<T: Real>(color: [T; 3]) -> T {
+    let [least, most] = range(color);
+    if most > T::default() { (most - least) / most } else { T::default() }
+}
+
+fn to_hsv<T: Real>(color: [T; 3]) -> [T; 3] {
+    [hue(color) / T::of(6.0), saturation(color), range(color)[1]]
+}
+
+fn to_rgb<T: Real>([hue, saturation, value]: [T; 3]) -> [T; 3] {
+    let (zero, one, two) = (T::default(), T::of(1.0), T::of(2.0));
+    let hue = hue * T::of(6.0);
+    let within = |x: T| {
+        if x < zero {
+            zero
+        } else if x > one {
+            one
+        } else {
+            x
+        }
+    };
+    let shares = [
+        within((hue - T::of(3.0)).abs() - one),
+        within(two - (hue - two).abs()),
+        within(two - (hue - T::of(4.0)).abs()),
+    ];
+    shares.map(|share| (one - saturation + saturation * share) * value)
+}
+
+/// The color with its hue moved by so much of the wheel: the least and the largest component keep their values.
+fn with_hue(color: [f32; 3], delta: f32) -> [f32; 3] {
+    let [least, most] = range(color);
+    let hue = (hue(color) + delta * 6.0).rem_euclid(6.0);
+    let sector = hue.floor();
+    let share = hue - sector;
+    let rising = least + share * (most - least);
+    let falling = most - share * (most - least);
+    match sector as u8 {
+        0 => [most, rising, least],
+        1 => [falling, most, least],
+        2 => [least, most, rising],
+        3 => [least, falling, most],
+        4 => [rising, least, most],
+        _ => [most, least, falling],
+    }
+}
+
+/// The color with its saturation multiplied, and kept between 0 and 1.
+fn with_saturation(color: [f32; 3], scale: f32) -> [f32; 3] {
+    let [hue, saturation, value] = to_hsv(color);
+    to_rgb([hue, (saturation * scale).clamp(0.0, 1.0), value])
+}

@@ -1,0 +1,101 @@
+//! What is done to the values inside of variants: lists of tensors and optional values.
+
+use super::optional::Optional;
+use super::tensor_list::TensorList;
+use crate::kernel::KernelContext;
+use crate::kernels::elements::sum;
+use session_core::{Error, Result};
+use std::sync::Arc;
+use tensor::{DType, Tensor};
+
+fn variant<V: std::any::Any + Send + Sync>(value: V) -> Tensor {
+    Tensor::from_handle(DType::Variant, Arc::new(value))
+}
+
+/// The same variant with zeros inside.
+pub(crate) fn zeros_like(context: &mut KernelContext<'_>) -> Result<()> {
+    let zeros = zeros(&context.take(0))?;
+    context.set(0, zeros);
+    Ok(())
+}
+
+fn zeros(value: &Tensor) -> Result<Tensor> {
+    if value.dtype() != DType::Variant {
+        return Ok(Tensor::zeros(value.dtype(), value.shape().clone())?);
+    }
+    if let Some(list) = value.as_handle::<TensorList>() {
+        let mut list = list.clone();
+        for element in list.elements.iter_mut().flatten() {
+            *element = zeros(element)?;
+        }
+        return Ok(variant(list));
+    }
+    if let Some(Optional(values)) = value.as_handle() {
+        let zeros = values.as_ref().map(|values| values.iter().map(zeros).collect::<Result<_>>());
+        return Ok(variant(Optional(zeros.transpose()?)));
+    }
+    Err(Error::invalid_argument(
+        "there are no zeros like a variant that is neither a list nor an optional value",
+    ))
+}
+
+/// The sum of variants, value by value.
+pub(crate) fn add(context: &mut KernelContext<'_>) -> Result<()> {
+    let mut total = context.take(0);
+    for input in 1..context.num_inputs() {
+        let more = context.take(input);
+        total = added(context, total, &more)?;
+    }
+    context.set(0, total);
+    Ok(())
+}
+
+fn added(context: &KernelContext<'_>, to: Tensor, more: &Tensor) -> Result<Tensor> {
+    if to.dtype() != DType::Variant {
+        return sum(context, to, more);
+    }
+    if let (Some(list), Some(more)) = (to.to_handle::<TensorList>(), more.as_handle::<TensorList>()) {
+        drop(to);
+        return Ok(variant(added_lists(context, Arc::unwrap_or_clone(list), more)?));
+    }
+    if let (Some(Optional(values)), Some(Optional(more))) = (to.as_handle(), more.as_handle()) {
+        return Ok(variant(Optional(added_optionals(context, values.clone(), more.as_deref())?)));
+    }
+    Err(Error::invalid_argument("among variants, only two lists or two optional values can be added"))
+}
+
+fn added_lists(context: &KernelContext<'_>, mut list: TensorList, more: &TensorList) -> Result<TensorList> {
+    if list.elements.len() != more.elements.len() {
+        let text = format!(
+            "Trying to add two lists of tensors of different lengths: {} and {}",
+            list.elements.len(),
+            more.elements.len()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    for (element, more) in list.elements.iter_mut().zip(&more.elements) {
+        let Some(more) = more else { continue };
+        *element = Some(match element.take() {
+            None => more.clone(),
+            Some(element) => added(context, element, more)?,
+        });
+    }
+    Ok(list)
+}
+
+fn added_optionals(
+    context: &KernelContext<'_>,
+    values: Option<Vec<Tensor>>,
+    more: Option<&[Tensor]>,
+) -> Result<Option<Vec<Tensor>>> {
+    match (values, more) {
+        (None, None) => Ok(None),
+        (Some(values), Some(more)) if values.len() == more.len() => {
+            let pairs = values.into_iter().zip(more);
+            pairs.map(|(value, more)| added(context, value, more)).collect::<Result<_>>().map(Some)
+        }
+        _ => Err(Error::invalid_argument(
+            "Cannot add optionals because one has a value and the other doesn't.",
+        )),
+    }
+}

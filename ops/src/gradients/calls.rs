@@ -1,0 +1,29 @@
+//! Gradients through calls of functions.
+
+use crate::array::constants::zeros_like;
+use crate::control_flow::functional::SYMBOLIC_GRADIENT;
+use session_core::{AttrValue, DType, Operation, Output, Result};
+
+/// The function that an operation calls with its inputs: that of its own type's name, or the one that its attribute names.
+pub(super) fn called(operation: &Operation) -> Option<AttrValue> {
+    match operation.op_type() {
+        "PartitionedCall" | "StatefulPartitionedCall" => operation.attr("f").cloned(),
+        op_type => {
+            let function = operation.graph().function(op_type)?;
+            Some(AttrValue::Func(function.name().to_owned(), operation.attrs().clone()))
+        }
+    }
+}
+
+/// The gradients of a call: an operation that finds or makes the gradient of the function where it runs.
+pub(super) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let inputs = operation.inputs();
+    let Some(function) = called(operation) else { return Ok(vec![None; inputs.len()]) };
+    let results = grads.iter().zip(operation.outputs());
+    let grads: Vec<Output> =
+        results.map(|(grad, result)| grad.clone().unwrap_or_else(|| zeros_like(result))).collect();
+    let dtypes: Vec<DType> = inputs.iter().map(Output::dtype).collect();
+    let builder = operation.graph().op(&SYMBOLIC_GRADIENT).input_list(inputs.iter().chain(&grads));
+    let gradient = builder.attr("Tout", dtypes).attr("f", function).finish();
+    Ok(gradient.outputs().into_iter().map(Some).collect())
+}
