@@ -267,9 +267,38 @@ impl<'a> KernelContext<'a> {
         &self.environment.pool
     }
 
+    /// Looks for the end of the run now and then, for kernels that go over many elements one by one.
+    pub(crate) fn watch(&self) -> Watch<'a> {
+        Watch { limits: self.limits, left: Watch::INTERVAL }
+    }
+
     #[inline]
     pub(crate) fn buffers(&self) -> &'a BufferPool {
         &self.environment.buffers
+    }
+}
+
+/// Asks now and then whether a run has ended; see [`KernelContext::watch`].
+pub(crate) struct Watch<'a> {
+    limits: &'a Limits<'a>,
+    left: usize,
+}
+
+impl Watch<'_> {
+    /// After work on so many elements the clock is worth a look.
+    const INTERVAL: usize = 1 << 16;
+
+    /// Counts work on some elements.
+    #[inline]
+    pub(crate) fn tick(&mut self, elements: usize) -> Result<()> {
+        // A row without elements is work, too.
+        let elements = elements.max(1);
+        if elements < self.left {
+            self.left -= elements;
+            return Ok(());
+        }
+        self.left = Watch::INTERVAL;
+        self.limits.check()
     }
 }
 
@@ -315,4 +344,22 @@ pub(crate) fn gives(handle: Tensor) -> Box<dyn Kernel> {
         context.set(0, handle.clone());
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use session_core::{CancellationToken, RunOptions};
+
+    #[test]
+    fn a_watch_sees_the_end_of_a_run_between_elements() {
+        let (session, options) = (CancellationToken::new(), RunOptions::default());
+        let limits = Limits::new(&session, &options, None);
+        let mut watch = Watch { limits: &limits, left: Watch::INTERVAL };
+        assert!((0..2 * Watch::INTERVAL).all(|_| watch.tick(1).is_ok()));
+        session.cancel();
+        let seen = (0..Watch::INTERVAL).find_map(|_| watch.tick(1).err()).unwrap();
+        assert_eq!(seen.code(), session_core::Code::Cancelled);
+        assert!(watch.tick(Watch::INTERVAL).is_err(), "a long row is looked at, too");
+    }
 }

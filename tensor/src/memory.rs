@@ -104,8 +104,11 @@ pub fn try_collected<T, E: From<TensorError>>(
     Ok(vec)
 }
 
-/// Refuses a piece that is larger than what is left.
-pub(crate) fn check(bytes: usize) -> Result<(), TensorError> {
+/// Refuses memory that is more than what is left: for one large piece, or before many are made that are needed together.
+///
+/// # Errors
+/// [`TensorError::OutOfMemory`].
+pub fn check(bytes: usize) -> Result<(), TensorError> {
     if bytes < SMALL {
         return Ok(());
     }

@@ -127,7 +127,9 @@ where
     context.produce::<T>(0, [rows, width], |context, output| {
         output.fill(T::default());
         let (values, b) = (context.slice::<T>(1)?, context.slice::<T>(3)?);
+        let mut watch = context.watch();
         for (row, &value) in a.rows.iter().zip(values) {
+            watch.tick(width)?;
             let (r, k) = if adjoint_a { (row[1], row[0]) } else { (row[0], row[1]) };
             for (j, out) in output[r * width..][..width].iter_mut().enumerate() {
                 let other = if adjoint_b { b[j * b1 + k] } else { b[k * width + j] };

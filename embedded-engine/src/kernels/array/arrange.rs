@@ -27,8 +27,7 @@ pub(crate) fn arrange(
             None => T::default(),
         };
         T::made(context, dtype, shape, |output| {
-            copy_rows(&slices, width, place, &filler, output);
-            Ok(())
+            copy_rows(context, &slices, width, place, &filler, output)
         })
     })
 }
@@ -38,18 +37,22 @@ fn no_filler() -> Error {
 }
 
 fn copy_rows<T: Clone>(
+    context: &KernelContext<'_>,
     sources: &[&[T]],
     width: usize,
     place: &dyn Fn(usize) -> Place,
     filler: &T,
     output: &mut [T],
-) {
+) -> Result<()> {
+    let mut watch = context.watch();
     for (i, row) in output.chunks_exact_mut(width.max(1)).enumerate() {
         match place(i) {
             Some((source, from)) => row.clone_from_slice(&sources[source][from * width..][..width]),
             None => row.fill(filler.clone()),
         }
+        watch.tick(row.len())?;
     }
+    Ok(())
 }
 
 /// The coordinates of element `index` of an array of this shape.

@@ -45,6 +45,18 @@ impl Compression {
         }
     }
 
+    /// Whether bytes that begin so may be compressed in this way; all of a file's bytes, if it has only so few.
+    pub(crate) fn fits(self, start: &[u8]) -> bool {
+        match (self, start) {
+            (Compression::None, _) | (_, []) => true,
+            (Compression::Gzip, start) => start.starts_with(&[0x1f, 0x8b]),
+            (Compression::Zlib, &[method, flags, ..]) => {
+                method & 0x0f == 8 && u16::from_be_bytes([method, flags]).is_multiple_of(31)
+            }
+            (Compression::Zlib, _) => false,
+        }
+    }
+
     /// The bytes of a source, inflated.
     pub(crate) fn reader<'r>(self, source: impl Read + Send + 'r) -> Box<dyn Read + Send + 'r> {
         match self {

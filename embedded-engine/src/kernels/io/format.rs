@@ -5,9 +5,10 @@ use super::files::{failed, path};
 use crate::kernel::NodeSpec;
 use session_core::{Code, Error, Result};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::path::Path;
 use summary::record::{BlockReader, RecordError};
-use tensor::Bytes;
+use tensor::{Bytes, FileKind};
 
 /// Key and content. The key is empty where nobody asked for keys.
 pub(super) type Record = (Bytes, Bytes);
@@ -52,6 +53,20 @@ impl FixedLength {
     }
 }
 
+/// The error for a file that is not compressed as a reader's attribute says.
+fn otherwise_compressed(compression: Compression, path: &Path, start: &[u8]) -> Error {
+    let kind = FileKind::of(path, start).filter(|kind| kind.is_told_by_content());
+    let told = match kind {
+        Some(kind) => format!("it is {kind}"),
+        None => "its first bytes say that it is not compressed: leave the compression type out".to_owned(),
+    };
+    let text = format!(
+        "'{}' is not compressed with {compression:?}, as the compression type says; {told}",
+        path.display()
+    );
+    Error::new(Code::DataLoss, text)
+}
+
 /// A file that is being read.
 pub(super) struct Work {
     name: Bytes,
@@ -81,11 +96,16 @@ impl Work {
         let read = || fs::read(&path).map_err(|error| failed("read", &path, error));
         let source = match format {
             Format::TfRecord(compression) => {
-                let file = open()?;
+                let mut file = open()?;
+                let mut start = Vec::new();
+                let first = file.by_ref().take(FileKind::START as u64).read_to_end(&mut start);
+                first.map_err(|error| failed("read", &path, error))?;
+                if !compression.fits(&start) {
+                    return Err(otherwise_compressed(*compression, &path, &start));
+                }
                 // A compressed file without any bytes is one without records.
-                let empty = file.metadata().is_ok_and(|data| data.len() == 0);
-                let compression = if empty { Compression::None } else { *compression };
-                let blocks = BlockReader::new(compression.reader(file));
+                let compression = if start.is_empty() { Compression::None } else { *compression };
+                let blocks = BlockReader::new(compression.reader(Cursor::new(start).chain(file)));
                 Source::TfRecord(blocks.with_file(path.as_path()))
             }
             Format::TextLine { skip } => {

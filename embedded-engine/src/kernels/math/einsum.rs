@@ -125,18 +125,17 @@ where
     let to = strides_of(&distinct, &result, &out_dims);
     let dims: Vec<usize> = distinct.iter().map(|axis| sizes[axis]).collect();
     let mut places = memory::reserve(elements(dims.iter().copied()))?;
-    walk(&dims, &to, &mut |place| places.push(place));
-    context.produce::<T>(0, out_dims, |_, output| {
+    walk(context, &dims, &to, &mut |place| places.push(place))?;
+    context.produce::<T>(0, out_dims, |context, output| {
         if places.len() < output.len() {
             output.fill(T::default());
         }
         let mut places = places.iter();
-        walk(&dims, &from, &mut |offset| {
+        walk(context, &dims, &from, &mut |offset| {
             if let Some(&place) = places.next() {
                 output[place] = computed[offset];
             }
-        });
-        Ok(())
+        })
     })
 }
 
@@ -196,12 +195,16 @@ fn packed<T: Element + Add<Output = T>>(
     };
     let (outer, inner) = (dims(kept, true), dims(&summed, false));
     let mut packed = memory::reserve(elements(outer.iter().copied()))?;
-    walk(&outer, &strides[..kept.len()], &mut |start| {
+    let mut ended = Ok(());
+    walk(context, &outer, &strides[..kept.len()], &mut |start| {
         let mut sum = T::default();
-        walk(&inner, &strides[kept.len()..], &mut |offset| sum = sum + values[start + offset]);
+        let add = &mut |offset| sum = sum + values[start + offset];
+        if ended.is_ok() {
+            ended = walk(context, &inner, &strides[kept.len()..], add);
+        }
         packed.push(sum);
-    });
-    Ok(packed)
+    })?;
+    ended.map(|()| packed)
 }
 
 /// A product of sizes; more than memory can hold where it overflows.
@@ -224,18 +227,25 @@ fn strides_of(order: &[Axis], axes: &[Axis], shape: &[usize]) -> Vec<usize> {
 }
 
 /// Visits all places in row-major order.
-fn walk(dims: &[usize], strides: &[usize], visit: &mut dyn FnMut(usize)) {
+fn walk(
+    context: &KernelContext<'_>,
+    dims: &[usize],
+    strides: &[usize],
+    visit: &mut dyn FnMut(usize),
+) -> Result<()> {
     if dims.contains(&0) {
-        return;
+        return Ok(());
     }
+    let mut watch = context.watch();
     let mut index = vec![0; dims.len()];
     let mut offset = 0;
     loop {
         visit(offset);
+        watch.tick(1)?;
         let mut axis = dims.len();
         loop {
             if axis == 0 {
-                return;
+                return Ok(());
             }
             axis -= 1;
             index[axis] += 1;

@@ -282,6 +282,7 @@ fn select_v1<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -
     let condition: Shape = if chooses_rows {
         std::iter::once(values[0]).chain(std::iter::repeat_n(1, values.rank() - 1)).collect()
     } else {
+        chosen_by(&condition, &values)?;
         condition
     };
     let plan = Broadcast::new([condition.dims(), values.dims(), values.dims()]);
@@ -293,14 +294,31 @@ fn select_v1<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -
     })
 }
 
+/// Refuses a condition of the older form that is neither a scalar nor of the shape of the values.
+fn chosen_by(condition: &Shape, values: &Shape) -> Result<()> {
+    if condition.rank() == 0 || condition == values {
+        return Ok(());
+    }
+    Err(Error::invalid_argument(format!(
+        "a condition of shape {condition} does not choose from values of shape {values}"
+    )))
+}
+
 fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let unsupported = || Error::new(Code::Unimplemented, "no clipping for this dtype");
     let least = T::binary(BinaryOp::Minimum).ok_or_else(unsupported)?;
     let most = T::binary(BinaryOp::Maximum).ok_or_else(unsupported)?;
     let shape = context.input(0).shape().clone();
     let plan = |bound: usize, context: &KernelContext<'_>| {
-        Broadcast::new([shape.dims(), context.input(bound).shape().dims()])
-            .map_err(|error| incompatible(&error))
+        let bound = context.input(bound).shape();
+        if bound.rank() > 0 && *bound != shape {
+            let text = format!(
+                "clip_value_min and clip_value_max must be either of the same shape as input, or a scalar: a bound of \
+                 shape {bound} for {shape}"
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        Broadcast::new([shape.dims(), bound.dims()]).map_err(|error| incompatible(&error))
     };
     let (low, high) = (plan(1, context)?, plan(2, context)?);
     context.produce::<T>(0, shape.clone(), |context, output| {
@@ -313,17 +331,25 @@ fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<
 /// The older form's vector of conditions chooses among rows.
 fn select_whole(context: &mut KernelContext<'_>, by_rows: bool) -> Result<()> {
     let [condition, yes, no] = [0, 1, 2].map(|input| context.input(input).shape().clone());
+    if by_rows && yes != no {
+        let text = format!("'then' and 'else' must have the same shape: {yes} and {no}");
+        return Err(Error::invalid_argument(text));
+    }
     if condition.rank() == 0 && yes == no {
         let chosen = if context.input(0).value::<bool>()? { 1 } else { 2 };
         let value = context.take(chosen);
         context.set(0, value);
         return Ok(());
     }
-    let condition: Shape = if by_rows && condition.rank() == 1 && yes.rank() > 1 {
-        condition.iter().copied().chain(std::iter::repeat_n(1, yes.rank() - 1)).collect()
-    } else {
-        condition
-    };
+    let condition: Shape =
+        if by_rows && condition.rank() == 1 && yes.rank() > 1 && yes.first() == condition.first() {
+            condition.iter().copied().chain(std::iter::repeat_n(1, yes.rank() - 1)).collect()
+        } else {
+            if by_rows {
+                chosen_by(&condition, &yes)?;
+            }
+            condition
+        };
     let plan =
         Broadcast::new([condition.dims(), yes.dims(), no.dims()]).map_err(|error| incompatible(&error))?;
     let output = Shape::new(plan.output_shape());

@@ -58,10 +58,11 @@ struct Lu<T> {
 }
 
 impl<T: Number> Lu<T> {
-    fn of(matrix: &[T], n: usize, transposed: bool) -> Result<Lu<T>> {
+    fn of(context: &KernelContext<'_>, matrix: &[T], n: usize, transposed: bool) -> Result<Lu<T>> {
         let at = |i: usize, j: usize| if transposed { matrix[j * n + i] } else { matrix[i * n + j] };
         let mut values = memory::collected((0..n * n).map(|place| at(place / n, place % n)))?;
         let (mut rows, mut swaps) = (memory::collected(0..n)?, 0usize);
+        let mut watch = context.watch();
         for k in 0..n {
             let mut pivot = k;
             for i in k + 1..n {
@@ -79,6 +80,7 @@ impl<T: Number> Lu<T> {
                 continue;
             }
             for i in k + 1..n {
+                watch.tick(n)?;
                 let factor = values[i * n + k] / diagonal;
                 values[i * n + k] = factor;
                 for j in k + 1..n {
@@ -126,7 +128,7 @@ fn determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     context.produce::<T>(0, stack, |context, output| {
         let matrices = context.slice::<T>(0)?;
         for (i, out) in output.iter_mut().enumerate() {
-            *out = Lu::of(&matrices[i * n * n..][..n * n], n, false)?.determinant();
+            *out = Lu::of(context, &matrices[i * n * n..][..n * n], n, false)?.determinant();
         }
         Ok(())
     })
@@ -138,7 +140,7 @@ fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<
     context.produce::<T>(0, shape, |context, output| {
         let matrices = context.slice::<T>(0)?;
         for i in 0..stack {
-            let lu = Lu::of(&matrices[i * n * n..][..n * n], n, adjoint)?;
+            let lu = Lu::of(context, &matrices[i * n * n..][..n * n], n, adjoint)?;
             lu.check()?;
             let one = |row: usize, column: usize| if row == column { T::of(1.0) } else { T::default() };
             lu.solve(n, one, &mut output[i * n * n..][..n * n]);
@@ -164,7 +166,7 @@ fn solve<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()
     context.produce::<T>(0, context.input(1).shape().clone(), |context, output| {
         let (matrices, right) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
         for i in 0..stack {
-            let lu = Lu::of(&matrices[i * n * n..][..n * n], n, adjoint)?;
+            let lu = Lu::of(context, &matrices[i * n * n..][..n * n], n, adjoint)?;
             lu.check()?;
             let side = &right[i * n * columns..][..n * columns];
             let at = |row: usize, column: usize| side[row * columns + column];
@@ -214,11 +216,12 @@ fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let (stack, n) = square(&shape)?;
     context.produce::<T>(0, shape, |context, output| {
         output.fill(T::default());
-        let matrices = context.slice::<T>(0)?;
+        let (matrices, mut watch) = (context.slice::<T>(0)?, context.watch());
         for s in 0..stack {
             let (matrix, out) = (&matrices[s * n * n..][..n * n], &mut output[s * n * n..][..n * n]);
             for i in 0..n {
                 for j in 0..=i {
+                    watch.tick(j)?;
                     let sum = (0..j).fold(matrix[i * n + j], |sum, k| sum - out[i * n + k] * out[j * n + k]);
                     out[i * n + j] = if i != j {
                         sum / out[j * n + j]

@@ -169,11 +169,15 @@ where
     context.produce::<T>(0, segments.shape.clone(), |context, output| {
         let (pool, data) = (context.pool(), context.slice::<T>(0)?);
         layout::unsorted_segment_sum(pool, segments.width, data, &segments.ids, output).map_err(outside)?;
-        if folding.mean { divide(&segments, output) } else { Ok(()) }
+        if folding.mean { divide(context, &segments, output) } else { Ok(()) }
     })
 }
 
-fn divide<T: elementwise::Element>(segments: &Segments, sums: &mut [T]) -> Result<()>
+fn divide<T: elementwise::Element>(
+    context: &KernelContext<'_>,
+    segments: &Segments,
+    sums: &mut [T],
+) -> Result<()>
 where
     f64: elementwise::CastTo<T>,
 {
@@ -182,8 +186,14 @@ where
     let plan = Broadcast::new([&[segments.width], &[1]])
         .map_err(|error| super::elementwise::incompatible(&error))?;
     let pool = compute::Pool::single();
+    let mut watch = context.watch();
     for (row, count) in sums.chunks_exact_mut(segments.width.max(1)).zip(segments.counts()?) {
-        let count = [from_f64::<T>(count.max(1) as f64)];
+        watch.tick(row.len())?;
+        // Of none there is nothing to divide, and of one it stays.
+        if count < 2 {
+            continue;
+        }
+        let count = [from_f64::<T>(count as f64)];
         division
             .run_in_place_left(&pool, &plan, row, &count)
             .map_err(|error| Error::invalid_argument(error.to_string()))?;
@@ -216,7 +226,9 @@ fn fold<T: Element + elementwise::Element>(
             layout::scatter(context.pool(), kernel, width, output, &segments.ids, data).map_err(outside)?;
         }
         if empty != start {
+            let mut watch = context.watch();
             for (row, count) in output.chunks_exact_mut(width.max(1)).zip(segments.counts()?) {
+                watch.tick(width)?;
                 if count == 0 {
                     row.fill(empty);
                 }
@@ -298,10 +310,13 @@ fn sparse<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> R
     context.produce::<T>(0, dims, |context, output| {
         output.fill(T::default());
         let data = context.slice::<T>(0)?;
+        let mut watch = context.watch();
         for [index, id] in entries {
+            watch.tick(width)?;
             add_scaled(&mut output[id * width..][..width], &data[index * width..][..width], T::of(1.0));
         }
         for (row, count) in output.chunks_exact_mut(width.max(1)).zip(counts) {
+            watch.tick(width)?;
             let factor = T::of(share.factor(count));
             row.iter_mut().for_each(|x| *x = *x * factor);
         }

@@ -134,24 +134,19 @@ fn draw(
     count: usize,
     unique: bool,
 ) -> Result<(Vec<i64>, u64)> {
-    let mut classes = memory::reserve(count)?;
+    let (mut classes, mut watch) = (memory::reserve(count)?, context.watch());
     let mut seen = FxHashSet::default();
     let mut tries = 0;
     while classes.len() < count {
         let class = distribution.draw(words) as i64;
         tries += 1;
-        if tries % CHECKED_DRAWS == 0 {
-            context.limits.check()?;
-        }
+        watch.tick(1)?;
         if !unique || seen.insert(class) {
             classes.push(class);
         }
     }
     Ok((classes, tries))
 }
-
-/// After so many draws the end of the run is looked for.
-const CHECKED_DRAWS: u64 = 1 << 16;
 
 fn check_truths(context: &KernelContext<'_>, truths: usize) -> Result<usize> {
     match context.input(0).shape().dims() {

@@ -58,7 +58,9 @@ fn top_k<T: Element + PartialOrd>(context: &mut KernelContext<'_>, index: DType)
     let values = input.as_slice::<T>()?;
     let mut places = memory::reserve(values.len() / columns.max(1) * k)?;
     let mut order: Vec<usize> = memory::reserve(columns)?;
+    let mut watch = context.watch();
     for row in values.chunks_exact(columns.max(1)) {
+        watch.tick(columns)?;
         let compare = |&a: &usize, &b: &usize| descending(&row[a], &row[b]).then(a.cmp(&b));
         order.clear();
         order.extend(0..columns);

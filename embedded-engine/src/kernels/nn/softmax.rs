@@ -59,7 +59,12 @@ fn dense<T: Element + Float>(context: &mut KernelContext<'_>) -> Result<()> {
     let loss_out = loss.as_mut_slice().expect("new memory has one owner");
     let backprop_out = backprop.as_mut_slice().expect("new memory has one owner");
     let (logits, labels) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
-    softmax::softmax_cross_entropy(context.pool(), classes, logits, labels, loss_out, backprop_out);
+    if classes == 0 {
+        // The sum over no class.
+        loss_out.fill(T::default());
+    } else {
+        softmax::softmax_cross_entropy(context.pool(), classes, logits, labels, loss_out, backprop_out);
+    }
     context.set(0, loss);
     context.set(1, backprop);
     Ok(())
@@ -68,6 +73,12 @@ fn dense<T: Element + Float>(context: &mut KernelContext<'_>) -> Result<()> {
 /// Labels that are the numbers of classes.
 fn sparse<T: Element + Float, I: Element + Index>(context: &mut KernelContext<'_>) -> Result<()> {
     let [rows, classes] = matrix(context.input(0).shape())?;
+    if classes == 0 {
+        let logits = context.input(0).shape();
+        return Err(Error::invalid_argument(format!(
+            "Must have at least one class, but got logits shape {logits}"
+        )));
+    }
     if context.input(1).shape().dims() != [rows] {
         let labels = context.input(1).shape();
         let text =

@@ -58,25 +58,30 @@ fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         _ => Notation::Fixed,
     };
     let format = Format {
-        precision: usize::try_from(precision).unwrap_or(6),
+        precision: usize::try_from(precision).unwrap_or(if dtype.is_floating() { 6 } else { 0 }),
         notation,
         width: usize::try_from(spec.int("width")?).unwrap_or(0),
         fill,
     };
     match dtype {
-        DType::Bool => Ok(boxed(|context| written::<bool>(context, |value| Ok(value.to_string().into())))),
-        DType::String => Ok(boxed(move |context| super::map(context, |text| format.padded_text(text)))),
+        DType::Bool => Ok(boxed(|context| written::<bool>(context, 0, |value| Ok(value.to_string().into())))),
+        DType::String => Ok(boxed(move |context| {
+            memory::check(context.input(0).elements().saturating_mul(format.width))?;
+            super::map(context, |text| format.padded_text(text))
+        })),
         _ => for_dtype!(real dtype, T => Ok(boxed(move |context| {
-            written::<T>(context, |value| format.number(&value.to_string(), f64_of(value)))
+            written::<T>(context, format.least(), |value| format.number(&value.to_string(), f64_of(value)))
         }))),
     }
 }
 
 fn written<T: tensor::Element>(
     context: &mut KernelContext<'_>,
+    least: usize,
     write: impl Fn(T) -> Result<Bytes>,
 ) -> Result<()> {
     let shape = context.input(0).shape().clone();
+    memory::check(shape.elements().saturating_mul(least))?;
     let texts = memory::try_collected(context.slice::<T>(0)?.iter().map(|&value| write(value)))?;
     context.set(0, Tensor::from_strings(texts, shape)?);
     Ok(())
@@ -120,6 +125,12 @@ fn f64_of<T: AsFloat>(value: T) -> Option<f64> {
 }
 
 impl Format {
+    /// The bytes that every finite number takes at least.
+    fn least(&self) -> usize {
+        let digits = if matches!(self.notation, Notation::Shortest) { 0 } else { self.precision };
+        self.width.max(digits)
+    }
+
     /// `integer` is the text of a number that is no float.
     fn number(&self, integer: &str, float: Option<f64>) -> Result<Bytes> {
         let (text, finite): (Bytes, bool) = match float {

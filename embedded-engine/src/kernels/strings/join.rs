@@ -30,6 +30,10 @@ fn join(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
         }
     }
     let parts: Vec<&[Bytes]> = inputs.map(Tensor::as_strings).collect::<Result<_, _>>()?;
+    // A scalar is in every string.
+    let repeated = parts.iter().filter(|part| part.len() == 1).map(|part| part[0].len());
+    let repeated = repeated.fold(0, usize::saturating_add);
+    memory::check(shape.elements().saturating_mul(repeated))?;
     let joined = memory::try_collected((0..shape.elements()).map(|place| {
         let here = parts.iter().map(|part| if part.len() == 1 { &part[0] } else { &part[place] });
         with_separator(here, separator)
