@@ -1,10 +1,11 @@
-//! Damaged files for every reader, for a while. A finding names the seed of its input.
+//! Damaged files for every reader, and operations by chance for the engine, for a while. A finding names its seed.
 
 use crate::shell::{cargo, section};
 use anyhow::Result;
 
 /// The programs: their crates and names. Each knows some of the targets and passes over the others.
-const PROGRAMS: [(&str, &str); 2] = [("checkpoint", "fuzz_formats"), ("graph-def", "fuzz_graphs")];
+const PROGRAMS: [(&str, &str); 3] =
+    [("checkpoint", "fuzz_formats"), ("graph-def", "fuzz_graphs"), ("embedded-engine", "fuzz_ops")];
 
 /// Passes its arguments on to the fuzzing programs; see there.
 pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
