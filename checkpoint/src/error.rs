@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use tensor::text::escaped;
 use tensor::{DType, Shape};
 
 /// The result of this crate's fallible functions.
@@ -66,7 +67,7 @@ impl Code {
 #[non_exhaustive]
 pub enum Error {
     /// The system refused a file operation. `source` says why (disk full, no permission, ...).
-    #[error("cannot {operation} {}", path.display())]
+    #[error("cannot {operation} {}", escaped(path.display()))]
     Io {
         /// What was tried, such as `write` or `rename`.
         operation: &'static str,
@@ -76,13 +77,13 @@ pub enum Error {
         source: io::Error,
     },
     /// There is no checkpoint with this prefix, in this folder, or in this file.
-    #[error("no checkpoint at {}", path.display())]
+    #[error("no checkpoint at {}", escaped(path.display()))]
     NotFound {
         /// The prefix, folder or file asked for.
         path: PathBuf,
     },
     /// The checkpoint has no tensor of these names.
-    #[error("not found in checkpoint {}: {}", path.display(), listed(names))]
+    #[error("not found in checkpoint {}: {}", escaped(path.display()), listed(names))]
     TensorMissing {
         /// The checkpoint.
         path: PathBuf,
@@ -90,7 +91,7 @@ pub enum Error {
         names: Vec<String>,
     },
     /// A strict restore met tensors that the target does not know.
-    #[error("unexpected in checkpoint {}: {}", path.display(), listed(names))]
+    #[error("unexpected in checkpoint {}: {}", escaped(path.display()), listed(names))]
     TensorUnexpected {
         /// The checkpoint.
         path: PathBuf,
@@ -118,7 +119,7 @@ pub enum Error {
         found: Shape,
     },
     /// Bytes on disk are not what they must be: a checksum, a length or the structure is wrong.
-    #[error("{} is damaged{}: {what}", path.display(), in_tensor(tensor.as_deref()))]
+    #[error("{} is damaged{}: {}", escaped(path.display()), in_tensor(tensor.as_deref()), escaped(what))]
     Corrupt {
         /// The damaged file.
         path: PathBuf,
@@ -128,7 +129,7 @@ pub enum Error {
         what: String,
     },
     /// A file is of a newer or foreign kind that this crate does not read.
-    #[error("{} cannot be read by this program: {what}", path.display())]
+    #[error("{} cannot be read by this program: {}", escaped(path.display()), escaped(what))]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -146,16 +147,16 @@ pub enum Error {
         format: &'static str,
     },
     /// A request that makes no sense, such as two tensors of one name.
-    #[error("{0}")]
+    #[error("{}", escaped(_0))]
     Invalid(String),
     /// The folder into which a checkpoint should be written does not exist (S-288).
-    #[error("parent directory of {} doesn't exist, can't save", path.display())]
+    #[error("parent directory of {} doesn't exist, can't save", escaped(path.display()))]
     ParentMissing {
         /// The prefix that was to be written.
         path: PathBuf,
     },
     /// Another process saves into the same folder.
-    #[error("{} is in use by another saver ({holder})", directory.display())]
+    #[error("{} is in use by another saver ({})", escaped(directory.display()), escaped(holder))]
     Locked {
         /// The folder.
         directory: PathBuf,
@@ -163,13 +164,13 @@ pub enum Error {
         holder: String,
     },
     /// A time limit passed.
-    #[error("no new checkpoint in {} within the time limit", directory.display())]
+    #[error("no new checkpoint in {} within the time limit", escaped(directory.display()))]
     TimedOut {
         /// The folder that was watched.
         directory: PathBuf,
     },
     /// Every checkpoint that could have been restored was rejected.
-    #[error("no intact checkpoint in {} ({} rejected)", directory.display(), rejected.len())]
+    #[error("no intact checkpoint in {} ({} rejected)", escaped(directory.display()), rejected.len())]
     NoneIntact {
         /// The folder.
         directory: PathBuf,
@@ -187,7 +188,7 @@ pub enum Error {
         source: BoxError,
     },
     /// A restore failed because graph and checkpoint do not match (S-300).
-    #[error("restoring from checkpoint {} failed, most likely a mismatch between the current variables and the file", path.display())]
+    #[error("restoring from checkpoint {} failed, most likely a mismatch between the current variables and the file", escaped(path.display()))]
     RestoreMismatch {
         /// The checkpoint.
         path: PathBuf,
@@ -196,7 +197,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// An earlier background save failed; nobody was told yet.
-    #[error("background save of {} failed", path.display())]
+    #[error("background save of {} failed", escaped(path.display()))]
     Background {
         /// The prefix it was to write.
         path: PathBuf,

@@ -76,6 +76,7 @@ mod commit;
 mod crc;
 mod error;
 mod folder;
+mod foreign;
 #[cfg(all(feature = "session", feature = "sidecar"))]
 mod graph_saver;
 mod info;

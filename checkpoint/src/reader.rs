@@ -42,7 +42,8 @@ impl CheckpointReader {
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is nothing, or the folder has no checkpoint; [`Error::Unsupported`]
-    /// for a file of TensorFlow's old V1 format; and those of the formats.
+    /// for a file that is something else, which says what, and for one of TensorFlow's old V1 format; and those of the
+    /// formats.
     pub fn open(path: impl AsRef<Path>) -> Result<CheckpointReader> {
         CheckpointReader::open_with(path, ReadOptions::new())
     }
@@ -69,13 +70,7 @@ impl CheckpointReader {
             Some("index") if is_file => {
                 BundleReader::open_with(path.with_extension(""), options).map(CheckpointReader::Bundle)
             }
-            _ => match BundleReader::open_with(path, options) {
-                Err(Error::NotFound { .. }) if is_file => Err(Error::Unsupported {
-                    path: path.to_path_buf(),
-                    what: "it is neither a bundle's prefix nor a safetensors file".to_owned(),
-                }),
-                other => other.map(CheckpointReader::Bundle),
-            },
+            _ => BundleReader::open_with(path, options).map(CheckpointReader::Bundle),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use tensor::text::escaped;
 
 /// What a command found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ impl Failure {
             return ExitCode::SUCCESS;
         }
         // Nobody is left to tell if this fails.
-        let _ = writeln!(io::stderr(), "monitored: {}", chain(self.error.as_ref()));
+        let _ = writeln!(io::stderr(), "monitored: {}", escaped(chain(self.error.as_ref())));
         ExitCode::from(self.code)
     }
 }

@@ -27,6 +27,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use task::Task;
+use tensor::text::escaped;
 
 /// Runs the train op of a meta graph in a monitored training session: initialises it or goes on from the newest checkpoint of
 /// the directory, starts its queue runners, saves, and stops at the end of the steps or of the input, or at Ctrl-C.
@@ -281,7 +282,7 @@ fn train_op(graph: &Graph, name: Option<&str>) -> std::result::Result<Operation,
 /// Tells the user something that is no result.
 fn note(text: &str) {
     // Nobody is left to tell if this fails.
-    let _ = writeln!(std::io::stderr(), "monitored: note: {text}");
+    let _ = writeln!(std::io::stderr(), "monitored: note: {}", escaped(text));
 }
 
 /// A tensor by its name, with or without `:0`.

@@ -5,6 +5,7 @@ use crate::{Error, Result, text};
 use bytes::Bytes;
 use session_core::Code;
 use std::path::Path;
+use tensor::FileKind;
 
 /// The ending of files in text form.
 const TEXT: &str = "pbtxt";
@@ -42,10 +43,89 @@ fn read(
         Ok(message) => return Ok(message),
         Err(error) => error,
     };
-    match std::str::from_utf8(&bytes) {
-        Ok(content) if is_text(path, content) => text(content).map_err(at_path),
-        _ => Err(at_path(error)),
+    let kind = FileKind::of(path, &bytes[..bytes.len().min(FileKind::START)]);
+    if let Some(kind) = kind.filter(|kind| kind.is_told_by_content()) {
+        return Err(at_path(Error::new(Code::DataLoss, format!("it is {kind}"))));
     }
+    // Editors of Windows begin a text with a mark that says nothing.
+    let content = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    match std::str::from_utf8(content) {
+        Ok(content) if is_text(path, content) => text(content).map_err(at_path),
+        Err(wrong) if is_mostly_text(path, content) => Err(at_path(not_utf8(content, wrong.valid_up_to()))),
+        _ => Err(at_path(match (kind, ends_early(&bytes)) {
+            (Some(kind), _) if kind != FileKind::MetaGraph => {
+                Error::new(Code::DataLoss, format!("it is {kind}"))
+            }
+            (_, Some(error)) => error,
+            _ => error,
+        })),
+    }
+}
+
+/// Whether this is meant to be read by people, though some bytes are not UTF-8.
+fn is_mostly_text(path: &Path, content: &[u8]) -> bool {
+    path.extension().is_some_and(|ending| ending == TEXT)
+        || !content.iter().any(|&byte| byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t'))
+}
+
+fn not_utf8(content: &[u8], at: usize) -> Error {
+    let before = &content[..at];
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let column = before.rsplit(|&byte| byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
+    let byte = content.get(at).copied().unwrap_or_default();
+    let text = format!(
+        "the text is not UTF-8: byte 0x{byte:02x} at line {line}, column {column}; if it is in Latin-1, convert it, as with \
+         'iconv -f latin1 -t utf-8'"
+    );
+    Error::new(Code::DataLoss, text)
+}
+
+/// An error where a message ends in the middle of a field.
+fn ends_early(bytes: &[u8]) -> Option<Error> {
+    let cut = |expected: u64| {
+        let text = format!(
+            "it ends in the middle of a field: {} bytes are there of at least {expected}; it was cut off, so copy or \
+             write it again",
+            bytes.len()
+        );
+        Error::new(Code::DataLoss, text)
+    };
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let end = |rest: &[u8]| (bytes.len() - rest.len()) as u64;
+        let (key, value) = varint(rest)?;
+        let start = end(value);
+        let size = match key & 7 {
+            0 => varint(value).map(|(_, behind)| (value.len() - behind.len()) as u64),
+            1 => Some(8),
+            2 => {
+                varint(value).map(|(size, behind)| ((value.len() - behind.len()) as u64).saturating_add(size))
+            }
+            5 => Some(4),
+            _ => return None, // no message at all
+        };
+        let size = size.unwrap_or(value.len() as u64 + 1);
+        match usize::try_from(size).ok().and_then(|size| value.get(size..)) {
+            Some(behind) => rest = behind,
+            None if key >> 3 <= MOST_FIELDS => return Some(cut(start.saturating_add(size))),
+            None => return None,
+        }
+    }
+    None
+}
+
+/// No field of a graph's messages has a higher number.
+const MOST_FIELDS: u64 = 7;
+
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0u64;
+    for (index, &byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f).checked_shl(7 * index as u32)?;
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[index + 1..]));
+        }
+    }
+    None
 }
 
 /// Whether this is meant to be read by people.

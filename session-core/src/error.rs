@@ -6,6 +6,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use tensor::TensorError;
+use tensor::text::escaped;
 
 /// The result of whatever can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -367,7 +368,8 @@ impl fmt::Display for Error {
                 text.push_str(&said);
             }
         }
-        f.write_str(&text)
+        // Names and texts of files are in it, and a terminal may show it.
+        write!(f, "{}", escaped(text))
     }
 }
 

@@ -4,6 +4,7 @@ use crate::record::{Place, RecordError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tensor::text::escaped;
 use tensor::{DType, Shape, TensorError};
 
 /// Bytes that are not the protocol message they should be.
@@ -107,7 +108,7 @@ pub enum EventError {
         source: DecodeError,
     },
     /// A directory or file could not be made, listed or opened.
-    #[error("could not {action} {}", path.display())]
+    #[error("could not {action} {}", escaped(path.display()))]
     File {
         /// Which.
         path: PathBuf,
@@ -116,12 +117,30 @@ pub enum EventError {
         /// What the operating system said.
         source: Arc<io::Error>,
     },
+    /// The folder has no event files, but folders below it have: it holds several runs.
+    #[error("no event files in {}, but in {}: give one of these runs", escaped(path.display()), listed(runs))]
+    OnlyRuns {
+        /// The folder.
+        path: PathBuf,
+        /// The folders below it, in the order of their names.
+        runs: Vec<PathBuf>,
+    },
     /// The thread that writes could not be started.
     #[error("could not start the thread of an event writer")]
     Thread(#[source] Arc<io::Error>),
     /// The thread that writes panicked.
     #[error("the thread of an event writer panicked")]
     Panicked,
+}
+
+fn listed(runs: &[PathBuf]) -> String {
+    const SHOWN: usize = 5;
+    let mut shown: Vec<String> =
+        runs.iter().take(SHOWN).map(|run| escaped(run.display()).to_string()).collect();
+    if runs.len() > SHOWN {
+        shown.push(format!("{} more", runs.len() - SHOWN));
+    }
+    shown.join(", ")
 }
 
 impl EventError {

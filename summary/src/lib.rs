@@ -92,7 +92,7 @@ pub use event::{Event, EventData, FILE_VERSION, SessionLog, SessionStatus};
 pub use histogram::Histogram;
 pub use hparams::HParam;
 pub use image::Image;
-pub use reader::{EventReader, RunEvents, event_files, read_events};
+pub use reader::{EventReader, RunEvents, event_files, read_events, run_files};
 pub use stored_tensor::StoredTensor;
 pub use summary::Summary;
 pub use tag::clean_tag;

@@ -110,9 +110,36 @@ pub fn event_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, EventErr
 /// ```
 ///
 /// # Errors
-/// [`EventError::File`] when the directory cannot be listed.
+/// [`EventError::File`] when the directory cannot be listed, [`EventError::OnlyRuns`] when it holds no event files, but
+/// folders that do.
 pub fn read_events(directory: impl AsRef<Path>) -> Result<RunEvents, EventError> {
-    Ok(RunEvents { files: event_files(directory)?.into_iter(), current: None })
+    Ok(RunEvents { files: run_files(directory)?.into_iter(), current: None })
+}
+
+/// As [`event_files`], but a folder of several runs is an error that names them.
+///
+/// # Errors
+/// As [`read_events`].
+pub fn run_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, EventError> {
+    let directory = directory.as_ref();
+    let files = event_files(directory)?;
+    if files.is_empty() {
+        let runs = runs_below(directory);
+        if !runs.is_empty() {
+            return Err(EventError::OnlyRuns { path: directory.to_path_buf(), runs });
+        }
+    }
+    Ok(files)
+}
+
+/// The folders right below one that hold event files. What cannot be listed is left out.
+fn runs_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let folders = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
+    let mut runs: Vec<PathBuf> =
+        folders.filter(|folder| event_files(folder).is_ok_and(|files| !files.is_empty())).collect();
+    runs.sort();
+    runs
 }
 
 /// The events of a run, see [`read_events`].

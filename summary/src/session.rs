@@ -12,6 +12,7 @@ impl From<EventError> for Error {
             EventError::Decode { .. } => Code::DataLoss,
             EventError::Malformed { .. } => Code::InvalidArgument,
             EventError::File { source, .. } | EventError::Thread(source) => code_of_io(source),
+            EventError::OnlyRuns { .. } => Code::NotFound,
             EventError::Panicked => Code::Internal,
         };
         told(code, error)

@@ -58,6 +58,7 @@ mod dtype;
 mod element;
 mod elements;
 mod error;
+mod file_kind;
 pub mod memory;
 mod number;
 mod rows;
@@ -65,6 +66,7 @@ mod scalar;
 mod shape;
 mod slab;
 mod tensor;
+pub mod text;
 
 #[cfg(feature = "ndarray")]
 mod array;
@@ -76,6 +78,7 @@ pub use bytes::Bytes;
 pub use dtype::DType;
 pub use element::{Bits, Element};
 pub use error::TensorError;
+pub use file_kind::FileKind;
 pub use half::{bf16, f16};
 pub use num_complex::Complex;
 pub use number::Number;

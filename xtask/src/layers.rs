@@ -14,7 +14,7 @@ const TABLE: [(&str, &[&str]); 18] = [
     ("summary", &["tensor", "session-core"]),
     ("ops", &["tensor", "session-core"]),
     ("queue-runner", &["tensor", "session-core", "ops"]),
-    ("graph-def", &["session-core", "checkpoint", "summary", "ops", "queue-runner"]),
+    ("graph-def", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner"]),
     ("scaffold", &["session-core", "checkpoint", "ops", "graph-def"]),
     ("hooks", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner", "graph-def"]),
     (

@@ -9,6 +9,7 @@ use super::entry::Entry;
 use super::reader::{BundleReader, Record};
 use super::strings;
 use crate::crc::{self, Running};
+use crate::foreign;
 use crate::parallel;
 use crate::storage::ReadFile;
 use crate::{Error, Problem, Result};
@@ -222,7 +223,12 @@ fn checked_end(reader: &BundleReader, want: &Want<'_>, file_len: u64) -> Result<
     end.ok_or_else(|| {
         let Entry { offset, size, shard, .. } = *want.entry;
         let what = format!("its {size} bytes at {offset} lie outside the file's {file_len}");
-        Error::corrupt_tensor(reader.data_path(shard), want.record.name(), what)
+        let path = reader.data_path(shard);
+        let error = Error::corrupt_tensor(&path, want.record.name(), what);
+        match reader.shard(shard) {
+            Ok(file) => foreign::explained(file.as_ref(), &path, error),
+            Err(_) => error,
+        }
     })
 }
 

@@ -4,6 +4,7 @@ use super::entry::{Entry, Header, HeaderError};
 use super::slice::{self, TensorSlice};
 use super::{assemble, fetch, table};
 use crate::crc;
+use crate::foreign;
 use crate::prefix;
 use crate::storage::{LocalStorage, ReadFile, Storage};
 use crate::{Error, Problem, Result, TensorInfo};
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use tensor::{DType, Tensor};
+use tensor::{DType, FileKind, Tensor};
 
 /// How a bundle is read.
 #[derive(Clone, Debug)]
@@ -377,7 +378,9 @@ impl BundleReader {
 
 fn read_index(options: &ReadOptions, prefix: &Path, path: &Path) -> Result<Vec<u8>> {
     let file = options.storage.open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::NotFound { path: prefix.into() },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            foreign::no_checkpoint(options.storage.as_ref(), prefix)
+        }
         _ => Error::io("open", path)(error),
     })?;
     let len = file.len().map_err(Error::io("open", path))?;
@@ -419,7 +422,11 @@ fn parse_index(index: &[u8], path: &Path) -> Result<(Header, Vec<Record>)> {
     let header = walked.and_then(|()| header.ok_or(Stop::Header(HeaderError::Malformed)));
     match header {
         Ok(header) => Ok((header, records)),
-        Err(Stop::Table(table::TableError::Damaged(what))) => Err(Error::corrupt(path, what)),
+        Err(Stop::Table(table::TableError::Damaged(what))) => {
+            let start = &index[..index.len().min(FileKind::START)];
+            let told = foreign::kind_of(path, start).map(|kind| format!("it is {kind}"));
+            Err(Error::corrupt(path, told.unwrap_or(what)))
+        }
         Err(Stop::Header(HeaderError::Malformed)) => Err(Error::corrupt(path, "it has no valid header")),
         Err(Stop::Table(table::TableError::Unsupported(what)) | Stop::Header(HeaderError::Version(what))) => {
             Err(Error::Unsupported { path: path.into(), what })

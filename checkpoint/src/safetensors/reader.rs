@@ -3,6 +3,7 @@
 use super::FORMAT;
 use super::header::{Entry, Header, MAX_HEADER};
 use crate::bundle::ReadOptions;
+use crate::foreign;
 use crate::parallel;
 use crate::storage::ReadFile;
 use crate::{Error, Result, TensorInfo};
@@ -61,7 +62,8 @@ impl SafetensorsReader {
             io::ErrorKind::NotFound => Error::NotFound { path: path.to_path_buf() },
             _ => Error::io("open", path)(error),
         })?;
-        let (header, data) = read_header(file.as_ref(), path)?;
+        let read = read_header(file.as_ref(), path);
+        let (header, data) = read.map_err(|error| foreign::explained(file.as_ref(), path, error))?;
         let names = header.entries.iter().enumerate();
         let positions = names.map(|(i, entry)| (entry.name.clone(), i)).collect();
         Ok(SafetensorsReader { path: path.to_path_buf(), file, header, data, positions, options })

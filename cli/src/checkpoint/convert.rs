@@ -6,6 +6,7 @@ use checkpoint::safetensors::{SafetensorsOptions, write_safetensors};
 use checkpoint::{CheckpointReader, Error};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use tensor::text::escaped;
 use tensor::{DType, Tensor};
 
 #[derive(Debug, clap::Args)]
@@ -42,7 +43,7 @@ impl Arguments {
             Format::Bundle => to_bundle(&reader, &self.destination)?,
             Format::Safetensors => self.to_safetensors(&reader, out)?,
         };
-        writeln!(out, "{}: {written} tensors", self.destination.display())?;
+        writeln!(out, "{}: {written} tensors", escaped(self.destination.display()))?;
         Ok(Outcome::Good)
     }
 
@@ -57,7 +58,7 @@ impl Arguments {
         let mut tensors: Vec<(String, Tensor)> = Vec::new();
         for info in reader.variables() {
             if self.drop_unsupported && !options.supports(info.dtype) {
-                writeln!(out, "dropped {} of dtype {}", info.name, info.dtype)?;
+                writeln!(out, "dropped {} of dtype {}", escaped(&info.name), info.dtype)?;
                 continue;
             }
             if matches!(info.dtype, DType::Int4 | DType::UInt4) {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use tensor::Tensor;
+use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -40,12 +41,12 @@ impl Arguments {
                 Some(other) => self.difference(&a, &b, info, &other)?,
             };
             if let Some(difference) = difference {
-                writeln!(out, "{name}: {difference}")?;
+                writeln!(out, "{}: {difference}", escaped(name))?;
                 different += 1;
             }
         }
         for name in in_b.keys() {
-            writeln!(out, "{name}: only in {}", self.b.display())?;
+            writeln!(out, "{}: only in {}", escaped(name), escaped(self.b.display()))?;
             different += 1;
         }
         Ok(if different == 0 { Outcome::Good } else { Outcome::Bad })

@@ -7,6 +7,7 @@ use checkpoint::{CheckpointReader, TensorInfo};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
+use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -53,18 +54,23 @@ impl Arguments {
         out: &mut dyn Write,
     ) -> std::result::Result<(), Failure> {
         let width = |text: fn(&TensorInfo) -> String| tensors.iter().map(|info| text(info).len()).max();
-        let name = width(|info| info.name.clone()).unwrap_or(0);
+        let name = width(|info| escaped(&info.name).to_string()).unwrap_or(0);
         let shape = width(|info| info.shape.to_string()).unwrap_or(0);
         for info in tensors {
             let TensorInfo { dtype, bytes, .. } = info;
-            write!(out, "{:name$}  {dtype:10}  {:shape$}  {bytes:>12}", info.name, info.shape.to_string())?;
+            write!(
+                out,
+                "{:name$}  {dtype:10}  {:shape$}  {bytes:>12}",
+                escaped(&info.name),
+                info.shape.to_string()
+            )?;
             if self.sha256 {
                 write!(out, "  {}", sha256(&reader.read(&info.name)?).unwrap_or_default())?;
             }
             writeln!(out)?;
         }
         let total: u64 = tensors.iter().map(|info| info.bytes).sum();
-        let (format, path) = (reader.format(), reader.path().display());
+        let (format, path) = (reader.format(), escaped(reader.path().display()));
         writeln!(out, "{} tensors, {total} bytes in {format} {path}", tensors.len())?;
         Ok(())
     }

@@ -5,6 +5,7 @@ use checkpoint::{Saver, SaverOptions};
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -24,10 +25,10 @@ impl Arguments {
         let options = SaverOptions::new().max_to_keep(self.keep.get()).state_file(self.state_file);
         let saver = Saver::new(options);
         for prefix in saver.prune(&self.directory)? {
-            writeln!(out, "removed {}", prefix.display())?;
+            writeln!(out, "removed {}", escaped(prefix.display()))?;
         }
         for prefix in saver.last_checkpoints() {
-            writeln!(out, "kept {}", prefix.display())?;
+            writeln!(out, "kept {}", escaped(prefix.display()))?;
         }
         Ok(Outcome::Good)
     }

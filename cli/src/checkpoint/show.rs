@@ -5,6 +5,7 @@ use checkpoint::CheckpointReader;
 use std::io::Write;
 use std::path::PathBuf;
 use tensor::Tensor;
+use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -20,7 +21,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let tensor = CheckpointReader::open(&self.path)?.read(&self.name)?;
-        writeln!(out, "{} {} {}", self.name, tensor.dtype(), tensor.shape())?;
+        writeln!(out, "{} {} {}", escaped(&self.name), tensor.dtype(), tensor.shape())?;
         if self.stats {
             stats(&tensor, out)?;
         } else {

@@ -5,6 +5,7 @@ use checkpoint::CheckpointReader;
 use checkpoint::bundle::BundleReader;
 use std::io::Write;
 use std::path::PathBuf;
+use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -18,23 +19,28 @@ impl Arguments {
         let problems = reader.verify();
         for problem in &problems {
             let name = problem.name.as_deref().unwrap_or("(the checkpoint)");
-            writeln!(out, "{name}: {}", chain(&problem.error))?;
+            writeln!(out, "{}: {}", escaped(name), escaped(chain(&problem.error)))?;
         }
         let mut bad = problems.len();
         if let CheckpointReader::Bundle(bundle) = &reader {
             bad += usize::from(session_state_is_bad(bundle, out)?);
         }
         if bad > 0 {
-            writeln!(out, "{}: {bad} problems", reader.path().display())?;
+            writeln!(out, "{}: {bad} problems", escaped(reader.path().display()))?;
             return Ok(Outcome::Bad);
         }
-        writeln!(out, "{}: {} tensors are intact", reader.path().display(), reader.variables().len())?;
+        writeln!(
+            out,
+            "{}: {} tensors are intact",
+            escaped(reader.path().display()),
+            reader.variables().len()
+        )?;
         Ok(Outcome::Good)
     }
 }
 
 fn session_state_is_bad(bundle: &BundleReader, out: &mut dyn Write) -> std::io::Result<bool> {
     let Err(error) = checkpoint::read_session_state(bundle.prefix()) else { return Ok(false) };
-    writeln!(out, "(the session state): {}", chain(&error))?;
+    writeln!(out, "(the session state): {}", escaped(chain(&error)))?;
     Ok(true)
 }

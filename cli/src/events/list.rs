@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use summary::{Event, EventData, SessionStatus, Value, ValueData};
+use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -149,7 +150,8 @@ impl Arguments {
 }
 
 fn print(contents: &Contents, out: &mut dyn Write) -> io::Result<()> {
-    let width = contents.steps.keys().map(|(tag, _)| tag.chars().count()).max().unwrap_or(0).max(3);
+    let shown = |tag: &str| escaped(tag).to_string();
+    let width = contents.steps.keys().map(|(tag, _)| shown(tag).chars().count()).max().unwrap_or(0).max(3);
     if !contents.steps.is_empty() {
         writeln!(
             out,
@@ -160,6 +162,7 @@ fn print(contents: &Contents, out: &mut dyn Write) -> io::Result<()> {
     for ((tag, kind), steps) in &contents.steps {
         let ends = |step: Option<&i64>| step.map_or_else(|| "-".to_owned(), i64::to_string);
         let (first, last) = (ends(steps.first()), ends(steps.last()));
+        let tag = shown(tag);
         writeln!(out, "{tag:width$}  {:9}  {:>8}  {first:>10}  {last:>10}", kind.name(), steps.len())?;
     }
     let count = |status| contents.sessions.iter().filter(|(known, ..)| *known == status).count();

@@ -3,7 +3,8 @@
 use crate::output::{Outcome, chain};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use summary::{Event, EventError, EventReader, event_files};
+use summary::{Event, EventError, EventReader, run_files};
+use tensor::text::escaped;
 
 /// What could not be read.
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ pub(crate) fn each_event(
     mut visit: impl FnMut(&Path, Event),
 ) -> std::result::Result<Unreadable, EventError> {
     let mut unreadable = Unreadable::default();
-    for file in event_files(path)? {
+    for file in run_files(path)? {
         if let Err(error) = each_of_file(&file, &mut unreadable, &mut visit) {
             unreadable.damage.push(chain(&error));
         }
@@ -59,10 +60,14 @@ impl Unreadable {
         let mut errors = io::stderr().lock();
         // Nobody is left to tell if this fails.
         for (file, offset) in &self.unfinished {
-            let _ = writeln!(errors, "monitored: {} ends within an event at offset {offset}", file.display());
+            let _ = writeln!(
+                errors,
+                "monitored: {} ends within an event at offset {offset}",
+                escaped(file.display())
+            );
         }
         for damage in &self.damage {
-            let _ = writeln!(errors, "monitored: damaged: {damage}");
+            let _ = writeln!(errors, "monitored: damaged: {}", escaped(damage));
         }
     }
 }

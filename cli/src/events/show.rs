@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use summary::{EventData, SummaryMetadata, Value, ValueData};
+use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -133,10 +134,10 @@ impl Point {
             }
             (Some(ValueData::Tensor(stored)), _) => match stored.to_tensor() {
                 Ok(tensor) => match tensor.as_strings() {
-                    Ok([text]) => writeln!(out, "{}", String::from_utf8_lossy(text)),
+                    Ok([text]) => writeln!(out, "{}", escaped(String::from_utf8_lossy(text))),
                     _ => writeln!(out, "{} {} {tensor}", tensor.dtype(), tensor.shape()),
                 },
-                Err(error) => writeln!(out, "unreadable: {error}"),
+                Err(error) => writeln!(out, "unreadable: {}", escaped(error)),
             },
             _ => writeln!(out, "of no known kind"),
         }

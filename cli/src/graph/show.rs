@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -171,15 +172,15 @@ impl Summary {
         ops.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
         writeln!(out, "\nop types:")?;
         for (name, count) in ops {
-            writeln!(out, "  {count:>6}  {name}")?;
+            writeln!(out, "  {count:>6}  {}", escaped(name))?;
         }
         writeln!(out, "\ninputs:{}", none_if(self.inputs.is_empty()))?;
         for op in &self.inputs {
-            writeln!(out, "  {}  {} {}", op.name(), op.output(0).dtype(), op.output(0).shape())?;
+            writeln!(out, "  {}  {} {}", escaped(op.name()), op.output(0).dtype(), op.output(0).shape())?;
         }
         writeln!(out, "\nvariables:{}", none_if(self.variables.is_empty()))?;
         for (variable, local) in &self.variables {
-            let (name, dtype, shape) = (variable.name(), variable.dtype(), variable.shape());
+            let (name, dtype, shape) = (escaped(variable.name()), variable.dtype(), variable.shape());
             let kind = if variable.is_resource() { "resource" } else { "reference" };
             let trained = if variable.is_trainable() { ", trained" } else { "" };
             writeln!(
@@ -190,16 +191,21 @@ impl Summary {
         }
         writeln!(out, "\ncollections:{}", none_if(self.collections.is_empty()))?;
         for (key, (kind, count)) in &self.collections {
-            writeln!(out, "  {key}  {count} {kind}")?;
+            writeln!(out, "  {}  {count} {kind}", escaped(key))?;
         }
         for (queue, threads) in &self.queues {
-            writeln!(out, "\nqueue runner: {queue}, {threads} threads")?;
+            writeln!(out, "\nqueue runner: {}, {threads} threads", escaped(queue))?;
         }
         if let Some(saver) = &self.saver {
-            writeln!(out, "\nsaver: {}, {}", saver.save_tensor_name, saver.restore_op_name)?;
+            writeln!(
+                out,
+                "\nsaver: {}, {}",
+                escaped(&saver.save_tensor_name),
+                escaped(&saver.restore_op_name)
+            )?;
         }
         if !self.signatures.is_empty() {
-            writeln!(out, "\nsignatures: {}", self.signatures.join(", "))?;
+            writeln!(out, "\nsignatures: {}", escaped(self.signatures.join(", ")))?;
         }
         self.write_lacks(out)
     }
@@ -213,7 +219,7 @@ impl Summary {
             let more = nodes.len().saturating_sub(NAMED);
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
             let named = &nodes[..nodes.len().min(NAMED)];
-            writeln!(out, "  {op_type}  {}{more}", named.join(", "))?;
+            writeln!(out, "  {}  {}{more}", escaped(op_type), escaped(named.join(", ")))?;
         }
         Ok(())
     }

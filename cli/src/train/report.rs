@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use tensor::text::escaped;
 
 /// Prints lines, for people or for machines.
 pub(crate) struct Reporter<'o> {
@@ -30,7 +31,7 @@ impl Reporter<'_> {
         }
         write!(self.out, "step {step}")?;
         for (name, value) in pairs {
-            write!(self.out, "  {name} {value}")?;
+            write!(self.out, "  {} {}", escaped(name), escaped(value))?;
         }
         writeln!(self.out)
     }
@@ -39,7 +40,7 @@ impl Reporter<'_> {
         if self.json_lines {
             return self.line(&json!({"restored": prefix.to_string_lossy(), "step": step}));
         }
-        writeln!(self.out, "goes on from {} at step {step}", prefix.display())
+        writeln!(self.out, "goes on from {} at step {step}", escaped(prefix.display()))
     }
 
     /// Reports a checkpoint that was not restored, and why.
@@ -47,7 +48,7 @@ impl Reporter<'_> {
         if self.json_lines {
             return self.line(&json!({"rejected": prefix.to_string_lossy(), "reason": reason}));
         }
-        writeln!(self.out, "rejected {}: {reason}", prefix.display())
+        writeln!(self.out, "rejected {}: {}", escaped(prefix.display()), escaped(reason))
     }
 
     /// Reports a recovery.
@@ -58,7 +59,7 @@ impl Reporter<'_> {
             let entry = json!({"recovered": cause, "checkpoint": checkpoint, "step": step});
             return self.line(&entry);
         }
-        writeln!(self.out, "{recovery}")
+        writeln!(self.out, "{}", escaped(recovery))
     }
 
     pub(crate) fn saved(&mut self, saves: &Saves) -> io::Result<()> {
@@ -66,7 +67,7 @@ impl Reporter<'_> {
             if self.json_lines {
                 self.line(&json!({"saved": prefix.to_string_lossy(), "step": step}))?;
             } else {
-                writeln!(self.out, "saved {}", prefix.display())?;
+                writeln!(self.out, "saved {}", escaped(prefix.display()))?;
             }
         }
         Ok(())
@@ -77,7 +78,7 @@ impl Reporter<'_> {
         if self.json_lines {
             return self.line(&json!({"ended": why, "step": step, "runs": runs}));
         }
-        writeln!(self.out, "ended at step {step} after {runs} runs: {why}")
+        writeln!(self.out, "ended at step {step} after {runs} runs: {}", escaped(why))
     }
 
     fn line(&mut self, value: &Json) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Reading many small records.
 
-use super::reader::{DEFAULT_MAX_LEN, has_crc};
+use super::reader::{DEFAULT_MAX_LEN, has_crc, kind_of};
 use super::{FOOTER, HEADER, Place, RecordError};
 use bytes::Bytes;
 use std::io::Read;
@@ -77,7 +77,9 @@ impl<R: Read> BlockReader<R> {
         }
         let (length, crc) = self.block[..HEADER].split_at(8);
         if !has_crc(length, crc) {
-            return Err(RecordError::Corrupt { place: self.place(), part: "length" });
+            // What stands at a file's beginning and is no record may tell what it is.
+            let kind = if self.offset == 0 { kind_of(&self.file, &self.block) } else { None };
+            return Err(RecordError::Corrupt { place: self.place(), part: "length", kind });
         }
         let length = u64::from_le_bytes(length.try_into().expect("split at 8"));
         let len = usize::try_from(length).ok().filter(|_| length <= self.max_len);
@@ -91,7 +93,7 @@ impl<R: Read> BlockReader<R> {
         }
         let (data, crc) = self.block[HEADER..whole].split_at(len);
         if !has_crc(data, crc) {
-            return Err(RecordError::Corrupt { place: self.place(), part: "data" });
+            return Err(RecordError::Corrupt { place: self.place(), part: "data", kind: None });
         }
         let record = self.block.slice(HEADER..HEADER + len);
         self.block = self.block.slice(whole..);

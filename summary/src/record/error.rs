@@ -4,6 +4,12 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use tensor::FileKind;
+use tensor::text::escaped;
+
+fn told(kind: Option<FileKind>) -> String {
+    kind.map_or_else(String::new, |kind| format!(": the file is {kind}"))
+}
 
 /// Where in which file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +23,7 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.file {
-            Some(file) => write!(f, "offset {} of {}", self.offset, file.display()),
+            Some(file) => write!(f, "offset {} of {}", self.offset, escaped(file.display())),
             None => write!(f, "offset {}", self.offset),
         }
     }
@@ -28,12 +34,14 @@ impl fmt::Display for Place {
 #[non_exhaustive]
 pub enum RecordError {
     /// A checksum does not fit: the bytes were changed, or were never a record.
-    #[error("corrupted {part} of the record at {place}")]
+    #[error("corrupted {part} of the record at {place}{}", told(*kind))]
     Corrupt {
         /// The record.
         place: Place,
         /// `length` or `data`.
         part: &'static str,
+        /// What the file is, where its first bytes tell that it holds no records.
+        kind: Option<FileKind>,
     },
     /// The file ends inside the record. It may still be growing: read again later.
     #[error("truncated record at {place}: {found} of {expected} bytes")]

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
+use tensor::FileKind;
 
 /// The default limit for a record's length in bytes: what a protocol message can have.
 pub const DEFAULT_MAX_LEN: u64 = i32::MAX as u64;
@@ -83,14 +84,22 @@ impl<R: Read> RecordReader<R> {
         if !self.fill(HEADER)? {
             return Ok(None);
         }
-        let len = self.data_len()?;
+        let len = match self.data_len() {
+            Err(RecordError::Corrupt { place, part, .. }) if self.offset == 0 => {
+                // What stands at a file's beginning and is no record may tell what it is.
+                self.fill(FileKind::START)?;
+                let kind = kind_of(&self.file, &self.pending);
+                return Err(RecordError::Corrupt { place, part, kind });
+            }
+            other => other?,
+        };
         let whole = HEADER + len + FOOTER;
         if !self.fill(whole)? {
             let (expected, found) = (whole as u64, self.pending.len() as u64);
             return Err(RecordError::Truncated { place: self.place(), expected, found });
         }
         if !has_crc(&self.pending[HEADER..HEADER + len], &self.pending[HEADER + len..]) {
-            return Err(RecordError::Corrupt { place: self.place(), part: "data" });
+            return Err(RecordError::Corrupt { place: self.place(), part: "data", kind: None });
         }
         self.offset += whole as u64;
         Ok(Some(Bytes::from(std::mem::take(&mut self.pending)).slice(HEADER..HEADER + len)))
@@ -100,7 +109,7 @@ impl<R: Read> RecordReader<R> {
     fn data_len(&self) -> Result<usize, RecordError> {
         let (length, crc) = self.pending[..HEADER].split_at(8);
         if !has_crc(length, crc) {
-            return Err(RecordError::Corrupt { place: self.place(), part: "length" });
+            return Err(RecordError::Corrupt { place: self.place(), part: "length", kind: None });
         }
         let length = u64::from_le_bytes(length.try_into().expect("split at 8"));
         let too_long = || RecordError::TooLong { place: self.place(), length, limit: self.max_len };
@@ -145,6 +154,12 @@ impl<R: Read> Iterator for RecordReader<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.next_record().transpose()
     }
+}
+
+/// What a file is that begins with these bytes, and with no record.
+pub(super) fn kind_of(file: &Option<Arc<Path>>, start: &[u8]) -> Option<FileKind> {
+    let path = file.as_deref().unwrap_or(Path::new(""));
+    FileKind::of(path, start).filter(|kind| kind.is_told_by_content())
 }
 
 /// Whether four bytes are the masked checksum of others.

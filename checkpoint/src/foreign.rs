@@ -1,0 +1,59 @@
+//! Files that are something else than the part of a checkpoint that they are taken for.
+
+use crate::prefix::{self, Part};
+use crate::storage::{ReadFile, Storage};
+use crate::{Error, index_path};
+use std::path::Path;
+use tensor::FileKind;
+
+/// What bytes at the beginning of a file tell, if they tell that it is nothing of ours.
+pub(crate) fn kind_of(path: &Path, start: &[u8]) -> Option<FileKind> {
+    FileKind::of(path, start).filter(|kind| kind.is_told_by_content() && *kind != FileKind::Safetensors)
+}
+
+/// An error of a damaged file, or what the file is instead.
+pub(crate) fn explained(file: &dyn ReadFile, path: &Path, error: Error) -> Error {
+    if !matches!(error, Error::Corrupt { .. }) {
+        return error;
+    }
+    match start(file).and_then(|start| kind_of(path, &start)) {
+        Some(kind) => Error::corrupt(path, format!("it is {kind}")),
+        None => error,
+    }
+}
+
+fn start(file: &dyn ReadFile) -> Option<Vec<u8>> {
+    let len = file.len().ok()?.min(FileKind::START as u64);
+    let mut start = vec![0; usize::try_from(len).ok()?];
+    file.read_exact_at(&mut start, 0).ok()?;
+    Some(start)
+}
+
+/// The error for a path where no checkpoint is: what is there instead, and which prefix is meant, if that can be told.
+pub(crate) fn no_checkpoint(storage: &dyn Storage, path: &Path) -> Error {
+    let not_found = || Error::NotFound { path: path.to_path_buf() };
+    if !storage.metadata(path).is_ok_and(|info| !info.is_dir) {
+        return not_found();
+    }
+    let unsupported = |what: String| Error::Unsupported { path: path.to_path_buf(), what };
+    if let Some((stem, part)) = path.file_name().and_then(|name| name.to_str()).and_then(prefix::parse) {
+        let meant = path.with_file_name(stem);
+        if storage.metadata(&index_path(&meant)).is_ok() {
+            let what = match part {
+                Part::Index => "the index",
+                Part::Data { .. } => "a data file",
+                Part::Sidecar => "the session state",
+                Part::Meta => "the meta graph",
+            };
+            return unsupported(format!(
+                "it is {what} of a checkpoint: give its prefix, {}",
+                meant.display()
+            ));
+        }
+    }
+    let found = storage.open(path).ok().and_then(|file| start(file.as_ref()));
+    match found.and_then(|start| FileKind::of(path, &start)) {
+        Some(kind) => unsupported(format!("it is {kind}")),
+        None => unsupported("it is neither a bundle's prefix nor a safetensors file".to_owned()),
+    }
+}

@@ -1,0 +1,74 @@
+//! Text from files, made fit to be shown.
+
+use std::fmt::{self, Write};
+
+/// Shows a text that comes from a file, such as a name, without what would change how a terminal shows it and
+/// everything behind it: control characters (also ends of lines, and what begins a terminal's commands), marks that
+/// turn the direction of writing, and marks that are not seen. They are written as in Rust's strings.
+///
+/// ```
+/// use tensor::text::escaped;
+/// assert_eq!(escaped("w\u{1b}[2J\n").to_string(), "w\\u{1b}[2J\\n");
+/// assert_eq!(escaped("gr\u{f6}\u{df}e \u{1f600}").to_string(), "gr\u{f6}\u{df}e \u{1f600}");
+/// ```
+pub fn escaped<T: fmt::Display>(text: T) -> Escaped<T> {
+    Escaped(text)
+}
+
+/// Made by [`escaped`].
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Escaped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.width().is_some() || f.precision().is_some() {
+            let mut text = String::new();
+            write!(Escaping(&mut text), "{}", self.0)?;
+            return f.pad(&text);
+        }
+        write!(Escaping(f), "{}", self.0)
+    }
+}
+
+/// Escapes what is written through it.
+struct Escaping<W>(W);
+
+impl<W: Write> Write for Escaping<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(is_unfit) {
+            let (plain, unfit) = rest.split_at(at);
+            self.0.write_str(plain)?;
+            let mut chars = unfit.chars();
+            chars.next().into_iter().flat_map(char::escape_default).try_for_each(|c| self.0.write_char(c))?;
+            rest = chars.as_str();
+        }
+        self.0.write_str(rest)
+    }
+}
+
+fn is_unfit(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' // unseen, and marks of direction
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_reaches_a_terminal_but_text() {
+        let text = "a\x1b]0;x\x07\r\n\t\u{9b}31m\u{202e}b\u{2066}c\u{feff}\u{7f}";
+        let shown = escaped(text).to_string();
+        assert!(!shown.chars().any(is_unfit), "{shown:?}");
+        assert_eq!(shown, "a\\u{1b}]0;x\\u{7}\\r\\n\\t\\u{9b}31m\\u{202e}b\\u{2066}c\\u{feff}\\u{7f}");
+    }
+
+    #[test]
+    fn what_is_shown_is_as_wide_as_asked() {
+        assert_eq!(format!("[{:6}]", escaped("a\n")), "[a\\n   ]");
+        assert_eq!(format!("{}", escaped(std::path::Path::new("x y").display())), "x y");
+    }
+}
