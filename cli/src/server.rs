@@ -4,11 +4,17 @@ use crate::output::{Outcome, Result};
 use monitored_session::session_core::SessionConfig;
 use monitored_session::tensorflow_engine::{ClusterSpec, Library, Server};
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use tensor::text::escaped;
 
 /// Serve a task of a cluster with TensorFlow's runtime, until the process is ended.
 ///
 /// Prints the target of sessions, such as `grpc://localhost:2222`, once it serves.
+///
+/// The server listens on all network interfaces, whatever host the cluster names, and asks nobody for a password: who
+/// reaches its port can run any graph in this process, and read and write its files. Use it in a network of trusted
+/// machines, or behind a firewall.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The tasks of the cluster: job=host:port, separated by commas, a job with several tasks named several times.
@@ -25,12 +31,28 @@ pub(crate) struct Arguments {
     library: Option<PathBuf>,
 }
 
+/// The host of an address, if it is this machine's own.
+fn loopback(address: &str) -> Option<&str> {
+    let (host, _) = address.rsplit_once(':')?;
+    let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    (host == "localhost" || number.is_ok_and(|number| number.is_loopback())).then_some(host)
+}
+
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let library = match &self.library {
             Some(path) => Library::load(path)?,
             None => Library::find()?,
         };
+        if let Some(host) = self.cluster.address(&self.job, self.index).and_then(loopback) {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(
+                std::io::stderr(),
+                "monitored: note: the server listens on all network interfaces, not on {} alone, and asks for no \
+                 password: who reaches its port can run any graph here",
+                escaped(host)
+            );
+        }
         let config = SessionConfig::default();
         let server = Server::start(&library, &self.cluster, &self.job, self.index, &config)?;
         writeln!(out, "{}", server.target())?;

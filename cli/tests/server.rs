@@ -33,8 +33,15 @@ fn a_task_is_served_until_the_process_is_ended() {
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let cluster = format!("worker=127.0.0.1:{port}");
-    let mut child =
-        monitored(&["--cluster", &cluster, "--job", "worker"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut command = monitored(&["--cluster", &cluster, "--job", "worker"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut note = String::new();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    while !note.contains("monitored: note") {
+        note.clear();
+        assert!(errors.read_line(&mut note).unwrap() > 0, "the note was not printed");
+    }
+    assert!(note.contains("all network interfaces, not on 127.0.0.1 alone"), "{note}");
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line.trim(), format!("grpc://127.0.0.1:{port}"));

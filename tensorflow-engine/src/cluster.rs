@@ -68,6 +68,13 @@ impl ClusterSpec {
         self.jobs.get(job)?.get(&index).map(String::as_str)
     }
 
+    /// Every task with its job, number and address.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = (&str, usize, &str)> {
+        self.jobs.iter().flat_map(|(job, tasks)| {
+            tasks.iter().map(move |(&index, address)| (job.as_str(), index, address.as_str()))
+        })
+    }
+
     fn to_proto(&self) -> ClusterDef {
         let job = |(name, tasks): (&String, &BTreeMap<usize, String>)| JobDef {
             name: name.clone(),
@@ -124,6 +131,9 @@ impl fmt::Display for ClusterSpec {
 ///
 /// TensorFlow cannot end a server once it was started: it lives until the process does, also when this value is
 /// dropped. So give each server a process of its own, such as `monitored server`.
+///
+/// TensorFlow's servers listen on all network interfaces, whatever host the cluster names for the task, and know no
+/// authentication: who reaches the port can run any graph in this process. Keep them in a network of trusted machines.
 pub struct Server {
     native: NativeServer,
     target: String,
@@ -157,6 +167,7 @@ impl Server {
         let native = NativeServer::new(library.api(), &server_def.encode_to_vec()).map_err(failed)?;
         native.start().map_err(failed)?;
         let target = native.target();
+        crate::creation::serves(&target, cluster);
         Ok(Server { native, target })
     }
 

@@ -61,6 +61,7 @@
 //! | a task that the cluster does not have | a key error from [`Server::start`] | none begins |
 
 mod cluster;
+mod creation;
 mod engine;
 mod ffi;
 mod growth;

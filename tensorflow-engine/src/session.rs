@@ -1,5 +1,6 @@
 //! A session of TensorFlow's.
 
+use crate::creation::Creation;
 use crate::engine::is_remote;
 use crate::ffi::{Buffer, Native, NativeSession, NativeTensor, Run};
 use crate::growth::{Mirror, locate};
@@ -40,7 +41,7 @@ struct Inner {
     workers: Workers,
     closed: AtomicBool,
     /// The server that runs it; `None` for this process.
-    master: Option<String>,
+    master: Option<Creation>,
 }
 
 impl TensorFlowSession {
@@ -63,7 +64,7 @@ impl TensorFlowSession {
             native: Arc::new(native),
             workers: Workers::new(),
             closed: AtomicBool::new(false),
-            master,
+            master: master.map(|master| Creation::new(&master, messages::limit(config.operation_timeout))),
         };
         Ok(TensorFlowSession { graph: graph.clone(), inner: Arc::new(inner) })
     }
@@ -118,15 +119,23 @@ impl Inner {
             metadata.is_some() && (messages::traces(options.trace_level) || options.output_partition_graphs);
         let mut recorded = traced.then(|| Buffer::empty(self.api));
         let (started, clock) = (SystemTime::now(), Instant::now());
+        let limit = self.master.as_ref().and_then(Creation::limit);
         let result = match &options.cancellation {
-            None => self.native.run(&run, recorded.as_mut()),
-            Some(token) => {
+            None if limit.is_none() => self.native.run(&run, recorded.as_mut()),
+            token => {
                 let native = self.native.clone();
                 let job = move || {
                     let result = native.run(&run, recorded.as_mut());
                     (result, recorded)
                 };
-                let (result, buffer) = self.workers.run(token, job)?;
+                let ran = self.workers.run(token.as_ref(), limit, job);
+                let (result, buffer) = ran.map_err(|error| match &self.master {
+                    Some(master) if error.code() == Code::DeadlineExceeded => {
+                        master.abandon();
+                        master.unanswered(error)
+                    }
+                    _ => error,
+                })?;
                 recorded = buffer;
                 result
             }
@@ -137,6 +146,9 @@ impl Inner {
             messages::record(recorded.as_ref().map_or(&[], Buffer::bytes), metadata);
         }
         let values = result.map_err(|error| self.failed(graph, error, options))?;
+        if let Some(master) = &self.master {
+            master.answered();
+        }
         let copied = self.mirror.has_references();
         values.into_iter().map(|value| value.into_tensor(copied)).collect()
     }
@@ -148,10 +160,7 @@ impl Inner {
         }
         let own_limit = messages::limit(options.timeout).is_some();
         match &self.master {
-            Some(master) if error.code() == Code::DeadlineExceeded && !own_limit => {
-                let text = format!("the master {master} did not answer in time");
-                Error::new(Code::Unavailable, text).with_source(error)
-            }
+            Some(master) if error.code() == Code::DeadlineExceeded && !own_limit => master.unanswered(error),
             _ => uninitialized(graph, locate(graph, error)),
         }
     }
@@ -268,6 +277,10 @@ impl Session for TensorFlowSession {
         if self.inner.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        if self.inner.master.as_ref().is_some_and(Creation::is_abandoned) {
+            // TensorFlow would wait for the run that waits for ever.
+            return Ok(());
+        }
         self.inner.native.close()
     }
 
@@ -287,7 +300,7 @@ impl fmt::Debug for TensorFlowSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TensorFlowSession")
             .field("graph", &self.graph)
-            .field("master", &self.inner.master)
+            .field("master", &self.inner.master.as_ref().map(Creation::target))
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
     }

@@ -6,6 +6,7 @@
 use session_core::{CancellationToken, Code, Error, Result};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -67,7 +68,7 @@ impl<T> Slot<T> {
         self.changed.notify_one();
     }
 
-    fn wait(&self) -> Result<T> {
+    fn wait(&self, deadline: Option<Instant>) -> Result<T> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(result) = state.result.take() {
@@ -76,7 +77,15 @@ impl<T> Slot<T> {
             if state.cancelled {
                 return Err(Error::new(Code::Cancelled, "the run was cancelled"));
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => {
+                    return Err(Error::new(Code::DeadlineExceeded, "the run did not end in time"));
+                }
+                Some(left) => {
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 }
@@ -86,26 +95,28 @@ impl Workers {
         Workers(Arc::default())
     }
 
-    /// Runs the job on another thread and waits for it or the token.
+    /// Runs the job on another thread and waits for it, the token or the end of the time limit.
     ///
     /// # Errors
-    /// `Cancelled` when the token came first: the job then goes on alone, and what it gives is dropped.
+    /// `Cancelled` when the token came first, `DeadlineExceeded` when the time was over: the job then goes on alone, and
+    /// what it gives is dropped.
     pub(crate) fn run<T: Send + 'static>(
         &self,
-        token: &CancellationToken,
+        token: Option<&CancellationToken>,
+        limit: Option<Duration>,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        token.check()?;
+        token.map_or(Ok(()), CancellationToken::check)?;
         let state = Mutex::new(State { result: None, cancelled: false });
         let slot = Arc::new(Slot { state, changed: Condvar::new() });
         let seen = slot.clone();
-        let _guard = token.on_cancel(move || seen.change(|state| state.cancelled = true));
+        let _guard = token.map(|token| token.on_cancel(move || seen.change(|state| state.cancelled = true)));
         let done = slot.clone();
         self.start(Box::new(move || {
             let result = job();
             done.change(|state| state.result = Some(result));
         }))?;
-        slot.wait()
+        slot.wait(limit.and_then(|limit| Instant::now().checked_add(limit)))
     }
 
     fn start(&self, job: Job) -> Result<()> {
@@ -143,7 +154,7 @@ mod tests {
         let workers = Workers::new();
         let token = CancellationToken::new();
         for i in 0..10 {
-            assert_eq!(workers.run(&token, move || i * 2).unwrap(), i * 2);
+            assert_eq!(workers.run(Some(&token), None, move || i * 2).unwrap(), i * 2);
         }
     }
 
@@ -159,7 +170,7 @@ mod tests {
             canceller.cancel();
         });
         let error = workers
-            .run(&token, move || {
+            .run(Some(&token), None, move || {
                 started.send(()).unwrap();
                 held.recv().unwrap();
             })
@@ -167,5 +178,14 @@ mod tests {
         assert_eq!(error.code(), Code::Cancelled);
         release.send(()).unwrap();
         helper.join().unwrap();
+    }
+
+    #[test]
+    fn a_caller_whose_time_is_over_does_not_wait() {
+        let workers = Workers::new();
+        let (release, held) = channel::<()>();
+        let error = workers.run(None, Some(Duration::from_millis(1)), move || held.recv()).unwrap_err();
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+        release.send(()).unwrap();
     }
 }

@@ -29,8 +29,14 @@ impl Status {
             let Some(code) = Code::from_number(code) else { return Ok(()) };
             (code, CStr::from_ptr((self.api.TF_Message)(self.pointer)).to_string_lossy().into_owned())
         };
-        Err(Error::new(root_code(code, &message), message))
+        Err(Error::new(root_code(code, &message), in_one_line(&message)))
     }
+}
+
+/// The lines of a message one behind the other; an error is one line.
+fn in_one_line(message: &str) -> String {
+    let lines = message.lines().map(str::trim).filter(|line| !line.trim_matches('=').is_empty());
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// The code that counts when a run failed in several places at once. TensorFlow reports the first it hears of and lists
@@ -67,5 +73,9 @@ mod tests {
         assert_eq!(root_code(Code::Cancelled, "UNAVAILABLE: peer"), Code::Unavailable);
         assert_eq!(root_code(Code::Cancelled, "Step was cancelled by an explicit call"), Code::Cancelled);
         assert_eq!(root_code(Code::NotFound, text), Code::NotFound);
+        assert!(
+            in_one_line(text)
+                .starts_with("CANCELLED: From /job:worker/replica:0/task:0:; RecvFromRemoteAsync")
+        );
     }
 }
