@@ -33,6 +33,10 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
     let dir = args.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&dir)?;
 
+    let progress = ProgressBarHook::new().total(args.steps).tensor("loss", &model.loss);
+    // What is logged, with RUST_LOG=info, goes above the bar.
+    let target = env_logger::Target::Pipe(Box::new(progress.printer()));
+    env_logger::Builder::from_default_env().target(target).init();
     let signals = SignalHook::new();
     let receipt = signals.receipt();
     let mut session = SingularMonitoredSession::builder(&graph)
@@ -43,7 +47,7 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
         .hook(StepCounterHook::every_n_steps(500).output_dir(&dir))
         .hook(SessionStoryHook::new(&dir))
         .hook(NanTensorHook::new(&model.loss))
-        .hook(ProgressBarHook::new().total(args.steps).tensor("loss", &model.loss))
+        .hook(progress)
         .hook(StopAtStepHook::last_step(args.steps))
         .build()?;
 

@@ -75,8 +75,8 @@ macro_rules! monitored_methods {
         /// [`run`](Self::run).
         ///
         /// # Errors
-        /// Of the fetches, feeds and the execution; the error of a background thread; a runtime error after
-        /// [`close`](Self::close).
+        /// Of the fetches, feeds and the execution; the error of a background thread in place of the `OutOfRange` or
+        /// `Cancelled` that it brought about; a runtime error after [`close`](Self::close).
         pub fn run_without_hooks<F: session_core::Fetch>(
             &mut self,
             fetch: F,

@@ -195,7 +195,7 @@ fn closed_queue() -> Error {
 }
 
 #[test]
-fn a_step_function_of_raw_runs_recovers_from_a_lost_input() {
+fn s_155_s_175_a_step_function_of_raw_runs_recovers_from_a_lost_input() {
     let Counting { graph, train_op, .. } = counting();
     let background = Background::default();
     let builder = || {
@@ -237,7 +237,7 @@ fn a_step_function_of_raw_runs_recovers_from_a_lost_input() {
 }
 
 #[test]
-fn a_run_without_hooks_recovers_from_a_lost_input() {
+fn s_155_a_run_without_hooks_recovers_from_a_lost_input() {
     let Counting { graph, step, train_op, .. } = counting();
     let background = Background::default();
     let mut session = MonitoredSession::builder(&graph)
@@ -258,7 +258,7 @@ fn a_run_without_hooks_recovers_from_a_lost_input() {
 }
 
 #[test]
-fn without_recovery_the_lost_input_is_the_error() {
+fn s_175_without_recovery_the_lost_input_is_the_error() {
     let Counting { graph, .. } = counting();
     let background = Background::default();
     let builder = SingularMonitoredSession::builder(&graph).hook(background.hook());
