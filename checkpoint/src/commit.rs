@@ -3,8 +3,45 @@
 use crate::prefix;
 use crate::storage::{Storage, WriteHint};
 use crate::{Error, Result};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What comes between a file's final name and a [`Mark`], as long as it is not finished.
+const UNFINISHED: &str = ".tempstate";
+
+/// By which unfinished files are known for somebody's own: a number that nobody else has. What has only a
+/// similar name is not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(pub(crate) u64);
+
+impl Mark {
+    /// A number that no other process, and no other call, has.
+    pub(crate) fn new() -> Mark {
+        // The standard library's hashers are keyed with random numbers of the system.
+        let mut random = RandomState::new().build_hasher();
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        random.write_u128(time.as_nanos());
+        random.write_u32(std::process::id());
+        Mark(random.finish())
+    }
+
+    /// The name of an unfinished file, in the folder where it will be.
+    pub(crate) fn temporary(self, target: &Path) -> PathBuf {
+        prefix::with_suffix(target, &self.suffix())
+    }
+
+    /// The final name of an unfinished file with this mark; `None` for any other.
+    pub(crate) fn target_of(self, name: &str) -> Option<&str> {
+        name.strip_suffix(self.suffix().as_str()).filter(|target| !target.is_empty())
+    }
+
+    fn suffix(self) -> String {
+        format!("{UNFINISHED}{:020}", self.0)
+    }
+}
 
 /// A file under its temporary name. Dropped before it is published, it is removed again.
 #[derive(Debug)]
@@ -17,8 +54,8 @@ pub(crate) struct Unfinished {
 
 impl Unfinished {
     /// Chooses a temporary name; the caller creates the file.
-    pub(crate) fn new(storage: &Arc<dyn Storage>, target: &Path) -> Unfinished {
-        let temporary = prefix::temporary(target);
+    pub(crate) fn new(storage: &Arc<dyn Storage>, target: &Path, mark: Mark) -> Unfinished {
+        let temporary = mark.temporary(target);
         Unfinished { storage: Arc::clone(storage), temporary, target: target.to_path_buf(), published: false }
     }
 
@@ -38,7 +75,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if !self.published {
-            // Best effort: what stays behind is removed at the next start.
+            // Best effort: what a saver leaves behind is removed by the next one.
             let _ = self.storage.remove(&self.temporary);
         }
     }
@@ -50,8 +87,9 @@ pub(crate) fn write_unfinished(
     target: &Path,
     content: &[u8],
     durable: bool,
+    mark: Mark,
 ) -> Result<Unfinished> {
-    let unfinished = Unfinished::new(storage, target);
+    let unfinished = Unfinished::new(storage, target, mark);
     let hint = WriteHint::len(content.len() as u64);
     let mut file = storage.create(unfinished.path(), hint).map_err(Error::io("create", unfinished.path()))?;
     file.write(content).map_err(Error::io("write", unfinished.path()))?;
@@ -67,11 +105,30 @@ pub(crate) fn replace(
     target: &Path,
     content: &[u8],
     durable: bool,
+    mark: Mark,
 ) -> Result<()> {
-    write_unfinished(storage, target, content, durable)?.publish()?;
+    write_unfinished(storage, target, content, durable, mark)?.publish()?;
     if durable {
         let directory = prefix::directory(target);
         storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_with_the_mark_are_ours() {
+        let (mark, other) = (Mark::new(), Mark::new());
+        assert_ne!(mark, other);
+        let temporary = mark.temporary(Path::new("d/m.index"));
+        let name = temporary.file_name().unwrap().to_str().unwrap();
+        assert_eq!((mark.target_of(name), other.target_of(name)), (Some("m.index"), None));
+        assert_eq!(prefix::parse(name), None, "an unfinished file is no part of a checkpoint");
+        for name in ["m.index.tempstate5", "m.index.tempstate", "m.index"] {
+            assert_eq!(mark.target_of(name), None, "{name}");
+        }
+    }
 }

@@ -155,13 +155,19 @@ pub enum Error {
         /// The prefix that was to be written.
         path: PathBuf,
     },
-    /// Another process saves into the same folder.
-    #[error("{} is in use by another saver ({})", escaped(directory.display()), escaped(holder))]
+    /// Another process, or another training of this one, saves into the same folder.
+    #[error("{} is in use by {}; two trainings cannot save into one folder", escaped(directory.display()), escaped(holder))]
     Locked {
         /// The folder.
         directory: PathBuf,
-        /// What the lock file says about its owner.
+        /// Who has it, since when.
         holder: String,
+    },
+    /// The checkpoint was saved again while it was being read.
+    #[error("checkpoint {} was replaced while it was being read: open it again", escaped(path.display()))]
+    Replaced {
+        /// The checkpoint.
+        path: PathBuf,
     },
     /// A time limit passed.
     #[error("no new checkpoint in {} within the time limit", escaped(directory.display()))]
@@ -170,7 +176,7 @@ pub enum Error {
         directory: PathBuf,
     },
     /// Every checkpoint that could have been restored was rejected.
-    #[error("no intact checkpoint in {} ({} rejected)", escaped(directory.display()), rejected.len())]
+    #[error("no intact checkpoint in {}: {}", escaped(directory.display()), reasons(rejected))]
     NoneIntact {
         /// The folder.
         directory: PathBuf,
@@ -237,7 +243,7 @@ impl Error {
             | Error::Invalid(_) => Code::InvalidArgument,
             Error::UnsupportedDType { .. } => Code::Unimplemented,
             Error::Corrupt { .. } | Error::NoneIntact { .. } => Code::DataLoss,
-            Error::Locked { .. } => Code::FailedPrecondition,
+            Error::Locked { .. } | Error::Replaced { .. } => Code::FailedPrecondition,
             Error::TimedOut { .. } => Code::DeadlineExceeded,
             Error::Variables { code, .. } => *code,
             Error::RestoreMismatch { source, .. } | Error::Background { source, .. } => source.code(),
@@ -245,14 +251,22 @@ impl Error {
         }
     }
 
-    /// Whether the bytes on disk are to blame, so that an older checkpoint may still be good: damage,
-    /// missing files, unreadable files. Mismatches between variables and checkpoint are not damage.
+    /// Whether the bytes on disk are to blame, so that an older checkpoint may still be good: content that
+    /// is proved bad, files that are missing or cut short. Neither mismatches between variables and
+    /// checkpoint are damage, nor what the system refuses (a file that may not be read, a device that
+    /// fails, too many open files, no memory): the checkpoint may be good then.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Error::Corrupt { .. } | Error::NotFound { .. } | Error::Unsupported { .. } | Error::Io { .. } => {
-                true
-            }
+            Error::Corrupt { .. } | Error::NotFound { .. } | Error::Unsupported { .. } => true,
+            Error::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::IsADirectory
+                    | io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::InvalidData
+            ),
             Error::RestoreMismatch { source, .. } | Error::Background { source, .. } => source.is_damage(),
             _ => false,
         }
@@ -288,8 +302,29 @@ fn io_code(error: &io::Error) -> Code {
         io::ErrorKind::AlreadyExists => Code::AlreadyExists,
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Code::DataLoss,
         io::ErrorKind::Unsupported => Code::Unimplemented,
+        io::ErrorKind::IsADirectory => Code::FailedPrecondition,
+        _ if cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => Code::ResourceExhausted,
         _ => Code::Unknown,
     }
+}
+
+/// Too many open files in the system, and in the process: the same numbers on all Unix systems, and of no
+/// kind that the standard library has a name for.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
+/// Why each of a few was rejected, and the number of the others.
+fn reasons(rejected: &[(PathBuf, Error)]) -> String {
+    const SHOWN: usize = 3;
+    let reason = |(prefix, error): &(PathBuf, Error)| {
+        let name = prefix.file_name().unwrap_or_default().to_string_lossy();
+        format!("{} is rejected: {error}", escaped(name))
+    };
+    let mut text = rejected.iter().take(SHOWN).map(reason).collect::<Vec<_>>().join("; ");
+    if rejected.len() > SHOWN {
+        text.push_str(&format!("; and {} more", rejected.len() - SHOWN));
+    }
+    text
 }
 
 /// A few names in full and the number of the others: a model may have thousands.

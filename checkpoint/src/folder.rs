@@ -1,6 +1,351 @@
-//! Telling folders apart by what they are, not by how their paths are spelled.
+//! A folder that is saved into: its lock, whose it is, and what may be removed from it.
 
-use std::path::Path;
+use crate::bundle::{Layout, index_identity, layout, remove_data};
+use crate::clock::readable;
+use crate::commit::Mark;
+use crate::journal::{Journal, Publishing};
+use crate::prefix;
+use crate::sidecar;
+use crate::storage::{LocalStorage, Lock, Storage};
+use crate::{Error, Result, crc};
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::SystemTime;
+
+/// The file that is locked. It stays behind: removing it would let two processes lock two files.
+pub(crate) const LOCK_FILE: &str = "checkpoint.lock";
+
+/// A folder as this process holds it; all savers of the process share it.
+pub(crate) struct Folder {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
+    /// Absent where nobody locks.
+    lock: Option<Arc<dyn Any + Send + Sync>>,
+    /// Of unfinished files where nobody locks, and so nobody may remove them later.
+    unlocked: Mark,
+    /// Whether what killed saves left is still to be removed.
+    untidy: AtomicBool,
+    /// Guards the folder's files: one save goes after the other. The journal is read at the first.
+    journal: Mutex<Option<Journal>>,
+    /// Which training has the folder. Guarded for a look only.
+    claim: Mutex<Weak<Claim>>,
+}
+
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Folder").field("path", &self.path).field("locked", &self.lock.is_some()).finish()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The folders that this process has locked, by the address of the lock's guard, which all who share a
+/// lock have in common. Guarded while a lock is taken, so that two threads do not make two of one.
+fn folders() -> MutexGuard<'static, HashMap<usize, Weak<Folder>>> {
+    static FOLDERS: OnceLock<Mutex<HashMap<usize, Weak<Folder>>>> = OnceLock::new();
+    locked(FOLDERS.get_or_init(Mutex::default))
+}
+
+impl Folder {
+    /// Locks a folder, if that is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process has it; [`Error::Io`].
+    pub(crate) fn hold(
+        storage: &Arc<dyn Storage>,
+        directory: &Path,
+        lock: bool,
+        now: SystemTime,
+    ) -> Result<Arc<Folder>> {
+        let folder = |lock, untidy| {
+            Arc::new(Folder {
+                storage: Arc::clone(storage),
+                path: directory.to_path_buf(),
+                lock,
+                unlocked: Mark::new(),
+                untidy: AtomicBool::new(untidy),
+                journal: Mutex::default(),
+                claim: Mutex::default(),
+            })
+        };
+        if !lock {
+            return Ok(folder(None, false));
+        }
+        let path = directory.join(LOCK_FILE);
+        let mut known = folders();
+        match storage.lock(&path, &format!("{}\n", owner(now))) {
+            Ok(Lock::Held { guard, first }) => {
+                let address = Arc::as_ptr(&guard).addr();
+                if let Some(folder) = known.get(&address).and_then(Weak::upgrade) {
+                    return Ok(folder);
+                }
+                known.retain(|_, folder| folder.strong_count() > 0);
+                let folder = folder(Some(guard), first);
+                known.insert(address, Arc::downgrade(&folder));
+                Ok(folder)
+            }
+            Ok(Lock::Busy(holder)) => {
+                let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
+                Err(Error::Locked { directory: directory.to_path_buf(), holder })
+            }
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                log::warn!("no lock on {}: {error}", directory.display());
+                Ok(folder(None, false))
+            }
+            Err(error) => Err(Error::io("lock", &path)(error)),
+        }
+    }
+
+    /// Waits until nobody else writes into the folder, and keeps it so.
+    pub(crate) fn writing(&self, durable: bool) -> Result<Writing<'_>> {
+        let mut journal = locked(&self.journal);
+        if journal.is_none() {
+            *journal = Some(self.begin(durable)?);
+        }
+        Ok(Writing { folder: self, journal, durable })
+    }
+
+    /// Reads the journal, removes what killed saves left, and sees to it that the mark of the files to
+    /// come is on disk.
+    fn begin(&self, durable: bool) -> Result<Journal> {
+        let mut journal = Journal::read(self.storage.as_ref(), &self.path)?;
+        if self.lock.is_none() {
+            return Ok(journal);
+        }
+        if self.untidy.swap(false, Ordering::Relaxed) {
+            self.tidy(&mut journal);
+        }
+        if journal.mark.is_none() {
+            journal.mark = Some(Mark::new());
+            journal.begin(&self.storage, &self.path, durable)?;
+        }
+        Ok(journal)
+    }
+
+    // ---- tidying up ---------------------------------------------------------------------------------
+
+    /// Removes what an interrupted save left, and forgets checkpoints that are gone. Only called under the
+    /// lock. What cannot be removed is logged.
+    fn tidy(&self, journal: &mut Journal) {
+        let storage = self.storage.as_ref();
+        let names = match prefix::file_names(storage, &self.path) {
+            Ok(names) => names,
+            Err(error) => {
+                log::warn!("cannot list {}: {error}", self.path.display());
+                return;
+            }
+        };
+        let Some(mark) = journal.mark else { return };
+        if let Some(publishing) = journal.publishing.clone() {
+            let prefix = self.path.join(&publishing.written.name);
+            if index_identity(storage, &prefix).is_ok_and(|save| save == publishing.written.save) {
+                self.remove_replaced(&publishing, &prefix);
+                journal.complete();
+            } else {
+                self.remove_published(&publishing, &prefix, mark, &names);
+                journal.publishing = None;
+            }
+        }
+        for name in names.iter().filter(|name| mark.target_of(name).is_some()) {
+            self.remove(&self.path.join(name));
+        }
+        let stems: HashSet<&str> =
+            names.iter().filter_map(|name| prefix::parse(name)).map(|(stem, _)| stem).collect();
+        journal.written.retain(|written| stems.contains(written.name.as_str()));
+    }
+
+    /// A save was interrupted between its last two steps: the old files of its prefix are still there.
+    fn remove_replaced(&self, publishing: &Publishing, prefix: &Path) {
+        let Some(old) = publishing.replaces else { return };
+        if old.num_shards != publishing.written.num_shards {
+            remove_data(self.storage.as_ref(), prefix, old.num_shards);
+        }
+        for path in sidecar::of_save(self.storage.as_ref(), prefix, old.identity) {
+            self.remove(&path);
+        }
+    }
+
+    /// A save was interrupted while its files got their names. The index got none: it still lies there as
+    /// an unfinished file and says how long the data are, so that a file that somebody else has put in
+    /// their place since is not taken for them.
+    fn remove_published(&self, publishing: &Publishing, prefix: &Path, mark: Mark, names: &[String]) {
+        let storage = self.storage.as_ref();
+        let index = mark.temporary(&prefix::index_path(prefix));
+        let Ok(Layout { identity, shards }) = layout(storage, &index) else { return };
+        if identity != publishing.written.save {
+            return;
+        }
+        let unfinished = |target: &Path| {
+            let name = mark.temporary(target);
+            names.iter().any(|known| name.file_name().is_some_and(|name| name == known.as_str()))
+        };
+        let count = shards.len() as u32;
+        let taken =
+            layout(storage, &prefix::index_path(prefix)).is_ok_and(|now| now.shards.len() == shards.len());
+        for (shard, &length) in (0..count).zip(&shards).filter(|_| !taken) {
+            let path = prefix::data_path(prefix, shard, count);
+            if !unfinished(&path) && storage.metadata(&path).is_ok_and(|info| info.len == length) {
+                self.remove(&path);
+            }
+        }
+        for path in sidecar::of_save(storage, prefix, identity) {
+            self.remove(&path);
+        }
+        if let (Some(name), Some(content)) = (&publishing.written.meta, publishing.meta) {
+            let path = self.path.join(name);
+            let alone = publishing.replaces.is_none() && !unfinished(&path);
+            if alone && self.has_content(&path, content) {
+                self.remove(&path);
+            }
+        }
+        // Before the other unfinished files: their absence tells that they were published.
+        self.remove(&index);
+    }
+
+    /// Whether a file has this checksum and length.
+    fn has_content(&self, path: &Path, (crc, len): (u32, u64)) -> bool {
+        let read = || {
+            let file =
+                self.storage.open(path).ok().filter(|file| file.len().is_ok_and(|found| found == len))?;
+            let mut bytes = vec![0; usize::try_from(len).ok()?];
+            file.read_exact_at(&mut bytes, 0).ok()?;
+            Some(bytes)
+        };
+        read().is_some_and(|bytes| crc::crc32c(&bytes) == crc)
+    }
+
+    fn remove(&self, path: &Path) {
+        match self.storage.remove(path) {
+            Ok(()) => log::info!("removed {}, left by an interrupted save", path.display()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                log::warn!("cannot remove {}, left by an interrupted save: {error}", path.display());
+            }
+        }
+    }
+}
+
+/// The right to change the files of a folder, until it is dropped.
+pub(crate) struct Writing<'f> {
+    folder: &'f Folder,
+    journal: MutexGuard<'f, Option<Journal>>,
+    durable: bool,
+}
+
+impl Writing<'_> {
+    /// The mark of unfinished files.
+    pub(crate) fn mark(&mut self) -> Mark {
+        let unlocked = self.folder.unlocked;
+        let locked = self.folder.lock.is_some();
+        self.journal().mark.filter(|_| locked).unwrap_or(unlocked)
+    }
+
+    pub(crate) fn journal(&mut self) -> &mut Journal {
+        self.journal.get_or_insert_default()
+    }
+
+    /// Writes down that the files of a checkpoint are about to get their names.
+    pub(crate) fn announce(&mut self, publishing: Publishing) -> Result<()> {
+        self.journal().publishing = Some(publishing);
+        let (folder, mark, durable) = (self.folder, self.mark(), self.durable);
+        self.journal().write(&folder.storage, &folder.path, mark, durable)
+    }
+
+    /// Removes at once what a save that failed has left.
+    pub(crate) fn undo(&mut self) {
+        let folder = self.folder;
+        if folder.lock.is_some() && self.journal().publishing.is_some() {
+            folder.tidy(self.journal());
+        }
+    }
+}
+
+// ---- whose it is ------------------------------------------------------------------------------------
+
+/// Who this process is, for others to read.
+fn owner(now: SystemTime) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { String::new() } else { format!(" on {}", host.trim()) };
+    format!("process {}{host} since {}", std::process::id(), readable(now))
+}
+
+/// What a training says of itself when it takes a folder.
+#[derive(Debug)]
+struct Claim {
+    training: String,
+    since: SystemTime,
+    /// Keeps the lock.
+    folder: Arc<Folder>,
+}
+
+/// The right of one training to save into a folder: as long as this lives, no other process and no other
+/// training of this process gets it.
+///
+/// A [`Saver`](crate::Saver) alone only keeps other processes out, and only from its first save on. Whoever
+/// trains for hours wants to know at the start.
+///
+/// ```
+/// use checkpoint::FolderClaim;
+/// use checkpoint::storage::LocalStorage;
+/// # let folder = tempfile::tempdir()?;
+/// let storage = LocalStorage::shared();
+/// let claim = FolderClaim::take(&storage, folder.path(), "the first training")?;
+/// let refused = FolderClaim::take(&storage, folder.path(), "the second training").unwrap_err();
+/// assert!(refused.to_string().contains("is in use by another training of this process since"));
+/// drop(claim);
+/// FolderClaim::take(&storage, folder.path(), "the second training")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FolderClaim {
+    claim: Arc<Claim>,
+}
+
+impl FolderClaim {
+    /// Takes a folder for a training, and makes the folder if it is missing. The training is named by any
+    /// text; several takers that give the same one, such as the hooks of one session, share the folder.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], with who has it since when; [`Error::Io`].
+    pub fn take(
+        storage: &Arc<dyn Storage>,
+        directory: impl AsRef<Path>,
+        training: &str,
+    ) -> Result<FolderClaim> {
+        let directory = directory.as_ref();
+        if !storage.metadata(directory).is_ok_and(|info| info.is_dir) {
+            storage.create_dir(directory).map_err(Error::io("create", directory))?;
+        }
+        let folder = Folder::hold(storage, directory, true, SystemTime::now())?;
+        let mut known = locked(&folder.claim);
+        if let Some(claim) = known.upgrade() {
+            if claim.training == training {
+                return Ok(FolderClaim { claim });
+            }
+            let holder = format!("another training of this process since {}", readable(claim.since));
+            return Err(Error::Locked { directory: directory.to_path_buf(), holder });
+        }
+        let claim =
+            Claim { training: training.to_owned(), since: SystemTime::now(), folder: Arc::clone(&folder) };
+        let claim = Arc::new(claim);
+        *known = Arc::downgrade(&claim);
+        drop(known);
+        Ok(FolderClaim { claim })
+    }
+
+    /// The folder, as it was named when it was taken first.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.claim.folder.path
+    }
+}
 
 /// Returns true if both paths lead to the same folder, however they are spelled: through links, relative or absolute. A
 /// folder that does not exist is known by its spelling only.
@@ -17,6 +362,6 @@ use std::path::Path;
 #[must_use]
 pub fn is_same_folder(one: impl AsRef<Path>, other: impl AsRef<Path>) -> bool {
     let (one, other) = (one.as_ref(), other.as_ref());
-    let real = |path: &Path| path.canonicalize().ok();
+    let real = |path: &Path| LocalStorage.canonical(path).ok();
     one == other || real(one).is_some_and(|one| real(other) == Some(one))
 }

@@ -57,7 +57,9 @@
 //! | as many old checkpoints as necessary are deleted | one per save |
 //! | without a limit the state file lists all | only the newest |
 //! | the state file names checkpoints relative to itself | depends on how the folder was given |
-//! | one process at a time may save into a folder | last writer wins |
+//! | one process at a time may save into a folder, and one training ([`FolderClaim`]) | last writer wins |
+//! | only what savers wrote into a folder is deleted, and only there | whatever is listed, wherever it is |
+//! | a moved folder's listed checkpoints are found by their names | an error |
 //!
 //! # Features
 //!
@@ -80,6 +82,7 @@ mod foreign;
 #[cfg(all(feature = "session", feature = "sidecar"))]
 mod graph_saver;
 mod info;
+mod journal;
 mod object_graph;
 mod parallel;
 mod prefix;
@@ -99,7 +102,7 @@ pub mod wire;
 pub use assignment::{Assignment, init_from_checkpoint};
 pub use clock::{Clock, SystemClock};
 pub use error::{BoxError, Code, Error, Result};
-pub use folder::is_same_folder;
+pub use folder::{FolderClaim, is_same_folder};
 #[cfg(all(feature = "session", feature = "sidecar"))]
 pub use graph_saver::{GraphSaver, Restored, SAVERS, SessionState};
 pub use info::{Problem, TensorInfo};

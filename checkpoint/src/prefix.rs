@@ -1,14 +1,10 @@
 //! The names of a checkpoint's files.
 
 use crate::storage::Storage;
+use crate::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// What marks a file that is not finished, as TensorFlow marks it: digits follow.
-const TEMPORARY: &str = ".tempstate";
 
 /// A path with more text at its end. Not `with_extension`: a prefix may hold dots.
 pub(crate) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
@@ -59,21 +55,37 @@ pub(crate) fn directory(prefix: &Path) -> &Path {
     prefix.parent().unwrap_or(Path::new(""))
 }
 
-/// A name in the same folder for a file that is not finished yet. No two calls give the same name.
-pub(crate) fn temporary(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
-    // Any constant that mixes well: two processes that start in one nanosecond still differ by id.
-    let unique = nanos ^ (u64::from(std::process::id()) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    with_suffix(path, &format!("{TEMPORARY}{}", unique.wrapping_add(count)))
+/// The last component of a prefix, by which a checkpoint is known within its folder.
+///
+/// # Errors
+/// [`Error::Invalid`] for a prefix that names no file: that ends in a separator, a dot, or `..`; and for
+/// one that is not UTF-8, since it goes into a text file.
+pub(crate) fn name(prefix: &Path) -> Result<&str> {
+    let text =
+        prefix.to_str().ok_or_else(|| Error::Invalid(format!("path {} is not UTF-8", prefix.display())))?;
+    let last = text.rsplit(std::path::is_separator).next().unwrap_or(text);
+    if last.is_empty() || last == "." || last == ".." {
+        return Err(Error::Invalid(format!(
+            "path {text:?} names no checkpoint: give the folder and then the beginning of its files' names, \
+             such as {:?}",
+            Path::new(text).join("model.ckpt").display().to_string()
+        )));
+    }
+    Ok(last)
 }
 
-/// The final name of an unfinished file; `None` for any other. No finished file can have such a name,
-/// since every final name ends in one of our own suffixes and not in digits after this mark.
-pub(crate) fn of_temporary(name: &str) -> Option<&str> {
-    let (name, digits) = name.rsplit_once(TEMPORARY)?;
-    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
+/// The last component of a path that any system may have written.
+pub(crate) fn last_component(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+/// Whether two prefixes are of one and the same checkpoint, however their folder is spelled.
+pub(crate) fn same(storage: &dyn Storage, a: &Path, b: &Path) -> bool {
+    if a == b {
+        return true;
+    }
+    let folder = |prefix: &Path| storage.canonical(directory(prefix)).ok();
+    a.file_name() == b.file_name() && folder(a).is_some_and(|folder_of_a| Some(folder_of_a) == folder(b))
 }
 
 /// What a file is by its name.
@@ -143,12 +155,23 @@ mod tests {
         assert_eq!(parse("m.session"), Some(("m", Part::Sidecar)));
         assert_eq!(parse("m.data-0-of-1"), None);
         assert_eq!(parse("checkpoint"), None);
-        let temporary = temporary(Path::new("m.index"));
-        let temporary = temporary.to_str().unwrap();
-        assert_eq!(of_temporary(temporary), Some("m.index"));
-        assert_eq!(parse(temporary), None, "an unfinished file is no part");
-        assert_eq!(of_temporary("m.tempstate"), None);
-        assert_eq!(of_temporary("m.tempstate5.index"), None, "a finished file of a strange prefix");
+    }
+
+    #[test]
+    fn prefixes_that_name_no_checkpoint_are_refused() {
+        for (path, found) in [("a/m", Some("m")), ("m.ckpt-5", Some("m.ckpt-5")), ("a\\b", Some("a\\b"))] {
+            assert_eq!(name(Path::new(path)).ok(), found.filter(|_| cfg!(unix)), "{path}");
+        }
+        for path in ["", "/", "a/", "a//", "a/.", "a/..", ".", ".."] {
+            assert!(name(Path::new(path)).unwrap_err().to_string().contains("names no checkpoint"), "{path}");
+        }
+    }
+
+    #[test]
+    fn last_components_of_all_systems() {
+        for path in ["m-5", "/home/a/m-5", "run/m-5", r"C:\Users\me\m-5", r"..\m-5"] {
+            assert_eq!(last_component(path), "m-5", "{path}");
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Reading a checkpoint of any format, wherever it is.
 
-use crate::bundle::{BundleReader, ReadOptions};
-use crate::prefix;
+use crate::bundle::{BundleReader, ReadOptions, is_index};
+use crate::prefix::{self, Part};
 #[cfg(feature = "safetensors")]
 use crate::safetensors::SafetensorsReader;
 use crate::state;
 use crate::storage::{LocalStorage, Storage};
 use crate::{Error, Problem, Result, TensorInfo};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use tensor::Tensor;
 
@@ -37,8 +38,9 @@ pub enum CheckpointReader {
 }
 
 impl CheckpointReader {
-    /// Opens what the path names: a prefix; a folder, which stands for its newest checkpoint (S-317); a
-    /// file `….safetensors`; or one of a bundle's own files `….index`.
+    /// Opens what the path names: a prefix; a folder, which stands for its newest checkpoint (S-317), that
+    /// of its state file or else the one with the highest step; a file `….safetensors`; or one of a
+    /// bundle's own files `….index`.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is nothing, or the folder has no checkpoint; [`Error::Unsupported`]
@@ -57,7 +59,10 @@ impl CheckpointReader {
         let storage = options.storage.as_ref();
         let info = storage.metadata(path);
         if info.as_ref().is_ok_and(|info| info.is_dir) {
-            let latest = state::latest_checkpoint_with(storage, path, None)?;
+            let mut latest = state::latest_checkpoint_with(storage, path, None)?;
+            if latest.is_none() {
+                latest = checkpoints_by_step(storage, path)?.pop();
+            }
             let prefix = latest.ok_or_else(|| Error::NotFound { path: path.to_path_buf() })?;
             return BundleReader::open_with(prefix, options).map(CheckpointReader::Bundle);
         }
@@ -159,10 +164,18 @@ impl CheckpointReader {
 }
 
 /// The number after the last dash; a second dash is its sign.
-fn step_of(name: &str) -> Option<i64> {
+pub(crate) fn step_of(name: &str) -> Option<i64> {
+    Some(numbered(name)?.1)
+}
+
+/// What stands before the number of a checkpoint, and the number.
+pub(crate) fn numbered(name: &str) -> Option<(&str, i64)> {
     let (stem, digits) = name.rsplit_once('-')?;
     let step: i64 = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-    Some(if stem.ends_with('-') { -step } else { step })
+    Some(match stem.strip_suffix('-') {
+        Some(base) => (base, -step),
+        None => (stem, step),
+    })
 }
 
 /// Name, dtype and shape of every tensor of a checkpoint, by name (S-318). Takes what
@@ -183,7 +196,8 @@ pub fn load_variable(path: impl AsRef<Path>, name: &str) -> Result<Tensor> {
 }
 
 /// Prefixes of all checkpoints in a folder, listed or not, in the order of their steps; those without a
-/// step come first, by name.
+/// step come first, by name. A checkpoint is an index, known by the bytes at its end, with data files of
+/// its name; other files that end in `.index` are none.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -192,15 +206,34 @@ pub fn checkpoints_in(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
 }
 
 pub(crate) fn checkpoints_by_step(storage: &dyn Storage, directory: &Path) -> Result<Vec<PathBuf>> {
-    let names = prefix::file_names(storage, directory).map_err(Error::io("list", directory))?;
-    let mut found: Vec<(Option<i64>, &str)> = Vec::new();
-    for name in &names {
-        if let Some((stem, prefix::Part::Index)) = prefix::parse(name) {
-            found.push((step_of(stem), stem));
+    let mut prefixes = Vec::new();
+    for FoundIn { prefix, .. } in found_in(storage, directory)? {
+        if is_index(storage, &prefix::index_path(&prefix))? {
+            prefixes.push(prefix);
         }
     }
+    Ok(prefixes)
+}
+
+/// What looks like a checkpoint, by the names of its files.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FoundIn {
+    step: Option<i64>,
+    pub(crate) prefix: PathBuf,
+}
+
+/// What looks like a checkpoint in a folder, in the order of steps: an index with data files of its name.
+/// Nothing is opened, so the index may be damaged.
+pub(crate) fn found_in(storage: &dyn Storage, directory: &Path) -> Result<Vec<FoundIn>> {
+    let names = prefix::file_names(storage, directory).map_err(Error::io("list", directory))?;
+    let parts: Vec<(&str, Part)> = names.iter().filter_map(|name| prefix::parse(name)).collect();
+    let data = parts.iter().filter(|(_, part)| matches!(part, Part::Data { .. }));
+    let with_data: HashSet<&str> = data.map(|(stem, _)| *stem).collect();
+    let indexes = parts.iter().filter(|(stem, part)| *part == Part::Index && with_data.contains(stem));
+    let mut found: Vec<FoundIn> =
+        indexes.map(|(stem, _)| FoundIn { step: step_of(stem), prefix: directory.join(stem) }).collect();
     found.sort_unstable();
-    Ok(found.into_iter().map(|(_, stem)| directory.join(stem)).collect())
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -21,10 +21,9 @@
 //! way round). A reader takes the file that belongs to the index it sees, so tensors and state are
 //! always of the same save.
 
-use crate::bundle::BundleReader;
-use crate::bundle::ReadOptions;
+use crate::bundle::{BundleReader, Identity, ReadOptions, index_identity};
 use crate::crc;
-use crate::prefix::{SIDECAR_ALTERNATE, index_path, sidecar_path, with_suffix};
+use crate::prefix::{SIDECAR_ALTERNATE, sidecar_path, with_suffix};
 use crate::storage::{LocalStorage, Storage};
 use crate::{Error, Result};
 use std::io;
@@ -54,40 +53,74 @@ fn candidates(prefix: &Path) -> [PathBuf; 2] {
     [sidecar_path(prefix), with_suffix(prefix, SIDECAR_ALTERNATE)]
 }
 
-/// Chooses a file that the checkpoint as it is now does not need.
-pub(crate) fn place(storage: &dyn Storage, prefix: &Path) -> Place {
+/// Chooses a file that the checkpoint as it is now does not need, and that is no other program's.
+///
+/// # Errors
+/// [`Error::Invalid`] when both names are taken by other programs' files; [`Error::Io`].
+pub(crate) fn place(storage: &dyn Storage, prefix: &Path) -> Result<Place> {
     let candidates = candidates(prefix);
-    let found = candidates.each_ref().map(|path| open(path, &read(storage, path).ok()??).ok());
-    let newest = found.iter().flatten().map(|opened| opened.generation).max();
-    let chosen = match &found {
-        [None, _] => 0,
-        [_, None] => 1,
+    let mut found = [None, None];
+    let mut foreign = [false, false];
+    for (i, path) in candidates.iter().enumerate() {
+        if let Some(file) = read(storage, path)? {
+            foreign[i] = !is_ours(&file);
+            found[i] = open(path, &file).ok();
+        }
+    }
+    let newest = found.iter().flatten().map(|opened: &Opened| opened.generation).max();
+    let chosen = match (&found, foreign) {
+        (_, [true, true]) => {
+            let [first, second] = &candidates;
+            return Err(Error::Invalid(format!(
+                "there is no name for the session state: {} and {} are files of another program",
+                first.display(),
+                second.display()
+            )));
+        }
+        (_, [true, false]) => 1,
+        (_, [false, true]) => 0,
+        ([None, _], _) => 0,
+        ([_, None], _) => 1,
         // Both are there after an interrupted save. The one in use is the one that belongs to the
         // index, and of two such the one that readers take: the younger.
-        [Some(first), Some(second)] => {
+        ([Some(first), Some(second)], _) => {
             let index = index_identity(storage, prefix).ok();
             let rank = |opened: &Opened| (Some(opened.index) == index, opened.generation);
             usize::from(rank(first) > rank(second))
         }
     };
-    Place {
+    Ok(Place {
         path: candidates[chosen].clone(),
         generation: newest.map_or(0, |newest| newest.saturating_add(1)),
         candidates,
-    }
+    })
 }
 
-fn index_identity(storage: &dyn Storage, prefix: &Path) -> Result<(u32, u64)> {
-    let path = index_path(prefix);
-    let index = read(storage, &path)?.ok_or_else(|| Error::NotFound { path: prefix.to_path_buf() })?;
-    Ok((crc::crc32c(&index), index.len() as u64))
+/// The session states that belong to one save of a prefix, whether or not it is the one that is there.
+pub(crate) fn of_save(storage: &dyn Storage, prefix: &Path, save: Identity) -> Vec<PathBuf> {
+    let belongs = |path: &PathBuf| {
+        let file = read(storage, path).ok().flatten();
+        file.and_then(|file| open(path, &file).ok()).is_some_and(|opened| opened.index == save)
+    };
+    candidates(prefix).into_iter().filter(belongs).collect()
+}
+
+/// Whether a file was written by this crate as a session state, be it damaged since.
+fn is_ours(file: &[u8]) -> bool {
+    file.starts_with(MAGIC)
+}
+
+/// As [`is_ours`], for a file by its path.
+pub(crate) fn is_session_state(storage: &dyn Storage, path: &Path) -> bool {
+    let mut start = [0; MAGIC.len()];
+    storage.open(path).and_then(|file| file.read_exact_at(&mut start, 0)).is_ok() && is_ours(&start)
 }
 
 /// After a save, removes states of earlier saves of the prefix. What cannot be removed is logged: it
 /// belongs to no index and is never read.
 pub(crate) fn remove_superseded(storage: &dyn Storage, place: &Place, written: bool) {
     for path in &place.candidates {
-        if written && *path == place.path {
+        if !is_session_state(storage, path) || (written && *path == place.path) {
             continue;
         }
         match storage.remove(path) {
@@ -100,7 +133,7 @@ pub(crate) fn remove_superseded(storage: &dyn Storage, place: &Place, written: b
 }
 
 /// The whole file for a payload.
-pub(crate) fn envelope(payload: &[u8], (index_crc, index_len): (u32, u64), generation: u64) -> Vec<u8> {
+pub(crate) fn envelope(payload: &[u8], (index_crc, index_len): Identity, generation: u64) -> Vec<u8> {
     let mut file = Vec::with_capacity(HEADER + payload.len());
     file.extend_from_slice(MAGIC);
     file.extend_from_slice(&VERSION.to_le_bytes());
@@ -117,7 +150,7 @@ pub(crate) fn envelope(payload: &[u8], (index_crc, index_len): (u32, u64), gener
 
 /// An intact file, taken apart.
 struct Opened {
-    index: (u32, u64),
+    index: Identity,
     generation: u64,
     payload: Bytes,
 }
@@ -128,7 +161,7 @@ fn number<const N: usize>(file: &[u8], at: usize) -> Option<[u8; N]> {
 
 fn open(path: &Path, file: &Bytes) -> Result<Opened> {
     let damaged = |what: &str| Error::corrupt(path, what);
-    if !file.starts_with(MAGIC) {
+    if !is_ours(file) {
         return Err(damaged("it is no session state"));
     }
     let version = number(file, 8).map(u32::from_le_bytes).ok_or_else(|| damaged("it is cut short"))?;

@@ -1,6 +1,7 @@
 //! Waiting for checkpoints that another program writes.
 
 use crate::clock::{Clock, SystemClock};
+use crate::prefix;
 use crate::state::latest_checkpoint_with;
 use crate::storage::{LocalStorage, Storage};
 use crate::{Error, Result};
@@ -94,7 +95,9 @@ pub fn wait_for_new_checkpoint(
     let directory = directory.as_ref();
     let start = options.clock.now();
     loop {
-        if let Some(found) = options.latest(directory)?.filter(|found| Some(found.as_path()) != last) {
+        let storage = options.storage.as_ref();
+        let is_last = |found: &PathBuf| last.is_some_and(|last| prefix::same(storage, last, found));
+        if let Some(found) = options.latest(directory)?.filter(|found| !is_last(found)) {
             return Ok(Some(found));
         }
         let after_sleep = elapsed(options, start) + options.poll;

@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Header};
 use super::reader::{BundleReader, ReadOptions};
-use crate::commit;
+use crate::commit::{self, Mark};
 use crate::prefix;
 use crate::storage::Storage;
 use crate::{Error, Result};
@@ -36,7 +36,7 @@ pub fn merge_bundles<P: AsRef<Path>>(
         merged.add(&BundleReader::open_with(part, options)?)?;
     }
     let index = merged.index()?;
-    let index = commit::write_unfinished(storage, &prefix::index_path(into), &index, true)?;
+    let index = commit::write_unfinished(storage, &prefix::index_path(into), &index, true, Mark::new())?;
     let num_shards = merged.files.len() as u32;
     for (shard, file) in merged.files.iter().enumerate() {
         let target = prefix::data_path(into, shard as u32, num_shards);

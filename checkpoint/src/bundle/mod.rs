@@ -14,5 +14,10 @@ mod writer;
 
 pub use merge::merge_bundles;
 pub use reader::{BundleReader, ReadOptions};
+pub(crate) use reader::{Layout, index_identity, is_index, layout};
 pub use slice::{Extent, TensorSlice};
 pub use writer::{BundleOptions, BundleWriter, SealedBundle};
+pub(crate) use writer::{Replaced, remove_data};
+
+/// Checksum and length of an index file: they tell one save of a prefix from another.
+pub(crate) type Identity = (u32, u64);

@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Header, HeaderError};
 use super::slice::{self, TensorSlice};
-use super::{assemble, fetch, table};
+use super::{Identity, assemble, fetch, table};
 use crate::crc;
 use crate::foreign;
 use crate::prefix;
@@ -148,7 +148,12 @@ impl BundleReader {
     pub fn open_with(prefix: impl AsRef<Path>, options: ReadOptions) -> Result<BundleReader> {
         let prefix = prefix.as_ref();
         let path = prefix::index_path(prefix);
-        let index = read_index(&options, prefix, &path)?;
+        let storage = options.storage.as_ref();
+        let file = open_index(storage, prefix, &path).map_err(|error| match error {
+            Error::NotFound { .. } => foreign::no_checkpoint(storage, prefix),
+            other => other,
+        })?;
+        let index = read_table(file.as_ref(), &path)?;
         let (header, records) = parse_index(&index, &path)?;
         let mut reader = BundleReader {
             prefix: prefix.to_path_buf(),
@@ -175,9 +180,26 @@ impl BundleReader {
         self.header.num_shards
     }
 
-    /// Checksum and length of the index file: they tell one save of a prefix from another.
-    pub(crate) fn identity(&self) -> (u32, u64) {
+    /// Which save of its prefix this is.
+    pub(crate) fn identity(&self) -> Identity {
         (self.index_crc, self.index_len)
+    }
+
+    /// Whether the prefix was saved again since this was opened.
+    pub(crate) fn is_replaced(&self) -> bool {
+        let now = index_identity(self.options.storage.as_ref(), &self.prefix);
+        now.is_ok_and(|now| now != self.identity())
+    }
+
+    /// What seems to be damage is none when the files that this reader knows have made way for those of
+    /// a later save.
+    fn unless_replaced<T>(&self, result: Result<T>) -> Result<T> {
+        match result {
+            Err(error) if error.is_damage() && self.is_replaced() => {
+                Err(Error::Replaced { path: self.prefix.clone() })
+            }
+            other => other,
+        }
     }
 
     /// Every tensor that can be read, in bytewise order of names. Parts of partitioned tensors are not
@@ -232,15 +254,15 @@ impl BundleReader {
     /// # Errors
     /// [`Error::TensorMissing`]; [`Error::Corrupt`] with the file's and the tensor's name;
     /// [`Error::UnsupportedDType`] for variants; [`Error::NotFound`] when its data file is missing;
-    /// [`Error::Io`].
+    /// [`Error::Replaced`] when the prefix was saved again since it was opened; [`Error::Io`].
     pub fn read(&self, name: &str) -> Result<Tensor> {
         let (record, entry) = self.entry(name)?;
-        if entry.slices.is_empty() {
+        self.unless_replaced(if entry.slices.is_empty() {
             fetch::one(self, record, entry)
         } else {
             let whole = TensorSlice::whole(entry.shape.rank());
             assemble::slice(self, record, entry, &whole)
-        }
+        })
     }
 
     /// Reads a part of a tensor, which may be stored whole or in other parts.
@@ -250,7 +272,7 @@ impl BundleReader {
     /// the stored slices do not cover it.
     pub fn read_slice(&self, name: &str, part: &TensorSlice) -> Result<Tensor> {
         let (record, entry) = self.entry(name)?;
-        assemble::slice(self, record, entry, part)
+        self.unless_replaced(assemble::slice(self, record, entry, part))
     }
 
     /// Reads many tensors, in the order of the names. Tensors that lie close together are read at once
@@ -266,7 +288,7 @@ impl BundleReader {
         if !missing.is_empty() {
             return Err(Error::TensorMissing { path: self.prefix.clone(), names: missing });
         }
-        fetch::many(self, &found.into_iter().flatten().collect::<Vec<_>>())
+        self.unless_replaced(fetch::many(self, &found.into_iter().flatten().collect::<Vec<_>>()))
     }
 
     /// Reads every tensor, in the order of [`entries`](BundleReader::entries).
@@ -275,7 +297,7 @@ impl BundleReader {
     /// As [`read_many`](BundleReader::read_many); also when an entry of the index is damaged.
     pub fn read_all(&self) -> Result<Vec<(String, Tensor)>> {
         let listed: Vec<&Record> = self.records.iter().filter(|record| !record.hidden).collect();
-        let tensors = fetch::many(self, &listed)?;
+        let tensors = self.unless_replaced(fetch::many(self, &listed))?;
         Ok(listed.iter().map(|record| record.name().into_owned()).zip(tensors).collect())
     }
 
@@ -291,6 +313,9 @@ impl BundleReader {
             {
                 problems.push(Problem { name: Some(record.name().into_owned()), error });
             }
+        }
+        if !problems.is_empty() && self.is_replaced() {
+            return vec![Problem { name: None, error: Error::Replaced { path: self.prefix.clone() } }];
         }
         problems
     }
@@ -376,18 +401,79 @@ impl BundleReader {
     }
 }
 
-fn read_index(options: &ReadOptions, prefix: &Path, path: &Path) -> Result<Vec<u8>> {
-    let file = options.storage.open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            foreign::no_checkpoint(options.storage.as_ref(), prefix)
-        }
+fn open_index(storage: &dyn Storage, prefix: &Path, path: &Path) -> Result<Arc<dyn ReadFile>> {
+    storage.open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::NotFound { path: prefix.into() },
         _ => Error::io("open", path)(error),
-    })?;
+    })
+}
+
+/// A whole index file, after a look at its end: what is no index must not cost memory.
+fn read_table(file: &dyn ReadFile, path: &Path) -> Result<Vec<u8>> {
     let len = file.len().map_err(Error::io("open", path))?;
-    let len = usize::try_from(len).map_err(|_| Error::corrupt(path, "it is too large for memory"))?;
-    let mut bytes = vec![0; len];
+    let footer = read_footer(file, len).map_err(Error::io("read", path))?;
+    match footer {
+        None => return Err(Error::corrupt(path, format!("{len} bytes are too few for an index"))),
+        Some(footer) if !table::is_footer(&footer) => {
+            return Err(Error::corrupt(path, "the magic number at its end is wrong"));
+        }
+        Some(_) => {}
+    }
+    let mut bytes = Vec::new();
+    let fits = usize::try_from(len).ok().and_then(|len| bytes.try_reserve_exact(len).ok().map(|()| len));
+    let len = fits.ok_or_else(|| Error::io("read", path)(io::ErrorKind::OutOfMemory.into()))?;
+    bytes.resize(len, 0);
     file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
     Ok(bytes)
+}
+
+/// The end of a file; `None` for a file that is too short to have one.
+fn read_footer(file: &dyn ReadFile, len: u64) -> io::Result<Option<[u8; table::FOOTER]>> {
+    let mut footer = [0; table::FOOTER];
+    let Some(start) = len.checked_sub(table::FOOTER as u64) else { return Ok(None) };
+    file.read_exact_at(&mut footer, start)?;
+    Ok(Some(footer))
+}
+
+/// Whether this file is the index of a checkpoint, by its end. A file that is not there is none.
+pub(crate) fn is_index(storage: &dyn Storage, path: &Path) -> Result<bool> {
+    let found = storage.open(path).and_then(|file| read_footer(file.as_ref(), file.len()?));
+    match found {
+        Ok(footer) => Ok(footer.is_some_and(|footer| table::is_footer(&footer))),
+        Err(error) => match Error::io("read", path)(error) {
+            damage if damage.is_damage() => Ok(false),
+            other => Err(other),
+        },
+    }
+}
+
+/// Which save of a prefix is there now.
+pub(crate) fn index_identity(storage: &dyn Storage, prefix: &Path) -> Result<Identity> {
+    let path = prefix::index_path(prefix);
+    let index = read_table(open_index(storage, prefix, &path)?.as_ref(), &path)?;
+    Ok((crc::crc32c(&index), index.len() as u64))
+}
+
+/// How the data of a checkpoint are laid out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) identity: Identity,
+    /// The length of each data file.
+    pub(crate) shards: Vec<u64>,
+}
+
+/// What an index file says, wherever it lies.
+pub(crate) fn layout(storage: &dyn Storage, path: &Path) -> Result<Layout> {
+    let file = open_index(storage, path, path)?;
+    let index = read_table(file.as_ref(), path)?;
+    let (header, records) = parse_index(&index, path)?;
+    let mut shards = vec![0; header.num_shards as usize];
+    for entry in records.iter().filter_map(|record| record.entry.as_ref().ok()) {
+        if let Some(length) = shards.get_mut(entry.shard as usize) {
+            *length = entry.offset.saturating_add(entry.size).max(*length);
+        }
+    }
+    Ok(Layout { identity: (crc::crc32c(&index), index.len() as u64), shards })
 }
 
 /// Why walking through an index stopped.

@@ -11,7 +11,8 @@ use crate::wire::{put_varint, take, take_varint32, take_varint64};
 use std::borrow::Cow;
 
 const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
-const FOOTER: usize = 48;
+/// How many bytes at the end of a file are its footer.
+pub(crate) const FOOTER: usize = 48;
 const TRAILER: usize = 5;
 /// TensorFlow's block size; LevelDB's own default is 4,096.
 const BLOCK_SIZE: usize = 256 << 10;
@@ -70,15 +71,20 @@ fn take_handle(bytes: &mut &[u8]) -> Option<Handle> {
     Some(Handle { offset: take_varint64(bytes)?, size: take_varint64(bytes)? })
 }
 
+/// Whether the end of a file is that of a table.
+pub(crate) fn is_footer(end: &[u8]) -> bool {
+    end.len() >= FOOTER && end.ends_with(&MAGIC.to_le_bytes())
+}
+
 /// The handles of the data blocks, from the index block.
 fn data_blocks(file: &[u8]) -> Result<Vec<Handle>, TableError> {
     let Some(start) = file.len().checked_sub(FOOTER) else {
         return damaged(format!("{} bytes are too few for an index", file.len()));
     };
-    let (mut handles, magic) = file[start..].split_at(FOOTER - 8);
-    if magic != MAGIC.to_le_bytes() {
+    if !is_footer(file) {
         return damaged("the magic number at its end is wrong");
     }
+    let mut handles = &file[start..file.len() - 8];
     let metaindex = take_handle(&mut handles);
     let (Some(metaindex), Some(index)) = (metaindex, take_handle(&mut handles)) else {
         return damaged("the footer cannot be parsed");

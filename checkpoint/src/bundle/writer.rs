@@ -1,9 +1,10 @@
 //! Writing a bundle: tensors stream into the data files; the index is written last.
 
 use super::entry::{Entry, Header};
+use super::reader::layout;
 use super::slice::{self, TensorSlice};
-use super::strings;
-use crate::commit::{self, Unfinished};
+use super::{Identity, strings};
+use crate::commit::{self, Mark, Unfinished};
 use crate::crc::{self, Running};
 use crate::prefix::{self, Part};
 use crate::storage::{LocalStorage, Storage, WriteFile, WriteHint};
@@ -25,6 +26,7 @@ pub struct BundleOptions {
     shards: u32,
     hint: WriteHint,
     durable: bool,
+    mark: Mark,
 }
 
 impl Default for BundleOptions {
@@ -34,6 +36,7 @@ impl Default for BundleOptions {
             shards: 1,
             hint: WriteHint::default(),
             durable: true,
+            mark: Mark::new(),
         }
     }
 }
@@ -71,6 +74,12 @@ impl BundleOptions {
         self.durable = durable;
         self
     }
+
+    /// By which unfinished files are known.
+    pub(crate) fn mark(mut self, mark: Mark) -> Self {
+        self.mark = mark;
+        self
+    }
 }
 
 /// Writes a V2 checkpoint.
@@ -80,13 +89,16 @@ impl BundleOptions {
 /// before that removes what was written.
 ///
 /// A checkpoint that exists under the same prefix stays whole and readable until the new one takes its
-/// place at once: the new data then go into files with another shard count in their names.
+/// place at once: the new data then go into files with another shard count in their names. So they do
+/// where files with such names lie without an index: whatever they are, they are not overwritten.
 #[derive(Debug)]
 pub struct BundleWriter {
     prefix: PathBuf,
     options: BundleOptions,
     /// The number in the files' names; more than were asked for when it replaces a checkpoint.
     num_shards: u32,
+    /// The checkpoint that it replaces.
+    replaces: Option<Replaced>,
     shards: Vec<Shard>,
     selected: usize,
     entries: Vec<(Vec<u8>, Entry)>,
@@ -107,7 +119,8 @@ impl BundleWriter {
     /// Begins a checkpoint with this prefix, such as `train/model.ckpt-500`.
     ///
     /// # Errors
-    /// [`Error::ParentMissing`] when the folder does not exist, and [`Error::Io`].
+    /// [`Error::ParentMissing`] when the folder does not exist; [`Error::Invalid`] for a prefix that ends
+    /// with a separator; [`Error::Io`].
     pub fn create(prefix: impl AsRef<Path>) -> Result<BundleWriter> {
         BundleWriter::create_with(prefix, BundleOptions::default())
     }
@@ -121,7 +134,12 @@ impl BundleWriter {
         if options.shards == 0 {
             return Err(Error::Invalid("a bundle needs at least one shard".to_owned()));
         }
-        let num_shards = free_shard_count(options.storage.as_ref(), prefix, options.shards)?;
+        prefix::name(prefix)?;
+        let storage = options.storage.as_ref();
+        let num_shards = free_shard_count(storage, prefix, options.shards)?;
+        let replaces = layout(storage, &prefix::index_path(prefix)).ok();
+        let replaces = replaces
+            .map(|layout| Replaced { identity: layout.identity, num_shards: layout.shards.len() as u32 });
         let mut shards = Vec::new();
         for shard in 0..num_shards {
             shards.push(Shard::create(&options, prefix, &prefix::data_path(prefix, shard, num_shards))?);
@@ -130,6 +148,7 @@ impl BundleWriter {
             prefix: prefix.to_path_buf(),
             options,
             num_shards,
+            replaces,
             shards,
             selected: 0,
             entries: Vec::new(),
@@ -247,7 +266,9 @@ impl BundleWriter {
             prefix: self.prefix,
             storage: self.options.storage,
             durable: self.options.durable,
+            mark: self.options.mark,
             num_shards: self.num_shards,
+            replaces: self.replaces,
             data,
             index,
         })
@@ -267,14 +288,11 @@ impl BundleWriter {
     }
 }
 
-/// The shard count for a new checkpoint: the one asked for; but if a checkpoint with this prefix exists,
-/// the next one whose file names are all free. So the old checkpoint stays whole until its index is
-/// replaced.
+/// The shard count for a new checkpoint: the one asked for; but if there are data files of that count,
+/// the next one whose file names are all free. So an old checkpoint stays whole until its index is
+/// replaced, and data without an index, such as those of a copy under way, stay for good.
 fn free_shard_count(storage: &dyn Storage, prefix: &Path, asked: u32) -> Result<u32> {
     let files = prefix::files_of(storage, prefix).map_err(Error::io("list", prefix::directory(prefix)))?;
-    if !files.iter().any(|(_, part)| *part == Part::Index) {
-        return Ok(asked);
-    }
     let taken = |count: u32| {
         files.iter().any(|(_, part)| matches!(part, Part::Data { num_shards, .. } if *num_shards == count))
     };
@@ -284,7 +302,7 @@ fn free_shard_count(storage: &dyn Storage, prefix: &Path, asked: u32) -> Result<
 
 impl Shard {
     fn create(options: &BundleOptions, prefix: &Path, path: &Path) -> Result<Shard> {
-        let path = Unfinished::new(&options.storage, path);
+        let path = Unfinished::new(&options.storage, path, options.mark);
         let file = options.storage.create(path.path(), options.hint).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::ParentMissing { path: prefix.to_path_buf() },
             _ => Error::io("create", path.path())(error),
@@ -365,15 +383,32 @@ pub struct SealedBundle {
     prefix: PathBuf,
     storage: Arc<dyn Storage>,
     durable: bool,
+    mark: Mark,
     num_shards: u32,
+    replaces: Option<Replaced>,
     data: Vec<Unfinished>,
     index: Vec<u8>,
 }
 
+/// A checkpoint whose place another takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Replaced {
+    pub(crate) identity: Identity,
+    pub(crate) num_shards: u32,
+}
+
 impl SealedBundle {
-    /// Checksum and length of the index: they tell this save of a prefix from another.
-    pub(crate) fn identity(&self) -> (u32, u64) {
+    /// Which save of its prefix this is.
+    pub(crate) fn identity(&self) -> Identity {
         (crc::crc32c(&self.index), self.index.len() as u64)
+    }
+
+    pub(crate) fn num_shards(&self) -> u32 {
+        self.num_shards
+    }
+
+    pub(crate) fn replaces(&self) -> Option<Replaced> {
+        self.replaces
     }
 
     /// Makes the checkpoint visible: data files get their names, the folder is synced, and the index
@@ -383,16 +418,25 @@ impl SealedBundle {
     /// [`Error::Io`]. Unless it was the very last step that failed, an older checkpoint of this
     /// prefix is still there.
     pub fn commit(self) -> Result<()> {
-        self.commit_with(Vec::new())
+        self.commit_with(Vec::new(), || Ok(()))
     }
 
     /// As [`commit`](SealedBundle::commit), with other finished files that get their names together
-    /// with the data.
-    pub(crate) fn commit_with(self, others: Vec<Unfinished>) -> Result<()> {
+    /// with the data. `announce` is called when all files are complete and none has its name: what it
+    /// writes is on disk together with their temporary names before the first is renamed.
+    pub(crate) fn commit_with(
+        self,
+        others: Vec<Unfinished>,
+        announce: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let directory = prefix::directory(&self.prefix);
         let storage = self.storage.as_ref();
         let index = prefix::index_path(&self.prefix);
-        let index = commit::write_unfinished(&self.storage, &index, &self.index, self.durable)?;
+        let index = commit::write_unfinished(&self.storage, &index, &self.index, self.durable, self.mark)?;
+        announce()?;
+        if self.durable {
+            storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
+        }
         for file in self.data.into_iter().chain(others) {
             file.publish()?;
         }
@@ -403,26 +447,23 @@ impl SealedBundle {
         if self.durable {
             storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
         }
-        remove_superseded(storage, &self.prefix, self.num_shards);
+        if let Some(old) = self.replaces.filter(|old| old.num_shards != self.num_shards) {
+            remove_data(storage, &self.prefix, old.num_shards);
+        }
         Ok(())
     }
 }
 
-/// Removes the data files of an older checkpoint of this prefix. The new one is complete without this,
-/// so a failure is only logged.
-fn remove_superseded(storage: &dyn Storage, prefix: &Path, num_shards: u32) {
-    let files = match prefix::files_of(storage, prefix) {
-        Ok(files) => files,
-        Err(error) => {
-            log::warn!("cannot list {}: {error}", prefix::directory(prefix).display());
-            return;
-        }
-    };
-    for (path, part) in files {
-        if matches!(part, Part::Data { num_shards: count, .. } if count != num_shards)
-            && let Err(error) = storage.remove(&path)
-        {
-            log::warn!("cannot remove {}: {error}", path.display());
+/// Removes the data files of a checkpoint that was replaced. The new one is complete without this, so a
+/// failure is only logged.
+pub(crate) fn remove_data(storage: &dyn Storage, prefix: &Path, num_shards: u32) {
+    for shard in 0..num_shards {
+        let path = prefix::data_path(prefix, shard, num_shards);
+        match storage.remove(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                log::warn!("cannot remove {}: {error}", path.display());
+            }
+            _ => {}
         }
     }
 }

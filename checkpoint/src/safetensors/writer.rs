@@ -1,7 +1,7 @@
 //! Writing a safetensors file.
 
 use super::{FORMAT, name_of};
-use crate::commit::Unfinished;
+use crate::commit::{Mark, Unfinished};
 use crate::prefix;
 use crate::storage::{LocalStorage, Storage, WriteHint};
 use crate::{Error, Result};
@@ -96,7 +96,7 @@ pub fn write_safetensors(
     let path = path.as_ref();
     let ordered = ordered(tensors, options)?;
     let header = header(&ordered, options)?;
-    let unfinished = Unfinished::new(&options.storage, path);
+    let unfinished = Unfinished::new(&options.storage, path, Mark::new());
     let data: u64 = ordered.iter().map(|item| item.bytes.len() as u64).sum();
     let hint = WriteHint::len(header.len() as u64 + data);
     let mut file = options.storage.create(unfinished.path(), hint).map_err(|error| match error.kind() {

@@ -1,8 +1,8 @@
 //! Saving and restoring a set of variables.
 
 mod background;
-mod directory;
 mod options;
+mod place;
 mod plan;
 mod restore;
 mod retention;
@@ -19,7 +19,6 @@ use crate::clock::seconds;
 use crate::storage::Storage;
 use crate::{Error, Result, state};
 use background::Job;
-use retention::Kept;
 use save::{Request, Shared};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,7 +32,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// checkpoints that are no longer wanted are deleted. Each file is synced before it gets its name, and
 /// the folder after it.
 ///
-/// All methods take `&self`; saves of one saver wait for each other.
+/// Beside its checkpoints a saver keeps three files in a folder: the state file, `checkpoint.lock`, and
+/// `checkpoint.journal`, in which stands which files savers wrote. It removes nothing else: no file of
+/// another program, no checkpoint that it only found there (unless
+/// [asked to](SaverOptions::delete_adopted)), none that a restore has rejected, nothing in another folder.
+///
+/// All methods take `&self`; saves of one saver wait for each other, and so do those of all savers of a
+/// process into one folder.
 ///
 /// ```
 /// use checkpoint::{Saver, SaverOptions};
@@ -82,7 +87,7 @@ impl Saver {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a source without tensors, two tensors of one name, a path that is not
-    /// UTF-8 or collides with the state file; [`Error::ParentMissing`] without the folder;
+    /// UTF-8, collides with the state file or ends with a separator; [`Error::ParentMissing`] without the folder;
     /// [`Error::Locked`] when another process saves there; [`Error::Variables`] when the source fails;
     /// [`Error::Background`] when an earlier background save failed (nothing is saved then);
     /// [`Error::Io`], such as a full disk. After any error all earlier checkpoints are intact.
@@ -161,14 +166,24 @@ impl Saver {
         self.wait()
     }
 
-    /// Prefixes of the checkpoints that this saver manages, oldest first (S-297).
+    /// The prefix that a save would have: `path`, or with a step `path-step`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] as for [`save`](Saver::save).
+    pub fn prefix(&self, path: impl AsRef<Path>, step: Option<i64>) -> Result<PathBuf> {
+        save::prefix_of(&self.shared.options, path.as_ref(), step)
+    }
+
+    /// Prefixes of the checkpoints that this saver manages, oldest first (S-297); those of several folders
+    /// one folder after the other.
     #[must_use]
     pub fn last_checkpoints(&self) -> Vec<PathBuf> {
-        self.shared.state().kept.iter().map(|kept| kept.prefix.clone()).collect()
+        self.shared.places().prefixes()
     }
 
     /// Takes over checkpoints, oldest first, with the times of their files (S-298). Those that are not
-    /// there are skipped. What was managed before is forgotten.
+    /// there are skipped. What was managed before is forgotten. What is given so is deleted when the limits
+    /// do not want it, whoever wrote it.
     ///
     /// A saver does this by itself with the checkpoints that a folder's state file lists, when it first
     /// saves into the folder.
@@ -176,10 +191,11 @@ impl Saver {
         let options = &self.shared.options;
         let now = seconds(options.clock.now());
         let times = state::checkpoint_mtimes(options.storage.as_ref(), prefixes);
-        let found = prefixes.iter().zip(times).filter_map(|(prefix, time)| {
-            Some(Kept::new(prefix.as_ref().to_path_buf(), seconds(time?).min(now)))
-        });
-        self.shared.state().take_over(found.collect());
+        let found = prefixes
+            .iter()
+            .zip(times)
+            .filter_map(|(prefix, time)| Some((prefix.as_ref().to_path_buf(), seconds(time?).min(now))));
+        self.shared.places().give(options.storage.as_ref(), found.collect());
     }
 
     /// Keeps a checkpoint whatever the limits say, or no longer does. The state file remembers it.
@@ -192,8 +208,9 @@ impl Saver {
     }
 
     /// Applies the limits to a folder without saving: takes over what its state file lists, deletes what
-    /// is not wanted, and returns the prefixes deleted. Without a state file all checkpoints that lie
-    /// there count as listed, in the order of their steps; with one, those that it does not list stay.
+    /// is not wanted, whoever wrote it, and returns the prefixes deleted. Where a state file lists nothing,
+    /// all numbered checkpoints that lie there count as listed, in the order of their steps, and the limits
+    /// hold for each name before the number; else those that it does not list stay.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no folder or no checkpoint in it; [`Error::Locked`] when another
@@ -244,15 +261,17 @@ impl Saver {
     }
 
     /// Restores from the newest checkpoint of a folder that is intact: the one its state file names;
-    /// if that is damaged or gone, the next older one, and at last any that lies there unlisted (unless
-    /// the options forbid falling back). The report tells which were rejected, and why. `None` when the
-    /// folder has no checkpoint at all.
+    /// if that is damaged or gone, the next older one, and at last those that lie there unlisted, the
+    /// highest step first (unless the options forbid falling back). The report tells which were rejected,
+    /// and why; this saver never deletes those. `None` when the folder has no checkpoint at all.
     ///
     /// A checkpoint that is intact but does not match the variables is an error, not a reason to fall
-    /// back.
+    /// back; unless it is unlisted and has none of the variables (counters aside), so that it belongs to
+    /// something else. Nor is it a reason that the system refuses to read a file.
     ///
     /// # Errors
-    /// As [`restore`](Saver::restore); [`Error::NoneIntact`] when all candidates are damaged.
+    /// As [`restore`](Saver::restore); [`Error::NoneIntact`] when all candidates are damaged;
+    /// [`Error::Io`].
     pub fn restore_latest(
         &self,
         target: &mut dyn RestoreTarget,
@@ -261,7 +280,24 @@ impl Saver {
     ) -> Result<Option<RestoreReport>> {
         self.wait()?;
         let Shared { options: saver, .. } = &*self.shared;
-        restore::latest(&saver.storage, &saver.state_file, target, directory.as_ref(), options)
+        let found = restore::latest(&saver.storage, &saver.state_file, target, directory.as_ref(), options);
+        let rejected = match &found {
+            Ok(Some(report)) => report.rejected.as_slice(),
+            Err(Error::NoneIntact { rejected, .. }) => rejected,
+            _ => &[],
+        };
+        self.shared.places().reject(saver.storage.as_ref(), rejected.iter().map(|(prefix, _)| prefix));
+        found
+    }
+
+    /// Whether a folder has anything that [`restore_latest`](Saver::restore_latest) would try, be it
+    /// damaged.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder cannot be looked into.
+    pub fn has_checkpoint(&self, directory: impl AsRef<Path>) -> Result<bool> {
+        let SaverOptions { storage, state_file, .. } = &self.shared.options;
+        Ok(!restore::candidates(storage.as_ref(), state_file, directory.as_ref(), true)?.is_empty())
     }
 
     /// The storage in use.
@@ -292,9 +328,4 @@ impl Drop for Saver {
 /// [`read_all`](crate::bundle::BundleReader::read_all).
 pub fn read_all(prefix: impl AsRef<Path>) -> Result<std::collections::BTreeMap<String, tensor::Tensor>> {
     Ok(crate::bundle::BundleReader::open(prefix)?.read_all()?.into_iter().collect())
-}
-
-/// Paths go into a text file.
-fn utf8(path: &Path) -> Result<&str> {
-    path.to_str().ok_or_else(|| Error::Invalid(format!("path {} is not UTF-8", path.display())))
 }

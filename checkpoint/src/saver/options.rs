@@ -19,6 +19,7 @@ pub struct SaverOptions {
     pub(crate) shards: u32,
     pub(crate) allow_empty: bool,
     pub(crate) adopt: bool,
+    pub(crate) delete_adopted: bool,
     pub(crate) create_directory: bool,
     pub(crate) durable: bool,
     pub(crate) direct: bool,
@@ -37,6 +38,7 @@ impl Default for SaverOptions {
             shards: 1,
             allow_empty: false,
             adopt: true,
+            delete_adopted: false,
             create_directory: false,
             durable: true,
             direct: true,
@@ -89,8 +91,8 @@ impl SaverOptions {
         self
     }
 
-    /// Whether the state file names checkpoints relative to its folder, so that the folder can be
-    /// moved. Default: `true` (TensorFlow: only with relative folders).
+    /// Whether the state file names checkpoints relative to its folder, as it always does when the folder
+    /// is given as a relative path. Default: `true` (TensorFlow: only with relative folders).
     pub fn save_relative_paths(mut self, relative: bool) -> Self {
         self.relative_paths = relative;
         self
@@ -116,9 +118,19 @@ impl SaverOptions {
     }
 
     /// Whether the saver takes over the checkpoints that a folder's state file lists when it first
-    /// saves there, so that limits outlive a restart (unlike S-298). Default: `true`.
+    /// saves there, so that limits outlive a restart (unlike S-298). Those that lie in another folder are
+    /// left alone. Default: `true`.
     pub fn adopt_existing(mut self, adopt: bool) -> Self {
         self.adopt = adopt;
+        self
+    }
+
+    /// Whether checkpoints that were taken over and that no saver of this crate wrote into the folder, such
+    /// as TensorFlow's, are deleted when the limits do not want them. Otherwise they only leave the list.
+    /// What an earlier run wrote is known by the folder's journal and the checksum of the index, also in a
+    /// copy of the folder; then the copy is deleted, never the original. Default: `false`.
+    pub fn delete_adopted(mut self, delete: bool) -> Self {
+        self.delete_adopted = delete;
         self
     }
 
@@ -142,7 +154,9 @@ impl SaverOptions {
         self
     }
 
-    /// Whether a lock file keeps other processes from saving into the same folder. Default: `true`.
+    /// Whether a lock file keeps other processes from saving into the same folder, and makes savers of this
+    /// process wait for each other. Without it nobody knows whether an unfinished file is still being
+    /// written, so what a killed save leaves stays. Default: `true`.
     pub fn lock(mut self, lock: bool) -> Self {
         self.lock = lock;
         self

@@ -3,14 +3,14 @@
 use super::plan::{PlannedVariable, RestorePlan};
 use super::source::{RestoreTarget, VariableSpec};
 use crate::bundle::{BundleReader, ReadOptions};
-use crate::prefix::{self, Part};
+use crate::reader::found_in;
 use crate::storage::Storage;
 use crate::{Error, Result, object_graph, sidecar, state};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tensor::{Bytes, Tensor};
+use tensor::{Bytes, DType, Tensor};
 
 type Filter = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
@@ -185,6 +185,9 @@ pub(super) fn planned(
     Ok(RestorePlan { prefix: prefix.to_path_buf(), variables, missing, unexpected })
 }
 
+/// How often a read is begun again because a saver has replaced or deleted what was being read.
+const ATTEMPTS: usize = 10;
+
 /// Restores from the newest intact checkpoint of a folder.
 pub(super) fn latest(
     storage: &Arc<dyn Storage>,
@@ -193,79 +196,131 @@ pub(super) fn latest(
     directory: &Path,
     options: &RestoreOptions,
 ) -> Result<Option<RestoreReport>> {
+    let list = || candidates(storage.as_ref(), state_file, directory, options.fallback);
+    let mut to_try = list()?;
+    let mut attempt = 1;
+    loop {
+        let rejected = match first_intact(storage, target, &to_try, options)? {
+            Found::Restored(report) => return Ok(Some(report)),
+            Found::None(rejected) => rejected,
+        };
+        let now = list()?;
+        // A saver at work deletes old checkpoints: perhaps there are newer ones by now.
+        if now != to_try && attempt < ATTEMPTS {
+            to_try = now;
+            attempt += 1;
+        } else if rejected.is_empty() {
+            return Ok(None);
+        } else {
+            return Err(Error::NoneIntact { directory: directory.to_path_buf(), rejected });
+        }
+    }
+}
+
+enum Found {
+    Restored(RestoreReport),
+    /// With those that are damaged.
+    None(Vec<(PathBuf, Error)>),
+}
+
+fn first_intact(
+    storage: &Arc<dyn Storage>,
+    target: &mut dyn RestoreTarget,
+    candidates: &[Candidate],
+    options: &RestoreOptions,
+) -> Result<Found> {
     let mut rejected = Vec::new();
-    for prefix in candidates(storage.as_ref(), state_file, directory, options.fallback)? {
-        match read(storage, target, &prefix, options) {
+    for Candidate { prefix, listed } in candidates {
+        match read(storage, target, prefix, options) {
             Ok((mut report, values)) => {
                 log::info!("restoring parameters from {}", prefix.display());
                 target.assign(values)?;
                 report.rejected = rejected;
-                return Ok(Some(report));
+                return Ok(Found::Restored(report));
             }
             Err(error) if options.fallback && error.is_damage() => {
                 log::warn!("checkpoint {} is rejected: {error}", prefix.display());
-                rejected.push((prefix, error));
+                rejected.push((prefix.clone(), error));
+            }
+            Err(error @ Error::RestoreMismatch { .. })
+                if !listed && !is_related(storage, target, prefix, options) =>
+            {
+                log::warn!("{} is passed over, it is of another model: {error}", prefix.display());
             }
             Err(error) => return Err(error),
         }
     }
-    if rejected.is_empty() {
-        return Ok(None);
-    }
-    Err(Error::NoneIntact { directory: directory.to_path_buf(), rejected })
+    Ok(Found::None(rejected))
 }
 
-/// Prefixes to try, best first: those of the state file from new to old, then others that lie there,
-/// the latest written first.
-fn candidates(
+/// Whether a checkpoint has any of the variables as they are wanted. Counters such as the global step do
+/// not count: every model has them.
+fn is_related(
+    storage: &Arc<dyn Storage>,
+    target: &dyn RestoreTarget,
+    prefix: &Path,
+    options: &RestoreOptions,
+) -> bool {
+    let Ok(reader) = BundleReader::open_with(prefix, options.reading(storage)) else { return true };
+    target.variables().iter().any(|variable| {
+        let key = options.names.get(&variable.key).unwrap_or(&variable.key);
+        let is_counter = matches!(variable.dtype, DType::Int32 | DType::Int64)
+            && variable.shape.as_ref().is_some_and(|shape| shape.rank() == 0);
+        !is_counter && reader.contains(key) && check(&reader, variable, key, options.reshape).is_ok()
+    })
+}
+
+/// A checkpoint that may be restored.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    prefix: PathBuf,
+    /// Whether the state file names it.
+    listed: bool,
+}
+
+/// Prefixes to try, best first: those of the state file from new to old, then others that lie there, the
+/// highest step first.
+pub(super) fn candidates(
     storage: &dyn Storage,
     state_file: &str,
     directory: &Path,
     fallback: bool,
-) -> Result<Vec<PathBuf>> {
-    let state = match state::get_checkpoint_state_with(storage, directory, Some(state_file)) {
-        // An empty state file is what a crash of another program may leave: the folder is looked at.
-        Err(Error::Invalid(what)) if fallback => {
-            log::warn!("{what}");
-            None
-        }
-        other => other?,
-    };
+) -> Result<Vec<Candidate>> {
+    let state = state::get_checkpoint_state_with(storage, directory, Some(state_file))?;
     let listed = state.map(|state| {
         let newest = std::iter::once(state.model_checkpoint_path);
         newest.chain(state.all_model_checkpoint_paths.into_iter().rev()).map(PathBuf::from)
     });
-    let mut found: Vec<PathBuf> = listed.into_iter().flatten().collect();
+    let listed = listed.into_iter().flatten().map(|prefix| Candidate { prefix, listed: true });
+    let mut found: Vec<Candidate> = listed.collect();
     if !fallback {
         found.truncate(1);
         return Ok(found);
     }
-    found.extend(unlisted(storage, directory)?);
+    let others = found_in(storage, directory)?.into_iter().rev();
+    found.extend(others.map(|found| Candidate { prefix: found.prefix, listed: false }));
     let mut seen = HashSet::new();
-    found.retain(|prefix| seen.insert(prefix.clone()));
+    found.retain(|candidate| seen.insert(candidate.prefix.clone()));
     Ok(found)
 }
 
-fn unlisted(storage: &dyn Storage, directory: &Path) -> Result<Vec<PathBuf>> {
-    let names = prefix::file_names(storage, directory).map_err(Error::io("list", directory))?;
-    let mut found = Vec::new();
-    for name in &names {
-        if let Some((stem, Part::Index)) = prefix::parse(name) {
-            let modified = storage.metadata(&directory.join(name)).ok().map(|info| info.modified);
-            found.push((modified, step_of(stem), directory.join(stem)));
+/// Reads and checks everything that the target wants, all of it from one and the same save.
+fn read(
+    storage: &Arc<dyn Storage>,
+    target: &dyn RestoreTarget,
+    prefix: &Path,
+    options: &RestoreOptions,
+) -> Result<(RestoreReport, Vec<(String, Tensor)>)> {
+    let mut attempt = 1;
+    loop {
+        match read_once(storage, target, prefix, options) {
+            Err(Error::Replaced { .. }) if attempt < ATTEMPTS => attempt += 1,
+            other => return other,
         }
     }
-    found.sort();
-    Ok(found.into_iter().rev().map(|(_, _, prefix)| prefix).collect())
 }
 
-/// The step at the end of a prefix.
-fn step_of(stem: &str) -> Option<u64> {
-    stem.rsplit_once('-')?.1.parse().ok()
-}
-
-/// Reads and checks everything that the target wants.
-fn read(
+fn read_once(
     storage: &Arc<dyn Storage>,
     target: &dyn RestoreTarget,
     prefix: &Path,
@@ -276,7 +331,6 @@ fn read(
     let plan = plan(&reader, &variables, options).map_err(|error| mismatch(prefix, error))?;
     let mut report = plan.report;
     report.prefix = prefix.to_path_buf();
-    report.session_state = sidecar::of_reader(storage.as_ref(), &reader)?;
     let keys: Vec<&str> = plan.whole.iter().map(|(_, key)| key.as_ref()).collect();
     let mut values = Vec::with_capacity(keys.len() + plan.parts.len());
     for ((variable, _), tensor) in plan.whole.iter().zip(reader.read_many(&keys)?) {
@@ -291,6 +345,14 @@ fn read(
         }
     }
     report.restored = values.iter().map(|(name, _)| name.clone()).collect();
+    report.session_state = match sidecar::of_reader(storage.as_ref(), &reader) {
+        // That of the save that was opened may have made way for that of a later one.
+        Ok(None) if reader.is_replaced() => return Err(Error::Replaced { path: prefix.to_path_buf() }),
+        Err(error) if error.is_damage() && reader.is_replaced() => {
+            return Err(Error::Replaced { path: prefix.to_path_buf() });
+        }
+        other => other?,
+    };
     Ok((report, values))
 }
 

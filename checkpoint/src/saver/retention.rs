@@ -1,6 +1,5 @@
 //! Which checkpoints are kept.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Which of two metrics is better.
@@ -40,16 +39,19 @@ impl Default for Retention {
 /// A checkpoint that a saver manages.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Kept {
-    pub(crate) prefix: PathBuf,
+    /// The last component of its prefix: it lies in the folder of the list.
+    pub(crate) name: String,
     /// When it was saved, in seconds since 1970.
     pub(crate) time: f64,
     pub(crate) metric: Option<f64>,
     pub(crate) pinned: bool,
+    /// Whether it may be deleted though no saver wrote it: somebody gave it to this one by name.
+    pub(crate) given: bool,
 }
 
 impl Kept {
-    pub(crate) fn new(prefix: PathBuf, time: f64) -> Kept {
-        Kept { prefix, time, metric: None, pinned: false }
+    pub(crate) fn new(name: String, time: f64) -> Kept {
+        Kept { name, time, metric: None, pinned: false, given: false }
     }
 }
 
@@ -100,13 +102,13 @@ mod tests {
     fn list(metrics: &[f64]) -> Vec<Kept> {
         let kept = |(i, &metric): (usize, &f64)| Kept {
             metric: Some(metric),
-            ..Kept::new(PathBuf::from(i.to_string()), i as f64 * 10.0)
+            ..Kept::new(i.to_string(), i as f64 * 10.0)
         };
         metrics.iter().enumerate().map(kept).collect()
     }
 
     fn names(list: &[Kept]) -> Vec<&str> {
-        list.iter().map(|kept| kept.prefix.to_str().unwrap()).collect()
+        list.iter().map(|kept| kept.name.as_str()).collect()
     }
 
     #[test]

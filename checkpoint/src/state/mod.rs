@@ -2,13 +2,15 @@
 
 mod text;
 
-use crate::commit;
-use crate::prefix;
-use crate::storage::{LocalStorage, Storage};
+use crate::commit::{self, Mark};
+use crate::prefix::{self, Part};
+use crate::sidecar;
+use crate::storage::{FileInfo, LocalStorage, Storage};
 use crate::{Error, Result};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The state file's usual name.
 pub const STATE_FILE: &str = "checkpoint";
@@ -77,11 +79,14 @@ impl CheckpointState {
     }
 }
 
-/// Reads the state file of a folder, with relative paths joined to the folder (S-308). No file gives
-/// `None`; so does, with a warning in the log, one that cannot be read or parsed.
+/// Reads the state file of a folder, with paths as they are found from here (S-308): relative ones are
+/// joined to the folder; one that leads nowhere, or out of the folder, gives way to a checkpoint of the
+/// same name in the folder, since folders are moved and copied with the paths that were right before. No
+/// file gives `None`; so does one that names no checkpoint, such as an empty file (unlike S-308), and, with
+/// a warning in the log, one that cannot be parsed.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the file parses but names no checkpoint.
+/// [`Error::Io`] when the system does not let the file be read: it may name checkpoints.
 pub fn get_checkpoint_state(
     directory: impl AsRef<Path>,
     state_file: Option<&str>,
@@ -103,17 +108,67 @@ pub fn get_checkpoint_state_with(
     let parsed = match read_text(storage, &path) {
         Ok(None) => return Ok(None),
         Ok(Some(text)) => CheckpointState::parse(&text),
-        Err(error) => Err(error.to_string()),
+        Err(error) => match Error::io("read", &path)(error) {
+            damage if damage.is_damage() => Err("it cannot be read as text".to_owned()),
+            other => return Err(other),
+        },
     };
     match parsed {
         Ok(state) if state.model_checkpoint_path.is_empty() => {
-            Err(Error::Invalid(format!("invalid checkpoint state loaded from {}", path.display())))
+            log::warn!("checkpoint ignored: {} names no checkpoint", path.display());
+            Ok(None)
         }
-        Ok(state) => Ok(Some(state.resolved(directory))),
+        Ok(state) => located(state, storage, directory).map(Some),
         Err(what) => {
             log::warn!("checkpoint ignored: {}: {what}", path.display());
             Ok(None)
         }
+    }
+}
+
+/// The state with paths as they are found from here.
+fn located(mut state: CheckpointState, storage: &dyn Storage, directory: &Path) -> Result<CheckpointState> {
+    let locate = |path: &mut String| -> Result<()> {
+        *path = locate(storage, directory, path)?.to_string_lossy().into_owned();
+        Ok(())
+    };
+    locate(&mut state.model_checkpoint_path)?;
+    state.all_model_checkpoint_paths.iter_mut().try_for_each(locate)?;
+    state.notes.iter_mut().try_for_each(|note| locate(&mut note.path))?;
+    Ok(state)
+}
+
+/// Where a checkpoint is that the state file of a folder lists: where the path leads below the folder; else
+/// under its last component in the folder, however it was written and by whichever system; else where it
+/// leads elsewhere.
+fn locate(storage: &dyn Storage, directory: &Path, listed: &str) -> Result<PathBuf> {
+    let joined = directory.join(listed);
+    let name = prefix::last_component(listed);
+    if name == listed || name.is_empty() {
+        return Ok(joined);
+    }
+    let inside = directory.join(name);
+    let below = Path::new(listed).is_relative() && exists(storage, &joined)?;
+    Ok(if !below && exists(storage, &inside)? { inside } else { joined })
+}
+
+/// Whether there is a checkpoint with this prefix, in the present format or in the old one.
+fn exists(storage: &dyn Storage, prefix: &Path) -> Result<bool> {
+    Ok(modified(storage, prefix)?.is_some() || file_info(storage, prefix)?.is_some())
+}
+
+/// When a checkpoint was written, by its index file; `None` if it is not there.
+pub(crate) fn modified(storage: &dyn Storage, prefix: &Path) -> Result<Option<SystemTime>> {
+    Ok(file_info(storage, &prefix::index_path(prefix))?.map(|info| info.modified))
+}
+
+fn file_info(storage: &dyn Storage, path: &Path) -> Result<Option<FileInfo>> {
+    match storage.metadata(path) {
+        Ok(info) => Ok(Some(info).filter(|info| !info.is_dir)),
+        Err(error) => match Error::io("look at", path)(error) {
+            missing if missing.is_damage() => Ok(None),
+            other => Err(other),
+        },
     }
 }
 
@@ -133,7 +188,8 @@ fn read_text(storage: &dyn Storage, path: &Path) -> io::Result<Option<String>> {
 }
 
 /// Writes a state file at once (S-309). Paths that lie in the folder of the state file are stored
-/// relative to it if `relative` is set, so that the folder can be moved. The newest path is appended to
+/// relative to it if `relative` is set, so that the folder can be moved; or if they are relative
+/// themselves, since readers join them to the folder. The newest path is appended to
 /// the list of all paths if it is not its last item.
 ///
 /// # Errors
@@ -146,7 +202,7 @@ pub fn update_checkpoint_state(
     state: CheckpointState,
     relative: bool,
 ) -> Result<()> {
-    write(storage, directory.as_ref(), state_file, state, relative, true)
+    write(storage, directory.as_ref(), state_file, state, relative, true, Mark::new())
 }
 
 /// [`update_checkpoint_state`], synced to disk or not.
@@ -157,11 +213,12 @@ pub(crate) fn write(
     state: CheckpointState,
     relative: bool,
     durable: bool,
+    mark: Mark,
 ) -> Result<()> {
     let path = directory.join(state_file);
     let state = completed(state, &path)?;
-    let state = if relative { relative_to(state, directory) } else { state };
-    commit::replace(storage, &path, state.to_text().as_bytes(), durable)
+    let state = relocated(state, storage.as_ref(), directory, relative);
+    commit::replace(storage, &path, state.to_text().as_bytes(), durable, mark)
 }
 
 fn completed(mut state: CheckpointState, path: &Path) -> Result<CheckpointState> {
@@ -185,17 +242,36 @@ fn completed(mut state: CheckpointState, path: &Path) -> Result<CheckpointState>
     Ok(state)
 }
 
-fn relative_to(mut state: CheckpointState, directory: &Path) -> CheckpointState {
-    let shorten = |path: &mut String| {
-        let inner = Path::new(path.as_str()).strip_prefix(directory).ok().and_then(Path::to_str);
-        if let Some(inner) = inner.filter(|inner| !inner.is_empty()) {
-            *path = inner.to_owned();
+/// The state with paths as they go into the file.
+fn relocated(
+    mut state: CheckpointState,
+    storage: &dyn Storage,
+    directory: &Path,
+    relative: bool,
+) -> CheckpointState {
+    let change = |path: &mut String| {
+        if (relative || Path::new(path.as_str()).is_relative())
+            && let Some(inner) = inside(storage, directory, Path::new(path.as_str()))
+        {
+            *path = inner;
         }
     };
-    shorten(&mut state.model_checkpoint_path);
-    state.all_model_checkpoint_paths.iter_mut().for_each(shorten);
-    state.notes.iter_mut().for_each(|note| shorten(&mut note.path));
+    change(&mut state.model_checkpoint_path);
+    state.all_model_checkpoint_paths.iter_mut().for_each(change);
+    state.notes.iter_mut().for_each(|note| change(&mut note.path));
     state
+}
+
+/// A path as it is seen from a folder; `None` if it does not lie there, by whichever name the folder goes.
+fn inside(storage: &dyn Storage, directory: &Path, path: &Path) -> Option<String> {
+    let inner = match path.strip_prefix(directory) {
+        Ok(inner) => inner,
+        Err(_) => {
+            let name = Path::new(path.file_name()?);
+            prefix::same(storage, path, &directory.join(name)).then_some(name)?
+        }
+    };
+    inner.to_str().filter(|inner| !inner.is_empty()).map(str::to_owned)
 }
 
 /// The prefix of the newest checkpoint of a folder: the one its state file names, if that is still
@@ -219,7 +295,7 @@ pub fn latest_checkpoint_with(
 ) -> Result<Option<PathBuf>> {
     let Some(state) = get_checkpoint_state_with(storage, directory, state_file)? else { return Ok(None) };
     let newest = PathBuf::from(state.model_checkpoint_path);
-    if checkpoint_exists_with(storage, &newest) || storage.metadata(&newest).is_ok_and(|info| !info.is_dir) {
+    if exists(storage, &newest)? {
         return Ok(Some(newest));
     }
     log::error!("couldn't match files for checkpoint {}", newest.display());
@@ -264,9 +340,27 @@ pub fn remove_checkpoint(prefix: impl AsRef<Path>) -> Result<()> {
 /// # Errors
 /// As [`remove_checkpoint`].
 pub fn remove_checkpoint_with(storage: &dyn Storage, prefix: &Path) -> Result<()> {
+    remove_files(storage, prefix, None, Some(&prefix::meta_graph_path(prefix, "meta")))
+}
+
+/// Removes the files of a checkpoint: of the data only those of this number of shards, if it is known;
+/// session states; and the meta graph, if it has one.
+pub(crate) fn remove_files(
+    storage: &dyn Storage,
+    prefix: &Path,
+    num_shards: Option<u32>,
+    meta: Option<&Path>,
+) -> Result<()> {
     let directory = prefix::directory(prefix);
     let mut files = prefix::files_of(storage, prefix).map_err(Error::io("list", directory))?;
-    files.sort_by_key(|(path, part)| (*part != prefix::Part::Index, path.clone()));
+    files.retain(|(path, part)| match part {
+        Part::Index => true,
+        Part::Data { num_shards: count, .. } => num_shards.is_none_or(|known| known == *count),
+        Part::Sidecar => sidecar::is_session_state(storage, path),
+        Part::Meta => false,
+    });
+    files.extend(meta.map(|meta| (meta.to_path_buf(), Part::Meta)));
+    files.sort_by_key(|(path, part)| (*part != Part::Index, path.clone()));
     let mut result = Ok(());
     for (path, _) in files {
         match storage.remove(&path) {

@@ -70,6 +70,10 @@ impl Storage for LocalStorage {
         Ok(FileInfo { len: metadata.len(), modified: metadata.modified()?, is_dir: metadata.is_dir() })
     }
 
+    fn canonical(&self, directory: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(or_here(directory))
+    }
+
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock> {
         locks::lock(path, owner)
     }

@@ -22,7 +22,7 @@ pub(super) fn lock(path: &Path, owner: &str) -> io::Result<Lock> {
     if let Some(known) = held.get(&canonical).and_then(Weak::upgrade)
         && same_file(&known, &file)?
     {
-        return Ok(Lock::Held { guard: Box::new(known), first: false });
+        return Ok(Lock::Held { guard: known, first: false });
     }
     match file.try_lock() {
         Ok(()) => {
@@ -31,7 +31,7 @@ pub(super) fn lock(path: &Path, owner: &str) -> io::Result<Lock> {
             let file = Arc::new(file);
             held.retain(|_, known| known.strong_count() > 0);
             held.insert(canonical, Arc::downgrade(&file));
-            Ok(Lock::Held { guard: Box::new(file), first: true })
+            Ok(Lock::Held { guard: file, first: true })
         }
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();

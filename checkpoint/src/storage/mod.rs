@@ -12,11 +12,12 @@ mod mapping;
 
 pub use local::LocalStorage;
 
+use crate::commit::{self, Mark};
 use std::any::Any;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tensor::Bytes;
@@ -75,9 +76,18 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// As the system says; `NotFound` when there is none.
     fn metadata(&self, path: &Path) -> io::Result<FileInfo>;
 
+    /// Returns the one spelling of a path to a folder: two paths lead to the same folder exactly if
+    /// theirs are equal. The default does what can be done with the text alone.
+    ///
+    /// # Errors
+    /// As the system says; `NotFound` when the folder is not there.
+    fn canonical(&self, directory: &Path) -> io::Result<PathBuf> {
+        Ok(lexically_normal(directory))
+    }
+
     /// Tries to take a lock that only one process can have, and that ends with it at the latest.
-    /// Several users within the process share it. `owner` is written into the lock file, for other
-    /// processes to read.
+    /// Several users within the process share it: they get the same guard. `owner` is written into the
+    /// lock file, for other processes to read.
     ///
     /// # Errors
     /// As the system says; `Unsupported` when this storage has no locks.
@@ -175,12 +185,45 @@ impl FileInfo {
     }
 }
 
+/// A path without `.`, and without `..` where a name stands before it.
+fn lexically_normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(normal.components().next_back(), Some(Component::Normal(_))) => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+/// Replaces a local file at once: a reader, or whoever looks after a crash, finds the old content or the
+/// new. The new content is written beside it under a name that nobody else uses, synced, and then
+/// renamed; nothing is left behind when that fails.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("graph.pbtxt");
+/// checkpoint::storage::replace_file(&path, b"node {}")?;
+/// assert_eq!(std::fs::read(&path)?, b"node {}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io), with the file's name.
+pub fn replace_file(path: impl AsRef<Path>, content: &[u8]) -> crate::Result<()> {
+    commit::replace(&LocalStorage::shared(), path.as_ref(), content, true, Mark::new())
+}
+
 /// The outcome of [`Storage::lock`].
 pub enum Lock {
     /// The lock is this process's until the guard, and every other guard of it, is dropped.
     Held {
         /// Keeps the lock.
-        guard: Box<dyn Any + Send + Sync>,
+        guard: Arc<dyn Any + Send + Sync>,
         /// Whether nothing else in this process had the lock already.
         first: bool,
     },

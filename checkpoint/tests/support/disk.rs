@@ -197,7 +197,7 @@ impl Storage for Disk {
     }
 
     fn lock(&self, _: &Path, _: &str) -> io::Result<Lock> {
-        Ok(Lock::Held { guard: Box::new(()), first: true })
+        Ok(Lock::Held { guard: Arc::new(()), first: true })
     }
 }
 
