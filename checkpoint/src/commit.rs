@@ -64,6 +64,11 @@ impl Unfinished {
         &self.temporary
     }
 
+    /// Where it will be.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// Gives the file its name, in place of an older one.
     pub(crate) fn publish(mut self) -> Result<()> {
         self.storage.rename(&self.temporary, &self.target).map_err(Error::io("rename to", &self.target))?;
@@ -91,10 +96,11 @@ pub(crate) fn write_unfinished(
 ) -> Result<Unfinished> {
     let unfinished = Unfinished::new(storage, target, mark);
     let hint = WriteHint::len(content.len() as u64);
-    let mut file = storage.create(unfinished.path(), hint).map_err(Error::io("create", unfinished.path()))?;
-    file.write(content).map_err(Error::io("write", unfinished.path()))?;
+    // Errors name the file that people know.
+    let mut file = storage.create(unfinished.path(), hint).map_err(Error::io("create", target))?;
+    file.write(content).map_err(Error::io("write", target))?;
     if durable {
-        file.sync().map_err(Error::io("write", unfinished.path()))?;
+        file.sync().map_err(Error::io("write", target))?;
     }
     Ok(unfinished)
 }

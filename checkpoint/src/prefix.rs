@@ -80,7 +80,8 @@ pub(crate) fn last_component(path: &str) -> &str {
 }
 
 /// Whether two prefixes are of one and the same checkpoint, however their folder is spelled.
-pub(crate) fn same(storage: &dyn Storage, a: &Path, b: &Path) -> bool {
+#[must_use]
+pub fn same_checkpoint(storage: &dyn Storage, a: &Path, b: &Path) -> bool {
     if a == b {
         return true;
     }

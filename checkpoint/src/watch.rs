@@ -96,7 +96,8 @@ pub fn wait_for_new_checkpoint(
     let start = options.clock.now();
     loop {
         let storage = options.storage.as_ref();
-        let is_last = |found: &PathBuf| last.is_some_and(|last| prefix::same(storage, last, found));
+        let is_last =
+            |found: &PathBuf| last.is_some_and(|last| prefix::same_checkpoint(storage, last, found));
         if let Some(found) = options.latest(directory)?.filter(|found| !is_last(found)) {
             return Ok(Some(found));
         }

@@ -3,6 +3,7 @@
 use crate::proto::{GraphDef, MetaGraphDef};
 use crate::{Error, Result, text};
 use bytes::Bytes;
+use checkpoint::storage::replace_file;
 use session_core::Code;
 use std::path::Path;
 use tensor::FileKind;
@@ -168,7 +169,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 /// with `.pbtxt`.
 ///
 /// # Errors
-/// `Unavailable` and the like when the file cannot be written; as [`MetaGraphDef::to_text`].
+/// `PermissionDenied` and the like when the file cannot be written; as [`MetaGraphDef::to_text`].
 pub fn write_meta_graph(path: impl AsRef<Path>, message: &MetaGraphDef) -> Result<()> {
     write(path.as_ref(), || message.to_bytes(), || message.to_text())
 }
@@ -199,11 +200,5 @@ fn write(path: &Path, binary: impl FnOnce() -> Bytes, text: impl FnOnce() -> Res
         Some(ending) if ending == TEXT => Bytes::from(text()?),
         _ => binary(),
     };
-    let failed = |error: std::io::Error| {
-        Error::new(Code::Unavailable, format!("cannot write '{}'", path.display())).with_source(error)
-    };
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".part");
-    std::fs::write(&partial, content).map_err(failed)?;
-    std::fs::rename(&partial, path).map_err(failed)
+    Ok(replace_file(path, &content)?)
 }

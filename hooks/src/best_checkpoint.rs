@@ -2,12 +2,13 @@
 
 use crate::metric::improves;
 use crate::number::significant;
+use crate::training_folder::TrainingFolder;
 use crate::watched::Watched;
 use crate::{
     HookState, Metric, Moment, SavePoint, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
 };
 use checkpoint::{Better, GraphSaver, SaveOptions, SaverOptions, sidecar};
-use queue_runner::Coordinator;
+use queue_runner::{Coordinator, StopHandle};
 use session_core::{Error, Graph, Result, Session};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ const NAME: &str = "BestCheckpointHook";
 /// Saves a checkpoint whenever a metric is better than ever, into a directory of its own.
 ///
 /// It looks at the metric every so many steps, counted from the step at which the training began. The checkpoints are
-/// whole ones, named `best.ckpt-<step>`; the newest is the best. The directory must not be that of another saver. The best
+/// whole ones, named `best.ckpt-<step>`; the newest is the best. No other training may have the directory meanwhile. The best
 /// is kept in the checkpoints of the session: a resumed training does not begin anew.
 ///
 /// Let the metric be one of validation data and, where the model has dropout or batch normalization, of an evaluation
@@ -43,6 +44,7 @@ pub struct BestCheckpointHook {
     saver: Option<GraphSaver>,
     best: Option<f64>,
     dry: bool,
+    folder: TrainingFolder,
     /// What was found in this run to be the best, and is saved at the save point.
     found: Option<(i64, f64)>,
 }
@@ -61,6 +63,7 @@ impl BestCheckpointHook {
             saver: None,
             best: None,
             dry: false,
+            folder: TrainingFolder::default(),
             found: None,
         }
     }
@@ -113,9 +116,17 @@ impl SessionRunHook for BestCheckpointHook {
         self.dry = true;
     }
 
+    fn attach(&mut self, stop: &StopHandle) {
+        self.folder.attach(stop);
+    }
+
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         self.best = None;
-        self.watched.begin(graph)
+        self.watched.begin(graph)?;
+        if self.dry {
+            return Ok(());
+        }
+        self.folder.take(graph, self.saver.as_ref(), &self.directory)
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
@@ -144,9 +155,16 @@ impl SessionRunHook for BestCheckpointHook {
 
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         match self.found.take() {
-            Some((step, value)) if point.moment() == Moment::Step => self.save(point, step, value),
-            _ => Ok(()),
+            Some((step, value)) if point.moment() == Moment::Step => return self.save(point, step, value),
+            _ if point.moment() == Moment::Failed => self.folder.release(),
+            _ => {}
         }
+        Ok(())
+    }
+
+    fn end(&mut self, _: &dyn Session) -> Result<()> {
+        self.folder.release();
+        Ok(())
     }
 
     fn save_state(&self) -> Option<Vec<u8>> {

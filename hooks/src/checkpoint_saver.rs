@@ -3,12 +3,14 @@
 use crate::events::EventTarget;
 use crate::graph_files::GraphFiles;
 use crate::step::{GlobalStep, begun};
+use crate::training_folder::TrainingFolder;
 use crate::{
     CheckpointSaverListener, Clock, HookState, Milestone, Moment, SavePoint, SecondOrStepTimer,
     SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
 };
-use checkpoint::{GraphSaver, SAVERS, SaveOptions, SaverOptions, is_same_folder};
-use session_core::{Error, ErrorKind, Graph, Result, Session};
+use checkpoint::{GraphSaver, SAVERS, SaveOptions, SaverOptions, same_checkpoint};
+use queue_runner::StopHandle;
+use session_core::{Error, ErrorKind, Graph, Phase, Result, Session};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +46,11 @@ const NAME: &str = "CheckpointSaverHook";
 /// listeners' `after_save`. A listener that asks for a stop is heard after every save but the last; TensorFlow does not
 /// listen at the first.
 ///
+/// # The folder
+///
+/// No other training may have the folder as long as the session lasts, in this process or another: a second one is
+/// refused when it is built, before it has trained anything, with who has the folder since when.
+///
 /// # The saver
 ///
 /// The one given to [`saver`](CheckpointSaverHook::saver); else that of the session's scaffold, which also restores; else,
@@ -52,7 +59,8 @@ const NAME: &str = "CheckpointSaverHook";
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; of the event file. When a session is created: a runtime error for
+/// `begin`: a runtime error without a global step; a failed precondition when another training has the folder; of the
+/// event file. When a session is created: a runtime error for
 /// several savers in the graph. Each save: those of [`GraphSaver::save`], of event files, and of listeners; earlier
 /// checkpoints stay as they are.
 ///
@@ -75,6 +83,7 @@ pub struct CheckpointSaverHook {
     save_graph_def: bool,
     graph_files: GraphFiles,
     dry: bool,
+    folder: TrainingFolder,
     /// By how much a run advances the step at most, as far as known.
     advance: i64,
     found: Option<Found>,
@@ -135,6 +144,7 @@ impl CheckpointSaverHook {
             save_graph_def: true,
             graph_files: GraphFiles::default(),
             dry: false,
+            folder: TrainingFolder::default(),
             advance: 1,
             found: None,
             before: None,
@@ -242,10 +252,12 @@ impl CheckpointSaverHook {
     }
 
     /// Returns true if the session was just restored from the checkpoint that a save of this step would write.
-    fn is_saved(&mut self, step: i64) -> bool {
-        let Some(restored) = self.restored.take() else { return false };
-        restored.file_name() == self.prefix_of(step).file_name()
-            && restored.parent().is_some_and(|folder| is_same_folder(folder, &self.directory))
+    fn is_saved(&mut self, saver: &GraphSaver, step: i64) -> Result<bool> {
+        let Some(restored) = self.restored.take() else { return Ok(false) };
+        let saver = saver.saver();
+        let prefix = saver.prefix(self.base(), Some(step));
+        let prefix = prefix.map_err(|error| Error::from(error).with_phase(Phase::Save))?;
+        Ok(same_checkpoint(saver.storage().as_ref(), &restored, &prefix))
     }
 
     fn created(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
@@ -257,7 +269,7 @@ impl CheckpointSaverHook {
             let folder = (!self.dry).then_some(self.directory.as_path());
             self.graph_files.write(point.session().graph(), &saver, (&writer, step), folder)?;
         }
-        if self.is_saved(step) && !self.save_after_restore {
+        if self.is_saved(&saver, step)? && !self.save_after_restore {
             self.saving = Some(step);
         } else {
             self.save(&saver, step, point)?;
@@ -376,13 +388,19 @@ impl SessionRunHook for CheckpointSaverHook {
         self.dry = true;
     }
 
+    fn attach(&mut self, stop: &StopHandle) {
+        self.folder.attach(stop);
+    }
+
     fn begin(&mut self, graph: &Graph) -> Result<()> {
+        let step = GlobalStep::of(graph, NAME)?;
         let mut target = EventTarget::Directory(self.directory.clone());
         if self.dry {
             target.discard();
+        } else {
+            self.folder.take(graph, self.saver.as_ref(), &self.directory)?;
         }
         let writer = target.open()?;
-        let step = GlobalStep::of(graph, NAME)?;
         self.found = writer.map(|writer| Found { step, writer });
         self.timer.reset();
         self.listeners.iter_mut().try_for_each(|listener| listener.begin())
@@ -419,6 +437,7 @@ impl SessionRunHook for CheckpointSaverHook {
             Moment::End => self.last(point),
             Moment::Failed => {
                 self.failed(point);
+                self.folder.release();
                 Ok(())
             }
         }
@@ -429,6 +448,7 @@ impl SessionRunHook for CheckpointSaverHook {
             Some(step) => step,
             None => self.found()?.step.now(session)?,
         };
+        self.folder.release();
         self.listeners.iter_mut().try_for_each(|listener| listener.end(session, step))
     }
 

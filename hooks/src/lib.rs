@@ -122,7 +122,6 @@ mod profiler;
 mod progress_bar;
 #[cfg(feature = "prometheus")]
 mod prometheus;
-mod replace_file;
 mod session_story;
 #[cfg(all(unix, feature = "signals"))]
 mod signal;
@@ -135,6 +134,7 @@ mod summary_saver;
 mod tensor_ref;
 mod time_limit;
 mod timer;
+mod training_folder;
 mod watched;
 
 pub use args::{SessionRunArgs, SessionRunValues};

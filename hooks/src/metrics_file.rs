@@ -3,11 +3,11 @@
 mod rows;
 
 use crate::cadence::Cadence;
-use crate::replace_file::replace_file;
 use crate::tensor_ref::resolve_all;
 use crate::{
     SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
 };
+use checkpoint::storage::replace_file;
 use queue_runner::Coordinator;
 use rows::Format;
 use session_core::{Code, Error, Graph, Result, Session};
@@ -112,7 +112,7 @@ impl MetricsFileHook {
         }
         if kept != known {
             // At once, so that no row is lost if this is interrupted.
-            replace_file(&self.path, &kept).map_err(self.failed("write"))?;
+            replace_file(&self.path, kept.as_bytes())?;
         }
         let file = OpenOptions::new().append(true).create(true).open(&self.path);
         file.map_err(self.failed("open"))

@@ -4,9 +4,9 @@ use crate::chrome_trace::{TraceOptions, chrome_trace};
 use crate::events::{EventTarget, flush};
 use crate::step::{GlobalStep, begun};
 use crate::{Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
+use checkpoint::storage::replace_file;
 use graph_def::encode_run_metadata;
-use session_core::{Code, Error, Graph, Result, RunOptions, Session};
-use std::fs;
+use session_core::{Graph, Result, RunOptions, Session};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,9 +98,7 @@ impl ProfilerHook {
         let trace = chrome_trace(values.metadata(), session.graph(), self.options);
         if !self.dry {
             log::info!("Saving timeline for {step} into '{}'.", path.display());
-            fs::write(&path, trace).map_err(|error| {
-                Error::new(Code::Unknown, format!("could not write {}", path.display())).with_source(error)
-            })?;
+            replace_file(&path, trace.as_bytes())?;
         }
         let metadata = encode_run_metadata(values.metadata());
         writer.add_run_metadata(&format!("step_{step}"), metadata, step)?;

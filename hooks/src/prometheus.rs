@@ -2,12 +2,12 @@
 
 mod endpoint;
 
-use crate::replace_file::replace_file;
 use crate::step::{GlobalStep, begun};
 use crate::tensor_ref::resolve_all;
 use crate::{
     Clock, MonotonicClock, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
 };
+use checkpoint::storage::replace_file;
 use endpoint::Endpoint;
 use queue_runner::Coordinator;
 use session_core::{Code, Error, Graph, Output, Result, Session};
@@ -157,9 +157,7 @@ impl PrometheusHook {
         match &self.target {
             Target::Endpoint(endpoint) => endpoint.set(page),
             Target::File(_) if self.dry => {}
-            Target::File(path) => replace_file(path, &page).map_err(|error| {
-                Error::new(Code::Unknown, format!("could not write {}", path.display())).with_source(error)
-            })?,
+            Target::File(path) => replace_file(path, page.as_bytes())?,
         }
         Ok(())
     }

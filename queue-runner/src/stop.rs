@@ -116,6 +116,13 @@ impl StopHandle {
         StopHandle::default()
     }
 
+    /// A number that is the same for all clones, and another for handles of other sessions that live at the
+    /// same time.
+    #[must_use]
+    pub fn id(&self) -> usize {
+        std::ptr::from_ref::<Shared>(&self.0).addr()
+    }
+
     /// Asks for a stop after the step in flight. The first reason stays.
     pub fn request_stop(&self, reason: impl Into<Cow<'static, str>>) {
         let mut known = lock(&self.0.reason);

@@ -13,7 +13,6 @@ use session_core::{
 };
 use std::collections::HashSet;
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -277,7 +276,9 @@ impl SessionManager {
     ) -> Result<Option<Restored>> {
         let begun = self.waiter.now();
         loop {
-            if has_checkpoints(saver, directory) {
+            // In a folder that is not there there is nothing (S-103).
+            let found = saver.saver().has_checkpoint(directory).map_err(Error::from);
+            if found.map_err(|error| error.with_phase(Phase::Restore))? {
                 self.before_restore(session, token)?;
                 let restored = saver.restore_latest(session, directory, &restoring.options)?;
                 if restored.is_some() {
@@ -424,19 +425,6 @@ impl SessionManager {
         let ready = ready::check(session, self.ready_op.as_ref(), token)?;
         Ok(ready.reason().map(|reason| format!("Ready_for_local_init_op: None, ready: {reason}")))
     }
-}
-
-/// Whether there is anything to restore from; in a folder that is not there there is nothing (S-103).
-fn has_checkpoints(saver: &GraphSaver, directory: &Path) -> bool {
-    let names = match saver.saver().storage().list(directory) {
-        Ok(names) => names,
-        // Any other reason is for the restore to report: starting anew would be wrong.
-        Err(error) => return error.kind() != io::ErrorKind::NotFound,
-    };
-    let state_file = saver.saver().options().state_file_name();
-    names
-        .iter()
-        .any(|name| name == state_file || Path::new(name).extension().is_some_and(|end| end == "index"))
 }
 
 impl fmt::Debug for SessionManager {

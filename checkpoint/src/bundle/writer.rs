@@ -256,7 +256,7 @@ impl BundleWriter {
         for shard in &mut self.shards {
             shard.flush()?;
             if self.options.durable {
-                shard.file.sync().map_err(Error::io("write", shard.path.path()))?;
+                shard.file.sync().map_err(Error::io("write", shard.path.target()))?;
             }
         }
         for shard in self.shards {
@@ -305,7 +305,7 @@ impl Shard {
         let path = Unfinished::new(&options.storage, path, options.mark);
         let file = options.storage.create(path.path(), options.hint).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::ParentMissing { path: prefix.to_path_buf() },
-            _ => Error::io("create", path.path())(error),
+            _ => Error::io("create", path.target())(error),
         })?;
         Ok(Shard { path, file, pending: Vec::new(), written: 0 })
     }
@@ -346,7 +346,7 @@ impl Shard {
             return self.append_small(bytes);
         }
         self.flush()?;
-        self.file.write(bytes).map_err(Error::io("write", self.path.path()))?;
+        self.file.write(bytes).map_err(Error::io("write", self.path.target()))?;
         self.written += bytes.len() as u64;
         Ok(())
     }
@@ -359,7 +359,7 @@ impl Shard {
 
     fn flush(&mut self) -> Result<()> {
         if !self.pending.is_empty() {
-            self.file.write(&self.pending).map_err(Error::io("write", self.path.path()))?;
+            self.file.write(&self.pending).map_err(Error::io("write", self.path.target()))?;
             self.pending.clear();
         }
         Ok(())
@@ -437,13 +437,27 @@ impl SealedBundle {
         if self.durable {
             storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
         }
-        for file in self.data.into_iter().chain(others) {
-            file.publish()?;
+        let is_new = self.replaces.is_none();
+        let data = self.data.into_iter().map(|file| (file, true));
+        let files = data.chain(others.into_iter().map(|file| (file, is_new)));
+        let mut undo = Vec::new();
+        let publish = || {
+            for (file, is_new) in files {
+                // What replaces a file of an older save cannot be taken back, and does it no harm.
+                let target = is_new.then(|| file.target().to_path_buf());
+                file.publish()?;
+                undo.extend(target);
+            }
+            if self.durable {
+                storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
+            }
+            index.publish()
+        };
+        if let Err(error) = publish() {
+            // Best effort: what cannot be removed now is removed by the next saver.
+            undo.iter().for_each(|path| drop(storage.remove(path)));
+            return Err(error);
         }
-        if self.durable {
-            storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
-        }
-        index.publish()?;
         if self.durable {
             storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
         }

@@ -192,6 +192,12 @@ impl SaverOptions {
         &self.state_file
     }
 
+    /// Whether other savers are kept out of the folder.
+    #[must_use]
+    pub fn locks(&self) -> bool {
+        self.lock
+    }
+
     /// Over how many data files the tensors are spread.
     #[must_use]
     pub fn shard_count(&self) -> u32 {

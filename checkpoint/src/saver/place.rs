@@ -138,7 +138,7 @@ impl Place {
     /// The name of a checkpoint in this folder, if it is in this folder.
     fn name_of<'p>(&self, storage: &dyn Storage, prefix: &'p Path) -> Option<&'p str> {
         let name = prefix::name(prefix).ok()?;
-        prefix::same(storage, prefix, &self.directory.join(name)).then_some(name)
+        prefix::same_checkpoint(storage, prefix, &self.directory.join(name)).then_some(name)
     }
 }
 

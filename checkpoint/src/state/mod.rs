@@ -268,7 +268,7 @@ fn inside(storage: &dyn Storage, directory: &Path, path: &Path) -> Option<String
         Ok(inner) => inner,
         Err(_) => {
             let name = Path::new(path.file_name()?);
-            prefix::same(storage, path, &directory.join(name)).then_some(name)?
+            prefix::same_checkpoint(storage, path, &directory.join(name)).then_some(name)?
         }
     };
     inner.to_str().filter(|inner| !inner.is_empty()).map(str::to_owned)

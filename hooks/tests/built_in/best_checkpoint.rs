@@ -33,6 +33,7 @@ fn the_best_is_known_to_a_resumed_training() {
     program.set(&program.loss, 0.9f32);
     driver.runs(2);
     let states = driver.states();
+    drop(driver);
     let second = Program::new().at(2);
     let mut driver = second.drive(vec![Box::new(hook(&second))]);
     driver.begin().unwrap();

@@ -130,6 +130,7 @@ fn q_36_a_checkpoint_that_was_just_restored_is_left_alone() {
     let first = Program::new();
     let mut driver = first.start(CheckpointSaverHook::every_steps(&folder, 10));
     driver.runs(10);
+    drop(driver);
     let resume = |hook: CheckpointSaverHook, restored: Option<&Path>| {
         let (program, lines) = (Program::new().at(10), Lines::default());
         let mut driver = program.drive(vec![Box::new(hook.listener(Told::new("a", &lines)))]);
@@ -156,6 +157,52 @@ fn q_36_a_checkpoint_that_was_just_restored_is_left_alone() {
     assert!(resume(hook().basename("other"), Some(&prefix)).0, "another name");
     let elsewhere = tempfile::tempdir().unwrap();
     assert!(resume(CheckpointSaverHook::every_steps(&elsewhere, 10), Some(&prefix)).0, "it is not there");
+}
+
+#[test]
+fn a_second_training_in_the_folder_is_refused_before_it_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (Program::new(), Program::new());
+    let hook = || CheckpointSaverHook::every_steps(&folder, 10);
+    let begin = |program: &Program, hooks: Vec<Box<dyn SessionRunHook>>| {
+        let mut driver = program.drive(hooks);
+        driver.begin()
+    };
+    let mut driver = first.start(hook());
+    let files = || std::fs::read_dir(&folder).unwrap().count();
+    let before = files();
+    for program in [&first, &second] {
+        let error = begin(program, vec![Box::new(hook())]).unwrap_err();
+        assert_eq!(error.code(), session_core::Code::FailedPrecondition);
+        assert!(error.message().contains("in use by another training of this process since 20"), "{error}");
+    }
+    assert_eq!(files(), before, "and nothing was written");
+    let best = hooks::BestCheckpointHook::new(&folder, "loss:0", checkpoint::Better::Lower);
+    assert!(begin(&second, vec![Box::new(best)]).is_err(), "whichever hook saves");
+    driver.end().unwrap();
+    begin(&second, vec![Box::new(hook())]).unwrap();
+    // Its hooks are gone; those of one session share the folder.
+    let mut driver = second.drive(vec![Box::new(hook()), Box::new(hook().basename("other"))]);
+    driver.begin().unwrap();
+    drop(driver);
+    // A rehearsal leaves nothing behind, so it may run beside.
+    let _training = first.start(hook());
+    let mut rehearsal = hook();
+    rehearsal.dry_run();
+    rehearsal.begin(&second.graph).unwrap();
+}
+
+#[test]
+fn another_process_that_has_the_folder_is_named_before_anything_is_trained() {
+    let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
+    let lock = folder.path().join("checkpoint.lock");
+    std::fs::write(&lock, "process 4711 on host since 2026-11-29 13:40:10 UTC\n").unwrap();
+    // An open file of our own behaves as another process's would.
+    let other = std::fs::File::open(&lock).unwrap();
+    other.lock().unwrap();
+    let error = CheckpointSaverHook::every_steps(&folder, 1).begin(&program.graph).unwrap_err();
+    let words = "in use by process 4711 on host since 2026-11-29 13:40:10 UTC";
+    assert!(error.message().contains(words), "{error}");
 }
 
 #[test]
@@ -389,9 +436,9 @@ fn in_the_background_listeners_hear_of_complete_checkpoints() {
 fn in_the_background_a_failure_is_reported_by_a_later_save_point() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 1).background(true));
-    // A folder in the place of the next data file.
-    std::fs::create_dir(folder.path().join("model.ckpt-1.data-00000-of-00001")).unwrap();
-    std::fs::write(folder.path().join("model.ckpt-1.data-00000-of-00001/x"), "x").unwrap();
+    // A folder in the place of the next index.
+    std::fs::create_dir(folder.path().join("model.ckpt-1.index")).unwrap();
+    std::fs::write(folder.path().join("model.ckpt-1.index/x"), "x").unwrap();
     let failed = (0..2).find_map(|_| driver.run().err()).or_else(|| driver.end().err()).unwrap();
     assert_eq!(failed.phase(), Some(session_core::Phase::Save), "{failed}");
 }
@@ -400,11 +447,14 @@ fn in_the_background_a_failure_is_reported_by_a_later_save_point() {
 fn a_save_that_fails_leaves_the_earlier_checkpoints() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 1));
-    std::fs::create_dir(folder.path().join("model.ckpt-1.data-00000-of-00001")).unwrap();
-    std::fs::write(folder.path().join("model.ckpt-1.data-00000-of-00001/x"), "x").unwrap();
+    std::fs::create_dir(folder.path().join("model.ckpt-1.index")).unwrap();
+    std::fs::write(folder.path().join("model.ckpt-1.index/x"), "x").unwrap();
     let error = driver.run().unwrap_err();
     assert_eq!(error.phase(), Some(session_core::Phase::Save));
     assert_eq!(saved(folder.path()), [0]);
+    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let left = files.filter(|name| name.to_str().unwrap().starts_with("model.ckpt-1."));
+    assert_eq!(left.collect::<Vec<_>>(), ["model.ckpt-1.index"], "nothing of the save is left");
 }
 
 #[test]
