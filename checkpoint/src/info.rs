@@ -17,6 +17,20 @@ pub struct TensorInfo {
     pub bytes: u64,
 }
 
+/// What a file says of a tensor whose dtype is not known here, so that it can be named but not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownTensor {
+    /// The name under which it is stored.
+    pub name: String,
+    /// The format's name of the type of its elements.
+    pub dtype: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// The bytes it takes in the file.
+    pub bytes: u64,
+}
+
 /// Something in a checkpoint that cannot be used.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -105,7 +105,7 @@ pub use error::{BoxError, Code, Error, Result};
 pub use folder::{FolderClaim, is_same_folder};
 #[cfg(all(feature = "session", feature = "sidecar"))]
 pub use graph_saver::{GraphSaver, Restored, SAVERS, SessionState};
-pub use info::{Problem, TensorInfo};
+pub use info::{Problem, TensorInfo, UnknownTensor};
 pub use prefix::{data_path, index_path, meta_graph_path, same_checkpoint, sidecar_path};
 pub use reader::{CheckpointReader, checkpoints_in, list_variables, load_variable};
 pub use saver::{

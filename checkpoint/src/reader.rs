@@ -6,10 +6,10 @@ use crate::prefix::{self, Part};
 use crate::safetensors::SafetensorsReader;
 use crate::state;
 use crate::storage::{LocalStorage, Storage};
-use crate::{Error, Problem, Result, TensorInfo};
+use crate::{Error, Problem, Result, TensorInfo, UnknownTensor};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use tensor::Tensor;
+use tensor::{Bytes, Tensor};
 
 /// An open checkpoint: a bundle, or a safetensors file.
 ///
@@ -110,13 +110,24 @@ impl CheckpointReader {
         step_of(name?.to_str()?)
     }
 
-    /// All tensors by name (S-318).
+    /// All tensors by name (S-318), but for those whose dtype is [not known](CheckpointReader::unknown).
     #[must_use]
     pub fn variables(&self) -> Vec<TensorInfo> {
         match self {
             CheckpointReader::Bundle(reader) => reader.entries().collect(),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => reader.entries().collect(),
+        }
+    }
+
+    /// Tensors that are there but cannot be read, because no dtype of this program is theirs: in newer
+    /// safetensors files, for instance `F4` and `F8_E8M0`.
+    #[must_use]
+    pub fn unknown(&self) -> Vec<UnknownTensor> {
+        match self {
+            CheckpointReader::Bundle(_) => Vec::new(),
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => reader.unknown().collect(),
         }
     }
 
@@ -143,6 +154,22 @@ impl CheckpointReader {
         }
     }
 
+    /// Reads the bytes of a tensor of [unknown](CheckpointReader::unknown) dtype.
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`], also for any tensor of a bundle, all of whose dtypes are known;
+    /// [`Error::Io`].
+    pub fn read_bytes(&self, name: &str) -> Result<Bytes> {
+        match self {
+            CheckpointReader::Bundle(reader) => Err(Error::TensorMissing {
+                path: reader.prefix().to_path_buf(),
+                names: vec![name.to_owned()],
+            }),
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => reader.read_bytes(name),
+        }
+    }
+
     /// Reads everything that can be checked and tells what is damaged. A safetensors file has no
     /// checksums; of it only the structure is checked, and that tensors can be read.
     #[must_use]
@@ -151,7 +178,7 @@ impl CheckpointReader {
             CheckpointReader::Bundle(reader) => reader.verify(),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => {
-                let unknown = reader.unknown().map(|(name, _)| name.to_owned());
+                let unknown = reader.unknown().map(|tensor| tensor.name);
                 let names = reader.entries().map(|info| info.name).chain(unknown);
                 let check = |name: String| {
                     let error = reader.read(&name).err()?;

@@ -101,6 +101,58 @@ fn convert_there_and_back_changes_nothing() {
     assert!(code == 0 && out.contains("dropped p0/s"), "{out}");
 }
 
+/// A safetensors file with tensors of these names and dtypes, of four bytes each.
+fn safetensors(path: &Path, tensors: &[(&str, &str, &str, [u8; 4])]) {
+    let entry = |(i, (name, dtype, shape, _)): (usize, &(&str, &str, &str, [u8; 4]))| {
+        let (begin, end) = (4 * i, 4 * i + 4);
+        format!("\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":{shape},\"data_offsets\":[{begin},{end}]}}")
+    };
+    let json = format!("{{{}}}", tensors.iter().enumerate().map(entry).collect::<Vec<_>>().join(","));
+    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(json.as_bytes());
+    tensors.iter().for_each(|tensor| bytes.extend(tensor.3));
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn tensors_of_unknown_dtypes_are_named_and_never_lost_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (one, two) = (path("one.safetensors"), path("two.safetensors"));
+    let known = ("a", "F32", "[1]", [0, 0, 128, 63]);
+    safetensors(&one, &[known, ("b.fp4", "F4", "[8]", [1; 4]), ("c.scale", "F8_E8M0", "[4]", [2; 4])]);
+    safetensors(&two, &[known, ("b.fp4", "F4", "[8]", [9; 4]), ("d", "F6_E2M3", "[4]", [2; 4])]);
+
+    let (code, out, _) = run(&[&"list", &one]);
+    assert_eq!(code, 0);
+    for words in ["b.fp4    F4 ", "c.scale  F8_E8M0 ", "3 tensors (2 of dtypes that are not known here", ", 12 bytes in"] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    let (_, out, _) = run(&[&"list", &one, &"--json", &"--sha256"]);
+    let listed: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(listed["tensors"][1]["dtype"], "F4");
+    assert_eq!(listed["tensors"][1]["sha256"].as_str().unwrap().len(), 64);
+
+    let (code, out, _) = run(&[&"diff", &one, &two]);
+    assert_eq!(code, 1);
+    for words in ["b.fp4: bytes differ", "c.scale: only in", "d: only in"] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    assert_eq!(run(&[&"diff", &one, &one]).0, 0);
+
+    for (to, target) in [("bundle", path("m")), ("safetensors", path("new.safetensors"))] {
+        let (code, _, err) = run(&[&"convert", &one, &target, &"--to", &to]);
+        assert!(code == 1 && err.contains("\"b.fp4\" has dtype F4"), "{err}");
+        assert!(checkpoint::CheckpointReader::open(&target).is_err(), "nothing was written");
+        let (code, out, _) = run(&[&"convert", &one, &target, &"--to", &to, &"--drop-unsupported"]);
+        assert!(code == 0 && out.contains("dropped b.fp4 of dtype F4"), "{out}");
+        assert!(out.contains("dropped c.scale of dtype F8_E8M0") && out.contains(": 1 tensors"), "{out}");
+    }
+    let (code, _, err) = run(&[&"show", &one, &"b.fp4"]);
+    assert!(code == 1 && err.contains("F4"), "{err}");
+    assert!(checkpoint::safetensors::SafetensorsReader::open(&one).unwrap().read_all().is_err());
+}
+
 #[test]
 fn diff_tells_what_differs() {
     let folder = tempfile::tempdir().unwrap();

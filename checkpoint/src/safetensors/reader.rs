@@ -6,11 +6,12 @@ use crate::bundle::ReadOptions;
 use crate::foreign;
 use crate::parallel;
 use crate::storage::ReadFile;
-use crate::{Error, Result, TensorInfo};
+use crate::{Error, Result, TensorInfo, UnknownTensor};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tensor::text::escaped;
 use tensor::{Bytes, DType, Slab, Tensor, TensorError};
 
 /// What one thread reads at a time.
@@ -81,7 +82,8 @@ impl SafetensorsReader {
         &self.header.metadata
     }
 
-    /// Every tensor of a dtype that is known here, in bytewise order of names.
+    /// Every tensor of a dtype that is known here, in bytewise order of names. The others are
+    /// [`unknown`](SafetensorsReader::unknown).
     pub fn entries(&self) -> impl Iterator<Item = TensorInfo> + '_ {
         let info = |entry: &Entry| {
             let dtype = entry.dtype.clone().ok()?;
@@ -93,10 +95,16 @@ impl SafetensorsReader {
         infos.into_iter()
     }
 
-    /// Tensors of dtypes that are not known here: name and the format's name of the dtype.
-    pub fn unknown(&self) -> impl Iterator<Item = (&str, &str)> {
-        let entries = self.header.entries.iter();
-        entries.filter_map(|entry| Some((entry.name.as_str(), entry.dtype.as_ref().err()?.as_str())))
+    /// Tensors of dtypes that are not known here, in bytewise order of names.
+    pub fn unknown(&self) -> impl Iterator<Item = UnknownTensor> + '_ {
+        let unknown = |entry: &Entry| {
+            let dtype = entry.dtype.clone().err()?;
+            let bytes = entry.end - entry.begin;
+            Some(UnknownTensor { name: entry.name.clone(), dtype, shape: entry.shape.clone(), bytes })
+        };
+        let mut found: Vec<UnknownTensor> = self.header.entries.iter().filter_map(unknown).collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found.into_iter()
     }
 
     /// Whether there is a tensor of this name.
@@ -115,26 +123,52 @@ impl SafetensorsReader {
         self.tensor(entry, dtype)
     }
 
-    /// Reads every tensor of a known dtype, in the order of [`entries`](SafetensorsReader::entries).
+    /// Reads the bytes of one tensor as they are in the file: of a dtype that is not known here, nothing else
+    /// can be had.
     ///
     /// # Errors
-    /// As [`read`](SafetensorsReader::read).
+    /// [`Error::TensorMissing`]; [`Error::Io`].
+    pub fn read_bytes(&self, name: &str) -> Result<Bytes> {
+        let entry = self.entry(name)?;
+        if let Some(bytes) = self.mapped(entry)? {
+            return Ok(bytes);
+        }
+        let mut bytes = vec![0; (entry.end - entry.begin) as usize];
+        let read = self.file.read_exact_at(&mut bytes, self.data + entry.begin);
+        read.map_err(Error::io("read", &self.path))?;
+        Ok(bytes.into())
+    }
+
+    /// Reads every tensor, in the order of [`entries`](SafetensorsReader::entries).
+    ///
+    /// # Errors
+    /// As [`read`](SafetensorsReader::read); so [`Error::Unsupported`] if one is of a dtype that is not known
+    /// here.
     pub fn read_all(&self) -> Result<Vec<(String, Tensor)>> {
+        if let Some(unknown) = self.unknown().next() {
+            return Err(self.unsupported(&unknown.name, &unknown.dtype));
+        }
         self.entries().map(|info| Ok((info.name.clone(), self.read(&info.name)?))).collect()
     }
 
-    fn find(&self, name: &str) -> Result<(&Entry, DType)> {
+    fn entry(&self, name: &str) -> Result<&Entry> {
         let Some(&position) = self.positions.get(name) else {
             return Err(Error::TensorMissing { path: self.path.clone(), names: vec![name.to_owned()] });
         };
-        let entry = &self.header.entries[position];
+        Ok(&self.header.entries[position])
+    }
+
+    fn find(&self, name: &str) -> Result<(&Entry, DType)> {
+        let entry = self.entry(name)?;
         match &entry.dtype {
             Ok(dtype) => Ok((entry, *dtype)),
-            Err(unknown) => {
-                let what = format!("tensor {name:?} has dtype {unknown}");
-                Err(Error::Unsupported { path: self.path.clone(), what })
-            }
+            Err(unknown) => Err(self.unsupported(name, unknown)),
         }
+    }
+
+    fn unsupported(&self, name: &str, dtype: &str) -> Error {
+        let what = format!("tensor {name:?} has dtype {}, which is not known here", escaped(dtype));
+        Error::Unsupported { path: self.path.clone(), what }
     }
 
     fn tensor(&self, entry: &Entry, dtype: DType) -> Result<Tensor> {

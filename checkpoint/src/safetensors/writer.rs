@@ -101,9 +101,9 @@ pub fn write_safetensors(
     let hint = WriteHint::len(header.len() as u64 + data);
     let mut file = options.storage.create(unfinished.path(), hint).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::ParentMissing { path: path.to_path_buf() },
-        _ => Error::io("create", unfinished.path())(error),
+        _ => Error::io("create", path)(error),
     })?;
-    let failed = |error| Error::io("write", unfinished.path())(error);
+    let failed = |error| Error::io("write", path)(error);
     file.write(&header).map_err(failed)?;
     for item in &ordered {
         #[cfg(target_endian = "big")]

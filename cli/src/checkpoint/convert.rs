@@ -3,7 +3,7 @@
 use crate::output::{Failure, Outcome, Result};
 use checkpoint::bundle::{BundleWriter, ReadOptions};
 use checkpoint::safetensors::{SafetensorsOptions, write_safetensors};
-use checkpoint::{CheckpointReader, Error};
+use checkpoint::{CheckpointReader, Error, UnknownTensor};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tensor::text::escaped;
@@ -18,8 +18,8 @@ pub(crate) struct Arguments {
     /// The format to write.
     #[arg(long)]
     to: Format,
-    /// Leave out tensors that the format cannot hold, instead of failing: strings, complex128 and
-    /// quantised ones in safetensors.
+    /// Leave out tensors that cannot be carried over, instead of failing: in safetensors strings, complex128
+    /// and quantized ones; in either format those of dtypes that this program does not know, such as F4.
     #[arg(long)]
     drop_unsupported: bool,
     /// Store int4 and uint4 tensors as I8 and U8 in safetensors.
@@ -39,6 +39,14 @@ impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         // Mapped and verified: nothing damaged is passed on, and memory is that of one tensor at most.
         let reader = CheckpointReader::open_with(&self.source, ReadOptions::new().map(true))?;
+        for UnknownTensor { name, dtype, .. } in reader.unknown() {
+            if !self.drop_unsupported {
+                // Fails, with the reason.
+                reader.read(&name)?;
+            }
+            let (name, dtype) = (escaped(name), escaped(dtype));
+            writeln!(out, "dropped {name} of dtype {dtype}, which is not known")?;
+        }
         let written = match self.to {
             Format::Bundle => to_bundle(&reader, &self.destination)?,
             Format::Safetensors => self.to_safetensors(&reader, out)?,

@@ -1,8 +1,9 @@
 //! `monitored checkpoint diff`.
 
+use super::row::Row;
 use crate::output::{Failure, Outcome, Result};
+use checkpoint::CheckpointReader;
 use checkpoint::bundle::ReadOptions;
-use checkpoint::{CheckpointReader, TensorInfo};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -30,15 +31,15 @@ impl Arguments {
         let options = ReadOptions::new().map(true);
         let a = CheckpointReader::open_with(&self.a, options.clone())?;
         let b = CheckpointReader::open_with(&self.b, options)?;
-        let by_name = |reader: &CheckpointReader| -> BTreeMap<String, TensorInfo> {
-            reader.variables().into_iter().map(|info| (info.name.clone(), info)).collect()
+        let by_name = |reader: &CheckpointReader| -> BTreeMap<String, Row> {
+            Row::all(reader).into_iter().map(|row| (row.name.clone(), row)).collect()
         };
         let (in_a, mut in_b) = (by_name(&a), by_name(&b));
         let mut different = 0;
-        for (name, info) in &in_a {
+        for (name, row) in &in_a {
             let difference = match in_b.remove(name) {
                 None => Some(format!("only in {}", self.a.display())),
-                Some(other) => self.difference(&a, &b, info, &other)?,
+                Some(other) => self.difference(&a, &b, row, &other)?,
             };
             if let Some(difference) = difference {
                 writeln!(out, "{}: {difference}", escaped(name))?;
@@ -56,16 +57,21 @@ impl Arguments {
         &self,
         a: &CheckpointReader,
         b: &CheckpointReader,
-        info: &TensorInfo,
-        other: &TensorInfo,
+        row: &Row,
+        other: &Row,
     ) -> std::result::Result<Option<String>, Failure> {
-        if info.dtype != other.dtype {
-            return Ok(Some(format!("dtype {} against {}", info.dtype, other.dtype)));
+        if row.dtype != other.dtype {
+            return Ok(Some(format!("dtype {} against {}", escaped(&row.dtype), escaped(&other.dtype))));
         }
-        if info.shape != other.shape {
-            return Ok(Some(format!("shape {} against {}", info.shape, other.shape)));
+        if row.shape != other.shape {
+            return Ok(Some(format!("shape {} against {}", row.shape, other.shape)));
         }
-        let (a, b) = (a.read(&info.name)?, b.read(&info.name)?);
+        if !row.known {
+            // Nothing is known of the elements but their bytes.
+            let same = a.read_bytes(&row.name)? == b.read_bytes(&row.name)?;
+            return Ok((!same).then(|| "bytes differ".to_owned()));
+        }
+        let (a, b) = (a.read(&row.name)?, b.read(&row.name)?);
         Ok(values(&a, &b, self.tolerance))
     }
 }

@@ -15,7 +15,16 @@ pub(super) fn sha256(tensor: &Tensor) -> Option<String> {
     } else {
         hash.update(little_endian(tensor)?);
     }
-    Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hexadecimal(&hash.finalize()))
+}
+
+/// Over bytes of which nothing is known.
+pub(super) fn of_bytes(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(target_endian = "little")]

@@ -1,9 +1,10 @@
 //! `monitored checkpoint list`.
 
-use super::hash::sha256;
+use super::hash::{of_bytes, sha256};
+use super::row::Row;
 use crate::output::{Failure, Outcome, Result};
+use checkpoint::CheckpointReader;
 use checkpoint::bundle::ReadOptions;
-use checkpoint::{CheckpointReader, TensorInfo};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -24,54 +25,62 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let reader = CheckpointReader::open_with(&self.path, ReadOptions::new().map(true))?;
-        let tensors = reader.variables();
+        let rows = Row::all(&reader);
         if self.json {
-            let rows = tensors.iter().map(|info| self.json_row(&reader, info));
+            let rows = rows.iter().map(|row| self.json_row(&reader, row));
             let rows = rows.collect::<std::result::Result<Vec<_>, Failure>>()?;
             let (format, path, step) = (reader.format(), reader.path().to_string_lossy(), reader.step());
             let object = json!({"format": format, "path": path, "step": step, "tensors": rows});
             serde_json::to_writer_pretty(&mut *out, &object)?;
             writeln!(out)?;
         } else {
-            self.print(&reader, &tensors, out)?;
+            self.print(&reader, &rows, out)?;
         }
         Ok(Outcome::Good)
     }
 
-    fn json_row(&self, reader: &CheckpointReader, info: &TensorInfo) -> std::result::Result<Value, Failure> {
-        let (dtype, shape) = (info.dtype.name(), info.shape.dims());
-        let mut row = json!({"name": info.name, "dtype": dtype, "shape": shape, "bytes": info.bytes});
+    fn json_row(&self, reader: &CheckpointReader, row: &Row) -> std::result::Result<Value, Failure> {
+        let Row { name, dtype, shape, bytes, .. } = row;
+        let mut object = json!({"name": name, "dtype": dtype, "shape": shape.dims(), "bytes": bytes});
         if self.sha256 {
-            row["sha256"] = json!(sha256(&reader.read(&info.name)?));
+            object["sha256"] = json!(hash(reader, row)?);
         }
-        Ok(row)
+        Ok(object)
     }
 
     fn print(
         &self,
         reader: &CheckpointReader,
-        tensors: &[TensorInfo],
+        rows: &[Row],
         out: &mut dyn Write,
     ) -> std::result::Result<(), Failure> {
-        let width = |text: fn(&TensorInfo) -> String| tensors.iter().map(|info| text(info).len()).max();
-        let name = width(|info| escaped(&info.name).to_string()).unwrap_or(0);
-        let shape = width(|info| info.shape.to_string()).unwrap_or(0);
-        for info in tensors {
-            let TensorInfo { dtype, bytes, .. } = info;
-            write!(
-                out,
-                "{:name$}  {dtype:10}  {:shape$}  {bytes:>12}",
-                escaped(&info.name),
-                info.shape.to_string()
-            )?;
+        let width = |text: fn(&Row) -> String| rows.iter().map(|row| text(row).len()).max().unwrap_or(0);
+        let name = width(|row| escaped(&row.name).to_string());
+        let shape = width(|row| row.shape.to_string());
+        for row in rows {
+            let Row { bytes, shape: dims, .. } = row;
+            let (text, dtype) = (escaped(&row.name), escaped(&row.dtype));
+            write!(out, "{text:name$}  {dtype:10}  {:shape$}  {bytes:>12}", dims.to_string())?;
             if self.sha256 {
-                write!(out, "  {}", sha256(&reader.read(&info.name)?).unwrap_or_default())?;
+                write!(out, "  {}", hash(reader, row)?.unwrap_or_default())?;
             }
             writeln!(out)?;
         }
-        let total: u64 = tensors.iter().map(|info| info.bytes).sum();
+        let total: u64 = rows.iter().map(|row| row.bytes).sum();
         let (format, path) = (reader.format(), escaped(reader.path().display()));
-        writeln!(out, "{} tensors, {total} bytes in {format} {path}", tensors.len())?;
+        let unknown = match rows.iter().filter(|row| !row.known).count() {
+            0 => String::new(),
+            count => format!(" ({count} of dtypes that are not known here and cannot be read)"),
+        };
+        writeln!(out, "{} tensors{unknown}, {total} bytes in {format} {path}", rows.len())?;
         Ok(())
     }
+}
+
+fn hash(reader: &CheckpointReader, row: &Row) -> std::result::Result<Option<String>, Failure> {
+    Ok(if row.known {
+        sha256(&reader.read(&row.name)?)
+    } else {
+        Some(of_bytes(&reader.read_bytes(&row.name)?))
+    })
 }

@@ -5,6 +5,7 @@ mod diff;
 mod hash;
 mod list;
 mod prune;
+mod row;
 mod show;
 mod verify;
 
