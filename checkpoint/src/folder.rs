@@ -22,7 +22,7 @@ pub(crate) const LOCK_FILE: &str = "checkpoint.lock";
 
 /// A folder as this process holds it; all savers of the process share it.
 pub(crate) struct Folder {
-    storage: Arc<dyn Storage>,
+    /// In the spelling that stays right whatever the working folder is.
     path: PathBuf,
     /// Absent where nobody locks.
     lock: Option<Arc<dyn Any + Send + Sync>>,
@@ -66,8 +66,7 @@ impl Folder {
     ) -> Result<Arc<Folder>> {
         let folder = |lock, untidy| {
             Arc::new(Folder {
-                storage: Arc::clone(storage),
-                path: directory.to_path_buf(),
+                path: storage.canonical(directory).unwrap_or_else(|_| directory.to_path_buf()),
                 lock,
                 unlocked: Mark::new(),
                 untidy: AtomicBool::new(untidy),
@@ -104,27 +103,27 @@ impl Folder {
     }
 
     /// Waits until nobody else writes into the folder, and keeps it so.
-    pub(crate) fn writing(&self, durable: bool) -> Result<Writing<'_>> {
+    pub(crate) fn writing<'f>(&'f self, storage: &'f Arc<dyn Storage>, durable: bool) -> Result<Writing<'f>> {
         let mut journal = locked(&self.journal);
         if journal.is_none() {
-            *journal = Some(self.begin(durable)?);
+            *journal = Some(self.begin(storage, durable)?);
         }
-        Ok(Writing { folder: self, journal, durable })
+        Ok(Writing { folder: self, storage, journal, durable })
     }
 
     /// Reads the journal, removes what killed saves left, and sees to it that the mark of the files to
     /// come is on disk.
-    fn begin(&self, durable: bool) -> Result<Journal> {
-        let mut journal = Journal::read(self.storage.as_ref(), &self.path)?;
+    fn begin(&self, storage: &Arc<dyn Storage>, durable: bool) -> Result<Journal> {
+        let mut journal = Journal::read(storage.as_ref(), &self.path)?;
         if self.lock.is_none() {
             return Ok(journal);
         }
         if self.untidy.swap(false, Ordering::Relaxed) {
-            self.tidy(&mut journal);
+            self.tidy(storage.as_ref(), &mut journal);
         }
         if journal.mark.is_none() {
             journal.mark = Some(Mark::new());
-            journal.begin(&self.storage, &self.path, durable)?;
+            journal.begin(storage, &self.path, durable)?;
         }
         Ok(journal)
     }
@@ -133,8 +132,7 @@ impl Folder {
 
     /// Removes what an interrupted save left, and forgets checkpoints that are gone. Only called under the
     /// lock. What cannot be removed is logged.
-    fn tidy(&self, journal: &mut Journal) {
-        let storage = self.storage.as_ref();
+    fn tidy(&self, storage: &dyn Storage, journal: &mut Journal) {
         let names = match prefix::file_names(storage, &self.path) {
             Ok(names) => names,
             Err(error) => {
@@ -146,37 +144,31 @@ impl Folder {
         if let Some(publishing) = journal.publishing.clone() {
             let prefix = self.path.join(&publishing.written.name);
             if index_identity(storage, &prefix).is_ok_and(|save| save == publishing.written.save) {
-                self.remove_replaced(&publishing, &prefix);
+                remove_replaced(storage, &publishing, &prefix);
                 journal.complete();
             } else {
-                self.remove_published(&publishing, &prefix, mark, &names);
+                self.remove_published(storage, &publishing, (&prefix, mark), &names);
                 journal.publishing = None;
             }
         }
         for name in names.iter().filter(|name| mark.target_of(name).is_some()) {
-            self.remove(&self.path.join(name));
+            remove(storage, &self.path.join(name));
         }
         let stems: HashSet<&str> =
             names.iter().filter_map(|name| prefix::parse(name)).map(|(stem, _)| stem).collect();
         journal.written.retain(|written| stems.contains(written.name.as_str()));
     }
 
-    /// A save was interrupted between its last two steps: the old files of its prefix are still there.
-    fn remove_replaced(&self, publishing: &Publishing, prefix: &Path) {
-        let Some(old) = publishing.replaces else { return };
-        if old.num_shards != publishing.written.num_shards {
-            remove_data(self.storage.as_ref(), prefix, old.num_shards);
-        }
-        for path in sidecar::of_save(self.storage.as_ref(), prefix, old.identity) {
-            self.remove(&path);
-        }
-    }
-
     /// A save was interrupted while its files got their names. The index got none: it still lies there as
     /// an unfinished file and says how long the data are, so that a file that somebody else has put in
     /// their place since is not taken for them.
-    fn remove_published(&self, publishing: &Publishing, prefix: &Path, mark: Mark, names: &[String]) {
-        let storage = self.storage.as_ref();
+    fn remove_published(
+        &self,
+        storage: &dyn Storage,
+        publishing: &Publishing,
+        (prefix, mark): (&Path, Mark),
+        names: &[String],
+    ) {
         let index = mark.temporary(&prefix::index_path(prefix));
         let Ok(Layout { identity, shards }) = layout(storage, &index) else { return };
         if identity != publishing.written.save {
@@ -192,49 +184,58 @@ impl Folder {
         for (shard, &length) in (0..count).zip(&shards).filter(|_| !taken) {
             let path = prefix::data_path(prefix, shard, count);
             if !unfinished(&path) && storage.metadata(&path).is_ok_and(|info| info.len == length) {
-                self.remove(&path);
+                remove(storage, &path);
             }
         }
         for path in sidecar::of_save(storage, prefix, identity) {
-            self.remove(&path);
+            remove(storage, &path);
         }
         if let (Some(name), Some(content)) = (&publishing.written.meta, publishing.meta) {
             let path = self.path.join(name);
             let alone = publishing.replaces.is_none() && !unfinished(&path);
-            if alone && self.has_content(&path, content) {
-                self.remove(&path);
+            if alone && has_content(storage, &path, content) {
+                remove(storage, &path);
             }
         }
         // Before the other unfinished files: their absence tells that they were published.
-        self.remove(&index);
+        remove(storage, &index);
     }
+}
 
-    /// Whether a file has this checksum and length.
-    fn has_content(&self, path: &Path, (crc, len): (u32, u64)) -> bool {
-        let read = || {
-            let file =
-                self.storage.open(path).ok().filter(|file| file.len().is_ok_and(|found| found == len))?;
-            let mut bytes = vec![0; usize::try_from(len).ok()?];
-            file.read_exact_at(&mut bytes, 0).ok()?;
-            Some(bytes)
-        };
-        read().is_some_and(|bytes| crc::crc32c(&bytes) == crc)
+/// A save was interrupted between its last two steps: the old files of its prefix are still there.
+fn remove_replaced(storage: &dyn Storage, publishing: &Publishing, prefix: &Path) {
+    let Some(old) = publishing.replaces else { return };
+    if old.num_shards != publishing.written.num_shards {
+        remove_data(storage, prefix, old.num_shards);
     }
+    for path in sidecar::of_save(storage, prefix, old.identity) {
+        remove(storage, &path);
+    }
+}
 
-    fn remove(&self, path: &Path) {
-        match self.storage.remove(path) {
-            Ok(()) => log::info!("removed {}, left by an interrupted save", path.display()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                log::warn!("cannot remove {}, left by an interrupted save: {error}", path.display());
-            }
-        }
+/// Whether a file has this checksum and length.
+fn has_content(storage: &dyn Storage, path: &Path, (crc, len): (u32, u64)) -> bool {
+    let read = || {
+        let file = storage.open(path).ok().filter(|file| file.len().is_ok_and(|found| found == len))?;
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
+        file.read_exact_at(&mut bytes, 0).ok()?;
+        Some(bytes)
+    };
+    read().is_some_and(|bytes| crc::crc32c(&bytes) == crc)
+}
+
+fn remove(storage: &dyn Storage, path: &Path) {
+    match storage.remove(path) {
+        Ok(()) => log::info!("removed {}, left by an interrupted save", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => log::warn!("cannot remove {}, left by an interrupted save: {error}", path.display()),
     }
 }
 
 /// The right to change the files of a folder, until it is dropped.
 pub(crate) struct Writing<'f> {
     folder: &'f Folder,
+    storage: &'f Arc<dyn Storage>,
     journal: MutexGuard<'f, Option<Journal>>,
     durable: bool,
 }
@@ -254,15 +255,15 @@ impl Writing<'_> {
     /// Writes down that the files of a checkpoint are about to get their names.
     pub(crate) fn announce(&mut self, publishing: Publishing) -> Result<()> {
         self.journal().publishing = Some(publishing);
-        let (folder, mark, durable) = (self.folder, self.mark(), self.durable);
-        self.journal().write(&folder.storage, &folder.path, mark, durable)
+        let (folder, storage, mark, durable) = (self.folder, self.storage, self.mark(), self.durable);
+        self.journal().write(storage, &folder.path, mark, durable)
     }
 
     /// Removes at once what a save that failed has left.
     pub(crate) fn undo(&mut self) {
-        let folder = self.folder;
+        let (folder, storage) = (self.folder, self.storage);
         if folder.lock.is_some() && self.journal().publishing.is_some() {
-            folder.tidy(self.journal());
+            folder.tidy(storage.as_ref(), self.journal());
         }
     }
 }
@@ -340,7 +341,7 @@ impl FolderClaim {
         Ok(FolderClaim { claim })
     }
 
-    /// The folder, as it was named when it was taken first.
+    /// The folder.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.claim.folder.path

@@ -59,12 +59,7 @@ impl CheckpointReader {
         let storage = options.storage.as_ref();
         let info = storage.metadata(path);
         if info.as_ref().is_ok_and(|info| info.is_dir) {
-            let mut latest = state::latest_checkpoint_with(storage, path, None)?;
-            if latest.is_none() {
-                latest = checkpoints_by_step(storage, path)?.pop();
-            }
-            let prefix = latest.ok_or_else(|| Error::NotFound { path: path.to_path_buf() })?;
-            return BundleReader::open_with(prefix, options).map(CheckpointReader::Bundle);
+            return newest(path, &options).map(CheckpointReader::Bundle);
         }
         let is_file = info.is_ok();
         match path.extension().and_then(|extension| extension.to_str()) {
@@ -190,6 +185,48 @@ impl CheckpointReader {
     }
 }
 
+/// How often a read is begun again because a saver has replaced or deleted what was being read.
+pub(crate) const ATTEMPTS: usize = 10;
+
+/// Reads again what was replaced while it was being read.
+pub(crate) fn unless_replaced<T>(read: impl Fn() -> Result<T>) -> Result<T> {
+    let mut attempt = 1;
+    loop {
+        match read() {
+            Err(Error::Replaced { .. }) if attempt < ATTEMPTS => attempt += 1,
+            other => return other,
+        }
+    }
+}
+
+/// Opens the newest checkpoint of a folder.
+fn newest(directory: &Path, options: &ReadOptions) -> Result<BundleReader> {
+    let storage = options.storage.as_ref();
+    let find = || {
+        let named = state::latest_checkpoint_with(storage, directory, None)?;
+        let found = match named {
+            Some(prefix) => Some(prefix),
+            None => checkpoints_by_step(storage, directory)?.pop(),
+        };
+        found.ok_or_else(|| Error::NotFound { path: directory.to_path_buf() })
+    };
+    let mut prefix = find()?;
+    for _ in 1..ATTEMPTS {
+        match BundleReader::open_with(&prefix, options.clone()) {
+            // A saver at work deletes old checkpoints: perhaps there is a newer one by now.
+            Err(error @ Error::NotFound { .. }) => {
+                let now = find()?;
+                if now == prefix {
+                    return Err(error);
+                }
+                prefix = now;
+            }
+            other => return other,
+        }
+    }
+    BundleReader::open_with(&prefix, options.clone())
+}
+
 /// The number after the last dash; a second dash is its sign.
 pub(crate) fn step_of(name: &str) -> Option<i64> {
     Some(numbered(name)?.1)
@@ -219,7 +256,7 @@ pub fn list_variables(path: impl AsRef<Path>) -> Result<Vec<TensorInfo>> {
 /// # Errors
 /// As [`CheckpointReader::open`] and [`CheckpointReader::read`].
 pub fn load_variable(path: impl AsRef<Path>, name: &str) -> Result<Tensor> {
-    CheckpointReader::open(path)?.read(name)
+    unless_replaced(|| CheckpointReader::open(&path)?.read(name))
 }
 
 /// Prefixes of all checkpoints in a folder, listed or not, in the order of their steps; those without a

@@ -125,7 +125,12 @@ fn tensors_of_unknown_dtypes_are_named_and_never_lost_in_silence() {
 
     let (code, out, _) = run(&[&"list", &one]);
     assert_eq!(code, 0);
-    for words in ["b.fp4    F4 ", "c.scale  F8_E8M0 ", "3 tensors (2 of dtypes that are not known here", ", 12 bytes in"] {
+    for words in [
+        "b.fp4    F4 ",
+        "c.scale  F8_E8M0 ",
+        "3 tensors (2 of dtypes that are not known here",
+        ", 12 bytes in",
+    ] {
         assert!(out.contains(words), "{words}: {out}");
     }
     let (_, out, _) = run(&[&"list", &one, &"--json", &"--sha256"]);

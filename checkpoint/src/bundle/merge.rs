@@ -38,6 +38,12 @@ pub fn merge_bundles<P: AsRef<Path>>(
     let index = merged.index()?;
     let index = commit::write_unfinished(storage, &prefix::index_path(into), &index, true, Mark::new())?;
     let num_shards = merged.files.len() as u32;
+    for shard in 0..num_shards {
+        let target = prefix::data_path(into, shard, num_shards);
+        if storage.metadata(&target).is_ok() {
+            return Err(Error::Invalid(format!("{} is there already", target.display())));
+        }
+    }
     for (shard, file) in merged.files.iter().enumerate() {
         let target = prefix::data_path(into, shard as u32, num_shards);
         storage.rename(file, &target).map_err(Error::io("rename to", &target))?;

@@ -15,7 +15,9 @@ pub use restore::{RestoreOptions, RestoreReport};
 pub use retention::Better;
 pub use source::{RestoreTarget, SaveSource, Slice, Snapshot, VariableSpec};
 
+use crate::bundle::BundleReader;
 use crate::clock::seconds;
+use crate::reader::unless_replaced;
 use crate::storage::Storage;
 use crate::{Error, Result, state};
 use background::Job;
@@ -327,5 +329,6 @@ impl Drop for Saver {
 /// As [`BundleReader::open`](crate::bundle::BundleReader::open) and
 /// [`read_all`](crate::bundle::BundleReader::read_all).
 pub fn read_all(prefix: impl AsRef<Path>) -> Result<std::collections::BTreeMap<String, tensor::Tensor>> {
-    Ok(crate::bundle::BundleReader::open(prefix)?.read_all()?.into_iter().collect())
+    let tensors = unless_replaced(|| BundleReader::open(&prefix)?.read_all())?;
+    Ok(tensors.into_iter().collect())
 }

@@ -326,7 +326,7 @@ impl Shared {
         let Some(kept) = place.kept.iter_mut().find(|kept| kept.name == name) else { return Ok(false) };
         kept.pinned = pinned;
         let folder = self.enter(place)?;
-        let mut writing = folder.writing(self.options.durable)?;
+        let mut writing = folder.writing(&self.options.storage, self.options.durable)?;
         self.write_state(place, &mut writing)?;
         Ok(true)
     }
@@ -341,7 +341,7 @@ impl Shared {
         }
         let place = places.at(storage, directory)?;
         let folder = self.enter(place)?;
-        let mut writing = folder.writing(self.options.durable)?;
+        let mut writing = folder.writing(&self.options.storage, self.options.durable)?;
         self.adopt_once(place, &mut writing)?;
         let listed = std::mem::take(&mut place.kept);
         let lists = if listed.is_empty() { self.series(directory)? } else { vec![listed] };

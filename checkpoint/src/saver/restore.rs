@@ -3,7 +3,7 @@
 use super::plan::{PlannedVariable, RestorePlan};
 use super::source::{RestoreTarget, VariableSpec};
 use crate::bundle::{BundleReader, ReadOptions};
-use crate::reader::found_in;
+use crate::reader::{ATTEMPTS, found_in, unless_replaced};
 use crate::storage::Storage;
 use crate::{Error, Result, object_graph, sidecar, state};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -185,9 +185,6 @@ pub(super) fn planned(
     Ok(RestorePlan { prefix: prefix.to_path_buf(), variables, missing, unexpected })
 }
 
-/// How often a read is begun again because a saver has replaced or deleted what was being read.
-const ATTEMPTS: usize = 10;
-
 /// Restores from the newest intact checkpoint of a folder.
 pub(super) fn latest(
     storage: &Arc<dyn Storage>,
@@ -311,13 +308,7 @@ fn read(
     prefix: &Path,
     options: &RestoreOptions,
 ) -> Result<(RestoreReport, Vec<(String, Tensor)>)> {
-    let mut attempt = 1;
-    loop {
-        match read_once(storage, target, prefix, options) {
-            Err(Error::Replaced { .. }) if attempt < ATTEMPTS => attempt += 1,
-            other => return other,
-        }
-    }
+    unless_replaced(|| read_once(storage, target, prefix, options))
 }
 
 fn read_once(

@@ -115,7 +115,7 @@ impl Shared {
             place.clear();
         }
         let folder = self.enter(place)?;
-        let mut writing = folder.writing(self.options.durable)?;
+        let mut writing = folder.writing(&self.options.storage, self.options.durable)?;
         self.adopt_once(place, &mut writing)?;
         if let Err(error) = self.write(&request, &mut writing) {
             writing.undo();
