@@ -4,7 +4,7 @@ use crate::bundle::{Layout, index_identity, layout, remove_data};
 use crate::clock::readable;
 use crate::commit::Mark;
 use crate::journal::{Journal, Publishing};
-use crate::prefix;
+use crate::prefix::{self, Part};
 use crate::sidecar;
 use crate::storage::{LocalStorage, Lock, Storage};
 use crate::{Error, Result, crc};
@@ -170,7 +170,7 @@ impl Folder {
         names: &[String],
     ) {
         let index = mark.temporary(&prefix::index_path(prefix));
-        let Ok(Layout { identity, shards }) = layout(storage, &index) else { return };
+        let Ok(Layout { identity, num_shards, lengths }) = layout(storage, &index) else { return };
         if identity != publishing.written.save {
             return;
         }
@@ -178,12 +178,13 @@ impl Folder {
             let name = mark.temporary(target);
             names.iter().any(|known| name.file_name().is_some_and(|name| name == known.as_str()))
         };
-        let count = shards.len() as u32;
         let taken =
-            layout(storage, &prefix::index_path(prefix)).is_ok_and(|now| now.shards.len() == shards.len());
-        for (shard, &length) in (0..count).zip(&shards).filter(|_| !taken) {
-            let path = prefix::data_path(prefix, shard, count);
-            if !unfinished(&path) && storage.metadata(&path).is_ok_and(|info| info.len == length) {
+            layout(storage, &prefix::index_path(prefix)).is_ok_and(|now| now.num_shards == num_shards);
+        for (path, part) in prefix::files_of(storage, prefix).unwrap_or_default() {
+            let Part::Data { shard, num_shards: count } = part else { continue };
+            let length = lengths.get(&shard).copied().unwrap_or(0);
+            let ours = !taken && count == num_shards && !unfinished(&path);
+            if ours && storage.metadata(&path).is_ok_and(|info| info.len == length) {
                 remove(storage, &path);
             }
         }

@@ -9,7 +9,7 @@ use crate::prefix;
 use crate::storage::{LocalStorage, ReadFile, Storage};
 use crate::{Error, Problem, Result, TensorInfo};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -458,8 +458,9 @@ pub(crate) fn index_identity(storage: &dyn Storage, prefix: &Path) -> Result<Ide
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) identity: Identity,
-    /// The length of each data file.
-    pub(crate) shards: Vec<u64>,
+    pub(crate) num_shards: u32,
+    /// The length of each data file that holds anything.
+    pub(crate) lengths: BTreeMap<u32, u64>,
 }
 
 /// What an index file says, wherever it lies.
@@ -467,13 +468,13 @@ pub(crate) fn layout(storage: &dyn Storage, path: &Path) -> Result<Layout> {
     let file = open_index(storage, path, path)?;
     let index = read_table(file.as_ref(), path)?;
     let (header, records) = parse_index(&index, path)?;
-    let mut shards = vec![0; header.num_shards as usize];
+    let mut lengths = BTreeMap::new();
     for entry in records.iter().filter_map(|record| record.entry.as_ref().ok()) {
-        if let Some(length) = shards.get_mut(entry.shard as usize) {
-            *length = entry.offset.saturating_add(entry.size).max(*length);
-        }
+        let length = lengths.entry(entry.shard).or_insert(0);
+        *length = entry.offset.saturating_add(entry.size).max(*length);
     }
-    Ok(Layout { identity: (crc::crc32c(&index), index.len() as u64), shards })
+    let identity = (crc::crc32c(&index), index.len() as u64);
+    Ok(Layout { identity, num_shards: header.num_shards, lengths })
 }
 
 /// Why walking through an index stopped.
@@ -517,5 +518,24 @@ fn parse_index(index: &[u8], path: &Path) -> Result<(Header, Vec<Record>)> {
         Err(Stop::Table(table::TableError::Unsupported(what)) | Stop::Header(HeaderError::Version(what))) => {
             Err(Error::Unsupported { path: path.into(), what })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_promises_very_many_files_costs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let prefix = folder.path().join("m");
+        let header = Header { num_shards: i32::MAX as u32, big_endian: false };
+        let none: [(&Vec<u8>, &Entry); 0] = [];
+        std::fs::write(prefix::index_path(&prefix), header.index_of(none)).unwrap();
+        let found = layout(&LocalStorage, &prefix::index_path(&prefix)).unwrap();
+        assert_eq!((found.num_shards, found.lengths.len()), (i32::MAX as u32, 0));
+        let model = vec![("w".to_owned(), Tensor::from([1.0f32]))];
+        crate::Saver::default().save(&model, &prefix, None).unwrap();
+        assert_eq!(BundleReader::open(&prefix).unwrap().num_shards(), 1);
     }
 }

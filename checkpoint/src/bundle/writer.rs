@@ -138,8 +138,8 @@ impl BundleWriter {
         let storage = options.storage.as_ref();
         let num_shards = free_shard_count(storage, prefix, options.shards)?;
         let replaces = layout(storage, &prefix::index_path(prefix)).ok();
-        let replaces = replaces
-            .map(|layout| Replaced { identity: layout.identity, num_shards: layout.shards.len() as u32 });
+        let replaces =
+            replaces.map(|layout| Replaced { identity: layout.identity, num_shards: layout.num_shards });
         let mut shards = Vec::new();
         for shard in 0..num_shards {
             shards.push(Shard::create(&options, prefix, &prefix::data_path(prefix, shard, num_shards))?);
@@ -471,13 +471,18 @@ impl SealedBundle {
 /// Removes the data files of a checkpoint that was replaced. The new one is complete without this, so a
 /// failure is only logged.
 pub(crate) fn remove_data(storage: &dyn Storage, prefix: &Path, num_shards: u32) {
-    for shard in 0..num_shards {
-        let path = prefix::data_path(prefix, shard, num_shards);
-        match storage.remove(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                log::warn!("cannot remove {}: {error}", path.display());
-            }
-            _ => {}
+    let files = match prefix::files_of(storage, prefix) {
+        Ok(files) => files,
+        Err(error) => {
+            log::warn!("cannot list {}: {error}", prefix::directory(prefix).display());
+            return;
+        }
+    };
+    for (path, part) in files {
+        if matches!(part, Part::Data { num_shards: count, .. } if count == num_shards)
+            && let Err(error) = storage.remove(&path)
+        {
+            log::warn!("cannot remove {}: {error}", path.display());
         }
     }
 }

@@ -259,7 +259,7 @@ impl Shared {
                 }
                 None => {
                     let layout = layout(storage, &prefix::index_path(&prefix)).ok();
-                    let num_shards = layout.map(|layout| layout.shards.len() as u32);
+                    let num_shards = layout.map(|layout| layout.num_shards);
                     let meta = prefix::meta_graph_path(&prefix, "meta");
                     state::remove_files(storage, &prefix, num_shards, Some(&meta))
                 }
