@@ -7,7 +7,7 @@ use ops::array::*;
 use ops::control_flow::{assert_equal, group, no_op, with_dependencies};
 use ops::math::*;
 use ops::nn::*;
-use session_core::{DType, ErrorKind, Graph, Output, PartialShape};
+use session_core::{AttrValue, Code, DType, ErrorKind, Graph, OpLibrary, Output, PartialShape, Tensor};
 
 fn float(graph: &Graph, shape: &[usize]) -> Output {
     placeholder(graph, DType::Float32, shape)
@@ -167,4 +167,26 @@ fn dependencies() {
     let all = group(&graph.named("all"), [&check, after.operation()]);
     assert_eq!((all.name(), all.control_inputs().len()), ("all", 2));
     graph.finalize().unwrap();
+}
+
+#[test]
+fn attributes_beyond_their_definition_are_build_errors() {
+    let refused = |op_type: &str, inputs: usize, list: bool, attr: (&str, AttrValue), why: &str| {
+        let graph = Graph::new();
+        let x = constant(&graph, Tensor::full(0f32, [1, 2, 2, 4]));
+        let builder = graph.op(ops::library().find(op_type).unwrap()).attr(attr.0, attr.1);
+        let builder = if list { builder.input_list(vec![x; inputs]) } else { builder.input(x) };
+        let error = builder.try_finish().unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert!(error.message().contains(why), "{op_type}: {error}");
+    };
+    let float = || ("T", AttrValue::Type(DType::Float32));
+    for op_type in ["AddN", "Pack"] {
+        refused(op_type, 0, true, float(), "'N' is 0, less than the least value 1");
+    }
+    for block in [1 << 62, i64::MIN, 1, 1 << 31] {
+        refused("DepthToSpace", 1, false, ("block_size", block.into()), "'block_size'");
+    }
+    refused("AvgPool", 1, false, ("ksize", [1i64, 2].into()), "a list of 2, which needs at least 4");
+    refused("Unpack", 1, false, ("num", (1i64 << 40).into()), "no number of outputs");
 }

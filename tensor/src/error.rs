@@ -124,6 +124,9 @@ impl TensorError {
     pub(crate) fn of_tensor(self, shape: &Shape, dtype: DType) -> TensorError {
         match self {
             TensorError::OutOfMemory { bytes, free } => {
+                // A pool asks for a little more than the elements take.
+                let bytes =
+                    if dtype.is_plain() { shape.elements().saturating_mul(dtype.size()) } else { bytes };
                 TensorError::NoMemory { shape: shape.clone(), dtype, bytes, free }
             }
             other => other,

@@ -9,8 +9,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal
 
-#[path = "../../checkpoint/tests/support/random.rs"]
+#[path = "../../../checkpoint/tests/support/random.rs"]
 mod random;
+mod values;
 
 use embedded_engine::EmbeddedEngine;
 use graph_def::proto::Value as Proto;
@@ -18,14 +19,15 @@ use graph_def::{ImportOptions, import_graph_def, to_graph_def};
 use ops::samples::{Known, Sample, samples};
 use random::Random;
 use session_core::{
-    ArgDef, ArgType, AttrDef, AttrKind, AttrValue, Attrs, DType, Engine, Error, ErrorKind, Graph, OpDef,
-    OpLibrary, Operation, Output, PartialShape, RunOptions, SessionConfig, Step,
+    ArgDef, ArgType, Attrs, DType, Engine, Error, ErrorKind, Graph, OpDef, OpLibrary, Operation, Output,
+    PartialShape, RunOptions, SessionConfig, Step,
 };
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tensor::{Bytes, Shape, Tensor};
+use tensor::{Bytes, Tensor};
+use values::{Mood, NUMBERS, TEXTS, attr_value, pick, value};
 
 /// Operations that touch files, print, or end the process as they should.
 const LEFT_OUT: [&str; 9] = [
@@ -39,153 +41,6 @@ const LEFT_OUT: [&str; 9] = [
     "SaveV2",
     "WriteFile",
 ];
-
-/// What sizes and numbers are: mostly small; some beyond every memory or the end of their type. None in between, which
-/// would only take long.
-const NUMBERS: [i64; 24] = [
-    0,
-    1,
-    2,
-    3,
-    4,
-    1,
-    2,
-    3,
-    2,
-    1,
-    0,
-    -1,
-    -1,
-    -2,
-    5,
-    7,
-    1 << 40,
-    1 << 62,
-    i64::MAX,
-    i64::MIN,
-    1 << 33,
-    -1 << 40,
-    2,
-    1,
-];
-
-const DTYPES: [DType; 16] = [
-    DType::Float32,
-    DType::Int32,
-    DType::Int64,
-    DType::Float64,
-    DType::String,
-    DType::Float32,
-    DType::Int32,
-    DType::Float32,
-    DType::Bool,
-    DType::UInt8,
-    DType::Float16,
-    DType::BFloat16,
-    DType::Complex64,
-    DType::Variant,
-    DType::Resource,
-    DType::Int8,
-];
-
-const TEXTS: [&str; 12] =
-    ["", "a", "b", "ab,c", "1", "-1.5e3", "0", "(a", "\u{1f600}", "%d", "ij,jk->ik", "GZIP"];
-
-fn pick<T: Clone>(random: &mut Random, from: &[T]) -> T {
-    from[random.below(from.len())].clone()
-}
-
-fn dims(random: &mut Random) -> Vec<usize> {
-    let rank = pick(random, &[0, 1, 1, 1, 2, 2, 2, 3, 4, 4, 5]);
-    (0..rank).map(|_| pick(random, &[0, 1, 2, 2, 3, 4])).collect()
-}
-
-/// A tensor by chance; nothing for dtypes of handles.
-fn value(random: &mut Random, dtype: DType) -> Option<Tensor> {
-    let shape = Shape::from(dims(random));
-    let count = shape.elements();
-    macro_rules! plain {
-        ($type:ty, $make:expr) => {
-            Tensor::from_vec((0..count).map(|_| $make).collect::<Vec<$type>>(), shape).ok()
-        };
-    }
-    let int = |random: &mut Random| pick(random, &NUMBERS);
-    let float = |random: &mut Random| {
-        pick(random, &[0.0, 1.0, -1.0, 0.5, 2.0, f64::NAN, f64::INFINITY, -1e300, 1e300, 1e-320, 3.7])
-    };
-    match dtype {
-        DType::Float32 => plain!(f32, float(random) as f32),
-        DType::Float64 => plain!(f64, float(random)),
-        DType::Float16 => plain!(tensor::f16, tensor::f16::from_f64(float(random))),
-        DType::BFloat16 => plain!(tensor::bf16, tensor::bf16::from_f64(float(random))),
-        DType::Complex64 => plain!(tensor::Complex<f32>, tensor::Complex::new(float(random) as f32, 1.0)),
-        DType::Complex128 => plain!(tensor::Complex<f64>, tensor::Complex::new(float(random), -1.0)),
-        DType::Int8 => plain!(i8, int(random).clamp(-128, 127) as i8),
-        DType::Int16 => plain!(i16, int(random).clamp(-32768, 32767) as i16),
-        DType::Int32 => {
-            let narrow = |value: i64| match i32::try_from(value) {
-                Ok(value) => value,
-                Err(_) => [i32::MIN, -1][usize::from(value > 0)],
-            };
-            plain!(i32, narrow(int(random)))
-        }
-        DType::Int64 => plain!(i64, int(random)),
-        DType::UInt8 => plain!(u8, int(random) as u8),
-        DType::UInt16 => plain!(u16, int(random) as u16),
-        DType::UInt32 => plain!(u32, int(random).clamp(0, 9) as u32),
-        DType::UInt64 => plain!(u64, int(random) as u64),
-        DType::Bool => plain!(bool, random.below(2) == 1),
-        DType::String => {
-            let texts: Vec<Bytes> = (0..count).map(|_| Bytes::from(pick(random, &TEXTS))).collect();
-            Tensor::from_strings(texts, shape).ok()
-        }
-        _ => None,
-    }
-}
-
-fn partial_shape(random: &mut Random) -> PartialShape {
-    match random.below(4) {
-        0 => PartialShape::unknown(),
-        1 => PartialShape::from_sizes((0..random.below(3)).map(|_| pick(random, &NUMBERS).max(-1))),
-        _ => PartialShape::from_sizes(dims(random).into_iter().map(|dim| dim as i64)),
-    }
-}
-
-fn attr_value(random: &mut Random, def: &AttrDef, kind: AttrKind) -> Option<AttrValue> {
-    Some(match kind {
-        AttrKind::Int => {
-            let least = def.minimum.unwrap_or(0);
-            AttrValue::Int(if random.below(3) > 0 {
-                least.saturating_add(random.below(3) as i64)
-            } else {
-                pick(random, &NUMBERS)
-            })
-        }
-        AttrKind::Float => {
-            AttrValue::Float(pick(random, &[0.0, 1.0, -1.0, 0.1, f32::NAN, f32::INFINITY, f32::MIN]))
-        }
-        AttrKind::Bool => AttrValue::Bool(random.below(2) == 1),
-        AttrKind::String if !def.allowed_strings.is_empty() => {
-            AttrValue::from(pick(random, &def.allowed_strings))
-        }
-        AttrKind::String => AttrValue::from(pick(random, &TEXTS)),
-        AttrKind::Type if def.allowed_types.is_empty() => AttrValue::Type(pick(random, &DTYPES)),
-        AttrKind::Type => AttrValue::Type(pick(random, &def.allowed_types)),
-        AttrKind::Shape => AttrValue::Shape(partial_shape(random)),
-        AttrKind::Tensor => {
-            let dtype = pick(random, &DTYPES);
-            AttrValue::Tensor(value(random, dtype)?)
-        }
-        AttrKind::Func => AttrValue::Func("f".to_owned(), Attrs::new()),
-        AttrKind::List => {
-            let least = usize::try_from(def.minimum.unwrap_or(0)).unwrap_or(0);
-            let length = if random.below(4) > 0 { least.max(1) + random.below(2) } else { random.below(6) };
-            let items: Option<Vec<AttrValue>> =
-                (0..length).map(|_| attr_value(random, def, def.items)).collect();
-            AttrValue::List(items?)
-        }
-    })
-}
 
 /// What is run: a graph, what of it is fed, and what must have run before.
 struct Case {
@@ -201,6 +56,7 @@ struct Maker<'r> {
     feeds: Vec<(Output, Tensor)>,
     first: Vec<Operation>,
     constants: bool,
+    mood: Mood,
 }
 
 /// What makes the handles that operations with such names take.
@@ -231,7 +87,7 @@ impl Maker<'_> {
         if matches!(dtype, DType::Resource | DType::Variant) || is_ref && dtype == DType::String {
             return self.handle(dtype, user, depth);
         }
-        let value = value(self.random, dtype)?;
+        let value = value(self.random, &self.mood, dtype)?;
         if is_ref {
             let variable = self.graph.op(self.find("VariableV2")?);
             let shape = PartialShape::from(value.shape());
@@ -267,7 +123,7 @@ impl Maker<'_> {
                 self.random,
                 &[DType::Float32, DType::Float32, DType::Int32, DType::Int64, DType::String],
             );
-            let value = value(self.random, of)?;
+            let value = value(self.random, &self.mood, of)?;
             let handle = self.graph.op(self.find("VarHandleOp")?).attr("dtype", of);
             let handle = handle.attr("shape", PartialShape::from(value.shape())).finish_output();
             let initial = self.constant(value)?;
@@ -327,8 +183,9 @@ fn from_definition(random: &mut Random) -> Option<Case> {
     if LEFT_OUT.contains(&def.name()) {
         return None;
     }
-    let constants = random.below(2) == 0;
-    let mut maker = Maker { random, graph: Graph::new(), feeds: Vec::new(), first: Vec::new(), constants };
+    let (constants, mood) = (random.below(2) == 0, Mood::of(random));
+    let (feeds, first) = (Vec::new(), Vec::new());
+    let mut maker = Maker { random, graph: Graph::new(), feeds, first, constants, mood };
     let operation = maker.operation(def, 0)?;
     Some(Case { graph: maker.graph, feeds: maker.feeds, first: maker.first, last: vec![operation] })
 }
@@ -368,7 +225,8 @@ fn from_sample(random: &mut Random) -> Option<Case> {
     let mut feeds = Vec::new();
     for (output, kept) in built.inputs.iter().chain(&built.others) {
         let output = imported.output(&output.name()).ok()?;
-        let changed = if random.below(3) == 0 { value(random, kept.dtype()) } else { None };
+        let mood = Mood { shape: Some(kept.shape().to_vec()), small: random.below(2) == 0 };
+        let changed = if random.below(2) == 0 { value(random, &mood, kept.dtype()) } else { None };
         feeds.push((output, changed.unwrap_or_else(|| kept.clone())));
     }
     let last = built.outputs.iter().map(|output| imported.operation(output.operation().name()).cloned());
@@ -377,10 +235,12 @@ fn from_sample(random: &mut Random) -> Option<Case> {
 }
 
 impl Case {
-    /// Runs it; gives what a kernel that panicked said.
-    fn run(&self) -> Option<Error> {
+    /// Runs it; gives whether it came to its end, and what a kernel that panicked said.
+    fn run(&self) -> (bool, Option<Error>) {
         let config = SessionConfig::with_threads(1);
-        let session = EmbeddedEngine::new().new_session(&self.graph, "", &config).ok()?;
+        let Ok(session) = EmbeddedEngine::new().new_session(&self.graph, "", &config) else {
+            return (false, None);
+        };
         let options = RunOptions::with_timeout(Duration::from_millis(200));
         let panicked = |error: Error| (error.kind() == ErrorKind::Panic).then_some(error);
         let step = |operations: &[Operation], fetch: bool| {
@@ -400,14 +260,14 @@ impl Case {
             )
         };
         if let Err(error) = step(&self.first, false) {
-            return panicked(error);
+            return (false, panicked(error));
         }
         let found = match step(&self.last, true) {
             Ok(values) => {
                 values.iter().for_each(|value| drop(value.to_string()));
-                None
+                (true, None)
             }
-            Err(error) => panicked(error),
+            Err(error) => (false, panicked(error)),
         };
         let _ = session.close();
         found
@@ -460,7 +320,8 @@ fn main() {
     let mut bad = false;
     for (name, make) in all.iter().filter(|row| targets.is_empty() || targets.iter().any(|t| t == row.0)) {
         let start = Instant::now();
-        let (mut case, mut ran, mut findings) = (from, 0u64, BTreeMap::<String, u64>::new());
+        let (mut case, mut ran, mut ended) = (from, 0u64, 0u64);
+        let mut findings = BTreeMap::<String, u64>::new();
         while start.elapsed() < Duration::from_secs(seconds) {
             NUMBER.store(case, Ordering::Relaxed);
             STARTED.store(program.elapsed().as_millis() as u64, Ordering::Relaxed);
@@ -474,7 +335,10 @@ fn main() {
                         println!("{name} {case}: {}", made.described());
                     }
                     match catch_unwind(AssertUnwindSafe(|| made.run())) {
-                        Ok(found) => found.map(|error| error.to_string()),
+                        Ok((well, found)) => {
+                            ended += u64::from(well);
+                            found.map(|error| error.to_string())
+                        }
                         Err(payload) => {
                             Some(format!("{}: {}", made.described(), Error::from_panic("the run", &*payload)))
                         }
@@ -490,7 +354,11 @@ fn main() {
         for (finding, case) in &findings {
             println!("{name}, --seed {seed} --from {case}: {finding}");
         }
-        println!("{name}: {} cases, {ran} of them ran, {} findings", case - from, findings.len());
+        println!(
+            "{name}: {} cases, of which {ran} could be built and {ended} ran to their end, {} findings",
+            case - from,
+            findings.len()
+        );
         bad |= !findings.is_empty();
     }
     std::process::exit(i32::from(bad));
