@@ -24,6 +24,8 @@ pub struct ExportOptions {
     first: OpId,
     output_shapes: bool,
     strip_defaults: bool,
+    clear_devices: bool,
+    clear_extraneous_savers: bool,
 }
 
 impl ExportOptions {
@@ -55,6 +57,32 @@ impl ExportOptions {
     pub fn strip_default_attrs(mut self, strip: bool) -> ExportOptions {
         self.strip_defaults = strip;
         self
+    }
+
+    /// Whether nodes are written without their devices, for a machine or cluster that has others. Default: `false`.
+    #[must_use]
+    pub fn clear_devices(mut self, clear: bool) -> ExportOptions {
+        self.clear_devices = clear;
+        self
+    }
+
+    /// Whether a meta graph leaves out the savers other than its main one, and their operations. Default: `false`.
+    #[must_use]
+    pub fn clear_extraneous_savers(mut self, clear: bool) -> ExportOptions {
+        self.clear_extraneous_savers = clear;
+        self
+    }
+
+    pub(crate) fn clears_extraneous_savers(&self) -> bool {
+        self.clear_extraneous_savers
+    }
+
+    pub(crate) fn clears_devices(&self) -> bool {
+        self.clear_devices
+    }
+
+    pub(crate) fn adds_output_shapes(&self) -> bool {
+        self.output_shapes
     }
 
     pub(crate) fn strips_defaults(&self) -> bool {
@@ -125,6 +153,9 @@ fn to_node_def(operation: &Operation, options: &ExportOptions) -> Result<NodeDef
     input.extend(control_names(operation));
     let mut node = node_without_inputs(operation, options)?;
     node.input = input;
+    if options.clear_devices {
+        node.device.clear();
+    }
     Ok(node)
 }
 

@@ -165,8 +165,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// Writes a meta graph into a file; one that exists is replaced at once or not at all. In text form, if the file's name ends
-/// with `.pbtxt`.
+/// Writes a meta graph into a file; one that exists is replaced at once or not at all, and folders that do not exist are made.
+/// In text form, if the file's name ends with `.pbtxt`.
 ///
 /// # Errors
 /// `PermissionDenied` and the like when the file cannot be written; as [`MetaGraphDef::to_text`].
@@ -200,5 +200,9 @@ fn write(path: &Path, binary: impl FnOnce() -> Bytes, text: impl FnOnce() -> Res
         Some(ending) if ending == TEXT => Bytes::from(text()?),
         _ => binary(),
     };
+    if let Some(folder) = path.parent() {
+        let failed = |source| checkpoint::Error::Io { operation: "create", path: folder.to_path_buf(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
     Ok(replace_file(path, &content)?)
 }

@@ -16,6 +16,7 @@ pub struct ImportOptions {
     prefix: String,
     input_map: BTreeMap<String, Output>,
     op_list: Option<OpList>,
+    clear_devices: bool,
 }
 
 impl ImportOptions {
@@ -47,6 +48,13 @@ impl ImportOptions {
     #[must_use]
     pub fn op_list(mut self, list: OpList) -> ImportOptions {
         self.op_list = Some(list);
+        self
+    }
+
+    /// Whether nodes lose the devices that the message says, for a machine or cluster that has others. Default: `false`.
+    #[must_use]
+    pub fn clear_devices(mut self, clear: bool) -> ImportOptions {
+        self.clear_devices = clear;
         self
     }
 
@@ -146,7 +154,11 @@ pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptio
         prefix => graph.scope(prefix).scope_name().to_owned(),
     };
     let replaced = options.input_map.clone();
-    let nodes = Nodes::new(&message.node, Syntax::Graph { replaced }, &definitions)?;
+    let nodes = Nodes::new(
+        &message.node,
+        Syntax::Graph { replaced, clear_devices: options.clear_devices },
+        &definitions,
+    )?;
     let made = nodes.import(&graph, &scope)?;
     let by_name = message.node.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
     Ok(Imported { operations: made.operations, by_name, unused_inputs: made.unused })

@@ -79,7 +79,7 @@ impl<'a> Maker<'a> {
             None => self.unknown(index, &attrs)?,
         };
         let mut builder = builder.name(format!("{}{}/", self.scope, node.name)).attrs(attrs).origin(origin);
-        if !node.device.is_empty() {
+        if !node.device.is_empty() && !self.nodes.clears_devices() {
             builder = builder.device(&node.device);
         }
         for input in inputs {

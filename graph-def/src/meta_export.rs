@@ -5,8 +5,8 @@ use crate::collections_import::Raw;
 use crate::export::{ExportOptions, to_graph_def_with};
 use crate::kept::{KEPT, Kept};
 use crate::proto::{
-    BytesList, Collection, CollectionDef, FloatList, Int64List, MetaGraphDef, NodeList, QueueRunnerDef,
-    SaveSliceInfoDef, SaverDef, VariableDef,
+    BytesList, Collection, CollectionDef, FloatList, GraphDef, Int64List, MetaGraphDef, NodeList,
+    QueueRunnerDef, SaveSliceInfoDef, SaverDef, VariableDef,
 };
 use crate::saver_export;
 use crate::saver_import::items_saved_by;
@@ -45,7 +45,8 @@ pub fn export_meta_graph_with(
     let kept = graph.collection(&KEPT).pop().unwrap_or_default();
     let listed = graph.collection(&SAVERS);
     let mut defs = Vec::new();
-    for saver in saver.or(listed.first()).into_iter().chain(listed.iter()) {
+    let others = if options.clears_extraneous_savers() { &[][..] } else { listed.as_slice() };
+    for saver in saver.or(listed.first()).into_iter().chain(others) {
         if defs.iter().any(|(known, _): &(&GraphSaver, _)| std::ptr::eq(known.saver(), saver.saver())) {
             continue;
         }
@@ -54,7 +55,7 @@ pub fn export_meta_graph_with(
             Some(def) => def,
             None => {
                 let taken: HashSet<&str> = graph_def.node.iter().map(|node| node.name.as_str()).collect();
-                let (nodes, def) = saver_export::nodes(graph, saver, &taken)?;
+                let (nodes, def) = saver_export::nodes(graph, saver, &taken, options)?;
                 graph_def.node.extend(nodes);
                 def
             }
@@ -65,15 +66,56 @@ pub fn export_meta_graph_with(
     info.stripped_default_attrs = options.strips_defaults();
     let main = defs.first().map(|(_, def)| def.clone());
     let savers = defs.into_iter().map(|(_, def)| def).filter(|def| !def.save_tensor_name.is_empty());
+    let mut collection_def = collections(graph, savers.collect());
+    if options.clears_extraneous_savers() {
+        clear_extraneous_savers(&mut graph_def, &mut collection_def, main.as_ref());
+    }
     Ok(MetaGraphDef {
         meta_info_def: Some(info),
         graph_def: Some(graph_def),
         saver_def: main.filter(|def| !def.save_tensor_name.is_empty()),
-        collection_def: collections(graph, savers.collect()),
+        collection_def,
         signature_def: kept.signature_def.clone(),
         asset_file_def: kept.asset_file_def.clone(),
         object_graph_def: kept.object_graph_def.clone(),
     })
+}
+
+/// The operations of which a saver's scope is told.
+const SAVE_OR_RESTORE: [&str; 10] = [
+    "SaveV2",
+    "Save",
+    "SaveSlice",
+    "LegacySave",
+    "LegacySaveSlice",
+    "RestoreV2",
+    "Restore",
+    "RestoreSlice",
+    "LegacyRestore",
+    "LegacyRestoreSlice",
+];
+
+/// Removes the scopes in which savers other than the main one have their operations, and what collections say of them.
+fn clear_extraneous_savers(
+    graph_def: &mut GraphDef,
+    collections: &mut BTreeMap<String, CollectionDef>,
+    main: Option<&SaverDef>,
+) {
+    let scope = |name: &str| name.rsplit_once('/').map(|(scope, _)| format!("{scope}/"));
+    let names = main.map(|def| [def.save_tensor_name.as_str(), def.restore_op_name.as_str()]);
+    let kept: Vec<String> = names.into_iter().flatten().filter_map(scope).collect();
+    let savers = graph_def.node.iter().filter(|node| SAVE_OR_RESTORE.contains(&node.op.as_str()));
+    let cleared: HashSet<String> =
+        savers.filter_map(|node| scope(&node.name)).filter(|scope| !kept.contains(scope)).collect();
+    let is_cleared = |name: &str| cleared.iter().any(|scope| name.starts_with(scope));
+    graph_def.node.retain(|node| !is_cleared(&node.name));
+    collections.retain(|_, collection| match &mut collection.kind {
+        Some(Collection::Nodes(nodes)) => {
+            nodes.value.retain(|name| !is_cleared(name));
+            !nodes.value.is_empty()
+        }
+        _ => true,
+    });
 }
 
 /// The operations of the graph that save just what this saver saves.

@@ -23,7 +23,8 @@ pub struct MetaGraph {
     pub graph: Graph,
     /// The operations by the names in the file.
     pub imported: Imported,
-    /// What saves the variables, under the names that the file's own saver gives them; `None` for a file without saver.
+    /// What saves the variables, under the names that the file's own saver gives them; `None` for a file without saver, or
+    /// with one that names operations which the graph has not.
     pub saver: Option<GraphSaver>,
     /// What the file's saver saves and what is neither variable nor lookup table of the graph, or a dense table, which is
     /// saved as it lies in memory: it is left out.
@@ -69,7 +70,7 @@ pub fn import_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraph> {
 ///   that its nodes show.
 /// - The collection `global_step` gets the variable of that name when it is missing, and the cached read of the global step is
 ///   left out, since this library makes its own.
-/// - Items that name what the graph has not are left out with a warning, but for variables and queue runners.
+/// - Items that name what the graph has not, and savers, are left out with a warning, but for variables and queue runners.
 /// - Signatures, assets and what is not understood are kept for [`export_meta_graph`](crate::export_meta_graph).
 ///
 /// # Errors
@@ -110,6 +111,14 @@ pub fn import_meta_graph_def(
     })
 }
 
+/// The operations that a saver names and the graph has not.
+fn lacking<'d>(imported: &Imported, def: &'d SaverDef) -> Vec<&'d str> {
+    let names = [&def.filename_tensor_name, &def.save_tensor_name, &def.restore_op_name];
+    let operations =
+        names.map(|name| name.rsplit_once(':').map_or(name.as_str(), |(operation, _)| operation));
+    operations.into_iter().filter(|name| imported.operation(name).is_err()).collect()
+}
+
 /// All savers of the file, the main one first; those of the collection go into it.
 fn import_savers(
     graph: &Graph,
@@ -128,6 +137,11 @@ fn import_savers(
     }
     let mut savers = Vec::new();
     for def in &listed {
+        let lacking = lacking(imported, def);
+        if !lacking.is_empty() {
+            log::warn!("a saver of the file is left out: the graph has no {lacking:?}, which it names");
+            continue;
+        }
         let saver = import_saver(graph, imported, def, variables)?;
         if let (Some(saver), true) = (&saver.saver, is_listed) {
             graph.add_to_collection(&SAVERS, saver.clone())?;

@@ -14,6 +14,8 @@ pub(crate) enum Syntax {
     Graph {
         /// What stands in the place of tensors of the message, named in the shortest way.
         replaced: BTreeMap<String, Output>,
+        /// Whether what the message says of devices is left out.
+        clear_devices: bool,
     },
     /// As in functions: `argument`, `node:output_arg:index`, `^node`.
     Function {
@@ -61,6 +63,10 @@ pub(crate) struct Made {
 }
 
 impl<'a> Nodes<'a> {
+    pub(crate) fn clears_devices(&self) -> bool {
+        matches!(self.syntax, Syntax::Graph { clear_devices: true, .. })
+    }
+
     pub(crate) fn new(
         nodes: &'a [NodeDef],
         syntax: Syntax,
@@ -87,7 +93,7 @@ impl<'a> Nodes<'a> {
                 node.input.iter().map(|text| all.resolve(text, &mut used)).collect();
             all.inputs.push(inputs.map_err(|error| at(node, error))?);
         }
-        if let Syntax::Graph { replaced } = &all.syntax {
+        if let Syntax::Graph { replaced, .. } = &all.syntax {
             all.unused = replaced.keys().filter(|name| !used.contains(name.as_str())).cloned().collect();
         }
         Ok(all)
@@ -103,7 +109,7 @@ impl<'a> Nodes<'a> {
             return Ok(Input::Control(self.node(name)?));
         }
         match &self.syntax {
-            Syntax::Graph { replaced } => {
+            Syntax::Graph { replaced, .. } => {
                 let short = text.strip_suffix(":0").unwrap_or(text);
                 if let Some(output) = replaced.get(short) {
                     used.insert(short);

@@ -1,12 +1,13 @@
 //! The operations by which TensorFlow saves and restores, for graphs that have none.
 
-use crate::convert::tensor_to_proto;
+use crate::convert::{shape_to_proto, tensor_from_proto, tensor_to_proto};
+use crate::export::{ExportOptions, OUTPUT_SHAPES};
 use crate::proto::{AttrList, AttrValue, NodeDef, SaverDef, TensorShape, Value};
 use crate::{Error, Result};
 use bytes::Bytes;
 use checkpoint::GraphSaver;
 use session_core::{DType, Graph, Output, SavedTable, Tensor, Variable};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Where TensorFlow puts what restores.
 const HOST: &str = "/device:CPU:0";
@@ -35,6 +36,7 @@ pub(crate) fn nodes(
     graph: &Graph,
     saver: &GraphSaver,
     taken: &HashSet<&str>,
+    options: &ExportOptions,
 ) -> Result<(Vec<NodeDef>, SaverDef)> {
     let variables = saver.variables(graph).into_iter().map(Item::Variable);
     let mut items: Vec<Item> = variables.chain(saver.tables(graph).into_iter().map(Item::Table)).collect();
@@ -44,7 +46,47 @@ pub(crate) fn nodes(
     if items.is_empty() {
         return Ok((Vec::new(), def));
     }
-    nodes.build(&items, def)
+    let (mut nodes, def) = nodes.build(&items, def)?;
+    if options.clears_devices() {
+        nodes.iter_mut().for_each(|node| node.device.clear());
+    }
+    if options.adds_output_shapes() {
+        add_output_shapes(&mut nodes);
+    }
+    Ok((nodes, def))
+}
+
+/// Adds what is known of the outputs' shapes, as the nodes of the graph itself have it.
+fn add_output_shapes(nodes: &mut [NodeDef]) {
+    let mut known: HashMap<String, TensorShape> = HashMap::new();
+    let unknown = || TensorShape { unknown_rank: true, ..TensorShape::default() };
+    for node in nodes {
+        let shapes = match node.op.as_str() {
+            "Const" => match node.attr.get("value").and_then(|attr| attr.value.as_ref()) {
+                Some(Value::Tensor(bytes)) => {
+                    let tensor = tensor_from_proto(bytes);
+                    vec![tensor.map_or_else(|_| unknown(), |tensor| shape_to_proto(&tensor.shape().into()))]
+                }
+                _ => vec![unknown()],
+            },
+            "PlaceholderWithDefault" => vec![TensorShape::default()],
+            "Identity" => vec![known.get(&node.input[0]).cloned().unwrap_or_else(unknown)],
+            "RestoreV2" => match node.attr.get("dtypes").and_then(|attr| attr.value.as_ref()) {
+                Some(Value::List(dtypes)) => dtypes.r#type.iter().map(|_| unknown()).collect(),
+                _ => Vec::new(),
+            },
+            // The reference that it assigns, whose shape is that of the variable.
+            "Assign" => vec![unknown()],
+            _ => Vec::new(),
+        };
+        if let [only] = shapes.as_slice() {
+            known.insert(node.name.clone(), only.clone());
+        }
+        if !shapes.is_empty() {
+            let list = AttrList { shape: shapes, ..AttrList::default() };
+            node.attr.insert(OUTPUT_SHAPES.to_owned(), value(Value::List(list)));
+        }
+    }
 }
 
 /// What is saved under one name or two.
@@ -86,12 +128,7 @@ impl Item {
 pub(crate) fn key(variable: &Variable) -> (String, String) {
     match variable.slice() {
         None => (variable.name().to_owned(), String::new()),
-        Some(slice) => {
-            let sizes = slice.full_shape.iter().map(|size| format!("{size} ")).collect::<String>();
-            let extents = slice.offset.iter().zip(&slice.shape);
-            let extents: Vec<String> = extents.map(|(start, length)| format!("{start},{length}")).collect();
-            (slice.full_name.clone(), format!("{sizes}{}", extents.join(":")))
-        }
+        Some(slice) => (slice.full_name.clone(), slice.spec()),
     }
 }
 

@@ -41,6 +41,18 @@ pub struct SliceInfo {
     pub shape: Vec<usize>,
 }
 
+impl SliceInfo {
+    /// Returns the place as checkpoints and the operations that save write it: `5 3 0,3:0,3`, the shape of the whole, and
+    /// for each dimension where the part begins and how long it is.
+    #[must_use]
+    pub fn spec(&self) -> String {
+        let sizes = self.full_shape.iter().map(|size| format!("{size} ")).collect::<String>();
+        let extents = self.offset.iter().zip(&self.shape);
+        let extents: Vec<String> = extents.map(|(start, length)| format!("{start},{length}")).collect();
+        format!("{sizes}{}", extents.join(":"))
+    }
+}
+
 impl Variable {
     /// A variable of these parts. Its name, under which it is saved, is that of the handle's operation.
     #[must_use]

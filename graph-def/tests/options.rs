@@ -1,0 +1,105 @@
+//! What importing and exporting leave out when asked to.
+#![allow(clippy::unwrap_used)] // a test may
+
+mod support;
+
+use checkpoint::{GraphSaver, SAVERS, SaverOptions};
+use graph_def::proto::{MetaGraphDef, Value};
+use graph_def::{
+    ExportOptions, ImportOptions, export_meta_graph, export_meta_graph_with, import_meta_graph_def,
+    read_graph_file, read_meta_graph, to_graph_def, write_graph,
+};
+use ops::variables::variable;
+use session_core::{Graph, keys};
+
+fn names(message: &MetaGraphDef) -> Vec<&str> {
+    message.graph_def.as_ref().unwrap().node.iter().map(|node| node.name.as_str()).collect()
+}
+
+#[test]
+fn devices_are_left_out_when_asked_to() {
+    let graph = Graph::new();
+    let device = graph.device("/job:ps/task:3/device:CPU:0");
+    let _weights = variable(&device.named("weights"), vec![1.0f32]);
+    let whole = export_meta_graph(&graph, Some(&GraphSaver::new(SaverOptions::new()))).unwrap();
+    let on_devices = |message: &MetaGraphDef| {
+        message.graph_def.as_ref().unwrap().node.iter().filter(|node| !node.device.is_empty()).count()
+    };
+    assert!(on_devices(&whole) > 0);
+    let options = ExportOptions::new().clear_devices(true);
+    let saver = GraphSaver::new(SaverOptions::new());
+    let cleared = export_meta_graph_with(&graph, Some(&saver), &options).unwrap();
+    assert_eq!(on_devices(&cleared), 0);
+
+    let placed = import_meta_graph_def(&Graph::new(), &whole, &ImportOptions::new()).unwrap().graph;
+    assert_eq!(placed.operation("weights").unwrap().device(), "/job:ps/task:3/device:CPU:0");
+    let options = ImportOptions::new().clear_devices(true);
+    let anywhere = import_meta_graph_def(&Graph::new(), &whole, &options).unwrap().graph;
+    assert!(anywhere.operations().iter().all(|operation| operation.device().is_empty()));
+}
+
+#[test]
+fn other_savers_are_left_out_when_asked_to() {
+    let graph = Graph::new();
+    let _weights = variable(&graph.named("weights"), vec![1.0f32]);
+    let bias = variable(&graph.named("bias"), 0.0f32);
+    let (all, part) =
+        (GraphSaver::new(SaverOptions::new()), GraphSaver::of(vec![bias], SaverOptions::new()).unwrap());
+    graph.add_to_collection(&SAVERS, all.clone()).unwrap();
+    graph.add_to_collection(&SAVERS, part).unwrap();
+    let both = export_meta_graph(&graph, Some(&all)).unwrap();
+    assert!(names(&both).contains(&"save/SaveV2") && names(&both).contains(&"save_1/SaveV2"));
+
+    // The second saver's operations are in the graph, as in one that TensorFlow wrote.
+    let again = import_meta_graph_def(&Graph::new(), &both, &ImportOptions::new()).unwrap();
+    let options = ExportOptions::new().clear_extraneous_savers(true);
+    let one = export_meta_graph_with(&again.graph, again.saver.as_ref(), &options).unwrap();
+    assert!(names(&one).contains(&"save/SaveV2"));
+    assert!(!names(&one).iter().any(|name| name.starts_with("save_1/")), "{:?}", names(&one));
+    let meta = import_meta_graph_def(&Graph::new(), &one, &ImportOptions::new()).unwrap();
+    assert_eq!(meta.graph.collection(&SAVERS).len(), 1);
+}
+
+#[test]
+fn a_saver_of_missing_operations_is_left_out() {
+    let mut message = read_meta_graph(support::fixture("mlp_ref/model.meta")).unwrap();
+    message.saver_def.as_mut().unwrap().restore_op_name = "save/gone".to_owned();
+    message.collection_def.remove("savers");
+    let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new()).unwrap();
+    assert!(meta.saver.is_none());
+    assert_eq!(meta.graph.collection(&keys::VARIABLES).len(), 15);
+}
+
+#[test]
+fn operations_that_save_say_their_shapes_as_the_others_do() {
+    let graph = Graph::new();
+    let _weights = variable(&graph.named("weights"), vec![1.0f32]);
+    let message = export_meta_graph(&graph, Some(&GraphSaver::new(SaverOptions::new()))).unwrap();
+    let shapes = |name: &str| {
+        let nodes = &message.graph_def.as_ref().unwrap().node;
+        let node = nodes.iter().find(|node| node.name == name).unwrap();
+        match node.attr.get("_output_shapes").map(|attr| attr.value.clone().unwrap()) {
+            Some(Value::List(list)) => {
+                list.shape.iter().map(|shape| (shape.unknown_rank, shape.dim.len())).collect()
+            }
+            _ => Vec::new(),
+        }
+    };
+    // As in a file of TensorFlow's.
+    assert_eq!(shapes("save/filename/input"), [(false, 0)]);
+    assert_eq!(shapes("save/Const"), [(false, 0)]);
+    assert_eq!(shapes("save/SaveV2/tensor_names"), [(false, 1)]);
+    assert_eq!(shapes("save/control_dependency"), [(false, 0)]);
+    assert_eq!(shapes("save/RestoreV2"), [(true, 0)]);
+    assert!(shapes("save/SaveV2").is_empty() && shapes("save/restore_all").is_empty());
+}
+
+#[test]
+fn folders_of_a_graph_file_are_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b/graph.pbtxt");
+    let graph = Graph::new();
+    let _two = ops::array::constant(&graph.named("two"), 2.0f32);
+    write_graph(&path, &to_graph_def(&graph).unwrap()).unwrap();
+    assert_eq!(read_graph_file(&path).unwrap().graph_def.unwrap().node[0].name, "two");
+}
