@@ -79,6 +79,7 @@
 
 mod arguments;
 mod composite;
+mod composite_values;
 mod library;
 mod output_ext;
 mod scalar;
@@ -119,6 +120,7 @@ pub mod samples;
 pub mod conformance;
 
 pub use arguments::{Axes, Ints};
+pub use composite_values::{IndexedSlicesValue, SparseTensorValue};
 pub use gradients::{
     Differentiable, GradientOptions, IndexedSlices, UnconnectedGradients, gradients, gradients_with,
 };

@@ -1,0 +1,98 @@
+//! Sparse tensors and rows of tensors as what a run is asked for and given.
+
+use crate::gradients::IndexedSlices;
+use crate::parsing::SparseTensor;
+use session_core::{Fetch, FetchList, FetchValues, Output, Result};
+use tensor::Tensor;
+
+/// The value of a [`SparseTensor`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct SparseTensorValue {
+    /// One row of `int64` for each value, in order.
+    pub indices: Tensor,
+    /// The values.
+    pub values: Tensor,
+    /// The shape of the whole, a vector of `int64`.
+    pub dense_shape: Tensor,
+}
+
+/// The value of [`IndexedSlices`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexedSlicesValue {
+    /// The rows.
+    pub values: Tensor,
+    /// The number of each row.
+    pub indices: Tensor,
+    /// The rows of the whole, a scalar.
+    pub rows: Tensor,
+}
+
+impl SparseTensor {
+    /// Returns what to feed so that the tensor has this value.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, PartialShape, Tensor};
+    /// use ops::{array::placeholder, parsing::SparseTensor, SparseTensorValue};
+    /// let graph = Graph::new();
+    /// let sparse = SparseTensor {
+    ///     indices: placeholder(&graph, DType::Int64, [None, Some(2)]),
+    ///     values: placeholder(&graph, DType::Float32, [None]),
+    ///     dense_shape: placeholder(&graph, DType::Int64, [2]),
+    /// };
+    /// let value = SparseTensorValue {
+    ///     indices: Tensor::from([[0i64, 1], [2, 0]]),
+    ///     values: Tensor::from([1.0f32, 2.0]),
+    ///     dense_shape: Tensor::from([3i64, 2]),
+    /// };
+    /// let feeds = sparse.feed(value); // session.run(&loss, feeds)
+    /// assert_eq!(feeds[1].0, sparse.values);
+    /// ```
+    #[must_use]
+    pub fn feed(&self, value: SparseTensorValue) -> [(Output, Tensor); 3] {
+        [
+            (self.indices.clone(), value.indices),
+            (self.values.clone(), value.values),
+            (self.dense_shape.clone(), value.dense_shape),
+        ]
+    }
+}
+
+impl IndexedSlices {
+    /// Returns what to feed so that the rows have this value.
+    #[must_use]
+    pub fn feed(&self, value: IndexedSlicesValue) -> [(Output, Tensor); 3] {
+        [
+            (self.values.clone(), value.values),
+            (self.indices.clone(), value.indices),
+            (self.rows.clone(), value.rows),
+        ]
+    }
+}
+
+impl Fetch for SparseTensor {
+    type Value = SparseTensorValue;
+
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
+        [&self.indices, &self.values, &self.dense_shape]
+            .into_iter()
+            .try_for_each(|part| list.push_output(part))
+    }
+
+    fn collect(&self, values: &mut FetchValues<'_>) -> SparseTensorValue {
+        let [indices, values, dense_shape] = std::array::from_fn(|_| values.next_tensor());
+        SparseTensorValue { indices, values, dense_shape }
+    }
+}
+
+impl Fetch for IndexedSlices {
+    type Value = IndexedSlicesValue;
+
+    fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
+        [&self.values, &self.indices, &self.rows].into_iter().try_for_each(|part| list.push_output(part))
+    }
+
+    fn collect(&self, values: &mut FetchValues<'_>) -> IndexedSlicesValue {
+        let [values, indices, rows] = std::array::from_fn(|_| values.next_tensor());
+        IndexedSlicesValue { values, indices, rows }
+    }
+}
