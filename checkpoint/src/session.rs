@@ -116,19 +116,23 @@ fn part(info: &SliceInfo) -> TensorSlice {
     TensorSlice::new(extents.map(|(&start, &length)| (start as u64, Some(length as u64))))
 }
 
+/// A variable of a graph, under its name in checkpoints.
+impl From<&Variable> for VariableSpec {
+    fn from(variable: &Variable) -> VariableSpec {
+        let spec = VariableSpec::new(variable.name(), variable.dtype(), variable.shape().to_shape());
+        match variable.slice() {
+            Some(info) => spec.part_of(&info.full_name, info.full_shape.clone().into(), part(info)),
+            None => spec,
+        }
+    }
+}
+
 impl RestoreTarget for SessionVariables<'_> {
     fn variables(&self) -> Vec<VariableSpec> {
-        let spec = |variable: &Variable| {
-            let spec = VariableSpec::new(variable.name(), variable.dtype(), variable.shape().to_shape());
-            match variable.slice() {
-                Some(info) => spec.part_of(&info.full_name, info.full_shape.clone().into(), part(info)),
-                None => spec,
-            }
-        };
         let part = |(name, output): (String, Output)| VariableSpec::new(name, output.dtype(), None);
         let tables =
             self.tables.iter().flat_map(|table| table.tensor_names().into_iter().zip(table.content()));
-        self.variables.iter().map(spec).chain(tables.map(part)).collect()
+        self.variables.iter().map(VariableSpec::from).chain(tables.map(part)).collect()
     }
 
     fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()> {

@@ -6,6 +6,7 @@
 //! whatever assigns the global step through this crate waits for that read (S-330, S-380). In TensorFlow the two
 //! are not ordered, and the read now and then sees the new value.
 
+use crate::array::constants::number;
 use crate::array::identity;
 use crate::initializers::zeros;
 use crate::state::READ_VARIABLE_OP;
@@ -107,7 +108,7 @@ pub fn increment_global_step(graph: &Graph, increment: i64) -> Operation {
     match find(graph) {
         Some(variable) => {
             let scoped = graph.scope(&format!("{}/", variable.name()));
-            variable.assign_add(crate::array::constant(&scoped, increment))
+            variable.assign_add(number(&scoped, variable.dtype(), increment))
         }
         None => {
             let text = "the global step cannot be incremented: the graph has none";

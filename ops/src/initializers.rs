@@ -7,6 +7,7 @@
 
 use crate::array;
 use crate::array::constants::filled;
+use crate::math::binary::MUL;
 use crate::{math, random};
 use session_core::{DType, Error, Graph, Output, Result, Shape};
 use tensor::Tensor;
@@ -22,6 +23,11 @@ pub trait Initializer {
     /// The initial value of a variable with this shape and dtype. Operations belong on `graph`, whose scope is
     /// the variable's. Mistakes are recorded there.
     fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output;
+
+    /// As [`initial_value`](Initializer::initial_value), for a part of this shape of a variable whose shape is `whole`.
+    fn part_value(&self, graph: &Graph, _whole: &Shape, part: &Shape, dtype: DType) -> Output {
+        self.initial_value(graph, part, dtype)
+    }
 }
 
 impl<F: Fn(&Graph, &Shape, DType) -> Output> Initializer for F {
@@ -212,10 +218,12 @@ impl Initializer for Orthogonal {
         let (q, r) = math::qr(&drawn, false);
         // With the signs of the diagonal undone, no orthogonal matrix is likelier than another.
         let signs = math::sign(array::tensor_diag_part(r));
-        let q = q * signs;
+        let q = graph.op(&MUL).default_name("mul").input(q).input(signs).finish_output();
         let q = if wide { array::matrix_transpose(&q) } else { q };
         let sizes: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
-        self.gain * array::reshape(q, sizes)
+        let shaped = array::reshape(q, sizes);
+        let gain = array::scalar_tensor(dtype, self.gain);
+        graph.op(&MUL).default_name("mul").constant(gain).input(shaped).finish_output()
     }
 }
 
@@ -404,6 +412,10 @@ fn fans(dims: &[usize]) -> (f64, f64) {
 impl Initializer for VarianceScaling {
     fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
         self.sampled(shape).sample(graph, shape, dtype, self.seed)
+    }
+
+    fn part_value(&self, graph: &Graph, whole: &Shape, part: &Shape, dtype: DType) -> Output {
+        self.sampled(whole).sample(graph, part, dtype, self.seed)
     }
 }
 

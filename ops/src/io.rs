@@ -11,3 +11,4 @@ pub(crate) mod saving;
 pub use files::{matching_files, read_file, write_file};
 pub use indices::{IndexOptions, index_batch};
 pub use readers::{Compression, Reader};
+pub use saving::restore_v2;

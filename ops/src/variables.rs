@@ -12,6 +12,7 @@
 mod builder;
 mod collections;
 mod initialized_value;
+mod partitioned;
 mod update;
 mod value;
 
@@ -20,6 +21,10 @@ pub use collections::{
     global_variables, global_variables_initializer, local_variables, local_variables_initializer,
     report_uninitialized, report_uninitialized_variables, tables_initializer, trainable_variables,
     variables_initializer,
+};
+pub use partitioned::{
+    FixedSize, MinMax, PartitionedVariable, Partitioner, fixed_size_partitioner, get_partitioned_variable,
+    min_max_variable_partitioner,
 };
 pub use update::VariableExt;
 pub use value::Value;

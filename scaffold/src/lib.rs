@@ -34,6 +34,7 @@
 mod builder;
 mod creator;
 mod defaults;
+mod init_from_checkpoint;
 mod manager;
 mod meta_graph;
 mod pieces;
@@ -46,6 +47,7 @@ mod waiter;
 pub use builder::{AsPieces, ScaffoldBuilder};
 pub use creator::{ChiefSessionCreator, SessionCreator, WorkerSessionCreator};
 pub use defaults::default_local_init_op;
+pub use init_from_checkpoint::init_from_checkpoint;
 pub use manager::{SessionManager, SessionManagerBuilder};
 pub use pieces::Pieces;
 pub use preparation::{BoundInitFn, CheckpointSource, CreatedSession, Preparation, Restoring};

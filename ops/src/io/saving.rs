@@ -1,7 +1,8 @@
 //! Operations that save and restore tensors, which the savers of imported graphs are made of.
 
 use crate::library::op_defs;
-use session_core::OpDef;
+use session_core::{DType, Graph, OpDef, Output};
+use tensor::Tensor;
 
 op_defs! {
     SAVE_V2: OpDef::new("SaveV2", "prefix: string, tensor_names: string, shape_and_slices: string, tensors: dtypes ->")
@@ -12,4 +13,21 @@ op_defs! {
     SHARDED_FILESPEC: OpDef::new("ShardedFilespec", "basename: string, num_shards: int32 -> filename: string").not_differentiable();
     MERGE_V2_CHECKPOINTS: OpDef::new("MergeV2Checkpoints", "checkpoint_prefixes: string, destination_prefix: string ->")
         .attrs("delete_old_dirs: bool = true, allow_missing_files: bool = false").stateful().not_differentiable();
+}
+
+/// Reads tensors from the checkpoint of this prefix when it runs: each by its name, the slice that is wanted of it (empty
+/// for all), and its dtype.
+#[must_use]
+#[track_caller]
+pub fn restore_v2(graph: &Graph, prefix: &str, tensors: &[(&str, &str, DType)]) -> Vec<Output> {
+    let names: Vec<&str> = tensors.iter().map(|(name, ..)| *name).collect();
+    let slices: Vec<&str> = tensors.iter().map(|(_, slice, _)| *slice).collect();
+    let dtypes: Vec<DType> = tensors.iter().map(|(.., dtype)| *dtype).collect();
+    let builder = graph.op(&RESTORE_V2).constant(Tensor::string(prefix.to_owned()));
+    builder
+        .constant(Tensor::from(names))
+        .constant(Tensor::from(slices))
+        .attr("dtypes", dtypes)
+        .finish()
+        .outputs()
 }

@@ -81,6 +81,8 @@ pub struct VariableBuilder<'a> {
     local: bool,
     validate_shape: bool,
     collections: Vec<CollectionKey<Variable>>,
+    /// True if it is listed in the usual collections, too.
+    listed: bool,
     slice: Option<SliceInfo>,
     location: &'static Location<'static>,
 }
@@ -111,6 +113,7 @@ impl<'a> VariableBuilder<'a> {
             local: false,
             validate_shape: true,
             collections: Vec::new(),
+            listed: true,
             slice: None,
             location: Location::caller(),
         }
@@ -168,6 +171,13 @@ impl<'a> VariableBuilder<'a> {
     /// Adds it to one more collection.
     pub fn collection(mut self, key: &CollectionKey<Variable>) -> Self {
         self.collections.push(key.clone());
+        self
+    }
+
+    /// In no collection but those that [`collection`](VariableBuilder::collection) names: neither initialized with the others,
+    /// nor saved, nor trained unless it is asked for by itself.
+    pub fn unlisted(mut self) -> Self {
+        self.listed = false;
         self
     }
 
@@ -340,8 +350,8 @@ impl<'a> VariableBuilder<'a> {
         }
         let home = if self.local { LOCAL_VARIABLES } else { VARIABLES };
         let trained = self.trainable.then_some(TRAINABLE_VARIABLES);
-        let keys: Vec<_> =
-            [home].into_iter().chain(trained).chain(self.collections.iter().cloned()).collect();
+        let usual = [home].into_iter().chain(trained).filter(|_| self.listed);
+        let keys: Vec<_> = usual.chain(self.collections.iter().cloned()).collect();
         if let Err(error) = self.graph.add_to_collections(&keys, variable.clone()) {
             self.graph.add_error(error);
         }
