@@ -172,8 +172,14 @@ impl Frames {
     pub(crate) fn edges(&self, ir: &Ir) -> Result<FxHashMap<usize, Edges>> {
         let mut edges: FxHashMap<usize, Edges> = FxHashMap::default();
         for (index, node) in ir.live() {
-            for before in ir.befores(index).filter(|&before| !self.begins(before)) {
+            for before in ir.befores(index) {
                 let frame = self.visible(before);
+                if self.begins(before) {
+                    if self.item(index, frame).is_none() {
+                        return Err(self.different_frames(ir, index));
+                    }
+                    continue;
+                }
                 if self.is_head[index] && self.home[index] == frame {
                     let first = ir.nodes[before].operation().name();
                     let text = format!(

@@ -23,7 +23,7 @@ pub(crate) fn arrange(
     for_dtype!(moved dtype, T => {
         let slices = sources.iter().map(|source| T::elements(source)).collect::<Result<Vec<&[T]>>>()?;
         let filler = match filler {
-            Some(filler) => T::elements(filler)?.first().ok_or_else(no_filler)?.clone(),
+            Some(filler) => T::elements(filler)?.first().cloned().ok_or_else(no_filler)?,
             None => T::default(),
         };
         T::made(context, dtype, shape, |output| {

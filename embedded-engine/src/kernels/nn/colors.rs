@@ -121,8 +121,7 @@ fn range<T: Real>([r, g, b]: [T; 3]) -> [T; 2] {
 fn hue<T: Real>([r, g, b]: [T; 3]) -> T {
     let [least, most] = range([r, g, b]);
     let size = most - least;
-    // Also for NaN.
-    if !(size > T::default()) {
+    if size <= T::default() || size.is_nan() {
         return T::default();
     }
     let hue = if r == most {

@@ -86,7 +86,7 @@ fn update_rows(context: &mut KernelContext<'_>) -> Result<()> {
         T::changed(context, value, |data| {
             if scalar {
                 for &row in &named.rows {
-                    data[row * named.width..][..named.width].fill(updates[0].clone());
+                    data[row * named.width..][..named.width].iter_mut().for_each(|to| to.clone_from(&updates[0]));
                 }
                 return Ok(());
             }
