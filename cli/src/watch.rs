@@ -60,7 +60,7 @@ impl Arguments {
         let columns = terminal::columns();
         let mut lines = vec![format!("{}  (Ctrl-C ends)", self.path.display())];
         for status in status {
-            lines.push(line(status));
+            lines.extend(wrapped(&line(status), columns));
         }
         if status.is_empty() {
             lines.push("no events yet".to_owned());
@@ -102,11 +102,40 @@ fn line(status: &Status) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// Breaks a line between its parts where it is longer than the terminal is wide.
+fn wrapped(line: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in line.split("  ") {
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + 2 + part.chars().count() <= columns => {
+                last.push_str("  ");
+                last.push_str(part);
+            }
+            Some(_) => lines.push(format!("    {part}")),
+            None => lines.push(part.to_owned()),
+        }
+    }
+    lines
+}
+
 fn ago(wall: f64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
     match (now - wall).max(0.0) {
         seconds if seconds < 120.0 => format!("{seconds:.0} s"),
         seconds if seconds < 7200.0 => format!("{:.0} min", seconds / 60.0),
         seconds => format!("{:.0} h", seconds / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn long_lines_are_broken_between_their_parts() {
+        let line = "run  step 10  loss 0.5  checkpoint 10 (3 s ago)";
+        assert_eq!(wrapped(line, 80), [line]);
+        assert_eq!(wrapped(line, 30), ["run  step 10  loss 0.5", "    checkpoint 10 (3 s ago)"]);
+        assert_eq!(wrapped("a", 1), ["a"]);
     }
 }

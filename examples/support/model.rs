@@ -33,8 +33,9 @@ pub(crate) fn model(graph: &Graph) -> Model {
 
     let step = global_step::get_or_create_global_step(graph);
     let train_op = AdamOptimizer::new(1e-3).minimize(&loss, Some(&step));
+    let parameters = graph.scope("parameters");
     for variable in graph.collection(&keys::TRAINABLE_VARIABLES) {
-        summary::histogram(variable.name(), variable.read(graph));
+        summary::histogram(variable.name(), variable.read(&parameters));
     }
     Model { images, labels, loss, accuracy, train_op }
 }

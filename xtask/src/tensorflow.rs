@@ -34,7 +34,9 @@ pub(crate) fn report() {
 pub(crate) fn install() -> Result<()> {
     let environment = environment();
     let python = environment.join("bin").join("python");
-    let import = format!("import importlib.metadata as m; assert m.version('tensorflow-cpu') == '{VERSION}'");
+    let import = format!(
+        "import importlib.metadata as m; assert m.version('tensorflow-cpu') == '{VERSION}'; m.version('tensorboard')"
+    );
     if python.exists() && exists(&python.to_string_lossy(), &["-c", &import]) {
         say(&format!("TensorFlow {VERSION} is in {}", environment.display()));
         return Ok(());
@@ -47,7 +49,9 @@ pub(crate) fn install() -> Result<()> {
     section("virtual environment", make)?;
     let mut pip = Command::new(&python);
     let package = format!("tensorflow-cpu=={VERSION}");
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &package, "safetensors"]);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &package]);
+    // TensorBoard is what event files are read by in the end.
+    pip.args(["safetensors", "tensorboard"]);
     section(&format!("pip install {package}"), pip)?;
     Ok(())
 }

@@ -146,7 +146,7 @@ class Chart {
     const self = this;
     const options = {
       ...this.size(),
-      padding: [8, 12, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { size: 7, show: true }, drag: { x: true, y: false, setScale: false }, focus: { prox: -1 } },
       scales: { x: { time: axis === "wall" }, y: { distr: log ? 3 : 1, range: log ? undefined : (_, low, high) => self.yRange(low, high) } },

@@ -59,7 +59,7 @@ const checkpoints = {
       return [line, inner];
     });
     const heads = ["", "checkpoint", "step", "saved", "size", "metric", "check"];
-    put(this.panel, ...[
+    put(this.panel, [
       h("div", { class: "bar" }, runPicker(candidates, this.run, (run) => {
         this.run = run;
         this.refresh();
@@ -67,7 +67,7 @@ const checkpoints = {
       answer.problem && h("p", { class: "error" }, answer.problem),
       answer.gone.length > 0 && h("p", { class: "error" }, `Listed in the state file, but not there: ${answer.gone.map(cutName).join(", ")}`),
       rows.length === 0 ? nothing("There are no checkpoints yet.") : h("div", { class: "scroll card" }, h("table", { class: "data checkpoints" }, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, rows))),
-    ].filter(Boolean));
+    ]);
   },
 
   async verify(name, verdict, button) {

@@ -38,7 +38,7 @@ const toNumber = (value) => (typeof value === "string" ? Number(value) : value);
 
 /** What the user chose, kept for the next visit where the browser allows it. */
 const settings = (() => {
-  const usual = { tab: "", smoothing: 0.6, axis: "step", log: false, theme: "", hidden: {}, outliers: false, ridges: "ridges", runFilter: "", tagFilter: "" };
+  const usual = { tab: "", smoothing: 0.6, axis: "step", log: false, theme: "", hidden: {}, ridges: "ridges", runFilter: "", tagFilter: "" };
   let kept = {};
   try {
     kept = JSON.parse(localStorage.getItem("monitored-board") || "{}");

@@ -59,15 +59,15 @@ const graph = {
       } }, (embedded ? tags.slice(-1) : tags).map((tag) => h("option", { value: tag, selected: tag === this.metadata }, cutName(tag)))),
     ];
     const zoom = (label, text, by) => h("button", { type: "button", class: "icon", "aria-label": label, title: label, onclick: by }, text);
-    put(this.bar, ...[
+    put(this.bar, [
       runPicker(candidates, this.run, (run) => {
         Object.assign(this, { run, scope: "", metadata: "", cost: "" });
         this.refresh();
       }),
       h("nav", { class: "crumbs", "aria-label": "Scope" }, crumbs),
       ...(costs || []),
-      h("span", { class: "row end" }, zoom("Larger", "+", () => this.scaleBy(0.8)), zoom("Smaller", "−", () => this.scaleBy(1.25)), zoom("Whole", "⤢", () => this.whole()), zoom("Download as SVG", "svg", () => this.download())),
-    ].filter(Boolean));
+      h("span", { class: "row end" }, zoom("Larger", "+", () => this.scaleBy(0.8)), zoom("Smaller", "−", () => this.scaleBy(1.25)), zoom("Whole", "⤢", () => this.whole(Infinity)), zoom("Download as SVG", "svg", () => this.download())),
+    ]);
   },
 
   go(scope) {
@@ -123,19 +123,19 @@ const graph = {
       root.append(group);
     });
     const note = more > 0 ? h("p", { class: "note dim" }, `${more} more boxes are not drawn`) : null;
-    put(this.stage, ...[root, note].filter(Boolean));
+    put(this.stage, root, note);
     this.picture = root;
     this.size = { width, height };
     this.whole();
     this.summary();
   },
 
-  /** Shows all of it, but no larger than it is. */
-  whole() {
+  /** Shows all of it, but no larger than it is, and no smaller than can be read unless that is wanted. */
+  whole(smallest = 1.6) {
     const { width, height } = this.size;
     const room = { width: this.stage.clientWidth || 800, height: this.stage.clientHeight || 600 };
-    // Of a tall graph the upper part: all of it could not be read.
-    const scale = Math.max(Math.max(width / room.width, 1), Math.min(height / room.height, 1.6));
+    const scale = Math.min(Math.max(width / room.width, height / room.height, 1), smallest);
+    // Of what does not fit, the upper part in the middle.
     this.frame = { x: (width - room.width * scale) / 2, y: Math.min(0, (height - room.height * scale) / 2), width: room.width * scale, height: room.height * scale };
     this.place();
   },
@@ -180,7 +180,7 @@ const graph = {
     stage.addEventListener("keydown", (event) => {
       if (event.key === "+" || event.key === "=") this.scaleBy(0.8);
       else if (event.key === "-") this.scaleBy(1.25);
-      else if (event.key === "0") this.whole();
+      else if (event.key === "0") this.whole(Infinity);
       else if (event.key === "Backspace" && this.scope) this.go(this.scope.includes("/") ? this.scope.slice(0, this.scope.lastIndexOf("/")) : "");
       else return;
       event.preventDefault();
@@ -220,11 +220,11 @@ const graph = {
       const node = await ask("/api/node", { run: this.run, name: box.name, metadata: this.metadata });
       const link = (name) => h("button", { type: "button", class: "link", onclick: () => this.find(name) }, cutName(name));
       const list = (title, items) => items.length > 0 && [h("h3", {}, title), h("ul", { class: "plain" }, items)];
-      put(this.details, ...[h("h2", {}, cutName(node.name)), h("dl", {}, h("dt", {}, "Type"), h("dd", {}, node.op), node.device && [h("dt", {}, "Device"), h("dd", {}, node.device)], costs(node.nanos, node.bytes)),
+      put(this.details, [h("h2", {}, cutName(node.name)), h("dl", {}, h("dt", {}, "Type"), h("dd", {}, node.op), node.device && [h("dt", {}, "Device"), h("dd", {}, node.device)], costs(node.nanos, node.bytes)),
         list("Outputs", node.outputs.map(([dtype, shape]) => h("li", {}, `${dtype} ${shape}`))),
         list("Inputs", node.inputs.map((input) => h("li", {}, link(input.name), h("span", { class: "dim" }, input.control ? " control" : ` ${(input.of || []).join(" ")}`)))),
         list("Used by", node.users.map((user) => h("li", {}, link(user.name), user.control && h("span", { class: "dim" }, " control")))),
-        list("Attributes", node.attributes.map(([key, value]) => h("li", {}, h("code", {}, key), ` ${value}`)))].flat(2).filter(Boolean));
+        list("Attributes", node.attributes.map(([key, value]) => h("li", {}, h("code", {}, key), ` ${value}`)))]);
     } catch (error) {
       put(this.details, h("p", { class: "error" }, error.message));
     }

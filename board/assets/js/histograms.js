@@ -82,11 +82,15 @@ class HistogramCard {
     const color = runs.color(this.card.run);
     const x = (value) => (to > from ? left + ((value - from) / (to - from)) * inner : left + inner / 2);
     const root = s("svg", { viewBox: `0 0 ${width} ${height}`, class: "histogram", tabindex: 0, role: "img", "aria-label": `Distributions of ${cutName(this.card.tag)} over ${rows.length} steps, values from ${short(from)} to ${short(to)}. Up and down go from step to step.` });
-    const most = Math.max(...rows.map((row) => Math.max(...row.counts)), 1e-9);
+    // The highest ridge is as high as there is room; one that towers above all others, as of equal values, is cut.
+    const peaks = rows.map((row) => Math.max(...row.counts)).sort((a, b) => a - b);
+    const usual = peaks[Math.floor(peaks.length / 2)] * 4;
+    const most = Math.max(...peaks.filter((peak) => peak <= usual), 1e-9);
     const space = height - top - bottom;
-    const step = space / (rows.length + (heat ? 0 : 3));
+    const rise = heat ? 0 : space * 0.24;
+    const step = (space - rise) / rows.length;
     rows.forEach((row, index) => {
-      const base = heat ? top + step * (index + 1) : top + step * (index + 4);
+      const base = top + rise + step * (index + 1);
       const group = s("g", { "data-row": index, onmouseenter: () => this.tell(index) });
       if (heat) {
         const bin = inner / row.counts.length;
@@ -96,9 +100,8 @@ class HistogramCard {
         });
         group.append(s("rect", { class: "row", x: left, y: base - step, width: inner, height: step }));
       } else {
-        const rise = Math.max(step * 3.4, space / 5);
         const bin = inner / row.counts.length;
-        const points = row.counts.map((count, place) => `L${(left + (place + 0.5) * bin).toFixed(1)} ${(base - (count / most) * rise).toFixed(1)}`).join("");
+        const points = row.counts.map((count, place) => `L${(left + (place + 0.5) * bin).toFixed(1)} ${(base - Math.min(1, count / most) * rise).toFixed(1)}`).join("");
         const age = rows.length > 1 ? index / (rows.length - 1) : 1;
         group.append(s("path", { class: "ridge", d: `M${left} ${base.toFixed(1)}${points}L${left + inner} ${base.toFixed(1)}Z`, fill: color, "fill-opacity": (0.12 + 0.5 * age).toFixed(2), stroke: color, "stroke-opacity": (0.45 + 0.55 * age).toFixed(2) }));
       }

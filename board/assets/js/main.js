@@ -60,7 +60,7 @@ const view = {
     const panel = byId("panel");
     panel.setAttribute("aria-label", views[next]?.label || "Nothing");
     const controls = this.current()?.controls?.();
-    put(byId("side"), ...[sideToggle(), h("div", { class: "side-body" }, controls, runControls())].filter(Boolean));
+    put(byId("side"), sideToggle(), h("div", { class: "side-body" }, controls, runControls()));
     paintRuns();
     if (this.current()) this.current().show(panel);
     else put(panel, nothing(board.state?.loaded ? "There is nothing to show yet: no event files and no checkpoints were found." : "Reading…"));

@@ -63,7 +63,7 @@ class TextCard {
     const answer = await ask("/api/text", { run, tag, ...(kind === "tensor" ? { kind } : {}) });
     const entries = answer.texts.toReversed().map((text) => h("li", {}, h("p", { class: "note dim" }, `step ${whole(text.step)} · ${moment(text.wall)}`), this.content(text.content)));
     const more = answer.total > answer.texts.length ? h("p", { class: "note dim" }, `${answer.texts.length} of ${whole(answer.total)} texts, the newest first`) : null;
-    put(this.body, ...[h("ol", { class: "texts", tabindex: 0, "aria-label": `Texts of ${cutName(tag)}` }, entries), more].filter(Boolean));
+    put(this.body, [h("ol", { class: "texts", tabindex: 0, "aria-label": `Texts of ${cutName(tag)}` }, entries), more]);
   }
 
   content(content) {

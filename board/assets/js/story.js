@@ -28,7 +28,7 @@ const story = {
     const paces = entries.filter((entry) => entry.told.story === "pace");
     const hooks = entries.filter((entry) => entry.told.story === "hooks").at(-1);
     const told = entries.filter((entry) => !["pace", "hooks"].includes(entry.told.story));
-    put(this.panel, ...[
+    put(this.panel, [
       h("div", { class: "bar" }, runPicker(candidates, this.run, (run) => {
         this.run = run;
         this.refresh();
@@ -38,7 +38,7 @@ const story = {
         paces.length > 0 && h("section", { class: "card" }, h("header", {}, h("h3", {}, "Where the time went")), this.where(paces)),
         hooks && h("section", { class: "card" }, h("header", {}, h("h3", {}, "What hooks cost")), this.costs(hooks.told.timings))),
       h("section", { class: "card wide" }, h("header", {}, h("h3", {}, "What happened")), this.list(told, first)),
-    ].filter(Boolean));
+    ]);
   },
 
   /** A sign, a class and words for each kind of entry. */

@@ -1,6 +1,7 @@
 //! The page in a real browser: `cargo xtask board` runs these tests, which need Chromium.
 //!
-//! With `BOARD_SCREENSHOTS` naming a folder, pictures of the page are kept there.
+//! With `BOARD_SCREENSHOTS` naming a folder, pictures of the page are kept there; `BOARD_RUNS` names other runs to show in
+//! them, `BOARD_SETUP` a script that the page runs before.
 #![allow(clippy::unwrap_used)] // a test may
 
 mod chrome;
@@ -482,6 +483,9 @@ fn it_fits_every_width_in_both_themes() {
     let mut chrome = opened(&shown, "scalars");
     let views = chrome.eval("[...document.querySelectorAll('[role=tab]')].map((tab) => tab.id.slice(4))");
     let views: Vec<String> = serde_json::from_value(views).unwrap();
+    if let Ok(script) = std::env::var("BOARD_SETUP") {
+        chrome.eval(&script);
+    }
     for (width, height) in [(1280, 860), (820, 1100), (390, 844)] {
         for theme in ["light", "dark"] {
             chrome.size(width, height);
