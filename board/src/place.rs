@@ -50,7 +50,7 @@ impl Default for Places {
 
 impl Places {
     pub(crate) fn push(&mut self, place: Place) {
-        if self.total % self.every == 0 {
+        if self.total.is_multiple_of(self.every) {
             self.places.push(place);
             self.last = None;
         } else {

@@ -269,10 +269,8 @@ impl Run {
             }
             Some(EventData::Graph(_)) => self.graph = Some(place),
             Some(EventData::MetaGraph(_)) => self.meta_graph = Some(place),
-            Some(EventData::RunMetadata { tag, .. }) => {
-                if self.run_metadata.len() < MAX_TAGS {
-                    self.run_metadata.insert(shortened(tag), place);
-                }
+            Some(EventData::RunMetadata { tag, .. }) if self.run_metadata.len() < MAX_TAGS => {
+                self.run_metadata.insert(shortened(tag), place);
             }
             Some(EventData::SessionLog(log)) => self.add_log(step, wall, log),
             _ => {}
@@ -389,7 +387,11 @@ pub(crate) fn is_inside(path: &Path, root: &Path) -> bool {
 
 /// The beginning of a text, of at most so many bytes.
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// A tag of bearable length, which still differs from others.

@@ -203,7 +203,8 @@ impl SessionRunHook for SessionStoryHook {
             pace.between_runs += pace.begun.saturating_sub(ended);
         }
         let args = SessionRunArgs::new();
-        let args = if pace.last_was_slow || pace.runs % SAMPLED == 0 { args.with_metadata() } else { args };
+        let args =
+            if pace.last_was_slow || pace.runs.is_multiple_of(SAMPLED) { args.with_metadata() } else { args };
         Ok(Some(match &self.global_step {
             Some(step) => args.fetch(step.read()),
             None => args,

@@ -35,8 +35,7 @@ impl Board {
         let rows: Vec<Json> = found.iter().map(|prefix| row(prefix, &state)).collect();
         // What the state file lists though it is not there.
         let gone = state.all_model_checkpoint_paths.iter();
-        let gone =
-            gone.filter(|path| !found.iter().any(|prefix| same_name(prefix, path))).map(|path| name(path));
+        let gone = gone.filter(|path| !found.iter().any(|prefix| same_name(prefix, path))).map(name);
         let gone: Vec<String> = gone.collect();
         Answer::json(&json!({"checkpoints": rows, "gone": gone, "problem": problem}))
     }
