@@ -2,6 +2,8 @@
 //! TensorFlow takes some 300 MB.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
+#[path = "engine/creation.rs"]
+mod creation;
 #[path = "engine/growth.rs"]
 mod growth;
 mod support;
