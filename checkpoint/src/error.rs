@@ -4,63 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tensor::text::escaped;
 use tensor::{DType, Shape};
+use wire::Code;
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Any error that a caller's own code reports through this crate.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The canonical status code of an [`Error`], with the numbers that TensorFlow and gRPC use.
-///
-/// This crate itself never reports `OutOfRange`, which training loops take for the end of their input, nor
-/// `Aborted` or `Unavailable`, which they take for a reason to start anew: a damaged file must look like
-/// neither. They only pass through, from a source or target that reports them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[repr(i32)]
-pub enum Code {
-    /// The operation was cancelled.
-    Cancelled = 1,
-    /// An error that fits no other code.
-    Unknown = 2,
-    /// The caller asked for something that makes no sense, or the file does not fit the request.
-    InvalidArgument = 3,
-    /// A time limit passed.
-    DeadlineExceeded = 4,
-    /// A file, checkpoint or tensor is not there.
-    NotFound = 5,
-    /// Something is there that should not be.
-    AlreadyExists = 6,
-    /// The system forbids it.
-    PermissionDenied = 7,
-    /// The disk is full.
-    ResourceExhausted = 8,
-    /// It cannot be done in the present state.
-    FailedPrecondition = 9,
-    /// A conflict or a restarted peer.
-    Aborted = 10,
-    /// The end of something was passed.
-    OutOfRange = 11,
-    /// The operation is not supported.
-    Unimplemented = 12,
-    /// An invariant of this program is broken.
-    Internal = 13,
-    /// A peer cannot be reached.
-    Unavailable = 14,
-    /// Bytes on disk are damaged.
-    DataLoss = 15,
-    /// The caller is not known.
-    Unauthenticated = 16,
-}
-
-impl Code {
-    /// The code's number.
-    #[must_use]
-    pub fn number(self) -> i32 {
-        self as i32
-    }
-}
 
 /// Why a checkpoint could not be read, written or used.
 #[derive(Debug, thiserror::Error)]

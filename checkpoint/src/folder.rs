@@ -7,7 +7,7 @@ use crate::journal::{Journal, Publishing};
 use crate::prefix::{self, Part};
 use crate::sidecar;
 use crate::storage::{LocalStorage, Lock, Storage};
-use crate::{Error, Result, crc};
+use crate::{Error, Result};
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
+use wire::crc;
 
 /// The file that is locked. It stays behind: removing it would let two processes lock two files.
 pub(crate) const LOCK_FILE: &str = "checkpoint.lock";

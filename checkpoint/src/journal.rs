@@ -14,11 +14,12 @@ use crate::bundle::{Identity, Replaced};
 use crate::commit::{self, Mark};
 use crate::storage::{Storage, WriteHint};
 use crate::text_format::{Lexer, quoted};
-use crate::{Error, Result, crc};
+use crate::{Error, Result};
 use std::fmt::Write;
 use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
+use wire::crc;
 
 /// The journal's name in its folder.
 pub(crate) const JOURNAL: &str = "checkpoint.journal";

@@ -75,7 +75,6 @@ mod assignment;
 pub mod bundle;
 mod clock;
 mod commit;
-mod crc;
 mod error;
 mod folder;
 mod foreign;
@@ -97,11 +96,10 @@ mod state;
 pub mod storage;
 pub mod text_format;
 mod watch;
-pub mod wire;
 
 pub use assignment::{Assignment, init_from_checkpoint};
 pub use clock::{Clock, SystemClock};
-pub use error::{BoxError, Code, Error, Result};
+pub use error::{BoxError, Error, Result};
 pub use folder::{FolderClaim, is_same_folder};
 #[cfg(all(feature = "session", feature = "sidecar"))]
 pub use graph_saver::{GraphSaver, Restored, SAVERS, SessionState};
@@ -123,3 +121,4 @@ pub use state::{
 pub use watch::{
     CheckpointsIterator, WatchOptions, checkpoints_iterator, require_new_checkpoint, wait_for_new_checkpoint,
 };
+pub use wire::Code;

@@ -4,9 +4,9 @@
 //! in the file, and tells each variable's usual name.
 
 use crate::bundle::BundleReader;
-use crate::wire::{Malformed, Value, fields};
 use crate::{Error, Result};
 use std::collections::HashMap;
+use wire::message::{Malformed, Value, fields};
 
 /// The key of the object graph.
 const OBJECT_GRAPH: &str = "_CHECKPOINTABLE_OBJECT_GRAPH";

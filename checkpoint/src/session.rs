@@ -1,7 +1,7 @@
 //! The variables of a live session, to be saved and restored.
 
 use crate::bundle::TensorSlice;
-use crate::{Code, Error, RestoreTarget, Result, SaveSource, Slice, Snapshot, VariableSpec};
+use crate::{Error, RestoreTarget, Result, SaveSource, Slice, Snapshot, VariableSpec};
 use session_core::{
     Endpoint, GraphMember, OpId, Output, RunOptions, SavedTable, Session, SliceInfo, Step, Variable,
 };
@@ -220,49 +220,7 @@ impl<'t> TableContents<'t> {
 }
 
 fn failed(operation: &'static str, error: session_core::Error) -> Error {
-    Error::Variables { operation, code: error.code().into(), source: Box::new(error) }
-}
-
-impl From<session_core::Code> for Code {
-    fn from(code: session_core::Code) -> Code {
-        use session_core::Code as Of;
-        match code {
-            Of::Cancelled => Code::Cancelled,
-            Of::Unknown => Code::Unknown,
-            Of::InvalidArgument => Code::InvalidArgument,
-            Of::DeadlineExceeded => Code::DeadlineExceeded,
-            Of::NotFound => Code::NotFound,
-            Of::AlreadyExists => Code::AlreadyExists,
-            Of::PermissionDenied => Code::PermissionDenied,
-            Of::ResourceExhausted => Code::ResourceExhausted,
-            Of::FailedPrecondition => Code::FailedPrecondition,
-            Of::Aborted => Code::Aborted,
-            Of::OutOfRange => Code::OutOfRange,
-            Of::Unimplemented => Code::Unimplemented,
-            Of::Internal => Code::Internal,
-            Of::Unavailable => Code::Unavailable,
-            Of::DataLoss => Code::DataLoss,
-            Of::Unauthenticated => Code::Unauthenticated,
-        }
-    }
-}
-
-impl From<Code> for session_core::Code {
-    fn from(code: Code) -> session_core::Code {
-        session_core::Code::from_number(code.number()).unwrap_or(session_core::Code::Unknown)
-    }
-}
-
-impl PartialEq<session_core::Code> for Code {
-    fn eq(&self, other: &session_core::Code) -> bool {
-        self.number() == other.number()
-    }
-}
-
-impl PartialEq<Code> for session_core::Code {
-    fn eq(&self, other: &Code) -> bool {
-        other == self
-    }
+    Error::Variables { operation, code: error.code(), source: Box::new(error) }
 }
 
 /// So that `?` converts in the implementation of a [`SaveSource`] or [`RestoreTarget`] that runs a session.
@@ -283,6 +241,6 @@ impl From<Error> for session_core::Error {
                 Err(other) => session_core::Error::other(other).context(message),
             };
         }
-        session_core::Error::new(error.code().into(), message).with_source(error)
+        session_core::Error::new(error.code(), message).with_source(error)
     }
 }

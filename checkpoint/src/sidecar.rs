@@ -22,7 +22,6 @@
 //! always of the same save.
 
 use crate::bundle::{BundleReader, Identity, ReadOptions, index_identity};
-use crate::crc;
 use crate::prefix::{SIDECAR_ALTERNATE, sidecar_path, with_suffix};
 use crate::storage::{LocalStorage, Storage};
 use crate::{Error, Result};
@@ -30,6 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tensor::Bytes;
+use wire::crc;
 
 #[cfg(feature = "sidecar")]
 mod codec;

@@ -131,7 +131,7 @@ fn no_depth_overflows_the_stack() {
     let mut bytes = Vec::new();
     for _ in 0..2000 {
         let mut outer = Vec::new();
-        checkpoint::wire::put_bytes(&mut outer, 2, &bytes);
+        wire::message::put_bytes(&mut outer, 2, &bytes);
         bytes = outer;
     }
     let node = NodeDef { experimental_type: bytes.into(), ..NodeDef::default() };

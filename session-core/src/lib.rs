@@ -3,7 +3,6 @@
 mod attr;
 mod builder;
 mod cancellation;
-mod code;
 mod collection;
 mod config;
 mod error;
@@ -31,7 +30,6 @@ mod variable_scope;
 pub use attr::{AttrValue, Attrs};
 pub use builder::OpBuilder;
 pub use cancellation::{CancellationGuard, CancellationToken};
-pub use code::Code;
 pub use collection::{CollectionKey, Named, keys};
 pub use config::SessionConfig;
 pub use error::{Error, ErrorKind, Phase, Result};
@@ -58,3 +56,4 @@ pub use variable::{SliceInfo, Variable, VariableParts};
 pub use variable_scope::Reuse;
 
 pub use tensor::{DType, Number, Shape, Tensor};
+pub use wire::Code;

@@ -15,13 +15,13 @@
 //! Written with [`RecordWriter`](crate::record::RecordWriter) they make a TFRecord file. Who reads many and needs few
 //! features of them takes [`scan`], which copies nothing.
 
-mod wire;
+mod fields;
 
-pub use wire::{FeatureKind, FeatureRef, scan};
+pub use fields::{FeatureKind, FeatureRef, scan};
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use wire::{put_field, put_varint};
+use wire::message::{put_bytes, put_varint};
 
 /// Bytes that are no `tf.Example`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,13 +68,13 @@ impl Feature {
         let mut list = Vec::new();
         let field = match self {
             Feature::Bytes(values) => {
-                values.iter().for_each(|value| put_field(&mut list, 1, value));
+                values.iter().for_each(|value| put_bytes(&mut list, 1, value));
                 1
             }
             Feature::Floats(values) => {
                 if !values.is_empty() {
                     let packed: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                    put_field(&mut list, 1, &packed);
+                    put_bytes(&mut list, 1, &packed);
                 }
                 2
             }
@@ -82,13 +82,13 @@ impl Feature {
                 if !values.is_empty() {
                     let mut packed = Vec::new();
                     values.iter().for_each(|value| put_varint(&mut packed, value.cast_unsigned()));
-                    put_field(&mut list, 1, &packed);
+                    put_bytes(&mut list, 1, &packed);
                 }
                 3
             }
         };
         let mut feature = Vec::new();
-        put_field(&mut feature, field, &list);
+        put_bytes(&mut feature, field, &list);
         feature
     }
 }
@@ -178,12 +178,12 @@ impl Example {
         let mut features = Vec::new();
         for (name, feature) in &self.features {
             let mut entry = Vec::new();
-            put_field(&mut entry, 1, name.as_bytes());
-            put_field(&mut entry, 2, &feature.encode());
-            put_field(&mut features, 1, &entry);
+            put_bytes(&mut entry, 1, name.as_bytes());
+            put_bytes(&mut entry, 2, &feature.encode());
+            put_bytes(&mut features, 1, &entry);
         }
         let mut message = Vec::new();
-        put_field(&mut message, 1, &features);
+        put_bytes(&mut message, 1, &features);
         message
     }
 
@@ -256,13 +256,13 @@ mod tests {
         let mut features = Vec::new();
         for (name, field, list) in [("i", 3, ints), ("f", 2, floats)] {
             let (mut feature, mut entry) = (Vec::new(), Vec::new());
-            put_field(&mut feature, field, &list);
-            put_field(&mut entry, 1, name.as_bytes());
-            put_field(&mut entry, 2, &feature);
-            put_field(&mut features, 1, &entry);
+            put_bytes(&mut feature, field, &list);
+            put_bytes(&mut entry, 1, name.as_bytes());
+            put_bytes(&mut entry, 2, &feature);
+            put_bytes(&mut features, 1, &entry);
         }
         let mut message = Vec::new();
-        put_field(&mut message, 1, &features);
+        put_bytes(&mut message, 1, &features);
         let expected = Example::new().with("i", [5i64, 300]).with("f", [0.5f32, 2.0]);
         assert_eq!(Example::decode(&message).unwrap(), expected);
     }

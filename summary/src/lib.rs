@@ -63,7 +63,6 @@
 
 mod accumulator;
 mod audio;
-mod crc;
 mod error;
 mod event;
 mod histogram;

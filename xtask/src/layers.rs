@@ -6,15 +6,16 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each crate with the crates of this workspace that it may depend on (dev-dependencies aside).
-const TABLE: [(&str, &[&str]); 18] = [
+const TABLE: [(&str, &[&str]); 19] = [
+    ("wire", &[]),
     ("tensor", &[]),
-    ("session-core", &["tensor"]),
+    ("session-core", &["wire", "tensor"]),
     ("compute", &[]),
-    ("checkpoint", &["tensor", "session-core"]),
-    ("summary", &["tensor", "session-core"]),
+    ("checkpoint", &["wire", "tensor", "session-core"]),
+    ("summary", &["wire", "tensor", "session-core"]),
     ("ops", &["tensor", "session-core"]),
     ("queue-runner", &["tensor", "session-core", "ops"]),
-    ("graph-def", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner"]),
+    ("graph-def", &["wire", "tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner"]),
     ("scaffold", &["session-core", "checkpoint", "ops", "graph-def"]),
     ("hooks", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner", "graph-def"]),
     (

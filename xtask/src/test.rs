@@ -5,8 +5,17 @@ use crate::{board, dependencies, features, fuzz, layers, rules, tensorflow, tort
 use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
-const ALONE: [&str; 8] =
-    ["tensor", "session-core", "compute", "checkpoint", "summary", "ops", "queue-runner", "embedded-engine"];
+const ALONE: [&str; 9] = [
+    "wire",
+    "tensor",
+    "session-core",
+    "compute",
+    "checkpoint",
+    "summary",
+    "ops",
+    "queue-runner",
+    "embedded-engine",
+];
 
 /// Everything that should hold at every commit.
 pub(crate) fn test() -> Result<()> {

@@ -2,8 +2,8 @@
 
 use super::slice::TensorSlice;
 use super::table::TableBuilder;
-use crate::wire::{Malformed, Value, fields, put_bytes, put_number, put_varint};
 use tensor::{DType, Shape};
+use wire::message::{Malformed, Value, fields, put_bytes, put_number, put_varint};
 
 /// The version of the format that this crate writes and understands.
 const VERSION: i32 = 1;
@@ -88,7 +88,7 @@ impl Version {
                 (3, Value::Varint(n)) => self.bad_consumers.push(n as i32),
                 (3, Value::Bytes(mut packed)) => {
                     while !packed.is_empty() {
-                        let n = crate::wire::take_varint64(&mut packed).ok_or(Malformed)?;
+                        let n = wire::message::take_varint64(&mut packed).ok_or(Malformed)?;
                         self.bad_consumers.push(n as i32);
                     }
                 }

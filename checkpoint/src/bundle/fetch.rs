@@ -8,7 +8,6 @@ use super::assemble;
 use super::entry::Entry;
 use super::reader::{BundleReader, Record};
 use super::strings;
-use crate::crc::{self, Running};
 use crate::foreign;
 use crate::parallel;
 use crate::storage::ReadFile;
@@ -18,6 +17,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::{Arc, PoisonError};
 use tensor::{Bytes, DType, Slab, Tensor, TensorError};
+use wire::crc::{self, Running};
 
 /// Tensors below this size share memory with their neighbors.
 const SMALL: u64 = 8 << 20;

@@ -3,7 +3,6 @@
 use super::entry::{Entry, Header, HeaderError};
 use super::slice::{self, TensorSlice};
 use super::{Identity, assemble, fetch, table};
-use crate::crc;
 use crate::foreign;
 use crate::prefix;
 use crate::storage::{LocalStorage, ReadFile, Storage};
@@ -14,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::{DType, FileKind, Tensor};
+use wire::crc;
 
 /// How a bundle is read.
 #[derive(Clone, Debug)]

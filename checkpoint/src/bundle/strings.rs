@@ -6,9 +6,9 @@
 //! The checksum runs over the lengths as little-endian words, not over the varints; the entry's own
 //! checksum runs over those words, the stored checksum, and the bytes.
 
-use crate::crc::{self, Running};
-use crate::wire::{put_varint, take, take_varint64};
 use tensor::Bytes;
+use wire::crc::{self, Running};
+use wire::message::{put_varint, take, take_varint64};
 
 /// Feeds a length to a checksum: as a 32-bit word, or a 64-bit one if it must.
 fn update_length(crc: &mut Running, length: u64, big_endian: bool) {

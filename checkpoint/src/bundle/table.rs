@@ -6,9 +6,9 @@
 //! A trailer is the compression type and a masked checksum over block and type. The index block names
 //! the data blocks; the footer, found from the end of the file, names the index block.
 
-use crate::crc;
-use crate::wire::{put_varint, take, take_varint32, take_varint64};
 use std::borrow::Cow;
+use wire::crc;
+use wire::message::{put_varint, take, take_varint32, take_varint64};
 
 const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
 /// How many bytes at the end of a file are its footer.

@@ -5,7 +5,6 @@ use super::reader::layout;
 use super::slice::{self, TensorSlice};
 use super::{Identity, strings};
 use crate::commit::{self, Mark, Unfinished};
-use crate::crc::{self, Running};
 use crate::prefix::{self, Part};
 use crate::storage::{LocalStorage, Storage, WriteFile, WriteHint};
 use crate::{Error, Result};
@@ -13,6 +12,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tensor::{DType, Shape, Tensor};
+use wire::crc::{self, Running};
 
 /// Bytes are summed in pieces of this size just before they are handed on, so that they are in the
 /// cache both times.

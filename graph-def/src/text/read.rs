@@ -3,8 +3,8 @@
 use super::MAX_DEPTH;
 use super::schema::{ANY, Enum, Field, Kind, Message, Schema};
 use checkpoint::text_format::Lexer;
-use checkpoint::wire::{put_bytes, put_varint};
 use std::collections::BTreeMap;
+use wire::message::{put_bytes, put_varint};
 
 /// The serialised message of a text.
 ///

@@ -3,7 +3,7 @@
 use super::MAX_DEPTH;
 use super::schema::{Field, Kind, Message, Schema};
 use checkpoint::text_format::{float, quoted, quoted_bytes, single};
-use checkpoint::wire::{Malformed, Value, fields, take_varint64};
+use wire::message::{Malformed, Value, fields, take_varint64};
 
 /// Why a message has no text.
 #[derive(Clone, Debug, PartialEq, Eq)]

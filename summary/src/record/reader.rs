@@ -1,13 +1,13 @@
 //! Reading records.
 
 use super::{FOOTER, HEADER, Place, RecordError};
-use crate::crc;
 use bytes::Bytes;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use tensor::FileKind;
+use wire::crc;
 
 /// The default limit for a record's length in bytes: what a protocol message can have.
 pub const DEFAULT_MAX_LEN: u64 = i32::MAX as u64;

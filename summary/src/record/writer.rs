@@ -1,10 +1,10 @@
 //! Writing records.
 
 use super::{Place, RecordError};
-use crate::crc;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
+use wire::crc;
 
 /// Writes records one after another.
 ///

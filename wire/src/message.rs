@@ -13,7 +13,7 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends a varint field, unless it has the default value 0.
-pub(crate) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
+pub fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         put_varint(out, u64::from(field) << 3);
         put_varint(out, value);
@@ -29,7 +29,7 @@ pub fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
 
 /// Takes a varint of at most `max_bytes` bytes off the front.
 #[inline]
-pub(crate) fn take_varint(bytes: &mut &[u8], max_bytes: usize) -> Option<u64> {
+pub fn take_varint(bytes: &mut &[u8], max_bytes: usize) -> Option<u64> {
     if let [first @ 0..0x80, rest @ ..] = *bytes {
         *bytes = rest;
         return Some(u64::from(*first));
@@ -54,13 +54,13 @@ pub fn take_varint64(bytes: &mut &[u8]) -> Option<u64> {
 
 /// A 32-bit varint, as the tables use for lengths.
 #[inline]
-pub(crate) fn take_varint32(bytes: &mut &[u8]) -> Option<u32> {
+pub fn take_varint32(bytes: &mut &[u8]) -> Option<u32> {
     take_varint(bytes, 5).and_then(|value| u32::try_from(value).ok())
 }
 
 /// Takes `len` bytes off the front.
 #[inline]
-pub(crate) fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+pub fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     let (head, tail) = bytes.split_at_checked(len)?;
     *bytes = tail;
     Some(head)

@@ -8,6 +8,7 @@
 
 use super::{ExampleError, Feature};
 use bytes::Bytes;
+use wire::message::take_varint64;
 
 /// The kind of a feature's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,15 +67,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn long_varint(&mut self) -> Result<u64, ExampleError> {
-        let mut value = 0u64;
-        for (index, &byte) in self.bytes[self.at..].iter().take(10).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if byte < 0x80 {
-                self.at += index + 1;
-                return Ok(value);
-            }
-        }
-        Err(self.error("a number without end"))
+        let mut rest = &self.bytes[self.at..];
+        let value = take_varint64(&mut rest).ok_or_else(|| self.error("a number without end"))?;
+        self.at = self.bytes.len() - rest.len();
+        Ok(value)
     }
 
     /// The next field: its number, its wire type and, when it has a length, its content.
@@ -243,19 +239,4 @@ impl<'a> FeatureRef<'a> {
             }
         })
     }
-}
-
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Writes a field that has a length.
-pub(super) fn put_field(out: &mut Vec<u8>, number: u64, content: &[u8]) {
-    put_varint(out, (number << 3) | LENGTH);
-    put_varint(out, content.len() as u64);
-    out.extend_from_slice(content);
 }

@@ -5,46 +5,63 @@ use crc_fast::CrcAlgorithm::Crc32Iscsi;
 const MASK_DELTA: u32 = 0xa282_ead8;
 
 /// The checksum of some bytes.
+#[must_use]
 #[inline]
-pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::checksum(Crc32Iscsi, bytes) as u32
 }
 
 /// How a checksum is stored: a CRC over data that holds CRCs is weak, so it is never stored bare.
+#[must_use]
 #[inline]
-pub(crate) fn mask(crc: u32) -> u32 {
+pub fn mask(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(MASK_DELTA)
 }
 
 /// The checksum of some bytes as it is stored.
-pub(crate) fn masked(bytes: &[u8]) -> u32 {
+#[must_use]
+pub fn masked(bytes: &[u8]) -> u32 {
     mask(crc32c(bytes))
 }
 
 /// The checksum of two pieces one after the other, of which the second has `second_len` bytes.
-pub(crate) fn combine(first: u32, second: u32, second_len: u64) -> u32 {
+#[must_use]
+pub fn combine(first: u32, second: u32, second_len: u64) -> u32 {
     crc_fast::checksum_combine(Crc32Iscsi, u64::from(first), u64::from(second), second_len) as u32
 }
 
 /// A checksum over bytes that come piece by piece.
-#[derive(Clone)]
-pub(crate) struct Running(crc_fast::Digest);
+#[derive(Clone, Debug)]
+pub struct Running(crc_fast::Digest);
+
+impl Default for Running {
+    fn default() -> Running {
+        Running::new()
+    }
+}
 
 impl Running {
-    pub(crate) fn new() -> Running {
+    /// The checksum of nothing.
+    #[must_use]
+    pub fn new() -> Running {
         Running(crc_fast::Digest::new(Crc32Iscsi))
     }
 
+    /// Takes more bytes in.
     #[inline]
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
+    pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    pub(crate) fn finish(&self) -> u32 {
+    /// The checksum of all bytes so far.
+    #[must_use]
+    pub fn finish(&self) -> u32 {
         self.0.finalize() as u32
     }
 
-    pub(crate) fn masked(&self) -> u32 {
+    /// The checksum of all bytes so far, as it is stored.
+    #[must_use]
+    pub fn masked(&self) -> u32 {
         mask(self.finish())
     }
 }
