@@ -18,7 +18,7 @@ use std::path::Path;
 /// use session_core::{Graph, Tensor};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let prefix = folder.path().join("model.ckpt");
-/// # let mut writer = checkpoint::BundleWriter::create(&prefix)?;
+/// # let mut writer = checkpoint::bundle::BundleWriter::create(&prefix)?;
 /// # writer.add("encoder/weights", &Tensor::from([1.0f32, 2.0]))?;
 /// # writer.finish()?;
 /// let graph = Graph::new();
