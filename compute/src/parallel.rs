@@ -60,6 +60,11 @@ impl Pool {
     /// [`threads`](Pool::threads) that no two calls have at the same time. It is what indexes memory that
     /// each worker has for itself.
     pub fn run_with_worker(&self, items: usize, work: impl Fn(usize, usize) + Sync) {
+        // Not generic from here on: a copy for every kernel would add to the library, not to its speed.
+        self.run_dyn(items, &work);
+    }
+
+    fn run_dyn(&self, items: usize, work: &(dyn Fn(usize, usize) + Sync)) {
         let helpers = self.threads.min(items).saturating_sub(1);
         let Some(workers) = self.workers.as_ref().filter(|_| helpers > 0) else {
             (0..items).for_each(|i| work(0, i));
@@ -81,6 +86,10 @@ impl Pool {
     /// Splits `0..len` into one contiguous range per thread, each but the last a multiple of `grain`
     /// long, and calls `work(start, end)` for each. Ranges shorter than `grain` are not split.
     pub fn split(&self, len: usize, grain: usize, work: impl Fn(usize, usize) + Sync) {
+        self.split_dyn(len, grain, &work);
+    }
+
+    fn split_dyn(&self, len: usize, grain: usize, work: &(dyn Fn(usize, usize) + Sync)) {
         let grain = grain.max(1);
         let parts = self.threads.min(len.div_ceil(grain)).max(1);
         if parts == 1 {
@@ -111,6 +120,11 @@ pub(crate) struct SharedSlice<'a, T> {
 mod shared {
     use super::SharedSlice;
 
+    #[cold]
+    fn outside(from: usize, to: usize, len: usize) -> ! {
+        panic!("part {from}..{to} of {len}");
+    }
+
     // SAFETY: a `SharedSlice` is a mutable borrow split by `part`, whose callers promise disjoint
     // parts; sending `&mut [T]` parts to threads needs `T: Send`.
     unsafe impl<T: Send> Send for SharedSlice<'_, T> {}
@@ -128,7 +142,9 @@ mod shared {
         /// No two parts that are alive at the same time may overlap.
         #[allow(clippy::mut_from_ref)] // that is its purpose; see the contract
         pub(crate) unsafe fn part(&self, from: usize, to: usize) -> &mut [T] {
-            assert!(from <= to && to <= self.len, "part {from}..{to} of {}", self.len);
+            if from > to || to > self.len {
+                outside(from, to, self.len);
+            }
             // SAFETY: inside the slice by the check above, and not aliased by the caller's promise.
             unsafe { std::slice::from_raw_parts_mut(self.start.add(from), to - from) }
         }

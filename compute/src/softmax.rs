@@ -10,13 +10,14 @@
 //! row with a NaN or plus infinity gives NaN throughout.
 
 mod group;
+mod logits;
 
 use crate::Pool;
-use crate::elementwise::layout::Index;
 use crate::elementwise::work::{split_outputs, units_per_part};
 use crate::math::{Float, Real};
 use crate::simd::{Vectorised, vectorised};
 use group::{Emit, Part, Sweep};
+pub use logits::Logits;
 use std::fmt;
 
 /// A label that is not a class.
@@ -64,7 +65,11 @@ fn rows_of(len: usize, classes: usize) -> usize {
 ///
 /// # Panics
 /// When the logits do not consist of whole rows, or the slices differ in length.
-pub fn softmax<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
+pub fn softmax<T: Logits>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
+    T::softmax(pool, classes, logits, output);
+}
+
+fn softmax_of<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
     each_part(pool, classes, logits, output, |logits, output| {
         execute::<T>(Sweep { classes, logits, emit: Softmax { classes, output } })
     });
@@ -74,7 +79,11 @@ pub fn softmax<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut
 ///
 /// # Panics
 /// When the logits do not consist of whole rows, or the slices differ in length.
-pub fn log_softmax<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
+pub fn log_softmax<T: Logits>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
+    T::log_softmax(pool, classes, logits, output);
+}
+
+fn log_softmax_of<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
     each_part(pool, classes, logits, output, |logits, output| {
         execute::<T>(Sweep { classes, logits, emit: LogSoftmax { classes, logits, output } })
     });
@@ -140,11 +149,21 @@ impl<T: Float> Emit<T> for LogSoftmax<'_, T> {
 ///
 /// # Panics
 /// When the logits do not consist of whole rows, or another slice does not fit them.
-pub fn softmax_cross_entropy<T: Float>(
+pub fn softmax_cross_entropy<T: Logits>(
     pool: &Pool,
     classes: usize,
     logits: &[T],
     labels: &[T],
+    loss: &mut [T],
+    backprop: &mut [T],
+) {
+    T::cross_entropy(pool, classes, [logits, labels], loss, backprop);
+}
+
+fn cross_entropy_of<T: Float>(
+    pool: &Pool,
+    classes: usize,
+    [logits, labels]: [&[T]; 2],
     loss: &mut [T],
     backprop: &mut [T],
 ) {
@@ -213,20 +232,34 @@ fn cross_entropy<T: Float>(labels: &[T], logits: &[T], max: T::Wide, log: T::Wid
 ///
 /// # Panics
 /// When the logits do not consist of whole rows, or another slice does not fit them.
-pub fn sparse_softmax_cross_entropy<T: Float, I: Index>(
+pub fn sparse_softmax_cross_entropy<T: Logits>(
     pool: &Pool,
     classes: usize,
     logits: &[T],
-    labels: &[I],
+    labels: &[i64],
     loss: &mut [T],
     backprop: &mut [T],
 ) -> Result<(), LabelError> {
     let rows = rows_of(logits.len(), classes);
     assert_eq!(labels.len(), rows, "labels");
-    let outside = |label: &I| usize::try_from(label.to_i64()).map_or(true, |label| label >= classes);
+    let outside = |label: &i64| usize::try_from(*label).map_or(true, |label| label >= classes);
     if let Some(row) = labels.iter().position(outside) {
-        return Err(LabelError { row, label: labels[row].to_i64(), classes });
+        return Err(LabelError { row, label: labels[row], classes });
     }
+    T::sparse_cross_entropy(pool, classes, logits, labels, loss, backprop);
+    Ok(())
+}
+
+/// All labels are classes.
+fn sparse_cross_entropy_of<T: Float>(
+    pool: &Pool,
+    classes: usize,
+    logits: &[T],
+    labels: &[i64],
+    loss: &mut [T],
+    backprop: &mut [T],
+) {
+    let rows = rows_of(logits.len(), classes);
     let outputs = [(loss, 1), (backprop, classes)];
     split_outputs(pool, rows, 1, units_per_part(CLASS * classes), outputs, |range, [loss, backprop]| {
         let labels = &labels[range.clone()];
@@ -234,18 +267,17 @@ pub fn sparse_softmax_cross_entropy<T: Float, I: Index>(
         let emit = SparseLoss { classes, logits, labels, loss, backprop };
         execute::<T>(Sweep { classes, logits, emit });
     });
-    Ok(())
 }
 
-struct SparseLoss<'a, T, I> {
+struct SparseLoss<'a, T> {
     classes: usize,
     logits: &'a [T],
-    labels: &'a [I],
+    labels: &'a [i64],
     loss: &'a mut [T],
     backprop: &'a mut [T],
 }
 
-impl<T: Float, I: Index> Emit<T> for SparseLoss<'_, T, I> {
+impl<T: Float> Emit<T> for SparseLoss<'_, T> {
     #[inline(always)]
     fn emit(&mut self, part: Part<'_, T::Wide>) {
         let backprop = &mut self.backprop[place(&part, self.classes)];
@@ -254,7 +286,7 @@ impl<T: Float, I: Index> Emit<T> for SparseLoss<'_, T, I> {
         }
         let width = part.cols.len();
         for (i, row) in part.rows.enumerate() {
-            let label = self.labels[row].to_i64() as usize;
+            let label = self.labels[row] as usize;
             if part.cols.contains(&label) {
                 let shifted = self.logits[row * self.classes + label].load() - part.maxima[i];
                 self.loss[row] = T::store(part.logs[i] - shifted);

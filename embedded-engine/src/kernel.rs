@@ -3,11 +3,12 @@
 use crate::kernels::Moved;
 use crate::limits::Limits;
 use crate::resources::{OpState, Resources};
+use compute::elementwise::{Values, ValuesMut, cast_values};
 use compute::{Pool, Scratch};
 use session_core::{AttrValue, Error, Operation, Result};
 use std::any::Any;
 use std::sync::Arc;
-use tensor::{BufferPool, DType, Element, Shape, Tensor, memory};
+use tensor::{BufferPool, DType, Element, Shape, Tensor, TensorError, memory};
 
 /// Runs one operation of a plan. Made once per plan; called in every step, possibly by several threads at once.
 pub(crate) trait Kernel: Send + Sync {
@@ -146,7 +147,19 @@ impl<'a> KernelContext<'a> {
     /// An input's elements.
     #[inline]
     pub(crate) fn slice<T: Element>(&self, index: usize) -> Result<&[T]> {
-        Ok(self.input(index).as_slice()?)
+        self.input(index).as_slice().map_err(unlike)
+    }
+
+    /// An input's elements, for functions that find the loop for their dtype themselves.
+    pub(crate) fn values(&self, index: usize) -> Result<Values<'_>> {
+        values(self.input(index))
+    }
+
+    /// An input's numbers as doubles.
+    pub(crate) fn doubles(&self, index: usize) -> Result<Vec<f64>> {
+        let mut doubles = memory::filled(0.0f64, self.input(index).elements())?;
+        cast_values(self.pool(), self.values(index)?, doubles.as_mut_slice().into());
+        Ok(doubles)
     }
 
     /// An input, out of the frame where nobody needs it any more (it can then be written in place if nothing else
@@ -193,7 +206,6 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Delivers an output.
-    #[inline]
     pub(crate) fn set(&mut self, output: usize, value: Tensor) {
         let slot = self.outputs[output];
         if slot != UNUSED {
@@ -215,15 +227,36 @@ impl<'a> KernelContext<'a> {
         Ok(Tensor::from_pool::<T>(&self.environment.buffers, shape)?)
     }
 
-    /// A new tensor, the part of it that `write` fills delivered as an output.
+    /// As [`allocate`](Self::allocate), not compiled for each type.
+    fn fresh(&self, dtype: DType, shape: Shape) -> Result<Tensor> {
+        Ok(Tensor::from_pool_dtype(self.buffers(), dtype, shape)?)
+    }
+
+    /// A new tensor, filled by `write` and delivered as an output.
     pub(crate) fn produce<T: Element>(
         &mut self,
         output: usize,
         shape: impl Into<Shape>,
         write: impl FnOnce(&Self, &mut [T]) -> Result<()>,
     ) -> Result<()> {
-        let mut tensor = self.allocate::<T>(shape)?;
+        let mut tensor = self.fresh(T::DTYPE, shape.into())?;
         write(self, tensor.as_mut_slice().expect("new memory has one owner"))?;
+        self.set(output, tensor);
+        Ok(())
+    }
+
+    /// As [`produce`](Self::produce), for functions that find the loop for a dtype themselves.
+    pub(crate) fn produce_values(
+        &mut self,
+        output: usize,
+        dtype: DType,
+        shape: Shape,
+        write: &dyn Fn(&Self, ValuesMut<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut tensor = self.fresh(dtype, shape)?;
+        for_dtype!(all dtype, T => {
+            write(self, tensor.as_mut_slice::<T>().expect("new memory has one owner").into())
+        })?;
         self.set(output, tensor);
         Ok(())
     }
@@ -278,6 +311,11 @@ impl<'a> KernelContext<'a> {
     }
 }
 
+/// A tensor's elements, for functions that find the loop for their dtype themselves.
+pub(crate) fn values(tensor: &Tensor) -> Result<Values<'_>> {
+    for_dtype!(all tensor.dtype(), T => Ok(Values::from(tensor.as_slice::<T>()?)))
+}
+
 /// Asks now and then whether a run has ended; see [`KernelContext::watch`].
 pub(crate) struct Watch<'a> {
     limits: &'a Limits<'a>,
@@ -315,8 +353,14 @@ impl<'a> Inputs<'a> {
     pub(crate) fn slice<T: Element>(self, index: usize) -> Result<&'a [T]> {
         let slot = self.inputs[index].slot;
         let tensor = self.slots[slot as usize].as_ref().expect("producers run before their consumers");
-        Ok(tensor.as_slice()?)
+        tensor.as_slice().map_err(unlike)
     }
+}
+
+/// An input of another dtype than its kernel was made for.
+#[cold]
+fn unlike(error: TensorError) -> Error {
+    error.into()
 }
 
 /// The integers of a tensor of any dtype that indices have.

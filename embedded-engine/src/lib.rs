@@ -2,7 +2,7 @@
 //! run from the compiled plan.
 
 #[macro_use]
-mod kernels;
+mod dispatch;
 
 mod builder;
 mod calls;
@@ -16,6 +16,7 @@ mod fuse;
 mod gradient;
 mod ir;
 mod kernel;
+mod kernels;
 mod limits;
 mod missing;
 mod plan;

@@ -259,26 +259,38 @@ impl Tensor {
     /// [`TensorError::DType`] when they are not `T`.
     #[inline]
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
-        match &self.storage {
-            Storage::Plain { buffer, offset } if self.dtype == T::DTYPE => {
-                let len = self.elements() * size_of::<T>();
-                Ok(buffer::elements(&buffer.bytes()[*offset..*offset + len]))
-            }
-            _ => Err(TensorError::DType { expected: T::DTYPE, found: self.dtype }),
+        match self.plain_bytes(self.dtype == T::DTYPE, size_of::<T>()) {
+            Some(bytes) => Ok(buffer::elements(bytes)),
+            None => Err(TensorError::DType { expected: T::DTYPE, found: self.dtype }),
         }
+    }
+
+    /// The bytes of the elements, if they are plain and fit.
+    fn plain_bytes(&self, fits: bool, size: usize) -> Option<&[u8]> {
+        match &self.storage {
+            Storage::Plain { buffer, offset } if fits => {
+                Some(&buffer.bytes()[*offset..*offset + self.elements() * size])
+            }
+            _ => None,
+        }
+    }
+
+    /// As [`plain_bytes`](Tensor::plain_bytes) for writing, if nobody else shows them.
+    fn plain_bytes_mut(&mut self, fits: bool, size: usize) -> Option<&mut [u8]> {
+        if !fits {
+            return None;
+        }
+        let len = self.elements() * size;
+        let Storage::Plain { buffer, offset } = &mut self.storage else { return None };
+        Some(&mut Arc::get_mut(buffer)?.bytes_mut()?[*offset..*offset + len])
     }
 
     /// The elements for writing, when this tensor is the only one that shows their memory and the
     /// memory may be written; otherwise `None`, also when the elements are not `T`.
     #[inline]
     pub fn as_mut_slice<T: Element>(&mut self) -> Option<&mut [T]> {
-        if self.dtype != T::DTYPE {
-            return None;
-        }
-        let len = self.elements() * size_of::<T>();
-        let Storage::Plain { buffer, offset } = &mut self.storage else { return None };
-        let bytes = Arc::get_mut(buffer)?.bytes_mut()?;
-        Some(buffer::elements_mut(&mut bytes[*offset..*offset + len]))
+        let bytes = self.plain_bytes_mut(self.dtype == T::DTYPE, size_of::<T>())?;
+        Some(buffer::elements_mut(bytes))
     }
 
     /// The elements of a plain tensor as bits of their size.
@@ -287,12 +299,9 @@ impl Tensor {
     /// [`TensorError::DType`] when the elements have another size than `T`, or no plain bytes.
     #[inline]
     pub fn as_bits<T: Bits>(&self) -> Result<&[T]> {
-        match &self.storage {
-            Storage::Plain { buffer, offset } if self.dtype.size() == size_of::<T>() => {
-                let len = self.elements() * size_of::<T>();
-                Ok(buffer::elements(&buffer.bytes()[*offset..*offset + len]))
-            }
-            _ => Err(TensorError::DType { expected: T::DTYPE, found: self.dtype }),
+        match self.plain_bytes(self.dtype.size() == size_of::<T>(), size_of::<T>()) {
+            Some(bytes) => Ok(buffer::elements(bytes)),
+            None => Err(TensorError::DType { expected: T::DTYPE, found: self.dtype }),
         }
     }
 
@@ -301,14 +310,10 @@ impl Tensor {
     /// `true`.
     #[inline]
     pub fn write_bits<T: Bits, R>(&mut self, write: impl FnOnce(&mut [T]) -> R) -> Option<R> {
-        if self.dtype.size() != size_of::<T>() {
-            return None;
-        }
-        let len = self.elements() * size_of::<T>();
-        let Storage::Plain { buffer, offset } = &mut self.storage else { return None };
-        let bytes = &mut Arc::get_mut(buffer)?.bytes_mut()?[*offset..*offset + len];
-        let result = write(buffer::elements_mut(bytes));
+        let fits = self.dtype.size() == size_of::<T>();
+        let result = write(buffer::elements_mut(self.plain_bytes_mut(fits, size_of::<T>())?));
         if self.dtype == DType::Bool {
+            let bytes = self.plain_bytes_mut(true, 1)?;
             bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
         }
         Some(result)

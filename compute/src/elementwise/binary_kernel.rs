@@ -71,6 +71,9 @@ impl<'a, T> Rows<'a, T> {
 /// A compiled loop over rows of a number of columns.
 type Run<T, R> = fn(Context, Rows<'_, T>, Rows<'_, T>, usize, &mut [R]);
 
+/// What runs a kernel over a range of the results.
+type RunRange<T, R> = fn(&BinaryKernel<T, R>, &Broadcast<2>, [&[T]; 2], Range<usize>, &mut [R]);
+
 /// What a kernel's loop is given beside the elements.
 #[derive(Clone, Copy)]
 struct Context {
@@ -99,6 +102,8 @@ enum Wide {
 /// ```
 pub struct BinaryKernel<T, R = T> {
     run: Run<T, R>,
+    /// [`run_range`], as it is compiled where the kernel is made: in this crate.
+    range: RunRange<T, R>,
     context: Context,
     /// About how long one element takes.
     picoseconds: usize,
@@ -265,7 +270,8 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
     #[must_use]
     pub fn new<O: BinaryFn<T, R>>() -> Self {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::None };
-        BinaryKernel { run: zip_rows::<T, R, O>, context, picoseconds: O::PICOSECONDS, check: None }
+        let picoseconds = O::PICOSECONDS;
+        BinaryKernel { run: zip_rows::<T, R, O>, range: run_range, context, picoseconds, check: None }
     }
 
     /// The same kernel with a look at the right operand before it starts.
@@ -307,7 +313,7 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
             split_align(plan.cols()),
             units_per_part(self.picoseconds),
             |range, output| {
-                self.run_range(plan, [a, b], range, output);
+                (self.range)(self, plan, [a, b], range, output);
             },
         );
         Ok(())
@@ -318,19 +324,6 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
             Some(check) if !plan.is_empty() => check(b),
             _ => Ok(()),
         }
-    }
-
-    fn run_range(&self, plan: &Broadcast<2>, operands: [&[T]; 2], range: Range<usize>, output: &mut [R]) {
-        let start = range.start;
-        plan.pieces(range, usize::MAX, |piece| {
-            let [a, b] = std::array::from_fn(|k| Rows {
-                data: &operands[k][piece.offsets[k]..],
-                outer: plan.outer_stride(k),
-                inner: plan.inner_stride(k),
-            });
-            let output = &mut output[piece.output.start - start..piece.output.end - start];
-            self.run_rows(a, b, piece.cols, output);
-        });
     }
 
     /// About how long one element takes.
@@ -355,6 +348,25 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
     }
 }
 
+fn run_range<T: Element, R: Element>(
+    kernel: &BinaryKernel<T, R>,
+    plan: &Broadcast<2>,
+    operands: [&[T]; 2],
+    range: Range<usize>,
+    output: &mut [R],
+) {
+    let start = range.start;
+    plan.pieces(range, usize::MAX, |piece| {
+        let [a, b] = std::array::from_fn(|k| Rows {
+            data: &operands[k][piece.offsets[k]..],
+            outer: plan.outer_stride(k),
+            inner: plan.inner_stride(k),
+        });
+        let output = &mut output[piece.output.start - start..piece.output.end - start];
+        kernel.run_rows(a, b, piece.cols, output);
+    });
+}
+
 /// Parts are made of whole rows when rows are short, and of whole cache lines when they are long.
 fn split_align(cols: usize) -> usize {
     if cols <= 4096 { cols } else { 64 }
@@ -377,7 +389,7 @@ impl<T: Element> BinaryKernel<T> {
         b: &[T],
     ) -> Result<(), ArithmeticError> {
         self.check_right(plan, b)?;
-        self.run_in_place::<0>(pool, plan, a, b);
+        T::run_in_place(self, pool, plan, 0, a, b);
         Ok(())
     }
 
@@ -397,17 +409,24 @@ impl<T: Element> BinaryKernel<T> {
         b: &mut [T],
     ) -> Result<(), ArithmeticError> {
         self.check_right(plan, b)?;
-        self.run_in_place::<1>(pool, plan, b, a);
+        T::run_in_place(self, pool, plan, 1, b, a);
         Ok(())
     }
 
-    /// `SIDE` is the operand that is replaced. A block of it is copied to the nearest cache first, which
+    /// `side` is the operand that is replaced. A block of it is copied to the nearest cache first, which
     /// costs next to nothing and saves two more compiled loops for every function, type and
     /// instruction set.
-    fn run_in_place<const SIDE: usize>(&self, pool: &Pool, plan: &Broadcast<2>, data: &mut [T], other: &[T]) {
-        assert!(plan.is_full(SIDE), "the operand in place of the output is repeated");
+    pub(crate) fn run_in_place(
+        &self,
+        pool: &Pool,
+        plan: &Broadcast<2>,
+        side: usize,
+        data: &mut [T],
+        other: &[T],
+    ) {
+        assert!(plan.is_full(side), "the operand in place of the output is repeated");
         assert_eq!(data.len(), plan.len(), "operand in place of the output");
-        assert_eq!(other.len(), plan.operand_len(1 - SIDE), "other operand");
+        assert_eq!(other.len(), plan.operand_len(1 - side), "other operand");
         split_output(
             pool,
             data,
@@ -422,11 +441,11 @@ impl<T: Element> BinaryKernel<T> {
                     copy.copy_from_slice(data);
                     let own = Rows { data: copy, outer: piece.cols, inner: 1 };
                     let other = Rows {
-                        data: &other[piece.offsets[1 - SIDE]..],
-                        outer: plan.outer_stride(1 - SIDE),
-                        inner: plan.inner_stride(1 - SIDE),
+                        data: &other[piece.offsets[1 - side]..],
+                        outer: plan.outer_stride(1 - side),
+                        inner: plan.inner_stride(1 - side),
                     };
-                    let (a, b) = if SIDE == 0 { (own, other) } else { (other, own) };
+                    let (a, b) = if side == 0 { (own, other) } else { (other, own) };
                     self.run_rows(a, b, piece.cols, data);
                 });
             },
@@ -454,7 +473,7 @@ impl<H: Narrow> MakeBinaryFn<f32> for ThroughF32<H> {
     fn make<O: BinaryFn<f32>>() -> Self::Kernel {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Float(zip_rows::<f32, f32, O>) };
         let picoseconds = O::PICOSECONDS + NARROW_COST;
-        BinaryKernel { run: zip_narrow, context, picoseconds, check: None }
+        BinaryKernel { run: zip_narrow, range: run_range, context, picoseconds, check: None }
     }
 }
 
@@ -464,6 +483,6 @@ impl<H: Narrow> MakeBinaryFn<f32, bool> for ThroughF32<H> {
     fn make<O: BinaryFn<f32, bool>>() -> Self::Kernel {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Truth(zip_rows::<f32, bool, O>) };
         let picoseconds = O::PICOSECONDS + NARROW_COST;
-        BinaryKernel { run: compare_narrow, context, picoseconds, check: None }
+        BinaryKernel { run: compare_narrow, range: run_range, context, picoseconds, check: None }
     }
 }

@@ -1,10 +1,11 @@
 //! Turning numbers of one type into numbers of another.
 
 use super::work::{split_output, units_per_part};
-use super::{Element, Narrow};
+use super::{Element, Narrow, Values, ValuesMut};
 use crate::Pool;
 use half::{bf16, f16};
 use num_complex::Complex;
+use std::sync::{Mutex, PoisonError};
 
 /// A number that can be turned into a `D`; every [`Element`] can be turned into every other.
 ///
@@ -23,14 +24,51 @@ pub trait CastTo<D>: Element {
     fn cast_slice(input: &[Self], output: &mut [D]);
 }
 
+/// About how long one element takes, in picoseconds.
+const COST: usize = 300;
+
 /// Casts every element; see [`CastTo`] for the rules.
 ///
 /// # Panics
 /// When the slices differ in length.
 pub fn cast<S: CastTo<D>, D: Element>(pool: &Pool, input: &[S], output: &mut [D]) {
     assert_eq!(input.len(), output.len(), "input and output differ in length");
-    split_output(pool, output, 64, units_per_part(300), |range, output| {
+    split_output(pool, output, 64, units_per_part(COST), |range, output| {
         S::cast_slice(&input[range], output);
+    });
+}
+
+/// [`cast`] between types that are known at run time.
+///
+/// ```
+/// use compute::{Pool, elementwise::cast_values};
+/// let mut output = [0i32; 2];
+/// cast_values(&Pool::single(), [1.5f32, -1.5][..].into(), (&mut output[..]).into());
+/// assert_eq!(output, [1, -1]);
+/// ```
+///
+/// # Panics
+/// When the slices differ in length.
+pub fn cast_values(pool: &Pool, input: Values<'_>, output: ValuesMut<'_>) {
+    assert_eq!(input.len(), output.len(), "input and output differ in length");
+    let parts = pool.threads().min(input.len() / units_per_part(COST)).max(1);
+    if parts == 1 {
+        return cast_part(input, output);
+    }
+    let step = input.len().div_ceil(parts).next_multiple_of(64);
+    let (mut pieces, mut rest) = (Vec::with_capacity(parts), (input, output));
+    while !rest.0.is_empty() {
+        let at = step.min(rest.0.len());
+        let ((input, more), (output, more_output)) = (rest.0.split_at(at), rest.1.split_at(at));
+        pieces.push(Mutex::new(Some((input, output))));
+        rest = (more, more_output);
+    }
+    pool.run(pieces.len(), |i| {
+        // Each piece is taken by one thread, so nobody waits.
+        let piece = pieces[i].lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((input, output)) = piece {
+            cast_part(input, output);
+        }
     });
 }
 
@@ -152,3 +190,29 @@ casts! {
     complex Complex<f32>;
     complex Complex<f64>;
 }
+
+/// Picks the loop of two types.
+macro_rules! cast_parts {
+    ($($variant:ident),*) => {
+        /// Casts on the calling thread.
+        fn cast_part(input: Values<'_>, output: ValuesMut<'_>) {
+            match input {
+                $(Values::$variant(input) => cast_from(input, output),)*
+            }
+        }
+
+        fn cast_from<S>(input: &[S], output: ValuesMut<'_>)
+        where
+            S: CastTo<f32> + CastTo<f64> + CastTo<f16> + CastTo<bf16>,
+            S: CastTo<i8> + CastTo<i16> + CastTo<i32> + CastTo<i64>,
+            S: CastTo<u8> + CastTo<u16> + CastTo<u32> + CastTo<u64>,
+            S: CastTo<bool> + CastTo<Complex<f32>> + CastTo<Complex<f64>>,
+        {
+            match output {
+                $(ValuesMut::$variant(output) => S::cast_slice(input, output),)*
+            }
+        }
+    };
+}
+
+cast_parts!(F32, F64, F16, BF16, I8, I16, I32, I64, U8, U16, U32, U64, Bool, Complex64, Complex128);

@@ -1,6 +1,7 @@
 //! The types of numbers that the kernels know.
 
-use super::{BinaryKernel, BinaryOp, CompareOp, TestOp, UnaryKernel, UnaryOp};
+use super::{BinaryKernel, BinaryOp, Broadcast, CompareOp, TestOp, UnaryKernel, UnaryOp};
+use crate::Pool;
 use crate::reduce::{ReduceKernel, ReduceOp};
 use half::{bf16, f16};
 use num_complex::Complex;
@@ -8,8 +9,24 @@ use std::fmt::Debug;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Sub};
 
 mod sealed {
-    /// Keeps [`super::Element`] to the types listed here.
-    pub trait Sealed {}
+    use crate::Pool;
+    use crate::elementwise::{BinaryKernel, Broadcast, UnaryKernel};
+
+    /// Keeps [`super::Element`] to the types listed here. Its functions are those of the kernels, compiled once for
+    /// each type in this crate.
+    pub trait Sealed: Sized {
+        fn map_in_place(kernel: &UnaryKernel<Self>, pool: &Pool, data: &mut [Self]);
+
+        /// `side` is the operand in `data`.
+        fn run_in_place(
+            kernel: &BinaryKernel<Self>,
+            pool: &Pool,
+            plan: &Broadcast<2>,
+            side: usize,
+            data: &mut [Self],
+            other: &[Self],
+        );
+    }
 }
 
 /// A number (or truth value) that the kernels work on: `f32`, `f64`, `f16`, `bf16`, the integers of 8
@@ -246,30 +263,53 @@ macro_rules! complex_numbers {
 
 complex_numbers!(f32, f64);
 
+// Never inlined: the tables, and the loops that they name, are compiled in this crate and nowhere else.
 macro_rules! elements {
     ($($type:ty => $name:literal, $vector:literal, $table:ident;)*) => {$(
-        impl sealed::Sealed for $type {}
+        impl sealed::Sealed for $type {
+            #[inline(never)]
+            fn map_in_place(kernel: &UnaryKernel<Self>, pool: &Pool, data: &mut [Self]) {
+                kernel.map_in_place(pool, data);
+            }
+
+            #[inline(never)]
+            fn run_in_place(
+                kernel: &BinaryKernel<Self>,
+                pool: &Pool,
+                plan: &Broadcast<2>,
+                side: usize,
+                data: &mut [Self],
+                other: &[Self],
+            ) {
+                kernel.run_in_place(pool, plan, side, data, other);
+            }
+        }
 
         impl Element for $type {
             const NAME: &'static str = $name;
             const VECTOR: bool = $vector;
 
+            #[inline(never)]
             fn unary(op: UnaryOp) -> Option<UnaryKernel<Self>> {
                 super::unary::$table::<Self>(op)
             }
 
+            #[inline(never)]
             fn binary(op: BinaryOp) -> Option<BinaryKernel<Self>> {
                 super::binary::$table::<Self>(op)
             }
 
+            #[inline(never)]
             fn compare(op: CompareOp) -> Option<BinaryKernel<Self, bool>> {
                 super::compare::$table::<Self>(op)
             }
 
+            #[inline(never)]
             fn test(op: TestOp) -> Option<UnaryKernel<Self, bool>> {
                 super::compare::test::$table::<Self>(op)
             }
 
+            #[inline(never)]
             fn reduce(op: ReduceOp) -> Option<ReduceKernel<Self>> {
                 crate::reduce::$table::<Self>(op)
             }

@@ -23,7 +23,7 @@
 //! | --- | --- |
 //! | [`Broadcast::new`] | lines up operands of different shapes |
 //! | [`select`] | chooses between two operands |
-//! | [`cast`] | turns numbers into another type |
+//! | [`cast`], [`cast_values`] | turn numbers into another type |
 //! | [`bias_add`], [`bias_add_relu`], [`bias_add_channels`] | add a bias in place; its gradient is [`bias_add_grad`](crate::reduce::bias_add_grad) |
 //! | [`add_n`], [`fill`] | add up many arrays; set all elements |
 //! | [`complex`] | makes complex numbers of their parts |
@@ -59,13 +59,14 @@ mod program;
 mod select;
 mod unary;
 mod unary_kernel;
+mod values;
 pub(crate) mod work;
 
 pub use bias::{ChannelLayout, bias_add, bias_add_channels, bias_add_relu};
 pub use binary::BinaryOp;
 pub use binary_kernel::{ArithmeticError, BinaryFn, BinaryKernel};
 pub use broadcast::{Broadcast, BroadcastError, MAX_RANK};
-pub use cast::{CastTo, cast};
+pub use cast::{CastTo, cast, cast_values};
 pub use compare::{CompareOp, test::TestOp};
 pub use complex_part::{ComplexPart, complex, complex_part};
 pub use element::Element;
@@ -76,6 +77,7 @@ pub use select::select;
 pub use unary::UnaryOp;
 pub(crate) use unary::named_ops;
 pub use unary_kernel::{UnaryFn, UnaryKernel};
+pub use values::{Values, ValuesMut};
 
 #[allow(unused_imports)] // for the links above
 use crate::reduce::{ReduceKernel, ReduceOp};

@@ -32,10 +32,15 @@ pub trait UnaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
 /// ```
 pub struct UnaryKernel<T, R = T> {
     run: fn(Context, &[T], &mut [R]),
+    /// [`run_all`], as it is compiled where the kernel is made: in this crate.
+    all: RunAll<T, R>,
     context: Context,
     /// About how long one element takes.
     picoseconds: usize,
 }
+
+/// What runs a kernel on all elements.
+type RunAll<T, R> = fn(&UnaryKernel<T, R>, &Pool, &[T], &mut [R]);
 
 /// What a kernel's loop is given beside the elements.
 #[derive(Clone, Copy)]
@@ -116,7 +121,7 @@ impl<T: Element, R: Element> UnaryKernel<T, R> {
     #[must_use]
     pub fn new<O: UnaryFn<T, R>>() -> Self {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::None };
-        UnaryKernel { run: map::<T, R, O>, context, picoseconds: O::PICOSECONDS }
+        UnaryKernel { run: map::<T, R, O>, all: run_all, context, picoseconds: O::PICOSECONDS }
     }
 
     /// The same kernel with another parameter: the slope of `LeakyRelu` on the negative side. 0.2 unless
@@ -133,9 +138,7 @@ impl<T: Element, R: Element> UnaryKernel<T, R> {
     /// When the slices differ in length.
     pub fn run(&self, pool: &Pool, input: &[T], output: &mut [R]) {
         assert_eq!(input.len(), output.len(), "input and output differ in length");
-        split_output(pool, output, 64, units_per_part(self.picoseconds), |range, output| {
-            (self.run)(self.context, &input[range], output);
-        });
+        (self.all)(self, pool, input, output);
     }
 
     /// About how long one element takes.
@@ -149,9 +152,19 @@ impl<T: Element, R: Element> UnaryKernel<T, R> {
     }
 }
 
+fn run_all<T: Element, R: Element>(kernel: &UnaryKernel<T, R>, pool: &Pool, input: &[T], output: &mut [R]) {
+    split_output(pool, output, 64, units_per_part(kernel.picoseconds), |range, output| {
+        (kernel.run)(kernel.context, &input[range], output);
+    });
+}
+
 impl<T: Element> UnaryKernel<T> {
     /// Replaces every element by the function's result.
     pub fn run_in_place(&self, pool: &Pool, data: &mut [T]) {
+        T::map_in_place(self, pool, data);
+    }
+
+    pub(crate) fn map_in_place(&self, pool: &Pool, data: &mut [T]) {
         split_output(pool, data, 64, units_per_part(self.picoseconds), |_, data| {
             // A copy in the nearest cache costs next to nothing and saves a second compiled loop for
             // every function, type and instruction set.
@@ -193,7 +206,7 @@ impl<H: Narrow> MakeUnaryFn<f32> for ThroughF32<H> {
 
     fn make<O: UnaryFn<f32>>() -> Self::Kernel {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Float(map::<f32, f32, O>) };
-        UnaryKernel { run: map_narrow, context, picoseconds: O::PICOSECONDS + NARROW_COST }
+        UnaryKernel { run: map_narrow, all: run_all, context, picoseconds: O::PICOSECONDS + NARROW_COST }
     }
 }
 
@@ -202,6 +215,6 @@ impl<H: Narrow> MakeUnaryFn<f32, bool> for ThroughF32<H> {
 
     fn make<O: UnaryFn<f32, bool>>() -> Self::Kernel {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Truth(map::<f32, bool, O>) };
-        UnaryKernel { run: test_narrow, context, picoseconds: O::PICOSECONDS + NARROW_COST }
+        UnaryKernel { run: test_narrow, all: run_all, context, picoseconds: O::PICOSECONDS + NARROW_COST }
     }
 }

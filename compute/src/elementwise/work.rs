@@ -16,18 +16,15 @@ pub(crate) const fn units_per_part(picoseconds: usize) -> usize {
 
 /// Calls `work` for consecutive ranges that cover `0..units`, at most one per thread, none shorter
 /// than `least` units, each but the last a multiple of `align` long.
+///
+/// Not generic over the work: a copy for every kernel would double the library.
 pub(crate) fn split(
     pool: &Pool,
     units: usize,
     align: usize,
     least: usize,
-    work: impl Fn(Range<usize>) + Sync,
+    work: &(dyn Fn(Range<usize>) + Sync),
 ) {
-    // Not generic from here on: a copy for every kernel would double the library.
-    split_dyn(pool, units, align, least, &work);
-}
-
-fn split_dyn(pool: &Pool, units: usize, align: usize, least: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
     let parts = pool.threads().min(units / least.max(1));
     if parts <= 1 {
         if units > 0 {
@@ -53,21 +50,43 @@ pub(crate) fn split_outputs<T: Send, const N: usize>(
     outputs: [(&mut [T], usize); N],
     work: impl Fn(Range<usize>, [&mut [T]; N]) + Sync,
 ) {
-    let outputs = outputs.map(|(slice, width)| {
-        assert_eq!(slice.len(), units * width, "output of {units} units of {width}");
-        (SharedSlice::new(slice), width)
-    });
-    split(pool, units, align, least, |range| {
-        let parts = std::array::from_fn(|k| {
-            let (shared, width) = &outputs[k];
-            // SAFETY: ranges do not overlap, so neither do the elements that they stand for.
-            unsafe { shared.part(range.start * width, range.end * width) }
-        });
+    let outputs = Outputs::new(units, outputs);
+    split(pool, units, align, least, &|range| {
+        // SAFETY: ranges do not overlap.
+        let parts = unsafe { outputs.parts(&range) };
         work(range, parts);
     });
 }
 
+/// Several outputs with the number of their elements for each unit. Its functions are compiled for the types of outputs
+/// and not for each kernel, which would be a fifth of the library.
+struct Outputs<'a, T, const N: usize>([(SharedSlice<'a, T>, usize); N]);
+
+impl<'a, T: Send, const N: usize> Outputs<'a, T, N> {
+    #[inline(never)]
+    fn new(units: usize, outputs: [(&'a mut [T], usize); N]) -> Self {
+        Outputs(outputs.map(|(slice, width)| {
+            assert_eq!(slice.len(), units * width, "output of {units} units of {width}");
+            (SharedSlice::new(slice), width)
+        }))
+    }
+
+    /// The elements that the units of a range stand for.
+    ///
+    /// # Safety
+    /// No two ranges whose parts are alive at the same time may overlap.
+    #[allow(unsafe_code, clippy::mut_from_ref)] // Ranges that do not overlap stand for elements that do not.
+    #[inline(never)]
+    unsafe fn parts(&self, range: &Range<usize>) -> [&mut [T]; N] {
+        self.0.each_ref().map(|(shared, width)| {
+            // SAFETY: by the caller's promise.
+            unsafe { shared.part(range.start * width, range.end * width) }
+        })
+    }
+}
+
 /// [`split_outputs`] for one output.
+#[allow(unsafe_code)] // as there
 pub(crate) fn split_output<T: Send>(
     pool: &Pool,
     output: &mut [T],
@@ -76,7 +95,12 @@ pub(crate) fn split_output<T: Send>(
     work: impl Fn(Range<usize>, &mut [T]) + Sync,
 ) {
     let units = output.len();
-    split_outputs(pool, units, align, least, [(output, 1)], |range, [part]| work(range, part));
+    let output = SharedSlice::new(output);
+    split(pool, units, align, least, &|range| {
+        // SAFETY: ranges do not overlap.
+        let part = unsafe { output.part(range.start, range.end) };
+        work(range, part);
+    });
 }
 
 #[cfg(test)]
@@ -103,6 +127,6 @@ mod tests {
     fn small_work_stays_on_the_calling_thread() {
         let pool = Pool::new(2).unwrap();
         let caller = std::thread::current().id();
-        split(&pool, 19, 1, 10, |_| assert_eq!(std::thread::current().id(), caller));
+        split(&pool, 19, 1, 10, &|_| assert_eq!(std::thread::current().id(), caller));
     }
 }

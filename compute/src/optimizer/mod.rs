@@ -17,7 +17,8 @@
 //! | [`ProximalAdagrad`] | accumulator | `ApplyProximalAdagrad` |
 //! | [`PowerSign`], [`AddSign`] | m | `ApplyPowerSign`, `ApplyAddSign` |
 //!
-//! [`apply`] updates all weights, [`apply_sparse`] the rows with given indices. The `Resource` operations of
+//! [`apply`] updates all weights, [`apply_sparse`] the rows with given indices; [`Update`] does both for rules that are not
+//! known until run time. The `Resource` operations of
 //! the same names do the same.
 //!
 //! The formulas are TensorFlow's, operation by operation, for `f32` and `f64`; the types of 16 bits are
@@ -37,18 +38,21 @@ mod adaptive;
 mod descent;
 mod regularized;
 mod sign;
+mod update;
 mod weight;
 
 pub use adaptive::{AdaMax, Adadelta, Adagrad, AdagradDa, Adam, CenteredRmsProp, RmsProp};
 pub use descent::{GradientDescent, KerasMomentum, Momentum};
 pub use regularized::{Ftrl, ProximalAdagrad, ProximalGradientDescent};
 pub use sign::{AddSign, PowerSign};
+pub use update::Update;
 pub use weight::{Number, Rounded, Weight};
 
 use crate::Pool;
 use crate::elementwise::layout::{Index, IndexError};
 use crate::elementwise::work::{split_outputs, units_per_part};
-use crate::simd::{Vectorised, vectorised};
+use crate::reduce::execute;
+use crate::simd::Vectorised;
 
 /// How one weight and its slots change: `N` numbers, the weight first.
 ///
@@ -102,7 +106,7 @@ pub fn apply<T: Weight, R: Rule<T, N>, const N: usize>(
     let prepared = rule.prepare();
     let outputs = state.map(|slice| (slice, 1));
     split_outputs(pool, gradient.len(), 64, units_per_part(R::PICOSECONDS), outputs, |range, state| {
-        vectorised(Sweep::<T, R, N> { prepared, state, gradient: &gradient[range] });
+        execute::<T, _>(Sweep::<T, R, N> { prepared, state, gradient: &gradient[range] });
     });
 }
 
@@ -138,7 +142,7 @@ pub fn apply_sparse<T: Weight, R: Rule<T, N>, I: Index, const N: usize>(
         let at = index.to_i64() as usize * inner;
         let rows = state.each_mut().map(|slice| &mut slice[at..at + inner]);
         let gradient = &gradient[i * inner..(i + 1) * inner];
-        vectorised(Sweep::<T, R, N> { prepared, state: rows, gradient });
+        execute::<T, _>(Sweep::<T, R, N> { prepared, state: rows, gradient });
     }
     Ok(())
 }

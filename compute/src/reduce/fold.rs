@@ -80,7 +80,7 @@ impl<T: Element, F: Fold<T>> Vectorised for With<F, FoldRows<'_, T, F::Accumulat
 }
 
 /// Does the work, compiled for this CPU if the type is one of those that are large at times.
-pub(super) fn execute<T: Element, W: Vectorised>(work: W) {
+pub(crate) fn execute<T: Element, W: Vectorised>(work: W) {
     if const { T::VECTOR } {
         vectorised(work);
     } else {

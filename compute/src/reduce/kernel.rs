@@ -4,7 +4,7 @@ use super::fold::{CHUNK, COLUMNS, FoldColumns, FoldRows, With, execute};
 use super::plan::ReducePlan;
 use crate::Pool;
 use crate::elementwise::Element;
-use crate::elementwise::work::{split_output, split_outputs, units_per_part};
+use crate::elementwise::work::{split_output, units_per_part};
 use std::fmt;
 use std::ops::Range;
 
@@ -70,172 +70,190 @@ const GROUPS: usize = 64;
 const COLUMN_GROUPS: usize = 8;
 
 fn reduce<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
-    if input.is_empty() {
-        output.fill(F::finish(F::identity(), 0));
-    } else if plan.inner_gone {
-        reduce_rows::<T, F>(pool, plan, input, output);
-    } else {
-        reduce_columns::<T, F>(pool, plan, input, output);
-    }
+    Steps::<T, F::Accumulator>::of::<F>().reduce(pool, plan, input, output);
 }
 
-/// The elements that make one value are runs of neighbours.
-fn reduce_rows<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
-    let count = plan.count();
-    let least = units_per_part(count.saturating_mul(ELEMENT) + 5_000);
-    let plain = plan.gone.inner() == count && plan.kept.single_stride().is_some();
-    if plain && count <= CHUNK {
-        // Rows one after the other.
-        split_output(pool, output, 1, least, |range, output| {
-            let data = &input[range.start * count..range.end * count];
-            for (data, output) in data.chunks(ROWS * count).zip(output.chunks_mut(ROWS)) {
-                let mut totals = [F::identity(); ROWS];
-                let totals = &mut totals[..output.len()];
-                execute::<T, _>(With(F::default(), FoldRows { data, width: count, totals: &mut *totals }));
-                for (output, &total) in output.iter_mut().zip(&*totals) {
+/// The loops of a reduction. What divides the work between them is compiled for the types of elements and partial
+/// results only, not for each reduction.
+#[derive(Clone, Copy)]
+struct Steps<T, A> {
+    identity: A,
+    /// Folds rows of this width, each into one of the totals.
+    rows: fn(&[T], usize, &mut [A]),
+    /// Folds this number of rows, this far apart, column by column into the totals.
+    columns: fn(&[T], usize, usize, &mut [A]),
+    /// Merges partial results into totals.
+    merge: fn(&mut [A], &[A]),
+    /// Merges partial results one after the other.
+    total: fn(&[A]) -> A,
+    /// The final values for totals of so many elements each.
+    finish: fn(&[A], usize, &mut [T]),
+}
+
+impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
+    fn of<F: Fold<T, Accumulator = A>>() -> Self {
+        Steps {
+            identity: F::identity(),
+            rows: |data, width, totals| execute::<T, _>(With(F::default(), FoldRows { data, width, totals })),
+            columns: |data, rows, stride, totals| {
+                execute::<T, _>(With(F::default(), FoldColumns { data, rows, stride, totals }));
+            },
+            merge: |totals, parts| {
+                for (total, &part) in totals.iter_mut().zip(parts) {
+                    *total = F::merge(*total, part);
+                }
+            },
+            total: |parts| parts.iter().fold(F::identity(), |a, &b| F::merge(a, b)),
+            finish: |totals, count, output| {
+                for (output, &total) in output.iter_mut().zip(totals) {
                     *output = F::finish(total, count);
+                }
+            },
+        }
+    }
+
+    fn reduce(&self, pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
+        if input.is_empty() {
+            let mut nothing = [T::default()];
+            (self.finish)(&[self.identity], 0, &mut nothing);
+            output.fill(nothing[0]);
+        } else if plan.inner_gone {
+            self.reduce_rows(pool, plan, input, output);
+        } else {
+            self.reduce_columns(pool, plan, input, output);
+        }
+    }
+
+    /// The elements that make one value are runs of neighbours.
+    fn reduce_rows(&self, pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
+        let count = plan.count();
+        let least = units_per_part(count.saturating_mul(ELEMENT) + 5_000);
+        let plain = plan.gone.inner() == count && plan.kept.single_stride().is_some();
+        if plain && count <= CHUNK {
+            // Rows one after the other.
+            split_output(pool, output, 1, least, |range, output| {
+                let data = &input[range.start * count..range.end * count];
+                for (data, output) in data.chunks(ROWS * count).zip(output.chunks_mut(ROWS)) {
+                    let mut totals = [self.identity; ROWS];
+                    let totals = &mut totals[..output.len()];
+                    (self.rows)(data, count, totals);
+                    (self.finish)(totals, count, output);
+                }
+            });
+            return;
+        }
+        let few = output.len() < 2 * pool.threads();
+        split_output(if few { &SINGLE } else { pool }, output, 1, least, |range, output| {
+            let inside = if few { pool } else { &SINGLE };
+            for (at, output) in range.zip(output) {
+                let value = self.reduce_value(inside, plan, &input[plan.kept.offset(at)..]);
+                (self.finish)(&[value], count, std::slice::from_mut(output));
+            }
+        });
+    }
+
+    /// One value, from groups of consecutive chunks.
+    fn reduce_value(&self, pool: &Pool, plan: &ReducePlan, input: &[T]) -> A {
+        let inner = plan.gone.inner();
+        let per_run = inner.div_ceil(CHUNK);
+        let chunks = plan.count() / inner * per_run;
+        let per_group = chunks.div_ceil(GROUPS);
+        let runs = plan.gone.outer();
+        let mut groups = [self.identity; GROUPS];
+        let groups = &mut groups[..chunks.div_ceil(per_group)];
+        let least = units_per_part(per_group * inner.min(CHUNK) * ELEMENT);
+        split_output(pool, groups, 1, least, |range, groups| {
+            for (group, result) in range.zip(groups) {
+                for chunk in group * per_group..chunks.min((group + 1) * per_group) {
+                    let start = runs.offset(chunk / per_run) + chunk % per_run * CHUNK;
+                    let len = CHUNK.min(inner - chunk % per_run * CHUNK);
+                    (self.rows)(&input[start..start + len], len, std::slice::from_mut(&mut *result));
                 }
             }
         });
-        return;
+        (self.total)(groups)
     }
-    let few = output.len() < 2 * pool.threads();
-    split_output(if few { &SINGLE } else { pool }, output, 1, least, |range, output| {
-        let inside = if few { pool } else { &SINGLE };
-        for (at, output) in range.zip(output) {
-            let value = reduce_value::<T, F>(inside, plan, &input[plan.kept.offset(at)..]);
-            *output = F::finish(value, count);
-        }
-    });
-}
 
-/// One value, from groups of consecutive chunks.
-fn reduce_value<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T]) -> F::Accumulator {
-    let inner = plan.gone.inner();
-    let per_run = inner.div_ceil(CHUNK);
-    let chunks = plan.count() / inner * per_run;
-    let per_group = chunks.div_ceil(GROUPS);
-    let runs = plan.gone.outer();
-    let mut groups = [F::identity(); GROUPS];
-    let groups = &mut groups[..chunks.div_ceil(per_group)];
-    let least = units_per_part(per_group * inner.min(CHUNK) * ELEMENT);
-    split_output(pool, groups, 1, least, |range, groups| {
-        for (group, result) in range.zip(groups) {
-            for chunk in group * per_group..chunks.min((group + 1) * per_group) {
-                let start = runs.offset(chunk / per_run) + chunk % per_run * CHUNK;
-                let len = CHUNK.min(inner - chunk % per_run * CHUNK);
-                let data = &input[start..start + len];
-                let totals = std::slice::from_mut(&mut *result);
-                execute::<T, _>(With(F::default(), FoldRows { data, width: len, totals }));
+    /// The innermost dimension stays, so that neighbours belong to different values.
+    fn reduce_columns(&self, pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
+        let (count, width) = (plan.count(), plan.kept.inner());
+        let outer = plan.kept.outer();
+        let least = units_per_part(count.saturating_mul(ELEMENT));
+        let align = if width <= COLUMNS { width } else { 64 };
+        let few = output.len() < 2 * pool.threads() * align;
+        split_output(if few { &SINGLE } else { pool }, output, align, least, |range, output| {
+            let inside = if few { pool } else { &SINGLE };
+            let mut at = range.start;
+            while at < range.end {
+                let columns = COLUMNS.min(width - at % width).min(range.end - at);
+                let data = &input[outer.offset(at / width) + at % width..];
+                let output = &mut output[at - range.start..][..columns];
+                let mut totals = [self.identity; COLUMNS];
+                let totals = &mut totals[..columns];
+                self.reduce_column_set(inside, plan, data, width, totals);
+                (self.finish)(totals, count, output);
+                at += columns;
             }
-        }
-    });
-    groups.iter().fold(F::identity(), |a, &b| F::merge(a, b))
-}
+        });
+    }
 
-/// The innermost dimension stays, so that neighbours belong to different values.
-fn reduce_columns<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
-    let (count, width) = (plan.count(), plan.kept.inner());
-    let outer = plan.kept.outer();
-    let least = units_per_part(count.saturating_mul(ELEMENT));
-    let align = if width <= COLUMNS { width } else { 64 };
-    let few = output.len() < 2 * pool.threads() * align;
-    split_output(if few { &SINGLE } else { pool }, output, align, least, |range, output| {
-        let inside = if few { pool } else { &SINGLE };
-        let mut at = range.start;
-        while at < range.end {
-            let columns = COLUMNS.min(width - at % width).min(range.end - at);
-            let data = &input[outer.offset(at / width) + at % width..];
-            let output = &mut output[at - range.start..][..columns];
-            let mut totals = [F::identity(); COLUMNS];
-            let totals = &mut totals[..columns];
-            reduce_column_set::<T, F>(inside, plan, data, width, totals);
-            for (output, &total) in output.iter_mut().zip(&*totals) {
-                *output = F::finish(total, count);
+    /// A set of neighbouring columns, from groups of consecutive rows.
+    fn reduce_column_set(&self, pool: &Pool, plan: &ReducePlan, data: &[T], width: usize, totals: &mut [A]) {
+        let (rows, columns) = (plan.count(), totals.len());
+        let per_group = rows.div_ceil(COLUMN_GROUPS).max(512);
+        let mut groups = [[self.identity; COLUMNS]; COLUMN_GROUPS];
+        let groups = &mut groups[..rows.div_ceil(per_group)];
+        let least = units_per_part(per_group * columns * ELEMENT);
+        split_output(pool, groups, 1, least, |range, groups| {
+            for (group, totals) in range.zip(groups) {
+                let range = group * per_group..rows.min((group + 1) * per_group);
+                self.fold_rows_into(plan, data, width, range, &mut totals[..columns]);
             }
-            at += columns;
-        }
-    });
-}
-
-/// A set of neighbouring columns, from groups of consecutive rows.
-fn reduce_column_set<T: Element, F: Fold<T>>(
-    pool: &Pool,
-    plan: &ReducePlan,
-    data: &[T],
-    width: usize,
-    totals: &mut [F::Accumulator],
-) {
-    let (rows, columns) = (plan.count(), totals.len());
-    let per_group = rows.div_ceil(COLUMN_GROUPS).max(512);
-    let mut groups = [[F::identity(); COLUMNS]; COLUMN_GROUPS];
-    let groups = &mut groups[..rows.div_ceil(per_group)];
-    let least = units_per_part(per_group * columns * ELEMENT);
-    let count = groups.len();
-    split_outputs(pool, count, 1, least, [(groups, 1)], |range, [groups]| {
-        for (group, totals) in range.zip(groups) {
-            let range = group * per_group..rows.min((group + 1) * per_group);
-            fold_rows_into::<T, F>(plan, data, width, range, &mut totals[..columns]);
-        }
-    });
-    for group in groups {
-        for (total, &part) in totals.iter_mut().zip(&group[..columns]) {
-            *total = F::merge(*total, part);
+        });
+        for group in groups {
+            (self.merge)(totals, &group[..columns]);
         }
     }
-}
 
-/// Folds the rows of `range` into `totals`.
-fn fold_rows_into<T: Element, F: Fold<T>>(
-    plan: &ReducePlan,
-    data: &[T],
-    width: usize,
-    range: Range<usize>,
-    totals: &mut [F::Accumulator],
-) {
-    if let Some(stride) = plan.gone.single_stride() {
-        let data = &data[range.start * stride..];
-        if stride == width && totals.len() == width && 2 * width <= COLUMNS {
-            fold_narrow_rows::<T, F>(data, width, range.len(), totals);
+    /// Folds the rows of `range` into `totals`.
+    fn fold_rows_into(
+        &self,
+        plan: &ReducePlan,
+        data: &[T],
+        width: usize,
+        range: Range<usize>,
+        totals: &mut [A],
+    ) {
+        if let Some(stride) = plan.gone.single_stride() {
+            let data = &data[range.start * stride..];
+            if stride == width && totals.len() == width && 2 * width <= COLUMNS {
+                self.fold_narrow_rows(data, width, range.len(), totals);
+                return;
+            }
+            (self.columns)(data, range.len(), stride, totals);
             return;
         }
-        execute::<T, _>(With(F::default(), FoldColumns { data, rows: range.len(), stride, totals }));
-        return;
+        let (inner, outer) = (plan.gone.inner(), plan.gone.outer());
+        let stride = plan.gone.offset(1);
+        let mut at = range.start;
+        while at < range.end {
+            let rows = (inner - at % inner).min(range.end - at);
+            let data = &data[outer.offset(at / inner) + at % inner * stride..];
+            (self.columns)(data, rows, stride, totals);
+            at += rows;
+        }
     }
-    let (inner, outer) = (plan.gone.inner(), plan.gone.outer());
-    let stride = plan.gone.offset(1);
-    let mut at = range.start;
-    while at < range.end {
-        let rows = (inner - at % inner).min(range.end - at);
-        let data = &data[outer.offset(at / inner) + at % inner * stride..];
-        execute::<T, _>(With(F::default(), FoldColumns { data, rows, stride, totals: &mut *totals }));
-        at += rows;
-    }
-}
 
-/// Neighbouring rows of few columns: several make one long row, whose columns are folded together last.
-fn fold_narrow_rows<T: Element, F: Fold<T>>(
-    data: &[T],
-    width: usize,
-    rows: usize,
-    totals: &mut [F::Accumulator],
-) {
-    let together = (COLUMNS / width).min(rows);
-    let mut wide = [F::identity(); COLUMNS];
-    let long = together * width;
-    let wide = &mut wide[..long];
-    let work = FoldColumns { data, rows: rows / together, stride: long, totals: &mut *wide };
-    execute::<T, _>(With(F::default(), work));
-    let rest = FoldColumns {
-        data: &data[rows / together * long..],
-        rows: rows % together,
-        stride: width,
-        totals: &mut wide[..width],
-    };
-    execute::<T, _>(With(F::default(), rest));
-    for row in wide.chunks_exact(width) {
-        for (total, &part) in totals.iter_mut().zip(row) {
-            *total = F::merge(*total, part);
+    /// Neighbouring rows of few columns: several make one long row, whose columns are folded together last.
+    fn fold_narrow_rows(&self, data: &[T], width: usize, rows: usize, totals: &mut [A]) {
+        let together = (COLUMNS / width).min(rows);
+        let mut wide = [self.identity; COLUMNS];
+        let long = together * width;
+        let wide = &mut wide[..long];
+        (self.columns)(data, rows / together, long, wide);
+        (self.columns)(&data[rows / together * long..], rows % together, width, &mut wide[..width]);
+        for row in wide.chunks_exact(width) {
+            (self.merge)(totals, row);
         }
     }
 }

@@ -35,7 +35,7 @@ mod plan;
 pub use arg::{ArgError, ArgShape, IndexOut, Ranked, arg_max, arg_min};
 pub use bias::bias_add_grad;
 pub use cumulative::{CumulativeShape, Scan, cumulative_product, cumulative_sum};
-pub(crate) use fold::fold_slice;
+pub(crate) use fold::{execute, fold_slice};
 pub use kernel::{Fold, ReduceKernel};
 pub use op::ReduceOp;
 pub(crate) use op::{Max as MaxFold, Sum as SumFold};

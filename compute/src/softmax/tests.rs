@@ -32,14 +32,14 @@ fn near(found: f64, exact: f64, tolerance: f64, what: &str) {
 }
 
 /// Checks every function for one type, whose numbers are exact to `tolerance`.
-fn check<T: Float>(tolerance: f64, from: fn(f32) -> T, to: fn(T) -> f64) {
+fn check<T: Logits>(tolerance: f64, from: fn(f32) -> T, to: fn(T) -> f64) {
     let mut numbers = Numbers::new(41);
     for (rows, classes) in SHAPES {
         let logits: Vec<T> = numbers.floats(rows * classes).into_iter().map(from).collect();
         let plain: Vec<f32> = logits.iter().map(|&x| to(x) as f32).collect();
         let dense: Vec<T> =
             numbers.floats(rows * classes).iter().map(|x| from(x.abs() / classes as f32)).collect();
-        let labels: Vec<i32> = (0..rows).map(|_| numbers.below(classes) as i32).collect();
+        let labels: Vec<i64> = (0..rows).map(|_| numbers.below(classes) as i64).collect();
         for pool in pools() {
             let what = format!("{rows}x{classes} of {} on {pool:?}", T::NAME);
             let new = || vec![from(0.0); rows * classes];

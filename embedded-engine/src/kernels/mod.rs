@@ -1,8 +1,5 @@
 //! The kernels, one file per op family, the twin of the file of the same name in `ops`.
 
-#[macro_use]
-mod dispatch;
-
 mod array;
 mod chunks;
 mod control_flow;
@@ -34,7 +31,6 @@ use std::sync::OnceLock;
 
 pub(crate) use data_flow::queue_stats;
 pub(crate) use data_flow::replayed;
-pub(crate) use dispatch::unsupported;
 pub(crate) use moved::Moved;
 pub(crate) use state::read_reference;
 

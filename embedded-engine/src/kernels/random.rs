@@ -1,11 +1,11 @@
 //! Random numbers: equal seeds give TensorFlow's numbers.
 
+use crate::dispatch::check_real;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use crate::resources::OpState;
-use compute::elementwise::CastTo;
 use compute::random::{self, Generator};
 use session_core::{Error, Result};
 use std::any::Any;
@@ -41,17 +41,19 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Multinomial", |spec| {
         let out = spec.dtype("output_dtype").unwrap_or(DType::Int64);
         let state = state(spec)?;
-        for_dtype!(real spec.input_dtype(0), T => for_dtype!(index out, C => {
+        check_real(spec.input_dtype(0))?;
+        for_dtype!(index out, C => {
             let state = state.clone();
-            Ok(boxed(move |context| multinomial::<T, C>(context, &mut state.lock())))
-        }))
+            Ok(boxed(move |context| multinomial::<C>(context, &mut state.lock())))
+        })
     });
     registry.add("StatelessMultinomial", |spec| {
         let out = spec.dtype("output_dtype").unwrap_or(DType::Int64);
-        for_dtype!(real spec.input_dtype(0), T => for_dtype!(index out, C => Ok(boxed(move |context| {
+        check_real(spec.input_dtype(0))?;
+        for_dtype!(index out, C => Ok(boxed(move |context| {
             let mut generator = stateless(context, 2)?;
-            multinomial::<T, C>(context, &mut generator)
-        }))))
+            multinomial::<C>(context, &mut generator)
+        })))
     });
     registry.add("RandomGamma", |spec| {
         for_dtype!(float spec.input_dtype(1), T => {
@@ -69,13 +71,9 @@ pub(crate) fn register(registry: &mut Registry) {
         })
     });
     registry.add("RandomPoissonV2", |spec| {
-        let rates = spec.input_dtype(1);
         for_dtype!(@arms spec.dtype("dtype")?, T => {
             let state = state(spec)?;
-            for_dtype!(@arms rates, R => {
-                let state = state.clone();
-                Ok(boxed(move |context| poisson::<R, T>(context, &mut state.lock())))
-            }, Float16: tensor::f16, Float32: f32, Float64: f64, Int32: i32, Int64: i64)
+            Ok(boxed(move |context| poisson::<T>(context, &mut state.lock())))
         }, Float16: tensor::f16, Float32: f32, Float64: f64, Int32: i32, Int64: i64)
     });
     registry.add("StatelessRandomUniform", |spec| {
@@ -219,18 +217,11 @@ fn sampled(context: &KernelContext<'_>) -> Result<Shape> {
     Ok(shape(context, 0)?.iter().chain(context.input(1).shape().iter()).copied().collect())
 }
 
-/// The elements of an input as doubles.
-fn doubles<T: Element + CastTo<f64>>(context: &KernelContext<'_>, input: usize) -> Result<Vec<f64>> {
-    let mut values = memory::filled(0f64, context.input(input).elements())?;
-    compute::elementwise::cast(context.pool(), context.slice::<T>(input)?, &mut values);
-    Ok(values)
-}
-
-fn poisson<R: Element + CastTo<f64>, T: Element + random::Count>(
+fn poisson<T: Element + random::Count>(
     context: &mut KernelContext<'_>,
     generator: &mut Generator,
 ) -> Result<()> {
-    let (dims, rates) = (sampled(context)?, doubles::<R>(context, 1)?);
+    let (dims, rates) = (sampled(context)?, context.doubles(1)?);
     context.produce::<T>(0, dims, |context, output| {
         if !output.is_empty() {
             random::fill_poisson(generator, &rates, output, context.pool());
@@ -240,7 +231,7 @@ fn poisson<R: Element + CastTo<f64>, T: Element + random::Count>(
 }
 
 /// Classes drawn for each row of unnormalised log-probabilities.
-fn multinomial<T: Element + CastTo<f64>, C: Element + random::Class>(
+fn multinomial<C: Element + random::Class>(
     context: &mut KernelContext<'_>,
     generator: &mut Generator,
 ) -> Result<()> {
@@ -254,7 +245,7 @@ fn multinomial<T: Element + CastTo<f64>, C: Element + random::Class>(
     if classes == 0 && rows > 0 && samples > 0 {
         return Err(Error::invalid_argument("num_classes should be positive, got 0"));
     }
-    let logits = doubles::<T>(context, 0)?;
+    let logits = context.doubles(0)?;
     context.produce::<C>(0, [rows, samples], |context, output| {
         if !output.is_empty() {
             random::fill_multinomial(generator, &logits, rows, output, context.pool());

@@ -1,11 +1,14 @@
 //! Sets along the last axis: differences, intersections, unions, sizes.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, values};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
+use compute::Pool;
+use compute::elementwise::cast_values;
 use session_core::{Error, Result};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use tensor::{Bytes, DType, Shape, Tensor};
+use tensor::{Bytes, DType, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("DenseToDenseSetOperation", |spec| operation(spec, [Form::Dense, Form::Dense]));
@@ -13,18 +16,17 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("SparseToSparseSetOperation", |spec| operation(spec, [Form::Sparse, Form::Sparse]));
     registry.add("SetSize", |spec| match spec.dtype("T")? {
         DType::String => Ok(boxed(sizes::<Bytes>)),
-        dtype => for_member!(dtype, T => Ok(boxed(sizes::<T>))),
+        dtype => check_member(dtype).map(|()| boxed(sizes::<i64>)),
     });
 }
 
-/// Runs a body with the Rust type of a dtype that sets may hold.
-macro_rules! for_member {
-    ($dtype:expr, $type:ident => $body:expr) => {
-        for_dtype!(@arms $dtype, $type => $body,
-            Int8: i8, Int16: i16, Int32: i32, Int64: i64, UInt8: u8, UInt16: u16)
-    };
+/// Refuses dtypes that sets cannot hold.
+fn check_member(dtype: DType) -> Result<()> {
+    match dtype {
+        DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64 | DType::UInt8 | DType::UInt16 => Ok(()),
+        other => Err(crate::dispatch::unsupported(other)),
+    }
 }
-use for_member;
 
 /// How a set is given.
 #[derive(Clone, Copy)]
@@ -61,39 +63,45 @@ fn operation(spec: &NodeSpec<'_>, forms: [Form; 2]) -> Result<Box<dyn Kernel>> {
     };
     match spec.dtype("T")? {
         DType::String => Ok(boxed(move |context| combined::<Bytes>(context, forms, combine))),
-        dtype => for_member!(dtype, T => Ok(boxed(move |context| combined::<T>(context, forms, combine)))),
+        dtype => {
+            check_member(dtype)?;
+            Ok(boxed(move |context| combined::<i64>(context, forms, combine)))
+        }
     }
 }
 
-/// What sets may hold.
+/// What sets may hold: strings, or integers of any dtype, as the widest.
 trait Member: Ord + Clone + 'static {
-    fn of(tensor: &Tensor) -> Result<&[Self]>;
-    fn tensor(values: Vec<Self>) -> Result<Tensor>;
+    fn of(tensor: &Tensor) -> Result<Cow<'_, [Self]>>;
+    fn tensor(values: Vec<Self>, dtype: DType) -> Result<Tensor>;
 }
 
 impl Member for Bytes {
-    fn of(tensor: &Tensor) -> Result<&[Bytes]> {
-        Ok(tensor.as_strings()?)
+    fn of(tensor: &Tensor) -> Result<Cow<'_, [Bytes]>> {
+        Ok(tensor.as_strings()?.into())
     }
-    fn tensor(values: Vec<Bytes>) -> Result<Tensor> {
+
+    fn tensor(values: Vec<Bytes>, _dtype: DType) -> Result<Tensor> {
         let count = values.len();
         Ok(Tensor::from_strings(values, [count])?)
     }
 }
 
-macro_rules! member {
-    ($($type:ty)*) => {$(
-        impl Member for $type {
-            fn of(tensor: &Tensor) -> Result<&[$type]> {
-                Ok(tensor.as_slice::<$type>()?)
-            }
-            fn tensor(values: Vec<$type>) -> Result<Tensor> {
-                Ok(Tensor::from(values))
-            }
-        }
-    )*};
+impl Member for i64 {
+    fn of(tensor: &Tensor) -> Result<Cow<'_, [i64]>> {
+        let mut wide = memory::filled(0i64, tensor.elements())?;
+        cast_values(&Pool::single(), values(tensor)?, wide.as_mut_slice().into());
+        Ok(wide.into())
+    }
+
+    fn tensor(members: Vec<i64>, dtype: DType) -> Result<Tensor> {
+        for_dtype!(all dtype, T => {
+            let mut narrow = memory::filled(T::default(), members.len())?;
+            cast_values(&Pool::single(), members.as_slice().into(), narrow.as_mut_slice().into());
+            Ok(Tensor::from(narrow))
+        })
+    }
 }
-member!(i8 i16 i32 i64 u8 u16);
 
 /// Sets by where they are in the axes before the last.
 struct Sets<M> {
@@ -117,7 +125,8 @@ impl<M: Member> Sets<M> {
             return Err(Error::invalid_argument("a set needs at least one axis"));
         };
         let mut sets = Sets { outer: outer.to_vec(), by_place: BTreeMap::new() };
-        for (number, members) in M::of(tensor)?.chunks_exact(size.max(1)).enumerate() {
+        let members = M::of(tensor)?;
+        for (number, members) in members.chunks_exact(size.max(1)).enumerate() {
             sets.by_place.insert(place_of(number, outer), members.iter().cloned().collect());
         }
         Ok(sets)
@@ -137,7 +146,7 @@ impl<M: Member> Sets<M> {
             let text = format!("{} values with indices in {} axes", values.len(), sizes.len());
             return Err(Error::invalid_argument(text));
         }
-        for (index, value) in indices.chunks_exact(sizes.len()).zip(values) {
+        for (index, value) in indices.chunks_exact(sizes.len()).zip(&*values) {
             if index.iter().zip(sizes).any(|(index, size)| !(0..*size).contains(index)) {
                 let text = format!("index {index:?} is out of bounds of the shape {sizes:?}");
                 return Err(Error::invalid_argument(text));
@@ -169,6 +178,7 @@ fn combine_sets<M: Member>(combine: Combine, a: &BTreeSet<M>, b: &BTreeSet<M>) -
 }
 
 fn combined<M: Member>(context: &mut KernelContext<'_>, forms: [Form; 2], combine: Combine) -> Result<()> {
+    let dtype = context.input(if matches!(forms[0], Form::Dense) { 0 } else { 1 }).dtype();
     let a = Sets::<M>::read(context, forms[0], 0)?;
     let b = Sets::<M>::read(context, forms[1], forms[0].inputs())?;
     if a.outer != b.outer {
@@ -191,7 +201,7 @@ fn combined<M: Member>(context: &mut KernelContext<'_>, forms: [Form; 2], combin
     let rank = a.outer.len() + 1;
     let shape: Vec<i64> = a.outer.iter().chain([&largest]).map(|&size| size as i64).collect();
     context.set(0, Tensor::from_vec(indices, [values.len(), rank])?);
-    context.set(1, M::tensor(values)?);
+    context.set(1, M::tensor(values, dtype)?);
     context.set(2, Tensor::from(shape));
     Ok(())
 }
@@ -219,7 +229,7 @@ mod tests {
 
     #[test]
     fn sets_combine_in_order() {
-        let (a, b) = (BTreeSet::from([3i32, 1, 2]), BTreeSet::from([2, 5]));
+        let (a, b) = (BTreeSet::from([3i64, 1, 2]), BTreeSet::from([2, 5]));
         assert_eq!(combine_sets(Combine::FirstMinusSecond, &a, &b), [1, 3]);
         assert_eq!(combine_sets(Combine::SecondMinusFirst, &a, &b), [5]);
         assert_eq!(combine_sets(Combine::Intersection, &a, &b), [2]);

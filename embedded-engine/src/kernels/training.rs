@@ -6,9 +6,9 @@ use crate::kernels::state::shared_variable;
 use crate::registry::Registry;
 use crate::resources::Variable;
 use compute::optimizer::{
-    self, AdaMax, Adadelta, Adagrad, AdagradDa, Adam, AddSign, CenteredRmsProp, Ftrl, GradientDescent,
-    KerasMomentum, Momentum, Number as _, PowerSign, ProximalAdagrad, ProximalGradientDescent, RmsProp, Rule,
-    Weight,
+    AdaMax, Adadelta, Adagrad, AdagradDa, Adam, AddSign, CenteredRmsProp, Ftrl, GradientDescent,
+    KerasMomentum, Momentum, Number as _, PowerSign, ProximalAdagrad, ProximalGradientDescent, RmsProp,
+    Update, Weight,
 };
 use session_core::{Error, Result};
 use std::sync::{Arc, MutexGuard};
@@ -17,23 +17,20 @@ use tensor::{Element, Tensor};
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["ResourceApplyGradientDescent", "ApplyGradientDescent"], |spec| {
         for_dtype!(float spec.dtype("T")?, T => {
-            Ok(dense::<T, _, 1>(|i| Ok(GradientDescent { learning_rate: i.scalar(0)? })))
+            Ok(dense::<T>(1, |i| Ok(Box::new(GradientDescent { learning_rate: i.scalar(0)? }))))
         })
     });
     registry.add_both(["ResourceApplyMomentum", "ApplyMomentum"], |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
-            // The gradient stands between the learning rate and the momentum.
-            let rule = |i: Parameters<'_, '_>| -> Result<Momentum<T>> {
-                Ok(Momentum { learning_rate: i.scalar(0)?, momentum: i.scalar(2)?, use_nesterov })
-            };
-            apply::<T, _, 2>(context, 3, &rule)
+        // The gradient stands between the learning rate and the momentum.
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense_after::<T>(2, 3, move |i| {
+            Ok(Box::new(Momentum { learning_rate: i.scalar(0)?, momentum: i.scalar(2)?, use_nesterov }))
         })))
     });
     registry.add_both(["ResourceApplyAdam", "ApplyAdam"], |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(move |i| {
-            Ok(Adam {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(3, move |i| {
+            Ok(Box::new(Adam {
                 beta1_power: i.scalar(0)?,
                 beta2_power: i.scalar(1)?,
                 learning_rate: i.scalar(2)?,
@@ -41,99 +38,94 @@ pub(crate) fn register(registry: &mut Registry) {
                 beta2: i.scalar(4)?,
                 epsilon: i.scalar(5)?,
                 use_nesterov,
-            })
+            }))
         })))
     });
     registry.add_both(["ResourceApplyAdaMax", "ApplyAdaMax"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
-            Ok(AdaMax {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(3, |i| {
+            Ok(Box::new(AdaMax {
                 beta1_power: i.scalar(0)?,
                 learning_rate: i.scalar(1)?,
                 beta1: i.scalar(2)?,
                 beta2: i.scalar(3)?,
                 epsilon: i.scalar(4)?,
-            })
+            }))
         })))
     });
     registry.add_both(["ResourceApplyRMSProp", "ApplyRMSProp"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
-            Ok(RmsProp {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(3, |i| {
+            Ok(Box::new(RmsProp {
                 learning_rate: i.scalar(0)?,
                 rho: i.scalar(1)?,
                 momentum: i.scalar(2)?,
                 epsilon: i.scalar(3)?,
-            })
+            }))
         })))
     });
     registry.add_both(["ResourceApplyCenteredRMSProp", "ApplyCenteredRMSProp"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 4>(|i| {
-            Ok(CenteredRmsProp {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(4, |i| {
+            Ok(Box::new(CenteredRmsProp {
                 learning_rate: i.scalar(0)?,
                 rho: i.scalar(1)?,
                 momentum: i.scalar(2)?,
                 epsilon: i.scalar(3)?,
-            })
+            }))
         })))
     });
     registry.add_both(["ResourceApplyAdagrad", "ApplyAdagrad"], |spec| make_adagrad(spec, false));
     registry.add_both(["ResourceApplyAdagradV2", "ApplyAdagradV2"], |spec| make_adagrad(spec, true));
     registry.add_both(["ResourceApplyAdadelta", "ApplyAdadelta"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 3>(|i| {
-            Ok(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? })
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(3, |i| {
+            Ok(Box::new(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? }))
         })))
     });
     registry.add_both(["ResourceApplyFtrl", "ApplyFtrl"], |spec| make_ftrl(spec, false));
     registry.add_both(["ResourceApplyFtrlV2", "ApplyFtrlV2"], |spec| make_ftrl(spec, true));
     registry.add("ResourceApplyKerasMomentum", |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
-            let rule = |i: Parameters<'_, '_>| -> Result<KerasMomentum<T>> {
-                Ok(KerasMomentum { learning_rate: i.scalar(0)?, momentum: i.scalar(2)?, use_nesterov })
-            };
-            apply::<T, _, 2>(context, 3, &rule)
+        // The gradient stands between the learning rate and the momentum.
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense_after::<T>(2, 3, move |i| {
+            Ok(Box::new(KerasMomentum { learning_rate: i.scalar(0)?, momentum: i.scalar(2)?, use_nesterov }))
         })))
     });
     registry.add_both(["ResourceApplyAddSign", "ApplyAddSign"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
-            Ok(AddSign {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(2, |i| {
+            Ok(Box::new(AddSign {
                 learning_rate: i.scalar(0)?,
                 alpha: i.scalar(1)?,
                 sign_decay: i.scalar(2)?,
                 beta: i.scalar(3)?,
-            })
+            }))
         })))
     });
     registry.add_both(["ResourceApplyPowerSign", "ApplyPowerSign"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
-            Ok(PowerSign {
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(2, |i| {
+            Ok(Box::new(PowerSign {
                 learning_rate: i.scalar(0)?,
                 log_base: i.scalar(1)?,
                 sign_decay: i.scalar(2)?,
                 beta: i.scalar(3)?,
-            })
+            }))
         })))
     });
     registry.add_both(["ResourceApplyProximalAdagrad", "ApplyProximalAdagrad"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 2>(|i| {
-            Ok(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(2, |i| {
+            Ok(Box::new(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? }))
         })))
     });
     registry.add_both(["ResourceApplyProximalGradientDescent", "ApplyProximalGradientDescent"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 1>(|i| {
-            Ok(ProximalGradientDescent { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(1, |i| {
+            Ok(Box::new(ProximalGradientDescent { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? }))
         })))
     });
     registry.add_both(["ResourceApplyAdagradDA", "ApplyAdagradDA"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
-            let rule = |i: Parameters<'_, '_>| -> Result<AdagradDa<T>> {
-                Ok(AdagradDa {
-                    learning_rate: i.scalar(1)?,
-                    l1: i.scalar(2)?,
-                    l2: i.scalar(3)?,
-                    global_step: i.scalar(4)?,
-                })
-            };
-            apply::<T, _, 3>(context, 3, &rule)
+        for_dtype!(float spec.dtype("T")?, T => Ok(dense_after::<T>(3, 3, |i| {
+            Ok(Box::new(AdagradDa {
+                learning_rate: i.scalar(1)?,
+                l1: i.scalar(2)?,
+                l2: i.scalar(3)?,
+                global_step: i.scalar(4)?,
+            }))
         })))
     });
     registry.add(
@@ -149,16 +141,12 @@ fn amsgrad<T: Element + Weight>(context: &mut KernelContext<'_>) -> Result<()> {
     let scalar = |index: usize| -> Result<T::Number> { Ok(parameters.scalar::<T>(index)?.load()) };
     let (beta1_power, beta2_power, rate) = (scalar(0)?, scalar(1)?, scalar(2)?);
     let (beta1, beta2, epsilon) = (scalar(3)?, scalar(4)?, scalar(5)?);
-    let variables: Vec<Arc<Variable>> = (0..4).map(|i| shared_variable(context, i)).collect::<Result<_>>()?;
     let gradient = context.input(10);
-    with_values(&variables, |values| {
-        check_shapes(&values, &variables, gradient)?;
-        let mut state = Vec::with_capacity(4);
-        for value in values {
-            state.push(value.make_mut::<T>(context.buffers())?);
-        }
-        let [weights, m, v, largest]: [&mut [T]; 4] =
-            state.try_into().map_err(|_| Error::runtime("an update without its slots"))?;
+    with_variables(context, 4, |values, variables| {
+        check_shapes(&values, variables, gradient)?;
+        let [weights, m, v, largest]: [&mut [T]; 4] = slices::<T>(context, values)?
+            .try_into()
+            .map_err(|_| Error::runtime("an update without its slots"))?;
         let one = T::Number::of(1.0);
         let step = rate * (one - beta2_power).sqrt() / (one - beta1_power);
         for (i, gradient) in gradient.as_slice::<T>()?.iter().enumerate() {
@@ -177,117 +165,111 @@ fn amsgrad<T: Element + Weight>(context: &mut KernelContext<'_>) -> Result<()> {
 fn register_sparse(registry: &mut Registry) {
     registry.add_both(["ResourceSparseApplyMomentum", "SparseApplyMomentum"], |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
-            Ok(Momentum { learning_rate: i.scalar(0)?, momentum: i.scalar(3)?, use_nesterov })
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(2, 3, move |i| {
+            Ok(Box::new(Momentum { learning_rate: i.scalar(0)?, momentum: i.scalar(3)?, use_nesterov }))
         })))
     });
     registry.add("ResourceSparseApplyKerasMomentum", |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
-        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
-            Ok(KerasMomentum { learning_rate: i.scalar(0)?, momentum: i.scalar(3)?, use_nesterov })
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(2, 3, move |i| {
+            Ok(Box::new(KerasMomentum { learning_rate: i.scalar(0)?, momentum: i.scalar(3)?, use_nesterov }))
         })))
     });
     registry.add_both(["ResourceSparseApplyAdagrad", "SparseApplyAdagrad"], |spec| {
         let update_slots = spec.bool("update_slots").unwrap_or(true);
-        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(3, move |i| {
-            Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon: None, update_slots })
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(2, 3, move |i| {
+            Ok(Box::new(Adagrad { learning_rate: i.scalar(0)?, epsilon: None, update_slots }))
         })))
     });
     registry.add_both(["ResourceSparseApplyAdagradV2", "SparseApplyAdagradV2"], |spec| {
         let update_slots = spec.bool("update_slots").unwrap_or(true);
-        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(4, move |i| {
-            Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon: Some(i.scalar(1)?), update_slots })
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(2, 4, move |i| {
+            Ok(Box::new(Adagrad { learning_rate: i.scalar(0)?, epsilon: Some(i.scalar(1)?), update_slots }))
         })))
     });
     registry.add_both(["ResourceSparseApplyAdadelta", "SparseApplyAdadelta"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(6, |i| {
-            Ok(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? })
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(3, 6, |i| {
+            Ok(Box::new(Adadelta { learning_rate: i.scalar(0)?, rho: i.scalar(1)?, epsilon: i.scalar(2)? }))
         })))
     });
     registry.add_both(["ResourceSparseApplyRMSProp", "SparseApplyRMSProp"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(7, |i| {
-            Ok(RmsProp {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(3, 7, |i| {
+            Ok(Box::new(RmsProp {
                 learning_rate: i.scalar(0)?,
                 rho: i.scalar(1)?,
                 momentum: i.scalar(2)?,
                 epsilon: i.scalar(3)?,
-            })
+            }))
         })))
     });
     registry.add_both(["ResourceSparseApplyCenteredRMSProp", "SparseApplyCenteredRMSProp"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 4>(8, |i| {
-            Ok(CenteredRmsProp {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(4, 8, |i| {
+            Ok(Box::new(CenteredRmsProp {
                 learning_rate: i.scalar(0)?,
                 rho: i.scalar(1)?,
                 momentum: i.scalar(2)?,
                 epsilon: i.scalar(3)?,
-            })
+            }))
         })))
     });
     registry.add_both(["ResourceSparseApplyFtrl", "SparseApplyFtrl"], |spec| make_sparse_ftrl(spec, false));
     registry
         .add_both(["ResourceSparseApplyFtrlV2", "SparseApplyFtrlV2"], |spec| make_sparse_ftrl(spec, true));
     registry.add_both(["ResourceSparseApplyProximalAdagrad", "SparseApplyProximalAdagrad"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 2>(5, |i| {
-            Ok(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(2, 5, |i| {
+            Ok(Box::new(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? }))
         })))
     });
     registry.add_both(["ResourceSparseApplyProximalGradientDescent", "SparseApplyProximalGradientDescent"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 1>(4, |i| {
-            Ok(ProximalGradientDescent { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? })
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(1, 4, |i| {
+            Ok(Box::new(ProximalGradientDescent { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? }))
         })))
     });
     registry.add_both(["ResourceSparseApplyAdagradDA", "SparseApplyAdagradDA"], |spec| {
-        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(3, |i| {
-            Ok(AdagradDa {
+        for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(3, 3, |i| {
+            Ok(Box::new(AdagradDa {
                 learning_rate: i.scalar(2)?,
                 l1: i.scalar(3)?,
                 l2: i.scalar(4)?,
                 global_step: i.scalar(5)?,
-            })
+            }))
         })))
     });
 }
 
 fn make_sparse_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel>> {
     let multiply_linear_by_lr = spec.bool("multiply_linear_by_lr").unwrap_or(false);
-    for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T, _, 3>(3, move |i| {
-        Ok(Ftrl {
+    for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(3, 3, move |i| {
+        Ok(Box::new(Ftrl {
             learning_rate: i.scalar(2)?,
             l1: i.scalar(3)?,
             l2: i.scalar(4)?,
             l2_shrinkage: if with_shrinkage { i.scalar(5)? } else { T::default() },
             learning_rate_power: i.scalar(if with_shrinkage { 6 } else { 5 })?,
             multiply_linear_by_lr,
-        })
+        }))
     })))
 }
 
-/// An update of the rows that the input after the gradient names; `gradient` counts all inputs.
-fn sparse<T, R, const N: usize>(
+/// The rule of an update, made of its parameters.
+type MakeRule<T> = dyn Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync;
+
+/// An update of `count` variables in the rows that the input after the gradient names; `gradient` counts all inputs.
+fn sparse<T: Element>(
+    count: usize,
     gradient: usize,
-    rule: impl Fn(Parameters<'_, '_>) -> Result<R> + Send + Sync + 'static,
-) -> Box<dyn Kernel>
-where
-    T: Element + Weight,
-    R: Rule<T, N> + 'static,
-{
+    rule: impl Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync + 'static,
+) -> Box<dyn Kernel> {
+    // Behind a pointer, so that the rest is compiled once for each dtype and not for each rule.
+    let rule: Box<MakeRule<T>> = Box::new(rule);
     boxed(move |context| {
-        let rule = rule(Parameters { context, first: N })?;
+        let rule = rule(Parameters { context, first: count })?;
         let indices = context.ints(gradient + 1)?;
         let gradient = context.input(gradient);
-        let variables: Vec<Arc<Variable>> =
-            (0..N).map(|i| shared_variable(context, i)).collect::<Result<_>>()?;
-        with_values(&variables, |values| {
-            let row = check_rows(&values, &variables, gradient, indices.len())?;
-            let mut state = Vec::with_capacity(N);
-            for value in values {
-                state.push(value.make_mut::<T>(context.buffers())?);
-            }
-            let state: [&mut [T]; N] =
-                state.try_into().map_err(|_| Error::runtime("an update without its slots"))?;
-            optimizer::apply_sparse(rule, row, state, gradient.as_slice()?, &indices)
-                .map_err(super::array::outside)
+        with_variables(context, count, |values, variables| {
+            let row = check_rows(&values, variables, gradient, indices.len())?;
+            let state = slices::<T>(context, values)?;
+            rule.apply_sparse(row, state, gradient.as_slice()?, &indices).map_err(super::array::outside)
         })
     })
 }
@@ -323,29 +305,26 @@ fn check_rows(
 
 fn make_adagrad(spec: &NodeSpec<'_>, with_epsilon: bool) -> Result<Box<dyn Kernel>> {
     let update_slots = spec.bool("update_slots").unwrap_or(true);
-    for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T, _, 2>(move |i| {
+    for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(2, move |i| {
         let epsilon = if with_epsilon { Some(i.scalar(1)?) } else { None };
-        Ok(Adagrad { learning_rate: i.scalar(0)?, epsilon, update_slots })
+        Ok(Box::new(Adagrad { learning_rate: i.scalar(0)?, epsilon, update_slots }))
     })))
 }
 
 /// FTRL takes the gradient before its parameters.
 fn make_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel>> {
     let multiply_linear_by_lr = spec.bool("multiply_linear_by_lr").unwrap_or(false);
-    for_dtype!(float spec.dtype("T")?, T => Ok(boxed(move |context| {
-        let rule = |i: Parameters<'_, '_>| -> Result<Ftrl<T>> {
-            let l2_shrinkage = if with_shrinkage { i.scalar(4)? } else { T::default() };
-            let learning_rate_power = i.scalar(if with_shrinkage { 5 } else { 4 })?;
-            Ok(Ftrl {
-                learning_rate: i.scalar(1)?,
-                l1: i.scalar(2)?,
-                l2: i.scalar(3)?,
-                l2_shrinkage,
-                learning_rate_power,
-                multiply_linear_by_lr,
-            })
-        };
-        apply::<T, _, 3>(context, 3, &rule)
+    for_dtype!(float spec.dtype("T")?, T => Ok(dense_after::<T>(3, 3, move |i| {
+        let l2_shrinkage = if with_shrinkage { i.scalar(4)? } else { T::default() };
+        let learning_rate_power = i.scalar(if with_shrinkage { 5 } else { 4 })?;
+        Ok(Box::new(Ftrl {
+            learning_rate: i.scalar(1)?,
+            l1: i.scalar(2)?,
+            l2: i.scalar(3)?,
+            l2_shrinkage,
+            learning_rate_power,
+            multiply_linear_by_lr,
+        }))
     })))
 }
 
@@ -362,44 +341,50 @@ impl Parameters<'_, '_> {
     }
 }
 
-/// An update whose gradient is the last input.
-fn dense<T, R, const N: usize>(
-    rule: impl Fn(Parameters<'_, '_>) -> Result<R> + Send + Sync + 'static,
-) -> Box<dyn Kernel>
-where
-    T: Element + Weight,
-    R: Rule<T, N> + 'static,
-{
+/// An update of `count` variables whose gradient is the last input.
+fn dense<T: Element>(
+    count: usize,
+    rule: impl Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync + 'static,
+) -> Box<dyn Kernel> {
+    let rule: Box<MakeRule<T>> = Box::new(rule);
     boxed(move |context| {
         let gradient = context.num_inputs() - 1;
-        apply::<T, R, N>(context, gradient, &rule)
+        apply::<T>(context, count, gradient, &*rule)
     })
 }
 
-/// Updates the variables of the first `N` inputs.
-fn apply<T, R, const N: usize>(
-    context: &mut KernelContext<'_>,
+/// An update of `count` variables whose gradient is an input before the last; `gradient` counts all inputs.
+fn dense_after<T: Element>(
+    count: usize,
     gradient: usize,
-    rule: &impl Fn(Parameters<'_, '_>) -> Result<R>,
-) -> Result<()>
-where
-    T: Element + Weight,
-    R: Rule<T, N>,
-{
-    let rule = rule(Parameters { context, first: N })?;
-    let variables: Vec<Arc<Variable>> = (0..N).map(|i| shared_variable(context, i)).collect::<Result<_>>()?;
+    rule: impl Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync + 'static,
+) -> Box<dyn Kernel> {
+    let rule: Box<MakeRule<T>> = Box::new(rule);
+    boxed(move |context| apply::<T>(context, count, gradient, &*rule))
+}
+
+/// Updates the variables of the first `count` inputs.
+fn apply<T: Element>(
+    context: &mut KernelContext<'_>,
+    count: usize,
+    gradient: usize,
+    rule: &MakeRule<T>,
+) -> Result<()> {
+    let rule = rule(Parameters { context, first: count })?;
     let gradient = context.input(gradient);
-    with_values(&variables, |values| {
-        check_shapes(&values, &variables, gradient)?;
-        let mut state = Vec::with_capacity(N);
-        for value in values {
-            state.push(value.make_mut::<T>(context.buffers())?);
-        }
-        let state: [&mut [T]; N] =
-            state.try_into().map_err(|_| Error::runtime("an update without its slots"))?;
-        optimizer::apply(context.pool(), rule, state, gradient.as_slice()?);
+    with_variables(context, count, |values, variables| {
+        check_shapes(&values, variables, gradient)?;
+        rule.apply(context.pool(), slices::<T>(context, values)?, gradient.as_slice()?);
         Ok(())
     })
+}
+
+/// The elements of variables, each with memory of its own from here on.
+fn slices<'a, T: Element>(
+    context: &KernelContext<'_>,
+    values: Vec<&'a mut Tensor>,
+) -> Result<Vec<&'a mut [T]>> {
+    values.into_iter().map(|value| Ok(value.make_mut::<T>(context.buffers())?)).collect()
 }
 
 /// The weights and all slots must have the gradient's shape.
@@ -418,9 +403,14 @@ fn check_shapes(values: &[&mut Tensor], variables: &[Arc<Variable>], gradient: &
     Ok(())
 }
 
-/// Locks several variables, always in the order of their addresses, so that steps in different threads never wait for
-/// each other in a circle.
-fn with_values(variables: &[Arc<Variable>], work: impl FnOnce(Vec<&mut Tensor>) -> Result<()>) -> Result<()> {
+/// Locks the variables of the first `count` inputs, always in the order of their addresses, so that steps in different
+/// threads never wait for each other in a circle.
+fn with_variables(
+    context: &KernelContext<'_>,
+    count: usize,
+    work: impl FnOnce(Vec<&mut Tensor>, &[Arc<Variable>]) -> Result<()>,
+) -> Result<()> {
+    let variables = (0..count).map(|i| shared_variable(context, i)).collect::<Result<Vec<_>>>()?;
     let mut order: Vec<usize> = (0..variables.len()).collect();
     order.sort_by_key(|&i| Arc::as_ptr(&variables[i]));
     if order.windows(2).any(|pair| Arc::ptr_eq(&variables[pair[0]], &variables[pair[1]])) {
@@ -431,9 +421,9 @@ fn with_values(variables: &[Arc<Variable>], work: impl FnOnce(Vec<&mut Tensor>) 
         guards[i] = Some(variables[i].lock());
     }
     let mut values = Vec::with_capacity(guards.len());
-    for (guard, variable) in guards.iter_mut().zip(variables) {
+    for (guard, variable) in guards.iter_mut().zip(&variables) {
         let value = guard.as_mut().and_then(|guard| guard.as_mut());
         values.push(value.ok_or_else(|| variable.uninitialized())?);
     }
-    work(values)
+    work(values, &variables)
 }

@@ -1,6 +1,6 @@
 //! Numbers of 16 bits in kernels that compute in single precision.
 
-use super::unsupported;
+use crate::dispatch::unsupported;
 use crate::kernel::{Input, Kernel, KernelContext, NodeSpec, UNUSED};
 use compute::elementwise::{self, CastTo};
 use session_core::Result;

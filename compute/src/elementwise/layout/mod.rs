@@ -9,7 +9,8 @@
 //! | [`pad`], [`tile`] | `Pad`, `PadV2`; `Tile` |
 //! | [`broadcast_to`] | `BroadcastTo` |
 //! | [`gather`], [`gather_nd`] | `GatherV2`, `ResourceGather`; `GatherNd` |
-//! | [`scatter`], [`scatter_update`], [`scatter_nd`] | `ScatterAdd` and its like; `ScatterUpdate`; `ScatterNd` |
+//! | [`scatter`], [`scatter_update`] | `ScatterAdd` and its like; `ScatterUpdate` |
+//! | [`scatter_nd`], [`scatter_values`] | `ScatterNd` |
 //! | [`unsorted_segment_sum`] | `UnsortedSegmentSum`, `SegmentSum`; the gradient of [`gather`] |
 //! | [`one_hot`] | `OneHot` |
 //!
@@ -27,7 +28,7 @@ mod walk;
 pub use gather::{GatherShape, Index, IndexError, gather, gather_nd};
 pub use join::{concat, split};
 pub use one_hot::one_hot;
-pub use scatter::{scatter, scatter_nd, scatter_update, unsorted_segment_sum};
+pub use scatter::{scatter, scatter_nd, scatter_update, scatter_values, unsorted_segment_sum};
 pub use strided::{StridedRegion, pad, strided_assign, strided_slice};
 pub use tile::{broadcast_to, tile};
 pub use transpose::transpose;

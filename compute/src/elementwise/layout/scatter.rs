@@ -4,7 +4,7 @@ use super::gather::{Index, IndexError, check_all, flat_index};
 use crate::Pool;
 use crate::elementwise::binary_kernel::Rows;
 use crate::elementwise::work::{split_outputs, units_per_part};
-use crate::elementwise::{BinaryKernel, BinaryOp, Element};
+use crate::elementwise::{BinaryKernel, BinaryOp, Element, Values, ValuesMut};
 use std::ops::Range;
 
 /// Merges `updates[i]` into row `indices[i]` of `data`: `row = kernel(row, update)`. Rows are `inner` long.
@@ -79,6 +79,35 @@ pub fn scatter_nd<T: Element, I: Index>(
         merge_row(add, &mut data[at * inner..(at + 1) * inner], &updates[i * inner..(i + 1) * inner]);
     }
     Ok(())
+}
+
+/// Fills `data` with zeros and adds row `i` of `updates` to its row `indices[i]`, for elements whose type is known at run
+/// time. Rows are `inner` long.
+///
+/// # Errors
+/// [`IndexError`] for the first index that is not below `rows`. Updates before it have been added.
+///
+/// # Panics
+/// When a slice is not as long as that says, the types differ, or they cannot be added (`bool`).
+pub fn scatter_values(
+    rows: usize,
+    inner: usize,
+    data: ValuesMut<'_>,
+    indices: &[i64],
+    updates: Values<'_>,
+) -> Result<(), IndexError> {
+    macro_rules! pick {
+        ($($variant:ident),*) => {
+            match (data, updates) {
+                $((ValuesMut::$variant(data), Values::$variant(updates)) => {
+                    data.fill(Default::default());
+                    scatter_nd(&[rows], inner, data, indices, updates)
+                })*
+                (data, updates) => panic!("{updates:?} cannot be added to {data:?}"),
+            }
+        };
+    }
+    pick!(F32, F64, F16, BF16, I8, I16, I32, I64, U8, U16, U32, U64, Bool, Complex64, Complex128)
 }
 
 /// Adds up the rows of `data` that have the same segment: `output[segments[i]] += data[i]`, from zeros.

@@ -1,6 +1,7 @@
 //! Slices chosen by whole coordinates.
 
 use super::arrange::arrange;
+use crate::dispatch::check_number;
 use crate::kernel::{KernelContext, integers};
 use crate::kernels::Moved;
 use crate::kernels::math::boxed;
@@ -29,7 +30,7 @@ pub(crate) fn register(registry: &mut Registry) {
         // Where two updates meet, a truth value holds if one of them does, and strings are joined.
         DType::Bool => Ok(boxed(|context| scatter_moved::<u8>(context, |to, from| *to |= from))),
         DType::String => Ok(boxed(|context| scatter_moved::<Bytes>(context, append))),
-        dtype => for_dtype!(number dtype, T => Ok(boxed(scatter_nd::<T>))),
+        dtype => check_number(dtype).map(|()| boxed(scatter_nd)),
     });
     registry.add(
         "TensorScatterAdd",
@@ -48,6 +49,13 @@ pub(crate) struct Rows {
     pub(crate) width: usize,
     /// The shape of what the coordinates name.
     pub(crate) shape: Shape,
+}
+
+impl Rows {
+    /// The rows as an index dtype.
+    pub(crate) fn numbers(&self) -> Result<Vec<i64>> {
+        Ok(memory::collected(self.rows.iter().map(|&row| row as i64))?)
+    }
 }
 
 /// What `indices`, whose last axis holds coordinates, names in an array of shape `target`.
@@ -100,13 +108,14 @@ pub(crate) fn check_updates(named: &Shape, updates: &Shape) -> Result<()> {
     )))
 }
 
-fn scatter_nd<T: Element + compute::elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
-    let shape = shape_input(context, 2)?;
+fn scatter_nd(context: &mut KernelContext<'_>) -> Result<()> {
+    let (shape, dtype) = (shape_input(context, 2)?, context.input(1).dtype());
     let named = rows(context.input(0), &shape)?;
     check_updates(&named.shape, context.input(1).shape())?;
-    context.produce::<T>(0, shape, |context, output| {
-        output.fill(T::default());
-        add_rows(&named, output, context.slice(1)?)
+    let (rows, count) = (named.numbers()?, named.dims.iter().product());
+    context.produce_values(0, dtype, shape, &|context, output| {
+        layout::scatter_values(count, named.width, output, &rows, context.values(1)?)
+            .map_err(super::index::outside)
     })
 }
 
@@ -135,9 +144,8 @@ fn add_rows<T: Element + compute::elementwise::Element>(
     data: &mut [T],
     updates: &[T],
 ) -> Result<()> {
-    let rows = memory::collected(named.rows.iter().map(|&row| row as i64))?;
     let count = named.dims.iter().product();
-    layout::scatter_nd(&[count], named.width, data, &rows, updates).map_err(super::index::outside)
+    layout::scatter_nd(&[count], named.width, data, &named.numbers()?, updates).map_err(super::index::outside)
 }
 
 fn tensor_scatter_add<T: Element + compute::elementwise::Element>(

@@ -1,5 +1,6 @@
 //! Elements chosen by index, and indices made into elements.
 
+use crate::dispatch::check_real;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
 use crate::kernels::math::{axis, boxed};
@@ -27,7 +28,7 @@ pub(crate) fn register(registry: &mut Registry) {
             _ => for_dtype!(index indices, I => Ok(boxed(move |context| one_hot::<T, I>(context, at)))),
         })
     });
-    registry.add("Range", |spec| for_dtype!(real spec.input_dtype(0), T => Ok(boxed(range::<T>))));
+    registry.add("Range", |spec| check_real(spec.input_dtype(0)).map(|()| boxed(range)));
 }
 
 pub(crate) fn outside(error: IndexError) -> Error {
@@ -108,15 +109,13 @@ fn one_hot<T: Moved, I: Element + Index>(context: &mut KernelContext<'_>, at: i6
     })
 }
 
-fn range<T>(context: &mut KernelContext<'_>) -> Result<()>
-where
-    f64: elementwise::CastTo<T>,
-    T: Element + elementwise::Element + elementwise::CastTo<f64>,
-{
+fn range(context: &mut KernelContext<'_>) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let value = |i: usize, context: &KernelContext<'_>| -> Result<f64> {
-        let mut wide = [0f64];
-        elementwise::cast(context.pool(), &[context.input(i).value::<T>()?], &mut wide);
-        Ok(wide[0])
+        match context.doubles(i)?.as_slice() {
+            &[value] => Ok(value),
+            _ => Err(Error::invalid_argument(format!("input {i} must be a scalar"))),
+        }
     };
     let (start, limit, delta) = (value(0, context)?, value(1, context)?, value(2, context)?);
     if delta == 0.0 {
@@ -134,9 +133,9 @@ where
             "a range from {start} to {limit} by {delta} is too long"
         )));
     }
-    context.produce::<T>(0, [count as usize], |context, output| {
+    context.produce_values(0, dtype, Shape::from([count as usize]), &|context, output| {
         let values = memory::collected((0..output.len()).map(|i| start + i as f64 * delta))?;
-        elementwise::cast(context.pool(), &values, output);
+        elementwise::cast_values(context.pool(), values.as_slice().into(), output);
         Ok(())
     })
 }

@@ -2,12 +2,13 @@
 
 use super::arrange::{arrange, ravel, unravel};
 use super::slice::non_negative;
+use crate::dispatch::check_number;
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use compute::elementwise::layout;
 use session_core::{Error, Result};
-use tensor::{Element, Shape, memory};
+use tensor::{Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MirrorPad", |spec| {
@@ -16,9 +17,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("MirrorPadGrad", |spec| {
         let edge = edge(spec)?;
-        for_dtype!(number spec.input_dtype(0), T => {
-            Ok(boxed(move |context| mirror_pad_grad::<T>(context, edge)))
-        })
+        check_number(spec.input_dtype(0))?;
+        Ok(boxed(move |context| mirror_pad_grad(context, edge)))
     });
 }
 
@@ -79,10 +79,8 @@ fn mirror_pad(context: &mut KernelContext<'_>, edge: usize) -> Result<()> {
 }
 
 /// Adds the gradients of the mirrored elements to those of their originals.
-fn mirror_pad_grad<T: Element + compute::elementwise::Element>(
-    context: &mut KernelContext<'_>,
-    edge: usize,
-) -> Result<()> {
+fn mirror_pad_grad(context: &mut KernelContext<'_>, edge: usize) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let padded = context.input(0).shape().clone();
     let pads = borders(context, padded.rank())?;
     let inner = |(&size, pad): (&usize, &[usize; 2])| size.checked_sub(pad[0])?.checked_sub(pad[1]);
@@ -98,9 +96,8 @@ fn mirror_pad_grad<T: Element + compute::elementwise::Element>(
         let from = (0..at.len()).map(|axis| mirrored(at[axis], shape[axis], pads[axis][0], edge));
         rows.push(ravel(from, &shape) as i64);
     }
-    context.produce::<T>(0, shape.clone(), |context, output| {
-        output.fill(T::default());
-        layout::scatter_nd(&[shape.elements()], 1, output, &rows, context.slice(0)?)
-            .map_err(super::index::outside)
+    let count = shape.elements();
+    context.produce_values(0, dtype, shape, &|context, output| {
+        layout::scatter_values(count, 1, output, &rows, context.values(0)?).map_err(super::index::outside)
     })
 }

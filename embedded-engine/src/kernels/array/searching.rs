@@ -1,18 +1,20 @@
 //! Finding elements: where they are, which there are, what is missing.
 
 use super::arrange::{arrange, ravel, unravel};
+use crate::dispatch::check_real;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
+use compute::elementwise::{Values, cast_values};
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};
 use std::borrow::Cow;
-use tensor::{DType, Element, Shape, Tensor, memory};
+use tensor::{DType, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("LowerBound", |spec| make_bound(spec, false));
     registry.add("UpperBound", |spec| make_bound(spec, true));
-    registry.add("Where", |spec| for_dtype!(all spec.input_dtype(0), T => Ok(boxed(find::<T>))));
+    registry.add("Where", |_| Ok(boxed(find)));
     registry.add("Unique", |spec| make_unique(spec, false));
     registry.add("UniqueV2", |spec| make_unique(spec, true));
     registry.add("UniqueWithCounts", |spec| make_unique(spec, false));
@@ -22,13 +24,28 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Which elements are not zero (or not false).
+fn not_zero(context: &KernelContext<'_>, input: usize) -> Result<Vec<bool>> {
+    let mut holds = memory::filled(false, context.input(input).elements())?;
+    match context.values(input)? {
+        // As a truth value, a complex number is its real part.
+        Values::Complex64(z) => {
+            holds.iter_mut().zip(z).for_each(|(holds, z)| *holds = z.re != 0.0 || z.im != 0.0)
+        }
+        Values::Complex128(z) => {
+            holds.iter_mut().zip(z).for_each(|(holds, z)| *holds = z.re != 0.0 || z.im != 0.0)
+        }
+        values => cast_values(context.pool(), values, holds.as_mut_slice().into()),
+    }
+    Ok(holds)
+}
+
 /// The coordinates of all elements that are not zero (or not false).
-fn find<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+fn find(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
-    let values = context.slice::<T>(0)?;
-    let is_set = |value: &&T| **value != T::default();
-    let mut found = memory::reserve(values.iter().filter(is_set).count())?;
-    found.extend(values.iter().enumerate().filter(|(_, value)| is_set(value)).map(|(i, _)| i));
+    let holds = not_zero(context, 0)?;
+    let mut found = memory::reserve(holds.iter().filter(|holds| **holds).count())?;
+    found.extend(holds.iter().enumerate().filter(|(_, holds)| **holds).map(|(i, _)| i));
     let rank = shape.rank();
     context.produce::<i64>(0, [found.len(), rank], |_, output| {
         let mut at = vec![0; rank];
@@ -178,15 +195,11 @@ fn list_diff(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
 /// Where values belong in sorted rows: before what is equal, or behind it.
 fn make_bound(spec: &NodeSpec<'_>, behind: bool) -> Result<Box<dyn Kernel>> {
     let out = spec.dtype("out_type")?;
-    for_dtype!(real spec.input_dtype(0), T => {
-        for_dtype!(index out, I => Ok(boxed(move |context| bound::<T, I>(context, behind))))
-    })
+    check_real(spec.input_dtype(0))?;
+    Ok(boxed(move |context| bound(context, out, behind)))
 }
 
-fn bound<T: Element + PartialOrd, I: Element + TryFrom<i64>>(
-    context: &mut KernelContext<'_>,
-    behind: bool,
-) -> Result<()> {
+fn bound(context: &mut KernelContext<'_>, out: DType, behind: bool) -> Result<()> {
     let (&[rows, width], &[others, count]) =
         (context.input(0).shape().dims(), context.input(1).shape().dims())
     else {
@@ -195,14 +208,27 @@ fn bound<T: Element + PartialOrd, I: Element + TryFrom<i64>>(
     if rows != others {
         return Err(Error::invalid_argument("Leading dim_size of both tensors must match."));
     }
-    context.produce::<I>(0, [rows, count], |context, output| {
-        let (sorted, values) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
-        for (place, (out, value)) in output.iter_mut().zip(values).enumerate() {
-            let row = &sorted[place / count * width..][..width];
-            let found = row.partition_point(|x| if behind { x <= value } else { x < value });
-            *out = I::try_from(found as i64)
-                .map_err(|_| Error::invalid_argument("a row is too long for the dtype"))?;
-        }
-        Ok(())
-    })
+    // Doubles hold all numbers but large integers.
+    let places = match context.values(0)? {
+        Values::U64(sorted) => bounds(sorted, context.slice::<u64>(1)?, [width, count], behind)?,
+        Values::I64(sorted) => bounds(sorted, context.slice::<i64>(1)?, [width, count], behind)?,
+        _ => bounds(&context.doubles(0)?, &context.doubles(1)?, [width, count], behind)?,
+    };
+    let places = index_tensor(&places, out)?.reshaped([rows, count])?;
+    context.set(0, places);
+    Ok(())
+}
+
+/// Where each value belongs in its row; rows have so many elements and values.
+fn bounds<T: PartialOrd>(
+    sorted: &[T],
+    values: &[T],
+    [width, count]: [usize; 2],
+    behind: bool,
+) -> Result<Vec<usize>> {
+    let place = |(i, value): (usize, &T)| {
+        let row = &sorted[i / count * width..][..width];
+        row.partition_point(|x| if behind { x <= value } else { x < value })
+    };
+    Ok(memory::collected(values.iter().enumerate().map(place))?)
 }

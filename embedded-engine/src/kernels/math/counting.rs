@@ -1,6 +1,7 @@
 //! How many there are of each: bins, buckets, bits.
 
 use super::elementwise::boxed;
+use crate::dispatch::check_real;
 use crate::kernel::KernelContext;
 use crate::registry::Registry;
 use compute::elementwise;
@@ -11,7 +12,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Bincount", |spec| for_dtype!(number spec.input_dtype(2), T => Ok(boxed(bincount::<T>))));
     registry.add("HistogramFixedWidth", |spec| {
         let out = spec.dtype("dtype").unwrap_or(DType::Int32);
-        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| histogram::<T>(context, out))))
+        check_real(spec.input_dtype(0))?;
+        Ok(boxed(move |context| histogram(context, out)))
     });
     registry.add("Bucketize", |spec| {
         let boundaries =
@@ -21,10 +23,8 @@ pub(crate) fn register(registry: &mut Registry) {
         if !boundaries.is_sorted() {
             return Err(Error::invalid_argument("expected sorted boundaries"));
         }
-        for_dtype!(real spec.input_dtype(0), T => {
-            let boundaries = boundaries.clone();
-            Ok(boxed(move |context| bucketize::<T>(context, &boundaries)))
-        })
+        check_real(spec.input_dtype(0))?;
+        Ok(boxed(move |context| bucketize(context, &boundaries)))
     });
     registry.add("PopulationCount", |spec| {
         // Bits are counted alike in signed and unsigned integers.
@@ -87,26 +87,13 @@ where
     })
 }
 
-/// Values as doubles.
-fn doubles<T: Element + elementwise::CastTo<f64>>(
-    context: &KernelContext<'_>,
-    input: usize,
-) -> Result<Vec<f64>> {
-    let mut values = memory::filled(0f64, context.input(input).elements())?;
-    elementwise::cast(context.pool(), context.slice::<T>(input)?, &mut values);
-    Ok(values)
-}
-
 /// How many values are in each of some bins of equal width; those outside count in the first or last.
-fn histogram<T: Element + elementwise::CastTo<f64>>(
-    context: &mut KernelContext<'_>,
-    out: DType,
-) -> Result<()> {
+fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     let bins = context.int(2)?;
     let bins = usize::try_from(bins).ok().filter(|&bins| bins > 0).ok_or_else(|| {
         Error::invalid_argument(format!("nbins should be a positive number, but got '{bins}'"))
     })?;
-    let range = doubles::<T>(context, 1)?;
+    let range = context.doubles(1)?;
     let &[low, high] = range.as_slice() else {
         return Err(Error::invalid_argument("value_range should be a vector of 2 elements"));
     };
@@ -117,7 +104,7 @@ fn histogram<T: Element + elementwise::CastTo<f64>>(
     }
     let mut counts = memory::filled(0usize, bins)?;
     let step = (high - low) / bins as f64;
-    for value in doubles::<T>(context, 0)? {
+    for value in context.doubles(0)? {
         let bin = ((value.clamp(low, high) - low) / step).floor() as usize;
         counts[bin.min(bins - 1)] += 1;
     }
@@ -127,12 +114,9 @@ fn histogram<T: Element + elementwise::CastTo<f64>>(
 }
 
 /// How many boundaries are at most each value.
-fn bucketize<T: Element + elementwise::CastTo<f64>>(
-    context: &mut KernelContext<'_>,
-    boundaries: &[f32],
-) -> Result<()> {
+fn bucketize(context: &mut KernelContext<'_>, boundaries: &[f32]) -> Result<()> {
     let shape = context.input(0).shape().clone();
-    let values = doubles::<T>(context, 0)?;
+    let values = context.doubles(0)?;
     context.produce::<i32>(0, shape, |_, output| {
         for (out, value) in output.iter_mut().zip(values) {
             *out = boundaries.partition_point(|&boundary| f64::from(boundary) <= value) as i32;

@@ -78,52 +78,17 @@ fn einsum<T>(context: &mut KernelContext<'_>, sides: &[Side], output: &Side) -> 
 where
     T: Element + matmul::Element + Add<Output = T> + Mul<Output = T>,
 {
-    let mut sizes = Sizes::new();
-    let mut operands = Vec::with_capacity(sides.len());
-    for (input, side) in sides.iter().enumerate() {
-        let shape = context.input(input).shape();
-        let axes = side.axes(shape.rank());
-        let axes = axes.ok_or_else(|| {
-            Error::invalid_argument(format!(
-                "input {input} of shape {shape} does not have the axes of the equation"
-            ))
-        })?;
-        for (&axis, &size) in axes.iter().zip(shape.iter()) {
-            let known = sizes.entry(axis).or_insert(size);
-            let stretches = matches!(axis, Axis::Broadcast(_)) && (*known == 1 || size == 1);
-            if *known != size && !stretches {
-                let text = format!("axis {axis:?} is of size {known} and of size {size}");
-                return Err(Error::invalid_argument(text));
-            }
-            *known = if *known == 1 { size } else { *known };
+    let shapes: Vec<&Shape> = (0..sides.len()).map(|input| context.input(input).shape()).collect();
+    let plan = Plan::new(&shapes, sides, output)?;
+    let computed = match plan.operands.as_slice() {
+        [only] => packed::<T>(context, 0, only)?,
+        [a, b] => {
+            let (a, b) = (packed::<T>(context, 0, a)?, packed::<T>(context, 1, b)?);
+            product(context, plan.stack, &plan.product, &a, &b)?
         }
-        operands.push(axes);
-    }
-    let broadcast = sizes.keys().filter(|axis| matches!(axis, Axis::Broadcast(_))).count();
-    let rank = output.before.len() + output.after.len() + if output.ellipsis { broadcast } else { 0 };
-    let result = output.axes(rank).ok_or_else(|| Error::invalid_argument("the result lacks the ellipsis"))?;
-    if let Some(axis) = result.iter().find(|axis| !sizes.contains_key(axis)) {
-        return Err(Error::invalid_argument(format!("axis {axis:?} of the result is in no input")));
-    }
-    // An axis that the result has twice is a diagonal.
-    let mut distinct: Vec<Axis> = Vec::with_capacity(result.len());
-    result.iter().for_each(|axis| {
-        if !distinct.contains(axis) {
-            distinct.push(*axis)
-        }
-    });
-    let out_dims: Shape = result.iter().map(|axis| sizes.get(axis).copied().unwrap_or(1)).collect();
-    let (computed, axes) = match operands.as_slice() {
-        [only] => (packed::<T>(context, 0, only, &sizes, &distinct)?, distinct.clone()),
-        [a, b] => product::<T>(context, a, b, &distinct, &sizes)?,
         _ => return Err(Error::invalid_argument("there is nothing to multiply")),
     };
-    // From the order in which it was computed to that of the result.
-    let strides = strides_of(&axes, &axes, &axes.iter().map(|axis| sizes[axis]).collect::<Vec<_>>());
-    let stride = |axis: &Axis| axes.iter().position(|known| known == axis).map_or(0, |i| strides[i]);
-    let from: Vec<usize> = distinct.iter().map(stride).collect();
-    let to = strides_of(&distinct, &result, &out_dims);
-    let dims: Vec<usize> = distinct.iter().map(|axis| sizes[axis]).collect();
+    let Plan { out_dims, dims, from, to, .. } = plan;
     let mut places = memory::reserve(elements(dims.iter().copied()))?;
     walk(context, &dims, &to, &mut |place| places.push(place))?;
     context.produce::<T>(0, out_dims, |context, output| {
@@ -139,68 +104,165 @@ where
     })
 }
 
-/// The product of two operands, and the axes of what comes out.
-fn product<T>(
+/// What is done for operands of these shapes, whatever their dtype.
+struct Plan {
+    operands: Vec<Packing>,
+    /// How many products there are, and each of them.
+    stack: usize,
+    product: Product,
+    /// The sizes of what was computed, in the order of the result, and its strides as it was computed and in the result.
+    dims: Vec<usize>,
+    from: Vec<usize>,
+    to: Vec<usize>,
+    out_dims: Shape,
+}
+
+/// How an operand is read.
+struct Packing {
+    /// The axes that are kept, and those summed over: sizes, and strides of both.
+    outer: Vec<usize>,
+    inner: Vec<usize>,
+    strides: Vec<usize>,
+}
+
+impl Plan {
+    fn new(shapes: &[&Shape], sides: &[Side], output: &Side) -> Result<Plan> {
+        let mut sizes = Sizes::new();
+        let mut operands = Vec::with_capacity(sides.len());
+        for (input, (side, shape)) in sides.iter().zip(shapes).enumerate() {
+            let axes = side.axes(shape.rank());
+            let axes = axes.ok_or_else(|| {
+                Error::invalid_argument(format!(
+                    "input {input} of shape {shape} does not have the axes of the equation"
+                ))
+            })?;
+            for (&axis, &size) in axes.iter().zip(shape.iter()) {
+                let known = sizes.entry(axis).or_insert(size);
+                let stretches = matches!(axis, Axis::Broadcast(_)) && (*known == 1 || size == 1);
+                if *known != size && !stretches {
+                    let text = format!("axis {axis:?} is of size {known} and of size {size}");
+                    return Err(Error::invalid_argument(text));
+                }
+                *known = if *known == 1 { size } else { *known };
+            }
+            operands.push(axes);
+        }
+        let broadcast = sizes.keys().filter(|axis| matches!(axis, Axis::Broadcast(_))).count();
+        let rank = output.before.len() + output.after.len() + if output.ellipsis { broadcast } else { 0 };
+        let result =
+            output.axes(rank).ok_or_else(|| Error::invalid_argument("the result lacks the ellipsis"))?;
+        if let Some(axis) = result.iter().find(|axis| !sizes.contains_key(axis)) {
+            return Err(Error::invalid_argument(format!("axis {axis:?} of the result is in no input")));
+        }
+        // An axis that the result has twice is a diagonal.
+        let mut distinct: Vec<Axis> = Vec::with_capacity(result.len());
+        result.iter().for_each(|axis| {
+            if !distinct.contains(axis) {
+                distinct.push(*axis)
+            }
+        });
+        let out_dims: Shape = result.iter().map(|axis| sizes.get(axis).copied().unwrap_or(1)).collect();
+        let mut plan = Plan {
+            operands: Vec::new(),
+            stack: 1,
+            product: Product::new(1, 1, 1),
+            dims: Vec::new(),
+            from: Vec::new(),
+            to: Vec::new(),
+            out_dims,
+        };
+        // The axes of what is computed, in their order.
+        let axes = match operands.as_slice() {
+            [a, b] => plan.multiply(shapes, [&a[..], &b[..]], &distinct, &sizes),
+            [only] => {
+                plan.operands.push(Packing::new(shapes[0], only, &sizes, &distinct));
+                distinct.clone()
+            }
+            _ => return Ok(plan),
+        };
+        // From the order in which it was computed to that of the result.
+        let strides = strides_of(&axes, &axes, &axes.iter().map(|axis| sizes[axis]).collect::<Vec<_>>());
+        let stride = |axis: &Axis| axes.iter().position(|known| known == axis).map_or(0, |i| strides[i]);
+        plan.from = distinct.iter().map(stride).collect();
+        plan.to = strides_of(&distinct, &result, &plan.out_dims);
+        plan.dims = distinct.iter().map(|axis| sizes[axis]).collect();
+        Ok(plan)
+    }
+
+    /// Makes it a product of two operands; gives the axes of what comes out.
+    fn multiply(
+        &mut self,
+        shapes: &[&Shape],
+        [a, b]: [&[Axis]; 2],
+        result: &[Axis],
+        sizes: &Sizes,
+    ) -> Vec<Axis> {
+        let choose = |wanted: &dyn Fn(&Axis) -> bool| -> Vec<Axis> {
+            sizes.keys().copied().filter(|axis| wanted(axis)).collect()
+        };
+        let stack = choose(&|axis| a.contains(axis) && b.contains(axis) && result.contains(axis));
+        let inner = choose(&|axis| a.contains(axis) && b.contains(axis) && !result.contains(axis));
+        let rows = choose(&|axis| a.contains(axis) && !b.contains(axis) && result.contains(axis));
+        let columns = choose(&|axis| !a.contains(axis) && b.contains(axis) && result.contains(axis));
+        let size = |axes: &[Axis]| elements(axes.iter().map(|axis| sizes[axis]));
+        self.operands.push(Packing::new(shapes[0], a, sizes, &[&stack[..], &rows, &inner].concat()));
+        self.operands.push(Packing::new(shapes[1], b, sizes, &[&stack[..], &inner, &columns].concat()));
+        self.stack = size(&stack);
+        self.product = Product::new(size(&rows), size(&inner), size(&columns));
+        [stack, rows, columns].concat()
+    }
+}
+
+impl Packing {
+    /// An operand with the axes `kept` in this order, summed over all others, diagonals where it names an axis twice.
+    fn new(shape: &Shape, axes: &[Axis], sizes: &Sizes, kept: &[Axis]) -> Packing {
+        let mut summed: Vec<Axis> = axes.iter().copied().filter(|axis| !kept.contains(axis)).collect();
+        summed.sort_unstable();
+        summed.dedup();
+        let order: Vec<Axis> = kept.iter().chain(&summed).copied().collect();
+        // A broadcast axis that is summed away counts as often as this operand has it.
+        let own = |axis: &Axis| axes.iter().position(|known| known == axis).map_or(1, |i| shape[i]);
+        Packing {
+            outer: kept.iter().map(|axis| sizes[axis]).collect(),
+            inner: summed.iter().map(own).collect(),
+            strides: strides_of(&order, axes, shape),
+        }
+    }
+}
+
+/// The products of a stack of matrices.
+fn product<T: Element + matmul::Element>(
     context: &mut KernelContext<'_>,
-    a: &[Axis],
-    b: &[Axis],
-    result: &[Axis],
-    sizes: &Sizes,
-) -> Result<(Vec<T>, Vec<Axis>)>
-where
-    T: Element + matmul::Element + Add<Output = T> + Mul<Output = T>,
-{
-    let all: Vec<Axis> = sizes.keys().copied().collect();
-    let choose = |wanted: &dyn Fn(&Axis) -> bool| -> Vec<Axis> {
-        all.iter().copied().filter(|axis| wanted(axis)).collect()
-    };
-    let stack = choose(&|axis| a.contains(axis) && b.contains(axis) && result.contains(axis));
-    let inner = choose(&|axis| a.contains(axis) && b.contains(axis) && !result.contains(axis));
-    let rows = choose(&|axis| a.contains(axis) && !b.contains(axis) && result.contains(axis));
-    let columns = choose(&|axis| !a.contains(axis) && b.contains(axis) && result.contains(axis));
-    let size = |axes: &[Axis]| elements(axes.iter().map(|axis| sizes[axis]));
-    let left = packed::<T>(context, 0, a, sizes, &[&stack[..], &rows, &inner].concat())?;
-    let right = packed::<T>(context, 1, b, sizes, &[&stack[..], &inner, &columns].concat())?;
-    let product = Product::new(size(&rows), size(&inner), size(&columns));
-    let mut out = memory::filled(T::default(), elements([size(&stack), product.m, product.n]))?;
+    stack: usize,
+    product: &Product,
+    left: &[T],
+    right: &[T],
+) -> Result<Vec<T>> {
+    let mut out = memory::filled(T::default(), elements([stack, product.m, product.n]))?;
     let (len_a, len_b, len_c) = (product.m * product.k, product.k * product.n, product.m * product.n);
     if len_c > 0 {
         for (i, c) in out.chunks_exact_mut(len_c).enumerate() {
             let (x, y) = (&left[i * len_a..][..len_a], &right[i * len_b..][..len_b]);
-            matmul::matmul(context.pool(), context.scratch, &product, x, y, c);
+            matmul::matmul(context.pool(), context.scratch, product, x, y, c);
         }
     }
-    Ok((out, [stack, rows, columns].concat()))
+    Ok(out)
 }
 
-/// An operand with these axes in this order, summed over all others, diagonals where it names an axis twice.
 fn packed<T: Element + Add<Output = T>>(
     context: &KernelContext<'_>,
     input: usize,
-    axes: &[Axis],
-    sizes: &Sizes,
-    kept: &[Axis],
+    packing: &Packing,
 ) -> Result<Vec<T>> {
     let values = context.slice::<T>(input)?;
-    let mut summed: Vec<Axis> = axes.iter().copied().filter(|axis| !kept.contains(axis)).collect();
-    summed.sort_unstable();
-    summed.dedup();
-    let order: Vec<Axis> = kept.iter().chain(&summed).copied().collect();
-    let strides = strides_of(&order, axes, context.input(input).shape());
-    // A broadcast axis that is summed away counts as often as this operand has it.
-    let own =
-        |axis: &Axis| axes.iter().position(|known| known == axis).map(|i| context.input(input).shape()[i]);
-    let dims = |axes: &[Axis], stretch: bool| -> Vec<usize> {
-        axes.iter().map(|axis| if stretch { sizes[axis] } else { own(axis).unwrap_or(1) }).collect()
-    };
-    let (outer, inner) = (dims(kept, true), dims(&summed, false));
+    let Packing { outer, inner, strides } = packing;
     let mut packed = memory::reserve(elements(outer.iter().copied()))?;
     let mut ended = Ok(());
-    walk(context, &outer, &strides[..kept.len()], &mut |start| {
+    walk(context, outer, &strides[..outer.len()], &mut |start| {
         let mut sum = T::default();
         let add = &mut |offset| sum = sum + values[start + offset];
         if ended.is_ok() {
-            ended = walk(context, &inner, &strides[kept.len()..], add);
+            ended = walk(context, inner, &strides[outer.len()..], add);
         }
         packed.push(sum);
     })?;

@@ -67,8 +67,17 @@ pub(super) fn widened<T: Element + elementwise::Element>(
     input: usize,
     dims: &Shape,
 ) -> Result<Vec<T>> {
+    repeated(context, context.input(input).shape(), context.slice::<T>(input)?, dims)
+}
+
+/// Values of a shape, repeated to another.
+pub(super) fn repeated<T: Element + elementwise::Element>(
+    context: &KernelContext<'_>,
+    shape: &Shape,
+    values: &[T],
+    dims: &Shape,
+) -> Result<Vec<T>> {
     let mut wide = memory::filled(T::default(), dims.elements())?;
-    let (values, shape) = (context.slice::<T>(input)?, context.input(input).shape());
     elementwise::layout::broadcast_to(context.pool(), shape, dims, values, &mut wide)
         .map_err(|error| incompatible(&error))?;
     Ok(wide)
@@ -228,17 +237,19 @@ fn make_cast(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
             Ok(())
         }));
     }
-    for_dtype!(all from, S => for_dtype!(all to, D => Ok(boxed(cast::<S, D>))))
-}
-
-fn cast<S: Element + elementwise::CastTo<D>, D: Element + elementwise::Element>(
-    context: &mut KernelContext<'_>,
-) -> Result<()> {
-    let shape = context.input(0).shape().clone();
-    context.produce::<D>(0, shape, |context, output| {
-        elementwise::cast(context.pool(), context.slice::<S>(0)?, output);
-        Ok(())
-    })
+    if !from.is_plain() || !to.is_plain() {
+        return Err(Error::new(
+            Code::Unimplemented,
+            format!("the embedded engine has no Cast of {from} to {to}"),
+        ));
+    }
+    Ok(boxed(move |context| {
+        let shape = context.input(0).shape().clone();
+        context.produce_values(0, to, shape, &|context, output| {
+            elementwise::cast_values(context.pool(), context.values(0)?, output);
+            Ok(())
+        })
+    }))
 }
 
 fn add_n<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {

@@ -62,27 +62,40 @@ fn run_reduce<T: Element + elementwise::Element>(
     keep_dims: bool,
     keeps: bool,
 ) -> Result<()> {
-    let shape = context.input(0).shape().clone();
+    let Some((plan, output)) = reduction(context, keep_dims, keeps)? else {
+        let value = context.take(0);
+        context.set(0, value);
+        return Ok(());
+    };
+    context.produce::<T>(0, output, |context, output| {
+        kernel.run(context.pool(), &plan, context.slice(0)?, output);
+        Ok(())
+    })
+}
+
+/// How input 0 is reduced over the axes in input 1, and the shape of the result; nothing where `keeps` says that a
+/// reduction over no axis is the input.
+fn reduction(
+    context: &KernelContext<'_>,
+    keep_dims: bool,
+    keeps: bool,
+) -> Result<Option<(ReducePlan, Shape)>> {
+    let shape = context.input(0).shape();
     let axes = context.ints(1)?.into_iter().map(|at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
     if let Some(twice) = (1..axes.len()).find(|&i| axes[..i].contains(&axes[i])) {
         let text = format!("Invalid reduction arguments: Axes contains duplicate dimension: {}", axes[twice]);
         return Err(Error::invalid_argument(text));
     }
-    let plan = plan(&shape, &axes)?;
+    let plan = plan(shape, &axes)?;
+    if axes.is_empty() && keeps {
+        return Ok(None);
+    }
     let kept = |(i, &dim): (usize, &usize)| match axes.contains(&i) {
         true => keep_dims.then_some(1),
         false => Some(dim),
     };
     let output: Shape = shape.iter().enumerate().filter_map(kept).collect();
-    if axes.is_empty() && keeps {
-        let value = context.take(0);
-        context.set(0, value);
-        return Ok(());
-    }
-    context.produce::<T>(0, output, |context, output| {
-        kernel.run(context.pool(), &plan, context.slice(0)?, output);
-        Ok(())
-    })
+    Ok(Some((plan, output)))
 }
 
 /// Sizes before, along and after an axis.

@@ -1,9 +1,10 @@
 //! Special functions: computed in double precision, whatever the dtype.
 
-use super::elementwise::{boxed, incompatible, widened};
+use super::elementwise::{boxed, incompatible, repeated};
+use crate::dispatch::check_float;
 use crate::kernel::{Kernel, KernelContext};
 use crate::registry::Registry;
-use compute::elementwise::{self, Broadcast, CastTo, ComplexPart, complex_part};
+use compute::elementwise::{self, Broadcast, ComplexPart, complex_part};
 use compute::math::Real;
 use session_core::Result;
 use tensor::{Complex, DType, Element, Shape, memory};
@@ -45,22 +46,21 @@ where
 }
 
 fn one(dtype: DType, function: fn(f64) -> f64) -> Result<Box<dyn Kernel>> {
-    for_dtype!(float dtype, T => Ok(boxed(move |context| several_of::<T, 1>(context, |[x]| function(x)))))
+    check_float(dtype)?;
+    Ok(boxed(move |context| several_of::<1>(context, &|[x]| function(x))))
 }
 
 fn several<const N: usize>(dtype: DType, function: fn([f64; N]) -> f64) -> Result<Box<dyn Kernel>> {
-    for_dtype!(float dtype, T => Ok(boxed(move |context| several_of::<T, N>(context, function))))
+    check_float(dtype)?;
+    Ok(boxed(move |context| several_of::<N>(context, &function)))
 }
 
 /// A function of several numbers, with broadcasting.
-fn several_of<T, const N: usize>(
+fn several_of<const N: usize>(
     context: &mut KernelContext<'_>,
-    function: impl Fn([f64; N]) -> f64,
-) -> Result<()>
-where
-    f64: CastTo<T>,
-    T: Element + elementwise::Element + CastTo<f64>,
-{
+    function: &dyn Fn([f64; N]) -> f64,
+) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let mut dims = context.input(0).shape().clone();
     for input in 1..N {
         let plan = Broadcast::new([&dims[..], &context.input(input).shape()[..]]);
@@ -68,15 +68,12 @@ where
     }
     let mut columns: Vec<Vec<f64>> = Vec::with_capacity(N);
     for input in 0..N {
-        let wide = widened::<T>(context, input, &dims)?;
-        let mut column = memory::filled(0.0, wide.len())?;
-        elementwise::cast(context.pool(), &wide, &mut column);
-        columns.push(column);
+        columns.push(repeated(context, context.input(input).shape(), &context.doubles(input)?, &dims)?);
     }
     let result = |i: usize| function(std::array::from_fn(|input| columns[input][i]));
     let results = memory::collected((0..dims.elements()).map(result))?;
-    context.produce::<T>(0, dims, |context, output| {
-        elementwise::cast(context.pool(), &results, output);
+    context.produce_values(0, dtype, dims, &|context, output| {
+        elementwise::cast_values(context.pool(), results.as_slice().into(), output);
         Ok(())
     })
 }

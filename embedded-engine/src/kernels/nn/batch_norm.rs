@@ -1,10 +1,10 @@
 //! Batch normalisation in one operation, channels last.
 
 use super::bias::channels_first;
+use crate::dispatch::unsupported;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::chunks::{for_chunks, for_parts};
 use crate::kernels::math::boxed;
-use crate::kernels::unsupported;
 use crate::kernels::widened::single;
 use crate::registry::Registry;
 use compute::Pool;

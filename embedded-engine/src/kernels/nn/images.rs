@@ -1,10 +1,11 @@
 //! Images in other sizes, NHWC.
 
+use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::array::{arrange, outside};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
-use compute::elementwise::{self, CastTo, layout};
+use compute::elementwise::{self, layout};
 use compute::math::Real;
 use session_core::{Error, Result};
 use tensor::{Element, Shape, memory};
@@ -12,7 +13,8 @@ use tensor::{Element, Shape, memory};
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ResizeBilinear", |spec| {
         let scaler = Scaler::of(spec);
-        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| bilinear::<T>(context, scaler))))
+        check_real(spec.input_dtype(0))?;
+        Ok(boxed(move |context| bilinear(context, scaler)))
     });
     registry.add("ResizeBilinearGrad", |spec| {
         let scaler = Scaler::of(spec);
@@ -24,7 +26,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("ResizeNearestNeighborGrad", |spec| {
         let scaler = Scaler::of(spec);
-        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| nearest_gradient::<T>(context, scaler))))
+        check_real(spec.input_dtype(0))?;
+        Ok(boxed(move |context| nearest_gradient(context, scaler)))
     });
 }
 
@@ -107,11 +110,11 @@ fn size(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
     .ok_or_else(|| Error::invalid_argument(format!("output dimensions must be positive: {size:?}")))
 }
 
-fn bilinear<T: Element + CastTo<f32>>(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
+fn bilinear(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let [batch, height, width, depth] = images(context.input(0).shape())?;
     let [new_height, new_width] = size(context, 1)?;
     let mut input = memory::filled(0f32, context.input(0).elements())?;
-    elementwise::cast(context.pool(), context.slice::<T>(0)?, &mut input);
+    elementwise::cast_values(context.pool(), context.values(0)?, input.as_mut_slice().into());
     let (rows, columns) = (scaler.between(height, new_height)?, scaler.between(width, new_width)?);
     context.produce::<f32>(0, [batch, new_height, new_width, depth], |_, output| {
         for (i, out) in output.chunks_exact_mut(depth.max(1)).enumerate() {
@@ -174,10 +177,8 @@ fn nearest(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     Ok(())
 }
 
-fn nearest_gradient<T: Element + elementwise::Element>(
-    context: &mut KernelContext<'_>,
-    scaler: Scaler,
-) -> Result<()> {
+fn nearest_gradient(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
+    let dtype = context.input(0).dtype();
     let [batch, new_height, new_width, depth] = images(context.input(0).shape())?;
     let [height, width] = size(context, 1)?;
     let (rows, columns) = (scaler.nearest(height, new_height)?, scaler.nearest(width, new_width)?);
@@ -187,9 +188,9 @@ fn nearest_gradient<T: Element + elementwise::Element>(
             places.extend(columns.iter().map(|x| ((n * height + y) * width + x) as i64));
         }
     }
-    context.produce::<T>(0, [batch, height, width, depth], |context, output| {
-        output.fill(T::default());
-        layout::scatter_nd(&[batch * height * width], depth, output, &places, context.slice(0)?)
+    let shape = Shape::from([batch, height, width, depth]);
+    context.produce_values(0, dtype, shape, &|context, output| {
+        layout::scatter_values(batch * height * width, depth, output, &places, context.values(0)?)
             .map_err(outside)
     })
 }

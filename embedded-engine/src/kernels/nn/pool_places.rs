@@ -2,6 +2,7 @@
 
 use super::convolution::{check_pooled, pooled};
 use super::window::Window;
+use crate::dispatch::check_real;
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
@@ -22,9 +23,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("MaxPoolGradWithArgmax", |spec| {
         let window = Window::of_pooling(spec)?;
         let with_batch = spec.bool("include_batch_in_index").unwrap_or(false);
-        for_dtype!(real spec.input_dtype(0), T => {
-            Ok(boxed(move |context| gradient_with_argmax::<T>(context, &window, with_batch)))
-        })
+        check_real(spec.input_dtype(0))?;
+        Ok(boxed(move |context| gradient_with_argmax(context, &window, with_batch)))
     });
     registry.add("MaxPoolGradGrad", |spec| {
         let window = Window::of_pooling(spec)?;
@@ -80,11 +80,7 @@ fn with_argmax<T: Element + PartialOrd>(
     Ok(())
 }
 
-fn gradient_with_argmax<T: Element + compute::elementwise::Element>(
-    context: &mut KernelContext<'_>,
-    window: &Window,
-    with_batch: bool,
-) -> Result<()> {
+fn gradient_with_argmax(context: &mut KernelContext<'_>, window: &Window, with_batch: bool) -> Result<()> {
     let dims = context.input(0).shape().clone();
     let shape = window.pooling(&dims)?;
     check_pooled(&shape, context.input(1).shape())?;
@@ -101,9 +97,9 @@ fn gradient_with_argmax<T: Element + compute::elementwise::Element>(
             *place += (i / per_image) as i64 * image;
         }
     }
-    context.produce::<T>(0, dims.clone(), |context, output| {
-        output.fill(T::default());
-        layout::scatter_nd(&[dims.elements()], 1, output, &places, context.slice(1)?)
+    let (count, dtype) = (dims.elements(), context.input(0).dtype());
+    context.produce_values(0, dtype, dims, &|context, output| {
+        layout::scatter_values(count, 1, output, &places, context.values(1)?)
             .map_err(crate::kernels::array::outside)
     })
 }

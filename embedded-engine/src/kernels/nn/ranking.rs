@@ -1,21 +1,24 @@
 //! The largest elements, and whether a prediction is among them.
 
+use crate::dispatch::check_real;
 use crate::kernel::KernelContext;
-use crate::kernels::array::shape_tensor;
+use crate::kernels::array::{arrange, shape_tensor};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
+use compute::elementwise::{Values, cast_values};
 use session_core::{Error, Result};
-use std::cmp::Ordering;
-use tensor::{DType, Element, Shape, Tensor, memory};
+use tensor::{DType, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("TopKV2", |spec| {
         let index = spec.dtype("index_type").unwrap_or(DType::Int32);
-        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| top_k::<T>(context, index))))
+        check_real(spec.input_dtype(0))?;
+        Ok(boxed(move |context| top_k(context, index)))
     });
     registry.add("NthElement", |spec| {
         let reverse = spec.bool("reverse")?;
-        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| nth_element::<T>(context, reverse))))
+        check_real(spec.input_dtype(0))?;
+        Ok(boxed(move |context| nth_element(context, reverse)))
     });
     registry.add("InTopK", |spec| {
         let k = spec.int("k")?;
@@ -29,13 +32,33 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// From the largest to the smallest, NaN last: a total order, as sorting needs it.
-fn descending<T: PartialOrd>(a: &T, b: &T) -> Ordering {
-    b.partial_cmp(a).unwrap_or_else(|| {
-        // An element that is not comparable with itself is NaN.
-        let is_nan = |x: &T| x.partial_cmp(x).is_none();
-        is_nan(a).cmp(&is_nan(b))
-    })
+/// For each element a number, so that they rise as the elements fall; NaN comes last. So elements of all dtypes are sorted
+/// by one compiled sort.
+fn falling(context: &KernelContext<'_>, input: usize) -> Result<Vec<u64>> {
+    const SIGN: u64 = 1 << 63;
+    let (pool, values, dtype) = (context.pool(), context.values(input)?, context.input(input).dtype());
+    if dtype.is_floating() {
+        let mut wide = memory::filled(0.0f64, values.len())?;
+        cast_values(pool, values, wide.as_mut_slice().into());
+        let key = |x: f64| match (x.is_nan(), (x + 0.0).to_bits()) {
+            (true, _) => u64::MAX,
+            // The larger a number below 0, the smaller its bits; both zeros are one.
+            (_, bits) if bits & SIGN != 0 => bits,
+            (_, bits) => !bits & !SIGN,
+        };
+        return Ok(memory::collected(wide.into_iter().map(key))?);
+    }
+    if let Values::U64(values) = values {
+        return Ok(memory::collected(values.iter().map(|&x| !x))?);
+    }
+    let mut wide = memory::filled(0i64, values.len())?;
+    cast_values(pool, values, wide.as_mut_slice().into());
+    Ok(memory::collected(wide.into_iter().map(|x| !(x as u64 ^ SIGN)))?)
+}
+
+/// The element at each of these places, as a tensor of that shape.
+fn at_places(context: &KernelContext<'_>, input: usize, places: &[usize], shape: Shape) -> Result<Tensor> {
+    arrange(context, &[context.input(input)], shape, 1, &|i| Some((0, places[i])), None)
 }
 
 /// The size of the last axis, with the axes before it.
@@ -47,37 +70,34 @@ fn last_axis(shape: &Shape) -> Result<(usize, &[usize])> {
 }
 
 /// The largest elements of each row in falling order; of equal ones the first come first.
-fn top_k<T: Element + PartialOrd>(context: &mut KernelContext<'_>, index: DType) -> Result<()> {
-    let input = context.input(0).clone();
-    let (columns, rows) = last_axis(input.shape())?;
+fn top_k(context: &mut KernelContext<'_>, index: DType) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (columns, rows) = last_axis(&shape)?;
     let k = context.ints(1)?;
     let &[k] = k.as_slice() else { return Err(Error::invalid_argument("k must be a scalar")) };
     let k = usize::try_from(k).ok().filter(|&k| k <= columns).ok_or_else(|| {
         Error::invalid_argument(format!("input must have at least k columns. Had {columns}, needed {k}"))
     })?;
-    let values = input.as_slice::<T>()?;
-    let mut places = memory::reserve(values.len() / columns.max(1) * k)?;
-    let mut order: Vec<usize> = memory::reserve(columns)?;
+    let keys = falling(context, 0)?;
+    let mut columns_of = memory::reserve(keys.len() / columns.max(1) * k)?;
+    let mut order: Vec<(u64, usize)> = memory::reserve(columns)?;
     let mut watch = context.watch();
-    for row in values.chunks_exact(columns.max(1)) {
+    for row in keys.chunks_exact(columns.max(1)) {
         watch.tick(columns)?;
-        let compare = |&a: &usize, &b: &usize| descending(&row[a], &row[b]).then(a.cmp(&b));
         order.clear();
-        order.extend(0..columns);
+        order.extend(row.iter().copied().zip(0..));
         if k < columns && k > 0 {
-            order.select_nth_unstable_by(k - 1, compare);
+            order.select_nth_unstable(k - 1);
         }
-        order[..k].sort_unstable_by(compare);
-        places.extend_from_slice(&order[..k]);
+        order[..k].sort_unstable();
+        columns_of.extend(order[..k].iter().map(|&(_, column)| column));
     }
     let dims: Shape = rows.iter().copied().chain([k]).collect();
-    context.produce::<T>(0, dims.clone(), |_, output| {
-        for (i, (out, &place)) in output.iter_mut().zip(&places).enumerate() {
-            *out = values[i / k * columns + place];
-        }
-        Ok(())
-    })?;
-    context.set(1, index_tensor(&places, index)?.reshaped(dims)?);
+    let places =
+        memory::collected(columns_of.iter().enumerate().map(|(i, column)| i / k * columns + column))?;
+    let largest = at_places(context, 0, &places, dims.clone())?;
+    context.set(0, largest);
+    context.set(1, index_tensor(&columns_of, index)?.reshaped(dims)?);
     Ok(())
 }
 
@@ -93,21 +113,26 @@ fn index_tensor(places: &[usize], dtype: DType) -> Result<Tensor> {
 }
 
 /// The element of each row that `n` others come before.
-fn nth_element<T: Element + PartialOrd>(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
-    let input = context.input(0).clone();
-    let (columns, rows) = last_axis(input.shape())?;
+fn nth_element(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (columns, rows) = last_axis(&shape)?;
     let n = context.int(1)?;
     let n = usize::try_from(n).ok().filter(|&n| n < columns).ok_or_else(|| {
-        Error::invalid_argument(format!("input must have last dimension > n = {n}: {}", input.shape()))
+        Error::invalid_argument(format!("input must have last dimension > n = {n}: {shape}"))
     })?;
-    context.produce::<T>(0, Shape::new(rows), |_, output| {
-        for (out, row) in output.iter_mut().zip(input.as_slice::<T>()?.chunks_exact(columns)) {
-            let mut row = memory::collected(row.iter().copied())?;
-            let at = if reverse { n } else { columns - 1 - n };
-            *out = *row.select_nth_unstable_by(at, descending).1;
-        }
-        Ok(())
-    })
+    let nth = if reverse { n } else { columns - 1 - n };
+    let keys = falling(context, 0)?;
+    let mut places = memory::reserve(keys.len() / columns)?;
+    let mut order: Vec<(u64, usize)> = memory::reserve(columns)?;
+    for (row, keys) in keys.chunks_exact(columns).enumerate() {
+        order.clear();
+        order.extend(keys.iter().copied().zip(0..));
+        let (_, &mut (_, column), _) = order.select_nth_unstable(nth);
+        places.push(row * columns + column);
+    }
+    let value = at_places(context, 0, &places, Shape::new(rows))?;
+    context.set(0, value);
+    Ok(())
 }
 
 /// Whether fewer than `k` classes are predicted with more confidence than the right one. Where a prediction is not

@@ -3,9 +3,7 @@
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
-use compute::elementwise::layout::Index;
-use compute::math::Float;
-use compute::softmax;
+use compute::softmax::{self, Logits};
 use session_core::{Error, Result};
 use tensor::{Element, Shape};
 
@@ -20,13 +18,13 @@ pub(crate) fn register(registry: &mut Registry) {
         "SoftmaxCrossEntropyWithLogits",
         |spec| for_dtype!(float spec.input_dtype(0), T => Ok(boxed(dense::<T>))),
     );
-    registry.add("SparseSoftmaxCrossEntropyWithLogits", |spec| {
-        let labels = spec.input_dtype(1);
-        for_dtype!(float spec.input_dtype(0), T => for_dtype!(index labels, I => Ok(boxed(sparse::<T, I>))))
-    });
+    registry.add(
+        "SparseSoftmaxCrossEntropyWithLogits",
+        |spec| for_dtype!(float spec.input_dtype(0), T => Ok(boxed(sparse::<T>))),
+    );
 }
 
-fn rows<T: Element + Float>(
+fn rows<T: Element + Logits>(
     context: &mut KernelContext<'_>,
     compute: fn(&compute::Pool, usize, &[T], &mut [T]),
 ) -> Result<()> {
@@ -48,7 +46,7 @@ fn matrix(shape: &Shape) -> Result<[usize; 2]> {
 }
 
 /// Labels that are probabilities; a batch of one on either side stands for all rows.
-fn dense<T: Element + Float>(context: &mut KernelContext<'_>) -> Result<()> {
+fn dense<T: Element + Logits>(context: &mut KernelContext<'_>) -> Result<()> {
     let [rows, classes] = matrix(context.input(0).shape())?;
     if context.input(1).shape() != context.input(0).shape() {
         let (logits, labels) = (context.input(0).shape(), context.input(1).shape());
@@ -71,7 +69,7 @@ fn dense<T: Element + Float>(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Labels that are the numbers of classes.
-fn sparse<T: Element + Float, I: Element + Index>(context: &mut KernelContext<'_>) -> Result<()> {
+fn sparse<T: Element + Logits>(context: &mut KernelContext<'_>) -> Result<()> {
     let [rows, classes] = matrix(context.input(0).shape())?;
     if classes == 0 {
         let logits = context.input(0).shape();
@@ -88,8 +86,8 @@ fn sparse<T: Element + Float, I: Element + Index>(context: &mut KernelContext<'_
     let (mut loss, mut backprop) = (context.allocate::<T>([rows])?, context.allocate::<T>([rows, classes])?);
     let loss_out = loss.as_mut_slice().expect("new memory has one owner");
     let backprop_out = backprop.as_mut_slice().expect("new memory has one owner");
-    let (logits, labels) = (context.slice::<T>(0)?, context.slice::<I>(1)?);
-    softmax::sparse_softmax_cross_entropy(context.pool(), classes, logits, labels, loss_out, backprop_out)
+    let (logits, labels) = (context.slice::<T>(0)?, context.ints(1)?);
+    softmax::sparse_softmax_cross_entropy(context.pool(), classes, logits, &labels, loss_out, backprop_out)
         .map_err(|error| Error::invalid_argument(error.to_string()))?;
     context.set(0, loss);
     context.set(1, backprop);

@@ -1,8 +1,8 @@
 //! Convolutions and pooling over volumes: images with a depth.
 
+use crate::dispatch::unsupported;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
-use crate::kernels::unsupported;
 use crate::registry::Registry;
 use compute::matmul::{self, Product};
 use session_core::{Code, Error, Result};

@@ -79,7 +79,7 @@ fn update_rows(context: &mut KernelContext<'_>) -> Result<()> {
     let named = first_axis(context, value.shape())?;
     let updates = context.input(2);
     check_dtype(value.dtype(), updates.dtype())?;
-    let indices = memory::collected(named.rows.iter().map(|&row| row as i64))?;
+    let indices = named.numbers()?;
     let scalar = updates.shape().rank() == 0;
     for_dtype!(moved value.dtype(), T => {
         let updates = T::elements(updates)?;
@@ -111,10 +111,32 @@ fn update_slices(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Merges updates into rows of a variable.
 fn merge<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: BinaryKernel<T>,
     by_coordinates: bool,
+) -> Result<()> {
+    with_rows(context, by_coordinates, &|value, named| {
+        let updates = context.slice::<T>(2)?;
+        let repeated;
+        let updates = if context.input(2).shape().rank() == 0 && named.shape.rank() > 0 {
+            repeated = memory::filled(updates[0], named.shape.elements())?;
+            &repeated
+        } else {
+            updates
+        };
+        let data = value.make_mut::<T>(context.buffers())?;
+        layout::scatter(context.pool(), kernel, named.width, data, &named.numbers()?, updates)
+            .map_err(outside)
+    })
+}
+
+/// Calls `work` with a variable's value and the rows of it that input 1 names.
+fn with_rows(
+    context: &KernelContext<'_>,
+    by_coordinates: bool,
+    work: &dyn Fn(&mut Tensor, &Rows) -> Result<()>,
 ) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let mut value = variable.lock();
@@ -126,17 +148,7 @@ fn merge<T: Element + elementwise::Element>(
     } else {
         first_axis(context, value.shape())?
     };
-    let indices = memory::collected(named.rows.iter().map(|&row| row as i64))?;
-    let updates = context.slice::<T>(2)?;
-    let repeated;
-    let updates = if context.input(2).shape().rank() == 0 && named.shape.rank() > 0 {
-        repeated = memory::filled(updates[0], named.shape.elements())?;
-        &repeated
-    } else {
-        updates
-    };
-    let data = value.make_mut::<T>(context.buffers())?;
-    layout::scatter(context.pool(), kernel, named.width, data, &indices, updates).map_err(outside)
+    work(value, &named)
 }
 
 /// Gives the value and adds 1 to it, until it reaches the limit.

@@ -16,7 +16,7 @@ macro_rules! for_dtype {
                 type $T = $type;
                 $body
             })*
-            other => Err(crate::kernels::unsupported(other)),
+            other => Err(crate::dispatch::unsupported(other)),
         }
     };
     (bits $dtype:expr, $T:ident => $body:expr) => {
@@ -41,7 +41,7 @@ macro_rules! for_dtype {
                 type $T = tensor::Complex<f64>;
                 $body
             }
-            _ => Err(crate::kernels::unsupported($dtype)),
+            _ => Err(crate::dispatch::unsupported($dtype)),
         }
     };
     (moved $dtype:expr, $T:ident => $body:expr) => {
@@ -91,4 +91,28 @@ macro_rules! for_dtype {
     (index $dtype:expr, $T:ident => $body:expr) => {
         for_dtype!(@arms $dtype, $T => $body, Int32: i32, Int64: i64)
     };
+}
+
+/// Refuses dtypes that are no numbers.
+pub(crate) fn check_number(dtype: tensor::DType) -> session_core::Result<()> {
+    for_dtype!(number dtype, T => {
+        let _: [T; 0] = [];
+        Ok(())
+    })
+}
+
+/// Refuses dtypes that have no order.
+pub(crate) fn check_real(dtype: tensor::DType) -> session_core::Result<()> {
+    for_dtype!(real dtype, T => {
+        let _: [T; 0] = [];
+        Ok(())
+    })
+}
+
+/// Refuses dtypes that are not floating point.
+pub(crate) fn check_float(dtype: tensor::DType) -> session_core::Result<()> {
+    for_dtype!(float dtype, T => {
+        let _: [T; 0] = [];
+        Ok(())
+    })
 }

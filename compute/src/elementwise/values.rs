@@ -1,0 +1,107 @@
+//! Elements whose type is known at run time.
+
+use half::{bf16, f16};
+use num_complex::Complex;
+
+macro_rules! values {
+    ($($variant:ident: $type:ty,)*) => {
+        /// Elements of any type: what a function takes that picks its loop itself, so that callers need not be compiled
+        /// for each type.
+        #[derive(Clone, Copy, Debug)]
+        #[allow(missing_docs)] // the types name themselves
+        pub enum Values<'a> {
+            $($variant(&'a [$type]),)*
+        }
+
+        /// [`Values`] to write to.
+        #[derive(Debug)]
+        #[allow(missing_docs)] // the types name themselves
+        pub enum ValuesMut<'a> {
+            $($variant(&'a mut [$type]),)*
+        }
+
+        $(
+            impl<'a> From<&'a [$type]> for Values<'a> {
+                fn from(values: &'a [$type]) -> Self {
+                    Values::$variant(values)
+                }
+            }
+
+            impl<'a> From<&'a mut [$type]> for ValuesMut<'a> {
+                fn from(values: &'a mut [$type]) -> Self {
+                    ValuesMut::$variant(values)
+                }
+            }
+        )*
+
+        impl<'a> Values<'a> {
+            /// How many elements there are.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                match self {
+                    $(Values::$variant(values) => values.len(),)*
+                }
+            }
+
+            /// Returns true if there are no elements.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// The elements before `at`, and the others.
+            pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
+                match self {
+                    $(Values::$variant(values) => {
+                        let (a, b) = values.split_at(at);
+                        (a.into(), b.into())
+                    })*
+                }
+            }
+        }
+
+        impl<'a> ValuesMut<'a> {
+            /// How many elements there are.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                match self {
+                    $(ValuesMut::$variant(values) => values.len(),)*
+                }
+            }
+
+            /// Returns true if there are no elements.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// The elements before `at`, and the others.
+            pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
+                match self {
+                    $(ValuesMut::$variant(values) => {
+                        let (a, b) = values.split_at_mut(at);
+                        (a.into(), b.into())
+                    })*
+                }
+            }
+        }
+    };
+}
+
+values! {
+    F32: f32,
+    F64: f64,
+    F16: f16,
+    BF16: bf16,
+    I8: i8,
+    I16: i16,
+    I32: i32,
+    I64: i64,
+    U8: u8,
+    U16: u16,
+    U32: u32,
+    U64: u64,
+    Bool: bool,
+    Complex64: Complex<f32>,
+    Complex128: Complex<f64>,
+}
