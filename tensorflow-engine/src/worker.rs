@@ -3,103 +3,35 @@
 //! TensorFlow's C API cannot cancel one run of a session. A run whose options hold a cancellation token is therefore
 //! made on a thread of the session's own while the caller waits for the result or the token, whichever comes first.
 
+use crossbeam::channel::{Receiver, Sender, at, bounded, never, select, unbounded};
 use session_core::{CancellationToken, Code, Error, Result};
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads of one session: as many as there are runs at once. Dropping it ends those that are idle, and the others
 /// when they are done.
-pub(crate) struct Workers(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    /// Guards what is to be done. No job is run under it.
-    queue: Mutex<Queue>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    idle: usize,
-    ended: bool,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What a thread does.
-    fn work(&self) {
-        let mut queue = self.lock();
-        while !queue.ended {
-            if let Some(job) = queue.jobs.pop_front() {
-                drop(queue);
-                job();
-                queue = self.lock();
-            } else {
-                queue.idle += 1;
-                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                queue.idle -= 1;
-            }
-        }
-    }
-}
-
-/// Where a result is left and waited for.
-struct Slot<T> {
-    /// Guards what has happened.
-    state: Mutex<State<T>>,
-    changed: Condvar,
-}
-
-struct State<T> {
-    result: Option<T>,
-    cancelled: bool,
-}
-
-impl<T> Slot<T> {
-    fn change(&self, change: impl FnOnce(&mut State<T>)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
-        self.changed.notify_one();
-    }
-
-    fn wait(&self, deadline: Option<Instant>) -> Result<T> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(result) = state.result.take() {
-                return Ok(result);
-            }
-            if state.cancelled {
-                return Err(Error::new(Code::Cancelled, "the run was cancelled"));
-            }
-            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => {
-                    return Err(Error::new(Code::DeadlineExceeded, "the run did not end in time"));
-                }
-                Some(left) => {
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-    }
+pub(crate) struct Workers {
+    jobs: Sender<Job>,
+    /// The end from which each thread takes jobs.
+    waiting: Receiver<Job>,
+    /// Threads that wait for a job, less the jobs that are on their way to one.
+    idle: Arc<AtomicUsize>,
 }
 
 impl Workers {
     pub(crate) fn new() -> Workers {
-        Workers(Arc::default())
+        let (jobs, waiting) = unbounded();
+        Workers { jobs, waiting, idle: Arc::default() }
     }
 
     /// Runs the job on another thread and waits for it, the token or the end of the time limit.
     ///
     /// # Errors
     /// `Cancelled` when the token came first, `DeadlineExceeded` when the time was over: the job then goes on alone, and
-    /// what it gives is dropped.
+    /// what it gives is dropped. `Internal` when the job panics.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         token: Option<&CancellationToken>,
@@ -107,40 +39,57 @@ impl Workers {
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
         token.map_or(Ok(()), CancellationToken::check)?;
-        let state = Mutex::new(State { result: None, cancelled: false });
-        let slot = Arc::new(Slot { state, changed: Condvar::new() });
-        let seen = slot.clone();
-        let _guard = token.map(|token| token.on_cancel(move || seen.change(|state| state.cancelled = true)));
-        let done = slot.clone();
+        let over = limit.and_then(|limit| Instant::now().checked_add(limit)).map_or_else(never, at);
+        // Each channel holds what is sent, so nobody waits for a receiver.
+        let (done, result) = bounded(1);
+        let (cancel, cancelled) = bounded(1);
+        let _guard = token.map(|token| {
+            let cancel = cancel.clone();
+            token.on_cancel(move || {
+                // Full where it was cancelled already.
+                let _ = cancel.try_send(());
+            })
+        });
         self.start(Box::new(move || {
-            let result = job();
-            done.change(|state| state.result = Some(result));
+            // Nobody receives it after a cancellation.
+            let _ = done.send(job());
         }))?;
-        slot.wait(limit.and_then(|limit| Instant::now().checked_add(limit)))
+        let late = |code, text: &str| result.try_recv().map_err(|_| Error::new(code, text));
+        select! {
+            recv(result) -> result => {
+                result.map_err(|_| Error::new(Code::Internal, "the thread of a run panicked"))
+            }
+            // A result that is there counts, although something else happened at the same moment.
+            recv(cancelled) -> _ => late(Code::Cancelled, "the run was cancelled"),
+            recv(over) -> _ => late(Code::DeadlineExceeded, "the run did not end in time"),
+        }
     }
 
     fn start(&self, job: Job) -> Result<()> {
-        let mut queue = self.0.lock();
-        queue.jobs.push_back(job);
-        let enough = queue.jobs.len() <= queue.idle;
-        drop(queue);
-        if enough {
-            self.0.changed.notify_one();
-            return Ok(());
+        // Relaxed: the count guards nothing, jobs reach their thread by the channel.
+        let claimed =
+            self.idle.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |idle| idle.checked_sub(1));
+        if claimed.is_ok() {
+            // It cannot fail: this value holds a receiver.
+            return self.jobs.send(job).map_err(|_| Error::runtime("no thread takes jobs"));
         }
-        let shared = self.0.clone();
+        let (waiting, idle) = (self.waiting.clone(), self.idle.clone());
         let thread = std::thread::Builder::new().name("tensorflow-run".to_owned());
-        thread.spawn(move || shared.work()).map(drop).map_err(|error| {
+        let work = move || {
+            job();
+            loop {
+                idle.fetch_add(1, Ordering::Relaxed);
+                match waiting.recv() {
+                    Ok(job) => job(),
+                    // The session is gone.
+                    Err(_) => break,
+                }
+            }
+        };
+        thread.spawn(work).map(drop).map_err(|error| {
             Error::new(Code::ResourceExhausted, "no thread for a run that can be cancelled")
                 .with_source(error)
         })
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.0.lock().ended = true;
-        self.0.changed.notify_all();
     }
 }
 
@@ -187,5 +136,13 @@ mod tests {
         let error = workers.run(None, Some(Duration::from_millis(1)), move || held.recv()).unwrap_err();
         assert_eq!(error.code(), Code::DeadlineExceeded);
         release.send(()).unwrap();
+    }
+
+    #[test]
+    fn a_job_that_panics_is_an_error() {
+        let workers = Workers::new();
+        let error = workers.run::<()>(None, None, || panic!("on purpose")).unwrap_err();
+        assert_eq!(error.code(), Code::Internal);
+        assert_eq!(workers.run(None, None, || 1).unwrap(), 1);
     }
 }
