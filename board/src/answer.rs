@@ -1,4 +1,4 @@
-//! What the page asks, and the answers, as JSON or as the bytes of a picture or sound.
+//! Answers the page's requests with JSON or with the bytes of a picture or sound.
 
 mod checkpoints;
 mod graphs;

@@ -61,7 +61,7 @@ pub(crate) struct Shown {
     pub(crate) root: PathBuf,
     /// Guards what was read; held while a chunk is read or an answer is made.
     run: Mutex<Run>,
-    /// What the run's points took when it was looked at last.
+    /// The bytes of the run's points after the last chunk.
     bytes: AtomicUsize,
 }
 
@@ -214,7 +214,7 @@ impl Board {
         runs.get(name).cloned().ok_or_else(|| Error::NotFound(format!("there is no run '{name}'")))
     }
 
-    /// What was noticed while folders were searched.
+    /// Returns notes on folders that could not be searched.
     pub(crate) fn notes(&self) -> Vec<String> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -24,7 +24,7 @@ struct Data<'a> {
     board: &'a Board,
     answers: Map<String, Json>,
     media: usize,
-    /// What did not fit.
+    /// True if something did not fit.
     left_out: bool,
 }
 

@@ -9,7 +9,7 @@ use tensor::Tensor;
 /// How many pictures of one value are shown.
 const MAX_ITEMS: usize = 64;
 
-/// What the page needs to know of each picture or sound of a value.
+/// Describes each picture or sound of a value for the page.
 pub(crate) fn items(value: &Value) -> Vec<Json> {
     match &value.data {
         Some(ValueData::Image(image)) => vec![json!({"width": image.width, "height": image.height})],

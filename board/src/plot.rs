@@ -11,7 +11,7 @@ use axis::Scale;
 
 /// How many points of a curve are drawn at most.
 const POINTS: usize = 4000;
-/// How many curves one plot has at most: more cannot be told apart.
+/// How many curves one plot has at most: more are indistinguishable.
 const MAX_CURVES: usize = 24;
 
 /// Curves over steps, to be drawn for a terminal, as SVG or as PNG.
@@ -136,7 +136,7 @@ fn missing(board: &Board, tag: &str) -> String {
     format!("there are no numbers with the tag '{}'; tags with numbers: {known}{more}", printable(tag))
 }
 
-/// The colors of curves, which can be told apart on light and on dark ground, also by most people with a color blindness.
+/// The colors of curves, which are distinct on light and on dark ground, also by most people with a color blindness.
 const COLORS: [(u8, u8, u8); 8] = [
     (0x3b, 0x76, 0xe0),
     (0xe0, 0x7b, 0x2a),

@@ -17,7 +17,7 @@ const MAX_NOTES: usize = 100;
 /// The longest text of an entry of the story.
 const MAX_MESSAGE: usize = 64 << 10;
 
-/// What the values of a tag are.
+/// The kind of a tag's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Scalar,
@@ -105,7 +105,7 @@ impl Data {
     }
 }
 
-/// What the first value with metadata says of a tag.
+/// The metadata of a tag, from its first value that has some.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meta {
     pub(crate) plugin: String,
@@ -201,7 +201,7 @@ impl Run {
                 continue;
             }
             let reader = place::open(&path, 0).map_err(|error| self.note(error.to_string())).ok();
-            // New files come last whatever their names, since what is told of files names their places in the list.
+            // New files come last whatever their names: places refer to files by their index in the list.
             self.files.push(OpenFile { path, reader });
         }
     }
@@ -385,7 +385,7 @@ pub(crate) fn is_inside(path: &Path, root: &Path) -> bool {
     path.canonicalize().is_ok_and(|real| real.starts_with(root))
 }
 
-/// The beginning of a text, of at most so many bytes.
+/// The beginning of a text, of at most `limit` bytes.
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
     let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {

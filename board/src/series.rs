@@ -35,11 +35,11 @@ pub(crate) struct View {
     pub(crate) points: Vec<Point>,
     /// How many points the files have in the whole series.
     pub(crate) total: u64,
-    /// Whether some points of the range are left out.
+    /// True if some points of the range are left out.
     pub(crate) sampled: bool,
 }
 
-/// What a range counts.
+/// The quantity on the horizontal axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Axis {
     Step,

@@ -124,7 +124,7 @@ impl Server {
                         .timer(hyper_util::rt::TokioTimer::new())
                         .header_read_timeout(HEADER_TIMEOUT)
                         .serve_connection(TokioIo::new(stream), service);
-                    // Who goes away in the middle need not be told.
+                    // A client that closes its connection early is no failure.
                     let _ = connection.await;
                 });
             }

@@ -1,4 +1,4 @@
-//! What the board answers about folders of event files, also growing, restarted, damaged and hostile ones.
+//! The board's answers about folders of event files, also growing, restarted, damaged and hostile ones.
 #![allow(clippy::unwrap_used)] // a test may
 
 mod support;
@@ -70,7 +70,7 @@ fn runs_are_folders_at_any_depth() {
     for (name, value) in [(".", 1.0), ("a", 2.0), ("a/b/c", 3.0)] {
         assert_eq!(points(&board, name, "loss"), [(0, value)]);
     }
-    // Several folders are told apart by their names.
+    // The runs of several folders bear the folders' names.
     let board = Board::open(&[folder.path().join("a"), folder.path().join("a/b/c")]).unwrap();
     board.reload();
     let state = ask(&board, "/api/state", &[]);

@@ -1,4 +1,4 @@
-//! What is known of the terminal.
+//! The size of the terminal.
 
 /// How many columns standard output has: those of the terminal, else of `COLUMNS`, else 80.
 pub(crate) fn columns() -> usize {

@@ -68,7 +68,7 @@ pub struct SessionStoryHook {
     pace: Pace,
 }
 
-/// What is measured between two reports.
+/// The measurements between two reports.
 #[derive(Debug, Default)]
 struct Pace {
     interval: Duration,

@@ -133,7 +133,7 @@ class ScalarCard {
 
   zoomed(range) {
     this.resetButton.hidden = range === null;
-    // What is zoomed into has more points than were sent for the whole.
+    // The server has more points of the range than it sent for the whole.
     if (!embedded && this.answer && Object.values(this.answer).some((curve) => curve.sampled)) this.fetchRange();
   }
 

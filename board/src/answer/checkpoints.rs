@@ -33,7 +33,7 @@ impl Board {
         };
         let found = checkpoints_in(folder).map_err(|error| Error::NotFound(error.to_string()))?;
         let rows: Vec<Json> = found.iter().map(|prefix| row(prefix, &state)).collect();
-        // What the state file lists though it is not there.
+        // Checkpoints that the state file lists though they are gone.
         let gone = state.all_model_checkpoint_paths.iter();
         let gone = gone.filter(|path| !found.iter().any(|prefix| same_name(prefix, path))).map(name);
         let gone: Vec<String> = gone.collect();

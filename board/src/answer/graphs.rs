@@ -26,7 +26,7 @@ pub(crate) struct Cached {
 }
 
 impl Board {
-    /// What a `scope` of a `run`'s graph holds, laid out; with the costs that the run metadata `metadata` recorded.
+    /// Lays out the content of a `scope` of a `run`'s graph, with the costs that the run metadata `metadata` recorded.
     pub(super) fn graph(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let model = self.model(query.need("run")?)?;
         let costs = self.costs(query)?;

@@ -59,7 +59,7 @@ impl Board {
         Ok(Answer::new(content_type, bytes))
     }
 
-    /// Where at most so many values of the `tag` and `run` of a request are, and how many there are in all.
+    /// Returns the places of at most `limit` values of the request's `tag` and `run`, and the number of all of them.
     pub(super) fn places(
         &self,
         query: &Query<'_>,

@@ -166,7 +166,7 @@ fn layers(view: &View) -> Vec<usize> {
             }
         }
     }
-    // What only gives stands directly above who takes, not at the very top.
+    // Boxes without inputs stand directly above their users, not at the very top.
     for &node in &done {
         let given = below[node].iter().filter(|&&child| rank[child] > rank[node]);
         if let Some(nearest) = given.map(|&child| layers[child]).min()

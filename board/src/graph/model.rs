@@ -38,7 +38,7 @@ pub(crate) struct Input {
     pub(crate) output: Option<usize>,
 }
 
-/// What a run recorded of each operation: nanoseconds and bytes.
+/// The nanoseconds and bytes of each operation in a recorded run.
 pub(crate) type Costs = HashMap<String, (f64, f64)>;
 
 impl Model {
@@ -181,7 +181,7 @@ fn type_text(number: i32) -> String {
     }
 }
 
-/// What a run recorded, by operation. An entry of several operations that ran as one is divided among them.
+/// Collects the costs of each operation from run metadata. An entry of several operations that ran as one is divided among them.
 pub(crate) fn costs(metadata: &RunMetadata) -> Costs {
     let mut costs = Costs::new();
     let devices = metadata.step_stats.iter().flat_map(|stats| &stats.dev_stats);

@@ -1,4 +1,4 @@
-//! What one scope of a graph holds: its operations and inner scopes, and what flows between them.
+//! One scope of a graph: its operations, its inner scopes, and the tensors that flow between them.
 
 use super::model::{Costs, Model, Node};
 use crate::Error;
@@ -19,7 +19,7 @@ pub(crate) struct View {
     pub(crate) more: usize,
 }
 
-/// What a box stands for.
+/// The kinds of boxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ItemKind {
     /// Something outside the scope that gives inputs to it.
@@ -60,7 +60,7 @@ pub(crate) struct Item {
     pub(crate) aside: bool,
 }
 
-/// What flows from one box to another.
+/// The tensors that flow from one box to another.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge {
     pub(crate) from: usize,
@@ -166,7 +166,7 @@ fn inside<'a>(scope: &str, name: &'a str, model: &Model) -> Option<Key<'a>> {
     })
 }
 
-/// What stands for a node outside a scope: the outermost part of its name that the scope does not share.
+/// Returns the name that stands for a node outside a scope: the outermost part of its name that the scope does not share.
 fn outside<'a>(scope: &str, name: &'a str) -> &'a str {
     let mut end = 0;
     for (part, own) in name.split('/').zip(scope.split('/').map(Some).chain(std::iter::repeat(None))) {

@@ -17,7 +17,7 @@ pub(crate) struct Chrome {
     socket: WebSocket<TcpStream>,
     session: String,
     next: u64,
-    /// What the page wrote on its console, and what failed in it.
+    /// Lines of the page's console, and its uncaught errors.
     pub(crate) console: Vec<String>,
     /// Requests to anything but the local machine.
     pub(crate) foreign: Vec<String>,

@@ -123,7 +123,7 @@ pub(crate) fn graph() -> bytes::Bytes {
     graph_def::to_graph_def(&graph).unwrap().to_bytes()
 }
 
-/// What a run of that graph may have recorded.
+/// Run metadata of that graph.
 fn metadata() -> bytes::Bytes {
     use graph_def::proto::{DeviceStepStats, NodeExecStats, RunMetadata, StepStats};
     let node = |name: &str, nanos| NodeExecStats {
