@@ -1,7 +1,8 @@
 //! What a hook adds to a run, and what it gets back.
 
 use session_core::{
-    AsOutput, Endpoint, Error, GraphId, OpId, Operation, Output, Result, RunMetadata, RunOptions, Tensor,
+    AsOutput, Endpoint, Error, GraphId, OpId, Operation, Output, Places, Result, RunMetadata, RunOptions,
+    Tensor,
 };
 use smallvec::SmallVec;
 use std::ops::Index;
@@ -33,6 +34,7 @@ pub struct SessionRunArgs {
     targets: SmallVec<[OpId; 2]>,
     /// Not inline: few hooks feed, and arguments are moved in every step.
     feeds: Vec<(Endpoint, Tensor)>,
+    places: Places<Endpoint>,
     options: Option<Box<RunOptions>>,
     wants_metadata: bool,
     /// The graph of all endpoints, to be compared with the session's.
@@ -82,8 +84,8 @@ impl SessionRunArgs {
             self.mistake = session_core::check_value(output, &value).err();
         }
         let endpoint = output.endpoint();
-        match self.feeds.iter_mut().find(|(known, _)| *known == endpoint) {
-            Some((_, place)) => *place = value,
+        match self.places.find(endpoint, self.feeds.iter().map(|(known, _)| *known)) {
+            Some(place) => self.feeds[place].1 = value,
             None => self.feeds.push((endpoint, value)),
         }
         self

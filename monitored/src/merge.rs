@@ -2,10 +2,11 @@
 
 use hooks::SessionRunArgs;
 use session_core::{
-    CancellationGuard, CancellationToken, Endpoint, Error, Graph, OpId, Result, RunMetadata, RunOptions,
-    Tensor,
+    CancellationGuard, CancellationToken, Endpoint, Error, Graph, OpId, Places, Result, RunMetadata,
+    RunOptions, Tensor,
 };
 use smallvec::SmallVec;
+use std::collections::HashMap;
 
 /// A run as the user asks for it, resolved.
 pub(crate) struct Request<'a> {
@@ -21,12 +22,16 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Merge {
     /// The user's fetches, then those of hooks that are not among them.
     pub(crate) fetches: Vec<Endpoint>,
+    fetch_places: Places<Endpoint>,
     pub(crate) targets: Vec<OpId>,
+    target_places: Places<OpId>,
     /// Where the fetches of hooks are in `fetches`; those of hook i end at `ends[i]`.
     positions: Vec<u32>,
     ends: Vec<u32>,
     /// The feeds of hooks, each with its hook.
     hook_feeds: Vec<(usize, Endpoint, Tensor)>,
+    /// Who feeds what, a hook or else the user, when there are any of hooks.
+    fed_by: HashMap<Endpoint, Option<usize>>,
     /// The user's feeds and those of hooks, when there are any of hooks.
     feeds: Vec<(Endpoint, Tensor)>,
     /// All options joined, if anybody had any.
@@ -54,7 +59,9 @@ impl Merge {
     pub(crate) fn begin(&mut self, request: &Request<'_>) {
         self.fetches.clear();
         self.fetches.extend_from_slice(request.fetches);
+        self.fetch_places.clear();
         self.targets.clear();
+        self.target_places.clear();
         self.targets.extend_from_slice(request.targets);
         self.positions.clear();
         self.ends.clear();
@@ -82,7 +89,7 @@ impl Merge {
         args.check(graph.id())?;
         self.check_fetchable(graph, hook, args)?;
         for &endpoint in args.fetches() {
-            let known = self.fetches.iter().position(|&known| known == endpoint);
+            let known = self.fetch_places.find(endpoint, self.fetches.iter().copied());
             let position = known.unwrap_or_else(|| {
                 self.fetches.push(endpoint);
                 self.fetches.len() - 1
@@ -90,7 +97,7 @@ impl Merge {
             self.positions.push(position as u32);
         }
         for &target in args.targets() {
-            if !self.targets.contains(&target) {
+            if self.target_places.find(target, self.targets.iter().copied()).is_none() {
                 self.targets.push(target);
             }
         }
@@ -166,17 +173,18 @@ impl Merge {
         names: &[String],
         user: &[(Endpoint, Tensor)],
     ) -> Result<()> {
-        for (index, (hook, endpoint, _)) in self.hook_feeds.iter().enumerate() {
+        self.fed_by.clear();
+        self.fed_by.extend(user.iter().map(|(endpoint, _)| (*endpoint, None)));
+        for (hook, endpoint, _) in &self.hook_feeds {
             let name = &names[*hook];
-            let earlier = &self.hook_feeds[..index];
-            if let Some((other, ..)) = earlier.iter().find(|(_, known, _)| known == endpoint) {
-                let who = format!("Same tensor is fed by two hooks, '{}' and '{name}'", names[*other]);
-                return Err(conflict(graph, &who, *endpoint));
-            }
-            if user.iter().any(|(known, _)| known == endpoint) {
-                let who = format!("Same tensor is fed by a SessionRunHook and user: hook '{name}'");
-                return Err(conflict(graph, &who, *endpoint));
-            }
+            let who = match self.fed_by.insert(*endpoint, Some(*hook)) {
+                None => continue,
+                Some(Some(other)) => {
+                    format!("Same tensor is fed by two hooks, '{}' and '{name}'", names[other])
+                }
+                Some(None) => format!("Same tensor is fed by a SessionRunHook and user: hook '{name}'"),
+            };
+            return Err(conflict(graph, &who, *endpoint));
         }
         self.feeds.extend_from_slice(user);
         self.feeds.extend(self.hook_feeds.iter().map(|(_, endpoint, value)| (*endpoint, value.clone())));

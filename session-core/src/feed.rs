@@ -1,6 +1,6 @@
 //! Values that a run is given in the place of computed ones.
 
-use crate::{AsOutput, Endpoint, Error, Graph, GraphMember, Output, Result, Variable};
+use crate::{AsOutput, Endpoint, Error, Graph, GraphMember, Output, Places, Result, Variable};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
@@ -73,13 +73,14 @@ impl<K: FeedKey + ?Sized> FeedKey for &K {
 pub struct FeedList<'g> {
     graph: &'g Graph,
     feeds: SmallVec<[(Endpoint, Tensor); 4]>,
+    places: Places<Endpoint>,
 }
 
 impl<'g> FeedList<'g> {
     /// An empty list for a graph.
     #[must_use]
     pub fn new(graph: &'g Graph) -> FeedList<'g> {
-        FeedList { graph, feeds: SmallVec::new() }
+        FeedList { graph, feeds: SmallVec::new(), places: Places::default() }
     }
 
     /// The feeds, one for each output.
@@ -98,8 +99,8 @@ impl<'g> FeedList<'g> {
         check_key(self.graph, &output)?;
         check_value(&output, &value)?;
         let endpoint = output.endpoint();
-        match self.feeds.iter_mut().find(|(known, _)| *known == endpoint) {
-            Some((_, place)) => *place = value,
+        match self.places.find(endpoint, self.feeds.iter().map(|(known, _)| *known)) {
+            Some(place) => self.feeds[place].1 = value,
             None => self.feeds.push((endpoint, value)),
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! What a run is asked for: single outputs and operations, or any nesting of them.
 
-use crate::{Endpoint, Error, Graph, GraphMember, OpId, Operation, Output, Result, Variable};
-use rustc_hash::FxHashMap;
+use crate::{Endpoint, Error, Graph, GraphMember, OpId, Operation, Output, Places, Result, Variable};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
@@ -38,12 +37,9 @@ pub struct FetchList<'g> {
     targets: SmallVec<[OpId; 4]>,
     /// For each tensor leaf, the position of its output in `fetches`; for each operation leaf nothing.
     leaves: SmallVec<[u32; 8]>,
-    /// Positions by output, once there are too many to look through.
-    index: Option<FxHashMap<Endpoint, u32>>,
+    fetch_places: Places<Endpoint>,
+    target_places: Places<OpId>,
 }
-
-/// Up to this many outputs are looked through one by one.
-const SCAN: usize = 16;
 
 impl<'g> FetchList<'g> {
     /// An empty list for a graph.
@@ -54,7 +50,8 @@ impl<'g> FetchList<'g> {
             fetches: SmallVec::new(),
             targets: SmallVec::new(),
             leaves: SmallVec::new(),
-            index: None,
+            fetch_places: Places::default(),
+            target_places: Places::default(),
         }
     }
 
@@ -95,7 +92,7 @@ impl<'g> FetchList<'g> {
     pub fn push_operation(&mut self, operation: &Operation) -> Result<()> {
         self.check(operation)?;
         let id = operation.id();
-        if !self.targets.contains(&id) {
+        if self.target_places.find(id, self.targets.iter().copied()).is_none() {
             self.targets.push(id);
         }
         Ok(())
@@ -120,22 +117,11 @@ impl<'g> FetchList<'g> {
     }
 
     fn position(&mut self, endpoint: Endpoint) -> u32 {
-        let next = self.fetches.len() as u32;
-        if let Some(index) = &mut self.index {
-            let position = *index.entry(endpoint).or_insert(next);
-            if position == next {
-                self.fetches.push(endpoint);
-            }
-            return position;
-        }
-        if let Some(position) = self.fetches.iter().position(|&known| known == endpoint) {
-            return position as u32;
-        }
-        self.fetches.push(endpoint);
-        if self.fetches.len() > SCAN {
-            self.index = Some(self.fetches.iter().enumerate().map(|(i, &e)| (e, i as u32)).collect());
-        }
-        next
+        let place = self.fetch_places.find(endpoint, self.fetches.iter().copied());
+        place.unwrap_or_else(|| {
+            self.fetches.push(endpoint);
+            self.fetches.len() - 1
+        }) as u32
     }
 
     /// Hands the results of a run to the leaves.

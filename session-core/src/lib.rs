@@ -21,6 +21,7 @@ mod operation;
 mod operators;
 mod options;
 mod partial_shape;
+mod places;
 mod saved_table;
 mod session;
 mod shape_context;
@@ -47,6 +48,7 @@ pub use operation::{AsOutput, Endpoint, OpId, Operation, Output, OutputInfo};
 pub use operators::ToNumber;
 pub use options::{OpStats, QueueStats, RunMetadata, RunOptions, TraceLevel};
 pub use partial_shape::PartialShape;
+pub use places::Places;
 pub use saved_table::SavedTable;
 pub use session::{
     Callable, Engine, PreparedStep, Session, SessionExt, Step, StepSignature, closed, closed_callable,

@@ -1,0 +1,87 @@
+//! Where the keys of a list stand, so that lists without duplicates are made in the time of their length.
+
+use rustc_hash::FxHashMap;
+use std::hash::Hash;
+
+/// Up to this many keys are looked through one by one.
+const SCAN: usize = 16;
+
+/// The places of keys in a list that holds each once, such as the fetches of a run.
+///
+/// ```
+/// use session_core::Places;
+///
+/// let (mut list, mut places) = (Vec::new(), Places::default());
+/// for number in [3u32, 5, 3] {
+///     if places.find(number, list.iter().copied()).is_none() {
+///         list.push(number);
+///     }
+/// }
+/// assert_eq!(list, [3, 5]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Places<K> {
+    /// Made once there are too many keys to look through; a pointer, since most lists are short and made for one run.
+    index: Option<Box<FxHashMap<K, usize>>>,
+}
+
+impl<K> Default for Places<K> {
+    fn default() -> Places<K> {
+        Places { index: None }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Places<K> {
+    /// Returns the place of a key in the list, given as it is now. A key that is not there must be appended to it.
+    #[inline]
+    pub fn find(&mut self, key: K, mut list: impl ExactSizeIterator<Item = K>) -> Option<usize> {
+        if list.len() <= SCAN {
+            return list.position(|known| known == key);
+        }
+        self.look_up(key, list)
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, key: K, list: impl ExactSizeIterator<Item = K>) -> Option<usize> {
+        let next = list.len();
+        let index = self.index.get_or_insert_default();
+        if index.len() != next {
+            index.clear();
+            index.extend(list.enumerate().map(|(place, key)| (key, place)));
+        }
+        let place = *index.entry(key).or_insert(next);
+        (place < next).then_some(place)
+    }
+
+    /// Forgets the list, for another one.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.index = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_in_short_and_long_lists() {
+        let (mut list, mut places) = (Vec::new(), Places::default());
+        for round in 0..2 {
+            for key in 0..100u32 {
+                let place = places.find(key, list.iter().copied());
+                assert_eq!(place, (round > 0).then_some(key as usize));
+                if place.is_none() {
+                    list.push(key);
+                }
+            }
+        }
+        list.clear();
+        places.clear();
+        for key in (0..100u32).rev() {
+            assert_eq!(places.find(key, list.iter().copied()), None);
+            list.push(key);
+        }
+        assert_eq!(places.find(99, list.iter().copied()), Some(0));
+    }
+}
