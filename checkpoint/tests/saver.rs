@@ -5,14 +5,17 @@
 mod support;
 
 use checkpoint::bundle::{BundleReader, BundleWriter, TensorSlice};
+use checkpoint::storage::{FileInfo, LocalStorage, Lock, ReadFile, Storage, WriteFile, WriteHint};
 use checkpoint::{
     Better, Clock, Code, Error, RestoreOptions, RestoreTarget, Result, SaveOptions, SaveSource, Saver,
     SaverOptions, Slice, VariableSpec, checkpoint_exists, get_checkpoint_state, latest_checkpoint,
     read_session_state, remove_checkpoint,
 };
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tensor::{DType, Shape, Tensor};
 
@@ -430,6 +433,78 @@ fn a_background_save_is_the_state_of_the_call() {
     let mut target = model(0);
     saver.restore(&mut target, prefix).unwrap();
     assert_eq!(step_of(&target), 1);
+}
+
+/// A storage in which no file is created before it is allowed.
+#[derive(Clone, Debug, Default)]
+struct Held(Arc<(Mutex<bool>, Condvar)>);
+
+impl Held {
+    fn allow(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+}
+
+impl Storage for Held {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
+        LocalStorage.open(path)
+    }
+
+    fn create(&self, path: &Path, hint: WriteHint) -> io::Result<Box<dyn WriteFile>> {
+        let (allowed, changed) = &*self.0;
+        drop(changed.wait_while(allowed.lock().unwrap(), |allowed| !*allowed).unwrap());
+        LocalStorage.create(path, hint)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        LocalStorage.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        LocalStorage.remove(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        LocalStorage.create_dir(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        LocalStorage.sync_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        LocalStorage.list(path)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<FileInfo> {
+        LocalStorage.metadata(path)
+    }
+
+    fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock> {
+        LocalStorage.lock(path, owner)
+    }
+}
+
+#[test]
+fn a_background_save_lets_go_of_what_it_saves_before_it_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = Held::default();
+    let saver = Saver::new(SaverOptions::new().storage(Arc::new(held.clone())));
+    let mut source = Model::from([("w".to_owned(), Tensor::full(1f32, [1000]))]);
+    let prefix =
+        saver.save_in_background(&source, folder.path().join("m"), None, SaveOptions::new()).unwrap();
+    let w = source.get_mut("w").unwrap();
+    // Nothing has been written, and the variable can be without a copy.
+    while !w.is_writable() {
+        std::thread::yield_now();
+    }
+    w.as_mut_slice::<f32>().unwrap().fill(2.0);
+    held.allow();
+    saver.wait().unwrap();
+    let mut target = Model::from([("w".to_owned(), Tensor::full(0f32, [1000]))]);
+    saver.restore(&mut target, prefix).unwrap();
+    assert_eq!(target["w"], Tensor::full(1f32, [1000]));
 }
 
 #[test]

@@ -15,11 +15,14 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn start(shared: Arc<Shared>, request: Request) -> Result<Job> {
+    pub(super) fn start(shared: Arc<Shared>, mut request: Request) -> Result<Job> {
         let prefix = request.prefix().to_path_buf();
         let thread = thread::Builder::new()
             .name("checkpoint-save".to_owned())
-            .spawn(move || shared.save(request))
+            .spawn(move || {
+                request.detach();
+                shared.save(request)
+            })
             .map_err(Error::io("start a thread to save", &prefix))?;
         Ok(Job { prefix, thread })
     }

@@ -120,8 +120,9 @@ impl Saver {
     }
 
     /// Saves in the background. The state at the time of the call is saved, because tensors are
-    /// immutable and shared; the caller waits for that snapshot only. Returns the prefix that the
-    /// checkpoint will have.
+    /// immutable and shared; the caller waits for that snapshot only. It is copied at once, in the background, so that the
+    /// caller's next updates find their tensors unshared: a save takes as much memory as what it saves until it is done.
+    /// Returns the prefix that the checkpoint will have.
     ///
     /// One save is under way at a time: if an earlier one still runs, this waits for it. An error of it
     /// is returned by the next call of any save method, [`wait`](Saver::wait) or

@@ -15,7 +15,7 @@ use crate::storage::WriteHint;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tensor::Tensor;
+use tensor::{BufferPool, Tensor};
 
 /// Files below this length are not worth going past the page cache.
 const DIRECT: u64 = 32 << 20;
@@ -48,6 +48,19 @@ impl Request {
 
     pub(super) fn prefix(&self) -> &Path {
         &self.prefix
+    }
+
+    /// Copies what the caller may want to write to, so that it need not: as long as a snapshot shares a variable's memory, its
+    /// next update makes a copy first, in the middle of a step. The copies lie in memory of their own, which goes back to
+    /// the system with them.
+    pub(super) fn detach(&mut self) {
+        let memory = BufferPool::new();
+        let tensors = self.tensors.iter_mut().map(|(_, tensor)| tensor);
+        for tensor in tensors.chain(self.slices.iter_mut().map(|(_, tensor)| tensor)) {
+            // Without enough memory for it, the rest stays shared.
+            let Ok(copy) = tensor.copied(&memory) else { return };
+            *tensor = copy;
+        }
     }
 
     fn bytes(&self) -> u64 {
