@@ -1,21 +1,25 @@
 //! From a graph, and what is wanted of it, to the intermediate form: what is needed, constants folded, references read.
 
+mod fold;
+mod reads;
+
+use crate::devices::Devices;
 use crate::flow::{Flow, hands_on, joins};
 use crate::gradient;
 use crate::ir::{Callees, Ir, IrNode, Value, producer};
-use crate::kernel::{Environment, Input, Kernel, KernelContext, NodeSpec};
-use crate::kernels::{facts, read_reference};
+use crate::kernel::{Environment, NodeSpec};
+use crate::kernels::facts;
 use crate::limits::Limits;
 use crate::missing::Missing;
 use crate::plan::PlanKey;
-use crate::references::{passes, references, taken};
-use crate::registry::{Call, OpType, Role, Shares, has_effect};
-use compute::Scratch;
+use crate::references::{references, taken};
+use crate::registry::{Call, OpType, Role};
+use fold::static_shape;
+use reads::Operands;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{AttrValue, Code, Endpoint, Error, Graph, OpId, Operation, Output, Phase, Result};
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use tensor::{DType, Tensor};
+use tensor::Tensor;
 
 /// What the parts of a step share while it is compiled.
 pub(crate) struct Shared<'a> {
@@ -23,6 +27,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) library: &'a Graph,
     pub(crate) environment: &'a Environment,
     pub(crate) limits: &'a Limits<'a>,
+    pub(crate) devices: &'a Devices,
     pub(crate) optimize: bool,
 }
 
@@ -53,6 +58,8 @@ struct Builder<'a> {
     operations: BTreeMap<OpId, Operation>,
     nodes: Vec<IrNode>,
     constants: Vec<Tensor>,
+    /// The bytes of those that were computed.
+    folded: usize,
     /// The nodes of operations that have one.
     node_of: FxHashMap<OpId, usize>,
     /// The nodes that stand for operations which only pass on, where others wait for them.
@@ -73,35 +80,12 @@ struct Builder<'a> {
     changing: Vec<bool>,
     /// Operations that others wait for without needing a value, where some may not run.
     waited_for: FxHashSet<OpId>,
-    /// Inputs that come round in a loop: node, input, output.
-    coming_round: Vec<(usize, usize, Endpoint)>,
+    /// Inputs that come round in a loop: whose, which, and the output.
+    coming_round: Vec<(OpId, usize, Endpoint)>,
 }
-
-/// Results with more elements are computed in each run rather than kept in the plan.
-const FOLD_LIMIT: usize = 16 << 20;
 
 /// How many operations are added between two looks at what can end the run.
 const UNWATCHED: usize = 256;
-
-/// How many other forms of a reference inside each other are followed.
-const VIEWS: u32 = 16;
-
-/// What an operation runs on.
-struct Operands {
-    values: Vec<Value>,
-    /// The nodes that it waits for by its control inputs.
-    control: Vec<usize>,
-    /// Those that it waits for since references that it takes must be read, or updated, after them.
-    after: Vec<usize>,
-}
-
-impl Operands {
-    /// The values, and all nodes besides them to wait for.
-    fn all(mut self) -> (Vec<Value>, Vec<usize>) {
-        self.control.append(&mut self.after);
-        (self.values, self.control)
-    }
-}
 
 impl<'a> Builder<'a> {
     fn new(
@@ -129,6 +113,7 @@ impl<'a> Builder<'a> {
             operations: BTreeMap::new(),
             nodes: Vec::new(),
             constants: Vec::new(),
+            folded: 0,
             node_of: FxHashMap::default(),
             passed_on: FxHashMap::default(),
             replaced: FxHashMap::default(),
@@ -177,8 +162,10 @@ impl<'a> Builder<'a> {
             }
             self.add(&operation).map_err(|error| operation.place(error).with_phase(Phase::Run))?;
         }
-        for (node, input, endpoint) in std::mem::take(&mut self.coming_round) {
-            self.nodes[node].inputs[input] = self.value(endpoint)?;
+        for (operation, input, endpoint) in std::mem::take(&mut self.coming_round) {
+            if let Some(&node) = self.node_of.get(&operation) {
+                self.nodes[node].inputs[input] = self.value(endpoint)?;
+            }
         }
         let fetches: Vec<Value> =
             self.key.fetches.iter().map(|&fetch| self.fetched(fetch)).collect::<Result<_>>()?;
@@ -187,6 +174,7 @@ impl<'a> Builder<'a> {
         });
         Ok(Ir {
             known: known.collect(),
+            folded: self.folded,
             nodes: self.nodes,
             constants: self.constants,
             fetches,
@@ -249,6 +237,7 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, operation: &Operation) -> Result<()> {
+        self.shared.devices.place(operation)?;
         let op = facts(operation);
         let operands = self.operands(operation, op)?;
         match op.map(|op| op.role) {
@@ -382,29 +371,6 @@ impl<'a> Builder<'a> {
         Ok(Some(Callees { call, functions }))
     }
 
-    /// Puts constants in the place of what can be computed now; whether it did.
-    fn folded(
-        &mut self,
-        operation: &Operation,
-        inputs: &[Value],
-        control: &[usize],
-        kernel: &dyn Kernel,
-    ) -> bool {
-        let Some(op) = facts(operation).filter(|op| op.control().is_none()) else { return false };
-        let stateless = !has_effect(operation) && !op.changes;
-        let small =
-            operation.output_infos().iter().all(|info| info.shape.elements().is_none_or(|n| n <= FOLD_LIMIT));
-        let is_handle = op.role == Role::Handle;
-        if !(is_handle || (self.shared.optimize && stateless && small && control.is_empty())) {
-            return false;
-        }
-        let constants: Option<Vec<Tensor>> = inputs.iter().map(|&input| self.constant(input)).collect();
-        let Some(constants) = constants else { return false };
-        // What fails here fails again when it runs, and is reported there.
-        let values = fold(kernel, constants, operation.num_outputs(), self.shared);
-        values.map(|values| self.replace(operation, values)).is_ok()
-    }
-
     /// Adds the node of an operation. What gives a reference, or an argument that is one, stands for the reference.
     fn push(&mut self, operation: &Operation, node: IrNode) {
         let index = self.nodes.len();
@@ -413,34 +379,8 @@ impl<'a> Builder<'a> {
         let changes = node.waits || node.callees.is_some() || taken.is_some() && !node.reads;
         let is_node = node.flow.is_some() || facts(operation).is_some_and(|op| op.role == Role::PassOn);
         self.push_node(node, changes);
-        if self.references.is_empty() || is_node {
-            return;
-        }
-        let first = operation.input_endpoints().first().copied();
-        let mut passed = passes(operation, self.shared.library);
-        let gives = operation.output_infos().first().is_some_and(|output| output.is_ref);
-        if gives && taken.is_some_and(|taken| taken.first() == Some(&true)) {
-            passed = first.map(|first| (first, 0)).into_iter().collect();
-        }
-        for (input, output) in passed {
-            let result = Endpoint { op: operation.id(), index: output };
-            if self.references.contains(&result)
-                && self.references.contains(&input)
-                && let Ok(value) = self.value(input)
-            {
-                self.replaced.insert(result, value);
-                self.after.insert(result, index);
-            }
-        }
-        if let Some(first) = first
-            && facts(operation).is_some_and(|op| op.shares == Shares::View)
-        {
-            let inside = self.views.get(&first).map(|(_, inside)| *inside);
-            let inside = inside.or_else(|| self.references.contains(&first).then_some(0));
-            if let Some(inside) = inside.filter(|&inside| inside < VIEWS) {
-                let result = Endpoint { op: operation.id(), index: 0 };
-                self.views.insert(result, (operation.clone(), inside + 1));
-            }
+        if !self.references.is_empty() && !is_node {
+            self.pass_references(operation, index, taken.as_deref());
         }
     }
 
@@ -484,135 +424,6 @@ impl<'a> Builder<'a> {
         }
         nodes
     }
-
-    /// An operation's inputs, references read where it wants values, and what else it must wait for.
-    fn operands(&mut self, operation: &Operation, op: Option<&OpType>) -> Result<Operands> {
-        let endpoints = operation.input_endpoints();
-        let mut operands = Operands {
-            values: Vec::with_capacity(endpoints.len()),
-            control: self.control(operation),
-            after: Vec::new(),
-        };
-        let joins = joins(operation);
-        let mut wanted = Vec::new();
-        let passes = op.is_some_and(|op| op.role == Role::PassOn || op.control().is_some());
-        let taken = if self.references.is_empty() { None } else { taken(operation) };
-        for (index, &endpoint) in endpoints.iter().enumerate() {
-            if joins && hands_on(operation.input(index).operation()) {
-                self.coming_round.push((self.nodes.len(), index, endpoint));
-                operands.values.push(Value::Node(usize::MAX, 0));
-                continue;
-            }
-            let mut value = self.value(endpoint)?;
-            if self.references.contains(&endpoint) {
-                let is_taken = taken.as_ref().is_some_and(|taken| taken.get(index) == Some(&true));
-                if is_taken || passes && self.passes_reference(operation, index) {
-                    let after = self.after.get(&endpoint).copied();
-                    match after {
-                        // What joins branches must not wait for one of them.
-                        Some(after) if joins => value = self.hand_over(operation, value, after),
-                        _ => operands.after.extend(after),
-                    }
-                } else {
-                    wanted.push(index);
-                }
-            } else if self.views.contains_key(&endpoint) {
-                wanted.push(index);
-            }
-            operands.values.push(value);
-        }
-        if !wanted.is_empty() {
-            self.read_wanted(operation, &mut operands, &wanted)?;
-        }
-        Ok(operands)
-    }
-
-    /// Whether an input that is a reference is passed on as one.
-    fn passes_reference(&self, operation: &Operation, index: usize) -> bool {
-        let output = if Flow::of(operation).is_some() { 0 } else { index as u32 };
-        self.references.contains(&Endpoint { op: operation.id(), index: output })
-            && (index == 0 || Flow::of(operation) != Some(Flow::Switch))
-    }
-
-    /// A reference that is given on as soon as a node has run.
-    fn hand_over(&mut self, operation: &Operation, reference: Value, after: usize) -> Value {
-        let kernel: Box<dyn Kernel> = Box::new(|context: &mut KernelContext<'_>| {
-            let value = context.take(0);
-            context.set(0, value);
-            Ok(())
-        });
-        let operations = vec![operation.clone()];
-        self.push_node(IrNode::joined(operations, vec![reference], vec![after], 1, Some(kernel)), false)
-    }
-
-    /// Reads the inputs of an operation that it wants as values, behind whatever it waits for that may change them.
-    fn read_wanted(
-        &mut self,
-        operation: &Operation,
-        operands: &mut Operands,
-        wanted: &[usize],
-    ) -> Result<()> {
-        let endpoints = operation.input_endpoints();
-        let mut next = wanted.iter().copied().peekable();
-        let mut before = operands.control.clone();
-        for (index, &value) in operands.values.iter().enumerate() {
-            if next.next_if_eq(&index).is_none() {
-                before.extend(producer(value));
-            }
-        }
-        before.extend(wanted.iter().filter_map(|&index| self.after.get(&endpoints[index]).copied()));
-        before.retain(|&node| self.is_changing(node));
-        before.sort_unstable();
-        before.dedup();
-        if before.len() > 1 && wanted.len() > 1 {
-            // One node stands for all of them.
-            let node = IrNode::joined(vec![operation.clone()], Vec::new(), before, 0, None);
-            self.push_node(node, false);
-            before = vec![self.nodes.len() - 1];
-        }
-        for &index in wanted {
-            operands.values[index] = self.read(endpoints[index], &before)?;
-        }
-        Ok(())
-    }
-
-    /// The value of a reference, or of another form of one, behind these nodes.
-    fn read(&mut self, endpoint: Endpoint, before: &[usize]) -> Result<Value> {
-        let value = self.value(endpoint)?;
-        if let Some((view, _)) = self.views.get(&endpoint).cloned() {
-            return if before.is_empty() { Ok(value) } else { self.view(&view, before) };
-        }
-        if !self.references.contains(&endpoint) {
-            return Ok(value);
-        }
-        let mut before = before.to_vec();
-        before.extend(self.after.get(&endpoint).copied().filter(|after| !before.contains(after)));
-        let key = (value, before);
-        if let Some(&known) = self.reads.get(&key) {
-            return Ok(known);
-        }
-        let source: Vec<Operation> = self.graph.operation_by_id(endpoint.op).into_iter().collect();
-        let kernel: Box<dyn Kernel> = Box::new(|context: &mut KernelContext<'_>| read_reference(context));
-        let node = IrNode::joined(source, vec![value], key.1.clone(), 1, Some(kernel));
-        let read = self.push_node(IrNode { reads: true, ..node }, false);
-        self.reads.insert(key, read);
-        Ok(read)
-    }
-
-    /// Another form of a reference, made again behind these nodes.
-    fn view(&mut self, operation: &Operation, before: &[usize]) -> Result<Value> {
-        let inputs = operation.input_endpoints().iter().map(|&input| self.read(input, before));
-        let inputs = inputs.collect::<Result<Vec<_>>>()?;
-        let resources = &self.shared.environment.resources;
-        let spec = NodeSpec { operation, function: self.function, resources };
-        let kernel = facts(operation).and_then(|op| op.make).map(|make| make(&spec)).transpose()?;
-        Ok(self.push_node(IrNode::joined(vec![operation.clone()], inputs, Vec::new(), 1, kernel), false))
-    }
-
-    /// The value of a fetch.
-    fn fetched(&mut self, endpoint: Endpoint) -> Result<Value> {
-        self.read(endpoint, &[])
-    }
 }
 
 /// S-49.
@@ -625,46 +436,4 @@ fn unfed(operation: &Operation) -> Error {
         info.shape
     );
     Error::invalid_argument(text)
-}
-
-/// The result of a `Shape` whose input's shape is known without running anything.
-fn static_shape(operation: &Operation) -> Option<Tensor> {
-    let shape = operation.input(0).shape().to_shape()?;
-    match operation.output_infos()[0].dtype {
-        DType::Int32 => {
-            let dims: Option<Vec<i32>> = shape.iter().map(|&dim| i32::try_from(dim).ok()).collect();
-            Some(Tensor::from(dims?))
-        }
-        _ => Some(Tensor::from(shape.iter().map(|&dim| dim as i64).collect::<Vec<_>>())),
-    }
-}
-
-/// Runs a kernel on constants.
-fn fold(
-    kernel: &dyn Kernel,
-    constants: Vec<Tensor>,
-    outputs: usize,
-    shared: &Shared<'_>,
-) -> Result<Vec<Tensor>> {
-    let inputs: Vec<Input> = (0..constants.len() as u32).map(|slot| Input { slot, last: false }).collect();
-    let output_slots: Vec<u32> = (0..outputs).map(|i| (constants.len() + i) as u32).collect();
-    let mut slots: Vec<Option<Tensor>> = constants.into_iter().map(Some).collect();
-    slots.resize(inputs.len() + outputs, None);
-    let mut context = KernelContext {
-        slots: &mut slots,
-        inputs: &inputs,
-        outputs: &output_slots,
-        environment: shared.environment,
-        limits: shared.limits,
-        scratch: &mut Scratch::default(),
-    };
-    run_caught(kernel, &mut context)?;
-    let values: Option<Vec<Tensor>> = slots.drain(inputs.len()..).collect();
-    values.ok_or_else(|| Error::new(Code::Internal, "a kernel did not deliver all its outputs"))
-}
-
-/// Runs a kernel, a panic of which (a broken invariant of ours) counts as an error.
-fn run_caught(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -> Result<()> {
-    let ran = catch_unwind(AssertUnwindSafe(|| kernel.run(context)));
-    ran.unwrap_or_else(|payload| Err(Error::from_panic("a kernel", &*payload)))
 }

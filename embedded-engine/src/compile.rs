@@ -54,8 +54,9 @@ pub(crate) fn compile(
     let ir = compilation.lower(graph, key, None)?;
     compilation.compile_functions(calls(&ir))?;
     compilation.missing.check()?;
-    let plan = emit(ir, &compilation.bodies)?;
+    let mut plan = emit(ir, &compilation.bodies)?;
     check_depth(&plan)?;
+    plan.folded += compilation.bodies.values().map(|body| body.folded).sum::<usize>();
     functions.keep(&compilation.bodies);
     Ok(plan)
 }

@@ -19,8 +19,8 @@ pub(crate) type Bodies = FxHashMap<String, Arc<Plan>>;
 pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
     let frames = Frames::of(&ir)?;
     let (has_flow, waits) = (ir.has_flow(), ir.live().any(|(index, _)| waits(&ir, index, bodies)));
-    let depth = ir.live().flat_map(|(_, node)| &node.callees).flat_map(|callees| &callees.functions);
-    let depth = depth.filter_map(|name| bodies.get(name)).map(|body| body.depth).max().unwrap_or(0);
+    let called = ir.live().flat_map(|(_, node)| &node.callees).flat_map(|callees| &callees.functions);
+    let depth = called.filter_map(|name| bodies.get(name)).map(|body| body.depth).max().unwrap_or(0);
     let (fed, known) = (std::mem::take(&mut ir.fed), std::mem::take(&mut ir.known));
     let mut emitter = Emitter {
         edges: frames.edges(&ir)?,
@@ -45,6 +45,7 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
         fed,
         fetches: last_fetches(&fetches, &slots.constant_slots()),
         known,
+        folded: ir.folded,
         slots: slots.count(),
         flags: flags.len(),
         depth: depth + 1,

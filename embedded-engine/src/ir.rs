@@ -106,6 +106,8 @@ pub(crate) struct Ir {
     pub(crate) targets: Vec<usize>,
     /// What is fed.
     pub(crate) fed: Vec<Output>,
+    /// The bytes of constants that were computed.
+    pub(crate) folded: usize,
     /// What is fetched of operations that take no step.
     pub(crate) known: Vec<(Operation, Tensor)>,
 }

@@ -1,6 +1,5 @@
 //! Kernels: what runs one operation, and what it sees of the step.
 
-use crate::kernels::Moved;
 use crate::limits::Limits;
 use crate::resources::{OpState, Resources};
 use compute::elementwise::{Values, ValuesMut, cast_values};
@@ -265,33 +264,6 @@ impl<'a> KernelContext<'a> {
     #[inline]
     pub(crate) fn split(&mut self) -> (Inputs<'_>, &mut Scratch) {
         (Inputs { slots: self.slots, inputs: self.inputs }, self.scratch)
-    }
-
-    /// The elements of an input that are only moved.
-    #[inline]
-    pub(crate) fn moved<T: Moved>(&self, index: usize) -> Result<&[T]> {
-        T::elements(self.input(index))
-    }
-
-    /// The element of an input of one.
-    pub(crate) fn moved_value<T: Moved>(&self, index: usize) -> Result<T> {
-        match self.moved::<T>(index)? {
-            [value] => Ok(value.clone()),
-            _ => Err(Error::invalid_argument(format!("input {index} must be a scalar"))),
-        }
-    }
-
-    /// As [`produce`](Self::produce), for kernels that move elements without looking at them.
-    pub(crate) fn produce_moved<T: Moved>(
-        &mut self,
-        output: usize,
-        dtype: DType,
-        shape: impl Into<Shape>,
-        write: impl FnOnce(&Self, &mut [T]) -> Result<()>,
-    ) -> Result<()> {
-        let tensor = T::made(self, dtype, shape.into(), |elements| write(self, elements))?;
-        self.set(output, tensor);
-        Ok(())
     }
 
     /// The threads for one kernel's work.

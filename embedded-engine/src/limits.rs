@@ -26,11 +26,6 @@ impl<'a> Limits<'a> {
         }
     }
 
-    /// For what runs outside of any run.
-    pub(crate) fn of_session(session: &'a CancellationToken) -> Limits<'a> {
-        Limits { session, run: None, deadline: None }
-    }
-
     /// Asked before every operation.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {

@@ -97,6 +97,8 @@ fn functions_of(graph: &Graph, operation: &Operation) -> Vec<Arc<Function>> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     by_type: BTreeMap<(String, Option<String>), Vec<String>>,
+    /// The names in it.
+    names: FxHashSet<String>,
 }
 
 /// The operations of one op type that lack a kernel for one reason.
@@ -154,10 +156,9 @@ impl Missing {
             Some(function) => format!("{function}/{}", operation.name()),
             None => operation.name().to_owned(),
         };
-        let reason = reason.map(|error| error.message().to_owned());
-        let nodes = self.by_type.entry((operation.op_type().to_owned(), reason)).or_default();
-        if !nodes.contains(&name) {
-            nodes.push(name);
+        if self.names.insert(name.clone()) {
+            let reason = reason.map(|error| error.message().to_owned());
+            self.by_type.entry((operation.op_type().to_owned(), reason)).or_default().push(name);
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) slots: usize,
     /// How many steps tell whether they ran.
     pub(crate) flags: usize,
+    /// The bytes of what was computed when the plan was made.
+    pub(crate) folded: usize,
     /// How many plans of functions lie inside each other, this one included.
     pub(crate) depth: usize,
     /// Frames of finished runs.
@@ -168,11 +170,6 @@ impl Plan {
         }
         Ok(fetched)
     }
-
-    /// The memory of what was computed when the plan was made.
-    pub(crate) fn folded_bytes(&self) -> usize {
-        self.constants.iter().map(|(_, value)| value.byte_len()).sum()
-    }
 }
 
 impl Block {
@@ -241,4 +238,26 @@ pub(crate) struct PlanKey {
     pub(crate) fetches: Vec<session_core::Endpoint>,
     pub(crate) targets: Vec<OpId>,
     pub(crate) feeds: Vec<session_core::Endpoint>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A plan that does nothing, for which this many bytes were computed.
+    pub(crate) fn empty_plan(folded: usize) -> Arc<Plan> {
+        Arc::new(Plan {
+            block: Block { steps: Vec::new(), dependents: None },
+            constants: Vec::new(),
+            feeds: Vec::new(),
+            fed: Vec::new(),
+            fetches: Vec::new(),
+            known: Vec::new(),
+            slots: 0,
+            flags: 0,
+            folded,
+            depth: 1,
+            frames: Frames::default(),
+        })
+    }
 }

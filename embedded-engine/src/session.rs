@@ -2,24 +2,21 @@
 
 use crate::builder::Shared;
 use crate::compile::{Functions, compile};
+use crate::devices::Devices;
 use crate::kernel::Environment;
 use crate::limits::Limits;
-use crate::plan::{Plan, PlanKey};
+use crate::plan::Plan;
+use crate::plans::{Feeds, KeyRef, Plans};
 use crate::resources::Resources;
 use compute::Pool;
-use rustc_hash::{FxHashMap, FxHasher};
 use session_core::{
-    Callable, CancellationToken, Endpoint, Error, Graph, PreparedStep, Result, RunMetadata, RunOptions,
-    Session, SessionConfig, Step, StepSignature, closed, closed_callable,
+    Callable, CancellationToken, Code, Error, Graph, PreparedStep, Result, RunMetadata, RunOptions, Session,
+    SessionConfig, Step, StepSignature, closed, closed_callable,
 };
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tensor::{BufferPool, Tensor};
-
-/// Plans by the hash of their key; the key itself is compared.
-type Plans = FxHashMap<u64, Vec<(PlanKey, Arc<Plan>)>>;
 
 /// How long a compilation may take whatever a run's time limit.
 const COMPILATION: Duration = Duration::from_secs(5);
@@ -33,9 +30,9 @@ pub(crate) struct EmbeddedSession {
 /// What a session and its callables share.
 struct Inner {
     environment: Environment,
-    /// Guards the table; plans are compiled and run outside.
-    plans: RwLock<Plans>,
+    plans: Plans,
     functions: Functions,
+    devices: Devices,
     closed: CancellationToken,
     timeout: Option<Duration>,
     optimize: bool,
@@ -49,8 +46,9 @@ impl EmbeddedSession {
         let environment = Environment { pool, buffers: BufferPool::new(), resources: Resources::default() };
         let inner = Inner {
             environment,
-            plans: RwLock::default(),
+            plans: Plans::default(),
             functions: Functions::default(),
+            devices: Devices::new(config)?,
             closed: CancellationToken::new(),
             timeout: config.operation_timeout,
             optimize: config.optimize,
@@ -67,91 +65,17 @@ impl EmbeddedSession {
 
     /// The plan for a step, compiled at its first use.
     fn plan(&self, key: KeyRef<'_>, options: &RunOptions) -> Result<Arc<Plan>> {
-        let hash = key.hash();
-        let find = |plans: &Plans| {
-            let candidates = plans.get(&hash)?;
-            candidates.iter().find(|(known, _)| key.equals(known)).map(|(_, plan)| plan.clone())
-        };
-        if let Some(plan) = find(&self.inner.plans.read().unwrap_or_else(PoisonError::into_inner)) {
+        if let Some(plan) = self.inner.plans.find(key) {
             return Ok(plan);
         }
         let owned = key.to_owned();
-        let Inner { environment, functions, optimize, .. } = self.inner.as_ref();
+        let Inner { environment, functions, devices, optimize, .. } = self.inner.as_ref();
         let limits = self.inner.limits_of_compilation(options);
-        let shared = Shared { library: &self.graph, environment, limits: &limits, optimize: *optimize };
+        let (library, limits, optimize) = (&self.graph, &limits, *optimize);
+        let shared = Shared { library, environment, limits, devices, optimize };
         let plan = Arc::new(compile(&self.graph, &owned, functions, &shared)?);
-        let mut plans = self.inner.plans.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = find(&plans) {
-            return Ok(other); // another thread was first
-        }
-        plans.entry(hash).or_default().push((owned, plan.clone()));
-        Ok(plan)
+        Ok(self.inner.plans.add(owned, plan))
     }
-}
-
-/// A plan's key over borrowed parts, so that a lookup allocates nothing.
-#[derive(Clone, Copy)]
-struct KeyRef<'a> {
-    fetches: &'a [Endpoint],
-    targets: &'a [session_core::OpId],
-    feeds: Feeds<'a>,
-}
-
-#[derive(Clone, Copy)]
-enum Feeds<'a> {
-    Values(&'a [(Endpoint, Tensor)]),
-    Names(&'a [Endpoint]),
-}
-
-impl Feeds<'_> {
-    fn len(self) -> usize {
-        match self {
-            Feeds::Values(values) => values.len(),
-            Feeds::Names(names) => names.len(),
-        }
-    }
-
-    fn get(self, index: usize) -> Endpoint {
-        match self {
-            Feeds::Values(values) => values[index].0,
-            Feeds::Names(names) => names[index],
-        }
-    }
-
-    fn iter(self) -> impl Iterator<Item = Endpoint> {
-        (0..self.len()).map(move |index| self.get(index))
-    }
-}
-
-impl KeyRef<'_> {
-    fn hash(self) -> u64 {
-        let mut hasher = FxHasher::default();
-        self.fetches.hash(&mut hasher);
-        self.targets.hash(&mut hasher);
-        self.feeds.iter().for_each(|feed| feed.hash(&mut hasher));
-        hasher.finish()
-    }
-
-    fn equals(self, key: &PlanKey) -> bool {
-        // One by one: these lists are short and were just written in smaller pieces than a comparison of memory reads,
-        // which then waits for them.
-        same(&key.fetches, self.fetches)
-            && same(&key.targets, self.targets)
-            && key.feeds.len() == self.feeds.len()
-            && key.feeds.iter().copied().eq(self.feeds.iter())
-    }
-
-    fn to_owned(self) -> PlanKey {
-        PlanKey {
-            fetches: self.fetches.to_vec(),
-            targets: self.targets.to_vec(),
-            feeds: self.feeds.iter().collect(),
-        }
-    }
-}
-
-fn same<T: PartialEq>(left: &[T], right: &[T]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left == right)
 }
 
 impl Inner {
@@ -162,6 +86,10 @@ impl Inner {
         options: &RunOptions,
         metadata: Option<&mut RunMetadata>,
     ) -> Result<Vec<Tensor>> {
+        if options.output_partition_graphs {
+            let text = "the embedded engine has no partition graphs: leave out output_partition_graphs";
+            return Err(Error::new(Code::Unimplemented, text));
+        }
         let limits = Limits::new(&self.closed, options, self.timeout);
         plan.run(&self.environment, feeds, &limits, options.trace_level, metadata)
     }
@@ -206,8 +134,7 @@ impl Session for EmbeddedSession {
     fn close(&self) -> Result<()> {
         self.inner.closed.cancel();
         // Plans hold handles, handles hold variables: both go. What runs at this moment keeps its own plan.
-        let plans = std::mem::take(&mut *self.inner.plans.write().unwrap_or_else(PoisonError::into_inner));
-        drop(plans);
+        self.inner.plans.clear();
         self.inner.environment.resources.clear();
         self.inner.environment.buffers.trim();
         Ok(())

@@ -8,6 +8,7 @@ use session_core::{
     RunMetadata, RunOptions, Session, SessionConfig, SessionExt, Tensor,
 };
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 fn op(graph: &Graph, op_type: &str) -> OpBuilder {
@@ -181,15 +182,29 @@ fn a_loop_of_functions_that_waits_in_its_rounds_takes_turns_with_another() {
 }
 
 #[test]
-fn what_waits_in_a_function_for_nobody_ends_by_the_time_limit_and_says_for_what() {
+fn what_waits_in_a_function_for_nobody_ends_by_cancellation_and_says_for_what() {
     let graph = Graph::new();
     function(&graph, "taken", |graph, x| x + &dequeue(graph));
     let start = ops::array::placeholder(&graph, DType::Float32, [0usize; 0]);
     let sum = call(&graph, "taken", &start);
     let session = session(&graph);
-    let options = RunOptions::with_timeout(Duration::from_millis(20));
-    let error = session.run_with(&sum, [(&start, 1f32)], &options, None).unwrap_err();
-    assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    let token = CancellationToken::new();
+    let options = RunOptions { cancellation: Some(token.clone()), ..RunOptions::default() };
+    let waiting = {
+        let (session, start) = (session.clone(), start.clone());
+        thread::spawn(move || session.run_with(&sum, [(&start, 1f32)], &options, None))
+    };
+    loop {
+        let mut metadata = RunMetadata::default();
+        session.run_with(&start, [(&start, 1f32)], &RunOptions::default(), Some(&mut metadata)).unwrap();
+        if metadata.queues.iter().any(|queue| queue.pending_dequeues == 1) {
+            break;
+        }
+        thread::yield_now();
+    }
+    token.cancel();
+    let error = waiting.join().unwrap().unwrap_err();
+    assert_eq!(error.code(), Code::Cancelled, "{error}");
     assert!(error.message().contains("dequeue of 1 element from FIFOQueue 'q'"), "{error}");
     assert_eq!(error.op_type(), Some("QueueDequeueV2"), "{error}");
 }

@@ -4,8 +4,8 @@
 use embedded_engine::EmbeddedEngine;
 use ops::library;
 use session_core::{
-    AttrValue, Code, DType, Engine, Function, Graph, OpBuilder, OpLibrary, Operation, Output, PartialShape,
-    Result, Session, SessionConfig, SessionExt, Tensor,
+    AttrValue, Code, DType, Engine, Function, Graph, OpBuilder, OpLibrary, Operation, Output, OutputInfo,
+    PartialShape, Result, Session, SessionConfig, SessionExt, Tensor,
 };
 use std::sync::Arc;
 
@@ -284,6 +284,48 @@ fn references_go_through_loops() {
         };
         assert_eq!(read_late(through), NEW, "{enter}");
     }
+}
+
+/// A merge of a loop, whose second input is given later.
+fn head(graph: &Graph, dtype: DType, shape: PartialShape) -> Operation {
+    let value = OutputInfo { dtype, shape, is_ref: false };
+    let index = OutputInfo { dtype: DType::Int32, shape: PartialShape::scalar(), is_ref: false };
+    let builder = op(graph, "Merge").open_inputs().attr("N", 2i64).attr("T", dtype);
+    builder.described_output(value).described_output(index).finish()
+}
+
+#[test]
+fn each_round_of_a_loop_reads_what_the_round_has_updated() {
+    let graph = Graph::new();
+    let v = variable(&graph, "v", &[2]);
+    let init = assign(&v, &constant(&graph, [1f32, 2.0]));
+    let enter = |op_type: &str, input: &Output, is_constant: bool| {
+        let builder = op(&graph, op_type).input(input).attr("frame_name", "loop");
+        builder.attr("is_constant", is_constant).finish_output()
+    };
+    let inside = |value: Tensor| enter("Enter", &constant(&graph, value), true);
+    let read = enter("Enter", &identity(&graph, &v), true);
+    let reference = enter("RefEnter", &v, true);
+    let first = enter("Enter", &constant(&graph, 0i32), false);
+    let nothing = enter("Enter", &constant(&graph, [0f32, 0.0]), false);
+    let number = head(&graph, DType::Int32, PartialShape::scalar());
+    let sum = head(&graph, DType::Float32, PartialShape::from(&[2usize][..]));
+    let more = op(&graph, "Less").input(number.output(0)).input(&inside(Tensor::from(3i32))).finish_output();
+    let more = pass(&graph, "LoopCond", &more);
+    let switch = |value: Output| op(&graph, "Switch").input(value).input(&more).finish();
+    let (number_there, sum_there) = (switch(number.output(0)), switch(sum.output(0)));
+    let round = identity(&graph, &number_there.output(1));
+    let updated = op(&control(&graph, round.operation()), "AssignAdd").input(&reference);
+    let updated = updated.input(&inside(Tensor::from([10f32, 10.0]))).finish();
+    let added =
+        op(&control(&graph, &updated), "AddV2").input(sum_there.output(1)).input(&read).finish_output();
+    let next = op(&graph, "AddV2").input(&round).input(&inside(Tensor::from(1i32))).finish_output();
+    number.set_inputs(&[first, pass(&graph, "NextIteration", &next)]).unwrap();
+    sum.set_inputs(&[nothing, pass(&graph, "NextIteration", &added)]).unwrap();
+    let result = pass(&graph, "Exit", &sum_there.output(0));
+    let session = session(&graph);
+    session.run(init.operation(), ()).unwrap();
+    assert_eq!(value(&session, &result).unwrap(), [63.0, 66.0]);
 }
 
 #[test]

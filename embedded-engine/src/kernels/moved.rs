@@ -1,8 +1,37 @@
 //! Elements that a kernel moves without looking at them: the bits of numbers, and strings.
 
 use crate::kernel::KernelContext;
-use session_core::Result;
+use session_core::{Error, Result};
 use tensor::{Bits, Bytes, Complex, DType, Shape, Tensor, memory};
+
+impl KernelContext<'_> {
+    /// The elements of an input that are only moved.
+    #[inline]
+    pub(crate) fn moved<T: Moved>(&self, index: usize) -> Result<&[T]> {
+        T::elements(self.input(index))
+    }
+
+    /// The element of an input of one.
+    pub(crate) fn moved_value<T: Moved>(&self, index: usize) -> Result<T> {
+        match self.moved::<T>(index)? {
+            [value] => Ok(value.clone()),
+            _ => Err(Error::invalid_argument(format!("input {index} must be a scalar"))),
+        }
+    }
+
+    /// As [`produce`](Self::produce), for kernels that move elements without looking at them.
+    pub(crate) fn produce_moved<T: Moved>(
+        &mut self,
+        output: usize,
+        dtype: DType,
+        shape: impl Into<Shape>,
+        write: impl FnOnce(&Self, &mut [T]) -> Result<()>,
+    ) -> Result<()> {
+        let tensor = T::made(self, dtype, shape.into(), |elements| write(self, elements))?;
+        self.set(output, tensor);
+        Ok(())
+    }
+}
 
 /// An element that is copied as it is. [`for_dtype!`](crate::kernels) finds the type of a dtype with `moved`.
 pub(crate) trait Moved: Clone + Default + Send + Sync + 'static {

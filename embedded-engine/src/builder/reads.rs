@@ -1,0 +1,192 @@
+//! The operands of operations: references to variables are read where a value is wanted.
+
+use super::Builder;
+use crate::flow::{Flow, hands_on, joins};
+use crate::ir::{IrNode, Value, producer};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::{facts, read_reference};
+use crate::references::{passes, taken};
+use crate::registry::{OpType, Role, Shares};
+use session_core::{Endpoint, Operation, Result};
+
+/// What an operation runs on.
+pub(super) struct Operands {
+    pub(super) values: Vec<Value>,
+    /// The nodes that it waits for by its control inputs.
+    pub(super) control: Vec<usize>,
+    /// Those that it waits for since references that it takes must be read, or updated, after them.
+    pub(super) after: Vec<usize>,
+}
+
+impl Operands {
+    /// The values, and all nodes besides them to wait for.
+    pub(super) fn all(mut self) -> (Vec<Value>, Vec<usize>) {
+        self.control.append(&mut self.after);
+        (self.values, self.control)
+    }
+}
+
+/// How many other forms of a reference inside each other are followed.
+const VIEWS: u32 = 16;
+
+impl Builder<'_> {
+    /// Lets what an operation gives stand for a reference, where it is the reference that it was given, to be read behind its
+    /// node.
+    pub(super) fn pass_references(&mut self, operation: &Operation, index: usize, taken: Option<&[bool]>) {
+        let first = operation.input_endpoints().first().copied();
+        let mut passed = passes(operation, self.shared.library);
+        let gives = operation.output_infos().first().is_some_and(|output| output.is_ref);
+        if gives && taken.is_some_and(|taken| taken.first() == Some(&true)) {
+            passed = first.map(|first| (first, 0)).into_iter().collect();
+        }
+        for (input, output) in passed {
+            let result = Endpoint { op: operation.id(), index: output };
+            if self.references.contains(&result)
+                && self.references.contains(&input)
+                && let Ok(value) = self.value(input)
+            {
+                self.replaced.insert(result, value);
+                self.after.insert(result, index);
+            }
+        }
+        if let Some(first) = first
+            && facts(operation).is_some_and(|op| op.shares == Shares::View)
+        {
+            let inside = self.views.get(&first).map(|(_, inside)| *inside);
+            let inside = inside.or_else(|| self.references.contains(&first).then_some(0));
+            if let Some(inside) = inside.filter(|&inside| inside < VIEWS) {
+                let result = Endpoint { op: operation.id(), index: 0 };
+                self.views.insert(result, (operation.clone(), inside + 1));
+            }
+        }
+    }
+
+    /// An operation's inputs, references read where it wants values, and what else it must wait for.
+    pub(super) fn operands(&mut self, operation: &Operation, op: Option<&OpType>) -> Result<Operands> {
+        let endpoints = operation.input_endpoints();
+        let mut operands = Operands {
+            values: Vec::with_capacity(endpoints.len()),
+            control: self.control(operation),
+            after: Vec::new(),
+        };
+        let joins = joins(operation);
+        let mut wanted = Vec::new();
+        let passes = op.is_some_and(|op| op.role == Role::PassOn || op.control().is_some());
+        let taken = if self.references.is_empty() { None } else { taken(operation) };
+        for (index, &endpoint) in endpoints.iter().enumerate() {
+            if joins && hands_on(operation.input(index).operation()) {
+                self.coming_round.push((operation.id(), index, endpoint));
+                operands.values.push(Value::Node(usize::MAX, 0));
+                continue;
+            }
+            let mut value = self.value(endpoint)?;
+            if self.references.contains(&endpoint) {
+                let is_taken = taken.as_ref().is_some_and(|taken| taken.get(index) == Some(&true));
+                if is_taken || passes && self.passes_reference(operation, index) {
+                    let after = self.after.get(&endpoint).copied();
+                    match after {
+                        // What joins branches must not wait for one of them.
+                        Some(after) if joins => value = self.hand_over(operation, value, after),
+                        _ => operands.after.extend(after),
+                    }
+                } else {
+                    wanted.push(index);
+                }
+            } else if self.views.contains_key(&endpoint) {
+                wanted.push(index);
+            }
+            operands.values.push(value);
+        }
+        if !wanted.is_empty() {
+            self.read_wanted(operation, &mut operands, &wanted)?;
+        }
+        Ok(operands)
+    }
+
+    /// Whether an input that is a reference is passed on as one.
+    fn passes_reference(&self, operation: &Operation, index: usize) -> bool {
+        let output = if Flow::of(operation).is_some() { 0 } else { index as u32 };
+        self.references.contains(&Endpoint { op: operation.id(), index: output })
+            && (index == 0 || Flow::of(operation) != Some(Flow::Switch))
+    }
+
+    /// A reference that is given on as soon as a node has run.
+    fn hand_over(&mut self, operation: &Operation, reference: Value, after: usize) -> Value {
+        let kernel: Box<dyn Kernel> = Box::new(|context: &mut KernelContext<'_>| {
+            let value = context.take(0);
+            context.set(0, value);
+            Ok(())
+        });
+        let operations = vec![operation.clone()];
+        self.push_node(IrNode::joined(operations, vec![reference], vec![after], 1, Some(kernel)), false)
+    }
+
+    /// Reads the inputs of an operation that it wants as values, behind whatever it waits for that may change them.
+    fn read_wanted(
+        &mut self,
+        operation: &Operation,
+        operands: &mut Operands,
+        wanted: &[usize],
+    ) -> Result<()> {
+        let endpoints = operation.input_endpoints();
+        let mut next = wanted.iter().copied().peekable();
+        let mut before = operands.control.clone();
+        for (index, &value) in operands.values.iter().enumerate() {
+            if next.next_if_eq(&index).is_none() {
+                before.extend(producer(value));
+            }
+        }
+        before.extend(wanted.iter().filter_map(|&index| self.after.get(&endpoints[index]).copied()));
+        before.retain(|&node| self.is_changing(node));
+        before.sort_unstable();
+        before.dedup();
+        if before.len() > 1 && wanted.len() > 1 {
+            // One node stands for all of them.
+            let node = IrNode::joined(vec![operation.clone()], Vec::new(), before, 0, None);
+            self.push_node(node, false);
+            before = vec![self.nodes.len() - 1];
+        }
+        for &index in wanted {
+            operands.values[index] = self.read(endpoints[index], &before)?;
+        }
+        Ok(())
+    }
+
+    /// The value of a reference, or of another form of one, behind these nodes.
+    fn read(&mut self, endpoint: Endpoint, before: &[usize]) -> Result<Value> {
+        let value = self.value(endpoint)?;
+        if let Some((view, _)) = self.views.get(&endpoint).cloned() {
+            return if before.is_empty() { Ok(value) } else { self.view(&view, before) };
+        }
+        if !self.references.contains(&endpoint) {
+            return Ok(value);
+        }
+        let mut before = before.to_vec();
+        before.extend(self.after.get(&endpoint).copied().filter(|after| !before.contains(after)));
+        let key = (value, before);
+        if let Some(&known) = self.reads.get(&key) {
+            return Ok(known);
+        }
+        let source: Vec<Operation> = self.graph.operation_by_id(endpoint.op).into_iter().collect();
+        let kernel: Box<dyn Kernel> = Box::new(|context: &mut KernelContext<'_>| read_reference(context));
+        let node = IrNode::joined(source, vec![value], key.1.clone(), 1, Some(kernel));
+        let read = self.push_node(IrNode { reads: true, ..node }, false);
+        self.reads.insert(key, read);
+        Ok(read)
+    }
+
+    /// Another form of a reference, made again behind these nodes.
+    fn view(&mut self, operation: &Operation, before: &[usize]) -> Result<Value> {
+        let inputs = operation.input_endpoints().iter().map(|&input| self.read(input, before));
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let resources = &self.shared.environment.resources;
+        let spec = NodeSpec { operation, function: self.function, resources };
+        let kernel = facts(operation).and_then(|op| op.make).map(|make| make(&spec)).transpose()?;
+        Ok(self.push_node(IrNode::joined(vec![operation.clone()], inputs, Vec::new(), 1, kernel), false))
+    }
+
+    /// The value of a fetch.
+    pub(super) fn fetched(&mut self, endpoint: Endpoint) -> Result<Value> {
+        self.read(endpoint, &[])
+    }
+}

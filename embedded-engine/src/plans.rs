@@ -1,0 +1,216 @@
+//! The plans of a session, by what they are for.
+//!
+//! A program runs few steps again and again. One that asks for ever new ones, feeding other places or fetching other outputs
+//! each time, would fill the memory with plans, and with the constants that were computed for them: beyond a bound, those
+//! that were not used for longest are given up.
+
+use crate::plan::{Plan, PlanKey};
+use rustc_hash::{FxHashMap, FxHasher};
+use session_core::{Endpoint, OpId};
+use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use tensor::Tensor;
+
+/// How many plans a session keeps.
+const PLANS: usize = 1024;
+
+/// How many bytes of constants that were computed for plans it keeps.
+const FOLDED: usize = 1 << 30;
+
+/// The plans of a session.
+#[derive(Default)]
+pub(crate) struct Plans {
+    /// Guards the table; plans are compiled and run outside.
+    table: RwLock<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// By the hash of the key; the key itself is compared.
+    by_hash: FxHashMap<u64, Vec<Arc<Entry>>>,
+    /// All of them, in the order in which they were looked at for giving up.
+    all: VecDeque<(u64, Arc<Entry>)>,
+    folded: usize,
+}
+
+struct Entry {
+    key: PlanKey,
+    plan: Arc<Plan>,
+    /// Whether it was used since it was last looked at.
+    used: AtomicBool,
+}
+
+impl Plans {
+    /// The plan of a key, if it is there.
+    pub(crate) fn find(&self, key: KeyRef<'_>) -> Option<Arc<Plan>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).find(key.hash(), key)
+    }
+
+    /// Adds a plan. Gives the one that another thread added first, if one did.
+    pub(crate) fn add(&self, key: PlanKey, plan: Arc<Plan>) -> Arc<Plan> {
+        let borrowed =
+            KeyRef { fetches: &key.fetches, targets: &key.targets, feeds: Feeds::Names(&key.feeds) };
+        let hash = borrowed.hash();
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = table.find(hash, borrowed) {
+            return other;
+        }
+        table.folded += plan.folded;
+        let entry = Arc::new(Entry { key, plan: plan.clone(), used: AtomicBool::new(false) });
+        table.by_hash.entry(hash).or_default().push(entry.clone());
+        let given_up = table.give_up();
+        table.all.push_back((hash, entry));
+        drop(table);
+        drop(given_up); // outside the lock
+        plan
+    }
+
+    /// Gives up all.
+    pub(crate) fn clear(&self) {
+        let table = std::mem::take(&mut *self.table.write().unwrap_or_else(PoisonError::into_inner));
+        drop(table);
+    }
+}
+
+impl Table {
+    fn find(&self, hash: u64, key: KeyRef<'_>) -> Option<Arc<Plan>> {
+        let entry = self.by_hash.get(&hash)?.iter().find(|entry| key.equals(&entry.key))?;
+        // Read first: what several threads write to again and again moves between their caches.
+        if !entry.used.load(Ordering::Relaxed) {
+            entry.used.store(true, Ordering::Relaxed);
+        }
+        Some(entry.plan.clone())
+    }
+
+    /// Makes room for one plan more. Each plan is passed by once if it was used since the last time.
+    fn give_up(&mut self) -> Vec<Arc<Entry>> {
+        let mut given_up = Vec::new();
+        while self.all.len() >= PLANS || self.folded > FOLDED {
+            let Some((hash, entry)) = self.all.pop_front() else { break };
+            if entry.used.swap(false, Ordering::Relaxed) {
+                self.all.push_back((hash, entry));
+                continue;
+            }
+            self.folded -= entry.plan.folded;
+            if let Some(same) = self.by_hash.get_mut(&hash) {
+                same.retain(|other| !Arc::ptr_eq(other, &entry));
+                if same.is_empty() {
+                    self.by_hash.remove(&hash);
+                }
+            }
+            given_up.push(entry);
+        }
+        given_up
+    }
+}
+
+/// A plan's key over borrowed parts, so that a lookup allocates nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyRef<'a> {
+    pub(crate) fetches: &'a [Endpoint],
+    pub(crate) targets: &'a [OpId],
+    pub(crate) feeds: Feeds<'a>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Feeds<'a> {
+    Values(&'a [(Endpoint, Tensor)]),
+    Names(&'a [Endpoint]),
+}
+
+impl Feeds<'_> {
+    fn len(self) -> usize {
+        match self {
+            Feeds::Values(values) => values.len(),
+            Feeds::Names(names) => names.len(),
+        }
+    }
+
+    fn get(self, index: usize) -> Endpoint {
+        match self {
+            Feeds::Values(values) => values[index].0,
+            Feeds::Names(names) => names[index],
+        }
+    }
+
+    fn iter(self) -> impl Iterator<Item = Endpoint> {
+        (0..self.len()).map(move |index| self.get(index))
+    }
+}
+
+impl KeyRef<'_> {
+    fn hash(self) -> u64 {
+        let mut hasher = FxHasher::default();
+        self.fetches.hash(&mut hasher);
+        self.targets.hash(&mut hasher);
+        self.feeds.iter().for_each(|feed| feed.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    fn equals(self, key: &PlanKey) -> bool {
+        // One by one: these lists are short and were just written in smaller pieces than a comparison of memory reads,
+        // which then waits for them.
+        same(&key.fetches, self.fetches)
+            && same(&key.targets, self.targets)
+            && key.feeds.len() == self.feeds.len()
+            && key.feeds.iter().copied().eq(self.feeds.iter())
+    }
+
+    pub(crate) fn to_owned(self) -> PlanKey {
+        PlanKey {
+            fetches: self.fetches.to_vec(),
+            targets: self.targets.to_vec(),
+            feeds: self.feeds.iter().collect(),
+        }
+    }
+}
+
+fn same<T: PartialEq>(left: &[T], right: &[T]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left == right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::empty_plan;
+
+    fn key(number: u32) -> PlanKey {
+        let fetch = Endpoint { op: OpId::default(), index: number };
+        PlanKey { fetches: vec![fetch], targets: Vec::new(), feeds: Vec::new() }
+    }
+
+    fn find(plans: &Plans, number: u32) -> Option<Arc<Plan>> {
+        let key = key(number);
+        plans.find(KeyRef { fetches: &key.fetches, targets: &[], feeds: Feeds::Names(&[]) })
+    }
+
+    #[test]
+    fn plans_that_are_used_stay_and_others_are_given_up() {
+        let plans = Plans::default();
+        let first = plans.add(key(0), empty_plan(0));
+        for number in 1..3 * PLANS as u32 {
+            plans.add(key(number), empty_plan(0));
+            assert!(Arc::ptr_eq(&find(&plans, 0).expect("it is used again and again"), &first));
+        }
+        let kept = (0..3 * PLANS as u32).filter(|&number| find(&plans, number).is_some()).count();
+        assert_eq!(kept, PLANS);
+    }
+
+    #[test]
+    fn what_was_computed_for_plans_is_bounded() {
+        let plans = Plans::default();
+        for number in 0..10 {
+            plans.add(key(number), empty_plan(FOLDED / 4));
+        }
+        let kept = (0..10).filter(|&number| find(&plans, number).is_some()).count();
+        assert_eq!(kept, 4);
+        assert!(find(&plans, 9).is_some(), "the newest one");
+        // One that is too large by itself is kept as long as it is the newest.
+        plans.add(key(10), empty_plan(2 * FOLDED));
+        assert!(find(&plans, 10).is_some());
+        plans.add(key(11), empty_plan(0));
+        assert!(find(&plans, 10).is_none() && find(&plans, 11).is_some());
+    }
+}
