@@ -1,11 +1,12 @@
 //! Who may depend on whom: the table of `ARCHITECTURE.md`, held against `cargo metadata`.
 
+use crate::modules;
 use crate::shell::{root, say};
 use anyhow::{Result, bail};
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Each crate with the crates of this workspace that it may depend on (dev-dependencies aside).
+/// Each crate with the crates of this workspace that it depends on (dev-dependencies aside).
 const TABLE: [(&str, &[&str]); 19] = [
     ("wire", &[]),
     ("tensor", &[]),
@@ -18,28 +19,15 @@ const TABLE: [(&str, &[&str]); 19] = [
     ("graph-def", &["wire", "tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner"]),
     ("scaffold", &["session-core", "checkpoint", "ops", "graph-def"]),
     ("hooks", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner", "graph-def"]),
-    (
-        "embedded-engine",
-        &["tensor", "session-core", "compute", "checkpoint", "summary", "ops", "queue-runner"],
-    ),
+    ("embedded-engine", &["tensor", "session-core", "compute", "checkpoint", "summary", "ops"]),
     ("tensorflow-engine", &["tensor", "session-core", "graph-def"]),
     (
         "monitored",
-        &[
-            "session-core",
-            "checkpoint",
-            "summary",
-            "ops",
-            "queue-runner",
-            "graph-def",
-            "scaffold",
-            "hooks",
-            "embedded-engine",
-        ],
+        &["session-core", "checkpoint", "ops", "queue-runner", "scaffold", "hooks", "embedded-engine"],
     ),
     ("board", &["tensor", "session-core", "checkpoint", "summary", "graph-def"]),
     ("monitored-session", &["*"]),
-    ("cli", &["monitored-session", "board", "checkpoint", "summary", "tensor", "session-core"]),
+    ("cli", &["monitored-session", "board", "checkpoint", "summary", "tensor"]),
     ("model", &[]),
     ("xtask", &[]),
 ];
@@ -63,16 +51,21 @@ pub(crate) fn check() -> Result<()> {
             problems.push(format!("{name} is not in the table of layers"));
             continue;
         };
-        for dependency in dependencies(package).filter(|dependency| members.contains_key(dependency.as_str()))
-        {
-            if !allowed.contains(&"*") && !allowed.contains(&dependency.as_str()) {
-                problems.push(format!("{name} may not depend on {dependency}"));
-            }
+        if allowed.contains(&"*") {
+            continue;
         }
+        let found: BTreeSet<String> =
+            dependencies(package).filter(|dependency| members.contains_key(dependency.as_str())).collect();
+        let more = found.iter().filter(|dependency| !allowed.contains(&dependency.as_str()));
+        problems.extend(more.map(|dependency| format!("{name} may not depend on {dependency}")));
+        // What it allows beyond what there is would be a dependency that nobody decided on.
+        let less = allowed.iter().filter(|dependency| !found.contains(**dependency));
+        problems.extend(less.map(|dependency| format!("{name} is allowed {dependency} and does not use it")));
     }
     problems.extend(
         table.keys().filter(|name| !members.contains_key(*name)).map(|name| format!("no crate {name}")),
     );
+    problems.extend(modules::problems()?);
     for (name, heavy) in LIGHT {
         problems.extend(heavy_dependencies(name, heavy)?);
     }

@@ -6,7 +6,9 @@ mod dependencies;
 mod features;
 mod fuzz;
 mod layers;
+mod modules;
 mod rules;
+mod scale;
 mod shell;
 mod tensorflow;
 mod test;
@@ -20,13 +22,14 @@ cargo xtask COMMAND
 
   test                 formatting, lints, tests, doctests, docs, layers, features, dependencies, single-crate builds
   rules [--write]      hold the table of rules and tests, docs/rules.md, against the tests; or write it
-  layers               hold the dependency table against cargo's metadata
+  layers               hold the dependency table against cargo's metadata, and the embedded engine's order of modules
   features             hold the facade's features against the README and the defaults of its crates
   dependencies         hold licenses and duplicates against deny.toml, and find what is declared and not used
   bench [W..] [--python PY] [--rounds N] [--out FILE]
                        the workloads w1 w2 w3 w4 w5 w6 (all without names) in release mode, as JSON lines, in turn with
                        TensorFlow where a Python with it is found
   fuzz [--seconds N]   feed damaged files to every reader, each for so long (10 s without)
+  scale                costs at three sizes of a graph, each with its exponent (about a minute behind the build)
   timings [--all]      how long people wait: the first example from nothing and the size of its program, and a changed line of a
                        kernel until its tests have run; with --all also `cargo xtask test` from nothing
   torture [--kills N] [--steps N] [--seed N] [--release]
@@ -51,6 +54,7 @@ fn main() -> Result<()> {
         "board" => board::board(&rest),
         "bench" => bench::bench(&rest),
         "model" => test::model(rest.first().map_or("10000", String::as_str)),
+        "scale" => scale::scale(),
         "fuzz" => fuzz::fuzz(&rest),
         "timings" => timings::timings(&rest),
         "torture" => torture::torture(&rest),

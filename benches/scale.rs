@@ -1,0 +1,231 @@
+//! How costs grow with the size of a graph: each case at three sizes, with the exponent from the smallest to the largest. A cost
+//! that grows with the work has one near 1; the program fails where one is beyond [`LIMIT`].
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+
+use monitored_session::checkpoint::{GraphSaver, RestoreOptions, SaverOptions};
+use monitored_session::ops::variables::{self, VariableExt as _};
+use monitored_session::ops::{array, control_flow, data_flow, math};
+use monitored_session::prelude::*;
+use monitored_session::session_core::{AttrValue, Function, OpLibrary as _, Operation, PartialShape};
+use std::sync::Arc;
+use std::time::Instant;
+
+const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
+
+/// The exponent that a case may have: 1 and what caches and sorting add.
+const LIMIT: f64 = 1.25;
+
+/// One case: prepares a graph of a size, and gives what is timed.
+type Case = (&'static str, fn(usize) -> Box<dyn FnOnce()>);
+
+const CASES: &[Case] = &[
+    ("initialise variables", |n| {
+        let (graph, _) = with_variables(n);
+        let init = variables::global_variables_initializer(&graph);
+        let session = session(&graph);
+        Box::new(move || session.run(&init, ()).unwrap())
+    }),
+    ("first step: update all variables", |n| {
+        let (graph, variables) = with_variables(n);
+        let session = initialised(&graph);
+        let updates: Vec<Operation> = variables.iter().map(|variable| variable.assign_add(1f32)).collect();
+        let step = control_flow::group(&graph, &updates);
+        Box::new(move || session.run(&step, ()).unwrap())
+    }),
+    ("first step: read, update and read again", |n| {
+        let (graph, variables) = with_variables(n);
+        let session = initialised(&graph);
+        let before: Vec<Output> = variables.iter().map(|variable| variable.read(&graph)).collect();
+        let updates: Vec<Operation> = variables.iter().map(|variable| variable.assign_add(1f32)).collect();
+        let step = control_flow::group(&graph, &updates);
+        let behind = graph.control_dependencies([&step]);
+        let after: Vec<Output> = variables.iter().map(|variable| variable.read(&behind)).collect();
+        let (before, after) = (math::add_n(&before), math::add_n(&after));
+        Box::new(move || drop(session.run((&before, &after), ()).unwrap()))
+    }),
+    ("save variables", |n| {
+        let (graph, _) = with_variables(n);
+        let session = initialised(&graph);
+        let folder = tempfile::tempdir().unwrap();
+        let saver = GraphSaver::new(SaverOptions::new());
+        Box::new(move || drop(save(&saver, &session, &folder)))
+    }),
+    ("restore variables", |n| {
+        let (graph, _) = with_variables(n);
+        let folder = tempfile::tempdir().unwrap();
+        let saver = GraphSaver::new(SaverOptions::new());
+        let prefix = save(&saver, &initialised(&graph), &folder);
+        let session = session(&graph);
+        Box::new(move || {
+            saver.restore(&*session, &prefix, &RestoreOptions::new()).unwrap();
+            drop(folder);
+        })
+    }),
+    ("updates of one variable, in a row", |n| {
+        let graph = Graph::new();
+        let variable = variables::variable(&graph.named("v"), 0f32);
+        let session = initialised(&graph);
+        let mut last = variable.assign_add(1f32);
+        for _ in 1..n {
+            let behind = variable.after(&last);
+            let next = &behind + 1f32;
+            last = variable.assign(next);
+        }
+        Box::new(move || session.run(&last, ()).unwrap())
+    }),
+    ("updates of one variable, side by side, and reads of it", |n| {
+        let graph = Graph::new();
+        let variable = variables::variable(&graph.named("v"), 0f32);
+        let session = initialised(&graph);
+        let reads: Vec<Output> = (0..n).map(|_| variable.read(&graph)).collect();
+        let updates: Vec<Operation> = (0..n).map(|_| variable.assign_add(1f32)).collect();
+        let (sum, step) = (math::add_n(&reads), control_flow::group(&graph, &updates));
+        Box::new(move || drop(session.run((&sum, &step), ()).unwrap()))
+    }),
+    ("feeds", |n| {
+        let graph = Graph::new();
+        let places: Vec<Output> =
+            (0..n).map(|_| array::placeholder(&graph, DType::Float32, PartialShape::scalar())).collect();
+        let sum = math::add_n(&places);
+        let session = session(&graph);
+        Box::new(move || {
+            let feeds: Vec<(&Output, f32)> = places.iter().map(|place| (place, 1f32)).collect();
+            drop(session.run(&sum, feeds).unwrap());
+        })
+    }),
+    ("fetches", |n| {
+        let (graph, outputs) = with_outputs(n);
+        let session = initialised(&graph);
+        Box::new(move || drop(session.run(&outputs, ()).unwrap()))
+    }),
+    ("targets", |n| {
+        let (graph, outputs) = with_outputs(n);
+        let session = initialised(&graph);
+        let targets: Vec<Operation> = outputs.iter().map(|output| output.operation().clone()).collect();
+        Box::new(move || drop(session.run(&targets, ()).unwrap()))
+    }),
+    ("what a hook asks for", |n| {
+        let (graph, outputs) = with_outputs(n);
+        let step = outputs[0].clone();
+        let hook = Asks(outputs);
+        let mut session = SingularMonitoredSession::builder(&graph).hook(hook).build().unwrap();
+        Box::new(move || {
+            session.run(&step, ()).unwrap();
+            session.close().unwrap();
+        })
+    }),
+    ("one operation of many inputs", |n| {
+        let graph = Graph::new();
+        let x = array::placeholder(&graph, DType::Float32, PartialShape::scalar());
+        let inputs: Vec<Output> = (0..n).map(|_| x.clone()).collect();
+        let packed = array::stack(&inputs, 0);
+        let session = session(&graph);
+        Box::new(move || drop(session.run(&packed, [(&x, 1f32)]).unwrap()))
+    }),
+    ("a step that waits, and what depends on it", |n| {
+        let graph = Graph::new();
+        let queue =
+            data_flow::FifoQueue::new(&graph, 2, DType::Float32).shapes([PartialShape::scalar()]).build();
+        let taken = queue.dequeue().output();
+        let mut outputs = vec![taken.clone()];
+        outputs.extend((1..n).map(|_| &taken + 1f32));
+        let sum = math::add_n(&outputs);
+        let put = queue.enqueue([array::constant(&graph, 1f32)]);
+        let session = session(&graph);
+        // Made before; only what it costs to be put off and run late is timed.
+        let step = session.make_callable((&sum, &put), &[]).unwrap();
+        Box::new(move || drop(step.call(&[]).unwrap()))
+    }),
+    ("calls of one function", |n| {
+        let graph = Graph::new();
+        let body = Graph::new();
+        let x = array::placeholder(&body, DType::Float32, PartialShape::scalar());
+        let mut y = x.clone();
+        for _ in 0..100 {
+            y = &y + 1f32;
+        }
+        graph.add_function(Function::new("f", &body, [x], [("y".to_owned(), y)]).unwrap()).unwrap();
+        let start = array::placeholder(&graph, DType::Float32, PartialShape::scalar());
+        let types = AttrValue::List(vec![AttrValue::Type(DType::Float32)]);
+        let call = |input: &Output| {
+            let builder = graph.op(monitored_session::ops::library().find("PartitionedCall").unwrap());
+            let builder = builder.input_list([input]).attr("Tin", types.clone()).attr("Tout", types.clone());
+            builder.attr("f", AttrValue::Func("f".to_owned(), Default::default())).finish().output(0)
+        };
+        let results: Vec<Output> = (0..n / 10).map(|_| call(&start)).collect();
+        let sum = math::add_n(&results);
+        let session = session(&graph);
+        Box::new(move || drop(session.run(&sum, [(&start, 1f32)]).unwrap()))
+    }),
+];
+
+/// A hook that asks for much.
+struct Asks(Vec<Output>);
+
+impl SessionRunHook for Asks {
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        Ok(Some(SessionRunArgs::new().fetch_all(&self.0)))
+    }
+}
+
+fn session(graph: &Graph) -> Arc<dyn Session> {
+    EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap()
+}
+
+fn initialised(graph: &Graph) -> Arc<dyn Session> {
+    let init = variables::global_variables_initializer(graph);
+    let session = session(graph);
+    session.run(&init, ()).unwrap();
+    session
+}
+
+fn with_variables(n: usize) -> (Graph, Vec<Variable>) {
+    let graph = Graph::new();
+    let variables = (0..n).map(|i| variables::variable(&graph.named(&format!("v{i}")), 1f32)).collect();
+    (graph, variables)
+}
+
+fn with_outputs(n: usize) -> (Graph, Vec<Output>) {
+    let graph = Graph::new();
+    let x = variables::variable(&graph.named("v"), 1f32).read(&graph);
+    let outputs = (0..n).map(|_| &x + 1f32).collect();
+    (graph, outputs)
+}
+
+fn save(saver: &GraphSaver, session: &Arc<dyn Session>, folder: &tempfile::TempDir) -> std::path::PathBuf {
+    saver.save(&**session, folder.path().join("model"), None).unwrap()
+}
+
+/// The shortest of some runs, each of a graph of its own.
+fn seconds(case: fn(usize) -> Box<dyn FnOnce()>, size: usize) -> f64 {
+    let runs = if size > 10_000 { 1 } else { 3 };
+    let run = |_| {
+        let timed = case(size);
+        let start = Instant::now();
+        timed();
+        start.elapsed().as_secs_f64()
+    };
+    (0..runs).map(run).fold(f64::INFINITY, f64::min)
+}
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let mut beyond = Vec::new();
+    println!("{:56} {:>10} {:>10} {:>10} {:>9}", "milliseconds at", SIZES[0], SIZES[1], SIZES[2], "exponent");
+    for (name, case) in CASES {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
+            continue;
+        }
+        let [small, middle, large] = SIZES.map(|size| seconds(*case, size) * 1e3);
+        // From the middle one: what does not depend on the size weighs on the smallest.
+        let exponent = (large / middle).log10();
+        println!("{name:56} {small:10.3} {middle:10.3} {large:10.3} {exponent:9.2}");
+        if exponent > LIMIT {
+            beyond.push(*name);
+        }
+    }
+    if !beyond.is_empty() {
+        println!("beyond an exponent of {LIMIT}: {}", beyond.join(", "));
+        std::process::exit(1);
+    }
+}
