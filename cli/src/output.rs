@@ -64,13 +64,16 @@ impl Failure {
     }
 }
 
-/// An error and its causes in one line.
+/// An error and its causes in one line. Some errors say their causes themselves; nothing is said twice.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         cause = error.source();
     }
     text

@@ -201,7 +201,8 @@ fn write(path: &Path, binary: impl FnOnce() -> Bytes, text: impl FnOnce() -> Res
         _ => binary(),
     };
     if let Some(folder) = path.parent() {
-        let failed = |source| checkpoint::Error::Io { operation: "create", path: folder.to_path_buf(), source };
+        let failed =
+            |source| checkpoint::Error::Io { operation: "create", path: folder.to_path_buf(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
     Ok(replace_file(path, &content)?)
