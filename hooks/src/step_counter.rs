@@ -32,7 +32,7 @@ static WARNINGS_LEFT: AtomicU32 = AtomicU32::new(5);
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; a value error for an interval of 0 steps; of the event file. Runs:
+/// `begin`: a runtime error without a global step; of the event file. An interval of 0 steps counts every step. Runs:
 /// of the event file.
 #[derive(Debug)]
 pub struct StepCounterHook {

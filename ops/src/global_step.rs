@@ -167,7 +167,9 @@ fn make(graph: &Graph) -> Variable {
 }
 
 fn make_read(variable: &Variable) -> Result<Output> {
-    let graph = variable.graph().without_control_dependencies();
+    // Shared by all that ask for it, it counts as made with the variable.
+    let place = variable.handle().operation().location();
+    let graph = variable.graph().without_control_dependencies().located_at(place);
     let scope = graph.scope(&format!("{}/", variable.name()));
     if !variable.is_resource() {
         // A sum is a value of its own, where an identity may go on referring to the variable.

@@ -109,7 +109,11 @@ pub fn gradients_with<Y: AsOutput, X: Differentiable>(
     xs: &[X],
     options: &GradientOptions,
 ) -> Result<Vec<Option<Output>>> {
-    let location = Location::caller();
+    // Who differentiates on behalf of a caller says where that one is.
+    let location = match ys.first() {
+        Some(y) => y.as_output().graph().location(),
+        None => Location::caller(),
+    };
     let ys: Vec<Output> = ys.iter().map(|y| y.as_output().clone()).collect();
     let xs: Vec<Output> = xs.iter().map(|x| x.origin().clone()).collect();
     let found = differentiate(&ys, &xs, options, location);

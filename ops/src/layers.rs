@@ -52,7 +52,7 @@ use crate::random::random_uniform_unit;
 use crate::state::resource_gather;
 use crate::variables::VariableBuilder;
 use session_core::keys::UPDATE_OPS;
-use session_core::{AsOutput, Error, Graph, Output, Phase, Shape, Variable};
+use session_core::{AsOutput, Error, Graph, Output, Shape, Variable};
 use std::fmt;
 use std::rc::Rc;
 
@@ -202,15 +202,13 @@ fn sizes_with_last(inputs: &Output, last: usize) -> crate::Ints {
 }
 
 /// The size of a dimension counted from the last, or a mistake and 1.
-#[track_caller]
 fn known_size(scope: &Composite, inputs: &Output, back: usize) -> usize {
     inputs.shape().dim_from_end(back).unwrap_or_else(|| {
         if inputs.operation().error().is_none() {
             let (name, shape) = (inputs.name(), inputs.shape());
             let text =
                 format!("a layer needs to know how many units or channels '{name}' has, of shape {shape}");
-            let error = Error::value(text).with_location(std::panic::Location::caller());
-            scope.graph().add_error(error.with_phase(Phase::Build));
+            scope.graph().add_error(Error::value(text));
         }
         1
     })
@@ -346,8 +344,7 @@ pub fn dropout(inputs: impl AsOutput, rate: f64, training: impl Into<Training>, 
     let inputs = scope.enter(inputs);
     if !(0.0..1.0).contains(&rate) {
         let error = Error::value(format!("a dropout rate lies in [0, 1), not at {rate}"));
-        let error = error.with_location(std::panic::Location::caller());
-        scope.graph().add_error(error.with_phase(Phase::Build));
+        scope.graph().add_error(error);
         return scope.leave(inputs);
     }
     let training = training.into();

@@ -38,7 +38,7 @@ use crate::gradients::gradients;
 use crate::state::{ASSIGN_ADD, ASSIGN_ADD_VARIABLE_OP};
 use crate::variables::trainable_variables;
 use session_core::keys::TRAIN_OP;
-use session_core::{Error, Graph, OpDef, Operation, Output, Phase, Result, Variable};
+use session_core::{AsOutput, Error, Graph, OpDef, Operation, Output, Phase, Result, Variable};
 use std::panic::Location;
 
 /// A gradient, `None` where the loss does not depend on the variable, and its variable.
@@ -99,17 +99,18 @@ pub trait Optimizer {
     /// The operation that takes one training step over all trainable variables, and counts the global step up.
     /// It joins the collection `train_op`.
     ///
-    /// A loss that depends on no variable, or is no floating scalar, is recorded as a mistake.
+    /// The loss is anything that is an output: an output, or a variable. A loss that depends on no variable, or is not
+    /// floating, is recorded as a build error. One that is no scalar is summed, as in TensorFlow.
     #[track_caller]
-    fn minimize(&self, loss: &Output, global_step: Option<&Variable>) -> Operation {
-        self.minimize_over(loss, &trainable_variables(&loss.graph()), global_step)
+    fn minimize(&self, loss: &dyn AsOutput, global_step: Option<&Variable>) -> Operation {
+        self.minimize_over(loss, &trainable_variables(&loss.as_output().graph()), global_step)
     }
 
     /// As [`minimize`](Optimizer::minimize), over these variables.
     #[track_caller]
     fn minimize_over(
         &self,
-        loss: &Output,
+        loss: &dyn AsOutput,
         variables: &[Variable],
         global_step: Option<&Variable>,
     ) -> Operation {
@@ -117,14 +118,19 @@ pub trait Optimizer {
         self.apply_gradients(&gradients, global_step)
     }
 
-    /// The gradients of the loss. A mistake is recorded and gives no gradients.
+    /// The gradients of the loss. What is wrong with it is recorded as a build error and gives no gradients.
     #[track_caller]
-    fn compute_gradients(&self, loss: &Output, variables: &[Variable]) -> Vec<GradientAndVariable> {
-        let place = self.settings().place(&loss.graph(), Location::caller());
-        let found = loss_gradients(&loss.within(&place), variables).unwrap_or_else(|error| {
-            record(&place, error, Location::caller());
-            vec![None; variables.len()]
-        });
+    fn compute_gradients(&self, loss: &dyn AsOutput, variables: &[Variable]) -> Vec<GradientAndVariable> {
+        let (loss, location) = (loss.as_output(), Location::caller());
+        // What is built on the gradients counts as made where it is, so they do not carry this place.
+        let home = self.settings().home(&loss.graph(), location);
+        let found = match loss_gradients(&loss.within(&home), variables) {
+            Ok(found) => found,
+            Err(error) => {
+                record(&home, error, location);
+                vec![None; variables.len()]
+            }
+        };
         found.into_iter().zip(variables.iter().cloned()).collect()
     }
 
@@ -179,19 +185,47 @@ pub trait Optimizer {
     }
 }
 
+/// A boxed optimizer is one.
+impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
+    fn settings(&self) -> &OptimizerSettings {
+        (**self).settings()
+    }
+
+    fn settings_mut(&mut self) -> &mut OptimizerSettings {
+        (**self).settings_mut()
+    }
+
+    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
+        (**self).create_slots(scope, variables);
+    }
+
+    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
+        (**self).update(scope, gradient, variable)
+    }
+
+    fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
+        (**self).finish(scope, updates)
+    }
+}
+
+#[track_caller]
 fn loss_gradients(loss: &Output, variables: &[Variable]) -> Result<Vec<Option<Output>>> {
     if let Some(error) = loss.operation().error() {
         return Err(error.clone());
     }
     if !loss.dtype().is_floating() {
         return Err(Error::type_mismatch(format!(
-            "the loss '{}' is {}, no floating type",
+            "the loss '{}' is {}, no floating type: cast it first",
             loss.name(),
             loss.dtype()
         )));
     }
     if variables.is_empty() {
-        return Err(Error::value("there are no variables to optimize"));
+        let text = format!(
+            "there are no variables to optimize: the graph of the loss '{}' has no trainable ones",
+            loss.name()
+        );
+        return Err(Error::value(text));
     }
     let handles: Vec<Output> = variables.iter().map(|variable| variable.handle().clone()).collect();
     gradients(std::slice::from_ref(loss), &handles)

@@ -104,10 +104,8 @@ impl MutableHashTable {
         let default_value = constant(&scope.named("default_value"), default_value);
         let export = scope.op(&LOOKUP_TABLE_EXPORT_V2).name("export").input(&handle);
         let export = export.attr("Tkeys", key_dtype).attr("Tvalues", dtype).finish();
-        let taken = [("keys", key_dtype), ("values", dtype)];
-        let [keys, values] = taken.map(|(name, dtype)| {
-            placeholder(&scope.named(&format!("import_{name}")), dtype, PartialShape::unknown())
-        });
+        let keys = placeholder(&scope.named("import_keys"), key_dtype, PartialShape::unknown());
+        let values = placeholder(&scope.named("import_values"), dtype, PartialShape::unknown());
         let import =
             scope.op(&LOOKUP_TABLE_IMPORT_V2).name("import").input(&handle).input(keys).input(values);
         let import = import.finish();

@@ -77,3 +77,24 @@ fn every_definition_with_a_gradient_has_a_sample() {
         .collect();
     assert!(missing.is_empty(), "no sample of {missing:?}");
 }
+
+#[test]
+fn operations_and_gradients_count_as_made_where_they_are_asked_for() {
+    let mut elsewhere = Vec::new();
+    for sample in samples() {
+        let (built, _) = build(&sample, Known::Shapes);
+        for operation in built.outputs[0].graph().operations() {
+            let place = operation.location();
+            if !place.file().contains("samples") {
+                let name = operation.name();
+                elsewhere.push(format!(
+                    "{}: '{name}' is made at {}:{}",
+                    sample.name,
+                    place.file(),
+                    place.line()
+                ));
+            }
+        }
+    }
+    assert!(elsewhere.is_empty(), "{}", elsewhere.join("\n"));
+}

@@ -59,8 +59,6 @@ impl OpBuilder {
 
     #[track_caller]
     fn with(graph: &Graph, def: Option<&'static OpDef>, op_type: Cow<'static, str>) -> OpBuilder {
-        // Not as a function passed on: that would be called from elsewhere.
-        let caller = Location::caller();
         OpBuilder {
             graph: graph.clone(),
             def,
@@ -72,7 +70,7 @@ impl OpBuilder {
             control_inputs: graph.context.control_inputs.clone(),
             device: None,
             described: Vec::new(),
-            location: graph.context.location.unwrap_or(caller),
+            location: graph.location(),
             origin: None,
             open_inputs: false,
             problem: None,
@@ -414,7 +412,7 @@ impl Graph {
     #[must_use]
     #[track_caller]
     pub fn invalid_output(&self, name: &str, dtype: DType, error: Error) -> Output {
-        let location = self.context.location.unwrap_or(Location::caller());
+        let location = self.location();
         let node = Node {
             id: INVALID,
             name: name.to_owned(),

@@ -281,6 +281,14 @@ impl Graph {
         })
     }
 
+    /// Returns the place in the program that errors of operations made through this handle name: that given to
+    /// [`located_at`](Graph::located_at), or the caller's.
+    #[must_use]
+    #[track_caller]
+    pub fn location(&self) -> &'static Location<'static> {
+        self.context.location.unwrap_or(Location::caller())
+    }
+
     /// A handle without scope, device and control inputs.
     #[must_use]
     pub fn root(&self) -> Graph {
@@ -374,8 +382,7 @@ impl Graph {
     /// [belongs to](Graph::located_at), or else of the caller.
     #[track_caller]
     pub fn add_error(&self, error: Error) {
-        let location = self.context.location.unwrap_or(Location::caller());
-        self.record(&error.with_location(location).with_phase(Phase::Build));
+        self.record(&error.with_location(self.location()).with_phase(Phase::Build));
     }
 
     /// How many operations there are. Grows with each; engines compare it to find what is new.

@@ -202,9 +202,7 @@ pub fn repeat(input: impl AsOutput, repeats: usize, axis: i64) -> Output {
     let scope = crate::composite::Composite::new(&input.as_output().graph(), "Repeat");
     let input = scope.enter(input);
     let Some(index) = input.shape().rank().map(|rank| shapes::axis_index(axis, rank)) else {
-        let error =
-            Error::value("the rank of the input must be known").with_location(std::panic::Location::caller());
-        scope.graph().add_error(error.with_phase(session_core::Phase::Build));
+        scope.graph().add_error(Error::value("the rank of the input must be known"));
         return scope.leave(input);
     };
     let rank = input.shape().rank().unwrap_or(0);

@@ -131,8 +131,7 @@ pub fn boolean_mask(tensor: impl AsOutput, mask: impl AsOutput) -> Output {
     let (tensor, mask) = (scope.enter(tensor), scope.enter(mask));
     let Some(axes) = mask.shape().rank().filter(|&axes| axes > 0) else {
         let text = format!("the mask must have a known rank of at least 1, not shape {}", mask.shape());
-        let error = Error::value(text).with_location(std::panic::Location::caller());
-        scope.graph().add_error(error.with_phase(session_core::Phase::Build));
+        scope.graph().add_error(Error::value(text));
         return scope.leave(tensor);
     };
     let flat_mask = if axes == 1 { mask.clone() } else { reshape(&mask, [-1]) };

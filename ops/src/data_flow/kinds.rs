@@ -31,7 +31,7 @@ impl Description {
             shapes: None,
             names: None,
             shared_name: String::new(),
-            location: Location::caller(),
+            location: graph.location(),
         }
     }
 

@@ -161,12 +161,10 @@ impl StagingArea {
             let text = format!("{} values for an area of {} components", values.len(), self.dtypes.len());
             return builder.problem(Error::value(text)).finish();
         }
-        let converted =
-            values.into_iter().zip(&self.dtypes).map(|(value, &dtype)| value.all_for_dtype(dtype));
-        match converted.collect::<Result<Vec<Value>>>() {
-            Ok(values) => builder
-                .input_list(values.iter().map(|value| value.to_output(&self.graph)).collect::<Vec<_>>())
-                .finish(),
+        let place = self.graph.located_at(self.graph.location());
+        let input = |(value, &dtype): (Value, &DType)| Ok(value.all_for_dtype(dtype)?.to_output(&place));
+        match values.into_iter().zip(&self.dtypes).map(input).collect::<Result<Vec<Output>>>() {
+            Ok(inputs) => builder.input_list(inputs).finish(),
             Err(error) => builder.problem(error).finish(),
         }
     }

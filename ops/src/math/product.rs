@@ -194,8 +194,13 @@ fn batch_matmul(a: impl AsOutput, b: impl AsOutput, options: MatMulOptions) -> O
     let complex = a.as_output().dtype().is_complex();
     if complex && (options.transpose_a || options.transpose_b) {
         // The operation conjugates what it turns; conjugating before undoes that.
-        let turn = |x: &Output, turned: bool| if turned { conj_of(x) } else { x.clone() };
-        let (a, b) = (turn(a.as_output(), options.transpose_a), turn(b.as_output(), options.transpose_b));
+        let (mut a, mut b) = (a.as_output().clone(), b.as_output().clone());
+        if options.transpose_a {
+            a = conj_of(&a);
+        }
+        if options.transpose_b {
+            b = conj_of(&b);
+        }
         return batch_op(&a, &b, options);
     }
     batch_op(a.as_output(), b.as_output(), options)

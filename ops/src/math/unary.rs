@@ -111,6 +111,7 @@ op_defs! {
 const PARTS: &str = "T: {complex64, complex128} = complex64, Tout: {float, double} = float";
 
 /// The complex conjugate, or the tensor itself when it is real.
+#[track_caller]
 pub(crate) fn conj_of(x: &Output) -> Output {
     if x.dtype().is_complex() { conj(x) } else { x.clone() }
 }

@@ -184,7 +184,6 @@ fn check_same_shape(labels: &Output, logits: &Output) {
             logits.shape(),
             labels.shape()
         );
-        let error = Error::value(text).with_location(std::panic::Location::caller());
-        logits.graph().add_error(error.with_phase(session_core::Phase::Build));
+        logits.graph().add_error(Error::value(text));
     }
 }

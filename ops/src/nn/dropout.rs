@@ -8,8 +8,7 @@ use crate::math::binary::mul;
 use crate::math::cast::cast;
 use crate::math::compare::greater_equal;
 use crate::random::random_uniform_unit;
-use session_core::{AsOutput, Error, Output, Phase};
-use std::panic::Location;
+use session_core::{AsOutput, Error, Output};
 
 /// Elements set to zero at random, with probability `rate`, in each run anew; the others are divided by `1 - rate`,
 /// so that the sum stays the same on average.
@@ -36,8 +35,7 @@ pub fn dropout_with(x: impl AsOutput, rate: f64, noise_shape: Option<Ints>, seed
         None
     };
     if let Some(problem) = problem {
-        let error = x.operation().place(Error::value(problem)).with_location(Location::caller());
-        x.graph().add_error(error.with_phase(Phase::Build));
+        x.graph().add_error(Error::value(format!("dropout of '{}': {problem}", x.name())));
         return x.clone();
     }
     if rate == 0.0 {

@@ -12,8 +12,7 @@ use crate::math::cast::cast;
 use crate::math::compare::less;
 use crate::math::select::select;
 use crate::math::sum::add_n;
-use session_core::{AsOutput, DType, Error, Output, PartialShape, Phase, Variable};
-use std::panic::Location;
+use session_core::{AsOutput, DType, Error, Output, PartialShape, Variable};
 
 /// A table of rows: a variable, of which only the rows asked for are read, or any tensor.
 pub trait Table {
@@ -108,8 +107,7 @@ pub fn embedding_lookup_partitioned<T: Table>(
     let scope = Composite::new(&ids.as_output().graph(), "embedding_lookup");
     let ids = scope.enter(ids);
     let Some(first) = params.first() else {
-        let error = Error::value("a table must have at least one part").with_location(Location::caller());
-        scope.graph().add_error(error.with_phase(Phase::Build));
+        scope.graph().add_error(Error::value("a table must have at least one part"));
         return scope.leave(ids);
     };
     let flat = if ids.shape().rank() == Some(1) { ids.clone() } else { reshape(&ids, [-1]) };

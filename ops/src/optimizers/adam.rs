@@ -70,12 +70,13 @@ impl AdamOptimizer {
 }
 
 /// A variable of 32-bit floats, as in TensorFlow, whatever the dtypes that are trained.
-fn make_power(graph: &Graph, name: &str, decay: &Scalar) -> Variable {
+fn make_power(graph: &Graph, name: &str, decay: &Scalar, first: &Variable) -> Variable {
     let initial = match decay {
         Scalar::Number(number) => Value::from(*number as f32),
         Scalar::Output(output) => Value::from(output),
     };
-    VariableBuilder::new(&graph.named(name)).trainable(false).initial_value(initial).build()
+    let builder = VariableBuilder::new(&graph.named(name)).trainable(false).initial_value(initial);
+    builder.colocate_with(first).build()
 }
 
 fn shared(scope: &UpdateScope<'_>, name: &str) -> Variable {
@@ -94,10 +95,11 @@ impl Optimizer for AdamOptimizer {
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
         // The powers stand on one device, whatever the order of the variables.
-        let first = variables.iter().min_by_key(|variable| variable.name());
-        let graph = first.map_or_else(|| scope.graph().clone(), |first| first.beside(scope.graph()));
-        for (_, name, decay) in self.powers() {
-            scope.settings().shared_or_make(&graph, name, || make_power(&graph, name, decay));
+        if let Some(first) = variables.iter().min_by_key(|variable| variable.name()) {
+            let graph = scope.graph();
+            for (_, name, decay) in self.powers() {
+                scope.settings().shared_or_make(graph, name, || make_power(graph, name, decay, first));
+            }
         }
         for variable in variables {
             scope.settings().slot_or_make(variable, "m", &zeros());

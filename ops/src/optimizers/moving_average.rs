@@ -103,6 +103,7 @@ impl ExponentialMovingAverage {
         averages.chain(others.iter().filter(|other| !averaged.contains(other)).map(own_name)).collect()
     }
 
+    #[track_caller]
     fn make_average(&self, variable: &Variable) {
         let initial = |_: &Graph, _: &Shape, _: DType| variable.initial_value().clone();
         if !variable.dtype().is_floating() {

@@ -1,7 +1,7 @@
 //! What all optimizers have: a name, a place in the graph, and slots.
 
 use crate::initializers::Initializer;
-use crate::variables::{VariableBuilder, VariableExt};
+use crate::variables::VariableBuilder;
 use session_core::{Endpoint, Error, Graph, GraphId, Shape, Variable};
 use std::collections::HashMap;
 use std::fmt;
@@ -20,6 +20,8 @@ pub struct OptimizerSettings {
 struct Made {
     slots: HashMap<Key, Variable>,
     in_order: Vec<Variable>,
+    /// Who asked last for a training step: errors of slots name that place.
+    caller: Option<&'static Location<'static>>,
 }
 
 /// A graph, the variable that a slot belongs to (none for what belongs to all), and the slot's name.
@@ -40,7 +42,13 @@ impl OptimizerSettings {
 
     /// Where operations are made on behalf of this caller.
     pub(super) fn place(&self, graph: &Graph, location: &'static Location<'static>) -> Graph {
-        let place = match &self.place {
+        self.lock().caller = Some(location);
+        self.home(graph, location).located_at(location)
+    }
+
+    /// The scope and control inputs of what is made; that the handle is of another graph is an error of this caller.
+    pub(super) fn home(&self, graph: &Graph, location: &'static Location<'static>) -> Graph {
+        match &self.place {
             None => graph.root(),
             Some(place) if place.is_same(graph) => place.clone(),
             Some(_) => {
@@ -49,8 +57,7 @@ impl OptimizerSettings {
                 graph.add_error(Error::value(text).with_location(location));
                 graph.root()
             }
-        };
-        place.located_at(location)
+        }
     }
 
     /// A variable's slot, if it was made.
@@ -65,19 +72,23 @@ impl OptimizerSettings {
         self.lock().in_order.clone()
     }
 
-    /// A variable's slot, of the variable's shape and dtype, beside it on its device; made if there is none.
+    /// A variable's slot, of the variable's shape and dtype, on its device, and saved as a part of a partitioned slot if the
+    /// variable is a part; made if there is none.
     #[track_caller]
     pub fn slot_or_make(&self, variable: &Variable, name: &str, initializer: &dyn Initializer) -> Variable {
+        let location = self.lock().caller.unwrap_or(Location::caller());
         self.get_or_make(slot_key(variable, name), || {
-            let graph = variable.beside(&variable.graph().root());
+            let graph = variable.graph().root();
             let shape = variable.shape().to_shape().unwrap_or_else(|| {
                 let text = format!("the shape of variable '{}' is not fully known", variable.name());
-                graph.add_error(Error::value(text).with_location(Location::caller()));
+                graph.add_error(Error::value(text).with_location(location));
                 Shape::scalar()
             });
             let named = graph.named(&format!("{}/{}", variable.name(), self.name));
             VariableBuilder::new(&named)
                 .trainable(false)
+                .slot_of(variable)
+                .located_at(location)
                 .initializer(shape, variable.dtype(), initializer)
                 .build()
         })

@@ -1,12 +1,12 @@
 //! Making variables.
 
-use super::Value;
 use super::initialized_value::initialized;
+use super::{Value, VariableExt};
 use crate::initializers::{Initializer, default_initializer};
-use crate::state::{assign_variable_op, read_variable_op, var_handle_op, var_is_initialized_op};
+use crate::state::{VAR_HANDLE_OP, assign_variable_op, read_variable_op, var_is_initialized_op};
 use session_core::keys::{LOCAL_VARIABLES, TRAINABLE_VARIABLES, VARIABLES};
 use session_core::{
-    CollectionKey, DType, Error, Graph, Output, PartialShape, Reuse, Shape, SliceInfo, Variable,
+    AttrValue, CollectionKey, DType, Error, Graph, Output, PartialShape, Reuse, Shape, SliceInfo, Variable,
     VariableParts,
 };
 use std::panic::Location;
@@ -84,6 +84,8 @@ pub struct VariableBuilder<'a> {
     /// True if it is listed in the usual collections, too.
     listed: bool,
     slice: Option<SliceInfo>,
+    beside: Option<&'a Variable>,
+    slot: bool,
     location: &'static Location<'static>,
 }
 
@@ -115,7 +117,9 @@ impl<'a> VariableBuilder<'a> {
             collections: Vec::new(),
             listed: true,
             slice: None,
-            location: Location::caller(),
+            beside: None,
+            slot: false,
+            location: graph.location(),
         }
     }
 
@@ -194,6 +198,26 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
+    /// On the device of another variable, wherever that comes to be: asked for with the handle's device where the other
+    /// one has one, and with TensorFlow's attribute `_class` for what gives devices later.
+    pub fn colocate_with(mut self, variable: &'a Variable) -> Self {
+        self.beside = Some(variable);
+        self
+    }
+
+    /// As a slot of another variable: on its device, and if that is a part of a partitioned variable, the same part of a
+    /// partitioned slot. That of `w/part_0/Adam` is a part of `w/Adam`, as TensorFlow saves it.
+    pub(crate) fn slot_of(mut self, variable: &'a Variable) -> Self {
+        self.slot = true;
+        self.colocate_with(variable)
+    }
+
+    /// As made at this place in the program.
+    pub(crate) fn located_at(mut self, location: &'static Location<'static>) -> Self {
+        self.location = location;
+        self
+    }
+
     /// Makes it. Mistakes are recorded in the graph.
     ///
     /// What the variable consists of does not wait for the handle's control inputs: it is shared between steps.
@@ -212,26 +236,38 @@ impl<'a> VariableBuilder<'a> {
 
     fn make(self) -> Variable {
         let place = self.graph.without_control_dependencies().located_at(self.location);
+        let place = self.beside.map_or(place.clone(), |variable| variable.beside(&place));
         let scope = self.open_scope(&place);
         let initial_value = self.make_initial_value(&scope);
         let (dtype, shape) = (initial_value.dtype(), self.shape_of(&initial_value));
-        let handle = make_handle(&scope, dtype, &shape);
+        let handle = make_handle(&scope, dtype, &shape, self.beside);
         let _ = var_is_initialized_op(handle.within(&child(&scope, "IsInitialized")));
         let initializer = assign_variable_op(handle.within(&scope.named("Assign")), &initial_value);
         let snapshot = read_variable_op(handle.within(&child(&scope, "Read")), dtype);
 
-        // What is built on the variable goes where the variable was asked for, not into its own scope.
-        let around = place.scope(place.scope_name());
+        // What is built on the variable goes where the variable was asked for, not into its own scope, and is located where
+        // it is built.
+        let around = self.graph.without_control_dependencies();
+        let around = around.scope(around.scope_name());
         let variable = Variable::new(VariableParts {
             handle: handle.within(&around),
             initializer,
             initial_value,
             snapshot: snapshot.within(&around),
             trainable: self.trainable,
-            slice: self.slice.clone(),
+            slice: self.slice_of(&handle),
         });
         self.collect(&variable);
         variable
+    }
+
+    fn slice_of(&self, handle: &Output) -> Option<SliceInfo> {
+        let primary = self.beside.filter(|_| self.slot && self.slice.is_none());
+        let Some(whole) = primary.and_then(Variable::slice) else { return self.slice.clone() };
+        let name = handle.operation().name();
+        let part = primary.map_or("", |primary| primary.handle().operation().name());
+        let suffix = name.strip_prefix(part).unwrap_or(name);
+        Some(SliceInfo { full_name: format!("{}{suffix}", whole.full_name), ..whole.clone() })
     }
 
     /// The variable's own scope, whose name it bears.
@@ -363,7 +399,16 @@ fn child(scope: &Graph, name: &str) -> Graph {
     scope.scope(&format!("{}{name}/", scope.scope_name()))
 }
 
-fn make_handle(scope: &Graph, dtype: DType, shape: &PartialShape) -> Output {
+fn make_handle(scope: &Graph, dtype: DType, shape: &PartialShape, beside: Option<&Variable>) -> Output {
     let name = scope.scope_name().trim_end_matches('/');
-    var_handle_op(&scope.named_as_scope(), dtype, shape, name)
+    let graph = scope.named_as_scope();
+    let builder = graph.op(&VAR_HANDLE_OP).attr("dtype", dtype).attr("shape", shape.clone());
+    let builder = builder.attr("shared_name", name);
+    match beside {
+        None => builder.finish_output(),
+        Some(variable) => {
+            let class = format!("loc:@{}", variable.handle().operation().name());
+            builder.attr("_class", AttrValue::List(vec![AttrValue::from(class.as_str())])).finish_output()
+        }
+    }
 }
