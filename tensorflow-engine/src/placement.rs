@@ -1,13 +1,14 @@
 //! Where operations run in a cluster.
 
 use crate::ClusterSpec;
-use session_core::{DType, OpId, Operation, Output};
+use session_core::{AttrValue, DType, OpId, Operation, Output};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 /// Gives operations that ask for no device one of a cluster's tasks (`tf.train.replica_device_setter`): variables and
 /// tables the parameter servers in turn, in the order in which they were made; what uses a variable, the variable's
-/// task; everything else a worker. So processes that build the same graph agree where its variables are.
+/// task; a slot, such as an optimizer's, the task of its variable, and whatever else is colocated by the attribute `_class`
+/// the task of that operation; everything else a worker. So processes that build the same graph agree where its variables are.
 ///
 /// An operation made under [`Graph::device`](session_core::Graph::device) keeps what it asks for. In TensorFlow the
 /// setter works while the graph is built; here it belongs to the engine, and is applied when a session takes the graph.
@@ -107,6 +108,9 @@ impl Placement {
         if !operation.device().is_empty() {
             return operation.device().to_owned();
         }
+        if let Some(device) = self.colocated(operation) {
+            return device;
+        }
         // References and handles are only of use where the variable is.
         let stateful = |input: &&Output| input.is_ref() || input.dtype() == DType::Resource;
         let inputs = operation.inputs();
@@ -124,6 +128,24 @@ impl Placement {
     }
 }
 
+impl Placement {
+    /// The device of the operation beside which this one is to be. One that is made later has no device yet and does not
+    /// count, unless it asks for one.
+    fn colocated(&mut self, operation: &Operation) -> Option<String> {
+        let places = operation.attr("_class").and_then(AttrValue::as_list)?.iter();
+        for name in places.filter_map(|place| place.as_str()?.strip_prefix("loc:@")) {
+            let Ok(other) = operation.graph().operation(name) else { continue };
+            if other.id() < operation.id() {
+                return Some(self.device(&other));
+            }
+            if other.id() != operation.id() && !other.device().is_empty() {
+                return Some(other.device().to_owned());
+            }
+        }
+        None
+    }
+}
+
 impl fmt::Debug for Placement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Placement").field("setter", &self.setter).finish_non_exhaustive()
@@ -133,8 +155,12 @@ impl fmt::Debug for Placement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ops::variables::{VariableExt, variable};
-    use session_core::Graph;
+    use ops::global_step::get_or_create_global_step;
+    use ops::initializers::zeros;
+    use ops::math::{reduce_sum, square};
+    use ops::optimizers::{AdamOptimizer, MomentumOptimizer, Optimizer};
+    use ops::variables::{VariableBuilder, VariableExt, get_variable, variable};
+    use session_core::{Graph, SliceInfo, Variable};
 
     #[test]
     fn variables_take_turns_and_keep_their_operations_near() {
@@ -160,5 +186,75 @@ mod tests {
             .find(|op| op.op_type() == "AssignVariableOp" && op.id() > sum.operation().id());
         assert_eq!(of(&assign.unwrap()), "/job:ps/task:1");
         drop(update);
+    }
+
+    /// The tasks that the setter gives to a graph's variables, by name.
+    fn tasks(graph: &Graph) -> HashMap<String, String> {
+        let cluster: ClusterSpec = "ps=h:1,ps=h:2,worker=h:3".parse().unwrap();
+        let mut placement = Placement::new(ReplicaDeviceSetter::new(&cluster));
+        let place = |op: &Operation| (op.name().to_owned(), placement.device(op));
+        graph.operations().iter().map(place).collect()
+    }
+
+    /// A variable of four rows in two parts.
+    fn parts(graph: &Graph, name: &str) -> Vec<Variable> {
+        let part = |first: usize| {
+            let slice = SliceInfo {
+                full_name: name.to_owned(),
+                full_shape: vec![4, 3],
+                offset: vec![first, 0],
+                shape: vec![2, 3],
+            };
+            let named = graph.named(&format!("{name}/part_{}", first / 2));
+            VariableBuilder::new(&named).initializer([2, 3], DType::Float32, &zeros()).slice(slice).build()
+        };
+        vec![part(0), part(2)]
+    }
+
+    /// The tasks are those that `tf.train.replica_device_setter` gives to the same variables.
+    #[test]
+    fn slots_are_with_their_variables() {
+        for partitioned in [false, true] {
+            let graph = Graph::new();
+            let step = get_or_create_global_step(&graph);
+            let mut all = match partitioned {
+                true => parts(&graph, "w"),
+                false => vec![get_variable(&graph, "w", [4, 3], DType::Float32, &zeros())],
+            };
+            all.push(get_variable(&graph, "b", [3], DType::Float32, &zeros()));
+            let sums: Vec<Output> = all.iter().map(|v| reduce_sum(square(v), .., false)).collect();
+            let loss = ops::math::add_n(&sums);
+            let adam = AdamOptimizer::new(0.1);
+            let _ = adam.minimize(&loss, Some(&step));
+            let momentum = MomentumOptimizer::new(0.1, 0.9);
+            let _ = momentum.minimize(&loss, Some(&step));
+            graph.check().unwrap();
+
+            let tasks = tasks(&graph);
+            let task = |name: &str| tasks[name].as_str();
+            assert_eq!(task("global_step"), "/job:ps/task:0");
+            let expected: &[(&str, &str)] = match partitioned {
+                true => {
+                    &[("w/part_0", "/job:ps/task:1"), ("w/part_1", "/job:ps/task:0"), ("b", "/job:ps/task:1")]
+                }
+                false => &[("w", "/job:ps/task:1"), ("b", "/job:ps/task:0")],
+            };
+            for (name, device) in expected {
+                for slot in ["", "/Adam", "/Adam_1", "/Momentum", "/Adam/Assign", "/Adam/Read/ReadVariableOp"]
+                {
+                    assert_eq!(task(&format!("{name}{slot}")), *device, "{name}{slot}");
+                }
+            }
+            for power in ["beta1_power", "beta2_power"] {
+                assert_eq!(task(power), task("b"), "with the first variable by name");
+            }
+            // What updates a variable has all its handles on one task.
+            for update in graph.operations().iter().filter(|op| op.op_type().starts_with("ResourceApply")) {
+                let handles = update.inputs().into_iter().filter(|input| input.dtype() == DType::Resource);
+                for handle in handles {
+                    assert_eq!(task(handle.operation().name()), task(update.name()), "{}", update.name());
+                }
+            }
+        }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn available() -> bool {
     match Library::find() {
         Ok(_) => true,
         Err(error) => {
-            println!("SKIPPED: {error}");
+            crate::skipped::skipped(error);
             false
         }
     }
@@ -27,8 +27,13 @@ pub(crate) fn available() -> bool {
 /// take the port of a process while it is being started again.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;
 
-/// A cluster of tasks at free ports of this machine.
+/// A cluster of one parameter server and so many workers at free ports of this machine.
 pub(crate) fn cluster(workers: usize) -> ClusterSpec {
+    cluster_of(1, workers)
+}
+
+/// A cluster of so many parameter servers and workers at free ports of this machine.
+pub(crate) fn cluster_of(ps: usize, workers: usize) -> ClusterSpec {
     // No two clusters of this process begin at one port, and those of other test processes hardly.
     static MADE: AtomicU32 = AtomicU32::new(0);
     let made = MADE.fetch_add(1, Ordering::Relaxed);
@@ -37,10 +42,10 @@ pub(crate) fn cluster(workers: usize) -> ClusterSpec {
     let ports = (0..span).map(|offset| PORTS.start + ((begin % span + offset) % span) as u16);
     // All are held at once, so that none is given twice.
     let free = ports.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
-    let held: Vec<TcpListener> = free.take(workers + 1).collect();
+    let held: Vec<TcpListener> = free.take(ps + workers).collect();
     let addresses: Vec<String> =
         held.iter().map(|listener| format!("127.0.0.1:{}", listener.local_addr().unwrap().port())).collect();
-    ClusterSpec::new().job("ps", addresses[..1].to_vec()).job("worker", addresses[1..].to_vec())
+    ClusterSpec::new().job("ps", addresses[..ps].to_vec()).job("worker", addresses[ps..].to_vec())
 }
 
 /// A process in a role. Killed when it is dropped.

@@ -1,5 +1,6 @@
 //! What the processes of a cluster do.
 
+use crate::parts::model;
 use monitored_session::checkpoint::CheckpointReader;
 use monitored_session::monitored::{MonitoredSession, RecoveryPolicy};
 use monitored_session::ops::{array, global_step, math, optimizers::*, variables};
@@ -43,6 +44,7 @@ pub(crate) fn run() {
     match role.as_str() {
         "server" => serve(&task),
         "train" => train(&task),
+        "slots" => slots(&task),
         other => panic!("no role {other}"),
     }
 }
@@ -125,6 +127,24 @@ fn train(task: &Task) {
     }
     session.close().unwrap();
     say("closed");
+}
+
+/// Trains variables, whole and in parts, with optimizers that have slots, and says their values after a few steps.
+fn slots(task: &Task) {
+    let (library, server) = start_server(task);
+    say("ready");
+    for rows in [4, 2] {
+        let optimizers: [Box<dyn Optimizer>; 2] =
+            [Box::new(AdamOptimizer::new(0.1)), Box::new(MomentumOptimizer::new(0.1, 0.9))];
+        for optimizer in optimizers {
+            let model = model(rows, optimizer);
+            let setter = ReplicaDeviceSetter::new(&task.cluster).worker_device("/job:worker/task:0");
+            let engine = TensorFlowEngine::with_library(library.clone()).device_setter(setter);
+            let session = engine.new_session(&model.graph, server.target(), &config(0)).unwrap();
+            say(format!("{:?}", model.trained(&*session)));
+            session.close().unwrap();
+        }
+    }
 }
 
 /// The step of the newest checkpoint of a folder.

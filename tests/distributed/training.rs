@@ -1,7 +1,10 @@
 //! A training of one parameter server and two workers, all of which die once.
 
-use crate::cluster::{Process, available, cluster};
+use crate::cluster::{Process, available, cluster, cluster_of};
+use crate::parts::model;
 use crate::roles::{SAVE_STEPS, saved_step};
+use monitored_session::ops::optimizers::*;
+use monitored_session::prelude::*;
 
 /// The step and the number of recoveries that a worker answered.
 fn answer(line: &str) -> (i64, usize) {
@@ -62,4 +65,37 @@ fn training_goes_on_whoever_dies() {
     assert_eq!(chief.ask("close"), "closed");
     assert_eq!(saved_step(folder.path()), target);
     drop(ps);
+}
+
+#[test]
+fn two_parameter_servers_train_variables_with_slots() {
+    if !available() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = cluster_of(2, 1);
+    let start = |role, job, index| Process::start(role, &cluster, job, index, folder.path());
+    let servers = [start("server", "ps", 0), start("server", "ps", 1)];
+    let worker = start("slots", "worker", 0);
+    for rows in [4, 2] {
+        let optimizers: [Box<dyn Optimizer>; 2] =
+            [Box::new(AdamOptimizer::new(0.1)), Box::new(MomentumOptimizer::new(0.1, 0.9))];
+        for optimizer in optimizers {
+            let model = model(rows, optimizer);
+            let session =
+                EmbeddedEngine::new().new_session(&model.graph, "", &SessionConfig::default()).unwrap();
+            let expected = model.trained(&*session);
+            let found: Vec<f32> = worker
+                .line()
+                .trim_matches(['[', ']'])
+                .split(", ")
+                .map(|value| value.parse().unwrap())
+                .collect();
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-5, "{found} for {expected}");
+            }
+        }
+    }
+    drop(servers);
 }

@@ -1,0 +1,103 @@
+//! Optimizers of partitioned variables: their slots are saved as slices of one slot, as TensorFlow saves them, and are
+//! restored into other parts or into a whole variable.
+#![cfg(feature = "embedded")]
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+#[path = "support/parts.rs"]
+mod parts;
+
+use monitored_session::checkpoint::{CheckpointReader, GraphSaver, RestoreOptions, SaverOptions};
+use monitored_session::ops::optimizers::*;
+use monitored_session::ops::variables;
+use monitored_session::prelude::*;
+use parts::{Model, model};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+impl Model {
+    fn session(&self) -> Arc<dyn Session> {
+        EmbeddedEngine::new().new_session(&self.graph, "", &SessionConfig::with_threads(1)).unwrap()
+    }
+
+    fn begin(&self) -> Arc<dyn Session> {
+        let init = variables::global_variables_initializer(&self.graph);
+        let session = self.session();
+        session.run(&init, ()).unwrap();
+        session
+    }
+
+    fn train(&self, session: &dyn Session, steps: usize) {
+        (0..steps).for_each(|_| session.run(&self.train, ()).unwrap());
+    }
+
+    fn save(&self, session: &dyn Session, folder: &Path) -> std::path::PathBuf {
+        let saver = GraphSaver::new(SaverOptions::new());
+        saver.save(session, folder.join("model.ckpt"), None).unwrap()
+    }
+
+    fn restored(&self, prefix: &Path) -> Arc<dyn Session> {
+        let session = self.session();
+        GraphSaver::new(SaverOptions::new()).restore(&*session, prefix, &RestoreOptions::new()).unwrap();
+        session
+    }
+}
+
+/// What a checkpoint holds, by name.
+fn content(prefix: &Path) -> BTreeMap<String, Tensor> {
+    let reader = CheckpointReader::open(prefix).unwrap();
+    reader.variables().into_iter().map(|info| (info.name.clone(), reader.read(&info.name).unwrap())).collect()
+}
+
+fn check(make: fn() -> Box<dyn Optimizer>, slots: &[&str], others: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    };
+    let (whole, halves, rows) = (model(4, make()), model(2, make()), model(1, make()));
+    let session = halves.begin();
+    halves.train(&*session, 3);
+    let saved = halves.save(&*session, &at("halves"));
+    // The names are those of the whole model, and so are the shapes.
+    let stored = content(&saved);
+    let mut names: Vec<String> = others.iter().map(|name| (*name).to_owned()).collect();
+    for variable in ["b", "m/w"] {
+        names.push(variable.to_owned());
+        names.extend(slots.iter().map(|slot| format!("{variable}/{slot}")));
+    }
+    names.sort();
+    assert_eq!(stored.keys().cloned().collect::<Vec<_>>(), names);
+    assert_eq!(stored[&format!("m/w/{}", slots[0])].shape().dims(), [4, 3]);
+    let all = variables::global_variables(&halves.graph);
+    let slot = all.iter().find(|slot| slot.name() == format!("m/w/part_1/{}", slots[0])).unwrap();
+    assert_eq!(slot.slice().unwrap().offset, [2, 0]);
+
+    // From two parts to a whole, on to four parts, and back to two: nothing changes on the way.
+    let mut last = saved;
+    for (name, next) in [("whole", &whole), ("rows", &rows), ("back", &halves)] {
+        let session = next.restored(&last);
+        let saved = next.save(&*session, &at(name));
+        assert_eq!(content(&saved), stored, "{name}");
+        last = saved;
+    }
+    // And the training goes on as if it had never been cut.
+    let (parts, one) = (halves.restored(&last), whole.restored(&last));
+    halves.train(&*parts, 2);
+    whole.train(&*one, 2);
+    let fetched = parts.run(&halves.parts, ()).unwrap();
+    let values: Vec<f32> = fetched.iter().flat_map(|part| part.to_vec::<f32>().unwrap()).collect();
+    let expected: Vec<f32> = one.run(&whole.parts[0], ()).unwrap().to_vec().unwrap();
+    assert_eq!(values, expected);
+}
+
+#[test]
+fn s_275_momentum_in_two_parts_to_whole_and_back() {
+    check(|| Box::new(MomentumOptimizer::new(0.1, 0.9)), &["Momentum"], &[]);
+}
+
+#[test]
+fn s_275_adam_in_two_parts_to_whole_and_back() {
+    check(|| Box::new(AdamOptimizer::new(0.1)), &["Adam", "Adam_1"], &["beta1_power", "beta2_power"]);
+}
