@@ -17,7 +17,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// The system refused a file operation. `source` says why (disk full, no permission, ...).
-    #[error("cannot {operation} {}", escaped(path.display()))]
+    #[error("cannot {operation} {}: {source}", escaped(path.display()))]
     Io {
         /// What was tried, such as `write` or `rename`.
         operation: &'static str,
@@ -134,7 +134,7 @@ pub enum Error {
         rejected: Vec<(PathBuf, Error)>,
     },
     /// The thing to be saved or restored reported an error of its own.
-    #[error("cannot {operation} the variables")]
+    #[error("cannot {operation} the variables: {source}")]
     Variables {
         /// `read` or `assign`.
         operation: &'static str,
@@ -144,16 +144,18 @@ pub enum Error {
         source: BoxError,
     },
     /// A restore failed because graph and checkpoint do not match (S-300).
-    #[error("restoring from checkpoint {} failed, most likely a mismatch between the current variables and the file", escaped(path.display()))]
+    #[error("restoring from checkpoint {} failed, most likely a mismatch between the current variables and the file: {source}{help}", escaped(path.display()))]
     RestoreMismatch {
         /// The checkpoint.
         path: PathBuf,
+        /// What helps, as the end of a sentence: names that are near, options that allow it.
+        help: String,
         /// What does not match.
         #[source]
         source: Box<Error>,
     },
     /// An earlier background save failed; nobody was told yet.
-    #[error("background save of {} failed", escaped(path.display()))]
+    #[error("background save of {} failed: {source}", escaped(path.display()))]
     Background {
         /// The prefix it was to write.
         path: PathBuf,
@@ -162,7 +164,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A session state could not be turned into bytes, or back.
-    #[error("cannot {operation} the session state")]
+    #[error("cannot {operation} the session state: {source}")]
     State {
         /// `encode` or `decode`.
         operation: &'static str,

@@ -73,10 +73,10 @@ pub enum SummaryError {
         reason: String,
     },
     /// A stored tensor has other elements than its shape and dtype need.
-    #[error("a stored tensor's elements")]
+    #[error("a stored tensor's elements: {0}")]
     Tensor(#[from] TensorError),
     /// The bytes are no summary or no tensor.
-    #[error("malformed message")]
+    #[error("malformed message: {0}")]
     Decode(#[from] DecodeError),
 }
 
@@ -90,7 +90,7 @@ pub enum EventError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// A whole record is no event.
-    #[error("malformed event at {place}")]
+    #[error("malformed event at {place}: {source}")]
     Decode {
         /// The record.
         place: Place,
@@ -98,7 +98,7 @@ pub enum EventError {
         source: DecodeError,
     },
     /// Bytes given as a message are none.
-    #[error("malformed {what}: the bytes are no serialized {message}")]
+    #[error("malformed {what}: the bytes are no serialized {message}: {source}")]
     Malformed {
         /// `summary`, `graph`, `meta graph` or `run metadata`.
         what: &'static str,
@@ -108,7 +108,7 @@ pub enum EventError {
         source: DecodeError,
     },
     /// A directory or file could not be made, listed or opened.
-    #[error("could not {action} {}", escaped(path.display()))]
+    #[error("could not {action} {}: {source}", escaped(path.display()))]
     File {
         /// Which.
         path: PathBuf,
@@ -126,7 +126,7 @@ pub enum EventError {
         runs: Vec<PathBuf>,
     },
     /// The thread that writes could not be started.
-    #[error("could not start the thread of an event writer")]
+    #[error("could not start the thread of an event writer: {0}")]
     Thread(#[source] Arc<io::Error>),
     /// The thread that writes panicked.
     #[error("the thread of an event writer panicked")]

@@ -7,6 +7,7 @@ mod plan;
 mod restore;
 mod retention;
 mod save;
+mod similar;
 mod source;
 
 pub use options::{SaveOptions, SaverOptions};

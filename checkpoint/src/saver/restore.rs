@@ -1,6 +1,7 @@
 //! Restoring variables, all or none.
 
 use super::plan::{PlannedVariable, RestorePlan};
+use super::similar;
 use super::source::{RestoreTarget, VariableSpec};
 use crate::bundle::{BundleReader, ReadOptions};
 use crate::reader::{ATTEMPTS, found_in, unless_replaced};
@@ -353,9 +354,24 @@ fn mismatch(prefix: &Path, error: Error) -> Error {
         | Error::TensorUnexpected { .. }
         | Error::DTypeMismatch { .. }
         | Error::ShapeMismatch { .. } => {
-            Error::RestoreMismatch { path: prefix.to_path_buf(), source: Box::new(error) }
+            let help = help(&error).to_owned();
+            Error::RestoreMismatch { path: prefix.to_path_buf(), help, source: Box::new(error) }
         }
         other => other,
+    }
+}
+
+/// The options that let a restore pass over this.
+fn help(error: &Error) -> &'static str {
+    match error {
+        Error::TensorUnexpected { .. } => "; allow_unexpected(true) leaves them in the file",
+        Error::ShapeMismatch { expected, found, .. } if expected.elements() == found.elements() => {
+            "; reshape(true) takes as many elements in another shape"
+        }
+        Error::ShapeMismatch { .. } | Error::DTypeMismatch { .. } => {
+            "; only(..) leaves the variable out, rename(..) takes another tensor for it"
+        }
+        _ => "",
     }
 }
 
@@ -404,7 +420,11 @@ fn plan<'v>(
     }
     if !plan.report.missing.is_empty() && !options.missing {
         let names = plan.report.missing;
-        return Err(Error::TensorMissing { path: reader.prefix().to_path_buf(), names });
+        let stored: Vec<String> = reader.entries().map(|info| info.name).collect();
+        let help = similar::help(&names, &stored);
+        let path = reader.prefix().to_path_buf();
+        let source = Box::new(Error::TensorMissing { path: path.clone(), names });
+        return Err(Error::RestoreMismatch { path, help, source });
     }
     let unexpected = reader.entries().map(|info| info.name).filter(|name| !wanted.contains(name));
     plan.report.unexpected = unexpected.collect();
