@@ -3,6 +3,9 @@
 #![cfg(all(feature = "tensorflow", feature = "embedded"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
+#[path = "support/skipped.rs"]
+mod skipped;
+
 use monitored_session::checkpoint::CheckpointReader;
 use monitored_session::ops::{array, data_flow, global_step, math, nn, optimizers::*, variables};
 use monitored_session::prelude::*;
@@ -15,7 +18,7 @@ fn tensorflow() -> Option<Arc<dyn Engine>> {
     match TensorFlowEngine::new() {
         Ok(engine) => Some(Arc::new(engine)),
         Err(error) => {
-            println!("SKIPPED: {error}");
+            skipped::skipped(error);
             None
         }
     }

@@ -2,6 +2,9 @@
 #![cfg(feature = "tensorflow")]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
+#[path = "../../tests/support/skipped.rs"]
+mod skipped;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -28,7 +31,7 @@ fn mistakes_are_named() {
 #[test]
 fn a_task_is_served_until_the_process_is_ended() {
     if let Err(error) = monitored_session::tensorflow_engine::Library::find() {
-        println!("SKIPPED: {error}");
+        skipped::skipped(error);
         return;
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

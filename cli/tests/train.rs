@@ -376,7 +376,7 @@ mod with_tensorflow {
         match monitored_session::tensorflow_engine::Library::find() {
             Ok(_) => true,
             Err(error) => {
-                println!("SKIPPED: {error}");
+                support::skipped(error);
                 false
             }
         }

@@ -1,6 +1,9 @@
 //! The Python that has TensorFlow, for the tests of all crates.
-#![allow(clippy::print_stdout)] // what is printed is meant to be seen
+#[path = "skipped.rs"]
+mod skipped;
 
+#[allow(unused_imports)] // few skip for another reason
+pub(crate) use skipped::skipped;
 use std::path::{Path, PathBuf};
 
 /// A Python with TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one in the workspace's target folder.
@@ -17,7 +20,7 @@ pub(crate) fn python() -> Option<PathBuf> {
     };
     let found = named.or_else(installed);
     if found.is_none() {
-        println!("SKIPPED: no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON to test against it");
+        skipped("no Python with TensorFlow; set MONITORED_SESSION_TF_PYTHON to test against it");
     }
     found
 }

@@ -10,6 +10,7 @@ mod modules;
 mod rules;
 mod scale;
 mod shell;
+mod skipped;
 mod tensorflow;
 mod test;
 mod timings;

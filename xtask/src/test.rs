@@ -1,6 +1,7 @@
 //! The test command and what CI adds to it.
 
 use crate::shell::{cargo, exists, section};
+use crate::skipped::Skipped;
 use crate::{board, dependencies, features, fuzz, layers, rules, tensorflow, torture};
 use anyhow::Result;
 
@@ -17,8 +18,15 @@ const ALONE: [&str; 9] = [
     "embedded-engine",
 ];
 
-/// Everything that should hold at every commit.
+/// Everything that should hold at every commit. At its end it says how many tests were skipped.
 pub(crate) fn test() -> Result<()> {
+    let skipped = Skipped::new()?;
+    let outcome = all(&skipped);
+    skipped.report();
+    outcome
+}
+
+fn all(skipped: &Skipped) -> Result<()> {
     tensorflow::report();
     section("format", cargo(&["fmt", "--all", "--check"]))?;
     layers::check()?;
@@ -29,7 +37,7 @@ pub(crate) fn test() -> Result<()> {
         "clippy",
         cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
     )?;
-    tests()?;
+    tests(skipped)?;
     section("doctests", cargo(&["test", "--quiet", "--workspace", "--all-features", "--doc"]))?;
     let mut docs = cargo(&["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
@@ -40,7 +48,7 @@ pub(crate) fn test() -> Result<()> {
     Ok(())
 }
 
-fn tests() -> Result<()> {
+fn tests(skipped: &Skipped) -> Result<()> {
     let features = ["--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"];
     let mut args = if exists("cargo", &["nextest", "--version"]) {
         vec!["nextest", "run", "--no-fail-fast"]
@@ -52,6 +60,7 @@ fn tests() -> Result<()> {
     if let Some(python) = tensorflow::python() {
         command.env("MONITORED_SESSION_TF_PYTHON", python);
     }
+    skipped.collect(&mut command);
     section("tests", command)
 }
 

@@ -4,7 +4,7 @@
 #[path = "../../../tests/support/python.rs"]
 mod python;
 
-pub(crate) use python::python;
+pub(crate) use python::{python, skipped};
 use serde_json::Value as Json;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -87,7 +87,7 @@ fn event_files_of_restarted_trainings_do_not_overlap() {
     let Some(python) = python() else { return };
     let output = Command::new(python).args(["-c", TENSORBOARD]).arg(folder.path()).output().unwrap();
     if !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("No module named") {
-        println!("SKIPPED: TensorBoard is not installed");
+        crate::support::skipped("TensorBoard is not installed");
         return;
     }
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -5,7 +5,7 @@ mod python;
 
 use ops::global_step::get_or_create_global_step;
 use ops::variables::VariableExt as _;
-pub(crate) use python::python;
+pub(crate) use python::{python, skipped};
 use session_core::{Graph, Operation, Output, Variable};
 use std::path::Path;
 use summary::{EventData, SessionStatus};

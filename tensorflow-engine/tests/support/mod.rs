@@ -1,5 +1,8 @@
 //! The engine for tests, or a message that they are skipped.
 
+#[path = "../../../tests/support/skipped.rs"]
+mod skipped;
+
 use tensorflow_engine::TensorFlowEngine;
 
 /// The engine; without TensorFlow on this machine `None`, and the tests say so.
@@ -7,7 +10,7 @@ pub(crate) fn engine() -> Option<TensorFlowEngine> {
     match TensorFlowEngine::new() {
         Ok(engine) => Some(engine),
         Err(error) => {
-            println!("SKIPPED: {error}");
+            skipped::skipped(error);
             None
         }
     }
