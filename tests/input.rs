@@ -3,13 +3,15 @@
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use monitored_session::embedded_engine::EmbeddedEngine;
-use monitored_session::ops::array::{constant, placeholder};
+use monitored_session::ops::array::{constant, placeholder, placeholder_with_default};
 use monitored_session::ops::io::{Compression, Reader};
 use monitored_session::ops::parsing::{FeatureSpec, SparseTensor, parse_single_example};
 use monitored_session::ops::variables::local_variables_initializer;
 use monitored_session::prelude::SingularMonitoredSession;
 use monitored_session::queue_runner::input::*;
-use monitored_session::queue_runner::{Coordinator, JoinOptions, QUEUE_RUNNERS, start_queue_runners};
+use monitored_session::queue_runner::{
+    Coordinator, JoinOptions, QUEUE_RUNNERS, start_queue_runners, start_queue_runners_in_scope,
+};
 use monitored_session::session_core::{
     Code, DType, Engine, Error, Fetch, Graph, Output, PartialShape, Session, SessionConfig, SessionExt,
     Tensor, keys,
@@ -318,6 +320,134 @@ fn s_267_sparse_tensors_come_back_as_one_of_one_more_dimension() {
         let _ = batch(graph, constant(graph, 1i32), 2, &BatchOptions::default()).sparse(0);
     });
     assert!(text.contains("no sparse tensor in place 0"), "{text}");
+}
+
+#[test]
+fn s_267_a_batch_that_is_handed_on_keeps_its_sparse_tensors() {
+    let graph = Graph::new();
+    let number = numbers(&graph, 6, 1);
+    let row = sparse_row(&graph, &number);
+    let element: [(&str, BatchTensor); 2] = [("sparse", (&row).into()), ("dense", (&number).into())];
+    let first = batch(&graph, element, 3, &BatchOptions::default());
+    let second = batch(&graph, &first, 6, &BatchOptions::default().enqueue_many(true));
+    assert_eq!(second.names(), ["dense", "sparse"]);
+    let (found, ..) = drain(&graph, &second);
+    let [values] = found.as_slice() else { panic!("{} batches, not one", found.len()) };
+    assert_eq!(ints(&values[0]), [0, 1, 2, 3, 4, 5]);
+    let Some(BatchValue::Sparse { indices, values, dense_shape }) = values.get(1) else {
+        panic!("it is sparse")
+    };
+    assert_eq!(ints(values), [1, 2, 2, 3, 3, 3, 5]);
+    let rows: Vec<i64> = indices.to_vec::<i64>().unwrap().chunks(2).map(|place| place[0]).collect();
+    assert_eq!(rows, [1, 2, 2, 3, 3, 3, 5]);
+    assert_eq!(dense_shape.to_vec::<i64>().unwrap(), [6, 3]);
+
+    // As a list of outputs a batch gives dense tensors only; what is lost says so.
+    let text = build_error(|graph| {
+        let number = numbers(graph, 6, 1);
+        let element: [BatchTensor; 2] = [(&number).into(), sparse_row(graph, &number).into()];
+        let first = batch(graph, element, 3, &BatchOptions::default());
+        let _ = batch(graph, &*first, 2, &BatchOptions::default());
+    });
+    assert!(text.contains("tensor 1 of the batch is sparse: take it with sparse(1)"), "{text}");
+}
+
+#[test]
+fn s_270_chosen_elements_of_several_sources() {
+    for shuffled in [false, true] {
+        let graph = Graph::new();
+        let sources = [numbers(&graph, 4, 1), numbers(&graph, 4, 1)];
+        let keep = placeholder_with_default(&constant(&graph, true), PartialShape::scalar());
+        let options = BatchOptions::default().allow_smaller_final_batch(true).seed(1);
+        let batch = match shuffled {
+            false => maybe_batch_join(&graph, &sources, &keep, 3, &options),
+            true => maybe_shuffle_batch_join(&graph, &sources, &keep, 3, 16, 2, &options),
+        };
+        let runners = graph.collection(&QUEUE_RUNNERS);
+        assert_eq!(runners.last().unwrap().enqueue_ops().len(), 2);
+        let (found, error, joined) = drain(&graph, &batch.output());
+        joined.unwrap();
+        assert!(error.is_end_of_input(), "{error}");
+        let mut all: Vec<i32> = found.iter().flat_map(ints).collect();
+        all.sort_unstable();
+        assert_eq!(all, [0, 0, 1, 1, 2, 2, 3, 3]);
+
+        let graph = Graph::new();
+        let source = [numbers(&graph, 4, 1)];
+        let none = constant(&graph, false);
+        let batch = maybe_batch_join(&graph, source, none, 3, &options);
+        assert!(drain(&graph, &batch.output()).0.is_empty());
+    }
+}
+
+#[test]
+fn file_names_are_given_as_texts_lists_and_slices() {
+    let listed = vec!["a".to_owned(), "b".to_owned()];
+    type Build<'a> = &'a dyn Fn(&Graph) -> Output;
+    let builds: [(Build<'_>, usize); 5] = [
+        (&|graph| string_input_producer(graph, "a", &plain()).dequeue().output(), 1),
+        (&|graph| string_input_producer(graph, &listed, &plain()).dequeue().output(), 2),
+        (&|graph| string_input_producer(graph, listed.as_slice(), &plain()).dequeue().output(), 2),
+        (&|graph| string_input_producer(graph, &["a", "b"], &plain()).dequeue().output(), 2),
+        (&|graph| string_input_producer(graph, String::from("a"), &plain()).dequeue().output(), 1),
+    ];
+    for (build, count) in builds {
+        let graph = Graph::new();
+        let name = build(&graph);
+        let (found, ..) = drain(&graph, &name);
+        assert_eq!(found.len(), count);
+    }
+}
+
+#[test]
+fn errors_of_batches_and_producers_name_them() {
+    let unknown = |graph: &Graph| placeholder(graph, DType::Int32, PartialShape::unknown());
+    let named = |graph: &Graph| graph.named("examples");
+    type Build<'a> = &'a dyn Fn(&Graph);
+    let builds: [(Build<'_>, &str); 5] = [
+        (
+            &|graph| drop(batch(&named(graph), unknown(graph), 2, &BatchOptions::default())),
+            "QueueDequeueManyV2",
+        ),
+        (
+            &|graph| {
+                let options = BatchOptions::default().allow_smaller_final_batch(true);
+                drop(shuffle_batch(&named(graph), constant(graph, 1), 2, 4, 4, &options));
+            },
+            "QueueDequeueUpToV2",
+        ),
+        (
+            &|graph| {
+                let lists = [vec![constant(graph, 1)], vec![constant(graph, 1.0f32)]];
+                drop(batch_join(&named(graph), lists, 2, &BatchOptions::default()));
+            },
+            "QueueDequeueManyV2",
+        ),
+        (&|graph| drop(input_producer(&named(graph), unknown(graph), &plain())), "FIFOQueueV2"),
+        (&|graph| drop(slice_batch(&named(graph), &[], 2, &IndexOptions::default())), "IndexBatch"),
+    ];
+    for (build, op_type) in builds {
+        let text = build_error(|graph| build(graph));
+        assert!(text.contains(&format!("node 'examples' of type {op_type}, made at {}", file!())), "{text}");
+    }
+}
+
+#[test]
+fn runners_of_one_scope_are_started_alone() {
+    let graph = Graph::new();
+    for scope in ["train", "eval"] {
+        let _ = range_input_producer(&graph.scope(scope), 3, &plain());
+    }
+    let init = local_variables_initializer(&graph);
+    graph.finalize().unwrap();
+    let session = session(&graph);
+    session.run(&init, ()).unwrap();
+    let coordinator = Coordinator::new();
+    let threads =
+        start_queue_runners_in_scope(&session, Some(&coordinator), &QUEUE_RUNNERS, "eval/").unwrap();
+    assert!(!threads.is_empty() && threads.iter().all(|thread| thread.name().contains("-eval/")));
+    coordinator.request_stop();
+    coordinator.join_with(&threads, &JoinOptions::default()).unwrap();
 }
 
 #[test]
