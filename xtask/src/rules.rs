@@ -66,7 +66,11 @@ fn collect(root: &Path, folder: &Path, tests: &mut BTreeMap<u32, Vec<Cited>>) ->
         } else if name.ends_with(".rs") {
             let file = path.strip_prefix(root)?.to_string_lossy().into_owned();
             for line in fs::read_to_string(&path)?.lines() {
-                let Some(rest) = line.trim_start().strip_prefix("fn ") else { continue };
+                // Tests, and the public functions of the conformance suite.
+                let line = line.trim_start();
+                let Some(rest) = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("fn ") else {
+                    continue;
+                };
                 let name = rest.split('(').next().unwrap_or_default();
                 for rule in cited(name) {
                     tests.entry(rule).or_default().push(Cited { name: name.to_owned(), file: file.clone() });
