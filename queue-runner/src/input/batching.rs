@@ -385,7 +385,14 @@ impl<'a> Maker<'a> {
         };
         let place = self.scope.without_control_dependencies();
         let part = |tensor: BatchTensor| match tensor {
-            BatchTensor::Dense(value) => Part::Dense(value.to_output(&place)),
+            BatchTensor::Dense(value) => {
+                let output = value.to_output(&place);
+                // Before anything is said of the shape that it has not got.
+                if let Some(error) = output.operation().error() {
+                    self.scope.add_error(error.clone());
+                }
+                Part::Dense(output)
+            }
             BatchTensor::Sparse(sparse) => Part::Sparse(sparse),
         };
         Element { names, parts: values.into_iter().map(part).collect() }
