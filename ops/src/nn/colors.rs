@@ -73,6 +73,7 @@ fn rgb_to_hsv_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
     Ok(vec![Some(part(0) * hue + part(1) * saturation + part(2) * largest)])
 }
 
+#[track_caller]
 fn adjusted(images: impl AsOutput, def: &'static OpDef, by: f32) -> Output {
     let builder: OpBuilder = images.as_output().graph().op(def).input(images);
     builder.constant(by).finish_output()
