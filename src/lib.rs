@@ -57,6 +57,21 @@ pub use tensorflow_engine;
 #[doc = include_str!("../docs/from-tensorflow.md")]
 pub mod from_tensorflow {}
 
+/// Compiles and runs the programs of the guide.
+#[cfg(all(doctest, feature = "embedded"))]
+mod guide {
+    #[doc = include_str!("../docs/first-training.md")]
+    mod first_training {}
+    #[doc = include_str!("../docs/hooks.md")]
+    mod hooks {}
+    #[doc = include_str!("../docs/input.md")]
+    mod input {}
+    #[doc = include_str!("../docs/resuming.md")]
+    mod resuming {}
+    #[doc = include_str!("../docs/evaluation.md")]
+    mod evaluation {}
+}
+
 /// What most programs use, in one import.
 pub mod prelude {
     pub use checkpoint::{Better, GraphSaver, RestoreOptions, SaverOptions};
