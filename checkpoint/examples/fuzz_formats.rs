@@ -22,11 +22,6 @@ use disk::{Disk, Random};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-fn masked_crc(bytes: &[u8]) -> u32 {
-    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32;
-    crc.rotate_right(15).wrapping_add(0xa282_ead8)
-}
-
 /// Puts an index together again around the blocks that it had, with right checksums and handles.
 fn rebuild_index(original: &[u8], random: &mut Random) -> Vec<u8> {
     // The fixtures have one data block, an empty metaindex and an index, one after the other.
@@ -58,7 +53,7 @@ fn rebuild_index(original: &[u8], random: &mut Random) -> Vec<u8> {
         let kind = if random.below(16) == 0 { 1 } else { 0 };
         file.extend_from_slice(block);
         file.push(kind);
-        let crc = masked_crc(&file[offset..]);
+        let crc = wire::crc::masked(&file[offset..]);
         file.extend_from_slice(&crc.to_le_bytes());
         (offset, block.len())
     };
@@ -181,7 +176,7 @@ fn fuzz_sidecar(corpus: &Corpus, random: &mut Random) {
             let len = (file.len() - 44) as u64;
             file[16..24].copy_from_slice(&len.to_le_bytes());
         }
-        let crc = masked_crc(&file[16..]);
+        let crc = wire::crc::masked(&file[16..]);
         file[12..16].copy_from_slice(&crc.to_le_bytes());
     }
     let (disk, prefix, index) = &corpus.bundles[0];

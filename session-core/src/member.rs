@@ -85,7 +85,7 @@ fn check(operation: &Operation, graph: &Graph, kind: &str, name: impl FnOnce() -
 
 /// Checks an item of a collection, if it is an element of a graph. Items of other types are checked where they are used.
 pub(crate) fn check_item(item: &(dyn Any + Send + Sync), graph: &Graph) -> Result<()> {
-    fn of<'a, T: GraphMember + 'static>(item: &'a (dyn Any + Send + Sync)) -> Option<&'a dyn GraphMember> {
+    fn of<T: GraphMember + 'static>(item: &(dyn Any + Send + Sync)) -> Option<&dyn GraphMember> {
         item.downcast_ref::<T>().map(|member| member as &dyn GraphMember)
     }
     let known = [of::<Operation>, of::<Output>, of::<Variable>, of::<SavedTable>];
