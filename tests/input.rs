@@ -357,7 +357,7 @@ fn s_270_chosen_elements_of_several_sources() {
     for shuffled in [false, true] {
         let graph = Graph::new();
         let sources = [numbers(&graph, 4, 1), numbers(&graph, 4, 1)];
-        let keep = placeholder_with_default(&constant(&graph, true), PartialShape::scalar());
+        let keep = placeholder_with_default(constant(&graph, true), PartialShape::scalar());
         let options = BatchOptions::default().allow_smaller_final_batch(true).seed(1);
         let batch = match shuffled {
             false => maybe_batch_join(&graph, &sources, &keep, 3, &options),
@@ -388,7 +388,7 @@ fn file_names_are_given_as_texts_lists_and_slices() {
         (&|graph| string_input_producer(graph, "a", &plain()).dequeue().output(), 1),
         (&|graph| string_input_producer(graph, &listed, &plain()).dequeue().output(), 2),
         (&|graph| string_input_producer(graph, listed.as_slice(), &plain()).dequeue().output(), 2),
-        (&|graph| string_input_producer(graph, &["a", "b"], &plain()).dequeue().output(), 2),
+        (&|graph| string_input_producer(graph, ["a", "b"], &plain()).dequeue().output(), 2),
         (&|graph| string_input_producer(graph, String::from("a"), &plain()).dequeue().output(), 1),
     ];
     for (build, count) in builds {

@@ -80,7 +80,7 @@ pub fn missing_kernels_for<'o>(
 /// The functions that an operation runs.
 fn functions_of(graph: &Graph, operation: &Operation) -> Vec<Arc<Function>> {
     let mut names = vec![operation.op_type()];
-    for (_, value) in operation.attrs() {
+    for value in operation.attrs().values() {
         match value {
             AttrValue::Func(name, _) => names.push(name),
             AttrValue::List(values) => names.extend(values.iter().filter_map(|value| match value {

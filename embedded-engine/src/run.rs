@@ -52,7 +52,11 @@ impl Plan {
         // One catch for the whole step: a kernel that panics (a broken invariant of ours) fails the step, not the
         // program, and the run knows which one it was.
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            if self.block.waits() { run.to_end(&self.block, frame) } else { run.block(&self.block, frame) }
+            if self.block.waits() {
+                run.whole_block(&self.block, frame)
+            } else {
+                run.block(&self.block, frame)
+            }
         }));
         let place = |error: Error| {
             let error = match run.current.and_then(|step| step.operations.first()) {

@@ -154,7 +154,7 @@ fn put_back(kept: &Kept, frame: &mut Frame) -> Vec<u32> {
 
 impl<'p> Run<'p, '_> {
     /// Runs a block until all of it has run.
-    pub(crate) fn to_end(&mut self, block: &'p Block, frame: &mut Frame) -> Result<()> {
+    pub(crate) fn whole_block(&mut self, block: &'p Block, frame: &mut Frame) -> Result<()> {
         let mut running = Running::new(block);
         while !self.go_on(&mut running, frame)? {
             if running.can_go_on() {

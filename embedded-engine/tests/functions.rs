@@ -103,7 +103,7 @@ fn functions_deep_inside_each_other_may_wait() {
 
 #[test]
 fn functions_that_lie_too_deep_are_an_error_that_names_one() {
-    let (graph, result) = nested(3000, |graph, inner, x| call(graph, inner, x));
+    let (graph, result) = nested(3000, call);
     let error = run(&graph, &result).unwrap_err();
     assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
     assert!(error.message().contains("256 functions"), "{error}");
@@ -126,15 +126,11 @@ fn queue(graph: &Graph) -> Output {
 }
 
 fn enqueue(graph: &Graph, value: &Output) -> session_core::Operation {
-    op(graph, "QueueEnqueueV2")
-        .input(&queue(graph))
-        .input_list([value])
-        .attr("Tcomponents", types(1))
-        .finish()
+    op(graph, "QueueEnqueueV2").input(queue(graph)).input_list([value]).attr("Tcomponents", types(1)).finish()
 }
 
 fn dequeue(graph: &Graph) -> Output {
-    op(graph, "QueueDequeueV2").input(&queue(graph)).attr("component_types", types(1)).finish().output(0)
+    op(graph, "QueueDequeueV2").input(queue(graph)).attr("component_types", types(1)).finish().output(0)
 }
 
 #[test]
@@ -166,7 +162,7 @@ fn a_loop_of_functions_that_waits_in_its_rounds_takes_turns_with_another() {
     let x = ops::array::placeholder(&inside, DType::Float32, [0usize; 0]);
     let put = enqueue(&inside, &ops::array::constant(&inside, 2f32));
     let next =
-        op(&inside.control_dependencies([&put]), "AddV2").input(&x).input(&one(&inside)).finish_output();
+        op(&inside.control_dependencies([&put]), "AddV2").input(&x).input(one(&inside)).finish_output();
     let put = Function::new("put", &inside, [x], [("y".to_owned(), next)]).unwrap();
     graph.add_function(put).unwrap();
     let start = ops::array::placeholder(&graph, DType::Float32, [0usize; 0]);
@@ -211,7 +207,7 @@ fn what_waits_in_a_function_for_nobody_ends_by_cancellation_and_says_for_what() 
 
 #[test]
 fn compiling_sees_that_the_run_was_cancelled() {
-    let (graph, result) = nested(10, |graph, inner, x| call(graph, inner, x));
+    let (graph, result) = nested(10, call);
     let start = graph.output("Placeholder:0").unwrap();
     let token = CancellationToken::new();
     token.cancel();

@@ -175,9 +175,9 @@ fn read_late(path: impl FnOnce(&Graph, &Output) -> Output) -> Vec<f32> {
     let init = assign(&v, &constant(&graph, [1f32, 2.0]));
     let x = path(&graph, &v);
     let updated = op(&control(&graph, x.operation()), "AssignAdd").input(&v);
-    let updated = updated.input(&constant(&graph, [10f32, 10.0])).finish_output();
+    let updated = updated.input(constant(&graph, [10f32, 10.0])).finish_output();
     let late = control(&graph, updated.operation());
-    let late = op(&late, "AddV2").input(&x).input(&constant(&graph, 0f32)).finish_output();
+    let late = op(&late, "AddV2").input(&x).input(constant(&graph, 0f32)).finish_output();
     let session = session(&graph);
     session.run(init.operation(), ()).unwrap();
     value(&session, &late).unwrap()
@@ -190,12 +190,12 @@ fn pass(graph: &Graph, op_type: &str, input: &Output) -> Output {
 /// A condition that is not known before the step runs.
 fn truth(graph: &Graph, value: bool) -> Output {
     let shape = PartialShape::scalar();
-    let builder = op(graph, "PlaceholderWithDefault").input(&constant(graph, value)).attr("shape", shape);
+    let builder = op(graph, "PlaceholderWithDefault").input(constant(graph, value)).attr("shape", shape);
     identity(graph, &builder.finish_output())
 }
 
 fn branch(graph: &Graph, op_type: &str, input: &Output, taken: bool) -> Output {
-    let switch = op(graph, op_type).input(input).input(&truth(graph, taken)).finish();
+    let switch = op(graph, op_type).input(input).input(truth(graph, taken)).finish();
     switch.output(usize::from(taken))
 }
 
@@ -239,7 +239,7 @@ fn what_computes_from_a_reference_is_a_value() {
     assert_eq!(read_late(|graph, v| v * &constant(graph, 1f32)), OLD);
     let select = |graph: &Graph, v: &Output| {
         let mask = constant(graph, [true, true]);
-        op(graph, "Select").input(&mask).input(v).input(&constant(graph, [0f32, 0.0])).finish_output()
+        op(graph, "Select").input(&mask).input(v).input(constant(graph, [0f32, 0.0])).finish_output()
     };
     assert_eq!(read_late(select), OLD);
 }
@@ -254,7 +254,7 @@ fn references_go_through_branches() {
     }
     let merge = |taken: bool| {
         move |graph: &Graph, v: &Output| {
-            let switch = op(graph, "Switch").input(v).input(&truth(graph, taken)).finish();
+            let switch = op(graph, "Switch").input(v).input(truth(graph, taken)).finish();
             let computed = &switch.output(0) * &constant(graph, 1f32);
             op(graph, "Merge").input_list([&switch.output(1), &computed]).finish().output(0)
         }
@@ -262,13 +262,13 @@ fn references_go_through_branches() {
     assert_eq!(read_late(merge(true)), NEW);
     assert_eq!(read_late(merge(false)), [1.0, 2.0], "a branch that computes gives a value");
     let ref_merge = |graph: &Graph, v: &Output| {
-        let switch = op(graph, "RefSwitch").input(v).input(&truth(graph, true)).finish();
+        let switch = op(graph, "RefSwitch").input(v).input(truth(graph, true)).finish();
         op(graph, "RefMerge").input_list([&switch.output(1), &switch.output(0)]).finish().output(0)
     };
     assert_eq!(read_late(ref_merge), NEW);
     let select = |graph: &Graph, v: &Output| {
         let other = variable(graph, "other", &[2]);
-        op(graph, "RefSelect").input(&constant(graph, 0i32)).input_list([v, &other]).finish_output()
+        op(graph, "RefSelect").input(constant(graph, 0i32)).input_list([v, &other]).finish_output()
     };
     assert_eq!(read_late(select), NEW);
     assert_eq!(read_late(|graph, v| identity(graph, &select(graph, v))), NEW);
@@ -310,16 +310,16 @@ fn each_round_of_a_loop_reads_what_the_round_has_updated() {
     let nothing = enter("Enter", &constant(&graph, [0f32, 0.0]), false);
     let number = head(&graph, DType::Int32, PartialShape::scalar());
     let sum = head(&graph, DType::Float32, PartialShape::from(&[2usize][..]));
-    let more = op(&graph, "Less").input(number.output(0)).input(&inside(Tensor::from(3i32))).finish_output();
+    let more = op(&graph, "Less").input(number.output(0)).input(inside(Tensor::from(3i32))).finish_output();
     let more = pass(&graph, "LoopCond", &more);
     let switch = |value: Output| op(&graph, "Switch").input(value).input(&more).finish();
     let (number_there, sum_there) = (switch(number.output(0)), switch(sum.output(0)));
     let round = identity(&graph, &number_there.output(1));
     let updated = op(&control(&graph, round.operation()), "AssignAdd").input(&reference);
-    let updated = updated.input(&inside(Tensor::from([10f32, 10.0]))).finish();
+    let updated = updated.input(inside(Tensor::from([10f32, 10.0]))).finish();
     let added =
         op(&control(&graph, &updated), "AddV2").input(sum_there.output(1)).input(&read).finish_output();
-    let next = op(&graph, "AddV2").input(&round).input(&inside(Tensor::from(1i32))).finish_output();
+    let next = op(&graph, "AddV2").input(&round).input(inside(Tensor::from(1i32))).finish_output();
     number.set_inputs(&[first, pass(&graph, "NextIteration", &next)]).unwrap();
     sum.set_inputs(&[nothing, pass(&graph, "NextIteration", &added)]).unwrap();
     let result = pass(&graph, "Exit", &sum_there.output(0));
@@ -336,10 +336,10 @@ fn an_update_and_a_read_in_a_branch_see_one_variable() {
     let read = identity(&graph, &v);
     let updated = bump(&branch(&graph, "RefSwitch", &v, true));
     let behind = control(&graph, updated.operation());
-    let late = op(&behind, "AddV2").input(&read).input(&constant(&graph, 0f32)).finish_output();
+    let late = op(&behind, "AddV2").input(&read).input(constant(&graph, 0f32)).finish_output();
     let merged = {
         let (t, f) = (branch(&graph, "RefSwitch", &v, true), branch(&graph, "RefSwitch", &w, true));
-        let f = op(&graph, "RefSwitch").input(&f).input(&truth(&graph, true)).finish().output(0);
+        let f = op(&graph, "RefSwitch").input(&f).input(truth(&graph, true)).finish().output(0);
         op(&graph, "RefMerge").input_list([&t, &f]).finish().output(0)
     };
     let through = bump(&merged);
@@ -363,15 +363,15 @@ fn reads_see_the_updates_that_their_users_wait_for() {
     let far = op(&graph, "AddV2").input(&read).input(&far).finish_output();
     // By what another input waits for.
     let five = op(&control(&graph, updated.operation()), "Mul");
-    let five = five.input(&truth_number(&graph, 5.0)).input(&constant(&graph, 1f32)).finish_output();
+    let five = five.input(truth_number(&graph, 5.0)).input(constant(&graph, 1f32)).finish_output();
     let indirect = op(&graph, "AddV2").input(&read).input(&five).finish_output();
     // Between two updates.
     let between = op(&control(&graph, updated.operation()), "AddV2").input(&read);
-    let between = between.input(&constant(&graph, 0f32)).finish_output();
+    let between = between.input(constant(&graph, 0f32)).finish_output();
     let ten = constant(&graph, [10f32, 10.0]);
     let again = op(&control(&graph, between.operation()), "AssignAdd").input(&v).input(&ten).finish();
     let last =
-        op(&control(&graph, &again), "AddV2").input(&read).input(&constant(&graph, 0f32)).finish_output();
+        op(&control(&graph, &again), "AddV2").input(&read).input(constant(&graph, 0f32)).finish_output();
     let session = session(&graph);
     let run = |what: &Output| {
         session.run(init.operation(), ()).unwrap();
@@ -387,7 +387,7 @@ fn reads_see_the_updates_that_their_users_wait_for() {
 }
 
 fn truth_number(graph: &Graph, value: f32) -> Output {
-    let builder = op(graph, "PlaceholderWithDefault").input(&constant(graph, value));
+    let builder = op(graph, "PlaceholderWithDefault").input(constant(graph, value));
     builder.attr("shape", PartialShape::scalar()).finish_output()
 }
 

@@ -267,7 +267,7 @@ mod tests {
         display.show(&line(1));
         printer.print("loss = 0.5");
         write!(printer, "INFO saved\nINFO sto").unwrap();
-        write!(printer, "pped\n").unwrap();
+        writeln!(printer, "pped").unwrap();
         display.show(&line(2));
         let above = ["before", "loss = 0.5", "INFO saved", "INFO stopped"];
         assert_eq!(terminal.lines(), [&above[..], &["[========>-------] step 2/4 50%"]].concat());

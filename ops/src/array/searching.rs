@@ -135,7 +135,7 @@ pub fn boolean_mask(tensor: impl AsOutput, mask: impl AsOutput) -> Output {
         return scope.leave(tensor);
     };
     let flat_mask = if axes == 1 { mask.clone() } else { reshape(&mask, [-1]) };
-    let places = squeeze(where_true(flat_mask), &[1]);
+    let places = squeeze(where_true(flat_mask), [1]);
     let rows = if axes == 1 { tensor } else { joined_axes(&tensor, axes) };
     scope.leave(gather(rows, places))
 }

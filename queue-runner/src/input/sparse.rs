@@ -32,7 +32,7 @@ impl Stored {
 
     /// A batch of them, out of the batch of their numbers.
     pub(super) fn take(&self, numbers: &Output) -> SparseTensor {
-        take_many_sparse(squeeze(numbers, &[1]), &self.added, &self.like)
+        take_many_sparse(squeeze(numbers, [1]), &self.added, &self.like)
     }
 }
 
