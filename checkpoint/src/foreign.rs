@@ -7,7 +7,7 @@ use std::path::Path;
 use tensor::FileKind;
 
 /// What bytes at the beginning of a file tell, if they tell that it is nothing of ours.
-pub(crate) fn kind_of(path: &Path, start: &[u8]) -> Option<FileKind> {
+fn kind_of(path: &Path, start: &[u8]) -> Option<FileKind> {
     FileKind::of(path, start).filter(|kind| kind.is_told_by_content() && *kind != FileKind::Safetensors)
 }
 

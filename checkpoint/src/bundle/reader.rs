@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use tensor::{DType, FileKind, Tensor};
+use tensor::{DType, Tensor};
 use wire::crc;
 
 /// How a bundle is read.
@@ -412,12 +412,13 @@ fn open_index(storage: &dyn Storage, prefix: &Path, path: &Path) -> Result<Arc<d
 fn read_table(file: &dyn ReadFile, path: &Path) -> Result<Vec<u8>> {
     let len = file.len().map_err(Error::io("open", path))?;
     let footer = read_footer(file, len).map_err(Error::io("read", path))?;
-    match footer {
-        None => return Err(Error::corrupt(path, format!("{len} bytes are too few for an index"))),
-        Some(footer) if !table::is_footer(&footer) => {
-            return Err(Error::corrupt(path, "the magic number at its end is wrong"));
-        }
-        Some(_) => {}
+    let damage = match footer {
+        None => Some(format!("{len} bytes are too few for an index")),
+        Some(footer) if !table::is_footer(&footer) => Some("the magic number at its end is wrong".to_owned()),
+        Some(_) => None,
+    };
+    if let Some(damage) = damage {
+        return Err(foreign::explained(file, path, Error::corrupt(path, damage)));
     }
     let mut bytes = Vec::new();
     let fits = usize::try_from(len).ok().and_then(|len| bytes.try_reserve_exact(len).ok().map(|()| len));
@@ -509,11 +510,7 @@ fn parse_index(index: &[u8], path: &Path) -> Result<(Header, Vec<Record>)> {
     let header = walked.and_then(|()| header.ok_or(Stop::Header(HeaderError::Malformed)));
     match header {
         Ok(header) => Ok((header, records)),
-        Err(Stop::Table(table::TableError::Damaged(what))) => {
-            let start = &index[..index.len().min(FileKind::START)];
-            let told = foreign::kind_of(path, start).map(|kind| format!("it is {kind}"));
-            Err(Error::corrupt(path, told.unwrap_or(what)))
-        }
+        Err(Stop::Table(table::TableError::Damaged(what))) => Err(Error::corrupt(path, what)),
         Err(Stop::Header(HeaderError::Malformed)) => Err(Error::corrupt(path, "it has no valid header")),
         Err(Stop::Table(table::TableError::Unsupported(what)) | Stop::Header(HeaderError::Version(what))) => {
             Err(Error::Unsupported { path: path.into(), what })
