@@ -28,6 +28,21 @@ const MOST: usize = 1 << 40;
 /// What was allocated since the last look. Only its size matters, and not exactly, so no order is asked for.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
+/// The largest piece that this process takes. A number by itself, so no order is asked for.
+static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Refuses every single piece of more than this many bytes from now on, in the whole process, whatever the machine has
+/// left: for programs that run graphs of strangers and share their machine with others. Default: no limit but the machine's.
+///
+/// ```
+/// use tensor::memory;
+/// memory::limit_pieces(1 << 30);
+/// assert!(memory::check(2 << 30).is_err());
+/// ```
+pub fn limit_pieces(bytes: usize) {
+    LARGEST.store(bytes, Ordering::Relaxed);
+}
+
 /// An empty vector with room for exactly this many elements.
 ///
 /// # Errors
@@ -111,6 +126,10 @@ pub fn try_collected<T, E: From<TensorError>>(
 pub fn check(bytes: usize) -> Result<(), TensorError> {
     if bytes < SMALL {
         return Ok(());
+    }
+    let largest = LARGEST.load(Ordering::Relaxed);
+    if bytes > largest {
+        return Err(TensorError::OutOfMemory { bytes, free: Some(largest) });
     }
     if bytes < TRUSTED && TAKEN.fetch_add(bytes, Ordering::Relaxed) < TRUSTED {
         return Ok(());

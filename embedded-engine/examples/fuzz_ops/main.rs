@@ -314,6 +314,8 @@ fn main() {
         }
     }
     std::panic::set_hook(Box::new(|_| {}));
+    // Tensors that just fit into the machine are touched one after the other until the system ends the process.
+    tensor::memory::limit_pieces(256 << 20);
     let program = Instant::now();
     watch(program);
     let all: [Target; 2] = [("ops", from_definition), ("samples", from_sample)];
