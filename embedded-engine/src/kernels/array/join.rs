@@ -148,11 +148,18 @@ fn split_v<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let at = axis(context.int(2)?, shape.rank())?;
     let sizes = context.ints(1)?;
-    let known: i64 = sizes.iter().filter(|&&size| size >= 0).sum();
-    let rest = shape[at] as i64 - known;
+    if sizes.len() != context.outputs.len() {
+        return Err(Error::invalid_argument(format!(
+            "{} sizes for {} outputs: size_splits must have one size for each output",
+            sizes.len(),
+            context.outputs.len()
+        )));
+    }
+    let known = sizes.iter().filter(|&&size| size >= 0).fold(0i64, |sum, &size| sum.saturating_add(size));
+    let rest = (shape[at] as i64).saturating_sub(known);
     let sizes: Vec<i64> = sizes.iter().map(|&size| if size == -1 { rest } else { size }).collect();
     let sizes = super::slice::non_negative(&sizes, "size_splits")?;
-    if sizes.iter().sum::<usize>() != shape[at] {
+    if sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size)) != Some(shape[at]) {
         return Err(Error::invalid_argument(format!(
             "sizes {sizes:?} do not add up to dimension {at} of {shape}"
         )));
