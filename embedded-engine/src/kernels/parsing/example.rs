@@ -30,6 +30,7 @@ pub(super) fn register(registry: &mut Registry) {
                 (first..first + count).map(key).collect::<Result<Vec<Bytes>>>()
             };
             let (sparse, dense) = (types.sparse.len(), types.dense.len());
+            types.check_inputs(context, 2 + sparse + dense)?;
             let keys = Keys { sparse: keys(2, sparse)?, dense: keys(2 + sparse, dense)?, ragged: Vec::new() };
             let names = context.input(1).clone();
             types.parse(context, keys, &names, 2 + sparse + dense)
@@ -87,6 +88,16 @@ impl Types {
         Ok(types)
     }
 
+    /// Checks that there is a default for each dense feature, so that no key is missing before them.
+    fn check_inputs(&self, context: &KernelContext<'_>, defaults: usize) -> Result<()> {
+        let (found, wanted) = (context.num_inputs(), defaults + self.dense.len());
+        if found != wanted {
+            let text = format!("{found} inputs where the types of the features ask for {wanted}");
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(())
+    }
+
     fn parse(
         &self,
         context: &mut KernelContext<'_>,
@@ -94,6 +105,7 @@ impl Types {
         names: &Tensor,
         defaults: usize,
     ) -> Result<()> {
+        self.check_inputs(context, defaults)?;
         let serialized = context.input(0).clone();
         let batch = serialized.shape().dims().to_vec();
         if batch.len() > 1 {
