@@ -7,7 +7,6 @@ mod svg;
 
 use crate::Error;
 use graph_def::proto::GraphDef;
-pub(crate) use svg::escaped;
 
 /// Draws what a scope of a graph holds, the empty one for the graph as a whole, as an SVG file.
 ///

@@ -40,6 +40,7 @@ mod series;
 mod server;
 mod status;
 mod stored;
+mod svg;
 
 pub use answer::Answer;
 pub use board::Board;

@@ -2,6 +2,7 @@
 
 use super::layout::{Picture, subtitle};
 use super::scope::ItemKind;
+use crate::svg::{self, escaped};
 use std::fmt::Write as _;
 
 /// Follows the reader's preference for light or dark, so that the file looks right on either ground.
@@ -14,16 +15,9 @@ text{font:13px ui-sans-serif,system-ui,sans-serif;fill:#1f2430;text-anchor:middl
 .scope{fill:#25304d;stroke:#6b8ae0}path,.source,.sink{stroke:#6d7585}#back{fill:#171a21}}";
 
 pub(super) fn draw(picture: &Picture) -> String {
-    let (width, height) = (picture.width.ceil(), picture.height.ceil());
-    let mut svg = String::new();
+    let title = if picture.view.scope.is_empty() { "The graph" } else { &picture.view.scope };
+    let mut svg = svg::begin([picture.width.ceil(), picture.height.ceil()], title, STYLE);
     // Writing into a string does not fail.
-    let _ = write!(
-        svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" role=\"img\"><title>{}</title><style>{STYLE}</style>\
-         <rect id=\"back\" width=\"100%\" height=\"100%\"/>",
-        escaped(if picture.view.scope.is_empty() { "The graph" } else { &picture.view.scope })
-    );
     for (edge, points) in picture.view.edges.iter().zip(&picture.lines) {
         let class = if edge.control { " class=\"control\"" } else { "" };
         let thickness = 1.0 + (edge.count.max(1) as f64).ln();
@@ -78,24 +72,4 @@ fn shortened(text: &str, limit: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
-}
-
-/// A text as the content of an XML element: without what XML cannot hold.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(' '),
-            _ if character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}') => {
-                out.push('\u{fffd}')
-            }
-            _ => out.push(character),
-        }
-    }
-    out
 }

@@ -2,7 +2,7 @@
 
 use super::axis::text;
 use super::{COLORS, Plot};
-use crate::graph::escaped;
+use crate::svg::{self, escaped};
 use std::fmt::Write as _;
 
 const STYLE: &str = "\
@@ -20,15 +20,8 @@ impl Plot {
         let x = |share: f64| left + share * (right - left);
         let y = |share: f64| bottom - share * (bottom - top);
         let names: Vec<&str> = self.curves.iter().map(|curve| &*curve.name).collect();
-        let mut svg = String::new();
+        let mut svg = svg::begin([width, height], &names.join(", "), STYLE);
         // Writing into a string does not fail.
-        let _ = write!(
-            svg,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-             viewBox=\"0 0 {width} {height}\" role=\"img\"><title>{}</title><style>{STYLE}</style>\
-             <rect id=\"back\" width=\"100%\" height=\"100%\"/>",
-            escaped(&names.join(", "))
-        );
         for (value, text) in self.y().ticks((height / 60.0) as usize) {
             let at = y(self.y().share(value));
             let _ = write!(
