@@ -1,0 +1,58 @@
+//! Operations whose inputs and attributes contradict each other: errors that say so, and the session goes on.
+#![allow(clippy::unwrap_used)] // a panic is the report
+
+use embedded_engine::EmbeddedEngine;
+use ops::array::{constant, placeholder};
+use ops::library;
+use session_core::{
+    AttrValue, Code, DType, Engine, Graph, OpBuilder, OpLibrary as _, Output, PartialShape, Session,
+    SessionConfig, SessionExt, Tensor,
+};
+use std::sync::Arc;
+
+fn op(graph: &Graph, op_type: &str) -> OpBuilder {
+    graph.op(library().find(op_type).unwrap())
+}
+
+fn session(graph: &Graph) -> Arc<dyn Session> {
+    EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap()
+}
+
+#[test]
+fn a_split_needs_a_size_for_each_output() {
+    let graph = Graph::new();
+    let sizes = placeholder(&graph, DType::Int64, PartialShape::unknown());
+    let value = constant(&graph, [1f32, 2.0, 3.0]);
+    let split = op(&graph, "SplitV").input(&value).input(&sizes).input(constant(&graph, 0i32));
+    let split = split.attr("num_split", 2i64).finish();
+    let session = session(&graph);
+    let run =
+        |given: Vec<i64>| session.run((&split.output(0), &split.output(1)), [(&sizes, Tensor::from(given))]);
+    for (given, words) in [
+        (vec![1, 1, 1], "3 sizes for 2 outputs"),
+        (vec![3], "1 sizes for 2 outputs"),
+        (vec![i64::MAX, i64::MAX], "do not add up"),
+    ] {
+        let error = run(given).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let (first, second) = run(vec![1, -1]).unwrap();
+    assert_eq!((first, second), (Tensor::from([1f32]), Tensor::from([2f32, 3.0])));
+}
+
+#[test]
+fn examples_need_a_key_for_each_feature() {
+    let graph = Graph::new();
+    let texts = |given: Vec<String>| constant(&graph, Tensor::from(given));
+    let none: [Output; 0] = [];
+    let dtypes =
+        |dtypes: &[DType]| AttrValue::List(dtypes.iter().map(|&dtype| AttrValue::Type(dtype)).collect());
+    let parsed = op(&graph, "ParseExample").input(texts(vec![String::new()])).input(texts(Vec::new()));
+    let parsed = parsed.input_list(&none).input_list(&none).input_list(&none);
+    let parsed = parsed.attr("sparse_types", dtypes(&[DType::Int64])).attr("Tdense", dtypes(&[]));
+    let parsed = parsed.attr("dense_shapes", AttrValue::List(Vec::new())).finish();
+    let error = session(&graph).run(&parsed, ()).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+    assert!(error.to_string().contains("2 inputs where the types of the features ask for 3"), "{error}");
+}
