@@ -3,6 +3,7 @@
 mod bench;
 mod board;
 mod dependencies;
+mod docs;
 mod features;
 mod fuzz;
 mod layers;
@@ -26,6 +27,9 @@ cargo xtask COMMAND
   layers               hold the dependency table against cargo's metadata, and the embedded engine's order of modules
   features             hold the facade's features against the README and the defaults of its crates
   dependencies         hold licenses and duplicates against deny.toml, and find what is declared and not used
+  docs --stats | --check | --write | --places CRATE
+                       print figures on the documentation of each crate, hold them against docs/documentation.tsv, write that
+                       table, or list the places behind the counts of a crate
   bench [W..] [--python PY] [--rounds N] [--out FILE]
                        the workloads w1 w2 w3 w4 w5 w6 (all without names) in release mode, as JSON lines, in turn with
                        TensorFlow where a Python with it is found
@@ -51,6 +55,7 @@ fn main() -> Result<()> {
         "layers" => layers::check(),
         "features" => features::check(),
         "dependencies" => dependencies::check(),
+        "docs" => docs::docs(&rest),
         "rules" => rules::rules(&rest),
         "board" => board::board(&rest),
         "bench" => bench::bench(&rest),

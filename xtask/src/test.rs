@@ -2,7 +2,7 @@
 
 use crate::shell::{cargo, exists, section};
 use crate::skipped::Skipped;
-use crate::{board, dependencies, features, fuzz, layers, rules, tensorflow, torture};
+use crate::{board, dependencies, docs, features, fuzz, layers, rules, tensorflow, torture};
 use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
@@ -33,15 +33,16 @@ fn all(skipped: &Skipped) -> Result<()> {
     features::check()?;
     dependencies::check()?;
     rules::rules(&[])?;
+    docs::check()?;
     section(
         "clippy",
         cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
     )?;
     tests(skipped)?;
     section("doctests", cargo(&["test", "--quiet", "--workspace", "--all-features", "--doc"]))?;
-    let mut docs = cargo(&["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);
-    docs.env("RUSTDOCFLAGS", "-D warnings");
-    section("docs", docs)?;
+    let mut pages = cargo(&["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);
+    pages.env("RUSTDOCFLAGS", "-D warnings");
+    section("docs", pages)?;
     for name in ALONE {
         section(&format!("{name} alone"), cargo(&["check", "--quiet", "-p", name, "--no-default-features"]))?;
     }
