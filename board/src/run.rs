@@ -5,7 +5,9 @@ use crate::series::{Point, Series};
 use crate::stored;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use summary::{Event, EventData, EventError, EventReader, SessionLog, SessionStatus, Value, ValueData};
+use summary::{
+    Event, EventData, EventError, EventReader, Restarts, SessionLog, Value, ValueData, VoidPoints,
+};
 
 /// How many tags of a run are kept; nobody looks at more, and they take memory.
 const MAX_TAGS: usize = 20_000;
@@ -145,9 +147,7 @@ pub(crate) struct Run {
     pub(crate) last_wall: Option<f64>,
     pub(crate) last_step: Option<i64>,
     pub(crate) notes: Vec<String>,
-    /// The version that the newest file names; without one, TensorBoard's rule for old files holds.
-    version: Option<f64>,
-    most_recent_step: i64,
+    restarts: Restarts,
     tag_count: usize,
 }
 
@@ -168,8 +168,7 @@ impl Run {
             last_wall: None,
             last_step: None,
             notes: Vec::new(),
-            version: None,
-            most_recent_step: -1,
+            restarts: Restarts::new(),
             tag_count: 0,
         }
     }
@@ -245,25 +244,17 @@ impl Run {
     }
 
     fn add(&mut self, event: Event, file: u32, offset: u64) {
+        if let Some(void) = self.restarts.observe(&event) {
+            self.drop_void(&void);
+        }
         let Event { wall_time: wall, step, data, .. } = event;
         self.first_wall.get_or_insert(wall);
         self.last_wall = Some(self.last_wall.map_or(wall, |last| last.max(wall)));
         let place = Place { step, wall, file, offset, value: 0 };
         match data {
-            Some(EventData::FileVersion(version)) => {
-                self.version =
-                    version.rsplit_once("brain.Event:").and_then(|(_, number)| number.parse().ok());
-            }
             Some(EventData::Summary(summary)) => {
-                // Files without a version, or of the first one, do not say where sessions start.
-                let is_old = self.version.is_none_or(|version| version < 2.0);
-                let restarted = is_old && step < self.most_recent_step;
-                self.most_recent_step = step;
                 self.last_step = Some(step);
                 for (index, value) in summary.values.into_iter().enumerate() {
-                    if restarted && let Some(kinds) = self.tags.get_mut(&value.tag) {
-                        kinds.values_mut().for_each(|data| data.drop_from(step));
-                    }
                     self.add_value(Place { value: index as u32, ..place }, value);
                 }
             }
@@ -277,11 +268,23 @@ impl Run {
         }
     }
 
-    fn add_log(&mut self, step: i64, wall: f64, mut log: SessionLog) {
-        if log.status == SessionStatus::Start && self.version.is_some_and(|version| version >= 2.0) {
-            let data = self.tags.values_mut().flat_map(BTreeMap::values_mut);
-            data.for_each(|data| data.drop_from(step));
+    fn drop_void(&mut self, void: &VoidPoints<'_>) {
+        let drop = |kinds: &mut BTreeMap<Kind, Data>| {
+            kinds.values_mut().for_each(|data| data.drop_from(void.first_step()));
+        };
+        match void.tags() {
+            None => self.tags.values_mut().for_each(drop),
+            Some(tags) => {
+                for tag in tags {
+                    if let Some(kinds) = self.tags.get_mut(&*shortened((*tag).to_owned())) {
+                        drop(kinds);
+                    }
+                }
+            }
         }
+    }
+
+    fn add_log(&mut self, step: i64, wall: f64, mut log: SessionLog) {
         // Cut JSON would be none.
         if log.message.len() > MAX_MESSAGE {
             log.message = cut(&log.message, MAX_MESSAGE).to_owned();

@@ -115,11 +115,18 @@ fn restarts_drop_what_they_write_again() {
     let events = [version(2), scalar(1, 1.0), scalar(2, 2.0), scalar(3, 3.0), start(2), scalar(2, 2.5)];
     write_events(&folder.path().join("events.out.tfevents.1"), events);
     assert_eq!(points(&open(folder.path()), ".", "loss"), [(1, 1.0), (2, 2.5)]);
-    // Also the first start of a run, where a file before it said nothing of sessions.
+    // The first start of a run is a restart too, where a file before it has points of later steps.
     let folder = tempfile::tempdir().unwrap();
-    write_events(&folder.path().join("events.out.tfevents.1"), [version(2), scalar(5, 5.0), scalar(6, 6.0)]);
-    write_events(&folder.path().join("events.out.tfevents.2"), [version(2), start(6), scalar(6, 6.5)]);
+    let points_before = [5, 6, 7].map(|step| scalar(step, step as f32));
+    let file = |name: &str| folder.path().join(format!("events.out.tfevents.{name}"));
+    write_events(&file("1"), [version(2)].into_iter().chain(points_before));
+    write_events(&file("2"), [version(2), start(6), scalar(6, 6.5)]);
     assert_eq!(points(&open(folder.path()), ".", "loss"), [(5, 5.0), (6, 6.5)]);
+    // At or after all points it is the beginning of the run.
+    let folder = tempfile::tempdir().unwrap();
+    let events = [version(2), scalar(0, 0.5), start(0), scalar(1, 1.0), start(1), scalar(1, 1.5)];
+    write_events(&folder.path().join("events.out.tfevents.1"), events);
+    assert_eq!(points(&open(folder.path()), ".", "loss"), [(0, 0.5), (1, 1.5)]);
     // Old files do not tell of sessions: a step that goes back does, for the tags of that event.
     let folder = tempfile::tempdir().unwrap();
     let other = Event::new(0.0, 3, Summary::scalar("other", 1.0).into());

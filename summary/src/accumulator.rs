@@ -1,16 +1,18 @@
 //! What a run's event files hold, by tag.
 
-use crate::{Event, EventData, EventError, EventReader, SessionLog, Value, ValueData, event_files};
+use crate::{
+    Event, EventData, EventError, EventReader, Restarts, SessionLog, Value, ValueData, VoidPoints,
+    event_files,
+};
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Reads the event files of a run's directory and lists what is in them, now and, by
 /// [`reload`](EventAccumulator::reload), as they grow.
 ///
-/// As in TensorBoard, points that an interrupted session wrote beyond its last checkpoint are dropped. In files of version 2,
-/// a session's beginning drops all points of its step and later ones that were read before it. In older files, and in those
-/// that do not say their version, a summary of an earlier step than the last event's drops the points of its own tags.
+/// As in TensorBoard, points that an interrupted session wrote beyond its last checkpoint are dropped when the session that
+/// resumed from there begins; [`Restarts`] has the rules.
 ///
 /// ```
 /// use summary::{EventAccumulator, EventWriter, Summary, TagKind};
@@ -38,10 +40,7 @@ pub struct EventAccumulator {
     run_metadata: BTreeMap<String, Bytes>,
     sessions: Vec<SessionEvent>,
     first_wall_time: Option<f64>,
-    /// That of the last file that said it.
-    file_version: Option<f64>,
-    /// The step of the last event that dropped nothing; only followed where beginnings of sessions do not count.
-    last_step: i64,
+    restarts: Restarts,
     damage: Vec<EventError>,
 }
 
@@ -131,8 +130,7 @@ impl EventAccumulator {
             run_metadata: BTreeMap::new(),
             sessions: Vec::new(),
             first_wall_time: None,
-            file_version: None,
-            last_step: -1,
+            restarts: Restarts::new(),
             damage: Vec::new(),
         };
         accumulator.reload()?;
@@ -182,10 +180,9 @@ impl EventAccumulator {
 
     fn add(&mut self, event: Event) {
         self.first_wall_time.get_or_insert(event.wall_time);
-        if let Some(EventData::FileVersion(text)) = &event.data {
-            self.file_version = version(text);
+        if let Some(void) = self.restarts.observe(&event) {
+            self.drop_void(&void);
         }
-        self.drop_orphans(&event);
         let Event { wall_time, step, data, .. } = event;
         match data {
             Some(EventData::Summary(summary)) => {
@@ -235,19 +232,11 @@ impl EventAccumulator {
         }
     }
 
-    /// Drops what an earlier session wrote and this event replaces, by TensorBoard's rule.
-    fn drop_orphans(&mut self, event: &Event) {
-        if self.file_version.is_some_and(|version| version >= 2.0) {
-            if event.is_session_start() {
-                self.tags.values_mut().for_each(|points| points.drop_from(event.step));
+    fn drop_void(&mut self, void: &VoidPoints<'_>) {
+        for ((tag, _), points) in &mut self.tags {
+            if let Some(first) = void.first_step_of(tag) {
+                points.drop_from(first);
             }
-        } else if event.step < self.last_step && matches!(event.data, Some(EventData::Summary(_))) {
-            let tags = event.values().iter().map(|value| value.tag.as_str());
-            let tags: HashSet<&str> = tags.collect();
-            let of_tags = self.tags.iter_mut().filter(|((tag, _), _)| tags.contains(tag.as_str()));
-            of_tags.for_each(|(_, points)| points.drop_from(event.step));
-        } else {
-            self.last_step = event.step;
         }
     }
 
@@ -310,11 +299,6 @@ impl EventAccumulator {
     pub fn damage(&self) -> &[EventError] {
         &self.damage
     }
-}
-
-/// The number of a file version such as `brain.Event:2`.
-fn version(text: &str) -> Option<f64> {
-    text.strip_prefix("brain.Event:")?.parse().ok()
 }
 
 impl Points {

@@ -70,6 +70,7 @@ mod hparams;
 mod image;
 mod proto;
 mod reader;
+mod restart;
 #[cfg(feature = "session")]
 mod session;
 mod stored_tensor;
@@ -92,6 +93,7 @@ pub use histogram::Histogram;
 pub use hparams::HParam;
 pub use image::Image;
 pub use reader::{EventReader, RunEvents, event_files, read_events, run_files};
+pub use restart::{Restarts, VoidPoints};
 pub use stored_tensor::StoredTensor;
 pub use summary::Summary;
 pub use tag::clean_tag;

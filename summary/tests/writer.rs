@@ -256,12 +256,16 @@ fn tags(expected: &[(&str, &[i64])]) -> Vec<(String, Vec<i64>)> {
 }
 
 #[test]
-fn every_start_drops_orphans_in_files_of_version_2_the_first_too() {
+fn starts_drop_orphans_in_files_of_version_2_the_first_too() {
     let start = |step| Event::new(1.0, step, EventData::SessionLog(SessionLog::start()));
     let events =
         [point("a", 1), point("b", 1), point("a", 2), point("a", 3), start(2), point("a", 2), point("a", 1)];
     let left = left_of(Some("brain.Event:2"), &events);
     assert_eq!(left, tags(&[("a", &[1, 2, 1]), ("b", &[1])]), "and steps out of order are kept");
+    // One that nothing later stands before is the beginning of the run.
+    let events = [point("a", 0), point("b", 2), start(2), point("a", 2), start(2), point("a", 2)];
+    assert_eq!(left_of(Some("brain.Event:2"), &events[..4]), tags(&[("a", &[0, 2]), ("b", &[2])]));
+    assert_eq!(left_of(Some("brain.Event:2"), &events), tags(&[("a", &[0, 2]), ("b", &[])]));
 }
 
 #[test]

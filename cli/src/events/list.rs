@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use summary::{Event, EventData, SessionStatus, Value, ValueData};
+use summary::{Event, EventData, Restarts, SessionStatus, Value, ValueData};
 use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
@@ -70,12 +70,20 @@ struct Contents {
     meta_graphs: usize,
     run_metadata: Vec<String>,
     sessions: Vec<(&'static str, i64, String)>,
+    restarts: Restarts,
 }
 
 impl Contents {
     fn add(&mut self, file: &Path, event: Event) {
         if self.files.last().is_none_or(|last| last != file) {
             self.files.push(file.to_path_buf());
+        }
+        if let Some(void) = self.restarts.observe(&event) {
+            for ((tag, _), steps) in &mut self.steps {
+                if let Some(first) = void.first_step_of(tag) {
+                    steps.retain(|&step| step < first);
+                }
+            }
         }
         let step = event.step;
         match event.data {
@@ -92,12 +100,6 @@ impl Contents {
                     SessionStatus::Checkpoint => "checkpoint",
                     _ => "other",
                 };
-                // The first one is the beginning of the run.
-                if log.status == SessionStatus::Start
-                    && self.sessions.iter().any(|(known, ..)| *known == "start")
-                {
-                    self.steps.values_mut().for_each(|steps| steps.retain(|&known| known < step));
-                }
                 self.sessions.push((status, step, log.checkpoint_path));
             }
             _ => {}

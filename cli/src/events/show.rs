@@ -5,7 +5,7 @@ use crate::output::Result;
 use serde_json::{Value as Json, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use summary::{EventData, SummaryMetadata, Value, ValueData};
+use summary::{EventData, Restarts, SummaryMetadata, Value, ValueData};
 use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
@@ -28,11 +28,12 @@ struct Point {
 
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
-        let (mut points, mut known, mut metadata, mut started) = (Vec::new(), false, None, false);
+        let (mut points, mut known, mut metadata) = (Vec::new(), false, None);
+        let mut restarts = Restarts::new();
         let unreadable = each_event(&self.path, |_, event| {
-            // The first one is the beginning of the run.
-            if event.is_session_start() && std::mem::replace(&mut started, true) {
-                points.retain(|point: &Point| point.step < event.step);
+            let void = restarts.observe(&event);
+            if let Some(first) = void.and_then(|void| void.first_step_of(&self.tag)) {
+                points.retain(|point: &Point| point.step < first);
             }
             let (step, wall_time) = (event.step, event.wall_time);
             let Some(EventData::Summary(summary)) = event.data else { return };
