@@ -14,7 +14,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// assert!(embedded_engine::supports("MatMul") && embedded_engine::supports("While"));
-/// assert!(!embedded_engine::supports("PyFunc"));
+/// assert!(!embedded_engine::supports("Abort"));
 /// ```
 #[must_use]
 pub fn supports(op_type: &str) -> bool {

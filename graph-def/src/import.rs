@@ -5,8 +5,9 @@ use crate::function_import::import_library;
 use crate::instances::without_parameters;
 use crate::nodes::{Nodes, Syntax};
 use crate::proto::{GraphDef, OpList};
+use crate::py_func::bind_py_funcs;
 use crate::{Error, Result};
-use session_core::{Graph, Operation, Output};
+use session_core::{Graph, HostFunction, Operation, Output};
 use std::collections::{BTreeMap, HashMap};
 
 /// How a graph is imported.
@@ -17,6 +18,7 @@ pub struct ImportOptions {
     input_map: BTreeMap<String, Output>,
     op_list: Option<OpList>,
     clear_devices: bool,
+    py_funcs: BTreeMap<String, HostFunction>,
 }
 
 impl ImportOptions {
@@ -58,6 +60,33 @@ impl ImportOptions {
         self
     }
 
+    /// Binds a closure of the program to operations of type `PyFunc`, `PyFuncStateless` or `EagerPyFunc`: to the one of this
+    /// name in the message (`function/node` in the body of a function), or to all with this token. A name goes before a token.
+    ///
+    /// An operation without closure is imported, too. The embedded engine lists it before the first step that needs it.
+    ///
+    /// ```
+    /// use graph_def::{ImportOptions, import_graph_def, to_graph_def};
+    /// use ops::{array::placeholder, script::host_func};
+    /// use session_core::{DType, Graph, HostFunction};
+    /// let graph = Graph::new();
+    /// let x = placeholder(&graph, DType::Float32, [None]);
+    /// let call = host_func(&graph.named("same")).input(&x).output(DType::Float32, [None]).token("same_token");
+    /// let _ = call.call(|inputs, _| Ok(inputs.to_vec()));
+    /// let message = to_graph_def(&graph)?; // as it may come from a file
+    ///
+    /// let same = HostFunction::new(|inputs, _| Ok(inputs.to_vec()));
+    /// let options = ImportOptions::new().bind_py_func("same_token", &same);
+    /// let imported = import_graph_def(&Graph::new(), &message, &options)?;
+    /// assert!(imported.operation("same")?.host_function().is_some());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn bind_py_func(mut self, name: impl Into<String>, function: &HostFunction) -> ImportOptions {
+        self.py_funcs.insert(name.into(), function.clone());
+        self
+    }
+
     pub(crate) fn has_op_list(&self) -> bool {
         self.op_list.is_some()
     }
@@ -71,6 +100,8 @@ pub struct Imported {
     by_name: HashMap<String, usize>,
     /// What [`ImportOptions::map_input`] named and no operation used.
     pub unused_inputs: Vec<String>,
+    /// What [`ImportOptions::bind_py_func`] named and no operation has as its name or token.
+    pub unused_py_funcs: Vec<String>,
 }
 
 impl Imported {
@@ -160,6 +191,8 @@ pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptio
         &definitions,
     )?;
     let made = nodes.import(&graph, &scope)?;
-    let by_name = message.node.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
-    Ok(Imported { operations: made.operations, by_name, unused_inputs: made.unused })
+    let unused_py_funcs = bind_py_funcs(&graph, message, &made.operations, &options.py_funcs)?;
+    let by_name: HashMap<String, usize> =
+        message.node.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
+    Ok(Imported { operations: made.operations, by_name, unused_inputs: made.unused, unused_py_funcs })
 }

@@ -59,6 +59,7 @@ mod meta_import;
 mod nodes;
 mod op_outputs;
 pub mod proto;
+mod py_func;
 mod run_metadata;
 mod saver_export;
 mod saver_import;
@@ -71,6 +72,7 @@ pub use files::{read_graph_file, read_meta_graph, write_graph, write_meta_graph}
 pub use import::{ImportOptions, Imported, import_graph_def};
 pub use meta_export::{export_meta_graph, export_meta_graph_with};
 pub use meta_import::{MetaGraph, import_meta_graph, import_meta_graph_def};
+pub use py_func::py_funcs;
 pub use run_metadata::encode_run_metadata;
 
 use session_core::{Error, Result};

@@ -60,6 +60,7 @@
 //! | [`sets`] | differences, intersections, unions |
 //! | [`control_flow`] | groups, dependencies, assertions |
 //! | [`data_flow`] | queues |
+//! | [`script`] | operations that call closures of the program |
 //! | [`variables`], [`initializers`], [`random`] | state and where it begins |
 //! | [`gradients`](fn@gradients) | symbolic gradients |
 //! | [`losses`], [`optimizers`], [`learning_rate`], [`global_step`] | training |
@@ -71,6 +72,7 @@
 //! | Feature | Default | What it brings |
 //! | --- | --- | --- |
 //! | `conformance` | no | tables of samples that engines run in their tests |
+//! | `ndarray` | no | host functions over `ndarray` views |
 //!
 //! # What it does not do
 //!
@@ -96,6 +98,7 @@ pub mod data_flow;
 pub mod io;
 pub mod parsing;
 pub mod random;
+pub mod script;
 pub mod sets;
 mod sparse;
 pub mod state;

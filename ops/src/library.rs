@@ -129,6 +129,7 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
             ],
         ),
         ("parsing", vec![crate::parsing::example::DEFS, crate::parsing::raw::DEFS]),
+        ("script", vec![crate::script::DEFS]),
         ("strings", vec![crate::strings::DEFS]),
         ("tables", vec![crate::tables::DEFS]),
         ("random", vec![crate::random::DEFS]),

@@ -3,8 +3,8 @@
 use crate::op_def::{ArgDef, ArgType, AttrDef, OpDef};
 use crate::operation::{INVALID, Node};
 use crate::{
-    AsOutput, AttrValue, Attrs, Endpoint, Error, Graph, GraphMember, Operation, Output, OutputInfo,
-    PartialShape,
+    AsOutput, AttrValue, Attrs, Endpoint, Error, Graph, GraphMember, HostFunction, Operation, Output,
+    OutputInfo, PartialShape,
 };
 use crate::{OpId, Phase, Result, ShapeContext};
 use std::borrow::Cow;
@@ -34,6 +34,7 @@ pub struct OpBuilder {
     origin: Option<Arc<str>>,
     /// Inputs are given later, by `set_inputs`.
     open_inputs: bool,
+    host: Option<HostFunction>,
     /// Why it cannot be made, if its caller knows already.
     problem: Option<Error>,
 }
@@ -73,6 +74,7 @@ impl OpBuilder {
             location: graph.location(),
             origin: None,
             open_inputs: false,
+            host: None,
             problem: None,
         }
     }
@@ -184,6 +186,12 @@ impl OpBuilder {
     /// must be described.
     pub fn open_inputs(mut self) -> Self {
         self.open_inputs = true;
+        self
+    }
+
+    /// The closure of the program that the operation calls when it runs.
+    pub fn host_function(mut self, function: &HostFunction) -> Self {
+        self.host = Some(function.clone());
         self
     }
 
@@ -304,6 +312,7 @@ impl OpBuilder {
             outputs,
             location: self.location,
             origin: self.origin,
+            host: self.host.map(OnceLock::from).unwrap_or_default(),
             invalid: None,
         })
     }
@@ -374,6 +383,7 @@ impl OpBuilder {
                 outputs: if described.is_empty() { vec![info; count] } else { described },
                 location,
                 origin: None,
+                host: OnceLock::new(),
                 invalid: Some(error),
             };
             Operation { shared: graph.shared.clone(), context: graph.context.clone(), node: Arc::new(node) }
@@ -425,6 +435,7 @@ impl Graph {
             outputs: vec![OutputInfo { dtype, shape: PartialShape::unknown(), is_ref: false }],
             location,
             origin: None,
+            host: OnceLock::new(),
             invalid: Some(error.with_location(location).with_phase(Phase::Build)),
         };
         let operation =

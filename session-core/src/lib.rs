@@ -12,6 +12,7 @@ mod fetch;
 mod function;
 mod graph;
 mod graph_id;
+mod host;
 mod member;
 #[cfg(feature = "mock")]
 pub mod mock;
@@ -40,6 +41,7 @@ pub use fetch::{Fetch, FetchList, FetchValues};
 pub use function::Function;
 pub use graph::Graph;
 pub use graph_id::GraphId;
+pub use host::{HostContext, HostFunction, HostGradient};
 pub use member::GraphMember;
 pub use op_def::{
     ArgDef, ArgType, AttrDef, AttrKind, Gradient, GradientFn, OpDef, OpLibrary, ShapeFn, Signature,

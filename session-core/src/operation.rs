@@ -1,7 +1,7 @@
 //! Operations of a graph and their outputs.
 
 use crate::graph::{Context, Shared};
-use crate::{AttrValue, Attrs, Error, Graph, OpDef, PartialShape};
+use crate::{AttrValue, Attrs, Error, Graph, HostFunction, OpDef, PartialShape};
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -38,6 +38,8 @@ pub(crate) struct Node {
     pub(crate) outputs: Vec<OutputInfo>,
     pub(crate) location: &'static Location<'static>,
     pub(crate) origin: Option<Arc<str>>,
+    /// The closure that it calls. Set at once, or after an import.
+    pub(crate) host: OnceLock<HostFunction>,
     /// Why there is no such operation. Using its outputs gives this error.
     pub(crate) invalid: Option<Error>,
 }

@@ -1,5 +1,6 @@
 //! The engine: what makes sessions.
 
+use crate::growth::refuse_host_functions;
 use crate::session::TensorFlowSession;
 use crate::{Library, ReplicaDeviceSetter};
 use session_core::{Engine, Graph, Result, Session, SessionConfig};
@@ -61,6 +62,7 @@ impl TensorFlowEngine {
     /// As [`Engine::new_session`].
     pub fn open(&self, graph: &Graph, target: &str, config: &SessionConfig) -> Result<TensorFlowSession> {
         graph.check()?;
+        refuse_host_functions(graph)?;
         let mut config = config.clone();
         if config.operation_timeout.is_none() && is_remote(target) {
             config.operation_timeout = self.remote_timeout;

@@ -4,7 +4,7 @@ use crate::ReplicaDeviceSetter;
 use crate::ffi::{ImportOptions, Native, NativeGraph, NativeOperation, NativeOutput};
 use crate::placement::Placement;
 use graph_def::proto::{FunctionDef, FunctionDefLibrary};
-use graph_def::{ExportOptions, to_graph_def_with};
+use graph_def::{ExportOptions, py_funcs, to_graph_def_with};
 use session_core::{Code, Endpoint, Error, Graph, OpId, Operation, Result};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,6 +71,7 @@ impl Mirror {
         if added.is_empty() {
             return Ok(()); // another thread was first
         }
+        refuse_host_functions(graph)?;
         let mut options = ImportOptions::new(self.native.api());
         bind(&mut options, &added, &known)?;
         let names = retain_new(message.library.as_mut(), &growth.functions);
@@ -170,4 +171,21 @@ pub(crate) fn locate(graph: &Graph, error: Error) -> Error {
         Some(operation) => operation.place(error),
         None => error,
     }
+}
+
+/// Refuses graphs with operations that call closures of this program, which TensorFlow's runtime has no kernel for.
+pub(crate) fn refuse_host_functions(graph: &Graph) -> Result<()> {
+    let mut names = py_funcs(graph);
+    if names.is_empty() {
+        return Ok(());
+    }
+    let count = names.len();
+    names.truncate(3);
+    let more = if count > 3 { ", ..." } else { "" };
+    let text = format!(
+        "TensorFlow's runtime cannot call closures of this program, which the graph does in {}{more}: run it on the embedded \
+         engine",
+        names.join(", ")
+    );
+    Err(Error::new(Code::Unimplemented, text))
 }

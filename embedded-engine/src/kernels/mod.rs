@@ -12,6 +12,7 @@ mod nn;
 mod optional;
 mod parsing;
 mod random;
+mod script;
 mod sets;
 mod sparse;
 mod stack;
@@ -60,6 +61,7 @@ fn register(registry: &mut Registry) {
     optional::register(registry);
     parsing::register(registry);
     random::register(registry);
+    script::register(registry);
     sets::register(registry);
     sparse::register(registry);
     stack::register(registry);
