@@ -41,6 +41,7 @@ mod server;
 mod status;
 mod stored;
 mod svg;
+mod tag;
 
 pub use answer::Answer;
 pub use board::Board;

@@ -2,118 +2,26 @@
 
 use crate::place::{self, Place, Places};
 use crate::series::{Point, Series};
-use crate::stored;
+use crate::tag::{Data, Meta, Tag};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use summary::{
-    Event, EventData, EventError, EventReader, Restarts, SessionLog, Value, ValueData, VoidPoints,
+    Event, EventData, EventError, EventReader, NumberEvent, Restarts, SessionLog, TagKind, Value, VoidPoints,
 };
 
 /// How many tags of a run are kept; nobody looks at more, and they take memory.
 const MAX_TAGS: usize = 20_000;
 /// Tags with more bytes are shortened.
-const MAX_TAG: usize = 4096;
-/// How many entries of a session's story are kept, and how many notes.
+pub(crate) const MAX_TAG: usize = 4096;
+/// How many bytes all tags of a run may have, with their descriptions.
+const MAX_TAG_BYTES: usize = 16 << 20;
+/// How many entries of a session's story are kept, of how many bytes, and how many notes.
 const MAX_STORY: usize = 20_000;
+const MAX_STORY_BYTES: usize = 16 << 20;
 const MAX_NOTES: usize = 100;
 /// The longest text of an entry of the story.
-const MAX_MESSAGE: usize = 64 << 10;
-
-/// The kind of a tag's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Scalar,
-    Histogram,
-    Image,
-    Audio,
-    Text,
-    HParams,
-    Tensor,
-}
-
-impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Scalar => "scalar",
-            Kind::Histogram => "histogram",
-            Kind::Image => "image",
-            Kind::Audio => "audio",
-            Kind::Text => "text",
-            Kind::HParams => "hparams",
-            Kind::Tensor => "tensor",
-        }
-    }
-
-    pub(crate) fn parse(name: &str) -> Option<Kind> {
-        let all = [Kind::Scalar, Kind::Histogram, Kind::Image, Kind::Audio, Kind::Text, Kind::HParams];
-        all.into_iter().chain([Kind::Tensor]).find(|kind| kind.name() == name)
-    }
-
-    fn of(value: &Value, plugin: Option<&str>) -> Kind {
-        match (&value.data, plugin) {
-            (Some(ValueData::Scalar(_)), _) | (_, Some("scalars")) => Kind::Scalar,
-            (Some(ValueData::Histogram(_)), _) | (_, Some("histograms")) => Kind::Histogram,
-            (Some(ValueData::Image(_)), _) | (_, Some("images")) => Kind::Image,
-            (Some(ValueData::Audio(_)), _) | (_, Some("audio")) => Kind::Audio,
-            (_, Some("text")) => Kind::Text,
-            (_, Some("hparams")) => Kind::HParams,
-            _ => Kind::Tensor,
-        }
-    }
-}
-
-/// The values of a tag.
-#[derive(Debug)]
-pub(crate) enum Data {
-    Scalars(Series),
-    Places(Places),
-}
-
-impl Data {
-    fn kept_bytes(&self) -> usize {
-        match self {
-            Data::Scalars(series) => series.kept() * size_of::<Point>(),
-            Data::Places(places) => places.kept() * size_of::<Place>(),
-        }
-    }
-
-    pub(crate) fn halve(&mut self) {
-        match self {
-            Data::Scalars(series) => series.halve(),
-            Data::Places(places) => places.halve(),
-        }
-    }
-
-    fn drop_from(&mut self, step: i64) {
-        match self {
-            Data::Scalars(series) => series.drop_from(step),
-            Data::Places(places) => places.drop_from(step),
-        }
-    }
-
-    pub(crate) fn total(&self) -> u64 {
-        match self {
-            Data::Scalars(series) => series.total(),
-            Data::Places(places) => places.total(),
-        }
-    }
-
-    /// The first step and the last one.
-    pub(crate) fn steps(&self) -> Option<(i64, i64)> {
-        match self {
-            Data::Scalars(series) => Some((series.first()?.step, series.last()?.step)),
-            Data::Places(places) => Some((places.first()?.step, places.last()?.step)),
-        }
-    }
-}
-
-/// The metadata of a tag, from its first value that has some.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Meta {
-    pub(crate) plugin: String,
-    pub(crate) name: String,
-    pub(crate) description: String,
-}
+pub(crate) const MAX_MESSAGE: usize = 64 << 10;
 
 /// An entry of the session's story.
 #[derive(Clone, Debug)]
@@ -137,8 +45,7 @@ pub(crate) struct Run {
     /// Nothing outside this folder is read, whatever links say.
     root: PathBuf,
     files: Vec<OpenFile>,
-    pub(crate) tags: BTreeMap<String, BTreeMap<Kind, Data>>,
-    pub(crate) metas: BTreeMap<String, Meta>,
+    pub(crate) tags: BTreeMap<String, Tag>,
     pub(crate) graph: Option<Place>,
     pub(crate) meta_graph: Option<Place>,
     pub(crate) run_metadata: BTreeMap<String, Place>,
@@ -148,7 +55,9 @@ pub(crate) struct Run {
     pub(crate) last_step: Option<i64>,
     pub(crate) notes: Vec<String>,
     restarts: Restarts,
-    tag_count: usize,
+    /// The bytes of the tags with their descriptions, and of the story's messages.
+    tag_bytes: usize,
+    story_bytes: usize,
 }
 
 impl Run {
@@ -159,7 +68,6 @@ impl Run {
             root,
             files: Vec::new(),
             tags: BTreeMap::new(),
-            metas: BTreeMap::new(),
             graph: None,
             meta_graph: None,
             run_metadata: BTreeMap::new(),
@@ -169,7 +77,8 @@ impl Run {
             last_step: None,
             notes: Vec::new(),
             restarts: Restarts::new(),
-            tag_count: 0,
+            tag_bytes: 0,
+            story_bytes: 0,
         }
     }
 
@@ -212,12 +121,26 @@ impl Run {
             while count < limit {
                 let Some(reader) = &mut self.files[index].reader else { break };
                 let offset = reader.offset();
-                match reader.next_whole_event() {
-                    Ok(Some(event)) => {
+                let record = match reader.next_whole_record() {
+                    Ok(Some(record)) => record,
+                    Ok(None) => break,
+                    Err(error) => {
+                        self.damaged(index, offset, &error);
+                        continue;
+                    }
+                };
+                if let Some(event) = NumberEvent::read(&record)
+                    && self.add_numbers(&event)
+                {
+                    count += 1;
+                    continue;
+                }
+                let Some(reader) = &self.files[index].reader else { break };
+                match reader.decode(record) {
+                    Ok(event) => {
                         self.add(event, index as u32, offset);
                         count += 1;
                     }
-                    Ok(None) => break,
                     Err(error) => self.damaged(index, offset, &error),
                 }
             }
@@ -243,41 +166,63 @@ impl Run {
         }
     }
 
+    /// Adds an event of numbers; returns false, with nothing done, if it takes the whole event to understand it.
+    fn add_numbers(&mut self, event: &NumberEvent<'_>) -> bool {
+        let is_of_scalars = |tag| self.tags.get(tag).is_some_and(Tag::is_of_scalars);
+        if !event.numbers().all(|number| is_of_scalars(number.tag)) {
+            return false;
+        }
+        let (step, wall) = (event.step, event.wall_time);
+        if let Some(void) = self.restarts.observe_summary(step, event.numbers().map(|number| number.tag)) {
+            self.drop_void(&void);
+        }
+        self.saw(wall);
+        self.last_step = Some(step);
+        for number in event.numbers() {
+            if let Some(tag) = self.tags.get_mut(number.tag) {
+                tag.push(Point { step, wall, value: number.value });
+            }
+        }
+        true
+    }
+
     fn add(&mut self, event: Event, file: u32, offset: u64) {
         if let Some(void) = self.restarts.observe(&event) {
             self.drop_void(&void);
         }
         let Event { wall_time: wall, step, data, .. } = event;
-        self.first_wall.get_or_insert(wall);
-        self.last_wall = Some(self.last_wall.map_or(wall, |last| last.max(wall)));
+        self.saw(wall);
         let place = Place { step, wall, file, offset, value: 0 };
         match data {
             Some(EventData::Summary(summary)) => {
                 self.last_step = Some(step);
-                for (index, value) in summary.values.into_iter().enumerate() {
+                for (index, value) in summary.values.iter().enumerate() {
                     self.add_value(Place { value: index as u32, ..place }, value);
                 }
             }
             Some(EventData::Graph(_)) => self.graph = Some(place),
             Some(EventData::MetaGraph(_)) => self.meta_graph = Some(place),
             Some(EventData::RunMetadata { tag, .. }) if self.run_metadata.len() < MAX_TAGS => {
-                self.run_metadata.insert(shortened(tag), place);
+                self.run_metadata.insert(shortened(&tag).into_owned(), place);
             }
             Some(EventData::SessionLog(log)) => self.add_log(step, wall, log),
             _ => {}
         }
     }
 
+    fn saw(&mut self, wall: f64) {
+        self.first_wall.get_or_insert(wall);
+        self.last_wall = Some(self.last_wall.map_or(wall, |last| last.max(wall)));
+    }
+
     fn drop_void(&mut self, void: &VoidPoints<'_>) {
-        let drop = |kinds: &mut BTreeMap<Kind, Data>| {
-            kinds.values_mut().for_each(|data| data.drop_from(void.first_step()));
-        };
+        let drop = |tag: &mut Tag| tag.all_data_mut().for_each(|data| data.drop_from(void.first_step()));
         match void.tags() {
             None => self.tags.values_mut().for_each(drop),
             Some(tags) => {
                 for tag in tags {
-                    if let Some(kinds) = self.tags.get_mut(&*shortened((*tag).to_owned())) {
-                        drop(kinds);
+                    if let Some(tag) = self.tags.get_mut(&*shortened(tag)) {
+                        drop(tag);
                     }
                 }
             }
@@ -289,83 +234,48 @@ impl Run {
         if log.message.len() > MAX_MESSAGE {
             log.message = cut(&log.message, MAX_MESSAGE).to_owned();
         }
-        if self.story.len() >= MAX_STORY {
-            self.note(format!(
-                "the session's story has more than {MAX_STORY} entries; the oldest are left out"
-            ));
-            self.story.drain(..MAX_STORY / 4);
+        self.story_bytes += log.message.len();
+        if self.story.len() >= MAX_STORY || self.story_bytes > MAX_STORY_BYTES {
+            self.note(
+                "the session's story is longer than what is kept; the oldest entries are left out".to_owned(),
+            );
+            let dropped = self.story.drain(..self.story.len().div_ceil(4));
+            self.story_bytes -= dropped.map(|entry| entry.log.message.len()).sum::<usize>();
         }
         self.story.push(Entry { step, wall, log });
     }
 
-    fn add_value(&mut self, place: Place, mut value: Value) {
-        let tag = shortened(std::mem::take(&mut value.tag));
-        if let Some(metadata) = &value.metadata
-            && let Some(plugin) = &metadata.plugin
-            && !self.metas.contains_key(&tag)
-            && self.metas.len() < MAX_TAGS
-        {
-            let meta = Meta {
-                plugin: cut(&plugin.name, MAX_TAG).to_owned(),
-                name: cut(&metadata.display_name, MAX_TAG).to_owned(),
-                description: cut(&metadata.description, MAX_MESSAGE).to_owned(),
-            };
-            self.metas.insert(tag.clone(), meta);
-        }
-        let plugin = self.metas.get(&tag).map(|meta| &*meta.plugin);
-        let kind = Kind::of(&value, plugin);
-        // Only the first value of a tag names its plug-in, but each number of it is one.
-        let number = match kind {
-            Kind::Scalar => {
-                if let (Some(ValueData::Tensor(_)), None) = (&value.data, value.plugin_name()) {
-                    value.metadata = Some(summary::SummaryMetadata::plugin("scalars"));
-                }
-                let is_one = match &value.data {
-                    Some(ValueData::Tensor(stored)) => stored::elements(stored) == Ok(1),
-                    _ => true,
-                };
-                is_one.then(|| value.as_scalar()).flatten()
+    fn add_value(&mut self, place: Place, value: &Value) {
+        let name = shortened(&value.tag);
+        if !self.tags.contains_key(&*name) {
+            if self.tags.len() >= MAX_TAGS || self.tag_bytes + name.len() > MAX_TAG_BYTES {
+                return self
+                    .note(format!("there are more than {} tags; the others are not shown", self.tags.len()));
             }
-            _ => None,
-        };
-        if kind == Kind::Scalar && number.is_none() {
-            return self.note(format!("a value of the tag '{tag}' is no number"));
+            self.tag_bytes += name.len();
+            self.tags.insert(name.clone().into_owned(), Tag::default());
         }
-        let Some(data) = self.data(tag, kind) else { return };
-        match (data, number) {
-            (Data::Scalars(series), Some(value)) => {
-                series.push(Point { step: place.step, wall: place.wall, value });
+        let Some(tag) = self.tags.get_mut(&*name) else { return };
+        let was_described = tag.meta.is_some();
+        tag.add(place, value);
+        if let (false, Some(meta)) = (was_described, &mut tag.meta) {
+            let bytes = meta.name.len() + meta.description.len();
+            if self.tag_bytes + bytes > MAX_TAG_BYTES {
+                *meta = Meta::default();
+                return self.note(
+                    "the descriptions of tags are longer than what is kept; some are left out".to_owned(),
+                );
             }
-            (Data::Places(places), _) => places.push(place),
-            (Data::Scalars(_), None) => {}
+            self.tag_bytes += bytes;
         }
-    }
-
-    /// The values of a tag; none when there are too many tags.
-    fn data(&mut self, tag: String, kind: Kind) -> Option<&mut Data> {
-        if !self.tags.contains_key(&tag) {
-            if self.tag_count >= MAX_TAGS {
-                self.note(format!("there are more than {MAX_TAGS} tags; the others are not shown"));
-                return None;
-            }
-            self.tag_count += 1;
-        }
-        let new = || match kind {
-            Kind::Scalar => Data::Scalars(Series::default()),
-            _ => Data::Places(Places::default()),
-        };
-        Some(self.tags.entry(tag).or_default().entry(kind).or_insert_with(new))
     }
 
     pub(crate) fn series(&self, tag: &str) -> Option<&Series> {
-        match self.tags.get(tag)?.get(&Kind::Scalar)? {
-            Data::Scalars(series) => Some(series),
-            Data::Places(_) => None,
-        }
+        self.tags.get(tag)?.series()
     }
 
-    pub(crate) fn places(&self, tag: &str, kind: Kind) -> Option<&Places> {
-        match self.tags.get(tag)?.get(&kind)? {
+    pub(crate) fn places(&self, tag: &str, kind: TagKind) -> Option<&Places> {
+        match self.tags.get(tag)?.data(kind)? {
             Data::Places(places) => Some(places),
             Data::Scalars(_) => None,
         }
@@ -373,12 +283,12 @@ impl Run {
 
     /// About how many bytes its points take.
     pub(crate) fn kept_bytes(&self) -> usize {
-        self.tags.values().flat_map(BTreeMap::values).map(Data::kept_bytes).sum()
+        self.tags.values().map(Tag::kept_bytes).sum()
     }
 
     /// The values that take the most bytes, and how many.
     pub(crate) fn largest(&mut self) -> Option<(usize, &mut Data)> {
-        let data = self.tags.values_mut().flat_map(BTreeMap::values_mut);
+        let data = self.tags.values_mut().flat_map(Tag::all_data_mut);
         data.map(|data| (data.kept_bytes(), data)).max_by_key(|(bytes, _)| *bytes)
     }
 }
@@ -398,13 +308,13 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
 }
 
 /// A tag of bearable length, which still differs from others.
-fn shortened(tag: String) -> String {
+fn shortened(tag: &str) -> Cow<'_, str> {
     if tag.len() <= MAX_TAG {
-        return tag;
+        return tag.into();
     }
     // FNV-1a.
     let hash = tag
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{}… ({} bytes, {hash:016x})", cut(&tag, 200), tag.len())
+    format!("{}… ({} bytes, {hash:016x})", cut(tag, 200), tag.len()).into()
 }

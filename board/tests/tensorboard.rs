@@ -142,3 +142,25 @@ fn files_of_this_project_restarted_in_several_files_and_damaged() {
     let Some(seen) = tensorboard(&[], folder.path()) else { return };
     agrees(&seen, folder.path());
 }
+
+#[test]
+fn kinds_of_values_that_contradict_their_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(seen) = tensorboard(&["kinds"], folder.path()) else { return };
+    let board = Board::open(&[folder.path()]).unwrap();
+    board.reload();
+    let shown_as = [
+        ("scalar", "scalars"),
+        ("histogram", "histograms"),
+        ("image", "images"),
+        ("audio", "audio"),
+        ("text", "text"),
+    ];
+    for (tag, plugin) in seen.as_object().unwrap() {
+        let kinds = shown_as.iter().filter(|(kind, _)| tags(&board, kind, "kinds").contains(tag));
+        let plugins: Vec<&str> = kinds.map(|(_, plugin)| *plugin).collect();
+        assert_eq!(plugins, plugin.as_str().into_iter().collect::<Vec<_>>(), "{tag}");
+        let tensors = tags(&board, "tensor", "kinds").contains(tag);
+        assert_eq!(tensors, plugin.is_null(), "what no other view shows is shown as a tensor: {tag}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What a run's event files hold, by tag.
 
 use crate::{
-    Event, EventData, EventError, EventReader, Restarts, SessionLog, Value, ValueData, VoidPoints,
+    Event, EventData, EventError, EventReader, NumberEvent, Restarts, SessionLog, TagKind, Value, VoidPoints,
     event_files,
 };
 use bytes::Bytes;
@@ -32,9 +32,7 @@ use std::path::{Path, PathBuf};
 pub struct EventAccumulator {
     directory: PathBuf,
     files: Vec<OpenFile>,
-    tags: BTreeMap<(String, TagKind), Points>,
-    /// The plug-in of each tag with metadata, which its first event brings.
-    plugins: BTreeMap<String, String>,
+    tags: BTreeMap<String, Tag>,
     graph: Option<Bytes>,
     meta_graph: Option<Bytes>,
     run_metadata: BTreeMap<String, Bytes>,
@@ -51,24 +49,6 @@ struct OpenFile {
     reader: Option<EventReader>,
 }
 
-/// What the values of a tag are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum TagKind {
-    /// Numbers, in TensorFlow 1's style or as tensors of the plug-in `scalars`.
-    Scalar,
-    /// Histograms in TensorFlow 1's style.
-    Histogram,
-    /// Pictures in TensorFlow 1's style.
-    Image,
-    /// Sounds in TensorFlow 1's style.
-    Audio,
-    /// Tensors of any other plug-in or none.
-    Tensor,
-    /// Values of no known kind.
-    Other,
-}
-
 /// A tag and how often, and over which steps, it has values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TagInfo<'a> {
@@ -76,7 +56,7 @@ pub struct TagInfo<'a> {
     pub tag: &'a str,
     /// What its values are. A tag that has values of two kinds is listed twice.
     pub kind: TagKind,
-    /// The plug-in that shows them, if their metadata name one.
+    /// The plug-in of TensorBoard that shows them; `None` for tensors whose metadata name none.
     pub plugin: Option<&'a str>,
     /// How many there are.
     pub count: usize,
@@ -106,6 +86,14 @@ pub struct SessionEvent {
     pub log: SessionLog,
 }
 
+/// What is known of a tag.
+#[derive(Debug, Default)]
+struct Tag {
+    /// The first plug-in that its values name; the metadata come with a tag's first value only.
+    plugin: Option<String>,
+    kinds: BTreeMap<TagKind, Points>,
+}
+
 /// The values of a tag, as far as they are kept.
 #[derive(Debug)]
 enum Points {
@@ -124,7 +112,6 @@ impl EventAccumulator {
             directory: directory.as_ref().to_path_buf(),
             files: Vec::new(),
             tags: BTreeMap::new(),
-            plugins: BTreeMap::new(),
             graph: None,
             meta_graph: None,
             run_metadata: BTreeMap::new(),
@@ -161,13 +148,13 @@ impl EventAccumulator {
     fn read_on(&mut self, file: &mut OpenFile) -> usize {
         let mut count = 0;
         while let Some(reader) = &mut file.reader {
-            match reader.next_whole_event() {
-                Ok(Some(event)) => {
-                    self.add(event);
-                    count += 1;
-                }
+            match reader
+                .next_whole_record()
+                .map(|record| record.map(|record| self.add_record(reader, record)))
+            {
+                Ok(Some(Ok(()))) => count += 1,
                 Ok(None) => break,
-                Err(error) => {
+                Ok(Some(Err(error))) | Err(error) => {
                     if !matches!(error, EventError::Decode { .. }) {
                         file.reader = None;
                     }
@@ -176,6 +163,35 @@ impl EventAccumulator {
             }
         }
         count
+    }
+
+    fn add_record(&mut self, reader: &EventReader, record: Bytes) -> Result<(), EventError> {
+        match NumberEvent::read(&record) {
+            Some(event) if self.add_numbers(&event) => {}
+            _ => self.add(reader.decode(record)?),
+        }
+        Ok(())
+    }
+
+    /// Adds an event of numbers; returns false, with nothing done, if it takes the whole event to understand it.
+    fn add_numbers(&mut self, event: &NumberEvent<'_>) -> bool {
+        let is_scalar =
+            |tag: &str| self.tags.get(tag).is_some_and(|tag| tag.plugin.as_deref() == Some("scalars"));
+        if !event.numbers().all(|number| is_scalar(number.tag)) {
+            return false;
+        }
+        self.first_wall_time.get_or_insert(event.wall_time);
+        if let Some(void) =
+            self.restarts.observe_summary(event.step, event.numbers().map(|number| number.tag))
+        {
+            self.drop_void(&void);
+        }
+        for number in event.numbers() {
+            let Some(tag) = self.tags.get_mut(number.tag) else { continue };
+            let point = ScalarPoint { wall_time: event.wall_time, step: event.step, value: number.value };
+            tag.points(TagKind::Scalar).push(point.step, Some(point));
+        }
+        true
     }
 
     fn add(&mut self, event: Event) {
@@ -187,7 +203,7 @@ impl EventAccumulator {
         match data {
             Some(EventData::Summary(summary)) => {
                 for value in summary.values {
-                    self.add_value(wall_time, step, value);
+                    self.add_value(wall_time, step, &value);
                 }
             }
             Some(EventData::Graph(graph)) => self.graph = Some(graph),
@@ -202,59 +218,45 @@ impl EventAccumulator {
         }
     }
 
-    fn add_value(&mut self, wall_time: f64, step: i64, mut value: Value) {
-        // A tag's metadata come with its first value only, but are needed to understand all.
-        match (value.plugin_name(), self.plugins.get(&value.tag)) {
-            (Some(plugin), None) => {
-                self.plugins.insert(value.tag.clone(), plugin.to_owned());
-            }
-            (None, Some(plugin)) => value.metadata = Some(crate::SummaryMetadata::plugin(plugin)),
-            _ => {}
+    fn add_value(&mut self, wall_time: f64, step: i64, value: &Value) {
+        if !self.tags.contains_key(&value.tag) {
+            self.tags.insert(value.tag.clone(), Tag::default());
         }
-        let number = value.as_scalar();
-        let kind = match value.data {
-            _ if number.is_some() => TagKind::Scalar,
-            Some(ValueData::Histogram(_)) => TagKind::Histogram,
-            Some(ValueData::Image(_)) => TagKind::Image,
-            Some(ValueData::Audio(_)) => TagKind::Audio,
-            Some(ValueData::Tensor(_)) => TagKind::Tensor,
-            _ => TagKind::Other,
-        };
-        let points = self.tags.entry((value.tag, kind)).or_insert_with(|| match kind {
-            TagKind::Scalar => Points::Scalars(Vec::new()),
-            _ => Points::Steps(Vec::new()),
-        });
-        match points {
-            Points::Scalars(points) => {
-                points.extend(number.map(|value| ScalarPoint { wall_time, step, value }));
-            }
-            Points::Steps(steps) => steps.push(step),
+        let Some(tag) = self.tags.get_mut(&value.tag) else { return };
+        if tag.plugin.is_none() {
+            tag.plugin = value.shown_by().map(str::to_owned);
         }
+        let kind = TagKind::of(value, tag.plugin.as_deref());
+        let number = value.number().filter(|_| kind == TagKind::Scalar);
+        let point = number.map(|value| ScalarPoint { wall_time, step, value });
+        tag.points(kind).push(step, point);
     }
 
     fn drop_void(&mut self, void: &VoidPoints<'_>) {
-        for ((tag, _), points) in &mut self.tags {
+        for (tag, of_tag) in &mut self.tags {
             if let Some(first) = void.first_step_of(tag) {
-                points.drop_from(first);
+                of_tag.kinds.values_mut().for_each(|points| points.drop_from(first));
             }
         }
     }
 
     /// All tags in order.
     pub fn tags(&self) -> impl Iterator<Item = TagInfo<'_>> {
-        self.tags.iter().map(|((tag, kind), points)| TagInfo {
-            tag,
-            kind: *kind,
-            plugin: self.plugins.get(tag).map(|plugin| &**plugin),
-            count: points.count(),
-            steps: points.steps(),
+        self.tags.iter().flat_map(|(name, tag)| {
+            tag.kinds.iter().map(|(&kind, points)| TagInfo {
+                tag: name,
+                kind,
+                plugin: tag.plugin.as_deref(),
+                count: points.count(),
+                steps: points.steps(),
+            })
         })
     }
 
     /// The numbers of a tag in the order of the files; none for a tag that has none.
     #[must_use]
     pub fn scalars(&self, tag: &str) -> &[ScalarPoint] {
-        match self.tags.get(&(tag.to_owned(), TagKind::Scalar)) {
+        match self.tags.get(tag).and_then(|tag| tag.kinds.get(&TagKind::Scalar)) {
             Some(Points::Scalars(points)) => points,
             _ => &[],
         }
@@ -301,7 +303,24 @@ impl EventAccumulator {
     }
 }
 
+impl Tag {
+    fn points(&mut self, kind: TagKind) -> &mut Points {
+        self.kinds.entry(kind).or_insert_with(|| match kind {
+            TagKind::Scalar => Points::Scalars(Vec::new()),
+            _ => Points::Steps(Vec::new()),
+        })
+    }
+}
+
 impl Points {
+    /// Adds a value: the point of a scalar, the step of any other.
+    fn push(&mut self, step: i64, point: Option<ScalarPoint>) {
+        match self {
+            Points::Scalars(points) => points.extend(point),
+            Points::Steps(steps) => steps.push(step),
+        }
+    }
+
     /// Drops the points of this step and later ones.
     fn drop_from(&mut self, first: i64) {
         match self {

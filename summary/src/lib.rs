@@ -68,6 +68,8 @@ mod event;
 mod histogram;
 mod hparams;
 mod image;
+mod kind;
+mod numbers;
 mod proto;
 mod reader;
 mod restart;
@@ -85,13 +87,15 @@ pub mod record;
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
 
-pub use accumulator::{EventAccumulator, ScalarPoint, SessionEvent, TagInfo, TagKind};
+pub use accumulator::{EventAccumulator, ScalarPoint, SessionEvent, TagInfo};
 pub use audio::Audio;
 pub use error::{DecodeError, EventError, SummaryError};
 pub use event::{Event, EventData, FILE_VERSION, SessionLog, SessionStatus};
 pub use histogram::Histogram;
 pub use hparams::HParam;
 pub use image::Image;
+pub use kind::TagKind;
+pub use numbers::{Number, NumberEvent};
 pub use reader::{EventReader, RunEvents, event_files, read_events, run_files};
 pub use restart::{Restarts, VoidPoints};
 pub use stored_tensor::StoredTensor;

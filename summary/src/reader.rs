@@ -46,7 +46,39 @@ impl<R: Read> EventReader<R> {
         self.decode(record).map(Some)
     }
 
-    fn decode(&self, record: Bytes) -> Result<Event, EventError> {
+    /// Reads the next serialized event, which [`NumberEvent::read`](crate::NumberEvent::read) or
+    /// [`decode`](EventReader::decode) takes; `None` at the end and for a truncated record, the end for now.
+    ///
+    /// ```
+    /// use summary::{EventReader, EventWriter, NumberEvent, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::open(&directory)?;
+    /// writer.add_summary(Summary::scalar("loss", 0.25), 3)?;
+    /// writer.close()?;
+    /// let mut reader = EventReader::open(writer.path())?;
+    /// while let Some(record) = reader.next_whole_record()? {
+    ///     match NumberEvent::read(&record) {
+    ///         Some(event) => assert_eq!(event.numbers().next().unwrap().value, 0.25),
+    ///         None => assert!(reader.decode(record)?.data.is_some()),
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`EventError::Record`] for damaged records.
+    pub fn next_whole_record(&mut self) -> Result<Option<Bytes>, EventError> {
+        match self.records.next_record() {
+            Err(error) if error.is_truncated() => Ok(None),
+            other => Ok(other?),
+        }
+    }
+
+    /// Decodes the serialized event that was read last.
+    ///
+    /// # Errors
+    /// [`EventError::Decode`], with the event's place.
+    pub fn decode(&self, record: Bytes) -> Result<Event, EventError> {
         let place = || self.records.place_of(&record);
         Event::decode(record.clone()).map_err(|source| EventError::Decode { place: place(), source })
     }
@@ -57,10 +89,8 @@ impl<R: Read> EventReader<R> {
     /// # Errors
     /// As [`next_event`](EventReader::next_event) but for truncated records.
     pub fn next_whole_event(&mut self) -> Result<Option<Event>, EventError> {
-        match self.next_event() {
-            Err(EventError::Record(error)) if error.is_truncated() => Ok(None),
-            other => other,
-        }
+        let Some(record) = self.next_whole_record()? else { return Ok(None) };
+        self.decode(record).map(Some)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Restarted sessions, and the points that they write again.
 
-use crate::{Event, EventData, Value};
+use crate::{Event, EventData};
 use std::collections::HashSet;
 
 /// Finds the points of a run that a restarted session writes again, event by event.
@@ -61,17 +61,24 @@ impl Restarts {
                 self.version = version(text);
                 None
             }
-            Some(EventData::Summary(summary)) => self.observe_summary(event.step, &summary.values),
+            Some(EventData::Summary(summary)) => {
+                self.observe_summary(event.step, summary.values.iter().map(|value| &*value.tag))
+            }
             _ if event.is_session_start() => self.observe_start(event.step),
             _ => None,
         }
     }
 
-    fn observe_summary<'a>(&mut self, step: i64, values: &'a [Value]) -> Option<VoidPoints<'a>> {
+    /// Takes note of a summary of this step with values of these tags, as [`observe`](Restarts::observe) does of one in an
+    /// event.
+    pub fn observe_summary<'a>(
+        &mut self,
+        step: i64,
+        tags: impl IntoIterator<Item = &'a str>,
+    ) -> Option<VoidPoints<'a>> {
         self.latest_step = self.latest_step.max(Some(step));
         if !self.has_starts() && self.last_step.is_some_and(|last| step < last) {
-            let tags = values.iter().map(|value| &*value.tag).collect();
-            return Some(VoidPoints { first_step: step, tags: Some(tags) });
+            return Some(VoidPoints { first_step: step, tags: Some(tags.into_iter().collect()) });
         }
         self.last_step = Some(step);
         None

@@ -1,7 +1,7 @@
 //! Tensors as values of summaries.
 
 use crate::proto::{Dimension, TensorProto, TensorShape};
-use crate::{DecodeError, SummaryError};
+use crate::{DecodeError, SummaryError, numbers};
 use bytes::Bytes;
 use prost::Message;
 use tensor::{Complex, DType, Shape, Tensor, bf16, f16};
@@ -72,6 +72,34 @@ impl StoredTensor {
             return Ok(Tensor::from_le_bytes(dtype, shape, message.tensor_content)?);
         }
         from_values(dtype, shape, message)
+    }
+
+    /// Returns the number of a tensor of one number; `None` for any other. Bools are 0 and 1.
+    ///
+    /// ```
+    /// use summary::StoredTensor;
+    /// use tensor::Tensor;
+    /// assert_eq!(StoredTensor::new(&Tensor::scalar(2.5f32))?.number(), Some(2.5));
+    /// assert_eq!(StoredTensor::new(&Tensor::from([1, 2]))?.number(), None);
+    /// # Ok::<(), summary::SummaryError>(())
+    /// ```
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        if let Some(number) = numbers::tensor_number(&self.0) {
+            return Some(number);
+        }
+        let message = TensorProto::decode(self.0.clone()).ok()?;
+        // A few bytes may stand for any number of equal elements, which are not worth their memory.
+        if shape_of(message.tensor_shape.as_ref()).ok()?.elements() != 1 {
+            return None;
+        }
+        let tensor = self.to_tensor().ok()?;
+        let single = || {
+            let mut elements = tensor.iter_f64()?;
+            // A complex number is two.
+            elements.next().filter(|_| elements.next().is_none())
+        };
+        tensor.as_scalar_f64().ok().or_else(single)
     }
 }
 
@@ -211,6 +239,25 @@ mod tests {
         let mut eight = message(DType::Float8E5M2, &[2]);
         eight.float8_val = Bytes::from_static(&[0x3c]);
         assert_eq!(decoded(&eight).unwrap().as_bytes().unwrap(), [0x3c, 0x3c]);
+    }
+
+    #[test]
+    fn one_element_is_a_number() {
+        let number = |tensor: Tensor| StoredTensor::new(&tensor).unwrap().number();
+        assert_eq!(number(Tensor::scalar(7i64)), Some(7.0));
+        assert_eq!(number(Tensor::from([1.5f32])), Some(1.5));
+        assert_eq!(number(Tensor::scalar(f16::from_f64(1.5))), Some(1.5));
+        assert_eq!(number(Tensor::scalar(true)), Some(1.0));
+        assert_eq!(number(Tensor::scalar(Complex::new(1.0f32, 2.0))), None);
+        assert_eq!(number(Tensor::from("1.5")), None);
+        assert_eq!(number(Tensor::from([1.0f32, 2.0])), None);
+        // The format fills up a missing value with zero.
+        assert_eq!(
+            StoredTensor::from_encoded(message(DType::Float32, &[]).encode_to_vec()).number(),
+            Some(0.0)
+        );
+        let huge = message(DType::Int64, &[1 << 24]);
+        assert_eq!(StoredTensor::from_encoded(huge.encode_to_vec()).number(), None);
     }
 
     #[test]

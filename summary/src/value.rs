@@ -118,15 +118,55 @@ impl Value {
         self
     }
 
-    /// The number of a scalar, in either style: also of a tensor of the plug-in `scalars`.
+    /// Returns the number of a scalar in either style: of a number, or of a tensor of one number whose metadata name the
+    /// plug-in `scalars`.
+    ///
+    /// ```
+    /// use summary::Value;
+    /// assert_eq!(Value::scalar("loss", 0.5).as_scalar(), Some(0.5));
+    /// assert_eq!(Value::text("note", "0.5").as_scalar(), None);
+    /// ```
     #[must_use]
     pub fn as_scalar(&self) -> Option<f64> {
         match &self.data {
+            Some(ValueData::Tensor(_)) if self.plugin_name() != Some("scalars") => None,
+            _ => self.number(),
+        }
+    }
+
+    /// Returns the number of a scalar, or of a tensor of one number, whatever plug-in shows it. Bools are 0 and 1.
+    ///
+    /// ```
+    /// use summary::Value;
+    /// use tensor::Tensor;
+    /// assert_eq!(Value::tensor("epoch", &Tensor::scalar(7i64))?.number(), Some(7.0));
+    /// # Ok::<(), summary::SummaryError>(())
+    /// ```
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        match &self.data {
             Some(ValueData::Scalar(value)) => Some(f64::from(*value)),
-            Some(ValueData::Tensor(stored)) if self.plugin_name() == Some("scalars") => {
-                stored.to_tensor().ok()?.as_scalar_f64().ok()
-            }
+            Some(ValueData::Tensor(stored)) => stored.number(),
             _ => None,
+        }
+    }
+
+    /// Returns the plug-in of TensorBoard that shows the value: that of its style, or else of its metadata. `None` for a
+    /// tensor whose metadata name none: its tag's first value may.
+    ///
+    /// ```
+    /// use summary::Value;
+    /// assert_eq!(Value::scalar("loss", 0.5).shown_by(), Some("scalars"));
+    /// assert_eq!(Value::text("note", "hello").shown_by(), Some("text"));
+    /// ```
+    #[must_use]
+    pub fn shown_by(&self) -> Option<&str> {
+        match &self.data {
+            Some(ValueData::Scalar(_)) => Some("scalars"),
+            Some(ValueData::Histogram(_)) => Some("histograms"),
+            Some(ValueData::Image(_)) => Some("images"),
+            Some(ValueData::Audio(_)) => Some("audio"),
+            _ => self.plugin_name(),
         }
     }
 

@@ -4,9 +4,9 @@ use super::{Answer, Query};
 use crate::Error;
 use crate::board::Board;
 use crate::histogram::Buckets;
-use crate::run::Kind;
 use crate::series::number;
 use serde_json::json;
+use summary::TagKind;
 
 /// How many histograms are shown at once when the page does not say, and at most.
 const USUAL: usize = 40;
@@ -18,7 +18,7 @@ impl Board {
     /// Histograms of one tag of a run, `count` of them evenly spread over the steps, in common bins.
     pub(super) fn histograms(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let count = query.number("count")?.unwrap_or(USUAL).min(MOST);
-        let (places, total) = self.places(query, Kind::Histogram, count)?;
+        let (places, total) = self.places(query, TagKind::Histogram, count)?;
         let mut shown = Vec::with_capacity(places.len());
         for place in &places {
             if let Some(buckets) = Buckets::of(&self.value_at(query, place)?) {

@@ -3,10 +3,10 @@
 use super::Answer;
 use crate::Error;
 use crate::board::Board;
-use crate::run::{Data, Kind, Run};
+use crate::run::Run;
 use crate::series::number;
 use serde_json::{Map, Value as Json, json};
-use summary::HParam;
+use summary::{HParam, TagKind};
 
 /// How many numbers of a run are offered as columns.
 const MAX_METRICS: usize = 200;
@@ -20,7 +20,7 @@ impl Board {
             let name = &shown.found.name;
             let place = {
                 let run = shown.run();
-                let places = run.places("_hparams_/session_start_info", Kind::HParams);
+                let places = run.places("_hparams_/session_start_info", TagKind::HParams);
                 places.and_then(|places| places.last().copied()).map(|place| (place, last_numbers(&run)))
             };
             let Some((place, mut metrics)) = place else { continue };
@@ -47,10 +47,8 @@ impl Board {
 }
 
 fn last_numbers(run: &Run) -> Map<String, Json> {
-    let scalars = run.tags.iter().filter_map(|(tag, kinds)| match kinds.get(&Kind::Scalar)? {
-        Data::Scalars(series) => Some((tag.clone(), number(series.last()?.value))),
-        Data::Places(_) => None,
-    });
+    let scalars =
+        run.tags.iter().filter_map(|(name, tag)| Some((name.clone(), number(tag.series()?.last()?.value))));
     scalars.take(MAX_METRICS).collect()
 }
 

@@ -3,10 +3,9 @@
 use super::{Answer, Query};
 use crate::board::Board;
 use crate::place::{self, Place};
-use crate::run::Kind;
 use crate::{Error, media};
 use serde_json::json;
-use summary::{EventData, Value};
+use summary::{EventData, TagKind, Value};
 
 /// How many samples of a tag are listed when the page does not say.
 const USUAL: usize = 50;
@@ -16,7 +15,8 @@ impl Board {
     /// At most `count` samples of a `tag` of a `run` and a `kind`, by the words that name them, evenly spread.
     pub(super) fn samples(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let kind = query.need("kind")?;
-        let kind = Kind::parse(kind).ok_or_else(|| Error::Request(format!("there is no kind '{kind}'")))?;
+        let kind =
+            TagKind::from_name(kind).ok_or_else(|| Error::Request(format!("there is no kind '{kind}'")))?;
         let (places, total) = self.places(query, kind, query.number("count")?.unwrap_or(USUAL).min(MOST))?;
         let mut samples = Vec::with_capacity(places.len());
         for place in &places {
@@ -32,18 +32,18 @@ impl Board {
 
     /// The picture that `at` and `index` name.
     pub(super) fn image(&self, query: &Query<'_>) -> Result<Answer, Error> {
-        self.medium(query, Kind::Image, media::picture_type)
+        self.medium(query, TagKind::Image, media::picture_type)
     }
 
     /// The sound that `at` and `index` name.
     pub(super) fn audio(&self, query: &Query<'_>) -> Result<Answer, Error> {
-        self.medium(query, Kind::Audio, media::sound_type)
+        self.medium(query, TagKind::Audio, media::sound_type)
     }
 
     fn medium(
         &self,
         query: &Query<'_>,
-        kind: Kind,
+        kind: TagKind,
         media_type: fn(&[u8]) -> Option<&'static str>,
     ) -> Result<Answer, Error> {
         let at = query.need("at")?;
@@ -63,7 +63,7 @@ impl Board {
     pub(super) fn places(
         &self,
         query: &Query<'_>,
-        kind: Kind,
+        kind: TagKind,
         limit: usize,
     ) -> Result<(Vec<Place>, u64), Error> {
         let (name, tag) = (query.need("run")?, query.need("tag")?);

@@ -3,9 +3,9 @@
 use super::Answer;
 use crate::Error;
 use crate::board::Board;
-use crate::run::Kind;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
+use summary::TagKind;
 
 impl Board {
     /// The runs, and a number that changes with whatever is on the board.
@@ -32,16 +32,16 @@ impl Board {
         let mut kinds: BTreeMap<&str, BTreeMap<String, Json>> = BTreeMap::new();
         for shown in self.all() {
             let run = shown.run();
-            for (tag, by_kind) in &run.tags {
-                for (kind, data) in by_kind.iter().filter(|(kind, _)| **kind != Kind::HParams) {
+            for (name, tag) in &run.tags {
+                for (kind, data) in tag.kinds().filter(|(kind, _)| *kind != TagKind::HParams) {
                     let tags = kinds.entry(kind.name()).or_default();
-                    let meta = run.metas.get(tag);
-                    let entry = tags.entry(tag.clone()).or_insert_with(|| {
+                    let meta = tag.meta.as_ref();
+                    let entry = tags.entry(name.clone()).or_insert_with(|| {
                         let text = |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned();
                         json!({
                             "runs": {}, "name": text(meta.map(|meta| &meta.name)),
                             "description": text(meta.map(|meta| &meta.description)),
-                            "plugin": text(meta.map(|meta| &meta.plugin)),
+                            "plugin": text(tag.plugin.as_ref()),
                         })
                     });
                     let (first, last) = data.steps().unzip();

@@ -3,10 +3,10 @@
 use super::{Answer, Query};
 use crate::Error;
 use crate::board::Board;
-use crate::run::{Kind, cut};
+use crate::run::cut;
 use crate::stored;
 use serde_json::{Value as Json, json};
-use summary::{Value, ValueData};
+use summary::{TagKind, Value, ValueData};
 
 /// How many texts of a tag are shown, how many bytes of each, and how many cells of a table.
 const USUAL: usize = 20;
@@ -18,7 +18,7 @@ impl Board {
     /// At most `count` texts of a `tag` of a `run`, evenly spread over the steps; long ones are cut. `kind=tensor` gives
     /// what a tensor holds, where no other view shows it.
     pub(super) fn text(&self, query: &Query<'_>) -> Result<Answer, Error> {
-        let kind = if query.get("kind") == Some("tensor") { Kind::Tensor } else { Kind::Text };
+        let kind = if query.get("kind") == Some("tensor") { TagKind::Tensor } else { TagKind::Text };
         let (places, total) = self.places(query, kind, query.number("count")?.unwrap_or(USUAL).min(MOST))?;
         let mut texts = Vec::with_capacity(places.len());
         for place in &places {

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use summary::{Event, EventData, Restarts, SessionStatus, Value, ValueData};
+use summary::{Event, EventData, Restarts, SessionStatus, TagKind, Value};
 use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
@@ -18,53 +18,11 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What values are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Scalar,
-    Histogram,
-    Image,
-    Audio,
-    Text,
-    Tensor,
-    Other,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Scalar => "scalar",
-            Kind::Histogram => "histogram",
-            Kind::Image => "image",
-            Kind::Audio => "audio",
-            Kind::Text => "text",
-            Kind::Tensor => "tensor",
-            Kind::Other => "other",
-        }
-    }
-
-    fn of(value: &Value, plugin: Option<&str>) -> Kind {
-        match (&value.data, plugin) {
-            (_, Some("scalars")) => Kind::Scalar,
-            (_, Some("text")) => Kind::Text,
-            (_, Some("histograms")) => Kind::Histogram,
-            (_, Some("images")) => Kind::Image,
-            (_, Some("audio")) => Kind::Audio,
-            (Some(ValueData::Histogram(_)), _) => Kind::Histogram,
-            (Some(ValueData::Image(_)), _) => Kind::Image,
-            (Some(ValueData::Audio(_)), _) => Kind::Audio,
-            (Some(ValueData::Tensor(_)), _) => Kind::Tensor,
-            _ if value.as_scalar().is_some() => Kind::Scalar,
-            _ => Kind::Other,
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 struct Contents {
     files: Vec<PathBuf>,
-    steps: BTreeMap<(String, Kind), Vec<i64>>,
-    /// The plug-in of each tag that names one, which only its first value does.
+    steps: BTreeMap<(String, TagKind), Vec<i64>>,
+    /// The plug-in of each tag that names one, which only the first value of some does.
     plugins: BTreeMap<String, String>,
     graphs: usize,
     meta_graphs: usize,
@@ -107,10 +65,12 @@ impl Contents {
     }
 
     fn add_value(&mut self, value: Value, step: i64) {
-        if let Some(plugin) = value.plugin_name() {
-            self.plugins.entry(value.tag.clone()).or_insert_with(|| plugin.to_owned());
+        if !self.plugins.contains_key(&value.tag)
+            && let Some(plugin) = value.shown_by()
+        {
+            self.plugins.insert(value.tag.clone(), plugin.to_owned());
         }
-        let kind = Kind::of(&value, self.plugins.get(&value.tag).map(String::as_str));
+        let kind = TagKind::of(&value, self.plugins.get(&value.tag).map(String::as_str));
         self.steps.entry((value.tag, kind)).or_default().push(step);
     }
 }

@@ -5,7 +5,7 @@ use crate::output::Result;
 use serde_json::{Value as Json, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use summary::{EventData, Restarts, SummaryMetadata, Value, ValueData};
+use summary::{EventData, Restarts, TagKind, Value, ValueData};
 use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
@@ -24,11 +24,15 @@ struct Point {
     step: i64,
     wall_time: f64,
     value: Value,
+    /// The number of a scalar.
+    number: Option<f64>,
 }
 
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
-        let (mut points, mut known, mut metadata) = (Vec::new(), false, None);
+        let (mut points, mut known) = (Vec::new(), false);
+        // Only the first value of some tags names the plug-in.
+        let mut plugin = None;
         let mut restarts = Restarts::new();
         let unreadable = each_event(&self.path, |_, event| {
             let void = restarts.observe(&event);
@@ -37,10 +41,12 @@ impl Arguments {
             }
             let (step, wall_time) = (event.step, event.wall_time);
             let Some(EventData::Summary(summary)) = event.data else { return };
-            for mut value in summary.values.into_iter().filter(|value| value.tag == self.tag) {
+            for value in summary.values.into_iter().filter(|value| value.tag == self.tag) {
                 known = true;
-                complete(&mut value, &mut metadata);
-                points.push(Point { step, wall_time, value });
+                plugin = plugin.take().or_else(|| value.shown_by().map(str::to_owned));
+                let is_scalar = TagKind::of(&value, plugin.as_deref()) == TagKind::Scalar;
+                let number = value.number().filter(|_| is_scalar);
+                points.push(Point { step, wall_time, value, number });
             }
         })?;
         if self.json {
@@ -63,19 +69,10 @@ impl Arguments {
     }
 }
 
-/// Gives a value the metadata that only the first one of its tag has.
-fn complete(value: &mut Value, metadata: &mut Option<SummaryMetadata>) {
-    match (&value.metadata, &metadata) {
-        (Some(found), None) => *metadata = Some(found.clone()),
-        (None, Some(found)) => value.metadata = Some(found.clone()),
-        _ => {}
-    }
-}
-
 impl Point {
     fn as_json(&self) -> Json {
         let mut row = json!({"step": self.step, "wall_time": self.wall_time});
-        let (key, value) = match (&self.value.data, self.value.as_scalar()) {
+        let (key, value) = match (&self.value.data, self.number) {
             (_, Some(number)) => ("value", number_json(number)),
             (Some(ValueData::Histogram(histogram)), _) => {
                 let numbers =
@@ -116,7 +113,7 @@ impl Point {
 
     fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{:>10}  {:>17.6}  ", self.step, self.wall_time)?;
-        match (&self.value.data, self.value.as_scalar()) {
+        match (&self.value.data, self.number) {
             (_, Some(number)) => writeln!(out, "{}", shortest(number)),
             (Some(ValueData::Histogram(histogram)), _) => {
                 let (least, most, count) = (histogram.min, histogram.max, histogram.num);

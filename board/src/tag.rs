@@ -1,0 +1,153 @@
+//! A tag of a run: the values of each kind, and what its metadata say.
+
+use crate::place::{Place, Places};
+use crate::run::{MAX_MESSAGE, MAX_TAG, cut};
+use crate::series::{Point, Series};
+use summary::{SummaryMetadata, TagKind, Value};
+
+/// What is known of a tag.
+#[derive(Debug, Default)]
+pub(crate) struct Tag {
+    /// The first plug-in that its values name; the metadata come with a tag's first value only.
+    pub(crate) plugin: Option<String>,
+    /// The metadata of the first value that has some.
+    pub(crate) meta: Option<Meta>,
+    /// The values of each kind; rarely of more than one.
+    kinds: Vec<(TagKind, Data)>,
+}
+
+/// The metadata of a tag.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meta {
+    pub(crate) name: String,
+    pub(crate) description: String,
+}
+
+/// The values of a tag.
+#[derive(Debug)]
+pub(crate) enum Data {
+    Scalars(Series),
+    Places(Places),
+}
+
+impl Tag {
+    /// Returns true if the values are numbers, also where they are tensors without metadata.
+    pub(crate) fn is_of_scalars(&self) -> bool {
+        self.plugin.as_deref() == Some("scalars")
+    }
+
+    /// Adds a number at a step.
+    pub(crate) fn push(&mut self, point: Point) {
+        if let Data::Scalars(series) = self.data_mut(TagKind::Scalar) {
+            series.push(point);
+        }
+    }
+
+    /// Adds a value that stands at a place.
+    pub(crate) fn add(&mut self, place: Place, value: &Value) {
+        if self.plugin.is_none() {
+            self.plugin = value.shown_by().map(|plugin| cut(plugin, MAX_TAG).to_owned());
+        }
+        if let (None, Some(metadata)) = (&self.meta, &value.metadata) {
+            self.meta = Some(Meta::of(metadata));
+        }
+        let kind = TagKind::of(value, self.plugin.as_deref());
+        let number = value.number();
+        match (self.data_mut(kind), number) {
+            (Data::Scalars(series), Some(value)) => {
+                series.push(Point { step: place.step, wall: place.wall, value });
+            }
+            (Data::Places(places), _) => places.push(place),
+            (Data::Scalars(_), None) => {}
+        }
+    }
+
+    fn data_mut(&mut self, kind: TagKind) -> &mut Data {
+        let index = self.kinds.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
+            self.kinds.push((kind, Data::new(kind)));
+            self.kinds.len() - 1
+        });
+        &mut self.kinds[index].1
+    }
+
+    /// The values by their kinds.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = (TagKind, &Data)> {
+        self.kinds.iter().map(|(kind, data)| (*kind, data))
+    }
+
+    /// The values of all kinds.
+    pub(crate) fn all_data_mut(&mut self) -> impl Iterator<Item = &mut Data> {
+        self.kinds.iter_mut().map(|(_, data)| data)
+    }
+
+    /// The values of a kind.
+    pub(crate) fn data(&self, kind: TagKind) -> Option<&Data> {
+        self.kinds().find(|(known, _)| *known == kind).map(|(_, data)| data)
+    }
+
+    /// The numbers.
+    pub(crate) fn series(&self) -> Option<&Series> {
+        match self.data(TagKind::Scalar)? {
+            Data::Scalars(series) => Some(series),
+            Data::Places(_) => None,
+        }
+    }
+
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kinds.iter().map(|(_, data)| data.kept_bytes()).sum()
+    }
+}
+
+impl Meta {
+    fn of(metadata: &SummaryMetadata) -> Meta {
+        Meta {
+            name: cut(&metadata.display_name, MAX_TAG).to_owned(),
+            description: cut(&metadata.description, MAX_MESSAGE).to_owned(),
+        }
+    }
+}
+
+impl Data {
+    fn new(kind: TagKind) -> Data {
+        match kind {
+            TagKind::Scalar => Data::Scalars(Series::default()),
+            _ => Data::Places(Places::default()),
+        }
+    }
+
+    pub(crate) fn kept_bytes(&self) -> usize {
+        match self {
+            Data::Scalars(series) => series.kept() * size_of::<Point>(),
+            Data::Places(places) => places.kept() * size_of::<Place>(),
+        }
+    }
+
+    pub(crate) fn halve(&mut self) {
+        match self {
+            Data::Scalars(series) => series.halve(),
+            Data::Places(places) => places.halve(),
+        }
+    }
+
+    pub(crate) fn drop_from(&mut self, step: i64) {
+        match self {
+            Data::Scalars(series) => series.drop_from(step),
+            Data::Places(places) => places.drop_from(step),
+        }
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        match self {
+            Data::Scalars(series) => series.total(),
+            Data::Places(places) => places.total(),
+        }
+    }
+
+    /// The first step and the last one.
+    pub(crate) fn steps(&self) -> Option<(i64, i64)> {
+        match self {
+            Data::Scalars(series) => Some((series.first()?.step, series.last()?.step)),
+            Data::Places(places) => Some((places.first()?.step, places.last()?.step)),
+        }
+    }
+}
