@@ -54,9 +54,57 @@ fn is_unfit(c: char) -> bool {
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// Returns the known name that is nearest to one that was not found: the same but for its scope or case, or else with few
+/// changes; `None` when all are far from it.
+///
+/// ```
+/// use tensor::text::nearest;
+/// let known = ["model/dense/kernel", "bias", "global_step"];
+/// assert_eq!(nearest("dense/kernel", known), Some("model/dense/kernel"));
+/// assert_eq!(nearest("Bias", known), Some("bias"));
+/// assert_eq!(nearest("embedding", known), None);
+/// ```
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let last = |name: &str| name.rsplit('/').next().map(str::to_lowercase);
+    let (lower, wanted) = (name.to_lowercase(), last(name));
+    let length = name.chars().count();
+    let limit = 1 + length / 3;
+    let cost = |other: &str| match last(other) == wanted {
+        true => 0,
+        // A difference in length is as many changes at least.
+        false if other.chars().count().abs_diff(length) > limit => usize::MAX,
+        false => 1 + changes(&lower, &other.to_lowercase()),
+    };
+    let (cost, found) = known.into_iter().map(|other| (cost(other), other)).min()?;
+    (cost <= limit).then_some(found)
+}
+
+/// How many characters must be put in, taken out or replaced to make one name of the other.
+fn changes(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_names_are_found() {
+        let known = ["model/dense/kernel", "bias", "global_step"];
+        assert_eq!(nearest("global_step_1", known), Some("global_step"));
+        assert_eq!(nearest("", known), None);
+        assert_eq!(nearest("x", []), None);
+    }
 
     #[test]
     fn nothing_reaches_a_terminal_but_text() {
