@@ -4,7 +4,7 @@ use crate::limits::Limits;
 use crate::resources::{OpState, Resources};
 use compute::elementwise::{Values, ValuesMut, cast_values};
 use compute::{Pool, Scratch};
-use session_core::{AttrValue, Error, Operation, Result};
+use session_core::{AttrValue, Error, FileAccess, Operation, Result};
 use std::any::Any;
 use std::sync::Arc;
 use tensor::{BufferPool, DType, Element, Shape, Tensor, TensorError, memory};
@@ -117,6 +117,8 @@ pub(crate) struct Environment {
     pub(crate) pool: Pool,
     pub(crate) buffers: BufferPool,
     pub(crate) resources: Resources,
+    /// The files that operations may reach.
+    pub(crate) files: FileAccess,
 }
 
 /// What a kernel sees of the step that it runs in.
@@ -275,6 +277,11 @@ impl<'a> KernelContext<'a> {
     /// Looks for the end of the run now and then, for kernels that go over many elements one by one.
     pub(crate) fn watch(&self) -> Watch<'a> {
         Watch { limits: self.limits, left: Watch::INTERVAL }
+    }
+
+    /// The files that operations may reach. Kernels ask before they open one.
+    pub(crate) fn files(&self) -> &'a FileAccess {
+        &self.environment.files
     }
 
     #[inline]

@@ -43,7 +43,8 @@ impl EmbeddedSession {
         let pool = Pool::new(config.intra_op_parallelism_threads).map_err(|error| {
             Error::runtime("the engine's threads could not be started").with_source(error)
         })?;
-        let environment = Environment { pool, buffers: BufferPool::new(), resources: Resources::default() };
+        let (buffers, resources) = (BufferPool::new(), Resources::default());
+        let environment = Environment { pool, buffers, resources, files: config.file_access.clone() };
         let inner = Inner {
             environment,
             plans: Plans::default(),

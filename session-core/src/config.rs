@@ -1,5 +1,6 @@
 //! The configuration of a session.
 
+use crate::FileAccess;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ pub struct SessionConfig {
     pub isolate_session_state: bool,
     /// Whether the engine may fold constants and fuse operations. True by default.
     pub optimize: bool,
+    /// The files that operations of the graph may read and write. Everything by default: right for graphs that the program
+    /// builds; graphs from elsewhere get folders. The embedded engine enforces it; TensorFlow's runtime has no such policy.
+    pub file_access: FileAccess,
 }
 
 impl Default for SessionConfig {
@@ -38,6 +42,7 @@ impl Default for SessionConfig {
             device_filters: Vec::new(),
             isolate_session_state: false,
             optimize: true,
+            file_access: FileAccess::everything(),
         }
     }
 }

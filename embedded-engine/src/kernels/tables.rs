@@ -262,6 +262,7 @@ fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         let table = table(context)?;
         let name = context.input(1).as_strings()?.first().cloned().unwrap_or_default();
         let path = PathBuf::from(String::from_utf8_lossy(&name).into_owned());
+        context.files().check_read(&path)?;
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             let code = if missing { Code::NotFound } else { Code::Unknown };

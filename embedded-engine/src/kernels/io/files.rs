@@ -3,7 +3,7 @@
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, FileAccess, Result};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -16,6 +16,7 @@ pub(super) fn register(registry: &mut Registry) {
         .add("ReadFile", |_| {
             Ok(boxed(|context| {
                 let path = path(&single(context, 0)?);
+                context.files().check_read(&path)?;
                 let contents = fs::read(&path).map_err(|error| failed("read", &path, error))?;
                 context.set(0, Tensor::string(contents));
                 Ok(())
@@ -28,7 +29,7 @@ pub(super) fn register(registry: &mut Registry) {
             Ok(boxed(|context| {
                 let mut found = Vec::new();
                 for pattern in context.input(0).as_strings()? {
-                    matching(&path(pattern), &mut found);
+                    matching(&path(pattern), context.files(), &mut found)?;
                 }
                 found.sort();
                 let names: Vec<Vec<u8>> =
@@ -43,6 +44,7 @@ pub(super) fn register(registry: &mut Registry) {
 
 fn write(context: &mut KernelContext<'_>) -> Result<()> {
     let (path, contents) = (path(&single(context, 0)?), single(context, 1)?);
+    context.files().check_write(&path)?;
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| failed("make the folder of", &path, error))?;
     }
@@ -77,8 +79,8 @@ pub(super) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
     Error::new(code, format!("could not {action} '{}'", path.display())).with_source(error)
 }
 
-/// Appends the paths that match a pattern. Folders that cannot be read have no files.
-fn matching(pattern: &Path, found: &mut Vec<PathBuf>) {
+/// Appends the paths that match a pattern. Folders that cannot be read have no files; those that may not be are errors.
+fn matching(pattern: &Path, files: &FileAccess, found: &mut Vec<PathBuf>) -> Result<()> {
     let mut candidates = vec![PathBuf::new()];
     for part in pattern.components() {
         let part = part.as_os_str();
@@ -86,15 +88,26 @@ fn matching(pattern: &Path, found: &mut Vec<PathBuf>) {
             candidates.iter_mut().for_each(|path| path.push(part));
             continue;
         }
+        candidates.iter().try_for_each(|folder| files.check_read(opened(folder)))?;
         candidates = candidates.iter().flat_map(|folder| names(folder, part.as_bytes())).collect();
     }
-    found.extend(candidates.into_iter().filter(|path| path.exists()));
+    for path in candidates {
+        files.check_read(&path)?;
+        if path.exists() {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The folder that is opened for the beginning of a path.
+fn opened(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 /// The files of a folder whose names match.
 fn names(folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
-    let open = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let Ok(entries) = fs::read_dir(open) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(opened(folder)) else { return Vec::new() };
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
     names.filter(|name| matches(pattern, name.as_bytes())).map(|name| folder.join(name)).collect()
 }

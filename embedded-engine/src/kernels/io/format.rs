@@ -3,7 +3,7 @@
 use super::Compression;
 use super::files::{failed, path};
 use crate::kernel::NodeSpec;
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, FileAccess, Result};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
@@ -89,9 +89,12 @@ enum Source {
 }
 
 impl Work {
-    /// Opens a file.
-    pub(super) fn open(format: &Format, name: &Bytes) -> Result<Work> {
+    /// Opens a file, if it may be read.
+    pub(super) fn open(format: &Format, name: &Bytes, files: &FileAccess) -> Result<Work> {
         let path = path(name);
+        if !matches!(format, Format::Identity) {
+            files.check_read(&path)?;
+        }
         let open = || File::open(&path).map_err(|error| failed("open", &path, error));
         let read = || fs::read(&path).map_err(|error| failed("read", &path, error));
         let source = match format {

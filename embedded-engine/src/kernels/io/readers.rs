@@ -8,7 +8,7 @@ use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
 use crate::registry::Registry;
 use prost::Message;
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, FileAccess, Result};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{Bytes, Tensor};
@@ -142,7 +142,7 @@ impl Kernel for Read {
         let (reader, names) = (reader(context)?, Feed::of(context, 1)?);
         let with_keys = context.outputs[0] != UNUSED;
         loop {
-            let records = reader.read(limit, with_keys)?;
+            let records = reader.read(limit, with_keys, context.files())?;
             if !records.is_empty() {
                 return self.deliver(context, records).map(|()| None);
             }
@@ -200,7 +200,7 @@ impl Wait for WaitsForName {
         let (name, names) = self.name.take()?;
         self.reader.open(&name)?;
         loop {
-            let records = self.reader.read(self.limit, self.with_keys)?;
+            let records = self.reader.read(self.limit, self.with_keys, context.files())?;
             if !records.is_empty() {
                 return self.read.deliver(context, records);
             }
@@ -216,8 +216,8 @@ impl Wait for WaitsForName {
 
 impl Reader {
     /// The next records, at least one: more as long as the file has them; none when the next name is needed.
-    fn read(&self, limit: usize, with_keys: bool) -> Result<Vec<Record>> {
-        self.lock().read(&self.format, limit, with_keys)
+    fn read(&self, limit: usize, with_keys: bool, files: &FileAccess) -> Result<Vec<Record>> {
+        self.lock().read(&self.format, limit, with_keys, files)
     }
 
     /// Lets the file of a name be read next.
@@ -259,13 +259,19 @@ impl State {
     }
 
     /// Records of files whose names were taken already; none when the next name is needed.
-    fn read(&mut self, format: &Format, limit: usize, with_keys: bool) -> Result<Vec<Record>> {
+    fn read(
+        &mut self,
+        format: &Format,
+        limit: usize,
+        with_keys: bool,
+        files: &FileAccess,
+    ) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         while records.is_empty() {
             let work = match (&mut self.work, self.waiting.front()) {
                 (Some(work), _) => work,
                 (None, Some(name)) => {
-                    let work = Work::open(format, name)?;
+                    let work = Work::open(format, name, files)?;
                     self.current = self.waiting.pop_front().unwrap_or_default();
                     self.work.insert(work)
                 }

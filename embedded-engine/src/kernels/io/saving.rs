@@ -5,7 +5,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use checkpoint::bundle::{BundleReader, BundleWriter, TensorSlice, merge_bundles};
 use checkpoint::storage::LocalStorage;
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, FileAccess, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tensor::{DType, Shape, Tensor};
@@ -72,6 +72,7 @@ fn part_of(text: &str) -> Result<Option<(Shape, TensorSlice)>> {
 
 fn save(context: &mut KernelContext<'_>) -> Result<()> {
     let prefix = PathBuf::from(text(context, 0)?);
+    context.files().check_write(&prefix)?;
     if let Some(folder) = prefix.parent() {
         fs::create_dir_all(folder).map_err(|error| of_file(error, folder))?;
     }
@@ -99,10 +100,15 @@ fn make_restore(spec: &NodeSpec<'_>) -> Result<Box<dyn crate::kernel::Kernel>> {
 
 fn restore(context: &mut KernelContext<'_>, dtypes: &[DType]) -> Result<()> {
     let prefix = text(context, 0)?;
-    let reader = BundleReader::open(&prefix)?;
-    for (index, (name, part)) in named(context, dtypes.len())?.into_iter().enumerate() {
+    let reader = open(Path::new(&prefix), context.files())?;
+    let named = named(context, dtypes.len())?;
+    // Whole tensors are read together, by several threads.
+    let whole: Vec<&str> =
+        named.iter().filter(|(_, part)| part.is_none()).map(|(name, _)| name.as_str()).collect();
+    let mut whole = reader.read_many(&whole)?.into_iter();
+    for (index, (name, part)) in named.into_iter().enumerate() {
         let tensor = match part {
-            None => reader.read(&name)?,
+            None => whole.next().ok_or_else(|| Error::invalid_argument(format!("'{name}' was not read")))?,
             Some((full, part)) => {
                 let stored = reader.info(&name)?;
                 if stored.shape != full {
@@ -121,8 +127,23 @@ fn restore(context: &mut KernelContext<'_>, dtypes: &[DType]) -> Result<()> {
     Ok(())
 }
 
+/// Opens a checkpoint all of whose files may be read.
+fn open(prefix: &Path, files: &FileAccess) -> Result<BundleReader> {
+    files.check_read(&checkpoint::index_path(prefix))?;
+    let reader = BundleReader::open(prefix)?;
+    if !files.is_everything() {
+        let shards = reader.num_shards();
+        (0..shards).try_for_each(|shard| files.check_read(&checkpoint::data_path(prefix, shard, shards)))?;
+    }
+    Ok(reader)
+}
+
 fn merge(context: &mut KernelContext<'_>, delete: bool, lenient: bool) -> Result<()> {
     let (mut parts, into) = (texts(context, 0)?, text(context, 1)?);
+    // The parts are moved, not copied.
+    for path in parts.iter().chain([&into]) {
+        context.files().check_write(Path::new(path))?;
+    }
     let storage = LocalStorage::shared();
     if lenient {
         parts.retain(|part| checkpoint::index_path(part).exists());
