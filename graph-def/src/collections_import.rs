@@ -93,7 +93,7 @@ fn import_collection(
         Collection::Bytes(list) if OF_VARIABLES.contains(&name) => {
             let key = CollectionKey::<Variable>::from_name(name);
             for bytes in &list.value {
-                let def: VariableDef = decode(bytes.clone(), "VariableDef")?;
+                let def = VariableDef::from_bytes(bytes.clone())?;
                 graph.add_to_collection(&key, variables.import(&def)?)?;
             }
             Ok(())

@@ -103,6 +103,23 @@ pub(crate) fn shape_from_proto(shape: &TensorShape) -> Result<PartialShape> {
     Ok(PartialShape::from_sizes(shape.dim.iter().map(|dim| dim.size)))
 }
 
+/// What a message says of a shape.
+///
+/// # Errors
+/// `InvalidArgument` for a negative size other than -1, and for too many dimensions.
+impl TryFrom<&TensorShape> for PartialShape {
+    type Error = Error;
+    fn try_from(shape: &TensorShape) -> Result<PartialShape> {
+        shape_from_proto(shape)
+    }
+}
+
+impl From<&PartialShape> for TensorShape {
+    fn from(shape: &PartialShape) -> TensorShape {
+        shape_to_proto(shape)
+    }
+}
+
 pub(crate) fn tensor_from_proto(bytes: &Bytes) -> Result<Tensor> {
     StoredTensor::from_encoded(bytes.clone())
         .to_tensor()

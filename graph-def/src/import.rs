@@ -142,6 +142,7 @@ impl Imported {
 ///   defaults; those that a definition does not know are kept.
 /// - Shapes are inferred as for any operation; what `_output_shapes` knows more is taken over.
 /// - An operation of unknown type is imported too; an engine says that it cannot run it.
+/// - A placeholder of scalar shape has an unknown one where the writer is from before 2016, which left shapes out.
 /// - Loops are closed: the one edge that leads back is that from a `NextIteration` to a `Merge`.
 /// - Functions come into the graph's library; one that is there already must be the same. One with parameters, such as the
 ///   dtype of an argument, comes as one function for each way in which it is called.
@@ -185,11 +186,9 @@ pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptio
         prefix => graph.scope(prefix).scope_name().to_owned(),
     };
     let replaced = options.input_map.clone();
-    let nodes = Nodes::new(
-        &message.node,
-        Syntax::Graph { replaced, clear_devices: options.clear_devices },
-        &definitions,
-    )?;
+    let producer = message.versions.as_ref().map_or(0, |versions| versions.producer);
+    let syntax = Syntax::Graph { replaced, clear_devices: options.clear_devices, producer };
+    let nodes = Nodes::new(&message.node, syntax, &definitions)?;
     let made = nodes.import(&graph, &scope)?;
     let unused_py_funcs = bind_py_funcs(&graph, message, &made.operations, &options.py_funcs)?;
     let by_name: HashMap<String, usize> =

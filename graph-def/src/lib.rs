@@ -32,6 +32,7 @@
 //! | --- | --- | --- |
 //! | a graph: nodes, functions | [`import_graph_def`] | [`to_graph_def`] |
 //! | with collections, savers, signatures (`.meta`) | [`import_meta_graph`], [`import_meta_graph_def`] | [`export_meta_graph`] |
+//! | a graph straight from a file | [`Graph::import`](GraphFiles::import) | |
 //! | the messages themselves, binary or text (`.pbtxt`) | [`read_graph_file`], [`read_meta_graph`], [`proto`] | [`write_graph`], [`write_meta_graph`], [`proto`] |
 //!
 //! Graphs are imported whatever engine will run them: operations of types that the op library does not define are kept,
@@ -50,6 +51,7 @@ mod export;
 mod files;
 mod function_export;
 mod function_import;
+mod graph_files;
 mod import;
 mod instances;
 mod kept;
@@ -69,6 +71,7 @@ mod text;
 
 pub use export::{ExportOptions, to_graph_def, to_graph_def_with};
 pub use files::{read_graph_file, read_meta_graph, write_graph, write_meta_graph};
+pub use graph_files::GraphFiles;
 pub use import::{ImportOptions, Imported, import_graph_def};
 pub use meta_export::{export_meta_graph, export_meta_graph_with};
 pub use meta_import::{MetaGraph, import_meta_graph, import_meta_graph_def};

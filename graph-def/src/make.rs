@@ -65,6 +65,12 @@ impl<'a> Maker<'a> {
         let node = &self.nodes.nodes[index];
         let mut attrs = attrs_from_proto(&node.attr)?;
         attrs.remove(OUTPUT_SHAPES);
+        if node.op == "Placeholder" && self.nodes.leaves_out_shapes() {
+            let shape = attrs.get("shape").and_then(AttrValue::as_shape);
+            if shape.is_some_and(|shape| shape.rank() == Some(0)) {
+                attrs.insert("shape".to_owned(), AttrValue::Shape(PartialShape::unknown()));
+            }
+        }
         let origin = self.origin(node, &attrs);
         self.relocate(&mut attrs);
         let inputs = &self.nodes.inputs[index];

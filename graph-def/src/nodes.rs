@@ -16,6 +16,8 @@ pub(crate) enum Syntax {
         replaced: BTreeMap<String, Output>,
         /// Whether what the message says of devices is left out.
         clear_devices: bool,
+        /// The version of TensorFlow's graphs that wrote the message.
+        producer: i32,
     },
     /// As in functions: `argument`, `node:output_arg:index`, `^node`.
     Function {
@@ -65,6 +67,13 @@ pub(crate) struct Made {
 impl<'a> Nodes<'a> {
     pub(crate) fn clears_devices(&self) -> bool {
         matches!(self.syntax, Syntax::Graph { clear_devices: true, .. })
+    }
+
+    /// Returns true if a placeholder of scalar shape may have any: old writers left the shape out, which reads the same.
+    pub(crate) fn leaves_out_shapes(&self) -> bool {
+        /// The last version of which that is so.
+        const LAST: i32 = 23;
+        matches!(self.syntax, Syntax::Graph { producer, .. } if producer <= LAST)
     }
 
     pub(crate) fn new(

@@ -9,19 +9,23 @@ mod graph;
 mod meta_graph;
 mod op;
 mod run_metadata;
+mod saved_model;
 
 pub use attr::{AttrList, AttrValue, Dim, NameAttrList, TensorShape, Value};
 pub use function::{ArgAttrs, FunctionDef, FunctionDefLibrary, GradientDef};
 pub use graph::{GraphDef, NodeDef, VersionDef};
 pub use meta_graph::{
-    AssetFileDef, BytesList, Collection, CollectionDef, FloatList, Int64List, MetaGraphDef, MetaInfoDef,
-    NodeList, QueueRunnerDef, SaveSliceInfoDef, SaverDef, SignatureDef, TensorInfo, TensorInfoEncoding,
-    VariableDef,
+    BytesList, Collection, CollectionDef, FloatList, Int64List, MetaGraphDef, MetaInfoDef, NodeList,
+    QueueRunnerDef, SaveSliceInfoDef, SaverDef, VariableDef,
 };
 pub use op::{ArgDef, AttrDef, OpDef, OpList};
 pub use run_metadata::{
     AllocationDescription, DeviceStepStats, NodeExecStats, NodeOutput, RunMetadata, StepStats,
     TensorDescription,
+};
+pub use saved_model::{
+    Any, AnyList, AssetFileDef, CompositeTensor, CooSparse, SavedModel, SignatureDef, TensorInfo,
+    TensorInfoEncoding,
 };
 
 use bytes::Bytes;

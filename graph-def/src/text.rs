@@ -7,7 +7,7 @@ mod read;
 mod schema;
 mod write;
 
-use crate::proto::{GraphDef, MetaGraphDef};
+use crate::proto::{GraphDef, MetaGraphDef, SavedModel};
 use crate::{Error, Result};
 use schema::Schema;
 use session_core::Code;
@@ -18,6 +18,7 @@ const MAX_DEPTH: usize = 100;
 
 const GRAPH: &str = "tensorflow.GraphDef";
 const META_GRAPH: &str = "tensorflow.MetaGraphDef";
+const SAVED_MODEL: &str = "tensorflow.SavedModel";
 
 impl GraphDef {
     /// Reads a graph in text form, as `tf.io.write_graph` writes it.
@@ -53,6 +54,24 @@ impl MetaGraphDef {
     /// As [`GraphDef::to_text`].
     pub fn to_text(&self) -> Result<String> {
         write(&self.to_bytes(), META_GRAPH)
+    }
+}
+
+impl SavedModel {
+    /// Reads a SavedModel in text form (`saved_model.pbtxt`).
+    ///
+    /// # Errors
+    /// As [`GraphDef::from_text`].
+    pub fn from_text(text: &str) -> Result<SavedModel> {
+        SavedModel::from_bytes(read(text, SAVED_MODEL)?)
+    }
+
+    /// Returns the SavedModel in text form.
+    ///
+    /// # Errors
+    /// As [`GraphDef::to_text`].
+    pub fn to_text(&self) -> Result<String> {
+        write(&self.to_bytes(), SAVED_MODEL)
     }
 }
 

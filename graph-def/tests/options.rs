@@ -103,3 +103,21 @@ fn folders_of_a_graph_file_are_made() {
     write_graph(&path, &to_graph_def(&graph).unwrap()).unwrap();
     assert_eq!(read_graph_file(&path).unwrap().graph_def.unwrap().node[0].name, "two");
 }
+
+#[test]
+fn placeholders_of_old_writers_have_no_shape() {
+    let message = |producer: i32| {
+        let text = format!(
+            r#"node {{ name: "x" op: "Placeholder" attr {{ key: "dtype" value {{ type: DT_FLOAT }} }}
+                 attr {{ key: "shape" value {{ shape {{ }} }} }} }}
+               versions {{ producer: {producer} }}"#
+        );
+        let graph = Graph::new();
+        let message = graph_def::proto::GraphDef::from_text(&text).unwrap();
+        let imported = graph_def::import_graph_def(&graph, &message, &ImportOptions::new()).unwrap();
+        imported.output("x").unwrap().shape().rank()
+    };
+    // They left the shape of any tensor out, which reads as that of a scalar.
+    assert_eq!([message(0), message(8), message(23)], [None; 3]);
+    assert_eq!([message(24), message(2474)], [Some(0); 2]);
+}

@@ -1,6 +1,6 @@
 //! Meta graphs: a graph with what a program knows about it.
 
-use super::{GraphDef, OpList, TensorShape, decode};
+use super::{AssetFileDef, GraphDef, OpList, SignatureDef, decode};
 use bytes::Bytes;
 use prost::{Message, Oneof};
 use session_core::Result;
@@ -216,60 +216,14 @@ pub struct QueueRunnerDef {
     pub queue_closed_exception_types: Vec<i32>,
 }
 
-/// What can be asked of a model: the tensors to feed and to fetch.
-#[derive(Clone, PartialEq, Message)]
-pub struct SignatureDef {
-    /// What is fed.
-    #[prost(btree_map = "string, message", tag = "1")]
-    pub inputs: BTreeMap<String, TensorInfo>,
-    /// What is fetched.
-    #[prost(btree_map = "string, message", tag = "2")]
-    pub outputs: BTreeMap<String, TensorInfo>,
-    /// The kind of question.
-    #[prost(string, tag = "3")]
-    pub method_name: String,
-    /// Values of inputs that are not fed, as serialised `TensorProto`s.
-    #[prost(btree_map = "string, bytes", tag = "4")]
-    pub defaults: BTreeMap<String, Vec<u8>>,
-}
-
-/// A tensor of a signature.
-#[derive(Clone, PartialEq, Message)]
-pub struct TensorInfo {
-    /// The number of its dtype.
-    #[prost(int32, tag = "2")]
-    pub dtype: i32,
-    /// What is known of its shape.
-    #[prost(message, optional, tag = "3")]
-    pub tensor_shape: Option<TensorShape>,
-    /// What stands for it in the graph.
-    #[prost(oneof = "TensorInfoEncoding", tags = "1, 4, 5")]
-    pub encoding: Option<TensorInfoEncoding>,
-}
-
-/// What stands for a tensor of a signature.
-#[derive(Clone, PartialEq, Oneof)]
-pub enum TensorInfoEncoding {
-    /// The tensor of this name.
-    #[prost(string, tag = "1")]
-    Name(String),
-    /// The parts of a sparse tensor, serialised; not looked into.
-    #[prost(bytes = "bytes", tag = "4")]
-    CooSparse(Bytes),
-    /// The parts of another composite, serialised; not looked into.
-    #[prost(bytes = "bytes", tag = "5")]
-    Composite(Bytes),
-}
-
-/// A file that a model needs.
-#[derive(Clone, PartialEq, Message)]
-pub struct AssetFileDef {
-    /// The tensor that is fed the file's path.
-    #[prost(message, optional, tag = "1")]
-    pub tensor_info: Option<TensorInfo>,
-    /// The file's name.
-    #[prost(string, tag = "2")]
-    pub filename: String,
+impl VariableDef {
+    /// Reads a serialised variable, an item of a collection of variables.
+    ///
+    /// # Errors
+    /// `DataLoss` for bytes that are no such message.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<VariableDef> {
+        decode(bytes.into(), "VariableDef")
+    }
 }
 
 impl MetaGraphDef {

@@ -173,7 +173,7 @@ mod tests {
                 assert!(std::ptr::eq(message.numbered(field.number).unwrap(), field), "{}", message.name);
             }
         }
-        for root in ["tensorflow.GraphDef", "tensorflow.MetaGraphDef", ANY] {
+        for root in ["tensorflow.GraphDef", "tensorflow.MetaGraphDef", "tensorflow.SavedModel", ANY] {
             assert!(schema.named(root).is_some());
         }
     }

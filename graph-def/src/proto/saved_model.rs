@@ -1,0 +1,169 @@
+//! What a SavedModel is made of: meta graphs, and what can be asked of them.
+
+use super::{MetaGraphDef, TensorShape, decode};
+use bytes::Bytes;
+use prost::{Message, Oneof};
+use session_core::Result;
+use std::collections::BTreeMap;
+
+/// The content of a `saved_model.pb`.
+#[derive(Clone, PartialEq, Message)]
+pub struct SavedModel {
+    /// The version of the format; 1 for all that is written today.
+    #[prost(int64, tag = "1")]
+    pub saved_model_schema_version: i64,
+    /// The graphs, told apart by their tags.
+    #[prost(message, repeated, tag = "2")]
+    pub meta_graphs: Vec<MetaGraphDef>,
+}
+
+/// What can be asked of a model: the tensors to feed and to fetch.
+#[derive(Clone, PartialEq, Message)]
+pub struct SignatureDef {
+    /// The inputs, by their names in the signature.
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub inputs: BTreeMap<String, TensorInfo>,
+    /// The outputs, by their names in the signature.
+    #[prost(btree_map = "string, message", tag = "2")]
+    pub outputs: BTreeMap<String, TensorInfo>,
+    /// The kind of signature, such as `tensorflow/serving/predict`.
+    #[prost(string, tag = "3")]
+    pub method_name: String,
+    /// Values of inputs that are not fed, as serialised `TensorProto`s.
+    #[prost(btree_map = "string, bytes", tag = "4")]
+    pub defaults: BTreeMap<String, Vec<u8>>,
+}
+
+/// A tensor of a signature.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorInfo {
+    /// The number of its dtype; that of a reference is larger by 100.
+    #[prost(int32, tag = "2")]
+    pub dtype: i32,
+    /// What is known of its shape.
+    #[prost(message, optional, tag = "3")]
+    pub tensor_shape: Option<TensorShape>,
+    /// The tensors of the graph that it consists of.
+    #[prost(oneof = "TensorInfoEncoding", tags = "1, 4, 5")]
+    pub encoding: Option<TensorInfoEncoding>,
+}
+
+/// The tensors of a graph that a tensor of a signature consists of.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum TensorInfoEncoding {
+    /// One tensor, by its name.
+    #[prost(string, tag = "1")]
+    Name(String),
+    /// The components of a sparse tensor.
+    #[prost(message, tag = "4")]
+    CooSparse(CooSparse),
+    /// The components of another composite tensor, such as a ragged one.
+    #[prost(message, tag = "5")]
+    Composite(CompositeTensor),
+}
+
+/// The components of a sparse tensor, by the names of tensors.
+#[derive(Clone, PartialEq, Message)]
+pub struct CooSparse {
+    /// The values that are stored.
+    #[prost(string, tag = "1")]
+    pub values_tensor_name: String,
+    /// Their coordinates.
+    #[prost(string, tag = "2")]
+    pub indices_tensor_name: String,
+    /// The shape of the dense tensor.
+    #[prost(string, tag = "3")]
+    pub dense_shape_tensor_name: String,
+}
+
+/// The components of a composite tensor.
+#[derive(Clone, PartialEq, Message)]
+pub struct CompositeTensor {
+    /// A serialised `TypeSpecProto`, which says the kind.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub type_spec: Bytes,
+    /// The components; those of a ragged tensor are its values and its row splits.
+    #[prost(message, repeated, tag = "2")]
+    pub components: Vec<TensorInfo>,
+}
+
+/// A file that a model needs.
+#[derive(Clone, PartialEq, Message)]
+pub struct AssetFileDef {
+    /// The tensor that is fed the file's path.
+    #[prost(message, optional, tag = "1")]
+    pub tensor_info: Option<TensorInfo>,
+    /// The file's name in the folder `assets`.
+    #[prost(string, tag = "2")]
+    pub filename: String,
+}
+
+/// The items of a collection of messages that say their types.
+#[derive(Clone, PartialEq, Message)]
+pub struct AnyList {
+    /// The messages.
+    #[prost(message, repeated, tag = "1")]
+    pub value: Vec<Any>,
+}
+
+/// A message that says its type.
+#[derive(Clone, PartialEq, Message)]
+pub struct Any {
+    /// The type, as `type.googleapis.com/tensorflow.AssetFileDef`.
+    #[prost(string, tag = "1")]
+    pub type_url: String,
+    /// The serialised message.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: Bytes,
+}
+
+impl SavedModel {
+    /// Reads a serialised SavedModel. Large attributes, such as constants, are not copied.
+    ///
+    /// # Errors
+    /// `DataLoss` for bytes that are no such message.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<SavedModel> {
+        decode(bytes.into(), "SavedModel")
+    }
+
+    /// Serializes it; equal ones give equal bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        self.encode_to_vec().into()
+    }
+}
+
+impl AssetFileDef {
+    /// The type that a collection says for it.
+    pub const TYPE_URL: &str = "type.googleapis.com/tensorflow.AssetFileDef";
+
+    /// Reads a serialised asset.
+    ///
+    /// # Errors
+    /// `DataLoss` for bytes that are no such message.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<AssetFileDef> {
+        decode(bytes.into(), "AssetFileDef")
+    }
+
+    /// Serializes it as an item of a collection.
+    #[must_use]
+    pub fn to_any(&self) -> Any {
+        Any { type_url: AssetFileDef::TYPE_URL.to_owned(), value: self.encode_to_vec().into() }
+    }
+}
+
+impl AnyList {
+    /// Reads the items of a collection.
+    ///
+    /// # Errors
+    /// `DataLoss` for bytes that are no such message.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<AnyList> {
+        decode(bytes.into(), "AnyList")
+    }
+
+    /// Serializes it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        self.encode_to_vec().into()
+    }
+}
