@@ -199,13 +199,14 @@ impl Emitter<'_> {
             return None;
         }
         let node = &self.ir.nodes[index];
-        // A trigger waits until those before it are through, whether they ran or not.
-        let heeds = facts(node.operation()).is_none_or(|op| op.role != Role::Trigger);
+        // A trigger and a merge wait until those before them are through, whether they ran or not.
+        let is_merge = node.flow == Some(Flow::Merge);
+        let heeds = !is_merge && facts(node.operation()).is_none_or(|op| op.role != Role::Trigger);
         let controls = node.control.iter().filter(|_| heeds);
         Some(Guard {
             controls: controls.filter_map(|before| self.flags.get(before).copied()).collect(),
             flag: self.flags.get(&index).copied(),
-            any: node.flow == Some(Flow::Merge),
+            any: is_merge,
             keeps: self.frames.is_exit[index],
         })
     }
