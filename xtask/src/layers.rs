@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each crate with the crates of this workspace that it depends on (dev-dependencies aside).
-const TABLE: [(&str, &[&str]); 19] = [
+const TABLE: [(&str, &[&str]); 20] = [
     ("wire", &[]),
     ("tensor", &[]),
     ("session-core", &["wire", "tensor"]),
@@ -24,6 +24,19 @@ const TABLE: [(&str, &[&str]); 19] = [
     (
         "monitored",
         &["session-core", "checkpoint", "ops", "queue-runner", "scaffold", "hooks", "embedded-engine"],
+    ),
+    (
+        "saved-model",
+        &[
+            "tensor",
+            "session-core",
+            "checkpoint",
+            "summary",
+            "ops",
+            "graph-def",
+            "scaffold",
+            "embedded-engine",
+        ],
     ),
     ("board", &["tensor", "session-core", "checkpoint", "summary", "graph-def"]),
     ("monitored-session", &["*"]),

@@ -1,0 +1,76 @@
+//! The files that a model needs.
+
+use graph_def::proto::{AnyList, AssetFileDef, Collection, MetaGraphDef, TensorInfoEncoding};
+use session_core::{Code, Error, Result};
+use std::path::{Component, Path, PathBuf};
+
+/// The collection in which TensorFlow 1 lists assets.
+pub(crate) const COLLECTION: &str = "saved_model_assets";
+/// The folder of the files, below that of the model.
+pub(crate) const FOLDER: &str = "assets";
+
+/// A file that a model needs: a tensor of the graph is fed its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Asset {
+    /// The name of the tensor.
+    pub tensor: String,
+    /// The path of the file.
+    pub path: PathBuf,
+    /// The name of the file within the folder `assets`.
+    pub filename: String,
+}
+
+/// The assets of a meta graph: those of the field, or if it has none those of the collection.
+pub(crate) fn assets_of(folder: &Path, message: &MetaGraphDef) -> Result<Vec<Asset>> {
+    let listed = match message.asset_file_def.as_slice() {
+        [] => in_collection(message)?,
+        listed => listed.to_vec(),
+    };
+    listed.iter().map(|def| asset(folder, def)).collect()
+}
+
+fn in_collection(message: &MetaGraphDef) -> Result<Vec<AssetFileDef>> {
+    let place = |error: Error| error.context(format!("the collection '{COLLECTION}' cannot be read"));
+    let Some(kind) = message.collection_def.get(COLLECTION).and_then(|def| def.kind.as_ref()) else {
+        return Ok(Vec::new());
+    };
+    let Collection::Any(bytes) = kind else {
+        return Err(place(Error::new(Code::DataLoss, "its items do not say their types")));
+    };
+    let items = AnyList::from_bytes(bytes.clone()).map_err(place)?;
+    let item = |any: graph_def::proto::Any| {
+        if any.type_url.rsplit('/').next() != Some("tensorflow.AssetFileDef") {
+            let text = format!("an item is of type '{}', not an AssetFileDef", any.type_url);
+            return Err(place(Error::new(Code::DataLoss, text)));
+        }
+        AssetFileDef::from_bytes(any.value).map_err(place)
+    };
+    items.value.into_iter().map(item).collect()
+}
+
+fn asset(folder: &Path, def: &AssetFileDef) -> Result<Asset> {
+    let filename = def.filename.as_str();
+    let plain = Path::new(filename).components().all(|part| matches!(part, Component::Normal(_)));
+    if filename.is_empty() || filename.contains(['\0', '\\']) || !plain {
+        let text = format!(
+            "the asset '{filename}' of the SavedModel '{}' is not the name of a file within its folder '{FOLDER}'; it is \
+             not opened",
+            folder.display()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    let encoding = def.tensor_info.as_ref().and_then(|info| info.encoding.as_ref());
+    let Some(TensorInfoEncoding::Name(tensor)) = encoding else {
+        let text = format!(
+            "the asset '{filename}' of the SavedModel '{}' does not name the tensor that is fed its path",
+            folder.display()
+        );
+        return Err(Error::new(Code::DataLoss, text));
+    };
+    Ok(Asset {
+        tensor: tensor.clone(),
+        path: folder.join(FOLDER).join(filename),
+        filename: filename.to_owned(),
+    })
+}

@@ -1,0 +1,50 @@
+//! TensorFlow's SavedModels and frozen graphs, loaded and run without TensorFlow.
+//!
+//! ```no_run
+//! use saved_model::SavedModel;
+//!
+//! let model = SavedModel::load("export/1541117730", ["serve"])?;
+//! let answer = model.signature("serving_default")?.run([("x", vec![1.0f32, 2.0])])?;
+//! println!("{}", answer.tensor("y")?);
+//! # Ok::<(), session_core::Error>(())
+//! ```
+//!
+//! # Where to look
+//!
+//! | | |
+//! | --- | --- |
+//! | a model in a session, ready to be asked | [`SavedModel`], [`Signature`] |
+//! | a model to go on training from | [`SavedModel::scaffold`] |
+//! | what a folder holds, without loading it | [`SavedModelFolder`] |
+//! | a graph that holds its own values (`.pb`) | [`FrozenGraph`] |
+//!
+//! # Files
+//!
+//! A model reaches the files in its own folder and nothing else: names of assets that lead out of it are refused before
+//! anything is opened, and operations such as `ReadFile` fail with `PermissionDenied` elsewhere.
+//! [`LoadOptions::allow_files`] widens that.
+//!
+//! # What it does not do
+//!
+//! It brings no engine but, with the feature `embedded` (on by default), the embedded one as the default. TensorFlow 2's
+//! objects are not rebuilt: their models are asked through their signatures.
+
+mod assets;
+mod folder;
+mod frozen;
+mod model;
+mod options;
+mod restore;
+mod signature;
+mod training;
+mod value;
+
+pub mod tags;
+
+pub use assets::Asset;
+pub use folder::{SavedModelFolder, TaggedGraph};
+pub use frozen::FrozenGraph;
+pub use model::SavedModel;
+pub use options::LoadOptions;
+pub use signature::{Layout, Signature, SignatureTensor};
+pub use value::{SignatureOutputs, SignatureValue};

@@ -1,0 +1,162 @@
+//! A loaded SavedModel.
+
+use crate::folder::{SavedModelFolder, TaggedGraph};
+use crate::options::LoadOptions;
+use crate::restore::{self, Initialization};
+use crate::signature::Signature;
+use crate::value::suggestion;
+use graph_def::proto::SignatureDef;
+use graph_def::{ImportOptions, Imported, import_graph_def};
+use session_core::{Code, Error, Graph, Result, Session};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A SavedModel in a session: its graph, its variables restored, its tables initialized, ready to be asked.
+///
+/// ```no_run
+/// use saved_model::SavedModel;
+/// let model = SavedModel::load("export/1541117730", ["serve"])?;
+/// let answer = model.signature("serving_default")?.run([("x", vec![1.0f32, 2.0])])?;
+/// println!("{}", answer.tensor("y")?);
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// Models of TensorFlow 1 and 2 are loaded in one manner: the meta graph with just the tags asked for is imported, the
+/// variables are restored by the operations that the model brings for it, then its init op is run with the paths of its
+/// assets. A model without init op has its local variables and tables initialized.
+pub struct SavedModel {
+    path: PathBuf,
+    tags: Vec<String>,
+    imported: Imported,
+    session: Arc<dyn Session>,
+    signatures: BTreeMap<String, SignatureDef>,
+}
+
+impl SavedModel {
+    /// Loads the meta graph with these tags, usually `["serve"]` ([`tags::SERVING`](crate::tags::SERVING)).
+    ///
+    /// # Errors
+    /// Those of [`SavedModelFolder::open`] and [`SavedModelFolder::meta_graph`]; `DataLoss` and the like for variables that
+    /// are missing or damaged; a key error for an init op or asset that the graph does not have; whatever the import and
+    /// the init op report.
+    pub fn load(
+        path: impl AsRef<Path>,
+        tags: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<SavedModel> {
+        SavedModel::load_with(path, tags, &LoadOptions::new())
+    }
+
+    /// As [`load`](SavedModel::load), with options.
+    ///
+    /// # Errors
+    /// As [`load`](SavedModel::load).
+    pub fn load_with(
+        path: impl AsRef<Path>,
+        tags: impl IntoIterator<Item = impl AsRef<str>>,
+        options: &LoadOptions,
+    ) -> Result<SavedModel> {
+        let folder = SavedModelFolder::open(path)?;
+        SavedModel::of(folder.meta_graph(tags)?, options)
+    }
+
+    /// Loads a meta graph of a folder that was read.
+    ///
+    /// # Errors
+    /// As [`load`](SavedModel::load).
+    pub fn of(meta_graph: TaggedGraph<'_>, options: &LoadOptions) -> Result<SavedModel> {
+        let path = meta_graph.folder().path();
+        let at_path =
+            |error: Error| error.context(format!("cannot load the SavedModel '{}'", path.display()));
+        SavedModel::try_of(meta_graph, options).map_err(at_path)
+    }
+
+    fn try_of(meta_graph: TaggedGraph<'_>, options: &LoadOptions) -> Result<SavedModel> {
+        let message = meta_graph.message();
+        let graph_def = message.graph_def.as_ref();
+        let graph_def =
+            graph_def.ok_or_else(|| Error::new(Code::DataLoss, "the meta graph holds no graph"))?;
+        let mut import = ImportOptions::new().clear_devices(options.clears_devices());
+        if let Some(list) = message.meta_info_def.as_ref().and_then(|info| info.stripped_op_list.as_ref()) {
+            import = import.op_list(list.clone());
+        }
+        let graph = Graph::new();
+        let imported = import_graph_def(&graph, graph_def, &import)?;
+        let initialization = Initialization::of(meta_graph, &imported)?;
+        let path = meta_graph.folder().path();
+        let session = options.session(&graph, path)?;
+        restore::variables(&meta_graph, &imported, &*session)?;
+        initialization.run(&*session)?;
+        let hidden = [restore::INIT_SIGNATURE, restore::TRAIN_SIGNATURE];
+        let signatures = message.signature_def.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
+        Ok(SavedModel {
+            path: path.to_path_buf(),
+            tags: meta_graph.tags().to_vec(),
+            session,
+            signatures: signatures.map(|(name, def)| (name.clone(), def.clone())).collect(),
+            imported,
+        })
+    }
+
+    /// Returns the folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the tags of the meta graph.
+    #[must_use]
+    pub fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
+    /// Returns the session, to run anything of the graph.
+    #[must_use]
+    pub fn session(&self) -> &Arc<dyn Session> {
+        &self.session
+    }
+
+    /// Returns the graph. Operations keep the names of the file.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        self.session.graph()
+    }
+
+    /// Returns the names of the signatures, sorted.
+    pub fn signature_names(&self) -> impl Iterator<Item = &str> {
+        self.signatures.keys().map(String::as_str)
+    }
+
+    /// Returns a signature, its tensors found in the graph.
+    ///
+    /// # Errors
+    /// A key error for an unknown name, with the nearest one, and for a signature that names tensors which the graph does
+    /// not have.
+    pub fn signature(&self, name: &str) -> Result<Signature> {
+        let place = |error: Error| error.context(format!("in the SavedModel '{}'", self.path.display()));
+        let def = self.signatures.get(name).ok_or_else(|| {
+            let text = format!("the SavedModel '{}' has no signature '{name}'", self.path.display());
+            Error::key(text + &suggestion(name, || self.signature_names()))
+        })?;
+        Signature::new(&self.session, &self.imported, name, def).map_err(place)
+    }
+
+    /// Ends the session, which signatures share.
+    ///
+    /// # Errors
+    /// As [`Session::close`].
+    pub fn close(&self) -> Result<()> {
+        self.session.close()
+    }
+}
+
+impl fmt::Debug for SavedModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SavedModel")
+            .field("path", &self.path)
+            .field("tags", &self.tags)
+            .field("signatures", &self.signatures.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

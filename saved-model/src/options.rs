@@ -1,0 +1,115 @@
+//! How a model is loaded.
+
+use session_core::{Engine, Error, FileAccess, Graph, Result, Session, SessionConfig};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How a model is loaded: what runs it, and which files it may reach.
+///
+/// ```no_run
+/// use saved_model::{LoadOptions, SavedModel};
+/// use session_core::SessionConfig;
+/// let options = LoadOptions::new().config(SessionConfig::with_threads(1)).allow_files("/var/lookup");
+/// let model = SavedModel::load_with("model", ["serve"], &options)?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct LoadOptions {
+    engine: Option<Arc<dyn Engine>>,
+    target: String,
+    config: SessionConfig,
+    allowed: Vec<PathBuf>,
+    clear_devices: bool,
+}
+
+impl LoadOptions {
+    /// The embedded engine, and no file but those in the model's folder.
+    #[must_use]
+    pub fn new() -> LoadOptions {
+        LoadOptions::default()
+    }
+
+    /// What runs the model. Default: the embedded engine, if the feature `embedded` is on.
+    #[must_use]
+    pub fn engine(mut self, engine: Arc<dyn Engine>) -> LoadOptions {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// The engine's target, such as `grpc://host:port`. Default: this process.
+    #[must_use]
+    pub fn target(mut self, target: impl Into<String>) -> LoadOptions {
+        self.target = target.into();
+        self
+    }
+
+    /// The configuration of the session. Its [`file_access`](SessionConfig::file_access) is replaced where it allows
+    /// everything: a model may read the files in its own folder and nothing else, unless
+    /// [`allow_files`](LoadOptions::allow_files) widens it.
+    #[must_use]
+    pub fn config(mut self, config: SessionConfig) -> LoadOptions {
+        self.config = config;
+        self
+    }
+
+    /// Lets the model read and write the files in a folder, too. Can be given several times.
+    #[must_use]
+    pub fn allow_files(mut self, folder: impl Into<PathBuf>) -> LoadOptions {
+        self.allowed.push(folder.into());
+        self
+    }
+
+    /// Whether operations lose the devices that the file says. Default: `false`.
+    #[must_use]
+    pub fn clear_devices(mut self, clear: bool) -> LoadOptions {
+        self.clear_devices = clear;
+        self
+    }
+
+    pub(crate) fn clears_devices(&self) -> bool {
+        self.clear_devices
+    }
+
+    /// The files that a model of this folder may reach.
+    pub(crate) fn file_access(&self, folder: &Path) -> FileAccess {
+        let own = &self.config.file_access;
+        let access = if own.is_everything() { FileAccess::nothing() } else { own.clone() };
+        self.allowed.iter().fold(access.and_read(folder), |access, folder| access.and_write(folder))
+    }
+
+    /// A session on a graph of this folder.
+    pub(crate) fn session(&self, graph: &Graph, folder: &Path) -> Result<Arc<dyn Session>> {
+        let none = || {
+            Error::value(
+                "no engine was given, and the feature `embedded`, which brings the default one, is off",
+            )
+        };
+        let engine = self.engine.clone().or_else(default_engine).ok_or_else(none)?;
+        let config = SessionConfig { file_access: self.file_access(folder), ..self.config.clone() };
+        engine.new_session(graph, &self.target, &config)
+    }
+}
+
+#[cfg(feature = "embedded")]
+fn default_engine() -> Option<Arc<dyn Engine>> {
+    Some(Arc::new(embedded_engine::EmbeddedEngine::new()))
+}
+
+#[cfg(not(feature = "embedded"))]
+fn default_engine() -> Option<Arc<dyn Engine>> {
+    None
+}
+
+impl fmt::Debug for LoadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadOptions")
+            .field("engine", &self.engine.as_ref().map(|engine| engine.name()))
+            .field("target", &self.target)
+            .field("config", &self.config)
+            .field("allowed", &self.allowed)
+            .field("clear_devices", &self.clear_devices)
+            .finish()
+    }
+}

@@ -1,0 +1,581 @@
+//! Signatures: what can be asked of a model, checked and run.
+
+use crate::value::{SignatureOutputs, SignatureValue, suggestion};
+use graph_def::Imported;
+use graph_def::proto::{SignatureDef, TensorInfo, TensorInfoEncoding};
+use session_core::{
+    Callable, DType, Endpoint, Error, OpId, Operation, Output, PartialShape, Result, RunMetadata, RunOptions,
+    Session, StepSignature, Tensor, check_value,
+};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use summary::StoredTensor;
+
+/// The tensors that a value of a signature consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Layout {
+    /// One tensor.
+    Dense,
+    /// The components `values`, `indices` and `dense_shape`.
+    Sparse,
+    /// The components `0`, `1`, ...; those of a ragged tensor are its flat values and its row splits.
+    Composite,
+}
+
+/// An input or output of a signature.
+#[derive(Clone, Debug)]
+pub struct SignatureTensor {
+    name: String,
+    layout: Layout,
+    dtype: DType,
+    shape: PartialShape,
+    components: Vec<Component>,
+    default: Option<Tensor>,
+}
+
+/// A tensor of the graph, with its name as a part of a value; the name is empty for a dense one.
+#[derive(Clone, Debug)]
+struct Component {
+    name: String,
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Tensor(Output),
+    /// An operation without outputs, which is run for its effect.
+    Operation(Operation),
+}
+
+impl SignatureTensor {
+    /// Returns the name in the signature.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the kind of value.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Returns the dtype; of a composite that of its values.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Returns what is known of the shape; of a sparse tensor that of the dense one.
+    #[must_use]
+    pub fn shape(&self) -> &PartialShape {
+        &self.shape
+    }
+
+    /// Returns the tensors of the graph with their names as components: one with an empty name for a dense value, none for
+    /// an output that is an operation.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Output)> {
+        self.components.iter().filter_map(|component| match &component.source {
+            Source::Tensor(output) => Some((component.name.as_str(), output)),
+            Source::Operation(_) => None,
+        })
+    }
+
+    /// Returns true if a call may leave this input out: the signature or the graph has a value for it.
+    #[must_use]
+    pub fn is_optional(&self) -> bool {
+        self.default.is_some() || self.tensors().all(|(_, output)| has_value(output))
+    }
+
+    fn outputs(&self) -> impl Iterator<Item = &Output> {
+        self.tensors().map(|(_, output)| output)
+    }
+}
+
+fn has_value(output: &Output) -> bool {
+    !matches!(output.operation().op_type(), "Placeholder" | "PlaceholderV2")
+}
+
+/// Resolves one entry of a signature.
+fn resolve(imported: &Imported, name: &str, info: &TensorInfo) -> Result<SignatureTensor> {
+    let tensor = |name: &str| imported.output(name).map(Source::Tensor);
+    let component = |name: &str, source: Source| Component { name: name.to_owned(), source };
+    let (layout, components) = match &info.encoding {
+        None => return Err(Error::value("it does not name a tensor")),
+        Some(TensorInfoEncoding::Name(tensor_name)) => {
+            (Layout::Dense, vec![component("", tensor_or_operation(imported, tensor_name)?)])
+        }
+        Some(TensorInfoEncoding::CooSparse(sparse)) => {
+            let parts = [
+                ("values", &sparse.values_tensor_name),
+                ("indices", &sparse.indices_tensor_name),
+                ("dense_shape", &sparse.dense_shape_tensor_name),
+            ];
+            let parts: Result<Vec<Component>> =
+                parts.into_iter().map(|(part, name)| Ok(component(part, tensor(name)?))).collect();
+            (Layout::Sparse, parts?)
+        }
+        Some(TensorInfoEncoding::Composite(composite)) => {
+            let part = |(index, info): (usize, &TensorInfo)| match &info.encoding {
+                Some(TensorInfoEncoding::Name(name)) => Ok(component(&index.to_string(), tensor(name)?)),
+                _ => Err(Error::value(format!("its component {index} is not a tensor"))),
+            };
+            let parts: Result<Vec<Component>> = composite.components.iter().enumerate().map(part).collect();
+            (Layout::Composite, parts?)
+        }
+    };
+    let first = components.first().and_then(|component| match &component.source {
+        Source::Tensor(output) => Some(output),
+        Source::Operation(_) => None,
+    });
+    let said = info.tensor_shape.as_ref().map(PartialShape::try_from).transpose()?;
+    let shape = match (layout, first) {
+        // Old exporters left the shape out, which reads as that of a scalar: the graph knows better.
+        (Layout::Dense, Some(output)) => match said {
+            Some(said) if said.rank() != Some(0) => output.shape().merge(&said).unwrap_or(said),
+            _ => output.shape().clone(),
+        },
+        _ => said.unwrap_or_else(PartialShape::unknown),
+    };
+    let dtype = first.map_or(DType::Float32, Output::dtype);
+    Ok(SignatureTensor { name: name.to_owned(), layout, dtype, shape, components, default: None })
+}
+
+fn tensor_or_operation(imported: &Imported, name: &str) -> Result<Source> {
+    match imported.operation(name.rsplit_once(':').map_or(name, |(operation, _)| operation)) {
+        Ok(operation) if operation.num_outputs() == 0 => Ok(Source::Operation(operation.clone())),
+        _ => imported.output(name).map(Source::Tensor),
+    }
+}
+
+/// What a loaded model can be asked: named inputs, named outputs. A handle: clones share the compiled steps, and many threads
+/// may call one at once.
+///
+/// ```no_run
+/// use saved_model::SavedModel;
+/// let model = SavedModel::load("model", ["serve"])?;
+/// let classify = model.signature("serving_default")?;
+/// let answer = classify.run([("image", vec![0.0f32; 784])])?;
+/// println!("{}", answer.tensor("probabilities")?);
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Signature(Arc<Inner>);
+
+struct Inner {
+    session: Arc<dyn Session>,
+    name: String,
+    method: String,
+    inputs: Vec<SignatureTensor>,
+    outputs: Vec<SignatureTensor>,
+    /// Where a name that a caller may use leads: an input, and a component of it.
+    places: HashMap<String, (usize, Option<usize>)>,
+    /// Of each input, the place of its first component among all.
+    starts: Vec<usize>,
+    /// Of each input, true if the outputs depend on it.
+    needed: Vec<bool>,
+    fetches: Vec<Endpoint>,
+    targets: Vec<OpId>,
+    /// Guards the list of compiled steps, each by which components it is fed; nothing else is locked meanwhile.
+    steps: Mutex<Vec<(Vec<bool>, Callable)>>,
+}
+
+impl Signature {
+    pub(crate) fn new(
+        session: &Arc<dyn Session>,
+        imported: &Imported,
+        name: &str,
+        def: &SignatureDef,
+    ) -> Result<Signature> {
+        let at = |what: &str, key: &str, error: Error| {
+            error.context(format!("the {what} '{key}' of the signature '{name}' cannot be resolved"))
+        };
+        let mut inputs = Vec::new();
+        for (key, info) in &def.inputs {
+            let mut input = resolve(imported, key, info).map_err(|error| at("input", key, error))?;
+            if input.outputs().count() != input.components.len() {
+                return Err(at("input", key, Error::value("it names an operation without outputs")));
+            }
+            if let Some(bytes) = def.defaults.get(key) {
+                let value = StoredTensor::from_encoded(bytes.clone()).to_tensor();
+                let value = value.map_err(|error| {
+                    at("input", key, Error::invalid_argument("its default cannot be read").with_source(error))
+                })?;
+                input.default = (input.layout == Layout::Dense).then_some(value);
+            }
+            inputs.push(input);
+        }
+        let outputs: Result<Vec<SignatureTensor>> = def
+            .outputs
+            .iter()
+            .map(|(key, info)| resolve(imported, key, info).map_err(|error| at("output", key, error)))
+            .collect();
+        Ok(Signature::of(session, name, &def.method_name, inputs, outputs?))
+    }
+
+    fn of(
+        session: &Arc<dyn Session>,
+        name: &str,
+        method: &str,
+        inputs: Vec<SignatureTensor>,
+        outputs: Vec<SignatureTensor>,
+    ) -> Signature {
+        let (mut fetches, mut targets) = (Vec::new(), Vec::new());
+        for component in outputs.iter().flat_map(|output| &output.components) {
+            match &component.source {
+                Source::Tensor(output) if fetches.contains(&output.endpoint()) => {}
+                Source::Tensor(output) => fetches.push(output.endpoint()),
+                Source::Operation(operation) => targets.push(operation.id()),
+            }
+        }
+        let reached = reached(&outputs);
+        let needed = inputs
+            .iter()
+            .map(|input| input.outputs().any(|output| reached.contains(&output.operation().id())));
+        let needed = needed.collect();
+        let mut starts = Vec::with_capacity(inputs.len());
+        let mut next = 0;
+        for input in &inputs {
+            starts.push(next);
+            next += input.components.len();
+        }
+        Signature(Arc::new(Inner {
+            session: session.clone(),
+            name: name.to_owned(),
+            method: method.to_owned(),
+            places: places(&inputs),
+            inputs,
+            outputs,
+            starts,
+            needed,
+            fetches,
+            targets,
+            steps: Mutex::default(),
+        }))
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Returns the kind, such as `tensorflow/serving/predict`.
+    #[must_use]
+    pub fn method_name(&self) -> &str {
+        &self.0.method
+    }
+
+    /// Returns the inputs, sorted by name.
+    #[must_use]
+    pub fn inputs(&self) -> &[SignatureTensor] {
+        &self.0.inputs
+    }
+
+    /// Returns the outputs, sorted by name.
+    #[must_use]
+    pub fn outputs(&self) -> &[SignatureTensor] {
+        &self.0.outputs
+    }
+
+    /// Returns the signature with these outputs only; what just the others need is not computed.
+    ///
+    /// # Errors
+    /// A key error for a name that is no output, with the nearest one.
+    pub fn with_outputs(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Signature> {
+        let inner = &self.0;
+        let mut outputs: Vec<SignatureTensor> = Vec::new();
+        for name in names {
+            let name = name.as_ref();
+            let found = inner.outputs.iter().find(|output| output.name == name).ok_or_else(|| {
+                let known = || inner.outputs.iter().map(|output| output.name.as_str());
+                let suggestion = suggestion(name, known);
+                Error::key(format!("the signature '{}' has no output '{name}'{suggestion}", inner.name))
+            })?;
+            if !outputs.iter().any(|output| output.name == name) {
+                outputs.push(found.clone());
+            }
+        }
+        Ok(Signature::of(&inner.session, &inner.name, &inner.method, inner.inputs.clone(), outputs))
+    }
+
+    /// Calls the signature: all outputs are computed in one run.
+    ///
+    /// Inputs are named as in the signature. A sparse or ragged one takes a [`SignatureValue`], or its components one by one:
+    /// `name/values`, `name/indices`, `name/dense_shape`, and `name/0`, `name/1`, ... for another composite one; the names that
+    /// TensorFlow 2 gives them, such as `name_values` and `name_component_0`, are understood too.
+    ///
+    /// # Errors
+    /// A key error for an unknown name, with the nearest one; a value error for inputs that are missing or given twice; a
+    /// wrong dtype, or a shape that contradicts the one in the graph; and whatever the run reports, with the name of the
+    /// signature.
+    pub fn run<K: AsRef<str>, V: Into<SignatureValue>>(
+        &self,
+        inputs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<SignatureOutputs> {
+        self.run_with(inputs, &RunOptions::default(), None)
+    }
+
+    /// As [`run`](Signature::run), with options, recording metadata.
+    ///
+    /// # Errors
+    /// As [`run`](Signature::run).
+    pub fn run_with<K: AsRef<str>, V: Into<SignatureValue>>(
+        &self,
+        inputs: impl IntoIterator<Item = (K, V)>,
+        options: &RunOptions,
+        metadata: Option<&mut RunMetadata>,
+    ) -> Result<SignatureOutputs> {
+        let feeds = self.feeds(inputs)?;
+        let fed: Vec<bool> = feeds.iter().map(Option::is_some).collect();
+        let values: Vec<Tensor> = feeds.into_iter().flatten().collect();
+        let step = self.step(fed.clone()).map_err(|error| self.at_run(error, &fed, &values))?;
+        let results =
+            step.call_with(&values, options, metadata).map_err(|error| self.at_run(error, &fed, &values))?;
+        Ok(self.named(&results))
+    }
+
+    /// Compiles the signature to be called with the components of these inputs by position, the cheapest way to call it many
+    /// times. The values come back in the order of [`outputs`](Signature::outputs), those of each composite one in the order
+    /// of its components; one that stands in several places comes in the first of them only.
+    ///
+    /// # Errors
+    /// A key error for an unknown name; a value error for one given twice, and when an input is left out that the outputs need.
+    pub fn callable(&self, inputs: &[&str]) -> Result<Callable> {
+        let mut order: Vec<Endpoint> = Vec::new();
+        let mut given = vec![false; self.0.inputs.len()];
+        for name in inputs {
+            let (input, component) = self.place(name)?;
+            given[input] = true;
+            let components = self.0.inputs[input].outputs().map(Output::endpoint).enumerate();
+            order.extend(
+                components.filter(|(i, _)| component.is_none_or(|c| c == *i)).map(|(_, endpoint)| endpoint),
+            );
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = order.iter().position(|endpoint| !seen.insert(*endpoint)) {
+            return Err(Error::value(format!(
+                "an input of the signature '{}' is given twice, as value {twice}",
+                self.0.name
+            )));
+        }
+        let missing = |&(index, input): &(usize, &SignatureTensor)| {
+            self.0.needed[index] && !given[index] && !input.outputs().all(has_value)
+        };
+        let missing: Vec<&str> =
+            self.0.inputs.iter().enumerate().filter(missing).map(|(_, input)| input.name.as_str()).collect();
+        self.check_missing(&missing)?;
+        self.prepare(order)
+    }
+
+    fn prepare(&self, feeds: Vec<Endpoint>) -> Result<Callable> {
+        let (fetches, targets) = (self.0.fetches.clone(), self.0.targets.clone());
+        self.0.session.prepare(&StepSignature { fetches, targets, feeds })
+    }
+
+    fn place(&self, name: &str) -> Result<(usize, Option<usize>)> {
+        self.0.places.get(name).copied().ok_or_else(|| {
+            let known = || self.0.inputs.iter().map(|input| input.name.as_str());
+            let suggestion = suggestion(name, known);
+            Error::key(format!("the signature '{}' has no input '{name}'{suggestion}", self.0.name))
+        })
+    }
+
+    /// The values of all components, in order; none where nothing is fed.
+    fn feeds<K: AsRef<str>, V: Into<SignatureValue>>(
+        &self,
+        inputs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let inner = &self.0;
+        let mut feeds: Vec<Option<Tensor>> =
+            vec![None; inner.inputs.iter().map(|input| input.components.len()).sum()];
+        for (name, value) in inputs {
+            let name = name.as_ref();
+            let (index, component) = self.place(name)?;
+            let input = &inner.inputs[index];
+            let start = inner.starts[index];
+            let values = value.into().into_components();
+            let (first, expected) = match component {
+                Some(component) => (start + component, 1),
+                None => (start, input.components.len()),
+            };
+            if values.len() != expected {
+                let text = format!(
+                    "the input '{name}' of the signature '{}' consists of {expected} tensors ({}), {} were given",
+                    inner.name,
+                    described(input),
+                    values.len()
+                );
+                return Err(Error::value(text));
+            }
+            for (place, value) in (first..).zip(values) {
+                let output = input.outputs().nth(place - start);
+                let output = output.ok_or_else(|| Error::value("an input without a tensor"))?;
+                check_value(output, &value).map_err(|error| {
+                    error
+                        .context(format!("the input '{name}' of the signature '{}' does not fit", inner.name))
+                })?;
+                if feeds[place].replace(value).is_some() {
+                    let text = format!("the input '{name}' of the signature '{}' is given twice", inner.name);
+                    return Err(Error::value(text));
+                }
+            }
+        }
+        self.complete(&mut feeds)?;
+        Ok(feeds)
+    }
+
+    /// Puts in the defaults of the signature, and checks that nothing is missing.
+    fn complete(&self, feeds: &mut [Option<Tensor>]) -> Result<()> {
+        let mut missing = Vec::new();
+        for (index, input) in self.0.inputs.iter().enumerate() {
+            let start = self.0.starts[index];
+            let feeds = &mut feeds[start..start + input.components.len()];
+            if let ([feed @ None], Some(default)) = (&mut *feeds, &input.default) {
+                *feed = Some(default.clone());
+            }
+            let given = feeds.iter().filter(|feed| feed.is_some()).count();
+            if given == feeds.len() {
+                continue;
+            }
+            let lacking = input.components.iter().zip(input.outputs()).zip(feeds.iter());
+            let lacking = lacking.filter(|((_, output), feed)| feed.is_none() && !has_value(output));
+            let names = lacking.map(|((component, _), _)| match component.name.as_str() {
+                "" => input.name.clone(),
+                part => format!("{}/{part}", input.name),
+            });
+            if given > 0 || self.0.needed[index] {
+                missing.extend(names);
+            }
+        }
+        let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+        self.check_missing(&missing)
+    }
+
+    fn check_missing(&self, missing: &[&str]) -> Result<()> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let all: Vec<String> = self.0.inputs.iter().map(described).collect();
+        let missing: Vec<String> = missing.iter().map(|name| format!("'{name}'")).collect();
+        Err(Error::value(format!(
+            "the signature '{}' needs a value for {}; its inputs are {}",
+            self.0.name,
+            missing.join(", "),
+            all.join(", ")
+        )))
+    }
+
+    /// The compiled step that is fed these components.
+    fn step(&self, fed: Vec<bool>) -> Result<Callable> {
+        let steps = || self.0.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, step)) = steps().iter().find(|(known, _)| *known == fed) {
+            return Ok(step.clone());
+        }
+        let endpoints = self.0.inputs.iter().flat_map(SignatureTensor::outputs).map(Output::endpoint);
+        let endpoints = endpoints.zip(&fed).filter(|(_, fed)| **fed).map(|(endpoint, _)| endpoint).collect();
+        let step = self.prepare(endpoints)?;
+        steps().push((fed, step.clone()));
+        Ok(step)
+    }
+
+    fn named(&self, results: &[Tensor]) -> SignatureOutputs {
+        let value = |output: &Output| {
+            let place = self.0.fetches.iter().position(|endpoint| *endpoint == output.endpoint());
+            place.and_then(|place| results.get(place)).cloned()
+        };
+        let values = self.0.outputs.iter().filter_map(|output| {
+            let mut tensors = output.outputs().filter_map(value);
+            let value = match output.layout {
+                Layout::Dense => SignatureValue::Dense(tensors.next()?),
+                Layout::Sparse => {
+                    let (values, indices, dense_shape) = (tensors.next()?, tensors.next()?, tensors.next()?);
+                    SignatureValue::Sparse { values, indices, dense_shape }
+                }
+                Layout::Composite => SignatureValue::Composite(tensors.collect()),
+            };
+            Some((output.name.clone(), value))
+        });
+        SignatureOutputs { values: values.collect() }
+    }
+
+    /// An error of a run, with what of the inputs is not as the signature says: nobody else checks it.
+    #[cold]
+    fn at_run(&self, error: Error, fed: &[bool], values: &[Tensor]) -> Error {
+        let inputs = self.0.inputs.iter().flat_map(|input| input.components.iter().map(move |_| input));
+        let given = inputs.zip(fed).filter(|(_, fed)| **fed).map(|(input, _)| input).zip(values);
+        let unlike = given.filter(|(input, value)| {
+            input.layout == Layout::Dense && !input.shape.is_compatible_with(value.shape())
+        });
+        let unlike: Vec<String> = unlike
+            .map(|(input, value)| {
+                format!("; '{}' has shape {}, not {}", input.name, value.shape(), input.shape)
+            })
+            .collect();
+        error.context(format!("the signature '{}' failed{}", self.0.name, unlike.concat()))
+    }
+}
+
+/// The names by which callers may give inputs; those of the signature come before those of components.
+fn places(inputs: &[SignatureTensor]) -> HashMap<String, (usize, Option<usize>)> {
+    let mut places: HashMap<String, (usize, Option<usize>)> =
+        inputs.iter().enumerate().map(|(index, input)| (input.name.clone(), (index, None))).collect();
+    for (index, input) in inputs.iter().enumerate().filter(|(_, input)| input.layout != Layout::Dense) {
+        for (component, Component { name, .. }) in input.components.iter().enumerate() {
+            let own = match input.layout {
+                Layout::Composite => format!("{}_component_{name}", input.name),
+                _ => format!("{}_{name}", input.name),
+            };
+            for alias in [format!("{}/{name}", input.name), own] {
+                places.entry(alias).or_insert((index, Some(component)));
+            }
+        }
+    }
+    places
+}
+
+/// An input or output in a message: its name, dtype and shape.
+fn described(tensor: &SignatureTensor) -> String {
+    let SignatureTensor { name, layout, dtype, shape, components, .. } = tensor;
+    match layout {
+        Layout::Dense => format!("'{name}': {dtype} {shape}"),
+        _ => {
+            let parts: Vec<String> =
+                components.iter().map(|component| format!("'{name}/{}'", component.name)).collect();
+            parts.join(", ")
+        }
+    }
+}
+
+/// The operations that the outputs depend on.
+fn reached(outputs: &[SignatureTensor]) -> HashSet<OpId> {
+    let sources =
+        outputs.iter().flat_map(|output| &output.components).map(|component| match &component.source {
+            Source::Tensor(output) => output.operation().clone(),
+            Source::Operation(operation) => operation.clone(),
+        });
+    let mut waiting: Vec<Operation> = sources.collect();
+    let mut reached: HashSet<OpId> = waiting.iter().map(Operation::id).collect();
+    while let Some(operation) = waiting.pop() {
+        let before = operation.inputs().into_iter().map(|input| input.operation().clone());
+        for next in before.chain(operation.control_inputs()) {
+            if reached.insert(next.id()) {
+                waiting.push(next);
+            }
+        }
+    }
+    reached
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |tensors: &[SignatureTensor]| tensors.iter().map(described).collect::<Vec<_>>();
+        f.debug_struct("Signature")
+            .field("name", &self.0.name)
+            .field("inputs", &names(&self.0.inputs))
+            .field("outputs", &names(&self.0.outputs))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,152 @@
+//! The values that signatures take and give.
+
+use session_core::{Error, Result, Tensor};
+use tensor::text::nearest;
+
+/// A value of a signature: a tensor, or the components of a sparse or ragged one.
+///
+/// ```
+/// use saved_model::SignatureValue;
+/// use session_core::Tensor;
+/// let dense = SignatureValue::from(vec![1.0f32, 2.0]);
+/// assert_eq!(dense.tensor().unwrap(), &Tensor::from(vec![1.0f32, 2.0]));
+/// let rows = SignatureValue::ragged([1.0f32, 2.0, 3.0], [[0i64, 2, 3]]);
+/// assert_eq!(rows.components().len(), 2);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SignatureValue {
+    /// A tensor.
+    Dense(Tensor),
+    /// A sparse tensor.
+    Sparse {
+        /// The values that are stored.
+        values: Tensor,
+        /// Their coordinates: a row for each value, `int64`.
+        indices: Tensor,
+        /// The shape of the dense tensor, `int64`.
+        dense_shape: Tensor,
+    },
+    /// The components of another composite tensor, in the order of its signature.
+    Composite(Vec<Tensor>),
+}
+
+impl SignatureValue {
+    /// Makes a sparse tensor of its components.
+    pub fn sparse(
+        indices: impl Into<Tensor>,
+        values: impl Into<Tensor>,
+        dense_shape: impl Into<Tensor>,
+    ) -> SignatureValue {
+        SignatureValue::Sparse {
+            values: values.into(),
+            indices: indices.into(),
+            dense_shape: dense_shape.into(),
+        }
+    }
+
+    /// Makes a ragged tensor of its flat values and the row splits of each ragged dimension, the outermost first.
+    pub fn ragged(
+        flat_values: impl Into<Tensor>,
+        row_splits: impl IntoIterator<Item = impl Into<Tensor>>,
+    ) -> SignatureValue {
+        let splits = row_splits.into_iter().map(Into::into);
+        SignatureValue::Composite([flat_values.into()].into_iter().chain(splits).collect())
+    }
+
+    /// Returns the tensor of a dense value.
+    #[must_use]
+    pub fn tensor(&self) -> Option<&Tensor> {
+        match self {
+            SignatureValue::Dense(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+
+    /// Returns the tensors that it consists of, in the order of [`Layout`](crate::Layout).
+    #[must_use]
+    pub fn components(&self) -> Vec<&Tensor> {
+        match self {
+            SignatureValue::Dense(tensor) => vec![tensor],
+            SignatureValue::Sparse { values, indices, dense_shape } => vec![values, indices, dense_shape],
+            SignatureValue::Composite(components) => components.iter().collect(),
+        }
+    }
+
+    pub(crate) fn into_components(self) -> Vec<Tensor> {
+        match self {
+            SignatureValue::Dense(tensor) => vec![tensor],
+            SignatureValue::Sparse { values, indices, dense_shape } => vec![values, indices, dense_shape],
+            SignatureValue::Composite(components) => components,
+        }
+    }
+}
+
+impl<T: Into<Tensor>> From<T> for SignatureValue {
+    fn from(value: T) -> SignatureValue {
+        SignatureValue::Dense(value.into())
+    }
+}
+
+/// The outputs of a call of a signature, by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignatureOutputs {
+    pub(crate) values: Vec<(String, SignatureValue)>,
+}
+
+impl SignatureOutputs {
+    /// Returns the value of an output.
+    ///
+    /// # Errors
+    /// A key error for a name that the signature does not have.
+    pub fn get(&self, name: &str) -> Result<&SignatureValue> {
+        let found = self.values.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value).ok_or_else(|| {
+            let names = || self.values.iter().map(|(name, _)| name.as_str());
+            Error::key(format!("the signature has no output '{name}'{}", suggestion(name, names)))
+        })
+    }
+
+    /// Returns the tensor of a dense output.
+    ///
+    /// # Errors
+    /// As [`get`](SignatureOutputs::get); a type error for a sparse or ragged output.
+    pub fn tensor(&self, name: &str) -> Result<&Tensor> {
+        self.get(name)?.tensor().ok_or_else(|| {
+            Error::type_mismatch(format!(
+                "the output '{name}' is not one tensor; `get` returns its components"
+            ))
+        })
+    }
+
+    /// Returns all outputs, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &SignatureValue)> {
+        self.values.iter().map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+impl IntoIterator for SignatureOutputs {
+    type Item = (String, SignatureValue);
+    type IntoIter = std::vec::IntoIter<(String, SignatureValue)>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.values.into_iter()
+    }
+}
+
+/// The end of a message about an unknown name: the nearest known one, and the first of all others.
+pub(crate) fn suggestion<'n, I: Iterator<Item = &'n str>>(name: &str, known: impl Fn() -> I) -> String {
+    /// How many names are listed.
+    const LISTED: usize = 12;
+    let mut text = match nearest(name, known()) {
+        Some(near) => format!("; is '{near}' meant?"),
+        None => String::new(),
+    };
+    let names: Vec<String> = known().take(LISTED).map(|name| format!("'{name}'")).collect();
+    let more = known().skip(LISTED).count();
+    text.push_str(&match names.as_slice() {
+        [] => "; there is none".to_owned(),
+        names if more == 0 => format!(" (of {})", names.join(", ")),
+        names => format!(" (of {} and {more} more)", names.join(", ")),
+    });
+    text
+}
