@@ -182,7 +182,7 @@ fn attributes_beyond_their_definition_are_build_errors() {
     };
     let float = || ("T", AttrValue::Type(DType::Float32));
     for op_type in ["AddN", "Pack"] {
-        refused(op_type, 0, true, float(), "'N' is 0, less than the least value 1");
+        refused(op_type, 0, true, float(), "'N' is 0, less than the minimum value 1");
     }
     for block in [1 << 62, i64::MIN, 1, 1 << 31] {
         refused("DepthToSpace", 1, false, ("block_size", block.into()), "'block_size'");

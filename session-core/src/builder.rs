@@ -1,4 +1,4 @@
-//! Making operations.
+//! Construction of operations.
 
 use crate::op_def::{ArgDef, ArgType, AttrDef, OpDef};
 use crate::operation::{INVALID, Node};
@@ -12,10 +12,21 @@ use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use tensor::{DType, Tensor};
 
-/// Makes one operation: inputs in the order of the definition, then attributes, then [`finish`](Self::finish).
+/// Builds one operation. Give the inputs in the order of the definition, then the attributes, then call
+/// [`finish`](Self::finish).
 ///
-/// Types, list lengths and shapes follow from the inputs. A mistake does not stop the program: it is kept in the
-/// graph with the caller's place, and the operation that could not be made poisons what is built on it.
+/// Types, list lengths, and shapes follow from the inputs. An error does not stop the program: the graph
+/// records it together with the caller's location, and the failed operation poisons whatever is built on it.
+///
+/// ```
+/// use session_core::{DType, Graph, OpDef, OutputInfo, PartialShape};
+/// static ADD: OpDef = OpDef::new("AddV2", "x: T, y: T -> z: T").attrs("T: type");
+/// let graph = Graph::new();
+/// let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+/// let sum = graph.op(&ADD).input(&x).input(&x).name("sum").finish_output();
+/// assert_eq!((sum.name(), sum.dtype()), ("sum:0".to_owned(), DType::Float32));
+/// ```
 #[derive(Debug)]
 #[must_use = "an operation exists only after `finish`"]
 pub struct OpBuilder {
@@ -28,14 +39,14 @@ pub struct OpBuilder {
     attrs: Attrs,
     control_inputs: Vec<OpId>,
     device: Option<String>,
-    /// Described outputs, for types without definition.
+    /// The outputs as described, for op types without a definition.
     described: Vec<OutputInfo>,
     location: &'static Location<'static>,
     origin: Option<Arc<str>>,
-    /// Inputs are given later, by `set_inputs`.
+    /// True if the inputs are given later, by `set_inputs`.
     open_inputs: bool,
     host: Option<HostFunction>,
-    /// Why it cannot be made, if its caller knows already.
+    /// The error of the operation, if the caller knows of one already.
     problem: Option<Error>,
 }
 
@@ -43,7 +54,7 @@ pub struct OpBuilder {
 enum Argument {
     One(Output),
     Many(Vec<Output>),
-    /// To become a `Const` of its own when the operation has its name.
+    /// A value that becomes a `Const` of its own once the operation has its name.
     Constant(Tensor),
 }
 
@@ -79,111 +90,148 @@ impl OpBuilder {
         }
     }
 
-    /// The definition of its type.
+    /// Returns the definition of the op type.
     #[must_use]
     pub fn definition(&self) -> Option<&'static OpDef> {
         self.def
     }
 
-    /// The next input.
+    /// Adds the next input.
     pub fn input(mut self, input: impl AsOutput) -> Self {
         self.arguments.push(Argument::One(input.as_output().clone()));
         self
     }
 
-    /// The next input, which is a list.
+    /// Adds the next input, which is a list.
     pub fn input_list<O: AsOutput>(mut self, inputs: impl IntoIterator<Item = O>) -> Self {
         self.arguments.push(Argument::Many(inputs.into_iter().map(|o| o.as_output().clone()).collect()));
         self
     }
 
-    /// The next input, which is a constant: it becomes a `Const` named `<operation>/<argument>`, as TensorFlow
-    /// names what a caller gives as numbers.
+    /// Adds the next input, which is a constant. It becomes a `Const` named `<operation>/<argument>`, as
+    /// TensorFlow names numbers that a caller passes.
     pub fn constant(mut self, value: impl Into<Tensor>) -> Self {
         self.arguments.push(Argument::Constant(value.into()));
         self
     }
 
-    /// An attribute.
+    /// Sets an attribute.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let op = Graph::new().undefined_op("Sleep").attr("seconds", 3i64).finish();
+    /// assert_eq!(op.attr("seconds").unwrap().as_int(), Some(3));
+    /// ```
     pub fn attr(mut self, name: &str, value: impl Into<AttrValue>) -> Self {
         self.attrs.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Several attributes.
+    /// Sets several attributes.
     pub fn attrs(mut self, attrs: impl IntoIterator<Item = (String, AttrValue)>) -> Self {
         self.attrs.extend(attrs);
         self
     }
 
-    /// The name asked for, in the current scope; the op type's name by default. Made unique, unless it ends with
-    /// `/`: then it is the name of that scope, counted from the graph's top, without the `/` (S-7).
+    /// Requests a name in the current scope. The default is the name of the op type. The name is made unique
+    /// unless it ends with `/`: then it is the name of exactly that scope, relative to the root of the graph
+    /// and without the `/` (S-7).
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let layer = graph.scope("layer");
+    /// assert_eq!(layer.undefined_op("NoOp").name("init").finish().name(), "layer/init");
+    /// assert_eq!(layer.undefined_op("NoOp").name("init").finish().name(), "layer/init_1");
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The name when the graph handle gives none, in the place of the op type's.
+    /// Sets the name to use if the graph handle has none, instead of the name of the op type.
     pub fn default_name(mut self, name: &str) -> Self {
         self.name.get_or_insert_with(|| name.to_owned());
         self
     }
 
-    /// The name asked for, counted from the graph's top.
+    /// Requests a name relative to the root of the graph.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let layer = Graph::new().scope("layer");
+    /// assert_eq!(layer.undefined_op("NoOp").absolute_name("init").finish().name(), "init");
+    /// ```
     pub fn absolute_name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self.absolute = true;
         self
     }
 
-    /// An operation that must have run before, in addition to those of the graph handle.
+    /// Adds a control input, in addition to those of the graph handle: an operation that must run before this
+    /// one.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let first = graph.undefined_op("NoOp").name("first").finish();
+    /// let second = graph.undefined_op("NoOp").control_input(&first).finish();
+    /// assert_eq!(second.control_inputs(), [first]);
+    /// ```
     pub fn control_input(mut self, operation: &Operation) -> Self {
         match operation.check_in(&self.graph) {
             Ok(()) if !self.control_inputs.contains(&operation.id()) => {
                 self.control_inputs.push(operation.id());
             }
             Ok(()) => {}
-            // The error was recorded when that operation was made.
+            // The error was recorded when that operation was created.
             Err(_) if operation.error().is_some() => {}
             Err(error) => return self.problem(error),
         }
         self
     }
 
-    /// Makes the builder fail with this error, or with the first of several: for arguments that a constructor could not
-    /// turn into inputs.
+    /// Makes the builder fail with this error, or with the first of several. Constructors use it for
+    /// arguments that they cannot turn into inputs.
     pub fn problem(mut self, error: Error) -> Self {
         self.problem.get_or_insert(error);
         self
     }
 
-    /// The device, in the place of the graph handle's.
+    /// Sets the device, instead of that of the graph handle.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let op = Graph::new().undefined_op("NoOp").device("/device:CPU:0").finish();
+    /// assert_eq!(op.device(), "/device:CPU:0");
+    /// ```
     pub fn device(mut self, device: impl Into<String>) -> Self {
         self.device = Some(device.into());
         self
     }
 
-    /// Describes the next output of an operation whose type has no definition or whose inputs are open. Where outputs
-    /// follow from a definition, a description of each adds what it knows of the shapes.
+    /// Describes the next output of an operation whose type has no definition or whose inputs are open. If
+    /// outputs follow from a definition, a description of each refines its shape.
     pub fn described_output(mut self, info: OutputInfo) -> Self {
         self.described.push(info);
         self
     }
 
-    /// The place in the program that errors name; the caller of [`Graph::op`] by default.
+    /// Sets the source location that errors report. The default is the caller of [`Graph::op`].
     pub fn location(mut self, location: &'static Location<'static>) -> Self {
         self.location = location;
         self
     }
 
-    /// What it is made from, for errors to name beside the place; see [`Operation::origin`].
+    /// Sets the origin of the operation, which errors report alongside the location. See
+    /// [`Operation::origin`].
     pub fn origin(mut self, origin: impl Into<Arc<str>>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 
-    /// Leaves the inputs open, to be given by [`Operation::set_inputs`]: how importers close loops. Outputs
-    /// must be described.
+    /// Leaves the inputs open until [`Operation::set_inputs`], which is how importers close loops. The
+    /// outputs must be described.
     pub fn open_inputs(mut self) -> Self {
         self.open_inputs = true;
         self
@@ -195,11 +243,12 @@ impl OpBuilder {
         self
     }
 
-    /// Makes the operation. A mistake is recorded in the graph; the operation then only carries the error.
+    /// Creates the operation. If that fails, the graph records the error, and the returned operation only
+    /// carries it.
     pub fn finish(self) -> Operation {
         let graph = self.graph.clone();
         let invalid = self.invalid_copy();
-        // An input that could not be made was reported when that happened.
+        // The error of a failed input was reported when that input failed.
         let inherited = self.all_inputs().find_map(|input| input.operation().error()).cloned();
         match inherited.map_or_else(|| self.try_finish(), Err) {
             Ok(operation) => operation,
@@ -212,7 +261,7 @@ impl OpBuilder {
         }
     }
 
-    /// As [`finish`](Self::finish), for operations of which the first output is all that matters.
+    /// Creates the operation as [`finish`](Self::finish) does and returns its first output.
     pub fn finish_output(self) -> Output {
         let operation = self.finish();
         if operation.num_outputs() == 0 {
@@ -224,11 +273,18 @@ impl OpBuilder {
         operation.output(0)
     }
 
-    /// Makes the operation, or says why not without recording it.
+    /// Creates the operation, or returns the error without recording it.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// assert!(graph.undefined_op("NoOp").name("not a name").try_finish().is_err());
+    /// assert!(graph.check().is_ok()); // nothing was recorded
+    /// ```
     ///
     /// # Errors
-    /// Wrong number or types of inputs, missing or wrong attributes, shapes that cannot fit, an illegal name, a
-    /// finalized graph, an input of another graph.
+    /// Fails for a wrong number or wrong types of inputs, missing or invalid attributes, incompatible shapes,
+    /// an illegal name, a finalized graph, or an input of another graph.
     pub fn try_finish(self) -> Result<Operation> {
         let name = self.name.clone().unwrap_or_else(|| self.op_type.clone().into_owned());
         let scoped = match name.strip_suffix('/') {
@@ -254,7 +310,7 @@ impl OpBuilder {
         })
     }
 
-    /// Makes the constants among the inputs, in a scope that holds the operation's name for it.
+    /// Creates the constants among the inputs, in a scope reserved by the name of the operation.
     fn make_constants(&mut self, name: &str) -> Result<Option<String>> {
         if !self.arguments.iter().any(|argument| matches!(argument, Argument::Constant(_))) {
             return Ok(None);
@@ -263,7 +319,7 @@ impl OpBuilder {
         let def = self.def.ok_or_else(missing)?;
         let constant = def.op_library().and_then(|library| library.find("Const")).ok_or_else(missing)?;
         let start = if self.absolute { self.graph.root() } else { self.graph.clone() };
-        // Constants wait for nothing: so they can be folded and shared.
+        // Constants depend on nothing, so they can be folded and shared.
         let scope = start.scope(name).without_control_dependencies();
         for (index, argument) in self.arguments.iter_mut().enumerate() {
             let Argument::Constant(value) = argument else { continue };
@@ -317,7 +373,7 @@ impl OpBuilder {
         })
     }
 
-    /// Puts a stateful operation without container of its own into that of the graph handle.
+    /// Places a stateful operation without a container of its own in the container of the graph handle.
     fn enter_container(&mut self) {
         let container = &self.graph.context.container;
         let stateful = self.def.is_some_and(OpDef::is_stateful);
@@ -330,12 +386,12 @@ impl OpBuilder {
         }
     }
 
-    /// Checks inputs and attributes against the definition, fills in what follows, and gives the outputs.
+    /// Checks inputs and attributes against the definition, infers the rest, and returns the outputs.
     fn infer(&mut self, def: &'static OpDef) -> Result<Vec<OutputInfo>> {
         let signature = def.signature();
         if self.arguments.len() != signature.inputs.len() {
             let (expected, found) = (signature.inputs.len(), self.arguments.len());
-            return Err(Error::type_mismatch(format!("takes {expected} inputs, {found} were given")));
+            return Err(Error::type_mismatch(format!("takes {expected} inputs, but {found} were given")));
         }
         for (arg, argument) in signature.inputs.iter().zip(&self.arguments) {
             bind(&mut self.attrs, arg, argument)?;
@@ -360,8 +416,8 @@ impl OpBuilder {
         Ok(outputs)
     }
 
-    /// What makes an operation that carries an error in the place of this one, with as many outputs as can
-    /// be told, so that model code can go on to its end.
+    /// Returns a closure that creates an operation that carries an error instead of this one. It has as many
+    /// outputs as can be determined, so that model code can run to its end.
     fn invalid_copy(&self) -> impl FnOnce(Error) -> Operation + use<> {
         let (graph, op_type, def, location) =
             (self.graph.clone(), self.op_type.clone(), self.def, self.location);
@@ -391,7 +447,8 @@ impl OpBuilder {
     }
 }
 
-/// What was inferred, with what descriptions know more of the shapes. A description that contradicts is not believed.
+/// Returns the inferred outputs, refined by shapes from the descriptions. A contradictory description is
+/// ignored.
 fn refined(mut inferred: Vec<OutputInfo>, described: &[OutputInfo]) -> Vec<OutputInfo> {
     for (info, described) in inferred.iter_mut().zip(described) {
         if let Some(shape) = info.shape.merge(&described.shape) {
@@ -401,16 +458,16 @@ fn refined(mut inferred: Vec<OutputInfo>, described: &[OutputInfo]) -> Vec<Outpu
     inferred
 }
 
-/// Whether the error is one that the graph has recorded: an inherited one.
+/// Returns true if the graph has recorded the error, because an input carries it.
 fn already_known(graph: &Graph, error: &Error) -> bool {
-    // Only the first one is ever reported, so it is enough not to add to it.
+    // Only the first error is reported, so it suffices not to add to it.
     graph.check().is_err_and(|first| first.to_string() == error.to_string())
 }
 
 impl Graph {
-    /// Makes an output that only carries an error: whatever is built on it, fetches it or feeds it fails with that error.
-    /// For constructors that return an output and cannot make it. The graph reports the error once the output is used to
-    /// build; [`add_error`](Graph::add_error) makes it do so at once.
+    /// Creates an output that only carries an error: whatever is built on it, fetches it, or feeds it fails
+    /// with that error. Constructors that return an output use it when they fail. The graph reports the error
+    /// once the output is used; [`add_error`](Graph::add_error) reports it at once.
     ///
     /// ```
     /// use session_core::{DType, Error, Graph};
@@ -445,14 +502,14 @@ impl Graph {
 }
 
 impl Operation {
-    /// Gives the inputs of an operation that was made with [`OpBuilder::open_inputs`].
+    /// Sets the inputs of an operation that was created with [`OpBuilder::open_inputs`].
     ///
     /// # Errors
-    /// When it has inputs already, or one belongs to another graph.
+    /// Fails if the inputs are already set or if one belongs to another graph.
     pub fn set_inputs(&self, inputs: &[Output]) -> Result<()> {
         inputs.check_in(&self.graph()).map_err(|error| self.place(error))?;
         let endpoints = inputs.iter().map(Output::endpoint).collect();
-        self.node.inputs.set(endpoints).map_err(|_| self.place(Error::runtime("the inputs are set already")))
+        self.node.inputs.set(endpoints).map_err(|_| self.place(Error::runtime("the inputs are already set")))
     }
 }
 
@@ -474,9 +531,15 @@ fn bind(attrs: &mut Attrs, arg: &ArgDef, argument: &Argument) -> Result<()> {
             }
             bind_one(attrs, &arg.arg_type, &arg.name, output)
         }
-        (_, Argument::One(_)) => Err(Error::type_mismatch(format!("input '{}' is a list", arg.name))),
+        (_, Argument::One(_)) => Err(Error::type_mismatch(format!(
+            "input '{}' takes a list, but a single tensor was given",
+            arg.name
+        ))),
         (_, Argument::Constant(_)) => Err(Error::runtime("a constant was not made")),
-        (_, Argument::Many(_)) => Err(Error::type_mismatch(format!("input '{}' is not a list", arg.name))),
+        (_, Argument::Many(_)) => Err(Error::type_mismatch(format!(
+            "input '{}' takes a single tensor, but a list was given",
+            arg.name
+        ))),
     }
 }
 
@@ -488,7 +551,9 @@ fn bind_one(attrs: &mut Attrs, arg_type: &ArgType, name: &str, output: &Output) 
             let found = output.dtype();
             Err(Error::type_mismatch(format!("input '{name}' ('{}') is {found}, not {dtype}", output.name())))
         }
-        ArgType::Repeated(..) | ArgType::List(_) => Err(Error::type_mismatch("a list of lists")),
+        ArgType::Repeated(..) | ArgType::List(_) => {
+            Err(Error::type_mismatch("a list of lists cannot be an input"))
+        }
     }
 }
 
@@ -500,8 +565,11 @@ fn agree(attrs: &mut Attrs, attr: &str, value: AttrValue, input: &str) -> Result
         }
         Some(known) if *known == value => Ok(()),
         Some(known) => {
-            let text =
-                format!("input '{input}' does not agree: {attr} is {}, not {}", show(&value), show(known));
+            let text = format!(
+                "input '{input}' does not agree with the other inputs: {attr} is {}, not {}",
+                show(&value),
+                show(known)
+            );
             Err(Error::type_mismatch(text))
         }
     }
@@ -516,7 +584,7 @@ fn show(value: &AttrValue) -> String {
     }
 }
 
-/// Fills in the default, or checks what was given or found.
+/// Fills in the default, or checks the value that was given or inferred.
 fn check_attr(attrs: &mut Attrs, def: &AttrDef) -> Result<()> {
     if let Some(value) = attrs.get(&def.name) {
         return def.check(value);
@@ -527,7 +595,7 @@ fn check_attr(attrs: &mut Attrs, def: &AttrDef) -> Result<()> {
     Ok(())
 }
 
-/// No operation has more outputs: a wild number must not fill the memory.
+/// The maximum number of outputs. An absurd number from a file must not exhaust the memory.
 const MAX_OUTPUTS: usize = 1 << 20;
 
 fn dtypes_of(arg_type: &ArgType, attrs: &Attrs) -> Result<Vec<DType>> {
@@ -540,7 +608,7 @@ fn dtypes_of(arg_type: &ArgType, attrs: &Attrs) -> Result<Vec<DType>> {
         ArgType::Repeated(count, each) => {
             let count = attrs.get(count).and_then(AttrValue::as_int).ok_or_else(|| missing(count))?;
             let few = usize::try_from(count).ok().filter(|&count| count <= MAX_OUTPUTS);
-            let few = few.ok_or_else(|| Error::value(format!("{count} is no number of outputs")))?;
+            let few = few.ok_or_else(|| Error::value(format!("{count} is not a valid number of outputs")))?;
             dtypes_of(each, attrs)?.repeat(few)
         }
         ArgType::List(name) => attrs.get(name).and_then(AttrValue::as_types).ok_or_else(|| missing(name))?,

@@ -1,4 +1,4 @@
-//! Stopping what runs or waits, from outside.
+//! Cancellation of runs and waits.
 
 use crate::{Code, Error, Result};
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A request to stop that many parties can watch. Cheap to clone; clones are one token.
+/// A request to stop that many parties can observe. Clones are cheap and share one token.
 ///
 /// ```
 /// use session_core::CancellationToken;
@@ -22,7 +22,7 @@ pub struct CancellationToken(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     cancelled: AtomicBool,
-    /// Guards the callbacks; none is called while it is held.
+    /// The registered callbacks. None is called while the lock is held.
     callbacks: Mutex<Callbacks>,
 }
 
@@ -35,13 +35,20 @@ struct Callbacks {
 }
 
 impl CancellationToken {
-    /// A token that nobody has cancelled.
+    /// Creates a token that is not cancelled.
     #[must_use]
     pub fn new() -> CancellationToken {
         CancellationToken::default()
     }
 
-    /// Cancels, and calls what was registered, on this thread. Doing it again does nothing.
+    /// Cancels the token and calls the registered callbacks on this thread. Further calls do nothing.
+    ///
+    /// ```
+    /// use session_core::CancellationToken;
+    /// let token = CancellationToken::new();
+    /// token.cancel();
+    /// assert!(token.is_cancelled());
+    /// ```
     pub fn cancel(&self) {
         if self.0.cancelled.swap(true, Ordering::AcqRel) {
             return;
@@ -52,23 +59,44 @@ impl CancellationToken {
         }
     }
 
-    /// Whether it was cancelled.
+    /// Returns true if the token was cancelled.
     #[must_use]
     #[inline]
     pub fn is_cancelled(&self) -> bool {
-        // Pairs with the swap in `cancel`: who sees the flag sees what was done before.
+        // Pairs with the swap in `cancel`: a thread that sees the flag also sees everything done before.
         self.0.cancelled.load(Ordering::Acquire)
     }
 
+    /// Returns an error if the token was cancelled, for use with `?` in loops.
+    ///
+    ///
+    /// ```
+    /// # use session_core::{CancellationToken, Code};
+    /// let token = CancellationToken::new();
+    /// token.cancel();
+    /// assert_eq!(token.check().unwrap_err().code(), Code::Cancelled);
+    /// ```
+    ///
     /// # Errors
-    /// `Cancelled` after [`cancel`](Self::cancel).
+    /// Fails with `Cancelled` after [`cancel`](Self::cancel).
     #[inline]
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(Error::new(Code::Cancelled, "the run was cancelled")) } else { Ok(()) }
     }
 
-    /// Calls back at the moment of cancelling, for as long as the returned guard lives; at once if that moment
-    /// is past. The callback wakes a waiting thread or the like; it must not block.
+    /// Registers a callback for the moment of cancellation, which stays registered for as long as the
+    /// returned guard lives. If the token is already cancelled, the callback runs at once. It must not block:
+    /// it typically wakes a waiting thread.
+    ///
+    /// ```
+    /// use session_core::CancellationToken;
+    /// use std::sync::mpsc::channel;
+    /// let token = CancellationToken::new();
+    /// let (sender, receiver) = channel();
+    /// let guard = token.on_cancel(move || drop(sender.send("cancelled")));
+    /// token.cancel();
+    /// assert_eq!(receiver.recv(), Ok("cancelled"));
+    /// ```
     pub fn on_cancel(&self, callback: impl Fn() + Send + Sync + 'static) -> CancellationGuard {
         let callback: Callback = Arc::new(callback);
         let id = {
@@ -78,8 +106,8 @@ impl CancellationToken {
             callbacks.by_id.insert(id, callback.clone());
             id
         };
-        // A cancel that came between is seen here; one that came before has listed nothing of ours. Being
-        // called twice does no harm to something that only wakes.
+        // A cancellation in between is seen here; an earlier one did not know of this callback. A second call
+        // is harmless, because callbacks only wake threads.
         if self.is_cancelled() {
             callback();
         }
@@ -97,7 +125,7 @@ impl fmt::Debug for CancellationToken {
     }
 }
 
-/// Keeps a callback registered; see [`CancellationToken::on_cancel`].
+/// Keeps a callback registered. See [`CancellationToken::on_cancel`].
 #[derive(Debug)]
 #[must_use = "the callback is removed when the guard is dropped"]
 pub struct CancellationGuard {

@@ -1,4 +1,4 @@
-//! Collections of a graph: ordered lists under well-known keys.
+//! Graph collections: ordered lists under well-known keys.
 
 use crate::{Operation, Output, Variable};
 use std::any::Any;
@@ -7,7 +7,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// The key of a collection whose items are `T`. Keys are compared by name.
+/// The key of a collection with items of type `T`. Keys are compared by name.
 ///
 /// ```
 /// use session_core::{CollectionKey, Graph};
@@ -23,19 +23,31 @@ pub struct CollectionKey<T> {
 }
 
 impl<T> CollectionKey<T> {
-    /// A key of this name.
+    /// Creates a key from a static name.
+    ///
+    /// ```
+    /// use session_core::CollectionKey;
+    /// const NOTES: CollectionKey<String> = CollectionKey::new("notes");
+    /// assert_eq!(NOTES.name(), "notes");
+    /// ```
     #[must_use]
     pub const fn new(name: &'static str) -> CollectionKey<T> {
         CollectionKey { name: Cow::Borrowed(name), items: PhantomData }
     }
 
-    /// A key whose name is made at run time.
+    /// Creates a key from a name that is computed at run time.
+    ///
+    /// ```
+    /// use session_core::CollectionKey;
+    /// let key = CollectionKey::<String>::from_name(format!("notes_{}", 1));
+    /// assert_eq!(key.name(), "notes_1");
+    /// ```
     #[must_use]
     pub fn from_name(name: impl Into<String>) -> CollectionKey<T> {
         CollectionKey { name: Cow::Owned(name.into()), items: PhantomData }
     }
 
-    /// Its name.
+    /// Returns the name of the key.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -54,9 +66,9 @@ impl<T> fmt::Debug for CollectionKey<T> {
     }
 }
 
-/// Something with a name, by which collections can be filtered (S-21).
+/// An item with a name, by which collections can be filtered (S-21).
 pub trait Named {
-    /// The name in the graph.
+    /// Returns the name in the graph.
     fn name(&self) -> String;
 }
 
@@ -78,57 +90,57 @@ impl Named for Variable {
     }
 }
 
-/// One item, its type known to the key.
+/// One item, whose type the key knows.
 pub(crate) type Item = Arc<dyn Any + Send + Sync>;
 
-/// The well-known keys that concern graph elements (S-23). Other crates declare the keys of their own types,
-/// such as savers and queue runners.
+/// The well-known keys of graph elements (S-23). Other crates declare the keys of their own types, such as
+/// savers and queue runners.
 pub mod keys {
     use super::{CollectionKey, Operation, Output, Variable};
     use crate::SavedTable;
 
-    /// Variables that are saved and shared.
+    /// Variables that are saved in checkpoints and shared between processes.
     pub const VARIABLES: CollectionKey<Variable> = CollectionKey::new("variables");
-    /// Variables of this process, initialised at every start and never saved.
+    /// Variables of this process, which are initialized at each start and never saved.
     pub const LOCAL_VARIABLES: CollectionKey<Variable> = CollectionKey::new("local_variables");
-    /// Variables of metrics.
+    /// Variables that hold the state of metrics.
     pub const METRIC_VARIABLES: CollectionKey<Variable> = CollectionKey::new("metric_variables");
-    /// Variables of the model proper.
+    /// Variables of the model itself.
     pub const MODEL_VARIABLES: CollectionKey<Variable> = CollectionKey::new("model_variables");
     /// Variables that optimizers train.
     pub const TRAINABLE_VARIABLES: CollectionKey<Variable> = CollectionKey::new("trainable_variables");
     /// Variables with a moving average.
     pub const MOVING_AVERAGE_VARIABLES: CollectionKey<Variable> =
         CollectionKey::new("moving_average_variables");
-    /// Tables and the like that are saved with the variables.
+    /// Tables and similar objects that are saved along with the variables.
     pub const SAVEABLE_OBJECTS: CollectionKey<SavedTable> = CollectionKey::new("saveable_objects");
-    /// Serialised summaries (string scalars).
+    /// Serialized summaries (string scalars).
     pub const SUMMARIES: CollectionKey<Output> = CollectionKey::new("summaries");
-    /// Initialisers of tables, run with the local init op.
+    /// Initializers of tables, which run with the local init op.
     pub const TABLE_INITIALIZERS: CollectionKey<Operation> = CollectionKey::new("table_initializer");
-    /// The op that initialises the model.
+    /// The op that initializes the model.
     pub const INIT_OP: CollectionKey<Operation> = CollectionKey::new("init_op");
-    /// The op that initialises what is local to the process.
+    /// The op that initializes process-local state.
     pub const LOCAL_INIT_OP: CollectionKey<Operation> = CollectionKey::new("local_init_op");
-    /// The names of what is not initialised: the model is ready when it is empty.
+    /// The names of uninitialized variables. The model is ready if the list is empty.
     pub const READY_OP: CollectionKey<Output> = CollectionKey::new("ready_op");
-    /// The same for what must be ready before the local init op.
+    /// The names of variables that are not ready for the local init op.
     pub const READY_FOR_LOCAL_INIT_OP: CollectionKey<Output> = CollectionKey::new("ready_for_local_init_op");
-    /// All summaries in one string.
+    /// All summaries, merged into one string.
     pub const SUMMARY_OP: CollectionKey<Output> = CollectionKey::new("summary_op");
     /// The global step.
     pub const GLOBAL_STEP: CollectionKey<Variable> = CollectionKey::new("global_step");
-    /// The one read of the global step that hooks share.
+    /// The read of the global step that hooks share.
     pub const GLOBAL_STEP_READ: CollectionKey<Output> = CollectionKey::new("global_step_read_op_cache");
-    /// The step of an evaluation.
+    /// The step counter of an evaluation.
     pub const EVAL_STEP: CollectionKey<Variable> = CollectionKey::new("eval_step");
-    /// What a training step runs.
+    /// The op that a training step runs.
     pub const TRAIN_OP: CollectionKey<Operation> = CollectionKey::new("train_op");
-    /// Updates that belong to a training step, such as those of batch normalisation.
+    /// Updates that belong to a training step, such as those of batch normalization.
     pub const UPDATE_OPS: CollectionKey<Operation> = CollectionKey::new("update_ops");
     /// Losses.
     pub const LOSSES: CollectionKey<Output> = CollectionKey::new("losses");
-    /// Regularisation losses.
+    /// Regularization losses.
     pub const REGULARIZATION_LOSSES: CollectionKey<Output> = CollectionKey::new("regularization_losses");
     /// Operations that a restored model runs before its checkpoint is read.
     pub const SAVED_MODEL_INITIALIZERS: CollectionKey<Operation> =

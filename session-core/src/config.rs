@@ -1,29 +1,39 @@
-//! The configuration of a session.
+//! Session configuration.
 
 use crate::FileAccess;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How a session runs; TensorFlow's `ConfigProto`.
+/// Configures how a session runs; TensorFlow's `ConfigProto`.
+///
+/// ```
+/// use session_core::SessionConfig;
+/// use std::time::Duration;
+/// let config = SessionConfig {
+///     operation_timeout: Some(Duration::from_secs(60)),
+///     ..SessionConfig::with_threads(4)
+/// };
+/// assert_eq!(config.intra_op_parallelism_threads, 4);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
-    /// Threads that share the work of one operation; 0 (the default) for as many as there are CPUs.
+    /// The number of threads that share the work of one operation. Default: 0, one per CPU.
     pub intra_op_parallelism_threads: usize,
-    /// Threads that run independent operations; 0 (the default) lets the engine choose.
+    /// The number of threads that run independent operations. Default: 0, the engine's choice.
     pub inter_op_parallelism_threads: usize,
-    /// A limit for every run that has none of its own; none by default.
+    /// The time limit of each run that does not set its own. Default: none.
     pub operation_timeout: Option<Duration>,
-    /// Whether operations may run elsewhere when they cannot run on the device they ask for. True by default.
+    /// True if an operation may run elsewhere when its requested device cannot run it. Default: true.
     pub allow_soft_placement: bool,
-    /// Whether to log where operations run.
+    /// True if the session logs the device of each operation. Default: false.
     pub log_device_placement: bool,
-    /// Number of devices by type, such as `CPU`; the engine's choice where absent.
+    /// The number of devices by type, such as `CPU`. The engine chooses for types that are absent.
     pub device_count: BTreeMap<String, i32>,
-    /// Patterns of the devices that may be used; all when empty.
+    /// Patterns of the devices that may be used. Default: empty, all devices.
     pub device_filters: Vec<String>,
-    /// Whether sessions of one server keep their variables to themselves.
+    /// True if sessions of one server do not share their variables. Default: false.
     pub isolate_session_state: bool,
-    /// Whether the engine may fold constants and fuse operations. True by default.
+    /// True if the engine may fold constants and fuse operations. Default: true.
     pub optimize: bool,
     /// The files that operations of the graph may read and write. Everything by default: right for graphs that the program
     /// builds; graphs from elsewhere get folders. The embedded engine enforces it; TensorFlow's runtime has no such policy.
@@ -48,7 +58,12 @@ impl Default for SessionConfig {
 }
 
 impl SessionConfig {
-    /// The default with this many threads for each of the two kinds.
+    /// Returns the default configuration with this number of threads for both pools.
+    ///
+    /// ```
+    /// use session_core::SessionConfig;
+    /// assert_eq!(SessionConfig::with_threads(2).inter_op_parallelism_threads, 2);
+    /// ```
     #[must_use]
     pub fn with_threads(threads: usize) -> SessionConfig {
         SessionConfig {

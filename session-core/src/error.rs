@@ -1,4 +1,4 @@
-//! The one error type of graphs, sessions and everything that drives them.
+//! The error type of graphs, sessions, and everything that drives them.
 
 use crate::Code;
 use std::error::Error as StdError;
@@ -8,49 +8,69 @@ use std::sync::Arc;
 use tensor::TensorError;
 use tensor::text::escaped;
 
-/// The result of whatever can fail here.
+/// The result type of this crate and of the crates above it.
+///
+/// ```
+/// fn steps(text: &str) -> session_core::Result<u64> {
+///     text.parse().map_err(session_core::Error::other)
+/// }
+/// assert_eq!(steps("300").unwrap(), 300);
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What sort of failure an [`Error`] is, beside its code (S-1, S-2).
+/// The kind of failure that an [`Error`] reports, in addition to its code (S-1, S-2).
 ///
-/// TensorFlow tells status errors, which a running graph reports, from misuse errors, which the caller's
-/// own code earns. Here both are one type; a misuse has the code that fits it best.
+/// TensorFlow distinguishes status errors, which a running graph reports, from misuse errors, which the
+/// caller's own code causes. Here both share one type; a misuse error has the code that fits it best.
+///
+/// ```
+/// use session_core::{Code, Error, ErrorKind};
+/// let error = Error::value("the batch size is 0");
+/// assert_eq!((error.kind(), error.code()), (ErrorKind::Value, Code::InvalidArgument));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Reported by a running graph, an engine, a file or a peer.
+    /// Reported by a running graph, an engine, a file, or a peer.
     Status,
-    /// Misuse: a bad value. Code `InvalidArgument`.
+    /// Misuse: an invalid value. Code `InvalidArgument`.
     Value,
-    /// Misuse: the wrong kind or dtype of argument. Code `InvalidArgument`.
+    /// Misuse: an argument of the wrong kind or dtype. Code `InvalidArgument`.
     Type,
-    /// Misuse: the wrong state, such as a finalized graph or a closed session. Code `FailedPrecondition`.
+    /// Misuse: an operation in the wrong state, such as on a finalized graph or a closed session. Code
+    /// `FailedPrecondition`.
     Runtime,
     /// Misuse: an unknown name. Code `NotFound`.
     Key,
-    /// A request to end the loop (S-171). Code `OutOfRange`.
+    /// A request to end the training loop (S-171). Code `OutOfRange`.
     StopIteration,
     /// The loss became NaN or infinite. Code `Internal`.
     NanLoss,
-    /// Code of the user or of this library panicked. Code `Internal`.
+    /// The user's code or this library panicked. Code `Internal`.
     Panic,
 }
 
-/// What was going on when an error happened.
+/// The activity during which an error occurred.
+///
+/// ```
+/// use session_core::{Code, Error, Phase};
+/// let error = Error::new(Code::DataLoss, "the file is damaged").with_phase(Phase::Restore);
+/// assert_eq!(error.to_string(), "DataLoss: the file is damaged (while restoring)");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Building the graph.
+    /// Construction of the graph.
     Build,
-    /// Initialising the model.
+    /// Initialization of the model.
     Init,
-    /// Restoring a checkpoint.
+    /// Restoring of a checkpoint.
     Restore,
-    /// Running a step.
+    /// Execution of a step.
     Run,
-    /// Saving a checkpoint.
+    /// Saving of a checkpoint.
     Save,
-    /// Closing the session.
+    /// Closing of the session.
     Close,
 }
 
@@ -58,7 +78,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Phase::Build => "while building the graph",
-            Phase::Init => "while initialising",
+            Phase::Init => "while initializing",
             Phase::Restore => "while restoring",
             Phase::Run => "while running",
             Phase::Save => "while saving",
@@ -67,13 +87,13 @@ impl fmt::Display for Phase {
     }
 }
 
-/// A failure: a canonical code, what went wrong, where in the graph and in the program, and the cause.
+/// A failure: a canonical code, a message, the place in the graph and in the program, and the cause.
 ///
-/// Cheap to clone, so that one failure can be reported to every thread that waits for it.
+/// Clones are cheap, so that one failure can be reported to every thread that waits for it.
 ///
-/// Its text, `{error}`, says all of it, causes included; [`message`](Error::message) is what this error itself adds. Errors of
-/// the system, of checkpoints and of event files turn into it with `?`, and so do boxed errors, of which one that holds an
-/// `Error` comes out as it went in.
+/// `Display` shows all of it, causes included; [`message`](Error::message) is what this error itself adds.
+/// System errors, checkpoint errors, and event file errors convert with `?`, and so do boxed errors. A boxed
+/// `Error` is unwrapped unchanged.
 ///
 /// ```
 /// use session_core::{Code, Error};
@@ -108,55 +128,102 @@ impl Error {
         Error(Arc::new(Inner { kind, code, message, node, location, origin, phase, source }))
     }
 
-    /// A status error (S-1).
+    /// Creates a status error (S-1).
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let error = Error::new(Code::Unavailable, "the parameter server is restarting");
+    /// assert!(error.is_recoverable());
+    /// ```
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Error {
         Error::of(ErrorKind::Status, code, message)
     }
 
-    /// A status error with code `InvalidArgument`.
+    /// Creates a status error with code `InvalidArgument`.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// assert_eq!(Error::invalid_argument("axis 2 is out of range").code(), Code::InvalidArgument);
+    /// ```
     #[must_use]
     pub fn invalid_argument(message: impl Into<String>) -> Error {
         Error::new(Code::InvalidArgument, message)
     }
 
-    /// Misuse: a bad value.
+    /// Creates a misuse error: an invalid value.
+    ///
+    /// ```
+    /// use session_core::{Error, ErrorKind};
+    /// assert_eq!(Error::value("negative step count").kind(), ErrorKind::Value);
+    /// ```
     #[must_use]
     pub fn value(message: impl Into<String>) -> Error {
         Error::of(ErrorKind::Value, Code::InvalidArgument, message)
     }
 
-    /// Misuse: a wrong kind of argument.
+    /// Creates a misuse error: an argument of the wrong kind.
+    ///
+    /// ```
+    /// use session_core::{Error, ErrorKind};
+    /// assert_eq!(Error::type_mismatch("expected a list").kind(), ErrorKind::Type);
+    /// ```
     #[must_use]
     pub fn type_mismatch(message: impl Into<String>) -> Error {
         Error::of(ErrorKind::Type, Code::InvalidArgument, message)
     }
 
-    /// Misuse: a wrong state.
+    /// Creates a misuse error: the wrong state.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// assert_eq!(Error::runtime("the graph is finalized").code(), Code::FailedPrecondition);
+    /// ```
     #[must_use]
     pub fn runtime(message: impl Into<String>) -> Error {
         Error::of(ErrorKind::Runtime, Code::FailedPrecondition, message)
     }
 
-    /// Misuse: an unknown name.
+    /// Creates a misuse error: an unknown name.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// assert_eq!(Error::key("no operation 'loss'").code(), Code::NotFound);
+    /// ```
     #[must_use]
     pub fn key(message: impl Into<String>) -> Error {
         Error::of(ErrorKind::Key, Code::NotFound, message)
     }
 
-    /// The request to end the loop (S-4, S-171).
+    /// Creates a request to end the training loop (S-4, S-171).
+    ///
+    /// ```
+    /// use session_core::Error;
+    /// assert!(Error::stop_iteration("no more batches").is_end_of_input());
+    /// ```
     #[must_use]
     pub fn stop_iteration(message: impl Into<String>) -> Error {
         Error::of(ErrorKind::StopIteration, Code::OutOfRange, message)
     }
 
-    /// The loss became NaN or infinite.
+    /// Creates the error for a loss that became NaN or infinite.
+    ///
+    /// ```
+    /// use session_core::{Error, ErrorKind};
+    /// assert_eq!(Error::nan_loss("the loss is NaN").kind(), ErrorKind::NanLoss);
+    /// ```
     #[must_use]
     pub fn nan_loss(message: impl Into<String>) -> Error {
         Error::of(ErrorKind::NanLoss, Code::Internal, message)
     }
 
-    /// An error for a panic that was caught, from its payload.
+    /// Creates the error for a caught panic from its payload.
+    ///
+    /// ```
+    /// use session_core::Error;
+    /// let payload = std::panic::catch_unwind(|| panic!("out of luck")).unwrap_err();
+    /// assert_eq!(Error::from_panic("the hook", &*payload).message(), "the hook panicked: out of luck");
+    /// ```
     #[must_use]
     pub fn from_panic(place: &str, payload: &(dyn std::any::Any + Send)) -> Error {
         let text = payload
@@ -172,9 +239,9 @@ impl Error {
         self
     }
 
-    /// An error made of any other, for `map_err`: in hooks and threads, where `?` converts boxed and I/O errors by
-    /// itself. An [`Error`] among them stays what it is, with its code; that of an I/O error follows its kind, but is never
-    /// one to recover from or the end of the input; others are `Unknown`.
+    /// Converts any other error, for `map_err`. In hooks and threads, `?` converts boxed errors and I/O
+    /// errors directly. An [`Error`] keeps its code. The code of an I/O error follows its kind, but never
+    /// means a recoverable failure or the end of the input. All others are `Unknown`.
     ///
     /// ```
     /// use session_core::{Code, Error, Result};
@@ -197,7 +264,7 @@ impl Error {
         Error::new(code, error.to_string()).edit(|inner| inner.source = Some(Arc::from(error)))
     }
 
-    /// Names the node and op type that failed, unless an inner layer named one already.
+    /// Adds the name and op type of the failed node, unless an inner layer already did.
     #[must_use]
     pub fn with_node(self, name: impl Into<String>, op_type: impl Into<String>) -> Error {
         self.edit(|inner| {
@@ -205,7 +272,7 @@ impl Error {
         })
     }
 
-    /// Says where in the program the node was made, unless known already.
+    /// Adds the source location at which the node was created, unless it is known.
     #[must_use]
     pub fn with_location(self, location: &'static Location<'static>) -> Error {
         self.edit(|inner| {
@@ -213,7 +280,7 @@ impl Error {
         })
     }
 
-    /// Says what the node was made from at that place, such as a node of a file, unless known already.
+    /// Adds the origin of the node at that location, such as a node of a file, unless it is known.
     #[must_use]
     pub fn with_origin(self, origin: Arc<str>) -> Error {
         self.edit(|inner| {
@@ -221,7 +288,13 @@ impl Error {
         })
     }
 
-    /// Says what was going on, unless known already.
+    /// Adds the activity during which the error occurred, unless it is known.
+    ///
+    /// ```
+    /// use session_core::{Code, Error, Phase};
+    /// let error = Error::new(Code::Internal, "failed").with_phase(Phase::Save);
+    /// assert_eq!(error.phase(), Some(Phase::Save));
+    /// ```
     #[must_use]
     pub fn with_phase(self, phase: Phase) -> Error {
         self.edit(|inner| {
@@ -229,20 +302,40 @@ impl Error {
         })
     }
 
-    /// Gives the cause.
+    /// Sets the cause.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let disk = std::io::Error::other("the disk is full");
+    /// let error = Error::new(Code::ResourceExhausted, "the save failed").with_source(disk);
+    /// assert_eq!(error.to_string(), "ResourceExhausted: the save failed: the disk is full");
+    /// ```
     #[must_use]
     pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Error {
         self.edit(|inner| inner.source = Some(Arc::new(source)))
     }
 
-    /// Returns the nearest of the causes that is an `E`: the typed error of a library below, with its fields.
+    /// Returns the nearest cause of type `E`: the typed error of a lower library, with its fields.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let error = Error::new(Code::Internal, "failed").with_source(std::io::Error::other("disk"));
+    /// assert!(error.cause::<std::io::Error>().is_some());
+    /// assert!(error.cause::<std::fmt::Error>().is_none());
+    /// ```
     #[must_use]
     pub fn cause<E: StdError + 'static>(&self) -> Option<&E> {
         let mut causes = std::iter::successors(self.source(), |&cause| cause.source());
         causes.find_map(|cause| cause.downcast_ref())
     }
 
-    /// An error of the same kind and code that says more, with this one as its cause.
+    /// Wraps the error in one of the same kind and code that adds context.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let error = Error::new(Code::Aborted, "lost").context("saving");
+    /// assert_eq!((error.code(), error.message()), (Code::Aborted, "saving"));
+    /// ```
     #[must_use]
     pub fn context(self, message: impl Into<String>) -> Error {
         let outer = Error::of(self.kind(), self.code(), message);
@@ -254,63 +347,86 @@ impl Error {
         }
     }
 
-    /// The canonical code.
+    /// Returns the canonical code.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// assert_eq!(Error::key("no such node").code(), Code::NotFound);
+    /// ```
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// Status or which misuse.
+    /// Returns the kind: a status error, or which misuse.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What went wrong, without code and place.
+    /// Returns the message, without code and place.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The node that failed.
+    /// Returns the name of the failed node.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let error = Error::new(Code::Internal, "failed").with_node("loss", "Mean");
+    /// assert_eq!((error.node(), error.op_type()), (Some("loss"), Some("Mean")));
+    /// ```
     #[must_use]
     pub fn node(&self) -> Option<&str> {
         self.0.node.as_ref().map(|(name, _)| name.as_str())
     }
 
-    /// The type of the op that failed.
+    /// Returns the op type of the failed node.
     #[must_use]
     pub fn op_type(&self) -> Option<&str> {
         self.0.node.as_ref().map(|(_, op_type)| op_type.as_str())
     }
 
-    /// Where in the program the failing node was made.
+    /// Returns the source location at which the failed node was created.
     #[must_use]
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.0.location
     }
 
-    /// What the failing node was made from, if that is not the program itself; see [`Operation::origin`](crate::Operation::origin).
+    /// Returns the origin of the failed node, unless the program itself created it. See
+    /// [`Operation::origin`](crate::Operation::origin).
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         self.0.origin.as_deref()
     }
 
-    /// What was going on.
+    /// Returns the activity during which the error occurred.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         self.0.phase
     }
 
-    /// Whether a new session, restored from the last checkpoint, may succeed (S-3): status errors
-    /// `Aborted` and `Unavailable`.
+    /// Returns true if a new session, restored from the last checkpoint, may succeed (S-3): for the status
+    /// errors `Aborted` and `Unavailable`.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// assert!(Error::new(Code::Aborted, "a peer restarted").is_recoverable());
+    /// assert!(!Error::new(Code::Internal, "a bug").is_recoverable());
+    /// ```
     #[must_use]
     pub fn is_recoverable(&self) -> bool {
         self.kind() == ErrorKind::Status && matches!(self.code(), Code::Aborted | Code::Unavailable)
     }
 
-    /// Whether it says that the loop or its input is over (S-4): status error `OutOfRange`, or a request
-    /// to stop the iteration.
+    /// Returns true if the loop or its input has ended (S-4): for the status error `OutOfRange` and for a
+    /// request to stop the iteration.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// assert!(Error::new(Code::OutOfRange, "the queue is closed").is_end_of_input());
+    /// ```
     #[must_use]
     pub fn is_end_of_input(&self) -> bool {
         match self.kind() {
@@ -319,7 +435,15 @@ impl Error {
         }
     }
 
-    /// Whether both are one failure: clones of one error that was not edited in between.
+    /// Returns true if both errors report the same failure: clones of one error that was not edited in
+    /// between.
+    ///
+    /// ```
+    /// use session_core::Error;
+    /// let error = Error::value("bad");
+    /// assert!(error.is_same(&error.clone()));
+    /// assert!(!error.is_same(&Error::value("bad")));
+    /// ```
     #[must_use]
     pub fn is_same(&self, other: &Error) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -331,7 +455,7 @@ impl Error {
         self.to_string()
     }
 
-    /// What this error says itself, without its causes.
+    /// Returns the text of this error, without its causes.
     fn own_text(&self) -> String {
         let inner = &*self.0;
         let mut text = format!("{}: {}", inner.code, inner.message);
@@ -353,12 +477,13 @@ impl Error {
     }
 }
 
-/// This error and all its causes, outermost first, joined by `: `. A cause is left out when it says nothing new.
+/// Writes this error and all its causes, outermost first, joined by `: `. A cause that adds nothing is
+/// omitted.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = self.own_text();
         for cause in std::iter::successors(self.source(), |&cause| cause.source()) {
-            // One of ours says its causes too; they have their turn.
+            // An error of this type includes its own causes, which follow later in the chain.
             let said = match cause.downcast_ref::<Error>() {
                 Some(own) => own.own_text(),
                 None => cause.to_string(),
@@ -368,20 +493,20 @@ impl fmt::Display for Error {
                 text.push_str(&said);
             }
         }
-        // Names and texts of files are in it, and a terminal may show it.
+        // The text may contain names from files, and a terminal may display it.
         write!(f, "{}", escaped(text))
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What `main` prints when it returns an error: the whole chain, in words.
+        // `main` prints this when it returns an error: the whole chain, in words.
         fmt::Display::fmt(self, f)
     }
 }
 
 impl StdError for Error {
-    /// The cause, for programs that look for its type. The text of this error includes it.
+    /// Returns the cause, for programs that match on its type. The text of this error includes it.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
@@ -408,7 +533,8 @@ impl From<Box<dyn StdError + Send + Sync>> for Error {
     }
 }
 
-/// The code of an error of the operating system. None means that a peer of the session is gone, or its input at its end.
+/// Returns the code of an operating system error. None of them means that a peer of the session is gone or
+/// that the input has ended.
 fn code_of_io(error: &std::io::Error) -> Code {
     use std::io::ErrorKind as Of;
     match error.kind() {

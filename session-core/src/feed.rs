@@ -1,4 +1,4 @@
-//! Values that a run is given in the place of computed ones.
+//! Feeds: values that replace outputs during a run.
 
 use crate::{AsOutput, Endpoint, Error, Graph, GraphMember, Output, Places, Result, Variable};
 use smallvec::SmallVec;
@@ -6,19 +6,30 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use tensor::Tensor;
 
-/// Feeds of a run: `()` for none, or pairs of what is fed (an [`Output`], a [`Variable`], or a name `"x:0"`) and a
-/// value (anything that converts into a [`Tensor`]) in an array, slice, `Vec`, tuple or map.
+/// The feeds of a run: `()` for none, or pairs of a key and a value in an array, slice, `Vec`, tuple, or map.
+/// A key is an [`Output`], a [`Variable`], or a name such as `"x:0"`; a value is anything that converts into
+/// a [`Tensor`].
 ///
-/// ```ignore
-/// session.run(&train_op, [(&x, images), (&y, labels)])?;
-/// session.run(&train_op, ((&x, vec![1.0f32, 2.0]), (&keep, 0.5f32)))?; // values of different types
-/// session.run(&train_op, FeedDict::new().feed(&x, vec![1.0f32, 2.0]).feed("labels:0", [1i64, 0]))?;
+/// ```
+/// use session_core::mock::MockSession;
+/// use session_core::{FeedDict, SessionExt};
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// # let keep = graph.undefined_op("Placeholder").name("keep").described_output(info).finish_output();
+/// let session = MockSession::new(&graph);
+/// session.run((), [(&x, [1.0f32, 2.0])])?;
+/// session.run((), ((&x, [1.0f32, 2.0]), ("keep:0", [0.5f32, 0.5])))?; // values of different types
+/// session.run((), FeedDict::new().feed(&x, [1.0f32, 2.0]).feed(&keep, [0.5f32, 0.5]))?;
+/// # Ok::<(), session_core::Error>(())
 /// ```
 ///
-/// Values of one array, `Vec` or map have one Rust type; for values of different types use a tuple of pairs, or a
-/// [`FeedDict`](crate::FeedDict), which is also what to fill in a loop.
+/// The values of one array, `Vec`, or map have the same Rust type. For values of different types, use a tuple
+/// of pairs or a [`FeedDict`](crate::FeedDict), which can also be filled in a loop.
 ///
-/// Dtype and known sizes are checked (S-43). The same output given twice takes the later value (S-46).
+/// Dtypes and known dimensions are checked (S-43). If an output is fed twice, the later value counts (S-46).
 pub trait Feeds {
     /// Adds the feeds to the list.
     ///
@@ -27,12 +38,12 @@ pub trait Feeds {
     fn collect(self, list: &mut FeedList<'_>) -> Result<()>;
 }
 
-/// What names an output in a feed.
+/// A key that identifies an output in a feed.
 pub trait FeedKey {
-    /// The output in this graph.
+    /// Returns the output of this graph that the key names.
     ///
     /// # Errors
-    /// For a name that the graph does not have (S-40).
+    /// Fails for a name that the graph does not have (S-40).
     fn resolve(&self, graph: &Graph) -> Result<Output>;
 }
 
@@ -68,7 +79,7 @@ impl<K: FeedKey + ?Sized> FeedKey for &K {
     }
 }
 
-/// The feeds of one run, checked.
+/// The checked feeds of one run.
 #[derive(Debug)]
 pub struct FeedList<'g> {
     graph: &'g Graph,
@@ -77,23 +88,23 @@ pub struct FeedList<'g> {
 }
 
 impl<'g> FeedList<'g> {
-    /// An empty list for a graph.
+    /// Creates an empty list for a graph.
     #[must_use]
     pub fn new(graph: &'g Graph) -> FeedList<'g> {
         FeedList { graph, feeds: SmallVec::new(), places: Places::default() }
     }
 
-    /// The feeds, one for each output.
+    /// Returns the feeds, one per output.
     #[must_use]
     pub fn feeds(&self) -> &[(Endpoint, Tensor)] {
         &self.feeds
     }
 
-    /// Adds a feed, in the place of an earlier one for the same output.
+    /// Adds a feed. It replaces an earlier one for the same output.
     ///
     /// # Errors
-    /// An output of another graph or an unknown name (S-40), a wrong dtype, a shape that contradicts the known
-    /// one (S-43), an output that may not be fed (S-45).
+    /// Fails for an output of another graph or an unknown name (S-40), a wrong dtype, a shape that
+    /// contradicts the known one (S-43), and an output that must not be fed (S-45).
     pub fn push(&mut self, key: &(impl FeedKey + ?Sized), value: Tensor) -> Result<()> {
         let output = key.resolve(self.graph)?;
         check_key(self.graph, &output)?;
@@ -106,7 +117,7 @@ impl<'g> FeedList<'g> {
         Ok(())
     }
 
-    /// Whether an output is fed.
+    /// Returns true if an output is fed.
     #[must_use]
     pub fn contains(&self, endpoint: Endpoint) -> bool {
         self.feeds.iter().any(|(known, _)| *known == endpoint)
@@ -129,10 +140,21 @@ pub(crate) fn check_key(graph: &Graph, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// Checks a value against what is known of the output it stands for.
+/// Checks a value against the dtype and known shape of the output that it replaces.
+///
+/// ```
+/// use session_core::check_value;
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+/// assert!(check_value(&x, &[1.0f32, 2.0].into()).is_ok());
+/// assert!(check_value(&x, &[1i64, 2].into()).is_err());
+/// ```
 ///
 /// # Errors
-/// A wrong dtype or a shape that contradicts the known one, naming the output, expected and found.
+/// Fails for a wrong dtype or a shape that contradicts the known one. The error names the output, the
+/// expected and the actual value.
 pub fn check_value(output: &Output, value: &Tensor) -> Result<()> {
     if value.dtype() != output.dtype() {
         let text = format!(

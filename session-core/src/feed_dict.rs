@@ -1,9 +1,9 @@
-//! Feeds that are put together one by one.
+//! Feeds that are collected one by one.
 
 use crate::{FeedKey, FeedList, Feeds, Graph, Output, Result, Variable};
 use tensor::Tensor;
 
-/// Feeds of one run, whose values may be of different types: TensorFlow's `feed_dict`.
+/// The feeds of one run, whose values may have different types: TensorFlow's `feed_dict`.
 ///
 /// ```
 /// use session_core::{DType, FeedDict, Graph, OutputInfo, PartialShape};
@@ -14,19 +14,20 @@ use tensor::Tensor;
 /// # };
 /// # let (x, labels) = (make("x", DType::Float32), make("labels", DType::Int64));
 /// let mut feeds = FeedDict::new().feed(&x, vec![0.5f32, 1.5]).feed(&labels, [1i64, 0]);
-/// feeds.insert("rate:0", 0.1f64); // or by name, step by step
+/// feeds.insert("rate:0", 0.1f64); // by name, in several steps
 /// assert_eq!(feeds.len(), 3);
 /// // session.run(&train_op, &feeds)?;
 /// ```
 ///
-/// Keys are looked up, and dtypes and shapes checked, when it is used in a run. The same output given twice takes the later
-/// value (S-46).
+/// Keys are resolved, and dtypes and shapes checked, when a run uses it. If an output is fed twice, the later
+/// value counts (S-46).
 #[derive(Clone, Debug, Default)]
 pub struct FeedDict {
     feeds: Vec<(FeedDictKey, Tensor)>,
 }
 
-/// What a [`FeedDict`] feeds: an [`Output`], the value of a [`Variable`], or a name `"x:0"`. Made by `into()`.
+/// A key of a [`FeedDict`]: an [`Output`], the value of a [`Variable`], or a name such as `"x:0"`. Created by
+/// `into()`.
 #[derive(Clone, Debug)]
 pub struct FeedDictKey(Key);
 
@@ -76,13 +77,19 @@ impl FeedKey for FeedDictKey {
 }
 
 impl FeedDict {
-    /// Feeds nothing.
+    /// Creates an empty dictionary.
     #[must_use]
     pub fn new() -> FeedDict {
         FeedDict::default()
     }
 
-    /// Adds a feed.
+    /// Adds a feed and returns the dictionary.
+    ///
+    /// ```
+    /// use session_core::FeedDict;
+    /// let feeds = FeedDict::new().feed("x:0", 1.0f32).feed("labels:0", [1i64, 0]);
+    /// assert_eq!(feeds.len(), 2);
+    /// ```
     #[must_use]
     pub fn feed(mut self, key: impl Into<FeedDictKey>, value: impl Into<Tensor>) -> FeedDict {
         self.insert(key, value);
@@ -90,6 +97,13 @@ impl FeedDict {
     }
 
     /// Adds a feed.
+    ///
+    /// ```
+    /// use session_core::FeedDict;
+    /// let mut feeds = FeedDict::new();
+    /// feeds.insert("x:0", 1.0f32);
+    /// assert!(!feeds.is_empty());
+    /// ```
     pub fn insert(&mut self, key: impl Into<FeedDictKey>, value: impl Into<Tensor>) {
         self.feeds.push((key.into(), value.into()));
     }
@@ -100,7 +114,7 @@ impl FeedDict {
         self.feeds.len()
     }
 
-    /// Returns true if there are none.
+    /// Returns true if there are no feeds.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.feeds.is_empty()

@@ -1,4 +1,4 @@
-//! What a run is asked for: single outputs and operations, or any nesting of them.
+//! Fetches: single outputs and operations, or any nesting of them.
 
 use crate::{Endpoint, Error, Graph, GraphMember, OpId, Operation, Output, Places, Result, Variable};
 use smallvec::SmallVec;
@@ -6,43 +6,67 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 use tensor::Tensor;
 
-/// Something that can be fetched, with the type of what comes back (S-30, S-31): an [`Output`] or [`Variable`]
-/// gives a [`Tensor`], an [`Operation`] is run and gives `()`, a `&str` names either (`"c:0"` or `"c"`) and gives an
-/// `Option<Tensor>`; tuples, `Vec`, slices, arrays, maps and `Option` nest as one likes.
+/// A value that can be fetched, with the type of the result (S-30, S-31). An [`Output`] or [`Variable`]
+/// yields a [`Tensor`], an [`Operation`] is run and yields `()`, and a `&str` names either (`"c:0"` or `"c"`)
+/// and yields an `Option<Tensor>`. Tuples, `Vec`, slices, arrays, maps, and `Option` nest freely.
 ///
-/// ```ignore
-/// let (loss, ()) = session.run((&loss, &train_op), feeds)?;
+/// ```
+/// use session_core::SessionExt;
+/// use session_core::mock::MockSession;
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// # let loss = graph.undefined_op("Placeholder").name("loss").described_output(info).finish_output();
+/// let train_op = graph.undefined_op("NoOp").name("train").finish();
+/// let session = MockSession::new(&graph);
+/// let (value, ()) = session.run((&loss, &train_op), ())?;
+/// assert_eq!(value.value::<f32>()?, 0.0); // the mock session returns zeros
+/// # Ok::<(), session_core::Error>(())
 /// ```
 ///
-/// The same leaf may appear many times; it is evaluated once (S-33). Empty containers come back empty (S-32).
+/// The same leaf may occur several times; it is evaluated once (S-33). Empty containers yield empty results
+/// (S-32).
 pub trait Fetch {
-    /// What comes back.
+    /// The type of the result.
     type Value;
 
-    /// Lists the leaves, in the order in which [`collect`](Fetch::collect) takes their values.
+    /// Lists the leaves in the order in which [`collect`](Fetch::collect) takes their values.
     ///
     /// # Errors
-    /// For a leaf that this graph does not have, or that may not be fetched.
+    /// Fails for a leaf that this graph does not have or that must not be fetched.
     fn expand(&self, list: &mut FetchList<'_>) -> Result<()>;
 
     /// Takes the values of the leaves that [`expand`](Fetch::expand) listed.
     fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value;
 }
 
-/// The leaves of a fetch: distinct outputs to deliver, operations to run, and which output each leaf is.
+/// The leaves of a fetch: the distinct outputs to deliver, the operations to run, and the output of each
+/// leaf.
 #[derive(Debug)]
 pub struct FetchList<'g> {
     graph: &'g Graph,
     fetches: SmallVec<[Endpoint; 8]>,
     targets: SmallVec<[OpId; 4]>,
-    /// For each tensor leaf, the position of its output in `fetches`; for each operation leaf nothing.
+    /// The position in `fetches` of each tensor leaf. Operation leaves have no entry.
     leaves: SmallVec<[u32; 8]>,
     fetch_places: Places<Endpoint>,
     target_places: Places<OpId>,
 }
 
 impl<'g> FetchList<'g> {
-    /// An empty list for a graph.
+    /// Creates an empty list for a graph.
+    ///
+    /// ```
+    /// use session_core::{Fetch, FetchList};
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// let mut list = FetchList::new(&graph);
+    /// (&x, &x).expand(&mut list)?;
+    /// assert_eq!(list.fetches().len(), 1); // distinct outputs
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn new(graph: &'g Graph) -> FetchList<'g> {
         FetchList {
@@ -55,19 +79,19 @@ impl<'g> FetchList<'g> {
         }
     }
 
-    /// The graph in which names are looked up.
+    /// Returns the graph in which names are resolved.
     #[must_use]
     pub fn graph(&self) -> &'g Graph {
         self.graph
     }
 
-    /// The distinct outputs, in the order in which an engine delivers them.
+    /// Returns the distinct outputs in the order in which an engine delivers them.
     #[must_use]
     pub fn fetches(&self) -> &[Endpoint] {
         &self.fetches
     }
 
-    /// The operations to run for their effect, each once.
+    /// Returns the operations to run for their effect, each once.
     #[must_use]
     pub fn targets(&self) -> &[OpId] {
         &self.targets
@@ -76,7 +100,8 @@ impl<'g> FetchList<'g> {
     /// Adds an output as a leaf.
     ///
     /// # Errors
-    /// When it belongs to another graph (S-36), could not be made, or may not be fetched (S-37).
+    /// Fails if the output belongs to another graph (S-36), could not be created, or must not be fetched
+    /// (S-37).
     pub fn push_output(&mut self, output: &Output) -> Result<()> {
         self.check(output.operation())?;
         let endpoint = output.endpoint();
@@ -124,27 +149,27 @@ impl<'g> FetchList<'g> {
         }) as u32
     }
 
-    /// Hands the results of a run to the leaves.
+    /// Distributes the results of a run to the leaves.
     #[must_use]
     pub fn values<'a>(&'a self, results: &'a [Tensor]) -> FetchValues<'a> {
         FetchValues { leaves: &self.leaves, results, next: 0 }
     }
 
-    /// How many tensor leaves there are so far; with [`values_from`](FetchList::values_from) several fetches can
-    /// share one run.
+    /// Returns the number of tensor leaves so far. Together with [`values_from`](FetchList::values_from), it
+    /// lets several fetches share one run.
     #[must_use]
     pub fn mark(&self) -> usize {
         self.leaves.len()
     }
 
-    /// As [`values`](FetchList::values), beginning with the leaf at a mark.
+    /// Distributes results as [`values`](FetchList::values) does, starting with the leaf at a mark.
     #[must_use]
     pub fn values_from<'a>(&'a self, mark: usize, results: &'a [Tensor]) -> FetchValues<'a> {
         FetchValues { leaves: &self.leaves, results, next: mark }
     }
 }
 
-/// The values of a fetch's leaves, taken in the order in which the leaves were listed.
+/// The values of the leaves of a fetch, taken in the order in which the leaves were listed.
 #[derive(Debug)]
 pub struct FetchValues<'a> {
     leaves: &'a [u32],
@@ -153,10 +178,10 @@ pub struct FetchValues<'a> {
 }
 
 impl FetchValues<'_> {
-    /// The value of the next tensor leaf.
+    /// Returns the value of the next tensor leaf.
     ///
     /// # Panics
-    /// When a [`Fetch`] takes more leaves than it listed.
+    /// Panics if a [`Fetch`] takes more leaves than it listed.
     #[must_use]
     pub fn next_tensor(&mut self) -> Tensor {
         let position = self.leaves[self.next];
@@ -209,7 +234,7 @@ impl Fetch for str {
     }
 }
 
-/// S-36: an unknown name in a fetch is a value error.
+/// Converts the error of an unknown name into a value error (S-36).
 fn unknown_name(error: Error) -> Error {
     Error::value(format!("fetch cannot be interpreted as a Tensor: {}", error.message()))
 }
@@ -298,7 +323,7 @@ impl<K: Hash + Eq + Clone, F: Fetch, S: BuildHasher + Default> Fetch for HashMap
         self.values().try_for_each(|fetch| fetch.expand(list))
     }
     fn collect(&self, values: &mut FetchValues<'_>) -> Self::Value {
-        // A map that is not changed is walked in the same order each time.
+        // An unmodified map is iterated in the same order each time.
         self.iter().map(|(key, fetch)| (key.clone(), fetch.collect(values))).collect()
     }
 }

@@ -1,12 +1,25 @@
-//! Functions of a graph: bodies that operations such as `PartitionedCall`, `If` and `While` run by name.
+//! Graph functions: bodies that operations such as `PartitionedCall`, `If`, and `While` run by name.
 
 use crate::{Attrs, Error, Graph, Operation, Output, Result};
 use std::fmt;
 
-/// A function of a graph's library, as in TensorFlow's `FunctionDef`: a body graph of its own, with the outputs that
-/// stand for its arguments and those that it returns.
+/// A function in a graph's library, TensorFlow's `FunctionDef`: a body graph, the outputs that represent its
+/// arguments, and the outputs that it returns.
 ///
-/// The functions that a body itself calls are those of the graph that holds the library, not of the body.
+/// ```
+/// use session_core::Function;
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let body = Graph::new();
+/// let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+/// let x = body.undefined_op("_Arg").name("x").described_output(info).finish_output();
+/// let identity = Function::new("identity", &body, [x.clone()], [("y".to_owned(), x)])?;
+/// let graph = Graph::new();
+/// graph.add_function(identity)?;
+/// assert_eq!(graph.function("identity").unwrap().inputs().len(), 1);
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// Functions that a body calls are looked up in the graph that holds the library, not in the body.
 #[derive(Clone)]
 pub struct Function {
     name: String,
@@ -20,11 +33,12 @@ pub struct Function {
 }
 
 impl Function {
-    /// A function of this name and body: what it is given for each of `inputs`, which are outputs of the body (of a
-    /// placeholder or `_Arg`), it computes `outputs` from, each with a name.
+    /// Creates a function from a name and a body. It computes `outputs`, each with a name, from the values
+    /// passed for `inputs`, which are outputs of the body (of a placeholder or `_Arg`).
     ///
     /// # Errors
-    /// A value error for an empty name, or for an input or output that is not of the body.
+    /// Fails with a value error for an empty name, or for an input or output that does not belong to the
+    /// body.
     pub fn new(
         name: impl Into<String>,
         body: &Graph,
@@ -39,7 +53,7 @@ impl Function {
         }
         for output in inputs.iter().chain(outputs.iter().map(|(_, output)| output)) {
             if !output.is_in(body) {
-                let text = format!("'{}' is not of the body of function '{name}'", output.name());
+                let text = format!("'{}' does not belong to the body of function '{name}'", output.name());
                 return Err(Error::value(text));
             }
         }
@@ -49,70 +63,70 @@ impl Function {
         Ok(Function { name, body, inputs, outputs, control_outputs, attrs, gradient: None, stateful })
     }
 
-    /// With operations of the body that run in every call, whether an output needs them or not.
+    /// Adds operations of the body that run in every call, even if no output needs them.
     #[must_use]
     pub fn with_control_outputs(mut self, operations: impl IntoIterator<Item = Operation>) -> Function {
         self.control_outputs = operations.into_iter().collect();
         self
     }
 
-    /// With attributes, which say nothing to engines but are kept in graph files.
+    /// Sets attributes, which engines ignore but graph files keep.
     #[must_use]
     pub fn with_attrs(mut self, attrs: Attrs) -> Function {
         self.attrs = attrs;
         self
     }
 
-    /// With the name of the function that computes its gradient.
+    /// Sets the name of the function that computes the gradient.
     #[must_use]
     pub fn with_gradient(mut self, function: impl Into<String>) -> Function {
         self.gradient = Some(function.into());
         self
     }
 
-    /// Its name, by which `Func` attributes refer to it.
+    /// Returns the name, by which `Func` attributes refer to the function.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its body.
+    /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &Graph {
         &self.body
     }
 
-    /// The outputs of the body that stand for the arguments, in order.
+    /// Returns the outputs of the body that represent the arguments, in order.
     #[must_use]
     pub fn inputs(&self) -> &[Output] {
         &self.inputs
     }
 
-    /// What it returns, in order, each with its name.
+    /// Returns the named results, in order.
     #[must_use]
     pub fn outputs(&self) -> &[(String, Output)] {
         &self.outputs
     }
 
-    /// What runs in every call.
+    /// Returns the operations that run in every call.
     #[must_use]
     pub fn control_outputs(&self) -> &[Operation] {
         &self.control_outputs
     }
 
-    /// Its attributes.
+    /// Returns the attributes.
     #[must_use]
     pub fn attrs(&self) -> &Attrs {
         &self.attrs
     }
 
-    /// The name of the function that computes its gradient, if it has one of its own.
+    /// Returns the name of the function that computes the gradient, if it has one of its own.
     #[must_use]
     pub fn gradient(&self) -> Option<&str> {
         self.gradient.as_deref()
     }
 
-    /// Whether its body holds an operation with state or an effect, or of an unknown type.
+    /// Returns true if the body contains an operation that is stateful or of an unknown type.
     #[must_use]
     pub fn is_stateful(&self) -> bool {
         self.stateful

@@ -1,4 +1,4 @@
-//! The graph: named operations, collections, seeds.
+//! The graph: named operations, collections, and seeds.
 
 use crate::builder::OpBuilder;
 use crate::collection::{CollectionKey, Item, Named};
@@ -15,8 +15,8 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
-/// A graph under construction or in use: a cheap handle that also carries the name scope, device and control
-/// inputs for the operations that are made through it.
+/// A graph under construction or in use. It is a cheap handle, which also carries the name scope, device, and
+/// control inputs for the operations created through it.
 ///
 /// ```
 /// use session_core::Graph;
@@ -32,38 +32,40 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Wea
 pub struct Graph {
     pub(crate) shared: Arc<Shared>,
     pub(crate) context: Arc<Context>,
-    /// Keeps the collections; see [`Owner`].
+    /// Keeps the collections alive. See [`Owner`].
     owner: Option<Arc<Owner>>,
 }
 
-/// What all handles of one graph share.
+/// The state that all handles of one graph share.
 pub(crate) struct Shared {
-    /// Guards the graph's content. Nothing is called under it but methods of the state.
+    /// The content of the graph. Only methods of the state are called while the lock is held.
     state: RwLock<State>,
     owner: RwLock<Weak<Owner>>,
-    /// Whether anything may not be fed or fetched: nearly no graph has such, and every run asks.
+    /// True if some output must not be fed or some operation not fetched. Hardly any graph has one, and every
+    /// run checks.
     restricted: AtomicBool,
 }
 
-/// What a handle carries for the operations made through it.
+/// The settings of a handle for the operations created through it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
-    /// Empty, or ending with `/`.
+    /// The name scope: empty, or ending with `/`.
     pub(crate) scope: String,
-    /// The name of the next operation, in the place of its type's.
+    /// The name of the next operation, instead of its op type.
     pub(crate) name: Option<String>,
     pub(crate) device: String,
-    /// The attribute `container` of stateful operations that have none of their own; empty for the default one.
+    /// The `container` attribute of stateful operations that have none of their own. Empty for the default
+    /// container.
     pub(crate) container: String,
     pub(crate) control_inputs: Vec<OpId>,
-    /// Where variables are named and shared, if the handle is in a scope for them.
+    /// The scope in which variables are named and shared, if there is one.
     pub(crate) variables: Option<Arc<VariableScope>>,
-    /// The place in the program that errors name, in the place of each operation's own.
+    /// The source location that errors report, instead of that of each operation.
     pub(crate) location: Option<&'static Location<'static>>,
 }
 
-/// Items of collections hold operations, and operations their graph. When the last handle goes, the
-/// collections are emptied, so that this circle does not keep the graph for ever.
+/// Breaks a reference cycle: items of collections hold operations, and operations hold their graph. When the
+/// last handle is dropped, the collections are emptied, so that the cycle does not leak the graph.
 struct Owner(Arc<Shared>);
 
 impl Drop for Owner {
@@ -80,10 +82,10 @@ pub(crate) struct State {
     names: Names,
     collections: BTreeMap<String, Vec<Item>>,
     seed: Option<i64>,
-    /// How many random operations took a seed by position.
+    /// The number of random operations that took a seed by position.
     op_seeds: i64,
     finalized: bool,
-    /// Mistakes made while building, in order.
+    /// Errors recorded during construction, in order.
     errors: Vec<Error>,
     unfeedable: FxHashSet<Endpoint>,
     unfetchable: FxHashSet<OpId>,
@@ -111,7 +113,7 @@ fn finalized() -> Error {
 }
 
 impl Graph {
-    /// An empty graph.
+    /// Creates an empty graph.
     #[must_use]
     pub fn new() -> Graph {
         let shared = Arc::new(Shared {
@@ -138,8 +140,8 @@ impl Graph {
         Graph { shared: self.shared.clone(), context: Arc::new(context), owner: self.owner.clone() }
     }
 
-    /// Returns a graph of its own with the same operations, numbers and functions, without collections. It can be built on
-    /// although this one is finalized.
+    /// Returns an independent graph with the same operations, ids, and functions, but without collections. It
+    /// can be extended even if this graph is finalized.
     ///
     /// ```
     /// # use session_core::{Graph, OutputInfo, PartialShape, DType};
@@ -178,7 +180,14 @@ impl Graph {
         Graph::of(Arc::new(shared), Arc::default())
     }
 
-    /// Whether both are handles of one graph.
+    /// Returns true if both are handles of the same graph.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// assert!(graph.is_same(&graph.scope("layer")));
+    /// assert!(!graph.is_same(&Graph::new()));
+    /// ```
     #[must_use]
     pub fn is_same(&self, other: &Graph) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
@@ -186,8 +195,17 @@ impl Graph {
 
     // ---- scopes -------------------------------------------------------------------------------------
 
-    /// A handle that puts `name/` in front of the names of operations. The scope is made unique (`name_1/`); a
-    /// name that ends with `/` means that very scope, counted from the graph's top (S-7).
+    /// Returns a handle that prefixes the names of operations with `name/`. The scope is made unique
+    /// (`name_1/`). A name that ends with `/` reuses exactly that scope, relative to the root of the graph
+    /// (S-7).
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let layer = graph.scope("layer");
+    /// assert_eq!(layer.undefined_op("NoOp").name("init").finish().name(), "layer/init");
+    /// assert_eq!(graph.scope("layer/").scope_name(), "layer/"); // reopened
+    /// ```
     #[must_use]
     pub fn scope(&self, name: &str) -> Graph {
         let scope = if name.is_empty() || name.ends_with('/') {
@@ -201,61 +219,98 @@ impl Graph {
         })
     }
 
-    /// A handle that names the one operation that is made through it, or the scope of a function that makes
-    /// several, where the type's name would stand otherwise. What is built on that operation is not affected.
+    /// Returns a handle that names the one operation created through it, or the scope of a function that
+    /// creates several. The name replaces the op type; what is built on that operation is not affected.
     ///
-    /// ```ignore
-    /// let x = placeholder(&graph.named("x"), DType::Float32, [None, Some(64)]);
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let init = graph.named("init").undefined_op("NoOp").finish();
+    /// assert_eq!(init.name(), "init");
     /// ```
     #[must_use]
     pub fn named(&self, name: &str) -> Graph {
         self.with_context(|context| context.name = Some(name.to_owned()))
     }
 
-    /// The scope for a function that makes several operations: of the name given by [`named`](Graph::named),
-    /// or of this default.
+    /// Returns the scope for a function that creates several operations: named by [`named`](Graph::named), or
+    /// else by this default.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// assert_eq!(graph.composite("dense").scope_name(), "dense/");
+    /// assert_eq!(graph.named("hidden").composite("dense").scope_name(), "hidden/");
+    /// ```
     #[must_use]
     pub fn composite(&self, default: &str) -> Graph {
         self.scope(self.context.name.as_deref().unwrap_or(default))
     }
 
-    /// A handle that gives the next operation the very name of the current scope, without the final `/`: how the
-    /// last operation of a composite function bears the function's name (S-7). At the top it changes nothing.
+    /// Returns a handle that gives the next operation the name of the current scope, without the final `/`.
+    /// This is how the last operation of a composite function gets the name of the function (S-7). At the
+    /// root it has no effect.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let scope = Graph::new().scope("loss");
+    /// assert_eq!(scope.named_as_scope().undefined_op("NoOp").finish().name(), "loss");
+    /// ```
     #[must_use]
     pub fn named_as_scope(&self) -> Graph {
         let scope = self.context.scope.clone();
         self.with_context(|context| context.name = (!scope.is_empty()).then_some(scope))
     }
 
-    /// The name given by [`named`](Graph::named).
+    /// Returns the name set by [`named`](Graph::named).
     #[must_use]
     pub fn pending_name(&self) -> Option<&str> {
         self.context.name.as_deref()
     }
 
-    /// The current scope: empty, or ending with `/`.
+    /// Returns the current scope: empty, or ending with `/`.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// assert_eq!(Graph::new().scope("a").scope("b").scope_name(), "a/b/");
+    /// ```
     #[must_use]
     pub fn scope_name(&self) -> &str {
         &self.context.scope
     }
 
-    /// A handle that asks for a device, such as `/device:CPU:0` or `/job:ps/task:0`.
+    /// Returns a handle that requests a device, such as `/device:CPU:0` or `/job:ps/task:0`.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let op = Graph::new().device("/job:ps/task:0").undefined_op("NoOp").finish();
+    /// assert_eq!(op.device(), "/job:ps/task:0");
+    /// ```
     #[must_use]
     pub fn device(&self, device: &str) -> Graph {
         self.with_context(|context| context.device = device.to_owned())
     }
 
-    /// A handle whose variables, queues, tables and other resources live in the session's container of this name. In an
-    /// inner scope an empty name means the default container again. Operations whose own attribute `container` is set keep
-    /// it.
+    /// Returns a handle whose variables, queues, tables, and other resources live in the named container of
+    /// the session. In an inner scope, an empty name selects the default container again. Operations with
+    /// their own `container` attribute keep it.
     ///
-    /// Resources are shared by container and name, so those of two containers never meet.
+    /// Resources are shared by container and name, so two containers never share a resource.
     #[must_use]
     pub fn container(&self, name: &str) -> Graph {
         self.with_context(|context| context.container = name.to_owned())
     }
 
-    /// A handle whose operations run after all of these. One of another graph is recorded as a build error.
+    /// Returns a handle whose operations run after all of these. An operation of another graph is recorded as
+    /// a build error.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let update = graph.undefined_op("NoOp").name("update").finish();
+    /// let after = graph.control_dependencies([&update]).undefined_op("NoOp").finish();
+    /// assert_eq!(after.control_inputs(), [update]);
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn control_dependencies<'a>(&self, operations: impl IntoIterator<Item = &'a Operation>) -> Graph {
@@ -264,7 +319,7 @@ impl Graph {
             match operation.check_in(self) {
                 Ok(()) if !ids.contains(&operation.id()) => ids.push(operation.id()),
                 Ok(()) => {}
-                // The error was recorded when that operation was made.
+                // The error was recorded when that operation was created.
                 Err(_) if operation.error().is_some() => {}
                 Err(error) => self.add_error(error),
             }
@@ -272,8 +327,8 @@ impl Graph {
         self.with_context(|context| context.control_inputs = ids)
     }
 
-    /// A handle whose operations count as made at this place in the program: for functions that make operations
-    /// on behalf of their caller. The place of an outer such function is kept.
+    /// Returns a handle whose operations report this source location. Functions that create operations on
+    /// behalf of their caller use it. The location of an outer such function takes precedence.
     #[must_use]
     pub fn located_at(&self, location: &'static Location<'static>) -> Graph {
         self.with_context(|context| {
@@ -281,27 +336,40 @@ impl Graph {
         })
     }
 
-    /// Returns the place in the program that errors of operations made through this handle name: that given to
-    /// [`located_at`](Graph::located_at), or the caller's.
+    /// Returns the source location that errors of operations created through this handle report: that given
+    /// to [`located_at`](Graph::located_at), or the caller's.
     #[must_use]
     #[track_caller]
     pub fn location(&self) -> &'static Location<'static> {
         self.context.location.unwrap_or(Location::caller())
     }
 
-    /// A handle without scope, device and control inputs.
+    /// Returns a handle without scope, device, and control inputs.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// assert_eq!(Graph::new().scope("layer").root().scope_name(), "");
+    /// ```
     #[must_use]
     pub fn root(&self) -> Graph {
         self.with_context(|context| *context = Context::default())
     }
 
-    /// A handle without control inputs, its scope kept: for what is shared between steps, such as variables.
+    /// Returns a handle without control inputs that keeps its scope. Use it for what steps share, such as
+    /// variables.
     #[must_use]
     pub fn without_control_dependencies(&self) -> Graph {
         self.with_context(|context| context.control_inputs.clear())
     }
 
-    /// A name that nobody has yet, in the current scope, and takes it (S-6, S-11).
+    /// Reserves and returns a name that is unique in the current scope (S-6, S-11).
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// assert_eq!(graph.unique_name("a"), "a");
+    /// assert_eq!(graph.unique_name("a"), "a_1");
+    /// ```
     #[must_use]
     pub fn unique_name(&self, name: &str) -> String {
         let full = format!("{}{name}", self.context.scope);
@@ -310,20 +378,31 @@ impl Graph {
 
     // ---- operations ---------------------------------------------------------------------------------
 
-    /// Begins an operation of a defined type.
+    /// Starts an operation of a defined type.
+    ///
+    /// ```
+    /// use session_core::{Graph, OpDef};
+    /// static NO_OP: OpDef = OpDef::new("NoOp", "->").stateful();
+    /// assert_eq!(Graph::new().op(&NO_OP).finish().name(), "NoOp");
+    /// ```
     #[track_caller]
     pub fn op(&self, def: &'static OpDef) -> OpBuilder {
         OpBuilder::new(self, def)
     }
 
-    /// Begins an operation of a type that no library here defines; its outputs must be described.
+    /// Starts an operation of a type that no library here defines. Its outputs must be described.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// assert_eq!(Graph::new().undefined_op("MyOp").finish().op_type(), "MyOp");
+    /// ```
     #[track_caller]
     pub fn undefined_op(&self, op_type: impl Into<String>) -> OpBuilder {
         OpBuilder::undefined(self, op_type.into())
     }
 
-    /// Adds a node and gives its id; the name is made unique in the current scope, unless it ends with `/`. Fails
-    /// on a frozen graph.
+    /// Adds a node and returns its id. The name is made unique in the current scope unless it ends with `/`.
+    /// Fails on a finalized graph.
     pub(crate) fn insert(
         &self,
         name: &str,
@@ -331,16 +410,18 @@ impl Graph {
         make: impl FnOnce(OpId, String) -> Node,
     ) -> Result<Operation> {
         if !names::is_legal(name) {
-            return Err(Error::value(format!("'{name}' is not a valid operation name")));
+            return Err(Error::value(format!(
+                "'{name}' is not a valid operation name: it must start with a letter, digit, or '.', and continue with letters, digits, or any of _ . - > / and \\"
+            )));
         }
         let mut state = self.shared.write();
         if state.finalized {
             return Err(finalized());
         }
         let name = match name.strip_suffix('/') {
-            // That very name (S-7), taken by the scope of the same name.
+            // Exactly this name (S-7), reserved by the scope of the same name.
             Some(exact) if state.by_name.contains_key(exact) => {
-                return Err(Error::value(format!("there is an operation '{exact}' already")));
+                return Err(Error::value(format!("an operation named '{exact}' already exists")));
             }
             Some(exact) => {
                 state.names.take(exact);
@@ -349,12 +430,14 @@ impl Graph {
             None if absolute => state.names.unique(name),
             None => state.names.unique(&format!("{}{name}", self.context.scope)),
         };
-        let id = OpId::try_from(state.nodes.len()).map_err(|_| Error::runtime("the graph is full"))?;
+        let id = OpId::try_from(state.nodes.len())
+            .map_err(|_| Error::runtime("the graph has the maximum number of operations"))?;
         let node = Arc::new(make(id, name.clone()));
         state.nodes.push(node.clone());
         state.by_name.insert(name, id);
         drop(state);
-        // Name and control inputs were for what is made through this handle, not for what is built on the result.
+        // The name and control inputs apply to what is created through this handle, not to what is built on
+        // the result.
         let inherits = self.context.name.is_none() && self.context.control_inputs.is_empty();
         let context = if inherits {
             self.context.clone()
@@ -368,8 +451,8 @@ impl Graph {
         Ok(Operation { shared: self.shared.clone(), context, node })
     }
 
-    /// Keeps a mistake made while building, unless the graph is frozen: then only using what was not made
-    /// fails, and what the graph holds goes on running (S-13).
+    /// Records a build error, unless the graph is finalized. In that case only the failed operation is
+    /// unusable, and the existing graph keeps running (S-13).
     pub(crate) fn record(&self, error: &Error) {
         let mut state = self.shared.write();
         if !state.finalized {
@@ -377,34 +460,48 @@ impl Graph {
         }
     }
 
-    /// Records an error that a constructor found, to be returned by [`finalize`](Graph::finalize) and by
-    /// whatever would run the graph. Unless it has a place, it gets that of the call which this handle
-    /// [belongs to](Graph::located_at), or else of the caller.
+    /// Records an error of a constructor, to be returned by [`finalize`](Graph::finalize) and by whatever
+    /// would run the graph. An error without a location gets that of the call that this handle [belongs
+    /// to](Graph::located_at), or else of the caller.
+    ///
+    /// ```
+    /// use session_core::{Error, Graph};
+    /// let graph = Graph::new();
+    /// graph.add_error(Error::value("the batch size is 0"));
+    /// assert!(graph.finalize().is_err());
+    /// ```
     #[track_caller]
     pub fn add_error(&self, error: Error) {
         self.record(&error.with_location(self.location()).with_phase(Phase::Build));
     }
 
-    /// How many operations there are. Grows with each; engines compare it to find what is new.
+    /// Returns the number of operations. It only grows; engines compare it to detect new operations.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// graph.undefined_op("NoOp").finish();
+    /// assert_eq!(graph.len(), 1);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.read().nodes.len()
     }
 
-    /// Whether there is no operation.
+    /// Returns true if the graph has no operations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The operation of an id.
+    /// Returns the operation with an id.
     #[must_use]
     pub fn operation_by_id(&self, id: OpId) -> Option<Operation> {
         let node = self.shared.read().nodes.get(id as usize)?.clone();
         Some(Operation { shared: self.shared.clone(), context: self.context.clone(), node })
     }
 
-    /// All operations in the order they were made, from this id on.
+    /// Returns all operations from this id on, in the order of their creation.
     #[must_use]
     pub fn operations_from(&self, first: OpId) -> Vec<Operation> {
         let state = self.shared.read();
@@ -417,16 +514,35 @@ impl Graph {
         nodes.iter().map(make).collect()
     }
 
-    /// All operations in the order they were made.
+    /// Returns all operations in the order of their creation.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// graph.undefined_op("NoOp").name("a").finish();
+    /// graph.undefined_op("NoOp").name("b").finish();
+    /// let names: Vec<String> = graph.operations().iter().map(|op| op.name().to_owned()).collect();
+    /// assert_eq!(names, ["a", "b"]);
+    /// ```
     #[must_use]
     pub fn operations(&self) -> Vec<Operation> {
         self.operations_from(0)
     }
 
-    /// The operation of a name (S-10).
+    /// Returns the operation with a name (S-10).
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// graph.undefined_op("NoOp").name("init").finish();
+    /// assert_eq!(graph.operation("init")?.op_type(), "NoOp");
+    /// assert!(graph.operation("missing").is_err());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// A value error for the name of a tensor (with `:index`), a key error for a name that nothing has.
+    /// Fails with a value error for the name of a tensor (with `:index`), and with a key error for an unknown
+    /// name.
     pub fn operation(&self, name: &str) -> Result<Operation> {
         if name.contains(':') {
             let text = format!("'{name}' is the name of a tensor, not of an operation");
@@ -437,14 +553,25 @@ impl Graph {
             .ok_or_else(|| Error::key(format!("the graph has no operation '{name}'")))
     }
 
-    /// The output of a name `operation:index` (S-10).
+    /// Returns the output with a name of the form `operation:index` (S-10).
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!(graph.output("x:0")?, x);
+    /// assert!(graph.output("x").is_err());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// A value error for a name without index or with a malformed one, a key error for an operation that does
-    /// not exist or has fewer outputs.
+    /// Fails with a value error for a name without a valid index, and with a key error for an operation that
+    /// does not exist or has fewer outputs.
     pub fn output(&self, name: &str) -> Result<Output> {
-        let malformed =
-            || Error::value(format!("'{name}' is no tensor name: it must have the form <operation>:<index>"));
+        let malformed = || {
+            Error::value(format!("'{name}' is not a tensor name: it must have the form <operation>:<index>"))
+        };
         let (op, index) = name.rsplit_once(':').ok_or_else(malformed)?;
         let index: usize = index.parse().map_err(|_| malformed())?;
         let operation = self.operation(op)?;
@@ -457,36 +584,63 @@ impl Graph {
 
     // ---- state --------------------------------------------------------------------------------------
 
-    /// The first mistake made while building, if there is one.
+    /// Returns the first error recorded during construction, if there is one.
     ///
     /// # Errors
-    /// That mistake, with the place in the program where it was made.
+    /// Returns that error, with the source location of the failed operation.
     pub fn check(&self) -> Result<()> {
         self.shared.read().errors.first().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// Freezes the graph (S-12, S-13). Doing it again does nothing.
+    /// Finalizes the graph, after which it cannot be modified (S-12, S-13). Further calls do nothing.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// graph.finalize()?;
+    /// assert!(graph.undefined_op("NoOp").try_finish().is_err());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// The first mistake made while building; the graph is then not frozen.
+    /// Returns the first error recorded during construction. The graph is then not finalized.
     pub fn finalize(&self) -> Result<()> {
         self.check()?;
         self.shared.write().finalized = true;
         Ok(())
     }
 
-    /// Whether it is frozen.
+    /// Returns true if the graph is finalized.
     #[must_use]
     pub fn is_finalized(&self) -> bool {
         self.shared.read().finalized
     }
 
-    /// Lets it be changed again; what a monitored session does at close to a graph that it froze (S-15, S-163).
+    /// Makes the graph modifiable again. A monitored session does this on close if it finalized the graph
+    /// (S-15, S-163).
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// graph.finalize()?;
+    /// graph.unfinalize();
+    /// assert!(graph.undefined_op("NoOp").try_finish().is_ok());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn unfinalize(&self) {
         self.shared.write().finalized = false;
     }
 
-    /// Marks an output as one that may not be fed (S-16). One of another graph is recorded as a build error.
+    /// Forbids feeding an output (S-16). An output of another graph is recorded as a build error.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// graph.prevent_feeding(&x);
+    /// assert!(!graph.is_feedable(&x));
+    /// ```
     #[track_caller]
     pub fn prevent_feeding(&self, output: &Output) {
         if let Err(error) = output.check_in(self) {
@@ -496,7 +650,15 @@ impl Graph {
         self.shared.restricted.store(true, Ordering::Release);
     }
 
-    /// Marks an operation as one that may not be fetched (S-16). One of another graph is recorded as a build error.
+    /// Forbids fetching an operation (S-16). An operation of another graph is recorded as a build error.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let op = graph.undefined_op("NoOp").finish();
+    /// graph.prevent_fetching(&op);
+    /// assert!(!graph.is_fetchable(&op));
+    /// ```
     #[track_caller]
     pub fn prevent_fetching(&self, operation: &Operation) {
         if let Err(error) = operation.check_in(self) {
@@ -530,8 +692,8 @@ impl Graph {
     /// Adds a function to the graph's library.
     ///
     /// # Errors
-    /// A value error when there is another of its name, or when a control output is not of its body; a runtime error on a
-    /// finalized graph (S-12).
+    /// Fails with a value error if a function of the same name exists or a control output does not belong to
+    /// the body, and with a runtime error on a finalized graph (S-12).
     pub fn add_function(&self, function: Function) -> Result<()> {
         function.control_outputs().check_in(function.body())?;
         let mut state = self.shared.write();
@@ -539,19 +701,19 @@ impl Graph {
             return Err(finalized());
         }
         if state.functions.contains_key(function.name()) {
-            return Err(Error::value(format!("there is a function '{}' already", function.name())));
+            return Err(Error::value(format!("a function named '{}' already exists", function.name())));
         }
         state.functions.insert(function.name().to_owned(), Arc::new(function));
         Ok(())
     }
 
-    /// The function of a name in the graph's library.
+    /// Returns the function with a name in the library of the graph.
     #[must_use]
     pub fn function(&self, name: &str) -> Option<Arc<Function>> {
         self.shared.read().functions.get(name).cloned()
     }
 
-    /// The graph's function library, sorted by name.
+    /// Returns the functions of the graph, sorted by name.
     #[must_use]
     pub fn functions(&self) -> Vec<Arc<Function>> {
         self.shared.read().functions.values().cloned().collect()
@@ -559,19 +721,26 @@ impl Graph {
 
     // ---- seeds --------------------------------------------------------------------------------------
 
-    /// Sets the graph's seed: random operations made from now on, without a seed of their own, derive theirs
-    /// from it and from how many were made before them.
+    /// Sets the graph-level seed. Random operations created afterward without a seed of their own derive it
+    /// from this seed and from their position among them.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// graph.set_random_seed(7);
+    /// assert_eq!(graph.random_seed(), Some(7));
+    /// ```
     pub fn set_random_seed(&self, seed: i64) {
         self.shared.write().seed = Some(seed);
     }
 
-    /// The graph's seed.
+    /// Returns the graph-level seed.
     #[must_use]
     pub fn random_seed(&self) -> Option<i64> {
         self.shared.read().seed
     }
 
-    /// The next number for a random operation without a seed of its own: 0, 1, 2 ... over the life of the graph.
+    /// Returns the next position for a random operation without a seed of its own: 0, 1, 2, and so on.
     #[must_use]
     pub fn next_op_seed(&self) -> i64 {
         let mut state = self.shared.write();
@@ -584,13 +753,23 @@ impl Graph {
 
     /// Appends an item to a collection (S-17).
     ///
+    /// ```
+    /// use session_core::{CollectionKey, Graph};
+    /// const NOTES: CollectionKey<String> = CollectionKey::new("notes");
+    /// let graph = Graph::new();
+    /// graph.add_to_collection(&NOTES, "first".to_owned())?;
+    /// assert_eq!(graph.collection(&NOTES), ["first"]);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// A runtime error on a finalized graph (S-12); a value error for an operation, output or variable of another graph.
+    /// Fails with a runtime error on a finalized graph (S-12), and with a value error for an operation,
+    /// output, or variable of another graph.
     pub fn add_to_collection<T: Any + Send + Sync>(&self, key: &CollectionKey<T>, item: T) -> Result<()> {
         self.add_to_collections([key], item)
     }
 
-    /// Appends one item to several collections, once for each distinct key (S-18).
+    /// Appends an item to several collections, once for each distinct key (S-18).
     ///
     /// # Errors
     /// As [`add_to_collection`](Graph::add_to_collection).
@@ -615,15 +794,15 @@ impl Graph {
         Ok(())
     }
 
-    /// A copy of a collection's items; empty for an absent key (S-19). Items of another type under the same
-    /// name are left out.
+    /// Returns a copy of the items of a collection. The result is empty for an absent key (S-19) and omits
+    /// items of another type under the same name.
     #[must_use]
     pub fn collection<T: Any + Clone + Send + Sync>(&self, key: &CollectionKey<T>) -> Vec<T> {
         let items = self.shared.read().collections.get(key.name()).cloned().unwrap_or_default();
         items.iter().filter_map(|item| item.downcast_ref::<T>().cloned()).collect()
     }
 
-    /// The items whose name begins with `scope` (S-21; a plain prefix here, no pattern).
+    /// Returns the items whose name starts with `scope` (S-21; here a plain prefix rather than a pattern).
     #[must_use]
     pub fn collection_in_scope<T: Named + Any + Clone + Send + Sync>(
         &self,
@@ -638,7 +817,7 @@ impl Graph {
     /// Removes a collection and its key (S-22).
     ///
     /// # Errors
-    /// On a finalized graph (S-12).
+    /// Fails on a finalized graph (S-12).
     pub fn clear_collection<T>(&self, key: &CollectionKey<T>) -> Result<()> {
         let removed = {
             let mut state = self.shared.write();
@@ -647,12 +826,12 @@ impl Graph {
             }
             state.collections.remove(key.name())
         };
-        // Dropped outside the lock: items may hold the last reference to anything.
+        // Dropped outside the lock: an item may hold the last reference to anything.
         drop(removed);
         Ok(())
     }
 
-    /// The names of all collections with items, sorted.
+    /// Returns the names of all nonempty collections, sorted.
     #[must_use]
     pub fn collection_names(&self) -> Vec<String> {
         self.shared.read().collections.keys().cloned().collect()
@@ -695,6 +874,6 @@ mod tests {
         assert_eq!(graph.named_as_scope().undefined_op("Top").finish().name(), "Top");
 
         let error = again.undefined_op("Div").try_finish().unwrap_err();
-        assert!(error.message().contains("there is an operation 'softmax_1' already"), "{error}");
+        assert!(error.message().contains("an operation named 'softmax_1' already exists"), "{error}");
     }
 }

@@ -1,15 +1,24 @@
-//! Telling graphs apart without holding them.
+//! Graph identity without a reference to the graph.
 
 use crate::{Graph, Operation, Output};
 use std::sync::Arc;
 
-/// Which graph something belongs to: equal for all handles of one graph, different for two graphs that live at the
-/// same time. A plain number, so that a list of endpoints can say whose they are without keeping the graph.
+/// Identifies a graph: equal for all handles of one graph, and different for two graphs that exist at the
+/// same time. It is a plain number, so that a list of endpoints can refer to its graph without keeping it
+/// alive.
+///
+/// ```
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let op = graph.undefined_op("NoOp").finish();
+/// assert_eq!(op.graph_id(), graph.id());
+/// assert_ne!(graph.id(), Graph::new().id());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GraphId(usize);
 
 impl Graph {
-    /// Which graph this is a handle of.
+    /// Returns the identity of the graph.
     #[must_use]
     #[inline]
     pub fn id(&self) -> GraphId {
@@ -18,7 +27,7 @@ impl Graph {
 }
 
 impl Operation {
-    /// Which graph it belongs to.
+    /// Returns the identity of the graph that the operation belongs to.
     #[must_use]
     #[inline]
     pub fn graph_id(&self) -> GraphId {
@@ -27,7 +36,7 @@ impl Operation {
 }
 
 impl Output {
-    /// Which graph it belongs to.
+    /// Returns the identity of the graph that the output belongs to.
     #[must_use]
     #[inline]
     pub fn graph_id(&self) -> GraphId {

@@ -1,13 +1,13 @@
-//! Whose is it: the one check of everything that is handed to a graph, or to what runs one.
+//! Graph membership: the one check of everything that is passed to a graph or to what runs it.
 
 use crate::{Error, Graph, Operation, Output, Result, SavedTable, Variable};
 use std::any::Any;
 use std::sync::Arc;
 
-/// An element of a graph, or something made of such elements.
+/// An element of a graph, or an object made of such elements.
 ///
-/// Operations and outputs are numbers within their graph, so one of another graph would stand for something else. Whatever
-/// takes elements of a graph checks them with [`check_in`](GraphMember::check_in).
+/// Operations and outputs are numbers within their graph, so an element of another graph would silently refer
+/// to something else. Whatever takes graph elements checks them with [`check_in`](GraphMember::check_in).
 ///
 /// ```
 /// use session_core::{Graph, GraphMember};
@@ -17,17 +17,18 @@ use std::sync::Arc;
 /// assert!(operation.check_in(&graph).unwrap_err().message().contains("'NoOp' belongs to another graph"));
 /// ```
 pub trait GraphMember {
-    /// Checks that it belongs to this graph and that it could be made.
+    /// Checks that the element belongs to this graph and is valid.
     ///
     /// # Errors
-    /// A value error for an element of another graph; the error of an operation that could not be made.
+    /// Fails with a value error for an element of another graph, and with the error of an operation that
+    /// could not be created.
     fn check_in(&self, graph: &Graph) -> Result<()>;
 }
 
-/// The error for an element of another graph.
+/// Creates the error for an element of another graph.
 fn foreign(kind: &str, name: &str) -> Error {
     Error::value(format!(
-        "{kind} '{name}' belongs to another graph; make it in this graph, or look it up there by its name"
+        "{kind} '{name}' belongs to another graph; create it in this graph, or look it up there by its name"
     ))
 }
 
@@ -83,14 +84,15 @@ fn check(operation: &Operation, graph: &Graph, kind: &str, name: impl FnOnce() -
     if Arc::ptr_eq(&operation.shared, &graph.shared) { Ok(()) } else { Err(foreign(kind, &name())) }
 }
 
-/// Checks an item of a collection, if it is an element of a graph. Items of other types are checked where they are used.
+/// Checks an item of a collection if it is a graph element. Items of other types are checked where they are
+/// used.
 pub(crate) fn check_item(item: &(dyn Any + Send + Sync), graph: &Graph) -> Result<()> {
     fn of<T: GraphMember + 'static>(item: &(dyn Any + Send + Sync)) -> Option<&dyn GraphMember> {
         item.downcast_ref::<T>().map(|member| member as &dyn GraphMember)
     }
     let known = [of::<Operation>, of::<Output>, of::<Variable>, of::<SavedTable>];
     match known.iter().find_map(|of| of(item)) {
-        // An element that could not be made was reported when that happened.
+        // The error of a failed element was reported when it occurred.
         Some(member) => match member.check_in(graph) {
             Err(error) if error.phase().is_none() => Err(error),
             _ => Ok(()),

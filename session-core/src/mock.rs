@@ -1,4 +1,4 @@
-//! A scripted session, for tests of code that drives sessions.
+//! A scripted session for tests of code that drives sessions.
 
 use crate::session::closed;
 use crate::{Callable, Endpoint, Error, Graph, OpId, PreparedStep, Result, RunMetadata, RunOptions};
@@ -8,24 +8,40 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::Tensor;
 
-/// What a scripted step saw.
+/// A run as a [`MockSession`] recorded it.
 #[derive(Clone, Debug)]
 pub struct RecordedRun {
-    /// Names of the outputs fetched.
+    /// The names of the fetched outputs.
     pub fetches: Vec<String>,
-    /// Names of the operations run.
+    /// The names of the operations run.
     pub targets: Vec<String>,
-    /// Names of the outputs fed, with the values.
+    /// The names and values of the fed outputs.
     pub feeds: Vec<(String, Tensor)>,
-    /// The options.
+    /// The options of the run.
     pub options: RunOptions,
 }
 
 type Answer = Box<dyn FnMut(&RecordedRun) -> Result<Vec<Tensor>> + Send>;
 
-/// A session that answers what the test tells it to, and remembers what it was asked. Clones are one session.
+/// A session that returns scripted answers and records what it is asked. Clones share one session.
 ///
-/// Without a scripted answer a run gives a `float32` zero for each fetch.
+/// Without a scripted answer, a run returns a `float32` zero for each fetch.
+///
+/// ```
+/// use session_core::mock::MockSession;
+/// use session_core::{Error, SessionExt, Tensor};
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// # let loss = graph.undefined_op("Placeholder").name("loss").described_output(info).finish_output();
+/// let session = MockSession::new(&graph);
+/// session.expect(|_| Ok(vec![Tensor::scalar(0.5f32)]));
+/// session.expect_error(Error::value("the second run fails"));
+/// assert_eq!(session.run(&loss, ())?.value::<f32>()?, 0.5);
+/// assert!(session.run(&loss, ()).is_err());
+/// assert_eq!(session.runs()[0].fetches, ["loss:0"]);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct MockSession(Arc<Inner>);
 
@@ -43,7 +59,7 @@ struct State {
 }
 
 impl MockSession {
-    /// A session on a graph.
+    /// Creates a session on a graph.
     #[must_use]
     pub fn new(graph: &Graph) -> MockSession {
         MockSession(Arc::new(Inner { graph: graph.clone(), state: Mutex::default() }))
@@ -53,28 +69,28 @@ impl MockSession {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers the next run that has no answer yet.
+    /// Scripts the answer to the next run that has none.
     pub fn expect(&self, answer: impl FnMut(&RecordedRun) -> Result<Vec<Tensor>> + Send + 'static) {
         self.state().script.push_back(Box::new(answer));
     }
 
-    /// Lets the next run that has no answer yet fail.
+    /// Scripts a failure of the next run that has no answer.
     pub fn expect_error(&self, error: Error) {
         self.expect(move |_| Err(error.clone()));
     }
 
-    /// Answers every run that the script does not.
+    /// Answers all runs that the script does not cover.
     pub fn otherwise(&self, answer: impl FnMut(&RecordedRun) -> Result<Vec<Tensor>> + Send + 'static) {
         self.state().default = Some(Box::new(answer));
     }
 
-    /// What it was asked so far.
+    /// Returns the runs so far.
     #[must_use]
     pub fn runs(&self) -> Vec<RecordedRun> {
         self.state().runs.clone()
     }
 
-    /// How many scripted answers were not asked for.
+    /// Returns the number of scripted answers that were not used.
     #[must_use]
     pub fn unused(&self) -> usize {
         self.state().script.len()
@@ -115,7 +131,7 @@ impl Session for MockSession {
         state.runs.push(run.clone());
         let scripted = state.script.pop_front();
         let default = if scripted.is_none() { state.default.take() } else { None };
-        drop(state); // an answer may use the session
+        drop(state); // the answer may use the session
         if let Some(mut answer) = scripted {
             return answer(&run);
         }
@@ -161,19 +177,28 @@ impl PreparedStep for MockStep {
 }
 
 /// An engine whose sessions are scripted: each new session is the next one that the test supplied.
+///
+/// ```
+/// use session_core::mock::{MockEngine, MockSession};
+/// use session_core::{Engine, Graph, SessionConfig};
+/// let graph = Graph::new();
+/// let engine = MockEngine::new();
+/// engine.supply(Ok(MockSession::new(&graph)));
+/// assert!(engine.new_session(&graph, "", &SessionConfig::default()).is_ok());
+/// ```
 #[derive(Debug, Default)]
 pub struct MockEngine {
     sessions: Mutex<VecDeque<Result<MockSession>>>,
 }
 
 impl MockEngine {
-    /// An engine without sessions.
+    /// Creates an engine without sessions.
     #[must_use]
     pub fn new() -> MockEngine {
         MockEngine::default()
     }
 
-    /// Supplies the next session, or the failure to make it.
+    /// Supplies the next session, or the error of its creation.
     pub fn supply(&self, session: Result<MockSession>) {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push_back(session);
     }

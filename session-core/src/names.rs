@@ -1,20 +1,21 @@
-//! Which names are legal, and how clashes are resolved.
+//! Legal names and the resolution of clashes.
 
 use rustc_hash::FxHashMap;
 
-/// Names in use, ignoring letter case, with the next suffix to try for each (S-6).
+/// The names in use, ignoring case, with the next suffix to try for each (S-6).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     used: FxHashMap<String, usize>,
 }
 
 impl Names {
-    /// Marks a name as used, whether or not it was.
+    /// Marks a name as used, even if it already was.
     pub(crate) fn take(&mut self, name: &str) {
         self.used.entry(name.to_lowercase()).or_insert(1);
     }
 
-    /// The name itself, or with the first free suffix `_1`, `_2` ... The casing asked for is kept.
+    /// Returns the name itself, or with the first free suffix `_1`, `_2`, and so on. The requested case is
+    /// kept.
     pub(crate) fn unique(&mut self, name: &str) -> String {
         let key = name.to_lowercase();
         let Some(mut suffix) = self.used.get(&key).copied() else {
@@ -33,7 +34,8 @@ impl Names {
     }
 }
 
-/// Whether it can be the name of an operation (S-8), or of a scope, whose later characters it follows.
+/// Returns true if the text can be the name of an operation (S-8) or of a scope, whose later characters it
+/// follows.
 pub(crate) fn is_legal(name: &str) -> bool {
     let mut characters = name.chars();
     characters.next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '.')

@@ -1,4 +1,4 @@
-//! Definitions of op types: arguments, attributes, shapes, gradients.
+//! Definitions of op types: arguments, attributes, shapes, and gradients.
 
 mod attr;
 mod notation;
@@ -10,9 +10,9 @@ use std::fmt;
 use std::sync::OnceLock;
 use tensor::DType;
 
-/// An op type: what TensorFlow's op registry holds, plus its gradient.
+/// An op type: an entry of TensorFlow's op registry, plus its gradient.
 ///
-/// Written as a static, with inputs, outputs and attributes in TensorFlow's notation:
+/// A definition is a static, with inputs, outputs, and attributes in TensorFlow's notation:
 ///
 /// ```
 /// use session_core::OpDef;
@@ -21,14 +21,15 @@ use tensor::DType;
 /// assert_eq!(MATMUL.signature().inputs.len(), 2);
 /// ```
 ///
-/// - an argument is `name: type`, where the type is a dtype (`float`, `int64`, `resource` ...), the name of
+/// - An argument is `name: type`. The type is a dtype (`float`, `int64`, `resource`, and so on), the name of
 ///   a `type` attribute (`T`), `N * T` for a list of equal types, the name of a `list(type)` attribute for a
-///   list of any types, or `Ref(..)` of a single type for a reference to a variable;
-/// - an attribute is `name: kind`, optionally `= default`. Kinds: `int`, `float`, `bool`, `string`, `type`,
-///   `shape`, `tensor` (its default a vector, `uint8[1, 2]`), `func`, `list(kind)`, and `int32` for an integer that must
-///   fit one; `>= 1` behind the kind is the least value, or the least length of a list; `{float, double}` or
-///   `{"SAME", "VALID"}` limit a type or string; `numbertype`, `realnumbertype`, `floattype`, `inexacttype`
-///   (floating and complex), `integertype` and `indextype` stand for the usual sets of types.
+///   list of arbitrary types, or `Ref(..)` of a single type for a reference to a variable.
+/// - An attribute is `name: kind`, optionally followed by `= default`. The kinds are `int`, `float`, `bool`,
+///   `string`, `type`, `shape`, `tensor` (with a vector as default, `uint8[1, 2]`), `func`, `list(kind)`, and
+///   `int32` for an integer that must fit 32 bits. `>= 1` after the kind is the minimum value, or the minimum
+///   length of a list. `{float, double}` or `{"SAME", "VALID"}` restricts a type or string. `numbertype`,
+///   `realnumbertype`, `floattype`, `inexacttype` (floating and complex), `integertype`, and `indextype` stand
+///   for the usual sets of types.
 pub struct OpDef {
     name: &'static str,
     arguments: &'static str,
@@ -40,50 +41,60 @@ pub struct OpDef {
     signature: OnceLock<Signature>,
 }
 
-/// Computes what is known of the output shapes; reports inputs that cannot fit.
+/// Computes the known parts of the output shapes and rejects incompatible inputs.
+///
+/// ```
+/// use session_core::{OpDef, Result, ShapeContext};
+/// fn unchanged(context: &mut ShapeContext<'_>) -> Result<()> {
+///     context.set(0, context.input(0));
+///     Ok(())
+/// }
+/// static RELU: OpDef = OpDef::new("Relu", "x: T -> y: T").attrs("T: type").shape(unchanged);
+/// assert!(RELU.shape_fn().is_some());
+/// ```
 pub type ShapeFn = fn(&mut ShapeContext<'_>) -> Result<()>;
 
-/// Builds the gradients of an operation's inputs from those of its outputs (`None` where nothing depends on
-/// an output, or an input has no gradient).
+/// Builds the gradients of the inputs of an operation from those of its outputs. `None` stands for an output
+/// that nothing depends on, or an input without a gradient.
 pub type GradientFn = fn(&Operation, &[Option<Output>]) -> Result<Vec<Option<Output>>>;
 
-/// How an op type is differentiated.
+/// The gradient rule of an op type.
 #[derive(Clone, Copy, Debug)]
 pub enum Gradient {
-    /// Nobody has said how: asking for it is an error that names the op type.
+    /// No rule is defined. Requesting the gradient is an error that names the op type.
     Undefined,
-    /// It passes no gradient on: its inputs do not influence its outputs smoothly.
+    /// The op type passes no gradient: its outputs do not depend smoothly on its inputs.
     Zero,
-    /// By this function.
+    /// The gradient is built by this function.
     Function(GradientFn),
 }
 
-/// A set of op definitions. Every definition knows its library, through which operators such as `a + b` find
-/// the definitions they need.
+/// A set of op definitions. Each definition refers to its library, in which operators such as `a + b` find
+/// the definitions that they need.
 pub trait OpLibrary: Sync {
-    /// The definition of an op type.
+    /// Returns the definition of an op type.
     fn find(&self, op_type: &str) -> Option<&'static OpDef>;
 }
 
-/// An op type's arguments and attributes, parsed.
+/// The parsed arguments and attributes of an op type.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signature {
-    /// The inputs in order.
+    /// The inputs, in order.
     pub inputs: Vec<ArgDef>,
-    /// The outputs in order.
+    /// The outputs, in order.
     pub outputs: Vec<ArgDef>,
-    /// The attributes in order.
+    /// The attributes, in order.
     pub attrs: Vec<AttrDef>,
 }
 
-/// One input or output.
+/// An input or output of an op type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArgDef {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its type.
+    /// The type.
     pub arg_type: ArgType,
-    /// Whether it is a reference to a variable.
+    /// True if the argument is a reference to a variable.
     pub is_ref: bool,
 }
 
@@ -94,14 +105,20 @@ pub enum ArgType {
     Fixed(DType),
     /// The dtype in this attribute.
     Attr(String),
-    /// As many as the first attribute says, of one type each.
+    /// As many tensors of one type as the attribute says.
     Repeated(String, Box<ArgType>),
-    /// One for each dtype in this attribute.
+    /// One tensor for each dtype in this attribute.
     List(String),
 }
 
 impl OpDef {
-    /// A definition with these arguments; see the type's documentation for the notation.
+    /// Creates a definition with these arguments. See the documentation of the type for the notation.
+    ///
+    /// ```
+    /// use session_core::OpDef;
+    /// static ADD: OpDef = OpDef::new("AddV2", "x: T, y: T -> z: T").attrs("T: numbertype");
+    /// assert_eq!(ADD.name(), "AddV2");
+    /// ```
     #[must_use]
     pub const fn new(name: &'static str, arguments: &'static str) -> OpDef {
         OpDef {
@@ -116,82 +133,102 @@ impl OpDef {
         }
     }
 
-    /// With these attributes.
+    /// Sets the attributes.
     #[must_use]
     pub const fn attrs(mut self, attributes: &'static str) -> OpDef {
         self.attributes = attributes;
         self
     }
 
-    /// With state or an effect: never folded into a constant and never merged with its like.
+    /// Marks the op type as stateful or having side effects. It is then never folded into a constant or
+    /// merged with an equal operation.
+    ///
+    /// ```
+    /// use session_core::OpDef;
+    /// static PRINT: OpDef = OpDef::new("Print", "input: T -> output: T").attrs("T: type").stateful();
+    /// assert!(PRINT.is_stateful());
+    /// ```
     #[must_use]
     pub const fn stateful(mut self) -> OpDef {
         self.stateful = true;
         self
     }
 
-    /// With this shape function. Without one the shapes of all outputs are unknown.
+    /// Sets the shape function. Without one, the shapes of all outputs are unknown.
     #[must_use]
     pub const fn shape(mut self, shape: ShapeFn) -> OpDef {
         self.shape = Some(shape);
         self
     }
 
-    /// With this gradient.
+    /// Sets the gradient function.
     #[must_use]
     pub const fn gradient(mut self, gradient: GradientFn) -> OpDef {
         self.gradient = Gradient::Function(gradient);
         self
     }
 
-    /// Without gradient: what depends on its inputs only through it counts as constant.
+    /// Marks the op type as not differentiable: it acts as a constant for gradients.
+    ///
+    /// ```
+    /// use session_core::{Gradient, OpDef};
+    /// static SHAPE: OpDef = OpDef::new("Shape", "x: T -> y: int32").attrs("T: type").not_differentiable();
+    /// assert!(matches!(SHAPE.gradient_rule(), Gradient::Zero));
+    /// ```
     #[must_use]
     pub const fn not_differentiable(mut self) -> OpDef {
         self.gradient = Gradient::Zero;
         self
     }
 
-    /// In this library.
+    /// Sets the library that the definition belongs to.
     #[must_use]
     pub const fn library(mut self, library: &'static dyn OpLibrary) -> OpDef {
         self.library = Some(library);
         self
     }
 
-    /// The op type's name.
+    /// Returns the name of the op type.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Whether it has state or an effect.
+    /// Returns true if the op type is stateful or has side effects.
     #[must_use]
     pub fn is_stateful(&self) -> bool {
         self.stateful
     }
 
-    /// Its shape function.
+    /// Returns the shape function.
     #[must_use]
     pub fn shape_fn(&self) -> Option<ShapeFn> {
         self.shape
     }
 
-    /// How it is differentiated.
+    /// Returns the gradient rule.
     #[must_use]
     pub fn gradient_rule(&self) -> Gradient {
         self.gradient
     }
 
-    /// The library it belongs to.
+    /// Returns the library that the definition belongs to.
     #[must_use]
     pub fn op_library(&self) -> Option<&'static dyn OpLibrary> {
         self.library
     }
 
-    /// Arguments and attributes.
+    /// Returns the arguments and attributes.
+    ///
+    /// ```
+    /// use session_core::OpDef;
+    /// static SPLIT: OpDef = OpDef::new("Split", "axis: int32, value: T -> output: N * T").attrs("N: int >= 1, T: type");
+    /// assert_eq!(SPLIT.signature().inputs[1].name, "value");
+    /// ```
     ///
     /// # Panics
-    /// At the first use of a definition whose notation is wrong: a mistake in the library, found by its tests.
+    /// Panics on the first use of a definition with invalid notation, which is a bug of the library that its
+    /// tests find.
     pub fn signature(&self) -> &Signature {
         self.signature.get_or_init(|| {
             notation::parse(self.arguments, self.attributes)
@@ -207,7 +244,13 @@ impl fmt::Debug for OpDef {
 }
 
 impl Signature {
-    /// The attribute of a name.
+    /// Returns the attribute with a name.
+    ///
+    /// ```
+    /// use session_core::{AttrKind, OpDef};
+    /// static SPLIT: OpDef = OpDef::new("Split", "axis: int32, value: T -> output: N * T").attrs("N: int >= 1, T: type");
+    /// assert_eq!(SPLIT.signature().attr("N").unwrap().kind, AttrKind::Int);
+    /// ```
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<&AttrDef> {
         self.attrs.iter().find(|attr| attr.name == name)

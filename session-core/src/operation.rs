@@ -1,4 +1,4 @@
-//! Operations of a graph and their outputs.
+//! Operations and their outputs.
 
 use crate::graph::{Context, Shared};
 use crate::{AttrValue, Attrs, Error, Graph, HostFunction, OpDef, PartialShape};
@@ -9,19 +9,19 @@ use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use tensor::{DType, Tensor};
 
-/// The position of an operation in its graph. Positions never change and are never used again.
+/// The position of an operation in its graph. Positions are stable and never reused.
 pub type OpId = u32;
 
-/// One output of one operation, as a plain number pair: what plans and signatures are made of.
+/// An output of an operation as a plain pair of numbers. Plans and signatures consist of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {
     /// The operation.
     pub op: OpId,
-    /// Which of its outputs.
+    /// The index of the output.
     pub index: u32,
 }
 
-/// The id of operations that could not be made.
+/// The id of operations that could not be created.
 pub(crate) const INVALID: OpId = OpId::MAX;
 
 #[derive(Debug)]
@@ -31,7 +31,8 @@ pub(crate) struct Node {
     pub(crate) op_type: Cow<'static, str>,
     pub(crate) def: Option<&'static OpDef>,
     pub(crate) attrs: Attrs,
-    /// Data inputs. Set at once, but for the back edge of an imported loop, which is set when the graph is whole.
+    /// The data inputs. Set at creation, except for the back edge of an imported loop, which is set once the
+    /// graph is complete.
     pub(crate) inputs: OnceLock<Vec<Endpoint>>,
     pub(crate) control_inputs: Vec<OpId>,
     pub(crate) device: String,
@@ -40,22 +41,38 @@ pub(crate) struct Node {
     pub(crate) origin: Option<Arc<str>>,
     /// The closure that it calls. Set at once, or after an import.
     pub(crate) host: OnceLock<HostFunction>,
-    /// Why there is no such operation. Using its outputs gives this error.
+    /// The error of an operation that could not be created. Using its outputs returns this error.
     pub(crate) invalid: Option<Error>,
 }
 
-/// What is known of an output.
+/// The known properties of an output.
+///
+/// ```
+/// use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let info = OutputInfo { dtype: DType::Int64, shape: PartialShape::scalar(), is_ref: false };
+/// let step = Graph::new().undefined_op("Step").described_output(info).finish_output();
+/// assert_eq!(step.dtype(), DType::Int64);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputInfo {
-    /// The type of its elements.
+    /// The dtype of the elements.
     pub dtype: DType,
-    /// What is known of its shape.
+    /// The known part of the shape.
     pub shape: PartialShape,
-    /// Whether it is a reference to a variable.
+    /// True if the output is a reference to a variable.
     pub is_ref: bool,
 }
 
-/// An operation of a graph. Cheap to clone; equal when it is the same operation of the same graph.
+/// An operation of a graph. Clones are cheap; two are equal if they are the same operation of the same graph.
+///
+/// ```
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let init = graph.undefined_op("NoOp").name("init").finish();
+/// assert_eq!((init.name(), init.op_type()), ("init", "NoOp"));
+/// assert_eq!(graph.operation("init")?, init);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Operation {
     pub(crate) shared: Arc<Shared>,
@@ -64,46 +81,54 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Its unique name in the graph.
+    /// Returns the name, which is unique in the graph.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.node.name
     }
 
-    /// The name of its type, such as `MatMul`.
+    /// Returns the op type, such as `MatMul`.
     #[must_use]
     pub fn op_type(&self) -> &str {
         &self.node.op_type
     }
 
-    /// The definition of its type; `None` for imported operations of unknown type.
+    /// Returns the definition of the op type, or `None` for imported operations of an unknown type.
     #[must_use]
     pub fn def(&self) -> Option<&'static OpDef> {
         self.node.def
     }
 
-    /// Its position in the graph.
+    /// Returns the position in the graph.
     #[must_use]
     pub fn id(&self) -> OpId {
         self.node.id
     }
 
-    /// The graph, as a handle with the scope and device this operation was made under.
+    /// Returns the graph, as a handle with the scope and device under which the operation was created.
     #[must_use]
     pub fn graph(&self) -> Graph {
         Graph::of(self.shared.clone(), self.context.clone())
     }
 
-    /// How many outputs it has.
+    /// Returns the number of outputs.
     #[must_use]
     pub fn num_outputs(&self) -> usize {
         self.node.outputs.len()
     }
 
-    /// One of its outputs.
+    /// Returns an output.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!(x.operation().output(0), x);
+    /// ```
     ///
     /// # Panics
-    /// When there are fewer.
+    /// Panics if there are fewer outputs.
     #[must_use]
     pub fn output(&self, index: usize) -> Output {
         assert!(
@@ -115,96 +140,120 @@ impl Operation {
         Output { operation: self.clone(), index: index as u32 }
     }
 
-    /// All its outputs.
+    /// Returns all outputs.
     #[must_use]
     pub fn outputs(&self) -> Vec<Output> {
         (0..self.num_outputs()).map(|index| self.output(index)).collect()
     }
 
-    /// Dtype and shape of each output.
+    /// Returns the dtype and shape of each output.
     #[must_use]
     pub fn output_infos(&self) -> &[OutputInfo] {
         &self.node.outputs
     }
 
-    /// How many data inputs it has, lists flattened.
+    /// Returns the number of data inputs, with lists flattened.
     #[must_use]
     pub fn num_inputs(&self) -> usize {
         self.input_endpoints().len()
     }
 
-    /// Its data inputs as number pairs, lists flattened.
+    /// Returns the data inputs as pairs of numbers, with lists flattened.
     #[must_use]
     pub fn input_endpoints(&self) -> &[Endpoint] {
         self.node.inputs.get().map_or(&[], Vec::as_slice)
     }
 
-    /// One of its data inputs.
+    /// Returns a data input.
     ///
     /// # Panics
-    /// When there are fewer.
+    /// Panics if there are fewer inputs.
     #[must_use]
     pub fn input(&self, index: usize) -> Output {
         let Endpoint { op, index } = self.input_endpoints()[index];
         self.shared.operation(&self.context, op).output(index as usize)
     }
 
-    /// Its data inputs, lists flattened.
+    /// Returns the data inputs, with lists flattened.
+    ///
+    /// ```
+    /// use session_core::OpDef;
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// static NEG: OpDef = OpDef::new("Neg", "x: T -> y: T").attrs("T: type");
+    /// let negated = graph.op(&NEG).input(&x).finish();
+    /// assert_eq!(negated.inputs(), [x]);
+    /// ```
     #[must_use]
     pub fn inputs(&self) -> Vec<Output> {
         (0..self.num_inputs()).map(|index| self.input(index)).collect()
     }
 
-    /// The operations that must have run before it, as ids.
+    /// Returns the ids of the operations that must run before this one.
     #[must_use]
     pub fn control_input_ids(&self) -> &[OpId] {
         &self.node.control_inputs
     }
 
-    /// The operations that must have run before it.
+    /// Returns the operations that must run before this one.
     #[must_use]
     pub fn control_inputs(&self) -> Vec<Operation> {
         self.node.control_inputs.iter().map(|&id| self.shared.operation(&self.context, id)).collect()
     }
 
-    /// Its attributes, defaults filled in.
+    /// Returns the attributes, with defaults filled in.
     #[must_use]
     pub fn attrs(&self) -> &Attrs {
         &self.node.attrs
     }
 
-    /// One attribute.
+    /// Returns an attribute.
+    ///
+    /// ```
+    /// use session_core::{Graph, OpDef};
+    /// static RANGE: OpDef = OpDef::new("Pick", "-> y: int32").attrs("count: int = 3");
+    /// assert_eq!(Graph::new().op(&RANGE).finish().attr("count").unwrap().as_int(), Some(3));
+    /// ```
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<&AttrValue> {
         self.node.attrs.get(name)
     }
 
-    /// The device it was asked to run on; empty for any.
+    /// Returns the requested device. Empty for any device.
     #[must_use]
     pub fn device(&self) -> &str {
         &self.node.device
     }
 
-    /// Where in the program it was made.
+    /// Returns the source location at which the operation was created.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
         self.node.location
     }
 
-    /// What it was made from at that place, if it was imported: the name that it has in the file, and with what it is to be
-    /// together. `None` for what the program itself makes.
+    /// Returns the origin of an imported operation: its name in the file, and the operations with which it
+    /// must be colocated. Returns `None` for operations that the program itself creates.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         self.node.origin.as_deref()
     }
 
-    /// Why it could not be made, if so. Such an operation is not part of the graph.
+    /// Returns the reason why the operation could not be created, if that is the case. Such an operation is
+    /// not part of the graph.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let failed = Graph::new().undefined_op("NoOp").name("not a name").finish();
+    /// assert!(failed.error().is_some());
+    /// ```
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.node.invalid.as_ref()
     }
 
-    /// Names this operation and where it was made in an error that has no place yet.
+    /// Adds the name and source location of this operation to an error that has no place yet.
     #[must_use]
     pub fn place(&self, error: Error) -> Error {
         let error = error.with_node(self.name(), self.op_type()).with_location(self.location());
@@ -235,12 +284,21 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// One output of an operation: a tensor that exists when the graph runs. Cheap to clone; equal when it is the
-/// same output of the same operation.
+/// An output of an operation: a tensor that exists when the graph runs. Clones are cheap; two are equal if
+/// they are the same output of the same operation.
 ///
-/// Arithmetic operators and the methods that the op library adds build further operations on it. They do not
-/// return `Result`: a mistake is kept in the graph with the place in the program where it was made, and is
-/// returned by [`Graph::finalize`] and by whatever would run the graph.
+/// Arithmetic operators and the methods of the op library build further operations on it. They do not return
+/// `Result`: the graph records errors together with the source location, and [`Graph::finalize`] and whatever
+/// would run the graph return them.
+///
+/// ```
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+/// assert_eq!((x.name(), x.dtype()), ("x:0".to_owned(), DType::Float32));
+/// assert_eq!(x.shape().to_string(), "[2]");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Output {
     pub(crate) operation: Operation,
@@ -248,45 +306,58 @@ pub struct Output {
 }
 
 impl Output {
-    /// The operation it comes from.
+    /// Returns the operation that produces the output.
     #[must_use]
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
 
-    /// Which of the operation's outputs it is.
+    /// Returns the index among the outputs of the operation.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index as usize
     }
 
-    /// `<operation name>:<index>` (S-9).
+    /// Returns the name, `<operation name>:<index>` (S-9).
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!(x.name(), "x:0");
+    /// ```
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}:{}", self.operation.name(), self.index)
     }
 
-    /// As a plain number pair.
+    /// Returns the output as a pair of numbers.
     #[must_use]
     #[inline]
     pub fn endpoint(&self) -> Endpoint {
         Endpoint { op: self.operation.node.id, index: self.index }
     }
 
-    /// The graph, as a handle with the scope and device the operation was made under.
+    /// Returns the graph, as a handle with the scope and device under which the operation was created.
     #[must_use]
     pub fn graph(&self) -> Graph {
         self.operation.graph()
     }
 
-    /// The same output, carrying another handle's scope, device and control inputs: operators on it make
-    /// their operations there.
+    /// Returns the same output with the scope, device, and control inputs of another handle, which operators
+    /// on it then use.
     ///
-    /// ```ignore
-    /// let hidden = x.within(&graph.scope("layer")).matmul(&w); // named "layer/MatMul"
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// let inner = x.within(&graph.scope("layer"));
+    /// assert_eq!(inner.graph().scope_name(), "layer/");
     /// ```
     ///
-    /// A handle of another graph is recorded as a build error, and changes nothing.
+    /// A handle of another graph is recorded as a build error and has no effect.
     #[must_use]
     #[track_caller]
     pub fn within(&self, graph: &Graph) -> Output {
@@ -300,7 +371,16 @@ impl Output {
         output
     }
 
-    /// The same output, naming the next operation that is built on it: `x.named("logits").matmul(&w)`.
+    /// Returns the same output with a name for the next operation built on it, as in
+    /// `x.named("logits").matmul(&w)`.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!(x.named("logits").graph().pending_name(), Some("logits"));
+    /// ```
     #[must_use]
     pub fn named(&self, name: &str) -> Output {
         self.within(&self.graph().named(name))
@@ -310,25 +390,33 @@ impl Output {
         &self.operation.node.outputs[self.index as usize]
     }
 
-    /// The type of its elements.
+    /// Returns the dtype of the elements.
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.info().dtype
     }
 
-    /// What is known of its shape.
+    /// Returns the known part of the shape.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!(x.shape().rank(), Some(1));
+    /// ```
     #[must_use]
     pub fn shape(&self) -> &PartialShape {
         &self.info().shape
     }
 
-    /// Whether it is a reference to a variable rather than a value.
+    /// Returns true if the output is a reference to a variable rather than a value.
     #[must_use]
     pub fn is_ref(&self) -> bool {
         self.info().is_ref
     }
 
-    /// Its value, when it is the output of a `Const`.
+    /// Returns the value of the output if it is produced by a `Const`.
     #[must_use]
     pub fn constant_value(&self) -> Option<&Tensor> {
         if self.operation.op_type() != "Const" {
@@ -337,7 +425,15 @@ impl Output {
         self.operation.attr("value")?.as_tensor()
     }
 
-    /// Whether it belongs to this graph.
+    /// Returns true if the output belongs to this graph.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert!(x.is_in(&graph) && !x.is_in(&Graph::new()));
+    /// ```
     #[must_use]
     #[inline]
     pub fn is_in(&self, graph: &Graph) -> bool {
@@ -351,9 +447,9 @@ impl fmt::Debug for Output {
     }
 }
 
-/// What can stand for an output: an output, or a variable, whose value is meant.
+/// A type that represents an output: an output itself, or a variable, which represents its value.
 pub trait AsOutput {
-    /// The output.
+    /// Returns the output.
     fn as_output(&self) -> &Output;
 }
 

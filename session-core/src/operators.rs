@@ -1,20 +1,25 @@
 //! Arithmetic operators on outputs and variables: `a + b`, `x * 2`, `2.0 * x`, `a % b`, `-x`.
 //!
-//! The op types stand in the op library that the operand's operation belongs to, so that this crate defines none.
+//! The definitions come from the op library of the operand's operation, so this crate defines no op types.
 //!
-//! A number takes the dtype of the tensor it stands next to. One that the dtype cannot hold is a build error, and never
-//! rounded to an integer or cut off at the end of a range. On the right any type of number will do. On the left it is `f64`
-//! or `i32`, which are the types of numbers without suffix: with more of them the compiler could not tell the type of
-//! `2.0 * x`.
+//! A number takes the dtype of the tensor operand. If the dtype cannot represent the number, that is a build
+//! error; the number is never rounded to an integer or clamped to a range. The right operand may be any type
+//! of number. The left operand is `f64` or `i32`, the types of literals without a suffix: with more types,
+//! the compiler could not infer the type of `2.0 * x`.
 
 use crate::{AsOutput, AttrValue, Error, OpDef, OpLibrary, Output, Variable};
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 use std::panic::Location;
 use tensor::{Complex, DType, Number, Tensor, bf16, f16};
 
-/// A type of numbers that operators take on their right: `x * 2`, `x + 0.5f32`.
+/// A type of number that operators accept as the right operand: `x * 2`, `x + 0.5f32`.
+///
+/// ```
+/// use session_core::{Number, ToNumber};
+/// assert_eq!(2u8.to_number(), Number::Int(2));
+/// ```
 pub trait ToNumber {
-    /// The number, exactly.
+    /// Returns the exact number.
     fn to_number(self) -> Number;
 }
 
@@ -36,12 +41,12 @@ fn find(operand: &Output, op_type: &str) -> Option<&'static OpDef> {
     library.find(op_type)
 }
 
-/// Makes an operation of this type in the operand's scope.
+/// Creates an operation of this type in the scope of the operand.
 #[track_caller]
 fn make(op_type: &str, operands: &[&Output]) -> Output {
     let first = operands[0];
     let graph = first.graph();
-    // An operand that could not be made may belong to no library; the operation then inherits its error.
+    // An operand that could not be created may belong to no library; the operation then inherits its error.
     let builder = match operands.iter().find_map(|operand| find(operand, op_type)) {
         Some(def) => graph.op(def),
         None => return unknown(first, op_type),
@@ -61,7 +66,8 @@ fn unknown(operand: &Output, op_type: &str) -> Output {
     graph.invalid_output(op_type, operand.dtype(), error)
 }
 
-/// A constant of the operand's dtype. The name that the operand's handle has is for the operation on both.
+/// Creates a constant of the operand's dtype. A pending name of the operand's handle applies to the binary
+/// operation instead.
 #[track_caller]
 fn constant(like: &Output, value: Number) -> Output {
     let around = like.graph();
@@ -82,7 +88,8 @@ fn constant(like: &Output, value: Number) -> Output {
     }
 }
 
-/// The dtype of the quotient of two integers, `None` for other dtypes: as in TensorFlow, the smaller ones give `float32`.
+/// Returns the dtype of the quotient of two integers, or `None` for other dtypes. As in TensorFlow, the
+/// smaller integers yield `float32`.
 fn quotient_dtype(dtype: DType) -> Option<DType> {
     match dtype {
         DType::Int8 | DType::UInt8 | DType::Int16 | DType::UInt16 => Some(DType::Float32),
@@ -91,7 +98,7 @@ fn quotient_dtype(dtype: DType) -> Option<DType> {
     }
 }
 
-/// Divides; integers are made floating first. (TensorFlow has no kernel that divides integers by `RealDiv`.)
+/// Divides, after converting integers to floating point. (TensorFlow has no `RealDiv` kernel for integers.)
 #[track_caller]
 fn quotient(x: &Output, y: &Output) -> Output {
     let Some(dtype) = quotient_dtype(x.dtype()).filter(|_| x.dtype() == y.dtype()) else {

@@ -1,27 +1,34 @@
-//! What one run is asked for beside its fetches, and what it tells of itself.
+//! Run options and run metadata.
 
 use crate::CancellationToken;
 use std::time::{Duration, SystemTime};
 
-/// Options of one run (S-62). The default asks for nothing.
+/// Options of one run (S-62). The default requests nothing special.
+///
+/// ```
+/// use session_core::RunOptions;
+/// use std::time::Duration;
+/// let options = RunOptions::with_timeout(Duration::from_secs(10));
+/// assert_eq!(options.timeout, Some(Duration::from_secs(10)));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// What to record of the run.
+    /// What to record about the run.
     pub trace_level: TraceLevel,
-    /// After this time the run fails with `DeadlineExceeded`; the session stays usable (S-63). `None` or zero:
-    /// no limit but that of the session's configuration.
+    /// The time limit, after which the run fails with `DeadlineExceeded` and the session stays usable (S-63).
+    /// `None` or zero: only the limit of the session's configuration applies.
     pub timeout: Option<Duration>,
-    /// Which pool runs independent operations; engines with one pool ignore it.
+    /// The pool that runs independent operations. Engines with a single pool ignore it.
     pub inter_op_thread_pool: i32,
-    /// Whether to return the graphs as the engine ran them.
+    /// True if the graphs are returned as the engine ran them.
     pub output_partition_graphs: bool,
-    /// Whether an out-of-memory error lists what is allocated.
+    /// True if an out-of-memory error lists the allocations.
     pub report_tensor_allocations_upon_oom: bool,
-    /// Stops the run from outside, with `Cancelled`.
+    /// Cancels the run from outside, with `Cancelled`.
     pub cancellation: Option<CancellationToken>,
 }
 
-/// How much of a run is recorded.
+/// The extent to which a run is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum TraceLevel {
@@ -37,20 +44,33 @@ pub enum TraceLevel {
 }
 
 impl RunOptions {
-    /// Options that hold nothing but a time limit.
+    /// Returns options with only a time limit.
     #[must_use]
     pub fn with_timeout(timeout: Duration) -> RunOptions {
         RunOptions { timeout: Some(timeout), ..RunOptions::default() }
     }
 
-    /// Options that record everything.
+    /// Returns options that record everything.
+    ///
+    /// ```
+    /// use session_core::{RunOptions, TraceLevel};
+    /// assert_eq!(RunOptions::with_full_trace().trace_level, TraceLevel::Full);
+    /// ```
     #[must_use]
     pub fn with_full_trace() -> RunOptions {
         RunOptions { trace_level: TraceLevel::Full, ..RunOptions::default() }
     }
 
-    /// Joins the options of another party of the same run (S-130): the larger of numbers, the or of flags. So
-    /// the longer of two time limits wins, and no limit loses against any (S-131).
+    /// Merges the options of another party of the same run (S-130): the maximum of numbers, the disjunction
+    /// of flags. The longer of two time limits therefore wins, and any limit wins over none (S-131).
+    ///
+    /// ```
+    /// use session_core::RunOptions;
+    /// use std::time::Duration;
+    /// let mut options = RunOptions::default();
+    /// options.merge(&RunOptions::with_timeout(Duration::from_secs(1)));
+    /// assert_eq!(options.timeout, Some(Duration::from_secs(1)));
+    /// ```
     pub fn merge(&mut self, other: &RunOptions) {
         self.trace_level = self.trace_level.max(other.trace_level);
         self.timeout = self.timeout.max(other.timeout);
@@ -63,56 +83,61 @@ impl RunOptions {
     }
 }
 
-/// What a run tells of itself. Overwritten by each run it is given to (S-64).
+/// Statistics of a run. Each run that it is passed to overwrites it (S-64).
+///
+/// ```
+/// use session_core::RunMetadata;
+/// assert!(RunMetadata::default().step_stats.is_empty());
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RunMetadata {
-    /// What each operation took; filled with [`TraceLevel::Software`] and above.
+    /// The statistics of each operation, recorded from [`TraceLevel::Software`] up.
     pub step_stats: Vec<OpStats>,
-    /// When the run began.
+    /// The time at which the run started.
     pub started: Option<SystemTime>,
-    /// How long it took as a whole.
+    /// The duration of the run.
     pub elapsed: Duration,
-    /// How long it stood still because queues were empty or full.
+    /// The time for which the run was blocked by empty or full queues.
     pub input_wait: Duration,
-    /// The session's queues at the end of the run, by name.
+    /// The queues of the session at the end of the run, by name.
     pub queues: Vec<QueueStats>,
-    /// What an engine of another implementation recorded, serialised by it.
+    /// The serialized record of an engine of another implementation.
     pub raw: Vec<u8>,
 }
 
-/// How full a queue is at one moment, and who waits for it.
+/// The fill level of a queue at one moment, and its waiters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueStats {
-    /// Its name, or its shared name.
+    /// The name, or the shared name.
     pub name: String,
-    /// How many elements it holds.
+    /// The number of elements.
     pub size: usize,
-    /// How many it can hold; without limit when `None`.
+    /// The capacity; `None` if it is unlimited.
     pub capacity: Option<usize>,
-    /// Whether it was closed.
+    /// True if the queue was closed.
     pub closed: bool,
-    /// How many operations wait for room.
+    /// The number of operations that wait for free space.
     pub pending_enqueues: usize,
-    /// How many operations wait for elements.
+    /// The number of operations that wait for elements.
     pub pending_dequeues: usize,
 }
 
-/// What one operation took in one run.
+/// The statistics of one operation in one run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpStats {
-    /// The operation's name; several, joined by `+`, where the engine ran them as one.
+    /// The name of the operation. Several names, joined by `+`, if the engine fused them.
     pub node: String,
-    /// Its type, likewise.
+    /// The op type, likewise.
     pub op_type: String,
-    /// The device that ran it.
+    /// The device that ran the operation.
     pub device: String,
-    /// When it began, counted from the start of the run.
+    /// The start time, relative to the start of the run.
     pub start: Duration,
-    /// How long it took.
+    /// The duration.
     pub elapsed: Duration,
-    /// The number of the thread that ran it.
+    /// The number of the thread that ran the operation.
     pub thread: usize,
-    /// Bytes of its outputs.
+    /// The size of the outputs in bytes.
     pub output_bytes: usize,
 }
 

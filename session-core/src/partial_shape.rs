@@ -1,10 +1,10 @@
-//! What is known of a shape before the graph runs.
+//! Shapes that are not fully known before the graph runs.
 
 use smallvec::SmallVec;
 use std::fmt;
 use tensor::Shape;
 
-/// A shape of which the rank, or some sizes, may be unknown.
+/// A shape whose rank or some of whose dimensions may be unknown.
 ///
 /// ```
 /// use session_core::PartialShape;
@@ -16,74 +16,121 @@ use tensor::Shape;
 pub struct PartialShape(Option<SmallVec<[i64; 4]>>);
 
 impl PartialShape {
-    /// Nothing is known, not even the rank.
+    /// Returns a shape of unknown rank.
+    ///
+    /// ```
+    /// assert_eq!(session_core::PartialShape::unknown().rank(), None);
+    /// ```
     #[must_use]
     pub const fn unknown() -> PartialShape {
         PartialShape(None)
     }
 
-    /// A scalar's shape.
+    /// Returns the shape of a scalar.
+    ///
+    /// ```
+    /// assert_eq!(session_core::PartialShape::scalar().rank(), Some(0));
+    /// ```
     #[must_use]
     pub fn scalar() -> PartialShape {
         PartialShape(Some(SmallVec::new()))
     }
 
-    /// A shape of known rank with no size known.
+    /// Returns a shape of known rank whose dimensions are unknown.
+    ///
+    /// ```
+    /// assert_eq!(session_core::PartialShape::of_rank(2).to_string(), "[?,?]");
+    /// ```
     #[must_use]
     pub fn of_rank(rank: usize) -> PartialShape {
         PartialShape(Some(SmallVec::from_elem(-1, rank)))
     }
 
-    /// From sizes in which a negative number means unknown, as in graph files.
+    /// Creates a shape from sizes in which negative numbers mean unknown, as in graph files.
+    ///
+    /// ```
+    /// assert_eq!(session_core::PartialShape::from_sizes([-1, 3]).to_string(), "[?,3]");
+    /// ```
     #[must_use]
     pub fn from_sizes(sizes: impl IntoIterator<Item = i64>) -> PartialShape {
         PartialShape(Some(sizes.into_iter().map(|size| size.max(-1)).collect()))
     }
 
-    /// The number of dimensions, if known.
+    /// Returns the number of dimensions, if known.
     #[must_use]
     pub fn rank(&self) -> Option<usize> {
         self.0.as_ref().map(SmallVec::len)
     }
 
-    /// The sizes, -1 where unknown; `None` when the rank is unknown.
+    /// Returns the sizes, with -1 for unknown ones, or `None` if the rank is unknown.
     #[must_use]
     pub fn sizes(&self) -> Option<&[i64]> {
         self.0.as_deref()
     }
 
-    /// The size of one dimension, if known. Dimensions beyond the rank are unknown.
+    /// Returns the size of a dimension, if known. Dimensions beyond the rank are unknown.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// let shape = PartialShape::from([None, Some(3)]);
+    /// assert_eq!((shape.dim(0), shape.dim(1), shape.dim(2)), (None, Some(3), None));
+    /// ```
     #[must_use]
     pub fn dim(&self, index: usize) -> Option<usize> {
         let size = *self.0.as_ref()?.get(index)?;
         usize::try_from(size).ok()
     }
 
-    /// The size of a dimension counted from the last one.
+    /// Returns the size of a dimension counted from the last one.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// assert_eq!(PartialShape::from([None, Some(3)]).dim_from_end(0), Some(3));
+    /// ```
     #[must_use]
     pub fn dim_from_end(&self, back: usize) -> Option<usize> {
         self.dim(self.rank()?.checked_sub(back + 1)?)
     }
 
-    /// The shape, if everything is known.
+    /// Returns the shape, if it is fully known.
+    ///
+    /// ```
+    /// use session_core::{PartialShape, Shape};
+    /// assert_eq!(PartialShape::from([Some(2)]).to_shape(), Some(Shape::from([2])));
+    /// ```
     #[must_use]
     pub fn to_shape(&self) -> Option<Shape> {
         self.0.as_ref()?.iter().map(|&size| usize::try_from(size).ok()).collect()
     }
 
-    /// Whether every size is known.
+    /// Returns true if every dimension is known.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// assert!(PartialShape::scalar().is_fully_known() && !PartialShape::unknown().is_fully_known());
+    /// ```
     #[must_use]
     pub fn is_fully_known(&self) -> bool {
         self.0.as_ref().is_some_and(|sizes| sizes.iter().all(|&size| size >= 0))
     }
 
-    /// The number of elements, if everything is known and it fits.
+    /// Returns the number of elements, if the shape is fully known and the number fits.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// assert_eq!(PartialShape::from([Some(2), Some(3)]).elements(), Some(6));
+    /// ```
     #[must_use]
     pub fn elements(&self) -> Option<usize> {
         self.to_shape()?.checked_elements()
     }
 
-    /// Whether a tensor with these sizes agrees with what is known.
+    /// Returns true if a tensor with these dimensions is compatible with the shape.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// assert!(PartialShape::from([None, Some(3)]).is_compatible_with(&[7, 3]));
+    /// ```
     #[must_use]
     #[inline]
     pub fn is_compatible_with(&self, dims: &[usize]) -> bool {
@@ -92,7 +139,13 @@ impl PartialShape {
             && sizes.iter().zip(dims).all(|(&size, &dim)| size < 0 || size as usize == dim)
     }
 
-    /// What both know together; `None` when they contradict each other.
+    /// Merges the knowledge of both shapes. Returns `None` if they contradict each other.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// let merged = PartialShape::from([None, Some(3)]).merge(&PartialShape::from([Some(2), None]));
+    /// assert_eq!(merged, Some(PartialShape::from([Some(2), Some(3)])));
+    /// ```
     #[must_use]
     pub fn merge(&self, other: &PartialShape) -> Option<PartialShape> {
         let (Some(a), Some(b)) = (&self.0, &other.0) else {
@@ -112,7 +165,13 @@ impl PartialShape {
         sizes.map(|sizes| PartialShape(Some(sizes)))
     }
 
-    /// What holds for both: sizes that differ become unknown.
+    /// Returns what holds for both shapes: dimensions that differ become unknown.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// let common = PartialShape::from([Some(2), Some(3)]).relax(&PartialShape::from([Some(4), Some(3)]));
+    /// assert_eq!(common, PartialShape::from([None, Some(3)]));
+    /// ```
     #[must_use]
     pub fn relax(&self, other: &PartialShape) -> PartialShape {
         match (&self.0, &other.0) {
@@ -123,7 +182,13 @@ impl PartialShape {
         }
     }
 
-    /// This shape followed by the dimensions of another.
+    /// Appends the dimensions of another shape.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// let joined = PartialShape::from([None]).concat(&PartialShape::from([Some(3)]));
+    /// assert_eq!(joined.to_string(), "[?,3]");
+    /// ```
     #[must_use]
     pub fn concat(&self, other: &PartialShape) -> PartialShape {
         match (&self.0, &other.0) {
@@ -132,7 +197,12 @@ impl PartialShape {
         }
     }
 
-    /// The dimensions from `start` up to `end` (clipped to the rank).
+    /// Returns the dimensions from `start` up to `end`, clipped to the rank.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// assert_eq!(PartialShape::from([None, Some(3)]).range(1, 9).to_string(), "[3]");
+    /// ```
     #[must_use]
     pub fn range(&self, start: usize, end: usize) -> PartialShape {
         match &self.0 {
@@ -144,7 +214,12 @@ impl PartialShape {
         }
     }
 
-    /// The same with one dimension replaced.
+    /// Replaces one dimension.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// assert_eq!(PartialShape::from([None, Some(3)]).with_dim(0, Some(2)).to_string(), "[2,3]");
+    /// ```
     #[must_use]
     pub fn with_dim(&self, index: usize, size: Option<usize>) -> PartialShape {
         let mut shape = self.clone();
@@ -155,7 +230,7 @@ impl PartialShape {
     }
 }
 
-/// A size as it is kept: -1 when unknown. Sizes beyond `i64::MAX` do not exist in memory.
+/// Returns the stored form of a size: -1 for unknown. Sizes beyond `i64::MAX` do not exist in memory.
 fn known(size: Option<usize>) -> i64 {
     size.map_or(-1, |size| i64::try_from(size).unwrap_or(i64::MAX))
 }
@@ -228,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn merges_what_is_known() {
+    fn merge_combines_known_dimensions() {
         let a = PartialShape::from([None, Some(3)]);
         let b = PartialShape::from([Some(2), None]);
         assert_eq!(a.merge(&b), Some(PartialShape::from([2, 3])));

@@ -1,12 +1,12 @@
-//! Where the keys of a list stand, so that lists without duplicates are made in the time of their length.
+//! The positions of keys in a list, so that lists without duplicates are built in linear time.
 
 use rustc_hash::FxHashMap;
 use std::hash::Hash;
 
-/// Up to this many keys are looked through one by one.
+/// The number of keys up to which the list is scanned.
 const SCAN: usize = 16;
 
-/// The places of keys in a list that holds each once, such as the fetches of a run.
+/// The positions of the keys of a list without duplicates, such as the fetches of a run.
 ///
 /// ```
 /// use session_core::Places;
@@ -21,7 +21,8 @@ const SCAN: usize = 16;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Places<K> {
-    /// Made once there are too many keys to look through; a pointer, since most lists are short and made for one run.
+    /// Built once the list is too long to scan. Boxed, because most lists are short and exist for a single
+    /// run.
     index: Option<Box<FxHashMap<K, usize>>>,
 }
 
@@ -32,7 +33,7 @@ impl<K> Default for Places<K> {
 }
 
 impl<K: Copy + Eq + Hash> Places<K> {
-    /// Returns the place of a key in the list, given as it is now. A key that is not there must be appended to it.
+    /// Returns the position of a key in the current list. If the key is absent, the caller must append it.
     #[inline]
     pub fn find(&mut self, key: K, mut list: impl ExactSizeIterator<Item = K>) -> Option<usize> {
         if list.len() <= SCAN {
@@ -53,7 +54,7 @@ impl<K: Copy + Eq + Hash> Places<K> {
         (place < next).then_some(place)
     }
 
-    /// Forgets the list, for another one.
+    /// Forgets the list to start another one.
     #[inline]
     pub fn clear(&mut self) {
         self.index = None;

@@ -1,10 +1,10 @@
-//! Lookup tables as savers know them.
+//! Lookup tables as savers see them.
 
 use crate::{Graph, Operation, Output};
 
-/// A lookup table whose content is saved with the variables: the operations that give and take all of it.
+/// A lookup table whose content is saved along with the variables: the operations that export and import it.
 ///
-/// In checkpoints it is two tensors, `<name>-keys` and `<name>-values`.
+/// In checkpoints it consists of two tensors, `<name>-keys` and `<name>-values`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedTable {
     name: String,
@@ -13,9 +13,9 @@ pub struct SavedTable {
 }
 
 impl SavedTable {
-    /// A table under a name. `export` gives its keys and its values; `import` takes the table, keys and values, the latter
-    /// two of which can be fed. `None` for operations that have not two outputs and three inputs, and for those of two
-    /// graphs.
+    /// Creates a table with a name. `export` produces the keys and values; `import` takes the table, the
+    /// keys, and the values, the latter two of which can be fed. Returns `None` if the operations do not have
+    /// two outputs and three inputs, or belong to different graphs.
     #[must_use]
     pub fn new(name: impl Into<String>, export: &Operation, import: &Operation) -> Option<SavedTable> {
         let one_graph = export.graph_id() == import.graph_id();
@@ -23,43 +23,43 @@ impl SavedTable {
         fits.then(|| SavedTable { name: name.into(), export: export.clone(), import: import.clone() })
     }
 
-    /// The name in checkpoints, without what follows it there.
+    /// Returns the name in checkpoints, without the suffixes of the two tensors.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The names of its tensors in checkpoints: of the keys and of the values.
+    /// Returns the names of the two tensors in checkpoints: the keys and the values.
     #[must_use]
     pub fn tensor_names(&self) -> [String; 2] {
         ["keys", "values"].map(|part| format!("{}-{part}", self.name))
     }
 
-    /// The graph that it belongs to.
+    /// Returns the graph that the table belongs to.
     #[must_use]
     pub fn graph(&self) -> Graph {
         self.export.output(0).graph()
     }
 
-    /// Its handle.
+    /// Returns the handle of the table.
     #[must_use]
     pub fn handle(&self) -> Output {
         self.import.input(0)
     }
 
-    /// All keys and all values, as they are when they are fetched in one run.
+    /// Returns the outputs for all keys and all values, which are consistent if fetched in one run.
     #[must_use]
     pub fn content(&self) -> [Output; 2] {
         [self.export.output(0), self.export.output(1)]
     }
 
-    /// What replaces the content when it is run, by what is fed in the place of [`taken`](SavedTable::taken).
+    /// Returns the operation that replaces the content by the values fed for [`taken`](SavedTable::taken).
     #[must_use]
     pub fn import(&self) -> &Operation {
         &self.import
     }
 
-    /// The tensors to feed to the import: keys and values.
+    /// Returns the outputs to feed for the import: keys and values.
     #[must_use]
     pub fn taken(&self) -> [Output; 2] {
         [self.import.input(1), self.import.input(2)]

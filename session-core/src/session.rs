@@ -1,4 +1,4 @@
-//! Sessions and engines.
+//! The session and engine traits.
 
 use crate::feed::{FeedList, Feeds, check_key};
 use crate::fetch::{Fetch, FetchList};
@@ -7,52 +7,55 @@ use std::fmt;
 use std::sync::Arc;
 use tensor::Tensor;
 
-/// One live graph that can be run, with the values of its variables. Many threads may run it at once, hence
-/// `&self` and `Sync`.
+/// A live graph that can be run, along with the values of its variables. Several threads may run it at once,
+/// hence `&self` and `Sync`.
 ///
-/// This is the small core that engines implement; callers use [`SessionExt`], above all its `run`.
+/// This trait is the small core that engines implement. Callers use [`SessionExt`], above all its `run`.
 ///
-/// What must hold: all fetches of one step are evaluated in one execution (S-35); feeding an output cuts the graph
-/// there (S-48); after [`close`](Session::close) everything fails with "a closed Session" (S-53), what blocks in other
-/// threads ends with `Cancelled` (S-55), and closing again does nothing.
+/// Implementations must uphold: all fetches of a step are evaluated in one execution (S-35). Feeding an
+/// output cuts the graph there (S-48). After [`close`](Session::close), everything fails with "a closed
+/// Session" (S-53), blocked calls in other threads return `Cancelled` (S-55), and further calls to `close` do
+/// nothing.
 pub trait Session: Send + Sync {
-    /// The graph. It may grow while the session is open (S-56).
+    /// Returns the graph. It may grow while the session is open (S-56).
     fn graph(&self) -> &Graph;
 
-    /// Runs one step and gives the fetched values in order.
+    /// Runs one step and returns the fetched values in order.
     ///
     /// # Errors
-    /// Mistakes of the graph, the feeds or the state, and whatever an operation reports, with node and place.
+    /// Returns errors of the graph, the feeds, or the state, and errors that operations report, with node and
+    /// place.
     fn execute(&self, step: &Step<'_>, metadata: Option<&mut RunMetadata>) -> Result<Vec<Tensor>>;
 
     /// Compiles a step once, to be called many times (S-66).
     ///
     /// # Errors
-    /// Mistakes of the graph and what cannot be computed from these feeds.
+    /// Fails for errors of the graph and for fetches that cannot be computed from these feeds.
     fn prepare(&self, signature: &StepSignature) -> Result<Callable>;
 
-    /// Ends the session: what blocks is cancelled, variables are dropped.
+    /// Closes the session: cancels what blocks and drops the variables.
     ///
     /// # Errors
-    /// Of the engine's peers. The session is closed all the same.
+    /// Returns errors of the engine's peers. The session is closed in any case.
     fn close(&self) -> Result<()>;
 
-    /// Whether it was closed.
+    /// Returns true if the session was closed.
     fn is_closed(&self) -> bool;
 
-    /// What the session holds beside variables and a resumed run needs to go on exactly, such as the state of random
-    /// operations: opaque bytes by key, which belong into a checkpoint. Empty by default.
+    /// Exports the state, besides variables, that a resumed run needs to continue exactly, such as the state
+    /// of random operations: opaque bytes by key, which belong in a checkpoint. Empty by default.
     ///
     /// # Errors
-    /// Of the engine.
+    /// Returns errors of the engine.
     fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
         Ok(Vec::new())
     }
 
-    /// Takes back what [`export_state`](Session::export_state) gave. Keys that mean nothing to this session are ignored.
+    /// Imports what [`export_state`](Session::export_state) returned. Keys that this session does not know
+    /// are ignored.
     ///
     /// # Errors
-    /// Bytes that do not fit their key; nothing is taken over then.
+    /// Fails for bytes that are invalid for their key. Nothing is imported in that case.
     fn import_state(&self, state: &[(String, Vec<u8>)]) -> Result<()> {
         let _ = state;
         Ok(())
@@ -69,20 +72,20 @@ impl fmt::Debug for dyn Session + '_ {
     }
 }
 
-/// One step as an engine sees it: numbers instead of names, feeds checked.
+/// A step as an engine sees it: numbers instead of names, with checked feeds.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// The outputs to deliver, each once.
     pub fetches: &'a [Endpoint],
     /// The operations to run for their effect.
     pub targets: &'a [OpId],
-    /// Values in the place of outputs, each output once.
+    /// The values that replace outputs, one per output.
     pub feeds: &'a [(Endpoint, Tensor)],
-    /// Time limit, tracing, cancellation.
+    /// The time limit, tracing, and cancellation.
     pub options: &'a RunOptions,
 }
 
-/// Which outputs a step delivers, what it runs, and what it is fed: all but the values.
+/// The fetches, targets, and feeds of a step without the fed values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StepSignature {
     /// The outputs to deliver.
@@ -95,7 +98,7 @@ pub struct StepSignature {
 
 /// A step that an engine has compiled.
 pub trait PreparedStep: Send + Sync {
-    /// Runs it. Values that are missing count as not fed, surplus ones are ignored (S-66); their dtypes and shapes
+    /// Runs the step. Missing values count as not fed, and surplus ones are ignored (S-66). Dtypes and shapes
     /// are checked.
     ///
     /// # Errors
@@ -108,13 +111,29 @@ pub trait PreparedStep: Send + Sync {
     ) -> Result<Vec<Tensor>>;
 }
 
-/// A compiled step: called with feed values by position, it gives the fetched values in order. The cheapest way to
-/// run the same step many times.
+/// A compiled step. It takes feed values by position and returns the fetched values in order. This is the
+/// cheapest way to run the same step many times.
+///
+/// ```
+/// use session_core::SessionExt;
+/// use session_core::mock::MockSession;
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// # let y = graph.undefined_op("Placeholder").name("y").described_output(info).finish_output();
+/// let session = MockSession::new(&graph);
+/// let step = session.make_callable(&y, &[&x])?;
+/// let values = step.call(&[[1.0f32, 2.0].into()])?;
+/// assert_eq!(values.len(), 1);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Callable(Arc<dyn PreparedStep>);
 
 impl Callable {
-    /// Wraps an engine's compiled step.
+    /// Wraps a compiled step of an engine.
     #[must_use]
     pub fn new(step: impl PreparedStep + 'static) -> Callable {
         Callable(Arc::new(step))
@@ -128,7 +147,7 @@ impl Callable {
         self.0.call(feeds, &RunOptions::default(), None)
     }
 
-    /// Runs the step with options, recording metadata.
+    /// Runs the step with options and records metadata.
     ///
     /// # Errors
     /// As [`PreparedStep::call`].
@@ -148,29 +167,43 @@ impl fmt::Debug for Callable {
     }
 }
 
-/// Something that runs graphs.
+/// An implementation that creates sessions.
 pub trait Engine: Send + Sync {
-    /// A new session on a graph. `target` is empty for this process, or names a master such as `grpc://host:port`.
+    /// Creates a session on a graph. `target` is empty for this process, or names a master such as
+    /// `grpc://host:port`.
     ///
     /// # Errors
-    /// `NotFound` for a target that the engine does not know (S-51); mistakes of the graph.
+    /// Fails with `NotFound` for a target that the engine does not know (S-51), and for errors of the graph.
     fn new_session(&self, graph: &Graph, target: &str, config: &SessionConfig) -> Result<Arc<dyn Session>>;
 
-    /// The engine's name, for messages.
+    /// Returns the name of the engine, for messages.
     fn name(&self) -> &str;
 }
 
-/// Shorthands for callers. Implemented for every [`Session`]; do not implement it.
+/// Convenience methods for callers. Implemented for every [`Session`]; do not implement it.
+///
+/// ```
+/// use session_core::SessionExt;
+/// use session_core::mock::MockSession;
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+/// let session = MockSession::new(&graph);
+/// let value = session.run(&x, ())?;
+/// assert_eq!(value.dtype(), DType::Float32);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 pub trait SessionExt: Session {
-    /// Runs one step and gives what was fetched, in the same shape.
+    /// Runs one step and returns the fetched values in the structure of the fetch.
     ///
     /// # Errors
-    /// Of the fetches (S-36), the feeds (S-40 to S-45), the state and the running operations.
+    /// Returns errors of the fetches (S-36), the feeds (S-40 to S-45), the state, and the running operations.
     fn run<F: Fetch>(&self, fetch: F, feeds: impl Feeds) -> Result<F::Value> {
         self.run_with(fetch, feeds, &RunOptions::default(), None)
     }
 
-    /// Runs one step with options, recording metadata.
+    /// Runs one step with options and records metadata.
     ///
     /// # Errors
     /// As [`run`](SessionExt::run).
@@ -194,12 +227,13 @@ pub trait SessionExt: Session {
         Ok(fetch.collect(&mut list.values(&results)))
     }
 
-    /// Compiles a step: what it fetches, and which outputs will be fed, in the order of the values (S-66). The values
-    /// come back in the order of the distinct tensor leaves of the fetch.
+    /// Compiles a step from its fetches and the outputs to be fed, in the order of the values (S-66). The
+    /// results come in the order of the distinct tensor leaves of the fetch.
     ///
     /// # Errors
-    /// Of the fetches (S-36), of feeds of another graph or that may not be fed (S-40, S-45), of an output that is fed twice,
-    /// and for what cannot be computed from these feeds.
+    /// Returns errors of the fetches (S-36) and of feeds that belong to another graph or must not be fed
+    /// (S-40, S-45). Fails for an output that is fed twice and for fetches that cannot be computed from these
+    /// feeds.
     fn make_callable<F: Fetch>(&self, fetch: F, feeds: &[&Output]) -> Result<Callable> {
         if self.is_closed() {
             return Err(closed());
@@ -222,19 +256,28 @@ pub trait SessionExt: Session {
 
 impl<S: Session + ?Sized> SessionExt for S {}
 
-/// The error of every call on a closed session (S-53).
+/// Creates the error of every call on a closed session (S-53).
+///
+/// ```
+/// assert!(session_core::closed().message().contains("closed Session"));
+/// ```
 #[must_use]
 pub fn closed() -> Error {
     Error::runtime("attempted to use a closed Session")
 }
 
-/// The error of every call of a callable whose session was closed (S-54).
+/// Creates the error of every call of a callable whose session was closed (S-54).
+///
+/// ```
+/// use session_core::{Code, closed_callable};
+/// assert_eq!(closed_callable().code(), Code::Cancelled);
+/// ```
 #[must_use]
 pub fn closed_callable() -> Error {
     Error::new(crate::Code::Cancelled, "the callable cannot run: its session has been closed")
 }
 
-/// What points to a session is one.
+/// Implements the traits for pointers to a session.
 macro_rules! session_behind {
     ($pointer:ty) => {
         impl<S: Session + ?Sized> Session for $pointer {

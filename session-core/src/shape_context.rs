@@ -1,9 +1,24 @@
-//! What a shape function sees and says.
+//! The interface of shape functions.
 
 use crate::{AttrValue, Attrs, Error, Output, PartialShape, Result};
 use tensor::{DType, Tensor};
 
-/// The inputs and attributes of an operation that is being made, and the shapes of its outputs.
+/// The inputs and attributes of an operation under construction, and the shapes of its outputs.
+///
+/// ```
+/// use session_core::{OpDef, Result, ShapeContext};
+/// fn transposed(context: &mut ShapeContext<'_>) -> Result<()> {
+///     let x = context.input_of_rank(0, 2)?;
+///     context.set(0, [x.dim(1), x.dim(0)].into());
+///     Ok(())
+/// }
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let graph = Graph::new();
+/// static FLIP: OpDef = OpDef::new("Flip", "x: T -> y: T").attrs("T: type").shape(transposed);
+/// let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2), None]), is_ref: false };
+/// let x = graph.undefined_op("Placeholder").described_output(info).finish_output();
+/// assert_eq!(graph.op(&FLIP).input(&x).finish_output().shape().to_string(), "[?,2]");
+/// ```
 #[derive(Debug)]
 pub struct ShapeContext<'a> {
     inputs: &'a [Output],
@@ -20,25 +35,25 @@ impl<'a> ShapeContext<'a> {
         self.outputs
     }
 
-    /// All inputs, lists flattened.
+    /// Returns all inputs, with lists flattened.
     #[must_use]
     pub fn inputs(&self) -> &'a [Output] {
         self.inputs
     }
 
-    /// What is known of an input's shape.
+    /// Returns the known shape of an input.
     #[must_use]
     pub fn input(&self, index: usize) -> PartialShape {
         self.inputs.get(index).map_or_else(PartialShape::unknown, |input| input.shape().clone())
     }
 
-    /// An input's value, where it is a constant.
+    /// Returns the value of an input, if it is a constant.
     #[must_use]
     pub fn constant(&self, index: usize) -> Option<&'a Tensor> {
         self.inputs.get(index).and_then(Output::constant_value)
     }
 
-    /// A constant input as integers, whatever its integer dtype and rank.
+    /// Returns a constant input as integers, whatever its integer dtype and rank.
     #[must_use]
     pub fn constant_ints(&self, index: usize) -> Option<Vec<i64>> {
         let tensor = self.constant(index)?;
@@ -49,22 +64,22 @@ impl<'a> ShapeContext<'a> {
         }
     }
 
-    /// An attribute, defaults filled in.
+    /// Returns an attribute, with its default filled in.
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<&'a AttrValue> {
         self.attrs.get(name)
     }
 
-    /// All attributes.
+    /// Returns all attributes.
     #[must_use]
     pub fn attrs(&self) -> &'a Attrs {
         self.attrs
     }
 
-    /// An input's shape, which must have this rank if its rank is known.
+    /// Returns the shape of an input, which must have this rank if its rank is known.
     ///
     /// # Errors
-    /// A value error that names the input and the ranks.
+    /// Fails with a value error that names the input and the ranks.
     pub fn input_of_rank(&self, index: usize, rank: usize) -> Result<PartialShape> {
         let shape = self.input(index);
         match shape.rank() {
@@ -76,14 +91,14 @@ impl<'a> ShapeContext<'a> {
         }
     }
 
-    /// Says an output's shape.
+    /// Sets the shape of an output.
     pub fn set(&mut self, output: usize, shape: PartialShape) {
         if let Some(place) = self.outputs.get_mut(output) {
             *place = shape;
         }
     }
 
-    /// How many outputs there are.
+    /// Returns the number of outputs.
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.outputs.len()

@@ -1,10 +1,10 @@
-//! Variables as the graph knows them.
+//! Variables.
 
 use crate::{DType, Graph, Operation, Output, PartialShape};
 
-/// A variable: the operations that stand for it in the graph. Its value lives in a session.
+/// A variable: the operations that represent it in the graph. Its value lives in a session.
 ///
-/// Used as an operand or fetched, it is its value: the [`snapshot`](Variable::snapshot).
+/// As an operand or a fetch, it stands for its value: the [`snapshot`](Variable::snapshot).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
     name: String,
@@ -16,34 +16,45 @@ pub struct Variable {
 pub struct VariableParts {
     /// The resource handle, or the reference of a reference variable.
     pub handle: Output,
-    /// Assigns the initial value.
+    /// The operation that assigns the initial value.
     pub initializer: Operation,
-    /// The initial value, which can be fed: running the initialiser then sets the variable to any value.
+    /// The initial value, which can be fed: running the initializer then sets the variable to any value.
     pub initial_value: Output,
     /// A read of the value.
     pub snapshot: Output,
-    /// Whether optimizers train it.
+    /// True if optimizers train the variable.
     pub trainable: bool,
-    /// Which part of a partitioned variable it is.
+    /// The slice that this is of a partitioned variable.
     pub slice: Option<SliceInfo>,
 }
 
-/// The place of a part in a partitioned variable. All lists have one item per dimension.
+/// The position of a slice in a partitioned variable. Each list has one item per dimension.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SliceInfo {
-    /// The name under which the whole is saved.
+    /// The name under which the whole variable is saved.
     pub full_name: String,
-    /// The shape of the whole.
+    /// The shape of the whole variable.
     pub full_shape: Vec<usize>,
-    /// Where the part begins.
+    /// The start of the slice.
     pub offset: Vec<usize>,
-    /// The shape of the part.
+    /// The shape of the slice.
     pub shape: Vec<usize>,
 }
 
 impl SliceInfo {
-    /// Returns the place as checkpoints and the operations that save write it: `5 3 0,3:0,3`, the shape of the whole, and
-    /// for each dimension where the part begins and how long it is.
+    /// Returns the position in the notation of checkpoints and save operations, such as `5 3 0,3:0,3`: the
+    /// shape of the whole, then the start and length of the slice in each dimension.
+    ///
+    /// ```
+    /// use session_core::SliceInfo;
+    /// let slice = SliceInfo {
+    ///     full_name: "table".to_owned(),
+    ///     full_shape: vec![5, 3],
+    ///     offset: vec![0, 0],
+    ///     shape: vec![3, 3],
+    /// };
+    /// assert_eq!(slice.spec(), "5 3 0,3:0,3");
+    /// ```
     #[must_use]
     pub fn spec(&self) -> String {
         let sizes = self.full_shape.iter().map(|size| format!("{size} ")).collect::<String>();
@@ -54,20 +65,21 @@ impl SliceInfo {
 }
 
 impl Variable {
-    /// A variable of these parts. Its name, under which it is saved, is that of the handle's operation.
+    /// Creates a variable from its parts. Its name, under which it is saved, is that of the handle's
+    /// operation.
     #[must_use]
     pub fn new(parts: VariableParts) -> Variable {
         Variable { name: parts.handle.operation().name().to_owned(), parts }
     }
 
-    /// The name, without `:0`; the key in checkpoints.
+    /// Returns the name, without `:0`: the key in checkpoints.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The same variable under another key in checkpoints: for savers whose names are not the graph's. A part of a
-    /// partitioned variable becomes the same part of a variable that is saved under this key.
+    /// Returns the variable with another key in checkpoints, for savers whose names differ from those of the
+    /// graph. A slice of a partitioned variable becomes the same slice of a variable saved under this key.
     #[must_use]
     pub fn saved_as(mut self, key: impl Into<String>) -> Variable {
         match &mut self.parts.slice {
@@ -77,13 +89,15 @@ impl Variable {
         self
     }
 
-    /// The key under which it is saved: its name, or that of the whole for a part of a partitioned variable.
+    /// Returns the key under which the variable is saved: its name, or that of the whole for a slice of a
+    /// partitioned variable.
     #[must_use]
     pub fn key(&self) -> &str {
         self.parts.slice.as_ref().map_or(&self.name, |slice| &slice.full_name)
     }
 
-    /// The same variable, carrying another handle's scope, device and control inputs: what is built on it goes there.
+    /// Returns the variable with the scope, device, and control inputs of another handle, which operations
+    /// built on it then use.
     #[must_use]
     pub fn within(&self, graph: &Graph) -> Variable {
         let mut variable = self.clone();
@@ -92,61 +106,61 @@ impl Variable {
         variable
     }
 
-    /// The graph it belongs to.
+    /// Returns the graph that the variable belongs to.
     #[must_use]
     pub fn graph(&self) -> Graph {
         self.parts.handle.graph()
     }
 
-    /// The resource handle, or the reference of a reference variable.
+    /// Returns the resource handle, or the reference of a reference variable.
     #[must_use]
     pub fn handle(&self) -> &Output {
         &self.parts.handle
     }
 
-    /// The operation that assigns the initial value.
+    /// Returns the operation that assigns the initial value.
     #[must_use]
     pub fn initializer(&self) -> &Operation {
         &self.parts.initializer
     }
 
-    /// The initial value. Feeding it and running the initialiser sets the variable.
+    /// Returns the initial value. Feeding it and running the initializer sets the variable.
     #[must_use]
     pub fn initial_value(&self) -> &Output {
         &self.parts.initial_value
     }
 
-    /// A read of the value.
+    /// Returns a read of the value.
     #[must_use]
     pub fn snapshot(&self) -> &Output {
         &self.parts.snapshot
     }
 
-    /// Whether optimizers train it.
+    /// Returns true if optimizers train the variable.
     #[must_use]
     pub fn is_trainable(&self) -> bool {
         self.parts.trainable
     }
 
-    /// Whether it is a resource variable; otherwise it is a reference variable.
+    /// Returns true for a resource variable, and false for a reference variable.
     #[must_use]
     pub fn is_resource(&self) -> bool {
         self.parts.handle.dtype() == DType::Resource
     }
 
-    /// Its place in a partitioned variable, if it is a part.
+    /// Returns the position in a partitioned variable, if this is a slice of one.
     #[must_use]
     pub fn slice(&self) -> Option<&SliceInfo> {
         self.parts.slice.as_ref()
     }
 
-    /// The dtype of its value.
+    /// Returns the dtype of the value.
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.parts.snapshot.dtype()
     }
 
-    /// What is known of its value's shape.
+    /// Returns the known shape of the value.
     #[must_use]
     pub fn shape(&self) -> &PartialShape {
         self.parts.snapshot.shape()

@@ -4,22 +4,24 @@ use crate::Graph;
 use rustc_hash::FxHashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Sets whether asking for a variable makes it or finds one: the argument `reuse` of `tf.variable_scope`.
+/// Selects whether a request for a variable creates it or finds an existing one: the `reuse` argument of
+/// `tf.variable_scope`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reuse {
-    /// Makes variables: `reuse=None`. One that exists is a build error. Inside a scope that reuses, as that one.
+    /// Creates variables: `reuse=None`. An existing variable is a build error. Within a scope that reuses,
+    /// that scope decides.
     #[default]
     No,
-    /// Finds variables: `reuse=True`. One that does not exist is a build error.
+    /// Finds variables: `reuse=True`. A missing variable is a build error.
     Yes,
-    /// Finds variables that exist and makes the others: `tf.AUTO_REUSE`.
+    /// Finds existing variables and creates missing ones: `tf.AUTO_REUSE`.
     Auto,
 }
 
 /// The variable scope of a handle.
 #[derive(Debug, Default)]
 pub(crate) struct VariableScope {
-    /// Without a final `/`; empty at the top.
+    /// The name without a final `/`. Empty at the root.
     name: String,
     reuse: Reuse,
     /// The names of layers that were made unique. The lock guards nothing else.
@@ -39,7 +41,7 @@ impl VariableScope {
         }
     }
 
-    /// The name itself, or with the first free suffix if layers have it.
+    /// Returns the name itself, or with the first free suffix if layers use it.
     fn unique(&self, name: &str) -> String {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let mut candidate = name.to_owned();
@@ -54,11 +56,12 @@ impl VariableScope {
 }
 
 impl Graph {
-    /// A handle whose variables are named within a scope of their own and can be shared, as in `tf.variable_scope`: by
-    /// `get_variable` and by layers. Operations go into a name scope of the same name, made unique; variables do not
-    /// follow it, so that a model that is built twice has its variables once. An empty name stays in the scope.
+    /// Returns a handle whose variables have a scope of their own and can be shared by `get_variable` and by
+    /// layers, as in `tf.variable_scope`. Operations go into a name scope of the same name, which is made
+    /// unique; variables keep the original name, so that a model that is built twice shares its variables. An
+    /// empty name stays in the current scope.
     ///
-    /// Layers without a name are numbered from the beginning in each handle that this gives, so that a model that is built
+    /// Unnamed layers are numbered from the start in each handle returned, so that a model that is built
     /// again finds its layers.
     ///
     /// ```
@@ -79,8 +82,9 @@ impl Graph {
         inside.with_context(|context| context.variables = Some(Arc::new(scope)))
     }
 
-    /// The scope of a function that makes operations and variables, such as a layer: [`composite`](Graph::composite), and
-    /// in a variable scope also one for the variables, of the same name or made unique among those of the scope.
+    /// Returns the scope of a function that creates operations and variables, such as a layer:
+    /// [`composite`](Graph::composite), plus a variable scope of the same name, made unique within its
+    /// parent, if the handle is in a variable scope.
     #[must_use]
     pub fn layer_scope(&self, default: &str) -> Graph {
         let inner = self.composite(default);
@@ -93,13 +97,14 @@ impl Graph {
         inner.with_context(|context| context.variables = Some(Arc::new(scope)))
     }
 
-    /// The full name of a variable in the handle's variable scope; `None` outside of any.
+    /// Returns the full name of a variable in the variable scope of the handle, or `None` outside of any.
     #[must_use]
     pub fn variable_name(&self, name: &str) -> Option<String> {
         self.context.variables.as_ref().map(|scope| scope.full(name))
     }
 
-    /// Returns whether the handle's variable scope makes or finds variables; outside of any it makes them.
+    /// Returns the reuse mode of the variable scope of the handle. Outside of any scope, variables are
+    /// created.
     #[must_use]
     pub fn reuse(&self) -> Reuse {
         self.context.variables.as_ref().map(|scope| scope.reuse).unwrap_or_default()

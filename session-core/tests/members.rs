@@ -1,4 +1,4 @@
-//! Elements of another graph are refused wherever they are handed in.
+//! Elements of another graph are rejected wherever they are passed in.
 #![cfg(feature = "mock")]
 #![allow(clippy::unwrap_used)] // helpers of tests
 
@@ -18,7 +18,7 @@ fn output(graph: &Graph, name: &str) -> Output {
     graph.undefined_op("Scripted").name(name).described_output(info).finish_output()
 }
 
-/// Two graphs whose operations have the same numbers.
+/// Creates two graphs whose operations have the same ids.
 fn graphs() -> (Graph, Graph) {
     let pair = (Graph::new(), Graph::new());
     for graph in [&pair.0, &pair.1] {
@@ -56,7 +56,7 @@ fn what_is_built_on_another_graph_is_a_build_error_with_its_place() {
     );
     check(
         |graph, other| {
-            // The handle's control inputs are numbers of the other graph.
+            // The control inputs of the handle are ids of the other graph.
             let after = other.control_dependencies([&other.operation("update").unwrap()]).scope("s");
             let x = graph.output("x:0").unwrap().within(&after);
             assert_eq!(x.graph().scope_name(), "");

@@ -1,32 +1,33 @@
-//! Large pieces of memory from the system, parts of which become buffers.
+//! Large pieces of system memory that are divided into buffers.
 //!
-//! Fresh memory costs a page fault for every page that is touched first. In huge pages that is one fault for 2 MiB
-//! instead of five hundred, but only memory that is asked for in large pieces gets them: hence arenas. Unlike the
-//! allocator's zeroed and aligned memory, an arena's is not touched before its first use.
+//! The first touch of a fresh page costs a page fault. With huge pages, that is one fault per 2 MiB instead
+//! of 512, but only memory that is requested in large pieces gets them: hence arenas. Unlike zeroed and
+//! aligned memory from the allocator, an arena is not touched before its first use.
 #![allow(unsafe_code)] // memory from the system, as bytes
 
 use crate::{TensorError, memory};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
-/// Alignment of memory that buffers allocate themselves: a cache line, and the widest vector register.
+/// The alignment of memory that buffers allocate themselves: a cache line and the widest vector register.
 pub(crate) const ALIGN: usize = 64;
 #[cfg(target_os = "linux")]
 const HUGE_PAGE: usize = 2 << 20;
-/// From this size on memory comes from the system itself.
+/// Requests of at least this size go directly to the operating system.
 #[cfg(target_os = "linux")]
 const LARGE: usize = 1 << 20;
 
-/// Memory of a fixed size, all zero at first, that is given back when the arena is dropped.
+/// A fixed-size piece of memory, initially zero, that is released when the arena is dropped.
 #[derive(Debug)]
 pub(crate) struct Arena {
     start: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: an arena is memory without an owner's thread; who may touch which part is up to the buffers in it.
+// SAFETY: the memory of an arena is not bound to a thread; the buffers in it decide who may access which
+// part.
 unsafe impl Send for Arena {}
-// SAFETY: as above; the arena itself gives out addresses only.
+// SAFETY: as above; the arena itself only hands out addresses.
 unsafe impl Sync for Arena {}
 
 impl Arena {
@@ -45,7 +46,7 @@ impl Arena {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: `len` initialised bytes; no part was handed out while its owner can call this.
+        // SAFETY: `len` initialized bytes; no part has been handed out as long as the owner can call this.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 
@@ -65,7 +66,8 @@ fn layout(len: usize) -> Option<Layout> {
     Layout::from_size_align(len, ALIGN).ok()
 }
 
-/// Zeroed memory for [`release`]. A length of 0 gives a pointer that is aligned and never followed.
+/// Allocates zeroed memory to be freed with [`release`]. A length of 0 returns an aligned pointer that is
+/// never dereferenced.
 pub(crate) fn allocate(len: usize) -> Result<NonNull<u8>, TensorError> {
     memory::check(len)?;
     get(len).ok_or(TensorError::OutOfMemory { bytes: len, free: None })
@@ -86,7 +88,7 @@ fn get(len: usize) -> Option<NonNull<u8>> {
 #[repr(align(64))]
 struct Aligned;
 
-/// Gives back what [`allocate`] gave for the same length.
+/// Frees memory that [`allocate`] returned for the same length.
 pub(crate) fn release(start: NonNull<u8>, len: usize) {
     #[cfg(target_os = "linux")]
     if len >= LARGE {
@@ -100,17 +102,17 @@ pub(crate) fn release(start: NonNull<u8>, len: usize) {
     }
 }
 
-/// No page of a Linux system is larger, huge ones aside.
+/// The largest regular page size of any Linux system, huge pages aside.
 #[cfg(target_os = "linux")]
 const PAGE: usize = 1 << 16;
 
-/// Maps memory that begins at a huge page, and asks for such pages.
+/// Maps memory that starts at a huge-page boundary and advises the kernel to use huge pages.
 #[cfg(target_os = "linux")]
 fn map(len: usize) -> Option<NonNull<u8>> {
     let len = len.checked_next_multiple_of(PAGE)?;
     let room = len.checked_add(HUGE_PAGE)?;
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping at an address of the system's choice touches nothing that exists.
+    // SAFETY: a new mapping at an address that the system chooses does not affect existing memory.
     let base = unsafe { libc::mmap(std::ptr::null_mut(), room, protection, flags, -1, 0) };
     if base == libc::MAP_FAILED {
         return None;
@@ -118,8 +120,9 @@ fn map(len: usize) -> Option<NonNull<u8>> {
     let base = base.cast::<u8>();
     let before = base.align_offset(HUGE_PAGE);
     let start = base.wrapping_add(before);
-    // SAFETY: both ranges are parts of the mapping at its ends, whole pages, and nobody knows them yet; the advice
-    // changes no content. Failure of any of these costs address space or speed only.
+    // SAFETY: both ranges are whole pages at the ends of the new mapping, which nothing else references yet,
+    // and the advice does not change contents. If any of these calls fails, it only costs address space or
+    // speed.
     unsafe {
         if before > 0 {
             libc::munmap(base.cast(), before);

@@ -1,16 +1,16 @@
-//! From and to `ndarray` arrays.
+//! Conversions from and to `ndarray` arrays.
 
 use crate::{Element, Shape, Tensor, TensorError};
 use ndarray::{Array, ArrayD, ArrayViewD, Dimension, IxDyn};
 
-/// Takes over the memory of an array in standard layout; another one is copied into it.
+/// Takes over the memory of an array in standard layout. Any other layout is copied into it.
 impl<T: Element, D: Dimension> From<Array<T, D>> for Tensor {
     fn from(array: Array<T, D>) -> Tensor {
         let shape = Shape::new(array.shape());
         let values = if array.is_standard_layout() {
             let len = array.len();
             let (mut values, offset) = array.into_raw_vec_and_offset();
-            // A sliced array keeps the elements that its slice left out.
+            // A sliced array keeps the elements that the slice left out.
             values.drain(..offset.unwrap_or(0));
             values.truncate(len);
             values
@@ -22,16 +22,30 @@ impl<T: Element, D: Dimension> From<Array<T, D>> for Tensor {
 }
 
 impl Tensor {
-    /// The elements as a view of an `ndarray` array.
+    /// Returns a view of the elements as an `ndarray` array.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// let tensor = Tensor::from([[1.0f32, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(tensor.as_ndarray::<f32>()?[[1, 0]], 3.0);
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::DType`] when they are not `T`; [`TensorError::TooLarge`] for an empty tensor whose
-    /// sizes other than 0 `ndarray` cannot multiply.
+    /// [`TensorError::DType`] if the elements are not `T`; [`TensorError::TooLarge`] for an empty tensor
+    /// whose nonzero dimensions have a product that `ndarray` cannot represent.
     pub fn as_ndarray<T: Element>(&self) -> Result<ArrayViewD<'_, T>, TensorError> {
         ArrayViewD::from_shape(IxDyn(self.shape()), self.as_slice()?).map_err(|_| self.too_large())
     }
 
-    /// A copy of the elements as an `ndarray` array.
+    /// Copies the elements into an `ndarray` array.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// let array = Tensor::from([1.0f32, 2.0]).to_ndarray::<f32>()?;
+    /// assert_eq!(array.sum(), 3.0);
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`as_ndarray`](Tensor::as_ndarray).

@@ -1,8 +1,9 @@
-//! Memory behind plain tensors, and the pool that takes it back.
+//! The memory behind plain tensors, and the pool that reuses it.
 //!
-//! With `arena` the only module of this crate with unsafe code. What must hold: a `Buffer` owns `len` initialised
-//! bytes at `start`, or at most `INLINE` in itself, for as long as it lives; they are written only through `&mut Buffer`, which
-//! `Arc::get_mut` gives to a sole owner; memory that is not ours to write says so in its owner.
+//! This module and `arena` are the only ones in the crate with unsafe code. The invariant: a `Buffer` owns
+//! `len` initialized bytes at `start`, or at most `INLINE` bytes within itself, for as long as it lives. They
+//! are written only through `&mut Buffer`, which `Arc::get_mut` grants to a sole owner. Memory that must not
+//! be written is marked as such by its owner.
 #![allow(unsafe_code)]
 
 use crate::arena::{ALIGN, Arena, allocate, release};
@@ -12,49 +13,51 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Blocks of a pool from this size on are parts of arenas.
+/// Pool blocks of at least this size are parts of arenas.
 const PART: usize = 64 << 10;
-/// The size of those arenas. Only what is used of one takes memory. Larger blocks have an arena of their own.
+/// The size of those arenas. Only the touched part of an arena occupies memory. Larger blocks get an arena of
+/// their own.
 const ARENA: usize = 32 << 20;
 
-/// Up to so many bytes lie in the buffer itself: as much as takes no more room than the other owners.
+/// The number of bytes that fit in the buffer itself: as many as need no more room than the other owners.
 const INLINE: usize = 32;
 
-/// Initialised, aligned bytes that one or more tensors show.
+/// Initialized, aligned bytes that one or more tensors share.
 pub(crate) struct Buffer {
-    /// Dangling for bytes that lie in the owner.
+    /// Dangling if the bytes are stored in the owner.
     start: NonNull<u8>,
     len: usize,
     owner: Owner,
 }
 
 enum Owner {
-    /// The bytes themselves, so that a scalar is one allocation, and none that threads must agree on.
+    /// The bytes themselves, so that a scalar is a single allocation that needs no synchronization between
+    /// threads.
     Inline([u64; INLINE / 8]),
-    /// A block that goes back to the pool that asked for it, if that still exists.
+    /// A block that returns to the pool it came from, if that pool still exists.
     Block { block: Block, pool: Weak<Shelves> },
-    /// A part of an arena that no other buffer has.
+    /// A part of an arena that no other buffer uses.
     Part(#[allow(dead_code)] Arc<Arena>),
-    /// The allocation of a `Vec<T>`, with its capacity and the way to free it.
+    /// The allocation of a `Vec<T>`, with its capacity and the function that frees it.
     Vec { capacity: usize, free: unsafe fn(NonNull<u8>, usize) },
-    /// Bytes that somebody else holds, such as a mapped file. Never written.
+    /// Bytes that another value owns, such as a mapped file. They are never written.
     Foreign(#[allow(dead_code)] Box<dyn Send + Sync>),
 }
 
-// SAFETY: a buffer owns its bytes (or a `Send + Sync` owner of them), and shares them read-only.
+// SAFETY: a buffer owns its bytes (or a `Send + Sync` owner of them) and shares them read-only.
 unsafe impl Send for Buffer {}
-// SAFETY: as above; writes need `&mut Buffer`.
+// SAFETY: as above; writes require `&mut Buffer`.
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    /// New bytes, all zero, if they are few.
+    /// Returns zeroed bytes stored in the buffer itself, if they fit.
     #[inline]
     fn inline(len: usize) -> Option<Buffer> {
         let owner = Owner::Inline([0; INLINE / 8]);
         (len <= INLINE).then_some(Buffer { start: NonNull::dangling(), len, owner })
     }
 
-    /// New bytes, all zero.
+    /// Allocates zeroed bytes.
     pub(crate) fn zeroed(len: usize) -> Result<Buffer, TensorError> {
         match Buffer::inline(len) {
             Some(buffer) => Ok(buffer),
@@ -62,7 +65,7 @@ impl Buffer {
         }
     }
 
-    /// One element.
+    /// Stores a single element.
     #[inline]
     pub(crate) fn of<T: Element>(value: T) -> Buffer {
         const { assert!(size_of::<T>() <= INLINE, "an element lies in the buffer itself") }
@@ -74,28 +77,29 @@ impl Buffer {
         buffer
     }
 
-    /// A part of an arena. The caller sees to it that no other buffer has any of it, and that it lies inside.
+    /// Wraps a part of an arena. The caller ensures that no other buffer overlaps it and that it lies within
+    /// the arena.
     pub(crate) fn part(arena: &Arc<Arena>, range: Range<usize>) -> Buffer {
         assert!(range.start <= range.end && range.end <= arena.len(), "a part lies inside its arena");
-        // SAFETY: inside of the arena, as was just checked.
+        // SAFETY: within the arena, as just checked.
         let start = unsafe { arena.start().add(range.start) };
         Buffer { start, len: range.len(), owner: Owner::Part(arena.clone()) }
     }
 
-    /// The elements of a vector, without copying.
+    /// Takes over the elements of a vector without copying them.
     pub(crate) fn from_vec<T: Element>(vec: Vec<T>) -> Buffer {
         let mut vec = std::mem::ManuallyDrop::new(vec);
         Buffer {
-            // A `Vec`'s pointer is never null, also when it is empty.
+            // The pointer of a `Vec` is never null, even if it is empty.
             start: NonNull::new(vec.as_mut_ptr().cast()).unwrap_or(NonNull::dangling()),
             len: size_of::<T>() * vec.len(),
             owner: Owner::Vec { capacity: vec.capacity(), free: free_vec::<T> },
         }
     }
 
-    /// Bytes that another value owns and keeps unchanged and in place while it lives.
+    /// Wraps bytes that another value owns and keeps unchanged and in place while it lives.
     pub(crate) fn foreign<O: AsRef<[u8]> + Send + Sync + 'static>(owner: O) -> Buffer {
-        // Boxed first: the bytes of an owner that holds them inline must not move any more.
+        // Boxed first: the bytes of an owner that stores them inline must not move afterward.
         let owner = Box::new(owner);
         let bytes: &[u8] = (*owner).as_ref();
         let (start, len) = (NonNull::from(bytes).cast(), bytes.len());
@@ -112,7 +116,7 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts(start, self.len) }
     }
 
-    /// The bytes for writing; `None` if they are not ours to write.
+    /// Returns the bytes for writing, or `None` if they must not be written.
     #[inline]
     pub(crate) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         let start = match &mut self.owner {
@@ -146,22 +150,22 @@ impl fmt::Debug for Buffer {
     }
 }
 
-/// Shows the bytes as elements.
+/// Reinterprets bytes as elements.
 ///
-/// The caller guarantees that the tensor's dtype is `T`'s (so that bools are 0 or 1) and that the bytes
-/// are aligned for it; both are checked when a tensor is made.
+/// The caller guarantees that the dtype of the tensor is that of `T` (so bools are 0 or 1) and that the bytes
+/// are aligned for it. Both are checked when a tensor is created.
 #[inline]
 pub(crate) fn elements<T: Element>(bytes: &[u8]) -> &[T] {
     if bytes.is_empty() {
-        return &[]; // no bytes may stand at any address
+        return &[]; // an empty slice may have any address
     }
     debug_assert_eq!(bytes.as_ptr() as usize % align_of::<T>(), 0);
-    // SAFETY: aligned by the caller's promise; every byte pattern is a value of an `Element` but for
-    // bools, whose bytes are checked where raw bytes come in; the length is rounded down.
+    // SAFETY: the caller guarantees the alignment; every bit pattern is a valid `Element` except for bools,
+    // whose bytes are checked where raw bytes come in; the length is rounded down.
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
 }
 
-/// Shows the bytes as elements for writing. As [`elements`].
+/// Reinterprets bytes as elements for writing. See [`elements`].
 #[inline]
 pub(crate) fn elements_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
     if bytes.is_empty() {
@@ -179,31 +183,32 @@ unsafe fn free_vec<T: Element>(start: NonNull<u8>, capacity: usize) {
     drop(unsafe { Vec::<T>::from_raw_parts(start.as_ptr().cast(), 0, capacity) });
 }
 
-/// Memory for the tensors of one user, such as a session, that is handed out again when the last tensor
-/// that shows it is dropped: a training loop in its stride allocates nothing and takes no page fault.
+/// A pool that reuses the memory of dropped tensors for new ones. A training loop in its steady state then
+/// allocates nothing and causes no page faults. Each user, such as a session, has its own pool.
 ///
-/// Cheap to clone; clones share the memory. Tensors may outlive the pool: their memory is then freed.
+/// Clones are cheap and share the memory. Tensors may outlive the pool; their memory is then freed.
 ///
 /// ```
 /// use tensor::{BufferPool, Tensor};
 /// let pool = BufferPool::new();
 /// let tensor = Tensor::from_pool::<f32>(&pool, [1000])?;
 /// drop(tensor);
-/// assert_eq!(pool.idle_bytes(), 4096); // kept for the next tensor of about this size
+/// assert_eq!(pool.idle_bytes(), 4096); // kept for the next tensor of a similar size
 /// # Ok::<(), tensor::TensorError>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct BufferPool(Arc<Shelves>);
 
-/// Memory of a size class, in use or not. Freed when it is dropped: by itself, or with the last part of its arena.
+/// Memory of one size class, in use or idle. Dropping it frees the memory, or for a part of an arena, with
+/// the arena's last part.
 struct Block {
     start: NonNull<u8>,
-    /// 0 for one that was taken away.
+    /// 0 for a block that was moved out.
     capacity: usize,
     arena: Option<Arc<Arena>>,
 }
 
-// SAFETY: a block is owned memory without an owner's thread.
+// SAFETY: a block is owned memory that is not bound to a thread.
 unsafe impl Send for Block {}
 
 impl Block {
@@ -211,7 +216,7 @@ impl Block {
         Ok(Block { start: allocate(capacity)?, capacity, arena: None })
     }
 
-    /// Leaves an empty block behind.
+    /// Moves the block out and leaves an empty one behind.
     fn take(&mut self) -> Block {
         std::mem::replace(self, Block { start: NonNull::dangling(), capacity: 0, arena: None })
     }
@@ -225,19 +230,19 @@ impl Drop for Block {
     }
 }
 
-/// Free blocks by size class. A lock guards one class's list only, and nothing is called under it but
-/// the list's own methods.
+/// Idle blocks by size class. Each lock guards the list of one class, and nothing is called under it except
+/// the methods of the list.
 struct Shelves {
     classes: [Mutex<Vec<Block>>; CLASSES],
-    /// The arena that blocks are cut from at present, and how much of it is taken. Guards these two.
+    /// The arena that currently supplies blocks, and the number of its bytes in use. The lock guards both.
     current: Mutex<Option<(Arc<Arena>, usize)>>,
 }
 
-/// Four classes to each power of two from 64 bytes on, so at most a quarter of a block is unused.
+/// Four classes for each power of two from 64 bytes up, so at most a quarter of a block is unused.
 const CLASSES: usize = 4 * 42;
 
-/// The class of a length and the capacity of its blocks. Lengths beyond the last class do not fit a
-/// machine's address space.
+/// Returns the class of a length and the capacity of its blocks. Lengths beyond the last class exceed the
+/// address space.
 fn class(len: usize) -> (usize, usize) {
     let len = len.max(ALIGN);
     let power = len.ilog2();
@@ -255,14 +260,14 @@ impl Default for Shelves {
 
 impl Shelves {
     fn list(&self, class: usize) -> std::sync::MutexGuard<'_, Vec<Block>> {
-        // A list is whole at every point where a panic could happen.
+        // The list is consistent at every point where a panic could occur.
         self.classes[class].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self, len: usize) -> Result<Block, TensorError> {
         let (class, capacity) = class(len);
         if class >= CLASSES {
-            // Nothing this large can be had; let the allocator say so.
+            // No system has this much memory; the allocator reports the failure.
             return Block::alone(len);
         }
         let reused = self.list(class).pop();
@@ -270,7 +275,7 @@ impl Shelves {
             return Ok(block);
         }
         self.make(capacity).or_else(|error| {
-            // What is kept for other sizes may be what is missing.
+            // Idle memory of other sizes may be what is missing.
             if self.idle_bytes() == 0 {
                 return Err(error);
             }
@@ -288,7 +293,7 @@ impl Shelves {
             Some((arena, taken)) if taken + capacity <= arena.len() => (arena, taken),
             _ => (Arc::new(Arena::zeroed(ARENA)?), 0),
         };
-        // SAFETY: inside of the arena, as was just checked.
+        // SAFETY: within the arena, as just checked.
         let start = unsafe { arena.start().add(taken) };
         *current = Some((arena.clone(), taken + capacity));
         Ok(Block { start, capacity, arena: Some(arena) })
@@ -314,13 +319,13 @@ impl Shelves {
 }
 
 impl BufferPool {
-    /// An empty pool.
+    /// Creates an empty pool.
     #[must_use]
     pub fn new() -> BufferPool {
         BufferPool::default()
     }
 
-    /// Memory of at least this length; its content is whatever the last user left.
+    /// Returns memory of at least this length with arbitrary content.
     #[inline]
     pub(crate) fn buffer(&self, len: usize) -> Result<Buffer, TensorError> {
         match Buffer::inline(len) {
@@ -334,13 +339,22 @@ impl BufferPool {
         Ok(Buffer { start: block.start, len, owner: Owner::Block { block, pool: Arc::downgrade(&self.0) } })
     }
 
-    /// Bytes that the pool keeps and no tensor uses.
+    /// Returns the number of bytes that the pool keeps and no tensor uses.
     #[must_use]
     pub fn idle_bytes(&self) -> usize {
         self.0.idle_bytes()
     }
 
     /// Frees the memory that no tensor uses.
+    ///
+    /// ```
+    /// use tensor::{BufferPool, Tensor};
+    /// let pool = BufferPool::new();
+    /// drop(Tensor::from_pool::<f32>(&pool, [1000])?);
+    /// pool.trim();
+    /// assert_eq!(pool.idle_bytes(), 0);
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     pub fn trim(&self) {
         self.0.clear();
     }

@@ -1,10 +1,11 @@
-//! Plain elements in the order of files, little-endian, which most machines have too.
+//! Conversion of plain elements to and from little-endian, the byte order of files and of most machines.
 
 use crate::{Bytes, DType, Shape, Tensor, TensorError};
 use std::borrow::Cow;
 
 impl Tensor {
-    /// The bytes of a plain tensor with every number little-endian; a copy on big-endian machines only.
+    /// Returns the bytes of a plain tensor with each number in little-endian order. Only big-endian machines
+    /// copy.
     ///
     /// ```
     /// # use tensor::Tensor;
@@ -24,8 +25,15 @@ impl Tensor {
         Ok(Cow::Owned(bytes))
     }
 
-    /// A tensor over plain bytes with every number little-endian; see
-    /// [`from_bytes`](Tensor::from_bytes), which this is on most machines.
+    /// Creates a tensor over plain bytes with each number in little-endian order. On little-endian machines
+    /// this is [`from_bytes`](Tensor::from_bytes).
+    ///
+    /// ```
+    /// use tensor::{DType, Tensor};
+    /// let tensor = Tensor::from_le_bytes(DType::UInt16, [2], vec![1, 0, 3, 2])?;
+    /// assert_eq!(tensor, Tensor::from([1u16, 0x203]));
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`from_bytes`](Tensor::from_bytes).
@@ -44,7 +52,7 @@ impl Tensor {
     }
 }
 
-/// Turns the bytes of every number round. A complex element is two numbers.
+/// Reverses the bytes of each number. A complex element consists of two numbers.
 fn swap(dtype: DType, bytes: &mut [u8]) {
     let unit = if dtype.is_complex() { dtype.size() / 2 } else { dtype.size() };
     bytes.chunks_exact_mut(unit).for_each(<[u8]>::reverse);

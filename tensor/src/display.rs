@@ -1,7 +1,7 @@
-//! How tensors look when printed: as NumPy prints arrays.
+//! The display form of tensors, which matches NumPy's.
 //!
-//! Words for the elements that are shown come first (their common width and precision depend on all of
-//! them), then brackets, line breaks and dots go around them.
+//! Formatting has two phases: first the shown elements become words, because their common width and precision
+//! depend on all of them. Then brackets, line breaks, and dots are placed around the words.
 
 mod float;
 mod text;
@@ -10,19 +10,19 @@ use crate::{Complex, DType, Tensor, bf16, f16};
 use float::{FloatFormat, Number};
 use std::fmt;
 
-/// More elements than this are shown by their first and last few along each dimension.
+/// Tensors with more elements are summarized: only the first and last few along each dimension are shown.
 const THRESHOLD: usize = 1000;
-/// How many of the first, and of the last, are then shown.
+/// The number of elements shown at each end of a summarized dimension.
 const EDGE: usize = 3;
-/// Lines are broken before they get longer, if they can be.
+/// The width at which lines are broken, where possible.
 const LINE_WIDTH: usize = 75;
-/// Tensors of a higher rank are shown as vectors: nobody counts so many brackets.
+/// Tensors of a higher rank are shown as vectors: nobody can read that many brackets.
 const MAX_RANK: usize = 64;
 
-/// Writes the elements as NumPy's `str` does: nested brackets, columns aligned, floats with the fewest
-/// digits that tell them apart (at most eight after the point), more than 1000 elements summarised.
-/// Strings look like Python's bytes, quantised and eight-bit floating types like their raw numbers,
-/// handles like `<resource>`.
+/// Writes the elements as NumPy's `str` does: nested brackets, aligned columns, the shortest digits that
+/// distinguish a float (at most eight after the point), and a summary of tensors with more than 1000
+/// elements. Strings look like Python bytes, quantized and eight-bit floating-point types like their raw
+/// numbers, and handles like `<resource>`.
 ///
 /// ```
 /// use tensor::Tensor;
@@ -35,7 +35,7 @@ impl fmt::Display for Tensor {
     }
 }
 
-/// Writes dtype, shape and elements, such as `Tensor(float32[2], [1. 2.])`.
+/// Writes the dtype, shape, and elements, such as `Tensor(float32[2], [1. 2.])`.
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let values = render(self);
@@ -58,7 +58,7 @@ fn render(tensor: &Tensor) -> String {
     text
 }
 
-/// The positions that are shown along a dimension, and where among them the dots stand.
+/// Returns the positions shown along a dimension and the place of the dots among them.
 fn along(dim: usize, summarised: bool) -> (Vec<usize>, Option<usize>) {
     if summarised && dim > 2 * EDGE {
         ((0..EDGE).chain(dim - EDGE..dim).collect(), Some(EDGE))
@@ -67,7 +67,7 @@ fn along(dim: usize, summarised: bool) -> (Vec<usize>, Option<usize>) {
     }
 }
 
-/// The elements that are shown, in order.
+/// Returns the indices of the shown elements, in order.
 fn shown(dims: &[usize], summarised: bool) -> Vec<usize> {
     dims.iter().fold(vec![0], |starts, &dim| {
         let (positions, _) = along(dim, summarised);
@@ -75,14 +75,14 @@ fn shown(dims: &[usize], summarised: bool) -> Vec<usize> {
     })
 }
 
-/// Puts words into brackets and lines.
+/// Arranges words in brackets and lines.
 struct Layout<'a> {
     summarised: bool,
     words: &'a mut dyn Iterator<Item = String>,
 }
 
 impl Layout<'_> {
-    /// Writes the part of a tensor with these remaining dimensions, `indent` brackets deep.
+    /// Writes the part of a tensor with the given remaining dimensions, `indent` brackets deep.
     fn write(&mut self, text: &mut String, dims: &[usize], indent: usize) {
         match dims {
             [] => text.extend(self.words.next()),
@@ -128,7 +128,7 @@ impl Layout<'_> {
 /// The line of a row that is being filled.
 struct Line<'a> {
     text: &'a mut String,
-    /// Columns in use, with the indentation and the blank for the next word.
+    /// The columns in use, including the indentation and the blank before the next word.
     used: usize,
     indent: usize,
     width: usize,
@@ -151,7 +151,7 @@ impl Line<'_> {
     }
 }
 
-/// The shown elements as words, all of one width where NumPy makes them so.
+/// Formats the shown elements as words, with a common width where NumPy does so.
 fn words(tensor: &Tensor, shown: &[usize], scalar: bool) -> Vec<String> {
     macro_rules! pick {
         ($type:ty, $map:expr) => {
@@ -190,7 +190,7 @@ fn words(tensor: &Tensor, shown: &[usize], scalar: bool) -> Vec<String> {
     }
 }
 
-/// The raw numbers of the dtypes that have no Rust type.
+/// Formats the raw numbers of dtypes that have no Rust type.
 fn raw(tensor: &Tensor, shown: &[usize]) -> Vec<String> {
     let bytes = tensor.as_bytes().unwrap_or_default();
     let number = |at: usize| match tensor.dtype() {

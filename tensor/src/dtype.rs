@@ -1,8 +1,15 @@
-//! The types of a tensor's elements.
+//! The element types of tensors.
 
 use std::fmt;
 
-/// The type of a tensor's elements, with TensorFlow's names and numbers.
+/// The element type of a tensor, with TensorFlow's names and numbers.
+///
+/// ```
+/// use tensor::DType;
+/// assert_eq!(DType::Float32.name(), "float32");
+/// assert_eq!(DType::from_name("float"), Some(DType::Float32));
+/// assert_eq!((DType::Float32.number(), DType::Float32.size()), (1, 4));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -40,7 +47,7 @@ pub enum DType {
     UInt4 = 30,
 }
 
-/// Every dtype with its name and the bytes of one element (0: not stored as plain bytes).
+/// Every dtype with its name and the size of an element (0: not stored as plain bytes).
 const TABLE: [(DType, &str, usize); 30] = [
     (DType::Float32, "float32", 4),
     (DType::Float64, "float64", 8),
@@ -75,18 +82,29 @@ const TABLE: [(DType, &str, usize); 30] = [
 ];
 
 impl DType {
-    /// All dtypes, in the order of their numbers.
+    /// Returns all dtypes, ordered by number.
+    ///
+    /// ```
+    /// use tensor::DType;
+    /// assert_eq!(DType::all().filter(|dtype| dtype.is_complex()).count(), 2);
+    /// ```
     pub fn all() -> impl Iterator<Item = DType> {
         TABLE.iter().map(|row| row.0)
     }
 
-    /// TensorFlow's name, such as `float32`, `bfloat16` or `string`.
+    /// Returns TensorFlow's name, such as `float32`, `bfloat16`, or `string`.
     #[must_use]
     pub fn name(self) -> &'static str {
         TABLE[self as usize - 1].1
     }
 
-    /// The dtype of a name; TensorFlow's aliases `half`, `float` and `double` are understood.
+    /// Returns the dtype with a name. TensorFlow's aliases `half`, `float`, and `double` are accepted.
+    ///
+    /// ```
+    /// use tensor::DType;
+    /// assert_eq!(DType::from_name("half"), Some(DType::Float16));
+    /// assert_eq!(DType::from_name("decimal"), None);
+    /// ```
     #[must_use]
     pub fn from_name(name: &str) -> Option<DType> {
         let name = match name {
@@ -98,35 +116,60 @@ impl DType {
         TABLE.iter().find(|row| row.1 == name).map(|row| row.0)
     }
 
-    /// The number that stands for it in TensorFlow's protocol messages.
+    /// Returns the number of the dtype in TensorFlow's protocol messages.
+    ///
+    /// ```
+    /// assert_eq!(tensor::DType::String.number(), 7);
+    /// ```
     #[must_use]
     pub fn number(self) -> i32 {
         self as i32
     }
 
-    /// The dtype of a number in TensorFlow's protocol messages. Reference types (number over 100)
-    /// and unknown numbers give `None`.
+    /// Returns the dtype with a number in TensorFlow's protocol messages. Reference types (numbers over 100)
+    /// and unknown numbers yield `None`.
+    ///
+    /// ```
+    /// use tensor::DType;
+    /// assert_eq!(DType::from_number(7), Some(DType::String));
+    /// assert_eq!(DType::from_number(107), None); // a reference to a string
+    /// ```
     #[must_use]
     pub fn from_number(number: i32) -> Option<DType> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
         TABLE.get(index).map(|row| row.0)
     }
 
-    /// Bytes of one element in memory and on disk; 0 for strings, resources and variants, which are
-    /// not plain bytes.
+    /// Returns the size of an element in bytes, in memory and on disk: 0 for strings, resources, and
+    /// variants, which are not plain bytes.
+    ///
+    /// ```
+    /// use tensor::DType;
+    /// assert_eq!((DType::Float64.size(), DType::String.size()), (8, 0));
+    /// ```
     #[must_use]
     #[inline]
     pub fn size(self) -> usize {
         TABLE[self as usize - 1].2
     }
 
-    /// Whether elements are plain bytes, that is neither strings nor handles.
+    /// Returns true if elements are plain bytes, that is, neither strings nor handles.
+    ///
+    /// ```
+    /// use tensor::DType;
+    /// assert!(DType::Bool.is_plain() && !DType::Resource.is_plain());
+    /// ```
     #[must_use]
     pub fn is_plain(self) -> bool {
         self.size() != 0
     }
 
-    /// Whether it is a floating-point type.
+    /// Returns true for a floating-point type.
+    ///
+    /// ```
+    /// use tensor::DType;
+    /// assert!(DType::BFloat16.is_floating() && !DType::Complex64.is_floating());
+    /// ```
     #[must_use]
     pub fn is_floating(self) -> bool {
         use DType::*;
@@ -144,14 +187,24 @@ impl DType {
         )
     }
 
-    /// Whether it is a signed or unsigned integer type (quantised types are not).
+    /// Returns true for a signed or unsigned integer type. Quantized types are not included.
+    ///
+    /// ```
+    /// use tensor::DType;
+    /// assert!(DType::UInt8.is_integer() && !DType::QInt8.is_integer());
+    /// ```
     #[must_use]
     pub fn is_integer(self) -> bool {
         use DType::*;
         matches!(self, Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 | Int4 | UInt4)
     }
 
-    /// Whether it is a complex type.
+    /// Returns true for a complex type.
+    ///
+    /// ```
+    /// use tensor::DType;
+    /// assert!(DType::Complex64.is_complex() && !DType::Float32.is_complex());
+    /// ```
     #[must_use]
     pub fn is_complex(self) -> bool {
         matches!(self, DType::Complex64 | DType::Complex128)

@@ -1,4 +1,4 @@
-//! Rust types that are elements of tensors.
+//! The Rust types of tensor elements.
 
 use crate::DType;
 use half::{bf16, f16};
@@ -8,13 +8,22 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A Rust type whose values are the elements of a plain tensor. Implemented for `f32`, `f64`,
-/// `half::f16`, `half::bf16`, all integer types from 8 to 64 bits, `bool` and `num_complex::Complex`
-/// over `f32` and `f64`; it cannot be implemented elsewhere, since the bytes are shared with buffers.
+/// A Rust type whose values are the elements of a plain tensor: `f32`, `f64`, `half::f16`, `half::bf16`, all
+/// integer types from 8 to 64 bits, `bool`, and `num_complex::Complex` over `f32` and `f64`. The trait is
+/// sealed, because buffers rely on the layout of its types.
+///
+/// ```
+/// use tensor::{DType, Element, Tensor};
+/// fn zeros<T: Element + Default>(len: usize) -> Tensor {
+///     Tensor::full(T::default(), [len])
+/// }
+/// assert_eq!(zeros::<f32>(3).dtype(), DType::Float32);
+/// assert_eq!(i64::DTYPE, DType::Int64);
+/// ```
 pub trait Element:
     sealed::Sealed + Copy + Default + PartialEq + std::fmt::Debug + Send + Sync + 'static
 {
-    /// The dtype of tensors with these elements.
+    /// The dtype of tensors with elements of this type.
     const DTYPE: DType;
 }
 
@@ -34,8 +43,8 @@ elements! {
     bool => Bool, Complex<f32> => Complex64, Complex<f64> => Complex128,
 }
 
-/// A type that stands for the bits of every plain dtype of its size, for code that moves elements without looking at
-/// them: `u8`, `u16`, `u32`, `u64`, and `Complex<f64>` for 16 bytes.
+/// A type that represents the bits of every plain dtype of its size, for code that moves elements without
+/// interpreting them: `u8`, `u16`, `u32`, `u64`, and `Complex<f64>` for 16 bytes.
 pub trait Bits: Element {}
 
 impl Bits for u8 {}

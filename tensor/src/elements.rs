@@ -1,10 +1,11 @@
-//! The elements of any numeric tensor as numbers of one type.
+//! Iteration over the elements of any numeric tensor as numbers of one type.
 
 use crate::{Complex, DType, Element, Tensor, bf16, f16};
 
 impl Tensor {
-    /// Returns the elements as numbers, whatever their dtype: of bools 0 and 1, of complex numbers the real and imaginary
-    /// parts in turn. `None` for strings, handles, and dtypes without a Rust type.
+    /// Returns the elements as numbers regardless of their dtype: 0 and 1 for bools, and the alternating real
+    /// and imaginary parts of complex numbers. Returns `None` for strings, handles, and dtypes without a Rust
+    /// type.
     ///
     /// ```
     /// use tensor::Tensor;

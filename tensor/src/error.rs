@@ -1,90 +1,97 @@
-//! What can be wrong with a tensor's making or use.
+//! The error type.
 
 use crate::memory::Size;
 use crate::{DType, Shape};
 
-/// Why a tensor could not be made or read.
+/// Why a tensor cannot be created or read.
+///
+/// ```
+/// use tensor::{Tensor, TensorError};
+/// let error = Tensor::from_vec(vec![1, 2, 3], [2, 2]).unwrap_err();
+/// assert!(matches!(error, TensorError::Elements { expected: 4, found: 3, .. }));
+/// assert_eq!(error.to_string(), "shape [2,2] holds 4 elements, but 3 were given");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorError {
-    /// The number of elements given is not the shape's.
-    #[error("shape {shape} holds {expected} elements, {found} were given")]
+    /// The number of elements does not match the shape.
+    #[error("shape {shape} holds {expected} elements, but {found} were given")]
     Elements {
-        /// The shape asked for.
+        /// The requested shape.
         shape: Shape,
-        /// Its number of elements.
+        /// The number of elements that the shape holds.
         expected: usize,
-        /// The number given.
+        /// The number of elements that were given.
         found: usize,
     },
-    /// The elements are of another type.
-    #[error("elements are {found}, not {expected}")]
+    /// The elements have another type.
+    #[error("the tensor has dtype {found}, not {expected}")]
     DType {
-        /// The type asked for.
+        /// The requested dtype.
         expected: DType,
-        /// The tensor's type.
+        /// The dtype of the tensor.
         found: DType,
     },
-    /// A single element was asked of a tensor that has not exactly one.
+    /// A single value was requested of a tensor that does not have exactly one element.
     #[error("a tensor of shape {shape} is not a single value")]
     NotSingle {
-        /// The tensor's shape.
+        /// The shape of the tensor.
         shape: Shape,
     },
-    /// The shape has more elements than memory can hold.
+    /// The shape has more elements than the address space.
     #[error("shape {shape} of {dtype} does not fit into memory")]
     TooLarge {
-        /// The shape asked for.
+        /// The requested shape.
         shape: Shape,
-        /// The type of its elements.
+        /// The dtype of the elements.
         dtype: DType,
     },
-    /// Memory for it is more than there is.
+    /// The requested memory exceeds what is available.
     #[error("{}", out_of_memory(*bytes, *free))]
     OutOfMemory {
-        /// The bytes asked for.
+        /// The requested number of bytes.
         bytes: usize,
-        /// The bytes that the system has left, if it says.
+        /// The number of bytes that the system has available, if known.
         free: Option<usize>,
     },
-    /// Memory for the elements is more than there is.
+    /// The memory for the elements exceeds what is available.
     #[error("a tensor of shape {shape} and dtype {dtype}: {}", out_of_memory(*bytes, *free))]
     NoMemory {
-        /// The shape asked for.
+        /// The requested shape.
         shape: Shape,
-        /// The type of its elements.
+        /// The dtype of the elements.
         dtype: DType,
-        /// The bytes that the elements take.
+        /// The size of the elements in bytes.
         bytes: usize,
-        /// The bytes that the system has left, if it says.
+        /// The number of bytes that the system has available, if known.
         free: Option<usize>,
     },
     /// A byte of a bool tensor is neither 0 nor 1.
-    #[error("byte {value} at element {position} is no bool")]
+    #[error("element {position} of a bool tensor is the byte {value}, not 0 or 1")]
     Bool {
-        /// Which element.
+        /// The index of the element.
         position: usize,
-        /// Its byte.
+        /// The value of its byte.
         value: u8,
     },
-    /// The dtype has no plain bytes.
+    /// The dtype is not stored as plain bytes.
     #[error("{dtype} elements are not plain bytes")]
     NotPlain {
-        /// The type.
+        /// The dtype.
         dtype: DType,
     },
-    /// Tensors were to be joined, and there was none.
-    #[error("no tensors to join")]
+    /// No tensors to join were given.
+    #[error("at least one tensor is needed to stack or concatenate")]
     NoTensors,
-    /// Tensors were to be joined whose shapes do not go together.
-    #[error("shape {found} does not go with {expected}")]
+    /// The shapes of the tensors to join are incompatible.
+    #[error("a tensor of shape {found} cannot be joined with one of shape {expected}")]
     Shapes {
-        /// The first tensor's shape.
+        /// The shape of the first tensor.
         expected: Shape,
-        /// Another one's.
+        /// The shape of another tensor.
         found: Shape,
     },
-    /// A number is beyond what a dtype can hold.
+    /// A dtype cannot represent a number.
     #[error("{dtype} cannot hold {number}")]
     Number {
         /// The dtype.
@@ -92,26 +99,32 @@ pub enum TensorError {
         /// The number, as text.
         number: String,
     },
-    /// An integer does not fit an `i64`.
-    #[error("{value} is over the largest 64-bit signed integer")]
+    /// An integer exceeds the range of `i64`.
+    #[error("{value} exceeds the largest int64")]
     Range {
         /// The integer.
         value: u64,
     },
-    /// Rows outside the tensor were asked for.
-    #[error("rows {start}..{end} of a tensor of shape {shape}")]
+    /// The requested rows are outside the tensor.
+    #[error("rows {start}..{end} are outside a tensor of shape {shape}")]
     Rows {
-        /// First row asked for.
+        /// The first requested row.
         start: usize,
-        /// One past the last.
+        /// One past the last requested row.
         end: usize,
-        /// The tensor's shape.
+        /// The shape of the tensor.
         shape: Shape,
     },
 }
 
 impl TensorError {
-    /// Whether it says that memory does not suffice.
+    /// Returns true if there is not enough memory for the tensor.
+    ///
+    /// ```
+    /// use tensor::{DType, Tensor};
+    /// let error = Tensor::zeros(DType::Float32, [1 << 40, 1 << 30]).unwrap_err();
+    /// assert!(error.is_out_of_memory());
+    /// ```
     #[must_use]
     pub fn is_out_of_memory(&self) -> bool {
         matches!(
@@ -120,11 +133,11 @@ impl TensorError {
         )
     }
 
-    /// Says for which tensor memory was asked.
+    /// Adds the tensor for which the memory was requested.
     pub(crate) fn of_tensor(self, shape: &Shape, dtype: DType) -> TensorError {
         match self {
             TensorError::OutOfMemory { bytes, free } => {
-                // A pool asks for a little more than the elements take.
+                // A pool rounds the request up; the message states the size of the elements.
                 let bytes =
                     if dtype.is_plain() { shape.elements().saturating_mul(dtype.size()) } else { bytes };
                 TensorError::NoMemory { shape: shape.clone(), dtype, bytes, free }
@@ -135,6 +148,6 @@ impl TensorError {
 }
 
 fn out_of_memory(bytes: usize, free: Option<usize>) -> String {
-    let left = free.map_or_else(String::new, |free| format!(", {} are left", Size(free)));
-    format!("{} of memory cannot be had{left}", Size(bytes))
+    let left = free.map_or_else(String::new, |free| format!(", {} are available", Size(free)));
+    format!("cannot allocate {} of memory{left}", Size(bytes))
 }

@@ -1,10 +1,10 @@
-//! What a file is that is something else than what was expected.
+//! Recognition of files that are not of the expected kind.
 
 use std::fmt;
 use std::path::Path;
 
-/// A kind of file that is met where a checkpoint, a graph or a file of records is expected. As text it says what the file
-/// is and what to do, in words that follow the file's name and 'it is'.
+/// A kind of file that turns up where a checkpoint, a graph, or a file of records is expected. `Display`
+/// explains what the file is and what to do about it, in words that follow the name of the file and 'it is'.
 ///
 /// ```
 /// use tensor::FileKind;
@@ -16,39 +16,39 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FileKind {
-    /// Nothing at all.
+    /// No content.
     Empty,
-    /// What Git keeps in the place of a large file.
+    /// The pointer that Git LFS keeps instead of a large file.
     LfsPointer,
     /// A web page.
     Html,
-    /// Bytes compressed with gzip.
+    /// gzip-compressed data.
     Gzip,
-    /// Bytes compressed with zlib.
+    /// zlib-compressed data.
     Zlib,
     /// A zip archive, such as a Keras model or a PyTorch checkpoint.
     Zip,
     /// A tar archive.
     Tar,
-    /// A model of ONNX.
+    /// An ONNX model.
     Onnx,
-    /// A file of HDF5, such as a Keras model.
+    /// An HDF5 file, such as a Keras model.
     Hdf5,
-    /// A model of TensorFlow Lite.
+    /// A TensorFlow Lite model.
     TfLite,
     /// The graph of a SavedModel.
     SavedModel,
-    /// Python's pickled values, such as a PyTorch checkpoint.
+    /// Values pickled by Python, such as a PyTorch checkpoint.
     Pickle,
-    /// An array of NumPy.
+    /// A NumPy array.
     NumPy,
     /// A safetensors file.
     Safetensors,
-    /// An event file of TensorBoard.
+    /// A TensorBoard event file.
     Events,
-    /// The table of contents of a checkpoint.
+    /// The index of a checkpoint.
     CheckpointIndex,
-    /// A checkpoint's data.
+    /// The data of a checkpoint.
     CheckpointData,
     /// The meta graph of a checkpoint.
     MetaGraph,
@@ -57,11 +57,11 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// As many bytes from a file's beginning are looked at.
+    /// The number of bytes at the start of a file that are examined.
     pub const START: usize = 512;
 
-    /// The kind of a file by its first bytes, [`START`](FileKind::START) or all if there are fewer, or else by its name;
-    /// `None` for what may be anything.
+    /// Recognizes a file by its first bytes ([`START`](FileKind::START), or all if there are fewer), or else
+    /// by its name. Returns `None` if the file may be of any kind.
     #[must_use]
     pub fn of(path: impl AsRef<Path>, start: &[u8]) -> Option<FileKind> {
         FileKind::by_content(start).or_else(|| FileKind::by_name(path.as_ref(), start))
@@ -92,14 +92,15 @@ impl FileKind {
         match start {
             _ if at(4, b"TFL3") => Some(FileKind::TfLite),
             _ if at(257, b"ustar") => Some(FileKind::Tar),
-            // The length of a header in JSON.
+            // The length of a JSON header.
             [_, _, _, _, _, 0, 0, 0, b'{', ..] => Some(FileKind::Safetensors),
             [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some(FileKind::Zlib),
-            // A version, then a message whose first field is one, too: the tags or the graph of a meta graph.
+            // A version, then a message whose first field is a message, too: the tags or the graph of a meta
+            // graph.
             [0x08, 0x01, 0x12, rest @ ..] if matches!(behind_length(rest), [0x0a | 0x12, ..]) => {
                 Some(FileKind::SavedModel)
             }
-            // A version, then the name of what made it, or the graph.
+            // A version, then the name of the producer or the graph.
             [0x08, 1..=32, 0x12, length @ 1..=64, name @ ..] if is_word(name, *length) => {
                 Some(FileKind::Onnx)
             }
@@ -126,7 +127,7 @@ impl FileKind {
         }
     }
 
-    /// Whether the content says it, not the name alone.
+    /// Returns true if the content identifies the kind, rather than the name alone.
     #[must_use]
     pub fn is_told_by_content(self) -> bool {
         !matches!(
@@ -136,7 +137,7 @@ impl FileKind {
     }
 }
 
-/// What stands behind a varint.
+/// Returns the bytes that follow a varint.
 fn behind_length(bytes: &[u8]) -> &[u8] {
     let length = bytes.iter().position(|byte| byte & 0x80 == 0).map_or(bytes.len(), |last| last + 1);
     &bytes[length..]
@@ -174,7 +175,7 @@ impl fmt::Display for FileKind {
             }
             FileKind::Tar => "a tar archive: unpack it first, as with 'tar -xf'",
             FileKind::Onnx => {
-                "an ONNX model, which is another format: export the model from TensorFlow as a meta graph (.meta) or \
+                "an ONNX model, which is a different format: export the model from TensorFlow as a meta graph (.meta) or \
                  a GraphDef (.pb)"
             }
             FileKind::Hdf5 => {
@@ -187,7 +188,7 @@ impl fmt::Display for FileKind {
             }
             FileKind::SavedModel => {
                 "a SavedModel: its graph is a meta graph inside of it, and its variables are the checkpoint \
-                 'variables/variables' beside it; load it in TensorFlow and export a meta graph with \
+                 'variables/variables' next to it; load it in TensorFlow and export a meta graph with \
                  tf.compat.v1.train.export_meta_graph"
             }
             FileKind::Pickle => {

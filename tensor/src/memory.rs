@@ -1,9 +1,9 @@
-//! Memory for what data or a file asks for, so that too much of it is an error.
+//! Fallible allocation for sizes that data or a file controls, so that excessive requests are errors.
 //!
-//! A collection of the standard library ends the process when the allocator has nothing left, and a system that
-//! promises more memory than it has ends it later, when the memory is touched. Everything here asks first: small
-//! pieces are just allocated, and for large ones, or many, what the machine and the process's control groups have
-//! left is looked up.
+//! A standard collection aborts the process when the allocator fails, and a system that overcommits kills it
+//! later, when the memory is touched. The functions of this module check first: small pieces are simply
+//! allocated, and for large pieces, or many small ones, they look up how much memory the machine and the
+//! control groups of the process have available.
 //!
 //! ```
 //! use tensor::{TensorError, memory};
@@ -20,19 +20,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Pieces below this size are not counted.
 const SMALL: usize = 64 << 10;
-/// This much is allocated between two looks at what is left.
+/// The number of bytes that may be allocated between two lookups of the available memory.
 const TRUSTED: usize = 64 << 20;
-/// The largest piece where the system does not say what it has: 1 TiB, beyond any machine this runs on.
+/// The largest piece if the system does not report its memory: 1 TiB, more than any supported machine has.
 const MOST: usize = 1 << 40;
 
-/// What was allocated since the last look. Only its size matters, and not exactly, so no order is asked for.
+/// The number of bytes allocated since the last lookup. Only its approximate size matters, so the ordering is
+/// relaxed.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// The largest piece that this process takes. A number by itself, so no order is asked for.
+/// The largest piece that the process allocates. The number stands alone, so the ordering is relaxed.
 static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
 
-/// Refuses every single piece of more than this many bytes from now on, in the whole process, whatever the machine has
-/// left: for programs that run graphs of strangers and share their machine with others. Default: no limit but the machine's.
+/// Limits each single allocation in the whole process to this many bytes, regardless of the available memory.
+/// Programs that run untrusted graphs on a shared machine use it. By default, only the machine limits
+/// allocations.
 ///
 /// ```
 /// use tensor::memory;
@@ -43,7 +45,13 @@ pub fn limit_pieces(bytes: usize) {
     LARGEST.store(bytes, Ordering::Relaxed);
 }
 
-/// An empty vector with room for exactly this many elements.
+/// Allocates an empty vector with room for exactly this many elements.
+///
+/// ```
+/// let values: Vec<u8> = tensor::memory::reserve(100)?;
+/// assert!(values.is_empty() && values.capacity() >= 100);
+/// # Ok::<(), tensor::TensorError>(())
+/// ```
 ///
 /// # Errors
 /// [`TensorError::OutOfMemory`].
@@ -53,10 +61,17 @@ pub fn reserve<T>(capacity: usize) -> Result<Vec<T>, TensorError> {
     Ok(vec)
 }
 
-/// Room for this many more elements, so that pushing them allocates nothing.
+/// Reserves room for this many additional elements, so that pushing them does not allocate.
+///
+/// ```
+/// let mut values = vec![1u8];
+/// tensor::memory::grow(&mut values, 100)?;
+/// assert!(values.capacity() >= 101);
+/// # Ok::<(), tensor::TensorError>(())
+/// ```
 ///
 /// # Errors
-/// [`TensorError::OutOfMemory`]; the vector is as it was.
+/// [`TensorError::OutOfMemory`]; the vector is then unchanged.
 pub fn grow<T>(vec: &mut Vec<T>, more: usize) -> Result<(), TensorError> {
     let room = vec.capacity() - vec.len();
     if more <= room {
@@ -64,22 +79,34 @@ pub fn grow<T>(vec: &mut Vec<T>, more: usize) -> Result<(), TensorError> {
     }
     let bytes = more.saturating_sub(room).saturating_mul(size_of::<T>());
     check(bytes)?;
-    // A vector that grows step by step doubles its room; one of known length gets just that.
+    // A vector that grows step by step doubles its capacity; one of known length gets the exact capacity.
     let reserved = if vec.is_empty() { vec.try_reserve_exact(more) } else { vec.try_reserve(more) };
     reserved.map_err(|_| TensorError::OutOfMemory { bytes, free: free() })
 }
 
-/// Makes a vector as long as this, its new elements clones of one value.
+/// Resizes a vector to a length. New elements are clones of `value`.
+///
+/// ```
+/// let mut values = vec![1u8];
+/// tensor::memory::resize(&mut values, 3, 7)?;
+/// assert_eq!(values, [1, 7, 7]);
+/// # Ok::<(), tensor::TensorError>(())
+/// ```
 ///
 /// # Errors
-/// [`TensorError::OutOfMemory`]; the vector is as it was.
+/// [`TensorError::OutOfMemory`]; the vector is then unchanged.
 pub fn resize<T: Clone>(vec: &mut Vec<T>, len: usize, value: T) -> Result<(), TensorError> {
     grow(vec, len.saturating_sub(vec.len()))?;
     vec.resize(len, value);
     Ok(())
 }
 
-/// A vector of this many clones of one value.
+/// Creates a vector of `count` clones of a value.
+///
+/// ```
+/// assert_eq!(tensor::memory::filled(7u8, 3)?, [7, 7, 7]);
+/// # Ok::<(), tensor::TensorError>(())
+/// ```
 ///
 /// # Errors
 /// [`TensorError::OutOfMemory`].
@@ -89,7 +116,12 @@ pub fn filled<T: Clone>(value: T, count: usize) -> Result<Vec<T>, TensorError> {
     Ok(vec)
 }
 
-/// The items of an iterator that knows how many there are.
+/// Collects an iterator of known length into a vector.
+///
+/// ```
+/// assert_eq!(tensor::memory::collected((0..3).map(|i| i * i))?, [0, 1, 4]);
+/// # Ok::<(), tensor::TensorError>(())
+/// ```
 ///
 /// # Errors
 /// [`TensorError::OutOfMemory`].
@@ -103,10 +135,10 @@ where
     Ok(vec)
 }
 
-/// The items of an iterator that may fail, up to the first failure.
+/// Collects an iterator of fallible items into a vector. Stops at the first error.
 ///
 /// # Errors
-/// The first failure; [`TensorError::OutOfMemory`] as one of its kind.
+/// The first error of an item; [`TensorError::OutOfMemory`], converted to the error type of the items.
 pub fn try_collected<T, E: From<TensorError>>(
     items: impl IntoIterator<Item = Result<T, E>>,
 ) -> Result<Vec<T>, E> {
@@ -119,7 +151,14 @@ pub fn try_collected<T, E: From<TensorError>>(
     Ok(vec)
 }
 
-/// Refuses memory that is more than what is left: for one large piece, or before many are made that are needed together.
+/// Fails if more memory is requested than is available: for one large piece, or before many pieces that are
+/// needed together.
+///
+/// ```
+/// use tensor::memory;
+/// assert!(memory::check(1 << 10).is_ok());
+/// assert!(memory::check(1 << 60).is_err());
+/// ```
 ///
 /// # Errors
 /// [`TensorError::OutOfMemory`].
@@ -136,12 +175,12 @@ pub fn check(bytes: usize) -> Result<(), TensorError> {
     }
     TAKEN.store(0, Ordering::Relaxed);
     let free = free();
-    // A sixteenth is left to everything that is not counted here.
+    // A sixteenth is kept for everything that is not counted here.
     let most = free.map_or(MOST, |free| free - free / 16);
     if bytes > most { Err(TensorError::OutOfMemory { bytes, free }) } else { Ok(()) }
 }
 
-/// What the machine and the control groups have left, if they say.
+/// Returns the number of bytes that the machine and the control groups have available, if known.
 fn free() -> Option<usize> {
     #[cfg(target_os = "linux")]
     return linux::free();
@@ -161,25 +200,25 @@ mod linux {
         machine.into_iter().chain(groups).min()
     }
 
-    /// What can be had without pushing others out of memory, and the unused swap space.
+    /// Returns the memory available without evicting other programs, plus the unused swap space.
     fn machine(meminfo: &str) -> Option<usize> {
         let kilobytes = |name: &str| number_after(meminfo, name);
         let bytes = kilobytes("MemAvailable:")?.saturating_add(kilobytes("SwapFree:").unwrap_or(0));
         bytes.checked_mul(1024)
     }
 
-    /// The number that follows a word at the beginning of a line.
+    /// Returns the number that follows a word at the start of a line.
     fn number_after(text: &str, word: &str) -> Option<usize> {
         let line = text.lines().find_map(|line| line.strip_prefix(word))?;
         line.split_whitespace().next()?.parse().ok()
     }
 
-    /// A control group that may limit the process, by the files that say how.
+    /// A control group that may limit the process, described by its files.
     struct Group {
         folder: PathBuf,
         limit: &'static str,
         used: &'static str,
-        /// In the statistics: the cached files that the system takes back when it needs their memory.
+        /// The statistics entry for cached files, whose memory the system reclaims on demand.
         cached: &'static str,
     }
 
@@ -194,17 +233,17 @@ mod linux {
             }
         }
 
-        /// What is left in it; nothing where it sets no limit.
+        /// Returns the bytes available in the group, or `None` if it sets no limit.
         fn free(&self) -> Option<usize> {
             let number = |file: &str| read_to_string(self.folder.join(file)).ok()?.trim().parse().ok();
-            let limit: usize = number(self.limit)?; // the word `max` is no number
+            let limit: usize = number(self.limit)?; // the word `max` is not a number
             let stat = read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
             let cached = number_after(&stat, self.cached).unwrap_or(0);
             Some(limit.saturating_sub(number(self.used)?.saturating_sub(cached)))
         }
     }
 
-    /// The process's groups and those around them.
+    /// Returns the control groups of the process and their parents.
     fn groups() -> &'static [Group] {
         static GROUPS: OnceLock<Vec<Group>> = OnceLock::new();
         GROUPS.get_or_init(|| {
@@ -213,7 +252,8 @@ mod linux {
         })
     }
 
-    /// The folders of the groups that a process's list names, and of those around them.
+    /// Returns the folders of the control groups that the membership list of a process names, and of their
+    /// parents.
     fn folders(own: &str) -> Vec<PathBuf> {
         let mut folders = Vec::new();
         for line in own.lines() {
@@ -267,7 +307,7 @@ mod linux {
     }
 }
 
-/// A number of bytes as people read it.
+/// Formats a number of bytes for people.
 pub(crate) struct Size(pub(crate) usize);
 
 impl fmt::Display for Size {
@@ -286,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_had_is_refused() {
+    fn requests_beyond_the_available_memory_fail() {
         assert_eq!(filled(7u16, 3).unwrap(), [7; 3]);
         assert_eq!(collected([1, 2].iter().map(|i| i * 2)).unwrap(), [2, 4]);
         for count in [1 << 45, usize::MAX / 8, usize::MAX] {

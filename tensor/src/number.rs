@@ -1,9 +1,9 @@
-//! Numbers before it is known which dtype they are for.
+//! Numbers whose dtype is not known yet.
 
 use crate::{Complex, DType, Tensor, TensorError, bf16, f16};
 use std::fmt;
 
-/// A number of any type, kept exactly until a dtype is known: what a literal next to a tensor is.
+/// A number of any type, kept exactly until its dtype is known, such as a literal next to a tensor.
 ///
 /// ```
 /// use tensor::{DType, Number, Tensor};
@@ -24,11 +24,11 @@ pub enum Number {
 }
 
 impl Number {
-    /// Returns the integer that this number is, if it is one.
+    /// Returns the number as an integer, if it is integral.
     fn integer(self) -> Option<i128> {
         match self {
             Number::Int(value) => Some(value),
-            // Beyond 2^127 no dtype of integers reaches.
+            // No integer dtype exceeds 2^127.
             Number::Float(value) if value.fract() == 0.0 && value.abs() < 2f64.powi(127) => {
                 Some(value as i128)
             }
@@ -38,7 +38,7 @@ impl Number {
         }
     }
 
-    /// Returns the nearest real number, unless this one is not real.
+    /// Returns the nearest real number, unless the number has an imaginary part.
     fn real(self) -> Option<f64> {
         match self {
             Number::Int(value) => Some(value as f64),
@@ -96,17 +96,25 @@ from_numbers! {
 }
 
 impl Tensor {
-    /// Makes a scalar of this dtype and value; floating dtypes round it.
+    /// Creates a scalar of a dtype and value. Floating-point dtypes round the value.
+    ///
+    /// ```
+    /// use tensor::{DType, Tensor};
+    /// assert_eq!(Tensor::try_of_number(DType::Float32, 1), Ok(Tensor::scalar(1.0f32)));
+    /// assert!(Tensor::try_of_number(DType::Int8, 200).is_err());
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::Number`] when the dtype cannot hold the number: a fraction or a number out of range for integers, a
-    /// finite number that would become infinite, an imaginary part where there is none, a dtype that holds no numbers.
+    /// [`TensorError::Number`] if the dtype cannot hold the number: a fraction or an out-of-range number for
+    /// an integer dtype, a finite number that would become infinite, an imaginary part for a real dtype, or a
+    /// dtype that is not numeric.
     pub fn try_of_number(dtype: DType, number: impl Into<Number>) -> Result<Tensor, TensorError> {
         let number = number.into();
         held(dtype, number).ok_or_else(|| TensorError::Number { dtype, number: number.to_string() })
     }
 
-    /// Converts all elements to another dtype of numbers, as [`try_of_number`](Tensor::try_of_number) converts one.
+    /// Converts all elements to another numeric dtype, as [`try_of_number`](Tensor::try_of_number) converts a
+    /// single number.
     ///
     /// ```
     /// use tensor::{DType, Tensor};
@@ -115,8 +123,8 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// [`TensorError::Number`] for the first element that the dtype cannot hold; [`TensorError::DType`] for a tensor that
-    /// holds no numbers.
+    /// [`TensorError::Number`] for the first element that the dtype cannot hold; [`TensorError::DType`] if
+    /// the tensor is not numeric.
     pub fn try_convert(&self, dtype: DType) -> Result<Tensor, TensorError> {
         if self.dtype() == dtype {
             return Ok(self.clone());

@@ -1,10 +1,10 @@
-//! Taking tensors apart and putting them together along the first dimension.
+//! Splitting and joining of tensors along the first dimension.
 
 use crate::buffer::Buffer;
 use crate::{Bytes, DType, Shape, Tensor, TensorError, memory};
 
 impl Tensor {
-    /// The entries along the first dimension, one after another, without that dimension; they share the
+    /// Iterates over the entries along the first dimension. The entries drop that dimension and share the
     /// elements.
     ///
     /// ```
@@ -28,12 +28,19 @@ impl Tensor {
         }))
     }
 
-    /// Tensors of one dtype and shape, copied one after another under a new first dimension.
+    /// Stacks tensors of one dtype and shape along a new first dimension. The elements are copied.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// let pair = Tensor::stack(&[Tensor::from([1, 2]), Tensor::from([3, 4])])?;
+    /// assert_eq!(pair, Tensor::from([[1, 2], [3, 4]]));
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::NoTensors`] for an empty slice, [`TensorError::DType`] and
-    /// [`TensorError::Shapes`] when one differs from the first, [`TensorError::NotPlain`] for handles,
-    /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`].
+    /// [`TensorError::NoTensors`] for an empty slice; [`TensorError::DType`] and [`TensorError::Shapes`] if a
+    /// tensor differs from the first; [`TensorError::NotPlain`] for handles; [`TensorError::TooLarge`] and
+    /// [`TensorError::NoMemory`].
     pub fn stack(tensors: &[Tensor]) -> Result<Tensor, TensorError> {
         let first = tensors.first().ok_or(TensorError::NoTensors)?;
         for tensor in tensors {
@@ -45,11 +52,18 @@ impl Tensor {
         joined(tensors, first.dtype(), dims.collect())
     }
 
-    /// Tensors of one dtype that differ in shape at most in the first dimension, copied one after
-    /// another along it.
+    /// Concatenates tensors of one dtype along the first dimension, in which alone their shapes may differ.
+    /// The elements are copied.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// let joined = Tensor::concat_rows(&[Tensor::from([1, 2]), Tensor::from([3])])?;
+    /// assert_eq!(joined, Tensor::from([1, 2, 3]));
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`stack`](Tensor::stack); [`TensorError::Rows`] when the first is a scalar.
+    /// As [`stack`](Tensor::stack); [`TensorError::Rows`] if the first is a scalar.
     pub fn concat_rows(tensors: &[Tensor]) -> Result<Tensor, TensorError> {
         let first = tensors.first().ok_or(TensorError::NoTensors)?;
         let Some((_, inner)) = first.shape().split_first() else {
@@ -58,7 +72,7 @@ impl Tensor {
         let mut rows = 0usize;
         for tensor in tensors {
             match tensor.shape().split_first() {
-                // Shapes without elements may have any number of rows, so the sum can be too large.
+                // Shapes without elements may have any number of rows, so the sum can overflow.
                 Some((more, other)) if other == inner => rows = rows.saturating_add(*more),
                 _ => return Err(shapes(first, tensor)),
             }
@@ -71,7 +85,7 @@ fn shapes(expected: &Tensor, found: &Tensor) -> TensorError {
     TensorError::Shapes { expected: expected.shape().clone(), found: found.shape().clone() }
 }
 
-/// The elements of all tensors in order under this shape.
+/// Copies the elements of all tensors, in order, into a tensor of the given shape.
 fn joined(tensors: &[Tensor], dtype: DType, shape: Shape) -> Result<Tensor, TensorError> {
     if let Some(other) = tensors.iter().find(|tensor| tensor.dtype() != dtype) {
         return Err(TensorError::DType { expected: dtype, found: other.dtype() });
@@ -86,7 +100,7 @@ fn joined(tensors: &[Tensor], dtype: DType, shape: Shape) -> Result<Tensor, Tens
     let mut buffer = Buffer::zeroed(rest_len).map_err(|error| error.of_tensor(&shape, dtype))?;
     let mut rest = buffer.bytes_mut().expect("new memory is writable");
     for part in parts {
-        // The lengths add up to the shape's, unless a saturated row count lied; then nothing is left.
+        // The lengths add up to the shape's unless the row count saturated; then there are no elements.
         let taken = part.len().min(rest_len);
         let (here, after) = rest.split_at_mut(taken);
         here.copy_from_slice(&part[..taken]);

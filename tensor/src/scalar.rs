@@ -1,10 +1,11 @@
-//! Single values of whatever numeric type.
+//! Single values of any numeric type.
 
 use crate::{Complex, DType, Tensor, TensorError, bf16, f16};
 
 impl Tensor {
-    /// A scalar of this dtype and value, rounded to the dtype. Dtypes without numbers give their zero: `false` for 0 and
-    /// `true` otherwise, the empty string. Other dtypes, such as quantised ones, give `float32`.
+    /// Creates a scalar of a dtype from a number, which is rounded to the dtype. For dtypes that are not
+    /// numeric: `false` for 0 and `true` otherwise, and the empty string. Other dtypes, such as quantized
+    /// ones, yield `float32`.
     ///
     /// ```
     /// # use tensor::{DType, Tensor};
@@ -33,7 +34,7 @@ impl Tensor {
         }
     }
 
-    /// The one element of a tensor of any signed or unsigned integer dtype, such as a global step.
+    /// Returns the only element of a tensor of any integer dtype, such as a global step.
     ///
     /// ```
     /// # use tensor::Tensor;
@@ -63,8 +64,8 @@ impl Tensor {
         }
     }
 
-    /// The one element of a tensor of any floating dtype, such as a loss. Every one fits a double
-    /// without loss.
+    /// Returns the only element of a tensor of any floating-point dtype, such as a loss. Every value fits a
+    /// double exactly.
     ///
     /// ```
     /// # use tensor::{Tensor, bf16};
@@ -88,7 +89,13 @@ impl Tensor {
         }
     }
 
-    /// The text of a string tensor with one element; bytes that are no UTF-8 become U+FFFD.
+    /// Returns the text of a string tensor with one element. Invalid UTF-8 becomes U+FFFD.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::from("step").to_string_lossy()?, "step");
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
     /// [`TensorError::DType`] and [`TensorError::NotSingle`].
@@ -107,21 +114,21 @@ impl Tensor {
     }
 }
 
-/// What the bits of an eight-bit float mean, after the sign.
+/// The meaning of the bits of an eight-bit float, after the sign.
 struct Float8 {
     mantissa_bits: u32,
     bias: i32,
     specials: Specials,
 }
 
-/// Which patterns are no finite numbers.
+/// The bit patterns that are not finite numbers.
 #[derive(PartialEq)]
 enum Specials {
-    /// As IEEE 754: the highest exponent is infinity and NaN.
+    /// As in IEEE 754: the highest exponent is infinity and NaN.
     Ieee,
-    /// All bits set is NaN, with either sign; no infinity.
+    /// All bits set is NaN, with either sign. There is no infinity.
     AllOnes,
-    /// The pattern of minus zero is NaN; no infinity.
+    /// The pattern of negative zero is NaN. There is no infinity.
     MinusZero,
 }
 
@@ -144,7 +151,7 @@ impl Float8 {
             }
             _ => {}
         }
-        // An exponent of 0 means the same power as 1, without the leading one.
+        // An exponent of 0 has the same power as 1, but no implicit leading one (subnormal).
         let digits = if exponent == 0 { mantissa } else { mantissa + one };
         let power = i32::from(exponent.max(1)) - self.bias - self.mantissa_bits as i32;
         sign * f64::from(digits) * 2f64.powi(power)

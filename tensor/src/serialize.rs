@@ -1,7 +1,7 @@
-//! Tensors, dtypes and shapes in serde formats.
+//! serde support for tensors, dtypes, and shapes.
 //!
-//! A dtype is its name. A shape is a sequence of sizes. A tensor is a struct of `dtype`, `shape` and
-//! `data`; data are little-endian bytes, row-major, or a sequence of byte strings.
+//! A dtype is its name. A shape is a sequence of sizes. A tensor is a struct of `dtype`, `shape`, and `data`,
+//! where `data` is either little-endian bytes in row-major order or a sequence of byte strings.
 
 use crate::{Bytes, DType, Shape, Tensor, TensorError};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -39,12 +39,12 @@ impl Serialize for Shape {
 
 impl<'de> de::Deserialize<'de> for Shape {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Serde's own vector takes no memory on the word of a length.
+        // serde's own vector does not trust a declared length when it reserves memory.
         Vec::<usize>::deserialize(deserializer).map(Shape::from)
     }
 }
 
-/// Resources and variants are refused: they mean something in one process only.
+/// Resources and variants are rejected: they are meaningful within one process only.
 impl Serialize for Tensor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let data = match self.dtype() {
@@ -59,8 +59,8 @@ impl Serialize for Tensor {
     }
 }
 
-/// The number of data bytes and strings is checked against the shape, and nothing is allocated on the
-/// word of the shape. The fields of a map may come in any order.
+/// The number of data bytes and strings is checked against the shape, and no memory is reserved based on the
+/// shape alone. The fields of a map may come in any order.
 impl<'de> de::Deserialize<'de> for Tensor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_struct("Tensor", FIELDS, TensorVisitor)
@@ -91,7 +91,7 @@ impl Serialize for OneString<'_> {
     }
 }
 
-/// Data as found, before or after the dtype is known.
+/// The data as found, before or after the dtype is known.
 enum Found {
     Bytes(Vec<u8>),
     Strings(Vec<Bytes>),
@@ -100,7 +100,7 @@ enum Found {
 fn assemble(dtype: DType, shape: Shape, found: Found) -> Result<Tensor, TensorError> {
     match (dtype, found) {
         (DType::String, Found::Strings(strings)) => Tensor::from_strings(strings, shape),
-        // An empty list tells nothing about what it might have held.
+        // An empty list does not reveal its element type.
         (DType::String, Found::Bytes(bytes)) if bytes.is_empty() => {
             Tensor::from_strings(Vec::<Bytes>::new(), shape)
         }
@@ -144,7 +144,7 @@ impl<'de> Visitor<'de> for TensorVisitor {
     }
 }
 
-/// Reads data of this dtype, or, in formats that describe themselves, of a dtype that comes later.
+/// Reads data of this dtype, or, in self-describing formats, of a dtype that comes later.
 #[derive(Clone, Copy)]
 struct DataSeed(Option<DType>);
 
@@ -189,14 +189,15 @@ impl<'de> Visitor<'de> for DataSeed {
             }
             return Ok(Found::Bytes(bytes));
         }
-        // Formats without a byte type list numbers; whether these are lists themselves, the first tells.
+        // Formats without a byte type list numbers; the first item reveals whether the items are lists
+        // themselves.
         let (mut bytes, mut strings) = (Vec::new(), Vec::new());
         loop {
             if strings.is_empty() {
                 match seq.next_element::<Item>()? {
                     Some(Item::Byte(byte)) => bytes.push(byte),
                     Some(Item::String(_)) if !bytes.is_empty() => {
-                        return Err(de::Error::custom("a byte string among bytes"));
+                        return Err(de::Error::custom("the tensor data mixes a byte string with bytes"));
                     }
                     Some(Item::String(string)) => strings.push(string),
                     None => return Ok(Found::Bytes(bytes)),
@@ -211,7 +212,7 @@ impl<'de> Visitor<'de> for DataSeed {
     }
 }
 
-/// An element of data of a dtype not yet known.
+/// An element of data whose dtype is not known yet.
 enum Item {
     Byte(u8),
     String(Bytes),
@@ -268,7 +269,7 @@ impl<'de> Visitor<'de> for StringVisitor {
         Ok(OwnedString(bytes.into()))
     }
 
-    /// Text written by hand.
+    /// Accepts text written by hand.
     fn visit_str<E: de::Error>(self, text: &str) -> Result<OwnedString, E> {
         self.visit_bytes(text.as_bytes())
     }

@@ -1,10 +1,10 @@
-//! Sizes of a tensor along each dimension.
+//! The shape of a tensor.
 
 use smallvec::SmallVec;
 use std::fmt;
 use std::ops::Deref;
 
-/// The size of a tensor along each dimension, all known. A scalar has no dimension.
+/// The size of a tensor along each dimension, all known. A scalar has no dimensions.
 ///
 /// ```
 /// use tensor::Shape;
@@ -16,12 +16,12 @@ use std::ops::Deref;
 #[derive(PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Shape(SmallVec<[usize; INLINE]>);
 
-/// Shapes of up to this rank need no allocation.
+/// The highest rank that needs no allocation.
 const INLINE: usize = 4;
 
 impl Clone for Shape {
-    /// Every clone of a tensor is one of its shape: a few words copied, where the general clone goes dimension by
-    /// dimension and asks for room each time.
+    /// Every clone of a tensor clones its shape. This version copies a few words, whereas the general one
+    /// clones each dimension and checks the capacity for each.
     #[inline]
     fn clone(&self) -> Shape {
         if self.0.spilled() {
@@ -34,42 +34,62 @@ impl Clone for Shape {
 }
 
 impl Shape {
-    /// The shape of a scalar.
+    /// Returns the shape of a scalar.
+    ///
+    /// ```
+    /// assert_eq!(tensor::Shape::scalar().elements(), 1);
+    /// ```
     #[must_use]
     pub const fn scalar() -> Shape {
         Shape(SmallVec::new_const())
     }
 
-    /// A shape of these dimensions.
+    /// Creates a shape from its dimensions.
     #[must_use]
     #[inline]
     pub fn new(dims: &[usize]) -> Shape {
         Shape(SmallVec::from_slice(dims))
     }
 
-    /// How many dimensions there are.
+    /// Returns the number of dimensions.
     #[must_use]
     pub fn rank(&self) -> usize {
         self.0.len()
     }
 
-    /// The size along each dimension.
+    /// Returns the size along each dimension.
+    ///
+    /// ```
+    /// assert_eq!(tensor::Shape::from([2, 3]).dims(), [2, 3]);
+    /// ```
     #[must_use]
     #[inline]
     pub fn dims(&self) -> &[usize] {
         &self.0
     }
 
-    /// The product of all dimensions; 1 for a scalar. A product over `usize::MAX` saturates, which no
-    /// tensor in memory can have.
+    /// Returns the product of all dimensions: 1 for a scalar. A product over `usize::MAX`, which no tensor in
+    /// memory has, saturates.
+    ///
+    /// ```
+    /// use tensor::Shape;
+    /// assert_eq!(Shape::from([2, 3]).elements(), 6);
+    /// assert_eq!(Shape::from([2, 0]).elements(), 0);
+    /// ```
     #[must_use]
     #[inline]
     pub fn elements(&self) -> usize {
         self.checked_elements().unwrap_or(usize::MAX)
     }
 
-    /// The product of all dimensions, or `None` when it does not fit a `usize`. A shape with a zero
-    /// anywhere has no element, whatever the other sizes are.
+    /// Returns the product of all dimensions, or `None` if it does not fit a `usize`. A shape with a zero has
+    /// no elements, whatever its other sizes are.
+    ///
+    /// ```
+    /// use tensor::Shape;
+    /// assert_eq!(Shape::from([usize::MAX, 2]).checked_elements(), None);
+    /// assert_eq!(Shape::from([usize::MAX, 2, 0]).checked_elements(), Some(0));
+    /// ```
     #[must_use]
     #[inline]
     pub fn checked_elements(&self) -> Option<usize> {

@@ -1,4 +1,4 @@
-//! Memory that is filled as a whole and then cut into tensors.
+//! Memory that is filled as a whole and then divided into tensors.
 
 use crate::arena::Arena;
 use crate::buffer::Buffer;
@@ -7,8 +7,8 @@ use crate::{DType, Shape, Tensor, TensorError};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Zeroed bytes that a reader fills, and that then become tensors without being copied: each may write its own part, and
-/// the memory is freed with the last of them. On Linux large slabs lie in huge pages.
+/// Zeroed bytes for a reader to fill, which then become tensors without a copy. Each tensor may write its own
+/// part, and the last one frees the memory. On Linux, large slabs use huge pages.
 ///
 /// ```
 /// use tensor::{DType, Shape, Slab};
@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub struct Slab(Arena);
 
 impl Slab {
-    /// New memory of this many bytes.
+    /// Allocates this many zeroed bytes.
     ///
     /// # Errors
     /// [`TensorError::OutOfMemory`].
@@ -32,12 +32,14 @@ impl Slab {
         Arena::zeroed(len).map(Slab)
     }
 
-    /// Cuts tensors out of it: of each the dtype, the shape, and where in the slab its elements begin, in the
-    /// machine's byte order. A part that is not aligned for its dtype, or that overlaps another, becomes a copy.
+    /// Divides the slab into tensors. Each part consists of the dtype, the shape, and the offset of its
+    /// elements in the slab, which are in the byte order of the machine. A part that is misaligned for its
+    /// dtype or overlaps another becomes a copy.
     ///
     /// # Errors
-    /// For each part its own: [`TensorError::NotPlain`], [`TensorError::TooLarge`], [`TensorError::Elements`] when it
-    /// reaches beyond the slab, [`TensorError::Bool`], [`TensorError::OutOfMemory`].
+    /// Each part has its own result: [`TensorError::NotPlain`], [`TensorError::TooLarge`],
+    /// [`TensorError::Elements`] if the part extends beyond the slab, [`TensorError::Bool`],
+    /// [`TensorError::OutOfMemory`].
     pub fn into_tensors(
         self,
         parts: impl IntoIterator<Item = (DType, Shape, usize)>,
@@ -49,7 +51,7 @@ impl Slab {
         };
         let parts: Vec<Result<_, TensorError>> = parts.into_iter().map(cut).collect();
         let alone = disjoint(parts.iter().map(|part| part.as_ref().ok().map(|(.., range)| range.clone())));
-        // What must be copied is copied before any tensor exists that could be written.
+        // Copies come first: afterward, tensors exist that may write the memory.
         let copies: Vec<Result<Option<Buffer>, TensorError>> =
             parts.iter().zip(alone).map(|(part, alone)| copy(bytes, part, alone)).collect();
         let arena = Arc::new(self.0);
@@ -75,7 +77,7 @@ impl AsMut<[u8]> for Slab {
     }
 }
 
-/// Where a part lies, its elements checked.
+/// Returns the byte range of a part after checking its elements.
 fn part(bytes: &[u8], dtype: DType, shape: &Shape, offset: usize) -> Result<Range<usize>, TensorError> {
     check_plain(dtype)?;
     let len = byte_len(dtype, shape)?;
@@ -92,8 +94,8 @@ fn part(bytes: &[u8], dtype: DType, shape: &Shape, offset: usize) -> Result<Rang
     Ok(offset..offset + len)
 }
 
-/// Of each range whether it shares no byte with an earlier one in this order; what comes in the order of the
-/// memory, as it should, is told apart without sorting.
+/// Returns, for each range, whether it is disjoint from all earlier ranges. Ranges in memory order, the usual
+/// case, need no sorting.
 fn disjoint(ranges: impl Iterator<Item = Option<Range<usize>>>) -> Vec<bool> {
     let mut end = 0;
     let mut alone = |range: Option<Range<usize>>| match range {
@@ -113,7 +115,7 @@ fn copy(
     alone: bool,
 ) -> Result<Option<Buffer>, TensorError> {
     let Ok((dtype, _, range)) = part else { return Ok(None) };
-    // Parts are counted from an aligned start.
+    // Offsets count from an aligned start.
     let aligned = range.start.is_multiple_of(dtype.size().min(8));
     (!alone || !aligned).then(|| copy_of(&bytes[range.clone()])).transpose()
 }

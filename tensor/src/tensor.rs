@@ -1,4 +1,4 @@
-//! The tensor itself.
+//! The tensor type.
 
 use crate::buffer::{self, Buffer, BufferPool};
 use crate::{Bits, DType, Element, Shape, TensorError, memory};
@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, TensorError>;
 
-/// An immutable multi-dimensional array on the host: a dtype, a shape and shared elements in row-major
-/// order. Cloning copies a reference, never elements.
+/// An immutable multidimensional array in host memory: a dtype, a shape, and shared elements in row-major
+/// order. Cloning copies a reference, never the elements.
 ///
-/// A sole owner may write through [`as_mut_slice`](Tensor::as_mut_slice); everybody else writes by
-/// making a new tensor. So a clone is a snapshot: nothing changes under it.
+/// A sole owner may write through [`as_mut_slice`](Tensor::as_mut_slice); everyone else creates a new tensor.
+/// A clone is therefore a snapshot: it never changes.
 ///
 /// ```
 /// use tensor::Tensor;
@@ -31,15 +31,16 @@ pub struct Tensor {
 
 #[derive(Clone)]
 enum Storage {
-    /// The elements of a plain dtype from `offset` on; as many as the shape says, aligned for the dtype.
+    /// The elements of a plain dtype, starting at `offset`: as many as the shape holds, aligned for the
+    /// dtype.
     Plain { buffer: Arc<Buffer>, offset: usize },
-    /// One byte string per element, from `offset` on.
+    /// One byte string per element, starting at `offset`.
     Strings { strings: Arc<Vec<Bytes>>, offset: usize },
-    /// The one element of a resource or variant scalar.
+    /// The only element of a resource or variant scalar.
     Handle(Arc<dyn Any + Send + Sync>),
 }
 
-/// A byte length for this many elements, when it is possible in memory.
+/// Returns the byte length of this many elements, if it is possible in memory.
 pub(crate) fn byte_len(dtype: DType, shape: &Shape) -> Result<usize> {
     shape
         .checked_elements()
@@ -49,17 +50,30 @@ pub(crate) fn byte_len(dtype: DType, shape: &Shape) -> Result<usize> {
 }
 
 impl Tensor {
-    /// A tensor over the elements of a vector, which are not copied.
+    /// Creates a tensor over the elements of a vector, without copying them.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// let tensor = Tensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2])?;
+    /// assert_eq!(tensor.to_string(), "[[1. 2.]\n [3. 4.]]");
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::Elements`] when the shape holds another number of elements.
+    /// [`TensorError::Elements`] if the shape holds a different number of elements.
     pub fn from_vec<T: Element>(values: Vec<T>, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
         check_count(&shape, values.len())?;
         Ok(Tensor::plain(T::DTYPE, shape, Buffer::from_vec(values)))
     }
 
-    /// A tensor over a copy of these elements.
+    /// Creates a tensor over a copy of the elements.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::from_slice(&[1, 2], [2])?, Tensor::from([1, 2]));
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`from_vec`](Tensor::from_vec).
@@ -67,17 +81,27 @@ impl Tensor {
         Tensor::from_vec(values.to_vec(), shape)
     }
 
-    /// A scalar.
+    /// Creates a scalar.
+    ///
+    /// ```
+    /// use tensor::{DType, Tensor};
+    /// assert_eq!(Tensor::scalar(0.5f32).dtype(), DType::Float32);
+    /// ```
     #[must_use]
     pub fn scalar<T: Element>(value: T) -> Tensor {
         Tensor::plain(T::DTYPE, Shape::scalar(), Buffer::of(value))
     }
 
-    /// A tensor in which every element is `value`, for shapes that the program chooses; [`try_full`](Tensor::try_full) is
-    /// for those that come from data.
+    /// Creates a tensor in which every element is `value`, for shapes that the program chooses. Use
+    /// [`try_full`](Tensor::try_full) for shapes that come from data.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::full(7, [2]), Tensor::from([7, 7]));
+    /// ```
     ///
     /// # Panics
-    /// When the shape does not fit into memory.
+    /// Panics if the shape does not fit into memory.
     #[must_use]
     pub fn full<T: Element>(value: T, shape: impl Into<Shape>) -> Tensor {
         match Tensor::try_full(value, shape) {
@@ -86,7 +110,13 @@ impl Tensor {
         }
     }
 
-    /// A tensor in which every element is `value`.
+    /// Creates a tensor in which every element is `value`.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert!(Tensor::try_full(0.0f32, [2, 3]).is_ok());
+    /// assert!(Tensor::try_full(0.0f32, [1 << 40, 1 << 20]).is_err());
+    /// ```
     ///
     /// # Errors
     /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`].
@@ -98,10 +128,17 @@ impl Tensor {
         Ok(Tensor::plain(T::DTYPE, shape, Buffer::from_vec(values)))
     }
 
-    /// A tensor of zeros: 0, `false`, or empty strings.
+    /// Creates a tensor of zeros: 0, `false`, or empty strings.
+    ///
+    /// ```
+    /// use tensor::{DType, Tensor};
+    /// assert_eq!(Tensor::zeros(DType::Int32, [2])?, Tensor::from([0, 0]));
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`], or [`TensorError::NotPlain`] for resources and variants.
+    /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`]; [`TensorError::NotPlain`] for resources and
+    /// variants.
     pub fn zeros(dtype: DType, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
         if dtype == DType::String {
@@ -113,7 +150,7 @@ impl Tensor {
         Ok(Tensor::plain(dtype, shape, buffer))
     }
 
-    /// A tensor in which every element is this byte string, of which there is one copy.
+    /// Creates a tensor in which every element is this byte string, which is stored only once.
     ///
     /// # Errors
     /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`].
@@ -126,10 +163,17 @@ impl Tensor {
         Ok(Tensor { dtype, shape, storage: Storage::Strings { strings: Arc::new(strings), offset: 0 } })
     }
 
-    /// A tensor of byte strings.
+    /// Creates a tensor of byte strings.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// let words = Tensor::from_strings(["a", "b"].map(String::from), [2, 1])?;
+    /// assert_eq!(words.shape().dims(), [2, 1]);
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::Elements`] when the shape holds another number of elements.
+    /// [`TensorError::Elements`] if the shape holds a different number of elements.
     pub fn from_strings<S: Into<Bytes>>(
         strings: impl IntoIterator<Item = S>,
         shape: impl Into<Shape>,
@@ -141,19 +185,32 @@ impl Tensor {
         Ok(Tensor { dtype: DType::String, shape, storage })
     }
 
-    /// A scalar byte string.
+    /// Creates a scalar byte string.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::string(vec![0xff]).as_strings()?[0], [0xff].as_slice());
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     #[must_use]
     pub fn string(value: impl Into<Bytes>) -> Tensor {
         let storage = Storage::Strings { strings: Arc::new(vec![value.into()]), offset: 0 };
         Tensor { dtype: DType::String, shape: Shape::scalar(), storage }
     }
 
-    /// A tensor over plain bytes in the machine's byte order, row-major. They are not copied unless
-    /// they are not aligned for the dtype; they may be a `Vec<u8>`, `Bytes`, a mapped file.
+    /// Creates a tensor over plain bytes in the byte order of the machine, row-major. The bytes may be a
+    /// `Vec<u8>`, `Bytes`, or a mapped file. They are copied only if they are misaligned for the dtype.
+    ///
+    /// ```
+    /// use tensor::{DType, Tensor};
+    /// let bytes = 7i32.to_ne_bytes().to_vec();
+    /// assert_eq!(Tensor::from_bytes(DType::Int32, [1], bytes)?, Tensor::from([7]));
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::NotPlain`], [`TensorError::Elements`] (counted in whole elements) and
-    /// [`TensorError::Bool`] for bytes of a bool tensor over 1; [`TensorError::OutOfMemory`].
+    /// [`TensorError::NotPlain`]; [`TensorError::Elements`], counted in whole elements; [`TensorError::Bool`]
+    /// for bytes over 1 in a bool tensor; [`TensorError::OutOfMemory`].
     pub fn from_bytes<O>(dtype: DType, shape: impl Into<Shape>, bytes: O) -> Result<Tensor>
     where
         O: AsRef<[u8]> + Send + Sync + 'static,
@@ -161,7 +218,7 @@ impl Tensor {
         let shape = shape.into();
         check_plain(dtype)?;
         let expected = byte_len(dtype, &shape)?;
-        // The buffer's bytes are checked, not the owner's: nothing binds `as_ref` to answer twice the same.
+        // The buffer's bytes are checked, not the owner's: `as_ref` may return different bytes each time.
         let buffer = Buffer::foreign(bytes);
         let found = buffer.bytes();
         if found.len() != expected {
@@ -178,8 +235,16 @@ impl Tensor {
         Ok(Tensor::plain(dtype, shape, buffer))
     }
 
-    /// A tensor whose memory comes from a pool and goes back to it. **The elements are arbitrary**,
-    /// whatever the last user of the memory left (bools are `false`); write all of them.
+    /// Creates a tensor whose memory comes from a pool and returns to it. **The elements are arbitrary**:
+    /// whatever the previous user of the memory left (bools are `false`). Write all of them.
+    ///
+    /// ```
+    /// use tensor::{BufferPool, Tensor};
+    /// let mut tensor = Tensor::from_pool::<f32>(&BufferPool::new(), [3])?;
+    /// tensor.as_mut_slice::<f32>().unwrap().fill(1.0);
+    /// assert_eq!(tensor, Tensor::from([1.0f32; 3]));
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
     /// [`TensorError::TooLarge`] and [`TensorError::NoMemory`].
@@ -188,7 +253,7 @@ impl Tensor {
         Tensor::from_pool_dtype(pool, T::DTYPE, shape.into())
     }
 
-    /// As [`from_pool`](Tensor::from_pool) for a dtype that is known at run time.
+    /// Creates a tensor as [`from_pool`](Tensor::from_pool) does, for a dtype known at run time.
     ///
     /// # Errors
     /// [`TensorError::TooLarge`], [`TensorError::NoMemory`], and [`TensorError::NotPlain`] for strings and handles.
@@ -202,17 +267,24 @@ impl Tensor {
         Ok(Tensor::plain(dtype, shape, buffer))
     }
 
-    /// A scalar of dtype [`DType::Resource`] or [`DType::Variant`] that holds any shared value.
+    /// Creates a scalar of dtype [`DType::Resource`] or [`DType::Variant`] that holds any shared value.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tensor::{DType, Tensor};
+    /// let handle = Tensor::from_handle(DType::Resource, Arc::new(7u32));
+    /// assert_eq!(handle.as_handle::<u32>(), Some(&7));
+    /// ```
     ///
     /// # Panics
-    /// When the dtype is another one.
+    /// Panics if the dtype is a different one.
     #[must_use]
     pub fn from_handle<H: Any + Send + Sync>(dtype: DType, handle: Arc<H>) -> Tensor {
         assert!(matches!(dtype, DType::Resource | DType::Variant), "{dtype} is no handle");
         Tensor { dtype, shape: Shape::scalar(), storage: Storage::Handle(handle) }
     }
 
-    /// A vector of strings.
+    /// Creates a vector of strings.
     fn strings(strings: Vec<Bytes>) -> Tensor {
         let shape = Shape::from([strings.len()]);
         let storage = Storage::Strings { strings: Arc::new(strings), offset: 0 };
@@ -223,28 +295,34 @@ impl Tensor {
         Tensor { dtype, shape, storage: Storage::Plain { buffer: Arc::new(buffer), offset: 0 } }
     }
 
-    /// The type of the elements.
+    /// Returns the dtype of the elements.
     #[must_use]
     #[inline]
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// The sizes along each dimension.
+    /// Returns the size along each dimension.
     #[must_use]
     #[inline]
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     #[must_use]
     #[inline]
     pub fn elements(&self) -> usize {
         self.shape.elements()
     }
 
-    /// Bytes of all elements; for strings the sum of their lengths, for a handle 0.
+    /// Returns the size of all elements in bytes: for strings the sum of their lengths, for a handle 0.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::from([1.0f32, 2.0]).byte_len(), 8);
+    /// assert_eq!(Tensor::from(["a", "bcd"]).byte_len(), 4);
+    /// ```
     #[must_use]
     pub fn byte_len(&self) -> usize {
         match &self.storage {
@@ -253,10 +331,18 @@ impl Tensor {
         }
     }
 
-    /// The elements as a slice, row-major.
+    /// Returns the elements as a slice in row-major order.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// let tensor = Tensor::from([1.0f32, 2.0]);
+    /// assert_eq!(tensor.as_slice::<f32>()?, [1.0, 2.0]);
+    /// assert!(tensor.as_slice::<f64>().is_err());
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::DType`] when they are not `T`.
+    /// [`TensorError::DType`] if the elements are not `T`.
     #[inline]
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
         match self.plain_bytes(self.dtype == T::DTYPE, size_of::<T>()) {
@@ -265,7 +351,7 @@ impl Tensor {
         }
     }
 
-    /// The bytes of the elements, if they are plain and fit.
+    /// Returns the bytes of the elements, if they are plain and match.
     fn plain_bytes(&self, fits: bool, size: usize) -> Option<&[u8]> {
         match &self.storage {
             Storage::Plain { buffer, offset } if fits => {
@@ -275,7 +361,8 @@ impl Tensor {
         }
     }
 
-    /// As [`plain_bytes`](Tensor::plain_bytes) for writing, if nobody else shows them.
+    /// Returns the bytes as [`plain_bytes`](Tensor::plain_bytes) does, for writing, if nothing else shares
+    /// them.
     fn plain_bytes_mut(&mut self, fits: bool, size: usize) -> Option<&mut [u8]> {
         if !fits {
             return None;
@@ -285,18 +372,33 @@ impl Tensor {
         Some(&mut Arc::get_mut(buffer)?.bytes_mut()?[*offset..*offset + len])
     }
 
-    /// The elements for writing, when this tensor is the only one that shows their memory and the
-    /// memory may be written; otherwise `None`, also when the elements are not `T`.
+    /// Returns the elements for writing. Returns `None` if another tensor shares the memory, if the memory
+    /// must not be written, or if the elements are not `T`.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// let mut a = Tensor::from([1, 2]);
+    /// a.as_mut_slice::<i32>().unwrap()[0] = 9;
+    /// let b = a.clone();
+    /// assert!(a.as_mut_slice::<i32>().is_none()); // `b` shares the elements
+    /// assert_eq!(b, Tensor::from([9, 2]));
+    /// ```
     #[inline]
     pub fn as_mut_slice<T: Element>(&mut self) -> Option<&mut [T]> {
         let bytes = self.plain_bytes_mut(self.dtype == T::DTYPE, size_of::<T>())?;
         Some(buffer::elements_mut(bytes))
     }
 
-    /// The elements of a plain tensor as bits of their size.
+    /// Returns the elements of a plain tensor as bits of their size.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::from([1.0f32]).as_bits::<u32>()?, [0x3f80_0000]);
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::DType`] when the elements have another size than `T`, or no plain bytes.
+    /// [`TensorError::DType`] if the elements are not plain bytes or differ from `T` in size.
     #[inline]
     pub fn as_bits<T: Bits>(&self) -> Result<&[T]> {
         match self.plain_bytes(self.dtype.size() == size_of::<T>(), size_of::<T>()) {
@@ -305,9 +407,9 @@ impl Tensor {
         }
     }
 
-    /// Lets `write` write the elements as bits of their size, where [`as_mut_slice`](Tensor::as_mut_slice) would give
-    /// them; otherwise, or when they have another size than `T`, gives `None`. Bools that are not 0 afterwards become
-    /// `true`.
+    /// Calls `write` with the elements as bits of their size, under the conditions of
+    /// [`as_mut_slice`](Tensor::as_mut_slice). Returns `None` if they are not met or if the elements differ
+    /// from `T` in size. Bools that are nonzero afterward become `true`.
     #[inline]
     pub fn write_bits<T: Bits, R>(&mut self, write: impl FnOnce(&mut [T]) -> R) -> Option<R> {
         let fits = self.dtype.size() == size_of::<T>();
@@ -319,7 +421,7 @@ impl Tensor {
         Some(result)
     }
 
-    /// Whether [`as_mut_slice`](Tensor::as_mut_slice) of the right type would give the elements.
+    /// Returns true if [`as_mut_slice`](Tensor::as_mut_slice) with the right type would return the elements.
     #[must_use]
     #[inline]
     pub fn is_writable(&mut self) -> bool {
@@ -327,11 +429,20 @@ impl Tensor {
         Arc::get_mut(buffer).is_some_and(|buffer| buffer.bytes_mut().is_some())
     }
 
-    /// The elements for writing; they are copied first, into memory of the pool, when another tensor
-    /// shows them too (copy on write).
+    /// Returns the elements for writing. If another tensor shares them, they are first copied into memory of
+    /// the pool (copy-on-write).
+    ///
+    /// ```
+    /// use tensor::{BufferPool, Tensor};
+    /// let mut a = Tensor::from([1, 2]);
+    /// let snapshot = a.clone();
+    /// a.make_mut::<i32>(&BufferPool::new())?[0] = 9;
+    /// assert_eq!((a, snapshot), (Tensor::from([9, 2]), Tensor::from([1, 2])));
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::DType`] when they are not `T`, and [`TensorError::NoMemory`].
+    /// [`TensorError::DType`] if the elements are not `T`; [`TensorError::NoMemory`].
     pub fn make_mut<T: Element>(&mut self, pool: &BufferPool) -> Result<&mut [T]> {
         if self.dtype != T::DTYPE {
             return Err(TensorError::DType { expected: T::DTYPE, found: self.dtype });
@@ -342,7 +453,7 @@ impl Tensor {
         Ok(self.as_mut_slice().expect("a new copy has one owner"))
     }
 
-    /// A copy of a plain tensor in memory of the pool that nothing else shows; strings and handles are
+    /// Copies a plain tensor into memory of the pool that nothing else shares. Strings and handles stay
     /// shared.
     ///
     /// # Errors
@@ -355,7 +466,13 @@ impl Tensor {
         Ok(Tensor::plain(self.dtype, self.shape.clone(), buffer))
     }
 
-    /// The bytes of a plain tensor, row-major, in the machine's byte order.
+    /// Returns the bytes of a plain tensor, row-major, in the byte order of the machine.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::from([7u8, 9]).as_bytes()?, [7, 9]);
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
     /// [`TensorError::NotPlain`] for strings and handles.
@@ -369,10 +486,16 @@ impl Tensor {
         }
     }
 
-    /// The elements of a string tensor, row-major.
+    /// Returns the elements of a string tensor in row-major order.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::from(["a", "b"]).as_strings()?[1], "b");
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::DType`] when it holds something else.
+    /// [`TensorError::DType`] if the tensor does not hold strings.
     pub fn as_strings(&self) -> Result<&[Bytes]> {
         match &self.storage {
             Storage::Strings { .. } => Ok(self.strings_here()),
@@ -387,7 +510,7 @@ impl Tensor {
         }
     }
 
-    /// The value of a handle, when it is an `H`.
+    /// Returns the value of a handle, if it is an `H`.
     #[must_use]
     #[inline]
     pub fn as_handle<H: Any + Send + Sync>(&self) -> Option<&H> {
@@ -397,7 +520,7 @@ impl Tensor {
         }
     }
 
-    /// The shared value of a handle, when it is an `H`.
+    /// Returns the shared value of a handle, if it is an `H`.
     #[must_use]
     pub fn to_handle<H: Any + Send + Sync>(&self) -> Option<Arc<H>> {
         match &self.storage {
@@ -406,7 +529,13 @@ impl Tensor {
         }
     }
 
-    /// The one element of a tensor that has exactly one, whatever its rank.
+    /// Returns the only element of a tensor, whatever its rank.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::from([[0.5f32]]).value::<f32>()?, 0.5);
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
     /// [`TensorError::NotSingle`] and [`TensorError::DType`].
@@ -418,18 +547,30 @@ impl Tensor {
         }
     }
 
-    /// A copy of the elements.
+    /// Copies the elements into a vector.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::from([[1, 2], [3, 4]]).to_vec::<i32>()?, [1, 2, 3, 4]);
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::DType`] when they are not `T`, and [`TensorError::OutOfMemory`].
+    /// [`TensorError::DType`] if the elements are not `T`; [`TensorError::OutOfMemory`].
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         memory::collected(self.as_slice()?.iter().copied())
     }
 
-    /// The same elements under another shape.
+    /// Returns the same elements with another shape.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::from([1, 2, 3, 4]).reshaped([2, 2])?, Tensor::from([[1, 2], [3, 4]]));
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::Elements`] when that holds another number of elements.
+    /// [`TensorError::Elements`] if the shape holds a different number of elements.
     pub fn reshaped(mut self, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
         check_count(&shape, self.elements())?;
@@ -437,10 +578,16 @@ impl Tensor {
         Ok(self)
     }
 
-    /// The entries `start..end` along the first dimension, sharing the elements.
+    /// Returns the entries `start..end` along the first dimension, which share the elements.
+    ///
+    /// ```
+    /// use tensor::Tensor;
+    /// assert_eq!(Tensor::from([1, 2, 3, 4]).rows(1, 3)?, Tensor::from([2, 3]));
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TensorError::Rows`] for a scalar or a range outside.
+    /// [`TensorError::Rows`] for a scalar or a range out of bounds.
     pub fn rows(&self, start: usize, end: usize) -> Result<Tensor> {
         let Some(&rows) = self.shape.first().filter(|&&rows| start <= end && end <= rows) else {
             return Err(TensorError::Rows { start, end, shape: self.shape.clone() });
@@ -458,7 +605,7 @@ impl Tensor {
         Ok(part)
     }
 
-    /// Whether two tensors show the same memory at the same place (not whether they are equal).
+    /// Returns true if two tensors share the same memory at the same place. Equal tensors may not.
     #[must_use]
     pub fn is_same(&self, other: &Tensor) -> bool {
         match (&self.storage, &other.storage) {
@@ -491,8 +638,8 @@ pub(crate) fn copy_of(bytes: &[u8]) -> Result<Buffer> {
     Ok(copy)
 }
 
-/// Equal dtype, shape and elements. Floats compare as numbers (NaN differs from itself); handles are
-/// equal when they are the same one.
+/// Compares dtype, shape, and elements. Floats compare as numbers, so NaN differs from itself. Handles are
+/// equal if they are the same handle.
 impl PartialEq for Tensor {
     fn eq(&self, other: &Tensor) -> bool {
         if self.dtype != other.dtype || self.shape != other.shape {
@@ -559,7 +706,7 @@ impl From<String> for Tensor {
     }
 }
 
-/// A vector of strings; so are the following.
+/// Creates a vector of strings, as the following conversions do.
 impl From<&[&str]> for Tensor {
     fn from(values: &[&str]) -> Tensor {
         Tensor::strings(values.iter().map(|value| Bytes::copy_from_slice(value.as_bytes())).collect())

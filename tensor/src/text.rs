@@ -1,11 +1,10 @@
-//! Text from files, made fit to be shown.
+//! Escaping of text from files for display.
 
 use std::fmt::{self, Write};
 
-/// Shows a text that comes from a file, such as a name, without what would change how a terminal shows it and
-/// everything behind it: control characters (also ends of lines, and what begins a terminal's commands), marks that
-/// turn the direction of writing, and marks that are not seen. They are written as in Rust's strings.
-///
+/// Displays text that comes from a file, such as a name, without anything that affects how a terminal renders
+/// it: control characters (including line breaks and escape sequences), marks that change the writing
+/// direction, and invisible marks. They are written as Rust escapes.
 /// ```
 /// use tensor::text::escaped;
 /// assert_eq!(escaped("w\u{1b}[2J\n").to_string(), "w\\u{1b}[2J\\n");
@@ -15,7 +14,7 @@ pub fn escaped<T: fmt::Display>(text: T) -> Escaped<T> {
     Escaped(text)
 }
 
-/// Made by [`escaped`].
+/// The result of [`escaped`].
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<T>(T);
 
@@ -30,7 +29,7 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
     }
 }
 
-/// Escapes what is written through it.
+/// A writer that escapes what passes through it.
 struct Escaping<W>(W);
 
 impl<W: Write> Write for Escaping<W> {
@@ -50,7 +49,7 @@ impl<W: Write> Write for Escaping<W> {
 fn is_unfit(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' // unseen, and marks of direction
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' // invisible marks and direction marks
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 

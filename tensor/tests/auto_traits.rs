@@ -1,4 +1,4 @@
-//! Tensors and their memory go anywhere.
+//! Tensors and their memory may be shared between threads.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use std::fmt::Debug;

@@ -1,4 +1,4 @@
-//! Tensors look as NumPy's arrays do: `data/numpy_display.json` holds what NumPy 2.4.6 printed.
+//! Tensors are displayed like NumPy arrays: `data/numpy_display.json` holds the output of NumPy 2.4.6.
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 

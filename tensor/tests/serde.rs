@@ -1,4 +1,4 @@
-//! Tensors go through serde formats unchanged, and damaged ones are refused.
+//! Tensors pass through serde formats unchanged, and damaged data is rejected.
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![cfg(feature = "serde")]
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
@@ -29,7 +29,7 @@ fn tensors() -> impl Strategy<Value = Tensor> {
     prop_oneof![4 => plain, 1 => strings]
 }
 
-/// Equal bit for bit: NaN too.
+/// Asserts that two tensors are equal bit for bit, NaN included.
 fn assert_same(a: &Tensor, b: &Tensor) {
     assert_eq!((a.dtype(), a.shape()), (b.dtype(), b.shape()));
     match a.dtype() {
@@ -43,7 +43,7 @@ proptest! {
     fn json_round_trip(tensor in tensors()) {
         let text = serde_json::to_string(&tensor).unwrap();
         assert_same(&serde_json::from_str(&text).unwrap(), &tensor);
-        // A value sorts its keys, so that the data come before the dtype.
+        // A JSON value sorts its keys, so the data comes before the dtype.
         let value = serde_json::to_value(&tensor).unwrap();
         assert_same(&serde_json::from_value(value.clone()).unwrap(), &tensor);
         assert_same(&serde_json::from_str(&value.to_string()).unwrap(), &tensor);

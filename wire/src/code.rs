@@ -2,46 +2,53 @@
 
 use std::fmt;
 
-/// Why an operation failed, in the canonical vocabulary (S-1). The numbers are TensorFlow's and gRPC's.
+/// Classifies why an operation failed, in the canonical vocabulary (S-1). The numbers are TensorFlow's and
+/// gRPC's.
+///
+/// ```
+/// use wire::Code;
+/// assert_eq!(Code::OutOfRange.number(), 11);
+/// assert_eq!(Code::from_number(11), Some(Code::OutOfRange));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Code {
-    /// The operation was cancelled, usually by closing a session or queue.
+    /// The operation was cancelled, usually because its session or queue was closed.
     Cancelled = 1,
     /// No other code fits.
     Unknown = 2,
-    /// An argument is wrong whatever the state of the system.
+    /// An argument is invalid regardless of the state of the system.
     InvalidArgument = 3,
-    /// The time allowed has passed.
+    /// The deadline passed before the operation completed.
     DeadlineExceeded = 4,
-    /// Something named does not exist.
+    /// The requested file, resource, or name does not exist.
     NotFound = 5,
-    /// Something to be made exists.
+    /// The object to create already exists.
     AlreadyExists = 6,
-    /// The caller may not do this.
+    /// The caller lacks permission for the operation.
     PermissionDenied = 7,
-    /// Memory, disk or a quota is used up.
+    /// Memory, disk space, or a quota is exhausted.
     ResourceExhausted = 8,
-    /// The system is not in the state that the operation needs, such as an uninitialised variable.
+    /// The system is not in the state that the operation requires, such as an uninitialized variable.
     FailedPrecondition = 9,
-    /// A conflict or a restarted peer; trying again from the last checkpoint may work.
+    /// A conflict occurred or a peer restarted. A retry from the last checkpoint may succeed.
     Aborted = 10,
-    /// Past the end, such as the end of the input.
+    /// The operation went past the end of a valid range, such as the end of the input.
     OutOfRange = 11,
-    /// Not supported here.
+    /// The operation is not implemented or not supported.
     Unimplemented = 12,
-    /// An invariant is broken.
+    /// An internal invariant is broken.
     Internal = 13,
-    /// A peer cannot be reached; trying again may work.
+    /// A peer cannot be reached. A retry may succeed.
     Unavailable = 14,
-    /// Data is damaged beyond repair.
+    /// Data is lost or damaged beyond repair.
     DataLoss = 15,
-    /// The caller is not known.
+    /// The caller has no valid credentials.
     Unauthenticated = 16,
 }
 
 impl Code {
-    /// All codes in the order of their numbers.
+    /// All codes, ordered by number.
     pub const ALL: [Code; 16] = [
         Code::Cancelled,
         Code::Unknown,
@@ -61,13 +68,14 @@ impl Code {
         Code::Unauthenticated,
     ];
 
-    /// The canonical number.
+    /// Returns the canonical number.
     #[must_use]
     pub fn number(self) -> i32 {
         self as i32
     }
 
-    /// The code of a number; unknown numbers are [`Code::Unknown`], 0 (no error) is `None`.
+    /// Returns the code of a number: [`Code::Unknown`] for unknown numbers, and `None` for 0, which means
+    /// success.
     #[must_use]
     pub fn from_number(number: i32) -> Option<Code> {
         match usize::try_from(number) {

@@ -1,36 +1,60 @@
-//! CRC-32C, and the mask under which TensorFlow stores it.
+//! CRC-32C and the masked form in which TensorFlow stores it.
 
 use crc_fast::CrcAlgorithm::Crc32Iscsi;
 
+// Any constant works as long as readers and writers agree; this one is TensorFlow's.
 const MASK_DELTA: u32 = 0xa282_ead8;
 
-/// The checksum of some bytes.
+/// Computes the CRC-32C checksum of bytes.
+///
+/// ```
+/// assert_eq!(wire::crc::crc32c(b"123456789"), 0xe306_9283);
+/// ```
 #[must_use]
 #[inline]
 pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::checksum(Crc32Iscsi, bytes) as u32
 }
 
-/// How a checksum is stored: a CRC over data that holds CRCs is weak, so it is never stored bare.
+/// Masks a checksum for storage. A CRC over data that itself contains CRCs is weak, so files never store the
+/// bare value.
+///
+/// ```
+/// use wire::crc::{crc32c, mask, masked};
+/// assert_eq!(mask(crc32c(b"record")), masked(b"record"));
+/// ```
 #[must_use]
 #[inline]
 pub fn mask(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(MASK_DELTA)
 }
 
-/// The checksum of some bytes as it is stored.
+/// Computes the masked checksum of bytes.
 #[must_use]
 pub fn masked(bytes: &[u8]) -> u32 {
     mask(crc32c(bytes))
 }
 
-/// The checksum of two pieces one after the other, of which the second has `second_len` bytes.
+/// Combines the checksums of two adjacent pieces, the second of which is `second_len` bytes long.
+///
+/// ```
+/// use wire::crc::{combine, crc32c};
+/// assert_eq!(combine(crc32c(b"mul"), crc32c(b"tiple"), 5), crc32c(b"multiple"));
+/// ```
 #[must_use]
 pub fn combine(first: u32, second: u32, second_len: u64) -> u32 {
     crc_fast::checksum_combine(Crc32Iscsi, u64::from(first), u64::from(second), second_len) as u32
 }
 
-/// A checksum over bytes that come piece by piece.
+/// Computes a checksum incrementally.
+///
+/// ```
+/// use wire::crc::{Running, crc32c};
+/// let mut running = Running::new();
+/// running.update(b"mul");
+/// running.update(b"tiple");
+/// assert_eq!(running.finish(), crc32c(b"multiple"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Running(crc_fast::Digest);
 
@@ -41,25 +65,25 @@ impl Default for Running {
 }
 
 impl Running {
-    /// The checksum of nothing.
+    /// Starts with the checksum of zero bytes.
     #[must_use]
     pub fn new() -> Running {
         Running(crc_fast::Digest::new(Crc32Iscsi))
     }
 
-    /// Takes more bytes in.
+    /// Appends bytes.
     #[inline]
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The checksum of all bytes so far.
+    /// Returns the checksum of all bytes so far.
     #[must_use]
     pub fn finish(&self) -> u32 {
         self.0.finalize() as u32
     }
 
-    /// The checksum of all bytes so far, as it is stored.
+    /// Returns the masked checksum of all bytes so far.
     #[must_use]
     pub fn masked(&self) -> u32 {
         mask(self.finish())

@@ -1,5 +1,5 @@
-//! What the formats of TensorFlow's files and messages have in common, each in one place: the canonical status codes,
-//! CRC-32C with its mask, and protobuf's wire format where there is no type for a message.
+//! Building blocks that TensorFlow's file and message formats share: canonical status codes, masked CRC-32C,
+//! and the protobuf wire format for messages that have no generated type.
 //!
 //! ```
 //! use wire::{Code, message};
@@ -13,7 +13,7 @@
 //! # Ok::<(), message::Malformed>(())
 //! ```
 //!
-//! It knows nothing of tensors, files or graphs.
+//! The crate has no notion of tensors, files, or graphs.
 //!
 //! # Features
 //!

@@ -1,9 +1,15 @@
-//! The protobuf wire format, as far as is needed where there is no type for a message.
+//! The protobuf wire format for messages that have no generated type.
 //!
-//! Written by hand because the index of a large model is hundreds of thousands of tiny messages: they
-//! are decoded straight into the reader's own entries, without a message object each.
+//! The code is written by hand because the index of a large model consists of hundreds of thousands of tiny
+//! messages. Readers decode them straight into their own entries, without an object per message.
 
 /// Appends a varint.
+///
+/// ```
+/// let mut bytes = Vec::new();
+/// wire::message::put_varint(&mut bytes, 300);
+/// assert_eq!(bytes, [0xac, 0x02]);
+/// ```
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -12,7 +18,15 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a varint field, unless it has the default value 0.
+/// Appends a varint field, unless the value is the default, 0.
+///
+/// ```
+/// use wire::message;
+/// let mut bytes = Vec::new();
+/// message::put_number(&mut bytes, 1, 150);
+/// message::put_number(&mut bytes, 2, 0);
+/// assert_eq!(bytes, [0x08, 0x96, 0x01]);
+/// ```
 pub fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         put_varint(out, u64::from(field) << 3);
@@ -20,7 +34,13 @@ pub fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     }
 }
 
-/// Appends a field of bytes, also when it is empty.
+/// Appends a length-delimited field, even if it is empty.
+///
+/// ```
+/// let mut bytes = Vec::new();
+/// wire::message::put_bytes(&mut bytes, 2, b"hi");
+/// assert_eq!(bytes, [0x12, 2, b'h', b'i']);
+/// ```
 pub fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_varint(out, u64::from(field) << 3 | 2);
     put_varint(out, bytes.len() as u64);
@@ -29,6 +49,7 @@ pub fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
 
 /// Takes a varint of at most `max_bytes` bytes off the front.
 #[inline]
+// Most varints are a single byte: tags, short lengths, and small numbers.
 pub fn take_varint(bytes: &mut &[u8], max_bytes: usize) -> Option<u64> {
     if let [first @ 0..0x80, rest @ ..] = *bytes {
         *bytes = rest;
@@ -36,7 +57,7 @@ pub fn take_varint(bytes: &mut &[u8], max_bytes: usize) -> Option<u64> {
     }
     let mut value = 0u64;
     for (i, &byte) in bytes.iter().take(max_bytes).enumerate() {
-        // The tenth byte's upper bits fall off the top, as in every protobuf reader.
+        // Bits beyond the 64th are dropped, as every protobuf reader does.
         value |= u64::from(byte & 0x7f).checked_shl(7 * i as u32).unwrap_or(0);
         if byte < 0x80 {
             *bytes = &bytes[i + 1..];
@@ -46,19 +67,31 @@ pub fn take_varint(bytes: &mut &[u8], max_bytes: usize) -> Option<u64> {
     None
 }
 
-/// Takes a varint off the front; `None` if there is none.
+/// Takes a 64-bit varint off the front. Returns `None` if there is no complete varint.
+///
+/// ```
+/// let mut bytes = &[0xac, 0x02, 7][..];
+/// assert_eq!(wire::message::take_varint64(&mut bytes), Some(300));
+/// assert_eq!(bytes, [7]);
+/// ```
 #[inline]
 pub fn take_varint64(bytes: &mut &[u8]) -> Option<u64> {
     take_varint(bytes, 10)
 }
 
-/// A 32-bit varint, as the tables use for lengths.
+/// Takes a 32-bit varint off the front, the form in which tables store lengths.
 #[inline]
 pub fn take_varint32(bytes: &mut &[u8]) -> Option<u32> {
     take_varint(bytes, 5).and_then(|value| u32::try_from(value).ok())
 }
 
-/// Takes `len` bytes off the front.
+/// Takes `len` bytes off the front. Returns `None` if fewer are left.
+///
+/// ```
+/// let mut bytes = &b"abc"[..];
+/// assert_eq!(wire::message::take(&mut bytes, 2), Some(&b"ab"[..]));
+/// assert_eq!(wire::message::take(&mut bytes, 2), None);
+/// ```
 #[inline]
 pub fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     let (head, tail) = bytes.split_at_checked(len)?;
@@ -66,36 +99,51 @@ pub fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     Some(head)
 }
 
-/// A field's value as it is on the wire.
+/// The value of a field as encoded on the wire.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// An integer, a truth value or the number of an enum's value; negative ones as two's complement.
+    /// An integer, a bool, or an enum number. Negative numbers are in two's complement.
     Varint(u64),
     /// Eight bytes.
     Fixed64(u64),
-    /// A string, a message, or several numbers in a row.
+    /// A string, a nested message, or a packed list of numbers.
     Bytes(&'a [u8]),
     /// Four bytes.
     Fixed32(u32),
 }
 
-/// The message is not in the wire format.
+/// The error for bytes that are not in the protobuf wire format.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
 impl std::fmt::Display for Malformed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("bytes are not in protobuf's wire format")
+        f.write_str(
+            "bytes are not in the protobuf wire format: the data is damaged or is not a protobuf message",
+        )
     }
 }
 
 impl std::error::Error for Malformed {}
 
-/// Calls `visit` with every field of a message in order; groups are skipped. A field of an unexpected
-/// wire type must be treated like an unknown one by the visitor: ignored.
+/// Calls `visit` with each field of a message, in order. Groups are skipped. A visitor must ignore a field of
+/// an unexpected wire type, as it ignores an unknown field.
+///
+/// ```
+/// use wire::message::{self, Value};
+/// let mut number = 0;
+/// message::fields(&[0x08, 0x96, 0x01], |field, value| {
+///     if let (1, Value::Varint(value)) = (field, value) {
+///        number = value;
+/// ```
+///     Ok::<(), message::Malformed>(())
+/// })?;
+/// assert_eq!(number, 150);
+/// # Ok::<(), message::Malformed>(())
+/// ```
 ///
 /// # Errors
-/// Of the visitor; for bytes that are no message.
+/// Returns the first error of the visitor, or [`Malformed`] if the bytes are not a message.
 pub fn fields<'a>(
     mut message: &'a [u8],
     mut visit: impl FnMut(u32, Value<'a>) -> Result<(), Malformed>,
@@ -109,7 +157,7 @@ pub fn fields<'a>(
     Ok(())
 }
 
-/// One field; no value for the start of a group.
+/// Takes one field off the front. The start of a group has no value.
 fn take_field<'a>(message: &mut &'a [u8]) -> Result<(u32, Option<Value<'a>>), Malformed> {
     let tag = take_varint(message, 5).ok_or(Malformed)?;
     let field = u32::try_from(tag >> 3).map_err(|_| Malformed)?;
@@ -135,7 +183,8 @@ fn take_array<const N: usize>(message: &mut &[u8]) -> Result<[u8; N], Malformed>
     take(message, N).and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed)
 }
 
-/// Skips to the end of a group, counting nested ones instead of recursing: the depth is the file's.
+/// Skips to the end of a group. Nested groups are counted rather than recursed into, because the file
+/// controls the nesting depth.
 fn skip_group(message: &mut &[u8]) -> Result<(), Malformed> {
     let mut depth = 1usize;
     while depth > 0 {

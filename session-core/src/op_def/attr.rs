@@ -1,30 +1,35 @@
-//! What values an attribute may have.
+//! The values that an attribute may have.
 
 use crate::{AttrValue, Error, Result};
 use tensor::DType;
 
-/// One attribute.
+/// The definition of an attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttrDef {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The kind of its value.
+    /// The kind of the value.
     pub kind: AttrKind,
-    /// Of a list, the kind of its items.
+    /// For a list, the kind of the items.
     pub items: AttrKind,
-    /// Its default; without one it must be given or follow from the inputs.
+    /// The default. Without one, the value must be given or follow from the inputs.
     pub default: Option<AttrValue>,
-    /// The least value of an integer, or the least length of a list.
+    /// The minimum value of an integer, or the minimum length of a list.
     pub minimum: Option<i64>,
-    /// The integer, or each of a list, fits an `int32`: what reads it asks for no more bits.
+    /// True if the integer, or each integer of a list, must fit an `int32` because kernels read it as one.
     pub is_int32: bool,
-    /// The dtypes allowed; empty for all.
+    /// The allowed dtypes. Empty for all.
     pub allowed_types: Vec<DType>,
-    /// The strings allowed; empty for all.
+    /// The allowed strings. Empty for all.
     pub allowed_strings: Vec<String>,
 }
 
-/// The kind of an attribute's value.
+/// The kind of the value of an attribute.
+///
+/// ```
+/// use session_core::{AttrKind, AttrValue};
+/// assert_eq!(AttrKind::of(&AttrValue::Bool(true)).name(), "bool");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // one for each kind of `AttrValue`
 pub enum AttrKind {
@@ -40,7 +45,7 @@ pub enum AttrKind {
 }
 
 impl AttrKind {
-    /// The kind of a value.
+    /// Returns the kind of a value.
     #[must_use]
     pub fn of(value: &AttrValue) -> AttrKind {
         match value {
@@ -56,7 +61,7 @@ impl AttrKind {
         }
     }
 
-    /// TensorFlow's word for it.
+    /// Returns TensorFlow's name of the kind.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -74,8 +79,8 @@ impl AttrKind {
 }
 
 impl AttrDef {
-    /// Checks a value against all that the definition says: its kind, the least value or length, the range, and the
-    /// values allowed.
+    /// Checks a value against the definition: its kind, minimum value or length, range, and the allowed
+    /// values.
     ///
     /// ```
     /// use session_core::{AttrValue, OpDef};
@@ -87,7 +92,7 @@ impl AttrDef {
     /// ```
     ///
     /// # Errors
-    /// `InvalidArgument` with the attribute's name and what is wrong with the value.
+    /// Fails with `InvalidArgument`, the name of the attribute, and the reason.
     pub fn check(&self, value: &AttrValue) -> Result<()> {
         let name = &self.name;
         if AttrKind::of(value) != self.kind {
@@ -102,7 +107,7 @@ impl AttrDef {
             if let (AttrValue::Int(value), Some(minimum)) = (value, self.minimum)
                 && *value < minimum
             {
-                let text = format!("attribute '{name}' is {value}, less than the least value {minimum}");
+                let text = format!("attribute '{name}' is {value}, less than the minimum value {minimum}");
                 return Err(Error::value(text));
             }
             return self.check_one(value);
@@ -128,7 +133,7 @@ impl AttrDef {
         })
     }
 
-    /// Checks a value that stands alone or in a list.
+    /// Checks a single value or an item of a list.
     fn check_one(&self, value: &AttrValue) -> Result<()> {
         let name = &self.name;
         match value {
@@ -166,7 +171,7 @@ mod tests {
             let error = OP.signature().attr(name).unwrap().check(&value).unwrap_err();
             assert!(error.message().contains(why) && error.message().contains(name), "{error}");
         };
-        refused("n", AttrValue::Int(1), "least value 2");
+        refused("n", AttrValue::Int(1), "minimum value 2");
         refused("n", AttrValue::Bool(true), "must be int, not bool");
         refused("small", AttrValue::Int(1 << 31), "int32");
         refused("small", AttrValue::Int(i64::MIN), "int32");

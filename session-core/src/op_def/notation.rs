@@ -1,4 +1,4 @@
-//! The notation of definitions, read.
+//! The parser of definitions.
 
 use super::{ArgDef, ArgType, AttrDef, AttrKind, Signature};
 use crate::{AttrValue, PartialShape};
@@ -27,7 +27,7 @@ pub(super) fn parse(arguments: &str, attributes: &str) -> Parsed<Signature> {
     Ok(Signature { inputs: args(inputs)?, outputs: args(outputs)?, attrs })
 }
 
-/// Splits at commas that stand in no bracket and no quotes.
+/// Splits at commas outside of brackets and quotes.
 fn split(list: &str) -> Vec<&str> {
     let (mut depth, mut quoted, mut start, mut parts) = (0, false, 0, Vec::new());
     for (i, c) in list.char_indices() {
@@ -63,7 +63,7 @@ fn parse_type(spec: &str, attrs: &[AttrDef]) -> Parsed<ArgType> {
         return match attr.kind {
             AttrKind::Type => Ok(ArgType::Attr(spec.to_owned())),
             AttrKind::List => Ok(ArgType::List(spec.to_owned())),
-            _ => Err(format!("attribute '{spec}' is no type")),
+            _ => Err(format!("attribute '{spec}' is not a type")),
         };
     }
     DType::from_name(spec).map(ArgType::Fixed).ok_or_else(|| format!("unknown type '{spec}'"))
@@ -80,7 +80,7 @@ fn parse_attr(text: &str) -> Parsed<AttrDef> {
         },
         None => (None, rest.strip_prefix('=')),
     };
-    let number = |text: &str| text.trim().parse().map_err(|_| format!("'{text}' is no least value"));
+    let number = |text: &str| text.trim().parse().map_err(|_| format!("'{text}' is not a minimum"));
     let mut attr = AttrDef {
         name: name.trim().to_owned(),
         kind: AttrKind::Type,
@@ -142,7 +142,7 @@ fn parse_dtype(name: &str) -> Parsed<DType> {
 }
 
 fn parse_default(text: &str, kind: AttrKind) -> Parsed<AttrValue> {
-    let bad = || format!("'{text}' is no default for {kind:?}");
+    let bad = || format!("'{text}' is not a valid default for {kind:?}");
     Ok(match kind {
         AttrKind::Int => AttrValue::Int(text.parse().map_err(|_| bad())?),
         AttrKind::Float => AttrValue::Float(text.parse().map_err(|_| bad())?),
@@ -162,7 +162,7 @@ fn parse_default(text: &str, kind: AttrKind) -> Parsed<AttrValue> {
     })
 }
 
-/// A vector, written `uint8[255, 0, 0, 255]`.
+/// Parses a vector, written `uint8[255, 0, 0, 255]`.
 fn parse_tensor(text: &str) -> Option<Tensor> {
     let (dtype, items) = text.strip_suffix(']')?.split_once('[')?;
     fn vector<T: Element + std::str::FromStr>(items: &str) -> Option<Tensor> {
@@ -187,7 +187,7 @@ fn parse_shape(text: &str) -> Option<PartialShape> {
     Some(PartialShape::from_sizes(sizes?))
 }
 
-/// One item of a default list, its kind told by how it is written.
+/// Parses an item of a default list, whose notation reveals its kind.
 fn parse_item(text: &str) -> Parsed<AttrValue> {
     if let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         return Ok(AttrValue::from(inner));

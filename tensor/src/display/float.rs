@@ -1,27 +1,28 @@
-//! Words for floats: the fewest digits that tell a value of its type from its neighbours, and one
-//! notation for all elements of a tensor.
+//! Formatting of floats: the shortest digits that distinguish a value from its neighbors, in one notation for
+//! all elements of a tensor.
 
 use crate::{bf16, f16};
 
-/// Most digits after the point.
+/// The maximum number of digits after the point.
 const PRECISION: usize = 8;
 
-/// A float with its own type's shortest digits. The value is exact: every type fits a double.
+/// A float with the shortest digits of its own type. The value is exact, because every type fits a double.
 #[derive(Clone)]
 pub(super) struct Number {
     value: f64,
-    /// The digits without sign and point, the first not 0 unless the value is; empty if not finite.
+    /// The digits without sign and point. The first is nonzero unless the value is 0. Empty if the value is
+    /// not finite.
     digits: String,
     /// The power of ten of the first digit.
     exponent: i32,
     kind: &'static Kind,
 }
 
-/// What differs between the types.
+/// The differences between the floating-point types.
 struct Kind {
     /// Rounds a double to the type.
     round: fn(f64) -> f64,
-    /// From this size on the notation is scientific: in a tensor with a rank, and alone.
+    /// The thresholds for scientific notation: in a tensor of rank 1 or more, and for a scalar.
     large: [f64; 2],
 }
 
@@ -45,8 +46,8 @@ impl Number {
         }
     }
 
-    /// The digits before and after the point, the latter without trailing zeros. At most `most` after
-    /// the point: beyond, the exact value is rounded, not its shortest digits.
+    /// Returns the digits before and after the point, the latter without trailing zeros and at most `most` of
+    /// them. Beyond that, the exact value is rounded rather than its shortest digits.
     fn positional(&self, most: usize) -> (String, String) {
         let count = self.digits.len() as i32;
         if count - 1 - self.exponent > most as i32 {
@@ -61,7 +62,7 @@ impl Number {
         (int, trimmed(&self.digits[whole..]))
     }
 
-    /// The first digit, the others without trailing zeros, and the power of ten.
+    /// Returns the first digit, the remaining digits without trailing zeros, and the power of ten.
     fn scientific(&self, most: usize) -> (String, String, i32) {
         if self.digits.len() > most + 1 {
             let rounded = format!("{:.most$e}", self.value.abs());
@@ -72,12 +73,13 @@ impl Number {
         (self.digits[..1].to_owned(), trimmed(&self.digits[1..]), self.exponent)
     }
 
-    /// The word of a value that stands alone.
+    /// Formats a scalar.
     pub(super) fn scalar(&self) -> String {
         self.alone("", ".0", false)
     }
 
-    /// As [`scalar`](Number::scalar), with `empty` for the point and fraction of a whole number.
+    /// Formats as [`scalar`](Number::scalar) does, with `empty` for the point and fraction of an integral
+    /// value.
     fn alone(&self, empty_scientific: &str, empty: &str, plus: bool) -> String {
         let sign = self.sign(plus);
         let size = self.value.abs();
@@ -97,7 +99,7 @@ impl Number {
     }
 }
 
-/// The word of a complex value that stands alone, as Python writes it.
+/// Formats a complex scalar as Python does.
 pub(super) fn complex_scalar(re: &Number, im: &Number) -> String {
     if re.value == 0.0 && re.value.is_sign_positive() {
         return format!("{}j", im.alone("", "", false));
@@ -142,7 +144,7 @@ impl From<bf16> for Number {
     }
 }
 
-/// The fewest digits that the type takes back to the value, those nearest to it, ties to even.
+/// Returns the fewest digits that the type parses back to the value, the nearest among them, ties to even.
 fn shortest(value: f64, kind: &Kind) -> String {
     // `{:e}` alone breaks ties away from zero.
     let candidates = (0..17).map(|digits| format!("{value:.digits$e}"));
@@ -151,19 +153,19 @@ fn shortest(value: f64, kind: &Kind) -> String {
     matching.next().unwrap_or_else(|| format!("{value:e}"))
 }
 
-/// The common shape of the words of a tensor.
+/// The common format of the numbers of a tensor.
 pub(super) struct FloatFormat {
     plus: bool,
-    /// Columns before the point, sign included.
+    /// Columns before the point, including the sign.
     left: usize,
     /// Columns after the point.
     right: usize,
-    /// Digits after the point and of the exponent, when the notation is scientific.
+    /// The digits after the point and of the exponent, for scientific notation.
     scientific: Option<(usize, usize)>,
 }
 
 impl FloatFormat {
-    /// The format of these numbers; `plus` writes a sign before positive ones too.
+    /// Chooses the format for these numbers. With `plus`, positive numbers get a sign, too.
     pub(super) fn of(numbers: &[Number], plus: bool) -> FloatFormat {
         let finite = || numbers.iter().filter(|number| number.is_finite());
         let mut format = FloatFormat { plus, left: 0, right: 0, scientific: None };
@@ -199,7 +201,7 @@ impl FloatFormat {
         self.scientific = Some((precision, exponent_digits));
     }
 
-    /// A number in this format, padded to the common width.
+    /// Formats a number, padded to the common width.
     pub(super) fn word(&self, number: &Number) -> String {
         let width = self.left + 1 + self.right;
         if !number.is_finite() {
@@ -211,7 +213,7 @@ impl FloatFormat {
             let (int, fraction) = number.positional(PRECISION);
             return format!("{:>left$}.{fraction:<right$}", sign.to_owned() + &int);
         };
-        // All get the same number of digits: where the shortest are fewer, the exact value's follow.
+        // All numbers get the same number of digits: digits of the exact value follow the shortest ones.
         let exact = format!("{:.precision$e}", number.value.abs());
         let (mantissa, exponent) = exact.split_once('e').unwrap_or((&exact, "0"));
         let (int, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -221,7 +223,7 @@ impl FloatFormat {
     }
 }
 
-/// Whether sizes differ too much, or are too large or too small, for plain columns.
+/// Returns true if the magnitudes differ too much, or are too large or too small, for positional notation.
 fn wide<'a>(numbers: impl Iterator<Item = &'a Number>) -> bool {
     let sizes = numbers.filter(|number| number.value != 0.0).map(|number| (number.value.abs(), number.kind));
     let range = sizes.fold(None, |range, (size, kind)| match range {

@@ -1,8 +1,8 @@
-//! Words for elements that are no numbers.
+//! Formatting of elements that are not numbers.
 
 use std::fmt::Write;
 
-/// `True` or `False`; inside brackets both take five columns.
+/// Formats a bool as `True` or `False`, five columns wide within brackets.
 pub(super) fn of_bool(value: bool, scalar: bool) -> String {
     match (value, scalar) {
         (true, true) => "True".to_owned(),
@@ -11,7 +11,7 @@ pub(super) fn of_bool(value: bool, scalar: bool) -> String {
     }
 }
 
-/// A byte string as Python writes it, such as `b'a\x00'`.
+/// Formats a byte string as Python does, such as `b'a\x00'`.
 pub(super) fn of_bytes(bytes: &[u8]) -> String {
     let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
     let mut word = format!("b{quote}");
