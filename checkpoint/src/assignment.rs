@@ -62,12 +62,12 @@ pub fn init_from_checkpoint(
     Ok(found.into_iter().map(|(variable, stored)| Assignment { variable, stored }).collect())
 }
 
-/// The prefix that a scope stands for.
+/// Returns the prefix that a scope stands for.
 fn scope(name: &str) -> Option<&str> {
     if name == "/" { Some("") } else { name.ends_with('/').then_some(name) }
 }
 
-/// All variables of a scope.
+/// Returns all variables of a scope.
 fn below(from: &str, to: &str, variables: &[VariableSpec]) -> Vec<(usize, String)> {
     let inside = variables.iter().enumerate().filter_map(|(i, variable)| {
         let rest = variable.key.strip_prefix(to)?;

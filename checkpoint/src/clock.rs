@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where the time comes from. Tests bring their own.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The time of day.
+    /// Returns the time of day.
     fn now(&self) -> SystemTime;
 
     /// Waits.
@@ -18,7 +18,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
 pub struct SystemClock;
 
 impl SystemClock {
-    /// The default clock, ready to be shared.
+    /// Returns the default clock, ready to be shared.
     #[must_use]
     pub fn shared() -> Arc<dyn Clock> {
         Arc::new(SystemClock)
@@ -40,7 +40,7 @@ pub(crate) fn seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// A time for people: `2026-11-29 13:40:10 UTC`.
+/// Returns a time for people: `2026-11-29 13:40:10 UTC`.
 pub(crate) fn readable(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);

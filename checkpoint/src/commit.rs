@@ -18,7 +18,7 @@ const UNFINISHED: &str = ".tempstate";
 pub(crate) struct Mark(pub(crate) u64);
 
 impl Mark {
-    /// A number that no other process, and no other call, has.
+    /// Creates a number that no other process, and no other call, has.
     pub(crate) fn new() -> Mark {
         // The standard library's hashers are keyed with random numbers of the system.
         let mut random = RandomState::new().build_hasher();
@@ -28,12 +28,12 @@ impl Mark {
         Mark(random.finish())
     }
 
-    /// The name of an unfinished file, in the folder where it will be.
+    /// Returns the name of an unfinished file, in the folder where it will be.
     pub(crate) fn temporary(self, target: &Path) -> PathBuf {
         prefix::with_suffix(target, &self.suffix())
     }
 
-    /// The final name of an unfinished file with this mark; `None` for any other.
+    /// Returns the final name of an unfinished file with this mark; `None` for any other.
     pub(crate) fn target_of(self, name: &str) -> Option<&str> {
         name.strip_suffix(self.suffix().as_str()).filter(|target| !target.is_empty())
     }
@@ -59,12 +59,12 @@ impl Unfinished {
         Unfinished { storage: Arc::clone(storage), temporary, target: target.to_path_buf(), published: false }
     }
 
-    /// Where it is now.
+    /// Returns where it is now.
     pub(crate) fn path(&self) -> &Path {
         &self.temporary
     }
 
-    /// Where it will be.
+    /// Returns where it will be.
     pub(crate) fn target(&self) -> &Path {
         &self.target
     }

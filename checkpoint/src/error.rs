@@ -174,7 +174,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The canonical status code that stands for this error.
+    /// Returns the canonical status code that stands for this error.
     ///
     /// ```
     /// let missing = checkpoint::Error::NotFound { path: "model.ckpt".into() };
@@ -203,7 +203,7 @@ impl Error {
         }
     }
 
-    /// Whether the bytes on disk are to blame, so that an older checkpoint may still be good: content that
+    /// Returns true if the bytes on disk are to blame, so that an older checkpoint may still be good: content that
     /// is proved bad, files that are missing or cut short. Neither mismatches between variables and
     /// checkpoint are damage, nor what the system refuses (a file that may not be read, a device that
     /// fails, too many open files, no memory): the checkpoint may be good then.
@@ -279,7 +279,7 @@ fn reasons(rejected: &[(PathBuf, Error)]) -> String {
     text
 }
 
-/// A few names in full and the number of the others: a model may have thousands.
+/// Returns a few names in full and the number of the others: a model may have thousands.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 10;
     let mut text = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");

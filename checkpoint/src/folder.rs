@@ -29,7 +29,7 @@ pub(crate) struct Folder {
     lock: Option<Arc<dyn Any + Send + Sync>>,
     /// Of unfinished files where nobody locks, and so nobody may remove them later.
     unlocked: Mark,
-    /// Whether what killed saves left is still to be removed.
+    /// True if what killed saves left is still to be removed.
     untidy: AtomicBool,
     /// Guards the folder's files: one save goes after the other. The journal is read at the first.
     journal: Mutex<Option<Journal>>,
@@ -47,7 +47,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The folders that this process has locked, by the address of the lock's guard, which all who share a
+/// Returns the folders that this process has locked, by the address of the lock's guard, which all who share a
 /// lock have in common. Guarded while a lock is taken, so that two threads do not make two of one.
 fn folders() -> MutexGuard<'static, HashMap<usize, Weak<Folder>>> {
     static FOLDERS: OnceLock<Mutex<HashMap<usize, Weak<Folder>>>> = OnceLock::new();
@@ -215,7 +215,7 @@ fn remove_replaced(storage: &dyn Storage, publishing: &Publishing, prefix: &Path
     }
 }
 
-/// Whether a file has this checksum and length.
+/// Returns true if a file has this checksum and length.
 fn has_content(storage: &dyn Storage, path: &Path, (crc, len): (u32, u64)) -> bool {
     let read = || {
         let file = storage.open(path).ok().filter(|file| file.len().is_ok_and(|found| found == len))?;
@@ -243,7 +243,7 @@ pub(crate) struct Writing<'f> {
 }
 
 impl Writing<'_> {
-    /// The mark of unfinished files.
+    /// Returns the mark of unfinished files.
     pub(crate) fn mark(&mut self) -> Mark {
         let unlocked = self.folder.unlocked;
         let locked = self.folder.lock.is_some();
@@ -343,7 +343,7 @@ impl FolderClaim {
         Ok(FolderClaim { claim })
     }
 
-    /// The folder.
+    /// Returns the folder.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.claim.folder.path

@@ -6,12 +6,12 @@ use crate::{Error, index_path};
 use std::path::Path;
 use tensor::FileKind;
 
-/// What bytes at the beginning of a file tell, if they tell that it is nothing of ours.
+/// Returns what bytes at the beginning of a file tell, if they tell that it is nothing of ours.
 fn kind_of(path: &Path, start: &[u8]) -> Option<FileKind> {
     FileKind::of(path, start).filter(|kind| kind.is_told_by_content() && *kind != FileKind::Safetensors)
 }
 
-/// An error of a damaged file, or what the file is instead.
+/// Returns an error of a damaged file, or what the file is instead.
 pub(crate) fn explained(file: &dyn ReadFile, path: &Path, error: Error) -> Error {
     if !matches!(error, Error::Corrupt { .. }) {
         return error;
@@ -29,7 +29,7 @@ fn start(file: &dyn ReadFile) -> Option<Vec<u8>> {
     Some(start)
 }
 
-/// The error for a path where no checkpoint is: what is there instead, and which prefix is meant, if that can be told.
+/// Returns the error for a path where no checkpoint is: what is there instead, and which prefix is meant, if that can be told.
 pub(crate) fn no_checkpoint(storage: &dyn Storage, path: &Path) -> Error {
     let not_found = || Error::NotFound { path: path.to_path_buf() };
     if !storage.metadata(path).is_ok_and(|info| !info.is_dir) {

@@ -45,7 +45,7 @@ pub struct SessionState {
 }
 
 impl SessionState {
-    /// The state that a hook saved.
+    /// Returns the state that a hook saved.
     #[must_use]
     pub fn hook(&self, name: &str) -> Option<&[u8]> {
         self.hooks.iter().find(|(known, _)| known == name).map(|(_, bytes)| bytes.as_slice())
@@ -64,7 +64,7 @@ pub struct Restored {
 }
 
 impl GraphSaver {
-    /// A saver of all global variables and lookup tables
+    /// Creates a saver of all global variables and lookup tables
     /// ([`SAVEABLE_OBJECTS`](keys::SAVEABLE_OBJECTS)) that the graph has whenever it saves or restores (S-274); none are no error
     /// (S-83, S-290). TensorFlow's default saver never learns of variables that are made later (S-86).
     #[must_use]
@@ -72,7 +72,7 @@ impl GraphSaver {
         GraphSaver { saver: Arc::new(Saver::new(options.allow_empty(true))), chosen: None }
     }
 
-    /// A saver of these variables.
+    /// Creates a saver of these variables.
     ///
     /// # Errors
     /// A value error for no variables, two of one key (S-276), one under two keys, and variables of several graphs.
@@ -80,7 +80,7 @@ impl GraphSaver {
         GraphSaver::of_parts(variables, Vec::new(), options)
     }
 
-    /// A saver of these variables and lookup tables. Those that go under other keys than their names are given as
+    /// Returns a saver of these variables and lookup tables. Those that go under other keys than their names are given as
     /// [`saved_as`](Variable::saved_as); parts of a partitioned variable too, all under the key of the whole.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl GraphSaver {
         Ok(GraphSaver { saver: Arc::new(Saver::new(options)), chosen })
     }
 
-    /// A saver of the same variables and tables with other options, and with a list of checkpoints of its own.
+    /// Creates a saver of the same variables and tables with other options, and with a list of checkpoints of its own.
     #[must_use]
     pub fn with_options(&self, options: SaverOptions) -> GraphSaver {
         match &self.chosen {
@@ -107,13 +107,13 @@ impl GraphSaver {
         }
     }
 
-    /// The saver of files: limits, list of checkpoints, background work.
+    /// Returns the saver of files: limits, list of checkpoints, background work.
     #[must_use]
     pub fn saver(&self) -> &Saver {
         &self.saver
     }
 
-    /// The variables that it saves from a session of this graph.
+    /// Returns the variables that it saves from a session of this graph.
     #[must_use]
     pub fn variables(&self, graph: &Graph) -> Vec<Variable> {
         match &self.chosen {
@@ -122,7 +122,7 @@ impl GraphSaver {
         }
     }
 
-    /// The lookup tables that it saves from a session of this graph.
+    /// Returns the lookup tables that it saves from a session of this graph.
     #[must_use]
     pub fn tables(&self, graph: &Graph) -> Vec<SavedTable> {
         match &self.chosen {
@@ -165,7 +165,7 @@ impl GraphSaver {
         self.saver.save_with(&live, path, step, options).map_err(in_phase(Phase::Save))
     }
 
-    /// As [`save_with`](GraphSaver::save_with), writing in the background: the state at the time of the call is saved.
+    /// Works as [`save_with`](GraphSaver::save_with), writing in the background: the state at the time of the call is saved.
     ///
     /// # Errors
     /// As [`Saver::save_in_background`].
@@ -206,7 +206,7 @@ impl GraphSaver {
         taken_over(session, report)
     }
 
-    /// What [`restore`](GraphSaver::restore) would do, to be printed before it is done; see [`RestorePlan`].
+    /// Returns what [`restore`](GraphSaver::restore) would do, to be printed before it is done; see [`RestorePlan`].
     ///
     /// # Errors
     /// As [`Saver::restore_plan`], with the phase and the cause.

@@ -216,7 +216,7 @@ fn written(text: &str) -> Option<Written> {
     Some(Written { name, save: (crc, len), num_shards, meta })
 }
 
-/// A name in quotation marks that leads nowhere but into its folder.
+/// Returns a name in quotation marks that leads nowhere but into its folder.
 fn file_name(lexer: &mut Lexer<'_>) -> Option<String> {
     let name = String::from_utf8(lexer.string().ok()?).ok()?;
     let mut components = Path::new(&name).components();

@@ -11,7 +11,7 @@ use wire::message::{Malformed, Value, fields};
 /// The key of the object graph.
 const OBJECT_GRAPH: &str = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
-/// The key of each variable by its usual name; nothing if the file is not object-based.
+/// Returns the key of each variable by its usual name; nothing if the file is not object-based.
 pub(crate) fn names(reader: &BundleReader) -> Result<HashMap<String, String>> {
     if !reader.contains(OBJECT_GRAPH) {
         return Ok(HashMap::new());

@@ -6,32 +6,32 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A path with more text at its end. Not `with_extension`: a prefix may hold dots.
+/// Creates a path with more text at its end. Not `with_extension`: a prefix may hold dots.
 pub(crate) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     let mut path = OsString::from(prefix);
     path.push(suffix);
     path.into()
 }
 
-/// The table of contents of a checkpoint; the checkpoint exists exactly if this file does.
+/// Returns the table of contents of a checkpoint; the checkpoint exists exactly if this file does.
 #[must_use]
 pub fn index_path(prefix: impl AsRef<Path>) -> PathBuf {
     with_suffix(prefix.as_ref(), ".index")
 }
 
-/// One of a checkpoint's data files.
+/// Returns one of a checkpoint's data files.
 #[must_use]
 pub fn data_path(prefix: impl AsRef<Path>, shard: u32, num_shards: u32) -> PathBuf {
     with_suffix(prefix.as_ref(), &format!(".data-{shard:05}-of-{num_shards:05}"))
 }
 
-/// The session state beside a checkpoint.
+/// Returns the session state beside a checkpoint.
 #[must_use]
 pub fn sidecar_path(prefix: impl AsRef<Path>) -> PathBuf {
     with_suffix(prefix.as_ref(), ".session")
 }
 
-/// The meta graph beside a checkpoint. A shard suffix such as `-5-of-7` is dropped first, as
+/// Returns the meta graph beside a checkpoint. A shard suffix such as `-5-of-7` is dropped first, as
 /// TensorFlow does (S-314).
 #[must_use]
 pub fn meta_graph_path(prefix: impl AsRef<Path>, suffix: &str) -> PathBuf {
@@ -50,12 +50,12 @@ fn without_shard_suffix(text: &str) -> Option<&str> {
     (is_shard && is_number(count)).then_some(stem)
 }
 
-/// The folder that holds a checkpoint's files.
+/// Returns the folder that holds a checkpoint's files.
 pub(crate) fn directory(prefix: &Path) -> &Path {
     prefix.parent().unwrap_or(Path::new(""))
 }
 
-/// The last component of a prefix, by which a checkpoint is known within its folder.
+/// Returns the last component of a prefix, by which a checkpoint is known within its folder.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a prefix that names no file: that ends in a separator, a dot, or `..`; and for
@@ -74,12 +74,12 @@ pub(crate) fn name(prefix: &Path) -> Result<&str> {
     Ok(last)
 }
 
-/// The last component of a path that any system may have written.
+/// Returns the last component of a path that any system may have written.
 pub(crate) fn last_component(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// Whether two prefixes are of one and the same checkpoint, however their folder is spelled.
+/// Returns true if two prefixes are of one and the same checkpoint, however their folder is spelled.
 #[must_use]
 pub fn same_checkpoint(storage: &dyn Storage, a: &Path, b: &Path) -> bool {
     if a == b {
@@ -120,7 +120,7 @@ pub(crate) fn parse(name: &str) -> Option<(&str, Part)> {
 /// The second name for a sidecar, see `sidecar`.
 pub(crate) const SIDECAR_ALTERNATE: &str = ".session-2";
 
-/// Every file of a folder whose name is text; other names are not ours. A folder that is not there
+/// Returns every file of a folder whose name is text; other names are not ours. A folder that is not there
 /// has none.
 pub(crate) fn file_names(storage: &dyn Storage, directory: &Path) -> io::Result<Vec<String>> {
     match storage.list(directory) {
@@ -130,7 +130,7 @@ pub(crate) fn file_names(storage: &dyn Storage, directory: &Path) -> io::Result<
     }
 }
 
-/// The files that belong to a prefix, by part.
+/// Returns the files that belong to a prefix, by part.
 pub(crate) fn files_of(storage: &dyn Storage, prefix: &Path) -> io::Result<Vec<(PathBuf, Part)>> {
     let directory = directory(prefix);
     let Some(stem) = prefix.file_name().and_then(OsStr::to_str) else { return Ok(Vec::new()) };

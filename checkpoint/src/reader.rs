@@ -50,7 +50,7 @@ impl CheckpointReader {
         CheckpointReader::open_with(path, ReadOptions::new())
     }
 
-    /// As [`open`](CheckpointReader::open), with options.
+    /// Works as [`open`](CheckpointReader::open), with options.
     ///
     /// # Errors
     /// As [`open`](CheckpointReader::open).
@@ -84,7 +84,7 @@ impl CheckpointReader {
         }
     }
 
-    /// The prefix, or the path of the file.
+    /// Returns the prefix, or the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -94,7 +94,7 @@ impl CheckpointReader {
         }
     }
 
-    /// The step at the end of the name, if there is one: 500 for `model.ckpt-500`.
+    /// Returns the step at the end of the name, if there is one: 500 for `model.ckpt-500`.
     #[must_use]
     pub fn step(&self) -> Option<i64> {
         let name = match self {
@@ -105,7 +105,7 @@ impl CheckpointReader {
         step_of(name?.to_str()?)
     }
 
-    /// All tensors by name (S-318), but for those whose dtype is [not known](CheckpointReader::unknown).
+    /// Returns all tensors by name (S-318), but for those whose dtype is [not known](CheckpointReader::unknown).
     #[must_use]
     pub fn variables(&self) -> Vec<TensorInfo> {
         match self {
@@ -126,7 +126,7 @@ impl CheckpointReader {
         }
     }
 
-    /// Whether there is a tensor of this name.
+    /// Returns true if there is a tensor of this name.
     #[must_use]
     pub fn has_tensor(&self, name: &str) -> bool {
         match self {
@@ -227,12 +227,12 @@ fn newest(directory: &Path, options: &ReadOptions) -> Result<BundleReader> {
     BundleReader::open_with(&prefix, options.clone())
 }
 
-/// The number after the last dash; a second dash is its sign.
+/// Returns the number after the last dash; a second dash is its sign.
 pub(crate) fn step_of(name: &str) -> Option<i64> {
     Some(numbered(name)?.1)
 }
 
-/// What stands before the number of a checkpoint, and the number.
+/// Returns what stands before the number of a checkpoint, and the number.
 pub(crate) fn numbered(name: &str) -> Option<(&str, i64)> {
     let (stem, digits) = name.rsplit_once('-')?;
     let step: i64 = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
@@ -286,7 +286,7 @@ pub(crate) struct FoundIn {
     pub(crate) prefix: PathBuf,
 }
 
-/// What looks like a checkpoint in a folder, in the order of steps: an index with data files of its name.
+/// Returns what looks like a checkpoint in a folder, in the order of steps: an index with data files of its name.
 /// Nothing is opened, so the index may be damaged.
 pub(crate) fn found_in(storage: &dyn Storage, directory: &Path) -> Result<Vec<FoundIn>> {
     let names = prefix::file_names(storage, directory).map_err(Error::io("list", directory))?;

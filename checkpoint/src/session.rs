@@ -45,7 +45,7 @@ impl<'s> SessionVariables<'s> {
         self
     }
 
-    /// The variables.
+    /// Returns the variables.
     #[must_use]
     pub fn variables(&self) -> &[Variable] {
         &self.variables
@@ -199,7 +199,7 @@ impl<'t> TableContents<'t> {
         place.is_some()
     }
 
-    /// A run for each table that was read, because two of them may be fed through one operation.
+    /// Returns a run for each table that was read, because two of them may be fed through one operation.
     fn imports(self) -> Result<Vec<(Vec<OpId>, Vec<(Endpoint, Tensor)>)>> {
         let mut runs = Vec::new();
         for (table, read) in self.tables.iter().zip(self.read) {

@@ -96,7 +96,7 @@ pub(crate) fn place(storage: &dyn Storage, prefix: &Path) -> Result<Place> {
     })
 }
 
-/// The session states that belong to one save of a prefix, whether or not it is the one that is there.
+/// Returns the session states that belong to one save of a prefix, whether or not it is the one that is there.
 pub(crate) fn of_save(storage: &dyn Storage, prefix: &Path, save: Identity) -> Vec<PathBuf> {
     let belongs = |path: &PathBuf| {
         let file = read(storage, path).ok().flatten();
@@ -105,12 +105,12 @@ pub(crate) fn of_save(storage: &dyn Storage, prefix: &Path, save: Identity) -> V
     candidates(prefix).into_iter().filter(belongs).collect()
 }
 
-/// Whether a file was written by this crate as a session state, be it damaged since.
+/// Returns true if a file was written by this crate as a session state, be it damaged since.
 fn is_ours(file: &[u8]) -> bool {
     file.starts_with(MAGIC)
 }
 
-/// As [`is_ours`], for a file by its path.
+/// Works as [`is_ours`], for a file by its path.
 pub(crate) fn is_session_state(storage: &dyn Storage, path: &Path) -> bool {
     let mut start = [0; MAGIC.len()];
     storage.open(path).and_then(|file| file.read_exact_at(&mut start, 0)).is_ok() && is_ours(&start)
@@ -132,7 +132,7 @@ pub(crate) fn remove_superseded(storage: &dyn Storage, place: &Place, written: b
     }
 }
 
-/// The whole file for a payload.
+/// Returns the whole file for a payload.
 pub(crate) fn envelope(payload: &[u8], (index_crc, index_len): Identity, generation: u64) -> Vec<u8> {
     let mut file = Vec::with_capacity(HEADER + payload.len());
     file.extend_from_slice(MAGIC);
@@ -201,7 +201,7 @@ fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Bytes>> {
     Ok(Some(bytes.into()))
 }
 
-/// The session state of a checkpoint; `None` when it has none. A state that belongs to another save of
+/// Returns the session state of a checkpoint; `None` when it has none. A state that belongs to another save of
 /// the prefix is not this checkpoint's.
 ///
 /// # Errors
@@ -211,7 +211,7 @@ pub fn read_session_state(prefix: impl AsRef<Path>) -> Result<Option<Bytes>> {
     read_session_state_with(&LocalStorage::shared(), prefix)
 }
 
-/// As [`read_session_state`], through another storage.
+/// Works as [`read_session_state`], through another storage.
 ///
 /// # Errors
 /// As [`read_session_state`].
@@ -223,7 +223,7 @@ pub fn read_session_state_with(
     of_reader(storage.as_ref(), &BundleReader::open_with(prefix, options)?)
 }
 
-/// The session state that belongs to an open checkpoint.
+/// Returns the session state that belongs to an open checkpoint.
 pub(crate) fn of_reader(storage: &dyn Storage, reader: &BundleReader) -> Result<Option<Bytes>> {
     let mut damage = None;
     let mut found: Option<Opened> = None;

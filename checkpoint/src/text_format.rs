@@ -35,13 +35,13 @@ impl<'a> Lexer<'a> {
         Lexer { text, rest: text }
     }
 
-    /// What is not read yet.
+    /// Returns what is not read yet.
     #[must_use]
     pub fn rest(&self) -> &'a str {
         self.rest
     }
 
-    /// Whether nothing but blanks and comments is left.
+    /// Returns true if nothing but blanks and comments is left.
     pub fn at_end(&mut self) -> bool {
         self.skip_space();
         self.rest.is_empty()
@@ -101,7 +101,7 @@ impl<'a> Lexer<'a> {
         taken
     }
 
-    /// The name of a field or of a value.
+    /// Returns the name of a field or of a value.
     ///
     /// # Errors
     /// If none comes next.
@@ -125,7 +125,7 @@ impl<'a> Lexer<'a> {
         Ok(taken)
     }
 
-    /// A number without its sign, or another bare word, and whether a minus stood before it.
+    /// Returns a number without its sign, or another bare word, and whether a minus stood before it.
     ///
     /// # Errors
     /// If neither comes next.
@@ -139,7 +139,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// An integer: decimal, octal after `0`, hexadecimal after `0x`.
+    /// Returns an integer: decimal, octal after `0`, hexadecimal after `0x`.
     ///
     /// # Errors
     /// If none comes next, or one that 64 bits, with the sign, do not hold.
@@ -158,7 +158,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A number that need not be whole; `inf` and `nan` are some.
+    /// Returns a number that need not be whole; `inf` and `nan` are some.
     ///
     /// # Errors
     /// If none comes next.
@@ -166,7 +166,7 @@ impl<'a> Lexer<'a> {
         self.number()
     }
 
-    /// As [`float`](Lexer::float), rounded once to single precision.
+    /// Works as [`float`](Lexer::float), rounded once to single precision.
     ///
     /// # Errors
     /// As [`float`](Lexer::float).
@@ -210,7 +210,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The bytes of one or more adjacent strings, joined.
+    /// Returns the bytes of one or more adjacent strings, joined.
     ///
     /// # Errors
     /// If none comes next, one does not end, or has an escape that there is not.
@@ -283,7 +283,7 @@ impl<'a> Lexer<'a> {
         digits
     }
 
-    /// A byte in up to `most` digits.
+    /// Returns a byte in up to `most` digits.
     fn byte(&mut self, radix: u32, most: usize, bytes: &mut Vec<u8>) -> Result<(), String> {
         let digits = self.digits(radix, most);
         let byte = u8::from_str_radix(digits, radix);
@@ -291,7 +291,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// A character by its number.
+    /// Returns a character by its number.
     fn character(&mut self, digits: usize, bytes: &mut Vec<u8>) -> Result<(), String> {
         let digits = self.digits(16, digits);
         let number = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
@@ -301,7 +301,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// A text as a string in quotes; only what cannot stand there is escaped.
+/// Returns a text as a string in quotes; only what cannot stand there is escaped.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -347,13 +347,13 @@ fn push_octal(byte: u32, out: &mut String) {
     let _ = write!(out, "\\{byte:03o}");
 }
 
-/// A number with as many digits as are needed to read it back.
+/// Returns a number with as many digits as are needed to read it back.
 #[must_use]
 pub fn float(value: f64) -> String {
     if value.is_nan() { "nan".to_owned() } else { format!("{value:?}") }
 }
 
-/// As [`float`], in single precision.
+/// Works as [`float`], in single precision.
 #[must_use]
 pub fn single(value: f32) -> String {
     if value.is_nan() { "nan".to_owned() } else { format!("{value:?}") }

@@ -36,30 +36,30 @@ impl Default for WatchOptions {
 }
 
 impl WatchOptions {
-    /// The defaults, which each setter states.
+    /// Returns the defaults, which each setter states.
     pub fn new() -> WatchOptions {
         WatchOptions::default()
     }
 
-    /// How long to sleep between two looks. Default: 1 s.
+    /// Sets how long to sleep between two looks. Default: 1 s.
     pub fn poll(mut self, poll: Duration) -> Self {
         self.poll = poll;
         self
     }
 
-    /// How long to wait for one new checkpoint. Default: without end.
+    /// Sets how long to wait for one new checkpoint. Default: without end.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The least time between two checkpoints of an iterator. Default: none.
+    /// Sets the least time between two checkpoints of an iterator. Default: none.
     pub fn min_interval(mut self, interval: Duration) -> Self {
         self.min_interval = interval;
         self
     }
 
-    /// The name of the state file. Default: `checkpoint`.
+    /// Sets the name of the state file. Default: `checkpoint`.
     pub fn state_file(mut self, name: impl Into<String>) -> Self {
         self.state_file = Some(name.into());
         self

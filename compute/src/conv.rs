@@ -77,7 +77,7 @@ impl ConvShape {
         assert!(!steps.contains(&0), "strides and dilations of {self:?} must not be 0");
     }
 
-    /// Whether output pixels are input pixels, each with its own product of channels.
+    /// Returns true if output pixels are input pixels, each with its own product of channels.
     fn is_product(&self) -> bool {
         let ConvShape { filter_h, filter_w, stride_h, stride_w, pad_top, pad_left, .. } = *self;
         (filter_h, filter_w, stride_h, stride_w, pad_top, pad_left) == (1, 1, 1, 1, 0, 0)

@@ -43,19 +43,19 @@ impl Product {
         Product { m, n, k, transpose_a: false, transpose_b: false, accumulate: false }
     }
 
-    /// The same sizes with `a` stored as `[k, m]`.
+    /// Returns the same sizes with `a` stored as `[k, m]`.
     #[must_use]
     pub const fn transpose_a(self) -> Product {
         Product { transpose_a: true, ..self }
     }
 
-    /// The same sizes with `b` stored as `[n, k]`.
+    /// Returns the same sizes with `b` stored as `[n, k]`.
     #[must_use]
     pub const fn transpose_b(self) -> Product {
         Product { transpose_b: true, ..self }
     }
 
-    /// The same product, added to what `c` holds.
+    /// Returns the same product, added to what `c` holds.
     #[must_use]
     pub const fn accumulate(self) -> Product {
         Product { accumulate: true, ..self }

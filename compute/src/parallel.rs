@@ -21,7 +21,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool in which `threads` threads work, the caller's own included. 0 stands for the number of
+    /// Returns a pool in which `threads` threads work, the caller's own included. 0 stands for the number of
     /// CPUs that this process may use.
     ///
     /// # Errors
@@ -38,13 +38,13 @@ impl Pool {
         Ok(Pool { threads, workers: Some(Arc::new(workers)) })
     }
 
-    /// The pool that runs everything on the calling thread.
+    /// Returns the pool that runs everything on the calling thread.
     #[must_use]
     pub const fn single() -> Pool {
         Pool { threads: 1, workers: None }
     }
 
-    /// How many threads take part, the caller included.
+    /// Returns the number of threads that take part, the caller included.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
@@ -136,7 +136,7 @@ mod shared {
             SharedSlice { start: slice.as_mut_ptr(), len: slice.len(), slice: std::marker::PhantomData }
         }
 
-        /// The elements from `from` up to `to`.
+        /// Returns the elements from `from` up to `to`.
         ///
         /// # Safety
         /// No two parts that are alive at the same time may overlap.
@@ -149,7 +149,7 @@ mod shared {
             unsafe { std::slice::from_raw_parts_mut(self.start.add(from), to - from) }
         }
 
-        /// The address of element `at`, for kernels whose parts interleave.
+        /// Returns the address of element `at`, for kernels whose parts interleave.
         ///
         /// # Safety
         /// No two threads may use the address for the same element, nor any one beyond the slice.

@@ -75,7 +75,7 @@ impl PoolShape {
         self.out_h * self.out_w * self.channels
     }
 
-    /// Whether every input pixel is in exactly one window.
+    /// Returns true if every input pixel is in exactly one window.
     const fn tiles(&self) -> bool {
         self.stride_h == self.window_h
             && self.stride_w == self.window_w
@@ -95,7 +95,7 @@ impl PoolShape {
     }
 }
 
-/// The part of `start - pad .. start - pad + window` that lies in `0..size`.
+/// Returns the part of `start - pad .. start - pad + window` that lies in `0..size`.
 #[inline(always)]
 fn clip(start: usize, window: usize, pad: usize, size: usize) -> Range<usize> {
     let end = (start + window).saturating_sub(pad).min(size);

@@ -58,7 +58,7 @@ pub fn qr<T: Real>(pool: &Pool, rows: usize, columns: usize, matrix: &[T], q: &m
     q.copy_from_slice(&transposed(&orthogonal, rows));
 }
 
-/// The matrix whose rows are the columns of one with rows of `width`.
+/// Returns the matrix whose rows are the columns of one with rows of `width`.
 fn transposed<T: Real>(matrix: &[T], width: usize) -> Vec<T> {
     (0..width).flat_map(|j| matrix.iter().skip(j).step_by(width).copied()).collect()
 }
@@ -96,7 +96,7 @@ fn reflect<T: Real>(pool: &Pool, rows: usize, k: usize, tail: &[T], factor: T, c
     });
 }
 
-/// The sum of products, in several sums that the processor adds up at once.
+/// Returns the sum of products, in several sums that the processor adds up at once.
 fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     const LANES: usize = 16;
     let mut sums = [T::default(); LANES];

@@ -14,7 +14,7 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The widest set that this CPU has. The environment variable `MONITORED_SESSION_ISA`
+    /// Returns the widest set that this CPU has. The environment variable `MONITORED_SESSION_ISA`
     /// (`baseline`, `avx2` or `avx512`) narrows it, which is how the narrower kernels are tested.
     #[must_use]
     pub fn current() -> Isa {

@@ -27,7 +27,7 @@ pub struct LabelError {
     pub row: usize,
     /// Its value.
     pub label: i64,
-    /// How many classes there are: valid labels are from 0 up to this, exclusive.
+    /// The number of classes: valid labels are from 0 up to this, exclusive.
     pub classes: usize,
 }
 
@@ -102,7 +102,7 @@ fn each_part<T: Float>(
     });
 }
 
-/// Where a part's rows are in an array of rows of `classes`; whole rows are together.
+/// Returns where a part's rows are in an array of rows of `classes`; whole rows are together.
 #[inline(always)]
 fn place<W>(part: &Part<'_, W>, classes: usize) -> std::ops::Range<usize> {
     let start = part.rows.start * classes + part.cols.start;
@@ -207,7 +207,7 @@ impl<T: Float> Emit<T> for DenseLoss<'_, T> {
     }
 }
 
-/// The sum of `label * (log - (logit - max))`, in several chains.
+/// Returns the sum of `label * (log - (logit - max))`, in several chains.
 #[inline(always)]
 fn cross_entropy<T: Float>(labels: &[T], logits: &[T], max: T::Wide, log: T::Wide) -> T::Wide {
     const CHAINS: usize = 16;
@@ -224,7 +224,7 @@ fn cross_entropy<T: Float>(labels: &[T], logits: &[T], max: T::Wide, log: T::Wid
     chains.iter().fold(rest, |sum, &chain| sum + chain)
 }
 
-/// The cross entropy of each row's softmax with one class, and its gradient: `loss[i] = -log_softmax[i,
+/// Returns the cross entropy of each row's softmax with one class, and its gradient: `loss[i] = -log_softmax[i,
 /// labels[i]]`, `backprop = softmax - one_hot(labels)`.
 ///
 /// # Errors

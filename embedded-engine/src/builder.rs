@@ -84,7 +84,7 @@ struct Builder<'a> {
     coming_round: Vec<(OpId, usize, Endpoint)>,
 }
 
-/// How many operations are added between two looks at what can end the run.
+/// The number of operations added between two checks for a timeout or cancellation.
 const UNWATCHED: usize = 256;
 
 impl<'a> Builder<'a> {
@@ -183,7 +183,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// The operations in the order of the graph, but each behind its inputs, loops cut open where they go round.
+    /// Returns the operations in the order of the graph, but each behind its inputs, loops cut open where they go round.
     fn inputs_first(&mut self) -> Result<Vec<Operation>> {
         let operations = std::mem::take(&mut self.operations);
         let mut waits: FxHashMap<OpId, usize> = FxHashMap::default();
@@ -217,12 +217,12 @@ impl<'a> Builder<'a> {
         Ok(order)
     }
 
-    /// Whether an output is a value that is given from outside.
+    /// Returns true if an output is a value that is given from outside.
     fn is_fed(&self, endpoint: Endpoint) -> bool {
         self.feed_index.contains_key(&endpoint)
     }
 
-    /// What stands for an output.
+    /// Returns what stands for an output.
     fn value(&self, endpoint: Endpoint) -> Result<Value> {
         if let Some(&feed) = self.feed_index.get(&endpoint) {
             return Ok(Value::Feed(feed));
@@ -302,7 +302,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Whether an operation only gives another name to its inputs.
+    /// Returns true if an operation only gives another name to its inputs.
     fn is_passed_on(&self, operation: &Operation, role: Option<Role>, operands: &Operands) -> bool {
         let Operands { values, control, .. } = operands;
         // What never changes enters a loop as it is. A reference does change.
@@ -334,13 +334,13 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Whether what is made from these may not run in each step, or several times.
+    /// Returns true if what is made from these may not run in each step, or several times.
     fn is_conditional(&self, inputs: &[Value], control: &[usize]) -> bool {
         let inputs = inputs.iter().filter_map(|&input| producer(input));
         inputs.chain(control.iter().copied()).any(|node| self.conditional.get(node) != Some(&false))
     }
 
-    /// The functions that an operation runs.
+    /// Returns the functions that an operation runs.
     fn callees(&self, operation: &Operation, op: Option<&OpType>) -> Result<Option<Callees>> {
         let name = |value: Option<&AttrValue>, attr: &str| match value {
             Some(AttrValue::Func(name, _)) => Ok(name.clone()),
@@ -413,7 +413,7 @@ impl<'a> Builder<'a> {
         if let Value::Constant(index) = value { Some(self.constants[index as usize].clone()) } else { None }
     }
 
-    /// The nodes that an operation must wait for besides those of its inputs. Constants are always there.
+    /// Returns the nodes that an operation must wait for besides those of its inputs. Constants are always there.
     fn control(&self, operation: &Operation) -> Vec<usize> {
         let mut nodes = Vec::new();
         for id in operation.control_input_ids() {

@@ -99,7 +99,7 @@ impl Calls {
 }
 
 impl Call {
-    /// The body of a number, if it takes as many arguments.
+    /// Returns the body of a number, if it takes as many arguments.
     pub(crate) fn body(&self, number: usize, arguments: &[Tensor]) -> Result<&Plan> {
         let body = self.bodies.get(number).ok_or_else(|| Error::invalid_argument("there are no branches"))?;
         if arguments.len() != body.feeds.len() {
@@ -121,7 +121,7 @@ pub(crate) fn deliver(context: &mut KernelContext<'_>, results: Vec<Tensor>) -> 
     Ok(())
 }
 
-/// A scalar is true unless it is 0, false or an empty string; anything else is true if it has elements.
+/// Returns a scalar is true unless it is 0, false or an empty string; anything else is true if it has elements.
 fn is_true(value: &Tensor) -> Result<bool> {
     if value.shape().rank() > 0 {
         return Ok(value.elements() > 0);

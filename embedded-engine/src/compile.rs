@@ -16,7 +16,7 @@ use rustc_hash::FxHashSet;
 use session_core::{Code, Error, Function, Graph, OpId, Operation, Phase, Result};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// How many functions may call each other in a row. Each takes its part of a thread's stack while it runs.
+/// The maximum depth of nested function calls. Each level occupies stack space of a thread while it runs.
 const MAX_DEPTH: usize = 256;
 
 /// The plans of functions that some plan of a session calls.
@@ -76,7 +76,7 @@ struct Opened {
 }
 
 impl Compilation<'_> {
-    /// The intermediate form of a step's own graph or of a function's body, made better.
+    /// Returns the intermediate form of a step's own graph or of a function's body, made better.
     fn lower(&mut self, graph: &Graph, key: &PlanKey, function: Option<&str>) -> Result<Ir> {
         let mut ir = build(graph, key, function, self.shared, &mut self.missing)?;
         if self.shared.optimize {
@@ -134,7 +134,7 @@ impl Compilation<'_> {
     }
 }
 
-/// The functions that are called, each with who calls it.
+/// Returns the functions that are called, each with who calls it.
 fn calls(ir: &Ir) -> Vec<(String, Operation)> {
     let callees = ir.live().flat_map(|(_, node)| node.callees.iter().map(move |callees| (node, callees)));
     let names = callees.flat_map(|(node, callees)| callees.functions.iter().map(move |name| (node, name)));
@@ -152,7 +152,7 @@ fn check_depth(plan: &Plan) -> Result<()> {
     Err(Error::new(Code::ResourceExhausted, text))
 }
 
-/// What a call runs whether an output needs it or not: what the function says, or else whatever has an effect.
+/// Returns what a call runs whether an output needs it or not: what the function says, or else whatever has an effect.
 fn targets(function: &Function) -> Vec<OpId> {
     let told: Vec<OpId> = function.control_outputs().iter().map(Operation::id).collect();
     if !told.is_empty() {

@@ -4,11 +4,11 @@ use session_core::{Code, Error, Operation, Result, SessionConfig};
 
 /// Which devices there are, and what becomes of operations that ask for others.
 pub(crate) struct Devices {
-    /// How many are called `CPU:0`, `CPU:1` and so on.
+    /// The number of devices `CPU:0`, `CPU:1`, and so on.
     processors: u32,
-    /// Whether what asks for another one runs all the same.
+    /// True if what asks for another one runs all the same.
     soft: bool,
-    /// Whether to log where operations run.
+    /// True to log where operations run.
     log: bool,
 }
 
@@ -53,7 +53,7 @@ impl Devices {
         Ok(())
     }
 
-    /// The number of the processor that a specification such as `/job:localhost/device:CPU:0` means, if there is one.
+    /// Returns the number of the processor that a specification such as `/job:localhost/device:CPU:0` means, if there is one.
     fn index(&self, specification: &str) -> Option<u32> {
         let mut index = 0;
         for part in specification.split('/').filter(|part| !part.is_empty()) {

@@ -53,14 +53,14 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
     })
 }
 
-/// Whether a node may have to wait for another thread.
+/// Returns true if a node may have to wait for another thread.
 fn waits(ir: &Ir, index: usize, bodies: &Bodies) -> bool {
     let node = &ir.nodes[index];
     let called = node.callees.iter().flat_map(|callees| &callees.functions);
     node.waits || called.filter_map(|name| bodies.get(name)).any(|body| body.block.waits())
 }
 
-/// A flag for each node that others wait for without needing a value.
+/// Returns a flag for each node that others wait for without needing a value.
 fn flags(ir: &Ir) -> FxHashMap<usize, u32> {
     let mut flags = FxHashMap::default();
     for before in ir.live().flat_map(|(_, node)| node.control.iter().copied()) {
@@ -82,9 +82,9 @@ struct Emitter<'b> {
     /// Slots that no step empties.
     kept: FxHashSet<u32>,
     needed: FxHashMap<Value, usize>,
-    /// Whether there are operations that may not run.
+    /// True if there are operations that may not run.
     has_flow: bool,
-    /// Whether there are operations that may wait.
+    /// True if there are operations that may wait.
     waits: bool,
 }
 
@@ -118,13 +118,13 @@ impl Emitter<'_> {
         slot
     }
 
-    /// The slot of an output, if anybody needs it.
+    /// Returns the slot of an output, if anybody needs it.
     fn output(&mut self, node: usize, output: usize) -> u32 {
         let value = Value::Node(node, output as u32);
         if self.needed.contains_key(&value) { self.slot(value) } else { UNUSED }
     }
 
-    /// The steps of a frame, and the slots that it needs of those around it.
+    /// Returns the steps of a frame, and the slots that it needs of those around it.
     fn block(&mut self, frame: usize) -> Result<(Block, Vec<u32>)> {
         let items = self.frames.items(frame);
         let edges = self.edges.remove(&frame).unwrap_or_default();
@@ -168,7 +168,7 @@ impl Emitter<'_> {
         Ok((Block { steps, dependents }, outer))
     }
 
-    /// The step of one node.
+    /// Returns the step of one node.
     fn step(&mut self, index: usize) -> Step {
         let waits = waits(&self.ir, index, self.bodies);
         let guard = self.guard(index);
@@ -211,7 +211,7 @@ impl Emitter<'_> {
         })
     }
 
-    /// The step that is a loop.
+    /// Returns the step that is a loop.
     fn inner(&mut self, frame: usize) -> Result<Step> {
         let nodes = self.frames.members[frame].clone();
         let (mut enters, mut heads) = (Vec::new(), Vec::new());
@@ -248,7 +248,7 @@ impl Emitter<'_> {
         Ok(Step { action, inputs, outputs, release, operations, guard: None, waits })
     }
 
-    /// The step that begins rounds: it empties the slots of what it passes on.
+    /// Returns the step that begins rounds: it empties the slots of what it passes on.
     fn head(&mut self, index: usize) -> Step {
         let values = self.ir.nodes[index].inputs.clone();
         let mut step = self.step(index);
@@ -287,7 +287,7 @@ fn dependents(steps: &[Step], places: &FxHashMap<usize, u32>, edges: &Edges) -> 
     dependents
 }
 
-/// A value may be moved out of the frame by the last fetch of it, unless it is a constant.
+/// Returns a value may be moved out of the frame by the last fetch of it, unless it is a constant.
 fn last_fetches(slots: &[u32], constants: &FxHashSet<u32>) -> Vec<Input> {
     let mut seen = FxHashSet::default();
     let last = |slot: u32, seen: &mut FxHashSet<u32>| seen.insert(slot) && !constants.contains(&slot);

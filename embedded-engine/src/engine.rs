@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct EmbeddedEngine;
 
 impl EmbeddedEngine {
-    /// The engine. It has no state: sessions share nothing (S-57).
+    /// Returns the engine. It has no state: sessions share nothing (S-57).
     #[must_use]
     pub fn new() -> EmbeddedEngine {
         EmbeddedEngine

@@ -66,7 +66,7 @@ impl<'p> Run<'p, '_> {
         step.note(frame, false);
     }
 
-    /// What is seen of a step's inputs and outputs.
+    /// Returns what is seen of a step's inputs and outputs.
     #[inline]
     pub(crate) fn context<'c>(&'c self, step: &'c Step, frame: &'c mut Frame) -> KernelContext<'c> {
         KernelContext {
@@ -116,7 +116,7 @@ impl<'p> Run<'p, '_> {
         Ok(())
     }
 
-    /// What happens before the first round of a loop.
+    /// Returns what happens before the first round of a loop.
     pub(crate) fn enter(&mut self, body: &'p Loop, step: &'p Step, frame: &mut Frame) -> Result<()> {
         step.outputs.iter().for_each(|&slot| frame.clear(slot));
         body.exits.iter().for_each(|&flag| frame.flags[flag as usize] = false);
@@ -162,7 +162,7 @@ impl<'p> Run<'p, '_> {
     }
 }
 
-/// What is told of operations that ran as one.
+/// Returns what is told of operations that ran as one.
 pub(crate) fn stats_of(
     operations: &[Operation],
     start: Duration,

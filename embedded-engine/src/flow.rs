@@ -15,7 +15,7 @@ pub(crate) enum Flow {
     Enter {
         /// Which one.
         frame: String,
-        /// Whether the value is there in all rounds, not only in the first.
+        /// True if the value is there in all rounds, not only in the first.
         is_constant: bool,
     },
     /// Takes a value out of its frame.
@@ -25,7 +25,7 @@ pub(crate) enum Flow {
 }
 
 impl Flow {
-    /// What an operation does, unless it is a plain one.
+    /// Returns what an operation does, unless it is a plain one.
     pub(crate) fn of(operation: &Operation) -> Option<Flow> {
         Some(match facts(operation)?.control()? {
             Control::Switch => Flow::Switch,
@@ -40,12 +40,12 @@ impl Flow {
     }
 }
 
-/// Whether an operation closes a loop: the one edge that leads backwards comes out of it.
+/// Returns true if an operation closes a loop: the one edge that leads backwards comes out of it.
 pub(crate) fn hands_on(operation: &Operation) -> bool {
     facts(operation).and_then(|op| op.control()) == Some(Control::NextIteration)
 }
 
-/// Whether an operation joins branches, or the way into a loop with the way round it.
+/// Returns true if an operation joins branches, or the way into a loop with the way round it.
 pub(crate) fn joins(operation: &Operation) -> bool {
     facts(operation).and_then(|op| op.control()) == Some(Control::Merge)
 }

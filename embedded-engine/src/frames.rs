@@ -126,7 +126,7 @@ impl Frames {
         ))
     }
 
-    /// The error for a node that does not run in the frame of each of its inputs.
+    /// Returns the error for a node that does not run in the frame of each of its inputs.
     fn different_frames(&self, ir: &Ir, node: usize) -> Error {
         let inputs = ir.befores(node).map(|before| {
             format!(
@@ -146,13 +146,13 @@ impl Frames {
         &self.names[frame]
     }
 
-    /// The frame in which a node's outputs are seen.
+    /// Returns the frame in which a node's outputs are seen.
     pub(crate) fn visible(&self, node: usize) -> usize {
         let home = self.home[node];
         if self.is_exit[node] { self.parent[home] } else { home }
     }
 
-    /// What stands in a frame for a node: itself, or the loop that holds it, numbered behind all nodes. Nothing does where
+    /// Returns what stands in a frame for a node: itself, or the loop that holds it, numbered behind all nodes. Nothing does where
     /// the node is outside of the frame.
     fn item(&self, node: usize, frame: usize) -> Option<usize> {
         let mut home = self.home[node];
@@ -168,7 +168,7 @@ impl Frames {
         None
     }
 
-    /// What must run before what, by the frame that sees both.
+    /// Returns what must run before what, by the frame that sees both.
     pub(crate) fn edges(&self, ir: &Ir) -> Result<FxHashMap<usize, Edges>> {
         let mut edges: FxHashMap<usize, Edges> = FxHashMap::default();
         for (index, node) in ir.live() {
@@ -216,12 +216,12 @@ impl Frames {
         Ok(edges)
     }
 
-    /// What stands for wishes is numbered from here on: behind all nodes, and behind what stands for loops.
+    /// Returns what stands for wishes is numbered from here on: behind all nodes, and behind what stands for loops.
     pub(crate) fn first_wish(&self) -> usize {
         self.home.len() + self.parent.len()
     }
 
-    /// The items of a frame in the order of the graph.
+    /// Returns the items of a frame in the order of the graph.
     pub(crate) fn items(&self, frame: usize) -> Vec<usize> {
         let members = self.members[frame].iter().filter(|&&node| !self.begins(node));
         let mut items: Vec<(usize, usize)> = members.map(|&node| (node, node)).collect();
@@ -230,7 +230,7 @@ impl Frames {
         items.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// Whether a node runs before the rounds of its frame.
+    /// Returns true if a node runs before the rounds of its frame.
     fn begins(&self, node: usize) -> bool {
         self.is_enter[node] || self.is_head[node]
     }

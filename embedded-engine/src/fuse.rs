@@ -65,7 +65,7 @@ fn join_bias(
     None
 }
 
-/// Whether an operand of an addition is one row of the product's columns, its length known.
+/// Returns true if an operand of an addition is one row of the product's columns, its length known.
 fn is_row(bias: &session_core::Output, product: &Operation) -> bool {
     let columns = product.output_infos()[0].shape.dim_from_end(0);
     bias.shape().rank() == Some(1) && columns.is_some() && bias.shape().dim(0) == columns

@@ -8,14 +8,14 @@ use session_core::{Error, Function, Graph, Output, Result};
 /// has a colon in its name.
 const GRADIENT_OF: &str = "gradient:";
 
-/// The name under which the gradient of a function is compiled. It takes the function's arguments and the gradients of its
+/// Returns the name under which the gradient of a function is compiled. It takes the function's arguments and the gradients of its
 /// results, and gives the gradients of the arguments.
 pub(crate) fn callee(library: &Graph, function: &str) -> String {
     let registered = library.function(function).and_then(|function| function.gradient().map(str::to_owned));
     registered.unwrap_or_else(|| format!("{GRADIENT_OF}{function}"))
 }
 
-/// The body of a gradient that the library has no function for, with what is given to it and computed. None for any other
+/// Returns the body of a gradient that the library has no function for, with what is given to it and computed. None for any other
 /// name.
 pub(crate) fn differentiated(library: &Graph, name: &str) -> Result<Option<(Graph, PlanKey)>> {
     let Some(name) = name.strip_prefix(GRADIENT_OF) else { return Ok(None) };
@@ -25,7 +25,7 @@ pub(crate) fn differentiated(library: &Graph, name: &str) -> Result<Option<(Grap
     built.map(Some).map_err(|error| error.context(format!("no gradient of function '{name}' can be built")))
 }
 
-/// A copy of a function's body with the operations of its gradient.
+/// Creates a copy of a function's body with the operations of its gradient.
 fn with_gradients(function: &Function, library: &Graph) -> Result<(Graph, PlanKey)> {
     let graph = function.body().copied();
     for called in library.functions() {

@@ -31,13 +31,13 @@ pub(crate) struct IrNode {
     pub(crate) kernel: Option<Box<dyn Kernel>>,
     /// The functions that it runs.
     pub(crate) callees: Option<Callees>,
-    /// Whether it must run although nobody needs its outputs.
+    /// True if it must run although nobody needs its outputs.
     pub(crate) has_effect: bool,
     /// What it does to the flow of control.
     pub(crate) flow: Option<Flow>,
-    /// Whether it only looks at the variables of its handles.
+    /// True if it only looks at the variables of its handles.
     pub(crate) reads: bool,
-    /// Whether it may have to wait for another thread.
+    /// True if it may have to wait for another thread.
     pub(crate) waits: bool,
     pub(crate) removed: bool,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Callees {
 }
 
 impl IrNode {
-    /// The node of an operation of the graph.
+    /// Returns the node of an operation of the graph.
     pub(crate) fn of(
         operation: &Operation,
         inputs: Vec<Value>,
@@ -67,7 +67,7 @@ impl IrNode {
         }
     }
 
-    /// A node without effect that stands for several operations, or for none alone.
+    /// Returns a node without effect that stands for several operations, or for none alone.
     pub(crate) fn joined(
         operations: Vec<Operation>,
         inputs: Vec<Value>,
@@ -113,17 +113,17 @@ pub(crate) struct Ir {
 }
 
 impl Ir {
-    /// The nodes that are left, with their numbers.
+    /// Returns the nodes that are left, with their numbers.
     pub(crate) fn live(&self) -> impl Iterator<Item = (usize, &IrNode)> {
         self.nodes.iter().enumerate().filter(|(_, node)| !node.removed)
     }
 
-    /// Whether something in it decides what runs.
+    /// Returns true if something in it decides what runs.
     pub(crate) fn has_flow(&self) -> bool {
         self.live().any(|(_, node)| node.flow.is_some())
     }
 
-    /// How often each value is used, fetches included.
+    /// Returns how often each value is used, fetches included.
     pub(crate) fn uses(&self) -> FxHashMap<Value, usize> {
         let mut uses = FxHashMap::default();
         for value in self.live().flat_map(|(_, node)| &node.inputs).chain(&self.fetches) {
@@ -150,7 +150,7 @@ impl Ir {
         }
     }
 
-    /// The nodes that a node waits for, in its own round where it begins one.
+    /// Returns the nodes that a node waits for, in its own round where it begins one.
     pub(crate) fn befores(&self, index: usize) -> impl Iterator<Item = usize> {
         let node = &self.nodes[index];
         let is_merge = node.flow == Some(Flow::Merge);
@@ -159,13 +159,13 @@ impl Ir {
         inputs.chain(node.control.iter().copied())
     }
 
-    /// Whether a node closes a loop: the one edge that leads backwards comes out of it.
+    /// Returns true if a node closes a loop: the one edge that leads backwards comes out of it.
     pub(crate) fn hands_on(&self, index: usize) -> bool {
         self.nodes[index].flow == Some(Flow::NextIteration)
     }
 }
 
-/// The node that a value comes from.
+/// Returns the node that a value comes from.
 pub(crate) fn producer(value: Value) -> Option<usize> {
     if let Value::Node(index, _) = value { Some(index) } else { None }
 }

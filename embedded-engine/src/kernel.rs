@@ -28,13 +28,13 @@ impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
 
 /// What a step waits for. Dropped before it is done, it has had no effect.
 pub(crate) trait Wait {
-    /// Whether [`finish`](Wait::finish) has something to deliver. The thread that began it is unparked when it has.
+    /// Returns true if [`finish`](Wait::finish) has something to deliver. The thread that began it is unparked when it has.
     fn is_done(&self) -> bool;
 
     /// Delivers the outputs, once, after it is done.
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()>;
 
-    /// What is waited for, for messages: `dequeue of 1 element from FIFOQueue 'q' (size 0, capacity 10)`.
+    /// Returns what is waited for, for messages: `dequeue of 1 element from FIFOQueue 'q' (size 0, capacity 10)`.
     fn describe(&self) -> String;
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct NodeSpec<'a> {
 }
 
 impl NodeSpec<'_> {
-    /// The state that the session keeps for the operation, made at its first use.
+    /// Returns the state that the session keeps for the operation, made at its first use.
     pub(crate) fn state<S: OpState>(&self, make: impl FnOnce() -> S) -> Result<Arc<S>> {
         let name = self.operation.name();
         match self.function {
@@ -88,7 +88,7 @@ impl NodeSpec<'_> {
         self.attr(name)?.as_ints().ok_or_else(|| wrong(name, "a list of integers"))
     }
 
-    /// The dtype of one of the operation's inputs; of an empty list, which nothing may be, that of the attribute `T`.
+    /// Returns the dtype of one of the operation's inputs; of an empty list, which nothing may be, that of the attribute `T`.
     pub(crate) fn input_dtype(&self, index: usize) -> DType {
         if index < self.operation.num_inputs() {
             return self.operation.input(index).dtype();
@@ -133,37 +133,37 @@ pub(crate) struct KernelContext<'a> {
 }
 
 impl<'a> KernelContext<'a> {
-    /// How many inputs there are, lists flattened.
+    /// Returns the number of inputs, lists flattened.
     pub(crate) fn num_inputs(&self) -> usize {
         self.inputs.len()
     }
 
-    /// An input's value.
+    /// Returns an input's value.
     #[inline]
     pub(crate) fn input(&self, index: usize) -> &Tensor {
         let slot = self.inputs[index].slot;
         self.slots[slot as usize].as_ref().expect("producers run before their consumers")
     }
 
-    /// An input's elements.
+    /// Returns an input's elements.
     #[inline]
     pub(crate) fn slice<T: Element>(&self, index: usize) -> Result<&[T]> {
         self.input(index).as_slice().map_err(unlike)
     }
 
-    /// An input's elements, for functions that find the loop for their dtype themselves.
+    /// Returns an input's elements, for functions that find the loop for their dtype themselves.
     pub(crate) fn values(&self, index: usize) -> Result<Values<'_>> {
         values(self.input(index))
     }
 
-    /// An input's numbers as doubles.
+    /// Returns an input's numbers as doubles.
     pub(crate) fn doubles(&self, index: usize) -> Result<Vec<f64>> {
         let mut doubles = memory::filled(0.0f64, self.input(index).elements())?;
         cast_values(self.pool(), self.values(index)?, doubles.as_mut_slice().into());
         Ok(doubles)
     }
 
-    /// An input, out of the frame where nobody needs it any more (it can then be written in place if nothing else
+    /// Returns an input, out of the frame where nobody needs it any more (it can then be written in place if nothing else
     /// shares its elements), else shared. Not to be used again after that.
     #[inline]
     pub(crate) fn take(&mut self, index: usize) -> Tensor {
@@ -173,12 +173,12 @@ impl<'a> KernelContext<'a> {
         value.expect("producers run before their consumers")
     }
 
-    /// The integers of an index or shape input, of any dtype that indices have.
+    /// Returns the integers of an index or shape input, of any dtype that indices have.
     pub(crate) fn ints(&self, index: usize) -> Result<Vec<i64>> {
         integers(self.input(index))
     }
 
-    /// The single integer of an input, of any dtype that indices have.
+    /// Returns the single integer of an input, of any dtype that indices have.
     pub(crate) fn int(&self, index: usize) -> Result<i64> {
         let tensor = self.input(index);
         match tensor.dtype() {
@@ -189,13 +189,13 @@ impl<'a> KernelContext<'a> {
         }
     }
 
-    /// The value behind the handle of an input, which is `what`, named with its article.
+    /// Returns the value behind the handle of an input, which is `what`, named with its article.
     #[inline]
     pub(crate) fn handle<H: Any + Send + Sync>(&self, input: usize, what: &str) -> Result<&H> {
         self.input(input).as_handle().ok_or_else(|| no_handle(input, what))
     }
 
-    /// As [`handle`](KernelContext::handle), to be kept while the context is written to.
+    /// Works as [`handle`](KernelContext::handle), to be kept while the context is written to.
     #[inline]
     pub(crate) fn shared_handle<H: Any + Send + Sync>(&self, input: usize, what: &str) -> Result<Arc<H>> {
         self.input(input).to_handle().ok_or_else(|| no_handle(input, what))
@@ -214,7 +214,7 @@ impl<'a> KernelContext<'a> {
         }
     }
 
-    /// An output that was delivered already, taken back.
+    /// Returns an output that was delivered already, taken back.
     pub(crate) fn take_output(&mut self, output: usize) -> Option<Tensor> {
         match self.outputs[output] {
             UNUSED => None,
@@ -222,18 +222,18 @@ impl<'a> KernelContext<'a> {
         }
     }
 
-    /// A new tensor from the session's memory, its elements arbitrary.
+    /// Returns a new tensor from the session's memory, its elements arbitrary.
     #[inline]
     pub(crate) fn allocate<T: Element>(&self, shape: impl Into<Shape>) -> Result<Tensor> {
         Ok(Tensor::from_pool::<T>(&self.environment.buffers, shape)?)
     }
 
-    /// As [`allocate`](Self::allocate), not compiled for each type.
+    /// Works as [`allocate`](Self::allocate), not compiled for each type.
     fn fresh(&self, dtype: DType, shape: Shape) -> Result<Tensor> {
         Ok(Tensor::from_pool_dtype(self.buffers(), dtype, shape)?)
     }
 
-    /// A new tensor, filled by `write` and delivered as an output.
+    /// Returns a new tensor, filled by `write` and delivered as an output.
     pub(crate) fn produce<T: Element>(
         &mut self,
         output: usize,
@@ -246,7 +246,7 @@ impl<'a> KernelContext<'a> {
         Ok(())
     }
 
-    /// As [`produce`](Self::produce), for functions that find the loop for a dtype themselves.
+    /// Works as [`produce`](Self::produce), for functions that find the loop for a dtype themselves.
     pub(crate) fn produce_values(
         &mut self,
         output: usize,
@@ -262,13 +262,13 @@ impl<'a> KernelContext<'a> {
         Ok(())
     }
 
-    /// The inputs and the working memory at once, for kernels that need both.
+    /// Returns the inputs and the working memory at once, for kernels that need both.
     #[inline]
     pub(crate) fn split(&mut self) -> (Inputs<'_>, &mut Scratch) {
         (Inputs { slots: self.slots, inputs: self.inputs }, self.scratch)
     }
 
-    /// The threads for one kernel's work.
+    /// Returns the threads for one kernel's work.
     #[inline]
     pub(crate) fn pool(&self) -> &'a Pool {
         &self.environment.pool
@@ -290,7 +290,7 @@ impl<'a> KernelContext<'a> {
     }
 }
 
-/// A tensor's elements, for functions that find the loop for their dtype themselves.
+/// Returns a tensor's elements, for functions that find the loop for their dtype themselves.
 pub(crate) fn values(tensor: &Tensor) -> Result<Values<'_>> {
     for_dtype!(all tensor.dtype(), T => Ok(Values::from(tensor.as_slice::<T>()?)))
 }
@@ -327,7 +327,7 @@ pub(crate) struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    /// An input's elements.
+    /// Returns an input's elements.
     #[inline]
     pub(crate) fn slice<T: Element>(self, index: usize) -> Result<&'a [T]> {
         let slot = self.inputs[index].slot;
@@ -336,13 +336,13 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// An input of another dtype than its kernel was made for.
+/// Returns an input of another dtype than its kernel was made for.
 #[cold]
 fn unlike(error: TensorError) -> Error {
     error.into()
 }
 
-/// The integers of a tensor of any dtype that indices have.
+/// Returns the integers of a tensor of any dtype that indices have.
 pub(crate) fn integers(tensor: &Tensor) -> Result<Vec<i64>> {
     fn wide<T: Element + Into<i64>>(tensor: &Tensor) -> Result<Vec<i64>> {
         Ok(memory::collected(tensor.as_slice::<T>()?.iter().map(|&value| value.into()))?)
@@ -361,7 +361,7 @@ fn no_handle(input: usize, what: &str) -> Error {
     Error::invalid_argument(format!("input {input} is not the handle of {what}"))
 }
 
-/// The kernel of an operation whose one output is known: the handle of something of the session.
+/// Returns the kernel of an operation whose one output is known: the handle of something of the session.
 pub(crate) fn gives(handle: Tensor) -> Box<dyn Kernel> {
     Box::new(move |context: &mut KernelContext<'_>| {
         context.set(0, handle.clone());

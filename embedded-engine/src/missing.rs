@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Whether this engine runs operations of a type. What it does not run for some dtypes, or with some attributes, is told of
+/// Returns true if this engine runs operations of a type. What it does not run for some dtypes, or with some attributes, is told of
 /// an operation alone, by [`missing_kernels`].
 ///
 /// ```
@@ -21,7 +21,7 @@ pub fn supports(op_type: &str) -> bool {
     registry().find(op_type).is_some()
 }
 
-/// The operations of a graph, and of the functions of its library, that this engine cannot run because of their type, a
+/// Returns the operations of a graph, and of the functions of its library, that this engine cannot run because of their type, a
 /// dtype or an attribute: all of them, whether a step would need them or not.
 #[must_use]
 pub fn missing_kernels(graph: &Graph) -> Missing {
@@ -33,7 +33,7 @@ pub fn missing_kernels(graph: &Graph) -> Missing {
     missing
 }
 
-/// What this engine cannot run of these operations, of all that they need, and of the functions that are called. What only
+/// Returns what this engine cannot run of these operations, of all that they need, and of the functions that are called. What only
 /// computes an output that is `fed` is not needed.
 ///
 /// ```
@@ -77,7 +77,7 @@ pub fn missing_kernels_for<'o>(
     missing
 }
 
-/// The functions that an operation runs.
+/// Returns the functions that an operation runs.
 fn functions_of(graph: &Graph, operation: &Operation) -> Vec<Arc<Function>> {
     let mut names = vec![operation.op_type()];
     for value in operation.attrs().values() {
@@ -113,7 +113,7 @@ pub struct Lack<'m> {
 }
 
 impl Missing {
-    /// Whether nothing is missing.
+    /// Returns true if nothing is missing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_type.is_empty()

@@ -25,11 +25,11 @@ pub(crate) struct Plan {
     pub(crate) known: Vec<(Operation, Tensor)>,
     /// The last slot and one.
     pub(crate) slots: usize,
-    /// How many steps tell whether they ran.
+    /// The number of steps that record whether they ran.
     pub(crate) flags: usize,
     /// The bytes of what was computed when the plan was made.
     pub(crate) folded: usize,
-    /// How many plans of functions lie inside each other, this one included.
+    /// The nesting depth of function plans, including this one.
     pub(crate) depth: usize,
     /// Frames of finished runs.
     pub(crate) frames: Frames,
@@ -61,7 +61,7 @@ pub(crate) struct Step {
     pub(crate) operations: Vec<Operation>,
     /// On what it depends whether it runs, where that is not always.
     pub(crate) guard: Option<Guard>,
-    /// Whether it may have to wait for another thread.
+    /// True if it may have to wait for another thread.
     pub(crate) waits: bool,
 }
 
@@ -83,9 +83,9 @@ pub(crate) struct Guard {
     pub(crate) controls: Vec<u32>,
     /// Tells whether this step ran.
     pub(crate) flag: Option<u32>,
-    /// Whether one input is enough.
+    /// True if one input is enough.
     pub(crate) any: bool,
-    /// Whether its outputs are kept when it does not run: an `Exit`'s are those of the last round.
+    /// True if its outputs are kept when it does not run: an `Exit`'s are those of the last round.
     pub(crate) keeps: bool,
 }
 
@@ -119,7 +119,7 @@ pub(crate) struct Frame {
     pub(crate) scratch: Scratch,
     /// Which operations that others wait for have run.
     pub(crate) flags: Vec<bool>,
-    /// Whether steps ran out of their order, so that values may be left in it.
+    /// True if steps ran out of their order, so that values may be left in it.
     pub(crate) reordered: bool,
 }
 
@@ -131,7 +131,7 @@ pub(crate) struct Frames {
 }
 
 impl Plan {
-    /// A frame that holds the constants and nothing else.
+    /// Returns a frame that holds the constants and nothing else.
     fn frame(&self) -> Frame {
         let used = self.frames.used.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(mut frame) = used {
@@ -145,7 +145,7 @@ impl Plan {
         Frame { slots, scratch: Scratch::default(), flags: vec![false; self.flags], reordered: false }
     }
 
-    /// A frame with these values in the places of the plan's feeds.
+    /// Returns a frame with these values in the places of the plan's feeds.
     pub(crate) fn fed(&self, feeds: impl Iterator<Item = Tensor>) -> Frame {
         let mut frame = self.frame();
         for (slot, value) in self.feeds.iter().zip(feeds) {
@@ -156,7 +156,7 @@ impl Plan {
         frame
     }
 
-    /// What a run that is through has computed.
+    /// Returns what a run that is through has computed.
     pub(crate) fn results(&self, mut frame: Frame) -> Result<Vec<Tensor>> {
         let fetched = self.fetches.iter().enumerate().map(|(index, fetch)| {
             let slot = &mut frame.slots[fetch.slot as usize];
@@ -173,20 +173,20 @@ impl Plan {
 }
 
 impl Block {
-    /// Whether one of the steps may have to wait for another thread.
+    /// Returns true if one of the steps may have to wait for another thread.
     pub(crate) fn waits(&self) -> bool {
         self.dependents.is_some()
     }
 }
 
 impl Step {
-    /// A step that does nothing.
+    /// Returns a step that does nothing.
     pub(crate) fn order(guard: Option<Guard>) -> Step {
         let (inputs, outputs, release, operations) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Step { action: Action::Order, inputs, outputs, release, operations, guard, waits: false }
     }
 
-    /// Whether it runs: all inputs, or one where that is enough, are there, and what it waits for has run.
+    /// Returns true if it runs: all inputs, or one where that is enough, are there, and what it waits for has run.
     #[inline]
     pub(crate) fn is_alive(&self, frame: &Frame) -> bool {
         let Some(guard) = &self.guard else { return true };
@@ -214,7 +214,7 @@ impl Step {
 }
 
 impl Loop {
-    /// Whether there may be another round after this one.
+    /// Returns true if there may be another round after this one.
     pub(crate) fn end_round(&self, round: &mut u64, frame: &mut Frame) -> bool {
         if *round == 0 {
             self.first_only.iter().for_each(|&slot| frame.clear(slot));
@@ -244,7 +244,7 @@ pub(crate) struct PlanKey {
 pub(crate) mod tests {
     use super::*;
 
-    /// A plan that does nothing, for which this many bytes were computed.
+    /// Returns a plan that does nothing, for which this many bytes were computed.
     pub(crate) fn empty_plan(folded: usize) -> Arc<Plan> {
         Arc::new(Plan {
             block: Block { steps: Vec::new(), dependents: None },

@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tensor::Tensor;
 
-/// How many plans a session keeps.
+/// The number of plans that a session caches.
 const PLANS: usize = 1024;
 
-/// How many bytes of constants that were computed for plans it keeps.
+/// The maximum size, in bytes, of the constants that were folded for cached plans.
 const FOLDED: usize = 1 << 30;
 
 /// The plans of a session.
@@ -38,12 +38,12 @@ struct Table {
 struct Entry {
     key: PlanKey,
     plan: Arc<Plan>,
-    /// Whether it was used since it was last looked at.
+    /// True if it was used since it was last looked at.
     used: AtomicBool,
 }
 
 impl Plans {
-    /// The plan of a key, if it is there.
+    /// Returns the plan of a key, if it is there.
     pub(crate) fn find(&self, key: KeyRef<'_>) -> Option<Arc<Plan>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).find(key.hash(), key)
     }

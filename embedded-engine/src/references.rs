@@ -15,7 +15,7 @@ use session_core::{ArgType, AttrValue, Endpoint, Function, Graph, OpId, Operatio
 use std::collections::BTreeMap;
 use tensor::DType;
 
-/// The outputs, of these operations, that are references or may be: those that are declared as such, and those that pass
+/// Returns the outputs, of these operations, that are references or may be: those that are declared as such, and those that pass
 /// one on.
 pub(crate) fn references(
     operations: &BTreeMap<OpId, Operation>,
@@ -51,7 +51,7 @@ pub(crate) fn references(
     found
 }
 
-/// The inputs of an operation that are some of its outputs.
+/// Returns the inputs of an operation that are some of its outputs.
 pub(crate) fn passes(operation: &Operation, library: &Graph) -> Vec<(Endpoint, u32)> {
     let inputs = operation.input_endpoints();
     let outputs = operation.num_outputs() as u32;
@@ -74,7 +74,7 @@ pub(crate) fn passes(operation: &Operation, library: &Graph) -> Vec<(Endpoint, u
     }
 }
 
-/// The arguments that a function gives as results.
+/// Returns the arguments that a function gives as results.
 fn passed_by(function: &Function, arguments: &[Endpoint]) -> Vec<(Endpoint, u32)> {
     let places: FxHashMap<Endpoint, usize> =
         function.inputs().iter().enumerate().map(|(place, input)| (input.endpoint(), place)).collect();

@@ -126,13 +126,13 @@ impl Registry {
         self.insert([op_type], OpType::new(Some(make), Role::Compute))
     }
 
-    /// As [`add`](Registry::add), for two op types of one kernel: an update of a variable by its handle and that by
+    /// Works as [`add`](Registry::add), for two op types of one kernel: an update of a variable by its handle and that by
     /// reference, or two versions.
     pub(crate) fn add_both(&mut self, op_types: [&'static str; 2], make: MakeKernel) -> Added<'_, 2> {
         self.add_all(op_types, make)
     }
 
-    /// As [`add`](Registry::add), for several op types of one kernel.
+    /// Works as [`add`](Registry::add), for several op types of one kernel.
     pub(crate) fn add_all<const N: usize>(
         &mut self,
         op_types: [&'static str; N],
@@ -212,14 +212,14 @@ impl<const N: usize> Added<'_, N> {
     }
 }
 
-/// Whether an operation does more than to compute its outputs from its inputs, as far as is known.
+/// Returns true if an operation does more than to compute its outputs from its inputs, as far as is known.
 pub(crate) fn has_effect(operation: &Operation) -> bool {
     operation
         .def()
         .is_none_or(|def| def.is_stateful() || def.signature().inputs.iter().any(|input| input.is_ref))
 }
 
-/// Whether an operation's effect is no more than to draw random numbers.
+/// Returns true if an operation's effect is no more than to draw random numbers.
 pub(crate) fn draws(operation: &Operation) -> bool {
     operation.attr("seed2").is_some()
 }

@@ -31,7 +31,7 @@ impl Variable {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The value, shared.
+    /// Returns the value, shared.
     pub(crate) fn read(&self) -> Result<Tensor> {
         self.lock().clone().ok_or_else(|| self.uninitialized())
     }
@@ -71,7 +71,7 @@ struct States {
 }
 
 impl Resources {
-    /// The handle of a shared resource, made at the first use of its name. `kind` keeps the names of different kinds
+    /// Returns the handle of a shared resource, made at the first use of its name. `kind` keeps the names of different kinds
     /// apart.
     pub(crate) fn handle<H: Any + Send + Sync>(
         &self,
@@ -85,7 +85,7 @@ impl Resources {
         table.entry(key).or_insert_with(|| Tensor::from_handle(DType::Resource, Arc::new(make()))).clone()
     }
 
-    /// The handles of one kind, by container and name.
+    /// Returns the handles of one kind, by container and name.
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<Tensor> {
         let first = format!("{kind}\0");
         let table = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,7 +93,7 @@ impl Resources {
         all.map(|(_, handle)| handle.clone()).collect()
     }
 
-    /// The state of the operation of a name, made at its first use, from restored bytes if there are any.
+    /// Returns the state of the operation of a name, made at its first use, from restored bytes if there are any.
     pub(crate) fn state<S: OpState>(&self, name: &str, make: impl FnOnce() -> S) -> Result<Arc<S>> {
         let mut states = self.states();
         if let Some(state) = states.by_name.get(name) {
@@ -113,7 +113,7 @@ impl Resources {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All states, sorted by name; those that were restored and not asked for since are passed on as they came.
+    /// Returns all states, sorted by name; those that were restored and not asked for since are passed on as they came.
     pub(crate) fn export_states(&self) -> Vec<(String, Vec<u8>)> {
         let states = self.states();
         let live = states.by_name.iter().map(|(name, state)| (name.clone(), state.export()));

@@ -71,10 +71,10 @@ pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
     wishes
 }
 
-/// How many steps are searched for each node and edge of a plan.
+/// The number of search steps per node and edge of a plan.
 const SEARCHED: usize = 64;
 
-/// The variables that constant handles name, each with who reads and who updates it.
+/// Returns the variables that constant handles name, each with who reads and who updates it.
 fn uses(ir: &Ir) -> Vec<Uses> {
     let mut places: FxHashMap<*const Variable, usize> = FxHashMap::default();
     let mut uses: Vec<Uses> = Vec::new();
@@ -94,7 +94,7 @@ fn uses(ir: &Ir) -> Vec<Uses> {
     uses
 }
 
-/// The variable that a value stands for: a constant handle, or a reference that was passed on.
+/// Returns the variable that a value stands for: a constant handle, or a reference that was passed on.
 fn variable(ir: &Ir, mut value: Value) -> Option<*const Variable> {
     // As far as anybody would pass a reference on; what is beyond that is ordered by the graph alone.
     for _ in 0..8 {
@@ -111,7 +111,7 @@ fn variable(ir: &Ir, mut value: Value) -> Option<*const Variable> {
     None
 }
 
-/// Whether a node gives its first input as it is, which may be a reference. What passes on the handle of a resource counts as
+/// Returns true if a node gives its first input as it is, which may be a reference. What passes on the handle of a resource counts as
 /// an update of it, since it is for what may update it further on.
 fn passes_reference(ir: &Ir, node: usize) -> bool {
     let operation = ir.nodes[node].operation();
@@ -134,7 +134,7 @@ fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     consumers
 }
 
-/// Which nodes wait for an update, directly or not.
+/// Returns which nodes wait for an update, directly or not.
 fn behind(ir: &Ir, uses: &[Uses], consumers: &[Vec<usize>]) -> Vec<bool> {
     let mut behind = vec![false; ir.nodes.len()];
     let mut pending: Vec<usize> = uses.iter().flat_map(|uses| &uses.writers).copied().collect();
@@ -155,7 +155,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The nodes up to the last that wait for one, directly or not.
+    /// Returns the nodes up to the last that wait for one, directly or not.
     fn reached(&mut self, from: usize, last: usize) -> Option<FxHashSet<usize>> {
         let mut seen = FxHashSet::default();
         let mut pending = vec![from];
@@ -218,7 +218,7 @@ pub(crate) fn order(items: &[usize], edges: &Edges) -> Result<Vec<usize>> {
 
 #[derive(Default)]
 struct Waits {
-    /// How many must run before, and how many should.
+    /// The numbers of nodes that must run before, and of those that should.
     hard: usize,
     soft: usize,
     hard_after: Vec<usize>,
@@ -251,7 +251,7 @@ impl Ready {
         }
     }
 
-    /// A wish that is met; else the first item, in the order of the graph, whose wishes are met; the first of all when there
+    /// Returns a wish that is met; else the first item, in the order of the graph, whose wishes are met; the first of all when there
     /// is none, since wishes may contradict each other.
     fn pop(&mut self, nodes: &[Waits]) -> Option<usize> {
         if let Some(place) = self.met.pop() {

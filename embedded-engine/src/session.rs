@@ -64,7 +64,7 @@ impl EmbeddedSession {
         Ok(Vec::new()) // S-32
     }
 
-    /// The plan for a step, compiled at its first use.
+    /// Returns the plan for a step, compiled at its first use.
     fn plan(&self, key: KeyRef<'_>, options: &RunOptions) -> Result<Arc<Plan>> {
         if let Some(plan) = self.inner.plans.find(key) {
             return Ok(plan);
@@ -95,7 +95,7 @@ impl Inner {
         plan.run(&self.environment, feeds, &limits, options.trace_level, metadata)
     }
 
-    /// What ends a compilation. A plan serves all runs to come, which a time limit too short for it would end one by one: the
+    /// Returns what ends a compilation. A plan serves all runs to come, which a time limit too short for it would end one by one: the
     /// limit counts from [`COMPILATION`] on.
     fn limits_of_compilation<'l>(&'l self, options: &'l RunOptions) -> Limits<'l> {
         let mut limits = Limits::new(&self.closed, options, self.timeout);

@@ -73,7 +73,7 @@ impl<'p> Running<'p> {
         &self.block.steps[index as usize]
     }
 
-    /// Whether something that waits, here or further inside, may go on.
+    /// Returns true if something that waits, here or further inside, may go on.
     fn can_go_on(&self) -> bool {
         self.waiting.iter().any(|waiting| waiting.state.can_go_on())
     }
@@ -133,7 +133,7 @@ impl State<'_> {
     }
 }
 
-/// What there is of a step's inputs.
+/// Returns what there is of a step's inputs.
 fn keep(step: &Step, frame: &Frame) -> Kept {
     let value = |slot: u32| frame.slots[slot as usize].clone().map(|value| (slot, value));
     step.inputs.iter().filter_map(|input| value(input.slot)).collect()

@@ -47,7 +47,7 @@ impl Waker {
 }
 
 impl Limits<'_> {
-    /// How long the run may still take.
+    /// Returns how long the run may still take.
     fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }

@@ -18,7 +18,7 @@ pub enum Ints {
 }
 
 impl Ints {
-    /// The numbers, when they are given as such or follow from the graph.
+    /// Returns the numbers, when they are given as such or follow from the graph.
     #[must_use]
     pub fn known(&self) -> Option<Vec<i64>> {
         match self {
@@ -41,13 +41,13 @@ impl Ints {
     }
 }
 
-/// The numbers as a vector of `int32`, or of `int64` when one needs it.
+/// Returns the numbers as a vector of `int32`, or of `int64` when one needs it.
 pub(crate) fn vector(values: &[i64]) -> Tensor {
     let small: Result<Vec<i32>, _> = values.iter().map(|&value| i32::try_from(value)).collect();
     small.map_or_else(|_| Tensor::from(values), Tensor::from)
 }
 
-/// The numbers as a matrix of `int32`, or of `int64` when one needs it.
+/// Returns the numbers as a matrix of `int32`, or of `int64` when one needs it.
 pub(crate) fn matrix<const N: usize>(rows: &[[i64; N]]) -> Tensor {
     let shape = [rows.len(), N];
     vector(rows.as_flattened()).reshaped(shape).expect("as many elements as the rows have")

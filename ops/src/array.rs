@@ -31,7 +31,7 @@ pub use slicing::*;
 
 use session_core::{AsOutput, Graph};
 
-/// The graph handle of the first of several arguments.
+/// Returns the graph handle of the first of several arguments.
 #[track_caller]
 pub(crate) fn graph_of<O: AsOutput>(arguments: &[O]) -> Graph {
     match arguments.first() {

@@ -12,42 +12,42 @@ pub(crate) struct Composite {
 }
 
 impl Composite {
-    /// A scope of this name, unless the handle gives another (`graph.named("x")`).
+    /// Creates a scope of this name, unless the handle gives another (`graph.named("x")`).
     #[track_caller]
     pub(crate) fn new(graph: &Graph, default: &str) -> Composite {
         let inner = graph.composite(default).located_at(Location::caller());
         Composite { outer: unnamed(graph), inner }
     }
 
-    /// As [`new`](Composite::new), for a function that makes variables, too.
+    /// Works as [`new`](Composite::new), for a function that makes variables, too.
     #[track_caller]
     pub(crate) fn layer(graph: &Graph, default: &str) -> Composite {
         let inner = graph.layer_scope(default).located_at(Location::caller());
         Composite { outer: unnamed(graph), inner }
     }
 
-    /// The handle for the operations inside.
+    /// Returns the handle for the operations inside.
     pub(crate) fn graph(&self) -> &Graph {
         &self.inner
     }
 
-    /// An argument, for use inside.
+    /// Returns an argument, for use inside.
     pub(crate) fn enter(&self, argument: impl AsOutput) -> Output {
         argument.as_output().within(&self.inner)
     }
 
-    /// An argument for the last operation inside, which bears the function's name.
+    /// Returns an argument for the last operation inside, which bears the function's name.
     pub(crate) fn enter_last(&self, argument: impl AsOutput) -> Output {
         argument.as_output().within(&self.inner.named_as_scope())
     }
 
-    /// The result, for use outside.
+    /// Returns the result, for use outside.
     pub(crate) fn leave(&self, result: Output) -> Output {
         result.within(&self.outer)
     }
 }
 
-/// The handle without the name that it has for its next operation.
+/// Returns the handle without the name that it has for its next operation.
 pub(crate) fn unnamed(graph: &Graph) -> Graph {
     graph.scope(graph.scope_name())
 }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// One check: what it is called, and what it does.
 pub type Check = (&'static str, fn(&dyn Engine));
 
-/// All checks.
+/// Returns all checks.
 #[must_use]
 pub fn checks() -> Vec<Check> {
     [
@@ -102,13 +102,13 @@ macro_rules! list {
 }
 pub(crate) use list;
 
-/// A session on a graph, in this process.
+/// Creates a session on a graph, in this process.
 fn open(engine: &dyn Engine, graph: &Graph) -> Arc<dyn Session> {
     graph.check().unwrap();
     engine.new_session(graph, "", &SessionConfig::default()).unwrap()
 }
 
-/// The error of what must fail, whose text must contain this.
+/// Returns the error of what must fail, whose text must contain this.
 #[track_caller]
 fn fails<T: Debug>(result: Result<T>, expected: &str) -> Error {
     match result {

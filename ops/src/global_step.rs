@@ -34,7 +34,7 @@ pub fn create_global_step(graph: &Graph) -> Variable {
     }
 }
 
-/// The graph's global step, if it has one (S-377): the one item of the collection `global_step`, or else the
+/// Returns the graph's global step, if it has one (S-377): the one item of the collection `global_step`, or else the
 /// variable named `global_step`. Several items in the collection count as none, and an error is logged.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub fn global_step(graph: &Graph) -> Result<Option<Variable>> {
     Ok(found)
 }
 
-/// The graph's global step; made if there is none (S-376). One of the wrong kind is recorded as a mistake.
+/// Returns the graph's global step; made if there is none (S-376). One of the wrong kind is recorded as a mistake.
 #[track_caller]
 pub fn get_or_create_global_step(graph: &Graph) -> Variable {
     let Some(variable) = find(graph) else { return make(graph) };
@@ -57,7 +57,7 @@ pub fn get_or_create_global_step(graph: &Graph) -> Variable {
     variable
 }
 
-/// Whether a variable can be a global step (S-378).
+/// Returns whether a variable can be a global step (S-378).
 ///
 /// # Errors
 /// A type error when it holds no integers, or is known not to be a scalar.
@@ -74,7 +74,7 @@ pub fn assert_global_step(variable: &Variable) -> Result<()> {
     Ok(())
 }
 
-/// The read of the global step that all hooks of a graph share, made at the first demand; `None` without a
+/// Returns the read of the global step that all hooks of a graph share, made at the first demand; `None` without a
 /// global step (S-380).
 ///
 /// It gives the value from before whatever assigns the global step in the same run. Its operation carries the
@@ -118,7 +118,7 @@ pub fn increment_global_step(graph: &Graph, increment: i64) -> Operation {
     }
 }
 
-/// The value of a global step in a session (S-379).
+/// Returns the value of a global step in a session (S-379).
 ///
 /// # Errors
 /// Of the session, such as a variable without value (S-28).
@@ -127,7 +127,7 @@ pub fn evaluate(session: &dyn Session, variable: &Variable) -> Result<i64> {
     value.as_scalar_i64().map_err(|error| Error::type_mismatch(error.to_string()))
 }
 
-/// The builder with the read that hooks share before it, if it is the global step that is assigned.
+/// Returns the builder with the read that hooks share before it, if it is the global step that is assigned.
 pub(crate) fn ordered_after_read(builder: OpBuilder, variable: &Variable) -> OpBuilder {
     let graph = variable.graph();
     if graph.is_finalized() || find(&graph).as_ref() != Some(variable) {

@@ -26,7 +26,7 @@ use std::panic::Location;
 
 /// What gradients can be taken with respect to: an output, or a variable, for which all of its reads count.
 pub trait Differentiable {
-    /// The output to which all gradients flow: that of a variable is its handle.
+    /// Returns the output to which all gradients flow: that of a variable is its handle.
     fn origin(&self) -> &Output;
 }
 
@@ -69,11 +69,11 @@ pub struct GradientOptions {
     pub stop_gradients: Vec<Output>,
     /// What the gradient of something is that the results do not depend on.
     pub unconnected: UnconnectedGradients,
-    /// Whether gradients of one operation's inputs are used only when all of them have been computed.
+    /// True if gradients of one operation's inputs are used only when all of them have been computed.
     pub gate: bool,
 }
 
-/// The gradients of the sum of `ys` with respect to each of `xs`; `None` where the results do not depend on it.
+/// Returns the gradients of the sum of `ys` with respect to each of `xs`; `None` where the results do not depend on it.
 ///
 /// ```
 /// # use session_core::{DType, Graph};
@@ -98,7 +98,7 @@ pub fn gradients<Y: AsOutput, X: Differentiable>(ys: &[Y], xs: &[X]) -> Result<V
     gradients_with(ys, xs, &GradientOptions::default())
 }
 
-/// As [`gradients`], with options.
+/// Works as [`gradients`], with options.
 ///
 /// # Errors
 /// As [`gradients`]; also a value error for options that do not fit `ys`, and one that names the culprit where
@@ -176,7 +176,7 @@ fn check(ys: &[Output], xs: &[Output], options: &GradientOptions) -> Result<()> 
     Ok(())
 }
 
-/// Whether a gradient that came in fits the result it is for.
+/// Returns whether a gradient that came in fits the result it is for.
 fn check_grad(y: &Output, grad: Option<&Output>) -> Result<()> {
     let Some(grad) = grad else {
         if y.dtype().is_complex() {
@@ -213,7 +213,7 @@ fn carries_gradients(dtype: DType) -> bool {
     dtype.is_floating() || dtype.is_complex()
 }
 
-/// What gradients flow through: numbers that have them, and the handles of variables.
+/// Returns what gradients flow through: numbers that have them, and the handles of variables.
 fn passes_gradients(dtype: DType) -> bool {
     carries_gradients(dtype) || matches!(dtype, DType::Resource | DType::Variant)
 }
@@ -235,7 +235,7 @@ impl Sums {
         self.parts.entry(endpoint).or_default().push(grad);
     }
 
-    /// The sum of all that reached an output so far. What flows into an operation is complete when all operations
+    /// Returns the sum of all that reached an output so far. What flows into an operation is complete when all operations
     /// after it have been asked.
     fn total(&mut self, endpoint: Endpoint) -> Option<Output> {
         let parts = self.parts.get_mut(&endpoint)?;
@@ -289,7 +289,7 @@ fn undefined(operation: &Operation) -> Error {
     operation.place(Error::key(text))
 }
 
-/// Whether a gradient function did its duty: one gradient per input, of its type, of a shape that fits.
+/// Returns whether a gradient function did its duty: one gradient per input, of its type, of a shape that fits.
 fn check_found(operation: &Operation, found: &[Option<Output>]) -> Result<()> {
     let internal = |text: String| operation.place(Error::new(session_core::Code::Internal, text));
     if found.len() != operation.num_inputs() {

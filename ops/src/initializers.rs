@@ -20,11 +20,11 @@ use tensor::Tensor;
 /// let ramp = |graph: &Graph, shape: &Shape, dtype| range(graph, 0, shape.dims()[0], dtype);
 /// ```
 pub trait Initializer {
-    /// The initial value of a variable with this shape and dtype. Operations belong on `graph`, whose scope is
+    /// Returns the initial value of a variable with this shape and dtype. Operations belong on `graph`, whose scope is
     /// the variable's. Mistakes are recorded there.
     fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output;
 
-    /// As [`initial_value`](Initializer::initial_value), for a part of this shape of a variable whose shape is `whole`.
+    /// Works as [`initial_value`](Initializer::initial_value), for a part of this shape of a variable whose shape is `whole`.
     fn part_value(&self, graph: &Graph, _whole: &Shape, part: &Shape, dtype: DType) -> Output {
         self.initial_value(graph, part, dtype)
     }
@@ -36,7 +36,7 @@ impl<F: Fn(&Graph, &Shape, DType) -> Output> Initializer for F {
     }
 }
 
-/// The initialiser when none is given, as in TensorFlow: Glorot's uniform one for floating dtypes, zeros for
+/// Returns the initialiser when none is given, as in TensorFlow: Glorot's uniform one for floating dtypes, zeros for
 /// integers and bools. Other dtypes have none.
 #[must_use]
 pub fn default_initializer(dtype: DType) -> Option<Box<dyn Initializer>> {
@@ -69,7 +69,7 @@ pub fn constant(value: f64) -> Filled {
     Filled { value }
 }
 
-/// The elements of a tensor, row by row. It must have as many elements as the variable, and its dtype.
+/// Returns the elements of a tensor, row by row. It must have as many elements as the variable, and its dtype.
 #[must_use]
 pub fn elements(values: impl Into<Tensor>) -> Elements {
     Elements { values: values.into() }
@@ -131,7 +131,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// With this number in the place of 1.
+    /// Sets this number in the place of 1.
     #[must_use]
     pub fn gain(mut self, gain: f64) -> Identity {
         self.gain = gain;
@@ -158,7 +158,7 @@ impl Initializer for Identity {
     }
 }
 
-/// The constant, or a recorded mistake and some constant in its place.
+/// Returns the constant, or a recorded mistake and some constant in its place.
 fn constant_or_error(graph: &Graph, tensor: Result<Tensor>) -> Output {
     let tensor = tensor.unwrap_or_else(|error| {
         graph.add_error(error);
@@ -195,7 +195,7 @@ impl Orthogonal {
         self
     }
 
-    /// With a seed of its own; see [`random::get_seed`].
+    /// Sets a seed of its own; see [`random::get_seed`].
     #[must_use]
     pub fn seed(mut self, seed: i64) -> Orthogonal {
         self.seed = Some(seed);
@@ -262,7 +262,7 @@ enum Sampled {
 }
 
 impl Random {
-    /// With a seed of its own; see [`random::get_seed`].
+    /// Sets a seed of its own; see [`random::get_seed`].
     #[must_use]
     pub fn seed(mut self, seed: i64) -> Random {
         self.seed = Some(seed);
@@ -370,7 +370,7 @@ pub struct VarianceScaling {
 const TRUNCATED_STDDEV: f64 = 0.879_625_661_034_239_8;
 
 impl VarianceScaling {
-    /// With a seed of its own; see [`random::get_seed`].
+    /// Sets a seed of its own; see [`random::get_seed`].
     #[must_use]
     pub fn seed(mut self, seed: i64) -> VarianceScaling {
         self.seed = Some(seed);

@@ -82,28 +82,28 @@ impl Default for LayerOptions {
 }
 
 impl LayerOptions {
-    /// What is done with the result, such as `|x| relu(x)`.
+    /// Sets what is done with the result, such as `|x| relu(x)`.
     #[must_use]
     pub fn activation(mut self, activation: fn(&Output) -> Output) -> Self {
         self.activation = Some(activation);
         self
     }
 
-    /// Whether a bias is added.
+    /// Sets whether a bias is added.
     #[must_use]
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
         self
     }
 
-    /// What the kernel begins with.
+    /// Sets what the kernel begins with.
     #[must_use]
     pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
         self.kernel_initializer = Rc::new(initializer);
         self
     }
 
-    /// What the bias begins with.
+    /// Sets what the bias begins with.
     #[must_use]
     pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
         self.bias_initializer = Rc::new(initializer);
@@ -117,7 +117,7 @@ impl LayerOptions {
         self
     }
 
-    /// Whether optimizers train the layer's variables.
+    /// Sets whether optimizers train the layer's variables.
     #[must_use]
     pub fn trainable(mut self, trainable: bool) -> Self {
         self.trainable = trainable;
@@ -189,7 +189,7 @@ pub fn dense(inputs: impl AsOutput, units: usize, options: &LayerOptions) -> Out
     options.finish(&scope, result, units, DataFormat::Nhwc)
 }
 
-/// The sizes of a tensor with another last one.
+/// Returns the sizes of a tensor with another last one.
 fn sizes_with_last(inputs: &Output, last: usize) -> crate::Ints {
     let sizes = inputs.shape().sizes().unwrap_or_default();
     let leading = &sizes[..sizes.len().saturating_sub(1)];
@@ -201,7 +201,7 @@ fn sizes_with_last(inputs: &Output, last: usize) -> crate::Ints {
     crate::array::concat(&[leading, last], 0).into()
 }
 
-/// The size of a dimension counted from the last, or a mistake and 1.
+/// Returns the size of a dimension counted from the last, or a mistake and 1.
 fn known_size(scope: &Composite, inputs: &Output, back: usize) -> usize {
     inputs.shape().dim_from_end(back).unwrap_or_else(|| {
         if inputs.operation().error().is_none() {
@@ -214,7 +214,7 @@ fn known_size(scope: &Composite, inputs: &Output, back: usize) -> usize {
     })
 }
 
-/// The convolution of images with a kernel of `kernel_size` rows and columns for each of `filters` channels out,
+/// Returns the convolution of images with a kernel of `kernel_size` rows and columns for each of `filters` channels out,
 /// bias, activation.
 #[must_use]
 #[track_caller]
@@ -235,7 +235,7 @@ pub fn conv2d(
     options.finish(&scope, result, filters, format)
 }
 
-/// The largest element of each window.
+/// Returns the largest element of each window.
 #[must_use]
 #[track_caller]
 pub fn max_pooling2d(
@@ -248,7 +248,7 @@ pub fn max_pooling2d(
     scope.leave(nn::max_pool(scope.enter(inputs), pool_size, strides, padding))
 }
 
-/// The mean of each window.
+/// Returns the mean of each window.
 #[must_use]
 #[track_caller]
 pub fn average_pooling2d(
@@ -261,7 +261,7 @@ pub fn average_pooling2d(
     scope.leave(nn::avg_pool(scope.enter(inputs), pool_size, strides, padding))
 }
 
-/// All dimensions but the first in one.
+/// Returns all dimensions but the first in one.
 #[must_use]
 #[track_caller]
 pub fn flatten(inputs: impl AsOutput) -> Output {
@@ -373,11 +373,11 @@ pub struct BatchNormalizationOptions {
     pub momentum: f64,
     /// Added to the variance. 0.001 by default.
     pub epsilon: f64,
-    /// Whether a learned offset (`beta`) is added. `true` by default.
+    /// True if a learned offset (`beta`) is added. `true` by default.
     pub center: bool,
-    /// Whether the result is multiplied by a learned scale (`gamma`). `true` by default.
+    /// True if the result is multiplied by a learned scale (`gamma`). `true` by default.
     pub scale: bool,
-    /// Whether offset and scale are trained. `true` by default.
+    /// True if offset and scale are trained. `true` by default.
     pub trainable: bool,
 }
 
@@ -528,7 +528,7 @@ impl NormParameters {
     }
 }
 
-/// The rows of a table, one for each id.
+/// Returns the rows of a table, one for each id.
 #[must_use]
 #[track_caller]
 pub fn embedding_lookup(table: &Variable, ids: impl AsOutput) -> Output {

@@ -55,7 +55,7 @@ impl Schedule {
         self.scope.enter(value.to_output(&self.graph().named(name), self.dtype))
     }
 
-    /// How many times `decay_steps` have passed; whole times only if it goes down in stairs.
+    /// Returns the number of times that `decay_steps` have passed; whole times only if it goes down in stairs.
     fn passed(&self, decay_steps: Scalar, staircase: bool) -> Output {
         let passed = real_div(&self.step, self.scalar("decay_steps", decay_steps));
         if staircase { floor(passed) } else { passed }
@@ -231,7 +231,7 @@ pub fn cosine_decay_restarts(
     schedule.scaled(&factor)
 }
 
-/// A linear decay times a cosine of `num_periods` periods: `(alpha + linear) * cosine + beta`, times the rate.
+/// Returns a linear decay times a cosine of `num_periods` periods: `(alpha + linear) * cosine + beta`, times the rate.
 #[must_use]
 #[track_caller]
 pub fn linear_cosine_decay(
@@ -248,7 +248,7 @@ pub fn linear_cosine_decay(
     schedule.scaled(&factor)
 }
 
-/// As [`linear_cosine_decay`], with noise on the linear part whose variance is
+/// Works as [`linear_cosine_decay`], with noise on the linear part whose variance is
 /// `initial_variance / (1 + step) ^ variance_decay`.
 #[must_use]
 #[track_caller]

@@ -14,7 +14,7 @@ pub static LIBRARY: Library = Library;
 /// Op types that TensorFlow does not have.
 pub const EXTENSIONS: &[&str] = &["IndexBatch"];
 
-/// The library, as importers and engines want it.
+/// Returns the library, as importers and engines want it.
 #[must_use]
 pub fn library() -> &'static Library {
     &LIBRARY
@@ -38,7 +38,7 @@ pub(crate) use op_defs;
 /// The definitions of one file.
 type File = &'static [&'static OpDef];
 
-/// The files of each family. A function, because constants may not refer to definitions, which are parsed at first
+/// Returns the files of each family. A function, because constants may not refer to definitions, which are parsed at first
 /// use.
 fn families() -> Vec<(&'static str, Vec<File>)> {
     vec![
@@ -142,12 +142,12 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
 }
 
 impl Library {
-    /// All definitions, by family.
+    /// Returns all definitions, by family.
     pub fn iter(&self) -> impl Iterator<Item = &'static OpDef> {
         self.families().flat_map(|(_, defs)| defs)
     }
 
-    /// The families, such as `array` or `nn`, each with its definitions.
+    /// Returns the families, such as `array` or `nn`, each with its definitions.
     pub fn families(&self) -> impl Iterator<Item = (&'static str, Vec<&'static OpDef>)> {
         families().into_iter().map(|(name, files)| (name, files.concat()))
     }

@@ -60,21 +60,21 @@ impl Default for LossOptions {
 }
 
 impl LossOptions {
-    /// The losses of elements are multiplied by these, which are broadcast to their shape. Zero leaves one out.
+    /// Sets the losses of elements are multiplied by these, which are broadcast to their shape. Zero leaves one out.
     #[must_use]
     pub fn weights(mut self, weights: impl AsOutput) -> Self {
         self.weights = Some(weights.as_output().clone());
         self
     }
 
-    /// How the losses of all elements become one.
+    /// Sets how the losses of all elements become one.
     #[must_use]
     pub fn reduction(mut self, reduction: Reduction) -> Self {
         self.reduction = reduction;
         self
     }
 
-    /// The collection that the loss joins; `None` for none.
+    /// Sets the collection that the loss joins; `None` for none.
     #[must_use]
     pub fn collection(mut self, collection: Option<CollectionKey<Output>>) -> Self {
         self.collection = collection;
@@ -128,7 +128,7 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
     loss
 }
 
-/// What the weighted sum is divided by.
+/// Returns what the weighted sum is divided by.
 fn divisor(losses: &Output, weights: Option<&Output>, reduction: Reduction) -> Output {
     let elements = || cast(size(losses), losses.dtype());
     let Some(weights) = weights else { return elements() };
@@ -140,14 +140,14 @@ fn divisor(losses: &Output, weights: Option<&Output>, reduction: Reduction) -> O
     }
 }
 
-/// The squared difference.
+/// Returns the squared difference.
 #[must_use]
 #[track_caller]
 pub fn mean_squared_error(labels: impl AsOutput, predictions: impl AsOutput) -> Output {
     mean_squared_error_with(labels, predictions, &LossOptions::default())
 }
 
-/// As [`mean_squared_error`], with options.
+/// Works as [`mean_squared_error`], with options.
 #[must_use]
 #[track_caller]
 pub fn mean_squared_error_with(
@@ -164,14 +164,14 @@ pub fn mean_squared_error_with(
     )
 }
 
-/// The absolute difference.
+/// Returns the absolute difference.
 #[must_use]
 #[track_caller]
 pub fn absolute_difference(labels: impl AsOutput, predictions: impl AsOutput) -> Output {
     absolute_difference_with(labels, predictions, &LossOptions::default())
 }
 
-/// As [`absolute_difference`], with options.
+/// Works as [`absolute_difference`], with options.
 #[must_use]
 #[track_caller]
 pub fn absolute_difference_with(
@@ -188,7 +188,7 @@ pub fn absolute_difference_with(
     )
 }
 
-/// The hinge loss of labels 0 and 1: `relu(1 - (2 * label - 1) * logit)`.
+/// Returns the hinge loss of labels 0 and 1: `relu(1 - (2 * label - 1) * logit)`.
 #[must_use]
 #[track_caller]
 pub fn hinge_loss(labels: impl AsOutput, logits: impl AsOutput, options: &LossOptions) -> Output {
@@ -221,7 +221,7 @@ pub fn huber_loss(
     )
 }
 
-/// The negative logarithm of the probability given to labels 0 and 1; `epsilon` keeps it finite (TensorFlow's default
+/// Returns the negative logarithm of the probability given to labels 0 and 1; `epsilon` keeps it finite (TensorFlow's default
 /// is 1e-7).
 #[must_use]
 #[track_caller]
@@ -239,7 +239,7 @@ pub fn log_loss(
     })
 }
 
-/// A loss of one element of labels and one of predictions, in the predictions' dtype.
+/// Returns a loss of one element of labels and one of predictions, in the predictions' dtype.
 #[track_caller]
 fn elementwise(
     name: &str,
@@ -264,14 +264,14 @@ fn labels_like(scope: &Composite, labels: &Output, dtype: DType) -> Output {
     if labels.dtype() == dtype { scope.enter(labels) } else { scope.enter(cast(scope.enter(labels), dtype)) }
 }
 
-/// The cross entropy of logits against the numbers of the true classes.
+/// Returns the cross entropy of logits against the numbers of the true classes.
 #[must_use]
 #[track_caller]
 pub fn sparse_softmax_cross_entropy(labels: impl AsOutput, logits: impl AsOutput) -> Output {
     sparse_softmax_cross_entropy_with(labels, logits, &LossOptions::default())
 }
 
-/// As [`sparse_softmax_cross_entropy`], with options.
+/// Works as [`sparse_softmax_cross_entropy`], with options.
 #[must_use]
 #[track_caller]
 pub fn sparse_softmax_cross_entropy_with(
@@ -286,14 +286,14 @@ pub fn sparse_softmax_cross_entropy_with(
     reduced(&scope, scope.enter(losses), options)
 }
 
-/// The cross entropy of logits against probabilities, such as one-hot labels, in the last dimension.
+/// Returns the cross entropy of logits against probabilities, such as one-hot labels, in the last dimension.
 #[must_use]
 #[track_caller]
 pub fn softmax_cross_entropy(onehot_labels: impl AsOutput, logits: impl AsOutput) -> Output {
     softmax_cross_entropy_with(onehot_labels, logits, &LossOptions::default())
 }
 
-/// As [`softmax_cross_entropy`], with options.
+/// Works as [`softmax_cross_entropy`], with options.
 #[must_use]
 #[track_caller]
 pub fn softmax_cross_entropy_with(
@@ -318,14 +318,14 @@ pub fn softmax_cross_entropy_with(
     reduced(&scope, scope.enter(losses), options)
 }
 
-/// The cross entropy of independent logits against probabilities 0 to 1.
+/// Returns the cross entropy of independent logits against probabilities 0 to 1.
 #[must_use]
 #[track_caller]
 pub fn sigmoid_cross_entropy(multi_class_labels: impl AsOutput, logits: impl AsOutput) -> Output {
     sigmoid_cross_entropy_with(multi_class_labels, logits, &LossOptions::default())
 }
 
-/// As [`sigmoid_cross_entropy`], with options.
+/// Works as [`sigmoid_cross_entropy`], with options.
 #[must_use]
 #[track_caller]
 pub fn sigmoid_cross_entropy_with(
@@ -358,19 +358,19 @@ fn smoothed(
     add(mul(&labels, number(1.0 - smoothing)), share)
 }
 
-/// The losses of the graph so far.
+/// Returns the losses of the graph so far.
 #[must_use]
 pub fn losses(graph: &Graph) -> Vec<Output> {
     graph.collection(&LOSSES)
 }
 
-/// The regularisation losses of the graph so far.
+/// Returns the regularisation losses of the graph so far.
 #[must_use]
 pub fn regularization_losses(graph: &Graph) -> Vec<Output> {
     graph.collection(&REGULARIZATION_LOSSES)
 }
 
-/// The sum of all regularisation losses, 0 without any.
+/// Returns the sum of all regularisation losses, 0 without any.
 #[must_use]
 #[track_caller]
 pub fn regularization_loss(graph: &Graph) -> Output {
@@ -381,7 +381,7 @@ pub fn regularization_loss(graph: &Graph) -> Output {
     }
 }
 
-/// The sum of all losses, with the regularisation losses or without; named `total_loss`. A graph without losses is
+/// Returns the sum of all losses, with the regularisation losses or without; named `total_loss`. A graph without losses is
 /// recorded as a mistake.
 #[must_use]
 #[track_caller]

@@ -28,21 +28,21 @@ pub struct Metric {
     pub update_op: Output,
 }
 
-/// The mean of all elements.
+/// Returns the mean of all elements.
 #[must_use]
 #[track_caller]
 pub fn mean(values: impl AsOutput) -> Metric {
     mean_in("mean", values.as_output(), None)
 }
 
-/// The mean of all elements, each counting as much as its weight, which is broadcast.
+/// Returns the mean of all elements, each counting as much as its weight, which is broadcast.
 #[must_use]
 #[track_caller]
 pub fn weighted_mean(values: impl AsOutput, weights: impl AsOutput) -> Metric {
     mean_in("mean", values.as_output(), Some(weights.as_output()))
 }
 
-/// How many of the predictions are equal to the labels.
+/// Returns the number of of that the predictions are equal to the labels.
 #[must_use]
 #[track_caller]
 pub fn accuracy(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
@@ -141,7 +141,7 @@ fn counter(graph: &Graph, name: &str, events: &Output) -> (Variable, Operation) 
     (count, update)
 }
 
-/// Whether the largest logit of each row is that of the true class; a vector of 32-bit floats 0 and 1, whose mean is
+/// Returns whether the largest logit of each row is that of the true class; a vector of 32-bit floats 0 and 1, whose mean is
 /// the accuracy of one batch.
 #[must_use]
 #[track_caller]
@@ -157,7 +157,7 @@ pub fn correct_predictions(labels: impl AsOutput, logits: impl AsOutput) -> Outp
     scope.leave(cast(equal(scope.enter(found), labels), DType::Float32))
 }
 
-/// Whether probabilities are at least a half, for [`precision`] and [`recall`].
+/// Returns whether probabilities are at least a half, for [`precision`] and [`recall`].
 #[must_use]
 #[track_caller]
 pub fn at_least_half(probabilities: impl AsOutput) -> Output {
@@ -166,7 +166,7 @@ pub fn at_least_half(probabilities: impl AsOutput) -> Output {
     greater_equal(probabilities, half)
 }
 
-/// A local scalar that begins with zero.
+/// Returns a local scalar that begins with zero.
 fn accumulator(graph: &Graph, name: &str) -> Variable {
     let builder = VariableBuilder::new(&graph.named(name)).local().collection(&METRIC_VARIABLES);
     builder.initializer(Shape::scalar(), DType::Float32, &zeros()).build()

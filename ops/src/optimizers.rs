@@ -55,16 +55,16 @@ pub trait Optimizer {
     /// Name, place and slots.
     fn settings(&self) -> &OptimizerSettings;
 
-    /// The same, to be changed by [`named`](Optimizer::named) and [`within`](Optimizer::within).
+    /// Returns the same, to be changed by [`named`](Optimizer::named) and [`within`](Optimizer::within).
     fn settings_mut(&mut self) -> &mut OptimizerSettings;
 
     /// Makes the slots these variables need, in this order; those that exist are left.
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]);
 
-    /// The operation that updates one variable and its slots.
+    /// Returns the operation that updates one variable and its slots.
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation;
 
-    /// What is to be done after all variables are updated; nothing by default.
+    /// Returns what is to be done after all variables are updated; nothing by default.
     fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
         let _ = (scope, updates);
         Vec::new()
@@ -96,7 +96,7 @@ pub trait Optimizer {
         self
     }
 
-    /// The operation that takes one training step over all trainable variables, and counts the global step up.
+    /// Returns the operation that takes one training step over all trainable variables, and counts the global step up.
     /// It joins the collection `train_op`.
     ///
     /// The loss is anything that is an output: an output, or a variable. A loss that depends on no variable, or is not
@@ -106,7 +106,7 @@ pub trait Optimizer {
         self.minimize_over(loss, &trainable_variables(&loss.as_output().graph()), global_step)
     }
 
-    /// As [`minimize`](Optimizer::minimize), over these variables.
+    /// Works as [`minimize`](Optimizer::minimize), over these variables.
     #[track_caller]
     fn minimize_over(
         &self,
@@ -118,7 +118,7 @@ pub trait Optimizer {
         self.apply_gradients(&gradients, global_step)
     }
 
-    /// The gradients of the loss. What is wrong with it is recorded as a build error and gives no gradients.
+    /// Returns the gradients of the loss. What is wrong with it is recorded as a build error and gives no gradients.
     #[track_caller]
     fn compute_gradients(&self, loss: &dyn AsOutput, variables: &[Variable]) -> Vec<GradientAndVariable> {
         let (loss, location) = (loss.as_output(), Location::caller());
@@ -134,7 +134,7 @@ pub trait Optimizer {
         found.into_iter().zip(variables.iter().cloned()).collect()
     }
 
-    /// The operation that takes one training step along these gradients; variables without one are left as they
+    /// Returns the operation that takes one training step along these gradients; variables without one are left as they
     /// are. That there is none at all is recorded as a mistake that names the variables.
     ///
     /// Updates come first, then what the method does after them, then the global step. It joins the collection
@@ -174,12 +174,12 @@ pub trait Optimizer {
         train_op
     }
 
-    /// A variable's slot, such as `m` of Adam, if it was made.
+    /// Returns a variable's slot, such as `m` of Adam, if it was made.
     fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
         self.settings().slot(variable, name)
     }
 
-    /// All slots and other variables of this optimizer, in the order they were made.
+    /// Returns all slots and other variables of this optimizer, in the order they were made.
     fn variables(&self) -> Vec<Variable> {
         self.settings().variables()
     }

@@ -42,13 +42,13 @@ pub struct SparseTensor {
 }
 
 impl SparseTensor {
-    /// How many dimensions it has, where the graph tells.
+    /// Returns the number of dimensions that it has, where the graph tells.
     #[must_use]
     pub fn rank(&self) -> Option<usize> {
         self.indices.shape().dim(1).or_else(|| self.dense_shape.shape().dim(0))
     }
 
-    /// The same, used in the scope and with the control inputs of this graph handle.
+    /// Returns the same, used in the scope and with the control inputs of this graph handle.
     #[must_use]
     pub fn within(&self, graph: &Graph) -> SparseTensor {
         SparseTensor {

@@ -72,7 +72,7 @@ const fn stateless_def(name: &'static str) -> OpDef {
 
 // ---- shape functions -------------------------------------------------------------------------------------
 
-/// The first input is the shape of the output.
+/// Returns the first input is the shape of the output.
 fn given_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_in_input(context)?;
     context.set(0, shape);
@@ -112,7 +112,7 @@ const DEFAULT_GRAPH_SEED: i64 = 87_654_321;
 /// Seeds are kept below this, as in TensorFlow.
 const SEED_LIMIT: i64 = i32::MAX as i64;
 
-/// The two seeds of a random operation, from the graph's seed and its own:
+/// Returns the two seeds of a random operation, from the graph's seed and its own:
 ///
 /// | graph's | own | result |
 /// | --- | --- | --- |
@@ -136,7 +136,7 @@ pub fn get_seed(graph: &Graph, op_seed: Option<i64>) -> (i64, i64) {
     }
 }
 
-/// The shape as an output: a constant vector named `shape`, or what computes it.
+/// Returns the shape as an output: a constant vector named `shape`, or what computes it.
 #[track_caller]
 fn shape_output(scope: &Graph, shape: Ints) -> Output {
     let sizes = match shape {
@@ -217,7 +217,7 @@ pub fn random_normal(
     normal(&scope, &RANDOM_STANDARD_NORMAL, &shape, (&mean.into(), &stddev.into()), dtype, seed)
 }
 
-/// As [`random_normal`], but numbers more than two standard deviations from the mean are drawn again.
+/// Works as [`random_normal`], but numbers more than two standard deviations from the mean are drawn again.
 #[must_use]
 #[track_caller]
 pub fn truncated_normal(
@@ -255,7 +255,7 @@ fn sample(inner: &Graph, def: &'static OpDef, shape: &Output, dtype: DType, seed
     builder.attr("seed", seeds.0).attr("seed2", seeds.1).finish_output()
 }
 
-/// The rows of `value` in random order.
+/// Returns the rows of `value` in random order.
 #[must_use]
 #[track_caller]
 pub fn random_shuffle(value: impl AsOutput, seed: Option<i64>) -> Output {

@@ -32,7 +32,7 @@ pub struct Sample {
     build: fn(&mut Inputs<'_>) -> Vec<Output>,
     /// What must be known of shapes at least; less is an error.
     needs: Known,
-    /// Whether the gradients are right: those of some operations are so only where TensorFlow's are.
+    /// True if the gradients are right: those of some operations are so only where TensorFlow's are.
     checked: bool,
 }
 
@@ -52,31 +52,31 @@ impl Sample {
         Sample { name, build, needs: Known::Nothing, checked: true }
     }
 
-    /// The same, which cannot be built when less is known.
+    /// Sets the same, which cannot be built when less is known.
     const fn needing(mut self, needs: Known) -> Sample {
         self.needs = needs;
         self
     }
 
-    /// The same, whose gradients are not those that finite differences give.
+    /// Sets the same, whose gradients are not those that finite differences give.
     const fn not_numerical(mut self) -> Sample {
         self.checked = false;
         self
     }
 
-    /// The op type it is a sample of.
+    /// Returns the op type it is a sample of.
     #[must_use]
     pub fn op_type(&self) -> &'static str {
         self.name.split_once(' ').map_or(self.name, |(op_type, _)| op_type)
     }
 
-    /// Whether it can be built when so much is known of the placeholders' shapes.
+    /// Returns true if it can be built when so much is known of the placeholders' shapes.
     #[must_use]
     pub fn builds_with(&self, known: Known) -> bool {
         known as u8 <= self.needs as u8
     }
 
-    /// Whether finite differences give its gradients. They do not where a value is only used for its sign, or stands
+    /// Returns true if finite differences give its gradients. They do not where a value is only used for its sign, or stands
     /// for one that the operation computes itself.
     #[must_use]
     pub fn is_numerical(&self) -> bool {
@@ -92,7 +92,7 @@ impl Sample {
     }
 }
 
-/// All samples.
+/// Returns all samples.
 #[must_use]
 pub fn samples() -> Vec<Sample> {
     [array::SAMPLES, math::SAMPLES, nn::SAMPLES].concat().concat()
@@ -120,7 +120,7 @@ impl Inputs<'_> {
         placeholder(&self.graph.named(&format!("{kind}_{index}")), tensor.dtype(), shape)
     }
 
-    /// A placeholder to differentiate with respect to.
+    /// Returns a placeholder to differentiate with respect to.
     fn given(&mut self, tensor: impl Into<Tensor>) -> Output {
         let tensor = tensor.into();
         let output = self.placeholder("input", self.inputs.len(), &tensor);
@@ -128,7 +128,7 @@ impl Inputs<'_> {
         output
     }
 
-    /// A placeholder that is not differentiated.
+    /// Returns a placeholder that is not differentiated.
     fn other(&mut self, tensor: impl Into<Tensor>) -> Output {
         let tensor = tensor.into();
         let output = self.placeholder("other", self.others.len(), &tensor);
@@ -162,12 +162,12 @@ impl Inputs<'_> {
         self.given(shaped(values.into_iter().map(|x| x as f32).collect(), shape))
     }
 
-    /// A constant.
+    /// Returns a constant.
     fn constant(&self, value: impl Into<Tensor>) -> Output {
         constant(self.graph, value)
     }
 
-    /// An operation for which there is no constructor.
+    /// Returns an operation for which there is no constructor.
     fn op(&self, op_type: &str) -> OpBuilder {
         let def = LIBRARY.find(op_type);
         def.map_or_else(|| self.graph.undefined_op(op_type), |def| self.graph.op(def))
@@ -179,7 +179,7 @@ fn shaped<T: Element>(values: Vec<T>, shape: &[usize]) -> Tensor {
     Tensor::from_vec(values, shape).expect("a sample has as many values as its shape")
 }
 
-/// Whether gradients flow through a dtype.
+/// Returns true if gradients flow through a dtype.
 #[must_use]
 pub fn is_differentiable(dtype: DType) -> bool {
     dtype.is_floating() || dtype.is_complex()

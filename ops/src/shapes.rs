@@ -4,7 +4,7 @@ use session_core::{Error, Output, PartialShape, Result, ShapeContext};
 
 use crate::static_value;
 
-/// The output has the shape of the first input.
+/// Returns the output has the shape of the first input.
 pub(crate) fn unchanged(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(0);
     context.set(0, shape);
@@ -20,7 +20,7 @@ pub(crate) fn unchanged_all(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// All outputs are scalars.
+/// Returns all outputs are scalars.
 pub(crate) fn scalar(context: &mut ShapeContext<'_>) -> Result<()> {
     for index in 0..context.outputs() {
         context.set(index, PartialShape::scalar());
@@ -28,24 +28,24 @@ pub(crate) fn scalar(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// All inputs have one shape, and so has the first output.
+/// Returns all inputs have one shape, and so has the first output.
 pub(crate) fn same(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = same_inputs(context)?;
     context.set(0, shape);
     Ok(())
 }
 
-/// The one shape of all inputs.
+/// Returns the one shape of all inputs.
 pub(crate) fn same_inputs(context: &ShapeContext<'_>) -> Result<PartialShape> {
     context.inputs().iter().try_fold(PartialShape::unknown(), |known, input| merge(&known, input.shape()))
 }
 
-/// What both shapes know together; an error that names both when they contradict each other.
+/// Returns what both shapes know together; an error that names both when they contradict each other.
 pub(crate) fn merge(a: &PartialShape, b: &PartialShape) -> Result<PartialShape> {
     a.merge(b).ok_or_else(|| Error::value(format!("shapes {a} and {b} must be equal")))
 }
 
-/// The inputs are broadcast against each other.
+/// Returns the inputs are broadcast against each other.
 pub(crate) fn broadcast(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut shape = PartialShape::scalar();
     for input in context.inputs() {
@@ -55,7 +55,7 @@ pub(crate) fn broadcast(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The shape that two shapes broadcast to.
+/// Returns the shape that two shapes broadcast to.
 pub(crate) fn broadcast_shapes(a: &PartialShape, b: &PartialShape) -> Result<PartialShape> {
     let (Some(rank_a), Some(rank_b)) = (a.rank(), b.rank()) else { return Ok(PartialShape::unknown()) };
     let rank = rank_a.max(rank_b);
@@ -70,7 +70,7 @@ pub(crate) fn broadcast_shapes(a: &PartialShape, b: &PartialShape) -> Result<Par
     dims.collect()
 }
 
-/// The size two sizes broadcast to (inner `None`: unknown), or `None` when they do not fit.
+/// Returns the size two sizes broadcast to (inner `None`: unknown), or `None` when they do not fit.
 fn broadcast_dims(a: Option<usize>, b: Option<usize>) -> Option<Option<usize>> {
     match (a, b) {
         (Some(1), other) | (other, Some(1)) => Some(other),
@@ -81,7 +81,7 @@ fn broadcast_dims(a: Option<usize>, b: Option<usize>) -> Option<Option<usize>> {
     }
 }
 
-/// A size both of two must have; an error that names what they are sizes of when they contradict each other.
+/// Returns a size both of two must have; an error that names what they are sizes of when they contradict each other.
 pub(crate) fn merge_dims(what: &str, a: Option<usize>, b: Option<usize>) -> Result<Option<usize>> {
     match (a, b) {
         (Some(a), Some(b)) if a != b => Err(Error::value(format!("{what} must be equal, not {a} and {b}"))),
@@ -89,7 +89,7 @@ pub(crate) fn merge_dims(what: &str, a: Option<usize>, b: Option<usize>) -> Resu
     }
 }
 
-/// An axis counted from the end when negative, as an index below `rank`.
+/// Returns an axis counted from the end when negative, as an index below `rank`.
 pub(crate) fn axis_index(axis: i64, rank: usize) -> Result<usize> {
     let limit = i64::try_from(rank).unwrap_or(i64::MAX);
     let index = if axis < 0 { axis + limit } else { axis };
@@ -99,7 +99,7 @@ pub(crate) fn axis_index(axis: i64, rank: usize) -> Result<usize> {
         .ok_or_else(|| Error::value(format!("axis {axis} is outside [-{rank}, {rank})")))
 }
 
-/// The rank must be at least this; unknown ranks pass.
+/// Returns the rank must be at least this; unknown ranks pass.
 pub(crate) fn at_least_rank(context: &ShapeContext<'_>, index: usize, rank: usize) -> Result<PartialShape> {
     let shape = context.input(index);
     match shape.rank() {
@@ -111,38 +111,38 @@ pub(crate) fn at_least_rank(context: &ShapeContext<'_>, index: usize, rank: usiz
     }
 }
 
-/// The input must be a scalar.
+/// Returns the input must be a scalar.
 pub(crate) fn must_be_scalar(context: &ShapeContext<'_>, index: usize) -> Result<()> {
     context.input_of_rank(index, 0).map(drop)
 }
 
-/// An integer attribute.
+/// Returns an integer attribute.
 pub(crate) fn int_attr(context: &ShapeContext<'_>, name: &str) -> Result<i64> {
     let value = context.attr(name).and_then(|value| value.as_int());
     value.ok_or_else(|| Error::value(format!("attribute '{name}' must be an integer")))
 }
 
-/// A boolean attribute.
+/// Returns a boolean attribute.
 pub(crate) fn bool_attr(context: &ShapeContext<'_>, name: &str) -> bool {
     context.attr(name).and_then(|value| value.as_bool()).unwrap_or(false)
 }
 
-/// A string attribute; empty when it is missing or no UTF-8.
+/// Returns a string attribute; empty when it is missing or no UTF-8.
 pub(crate) fn str_attr<'a>(context: &ShapeContext<'a>, name: &str) -> &'a str {
     context.attr(name).and_then(|value| value.as_str()).unwrap_or("")
 }
 
-/// The integers of an input, as far as all of them follow from the graph.
+/// Returns the integers of an input, as far as all of them follow from the graph.
 pub(crate) fn ints(context: &ShapeContext<'_>, index: usize) -> Option<Vec<i64>> {
     static_value::ints(context.inputs().get(index)?)
 }
 
-/// The one integer of an input, when it follows from the graph.
+/// Returns the one integer of an input, when it follows from the graph.
 pub(crate) fn int(context: &ShapeContext<'_>, index: usize) -> Option<i64> {
     ints(context, index).filter(|values| values.len() == 1).map(|values| values[0])
 }
 
-/// The shape that an integer vector describes; -1 in it means unknown.
+/// Returns the shape that an integer vector describes; -1 in it means unknown.
 pub(crate) fn shape_from(input: &Output) -> Result<PartialShape> {
     if let Some(rank) = input.shape().rank().filter(|&rank| rank != 1) {
         return Err(Error::value(format!("a shape must be a vector, not of rank {rank}")));

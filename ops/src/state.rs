@@ -152,7 +152,7 @@ fn handle_shape(context: &ShapeContext<'_>) -> PartialShape {
     handle.and_then(variable_of).map_or_else(PartialShape::unknown, |(_, shape)| shape)
 }
 
-/// The handle's shape, if its variable has the operation's dtype.
+/// Returns the handle's shape, if its variable has the operation's dtype.
 fn typed_handle_shape(context: &ShapeContext<'_>) -> Result<PartialShape> {
     let known = context.inputs().first().and_then(variable_of);
     let expected = context.attr("dtype").and_then(AttrValue::as_type);
@@ -262,12 +262,12 @@ fn ref_scatter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 // ---- gradients -------------------------------------------------------------------------------------------
 
-/// What arrives at a read belongs to the variable, that is to its handle.
+/// Returns what arrives at a read belongs to the variable, that is to its handle.
 fn read_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![grads.first().cloned().flatten()])
 }
 
-/// A dense gradient: the rows that were read several times are summed, all others are zero.
+/// Returns a dense gradient: the rows that were read several times are summed, all others are zero.
 fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = grads.first().cloned().flatten() else { return Ok(vec![None, None]) };
     let (handle, indices) = (operation.input(0), operation.input(1));
@@ -282,7 +282,7 @@ fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Ve
 
 // ---- constructors: resource variables --------------------------------------------------------------------
 
-/// A handle to a variable of a session, created at first use. Handles with one `shared_name` mean one variable;
+/// Returns a handle to a variable of a session, created at first use. Handles with one `shared_name` mean one variable;
 /// an empty one stands for the operation's name.
 #[must_use]
 #[track_caller]
@@ -296,7 +296,7 @@ pub fn var_handle_op(
     builder.attr("shared_name", shared_name).finish_output()
 }
 
-/// The variable's value at the time of the read. Fails on a variable without value (S-28).
+/// Returns the variable's value at the time of the read. Fails on a variable without value (S-28).
 #[must_use]
 #[track_caller]
 pub fn read_variable_op(resource: impl AsOutput, dtype: DType) -> Output {
@@ -322,7 +322,7 @@ pub fn assign_sub_variable_op(resource: impl AsOutput, value: impl AsOutput) -> 
     on(&resource, &ASSIGN_SUB_VARIABLE_OP).input(value).finish()
 }
 
-/// Whether the variable has a value.
+/// Returns whether the variable has a value.
 #[track_caller]
 pub fn var_is_initialized_op(resource: impl AsOutput) -> Output {
     on(&resource, &VAR_IS_INITIALIZED_OP).finish_output()
@@ -335,7 +335,7 @@ pub fn destroy_resource_op(resource: impl AsOutput, ignore_lookup_error: bool) -
     on(&resource, &DESTROY_RESOURCE_OP).attr("ignore_lookup_error", ignore_lookup_error).finish()
 }
 
-/// The shape of the variable's value.
+/// Returns the shape of the variable's value.
 #[track_caller]
 pub fn variable_shape(input: impl AsOutput, out_type: DType) -> Output {
     on(&input, &VARIABLE_SHAPE).attr("out_type", out_type).finish_output()
@@ -355,7 +355,7 @@ pub fn resource_gather_nd(resource: impl AsOutput, indices: impl AsOutput, dtype
     on(&resource, &RESOURCE_GATHER_ND).input(indices).attr("dtype", dtype).finish_output()
 }
 
-/// The variable's value, which then grows by one. At `limit` it fails with code `OutOfRange` instead.
+/// Returns the variable's value, which then grows by one. At `limit` it fails with code `OutOfRange` instead.
 ///
 /// # Errors
 /// In the graph, for a handle that is not that of a variable of integers.
@@ -372,7 +372,7 @@ pub fn resource_count_up_to(resource: impl AsOutput, limit: i64) -> Output {
     }
 }
 
-/// The count is the variable's value, so it has its dtype.
+/// Returns the count is the variable's value, so it has its dtype.
 fn counted(context: &mut ShapeContext<'_>) -> Result<()> {
     let declared = context.inputs().first().and_then(variable_of).map(|(dtype, _)| dtype);
     let counted = context.attr("T").and_then(AttrValue::as_type);
@@ -417,14 +417,14 @@ resource_scatters! {
 
 // ---- constructors: reference variables -------------------------------------------------------------------
 
-/// A reference variable: its output is the variable, and what reads it sees the value of that moment.
+/// Returns a reference variable: its output is the variable, and what reads it sees the value of that moment.
 #[must_use]
 #[track_caller]
 pub fn variable_v2(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>) -> Output {
     graph.op(&VARIABLE_V2).attr("dtype", dtype).attr("shape", shape.into()).finish_output()
 }
 
-/// Whether the reference variable has a value.
+/// Returns whether the reference variable has a value.
 #[must_use]
 #[track_caller]
 pub fn is_variable_initialized(reference: impl AsOutput) -> Output {
@@ -452,7 +452,7 @@ pub fn assign_sub(reference: impl AsOutput, value: impl AsOutput) -> Output {
     on(&reference, &ASSIGN_SUB).input(value).finish_output()
 }
 
-/// The reference variable's value, which then grows by one. At `limit` it fails with code `OutOfRange` instead.
+/// Returns the reference variable's value, which then grows by one. At `limit` it fails with code `OutOfRange` instead.
 #[must_use]
 #[track_caller]
 pub fn count_up_to(reference: impl AsOutput, limit: i64) -> Output {

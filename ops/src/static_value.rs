@@ -11,7 +11,7 @@ type Partial = Vec<Option<i64>>;
 const MAX_ELEMENTS: usize = 64;
 const MAX_DEPTH: usize = 16;
 
-/// The integers an output will hold, row-major, where each may be unknown; `None` when not even their number
+/// Returns the integers an output will hold, row-major, where each may be unknown; `None` when not even their number
 /// is known.
 pub(crate) fn partial_ints(output: &Output) -> Option<Vec<Option<i64>>> {
     if !output.dtype().is_integer() {
@@ -20,7 +20,7 @@ pub(crate) fn partial_ints(output: &Output) -> Option<Vec<Option<i64>>> {
     evaluate(output, MAX_DEPTH)
 }
 
-/// The integers an output will hold, when all follow from the graph.
+/// Returns the integers an output will hold, when all follow from the graph.
 pub(crate) fn ints(output: &Output) -> Option<Vec<i64>> {
     if let Some(value) = output.constant_value() {
         return tensor_ints(value); // of any length
@@ -28,12 +28,12 @@ pub(crate) fn ints(output: &Output) -> Option<Vec<i64>> {
     partial_ints(output)?.into_iter().collect()
 }
 
-/// The one integer an output will hold, when it follows from the graph.
+/// Returns the one integer an output will hold, when it follows from the graph.
 pub(crate) fn int(output: &Output) -> Option<i64> {
     ints(output).filter(|values| values.len() == 1).map(|values| values[0])
 }
 
-/// The elements of an integer tensor.
+/// Returns the elements of an integer tensor.
 fn tensor_ints(tensor: &Tensor) -> Option<Vec<i64>> {
     match tensor.dtype() {
         DType::Int32 => Some(tensor.as_slice::<i32>().ok()?.iter().map(|&i| i.into()).collect()),

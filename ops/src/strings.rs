@@ -139,7 +139,7 @@ impl AsStringOptions {
         self
     }
 
-    /// With an exponent.
+    /// Sets an exponent.
     #[must_use]
     pub fn scientific(mut self) -> Self {
         self.scientific = true;
@@ -160,7 +160,7 @@ impl AsStringOptions {
         self
     }
 
-    /// What fills up: a space (the default), `0`, `+` (which shows the sign), or `-`, which fills with spaces after the
+    /// Sets what fills up: a space (the default), `0`, `+` (which shows the sign), or `-`, which fills with spaces after the
     /// number.
     #[must_use]
     pub fn fill(mut self, fill: &str) -> Self {
@@ -227,7 +227,7 @@ impl Unit {
     }
 }
 
-/// The lengths of strings.
+/// Returns the lengths of strings.
 #[must_use]
 #[track_caller]
 pub fn string_length(input: impl AsOutput, unit: Unit) -> Output {

@@ -75,21 +75,21 @@ pub struct SummaryOptions {
 }
 
 impl Default for SummaryOptions {
-    /// The collection `summaries`, no family.
+    /// Returns the collection `summaries`, no family.
     fn default() -> SummaryOptions {
         SummaryOptions { collections: vec![SUMMARIES], family: None }
     }
 }
 
 impl SummaryOptions {
-    /// The collections that the summary joins, in the place of `summaries`.
+    /// Sets the collections that the summary joins, in the place of `summaries`.
     #[must_use]
     pub fn collections<'k>(mut self, keys: impl IntoIterator<Item = &'k CollectionKey<Output>>) -> Self {
         self.collections = keys.into_iter().cloned().collect();
         self
     }
 
-    /// The first part of the tag, by which TensorBoard groups summaries.
+    /// Sets the first part of the tag, by which TensorBoard groups summaries.
     #[must_use]
     pub fn family(mut self, family: impl Into<String>) -> Self {
         self.family = Some(family.into());
@@ -97,25 +97,25 @@ impl SummaryOptions {
     }
 }
 
-/// A number.
+/// Returns a number.
 #[track_caller]
 pub fn scalar(name: &str, value: impl AsOutput) -> Output {
     scalar_with(name, value, &SummaryOptions::default())
 }
 
-/// As [`scalar`], with options.
+/// Works as [`scalar`], with options.
 #[track_caller]
 pub fn scalar_with(name: &str, value: impl AsOutput, options: &SummaryOptions) -> Output {
     summarize(name, value.as_output(), &SCALAR_SUMMARY, "tags", options, |builder| builder)
 }
 
-/// How often which sizes of numbers occur.
+/// Returns how often which sizes of numbers occur.
 #[track_caller]
 pub fn histogram(name: &str, values: impl AsOutput) -> Output {
     histogram_with(name, values, &SummaryOptions::default())
 }
 
-/// As [`histogram`], with options.
+/// Works as [`histogram`], with options.
 #[track_caller]
 pub fn histogram_with(name: &str, values: impl AsOutput, options: &SummaryOptions) -> Output {
     summarize(name, values.as_output(), &HISTOGRAM_SUMMARY, "tag", options, |builder| builder)
@@ -128,7 +128,7 @@ pub fn image(name: &str, images: impl AsOutput, max_outputs: usize) -> Output {
     image_with(name, images, max_outputs, &SummaryOptions::default())
 }
 
-/// As [`image`], with options.
+/// Works as [`image`], with options.
 #[track_caller]
 pub fn image_with(name: &str, images: impl AsOutput, max_outputs: usize, options: &SummaryOptions) -> Output {
     summarize(name, images.as_output(), &IMAGE_SUMMARY, "tag", options, |builder| {
@@ -155,7 +155,7 @@ pub fn text(name: &str, strings: impl AsOutput) -> Output {
     tensor_with(name, strings, Bytes::from_static(TEXT_METADATA), &SummaryOptions::default())
 }
 
-/// A tensor as it is, with serialised `SummaryMetadata` that says what to do with it.
+/// Returns a tensor as it is, with serialised `SummaryMetadata` that says what to do with it.
 #[track_caller]
 pub fn tensor_with(name: &str, tensor: impl AsOutput, metadata: Bytes, options: &SummaryOptions) -> Output {
     summarize(name, tensor.as_output(), &TENSOR_SUMMARY_V2, "tag", options, |builder| {
@@ -163,7 +163,7 @@ pub fn tensor_with(name: &str, tensor: impl AsOutput, metadata: Bytes, options: 
     })
 }
 
-/// All these summaries in one.
+/// Returns all these summaries in one.
 #[track_caller]
 pub fn merge(summaries: &[Output]) -> Output {
     let graph = summaries.first().map_or_else(Graph::new, Output::graph);
@@ -171,14 +171,14 @@ pub fn merge(summaries: &[Output]) -> Output {
     scope.op(&MERGE_SUMMARY).input_list(summaries).finish_output()
 }
 
-/// All summaries in the collection `summaries` in one, or `None` if there are none (S-29).
+/// Returns all summaries in the collection `summaries` in one, or `None` if there are none (S-29).
 #[must_use]
 #[track_caller]
 pub fn merge_all(graph: &Graph) -> Option<Output> {
     merge_all_of(graph, &SUMMARIES)
 }
 
-/// As [`merge_all`], for another collection.
+/// Works as [`merge_all`], for another collection.
 #[must_use]
 #[track_caller]
 pub fn merge_all_of(graph: &Graph, key: &CollectionKey<Output>) -> Option<Output> {
@@ -220,7 +220,7 @@ fn summarize(
     summary
 }
 
-/// A name that can stand in a graph: other characters become `_`, and a leading `/` goes.
+/// Returns a name that can stand in a graph: other characters become `_`, and a leading `/` goes.
 fn clean_tag(name: &str) -> String {
     let legal = |c: char| if c.is_ascii_alphanumeric() || "-/_.".contains(c) { c } else { '_' };
     name.chars().map(legal).collect::<String>().trim_start_matches('/').to_owned()

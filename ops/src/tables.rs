@@ -83,7 +83,7 @@ pub struct MutableHashTable {
 }
 
 impl MutableHashTable {
-    /// An empty table. What is looked up and not there has the default value, whose dtype and shape are those of all values.
+    /// Creates an empty table. What is looked up and not there has the default value, whose dtype and shape are those of all values.
     ///
     /// # Errors
     /// In the graph: for key dtypes that tables do not have.
@@ -118,13 +118,13 @@ impl MutableHashTable {
         MutableHashTable { handle, key_dtype, default_value, content }
     }
 
-    /// Its name, also in checkpoints.
+    /// Returns its name, also in checkpoints.
     #[must_use]
     pub fn name(&self) -> &str {
         self.handle.operation().name()
     }
 
-    /// Its handle.
+    /// Returns its handle.
     #[must_use]
     pub fn handle(&self) -> &Output {
         &self.handle
@@ -141,7 +141,7 @@ impl MutableHashTable {
         keys
     }
 
-    /// The values of these keys.
+    /// Returns the values of these keys.
     #[must_use]
     #[track_caller]
     pub fn find(&self, keys: impl AsOutput) -> Output {
@@ -166,7 +166,7 @@ impl MutableHashTable {
         builder.input(&self.handle).input(&keys).finish()
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     #[must_use]
     #[track_caller]
     pub fn size(&self) -> Output {
@@ -174,7 +174,7 @@ impl MutableHashTable {
         graph.op(&LOOKUP_TABLE_SIZE_V2).default_name("size").input(&self.handle).finish_output()
     }
 
-    /// All keys and all values, in one order that says nothing, as they are when they are fetched in one run.
+    /// Returns all keys and all values, in one order that says nothing, as they are when they are fetched in one run.
     #[must_use]
     pub fn content(&self) -> &[Output; 2] {
         &self.content

@@ -123,7 +123,7 @@ op_defs! {
         .attrs("T: numbertype, Tindices: indextype, use_locking: bool = false").stateful().shape(sparse::<4, 8>).not_differentiable();
 }
 
-/// The variable and its slots, which are the first `HANDLES` inputs, have one shape.
+/// Returns the variable and its slots, which are the first `HANDLES` inputs, have one shape.
 fn variable_shape<const HANDLES: usize>(context: &ShapeContext<'_>) -> Result<PartialShape> {
     let slots = context.inputs().iter().take(HANDLES);
     slots.filter_map(crate::state::variable_of).try_fold(PartialShape::unknown(), |known, (_, shape)| {
@@ -132,7 +132,7 @@ fn variable_shape<const HANDLES: usize>(context: &ShapeContext<'_>) -> Result<Pa
     })
 }
 
-/// All inputs but the variable, its slots and these must be scalars.
+/// Returns all inputs but the variable, its slots and these must be scalars.
 fn check_scalars<const HANDLES: usize>(context: &ShapeContext<'_>, others: &[usize]) -> Result<()> {
     let scalars = (HANDLES..context.inputs().len()).filter(|index| !others.contains(index));
     scalars.into_iter().try_for_each(|index| context.input_of_rank(index, 0).map(drop))
@@ -143,7 +143,7 @@ fn fit(variable: &PartialShape, gradient: &PartialShape) -> Result<PartialShape>
     variable.merge(gradient).ok_or_else(|| Error::value(text()))
 }
 
-/// A gradient, at input `GRADIENT`, of the variable's shape.
+/// Returns a gradient, at input `GRADIENT`, of the variable's shape.
 fn dense<const HANDLES: usize, const GRADIENT: usize>(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = fit(&variable_shape::<HANDLES>(context)?, &context.input(GRADIENT))?;
     check_scalars::<HANDLES>(context, &[GRADIENT])?;
@@ -151,7 +151,7 @@ fn dense<const HANDLES: usize, const GRADIENT: usize>(context: &mut ShapeContext
     Ok(())
 }
 
-/// A gradient, at input `GRADIENT`, for the rows listed by the input after it.
+/// Returns a gradient, at input `GRADIENT`, for the rows listed by the input after it.
 fn sparse<const HANDLES: usize, const GRADIENT: usize>(context: &mut ShapeContext<'_>) -> Result<()> {
     let variable = variable_shape::<HANDLES>(context)?;
     let (gradient, indices) = (context.input(GRADIENT), context.input_of_rank(GRADIENT + 1, 1)?);

@@ -83,7 +83,7 @@ struct State {
 pub struct JoinOptions {
     /// How long to wait for threads once a stop was requested. 120 s by default. TensorFlow's `stop_grace_period_secs`.
     pub stop_grace_period: Duration,
-    /// Whether threads that still run are only logged, not an error. False by default.
+    /// True if threads that still run are only logged, not an error. False by default.
     pub ignore_live_threads: bool,
     /// How long to wait for the threads to end, or for a stop, before asking for a stop. No limit by default, as in
     /// TensorFlow.
@@ -97,20 +97,20 @@ impl Default for JoinOptions {
 }
 
 impl JoinOptions {
-    /// The default with another grace period.
+    /// Returns the default with another grace period.
     #[must_use]
     pub fn with_grace(stop_grace_period: Duration) -> JoinOptions {
         JoinOptions { stop_grace_period, ..JoinOptions::default() }
     }
 
-    /// The same, with live threads ignored or not.
+    /// Sets the same, with live threads ignored or not.
     #[must_use]
     pub fn ignore_live_threads(mut self, ignore: bool) -> JoinOptions {
         self.ignore_live_threads = ignore;
         self
     }
 
-    /// The same, asking for a stop when nothing has ended or asked for one in this time.
+    /// Sets the same, asking for a stop when nothing has ended or asked for one in this time.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> JoinOptions {
         self.limit = Some(limit);
@@ -119,13 +119,13 @@ impl JoinOptions {
 }
 
 impl Coordinator {
-    /// A coordinator for which the status `OutOfRange` is a clean end (S-187).
+    /// Creates a coordinator for which the status `OutOfRange` is a clean end (S-187).
     #[must_use]
     pub fn new() -> Coordinator {
         Coordinator::with_clean_stop(&[Code::OutOfRange])
     }
 
-    /// A coordinator for which status errors of these codes are clean ends; of none, when empty.
+    /// Creates a coordinator for which status errors of these codes are clean ends; of none, when empty.
     #[must_use]
     pub fn with_clean_stop(codes: &[Code]) -> Coordinator {
         Coordinator(Arc::new(Shared {
@@ -159,7 +159,7 @@ impl Coordinator {
         }
     }
 
-    /// A token that is cancelled when a stop is requested: a run that is given it (see
+    /// Returns a token that is cancelled when a stop is requested: a run that is given it (see
     /// [`RunOptions`](session_core::RunOptions)) does not keep its thread from stopping.
     ///
     /// ```
@@ -203,12 +203,12 @@ impl Coordinator {
         }
     }
 
-    /// A guard that, dropped by a panic, asks for a stop with that panic as the cause.
+    /// Returns a guard that, dropped by a panic, asks for a stop with that panic as the cause.
     pub fn stop_on_panic(&self) -> PanicGuard {
         PanicGuard { coordinator: self.clone() }
     }
 
-    /// Whether a stop was requested. Does not lock.
+    /// Returns true if a stop was requested. Does not lock.
     #[must_use]
     #[inline]
     pub fn should_stop(&self) -> bool {
@@ -216,7 +216,7 @@ impl Coordinator {
         self.0.stopped.load(Ordering::Acquire)
     }
 
-    /// Whether an error was reported and kept. Does not lock.
+    /// Returns true if an error was reported and kept. Does not lock.
     #[must_use]
     #[inline]
     pub fn has_error(&self) -> bool {
@@ -224,7 +224,7 @@ impl Coordinator {
         self.0.failed.load(Ordering::Acquire)
     }
 
-    /// The error that was kept.
+    /// Returns the error that was kept.
     #[must_use]
     pub fn error(&self) -> Option<Error> {
         self.0.state().error.clone()
@@ -306,7 +306,7 @@ impl Coordinator {
         thread.watch(shared);
     }
 
-    /// As [`register`](Coordinator::register), for a thread of the standard library. It tells nobody of its end, so
+    /// Works as [`register`](Coordinator::register), for a thread of the standard library. It tells nobody of its end, so
     /// that `join` has to look at it now and then. A thread that returns a result is made a [`ManagedThread`] with
     /// [`from_handle`](ManagedThread::from_handle) and registered as such.
     pub fn register_handle(&self, handle: JoinHandle<()>) -> ManagedThread {
@@ -360,13 +360,13 @@ impl Coordinator {
         Ok(outcome)
     }
 
-    /// The threads registered since the last join.
+    /// Returns the threads registered since the last join.
     #[must_use]
     pub fn registered(&self) -> Vec<ManagedThread> {
         self.0.state().threads.clone()
     }
 
-    /// Whether [`join`](Coordinator::join) has ended (S-194).
+    /// Returns true if [`join`](Coordinator::join) has ended (S-194).
     #[must_use]
     pub fn is_joined(&self) -> bool {
         self.0.state().joined
@@ -404,7 +404,7 @@ impl Coordinator {
         self.finish_join(&alive, options.ignore_live_threads)
     }
 
-    /// The threads to wait for, each once, all watched.
+    /// Returns the threads to wait for, each once, all watched.
     fn take_threads(&self, given: &[ManagedThread]) -> Vec<ManagedThread> {
         let mut threads = std::mem::take(&mut self.0.state().threads);
         for thread in given {
@@ -506,7 +506,7 @@ impl<'scope> Scope<'scope, '_> {
         Ok(managed)
     }
 
-    /// The coordinator that hears of the threads.
+    /// Returns the coordinator that hears of the threads.
     #[must_use]
     pub fn coordinator(&self) -> &Coordinator {
         &self.coordinator
@@ -531,7 +531,7 @@ impl fmt::Debug for Coordinator {
     }
 }
 
-/// The names of threads, and what those that said so are doing.
+/// Returns the names of threads, and what those that said so are doing.
 fn stragglers(alive: &[&ManagedThread]) -> String {
     let names: Vec<&str> = alive.iter().map(|thread| thread.name()).collect();
     let doing = alive.iter().filter_map(|thread| Some(format!("{}: {}", thread.name(), thread.doing()?)));
@@ -554,7 +554,7 @@ impl Shared {
         failure.kind() == ErrorKind::Status && self.clean_stop.contains(&failure.code())
     }
 
-    /// The caller cancels the token when it has given back the lock.
+    /// Returns the caller cancels the token when it has given back the lock.
     #[must_use]
     fn stop(&self, state: &mut State, reason: StopReason) -> CancellationToken {
         state.reason = Some(reason);

@@ -74,7 +74,7 @@ pub fn loop_until_stop(
     Ok(thread)
 }
 
-/// As [`loop_until_stop`], to be started later.
+/// Works as [`loop_until_stop`], to be started later.
 #[must_use]
 pub fn looper_thread(
     coordinator: &Coordinator,
@@ -109,7 +109,7 @@ fn run(coordinator: &Coordinator, interval: Option<Duration>, body: &mut dyn Loo
     body.stop_loop()
 }
 
-/// How long it is to the next whole interval, strictly after now.
+/// Returns how long it is to the next whole interval, strictly after now.
 fn until_next_tick(elapsed: Duration, interval: Duration) -> Duration {
     let into = elapsed.as_nanos() % interval.as_nanos();
     interval - Duration::from_nanos(u64::try_from(into).unwrap_or(0))

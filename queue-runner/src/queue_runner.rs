@@ -73,7 +73,7 @@ struct Running {
 }
 
 impl QueueRunner {
-    /// A runner for the queue of this name: what its threads run, what closes the queue at the end of the input, and
+    /// Creates a runner for the queue of this name: what its threads run, what closes the queue at the end of the input, and
     /// what closes it and cancels what waits in it. An operation listed n times means n threads (S-209).
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl QueueRunner {
         })))
     }
 
-    /// A runner for a queue, with operations of its own to close and to cancel it, named after the queue with `_Close`
+    /// Returns a runner for a queue, with operations of its own to close and to cancel it, named after the queue with `_Close`
     /// and `_Close_1` (S-208). It must be made before the graph is frozen.
     ///
     /// ```
@@ -141,7 +141,7 @@ impl QueueRunner {
         QueueRunner::new(queue.name(), enqueue_ops, &close, &cancel)
     }
 
-    /// The same runner, with other codes that say that the input has ended. Threads that run are not touched.
+    /// Returns the same runner, with other codes that say that the input has ended. Threads that run are not touched.
     ///
     /// # Errors
     /// A type error for an empty list (S-207).
@@ -161,7 +161,7 @@ impl QueueRunner {
         })))
     }
 
-    /// The same runner, whose threads feed what a source gives; its end is the end of the input.
+    /// Returns the same runner, whose threads feed what a source gives; its end is the end of the input.
     pub(crate) fn with_source(self, source: Source) -> QueueRunner {
         let inner = &*self.0;
         QueueRunner(Arc::new(Inner {
@@ -183,13 +183,13 @@ impl QueueRunner {
         self.close_op().graph().add_to_collection(&QUEUE_RUNNERS, self.clone())
     }
 
-    /// The name of the queue.
+    /// Returns the name of the queue.
     #[must_use]
     pub fn queue(&self) -> &str {
         &self.0.queue
     }
 
-    /// The operations its threads run, one for each thread.
+    /// Returns the operations its threads run, one for each thread.
     #[must_use]
     pub fn enqueue_ops(&self) -> &[Operation] {
         &self.0.enqueue_ops
@@ -207,13 +207,13 @@ impl QueueRunner {
         &self.0.cancel_op
     }
 
-    /// The codes that say that the input has ended.
+    /// Returns the codes that say that the input has ended.
     #[must_use]
     pub fn closed_codes(&self) -> &[Code] {
         &self.0.closed_codes
     }
 
-    /// What threads without a coordinator failed with, since threads were last created (S-215).
+    /// Returns what threads without a coordinator failed with, since threads were last created (S-215).
     #[must_use]
     pub fn exceptions_raised(&self) -> Vec<Error> {
         lock(&self.0.state).raised.clone()
@@ -507,7 +507,7 @@ pub fn start_queue_runners(
     start_queue_runners_of(session, coordinator, &QUEUE_RUNNERS)
 }
 
-/// As [`start_queue_runners`], for the runners of another collection.
+/// Works as [`start_queue_runners`], for the runners of another collection.
 ///
 /// # Errors
 /// A value error for a runner of another graph; when the system gives no thread.
@@ -519,7 +519,7 @@ pub fn start_queue_runners_of(
     start_queue_runners_in_scope(session, coordinator, collection, "")
 }
 
-/// As [`start_queue_runners_of`], for the runners of queues whose names begin with `scope`: of the part of a graph that was
+/// Works as [`start_queue_runners_of`], for the runners of queues whose names begin with `scope`: of the part of a graph that was
 /// built in one name scope, such as the input of an evaluation.
 ///
 /// # Errors

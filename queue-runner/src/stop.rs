@@ -53,7 +53,7 @@ pub struct StopReason {
 }
 
 impl StopReason {
-    /// A reason; the text may be empty.
+    /// Creates a reason; the text may be empty.
     #[must_use]
     pub fn new(source: StopSource, text: impl Into<Cow<'static, str>>) -> StopReason {
         StopReason { source, text: text.into() }
@@ -110,13 +110,13 @@ struct Shared {
 }
 
 impl StopHandle {
-    /// A handle that nobody has used.
+    /// Creates a handle that nobody has used.
     #[must_use]
     pub fn new() -> StopHandle {
         StopHandle::default()
     }
 
-    /// A number that is the same for all clones, and another for handles of other sessions that live at the
+    /// Returns a number that is the same for all clones, and another for handles of other sessions that live at the
     /// same time.
     #[must_use]
     pub fn id(&self) -> usize {
@@ -137,7 +137,7 @@ impl StopHandle {
         self.0.cancellation.cancel();
     }
 
-    /// Whether a stop was asked for.
+    /// Returns true if a stop was asked for.
     #[must_use]
     #[inline]
     pub fn is_stop_requested(&self) -> bool {
@@ -145,7 +145,7 @@ impl StopHandle {
         self.0.stopped.load(Ordering::Acquire)
     }
 
-    /// Whether the work in flight was cancelled too.
+    /// Returns true if the work in flight was cancelled too.
     #[must_use]
     #[inline]
     pub fn is_interrupted(&self) -> bool {
@@ -158,7 +158,7 @@ impl StopHandle {
         lock(&self.0.reason).clone()
     }
 
-    /// The token that [`interrupt`](StopHandle::interrupt) cancels.
+    /// Returns the token that [`interrupt`](StopHandle::interrupt) cancels.
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         &self.0.cancellation

@@ -10,7 +10,7 @@ pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a thread's body has returned.
+/// Returns true if a thread's body has returned.
 pub fn is_finished<T>(handle: &JoinHandle<T>) -> bool {
     handle.is_finished()
 }

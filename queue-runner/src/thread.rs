@@ -108,7 +108,7 @@ enum Life {
 
 /// What a thread of the standard library returns: nothing, or a result whose error is the thread's failure.
 pub trait ThreadOutcome: Send + 'static {
-    /// The failure, if it is one.
+    /// Returns the failure, if it is one.
     fn failure(self) -> Option<Error>;
 }
 
@@ -150,13 +150,13 @@ impl<T: ThreadOutcome> Foreign for JoinHandle<T> {
 }
 
 impl ManagedThread {
-    /// A thread that is not started yet.
+    /// Creates a thread that is not started yet.
     #[must_use]
     pub fn new(name: impl Into<String>, body: impl FnOnce() -> Result<()> + Send + 'static) -> ManagedThread {
         ManagedThread::of(name.into(), Life::Waiting(Box::new(body)))
     }
 
-    /// A thread that somebody else started. Its panic counts as its failure, and so does the error of a result that it
+    /// Creates a thread that somebody else started. Its panic counts as its failure, and so does the error of a result that it
     /// returns.
     ///
     /// ```
@@ -176,19 +176,19 @@ impl ManagedThread {
         ManagedThread(Arc::new(Inner { name, state: Mutex::new(state), ended: Condvar::new() }))
     }
 
-    /// Its name, also that of the thread of the operating system.
+    /// Returns its name, also that of the thread of the operating system.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// What it is doing or waiting for, where it has [said](doing) so.
+    /// Returns what it is doing or waiting for, where it has [said](doing) so.
     #[must_use]
     pub fn doing(&self) -> Option<Cow<'static, str>> {
         lock(&self.0.state).doing.last().cloned()
     }
 
-    /// A thread that is about to run in a scope, where somebody else starts it.
+    /// Returns a thread that is about to run in a scope, where somebody else starts it.
     pub(crate) fn scoped(name: String) -> ManagedThread {
         ManagedThread::of(name, Life::Running(None))
     }
@@ -226,7 +226,7 @@ impl ManagedThread {
         }
     }
 
-    /// Whether it was started and has not ended.
+    /// Returns true if it was started and has not ended.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         match &lock(&self.0.state).life {
@@ -236,13 +236,13 @@ impl ManagedThread {
         }
     }
 
-    /// Whether both are one thread.
+    /// Returns true if both are one thread.
     #[must_use]
     pub fn is_same(&self, other: &ManagedThread) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Whether only asking again tells that it ended.
+    /// Returns true if only asking again tells that it ended.
     pub(crate) fn is_foreign(&self) -> bool {
         matches!(lock(&self.0.state).life, Life::Foreign(_))
     }
@@ -312,7 +312,7 @@ impl ManagedThread {
         lock(&self.0.state).failure.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether the caller is this thread.
+    /// Returns true if the caller is this thread.
     pub(crate) fn is_current(&self) -> bool {
         match &lock(&self.0.state).life {
             Life::Running(Some(handle)) => handle.thread().id() == thread::current().id(),

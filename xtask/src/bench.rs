@@ -16,7 +16,7 @@ struct Workload {
 }
 
 impl Workload {
-    /// Whether a name means this workload: its own, or what stands before the `-`.
+    /// Returns true if a name means this workload: its own, or what stands before the `-`.
     fn is_called(&self, name: &str) -> bool {
         self.name == name || self.name.split_once('-').is_some_and(|(family, _)| family == name)
     }
@@ -166,7 +166,7 @@ fn collect(mut command: Command, threads: &str, options: &Options, lines: &mut V
     Ok(())
 }
 
-/// The figures side by side.
+/// Returns the figures side by side.
 fn table(lines: &[String]) -> String {
     let mut text = format!("\n{:52} {:>12} {:>12} {:>12} unit\n", "name", "median", "min", "max");
     for line in lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {

@@ -92,7 +92,7 @@ fn one(allowed: &BTreeSet<String>, words: &[&str], at: &mut usize) -> bool {
     allowed.contains(&words[begin..*at].join(" "))
 }
 
-/// The crates of which several versions are built.
+/// Returns the crates of which several versions are built.
 fn duplicates(metadata: &Metadata, accepted: &BTreeSet<String>) -> Vec<String> {
     let mut versions: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let mut problems = Vec::new();
@@ -119,7 +119,7 @@ fn duplicates(metadata: &Metadata, accepted: &BTreeSet<String>) -> Vec<String> {
     problems
 }
 
-/// The dependencies that no source file of their crate names.
+/// Returns the dependencies that no source file of their crate names.
 fn unused(metadata: &Metadata) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for package in metadata.workspace_packages() {
@@ -141,7 +141,7 @@ fn unused(metadata: &Metadata) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// The texts of a crate's library and programs, and those of its tests, examples and benchmarks.
+/// Returns the texts of a crate's library and programs, and those of its tests, examples and benchmarks.
 fn sources(package: &Package) -> Result<(Vec<String>, Vec<String>)> {
     let folder =
         package.manifest_path.parent().context("a manifest is in a folder")?.as_std_path().to_owned();

@@ -32,7 +32,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Where the README's table differs from the manifest.
+/// Returns where the README's table differs from the manifest.
 fn compare(facade: &Package) -> Result<Vec<String>> {
     let readme = fs::read_to_string(root().join("README.md"))?;
     let (_, section) =
@@ -68,7 +68,7 @@ fn compare(facade: &Package) -> Result<Vec<String>> {
         .collect())
 }
 
-/// The crates of the workspace that a user of the facade builds, with their features.
+/// Returns the crates of the workspace that a user of the facade builds, with their features.
 fn built() -> Result<BTreeMap<String, BTreeSet<String>>> {
     let output =
         cargo(&["tree", "--quiet", "-p", FACADE, "-e", "normal", "--prefix", "none", "-f", "{p}|{f}"])

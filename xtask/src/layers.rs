@@ -89,14 +89,14 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// The names of what a package is built with, dev-dependencies aside.
+/// Returns the names of what a package is built with, dev-dependencies aside.
 fn dependencies(package: &Package) -> impl Iterator<Item = String> + '_ {
     let built =
         package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
     built.map(|dependency| dependency.name.clone()).collect::<BTreeSet<_>>().into_iter()
 }
 
-/// What a crate without default features brings along though it should not.
+/// Returns what a crate without default features brings along though it should not.
 fn heavy_dependencies(name: &str, heavy: &[&str]) -> Result<Vec<String>> {
     let output = crate::shell::cargo(&[
         "tree",

@@ -56,7 +56,7 @@ const TABLE: [(&str, &[&str]); 28] = [
     ("lib", &["missing", "engine"]),
 ];
 
-/// What contradicts the table: a use that it does not list, one that it lists and nobody makes, and one of a module further
+/// Returns what contradicts the table: a use that it does not list, one that it lists and nobody makes, and one of a module further
 /// down.
 pub(crate) fn problems() -> Result<Vec<String>> {
     let mut used = uses(&root().join("embedded-engine/src"))?;
@@ -93,7 +93,7 @@ fn compare(table: &[(&str, &[&str])], used: &mut BTreeMap<String, BTreeSet<Strin
     problems
 }
 
-/// The modules of a crate, each with those that its files name.
+/// Returns the modules of a crate, each with those that its files name.
 fn uses(source: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let mut uses = BTreeMap::new();
     for entry in fs::read_dir(source).with_context(|| source.display().to_string())? {

@@ -81,7 +81,7 @@ fn collect(root: &Path, folder: &Path, tests: &mut BTreeMap<u32, Vec<Cited>>) ->
     Ok(())
 }
 
-/// The rules at the beginning of a test's name: `s_12_s_13_q_4_what_holds`.
+/// Returns the rules at the beginning of a test's name: `s_12_s_13_q_4_what_holds`.
 fn cited(name: &str) -> Vec<u32> {
     let mut rules = Vec::new();
     let mut words = name.split('_');
@@ -94,7 +94,7 @@ fn cited(name: &str) -> Vec<u32> {
     rules
 }
 
-/// The page, and the rules without a test.
+/// Returns the page, and the rules without a test.
 fn table(list: &str, tests: &BTreeMap<u32, Vec<Cited>>) -> Result<(String, Vec<String>)> {
     let mut page = HEAD.to_owned();
     let mut without = Vec::new();

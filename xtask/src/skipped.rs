@@ -13,7 +13,7 @@ pub(crate) struct Skipped {
 }
 
 impl Skipped {
-    /// An empty list for one run.
+    /// Creates an empty list for one run.
     pub(crate) fn new() -> Result<Skipped> {
         let list = root().join("target").join(format!("skipped-tests-{}", std::process::id()));
         fs::create_dir_all(root().join("target"))?;
@@ -37,7 +37,7 @@ impl Skipped {
     }
 }
 
-/// What is said at the end; nothing when no test was skipped. A test may have skipped several parts of itself.
+/// Returns what is said at the end; nothing when no test was skipped. A test may have skipped several parts of itself.
 fn summary(list: &str) -> Option<String> {
     let tests: BTreeSet<&str> = list.lines().collect();
     let count = tests.len();

@@ -8,13 +8,13 @@ use std::process::Command;
 /// The release whose behaviour is the reference.
 const VERSION: &str = "2.21.0";
 
-/// Where it is installed: a virtual environment that `cargo clean` removes.
+/// Returns where it is installed: a virtual environment that `cargo clean` removes.
 fn environment() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("tensorflow").join("venv")
 }
 
-/// A Python that has TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one installed here.
+/// Returns a Python that has TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one installed here.
 pub(crate) fn python() -> Option<PathBuf> {
     let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
     named.or_else(|| Some(environment().join("bin").join("python")).filter(|python| python.exists()))

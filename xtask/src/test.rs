@@ -65,14 +65,14 @@ fn tests(skipped: &Skipped) -> Result<()> {
     section("tests", command)
 }
 
-/// The model-checked tests, with so many interleavings of each program.
+/// Returns the model-checked tests, with so many interleavings of each program.
 pub(crate) fn model(iterations: &str) -> Result<()> {
     let mut command = cargo(&["test", "--quiet", "-p", "model"]);
     command.env("MODEL_ITERATIONS", iterations);
     section("model", command)
 }
 
-/// What a submission must pass.
+/// Returns what a submission must pass.
 pub(crate) fn ci() -> Result<()> {
     tensorflow::install()?;
     test()?;

@@ -124,7 +124,7 @@ impl Torture {
         Ok(())
     }
 
-    /// A number from 0 to 1 (SplitMix64).
+    /// Returns a number from 0 to 1 (SplitMix64).
     fn next(&mut self) -> f64 {
         self.numbers = self.numbers.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.numbers;

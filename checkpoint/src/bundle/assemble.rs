@@ -11,7 +11,7 @@ use tensor::{Bytes, DType, Shape, Tensor};
 /// Start and length along each dimension.
 type Ranges = Vec<(usize, usize)>;
 
-/// The stored parts of a partitioned tensor: each slice with its own record and entry, or what is
+/// Returns the stored parts of a partitioned tensor: each slice with its own record and entry, or what is
 /// wrong with that.
 pub(super) fn parts<'r>(
     reader: &'r BundleReader,
@@ -41,7 +41,7 @@ pub(super) fn whole(reader: &BundleReader, record: &Record, entry: &Entry) -> Re
     slice(reader, record, entry, &TensorSlice::whole(entry.shape.rank()))
 }
 
-/// Whether the parts of a partitioned tensor are all there and fill it; their bytes are not read.
+/// Returns whether the parts of a partitioned tensor are all there and fill it; their bytes are not read.
 pub(super) fn check(reader: &BundleReader, record: &Record, entry: &Entry) -> Result<()> {
     let mut volume = 0usize;
     for (part, stored) in parts(reader, record, entry) {
@@ -216,7 +216,7 @@ fn each_run(
     }
 }
 
-/// The row-major number of an element in the box that these ranges are.
+/// Returns the row-major number of an element in the box that these ranges are.
 fn flat(ranges: &Ranges, position: &[usize]) -> usize {
     ranges.iter().zip(position).fold(0, |flat, (&(start, len), &at)| flat * len + (at - start))
 }

@@ -37,7 +37,7 @@ struct Version {
 }
 
 impl Header {
-    /// The index of a bundle with these entries, which are in the order of their keys.
+    /// Returns the index of a bundle with these entries, which are in the order of their keys.
     pub(crate) fn index_of<'e>(self, entries: impl IntoIterator<Item = (&'e Vec<u8>, &'e Entry)>) -> Vec<u8> {
         let entries = entries.into_iter();
         let mut table = TableBuilder::new(entries.size_hint().0 * 48);

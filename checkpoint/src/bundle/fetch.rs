@@ -92,7 +92,7 @@ pub(super) fn many(reader: &BundleReader, records: &[&Record]) -> Result<Vec<Ten
         .collect()
 }
 
-/// Every want has a slot, and every slot is filled or an error was returned before; this keeps a
+/// Returns every want has a slot, and every slot is filled or an error was returned before; this keeps a
 /// mistake in that reasoning from becoming a panic.
 fn unread(reader: &BundleReader, record: &Record) -> Error {
     Error::corrupt_tensor(&reader.prefix, record.name(), "it was not read")
@@ -423,7 +423,7 @@ fn tensor(reader: &BundleReader, mode: Mode, want: &Want<'_>, stored: Bytes) -> 
     tensor.map_err(|error| damaged(error.to_string()))
 }
 
-/// The elements of a big-endian file in the order of this machine.
+/// Returns the elements of a big-endian file in the order of this machine.
 fn swapped(dtype: DType, stored: &[u8]) -> Vec<u8> {
     let width = if dtype.is_complex() { dtype.size() / 2 } else { dtype.size() };
     let mut bytes = stored.to_vec();

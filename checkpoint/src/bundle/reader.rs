@@ -32,7 +32,7 @@ impl Default for ReadOptions {
 }
 
 impl ReadOptions {
-    /// The defaults: local files, checksums verified, bytes copied, as many threads as help.
+    /// Returns the defaults: local files, checksums verified, bytes copied, as many threads as help.
     pub fn new() -> ReadOptions {
         ReadOptions::default()
     }
@@ -43,13 +43,13 @@ impl ReadOptions {
         self
     }
 
-    /// Whether each tensor's checksum is compared when it is read. Default: `true`.
+    /// Sets whether each tensor's checksum is compared when it is read. Default: `true`.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
     }
 
-    /// Whether tensors show the mapped file instead of a copy of its bytes. Nothing is read from disk
+    /// Sets whether tensors show the mapped file instead of a copy of its bytes. Nothing is read from disk
     /// before it is looked at (verification looks at all of it). Default: `false`.
     ///
     /// The files must then not be changed while a tensor lives; renaming and deleting them is safe,
@@ -60,7 +60,7 @@ impl ReadOptions {
         self
     }
 
-    /// How many threads read at once when much is read. 0, the default, means up to four, and one
+    /// Sets the number of threads that read at once when much is read. 0, the default, means up to four, and one
     /// where little is read.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
@@ -110,7 +110,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// The key as text. Bytes that are not UTF-8 are shown as `\xNN`.
+    /// Returns the key as text. Bytes that are not UTF-8 are shown as `\xNN`.
     pub(super) fn name(&self) -> Cow<'_, str> {
         printable(&self.key)
     }
@@ -141,7 +141,7 @@ impl BundleReader {
         BundleReader::open_with(prefix, ReadOptions::default())
     }
 
-    /// As [`open`](BundleReader::open), with options.
+    /// Works as [`open`](BundleReader::open), with options.
     ///
     /// # Errors
     /// As [`open`](BundleReader::open).
@@ -168,30 +168,30 @@ impl BundleReader {
         Ok(reader)
     }
 
-    /// The prefix under which it was opened.
+    /// Returns the prefix under which it was opened.
     #[must_use]
     pub fn prefix(&self) -> &Path {
         &self.prefix
     }
 
-    /// How many data files the checkpoint has.
+    /// Returns the number of data that files the checkpoint has.
     #[must_use]
     pub fn num_shards(&self) -> u32 {
         self.header.num_shards
     }
 
-    /// Which save of its prefix this is.
+    /// Returns which save of its prefix this is.
     pub(crate) fn identity(&self) -> Identity {
         (self.index_crc, self.index_len)
     }
 
-    /// Whether the prefix was saved again since this was opened.
+    /// Returns true if the prefix was saved again since this was opened.
     pub(crate) fn is_replaced(&self) -> bool {
         let now = index_identity(self.options.storage.as_ref(), &self.prefix);
         now.is_ok_and(|now| now != self.identity())
     }
 
-    /// What seems to be damage is none when the files that this reader knows have made way for those of
+    /// Returns what seems to be damage is none when the files that this reader knows have made way for those of
     /// a later save.
     fn unless_replaced<T>(&self, result: Result<T>) -> Result<T> {
         match result {
@@ -202,7 +202,7 @@ impl BundleReader {
         }
     }
 
-    /// Every tensor that can be read, in bytewise order of names. Parts of partitioned tensors are not
+    /// Returns every tensor that can be read, in bytewise order of names. Parts of partitioned tensors are not
     /// listed; the whole is.
     pub fn entries(&self) -> impl Iterator<Item = TensorInfo> + '_ {
         self.records.iter().filter(|record| !record.hidden).filter_map(|record| {
@@ -225,7 +225,7 @@ impl BundleReader {
         })
     }
 
-    /// Whether a tensor of this name is stored (it may still be damaged).
+    /// Returns true if a tensor of this name is stored (it may still be damaged).
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.find(name).is_some()
@@ -241,7 +241,7 @@ impl BundleReader {
         Ok(TensorInfo { name: name.to_owned(), dtype: entry.dtype, shape: entry.shape.clone(), bytes })
     }
 
-    /// The slices of a partitioned tensor as they are stored; none for a tensor that is stored whole.
+    /// Returns the slices of a partitioned tensor as they are stored; none for a tensor that is stored whole.
     ///
     /// # Errors
     /// As [`info`](BundleReader::info).
@@ -320,7 +320,7 @@ impl BundleReader {
         problems
     }
 
-    /// The entry of a tensor that is stored under this name.
+    /// Returns the entry of a tensor that is stored under this name.
     fn entry(&self, name: &str) -> Result<(&Record, &Entry)> {
         let Some(record) = self.find(name) else {
             return Err(Error::TensorMissing { path: self.prefix.clone(), names: vec![name.to_owned()] });
@@ -375,7 +375,7 @@ impl BundleReader {
         prefix::data_path(&self.prefix, shard, self.header.num_shards)
     }
 
-    /// A data file, opened at its first use: a missing one hurts only its own tensors.
+    /// Returns a data file, opened at its first use: a missing one hurts only its own tensors.
     pub(super) fn shard(&self, shard: u32) -> Result<Arc<dyn ReadFile>> {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = shards.get(&shard) {
@@ -390,7 +390,7 @@ impl BundleReader {
         Ok(file)
     }
 
-    /// Whether tensors of this dtype can be read at all.
+    /// Returns whether tensors of this dtype can be read at all.
     pub(super) fn check_dtype(record: &Record, dtype: DType) -> Result<()> {
         match dtype {
             DType::Resource | DType::Variant => {
@@ -408,7 +408,7 @@ fn open_index(storage: &dyn Storage, prefix: &Path, path: &Path) -> Result<Arc<d
     })
 }
 
-/// A whole index file, after a look at its end: what is no index must not cost memory.
+/// Returns a whole index file, after a look at its end: what is no index must not cost memory.
 fn read_table(file: &dyn ReadFile, path: &Path) -> Result<Vec<u8>> {
     let len = file.len().map_err(Error::io("open", path))?;
     let footer = read_footer(file, len).map_err(Error::io("read", path))?;
@@ -428,7 +428,7 @@ fn read_table(file: &dyn ReadFile, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The end of a file; `None` for a file that is too short to have one.
+/// Returns the end of a file; `None` for a file that is too short to have one.
 fn read_footer(file: &dyn ReadFile, len: u64) -> io::Result<Option<[u8; table::FOOTER]>> {
     let mut footer = [0; table::FOOTER];
     let Some(start) = len.checked_sub(table::FOOTER as u64) else { return Ok(None) };
@@ -436,7 +436,7 @@ fn read_footer(file: &dyn ReadFile, len: u64) -> io::Result<Option<[u8; table::F
     Ok(Some(footer))
 }
 
-/// Whether this file is the index of a checkpoint, by its end. A file that is not there is none.
+/// Returns true if this file is the index of a checkpoint, by its end. A file that is not there is none.
 pub(crate) fn is_index(storage: &dyn Storage, path: &Path) -> Result<bool> {
     let found = storage.open(path).and_then(|file| read_footer(file.as_ref(), file.len()?));
     match found {
@@ -448,7 +448,7 @@ pub(crate) fn is_index(storage: &dyn Storage, path: &Path) -> Result<bool> {
     }
 }
 
-/// Which save of a prefix is there now.
+/// Returns which save of a prefix is there now.
 pub(crate) fn index_identity(storage: &dyn Storage, prefix: &Path) -> Result<Identity> {
     let path = prefix::index_path(prefix);
     let index = read_table(open_index(storage, prefix, &path)?.as_ref(), &path)?;
@@ -464,7 +464,7 @@ pub(crate) struct Layout {
     pub(crate) lengths: BTreeMap<u32, u64>,
 }
 
-/// What an index file says, wherever it lies.
+/// Returns what an index file says, wherever it lies.
 pub(crate) fn layout(storage: &dyn Storage, path: &Path) -> Result<Layout> {
     let file = open_index(storage, path, path)?;
     let index = read_table(file.as_ref(), path)?;

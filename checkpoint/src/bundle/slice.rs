@@ -21,25 +21,25 @@ pub struct TensorSlice {
 pub struct Extent {
     /// The first index.
     pub start: u64,
-    /// How many indices; `None` for the whole dimension, whatever its size (`start` is then 0).
+    /// The number of indices, or `None` for the whole dimension, whatever its size (`start` is then 0).
     pub length: Option<u64>,
 }
 
 impl TensorSlice {
-    /// A slice from start and length of each dimension, in order. A length of `None` stands for the
+    /// Creates a slice from start and length of each dimension, in order. A length of `None` stands for the
     /// whole dimension.
     pub fn new(extents: impl IntoIterator<Item = (u64, Option<u64>)>) -> TensorSlice {
         let extents = extents.into_iter().map(|(start, length)| Extent { start, length });
         TensorSlice { extents: extents.collect() }
     }
 
-    /// The slice that is the whole tensor.
+    /// Returns the slice that is the whole tensor.
     #[must_use]
     pub fn whole(rank: usize) -> TensorSlice {
         TensorSlice::new(std::iter::repeat_n((0, None), rank))
     }
 
-    /// The ranges.
+    /// Returns the ranges.
     #[must_use]
     pub fn extents(&self) -> &[Extent] {
         &self.extents
@@ -55,14 +55,14 @@ impl TensorSlice {
         self.extents.iter().zip(shape.dims()).map(|(extent, &size)| extent.within(size)).collect()
     }
 
-    /// The shape of this part of a tensor of that shape; `None` as in
+    /// Returns the shape of this part of a tensor of that shape; `None` as in
     /// [`ranges_within`](TensorSlice::ranges_within).
     #[must_use]
     pub fn shape_within(&self, shape: &Shape) -> Option<Shape> {
         Some(self.ranges_within(shape)?.into_iter().map(|(_, length)| length).collect())
     }
 
-    /// Whether this is all of a tensor of that shape.
+    /// Returns true if this is all of a tensor of that shape.
     #[must_use]
     pub fn is_whole(&self, shape: &Shape) -> bool {
         self.shape_within(shape).is_some_and(|part| part == *shape)
@@ -111,7 +111,7 @@ impl fmt::Display for TensorSlice {
     }
 }
 
-/// The key of a slice in the index: "ordered code" of 0, name, rank, and start and length of each
+/// Returns the key of a slice in the index: "ordered code" of 0, name, rank, and start and length of each
 /// dimension, so that the bytes sort as the values do.
 pub(crate) fn encode_key(name: &[u8], slice: &TensorSlice) -> Vec<u8> {
     let mut key = Vec::with_capacity(name.len() + 8 + 4 * slice.extents.len());

@@ -20,7 +20,7 @@ fn update_length(crc: &mut Running, length: u64, big_endian: bool) {
     }
 }
 
-/// What goes in front of the strings' bytes, and the entry's checksum up to there.
+/// Returns what goes in front of the strings' bytes, and the entry's checksum up to there.
 pub(crate) fn encode_head(strings: &[Bytes]) -> (Vec<u8>, Running) {
     let mut head = Vec::with_capacity(strings.len() + 4);
     let mut crc = Running::new();
@@ -34,7 +34,7 @@ pub(crate) fn encode_head(strings: &[Bytes]) -> (Vec<u8>, Running) {
     (head, crc)
 }
 
-/// The strings of a tensor from its stored bytes, sharing them; else what is wrong.
+/// Returns the strings of a tensor from its stored bytes, sharing them; else what is wrong.
 pub(crate) fn decode(
     stored: &Bytes,
     elements: usize,

@@ -11,7 +11,7 @@ use wire::crc;
 use wire::message::{put_varint, take, take_varint32, take_varint64};
 
 const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
-/// How many bytes at the end of a file are its footer.
+/// The size of the footer at the end of a file, in bytes.
 pub(crate) const FOOTER: usize = 48;
 const TRAILER: usize = 5;
 /// TensorFlow's block size; LevelDB's own default is 4,096.
@@ -71,12 +71,12 @@ fn take_handle(bytes: &mut &[u8]) -> Option<Handle> {
     Some(Handle { offset: take_varint64(bytes)?, size: take_varint64(bytes)? })
 }
 
-/// Whether the end of a file is that of a table.
+/// Returns true if the end of a file is that of a table.
 pub(crate) fn is_footer(end: &[u8]) -> bool {
     end.len() >= FOOTER && end.ends_with(&MAGIC.to_le_bytes())
 }
 
-/// The handles of the data blocks, from the index block.
+/// Returns the handles of the data blocks, from the index block.
 fn data_blocks(file: &[u8]) -> Result<Vec<Handle>, TableError> {
     let Some(start) = file.len().checked_sub(FOOTER) else {
         return damaged(format!("{} bytes are too few for an index", file.len()));
@@ -102,7 +102,7 @@ fn data_blocks(file: &[u8]) -> Result<Vec<Handle>, TableError> {
     Ok(blocks)
 }
 
-/// A block's content, after its checksum was checked.
+/// Returns a block's content, after its checksum was checked.
 fn stored_block(file: &[u8], handle: Handle) -> Result<Cow<'_, [u8]>, TableError> {
     let range = usize::try_from(handle.offset).ok().zip(usize::try_from(handle.size).ok());
     let stored = range
@@ -166,7 +166,7 @@ fn each_entry<E: From<TableError>>(
     Ok(())
 }
 
-/// The entries of a block. The restart points after them serve binary search only; they are checked for
+/// Returns the entries of a block. The restart points after them serve binary search only; they are checked for
 /// presence and not used.
 fn without_restarts(block: &[u8]) -> Result<&[u8], TableError> {
     let (rest, count) = match block.split_last_chunk::<4>() {
@@ -196,7 +196,7 @@ pub(crate) struct TableBuilder {
 }
 
 impl TableBuilder {
-    /// An empty table that will have about `capacity` bytes.
+    /// Creates an empty table that will have about `capacity` bytes.
     pub(crate) fn new(capacity: usize) -> TableBuilder {
         TableBuilder {
             file: Vec::with_capacity(capacity),
@@ -226,7 +226,7 @@ impl TableBuilder {
         self.closed = Some((last, handle));
     }
 
-    /// The finished file.
+    /// Returns the finished file.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         if !self.data.is_empty() {
             self.close_block();

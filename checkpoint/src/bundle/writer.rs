@@ -42,7 +42,7 @@ impl Default for BundleOptions {
 }
 
 impl BundleOptions {
-    /// The defaults: local files, one shard, synced to disk.
+    /// Returns the defaults: local files, one shard, synced to disk.
     pub fn new() -> BundleOptions {
         BundleOptions::default()
     }
@@ -53,21 +53,21 @@ impl BundleOptions {
         self
     }
 
-    /// How many data files to write, at least 1. Tensors go to the one that
+    /// Sets the number of data files to write, at least 1. Tensors go to the one that
     /// [`select_shard`](BundleWriter::select_shard) chose last. Default: 1.
     pub fn shards(mut self, shards: u32) -> Self {
         self.shards = shards;
         self
     }
 
-    /// What is known about the data: about how many bytes a shard will have, and whether they may go
+    /// Sets what is known about the data: about how many bytes a shard will have, and whether they may go
     /// past the page cache. Default: nothing is known.
     pub fn hint(mut self, hint: WriteHint) -> Self {
         self.hint = hint;
         self
     }
 
-    /// Whether files and folder are synced to disk before the next step of a commit. Without it a
+    /// Sets whether files and folder are synced to disk before the next step of a commit. Without it a
     /// crash of the program is survived all the same, a crash of the machine may not be.
     /// Default: `true`.
     pub fn durable(mut self, durable: bool) -> Self {
@@ -125,7 +125,7 @@ impl BundleWriter {
         BundleWriter::create_with(prefix, BundleOptions::default())
     }
 
-    /// As [`create`](BundleWriter::create), with options.
+    /// Works as [`create`](BundleWriter::create), with options.
     ///
     /// # Errors
     /// As [`create`](BundleWriter::create); [`Error::Invalid`] for 0 shards.
@@ -288,7 +288,7 @@ impl BundleWriter {
     }
 }
 
-/// The shard count for a new checkpoint: the one asked for; but if there are data files of that count,
+/// Returns the shard count for a new checkpoint: the one asked for; but if there are data files of that count,
 /// the next one whose file names are all free. So an old checkpoint stays whole until its index is
 /// replaced, and data without an index, such as those of a copy under way, stay for good.
 fn free_shard_count(storage: &dyn Storage, prefix: &Path, asked: u32) -> Result<u32> {
@@ -398,7 +398,7 @@ pub(crate) struct Replaced {
 }
 
 impl SealedBundle {
-    /// Which save of its prefix this is.
+    /// Returns which save of its prefix this is.
     pub(crate) fn identity(&self) -> Identity {
         (crc::crc32c(&self.index), self.index.len() as u64)
     }
@@ -421,7 +421,7 @@ impl SealedBundle {
         self.commit_with(Vec::new(), || Ok(()))
     }
 
-    /// As [`commit`](SealedBundle::commit), with other finished files that get their names together
+    /// Works as [`commit`](SealedBundle::commit), with other finished files that get their names together
     /// with the data. `announce` is called when all files are complete and none has its name: what it
     /// writes is on disk together with their temporary names before the first is renamed.
     pub(crate) fn commit_with(

@@ -52,7 +52,7 @@ impl SafetensorsReader {
         SafetensorsReader::open_with(path, ReadOptions::new())
     }
 
-    /// As [`open`](SafetensorsReader::open), with options. Nothing can be verified: the format has no
+    /// Works as [`open`](SafetensorsReader::open), with options. Nothing can be verified: the format has no
     /// checksums.
     ///
     /// # Errors
@@ -70,19 +70,19 @@ impl SafetensorsReader {
         Ok(SafetensorsReader { path: path.to_path_buf(), file, header, data, positions, options })
     }
 
-    /// The path under which it was opened.
+    /// Returns the path under which it was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The texts that the writer left beside the tensors.
+    /// Returns the texts that the writer left beside the tensors.
     #[must_use]
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.header.metadata
     }
 
-    /// Every tensor of a dtype that is known here, in bytewise order of names. The others are
+    /// Returns every tensor of a dtype that is known here, in bytewise order of names. The others are
     /// [`unknown`](SafetensorsReader::unknown).
     pub fn entries(&self) -> impl Iterator<Item = TensorInfo> + '_ {
         let info = |entry: &Entry| {
@@ -107,7 +107,7 @@ impl SafetensorsReader {
         found.into_iter()
     }
 
-    /// Whether there is a tensor of this name.
+    /// Returns true if there is a tensor of this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.positions.contains_key(name)
@@ -195,7 +195,7 @@ impl SafetensorsReader {
         }
     }
 
-    /// The tensor from memory of its own, which its owner may write.
+    /// Returns the tensor from memory of its own, which its owner may write.
     fn copied(&self, entry: &Entry, dtype: DType) -> Result<std::result::Result<Tensor, TensorError>> {
         let mut slab = match Slab::zeroed((entry.end - entry.begin) as usize) {
             Ok(slab) => slab,
@@ -237,7 +237,7 @@ fn swapped(dtype: DType, bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The header, and where the data begin.
+/// Returns the header, and where the data begin.
 fn read_header(file: &dyn ReadFile, path: &Path) -> Result<(Header, u64)> {
     let file_len = file.len().map_err(Error::io("open", path))?;
     let mut prefix = [0; 8];

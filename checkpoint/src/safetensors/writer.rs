@@ -36,7 +36,7 @@ impl Default for SafetensorsOptions {
 }
 
 impl SafetensorsOptions {
-    /// The defaults: no metadata, synced to disk.
+    /// Returns the defaults: no metadata, synced to disk.
     pub fn new() -> SafetensorsOptions {
         SafetensorsOptions::default()
     }
@@ -47,7 +47,7 @@ impl SafetensorsOptions {
         self
     }
 
-    /// Whether int4 and uint4 tensors, which take a byte per element here too, are stored as I8 and U8.
+    /// Sets whether int4 and uint4 tensors, which take a byte per element here too, are stored as I8 and U8.
     /// Otherwise they are refused. Default: `false`.
     pub fn widen_int4(mut self, widen: bool) -> Self {
         self.widen_int4 = widen;
@@ -60,19 +60,19 @@ impl SafetensorsOptions {
         self
     }
 
-    /// Whether file and folder are synced to disk. Default: `true`.
+    /// Sets whether file and folder are synced to disk. Default: `true`.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
     }
 
-    /// Whether tensors of a dtype can be stored.
+    /// Returns true if tensors of a dtype can be stored.
     #[must_use]
     pub fn supports(&self, dtype: DType) -> bool {
         self.dtype_name(dtype).is_some()
     }
 
-    /// The format's name for a dtype, if tensors of it can be stored.
+    /// Returns the format's name for a dtype, if tensors of it can be stored.
     fn dtype_name(&self, dtype: DType) -> Option<&'static str> {
         name_of(match dtype {
             DType::Int4 if self.widen_int4 => DType::Int8,

@@ -74,13 +74,13 @@ impl Default for Saver {
 }
 
 impl Saver {
-    /// A saver. It touches no file before the first save.
+    /// Creates a saver. It touches no file before the first save.
     #[must_use]
     pub fn new(options: SaverOptions) -> Saver {
         Saver { shared: Arc::new(Shared::new(options)), job: Mutex::new(None) }
     }
 
-    /// The options it was made with.
+    /// Returns the options it was made with.
     pub fn options(&self) -> &SaverOptions {
         &self.shared.options
     }
@@ -103,7 +103,7 @@ impl Saver {
         self.save_with(source, path, step, SaveOptions::new())
     }
 
-    /// As [`save`](Saver::save), with more to be saved or other wishes.
+    /// Works as [`save`](Saver::save), with more to be saved or other wishes.
     ///
     /// # Errors
     /// As [`save`](Saver::save).
@@ -147,7 +147,7 @@ impl Saver {
         Ok(prefix)
     }
 
-    /// Whether a background save is under way.
+    /// Returns true if a background save is under way.
     #[must_use]
     pub fn is_saving(&self) -> bool {
         self.job().as_ref().is_some_and(Job::is_running)
@@ -170,7 +170,7 @@ impl Saver {
         self.wait()
     }
 
-    /// The prefix that a save would have: `path`, or with a step `path-step`.
+    /// Returns the prefix that a save would have: `path`, or with a step `path-step`.
     ///
     /// # Errors
     /// [`Error::Invalid`] as for [`save`](Saver::save).
@@ -236,7 +236,7 @@ impl Saver {
         self.restore_with(target, prefix, &RestoreOptions::new())
     }
 
-    /// As [`restore`](Saver::restore), with other rules.
+    /// Works as [`restore`](Saver::restore), with other rules.
     ///
     /// # Errors
     /// As [`restore`](Saver::restore); [`Error::Background`] when a background save failed.
@@ -250,7 +250,7 @@ impl Saver {
         restore::restore(&self.shared.options.storage, target, prefix.as_ref(), options)
     }
 
-    /// What [`restore_with`](Saver::restore_with) would do: which variable is set from which tensor, what is missing,
+    /// Returns what [`restore_with`](Saver::restore_with) would do: which variable is set from which tensor, what is missing,
     /// what is not wanted. Reads the index only.
     ///
     /// # Errors
@@ -294,7 +294,7 @@ impl Saver {
         found
     }
 
-    /// Whether a folder has anything that [`restore_latest`](Saver::restore_latest) would try, be it
+    /// Returns true if a folder has anything that [`restore_latest`](Saver::restore_latest) would try, be it
     /// damaged.
     ///
     /// # Errors
@@ -304,7 +304,7 @@ impl Saver {
         Ok(!restore::candidates(storage.as_ref(), state_file, directory.as_ref(), true)?.is_empty())
     }
 
-    /// The storage in use.
+    /// Returns the storage in use.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Storage> {
         &self.shared.options.storage

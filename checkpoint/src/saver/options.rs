@@ -50,12 +50,12 @@ impl Default for SaverOptions {
 }
 
 impl SaverOptions {
-    /// The defaults, which each setter states.
+    /// Returns the defaults, which each setter states.
     pub fn new() -> SaverOptions {
         SaverOptions::default()
     }
 
-    /// How many of the newest checkpoints are kept; 0 keeps all. As many older ones as necessary are
+    /// Sets the number of newest checkpoints that are kept; 0 keeps all. As many older ones as necessary are
     /// deleted after a save (unlike S-293). Default: 5.
     pub fn max_to_keep(mut self, count: usize) -> Self {
         self.retention.max_to_keep = (count > 0).then_some(count);
@@ -85,20 +85,20 @@ impl SaverOptions {
         self
     }
 
-    /// Whether steps in prefixes have at least 8 digits. Default: `false`.
+    /// Sets whether steps in prefixes have at least 8 digits. Default: `false`.
     pub fn pad_step_number(mut self, pad: bool) -> Self {
         self.pad_step_number = pad;
         self
     }
 
-    /// Whether the state file names checkpoints relative to its folder, as it always does when the folder
+    /// Sets whether the state file names checkpoints relative to its folder, as it always does when the folder
     /// is given as a relative path. Default: `true` (TensorFlow: only with relative folders).
     pub fn save_relative_paths(mut self, relative: bool) -> Self {
         self.relative_paths = relative;
         self
     }
 
-    /// The name of the state file, without folder. Default: `checkpoint`.
+    /// Sets the name of the state file, without folder. Default: `checkpoint`.
     pub fn state_file(mut self, name: impl Into<String>) -> Self {
         self.state_file = name.into();
         self
@@ -110,14 +110,14 @@ impl SaverOptions {
         self
     }
 
-    /// Whether a source without any tensor may be saved; the checkpoint is then empty. Default:
+    /// Sets whether a source without any tensor may be saved; the checkpoint is then empty. Default:
     /// `false`.
     pub fn allow_empty(mut self, allow: bool) -> Self {
         self.allow_empty = allow;
         self
     }
 
-    /// Whether the saver takes over the checkpoints that a folder's state file lists when it first
+    /// Sets whether the saver takes over the checkpoints that a folder's state file lists when it first
     /// saves there, so that limits outlive a restart (unlike S-298). Those that lie in another folder are
     /// left alone. Default: `true`.
     pub fn adopt_existing(mut self, adopt: bool) -> Self {
@@ -125,7 +125,7 @@ impl SaverOptions {
         self
     }
 
-    /// Whether checkpoints that were taken over and that no saver of this crate wrote into the folder, such
+    /// Sets whether checkpoints that were taken over and that no saver of this crate wrote into the folder, such
     /// as TensorFlow's, are deleted when the limits do not want them. Otherwise they only leave the list.
     /// What an earlier run wrote is known by the folder's journal and the checksum of the index, also in a
     /// copy of the folder; then the copy is deleted, never the original. Default: `false`.
@@ -134,27 +134,27 @@ impl SaverOptions {
         self
     }
 
-    /// Whether a missing folder is made. Default: `false` (S-288).
+    /// Sets whether a missing folder is made. Default: `false` (S-288).
     pub fn create_directory(mut self, create: bool) -> Self {
         self.create_directory = create;
         self
     }
 
-    /// Whether files and folder are synced at each step of a save. Without it a crash of the program
+    /// Sets whether files and folder are synced at each step of a save. Without it a crash of the program
     /// is survived all the same, a crash of the machine may not be. Default: `true`.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
     }
 
-    /// Whether large files go past the page cache where the system allows it, which makes them durable
+    /// Sets whether large files go past the page cache where the system allows it, which makes them durable
     /// sooner. Default: `true`.
     pub fn direct_io(mut self, direct: bool) -> Self {
         self.direct = direct;
         self
     }
 
-    /// Whether a lock file keeps other processes from saving into the same folder, and makes savers of this
+    /// Sets whether a lock file keeps other processes from saving into the same folder, and makes savers of this
     /// process wait for each other. Without it nobody knows whether an unfinished file is still being
     /// written, so what a killed save leaves stays. Default: `true`.
     pub fn lock(mut self, lock: bool) -> Self {
@@ -162,37 +162,37 @@ impl SaverOptions {
         self
     }
 
-    /// Where files are written. Default: [`LocalStorage`].
+    /// Sets where files are written. Default: [`LocalStorage`].
     pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
         self.storage = storage;
         self
     }
 
-    /// Where the time of a save comes from. Default: the system's clock.
+    /// Sets where the time of a save comes from. Default: the system's clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// How many of the newest checkpoints are kept; `None` for all.
+    /// Returns the number of of that the newest checkpoints are kept; `None` for all.
     #[must_use]
     pub fn kept(&self) -> Option<usize> {
         self.retention.max_to_keep
     }
 
-    /// How often one checkpoint is kept for good.
+    /// Returns how often one checkpoint is kept for good.
     #[must_use]
     pub fn kept_every(&self) -> Option<Duration> {
         self.retention.keep_every
     }
 
-    /// The name of the state file.
+    /// Returns the name of the state file.
     #[must_use]
     pub fn state_file_name(&self) -> &str {
         &self.state_file
     }
 
-    /// Whether other savers are kept out of the folder.
+    /// Returns true if other savers are kept out of the folder.
     #[must_use]
     pub fn locks(&self) -> bool {
         self.lock
@@ -243,32 +243,32 @@ impl SaveOptions {
         self
     }
 
-    /// A serialized meta graph for the file `<prefix>.meta`. It is in place before the checkpoint
+    /// Sets a serialized meta graph for the file `<prefix>.meta`. It is in place before the checkpoint
     /// exists (unlike S-285).
     pub fn meta_graph(mut self, bytes: impl Into<Bytes>) -> Self {
         self.meta_graph = Some(bytes.into());
         self
     }
 
-    /// The suffix of the meta graph's file. Default: `meta`.
+    /// Sets the suffix of the meta graph's file. Default: `meta`.
     pub fn meta_graph_suffix(mut self, suffix: impl Into<String>) -> Self {
         self.meta_graph_suffix = suffix.into();
         self
     }
 
-    /// How good the saved state is, for [`SaverOptions::keep_best`].
+    /// Sets how good the saved state is, for [`SaverOptions::keep_best`].
     pub fn metric(mut self, metric: f64) -> Self {
         self.metric = Some(metric);
         self
     }
 
-    /// Whether this checkpoint is kept whatever the limits say. Default: `false`.
+    /// Sets whether this checkpoint is kept whatever the limits say. Default: `false`.
     pub fn pinned(mut self, pinned: bool) -> Self {
         self.pinned = pinned;
         self
     }
 
-    /// Whether the checkpoint is listed in the state file and counts for the limits; otherwise nothing
+    /// Sets whether the checkpoint is listed in the state file and counts for the limits; otherwise nothing
     /// else is changed or deleted (S-289). Default: `true`.
     pub fn write_state(mut self, write: bool) -> Self {
         self.write_state = write;

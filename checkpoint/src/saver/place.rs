@@ -34,7 +34,7 @@ pub(super) struct Place {
     canonical: PathBuf,
     /// Absent before the first save.
     pub(super) folder: Option<Arc<Folder>>,
-    /// Whether its state file was looked at.
+    /// True if its state file was looked at.
     adopted: bool,
     /// Sorted from old to new.
     pub(super) kept: Vec<Kept>,
@@ -50,7 +50,7 @@ impl Places {
         Places { created, places: Vec::new() }
     }
 
-    /// The place of a folder that is there.
+    /// Returns the place of a folder that is there.
     pub(super) fn at(&mut self, storage: &dyn Storage, directory: &Path) -> Result<&mut Place> {
         let canonical = storage.canonical(directory).map_err(Error::io("find", directory))?;
         let known = self.places.iter().position(|place| place.canonical == canonical);
@@ -135,7 +135,7 @@ impl Place {
         self.last_preserved = self.last_preserved.min(now);
     }
 
-    /// The name of a checkpoint in this folder, if it is in this folder.
+    /// Returns the name of a checkpoint in this folder, if it is in this folder.
     fn name_of<'p>(&self, storage: &dyn Storage, prefix: &'p Path) -> Option<&'p str> {
         let name = prefix::name(prefix).ok()?;
         prefix::same_checkpoint(storage, prefix, &self.directory.join(name)).then_some(name)
@@ -217,7 +217,7 @@ impl Shared {
         self.carry_out(place, writing)
     }
 
-    /// Whether a checkpoint that nobody wants is this saver's to delete: it is still what a saver wrote
+    /// Returns true if a checkpoint that nobody wants is this saver's to delete: it is still what a saver wrote
     /// here, or somebody said so.
     fn may_delete(&self, place: &Place, writing: &mut Writing<'_>, kept: &Kept) -> bool {
         if place.rejected.contains(&kept.name) {
@@ -364,7 +364,7 @@ impl Shared {
         Ok(prefixes.filter(|prefix| !state::checkpoint_exists_with(storage, prefix)).collect())
     }
 
-    /// The numbered checkpoints of a folder that no state file lists: one list for each name before the
+    /// Returns the numbered checkpoints of a folder that no state file lists: one list for each name before the
     /// number, since a limit for one run's checkpoints is none for another's.
     fn series(&self, directory: &Path) -> Result<Vec<Vec<Kept>>> {
         let storage = self.options.storage.as_ref();

@@ -63,24 +63,24 @@ impl fmt::Debug for RestoreOptions {
 }
 
 impl RestoreOptions {
-    /// The defaults, which each setter states.
+    /// Returns the defaults, which each setter states.
     pub fn new() -> RestoreOptions {
         RestoreOptions::default()
     }
 
-    /// Whether variables that the checkpoint lacks keep their values. Default: `false`, an error.
+    /// Sets whether variables that the checkpoint lacks keep their values. Default: `false`, an error.
     pub fn allow_missing(mut self, allow: bool) -> Self {
         self.missing = allow;
         self
     }
 
-    /// Whether tensors that no variable wants are ignored. Default: `true` (S-303).
+    /// Sets whether tensors that no variable wants are ignored. Default: `true` (S-303).
     pub fn allow_unexpected(mut self, allow: bool) -> Self {
         self.unexpected = allow;
         self
     }
 
-    /// Whether a tensor of another shape with as many elements is accepted (S-279). Default: `false`.
+    /// Sets whether a tensor of another shape with as many elements is accepted (S-279). Default: `false`.
     pub fn reshape(mut self, reshape: bool) -> Self {
         self.reshape = reshape;
         self
@@ -99,25 +99,25 @@ impl RestoreOptions {
         self
     }
 
-    /// Whether checksums are compared. Default: `true`.
+    /// Sets whether checksums are compared. Default: `true`.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
     }
 
-    /// Whether tensors may show the mapped file, see [`ReadOptions::map`]. Default: `false`.
+    /// Sets whether tensors may show the mapped file, see [`ReadOptions::map`]. Default: `false`.
     pub fn map(mut self, map: bool) -> Self {
         self.map = map;
         self
     }
 
-    /// How many threads read, see [`ReadOptions::threads`]. Default: 0, up to four.
+    /// Sets the number of threads that read, see [`ReadOptions::threads`]. Default: 0, up to four.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Whether [`restore_latest`](crate::Saver::restore_latest) goes on to older checkpoints when the
+    /// Sets whether [`restore_latest`](crate::Saver::restore_latest) goes on to older checkpoints when the
     /// newest is damaged. Default: `true`.
     pub fn fallback(mut self, fallback: bool) -> Self {
         self.fallback = fallback;
@@ -163,7 +163,7 @@ pub(super) fn restore(
     Ok(report)
 }
 
-/// What a restore would do.
+/// Returns what a restore would do.
 pub(super) fn planned(
     storage: &Arc<dyn Storage>,
     target: &dyn RestoreTarget,
@@ -251,7 +251,7 @@ fn first_intact(
     Ok(Found::None(rejected))
 }
 
-/// Whether a checkpoint has any of the variables as they are wanted. Counters such as the global step do
+/// Returns true if a checkpoint has any of the variables as they are wanted. Counters such as the global step do
 /// not count: every model has them.
 fn is_related(
     storage: &Arc<dyn Storage>,
@@ -272,7 +272,7 @@ fn is_related(
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     prefix: PathBuf,
-    /// Whether the state file names it.
+    /// True if the state file names it.
     listed: bool,
 }
 
@@ -361,7 +361,7 @@ fn mismatch(prefix: &Path, error: Error) -> Error {
     }
 }
 
-/// The options that let a restore pass over this.
+/// Returns the options that let a restore pass over this.
 fn help(error: &Error) -> &'static str {
     match error {
         Error::TensorUnexpected { .. } => "; allow_unexpected(true) leaves them in the file",

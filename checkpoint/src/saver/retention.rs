@@ -12,7 +12,7 @@ pub enum Better {
 }
 
 impl Better {
-    /// A number that is the higher the better the metric is; `None` for a metric that does not count.
+    /// Returns a number that is the higher the better the metric is; `None` for a metric that does not count.
     fn score(self, metric: Option<f64>) -> Option<f64> {
         let metric = metric.filter(|metric| !metric.is_nan())?;
         Some(match self {
@@ -45,7 +45,7 @@ pub(crate) struct Kept {
     pub(crate) time: f64,
     pub(crate) metric: Option<f64>,
     pub(crate) pinned: bool,
-    /// Whether it may be deleted though no saver wrote it: somebody gave it to this one by name.
+    /// True if it may be deleted though no saver wrote it: somebody gave it to this one by name.
     pub(crate) given: bool,
 }
 

@@ -150,7 +150,7 @@ impl Shared {
         Ok(Arc::clone(place.folder.insert(folder)))
     }
 
-    /// Whether the folder had to be made.
+    /// Returns true if the folder had to be made.
     fn make_directory(&self, directory: &Path, prefix: &Path) -> Result<bool> {
         let storage = &self.options.storage;
         let is_there = storage.metadata(directory).is_ok_and(|info| info.is_dir);

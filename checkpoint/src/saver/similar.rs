@@ -2,7 +2,7 @@
 
 use tensor::text::nearest;
 
-/// What helps when a checkpoint lacks these names: the nearest of those that it has, and the options that allow it.
+/// Returns what helps when a checkpoint lacks these names: the nearest of those that it has, and the options that allow it.
 pub(super) fn help(missing: &[String], stored: &[String]) -> String {
     /// So many names are answered; a model of another kind lacks thousands.
     const ANSWERED: usize = 3;

@@ -27,7 +27,7 @@ use tensor::{DType, Shape, Tensor};
 /// # assert_eq!(Model { weights: vec![1.0], step: 3 }.tensors().unwrap().len(), 2);
 /// ```
 pub trait SaveSource {
-    /// All tensors as they are now, each with the name under which it is stored, in any order.
+    /// Returns all tensors as they are now, each with the name under which it is stored, in any order.
     ///
     /// # Errors
     /// Whatever keeps the source from telling, best as [`Error::Variables`](crate::Error::Variables).
@@ -74,7 +74,7 @@ pub struct Slice {
 
 /// Something whose variables can be set.
 pub trait RestoreTarget {
-    /// The variables that want values.
+    /// Returns the variables that want values.
     fn variables(&self) -> Vec<VariableSpec>;
 
     /// Sets variables. Called once, with everything, after all of it was read and checked; each name is
@@ -103,20 +103,20 @@ pub struct VariableSpec {
 }
 
 impl VariableSpec {
-    /// A variable that is stored under its own name.
+    /// Creates a variable that is stored under its own name.
     pub fn new(name: impl Into<String>, dtype: DType, shape: Option<Shape>) -> VariableSpec {
         let name = name.into();
         VariableSpec { key: name.clone(), name, dtype, shape, slice: None }
     }
 
-    /// The same variable, stored under another name.
+    /// Returns the same variable, stored under another name.
     #[must_use]
     pub fn stored_as(mut self, key: impl Into<String>) -> VariableSpec {
         self.key = key.into();
         self
     }
 
-    /// The same variable as a part of a partitioned one, which is stored under `key`.
+    /// Returns the same variable as a part of a partitioned one, which is stored under `key`.
     #[must_use]
     pub fn part_of(mut self, key: impl Into<String>, full_shape: Shape, part: TensorSlice) -> VariableSpec {
         self.key = key.into();

@@ -14,7 +14,7 @@ fn codec(limit: u64) -> impl Options {
     bincode::options().with_fixint_encoding().with_little_endian().reject_trailing_bytes().with_limit(limit)
 }
 
-/// A value as a payload for [`SaveOptions::session_state`](crate::SaveOptions::session_state).
+/// Returns a value as a payload for [`SaveOptions::session_state`](crate::SaveOptions::session_state).
 ///
 /// # Errors
 /// [`Error::State`] when the type's own serialization fails, or uses what the codec cannot express
@@ -23,7 +23,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     codec(u64::MAX).serialize(value).map_err(|error| Error::State { operation: "encode", source: error })
 }
 
-/// The value of a payload.
+/// Returns the value of a payload.
 ///
 /// # Errors
 /// [`Error::State`] when the bytes are not a `T`, wholly and exactly.

@@ -42,9 +42,9 @@ pub struct Note {
     pub path: String,
     /// The value by which the best checkpoints are chosen.
     pub metric: Option<f64>,
-    /// Whether it is never deleted.
+    /// True if it is never deleted.
     pub pinned: bool,
-    /// Whether it is no longer listed and about to be deleted.
+    /// True if it is no longer listed and about to be deleted.
     pub doomed: bool,
 }
 
@@ -58,13 +58,13 @@ impl CheckpointState {
         text::parse(text)
     }
 
-    /// The text form, as TensorFlow writes it, followed by the notes.
+    /// Returns the text form, as TensorFlow writes it, followed by the notes.
     #[must_use]
     pub fn to_text(&self) -> String {
         text::write(self)
     }
 
-    /// The same with every relative path joined to a folder.
+    /// Returns the same with every relative path joined to a folder.
     #[must_use]
     pub fn resolved(mut self, directory: &Path) -> CheckpointState {
         let resolve = |path: &mut String| {
@@ -94,7 +94,7 @@ pub fn get_checkpoint_state(
     get_checkpoint_state_with(&LocalStorage, directory, state_file)
 }
 
-/// As [`get_checkpoint_state`], through another storage.
+/// Works as [`get_checkpoint_state`], through another storage.
 ///
 /// # Errors
 /// As [`get_checkpoint_state`].
@@ -126,7 +126,7 @@ pub fn get_checkpoint_state_with(
     }
 }
 
-/// The state with paths as they are found from here.
+/// Returns the state with paths as they are found from here.
 fn located(mut state: CheckpointState, storage: &dyn Storage, directory: &Path) -> Result<CheckpointState> {
     let locate = |path: &mut String| -> Result<()> {
         *path = locate(storage, directory, path)?.to_string_lossy().into_owned();
@@ -138,7 +138,7 @@ fn located(mut state: CheckpointState, storage: &dyn Storage, directory: &Path) 
     Ok(state)
 }
 
-/// Where a checkpoint is that the state file of a folder lists: where the path leads below the folder; else
+/// Returns where a checkpoint is that the state file of a folder lists: where the path leads below the folder; else
 /// under its last component in the folder, however it was written and by whichever system; else where it
 /// leads elsewhere.
 fn locate(storage: &dyn Storage, directory: &Path, listed: &str) -> Result<PathBuf> {
@@ -152,7 +152,7 @@ fn locate(storage: &dyn Storage, directory: &Path, listed: &str) -> Result<PathB
     Ok(if !below && exists(storage, &inside)? { inside } else { joined })
 }
 
-/// Whether there is a checkpoint with this prefix, in the present format or in the old one.
+/// Returns true if there is a checkpoint with this prefix, in the present format or in the old one.
 fn exists(storage: &dyn Storage, prefix: &Path) -> Result<bool> {
     Ok(modified(storage, prefix)?.is_some() || file_info(storage, prefix)?.is_some())
 }
@@ -242,7 +242,7 @@ fn completed(mut state: CheckpointState, path: &Path) -> Result<CheckpointState>
     Ok(state)
 }
 
-/// The state with paths as they go into the file.
+/// Returns the state with paths as they go into the file.
 fn relocated(
     mut state: CheckpointState,
     storage: &dyn Storage,
@@ -262,7 +262,7 @@ fn relocated(
     state
 }
 
-/// A path as it is seen from a folder; `None` if it does not lie there, by whichever name the folder goes.
+/// Returns a path as it is seen from a folder; `None` if it does not lie there, by whichever name the folder goes.
 fn inside(storage: &dyn Storage, directory: &Path, path: &Path) -> Option<String> {
     let inner = match path.strip_prefix(directory) {
         Ok(inner) => inner,
@@ -274,7 +274,7 @@ fn inside(storage: &dyn Storage, directory: &Path, path: &Path) -> Option<String
     inner.to_str().filter(|inner| !inner.is_empty()).map(str::to_owned)
 }
 
-/// The prefix of the newest checkpoint of a folder: the one its state file names, if that is still
+/// Returns the prefix of the newest checkpoint of a folder: the one its state file names, if that is still
 /// there; `None` otherwise, with an error in the log if it is gone. Other files of the folder are not
 /// looked at (S-310); [`restore_latest`](crate::Saver::restore_latest) does.
 ///
@@ -284,7 +284,7 @@ pub fn latest_checkpoint(directory: impl AsRef<Path>) -> Result<Option<PathBuf>>
     latest_checkpoint_with(&LocalStorage, directory, None)
 }
 
-/// As [`latest_checkpoint`], with a storage and the name of the state file.
+/// Works as [`latest_checkpoint`], with a storage and the name of the state file.
 ///
 /// # Errors
 /// As [`get_checkpoint_state`].
@@ -302,14 +302,14 @@ pub fn latest_checkpoint_with(
     Ok(None)
 }
 
-/// Whether there is a checkpoint with this prefix: whether its index file is there. No wildcards are
+/// Returns true if there is a checkpoint with this prefix: whether its index file is there. No wildcards are
 /// honored, and other files do not count (unlike S-311).
 #[must_use]
 pub fn checkpoint_exists(prefix: impl AsRef<Path>) -> bool {
     checkpoint_exists_with(&LocalStorage, prefix.as_ref())
 }
 
-/// As [`checkpoint_exists`], through another storage.
+/// Works as [`checkpoint_exists`], through another storage.
 #[must_use]
 pub fn checkpoint_exists_with(storage: &dyn Storage, prefix: &Path) -> bool {
     storage.metadata(&prefix::index_path(prefix)).is_ok_and(|info| !info.is_dir)
@@ -335,7 +335,7 @@ pub fn remove_checkpoint(prefix: impl AsRef<Path>) -> Result<()> {
     remove_checkpoint_with(&LocalStorage, prefix.as_ref())
 }
 
-/// As [`remove_checkpoint`], through another storage.
+/// Works as [`remove_checkpoint`], through another storage.
 ///
 /// # Errors
 /// As [`remove_checkpoint`].

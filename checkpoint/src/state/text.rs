@@ -56,7 +56,7 @@ pub(super) fn parse(text: &str) -> Result<CheckpointState, String> {
     Ok(state)
 }
 
-/// A note from a comment line. Any other comment, also a malformed note, is just a comment.
+/// Returns a note from a comment line. Any other comment, also a malformed note, is just a comment.
 fn note(line: &str) -> Option<Note> {
     let mut lexer = Lexer::new(line.trim_start().strip_prefix(NOTE)?);
     let path = path(&mut lexer).ok()?;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct LocalStorage;
 
 impl LocalStorage {
-    /// The default storage, ready to be shared.
+    /// Returns the default storage, ready to be shared.
     #[must_use]
     pub fn shared() -> Arc<dyn Storage> {
         Arc::new(LocalStorage)
@@ -79,7 +79,7 @@ impl Storage for LocalStorage {
     }
 }
 
-/// A file past the page cache; `None` where the system has no such thing.
+/// Returns a file past the page cache; `None` where the system has no such thing.
 #[cfg(all(target_os = "linux", feature = "mmap"))]
 fn direct(path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
     match super::direct::DirectFile::create(path) {
@@ -94,7 +94,7 @@ fn direct(_: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
     Ok(None)
 }
 
-/// The folder of a bare file name is the empty path, which the system does not know.
+/// Returns the folder of a bare file name is the empty path, which the system does not know.
 fn or_here(path: &Path) -> PathBuf {
     if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_path_buf() }
 }

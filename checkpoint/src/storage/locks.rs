@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-/// The locks that this process has, by the canonical path of their file. The system's locks belong to
+/// Returns the locks that this process has, by the canonical path of their file. The system's locks belong to
 /// an open file, so that without this two users in one process would shut each other out. Guarded while
 /// a lock is looked up and taken, so that two threads cannot both be the first.
 fn held() -> std::sync::MutexGuard<'static, HashMap<PathBuf, Weak<File>>> {
@@ -43,7 +43,7 @@ pub(super) fn lock(path: &Path, owner: &str) -> io::Result<Lock> {
     }
 }
 
-/// A folder may have been deleted and made anew: its old lock then guards nothing.
+/// Returns a folder may have been deleted and made anew: its old lock then guards nothing.
 #[cfg(unix)]
 fn same_file(a: &File, b: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use tensor::Bytes;
 
-/// A whole file as memory.
+/// Returns a whole file as memory.
 ///
 /// The file must not be changed while the map lives. Nothing in this crate changes a finished checkpoint
 /// file in place: files are replaced by renaming and removed by unlinking, and both leave the map its

@@ -64,13 +64,13 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// As the system says.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// The names of the files in a folder, in no order.
+    /// Returns the names of the files in a folder, in no order.
     ///
     /// # Errors
     /// As the system says; `NotFound` when the folder is not there.
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
 
-    /// What the system knows of a file or folder.
+    /// Returns what the system knows of a file or folder.
     ///
     /// # Errors
     /// As the system says; `NotFound` when there is none.
@@ -96,13 +96,13 @@ pub trait Storage: fmt::Debug + Send + Sync {
 
 /// A file open for reading at any position.
 pub trait ReadFile: fmt::Debug + Send + Sync {
-    /// Its length in bytes.
+    /// Returns its length in bytes.
     ///
     /// # Errors
     /// As the system says.
     fn len(&self) -> io::Result<u64>;
 
-    /// Whether it has no bytes.
+    /// Returns whether it has no bytes.
     ///
     /// # Errors
     /// As the system says.
@@ -116,7 +116,7 @@ pub trait ReadFile: fmt::Debug + Send + Sync {
     /// As the system says; `UnexpectedEof` when the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// The whole file as memory, read from disk only where it is looked at.
+    /// Returns the whole file as memory, read from disk only where it is looked at.
     ///
     /// # Errors
     /// As the system says; `Unsupported` when this storage cannot do it.
@@ -146,13 +146,13 @@ pub trait WriteFile: fmt::Debug + Send {
 pub struct WriteHint {
     /// About how long it will become, in bytes; 0 if nobody knows.
     pub expected_len: u64,
-    /// Whether the bytes may go past the system's page cache: durable sooner, but the next reader has
+    /// True if the bytes may go past the system's page cache: durable sooner, but the next reader has
     /// to fetch them from disk.
     pub direct: bool,
 }
 
 impl WriteHint {
-    /// A hint with the expected length only.
+    /// Returns a hint with the expected length only.
     #[must_use]
     pub fn len(expected_len: u64) -> WriteHint {
         WriteHint { expected_len, direct: false }
@@ -167,7 +167,7 @@ pub struct FileInfo {
     pub len: u64,
     /// When it was last written.
     pub modified: SystemTime,
-    /// Whether it is a folder.
+    /// True if it is a folder.
     pub is_dir: bool,
 }
 
@@ -185,7 +185,7 @@ impl FileInfo {
     }
 }
 
-/// A path without `.`, and without `..` where a name stands before it.
+/// Returns a path without `.`, and without `..` where a name stands before it.
 fn lexically_normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {
@@ -224,7 +224,7 @@ pub enum Lock {
     Held {
         /// Keeps the lock.
         guard: Arc<dyn Any + Send + Sync>,
-        /// Whether nothing else in this process had the lock already.
+        /// True if nothing else in this process had the lock already.
         first: bool,
     },
     /// Somebody else has it; the text is what they wrote into the lock file.

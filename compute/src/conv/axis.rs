@@ -65,7 +65,7 @@ impl Axis {
         Axis { direction, source, destination, taps, stride, dilation, pad: shape.pad_left }
     }
 
-    /// The source that `tap` contributes to `destination`, if it is not padding.
+    /// Returns the source that `tap` contributes to `destination`, if it is not padding.
     pub(super) fn source_of(&self, destination: usize, tap: usize) -> Option<usize> {
         let source = match self.direction {
             Direction::Forward => (destination * self.stride + tap * self.dilation).checked_sub(self.pad)?,
@@ -109,7 +109,7 @@ impl Axis {
         }
     }
 
-    /// Whether two destinations both have `tap` or both have not.
+    /// Returns true if two destinations both have `tap` or both have not.
     fn agree(&self, a: usize, b: usize, tap: usize) -> bool {
         self.source_of(a, tap).is_some() == self.source_of(b, tap).is_some()
     }

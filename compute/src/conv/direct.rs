@@ -211,7 +211,7 @@ struct Steps {
 }
 
 impl Steps {
-    /// How well tiles along these steps use the multipliers: rows per tile, of those that are enough to
+    /// Returns how well tiles along these steps use the multipliers: rows per tile, of those that are enough to
     /// keep them busy.
     fn fullness(&self, most: usize) -> usize {
         (self.count / self.count.div_ceil(most)).min(most.div_ceil(2) + 1)
@@ -238,12 +238,12 @@ impl<T: Real> Direct<'_, T> {
         });
     }
 
-    /// The parts when every span of rows is cut into parts of at most `height`.
+    /// Returns the parts when every span of rows is cut into parts of at most `height`.
     fn bands(&self, height: usize) -> usize {
         self.taps.rows.iter().map(|span| span.count.div_ceil(height)).sum()
     }
 
-    /// One of the [`bands`](Direct::bands).
+    /// Returns one of the [`bands`](Direct::bands).
     fn band(&self, height: usize, mut index: usize) -> Span {
         for span in self.taps.rows {
             if let Some((start, count)) = even_cut(0..span.count, height).nth(index) {

@@ -156,7 +156,7 @@ fn chunk_rows<T>(shape: &ConvShape) -> usize {
     (CHUNK_BYTES / size_of::<T>() / row).clamp(1, shape.batch * shape.out_h)
 }
 
-/// The `index`th of `parts` nearly equal parts of `0..len`.
+/// Returns the `index`th of `parts` nearly equal parts of `0..len`.
 fn even_part(len: usize, parts: usize, index: usize) -> Range {
     index * len / parts..(index + 1) * len / parts
 }
@@ -313,7 +313,7 @@ impl<T: Real> Gradient<'_, T> {
         }
     }
 
-    /// The output gradient of some rows, copied into panels if its pixels are not whole vectors.
+    /// Returns the output gradient of some rows, copied into panels if its pixels are not whole vectors.
     fn right(&self, rows: &Range, panels: &mut [T]) -> Right<T> {
         let Gradient { shape, kernels, output_gradient, .. } = *self;
         let width = kernels.max_columns();

@@ -68,19 +68,19 @@ pub struct ChannelLayout {
 }
 
 impl ChannelLayout {
-    /// How many elements a tensor of this layout has.
+    /// Returns the number of elements that a tensor of this layout has.
     #[must_use]
     pub fn len(&self) -> usize {
         self.batch * self.channels * self.positions
     }
 
-    /// Whether there are none.
+    /// Returns true if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The plan with which [`BinaryOp::Add`] adds a bias to a tensor of any [`Element`].
+    /// Returns the plan with which [`BinaryOp::Add`] adds a bias to a tensor of any [`Element`].
     ///
     /// # Errors
     /// None for real layouts; the type is that of [`Broadcast::new`].

@@ -18,7 +18,7 @@ pub trait BinaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
     /// work.
     const PICOSECONDS: usize;
 
-    /// The result for `x` and `y`. `alpha` is the kernel's parameter, see [`BinaryKernel::with_alpha`].
+    /// Returns the result for `x` and `y`. `alpha` is the kernel's parameter, see [`BinaryKernel::with_alpha`].
     fn call(x: T, y: T, alpha: f32) -> R;
 }
 
@@ -180,7 +180,7 @@ fn zip_rows<T: Element, R: Element, O: BinaryFn<T, R>>(
     }
 }
 
-/// Whether a kernel's loop takes nothing but one line of neighbours from each operand. Then, and for
+/// Returns true if a kernel's loop takes nothing but one line of neighbours from each operand. Then, and for
 /// operands with large strides, [`zip_lines`] makes the lines: it is compiled once for a type, the
 /// loops once for each function.
 const fn lines_only<T: Element>(picoseconds: usize) -> bool {
@@ -266,7 +266,7 @@ fn widened<H: Narrow>(
 }
 
 impl<T: Element, R: Element> BinaryKernel<T, R> {
-    /// The kernel of a function.
+    /// Returns the kernel of a function.
     #[must_use]
     pub fn new<O: BinaryFn<T, R>>() -> Self {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::None };
@@ -274,12 +274,12 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
         BinaryKernel { run: zip_rows::<T, R, O>, range: run_range, context, picoseconds, check: None }
     }
 
-    /// The same kernel with a look at the right operand before it starts.
+    /// Returns the same kernel with a look at the right operand before it starts.
     pub(crate) fn with_check(self, check: fn(&[T]) -> Result<(), ArithmeticError>) -> Self {
         BinaryKernel { check: Some(check), ..self }
     }
 
-    /// The same kernel with another parameter: the slope of `LeakyReluGrad` on the negative side. 0.2
+    /// Returns the same kernel with another parameter: the slope of `LeakyReluGrad` on the negative side. 0.2
     /// unless set. Functions without a parameter ignore it.
     #[must_use]
     pub fn with_alpha(mut self, alpha: f32) -> Self {

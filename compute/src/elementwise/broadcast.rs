@@ -77,7 +77,7 @@ impl std::error::Error for BroadcastError {}
 pub(crate) struct Piece<const N: usize> {
     /// The output elements.
     pub(crate) output: Range<usize>,
-    /// How many of them make a row.
+    /// The number of them that make a row.
     pub(crate) cols: usize,
     /// Where each operand starts.
     pub(crate) offsets: [usize; N],
@@ -103,25 +103,25 @@ impl<const N: usize> Broadcast<N> {
         Ok(plan)
     }
 
-    /// The shape of the result.
+    /// Returns the shape of the result.
     #[must_use]
     pub fn output_shape(&self) -> &[usize] {
         &self.shape[..self.shape_rank]
     }
 
-    /// How many elements the result has.
+    /// Returns the number of elements that the result has.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether the result has no elements.
+    /// Returns true if the result has no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many elements operand `operand` has.
+    /// Returns the number of elements that operand `operand` has.
     ///
     /// # Panics
     /// When there is no such operand.
@@ -130,7 +130,7 @@ impl<const N: usize> Broadcast<N> {
         self.operand_lens[operand]
     }
 
-    /// Whether operand `operand` is used as it is, each element once and in order, so that the result
+    /// Returns true if operand `operand` is used as it is, each element once and in order, so that the result
     /// may take its place in memory.
     ///
     /// # Panics
@@ -179,7 +179,7 @@ impl<const N: usize> Broadcast<N> {
         self.push(size, strides);
     }
 
-    /// Whether operand `k` is repeated along both or neither of the last dimension and one of `stride`.
+    /// Returns true if operand `k` is repeated along both or neither of the last dimension and one of `stride`.
     fn repeats_alike(&self, k: usize, last: usize, stride: usize) -> bool {
         (self.strides[k][last] == 0) == (stride == 0)
     }
@@ -192,17 +192,17 @@ impl<const N: usize> Broadcast<N> {
         self.rank += 1;
     }
 
-    /// The stride of operand `k` from element to element of a row.
+    /// Returns the stride of operand `k` from element to element of a row.
     pub(crate) fn inner_stride(&self, k: usize) -> usize {
         self.strides[k][self.rank - 1]
     }
 
-    /// The stride of operand `k` from row to row within a piece.
+    /// Returns the stride of operand `k` from row to row within a piece.
     pub(crate) fn outer_stride(&self, k: usize) -> usize {
         self.strides[k][self.rank - 2]
     }
 
-    /// The length of a row.
+    /// Returns the length of a row.
     pub(crate) fn cols(&self) -> usize {
         self.dims[self.rank - 1]
     }
@@ -228,7 +228,7 @@ impl<const N: usize> Broadcast<N> {
         }
     }
 
-    /// Where operand `k` is at column `col` of the `row`th row of the output.
+    /// Returns where operand `k` is at column `col` of the `row`th row of the output.
     fn offset(&self, k: usize, mut row: usize, col: usize) -> usize {
         let strides = &self.strides[k];
         let mut offset = col * strides[self.rank - 1];

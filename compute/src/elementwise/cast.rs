@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 /// - To `bool`: whether it is not 0, so NaN is true. From `bool`: 0 or 1.
 /// - From complex: the real part, except to complex. To complex: the imaginary part is 0.
 pub trait CastTo<D>: Element {
-    /// The number as a `D`.
+    /// Returns the number as a `D`.
     fn cast(self) -> D;
 
     /// [`CastTo::cast`] for slices of one length, on the calling thread.

@@ -100,11 +100,11 @@ pub(super) mod test {
     named_ops! {
         /// A question about one floating-point number, named as TensorFlow's operation.
         TestOp {
-            /// Whether it is NaN.
+            /// True if it is NaN.
             IsNan,
-            /// Whether it is infinite.
+            /// True if it is infinite.
             IsInf,
-            /// Whether it is neither.
+            /// True if it is neither.
             IsFinite,
         }
     }

@@ -38,7 +38,7 @@ macro_rules! parts {
             }
         )*
 
-        /// The kernel of `op`, for complex numbers of `f32` or `f64`.
+        /// Returns the kernel of `op`, for complex numbers of `f32` or `f64`.
         #[must_use]
         pub fn complex_part<T: math::Real>(op: ComplexPart) -> UnaryKernel<Complex<T>, T>
         where
@@ -73,7 +73,7 @@ where
     }
 }
 
-/// The kernel that makes complex numbers of a real and an imaginary part (TensorFlow's `Complex`).
+/// Returns the kernel that makes complex numbers of a real and an imaginary part (TensorFlow's `Complex`).
 #[must_use]
 pub fn complex<T: math::Real>() -> BinaryKernel<T, Complex<T>>
 where

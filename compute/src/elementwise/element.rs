@@ -38,23 +38,23 @@ pub trait Element: Copy + Default + PartialEq + Debug + Send + Sync + 'static + 
     /// Rust's name of the type.
     const NAME: &'static str;
 
-    /// Whether loops over this type are compiled for every instruction set. The types that are seldom
+    /// True if loops over this type are compiled for every instruction set. The types that are seldom
     /// large are compiled for the baseline only, which halves the size of the library.
     const VECTOR: bool;
 
-    /// The kernel of `op`.
+    /// Returns the kernel of `op`.
     fn unary(op: UnaryOp) -> Option<UnaryKernel<Self>>;
 
-    /// The kernel of `op`.
+    /// Returns the kernel of `op`.
     fn binary(op: BinaryOp) -> Option<BinaryKernel<Self>>;
 
-    /// The kernel of `op`.
+    /// Returns the kernel of `op`.
     fn compare(op: CompareOp) -> Option<BinaryKernel<Self, bool>>;
 
-    /// The kernel of `op`.
+    /// Returns the kernel of `op`.
     fn test(op: TestOp) -> Option<UnaryKernel<Self, bool>>;
 
-    /// The kernel of `op`.
+    /// Returns the kernel of `op`.
     fn reduce(op: ReduceOp) -> Option<ReduceKernel<Self>>;
 }
 
@@ -70,19 +70,19 @@ pub(crate) trait Integer:
     fn wrapping_add(self, y: Self) -> Self;
     fn wrapping_sub(self, y: Self) -> Self;
     fn wrapping_mul(self, y: Self) -> Self;
-    /// The quotient, towards 0; 0 for a divisor of 0.
+    /// Returns the quotient, towards 0; 0 for a divisor of 0.
     fn divide(self, y: Self) -> Self;
-    /// What [`Integer::divide`] leaves.
+    /// Returns what [`Integer::divide`] leaves.
     fn remainder(self, y: Self) -> Self;
     /// This to the power of `y`; 1 for a `y` below 0.
     fn power(self, y: Self) -> Self;
-    /// The number in 64 bits.
+    /// Returns the number in 64 bits.
     fn to_bits64(self) -> i64;
     /// `sum`, of [`Integer::to_bits64`], divided by `count`; 0 for a `count` of 0.
     fn mean(sum: i64, count: usize) -> Self;
     /// Shifted by `y` bits, at least none and at most all but one.
     fn shift_left(self, y: Self) -> Self;
-    /// The same to the right; the sign stays.
+    /// Returns the same to the right; the sign stays.
     fn shift_right(self, y: Self) -> Self;
 }
 

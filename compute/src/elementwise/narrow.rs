@@ -11,10 +11,10 @@ pub(crate) const BLOCK: usize = 256;
 /// The conversions have no branches, so that loops over them are vectorised; they give the bits that
 /// IEEE 754's rounding to nearest, ties to even, asks for. NaNs become quiet.
 pub trait Narrow: Element {
-    /// The same value, exactly.
+    /// Returns the same value, exactly.
     fn widen(self) -> f32;
 
-    /// The nearest value.
+    /// Returns the nearest value.
     fn narrow(x: f32) -> Self;
 
     /// [`Narrow::widen`] for slices of one length.

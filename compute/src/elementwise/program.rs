@@ -122,7 +122,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program whose outputs are the results of the instructions `outputs`.
+    /// Creates a program whose outputs are the results of the instructions `outputs`.
     ///
     /// # Errors
     /// [`ProgramError`] when an operand or output does not exist, or the program is too large.
@@ -283,7 +283,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// The operand's elements for this block of `len`.
+    /// Returns the operand's elements for this block of `len`.
     fn rows(&self, source: Source, len: usize) -> Rows<'_, f32> {
         let full = |data| Rows { data, outer: self.cols, inner: 1 };
         match source {

@@ -28,7 +28,7 @@ macro_rules! named_ops {
                 }
             }
 
-            /// The operation that TensorFlow calls `name`.
+            /// Returns the operation that TensorFlow calls `name`.
             #[must_use]
             pub fn from_name(name: &str) -> Option<$enum> {
                 match name {

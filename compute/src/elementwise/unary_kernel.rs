@@ -17,7 +17,7 @@ pub trait UnaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
     /// work.
     const PICOSECONDS: usize;
 
-    /// The result for `x`. `alpha` is the kernel's parameter, see [`UnaryKernel::with_alpha`].
+    /// Returns the result for `x`. `alpha` is the kernel's parameter, see [`UnaryKernel::with_alpha`].
     fn call(x: T, alpha: f32) -> R;
 }
 
@@ -117,14 +117,14 @@ fn test_narrow<H: Narrow>(context: Context, input: &[H], output: &mut [bool]) {
 pub(super) const DEFAULT_ALPHA: f32 = 0.2;
 
 impl<T: Element, R: Element> UnaryKernel<T, R> {
-    /// The kernel of a function.
+    /// Returns the kernel of a function.
     #[must_use]
     pub fn new<O: UnaryFn<T, R>>() -> Self {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::None };
         UnaryKernel { run: map::<T, R, O>, all: run_all, context, picoseconds: O::PICOSECONDS }
     }
 
-    /// The same kernel with another parameter: the slope of `LeakyRelu` on the negative side. 0.2 unless
+    /// Returns the same kernel with another parameter: the slope of `LeakyRelu` on the negative side. 0.2 unless
     /// set. Functions without a parameter ignore it.
     #[must_use]
     pub fn with_alpha(mut self, alpha: f32) -> Self {

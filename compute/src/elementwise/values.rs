@@ -35,7 +35,7 @@ macro_rules! values {
         )*
 
         impl<'a> Values<'a> {
-            /// How many elements there are.
+            /// Returns the number of elements.
             #[must_use]
             pub fn len(&self) -> usize {
                 match self {
@@ -49,7 +49,7 @@ macro_rules! values {
                 self.len() == 0
             }
 
-            /// The elements before `at`, and the others.
+            /// Returns the elements before `at`, and the others.
             pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
                 match self {
                     $(Values::$variant(values) => {
@@ -61,7 +61,7 @@ macro_rules! values {
         }
 
         impl<'a> ValuesMut<'a> {
-            /// How many elements there are.
+            /// Returns the number of elements.
             #[must_use]
             pub fn len(&self) -> usize {
                 match self {
@@ -75,7 +75,7 @@ macro_rules! values {
                 self.len() == 0
             }
 
-            /// The elements before `at`, and the others.
+            /// Returns the elements before `at`, and the others.
             pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
                 match self {
                     $(ValuesMut::$variant(values) => {

@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Nanoseconds of work that one part must hold before another thread is worth waking.
 pub(crate) const PART_NANOSECONDS: usize = 12_000;
 
-/// How many units of `picoseconds` each make a part worth splitting off.
+/// Returns the number of units that of `picoseconds` each make a part worth splitting off.
 pub(crate) const fn units_per_part(picoseconds: usize) -> usize {
     let picoseconds = if picoseconds == 0 { 1 } else { picoseconds };
     let units = PART_NANOSECONDS * 1000 / picoseconds;
@@ -71,7 +71,7 @@ impl<'a, T: Send, const N: usize> Outputs<'a, T, N> {
         }))
     }
 
-    /// The elements that the units of a range stand for.
+    /// Returns the elements that the units of a range stand for.
     ///
     /// # Safety
     /// No two ranges whose parts are alive at the same time may overlap.

@@ -72,7 +72,7 @@ fn tail(x: f64) -> f64 {
     exp(-x * x) * polynomial(&TAIL, (x - 3.75) / (x + 3.75)) / (1.0 + 2.0 * x)
 }
 
-/// The error function of `x`.
+/// Returns the error function of `x`.
 #[inline(always)]
 #[must_use]
 pub fn erf(x: f32) -> f32 {

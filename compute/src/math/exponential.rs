@@ -68,7 +68,7 @@ pub fn expm1(x: f32) -> f32 {
     if x == 0.0 { x } else { result }
 }
 
-/// The logarithm of a positive, finite `x`, as the sum of an exponent's part and the rest.
+/// Returns the logarithm of a positive, finite `x`, as the sum of an exponent's part and the rest.
 #[inline(always)]
 fn ln_positive(x: f32) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;
@@ -93,7 +93,7 @@ fn ln_positive(x: f32) -> f32 {
     (f + y) + e * LN2_HIGH
 }
 
-/// The natural logarithm of `x`.
+/// Returns the natural logarithm of `x`.
 #[inline(always)]
 #[must_use]
 pub fn ln(x: f32) -> f32 {
@@ -104,7 +104,7 @@ pub fn ln(x: f32) -> f32 {
     if x < f32::INFINITY { y } else { x }
 }
 
-/// The natural logarithm of `1 + x`; exact near 0.
+/// Returns the natural logarithm of `1 + x`; exact near 0.
 #[inline(always)]
 #[must_use]
 pub fn log1p(x: f32) -> f32 {
@@ -124,7 +124,7 @@ pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// The hyperbolic tangent of `x`.
+/// Returns the hyperbolic tangent of `x`.
 #[inline(always)]
 #[must_use]
 pub fn tanh(x: f32) -> f32 {

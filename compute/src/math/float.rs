@@ -10,13 +10,13 @@ pub trait Float: Element {
     /// What it is computed in.
     type Wide: Real + Float<Wide = Self::Wide>;
 
-    /// Whether that is a wider type, so that storing rounds.
+    /// True if that is a wider type, so that storing rounds.
     const ROUNDS: bool;
 
-    /// The number to compute with.
+    /// Returns the number to compute with.
     fn load(self) -> Self::Wide;
 
-    /// The nearest number of this type.
+    /// Returns the nearest number of this type.
     fn store(wide: Self::Wide) -> Self;
 }
 

@@ -5,7 +5,7 @@ use super::exponential::{exp, expm1, ln, log1p, sigmoid, softplus, tanh};
 use crate::elementwise::Element;
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
-/// The library's functions give numbers also below 1, where there is no result.
+/// Returns the library's functions give numbers also below 1, where there is no result.
 fn acosh_f32(x: f32) -> f32 {
     if x < 1.0 { f32::NAN } else { libm::acoshf(x) }
 }
@@ -14,7 +14,7 @@ fn acosh_f64(x: f64) -> f64 {
     if x < 1.0 { f64::NAN } else { libm::acosh(x) }
 }
 
-/// The logarithm of the magnitude of the gamma function, which in `f32` alone loses digits near its zeros.
+/// Returns the logarithm of the magnitude of the gamma function, which in `f32` alone loses digits near its zeros.
 fn lgamma(x: f32) -> f32 {
     libm::lgamma(x.into()) as f32
 }
@@ -32,71 +32,71 @@ pub trait Real:
 {
     /// Picoseconds that a vectorised (for `f64`: the platform's) `exp` takes for one element.
     const EXP_COST: usize;
-    /// The nearest value to `x`.
+    /// Returns the nearest value to `x`.
     fn of(x: f64) -> Self;
-    /// Whether this is NaN.
+    /// Returns true if this is NaN.
     fn is_nan(self) -> bool;
-    /// The magnitude.
+    /// Returns the magnitude.
     fn abs(self) -> Self;
-    /// The magnitude of this with the sign of `sign`.
+    /// Returns the magnitude of this with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
-    /// The square root.
+    /// Returns the square root.
     fn sqrt(self) -> Self;
-    /// The nearest integer that is not larger.
+    /// Returns the nearest integer that is not larger.
     fn floor(self) -> Self;
-    /// The nearest integer that is not smaller.
+    /// Returns the nearest integer that is not smaller.
     fn ceil(self) -> Self;
-    /// The integer part.
+    /// Returns the integer part.
     fn trunc(self) -> Self;
-    /// The nearest integer, ties to even.
+    /// Returns the nearest integer, ties to even.
     fn round_even(self) -> Self;
     /// e to this power.
     fn exp(self) -> Self;
     /// e to this power, less 1.
     fn expm1(self) -> Self;
-    /// The natural logarithm.
+    /// Returns the natural logarithm.
     fn ln(self) -> Self;
-    /// The natural logarithm of 1 plus this.
+    /// Returns the natural logarithm of 1 plus this.
     fn log1p(self) -> Self;
     /// 1 / (1 + e^-x).
     fn sigmoid(self) -> Self;
     /// ln(1 + e^x).
     fn softplus(self) -> Self;
-    /// The hyperbolic tangent.
+    /// Returns the hyperbolic tangent.
     fn tanh(self) -> Self;
-    /// The hyperbolic sine.
+    /// Returns the hyperbolic sine.
     fn sinh(self) -> Self;
-    /// The hyperbolic cosine.
+    /// Returns the hyperbolic cosine.
     fn cosh(self) -> Self;
-    /// The sine.
+    /// Returns the sine.
     fn sin(self) -> Self;
-    /// The cosine.
+    /// Returns the cosine.
     fn cos(self) -> Self;
-    /// The tangent.
+    /// Returns the tangent.
     fn tan(self) -> Self;
-    /// The inverse of the sine.
+    /// Returns the inverse of the sine.
     fn asin(self) -> Self;
-    /// The inverse of the cosine.
+    /// Returns the inverse of the cosine.
     fn acos(self) -> Self;
-    /// The inverse of the tangent.
+    /// Returns the inverse of the tangent.
     fn atan(self) -> Self;
-    /// The angle of the point (`x`, this).
+    /// Returns the angle of the point (`x`, this).
     fn atan2(self, x: Self) -> Self;
-    /// The inverse of the hyperbolic sine.
+    /// Returns the inverse of the hyperbolic sine.
     fn asinh(self) -> Self;
-    /// The inverse of the hyperbolic cosine.
+    /// Returns the inverse of the hyperbolic cosine.
     fn acosh(self) -> Self;
-    /// The inverse of the hyperbolic tangent.
+    /// Returns the inverse of the hyperbolic tangent.
     fn atanh(self) -> Self;
     /// This to the power of `y`.
     fn pow(self, y: Self) -> Self;
-    /// The length of the hypotenuse over this and `y`.
+    /// Returns the length of the hypotenuse over this and `y`.
     fn hypot(self, y: Self) -> Self;
-    /// The error function.
+    /// Returns the error function.
     fn erf(self) -> Self;
     /// 1 less the error function.
     fn erfc(self) -> Self;
-    /// The logarithm of the magnitude of the gamma function.
+    /// Returns the logarithm of the magnitude of the gamma function.
     fn lgamma(self) -> Self;
 }
 

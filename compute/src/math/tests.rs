@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A spread over all finite numbers, with the edges.
+/// Returns a spread over all finite numbers, with the edges.
 fn inputs() -> impl Iterator<Item = f32> {
     let spread = (0..=u32::from(u16::MAX))
         .flat_map(|high| [0x1234, 0x9abc].map(|low| f32::from_bits(high << 16 | low)));
@@ -10,7 +10,7 @@ fn inputs() -> impl Iterator<Item = f32> {
     spread.chain(fine).filter(|x| x.is_finite())
 }
 
-/// The distance from the exact result in units of the last place.
+/// Returns the distance from the exact result in units of the last place.
 fn error(found: f32, exact: f64) -> f64 {
     let nearest = exact as f32;
     if found == nearest || found.is_nan() && exact.is_nan() {

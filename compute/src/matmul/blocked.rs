@@ -38,7 +38,7 @@ struct Cut {
 /// few sets of the caches.
 const NEAR_ROWS: usize = 1 << 10;
 
-/// Whether the panels of `b` are read where they lie: they are whole vectors, and either near each other
+/// Returns true if the panels of `b` are read where they lie: they are whole vectors, and either near each other
 /// or read only once.
 fn lies_in_panels<T>(product: &Product, kernels: &Kernels<T>) -> bool {
     let near = product.n * size_of::<T>() <= NEAR_ROWS || product.m <= kernels.max_rows();

@@ -103,17 +103,17 @@ pub(crate) struct Kernels<T: 'static> {
 pub(crate) const MAX_VECTORS: usize = 2;
 
 impl<T> Kernels<T> {
-    /// The highest tile.
+    /// Returns the highest tile.
     pub(crate) fn max_rows(&self) -> usize {
         self.strided.len()
     }
 
-    /// The columns of the widest tile.
+    /// Returns the columns of the widest tile.
     pub(crate) fn max_columns(&self) -> usize {
         MAX_VECTORS * self.lanes
     }
 
-    /// The kernel for tiles of `rows` by `columns`, neither 0 nor above the maximum.
+    /// Returns the kernel for tiles of `rows` by `columns`, neither 0 nor above the maximum.
     pub(crate) fn tile(&self, kind: Rows, rows: usize, columns: usize) -> TileFn<T> {
         let table = match kind {
             Rows::Strided => self.strided,
@@ -123,12 +123,12 @@ impl<T> Kernels<T> {
         table[rows - 1][columns.div_ceil(self.lanes) - 1]
     }
 
-    /// The most rows of `a` and of `b` that dot products are computed of at a time.
+    /// Returns the most rows of `a` and of `b` that dot products are computed of at a time.
     pub(crate) fn max_dots(&self) -> (usize, usize) {
         (self.dots.len(), self.dots[0].len())
     }
 
-    /// The kernel for the dot products of `a` rows with `b` rows, neither 0 nor above the maximum.
+    /// Returns the kernel for the dot products of `a` rows with `b` rows, neither 0 nor above the maximum.
     pub(crate) fn dots(&self, a: usize, b: usize) -> DotsFn<T> {
         self.dots[a - 1][b - 1]
     }
@@ -178,7 +178,7 @@ impl<T> RowStarts<T> for Listed {
     }
 }
 
-/// The sums of a tile. Every loop over `R` and `N` is unrolled, so that they live in registers.
+/// Returns the sums of a tile. Every loop over `R` and `N` is unrolled, so that they live in registers.
 ///
 /// # Safety
 /// See [`TileFn`].
@@ -301,7 +301,7 @@ unsafe fn tile<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>
     }
 }
 
-/// A vector of a row, of which `last` elements exist if it `is_last`.
+/// Returns a vector of a row, of which `last` elements exist if it `is_last`.
 ///
 /// # Safety
 /// Those elements are readable; the CPU has the vector's instruction set.
@@ -410,7 +410,7 @@ mod x86 {
     }
 }
 
-/// The kernels for `f32`; `isa` must be one that the CPU has.
+/// Returns the kernels for `f32`; `isa` must be one that the CPU has.
 pub(crate) fn f32_kernels(isa: Isa) -> &'static Kernels<f32> {
     #[cfg(target_arch = "x86_64")]
     return x86::f32(isa);
@@ -421,7 +421,7 @@ pub(crate) fn f32_kernels(isa: Isa) -> &'static Kernels<f32> {
     }
 }
 
-/// The kernels for `f64`; `isa` must be one that the CPU has.
+/// Returns the kernels for `f64`; `isa` must be one that the CPU has.
 pub(crate) fn f64_kernels(isa: Isa) -> &'static Kernels<f64> {
     #[cfg(target_arch = "x86_64")]
     return x86::f64(isa);

@@ -16,13 +16,13 @@ use crate::{Pool, Scratch};
 /// The widest result that is slim.
 const COLUMNS: usize = 12;
 
-/// Whether the lanes should go along the sums.
+/// Returns true if the lanes should go along the sums.
 pub(super) fn is_dots<T>(product: &Product, kernels: &Kernels<T>) -> bool {
     let slim = product.n <= COLUMNS || product.transpose_b && product.m <= kernels.max_dots().0;
     !product.transpose_a && slim && product.k >= 2 * kernels.lanes
 }
 
-/// Whether the result's transpose should be computed.
+/// Returns true if the result's transpose should be computed.
 pub(super) fn is_turned<T>(product: &Product, kernels: &Kernels<T>) -> bool {
     let turned = product.transpose_a && !product.transpose_b;
     turned && product.n <= COLUMNS && product.m >= 2 * kernels.lanes && product.k > 0
@@ -97,7 +97,7 @@ pub(super) fn by_dots<T: Real>(
     });
 }
 
-/// What happens to the sums of the columns from `column` on.
+/// Returns what happens to the sums of the columns from `column` on.
 fn finish<T>(product: &Product, epilogue: &Epilogue<'_, T>, column: usize) -> Finish<T> {
     Finish {
         accumulate: product.accumulate,

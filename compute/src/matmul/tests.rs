@@ -28,7 +28,7 @@ impl Numbers {
     }
 }
 
-/// The instruction sets that this CPU has.
+/// Returns the instruction sets that this CPU has.
 pub(crate) fn all_isas() -> Vec<Isa> {
     [Isa::Baseline, Isa::Avx2, Isa::Avx512].into_iter().filter(|&isa| isa <= Isa::current()).collect()
 }
@@ -63,7 +63,7 @@ fn by_definition(product: &Product, a: &[f64], b: &[f64], c: &[f64]) -> Vec<f64>
     result
 }
 
-/// All ways to lay out and accumulate one product.
+/// Returns all ways to lay out and accumulate one product.
 fn ways(m: usize, k: usize, n: usize) -> impl Iterator<Item = Product> {
     (0..8).map(move |bits| Product {
         transpose_a: bits & 1 != 0,

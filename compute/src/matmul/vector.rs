@@ -17,7 +17,7 @@ pub(crate) trait Vector: Copy {
     unsafe fn splat(x: Self::Elem) -> Self;
     unsafe fn load(from: *const Self::Elem) -> Self;
     unsafe fn store(self, to: *mut Self::Elem);
-    /// The first `n <= LANES` elements; the rest is zero and not read.
+    /// Returns the first `n <= LANES` elements; the rest is zero and not read.
     unsafe fn load_first(from: *const Self::Elem, n: usize) -> Self;
     /// Stores the first `n <= LANES` elements.
     unsafe fn store_first(self, to: *mut Self::Elem, n: usize);
@@ -26,7 +26,7 @@ pub(crate) trait Vector: Copy {
     unsafe fn fma(self, b: Self, c: Self) -> Self;
     /// Zero where negative. NaN and -0 stay.
     unsafe fn relu(self) -> Self;
-    /// The sum of all lanes.
+    /// Returns the sum of all lanes.
     unsafe fn total(self) -> Self::Elem;
     /// Asks for a cache line that will be read soon. Any address is allowed.
     #[inline(always)]

@@ -22,7 +22,7 @@ pub struct Adam<T> {
     pub beta1_power: T,
     /// `beta2` to the power of the step's number, counted from 1.
     pub beta2_power: T,
-    /// Whether to look one step ahead: `beta1 * m + (1 - beta1) * gradient` in place of m.
+    /// True to look one step ahead: `beta1 * m + (1 - beta1) * gradient` in place of m.
     pub use_nesterov: bool,
 }
 
@@ -191,7 +191,7 @@ pub struct Adagrad<T> {
     pub learning_rate: T,
     /// Added to the root (`ApplyAdagradV2`); none for `ApplyAdagrad`.
     pub epsilon: Option<T>,
-    /// Whether the accumulator is updated. True unless it is said otherwise.
+    /// True if the accumulator is updated. True unless it is said otherwise.
     pub update_slots: bool,
 }
 

@@ -32,7 +32,7 @@ pub struct Momentum<T> {
     pub learning_rate: T,
     /// What is kept of the accumulator in each step.
     pub momentum: T,
-    /// Whether to look one step ahead: `weight -= learning_rate * (gradient + momentum * accumulator)`.
+    /// True to look one step ahead: `weight -= learning_rate * (gradient + momentum * accumulator)`.
     pub use_nesterov: bool,
 }
 
@@ -72,7 +72,7 @@ pub struct KerasMomentum<T> {
     pub learning_rate: T,
     /// What is kept of the accumulator in each step.
     pub momentum: T,
-    /// Whether to look one step ahead: `weight += momentum * accumulator - learning_rate * gradient`.
+    /// True to look one step ahead: `weight += momentum * accumulator - learning_rate * gradient`.
     pub use_nesterov: bool,
 }
 

@@ -67,7 +67,7 @@ pub trait Rule<T: Weight, const N: usize>: Copy + Send + Sync {
     /// Computes what is the same for all weights.
     fn prepare(self) -> Self::Prepared;
 
-    /// The new weight and slots.
+    /// Returns the new weight and slots.
     fn step(prepared: Self::Prepared, state: [T::Number; N], gradient: T::Number) -> [T::Number; N];
 }
 

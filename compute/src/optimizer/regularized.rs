@@ -2,7 +2,7 @@
 
 use super::{Number, Rule, Weight};
 
-/// The point that is nearest to `x` once the penalties have been paid for a step of `rate`:
+/// Returns the point that is nearest to `x` once the penalties have been paid for a step of `rate`:
 /// `sign(x) * max(|x| - rate * l1, 0) / (1 + rate * l2)`.
 #[inline(always)]
 fn proximal<N: Number>(x: N, rate: N, l1: N, l2: N) -> N {
@@ -84,7 +84,7 @@ pub struct Ftrl<T> {
     pub l2_shrinkage: T,
     /// The power of the accumulator that the rate falls with; -0.5 by custom, at most 0.
     pub learning_rate_power: T,
-    /// Whether the linear term holds the learning rate as a factor.
+    /// True if the linear term holds the learning rate as a factor.
     pub multiply_linear_by_lr: bool,
 }
 

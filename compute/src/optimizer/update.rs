@@ -41,7 +41,7 @@ pub trait Update<T> {
     ) -> Result<(), IndexError>;
 }
 
-/// The weights and the slots of a rule of `N`.
+/// Returns the weights and the slots of a rule of `N`.
 fn exactly<T, const N: usize>(state: Vec<&mut [T]>) -> [&mut [T]; N] {
     let found = state.len();
     state.try_into().unwrap_or_else(|_| panic!("a rule of {N} arrays is given {found}"))

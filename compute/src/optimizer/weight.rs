@@ -11,10 +11,10 @@ pub trait Weight: Element {
     /// What it is computed in.
     type Number: Number;
 
-    /// The number to compute with.
+    /// Returns the number to compute with.
     fn load(self) -> Self::Number;
 
-    /// The number to keep.
+    /// Returns the number to keep.
     fn store(number: Self::Number) -> Self;
 }
 
@@ -30,11 +30,11 @@ pub trait Number:
     + Div<Output = Self>
     + Neg<Output = Self>
 {
-    /// The nearest number to `x`.
+    /// Returns the nearest number to `x`.
     fn of(x: f64) -> Self;
-    /// The square root.
+    /// Returns the square root.
     fn sqrt(self) -> Self;
-    /// The magnitude.
+    /// Returns the magnitude.
     fn abs(self) -> Self;
     /// e to this power.
     fn exp(self) -> Self;
@@ -49,7 +49,7 @@ pub trait Number:
         if self < zero { Self::of(-1.0) } else { sign }
     }
 
-    /// The larger of this and `y`; `y` when this is NaN.
+    /// Returns the larger of this and `y`; `y` when this is NaN.
     #[inline(always)]
     fn max(self, y: Self) -> Self {
         if self > y { self } else { y }

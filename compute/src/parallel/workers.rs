@@ -183,7 +183,7 @@ impl Shared {
         }
     }
 
-    /// A seat at a job and its number, or nothing when the pool has closed.
+    /// Returns a seat at a job and its number, or nothing when the pool has closed.
     fn take_seat(&self) -> Option<(JobPointer, usize)> {
         watch(|| self.seats.load(Ordering::Acquire) > 0);
         let mut offers = self.lock();

@@ -26,7 +26,7 @@ fn shape(
     }
 }
 
-/// The elements of the input in the window of each element of the output, in row-major order.
+/// Returns the elements of the input in the window of each element of the output, in row-major order.
 fn windows(shape: &PoolShape) -> Vec<Vec<usize>> {
     let mut windows = Vec::new();
     for n in 0..shape.batch {

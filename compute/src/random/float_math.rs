@@ -55,7 +55,7 @@ const LN: [f64; 3] = [
     f64::from_bits(0xBFD0_0EA3_48B8_8334),
 ];
 
-/// The natural logarithm of a positive, normal, finite number.
+/// Returns the natural logarithm of a positive, normal, finite number.
 #[inline(always)]
 pub(super) fn ln(x: f32) -> f32 {
     const START: u32 = 0x3F33_0000;
@@ -85,7 +85,7 @@ const COS: [f64; 4] = [
     f64::from_bits(0x3EF9_9343_027B_F8C3),
 ];
 
-/// The sine and the cosine of an angle in \[0, 2π\].
+/// Returns the sine and the cosine of an angle in \[0, 2π\].
 #[inline(always)]
 pub(super) fn sin_cos(angle: f32) -> (f32, f32) {
     use std::f64::consts::{FRAC_2_PI, FRAC_PI_2};
@@ -115,7 +115,7 @@ mod tests {
     use crate::random::bits::unit_f32;
     use crate::random::normal::LEAST;
 
-    /// The hash of all results of `function` on the library that TensorFlow ran with.
+    /// Returns the hash of all results of `function` on the library that TensorFlow ran with.
     fn expected(function: &str) -> u64 {
         let golden = include_str!("../../tests/golden/random_golden.txt");
         let line = golden.lines().find(|line| line.starts_with(function)).unwrap();
@@ -123,7 +123,7 @@ mod tests {
         u64::from_str_radix(hash, 16).unwrap()
     }
 
-    /// The same hash of the results of `function` on all uniform numbers.
+    /// Returns the same hash of the results of `function` on all uniform numbers.
     fn hash(function: impl Fn(f32) -> f32) -> u64 {
         let bytes = (0..1 << 23).flat_map(|word| function(unit_f32(word)).to_le_bytes());
         bytes.fold(0, |hash: u64, byte| hash.wrapping_mul(0x100_0000_01B3).wrapping_add(u64::from(byte) + 1))

@@ -30,7 +30,7 @@ impl Generator {
     /// Length of the serialised state.
     pub const BYTES: usize = 24;
 
-    /// The state of an operation with the attributes `seed` and `seed2` before its first execution.
+    /// Returns the state of an operation with the attributes `seed` and `seed2` before its first execution.
     ///
     /// Two zeros are taken as they are. Where they mean "no seed given", pass the result of
     /// [`seeds_from_entropy`](super::seeds_from_entropy) instead.
@@ -39,7 +39,7 @@ impl Generator {
         Generator { key: seed as u64, counter: (seed2 as u64 as u128) << 64 }
     }
 
-    /// The state that a stateless operation draws from, given its `seed` input.
+    /// Returns the state that a stateless operation draws from, given its `seed` input.
     ///
     /// The seeds are mixed, so that similar seeds give unrelated sequences.
     #[must_use]
@@ -71,12 +71,12 @@ impl Generator {
 
     pub(super) const BLOCKS_PER_OUTPUT: u64 = 256;
 
-    /// The state `blocks` further on.
+    /// Returns the state `blocks` further on.
     pub(super) fn ahead(&self, blocks: u64) -> Generator {
         Generator { key: self.key, counter: self.counter.wrapping_add(u128::from(blocks)) }
     }
 
-    /// The key, then the counter, both little-endian.
+    /// Returns the key, then the counter, both little-endian.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
@@ -85,7 +85,7 @@ impl Generator {
         bytes
     }
 
-    /// The inverse of [`to_bytes`](Self::to_bytes). Every value is a valid state.
+    /// Returns the inverse of [`to_bytes`](Self::to_bytes). Every value is a valid state.
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Generator {
         let [key, low, high] =

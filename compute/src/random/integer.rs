@@ -100,7 +100,7 @@ impl Distribution for Range32 {
     }
 }
 
-/// The integer `x`, which is in \[0, 2³²): a cast would saturate, which vector instructions do not.
+/// Returns the integer `x`, which is in \[0, 2³²): a cast would saturate, which vector instructions do not.
 #[inline(always)]
 fn low_bits(x: f64) -> u32 {
     (x + (1_u64 << 52) as f64).to_bits() as u32

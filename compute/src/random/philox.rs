@@ -6,7 +6,7 @@ const ROUNDS: usize = 10;
 const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const KEY_STEP: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
-/// The four words of the block numbered `counter`.
+/// Returns the four words of the block numbered `counter`.
 #[inline(always)]
 pub(super) fn block(key: u64, counter: u128) -> [u32; 4] {
     rounds(key, counter as u64, (counter >> 64) as u64)

@@ -8,7 +8,7 @@ pub const DEFAULT_GRAPH_SEED: i64 = 87_654_321;
 /// Seeds are reduced by this modulus, 2³¹ - 1.
 const MODULUS: i64 = i32::MAX as i64;
 
-/// The attributes `(seed, seed2)` of an operation, from the graph's seed and the operation's own.
+/// Returns the attributes `(seed, seed2)` of an operation, from the graph's seed and the operation's own.
 ///
 /// | graph | operation | result |
 /// | --- | --- | --- |

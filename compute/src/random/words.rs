@@ -34,7 +34,7 @@ impl Words {
         Words { generator, block: [0; 4], used: 4 }
     }
 
-    /// The next word.
+    /// Returns the next word.
     pub fn next_word(&mut self) -> u32 {
         if usize::from(self.used) == self.block.len() {
             let next = self.generator.reserve(1);
@@ -45,13 +45,13 @@ impl Words {
         self.block[usize::from(self.used) - 1]
     }
 
-    /// A number below `bound` from one word, by remainder; 0 when `bound` is 0. Small numbers are
+    /// Returns a number below `bound` from one word, by remainder; 0 when `bound` is 0. Small numbers are
     /// slightly favoured when `bound` is not a power of two, by less than one in 2³² / `bound`.
     pub fn below(&mut self, bound: u32) -> u32 {
         self.next_word().checked_rem(bound).unwrap_or(0)
     }
 
-    /// A number in \[0, 1) with 52 random bits, from two words.
+    /// Returns a number in \[0, 1) with 52 random bits, from two words.
     pub(super) fn next_f64(&mut self) -> f64 {
         let (high, low) = (self.next_word(), self.next_word());
         super::bits::unit_f64(high, low)
@@ -72,7 +72,7 @@ impl Words {
         }
     }
 
-    /// The generator's state, then the number of words used of the block before it.
+    /// Returns the generator's state, then the number of words used of the block before it.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut bytes = [self.used; Self::BYTES];
@@ -80,7 +80,7 @@ impl Words {
         bytes
     }
 
-    /// The inverse of [`to_bytes`](Self::to_bytes). A last byte above 4 counts as 4.
+    /// Returns the inverse of [`to_bytes`](Self::to_bytes). A last byte above 4 counts as 4.
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Words {
         let generator = Generator::from_bytes(std::array::from_fn(|i| bytes[i]));

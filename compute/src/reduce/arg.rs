@@ -16,7 +16,7 @@ pub trait Ranked: Element {
     /// Where a search for the smallest starts: nothing that is not less is found.
     const LARGEST: Self::Key;
 
-    /// What is compared.
+    /// Returns what is compared.
     fn key(self) -> Self::Key;
 }
 
@@ -54,7 +54,7 @@ ranked! {
 
 /// An integer that a place is written as.
 pub trait IndexOut: Copy + Default + Send + Sync + 'static {
-    /// The place as this integer; wrapped when it does not fit.
+    /// Returns the place as this integer; wrapped when it does not fit.
     fn from_usize(place: usize) -> Self;
 }
 
@@ -94,7 +94,7 @@ impl fmt::Display for ArgError {
 
 impl std::error::Error for ArgError {}
 
-/// The place of the first largest element along a dimension. NaNs are passed over (as TensorFlow does);
+/// Returns the place of the first largest element along a dimension. NaNs are passed over (as TensorFlow does);
 /// 0 where nothing is left.
 ///
 /// # Errors
@@ -111,7 +111,7 @@ pub fn arg_max<T: Ranked, I: IndexOut>(
     search(pool, shape, input, output, T::LEAST, |x, best| x > best)
 }
 
-/// The place of the first smallest element along a dimension. NaNs are passed over (as TensorFlow
+/// Returns the place of the first smallest element along a dimension. NaNs are passed over (as TensorFlow
 /// does); 0 where nothing is left.
 ///
 /// # Errors

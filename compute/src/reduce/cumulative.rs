@@ -16,9 +16,9 @@ pub struct CumulativeShape {
     pub axis: usize,
     /// The product of the dimensions after it.
     pub inner: usize,
-    /// Whether an element itself is left out of its result, so that the first is 0 (or 1).
+    /// True if an element itself is left out of its result, so that the first is 0 (or 1).
     pub exclusive: bool,
-    /// Whether to start from the end.
+    /// True to start from the end.
     pub reverse: bool,
 }
 
@@ -30,13 +30,13 @@ pub trait Scan: Element {
     const ZERO: Self::Accumulator;
     /// The product of nothing.
     const ONE: Self::Accumulator;
-    /// The number as an accumulator.
+    /// Returns the number as an accumulator.
     fn lift(self) -> Self::Accumulator;
-    /// The accumulator as a number.
+    /// Returns the accumulator as a number.
     fn lower(accumulator: Self::Accumulator) -> Self;
-    /// The sum; integers wrap.
+    /// Returns the sum; integers wrap.
     fn add(a: Self::Accumulator, b: Self::Accumulator) -> Self::Accumulator;
-    /// The product; integers wrap.
+    /// Returns the product; integers wrap.
     fn multiply(a: Self::Accumulator, b: Self::Accumulator) -> Self::Accumulator;
 }
 

@@ -17,13 +17,13 @@ pub trait Fold<T>: Copy + Default + Send + Sync + 'static {
     /// What partial results are kept in.
     type Accumulator: Copy + Send + Sync + 'static;
 
-    /// The result of nothing.
+    /// Returns the result of nothing.
     fn identity() -> Self::Accumulator;
-    /// The result of one element.
+    /// Returns the result of one element.
     fn lift(x: T) -> Self::Accumulator;
-    /// The result of two partial results.
+    /// Returns the result of two partial results.
     fn merge(a: Self::Accumulator, b: Self::Accumulator) -> Self::Accumulator;
-    /// The final value for `count` elements.
+    /// Returns the final value for `count` elements.
     fn finish(a: Self::Accumulator, count: usize) -> T;
 }
 
@@ -40,7 +40,7 @@ impl<T> fmt::Debug for ReduceKernel<T> {
 }
 
 impl<T: Element> ReduceKernel<T> {
-    /// The kernel of a reduction.
+    /// Returns the kernel of a reduction.
     #[must_use]
     pub fn new<F: Fold<T>>() -> Self {
         ReduceKernel { run: reduce::<T, F> }

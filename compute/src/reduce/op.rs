@@ -19,9 +19,9 @@ named_ops! {
         Max,
         /// The smallest; NaN if one is. Infinity, or the largest integer, of nothing.
         Min,
-        /// Whether all hold. True of nothing.
+        /// True if all hold. True of nothing.
         All,
-        /// Whether one holds. False of nothing.
+        /// True if one holds. False of nothing.
         Any,
         /// The root of the sum of the squares. 0 of nothing.
         EuclideanNorm,

@@ -14,7 +14,7 @@ pub struct ReducePlan {
     pub(super) kept: Dims,
     /// The dimensions that go, outermost first.
     pub(super) gone: Dims,
-    /// Whether the innermost dimension goes.
+    /// True if the innermost dimension goes.
     pub(super) inner_gone: bool,
 }
 
@@ -39,18 +39,18 @@ impl Dims {
         self.sizes[..self.rank].iter().product()
     }
 
-    /// The size of the innermost dimension; 1 without any.
+    /// Returns the size of the innermost dimension; 1 without any.
     pub(super) fn inner(&self) -> usize {
         if self.rank == 0 { 1 } else { self.sizes[self.rank - 1] }
     }
 
-    /// The dimensions but the innermost.
+    /// Returns the dimensions but the innermost.
     pub(super) fn outer(mut self) -> Dims {
         self.rank = self.rank.saturating_sub(1);
         self
     }
 
-    /// Where the `index`th combination of indices is.
+    /// Returns where the `index`th combination of indices is.
     pub(super) fn offset(&self, mut index: usize) -> usize {
         let mut offset = 0;
         for i in (0..self.rank).rev() {
@@ -60,7 +60,7 @@ impl Dims {
         offset
     }
 
-    /// The distance of neighbours, when there is one dimension only.
+    /// Returns the distance of neighbours, when there is one dimension only.
     pub(super) fn single_stride(&self) -> Option<usize> {
         match self.rank {
             0 => Some(0),
@@ -78,7 +78,7 @@ pub enum ReduceError {
     Axis {
         /// The dimension.
         axis: usize,
-        /// How many there are.
+        /// The number of them.
         rank: usize,
     },
     /// More dimensions than [`MAX_RANK`].
@@ -100,7 +100,7 @@ impl fmt::Display for ReduceError {
 impl std::error::Error for ReduceError {}
 
 impl ReducePlan {
-    /// The reduction of a tensor of `shape` over `axes`, in any order; one that is named twice counts once.
+    /// Returns the reduction of a tensor of `shape` over `axes`, in any order; one that is named twice counts once.
     ///
     /// # Errors
     /// [`ReduceError`] when there is no such dimension, or there are too many.
@@ -151,25 +151,25 @@ impl ReducePlan {
         }
     }
 
-    /// How many elements the input has.
+    /// Returns the number of elements that the input has.
     #[must_use]
     pub fn input_len(&self) -> usize {
         self.shape[..self.rank].iter().product()
     }
 
-    /// How many elements the result has.
+    /// Returns the number of elements that the result has.
     #[must_use]
     pub fn output_len(&self) -> usize {
         self.kept.len()
     }
 
-    /// How many elements are reduced to each one of the result.
+    /// Returns the number of elements that are reduced to each one of the result.
     #[must_use]
     pub fn count(&self) -> usize {
         self.gone.len()
     }
 
-    /// The shape of the result, dimension by dimension: with those reduced left out, or with size 1 if
+    /// Returns the shape of the result, dimension by dimension: with those reduced left out, or with size 1 if
     /// `keep_dims`.
     pub fn output_shape(&self, keep_dims: bool) -> impl Iterator<Item = usize> + '_ {
         (0..self.rank).filter_map(move |i| match (self.reduced[i], keep_dims) {

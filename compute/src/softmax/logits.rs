@@ -73,7 +73,7 @@ macro_rules! wide {
 
 wide!(f32, f64);
 
-/// All elements as `f32`.
+/// Returns all elements as `f32`.
 fn widened<H: Narrow>(narrow: &[H]) -> Vec<f32> {
     let mut wide = vec![0.0; narrow.len()];
     H::widen_slice(narrow, &mut wide);

@@ -40,7 +40,7 @@ impl Builder<'_> {
     }
 }
 
-/// The result of a `Shape` whose input's shape is known without running anything.
+/// Returns the result of a `Shape` whose input's shape is known without running anything.
 pub(super) fn static_shape(operation: &Operation) -> Option<Tensor> {
     let shape = operation.input(0).shape().to_shape()?;
     match operation.output_infos()[0].dtype {

@@ -19,14 +19,14 @@ pub(super) struct Operands {
 }
 
 impl Operands {
-    /// The values, and all nodes besides them to wait for.
+    /// Returns the values, and all nodes besides them to wait for.
     pub(super) fn all(mut self) -> (Vec<Value>, Vec<usize>) {
         self.control.append(&mut self.after);
         (self.values, self.control)
     }
 }
 
-/// How many other forms of a reference inside each other are followed.
+/// The maximum number of nested forms of a reference that are followed.
 const VIEWS: u32 = 16;
 
 impl Builder<'_> {
@@ -61,7 +61,7 @@ impl Builder<'_> {
         }
     }
 
-    /// An operation's inputs, references read where it wants values, and what else it must wait for.
+    /// Returns an operation's inputs, references read where it wants values, and what else it must wait for.
     pub(super) fn operands(&mut self, operation: &Operation, op: Option<&OpType>) -> Result<Operands> {
         let endpoints = operation.input_endpoints();
         let mut operands = Operands {
@@ -103,14 +103,14 @@ impl Builder<'_> {
         Ok(operands)
     }
 
-    /// Whether an input that is a reference is passed on as one.
+    /// Returns true if an input that is a reference is passed on as one.
     fn passes_reference(&self, operation: &Operation, index: usize) -> bool {
         let output = if Flow::of(operation).is_some() { 0 } else { index as u32 };
         self.references.contains(&Endpoint { op: operation.id(), index: output })
             && (index == 0 || Flow::of(operation) != Some(Flow::Switch))
     }
 
-    /// A reference that is given on as soon as a node has run.
+    /// Returns a reference that is given on as soon as a node has run.
     fn hand_over(&mut self, operation: &Operation, reference: Value, after: usize) -> Value {
         let kernel: Box<dyn Kernel> = Box::new(|context: &mut KernelContext<'_>| {
             let value = context.take(0);
@@ -152,7 +152,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The value of a reference, or of another form of one, behind these nodes.
+    /// Returns the value of a reference, or of another form of one, behind these nodes.
     fn read(&mut self, endpoint: Endpoint, before: &[usize]) -> Result<Value> {
         let value = self.value(endpoint)?;
         if let Some((view, _)) = self.views.get(&endpoint).cloned() {
@@ -185,7 +185,7 @@ impl Builder<'_> {
         Ok(self.push_node(IrNode::joined(vec![operation.clone()], inputs, Vec::new(), 1, kernel), false))
     }
 
-    /// The value of a fetch.
+    /// Returns the value of a fetch.
     pub(super) fn fetched(&mut self, endpoint: Endpoint) -> Result<Value> {
         self.read(endpoint, &[])
     }

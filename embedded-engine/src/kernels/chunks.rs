@@ -18,7 +18,7 @@ pub(super) fn for_chunks<T: Send>(
     });
 }
 
-/// What `work` gives for each of `count` parts, in their order: the same on any number of threads.
+/// Returns what `work` gives for each of `count` parts, in their order: the same on any number of threads.
 pub(super) fn for_parts<R: Send + Sync>(
     pool: &Pool,
     count: usize,

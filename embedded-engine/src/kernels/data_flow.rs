@@ -86,7 +86,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// The handle of a queue of the session. What is wrong with it shows when it is touched (S-224, S-229).
+/// Returns the handle of a queue of the session. What is wrong with it shows when it is touched (S-224, S-229).
 fn make_queue(spec: &NodeSpec<'_>, kind: Kind) -> Result<Box<dyn Kernel>> {
     let name = resource_name(spec);
     let container = spec.str("container").unwrap_or_default();
@@ -102,7 +102,7 @@ fn make_queue(spec: &NodeSpec<'_>, kind: Kind) -> Result<Box<dyn Kernel>> {
     Ok(gives(handle))
 }
 
-/// The session's queues as they are at this moment.
+/// Returns the session's queues as they are at this moment.
 pub(crate) fn queue_stats(resources: &Resources) -> Vec<QueueStats> {
     resources
         .of_kind("queue")
@@ -112,7 +112,7 @@ pub(crate) fn queue_stats(resources: &Resources) -> Vec<QueueStats> {
         .collect()
 }
 
-/// The queue of the first input.
+/// Returns the queue of the first input.
 fn queue(context: &KernelContext<'_>) -> Result<Arc<Queue>> {
     context.shared_handle(0, "a queue")
 }
@@ -279,7 +279,7 @@ pub(crate) struct Coming {
 }
 
 impl Feed {
-    /// The queue of an input.
+    /// Returns the queue of an input.
     pub(crate) fn of(context: &KernelContext<'_>, input: usize) -> Result<Feed> {
         context.shared_handle(input, "a queue").map(Feed)
     }
@@ -315,7 +315,7 @@ impl Coming {
         self.attempt.is_done()
     }
 
-    /// The component, once, after it is there; and the queue for more.
+    /// Returns the component, once, after it is there; and the queue for more.
     pub(crate) fn take(&mut self) -> Result<(Tensor, &Feed)> {
         let text = "the outcome of a dequeue was asked for before it was there";
         let outcome = self.attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?;
@@ -423,12 +423,12 @@ pub(crate) fn run_to_end(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -
 const PRIORITY: DType = DType::Int64;
 
 impl Queue {
-    /// What is wrong with what was given or asked for, with the queue's name.
+    /// Returns what is wrong with what was given or asked for, with the queue's name.
     fn refused(&self, error: &Error) -> Error {
         Error::new(error.code(), format!("{} (in {})", error.message(), self.title()))
     }
 
-    /// The error of an operation on this queue (S-242 to S-245).
+    /// Returns the error of an operation on this queue (S-242 to S-245).
     fn failed(&self, failure: Failure, asked: Asked) -> Error {
         let title = self.title();
         match failure {

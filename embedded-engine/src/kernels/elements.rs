@@ -6,7 +6,7 @@ use compute::elementwise::{BinaryOp, Broadcast, Element as _};
 use session_core::{Error, PartialShape, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
-/// The elements along a new first axis, zeros where there is none. All that are there have this shape.
+/// Returns the elements along a new first axis, zeros where there is none. All that are there have this shape.
 pub(crate) fn stacked(
     context: &KernelContext<'_>,
     dtype: DType,
@@ -33,7 +33,7 @@ pub(crate) fn stacked(
     arrange(context, &sources, whole, shape.elements(), &|row| places[row], None)
 }
 
-/// The tensors joined along their first axis.
+/// Returns the tensors joined along their first axis.
 pub(crate) fn joined(
     context: &KernelContext<'_>,
     dtype: DType,
@@ -61,7 +61,7 @@ pub(crate) fn joined(
     arrange(context, &sources, whole, rest.elements(), &|row| Some(rows[row]), None)
 }
 
-/// The rows of a tensor, each of the shape of the other axes. They share its memory.
+/// Returns the rows of a tensor, each of the shape of the other axes. They share its memory.
 pub(crate) fn unstacked(tensor: &Tensor) -> Result<Vec<Tensor>> {
     let Some((&count, rest)) = tensor.shape().split_first() else {
         return Err(Error::invalid_argument("a scalar has no rows"));
@@ -88,7 +88,7 @@ fn wrong_lengths(lengths: &[i64], rows: usize) -> Error {
     Error::invalid_argument(format!("lengths {lengths:?} do not add up to {rows} rows"))
 }
 
-/// The sum of two tensors of numbers of one shape, in place where nobody shares the first.
+/// Returns the sum of two tensors of numbers of one shape, in place where nobody shares the first.
 pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) -> Result<Tensor> {
     if to.shape() != more.shape() {
         let text = format!("elements of shapes {} and {} cannot be added", to.shape(), more.shape());
@@ -105,7 +105,7 @@ pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) ->
     })
 }
 
-/// What a shape given as a tensor tells: sizes, -1 for unknown; a scalar -1 for nothing at all.
+/// Returns what a shape given as a tensor tells: sizes, -1 for unknown; a scalar -1 for nothing at all.
 pub(crate) fn told_shape(context: &KernelContext<'_>, input: usize) -> Result<PartialShape> {
     let sizes = context.ints(input)?;
     if context.input(input).shape().rank() == 0 {

@@ -35,7 +35,7 @@ pub(crate) use data_flow::replayed;
 pub(crate) use moved::Moved;
 pub(crate) use state::read_reference;
 
-/// The op types that this engine runs.
+/// Returns the op types that this engine runs.
 pub(crate) fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
@@ -45,7 +45,7 @@ pub(crate) fn registry() -> &'static Registry {
     })
 }
 
-/// The facts of an operation's op type, if this engine runs it by itself.
+/// Returns the facts of an operation's op type, if this engine runs it by itself.
 pub(crate) fn facts(operation: &Operation) -> Option<&'static OpType> {
     registry().find(operation.op_type())
 }

@@ -5,13 +5,13 @@ use session_core::{Error, Result};
 use tensor::{Bits, Bytes, Complex, DType, Shape, Tensor, memory};
 
 impl KernelContext<'_> {
-    /// The elements of an input that are only moved.
+    /// Returns the elements of an input that are only moved.
     #[inline]
     pub(crate) fn moved<T: Moved>(&self, index: usize) -> Result<&[T]> {
         T::elements(self.input(index))
     }
 
-    /// The element of an input of one.
+    /// Returns the element of an input of one.
     pub(crate) fn moved_value<T: Moved>(&self, index: usize) -> Result<T> {
         match self.moved::<T>(index)? {
             [value] => Ok(value.clone()),
@@ -19,7 +19,7 @@ impl KernelContext<'_> {
         }
     }
 
-    /// As [`produce`](Self::produce), for kernels that move elements without looking at them.
+    /// Works as [`produce`](Self::produce), for kernels that move elements without looking at them.
     pub(crate) fn produce_moved<T: Moved>(
         &mut self,
         output: usize,
@@ -35,7 +35,7 @@ impl KernelContext<'_> {
 
 /// An element that is copied as it is. [`for_dtype!`](crate::kernels) finds the type of a dtype with `moved`.
 pub(crate) trait Moved: Clone + Default + Send + Sync + 'static {
-    /// The elements of a tensor.
+    /// Returns the elements of a tensor.
     fn elements(tensor: &Tensor) -> Result<&[Self]>;
 
     /// Returns a new tensor that `write` fills; its elements are arbitrary before.

@@ -147,7 +147,7 @@ pub(crate) fn state(spec: &NodeSpec<'_>) -> Result<Arc<RandomState>> {
     spec.state(|| RandomState(Mutex::new(Generator::new(seeds.0, seeds.1))))
 }
 
-/// The shape in an input.
+/// Returns the shape in an input.
 pub(crate) fn shape(context: &KernelContext<'_>, input: usize) -> Result<Shape> {
     let sizes = context.ints(input)?;
     sizes
@@ -192,7 +192,7 @@ fn shuffle<T: Moved>(context: &mut KernelContext<'_>, state: &RandomState) -> Re
     })
 }
 
-/// The generator that a seed input gives.
+/// Returns the generator that a seed input gives.
 fn stateless(context: &KernelContext<'_>, input: usize) -> Result<Generator> {
     match context.ints(input)?.as_slice() {
         &[first, second] => Ok(Generator::stateless([first, second])),
@@ -212,7 +212,7 @@ fn stateless_filled<T: Element>(fill: Fill<T>) -> Box<dyn Kernel> {
     })
 }
 
-/// The shape in input 0 followed by that of the parameters in input 1.
+/// Returns the shape in input 0 followed by that of the parameters in input 1.
 fn sampled(context: &KernelContext<'_>) -> Result<Shape> {
     Ok(shape(context, 0)?.iter().chain(context.input(1).shape().iter()).copied().collect())
 }

@@ -158,7 +158,7 @@ impl<M: Member> Sets<M> {
     }
 }
 
-/// The indices of the `number`th place of these sizes.
+/// Returns the indices of the `number`th place of these sizes.
 fn place_of(mut number: usize, sizes: &[usize]) -> Vec<i64> {
     let mut place = vec![0; sizes.len()];
     for (index, size) in place.iter_mut().zip(sizes).rev() {

@@ -72,7 +72,7 @@ impl Coordinates {
         Ok(Coordinates { rows, dims })
     }
 
-    /// The place of each row in the dense tensor.
+    /// Returns the place of each row in the dense tensor.
     fn places(&self) -> Result<Vec<usize>> {
         let place =
             |row: &Vec<usize>| row.iter().zip(&self.dims).fold(0, |place, (&i, &size)| place * size + i);
@@ -296,7 +296,7 @@ fn slice(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The sum of two sparse tensors; sums that are smaller than the threshold are left out.
+/// Returns the sum of two sparse tensors; sums that are smaller than the threshold are left out.
 fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
     context: &mut KernelContext<'_>,
 ) -> Result<()> {

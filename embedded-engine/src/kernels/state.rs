@@ -44,7 +44,7 @@ pub(crate) fn register(registry: &mut Registry) {
         .reads();
 }
 
-/// The name under which a session keeps a resource: the shared one, or the operation's.
+/// Returns the name under which a session keeps a resource: the shared one, or the operation's.
 pub(crate) fn resource_name(spec: &NodeSpec<'_>) -> String {
     match spec.str("shared_name") {
         Ok(name) if !name.is_empty() => name.to_owned(),
@@ -52,12 +52,12 @@ pub(crate) fn resource_name(spec: &NodeSpec<'_>) -> String {
     }
 }
 
-/// The variable of a handle input.
+/// Returns the variable of a handle input.
 pub(crate) fn variable<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c Variable> {
     context.handle(input, "a variable")
 }
 
-/// The variable of a handle input, to be kept while the context is written to.
+/// Returns the variable of a handle input, to be kept while the context is written to.
 pub(crate) fn shared_variable(context: &KernelContext<'_>, input: usize) -> Result<Arc<Variable>> {
     context.shared_handle(input, "a variable")
 }

@@ -51,7 +51,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Whether lengths count characters.
+/// Returns true if lengths count characters.
 fn is_utf8(unit: &str) -> bool {
     unit == "UTF8_CHAR"
 }
@@ -88,7 +88,7 @@ fn changed<I: Iterator<Item = char> + 'static>(
     }
 }
 
-/// A dtype that an operation does not take.
+/// Returns a dtype that an operation does not take.
 fn unsupported(what: &str, dtype: DType) -> Error {
     Error::new(Code::Unimplemented, format!("the embedded engine does no {what} for {dtype}"))
 }

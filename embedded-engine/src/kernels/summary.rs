@@ -49,7 +49,7 @@ fn refused(tag: &str, error: SummaryError) -> Error {
     Error::invalid_argument(format!("summary '{tag}': {error}")).with_source(error)
 }
 
-/// A scalar string input.
+/// Returns a scalar string input.
 fn text(tensor: &Tensor) -> Result<String> {
     match tensor.as_strings()? {
         [text] => Ok(String::from_utf8_lossy(text).into_owned()),
@@ -72,7 +72,7 @@ fn scalar(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The elements of any real dtype.
+/// Returns the elements of any real dtype.
 fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
     macro_rules! widen {
         ($($dtype:ident: $type:ty, |$x:ident| $wide:expr;)*) => {

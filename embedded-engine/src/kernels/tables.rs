@@ -21,7 +21,7 @@ struct Table {
     value: DType,
     /// The shape of a value.
     shape: Shape,
-    /// Whether it is filled once, by an initialiser, instead of growing.
+    /// True if it is filled once, by an initialiser, instead of growing.
     is_fixed: bool,
     entries: RwLock<Option<Entries>>,
 }
@@ -121,7 +121,7 @@ impl Table {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The entries that keys and values make. With `strict`, one key must not have two values.
+    /// Returns the entries that keys and values make. With `strict`, one key must not have two values.
     fn entries_of(&self, given: &Tensor, values: &Tensor, strict: bool) -> Result<Entries> {
         let expected: Vec<usize> = given.shape().iter().chain(self.shape.iter()).copied().collect();
         if given.dtype() != self.key || values.dtype() != self.value || values.shape()[..] != expected[..] {

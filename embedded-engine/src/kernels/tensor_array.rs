@@ -177,7 +177,7 @@ fn array(context: &KernelContext<'_>) -> Result<Arc<TensorArray>> {
     context.shared_handle(0, "a TensorArray")
 }
 
-/// The gradients of an array's elements; asked for twice by one name, the same.
+/// Returns the gradients of an array's elements; asked for twice by one name, the same.
 fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let source = spec.str("source")?.to_owned();
     Ok(boxed(move |context| {
@@ -322,7 +322,7 @@ impl TensorArray {
         Ok(value)
     }
 
-    /// The shape of elements where there is none to tell it.
+    /// Returns the shape of elements where there is none to tell it.
     fn empty_shape(&self, told: &PartialShape) -> Result<Shape> {
         let known = self.lock().shape.merge(told);
         let shape = known.and_then(|known| known.to_shape());

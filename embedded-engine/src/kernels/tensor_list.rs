@@ -134,7 +134,7 @@ fn list<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c TensorLi
     context.input(input).as_handle().ok_or_else(|| not_a_list(input))
 }
 
-/// A list to be changed: the very one where nobody else has it.
+/// Returns a list to be changed: the very one where nobody else has it.
 fn take(context: &mut KernelContext<'_>, input: usize) -> Result<TensorList> {
     let value = context.take(input);
     let list: Arc<TensorList> = value.to_handle().ok_or_else(|| not_a_list(input))?;
@@ -178,7 +178,7 @@ impl TensorList {
         Ok(())
     }
 
-    /// The shape of elements: what is told, what the list knows, and what an element that is there has.
+    /// Returns the shape of elements: what is told, what the list knows, and what an element that is there has.
     fn known_shape(&self, told: &PartialShape) -> Result<PartialShape> {
         let text = || format!("the list has elements of shape {}, asked for are {told}", self.shape);
         let known = self.shape.merge(told).ok_or_else(|| Error::invalid_argument(text()))?;

@@ -254,7 +254,7 @@ fn make_sparse_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn
 /// The rule of an update, made of its parameters.
 type MakeRule<T> = dyn Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync;
 
-/// An update of `count` variables in the rows that the input after the gradient names; `gradient` counts all inputs.
+/// Returns an update of `count` variables in the rows that the input after the gradient names; `gradient` counts all inputs.
 fn sparse<T: Element>(
     count: usize,
     gradient: usize,
@@ -274,7 +274,7 @@ fn sparse<T: Element>(
     })
 }
 
-/// The elements of a row, if all slots have the weights' shape and the gradient has a row for each index.
+/// Returns the elements of a row, if all slots have the weights' shape and the gradient has a row for each index.
 fn check_rows(
     values: &[&mut Tensor],
     variables: &[Arc<Variable>],
@@ -341,7 +341,7 @@ impl Parameters<'_, '_> {
     }
 }
 
-/// An update of `count` variables whose gradient is the last input.
+/// Returns an update of `count` variables whose gradient is the last input.
 fn dense<T: Element>(
     count: usize,
     rule: impl Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync + 'static,
@@ -353,7 +353,7 @@ fn dense<T: Element>(
     })
 }
 
-/// An update of `count` variables whose gradient is an input before the last; `gradient` counts all inputs.
+/// Returns an update of `count` variables whose gradient is an input before the last; `gradient` counts all inputs.
 fn dense_after<T: Element>(
     count: usize,
     gradient: usize,
@@ -379,7 +379,7 @@ fn apply<T: Element>(
     })
 }
 
-/// The elements of variables, each with memory of its own from here on.
+/// Returns the elements of variables, each with memory of its own from here on.
 fn slices<'a, T: Element>(
     context: &KernelContext<'_>,
     values: Vec<&'a mut Tensor>,
@@ -387,7 +387,7 @@ fn slices<'a, T: Element>(
     values.into_iter().map(|value| Ok(value.make_mut::<T>(context.buffers())?)).collect()
 }
 
-/// The weights and all slots must have the gradient's shape.
+/// Returns the weights and all slots must have the gradient's shape.
 fn check_shapes(values: &[&mut Tensor], variables: &[Arc<Variable>], gradient: &Tensor) -> Result<()> {
     for (value, variable) in values.iter().zip(variables) {
         if value.shape() != gradient.shape() {

@@ -12,7 +12,7 @@ fn variant<V: std::any::Any + Send + Sync>(value: V) -> Tensor {
     Tensor::from_handle(DType::Variant, Arc::new(value))
 }
 
-/// The same variant with zeros inside.
+/// Returns the same variant with zeros inside.
 pub(crate) fn zeros_like(context: &mut KernelContext<'_>) -> Result<()> {
     let zeros = zeros(&context.take(0))?;
     context.set(0, zeros);
@@ -39,7 +39,7 @@ fn zeros(value: &Tensor) -> Result<Tensor> {
     ))
 }
 
-/// The sum of variants, value by value.
+/// Returns the sum of variants, value by value.
 pub(crate) fn add(context: &mut KernelContext<'_>) -> Result<()> {
     let mut total = context.take(0);
     for input in 1..context.num_inputs() {

@@ -62,7 +62,7 @@ fn block_size(context: &ShapeContext<'_>) -> Result<usize> {
         .ok_or_else(|| Error::value(format!("block_size must be at least 2, not {size}")))
 }
 
-/// A size divided without remainder.
+/// Returns a size divided without remainder.
 fn divided(shape: &PartialShape, axis: usize, by: usize) -> Result<Option<usize>> {
     match shape.dim(axis) {
         Some(size) if size % by != 0 => {
@@ -110,7 +110,7 @@ fn blocks(context: &ShapeContext<'_>) -> Result<(Option<usize>, Blocks)> {
     Ok((count, known))
 }
 
-/// The shape when borders are added to (or taken from) the axes after the batch and blocks move to the batch (or
+/// Returns the shape when borders are added to (or taken from) the axes after the batch and blocks move to the batch (or
 /// from it).
 fn moved(input: &PartialShape, block: &[i64], borders: &[i64], to_batch: bool) -> Result<PartialShape> {
     let rank = input.rank().unwrap_or(0);
@@ -198,7 +198,7 @@ fn same_attrs(builder: OpBuilder, op: &Operation) -> Output {
     builder.attrs(found).finish_output()
 }
 
-/// The gradient of a move is the move back, with the same further inputs.
+/// Returns the gradient of a move is the move back, with the same further inputs.
 fn move_back(op: &Operation, grads: &[Option<Output>], def: &'static OpDef) -> Result<Vec<Option<Output>>> {
     let mut result = vec![None; op.num_inputs()];
     result[0] = grads[0].as_ref().map(|grad| {
@@ -270,7 +270,7 @@ pub fn batch_to_space_nd(
     crops.into().input_of(block_shape.into().input_of(builder)).finish_output()
 }
 
-/// The elements of each window of `size` rows and columns, as channels; windows lie `strides` apart and their elements
+/// Returns the elements of each window of `size` rows and columns, as channels; windows lie `strides` apart and their elements
 /// `rates`.
 #[must_use]
 #[track_caller]

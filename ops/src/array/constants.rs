@@ -121,12 +121,12 @@ fn lin_space_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The gradient of an operation whose one output is its one input.
+/// Returns the gradient of an operation whose one output is its one input.
 pub(crate) fn pass_on(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(grads.to_vec())
 }
 
-/// The gradient of an operation whose one output is its first input; the others do not count.
+/// Returns the gradient of an operation whose one output is its first input; the others do not count.
 pub(crate) fn pass_first(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let mut result = vec![None; op.num_inputs()];
     result[0] = grads[0].clone();
@@ -137,7 +137,7 @@ fn fill_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
     Ok(vec![None, grads[0].as_ref().map(|grad| crate::math::reduce_sum(grad, .., false))])
 }
 
-/// A tensor that is part of the graph.
+/// Returns a tensor that is part of the graph.
 ///
 /// ```
 /// # use session_core::Graph;
@@ -153,14 +153,14 @@ pub fn constant(graph: &Graph, value: impl Into<Tensor>) -> Output {
     graph.op(&CONST).attr("value", value).attr("dtype", dtype).finish_output()
 }
 
-/// A tensor that every run must be fed with.
+/// Returns a tensor that every run must be fed with.
 #[must_use]
 #[track_caller]
 pub fn placeholder(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>) -> Output {
     graph.op(&PLACEHOLDER).attr("dtype", dtype).attr("shape", shape.into()).finish_output()
 }
 
-/// A tensor that a run may be fed with; otherwise it is `input`. What is fed must fit `shape`.
+/// Returns a tensor that a run may be fed with; otherwise it is `input`. What is fed must fit `shape`.
 #[must_use]
 #[track_caller]
 pub fn placeholder_with_default(input: impl AsOutput, shape: impl Into<PartialShape>) -> Output {
@@ -169,7 +169,7 @@ pub fn placeholder_with_default(input: impl AsOutput, shape: impl Into<PartialSh
     builder.attr("shape", shape.into()).attr("dtype", input.dtype()).finish_output()
 }
 
-/// A tensor of this shape in which every element is the scalar `value`.
+/// Returns a tensor of this shape in which every element is the scalar `value`.
 #[must_use]
 #[track_caller]
 pub fn fill(dims: impl Into<Ints>, value: impl AsOutput) -> Output {
@@ -210,7 +210,7 @@ pub(crate) fn filled(graph: &Graph, name: &str, value: Tensor, shape: Ints) -> O
     builder.constant(value).finish_output()
 }
 
-/// A scalar repeated to fill a shape.
+/// Returns a scalar repeated to fill a shape.
 fn repeated(value: &Tensor, sizes: &[usize]) -> Tensor {
     let elements = sizes.iter().product();
     if let Ok(strings) = value.as_strings() {
@@ -248,7 +248,7 @@ fn like(tensor: &Output, def: &'static OpDef, name: &str, value: f64) -> Output 
     }
 }
 
-/// The numbers from `start` up to, but not including, `limit`, in steps of `delta`: scalars of one dtype.
+/// Returns the numbers from `start` up to, but not including, `limit`, in steps of `delta`: scalars of one dtype.
 #[must_use]
 #[track_caller]
 pub fn range(start: impl AsOutput, limit: impl AsOutput, delta: impl AsOutput) -> Output {
@@ -271,7 +271,7 @@ pub fn scalar_tensor(dtype: DType, value: f64) -> Tensor {
     Tensor::of_number(dtype, value)
 }
 
-/// A constant scalar that a caller gave as a number. One that the dtype cannot hold is recorded as a build error.
+/// Returns a constant scalar that a caller gave as a number. One that the dtype cannot hold is recorded as a build error.
 #[track_caller]
 pub(crate) fn number(graph: &Graph, dtype: DType, value: impl Into<Number>) -> Output {
     match Tensor::try_of_number(dtype, value) {
@@ -284,7 +284,7 @@ pub(crate) fn number(graph: &Graph, dtype: DType, value: impl Into<Number>) -> O
     }
 }
 
-/// A constant scalar of the dtype of another output, beside it.
+/// Returns a constant scalar of the dtype of another output, beside it.
 #[track_caller]
 pub(crate) fn scalar_like(like: &Output, value: f64) -> Output {
     constant(&like.graph(), scalar_tensor(like.dtype(), value))

@@ -95,7 +95,7 @@ fn band_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The lowest and highest diagonal that `k` names: one number, or two.
+/// Returns the lowest and highest diagonal that `k` names: one number, or two.
 fn diagonals(context: &ShapeContext<'_>, index: usize) -> Result<Option<(i64, i64)>> {
     match shapes::ints(context, index).as_deref() {
         Some(&[k]) => Ok(Some((k, k))),
@@ -105,7 +105,7 @@ fn diagonals(context: &ShapeContext<'_>, index: usize) -> Result<Option<(i64, i6
     }
 }
 
-/// The length of the longest of some diagonals of a matrix.
+/// Returns the length of the longest of some diagonals of a matrix.
 fn longest(rows: usize, columns: usize, (low, high): (i64, i64)) -> i64 {
     let (rows, columns) = (rows as i64, columns as i64);
     (rows + high.min(0)).min(columns - low.max(0))
@@ -270,7 +270,7 @@ pub fn matrix_diag(diagonal: impl AsOutput) -> Output {
     builder.constant(0i32).constant(-1i32).constant(-1i32).constant(padding).finish_output()
 }
 
-/// The main diagonals of matrices in the last two axes.
+/// Returns the main diagonals of matrices in the last two axes.
 #[must_use]
 #[track_caller]
 pub fn matrix_diag_part(input: impl AsOutput) -> Output {
@@ -295,7 +295,7 @@ pub fn matrix_band_part(input: impl AsOutput, lower: i64, upper: i64) -> Output 
     builder.constant(lower).constant(upper).finish_output()
 }
 
-/// A tensor of the shape twice over, with these elements where both indices agree.
+/// Returns a tensor of the shape twice over, with these elements where both indices agree.
 #[must_use]
 #[track_caller]
 pub fn tensor_diag(diagonal: impl AsOutput) -> Output {
@@ -309,7 +309,7 @@ pub fn tensor_diag_part(input: impl AsOutput) -> Output {
     input.as_output().graph().op(&DIAG_PART).input(input).finish_output()
 }
 
-/// The `size` identity matrix.
+/// Returns the `size` identity matrix.
 #[must_use]
 #[track_caller]
 pub fn eye(graph: &session_core::Graph, size: usize, dtype: tensor::DType) -> Output {

@@ -80,7 +80,7 @@ fn gather_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How many leading axes each index of `indices` picks from, when that is known.
+/// Returns the number of leading that axes each index of `indices` picks from, when that is known.
 fn index_depth(indices: &PartialShape) -> Result<Option<usize>> {
     match indices.rank() {
         Some(0) => Err(Error::value("indices must have at least one axis")),
@@ -179,7 +179,7 @@ pub(crate) fn scatter_rows(grad: &Output, indices: &Output, params: &Output) -> 
     unsorted_segment_sum(values, reshape(indices, [-1]), rows)
 }
 
-/// The vector `[-1]` of the dtype of another.
+/// Returns the vector `[-1]` of the dtype of another.
 fn one_open(like: &Output) -> Output {
     let minus_one = scalar_tensor(like.dtype(), -1.0).reshaped([1]).expect("a scalar is one element");
     super::constants::constant(&like.graph(), minus_one)
@@ -212,7 +212,7 @@ fn unimplemented(op: &Operation, what: &str) -> Error {
     op.place(Error::new(Code::Unimplemented, format!("there is no gradient of a gather {what}")))
 }
 
-/// As [`scatter_rows`] for entries along another axis, which is brought to the front and back.
+/// Works as [`scatter_rows`] for entries along another axis, which is brought to the front and back.
 fn scatter_along(grad: &Output, indices: &Output, params: &Output, axis: usize) -> Output {
     let (rank, added) = (params.shape().rank().unwrap_or(0), indices.shape().rank().unwrap_or(0));
     let all = grad.shape().rank().unwrap_or(rank + added - 1);
@@ -225,7 +225,7 @@ fn scatter_along(grad: &Output, indices: &Output, params: &Output, axis: usize) 
     transpose(sum, back)
 }
 
-/// As [`scatter_rows`] within each batch: batches are joined into one, in which each has its own row numbers.
+/// Works as [`scatter_rows`] within each batch: batches are joined into one, in which each has its own row numbers.
 fn scatter_batches(grad: &Output, indices: &Output, params: &Output, batch: usize) -> Output {
     let sizes = shape(params);
     let upto = |end: usize| Index::from(..i64::try_from(end).unwrap_or(i64::MAX));
@@ -243,7 +243,7 @@ fn scatter_batches(grad: &Output, indices: &Output, params: &Output, batch: usiz
     reshape(unsorted_segment_sum(values, numbers, mul(batches, rows)), shape_of(params))
 }
 
-/// A tensor's shape with the dtype of indices into it.
+/// Returns a tensor's shape with the dtype of indices into it.
 fn shape_for(indices: &Output, tensor: &Output) -> Output {
     match (indices.dtype(), tensor.shape().to_shape()) {
         (DType::Int64, Some(known)) => {
@@ -277,14 +277,14 @@ fn tensor_scatter_add_gradient(op: &Operation, grads: &[Option<Output>]) -> Resu
     Ok(vec![Some(grad.clone()), None, Some(gather_nd(grad, op.input(1)))])
 }
 
-/// The entries of `params` along its first axis that the integers `indices` name.
+/// Returns the entries of `params` along its first axis that the integers `indices` name.
 #[must_use]
 #[track_caller]
 pub fn gather(params: impl AsOutput, indices: impl AsOutput) -> Output {
     gather_along(params, indices, 0)
 }
 
-/// The entries of `params` along an axis that the integers `indices` name; the axis gives way to the axes of
+/// Returns the entries of `params` along an axis that the integers `indices` name; the axis gives way to the axes of
 /// `indices`.
 #[must_use]
 #[track_caller]
@@ -293,7 +293,7 @@ pub fn gather_along(params: impl AsOutput, indices: impl AsOutput, axis: impl In
     axis.into().input_of(builder).finish_output()
 }
 
-/// As [`gather_along`] within each entry of the first `batch_dims` axes, which `params` and `indices` have in common.
+/// Works as [`gather_along`] within each entry of the first `batch_dims` axes, which `params` and `indices` have in common.
 #[must_use]
 #[track_caller]
 pub fn gather_batches(
@@ -306,14 +306,14 @@ pub fn gather_batches(
     axis.into().input_of(builder).attr("batch_dims", batch_dims).finish_output()
 }
 
-/// The entries of `params` that indices of several numbers name: those along the last axis of `indices`.
+/// Returns the entries of `params` that indices of several numbers name: those along the last axis of `indices`.
 #[must_use]
 #[track_caller]
 pub fn gather_nd(params: impl AsOutput, indices: impl AsOutput) -> Output {
     params.as_output().graph().op(&GATHER_ND).input(params).input(indices).finish_output()
 }
 
-/// A tensor of this shape, zero but for the sum of the updates at each index. `shape` has the dtype of `indices`.
+/// Returns a tensor of this shape, zero but for the sum of the updates at each index. `shape` has the dtype of `indices`.
 #[must_use]
 #[track_caller]
 pub fn scatter_nd(indices: impl AsOutput, updates: impl AsOutput, shape: impl AsOutput) -> Output {
@@ -321,7 +321,7 @@ pub fn scatter_nd(indices: impl AsOutput, updates: impl AsOutput, shape: impl As
     builder.input(indices).input(updates).input(shape).finish_output()
 }
 
-/// A copy of a tensor with the entries at these indices replaced.
+/// Returns a copy of a tensor with the entries at these indices replaced.
 #[must_use]
 #[track_caller]
 pub fn tensor_scatter_update(
@@ -333,7 +333,7 @@ pub fn tensor_scatter_update(
     builder.input(tensor).input(indices).input(updates).finish_output()
 }
 
-/// A copy of a tensor with updates added to the entries at these indices.
+/// Returns a copy of a tensor with updates added to the entries at these indices.
 #[must_use]
 #[track_caller]
 pub fn tensor_scatter_add(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
@@ -349,7 +349,7 @@ pub fn one_hot(indices: impl AsOutput, depth: impl Into<Ints>, dtype: DType) -> 
     one_hot_with(indices, depth, scalar_tensor(dtype, 1.0), scalar_tensor(dtype, 0.0), -1)
 }
 
-/// As [`one_hot`] with other numbers than 1 and 0, scalars of one dtype, along a new axis at this place.
+/// Works as [`one_hot`] with other numbers than 1 and 0, scalars of one dtype, along a new axis at this place.
 #[must_use]
 #[track_caller]
 pub fn one_hot_with(

@@ -64,14 +64,14 @@ fn check_numerics_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
     Ok(vec![grads[0].as_ref().map(|grad| check_numerics(grad, &message))])
 }
 
-/// The same tensor, as the output of an operation of its own: for a name, a device or control inputs.
+/// Returns the same tensor, as the output of an operation of its own: for a name, a device or control inputs.
 #[must_use]
 #[track_caller]
 pub fn identity(input: impl AsOutput) -> Output {
     input.as_output().graph().op(&IDENTITY).input(input).finish_output()
 }
 
-/// The same tensors, all of which exist before any of the results does.
+/// Returns the same tensors, all of which exist before any of the results does.
 ///
 /// # Panics
 /// When the list is empty: there is no graph to build in.
@@ -81,14 +81,14 @@ pub fn identity_n<O: AsOutput>(inputs: &[O]) -> Vec<Output> {
     super::graph_of(inputs).op(&IDENTITY_N).input_list(inputs).finish().outputs()
 }
 
-/// The same tensor, which counts as constant when gradients are taken.
+/// Returns the same tensor, which counts as constant when gradients are taken.
 #[must_use]
 #[track_caller]
 pub fn stop_gradient(input: impl AsOutput) -> Output {
     input.as_output().graph().op(&STOP_GRADIENT).input(input).finish_output()
 }
 
-/// The same tensor, of which taking a gradient is an error with this message.
+/// Returns the same tensor, of which taking a gradient is an error with this message.
 #[must_use]
 #[track_caller]
 pub fn prevent_gradient(input: impl AsOutput, message: &str) -> Output {
@@ -96,7 +96,7 @@ pub fn prevent_gradient(input: impl AsOutput, message: &str) -> Output {
     builder.input(input).attr("message", message).finish_output()
 }
 
-/// The same tensor; running it fails when the shape does not fit. What the graph knows of the shape grows.
+/// Returns the same tensor; running it fails when the shape does not fit. What the graph knows of the shape grows.
 #[must_use]
 #[track_caller]
 pub fn ensure_shape(input: impl AsOutput, shape: impl Into<PartialShape>) -> Output {
@@ -104,7 +104,7 @@ pub fn ensure_shape(input: impl AsOutput, shape: impl Into<PartialShape>) -> Out
     builder.input(input).attr("shape", shape.into()).finish_output()
 }
 
-/// The same tensor; running it fails with this message when an element is NaN or infinite.
+/// Returns the same tensor; running it fails with this message when an element is NaN or infinite.
 #[must_use]
 #[track_caller]
 pub fn check_numerics(tensor: impl AsOutput, message: &str) -> Output {

@@ -71,7 +71,7 @@ fn join_shape(context: &mut ShapeContext<'_>, values: std::ops::Range<usize>, ax
     Ok(())
 }
 
-/// The shape of tensors joined along an axis; the other sizes must be equal.
+/// Returns the shape of tensors joined along an axis; the other sizes must be equal.
 fn joined(parts: &[PartialShape], axis: usize) -> Result<PartialShape> {
     let mut shape = PartialShape::unknown();
     for part in parts {
@@ -134,7 +134,7 @@ fn split_v_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The sizes of parts, of which one may be -1: what remains.
+/// Returns the sizes of parts, of which one may be -1: what remains.
 fn part_sizes(sizes: &[i64], whole: Option<usize>, count: usize) -> Result<Vec<Option<usize>>> {
     if sizes.len() != count {
         return Err(Error::value(format!("{} sizes for {count} parts", sizes.len())));
@@ -196,7 +196,7 @@ fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
     Ok(result)
 }
 
-/// The part of a gradient that belongs to each of the tensors that were joined.
+/// Returns the part of a gradient that belongs to each of the tensors that were joined.
 fn parts_of(grad: Option<&Output>, axis: Option<&Output>, values: &[Output]) -> Vec<Option<Output>> {
     let (Some(grad), Some(axis)) = (grad, axis) else { return vec![None; values.len()] };
     let parts = match known_sizes(axis, values) {
@@ -282,7 +282,7 @@ pub fn concat<O: AsOutput>(values: &[O], axis: impl Into<Ints>) -> Output {
     axis.into().input_of(graph.op(&CONCAT_V2).default_name("concat").input_list(values)).finish_output()
 }
 
-/// A tensor in `count` equal parts along an axis.
+/// Returns a tensor in `count` equal parts along an axis.
 #[must_use]
 #[track_caller]
 pub fn split(value: impl AsOutput, count: usize, axis: impl Into<Ints>) -> Vec<Output> {
@@ -290,7 +290,7 @@ pub fn split(value: impl AsOutput, count: usize, axis: impl Into<Ints>) -> Vec<O
     builder.input(value).attr("num_split", count).finish().outputs()
 }
 
-/// A tensor in parts of these sizes along an axis; one size may be -1: what remains.
+/// Returns a tensor in parts of these sizes along an axis; one size may be -1: what remains.
 #[must_use]
 #[track_caller]
 pub fn split_sizes(value: impl AsOutput, sizes: &[i64], axis: impl Into<Ints>) -> Vec<Output> {
@@ -313,7 +313,7 @@ pub fn stack<O: AsOutput>(values: &[O], axis: i64) -> Output {
     builder.input_list(values).attr("axis", axis).finish_output()
 }
 
-/// The entries along an axis, whose size must be known.
+/// Returns the entries along an axis, whose size must be known.
 #[must_use]
 #[track_caller]
 pub fn unstack(value: impl AsOutput, axis: i64) -> Vec<Output> {
@@ -336,7 +336,7 @@ pub fn unstack(value: impl AsOutput, axis: i64) -> Vec<Output> {
     }
 }
 
-/// The entries along an axis of this size.
+/// Returns the entries along an axis of this size.
 #[must_use]
 #[track_caller]
 pub fn unstack_into(value: impl AsOutput, count: usize, axis: i64) -> Vec<Output> {

@@ -108,7 +108,7 @@ fn mirror_pad_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
-/// How many elements to add before and after each axis: numbers, or an output of shape `[rank, 2]`.
+/// The number of elements to add before and after each axis: numbers, or an output of shape `[rank, 2]`.
 #[derive(Clone, Debug)]
 pub enum Paddings {
     /// One pair for each axis.
@@ -151,7 +151,7 @@ pub fn pad(input: impl AsOutput, paddings: impl Into<Paddings>) -> Output {
     paddings.into().input_of(input.as_output().graph().op(&PAD).input(input)).finish_output()
 }
 
-/// With a scalar around.
+/// Returns a scalar around.
 #[must_use]
 #[track_caller]
 pub fn pad_with(input: impl AsOutput, paddings: impl Into<Paddings>, value: impl AsOutput) -> Output {

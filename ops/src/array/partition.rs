@@ -26,7 +26,7 @@ op_defs! {
         .gradient(dynamic_stitch_gradient);
 }
 
-/// The shape of `data` must begin with that of `indices`; what remains is a row's shape.
+/// Returns the shape of `data` must begin with that of `indices`; what remains is a row's shape.
 fn row_shape(data: &PartialShape, indices: &PartialShape) -> Result<PartialShape> {
     let (Some(rank), Some(data_rank)) = (indices.rank(), data.rank()) else {
         return Ok(PartialShape::unknown());
@@ -60,7 +60,7 @@ fn dynamic_stitch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The row numbers go the same way as the rows did, which tells where the gradients come back to.
+/// Returns the row numbers go the same way as the rows did, which tells where the gradients come back to.
 fn dynamic_partition_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     if grads.iter().all(Option::is_none) {
         return Ok(vec![None, None]);
@@ -90,7 +90,7 @@ fn dynamic_stitch_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
     Ok(result)
 }
 
-/// The rows of `data` that each number below `count` stands beside in `partitions`, whose shape `data`'s begins with.
+/// Returns the rows of `data` that each number below `count` stands beside in `partitions`, whose shape `data`'s begins with.
 #[must_use]
 #[track_caller]
 pub fn dynamic_partition(data: impl AsOutput, partitions: impl AsOutput, count: usize) -> Vec<Output> {
@@ -98,7 +98,7 @@ pub fn dynamic_partition(data: impl AsOutput, partitions: impl AsOutput, count: 
     builder.attr("num_partitions", count).finish().outputs()
 }
 
-/// The rows of all of `data`, each at the place that its number in `indices` says; of several for one place, the last.
+/// Returns the rows of all of `data`, each at the place that its number in `indices` says; of several for one place, the last.
 ///
 /// # Panics
 /// When the lists are empty: there is no graph to build in.

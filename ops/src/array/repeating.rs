@@ -223,7 +223,7 @@ pub fn repeat(input: impl AsOutput, repeats: usize, axis: i64) -> Output {
     scope.leave(reshape(tiled, sizes))
 }
 
-/// The sizes with one of them multiplied, when all are known.
+/// Returns the sizes with one of them multiplied, when all are known.
 fn joined_size(shape: &PartialShape, axis: usize, factor: usize) -> Option<Vec<usize>> {
     let mut sizes = shape.to_shape()?.to_vec();
     *sizes.get_mut(axis)? *= factor;

@@ -91,14 +91,14 @@ fn bound_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The places of all elements that are true or not zero, one row of indices (`int64`) for each.
+/// Returns the places of all elements that are true or not zero, one row of indices (`int64`) for each.
 #[must_use]
 #[track_caller]
 pub fn where_true(input: impl AsOutput) -> Output {
     input.as_output().graph().op(&WHERE).input(input).finish_output()
 }
 
-/// The distinct elements of a vector in the order of their first appearance, and for each element the number of its
+/// Returns the distinct elements of a vector in the order of their first appearance, and for each element the number of its
 /// equal among them.
 #[must_use]
 #[track_caller]
@@ -107,7 +107,7 @@ pub fn unique(x: impl AsOutput) -> (Output, Output) {
     (operation.output(0), operation.output(1))
 }
 
-/// As [`unique`], and how often each distinct element appears.
+/// Works as [`unique`], and how often each distinct element appears.
 #[must_use]
 #[track_caller]
 pub fn unique_with_counts(x: impl AsOutput) -> (Output, Output, Output) {
@@ -115,7 +115,7 @@ pub fn unique_with_counts(x: impl AsOutput) -> (Output, Output, Output) {
     (operation.output(0), operation.output(1), operation.output(2))
 }
 
-/// The elements of the vector `x` that are not in the vector `y`, and their places in `x`.
+/// Returns the elements of the vector `x` that are not in the vector `y`, and their places in `x`.
 #[must_use]
 #[track_caller]
 pub fn setdiff1d(x: impl AsOutput, y: impl AsOutput) -> (Output, Output) {
@@ -123,7 +123,7 @@ pub fn setdiff1d(x: impl AsOutput, y: impl AsOutput) -> (Output, Output) {
     (operation.output(0), operation.output(1))
 }
 
-/// The entries of `tensor` where `mask`, whose shape its shape begins with, is true; they lie along one axis.
+/// Returns the entries of `tensor` where `mask`, whose shape its shape begins with, is true; they lie along one axis.
 #[must_use]
 #[track_caller]
 pub fn boolean_mask(tensor: impl AsOutput, mask: impl AsOutput) -> Output {
@@ -140,7 +140,7 @@ pub fn boolean_mask(tensor: impl AsOutput, mask: impl AsOutput) -> Output {
     scope.leave(gather(rows, places))
 }
 
-/// The first axes joined into one.
+/// Returns the first axes joined into one.
 fn joined_axes(tensor: &Output, axes: usize) -> Output {
     let rest = tensor.shape().rank().map(|rank| tensor.shape().range(axes, rank));
     if let Some(rest) = rest.and_then(|rest| rest.to_shape()) {

@@ -234,14 +234,14 @@ fn bitcast_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The gradient of what only changes the shape.
+/// Returns the gradient of what only changes the shape.
 pub(crate) fn reshape_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let mut result = vec![None; op.num_inputs()];
     result[0] = grads[0].as_ref().map(|grad| reshaped(grad, &op.input(0)));
     Ok(result)
 }
 
-/// The permutation that undoes another.
+/// Returns the permutation that undoes another.
 fn inverse(perm: &Output) -> Ints {
     let known = static_value::ints(perm).and_then(|perm| {
         let rank = i64::try_from(perm.len()).ok()?;
@@ -266,7 +266,7 @@ fn broadcast_to_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     Ok(vec![grads[0].as_ref().map(|grad| sum_to_input(grad, &op.input(0), &[])), None])
 }
 
-/// The shape as a tensor, `int32`; a constant when it is known.
+/// Returns the shape as a tensor, `int32`; a constant when it is known.
 #[must_use]
 #[track_caller]
 pub fn shape(input: impl AsOutput) -> Output {
@@ -281,14 +281,14 @@ pub fn shape(input: impl AsOutput) -> Output {
     }
 }
 
-/// The shape as a tensor of `int32` or `int64`, taken when the graph runs.
+/// Returns the shape as a tensor of `int32` or `int64`, taken when the graph runs.
 #[must_use]
 #[track_caller]
 pub fn shape_as(input: impl AsOutput, dtype: DType) -> Output {
     input.as_output().graph().op(&SHAPE).input(input).attr("out_type", dtype).finish_output()
 }
 
-/// The shapes of several tensors of one dtype.
+/// Returns the shapes of several tensors of one dtype.
 ///
 /// # Panics
 /// When the list is empty: there is no graph to build in.
@@ -298,21 +298,21 @@ pub fn shape_n<O: AsOutput>(inputs: &[O]) -> Vec<Output> {
     super::graph_of(inputs).op(&SHAPE_N).input_list(inputs).finish().outputs()
 }
 
-/// The number of elements as a scalar tensor.
+/// Returns the number of elements as a scalar tensor.
 #[must_use]
 #[track_caller]
 pub fn size(input: impl AsOutput) -> Output {
     input.as_output().graph().op(&SIZE).input(input).finish_output()
 }
 
-/// The number of dimensions as a scalar tensor.
+/// Returns the number of dimensions as a scalar tensor.
 #[must_use]
 #[track_caller]
 pub fn rank(input: impl AsOutput) -> Output {
     input.as_output().graph().op(&RANK).input(input).finish_output()
 }
 
-/// The same elements in the same order under another shape, of which one size may be -1: what remains.
+/// Returns the same elements in the same order under another shape, of which one size may be -1: what remains.
 #[must_use]
 #[track_caller]
 pub fn reshape(tensor: impl AsOutput, shape: impl Into<Ints>) -> Output {
@@ -386,14 +386,14 @@ pub fn broadcast_to(input: impl AsOutput, shape: impl Into<Ints>) -> Output {
     shape.into().input_of(input.as_output().graph().op(&BROADCAST_TO).input(input)).finish_output()
 }
 
-/// The shape that two shapes broadcast to.
+/// Returns the shape that two shapes broadcast to.
 #[must_use]
 #[track_caller]
 pub fn broadcast_dynamic_shape(a: impl AsOutput, b: impl AsOutput) -> Output {
     a.as_output().graph().op(&BROADCAST_ARGS).input(a).input(b).finish_output()
 }
 
-/// The same bits as elements of another dtype.
+/// Returns the same bits as elements of another dtype.
 #[must_use]
 #[track_caller]
 pub fn bitcast(input: impl AsOutput, dtype: DType) -> Output {

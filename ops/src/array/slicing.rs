@@ -54,7 +54,7 @@ fn slice_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The size along one axis of a part that begins and goes on so far; -1: to the end.
+/// Returns the size along one axis of a part that begins and goes on so far; -1: to the end.
 fn slice_dim(
     input: &PartialShape,
     axis: usize,
@@ -170,12 +170,12 @@ impl Slices<'_> {
         Ok(dims.into())
     }
 
-    /// An ellipsis wins over a new axis, and that over a removed one.
+    /// Returns an ellipsis wins over a new axis, and that over a removed one.
     fn is_new_axis(&self, index: usize) -> bool {
         bit(self.masks.new_axis, index) && !bit(self.masks.ellipsis, index)
     }
 
-    /// The size that an axis keeps, or `None` when it is removed.
+    /// Returns the size that an axis keeps, or `None` when it is removed.
     fn along(&self, index: usize, axis: usize) -> Result<Option<Option<usize>>> {
         let size = self.input.dim(axis);
         if bit(self.masks.shrink_axis, index) {
@@ -221,7 +221,7 @@ impl Slices<'_> {
     }
 }
 
-/// A bound that counts from the end when negative, brought to where counting can begin or end.
+/// Returns a bound that counts from the end when negative, brought to where counting can begin or end.
 fn clamp(bound: i64, stride: i64, size: i64) -> i64 {
     let bound = if bound < 0 { bound.saturating_add(size) } else { bound };
     if stride > 0 { bound.clamp(0, size) } else { bound.clamp(-1, size - 1) }
@@ -261,7 +261,7 @@ enum Padding {
     Computed(Output),
 }
 
-/// How much lies before and after a part, computed, as `[rank, 2]`.
+/// Returns how much lies before and after a part, computed, as `[rank, 2]`.
 fn around(input: &Output, begin: &Output, part: &Output) -> Output {
     let begin = crate::math::cast(begin, DType::Int32);
     let after = sub(sub(shape(input), shape(part)), &begin);
@@ -295,7 +295,7 @@ fn strided_slice_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Resu
     Ok(vec![None, None, None, None, Some(Masks::of(op).attrs_of(builder).finish_output())])
 }
 
-/// The part that begins at `begin` and has size `size`, a number for each axis; size -1: to the end.
+/// Returns the part that begins at `begin` and has size `size`, a number for each axis; size -1: to the end.
 #[must_use]
 #[track_caller]
 pub fn slice(input: impl AsOutput, begin: impl Into<Ints>, size: impl Into<Ints>) -> Output {
@@ -358,7 +358,7 @@ impl From<std::ops::RangeTo<i64>> for Index {
     }
 }
 
-/// The part that an index expression names, as in NumPy: axes that are not mentioned are kept whole.
+/// Returns the part that an index expression names, as in NumPy: axes that are not mentioned are kept whole.
 ///
 /// ```
 /// # use session_core::{DType, Graph};

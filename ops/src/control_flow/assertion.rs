@@ -34,7 +34,7 @@ fn assert_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)
 }
 
-/// An operation that fails, and shows up to `summarize` elements of each of `data`, when the scalar `condition` is
+/// Returns an operation that fails, and shows up to `summarize` elements of each of `data`, when the scalar `condition` is
 /// false.
 #[must_use]
 #[track_caller]
@@ -63,28 +63,28 @@ fn assert_all(
     assert_true(&holds, &data, 3)
 }
 
-/// An operation that fails unless all elements of `x` equal those of `y`, with broadcasting.
+/// Returns an operation that fails unless all elements of `x` equal those of `y`, with broadcasting.
 #[must_use]
 #[track_caller]
 pub fn assert_equal(x: impl AsOutput, y: impl AsOutput) -> Operation {
     assert_all("assert_equal", "x == y", (x.as_output(), y.as_output()), |x, y| equal(x, y))
 }
 
-/// An operation that fails unless all elements of `x` are below those of `y`, with broadcasting.
+/// Returns an operation that fails unless all elements of `x` are below those of `y`, with broadcasting.
 #[must_use]
 #[track_caller]
 pub fn assert_less(x: impl AsOutput, y: impl AsOutput) -> Operation {
     assert_all("assert_less", "x < y", (x.as_output(), y.as_output()), |x, y| less(x, y))
 }
 
-/// An operation that fails unless no element of `x` is below that of `y`, with broadcasting.
+/// Returns an operation that fails unless no element of `x` is below that of `y`, with broadcasting.
 #[must_use]
 #[track_caller]
 pub fn assert_greater_equal(x: impl AsOutput, y: impl AsOutput) -> Operation {
     assert_all("assert_greater_equal", "x >= y", (x.as_output(), y.as_output()), |x, y| greater_equal(x, y))
 }
 
-/// The same tensor; running it writes a message and up to `summarize` elements of each of `data` to standard error.
+/// Returns the same tensor; running it writes a message and up to `summarize` elements of each of `data` to standard error.
 #[must_use]
 #[track_caller]
 pub fn print(input: impl AsOutput, data: &[Output], message: &str, summarize: i64) -> Output {
@@ -92,7 +92,7 @@ pub fn print(input: impl AsOutput, data: &[Output], message: &str, summarize: i6
     builder.attr("message", message).attr("summarize", summarize).finish_output()
 }
 
-/// The same tensor, which exists only when the check has passed.
+/// Returns the same tensor, which exists only when the check has passed.
 #[must_use]
 #[track_caller]
 pub fn checked(output: impl AsOutput, check: &Operation) -> Output {

@@ -61,7 +61,7 @@ fn switch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What holds for all inputs holds for whichever comes.
+/// Returns what holds for all inputs holds for whichever comes.
 fn merge_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut inputs = context.inputs().iter().map(|input| input.shape().clone());
     let first = inputs.next().ok_or_else(|| Error::value("a merge needs at least one input"))?;
@@ -70,7 +70,7 @@ fn merge_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A value that changes in the loop may change its shape too, which only the merge of both knows.
+/// Returns a value that changes in the loop may change its shape too, which only the merge of both knows.
 fn enter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(0);
     context.set(0, shape);

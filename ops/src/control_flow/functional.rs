@@ -43,7 +43,7 @@ op_defs! {
         .shape(shapes::unchanged_all);
 }
 
-/// The shapes that the attribute tells, when it tells any.
+/// Returns the shapes that the attribute tells, when it tells any.
 fn output_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     let told = context.attr("output_shapes").and_then(|shapes| shapes.as_shapes()).unwrap_or_default();
     if told.len() == context.outputs() {

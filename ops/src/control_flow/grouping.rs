@@ -10,14 +10,14 @@ op_defs! {
     CONTROL_TRIGGER: OpDef::new("ControlTrigger", "->").not_differentiable();
 }
 
-/// An operation that does nothing, but after the control inputs of the handle.
+/// Returns an operation that does nothing, but after the control inputs of the handle.
 #[must_use]
 #[track_caller]
 pub fn no_op(graph: &Graph) -> Operation {
     graph.op(&NO_OP).finish()
 }
 
-/// An operation that has run when all of these have.
+/// Returns an operation that has run when all of these have.
 ///
 /// ```
 /// # use session_core::Graph;
@@ -34,7 +34,7 @@ pub fn group<'a>(graph: &Graph, operations: impl IntoIterator<Item = &'a Operati
     operations.into_iter().fold(builder, |builder, operation| builder.control_input(operation)).finish()
 }
 
-/// The same tensor, which exists only when all of these operations have run.
+/// Returns the same tensor, which exists only when all of these operations have run.
 #[must_use]
 #[track_caller]
 pub fn with_dependencies<'a>(
@@ -46,7 +46,7 @@ pub fn with_dependencies<'a>(
     scope.leave(identity(output.as_output().within(&graph)))
 }
 
-/// The same tensors, none of which exists before all of them and all of these operations have run.
+/// Returns the same tensors, none of which exists before all of them and all of these operations have run.
 ///
 /// # Panics
 /// When there is no tensor: there is no graph to build in.

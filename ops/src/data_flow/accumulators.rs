@@ -51,7 +51,7 @@ fn step_is_scalar(context: &mut ShapeContext<'_>) -> Result<()> {
     must_be_scalar(context, 1)
 }
 
-/// The shape that an accumulator declares, where the graph tells.
+/// Returns the shape that an accumulator declares, where the graph tells.
 fn declared(context: &ShapeContext<'_>) -> Option<PartialShape> {
     let handle = context.inputs().first()?.operation();
     handle.attr("shape").and_then(AttrValue::as_shape).cloned()
@@ -132,13 +132,13 @@ fn handle(
     builder.attr("dtype", dtype).attr("shape", shape).attr("reduction_type", reduction.name()).finish_output()
 }
 
-/// The dtype of an accumulator's gradients.
+/// Returns the dtype of an accumulator's gradients.
 fn dtype(handle: &Output) -> DType {
     handle.operation().attr("dtype").and_then(AttrValue::as_type).unwrap_or(DType::Float32)
 }
 
 impl ConditionalAccumulator {
-    /// An accumulator of gradients of this dtype, which must be floating, and shape. Unknown sizes are those of the first
+    /// Creates an accumulator of gradients of this dtype, which must be floating, and shape. Unknown sizes are those of the first
     /// gradient that is applied.
     #[must_use]
     #[track_caller]
@@ -146,7 +146,7 @@ impl ConditionalAccumulator {
         ConditionalAccumulator::shared(graph, dtype, shape, reduction, "")
     }
 
-    /// As [`new`](ConditionalAccumulator::new), under a name by which all operations that give it, of all graphs and sessions of a
+    /// Works as [`new`](ConditionalAccumulator::new), under a name by which all operations that give it, of all graphs and sessions of a
     /// cluster, mean one accumulator: what the workers of synchronous training apply to and take from. Without one
     /// it belongs to one session.
     #[must_use]
@@ -186,7 +186,7 @@ impl ConditionalAccumulator {
             .finish_output()
     }
 
-    /// How many gradients are there, an `int32`.
+    /// Returns the number of gradients that are there, an `int32`.
     #[must_use]
     #[track_caller]
     pub fn num_accumulated(&self) -> Output {
@@ -208,14 +208,14 @@ pub struct SparseConditionalAccumulator {
 }
 
 impl SparseConditionalAccumulator {
-    /// An accumulator of rows of gradients of this dtype, which must be floating, and shape.
+    /// Creates an accumulator of rows of gradients of this dtype, which must be floating, and shape.
     #[must_use]
     #[track_caller]
     pub fn new(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
         SparseConditionalAccumulator::shared(graph, dtype, shape, reduction, "")
     }
 
-    /// As [`new`](SparseConditionalAccumulator::new), under a name by which all operations that give it, of all graphs and sessions of a
+    /// Works as [`new`](SparseConditionalAccumulator::new), under a name by which all operations that give it, of all graphs and sessions of a
     /// cluster, mean one accumulator: what the workers of synchronous training apply to and take from. Without one
     /// it belongs to one session.
     #[must_use]
@@ -253,7 +253,7 @@ impl SparseConditionalAccumulator {
         builder.input(none).attr("has_known_shape", false).finish()
     }
 
-    /// As [`ConditionalAccumulator::take_grad`]: indices, rows and the shape as far as it is known.
+    /// Works as [`ConditionalAccumulator::take_grad`]: indices, rows and the shape as far as it is known.
     #[must_use]
     #[track_caller]
     pub fn take_grad(&self, num_required: impl AsOutput) -> [Output; 3] {
@@ -263,7 +263,7 @@ impl SparseConditionalAccumulator {
         [0, 1, 2].map(|index| operation.output(index))
     }
 
-    /// How many gradients are there, an `int32`.
+    /// Returns the number of gradients that are there, an `int32`.
     #[must_use]
     #[track_caller]
     pub fn num_accumulated(&self) -> Output {

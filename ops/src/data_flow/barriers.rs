@@ -71,14 +71,14 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    /// A barrier for elements of these components, whose shapes must be fully known.
+    /// Creates a barrier for elements of these components, whose shapes must be fully known.
     #[must_use]
     #[track_caller]
     pub fn new(graph: &Graph, components: impl IntoIterator<Item = (DType, PartialShape)>) -> Barrier {
         Barrier::shared(graph, components, "")
     }
 
-    /// As [`new`](Barrier::new), under a name by which all operations that give it, of all graphs and sessions of a
+    /// Works as [`new`](Barrier::new), under a name by which all operations that give it, of all graphs and sessions of a
     /// cluster, mean one barrier.
     #[must_use]
     #[track_caller]
@@ -128,14 +128,14 @@ impl Barrier {
         self.op(&BARRIER_CLOSE).attr("cancel_pending_enqueues", cancel_pending_enqueues).finish()
     }
 
-    /// How many elements are complete, an `int32`.
+    /// Returns the number of elements that are complete, an `int32`.
     #[must_use]
     #[track_caller]
     pub fn ready_size(&self) -> Output {
         self.op(&BARRIER_READY_SIZE).finish_output()
     }
 
-    /// How many elements are not complete, an `int32`.
+    /// Returns the number of elements that are not complete, an `int32`.
     #[must_use]
     #[track_caller]
     pub fn incomplete_size(&self) -> Output {

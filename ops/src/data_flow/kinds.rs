@@ -73,7 +73,7 @@ impl Description {
 
 macro_rules! setters {
     () => {
-        /// The names of the components: elements are then enqueued by name (S-225).
+        /// Sets the names of the components: elements are then enqueued by name (S-225).
         pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
             self.0.names = Some(names.into_iter().map(Into::into).collect());
             self
@@ -89,7 +89,7 @@ macro_rules! setters {
 
 macro_rules! optional_shapes {
     () => {
-        /// The shapes of the components, one for each dtype. Without them any shapes are allowed, and elements can only
+        /// Sets the shapes of the components, one for each dtype. Without them any shapes are allowed, and elements can only
         /// be taken one by one.
         pub fn shapes<S: Into<PartialShape>>(mut self, shapes: impl IntoIterator<Item = S>) -> Self {
             self.0.shapes = Some(shapes.into_iter().map(Into::into).collect());
@@ -117,7 +117,7 @@ macro_rules! optional_shapes {
 pub struct FifoQueue(Description);
 
 impl FifoQueue {
-    /// A queue for so many elements; without limit when negative, and 0 lets nothing in (S-223).
+    /// Creates a queue for so many elements; without limit when negative, and 0 lets nothing in (S-223).
     #[track_caller]
     pub fn new(graph: &Graph, capacity: i64, dtypes: impl Into<Dtypes>) -> FifoQueue {
         FifoQueue(Description::new(graph, capacity, dtypes.into()))
@@ -151,7 +151,7 @@ impl FifoQueue {
 pub struct PaddingFifoQueue(Description);
 
 impl PaddingFifoQueue {
-    /// A queue for so many elements, without limit when negative. The shapes, one for each dtype, may leave sizes open
+    /// Creates a queue for so many elements, without limit when negative. The shapes, one for each dtype, may leave sizes open
     /// but not ranks.
     #[track_caller]
     pub fn new<S: Into<PartialShape>>(
@@ -195,7 +195,7 @@ impl PaddingFifoQueue {
 pub struct RandomShuffleQueue(Description, i64, Option<i64>, bool);
 
 impl RandomShuffleQueue {
-    /// A queue for so many elements, without limit when negative. `min_after_dequeue` must not be negative and, where
+    /// Creates a queue for so many elements, without limit when negative. `min_after_dequeue` must not be negative and, where
     /// there is a limit, be smaller; otherwise whatever touches the queue fails (S-224).
     #[track_caller]
     pub fn new(
@@ -261,7 +261,7 @@ impl RandomShuffleQueue {
 pub struct PriorityQueue(Description);
 
 impl PriorityQueue {
-    /// A queue for so many elements, without limit when negative, of these components behind the priority.
+    /// Creates a queue for so many elements, without limit when negative, of these components behind the priority.
     #[track_caller]
     pub fn new(graph: &Graph, capacity: i64, dtypes: impl Into<Dtypes>) -> PriorityQueue {
         PriorityQueue(Description::new(graph, capacity, dtypes.into()))

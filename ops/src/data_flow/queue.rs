@@ -47,7 +47,7 @@ struct Declaration {
 }
 
 impl Queue {
-    /// The queue that a queue operation of a graph stands for, for example one that was imported.
+    /// Returns the queue that a queue operation of a graph stands for, for example one that was imported.
     ///
     /// # Errors
     /// A type error for an operation of another type.
@@ -58,7 +58,7 @@ impl Queue {
         Ok(Queue::new(operation.output(0), declared, None))
     }
 
-    /// The one of several queues that an integer names when the graph runs (S-230): an index outside of the list is then
+    /// Returns the one of several queues that an integer names when the graph runs (S-230): an index outside of the list is then
     /// `InvalidArgument`. TensorFlow's `QueueBase.from_list`.
     ///
     /// Elements have the shapes that all queues have in common; where there is none, they are taken one by one only.
@@ -126,44 +126,44 @@ impl Queue {
         Queue { handle, declared: Arc::new(Declaration { dtypes, shapes, names }) }
     }
 
-    /// The handle, an input of every operation on the queue.
+    /// Returns the handle, an input of every operation on the queue.
     #[must_use]
     pub fn handle(&self) -> &Output {
         &self.handle
     }
 
-    /// The name of its operation.
+    /// Returns the name of its operation.
     #[must_use]
     pub fn name(&self) -> &str {
         self.handle.operation().name()
     }
 
-    /// The dtypes of an element's components, the priority's included.
+    /// Returns the dtypes of an element's components, the priority's included.
     #[must_use]
     pub fn dtypes(&self) -> &[DType] {
         &self.declared.dtypes
     }
 
-    /// The shapes of an element's components, where they were declared.
+    /// Returns the shapes of an element's components, where they were declared.
     #[must_use]
     pub fn shapes(&self) -> Option<&[PartialShape]> {
         self.declared.shapes.as_deref()
     }
 
-    /// The names of an element's components, where they were declared.
+    /// Returns the names of an element's components, where they were declared.
     #[must_use]
     pub fn names(&self) -> Option<&[String]> {
         self.declared.names.as_deref()
     }
 
-    /// The same queue, whose operations are made in the scope, on the device and with the control inputs of this graph
+    /// Returns the same queue, whose operations are made in the scope, on the device and with the control inputs of this graph
     /// handle, by default those that the queue was made with.
     #[must_use]
     pub fn within(&self, graph: &Graph) -> Queue {
         Queue { handle: self.handle.within(graph), declared: self.declared.clone() }
     }
 
-    /// The same queue, naming the next operation that is made on it.
+    /// Returns the same queue, naming the next operation that is made on it.
     #[must_use]
     pub fn named(&self, name: &str) -> Queue {
         Queue { handle: self.handle.named(name), declared: self.declared.clone() }
@@ -215,7 +215,7 @@ impl Queue {
         self.take(ops.0, ops.1, "DequeueMany", Some(n.into()))
     }
 
-    /// As [`dequeue_many`](Queue::dequeue_many), but after a close it gives what is left, if that is anything (S-238).
+    /// Works as [`dequeue_many`](Queue::dequeue_many), but after a close it gives what is left, if that is anything (S-238).
     /// While the queue is open it waits for all of them, so a number larger than the capacity is a mistake here too.
     #[must_use]
     #[track_caller]
@@ -235,14 +235,14 @@ impl Queue {
         builder.attr("cancel_pending_enqueues", cancel_pending_enqueues).finish()
     }
 
-    /// How many elements the queue holds at this moment, an `int32`.
+    /// Returns the number of elements that the queue holds at this moment, an `int32`.
     #[must_use]
     #[track_caller]
     pub fn size(&self) -> Output {
         self.op(&queue_ops::QUEUE_SIZE_V2, &queue_ops::QUEUE_SIZE, "Size").finish_output()
     }
 
-    /// A summary of how full the queue is, between 0 and 1, tagged `queue/<name>/fraction_of_<capacity>_full` as
+    /// Returns a summary of how full the queue is, between 0 and 1, tagged `queue/<name>/fraction_of_<capacity>_full` as
     /// TensorFlow's input pipelines tag theirs; it joins the collection `summaries`. None for a queue without limit.
     ///
     /// A queue that feeds a training and is mostly empty starves it.
@@ -267,14 +267,14 @@ impl Queue {
         Some(summary::scalar(&name, fraction.within(&graph)))
     }
 
-    /// Whether the queue was closed.
+    /// Returns whether the queue was closed.
     #[must_use]
     #[track_caller]
     pub fn is_closed(&self) -> Output {
         self.op(&queue_ops::QUEUE_IS_CLOSED_V2, &queue_ops::QUEUE_IS_CLOSED, "Is_Closed").finish_output()
     }
 
-    /// What is wrong with taking so many elements at once, if they are more than the queue holds.
+    /// Returns what is wrong with taking so many elements at once, if they are more than the queue holds.
     ///
     /// Dequeues of a count that is given as a number ask this themselves; it is for those who make their operations by
     /// hand.
@@ -292,7 +292,7 @@ impl Queue {
         Some(Error::invalid_argument(text))
     }
 
-    /// The last part of the queue's name and what is done, as TensorFlow names operations on queues.
+    /// Returns the last part of the queue's name and what is done, as TensorFlow names operations on queues.
     fn default_name(&self, suffix: &str) -> String {
         let name = self.name().rsplit('/').next().unwrap_or_default();
         format!("{name}_{suffix}")
@@ -343,7 +343,7 @@ impl Queue {
         values.into_iter().enumerate().map(convert).collect()
     }
 
-    /// The components in the order of the declaration (S-225).
+    /// Returns the components in the order of the declaration (S-225).
     fn ordered(&self, components: Components) -> Result<Vec<Value>> {
         match (components, &self.declared.names) {
             (Components::Listed(values), None) => Ok(values),
@@ -396,13 +396,13 @@ pub struct Dequeued {
 }
 
 impl Dequeued {
-    /// The dequeue operation.
+    /// Returns the dequeue operation.
     #[must_use]
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
 
-    /// The component of an element that has only one (S-226). For others it is a mistake, which the graph reports.
+    /// Returns the component of an element that has only one (S-226). For others it is a mistake, which the graph reports.
     #[must_use]
     #[track_caller]
     pub fn output(&self) -> Output {
@@ -419,14 +419,14 @@ impl Dequeued {
         self.outputs.first().map_or_else(|| self.operation.graph(), Output::graph)
     }
 
-    /// The component of this name, if the queue's components have names.
+    /// Returns the component of this name, if the queue's components have names.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Output> {
         let place = self.names.as_ref()?.iter().position(|known| known == name)?;
         self.outputs.get(place)
     }
 
-    /// All components.
+    /// Returns all components.
     #[must_use]
     pub fn into_outputs(self) -> Vec<Output> {
         self.outputs

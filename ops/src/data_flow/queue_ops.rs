@@ -59,7 +59,7 @@ const fn queue_def(name: &'static str, attrs: &'static str) -> OpDef {
     OpDef::new(name, "-> handle: resource").attrs(attrs).stateful().shape(scalar).not_differentiable()
 }
 
-/// The reference types of older graphs: a handle is a reference to two strings.
+/// Returns the reference types of older graphs: a handle is a reference to two strings.
 const fn old_queue_def(name: &'static str, attrs: &'static str) -> OpDef {
     OpDef::new(name, "-> handle: Ref(string)").attrs(attrs).stateful().shape(old_handle).not_differentiable()
 }
@@ -77,7 +77,7 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
-    /// What a queue operation declares; the priority counts as a component.
+    /// Returns what a queue operation declares; the priority counts as a component.
     pub(crate) fn of(operation: &Operation) -> Option<Declared> {
         let priority = match operation.op_type() {
             "PriorityQueueV2" | "PriorityQueue" => true,
@@ -99,7 +99,7 @@ impl Declared {
         Some(Declared { dtypes, shapes: (!any_shapes).then_some(shapes) })
     }
 
-    /// What the queue behind a handle declares, where the graph tells.
+    /// Returns what the queue behind a handle declares, where the graph tells.
     fn of_handle(handle: &Output) -> Option<Declared> {
         let operation = handle.operation();
         match operation.op_type() {
@@ -115,7 +115,7 @@ impl Declared {
         }
     }
 
-    /// What any one of several queues declares.
+    /// Returns what any one of several queues declares.
     fn of_any(handles: &[Output]) -> Option<Declared> {
         let all: Vec<Declared> = handles.iter().map(Declared::of_handle).collect::<Option<_>>()?;
         let dtypes = all.first()?.dtypes.clone();
@@ -127,7 +127,7 @@ impl Declared {
     }
 }
 
-/// The shapes that the components of several queues have in common, if all declare them.
+/// Returns the shapes that the components of several queues have in common, if all declare them.
 pub(super) fn common_shapes<'s>(
     mut all: impl Iterator<Item = Option<&'s [PartialShape]>>,
 ) -> Option<Vec<PartialShape>> {
@@ -169,7 +169,7 @@ fn enqueued_batch_fits(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The number of components is compared when the operation runs (S-227), their dtypes and shapes here (S-228).
+/// Returns the number of components is compared when the operation runs (S-227), their dtypes and shapes here (S-228).
 fn check_component(
     declared: &Declared,
     index: usize,
@@ -208,7 +208,7 @@ fn dequeue_up_to_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How many elements are asked for, where the graph tells (S-237).
+/// Returns the number of elements that are asked for, where the graph tells (S-237).
 fn count(context: &ShapeContext<'_>) -> Result<Option<usize>> {
     must_be_scalar(context, 1)?;
     let Some(count) = int(context, 1) else { return Ok(None) };

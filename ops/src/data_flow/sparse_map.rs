@@ -46,7 +46,7 @@ pub fn add_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
     builder.attr("shared_name", shared_name).finish_output()
 }
 
-/// As [`add_sparse`] for each entry of the first dimension: gives a vector of numbers.
+/// Works as [`add_sparse`] for each entry of the first dimension: gives a vector of numbers.
 #[must_use]
 #[track_caller]
 pub fn add_many_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
@@ -55,7 +55,7 @@ pub fn add_many_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
     builder.attr("shared_name", shared_name).finish_output()
 }
 
-/// The sparse tensors that a vector of numbers stands for, as one of one dimension more, as large as the largest of them;
+/// Returns the sparse tensors that a vector of numbers stands for, as one of one dimension more, as large as the largest of them;
 /// the session forgets them. `added` is what [`add_sparse`] or [`add_many_sparse`] gave for `like`, of which only the
 /// dtype and the rank matter.
 ///

@@ -93,7 +93,7 @@ pub struct StagingArea {
 }
 
 impl StagingArea {
-    /// An area without limits for elements of these dtypes.
+    /// Creates an area without limits for elements of these dtypes.
     #[must_use]
     pub fn new(graph: &Graph, dtypes: impl Into<Dtypes>) -> StagingArea {
         let shared_name = graph.unique_name("StagingArea");
@@ -108,21 +108,21 @@ impl StagingArea {
         }
     }
 
-    /// How many elements fit in; 0 stands for any number.
+    /// Sets the number of elements that fit in; 0 stands for any number.
     #[must_use]
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = i64::try_from(capacity).unwrap_or(i64::MAX);
         self
     }
 
-    /// How many bytes fit in; 0 stands for any number. A larger element is `ResourceExhausted` when it is put.
+    /// Sets the number of bytes that fit in; 0 stands for any number. A larger element is `ResourceExhausted` when it is put.
     #[must_use]
     pub fn memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = i64::try_from(bytes).unwrap_or(i64::MAX);
         self
     }
 
-    /// The shapes of an element's values, as far as they are known; nothing checks them when the graph runs.
+    /// Sets the shapes of an element's values, as far as they are known; nothing checks them when the graph runs.
     #[must_use]
     pub fn shapes<S: Into<PartialShape>>(mut self, shapes: impl IntoIterator<Item = S>) -> Self {
         self.shapes = shapes.into_iter().map(Into::into).collect();
@@ -176,14 +176,14 @@ impl StagingArea {
         self.take(self.op(&self.graph, &UNSTAGE))
     }
 
-    /// The element of an index, counted from the one that was left first, which stays; waits until there is one.
+    /// Returns the element of an index, counted from the one that was left first, which stays; waits until there is one.
     #[must_use]
     #[track_caller]
     pub fn peek(&self, index: impl AsOutput) -> Vec<Output> {
         self.take(self.op(&self.graph, &STAGE_PEEK).input(index))
     }
 
-    /// How many elements there are, an `int32`.
+    /// Returns the number of elements, an `int32`.
     #[must_use]
     #[track_caller]
     pub fn size(&self) -> Output {

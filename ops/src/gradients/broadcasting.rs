@@ -7,7 +7,7 @@ use crate::math::reduce::reduce_sum;
 use crate::shapes::broadcast_shapes;
 use session_core::{Output, PartialShape};
 
-/// A tensor's shape as an argument: numbers when they are known, otherwise computed.
+/// Returns a tensor's shape as an argument: numbers when they are known, otherwise computed.
 pub(crate) fn shape_of(tensor: &Output) -> Ints {
     match tensor.shape().to_shape() {
         Some(known) => Ints::from(known),
@@ -15,7 +15,7 @@ pub(crate) fn shape_of(tensor: &Output) -> Ints {
     }
 }
 
-/// The gradient of an input that was broadcast against `others` (none when it was broadcast to a shape), from
+/// Returns the gradient of an input that was broadcast against `others` (none when it was broadcast to a shape), from
 /// the gradient of the result. Costs nothing where the static shapes say that nothing was repeated.
 pub(crate) fn sum_to_input(grad: &Output, input: &Output, others: &[&Output]) -> Output {
     match repeated_axes(grad.shape(), input.shape(), others) {
@@ -24,7 +24,7 @@ pub(crate) fn sum_to_input(grad: &Output, input: &Output, others: &[&Output]) ->
     }
 }
 
-/// The axes of the result along which the input was, or may harmlessly be taken to be, repeated; `None` when the
+/// Returns the axes of the result along which the input was, or may harmlessly be taken to be, repeated; `None` when the
 /// static shapes leave that open.
 fn repeated_axes(result: &PartialShape, input: &PartialShape, others: &[&Output]) -> Option<Vec<usize>> {
     // The inputs may tell more of the result's shape than its gradient does.
@@ -57,7 +57,7 @@ fn repeated_axes(result: &PartialShape, input: &PartialShape, others: &[&Output]
     Some(axes)
 }
 
-/// Whether the size is 1, counted from the last axis, or the axis does not exist.
+/// Returns true if the size is 1, counted from the last axis, or the axis does not exist.
 fn is_one(shape: &PartialShape, back: usize) -> bool {
     shape.rank().is_some_and(|rank| back >= rank) || shape.dim_from_end(back) == Some(1)
 }
@@ -82,7 +82,7 @@ fn sum_over_computed(grad: &Output, input: &Output) -> Output {
     reshape(reduce_sum(grad, &axes, false), &input_shape)
 }
 
-/// The number that a gradient is everywhere, as a scalar, when the graph says so.
+/// Returns the number that a gradient is everywhere, as a scalar, when the graph says so.
 pub(crate) fn spread_scalar(grad: &Output) -> Option<Output> {
     let op = grad.operation();
     let source = match op.op_type() {
@@ -93,12 +93,12 @@ pub(crate) fn spread_scalar(grad: &Output) -> Option<Output> {
     (source.shape().rank() == Some(0)).then(|| source.within(&grad.graph()))
 }
 
-/// A gradient times a factor that has its shape. One that is a number everywhere is not spread out first.
+/// Returns a gradient times a factor that has its shape. One that is a number everywhere is not spread out first.
 pub(crate) fn scaled(grad: &Output, factor: &Output) -> Output {
     crate::math::mul(spread_scalar(grad).as_ref().unwrap_or(grad), factor)
 }
 
-/// A gradient under another shape with as many elements.
+/// Returns a gradient under another shape with as many elements.
 pub(crate) fn reshaped(grad: &Output, like: &Output) -> Output {
     match spread_scalar(grad) {
         Some(number) => broadcast_to(number, shape_of(like)),

@@ -4,7 +4,7 @@ use crate::array::constants::zeros_like;
 use crate::control_flow::functional::SYMBOLIC_GRADIENT;
 use session_core::{AttrValue, DType, Operation, Output, Result};
 
-/// The function that an operation calls with its inputs: that of its own type's name, or the one that its attribute names.
+/// Returns the function that an operation calls with its inputs: that of its own type's name, or the one that its attribute names.
 pub(super) fn called(operation: &Operation) -> Option<AttrValue> {
     match operation.op_type() {
         "PartitionedCall" | "StatefulPartitionedCall" => operation.attr("f").cloned(),
@@ -15,7 +15,7 @@ pub(super) fn called(operation: &Operation) -> Option<AttrValue> {
     }
 }
 
-/// The gradients of a call: an operation that finds or makes the gradient of the function where it runs.
+/// Returns the gradients of a call: an operation that finds or makes the gradient of the function where it runs.
 pub(super) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let inputs = operation.inputs();
     let Some(function) = called(operation) else { return Ok(vec![None; inputs.len()]) };

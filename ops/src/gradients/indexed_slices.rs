@@ -17,7 +17,7 @@ pub struct IndexedSlices {
 }
 
 impl IndexedSlices {
-    /// The rows that a gradient was added up from, when it was: what [`gradients`](crate::gradients) gives for the
+    /// Returns the rows that a gradient was added up from, when it was: what [`gradients`](crate::gradients) gives for the
     /// table of a lookup, or for a table that is looked up several times. `None` for any other gradient.
     ///
     /// The whole tensor is then computed only if somebody uses it.
@@ -47,7 +47,7 @@ impl IndexedSlices {
         }
     }
 
-    /// All rows of several, one after the other.
+    /// Returns all rows of several, one after the other.
     fn join(parts: &[IndexedSlices]) -> Option<IndexedSlices> {
         let values: Vec<Output> = parts.iter().map(|part| part.values.clone()).collect();
         let indices: Vec<Output> = parts.iter().map(|part| part.indices.clone()).collect();

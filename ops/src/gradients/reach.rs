@@ -32,18 +32,18 @@ impl Reach {
         Reach { between, reached }
     }
 
-    /// Whether the gradient of this input is of use.
+    /// Returns true if the gradient of this input is of use.
     pub(super) fn wants(&self, input: &Output) -> bool {
         passes_gradients(input.dtype()) && self.reached.contains(&input.operation().id())
     }
 
-    /// The operations to be asked, last made first: each after all that use it.
+    /// Returns the operations to be asked, last made first: each after all that use it.
     pub(super) fn backwards(&self, graph: &Graph) -> Vec<Operation> {
         self.between.iter().rev().filter_map(|&id| graph.operation_by_id(id)).collect()
     }
 }
 
-/// The operations that results are computed from, each with those of its inputs that pass gradients on.
+/// Returns the operations that results are computed from, each with those of its inputs that pass gradients on.
 fn behind(graph: &Graph, ys: &[Output], stops: &[Output]) -> HashMap<OpId, Vec<Endpoint>> {
     let stops: HashSet<OpId> = stops.iter().map(|stop| stop.operation().id()).collect();
     let mut found = HashMap::new();

@@ -28,7 +28,7 @@ fn file_names(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The content of a file. A file that is not there is `NotFound`.
+/// Returns the content of a file. A file that is not there is `NotFound`.
 #[must_use]
 #[track_caller]
 pub fn read_file(filename: impl AsOutput) -> Output {
@@ -43,7 +43,7 @@ pub fn write_file(filename: impl AsOutput, contents: impl AsOutput) -> Operation
     filename.graph().op(&WRITE_FILE).input(filename).input(contents).finish()
 }
 
-/// The files whose paths match one of the patterns, sorted: `*`, `?` and `[a-z]` stand for parts of a name.
+/// Returns the files whose paths match one of the patterns, sorted: `*`, `?` and `[a-z]` stand for parts of a name.
 #[must_use]
 #[track_caller]
 pub fn matching_files(pattern: impl AsOutput) -> Output {

@@ -53,14 +53,14 @@ impl IndexOptions {
         self
     }
 
-    /// Whether each epoch has an order of its own (the default) or goes from the first example to the last.
+    /// Sets whether each epoch has an order of its own (the default) or goes from the first example to the last.
     #[must_use]
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
         self
     }
 
-    /// The seed of the order, beside the graph's (see [`get_seed`]). With a seed of either kind every run has the same
+    /// Sets the seed of the order, beside the graph's (see [`get_seed`]). With a seed of either kind every run has the same
     /// order.
     #[must_use]
     pub fn seed(mut self, seed: i64) -> Self {
@@ -68,7 +68,7 @@ impl IndexOptions {
         self
     }
 
-    /// Whether examples that do not fill the last batch are given as a shorter one. By default they are not given.
+    /// Sets whether examples that do not fill the last batch are given as a shorter one. By default they are not given.
     #[must_use]
     pub fn allow_smaller_final_batch(mut self, allow: bool) -> Self {
         self.allow_smaller_final_batch = allow;
@@ -76,7 +76,7 @@ impl IndexOptions {
     }
 }
 
-/// The numbers, from 0 to `limit`, of the next `batch_size` examples: a vector of `int64`, with which
+/// Returns the numbers, from 0 to `limit`, of the next `batch_size` examples: a vector of `int64`, with which
 /// [`gather`](crate::array::gather) takes rows. Batches go on across the ends of epochs; within an epoch no number comes
 /// twice.
 ///

@@ -41,12 +41,12 @@ op_defs! {
     READER_RESET_V2: OpDef::new("ReaderResetV2", "reader_handle: resource -> ").stateful().not_differentiable();
 }
 
-/// All inputs are scalars.
+/// Returns all inputs are scalars.
 fn only_scalars(context: &mut ShapeContext<'_>) -> Result<()> {
     (0..context.inputs().len()).try_for_each(|index| must_be_scalar(context, index))
 }
 
-/// All inputs and outputs are scalars.
+/// Returns all inputs and outputs are scalars.
 fn one_record(context: &mut ShapeContext<'_>) -> Result<()> {
     (0..context.inputs().len()).try_for_each(|index| must_be_scalar(context, index))?;
     scalar(context)
@@ -158,7 +158,7 @@ impl Reader {
         Reader::make(graph.op(&IDENTITY_READER_V2))
     }
 
-    /// The handle, an input of every operation on the reader.
+    /// Returns the handle, an input of every operation on the reader.
     #[must_use]
     pub fn handle(&self) -> &Output {
         &self.handle
@@ -187,21 +187,21 @@ impl Reader {
         (operation.output(0), operation.output(1))
     }
 
-    /// How many records were read, an `int64`.
+    /// Returns the number of records that were read, an `int64`.
     #[must_use]
     #[track_caller]
     pub fn num_records_produced(&self) -> Output {
         self.op(&READER_NUM_RECORDS_PRODUCED_V2).finish_output()
     }
 
-    /// How many files were read to their end, an `int64`.
+    /// Returns the number of files that were read to their end, an `int64`.
     #[must_use]
     #[track_caller]
     pub fn num_work_units_completed(&self) -> Output {
         self.op(&READER_NUM_WORK_UNITS_COMPLETED_V2).finish_output()
     }
 
-    /// Where the reader stands, for [`restore_state`](Reader::restore_state): a string that TensorFlow's readers understand.
+    /// Returns where the reader stands, for [`restore_state`](Reader::restore_state): a string that TensorFlow's readers understand.
     ///
     /// As there, only readers of [whole files](Reader::whole_file) and of [names](Reader::identity) can; the others, which
     /// may stand within a file, give `Unimplemented` when it runs. For input that a resumed run continues see

@@ -68,7 +68,7 @@ op_defs! {
         .gradient(next_after_gradient);
 }
 
-/// The gradients of both inputs by formulas of `(grad, x, y)`, summed where the inputs were broadcast. A constant input
+/// Returns the gradients of both inputs by formulas of `(grad, x, y)`, summed where the inputs were broadcast. A constant input
 /// has none: what would be computed for it, nobody could use.
 fn both(
     op: &Operation,
@@ -85,7 +85,7 @@ fn both(
     ])
 }
 
-/// As [`both`] for two gradients that differ in sign only: the second is negated after the sum, when there is less to
+/// Works as [`both`] for two gradients that differ in sign only: the second is negated after the sum, when there is less to
 /// negate.
 fn opposite(
     op: &Operation,

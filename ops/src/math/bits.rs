@@ -47,14 +47,14 @@ bit_functions! {
     right_shift => RIGHT_SHIFT;
 }
 
-/// All bits turned over.
+/// Returns all bits turned over.
 #[must_use]
 #[track_caller]
 pub fn invert(x: impl AsOutput) -> Output {
     x.as_output().graph().op(&INVERT).input(x).finish_output()
 }
 
-/// How many bits are set, as `uint8`.
+/// Returns the number of bits that are set, as `uint8`.
 #[must_use]
 #[track_caller]
 pub fn population_count(x: impl AsOutput) -> Output {

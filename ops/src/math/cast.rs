@@ -19,7 +19,7 @@ fn cast_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     Ok(vec![grad.map(|grad| cast(grad, from))])
 }
 
-/// The elements as another dtype: fractions are cut off, `bool` is 0 or 1. A tensor that has the dtype already is
+/// Returns the elements as another dtype: fractions are cut off, `bool` is 0 or 1. A tensor that has the dtype already is
 /// returned as it is.
 #[must_use]
 #[track_caller]

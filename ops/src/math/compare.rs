@@ -78,7 +78,7 @@ comparisons! {
     logical_or => LOGICAL_OR;
 }
 
-/// Where `x` and `y`, of one shape, differ by less than `tolerance`.
+/// Returns where `x` and `y`, of one shape, differ by less than `tolerance`.
 #[must_use]
 #[track_caller]
 pub fn approximate_equal(x: impl AsOutput, y: impl AsOutput, tolerance: f32) -> Output {
@@ -86,7 +86,7 @@ pub fn approximate_equal(x: impl AsOutput, y: impl AsOutput, tolerance: f32) -> 
     builder.attr("tolerance", tolerance).finish_output()
 }
 
-/// Where `x` is false.
+/// Returns where `x` is false.
 #[must_use]
 #[track_caller]
 pub fn logical_not(x: impl AsOutput) -> Output {

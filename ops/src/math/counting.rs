@@ -23,7 +23,7 @@ op_defs! {
         .not_differentiable();
 }
 
-/// A vector of as many numbers as the scalar input says.
+/// Returns a vector of as many numbers as the scalar input says.
 fn sized_by(context: &ShapeContext<'_>, index: usize) -> Result<PartialShape> {
     shapes::must_be_scalar(context, index)?;
     let size = shapes::int(context, index).map(|size| {
@@ -49,7 +49,7 @@ fn histogram_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How often each number from 0 on appears in the `int32` tensor `arr`, as `int32`.
+/// Returns how often each number from 0 on appears in the `int32` tensor `arr`, as `int32`.
 #[must_use]
 #[track_caller]
 pub fn bincount(arr: impl AsOutput) -> Output {
@@ -61,7 +61,7 @@ pub fn bincount(arr: impl AsOutput) -> Output {
     scope.leave(builder.constant(Tensor::from(Vec::<i32>::new())).finish_output())
 }
 
-/// As [`bincount`] of numbers below `size`, each counted with a weight of the same shape.
+/// Works as [`bincount`] of numbers below `size`, each counted with a weight of the same shape.
 #[must_use]
 #[track_caller]
 pub fn weighted_bincount(arr: impl AsOutput, size: impl Into<Ints>, weights: impl AsOutput) -> Output {
@@ -69,7 +69,7 @@ pub fn weighted_bincount(arr: impl AsOutput, size: impl Into<Ints>, weights: imp
     size.into().input_of(builder).input(weights).finish_output()
 }
 
-/// How many of `values` lie in each of `bins` equal parts of `[range[0], range[1])`, as `int32`; what lies outside
+/// Returns the number of of that `values` lie in each of `bins` equal parts of `[range[0], range[1])`, as `int32`; what lies outside
 /// counts in the first and last.
 #[must_use]
 #[track_caller]

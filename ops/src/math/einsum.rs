@@ -165,7 +165,7 @@ fn einsum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
     (0..op.num_inputs()).map(gradient).collect()
 }
 
-/// The gradient of one operand: the sum of products of the result's gradient and the other operands, over all axes
+/// Returns the gradient of one operand: the sum of products of the result's gradient and the other operands, over all axes
 /// that this one does not have.
 fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize) -> Result<Output> {
     let own = &equation.inputs[index];
@@ -234,7 +234,7 @@ fn spread(product: &Output, input: &Output, own: &Axes, kept: &Axes) -> Output {
     broadcast_to(with_ones, shape_of(input))
 }
 
-/// The sum of products that an equation such as `ij,jk->ik` names: a letter for each axis of each operand, and those
+/// Returns the sum of products that an equation such as `ij,jk->ik` names: a letter for each axis of each operand, and those
 /// of the result; the other axes are summed over. `...` stands for axes that are broadcast.
 ///
 /// # Panics

@@ -26,7 +26,7 @@ fn determinant_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The right sides, for each of the stacked matrices.
+/// Returns the right sides, for each of the stacked matrices.
 fn solution_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (matrix, sides) = (shapes::at_least_rank(context, 0, 2)?, shapes::at_least_rank(context, 1, 2)?);
     let (Some(of_matrix), Some(of_sides)) = (matrix.rank(), sides.rank()) else { return Ok(()) };

@@ -100,7 +100,7 @@ fn flag(op: &Operation, name: &str) -> bool {
     op.attr(name).and_then(AttrValue::as_bool).unwrap_or(false)
 }
 
-/// The gradients of `a` and `b` in `a * b`, each of which may be turned; `multiply` takes which sides to turn.
+/// Returns the gradients of `a` and `b` in `a * b`, each of which may be turned; `multiply` takes which sides to turn.
 fn product_gradients(
     (grad, a, b): (&Output, &Output, &Output),
     turned: (bool, bool),
@@ -161,13 +161,13 @@ fn sum_batches(grad: &Output, input: &Output, other: &Output) -> Output {
 /// How [`matmul_with`] takes its factors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MatMulOptions {
-    /// Whether `a` is transposed first.
+    /// True if `a` is transposed first.
     pub transpose_a: bool,
-    /// Whether `b` is transposed first.
+    /// True if `b` is transposed first.
     pub transpose_b: bool,
 }
 
-/// The matrix product of `[n, k]` and `[k, m]`. Of higher ranks, the products of the matrices in the last two axes,
+/// Returns the matrix product of `[n, k]` and `[k, m]`. Of higher ranks, the products of the matrices in the last two axes,
 /// whose batch axes are broadcast.
 #[must_use]
 #[track_caller]
@@ -175,7 +175,7 @@ pub fn matmul(a: impl AsOutput, b: impl AsOutput) -> Output {
     matmul_with(a, b, MatMulOptions::default())
 }
 
-/// As [`matmul`], of factors that are transposed first (their last two axes).
+/// Works as [`matmul`], of factors that are transposed first (their last two axes).
 #[must_use]
 #[track_caller]
 pub fn matmul_with(a: impl AsOutput, b: impl AsOutput, options: MatMulOptions) -> Output {
@@ -188,7 +188,7 @@ pub fn matmul_with(a: impl AsOutput, b: impl AsOutput, options: MatMulOptions) -
     builder.attr("transpose_a", transpose_a).attr("transpose_b", transpose_b).finish_output()
 }
 
-/// The products of the matrices in the last two axes, whose batch axes are broadcast.
+/// Returns the products of the matrices in the last two axes, whose batch axes are broadcast.
 #[track_caller]
 fn batch_matmul(a: impl AsOutput, b: impl AsOutput, options: MatMulOptions) -> Output {
     let complex = a.as_output().dtype().is_complex();

@@ -61,7 +61,7 @@ fn qr_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Ou
     Ok(vec![Some(concat(&[square, rest], -1))])
 }
 
-/// The gradient of a matrix of no more columns than rows.
+/// Returns the gradient of a matrix of no more columns than rows.
 fn of_deep(q: &Output, r: &Output, dq: &Output, dr: &Output) -> Output {
     let turning = matmul_with(q, dq, ADJOINT_A);
     let stretching = matmul_with(r, dr, ADJOINT_B);

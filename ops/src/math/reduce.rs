@@ -119,7 +119,7 @@ impl Reduction {
         Ok(Reduction { input, axes, known_axes, keep_dims })
     }
 
-    /// A tensor of the result's shape under the shape it has when reduced axes are kept with size 1.
+    /// Creates a tensor of the result's shape under the shape it has when reduced axes are kept with size 1.
     fn with_axes(&self, result: &Output) -> Output {
         match &self.known_axes {
             _ if self.keep_dims => result.clone(),
@@ -136,7 +136,7 @@ impl Reduction {
         }
     }
 
-    /// The shape with reduced axes of size 1, computed.
+    /// Returns the shape with reduced axes of size 1, computed.
     fn kept_shape(&self) -> Output {
         let graph = self.input.graph();
         let one = constant(&graph, 1i32);
@@ -151,7 +151,7 @@ impl Reduction {
         dynamic_stitch(&[all, axes], &[sizes, ones])
     }
 
-    /// A tensor of the result's shape, repeated along the reduced axes.
+    /// Returns a tensor of the result's shape, repeated along the reduced axes.
     fn spread(&self, result: &Output) -> Output {
         let result = self.with_axes(result);
         if self.input.shape().is_fully_known() && result.shape() == self.input.shape() {
@@ -160,7 +160,7 @@ impl Reduction {
         broadcast_to(result, shape_of(&self.input))
     }
 
-    /// How many elements went into one of the result's, when that is known.
+    /// Returns the number of elements that went into one of the result's, when that is known.
     fn count(&self) -> Option<usize> {
         let axes = self.known_axes.as_ref()?;
         axes.iter().map(|&axis| self.input.shape().dim(axis)).product()
@@ -191,7 +191,7 @@ fn computed_count(op: &Operation, reduction: &Reduction) -> Output {
     floor_div(&all, maximum(size(op.output(0)), scalar_like(&all, 1.0)))
 }
 
-/// Where several elements are extreme, they share the gradient.
+/// Returns where several elements are extreme, they share the gradient.
 fn extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let reduction = Reduction::of(op)?;
@@ -208,7 +208,7 @@ fn norm_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     Ok(vec![Some(mul(&reduction.input, share)), None])
 }
 
-/// The product of all other elements along the axes, which is right also where elements are 0.
+/// Returns the product of all other elements along the axes, which is right also where elements are 0.
 fn prod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let reduction = Reduction::of(op)?;
@@ -258,7 +258,7 @@ fn reduce(def: &'static OpDef, input: &Output, axes: Axes, keep_dims: bool) -> O
     builder.attr("keep_dims", keep_dims).finish_output()
 }
 
-/// The axes of a tensor whose rank is known only when the graph runs.
+/// Returns the axes of a tensor whose rank is known only when the graph runs.
 #[track_caller]
 fn all_axes(graph: &Graph, input: &Output) -> Output {
     let graph = crate::composite::unnamed(graph);
@@ -290,13 +290,13 @@ reductions! {
     reduce_min => MIN;
     /// The square root of the sum of squares over axes.
     reduce_euclidean_norm => EUCLIDEAN_NORM;
-    /// Whether all are true.
+    /// True if all are true.
     reduce_all => ALL;
-    /// Whether one or more are true.
+    /// True if one or more are true.
     reduce_any => ANY;
 }
 
-/// The logarithm of the sum of exponentials, without overflow.
+/// Returns the logarithm of the sum of exponentials, without overflow.
 #[must_use]
 #[track_caller]
 pub fn reduce_logsumexp(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
@@ -311,7 +311,7 @@ pub fn reduce_logsumexp(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: 
     scope.leave(add(sum, shift))
 }
 
-/// The variance over axes: the mean of squared differences from the mean.
+/// Returns the variance over axes: the mean of squared differences from the mean.
 #[must_use]
 #[track_caller]
 pub fn reduce_variance(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
@@ -322,7 +322,7 @@ pub fn reduce_variance(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: b
     scope.leave(reduce_mean(square(sub(&input, mean)), axes, keep_dims))
 }
 
-/// The standard deviation over axes: the square root of the variance.
+/// Returns the standard deviation over axes: the square root of the variance.
 #[must_use]
 #[track_caller]
 pub fn reduce_std(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
@@ -331,21 +331,21 @@ pub fn reduce_std(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) 
     scope.leave(sqrt(variance))
 }
 
-/// The index of the largest element along an axis, the first of equals, as `int64`.
+/// Returns the index of the largest element along an axis, the first of equals, as `int64`.
 #[must_use]
 #[track_caller]
 pub fn argmax(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
     axis.into().input_of(input.as_output().graph().op(&ARG_MAX).input(input)).finish_output()
 }
 
-/// The index of the smallest element along an axis, the first of equals, as `int64`.
+/// Returns the index of the smallest element along an axis, the first of equals, as `int64`.
 #[must_use]
 #[track_caller]
 pub fn argmin(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
     axis.into().input_of(input.as_output().graph().op(&ARG_MIN).input(input)).finish_output()
 }
 
-/// How many elements differ from zero, as `int64`.
+/// Returns the number of elements that differ from zero, as `int64`.
 #[must_use]
 #[track_caller]
 pub fn count_nonzero(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {

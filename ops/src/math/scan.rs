@@ -60,7 +60,7 @@ fn cumprod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
-/// The smallest finite number of a floating dtype.
+/// Returns the smallest finite number of a floating dtype.
 fn lowest(dtype: DType) -> Tensor {
     match dtype {
         DType::Float16 => Tensor::from(f16::MIN),
@@ -93,35 +93,35 @@ fn scan(def: &'static OpDef, x: &Output, axis: Ints, exclusive: bool, reverse: b
     builder.attr("exclusive", exclusive).attr("reverse", reverse).finish_output()
 }
 
-/// The running sum along an axis: each element plus all before it.
+/// Returns the running sum along an axis: each element plus all before it.
 #[must_use]
 #[track_caller]
 pub fn cumsum(x: impl AsOutput, axis: impl Into<Ints>) -> Output {
     scan(&CUMSUM, x.as_output(), axis.into(), false, false)
 }
 
-/// As [`cumsum`]; `exclusive` leaves the element itself out, `reverse` begins at the end.
+/// Works as [`cumsum`]; `exclusive` leaves the element itself out, `reverse` begins at the end.
 #[must_use]
 #[track_caller]
 pub fn cumsum_with(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, reverse: bool) -> Output {
     scan(&CUMSUM, x.as_output(), axis.into(), exclusive, reverse)
 }
 
-/// The running product along an axis: each element times all before it.
+/// Returns the running product along an axis: each element times all before it.
 #[must_use]
 #[track_caller]
 pub fn cumprod(x: impl AsOutput, axis: impl Into<Ints>) -> Output {
     scan(&CUMPROD, x.as_output(), axis.into(), false, false)
 }
 
-/// As [`cumprod`]; `exclusive` leaves the element itself out, `reverse` begins at the end.
+/// Works as [`cumprod`]; `exclusive` leaves the element itself out, `reverse` begins at the end.
 #[must_use]
 #[track_caller]
 pub fn cumprod_with(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, reverse: bool) -> Output {
     scan(&CUMPROD, x.as_output(), axis.into(), exclusive, reverse)
 }
 
-/// The logarithm of the running sum of exponentials along an axis, without overflow.
+/// Returns the logarithm of the running sum of exponentials along an axis, without overflow.
 #[must_use]
 #[track_caller]
 pub fn cumulative_logsumexp(

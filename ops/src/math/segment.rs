@@ -143,7 +143,7 @@ fn segment_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     Ok(vec![grads[0].as_ref().map(|grad| gather(grad, op.input(1))), None])
 }
 
-/// A vector of one number per row, under a shape that broadcasts along rows.
+/// Returns a vector of one number per row, under a shape that broadcasts along rows.
 fn per_row(numbers: &Output, data: &Output) -> Output {
     match data.shape().rank() {
         Some(rank) => {
@@ -167,7 +167,7 @@ fn segment_mean_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
-/// Where several rows are extreme, they share the gradient.
+/// Returns where several rows are extreme, they share the gradient.
 fn segment_extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let (data, ids) = (op.input(0), op.input(1));
@@ -188,7 +188,7 @@ fn segment_prod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
-/// The gradient of products of rows: the product of the others, which is right also where one element is 0.
+/// Returns the gradient of products of rows: the product of the others, which is right also where one element is 0.
 fn product_gradient(
     grad: &Output,
     data: &Output,
@@ -233,7 +233,7 @@ fn unsorted_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     Ok(vec![grads[0].as_ref().map(|grad| gather_or_zeros(grad, &op.input(1))), None, None])
 }
 
-/// Where several rows are extreme, they share the gradient.
+/// Returns where several rows are extreme, they share the gradient.
 fn unsorted_extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let (data, ids) = (op.input(0), op.input(1));
@@ -257,7 +257,7 @@ fn unsorted_prod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Ve
     Ok(vec![grads[0].as_ref().map(gradient), None, None])
 }
 
-/// The rows of a tensor, as an `int32` scalar or a number.
+/// Returns the rows of a tensor, as an `int32` scalar or a number.
 fn rows_of(data: &Output) -> Ints {
     match data.shape().dim(0) {
         Some(rows) => Ints::from(rows),

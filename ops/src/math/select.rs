@@ -86,7 +86,7 @@ fn clip_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     ])
 }
 
-/// The elements of `t` where the condition is true and those of `e` elsewhere, with broadcasting.
+/// Returns the elements of `t` where the condition is true and those of `e` elsewhere, with broadcasting.
 #[must_use]
 #[track_caller]
 pub fn select(condition: impl AsOutput, t: impl AsOutput, e: impl AsOutput) -> Output {
@@ -94,7 +94,7 @@ pub fn select(condition: impl AsOutput, t: impl AsOutput, e: impl AsOutput) -> O
     builder.input(condition).input(t).input(e).finish_output()
 }
 
-/// As [`select`] without broadcasting: `t` and `e` have one shape, and a condition that is a vector chooses
+/// Works as [`select`] without broadcasting: `t` and `e` have one shape, and a condition that is a vector chooses
 /// between their rows.
 #[must_use]
 #[track_caller]
@@ -103,7 +103,7 @@ pub fn select_rows(condition: impl AsOutput, t: impl AsOutput, e: impl AsOutput)
     builder.input(condition).input(t).input(e).finish_output()
 }
 
-/// Every element, or the limit that it is beyond.
+/// Returns every element, or the limit that it is beyond.
 #[must_use]
 #[track_caller]
 pub fn clip_by_value(t: impl AsOutput, low: impl AsOutput, high: impl AsOutput) -> Output {

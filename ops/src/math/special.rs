@@ -42,7 +42,7 @@ fn cross_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// All of one shape, but for scalars.
+/// Returns all of one shape, but for scalars.
 fn betainc_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut shape = context.input(0);
     for index in 1..3 {
@@ -62,7 +62,7 @@ fn cross_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     Ok(vec![Some(cross(op.input(1), grad)), Some(cross(grad, op.input(0)))])
 }
 
-/// The slope of the lower incomplete gamma function: `exp(-x + (a - 1) log(x) - lgamma(a))`.
+/// Returns the slope of the lower incomplete gamma function: `exp(-x + (a - 1) log(x) - lgamma(a))`.
 fn gamma_density(a: &Output, x: &Output) -> Output {
     let power = xlogy(sub(a, scalar_like(a, 1.0)), x);
     exp(sub(sub(power, x), lgamma(a)))
@@ -81,7 +81,7 @@ fn igammac_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     Ok(found.into_iter().map(|grad| grad.map(neg)).collect())
 }
 
-/// The exponent counts as constant.
+/// Returns the exponent counts as constant.
 fn zeta_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, q) = (op.input(0), op.input(1));
@@ -90,7 +90,7 @@ fn zeta_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     Ok(vec![None, Some(sum_to_input(&mul(grad, slope), &q, &[&x]))])
 }
 
-/// The parameters count as constant; the slope is the density of the beta distribution.
+/// Returns the parameters count as constant; the slope is the density of the beta distribution.
 fn betainc_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (a, b, x) = (op.input(0), op.input(1), op.input(2));
@@ -101,14 +101,14 @@ fn betainc_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     Ok(vec![None, None, Some(sum_to_input(&mul(grad, density), &x, &[&a, &b]))])
 }
 
-/// The vector products of vectors of three numbers, which lie along the last axis.
+/// Returns the vector products of vectors of three numbers, which lie along the last axis.
 #[must_use]
 #[track_caller]
 pub fn cross(a: impl AsOutput, b: impl AsOutput) -> Output {
     a.as_output().graph().op(&CROSS).input(a).input(b).finish_output()
 }
 
-/// The lower incomplete gamma function of `x`, divided by the gamma function of `a`.
+/// Returns the lower incomplete gamma function of `x`, divided by the gamma function of `a`.
 #[must_use]
 #[track_caller]
 pub fn igamma(a: impl AsOutput, x: impl AsOutput) -> Output {
@@ -122,14 +122,14 @@ pub fn igammac(a: impl AsOutput, x: impl AsOutput) -> Output {
     a.as_output().graph().op(&IGAMMAC).input(a).input(x).finish_output()
 }
 
-/// The Hurwitz zeta function: the sum of `(q + n)` to the power of `-x` over `n` from 0.
+/// Returns the Hurwitz zeta function: the sum of `(q + n)` to the power of `-x` over `n` from 0.
 #[must_use]
 #[track_caller]
 pub fn zeta(x: impl AsOutput, q: impl AsOutput) -> Output {
     x.as_output().graph().op(&ZETA).input(x).input(q).finish_output()
 }
 
-/// The regularised incomplete beta function.
+/// Returns the regularised incomplete beta function.
 #[must_use]
 #[track_caller]
 pub fn betainc(a: impl AsOutput, b: impl AsOutput, x: impl AsOutput) -> Output {

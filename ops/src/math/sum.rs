@@ -26,7 +26,7 @@ fn add_n_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     Ok(vec![grads[0].clone(); op.num_inputs()])
 }
 
-/// The sum of tensors of one shape. Of a single tensor, the tensor.
+/// Returns the sum of tensors of one shape. Of a single tensor, the tensor.
 ///
 /// # Panics
 /// When the list is empty: there is no graph to build in.
@@ -40,7 +40,7 @@ pub fn add_n<O: AsOutput>(inputs: &[O]) -> Output {
     }
 }
 
-/// The sum of tensors of one shape, which may be added up as they arrive. Of a single tensor, the tensor.
+/// Returns the sum of tensors of one shape, which may be added up as they arrive. Of a single tensor, the tensor.
 ///
 /// # Panics
 /// When the list is empty: there is no graph to build in.

@@ -19,7 +19,7 @@ const fn smooth(name: &'static str, attrs: &'static str, gradient: GradientFn) -
     OpDef::new(name, "x: T -> y: T").attrs(attrs).shape(unchanged).gradient(gradient)
 }
 
-/// A step function: it passes no gradient on.
+/// Returns a step function: it passes no gradient on.
 const fn step(name: &'static str, attrs: &'static str) -> OpDef {
     OpDef::new(name, "x: T -> y: T").attrs(attrs).shape(unchanged).not_differentiable()
 }
@@ -110,18 +110,18 @@ op_defs! {
 
 const PARTS: &str = "T: {complex64, complex128} = complex64, Tout: {float, double} = float";
 
-/// The complex conjugate, or the tensor itself when it is real.
+/// Returns the complex conjugate, or the tensor itself when it is real.
 #[track_caller]
 pub(crate) fn conj_of(x: &Output) -> Output {
     if x.dtype().is_complex() { conj(x) } else { x.clone() }
 }
 
-/// The gradient of the one input, from that of the result.
+/// Returns the gradient of the one input, from that of the result.
 fn one(grads: &[Option<Output>], formula: impl FnOnce(&Output) -> Output) -> Result<Vec<Option<Output>>> {
     Ok(vec![grads[0].as_ref().map(formula)])
 }
 
-/// The gradient of the one input: that of the result times a slope, which is computed from the input.
+/// Returns the gradient of the one input: that of the result times a slope, which is computed from the input.
 fn by_slope(
     op: &Operation,
     grads: &[Option<Output>],
@@ -130,7 +130,7 @@ fn by_slope(
     one(grads, |grad| scaled(grad, &slope(&conj_of(&op.input(0)))))
 }
 
-/// The gradient of the one input: that of the result times a slope, which is computed from the result.
+/// Returns the gradient of the one input: that of the result times a slope, which is computed from the result.
 fn by_result(
     op: &Operation,
     grads: &[Option<Output>],
@@ -139,7 +139,7 @@ fn by_result(
     one(grads, |grad| scaled(grad, &slope(&conj_of(&op.output(0)))))
 }
 
-/// The gradient by one of the operations made for it, from the result and its gradient.
+/// Returns the gradient by one of the operations made for it, from the result and its gradient.
 fn by_op(op: &Operation, grads: &[Option<Output>], def: &'static OpDef) -> Result<Vec<Option<Output>>> {
     one(grads, |grad| grad.graph().op(def).input(op.output(0)).input(grad).finish_output())
 }
@@ -225,7 +225,7 @@ fn cosh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     by_slope(op, grads, |x| sinh(x))
 }
 
-/// As [`by_op`] for operations that do not conjugate the result themselves.
+/// Works as [`by_op`] for operations that do not conjugate the result themselves.
 fn by_conjugating_op(
     op: &Operation,
     grads: &[Option<Output>],
@@ -481,7 +481,7 @@ unary_functions! {
     conj => CONJ;
 }
 
-/// The dtype of the parts of complex numbers.
+/// Returns the dtype of the parts of complex numbers.
 fn part_dtype(dtype: DType) -> DType {
     if dtype == DType::Complex128 { DType::Float64 } else { DType::Float32 }
 }
@@ -491,7 +491,7 @@ fn part(def: &'static OpDef, x: &Output) -> Output {
     x.graph().op(def).input(x).attr("Tout", part_dtype(x.dtype())).finish_output()
 }
 
-/// The absolute value, which is real also for complex numbers.
+/// Returns the absolute value, which is real also for complex numbers.
 #[must_use]
 #[track_caller]
 pub fn abs(x: impl AsOutput) -> Output {
@@ -499,7 +499,7 @@ pub fn abs(x: impl AsOutput) -> Output {
     if x.dtype().is_complex() { part(&COMPLEX_ABS, x) } else { x.graph().op(&ABS).input(x).finish_output() }
 }
 
-/// The real part of complex numbers; real numbers are returned as they are.
+/// Returns the real part of complex numbers; real numbers are returned as they are.
 #[must_use]
 #[track_caller]
 pub fn real(x: impl AsOutput) -> Output {
@@ -507,14 +507,14 @@ pub fn real(x: impl AsOutput) -> Output {
     if x.dtype().is_complex() { part(&REAL, x) } else { x.clone() }
 }
 
-/// The imaginary part of complex numbers.
+/// Returns the imaginary part of complex numbers.
 #[must_use]
 #[track_caller]
 pub fn imag(x: impl AsOutput) -> Output {
     part(&IMAG, x.as_output())
 }
 
-/// The angle of complex numbers in the plane, between -pi and pi.
+/// Returns the angle of complex numbers in the plane, between -pi and pi.
 #[must_use]
 #[track_caller]
 pub fn angle(x: impl AsOutput) -> Output {
@@ -531,7 +531,7 @@ pub fn complex(real: impl AsOutput, imag: impl AsOutput) -> Output {
     builder.attr("Tout", whole).finish_output()
 }
 
-/// The derivative of order `a` of `digamma`, at `x`; both floating, of one dtype.
+/// Returns the derivative of order `a` of `digamma`, at `x`; both floating, of one dtype.
 #[must_use]
 #[track_caller]
 pub fn polygamma(a: impl AsOutput, x: impl AsOutput) -> Output {

@@ -81,7 +81,7 @@ op_defs! {
     .shape(norm_grad_shape);
 }
 
-/// The channels of an input, and its shape with them filled in from the vectors that belong to them.
+/// Returns the channels of an input, and its shape with them filled in from the vectors that belong to them.
 fn channels(
     context: &ShapeContext<'_>,
     x: usize,
@@ -135,7 +135,7 @@ fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
     })
 }
 
-/// What was kept of the batch leads back; without training, the moments that were given.
+/// Returns what was kept of the batch leads back; without training, the moments that were given.
 fn gradient_by(def: &'static OpDef, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 5]) };
     let training = op.attr("is_training").and_then(AttrValue::as_bool).unwrap_or(true);
@@ -179,7 +179,7 @@ pub struct BatchNormOptions {
     pub epsilon: f32,
     /// In which order the axes lie. [`DataFormat::Nhwc`] by default.
     pub data_format: DataFormat,
-    /// Whether to use the moments of the batch. `true` by default.
+    /// True to use the moments of the batch. `true` by default.
     pub is_training: bool,
     /// The share of the batch's moments in the moments given back; the rest is that of `moments`. 1 by default.
     pub exponential_avg_factor: f32,

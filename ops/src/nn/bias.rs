@@ -25,7 +25,7 @@ op_defs! {
         .gradient(bias_add_grad_gradient);
 }
 
-/// The axis of channels: the last one, or the third from the end of a batch of planes.
+/// Returns the axis of channels: the last one, or the third from the end of a batch of planes.
 fn channel_axis(format: &str, rank: usize) -> usize {
     if format == "NCHW" { rank.saturating_sub(3).max(1).min(rank - 1) } else { rank - 1 }
 }
@@ -73,7 +73,7 @@ fn bias_add_v1_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     Ok(vec![Some(grad.clone()), Some(of_bias)])
 }
 
-/// The gradient of a sum over all but the channels: the same number along all of them.
+/// Returns the gradient of a sum over all but the channels: the same number along all of them.
 fn bias_add_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None]) };
     let value = op.input(0);

@@ -63,9 +63,9 @@ pub struct Candidates {
 /// Which classes a sampler draws from, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SamplerOptions {
-    /// How many are drawn, for the whole batch together.
+    /// The number of candidates drawn for the whole batch.
     pub num_sampled: usize,
-    /// Whether no class is drawn twice.
+    /// True if no class is drawn twice.
     pub unique: bool,
     /// Classes are from 0 to this, without it.
     pub range_max: i64,
@@ -108,7 +108,7 @@ fn candidates(operation: &Operation) -> Candidates {
     }
 }
 
-/// Where sampled classes are true ones of an example: the example, the place among the sampled, and a weight of
+/// Returns where sampled classes are true ones of an example: the example, the place among the sampled, and a weight of
 /// `-float32::MAX` that takes a logit out of a loss.
 #[must_use]
 #[track_caller]

@@ -38,7 +38,7 @@ fn images_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The last axis holds the three components of a color.
+/// Returns the last axis holds the three components of a color.
 fn colors_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let images = shapes::at_least_rank(context, 0, 1)?;
     let Some(rank) = images.rank() else { return Ok(()) };
@@ -47,7 +47,7 @@ fn colors_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The slopes of hue, saturation and value. Among equal components red counts as the largest before green and blue, and
+/// Returns the slopes of hue, saturation and value. Among equal components red counts as the largest before green and blue, and
 /// blue as the smallest before green and red.
 fn rgb_to_hsv_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None]) };

@@ -100,7 +100,7 @@ fn conv_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     conv_shape(context, 5)
 }
 
-/// A filter's axes are rows, columns (and planes first), channels in, channels out.
+/// Returns a filter's axes are rows, columns (and planes first), channels in, channels out.
 fn conv_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     let (input, filter) = (context.input_of_rank(0, rank)?, context.input_of_rank(1, rank)?);
     let axes = axes(context, rank);
@@ -117,7 +117,7 @@ fn conv_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     Ok(())
 }
 
-/// The input's shape with the number of windows along rows and columns.
+/// Returns the input's shape with the number of windows along rows and columns.
 fn moved(
     context: &ShapeContext<'_>,
     input: &PartialShape,
@@ -164,7 +164,7 @@ fn backprop_filter_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     backprop_filter_shape(context, 5)
 }
 
-/// The shape is given; TensorFlow also takes the sizes of rows and columns alone.
+/// Returns the shape is given; TensorFlow also takes the sizes of rows and columns alone.
 fn backprop_input_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     let filter = context.input_of_rank(1, rank)?;
     context.input_of_rank(2, rank)?;
@@ -204,7 +204,7 @@ fn backprop_filter_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<
     Ok(())
 }
 
-/// The attributes that an operation and its gradients have in common.
+/// Returns the attributes that an operation and its gradients have in common.
 fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
     const COMMON: [&str; 6] =
         ["strides", "padding", "explicit_paddings", "data_format", "dilations", "use_cudnn_on_gpu"];
@@ -350,14 +350,14 @@ impl ConvOptions {
     }
 }
 
-/// The convolution of images `[batch, rows, columns, channels]` with a filter `[rows, columns, channels, channels out]`.
+/// Returns the convolution of images `[batch, rows, columns, channels]` with a filter `[rows, columns, channels, channels out]`.
 #[must_use]
 #[track_caller]
 pub fn conv2d(input: impl AsOutput, filter: impl AsOutput, strides: [usize; 2], padding: Padding) -> Output {
     conv2d_with(input, filter, ConvOptions { strides, padding, ..ConvOptions::default() })
 }
 
-/// As [`conv2d`], with dilations and another order of axes.
+/// Works as [`conv2d`], with dilations and another order of axes.
 #[must_use]
 #[track_caller]
 pub fn conv2d_with(input: impl AsOutput, filter: impl AsOutput, options: ConvOptions) -> Output {
@@ -365,7 +365,7 @@ pub fn conv2d_with(input: impl AsOutput, filter: impl AsOutput, options: ConvOpt
     options.attrs_of(builder).finish_output()
 }
 
-/// The gradient of a convolution's input as a layer of its own, which makes images larger: `filter` is
+/// Returns the gradient of a convolution's input as a layer of its own, which makes images larger: `filter` is
 /// `[rows, columns, channels out, channels]`, `output_shape` that of the result.
 #[must_use]
 #[track_caller]
@@ -381,7 +381,7 @@ pub fn conv2d_transpose(
     options.attrs_of(builder.input(filter).input(value)).finish_output()
 }
 
-/// The convolution of each channel with filters of its own: `filter` is `[rows, columns, channels, multiplier]`, the
+/// Returns the convolution of each channel with filters of its own: `filter` is `[rows, columns, channels, multiplier]`, the
 /// result has `channels * multiplier` channels.
 #[must_use]
 #[track_caller]
@@ -390,7 +390,7 @@ pub fn depthwise_conv2d(input: impl AsOutput, filter: impl AsOutput, options: Co
     options.attrs_of(builder.input(input).input(filter)).finish_output()
 }
 
-/// A depthwise convolution, and one that mixes the channels at each place: `pointwise_filter` is
+/// Returns a depthwise convolution, and one that mixes the channels at each place: `pointwise_filter` is
 /// `[1, 1, channels * multiplier, channels out]`.
 #[must_use]
 #[track_caller]
@@ -407,7 +407,7 @@ pub fn separable_conv2d(
     scope.leave(conv2d_with(scope.enter_last(depthwise), pointwise_filter, mix))
 }
 
-/// The convolution of volumes `[batch, planes, rows, columns, channels]` with a filter
+/// Returns the convolution of volumes `[batch, planes, rows, columns, channels]` with a filter
 /// `[planes, rows, columns, channels, channels out]`. Explicit padding is not possible.
 #[must_use]
 #[track_caller]

@@ -52,7 +52,7 @@ fn sparse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The gradient of the logits, from those of the two outputs.
+/// Returns the gradient of the logits, from those of the two outputs.
 fn of_logits(op: &Operation, grads: &[Option<Output>]) -> Option<Output> {
     let by_loss = grads[0].as_ref().map(|grad| {
         // The usual case is the mean of the losses: one number, which needs no spreading.
@@ -86,7 +86,7 @@ fn sparse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
     Ok(vec![of_logits(op, grads), None])
 }
 
-/// The cross entropy of the softmax of `logits` and of rows of probabilities, one number for each row. Classes lie
+/// Returns the cross entropy of the softmax of `logits` and of rows of probabilities, one number for each row. Classes lie
 /// along the last axis. Gradients go to both; stop that of `labels` when they are not given.
 #[must_use]
 #[track_caller]
@@ -104,7 +104,7 @@ pub fn softmax_cross_entropy_with_logits(labels: impl AsOutput, logits: impl AsO
     scope.leave(reshape(losses, outer_sizes(&logits)))
 }
 
-/// All but the last axis joined into one.
+/// Returns all but the last axis joined into one.
 fn as_rows(tensor: &Output) -> Output {
     match tensor.shape().dim_from_end(0) {
         Some(classes) => reshape(tensor, [-1, i64::try_from(classes).unwrap_or(i64::MAX)]),
@@ -116,7 +116,7 @@ fn as_rows(tensor: &Output) -> Output {
     }
 }
 
-/// The sizes of all but the last axis.
+/// Returns the sizes of all but the last axis.
 fn outer_sizes(tensor: &Output) -> crate::Ints {
     let outer = tensor.shape().rank().map(|rank| tensor.shape().range(0, rank.saturating_sub(1)));
     match outer.and_then(|outer| outer.to_shape()) {
@@ -128,7 +128,7 @@ fn outer_sizes(tensor: &Output) -> crate::Ints {
     }
 }
 
-/// The cross entropy of the softmax of `logits` and of class numbers, one number for each. Classes lie along the last
+/// Returns the cross entropy of the softmax of `logits` and of class numbers, one number for each. Classes lie along the last
 /// axis of `logits`; the shape of `labels` (`int32` or `int64`) is that of the others.
 #[must_use]
 #[track_caller]
@@ -145,7 +145,7 @@ pub fn sparse_softmax_cross_entropy_with_logits(labels: impl AsOutput, logits: i
     scope.leave(reshape(losses, shape_of(&labels)))
 }
 
-/// The cross entropy of `sigmoid(logits)` and independent probabilities of the same shape, element by element.
+/// Returns the cross entropy of `sigmoid(logits)` and independent probabilities of the same shape, element by element.
 #[must_use]
 #[track_caller]
 pub fn sigmoid_cross_entropy_with_logits(labels: impl AsOutput, logits: impl AsOutput) -> Output {
@@ -157,7 +157,7 @@ pub fn sigmoid_cross_entropy_with_logits(labels: impl AsOutput, logits: impl AsO
     scope.leave(add(linear, log1p(exp(neg(abs(&logits))))))
 }
 
-/// As [`sigmoid_cross_entropy_with_logits`], with the part of positive labels times `pos_weight`: above 1 for recall,
+/// Works as [`sigmoid_cross_entropy_with_logits`], with the part of positive labels times `pos_weight`: above 1 for recall,
 /// below for precision.
 #[must_use]
 #[track_caller]

@@ -51,13 +51,13 @@ fn decoder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The operation computes the gradient along with the loss.
+/// Returns the operation computes the gradient along with the loss.
 fn loss_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let of_inputs = grads[0].as_ref().map(|grad| mul(expand_dims(grad, -1), op.output(1)));
     Ok(vec![of_inputs, None, None, None])
 }
 
-/// The negative logarithm of the probability of each label sequence, for unnormalised `inputs` of shape
+/// Returns the negative logarithm of the probability of each label sequence, for unnormalised `inputs` of shape
 /// `[time, batch, classes]`, the last class being the blank. Labels are given sparsely: the rows of `labels_indices` are
 /// pairs of example and place.
 #[must_use]

@@ -21,7 +21,7 @@ pub fn dropout(x: impl AsOutput, rate: f64, seed: Option<i64>) -> Output {
     dropout_with(x, rate, None, seed)
 }
 
-/// As [`dropout`], where the choices are made in this shape, which is broadcast: `[batch, 1, 1, channels]` keeps or
+/// Works as [`dropout`], where the choices are made in this shape, which is broadcast: `[batch, 1, 1, channels]` keeps or
 /// drops whole channels of images.
 #[must_use]
 #[track_caller]

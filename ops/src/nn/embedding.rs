@@ -16,12 +16,12 @@ use session_core::{AsOutput, DType, Error, Output, PartialShape, Variable};
 
 /// A table of rows: a variable, of which only the rows asked for are read, or any tensor.
 pub trait Table {
-    /// The rows of these numbers.
+    /// Returns the rows of these numbers.
     #[track_caller]
     fn rows(&self, ids: &Output) -> Output;
-    /// The shape of the whole.
+    /// Returns the shape of the whole.
     fn table_shape(&self) -> &PartialShape;
-    /// A tensor beside which to build.
+    /// Returns a tensor beside which to build.
     fn value(&self) -> &Output;
 }
 
@@ -75,7 +75,7 @@ impl<T: Table + ?Sized> Table for &T {
     }
 }
 
-/// The rows of a table that the integers `ids` name: the result has the shape of `ids` followed by that of a row.
+/// Returns the rows of a table that the integers `ids` name: the result has the shape of `ids` followed by that of a row.
 #[must_use]
 #[track_caller]
 pub fn embedding_lookup(params: &impl Table, ids: impl AsOutput) -> Output {
@@ -93,7 +93,7 @@ pub enum PartitionStrategy {
     Div,
 }
 
-/// As [`embedding_lookup`] in a table in several parts.
+/// Works as [`embedding_lookup`] in a table in several parts.
 #[must_use]
 #[track_caller]
 pub fn embedding_lookup_partitioned<T: Table>(
@@ -133,7 +133,7 @@ fn by_remainder(ids: &Output, parts: usize) -> (Output, Output) {
     (floor_mod(ids, &parts), floor_div(ids, &parts))
 }
 
-/// The first `rows % parts` parts hold one row more than the others.
+/// Returns the first `rows % parts` parts hold one row more than the others.
 fn by_order<T: Table>(ids: &Output, params: &[T]) -> (Output, Output) {
     let rows = total_rows(ids, params);
     let parts = scalar_like(ids, params.len() as f64);
@@ -147,7 +147,7 @@ fn by_order<T: Table>(ids: &Output, params: &[T]) -> (Output, Output) {
     (part, place)
 }
 
-/// The rows of all parts together.
+/// Returns the rows of all parts together.
 fn total_rows<T: Table>(ids: &Output, params: &[T]) -> Output {
     let known: Option<usize> = params.iter().map(|part| part.table_shape().dim(0)).sum();
     if let Some(rows) = known {
@@ -160,7 +160,7 @@ fn total_rows<T: Table>(ids: &Output, params: &[T]) -> Output {
     cast(add_n(&counts), ids.dtype())
 }
 
-/// The shape of the numbers followed by that of a row.
+/// Returns the shape of the numbers followed by that of a row.
 fn whole_shape(ids: &Output, table: &PartialShape, found: &[Output]) -> crate::Ints {
     let row = table.rank().map_or_else(PartialShape::unknown, |rank| table.range(1, rank));
     if let Some(known) = ids.shape().concat(&row).to_shape() {

@@ -114,7 +114,7 @@ fn resize_nearest_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
 /// How [`local_response_normalization`] weighs neighbours.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LocalResponse {
-    /// How many channels on each side count. 5 by default.
+    /// The number of channels on each side that are included. Default: 5.
     pub depth_radius: i64,
     /// Added to the sum of squares. 1 by default.
     pub bias: f32,

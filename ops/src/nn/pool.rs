@@ -176,7 +176,7 @@ fn avg_pool_grad_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()
     Ok(())
 }
 
-/// The attributes that an operation and its gradients have in common.
+/// Returns the attributes that an operation and its gradients have in common.
 fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
     const COMMON: [&str; 6] =
         ["ksize", "strides", "padding", "explicit_paddings", "data_format", "include_batch_in_index"];
@@ -206,7 +206,7 @@ fn max_pool_3d_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     one(grads, |grad| max_grad(&MAX_POOL_3D_GRAD, op, [&op.input(0), &op.output(0), grad]))
 }
 
-/// Which elements are the largest does not change with small changes.
+/// Returns which elements are the largest does not change with small changes.
 fn max_pool_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (input, output) = (op.input(0), op.input(1));
@@ -275,14 +275,14 @@ fn pool(
     builder.finish_output()
 }
 
-/// The largest element of each window of `size` rows and columns; windows lie `strides` apart.
+/// Returns the largest element of each window of `size` rows and columns; windows lie `strides` apart.
 #[must_use]
 #[track_caller]
 pub fn max_pool(input: impl AsOutput, size: [usize; 2], strides: [usize; 2], padding: Padding) -> Output {
     pool(&MAX_POOL, input.as_output(), (size, strides), padding, DataFormat::Nhwc)
 }
 
-/// As [`max_pool`] for another order of axes.
+/// Works as [`max_pool`] for another order of axes.
 #[must_use]
 #[track_caller]
 pub fn max_pool_with(
@@ -295,7 +295,7 @@ pub fn max_pool_with(
     pool(&MAX_POOL, input.as_output(), (size, strides), padding, format)
 }
 
-/// The mean of each window of `size` rows and columns, without what lies beyond the border; windows lie `strides`
+/// Returns the mean of each window of `size` rows and columns, without what lies beyond the border; windows lie `strides`
 /// apart. Explicit padding is not possible.
 #[must_use]
 #[track_caller]
@@ -303,7 +303,7 @@ pub fn avg_pool(value: impl AsOutput, size: [usize; 2], strides: [usize; 2], pad
     pool(&AVG_POOL, value.as_output(), (size, strides), padding, DataFormat::Nhwc)
 }
 
-/// As [`avg_pool`] for another order of axes.
+/// Works as [`avg_pool`] for another order of axes.
 #[must_use]
 #[track_caller]
 pub fn avg_pool_with(
@@ -316,14 +316,14 @@ pub fn avg_pool_with(
     pool(&AVG_POOL, value.as_output(), (size, strides), padding, format)
 }
 
-/// As [`max_pool`] over volumes, with windows of planes, rows and columns.
+/// Works as [`max_pool`] over volumes, with windows of planes, rows and columns.
 #[must_use]
 #[track_caller]
 pub fn max_pool3d(input: impl AsOutput, size: [usize; 3], strides: [usize; 3], padding: Padding) -> Output {
     pool_volumes(&MAX_POOL_3D, input.as_output(), size, strides, padding)
 }
 
-/// As [`avg_pool`] over volumes, with windows of planes, rows and columns.
+/// Works as [`avg_pool`] over volumes, with windows of planes, rows and columns.
 #[must_use]
 #[track_caller]
 pub fn avg_pool3d(input: impl AsOutput, size: [usize; 3], strides: [usize; 3], padding: Padding) -> Output {
@@ -349,7 +349,7 @@ fn pool_volumes(
     builder.attr("padding", padding.attrs(DataFormat::Nhwc).0).finish_output()
 }
 
-/// The largest element of each window and its place in the batch entry, flattened.
+/// Returns the largest element of each window and its place in the batch entry, flattened.
 #[must_use]
 #[track_caller]
 pub fn max_pool_with_argmax(

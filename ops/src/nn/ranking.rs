@@ -90,7 +90,7 @@ fn top_k_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     Ok(result)
 }
 
-/// The `k` largest elements along the last axis, largest first, and their places.
+/// Returns the `k` largest elements along the last axis, largest first, and their places.
 #[must_use]
 #[track_caller]
 pub fn top_k(input: impl AsOutput, k: impl Into<Ints>) -> (Output, Output) {
@@ -98,7 +98,7 @@ pub fn top_k(input: impl AsOutput, k: impl Into<Ints>) -> (Output, Output) {
     (operation.output(0), operation.output(1))
 }
 
-/// Whether the class number `targets[i]` is among the `k` largest of row `i` of `predictions` (`float32`).
+/// Returns whether the class number `targets[i]` is among the `k` largest of row `i` of `predictions` (`float32`).
 #[must_use]
 #[track_caller]
 pub fn in_top_k(predictions: impl AsOutput, targets: impl AsOutput, k: i64) -> Output {

@@ -70,7 +70,7 @@ pub(crate) struct Axes {
     pub(crate) channels: usize,
 }
 
-/// The axes of this many dimensions in the order of the `data_format` attribute.
+/// Returns the axes of this many dimensions in the order of the `data_format` attribute.
 pub(crate) fn axes(context: &ShapeContext<'_>, rank: usize) -> Axes {
     let first = shapes::str_attr(context, "data_format").starts_with("NC");
     if first {
@@ -80,7 +80,7 @@ pub(crate) fn axes(context: &ShapeContext<'_>, rank: usize) -> Axes {
     }
 }
 
-/// A list attribute with one positive number for each axis.
+/// Returns a list attribute with one positive number for each axis.
 pub(crate) fn list_attr(context: &ShapeContext<'_>, name: &str, rank: usize) -> Result<Vec<usize>> {
     let values = context.attr(name).and_then(|value| value.as_ints()).unwrap_or_default();
     let values: Option<Vec<usize>> =
@@ -105,7 +105,7 @@ impl Windows {
         Windows { strides, dilations, padding: padding.to_owned(), explicit: Vec::new() }
     }
 
-    /// The same windows with their elements apart.
+    /// Returns the same windows with their elements apart.
     pub(crate) fn dilated(self, dilations: Vec<usize>) -> Windows {
         Windows { dilations, ..self }
     }
@@ -125,7 +125,7 @@ impl Windows {
         Ok(Windows { strides: list_attr(context, "strides", rank)?, dilations, padding, explicit })
     }
 
-    /// How many windows of this size fit along an axis.
+    /// Returns the number of windows that of this size fit along an axis.
     pub(crate) fn count(
         &self,
         input: &PartialShape,

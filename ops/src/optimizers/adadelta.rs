@@ -18,7 +18,7 @@ pub struct AdadeltaOptimizer {
 }
 
 impl AdadeltaOptimizer {
-    /// With this learning rate (TensorFlow's default is 0.001, the paper's 1), a decay of 0.95, an epsilon of 1e-8.
+    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001, the paper's 1), a decay of 0.95, an epsilon of 1e-8.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> AdadeltaOptimizer {
         AdadeltaOptimizer {
@@ -29,14 +29,14 @@ impl AdadeltaOptimizer {
         }
     }
 
-    /// The decay of the running means.
+    /// Sets the decay of the running means.
     #[must_use]
     pub fn rho(mut self, rho: impl Into<Scalar>) -> Self {
         self.rho = rho.into();
         self
     }
 
-    /// What keeps the roots apart from zero.
+    /// Sets what keeps the roots apart from zero.
     #[must_use]
     pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
         self.epsilon = epsilon.into();

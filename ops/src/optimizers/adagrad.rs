@@ -17,7 +17,7 @@ pub struct AdagradOptimizer {
 }
 
 impl AdagradOptimizer {
-    /// With this learning rate; the sums begin with 0.1.
+    /// Creates the optimizer with this learning rate; the sums begin with 0.1.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> AdagradOptimizer {
         AdagradOptimizer {
@@ -27,7 +27,7 @@ impl AdagradOptimizer {
         }
     }
 
-    /// What the sums begin with; a positive number.
+    /// Sets what the sums begin with; a positive number.
     #[must_use]
     pub fn initial_accumulator_value(mut self, value: f64) -> Self {
         self.initial_accumulator_value = value;

@@ -22,7 +22,7 @@ pub struct AdamOptimizer {
 }
 
 impl AdamOptimizer {
-    /// With this learning rate (TensorFlow's default is 0.001), decays of 0.9 and 0.999, and an epsilon of 1e-8.
+    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001), decays of 0.9 and 0.999, and an epsilon of 1e-8.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> AdamOptimizer {
         AdamOptimizer {
@@ -34,21 +34,21 @@ impl AdamOptimizer {
         }
     }
 
-    /// The decay of the running mean of the gradient.
+    /// Sets the decay of the running mean of the gradient.
     #[must_use]
     pub fn beta1(mut self, beta1: impl Into<Scalar>) -> Self {
         self.beta1 = beta1.into();
         self
     }
 
-    /// The decay of the running mean of the gradient's square.
+    /// Sets the decay of the running mean of the gradient's square.
     #[must_use]
     pub fn beta2(mut self, beta2: impl Into<Scalar>) -> Self {
         self.beta2 = beta2.into();
         self
     }
 
-    /// What keeps the division apart from zero: the `epsilon hat` of the paper, outside the correction of the bias.
+    /// Sets what keeps the division apart from zero: the `epsilon hat` of the paper, outside the correction of the bias.
     #[must_use]
     pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
         self.epsilon = epsilon.into();
@@ -59,7 +59,7 @@ impl AdamOptimizer {
         [("beta1", "beta1_power", &self.beta1), ("beta2", "beta2_power", &self.beta2)]
     }
 
-    /// The power of a decay, in the dtype of a variable that is updated.
+    /// Returns the power of a decay, in the dtype of a variable that is updated.
     fn power(&self, scope: &UpdateScope<'_>, name: &str, dtype: DType) -> Output {
         let power = shared(scope, name);
         if power.dtype() == dtype {
@@ -69,7 +69,7 @@ impl AdamOptimizer {
     }
 }
 
-/// A variable of 32-bit floats, as in TensorFlow, whatever the dtypes that are trained.
+/// Returns a variable of 32-bit floats, as in TensorFlow, whatever the dtypes that are trained.
 fn make_power(graph: &Graph, name: &str, decay: &Scalar, first: &Variable) -> Variable {
     let initial = match decay {
         Scalar::Number(number) => Value::from(*number as f32),
@@ -120,7 +120,7 @@ impl Optimizer for AdamOptimizer {
         builder.input(rate).input(beta1).input(beta2).input(epsilon).input(gradient).finish()
     }
 
-    /// The powers go on when every update has used them.
+    /// Returns the powers go on when every update has used them.
     fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
         let graph = scope.graph();
         let after = graph.control_dependencies(updates);

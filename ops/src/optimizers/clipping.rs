@@ -9,7 +9,7 @@ use session_core::{AsOutput, Output};
 
 pub use crate::math::clip_by_value;
 
-/// The root of the sum of all squares in all tensors; `None` entries are left out. `None` without any tensor.
+/// Returns the root of the sum of all squares in all tensors; `None` entries are left out. `None` without any tensor.
 #[must_use]
 #[track_caller]
 pub fn global_norm(tensors: &[Option<Output>]) -> Option<Output> {
@@ -22,7 +22,7 @@ pub fn global_norm(tensors: &[Option<Output>]) -> Option<Output> {
     Some(scope.leave(sqrt(square.within(&scope.graph().named("global_norm")))))
 }
 
-/// All tensors scaled down together so that their [`global_norm`] is at most `clip_norm`, and the norm they had.
+/// Returns all tensors scaled down together so that their [`global_norm`] is at most `clip_norm`, and the norm they had.
 /// If that is not finite, all of them become NaN. `None` entries stay; `None` without any tensor.
 #[must_use]
 #[track_caller]
@@ -50,7 +50,7 @@ pub fn clip_by_global_norm(
     Some((clipped, scope.leave(inside)))
 }
 
-/// The tensor, scaled down so that its Euclidean norm is at most `clip_norm`.
+/// Returns the tensor, scaled down so that its Euclidean norm is at most `clip_norm`.
 #[must_use]
 #[track_caller]
 pub fn clip_by_norm(tensor: impl AsOutput, clip_norm: impl Into<Scalar>) -> Output {

@@ -20,7 +20,7 @@ pub struct FtrlOptimizer {
 }
 
 impl FtrlOptimizer {
-    /// With this learning rate, a power of -0.5, accumulators that begin with 0.1, no regularisation.
+    /// Creates the optimizer with this learning rate, a power of -0.5, accumulators that begin with 0.1, no regularisation.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> FtrlOptimizer {
         FtrlOptimizer {
@@ -33,28 +33,28 @@ impl FtrlOptimizer {
         }
     }
 
-    /// How the learning rate falls with the accumulator; zero or negative.
+    /// Sets how the learning rate falls with the accumulator; zero or negative.
     #[must_use]
     pub fn learning_rate_power(mut self, power: impl Into<Scalar>) -> Self {
         self.learning_rate_power = power.into();
         self
     }
 
-    /// What the accumulators begin with; zero or positive.
+    /// Sets what the accumulators begin with; zero or positive.
     #[must_use]
     pub fn initial_accumulator_value(mut self, value: f64) -> Self {
         self.initial_accumulator_value = value;
         self
     }
 
-    /// The strength of the L1 regularisation, which makes weights exactly zero.
+    /// Sets the strength of the L1 regularisation, which makes weights exactly zero.
     #[must_use]
     pub fn l1_regularization_strength(mut self, strength: impl Into<Scalar>) -> Self {
         self.l1 = strength.into();
         self
     }
 
-    /// The strength of the L2 regularisation.
+    /// Sets the strength of the L2 regularisation.
     #[must_use]
     pub fn l2_regularization_strength(mut self, strength: impl Into<Scalar>) -> Self {
         self.l2 = strength.into();

@@ -13,7 +13,7 @@ pub struct GradientDescentOptimizer {
 }
 
 impl GradientDescentOptimizer {
-    /// With this learning rate.
+    /// Creates the optimizer with this learning rate.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> GradientDescentOptimizer {
         let settings = OptimizerSettings::new("GradientDescent");

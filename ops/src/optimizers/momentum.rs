@@ -18,7 +18,7 @@ pub struct MomentumOptimizer {
 }
 
 impl MomentumOptimizer {
-    /// With this learning rate and momentum.
+    /// Creates the optimizer with this learning rate and momentum.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>, momentum: impl Into<Scalar>) -> MomentumOptimizer {
         MomentumOptimizer {
@@ -29,7 +29,7 @@ impl MomentumOptimizer {
         }
     }
 
-    /// Whether the gradient is taken as if the momentum had been followed already (Nesterov). Default `false`.
+    /// Sets whether the gradient is taken as if the momentum had been followed already (Nesterov). Default `false`.
     #[must_use]
     pub fn use_nesterov(mut self, use_nesterov: bool) -> Self {
         self.use_nesterov = use_nesterov;

@@ -23,14 +23,14 @@ pub struct ExponentialMovingAverage {
 }
 
 impl ExponentialMovingAverage {
-    /// With this decay, close to 1, such as 0.999.
+    /// Sets this decay, close to 1, such as 0.999.
     #[must_use]
     pub fn new(decay: impl Into<Scalar>) -> ExponentialMovingAverage {
         let settings = OptimizerSettings::new("ExponentialMovingAverage");
         ExponentialMovingAverage { settings, decay: decay.into(), num_updates: None }
     }
 
-    /// With the number of updates so far, such as the global step: the decay is then at most
+    /// Sets the number of updates so far, such as the global step: the decay is then at most
     /// `(1 + updates) / (10 + updates)`, so that averages move faster at the beginning.
     #[must_use]
     pub fn num_updates(mut self, num_updates: impl Into<Scalar>) -> Self {
@@ -45,7 +45,7 @@ impl ExponentialMovingAverage {
         self
     }
 
-    /// The operation that moves the averages of these variables, in the handle's scope and under its control
+    /// Returns the operation that moves the averages of these variables, in the handle's scope and under its control
     /// inputs: run it after the training step. The variables join the collection `moving_average_variables`.
     #[track_caller]
     pub fn apply(&self, graph: &Graph, variables: &[Variable]) -> Operation {
@@ -69,13 +69,13 @@ impl ExponentialMovingAverage {
         group(&scope.graph().named_as_scope(), &updates)
     }
 
-    /// As [`apply`](Self::apply), for all trainable variables.
+    /// Works as [`apply`](Self::apply), for all trainable variables.
     #[track_caller]
     pub fn apply_to_trainable(&self, graph: &Graph) -> Operation {
         self.apply(graph, &trainable_variables(graph))
     }
 
-    /// The average of a variable, once it was applied to it.
+    /// Returns the average of a variable, once it was applied to it.
     #[must_use]
     pub fn average(&self, variable: &Variable) -> Option<Variable> {
         self.settings.slot(variable, "average")
@@ -135,7 +135,7 @@ pub(crate) fn assign_moving_average(average: &Variable, value: &Output, decay: &
     average.assign_sub(mul(difference, rate))
 }
 
-/// A variable that follows a value, such as a loss, from zero.
+/// Returns a variable that follows a value, such as a loss, from zero.
 ///
 /// Its average leans towards zero at the beginning; dividing by `1 - decay^updates` corrects that.
 #[track_caller]

@@ -24,7 +24,7 @@ pub struct RMSPropOptimizer {
 }
 
 impl RMSPropOptimizer {
-    /// With this learning rate, a decay of 0.9, no momentum, an epsilon of 1e-10, not centred.
+    /// Creates the optimizer with this learning rate, a decay of 0.9, no momentum, an epsilon of 1e-10, not centred.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> RMSPropOptimizer {
         RMSPropOptimizer {
@@ -37,28 +37,28 @@ impl RMSPropOptimizer {
         }
     }
 
-    /// The decay of the running means.
+    /// Sets the decay of the running means.
     #[must_use]
     pub fn decay(mut self, decay: impl Into<Scalar>) -> Self {
         self.decay = decay.into();
         self
     }
 
-    /// How much of the last step is added to the next.
+    /// Sets how much of the last step is added to the next.
     #[must_use]
     pub fn momentum(mut self, momentum: impl Into<Scalar>) -> Self {
         self.momentum = momentum.into();
         self
     }
 
-    /// What is added to the mean square before its root is taken.
+    /// Sets what is added to the mean square before its root is taken.
     #[must_use]
     pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
         self.epsilon = epsilon.into();
         self
     }
 
-    /// Whether the mean of the gradient is subtracted before its square is averaged.
+    /// Sets whether the mean of the gradient is subtracted before its square is averaged.
     #[must_use]
     pub fn centered(mut self, centered: bool) -> Self {
         self.centered = centered;

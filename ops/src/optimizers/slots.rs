@@ -34,19 +34,19 @@ impl OptimizerSettings {
         OptimizerSettings { name: name.to_owned(), place: None, made: Mutex::default() }
     }
 
-    /// The name, which stands in the names of operations and slots.
+    /// Returns the name, which stands in the names of operations and slots.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where operations are made on behalf of this caller.
+    /// Returns where operations are made on behalf of this caller.
     pub(super) fn place(&self, graph: &Graph, location: &'static Location<'static>) -> Graph {
         self.lock().caller = Some(location);
         self.home(graph, location).located_at(location)
     }
 
-    /// The scope and control inputs of what is made; that the handle is of another graph is an error of this caller.
+    /// Returns the scope and control inputs of what is made; that the handle is of another graph is an error of this caller.
     pub(super) fn home(&self, graph: &Graph, location: &'static Location<'static>) -> Graph {
         match &self.place {
             None => graph.root(),
@@ -60,19 +60,19 @@ impl OptimizerSettings {
         }
     }
 
-    /// A variable's slot, if it was made.
+    /// Returns a variable's slot, if it was made.
     #[must_use]
     pub fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
         self.lock().slots.get(&slot_key(variable, name)).cloned()
     }
 
-    /// All slots and other variables, in the order they were made.
+    /// Returns all slots and other variables, in the order they were made.
     #[must_use]
     pub fn variables(&self) -> Vec<Variable> {
         self.lock().in_order.clone()
     }
 
-    /// A variable's slot, of the variable's shape and dtype, on its device, and saved as a part of a partitioned slot if the
+    /// Returns a variable's slot, of the variable's shape and dtype, on its device, and saved as a part of a partitioned slot if the
     /// variable is a part; made if there is none.
     #[track_caller]
     pub fn slot_or_make(&self, variable: &Variable, name: &str, initializer: &dyn Initializer) -> Variable {
@@ -94,12 +94,12 @@ impl OptimizerSettings {
         })
     }
 
-    /// A variable that belongs to all, such as Adam's powers; made if there is none.
+    /// Returns a variable that belongs to all, such as Adam's powers; made if there is none.
     pub fn shared_or_make(&self, graph: &Graph, name: &str, make: impl FnOnce() -> Variable) -> Variable {
         self.get_or_make((graph.id(), None, name.to_owned()), make)
     }
 
-    /// A variable that belongs to all, if it was made.
+    /// Returns a variable that belongs to all, if it was made.
     #[must_use]
     pub fn shared(&self, graph: &Graph, name: &str) -> Option<Variable> {
         self.lock().slots.get(&(graph.id(), None, name.to_owned())).cloned()

@@ -20,19 +20,19 @@ impl<'a> UpdateScope<'a> {
         UpdateScope { settings, graph, shared: RefCell::default() }
     }
 
-    /// The handle that makes operations in this scope.
+    /// Returns the handle that makes operations in this scope.
     #[must_use]
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The optimizer's name, place and slots.
+    /// Returns the optimizer's name, place and slots.
     #[must_use]
     pub fn settings(&self) -> &'a OptimizerSettings {
         self.settings
     }
 
-    /// A number that all updates share, as an output of this dtype.
+    /// Returns a number that all updates share, as an output of this dtype.
     #[track_caller]
     pub fn hyperparameter(&self, name: &'static str, value: &Scalar, dtype: DType) -> Output {
         if let Some(output) = self.shared.borrow().get(&(name, dtype)) {
@@ -57,7 +57,7 @@ impl<'a> UpdateScope<'a> {
         variable.beside(&scope).op(def).input(variable.handle())
     }
 
-    /// A slot of a variable, as an input.
+    /// Returns a slot of a variable, as an input.
     ///
     /// # Panics
     /// When [`create_slots`](super::Optimizer::create_slots) did not make it: a mistake of the optimizer.

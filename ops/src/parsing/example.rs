@@ -30,7 +30,7 @@ op_defs! {
         .shape(parsed_shapes).not_differentiable();
 }
 
-/// The outputs of all three: first those of sparse features, then dense ones, then ragged ones.
+/// Returns the outputs of all three: first those of sparse features, then dense ones, then ragged ones.
 fn parsed_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     let batch = match context.input(0) {
         shape if shape.rank().is_none() => return Ok(()),
@@ -94,7 +94,7 @@ impl FeatureSpec {
         FeatureSpec { dtype, form: Form::Sparse }
     }
 
-    /// What an example without this feature has; without a default it is an error. For sequences, a scalar that pads.
+    /// Sets what an example without this feature has; without a default it is an error. For sequences, a scalar that pads.
     #[must_use]
     pub fn default_value(mut self, value: impl Into<Tensor>) -> FeatureSpec {
         match &mut self.form {
@@ -115,7 +115,7 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// A feature of fixed length, or a sequence.
+    /// Returns a feature of fixed length, or a sequence.
     ///
     /// # Panics
     /// When none of this name was asked for.
@@ -128,7 +128,7 @@ impl Parsed {
         }
     }
 
-    /// A feature of variable length.
+    /// Returns a feature of variable length.
     ///
     /// # Panics
     /// When none of this name was asked for.
@@ -157,7 +157,7 @@ pub fn parse_example(serialized: impl AsOutput, features: &[(&str, FeatureSpec)]
     parse(scope.graph(), serialized, features, |output| scope.leave(output))
 }
 
-/// As [`parse_example`] for one example, a scalar: the results have no dimension for the batch.
+/// Works as [`parse_example`] for one example, a scalar: the results have no dimension for the batch.
 ///
 /// # Errors
 /// As [`parse_example`].
@@ -233,7 +233,7 @@ impl FeatureSpec {
     }
 }
 
-/// The default of a dense feature: no elements where there is none.
+/// Returns the default of a dense feature: no elements where there is none.
 fn default(graph: &Graph, name: &str, spec: &FeatureSpec) -> Output {
     let constants = graph.without_control_dependencies();
     let given = match &spec.form {

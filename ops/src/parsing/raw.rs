@@ -73,28 +73,28 @@ impl Default for CsvOptions {
 }
 
 impl CsvOptions {
-    /// What separates fields: one byte.
+    /// Sets what separates fields: one byte.
     #[must_use]
     pub fn field_delim(mut self, delimiter: char) -> Self {
         self.field_delim = delimiter;
         self
     }
 
-    /// Whether fields may be quoted, as they are by default; otherwise quotes are characters like others.
+    /// Sets whether fields may be quoted, as they are by default; otherwise quotes are characters like others.
     #[must_use]
     pub fn use_quote_delim(mut self, quotes: bool) -> Self {
         self.use_quote_delim = quotes;
         self
     }
 
-    /// A text that counts as no value, beside the empty one.
+    /// Sets a text that counts as no value, beside the empty one.
     #[must_use]
     pub fn na_value(mut self, text: &str) -> Self {
         text.clone_into(&mut self.na_value);
         self
     }
 
-    /// The columns to give, ascending, counted from 0; one default for each. All by default.
+    /// Sets the columns to give, ascending, counted from 0; one default for each. All by default.
     #[must_use]
     pub fn select_cols(mut self, columns: &[usize]) -> Self {
         self.select_cols = columns.iter().map(|&column| i64::try_from(column).unwrap_or(i64::MAX)).collect();
@@ -142,7 +142,7 @@ pub fn decode_raw(bytes: impl AsOutput, out_type: DType, little_endian: bool) ->
     builder.attr("out_type", out_type).attr("little_endian", little_endian).finish_output()
 }
 
-/// The whole of a sparse tensor, with `default_value`, a scalar of its dtype, where it has no value.
+/// Returns the whole of a sparse tensor, with `default_value`, a scalar of its dtype, where it has no value.
 ///
 /// # Errors
 /// When it runs: `InvalidArgument` for indices outside of the shape, out of order or repeated.

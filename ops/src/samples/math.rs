@@ -112,7 +112,7 @@ const FUNCTIONS: &[Sample] = functions! {
     "IsFinite" => is_finite, (-2.0, 2.0);
 };
 
-/// The result of an operation on a placeholder pair.
+/// Returns the result of an operation on a placeholder pair.
 fn pair_op(i: &mut Inputs<'_>, op_type: &str, low: f64, high: f64) -> Vec<Output> {
     let (x, y) = (i.between(low, high, &[2, 3]), i.between(low, high, &[2, 3]));
     vec![i.op(op_type).input(x).input(y).finish_output()]
@@ -185,7 +185,7 @@ fn factors(
     vec![matmul_with(a, b, MatMulOptions { transpose_a, transpose_b })]
 }
 
-/// The op itself, whatever the ranks let a constructor choose.
+/// Returns the op itself, whatever the ranks let a constructor choose.
 fn batches(i: &mut Inputs<'_>, op_type: &str, a: &[usize], b: &[usize], adj: (bool, bool)) -> Vec<Output> {
     let (a, b) = (i.doubles(a), i.doubles(b));
     vec![i.op(op_type).input(a).input(b).attr("adj_x", adj.0).attr("adj_y", adj.1).finish_output()]
@@ -315,14 +315,14 @@ const SEGMENTS: &[Sample] = rows! {
     };
 };
 
-/// The gradient op of one of the sparse segment operations.
+/// Returns the gradient op of one of the sparse segment operations.
 fn sparse_segment_grad(i: &mut Inputs<'_>, op_type: &str) -> Vec<Output> {
     let grad = i.other(shaped(vec![1.0f64, 2.0, 3.0, 4.0], &[2, 2]));
     let (indices, ids) = (i.other([2i32, 0, 2]), i.other([0i32, 0, 1]));
     vec![i.op(op_type).input(grad).input(indices).input(ids).constant(4i32).finish_output()]
 }
 
-/// A complex tensor from two real inputs, so that real differences can be taken.
+/// Returns a complex tensor from two real inputs, so that real differences can be taken.
 fn complexes(i: &mut Inputs<'_>, shape: &[usize]) -> Output {
     let (re, im) = (i.between(0.2, 1.0, shape), i.between(0.2, 1.0, shape));
     complex(re, im)

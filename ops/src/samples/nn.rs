@@ -7,7 +7,7 @@ use crate::nn::*;
 use crate::{array, math};
 use session_core::Output;
 
-/// The result of an operation on a placeholder pair.
+/// Returns the result of an operation on a placeholder pair.
 fn pair_op(i: &mut Inputs<'_>, op_type: &str) -> Vec<Output> {
     let (x, y) = (i.doubles(&[2, 3]), i.doubles(&[2, 3]));
     vec![i.op(op_type).input(x).input(y).finish_output()]
@@ -249,7 +249,7 @@ fn batch_norm(i: &mut Inputs<'_>, op_type: &str, is_training: bool) -> Vec<Outpu
     vec![builder.finish().output(0)]
 }
 
-/// The gradient op itself; its reserved inputs come from the forward op.
+/// Returns the gradient op itself; its reserved inputs come from the forward op.
 fn batch_norm_grad(i: &mut Inputs<'_>, forward: &str, backward: &str) -> Vec<Output> {
     let x = i.other(shaped((0..12).map(|x| (x as f32 * 0.7).sin()).collect(), &[2, 2, 1, 3]));
     let dy = i.other(shaped((0..12).map(|x| (x as f32 * 0.3).cos()).collect(), &[2, 2, 1, 3]));

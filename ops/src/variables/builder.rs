@@ -11,7 +11,7 @@ use session_core::{
 };
 use std::panic::Location;
 
-/// A trainable variable that begins with this value and has its dtype and shape. Its name is the handle's,
+/// Returns a trainable variable that begins with this value and has its dtype and shape. Its name is the handle's,
 /// `Variable` by default, made unique.
 ///
 /// ```ignore
@@ -24,14 +24,14 @@ pub fn variable(graph: &Graph, initial_value: impl Into<Value>) -> Variable {
     VariableBuilder::new(graph).initial_value(initial_value).build()
 }
 
-/// A variable of this process: in `local_variables` alone, not trainable, not saved (S-24).
+/// Returns a variable of this process: in `local_variables` alone, not trainable, not saved (S-24).
 #[must_use]
 #[track_caller]
 pub fn local_variable(graph: &Graph, initial_value: impl Into<Value>) -> Variable {
     VariableBuilder::new(graph).initial_value(initial_value).local().build()
 }
 
-/// A trainable variable of exactly this name within the handle's scope. That the name is taken is recorded as a build
+/// Returns a trainable variable of exactly this name within the handle's scope. That the name is taken is recorded as a build
 /// error: a silent `w_1` would not find its value in a checkpoint.
 ///
 /// In a [variable scope](Graph::variable_scope) the name is that of the scope, and its [`Reuse`] says whether a variable
@@ -103,7 +103,7 @@ impl std::fmt::Debug for VariableBuilder<'_> {
 }
 
 impl<'a> VariableBuilder<'a> {
-    /// A trainable global variable, named by the handle.
+    /// Creates a trainable global variable, named by the handle.
     #[track_caller]
     pub fn new(graph: &Graph) -> VariableBuilder<'a> {
         VariableBuilder {
@@ -146,26 +146,26 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// The name in the handle's scope, which must be free; otherwise the handle's name is made unique.
+    /// Sets the name in the handle's scope, which must be free; otherwise the handle's name is made unique.
     pub fn exact_name(mut self, name: impl Into<String>) -> Self {
         self.exact_name = Some(name.into());
         self
     }
 
-    /// The name in the handle's [variable scope](Graph::variable_scope), which also says whether a variable of this name is
+    /// Sets the name in the handle's [variable scope](Graph::variable_scope), which also says whether a variable of this name is
     /// made or found; without one, as [`exact_name`](VariableBuilder::exact_name).
     pub fn scoped_name(mut self, name: impl Into<String>) -> Self {
         self.scoped = true;
         self.exact_name(name)
     }
 
-    /// Whether optimizers train it.
+    /// Sets whether optimizers train it.
     pub fn trainable(mut self, trainable: bool) -> Self {
         self.trainable = trainable;
         self
     }
 
-    /// A variable of this process: in `local_variables` alone, not trainable, not saved (S-24).
+    /// Sets a variable of this process: in `local_variables` alone, not trainable, not saved (S-24).
     pub fn local(mut self) -> Self {
         self.local = true;
         self.trainable = false;
@@ -270,7 +270,7 @@ impl<'a> VariableBuilder<'a> {
         Some(SliceInfo { full_name: format!("{}{suffix}", whole.full_name), ..whole.clone() })
     }
 
-    /// The variable's own scope, whose name it bears.
+    /// Returns the variable's own scope, whose name it bears.
     fn open_scope(&self, place: &Graph) -> Graph {
         let Some(name) = &self.exact_name else { return place.composite("Variable") };
         let full = self.full_name(name);
@@ -291,7 +291,7 @@ impl<'a> VariableBuilder<'a> {
         scoped.unwrap_or_else(|| format!("{}{name}", self.graph.scope_name()))
     }
 
-    /// The variable of this name, if it is to be shared.
+    /// Returns the variable of this name, if it is to be shared.
     fn shared(&self) -> Option<Variable> {
         let reuse = if self.scoped { self.graph.reuse() } else { Reuse::No };
         let name = self.exact_name.as_ref().filter(|_| reuse != Reuse::No)?;
@@ -394,7 +394,7 @@ impl<'a> VariableBuilder<'a> {
     }
 }
 
-/// The scope of this very name within another.
+/// Returns the scope of this very name within another.
 fn child(scope: &Graph, name: &str) -> Graph {
     scope.scope(&format!("{}{name}/", scope.scope_name()))
 }

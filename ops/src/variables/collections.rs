@@ -9,19 +9,19 @@ use session_core::keys::{LOCAL_VARIABLES, TABLE_INITIALIZERS, TRAINABLE_VARIABLE
 use session_core::{Graph, Operation, Output, Variable};
 use tensor::Tensor;
 
-/// The variables that are saved and shared, in the order they were made.
+/// Returns the variables that are saved and shared, in the order they were made.
 #[must_use]
 pub fn global_variables(graph: &Graph) -> Vec<Variable> {
     graph.collection(&VARIABLES)
 }
 
-/// The variables of this process, in the order they were made.
+/// Returns the variables of this process, in the order they were made.
 #[must_use]
 pub fn local_variables(graph: &Graph) -> Vec<Variable> {
     graph.collection(&LOCAL_VARIABLES)
 }
 
-/// The variables that optimizers train, in the order they were made.
+/// Returns the variables that optimizers train, in the order they were made.
 #[must_use]
 pub fn trainable_variables(graph: &Graph) -> Vec<Variable> {
     graph.collection(&TRAINABLE_VARIABLES)
@@ -53,7 +53,7 @@ pub fn tables_initializer(graph: &Graph) -> Operation {
     group(&named(graph, "init_all_tables"), &initializers)
 }
 
-/// The names of the variables without value, as a string vector: global ones first, then local ones, each in the
+/// Returns the names of the variables without value, as a string vector: global ones first, then local ones, each in the
 /// order they were made (S-27).
 #[track_caller]
 pub fn report_uninitialized_variables(graph: &Graph) -> Output {
@@ -62,7 +62,7 @@ pub fn report_uninitialized_variables(graph: &Graph) -> Output {
     report_uninitialized(graph, &variables)
 }
 
-/// As [`report_uninitialized_variables`], for these variables.
+/// Works as [`report_uninitialized_variables`], for these variables.
 #[track_caller]
 pub fn report_uninitialized(graph: &Graph, variables: &[Variable]) -> Output {
     let scope = Composite::new(&graph.without_control_dependencies(), "report_uninitialized_variables");

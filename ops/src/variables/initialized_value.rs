@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 const CONTROL_FLOW: [&str; 7] =
     ["Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "RefSwitch"];
 
-/// The value with each read of a variable replaced by that variable's initial value, so that it can be computed
+/// Returns the value with each read of a variable replaced by that variable's initial value, so that it can be computed
 /// when no variable has a value yet (S-26). What leads from the reads to the value is copied into `scope`.
 ///
 /// TensorFlow decides at run time, and takes the variable's own value if it has one. The same numbers come out
@@ -50,7 +50,7 @@ impl Copier<'_> {
         self.made.remove(&value.endpoint())
     }
 
-    /// The variable whose value the operation reads.
+    /// Returns the variable whose value the operation reads.
     fn read_variable(&self, operation: &Operation) -> Option<&Variable> {
         let reads = match operation.op_type() {
             "ReadVariableOp" => true,
@@ -70,7 +70,7 @@ impl Copier<'_> {
     }
 }
 
-/// The operation that gives the value and all it depends on through data, inputs before what uses them.
+/// Returns the operation that gives the value and all it depends on through data, inputs before what uses them.
 fn ancestors(value: &Output) -> Vec<Operation> {
     let graph = value.graph();
     let (mut seen, mut waiting) = (BTreeSet::new(), vec![value.endpoint().op]);
@@ -86,7 +86,7 @@ fn ancestors(value: &Output) -> Vec<Operation> {
     seen.into_iter().filter_map(|id| graph.operation_by_id(id)).collect()
 }
 
-/// The same operation with other inputs, elsewhere.
+/// Returns the same operation with other inputs, elsewhere.
 fn rebuilt(operation: &Operation, inputs: Vec<Output>, scope: &Graph) -> Operation {
     let own_name = operation.name().rsplit('/').next().unwrap_or(operation.name());
     let attrs = operation.attrs().iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -114,7 +114,7 @@ fn rebuilt(operation: &Operation, inputs: Vec<Output>, scope: &Graph) -> Operati
     builder.finish()
 }
 
-/// How many inputs a list argument has; `None` for a single one.
+/// Returns the number of inputs that a list argument has; `None` for a single one.
 fn list_length(operation: &Operation, arg_type: &ArgType) -> Option<usize> {
     match arg_type {
         ArgType::Repeated(count, _) => operation.attr(count).and_then(AttrValue::as_int)?.try_into().ok(),

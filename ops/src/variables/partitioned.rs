@@ -10,7 +10,7 @@ use std::panic::Location;
 ///
 /// Closures over the same arguments are partitioners too.
 pub trait Partitioner {
-    /// The number of parts along each axis; more than 1 along one axis at most.
+    /// Returns the number of parts along each axis; more than 1 along one axis at most.
     fn parts(&self, shape: &Shape, dtype: DType) -> Vec<usize>;
 }
 
@@ -97,19 +97,19 @@ pub struct PartitionedVariable {
 }
 
 impl PartitionedVariable {
-    /// The name of the whole.
+    /// Returns the name of the whole.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The parts, in order.
+    /// Returns the parts, in order.
     #[must_use]
     pub fn parts(&self) -> &[Variable] {
         &self.parts
     }
 
-    /// The axis along which it is cut.
+    /// Returns the axis along which it is cut.
     #[must_use]
     pub fn axis(&self) -> usize {
         self.axis

@@ -15,14 +15,14 @@ use session_core::{AsOutput, AttrValue, Error, Graph, OpDef, Operation, Output, 
 /// variable's when the value is a number or tensor. Assigning the global step waits for the read that hooks
 /// share, so that they see the step before the run (S-330, S-380).
 pub trait VariableExt {
-    /// A read of its own, which waits for the handle's control inputs. (As an operand or fetch a variable stands
+    /// Returns a read of its own, which waits for the handle's control inputs. (As an operand or fetch a variable stands
     /// for a read that all share and that waits for nothing.)
     fn read(&self, graph: &Graph) -> Output;
 
-    /// Whether it has a value.
+    /// Returns whether it has a value.
     fn is_initialized(&self, graph: &Graph) -> Output;
 
-    /// The value that an update of this variable leaves, such as that of [`assign_add`](VariableExt::assign_add): reading it
+    /// Returns the value that an update of this variable leaves, such as that of [`assign_add`](VariableExt::assign_add): reading it
     /// runs the update. TensorFlow's `assign_add` and its like give this value themselves.
     ///
     /// ```
@@ -54,7 +54,7 @@ pub trait VariableExt {
     /// Subtracts from rows; an index that comes again counts again.
     fn scatter_sub(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
 
-    /// The handle with the device of this variable: for what belongs beside it, such as an optimizer's slots.
+    /// Returns the handle with the device of this variable: for what belongs beside it, such as an optimizer's slots.
     fn beside(&self, graph: &Graph) -> Graph;
 }
 
@@ -129,7 +129,7 @@ impl VariableExt for Variable {
     }
 }
 
-/// The handle where the updates stand, on the variable's device.
+/// Returns the handle where the updates stand, on the variable's device.
 fn placed(variable: &Variable, updates: &impl AsOutput) -> Output {
     variable.handle().within(&variable.beside(&updates.as_output().graph()))
 }

@@ -36,7 +36,7 @@ impl Value {
         }
     }
 
-    /// As [`for_dtype`](Value::for_dtype), lists of numbers included.
+    /// Works as [`for_dtype`](Value::for_dtype), lists of numbers included.
     pub(crate) fn all_for_dtype(self, dtype: DType) -> Result<Value> {
         let Value::Tensor(tensor) = &self else { return Ok(self) };
         let found = tensor.dtype();

@@ -35,7 +35,7 @@ impl Batch {
         Batch { parts, outputs, names, scope }
     }
 
-    /// The tensor of an element that has only one. For others it is a build error.
+    /// Returns the tensor of an element that has only one. For others it is a build error.
     #[must_use]
     #[track_caller]
     pub fn output(&self) -> Output {
@@ -45,7 +45,7 @@ impl Batch {
         }
     }
 
-    /// The tensor of a name. That there is none is a build error.
+    /// Returns the tensor of a name. That there is none is a build error.
     #[must_use]
     #[track_caller]
     pub fn get(&self, name: &str) -> Output {
@@ -55,7 +55,7 @@ impl Batch {
         }
     }
 
-    /// The sparse tensor in this place, counted over all tensors of an element (S-267). That there is none is a build error.
+    /// Returns the sparse tensor in this place, counted over all tensors of an element (S-267). That there is none is a build error.
     #[must_use]
     #[track_caller]
     pub fn sparse(&self, place: usize) -> SparseTensor {
@@ -70,20 +70,20 @@ impl Batch {
         }
     }
 
-    /// The sparse tensor of a name. That there is none is a build error.
+    /// Returns the sparse tensor of a name. That there is none is a build error.
     #[must_use]
     #[track_caller]
     pub fn get_sparse(&self, name: &str) -> SparseTensor {
         self.sparse(self.names.iter().position(|known| known == name).unwrap_or(usize::MAX))
     }
 
-    /// The names, sorted; none when tensors were given as a list.
+    /// Returns the names, sorted; none when tensors were given as a list.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// An output that carries an error, which the graph reports.
+    /// Returns an output that carries an error, which the graph reports.
     #[track_caller]
     fn missing(&self, text: String) -> Output {
         let error = Error::value(text);
@@ -169,7 +169,7 @@ pub enum BatchValue {
 }
 
 impl BatchValue {
-    /// The tensor, if it is dense.
+    /// Returns the tensor, if it is dense.
     #[must_use]
     pub fn as_dense(&self) -> Option<&Tensor> {
         match self {
@@ -190,7 +190,7 @@ impl Deref for BatchValues {
 impl Index<usize> for BatchValues {
     type Output = Tensor;
 
-    /// The value of a dense tensor.
+    /// Returns the value of a dense tensor.
     ///
     /// # Panics
     /// When the batch has fewer tensors, or a sparse one in this place; [`get`](slice::get) does not panic.

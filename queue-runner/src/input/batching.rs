@@ -46,14 +46,14 @@ impl Default for BatchOptions {
 }
 
 impl BatchOptions {
-    /// How many threads run the input; with several, the order of elements is not defined (S-265).
+    /// Sets the number of threads that run the input; with several, the order of elements is not defined (S-265).
     #[must_use]
     pub fn num_threads(mut self, num_threads: usize) -> Self {
         self.num_threads = num_threads;
         self
     }
 
-    /// How many elements the queue holds; by default 32, or as many as a batch has if that is more. The shuffling
+    /// Sets the number of elements that the queue holds; by default 32, or as many as a batch has if that is more. The shuffling
     /// functions take it as an argument.
     ///
     /// A batch that is larger than the capacity given here is a mistake (`InvalidArgument`), which the graph reports with the names of
@@ -64,28 +64,28 @@ impl BatchOptions {
         self
     }
 
-    /// Whether tensors are batches of elements themselves.
+    /// Sets whether tensors are batches of elements themselves.
     #[must_use]
     pub fn enqueue_many(mut self, enqueue_many: bool) -> Self {
         self.enqueue_many = enqueue_many;
         self
     }
 
-    /// The shapes of one element's tensors, where they do not follow from them.
+    /// Sets the shapes of one element's tensors, where they do not follow from them.
     #[must_use]
     pub fn shapes<S: Into<PartialShape>>(mut self, shapes: impl IntoIterator<Item = S>) -> Self {
         self.shapes = Some(shapes.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Whether elements may differ in size: a batch is then padded to its largest. Not for the shuffling functions.
+    /// Sets whether elements may differ in size: a batch is then padded to its largest. Not for the shuffling functions.
     #[must_use]
     pub fn dynamic_pad(mut self, pad: bool) -> Self {
         self.dynamic_pad = pad;
         self
     }
 
-    /// Whether what is left at the end is given as a smaller batch; by default it is dropped (S-264).
+    /// Sets whether what is left at the end is given as a smaller batch; by default it is dropped (S-264).
     #[must_use]
     pub fn allow_smaller_final_batch(mut self, allow: bool) -> Self {
         self.allow_smaller_final_batch = allow;
@@ -173,7 +173,7 @@ pub fn batch(
     Maker::new(graph, "batch", batch_size, options, Order::Kept).threads(tensors.into(), None)
 }
 
-/// As [`batch`], for the elements for which `keep_input` is true: one bool, or with `enqueue_many` one for each element
+/// Works as [`batch`], for the elements for which `keep_input` is true: one bool, or with `enqueue_many` one for each element
 /// (S-270, S-271).
 ///
 /// # Errors
@@ -191,7 +191,7 @@ pub fn maybe_batch(
     Maker::new(graph, "batch", batch_size, options, Order::Kept).threads(tensors.into(), keep)
 }
 
-/// As [`batch`], with one thread for each of several ways to make an element, such as one reader each (S-269).
+/// Works as [`batch`], with one thread for each of several ways to make an element, such as one reader each (S-269).
 ///
 /// # Errors
 /// As [`batch`]; elements that differ in dtypes or names.
@@ -207,7 +207,7 @@ pub fn batch_join<C: Into<BatchTensors>>(
     Maker::new(graph, "batch_join", batch_size, options, Order::Kept).join(list, None)
 }
 
-/// As [`batch_join`], for the elements for which `keep_input` is true; see [`maybe_batch`]. All ways to make an element have
+/// Works as [`batch_join`], for the elements for which `keep_input` is true; see [`maybe_batch`]. All ways to make an element have
 /// the same `keep_input`.
 ///
 /// # Errors
@@ -226,7 +226,7 @@ pub fn maybe_batch_join<C: Into<BatchTensors>>(
     Maker::new(graph, "batch_join", batch_size, options, Order::Kept).join(list, keep)
 }
 
-/// As [`batch`], drawn at random among at least `min_after_dequeue` others (S-268).
+/// Works as [`batch`], drawn at random among at least `min_after_dequeue` others (S-268).
 ///
 /// # Errors
 /// As [`batch`]; a capacity that is not larger than `min_after_dequeue`.
@@ -245,7 +245,7 @@ pub fn shuffle_batch(
     Maker::new(graph, "shuffle_batch", batch_size, &options, order).threads(tensors.into(), None)
 }
 
-/// As [`shuffle_batch`], for the elements for which `keep_input` is true; see [`maybe_batch`].
+/// Works as [`shuffle_batch`], for the elements for which `keep_input` is true; see [`maybe_batch`].
 ///
 /// # Errors
 /// As [`shuffle_batch`] and [`maybe_batch`].
@@ -266,7 +266,7 @@ pub fn maybe_shuffle_batch(
     Maker::new(graph, "shuffle_batch", batch_size, &options, order).threads(tensors.into(), keep)
 }
 
-/// As [`shuffle_batch`], with one thread for each of several ways to make an element; see [`batch_join`].
+/// Works as [`shuffle_batch`], with one thread for each of several ways to make an element; see [`batch_join`].
 ///
 /// # Errors
 /// As [`shuffle_batch`] and [`batch_join`].
@@ -286,7 +286,7 @@ pub fn shuffle_batch_join<C: Into<BatchTensors>>(
     Maker::new(graph, "shuffle_batch_join", batch_size, &options, order).join(list, None)
 }
 
-/// As [`shuffle_batch_join`], for the elements for which `keep_input` is true; see [`maybe_batch_join`].
+/// Works as [`shuffle_batch_join`], for the elements for which `keep_input` is true; see [`maybe_batch_join`].
 ///
 /// # Errors
 /// As [`shuffle_batch_join`] and [`maybe_batch`].
@@ -330,7 +330,7 @@ enum Part {
 }
 
 impl Part {
-    /// What the queue holds of it.
+    /// Returns what the queue holds of it.
     fn dtype(&self) -> DType {
         match self {
             Part::Dense(tensor) => tensor.dtype(),
@@ -338,7 +338,7 @@ impl Part {
         }
     }
 
-    /// What those who make the same element have in common.
+    /// Returns what those who make the same element have in common.
     fn kind(&self) -> (DType, &'static str) {
         match self {
             Part::Dense(tensor) => (tensor.dtype(), "dense"),
@@ -369,7 +369,7 @@ impl<'a> Maker<'a> {
         self.scope.add_error(of_scope(&self.scope, error, self.dequeue_type()));
     }
 
-    /// The type of the operation that gives batches.
+    /// Returns the type of the operation that gives batches.
     fn dequeue_type(&self) -> &'static str {
         if self.options.allow_smaller_final_batch { "QueueDequeueUpToV2" } else { "QueueDequeueManyV2" }
     }
@@ -398,7 +398,7 @@ impl<'a> Maker<'a> {
         Element { names, parts: values.into_iter().map(part).collect() }
     }
 
-    /// The same element in all threads.
+    /// Returns the same element in all threads.
     fn threads(self, components: BatchTensors, keep: Option<Output>) -> Batch {
         let element = self.element(components);
         // What the original makes of `keep_input` when it is not given.
@@ -412,7 +412,7 @@ impl<'a> Maker<'a> {
         self.finish(&queue, element.names, vec![enqueue; self.options.num_threads.max(1)], &stored)
     }
 
-    /// An element for each thread.
+    /// Returns an element for each thread.
     fn join(self, list: Vec<BatchTensors>, keep: Option<Output>) -> Batch {
         let elements: Vec<Element> = list.into_iter().map(|components| self.element(components)).collect();
         let Some(first) = elements.first() else {
@@ -444,7 +444,7 @@ impl<'a> Maker<'a> {
         self.finish(&queue, first.names.clone(), enqueues, &stored)
     }
 
-    /// The shape of each tensor of an element, what all ways to make one have in common (S-266, S-269).
+    /// Returns the shape of each tensor of an element, what all ways to make one have in common (S-266, S-269).
     fn shapes(&self, elements: &[&Element]) -> Vec<PartialShape> {
         let count = elements.first().map_or(0, |element| element.parts.len());
         if count == 0 {
@@ -522,7 +522,7 @@ impl<'a> Maker<'a> {
         queue.within(&self.scope)
     }
 
-    /// The tensors of an element as the queue takes them.
+    /// Returns the tensors of an element as the queue takes them.
     fn components(
         &self,
         element: &Element,
@@ -623,7 +623,7 @@ impl<'a> Maker<'a> {
         self.batch(&operation, names, stored)
     }
 
-    /// What a dequeue gives. Whoever needs one of its tensors has all sparse ones taken, or they would stay behind.
+    /// Returns what a dequeue gives. Whoever needs one of its tensors has all sparse ones taken, or they would stay behind.
     fn batch(&self, dequeue: &Operation, names: Vec<String>, stored: &[Option<Stored>]) -> Batch {
         let scope = self.around.clone();
         let outputs = dequeue.outputs();
@@ -651,7 +651,7 @@ impl<'a> Maker<'a> {
         Batch::new(outputs.iter().zip(&taken).map(part).collect(), names, scope)
     }
 
-    /// The operations that begin again after a restore; what cannot be replayed is a mistake.
+    /// Returns the operations that begin again after a restore; what cannot be replayed is a mistake.
     fn replayed(&self, enqueues: &[Operation]) -> Vec<AttrValue> {
         if enqueues.len() > 1 {
             self.mistake("exact_resume needs one thread: the order of elements of several is not defined");
@@ -686,7 +686,7 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// A bool for each row of a tensor of this shape.
+/// Returns a bool for each row of a tensor of this shape.
 fn spread(keep: &Output, shape: Output) -> Output {
     let count = ops::array::strided_slice(shape, &[ops::array::Index::At(0)]);
     ops::array::fill(expand_dims(count, 0), keep)

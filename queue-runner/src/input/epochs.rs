@@ -7,7 +7,7 @@ use ops::variables::local_variable;
 use session_core::{AsOutput, Error, Output};
 use tensor::Tensor;
 
-/// The same tensor, which can be evaluated so many times: then it is `OutOfRange` (S-251). Without limit, the tensor.
+/// Returns the same tensor, which can be evaluated so many times: then it is `OutOfRange` (S-251). Without limit, the tensor.
 ///
 /// The count is a local variable named `epochs`: the local initialiser begins it again (S-252, S-253), which a monitored
 /// session runs.

@@ -19,21 +19,21 @@ pub struct HostOptions {
 }
 
 impl Default for HostOptions {
-    /// A queue for 32 elements, components without names.
+    /// Returns a queue for 32 elements, components without names.
     fn default() -> HostOptions {
         HostOptions { capacity: 32, names: None }
     }
 }
 
 impl HostOptions {
-    /// How many elements the queue holds; 32 by default.
+    /// Sets the number of elements that the queue holds; 32 by default.
     #[must_use]
     pub fn capacity(mut self, capacity: i64) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// The names of the components, in the order in which the iterator gives them.
+    /// Sets the names of the components, in the order in which the iterator gives them.
     #[must_use]
     pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.names = Some(names.into_iter().map(Into::into).collect());
@@ -41,7 +41,7 @@ impl HostOptions {
     }
 }
 
-/// A queue that an iterator of the program fills: each item is one element, a tensor for each of `specs` (dtype and shape
+/// Returns a queue that an iterator of the program fills: each item is one element, a tensor for each of `specs` (dtype and shape
 /// of each). The thread that asks the iterator is a queue runner's, so monitored sessions start and stop it.
 ///
 /// The end of the iterator closes the queue, so that who takes elements finds `OutOfRange` after the last. An error of
@@ -95,7 +95,7 @@ impl<I: Iterator> Iterator for Shared<I> {
     }
 }
 
-/// As [`producer`], with an iterator of its own for each session. With a source that gives the same items whenever it
+/// Works as [`producer`], with an iterator of its own for each session. With a source that gives the same items whenever it
 /// begins, batches of it can be [resumed exactly](super::BatchOptions::exact_resume).
 #[must_use]
 #[track_caller]
@@ -155,7 +155,7 @@ struct Element {
 }
 
 impl Element {
-    /// The error of an item; the code of one of ours is kept.
+    /// Returns the error of an item; the code of one of ours is kept.
     fn failed<E: StdError + Send + Sync + 'static>(&self, error: E, index: usize) -> Error {
         let text = format!("item {index} of host producer '{}' failed", self.title);
         match (&error as &dyn Any).downcast_ref::<Error>() {

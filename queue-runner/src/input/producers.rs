@@ -45,14 +45,14 @@ impl Default for ProducerOptions {
 }
 
 impl ProducerOptions {
-    /// How often the input is gone through; without end by default. The count is a local variable (S-251).
+    /// Sets how often the input is gone through; without end by default. The count is a local variable (S-251).
     #[must_use]
     pub fn num_epochs(mut self, num_epochs: u64) -> Self {
         self.num_epochs = Some(num_epochs);
         self
     }
 
-    /// Whether each epoch has an order of its own, as by default, or the input's (S-255).
+    /// Sets whether each epoch has an order of its own, as by default, or the input's (S-255).
     #[must_use]
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
@@ -66,7 +66,7 @@ impl ProducerOptions {
         self
     }
 
-    /// How many elements the queue holds; 32 by default.
+    /// Sets the number of elements that the queue holds; 32 by default.
     #[must_use]
     pub fn capacity(mut self, capacity: i64) -> Self {
         self.capacity = capacity;
@@ -80,14 +80,14 @@ impl ProducerOptions {
         self
     }
 
-    /// The shape of one element, where it does not follow from the input. For [`input_producer`] alone.
+    /// Sets the shape of one element, where it does not follow from the input. For [`input_producer`] alone.
     #[must_use]
     pub fn element_shape(mut self, shape: impl Into<PartialShape>) -> Self {
         self.element_shape = Some(shape.into());
         self
     }
 
-    /// A summary of how full the queue is, from 0 to 1, under this name. For [`input_producer`] alone; the others have
+    /// Sets a summary of how full the queue is, from 0 to 1, under this name. For [`input_producer`] alone; the others have
     /// one named after the capacity.
     #[must_use]
     pub fn summary_name(mut self, name: &str) -> Self {
@@ -101,7 +101,7 @@ impl ProducerOptions {
     }
 }
 
-/// A queue of the slices of a tensor along its first dimension (S-254), with a runner that puts them in, epoch by
+/// Returns a queue of the slices of a tensor along its first dimension (S-254), with a runner that puts them in, epoch by
 /// epoch, each shuffled anew (S-255). The name of `graph`, `input_producer` by default, is the scope.
 ///
 /// # Errors
@@ -115,7 +115,7 @@ pub fn input_producer(graph: &Graph, input: impl AsOutput, options: &ProducerOpt
     produce(&scope, &queue_name, input.as_output(), options).within(&unnamed(graph))
 }
 
-/// The handle without a name for its next operation.
+/// Returns the handle without a name for its next operation.
 pub(super) fn unnamed(graph: &Graph) -> Graph {
     graph.scope(graph.scope_name())
 }
@@ -158,7 +158,7 @@ fn produce(scope: &Graph, queue_name: &Graph, input: &Output, options: &Producer
     queue
 }
 
-/// An error of the queue or batch that a composite function makes: it bears the name of the function's scope.
+/// Returns an error of the queue or batch that a composite function makes: it bears the name of the function's scope.
 pub(super) fn of_scope(scope: &Graph, error: Error, op_type: &str) -> Error {
     error.with_node(scope.scope_name().trim_end_matches('/'), op_type)
 }
@@ -244,7 +244,7 @@ impl From<&Variable> for FileNames {
     }
 }
 
-/// A queue of strings, such as the names of files for a [`Reader`](ops::io::Reader) (S-256).
+/// Returns a queue of strings, such as the names of files for a [`Reader`](ops::io::Reader) (S-256).
 ///
 /// # Errors
 /// In the graph, for an empty list. A computed one that is empty is `InvalidArgument` in the thread that fills the
@@ -281,7 +281,7 @@ pub fn string_input_producer(
     produce(&scope, &scope.named_as_scope(), &strings, &options).within(&unnamed(graph))
 }
 
-/// A queue of the integers below `limit`, of dtype `int32` (S-257).
+/// Returns a queue of the integers below `limit`, of dtype `int32` (S-257).
 #[must_use]
 #[track_caller]
 pub fn range_input_producer(graph: &Graph, limit: impl Into<Ints>, options: &ProducerOptions) -> Queue {
@@ -356,7 +356,7 @@ pub fn slice_batch(
     tensors.iter().map(|tensor| gather(tensor.within(&scope), &indices).within(&around)).collect()
 }
 
-/// The files whose paths match one of the patterns, as they are when the local variables are initialised (S-260).
+/// Returns the files whose paths match one of the patterns, as they are when the local variables are initialised (S-260).
 #[must_use]
 #[track_caller]
 pub fn match_filenames_once(graph: &Graph, pattern: impl Into<FileNames>) -> Variable {

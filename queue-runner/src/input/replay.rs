@@ -20,7 +20,7 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// The pipeline whose last operations these are.
+    /// Returns the pipeline whose last operations these are.
     pub(super) fn of(enqueues: &[Operation]) -> Pipeline {
         let mut pipeline = Pipeline { stateful: BTreeSet::new(), problems: Vec::new() };
         let Some(graph) = enqueues.first().map(Operation::graph) else { return pipeline };

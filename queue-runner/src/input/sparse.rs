@@ -30,23 +30,23 @@ impl Stored {
         (component, first.unwrap_or(Stored { added, like: sparse.clone() }))
     }
 
-    /// A batch of them, out of the batch of their numbers.
+    /// Returns a batch of them, out of the batch of their numbers.
     pub(super) fn take(&self, numbers: &Output) -> SparseTensor {
         take_many_sparse(squeeze(numbers, [1]), &self.added, &self.like)
     }
 }
 
-/// The operation that takes a sparse tensor.
+/// Returns the operation that takes a sparse tensor.
 pub(super) fn taker(sparse: &SparseTensor) -> &Operation {
     sparse.values.operation()
 }
 
-/// The same tensor, which exists only when all of these operations have run.
+/// Returns the same tensor, which exists only when all of these operations have run.
 pub(super) fn after(operations: &[Operation], output: &Output) -> Output {
     with_dependencies(operations.iter().filter(|operation| *operation != output.operation()), output)
 }
 
-/// A batch of this one tensor.
+/// Returns a batch of this one tensor.
 pub(super) fn batch_of_one(sparse: &SparseTensor) -> SparseTensor {
     let rows = strided_slice(&sparse.indices, &[Index::ALL, Index::from(0..1)]);
     let one = constant(&sparse.indices.graph(), Tensor::from([1i64]));

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// An integer that is used as an index.
 pub trait Index: Copy + Send + Sync + 'static {
-    /// The same number.
+    /// Returns the same number.
     fn to_i64(self) -> i64;
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for IndexError {
 
 impl std::error::Error for IndexError {}
 
-/// The index as a `usize` below `limit`.
+/// Returns the index as a `usize` below `limit`.
 #[inline(always)]
 pub(super) fn checked<I: Index>(index: I, position: usize, limit: usize) -> Result<usize, IndexError> {
     let index = index.to_i64();
@@ -150,7 +150,7 @@ pub fn gather_nd<T: Clone, I: Index>(
     Ok(())
 }
 
-/// The place of `coordinates` in an array of `dims`; `position` is that of the first coordinate.
+/// Returns the place of `coordinates` in an array of `dims`; `position` is that of the first coordinate.
 pub(super) fn flat_index<I: Index>(
     coordinates: &[I],
     dims: &[usize],

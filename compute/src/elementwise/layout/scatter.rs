@@ -141,7 +141,7 @@ fn addition<T: Element>() -> BinaryKernel<T> {
     T::binary(BinaryOp::Add).unwrap_or_else(|| panic!("{} cannot be added", T::NAME))
 }
 
-/// How many rows `data` has.
+/// Returns the number of rows that `data` has.
 fn check_rows(inner: usize, data: usize, indices: usize, updates: usize) -> usize {
     assert_eq!(updates, indices * inner, "updates of {indices} rows of {inner}");
     let rows = data.checked_div(inner).unwrap_or(0);

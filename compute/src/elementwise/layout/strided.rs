@@ -15,7 +15,7 @@ pub struct StridedRegion<'a> {
     pub begin: &'a [usize],
     /// From index to index in each dimension; not 0.
     pub strides: &'a [isize],
-    /// How many indices in each dimension; the shape of the selection.
+    /// The number of indices in each dimension: the shape of the selection.
     pub sizes: &'a [usize],
 }
 

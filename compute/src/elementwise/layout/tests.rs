@@ -3,7 +3,7 @@ use crate::Pool;
 use crate::elementwise::tests::{Numbers, pools};
 use crate::elementwise::{BinaryOp, Element};
 
-/// The indices of the `flat`th element of an array.
+/// Returns the indices of the `flat`th element of an array.
 fn indices(mut flat: usize, shape: &[usize]) -> Vec<usize> {
     let mut indices = vec![0; shape.len()];
     for i in (0..shape.len()).rev() {

@@ -42,7 +42,7 @@ pub fn transpose<T: Clone + Send + Sync>(
     });
 }
 
-/// The output's dimensions, walked through input (array 0) and output (array 1).
+/// Returns the output's dimensions, walked through input (array 0) and output (array 1).
 fn permuted(shape: &[usize], permutation: &[usize]) -> Walk {
     let rank = shape.len();
     assert!(rank <= MAX_RANK, "rank {rank} is more than {MAX_RANK}");

@@ -16,7 +16,7 @@ pub(super) struct Walk {
 pub(super) struct Row {
     /// Where it starts in each array.
     pub(super) starts: [usize; 2],
-    /// How many elements it has.
+    /// The number of elements.
     pub(super) len: usize,
     /// From element to element in each array.
     pub(super) steps: [isize; 2],
@@ -62,24 +62,24 @@ impl Walk {
         self.dims[..self.rank].iter().product()
     }
 
-    /// The size of the outermost dimension.
+    /// Returns the size of the outermost dimension.
     pub(super) fn outer_len(&self) -> usize {
         self.dims[0]
     }
 
-    /// The distance of neighbours along the outermost dimension in array `k`.
+    /// Returns the distance of neighbours along the outermost dimension in array `k`.
     pub(super) fn outer_stride(&self, k: usize) -> isize {
         self.strides[k][0]
     }
 
-    /// The part with only `count` of the outermost dimension.
+    /// Returns the part with only `count` of the outermost dimension.
     pub(super) fn narrowed(&self, count: usize) -> Walk {
         let mut part = self.clone();
         part.dims[0] = count;
         part
     }
 
-    /// The merged dimensions and their strides, outermost first.
+    /// Returns the merged dimensions and their strides, outermost first.
     pub(super) fn parts(&self) -> (&[usize], [&[isize]; 2]) {
         (&self.dims[..self.rank], [&self.strides[0][..self.rank], &self.strides[1][..self.rank]])
     }
@@ -116,7 +116,7 @@ impl Walk {
     }
 }
 
-/// The strides of a dense array of this shape, in its first places.
+/// Returns the strides of a dense array of this shape, in its first places.
 pub(super) fn dense_strides(shape: &[usize]) -> [isize; MAX_RANK] {
     let mut strides = [1; MAX_RANK];
     for i in (1..shape.len()).rev() {

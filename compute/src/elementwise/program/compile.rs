@@ -148,7 +148,7 @@ impl Allocation {
         }
     }
 
-    /// The place of the result of instruction `i`: the first output that is it, or a slot.
+    /// Returns the place of the result of instruction `i`: the first output that is it, or a slot.
     fn place(&mut self, i: usize, outputs: &[usize]) -> Result<Place, ProgramError> {
         let direct = outputs.iter().enumerate().find(|&(k, &result)| result == i && !self.in_place[k]);
         let place = match direct {
@@ -173,7 +173,7 @@ impl Allocation {
         Ok(self.used.len() - 1)
     }
 
-    /// What must be copied to output `k` at the end of a block.
+    /// Returns what must be copied to output `k` at the end of a block.
     fn copy(&self, k: usize, result: usize) -> Option<Source> {
         match self.places[result] {
             Place::Output(place) if place == k => None,

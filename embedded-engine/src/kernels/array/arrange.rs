@@ -8,7 +8,7 @@ use tensor::{Shape, Tensor};
 /// Where a row of a result comes from: which of the sources, and which of its rows; or from nowhere.
 pub(crate) type Place = Option<(usize, usize)>;
 
-/// A tensor whose row `i` (of `width` elements) is the one that `place(i)` names, or is filled with `filler` (zeros
+/// Returns a tensor whose row `i` (of `width` elements) is the one that `place(i)` names, or is filled with `filler` (zeros
 /// without one). All sources have one dtype; `place` names rows that exist.
 pub(crate) fn arrange(
     context: &KernelContext<'_>,
@@ -63,7 +63,7 @@ pub(crate) fn unravel(mut index: usize, shape: &[usize], coordinates: &mut [usiz
     }
 }
 
-/// The inverse of [`unravel`].
+/// Returns the inverse of [`unravel`].
 pub(crate) fn ravel(coordinates: impl IntoIterator<Item = usize>, shape: &[usize]) -> usize {
     coordinates.into_iter().zip(shape).fold(0, |at, (coordinate, &size)| at * size + coordinate)
 }

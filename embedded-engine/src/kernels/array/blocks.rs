@@ -101,7 +101,7 @@ fn depth_to_space(context: &mut KernelContext<'_>, block: usize) -> Result<()> {
     Ok(())
 }
 
-/// The borders in an input: before and after each of the block's axes.
+/// Returns the borders in an input: before and after each of the block's axes.
 fn borders(context: &KernelContext<'_>, input: usize, block: &[usize]) -> Result<Vec<[usize; 2]>> {
     let shape = context.input(0).shape();
     let borders = non_negative(&context.ints(input)?, "paddings and crops")?;
@@ -195,7 +195,7 @@ fn batch_to_space(context: &mut KernelContext<'_>, block: &[usize], border_input
     Ok(())
 }
 
-/// The pixels under each place of a window, one after the other in the channels.
+/// Returns the pixels under each place of a window, one after the other in the channels.
 fn extract_image_patches(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let [batch, height, width, depth] = images(&shape)?;

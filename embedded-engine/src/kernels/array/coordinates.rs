@@ -45,20 +45,20 @@ pub(crate) struct Rows {
     pub(crate) rows: Vec<usize>,
     /// The leading dimensions that coordinates count.
     pub(crate) dims: Vec<usize>,
-    /// How many elements a row has.
+    /// The number of elements in a row.
     pub(crate) width: usize,
     /// The shape of what the coordinates name.
     pub(crate) shape: Shape,
 }
 
 impl Rows {
-    /// The rows as an index dtype.
+    /// Returns the rows as an index dtype.
     pub(crate) fn numbers(&self) -> Result<Vec<i64>> {
         Ok(memory::collected(self.rows.iter().map(|&row| row as i64))?)
     }
 }
 
-/// What `indices`, whose last axis holds coordinates, names in an array of shape `target`.
+/// Returns what `indices`, whose last axis holds coordinates, names in an array of shape `target`.
 pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
     let Some((&depth, outer)) = indices.shape().split_last() else {
         return Err(Error::invalid_argument("indices must be at least a vector"));

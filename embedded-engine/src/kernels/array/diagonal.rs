@@ -28,7 +28,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// A diagonal tensor: of rank `2 r` for an input of rank `r`.
+/// Returns a diagonal tensor: of rank `2 r` for an input of rank `r`.
 fn diag(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let elements = shape.elements();
@@ -103,7 +103,7 @@ impl Form {
         Ok(Form { has_range: true, upper_right, lower_right })
     }
 
-    /// The lowest and the highest diagonal in input `input`.
+    /// Returns the lowest and the highest diagonal in input `input`.
     fn range(self, context: &KernelContext<'_>, input: usize) -> Result<[i64; 2]> {
         if !self.has_range {
             return Ok([0, 0]);
@@ -115,7 +115,7 @@ impl Form {
         }
     }
 
-    /// Where the element that begins diagonal `diagonal` stands in a row of `longest`.
+    /// Returns where the element that begins diagonal `diagonal` stands in a row of `longest`.
     fn offset(self, diagonal: i64, length: usize, longest: usize) -> usize {
         let right = if diagonal >= 0 { self.upper_right } else { self.lower_right };
         // The main diagonal and those beside it that are as long have no padding.
@@ -123,7 +123,7 @@ impl Form {
     }
 }
 
-/// The elements of one diagonal of a matrix.
+/// Returns the elements of one diagonal of a matrix.
 fn length(diagonal: i64, [rows, columns]: [usize; 2]) -> usize {
     let (rows, columns) = (rows as i64, columns as i64);
     rows.min(columns - diagonal).min(columns).min(rows + diagonal).max(0) as usize
@@ -158,13 +158,13 @@ impl Band {
         (self.range[1] - self.range[0] + 1) as usize
     }
 
-    /// The shape of the diagonals of stacked matrices.
+    /// Returns the shape of the diagonals of stacked matrices.
     fn shape(&self, stack: &[usize]) -> Shape {
         let count = (self.count() > 1).then_some(self.count());
         stack.iter().copied().chain(count).chain([self.longest]).collect()
     }
 
-    /// Where the element of a matrix stands among the diagonals, if it is on one of them.
+    /// Returns where the element of a matrix stands among the diagonals, if it is on one of them.
     fn place(&self, row: usize, column: usize) -> Option<usize> {
         let diagonal = column as i64 - row as i64;
         if diagonal < self.range[0] || diagonal > self.range[1] {
@@ -176,7 +176,7 @@ impl Band {
         Some((self.range[1] - diagonal) as usize * self.longest + along + offset)
     }
 
-    /// The element of a matrix at one place of its diagonals; none for padding.
+    /// Returns the element of a matrix at one place of its diagonals; none for padding.
     fn element(&self, place: usize) -> Option<usize> {
         let diagonal = self.range[1] - (place / self.longest) as i64;
         let length = length(diagonal, self.matrix);
@@ -265,7 +265,7 @@ fn matrix_diag(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     Ok(())
 }
 
-/// The size of the matrices to make: given, or the smallest that the diagonals fit.
+/// Returns the size of the matrices to make: given, or the smallest that the diagonals fit.
 fn matrix_size(
     context: &KernelContext<'_>,
     form: Form,

@@ -32,7 +32,7 @@ pub(super) fn pack() -> Result<Box<dyn Kernel>> {
     }))
 }
 
-/// The handle of an index, or a list of those of several.
+/// Returns the handle of an index, or a list of those of several.
 pub(super) fn gather() -> Result<Box<dyn Kernel>> {
     Ok(boxed(|context: &mut KernelContext<'_>| {
         let indices = context.ints(1)?;

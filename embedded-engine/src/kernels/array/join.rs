@@ -50,7 +50,7 @@ fn concat(spec: &NodeSpec<'_>, dtype: DType, first: usize, axis_input: usize) ->
     for_dtype!(moved dtype, T => Ok(boxed(move |context| run_concat::<T>(context, first, count, axis_input))))
 }
 
-/// The axis and the joined shape.
+/// Returns the axis and the joined shape.
 fn joined(
     context: &KernelContext<'_>,
     first: usize,
@@ -94,7 +94,7 @@ fn run_concat<T: Moved>(
     })
 }
 
-/// The axis of a new dimension and the shape with it.
+/// Returns the axis of a new dimension and the shape with it.
 fn packed(context: &KernelContext<'_>, at: i64) -> Result<(usize, Shape)> {
     let shape = context.input(0).shape().clone();
     let at = axis(at, shape.rank() + 1)?;
@@ -184,7 +184,7 @@ fn split<T: Moved>(context: &mut KernelContext<'_>, input: usize, at: usize, siz
     Ok(())
 }
 
-/// Where each of several joined tensors begins.
+/// Returns where each of several joined tensors begins.
 fn concat_offset<T: Element + AddAssign>(context: &mut KernelContext<'_>) -> Result<()> {
     let count = context.num_inputs() - 1;
     let rank = context.input(1).elements();

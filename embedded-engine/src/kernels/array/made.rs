@@ -125,7 +125,7 @@ impl Found {
         Ok(found)
     }
 
-    /// What the error says; nothing if all is well.
+    /// Returns what the error says; nothing if all is well.
     fn text(self, signed: bool) -> Option<String> {
         let infinite: &[(bool, &str)] = if signed {
             &[(self.negative, "-Inf"), (self.positive, "+Inf")]

@@ -22,7 +22,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// How many elements next to the border are not repeated: 1 for a reflection, 0 for a symmetric border.
+/// Returns the number of elements that next to the border are not repeated: 1 for a reflection, 0 for a symmetric border.
 fn edge(spec: &NodeSpec<'_>) -> Result<usize> {
     match spec.str("mode")? {
         "REFLECT" => Ok(1),
@@ -31,7 +31,7 @@ fn edge(spec: &NodeSpec<'_>) -> Result<usize> {
     }
 }
 
-/// The borders before and after each axis.
+/// Returns the borders before and after each axis.
 fn borders(context: &KernelContext<'_>, rank: usize) -> Result<Vec<[usize; 2]>> {
     let pads = non_negative(&context.ints(1)?, "paddings")?;
     if context.input(1).shape().dims() != [rank, 2] {
@@ -51,7 +51,7 @@ fn check(shape: &[usize], pads: &[[usize; 2]], edge: usize) -> Result<()> {
     Ok(())
 }
 
-/// Which element of an axis of `size` stands at `place` of the padded axis.
+/// Returns which element of an axis of `size` stands at `place` of the padded axis.
 fn mirrored(place: usize, size: usize, before: usize, edge: usize) -> usize {
     if place < before {
         before - place - 1 + edge

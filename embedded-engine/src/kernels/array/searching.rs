@@ -24,7 +24,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Which elements are not zero (or not false).
+/// Returns which elements are not zero (or not false).
 fn not_zero(context: &KernelContext<'_>, input: usize) -> Result<Vec<bool>> {
     let mut holds = memory::filled(false, context.input(input).elements())?;
     match context.values(input)? {
@@ -40,7 +40,7 @@ fn not_zero(context: &KernelContext<'_>, input: usize) -> Result<Vec<bool>> {
     Ok(holds)
 }
 
-/// The coordinates of all elements that are not zero (or not false).
+/// Returns the coordinates of all elements that are not zero (or not false).
 fn find(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let holds = not_zero(context, 0)?;
@@ -158,7 +158,7 @@ fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_co
     Ok(())
 }
 
-/// Where each distinct key stands first, which of them each key is, and how often each occurs.
+/// Returns where each distinct key stands first, which of them each key is, and how often each occurs.
 fn distinct<'k>(keys: impl Iterator<Item = Key<'k>>) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
     let mut numbers: FxHashMap<Key<'k>, usize> = FxHashMap::default();
     let (mut firsts, mut indices, mut counts) = (Vec::new(), Vec::new(), Vec::new());
@@ -174,7 +174,7 @@ fn distinct<'k>(keys: impl Iterator<Item = Key<'k>>) -> (Vec<usize>, Vec<usize>,
     (firsts, indices, counts)
 }
 
-/// The elements of the first vector that are not in the second, and where they were.
+/// Returns the elements of the first vector that are not in the second, and where they were.
 fn list_diff(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let (x, y) = (context.input(0).clone(), context.input(1).clone());
     if x.shape().rank() != 1 || y.shape().rank() != 1 {
@@ -192,7 +192,7 @@ fn list_diff(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     Ok(())
 }
 
-/// Where values belong in sorted rows: before what is equal, or behind it.
+/// Returns where values belong in sorted rows: before what is equal, or behind it.
 fn make_bound(spec: &NodeSpec<'_>, behind: bool) -> Result<Box<dyn Kernel>> {
     let out = spec.dtype("out_type")?;
     check_real(spec.input_dtype(0))?;
@@ -219,7 +219,7 @@ fn bound(context: &mut KernelContext<'_>, out: DType, behind: bool) -> Result<()
     Ok(())
 }
 
-/// Where each value belongs in its row; rows have so many elements and values.
+/// Returns where each value belongs in its row; rows have so many elements and values.
 fn bounds<T: PartialOrd>(
     sorted: &[T],
     values: &[T],

@@ -136,7 +136,7 @@ fn pass_on(_: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     }))
 }
 
-/// A shape as a vector of `int32` or `int64`.
+/// Returns a shape as a vector of `int32` or `int64`.
 pub(crate) fn shape_tensor(shape: &Shape, dtype: DType) -> Result<Tensor> {
     if dtype == DType::Int64 {
         return Ok(Tensor::from(memory::collected(shape.iter().map(|&dim| dim as i64))?));
@@ -156,7 +156,7 @@ fn integer(value: usize, dtype: DType) -> Result<Tensor> {
     Ok(Tensor::from(value))
 }
 
-/// The value 1 of a type.
+/// Returns the value 1 of a type.
 pub(crate) fn one<T: Element + elementwise::Element>() -> Result<T> {
     let mut ones = [T::default()];
     // 0 to the power of 0; every number type has it.

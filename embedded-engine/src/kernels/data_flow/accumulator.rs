@@ -51,7 +51,7 @@ struct Accumulator {
     dtype: DType,
     shape: PartialShape,
     sparse: bool,
-    /// Whether sums are given, or means.
+    /// True if sums are given, or means.
     sums: bool,
     state: Arc<Monitor<Gathered>>,
 }

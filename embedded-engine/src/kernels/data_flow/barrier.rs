@@ -141,7 +141,7 @@ impl Barrier {
         Error::invalid_argument(format!("{text} (in barrier '{}')", self.name))
     }
 
-    /// The component's place, if values for so many keys fit it.
+    /// Returns the component's place, if values for so many keys fit it.
     fn check(&self, component: i64, keys: usize, values: &Tensor) -> Result<usize> {
         let count = self.dtypes.len();
         let place = usize::try_from(component).ok().filter(|&place| place < count);
@@ -211,9 +211,9 @@ impl Barrier {
 struct Take {
     barrier: Arc<Barrier>,
     count: usize,
-    /// Whether fewer will do after the barrier was closed.
+    /// True if fewer will do after the barrier was closed.
     small: bool,
-    /// Whether those that are not complete are waited for then.
+    /// True if those that are not complete are waited for then.
     waits: bool,
     taken: Vec<((i64, u64), Element)>,
 }

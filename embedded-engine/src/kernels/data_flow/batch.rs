@@ -32,7 +32,7 @@ pub(super) fn deliver(context: &mut KernelContext<'_>, spec: &QueueSpec, element
     Ok(())
 }
 
-/// The shape of one component in a batch: the declared one, its open sizes those of the largest element.
+/// Returns the shape of one component in a batch: the declared one, its open sizes those of the largest element.
 fn inner_shape(spec: &QueueSpec, index: usize, elements: &[Element]) -> Vec<usize> {
     let rank = spec.shape(index).and_then(|shape| shape.rank()).unwrap_or(0);
     let size = |axis: usize| match spec.shape(index).and_then(|shape| shape.dim(axis)) {

@@ -99,7 +99,7 @@ pub(crate) enum Started<E> {
 
 /// Where an attempt is told of its end.
 struct Ticket<E> {
-    /// Whether `end` is set, for a look without the lock.
+    /// True if `end` is set, for a look without the lock.
     done: AtomicBool,
     end: Mutex<Option<End<E>>>,
     /// Who waits.
@@ -134,7 +134,7 @@ fn wake(woken: Woken) {
 }
 
 impl<E> Bounded<E> {
-    /// An empty, open queue; without limit where `capacity` is `None`.
+    /// Creates an empty, open queue; without limit where `capacity` is `None`.
     pub(crate) fn new(store: Store<E>, capacity: Option<usize>, reserve: usize) -> Bounded<E> {
         Bounded {
             state: Mutex::new(State {
@@ -228,17 +228,17 @@ impl<E> Bounded<E> {
         wake(woken);
     }
 
-    /// How many elements it holds at this moment.
+    /// Returns the number of elements that it holds at this moment.
     pub(crate) fn size(&self) -> usize {
         self.lock().store.len()
     }
 
-    /// Whether it was closed.
+    /// Returns true if it was closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed
     }
 
-    /// Its size, whether it was closed, and how many wait to enqueue and to dequeue.
+    /// Returns its size, whether it was closed, and how many wait to enqueue and to dequeue.
     pub(crate) fn status(&self) -> (usize, bool, [usize; 2]) {
         let state = self.lock();
         (state.store.len(), state.closed, [state.enqueues.len(), state.dequeues.len()])
@@ -259,12 +259,12 @@ impl<E> State<E> {
         }
     }
 
-    /// Whether nothing will come any more.
+    /// Returns true if nothing will come any more.
     fn is_drained(&self) -> bool {
         self.closed && self.enqueues.is_empty()
     }
 
-    /// How many elements may be taken.
+    /// Returns the number of elements that may be taken.
     fn available(&self) -> usize {
         let reserve = if self.is_drained() { 0 } else { self.reserve };
         self.store.len().saturating_sub(reserve)
@@ -327,7 +327,7 @@ impl<E> State<E> {
         moved
     }
 
-    /// The end of a dequeue that will never have all it wants.
+    /// Returns the end of a dequeue that will never have all it wants.
     fn end_short(&mut self, dequeue: &mut Dequeue<E>, missing: usize) -> End<E> {
         let size = self.store.len();
         let mut taken = std::mem::take(&mut dequeue.taken);
@@ -349,13 +349,13 @@ pub(crate) struct Attempt<E> {
 }
 
 impl<E> Attempt<E> {
-    /// Whether the outcome is there. The thread that began the attempt is unparked when it is.
+    /// Returns true if the outcome is there. The thread that began the attempt is unparked when it is.
     pub(crate) fn is_done(&self) -> bool {
         // Pairs with the store in `Ticket::finish`.
         self.ticket.as_ref().is_none_or(|ticket| ticket.done.load(Ordering::Acquire))
     }
 
-    /// The outcome, once, when it is there.
+    /// Returns the outcome, once, when it is there.
     pub(crate) fn poll(&mut self) -> Option<Outcome<E>> {
         if !self.is_done() {
             return None;

@@ -17,7 +17,7 @@ pub(super) enum Component {
 const SHARED: usize = 4096;
 
 impl Component {
-    /// An entry of a batch, in memory of its own where it would keep too much of the batch alive.
+    /// Returns an entry of a batch, in memory of its own where it would keep too much of the batch alive.
     pub(super) fn row(batch: &Tensor, row: usize, in_order: bool, buffers: &BufferPool) -> Component {
         let rows = batch.shape().first().copied().unwrap_or(1).max(1);
         let shared = Component::Row(batch.clone(), row);
@@ -46,7 +46,7 @@ impl Component {
         }
     }
 
-    /// The sizes of its dimensions.
+    /// Returns the sizes of its dimensions.
     pub(super) fn dims(&self) -> &[usize] {
         match self {
             Component::Whole(tensor) => tensor.shape(),
@@ -69,14 +69,14 @@ impl Component {
     }
 }
 
-/// The elements of one entry.
+/// Returns the elements of one entry.
 fn entry<'a, T>(all: &'a [T], dims: &[usize], row: usize) -> Result<&'a [T]> {
     let size: usize = dims.iter().product();
     let entry = all.get(row * size..(row + 1) * size);
     entry.ok_or_else(|| Error::runtime("an entry of a batch lies outside of it"))
 }
 
-/// The part of a batch that these components are, if they are entries of one that follow each other.
+/// Returns the part of a batch that these components are, if they are entries of one that follow each other.
 pub(super) fn run<'a>(mut components: impl Iterator<Item = &'a Component>) -> Option<Tensor> {
     let Some(Component::Row(batch, first)) = components.next() else { return None };
     let mut end = first + 1;

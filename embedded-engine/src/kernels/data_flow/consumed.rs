@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The attribute of the dequeue: the names of the operations of the pipeline that keep no state in checkpoints.
 const ATTRIBUTE: &str = "_replayed";
 
-/// The operations of a graph whose state begins anew after a restore: their threads have run ahead of the steps, so their
+/// Returns the operations of a graph whose state begins anew after a restore: their threads have run ahead of the steps, so their
 /// state is not that of what was taken.
 pub(crate) fn replayed(graph: &Graph) -> FxHashSet<String> {
     let lists = graph.operations();
@@ -36,7 +36,7 @@ struct Count {
 }
 
 impl Consumed {
-    /// The state of an operation that counts.
+    /// Returns the state of an operation that counts.
     pub(super) fn of(spec: &NodeSpec<'_>) -> Result<Option<Arc<Consumed>>> {
         if spec.operation.attr(ATTRIBUTE).is_none() {
             return Ok(None);

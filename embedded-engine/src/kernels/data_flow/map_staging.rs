@@ -115,7 +115,7 @@ impl Area {
         format!("map staging area '{}'", self.name)
     }
 
-    /// The parts that an input names.
+    /// Returns the parts that an input names.
     fn places(&self, context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
         let indices = context.ints(input)?;
         if indices.windows(2).any(|pair| pair[0] >= pair[1]) {
@@ -141,7 +141,7 @@ struct Put {
     key: i64,
     parts: Parts,
     bytes: usize,
-    /// How many parts make an element complete.
+    /// The number of components of a complete element.
     count: usize,
     /// What was put in.
     done: Vec<usize>,

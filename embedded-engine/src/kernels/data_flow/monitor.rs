@@ -37,7 +37,7 @@ pub(super) trait Job<S> {
     /// Sets the outputs.
     fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()>;
 
-    /// What is waited for, for messages.
+    /// Returns what is waited for, for messages.
     fn describe(&self) -> String;
 }
 
@@ -130,7 +130,7 @@ impl<S> Drop for Waiting<S> {
 /// A kernel that begins with a job.
 struct Begins<F>(F);
 
-/// The kernel of an operation that may wait, from what begins it.
+/// Returns the kernel of an operation that may wait, from what begins it.
 pub(super) fn begins<F>(begin: F) -> Box<dyn Kernel>
 where
     F: Fn(&mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> + Send + Sync + 'static,
@@ -151,7 +151,7 @@ where
     }
 }
 
-/// The tensors that an operation takes, from an input on.
+/// Returns the tensors that an operation takes, from an input on.
 pub(super) fn taken(context: &mut KernelContext<'_>, first: usize) -> Vec<Tensor> {
     (first..context.num_inputs()).map(|index| context.take(index)).collect()
 }

@@ -25,7 +25,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Its name in messages, the original's.
+    /// Returns its name in messages, the original's.
     fn name(self) -> &'static str {
         match self {
             Kind::Fifo => "FIFOQueue",
@@ -92,7 +92,7 @@ impl QueueSpec {
         }
     }
 
-    /// Whether elements can be stacked (S-237).
+    /// Returns whether elements can be stacked (S-237).
     pub(super) fn check_batches(&self) -> Result<()> {
         let known = |shape: &PartialShape| shape.is_fully_known() || self.pads() && shape.rank().is_some();
         match &self.shapes {
@@ -124,7 +124,7 @@ impl QueueSpec {
         &self.dtypes
     }
 
-    /// The declared shape of a component.
+    /// Returns the declared shape of a component.
     pub(super) fn shape(&self, index: usize) -> Option<&PartialShape> {
         self.shapes.as_ref()?.get(index)
     }
@@ -205,7 +205,7 @@ impl Queue {
         format!("{} '{}'", self.spec.kind.name(), self.name)
     }
 
-    /// Its title and how full it is.
+    /// Returns its title and how full it is.
     pub(super) fn status(&self) -> String {
         let size = self.elements.size();
         match self.spec.capacity {
@@ -252,7 +252,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The slices of a batch, one after another.
+    /// Returns the slices of a batch, one after another.
     pub(super) fn slices(
         &self,
         batch: SmallVec<[Tensor; 1]>,
@@ -272,7 +272,7 @@ fn list<T: std::fmt::Display>(items: &[T]) -> String {
     format!("[{}]", items.join(","))
 }
 
-/// The first component; its dtype and shape were checked when it was put in.
+/// Returns the first component; its dtype and shape were checked when it was put in.
 fn priority(element: &Element) -> i64 {
     let bits = element.first().and_then(|component| component.bits::<u64>().ok()?.first().copied());
     bits.unwrap_or(0).cast_signed()

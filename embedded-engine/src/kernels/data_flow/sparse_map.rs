@@ -59,7 +59,7 @@ struct Sparse {
 }
 
 impl Sparse {
-    /// The one in the first three inputs.
+    /// Returns the one in the first three inputs.
     fn given(context: &KernelContext<'_>) -> Result<Sparse> {
         let [indices, values, shape] = [0, 1, 2].map(|index| context.input(index));
         let wrong = |text: String| Err(Error::invalid_argument(text));

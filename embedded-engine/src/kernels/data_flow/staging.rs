@@ -84,7 +84,7 @@ impl Bounds {
         Ok(Bounds { capacity: size("capacity")?, bytes: size("memory_limit")? })
     }
 
-    /// The size of values that can fit at all.
+    /// Returns the size of values that can fit at all.
     pub(super) fn check(self, values: &[Tensor]) -> Result<usize> {
         let bytes = values.iter().map(Tensor::byte_len).sum();
         if self.bytes > 0 && bytes > self.bytes {
@@ -98,7 +98,7 @@ impl Bounds {
         Ok(bytes)
     }
 
-    /// Whether more fit beside what is there.
+    /// Returns true if more fit beside what is there.
     pub(super) fn has_room(self, count: usize, held: usize, bytes: usize) -> bool {
         (self.capacity == 0 || count < self.capacity) && (self.bytes == 0 || held + bytes <= self.bytes)
     }

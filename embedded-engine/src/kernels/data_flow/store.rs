@@ -8,7 +8,7 @@ pub(crate) type Numbered<E> = (u64, E);
 
 /// Draws the places of a shuffling queue.
 pub(crate) trait Draw: Send {
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     fn below(&mut self, bound: u32) -> u32;
 }
 
@@ -17,7 +17,7 @@ pub(crate) trait Draw: Send {
 pub(crate) struct Window<E> {
     oldest: Vec<Numbered<E>>,
     rest: VecDeque<Numbered<E>>,
-    /// How many are drawn from.
+    /// The number of elements from which a random one is drawn.
     size: usize,
     draw: Box<dyn Draw>,
 }
@@ -48,7 +48,7 @@ pub(crate) enum Store<E> {
 }
 
 impl<E> Store<E> {
-    /// How many it holds.
+    /// Returns the number of it that holds.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         match self {

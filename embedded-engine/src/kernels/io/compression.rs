@@ -45,7 +45,7 @@ impl Compression {
         }
     }
 
-    /// Whether bytes that begin so may be compressed in this way; all of a file's bytes, if it has only so few.
+    /// Returns true if bytes that begin so may be compressed in this way; all of a file's bytes, if it has only so few.
     pub(crate) fn fits(self, start: &[u8]) -> bool {
         match (self, start) {
             (Compression::None, _) | (_, []) => true,
@@ -57,7 +57,7 @@ impl Compression {
         }
     }
 
-    /// The bytes of a source, inflated.
+    /// Returns the bytes of a source, inflated.
     pub(crate) fn reader<'r>(self, source: impl Read + Send + 'r) -> Box<dyn Read + Send + 'r> {
         match self {
             Compression::None => Box::new(source),

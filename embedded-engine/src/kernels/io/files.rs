@@ -62,12 +62,12 @@ fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
     }
 }
 
-/// The path of these bytes.
+/// Returns the path of these bytes.
 pub(super) fn path(name: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(name))
 }
 
-/// What the operating system said of a file, as an error with the code that fits.
+/// Returns what the operating system said of a file, as an error with the code that fits.
 pub(super) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
     let code = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Code::NotFound,
@@ -105,14 +105,14 @@ fn opened(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
-/// The files of a folder whose names match.
+/// Returns the files of a folder whose names match.
 fn names(folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(opened(folder)) else { return Vec::new() };
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
     names.filter(|name| matches(pattern, name.as_bytes())).map(|name| folder.join(name)).collect()
 }
 
-/// Whether a name matches a pattern with `*`, `?` and `[..]`.
+/// Returns true if a name matches a pattern with `*`, `?` and `[..]`.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     // Where the last star stands, and how much of the name it stands for so far.
     let (mut at, mut place, mut star) = (0, 0, None);
@@ -144,7 +144,7 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     pattern[at..].iter().all(|&byte| byte == b'*')
 }
 
-/// Whether a byte is in the class that the pattern begins with, and the length of the class; nothing if it has no end.
+/// Returns whether a byte is in the class that the pattern begins with, and the length of the class; nothing if it has no end.
 fn class(pattern: &[u8], byte: u8) -> Option<(bool, usize)> {
     let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
     let mut at = if negated { 2 } else { 1 };

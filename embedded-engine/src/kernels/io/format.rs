@@ -53,7 +53,7 @@ impl FixedLength {
     }
 }
 
-/// The error for a file that is not compressed as a reader's attribute says.
+/// Returns the error for a file that is not compressed as a reader's attribute says.
 fn otherwise_compressed(compression: Compression, path: &Path, start: &[u8]) -> Error {
     let kind = FileKind::of(path, start).filter(|kind| kind.is_told_by_content());
     let told = match kind {
@@ -140,12 +140,12 @@ impl Work {
         Ok(Work { name: name.clone(), source })
     }
 
-    /// The next record, or nothing at the end. Keys cost as much as small records.
+    /// Returns the next record, or nothing at the end. Keys cost as much as small records.
     pub(super) fn next(&mut self, with_key: bool) -> Result<Option<Record>> {
         self.source.next(&self.name, with_key)
     }
 
-    /// Whether it is known that there is nothing more.
+    /// Returns true if it is known that there is nothing more.
     pub(super) fn is_done(&self) -> bool {
         matches!(self.source, Source::Whole(None))
     }

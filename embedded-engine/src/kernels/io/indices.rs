@@ -56,9 +56,9 @@ struct IndexState {
 }
 
 struct Place {
-    /// How many examples were given, over all epochs.
+    /// The number of examples produced, over all epochs.
     position: u64,
-    /// How many examples an epoch has; unknown before the first step.
+    /// The number of examples in an epoch. Unknown before the first step.
     limit: Option<u64>,
     /// Kept beside the position, so that a run without given seeds can be resumed too.
     seeds: [i64; 2],
@@ -130,7 +130,7 @@ fn batch(context: &mut KernelContext<'_>, order: &Order, state: &IndexState) -> 
 }
 
 impl Place {
-    /// The position counts epochs of one length.
+    /// Returns the position counts epochs of one length.
     fn accept(&mut self, limit: u64, name: &str) -> Result<()> {
         let known = *self.limit.get_or_insert(limit);
         if known == limit {
@@ -147,7 +147,7 @@ impl Place {
         Err(Error::new(Code::FailedPrecondition, text))
     }
 
-    /// How many examples the next batch has.
+    /// Returns the number of examples that the next batch has.
     fn available(&self, order: &Order, limit: u64, name: &str) -> Result<u64> {
         let Some(epochs) = order.num_epochs else { return Ok(order.batch_size) };
         let left = limit.saturating_mul(epochs).saturating_sub(self.position);

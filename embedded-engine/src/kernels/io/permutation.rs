@@ -16,7 +16,7 @@ pub(super) enum Permutation {
 const LISTED: u64 = 1 << 16;
 
 impl Permutation {
-    /// The order of the numbers below `limit`, which is not 0.
+    /// Returns the order of the numbers below `limit`, which is not 0.
     pub(super) fn new(seeds: [i64; 2], epoch: u64, limit: u64) -> Permutation {
         let [first, second] = seeds.map(i64::cast_unsigned);
         let key = mix(mix(first.wrapping_add(GOLDEN)).wrapping_add(second)).wrapping_add(epoch);
@@ -29,7 +29,7 @@ impl Permutation {
         Permutation::Computed(Network::new(key, limit))
     }
 
-    /// The number at a place below the limit.
+    /// Returns the number at a place below the limit.
     pub(super) fn get(&self, place: u64) -> u64 {
         match self {
             Permutation::Listed(order) => order[place as usize].into(),
@@ -41,7 +41,7 @@ impl Permutation {
 /// 2^64 over the golden ratio.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A bijection of 64 bits in which every bit depends on every other (the finaliser of SplitMix64).
+/// Returns a bijection of 64 bits in which every bit depends on every other (the finaliser of SplitMix64).
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -59,7 +59,7 @@ fn named(context: &KernelContext<'_>, count: usize) -> Result<Vec<(String, Optio
     names.into_iter().zip(parts).map(|(name, part)| Ok((name, part_of(&part)?))).collect()
 }
 
-/// The full shape and the part, as `4 8 0,2:-`; nothing for a whole tensor.
+/// Returns the full shape and the part, as `4 8 0,2:-`; nothing for a whole tensor.
 fn part_of(text: &str) -> Result<Option<(Shape, TensorSlice)>> {
     if text.is_empty() {
         return Ok(None);

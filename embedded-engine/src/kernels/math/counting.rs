@@ -51,7 +51,7 @@ fn unsigned(dtype: DType) -> DType {
     }
 }
 
-/// The weights (1 without any) of the elements with each value below the given size.
+/// Returns the weights (1 without any) of the elements with each value below the given size.
 fn bincount<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()>
 where
     f64: elementwise::CastTo<T>,
@@ -87,7 +87,7 @@ where
     })
 }
 
-/// How many values are in each of some bins of equal width; those outside count in the first or last.
+/// Returns the number of values that are in each of some bins of equal width; those outside count in the first or last.
 fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     let bins = context.int(2)?;
     let bins = usize::try_from(bins).ok().filter(|&bins| bins > 0).ok_or_else(|| {
@@ -113,7 +113,7 @@ fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     Ok(())
 }
 
-/// How many boundaries are at most each value.
+/// Returns the number of boundaries that are at most each value.
 fn bucketize(context: &mut KernelContext<'_>, boundaries: &[f32]) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let values = context.doubles(0)?;

@@ -37,7 +37,7 @@ impl Side {
         }
     }
 
-    /// The axes of an operand of this rank.
+    /// Returns the axes of an operand of this rank.
     fn axes(&self, rank: usize) -> Option<Vec<Axis>> {
         let named = self.before.len() + self.after.len();
         let extra = rank.checked_sub(named)?;
@@ -107,7 +107,7 @@ where
 /// What is done for operands of these shapes, whatever their dtype.
 struct Plan {
     operands: Vec<Packing>,
-    /// How many products there are, and each of them.
+    /// The number of products, and each of them.
     stack: usize,
     product: Product,
     /// The sizes of what was computed, in the order of the result, and its strides as it was computed and in the result.
@@ -214,7 +214,7 @@ impl Plan {
 }
 
 impl Packing {
-    /// An operand with the axes `kept` in this order, summed over all others, diagonals where it names an axis twice.
+    /// Creates an operand with the axes `kept` in this order, summed over all others, diagonals where it names an axis twice.
     fn new(shape: &Shape, axes: &[Axis], sizes: &Sizes, kept: &[Axis]) -> Packing {
         let mut summed: Vec<Axis> = axes.iter().copied().filter(|axis| !kept.contains(axis)).collect();
         summed.sort_unstable();
@@ -230,7 +230,7 @@ impl Packing {
     }
 }
 
-/// The products of a stack of matrices.
+/// Returns the products of a stack of matrices.
 fn product<T: Element + matmul::Element>(
     context: &mut KernelContext<'_>,
     stack: usize,
@@ -269,12 +269,12 @@ fn packed<T: Element + Add<Output = T>>(
     ended.map(|()| packed)
 }
 
-/// A product of sizes; more than memory can hold where it overflows.
+/// Returns a product of sizes; more than memory can hold where it overflows.
 fn elements(sizes: impl IntoIterator<Item = usize>) -> usize {
     sizes.into_iter().collect::<Shape>().elements()
 }
 
-/// How far apart neighbours along each axis of `order` lie in an operand with these axes and sizes.
+/// Returns how far apart neighbours along each axis of `order` lie in an operand with these axes and sizes.
 fn strides_of(order: &[Axis], axes: &[Axis], shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![0; axes.len()];
     let mut stride = 1;

@@ -61,7 +61,7 @@ fn unsupported(spec: &NodeSpec<'_>, dtype: DType) -> Error {
     Error::new(Code::Unimplemented, text)
 }
 
-/// The elements of an input, repeated to a shape.
+/// Returns the elements of an input, repeated to a shape.
 pub(super) fn widened<T: Element + elementwise::Element>(
     context: &KernelContext<'_>,
     input: usize,
@@ -83,7 +83,7 @@ pub(super) fn repeated<T: Element + elementwise::Element>(
     Ok(wide)
 }
 
-/// An error for shapes that do not fit together.
+/// Returns an error for shapes that do not fit together.
 pub(crate) fn incompatible(error: &BroadcastError) -> Error {
     Error::invalid_argument(format!("Incompatible shapes: {error}"))
 }
@@ -280,7 +280,7 @@ fn select_v2<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -
     })
 }
 
-/// The older form: a condition of the values' shape, a scalar, or a vector that chooses among rows.
+/// Returns the older form: a condition of the values' shape, a scalar, or a vector that chooses among rows.
 fn select_v1<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(1).dtype();
     let (condition, values) = (context.input(0).shape().clone(), context.input(1).shape().clone());
@@ -338,7 +338,7 @@ fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<
     })
 }
 
-/// A choice among strings or handles: of one value or the other by a single condition, or of each string by its own.
+/// Returns a choice among strings or handles: of one value or the other by a single condition, or of each string by its own.
 /// The older form's vector of conditions chooses among rows.
 fn select_whole(context: &mut KernelContext<'_>, by_rows: bool) -> Result<()> {
     let [condition, yes, no] = [0, 1, 2].map(|input| context.input(input).shape().clone());
@@ -375,7 +375,7 @@ fn select_whole(context: &mut KernelContext<'_>, by_rows: bool) -> Result<()> {
     Ok(())
 }
 
-/// The element of an operand that an element of the broadcast result takes.
+/// Returns the element of an operand that an element of the broadcast result takes.
 fn operand_element(element: usize, output: &Shape, operand: &Shape) -> usize {
     let (mut rest, mut stride, mut index) = (element, 1, 0);
     let sizes = operand.iter().rev().copied().chain(std::iter::repeat(1));

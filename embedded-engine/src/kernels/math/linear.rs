@@ -41,7 +41,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Cholesky", |spec| for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(cholesky::<T>))));
 }
 
-/// How many matrices there are, and of which size.
+/// Returns the number of matrices, and of which size.
 fn square(shape: &Shape) -> Result<(usize, usize)> {
     match shape.dims() {
         [stack @ .., rows, columns] if rows == columns => Ok((stack.iter().product(), *rows)),
@@ -149,7 +149,7 @@ fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<
     })
 }
 
-/// The stack, the size of the matrices and the columns of the right-hand sides.
+/// Returns the stack, the size of the matrices and the columns of the right-hand sides.
 fn system(context: &KernelContext<'_>) -> Result<(usize, usize, usize)> {
     let (matrix, right) = (context.input(0).shape(), context.input(1).shape());
     let (stack, n) = square(matrix)?;

@@ -31,7 +31,7 @@ fn transposed(spec: &NodeSpec<'_>, a: &str, b: &str) -> Result<[bool; 2]> {
     Ok([spec.bool(a)?, spec.bool(b)?])
 }
 
-/// The sizes of a product of two matrices.
+/// Returns the sizes of a product of two matrices.
 pub(crate) fn matmul_sizes(a: &Shape, b: &Shape, [transpose_a, transpose_b]: [bool; 2]) -> Result<Product> {
     let (&[a0, a1], &[b0, b1]) = (a.dims(), b.dims()) else {
         return Err(Error::invalid_argument(format!("In[0] and In[1] must be matrices: {a} and {b}")));
@@ -58,7 +58,7 @@ fn matmul<T: Element + matmul::Element>(
     Ok(())
 }
 
-/// The kernel that adds a bias, and cuts off what is negative where asked to.
+/// Returns the kernel that adds a bias, and cuts off what is negative where asked to.
 fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
     let transposed = transposed(spec, "transpose_a", "transpose_b");
     match spec.input_dtype(0) {
@@ -68,7 +68,7 @@ fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
     }
 }
 
-/// A dense layer in one pass: product, bias, and ReLU where asked for. Inputs: a, b, bias.
+/// Returns a dense layer in one pass: product, bias, and ReLU where asked for. Inputs: a, b, bias.
 fn matmul_fused<T: Element + Real>(transposed: [bool; 2], relu: bool) -> Box<dyn Kernel> {
     boxed(move |context: &mut KernelContext<'_>| {
         let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
@@ -116,7 +116,7 @@ fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transpos
     Ok(())
 }
 
-/// Which matrix of an operand's stack belongs to one of the result's.
+/// Returns which matrix of an operand's stack belongs to one of the result's.
 fn stack_index(result: &[usize], operand: &[usize], mut index: usize) -> usize {
     let (mut place, mut stride) = (0, 1);
     let padding = result.len() - operand.len();

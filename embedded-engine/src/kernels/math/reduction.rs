@@ -35,7 +35,7 @@ fn plan(shape: &[usize], axes: &[usize]) -> Result<ReducePlan> {
     ReducePlan::new(shape, axes).map_err(|error| Error::invalid_argument(error.to_string()))
 }
 
-/// An axis counted from either end.
+/// Returns an axis counted from either end.
 pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize> {
     let from_front = if axis < 0 { axis + rank as i64 } else { axis };
     usize::try_from(from_front).ok().filter(|&axis| axis < rank).ok_or_else(|| {
@@ -73,7 +73,7 @@ fn run_reduce<T: Element + elementwise::Element>(
     })
 }
 
-/// How input 0 is reduced over the axes in input 1, and the shape of the result; nothing where `keeps` says that a
+/// Returns how input 0 is reduced over the axes in input 1, and the shape of the result; nothing where `keeps` says that a
 /// reduction over no axis is the input.
 fn reduction(
     context: &KernelContext<'_>,

@@ -54,7 +54,7 @@ pub(crate) fn register(registry: &mut Registry) {
 /// What the op types differ in besides their arithmetic.
 #[derive(Clone, Copy)]
 struct Folding {
-    /// Whether the numbers of the segments rise, and the last says how many there are.
+    /// True if the numbers of the segments rise, and the last says how many there are.
     sorted: bool,
     mean: bool,
 }
@@ -66,7 +66,7 @@ impl Folding {
     }
 }
 
-/// A number as an element of any numeric type.
+/// Returns a number as an element of any numeric type.
 fn from_f64<T: elementwise::Element>(value: f64) -> T
 where
     f64: elementwise::CastTo<T>,
@@ -134,7 +134,7 @@ impl Segments {
         Ok(Segments { ids, shape, width: rest.iter().product() })
     }
 
-    /// How many rows each segment has.
+    /// Returns the number of rows that each segment has.
     fn counts(&self) -> Result<Vec<usize>> {
         let mut counts = memory::filled(0, self.shape[0])?;
         for &id in &self.ids {
@@ -150,7 +150,7 @@ fn number_of_segments(context: &KernelContext<'_>) -> Result<usize> {
     usize::try_from(context.int(2)?).map_err(|_| Error::invalid_argument("num_segments must be non-negative"))
 }
 
-/// The number of segments whose numbers rise.
+/// Returns the number of segments whose numbers rise.
 fn sorted_count(ids: &[i64]) -> Result<usize> {
     if ids.first().is_some_and(|&id| id < 0) {
         return Err(Error::invalid_argument(format!("segment ids must be >= 0: {}", ids[0])));
@@ -348,7 +348,7 @@ fn sparse_gradient<T: Element + Real>(context: &mut KernelContext<'_>, share: Sh
     })
 }
 
-/// The same for the rows alone that were chosen, with their indices in ascending order.
+/// Returns the same for the rows alone that were chosen, with their indices in ascending order.
 fn sparse_gradient_rows<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (segments, rest) = rows(&shape)?;

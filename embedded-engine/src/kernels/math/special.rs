@@ -55,7 +55,7 @@ fn several<const N: usize>(dtype: DType, function: fn([f64; N]) -> f64) -> Resul
     Ok(boxed(move |context| several_of::<N>(context, &function)))
 }
 
-/// A function of several numbers, with broadcasting.
+/// Returns a function of several numbers, with broadcasting.
 fn several_of<const N: usize>(
     context: &mut KernelContext<'_>,
     function: &dyn Fn([f64; N]) -> f64,
@@ -251,7 +251,7 @@ fn upper_fraction(a: f64, x: f64) -> f64 {
     fraction * a * gamma_factor(a, x)
 }
 
-/// The derivative of the lower function by its first argument: of its series, term by term.
+/// Returns the derivative of the lower function by its first argument: of its series, term by term.
 fn igamma_slope(a: f64, x: f64) -> f64 {
     if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
         return f64::NAN;
@@ -315,7 +315,7 @@ fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
     fraction
 }
 
-/// The inverse of the error function: a first guess (Winitzki), then Halley's steps.
+/// Returns the inverse of the error function: a first guess (Winitzki), then Halley's steps.
 fn erfinv(y: f64) -> f64 {
     if y.is_nan() || y.abs() > 1.0 {
         return f64::NAN;
@@ -341,7 +341,7 @@ fn erfinv(y: f64) -> f64 {
     x.copysign(y)
 }
 
-/// The quantile of the standard normal distribution.
+/// Returns the quantile of the standard normal distribution.
 fn ndtri(p: f64) -> f64 {
     if !(0.0..=1.0).contains(&p) {
         return f64::NAN;

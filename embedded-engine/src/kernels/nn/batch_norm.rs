@@ -58,7 +58,7 @@ fn make_gradient(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     single(spec, boxed(move |context| gradient(context, settings)))
 }
 
-/// The number of channels, after all inputs in `vectors` have been found to have one number for each.
+/// Returns the number of channels, after all inputs in `vectors` have been found to have one number for each.
 fn channels(shape: &Shape, context: &KernelContext<'_>, vectors: &[usize]) -> Result<usize> {
     let Some(&channels) = shape.last().filter(|_| shape.rank() >= 4) else {
         return Err(Error::invalid_argument(format!("input must be 4 or 5-dimensional: {shape}")));
@@ -151,7 +151,7 @@ fn forward(context: &mut KernelContext<'_>, settings: Settings) -> Result<()> {
     Ok(())
 }
 
-/// The running moments after this batch; the variance among them is the unbiased one.
+/// Returns the running moments after this batch; the variance among them is the unbiased one.
 fn running(
     context: &KernelContext<'_>,
     pixels: usize,

@@ -21,7 +21,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Whether channels are the second dimension (`NCHW`) rather than the last.
+/// Returns true if channels are the second dimension (`NCHW`) rather than the last.
 pub(crate) fn channels_first(spec: &NodeSpec<'_>) -> bool {
     spec.str("data_format").is_ok_and(|format| format == "NCHW")
 }

@@ -126,7 +126,7 @@ fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> 
 /// What the original sets aside for each sample.
 const WORDS_PER_SAMPLE: u64 = 2048;
 
-/// The classes, and how many draws they took.
+/// Returns the classes, and how many draws they took.
 fn draw(
     context: &KernelContext<'_>,
     distribution: &dyn Distribution,
@@ -158,7 +158,7 @@ fn check_truths(context: &KernelContext<'_>, truths: usize) -> Result<usize> {
     }
 }
 
-/// Every class once, so there is nothing to expect.
+/// Returns every class once, so there is nothing to expect.
 fn all(context: &mut KernelContext<'_>, count: usize, truths: usize) -> Result<()> {
     check_truths(context, truths)?;
     let shape = context.input(0).shape().clone();

@@ -63,7 +63,7 @@ fn adjust_contrast<T: Element + CastTo<f32>>(
     })
 }
 
-/// The shape of an input whose last axis holds colors.
+/// Returns the shape of an input whose last axis holds colors.
 fn colors(context: &KernelContext<'_>) -> Result<Shape> {
     let shape = context.input(0).shape();
     if shape.last() == Some(&3) {
@@ -102,22 +102,22 @@ fn each_color<T: Element + Real>(
     })
 }
 
-/// The larger number; the other where one is NaN.
+/// Returns the larger number; the other where one is NaN.
 fn larger<T: Real>(a: T, b: T) -> T {
     if a > b || b.is_nan() { a } else { b }
 }
 
-/// The smaller number; the other where one is NaN.
+/// Returns the smaller number; the other where one is NaN.
 fn smaller<T: Real>(a: T, b: T) -> T {
     if a < b || b.is_nan() { a } else { b }
 }
 
-/// The least and the largest component.
+/// Returns the least and the largest component.
 fn range<T: Real>([r, g, b]: [T; 3]) -> [T; 2] {
     [smaller(smaller(r, g), b), larger(larger(r, g), b)]
 }
 
-/// The hue in sixths of the color wheel, from 0 up to 6.
+/// Returns the hue in sixths of the color wheel, from 0 up to 6.
 fn hue<T: Real>([r, g, b]: [T; 3]) -> T {
     let [least, most] = range([r, g, b]);
     let size = most - least;
@@ -163,7 +163,7 @@ fn to_rgb<T: Real>([hue, saturation, value]: [T; 3]) -> [T; 3] {
     shares.map(|share| (one - saturation + saturation * share) * value)
 }
 
-/// The color with its hue moved by so much of the wheel: the least and the largest component keep their values.
+/// Returns the color with its hue moved by so much of the wheel: the least and the largest component keep their values.
 fn with_hue(color: [f32; 3], delta: f32) -> [f32; 3] {
     let [least, most] = range(color);
     let hue = (hue(color) + delta * 6.0).rem_euclid(6.0);
@@ -181,7 +181,7 @@ fn with_hue(color: [f32; 3], delta: f32) -> [f32; 3] {
     }
 }
 
-/// The color with its saturation multiplied, and kept between 0 and 1.
+/// Returns the color with its saturation multiplied, and kept between 0 and 1.
 fn with_saturation(color: [f32; 3], scale: f32) -> [f32; 3] {
     let [hue, saturation, value] = to_hsv(color);
     to_rgb([hue, (saturation * scale).clamp(0.0, 1.0), value])

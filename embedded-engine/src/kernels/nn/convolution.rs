@@ -57,7 +57,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// The kernel that adds a bias, and cuts off what is negative where asked to.
+/// Returns the kernel that adds a bias, and cuts off what is negative where asked to.
 fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
     match spec.input_dtype(0) {
         DType::Float32 => Some(conv2d_fused::<f32>(spec, relu)),
@@ -66,7 +66,7 @@ fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
     }
 }
 
-/// A convolution with its bias and ReLU. Inputs: input, filter, bias.
+/// Returns a convolution with its bias and ReLU. Inputs: input, filter, bias.
 fn conv2d_fused<T: Element + Real>(spec: &NodeSpec<'_>, relu: bool) -> Result<Box<dyn Kernel>> {
     let window = Window::of_convolution(spec)?;
     Ok(boxed(move |context| forward::<T>(context, &window, Some(relu))))

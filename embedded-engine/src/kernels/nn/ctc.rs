@@ -115,7 +115,7 @@ where
     })
 }
 
-/// The labels of each example, out of their sparse form.
+/// Returns the labels of each example, out of their sparse form.
 fn labels(context: &KernelContext<'_>, frames: &Frames) -> Result<Vec<Vec<usize>>> {
     let (indices, values) = (context.slice::<i64>(1)?, context.slice::<i32>(2)?);
     if indices.len() != 2 * values.len() {
@@ -150,7 +150,7 @@ fn log_softmax(row: &[f64]) -> Vec<f64> {
     row.iter().map(|value| value - max - sum.ln()).collect()
 }
 
-/// The logarithm of the sum of two numbers that are given by theirs.
+/// Returns the logarithm of the sum of two numbers that are given by theirs.
 fn log_add(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
     if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
@@ -170,12 +170,12 @@ impl Path {
         Path { classes, blank, merge_repeated }
     }
 
-    /// Whether a frame may repeat the class of the one before.
+    /// Returns true if a frame may repeat the class of the one before.
     fn stays(&self, place: usize) -> bool {
         self.merge_repeated || self.classes[place] == self.blank
     }
 
-    /// Whether the blank before a place may be left out.
+    /// Returns true if the blank before a place may be left out.
     fn skips(&self, place: usize) -> bool {
         let class = self.classes[place];
         place > 1 && class != self.blank && !(self.merge_repeated && class == self.classes[place - 2])
@@ -229,7 +229,7 @@ impl Path {
         betas
     }
 
-    /// The loss; its gradient for the unnormalised input of each frame and class goes to `gradient`.
+    /// Returns the loss; its gradient for the unnormalised input of each frame and class goes to `gradient`.
     fn loss(&self, logs: &[Vec<f64>], mut gradient: impl FnMut(usize, usize, f64)) -> f64 {
         let Some(first) = logs.first() else { return 0.0 };
         let (alphas, betas) = (self.forward(logs), self.backward(logs));
@@ -249,7 +249,7 @@ impl Path {
     }
 }
 
-/// The likeliest class of each frame, repeats merged if asked for, blanks left out.
+/// Returns the likeliest class of each frame, repeats merged if asked for, blanks left out.
 fn decode<T: Element + PartialOrd + CastTo<f64>>(
     context: &mut KernelContext<'_>,
     merge: bool,
@@ -287,7 +287,7 @@ where
     })
 }
 
-/// The first of the largest elements, and its value.
+/// Returns the first of the largest elements, and its value.
 fn largest(row: &[f64]) -> (i64, f64) {
     row.iter().enumerate().fold((0, f64::NEG_INFINITY), |best, (class, &value)| {
         if value > best.1 { (class as i64, value) } else { best }

@@ -32,7 +32,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Where the first maximum of each window stands in the whole input.
+/// Returns where the first maximum of each window stands in the whole input.
 fn places<T: Element + PartialOrd>(shape: &PoolShape, input: &[T]) -> Result<Vec<usize>> {
     let s = shape;
     let mut places = memory::reserve(s.batch * s.out_h * s.out_w * s.channels)?;
@@ -104,7 +104,7 @@ fn gradient_with_argmax(context: &mut KernelContext<'_>, window: &Window, with_b
     })
 }
 
-/// The gradient of the gradient: what stands where the maxima were.
+/// Returns the gradient of the gradient: what stands where the maxima were.
 fn second_gradient<T: Element + PartialOrd>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let (input, gradient): (Tensor, Tensor) = (context.input(0).clone(), context.input(2).clone());
     let shape = window.pooling(input.shape())?;

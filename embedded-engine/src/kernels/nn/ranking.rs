@@ -56,12 +56,12 @@ fn falling(context: &KernelContext<'_>, input: usize) -> Result<Vec<u64>> {
     Ok(memory::collected(wide.into_iter().map(|x| !(x as u64 ^ SIGN)))?)
 }
 
-/// The element at each of these places, as a tensor of that shape.
+/// Returns the element at each of these places, as a tensor of that shape.
 fn at_places(context: &KernelContext<'_>, input: usize, places: &[usize], shape: Shape) -> Result<Tensor> {
     arrange(context, &[context.input(input)], shape, 1, &|i| Some((0, places[i])), None)
 }
 
-/// The size of the last axis, with the axes before it.
+/// Returns the size of the last axis, with the axes before it.
 fn last_axis(shape: &Shape) -> Result<(usize, &[usize])> {
     match shape.split_last() {
         Some((&columns, rows)) => Ok((columns, rows)),
@@ -69,7 +69,7 @@ fn last_axis(shape: &Shape) -> Result<(usize, &[usize])> {
     }
 }
 
-/// The largest elements of each row in falling order; of equal ones the first come first.
+/// Returns the largest elements of each row in falling order; of equal ones the first come first.
 fn top_k(context: &mut KernelContext<'_>, index: DType) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (columns, rows) = last_axis(&shape)?;
@@ -112,7 +112,7 @@ fn index_tensor(places: &[usize], dtype: DType) -> Result<Tensor> {
     Ok(Tensor::from(memory::try_collected(places.iter().map(narrow))?))
 }
 
-/// The element of each row that `n` others come before.
+/// Returns the element of each row that `n` others come before.
 fn nth_element(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (columns, rows) = last_axis(&shape)?;
@@ -135,7 +135,7 @@ fn nth_element(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
     Ok(())
 }
 
-/// Whether fewer than `k` classes are predicted with more confidence than the right one. Where a prediction is not
+/// Returns whether fewer than `k` classes are predicted with more confidence than the right one. Where a prediction is not
 /// finite, nothing is.
 fn in_top_k(context: &mut KernelContext<'_>, k: i64) -> Result<()> {
     let &[rows, classes] = context.input(0).shape().dims() else {

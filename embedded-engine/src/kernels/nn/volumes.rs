@@ -76,7 +76,7 @@ impl Slide {
         })
     }
 
-    /// Where windows of these sizes lie in a volume.
+    /// Returns where windows of these sizes lie in a volume.
     fn over(&self, volume: &[usize], window: [usize; 3]) -> Result<Grid> {
         let &[batch, d, h, w, channels] = volume else {
             return Err(Error::invalid_argument(format!("a volume must be 5-dimensional, not {volume:?}")));
@@ -127,7 +127,7 @@ impl Grid {
         self.window.iter().product()
     }
 
-    /// The elements of one volume.
+    /// Returns the elements of one volume.
     fn len(&self) -> usize {
         self.volume.iter().product::<usize>() * self.channels
     }
@@ -152,7 +152,7 @@ impl Grid {
         }
     }
 
-    /// The windows of one volume as the rows of a matrix.
+    /// Returns the windows of one volume as the rows of a matrix.
     fn rows<T: Copy + Default>(&self, volume: &[T]) -> Result<Vec<T>> {
         let (points, channels) = (self.points(), self.channels);
         let size = self.places().checked_mul(points).and_then(|size| size.checked_mul(channels));
@@ -169,7 +169,7 @@ fn unravel(index: usize, dims: [usize; 3]) -> [usize; 3] {
     [index / (dims[1] * dims[2]), index / dims[2] % dims[1], index % dims[2]]
 }
 
-/// The window of a filter, and its channels in and out.
+/// Returns the window of a filter, and its channels in and out.
 fn filter(shape: &[usize], channels: usize) -> Result<([usize; 3], usize)> {
     match shape {
         &[d, h, w, depth, out] if depth == channels => Ok(([d, h, w], out)),
@@ -352,14 +352,14 @@ fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) 
     })
 }
 
-/// How many points of each window lie in the volume.
+/// Returns the number of points that of each window lie in the volume.
 fn counts(grid: &Grid) -> Result<Vec<usize>> {
     let mut counts = memory::filled(0, grid.places())?;
     grid.visit(|place, _, _| counts[place] += 1);
     Ok(counts)
 }
 
-/// The gradient goes to the first largest element of each window.
+/// Returns the gradient goes to the first largest element of each window.
 fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let grid = slide.over(&shape, slide.size)?;

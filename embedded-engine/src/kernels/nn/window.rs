@@ -54,7 +54,7 @@ impl Window {
         })
     }
 
-    /// A pooling window whose size stands in input `input` and whose strides stand in the next.
+    /// Returns a pooling window whose size stands in input `input` and whose strides stand in the next.
     pub(crate) fn of_inputs(context: &KernelContext<'_>, input: usize, padding: &Padding) -> Result<Window> {
         Ok(Window {
             size: positive("ksize", &context.ints(input)?)?,
@@ -81,7 +81,7 @@ impl Window {
         self.dilations
     }
 
-    /// The output size and the padding before, along one axis.
+    /// Returns the output size and the padding before, along one axis.
     pub(crate) fn along(&self, axis: usize, input: usize, window: usize) -> Result<(usize, usize)> {
         let (stride, dilation) = (self.strides[axis], self.dilations[axis]);
         let reach = if window == 0 { 0 } else { (window - 1) * dilation + 1 };
@@ -171,7 +171,7 @@ fn not_channels_first(spec: &NodeSpec<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The two numbers of an attribute that concern height and width.
+/// Returns the two numbers of an attribute that concern height and width.
 fn spatial(spec: &NodeSpec<'_>, name: &str) -> Result<[usize; 2]> {
     not_channels_first(spec)?;
     positive(name, &spec.ints(name)?)
@@ -208,7 +208,7 @@ fn padding(spec: &NodeSpec<'_>, explicit: &[i64]) -> Result<Padding> {
     }
 }
 
-/// The dimensions in an input that holds a shape.
+/// Returns the dimensions in an input that holds a shape.
 pub(super) fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
     let sizes = context.ints(input)?;
     let sizes: Option<Vec<usize>> = sizes.iter().map(|&size| usize::try_from(size).ok()).collect();

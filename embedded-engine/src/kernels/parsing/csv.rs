@@ -148,7 +148,7 @@ impl Values {
     }
 }
 
-/// The selected fields of a line.
+/// Returns the selected fields of a line.
 fn fields<'a>(line: &'a [u8], format: &Format) -> Result<Vec<Cow<'a, [u8]>>> {
     let (mut fields, mut rest, mut column) = (Vec::new(), line, 0);
     let wanted = |column: usize| format.columns.is_empty() || format.columns.binary_search(&column).is_ok();
@@ -179,7 +179,7 @@ fn fields<'a>(line: &'a [u8], format: &Format) -> Result<Vec<Cow<'a, [u8]>>> {
     }
 }
 
-/// A field in quotes, two of which stand for one, and its length with the quotes.
+/// Returns a field in quotes, two of which stand for one, and its length with the quotes.
 fn quoted(rest: &[u8], delimiter: u8) -> Result<(Cow<'_, [u8]>, usize)> {
     let (mut field, mut at) = (Vec::new(), 1);
     while at < rest.len() {

@@ -123,7 +123,7 @@ impl Types {
         self.deliver(context, columns, &batch)
     }
 
-    /// The features in the order of the outputs: sparse, dense, ragged.
+    /// Returns the features in the order of the outputs: sparse, dense, ragged.
     fn columns<'k>(
         &self,
         context: &KernelContext<'_>,

@@ -95,7 +95,7 @@ impl Values {
         })
     }
 
-    /// The values in rows of one length.
+    /// Returns the values in rows of one length.
     fn padded(self, ends: &[usize], row: usize, padding: &Tensor) -> Result<Values> {
         fn fill<T: Clone>(values: &[T], ends: &[usize], row: usize, padding: &T) -> Result<Vec<T>> {
             let mut out = memory::reserve(ends.len().saturating_mul(row))?;
@@ -125,7 +125,7 @@ pub(super) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// An error of one feature of this example.
+    /// Returns an error of one feature of this example.
     fn error(&self, key: &[u8], what: &str) -> Error {
         let name = self.name.map_or("<unknown>".into(), String::from_utf8_lossy);
         let key = String::from_utf8_lossy(key);
@@ -206,7 +206,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// A dense tensor; `batch` is its shape before that of the feature.
+    /// Returns a dense tensor; `batch` is its shape before that of the feature.
     pub(super) fn into_dense(self, batch: &[usize], feature: &[usize]) -> Result<Tensor> {
         match self.form {
             Form::Sequence { block, padding } => {

@@ -81,7 +81,7 @@ fn decode(context: &mut KernelContext<'_>, dtype: DType, swapped: bool, length: 
     Ok(())
 }
 
-/// The dense shape, and for each value its place in it.
+/// Returns the dense shape, and for each value its place in it.
 fn places(context: &KernelContext<'_>, validate: bool) -> Result<(Shape, Vec<usize>)> {
     let shape: Shape = context
         .ints(1)?

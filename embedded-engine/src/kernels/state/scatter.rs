@@ -51,7 +51,7 @@ fn make_merge(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
-/// The rows of the first axis that input 1 names. A single value may stand for the updates of all of them.
+/// Returns the rows of the first axis that input 1 names. A single value may stand for the updates of all of them.
 fn first_axis(context: &KernelContext<'_>, target: &Shape) -> Result<Rows> {
     let Some((&size, row)) = target.split_first() else {
         return Err(Error::invalid_argument("a scalar variable has no rows to update"));

@@ -87,7 +87,7 @@ fn weak(s: &[u8], at: usize, a: u64, b: u64) -> (u64, u64) {
     (a.wrapping_add(z), b.wrapping_add(a.rotate_right(44)).wrapping_add(c))
 }
 
-/// The fingerprint of a string.
+/// Returns the fingerprint of a string.
 pub(super) fn fingerprint64(s: &[u8]) -> u64 {
     let len = s.len();
     match len {

@@ -125,7 +125,7 @@ fn f64_of<T: AsFloat>(value: T) -> Option<f64> {
 }
 
 impl Format {
-    /// The bytes that every finite number takes at least.
+    /// Returns the bytes that every finite number takes at least.
     fn least(&self) -> usize {
         let digits = if matches!(self.notation, Notation::Shortest) { 0 } else { self.precision };
         self.width.max(digits)
@@ -175,7 +175,7 @@ impl Format {
 /// More digits than any double has behind its point; from there on there are zeros.
 const DIGITS: usize = 1100;
 
-/// A text with a byte put in so many times at one place.
+/// Creates a text with a byte put in so many times at one place.
 fn with_run(text: &[u8], at: usize, byte: u8, count: usize) -> Result<Bytes> {
     let mut out = memory::reserve(text.len().saturating_add(count))?;
     out.extend_from_slice(&text[..at]);

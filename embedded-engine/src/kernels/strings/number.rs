@@ -49,12 +49,12 @@ impl Float for f64 {
     }
 }
 
-/// An integer with white space around it, or nothing for another text or one that does not fit.
+/// Returns an integer with white space around it, or nothing for another text or one that does not fit.
 pub(in crate::kernels) fn integer<T: FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.trim_ascii().parse().ok()
 }
 
-/// A decimal or hexadecimal number, an infinity or no number, with white space around it. Those too large are infinite.
+/// Returns a decimal or hexadecimal number, an infinity or no number, with white space around it. Those too large are infinite.
 pub(in crate::kernels) fn float<T: Float>(text: &[u8]) -> Option<T> {
     let text = std::str::from_utf8(text).ok()?.trim_ascii();
     text.parse().ok().or_else(|| hexadecimal(text).map(T::from_f64))

@@ -50,7 +50,7 @@ fn compiled(pattern: &str) -> Result<Regex> {
         .map_err(|error| Error::invalid_argument(format!("Invalid pattern: {pattern}")).with_source(error))
 }
 
-/// The pattern for a whole text.
+/// Returns the pattern for a whole text.
 fn whole(pattern: &str) -> Result<Regex> {
     compiled(&format!("^(?:{pattern})$")).or_else(|_| compiled(pattern))
 }

@@ -31,7 +31,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// The one string of an input.
+/// Returns the one string of an input.
 fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
     match context.input(input).as_strings()? {
         [text] => Ok(text.clone()),
