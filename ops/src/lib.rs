@@ -58,7 +58,8 @@
 //! | [`io`] | input: orders of examples, files, readers |
 //! | [`parsing`], [`strings`] | examples, CSV, raw bytes; text |
 //! | [`sets`] | differences, intersections, unions |
-//! | [`control_flow`] | groups, dependencies, assertions |
+//! | [`control_flow`] | conditionals, loops, groups, dependencies, assertions |
+//! | [`functions`] | functions of the graph from closures |
 //! | [`data_flow`] | queues |
 //! | [`script`] | operations that call closures of the program |
 //! | [`variables`], [`initializers`], [`random`] | state and where it begins |
@@ -76,8 +77,7 @@
 //!
 //! # What it does not do
 //!
-//! It computes nothing: kernels are the engines'. Conditionals and loops have definitions, so that imported graphs run,
-//! and no constructors yet.
+//! It computes nothing: kernels are the engines'.
 
 mod arguments;
 mod composite;
@@ -95,6 +95,7 @@ pub mod nn;
 
 pub mod control_flow;
 pub mod data_flow;
+pub mod functions;
 pub mod io;
 pub mod parsing;
 pub mod random;

@@ -8,8 +8,8 @@ use crate::library::op_defs;
 use crate::math::unsorted_segment_sum;
 use crate::shapes::{int_attr, scalar, unchanged};
 use session_core::{
-    AsOutput, AttrValue, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result,
-    ShapeContext,
+    AsOutput, AttrValue, DType, Error, Graph, HANDLE_DTYPE, HANDLE_SHAPE, OpBuilder, OpDef, Operation,
+    Output, PartialShape, Result, ShapeContext,
 };
 
 const SLICE_ATTRS: &str = "T: type, Index: indextype, begin_mask: int32 = 0, end_mask: int32 = 0, ellipsis_mask: int32 = 0, \
@@ -20,7 +20,7 @@ op_defs! {
         .attrs("container: string = \"\", shared_name: string = \"\", debug_name: string = \"\", dtype: type, shape: shape, allowed_devices: list(string) = []")
         .stateful().shape(scalar).not_differentiable();
     READ_VARIABLE_OP: OpDef::new("ReadVariableOp", "resource: resource -> value: dtype")
-        .attrs("dtype: type").stateful().shape(read_shape).gradient(read_gradient);
+        .attrs("dtype: type").stateful().shape(read_shape).gradient(read_gradient).captured_by(capture_read);
     ASSIGN_VARIABLE_OP: OpDef::new("AssignVariableOp", "resource: resource, value: dtype ->")
         .attrs("dtype: type, validate_shape: bool = false").stateful().shape(assigned_fits).not_differentiable();
     ASSIGN_ADD_VARIABLE_OP: OpDef::new("AssignAddVariableOp", "resource: resource, value: dtype ->")
@@ -143,7 +143,12 @@ pub fn variable_of(handle: &Output) -> Option<(DType, PartialShape)> {
             Some((dtype, shape))
         }
         "Identity" | "Enter" | "Switch" => variable_of(&operation.input(0)),
-        _ => None,
+        // An argument of a function.
+        _ => {
+            let dtype = operation.attr(HANDLE_DTYPE)?.as_type()?;
+            let shape = operation.attr(HANDLE_SHAPE)?.as_shape()?.clone();
+            Some((dtype, shape))
+        }
     }
 }
 
@@ -261,6 +266,22 @@ fn ref_scatter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 }
 
 // ---- gradients -------------------------------------------------------------------------------------------
+
+/// A function's body reads a variable by itself, so that it sees what it assigns. A read at a time of its own is another
+/// matter: its value is an argument.
+fn capture_read(body: &Graph, read: &Output) -> Result<Option<Output>> {
+    let (operation, handle) = (read.operation(), read.operation().input(0));
+    let is_snapshot = operation.name().strip_prefix(handle.operation().name())
+        == Some("/Read/ReadVariableOp")
+        && operation.control_input_ids().is_empty();
+    if !is_snapshot {
+        return Ok(None);
+    }
+    let handle = body.captured(&handle)?;
+    let info = operation.output_infos()[0].clone();
+    let builder = body.op(&READ_VARIABLE_OP).input(handle).attr("dtype", read.dtype());
+    Ok(Some(builder.described_output(info).try_finish()?.output(0)))
+}
 
 /// Returns what arrives at a read belongs to the variable, that is to its handle.
 fn read_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {

@@ -71,8 +71,8 @@ impl OpBuilder {
 
     #[track_caller]
     fn with(graph: &Graph, def: Option<&'static OpDef>, op_type: Cow<'static, str>) -> OpBuilder {
+        let graph = graph.current();
         OpBuilder {
-            graph: graph.clone(),
             def,
             op_type,
             name: graph.context.name.clone(),
@@ -87,6 +87,7 @@ impl OpBuilder {
             open_inputs: false,
             host: None,
             problem: None,
+            graph,
         }
     }
 
@@ -186,6 +187,7 @@ impl OpBuilder {
             Ok(()) => {}
             // The error was recorded when that operation was created.
             Err(_) if operation.error().is_some() => {}
+            Err(_) if self.graph.captures_control(operation) => {}
             Err(error) => return self.problem(error),
         }
         self
@@ -332,9 +334,26 @@ impl OpBuilder {
         Ok(Some(scope.scope_name().to_owned()))
     }
 
+    /// Puts arguments of the body that is being built in the place of outputs of the graphs around it.
+    fn capture(&mut self) -> Result<()> {
+        let graph = &self.graph;
+        let inputs = self.arguments.iter_mut().flat_map(|argument| match argument {
+            Argument::One(output) => std::slice::from_mut(output),
+            Argument::Many(outputs) => outputs.as_mut_slice(),
+            Argument::Constant(_) => &mut [],
+        });
+        for input in inputs.filter(|input| !input.is_in(graph)) {
+            *input = graph.captured(input)?;
+        }
+        Ok(())
+    }
+
     fn build(mut self, name: &str) -> Result<Operation> {
         if let Some(problem) = self.problem.take() {
             return Err(problem);
+        }
+        if self.graph.is_function_body() {
+            self.capture()?;
         }
         let reserved = self.make_constants(name)?;
         let name = reserved.as_deref().unwrap_or(name);
@@ -507,7 +526,7 @@ impl Operation {
     /// # Errors
     /// Fails if the inputs are already set or if one belongs to another graph.
     pub fn set_inputs(&self, inputs: &[Output]) -> Result<()> {
-        inputs.check_in(&self.graph()).map_err(|error| self.place(error))?;
+        inputs.check_in(&self.own_graph()).map_err(|error| self.place(error))?;
         let endpoints = inputs.iter().map(Output::endpoint).collect();
         self.node.inputs.set(endpoints).map_err(|_| self.place(Error::runtime("the inputs are already set")))
     }

@@ -2,6 +2,7 @@
 
 use crate::builder::OpBuilder;
 use crate::collection::{CollectionKey, Item, Named};
+use crate::function_body::Nesting;
 use crate::member;
 use crate::names::{self, Names};
 use crate::operation::{Node, OpId};
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     /// True if some output must not be fed or some operation not fetched. Hardly any graph has one, and every
     /// run checks.
     restricted: AtomicBool,
+    /// Of the body of a function: its place in the graphs around it.
+    pub(crate) nesting: Option<Nesting>,
 }
 
 /// The settings of a handle for the operations created through it.
@@ -94,6 +97,11 @@ pub(crate) struct State {
 }
 
 impl Shared {
+    pub(crate) fn with_nesting(nesting: Option<Nesting>) -> Shared {
+        let restricted = AtomicBool::new(false);
+        Shared { state: RwLock::default(), owner: RwLock::default(), restricted, nesting }
+    }
+
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,12 +124,7 @@ impl Graph {
     /// Creates an empty graph.
     #[must_use]
     pub fn new() -> Graph {
-        let shared = Arc::new(Shared {
-            state: RwLock::default(),
-            owner: RwLock::default(),
-            restricted: AtomicBool::new(false),
-        });
-        Graph::of(shared, Arc::default())
+        Graph::of(Arc::new(Shared::with_nesting(None)), Arc::default())
     }
 
     pub(crate) fn of(shared: Arc<Shared>, context: Arc<Context>) -> Graph {
@@ -134,7 +137,12 @@ impl Graph {
         Graph { shared, context, owner: Some(owner) }
     }
 
+    /// Another handle of the graph, or of the body inside it that this thread is building.
     pub(crate) fn with_context(&self, change: impl FnOnce(&mut Context)) -> Graph {
+        self.current().with_own_context(change)
+    }
+
+    pub(crate) fn with_own_context(&self, change: impl FnOnce(&mut Context)) -> Graph {
         let mut context = (*self.context).clone();
         change(&mut context);
         Graph { shared: self.shared.clone(), context: Arc::new(context), owner: self.owner.clone() }
@@ -156,6 +164,10 @@ impl Graph {
     /// ```
     #[must_use]
     pub fn copied(&self) -> Graph {
+        self.copied_with(None)
+    }
+
+    pub(crate) fn copied_with(&self, nesting: Option<Nesting>) -> Graph {
         let state = self.shared.read();
         let copy = State {
             nodes: state.nodes.clone(),
@@ -176,6 +188,7 @@ impl Graph {
             state: RwLock::new(copy),
             owner: RwLock::default(),
             restricted: AtomicBool::new(restricted),
+            nesting,
         };
         Graph::of(Arc::new(shared), Arc::default())
     }
@@ -258,8 +271,10 @@ impl Graph {
     /// ```
     #[must_use]
     pub fn named_as_scope(&self) -> Graph {
-        let scope = self.context.scope.clone();
-        self.with_context(|context| context.name = (!scope.is_empty()).then_some(scope))
+        self.with_context(|context| {
+            let scope = context.scope.clone();
+            context.name = (!scope.is_empty()).then_some(scope);
+        })
     }
 
     /// Returns the name set by [`named`](Graph::named).
@@ -314,17 +329,19 @@ impl Graph {
     #[must_use]
     #[track_caller]
     pub fn control_dependencies<'a>(&self, operations: impl IntoIterator<Item = &'a Operation>) -> Graph {
-        let mut ids = self.context.control_inputs.clone();
+        let graph = self.current();
+        let mut ids = graph.context.control_inputs.clone();
         for operation in operations {
-            match operation.check_in(self) {
+            match operation.check_in(&graph) {
                 Ok(()) if !ids.contains(&operation.id()) => ids.push(operation.id()),
                 Ok(()) => {}
                 // The error was recorded when that operation was created.
                 Err(_) if operation.error().is_some() => {}
-                Err(error) => self.add_error(error),
+                Err(_) if graph.captures_control(operation) => {}
+                Err(error) => graph.add_error(error),
             }
         }
-        self.with_context(|context| context.control_inputs = ids)
+        graph.with_own_context(|context| context.control_inputs = ids)
     }
 
     /// Returns a handle whose operations report this source location. Functions that create operations on
@@ -372,8 +389,9 @@ impl Graph {
     /// ```
     #[must_use]
     pub fn unique_name(&self, name: &str) -> String {
-        let full = format!("{}{name}", self.context.scope);
-        self.shared.write().names.unique(&full)
+        let graph = self.current();
+        let full = format!("{}{name}", graph.context.scope);
+        graph.shared.write().names.unique(&full)
     }
 
     // ---- operations ---------------------------------------------------------------------------------
@@ -446,9 +464,23 @@ impl Graph {
                 context.name = None;
                 context.control_inputs.clear();
             };
-            self.with_context(plain).context
+            self.with_own_context(plain).context
         };
         Ok(Operation { shared: self.shared.clone(), context, node })
+    }
+
+    /// Puts a node in the place of the one of the same number.
+    pub(crate) fn replace(&self, node: Arc<Node>) -> Result<()> {
+        let mut state = self.shared.write();
+        if state.finalized {
+            return Err(finalized());
+        }
+        let place = node.id as usize;
+        match state.nodes.get_mut(place) {
+            Some(known) => *known = node,
+            None => return Err(Error::runtime("the graph has no such operation")),
+        }
+        Ok(())
     }
 
     /// Records a build error, unless the graph is finalized. In that case only the failed operation is
@@ -689,14 +721,15 @@ impl Graph {
 
     // ---- functions ----------------------------------------------------------------------------------
 
-    /// Adds a function to the graph's library.
+    /// Adds a function to the graph's library, or from within a function's body to that of the graph around all bodies.
     ///
     /// # Errors
     /// Fails with a value error if a function of the same name exists or a control output does not belong to
     /// the body, and with a runtime error on a finalized graph (S-12).
     pub fn add_function(&self, function: Function) -> Result<()> {
         function.control_outputs().check_in(function.body())?;
-        let mut state = self.shared.write();
+        let library = self.outermost_shared();
+        let mut state = library.write();
         if state.finalized {
             return Err(finalized());
         }
@@ -710,13 +743,13 @@ impl Graph {
     /// Returns the function with a name in the library of the graph.
     #[must_use]
     pub fn function(&self, name: &str) -> Option<Arc<Function>> {
-        self.shared.read().functions.get(name).cloned()
+        self.outermost_shared().read().functions.get(name).cloned()
     }
 
     /// Returns the functions of the graph, sorted by name.
     #[must_use]
     pub fn functions(&self) -> Vec<Arc<Function>> {
-        self.shared.read().functions.values().cloned().collect()
+        self.outermost_shared().read().functions.values().cloned().collect()
     }
 
     // ---- seeds --------------------------------------------------------------------------------------
@@ -737,13 +770,14 @@ impl Graph {
     /// Returns the graph-level seed.
     #[must_use]
     pub fn random_seed(&self) -> Option<i64> {
-        self.shared.read().seed
+        self.outermost_shared().read().seed
     }
 
     /// Returns the next position for a random operation without a seed of its own: 0, 1, 2, and so on.
     #[must_use]
     pub fn next_op_seed(&self) -> i64 {
-        let mut state = self.shared.write();
+        let library = self.outermost_shared();
+        let mut state = library.write();
         let seed = state.op_seeds;
         state.op_seeds += 1;
         seed

@@ -5,6 +5,7 @@ mod notation;
 
 pub use attr::{AttrDef, AttrKind};
 
+use crate::function_body::CaptureFn;
 use crate::{Operation, Output, Result, ShapeContext};
 use std::fmt;
 use std::sync::OnceLock;
@@ -37,6 +38,7 @@ pub struct OpDef {
     stateful: bool,
     shape: Option<ShapeFn>,
     gradient: Gradient,
+    capture: Option<CaptureFn>,
     library: Option<&'static dyn OpLibrary>,
     signature: OnceLock<Signature>,
 }
@@ -128,6 +130,7 @@ impl OpDef {
             stateful: false,
             shape: None,
             gradient: Gradient::Undefined,
+            capture: None,
             library: None,
             signature: OnceLock::new(),
         }
@@ -181,6 +184,13 @@ impl OpDef {
         self
     }
 
+    /// With a way of its own into the bodies of functions. Without one, an output that a body uses is an argument of it.
+    #[must_use]
+    pub const fn captured_by(mut self, capture: CaptureFn) -> OpDef {
+        self.capture = Some(capture);
+        self
+    }
+
     /// Sets the library that the definition belongs to.
     #[must_use]
     pub const fn library(mut self, library: &'static dyn OpLibrary) -> OpDef {
@@ -210,6 +220,12 @@ impl OpDef {
     #[must_use]
     pub fn gradient_rule(&self) -> Gradient {
         self.gradient
+    }
+
+    /// How its outputs get into the bodies of functions, where that is not as arguments.
+    #[must_use]
+    pub fn capture_rule(&self) -> Option<CaptureFn> {
+        self.capture
     }
 
     /// Returns the library that the definition belongs to.

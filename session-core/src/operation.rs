@@ -105,9 +105,15 @@ impl Operation {
         self.node.id
     }
 
-    /// Returns the graph, as a handle with the scope and device under which the operation was created.
+    /// The graph, as a handle with the scope and device this operation was made under; while this thread
+    /// [builds a body](Graph::build_body) inside that graph, a handle of the body.
     #[must_use]
     pub fn graph(&self) -> Graph {
+        self.own_graph().current()
+    }
+
+    /// The graph that holds it, whatever is being built.
+    pub(crate) fn own_graph(&self) -> Graph {
         Graph::of(self.shared.clone(), self.context.clone())
     }
 
@@ -264,9 +270,11 @@ impl Operation {
     }
 }
 
+/// An operation that was [rewritten](Operation::rewrite) is still the same.
 impl PartialEq for Operation {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.node, &other.node)
+        let same = self.node.id == other.node.id && Arc::ptr_eq(&self.shared, &other.shared);
+        Arc::ptr_eq(&self.node, &other.node) || same && self.node.id != INVALID
     }
 }
 
@@ -274,7 +282,10 @@ impl Eq for Operation {}
 
 impl Hash for Operation {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.node).hash(state);
+        match self.node.id {
+            INVALID => Arc::as_ptr(&self.node).hash(state),
+            id => (Arc::as_ptr(&self.shared), id).hash(state),
+        }
     }
 }
 
@@ -357,15 +368,28 @@ impl Output {
     /// assert_eq!(inner.graph().scope_name(), "layer/");
     /// ```
     ///
-    /// A handle of another graph is recorded as a build error and has no effect.
+    /// A handle of the body of a function that is being built gives the argument that stands there for the output. A handle
+    /// of any other graph is recorded as a build error, and changes nothing.
     #[must_use]
     #[track_caller]
     pub fn within(&self, graph: &Graph) -> Output {
+        let graph = if self.is_in(graph) { graph.clone() } else { graph.current() };
         let mut output = self.clone();
-        if !self.is_in(graph) {
-            let text = format!("'{}' is used within a handle of another graph", self.name());
-            self.graph().add_error(Error::value(text));
-            return output;
+        if !self.is_in(&graph) {
+            match graph.captured(self) {
+                Ok(captured) => output = captured,
+                // The error was recorded when that operation was made.
+                Err(_) if self.operation.error().is_some() => return output,
+                Err(error) if graph.is_function_body() => {
+                    graph.add_error(error);
+                    return output;
+                }
+                Err(_) => {
+                    let text = format!("'{}' is used within a handle of another graph", self.name());
+                    self.graph().add_error(Error::value(text));
+                    return output;
+                }
+            }
         }
         output.operation.context = graph.context.clone();
         output

@@ -14,6 +14,8 @@ mod compare;
 mod elementwise;
 #[path = "differential/engines.rs"]
 mod engines;
+#[path = "differential/functions.rs"]
+mod functions;
 #[path = "differential/layers.rs"]
 mod layers;
 #[path = "differential/library_samples.rs"]

@@ -10,7 +10,8 @@ op_defs! {
     CONST: OpDef::new("Const", "-> output: dtype")
         .attrs("value: tensor, dtype: type")
         .shape(const_shape)
-        .not_differentiable();
+        .not_differentiable()
+        .captured_by(capture_const);
     PLACEHOLDER: OpDef::new("Placeholder", "-> output: dtype")
         .attrs("dtype: type, shape: shape = unknown")
         .shape(placeholder_shape)
@@ -53,6 +54,23 @@ fn const_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     }
     context.set(0, value.shape().into());
     Ok(())
+}
+
+/// More elements are an argument: a copy in each body would make graph files larger.
+const MAX_COPIED: usize = 64;
+
+/// A function's body has small constants itself, so that shapes follow from them. Those that gradients may be taken with
+/// respect to are arguments.
+fn capture_const(body: &Graph, constant: &Output) -> Result<Option<Output>> {
+    let dtype = constant.dtype();
+    let small = constant.shape().elements().is_some_and(|count| count <= MAX_COPIED);
+    if !small || dtype.is_floating() || dtype.is_complex() {
+        return Ok(None);
+    }
+    let Some(value) = constant.constant_value() else { return Ok(None) };
+    let name = constant.operation().name().replace('/', "_");
+    let builder = body.root().op(&CONST).name(name).attr("value", value.clone());
+    Ok(Some(builder.attr("dtype", dtype).try_finish()?.output(0)))
 }
 
 fn shape_attr(context: &ShapeContext<'_>) -> PartialShape {

@@ -227,11 +227,17 @@ impl<'a> VariableBuilder<'a> {
     }
 
     /// Returns the variable, and true if it was made.
-    pub(crate) fn find_or_make(self) -> (Variable, bool) {
-        match self.shared() {
+    pub(crate) fn find_or_make(mut self) -> (Variable, bool) {
+        // A function's body has no variables of its own: they live as long as the session.
+        let made = |builder: Self| match builder.shared() {
             Some(variable) => (variable, false),
-            None => (self.make(), true),
+            None => (builder.make(), true),
+        };
+        if !self.graph.is_function_body() {
+            return made(self);
         }
+        self.graph = self.graph.outermost();
+        Graph::build_outside(|| made(self))
     }
 
     fn make(self) -> Variable {

@@ -1,0 +1,188 @@
+//! Functions of the graph, made from closures.
+//!
+//! [`define`] gives a closure a graph of its own, the function's body, and arguments to build on. What the closure uses of the
+//! graph around becomes a further argument, found by itself. The result is in the graph's library, and is called by operations
+//! such as `PartitionedCall`, exported with the graph, and run by TensorFlow, too.
+//!
+//! While the closure runs, whatever it builds is built in the body: `&x + 1.0` for an `x` of the graph around as well.
+//! Variables are the exception. They belong to the session, so they are made in the graph around, and each body that uses one
+//! reads it by itself.
+
+pub(crate) mod trace;
+
+use crate::control_flow::functional::{PARTITIONED_CALL, STATEFUL_PARTITIONED_CALL};
+use session_core::{
+    AttrValue, Attrs, DType, Error, Graph, Operation, Output, OutputInfo, PartialShape, Phase, Result,
+};
+use trace::Trace;
+
+/// A function of a graph's library together with what it uses of the graph in which it was defined.
+#[derive(Clone, Debug)]
+pub struct FunctionWithCaptures {
+    name: String,
+    arguments: Vec<DType>,
+    captures: Vec<Output>,
+    control_inputs: Vec<Operation>,
+    results: Vec<OutputInfo>,
+    stateful: bool,
+}
+
+/// Defines a function of these arguments, each of a dtype and of what is known of its shape. Its body is what `build`
+/// builds, its results are what `build` returns.
+///
+/// The name is made unique in the library. Place and control inputs are the handle's.
+///
+/// ```
+/// use ops::{OutputExt, array::placeholder, functions::define};
+/// use session_core::{DType, Graph, PartialShape};
+///
+/// let graph = Graph::new();
+/// let x = placeholder(&graph.named("x"), DType::Float32, [2]);
+/// let scale = placeholder(&graph.named("scale"), DType::Float32, []);
+/// let scaled = define(&graph, "scaled", &[(DType::Float32, PartialShape::from([2]))], |_, arguments| {
+///     vec![&arguments[0] * &scale]
+/// })?;
+/// assert_eq!(scaled.captures(), [scale]);
+/// let y = scaled.call(&graph, &[x]).remove(0);
+/// assert_eq!(y.name(), "PartitionedCall:0");
+/// assert_eq!(y.shape().to_string(), "[2]");
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// # Errors
+/// The first error of what `build` built, with its place in the program; a value error for a result or an input of an
+/// unrelated graph; a runtime error on a finalized graph.
+#[track_caller]
+pub fn define(
+    graph: &Graph,
+    name: &str,
+    arguments: &[(DType, PartialShape)],
+    build: impl FnOnce(&Graph, &[Output]) -> Vec<Output>,
+) -> Result<FunctionWithCaptures> {
+    let graph = graph.located_at(graph.location());
+    let place = |error: Error| error.with_location(graph.location()).with_phase(Phase::Build);
+    let trace = Trace::of(&graph, arguments, build).map_err(place)?;
+    define_traced(&graph, name, trace).map_err(place)
+}
+
+/// Defines the function of a body that is built.
+pub(crate) fn define_traced(graph: &Graph, name: &str, trace: Trace) -> Result<FunctionWithCaptures> {
+    let arguments: Vec<DType> = trace.arguments().iter().map(Output::dtype).collect();
+    let results =
+        trace.results().iter().map(|result| result.operation().output_infos()[result.index()].clone());
+    let results: Vec<OutputInfo> = results.map(|info| OutputInfo { is_ref: false, ..info }).collect();
+    let captures = trace.captures();
+    let control_inputs = trace.control_inputs();
+    let function = trace.into_function(&unique_name(graph, name))?;
+    let (name, stateful) = (function.name().to_owned(), function.is_stateful());
+    graph.add_function(function)?;
+    Ok(FunctionWithCaptures { name, arguments, captures, control_inputs, results, stateful })
+}
+
+/// A name that no function of the library has: the name itself, or with the first free number behind.
+pub(crate) fn unique_name(graph: &Graph, name: &str) -> String {
+    if graph.function(name).is_none() {
+        return name.to_owned();
+    }
+    numbered_name(graph, name)
+}
+
+/// The name with the first free number behind.
+pub(crate) fn numbered_name(graph: &Graph, name: &str) -> String {
+    let mut number = graph.functions().len();
+    loop {
+        let candidate = format!("{name}_{number}");
+        if graph.function(&candidate).is_none() {
+            return candidate;
+        }
+        number += 1;
+    }
+}
+
+/// A function as the value of an attribute.
+pub(crate) fn named(function: &str) -> AttrValue {
+    AttrValue::Func(function.to_owned(), Attrs::new())
+}
+
+impl FunctionWithCaptures {
+    /// Returns the name in the library.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the value of an attribute that names the function, as `f` of `MapDataset`.
+    #[must_use]
+    pub fn attr(&self) -> AttrValue {
+        named(&self.name)
+    }
+
+    /// Returns what the function uses of the graph around: its arguments behind those of the definition.
+    #[must_use]
+    pub fn captures(&self) -> &[Output] {
+        &self.captures
+    }
+
+    /// Returns the operations of the graph around that must have run before any call.
+    #[must_use]
+    pub fn control_inputs(&self) -> &[Operation] {
+        &self.control_inputs
+    }
+
+    /// Returns the dtypes of the arguments of the definition.
+    #[must_use]
+    pub fn argument_dtypes(&self) -> &[DType] {
+        &self.arguments
+    }
+
+    /// Returns what is known of the results.
+    #[must_use]
+    pub fn results(&self) -> &[OutputInfo] {
+        &self.results
+    }
+
+    /// Returns true if the body holds an operation with state or an effect.
+    #[must_use]
+    pub fn is_stateful(&self) -> bool {
+        self.stateful
+    }
+
+    /// Calls the function and returns its results. Arguments that do not fit are recorded in the graph.
+    #[must_use]
+    #[track_caller]
+    pub fn call(&self, graph: &Graph, arguments: &[Output]) -> Vec<Output> {
+        self.call_operation(graph, arguments).outputs()
+    }
+
+    /// Calls the function: a `PartitionedCall`, or a `StatefulPartitionedCall` of a function with state or effects. Arguments
+    /// that do not fit are recorded in the graph.
+    #[must_use]
+    #[track_caller]
+    pub fn call_operation(&self, graph: &Graph, arguments: &[Output]) -> Operation {
+        let def = if self.stateful { &STATEFUL_PARTITIONED_CALL } else { &PARTITIONED_CALL };
+        let dtypes: Vec<DType> = self.results.iter().map(|info| info.dtype).collect();
+        let builder = graph.op(def).input_list(arguments.iter().chain(&self.captures));
+        let builder = builder.attr("Tout", dtypes).attr("f", self.attr());
+        let builder =
+            self.results.iter().fold(builder, |builder, info| builder.described_output(info.clone()));
+        let builder =
+            self.control_inputs.iter().fold(builder, |builder, before| builder.control_input(before));
+        match self.check(graph, arguments) {
+            Ok(()) => builder.finish(),
+            Err(error) => builder.problem(error).finish(),
+        }
+    }
+
+    fn check(&self, graph: &Graph, arguments: &[Output]) -> Result<()> {
+        if graph.function(&self.name).is_none() {
+            let text = format!("function '{}' is defined in another graph", self.name);
+            return Err(Error::value(text));
+        }
+        let found: Vec<DType> = arguments.iter().map(Output::dtype).collect();
+        if found != self.arguments {
+            let text = format!("function '{}' takes {:?}, not {found:?}", self.name, self.arguments);
+            return Err(Error::type_mismatch(text));
+        }
+        Ok(())
+    }
+}

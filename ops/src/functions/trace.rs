@@ -1,0 +1,124 @@
+//! A function's body that is being built, until it is known what all bodies that go together capture.
+
+use session_core::{AttrValue, Captures, DType, Function, Graph, Operation, Output, PartialShape, Result};
+
+/// A body with its arguments and results.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    body: Graph,
+    arguments: Vec<Output>,
+    captures: Captures,
+    results: Vec<Output>,
+}
+
+impl Trace {
+    /// Builds a body, whose calls are to stand in `graph`.
+    pub(crate) fn of(
+        graph: &Graph,
+        arguments: &[(DType, PartialShape)],
+        build: impl FnOnce(&Graph, &[Output]) -> Vec<Output>,
+    ) -> Result<Trace> {
+        let named = arguments.iter().enumerate();
+        let arguments =
+            named.map(|(number, (dtype, shape))| (format!("args_{number}"), *dtype, shape.clone()));
+        Trace::with_names(graph, arguments, |body, arguments| build(body, arguments))
+    }
+
+    /// As [`of`](Trace::of), with names of the arguments, to which building may add more.
+    pub(crate) fn with_names(
+        graph: &Graph,
+        arguments: impl IntoIterator<Item = (String, DType, PartialShape)>,
+        build: impl FnOnce(&Graph, &mut Vec<Output>) -> Vec<Output>,
+    ) -> Result<Trace> {
+        // The handle itself, in the body that is being built if there is one.
+        let body = graph.scope(graph.scope_name()).function_body();
+        let mut arguments: Vec<Output> = arguments
+            .into_iter()
+            .map(|(name, dtype, shape)| crate::array::placeholder(&body.named(&name), dtype, shape))
+            .collect();
+        let results = body.build_body(|body| build(body, &mut arguments));
+        let results = results.iter().map(|result| body.captured(result)).collect::<Result<Vec<Output>>>();
+        body.check()?;
+        Ok(Trace { captures: body.complete_body(), body, arguments, results: results? })
+    }
+
+    /// The arguments, without those that stand for what was captured.
+    pub(crate) fn arguments(&self) -> &[Output] {
+        &self.arguments
+    }
+
+    /// What the body returns.
+    pub(crate) fn results(&self) -> &[Output] {
+        &self.results
+    }
+
+    /// What the body captured of the graph around.
+    pub(crate) fn captures(&self) -> Vec<Output> {
+        self.captures.outputs.iter().map(|(outer, _)| outer.clone()).collect()
+    }
+
+    pub(crate) fn control_inputs(&self) -> Vec<Operation> {
+        self.captures.control_inputs.clone()
+    }
+
+    /// Makes these captures the body's, in this order; what it does not use becomes an argument that nobody reads.
+    pub(crate) fn arrange(&mut self, captures: &[Output]) {
+        let known = std::mem::take(&mut self.captures.outputs);
+        let arranged = captures.iter().map(|capture| {
+            let found = known.iter().find(|(outer, _)| outer.endpoint() == capture.endpoint());
+            let inner = found.map(|(_, inner)| inner.clone()).unwrap_or_else(|| {
+                let graph = self.body.named("placeholder");
+                crate::array::placeholder(&graph, capture.dtype(), capture.shape().clone())
+            });
+            (capture.clone(), inner)
+        });
+        self.captures.outputs = arranged.collect();
+    }
+
+    /// Returns what was captured behind the results, as loops do.
+    pub(crate) fn pass_captures_on(&mut self) {
+        self.results.extend(self.captures.outputs.iter().map(|(_, inner)| inner.clone()));
+    }
+
+    /// The function of this name: of the arguments, then of what was captured.
+    pub(crate) fn into_function(self, name: &str) -> Result<Function> {
+        self.body.check()?;
+        let captured = self.captures.outputs.iter().map(|(_, inner)| inner.clone());
+        let inputs: Vec<Output> = self.arguments.iter().cloned().chain(captured).collect();
+        let mut names: Vec<String> = Vec::new();
+        for number in 0..self.results.len() {
+            let mut result = if number == 0 { "identity".to_owned() } else { format!("identity_{number}") };
+            while self.body.operation(&result).is_ok() {
+                result.push('_');
+            }
+            names.push(result);
+        }
+        let control = self.body.operations().into_iter().filter(has_effect);
+        let function = Function::new(name, &self.body, inputs, names.into_iter().zip(self.results))?;
+        Ok(function.with_control_outputs(control))
+    }
+}
+
+/// Whether running an operation changes something beyond its outputs, so that a call runs it even if nobody needs these.
+pub(crate) fn has_effect(operation: &Operation) -> bool {
+    let Some(def) = operation.def() else { return true };
+    let looks = ["VarHandleOp", "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape"];
+    let draws = operation.attr("seed").and_then(AttrValue::as_int).is_some();
+    def.is_stateful() && !draws && !looks.contains(&def.name())
+}
+
+/// The captures of several bodies, each once, in the order of their first use.
+pub(crate) fn all_captures(traces: &[&Trace]) -> Vec<Output> {
+    let mut all: Vec<Output> = Vec::new();
+    for capture in traces.iter().flat_map(|trace| trace.captures()) {
+        if !all.iter().any(|known| known.endpoint() == capture.endpoint()) {
+            all.push(capture);
+        }
+    }
+    all
+}
+
+/// What must have run before operations that run several bodies.
+pub(crate) fn all_control_inputs(traces: &[&Trace]) -> Vec<Operation> {
+    traces.iter().flat_map(|trace| trace.control_inputs()).collect()
+}
