@@ -48,6 +48,7 @@ impl Operation {
             inputs: OnceLock::from(change.inputs.iter().map(Output::endpoint).collect::<Vec<_>>()),
             control_inputs: self.node.control_inputs.clone(),
             device: self.node.device.clone(),
+            host: self.node.host.clone(),
             outputs: change.outputs,
             location: self.node.location,
             origin: self.node.origin.clone(),
