@@ -1,7 +1,7 @@
-//! What the built-in hooks cost on steps on which they have nothing to do: `cargo bench -p hooks`.
+//! The cost of the built-in hooks on steps on which nothing is due: `cargo bench -p hooks`.
 //!
-//! Prints nanoseconds a step for each hook: its `before_run`, `after_run` and `at_save_point`, without the run itself.
-#![allow(clippy::unwrap_used)] // a panic is the report, and what is printed is meant to be seen
+//! Prints nanoseconds per step for each hook: its `before_run`, `after_run` and `at_save_point`, without the run itself.
+#![allow(clippy::unwrap_used)] // a panic reports the failure, and the output is meant to be read
 #![allow(clippy::print_stdout)] // that is what it is for
 
 use hooks::{
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Nanoseconds a step.
+/// Nanoseconds per step.
 fn time(hook: &mut dyn SessionRunHook, graph: &Graph, loss: &Output) -> Result<f64> {
     let session = MockSession::new(graph);
     session.otherwise(|run| Ok(vec![Tensor::from(0i64); run.fetches.len()]));
@@ -67,7 +67,7 @@ fn time(hook: &mut dyn SessionRunHook, graph: &Graph, loss: &Output) -> Result<f
     for number in 0..1000 {
         step(hook, number)?;
     }
-    // The clock that measures is measured, too.
+    // The measurement includes the cost of the clock itself.
     let clock = (0..STEPS).map(|_| black_box(Instant::now()).elapsed()).sum::<Duration>();
     let total: Duration = (1000..1000 + STEPS).map(|number| step(hook, number)).sum::<Result<Duration>>()?;
     Ok(total.saturating_sub(clock).as_secs_f64() * 1e9 / STEPS as f64)

@@ -1,4 +1,4 @@
-//! What a hook adds to a run, and what it gets back.
+//! The additions of a hook to a run, and the results that it gets back.
 
 use session_core::{
     AsOutput, Endpoint, Error, GraphId, OpId, Operation, Output, Places, Result, RunMetadata, RunOptions,
@@ -7,11 +7,11 @@ use session_core::{
 use smallvec::SmallVec;
 use std::ops::Index;
 
-/// What a hook adds to a run: fetches, operations to run, feeds, options (S-116). It becomes part of the user's own
-/// run, in the same execution (S-120, S-121).
+/// Fetches, operations, feeds and options that a hook adds to a run (S-116). They become part of the user's own run,
+/// in the same execution (S-120, S-121).
 ///
-/// Made in every [`before_run`](crate::SessionRunHook::before_run) that wants something; up to four fetches and two
-/// operations need no allocation.
+/// Each [`before_run`](crate::SessionRunHook::before_run) creates a new value. Up to four fetches and two operations need
+/// no allocation.
 ///
 /// ```
 /// use hooks::SessionRunArgs;
@@ -25,33 +25,33 @@ use std::ops::Index;
 /// assert_eq!(args.targets(), [update.id()]);
 /// ```
 ///
-/// An output of another graph, or one that could not be made, is reported when the run is put together, with the
-/// hook's name.
+/// A tensor of another graph, or one with a build error, is reported together with the hook's name when the run is
+/// assembled.
 #[derive(Clone, Debug, Default)]
 #[must_use = "return it from `before_run`"]
 pub struct SessionRunArgs {
     fetches: SmallVec<[Endpoint; 4]>,
     targets: SmallVec<[OpId; 2]>,
-    /// Not inline: few hooks feed, and arguments are moved in every step.
+    /// Not inline: few hooks feed, and the arguments are moved in every step.
     feeds: Vec<(Endpoint, Tensor)>,
     places: Places<Endpoint>,
     options: Option<Box<RunOptions>>,
     wants_metadata: bool,
-    /// The graph of all endpoints, to be compared with the session's.
+    /// The graph of all endpoints, which is compared with the session's.
     graph: Option<GraphId>,
-    /// The first thing that cannot be run.
-    mistake: Option<Error>,
+    /// The first endpoint or operation that cannot run.
+    build_error: Option<Error>,
 }
 
 impl SessionRunArgs {
-    /// Nothing yet.
+    /// Creates arguments that add nothing.
     #[inline]
     pub fn new() -> SessionRunArgs {
         SessionRunArgs::default()
     }
 
-    /// Fetches an output, or the value of a variable. The results come back in the order of these calls; fetching one
-    /// output twice gives it twice, evaluated once.
+    /// Fetches an output, or the value of a variable. The results come back in the order of these calls. An output that
+    /// is fetched twice is evaluated once and returned twice.
     #[inline]
     pub fn fetch(mut self, output: &(impl AsOutput + ?Sized)) -> SessionRunArgs {
         let output = output.as_output();
@@ -60,13 +60,24 @@ impl SessionRunArgs {
         self
     }
 
-    /// Fetches several tensors, as [`fetch`](SessionRunArgs::fetch) does each.
+    /// Fetches several tensors, each as [`fetch`](SessionRunArgs::fetch) does.
+    ///
+    /// ```
+    /// use hooks::SessionRunArgs;
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let info = || OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// # let loss = graph.undefined_op("Loss").described_output(info()).finish_output();
+    /// # let accuracy = graph.undefined_op("Accuracy").described_output(info()).finish_output();
+    /// let args = SessionRunArgs::new().fetch_all(&[loss, accuracy]);
+    /// assert_eq!(args.fetches().len(), 2);
+    /// ```
     #[inline]
     pub fn fetch_all<'a>(self, outputs: impl IntoIterator<Item = &'a Output>) -> SessionRunArgs {
         outputs.into_iter().fold(self, SessionRunArgs::fetch)
     }
 
-    /// Runs an operation for its effect. It has no result.
+    /// Runs an operation for its side effects. It adds no result.
     #[inline]
     pub fn target(mut self, operation: &Operation) -> SessionRunArgs {
         self.belongs(operation);
@@ -74,14 +85,26 @@ impl SessionRunArgs {
         self
     }
 
-    /// Feeds a value. A second feed of the same output takes the place of the first. An output that the user or another
-    /// hook feeds too makes the run fail, naming both (S-128).
+    /// Feeds a value. A second feed of the same output replaces the first. If the user or another hook feeds the output
+    /// too, the run fails with an error that names both (S-128).
+    ///
+    /// ```
+    /// use hooks::SessionRunArgs;
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// # let rate = graph.undefined_op("Placeholder").described_output(info).finish_output();
+    /// let args = SessionRunArgs::new().feed(&rate, 0.1f32).feed(&rate, 0.01f32);
+    /// assert_eq!(args.feeds().len(), 1);
+    /// assert_eq!(args.feeds()[0].1.value::<f32>()?, 0.01);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn feed(mut self, output: &(impl AsOutput + ?Sized), value: impl Into<Tensor>) -> SessionRunArgs {
         let output = output.as_output();
         let value = value.into();
         self.belongs(output.operation());
-        if self.mistake.is_none() {
-            self.mistake = session_core::check_value(output, &value).err();
+        if self.build_error.is_none() {
+            self.build_error = session_core::check_value(output, &value).err();
         }
         let endpoint = output.endpoint();
         match self.places.find(endpoint, self.feeds.iter().map(|(known, _)| *known)) {
@@ -91,14 +114,27 @@ impl SessionRunArgs {
         self
     }
 
-    /// Asks for options; they are joined with the user's and other hooks' (S-130).
+    /// Requests run options. They are merged with those of the user and of other hooks (S-130).
+    ///
+    /// ```
+    /// use hooks::SessionRunArgs;
+    /// use session_core::RunOptions;
+    /// let args = SessionRunArgs::new().options(RunOptions::default());
+    /// assert!(args.run_options().is_some());
+    /// ```
     pub fn options(mut self, options: RunOptions) -> SessionRunArgs {
         self.options = Some(Box::new(options));
         self
     }
 
-    /// Asks for the run's metadata to be filled in: when it began, how long it took and waited. Without this, and
-    /// without a trace level or metadata asked for by somebody, they stay empty, because clocks cost.
+    /// Requests the run's metadata: its start, its duration and the time it waited. Without this request, and without a
+    /// trace level or metadata requested by somebody else, the metadata stays empty, because reading clocks costs time.
+    ///
+    /// ```
+    /// use hooks::SessionRunArgs;
+    /// assert!(!SessionRunArgs::new().wants_metadata());
+    /// assert!(SessionRunArgs::new().with_metadata().wants_metadata());
+    /// ```
     pub fn with_metadata(mut self) -> SessionRunArgs {
         self.wants_metadata = true;
         self
@@ -108,54 +144,59 @@ impl SessionRunArgs {
     fn belongs(&mut self, operation: &Operation) {
         let known = *self.graph.get_or_insert(operation.graph_id());
         if known != operation.graph_id() || operation.error().is_some() {
-            self.mistaken(operation);
+            self.record_error(operation);
         }
     }
 
     #[cold]
-    fn mistaken(&mut self, operation: &Operation) {
-        self.mistake.get_or_insert_with(|| match operation.error() {
+    fn record_error(&mut self, operation: &Operation) {
+        self.build_error.get_or_insert_with(|| match operation.error() {
             Some(error) => error.clone(),
             None => foreign(operation.name()),
         });
     }
 
-    /// The outputs to deliver, in order, as asked for.
+    /// Returns the outputs to deliver, in the order of their requests.
     #[must_use]
     #[inline]
     pub fn fetches(&self) -> &[Endpoint] {
         &self.fetches
     }
 
-    /// The operations to run.
+    /// Returns the operations to run.
     #[must_use]
     #[inline]
     pub fn targets(&self) -> &[OpId] {
         &self.targets
     }
 
-    /// The feeds, one for each output.
+    /// Returns the feeds, one for each output.
     #[must_use]
     #[inline]
     pub fn feeds(&self) -> &[(Endpoint, Tensor)] {
         &self.feeds
     }
 
-    /// The options, if any were asked for.
+    /// Returns the options, if any were requested.
     #[must_use]
     #[inline]
     pub fn run_options(&self) -> Option<&RunOptions> {
         self.options.as_deref()
     }
 
-    /// Whether metadata were asked for.
+    /// Returns true if metadata was requested.
     #[must_use]
     #[inline]
     pub fn wants_metadata(&self) -> bool {
         self.wants_metadata
     }
 
-    /// Whether it adds nothing at all to a run.
+    /// Returns true if a run gains nothing from these arguments.
+    ///
+    /// ```
+    /// use hooks::SessionRunArgs;
+    /// assert!(SessionRunArgs::new().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fetches.is_empty()
@@ -165,14 +206,14 @@ impl SessionRunArgs {
             && !self.wants_metadata
     }
 
-    /// Checks that everything belongs to this graph and could be made.
+    /// Checks that every element belongs to this graph and has no build error.
     ///
     /// # Errors
-    /// For what does not or could not (S-36, S-40, S-43).
+    /// Returns the error of the first element that fails the check (S-36, S-40, S-43).
     #[inline]
     pub fn check(&self, graph: GraphId) -> Result<()> {
-        if let Some(mistake) = &self.mistake {
-            return Err(mistake.clone());
+        if let Some(build_error) = &self.build_error {
+            return Err(build_error.clone());
         }
         match self.graph {
             Some(known) if known != graph => Err(foreign("it")),
@@ -185,7 +226,7 @@ fn foreign(name: &str) -> Error {
     Error::value(format!("'{name}' cannot be interpreted as a Tensor or Operation of this graph"))
 }
 
-/// What a run gave to one hook: the results of its own fetches, and how the run was made (S-118).
+/// Results of one hook's own fetches, and how the run was executed (S-118).
 ///
 /// ```
 /// use hooks::SessionRunValues;
@@ -199,16 +240,16 @@ fn foreign(name: &str) -> Error {
 #[derive(Clone, Copy, Debug)]
 pub struct SessionRunValues<'a> {
     fetched: &'a [Tensor],
-    /// Where each result is in `fetched`; in order when absent.
+    /// The position of each result in `fetched`; `None` if the results are in order.
     positions: Option<&'a [u32]>,
     options: &'a RunOptions,
     metadata: &'a RunMetadata,
 }
 
 impl<'a> SessionRunValues<'a> {
-    /// The values of a hook whose results are at these positions of what the run delivered.
+    /// Creates the values of a hook whose results are at `positions` of the fetched tensors.
     ///
-    /// For what drives hooks; a hook is given one.
+    /// For code that drives hooks. A hook receives one.
     #[must_use]
     #[inline]
     pub fn new(
@@ -220,7 +261,7 @@ impl<'a> SessionRunValues<'a> {
         SessionRunValues { fetched, positions: Some(positions), options, metadata }
     }
 
-    /// The values of a hook to which all that was delivered belongs, in order: for tests of hooks.
+    /// Creates the values of a hook that owns all fetched tensors, in order. For tests of hooks.
     #[must_use]
     pub fn all(
         fetched: &'a [Tensor],
@@ -230,21 +271,21 @@ impl<'a> SessionRunValues<'a> {
         SessionRunValues { fetched, positions: None, options, metadata }
     }
 
-    /// How many results the hook gets: as many as it asked for.
+    /// Returns the number of results, which is the number of the hook's fetches.
     #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
         self.positions.map_or(self.fetched.len(), <[u32]>::len)
     }
 
-    /// Whether the hook asked for no result.
+    /// Returns true if the hook fetched nothing.
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The result of the hook's fetch of this number.
+    /// Returns the result of the hook's fetch number `index`, or `None` if the hook fetched fewer tensors.
     #[must_use]
     #[inline]
     pub fn get(&self, index: usize) -> Option<&'a Tensor> {
@@ -254,22 +295,22 @@ impl<'a> SessionRunValues<'a> {
         }
     }
 
-    /// The results in the order of the hook's fetches.
+    /// Iterates over the results in the order of the hook's fetches.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a Tensor> + use<'a> {
         let values = *self;
         (0..self.len())
             .map(move |index| &values.fetched[values.positions.map_or(index, |p| p[index] as usize)])
     }
 
-    /// The options that the run was made with, everybody's joined.
+    /// Returns the options of the run, merged from those of the user and of all hooks.
     #[must_use]
     #[inline]
     pub fn options(&self) -> &'a RunOptions {
         self.options
     }
 
-    /// What the run told of itself: the user's own metadata object if there was one. Empty unless somebody asked for it
-    /// (see [`SessionRunArgs::with_metadata`]).
+    /// Returns the run's metadata, which is the user's own metadata object if there was one. It is empty unless somebody
+    /// requested it (see [`SessionRunArgs::with_metadata`]).
     #[must_use]
     #[inline]
     pub fn metadata(&self) -> &'a RunMetadata {
@@ -280,10 +321,10 @@ impl<'a> SessionRunValues<'a> {
 impl Index<usize> for SessionRunValues<'_> {
     type Output = Tensor;
 
-    /// The result of the hook's fetch of this number.
+    /// Returns the result of the hook's fetch number `index`.
     ///
     /// # Panics
-    /// When the hook did not ask for so many.
+    /// Panics if the hook fetched fewer tensors.
     #[inline]
     fn index(&self, index: usize) -> &Tensor {
         match self.positions {

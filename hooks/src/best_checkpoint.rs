@@ -1,4 +1,4 @@
-//! Keeping the best.
+//! Keeping the checkpoint with the best metric.
 
 use crate::metric::improves;
 use crate::number::significant;
@@ -14,19 +14,20 @@ use std::path::{Path, PathBuf};
 
 const NAME: &str = "BestCheckpointHook";
 
-/// Saves a checkpoint whenever a metric is better than ever, into a directory of its own.
+/// Saves a checkpoint whenever a metric reaches a new best value, into a directory of its own.
 ///
-/// It looks at the metric every so many steps, counted from the step at which the training began. The checkpoints are
-/// whole ones, named `best.ckpt-<step>`; the newest is the best. No other training may have the directory meanwhile. The best
-/// is kept in the checkpoints of the session: a resumed training does not begin anew.
+/// The hook checks the metric every `n` steps, counted from the step at which the training began. Each checkpoint is
+/// complete and named `best.ckpt-<step>`; the newest is the best. While the session lives, no other training may use the
+/// directory. The best value is stored in the session's checkpoints, so a resumed training continues the comparison.
 ///
-/// Let the metric be one of validation data and, where the model has dropout or batch normalization, of an evaluation
-/// graph that shares its variables, as [`EvaluatorHook`](crate::EvaluatorHook) shows; [`Metric::evaluated`] runs it.
+/// Use a metric of validation data. If the model has dropout or batch normalization, compute it in an evaluation graph
+/// that shares the model's variables, as [`EvaluatorHook`](crate::EvaluatorHook) shows; [`Metric::evaluated`] runs it.
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; as [`TensorRef::resolve`](crate::TensorRef::resolve). Runs: those of
-/// the function that evaluates the metric, and of [`GraphSaver::save`].
+/// `begin`: a runtime error if the graph has no global step; the errors of
+/// [`TensorRef::resolve`](crate::TensorRef::resolve). Runs: the errors of the function that evaluates the metric, and of
+/// [`GraphSaver::save`].
 ///
 /// ```
 /// use checkpoint::Better;
@@ -45,14 +46,14 @@ pub struct BestCheckpointHook {
     best: Option<f64>,
     dry: bool,
     folder: TrainingFolder,
-    /// What was found in this run to be the best, and is saved at the save point.
+    /// The best value of this run, which the next save point saves.
     found: Option<(i64, f64)>,
 }
 
 type State = (Option<f64>, Option<i64>);
 
 impl BestCheckpointHook {
-    /// Saves into the directory when the metric, which is to become lower or higher, is best.
+    /// Saves into `directory` whenever the metric improves. `better` says in which direction.
     #[must_use]
     pub fn new(directory: impl AsRef<Path>, metric: impl Into<Metric>, better: Better) -> BestCheckpointHook {
         BestCheckpointHook {
@@ -68,21 +69,28 @@ impl BestCheckpointHook {
         }
     }
 
-    /// Looks every so many steps. Default: 1.
+    /// Checks the metric every `steps` steps. Default: 1.
+    ///
+    /// ```
+    /// use checkpoint::Better;
+    /// use hooks::BestCheckpointHook;
+    /// let hook = BestCheckpointHook::new("run/best", "validation/accuracy:0", Better::Higher).check_every(500).keep(3);
+    /// ```
     #[must_use]
     pub fn check_every(mut self, steps: u64) -> BestCheckpointHook {
         self.watched = self.watched.every(steps);
         self
     }
 
-    /// How many checkpoints are kept, the last best ones; 0 keeps all. Default: 1.
+    /// Sets how many of the newest checkpoints are kept; 0 keeps all. Default: 1.
     #[must_use]
     pub fn keep(mut self, checkpoints: usize) -> BestCheckpointHook {
         self.keep = checkpoints;
         self
     }
 
-    /// Saves with this saver. Default: one of what the session's scaffold saves, else of all global variables.
+    /// Saves with this saver. Default: a saver of the variables that the session's scaffold saves, or of all global
+    /// variables if the session has no scaffold.
     #[must_use]
     pub fn saver(mut self, saver: GraphSaver) -> BestCheckpointHook {
         self.saver = Some(saver);
@@ -92,7 +100,10 @@ impl BestCheckpointHook {
     #[cold]
     fn save(&mut self, point: &SavePoint<'_>, step: i64, value: f64) -> Result<()> {
         if self.dry {
-            log::info!("The best so far, {}, is not saved: this is a rehearsal.", significant(value, 6));
+            log::info!(
+                "Dry run: the checkpoint with the best metric so far ({}) is not written.",
+                significant(value, 6)
+            );
             return Ok(());
         }
         let options = SaverOptions::new().create_directory(true).max_to_keep(self.keep);
@@ -106,7 +117,11 @@ impl BestCheckpointHook {
         let base = self.directory.join("best.ckpt");
         let options = SaveOptions::new().metric(value);
         let prefix = saver.save_with(point.session(), base, Some(step), states, options)?;
-        log::info!("The best so far, {}, was saved into {}.", significant(value, 6), prefix.display());
+        log::info!(
+            "Saved the checkpoint with the best metric so far ({}) to {}.",
+            significant(value, 6),
+            prefix.display()
+        );
         Ok(())
     }
 }

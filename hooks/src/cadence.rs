@@ -1,34 +1,34 @@
-//! Every so many steps, also across interruptions.
+//! Work that is due every `n` steps, also across interruptions.
 
 use crate::step::{GlobalStep, begun};
 use crate::{Clock, SecondOrStepTimer, SessionRunArgs, SessionRunValues};
 use session_core::{Error, Graph, Output, Result, Session, Tensor};
 use std::sync::Arc;
 
-/// Which runs something is done with: those whose step, expected to be the last plus one, is due; the first one, too,
-/// unless that is skipped. Each run fetches the global step, and those that are due what else is wanted, after it.
+/// Decides for which runs work is due: for those whose expected step (the last plus one) is due, and for the first one
+/// unless that is skipped. Each run fetches the global step; a run that is due also fetches the requested outputs.
 ///
-/// With an interval of steps, the step at which it was done last belongs into the checkpoint, so that a resumed run does
-/// it at the steps at which an uninterrupted one would.
+/// With an interval of steps, the step of the last work belongs in the checkpoint, so that a resumed run does the work at
+/// the same steps as an uninterrupted one.
 #[derive(Debug)]
 pub(crate) struct Cadence {
-    /// Whose it is.
+    /// The name of the hook, for messages.
     hook: &'static str,
     timer: SecondOrStepTimer,
-    /// Whether the first run counts as one at which it was done.
+    /// True if the first run only starts the interval.
     skips_first: bool,
     found: Option<Found>,
-    /// The step that the coming run is expected to reach; `None` before the first.
+    /// The step that the next run is expected to reach; `None` before the first run.
     next: Option<i64>,
     due: bool,
-    /// The last time in the run that was restored.
+    /// The step of the last work in the run that was restored.
     restored: Option<i64>,
 }
 
 #[derive(Debug)]
 struct Found {
     step: GlobalStep,
-    /// What is fetched with the runs that are due.
+    /// The outputs to fetch with the runs that are due.
     outputs: Vec<Output>,
 }
 
@@ -37,7 +37,7 @@ impl Cadence {
         Cadence { hook, timer, skips_first: false, found: None, next: None, due: false, restored: None }
     }
 
-    /// Begins counting with the step that the session has when it is created.
+    /// Starts the interval with the step of the session when it is created.
     pub(crate) fn skipping_first(hook: &'static str, timer: SecondOrStepTimer) -> Cadence {
         Cadence { skips_first: true, ..Cadence::new(hook, timer) }
     }
@@ -46,7 +46,8 @@ impl Cadence {
         Cadence { timer: self.timer.clock(clock), ..self }
     }
 
-    /// `outputs` are fetched with the runs that are due. That there is no global step is said before what is wrong with them.
+    /// Finds the global step. `outputs` are fetched with the runs that are due; a missing global step is reported before
+    /// their errors.
     pub(crate) fn begin(&mut self, graph: &Graph, outputs: Result<Vec<Output>>) -> Result<()> {
         let step = GlobalStep::of(graph, self.hook)?;
         self.found = Some(Found { step, outputs: outputs? });
@@ -56,14 +57,14 @@ impl Cadence {
         Ok(())
     }
 
-    /// Changes what is fetched with the runs that are due.
+    /// Replaces the outputs that are fetched with the runs that are due.
     pub(crate) fn fetch(&mut self, outputs: Vec<Output>) {
         if let Some(found) = &mut self.found {
             found.outputs = outputs;
         }
     }
 
-    /// The step as it is now: a run of its own.
+    /// Reads the current step in a run of its own.
     pub(crate) fn now(&self, session: &dyn Session) -> Result<i64> {
         begun(&self.found, self.hook)?.step.now(session)
     }
@@ -79,7 +80,7 @@ impl Cadence {
         Ok(())
     }
 
-    /// To be asked once before each run: what it fetches.
+    /// Returns the fetches of the next run. To be called once before each run.
     #[inline]
     pub(crate) fn before_run(&mut self) -> Option<SessionRunArgs> {
         let found = self.found.as_ref()?;
@@ -88,7 +89,7 @@ impl Cadence {
         Some(if self.due { args.fetch_all(&found.outputs) } else { args })
     }
 
-    /// The run is over; whether it was due. Then [`reached`](Cadence::reached) is to be called.
+    /// Returns true if the completed run was due. A call of [`reached`](Cadence::reached) must follow.
     #[inline]
     pub(crate) fn after_run(&mut self, values: &SessionRunValues<'_>) -> Result<bool> {
         let Some(before) = values.get(0) else { return Ok(false) };
@@ -96,14 +97,14 @@ impl Cadence {
         Ok(self.due)
     }
 
-    /// The values of what was fetched, if the run was due.
+    /// Returns the values of the fetched outputs, if the run was due.
     pub(crate) fn values<'a>(
         values: &SessionRunValues<'a>,
     ) -> impl ExactSizeIterator<Item = &'a Tensor> + use<'a> {
         values.iter().skip(1)
     }
 
-    /// The step that the run came to; if it was due, it is done now.
+    /// Returns the step that the run reached. If the run was due, its work counts as done.
     pub(crate) fn reached(&mut self, session: &dyn Session) -> Result<i64> {
         let step = self.now(session)?;
         if self.due {
@@ -113,44 +114,47 @@ impl Cadence {
         Ok(step)
     }
 
-    /// Whether the last run was due.
+    /// Returns true if the last run was due.
     pub(crate) fn was_due(&self) -> bool {
         self.due
     }
 
-    /// When it was done last, if that is to be kept.
+    /// Returns the step of the last work, if it belongs in the checkpoint.
     pub(crate) fn last(&self) -> Option<i64> {
         if self.timer.counts_steps() { self.timer.last_triggered_step() } else { None }
     }
 
-    /// Goes on from what [`last`](Cadence::last) gave.
+    /// Continues from the result of [`last`](Cadence::last).
     pub(crate) fn restore(&mut self, last: Option<i64>) {
         self.restored = last;
     }
 
-    /// The state of a hook that has no other.
+    /// Encodes the state of a hook that has no other state.
     pub(crate) fn save_state(&self) -> Option<Vec<u8>> {
         self.last().map(encode_step)
     }
 
-    /// Goes on from what [`save_state`](Cadence::save_state) gave.
+    /// Continues from the result of [`save_state`](Cadence::save_state).
     ///
     /// # Errors
-    /// As [`decode_step`].
+    /// Returns the errors of [`decode_step`].
     pub(crate) fn load_state(&mut self, state: &[u8]) -> Result<()> {
         self.restore(Some(decode_step(state, self.hook)?));
         Ok(())
     }
 }
 
-/// The state of a hook that has nothing else.
+/// Encodes the state of a hook whose only state is a step.
 pub(crate) fn encode_step(step: i64) -> Vec<u8> {
     step.to_le_bytes().to_vec()
 }
 
+/// Decodes the result of [`encode_step`].
+///
 /// # Errors
-/// For bytes that are none, naming the hook.
+/// Returns a value error that names the hook if there are not exactly 8 bytes.
 pub(crate) fn decode_step(state: &[u8], hook: &str) -> Result<i64> {
-    let bytes = state.try_into();
-    bytes.map(i64::from_le_bytes).map_err(|_| Error::value(format!("the state of a {hook} has 8 bytes")))
+    let wrong_length =
+        |_| Error::value(format!("the saved state of {hook} has {} bytes instead of 8", state.len()));
+    state.try_into().map(i64::from_le_bytes).map_err(wrong_length)
 }

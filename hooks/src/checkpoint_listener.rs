@@ -1,12 +1,12 @@
-//! Taking part in saves.
+//! Listeners that take part in saves.
 
 use session_core::{Result, Session};
 
-/// Something that a [`CheckpointSaverHook`](crate::CheckpointSaverHook) calls around its saves (S-347). Every method
-/// does nothing unless it is written.
+/// A listener that a [`CheckpointSaverHook`](crate::CheckpointSaverHook) calls around its saves (S-347). The default of
+/// every method does nothing.
 ///
-/// Listeners are called in the order in which they were given. One that fails aborts the save at that point, and the
-/// error leaves the hook (S-346).
+/// Listeners are called in the order in which they were added. If one fails, the save stops at that point and the hook
+/// returns the error (S-346).
 ///
 /// ```
 /// use hooks::CheckpointSaverListener;
@@ -26,7 +26,7 @@ pub trait CheckpointSaverListener: Send {
     /// Called once, in the hook's `begin`.
     ///
     /// # Errors
-    /// Leave the hook's `begin`.
+    /// Returned by the hook's `begin`.
     fn begin(&mut self) -> Result<()> {
         Ok(())
     }
@@ -34,17 +34,17 @@ pub trait CheckpointSaverListener: Send {
     /// Called before the state at `step` is saved.
     ///
     /// # Errors
-    /// Nothing is saved.
+    /// Prevents the save.
     fn before_save(&mut self, session: &dyn Session, step: i64) -> Result<()> {
         let _ = (session, step);
         Ok(())
     }
 
-    /// Called when the checkpoint of `step` is complete and on disk. `true` asks for a stop; the other listeners are
-    /// called all the same.
+    /// Called when the checkpoint of `step` is complete and on disk. Return `true` to request a stop; the other listeners
+    /// are called nevertheless.
     ///
     /// # Errors
-    /// The checkpoint stays.
+    /// Returned by the run. The checkpoint remains.
     fn after_save(&mut self, session: &dyn Session, step: i64) -> Result<bool> {
         let _ = (session, step);
         Ok(false)
@@ -53,7 +53,7 @@ pub trait CheckpointSaverListener: Send {
     /// Called once at a clean end, after the last save, with the last step.
     ///
     /// # Errors
-    /// Leave the hook's `end`.
+    /// Returned by the hook's `end`.
     fn end(&mut self, session: &dyn Session, step: i64) -> Result<()> {
         let _ = (session, step);
         Ok(())

@@ -19,50 +19,52 @@ use summary::{EventWriter, SessionLog};
 
 const NAME: &str = "CheckpointSaverHook";
 
-/// Saves a checkpoint every so many steps or every so much time, when the session is created, and at its clean end
-/// (S-340 to S-351).
+/// Saves a checkpoint every `n` steps or seconds, when the session is created, and at a clean end (S-340 to S-351).
 ///
 /// A checkpoint holds the variables, the state of the session (such as its random operations) and the states of all
-/// hooks, at one and the same step: it is written at a [save point](SessionRunHook::at_save_point), which follows the
+/// hooks, all of the same step: it is written at a [save point](SessionRunHook::at_save_point), which follows the
 /// `after_run` of all hooks.
 ///
 /// # When it saves
 ///
-/// - When a session was created, also in a recovery: at once (S-342). Unless the session was restored from the very
-///   checkpoint that would be written, whoever wrote it, which is then left alone; TensorFlow writes it again (Q-36), and
-///   so does [`save_after_restore`](CheckpointSaverHook::save_after_restore).
-/// - After a run that brought the step to the interval (S-343): every 2 steps, from 0 to 5, there are checkpoints of 0,
-///   2, 4 and 5 (S-349). With time, nothing is saved while the step does not change. Where runs advance the step by more
-///   than one, the largest advance seen so far tells which runs may reach the interval; so the first large jump may be
-///   noticed one run late (see [`steps_per_run`](CheckpointSaverHook::steps_per_run)).
-/// - At a clean end, unless the last step is saved already (S-344). After a bad end it does not (S-345), unless
+/// - When a session is created, also in a recovery (S-342). The exception is a session that was restored from the very
+///   checkpoint that would be written, whichever program wrote it. TensorFlow writes that checkpoint again (Q-36);
+///   [`save_after_restore`](CheckpointSaverHook::save_after_restore) does so too.
+/// - After a run in which the step reached the interval (S-343): with an interval of 2 steps, a training from step 0 to 5
+///   leaves checkpoints of 0, 2, 4 and 5 (S-349). With an interval of time, nothing is saved while the step does not
+///   change. If runs advance the step by more than one, the largest advance so far decides which runs may reach the
+///   interval. The first large jump may therefore be noticed one run late (see
+///   [`steps_per_run`](CheckpointSaverHook::steps_per_run)).
+/// - At a clean end, unless the last step is saved already (S-344). After an error nothing is saved (S-345), unless
 ///   [`save_on_error`](CheckpointSaverHook::save_on_error) is on.
 ///
-/// # One save
+/// # The order of one save
 ///
-/// Listeners' `before_save`; the events so far are flushed, so that none older than the checkpoint is missing when a run
-/// is resumed from it; the save itself (atomic: a checkpoint is there wholly or not at all); an event `CHECKPOINT`,
-/// which names the checkpoint with its step and is flushed (TensorFlow names it without and leaves it in memory: Q-37);
-/// listeners' `after_save`. A listener that asks for a stop is heard after every save but the last; TensorFlow does not
-/// listen at the first (Q-36).
+/// 1. The `before_save` of all listeners.
+/// 2. A flush of the events so far, so that a run that resumes from the checkpoint misses none that are older.
+/// 3. The save itself. It is atomic: the checkpoint exists completely or not at all.
+/// 4. An event `CHECKPOINT` with the checkpoint's path and step, and a flush. TensorFlow's event has no step and stays in
+///    memory (Q-37).
+/// 5. The `after_save` of all listeners. A listener can request a stop after every save except the last; TensorFlow
+///    ignores the request after the first save (Q-36).
 ///
 /// # The folder
 ///
-/// No other training may have the folder as long as the session lasts, in this process or another: a second one is
-/// refused when it is built, before it has trained anything, with who has the folder since when.
+/// No other training may use the folder while the session lives, neither in this process nor in another. The second one
+/// fails when it is built, before it trains anything, with an error that says who uses the folder and since when.
 ///
 /// # The saver
 ///
-/// The one given to [`saver`](CheckpointSaverHook::saver); else that of the session's scaffold, which also restores; else,
-/// for a session without scaffold, the one of the graph's collection `savers`; else, where TensorFlow fails, a new one for
-/// all global variables, which keeps five checkpoints (S-348).
+/// The hook saves with the saver given to [`saver`](CheckpointSaverHook::saver). Otherwise it uses the saver of the session's
+/// scaffold, which also restores. In a session without a scaffold it uses the saver in the graph's collection `savers`. If
+/// that is empty too, TensorFlow fails; this hook creates a saver for all global variables that keeps five checkpoints
+/// (S-348).
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; a failed precondition when another training has the folder; of the
-/// event file. When a session is created: a runtime error for
-/// several savers in the graph. Each save: those of [`GraphSaver::save`], of event files, and of listeners; earlier
-/// checkpoints stay as they are.
+/// `begin`: a runtime error if the graph has no global step; a failed precondition if another training uses the folder; the
+/// errors of the event file. When a session is created: a runtime error if the graph has several savers. Each save: the
+/// errors of [`GraphSaver::save`], of event files, and of listeners. Earlier checkpoints remain.
 ///
 /// ```
 /// use hooks::CheckpointSaverHook;
@@ -84,22 +86,22 @@ pub struct CheckpointSaverHook {
     graph_files: GraphFiles,
     dry: bool,
     folder: TrainingFolder,
-    /// By how much a run advances the step at most, as far as known.
+    /// The largest known advance of the step in one run.
     advance: i64,
     found: Option<Found>,
-    /// The step before the last run, if it is followed.
+    /// The step before the last run, if the hook follows the step.
     before: Option<i64>,
-    /// The checkpoint that the session was restored from, until that is taken into account.
+    /// The checkpoint that the session was restored from, until the first save point uses it.
     restored: Option<PathBuf>,
-    /// The step that is being saved, or was saved last, or was restored.
+    /// The step that is being saved, was saved last, or was restored.
     saving: Option<i64>,
-    /// A save in the background whose end was not seen yet.
+    /// A save in the background that has not been seen to end.
     pending: Option<Pending>,
-    /// Whether the error that ends the session says that the model is broken.
+    /// True if the error that ends the session says that the model is broken.
     broken: bool,
 }
 
-/// What `begin` found.
+/// Objects that `begin` found.
 struct Found {
     step: GlobalStep,
     writer: Arc<EventWriter>,
@@ -111,20 +113,36 @@ struct Pending {
 }
 
 impl CheckpointSaverHook {
-    /// Saves into a directory every so many steps.
+    /// Saves into `directory` every `steps` steps.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverHook;
+    /// let hook = CheckpointSaverHook::every_steps("run", 1000);
+    /// ```
     #[must_use]
     pub fn every_steps(directory: impl AsRef<Path>, steps: u64) -> CheckpointSaverHook {
         CheckpointSaverHook::of(directory.as_ref(), SecondOrStepTimer::every_steps(steps))
     }
 
-    /// Saves into a directory every so much time.
+    /// Saves into `directory` each time this much time has passed.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverHook;
+    /// use std::time::Duration;
+    /// let hook = CheckpointSaverHook::every_secs("run", Duration::from_secs(600));
+    /// ```
     #[must_use]
     pub fn every_secs(directory: impl AsRef<Path>, time: Duration) -> CheckpointSaverHook {
         CheckpointSaverHook::of(directory.as_ref(), SecondOrStepTimer::every_secs(time))
     }
 
-    /// Saves into a directory whenever this timer says so: by steps and by time, for instance (Q-41), or never but at
-    /// the beginning and the end.
+    /// Saves into `directory` whenever the timer is due: for example by steps and by time (Q-41), or only at the beginning
+    /// and at the end.
+    ///
+    /// ```
+    /// use hooks::{CheckpointSaverHook, SecondOrStepTimer};
+    /// let hook = CheckpointSaverHook::with_timer("run", SecondOrStepTimer::never());
+    /// ```
     #[must_use]
     pub fn with_timer(directory: impl AsRef<Path>, timer: SecondOrStepTimer) -> CheckpointSaverHook {
         CheckpointSaverHook::of(directory.as_ref(), timer)
@@ -155,69 +173,106 @@ impl CheckpointSaverHook {
         }
     }
 
-    /// Saves with this saver. Default: that of the session's scaffold.
+    /// Saves with this saver. Default: the saver of the session's scaffold.
     #[must_use]
     pub fn saver(mut self, saver: GraphSaver) -> CheckpointSaverHook {
         self.saver = Some(saver);
         self
     }
 
-    /// The name of checkpoints, before the step. Default: `model.ckpt`.
+    /// Sets the name of checkpoints, without the step. Default: `model.ckpt`.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverHook;
+    /// let hook = CheckpointSaverHook::every_steps("run", 1000).basename("digits.ckpt");
+    /// ```
     #[must_use]
     pub fn basename(mut self, name: impl Into<String>) -> CheckpointSaverHook {
         self.basename = name.into();
         self
     }
 
-    /// Adds a listener after those given before.
+    /// Adds a listener, after those already added.
+    ///
+    /// ```
+    /// use hooks::{CheckpointSaverHook, CheckpointSaverListener};
+    /// struct Quiet;
+    /// impl CheckpointSaverListener for Quiet {}
+    /// let hook = CheckpointSaverHook::every_steps("run", 1000).listener(Quiet);
+    /// ```
     #[must_use]
     pub fn listener(mut self, listener: impl CheckpointSaverListener + 'static) -> CheckpointSaverHook {
         self.listeners.push(Box::new(listener));
         self
     }
 
-    /// Whether a checkpoint that was just restored is written again (S-342). Default: `false`; TensorFlow: `true`.
+    /// Sets whether a checkpoint that was just restored is written again (S-342). Default: `false`; TensorFlow: `true`.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverHook;
+    /// let hook = CheckpointSaverHook::every_steps("run", 1000).save_after_restore(true);
+    /// ```
     #[must_use]
     pub fn save_after_restore(mut self, save: bool) -> CheckpointSaverHook {
         self.save_after_restore = save;
         self
     }
 
-    /// Whether the session is saved when an error ends it, so that nothing since the last checkpoint is lost (Q-11). A step
-    /// that failed half-way may have updated some variables and not others; after a loss that is no number nothing is
-    /// saved. That this save fails is logged. Default: `false`, as in TensorFlow.
+    /// Sets whether the session is saved when an error ends it, so that no work since the last checkpoint is lost (Q-11). A
+    /// failed step may have updated only some of the variables. After a NaN or infinite loss nothing is saved. If this save
+    /// fails, its error is logged. Default: `false`, as in TensorFlow.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverHook;
+    /// let hook = CheckpointSaverHook::every_steps("run", 1000).save_on_error(true);
+    /// ```
     #[must_use]
     pub fn save_on_error(mut self, save: bool) -> CheckpointSaverHook {
         self.save_on_error = save;
         self
     }
 
-    /// Whether training goes on while files are written. What is saved is the state at the time; listeners' `after_save`
-    /// and the event follow at the first save point after the checkpoint is complete; an error leaves that one. At the
-    /// end, and before the next save, the hook waits. Default: `false`.
+    /// Sets whether the training continues while files are written. The checkpoint holds the state at the start of the save.
+    /// The listeners' `after_save` and the event follow at the first save point after the checkpoint is complete, which also
+    /// returns any error of the save. The hook waits before the next save and at the end. Default: `false`.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverHook;
+    /// let hook = CheckpointSaverHook::every_steps("run", 1000).background(true);
+    /// ```
     #[must_use]
     pub fn background(mut self, background: bool) -> CheckpointSaverHook {
         self.background = background;
         self
     }
 
-    /// Whether the graph is written beside the checkpoints (in their `.meta` files, and as `graph.pbtxt`) and into the
+    /// Sets whether the graph is written next to the checkpoints (in their `.meta` files and as `graph.pbtxt`) and to the
     /// event file. Default: `true`.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverHook;
+    /// let hook = CheckpointSaverHook::every_steps("run", 1000).save_graph_def(false);
+    /// ```
     #[must_use]
     pub fn save_graph_def(mut self, save: bool) -> CheckpointSaverHook {
         self.save_graph_def = save;
         self
     }
 
-    /// By how much a run may advance the step, for loops that make many steps in one run (S-351). It only tells when the
-    /// hook looks at the step. Default: learned from the runs, beginning with 1. Less counts as 1.
+    /// Sets by how much a run may advance the step, for loops that make many steps in one run (S-351). The value only decides
+    /// when the hook reads the step. Default: learned from the runs, starting with 1. Values below 1 count as 1.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverHook;
+    /// let hook = CheckpointSaverHook::every_steps("run", 1000).steps_per_run(50);
+    /// ```
     #[must_use]
     pub fn steps_per_run(mut self, steps: i64) -> CheckpointSaverHook {
         self.advance = steps.max(1);
         self
     }
 
-    /// Measures time with this clock. Default: the system's monotonic one.
+    /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> CheckpointSaverHook {
         self.timer = self.timer.clock(clock);
@@ -278,7 +333,7 @@ impl CheckpointSaverHook {
         Ok(())
     }
 
-    /// Kept off the path of ordinary steps.
+    /// Kept out of the path of ordinary steps.
     #[cold]
     fn due(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         let step = self.found()?.step.now(point.session())?;
@@ -301,7 +356,7 @@ impl CheckpointSaverHook {
         self.finish_pending(point)
     }
 
-    /// Saves what can be saved; there is an error to be reported already.
+    /// Saves as much as possible. The caller already has an error to report.
     fn failed(&mut self, point: &mut SavePoint<'_>) {
         if !self.save_on_error || self.broken || self.saving.is_none() {
             return;
@@ -311,7 +366,7 @@ impl CheckpointSaverHook {
         }
     }
 
-    /// One save, with all that surrounds it (S-346).
+    /// Saves once, with everything that surrounds the save (S-346).
     fn save(&mut self, saver: &GraphSaver, step: i64, point: &mut SavePoint<'_>) -> Result<()> {
         if self.pending.is_some() {
             saver.wait()?;
@@ -334,9 +389,9 @@ impl CheckpointSaverHook {
             options = options.meta_graph(meta);
         }
         if self.dry {
-            // All but the files.
+            // Everything except the files.
             session.export_state()?;
-            log::info!("This is a rehearsal: no checkpoint is written.");
+            log::info!("Dry run: the checkpoint is not written.");
             return self.saved(step, &self.prefix_of(step), point);
         }
         if self.background {
@@ -348,7 +403,7 @@ impl CheckpointSaverHook {
         self.saved(step, &prefix, point)
     }
 
-    /// What follows a complete checkpoint.
+    /// Announces a complete checkpoint to events and listeners.
     fn saved(&mut self, step: i64, prefix: &Path, point: &mut SavePoint<'_>) -> Result<()> {
         let writer = &self.found()?.writer;
         let event = SessionLog::checkpoint(prefix.to_string_lossy());
@@ -373,7 +428,7 @@ impl CheckpointSaverHook {
     }
 
     #[cold]
-    fn look_at_pending(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+    fn poll_pending(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         let saver = self.saver_of(point)?;
         if saver.saver().is_saving() {
             return Ok(());
@@ -407,7 +462,7 @@ impl SessionRunHook for CheckpointSaverHook {
     }
 
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
-        // Where time decides alone, the step is looked at when the time has come.
+        // With an interval of time only, the step is read once the time has passed.
         let followed = self.found.as_ref().filter(|_| self.timer.counts_steps());
         Ok(followed.map(|found| SessionRunArgs::new().fetch(found.step.read())))
     }
@@ -426,7 +481,7 @@ impl SessionRunHook for CheckpointSaverHook {
         match point.moment() {
             Moment::Step => {
                 if self.pending.is_some() {
-                    self.look_at_pending(point)?;
+                    self.poll_pending(point)?;
                 }
                 if self.timer.may_trigger(self.before.unwrap_or(0), self.advance) {
                     return self.due(point);

@@ -1,16 +1,22 @@
-//! A run as a trace for Chrome's and Perfetto's viewers.
+//! Traces of runs for the viewers of Chrome and Perfetto.
 
 use serde_json::{Value, json};
 use session_core::{Graph, OpStats, RunMetadata};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-/// What a [`chrome_trace`] shows beside the operations.
+/// Options of [`chrome_trace`].
+///
+/// ```
+/// use hooks::TraceOptions;
+/// let options = TraceOptions { memory: true, ..TraceOptions::default() };
+/// assert!(options.dataflow);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct TraceOptions {
-    /// Arrows from each operation to those that use its outputs. Default: `true`.
+    /// Draws arrows from each operation to those that use its outputs. Default: `true`.
     pub dataflow: bool,
-    /// How many bytes of outputs are held at each time. Default: `false`.
+    /// Draws the number of bytes that outputs hold over time. Default: `false`.
     pub memory: bool,
 }
 
@@ -20,10 +26,10 @@ impl Default for TraceOptions {
     }
 }
 
-/// The operations of one traced run in the JSON format of `chrome://tracing` and Perfetto: a process for each device, a
-/// line for each thread, times in microseconds from the start of the run.
+/// Returns the operations of a traced run in the JSON format of `chrome://tracing` and Perfetto: one process for each
+/// device, one row for each thread, times in microseconds since the start of the run.
 ///
-/// Operations that an engine ran as one appear as one. The graph tells which operation uses what of which.
+/// Operations that an engine fused appear as one. The graph tells which operation uses which outputs.
 ///
 /// ```
 /// use hooks::{TraceOptions, chrome_trace};
@@ -53,9 +59,9 @@ pub fn chrome_trace(metadata: &RunMetadata, graph: &Graph, options: TraceOptions
 
 struct Trace<'a> {
     stats: &'a [OpStats],
-    /// Devices, numbered in the order of their names.
+    /// The devices, numbered in the order of their names.
     devices: BTreeMap<&'a str, usize>,
-    /// For each item of `stats`, the numbers of those whose outputs it uses.
+    /// For each item of `stats`, the indices of the operations whose outputs it uses.
     inputs: Vec<Vec<usize>>,
 }
 
@@ -114,7 +120,7 @@ impl<'a> Trace<'a> {
         [side("s", input, end(input)), side("f", user, user.start)]
     }
 
-    /// Outputs are held from the end of their operation to that of the last one that uses them.
+    /// Counts an output as held from the end of its operation to the end of the last operation that uses it.
     fn memory(&self) -> Vec<Value> {
         let mut released: Vec<Duration> = self.stats.iter().map(end).collect();
         for (user, inputs) in self.inputs.iter().enumerate() {
@@ -139,7 +145,7 @@ impl<'a> Trace<'a> {
     }
 }
 
-/// Who uses whose outputs, as far as both are in the trace.
+/// Returns for each operation the indices of those whose outputs it uses, as far as both are in the trace.
 fn inputs(stats: &[OpStats], graph: &Graph) -> Vec<Vec<usize>> {
     let nodes = |stats: &'_ OpStats| stats.node.split('+').map(str::to_owned).collect::<Vec<_>>();
     let mut places: HashMap<String, usize> = HashMap::new();

@@ -1,35 +1,63 @@
-//! Time as hooks measure it.
+//! The clock of hooks.
 
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Tells how much time has gone by, and waits. Tests bring their own.
+/// A source of time for hooks. Tests use clocks of their own.
+///
+/// ```
+/// use hooks::{Clock, TimeLimitHook};
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// /// Always reads the same time.
+/// struct Stopped;
+///
+/// impl Clock for Stopped {
+///     fn now(&self) -> Duration {
+///         Duration::ZERO
+///     }
+/// }
+/// let hook = TimeLimitHook::new(Duration::from_secs(60)).clock(Arc::new(Stopped));
+/// ```
 pub trait Clock: Send + Sync {
-    /// The time since some fixed moment. Never runs backwards.
+    /// Returns the time since some fixed moment. It never decreases.
     fn now(&self) -> Duration;
 
-    /// Waits.
+    /// Blocks for this much time.
     fn sleep(&self, time: Duration) {
         thread::sleep(time);
     }
 }
 
-/// The system's monotonic clock: a changed time of day does not disturb it, unlike TensorFlow's timers (Q-39).
+/// The system's monotonic clock. A change of the time of day does not affect it, unlike TensorFlow's timers (Q-39).
+///
+/// ```
+/// use hooks::{Clock, MonotonicClock};
+/// let clock = MonotonicClock::new();
+/// assert!(clock.now() <= clock.now());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct MonotonicClock {
     origin: Instant,
 }
 
 impl MonotonicClock {
-    /// A clock that begins now.
+    /// Creates a clock that starts now.
     #[must_use]
     pub fn new() -> MonotonicClock {
         MonotonicClock { origin: Instant::now() }
     }
 
-    /// A clock that begins now, ready to be shared.
+    /// Creates a clock that starts now, ready to be shared.
+    ///
+    /// ```
+    /// use hooks::{LoggingTensorHook, MonotonicClock};
+    /// let clock = MonotonicClock::shared();
+    /// let hook = LoggingTensorHook::every_n_iter(10).clock(clock);
+    /// ```
     #[must_use]
     pub fn shared() -> Arc<dyn Clock> {
         Arc::new(MonotonicClock::new())

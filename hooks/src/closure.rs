@@ -1,4 +1,4 @@
-//! Hooks made of functions.
+//! Hooks that consist of closures.
 
 use crate::{SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
 use queue_runner::Coordinator;
@@ -12,7 +12,7 @@ type Before = Box<dyn FnMut(&mut SessionRunContext<'_>) -> Result<Option<Session
 type After = Box<dyn FnMut(&mut SessionRunContext<'_>, &SessionRunValues<'_>) -> Result<()> + Send>;
 type End = Box<dyn FnMut(&dyn Session) -> Result<()> + Send>;
 
-/// A hook made of closures, one for each callback that is wanted; for what needs no type of its own.
+/// A hook that consists of closures, one for each callback that it needs.
 ///
 /// ```
 /// use hooks::ClosureHook;
@@ -41,7 +41,7 @@ pub struct ClosureHook {
 }
 
 impl ClosureHook {
-    /// A hook of this name that does nothing yet.
+    /// Creates a hook of this name that does nothing yet.
     pub fn new(name: impl Into<Cow<'static, str>>) -> ClosureHook {
         ClosureHook {
             name: name.into(),
@@ -54,19 +54,36 @@ impl ClosureHook {
         }
     }
 
-    /// Fetches an output with each run, after those added before. Not heeded beside [`before_run`](ClosureHook::before_run).
+    /// Fetches an output with each run, after the outputs added before. Ignored if [`before_run`](ClosureHook::before_run) is
+    /// set.
     pub fn fetch(mut self, output: &(impl AsOutput + ?Sized)) -> ClosureHook {
         self.args = self.args.fetch(output);
         self
     }
 
-    /// What [`begin`](SessionRunHook::begin) does.
+    /// Sets the closure of [`begin`](SessionRunHook::begin).
+    ///
+    /// ```
+    /// use hooks::ClosureHook;
+    /// let hook = ClosureHook::new("names").begin(|graph| {
+    ///     println!("{} operations", graph.operations().len());
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn begin(mut self, begin: impl FnMut(&Graph) -> Result<()> + Send + 'static) -> ClosureHook {
         self.begin = Some(Box::new(begin));
         self
     }
 
-    /// What [`after_create_session`](SessionRunHook::after_create_session) does.
+    /// Sets the closure of [`after_create_session`](SessionRunHook::after_create_session).
+    ///
+    /// ```
+    /// use hooks::ClosureHook;
+    /// let hook = ClosureHook::new("hello").after_create_session(|_session, _coord| {
+    ///     println!("the session is ready");
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn after_create_session(
         mut self,
         created: impl FnMut(&dyn Session, &Coordinator) -> Result<()> + Send + 'static,
@@ -75,7 +92,12 @@ impl ClosureHook {
         self
     }
 
-    /// What [`before_run`](SessionRunHook::before_run) does.
+    /// Sets the closure of [`before_run`](SessionRunHook::before_run).
+    ///
+    /// ```
+    /// use hooks::{ClosureHook, SessionRunArgs};
+    /// let hook = ClosureHook::new("metadata").before_run(|_context| Ok(Some(SessionRunArgs::new().with_metadata())));
+    /// ```
     pub fn before_run(
         mut self,
         before: impl FnMut(&mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> + Send + 'static,
@@ -84,7 +106,15 @@ impl ClosureHook {
         self
     }
 
-    /// What [`after_run`](SessionRunHook::after_run) does.
+    /// Sets the closure of [`after_run`](SessionRunHook::after_run).
+    ///
+    /// ```
+    /// use hooks::ClosureHook;
+    /// let hook = ClosureHook::new("once").after_run(|context, _values| {
+    ///     context.request_stop("one run is enough");
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn after_run(
         mut self,
         after: impl FnMut(&mut SessionRunContext<'_>, &SessionRunValues<'_>) -> Result<()> + Send + 'static,
@@ -93,7 +123,15 @@ impl ClosureHook {
         self
     }
 
-    /// What [`end`](SessionRunHook::end) does.
+    /// Sets the closure of [`end`](SessionRunHook::end).
+    ///
+    /// ```
+    /// use hooks::ClosureHook;
+    /// let hook = ClosureHook::new("goodbye").end(|_session| {
+    ///     println!("the training ended cleanly");
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn end(mut self, end: impl FnMut(&dyn Session) -> Result<()> + Send + 'static) -> ClosureHook {
         self.end = Some(Box::new(end));
         self

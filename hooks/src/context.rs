@@ -1,23 +1,23 @@
-//! What a hook sees of a run.
+//! The view of a run that hooks get.
 
 use queue_runner::{StopReason, StopSource};
 use session_core::{Endpoint, OpId, Session, Tensor};
 use std::borrow::Cow;
 
-/// One run as hooks see it (S-117): one object for all hooks of the run, so that a later hook sees the stop that an
-/// earlier one asked for.
+/// One run as hooks see it (S-117). All hooks of a run share the context, so a later hook sees the stop that an earlier one
+/// requested.
 pub struct SessionRunContext<'a> {
     session: &'a dyn Session,
     original: OriginalArgs<'a>,
-    /// The hook whose callback runs.
+    /// The hook whose callback is running.
     hook: &'a str,
     stop: Option<StopReason>,
 }
 
-/// What the user asked the run for, before hooks added theirs.
+/// The user's own fetches, operations and feeds, without those of hooks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OriginalArgs<'a> {
-    /// The outputs to deliver, each once.
+    /// The outputs to deliver, without duplicates.
     pub fetches: &'a [Endpoint],
     /// The operations to run.
     pub targets: &'a [OpId],
@@ -26,61 +26,61 @@ pub struct OriginalArgs<'a> {
 }
 
 impl<'a> SessionRunContext<'a> {
-    /// A context for one run. For what drives hooks, and for tests of hooks.
+    /// Creates a context for one run. For code that drives hooks, and for tests of hooks.
     #[must_use]
     #[inline]
     pub fn new(session: &'a dyn Session, original: OriginalArgs<'a>) -> SessionRunContext<'a> {
         SessionRunContext { session, original, hook: "", stop: None }
     }
 
-    /// Says which hook is called next, so that a stop bears its name. For what drives hooks.
+    /// Sets the name of the hook that is called next, which a stop request records. For code that drives hooks.
     #[inline]
     pub fn enter(&mut self, hook: &'a str) {
         self.hook = hook;
     }
 
-    /// What the user asked for.
+    /// Returns the user's own fetches, operations and feeds.
     #[must_use]
     #[inline]
     pub fn original_args(&self) -> &OriginalArgs<'a> {
         &self.original
     }
 
-    /// The raw session. A run on it is a run of its own, without hooks: it sees the state before the step in
-    /// `before_run`, and after the step in `after_run`.
+    /// Returns the raw session. A run on it is separate and calls no hooks: in `before_run` it sees the state before the
+    /// step, in `after_run` the state after the step.
     #[must_use]
     #[inline]
     pub fn session(&self) -> &'a dyn Session {
         self.session
     }
 
-    /// The name under which the hook that is called runs, unique in its session.
+    /// Returns the name of the running hook, which is unique in its session.
     #[must_use]
     pub fn hook_name(&self) -> &'a str {
         self.hook
     }
 
-    /// Asks the loop to stop after this run, and says why; the first reason of the run stays. The run itself and all
-    /// `after_run` still happen; when one of them fails the request is lost (S-123).
+    /// Requests that the loop stop after this run, for the given reason. The first reason of a run is kept. The run itself
+    /// and all `after_run` still happen; if one of them fails, the request is lost (S-123).
     pub fn request_stop(&mut self, reason: impl Into<Cow<'static, str>>) {
         let hook = self.hook;
         self.stop.get_or_insert_with(|| StopReason::new(StopSource::Hook(hook.to_owned()), reason));
     }
 
-    /// Whether a hook asked for a stop in this run.
+    /// Returns true if a hook requested a stop in this run.
     #[must_use]
     #[inline]
     pub fn stop_requested(&self) -> bool {
         self.stop.is_some()
     }
 
-    /// Which hook asked for a stop in this run, and why.
+    /// Returns which hook requested a stop in this run, and its reason.
     #[must_use]
     pub fn stop_reason(&self) -> Option<&StopReason> {
         self.stop.as_ref()
     }
 
-    /// Takes the stop out. For what drives hooks.
+    /// Takes the stop request out of the context. For code that drives hooks.
     #[must_use]
     #[inline]
     pub fn take_stop(&mut self) -> Option<StopReason> {

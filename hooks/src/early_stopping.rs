@@ -1,4 +1,4 @@
-//! Stopping when nothing gets better.
+//! Stopping when a metric no longer improves.
 
 use crate::metric::improves;
 use crate::number::significant;
@@ -10,21 +10,23 @@ use session_core::{Error, Graph, Result, Session};
 
 const NAME: &str = "EarlyStoppingHook";
 
-/// Asks for a stop when a metric has not become better for a number of looks.
+/// Requests a stop when a metric has not improved for a number of checks.
 ///
-/// It looks every so many steps, counted from the step at which the training began. A look at which the metric is not
-/// better than the best so far, by more than [`min_delta`](EarlyStoppingHook::min_delta), is one of patience; NaN is never
-/// better. The best, when it was, and the patience left are kept in the checkpoint: an interrupted training stops at the
-/// same step as an uninterrupted one, and one that was stopped stays so when it is resumed.
+/// The metric is checked every `n` steps, counted from the step at which the training began. A check at which the metric
+/// is not better than the best value so far by more than [`min_delta`](EarlyStoppingHook::min_delta) uses up one unit of
+/// patience. NaN is never better. The best value, its step and the remaining patience are stored in the checkpoint: an
+/// interrupted training stops at the same step as an uninterrupted one, and a training that was stopped stays stopped when
+/// it is resumed.
 ///
-/// Let the metric be one of validation data and, where the model has dropout or batch normalization, of an evaluation
-/// graph that shares its variables: the loss of a training step is neither. [`EvaluatorHook`](crate::EvaluatorHook) shows
-/// how such a graph is built; [`Metric::evaluated`] runs it.
+/// Use a metric of validation data, not the loss of the training step. If the model has dropout or batch normalization,
+/// compute it in an evaluation graph that shares the model's variables. [`EvaluatorHook`](crate::EvaluatorHook) shows how
+/// to build such a graph; [`Metric::evaluated`] runs it.
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; as [`TensorRef::resolve`](crate::TensorRef::resolve). Runs: those of
-/// the function that evaluates the metric; a value error for a metric of more than one element.
+/// `begin`: a runtime error if the graph has no global step; the errors of
+/// [`TensorRef::resolve`](crate::TensorRef::resolve). Runs: the errors of the function that evaluates the metric; a value
+/// error if the metric has more than one element.
 ///
 /// ```
 /// use checkpoint::Better;
@@ -40,7 +42,8 @@ pub struct EarlyStoppingHook {
     progress: Progress,
 }
 
-/// What is kept in the checkpoint, as a tuple: the best, its step, the looks since, and the step of the last.
+/// The state in the checkpoint, a tuple: the best value, its step, the number of checks since, and the step of the last
+/// check.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Progress {
     best: Option<f64>,
@@ -51,7 +54,7 @@ struct Progress {
 type State = (Option<f64>, i64, u32, Option<i64>);
 
 impl EarlyStoppingHook {
-    /// Stops when the metric, which is to become lower or higher, no longer does.
+    /// Stops when the metric no longer improves. `better` says in which direction.
     #[must_use]
     pub fn new(metric: impl Into<Metric>, better: Better) -> EarlyStoppingHook {
         EarlyStoppingHook {
@@ -63,28 +66,40 @@ impl EarlyStoppingHook {
         }
     }
 
-    /// Looks every so many steps. Default: 1.
+    /// Checks the metric every `steps` steps. Default: 1.
     #[must_use]
     pub fn check_every(mut self, steps: u64) -> EarlyStoppingHook {
         self.watched = self.watched.every(steps);
         self
     }
 
-    /// At how many looks in a row the metric may be no better: the last of them stops. 0 counts as 1. Default: 10.
+    /// Sets how many checks in a row may bring no improvement; the last of them stops. 0 counts as 1. Default: 10.
+    ///
+    /// ```
+    /// use checkpoint::Better;
+    /// use hooks::EarlyStoppingHook;
+    /// let hook = EarlyStoppingHook::new("loss:0", Better::Lower).patience(3);
+    /// ```
     #[must_use]
-    pub fn patience(mut self, looks: u32) -> EarlyStoppingHook {
-        self.patience = looks.max(1);
+    pub fn patience(mut self, checks: u32) -> EarlyStoppingHook {
+        self.patience = checks.max(1);
         self
     }
 
-    /// By how much a metric must be better to count. Default: 0.
+    /// Sets by how much a metric must be better to count as an improvement. Default: 0.
+    ///
+    /// ```
+    /// use checkpoint::Better;
+    /// use hooks::EarlyStoppingHook;
+    /// let hook = EarlyStoppingHook::new("accuracy:0", Better::Higher).min_delta(0.001);
+    /// ```
     #[must_use]
     pub fn min_delta(mut self, delta: f64) -> EarlyStoppingHook {
         self.min_delta = delta;
         self
     }
 
-    fn look(&mut self, step: i64, value: f64) -> Option<String> {
+    fn check(&mut self, step: i64, value: f64) -> Option<String> {
         let progress = &mut self.progress;
         if improves(value, progress.best, self.better, self.min_delta) {
             *progress = Progress { best: Some(value), best_step: step, waited: 0 };
@@ -99,11 +114,11 @@ impl EarlyStoppingHook {
         if waited < self.patience {
             return None;
         }
-        let best = best.map_or_else(
-            || "was never a number".to_owned(),
-            |best| format!("was never better than {} of step {best_step}", significant(best, 6)),
+        let known = best.map_or_else(
+            || "was NaN".to_owned(),
+            |best| format!("did not improve on {} (step {best_step})", significant(best, 6)),
         );
-        Some(format!("the metric {best} in {waited} looks"))
+        Some(format!("the metric {known} in {waited} checks"))
     }
 }
 
@@ -128,8 +143,8 @@ impl SessionRunHook for EarlyStoppingHook {
         context: &mut SessionRunContext<'_>,
         values: &SessionRunValues<'_>,
     ) -> Result<()> {
-        let looked = self.watched.after_run(context.session(), values)?;
-        if let Some(reason) = looked.and_then(|(step, value)| self.look(step, value)) {
+        let checked = self.watched.after_run(context.session(), values)?;
+        if let Some(reason) = checked.and_then(|(step, value)| self.check(step, value)) {
             context.request_stop(reason);
         }
         Ok(())

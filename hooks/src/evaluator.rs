@@ -1,4 +1,4 @@
-//! Evaluating between steps.
+//! Evaluation between steps.
 
 use crate::cadence::Cadence;
 use crate::events::{EventTarget, flush, flush_before_checkpoint};
@@ -13,20 +13,20 @@ use summary::{EventWriter, Summary, Value};
 
 const NAME: &str = "EvaluatorHook";
 
-/// Evaluates the model every so many steps, in the session that trains it, and logs the results at level info, as
+/// Evaluates the model every `n` steps in the session that trains it, and logs the results at level info, for example
 /// `evaluation at step 500: accuracy = 0.97, loss = 0.1`.
 ///
-/// The function is given the raw session after the step: its runs call no hooks, and as long as it runs nothing that
-/// assigns variables or takes from the training's input, the training goes on as if it had not been. Steps are counted
-/// from the one at which the training began, also across interruptions.
+/// The function receives the raw session after the step, so its runs call no hooks. As long as it neither assigns variables
+/// nor consumes the training's input, it does not influence the training. Steps are counted from the step at which the
+/// training began, also across interruptions.
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; of the event file. Runs and `end`: those of the function and of the
-/// event file.
+/// `begin`: a runtime error if the graph has no global step; the errors of the event file. Runs and `end`: the errors of the
+/// function and of the event file.
 ///
-/// A model with dropout or batch normalization is evaluated in a graph of its own, which shares the variables: build it
-/// twice in a [variable scope](session_core::Graph::variable_scope). The accuracy of the training graph would be that of a
+/// A model with dropout or batch normalization needs an evaluation graph that shares its variables: build the model twice
+/// in one [variable scope](session_core::Graph::variable_scope). In the training graph the accuracy would be that of a
 /// model with half of its units dropped.
 ///
 /// ```
@@ -63,14 +63,14 @@ pub struct EvaluatorHook {
     target: EventTarget,
     at_end: bool,
     writer: Option<Arc<EventWriter>>,
-    /// The step evaluated last.
+    /// The step of the last evaluation.
     evaluated: Option<i64>,
 }
 
 type Evaluate = Box<dyn FnMut(&dyn Session) -> Result<Vec<(String, f64)>> + Send>;
 
 impl EvaluatorHook {
-    /// Evaluates with a function, which gives results by name, every so many steps.
+    /// Evaluates every `steps` steps with a function that returns results and their names.
     #[must_use]
     pub fn every_steps(
         steps: u64,
@@ -86,21 +86,31 @@ impl EvaluatorHook {
         }
     }
 
-    /// Writes the results as summaries, too, into this directory. Default: they are only logged.
+    /// Also writes the results as summaries into this directory. Default: the results are only logged.
+    ///
+    /// ```
+    /// use hooks::EvaluatorHook;
+    /// let hook = EvaluatorHook::every_steps(500, |_session| Ok(Vec::new())).output_dir("run/eval");
+    /// ```
     #[must_use]
     pub fn output_dir(mut self, directory: impl AsRef<Path>) -> EvaluatorHook {
         self.target = EventTarget::Directory(directory.as_ref().to_path_buf());
         self
     }
 
-    /// Writes the results as summaries, too, to this writer.
+    /// Also writes the results as summaries to this writer.
     #[must_use]
     pub fn writer(mut self, writer: Arc<EventWriter>) -> EvaluatorHook {
         self.target = EventTarget::Writer(writer);
         self
     }
 
-    /// Whether the last step is evaluated at a clean end, if it was not. Default: `true`.
+    /// Sets whether a clean end evaluates the last step, if that has not been done. Default: `true`.
+    ///
+    /// ```
+    /// use hooks::EvaluatorHook;
+    /// let hook = EvaluatorHook::every_steps(500, |_session| Ok(Vec::new())).at_end(false);
+    /// ```
     #[must_use]
     pub fn at_end(mut self, at_end: bool) -> EvaluatorHook {
         self.at_end = at_end;

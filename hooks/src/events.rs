@@ -1,24 +1,24 @@
-//! Where hooks write their events.
+//! The event files of hooks.
 
 use session_core::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 use summary::{EventWriter, EventWriterCache};
 
-/// Where events go: into a directory, through the writer that all hooks of that directory share (S-374), to a given
-/// writer, or nowhere.
+/// The destination of events: a directory, through the writer that all hooks of that directory share (S-374), a given
+/// writer, or nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum EventTarget {
     #[default]
     None,
     Directory(PathBuf),
     Writer(Arc<EventWriter>),
-    /// A rehearsal: events are made, and dropped.
+    /// A dry run: events are created and dropped.
     Discard,
 }
 
 impl EventTarget {
-    /// Lets events go nowhere, if they went anywhere.
+    /// Drops all further events, if there was a destination.
     pub(crate) fn discard(&mut self) {
         if matches!(self, EventTarget::Directory(_) | EventTarget::Writer(_)) {
             *self = EventTarget::Discard;
@@ -35,14 +35,17 @@ impl EventTarget {
     }
 }
 
-/// Writes out what a hook has written, at its end.
+/// Flushes the events of a hook, at its end.
 pub(crate) fn flush(writer: Option<&EventWriter>) -> Result<()> {
     writer.map_or(Ok(()), |writer| Ok(writer.flush()?))
 }
 
-/// Before a checkpoint: what was written before it will not be written again by a run that resumes from it.
+/// Flushes before a checkpoint: a run that resumes from the checkpoint does not write earlier events again.
 pub(crate) fn flush_before_checkpoint(writer: Option<&EventWriter>) {
     if let Err(error) = flush(writer) {
-        log::error!("could not flush events before a checkpoint: {}", error.chain());
+        log::error!(
+            "could not flush the event file before a checkpoint, so a resumed run may miss events: {}",
+            error.chain()
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Feeding from a function.
+//! Feeds from a function.
 
 use crate::{SessionRunArgs, SessionRunContext, SessionRunHook};
 use session_core::{AsOutput, Result, Tensor};
@@ -6,12 +6,12 @@ use std::fmt;
 
 /// Calls a function before each run and feeds what it returns (S-363).
 ///
-/// When a run is repeated after a recovery, the function is called again. An output that the user or another hook feeds
-/// too makes the run fail (S-128).
+/// When a run is repeated after a recovery, the function is called again. If the user or another hook feeds the same
+/// output, the run fails (S-128).
 ///
 /// # Errors
 ///
-/// Runs: those of the function.
+/// Runs: the errors of the function.
 ///
 /// ```
 /// use hooks::FeedFnHook;
@@ -31,7 +31,7 @@ where
     K: AsOutput,
     V: Into<Tensor>,
 {
-    /// Feeds the pairs of outputs and values that the function returns; none are fine.
+    /// Feeds the pairs of outputs and values that the function returns. It may return none.
     #[must_use]
     pub fn new(mut feeds: F) -> FeedFnHook<impl FnMut() -> Result<SessionRunArgs> + Send> {
         FeedFnHook(move || {
@@ -42,7 +42,12 @@ where
 }
 
 impl<F: FnMut() -> Result<SessionRunArgs> + Send> FeedFnHook<F> {
-    /// Adds to each run whatever the function returns, which may fail.
+    /// Adds the arguments that the function returns to each run. The function may fail.
+    ///
+    /// ```
+    /// use hooks::{FeedFnHook, SessionRunArgs};
+    /// let hook = FeedFnHook::with_args(|| Ok(SessionRunArgs::new().with_metadata()));
+    /// ```
     #[must_use]
     pub fn with_args(args: F) -> FeedFnHook<F> {
         FeedFnHook(args)

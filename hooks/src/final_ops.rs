@@ -1,18 +1,18 @@
-//! A last run.
+//! A last run at the end of a training.
 
 use crate::SessionRunHook;
 use session_core::{AsOutput, Fetch, Output, Result, Session, SessionExt, Tensor};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Runs something once more at a clean end, and keeps its values (S-362).
+/// Runs operations once more at a clean end, and keeps their values (S-362).
 ///
-/// The run is made on the raw session, without hooks. The values are read through [`values`](FinalOpsHook::values),
-/// which outlives the hook and its session. After a bad end nothing is run.
+/// The run uses the raw session and calls no hooks. Read the values through [`values`](FinalOpsHook::values), which outlives
+/// the hook and its session. After an error nothing is run.
 ///
 /// # Errors
 ///
-/// `end`: those of the run; an end of the input is also logged as a warning.
+/// `end`: the errors of the run. An end of input is also logged as a warning.
 ///
 /// ```
 /// use hooks::FinalOpsHook;
@@ -31,24 +31,35 @@ pub struct FinalOpsHook<F: Fetch> {
     values: FinalValues<F::Value>,
 }
 
-/// The values of a [`FinalOpsHook`], once it ran. Clones read the same.
+/// Values of a [`FinalOpsHook`], available after its run. Clones share the values.
+///
+/// ```
+/// use hooks::FinalOpsHook;
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// # let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+/// # let accuracy = graph.undefined_op("Accuracy").described_output(info).finish_output();
+/// let hook = FinalOpsHook::new(accuracy);
+/// let values = hook.values();
+/// assert!(values.clone().take().is_none(), "the session has not ended");
+/// ```
 pub struct FinalValues<V>(Arc<Mutex<Option<V>>>);
 
 impl<F: Fetch> FinalOpsHook<F> {
-    /// Fetches this at the end: outputs, operations, tuples and lists of them.
+    /// Fetches `final_ops` at the end: outputs, operations, and tuples and lists of them.
     #[must_use]
     pub fn new(final_ops: F) -> FinalOpsHook<F> {
         FinalOpsHook { fetch: final_ops, feeds: Vec::new(), values: FinalValues(Arc::default()) }
     }
 
-    /// Feeds a value to that run.
+    /// Feeds a value to the last run.
     #[must_use]
     pub fn feed(mut self, output: &impl AsOutput, value: impl Into<Tensor>) -> FinalOpsHook<F> {
         self.feeds.push((output.as_output().clone(), value.into()));
         self
     }
 
-    /// Where the values will be.
+    /// Returns a handle to the values of the last run.
     #[must_use]
     pub fn values(&self) -> FinalValues<F::Value> {
         self.values.clone()
@@ -56,7 +67,7 @@ impl<F: Fetch> FinalOpsHook<F> {
 }
 
 impl<V> FinalValues<V> {
-    /// A copy of the values; `None` before the end, and after a bad one.
+    /// Returns a copy of the values; `None` before the end, and after an error.
     #[must_use]
     pub fn get(&self) -> Option<V>
     where
@@ -65,7 +76,7 @@ impl<V> FinalValues<V> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes the values out.
+    /// Takes the values out of the handle.
     #[must_use]
     pub fn take(&self) -> Option<V> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -82,7 +93,7 @@ where
             if error.is_end_of_input() {
                 log::warn!(
                     "An end of input was reported while the final operations ran: they read input that the training \
-                     has used up."
+                    has consumed. Feed them, or give them an input of their own."
                 );
             }
         })?;

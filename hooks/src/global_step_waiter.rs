@@ -1,4 +1,4 @@
-//! Waiting for others.
+//! Waiting for other workers.
 
 use crate::step::{GlobalStep, begun};
 use crate::{Clock, MonotonicClock, SessionRunArgs, SessionRunContext, SessionRunHook};
@@ -9,18 +9,23 @@ use std::time::Duration;
 
 const NAME: &str = "GlobalStepWaiterHook";
 const POLL: Duration = Duration::from_millis(500);
-/// After how many steps it says again that it waits.
-const NEWS: i64 = 1000;
+/// The advance of the step after which the hook reports again that it waits.
+const REPORT_INTERVAL: i64 = 1000;
 
-/// Lets the first run wait until the global step has come to a value: workers that begin late keep the first steps of
-/// an asynchronous training stable (S-361).
+/// Delays the first run until the global step has reached a value. In asynchronous training, workers that join late keep
+/// the first steps stable (S-361).
 ///
-/// It looks every half second, and says again that it waits whenever the step moved on by more than 1000. It waits once
-/// in a monitored session, also if the session is recovered. A stop from outside ends the waiting; TensorFlow waits on.
+/// The hook checks the step every half second, and reports again that it waits whenever the step has advanced by more than
+/// 1000. It waits once in a monitored session, even if the session is recovered. A stop request ends the wait; TensorFlow
+/// keeps waiting.
 ///
-/// # Errors
+/// ```
+/// use hooks::GlobalStepWaiterHook;
+/// let (worker_index, steps_between_workers) = (3, 100);
+/// let hook = GlobalStepWaiterHook::new(worker_index * steps_between_workers);
+/// ```
 ///
-/// `begin`: a runtime error without a global step. The first run: of the session.
+/// `begin`: a runtime error if the graph has no global step. The first run: the errors of the session.
 #[derive(Debug)]
 pub struct GlobalStepWaiterHook {
     until: i64,
@@ -31,7 +36,7 @@ pub struct GlobalStepWaiterHook {
 }
 
 impl GlobalStepWaiterHook {
-    /// Waits until the step is this or larger. 0 or less does not wait.
+    /// Waits until the step is `wait_until_step` or larger. With 0 or less the hook does not wait.
     #[must_use]
     pub fn new(wait_until_step: i64) -> GlobalStepWaiterHook {
         GlobalStepWaiterHook {
@@ -43,7 +48,7 @@ impl GlobalStepWaiterHook {
         }
     }
 
-    /// Waits with this clock. Default: the system's.
+    /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> GlobalStepWaiterHook {
         self.clock = clock;
@@ -54,19 +59,19 @@ impl GlobalStepWaiterHook {
     fn wait(&self, session: &dyn Session) -> Result<()> {
         let reader = begun(&self.step, NAME)?;
         log::info!("Waiting for global step {} before starting training.", self.until);
-        let mut told = 0;
+        let mut reported = 0;
         while !self.stop.is_stop_requested() {
             let step = reader.now(session)?;
             if step >= self.until {
                 log::info!("Done waiting for global step {}.", self.until);
                 break;
             }
-            if step.saturating_sub(told) > NEWS {
+            if step.saturating_sub(reported) > REPORT_INTERVAL {
                 log::info!(
                     "Waiting for global step {} before starting training. It is {step} now.",
                     self.until
                 );
-                told = step;
+                reported = step;
             }
             self.clock.sleep(POLL);
         }

@@ -1,4 +1,4 @@
-//! The graph as checkpoints and event files keep it.
+//! The graph in checkpoints and event files.
 
 use checkpoint::GraphSaver;
 use graph_def::{ExportOptions, export_meta_graph, to_graph_def_with, write_graph};
@@ -7,20 +7,20 @@ use std::path::Path;
 use summary::EventWriter;
 use tensor::Bytes;
 
-/// The most bytes of a message that TensorFlow reads.
+/// The size limit of a message that TensorFlow reads, in bytes.
 const MAX_MESSAGE: usize = i32::MAX as usize;
 
-/// Graphs with more bytes are not written as text, which takes several times as much.
+/// The size limit of graphs that are written as text, which takes several times as much space, in bytes.
 const MAX_AS_TEXT: usize = 64 << 20;
 
-/// The meta graph of a session's graph, made once for each size that the graph has.
+/// The meta graph of a session's graph, built once for each size of the graph.
 #[derive(Debug, Default)]
 pub(crate) struct GraphFiles {
     made: Option<(usize, Option<Bytes>)>,
 }
 
 impl GraphFiles {
-    /// The serialised meta graph; `None` for a graph that cannot be written, which is logged.
+    /// Returns the serialized meta graph; `None` for a graph that cannot be written, which is logged.
     pub(crate) fn meta_graph(&mut self, graph: &Graph, saver: &GraphSaver) -> Option<Bytes> {
         if let Some((size, bytes)) = &self.made
             && *size == graph.len()
@@ -31,11 +31,14 @@ impl GraphFiles {
         let bytes = match exported {
             Ok(bytes) if bytes.len() <= MAX_MESSAGE => Some(bytes),
             Ok(bytes) => {
-                log::warn!("checkpoints have no meta graph: its {} bytes are too many", bytes.len());
+                log::warn!(
+                    "checkpoints are written without a meta graph: its {} bytes exceed the 2 GiB that protobuf allows",
+                    bytes.len()
+                );
                 None
             }
             Err(error) => {
-                log::warn!("checkpoints have no meta graph: {}", error.chain());
+                log::warn!("checkpoints are written without a meta graph: {}", error.chain());
                 None
             }
         };
@@ -43,8 +46,8 @@ impl GraphFiles {
         bytes
     }
 
-    /// Adds the graph and the meta graph to the events, so that TensorBoard shows the graph, and writes `graph.pbtxt`
-    /// into a folder (S-342).
+    /// Adds the graph and the meta graph to the events, so that TensorBoard shows the graph, and writes `graph.pbtxt` into a
+    /// folder (S-342).
     pub(crate) fn write(
         &mut self,
         graph: &Graph,

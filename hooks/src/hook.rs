@@ -1,4 +1,4 @@
-//! The trait of all hooks.
+//! The trait that all hooks implement.
 
 use crate::{Milestone, SavePoint, SessionRunArgs, SessionRunContext, SessionRunValues};
 use queue_runner::{Coordinator, StopHandle};
@@ -6,41 +6,41 @@ use session_core::{Error, Graph, Result, Session};
 use std::borrow::Cow;
 use std::path::Path;
 
-/// Something that a monitored session calls around its runs. Every method does nothing unless it is written.
+/// A set of callbacks around the runs of a monitored session. The default of every method does nothing.
 ///
 /// # Order of calls
 ///
-/// 1. In a rehearsal [`dry_run`](SessionRunHook::dry_run); then [`attach`](SessionRunHook::attach), then [`begin`](SessionRunHook::begin): once, before the graph is frozen.
-///    This is the one place where a hook may add operations.
-/// 2. Each time a session was created, at the start and in each recovery: [`load_state`](SessionRunHook::load_state)
-///    if a checkpoint was restored that has a state under the hook's name, then
-///    [`after_create_session`](SessionRunHook::after_create_session); when all hooks had that,
-///    [`at_save_point`](SessionRunHook::at_save_point) with [`Moment::Created`](crate::Moment::Created).
-/// 3. Each run: [`before_run`](SessionRunHook::before_run) of all hooks; one single execution of what the user and all
-///    hooks asked for; [`after_run`](SessionRunHook::after_run) of all hooks; `at_save_point` of all hooks.
-/// 4. At a clean end: `at_save_point` of all hooks with [`Moment::End`](crate::Moment::End), then
-///    [`end`](SessionRunHook::end) of all hooks, the session still open.
+/// 1. Once, before the graph is frozen: in a dry run [`dry_run`](SessionRunHook::dry_run); then
+///    [`attach`](SessionRunHook::attach); then [`begin`](SessionRunHook::begin), the only callback that may add operations.
+/// 2. After each creation of a session, at the start and in each recovery: [`load_state`](SessionRunHook::load_state) if the
+///    restored checkpoint has a state under the hook's name; then
+///    [`after_create_session`](SessionRunHook::after_create_session) of all hooks; then
+///    [`at_save_point`](SessionRunHook::at_save_point) of all hooks with [`Moment::Created`](crate::Moment::Created).
+/// 3. For each run: [`before_run`](SessionRunHook::before_run) of all hooks; one execution of everything that the user and
+///    the hooks requested; [`after_run`](SessionRunHook::after_run) of all hooks; `at_save_point` of all hooks.
+/// 4. At a clean end: `at_save_point` of all hooks with [`Moment::End`](crate::Moment::End); then
+///    [`end`](SessionRunHook::end) of all hooks while the session is still open.
 ///
-/// Within each of these, hooks are called in the order in which they were given (S-119).
+/// Within each of these, hooks are called in the order in which they were added (S-119).
 ///
-/// # When something fails
+/// # Failures
 ///
-/// A hook that fails or panics ends the pass: later hooks are not called for that callback. The error names the hook.
-/// What follows depends on the place (S-134):
+/// If a hook fails or panics, the hooks after it are not called for that callback. The error names the hook. The effect
+/// depends on the callback (S-134):
 ///
-/// | place | effect |
+/// | callback | effect |
 /// |---|---|
 /// | `begin` | the session is not built; the graph is not frozen |
-/// | `after_create_session`, `load_state` | the session is closed and not built; a recovering session tries again if the error is recoverable |
-/// | `before_run` | nothing is executed; the error leaves `run` |
-/// | `after_run`, `at_save_point` | the step has been executed; the error leaves `run`, and stops asked for in that run are lost (S-123) |
-/// | `end` | later hooks' `end` are not called; the session is closed all the same; the error leaves `close` |
+/// | `after_create_session`, `load_state` | the session is closed and not built; a recovery tries again if the error is recoverable |
+/// | `before_run` | nothing is executed; `run` returns the error |
+/// | `after_run`, `at_save_point` | the step has been executed; `run` returns the error, and stop requests of that run are lost (S-123) |
+/// | `end` | the `end` of later hooks is not called; the session is closed nevertheless; `close` returns the error |
 ///
-/// [`on_milestone`](SessionRunHook::on_milestone) comes before step 2 when a checkpoint was restored, after it in a recovery,
-/// and before step 4.
+/// [`on_milestone`](SessionRunHook::on_milestone) is called before step 2 if a checkpoint was restored, after step 2 in a
+/// recovery, and before step 4.
 ///
-/// [`on_error`](SessionRunHook::on_error) tells all hooks of an error that ends a run or the session. After a bad end
-/// `end` is *not* called (S-136). End of input is no error.
+/// [`on_error`](SessionRunHook::on_error) reports an error that ends a run or the session to all hooks. After an error
+/// `end` is *not* called (S-136). The end of input is not an error.
 ///
 /// # Example
 ///
@@ -64,53 +64,54 @@ use std::path::Path;
 /// }
 /// ```
 pub trait SessionRunHook: Send {
-    /// The hook's name, in messages, reasons and checkpoints: by default that of its type. Two hooks of one name in a
-    /// session are told apart by `_1`, `_2` and so on, in their order.
+    /// Returns the hook's name for messages, stop reasons and checkpoints. Default: the name of its type. If several hooks of
+    /// a session have the same name, the later ones get the suffixes `_1`, `_2` and so on.
     fn name(&self) -> Cow<'_, str> {
         Cow::Borrowed(short_type_name(std::any::type_name::<Self>()))
     }
 
-    /// Called before everything else when the run is a rehearsal of a few steps: from now on the hook leaves no file
-    /// behind and publishes nothing, but does all else as ever. Hooks that write nothing need not care. Beyond TensorFlow.
+    /// Called before every other callback if the session is a dry run of a few steps. From now on the hook must leave no files
+    /// behind and publish nothing, but otherwise behave as usual. Hooks without such output need no implementation. Beyond
+    /// TensorFlow.
     fn dry_run(&mut self) {}
 
-    /// Called before [`begin`](SessionRunHook::begin), with a handle that stops the session from any thread in any
-    /// phase: for hooks that have threads or signal handlers of their own. Beyond TensorFlow.
+    /// Called before [`begin`](SessionRunHook::begin), with a handle that stops the session from any thread at any time. For
+    /// hooks with threads or signal handlers of their own. Beyond TensorFlow.
     fn attach(&mut self, stop: &StopHandle) {
         let _ = stop;
     }
 
-    /// Called once, before the graph is frozen; may add operations. There is no session yet.
+    /// Called once, before the graph is frozen. May add operations. There is no session yet.
     ///
     /// # Errors
-    /// Ends the building of the session.
+    /// Prevents the session from being built.
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         let _ = graph;
         Ok(())
     }
 
-    /// Called each time a session was created, initialised or restored. The graph is frozen.
+    /// Called after each creation of a session, once its variables are initialized or restored. The graph is frozen.
     ///
     /// # Errors
-    /// Ends the building of the session, or its recovery.
+    /// Prevents the session from being built, or recovered.
     fn after_create_session(&mut self, session: &dyn Session, coord: &Coordinator) -> Result<()> {
         let _ = (session, coord);
         Ok(())
     }
 
-    /// Called before each run; may add to it.
+    /// Called before each run. May add to it.
     ///
     /// # Errors
-    /// Leave `run`; nothing is executed.
+    /// Returned by `run`; nothing is executed.
     fn before_run(&mut self, context: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
         let _ = context;
         Ok(None)
     }
 
-    /// Called after each run that succeeded, with the results of what this hook asked for.
+    /// Called after each successful run, with the results of this hook's fetches.
     ///
     /// # Errors
-    /// Leave `run`; the step has been executed.
+    /// Returned by `run`; the step has been executed.
     fn after_run(
         &mut self,
         context: &mut SessionRunContext<'_>,
@@ -120,61 +121,61 @@ pub trait SessionRunHook: Send {
         Ok(())
     }
 
-    /// Called when the whole run can be saved: after all hooks' `after_create_session`, after all hooks' `after_run`,
-    /// before all hooks' `end`. The place to write a checkpoint, because only here every hook's state belongs to the
-    /// same step. Beyond TensorFlow, where a hook later in the list has not seen the step yet.
+    /// Called when the whole training can be saved: after the `after_create_session` or the `after_run` of all hooks, and
+    /// before the `end` of all hooks. Checkpoints are written here, because only here the states of all hooks belong to the same
+    /// step. Beyond TensorFlow, where hooks later in the list have not seen the step yet.
     ///
     /// # Errors
-    /// As the callback that precedes it.
+    /// The same as for the callback before it.
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         let _ = point;
         Ok(())
     }
 
-    /// Returns the folder into which this hook saves checkpoints that a later session can go on from. `None` (the
-    /// default) for a hook that saves none. A session compares it with the folder that it restores from, and warns when
-    /// work would be lost. Beyond TensorFlow.
+    /// Returns the folder of this hook's checkpoints, if it saves checkpoints that a later session can resume from. Default:
+    /// `None`. A session compares the folder with the one that it restores from, and warns if work would be lost. Beyond
+    /// TensorFlow.
     fn saves_into(&self) -> Option<&Path> {
         None
     }
 
-    /// Called once at a clean end, with the session still open.
+    /// Called once at a clean end, while the session is still open.
     ///
     /// # Errors
-    /// Leave `close`; the session is closed all the same.
+    /// Returned by `close`; the session is closed nevertheless.
     fn end(&mut self, session: &dyn Session) -> Result<()> {
         let _ = session;
         Ok(())
     }
 
-    /// Called when an error ends a run or the session: once for each error, also for one of this or another hook, before
-    /// a recovery and before the session is closed. The error cannot be stopped. Beyond TensorFlow.
+    /// Called when an error ends a run or the session: once for each error, whichever hook or component caused it, before a
+    /// recovery and before the session is closed. A hook cannot suppress the error. Beyond TensorFlow.
     fn on_error(&mut self, error: &Error) {
         let _ = error;
     }
 
-    /// Called at a turn in the session's life that no other callback conveys, see [`Milestone`]. Beyond TensorFlow.
+    /// Called at a [`Milestone`] in the session's life that no other callback reports. Beyond TensorFlow.
     fn on_milestone(&mut self, milestone: &Milestone<'_>) {
         let _ = milestone;
     }
 
-    /// The state to be kept in the checkpoint, so that a resumed run goes on as if it had not been interrupted. `None`
-    /// (the default) for a hook without state. Beyond TensorFlow.
+    /// Returns the state to store in the checkpoint, with which a resumed training continues as if it had not been
+    /// interrupted. Default: `None`, no state. Beyond TensorFlow.
     fn save_state(&self) -> Option<Vec<u8>> {
         None
     }
 
-    /// Takes a state back that a checkpoint kept under this hook's name. Called before `after_create_session`.
+    /// Restores a state that a checkpoint holds under this hook's name. Called before `after_create_session`.
     ///
     /// # Errors
-    /// For bytes that are no such state. Ends the building of the session, or its recovery.
+    /// For bytes that are not a state of this hook. Prevents the session from being built, or recovered.
     fn load_state(&mut self, state: &[u8]) -> Result<()> {
         let _ = state;
         Ok(())
     }
 }
 
-/// A type's name without path and parameters.
+/// Strips path and parameters from a type's name.
 fn short_type_name(name: &'static str) -> &'static str {
     let bare = name.split('<').next().unwrap_or(name);
     bare.rsplit("::").next().unwrap_or(bare)
@@ -230,7 +231,7 @@ impl<H: SessionRunHook + ?Sized> SessionRunHook for Box<H> {
     }
 }
 
-/// A hook that may be absent: `None` does nothing.
+/// An optional hook: `None` does nothing.
 #[deny(clippy::missing_trait_methods)]
 impl<H: SessionRunHook> SessionRunHook for Option<H> {
     fn name(&self) -> Cow<'_, str> {

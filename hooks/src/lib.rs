@@ -1,7 +1,7 @@
-//! What a monitored session calls around its runs: the trait [`SessionRunHook`], and hooks for what training needs.
+//! Hooks of monitored sessions: the trait [`SessionRunHook`], and built-in hooks for the needs of a training.
 //!
-//! A hook adds fetches, feeds and operations to the user's own run and sees their results; it knows neither engine nor
-//! loop. Here one is written, and driven by hand over a scripted session as in a test:
+//! A hook adds fetches, feeds and operations to the user's own run and sees their results. It knows neither the engine nor
+//! the loop. This program writes a hook, and drives it by hand over a scripted session, as a test would:
 //!
 //! ```
 //! use hooks::{OriginalArgs, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
@@ -9,7 +9,7 @@
 //! use session_core::{DType, Graph, Output, OutputInfo, PartialShape, Result};
 //! use session_core::{RunMetadata, RunOptions, Session, Step, Tensor};
 //!
-//! /// Remembers the lowest loss.
+//! /// Keeps the lowest loss.
 //! struct Lowest { loss: Output, value: f32 }
 //!
 //! impl SessionRunHook for Lowest {
@@ -52,44 +52,45 @@
 //!
 //! # The built-in hooks
 //!
-//! | Hook | What it does | Keeps in the checkpoint |
+//! | Hook | Purpose | State in the checkpoint |
 //! | --- | --- | --- |
 //! | [`CheckpointSaverHook`] | saves checkpoints, with [listeners](CheckpointSaverListener) | |
 //! | [`StopAtStepHook`] | stops at a step | |
 //! | [`LoggingTensorHook`] | logs values | |
-//! | [`StepCounterHook`] | logs and writes steps a second | |
-//! | [`SummarySaverHook`] | writes summaries | when it wrote last |
-//! | [`NanTensorHook`] | fails or stops when the loss is no number | |
-//! | [`GlobalStepWaiterHook`] | lets late workers wait | |
-//! | [`FinalOpsHook`] | runs something once at the end | |
+//! | [`StepCounterHook`] | logs and writes steps per second | |
+//! | [`SummarySaverHook`] | writes summaries | the step of its last write |
+//! | [`NanTensorHook`] | fails or stops when the loss is NaN or infinite | |
+//! | [`GlobalStepWaiterHook`] | delays late workers | |
+//! | [`FinalOpsHook`] | runs operations once at the end | |
 //! | [`FeedFnHook`] | feeds from a function | |
-//! | [`ClosureHook`] | is made of closures | |
+//! | [`ClosureHook`] | consists of closures | |
 //! | [`ProfilerHook`] | records runs for Chrome's and Perfetto's viewers | |
-//! | `ProgressBarHook` | shows how far the training is | |
-//! | `SignalHook` | stops on Ctrl-C and `SIGTERM`, saving | |
-//! | [`EarlyStoppingHook`] | stops when nothing gets better | the best, the patience left |
-//! | [`BestCheckpointHook`] | keeps the best checkpoint | the best |
-//! | [`EvaluatorHook`] | evaluates every so many steps | when it did last |
-//! | [`MetricsFileHook`] | writes CSV or JSON lines | when it wrote last |
-//! | `PrometheusHook` | gives numbers to Prometheus, by HTTP or as a file | |
-//! | [`TimeLimitHook`] | stops after some time | |
-//! | [`StallWatchdogHook`] | notices that nothing moves | |
-//! | [`SessionStoryHook`] | writes the session's story for `monitored board` | |
+//! | `ProgressBarHook` | shows the progress | |
+//! | `SignalHook` | saves and stops on Ctrl-C and `SIGTERM` | |
+//! | [`EarlyStoppingHook`] | stops when a metric no longer improves | the best value, the remaining patience |
+//! | [`BestCheckpointHook`] | keeps the best checkpoint | the best value |
+//! | [`EvaluatorHook`] | evaluates every `n` steps | the step of its last evaluation |
+//! | [`MetricsFileHook`] | writes CSV or JSON lines | the step of its last write |
+//! | `PrometheusHook` | exports numbers to Prometheus, by HTTP or in a file | |
+//! | [`TimeLimitHook`] | stops after a time | |
+//! | [`StallWatchdogHook`] | reports a training that makes no progress | |
+//! | [`SessionStoryHook`] | records the session's story for `monitored board` | |
 //!
-//! Those up to [`FeedFnHook`], and [`ProfilerHook`], are TensorFlow's, with its rules; where one differs on purpose, its documentation says so. On steps on
-//! which nothing is due a hook takes some tens of nanoseconds and allocates nothing.
+//! The hooks up to [`FeedFnHook`], and [`ProfilerHook`], are TensorFlow's and follow its rules; each intended difference is
+//! documented at its hook. On steps on which nothing is due, a hook takes tens of nanoseconds and allocates nothing.
 //!
 //! # Features
 //!
-//! | Feature | Default | What it brings |
+//! | Feature | Default | Purpose |
 //! | --- | --- | --- |
 //! | `progress` | yes | `ProgressBarHook` |
 //! | `prometheus` | no | `PrometheusHook` |
-//! | `signals` | yes | `SignalHook`, on unix (signal-hook) |
+//! | `signals` | yes | `SignalHook`, on Unix (crate `signal-hook`) |
 //!
-//! # What it does not do
+//! # Limits
 //!
-//! It creates no sessions and runs no loop: sessions with hooks are made by the crate `monitored`.
+//! This crate creates no sessions and runs no loop. The crate `monitored` builds sessions with hooks.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod args;
 mod context;
@@ -172,3 +173,8 @@ pub use summary_saver::SummarySaverHook;
 pub use tensor_ref::TensorRef;
 pub use time_limit::TimeLimitHook;
 pub use timer::{Elapsed, SecondOrStepTimer};
+
+/// Compiles the program of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

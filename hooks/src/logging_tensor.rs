@@ -1,4 +1,4 @@
-//! Logging values.
+//! Logging of values.
 
 use crate::sink::LineSink;
 use crate::tensor_ref::resolve_all;
@@ -11,11 +11,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Logs the values of tensors every so many runs or every so much time, at level info (S-335 to S-339).
+/// Logs the values of tensors every `n` runs or seconds, at level info (S-335 to S-339).
 ///
-/// It counts its own runs, from 0, and logs the first; the global step is of no interest to it. Values are fetched
-/// together with the run. The text is `loss = 0.25, accuracy = 0.5`, followed, except at the first time, by the time
-/// since the last, as ` (0.123 sec)`.
+/// The hook counts its own runs from 0 and logs the first one; it ignores the global step. Values are fetched together with
+/// the run. The text is `loss = 0.25, accuracy = 0.5`, followed from the second time on by the time since the last text, as
+/// in ` (0.123 sec)`.
 ///
 /// ```
 /// use hooks::LoggingTensorHook;
@@ -28,9 +28,9 @@ use std::time::Duration;
 ///
 /// # Errors
 ///
-/// `begin`: a value error for an interval of 0 runs, for a tensor of another graph, and for the name of an operation
-/// that has not exactly one output; a key error for an unknown name (S-336). `end`, with
-/// [`at_end`](LoggingTensorHook::at_end): those of a run, such as an unfed placeholder.
+/// `begin`: a value error for an interval of 0 runs, for a tensor of another graph, and for the name of an operation that
+/// does not have exactly one output; a key error for an unknown name (S-336). `end`, with
+/// [`at_end`](LoggingTensorHook::at_end): the errors of a run, such as a placeholder without a feed.
 pub struct LoggingTensorHook {
     tensors: Vec<(String, TensorRef)>,
     interval: Interval,
@@ -41,13 +41,13 @@ pub struct LoggingTensorHook {
     /// The outputs in the order of `tensors`.
     outputs: Vec<Output>,
     iteration: i64,
-    /// Whether this run's values are logged.
+    /// True if the values of this run are logged.
     due: bool,
 }
 
 type Formatter = Box<dyn FnMut(&[(&str, &Tensor)]) -> String + Send>;
 
-/// Kept beside the timer because 0 runs are a mistake that is reported in `begin`.
+/// Kept separately from the timer, because an interval of 0 runs is an error that `begin` reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Interval {
     Runs(u64),
@@ -57,27 +57,43 @@ enum Interval {
 
 impl LoggingTensorHook {
     /// Logs the first of every `runs` runs.
+    ///
+    /// ```
+    /// use hooks::LoggingTensorHook;
+    /// let hook = LoggingTensorHook::every_n_iter(100).tensor("loss", "loss:0");
+    /// ```
     #[must_use]
     pub fn every_n_iter(runs: u64) -> LoggingTensorHook {
         LoggingTensorHook::of(Interval::Runs(runs), SecondOrStepTimer::every_steps(runs))
     }
 
-    /// Logs the first run, and then whenever so much time has passed since the last log.
+    /// Logs the first run, and then the first run after each interval of this time.
+    ///
+    /// ```
+    /// use hooks::LoggingTensorHook;
+    /// use std::time::Duration;
+    /// let hook = LoggingTensorHook::every_n_secs(Duration::from_secs(10)).tensor("loss", "loss:0");
+    /// ```
     #[must_use]
     pub fn every_n_secs(time: Duration) -> LoggingTensorHook {
         LoggingTensorHook::of(Interval::Time, SecondOrStepTimer::every_secs(time))
     }
 
-    /// Logs at the end only (S-339).
+    /// Logs only at the end (S-339).
+    ///
+    /// ```
+    /// use hooks::LoggingTensorHook;
+    /// let hook = LoggingTensorHook::only_at_end().tensor("accuracy", "accuracy:0");
+    /// ```
     #[must_use]
     pub fn only_at_end() -> LoggingTensorHook {
         LoggingTensorHook::of(Interval::EndOnly, SecondOrStepTimer::never()).at_end(true)
     }
 
-    /// A hook with at most one of the two intervals, for programs that take them as options.
+    /// Creates a hook with at most one of the two intervals, for programs that receive them as options.
     ///
     /// # Errors
-    /// A value error for both, or for none unless it logs at the end; for 0 runs (S-335).
+    /// A value error if both are given, if none is given and `at_end` is false, or if the interval is 0 runs (S-335).
     pub fn new(
         every_n_iter: Option<u64>,
         every_n_secs: Option<Duration>,
@@ -107,14 +123,19 @@ impl LoggingTensorHook {
         }
     }
 
-    /// Adds a tensor, by itself or by name, under a tag.
+    /// Adds a tensor, given directly or by name, under a tag.
     #[must_use]
     pub fn tensor(mut self, tag: impl Into<String>, tensor: impl Into<TensorRef>) -> LoggingTensorHook {
         self.tensors.push((tag.into(), tensor.into()));
         self
     }
 
-    /// Adds tensors whose tags are their names, in the order given.
+    /// Adds tensors whose tags are their names, in the given order.
+    ///
+    /// ```
+    /// use hooks::LoggingTensorHook;
+    /// let hook = LoggingTensorHook::every_n_iter(100).named(["loss:0", "accuracy:0"]);
+    /// ```
     #[must_use]
     pub fn named<T: Into<TensorRef>>(mut self, tensors: impl IntoIterator<Item = T>) -> LoggingTensorHook {
         self.tensors.extend(tensors.into_iter().map(|tensor| {
@@ -125,6 +146,13 @@ impl LoggingTensorHook {
     }
 
     /// Adds the tensors of a map, in the order of their tags (S-337).
+    ///
+    /// ```
+    /// use hooks::LoggingTensorHook;
+    /// use std::collections::HashMap;
+    /// let tensors = HashMap::from([("loss", "loss:0"), ("accuracy", "accuracy:0")]);
+    /// let hook = LoggingTensorHook::every_n_iter(100).tensors(tensors);
+    /// ```
     #[must_use]
     pub fn tensors<S: Into<String>, T: Into<TensorRef>>(
         mut self,
@@ -136,14 +164,14 @@ impl LoggingTensorHook {
         self
     }
 
-    /// Whether `end` runs the tensors once more, without feeds, and logs them. Default: `false`.
+    /// Sets whether `end` fetches the tensors once more, without feeds, and logs them. Default: `false`.
     #[must_use]
     pub fn at_end(mut self, at_end: bool) -> LoggingTensorHook {
         self.at_end = at_end;
         self
     }
 
-    /// Makes the whole text from the tags and values (S-338). Default: see above.
+    /// Sets the function that formats the tags and values (S-338). Default: the text described above.
     #[must_use]
     pub fn formatter(
         mut self,
@@ -153,14 +181,14 @@ impl LoggingTensorHook {
         self
     }
 
-    /// Where texts go. Default: the log, at level info.
+    /// Sends texts to a function. Default: to the log, at level info.
     #[must_use]
     pub fn sink(mut self, sink: impl FnMut(&str) + Send + 'static) -> LoggingTensorHook {
         self.sink = Some(Box::new(sink));
         self
     }
 
-    /// Measures time with this clock. Default: the system's monotonic one.
+    /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> LoggingTensorHook {
         self.timer = self.timer.clock(clock);

@@ -1,12 +1,12 @@
-//! A number that tells how good a model is.
+//! Metrics that rate a model.
 
 use crate::TensorRef;
 use checkpoint::Better;
 use session_core::{Error, Graph, Output, Result, Session, Tensor, Variable};
 use std::fmt;
 
-/// A number that tells how good a model is: a tensor, fetched with the run, or what a function finds on the session after
-/// the run, such as the accuracy on other data.
+/// A number that rates a model: a tensor that is fetched with the run, or the result of a function on the session after the
+/// run, such as the accuracy on validation data.
 ///
 /// ```
 /// use hooks::Metric;
@@ -26,16 +26,22 @@ enum Source {
 }
 
 impl Metric {
-    /// What a function finds. It is given the raw session, whose runs call no hooks; it should not change variables.
+    /// Creates a metric from a function. It receives the raw session, whose runs call no hooks, and should not change
+    /// variables.
+    ///
+    /// ```
+    /// use hooks::Metric;
+    /// let metric = Metric::evaluated(|session| Ok(session.graph().len() as f64));
+    /// ```
     #[must_use]
     pub fn evaluated(function: impl FnMut(&dyn Session) -> Result<f64> + Send + 'static) -> Metric {
         Metric(Source::Function(Box::new(function)))
     }
 
-    /// The tensor to fetch with the run, if it is one.
+    /// Returns the tensor to fetch with the run, if the metric is one.
     ///
     /// # Errors
-    /// As [`TensorRef::resolve`].
+    /// Returns the errors of [`TensorRef::resolve`].
     pub(crate) fn resolve(&self, graph: &Graph) -> Result<Option<Output>> {
         match &self.0 {
             Source::Tensor(tensor) => tensor.resolve(graph).map(Some),
@@ -43,19 +49,19 @@ impl Metric {
         }
     }
 
-    /// The number: what was fetched, or what the function finds now.
+    /// Returns the fetched number, or the function's result.
     pub(crate) fn value(&mut self, session: &dyn Session, fetched: Option<&Tensor>) -> Result<f64> {
         match (&mut self.0, fetched) {
             (Source::Function(function), _) => function(session),
             (Source::Tensor(_), Some(value)) => number(value),
             (Source::Tensor(tensor), None) => {
-                Err(Error::runtime(format!("the metric '{}' was not fetched", tensor.name())))
+                Err(Error::runtime(format!("the metric '{}' was not fetched with this run", tensor.name())))
             }
         }
     }
 }
 
-/// The one number of a tensor.
+/// Returns the single number of a tensor.
 pub(crate) fn number(value: &Tensor) -> Result<f64> {
     match value.as_scalar_f64() {
         Ok(number) => Ok(number),
@@ -63,7 +69,7 @@ pub(crate) fn number(value: &Tensor) -> Result<f64> {
     }
 }
 
-/// Whether a metric is better than the best so far by more than `delta`. NaN never is.
+/// Returns true if a metric is better than the best value so far by more than `delta`. NaN never is.
 pub(crate) fn improves(value: f64, best: Option<f64>, better: Better, delta: f64) -> bool {
     match best {
         None => !value.is_nan(),

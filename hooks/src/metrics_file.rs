@@ -1,4 +1,4 @@
-//! Numbers in a text file.
+//! Metrics in a text file.
 
 mod rows;
 
@@ -17,21 +17,20 @@ use std::path::{Path, PathBuf};
 
 const NAME: &str = "MetricsFileHook";
 
-/// Writes the values of tensors into a text file every so many steps: comma-separated values or JSON lines.
+/// Writes the values of tensors to a text file every `n` steps, as comma-separated values or JSON lines.
 ///
-/// Each row has the step after the run and one number for each tensor, with as many digits as are needed to read it back.
-/// The first run is written, and then those whose step is due, also across interruptions. Rows are in the file as soon
-/// as they are made.
+/// Each row has the step after the run and one number for each tensor, with enough digits to read back the same number. The
+/// hook writes the first run, and then the runs whose step is due, also across interruptions. Each row is in the file as
+/// soon as its run ends.
 ///
-/// When a session is created, rows of later steps than its own are removed: they were written by a training that was
-/// interrupted or lost, and will be written again. So the file of a training that was interrupted is that of one that was
-/// not.
+/// When a session is created, rows of later steps are removed: an interrupted training wrote them, and the resumed one
+/// will write them again. The file of an interrupted training is therefore the same as that of an uninterrupted one.
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; as [`TensorRef::resolve`]. When a session is created: if the file cannot
-/// be read or written; a value error if it has other columns. Runs: if the file cannot be written; a value error for a
-/// tensor that is not one number.
+/// `begin`: a runtime error if the graph has no global step; the errors of [`TensorRef::resolve`]. When a session is created:
+/// if the file cannot be read or written; a value error if the file has other columns. Runs: if the file cannot be written;
+/// a value error for a tensor that is not a single number.
 ///
 /// ```
 /// use hooks::MetricsFileHook;
@@ -50,20 +49,30 @@ pub struct MetricsFileHook {
     dry: bool,
 }
 
-/// Where rows go.
+/// The destination of rows.
 trait RowSink: Write + Send + std::fmt::Debug {}
 
 impl RowSink for File {}
 impl RowSink for io::Sink {}
 
 impl MetricsFileHook {
-    /// Writes comma-separated values with a line of headings, every so many steps. What is no number is `NaN` or `inf`.
+    /// Writes comma-separated values with a header line, every `steps` steps. NaN and infinity become `NaN` and `inf`.
+    ///
+    /// ```
+    /// use hooks::MetricsFileHook;
+    /// let hook = MetricsFileHook::csv("run/metrics.csv", 100).tensor("loss", "loss:0");
+    /// ```
     #[must_use]
     pub fn csv(path: impl AsRef<Path>, steps: u64) -> MetricsFileHook {
         MetricsFileHook::of(path.as_ref(), Format::Csv, steps)
     }
 
-    /// Writes a JSON object on each line, every so many steps. What is no finite number is `null`.
+    /// Writes one JSON object per line, every `steps` steps. NaN and infinity become `null`.
+    ///
+    /// ```
+    /// use hooks::MetricsFileHook;
+    /// let hook = MetricsFileHook::json_lines("run/metrics.jsonl", 100).tensor("loss", "loss:0");
+    /// ```
     #[must_use]
     pub fn json_lines(path: impl AsRef<Path>, steps: u64) -> MetricsFileHook {
         MetricsFileHook::of(path.as_ref(), Format::JsonLines, steps)
@@ -96,7 +105,7 @@ impl MetricsFileHook {
         self.format.header(self.tensors.iter().map(|(tag, _)| tag.as_str()))
     }
 
-    /// Opens the file for further rows, with those up to this step.
+    /// Opens the file for further rows, and keeps those up to this step.
     fn open(&self, step: i64) -> Result<File> {
         let known = match fs::read_to_string(&self.path) {
             Ok(text) => text,
@@ -108,10 +117,10 @@ impl MetricsFileHook {
             .up_to(&known, self.header().as_deref(), step)
             .map_err(|what| Error::value(format!("{} {what}", self.path.display())))?;
         if let Some(directory) = self.path.parent() {
-            fs::create_dir_all(directory).map_err(self.failed("make the directory of"))?;
+            fs::create_dir_all(directory).map_err(self.failed("create the directory of"))?;
         }
         if kept != known {
-            // At once, so that no row is lost if this is interrupted.
+            // At once, so that an interruption loses no row.
             replace_file(&self.path, kept.as_bytes())?;
         }
         let file = OpenOptions::new().append(true).create(true).open(&self.path);

@@ -1,17 +1,17 @@
-//! Where a value that is no number came from.
+//! The origin of NaN and infinite values.
 
 use session_core::{DType, Endpoint, Graph, Operation, Output, Tensor};
 use std::collections::BTreeMap;
 use tensor::{Element, bf16, f16};
 
-/// The floating-point values that a loss is computed of, operation by operation, to be fetched with it.
+/// The floating-point values from which a loss is computed, operation by operation, to be fetched with it.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
-    /// In the order in which they were made, so an operation comes after its inputs.
+    /// In the order of creation, so an operation comes after its inputs.
     outputs: Vec<Output>,
 }
 
-/// Behind these a value may never be computed: fetching it would let the run fail.
+/// Values behind these operations may never be computed; fetching one would make the run fail.
 const BORDERS: [&str; 8] =
     ["Switch", "RefSwitch", "Merge", "RefMerge", "Enter", "RefEnter", "Exit", "NextIteration"];
 
@@ -40,7 +40,7 @@ impl Origin {
         &self.outputs
     }
 
-    /// The first operation of which a value is not finite though all its inputs are, in words.
+    /// Describes the first operation that has a NaN or infinite output although all its inputs are finite.
     pub(crate) fn find<'v>(&self, values: impl Iterator<Item = &'v Tensor>) -> Option<String> {
         let bad: Vec<(&Output, &Tensor)> =
             self.outputs.iter().zip(values).filter(|(_, value)| not_finite(value) > 0).collect();
@@ -61,7 +61,7 @@ impl Origin {
     }
 }
 
-/// How many elements are NaN or infinite.
+/// Counts the elements that are NaN or infinite.
 fn not_finite(value: &Tensor) -> usize {
     fn of<T: Element + Copy>(value: &Tensor, is_finite: impl Fn(T) -> bool) -> usize {
         let elements = value.as_slice::<T>().unwrap_or_default();

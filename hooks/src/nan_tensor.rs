@@ -1,19 +1,19 @@
-//! Stopping when the loss is no number.
+//! Stopping when the loss is NaN or infinite.
 
 use crate::nan_origin::Origin;
 use crate::{SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef};
 use session_core::{Error, Graph, Output, Result, Tensor};
 
-/// Looks at a loss after each run; when it is NaN, fails or asks for a stop (S-360).
+/// Checks a loss after each run; if it is NaN, fails or requests a stop (S-360).
 ///
 /// The loss is fetched with every run. On NaN the run fails with an error of kind
-/// [`NanLoss`](session_core::ErrorKind::NanLoss), "NaN loss during training", so that nothing is saved of the broken
-/// model; or the hook asks for a stop, which does save. Infinity passes, unless
+/// [`NanLoss`](session_core::ErrorKind::NanLoss), "NaN loss during training", so that the broken model is not saved.
+/// Alternatively the hook requests a stop, after which the model is saved. Infinity is accepted unless
 /// [`check_infinity`](NanTensorHook::check_infinity) is on.
 ///
 /// # Errors
 ///
-/// `begin`: as [`TensorRef::resolve`]. Runs: NaN, as above; a value error for a loss of more than one element.
+/// `begin`: the errors of [`TensorRef::resolve`]. Runs: NaN, as above; a value error for a loss of more than one element.
 ///
 /// ```
 /// use hooks::NanTensorHook;
@@ -31,6 +31,11 @@ pub struct NanTensorHook {
 
 impl NanTensorHook {
     /// Watches a loss.
+    ///
+    /// ```
+    /// use hooks::NanTensorHook;
+    /// let hook = NanTensorHook::new("loss:0");
+    /// ```
     #[must_use]
     pub fn new(loss: impl Into<TensorRef>) -> NanTensorHook {
         let origin = Origin::default();
@@ -44,23 +49,33 @@ impl NanTensorHook {
         }
     }
 
-    /// Whether NaN is an error; otherwise it asks for a stop. Default: `true`.
+    /// Sets whether NaN is an error; otherwise it requests a stop. Default: `true`.
     #[must_use]
     pub fn fail_on_nan(mut self, fail: bool) -> NanTensorHook {
         self.fail = fail;
         self
     }
 
-    /// Whether infinity counts as NaN does. Default: `false`, as in TensorFlow.
+    /// Sets whether infinity is treated like NaN. Default: `false`, as in TensorFlow.
+    ///
+    /// ```
+    /// use hooks::NanTensorHook;
+    /// let hook = NanTensorHook::new("loss:0").check_infinity(true);
+    /// ```
     #[must_use]
     pub fn check_infinity(mut self, check: bool) -> NanTensorHook {
         self.infinity = check;
         self
     }
 
-    /// Whether to tell which operation was the first to give a value that is no number, of finite inputs. For that
-    /// all values that the loss is computed of are fetched with every run, which costs memory and keeps operations
-    /// from being fused: for the search, not for every day. Default: `false`.
+    /// Sets whether the error names the first operation that computed a NaN or infinite value from finite inputs. This
+    /// fetches with every run all values that the loss is computed from, which costs memory and prevents fusion: use it to find a
+    /// problem, not in every training. Default: `false`.
+    ///
+    /// ```
+    /// use hooks::NanTensorHook;
+    /// let hook = NanTensorHook::new("loss:0").check_infinity(true).find_origin(true);
+    /// ```
     #[must_use]
     pub fn find_origin(mut self, find: bool) -> NanTensorHook {
         self.find_origin = find;
@@ -89,7 +104,7 @@ impl NanTensorHook {
     }
 }
 
-/// The value of a loss; integers are always numbers.
+/// Returns the value of a loss. Integers are always finite.
 #[inline]
 fn loss(value: &Tensor) -> Result<f64> {
     match value.value::<f32>() {

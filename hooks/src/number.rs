@@ -1,6 +1,6 @@
-//! Numbers for people.
+//! Numbers for people to read.
 
-/// A number with so many significant digits, as C's `%g` prints it.
+/// Formats a number with this many significant digits, as C's `%g` does.
 pub(crate) fn significant(value: f64, digits: usize) -> String {
     if value.is_nan() {
         return "nan".to_owned();
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_c_prints_them() {
+    fn numbers_are_formatted_like_in_c() {
         for (value, expected) in [
             (123.456789, "123.457"),
             (0.1, "0.1"),

@@ -1,4 +1,4 @@
-//! Profiling runs.
+//! Profiles of runs.
 
 use crate::chrome_trace::{TraceOptions, chrome_trace};
 use crate::events::{EventTarget, flush};
@@ -14,16 +14,22 @@ use summary::EventWriter;
 
 const NAME: &str = "ProfilerHook";
 
-/// Records a run every so many steps or every so much time, as `timeline-<step>.json`, which `chrome://tracing` and
-/// Perfetto open, and in the event file, under the tag `step_<step>` (S-364).
+/// Records a run every `n` steps or seconds, as `timeline-<step>.json`, which `chrome://tracing` and Perfetto open, and in the
+/// event file under the tag `step_<step>` (S-364).
 ///
-/// The first run is never profiled, it sets the timer. Then a run is, whose step, expected to be the last plus one, is
-/// due: it is made with full trace, and the files bear the step after it. A step that is profiled a second time, after a
-/// recovery, gets a numbered tag and replaces the file; TensorFlow fails (S-365, Q-62).
+/// The first run is never profiled; it starts the interval. After that, a run is profiled if its expected step (the last
+/// plus one) is due. It runs with full trace, and its files are named after the step that it reached. If a step is profiled
+/// a second time after a recovery, its tag gets a number and its file is replaced; TensorFlow fails (S-365, Q-62).
+///
+/// ```
+/// use hooks::ProfilerHook;
+/// let hook = ProfilerHook::every_steps("run", 1000).show_memory(true);
+/// ```
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; of the event file. Runs: when the files cannot be written.
+/// `begin`: a runtime error if the graph has no global step; the errors of the event file. Runs: if the files cannot be
+/// written.
 #[derive(Debug)]
 pub struct ProfilerHook {
     timer: SecondOrStepTimer,
@@ -31,7 +37,7 @@ pub struct ProfilerHook {
     options: TraceOptions,
     dry: bool,
     found: Option<Found>,
-    /// The step that the coming run is expected to reach; `None` before the first.
+    /// The step that the next run is expected to reach; `None` before the first run.
     next: Option<i64>,
     due: bool,
 }
@@ -43,13 +49,19 @@ struct Found {
 }
 
 impl ProfilerHook {
-    /// Profiles a run every so many steps, into a directory.
+    /// Profiles a run every `steps` steps, into a directory.
     #[must_use]
     pub fn every_steps(directory: impl AsRef<Path>, steps: u64) -> ProfilerHook {
         ProfilerHook::of(directory.as_ref(), SecondOrStepTimer::every_steps(steps))
     }
 
-    /// Profiles a run every so much time, into a directory.
+    /// Profiles a run each time this much time has passed, into a directory.
+    ///
+    /// ```
+    /// use hooks::ProfilerHook;
+    /// use std::time::Duration;
+    /// let hook = ProfilerHook::every_secs("run", Duration::from_secs(60)).show_dataflow(false);
+    /// ```
     #[must_use]
     pub fn every_secs(directory: impl AsRef<Path>, time: Duration) -> ProfilerHook {
         ProfilerHook::of(directory.as_ref(), SecondOrStepTimer::every_secs(time))
@@ -68,21 +80,21 @@ impl ProfilerHook {
         }
     }
 
-    /// Whether arrows show which operation uses what of which. Default: `true`.
+    /// Sets whether arrows show which operation uses which outputs. Default: `true`.
     #[must_use]
     pub fn show_dataflow(mut self, show: bool) -> ProfilerHook {
         self.options.dataflow = show;
         self
     }
 
-    /// Whether the bytes held by outputs are shown. Default: `false`.
+    /// Sets whether the trace shows the bytes held by outputs. Default: `false`.
     #[must_use]
     pub fn show_memory(mut self, show: bool) -> ProfilerHook {
         self.options.memory = show;
         self
     }
 
-    /// Measures time with this clock. Default: the system's monotonic one.
+    /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> ProfilerHook {
         self.timer = self.timer.clock(clock);

@@ -1,4 +1,4 @@
-//! Showing how far the training is.
+//! The progress of a training, on the terminal.
 
 mod display;
 mod line;
@@ -25,27 +25,28 @@ pub use display::LinePrinter;
 
 const NAME: &str = "ProgressBarHook";
 
-/// Shows how far the training is: a bar on a terminal, a line now and then elsewhere. On standard error.
+/// Shows the progress of a training on standard error: as a bar on a terminal, as occasional lines elsewhere.
 ///
 /// ```text
 /// [======>---------] step 1690/4000 42%  ETA 0:02  812 steps/s  loss 0.2512
 /// ```
 ///
-/// The end is that of the graph's [`StopAtStepHook`](crate::StopAtStepHook), if there is one, or what
-/// [`total`](ProgressBarHook::total) says; without an end there is no bar, and no ETA. The bar is drawn ten times a
-/// second; where standard error is no terminal, or a dumb one, there is a line every ten seconds, and one each at the
-/// first run and at the end. Colors are used on terminals only, and not if the environment has `NO_COLOR`. On a narrow
-/// terminal the bar becomes shorter and then makes way, next the ETA; speed and tensors stay as long as they fit.
+/// The training ends at the step of the graph's [`StopAtStepHook`](crate::StopAtStepHook), if there is one, or at the step
+/// given to [`total`](ProgressBarHook::total). Without a known end there is no bar and no ETA. The bar is redrawn ten times
+/// a second. If standard error is not a terminal, or a dumb one, a line is written every ten seconds, at the first run and
+/// at the end. Colors are used only on terminals, and only if `NO_COLOR` is not set. On a narrow terminal the bar shrinks
+/// and then disappears, followed by the ETA; speed and tensors remain as long as they fit.
 ///
-/// While a bar is shown, other output should go through its [`printer`](ProgressBarHook::printer), which writes above
-/// it: hooks that print, and the [logger](LinePrinter).
+/// While a bar is shown, other output should go through its [`printer`](ProgressBarHook::printer), which writes above the bar:
+/// use it for hooks that print, and as the destination of the [logger](LinePrinter).
 ///
-/// The tensors shown are fetched with the runs after which something is drawn, and with the one that reaches the end. If the
-/// training ends elsewhere, the last line says of which step they are.
+/// The tensors are fetched with the runs after which something is drawn, and with the run that reaches the end. If the
+/// training ends at another step, the last line says to which step the values belong.
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; as [`TensorRef::resolve`]. That nothing can be drawn is no error.
+/// `begin`: a runtime error if the graph has no global step; the errors of [`TensorRef::resolve`]. A failure to draw is not an
+/// error.
 ///
 /// ```
 /// use hooks::{LoggingTensorHook, ProgressBarHook};
@@ -63,13 +64,13 @@ pub struct ProgressBarHook {
     clock: Arc<dyn Clock>,
     found: Option<Found>,
     pace: Pace,
-    /// When something was drawn last.
+    /// The time of the last drawing.
     drawn: Option<Duration>,
-    /// Whether something is drawn after this run.
+    /// True if something is drawn after this run.
     due: bool,
-    /// Whether this run is expected to be the last one, whose values will be drawn at the end.
+    /// True if this run is expected to be the last one, whose values are drawn at the end.
     last: bool,
-    /// The step before the coming run, as far as known: a run is taken to make one.
+    /// The step before the next run, as far as known: a run counts as one step.
     step: i64,
 }
 
@@ -78,10 +79,10 @@ struct Found {
     graph: Graph,
     outputs: Vec<Output>,
     display: Display,
-    /// Between two drawings.
+    /// The time between two drawings.
     interval: Duration,
     end: Option<i64>,
-    /// The texts of the tensors when they were last fetched, and the step of that.
+    /// The texts of the tensors when they were last fetched, and their step.
     values: String,
     values_of: Option<i64>,
     /// The step that is shown.
@@ -95,7 +96,12 @@ impl Default for ProgressBarHook {
 }
 
 impl ProgressBarHook {
-    /// A bar.
+    /// Creates a hook with a bar.
+    ///
+    /// ```
+    /// use hooks::ProgressBarHook;
+    /// let hook = ProgressBarHook::new().tensor("loss", "loss:0");
+    /// ```
     #[must_use]
     pub fn new() -> ProgressBarHook {
         ProgressBarHook {
@@ -116,56 +122,72 @@ impl ProgressBarHook {
         }
     }
 
-    /// The global step at which the training ends. Default: that of the graph's `StopAtStepHook`.
+    /// Sets the global step at which the training ends. Default: the step of the graph's `StopAtStepHook`.
+    ///
+    /// ```
+    /// use hooks::ProgressBarHook;
+    /// let hook = ProgressBarHook::new().total(10_000);
+    /// ```
     #[must_use]
     pub fn total(mut self, steps: i64) -> ProgressBarHook {
         self.total = Some(steps);
         self
     }
 
-    /// Shows a tensor, by itself or by name, after the others. Default: none.
+    /// Shows a tensor, given directly or by name, after those already added. Default: none.
     #[must_use]
     pub fn tensor(mut self, tag: impl Into<String>, tensor: impl Into<TensorRef>) -> ProgressBarHook {
         self.tensors.push((tag.into(), tensor.into()));
         self
     }
 
-    /// How long a bar stays as it is. Default: 100 ms.
+    /// Sets the time between two drawings of the bar. Default: 100 ms.
     #[must_use]
     pub fn redraw_every(mut self, time: Duration) -> ProgressBarHook {
         self.redraw_every = time;
         self
     }
 
-    /// How long there is no further line, where there is no bar. Default: 10 s.
+    /// Sets the time between two lines, where there is no bar. Default: 10 s.
     #[must_use]
     pub fn line_every(mut self, time: Duration) -> ProgressBarHook {
         self.line_every = time;
         self
     }
 
-    /// Whether there are lines even on a terminal. Default: `false`.
+    /// Sets whether lines are written even on a terminal. Default: `false`.
     #[must_use]
     pub fn plain(mut self, plain: bool) -> ProgressBarHook {
         self.plain = plain;
         self
     }
 
-    /// Gives lines to a function, in the place of standard error.
+    /// Passes lines to a function instead of standard error.
+    ///
+    /// ```
+    /// use hooks::ProgressBarHook;
+    /// let hook = ProgressBarHook::new().plain(true).sink(|line| println!("{line}"));
+    /// ```
     #[must_use]
     pub fn sink(mut self, sink: impl FnMut(&str) + Send + 'static) -> ProgressBarHook {
         self.sink = Some(Box::new(sink));
         self
     }
 
-    /// Measures time with this clock. Default: the system's monotonic one.
+    /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> ProgressBarHook {
         self.clock = clock;
         self
     }
 
-    /// Writes lines to standard error, above the bar while it is shown.
+    /// Returns a printer that writes lines to standard error, above the bar while it is shown.
+    ///
+    /// ```
+    /// use hooks::ProgressBarHook;
+    /// let bar = ProgressBarHook::new();
+    /// bar.printer().print("the training starts");
+    /// ```
     #[must_use]
     pub fn printer(&self) -> LinePrinter {
         self.printer.clone()
@@ -198,7 +220,7 @@ impl ProgressBarHook {
 
 impl Found {
     fn draw(&mut self, step: i64, pace: &Pace) {
-        self.look_for_end();
+        self.find_end();
         let mut values = self.values.clone();
         if let Some(of) = self.values_of.filter(|&of| of != step && !values.is_empty()) {
             values += &format!(" (of step {of})");
@@ -207,7 +229,7 @@ impl Found {
         self.display.show(&Line { step, end: self.end, rate: pace.rate(), values });
     }
 
-    fn look_for_end(&mut self) {
+    fn find_end(&mut self) {
         if self.end.is_none() {
             self.end = stop_at_step::target_of(&self.graph);
         }
@@ -220,7 +242,7 @@ impl Found {
     }
 }
 
-/// A value in few characters.
+/// Formats a value in few characters.
 fn short(value: &Tensor) -> String {
     match value.as_scalar_f64() {
         Ok(number) => significant(number, 4),
@@ -242,10 +264,10 @@ impl SessionRunHook for ProgressBarHook {
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
         self.pace = Pace::default();
         self.drawn = None;
-        // The first run, which is compiled, says nothing of the pace: that counts from its end.
+        // The first run includes the compilation, so the pace is measured from its end.
         self.step = begun(&self.found, NAME)?.step.now(session)?;
         if let Some(found) = &mut self.found {
-            found.look_for_end();
+            found.find_end();
         }
         Ok(())
     }
@@ -290,7 +312,7 @@ impl SessionRunHook for ProgressBarHook {
     }
 
     fn on_error(&mut self, _: &Error) {
-        // What is printed next begins on a line of its own; a recovered session draws on.
+        // Further output starts on a new line; a recovered session keeps drawing.
         if let Some(found) = &mut self.found {
             found.display.leave();
         }

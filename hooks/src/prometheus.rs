@@ -19,8 +19,8 @@ use std::time::Duration;
 
 const NAME: &str = "PrometheusHook";
 
-/// Gives Prometheus the global step, steps a second, and the values of tensors: on an HTTP endpoint, or in a text file for
-/// the node exporter's textfile collector.
+/// Exports the global step, the steps per second and the values of tensors to Prometheus: on an HTTP endpoint, or in a text
+/// file for the textfile collector of the node exporter.
 ///
 /// ```text
 /// # TYPE monitored_session_global_step gauge
@@ -31,14 +31,14 @@ const NAME: &str = "PrometheusHook";
 /// monitored_session_tensor{tag="loss"} 0.2512
 /// ```
 ///
-/// The numbers are those of the first run and then of one every 15 seconds, or as
-/// [`every`](PrometheusHook::every) says, and of the end. A file is replaced at once, never half-written. The endpoint
-/// answers any `GET` until the hook is dropped, also between runs.
+/// The numbers are those of the first run, then of one run every 15 seconds (or as set by
+/// [`every`](PrometheusHook::every)), and of the end. A file is replaced atomically. The endpoint answers any `GET` until
+/// the hook is dropped, also between runs.
 ///
 /// # Errors
 ///
-/// The endpoint: when its address cannot be taken. `begin`: a runtime error without a global step; as
-/// [`TensorRef::resolve`]. Runs: when the file cannot be written; a value error for a tensor that is not one number.
+/// The endpoint: if its address is not available. `begin`: a runtime error if the graph has no global step; the errors of
+/// [`TensorRef::resolve`]. Runs: if the file cannot be written; a value error for a tensor that is not a single number.
 ///
 /// ```
 /// use hooks::PrometheusHook;
@@ -56,10 +56,10 @@ pub struct PrometheusHook {
     clock: Arc<dyn Clock>,
     dry: bool,
     found: Option<Found>,
-    /// When numbers were taken last, and the step then.
+    /// The time and the step of the last numbers.
     last: Option<(Duration, i64)>,
     due: bool,
-    /// The lines of the tensors, as they were last.
+    /// The last lines of the tensors.
     values: String,
 }
 
@@ -75,15 +75,20 @@ struct Found {
 
 impl PrometheusHook {
     /// Writes a text file.
+    ///
+    /// ```
+    /// use hooks::PrometheusHook;
+    /// let hook = PrometheusHook::file("/var/lib/node_exporter/training.prom").tensor("loss", "loss:0");
+    /// ```
     #[must_use]
     pub fn file(path: impl AsRef<Path>) -> PrometheusHook {
         PrometheusHook::of(Target::File(path.as_ref().to_path_buf()))
     }
 
-    /// Listens at an address, with a thread of its own; port 0 takes any free one.
+    /// Listens on an address, with a thread of its own. Port 0 takes any free port.
     ///
     /// # Errors
-    /// When the address cannot be taken.
+    /// If the address is not available.
     pub fn listen(address: impl ToSocketAddrs) -> Result<PrometheusHook> {
         let endpoint = Endpoint::open(address).map_err(|error| {
             Error::new(Code::Unavailable, "could not listen for Prometheus").with_source(error)
@@ -105,28 +110,41 @@ impl PrometheusHook {
         }
     }
 
-    /// Adds a tensor of one number, under this tag. Default: none.
+    /// Adds a tensor with a single number, under this tag. Default: none.
     #[must_use]
     pub fn tensor(mut self, tag: impl Into<String>, tensor: impl Into<TensorRef>) -> PrometheusHook {
         self.tensors.push((tag.into(), tensor.into()));
         self
     }
 
-    /// How often numbers are taken. Default: every 15 s.
+    /// Sets the time between two samples. Default: 15 s.
+    ///
+    /// ```
+    /// use hooks::PrometheusHook;
+    /// use std::time::Duration;
+    /// let hook = PrometheusHook::file("training.prom").every(Duration::from_secs(60));
+    /// ```
     #[must_use]
     pub fn every(mut self, time: Duration) -> PrometheusHook {
         self.every = time;
         self
     }
 
-    /// Measures time with this clock. Default: the system's monotonic one.
+    /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> PrometheusHook {
         self.clock = clock;
         self
     }
 
-    /// Where the endpoint listens, if there is one.
+    /// Returns the address of the endpoint, if there is one.
+    ///
+    /// ```
+    /// use hooks::PrometheusHook;
+    /// let hook = PrometheusHook::listen("127.0.0.1:0")?;
+    /// assert_ne!(hook.address().map(|address| address.port()), Some(0));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.target {
@@ -147,7 +165,7 @@ impl PrometheusHook {
         let mut page = gauge("global_step", "The global step.");
         let _ = writeln!(page, "monitored_session_global_step {step}");
         if let Some(rate) = rate {
-            page += &gauge("steps_per_second", "Steps a second since the numbers before.");
+            page += &gauge("steps_per_second", "Steps per second since the previous sample.");
             let _ = writeln!(page, "monitored_session_steps_per_second {rate}");
         }
         if !self.values.is_empty() {
@@ -167,7 +185,7 @@ fn gauge(name: &str, help: &str) -> String {
     format!("# HELP monitored_session_{name} {help}\n# TYPE monitored_session_{name} gauge\n")
 }
 
-/// A number as Prometheus writes it.
+/// Formats a number as Prometheus expects it.
 fn number(value: f64) -> String {
     match value {
         value if value.is_nan() => "NaN".to_owned(),

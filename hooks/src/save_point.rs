@@ -1,4 +1,4 @@
-//! The moments at which a whole training run is consistent and can be saved.
+//! The points at which a whole training is consistent and can be saved.
 
 use crate::SessionRunHook;
 use checkpoint::GraphSaver;
@@ -7,22 +7,22 @@ use session_core::Session;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Which moment a [`SavePoint`] is.
+/// The kind of a [`SavePoint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Moment {
-    /// A session was created, at the start or in a recovery, and all hooks know of it.
+    /// A session was created, at the start or in a recovery, and `after_create_session` of all hooks was called.
     Created,
     /// A step ended and all hooks have seen its results.
     Step,
-    /// The session is about to end cleanly; `end` follows.
+    /// The session is about to end cleanly; `end` of all hooks follows.
     End,
-    /// An error ends the session, which is still open; hooks' `on_error` was called, `end` will not be. The last step may
-    /// have failed half-way. What a hook fails with now is only logged.
+    /// An error ends the session, which is still open. `on_error` of all hooks was called; `end` will not be. The last step may
+    /// have failed halfway. An error that a hook returns now is only logged.
     Failed,
 }
 
-/// The state of one hook, as [`SessionRunHook::save_state`] gave it.
+/// The state of one hook, as returned by [`SessionRunHook::save_state`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookState {
     /// The name under which the hook runs, unique in its session.
@@ -31,8 +31,24 @@ pub struct HookState {
     pub bytes: Vec<u8>,
 }
 
-/// A moment between two steps: variables, input and hooks all stand at the same step, so that what is saved now can be
-/// resumed exactly. See [`SessionRunHook::at_save_point`].
+/// A point between two steps at which variables, input and hooks all belong to the same step, so that a training can resume
+/// exactly from what is saved here. See [`SessionRunHook::at_save_point`].
+///
+/// ```
+/// use hooks::{Moment, SavePoint, SessionRunHook};
+/// use session_core::Result;
+///
+/// /// Counts the steps of its session.
+/// struct Steps(u64);
+/// impl SessionRunHook for Steps {
+///     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+///         if point.moment() == Moment::Step {
+///             self.0 += 1;
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
 pub struct SavePoint<'a> {
     session: &'a dyn Session,
     moment: Moment,
@@ -43,8 +59,8 @@ pub struct SavePoint<'a> {
 }
 
 impl<'a> SavePoint<'a> {
-    /// A moment, for the hook of this name; `peers` gives the states of all other hooks. For what drives hooks, and for
-    /// tests of hooks.
+    /// Creates a save point for the hook of this name. `peers` returns the states of all other hooks. For code that drives hooks,
+    /// and for tests of hooks.
     #[must_use]
     #[inline]
     pub fn new(
@@ -56,7 +72,7 @@ impl<'a> SavePoint<'a> {
         SavePoint { session, moment, hook, peers, saver: None, stop: None }
     }
 
-    /// Sets what [`saver`](SavePoint::saver) returns. For what drives hooks.
+    /// Sets the result of [`saver`](SavePoint::saver). For code that drives hooks.
     #[must_use]
     #[inline]
     pub fn with_saver(mut self, saver: Option<&'a GraphSaver>) -> SavePoint<'a> {
@@ -64,32 +80,32 @@ impl<'a> SavePoint<'a> {
         self
     }
 
-    /// The raw session.
+    /// Returns the raw session.
     #[must_use]
     pub fn session(&self) -> &'a dyn Session {
         self.session
     }
 
-    /// Which moment it is.
+    /// Returns the kind of this save point.
     #[must_use]
     #[inline]
     pub fn moment(&self) -> Moment {
         self.moment
     }
 
-    /// The name under which this hook runs, unique in its session.
+    /// Returns the name of this hook, which is unique in its session.
     #[must_use]
     pub fn hook_name(&self) -> &'a str {
         self.hook
     }
 
-    /// Returns the saver that restores the session: that of its scaffold. What is saved with it can be restored with it.
+    /// Returns the saver of the session's scaffold, which also restores the session. Whatever it saves, it can restore.
     #[must_use]
     pub fn saver(&self) -> Option<&'a GraphSaver> {
         self.saver
     }
 
-    /// The states of all hooks that have one: the others' and that of the caller, which passes itself.
+    /// Returns the states of all hooks that have one: those of the other hooks, and that of the caller, which passes itself.
     #[must_use]
     pub fn hook_states<H: SessionRunHook + ?Sized>(&self, own: &H) -> Vec<HookState> {
         let mut states = (self.peers)();
@@ -99,13 +115,13 @@ impl<'a> SavePoint<'a> {
         states
     }
 
-    /// Asks the loop to stop. Has no effect at the end.
+    /// Requests that the loop stop. Has no effect at the end.
     pub fn request_stop(&mut self, reason: impl Into<Cow<'static, str>>) {
         let hook = self.hook;
         self.stop.get_or_insert_with(|| StopReason::new(StopSource::Hook(hook.to_owned()), reason));
     }
 
-    /// Takes the stop out. For what drives hooks.
+    /// Takes the stop request out of the save point. For code that drives hooks.
     #[must_use]
     #[inline]
     pub fn take_stop(&mut self) -> Option<StopReason> {

@@ -1,4 +1,4 @@
-//! Telling the session's story in the event files.
+//! The session's story in the event files.
 
 use crate::events::{EventTarget, flush};
 use crate::step::GlobalStep;
@@ -17,22 +17,22 @@ use summary::{EventWriter, SessionLog};
 
 const NAME: &str = "SessionStoryHook";
 
-/// The first interval between two reports of the pace, which doubles up to the longest.
+/// The first interval between two entries of the pace. It doubles up to the longest interval.
 const FIRST_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Of fast runs every n-th reports how long it waited for input, since clocks cost; of slow ones each.
+/// Of fast runs only every n-th measures its wait for input, because reading clocks costs time; of slow runs each does.
 const SAMPLED: u64 = 16;
 const SLOW_RUN: Duration = Duration::from_millis(1);
 
-/// Writes the story of a session into its event files: when sessions began and from which checkpoint, what they were
-/// lost to and how they were recovered, how fast they went and how long their steps waited for input, what each hook
-/// cost, and why they ended. `monitored board` shows it as a timeline. Beyond TensorFlow.
+/// Writes the story of a session to its event files: when sessions started and from which checkpoint, which errors lost them
+/// and how they were recovered, how fast they ran and how long their steps waited for input, the cost of each hook, and why
+/// they ended. `monitored board` shows the story as a timeline. Beyond TensorFlow.
 ///
 /// # Format
 ///
-/// Each entry is a `SessionLog` without status, which TensorBoard skips, at the global step. Its message is a JSON object
-/// whose `story` names the kind:
+/// Each entry is a `SessionLog` without a status, which TensorBoard skips, at the global step. Its message is a JSON object
+/// with the kind of the entry in the member `story`:
 ///
 /// | `story` | other members |
 /// | --- | --- |
@@ -40,15 +40,15 @@ const SLOW_RUN: Duration = Duration::from_millis(1);
 /// | `restored` | `checkpoint`, `variables`, `rejected`: a list of `checkpoint` and `error` |
 /// | `failed` | `error` |
 /// | `recovered` | `cause`, `attempts`, `checkpoint`, `step_before`, `step_after` |
-/// | `pace` | since the last entry of this kind: `seconds`, `runs`, `in_runs` and `between_runs` (seconds), `input_wait` (the share of the time of runs, from 0 to 1, `null` where no run was measured) |
-/// | `hooks` | `timings`: a list of `hook`, `seconds` of each run, `share` |
+/// | `pace` | since the last entry of this kind: `seconds`, `runs`, `in_runs` and `between_runs` (seconds), `input_wait` (the fraction of the runs' time, from 0 to 1, or `null` if no run was measured) |
+/// | `hooks` | `timings`: a list of `hook`, `seconds` per run, `share` |
 /// | `ended` | `source`, `reason` |
 ///
-/// The pace is written after a second, then at intervals that double up to a minute, and at the end.
+/// The pace is written after one second, then at intervals that double up to one minute, and at the end.
 ///
 /// # Errors
 ///
-/// `begin`, the creation of a session, runs and `end`: of the event file.
+/// `begin`, the creation of a session, runs and `end`: the errors of the event file.
 ///
 /// ```
 /// use hooks::SessionStoryHook;
@@ -60,15 +60,15 @@ pub struct SessionStoryHook {
     target: EventTarget,
     clock: Arc<dyn Clock>,
     writer: Option<Arc<EventWriter>>,
-    /// Absent in a graph without a global step, whose entries are all at step 0.
+    /// Absent in a graph without a global step. All its entries are at step 0.
     global_step: Option<GlobalStep>,
     step: i64,
-    /// The restore of the session that is being created.
+    /// The restore report of the session that is being created.
     restored: Option<(PathBuf, Json)>,
     pace: Pace,
 }
 
-/// The measurements between two reports.
+/// The measurements between two entries.
 #[derive(Debug, Default)]
 struct Pace {
     interval: Duration,
@@ -78,7 +78,7 @@ struct Pace {
     between_runs: Duration,
     measured: Duration,
     waited: Duration,
-    /// When the current run began, and the last one ended.
+    /// The start of the current run, and the end of the last one.
     begun: Duration,
     ended: Option<Duration>,
     last_was_slow: bool,
@@ -112,6 +112,11 @@ impl Pace {
 
 impl SessionStoryHook {
     /// Writes into this directory, through the writer that all hooks of the directory share.
+    ///
+    /// ```
+    /// use hooks::SessionStoryHook;
+    /// let hook = SessionStoryHook::new("run");
+    /// ```
     #[must_use]
     pub fn new(directory: impl AsRef<Path>) -> SessionStoryHook {
         SessionStoryHook::of(EventTarget::Directory(directory.as_ref().to_path_buf()))
@@ -129,39 +134,42 @@ impl SessionStoryHook {
         SessionStoryHook { target, clock, writer: None, global_step: None, step: 0, restored: None, pace }
     }
 
-    /// Measures time with this clock. Default: the system's monotonic one.
+    /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> SessionStoryHook {
         self.clock = clock;
         self
     }
 
-    fn tell(&self, entry: &Json, checkpoint: Option<&Path>) -> Result<()> {
+    fn write(&self, entry: &Json, checkpoint: Option<&Path>) -> Result<()> {
         let Some(writer) = &self.writer else { return Ok(()) };
         let checkpoint_path = checkpoint.map(text).unwrap_or_default();
         let log = SessionLog { checkpoint_path, message: entry.to_string(), ..SessionLog::default() };
         Ok(writer.add_session_log(log, self.step)?)
     }
 
-    /// As `tell`, where no error can be returned.
-    fn tell_or_log(&self, entry: &Json, checkpoint: Option<&Path>) {
-        if let Err(error) = self.tell(entry, checkpoint) {
-            log::error!("an entry of the session's story is lost: {}", error.chain());
+    /// Does the same as `write`, but logs errors because none can be returned.
+    fn write_or_log(&self, entry: &Json, checkpoint: Option<&Path>) {
+        if let Err(error) = self.write(entry, checkpoint) {
+            log::error!(
+                "could not write an entry of the session's story to the event file: {}",
+                error.chain()
+            );
         }
     }
 
     #[cold]
-    fn tell_pace(&mut self, now: Duration) -> Result<()> {
+    fn write_pace(&mut self, now: Duration) -> Result<()> {
         let entry = self.pace.as_json(now);
         self.pace.next(now);
-        self.tell(&entry, None)
+        self.write(&entry, None)
     }
 
-    fn tell_hooks(&self, timings: &[HookTiming]) {
+    fn write_hooks(&self, timings: &[HookTiming]) {
         let timing = |timing: &HookTiming| json!({"hook": timing.hook, "seconds": timing.per_run.as_secs_f64(), "share": timing.share});
         if !timings.is_empty() {
             let timings: Vec<Json> = timings.iter().map(timing).collect();
-            self.tell_or_log(&json!({"story": "hooks", "timings": timings}), None);
+            self.write_or_log(&json!({"story": "hooks", "timings": timings}), None);
         }
     }
 }
@@ -187,10 +195,10 @@ impl SessionRunHook for SessionStoryHook {
             self.step = step.now(session)?;
         }
         self.pace = Pace::from(self.clock.now());
-        self.tell(&json!({"story": "started", "step": self.step}), None)?;
-        // Only now is it known at which step that was.
+        self.write(&json!({"story": "started", "step": self.step}), None)?;
+        // Only now the step of the restored session is known.
         match self.restored.take() {
-            Some((prefix, entry)) => self.tell(&entry, Some(&prefix)),
+            Some((prefix, entry)) => self.write(&entry, Some(&prefix)),
             None => Ok(()),
         }
     }
@@ -222,11 +230,11 @@ impl SessionRunHook for SessionStoryHook {
         pace.in_runs += took;
         pace.ended = Some(now);
         pace.last_was_slow = took >= SLOW_RUN;
-        // Empty unless this hook or another one asked for it.
+        // The metadata is empty unless this hook or another one requested it.
         let metadata = values.metadata();
         pace.measured += metadata.elapsed;
         pace.waited += metadata.input_wait;
-        if now.saturating_sub(pace.since) >= pace.interval { self.tell_pace(now) } else { Ok(()) }
+        if now.saturating_sub(pace.since) >= pace.interval { self.write_pace(now) } else { Ok(()) }
     }
 
     fn end(&mut self, _: &dyn Session) -> Result<()> {
@@ -234,9 +242,9 @@ impl SessionRunHook for SessionStoryHook {
     }
 
     fn on_error(&mut self, error: &Error) {
-        self.tell_or_log(&json!({"story": "failed", "error": error.chain()}), None);
+        self.write_or_log(&json!({"story": "failed", "error": error.chain()}), None);
         if let Err(error) = flush(self.writer.as_deref()) {
-            log::error!("the session's story could not be flushed: {}", error.chain());
+            log::error!("could not flush the session's story to the event file: {}", error.chain());
         }
     }
 
@@ -257,17 +265,17 @@ impl SessionRunHook for SessionStoryHook {
                     "story": "recovered", "cause": cause.chain(), "attempts": attempts,
                     "checkpoint": checkpoint.map(text), "step_before": step_before, "step_after": step_after,
                 });
-                self.tell_or_log(&entry, *checkpoint);
+                self.write_or_log(&entry, *checkpoint);
             }
             Milestone::Ending { reason, timings } => {
                 if self.pace.runs > 0
-                    && let Err(error) = self.tell_pace(self.clock.now())
+                    && let Err(error) = self.write_pace(self.clock.now())
                 {
-                    log::error!("the session's pace is lost: {}", error.chain());
+                    log::error!("could not write the session's pace to the event file: {}", error.chain());
                 }
-                self.tell_hooks(timings);
+                self.write_hooks(timings);
                 let (source, why) = (reason.source().to_string(), reason.text());
-                self.tell_or_log(&json!({"story": "ended", "source": source, "reason": why}), None);
+                self.write_or_log(&json!({"story": "ended", "source": source, "reason": why}), None);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Stopping cleanly when the system or a user wants the process to end.
+//! Stopping cleanly when the system or a user ends the process.
 
 use crate::SessionRunHook;
 use crate::sink::LineSink;
@@ -18,22 +18,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Stops the session when the process is signalled: Ctrl-C, `kill`, the end of a container. Unix.
+/// Stops the session when the process receives a signal: Ctrl-C, `kill`, the end of a container. Unix only.
 ///
-/// - The first signal asks for a stop: the step in flight ends, the session closes as always, and so the last step is
-///   saved. It does so in whatever phase the session is.
-/// - If something is still waiting after the [`patience`](SignalHook::patience), such as a step whose input does not
-///   come, it is cancelled.
-/// - A second signal of any of these kinds ends the process at once, with the exit code 128 + its number. Checkpoints
-///   are complete or absent at all times.
+/// - The first signal requests a stop: the running step ends and the session closes normally, so the last step is saved.
+///   This works in every phase of the session.
+/// - If something still blocks after the [`patience`](SignalHook::patience), such as a step that waits for input, it is
+///   cancelled.
+/// - A second signal of any of these kinds ends the process at once, with exit code 128 + its number. Checkpoints are
+///   complete or absent at all times.
 ///
-/// It acts from the moment it is attached to a session until it is dropped; then signals do again what they do by
-/// default, namely end the process. Which signal came, and the exit code that tells so, are known to the
-/// [`receipt`](SignalHook::receipt), which outlives the hook.
+/// The hook handles signals from the moment it is attached to a session until it is dropped. After that, signals have their
+/// default effect again, which is to end the process. The [`receipt`](SignalHook::receipt), which outlives the hook, says
+/// which signal was received, and the matching exit code.
 ///
 /// # Errors
 ///
-/// `begin`: when a signal cannot be handled, such as `SIGKILL`, or the thread that waits for it cannot be started.
+/// `begin`: if a signal cannot be handled, such as `SIGKILL`, or if the thread that waits for signals cannot be started.
 ///
 /// ```
 /// use hooks::SignalHook;
@@ -51,16 +51,23 @@ pub struct SignalHook {
     message: Option<LineSink>,
     receipt: SignalReceipt,
     watch: Option<Watch>,
-    /// Why signals are not handled.
+    /// The reason why signals are not handled.
     failure: Option<Error>,
 }
 
-/// Tells which signal a [`SignalHook`] received first. Clones tell the same.
+/// The first signal that a [`SignalHook`] received. Clones share it.
+///
+/// ```
+/// use hooks::SignalHook;
+/// let hook = SignalHook::new();
+/// let receipt = hook.receipt();
+/// assert_eq!((receipt.signal(), receipt.exit_code()), (None, None));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct SignalReceipt(Arc<AtomicI32>);
 
 impl SignalReceipt {
-    /// The number of the signal, if one came.
+    /// Returns the number of the signal, if one was received.
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
         match self.0.load(Ordering::Acquire) {
@@ -69,7 +76,7 @@ impl SignalReceipt {
         }
     }
 
-    /// The exit code by which shells tell that a signal ended a process: 128 + its number.
+    /// Returns the exit code that shells use for a process that a signal ended: 128 + the signal's number.
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
         self.signal().map(|signal| 128 + signal)
@@ -83,7 +90,7 @@ impl Default for SignalHook {
 }
 
 impl SignalHook {
-    /// Stops on `SIGINT` and `SIGTERM`.
+    /// Creates a hook that stops on `SIGINT` and `SIGTERM`.
     #[must_use]
     pub fn new() -> SignalHook {
         SignalHook {
@@ -96,29 +103,46 @@ impl SignalHook {
         }
     }
 
-    /// Stops on these signals. Default: `SIGINT` and `SIGTERM`.
+    /// Sets the signals to stop on. Default: `SIGINT` and `SIGTERM`.
+    ///
+    /// ```
+    /// use hooks::SignalHook;
+    /// const SIGUSR1: i32 = 10;
+    /// let hook = SignalHook::new().signals([SIGUSR1]);
+    /// ```
     #[must_use]
     pub fn signals(mut self, signals: impl IntoIterator<Item = i32>) -> SignalHook {
         self.signals = signals.into_iter().collect();
         self
     }
 
-    /// How long the step in flight may go on after the signal before it is cancelled; `Duration::MAX` for as long as it
-    /// takes. A step that is cancelled may have updated some variables and not others. Default: 10 s.
+    /// Sets how long the running step may continue after the signal before it is cancelled; `Duration::MAX` never cancels. A
+    /// cancelled step may have updated only some of the variables. Default: 10 s.
+    ///
+    /// ```
+    /// use hooks::SignalHook;
+    /// use std::time::Duration;
+    /// let hook = SignalHook::new().patience(Duration::from_secs(60));
+    /// ```
     #[must_use]
     pub fn patience(mut self, time: Duration) -> SignalHook {
         self.patience = (time != Duration::MAX).then_some(time);
         self
     }
 
-    /// Where it says that a signal came. Default: the log, at level warn.
+    /// Passes the message about a received signal to a function. Default: to the log, at level warn.
+    ///
+    /// ```
+    /// use hooks::SignalHook;
+    /// let hook = SignalHook::new().message(|text| eprintln!("{text}"));
+    /// ```
     #[must_use]
     pub fn message(mut self, message: impl FnMut(&str) + Send + 'static) -> SignalHook {
         self.message = Some(Box::new(message));
         self
     }
 
-    /// Tells which signal came, also when the hook is gone.
+    /// Returns a receipt that says which signal was received, even after the hook is gone.
     #[must_use]
     pub fn receipt(&self) -> SignalReceipt {
         self.receipt.clone()
@@ -135,7 +159,7 @@ impl SignalHook {
             receipt: self.receipt.clone(),
         };
         Watch::start(&self.signals, reaction).map_err(|error| {
-            Error::new(Code::Internal, "could not watch for signals")
+            Error::new(Code::Internal, "could not start to handle signals")
                 .with_phase(Phase::Init)
                 .with_source(error)
         })
@@ -166,7 +190,7 @@ impl fmt::Debug for SignalHook {
     }
 }
 
-/// What the first signal leads to.
+/// The reaction to the first signal.
 struct Reaction {
     stop: StopHandle,
     patience: Option<Duration>,
@@ -181,19 +205,22 @@ impl Reaction {
         self.receipt.0.store(signal, Ordering::Release);
         self.stop.request_stop(format!("{name} was received"));
         (self.message)(&format!(
-            "{name} was received: stopping after this step; once more ends the process at once"
+            "{name} was received: stopping after this step; a second signal ends the process at once"
         ));
         let Some(patience) = self.patience else { return };
         if closed.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-            (self.message)(&format!("cancelling what still runs {} s after {name}", patience.as_secs_f32()));
+            (self.message)(&format!(
+                "cancelling the step that still runs {} s after {name}",
+                patience.as_secs_f32()
+            ));
             self.stop.interrupt(format!("{name} was received"));
         }
     }
 }
 
-/// Handlers and a thread that waits for the first signal, for as long as it lives.
+/// The signal handlers, and the thread that waits for the first signal.
 struct Watch {
-    /// Keeps what signals do by default away.
+    /// Replaces the default effect of the signals.
     claims: Vec<Claim>,
     second: Vec<SigId>,
     handle: Handle,
@@ -215,7 +242,7 @@ impl Watch {
         };
         let first_came = Arc::new(AtomicBool::new(false));
         for &signal in signals {
-            // In this order: the flag that the first signal sets ends the process at the second.
+            // The order matters: the flag that the first signal sets makes the second one end the process.
             watch.second.push(flag::register_conditional_shutdown(signal, 128 + signal, first_came.clone())?);
             watch.second.push(flag::register(signal, first_came.clone())?);
         }
@@ -231,7 +258,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // First, so that no signal falls between the two ways to end.
+        // First, so that no signal arrives between the two ways to end.
         self.claims.clear();
         self.handle.close();
         self.closed = None;
@@ -244,8 +271,8 @@ impl Drop for Watch {
     }
 }
 
-/// Keeps a signal from doing what it does by default. Once a handler is installed the system's default is gone for the
-/// process, so it is put back by a handler that acts while nobody claims the signal.
+/// Replaces the default effect of a signal. Once a handler is installed, the system's default is gone for the process, so
+/// a handler that acts while nobody claims the signal takes its place.
 struct Claim(i32);
 
 struct Claimed {
@@ -253,7 +280,7 @@ struct Claimed {
     unclaimed: Arc<AtomicBool>,
 }
 
-/// Guards the claims of all signals; nothing but registering is called under it.
+/// Guards the claims of all signals. Only registrations happen while it is held.
 static CLAIMED: Mutex<BTreeMap<i32, Claimed>> = Mutex::new(BTreeMap::new());
 
 impl Claim {

@@ -1,4 +1,4 @@
-//! Noticing that nothing moves.
+//! Detection of stalled trainings.
 
 use crate::sink::LineSink;
 use crate::{SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
@@ -11,13 +11,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How often a limit is looked at: a stall is noticed at most this much of the limit late.
-const LOOKS: u32 = 4;
+/// The number of checks per limit: a stall is reported at most one such interval late.
+const CHECKS: u32 = 4;
 
-/// Says that the training stalls when no run has begun or ended for some time, such as when its input does not come; and,
-/// if wanted, ends it.
+/// Reports a stalled training: one in which no run has begun or ended for some time, for example because its input does not
+/// arrive. On request it also ends the training.
 ///
-/// It watches from a thread of its own, from the creation of the session to its end. It says so once for each stall.
+/// The hook watches from a thread of its own, from the creation of the session to its end. It reports each stall once.
 ///
 /// # Errors
 ///
@@ -34,11 +34,11 @@ pub struct StallWatchdogHook {
     message: Option<LineSink>,
     stop: StopHandle,
     watch: Option<Watch>,
-    /// Changes with every sign of life.
+    /// Changes with every start and end of a run.
     pulse: Arc<AtomicU64>,
 }
 
-/// The thread, for as long as it lives.
+/// The watching thread.
 struct Watch {
     closed: Option<Sender<()>>,
     thread: Option<JoinHandle<Option<LineSink>>>,
@@ -58,14 +58,20 @@ impl StallWatchdogHook {
         }
     }
 
-    /// Whether a stall ends the training: what runs is cancelled. Default: `false`.
+    /// Sets whether a stall ends the training by cancelling the running step. Default: `false`.
+    ///
+    /// ```
+    /// use hooks::StallWatchdogHook;
+    /// use std::time::Duration;
+    /// let hook = StallWatchdogHook::new(Duration::from_secs(300)).interrupt(true);
+    /// ```
     #[must_use]
     pub fn interrupt(mut self, interrupt: bool) -> StallWatchdogHook {
         self.interrupt = interrupt;
         self
     }
 
-    /// Where it says that the training stalls. Default: the log, at level warn.
+    /// Passes the report of a stall to a function. Default: to the log, at level warn.
     #[must_use]
     pub fn message(mut self, message: impl FnMut(&str) + Send + 'static) -> StallWatchdogHook {
         self.message = Some(Box::new(message));
@@ -116,7 +122,7 @@ impl Drop for Watch {
     }
 }
 
-/// What the thread does.
+/// The work of the thread.
 struct Patrol {
     limit: Duration,
     message: Option<LineSink>,
@@ -127,19 +133,21 @@ struct Patrol {
 impl Patrol {
     fn run(mut self, closed: &Receiver<()>) -> Option<LineSink> {
         let mut still = Stillness::default();
-        while closed.recv_timeout(self.limit / LOOKS) == Err(RecvTimeoutError::Timeout) {
-            if still.look(self.pulse.load(Ordering::Relaxed)) {
-                self.tell();
+        while closed.recv_timeout(self.limit / CHECKS) == Err(RecvTimeoutError::Timeout) {
+            if still.check(self.pulse.load(Ordering::Relaxed)) {
+                self.report();
             }
         }
         self.message
     }
 
-    fn tell(&mut self) {
+    fn report(&mut self) {
         let text = format!("no run has begun or ended for {} s", self.limit.as_secs_f64());
         match &mut self.message {
             Some(message) => message(&text),
-            None => log::warn!("The training stalls: {text}."),
+            None => log::warn!(
+                "The training is stalled: {text}. Check its input, and the operation that the step is waiting for."
+            ),
         }
         if let Some(stop) = &self.stop {
             stop.interrupt(text);
@@ -147,22 +155,22 @@ impl Patrol {
     }
 }
 
-/// Looks in a row that found nothing new.
+/// Counts the checks in a row that saw no change.
 #[derive(Debug, Default)]
 struct Stillness {
     seen: Option<u64>,
-    looks: u32,
+    checks: u32,
 }
 
 impl Stillness {
-    /// Whether the limit is reached now.
-    fn look(&mut self, pulse: u64) -> bool {
+    /// Returns true if the limit is reached by this check.
+    fn check(&mut self, pulse: u64) -> bool {
         if self.seen == Some(pulse) {
-            self.looks = self.looks.saturating_add(1);
+            self.checks = self.checks.saturating_add(1);
         } else {
-            *self = Stillness { seen: Some(pulse), looks: 0 };
+            *self = Stillness { seen: Some(pulse), checks: 0 };
         }
-        self.looks == LOOKS
+        self.checks == CHECKS
     }
 }
 
@@ -213,10 +221,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stall_is_told_once() {
+    fn a_stall_is_reported_once() {
         let mut still = Stillness::default();
-        let told: Vec<bool> = [7, 7, 7, 8, 8, 8, 8, 8, 8, 9].map(|pulse| still.look(pulse)).to_vec();
-        assert_eq!(told.iter().position(|&told| told), Some(7), "four looks after the last change");
-        assert_eq!(told.iter().filter(|&&told| told).count(), 1);
+        let reported: Vec<bool> = [7, 7, 7, 8, 8, 8, 8, 8, 8, 9].map(|pulse| still.check(pulse)).to_vec();
+        assert_eq!(
+            reported.iter().position(|&reported| reported),
+            Some(7),
+            "four checks after the last change"
+        );
+        assert_eq!(reported.iter().filter(|&&reported| reported).count(), 1);
     }
 }

@@ -3,7 +3,7 @@
 use ops::global_step;
 use session_core::{Error, Graph, Output, Result, Session, Variable};
 
-/// The global step of a graph, and the read of it that hooks share (S-330).
+/// The global step of a graph, and the read operation that hooks share (S-330).
 #[derive(Clone, Debug)]
 pub(crate) struct GlobalStep {
     variable: Variable,
@@ -11,7 +11,7 @@ pub(crate) struct GlobalStep {
 }
 
 impl GlobalStep {
-    /// For use in `begin`, before the graph is frozen.
+    /// Finds the global step. For use in `begin`, before the graph is frozen.
     pub(crate) fn of(graph: &Graph, hook: &str) -> Result<GlobalStep> {
         let missing = || Error::runtime(format!("global step should be created to use {hook}"));
         let variable = global_step::global_step(graph)?.ok_or_else(missing)?;
@@ -19,24 +19,24 @@ impl GlobalStep {
         Ok(GlobalStep { variable, read })
     }
 
-    /// The name of the variable's operation.
+    /// Returns the name of the variable's operation.
     pub(crate) fn name(&self) -> &str {
         self.variable.name()
     }
 
-    /// Fetched with a run, gives the step before it.
+    /// Returns the output that gives the step before the run when fetched with it.
     #[inline]
     pub(crate) fn read(&self) -> &Output {
         &self.read
     }
 
-    /// The step as it is now: a run of its own.
+    /// Reads the current step in a run of its own.
     pub(crate) fn now(&self, session: &dyn Session) -> Result<i64> {
         global_step::evaluate(session, &self.variable)
     }
 }
 
-/// What a hook found in `begin`.
+/// Returns the objects that a hook found in `begin`.
 pub(crate) fn begun<'a, T>(found: &'a Option<T>, hook: &str) -> Result<&'a T> {
-    found.as_ref().ok_or_else(|| Error::runtime(format!("{hook} is used before its begin was called")))
+    found.as_ref().ok_or_else(|| Error::runtime(format!("{hook} was used before its begin was called")))
 }

@@ -1,4 +1,4 @@
-//! Counting steps per second.
+//! Steps per second.
 
 use crate::events::EventTarget;
 use crate::number::significant;
@@ -16,31 +16,37 @@ use summary::{EventWriter, SessionLog, Summary};
 
 const NAME: &str = "StepCounterHook";
 
-/// How often the process may say that the step does not move (S-354).
+/// The number of warnings left in this process about a step that does not change (S-354).
 static WARNINGS_LEFT: AtomicU32 = AtomicU32::new(5);
 
-/// Logs how many steps are made a second, and writes it as a summary (S-352 to S-355).
+/// Logs the number of steps per second, and writes it as a summary (S-352 to S-355).
 ///
-/// The first time only sets the mark; each later one logs `global_step/sec: 123.4` at level info, and adds a summary of
-/// that tag if there is a directory or writer. Every 3 steps means: the mark at step 1, summaries at 4 and 7 (S-353).
+/// The first time only starts the interval. Each later time logs `global_step/sec: 123.4` at level info, and adds a summary
+/// with that tag if there is a directory or writer. With an interval of 3 steps, the interval starts at step 1 and summaries
+/// follow at 4 and 7 (S-353).
 ///
-/// When the global step is the same before two runs, it warns that the step does not move, at most 5 times in a process:
-/// nothing is saved or logged by step then (Q-40).
+/// If the global step is the same before two consecutive runs, the hook warns that the step does not change, at most 5 times
+/// per process: in such a training nothing that depends on steps is saved or logged (Q-40).
 ///
-/// Each time a session was created, it writes that a session starts with the next step, so that viewers drop what an
-/// earlier session wrote for this step and later ones. TensorFlow writes that in its summary hook only.
+/// After each creation of a session the hook writes an event that a session starts with the next step, so that viewers drop
+/// the events of an earlier session for this step and later ones. TensorFlow writes that event only in its summary hook.
+///
+/// ```
+/// use hooks::StepCounterHook;
+/// let hook = StepCounterHook::every_n_steps(100).output_dir("run");
+/// ```
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; of the event file. An interval of 0 steps counts every step. Runs:
-/// of the event file.
+/// `begin`: a runtime error if the graph has no global step; the errors of the event file. An interval of 0 steps counts
+/// every step. Runs: the errors of the event file.
 #[derive(Debug)]
 pub struct StepCounterHook {
     timer: SecondOrStepTimer,
     target: EventTarget,
     found: Option<Found>,
     before: Option<i64>,
-    /// By how much a run advances the step.
+    /// The advance of the step in one run.
     advance: i64,
 }
 
@@ -52,29 +58,41 @@ struct Found {
 }
 
 impl Default for StepCounterHook {
-    /// Every 100 steps (S-352).
+    /// Counts over 100 steps (S-352).
     fn default() -> StepCounterHook {
         StepCounterHook::every_n_steps(100)
     }
 }
 
 impl StepCounterHook {
-    /// Counts over so many steps.
+    /// Counts over `steps` steps.
     #[must_use]
     pub fn every_n_steps(steps: u64) -> StepCounterHook {
         StepCounterHook::of(SecondOrStepTimer::every_steps(steps))
     }
 
-    /// Counts over so much time. TensorFlow wants the steps to be given as absent, too (Q-38).
+    /// Counts over this much time. TensorFlow requires an explicit `None` for the steps here (Q-38).
+    ///
+    /// ```
+    /// use hooks::StepCounterHook;
+    /// use std::time::Duration;
+    /// let hook = StepCounterHook::every_n_secs(Duration::from_secs(10));
+    /// ```
     #[must_use]
     pub fn every_n_secs(time: Duration) -> StepCounterHook {
         StepCounterHook::of(SecondOrStepTimer::every_secs(time))
     }
 
-    /// A hook of exactly one of the two intervals, for programs that take them as options.
+    /// Creates a hook with exactly one of the two intervals, for programs that receive them as options.
     ///
     /// # Errors
     /// A value error for both or none (S-352).
+    ///
+    /// ```
+    /// use hooks::StepCounterHook;
+    /// assert!(StepCounterHook::new(Some(10), None).is_ok());
+    /// assert!(StepCounterHook::new(None, None).is_err());
+    /// ```
     pub fn new(every_n_steps: Option<u64>, every_n_secs: Option<Duration>) -> Result<StepCounterHook> {
         let timer = SecondOrStepTimer::new(every_n_secs, every_n_steps)
             .map_err(|_| Error::value("exactly one of every_n_steps and every_n_secs should be provided"))?;
@@ -99,15 +117,15 @@ impl StepCounterHook {
         self
     }
 
-    /// Sets by how much a run advances the step, for loops that make many steps in one run (S-351): an interval that ends
-    /// inside a run is counted after that run, not one run late. Default: 1. Less counts as 1.
+    /// Sets by how much a run advances the step, for loops that make many steps in one run (S-351): an interval that ends inside
+    /// a run is counted after that run, not one run late. Default: 1. Values below 1 count as 1.
     #[must_use]
     pub fn steps_per_run(mut self, steps: i64) -> StepCounterHook {
         self.advance = steps.max(1);
         self
     }
 
-    /// Measures time with this clock. Default: the system's monotonic one.
+    /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> StepCounterHook {
         self.timer = self.timer.clock(clock);
@@ -140,8 +158,8 @@ fn warn_of_standstill(step: i64) {
     let left = WARNINGS_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
     if left.is_ok() {
         log::warn!(
-            "It seems that global step has not been increased. Its value was {step} \
-             before this run and before the last. Check that a run of the training step advances it."
+            "It seems that global step has not been increased. Its value was {step} before this run and before the last one. \
+            Make sure that session.run fetches the training operation."
         );
     }
 }
@@ -162,7 +180,7 @@ impl SessionRunHook for StepCounterHook {
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
         self.before = None;
-        // The time it took to come back, or to come into being, is no training time.
+        // The time of the recovery or the creation is not training time.
         self.timer.reset();
         let Found { step, writer: Some(writer), .. } = begun(&self.found, NAME)? else { return Ok(()) };
         let next = step.now(session)?.saturating_add(1);

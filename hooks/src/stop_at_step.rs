@@ -9,23 +9,22 @@ use std::sync::{Arc, Weak};
 
 const NAME: &str = "StopAtStepHook";
 
-/// The targets of the hooks of a graph, for hooks that show how far the training is. Weak, because a graph outlives
-/// its sessions.
+/// The targets of a graph's hooks, for hooks that show the progress. Weak, because a graph outlives its sessions.
 const TARGETS: CollectionKey<Weak<AtomicI64>> = CollectionKey::new("stop_at_step_targets");
 
-/// Says that a target is not known yet.
+/// Marks a target that is not known yet.
 const UNKNOWN: i64 = i64::MIN;
 
-/// Asks for a stop when the global step has reached a target (S-331 to S-333).
+/// Requests a stop when the global step reaches a target (S-331 to S-333).
 ///
-/// After each run it looks whether the step from before it, plus one, has come to the target; only then it reads the
-/// step again, and stops if that has reached the target too. So a run that does not advance the step does not stop, and
-/// where runs advance it by more than one, the hook may notice one run late, unless it is told by
-/// [`steps_per_run`](StopAtStepHook::steps_per_run).
+/// After each run the hook compares the step from before the run, plus one, with the target. Only if that has reached the
+/// target does it read the step again, and it stops if the new value has reached the target too. So a run that does not
+/// advance the step causes no stop. If runs advance the step by more than one, the hook may stop one run late, unless
+/// [`steps_per_run`](StopAtStepHook::steps_per_run) is set.
 ///
-/// A target that is reached already when the session is created, as after a resume, stops the loop before its first
-/// run: a run resumed after its end stays as it is. TensorFlow runs once more (S-333, Q-35);
-/// [`at_least_one_run`](StopAtStepHook::at_least_one_run) does too.
+/// If the target is already reached when the session is created, for example after a resume, the loop stops before its
+/// first run: resuming a completed training changes nothing. TensorFlow runs once more (S-333, Q-35);
+/// [`at_least_one_run`](StopAtStepHook::at_least_one_run) does so too.
 ///
 /// ```
 /// use hooks::StopAtStepHook;
@@ -54,17 +53,28 @@ impl StopAtStepHook {
         StopAtStepHook::of(Goal::Last(step))
     }
 
-    /// Stops when so many steps were made since the session was first created. A recovery does not change the target
-    /// (S-332); a new process that resumes from a checkpoint makes as many steps again.
+    /// Stops after this many steps since the session was first created. A recovery does not change the target (S-332). A new
+    /// process that resumes from a checkpoint makes this many steps again.
+    ///
+    /// ```
+    /// use hooks::StopAtStepHook;
+    /// let hook = StopAtStepHook::num_steps(100);
+    /// ```
     #[must_use]
     pub fn num_steps(steps: i64) -> StopAtStepHook {
         StopAtStepHook::of(Goal::More(steps))
     }
 
-    /// A hook of exactly one of the two, for programs that take both as options.
+    /// Creates a hook with exactly one of the two targets, for programs that receive them as options.
     ///
     /// # Errors
     /// A value error for both or none (S-331).
+    ///
+    /// ```
+    /// use hooks::StopAtStepHook;
+    /// assert!(StopAtStepHook::new(None, Some(1000)).is_ok());
+    /// assert!(StopAtStepHook::new(Some(100), Some(1000)).is_err());
+    /// ```
     pub fn new(num_steps: Option<i64>, last_step: Option<i64>) -> Result<StopAtStepHook> {
         match (num_steps, last_step) {
             (None, None) => Err(Error::value("one of num_steps or last_step must be specified")),
@@ -84,16 +94,26 @@ impl StopAtStepHook {
         }
     }
 
-    /// By how much a run may advance the step: the hook looks at the step again when the target is that near, so that
-    /// it is not noticed late. Default: 1. Less counts as 1.
+    /// Sets by how much a run may advance the step, so that the hook reads the step in time before the target. Default: 1. Values
+    /// below 1 count as 1.
+    ///
+    /// ```
+    /// use hooks::StopAtStepHook;
+    /// let hook = StopAtStepHook::last_step(1000).steps_per_run(50);
+    /// ```
     #[must_use]
     pub fn steps_per_run(mut self, steps: i64) -> StopAtStepHook {
         self.steps_per_run = steps.max(1);
         self
     }
 
-    /// Whether one run is made even if the target is reached already when the session is created. Default: `false`;
+    /// Sets whether one run is made even if the target is already reached when the session is created. Default: `false`;
     /// TensorFlow: `true`.
+    ///
+    /// ```
+    /// use hooks::StopAtStepHook;
+    /// let hook = StopAtStepHook::last_step(1000).at_least_one_run(true);
+    /// ```
     #[must_use]
     pub fn at_least_one_run(mut self, run: bool) -> StopAtStepHook {
         self.at_least_one_run = run;
@@ -107,7 +127,7 @@ impl StopAtStepHook {
         }
     }
 
-    /// Kept off the path of ordinary steps.
+    /// Kept out of the path of ordinary steps.
     #[cold]
     fn reached(&self, session: &dyn Session) -> Result<Option<String>> {
         let step = begun(&self.step, NAME)?.now(session)?;
@@ -116,7 +136,7 @@ impl StopAtStepHook {
     }
 }
 
-/// The nearest target of the graph's hooks that still live.
+/// Returns the nearest target of the graph's live hooks.
 #[cfg_attr(not(feature = "progress"), expect(dead_code, reason = "for the progress bar"))]
 pub(crate) fn target_of(graph: &Graph) -> Option<i64> {
     let targets = graph.collection(&TARGETS);
@@ -132,7 +152,7 @@ impl SessionRunHook for StopAtStepHook {
             Goal::More(_) => UNKNOWN,
         };
         self.target.store(target, Ordering::Relaxed);
-        // Only a display looks for it; a frozen graph does without.
+        // Only displays use it; a frozen graph does without.
         let _ = graph.add_to_collection(&TARGETS, Arc::downgrade(&self.target));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Saving summaries.
+//! Saving of summaries.
 
 use crate::cadence::Cadence;
 use crate::events::{EventTarget, flush, flush_before_checkpoint};
@@ -15,62 +15,81 @@ use summary::{EventWriter, SessionLog, Summary, Value};
 
 const NAME: &str = "SummarySaverHook";
 
-/// Writes summaries every so many steps or every so much time (S-356 to S-359).
+/// Writes summaries every `n` steps or seconds (S-356 to S-359).
 ///
-/// The first run fetches the summaries, then each run whose step, expected to be the last plus one, is due: every 3
-/// steps means 1, 4, 7. They are fetched in the same execution as the step, and written at the step after it. So a
-/// summary that depends on placeholders makes a run fail that does not feed them (S-359).
+/// The first run fetches the summaries, and then each run whose expected step (the last plus one) is due: with an interval of
+/// 3 steps, those are 1, 4 and 7. The summaries are fetched in the same execution as the step, and written with the step
+/// after it. If a summary depends on placeholders, a run that does not feed them fails (S-359).
 ///
-/// What is written are the tensors given to [`summary`](SummarySaverHook::summary): strings that hold serialised
-/// summaries, one or many; and those given to [`scalar`](SummarySaverHook::scalar), such as a learning rate: single
-/// numbers, for which the graph needs no summary operation. Without tensors of summaries it is, beside these numbers, what
-/// the graph's collection `summary_op` holds, where a scaffold puts all summaries merged
-/// ([`graph_summaries`](SummarySaverHook::graph_summaries)); a graph without summaries gets nothing but the beginning of
-/// the session (S-358).
+/// The hook writes the tensors given to [`summary`](SummarySaverHook::summary), which are strings that hold one or many
+/// serialized summaries, and those given to [`scalar`](SummarySaverHook::scalar), which are single numbers such as a learning
+/// rate and need no summary operation. Without tensors of summaries it also writes the content of the graph's
+/// collection `summary_op`, in which a scaffold merges all summaries (see
+/// [`graph_summaries`](SummarySaverHook::graph_summaries)). For a graph without summaries it writes only the start of the
+/// session (S-358).
 ///
-/// At the first run after a session was created it writes that a session starts with this step, so that viewers drop
-/// what an earlier session wrote for this step and later ones; TensorFlow does it once, not after a recovery.
+/// At the first run after the creation of a session the hook writes an event that a session starts with this step, so that
+/// viewers drop the events of an earlier session for this step and later ones. TensorFlow does this once, not after a
+/// recovery.
 ///
 /// # Resuming
 ///
-/// The step of the last summary is kept in the checkpoint, so that a resumed run writes at the steps at which it would
-/// have written without the interruption. When a checkpoint is saved, all earlier events are flushed.
+/// The step of the last summary is stored in the checkpoint, so a resumed run writes at the same steps as an uninterrupted
+/// one. When a checkpoint is saved, all earlier events are flushed.
+///
+/// ```
+/// use hooks::SummarySaverHook;
+/// let hook = SummarySaverHook::every_steps(100).output_dir("run").scalar("learning_rate", "rate:0");
+/// ```
 ///
 /// # Errors
 ///
-/// `begin`: a runtime error without a global step; as [`TensorRef::resolve`]; of the event file. When a session is
-/// created: a runtime error for several items in `summary_op`. Runs: of the event file; for tensors that hold no
-/// summaries.
+/// `begin`: a runtime error if the graph has no global step; the errors of [`TensorRef::resolve`] and of the event file. When
+/// a session is created: a runtime error if `summary_op` has several items. Runs: the errors of the event file; an error for
+/// tensors that hold no summaries.
 #[derive(Debug)]
 pub struct SummarySaverHook {
     cadence: Cadence,
     target: EventTarget,
     summaries: Vec<TensorRef>,
     scalars: Vec<(String, TensorRef)>,
-    /// True if the graph's summaries are written; `None`: if no others are given.
+    /// True if the graph's summaries are written; `None` if they are written only without others.
     of_graph: Option<bool>,
     /// The outputs of `summaries` and `scalars` in the graph.
     serialized: Vec<Output>,
     numbers: Vec<Output>,
     writer: Option<Arc<EventWriter>>,
-    /// Whether the beginning of the session is still to be written.
+    /// True if the start of the session is still to be written.
     start: bool,
 }
 
 impl SummarySaverHook {
-    /// Writes every so many steps.
+    /// Writes every `steps` steps.
     #[must_use]
     pub fn every_steps(steps: u64) -> SummarySaverHook {
         SummarySaverHook::of(SecondOrStepTimer::every_steps(steps))
     }
 
-    /// Writes every so much time.
+    /// Writes each time this much time has passed.
+    ///
+    /// ```
+    /// use hooks::SummarySaverHook;
+    /// use std::time::Duration;
+    /// let hook = SummarySaverHook::every_secs(Duration::from_secs(30)).output_dir("run");
+    /// ```
     #[must_use]
     pub fn every_secs(time: Duration) -> SummarySaverHook {
         SummarySaverHook::of(SecondOrStepTimer::every_secs(time))
     }
 
-    /// Writes whenever this timer says so.
+    /// Writes whenever the timer is due.
+    ///
+    /// ```
+    /// use hooks::{SecondOrStepTimer, SummarySaverHook};
+    /// use std::time::Duration;
+    /// let timer = SecondOrStepTimer::either(Duration::from_secs(60), 1000);
+    /// let hook = SummarySaverHook::with_timer(timer).output_dir("run");
+    /// ```
     #[must_use]
     pub fn with_timer(timer: SecondOrStepTimer) -> SummarySaverHook {
         SummarySaverHook::of(timer)
@@ -90,21 +109,21 @@ impl SummarySaverHook {
         }
     }
 
-    /// Adds a tensor of serialised summaries.
+    /// Adds a tensor of serialized summaries.
     #[must_use]
     pub fn summary(mut self, summary: impl Into<TensorRef>) -> SummarySaverHook {
         self.summaries.push(summary.into());
         self
     }
 
-    /// Adds a tensor of a single number, to be written under this tag along with the summaries. Beyond TensorFlow.
+    /// Adds a tensor with a single number, which is written under this tag along with the summaries. Beyond TensorFlow.
     #[must_use]
     pub fn scalar(mut self, tag: impl Into<String>, value: impl Into<TensorRef>) -> SummarySaverHook {
         self.scalars.push((tag.into(), value.into()));
         self
     }
 
-    /// Sets whether the graph's summaries are written, also beside those given. Default: they are, unless tensors of
+    /// Sets whether the graph's summaries are written, alone or along with the given ones. Default: they are, unless tensors of
     /// summaries are given.
     #[must_use]
     pub fn graph_summaries(mut self, write: bool) -> SummarySaverHook {
@@ -112,7 +131,7 @@ impl SummarySaverHook {
         self
     }
 
-    /// Writes into this directory. Default: with neither directory nor writer the hook does nothing (S-358).
+    /// Writes into this directory. Without a directory or writer the hook does nothing (S-358).
     #[must_use]
     pub fn output_dir(mut self, directory: impl AsRef<Path>) -> SummarySaverHook {
         self.target = EventTarget::Directory(directory.as_ref().to_path_buf());
@@ -126,14 +145,14 @@ impl SummarySaverHook {
         self
     }
 
-    /// Measures time with this clock. Default: the system's monotonic one.
+    /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> SummarySaverHook {
         self.cadence = self.cadence.clock(clock);
         self
     }
 
-    /// Finds the outputs to fetch, but for the graph's summaries: serialized summaries, then the numbers.
+    /// Finds the outputs to fetch, except for the graph's summaries: serialized summaries, then the numbers.
     fn resolve(&mut self, graph: &Graph) -> Result<Vec<Output>> {
         let found = |tensor: &TensorRef| tensor.resolve(graph);
         self.serialized = self.summaries.iter().map(found).collect::<Result<_>>()?;
@@ -171,7 +190,7 @@ fn add(writer: &EventWriter, value: &Tensor, step: i64) -> Result<()> {
     Ok(())
 }
 
-/// The summaries of the graph, which a scaffold merges only after `begin`.
+/// Returns the summaries of the graph, which a scaffold merges only after `begin`.
 fn of_graph(graph: &Graph) -> Result<Vec<Output>> {
     let summaries = graph.collection(&keys::SUMMARY_OP);
     if summaries.len() > 1 {

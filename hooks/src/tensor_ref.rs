@@ -1,9 +1,9 @@
-//! A tensor of a graph, or its name.
+//! References to tensors of a graph.
 
 use session_core::{DType, Error, Graph, Output, Result, Variable, keys};
 
-/// A tensor that a hook is to fetch: an output, a variable (its value), or the name of one of them, which is looked up
-/// in `begin` (S-336).
+/// A tensor that a hook fetches: an output, a variable (its value), or the name of one of them, which is looked up in `begin`
+/// (S-336).
 ///
 /// ```
 /// use hooks::TensorRef;
@@ -20,7 +20,12 @@ enum Target {
 }
 
 impl TensorRef {
-    /// The name, as given or as the graph has it.
+    /// Returns the name, as given or as the graph has it.
+    ///
+    /// ```
+    /// use hooks::TensorRef;
+    /// assert_eq!(TensorRef::from("loss:0").name(), "loss:0");
+    /// ```
     #[must_use]
     pub fn name(&self) -> String {
         match &self.0 {
@@ -30,11 +35,11 @@ impl TensorRef {
         }
     }
 
-    /// The output in this graph.
+    /// Returns the output in this graph.
     ///
     /// # Errors
-    /// A value error for an output of another graph and for the name of an operation that has not exactly one output; a
-    /// key error for a name that the graph does not have; that of an output which could not be made.
+    /// A value error for an output of another graph and for the name of an operation that does not have exactly one output; a
+    /// key error for a name that the graph does not have; the build error of an output.
     pub fn resolve(&self, graph: &Graph) -> Result<Output> {
         let output = match &self.0 {
             Target::Name(name) => return by_name(graph, name),
@@ -42,13 +47,13 @@ impl TensorRef {
             Target::Variable(variable) => variable.snapshot(),
         };
         if !output.is_in(graph) {
-            return Err(Error::value(format!("'{}' is of another graph", self.name())));
+            return Err(Error::value(format!("'{}' belongs to another graph", self.name())));
         }
         output.operation().error().cloned().map_or_else(|| Ok(output.clone()), Err)
     }
 }
 
-/// The outputs of tensors that have tags.
+/// Returns the outputs of tensors that have tags.
 pub(crate) fn resolve_all(tensors: &[(String, TensorRef)], graph: &Graph) -> Result<Vec<Output>> {
     tensors.iter().map(|(_, tensor)| tensor.resolve(graph)).collect()
 }
@@ -59,7 +64,7 @@ fn by_name(graph: &Graph, name: &str) -> Result<Output> {
     }
     let operation = graph.operation(name)?;
     match operation.num_outputs() {
-        // The name of a resource variable means its value, not the handle.
+        // The name of a resource variable refers to its value, not to its handle.
         1 if operation.output(0).dtype() == DType::Resource => {
             Ok(variable(graph, name)
                 .map_or_else(|| operation.output(0), |variable| variable.snapshot().clone()))

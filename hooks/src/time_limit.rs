@@ -1,14 +1,14 @@
-//! Stopping after some time.
+//! Stopping after a time.
 
 use crate::{Clock, MonotonicClock, SavePoint, SessionRunContext, SessionRunHook, SessionRunValues};
 use session_core::{Graph, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Asks for a stop when the training has taken some time in this process, so that it ends, and saves, before whoever runs
-/// the job ends it.
+/// Requests a stop when the training has run for some time in this process, so that it saves and ends before the job
+/// scheduler ends it.
 ///
-/// Time counts from `begin`: creating and restoring the session belongs to it. The step in flight is not shortened.
+/// Time counts from `begin` and includes the creation and the restore of the session. The running step is not interrupted.
 ///
 /// ```
 /// use hooks::TimeLimitHook;
@@ -23,13 +23,13 @@ pub struct TimeLimitHook {
 }
 
 impl TimeLimitHook {
-    /// Stops after so much time.
+    /// Stops after this time.
     #[must_use]
     pub fn new(limit: Duration) -> TimeLimitHook {
         TimeLimitHook { limit, clock: MonotonicClock::shared(), begun: Duration::ZERO }
     }
 
-    /// Measures time with this clock. Default: the system's monotonic one.
+    /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> TimeLimitHook {
         self.clock = clock;

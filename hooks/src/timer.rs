@@ -1,13 +1,13 @@
-//! When something that is done now and then is due.
+//! Timers for recurring work.
 
 use crate::{Clock, MonotonicClock};
 use session_core::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Says when something is due that is done every so many steps, or every so much time (S-325 to S-329).
+/// Decides when work is due that recurs every `n` steps or seconds (S-325 to S-329).
 ///
-/// It is due for the first step it is asked about, never twice for one step, and then when the interval has passed
+/// Work is due for the first step that is asked about, never twice for one step, and then each time the interval has passed
 /// since [`update`](SecondOrStepTimer::update). Time is monotonic, unlike in TensorFlow (Q-39).
 ///
 /// ```
@@ -31,7 +31,7 @@ pub struct SecondOrStepTimer {
     last: Option<Mark>,
 }
 
-/// Due when one of the two has passed; never, without either.
+/// Due when one of the two has passed; never due if there is neither.
 #[derive(Clone, Copy, Debug)]
 struct Interval {
     time: Option<Duration>,
@@ -44,17 +44,24 @@ struct Mark {
     time: Duration,
 }
 
-/// What lies between two updates of a timer.
+/// The time and steps between two updates of a timer.
+///
+/// ```
+/// use hooks::Elapsed;
+/// use std::time::Duration;
+/// let elapsed = Elapsed { time: Duration::from_secs(2), steps: 100 };
+/// assert_eq!(elapsed.steps_per_sec(), 50.0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed {
     /// The time.
     pub time: Duration,
-    /// The steps; negative after a session was restored from an earlier one.
+    /// The steps; negative after a restore of an earlier step.
     pub steps: i64,
 }
 
 impl Elapsed {
-    /// Steps a second; infinite when no time has passed (S-353).
+    /// Returns the steps per second; infinite if no time has passed (S-353).
     #[must_use]
     pub fn steps_per_sec(&self) -> f64 {
         if self.time.is_zero() { f64::INFINITY } else { self.steps as f64 / self.time.as_secs_f64() }
@@ -62,10 +69,16 @@ impl Elapsed {
 }
 
 impl SecondOrStepTimer {
-    /// A timer of exactly one of the two intervals.
+    /// Creates a timer with exactly one of the two intervals.
     ///
     /// # Errors
-    /// A value error for both or none (S-325); zero counts as given.
+    /// A value error for both or none (S-325). Zero counts as given.
+    ///
+    /// ```
+    /// use hooks::SecondOrStepTimer;
+    /// assert!(SecondOrStepTimer::new(None, Some(10)).is_ok());
+    /// assert!(SecondOrStepTimer::new(None, None).is_err());
+    /// ```
     pub fn new(every_secs: Option<Duration>, every_steps: Option<u64>) -> Result<SecondOrStepTimer> {
         match (every_secs, every_steps) {
             (None, None) => Err(Error::value("either every_secs or every_steps must be provided")),
@@ -74,26 +87,31 @@ impl SecondOrStepTimer {
         }
     }
 
-    /// A timer that is due every so many steps. With 0 it is due whenever the step is larger (S-327).
+    /// Creates a timer that is due every `steps` steps. With 0 it is due whenever the step is larger (S-327).
     #[must_use]
     pub fn every_steps(steps: u64) -> SecondOrStepTimer {
         SecondOrStepTimer::of(None, Some(steps))
     }
 
-    /// A timer that is due each time so much time has passed and the step is another. With zero it is due whenever
-    /// the step is another (S-327).
+    /// Creates a timer that is due each time this much time has passed and the step has changed. With zero it is due whenever
+    /// the step has changed (S-327).
     #[must_use]
     pub fn every_secs(time: Duration) -> SecondOrStepTimer {
         SecondOrStepTimer::of(Some(time), None)
     }
 
-    /// A timer that is due when one of the two intervals has passed. TensorFlow has none such (Q-41).
+    /// Creates a timer that is due when one of the two intervals has passed. Beyond TensorFlow (Q-41).
     #[must_use]
     pub fn either(time: Duration, steps: u64) -> SecondOrStepTimer {
         SecondOrStepTimer::of(Some(time), Some(steps))
     }
 
-    /// A timer that is never due (S-329).
+    /// Creates a timer that is never due (S-329).
+    ///
+    /// ```
+    /// use hooks::SecondOrStepTimer;
+    /// assert!(!SecondOrStepTimer::never().should_trigger(0));
+    /// ```
     #[must_use]
     pub fn never() -> SecondOrStepTimer {
         SecondOrStepTimer::of(None, None)
@@ -111,8 +129,7 @@ impl SecondOrStepTimer {
         self
     }
 
-    /// Whether it is due at this step (S-326). Changes nothing. The clock is asked only where the answer depends on
-    /// time.
+    /// Returns true if work is due at this step (S-326). Changes nothing. The clock is read only if the answer depends on time.
     #[must_use]
     #[inline]
     pub fn should_trigger(&self, step: i64) -> bool {
@@ -128,8 +145,8 @@ impl SecondOrStepTimer {
             || time.is_some_and(|time| self.has_passed(last, time))
     }
 
-    /// Whether it may be due after a run that advances the step by up to `steps` from `step`. Where only time decides,
-    /// the step is of no interest.
+    /// Returns true if work may be due after a run that advances the step by up to `steps` from `step`. If only time decides, the
+    /// step is irrelevant.
     #[inline]
     pub(crate) fn may_trigger(&self, step: i64, steps: i64) -> bool {
         let Some(last) = self.last else { return self.should_trigger(step) };
@@ -137,7 +154,7 @@ impl SecondOrStepTimer {
         self.interval.steps.is_some_and(|steps| ahead >= last.step.saturating_add(steps)) || self.is_time()
     }
 
-    /// Whether the time of the interval, if it has one, has passed.
+    /// Returns true if the time of the interval, if it has one, has passed.
     #[inline]
     pub(crate) fn is_time(&self) -> bool {
         match (self.interval.time, self.last) {
@@ -152,14 +169,21 @@ impl SecondOrStepTimer {
         self.clock.now().saturating_sub(last.time) >= time
     }
 
-    /// Whether steps have a say in it.
+    /// Returns true if the interval depends on steps.
     #[inline]
     pub(crate) fn counts_steps(&self) -> bool {
         self.interval.steps.is_some()
     }
 
-    /// Notes that it was done at this step, now. Returns what lies between this and the last time; `None` at the
-    /// first (S-328). A timer that is never due notes nothing.
+    /// Records that the work was done at this step, now. Returns the time and steps since the last update; `None` at the first
+    /// one (S-328). A timer that is never due records nothing.
+    ///
+    /// ```
+    /// use hooks::SecondOrStepTimer;
+    /// let mut timer = SecondOrStepTimer::every_steps(10);
+    /// assert!(timer.update(0).is_none());
+    /// assert_eq!(timer.update(10).map(|elapsed| elapsed.steps), Some(10));
+    /// ```
     pub fn update(&mut self, step: i64) -> Option<Elapsed> {
         if self.interval.time.is_none() && self.interval.steps.is_none() {
             return None;
@@ -170,13 +194,13 @@ impl SecondOrStepTimer {
         Some(Elapsed { time: mark.time.saturating_sub(last.time), steps })
     }
 
-    /// The step of the last [`update`](SecondOrStepTimer::update).
+    /// Returns the step of the last [`update`](SecondOrStepTimer::update).
     #[must_use]
     pub fn last_triggered_step(&self) -> Option<i64> {
         self.last.map(|last| last.step)
     }
 
-    /// Forgets the last update.
+    /// Discards the last update.
     pub fn reset(&mut self) {
         self.last = None;
     }
@@ -212,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn s_326_order_of_questions() {
+    fn s_326_should_trigger_is_due_once_per_step() {
         let hand = Arc::new(Hand::default());
         let mut timer = SecondOrStepTimer::every_secs(Duration::from_secs(2)).clock(hand.clone());
         assert!(timer.should_trigger(5), "never triggered before");
@@ -241,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn s_328_update_returns_what_passed() {
+    fn s_328_update_returns_the_elapsed_time_and_steps() {
         let hand = Arc::new(Hand::default());
         let mut timer = SecondOrStepTimer::every_steps(10).clock(hand.clone());
         assert_eq!(timer.last_triggered_step(), None);
@@ -260,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn s_329_never() {
+    fn s_329_never_is_due() {
         let mut timer = SecondOrStepTimer::never();
         assert!(!timer.should_trigger(0));
         assert_eq!(timer.update(0), None);

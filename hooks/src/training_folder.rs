@@ -1,4 +1,4 @@
-//! The folder that a session saves into, which no other training may have meanwhile.
+//! The folder that a session saves into, which no other training may use at the same time.
 
 use checkpoint::storage::LocalStorage;
 use checkpoint::{FolderClaim, GraphSaver, SAVERS};
@@ -6,10 +6,10 @@ use queue_runner::StopHandle;
 use session_core::{Graph, Phase, Result};
 use std::path::Path;
 
-/// A hook's claim to a folder. All hooks of one session share the folders that one of them has.
+/// The claim of a hook to a folder. All hooks of one session share the claims of the session.
 #[derive(Debug, Default)]
 pub(crate) struct TrainingFolder {
-    /// By which the session is known.
+    /// Identifies the session.
     stop: StopHandle,
     claim: Option<FolderClaim>,
 }
@@ -19,7 +19,7 @@ impl TrainingFolder {
         self.stop = stop.clone();
     }
 
-    /// Takes a folder before anything is trained: who else has it is known now, and not at the first save.
+    /// Claims a folder before anything is trained, so that a conflict is reported now and not by the first save.
     pub(crate) fn take(&mut self, graph: &Graph, saver: Option<&GraphSaver>, directory: &Path) -> Result<()> {
         let found = graph.collection(&SAVERS);
         let saver = saver.or(found.first());
@@ -27,14 +27,14 @@ impl TrainingFolder {
             return Ok(());
         }
         let storage = saver.map_or_else(LocalStorage::shared, |saver| saver.saver().storage().clone());
-        // A session of the same graph is another one if another handle stops it.
+        // Two sessions of one graph differ in the handle that stops them.
         let session = format!("{:?} {}", graph.id(), self.stop.id());
         let claim = FolderClaim::take(&storage, directory, &session);
         self.claim = Some(claim.map_err(|error| session_core::Error::from(error).with_phase(Phase::Build))?);
         Ok(())
     }
 
-    /// Gives the folder back at the end of the session, which may live on.
+    /// Releases the folder at the end of the session, which may outlive its training.
     pub(crate) fn release(&mut self) {
         self.claim = None;
     }

@@ -1,11 +1,11 @@
-//! A metric that is looked at every so many steps.
+//! Metrics that are checked every `n` steps.
 
 use crate::cadence::Cadence;
 use crate::{Metric, SecondOrStepTimer, SessionRunArgs, SessionRunValues};
 use session_core::{Graph, Result, Session};
 
-/// A metric with the steps at which it is looked at, as several hooks need it: every so many steps, counted from the step
-/// at which the session was created first.
+/// A metric and the steps at which it is checked: every `n` steps, counted from the step at which the session was first
+/// created.
 #[derive(Debug)]
 pub(crate) struct Watched {
     hook: &'static str,
@@ -19,7 +19,7 @@ impl Watched {
         Watched { hook, metric, cadence }
     }
 
-    /// Looks every so many steps.
+    /// Checks the metric every `steps` steps.
     pub(crate) fn every(self, steps: u64) -> Watched {
         Watched::new(self.hook, self.metric, steps)
     }
@@ -34,18 +34,18 @@ impl Watched {
         self.cadence.before_run()
     }
 
-    /// The step after the run and the metric, if it was due.
+    /// Returns the step after the run and the metric, if the run was due.
     #[inline]
     pub(crate) fn after_run(
         &mut self,
         session: &dyn Session,
         values: &SessionRunValues<'_>,
     ) -> Result<Option<(i64, f64)>> {
-        if self.cadence.after_run(values)? { self.look(session, values).map(Some) } else { Ok(None) }
+        if self.cadence.after_run(values)? { self.measure(session, values).map(Some) } else { Ok(None) }
     }
 
     #[cold]
-    fn look(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<(i64, f64)> {
+    fn measure(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<(i64, f64)> {
         let step = self.cadence.reached(session)?;
         Ok((step, self.metric.value(session, Cadence::values(values).next())?))
     }

@@ -1,5 +1,6 @@
-//! SignalHook: the process is signalled, so this is a file of its own, and what ends a process is done in a child.
-#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+//! SignalHook. The tests send signals to their process, so they have a binary of their own; a child plays the processes that
+//! a signal ends.
+#![allow(clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 #![cfg(all(unix, feature = "signals"))]
 #![allow(clippy::unwrap_used)] // a test may
 
@@ -13,7 +14,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Says which part of this file a child plays.
+/// The environment variable that selects the role of a child process.
 const ROLE: &str = "SIGNAL_TEST_ROLE";
 
 fn attached(hook: SignalHook) -> (SignalHook, StopHandle) {
@@ -23,7 +24,7 @@ fn attached(hook: SignalHook) -> (SignalHook, StopHandle) {
     (hook, stop)
 }
 
-/// Waits for what another thread is about to do.
+/// Waits until another thread has acted.
 fn until(condition: impl Fn() -> bool) {
     while !condition() {
         std::thread::yield_now();
@@ -37,7 +38,7 @@ fn child(role: &str) -> ExitStatus {
 }
 
 #[test]
-fn the_first_signal_asks_for_a_stop() {
+fn the_first_signal_requests_a_stop() {
     let (said, says) = mpsc::channel();
     let hook = SignalHook::new().signals([SIGUSR1]).patience(Duration::MAX);
     let (hook, stop) = attached(hook.message(move |line| said.send(line.to_owned()).unwrap()));
@@ -54,7 +55,7 @@ fn the_first_signal_asks_for_a_stop() {
 }
 
 #[test]
-fn what_still_waits_is_cancelled_when_patience_ends() {
+fn a_blocked_step_is_cancelled_after_the_patience() {
     let hook = SignalHook::new().signals([SIGUSR2]).patience(Duration::ZERO).message(|_| {});
     let (_hook, stop) = attached(hook);
     raise(SIGUSR2).unwrap();
@@ -63,7 +64,7 @@ fn what_still_waits_is_cancelled_when_patience_ends() {
 }
 
 #[test]
-fn what_cannot_be_handled_is_an_error() {
+fn signals_that_cannot_be_handled_are_errors() {
     let mut hook = SignalHook::new().signals([SIGTERM, SIGKILL]);
     hook.attach(&StopHandle::new());
     let error = hook.begin(&Graph::new()).unwrap_err();
@@ -77,7 +78,7 @@ fn the_second_signal_ends_the_process_at_once() {
 }
 
 #[test]
-fn without_a_hook_signals_do_what_they_did() {
+fn dropping_the_hook_restores_the_default_handling() {
     assert_eq!(child("dropped").signal(), Some(SIGTERM));
     assert_eq!(child("one of two").code(), Some(0));
 }

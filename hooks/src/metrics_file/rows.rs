@@ -1,4 +1,4 @@
-//! The two forms of the file.
+//! The two formats of the file.
 
 use serde_json::Value;
 use session_core::{DType, Error, Result, Tensor};
@@ -12,7 +12,7 @@ pub(super) enum Format {
 const STEP: &str = "step";
 
 impl Format {
-    /// The line of headings, if the format has one.
+    /// Returns the header line, if the format has one.
     pub(super) fn header<'a>(self, tags: impl Iterator<Item = &'a str>) -> Option<String> {
         if self == Format::JsonLines {
             return None;
@@ -21,7 +21,7 @@ impl Format {
         Some(names.join(",") + "\n")
     }
 
-    /// One row, with its end of line.
+    /// Returns one row, including its end of line.
     pub(super) fn row<'a>(
         self,
         step: i64,
@@ -34,11 +34,11 @@ impl Format {
                     std::iter::once(Ok(step.to_string())).chain(numbers).collect::<Result<_>>()?;
                 Ok(numbers.join(",") + "\n")
             }
-            // By hand, because the library's own map would sort the columns.
+            // Assembled by hand, because the map of the JSON library would sort the columns.
             Format::JsonLines => {
                 let mut row = format!("{{{}:{step}", Value::from(STEP));
                 for (tag, value) in values {
-                    // The text of a finite number is its JSON; others have none.
+                    // The text of a finite number is valid JSON; that of NaN and infinity is not.
                     let number: Value = serde_json::from_str(&text(tag, value)?).unwrap_or(Value::Null);
                     row += &format!(",{}:{number}", Value::from(tag));
                 }
@@ -47,10 +47,10 @@ impl Format {
         }
     }
 
-    /// The rows up to a step, under the line of headings. A last line that was cut short is no row.
+    /// Returns the rows up to a step, after the header line. A last line that was cut short is not a row.
     ///
     /// # Errors
-    /// A description of what the text has that this file does not.
+    /// A description of the content that does not belong to this file.
     pub(super) fn up_to(self, text: &str, header: Option<&str>, step: i64) -> Result<String, String> {
         let mut kept = header.unwrap_or("").to_owned();
         let rows = match header {
@@ -61,8 +61,9 @@ impl Format {
             None => text,
         };
         for line in rows.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-            let of =
-                self.step(line).ok_or_else(|| format!("has a line that is no row: {}", line.trim_end()))?;
+            let of = self
+                .step(line)
+                .ok_or_else(|| format!("has a line that is not a row: {}", line.trim_end()))?;
             if of <= step {
                 kept += line;
             }
@@ -78,7 +79,7 @@ impl Format {
     }
 }
 
-/// A name as a heading (RFC 4180).
+/// Quotes a name as a column header (RFC 4180).
 fn quoted(name: &str) -> String {
     if name.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", name.replace('"', "\"\""))
@@ -87,7 +88,7 @@ fn quoted(name: &str) -> String {
     }
 }
 
-/// The shortest text that reads back as the same number.
+/// Returns the shortest text that reads back as the same number.
 fn text(tag: &str, value: &Tensor) -> Result<String> {
     let number = match value.dtype() {
         DType::Float32 => value.value::<f32>().map(|number| number.to_string()),

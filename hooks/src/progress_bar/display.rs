@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Where progress is shown.
+/// The display of the progress.
 pub(super) enum Display {
     Bar(Bar),
     Lines(LineSink),
@@ -19,14 +19,14 @@ impl Display {
         if dumb || !io::stderr().is_terminal() {
             return Display::stderr_lines();
         }
-        // See no-color.org: whatever it says, unless it is empty.
+        // See no-color.org: any value counts, unless it is empty.
         let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Display::Bar(Bar { printer: printer.clone(), width: terminal_width, color })
     }
 
     pub(super) fn stderr_lines() -> Display {
         Display::Lines(Box::new(|line| {
-            // A closed standard error is no reason to end a training.
+            // A closed standard error must not end a training.
             let _ = writeln!(io::stderr().lock(), "{line}");
         }))
     }
@@ -38,7 +38,7 @@ impl Display {
     pub(super) fn show(&mut self, line: &Line) {
         match self {
             Display::Lines(sink) => sink(&line.text()),
-            // The last column stays free: some terminals begin a new line with it.
+            // The last column stays free, because some terminals start a new line after it.
             Display::Bar(bar) => {
                 let text = line.with_bar((bar.width)().saturating_sub(1), bar.color);
                 bar.printer.screen().draw(text);
@@ -46,7 +46,7 @@ impl Display {
         }
     }
 
-    /// Leaves what is shown as it is; what is printed next begins on a line of its own.
+    /// Keeps the shown text; further output starts on a new line.
     pub(super) fn leave(&mut self) {
         if let Display::Bar(bar) = self {
             bar.printer.screen().leave();
@@ -67,7 +67,7 @@ impl Drop for Bar {
     }
 }
 
-/// The width of lines on the terminal of standard error.
+/// Returns the line width of the terminal of standard error.
 fn terminal_width() -> usize {
     #[cfg(unix)]
     let found = rustix::termios::tcgetwinsize(io::stderr()).ok().map(|size| usize::from(size.ws_col));
@@ -76,16 +76,16 @@ fn terminal_width() -> usize {
     found.filter(|&columns| columns > 0).unwrap_or(80)
 }
 
-/// The last line of a terminal, and what is printed above it.
+/// The last line of a terminal, and the output above it.
 struct Screen {
     out: Box<dyn Write + Send>,
-    /// The text shown in the last line, in which the cursor stands.
+    /// The text in the last line, where the cursor is.
     shown: Option<String>,
-    /// The beginning of a line to be printed, whose end is still to come.
+    /// The start of a line whose end has not been printed yet.
     begun: Vec<u8>,
 }
 
-/// To the beginning of the line, which is cleared.
+/// Moves to the start of the line and clears it.
 const CLEAR: &[u8] = b"\r\x1b[K";
 
 impl Screen {
@@ -110,17 +110,17 @@ impl Screen {
         }
     }
 
-    /// In one piece, so that another process that writes to the terminal does not come between.
+    /// Writes everything in one call, so that the output of another process does not mix with it.
     fn write(&mut self, parts: &[&[u8]]) {
-        // A closed standard error is no reason to end a training.
+        // A closed standard error must not end a training.
         let _ = self.out.write_all(&parts.concat()).and_then(|()| self.out.flush());
     }
 }
 
-/// Writes lines to standard error, above the bar of a [`ProgressBarHook`](crate::ProgressBarHook) while it is shown.
-/// Clones print to the same place.
+/// Writes lines to standard error, above the bar of a [`ProgressBarHook`](crate::ProgressBarHook) while it is shown. Clones
+/// print to the same place.
 ///
-/// It is a [`Write`], too, for loggers: what else writes to the terminal breaks the bar.
+/// It also implements [`Write`] for loggers, because other output to the terminal breaks the bar.
 ///
 /// ```no_run
 /// # mod env_logger {
@@ -151,7 +151,7 @@ impl LinePrinter {
         LinePrinter(Arc::new(Mutex::new(screen)))
     }
 
-    /// Guards the terminal's last line. Nothing is called under it but the terminal.
+    /// Guards the terminal's last line. Only the terminal is written to while it is held.
     fn screen(&self) -> MutexGuard<'_, Screen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -161,14 +161,20 @@ impl LinePrinter {
         self.screen().print(line.as_bytes());
     }
 
-    /// The same as a function, for hooks that take one.
+    /// Returns a function that writes lines, for hooks that take one.
+    ///
+    /// ```
+    /// use hooks::{LoggingTensorHook, ProgressBarHook};
+    /// let bar = ProgressBarHook::new();
+    /// let logging = LoggingTensorHook::every_n_iter(100).tensor("loss", "loss:0").sink(bar.printer().sink());
+    /// ```
     pub fn sink(&self) -> impl FnMut(&str) + Send + 'static {
         let printer = self.clone();
         move |line: &str| printer.print(line)
     }
 }
 
-/// Writes whole lines: the beginning of one waits for its end, or for a flush.
+/// Writes whole lines: an incomplete line waits for its end, or for a flush.
 impl Write for LinePrinter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut screen = self.screen();
@@ -202,7 +208,7 @@ impl fmt::Debug for LinePrinter {
 mod tests {
     use super::*;
 
-    /// A terminal that knows what a bar needs.
+    /// A terminal that understands the control sequences of a bar.
     #[derive(Clone, Default)]
     struct Terminal(Arc<Mutex<Vec<u8>>>);
 
@@ -217,7 +223,7 @@ mod tests {
     }
 
     impl Terminal {
-        /// The lines as they are seen; the cursor stands in the last one.
+        /// Returns the visible lines; the cursor is in the last one.
         fn lines(&self) -> Vec<String> {
             let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
             let visible = |line: &str| line.rsplit("\r\u{1b}[K").next().unwrap_or_default().to_owned();
@@ -237,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_drawn_over_and_left_once() {
+    fn a_bar_is_redrawn_and_left_once() {
         let (mut display, printer, terminal) = bar();
         display.show(&line(1));
         display.show(&line(2));
@@ -261,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_printed_above_the_bar_logged_ones_too() {
+    fn printed_and_logged_lines_appear_above_the_bar() {
         let (mut display, mut printer, terminal) = bar();
         printer.print("before");
         display.show(&line(1));

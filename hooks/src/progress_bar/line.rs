@@ -8,23 +8,23 @@ use std::time::Duration;
 pub(super) struct Line {
     pub(super) step: i64,
     pub(super) end: Option<i64>,
-    /// Steps a second.
+    /// Steps per second.
     pub(super) rate: Option<f64>,
     /// The texts of the tensors.
     pub(super) values: String,
 }
 
-/// The widest bar, and the narrowest that is worth its place.
+/// The widest bar, and the narrowest one that is useful.
 const BAR: std::ops::RangeInclusive<usize> = 4..=16;
 
 impl Line {
-    /// Everything, without a bar.
+    /// Returns the complete text without a bar.
     pub(super) fn text(&self) -> String {
         [self.position(), self.eta(), self.speed(), self.values.clone()].concat()
     }
 
-    /// As much as fits into a width. Where not all does, the bar is the first to give way, then the ETA and the share of
-    /// the end; speed and values stay.
+    /// Returns as much as fits into a width. The bar shrinks and disappears first, then the ETA and the percentage; speed and values
+    /// remain.
     pub(super) fn with_bar(&self, width: usize, color: bool) -> String {
         let text = printable(&self.text());
         let room = width.saturating_sub(length(&text) + "[] ".len());
@@ -77,7 +77,7 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Without characters that would move the cursor.
+/// Replaces characters that would move the cursor.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said() {
+    fn the_text_has_position_eta_speed_and_values() {
         let values = "  loss 0.25";
         assert_eq!(text(0, None, None, ""), "step 0");
         assert_eq!(text(7, None, Some(3.0), values), "step 7  3.00 steps/s  loss 0.25");
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(text(3999, Some(4000), None, ""), "step 3999/4000 99%", "not done before it is done");
         assert_eq!(text(9, Some(4), Some(1.0), ""), "step 9/4 100%  ETA 0:00  1.00 steps/s");
         let endless = format!("step 0/{} 0%  0.00 steps/s", i64::MAX);
-        assert_eq!(text(0, Some(i64::MAX), Some(1e-9), ""), endless, "longer than time can be told");
+        assert_eq!(text(0, Some(i64::MAX), Some(1e-9), ""), endless, "longer than a clock can show");
         assert_eq!(text(3, Some(0), None, ""), "step 3");
     }
 
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_narrow_terminal_the_bar_gives_way_first() {
+    fn a_narrow_terminal_drops_the_bar_first() {
         let line = line(1690, Some(4000), Some(100.0), "  loss 0.25");
         let all = "step 1690/4000 42%  ETA 0:23  100 steps/s  loss 0.25"; // 52 characters
         for (width, expected) in [

@@ -1,12 +1,12 @@
-//! How fast it goes.
+//! The speed of a training.
 
 use std::time::Duration;
 
-/// After about this time the past is forgotten.
+/// The time after which old measurements no longer count, approximately.
 const MEMORY: f64 = 10.0;
 
-/// Steps a second, recent ones counting more: steps and seconds are both forgotten at the same rate, so that from the
-/// first moment on it is the mean of what was seen, however short the spans are.
+/// Steps per second, with more weight on recent steps: steps and seconds decay at the same rate, so from the start the
+/// result is the mean of the measurements, however short they are.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     last: Option<(Duration, i64)>,
@@ -15,7 +15,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The step that was reached now. One before the last begins anew.
+    /// Records the step that was reached now. A smaller step than the last one starts again.
     pub(super) fn update(&mut self, now: Duration, step: i64) {
         let Some((then, from)) = self.last.replace((now, step)) else { return };
         let seconds = now.saturating_sub(then).as_secs_f64();
@@ -28,13 +28,13 @@ impl Pace {
         self.seconds = self.seconds * kept + seconds;
     }
 
-    /// Steps a second, once something was seen to move.
+    /// Returns the steps per second, once the step was seen to advance.
     pub(super) fn rate(&self) -> Option<f64> {
         (self.steps > 0.0 && self.seconds > 0.0).then(|| self.steps / self.seconds)
     }
 }
 
-/// Steps a second with about three digits.
+/// Formats steps per second with about three digits.
 pub(super) fn readable(rate: f64) -> String {
     let decimals = if rate >= 100.0 {
         0
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_recent_counts_more() {
+    fn recent_steps_have_more_weight() {
         let mut pace = Pace::default();
         pace.update(seconds(0.0), 100);
         assert_eq!(pace.rate(), None);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn many_short_spans_are_as_good_as_a_long_one() {
+    fn many_short_spans_equal_one_long_span() {
         let mut pace = Pace::default();
         // One slow step, such as the first, and then 8000 a second.
         pace.update(seconds(0.0), 0);

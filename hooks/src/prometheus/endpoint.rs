@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long a client may take.
+/// The time limit for a client.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Answers requests with the page of the moment, from a thread that ends with it.
+/// Answers requests with the current page, from a thread that ends with this value.
 pub(super) struct Endpoint {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -19,7 +19,7 @@ pub(super) struct Endpoint {
 
 #[derive(Default)]
 struct Shared {
-    /// Guards the text, which is copied under it.
+    /// Guards the text, which is copied while it is held.
     page: Mutex<String>,
     closed: AtomicBool,
 }
@@ -36,7 +36,7 @@ impl Endpoint {
                 if served.closed.load(Ordering::Acquire) {
                     return;
                 }
-                // A client that goes away is no concern of the training.
+                // A client that disconnects does not matter to the training.
                 let _ = client.and_then(|client| served.answer(client));
             }
         })?;

@@ -11,7 +11,7 @@ fn newest(directory: &Path) -> Option<String> {
 }
 
 #[test]
-fn saves_whenever_it_is_better_than_ever() {
+fn saves_whenever_the_metric_reaches_a_new_best() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     let directory = folder.path().join("best");
     let mut driver = program.start(BestCheckpointHook::new(&directory, &program.loss, Better::Lower));
@@ -24,7 +24,7 @@ fn saves_whenever_it_is_better_than_ever() {
 }
 
 #[test]
-fn the_best_is_known_to_a_resumed_training() {
+fn a_resumed_training_keeps_the_best_value() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     let hook = |program: &Program| {
         BestCheckpointHook::new(folder.path(), &program.loss, Better::Higher).check_every(2).keep(0)

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use summary::{EventData, SessionStatus};
 
-/// The steps that have a checkpoint, in the order of saving.
+/// Returns the steps of the checkpoints, in the order of saving.
 fn saved(directory: &Path) -> Vec<i64> {
     let state = checkpoint::get_checkpoint_state(directory, None).unwrap().unwrap();
     let step = |path: &String| path.rsplit_once('-').unwrap().1.parse().unwrap();
@@ -125,7 +125,7 @@ fn s_345_the_step_is_not_read_again_when_nothing_is_due() {
 }
 
 #[test]
-fn q_36_a_checkpoint_that_was_just_restored_is_left_alone() {
+fn q_36_a_checkpoint_that_was_just_restored_is_not_rewritten() {
     let folder = tempfile::tempdir().unwrap();
     let first = Program::new();
     let mut driver = first.start(CheckpointSaverHook::every_steps(&folder, 10));
@@ -181,19 +181,19 @@ fn a_second_training_in_the_folder_is_refused_before_it_begins() {
     assert!(begin(&second, vec![Box::new(best)]).is_err(), "whichever hook saves");
     driver.end().unwrap();
     begin(&second, vec![Box::new(hook())]).unwrap();
-    // Its hooks are gone; those of one session share the folder.
+    // Its hooks were dropped; the hooks of one session share the folder.
     let mut driver = second.drive(vec![Box::new(hook()), Box::new(hook().basename("other"))]);
     driver.begin().unwrap();
     drop(driver);
-    // A rehearsal leaves nothing behind, so it may run beside.
+    // A dry run leaves nothing behind, so it may run at the same time.
     let _training = first.start(hook());
-    let mut rehearsal = hook();
-    rehearsal.dry_run();
-    rehearsal.begin(&second.graph).unwrap();
+    let mut dry_run = hook();
+    dry_run.dry_run();
+    dry_run.begin(&second.graph).unwrap();
 }
 
 #[test]
-fn another_process_that_has_the_folder_is_named_before_anything_is_trained() {
+fn a_process_that_uses_the_folder_is_named_before_training_starts() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let lock = folder.path().join("checkpoint.lock");
     std::fs::write(&lock, "process 4711 on host since 2026-11-29 13:40:10 UTC\n").unwrap();
@@ -206,7 +206,7 @@ fn another_process_that_has_the_folder_is_named_before_anything_is_trained() {
 }
 
 #[test]
-fn s_342_a_recovery_saves_again_where_nothing_was_restored() {
+fn s_342_a_recovery_without_a_restore_saves_again() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let lines = Lines::default();
     let hook = CheckpointSaverHook::every_steps(&folder, 10).listener(Told::new("a", &lines));
@@ -217,7 +217,7 @@ fn s_342_a_recovery_saves_again_where_nothing_was_restored() {
     assert_eq!(lines.take().iter().filter(|line| *line == "a.after 0").count(), 2);
 }
 
-/// Writes down what it is told.
+/// Records its calls.
 struct Told {
     name: &'static str,
     lines: Lines,
@@ -280,7 +280,7 @@ fn s_347_order_of_listeners() {
 }
 
 #[test]
-fn s_346_all_listeners_are_called_though_one_asks_for_a_stop() {
+fn s_346_all_listeners_are_called_even_if_one_requests_a_stop() {
     let (folder, program, lines) = (tempfile::tempdir().unwrap(), Program::new(), Lines::default());
     let hook = CheckpointSaverHook::every_steps(&folder, 2)
         .listener(Told { stop_at: Some(2), ..Told::new("a", &lines) })
@@ -293,7 +293,7 @@ fn s_346_all_listeners_are_called_though_one_asks_for_a_stop() {
 }
 
 #[test]
-fn q_36_a_stop_at_the_first_save_is_heard() {
+fn q_36_a_stop_at_the_first_save_takes_effect() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let lines = Lines::default();
     let listener = Told { stop_at: Some(0), ..Told::new("a", &lines) };
@@ -335,7 +335,7 @@ fn s_346_s_350_q_37_the_event_names_the_checkpoint_and_is_on_disk() {
 }
 
 #[test]
-fn s_348_which_saver() {
+fn s_348_the_saver_is_chosen_in_order() {
     let program = Program::new();
     let run = |hook: CheckpointSaverHook| program.start(hook).runs(6);
     let kept = |count| GraphSaver::new(SaverOptions::new().max_to_keep(count));
@@ -412,7 +412,7 @@ fn states_of_hooks_belong_to_the_same_step_wherever_they_are_in_the_list() {
 }
 
 #[test]
-fn in_the_background_listeners_hear_of_complete_checkpoints() {
+fn background_saves_notify_listeners_of_complete_checkpoints() {
     struct Complete(std::path::PathBuf, Lines);
     impl CheckpointSaverListener for Complete {
         fn after_save(&mut self, _: &dyn Session, step: i64) -> Result<bool> {
@@ -433,10 +433,10 @@ fn in_the_background_listeners_hear_of_complete_checkpoints() {
 }
 
 #[test]
-fn in_the_background_a_failure_is_reported_by_a_later_save_point() {
+fn background_failures_are_reported_by_a_later_save_point() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 1).background(true));
-    // A folder in the place of the next index.
+    // A folder instead of the next index file.
     std::fs::create_dir(folder.path().join("model.ckpt-1.index")).unwrap();
     std::fs::write(folder.path().join("model.ckpt-1.index/x"), "x").unwrap();
     let failed = (0..2).find_map(|_| driver.run().err()).or_else(|| driver.end().err()).unwrap();
@@ -458,7 +458,7 @@ fn a_save_that_fails_leaves_the_earlier_checkpoints() {
 }
 
 #[test]
-fn q_11_saves_on_an_error_if_wanted() {
+fn q_11_saves_on_an_error_if_configured() {
     let ends = |save: bool, error: Error| {
         let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
         let hook = CheckpointSaverHook::every_steps(&folder, 100).save_on_error(save);
@@ -475,7 +475,7 @@ fn q_11_saves_on_an_error_if_wanted() {
 }
 
 #[test]
-fn q_11_what_cannot_be_saved_on_an_error_is_logged() {
+fn q_11_a_failed_save_on_an_error_is_logged() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 100).save_on_error(true));
     driver.runs(3);
@@ -486,7 +486,7 @@ fn q_11_what_cannot_be_saved_on_an_error_is_logged() {
 }
 
 #[test]
-fn used_without_begin_it_says_so() {
+fn use_before_begin_is_an_error() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let mut hook = CheckpointSaverHook::every_steps(&folder, 1);
     let mut point = SavePoint::new(&program.session, Moment::Created, "hook", &Vec::new);

@@ -5,7 +5,7 @@ use checkpoint::Better;
 use hooks::{EarlyStoppingHook, Metric, SessionRunHook};
 use session_core::{Error, Graph};
 
-/// Sets the loss before each run; the number of runs until a stop.
+/// Sets the loss before each run, and returns the number of runs until a stop.
 fn until_stop(hook: EarlyStoppingHook, losses: &[f32]) -> (usize, Option<String>) {
     let program = Program::new();
     let mut driver = program.start(hook);
@@ -20,12 +20,12 @@ fn until_stop(hook: EarlyStoppingHook, losses: &[f32]) -> (usize, Option<String>
 }
 
 #[test]
-fn stops_when_nothing_gets_better() {
+fn stops_when_the_metric_no_longer_improves() {
     let hook = || EarlyStoppingHook::new("loss", Better::Lower).patience(3);
     let (runs, reason) = until_stop(hook(), &[5.0, 4.0, 4.0, 4.5, 3.5, 3.6, 3.7, 3.5, 1.0]);
     assert_eq!(
         (runs, reason.as_deref()),
-        (8, Some("the metric was never better than 3.5 of step 5 in 3 looks"))
+        (8, Some("the metric did not improve on 3.5 (step 5) in 3 checks"))
     );
     assert_eq!(until_stop(hook(), &[5.0, 6.0, 6.0, 4.0, 6.0, 6.0]).1, None);
     let higher = EarlyStoppingHook::new("loss", Better::Higher).patience(2);
@@ -38,11 +38,11 @@ fn stops_when_nothing_gets_better() {
 fn nan_is_never_better() {
     let hook = EarlyStoppingHook::new("loss", Better::Lower).patience(2);
     let (runs, reason) = until_stop(hook, &[f32::NAN, f32::NAN, 1.0]);
-    assert_eq!((runs, reason.as_deref()), (2, Some("the metric was never a number in 2 looks")));
+    assert_eq!((runs, reason.as_deref()), (2, Some("the metric was NaN in 2 checks")));
 }
 
 #[test]
-fn looks_every_so_many_steps() {
+fn checks_every_n_steps() {
     let program = Program::new().at(10);
     let hook = EarlyStoppingHook::new(&program.loss, Better::Lower).check_every(5).patience(2);
     let mut driver = program.start(hook);
@@ -65,7 +65,7 @@ fn a_function_may_evaluate() {
 }
 
 #[test]
-fn an_interrupted_training_stops_where_an_uninterrupted_one_does() {
+fn an_interrupted_training_stops_at_the_same_step() {
     let hook = || EarlyStoppingHook::new("loss", Better::Lower).check_every(3).patience(4);
     let whole = Program::new();
     assert_eq!(whole.start(hook()).runs(100), 15);
@@ -89,7 +89,7 @@ fn an_interrupted_training_stops_where_an_uninterrupted_one_does() {
 }
 
 #[test]
-fn mistakes() {
+fn invalid_configurations_are_errors() {
     let hook = || EarlyStoppingHook::new("nothing", Better::Lower);
     assert!(hook().begin(&Graph::new()).unwrap_err().message().contains("global step"));
     assert!(hook().begin(&Program::new().graph).unwrap_err().message().contains("'nothing'"));

@@ -6,7 +6,7 @@ use session_core::Error;
 use summary::EventAccumulator;
 
 #[test]
-fn evaluates_every_so_many_steps_and_at_the_end() {
+fn evaluates_every_n_steps_and_at_the_end() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     let world = program.world.clone();
     let hook = EvaluatorHook::every_steps(3, move |_| {
@@ -55,7 +55,7 @@ fn a_resumed_training_evaluates_at_the_same_steps() {
 }
 
 #[test]
-fn what_the_function_fails_with_leaves_the_run() {
+fn errors_of_the_function_are_returned_by_run() {
     let program = Program::new();
     let mut driver = program.start(EvaluatorHook::every_steps(1, |_| Err(Error::value("no data"))));
     assert_eq!(driver.run().unwrap_err().message(), "no data");

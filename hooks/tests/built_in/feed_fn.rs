@@ -27,7 +27,7 @@ fn a_function_may_fail() {
 }
 
 #[test]
-fn a_value_that_does_not_fit_is_refused() {
+fn an_incompatible_value_is_rejected() {
     let program = Program::new();
     let x = output(&program.graph, "x", DType::Float32);
     let mut driver = program.start(FeedFnHook::new(move || [(x.clone(), 1i32)]));

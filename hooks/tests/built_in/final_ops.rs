@@ -23,7 +23,7 @@ fn s_362_runs_at_the_end_and_keeps_the_values() {
 }
 
 #[test]
-fn s_362_an_end_of_input_there_is_told_and_passed_on() {
+fn s_362_an_end_of_input_is_logged_and_returned() {
     let program = Program::new();
     let hook = FinalOpsHook::new(program.loss.clone());
     let values = hook.values();

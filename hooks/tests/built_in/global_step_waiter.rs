@@ -49,7 +49,7 @@ fn s_361_polls_each_half_second_before_the_first_run_and_never_again() {
 }
 
 #[test]
-fn s_361_says_again_that_it_waits_when_the_step_moved_far() {
+fn s_361_reports_again_after_a_large_advance() {
     let program = Program::new();
     let others = Others::of(&program, 600);
     logged();
@@ -69,7 +69,7 @@ fn s_361_nothing_to_wait_for() {
 }
 
 #[test]
-fn a_stop_from_outside_ends_the_waiting() {
+fn a_stop_request_ends_the_wait() {
     struct Stopping(queue_runner::StopHandle);
     impl Clock for Stopping {
         fn now(&self) -> Duration {

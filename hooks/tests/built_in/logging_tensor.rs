@@ -72,7 +72,7 @@ fn s_337_the_log_is_at_level_info() {
 }
 
 #[test]
-fn s_336_begin_starts_anew() {
+fn s_336_begin_resets_the_hook() {
     let (program, lines) = (Program::new(), Lines::default());
     let hook = LoggingTensorHook::every_n_iter(5).tensor("loss", &program.loss).sink(lines.sink());
     let mut driver = program.start(hook);

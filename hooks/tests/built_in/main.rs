@@ -1,5 +1,5 @@
 //! The built-in hooks, driven as a monitored session drives them, around a scripted session.
-#![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 #![allow(clippy::unwrap_used)] // a test may
 
 mod support;

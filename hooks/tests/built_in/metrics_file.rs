@@ -32,7 +32,7 @@ fn rows_in_both_forms() {
 }
 
 #[test]
-fn the_file_of_an_interrupted_training_is_that_of_an_uninterrupted_one() {
+fn an_interrupted_training_leaves_the_same_file() {
     let folder = tempfile::tempdir().unwrap();
     let hook = |name: &str| MetricsFileHook::csv(folder.path().join(name), 3).tensor("loss", "loss");
     let whole = Program::new();
@@ -56,7 +56,7 @@ fn the_file_of_an_interrupted_training_is_that_of_an_uninterrupted_one() {
 }
 
 #[test]
-fn mistakes() {
+fn invalid_configurations_are_errors() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     let path = folder.path().join("m.csv");
     std::fs::write(&path, "step,accuracy\n1,0.5\n").unwrap();

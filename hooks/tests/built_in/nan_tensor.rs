@@ -18,7 +18,7 @@ fn s_360_nan_fails() {
 }
 
 #[test]
-fn s_360_or_stops() {
+fn s_360_nan_requests_a_stop_if_configured() {
     let program = Program::new();
     program.set(&program.loss, f32::NAN);
     let mut driver = program.start(NanTensorHook::new("loss").fail_on_nan(false));

@@ -66,7 +66,7 @@ fn the_last_line_has_the_values_of_the_last_run() {
 }
 
 #[test]
-fn an_error_and_a_recovery_do_no_harm() {
+fn errors_and_recoveries_are_survived() {
     let (program, lines, clock) = (Program::new(), Lines::default(), HandClock::new());
     let hook = ProgressBarHook::default().sink(lines.sink()).clock(clock.clone());
     let mut driver = program.start(hook);

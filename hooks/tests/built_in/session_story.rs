@@ -22,7 +22,7 @@ fn story(directory: &Path) -> Vec<(i64, Json)> {
 }
 
 #[test]
-fn the_pace_is_told_at_intervals_that_double() {
+fn the_pace_is_written_at_intervals_that_double() {
     let (program, folder, clock) = (Program::new().at(4), tempfile::tempdir().unwrap(), HandClock::new());
     let mut driver = program.start(SessionStoryHook::new(&folder).clock(clock.clone()));
     driver.metadata.elapsed = Duration::from_millis(100);
@@ -45,7 +45,7 @@ fn the_pace_is_told_at_intervals_that_double() {
 }
 
 #[test]
-fn what_happens_to_the_session_is_told() {
+fn milestones_of_the_session_are_written() {
     let (program, folder, clock) = (Program::new(), tempfile::tempdir().unwrap(), HandClock::new());
     let mut hook = SessionStoryHook::new(&folder).clock(clock);
     let stop = queue_runner::StopHandle::new();

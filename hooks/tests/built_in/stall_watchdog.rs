@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 #[test]
-fn a_stall_is_told_and_ended() {
+fn a_stall_is_reported_and_interrupted() {
     let program = Program::new();
     let (said, says) = mpsc::channel();
     let hook = StallWatchdogHook::new(Duration::from_millis(8)).interrupt(true);
@@ -17,7 +17,7 @@ fn a_stall_is_told_and_ended() {
     driver.hooks[0].on_error(&Error::value("interrupted"));
     let stop = StopHandle::new();
     driver.hooks[0].attach(&stop);
-    driver.create(&[]).unwrap(); // a recovery: it watches again
+    driver.create(&[]).unwrap(); // a recovery starts the watch again
     while !stop.is_interrupted() {
         std::thread::yield_now();
     }
@@ -26,7 +26,7 @@ fn a_stall_is_told_and_ended() {
 }
 
 #[test]
-fn it_ends_with_the_session_and_with_itself() {
+fn the_thread_ends_with_the_session_or_the_hook() {
     let program = Program::new();
     let hook = || StallWatchdogHook::new(Duration::from_secs(3600));
     let mut driver = program.start(hook());

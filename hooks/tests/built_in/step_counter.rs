@@ -30,7 +30,7 @@ fn s_352_exactly_one_interval() {
 }
 
 #[test]
-fn s_353_the_first_time_is_the_mark() {
+fn s_353_the_first_time_starts_the_interval() {
     let (program, folder, clock) = (Program::new(), tempfile::tempdir().unwrap(), HandClock::new());
     let hook = StepCounterHook::every_n_steps(3).output_dir(&folder).clock(clock.clone());
     let mut driver = program.start(hook);
@@ -62,7 +62,7 @@ fn s_353_by_time_and_without_time() {
 }
 
 #[test]
-fn s_354_a_step_that_does_not_move_is_told_five_times_at_most() {
+fn s_354_a_step_that_does_not_change_is_reported_at_most_five_times() {
     let program = Program::new();
     let mut driver = program.start(StepCounterHook::every_n_steps(100));
     logged();
@@ -85,7 +85,7 @@ fn s_355_a_given_writer() {
 }
 
 #[test]
-fn viewers_are_told_where_a_session_begins() {
+fn a_session_start_is_written_for_viewers() {
     let (program, folder) = (Program::new().at(6), tempfile::tempdir().unwrap());
     let hook = StepCounterHook::every_n_steps(100).output_dir(&folder);
     let mut driver = program.start(hook);
@@ -104,7 +104,7 @@ fn viewers_are_told_where_a_session_begins() {
 }
 
 #[test]
-fn s_351_runs_of_many_steps_are_counted_in_time() {
+fn s_351_runs_of_many_steps_are_counted_without_delay() {
     let count = |steps_per_run: i64| {
         let (program, folder, clock) = (Program::new(), tempfile::tempdir().unwrap(), HandClock::new());
         program.world.lock().unwrap().advance = 10;

@@ -27,7 +27,7 @@ fn s_332_num_steps_are_counted_from_the_first_session() {
 }
 
 #[test]
-fn s_333_runs_until_the_step_is_seen_to_be_reached() {
+fn s_333_runs_until_the_step_reaches_the_target() {
     for (advance, target, runs) in [(1, 4, 4), (9, 7, 2), (3, 7, 3), (2, 8, 5)] {
         let program = Program::new();
         program.world.lock().unwrap().advance = advance;
@@ -49,7 +49,7 @@ fn s_333_a_run_that_does_not_advance_does_not_stop() {
 }
 
 #[test]
-fn s_333_a_known_advance_is_noticed_in_time() {
+fn s_333_a_known_advance_stops_in_time() {
     for (advance, target, runs) in [(2, 8, 4), (3, 7, 3), (9, 7, 1)] {
         let program = Program::new();
         program.world.lock().unwrap().advance = advance;
@@ -59,7 +59,7 @@ fn s_333_a_known_advance_is_noticed_in_time() {
 }
 
 #[test]
-fn q_35_a_target_reached_before_stops_before_the_first_run() {
+fn q_35_a_target_reached_at_the_start_prevents_the_first_run() {
     let program = Program::new().at(7);
     for hook in [StopAtStepHook::last_step(7), StopAtStepHook::last_step(3), StopAtStepHook::num_steps(0)] {
         let driver = program.start(hook);
@@ -70,7 +70,7 @@ fn q_35_a_target_reached_before_stops_before_the_first_run() {
 }
 
 #[test]
-fn s_333_at_least_one_run_if_wanted() {
+fn s_333_at_least_one_run_if_configured() {
     for target in [7, 3] {
         let program = Program::new().at(7);
         let mut driver = program.start(StopAtStepHook::last_step(target).at_least_one_run(true));

@@ -28,7 +28,7 @@ fn starts(directory: &Path) -> Vec<i64> {
 }
 
 #[test]
-fn s_357_s_358_writes_the_first_and_then_what_is_due() {
+fn s_357_s_358_writes_the_first_run_and_then_the_due_ones() {
     let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
     let hook = SummarySaverHook::every_steps(3).summary(&summary).output_dir(&folder);
     let mut driver = program.start(hook);
@@ -122,7 +122,7 @@ fn s_359_a_summary_that_cannot_be_computed_fails_the_run() {
 }
 
 #[test]
-fn what_is_no_summary_is_an_error() {
+fn tensors_without_summaries_are_errors() {
     let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
     let mut driver = program.start(SummarySaverHook::every_steps(1).summary(&summary).output_dir(&folder));
     program.set(&summary, 1f32);
@@ -158,7 +158,7 @@ fn a_resumed_run_writes_at_the_steps_of_an_uninterrupted_one() {
 }
 
 #[test]
-fn after_a_recovery_viewers_are_told_again() {
+fn a_recovery_writes_a_session_start_again() {
     let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
     let mut driver = program.start(SummarySaverHook::every_steps(1).summary(&summary).output_dir(&folder));
     driver.runs(4);
@@ -191,7 +191,7 @@ fn numbers_need_no_summary_operation() {
 }
 
 #[test]
-fn numbers_come_along_with_the_summaries_of_the_graph() {
+fn numbers_are_written_with_the_summaries_of_the_graph() {
     let tags = |with: fn(SummarySaverHook) -> SummarySaverHook| {
         let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
         let rate = output(&program.graph, "rate", DType::Float32);

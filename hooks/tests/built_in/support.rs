@@ -1,4 +1,4 @@
-//! A scripted training program, and what drives hooks around it as a monitored session does.
+//! A scripted training program, and a driver that calls hooks as a monitored session does.
 
 use hooks::*;
 use ops::global_step::{create_global_step, global_step_read};
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A clock that tests move.
+/// A clock that tests advance.
 #[derive(Default)]
 pub(crate) struct HandClock(Mutex<Duration>);
 
@@ -36,18 +36,18 @@ impl Clock for HandClock {
     }
 }
 
-/// What the scripted program computes.
+/// The outputs of the scripted program.
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) step: i64,
-    /// By how much a run of the training step advances.
+    /// The advance of the step in one run.
     pub(crate) advance: i64,
     pub(crate) values: HashMap<String, Tensor>,
-    /// How often each output was fetched.
+    /// The number of fetches of each output.
     pub(crate) fetched: HashMap<String, usize>,
 }
 
-/// A graph with a global step, a loss, a training step and a placeholder, and a session that plays it.
+/// A graph with a global step, a loss, a training step and a placeholder, and a session that executes it.
 pub(crate) struct Program {
     pub(crate) graph: Graph,
     pub(crate) session: MockSession,
@@ -117,7 +117,7 @@ impl Program {
         }
     }
 
-    /// A driver whose hooks have begun and whose session was created.
+    /// Creates a driver whose hooks have begun and whose session was created.
     pub(crate) fn start<H: SessionRunHook + 'static>(&self, hook: H) -> Driver<'_> {
         let mut driver = self.drive(vec![Box::new(hook)]);
         driver.begin().unwrap();
@@ -135,10 +135,10 @@ pub(crate) fn output(graph: &Graph, name: &str, dtype: DType) -> Output {
 pub(crate) struct Driver<'a> {
     pub(crate) program: &'a Program,
     pub(crate) hooks: Vec<Box<dyn SessionRunHook>>,
-    /// The stop that a run or save point asked for.
+    /// The stop that a run or save point requested.
     pub(crate) stop: Option<StopReason>,
     pub(crate) created: Option<StopReason>,
-    /// What runs tell of themselves.
+    /// The metadata of runs.
     pub(crate) metadata: RunMetadata,
     coordinator: Coordinator,
 }
@@ -150,7 +150,7 @@ impl Driver<'_> {
         self.hooks.iter_mut().try_for_each(|hook| hook.begin(&self.program.graph))
     }
 
-    /// A session was created, with the states that a checkpoint had for hooks of these names.
+    /// Reports a created session to the hooks, with the states that a checkpoint had for hooks of these names.
     pub(crate) fn create(&mut self, restored: &[(&str, Vec<u8>)]) -> Result<()> {
         for hook in &mut self.hooks {
             let name = hook.name().into_owned();
@@ -189,7 +189,7 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// One training step.
+    /// Runs one training step.
     pub(crate) fn run(&mut self) -> Result<()> {
         self.run_target(Some(&self.program.train.clone()))
     }
@@ -228,7 +228,7 @@ impl Driver<'_> {
         self.save_points(Moment::Step)
     }
 
-    /// Training steps until a stop, this many at most. Returns how many were made.
+    /// Runs training steps until a stop, at most this many. Returns their number.
     pub(crate) fn runs(&mut self, count: usize) -> usize {
         (1..=count)
             .find(|_| {
@@ -249,7 +249,7 @@ impl Driver<'_> {
     }
 }
 
-/// What [`Driver::create`] takes.
+/// The saved states that [`Driver::create`] takes.
 pub(crate) fn borrowed(states: &[(String, Vec<u8>)]) -> Vec<(&str, Vec<u8>)> {
     states.iter().map(|(name, state)| (&**name, state.clone())).collect()
 }
@@ -273,7 +273,7 @@ impl Lines {
     }
 }
 
-/// Keeps what each thread logs, since tests run beside each other.
+/// Keeps the log of each thread, because tests run in parallel.
 struct Log;
 
 thread_local! {
@@ -293,7 +293,7 @@ impl log::Log for Log {
     fn flush(&self) {}
 }
 
-/// What this thread logged since the last call; the first call begins to listen.
+/// Returns the log of this thread since the last call; the first call starts the recording.
 pub(crate) fn logged() -> Vec<String> {
     if log::set_logger(&Log).is_ok() {
         log::set_max_level(log::LevelFilter::Trace);

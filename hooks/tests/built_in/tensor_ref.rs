@@ -19,7 +19,7 @@ fn s_336_names_and_outputs() {
 }
 
 #[test]
-fn s_336_what_cannot_be_meant() {
+fn s_336_ambiguous_and_unknown_names_are_errors() {
     let program = Program::new();
     let info = || OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
     let two = program.graph.undefined_op("Two").name("two").described_output(info()).described_output(info());

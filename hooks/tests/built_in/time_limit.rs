@@ -5,7 +5,7 @@ use hooks::TimeLimitHook;
 use std::time::Duration;
 
 #[test]
-fn stops_when_the_time_is_over() {
+fn stops_after_the_time_limit() {
     let (program, clock) = (Program::new(), HandClock::new());
     clock.advance(5000);
     let mut driver = program.start(TimeLimitHook::new(Duration::from_millis(1500)).clock(clock.clone()));
