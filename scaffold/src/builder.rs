@@ -1,4 +1,4 @@
-//! A scaffold that is not finalized yet.
+//! Scaffolds that are not finalized yet.
 
 use crate::defaults;
 use crate::pieces::Pieces;
@@ -10,28 +10,28 @@ use session_core::{
 };
 use std::sync::Arc;
 
-/// A scaffold under construction: pieces that were given; what was not given is found or made by
-/// [`finalize`](ScaffoldBuilder::finalize).
+/// A scaffold under construction. It holds the pieces that were given; [`finalize`](ScaffoldBuilder::finalize) finds or creates
+/// the others.
 ///
-/// A scaffold that is not finalized is a type of its own, so that it cannot be used as if it were:
+/// A scaffold that is not finalized has a type of its own, so it cannot be used as if it were:
 ///
 /// ```compile_fail,E0308
 /// # use scaffold::Scaffold;
 /// let scaffold: Scaffold = Scaffold::builder();
 /// ```
 ///
-/// Giving no piece means its default (S-72).
+/// A piece that is not given has its default (S-72).
 #[derive(Clone, Debug, Default)]
 #[must_use = "finalize it, or give it to a session creator"]
 pub struct ScaffoldBuilder {
     pieces: Pieces,
-    /// The graph of the scaffold that it was made from.
+    /// The graph of the scaffold that this builder was created from.
     graph: Option<Graph>,
 }
 
-/// Something that has pieces: a scaffold, finalized or not.
+/// Types that have the pieces of a scaffold: [`Scaffold`] and [`ScaffoldBuilder`].
 pub trait AsPieces: sealed::Sealed {
-    /// Its pieces as they stand.
+    /// Returns the current pieces.
     fn pieces(&self) -> &Pieces;
 }
 
@@ -53,9 +53,9 @@ impl AsPieces for Scaffold {
     }
 }
 
-/// A builder with the pieces that a scaffold was given: what the scaffold found or made by itself is looked for again,
-/// so that variables, tables and summaries added since are included. So a finalized scaffold can be given wherever a
-/// builder is taken. The new scaffold must be of the same graph.
+/// Creates a builder with the pieces that were given to a scaffold. Pieces that the scaffold found or created are looked up
+/// again, so that variables, tables and summaries added since are included. A finalized scaffold can therefore be passed
+/// wherever a builder is expected. The new scaffold must be for the same graph.
 impl From<&Scaffold> for ScaffoldBuilder {
     fn from(scaffold: &Scaffold) -> ScaffoldBuilder {
         ScaffoldBuilder { pieces: scaffold.given().clone(), graph: Some(scaffold.graph().clone()) }
@@ -69,31 +69,65 @@ impl From<Scaffold> for ScaffoldBuilder {
 }
 
 impl ScaffoldBuilder {
-    /// No piece given.
+    /// Creates a builder without any piece.
     pub fn new() -> ScaffoldBuilder {
         ScaffoldBuilder::default()
     }
 
-    /// What was given so far (S-71).
+    /// Returns the pieces given so far (S-71).
+    ///
+    /// ```
+    /// use scaffold::Scaffold;
+    /// assert!(Scaffold::builder().pieces().init_op().is_none());
+    /// ```
     #[must_use]
     pub fn pieces(&self) -> &Pieces {
         &self.pieces
     }
 
-    /// Initialises the model when there is no checkpoint. Default: all global variables (S-78).
+    /// Sets the operation that initializes the model if there is no checkpoint. Default: initializes all global variables
+    /// (S-78).
+    ///
+    /// ```
+    /// # use ops::variables::{global_variables_initializer, variable};
+    /// # use scaffold::Scaffold;
+    /// # use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let w = variable(&graph.named("w"), 1.0f32);
+    /// let init = global_variables_initializer(&graph);
+    /// let scaffold = Scaffold::builder().init_op(&init).finalize(&graph)?;
+    /// assert_eq!(scaffold.init_op(), &init);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn init_op(mut self, operation: &Operation) -> Self {
         self.pieces.init_op = Some(operation.clone());
         self
     }
 
-    /// Feeds the init op. Default: nothing.
+    /// Feeds a value to the init op. Default: none.
+    ///
+    /// ```
+    /// # use ops::array::placeholder;
+    /// # use scaffold::Scaffold;
+    /// # use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let rate = placeholder(&graph.named("rate"), DType::Float32, [None]);
+    /// let builder = Scaffold::builder().init_feed(&rate, vec![0.1f32]);
+    /// assert_eq!(builder.pieces().init_feed().len(), 1);
+    /// ```
     pub fn init_feed(mut self, output: &(impl AsOutput + ?Sized), value: impl Into<Tensor>) -> Self {
         self.pieces.init_feed.push((output.as_output().clone(), value.into()));
         self
     }
 
-    /// Called after the init op when there is no checkpoint, with the scaffold that it belongs to in the end, and the
-    /// session (S-73). Default: none.
+    /// Sets a function that runs after the init op if there is no checkpoint. It receives the finalized scaffold and the session
+    /// (S-73). Default: none.
+    ///
+    /// ```
+    /// use scaffold::Scaffold;
+    /// let builder = Scaffold::builder().init_fn(|_scaffold, _session| Ok(()));
+    /// assert!(builder.pieces().has_init_fn());
+    /// ```
     pub fn init_fn(
         mut self,
         function: impl Fn(&Scaffold, &dyn Session) -> Result<()> + Send + Sync + 'static,
@@ -102,69 +136,92 @@ impl ScaffoldBuilder {
         self
     }
 
-    /// Gives the names of what keeps the model from being ready, none when it is. Default: of all global and local
-    /// variables that have no value (S-79).
+    /// Sets the output that lists the names of the variables that are not ready; an empty list means ready. Default: all global
+    /// and local variables without a value (S-79).
     pub fn ready_op(mut self, output: &(impl AsOutput + ?Sized)) -> Self {
         self.pieces.ready_op = Some(output.as_output().clone());
         self
     }
 
-    /// The same for what must be ready before the local init op is run. Default: global variables (S-80).
+    /// Sets the output that lists the names of the variables that must be ready before the local init op runs. Default: global
+    /// variables without a value (S-80).
     pub fn ready_for_local_init_op(mut self, output: &(impl AsOutput + ?Sized)) -> Self {
         self.pieces.ready_for_local_init_op = Some(output.as_output().clone());
         self
     }
 
-    /// Initialises what is local to the process, at every start. Default: local variables and tables (S-81).
+    /// Sets the operation that initializes process-local state at every start. Default: initializes local variables and tables
+    /// (S-81).
+    ///
+    /// ```
+    /// # use scaffold::{Scaffold, default_local_init_op};
+    /// # use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let local = default_local_init_op(&graph);
+    /// let builder = Scaffold::builder().local_init_op(&local);
+    /// assert_eq!(builder.pieces().local_init_op(), Some(&local));
+    /// ```
     pub fn local_init_op(mut self, operation: &Operation) -> Self {
         self.pieces.local_init_op = Some(operation.clone());
         self
     }
 
-    /// Feeds the local init op. Default: nothing.
+    /// Feeds a value to the local init op. Default: none.
     pub fn local_init_feed(mut self, output: &(impl AsOutput + ?Sized), value: impl Into<Tensor>) -> Self {
         self.pieces.local_init_feed.push((output.as_output().clone(), value.into()));
         self
     }
 
-    /// Gives all summaries. Default: the collection `summaries` merged (S-82).
+    /// Sets the output that evaluates all summaries. Default: the merged collection `summaries` (S-82).
     pub fn summary_op(mut self, output: &(impl AsOutput + ?Sized)) -> Self {
         self.pieces.summary_op = Some(output.as_output().clone());
         self
     }
 
-    /// Saves and restores the model. Default: the single item of the collection `savers`, else a new saver of all global
-    /// variables (S-83).
+    /// Sets the saver that saves and restores the model. Default: the single item of the collection `savers`, or a new saver of all
+    /// global variables (S-83).
+    ///
+    /// ```
+    /// # use checkpoint::{GraphSaver, SaverOptions};
+    /// # use ops::variables::variable;
+    /// # use scaffold::Scaffold;
+    /// # use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let w = variable(&graph.named("w"), 1.0f32);
+    /// let saver = GraphSaver::new(SaverOptions::default().max_to_keep(3));
+    /// let scaffold = Scaffold::builder().saver(&saver).finalize(&graph)?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn saver(mut self, saver: &GraphSaver) -> Self {
         self.pieces.saver = Some(saver.clone());
         self
     }
 
-    /// Takes each piece that has not been given from another scaffold, as it stands now (S-74). The other's init
-    /// function will be called with this scaffold.
+    /// Copies each piece that has not been given from another scaffold's current pieces (S-74). A copied init function is called
+    /// with this scaffold.
     pub fn copy_from(mut self, other: &impl AsPieces) -> Self {
         self.pieces.fill_from(other.pieces());
         self
     }
 
-    /// Settles all pieces, in the order init op, ready op, ready-for-local-init op, local init op, summary op, saver, and
-    /// freezes the graph (S-75). Each is the first of: what was given; the single item of its collection; a default that
-    /// is made and added to the collection (S-76).
+    /// Settles all pieces in the order init op, ready op, ready-for-local-init op, local init op, summary op, saver, and
+    /// freezes the graph (S-75). Each piece is the first of: the given one; the single item of its collection; a default,
+    /// which is created and added to the collection (S-76).
     ///
-    /// A graph that is frozen already will do if nothing has to be made (S-84). A default that an earlier scaffold made is
-    /// made anew when variables, tables or summaries came since and the graph is not frozen; TensorFlow leaves them out
-    /// (S-86).
+    /// A graph that is already frozen is accepted if nothing has to be created (S-84). A default of an earlier scaffold is
+    /// recreated if variables, tables or summaries were added since and the graph is not frozen; TensorFlow leaves those
+    /// out (S-86).
     ///
     /// # Errors
     /// More than one item in a collection that is looked up (S-77); a piece of another graph; a frozen graph that lacks a
-    /// default; a mistake made while the graph was built. The graph is not frozen then.
+    /// default; a build error of the graph. In these cases the graph is not frozen.
     pub fn finalize(self, graph: &Graph) -> Result<Scaffold> {
         self.settle(graph).map_err(|error| error.with_phase(Phase::Build))
     }
 
     fn settle(mut self, graph: &Graph) -> Result<Scaffold> {
         self.check(graph)?;
-        // Nobody's scope, device or control inputs for what the scaffold makes.
+        // The scope, device and control inputs of the caller do not apply to the scaffold's operations.
         let graph = graph.root();
         defaults::forget_stale(&graph)?;
         let given = self.pieces.clone();
@@ -174,7 +231,7 @@ impl ScaffoldBuilder {
         Scaffold::settled(graph, given, self.pieces)
     }
 
-    /// That everything given can be run in this graph.
+    /// Checks that everything given can run in this graph.
     fn check(&self, graph: &Graph) -> Result<()> {
         if self.graph.as_ref().is_some_and(|known| !known.is_same(graph)) {
             let text = "the scaffold was finalized for another graph; give the session that graph, or copy the pieces \
@@ -204,10 +261,12 @@ impl ScaffoldBuilder {
     }
 }
 
-/// The error for a piece of another graph. An operation that could not be made has an error of its own, with its place.
+/// Returns the error for a piece of another graph. An operation with a build error returns that error, with its place.
 fn in_another_graph(piece: &str, error: Error) -> Error {
     match error.location() {
         Some(_) => error,
-        None => Error::value(format!("the {piece} of the scaffold is in another graph: {}", error.message())),
+        None => {
+            Error::value(format!("the {piece} of the scaffold belongs to another graph: {}", error.message()))
+        }
     }
 }

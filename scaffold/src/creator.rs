@@ -1,4 +1,4 @@
-//! Objects that create sessions, again and again.
+//! Session creators.
 
 use crate::builder::ScaffoldBuilder;
 use crate::manager::SessionManager;
@@ -12,24 +12,38 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Creates sessions that are ready to be used. Called once for each session, so again at each recovery (S-110).
+/// Creates sessions that are ready to be used. Called once for each session, so again in each recovery (S-110).
+///
+/// ```
+/// use scaffold::{ChiefSessionCreator, SessionCreator};
+/// # use embedded_engine::EmbeddedEngine;
+/// # use ops::variables::variable;
+/// # use session_core::{CancellationToken, Graph, SessionExt};
+/// # use std::sync::Arc;
+/// let graph = Graph::new();
+/// let w = variable(&graph.named("w"), 1.0f32);
+/// let mut creator = ChiefSessionCreator::new(Arc::new(EmbeddedEngine::default()), &graph);
+/// let created = creator.create_session(&CancellationToken::new())?;
+/// assert_eq!(created.session.run(&w, ())?.value::<f32>()?, 1.0);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 pub trait SessionCreator: Send {
-    /// The graph of the sessions.
+    /// Returns the graph of the sessions.
     fn graph(&self) -> &Graph;
 
-    /// Creates a session. The token ends it early.
+    /// Creates a session. Cancelling the token aborts the creation.
     ///
     /// # Errors
-    /// Whatever keeps the session from being ready; `Cancelled`.
+    /// Returns the error that prevents the session from being ready, or `Cancelled`.
     fn create_session(&mut self, cancellation: &CancellationToken) -> Result<CreatedSession>;
 
-    /// The scaffold of the sessions, once one was created; `None` for creators without one.
+    /// Returns the scaffold of the sessions after the first creation; `None` for creators without a scaffold.
     fn scaffold(&self) -> Option<&Scaffold> {
         None
     }
 
-    /// Returns what the sessions are restored from; `None` (the default) if the creator does not say so, or leaves it to
-    /// somebody else.
+    /// Returns the source from which sessions are restored. Default: `None`, for creators that restore nothing or do not expose
+    /// the source.
     fn checkpoint_source(&self) -> Option<&CheckpointSource> {
         None
     }
@@ -51,14 +65,14 @@ impl<C: SessionCreator + ?Sized> SessionCreator for Box<C> {
     }
 }
 
-/// A scaffold that may still have to be finalized.
+/// A scaffold that may not be finalized yet.
 #[derive(Debug)]
 enum Pending {
     Building(Box<ScaffoldBuilder>),
     Finalized(Box<(Scaffold, SessionManager)>),
 }
 
-/// What chief and worker have in common.
+/// The parts that chief and worker share.
 struct Common {
     graph: Graph,
     engine: Arc<dyn Engine>,
@@ -82,7 +96,7 @@ impl Common {
         }
     }
 
-    /// The finalized scaffold and the one manager of this creator's life (S-111, S-113).
+    /// Returns the finalized scaffold and the manager, which live as long as this creator (S-111, S-113).
     fn ready(&mut self) -> Result<&(Scaffold, SessionManager)> {
         if let Pending::Building(builder) = &self.scaffold {
             let scaffold = builder.clone().finalize(&self.graph)?;
@@ -91,7 +105,7 @@ impl Common {
         }
         match &self.scaffold {
             Pending::Finalized(ready) => {
-                // A monitored session that was closed has thawed it; the pieces stay settled (S-85).
+                // A monitored session that was closed has unfrozen the graph; the pieces stay settled (S-85).
                 self.graph.finalize()?;
                 Ok(ready)
             }
@@ -130,33 +144,33 @@ impl fmt::Debug for Common {
 
 macro_rules! common_setters {
     () => {
-        /// The scaffold, finalized by the first creation: a [`ScaffoldBuilder`], or a [`Scaffold`] of the same graph.
-        /// Default: nothing given.
+        /// Sets the scaffold, which the first creation finalizes: a [`ScaffoldBuilder`], or a [`Scaffold`] of the same graph. Default:
+        /// a scaffold without given pieces.
         pub fn scaffold(mut self, scaffold: impl Into<ScaffoldBuilder>) -> Self {
             self.common.scaffold = Pending::Building(Box::new(scaffold.into()));
             self
         }
 
-        /// The engine's target. Default: empty, this process.
+        /// Sets the engine's target. Default: empty, which means this process.
         pub fn master(mut self, master: impl Into<String>) -> Self {
             self.common.master = master.into();
             self
         }
 
-        /// The sessions' configuration. Default: that of [`SessionConfig`].
+        /// Sets the configuration of the sessions. Default: [`SessionConfig::default`].
         pub fn config(mut self, config: SessionConfig) -> Self {
             self.common.config = config;
             self
         }
 
-        /// How long to wait before looking again for what is waited for. Default: 30 s, which TensorFlow does not let
-        /// one change (S-113).
+        /// Sets the time between two attempts while waiting for a checkpoint or a ready model. Default: 30 s, which is fixed in
+        /// TensorFlow (S-113).
         pub fn recovery_wait(mut self, wait: Duration) -> Self {
             self.common.recovery_wait = wait;
             self
         }
 
-        /// Where time comes from. Default: the system.
+        /// Sets the source of time. Default: the system.
         pub fn waiter(mut self, waiter: Arc<dyn Waiter>) -> Self {
             self.common.waiter = waiter;
             self
@@ -164,8 +178,17 @@ macro_rules! common_setters {
     };
 }
 
-/// Creates sessions by restoring the newest checkpoint or initialising the model (S-111). The checkpoint is chosen anew
-/// at each creation (S-114).
+/// Creates sessions by restoring the newest checkpoint or initializing the model (S-111). Each creation chooses the
+/// checkpoint again (S-114).
+///
+/// ```
+/// use scaffold::ChiefSessionCreator;
+/// # use embedded_engine::EmbeddedEngine;
+/// # use session_core::Graph;
+/// # use std::sync::Arc;
+/// let engine = Arc::new(EmbeddedEngine::default());
+/// let creator = ChiefSessionCreator::new(engine, &Graph::new()).checkpoint_dir("run");
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct ChiefSessionCreator {
@@ -175,7 +198,7 @@ pub struct ChiefSessionCreator {
 }
 
 impl ChiefSessionCreator {
-    /// A creator of sessions of an engine on a graph.
+    /// Creates a creator of sessions of `engine` on `graph`.
     pub fn new(engine: Arc<dyn Engine>, graph: &Graph) -> ChiefSessionCreator {
         ChiefSessionCreator {
             common: Common::new(engine, graph),
@@ -186,26 +209,26 @@ impl ChiefSessionCreator {
 
     common_setters!();
 
-    /// Restores from the newest intact checkpoint of this folder, if there is one. Default: nothing is restored.
+    /// Restores the newest intact checkpoint of this folder, if there is one. Default: nothing is restored.
     pub fn checkpoint_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.source = CheckpointSource::Directory(directory.into());
         self
     }
 
-    /// Restores from the checkpoint with this prefix. Takes the place of a folder given before.
+    /// Restores the checkpoint with this prefix. Replaces a folder given before.
     pub fn checkpoint_filename_with_path(mut self, prefix: impl Into<PathBuf>) -> Self {
         self.source = CheckpointSource::File(prefix.into());
         self
     }
 
-    /// Where to restore from.
+    /// Sets the source of the checkpoint.
     pub fn checkpoint_source(mut self, source: CheckpointSource) -> Self {
         self.source = source;
         self
     }
 
-    /// What a checkpoint may lack, and whether an older one may stand in for a damaged one. Default: it may lack
-    /// nothing, and an older one may (unlike S-102).
+    /// Sets which variables a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may lack
+    /// none, and an older one may (unlike S-102).
     pub fn restore_options(mut self, options: RestoreOptions) -> Self {
         self.restore_options = options;
         self
@@ -247,8 +270,18 @@ impl SessionCreator for ChiefSessionCreator {
     }
 }
 
-/// Creates sessions by waiting until the chief has made the model ready (S-112): never restores, never runs init op or
-/// init function, but does initialise what is local.
+/// Creates sessions by waiting until the chief has made the model ready (S-112). It never restores and never runs the init op or
+/// the init function, but it does initialize process-local state.
+///
+/// ```
+/// use scaffold::WorkerSessionCreator;
+/// # use embedded_engine::EmbeddedEngine;
+/// # use session_core::Graph;
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// let engine = Arc::new(EmbeddedEngine::default());
+/// let creator = WorkerSessionCreator::new(engine, &Graph::new()).max_wait(Some(Duration::from_secs(600)));
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct WorkerSessionCreator {
@@ -257,14 +290,14 @@ pub struct WorkerSessionCreator {
 }
 
 impl WorkerSessionCreator {
-    /// A creator of sessions of an engine on a graph.
+    /// Creates a creator of sessions of `engine` on `graph`.
     pub fn new(engine: Arc<dyn Engine>, graph: &Graph) -> WorkerSessionCreator {
         WorkerSessionCreator { common: Common::new(engine, graph), max_wait: Some(Duration::from_secs(1800)) }
     }
 
     common_setters!();
 
-    /// How long to wait for the model; `None` for ever. Default: 1800 s.
+    /// Sets how long to wait for the model; `None` waits forever. Default: 1800 s.
     pub fn max_wait(mut self, max_wait: Option<Duration>) -> Self {
         self.max_wait = max_wait;
         self

@@ -1,4 +1,4 @@
-//! The pieces that a scaffold finds or makes when they are not given.
+//! The pieces that a scaffold finds or creates if they are not given.
 
 use crate::pieces::Pieces;
 use checkpoint::{GraphSaver, SAVERS, SaverOptions};
@@ -15,15 +15,15 @@ use session_core::keys::{
 use session_core::{CollectionKey, Error, Graph, Operation, Output, Result};
 use std::any::Any;
 
-/// What was made as a default, and of what, so that the defaults of a graph that grew since are known to be stale.
+/// The operations that were created as defaults, and the size of their inputs, which shows whether they are stale.
 #[derive(Clone, Debug)]
 struct Made {
     counts: Counts,
-    /// The operations that were made: of init, ready, ready for local init, local init, summaries.
+    /// The operations that were created: init, ready, ready for local init, local init, summaries.
     operations: Vec<Operation>,
 }
 
-/// How much there was of what defaults are made of.
+/// The number of items in each collection from which defaults are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Counts([usize; 5]);
 
@@ -41,14 +41,14 @@ impl Counts {
 
 const MADE: CollectionKey<Made> = CollectionKey::new("scaffold_defaults");
 
-/// Takes defaults out of their collections that were made before the graph grew (unlike S-86). On a frozen graph they
-/// stay: there, nothing has been added since.
+/// Removes defaults from their collections if the graph has grown since they were created (unlike S-86). On a frozen graph they
+/// stay, because nothing can have been added.
 pub(crate) fn forget_stale(graph: &Graph) -> Result<()> {
     let Some(made) = graph.collection(&MADE).pop() else { return Ok(()) };
     if graph.is_finalized() || made.counts == Counts::of(graph) {
         return Ok(());
     }
-    info!("the graph has grown since its init, ready and summary ops were made; they are made anew");
+    info!("the graph has grown since its init, ready and summary ops were created; recreating them");
     forget(graph, &INIT_OP, |operation| made.operations.contains(operation))?;
     forget(graph, &LOCAL_INIT_OP, |operation| made.operations.contains(operation))?;
     for key in [READY_OP, READY_FOR_LOCAL_INIT_OP, SUMMARY_OP] {
@@ -70,7 +70,7 @@ fn forget<T: Any + Clone + Send + Sync>(
     items.into_iter().filter(|item| !is_stale(item)).try_for_each(|item| graph.add_to_collection(key, item))
 }
 
-/// Settles what is not given, in this order (S-75, S-76).
+/// Settles all pieces that are not given, in order (S-75, S-76).
 pub(crate) fn settle(graph: &Graph, pieces: &mut Pieces) -> Result<()> {
     let mut made = Vec::new();
     if pieces.init_op.is_none() {
@@ -114,7 +114,7 @@ fn remember(graph: &Graph, mut made: Vec<Operation>) -> Result<()> {
     graph.add_to_collection(&MADE, Made { counts: Counts::of(graph), operations: made })
 }
 
-/// The single item of a collection, or one that is made and added; whether it was made.
+/// Returns the single item of a collection, or creates one and adds it; and true if it was created.
 fn found_or_made<T: Piece>(
     graph: &Graph,
     key: &CollectionKey<T>,
@@ -140,9 +140,9 @@ fn single<T: Any + Clone + Send + Sync>(graph: &Graph, key: &CollectionKey<T>) -
     }
 }
 
-/// What can be the item of a piece's collection.
+/// Types of items in a piece's collection.
 trait Piece: Any + Clone + Send + Sync {
-    /// Whether the graph could make it.
+    /// Returns the build error of the item, if it has one.
     fn made(&self) -> Result<()>;
 }
 
@@ -181,7 +181,7 @@ fn ready_for_local_init_op(graph: &Graph) -> Output {
     report_uninitialized(graph, &global_variables(graph))
 }
 
-/// Initialises local variables and tables: the default local init op, for users who want to add to it (S-81).
+/// Initializes local variables and tables. This is the default local init op, for users who want to extend it (S-81).
 ///
 /// ```
 /// use ops::control_flow::group;

@@ -1,4 +1,4 @@
-//! Initial values out of a checkpoint.
+//! Initial values from a checkpoint.
 
 use checkpoint::{CheckpointReader, VariableSpec};
 use ops::io::restore_v2;
@@ -6,12 +6,13 @@ use ops::variables::VariableExt as _;
 use session_core::{CollectionKey, Graph, Result, Variable, VariableParts, keys};
 use std::path::Path;
 
-/// Lets variables begin with what a checkpoint holds, in place of what their initializers would give (S-319).
+/// Initializes variables with values from a checkpoint instead of their own initializers (S-319).
 ///
-/// Each item of the map is the name of a stored tensor and that of a variable, or two scopes, as `("encoder/", "model/")`
-/// for all variables below `model/`; `/` stands for the root. The graph's collections hold the variables with their new
-/// initializers afterwards, so that [`global_variables_initializer`](ops::variables::global_variables_initializer) and
-/// every scaffold made later use them. A [`Variable`] that is held elsewhere still has its old initializer.
+/// Each item of the map is the name of a stored tensor and that of a variable, or a pair of scopes such as
+/// `("encoder/", "model/")` for all variables below `model/`; `/` stands for the root. Afterwards the graph's collections
+/// hold the variables with their new initializers, so that
+/// [`global_variables_initializer`](ops::variables::global_variables_initializer) and every scaffold created later use them.
+/// A [`Variable`] that the program holds elsewhere keeps its old initializer.
 ///
 /// ```
 /// use ops::variables::{global_variables, variable};
@@ -29,8 +30,8 @@ use std::path::Path;
 /// ```
 ///
 /// # Errors
-/// A checkpoint that cannot be read; an item that names nothing, a scope with a name, or a tensor whose dtype or shape is not
-/// the variable's; a graph that is finalized.
+/// A checkpoint that cannot be read; an item without a match, a scope paired with a name, or a tensor whose dtype or shape
+/// differs from the variable's; a finalized graph.
 pub fn init_from_checkpoint(graph: &Graph, checkpoint: impl AsRef<Path>, map: &[(&str, &str)]) -> Result<()> {
     let graph = graph.root().without_control_dependencies();
     let variables = graph.collection(&keys::VARIABLES);
@@ -63,7 +64,7 @@ pub fn init_from_checkpoint(graph: &Graph, checkpoint: impl AsRef<Path>, map: &[
     Ok(())
 }
 
-/// Puts a variable in the place of another in all collections.
+/// Replaces a variable by another in all collections.
 fn replace(graph: &Graph, old: &Variable, new: &Variable) -> Result<()> {
     for name in graph.collection_names() {
         let key = CollectionKey::<Variable>::from_name(&name);

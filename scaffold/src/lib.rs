@@ -1,4 +1,4 @@
-//! What brings a graph to a runnable state: [`Scaffold`], [`SessionManager`] and the session creators.
+//! Scaffolds, session managers and session creators, which bring a graph into a runnable state.
 //!
 //! ```
 //! use ops::variables::variable;
@@ -27,9 +27,9 @@
 //! # Ok::<(), session_core::Error>(())
 //! ```
 //!
-//! # What it does not do
+//! # Limits
 //!
-//! It knows no hooks and does not run a training loop: the crate `monitored` does. It brings no engine.
+//! This crate knows no hooks and runs no training loop (the crate `monitored` does), and it contains no engine.
 
 mod builder;
 mod creator;
@@ -54,3 +54,8 @@ pub use preparation::{BoundInitFn, CheckpointSource, CreatedSession, Preparation
 pub use ready::Readiness;
 pub use scaffold::Scaffold;
 pub use waiter::{SystemWaiter, Waiter};
+
+/// Compiles the program of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

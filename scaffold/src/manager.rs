@@ -1,4 +1,4 @@
-//! Opening sessions and making models ready in them.
+//! The session manager.
 
 use crate::preparation::{CheckpointSource, CreatedSession, Preparation, Restoring};
 use crate::ready::{self, Readiness};
@@ -17,17 +17,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Opens sessions on a graph and brings the model in them to a usable state: initialised, restored from a checkpoint,
-/// or initialised by somebody else (S-88).
+/// Opens sessions on a graph and brings their model into a usable state: initialized, restored from a checkpoint, or initialized
+/// by another process (S-88).
 ///
-/// | | opens | restores | init op, init function | local init op | ready check fails |
+/// | | opens | restores | init op, init function | local init op | if the model is not ready |
 /// |---|---|---|---|---|---|
 /// | [`prepare_session`](SessionManager::prepare_session) | once | if there is a checkpoint | if not restored | always | error |
-/// | [`recover_session`](SessionManager::recover_session) | once | if there is a checkpoint | never | always | says so |
-/// | [`wait_for_session`](SessionManager::wait_for_session) | again and again | never | never | always | tries again |
+/// | [`recover_session`](SessionManager::recover_session) | once | if there is a checkpoint | never | always | reports it |
+/// | [`wait_for_session`](SessionManager::wait_for_session) | repeatedly | never | never | always | tries again |
 ///
-/// Unlike TensorFlow's, a session that could not be made ready is closed (S-99), and every error says in which phase it
-/// happened.
+/// Unlike in TensorFlow, a session that could not be made ready is closed (S-99), and every error names the phase in which it
+/// occurred.
 ///
 /// ```
 /// use scaffold::{Preparation, SessionManager};
@@ -53,58 +53,69 @@ pub struct SessionManager {
     waiter: Arc<dyn Waiter>,
 }
 
-/// Makes a [`SessionManager`].
+/// Builds a [`SessionManager`].
+///
+/// ```
+/// use scaffold::SessionManager;
+/// # use embedded_engine::EmbeddedEngine;
+/// # use session_core::Graph;
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// let engine = Arc::new(EmbeddedEngine::default());
+/// let manager = SessionManager::builder(engine, &Graph::new()).recovery_wait(Duration::from_secs(5)).build()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "call `build`"]
 pub struct SessionManagerBuilder(SessionManager);
 
 impl SessionManagerBuilder {
-    /// Initialises what is local to the process. Default: none.
+    /// Sets the operation that initializes process-local state. Default: none.
     pub fn local_init_op(mut self, operation: &Operation) -> Self {
         self.0.local_init_op = Some(operation.clone());
         self
     }
 
-    /// What the local init op is fed. Default: nothing.
+    /// Sets the feeds of the local init op. Default: none.
     pub fn local_init_feed(mut self, feed: impl IntoIterator<Item = (Output, Tensor)>) -> Self {
         self.0.local_init_feed.extend(feed);
         self
     }
 
-    /// How the local init op is run. Default: nothing special.
+    /// Sets the run options of the local init op. Default: [`RunOptions::default`].
     pub fn local_init_run_options(mut self, options: RunOptions) -> Self {
         self.0.local_init_run_options = options;
         self
     }
 
-    /// Gives the names of what keeps the model from being ready. Default: none, always ready.
+    /// Sets the output that lists the names of the variables that are not ready. Default: none, always ready.
     pub fn ready_op(mut self, output: &Output) -> Self {
         self.0.ready_op = Some(output.clone());
         self
     }
 
-    /// Gives the names of what keeps the local init op from being run. Default: none, always ready.
+    /// Sets the output that lists the names of the variables that the local init op needs. Default: none, always ready.
     pub fn ready_for_local_init_op(mut self, output: &Output) -> Self {
         self.0.ready_for_local_init_op = Some(output.clone());
         self
     }
 
-    /// How long to wait before looking again for a checkpoint or a ready model. Default: 30 s.
+    /// Sets the time between two attempts while waiting for a checkpoint or a ready model. Default: 30 s.
     pub fn recovery_wait(mut self, wait: Duration) -> Self {
         self.0.recovery_wait = wait;
         self
     }
 
-    /// Where time comes from. Default: the system.
+    /// Sets the source of time. Default: the system.
     pub fn waiter(mut self, waiter: Arc<dyn Waiter>) -> Self {
         self.0.waiter = waiter;
         self
     }
 
-    /// The manager.
+    /// Builds the manager.
     ///
     /// # Errors
-    /// A value error for a ready-for-local-init op without local init op (S-88).
+    /// A value error for a ready-for-local-init op without a local init op (S-88).
     pub fn build(self) -> Result<SessionManager> {
         if self.0.ready_for_local_init_op.is_some() && self.0.local_init_op.is_none() {
             let text = "if you pass a ready_for_local_init_op you must also pass a local_init_op";
@@ -114,7 +125,7 @@ impl SessionManagerBuilder {
     }
 }
 
-/// A session that is closed unless it is given on.
+/// A session that is closed on drop unless it is handed over.
 struct Opened(Option<Arc<dyn Session>>);
 
 impl Opened {
@@ -128,13 +139,13 @@ impl Drop for Opened {
         if let Some(session) = self.0.take()
             && let Err(error) = session.close()
         {
-            warn!("closing a session that was not made ready: {}", error.chain());
+            warn!("could not close a session that did not become ready: {}", error.chain());
         }
     }
 }
 
 impl SessionManager {
-    /// A manager of sessions of an engine on a graph.
+    /// Creates a builder for a manager of sessions of `engine` on `graph`.
     pub fn builder(engine: Arc<dyn Engine>, graph: &Graph) -> SessionManagerBuilder {
         SessionManagerBuilder(SessionManager {
             engine,
@@ -149,15 +160,15 @@ impl SessionManager {
         })
     }
 
-    // ---- the chief's way ----------------------------------------------------------------------------
+    // ---- the chief ----------------------------------------------------------------------------------
 
-    /// Opens a session and makes the model ready: restored from a checkpoint if there is one, else initialised; then
-    /// initialised locally; then checked (S-93, S-94). After a restore neither init op nor init function run (S-95), but
-    /// the initialisers of variables that the checkpoint lacks do, if the restore options allow it to lack any.
+    /// Opens a session and makes the model ready: restores it from a checkpoint if there is one, otherwise initializes it; then
+    /// initializes process-local state; then checks it (S-93, S-94). After a restore neither the init op nor the init function
+    /// runs (S-95). If the restore options allow the checkpoint to lack variables, the initializers of those run.
     ///
     /// # Errors
-    /// A runtime error when there is nothing to initialise the model with (S-96), or it is not ready afterwards (S-97);
-    /// those of the engine, of restoring, of what initialises (S-98); `Cancelled`.
+    /// A runtime error if nothing can initialize the model (S-96), or if it is not ready afterwards (S-97); the errors of the
+    /// engine, of the restore, and of the initialization (S-98); `Cancelled`.
     pub fn prepare_session(&self, preparation: &Preparation) -> Result<CreatedSession> {
         let token = &preparation.cancellation;
         let (opened, session) = self.open(&preparation.master, &preparation.config)?;
@@ -212,7 +223,7 @@ impl SessionManager {
         Ok(())
     }
 
-    /// What should have made the model ready, by name.
+    /// Lists the names of the operations that should have made the model ready.
     fn culprits(&self, preparation: &Preparation, local: bool) -> String {
         let names: Vec<&str> = preparation.init_ops.iter().map(Operation::name).collect();
         let init_op = if names.is_empty() { "none".to_owned() } else { names.join(" ") };
@@ -241,7 +252,7 @@ impl SessionManager {
 
     // ---- restoring ----------------------------------------------------------------------------------
 
-    /// S-100. Unlike there, a damaged or deleted newest checkpoint makes way for an older one, if the options allow it.
+    /// S-100. Unlike TensorFlow, falls back to an older checkpoint if the newest is damaged or deleted and the options allow it.
     fn restore(
         &self,
         session: &dyn Session,
@@ -276,7 +287,7 @@ impl SessionManager {
     ) -> Result<Option<Restored>> {
         let begun = self.waiter.now();
         loop {
-            // In a folder that is not there there is nothing (S-103).
+            // A folder that does not exist holds no checkpoint (S-103).
             let found = saver.saver().has_checkpoint(directory).map_err(Error::from);
             if found.map_err(|error| error.with_phase(Phase::Restore))? {
                 self.before_restore(session, token)?;
@@ -294,8 +305,8 @@ impl SessionManager {
         }
     }
 
-    /// Waits before looking again, at most until the end of the time that is left. Never not at all, or a time limit that
-    /// is counted in waits would never be reached (S-108).
+    /// Waits before the next attempt, at most until the time limit. Always waits some time; otherwise a time limit that is counted in
+    /// waits would never be reached (S-108).
     fn pause(&self, left: Duration, token: &CancellationToken) -> Result<()> {
         let wait = self.recovery_wait.max(Duration::from_millis(1)).min(left);
         self.waiter.wait(wait, token)
@@ -311,7 +322,7 @@ impl SessionManager {
             .map_err(|error| error.with_phase(Phase::Restore))
     }
 
-    /// Initialises variables that the checkpoint was allowed to lack.
+    /// Initializes the variables that the checkpoint was allowed to lack.
     fn initialize_missing(
         &self,
         session: &dyn Session,
@@ -324,7 +335,7 @@ impl SessionManager {
             return Ok(());
         }
         warn!(
-            "not in checkpoint {}, and initialized: {}",
+            "variables missing in checkpoint {} were initialized: {}",
             restored.report.prefix.display(),
             restored.report.missing.join(", ")
         );
@@ -337,13 +348,13 @@ impl SessionManager {
         run::run_operations(session, &operations, &[], &RunOptions::default(), token)
     }
 
-    // ---- the other ways -----------------------------------------------------------------------------
+    // ---- recovery and workers -----------------------------------------------------------------------
 
-    /// Opens a session, restores if there is a checkpoint, and always tries the local init op; never runs the init op
-    /// (S-105). Says whether the model is ready; a model that was not restored counts as not ready.
+    /// Opens a session, restores it if there is a checkpoint, and always tries the local init op; never runs the init op (S-105).
+    /// Returns whether the model is ready. A model that was not restored counts as not ready.
     ///
     /// # Errors
-    /// Of the engine, of restoring, of what is run; `Cancelled`.
+    /// The errors of the engine, of the restore, and of the operations that run; `Cancelled`.
     pub fn recover_session(
         &self,
         master: &str,
@@ -380,15 +391,15 @@ impl SessionManager {
         Ok(true)
     }
 
-    /// Waits until somebody else has made the model ready: opens a session, tries the local init op and the ready check,
-    /// and if it is not ready closes it and tries again later (S-106). `max_wait` is `None` for ever.
+    /// Waits until another process has made the model ready: opens a session, tries the local init op and the ready check, and if
+    /// the model is not ready closes the session and tries again later (S-106). A `max_wait` of `None` waits forever.
     ///
-    /// The limit is on the time that has passed, and the last try is made when it is over. TensorFlow gives up as soon as
-    /// less is left than the wait between two tries (S-107), and never when that wait is zero (S-108).
+    /// The limit applies to the elapsed time, and the last attempt is made when it expires. TensorFlow gives up as soon as the
+    /// remaining time is shorter than the wait between two attempts (S-107), and never if that wait is zero (S-108).
     ///
     /// # Errors
-    /// `DeadlineExceeded` when the model was not ready in time; of the engine and of what is run, at once (S-109);
-    /// `Cancelled`.
+    /// `DeadlineExceeded` if the model was not ready in time; errors of the engine and of the operations that run, immediately
+    /// (S-109); `Cancelled`.
     pub fn wait_for_session(
         &self,
         master: &str,

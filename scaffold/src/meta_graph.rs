@@ -1,4 +1,4 @@
-//! Scaffolds of graphs that TensorFlow exported.
+//! Scaffolds of exported graphs.
 
 use crate::builder::ScaffoldBuilder;
 use crate::scaffold::Scaffold;
@@ -9,9 +9,8 @@ use std::any::Any;
 use std::path::Path;
 
 impl Scaffold {
-    /// Imports a `.meta` file and settles its scaffold, for `.scaffold(..)` of a session on
-    /// [`graph`](Scaffold::graph). The graph is not frozen: hooks and the program may still add to it, and the session
-    /// freezes it.
+    /// Imports a `.meta` file and settles its scaffold, for `.scaffold(..)` of a session on [`graph`](Scaffold::graph). The graph is
+    /// not frozen yet: hooks and the program may still add to it, and the session freezes it.
     ///
     /// ```
     /// use scaffold::Scaffold;
@@ -27,7 +26,7 @@ impl Scaffold {
     /// ```
     ///
     /// # Errors
-    /// As [`graph_def::import_meta_graph`] and [`ScaffoldBuilder::finalize`].
+    /// Returns the errors of [`graph_def::import_meta_graph`] and [`ScaffoldBuilder::finalize`].
     pub fn from_meta_graph(path: impl AsRef<Path>) -> Result<Scaffold> {
         let meta = import_meta_graph(path)?;
         let scaffold = ScaffoldBuilder::from_meta_graph(&meta).finalize(&meta.graph)?;
@@ -37,8 +36,8 @@ impl Scaffold {
 }
 
 impl ScaffoldBuilder {
-    /// The pieces of an imported meta graph: its saver, and its init, ready and summary operations where its program had
-    /// put them into their collections; of several the last. What is missing is made when the scaffold is finalized.
+    /// Creates a builder with the pieces of an imported meta graph: its saver, and the init, ready and summary operations in its
+    /// collections; of several, the last one. Missing pieces are created when the scaffold is finalized.
     pub fn from_meta_graph(meta: &MetaGraph) -> ScaffoldBuilder {
         let mut builder = ScaffoldBuilder::new();
         if let Some(saver) = &meta.saver {
@@ -63,7 +62,7 @@ impl ScaffoldBuilder {
     }
 }
 
-/// The last item where finalizing would find too many (S-77); a single one it finds itself.
+/// Returns the last item if finalizing would find too many (S-77). A single item is found by `finalize` itself.
 fn last_of_several<T: Any + Clone + Send + Sync>(graph: &Graph, key: &CollectionKey<T>) -> Option<T> {
     let mut items = graph.collection(key);
     if items.len() < 2 {

@@ -1,4 +1,4 @@
-//! What a scaffold consists of, before it is settled.
+//! The pieces of a scaffold before it is settled.
 
 use crate::Scaffold;
 use checkpoint::GraphSaver;
@@ -6,10 +6,16 @@ use session_core::{Operation, Output, Result, Session, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
-/// A user's function that initialises a model (S-73).
+/// A user's function that initializes a model (S-73).
 pub(crate) type InitFn = Arc<dyn Fn(&Scaffold, &dyn Session) -> Result<()> + Send + Sync>;
 
-/// The pieces of a scaffold as they were given, or as they were settled (S-70, S-71).
+/// The pieces of a scaffold, as given or as settled (S-70, S-71).
+///
+/// ```
+/// use scaffold::Scaffold;
+/// let builder = Scaffold::builder();
+/// assert!(builder.pieces().saver().is_none() && !builder.pieces().has_init_fn());
+/// ```
 #[derive(Clone, Default)]
 pub struct Pieces {
     pub(crate) init_op: Option<Operation>,
@@ -24,61 +30,61 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// Initialises the model.
+    /// Returns the operation that initializes the model.
     #[must_use]
     pub fn init_op(&self) -> Option<&Operation> {
         self.init_op.as_ref()
     }
 
-    /// What the init op is fed.
+    /// Returns the feeds of the init op.
     #[must_use]
     pub fn init_feed(&self) -> &[(Output, Tensor)] {
         &self.init_feed
     }
 
-    /// Whether there is an init function.
+    /// Returns true if there is an init function.
     #[must_use]
     pub fn has_init_fn(&self) -> bool {
         self.init_fn.is_some()
     }
 
-    /// Gives the names of what keeps the model from being ready.
+    /// Returns the output that lists the names of the variables that are not ready.
     #[must_use]
     pub fn ready_op(&self) -> Option<&Output> {
         self.ready_op.as_ref()
     }
 
-    /// Gives the names of what keeps the local init op from being run.
+    /// Returns the output that lists the names of the variables that the local init op needs.
     #[must_use]
     pub fn ready_for_local_init_op(&self) -> Option<&Output> {
         self.ready_for_local_init_op.as_ref()
     }
 
-    /// Initialises what is local to the process.
+    /// Returns the operation that initializes process-local state.
     #[must_use]
     pub fn local_init_op(&self) -> Option<&Operation> {
         self.local_init_op.as_ref()
     }
 
-    /// What the local init op is fed.
+    /// Returns the feeds of the local init op.
     #[must_use]
     pub fn local_init_feed(&self) -> &[(Output, Tensor)] {
         &self.local_init_feed
     }
 
-    /// Gives all summaries.
+    /// Returns the output that evaluates all summaries.
     #[must_use]
     pub fn summary_op(&self) -> Option<&Output> {
         self.summary_op.as_ref()
     }
 
-    /// Saves and restores the model.
+    /// Returns the saver that saves and restores the model.
     #[must_use]
     pub fn saver(&self) -> Option<&GraphSaver> {
         self.saver.as_ref()
     }
 
-    /// Takes what is missing here from another scaffold (S-74).
+    /// Copies missing pieces from another scaffold (S-74).
     pub(crate) fn fill_from(&mut self, other: &Pieces) {
         fn fill<T: Clone>(place: &mut Option<T>, other: &Option<T>) {
             if place.is_none() {

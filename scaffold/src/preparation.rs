@@ -1,4 +1,4 @@
-//! What a session is prepared with, and what comes out.
+//! The inputs and results of preparing a session.
 
 use checkpoint::{GraphSaver, RestoreOptions, Restored};
 use session_core::{CancellationToken, Operation, Output, Result, Session, SessionConfig, Tensor};
@@ -7,10 +7,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An init function that knows its scaffold already (S-73).
+/// An init function that is bound to its scaffold (S-73).
 pub type BoundInitFn = Arc<dyn Fn(&dyn Session) -> Result<()> + Send + Sync>;
 
-/// Where a checkpoint to be restored may be. TensorFlow has an argument for each and refuses both (S-100).
+/// The source of a checkpoint to restore. TensorFlow has an argument for each kind and rejects both together (S-100).
+///
+/// ```
+/// use scaffold::CheckpointSource;
+/// let source = CheckpointSource::Directory("run".into());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CheckpointSource {
     /// Nothing is restored.
@@ -22,19 +27,25 @@ pub enum CheckpointSource {
     File(PathBuf),
 }
 
-/// How a model is restored.
+/// Describes how a model is restored.
+///
+/// ```
+/// use scaffold::{CheckpointSource, Restoring};
+/// let restoring = Restoring { source: CheckpointSource::Directory("run".into()), ..Restoring::default() };
+/// assert!(!restoring.wait_for_checkpoint);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Restoring {
-    /// Knows the variables. Without it nothing is restored.
+    /// The saver, which knows the variables. Without it nothing is restored.
     pub saver: Option<GraphSaver>,
-    /// Where the checkpoint is.
+    /// The source of the checkpoint.
     pub source: CheckpointSource,
-    /// What may be missing or different, and whether an older checkpoint may stand in for a damaged one. By default it
-    /// may, and nothing may be missing.
+    /// The variables that may be missing or different, and whether an older checkpoint may replace a damaged one. Default: an older
+    /// one may, and nothing may be missing.
     pub options: RestoreOptions,
-    /// Whether to wait for a folder's first checkpoint. False by default.
+    /// Set to true to wait for the first checkpoint of a folder. Default: false.
     pub wait_for_checkpoint: bool,
-    /// How long to wait. 7200 s by default.
+    /// The time limit of that wait. Default: 7200 s.
     pub max_wait: Duration,
 }
 
@@ -50,23 +61,29 @@ impl Default for Restoring {
     }
 }
 
-/// What [`SessionManager::prepare_session`](crate::SessionManager::prepare_session) is given (S-93). The default gives
-/// nothing.
+/// The arguments of [`SessionManager::prepare_session`](crate::SessionManager::prepare_session) (S-93). The default has no init
+/// ops and restores nothing.
+///
+/// ```
+/// use scaffold::Preparation;
+/// # let init_op = session_core::Graph::new().undefined_op("NoOp").finish();
+/// let preparation = Preparation { init_ops: vec![init_op], ..Preparation::default() };
+/// ```
 #[derive(Clone, Default)]
 pub struct Preparation {
     /// The engine's target; empty for this process.
     pub master: String,
     /// The session's configuration.
     pub config: SessionConfig,
-    /// Initialise the model, in one run.
+    /// The operations that initialize the model, in one run.
     pub init_ops: Vec<Operation>,
-    /// What the init ops are fed.
+    /// The feeds of the init ops.
     pub init_feed: Vec<(Output, Tensor)>,
-    /// Called after the init ops.
+    /// A function that runs after the init ops.
     pub init_fn: Option<BoundInitFn>,
-    /// Where to restore from.
+    /// The source and options of the restore.
     pub restoring: Restoring,
-    /// Ends the preparation with `Cancelled`.
+    /// Cancelling this token ends the preparation with `Cancelled`.
     pub cancellation: CancellationToken,
 }
 
@@ -85,7 +102,7 @@ impl fmt::Debug for Preparation {
 pub struct CreatedSession {
     /// The raw session.
     pub session: Arc<dyn Session>,
-    /// What was restored; `None` if the model was initialised, or made ready by somebody else.
+    /// The result of the restore; `None` if the model was initialized, or made ready by another process.
     pub restored: Option<Restored>,
 }
 

@@ -1,20 +1,26 @@
-//! Whether a model is ready.
+//! Readiness of a model.
 
 use crate::run;
 use log::warn;
 use session_core::{CancellationToken, Code, DType, Error, ErrorKind, Output, Result, Session, Tensor};
 
-/// Whether a model is ready, and if not, why.
+/// The readiness of a model, with a reason if it is not ready.
+///
+/// ```
+/// use scaffold::Readiness;
+/// assert_eq!(Readiness::NotReady("w has no value".to_owned()).reason(), Some("w has no value"));
+/// assert_eq!(Readiness::Ready.reason(), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// It is.
+    /// The model is ready.
     Ready,
-    /// It is not, for this reason.
+    /// The model is not ready, for this reason.
     NotReady(String),
 }
 
 impl Readiness {
-    /// The reason against it.
+    /// Returns the reason why the model is not ready.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
@@ -24,11 +30,11 @@ impl Readiness {
     }
 }
 
-/// Runs a ready op and judges its value (S-89, S-90). Without one everything is ready.
+/// Runs a ready op and interprets its value (S-89, S-90). Without a ready op every model is ready.
 ///
 /// # Errors
-/// Of the run, but for the use of an uninitialised value, which is an answer; a type error for a value that is no vector
-/// of strings (where TensorFlow crashes, S-91).
+/// The errors of the run, except for the use of an uninitialized value, which means not ready; a type error for a value that
+/// is not a vector of strings (where TensorFlow crashes, S-91).
 pub(crate) fn check(
     session: &dyn Session,
     ready_op: Option<&Output>,

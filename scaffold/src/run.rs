@@ -5,7 +5,7 @@ use session_core::{
     Step, Tensor,
 };
 
-/// Runs operations for their effect.
+/// Runs operations for their side effects.
 pub(crate) fn run_operations(
     session: &dyn Session,
     operations: &[Operation],
@@ -18,7 +18,7 @@ pub(crate) fn run_operations(
     execute(session, &[], &targets, feeds, options, cancellation).map(drop)
 }
 
-/// Gives the value of an output.
+/// Returns the value of an output.
 pub(crate) fn fetch(
     session: &dyn Session,
     output: &Output,

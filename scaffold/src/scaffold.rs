@@ -1,4 +1,4 @@
-//! A finalized scaffold.
+//! Finalized scaffolds.
 
 use crate::builder::ScaffoldBuilder;
 use crate::pieces::Pieces;
@@ -7,7 +7,7 @@ use session_core::{Error, Graph, Operation, Output, Result, Session, Tensor};
 use std::fmt;
 use std::sync::Arc;
 
-/// The pieces that bring a graph to a runnable state, all settled, the graph frozen. Cheap to clone.
+/// The pieces that bring a graph into a runnable state, all settled, with a frozen graph. Clones are cheap.
 ///
 /// ```
 /// use scaffold::Scaffold;
@@ -25,7 +25,7 @@ pub struct Scaffold(Arc<Settled>);
 
 struct Settled {
     graph: Graph,
-    /// The pieces that the builder was given; the others were found or made.
+    /// The pieces that the builder was given. The others were found or created.
     given: Pieces,
     pieces: Pieces,
     init_op: Operation,
@@ -36,7 +36,18 @@ struct Settled {
 }
 
 impl Scaffold {
-    /// A scaffold to be given pieces.
+    /// Creates a builder without any piece.
+    ///
+    /// ```
+    /// # use ops::variables::variable;
+    /// # use scaffold::Scaffold;
+    /// # use session_core::Graph;
+    /// let graph = Graph::new();
+    /// variable(&graph.named("w"), 1.0f32);
+    /// let scaffold = Scaffold::builder().finalize(&graph)?;
+    /// assert!(graph.is_finalized() && scaffold.summary_op().is_none());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn builder() -> ScaffoldBuilder {
         ScaffoldBuilder::new()
     }
@@ -63,25 +74,25 @@ impl Scaffold {
         &self.0.given
     }
 
-    /// The graph.
+    /// Returns the graph.
     #[must_use]
     pub fn graph(&self) -> &Graph {
         &self.0.graph
     }
 
-    /// Initialises the model.
+    /// Returns the operation that initializes the model.
     #[must_use]
     pub fn init_op(&self) -> &Operation {
         &self.0.init_op
     }
 
-    /// What the init op is fed.
+    /// Returns the feeds of the init op.
     #[must_use]
     pub fn init_feed(&self) -> &[(Output, Tensor)] {
         &self.0.pieces.init_feed
     }
 
-    /// Whether there is an init function.
+    /// Returns true if there is an init function.
     #[must_use]
     pub fn has_init_fn(&self) -> bool {
         self.0.pieces.init_fn.is_some()
@@ -90,42 +101,42 @@ impl Scaffold {
     /// Calls the init function, if there is one, with this scaffold (S-73).
     ///
     /// # Errors
-    /// Those of the function.
+    /// Returns the errors of the function.
     pub fn run_init_fn(&self, session: &dyn Session) -> Result<()> {
         self.0.pieces.init_fn.as_ref().map_or(Ok(()), |function| function(self, session))
     }
 
-    /// Gives the names of what keeps the model from being ready.
+    /// Returns the output that lists the names of the variables that are not ready.
     #[must_use]
     pub fn ready_op(&self) -> &Output {
         &self.0.ready_op
     }
 
-    /// Gives the names of what keeps the local init op from being run.
+    /// Returns the output that lists the names of the variables that the local init op needs.
     #[must_use]
     pub fn ready_for_local_init_op(&self) -> &Output {
         &self.0.ready_for_local_init_op
     }
 
-    /// Initialises what is local to the process.
+    /// Returns the operation that initializes process-local state.
     #[must_use]
     pub fn local_init_op(&self) -> &Operation {
         &self.0.local_init_op
     }
 
-    /// What the local init op is fed.
+    /// Returns the feeds of the local init op.
     #[must_use]
     pub fn local_init_feed(&self) -> &[(Output, Tensor)] {
         &self.0.pieces.local_init_feed
     }
 
-    /// Gives all summaries; `None` for a graph without any (S-29).
+    /// Returns the output that evaluates all summaries; `None` for a graph without summaries (S-29).
     #[must_use]
     pub fn summary_op(&self) -> Option<&Output> {
         self.0.pieces.summary_op.as_ref()
     }
 
-    /// Saves and restores the model.
+    /// Returns the saver that saves and restores the model.
     #[must_use]
     pub fn saver(&self) -> &GraphSaver {
         &self.0.saver

@@ -1,16 +1,16 @@
-//! Time, for what has to wait.
+//! Time for code that waits.
 
 use session_core::{CancellationToken, Result};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Tells the time and waits. Tests bring their own.
+/// A source of time that also waits. Tests use their own.
 pub trait Waiter: Send + Sync + fmt::Debug {
-    /// The time since some fixed moment.
+    /// Returns the time since some fixed moment.
     fn now(&self) -> Duration;
 
-    /// Waits, until the time is over or the token is cancelled.
+    /// Blocks until the time has passed or the token is cancelled.
     ///
     /// # Errors
     /// `Cancelled`.
@@ -18,13 +18,19 @@ pub trait Waiter: Send + Sync + fmt::Debug {
 }
 
 /// The system's time.
+///
+/// ```
+/// use scaffold::{SystemWaiter, Waiter};
+/// let waiter = SystemWaiter::new();
+/// assert!(waiter.now() <= waiter.now());
+/// ```
 #[derive(Debug)]
 pub struct SystemWaiter {
     start: Instant,
 }
 
 impl SystemWaiter {
-    /// Counts from now.
+    /// Creates a waiter that counts from now.
     #[must_use]
     pub fn new() -> SystemWaiter {
         SystemWaiter { start: Instant::now() }
@@ -43,9 +49,9 @@ impl Waiter for SystemWaiter {
     }
 
     fn wait(&self, time: Duration, cancellation: &CancellationToken) -> Result<()> {
-        // Longer than the system can count is for ever.
+        // A time longer than the system can represent means forever.
         let deadline = Instant::now().checked_add(time);
-        // Guards nothing but the sleep: the token itself says whether it was cancelled.
+        // Guards only the sleep; the token itself says whether it was cancelled.
         let bell = Arc::new((Mutex::new(()), Condvar::new()));
         let ring = bell.clone();
         let _guard = cancellation.on_cancel(move || {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
-fn s_110_s_111_a_chief_creates_again_and_again() {
+fn s_110_s_111_a_chief_creates_sessions_repeatedly() {
     let graph = Graph::new();
     let _weights = variable(&graph.named("weights"), 1f32);
     let engine = Scripted::ready();
@@ -32,7 +32,7 @@ fn s_111_defaults_of_a_chief() {
 }
 
 #[test]
-fn s_112_a_worker_waits_and_initialises_only_what_is_local() {
+fn s_112_a_worker_waits_and_initializes_only_local_state() {
     let graph = Graph::new();
     let _weights = variable(&graph.named("weights"), 1f32);
     let hand = Arc::new(Hand::default());
@@ -69,7 +69,7 @@ fn s_113_q_22_the_pause_can_be_changed() {
 }
 
 #[test]
-fn s_114_each_creation_looks_for_the_newest_checkpoint() {
+fn s_114_each_creation_restores_the_newest_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let graph = Graph::new();
     let weights = variable(&graph.named("weights"), 1f32);

@@ -1,6 +1,6 @@
 //! Session managers (S-88 to S-99, S-105 to S-109).
 
-use crate::support::{Hand, Scripted, missing, op, output, seconds, told};
+use crate::support::{Hand, Scripted, error_text, missing, op, output, seconds};
 use scaffold::{Preparation, Readiness, Restoring, SessionManager, SessionManagerBuilder};
 use session_core::{
     CancellationToken, Code, DType, Error, Graph, Operation, Output, RunOptions, Session, SessionConfig,
@@ -41,7 +41,7 @@ impl Model {
     }
 }
 
-/// An engine whose sessions give this for `ready:0`, and nothing missing for everything else.
+/// Returns an engine whose sessions give this for `ready:0`, and an empty list of names for everything else.
 fn engine(ready: impl Fn() -> session_core::Result<Tensor> + Send + Sync + Clone + 'static) -> Arc<Scripted> {
     Scripted::new(move |session, _| {
         let ready = ready.clone();
@@ -73,7 +73,7 @@ fn s_88_ready_for_local_init_needs_local_init() {
 }
 
 #[test]
-fn s_89_what_counts_as_ready() {
+fn s_89_an_empty_list_of_names_means_ready() {
     assert!(prepared(|| Ok(missing(&[]))).is_ok(), "of size 0");
     assert!(prepared(|| Ok(Tensor::from(vec![1i32, 2]))).is_ok(), "of 32-bit integers");
     let model = model();
@@ -85,7 +85,7 @@ fn s_89_what_counts_as_ready() {
 }
 
 #[test]
-fn s_90_an_uninitialized_value_is_an_answer() {
+fn s_90_an_uninitialized_value_means_not_ready() {
     let fails = |text: &'static str| move || Err(Error::new(Code::FailedPrecondition, text));
     let error = prepared(fails("Attempting to use uninitialized value w")).unwrap_err();
     assert!(error.message().contains("did not make model ready"), "{error}");
@@ -118,7 +118,7 @@ fn s_92_local_init_waits_for_its_own_readiness() {
     let error = model.manager(&engine).build().unwrap().prepare_session(&model.preparation()).unwrap_err();
     assert!(error.message().contains("did not make model ready for local_init."), "{error}");
     assert_eq!(engine.ran(0), ["init", "ready_for_local:0"], "the local init op is not run");
-    // Without a local init op there is nothing to try.
+    // Without a local init op nothing is tried.
     let manager = SessionManager::builder(engine.clone(), &model.graph).build().unwrap();
     manager.prepare_session(&model.preparation()).unwrap();
     assert_eq!(engine.ran(1), ["init"]);
@@ -172,7 +172,7 @@ fn s_94_order_of_a_fresh_start() {
 }
 
 #[test]
-fn s_96_nothing_to_initialise_with() {
+fn s_96_nothing_to_initialize_with_is_an_error() {
     let graph = Graph::new();
     let engine = Scripted::ready();
     let manager = SessionManager::builder(engine, &graph).build().unwrap();
@@ -184,7 +184,7 @@ fn s_96_nothing_to_initialise_with() {
 }
 
 #[test]
-fn s_97_refusals_name_what_should_have_helped() {
+fn s_97_errors_name_the_init_operations() {
     let model = model();
     let engine = engine(|| Ok(missing(&["w"])));
     let second = op(&model.graph, "second");
@@ -198,7 +198,7 @@ fn s_97_refusals_name_what_should_have_helped() {
 }
 
 #[test]
-fn s_98_s_99_failures_pass_and_the_session_is_closed() {
+fn s_98_s_99_failures_are_returned_and_the_session_is_closed() {
     for culprit in ["init", "local"] {
         let model = model();
         let engine = Scripted::new(move |session, _| {
@@ -224,7 +224,7 @@ fn s_98_s_99_failures_pass_and_the_session_is_closed() {
 }
 
 #[test]
-fn s_105_recover_never_initialises_and_always_tries_local_init() {
+fn s_105_recover_never_initializes_and_always_tries_local_init() {
     let model = model();
     let engine = Scripted::ready();
     let manager = model.manager(&engine).build().unwrap();
@@ -273,7 +273,7 @@ fn s_106_a_worker_opens_sessions_until_one_is_ready() {
 }
 
 #[test]
-fn s_107_q_22_a_short_wait_is_waited_for() {
+fn s_107_q_22_a_short_limit_still_waits() {
     let (outcome, engine, hand) = waiting(30, Some(3), usize::MAX);
     assert_eq!(outcome.unwrap_err().code(), Code::DeadlineExceeded);
     assert_eq!(engine.count(), 2, "where TensorFlow tries once and does not wait");
@@ -297,7 +297,7 @@ fn s_109_other_errors_end_the_wait_at_once() {
     let Err(error) = manager.wait_for_session("", &SessionConfig::default(), None, &token) else {
         panic!("it is not ready");
     };
-    assert_eq!(error.code(), Code::PermissionDenied, "{}", told(&error));
+    assert_eq!(error.code(), Code::PermissionDenied, "{}", error_text(&error));
     assert!(engine.session(0).is_closed() && seconds(&hand).is_empty());
 }
 

@@ -63,7 +63,7 @@ fn s_95_the_ready_check_finds_what_the_checkpoint_does_not_cover() {
 }
 
 #[test]
-fn s_100_where_to_restore_from() {
+fn s_100_sources_of_a_restore() {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), &["w"], 3, 5.0);
     save(folder.path(), &["w"], 7, 9.0);
@@ -132,7 +132,7 @@ fn s_101_saved_model_initializers_run_before_the_restore() {
 }
 
 #[test]
-fn s_102_q_25_an_older_checkpoint_stands_in_for_a_deleted_one() {
+fn s_102_q_25_an_older_checkpoint_replaces_a_deleted_one() {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), &["w"], 3, 5.0);
     save(folder.path(), &["w"], 7, 9.0);
@@ -156,7 +156,7 @@ fn s_102_a_state_file_that_cannot_be_parsed_does_not_hide_checkpoints() {
 }
 
 #[test]
-fn s_103_a_directory_that_is_not_there_has_no_checkpoint() {
+fn s_103_a_missing_directory_has_no_checkpoint() {
     let (graph, variables) = model(&["w"]);
     let created = chief(&graph, Path::new("no/such/folder")).create_session(&token()).unwrap();
     assert!(created.restored.is_none());
@@ -164,7 +164,7 @@ fn s_103_a_directory_that_is_not_there_has_no_checkpoint() {
 }
 
 #[test]
-fn s_104_q_24_a_variable_that_the_checkpoint_lacks() {
+fn s_104_q_24_a_variable_missing_in_the_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), &["w"], 3, 5.0);
     let (graph, _) = model(&["w", "added"]);
@@ -181,7 +181,7 @@ fn s_104_q_24_a_variable_that_the_checkpoint_lacks() {
 }
 
 #[test]
-fn q_24_the_plan_of_a_restore_can_be_read_before() {
+fn q_24_a_restore_plan_can_be_read_in_advance() {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), &["encoder/w", "old"], 3, 5.0);
     let prefix = folder.path().join("model.ckpt-3");

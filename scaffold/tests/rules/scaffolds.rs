@@ -15,7 +15,7 @@ fn names(tensor: &Tensor) -> Vec<String> {
 }
 
 #[test]
-fn s_70_s_71_s_72_nothing_is_made_before_finalize() {
+fn s_70_s_71_s_72_nothing_is_created_before_finalize() {
     let graph = Graph::new();
     let _weights = variable(&graph.named("weights"), 1f32);
     let before = graph.len();
@@ -64,7 +64,7 @@ fn s_74_copy_from_another() {
     let copy = copy.finalize(&graph).unwrap();
     copy.run_init_fn(&*open(&graph)).unwrap();
     assert_eq!(*seen.lock().unwrap(), ["second"], "the function is bound to the new scaffold");
-    // A finalized one can be copied, too.
+    // A finalized scaffold can be copied, too.
     let again = Scaffold::builder().copy_from(&copy);
     assert_eq!(again.pieces().init_op(), Some(&second));
     assert_eq!(again.pieces().ready_op(), Some(copy.ready_op()));
@@ -89,7 +89,7 @@ fn s_75_pieces_are_settled_in_order_and_the_graph_is_frozen() {
 }
 
 #[test]
-fn s_76_given_then_found_then_made() {
+fn s_76_pieces_are_given_or_found_or_created() {
     let graph = Graph::new();
     let [given, found] = ["given", "found"].map(|name| op(&graph, name));
     graph.add_to_collection(&LOCAL_INIT_OP, found.clone()).unwrap();
@@ -130,7 +130,7 @@ fn s_77_more_than_one_saver() {
 }
 
 #[test]
-fn s_78_the_default_init_op_initialises_global_variables_and_saved_models() {
+fn s_78_the_default_init_op_initializes_global_variables_and_saved_models() {
     let graph = Graph::new();
     let weights = variable(&graph.named("weights"), vec![1f32, 2.0]);
     let _local = local_variable(&graph.named("local"), 1f32);
@@ -209,7 +209,7 @@ fn s_83_the_default_saver() {
 }
 
 #[test]
-fn s_84_a_frozen_graph_will_do_if_nothing_has_to_be_made() {
+fn s_84_a_frozen_graph_is_accepted_if_nothing_has_to_be_created() {
     let graph = Graph::new();
     let _weights = variable(&graph.named("weights"), 1f32);
     Scaffold::builder().finalize(&graph).unwrap();
@@ -224,7 +224,7 @@ fn s_84_a_frozen_graph_will_do_if_nothing_has_to_be_made() {
 }
 
 #[test]
-fn s_85_twice() {
+fn s_85_finalize_can_be_called_twice() {
     let graph = Graph::new();
     let builder = Scaffold::builder();
     let first = builder.clone().finalize(&graph).unwrap();
@@ -234,7 +234,7 @@ fn s_85_twice() {
 }
 
 #[test]
-fn s_86_q_26_variables_that_came_since_are_in_the_defaults() {
+fn s_86_q_26_variables_added_since_are_in_the_defaults() {
     let graph = Graph::new();
     let _first = variable(&graph.named("first"), 1f32);
     Scaffold::builder().finalize(&graph).unwrap();
@@ -260,7 +260,7 @@ fn s_87_an_empty_graph() {
 }
 
 #[test]
-fn a_piece_of_another_graph_is_refused() {
+fn a_piece_of_another_graph_is_rejected() {
     let (graph, other) = (Graph::new(), Graph::new());
     let error = Scaffold::builder().init_op(&op(&other, "foreign")).finalize(&graph).unwrap_err();
     assert!(error.message().contains("'foreign'"), "{error}");
@@ -286,7 +286,7 @@ fn a_finalized_scaffold_can_be_finalized_again_when_the_graph_has_grown() {
     let given = op(&graph, "given");
     let first = Scaffold::builder().local_init_op(&given).finalize(&graph).unwrap();
     graph.unfinalize();
-    // As a hook does that adds to the graph.
+    // Adds to the graph, as a hook does.
     let later = variable(&graph.named("later"), 2f32);
     let second = ScaffoldBuilder::from(&first).finalize(&graph).unwrap();
     assert_eq!(second.local_init_op(), &given, "what was given stays");
@@ -294,7 +294,7 @@ fn a_finalized_scaffold_can_be_finalized_again_when_the_graph_has_grown() {
     session.run(second.init_op(), ()).unwrap();
     assert_eq!(session.run(&later, ()).unwrap(), Tensor::from(2f32), "what was made is made again");
     assert!(names(&session.run(second.ready_op(), ()).unwrap()).is_empty());
-    // On a frozen graph that has not grown nothing needs to be made.
+    // A frozen graph that has not grown needs no recreated operations.
     let third = ScaffoldBuilder::from(second.clone()).finalize(&graph).unwrap();
     assert_eq!(third.init_op(), second.init_op());
 

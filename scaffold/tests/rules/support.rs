@@ -18,35 +18,35 @@ pub(crate) fn open(graph: &Graph) -> Arc<dyn Session> {
     embedded().new_session(graph, "", &SessionConfig::default()).unwrap()
 }
 
-/// An operation that only a scripted session runs.
+/// Creates an operation that only a scripted session can run.
 pub(crate) fn op(graph: &Graph, name: &str) -> Operation {
     graph.undefined_op("NoOp").name(name).finish()
 }
 
-/// An output that only a scripted session computes.
+/// Creates an output that only a scripted session can compute.
 pub(crate) fn output(graph: &Graph, name: &str, dtype: DType) -> Output {
     let info = OutputInfo { dtype, shape: PartialShape::unknown(), is_ref: false };
     graph.undefined_op("Scripted").name(name).described_output(info).finish_output()
 }
 
-/// What a ready op gives when these are missing.
+/// Returns the value of a ready op that reports these names.
 pub(crate) fn missing(names: &[&str]) -> Tensor {
     Tensor::from(names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>())
 }
 
-/// Every new session is what the function makes; all are remembered.
+/// An engine whose sessions are scripted by a function and recorded.
 pub(crate) struct Scripted {
     make: Box<dyn Fn(&MockSession, usize) + Send + Sync>,
     pub(crate) sessions: Mutex<Vec<MockSession>>,
 }
 
 impl Scripted {
-    /// Tells each new session, with its number, what to answer.
+    /// Creates an engine. The function scripts each new session, and receives its number.
     pub(crate) fn new(make: impl Fn(&MockSession, usize) + Send + Sync + 'static) -> Arc<Scripted> {
         Arc::new(Scripted { make: Box::new(make), sessions: Mutex::default() })
     }
 
-    /// Sessions in which everything is ready.
+    /// Creates an engine in whose sessions everything is ready.
     pub(crate) fn ready() -> Arc<Scripted> {
         Scripted::new(|session, _| session.otherwise(|run| Ok(vec![missing(&[]); run.fetches.len()])))
     }
@@ -59,7 +59,7 @@ impl Scripted {
         self.sessions.lock().unwrap().len()
     }
 
-    /// What was run in a session, in order.
+    /// Returns the operations that a session has run, in order.
     pub(crate) fn ran(&self, index: usize) -> Vec<String> {
         let runs = self.session(index).runs();
         runs.into_iter().flat_map(|run| run.fetches.into_iter().chain(run.targets)).collect()
@@ -79,7 +79,7 @@ impl Engine for Scripted {
     }
 }
 
-/// Time that passes only when somebody waits.
+/// A clock that advances only when somebody waits.
 #[derive(Debug, Default)]
 pub(crate) struct Hand {
     pub(crate) waits: Mutex<Vec<Duration>>,
@@ -100,7 +100,7 @@ pub(crate) fn seconds(hand: &Hand) -> Vec<u64> {
     hand.waits.lock().unwrap().iter().map(Duration::as_secs).collect()
 }
 
-/// An error and its causes.
-pub(crate) fn told(error: &Error) -> String {
+/// Returns the text of an error and its causes.
+pub(crate) fn error_text(error: &Error) -> String {
     error.chain().to_string()
 }
