@@ -1,10 +1,10 @@
-//! Building a monitored session.
+//! The builder of monitored sessions.
 
+use crate::MonitoredSession;
 use crate::dry_run::DryRun;
 use crate::hook_set::HookSet;
 use crate::monitor::{Monitor, Parts};
 use crate::recovery::{Recovery, RecoveryPolicy};
-use crate::{MonitoredSession, SingularMonitoredSession};
 use checkpoint::RestoreOptions;
 use hooks::SessionRunHook;
 use queue_runner::{StopHandle, StopReason};
@@ -17,10 +17,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a closing session waits for its background threads: 120 s.
+/// The default time that a closing session waits for its background threads.
 pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(120);
 
-/// Builds a [`SingularMonitoredSession`] or a [`MonitoredSession`]. Every setter says its default.
+/// Builds a [`SingularMonitoredSession`](crate::SingularMonitoredSession) or a [`MonitoredSession`]. Each setter states its default.
+///
+/// ```
+/// use monitored::SingularMonitoredSession;
+/// # use session_core::{Graph, Tensor, mock::{MockEngine, MockSession}};
+/// # use std::sync::Arc;
+/// # let graph = Graph::new();
+/// # let train_op = graph.undefined_op("NoOp").name("train").finish();
+/// # let mock = MockSession::new(&graph);
+/// # mock.otherwise(|run| Ok(vec![Tensor::from(Vec::<String>::new()); run.fetches.len()]));
+/// # let engine = MockEngine::new();
+/// # engine.supply(Ok(mock));
+/// # let engine = Arc::new(engine);
+/// let builder = SingularMonitoredSession::builder(&graph)
+///     .engine(engine)
+///     .stop_grace_period(std::time::Duration::from_secs(10));
+/// let finished = builder.scoped(|session| session.run(&train_op, ()))?;
+/// assert!(finished.recoveries.is_empty());
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[must_use = "call `build` or `scoped`"]
 pub struct SessionBuilder<S> {
     pub(crate) graph: Graph,
@@ -40,36 +59,35 @@ pub struct SessionBuilder<S> {
     built: PhantomData<fn() -> S>,
 }
 
-/// The two kinds of session that are built.
+/// The kinds of session that a [`SessionBuilder`] builds.
 pub trait Built: sealed::Sealed {}
 
 pub(crate) mod sealed {
     use crate::monitor::Monitor;
 
-    /// What is inside both.
+    /// The implementation that both kinds share.
     #[allow(missing_debug_implementations)] // the sessions print what there is to know
     pub struct Inside(pub(crate) Monitor);
 
     pub trait Sealed: Sized {
-        /// Whether preemptions are recovered from.
+        /// True if preemptions are recovered from.
         const RECOVERS: bool;
         fn of(inside: Inside) -> Self;
         fn inside(&mut self) -> &mut Inside;
     }
 }
 
-impl Built for SingularMonitoredSession {}
-impl Built for MonitoredSession {}
+impl<S: sealed::Sealed> Built for S {}
 
-/// How the scoped form of a session ended well.
+/// The result of a scoped session that ended well.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Finished<T> {
-    /// What the body returned; `None` when the end of the input, a step function or an interruption ended it.
+    /// The result of the body; `None` if the end of the input, a step function or an interruption ended it.
     pub value: Option<T>,
-    /// Why the loop ended, as far as anybody said.
+    /// The reason why the loop ended, if one was given.
     pub reason: Option<StopReason>,
-    /// The recoveries on the way.
+    /// The recoveries of the session.
     pub recoveries: Vec<Recovery>,
 }
 
@@ -95,105 +113,148 @@ impl<S: Built> SessionBuilder<S> {
     }
 
     /// Adds a hook. Hooks are called in the order in which they are added. Default: none.
+    ///
+    /// ```
+    /// use hooks::StopAtStepHook;
+    /// use monitored::SingularMonitoredSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = SingularMonitoredSession::builder(&graph).hook(StopAtStepHook::last_step(1000));
+    /// ```
     pub fn hook(mut self, hook: impl SessionRunHook + 'static) -> Self {
         self.hooks.push(Box::new(hook));
         self
     }
 
-    /// Adds hooks.
+    /// Adds several hooks.
+    ///
+    /// ```
+    /// use hooks::{NanTensorHook, SessionRunHook, StopAtStepHook};
+    /// use monitored::SingularMonitoredSession;
+    /// # let graph = session_core::Graph::new();
+    /// let hooks: [Box<dyn SessionRunHook>; 2] =
+    ///     [Box::new(StopAtStepHook::last_step(1000)), Box::new(NanTensorHook::new("loss:0"))];
+    /// let builder = SingularMonitoredSession::builder(&graph).hooks(hooks);
+    /// ```
     pub fn hooks(mut self, hooks: impl IntoIterator<Item = Box<dyn SessionRunHook>>) -> Self {
         self.hooks.extend(hooks);
         self
     }
 
-    /// What runs the graph. Default: the embedded engine, if the feature `embedded` is on.
+    /// Sets the engine that runs the graph. Default: the embedded engine, if the feature `embedded` is on.
     pub fn engine(mut self, engine: Arc<dyn Engine>) -> Self {
         self.engine = Some(engine);
         self
     }
 
-    /// Initializes, checks and saves the model: a [`ScaffoldBuilder`], or a [`Scaffold`](scaffold::Scaffold) of this
-    /// graph. Default: nothing given, everything found or made.
+    /// Sets the scaffold, which initializes, checks and saves the model: a [`ScaffoldBuilder`], or a
+    /// [`Scaffold`](scaffold::Scaffold) of this graph. Default: all pieces are found or created.
+    ///
+    /// ```
+    /// use monitored::SingularMonitoredSession;
+    /// use scaffold::Scaffold;
+    /// # let graph = session_core::Graph::new();
+    /// let scaffold = Scaffold::builder().init_fn(|_scaffold, _session| Ok(()));
+    /// let builder = SingularMonitoredSession::builder(&graph).scaffold(scaffold);
+    /// ```
     pub fn scaffold(mut self, scaffold: impl Into<ScaffoldBuilder>) -> Self {
         self.scaffold = Some(scaffold.into());
         self
     }
 
-    /// The engine's target. Default: empty, this process.
+    /// Sets the engine's target. Default: empty, which means this process.
+    ///
+    /// ```
+    /// use monitored::MonitoredSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredSession::builder(&graph).master("grpc://worker0:2222");
+    /// ```
     pub fn master(mut self, master: impl Into<String>) -> Self {
         self.master = Some(master.into());
         self
     }
 
-    /// The configuration of the session. Default: that of [`SessionConfig`].
+    /// Sets the configuration of the session. Default: [`SessionConfig::default`].
     pub fn config(mut self, config: SessionConfig) -> Self {
         self.config = Some(config);
         self
     }
 
-    /// Restores from the newest intact checkpoint of this folder, if there is one. Default: nothing is restored.
+    /// Restores the newest intact checkpoint of this folder, if there is one. Default: nothing is restored.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverHook;
+    /// use monitored::SingularMonitoredSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = SingularMonitoredSession::builder(&graph)
+    ///     .checkpoint_dir("run")
+    ///     .hook(CheckpointSaverHook::every_steps("run", 1000));
+    /// ```
     pub fn checkpoint_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.checkpoint_dir = Some(directory.into());
         self
     }
 
-    /// Restores from the checkpoint with this prefix, which must exist. Not together with a folder. Default: none.
+    /// Restores the checkpoint with this prefix, which must exist. Excludes `checkpoint_dir`. Default: none.
     pub fn checkpoint_filename_with_path(mut self, prefix: impl Into<PathBuf>) -> Self {
         self.checkpoint_filename_with_path = Some(prefix.into());
         self
     }
 
-    /// What a checkpoint may lack, and whether an older one may stand in for a damaged one. Default: it may lack nothing,
-    /// and an older one may.
+    /// Sets which variables a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may lack
+    /// none, and an older one may.
     pub fn restore_options(mut self, options: RestoreOptions) -> Self {
         self.restore_options = Some(options);
         self
     }
 
-    /// How long closing waits for background threads. Default: 120 s.
+    /// Sets how long closing waits for background threads. Default: 120 s.
     pub fn stop_grace_period(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// The handle by which the session is stopped from outside, for who needs it before the session exists. Default: a new
-    /// one, which the session gives out.
+    /// Sets the handle that stops the session from outside, for programs that need it before the session exists. Default: a new
+    /// handle, which the session returns.
     pub fn stop_handle(mut self, stop: &StopHandle) -> Self {
         self.stop = stop.clone();
         self
     }
 
-    /// A rehearsal: the session asks for a stop after so many runs, hooks are called as ever but
-    /// [told](SessionRunHook::dry_run) to leave no files behind, and a checkpoint is restored from but none is written.
-    /// Default: none. To find the mistakes of a long training in its first seconds; hooks that only act every so often
-    /// act at their first occasion and at the end.
+    /// Makes the session a dry run of `runs` runs: it requests a stop after them, [informs](SessionRunHook::dry_run) the hooks that
+    /// they must leave no files behind, and restores from a checkpoint but writes none. A dry run finds the errors of a long
+    /// training in its first seconds. Hooks that act at intervals act at their first opportunity and at the end. Default: none.
+    ///
+    /// ```
+    /// use monitored::SingularMonitoredSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = SingularMonitoredSession::builder(&graph).dry_run(3);
+    /// ```
     pub fn dry_run(mut self, runs: u64) -> Self {
         self.dry_run = Some(runs);
         self
     }
 
-    /// The session.
+    /// Creates the session.
     ///
     /// # Errors
-    /// A value error for contradicting arguments or without an engine; of a hook's `begin` or `after_create_session`; of
-    /// whatever keeps the session from being created, with the phase. Everything begun is ended then.
+    /// A value error for contradicting arguments or without an engine; the errors of a hook's `begin` or `after_create_session`;
+    /// the error that prevents the session from being created, with its phase. Everything that was started is stopped again.
     pub fn build(self) -> Result<S> {
         Ok(S::of(Inside(self.monitor()?)))
     }
 
-    /// Runs a body with the session, and closes the session on every way out: what a `with` block does (S-164).
+    /// Runs a body with the session, and closes the session on every way out, like Python's `with` block (S-164).
     ///
-    /// | the body ends with | `end` of hooks | result |
-    /// |---|---|---|
-    /// | success | called | what the body returned |
-    /// | the end of the input: status `OutOfRange`, or a stop asked for by a step function | called | success, without a value |
-    /// | `Cancelled` after the stop handle interrupted it | called | success, without a value |
-    /// | one of these, while a background thread has failed | not called | that thread's error (unlike S-167) |
+    /// | result of the body | `end` of hooks | result of `scoped` |
+    /// | success | called | the result of the body |
+    /// | the end of the input: status `OutOfRange`, or a stop requested by a step function | called | success, without a value |
+    /// | `Cancelled` after an interruption by the stop handle | called | success, without a value |
+    /// | one of these, but a background thread has failed | not called | the error of the thread (unlike S-167) |
     /// | another error | not called | that error (unlike S-166: an error of closing does not replace it, but is logged) |
-    /// | a panic | not called | the panic goes on |
+    /// | a panic | not called | the panic continues |
     ///
     /// # Errors
-    /// Of [`build`](SessionBuilder::build), of the body, of a background thread, of closing.
+    /// The errors of [`build`](SessionBuilder::build), of the body, of a background thread, and of closing.
     pub fn scoped<T>(self, body: impl FnOnce(&mut S) -> Result<T>) -> Result<Finished<T>> {
         let mut session = self.build()?;
         // A panic drops the session, which closes it without `end`.
@@ -267,13 +328,19 @@ impl<S: Built> SessionBuilder<S> {
 }
 
 impl SessionBuilder<MonitoredSession> {
-    /// Creates the sessions, in the place of a chief creator made of the arguments given here. Default: that one.
+    /// Creates the sessions with this creator, instead of a chief creator with the arguments given here. Default: none.
     pub fn session_creator(mut self, creator: impl SessionCreator + 'static) -> Self {
         self.creator = Some(Box::new(creator));
         self
     }
 
-    /// How often and after which pauses a lost session is made anew. Default: [`RecoveryPolicy::new`].
+    /// Sets how often and after which pauses a lost session is recreated. Default: [`RecoveryPolicy::new`].
+    ///
+    /// ```
+    /// use monitored::{MonitoredSession, RecoveryPolicy};
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredSession::builder(&graph).recovery(RecoveryPolicy::new().max_attempts(3));
+    /// ```
     pub fn recovery(mut self, policy: RecoveryPolicy) -> Self {
         self.policy = policy;
         self
@@ -281,7 +348,9 @@ impl SessionBuilder<MonitoredSession> {
 }
 
 pub(crate) fn no_engine() -> Error {
-    Error::value("no engine was given, and the feature `embedded`, which brings the default one, is off")
+    Error::value(
+        "no engine was given, and the default one needs the feature `embedded`: call .engine(..) or enable the feature",
+    )
 }
 
 #[cfg(feature = "embedded")]

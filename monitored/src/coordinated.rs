@@ -19,13 +19,13 @@ pub(crate) struct CoordinatedSession {
     threads: Vec<ManagedThread>,
     grace: Duration,
     stop: StopHandle,
-    /// Whether coordinator and raw session were given up.
+    /// True if the coordinator and the raw session are closed.
     closed: bool,
 }
 
 impl CoordinatedSession {
-    /// Starts the queue runners of a created session, and tells the hooks (S-141, steps 4 to 6). When that fails, the
-    /// threads are stopped and the session closed (unlike S-134, S-144).
+    /// Starts the queue runners of a created session, and informs the hooks (S-141, steps 4 to 6). If that fails, the threads
+    /// are stopped and the session is closed (unlike S-134, S-144).
     pub(crate) fn start(
         created: &CreatedSession,
         hooks: &mut HookSet,
@@ -35,7 +35,7 @@ impl CoordinatedSession {
         let raw = created.session.clone();
         let mut session = CoordinatedSession {
             hooked: HookedSession::new(raw, hooks.names.len(), stop.cancellation()),
-            // S-142: no error of a thread is clean here.
+            // S-142: here no error of a thread counts as a clean stop.
             coordinator: Coordinator::with_clean_stop(&[]),
             threads: Vec::new(),
             grace,
@@ -46,7 +46,7 @@ impl CoordinatedSession {
             Ok(()) => Ok(session),
             Err(error) => {
                 if let Err(other) = session.close() {
-                    warn!("while a session that could not be set up was closed: {}", other.chain());
+                    warn!("could not close a session that could not be set up: {}", other.chain());
                 }
                 Err(error)
             }
@@ -72,14 +72,14 @@ impl CoordinatedSession {
         &self.hooked
     }
 
-    /// The error of a background thread, if there is one. Costs one load when there is none.
+    /// Returns the error of a background thread, if there is one. Costs one load if there is none.
     #[inline]
     pub(crate) fn background_error(&self) -> Option<Error> {
         if self.coordinator.has_error() { self.coordinator.error() } else { None }
     }
 
-    /// One run. A background error is reported before the run, where TensorFlow runs on (S-150); of a run that fails and a
-    /// background error, the one that is the cause is reported (S-149).
+    /// Runs once. A background error is reported before the run, where TensorFlow continues (S-150). If both a run and a
+    /// background thread fail, the error that caused the other is reported (S-149).
     #[inline]
     pub(crate) fn run(&mut self, hooks: &mut HookSet, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
         if let Some(error) = self.background_error() {
@@ -91,9 +91,9 @@ impl CoordinatedSession {
         self.hooked.run(hooks, request).map_err(|error| self.cause_of(error))
     }
 
-    /// The error that a failed run is to be reported with. A preemption goes through; another error gives way to a
-    /// preemption in the background (S-149), and one that says that something was closed or cancelled also to any other
-    /// error in the background, because that is what closed it (unlike S-149; Q-2).
+    /// Returns the error to report for a failed run. A preemption is returned unchanged; any other error is replaced by a
+    /// preemption in the background (S-149). An error that says that something was closed or cancelled is replaced by any error
+    /// in the background, because that is the cause (unlike S-149; Q-2).
     #[cold]
     pub(crate) fn cause_of(&self, error: Error) -> Error {
         if error.is_recoverable() {
@@ -108,12 +108,12 @@ impl CoordinatedSession {
         }
     }
 
-    /// Why the loop should stop, if it should (S-154).
+    /// Returns the reason why the loop should stop, if it should (S-154).
     pub(crate) fn stop_reason(&self) -> Option<StopReason> {
         self.hooked.stop_reason().cloned().or_else(|| self.coordinator.stop_reason())
     }
 
-    /// Whether a hook or a thread asked for a stop. Takes no lock.
+    /// Returns true if a hook or a thread requested a stop. Takes no lock.
     #[inline]
     pub(crate) fn should_stop(&self) -> bool {
         self.hooked.stop_reason().is_some() || self.coordinator.should_stop()
@@ -122,7 +122,7 @@ impl CoordinatedSession {
     /// Stops the background threads and closes the raw session, whatever happens (S-158).
     ///
     /// # Errors
-    /// What a background thread reported.
+    /// Returns the errors of background threads.
     pub(crate) fn close(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
@@ -133,7 +133,7 @@ impl CoordinatedSession {
         let joined = self.coordinator.join_with(&self.threads, &options);
         if let Err(error) = self.hooked.raw().close() {
             if error.is_recoverable() {
-                error!("an error was raised while attempting to close the session: {}", error.chain());
+                error!("could not close the session cleanly: {}", error.chain());
             } else {
                 debug!("closing the raw session: {}", error.chain());
             }
@@ -142,12 +142,12 @@ impl CoordinatedSession {
     }
 }
 
-/// How long threads have to end by themselves before the raw session is closed under them. What they wait for in it
-/// then ends, so that only what waits elsewhere needs the grace period.
+/// The time that threads have to end on their own before the raw session is closed under them. Closing it ends their waits in
+/// the session, so only threads that wait elsewhere need the grace period.
 const RELEASE: Duration = Duration::from_millis(100);
 
 impl CoordinatedSession {
-    /// Closes the raw session early when threads do not stop: they may wait in it for what nobody gives them any more.
+    /// Closes the raw session early if threads do not stop: they may wait in it for something that nobody provides.
     fn release_threads(&self) {
         let deadline = Instant::now() + RELEASE.min(self.grace);
         let threads = self.threads.iter().cloned().chain(self.coordinator.registered());
@@ -163,12 +163,12 @@ impl CoordinatedSession {
 impl Drop for CoordinatedSession {
     fn drop(&mut self) {
         if let Err(error) = self.close() {
-            warn!("while a session was dropped: {}", error.chain());
+            warn!("a dropped session did not close cleanly: {}", error.chain());
         }
     }
 }
 
-/// Whether an error may be no more than the echo of another: something it waited for was closed or cancelled.
+/// Returns true if an error may be the consequence of another: something it waited for was closed or cancelled.
 pub(crate) fn is_consequence(error: &Error) -> bool {
     error.code() == Code::Cancelled || error.is_end_of_input()
 }

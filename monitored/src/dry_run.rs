@@ -1,10 +1,10 @@
-//! Rehearsals: a few steps that leave no files behind.
+//! Dry runs: a few steps that leave no files behind.
 
 use hooks::{Moment, SavePoint, SessionRunContext, SessionRunHook, SessionRunValues};
 use session_core::{Error, Result};
 use std::borrow::Cow;
 
-/// Ends a session after so many runs, whatever the global step is.
+/// Ends a session after a number of runs, whatever the global step is.
 pub(crate) struct DryRun {
     left: u64,
     runs: u64,

@@ -9,24 +9,24 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Hooks in their order, each with a name of its own.
+/// Hooks in their order, each with a unique name.
 #[derive(Default)]
 pub(crate) struct HookSet {
     pub(crate) hooks: Vec<Box<dyn SessionRunHook>>,
-    /// Beside the hooks, so that a name can be lent while its hook is called.
+    /// Stored separately from the hooks, so that a name can be borrowed while its hook is called.
     pub(crate) names: Vec<String>,
     /// The saver that restores the current session, for hooks that save.
     pub(crate) saver: Option<GraphSaver>,
-    /// How many have had `attach` or `begin`: only those hear of errors.
+    /// The number of hooks that had `attach` or `begin`: only those receive errors.
     begun: usize,
-    /// Whether they are to leave no files behind.
+    /// True if the hooks must leave no files behind.
     dry: bool,
 }
 
 /// Calls hooks, first to last; the first failure ends the pass (S-119, S-134).
 ///
-/// A hook that panics counts as one that fails. The error names the hook and the callback, and keeps kind and code of its
-/// cause: who recovers from such an error, or ends at it, still does.
+/// A hook that panics counts as failed. The error names the hook and the callback, and keeps the kind and code of its cause,
+/// so that recoveries and clean ends that depend on them still work.
 #[inline]
 pub(crate) fn pass<'n>(
     hooks: &mut [Box<dyn SessionRunHook>],
@@ -34,7 +34,7 @@ pub(crate) fn pass<'n>(
     callback: &'static str,
     mut call: impl FnMut(usize, &'n str, &mut dyn SessionRunHook) -> Result<()>,
 ) -> Result<()> {
-    // One catch for the whole pass rather than one for each hook: a step has to be cheap.
+    // One catch for the whole pass instead of one for each hook, because a step has to be cheap.
     let mut current = 0;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         for (index, (hook, name)) in hooks.iter_mut().zip(names).enumerate() {
@@ -60,7 +60,7 @@ fn panicked(name: &str, callback: &str, payload: &(dyn std::any::Any + Send)) ->
     Error::from_panic(&format!("hook '{name}' in {callback}"), payload)
 }
 
-/// A save point of all hooks: which moment of which session, and what restores that.
+/// A save point of all hooks: its moment, its session, and the saver that restores it.
 #[derive(Clone, Copy)]
 pub(crate) struct Occasion<'a> {
     pub(crate) session: &'a dyn Session,
@@ -68,7 +68,7 @@ pub(crate) struct Occasion<'a> {
     pub(crate) saver: Option<&'a GraphSaver>,
 }
 
-/// Calls `at_save_point` of all hooks, and gives the first stop that one asked for.
+/// Calls `at_save_point` of all hooks, and returns the first stop request.
 #[inline]
 pub(crate) fn save_pass(
     hooks: &mut [Box<dyn SessionRunHook>],
@@ -110,7 +110,7 @@ fn save_at(
     Ok(point.take_stop())
 }
 
-/// The states of the hooks before and after one.
+/// Returns the states of the hooks before and after one.
 fn states(
     before: &[Box<dyn SessionRunHook>],
     names: &[String],
@@ -167,7 +167,7 @@ impl HookSet {
         outcome.map_err(|error| error.with_phase(Phase::Build))
     }
 
-    /// The clean end: a last moment to save, then `end`.
+    /// The clean end: a last save point, then `end`.
     pub(crate) fn end(&mut self, session: &dyn Session) -> Result<()> {
         let HookSet { hooks, names, saver, .. } = self;
         let occasion = Occasion { session, moment: Moment::End, saver: saver.as_ref() };
@@ -176,7 +176,7 @@ impl HookSet {
             .map_err(|error| error.with_phase(Phase::Close))
     }
 
-    /// Tells all hooks that have begun of an error. Their own panics are logged: there is nobody else to tell.
+    /// Reports an error to all hooks that have begun. Their own panics can only be logged.
     pub(crate) fn on_error(&mut self, error: &Error) {
         for (hook, name) in self.hooks.iter_mut().zip(&self.names).take(self.begun) {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook.on_error(error))) {
@@ -185,7 +185,7 @@ impl HookSet {
         }
     }
 
-    /// Tells all hooks that have begun of a milestone. Panics are logged: it is not worth the session.
+    /// Reports a milestone to all hooks that have begun. Panics are logged; they do not end the session.
     pub(crate) fn milestone(&mut self, milestone: &Milestone<'_>) {
         for (hook, name) in self.hooks.iter_mut().zip(&self.names).take(self.begun) {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook.on_milestone(milestone))) {
@@ -194,9 +194,9 @@ impl HookSet {
         }
     }
 
-    /// A last moment to save before a session is closed by an error. What fails now is logged.
+    /// The last save point before an error closes the session. Failures are logged.
     pub(crate) fn failed(&mut self, session: &dyn Session) {
-        // One at a time, so that each has its moment.
+        // One at a time, so that each hook has its save point.
         for index in 0..self.begun {
             let HookSet { hooks, names, saver, .. } = self;
             let occasion = Occasion { session, moment: Moment::Failed, saver: saver.as_ref() };
@@ -206,14 +206,13 @@ impl HookSet {
                 Ok(Err(error)) => failed(&names[index], "at_save_point", error),
                 Err(payload) => panicked(&names[index], "at_save_point", payload.as_ref()),
             };
-            error!("while an error ends the session: {}", error.chain());
+            error!("a save point failed while an error ends the session: {}", error.chain());
         }
     }
 
     // ---- for each session ---------------------------------------------------------------------------
 
-    /// Tells all hooks of a new session: first gives them back what a checkpoint kept of them. Gives the stop that one
-    /// asked for.
+    /// Informs all hooks of a new session, after restoring their states from the checkpoint. Returns the first stop request.
     pub(crate) fn session_created(
         &mut self,
         session: &dyn Session,

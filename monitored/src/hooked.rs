@@ -15,9 +15,9 @@ use std::sync::Arc;
 /// A raw session whose runs go through hooks.
 pub(crate) struct HookedSession {
     raw: Arc<dyn Session>,
-    /// Set once a hook has asked for a stop (S-124: not inherited by the session of a recovery).
+    /// The stop that a hook requested (S-124: not inherited by the session of a recovery).
     stop: Option<StopReason>,
-    /// The options of a run for which nobody asked for any: the session's own cancellation.
+    /// The options of a run that has no other options: the session's own cancellation.
     options: RunOptions,
     merge: Merge,
     timings: Timings,
@@ -57,8 +57,8 @@ impl HookedSession {
         }
     }
 
-    /// One run (S-120): `before_run` of all hooks, one execution of everything asked for, `after_run` of all hooks, the
-    /// save point, and then the stop that was asked for (S-123). Gives the fetched values, the user's first.
+    /// Runs once (S-120): `before_run` of all hooks, one execution of all requests, `after_run` of all hooks, the save point, and
+    /// then the requested stop (S-123). Returns the fetched values, the user's first.
     pub(crate) fn run(&mut self, hooks: &mut HookSet, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
         if let Some(reason) = &self.stop {
             return Err(stopped(reason));
@@ -81,10 +81,10 @@ impl HookedSession {
         let mut fresh = RunMetadata::default();
         let metadata = request.metadata.as_deref_mut().unwrap_or(&mut fresh);
         let results = execute(session, merge, names, feeds, own, metadata)?;
-        step.look(&merge.fetches, &results);
+        step.observe(&merge.fetches, &results);
         timings.skip();
 
-        // S-118: the options as they were used.
+        // S-118: the options that were used.
         let used = merge.options_used(own);
         pass(hooks, names, "after_run", |index, name, hook| {
             context.enter(name);
@@ -102,7 +102,7 @@ impl HookedSession {
         Ok(results)
     }
 
-    /// One run as it was asked for, without hooks.
+    /// Runs the request as it is, without hooks.
     pub(crate) fn run_without_hooks(&self, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
         let Request { fetches, targets, feeds, .. } = *request;
         let step = Step { fetches, targets, feeds, options: request.options.unwrap_or(&self.options) };
@@ -143,7 +143,7 @@ fn execute_step(
         .unwrap_or_else(|payload| Err(Error::from_panic("the engine", payload.as_ref())));
     let results = outcome.map_err(|error| error.with_phase(Phase::Run))?;
     if results.len() < step.fetches.len() {
-        let text = format!("the engine gave {} values for {} fetches", results.len(), step.fetches.len());
+        let text = format!("the engine returned {} values for {} fetches", results.len(), step.fetches.len());
         return Err(Error::new(session_core::Code::Internal, text));
     }
     Ok(results)

@@ -1,7 +1,7 @@
-//! Sessions that look after a training: [`SingularMonitoredSession`], [`MonitoredSession`], which survives the loss of a peer,
-//! and [`MonitoredTrainingSession`], which comes with the hooks that a training usually has.
+//! Sessions that drive a training: [`SingularMonitoredSession`]; [`MonitoredSession`], which survives the loss of a peer; and
+//! [`MonitoredTrainingSession`], which adds the hooks that a training usually has.
 //!
-//! A monitored session initialises or restores the model, starts the graph's input threads, calls
+//! A monitored session initializes or restores the model, starts the graph's input threads, calls
 //! [hooks](hooks::SessionRunHook) around every run, and ends everything in order, whatever failed.
 //!
 //! ```
@@ -51,7 +51,7 @@
 //! # Ok::<(), session_core::Error>(())
 //! ```
 //!
-//! # For who knows TensorFlow 1
+//! # Coming from TensorFlow 1
 //!
 //! | `tf.train` | here |
 //! | --- | --- |
@@ -61,24 +61,26 @@
 //! | `with ... as session:` | `.scoped(\|session\| ...)` |
 //! | `session.run(fetches, feed_dict)` | `session.run(fetches, feeds)`: tuples, arrays, maps; `()` for none |
 //! | `session.run_step_fn(f)` | `session.run_step_fn(\|context\| ...)` |
-//! | `session.should_stop()` | the same; [`stop_reason`](MonitoredSession::stop_reason) says why |
+//! | `session.should_stop()` | the same; [`stop_reason`](MonitoredSession::stop_reason) returns the reason |
 //! | `session.raw_session()` | [`raw_session`](SingularMonitoredSession::raw_session); for a run without hooks [`run_without_hooks`](SingularMonitoredSession::run_without_hooks) |
 //! | `Scaffold`, `ChiefSessionCreator`, `WorkerSessionCreator`, `SessionManager` | the same, in the crate `scaffold` |
 //! | `SessionRunHook` and hooks | the same, in the crate `hooks` |
 //! | `Coordinator`, `QueueRunner` | the same, in the crate `queue-runner` |
-//! | `basic_session_run_hooks.StopAtStepHook(last_step=n)` | `StopAtStepHook::last_step(n)`: one constructor for each way |
+//! | `basic_session_run_hooks.StopAtStepHook(last_step=n)` | `StopAtStepHook::last_step(n)`: one constructor for each trigger |
 //!
-//! Which calls come in which order, also when something fails, is in the project's `docs/traces.md`, next to what TensorFlow
-//! does; `docs/rules.md` lists every rule with its test, and where this differs on purpose.
+//! The order of all calls, also after failures, is in the project's `docs/traces.md`, next to TensorFlow's; `docs/rules.md`
+//! lists every rule with its tests and the intended differences.
 //!
 //! # Beyond TensorFlow
 //!
-//! Recoveries are [bounded and reported](RecoveryPolicy); errors of background threads end the next run; every stop has a reason;
-//! [`dry_run`](SessionBuilder::dry_run) rehearses; [`hook_timings`](MonitoredSession::hook_timings) tells what hooks cost.
+//! Recoveries are [bounded and reported](RecoveryPolicy); errors of background threads end the next run; every stop has a
+//! reason; [`dry_run`](SessionBuilder::dry_run) tests a training in a few steps;
+//! [`hook_timings`](MonitoredSession::hook_timings) reports the cost of each hook.
 //!
-//! # What it does not do
+//! # Limits
 //!
-//! It knows no file formats and, without the feature `embedded`, no engine.
+//! This crate knows no file formats and, without the feature `embedded`, no engine.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;
 mod coordinated;
@@ -86,8 +88,8 @@ mod dry_run;
 mod hook_set;
 mod hooked;
 mod merge;
-mod methods;
 mod monitor;
+mod recovering;
 mod recovery;
 mod session;
 mod singular;
@@ -99,8 +101,14 @@ mod unsaved;
 
 pub use builder::{Built, Finished, SessionBuilder};
 pub use hooks::HookTiming;
+pub use recovering::{MonitoredSession, Recovering};
 pub use recovery::{Recovery, RecoveryPolicy};
-pub use session::MonitoredSession;
-pub use singular::SingularMonitoredSession;
+pub use session::{Kind, Monitored};
+pub use singular::{Singular, SingularMonitoredSession};
 pub use step_context::StepContext;
 pub use training::{MonitoredTrainingSession, TrainingSessionBuilder};
+
+/// Compiles the program of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

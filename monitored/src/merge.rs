@@ -1,4 +1,4 @@
-//! One run out of what the user and all hooks ask for (S-127 to S-133).
+//! The merge of the requests of the user and all hooks into one run (S-127 to S-133).
 
 use hooks::SessionRunArgs;
 use session_core::{
@@ -8,7 +8,7 @@ use session_core::{
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
-/// A run as the user asks for it, resolved.
+/// A run as the user requests it, resolved.
 pub(crate) struct Request<'a> {
     pub(crate) fetches: &'a [Endpoint],
     pub(crate) targets: &'a [OpId],
@@ -17,7 +17,7 @@ pub(crate) struct Request<'a> {
     pub(crate) metadata: Option<&'a mut RunMetadata>,
 }
 
-/// What is run. Kept from step to step, so that a steady step allocates nothing here.
+/// The merged requests of a run. Reused from step to step, so that a steady step allocates nothing here.
 #[derive(Default)]
 pub(crate) struct Merge {
     /// The user's fetches, then those of hooks that are not among them.
@@ -25,21 +25,21 @@ pub(crate) struct Merge {
     fetch_places: Places<Endpoint>,
     pub(crate) targets: Vec<OpId>,
     target_places: Places<OpId>,
-    /// Where the fetches of hooks are in `fetches`; those of hook i end at `ends[i]`.
+    /// The indices of the hooks' fetches in `fetches`; those of hook i end at `ends[i]`.
     positions: Vec<u32>,
     ends: Vec<u32>,
     /// The feeds of hooks, each with its hook.
     hook_feeds: Vec<(usize, Endpoint, Tensor)>,
-    /// Who feeds what, a hook or else the user, when there are any of hooks.
+    /// For each fed output, the hook that feeds it, or `None` for the user. Only used if hooks feed.
     fed_by: HashMap<Endpoint, Option<usize>>,
-    /// The user's feeds and those of hooks, when there are any of hooks.
+    /// The feeds of the user and of hooks. Only used if hooks feed.
     feeds: Vec<(Endpoint, Tensor)>,
-    /// All options joined, if anybody had any.
+    /// All options merged, if there were any.
     options: Option<RunOptions>,
-    /// Tokens of others than the session.
+    /// The cancellation tokens of others than the session.
     tokens: SmallVec<[CancellationToken; 2]>,
     pub(crate) wants_metadata: bool,
-    /// For each hook, what it asked for when that was last found to be allowed.
+    /// For each hook, the requests that were last found to be allowed.
     allowed: Vec<Allowed>,
 }
 
@@ -54,7 +54,7 @@ impl Merge {
         Merge { allowed: std::iter::repeat_with(Allowed::default).take(hooks).collect(), ..Merge::default() }
     }
 
-    /// Begins a run with what the user asks for.
+    /// Starts a run with the user's requests.
     #[inline]
     pub(crate) fn begin(&mut self, request: &Request<'_>) {
         self.fetches.clear();
@@ -75,7 +75,7 @@ impl Merge {
         self.wants_metadata = request.metadata.is_some();
     }
 
-    /// Adds what a hook asks for.
+    /// Adds the requests of a hook.
     #[inline]
     pub(crate) fn add(&mut self, graph: &Graph, hook: usize, args: Option<SessionRunArgs>) -> Result<()> {
         if let Some(args) = args {
@@ -112,7 +112,7 @@ impl Merge {
         Ok(())
     }
 
-    /// Looks closely only when a hook asks for something else than last time.
+    /// Checks in detail only if a hook's requests differ from its last ones.
     #[inline]
     fn check_fetchable(&mut self, graph: &Graph, hook: usize, args: &SessionRunArgs) -> Result<()> {
         let allowed = &mut self.allowed[hook];
@@ -143,7 +143,7 @@ impl Merge {
         Err(Error::value(format!("tensor '{}' may not be fed", output.name())))
     }
 
-    /// Without changing the options of anybody (unlike S-132).
+    /// Does not change anybody's options (unlike S-132).
     fn add_options(&mut self, options: &RunOptions) {
         let merged = self.options.get_or_insert_with(RunOptions::default);
         merged.merge(options);
@@ -152,11 +152,11 @@ impl Merge {
         }
     }
 
-    /// Joins the feeds of hooks with the user's.
+    /// Merges the feeds of hooks with the user's.
     ///
     /// # Errors
-    /// An output fed twice, naming who feeds it (S-128). Outputs are compared as such, whatever they were given as
-    /// (unlike S-129).
+    /// An output that is fed twice, with the names of both (S-128). Outputs are compared by identity, whatever they were given
+    /// as (unlike S-129).
     #[inline]
     pub(crate) fn join_feeds(
         &mut self,
@@ -191,13 +191,13 @@ impl Merge {
         Ok(())
     }
 
-    /// All feeds: the user's as they are when no hook feeds anything.
+    /// Returns all feeds; the user's own list if no hook feeds anything.
     #[inline]
     pub(crate) fn feeds_joined<'a>(&'a self, user: &'a [(Endpoint, Tensor)]) -> &'a [(Endpoint, Tensor)] {
         if self.hook_feeds.is_empty() { user } else { &self.feeds }
     }
 
-    /// Gives the run a token that the session's and everybody's own cancel, as long as the links live.
+    /// Returns a guard that lets the session's and everybody's own tokens cancel the run while it lives.
     #[inline]
     pub(crate) fn join_cancellation(&mut self, session: &RunOptions) -> Links {
         let Some(options) = &mut self.options else { return Links::new() };
@@ -206,13 +206,13 @@ impl Merge {
         links
     }
 
-    /// The options of the run.
+    /// Returns the options of the run.
     #[inline]
     pub(crate) fn options_used<'a>(&'a self, session: &'a RunOptions) -> &'a RunOptions {
         self.options.as_ref().unwrap_or(session)
     }
 
-    /// The positions of a hook's results.
+    /// Returns the indices of a hook's results.
     #[inline]
     pub(crate) fn positions(&self, hook: usize) -> &[u32] {
         let begin = if hook == 0 { 0 } else { self.ends[hook - 1] };
@@ -220,16 +220,16 @@ impl Merge {
     }
 }
 
-/// Compares one by one: these lists are of a few numbers.
+/// Compares element by element, because these lists hold only a few numbers.
 #[inline]
 fn same<T: PartialEq>(left: &[T], right: &[T]) -> bool {
     left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left == right)
 }
 
-/// Keeps tokens joined for the length of a run.
+/// Keeps tokens linked during a run.
 pub(crate) type Links = SmallVec<[CancellationGuard; 2]>;
 
-/// A token that is cancelled when one of these is; the token itself when there is but one.
+/// Returns a token that is cancelled when one of these is; the token itself if there is only one.
 fn link<'a>(tokens: impl Iterator<Item = &'a CancellationToken>) -> (Option<CancellationToken>, Links) {
     let tokens: SmallVec<[&CancellationToken; 4]> = tokens.collect();
     if tokens.len() < 2 {

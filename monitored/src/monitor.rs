@@ -1,4 +1,4 @@
-//! What both kinds of monitored session are made of: hooks, a session creator, and the session of the moment.
+//! The state of both kinds of monitored session: hooks, a session creator, and the current session.
 
 use crate::coordinated::{CoordinatedSession, is_consequence};
 use crate::hook_set::HookSet;
@@ -19,32 +19,32 @@ use std::time::Duration;
 
 /// A monitored session, recovering or not.
 pub(crate) struct Monitor {
-    /// Shared with whoever resolves fetches in it while this is borrowed.
+    /// Shared with the code that resolves fetches in it while this is borrowed.
     graph: Arc<Graph>,
     creator: Box<dyn SessionCreator>,
     hooks: HookSet,
     stop: StopHandle,
     grace: Duration,
-    /// Absent in the singular variant: nothing is recovered.
+    /// Absent in the singular variant, which recovers from nothing.
     policy: Option<RecoveryPolicy>,
-    /// Whether to thaw the graph at the end, because it was not frozen before (S-141 step 1).
-    thaw: bool,
+    /// True if the graph is unfrozen at the end, because it was not frozen before (S-141 step 1).
+    unfreeze: bool,
     session: Option<CoordinatedSession>,
-    /// What the session of the moment was restored from.
+    /// The report of the current session's restore.
     restored: Option<RestoreReport>,
     closed: bool,
     /// Kept from the session when it is closed.
     final_reason: Option<StopReason>,
-    /// The last error that hooks were told of.
-    told: Option<Error>,
+    /// The last error that was reported to the hooks.
+    reported: Option<Error>,
     recoveries: Vec<Recovery>,
-    /// Attempts since the last run that succeeded.
+    /// The attempts since the last successful run.
     attempts: u32,
     /// Until the first run: the folder into which nothing saves, if there is one.
     unsaved: Option<Unsaved>,
 }
 
-/// What a [`Monitor`] is made of.
+/// The parts of a [`Monitor`].
 pub(crate) struct Parts {
     pub(crate) creator: Box<dyn SessionCreator>,
     pub(crate) hooks: HookSet,
@@ -54,11 +54,11 @@ pub(crate) struct Parts {
 }
 
 impl Monitor {
-    /// S-141. When it fails, everything is as it was before, but for operations that hooks have added to the graph.
+    /// S-141. On failure everything is as before, except for operations that hooks have added to the graph.
     pub(crate) fn new(parts: Parts) -> Result<Monitor> {
         let graph = parts.creator.graph().clone();
         let mut monitor = Monitor {
-            thaw: !graph.is_finalized(),
+            unfreeze: !graph.is_finalized(),
             graph: Arc::new(graph),
             creator: parts.creator,
             hooks: parts.hooks,
@@ -69,7 +69,7 @@ impl Monitor {
             restored: None,
             closed: false,
             final_reason: None,
-            told: None,
+            reported: None,
             recoveries: Vec::new(),
             attempts: 0,
             unsaved: None,
@@ -80,14 +80,14 @@ impl Monitor {
             monitor.abandon(&error);
             return Err(error);
         }
-        let unsaved = unsaved::look(monitor.creator.checkpoint_source(), &monitor.hooks);
+        let unsaved = unsaved::find(monitor.creator.checkpoint_source(), &monitor.hooks);
         monitor.unsaved = unsaved.map(|folder| Unsaved::new(folder, monitor.global_step()));
         Ok(monitor)
     }
 
     // ---- creation -----------------------------------------------------------------------------------
 
-    /// Creates a session, again and again while preemptions come between and the policy allows it (S-144).
+    /// Creates a session, repeatedly while preemptions occur and the policy allows it (S-144).
     fn create(&mut self) -> Result<()> {
         loop {
             match self.create_once() {
@@ -122,13 +122,13 @@ impl Monitor {
     /// Counts an attempt and pauses, or gives up with the cause.
     fn next_attempt(&mut self, cause: Error) -> Result<()> {
         let Some(policy) = &self.policy else { return Err(cause) };
-        // A session that is to stop anyway is not worth making anew.
+        // A session that is to stop anyway is not recreated.
         if self.stop.is_stop_requested() {
             return Err(cause);
         }
         self.attempts += 1;
         if !policy.allows(self.attempts) {
-            let text = format!("gave up after {} attempt(s) to make the session anew", self.attempts - 1);
+            let text = format!("gave up after {} attempt(s) to recreate the session", self.attempts - 1);
             return Err(cause.context(text));
         }
         let pause = policy.pause_before(self.attempts);
@@ -141,7 +141,7 @@ impl Monitor {
 
     // ---- running ------------------------------------------------------------------------------------
 
-    /// One run with hooks; repeated in a new session as long as preemptions end it and the policy allows it (S-147).
+    /// Runs once with hooks; repeats the run in a new session while preemptions occur and the policy allows it (S-147).
     #[inline]
     pub(crate) fn run(&mut self, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
         loop {
@@ -156,8 +156,8 @@ impl Monitor {
         }
     }
 
-    /// As [`run`](Monitor::run), on the raw session. Hooks do not hear of its errors. Once the loop is to stop nothing is
-    /// recovered from: the model that is evaluated then must not be an older one.
+    /// Does the same as [`run`](Monitor::run) on the raw session. Hooks do not receive its errors. Once the loop is to stop nothing
+    /// is recovered, because a recovery could evaluate an older model.
     pub(crate) fn run_without_hooks(&mut self, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
         loop {
             let outcome = self.raw_session().and_then(|_| {
@@ -177,7 +177,7 @@ impl Monitor {
         }
     }
 
-    /// Calls a step function, again in a new session as long as preemptions end it and the policy allows it (S-173).
+    /// Calls a step function, again in a new session while preemptions occur and the policy allows it (S-173).
     pub(crate) fn run_step_fn<T>(
         &mut self,
         mut step_fn: impl FnMut(&mut StepContext<'_>) -> Result<T>,
@@ -201,8 +201,8 @@ impl Monitor {
         }
     }
 
-    /// The raw session, for runs without hooks. A preemption in the background is reported first, so that it is recovered
-    /// from: its input would be missing, and its end be taken for that of the training.
+    /// Returns the raw session, for runs without hooks. A preemption in the background is reported first, so that it is recovered
+    /// from; otherwise its missing input would look like the end of the training.
     fn raw_session(&mut self) -> Result<Arc<dyn Session>> {
         self.ensure_session()?;
         match self.lost_in_background() {
@@ -211,14 +211,14 @@ impl Monitor {
         }
     }
 
-    /// Returns true if a hook or the holder of the stop handle has asked for a stop.
+    /// Returns true if a hook or the holder of the stop handle has requested a stop.
     fn is_to_stop(&self) -> bool {
         let hooked = self.session.as_ref().map(CoordinatedSession::hooked);
         self.stop.is_stop_requested() || hooked.is_some_and(|hooked| hooked.stop_reason().is_some())
     }
 
-    /// Gives the error of a run without hooks, or its cause: an error of the background, if it explains the other one
-    /// or can be recovered from (unlike S-175). A stop that a step function asks for is its own.
+    /// Returns the error of a run without hooks, or its cause: an error in the background that explains it or can be recovered
+    /// from (unlike S-175). A stop that a step function requests is returned unchanged.
     fn cause_of(&self, error: Error) -> Error {
         let may_be_caused = self.policy.is_some() || is_consequence(&error);
         match &self.session {
@@ -229,7 +229,7 @@ impl Monitor {
         }
     }
 
-    /// The error of a background thread, if it is a preemption from which the next run recovers.
+    /// Returns the error of a background thread, if it is a preemption from which the next run recovers.
     fn lost_in_background(&self) -> Option<Error> {
         let error = self.session.as_ref()?.background_error()?;
         self.recovers_from(&error).then_some(error)
@@ -246,7 +246,7 @@ impl Monitor {
         }
     }
 
-    /// One run with hooks in the session of the moment, without recovery (S-173).
+    /// Runs once with hooks in the current session, without recovery (S-173).
     #[inline]
     pub(crate) fn run_once(&mut self, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
         let hooks = &mut self.hooks;
@@ -256,7 +256,7 @@ impl Monitor {
         }
     }
 
-    /// Makes a session if a recovery that failed has left none (S-152).
+    /// Creates a session if a failed recovery has left none (S-152).
     pub(crate) fn ensure_session(&mut self) -> Result<()> {
         match &self.session {
             Some(_) => Ok(()),
@@ -274,16 +274,16 @@ impl Monitor {
         }
     }
 
-    /// Recovers from a preemption; any other error is told to the hooks and given back.
+    /// Recovers from a preemption; reports any other error to the hooks and returns it.
     #[cold]
     pub(crate) fn after_failure(&mut self, error: Error) -> Result<()> {
         if !self.recovers_from(&error) {
-            self.tell(&error);
+            self.report(&error);
             return Err(error);
         }
         let outcome = self.recover(error);
         if let Err(error) = &outcome {
-            self.tell(error);
+            self.report(error);
         }
         outcome
     }
@@ -292,7 +292,7 @@ impl Monitor {
     fn recover(&mut self, cause: Error) -> Result<()> {
         warn!(
             "An error was raised, which may be due to a preemption of a connected worker or parameter server; the \
-             session is closed and made anew: {}",
+             session is closed and recreated: {}",
             cause.chain()
         );
         self.hooks.on_error(&cause);
@@ -316,7 +316,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// The global step, if there is one and it can be read soon.
+    /// Returns the global step, if there is one and it can be read quickly.
     fn global_step(&self) -> Option<i64> {
         let variable = ops::global_step::global_step(&self.graph).ok()??;
         let options = RunOptions::with_timeout(Duration::from_secs(5));
@@ -326,15 +326,15 @@ impl Monitor {
         value.as_scalar_i64().ok()
     }
 
-    /// Tells hooks of an error, once. The end of the input is none (S-4), nor is what an interruption brings about.
-    fn tell(&mut self, error: &Error) {
+    /// Reports an error to the hooks, once. The end of the input (S-4) and the consequences of an interruption are not errors.
+    fn report(&mut self, error: &Error) {
         if error.is_end_of_input() || self.is_interruption(error) {
             return;
         }
-        if self.told.as_ref().is_some_and(|told| told.is_same(error)) {
+        if self.reported.as_ref().is_some_and(|reported| reported.is_same(error)) {
             return;
         }
-        self.told = Some(error.clone());
+        self.reported = Some(error.clone());
         self.hooks.on_error(error);
     }
 
@@ -342,7 +342,7 @@ impl Monitor {
         self.stop.is_interrupted() && error.code() == Code::Cancelled
     }
 
-    // ---- looking ------------------------------------------------------------------------------------
+    // ---- queries ------------------------------------------------------------------------------------
 
     pub(crate) fn shared_graph(&self) -> Arc<Graph> {
         self.graph.clone()
@@ -374,14 +374,14 @@ impl Monitor {
 
     pub(crate) fn hook_timings(&self) -> Vec<HookTiming> {
         let session = self.session.as_ref();
-        session.map_or_else(Vec::new, |session| session.hooked().timings().told(&self.hooks.names))
+        session.map_or_else(Vec::new, |session| session.hooked().timings().reported(&self.hooks.names))
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// S-154, S-155. A preemption in the background is no reason to stop where the next run recovers from it.
+    /// S-154, S-155. A preemption in the background is no reason to stop if the next run recovers from it.
     #[inline]
     pub(crate) fn should_stop(&self) -> bool {
         let Some(session) = &self.session else { return self.closed };
@@ -404,10 +404,10 @@ impl Monitor {
 
     // ---- the end ------------------------------------------------------------------------------------
 
-    /// The end that the owner of the session wants: `end` of all hooks, then the coordinated close, then the graph is
-    /// thawed, whatever failed (S-157). Doing it again does nothing (unlike S-161).
+    /// The end that the owner of the session requests: `end` of all hooks, then the coordinated close, then the graph is
+    /// unfrozen, whatever failed (S-157). Repeating it does nothing (unlike S-161).
     ///
-    /// A background error makes it a bad end: hooks are told of it, and their `end` is not called (unlike S-167, where
+    /// A background error makes it a failed end: the hooks receive the error, and their `end` is not called (unlike S-167, where
     /// the last checkpoint and final operations run on a broken state, Q-2).
     pub(crate) fn close(&mut self) -> Result<()> {
         if self.closed {
@@ -434,18 +434,21 @@ impl Monitor {
             (Err(error), Ok(())) => Err(error),
             (Err(error), Err(background)) => {
                 // S-160.
-                warn!("at the end, beside a background error: {}", error.chain());
+                warn!(
+                    "the session did not end cleanly, in addition to the background error: {}",
+                    error.chain()
+                );
                 Err(background)
             }
         }
     }
 
-    /// The bad end: hooks are told of the error, `end` is not called (S-136).
+    /// The failed end: the hooks receive the error, `end` is not called (S-136).
     pub(crate) fn abandon(&mut self, error: &Error) {
         if self.closed {
             return;
         }
-        self.tell(error);
+        self.report(error);
         if let Some(session) = &self.session {
             self.hooks.failed(&**session.raw());
         }
@@ -453,11 +456,12 @@ impl Monitor {
         if let Err(other) = self.shut()
             && !other.is_same(error)
         {
-            warn!("while the session was closed after an error: {}", other.chain());
+            warn!("could not close the session cleanly after an error: {}", other.chain());
         }
     }
 
-    /// Coordinated close and thawing. Gives the error of the background, unless it is one to recover from (S-159).
+    /// Closes the coordinated session and unfreezes the graph. Returns the background error, unless it can be recovered from
+    /// (S-159).
     fn shut(&mut self) -> Result<()> {
         let reason = self.stop_reason();
         self.closed = true;
@@ -466,27 +470,27 @@ impl Monitor {
             Some(mut session) => session.close(),
             None => Ok(()),
         };
-        if self.thaw {
-            // Its own graph, not whichever is the default just now (Q-8).
+        if self.unfreeze {
+            // The session's own graph, not the current default graph (Q-8).
             self.graph.unfinalize();
         }
         match outcome {
             Err(error) if error.is_recoverable() && self.policy.is_some() => {
-                error!("an error was raised while the session was closed: {}", error.chain());
+                error!("could not close the session cleanly: {}", error.chain());
                 Ok(())
             }
             outcome => outcome.map_err(|error| error.with_phase(Phase::Close)),
         }
     }
 
-    /// The end of the scoped form, after its body gave this error: clean at the end of the input and after an
-    /// interruption, otherwise bad (S-164). Gives the error to report.
+    /// Ends the scoped form after its body returned this error: cleanly at the end of the input and after an interruption,
+    /// otherwise not (S-164). Returns the error to report.
     pub(crate) fn finish(&mut self, error: Error) -> Result<()> {
         let background = self.session.as_ref().and_then(CoordinatedSession::background_error);
         if let Some(cause) = background
             && is_consequence(&error)
         {
-            // Q-2: not the end of the input but its collapse.
+            // Q-2: the input did not end but failed.
             self.abandon(&cause);
             return Err(cause);
         }
@@ -526,8 +530,8 @@ impl Drop for Monitor {
         let error = if std::thread::panicking() {
             Error::from_panic("the loop", &"see its message")
         } else {
-            // After an error that was reported it is the usual way out.
-            if self.told.is_none() {
+            // After a reported error, dropping is the usual way out.
+            if self.reported.is_none() {
                 warn!(
                     "a monitored session was dropped without close(): `end` of its hooks is not called, and steps since \
                      the last checkpoint are not saved; call close(), or use scoped(), which closes on every way out"

@@ -1,4 +1,4 @@
-//! How a session that was lost is made anew.
+//! The recovery of lost sessions.
 
 use hooks::Milestone;
 use scaffold::{SystemWaiter, Waiter};
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often, and after which pauses, a session that was lost to a preemption is made anew. TensorFlow tries without
+/// Decides how often, and after which pauses, a session that was lost to a preemption is recreated. TensorFlow tries without
 /// limit and without pause (S-144, S-147).
 ///
 /// ```
@@ -29,7 +29,7 @@ pub struct RecoveryPolicy {
 }
 
 impl RecoveryPolicy {
-    /// Ten attempts; the first at once, the next after 1 s, 2 s, 4 s and so on, at most 60 s.
+    /// Creates a policy of ten attempts: the first at once, the next after 1 s, 2 s, 4 s and so on, at most 60 s.
     #[must_use]
     pub fn new() -> RecoveryPolicy {
         RecoveryPolicy {
@@ -40,22 +40,22 @@ impl RecoveryPolicy {
         }
     }
 
-    /// How many attempts in a row, without a run that succeeded between them, are made before the error is given to the
-    /// caller. Zero for none at all.
+    /// Sets how many attempts in a row, without a successful run between them, are made before the error is returned. Zero
+    /// disables recovery.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> RecoveryPolicy {
         self.max_attempts = Some(attempts);
         self
     }
 
-    /// Attempts without limit, as in TensorFlow.
+    /// Removes the limit of attempts, as in TensorFlow.
     #[must_use]
     pub fn unlimited(mut self) -> RecoveryPolicy {
         self.max_attempts = None;
         self
     }
 
-    /// The pause before the second attempt in a row, which doubles up to the longest.
+    /// Sets the pause before the second attempt in a row, which doubles up to the longest.
     #[must_use]
     pub fn pause(mut self, first: Duration, longest: Duration) -> RecoveryPolicy {
         self.first_pause = first;
@@ -63,14 +63,22 @@ impl RecoveryPolicy {
         self
     }
 
-    /// Where time comes from.
+    /// Sets the source of time.
     #[must_use]
     pub fn waiter(mut self, waiter: Arc<dyn Waiter>) -> RecoveryPolicy {
         self.waiter = waiter;
         self
     }
 
-    /// How long to wait before the attempt of this number, counted from 1.
+    /// Returns the pause before the attempt of this number, counted from 1.
+    ///
+    /// ```
+    /// use monitored::RecoveryPolicy;
+    /// use std::time::Duration;
+    /// let policy = RecoveryPolicy::new();
+    /// assert_eq!(policy.pause_before(1), Duration::ZERO);
+    /// assert_eq!(policy.pause_before(3), Duration::from_secs(2));
+    /// ```
     #[must_use]
     pub fn pause_before(&self, attempt: u32) -> Duration {
         match attempt.checked_sub(2) {
@@ -97,26 +105,26 @@ impl Default for RecoveryPolicy {
     }
 }
 
-/// What one recovery was about.
+/// The report of one recovery.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// What the session was lost to.
+    /// The error that lost the session.
     pub cause: Error,
-    /// How many attempts it took.
+    /// The number of attempts.
     pub attempts: u32,
-    /// The checkpoint that the new session was restored from; `None` if the model was initialised again, or made ready by
-    /// the chief.
+    /// The checkpoint that the new session was restored from; `None` if the model was initialized again, or made ready by the
+    /// chief.
     pub checkpoint: Option<PathBuf>,
-    /// The global step of the lost session: as it was read if that was still possible, else as the last run showed it, in
-    /// which hooks fetched it. `None` if neither is known.
+    /// The global step of the lost session: as read from it if that was still possible, otherwise as seen by the last run in which
+    /// hooks fetched it. `None` if neither is known.
     pub step_before: Option<i64>,
     /// The global step of the new session.
     pub step_after: Option<i64>,
 }
 
 impl Recovery {
-    /// The recovery as hooks learn of it.
+    /// Returns the milestone that hooks receive.
     pub(crate) fn milestone(&self) -> Milestone<'_> {
         let Recovery { cause, attempts, checkpoint, step_before, step_after } = self;
         Milestone::Recovered {
@@ -128,7 +136,7 @@ impl Recovery {
         }
     }
 
-    /// How many steps have to be made again, if that is known.
+    /// Returns the number of steps that have to be repeated, if it is known.
     #[must_use]
     pub fn lost_steps(&self) -> Option<i64> {
         Some(self.step_before? - self.step_after?)

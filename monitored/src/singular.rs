@@ -1,15 +1,19 @@
 //! The monitored session that does not recover.
 
-use crate::builder::{
-    SessionBuilder,
-    sealed::{Inside, Sealed},
-};
-use crate::methods::monitored_methods;
-use session_core::{Graph, Session};
-use std::fmt;
+use crate::session::{Monitored, sealed};
+use session_core::Session;
 use std::sync::Arc;
 
-/// A session that initialises or restores its model, starts the graph's input threads, calls hooks around every run, and
+/// The kind of [`Monitored`] sessions that do not recover.
+#[derive(Debug)]
+pub enum Singular {}
+
+impl sealed::Kind for Singular {
+    const NAME: &'static str = "SingularMonitoredSession";
+    const RECOVERS: bool = false;
+}
+
+/// A session that initializes or restores its model, starts the graph's input threads, calls hooks around every run, and
 /// ends everything in order. It does not recover from preemptions, and gives access to the raw session (S-139).
 ///
 /// ```
@@ -37,41 +41,15 @@ use std::sync::Arc;
 ///
 /// # Dropping
 ///
-/// A session that is dropped without having been closed is closed, but counts as one that failed: hooks hear of an error
-/// and their `end` is not called. [`scoped`](SessionBuilder::scoped) closes on every way out, as the occasion demands.
-pub struct SingularMonitoredSession {
-    inside: Inside,
-}
+/// A session that is dropped without [`close`](SingularMonitoredSession::close) is closed, but counts as failed: hooks receive
+/// an error and their `end` is not called. [`scoped`](crate::SessionBuilder::scoped) closes the session on every way out,
+/// cleanly if the body succeeded.
+pub type SingularMonitoredSession = Monitored<Singular>;
 
-impl SingularMonitoredSession {
-    /// Builds a session on a graph.
-    pub fn builder(graph: &Graph) -> SessionBuilder<SingularMonitoredSession> {
-        SessionBuilder::new(graph)
-    }
-
-    monitored_methods!();
-
-    /// The raw session; `None` after [`close`](SingularMonitoredSession::close).
+impl Monitored<Singular> {
+    /// Returns the raw session; `None` after [`close`](SingularMonitoredSession::close).
     #[must_use]
     pub fn raw_session(&self) -> Option<&Arc<dyn Session>> {
         self.inside.0.session().map(|session| session.raw())
-    }
-}
-
-impl Sealed for SingularMonitoredSession {
-    const RECOVERS: bool = false;
-
-    fn of(inside: Inside) -> Self {
-        SingularMonitoredSession { inside }
-    }
-
-    fn inside(&mut self) -> &mut Inside {
-        &mut self.inside
-    }
-}
-
-impl fmt::Debug for SingularMonitoredSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SingularMonitoredSession").field("monitor", &self.inside.0).finish()
     }
 }

@@ -1,16 +1,38 @@
-//! What a step function is given.
+//! The context of a step function.
 
-use crate::methods::run_resolved;
 use crate::monitor::Monitor;
+use crate::session::run_resolved;
 use queue_runner::StopReason;
 use session_core::{Error, Feeds, Fetch, Result, RunMetadata, RunOptions, Session};
 use std::fmt;
 use std::sync::Arc;
 
-/// The two ways to run things from within a step function (S-170): see
+/// Runs operations from within a step function, with or without hooks (S-170); see
 /// [`SingularMonitoredSession::run_step_fn`](crate::SingularMonitoredSession::run_step_fn).
 ///
-/// After a recovery the step function is called again with a new context, whose session is the new one (unlike S-174).
+/// After a recovery the step function is called again with a new context, which has the new session (unlike S-174).
+///
+/// ```
+/// use monitored::{SingularMonitoredSession, StepContext};
+/// use session_core::SessionExt;
+/// # use session_core::{Graph, Tensor, mock::{MockEngine, MockSession}};
+/// # use std::sync::Arc;
+/// # let graph = Graph::new();
+/// # let prepare_op = graph.undefined_op("NoOp").name("prepare").finish();
+/// # let train_op = graph.undefined_op("NoOp").name("train").finish();
+/// # let mock = MockSession::new(&graph);
+/// # mock.otherwise(|run| Ok(vec![Tensor::from(Vec::<String>::new()); run.fetches.len()]));
+/// # let engine = MockEngine::new();
+/// # engine.supply(Ok(mock));
+/// # let engine = Arc::new(engine);
+/// let mut session = SingularMonitoredSession::builder(&graph).engine(engine).build()?;
+/// session.run_step_fn(|context: &mut StepContext<'_>| {
+///     context.session().run(&prepare_op, ())?; // no hooks are called
+///     context.run_with_hooks(&train_op, ())
+/// })?;
+/// session.close()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 pub struct StepContext<'m> {
     monitor: &'m mut Monitor,
     raw: Arc<dyn Session>,
@@ -21,26 +43,26 @@ impl<'m> StepContext<'m> {
         StepContext { monitor, raw }
     }
 
-    /// The raw session. Runs on it call no hooks. When one fails because a background thread has failed, return its error
-    /// from the step function: the cause takes its place, and a preemption is recovered from (unlike S-175).
+    /// Returns the raw session. Runs on it call no hooks. If a run fails because a background thread has failed, return its error
+    /// from the step function: it is replaced by the cause, and a preemption is recovered from (unlike S-175).
     #[must_use]
     pub fn session(&self) -> &Arc<dyn Session> {
         &self.raw
     }
 
-    /// One run with all hooks, as [`run`](crate::SingularMonitoredSession::run) does it, but without recovery: a
-    /// preemption leaves the step function, which is then called again (S-173).
+    /// Runs once with all hooks, like [`run`](crate::SingularMonitoredSession::run) but without recovery: a preemption leaves the
+    /// step function, which is then called again (S-173).
     ///
     /// # Errors
-    /// As `run`.
+    /// Returns the errors of `run`.
     pub fn run_with_hooks<F: Fetch>(&mut self, fetch: F, feeds: impl Feeds) -> Result<F::Value> {
         run_resolved(self.monitor, &fetch, feeds, None, None, Monitor::run_once)
     }
 
-    /// As [`run_with_hooks`](StepContext::run_with_hooks), with options, recording metadata.
+    /// Runs like [`run_with_hooks`](StepContext::run_with_hooks), with options, and fills in metadata.
     ///
     /// # Errors
-    /// As `run`.
+    /// Returns the errors of `run`.
     pub fn run_with_hooks_with<F: Fetch>(
         &mut self,
         fetch: F,
@@ -51,8 +73,8 @@ impl<'m> StepContext<'m> {
         run_resolved(self.monitor, &fetch, feeds, Some(options), metadata, Monitor::run_once)
     }
 
-    /// Ends the loop from within the step function: gives an error to be returned from it, which the scoped form takes for
-    /// a clean end (S-171). Otherwise it just leaves `run_step_fn`, and the session can be used on.
+    /// Ends the loop from within the step function: returns an error that the step function should return, and that the scoped
+    /// form treats as a clean end (S-171). Without the scoped form it only ends `run_step_fn`, and the session remains usable.
     ///
     /// # Errors
     /// Always.
@@ -60,13 +82,13 @@ impl<'m> StepContext<'m> {
         Err(Error::stop_iteration("step_fn has requested the iterations to stop"))
     }
 
-    /// Whether the loop should end, as told by the session.
+    /// Returns true if the session says that the loop should end.
     #[must_use]
     pub fn should_stop(&self) -> bool {
         self.monitor.should_stop()
     }
 
-    /// Why, if it should.
+    /// Returns the reason why the loop should end.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.monitor.stop_reason()

@@ -1,19 +1,19 @@
-//! How long hooks take.
+//! The time that hooks take.
 
 use hooks::HookTiming;
 use std::time::{Duration, Instant};
 
-/// Of fast runs only every so many is looked at, since clocks cost.
+/// Of fast runs only one in this many is measured, because reading clocks costs time.
 const EVERY: u64 = 64;
-/// From this time on a run is slow, and each one is looked at.
+/// Runs that take longer are slow, and each one is measured.
 const SLOW_RUN: Duration = Duration::from_millis(1);
-/// A hook is slow when it takes this share of its runs, and so much time of each.
+/// A hook is slow if it takes this fraction of its runs, and more than the time above in each.
 const SLOW_SHARE: f64 = 0.3;
 const SLOW_TIME: Duration = Duration::from_millis(1);
-/// So many runs are looked at before a judgement.
+/// The number of measured runs before a hook is judged.
 const ENOUGH: u64 = 20;
 
-/// Times of hooks, summed over the runs that are looked at: the first apart, in which everything is compiled.
+/// Times of hooks, summed over the measured runs; the first run, which compiles everything, is counted separately.
 #[derive(Debug)]
 pub(crate) struct Timings {
     runs: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Timings {
     whole: Duration,
     hooks: Vec<Hook>,
     run_was_slow: bool,
-    /// When the run that is looked at began, and its last lap.
+    /// The start of the run that is measured, and its last lap.
     begun: Option<(Instant, Instant)>,
 }
 
@@ -43,19 +43,19 @@ impl Timings {
         }
     }
 
-    /// A run begins.
+    /// Starts a run.
     #[inline]
     pub(crate) fn begin(&mut self) {
         self.runs += 1;
-        let looks = (self.run_was_slow || self.runs % EVERY == 2) && !self.hooks.is_empty();
+        let measures = (self.run_was_slow || self.runs % EVERY == 2) && !self.hooks.is_empty();
         self.begun = None;
-        if looks {
+        if measures {
             let now = Instant::now();
             self.begun = Some((now, now));
         }
     }
 
-    /// What passed since the last lap belongs to nobody.
+    /// The time since the last lap belongs to no hook.
     #[inline]
     pub(crate) fn skip(&mut self) {
         if let Some((_, last)) = &mut self.begun {
@@ -63,7 +63,7 @@ impl Timings {
         }
     }
 
-    /// What passed since the last lap belongs to this hook.
+    /// The time since the last lap belongs to this hook.
     #[inline]
     pub(crate) fn lap(&mut self, hook: usize) {
         if let Some((_, last)) = &mut self.begun {
@@ -73,7 +73,7 @@ impl Timings {
         }
     }
 
-    /// The run is over; says once of each hook that it is slow.
+    /// Ends a run; logs once per hook that it is slow.
     #[inline]
     pub(crate) fn end(&mut self, names: &[String]) {
         if let Some((begun, last)) = self.begun.take() {
@@ -94,7 +94,9 @@ impl Timings {
             if !self.hooks[hook].noticed && per_run >= SLOW_TIME && share >= SLOW_SHARE {
                 self.hooks[hook].noticed = true;
                 let percent = share * 100.0;
-                log::warn!("hook '{name}' is slow: {per_run:.1?} of each run, {percent:.0} % of its time");
+                log::warn!(
+                    "hook '{name}' is slow: it takes {per_run:.1?} of each run, {percent:.0} % of its time"
+                );
             }
         }
     }
@@ -105,16 +107,16 @@ impl Timings {
         (time / runs, if whole > 0.0 { time.as_secs_f64() / whole } else { 0.0 })
     }
 
-    /// What is known of all hooks; nothing before a run was looked at.
-    pub(crate) fn told(&self, names: &[String]) -> Vec<HookTiming> {
+    /// Returns the timings of all hooks; empty before the first measurement.
+    pub(crate) fn reported(&self, names: &[String]) -> Vec<HookTiming> {
         if self.looked_at == 0 {
             return Vec::new();
         }
-        let told = names.iter().enumerate().map(|(hook, name)| {
+        let reported = names.iter().enumerate().map(|(hook, name)| {
             let (per_run, share) = self.of(hook);
             HookTiming::new(name, per_run, share)
         });
-        told.collect()
+        reported.collect()
     }
 }
 
@@ -123,15 +125,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_fast_runs_some_are_looked_at_and_of_slow_ones_all() {
+    fn fast_runs_are_sampled_and_slow_runs_all_measured() {
         let mut timings = Timings::new(1);
         let looked = |timings: &mut Timings, whole: Duration| {
             timings.begin();
-            let looks = timings.begun.take().is_some();
-            if looks {
+            let measures = timings.begun.take().is_some();
+            if measures {
                 timings.ended(whole, &["h".to_owned()]);
             }
-            looks
+            measures
         };
         let fast: Vec<bool> = (0..130).map(|_| looked(&mut timings, Duration::from_micros(1))).collect();
         let at: Vec<usize> = (0..130).filter(|&run| fast[run]).collect();
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_hook_is_noticed_once() {
+    fn a_slow_hook_is_logged_once() {
         let names = ["slow".to_owned(), "fast".to_owned()];
         let mut timings = Timings::new(2);
         for _ in 0..30 {
@@ -151,9 +153,9 @@ mod tests {
             timings.ended(Duration::from_millis(10), &names);
         }
         assert_eq!([timings.hooks[0].noticed, timings.hooks[1].noticed], [true, false]);
-        let told = timings.told(&names);
-        assert_eq!((told[0].hook.as_str(), told[0].per_run), ("slow", Duration::from_millis(4)));
-        assert!((told[0].share - 0.4).abs() < 1e-9);
-        assert!(Timings::new(1).told(&names[..1]).is_empty());
+        let reported = timings.reported(&names);
+        assert_eq!((reported[0].hook.as_str(), reported[0].per_run), ("slow", Duration::from_millis(4)));
+        assert!((reported[0].share - 0.4).abs() < 1e-9);
+        assert!(Timings::new(1).reported(&names[..1]).is_empty());
     }
 }

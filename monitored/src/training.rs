@@ -1,8 +1,8 @@
-//! The helper that gives a training session the hooks it usually has.
+//! The builder of training sessions with the usual hooks.
 
+use crate::MonitoredSession;
 use crate::builder::{Finished, SessionBuilder};
 use crate::recovery::RecoveryPolicy;
-use crate::session::MonitoredSession;
 use checkpoint::RestoreOptions;
 use hooks::{
     CheckpointSaverHook, SecondOrStepTimer, SessionRunHook, SessionStoryHook, StepCounterHook,
@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// TensorFlow's function of this name: a recovering [`MonitoredSession`] for a chief or a worker, which saves, writes
-/// summaries and counts steps without being told to (S-177).
+/// Builds a recovering [`MonitoredSession`] for a chief or a worker, with hooks that save checkpoints, write summaries and
+/// count steps (S-177). The counterpart of TensorFlow's function of this name.
 ///
 /// ```
 /// use monitored::MonitoredTrainingSession;
@@ -54,16 +54,16 @@ use std::time::Duration;
 pub enum MonitoredTrainingSession {}
 
 impl MonitoredTrainingSession {
-    /// Builds a training session on a graph.
+    /// Creates a builder of a training session on a graph.
     pub fn builder(graph: &Graph) -> TrainingSessionBuilder {
         TrainingSessionBuilder::new(graph)
     }
 }
 
-/// One of two intervals of which the first is the default, and the other, when it is given, takes its place (S-178).
+/// A pair of intervals of which the first has a default, which the other one replaces when it is given (S-178).
 #[derive(Clone, Copy, Debug)]
 struct Interval<D, O> {
-    /// `None`: as it is by default. `Some(None)`: off.
+    /// `None`: the default. `Some(None)`: off.
     usual: Option<Option<D>>,
     other: Option<Option<O>>,
 }
@@ -71,7 +71,7 @@ struct Interval<D, O> {
 impl<D: Copy, O: Copy> Interval<D, O> {
     const DEFAULT: Interval<D, O> = Interval { usual: None, other: None };
 
-    /// The two as they are in effect.
+    /// Returns the intervals that are in effect.
     fn settled(&self, default: D) -> (Option<D>, Option<O>) {
         match (self.usual, self.other) {
             (None, None) => (Some(default), None),
@@ -80,10 +80,10 @@ impl<D: Copy, O: Copy> Interval<D, O> {
     }
 }
 
-/// The timer of an interval; none if it is off.
+/// Returns the timer of a pair of intervals; `None` if both are off.
 ///
 /// # Errors
-/// A value error for both, even if one is zero (S-180).
+/// A value error if both are given, even if one is zero (S-180).
 fn timer(secs: Option<Duration>, steps: Option<u64>, what: &str) -> Result<Option<SecondOrStepTimer>> {
     match (secs, steps) {
         (Some(_), Some(_)) => {
@@ -94,16 +94,26 @@ fn timer(secs: Option<Duration>, steps: Option<u64>, what: &str) -> Result<Optio
     }
 }
 
-/// Builds the [`MonitoredSession`] of a [`MonitoredTrainingSession`]. Every setter says its default; `None` for an interval
-/// switches off what is done at it.
+/// Builds the [`MonitoredSession`] of a [`MonitoredTrainingSession`]. Each setter states its default; `None` for an interval
+/// switches its work off.
 ///
 /// # Hooks
 ///
-/// Those of a chief, in this order (S-181): [`chief_only_hook`](TrainingSessionBuilder::chief_only_hook)s;
-/// `StepCounterHook`, if there is a directory for summaries; `SummarySaverHook`, likewise; `CheckpointSaverHook`, if there
-/// is a directory for checkpoints; beyond TensorFlow `SessionStoryHook`, if there is a directory for summaries and
-/// [`session_story`](TrainingSessionBuilder::session_story) is on; [`hook`](TrainingSessionBuilder::hook)s. A worker has the last ones only, and all
-/// arguments about checkpoints and summaries mean nothing to it (S-183).
+/// A chief has these hooks, in this order (S-181): [`chief_only_hook`](TrainingSessionBuilder::chief_only_hook)s;
+/// `StepCounterHook` and `SummarySaverHook`, if there is a directory for summaries; `CheckpointSaverHook`, if there is a
+/// directory for checkpoints; beyond TensorFlow `SessionStoryHook`, if there is a directory for summaries and
+/// [`session_story`](TrainingSessionBuilder::session_story) is on; [`hook`](TrainingSessionBuilder::hook)s. A worker has only
+/// the last ones, and ignores all arguments about checkpoints and summaries (S-183).
+///
+/// ```
+/// use monitored::MonitoredTrainingSession;
+/// use std::time::Duration;
+/// # let graph = session_core::Graph::new();
+/// let builder = MonitoredTrainingSession::builder(&graph)
+///     .checkpoint_dir("run")
+///     .save_checkpoint_secs(Duration::from_secs(60))
+///     .save_summaries_steps(500);
+/// ```
 #[must_use = "call `build` or `scoped`"]
 pub struct TrainingSessionBuilder {
     inner: SessionBuilder<MonitoredSession>,
@@ -147,120 +157,144 @@ impl TrainingSessionBuilder {
     }
 
     as_sessions! {
-        /// What runs the graph. Default: the embedded engine, if the feature `embedded` is on.
+        /// Sets the engine that runs the graph. Default: the embedded engine, if the feature `embedded` is on.
         engine(engine: Arc<dyn Engine>);
-        /// The engine's target. Default: empty, this process.
+        /// Sets the engine's target. Default: empty, which means this process.
         master(master: impl Into<String>);
-        /// The folder of checkpoints: restored from, and saved into. Default: none, neither (S-182).
+        /// Sets the folder of checkpoints, which are restored from it and saved to it. Default: none (S-182).
         checkpoint_dir(directory: impl Into<PathBuf>);
-        /// Initializes, checks and saves the model: a [`ScaffoldBuilder`], or a [`Scaffold`](scaffold::Scaffold) of this
-        /// graph. Default: nothing given, everything found or made.
+        /// Sets the scaffold, which initializes, checks and saves the model: a [`ScaffoldBuilder`], or a
+        /// [`Scaffold`](scaffold::Scaffold) of this graph. Default: all pieces are found or created.
         scaffold(scaffold: impl Into<ScaffoldBuilder>);
-        /// Adds a hook, of chief and worker. Default: none.
+        /// Adds a hook, for chief and worker. Default: none.
         hook(hook: impl SessionRunHook + 'static);
-        /// Adds hooks, of chief and worker.
+        /// Adds several hooks, for chief and worker.
         hooks(hooks: impl IntoIterator<Item = Box<dyn SessionRunHook>>);
-        /// The configuration of the session. Default: that of [`SessionConfig`].
+        /// Sets the configuration of the session. Default: [`SessionConfig::default`].
         config(config: SessionConfig);
-        /// How long closing waits for background threads. Default: 120 s.
+        /// Sets how long closing waits for background threads. Default: 120 s.
         stop_grace_period(grace: Duration);
-        /// What a checkpoint may lack, and whether an older one may stand in for a damaged one. Default: it may lack
-        /// nothing, and an older one may.
+        /// Sets which variables a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may
+        /// lack none, and an older one may.
         restore_options(options: RestoreOptions);
-        /// The handle by which the session is stopped from outside. Default: a new one, which the session gives out.
+        /// Sets the handle that stops the session from outside. Default: a new handle, which the session returns.
         stop_handle(stop: &StopHandle);
-        /// How often and after which pauses a lost session is made anew. Default: [`RecoveryPolicy::new`].
+        /// Sets how often and after which pauses a lost session is recreated. Default: [`RecoveryPolicy::new`].
         recovery(policy: RecoveryPolicy);
-        /// A rehearsal of so many runs without files, see [`SessionBuilder::dry_run`]. Default: none.
+        /// Makes the session a dry run of `runs` runs without files, see [`SessionBuilder::dry_run`]. Default: none.
         dry_run(runs: u64);
     }
 
-    /// Whether this is the chief, which initialises, restores and saves; a worker waits for it. Default: `true`.
+    /// Sets whether this is the chief, which initializes, restores and saves; a worker waits for it. Default: `true`.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let worker_index = 1;
+    /// let builder = MonitoredTrainingSession::builder(&graph).is_chief(worker_index == 0);
+    /// ```
     pub fn is_chief(mut self, is_chief: bool) -> Self {
         self.is_chief = is_chief;
         self
     }
 
-    /// Adds a hook that a worker has not. Default: none.
+    /// Adds a hook that only a chief has. Default: none.
     pub fn chief_only_hook(mut self, hook: impl SessionRunHook + 'static) -> Self {
         self.chief_only_hooks.push(Box::new(hook));
         self
     }
 
-    /// Adds hooks that a worker has not.
+    /// Adds several hooks that only a chief has.
     pub fn chief_only_hooks(mut self, hooks: impl IntoIterator<Item = Box<dyn SessionRunHook>>) -> Self {
         self.chief_only_hooks.extend(hooks);
         self
     }
 
-    /// How often a checkpoint is saved. Default: every 600 s, unless steps are given (S-178). `None` or zero: never (S-179).
+    /// Sets the time between two checkpoints. Default: 600 s, unless steps are given (S-178). `None` or zero: never (S-179).
     pub fn save_checkpoint_secs(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.checkpoints.usual = Some(time.into());
         self
     }
 
-    /// After how many steps a checkpoint is saved. Default: by time. `None` or zero: never, unless the time is given, too;
-    /// not together with it.
+    /// Sets the number of steps between two checkpoints. Default: by time. `None` or zero: never, unless the time is given. Excludes
+    /// the time.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).checkpoint_dir("run").save_checkpoint_steps(1000);
+    /// ```
     pub fn save_checkpoint_steps(mut self, steps: impl Into<Option<u64>>) -> Self {
         self.checkpoints.other = Some(steps.into());
         self
     }
 
-    /// After how many steps summaries are written. Default: 100, unless a time is given (S-178). `None` or zero: never.
+    /// Sets the number of steps between two summaries. Default: 100, unless a time is given (S-178). `None` or zero: never.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).summary_dir("run/events").save_summaries_steps(None);
+    /// ```
     pub fn save_summaries_steps(mut self, steps: impl Into<Option<u64>>) -> Self {
         self.summaries.usual = Some(steps.into());
         self
     }
 
-    /// How often summaries are written. Default: by steps. `None` or zero: never, unless steps are given, too; not together
-    /// with them.
+    /// Sets the time between two summaries. Default: by steps. `None` or zero: never, unless steps are given. Excludes the steps.
     pub fn save_summaries_secs(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.summaries.other = Some(time.into());
         self
     }
 
-    /// Over how many steps steps per second are counted. Default: 100. `None` or zero: they are not.
+    /// Sets the number of steps over which the speed is measured. Default: 100. `None` or zero: it is not measured.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).log_step_count_steps(1000);
+    /// ```
     pub fn log_step_count_steps(mut self, steps: impl Into<Option<u64>>) -> Self {
         self.log_step_count_steps = steps.into();
         self
     }
 
-    /// How long a worker waits for the chief; `None` for ever. Default: 7200 s.
+    /// Sets how long a worker waits for the chief; `None` waits forever. Default: 7200 s.
     pub fn max_wait(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.max_wait = time.into();
         self
     }
 
-    /// The pause before a worker looks again for the model that the chief makes ready. Default: 30 s, which
-    /// TensorFlow does not let one change: a worker that starts a moment before its chief sleeps as long.
+    /// Sets the time between two attempts of a worker while it waits for the chief to make the model ready. Default: 30 s, which is
+    /// fixed in TensorFlow: there a worker that starts a moment before its chief loses that time.
     pub fn recovery_wait(mut self, time: Duration) -> Self {
         self.recovery_wait = Some(time);
         self
     }
 
-    /// The folder of event files. Default: that of checkpoints (S-182).
+    /// Sets the folder of event files. Default: the folder of checkpoints (S-182).
     pub fn summary_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.summary_dir = Some(directory.into());
         self
     }
 
-    /// Whether the graph is written beside the checkpoints. Default: `true`.
+    /// Sets whether the graph is written next to the checkpoints. Default: `true`.
     pub fn save_graph_def(mut self, save: bool) -> Self {
         self.save_graph_def = save;
         self
     }
 
-    /// Sets whether the session's story is written into the event files, see [`SessionStoryHook`]. Default: `true`.
+    /// Sets whether the session's story is written to the event files, see [`SessionStoryHook`]. Default: `true`.
     pub fn session_story(mut self, story: bool) -> Self {
         self.session_story = story;
         self
     }
 
-    /// The session.
+    /// Creates the session.
     ///
     /// # Errors
-    /// A value error when both intervals of a pair are given, even if one is zero (S-180); a runtime error for a directory
-    /// but no global step, naming the first hook that needs it (S-184); as [`SessionBuilder::build`].
+    /// A value error if both intervals of a pair are given, even if one is zero (S-180); a runtime error for a directory without a
+    /// global step, with the name of the first hook that needs it (S-184); the errors of [`SessionBuilder::build`].
     pub fn build(self) -> Result<MonitoredSession> {
         self.settled()?.build()
     }
@@ -268,7 +302,7 @@ impl TrainingSessionBuilder {
     /// Runs a body with the session, and closes the session on every way out; see [`SessionBuilder::scoped`].
     ///
     /// # Errors
-    /// As [`build`](TrainingSessionBuilder::build) and [`SessionBuilder::scoped`].
+    /// Returns the errors of [`build`](TrainingSessionBuilder::build) and [`SessionBuilder::scoped`].
     pub fn scoped<T>(self, body: impl FnOnce(&mut MonitoredSession) -> Result<T>) -> Result<Finished<T>> {
         self.settled()?.scoped(body)
     }

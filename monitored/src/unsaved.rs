@@ -1,4 +1,4 @@
-//! Warnings of work that a session started again would not find.
+//! Warnings about work that a restarted session would not find.
 
 use crate::hook_set::HookSet;
 use checkpoint::is_same_folder;
@@ -12,13 +12,13 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub(crate) struct Unsaved {
     folder: PathBuf,
-    /// The global step at the beginning. Only a session that moves it has work to lose: evaluations have none.
+    /// The global step at the start. Only a session that advances it has work to lose; evaluations have none.
     step: Option<i64>,
 }
 
-/// Compares the folder that a session restores from with those into which its hooks save, and warns of checkpoints that
-/// would not be found again. Returns the folder restored from if nothing saves into it.
-pub(crate) fn look(source: Option<&CheckpointSource>, hooks: &HookSet) -> Option<PathBuf> {
+/// Compares the folder that a session restores from with those into which its hooks save, and warns of checkpoints that would
+/// not be found again. Returns the folder of the restore if nothing saves into it.
+pub(crate) fn find(source: Option<&CheckpointSource>, hooks: &HookSet) -> Option<PathBuf> {
     let source = source.filter(|_| !hooks.is_dry())?;
     let from = match source {
         CheckpointSource::Directory(folder) => Some(folder),
@@ -30,15 +30,15 @@ pub(crate) fn look(source: Option<&CheckpointSource>, hooks: &HookSet) -> Option
     let begins = match source {
         CheckpointSource::None => "starts from the initial values".to_owned(),
         CheckpointSource::Directory(path) | CheckpointSource::File(path) => {
-            format!("goes on from '{}'", path.display())
+            format!("continues from '{}'", path.display())
         }
     };
     let Some(into) = hooks.saved_into().next() else { return from.cloned() };
     let into = into.display();
     warn!(
-        "checkpoints are saved into '{into}', but the session is not restored from there: started again the same way, \
-         it {begins}, and does not find what it has saved; give the session's builder .checkpoint_dir(\"{into}\") to go \
-         on from the newest checkpoint"
+        "checkpoints are saved to '{into}', but the session does not restore from there: when the program is started again, \
+        it {begins} and does not find what it has saved; add .checkpoint_dir(\"{into}\") to the session's builder to \
+        continue from the newest checkpoint"
     );
     None
 }
@@ -48,7 +48,7 @@ impl Unsaved {
         Unsaved { folder, step }
     }
 
-    /// Warns if the first run has trained: moved the global step or, in a graph without one, may have run an optimizer.
+    /// Warns if the first run has trained: advanced the global step or, in a graph without one, possibly run an optimizer.
     #[cold]
     pub(crate) fn after_first_run(self, graph: &Graph, step: Option<i64>) {
         let trained = match step {
@@ -58,8 +58,8 @@ impl Unsaved {
         if trained {
             let folder = self.folder.display();
             warn!(
-                "the session is restored from '{folder}', but nothing saves into it: what it trains is lost when it ends; \
-                 add CheckpointSaverHook::every_steps(\"{folder}\", ..), or use MonitoredTrainingSession"
+                "the session restores from '{folder}', but nothing saves to it: its training is lost when it ends; \
+                add CheckpointSaverHook::every_steps(\"{folder}\", ..), or use MonitoredTrainingSession"
             );
         }
     }

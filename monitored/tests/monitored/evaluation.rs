@@ -74,7 +74,7 @@ fn trained(ways: Ways, evaluated: bool) -> (Vec<f32>, Vec<[f64; 2]>, Tensor) {
 }
 
 #[test]
-fn an_evaluation_drops_nothing_and_moves_nothing() {
+fn an_evaluation_uses_no_dropout_and_updates_no_statistics() {
     for (way, ways) in [("built twice", built_twice as Ways), ("with a flag", with_a_flag)] {
         let (losses, found, mean) = trained(ways, true);
         assert_eq!((losses.len(), found.len()), (6, 3), "{way}");
@@ -85,7 +85,7 @@ fn an_evaluation_drops_nothing_and_moves_nothing() {
 }
 
 #[test]
-fn both_ways_train_the_same() {
+fn both_ways_give_the_same_training() {
     let (twice, _, _) = trained(built_twice, false);
     let (flag, _, _) = trained(with_a_flag, false);
     assert_eq!(twice[0], flag[0], "the same beginning");

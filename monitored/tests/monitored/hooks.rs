@@ -87,7 +87,7 @@ fn s_116_run_arguments_have_fetches_feeds_and_options() {
 }
 
 #[test]
-fn s_117_the_context() {
+fn s_117_the_context_shows_the_run() {
     let Counting { graph, train_op, step, loss, .. } = counting();
     let fed = placeholder(&graph.named("fed"), DType::Float32, PartialShape::scalar());
     let seen = Seen::default();
@@ -119,7 +119,7 @@ fn s_117_the_context() {
 }
 
 #[test]
-fn s_118_s_133_the_values() {
+fn s_118_s_133_the_values_show_results_options_and_metadata() {
     let Counting { graph, train_op, loss, .. } = counting();
     let seen = Seen::default();
     let (one, none) = (seen.clone(), seen.clone());
@@ -217,7 +217,7 @@ fn s_123_a_stop_is_recorded_after_all_hooks_succeeded() {
 }
 
 #[test]
-fn s_125_two_hooks_of_one_name_keep_apart() {
+fn s_125_two_hooks_of_one_name_get_suffixes() {
     let Counting { graph, train_op, loss, step, .. } = counting();
     let seen = Seen::default();
     let hook = |output: Output| {
@@ -234,7 +234,7 @@ fn s_125_two_hooks_of_one_name_keep_apart() {
 }
 
 #[test]
-fn s_126_absent_hooks() {
+fn s_126_absent_hooks_do_nothing() {
     let Counting { graph, train_op, .. } = counting();
     let none: Option<ClosureHook> = None;
     let mut session = SingularMonitoredSession::builder(&graph).hook(none).hooks(Vec::new()).build().unwrap();
@@ -243,7 +243,7 @@ fn s_126_absent_hooks() {
 }
 
 #[test]
-fn s_127_results_are_handed_back_slot_by_slot() {
+fn s_127_each_hook_gets_its_own_results() {
     let Counting { graph, loss, .. } = counting();
     let numbers: Vec<Output> = (0..4).map(|i| ops::array::constant(&graph, i as f32)).collect();
     let seen = Seen::default();
@@ -271,7 +271,7 @@ fn s_127_results_are_handed_back_slot_by_slot() {
 }
 
 #[test]
-fn s_128_s_129_q_33_feeds_that_clash() {
+fn s_128_s_129_q_33_conflicting_feeds_are_errors() {
     let graph = Graph::new();
     let fed = placeholder(&graph.named("fed"), DType::Float32, PartialShape::scalar());
     let feeding = |name: &'static str| {
@@ -291,7 +291,7 @@ fn s_128_s_129_q_33_feeds_that_clash() {
 }
 
 #[test]
-fn s_130_s_131_options_are_joined() {
+fn s_130_s_131_options_are_merged() {
     let Counting { graph, train_op, .. } = counting();
     let seen = Seen::default();
     let said = seen.clone();
@@ -357,7 +357,7 @@ fn s_134_an_error_names_hook_and_callback_and_keeps_its_code() {
 }
 
 #[test]
-fn s_134_what_fails_in_begin_leaves_the_graph_open() {
+fn s_134_a_failure_in_begin_leaves_the_graph_unfrozen() {
     struct Fails;
     impl SessionRunHook for Fails {
         fn begin(&mut self, _: &Graph) -> Result<()> {

@@ -14,7 +14,7 @@ use std::process::Command;
 use summary::EventAccumulator;
 
 #[test]
-fn s_360_the_operation_that_first_gave_no_number_is_named() {
+fn s_360_the_first_operation_with_nan_is_named() {
     let graph = Graph::new();
     let x = ops::array::placeholder(&graph.named("x"), DType::Float32, PartialShape::scalar());
     let weights = variable(&graph.named("weights"), vec![1f32, 2.0]);
@@ -121,7 +121,7 @@ fn graph_constant(graph: &Graph) -> session_core::Output {
 }
 
 #[test]
-fn learning_rates_are_logged_as_any_other_tensor() {
+fn learning_rates_are_logged_like_any_tensor() {
     let folder = tempfile::tempdir().unwrap();
     let Counting { graph, train_op, step, .. } = counting();
     // Halved with every step.
@@ -143,7 +143,7 @@ fn learning_rates_are_logged_as_any_other_tensor() {
 }
 
 #[test]
-fn hooks_learn_of_restores_and_of_the_end() {
+fn hooks_receive_milestones_of_restore_and_end() {
     /// Writes down the milestones that it is called with.
     struct Milestones(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
     impl hooks::SessionRunHook for Milestones {
@@ -198,7 +198,7 @@ fn hooks_learn_of_restores_and_of_the_end() {
 }
 
 #[test]
-fn a_scaffold_of_a_meta_graph_goes_with_hooks_that_add_operations() {
+fn a_scaffold_of_a_meta_graph_allows_hooks_that_add_operations() {
     let folder = tempfile::tempdir().unwrap();
     let (file, run) = (folder.path().join("model.meta"), folder.path().join("run"));
     let exported = graph_def::export_meta_graph(&counting().graph, None).unwrap();

@@ -107,7 +107,7 @@ fn warned(
 }
 
 #[test]
-fn a_saver_hook_without_checkpoint_dir_is_warned_of_once() {
+fn a_saver_hook_without_checkpoint_dir_causes_one_warning() {
     let folder = tempfile::tempdir().unwrap();
     let saver = || CheckpointSaverHook::every_steps(folder.path(), 10);
     let lines = warned(3, |builder| builder.hook(saver()));
@@ -117,7 +117,7 @@ fn a_saver_hook_without_checkpoint_dir_is_warned_of_once() {
 
     let other = tempfile::tempdir().unwrap();
     let lines = warned(3, |builder| builder.hook(saver()).checkpoint_dir(other.path()));
-    assert!(lines.len() == 1 && lines[0].contains("goes on from"), "{lines:?}");
+    assert!(lines.len() == 1 && lines[0].contains("continues from"), "{lines:?}");
     let spelled = folder.path().join(".");
     assert!(is_same_folder(&spelled, folder.path()));
     assert!(warned(3, |builder| builder.hook(saver()).checkpoint_dir(&spelled)).is_empty());
@@ -128,13 +128,13 @@ fn a_saver_hook_without_checkpoint_dir_is_warned_of_once() {
 }
 
 #[test]
-fn a_checkpoint_dir_into_which_nothing_saves_is_warned_of_when_something_is_trained() {
+fn a_checkpoint_dir_without_saver_causes_a_warning_after_training() {
     let folder = tempfile::tempdir().unwrap();
     let at = |path: &Path| path.to_path_buf();
     let lines = warned(3, |builder| builder.checkpoint_dir(at(folder.path())));
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
-        lines[0].contains("nothing saves into it") && lines[0].contains("CheckpointSaverHook"),
+        lines[0].contains("nothing saves to it") && lines[0].contains("CheckpointSaverHook"),
         "{lines:?}"
     );
     assert!(warned(0, |builder| builder.checkpoint_dir(at(folder.path()))).is_empty(), "nothing was trained");
@@ -148,7 +148,7 @@ fn a_checkpoint_dir_into_which_nothing_saves_is_warned_of_when_something_is_trai
 }
 
 #[test]
-fn a_session_that_is_dropped_without_close_is_warned_of() {
+fn dropping_a_session_without_close_causes_a_warning() {
     let Counting { graph, train_op, .. } = counting();
     warnings();
     drop(SingularMonitoredSession::builder(&graph).build().unwrap());
@@ -290,7 +290,7 @@ fn attempts_are_counted_from_the_last_step_function_that_succeeded() {
 // ---- recoveries -----------------------------------------------------------------------------------------
 
 #[test]
-fn the_step_before_a_recovery_is_known_though_the_session_can_no_longer_be_asked() {
+fn the_step_before_a_recovery_is_known_without_the_lost_session() {
     let folder = tempfile::tempdir().unwrap();
     let Counting { graph, train_op, .. } = counting();
     let mut run = 0;

@@ -115,7 +115,7 @@ fn s_139_contradicting_arguments() {
 }
 
 #[test]
-fn s_140_what_both_offer() {
+fn s_140_both_kinds_have_the_same_methods() {
     let Counting { graph, train_op, step, .. } = counting();
     macro_rules! exercise {
         ($session:expr) => {
@@ -161,7 +161,7 @@ impl SessionCreator for Flaky {
 }
 
 #[test]
-fn s_141_queue_runners_start_before_hooks_hear_of_the_session() {
+fn s_141_queue_runners_start_before_after_create_session() {
     let graph = Graph::new();
     let queued = variable(&graph.named("queued"), 0i64);
     let enqueue = queued.assign_add(1i64);
@@ -180,7 +180,7 @@ fn s_141_queue_runners_start_before_hooks_hear_of_the_session() {
 }
 
 #[test]
-fn s_142_no_error_of_a_thread_is_clean() {
+fn s_142_no_error_of_a_thread_is_a_clean_stop() {
     let Counting { graph, train_op, .. } = counting();
     let coordinators = Coordinators::default();
     let mut session = SingularMonitoredSession::builder(&graph).hook(coordinators.hook()).build().unwrap();
@@ -191,7 +191,7 @@ fn s_142_no_error_of_a_thread_is_clean() {
 }
 
 #[test]
-fn s_143_s_148_what_a_recovery_does_again() {
+fn s_143_s_148_a_recovery_repeats_the_creation() {
     let folder = tempfile::tempdir().unwrap();
     let Counting { graph, step, train_op, .. } = counting();
     let local = local_variable(&graph.named("seen"), 0i64);
@@ -234,7 +234,7 @@ fn s_143_s_148_what_a_recovery_does_again() {
 }
 
 #[test]
-fn q_16_a_recovery_without_checkpoints_says_what_was_lost() {
+fn q_16_a_recovery_without_checkpoints_reports_the_lost_steps() {
     let Counting { graph, train_op, .. } = counting();
     let mut session = MonitoredSession::builder(&graph).hook(failing_in(&[3], lost)).build().unwrap();
     (0..3).for_each(|_| session.run(&train_op, ()).unwrap());
@@ -244,7 +244,7 @@ fn q_16_a_recovery_without_checkpoints_says_what_was_lost() {
 }
 
 #[test]
-fn s_144_q_14_creation_is_tried_again_with_pauses_and_not_for_ever() {
+fn s_144_q_14_creation_is_retried_with_pauses_and_a_limit() {
     let Counting { graph, train_op, .. } = counting();
     let hand = Arc::new(Hand::default());
     let policy = RecoveryPolicy::new().waiter(hand.clone());
@@ -265,7 +265,7 @@ fn s_144_q_14_creation_is_tried_again_with_pauses_and_not_for_ever() {
 }
 
 #[test]
-fn s_145_the_singular_variant_does_not_try_again() {
+fn s_145_the_singular_variant_does_not_retry() {
     let graph = counting().graph;
     let hook = ClosureHook::new("fails").after_create_session(|_, _| Err(lost()));
     let error = SingularMonitoredSession::builder(&graph).hook(hook).build().unwrap_err();
@@ -305,7 +305,7 @@ fn s_147_the_caller_sees_only_the_final_result() {
 }
 
 #[test]
-fn s_147_q_14_and_gives_up_after_some_attempts() {
+fn s_147_q_14_a_recovery_gives_up_after_some_attempts() {
     let Counting { graph, train_op, .. } = counting();
     let builder = MonitoredSession::builder(&graph).recovery(at_once().max_attempts(2));
     let mut session = builder.hook(failing_in(&[1, 2, 3, 4, 5], lost)).build().unwrap();
@@ -314,7 +314,7 @@ fn s_147_q_14_and_gives_up_after_some_attempts() {
 }
 
 #[test]
-fn s_149_a_background_preemption_takes_the_place_of_another_error() {
+fn s_149_a_background_preemption_replaces_another_error() {
     let Counting { graph, train_op, .. } = counting();
     let coordinators = Coordinators::default();
     let kept = coordinators.clone();
@@ -377,7 +377,7 @@ fn s_152_q_19_a_different_background_error_ends_a_recovery() {
 }
 
 #[test]
-fn s_153_an_error_of_the_main_thread_is_not_told_to_the_coordinator() {
+fn s_153_an_error_of_the_main_thread_is_not_reported_to_the_coordinator() {
     let Counting { graph, train_op, .. } = counting();
     let coordinators = Coordinators::default();
     let builder = SingularMonitoredSession::builder(&graph).hook(coordinators.hook());
@@ -502,7 +502,7 @@ fn s_159_a_background_preemption_at_close() {
 }
 
 #[test]
-fn s_160_the_background_error_is_seen_and_end_is_not_called() {
+fn s_160_the_background_error_is_returned_and_end_is_not_called() {
     let graph = counting().graph;
     let coordinators = Coordinators::default();
     let ends = Arc::new(AtomicUsize::new(0));
@@ -537,7 +537,7 @@ fn s_161_q_6_closing_again_does_nothing() {
 }
 
 #[test]
-fn s_162_q_7_a_closed_session_says_so() {
+fn s_162_q_7_a_closed_session_rejects_runs() {
     let Counting { graph, train_op, .. } = counting();
     let mut session = MonitoredSession::builder(&graph).build().unwrap();
     session.close().unwrap();
@@ -553,7 +553,7 @@ fn s_162_q_7_a_closed_session_says_so() {
 }
 
 #[test]
-fn s_163_q_8_its_own_graph_is_thawed_unless_it_was_frozen_before() {
+fn s_163_q_8_its_own_graph_is_unfrozen_unless_it_was_frozen_before() {
     let (first, second) = (counting().graph, counting().graph);
     second.finalize().unwrap_or(());
     SingularMonitoredSession::builder(&first).scoped(|_| Ok(())).unwrap();
@@ -587,7 +587,7 @@ fn s_164_q_9_which_errors_end_a_block_cleanly() {
 }
 
 #[test]
-fn s_165_q_1_what_ended_a_block_is_told() {
+fn s_165_q_1_the_result_says_what_ended_a_block() {
     let graph = counting().graph;
     let finished = SingularMonitoredSession::builder(&graph)
         .scoped(|_| Err::<(), _>(Error::new(Code::OutOfRange, "index 7 is out of range")))
@@ -710,7 +710,7 @@ fn s_173_s_174_q_18_a_step_function_is_called_again_with_the_new_session() {
 }
 
 #[test]
-fn s_175_errors_of_raw_runs_are_not_looked_at() {
+fn s_175_errors_of_raw_runs_are_returned_unchanged() {
     let Counting { graph, train_op, .. } = counting();
     let coordinators = Coordinators::default();
     let mut session = SingularMonitoredSession::builder(&graph).hook(coordinators.hook()).build().unwrap();

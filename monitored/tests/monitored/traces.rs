@@ -381,7 +381,7 @@ fn traces() {
 }
 
 #[test]
-fn tensorflow_makes_the_calls_that_are_kept() {
+fn tensorflow_makes_the_recorded_calls() {
     let Some(python) = crate::support::python() else { return };
     let output =
         std::process::Command::new(python).arg(file("play.py")).arg(file("scripts.json")).output().unwrap();

@@ -70,7 +70,7 @@ fn s_178_checkpoints_every_600_s_and_summaries_every_100_steps_by_default() {
 }
 
 #[test]
-fn s_178_one_of_a_pair_takes_the_place_of_the_other() {
+fn s_178_one_of_a_pair_replaces_the_other() {
     let both = ["StepCounterHook", "SummarySaverHook", "CheckpointSaverHook"];
     assert_eq!(of_folder(|builder| builder), both);
     assert_eq!(of_folder(|builder| builder.save_checkpoint_steps(3)), both);
@@ -96,7 +96,7 @@ fn s_179_none_or_zero_for_one_of_a_pair_switches_off() {
 }
 
 #[test]
-fn s_180_both_of_a_pair_are_refused_even_if_one_is_zero() {
+fn s_180_both_of_a_pair_are_rejected_even_if_one_is_zero() {
     let text = error_of(|builder| builder.save_checkpoint_secs(Duration::ZERO).save_checkpoint_steps(3));
     assert!(text.contains("Can not provide both save_checkpoint_secs"), "{text}");
     let text =
@@ -167,7 +167,7 @@ fn s_183_a_worker_has_its_own_hooks_only_and_waits() {
 }
 
 #[test]
-fn a_worker_that_comes_before_its_chief_looks_again_as_soon_as_it_is_told_to() {
+fn a_worker_that_starts_early_retries_after_the_configured_wait() {
     use session_core::mock::{MockEngine, MockSession};
     let graph = counting().graph;
     let engine = MockEngine::new();
