@@ -37,6 +37,7 @@
 //! | [`checkpoint`], [`summary`] | what is left on disk |
 //! | [`ops`], [`session_core`] | operations, gradients, optimizers; the graph |
 //! | [`tensor`] | values |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use checkpoint;
 #[cfg(feature = "embedded")]
