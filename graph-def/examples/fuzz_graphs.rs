@@ -1,10 +1,10 @@
 //! Feeds damaged graph files to every reader for a while.
 //!
 //! `cargo run --release -p graph-def --example fuzz_graphs -- [--seconds N] [--seed S] [TARGET ...]`, where TARGET is `graph`
-//! or `graph-text`; both in turn without one.
+//! or `graph-text`; without a target, both in turn.
 //!
-//! Inputs are mutations of the fixtures, imported if they can be read. What must hold: no panic, and no allocation that is
-//! out of proportion to the input. A finding ends the program with the seed of its input.
+//! Inputs are mutations of the fixtures, imported if they can be read. The program checks that nothing panics, and that no
+//! allocation is out of proportion to the input. A finding ends the program with the seed of its input.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal
 
@@ -22,7 +22,7 @@ use std::path::Path;
 
 type Corpus = Vec<MetaGraphDef>;
 
-/// The fixtures, without most of the nodes of the large ones, so that many can be tried.
+/// Returns the fixtures, without most nodes of the large ones, so that many mutations can be tried.
 fn corpus() -> Corpus {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let files = ["mlp_ref", "mlp_resource", "queues_epochs", "queues_shuffle"];
@@ -56,7 +56,7 @@ fn fuzz_text(corpus: &Corpus, random: &mut Random) {
     if let Ok(message) = MetaGraphDef::from_text(&String::from_utf8_lossy(&text)) {
         let written = message.to_text().expect("what was a text can be one");
         let again = MetaGraphDef::from_text(&written).expect("what we write can be read");
-        // NaN differs from itself, so texts are compared.
+        // NaN differs from itself, so the texts are compared.
         assert_eq!(again.to_text().unwrap(), written);
         import(&message);
     }

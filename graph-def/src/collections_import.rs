@@ -1,4 +1,4 @@
-//! Collections from messages.
+//! Import of collections.
 
 use crate::import::Imported;
 use crate::proto::{
@@ -27,7 +27,7 @@ pub(crate) const OF_VARIABLES: [&str; 9] = [
     "eval_step",
 ];
 
-/// The collections whose items are operations, although a file may name their outputs.
+/// The collections whose items are operations, although a file may name their outputs instead.
 pub(crate) const OF_OPERATIONS: [&str; 6] =
     ["init_op", "local_init_op", "train_op", "update_ops", "table_initializer", "saved_model_initializers"];
 
@@ -35,11 +35,11 @@ pub(crate) const OF_OPERATIONS: [&str; 6] =
 pub(crate) const OF_OUTPUTS: [&str; 6] =
     ["summaries", "summary_op", "ready_op", "ready_for_local_init_op", "losses", "regularization_losses"];
 
-/// A collection that is kept as it is.
+/// A collection that is kept unchanged.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Raw(pub(crate) CollectionDef);
 
-/// Fills the collections of a graph, and gives all variables.
+/// Fills the collections of a graph, and returns all variables.
 pub(crate) fn import_collections(
     graph: &Graph,
     imported: &Imported,
@@ -65,7 +65,7 @@ pub(crate) fn import_collections(
     Ok(variables.order)
 }
 
-/// TensorFlow finds the global step by its name, too.
+/// TensorFlow also finds the global step by its name.
 fn add_global_step(graph: &Graph, imported: &Imported) -> Result<()> {
     let Ok(operation) = imported.operation("global_step") else { return Ok(()) };
     if !graph.collection(&keys::GLOBAL_STEP).is_empty() {
@@ -85,7 +85,7 @@ fn import_collection(
     kind: &Collection,
     variables: &mut Variables<'_>,
 ) -> Result<()> {
-    // This library makes its own, which is ordered before updates of the step.
+    // This library creates its own read, which is ordered before updates of the step.
     if name == keys::GLOBAL_STEP_READ.name() || name == SAVERS.name() {
         return Ok(());
     }
@@ -137,16 +137,16 @@ fn import_node(graph: &Graph, collection: &str, name: &str, imported: &Imported)
         let key = CollectionKey::<Operation>::from_name(collection);
         return graph.add_to_collection(&key, operation.clone());
     }
-    log::warn!("collection '{collection}' names '{name}', which the graph has not; it is left out");
+    log::warn!("collection '{collection}' names '{name}', which is not in the graph; the item is skipped");
     Ok(())
 }
 
-/// The operation of a name that may be a tensor's.
+/// Returns the operation's name from a name that may be a tensor's.
 fn operation_name(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(operation, _)| operation)
 }
 
-/// Variables by their handles, so that each is one, however many collections list it.
+/// Variables by their handles, so that each exists once, however many collections list it.
 struct Variables<'a> {
     imported: &'a Imported,
     known: HashMap<Endpoint, Variable>,
@@ -169,7 +169,7 @@ impl Variables<'_> {
 
 fn variable(imported: &Imported, handle: Output, def: &VariableDef) -> Result<Variable> {
     let initializer = imported.operation(operation_name(&def.initializer_name))?.clone();
-    // What the initialiser assigns; the name in the file may be that of a tensor before it.
+    // The value that the initializer assigns; the file may name a tensor before it.
     let initial_value = match initializer.op_type() {
         "Assign" | "AssignVariableOp" if initializer.num_inputs() == 2 => initializer.input(1),
         _ => imported.output(&def.initial_value_name)?,

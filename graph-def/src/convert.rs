@@ -1,4 +1,4 @@
-//! Shapes, tensors and attribute values, to and from their messages.
+//! Conversion of shapes, tensors and attribute values to and from messages.
 
 use crate::proto::{AttrList, Dim, NameAttrList, TensorShape, Value};
 use crate::{Error, Result, proto};
@@ -7,7 +7,7 @@ use session_core::{AttrValue, Attrs, Code, DType, PartialShape, Tensor};
 use std::collections::BTreeMap;
 use summary::StoredTensor;
 
-/// The most dimensions that TensorFlow's shapes have.
+/// The largest rank of TensorFlow's shapes.
 const MAX_RANK: usize = 254;
 
 // ---- to messages -----------------------------------------------------------------------------------------
@@ -23,8 +23,9 @@ pub(crate) fn shape_to_proto(shape: &PartialShape) -> TensorShape {
 }
 
 pub(crate) fn tensor_to_proto(tensor: &Tensor) -> Result<Bytes> {
-    let stored = StoredTensor::new(tensor)
-        .map_err(|error| Error::invalid_argument("a tensor cannot be written").with_source(error))?;
+    let stored = StoredTensor::new(tensor).map_err(|error| {
+        Error::invalid_argument("a tensor cannot be converted to a message").with_source(error)
+    })?;
     Ok(stored.as_encoded().clone())
 }
 
@@ -71,7 +72,7 @@ fn list_to_proto(name: &str, values: &[AttrValue]) -> Result<AttrList> {
 }
 
 fn unknown_kind(name: &str, value: &AttrValue) -> Error {
-    Error::invalid_argument(format!("attribute '{name}' cannot be written: {value:?}"))
+    Error::invalid_argument(format!("attribute '{name}' has no form in a GraphDef: {value:?}"))
 }
 
 // ---- from messages ---------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ pub(crate) fn dtype_from_number(number: i32) -> Result<DType> {
     DType::from_number(number).ok_or_else(|| Error::invalid_argument(format!("unknown dtype {number}")))
 }
 
-/// A dtype as outputs have them: the type itself, and whether it is a reference.
+/// Returns the dtype of an output, and true if it is a reference.
 pub(crate) fn maybe_ref_dtype(number: i32) -> Result<(DType, bool)> {
     const REFERENCE: i32 = 100;
     if number > REFERENCE {
@@ -94,7 +95,7 @@ pub(crate) fn shape_from_proto(shape: &TensorShape) -> Result<PartialShape> {
         return Ok(PartialShape::unknown());
     }
     if shape.dim.len() > MAX_RANK {
-        let text = format!("a shape of {} dimensions; there are at most {MAX_RANK}", shape.dim.len());
+        let text = format!("a shape has {} dimensions; the maximum is {MAX_RANK}", shape.dim.len());
         return Err(Error::invalid_argument(text));
     }
     if let Some(dim) = shape.dim.iter().find(|dim| dim.size < -1) {
@@ -121,12 +122,12 @@ impl From<&PartialShape> for TensorShape {
 }
 
 pub(crate) fn tensor_from_proto(bytes: &Bytes) -> Result<Tensor> {
-    StoredTensor::from_encoded(bytes.clone())
-        .to_tensor()
-        .map_err(|error| Error::new(Code::InvalidArgument, "a tensor cannot be read").with_source(error))
+    StoredTensor::from_encoded(bytes.clone()).to_tensor().map_err(|error| {
+        Error::new(Code::InvalidArgument, "a tensor in the message is damaged").with_source(error)
+    })
 }
 
-/// The attributes of a node. Values that say nothing are left out, and so are unreadable ones of attributes that only
+/// Converts the attributes of a node. Empty values are left out, and so are unreadable values of attributes that only
 /// annotate, whose names begin with `_`.
 pub(crate) fn attrs_from_proto(attrs: &BTreeMap<String, proto::AttrValue>) -> Result<Attrs> {
     let mut read = Attrs::new();
@@ -156,7 +157,10 @@ pub(crate) fn attr_from_proto(value: &Value) -> Result<AttrValue> {
         Value::Func(func) => AttrValue::Func(func.name.clone(), attrs_from_proto(&func.attr)?),
         Value::List(list) => AttrValue::List(list_from_proto(list)?),
         Value::Placeholder(name) => {
-            return Err(Error::new(Code::Unimplemented, format!("it stands for attribute '{name}'")));
+            return Err(Error::new(
+                Code::Unimplemented,
+                format!("it is a placeholder for attribute '{name}', which only functions have"),
+            ));
         }
     })
 }

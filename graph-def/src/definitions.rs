@@ -1,4 +1,4 @@
-//! What is known of op types that the library does not define.
+//! Definitions of op types that the op library does not have.
 
 use crate::Result;
 use crate::convert::maybe_ref_dtype;
@@ -8,7 +8,7 @@ use ops::library;
 use session_core::{ArgDef, ArgType, AttrValue, Attrs, DType, Error, OpDef, OpLibrary};
 use std::collections::HashMap;
 
-/// Definitions that come with a message: a list of op types, and the signatures of functions, which are op types too.
+/// Definitions in a message: a list of op types, and the signatures of functions, which are op types too.
 pub(crate) struct Definitions<'a> {
     given: HashMap<&'a str, &'a proto::OpDef>,
 }
@@ -29,13 +29,13 @@ impl<'a> Definitions<'a> {
         Definitions { given: ops.chain(signatures).map(|def| (def.name.as_str(), def)).collect() }
     }
 
-    /// The definition of the library here.
+    /// Returns the definition in this op library.
     pub(crate) fn known(&self, op_type: &str) -> Option<&'static OpDef> {
         library().find(op_type)
     }
 
-    /// The outputs of an operation of this type, by argument; `None` for a type that nobody defines: neither the library
-    /// here, nor the message, nor TensorFlow.
+    /// Returns the outputs of an operation of this type, by argument; `None` for a type that is unknown to this op library, to the
+    /// message and to TensorFlow.
     pub(crate) fn outputs(&self, op_type: &str, attrs: &Attrs) -> Option<Result<Vec<OutputArg>>> {
         if let Some(def) = self.known(op_type) {
             return Some(def.signature().outputs.iter().map(|arg| known_output(arg, attrs)).collect());
@@ -47,7 +47,7 @@ impl<'a> Definitions<'a> {
         Some(args.iter().map(|arg| given_output(arg, attrs)).collect())
     }
 
-    /// The dtypes that an operation of this type asks of its inputs, as far as known.
+    /// Returns the dtypes that an operation of this type requires of its inputs, as far as known.
     pub(crate) fn input_dtypes(&self, op_type: &str, attrs: &Attrs) -> Vec<DType> {
         let Some(def) = self.known(op_type) else { return Vec::new() };
         let dtypes = def.signature().inputs.iter().map_while(|arg| dtypes_of(&arg.arg_type, attrs).ok());
@@ -90,7 +90,7 @@ fn dtypes_of(arg_type: &ArgType, attrs: &Attrs) -> Result<Vec<DType>> {
 }
 
 fn missing(name: &str) -> Error {
-    Error::value(format!("attribute '{name}' is missing or wrong"))
+    Error::value(format!("attribute '{name}' is missing or has the wrong type"))
 }
 
 fn type_attr(attrs: &Attrs, name: &str) -> Result<DType> {
@@ -101,13 +101,15 @@ fn types_attr(attrs: &Attrs, name: &str) -> Result<Vec<DType>> {
     attrs.get(name).and_then(AttrValue::as_types).ok_or_else(|| missing(name))
 }
 
-/// The most inputs or outputs that an attribute may speak of: a damaged number must not fill the memory.
+/// The largest number of inputs or outputs that an attribute may request: a damaged number must not exhaust the memory.
 const MAX_COUNT: i64 = 1 << 20;
 
 pub(crate) fn count_attr(attrs: &Attrs, name: &str) -> Result<usize> {
     let count = attrs.get(name).and_then(AttrValue::as_int).ok_or_else(|| missing(name))?;
     if !(0..=MAX_COUNT).contains(&count) {
-        return Err(Error::value(format!("attribute '{name}' is {count}, not a number of tensors")));
+        return Err(Error::value(format!(
+            "attribute '{name}' is {count}, which is not a valid number of tensors"
+        )));
     }
     usize::try_from(count).map_err(|_| missing(name))
 }

@@ -1,4 +1,4 @@
-//! Graphs as messages.
+//! Export of graphs.
 
 use crate::Result;
 use crate::convert::{attr_to_proto, attrs_to_proto, shape_to_proto};
@@ -8,16 +8,29 @@ use crate::proto::{
 };
 use session_core::{Graph, OpId, Operation, Output};
 
-/// The version of graphs that TensorFlow 2.21 writes, which is what graphs here are.
+/// The graph version that TensorFlow 2.21 writes, and that graphs here have.
 pub(crate) const PRODUCER: i32 = 2474;
 
-/// The least version that knows functions in today's form.
+/// The first version that has functions in their current form.
 const FUNCTIONS_SINCE: i32 = 12;
 
-/// The attribute in which TensorFlow keeps what is known of the outputs' shapes.
+/// The attribute in which TensorFlow stores the known shapes of outputs.
 pub(crate) const OUTPUT_SHAPES: &str = "_output_shapes";
 
-/// How a graph is exported.
+/// Options of an export.
+///
+/// ```
+/// use graph_def::{ExportOptions, to_graph_def_with};
+/// use ops::math::add;
+/// use session_core::{Graph, Result};
+/// # fn main() -> Result<()> {
+/// let graph = Graph::new();
+/// let sum = ops::array::constant(&graph, 1.0f32);
+/// let message = to_graph_def_with(&graph, &ExportOptions::new().clear_devices(true))?;
+/// assert_eq!(message.node.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ExportOptions {
@@ -29,44 +42,44 @@ pub struct ExportOptions {
 }
 
 impl ExportOptions {
-    /// Everything, as it is.
+    /// Creates options that export everything unchanged.
     #[must_use]
     pub fn new() -> ExportOptions {
         ExportOptions::default()
     }
 
-    /// Only the operations from this one on, for a receiver that has those before. The function library is whole.
-    /// Default: 0, all.
+    /// Exports only the operations from this one on, for a receiver that has the earlier ones. The function library is complete.
+    /// Default: 0, all operations.
     #[must_use]
     pub fn from_operation(mut self, first: OpId) -> ExportOptions {
         self.first = first;
         self
     }
 
-    /// Whether each node says what is known of its outputs' shapes, in the attribute `_output_shapes`, as meta graphs do.
-    /// Default: `false`.
+    /// Sets whether each node has the known shapes of its outputs in the attribute `_output_shapes`, as in meta graphs. Default:
+    /// `false`.
     #[must_use]
     pub fn output_shapes(mut self, add: bool) -> ExportOptions {
         self.output_shapes = add;
         self
     }
 
-    /// Whether attributes are left out that have the default of their definition, so that older readers, which do not know
-    /// them, take the graph. Default: `false`.
+    /// Sets whether attributes with the default of their definition are left out, so that older readers, which do not know them,
+    /// accept the graph. Default: `false`.
     #[must_use]
     pub fn strip_default_attrs(mut self, strip: bool) -> ExportOptions {
         self.strip_defaults = strip;
         self
     }
 
-    /// Whether nodes are written without their devices, for a machine or cluster that has others. Default: `false`.
+    /// Sets whether nodes are written without their devices, for a machine or cluster with other devices. Default: `false`.
     #[must_use]
     pub fn clear_devices(mut self, clear: bool) -> ExportOptions {
         self.clear_devices = clear;
         self
     }
 
-    /// Whether a meta graph leaves out the savers other than its main one, and their operations. Default: `false`.
+    /// Sets whether a meta graph leaves out all savers but its main one, and their operations. Default: `false`.
     #[must_use]
     pub fn clear_extraneous_savers(mut self, clear: bool) -> ExportOptions {
         self.clear_extraneous_savers = clear;
@@ -90,7 +103,7 @@ impl ExportOptions {
     }
 }
 
-/// The whole graph as TensorFlow's message: nodes in the order they were made, every attribute written out.
+/// Converts the whole graph to TensorFlow's message: nodes in the order of their creation, with all attributes.
 ///
 /// ```
 /// use graph_def::to_graph_def;
@@ -108,16 +121,16 @@ impl ExportOptions {
 /// ```
 ///
 /// # Errors
-/// The first mistake made while building the graph; a constant that holds a handle; a function that calls an operation
-/// of unknown type whose outputs have no names.
+/// The first build error of the graph; a constant that holds a handle; a function that calls an operation of unknown type
+/// whose outputs have no names.
 pub fn to_graph_def(graph: &Graph) -> Result<GraphDef> {
     to_graph_def_with(graph, &ExportOptions::default())
 }
 
-/// As [`to_graph_def`], with options.
+/// Converts a graph like [`to_graph_def`], with options.
 ///
 /// # Errors
-/// As [`to_graph_def`].
+/// Returns the errors of [`to_graph_def`].
 pub fn to_graph_def_with(graph: &Graph, options: &ExportOptions) -> Result<GraphDef> {
     graph.check()?;
     let operations = graph.operations_from(options.first);
@@ -147,7 +160,7 @@ fn library_to_proto(graph: &Graph) -> Result<Option<FunctionDefLibrary>> {
     Ok(Some(library))
 }
 
-/// One node of a graph.
+/// Converts one node of a graph.
 fn to_node_def(operation: &Operation, options: &ExportOptions) -> Result<NodeDef> {
     let mut input: Vec<String> = operation.inputs().iter().map(input_name).collect();
     input.extend(control_names(operation));
@@ -159,7 +172,7 @@ fn to_node_def(operation: &Operation, options: &ExportOptions) -> Result<NodeDef
     Ok(node)
 }
 
-/// Everything of a node but its inputs, which are written differently in graphs and in functions.
+/// Converts everything of a node except its inputs, which have different forms in graphs and in functions.
 pub(crate) fn node_without_inputs(operation: &Operation, options: &ExportOptions) -> Result<NodeDef> {
     let attrs = attrs_to_proto(operation.attrs()).map_err(|error| operation.place(error))?;
     let mut node = NodeDef {
@@ -198,7 +211,7 @@ fn add_output_shapes(operation: &Operation, node: &mut NodeDef) {
     node.attr.insert(OUTPUT_SHAPES.to_owned(), AttrValue { value: Some(Value::List(list)) });
 }
 
-/// An input as graphs name it: output 0 by its node alone.
+/// Returns an input's name in graphs: output 0 is named by its node alone.
 pub(crate) fn input_name(input: &Output) -> String {
     match input.index() {
         0 => input.operation().name().to_owned(),
@@ -206,7 +219,7 @@ pub(crate) fn input_name(input: &Output) -> String {
     }
 }
 
-/// The control inputs, sorted as TensorFlow sorts them.
+/// Returns the control inputs in TensorFlow's order.
 pub(crate) fn control_names(operation: &Operation) -> Vec<String> {
     let mut names: Vec<String> =
         operation.control_inputs().iter().map(|input| format!("^{}", input.name())).collect();

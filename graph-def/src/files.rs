@@ -1,4 +1,4 @@
-//! Graph files, read and written as messages.
+//! Reading and writing of graph files.
 
 use crate::proto::{GraphDef, MetaGraphDef};
 use crate::{Error, Result, text};
@@ -8,30 +8,30 @@ use session_core::Code;
 use std::path::Path;
 use tensor::FileKind;
 
-/// The ending of files in text form.
+/// The extension of files in text form.
 const TEXT: &str = "pbtxt";
 
-/// Reads a `.meta` file as it is; the text form, too.
+/// Reads a `.meta` file without importing it, in binary or text form.
 ///
 /// # Errors
-/// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content.
+/// The error of a file that cannot be read (`NotFound` and the like); `DataLoss` for other content.
 pub fn read_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
     let path = path.as_ref();
     read(path, "no MetaGraphDef", MetaGraphDef::from_bytes, MetaGraphDef::from_text)
 }
 
-/// Reads a file that holds a meta graph or a bare graph (`.pb`), which comes as a meta graph without anything else. Either
-/// may be in text form (`.pbtxt`).
+/// Reads a file that holds a meta graph or a plain graph (`.pb`), in binary or text form (`.pbtxt`). A plain graph is returned
+/// as a meta graph with nothing else.
 ///
 /// # Errors
-/// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content; for a text with the line and
-/// column.
+/// The error of a file that cannot be read (`NotFound` and the like); `DataLoss` for other content, with line and column for
+/// text.
 pub fn read_graph_file(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
     let neither = "neither a MetaGraphDef nor a GraphDef";
     read(path.as_ref(), neither, binary, text::meta_graph_or_graph)
 }
 
-/// Reads a file in binary form, else in text form, which are tried in this order. `otherwise` is what it is if it is neither.
+/// Reads a file in binary form or, if that fails, in text form. `otherwise` describes a file that is neither.
 fn read(
     path: &Path,
     otherwise: &str,
@@ -48,7 +48,7 @@ fn read(
     if let Some(kind) = kind.filter(|kind| kind.is_told_by_content()) {
         return Err(at_path(Error::new(Code::DataLoss, format!("it is {kind}"))));
     }
-    // Editors of Windows begin a text with a mark that says nothing.
+    // Editors on Windows start a text with a byte order mark.
     let content = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     match std::str::from_utf8(content) {
         Ok(content) if is_text(path, content) => text(content).map_err(at_path),
@@ -63,7 +63,7 @@ fn read(
     }
 }
 
-/// Whether this is meant to be read by people, though some bytes are not UTF-8.
+/// Returns true if the file is meant to be text, even if some bytes are not UTF-8.
 fn is_mostly_text(path: &Path, content: &[u8]) -> bool {
     path.extension().is_some_and(|ending| ending == TEXT)
         || !content.iter().any(|&byte| byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t'))
@@ -81,12 +81,12 @@ fn not_utf8(content: &[u8], at: usize) -> Error {
     Error::new(Code::DataLoss, text)
 }
 
-/// An error where a message ends in the middle of a field.
+/// Returns an error if a message ends inside a field.
 fn ends_early(bytes: &[u8]) -> Option<Error> {
     let cut = |expected: u64| {
         let text = format!(
-            "it ends in the middle of a field: {} bytes are there of at least {expected}; it was cut off, so copy or \
-             write it again",
+            "the file ends inside a field: it has {} bytes of at least {expected}; it was truncated, so copy or \
+            write it again",
             bytes.len()
         );
         Error::new(Code::DataLoss, text)
@@ -103,7 +103,7 @@ fn ends_early(bytes: &[u8]) -> Option<Error> {
                 varint(value).map(|(size, behind)| ((value.len() - behind.len()) as u64).saturating_add(size))
             }
             5 => Some(4),
-            _ => return None, // no message at all
+            _ => return None, // not a message
         };
         let size = size.unwrap_or(value.len() as u64 + 1);
         match usize::try_from(size).ok().and_then(|size| value.get(size..)) {
@@ -115,7 +115,7 @@ fn ends_early(bytes: &[u8]) -> Option<Error> {
     None
 }
 
-/// No field of a graph's messages has a higher number.
+/// The highest number of a field in a graph's messages.
 const MOST_FIELDS: u64 = 7;
 
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
@@ -129,14 +129,14 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
-/// Whether this is meant to be read by people.
+/// Returns true if the file is meant to be text.
 fn is_text(path: &Path, content: &str) -> bool {
     path.extension().is_some_and(|ending| ending == TEXT)
         || !content.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
 }
 
 fn binary(bytes: Bytes) -> Result<MetaGraphDef> {
-    // Either may decode as the other; only a graph has nodes with names and types.
+    // Each message may decode as the other; only a graph has nodes with names and types.
     let is_graph = |graph: &GraphDef| {
         !graph.node.is_empty() && graph.node.iter().all(|node| !node.name.is_empty() && !node.op.is_empty())
     };
@@ -153,7 +153,7 @@ fn binary(bytes: Bytes) -> Result<MetaGraphDef> {
     }
 }
 
-/// The content of a file.
+/// Reads the content of a file.
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| {
         let code = match error.kind() {
@@ -165,16 +165,16 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// Writes a meta graph into a file; one that exists is replaced at once or not at all, and folders that do not exist are made.
-/// In text form, if the file's name ends with `.pbtxt`.
+/// Writes a meta graph to a file, in text form if its name ends with `.pbtxt`. An existing file is replaced atomically, and
+/// missing folders are created.
 ///
 /// # Errors
-/// `PermissionDenied` and the like when the file cannot be written; as [`MetaGraphDef::to_text`].
+/// `PermissionDenied` and the like if the file cannot be written; the errors of [`MetaGraphDef::to_text`].
 pub fn write_meta_graph(path: impl AsRef<Path>, message: &MetaGraphDef) -> Result<()> {
     write(path.as_ref(), || message.to_bytes(), || message.to_text())
 }
 
-/// Writes a graph into a file, as [`write_meta_graph`] does a meta graph.
+/// Writes a graph to a file, as [`write_meta_graph`] does for meta graphs.
 ///
 /// ```
 /// use graph_def::{read_graph_file, to_graph_def, write_graph};
@@ -190,7 +190,7 @@ pub fn write_meta_graph(path: impl AsRef<Path>, message: &MetaGraphDef) -> Resul
 /// ```
 ///
 /// # Errors
-/// As [`write_meta_graph`].
+/// Returns the errors of [`write_meta_graph`].
 pub fn write_graph(path: impl AsRef<Path>, message: &GraphDef) -> Result<()> {
     write(path.as_ref(), || message.to_bytes(), || message.to_text())
 }

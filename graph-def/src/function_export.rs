@@ -1,4 +1,4 @@
-//! Functions as messages.
+//! Export of functions.
 
 use crate::convert::attrs_to_proto;
 use crate::export::{ExportOptions, control_names, node_without_inputs};
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use session_core::{Code, Endpoint, Function, Graph, Operation, Output};
 use std::collections::{HashMap, HashSet};
 
-/// A function as TensorFlow's message. The graph whose library holds it knows the functions that its body calls.
+/// Converts a function to TensorFlow's message. The graph whose library holds it knows the functions that its body calls.
 pub(crate) fn function_to_proto(graph: &Graph, function: &Function) -> Result<FunctionDef> {
     let body = Body::of(graph, function);
     body.to_proto().map_err(|error| error.context(format!("function '{}'", function.name())))
@@ -17,7 +17,7 @@ pub(crate) fn function_to_proto(graph: &Graph, function: &Function) -> Result<Fu
 struct Body<'a> {
     graph: &'a Graph,
     function: &'a Function,
-    /// The names of the arguments, by the outputs of the body that stand for them.
+    /// The names of the arguments, by the outputs of the body that represent them.
     arguments: HashMap<Endpoint, String>,
     names: Vec<String>,
 }
@@ -58,7 +58,7 @@ impl<'a> Body<'a> {
         Ok(message)
     }
 
-    /// Whether it stands for arguments only, and is no node of the body.
+    /// Returns true if the operation only represents arguments, and is not a node of the body.
     fn is_argument(&self, operation: &Operation) -> bool {
         operation.num_outputs() > 0
             && operation.outputs().iter().all(|output| self.arguments.contains_key(&output.endpoint()))
@@ -74,7 +74,7 @@ impl<'a> Body<'a> {
         Ok(node)
     }
 
-    /// An output of the body as function bodies name it.
+    /// Returns the name of an output in function bodies.
     fn reference(&self, output: &Output) -> Result<String> {
         if let Some(name) = self.arguments.get(&output.endpoint()) {
             return Ok(name.clone());
@@ -87,7 +87,7 @@ impl<'a> Body<'a> {
             }
             index -= count;
         }
-        let text = "the outputs of an operation of unknown type have no names, which a function needs";
+        let text = "an operation of unknown type has outputs without names, which a function needs; import the graph with the definition of the type";
         Err(operation.place(Error::new(Code::Unimplemented, text)))
     }
 }
@@ -101,7 +101,7 @@ fn argument(name: &str, output: &Output) -> ArgDef {
     }
 }
 
-/// The arguments' names: those of their operations, made fit (lower case, no `/`) and unique among the body's names.
+/// Returns the arguments' names: those of their operations, made valid (lower case, no `/`) and unique within the body.
 fn argument_names(function: &Function) -> Vec<String> {
     let inputs: HashSet<String> =
         function.inputs().iter().map(|input| input.operation().name().to_owned()).collect();

@@ -1,4 +1,4 @@
-//! Functions from messages.
+//! Import of functions.
 
 use crate::convert::{attr_from_proto, attrs_from_proto, maybe_ref_dtype};
 use crate::definitions::Definitions;
@@ -36,13 +36,13 @@ pub(crate) fn import_library(
     Ok(())
 }
 
-/// Adds a function, or finds that it is there already.
+/// Adds a function, or accepts an identical one that exists already.
 fn add(graph: &Graph, function: Function) -> Result<()> {
     let Some(known) = graph.function(function.name()) else { return graph.add_function(function) };
     if function_to_proto(graph, &known)? == function_to_proto(graph, &function)? {
         return Ok(());
     }
-    Err(Error::value(format!("the graph has another function '{}'", function.name())))
+    Err(Error::value(format!("the graph already has a different function '{}'", function.name())))
 }
 
 fn import_function(
@@ -56,7 +56,7 @@ fn import_function(
     for (position, arg) in signature.input_arg.iter().enumerate() {
         let input = argument(&body, message, position, &arg.name, dtype_of(arg)?)?;
         if arguments.insert(arg.name.clone(), input.clone()).is_some() {
-            return Err(Error::value(format!("there are two arguments '{}'", arg.name)));
+            return Err(Error::value(format!("two arguments are named '{}'", arg.name)));
         }
         inputs.push(input);
     }
@@ -70,7 +70,7 @@ fn import_function(
     for (arg, (name, output)) in signature.output_arg.iter().zip(&outputs) {
         let dtype = dtype_of(arg)?;
         if output.dtype() != dtype {
-            let text = format!("result '{name}' is {}, not {dtype}", output.dtype());
+            let text = format!("result '{name}' is {} instead of {dtype}", output.dtype());
             return Err(Error::type_mismatch(text));
         }
     }
@@ -79,12 +79,12 @@ fn import_function(
     Ok(function.with_control_outputs(control).with_attrs(attrs_from_proto(&message.attr)?))
 }
 
-/// The dtype of an argument or result. Those that are left open were given by whoever calls the function.
+/// Returns the dtype of an argument or result. Open dtypes were set by the caller of the function.
 fn dtype_of(arg: &crate::proto::ArgDef) -> Result<session_core::DType> {
     Ok(maybe_ref_dtype(arg.r#type)?.0)
 }
 
-/// The placeholder that stands for an argument.
+/// Creates the placeholder that represents an argument.
 fn argument(
     body: &Graph,
     message: &FunctionDef,
@@ -113,7 +113,7 @@ fn returned(
     name: &str,
     arguments: &HashMap<String, Output>,
 ) -> Result<Input> {
-    let text = message.ret.get(name).ok_or_else(|| Error::value(format!("result '{name}' is nothing")))?;
+    let text = message.ret.get(name).ok_or_else(|| Error::value(format!("result '{name}' has no value")))?;
     nodes.resolve_in_function(text, arguments).map_err(|error| error.context(format!("result '{name}'")))
 }
 
@@ -121,7 +121,7 @@ fn control_outputs(message: &FunctionDef, signature: &OpDef, made: &[Operation])
     let find = |name: &String| {
         let node = message.control_ret.get(name);
         let node = node.and_then(|node| made.iter().find(|operation| operation.name() == node));
-        node.cloned().ok_or_else(|| Error::value(format!("control output '{name}' is nothing")))
+        node.cloned().ok_or_else(|| Error::value(format!("control output '{name}' has no node")))
     };
     signature.control_output.iter().map(find).collect()
 }

@@ -1,4 +1,4 @@
-//! Graphs from messages.
+//! Import of graphs.
 
 use crate::definitions::Definitions;
 use crate::function_import::import_library;
@@ -10,7 +10,21 @@ use crate::{Error, Result};
 use session_core::{Graph, HostFunction, Operation, Output};
 use std::collections::{BTreeMap, HashMap};
 
-/// How a graph is imported.
+/// Options of an import.
+///
+/// ```
+/// use graph_def::{ImportOptions, import_graph_def, to_graph_def};
+/// use session_core::{Graph, Result};
+/// # fn main() -> Result<()> {
+/// # let source = Graph::new();
+/// # ops::array::constant(&source.named("c"), 1.0f32);
+/// # let message = to_graph_def(&source)?;
+/// let graph = Graph::new();
+/// let imported = import_graph_def(&graph, &message, &ImportOptions::new().prefix("model"))?;
+/// assert_eq!(imported.operation("c")?.name(), "model/c");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ImportOptions {
@@ -22,21 +36,21 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
-    /// All names as they are, nothing replaced.
+    /// Creates options that keep all names and replace nothing.
     #[must_use]
     pub fn new() -> ImportOptions {
         ImportOptions::default()
     }
 
-    /// The scope for all operations; made unique, unless it ends with `/`. Default: none, names are kept exactly.
+    /// Sets the scope for all operations; it is made unique unless it ends with `/`. Default: none, names are kept exactly.
     #[must_use]
     pub fn prefix(mut self, scope: impl Into<String>) -> ImportOptions {
         self.prefix = scope.into();
         self
     }
 
-    /// Puts an output of the graph in the place of a tensor of the message, `name` or `name:index`, wherever it is an
-    /// input. The operation that gave it is imported all the same.
+    /// Replaces a tensor of the message, `name` or `name:index`, by an output of the graph wherever it is an input. The operation
+    /// that produced it is imported nevertheless.
     #[must_use]
     pub fn map_input(mut self, name: impl Into<String>, output: &Output) -> ImportOptions {
         let name = name.into();
@@ -45,15 +59,15 @@ impl ImportOptions {
         self
     }
 
-    /// Definitions of op types that the library here does not know, such as those of a meta graph. Without them the outputs
-    /// of such operations are told from their attributes and from who uses them.
+    /// Sets definitions of op types that this op library does not know, such as those of a meta graph. Without them, the outputs of
+    /// such operations are inferred from their attributes and users.
     #[must_use]
     pub fn op_list(mut self, list: OpList) -> ImportOptions {
         self.op_list = Some(list);
         self
     }
 
-    /// Whether nodes lose the devices that the message says, for a machine or cluster that has others. Default: `false`.
+    /// Sets whether nodes lose their devices, for a machine or cluster with other devices. Default: `false`.
     #[must_use]
     pub fn clear_devices(mut self, clear: bool) -> ImportOptions {
         self.clear_devices = clear;
@@ -92,38 +106,38 @@ impl ImportOptions {
     }
 }
 
-/// What an import made.
+/// The result of an import.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Imported {
     operations: Vec<Operation>,
     by_name: HashMap<String, usize>,
-    /// What [`ImportOptions::map_input`] named and no operation used.
+    /// The tensors named by [`ImportOptions::map_input`] that no operation used.
     pub unused_inputs: Vec<String>,
-    /// What [`ImportOptions::bind_py_func`] named and no operation has as its name or token.
+    /// The names or tokens given to [`ImportOptions::bind_py_func`] that no operation has.
     pub unused_py_funcs: Vec<String>,
 }
 
 impl Imported {
-    /// The operations, in the order of the message.
+    /// Returns the operations, in the order of the message.
     #[must_use]
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
-    /// The operation that has this name in the message, whatever the prefix.
+    /// Returns the operation with this name in the message, whatever the prefix.
     ///
     /// # Errors
-    /// A key error for a name that the message has not.
+    /// A key error for a name that is not in the message.
     pub fn operation(&self, name: &str) -> Result<&Operation> {
         let missing = || Error::key(format!("the imported graph has no operation '{name}'"));
         self.by_name.get(name).map(|&index| &self.operations[index]).ok_or_else(missing)
     }
 
-    /// The output that has this name in the message: `name:index`, or `name` for output 0.
+    /// Returns the output with this name in the message: `name:index`, or `name` for output 0.
     ///
     /// # Errors
-    /// A key error for a name that the message has not.
+    /// A key error for a name that is not in the message.
     pub fn output(&self, name: &str) -> Result<Output> {
         let (node, index) = match name.rsplit_once(':') {
             Some((node, index)) => (node, index.parse::<usize>().ok()),
@@ -139,14 +153,14 @@ impl Imported {
 /// Adds the nodes and functions of a message to a graph.
 ///
 /// - Names, devices, attributes and the order of nodes are kept. Attributes that an older producer left out get their
-///   defaults; those that a definition does not know are kept.
-/// - Shapes are inferred as for any operation; what `_output_shapes` knows more is taken over.
-/// - An operation of unknown type is imported too; an engine says that it cannot run it.
-/// - A placeholder of scalar shape has an unknown one where the writer is from before 2016, which left shapes out.
-/// - Loops are closed: the one edge that leads back is that from a `NextIteration` to a `Merge`.
-/// - Functions come into the graph's library; one that is there already must be the same. One with parameters, such as the
-///   dtype of an argument, comes as one function for each way in which it is called.
-/// - Operations go into the scope of the handle, with its control inputs, and on its device where they name none.
+///   defaults; unknown attributes are kept.
+/// - Shapes are inferred as for any operation, and refined with `_output_shapes`.
+/// - An operation of unknown type is imported too; an engine reports that it cannot run it.
+/// - A placeholder of scalar shape gets an unknown shape if its writer is from before 2016 and left shapes out.
+/// - Loops are closed: the only backward edges are those from a `NextIteration` to a `Merge`.
+/// - Functions are added to the graph's library; a function that exists already must be identical. A function with parameters,
+///   such as the dtype of an argument, becomes one function for each set of parameters that it is called with.
+/// - Operations are created in the scope of the handle, with its control inputs, and on its device if they name none.
 ///
 /// ```
 /// use graph_def::{ImportOptions, import_graph_def, to_graph_def};
@@ -168,9 +182,9 @@ impl Imported {
 /// ```
 ///
 /// # Errors
-/// `InvalidArgument` and misuse errors that name the node: a message that is no graph (unknown inputs, cycles, names
-/// that are taken or illegal, attributes that are missing, wrong or unreadable, shapes that cannot fit); on a finalized
-/// graph. After an error the graph may hold part of the nodes.
+/// `InvalidArgument` and misuse errors that name the node, for a message that is not a valid graph (unknown inputs, cycles,
+/// names that are taken or illegal, attributes that are missing, wrong or unreadable, incompatible shapes); an error for a
+/// finalized graph. After an error the graph may hold some of the nodes.
 #[track_caller]
 pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptions) -> Result<Imported> {
     let graph = graph.located_at(std::panic::Location::caller());

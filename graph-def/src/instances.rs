@@ -1,28 +1,28 @@
-//! Functions with parameters, as old programs have them: made into one function for each way in which they are called.
+//! Functions with parameters, as old programs have them: each set of parameters becomes a function of its own.
 //!
-//! A parameter is an attribute of the function's signature: the dtype of an argument, how many tensors an argument is, or
-//! anything that attributes of the body stand for. Who calls the function says what the parameters are.
+//! A parameter is an attribute of the function's signature: the dtype of an argument, the number of tensors in an argument, or
+//! a value that attributes of the body refer to. The caller of the function sets the parameters.
 
 use crate::proto::{ArgDef, AttrValue, FunctionDef, GraphDef, NameAttrList, NodeDef, OpDef, Value};
 use crate::{Error, Result};
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// The most functions that are made. A damaged file could ask for ever more of them.
+/// The largest number of functions that are created. A damaged file could request ever more of them.
 const MAX_INSTANCES: usize = 4096;
 
-/// The most bytes that the parameters of one function may take.
+/// The largest size of one function's parameters, in bytes.
 const MAX_PARAMETERS: usize = 1 << 16;
 
-/// How deep the parameters of one function may lie in one another.
+/// The largest nesting depth of one function's parameters.
 const MAX_DEPTH: usize = 32;
 
-/// The most tensors that one argument may stand for.
+/// The largest number of tensors in one argument.
 const MAX_TENSORS: i64 = 1 << 16;
 
 type Attrs = BTreeMap<String, AttrValue>;
 
-/// The message without functions that have parameters; `None` if it has none such.
+/// Returns the message without functions that have parameters; `None` if it has no such functions.
 pub(crate) fn without_parameters(message: &GraphDef) -> Result<Option<GraphDef>> {
     let Some(library) = &message.library else { return Ok(None) };
     let signatures =
@@ -51,7 +51,7 @@ pub(crate) fn without_parameters(message: &GraphDef) -> Result<Option<GraphDef>>
         instances.in_function(&mut function)?;
         functions.function.push(function);
     }
-    // The gradients of functions that are left out are nobody's.
+    // Gradients of functions that are left out are unused.
     let left: HashSet<&str> = instances.open.keys().copied().collect();
     functions.gradient.retain(|gradient| {
         !left.contains(gradient.function_name.as_str()) && !left.contains(gradient.gradient_func.as_str())
@@ -70,9 +70,9 @@ fn has_parameters(signature: &OpDef) -> bool {
 struct Instances<'a> {
     open: HashMap<&'a str, &'a FunctionDef>,
     taken: HashSet<String>,
-    /// The names of those made, by function and parameters.
+    /// The names of the created functions, by function and parameters.
     known: HashMap<(String, Vec<u8>), String>,
-    /// Made, but what they call is not yet.
+    /// Created functions whose own calls are not resolved yet.
     waiting: Vec<FunctionDef>,
 }
 
@@ -117,8 +117,8 @@ impl Instances<'_> {
         Ok(())
     }
 
-    /// The name of the function that is meant by a call with these attributes, from which the parameters are taken; `None`
-    /// for one without parameters.
+    /// Returns the name of the function that a call with these attributes refers to, and removes the parameters from them; `None`
+    /// for a function without parameters.
     fn instance(&mut self, name: &str, attrs: &mut Attrs) -> Result<Option<String>> {
         let Some(function) = self.open.get(name).copied() else { return Ok(None) };
         let signature =
@@ -126,8 +126,9 @@ impl Instances<'_> {
         let mut parameters = Attrs::new();
         for attr in &signature.attr {
             let given = attrs.remove(&attr.name).or_else(|| attr.default_value.clone());
-            let missing =
-                || Error::value(format!("it does not say what '{}' of function '{name}' is", attr.name));
+            let missing = || {
+                Error::value(format!("the call does not set parameter '{}' of function '{name}'", attr.name))
+            };
             parameters.insert(attr.name.clone(), given.ok_or_else(missing)?);
         }
         let deep = parameters.values().any(|value| !is_shallow(value, MAX_DEPTH));
@@ -140,7 +141,9 @@ impl Instances<'_> {
             return Ok(Some(known.clone()));
         }
         if self.known.len() == MAX_INSTANCES {
-            let text = format!("functions with parameters are called in more than {MAX_INSTANCES} ways");
+            let text = format!(
+                "functions with parameters are called with more than {MAX_INSTANCES} sets of parameters"
+            );
             return Err(Error::value(text));
         }
         let fresh = self.fresh(name, &parameters);
@@ -150,7 +153,7 @@ impl Instances<'_> {
         Ok(Some(fresh))
     }
 
-    /// A name that no function has.
+    /// Returns a name that no function has.
     fn fresh(&mut self, name: &str, parameters: &Attrs) -> String {
         let said = parameters.values().filter_map(|value| match &value.value {
             Some(Value::Type(number)) => {
@@ -170,7 +173,7 @@ impl Instances<'_> {
     }
 }
 
-/// Whether no more than so many functions lie in one another.
+/// Returns true if functions are nested at most `depth` deep.
 fn is_shallow(value: &AttrValue, depth: usize) -> bool {
     let shallow = |func: &NameAttrList| {
         depth.checked_sub(1).is_some_and(|depth| func.attr.values().all(|value| is_shallow(value, depth)))
@@ -182,7 +185,7 @@ fn is_shallow(value: &AttrValue, depth: usize) -> bool {
     }
 }
 
-/// The function that a call with these parameters means.
+/// Creates the function for a call with these parameters.
 fn instantiate(
     function: &FunctionDef,
     signature: &OpDef,
@@ -218,7 +221,7 @@ fn instantiate(
         new.input_arg.extend(args);
     }
     made.arg_attr = arg_attr;
-    // Which resources are one is said by position, too, and only hastens runs.
+    // The identity of resources is also given by position, and only speeds up runs.
     made.resource_arg_unique_id.clear();
     for node in &mut made.node_def {
         node.input = node.input.iter().flat_map(|input| expanded(input, &lists)).collect();
@@ -226,7 +229,7 @@ fn instantiate(
     let mut taken = BTreeSet::new();
     for arg in &signature.output_arg {
         let args = closed(arg, parameters, &mut taken)?;
-        let missing = || Error::value(format!("result '{}' is nothing", arg.name));
+        let missing = || Error::value(format!("result '{}' has no value", arg.name));
         let source = made.ret.remove(&arg.name).ok_or_else(missing)?;
         if !is_list(arg) {
             let single = expanded(&source, &lists).into_iter().next().unwrap_or(source);
@@ -237,7 +240,8 @@ fn instantiate(
                 None => (0..args.len()).map(|index| format!("{source}:{index}")).collect(),
             };
             if items.len() != args.len() {
-                let text = format!("result '{}' is {} tensors, not {}", arg.name, items.len(), args.len());
+                let text =
+                    format!("result '{}' has {} tensors instead of {}", arg.name, items.len(), args.len());
                 return Err(Error::value(text));
             }
             made.ret.extend(args.iter().map(|arg| arg.name.clone()).zip(items));
@@ -252,11 +256,14 @@ fn is_list(arg: &ArgDef) -> bool {
     !arg.number_attr.is_empty() || !arg.type_list_attr.is_empty()
 }
 
-/// The arguments, each one tensor of one dtype, that this one stands for.
+/// Returns the arguments, each a single tensor of one dtype, that replace this one.
 fn closed(arg: &ArgDef, parameters: &Attrs, taken: &mut BTreeSet<String>) -> Result<Vec<ArgDef>> {
     let value = |name: &str| parameters.get(name).and_then(|value| value.value.as_ref());
     let wrong = |name: &str| {
-        Error::value(format!("parameter '{name}' of argument '{}' is missing or wrong", arg.name))
+        Error::value(format!(
+            "parameter '{name}' of argument '{}' is missing or has the wrong type",
+            arg.name
+        ))
     };
     let types = match value(&arg.type_list_attr) {
         Some(Value::List(list)) => list.r#type.clone(),
@@ -290,7 +297,7 @@ fn closed(arg: &ArgDef, parameters: &Attrs, taken: &mut BTreeSet<String>) -> Res
     Ok(args)
 }
 
-/// What stands in the place of an input, if it is an argument of several tensors: all of them, or `argument:index`.
+/// Returns the replacement of an input that is an argument of several tensors: all of them, or `argument:index`.
 fn expanded(input: &str, lists: &HashMap<String, Vec<String>>) -> Vec<String> {
     if let Some(items) = lists.get(input) {
         return items.clone();
@@ -300,11 +307,12 @@ fn expanded(input: &str, lists: &HashMap<String, Vec<String>>) -> Vec<String> {
     vec![item.cloned().unwrap_or_else(|| input.to_owned())]
 }
 
-/// Puts parameters in the places that stand for them.
+/// Replaces references to parameters by their values.
 fn substitute(value: &mut AttrValue, parameters: &Attrs) -> Result<()> {
     match &mut value.value {
         Some(Value::Placeholder(name)) => {
-            let missing = || Error::value(format!("an attribute stands for '{name}', which is no parameter"));
+            let missing =
+                || Error::value(format!("an attribute refers to '{name}', which is not a parameter"));
             *value = parameters.get(name).ok_or_else(missing)?.clone();
             Ok(())
         }

@@ -1,4 +1,4 @@
-//! What an import keeps for an export.
+//! Parts of an import that an export needs again.
 
 use crate::proto::{AssetFileDef, MetaInfoDef, SaverDef, SignatureDef};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ pub(crate) struct Kept {
     pub(crate) signature_def: BTreeMap<String, SignatureDef>,
     pub(crate) asset_file_def: Vec<AssetFileDef>,
     pub(crate) object_graph_def: Bytes,
-    /// The savers whose operations the graph has, with the names they have there.
+    /// The savers whose operations are in the graph, with their names there.
     pub(crate) savers: Vec<SaverDef>,
 }
 

@@ -1,4 +1,4 @@
-//! Graph files: TensorFlow's `GraphDef` and `MetaGraphDef`, in and out.
+//! Import and export of TensorFlow's graph files: `GraphDef` and `MetaGraphDef`, binary and text.
 //!
 //! ```
 //! use graph_def::{export_meta_graph, import_meta_graph, write_meta_graph};
@@ -26,23 +26,23 @@
 //! }
 //! ```
 //!
-//! # Where to look
+//! # Overview
 //!
-//! | | in | out |
+//! | | import | export |
 //! | --- | --- | --- |
 //! | a graph: nodes, functions | [`import_graph_def`] | [`to_graph_def`] |
 //! | with collections, savers, signatures (`.meta`) | [`import_meta_graph`], [`import_meta_graph_def`] | [`export_meta_graph`] |
 //! | a graph straight from a file | [`Graph::import`](GraphFiles::import) | |
 //! | the messages themselves, binary or text (`.pbtxt`) | [`read_graph_file`], [`read_meta_graph`], [`proto`] | [`write_graph`], [`write_meta_graph`], [`proto`] |
 //!
-//! Graphs are imported whatever engine will run them: operations of types that the op library does not define are kept,
-//! and what they give is told by the definitions that come with the file, else by a table of all op types of TensorFlow 2.21.
+//! Graphs are imported whatever engine will run them. Operations of types that the op library does not define are kept; their
+//! outputs come from the definitions in the file, or from a table of all op types of TensorFlow 2.21.
 //!
-//! # What it does not do
+//! # Limits
 //!
-//! The contexts of conditionals and loops are kept as bytes: gradients through imported ones cannot be made.
-//! Damage is an error, never a panic. A damaged number cannot fill the memory: counts are limited, and a constant that
-//! repeats one value may take 256 MiB.
+//! The contexts of conditionals and loops are kept as bytes, so gradients through imported ones cannot be built. Damaged input is
+//! an error, never a panic. A damaged number cannot exhaust the memory: counts are limited, and a constant that repeats one value
+//! may take at most 256 MiB.
 
 mod collections_import;
 mod convert;
@@ -79,3 +79,8 @@ pub use py_func::py_funcs;
 pub use run_metadata::encode_run_metadata;
 
 use session_core::{Error, Result};
+
+/// Compiles the program of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! Making the operations of a message.
+//! Creation of the operations of a message.
 
 use crate::Result;
 use crate::convert::{attrs_from_proto, shape_from_proto};
@@ -13,33 +13,33 @@ use session_core::{
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// What precedes the name of an operation that another one belongs beside.
+/// The prefix of the name of an operation that another one is colocated with.
 const HERE: &[u8] = b"loc:@";
 
-/// All outputs of one message together: a damaged file must not fill the memory.
+/// The limit on the outputs of one message: a damaged file must not exhaust the memory.
 const MAX_OUTPUTS: usize = 1 << 22;
 
-/// Makes operations one after the other, each after its inputs.
+/// Creates operations one after the other, each after its inputs.
 pub(crate) struct Maker<'a> {
     nodes: &'a Nodes<'a>,
     graph: Graph,
     scope: String,
-    /// The origin of operations of which there is no more to say.
+    /// The origin of operations without a more specific one.
     imported: Arc<str>,
     made: Vec<Option<Operation>>,
     /// For operations of types that only the message defines: the names and numbers of their outputs.
     arguments: HashMap<usize, Vec<(String, usize)>>,
-    /// What is known of the outputs of operations of unknown type from who uses them.
+    /// The properties of outputs of operations of unknown type, inferred from their users.
     uses: Option<Uses>,
-    /// Nodes with an input that leads back.
+    /// The nodes with a backward edge among their inputs.
     open: Vec<usize>,
     outputs: usize,
 }
 
-/// For each output that some node uses, the dtype that it is asked for.
+/// For each used output, the dtype that its users require.
 type Uses = HashMap<usize, BTreeMap<Slot, Option<DType>>>;
 
-/// A place among outputs, in the order of a node's outputs as far as it can be told.
+/// A position among a node's outputs, in their order as far as it is known.
 type Slot = (String, usize);
 
 impl<'a> Maker<'a> {
@@ -97,7 +97,7 @@ impl<'a> Maker<'a> {
         Ok(())
     }
 
-    /// Gives operations in loops their inputs, now that all exist.
+    /// Connects the inputs of operations in loops, once all exist.
     pub(crate) fn close_loops(&mut self) -> Result<()> {
         for &index in &self.open {
             let node = &self.nodes.nodes[index];
@@ -106,7 +106,7 @@ impl<'a> Maker<'a> {
                 let expected = operation.output(0).dtype();
                 match inputs.iter().find(|input| input.dtype() != expected) {
                     Some(input) => Err(Error::type_mismatch(format!(
-                        "input '{}' is {}, not {expected}",
+                        "input '{}' is {} instead of {expected}",
                         input.name(),
                         input.dtype()
                     ))),
@@ -119,7 +119,7 @@ impl<'a> Maker<'a> {
     }
 
     fn operation(&self, index: usize) -> Result<&Operation> {
-        self.made[index].as_ref().ok_or_else(|| Error::value("an input was not made"))
+        self.made[index].as_ref().ok_or_else(|| Error::value("an input was not created"))
     }
 
     fn data_inputs(&self, index: usize) -> Result<Vec<Output>> {
@@ -134,7 +134,7 @@ impl<'a> Maker<'a> {
         Ok(outputs)
     }
 
-    /// An output of a node that was made.
+    /// Returns an output of a node that was created.
     pub(crate) fn output(&self, source: usize, place: &Place) -> Result<Output> {
         let operation = self.operation(source)?;
         let index = match place {
@@ -151,7 +151,7 @@ impl<'a> Maker<'a> {
         })
     }
 
-    /// The number of the output that functions call `name:index`.
+    /// Returns the index of the output that functions call `name:index`.
     fn position(&self, source: usize, name: &str, index: usize) -> Result<Option<usize>> {
         let operation = self.operation(source)?;
         let args = match self.arguments.get(&source) {
@@ -168,7 +168,7 @@ impl<'a> Maker<'a> {
         Ok(None)
     }
 
-    /// An operation of a known type with its inputs, put together to arguments.
+    /// Starts an operation of a known type with its inputs, grouped into arguments.
     fn with_inputs(&mut self, index: usize, def: &'static OpDef, attrs: &Attrs) -> Result<OpBuilder> {
         let node = &self.nodes.nodes[index];
         let mut filled = attrs.clone();
@@ -180,17 +180,16 @@ impl<'a> Maker<'a> {
         let mut inputs = self.data_inputs(index)?.into_iter();
         let mut builder = self.graph.op(def);
         for arg in &def.signature().inputs {
-            let count =
-                match &arg.arg_type {
-                    ArgType::Fixed(_) | ArgType::Attr(_) => None,
-                    ArgType::Repeated(count, _) => Some(count_attr(&filled, count)?),
-                    ArgType::List(types) => {
-                        let types = filled.get(types).and_then(AttrValue::as_list).map(<[AttrValue]>::len);
-                        Some(types.ok_or_else(|| {
-                            Error::value(format!("the types of '{}' are missing", arg.name))
-                        })?)
-                    }
-                };
+            let count = match &arg.arg_type {
+                ArgType::Fixed(_) | ArgType::Attr(_) => None,
+                ArgType::Repeated(count, _) => Some(count_attr(&filled, count)?),
+                ArgType::List(types) => {
+                    let types = filled.get(types).and_then(AttrValue::as_list).map(<[AttrValue]>::len);
+                    Some(types.ok_or_else(|| {
+                        Error::value(format!("the dtypes of argument '{}' are missing", arg.name))
+                    })?)
+                }
+            };
             let missing = || Error::value(format!("input '{}' is missing", arg.name));
             builder = match count {
                 None => builder.input(inputs.next().ok_or_else(missing)?),
@@ -200,14 +199,14 @@ impl<'a> Maker<'a> {
         }
         if inputs.len() > 0 {
             let (count, type_name) = (inputs.len(), def.name());
-            return Err(Error::value(format!("{count} inputs more than {type_name} takes")));
+            return Err(Error::value(format!("the node has {count} more inputs than {type_name} takes")));
         }
-        // That a number of outputs is sane is found out before they are made.
+        // Checks the number of outputs before they are created.
         let outputs = self.outputs_of(node, &filled)?;
         Ok(if node.attr.contains_key(OUTPUT_SHAPES) { described(builder, outputs) } else { builder })
     }
 
-    /// The outputs of an operation as its definition gives them, with the shapes that the message knows.
+    /// Returns the outputs of an operation by its definition, with the shapes from the message.
     fn outputs_of(&mut self, node: &NodeDef, attrs: &Attrs) -> Result<Vec<OutputInfo>> {
         let args = match self.nodes.definitions.outputs(&node.op, attrs) {
             Some(args) => args?,
@@ -233,7 +232,7 @@ impl<'a> Maker<'a> {
         Ok(infos.collect())
     }
 
-    /// An operation of a type that the library does not define.
+    /// Starts an operation of a type that the library does not define.
     fn unknown(&mut self, index: usize, attrs: &Attrs) -> Result<OpBuilder> {
         let node = &self.nodes.nodes[index];
         let args = match self.nodes.definitions.outputs(&node.op, attrs) {
@@ -250,8 +249,8 @@ impl<'a> Maker<'a> {
         Ok(described(builder, infos))
     }
 
-    /// The outputs of an operation of which nobody says anything: as many as are used or have a shape, of the types
-    /// that their users ask for, else those that attributes usually tell.
+    /// Infers the outputs of an operation without a definition: as many as are used or have a shape, with the dtypes that their
+    /// users require, or that attributes usually give.
     fn guessed(&mut self, index: usize, attrs: &Attrs) -> Result<Vec<OutputArg>> {
         if self.uses.is_none() {
             self.uses = Some(uses(self.nodes));
@@ -267,15 +266,18 @@ impl<'a> Maker<'a> {
             names
         };
         if names.len() > 1 {
-            let text = "nobody defines its type, and its outputs are used by names whose order is not known";
+            let text = "its type is not defined anywhere, and its outputs are used by names whose order is unknown; import with the definition of the type";
             return Err(Error::value(text));
         }
         let name = names.first().copied().unwrap_or_default().to_owned();
-        // Of outputs that are known by name, the position among shapes is not.
+        // For outputs that are known by name, the position among the shapes is unknown.
         let shapes = if name.is_empty() { known_shapes(&self.nodes.nodes[index]).len() } else { 0 };
         let highest = used.keys().map(|(_, index)| index + 1).max().unwrap_or(0);
         if highest > MAX_OUTPUTS {
-            return Err(Error::value(format!("nobody defines its type, and output {} is used", highest - 1)));
+            return Err(Error::value(format!(
+                "its type is not defined anywhere, but its output {} is used",
+                highest - 1
+            )));
         }
         let count = highest.max(shapes).max(list.as_ref().map_or(0, Vec::len));
         let dtype = |index: usize| {
@@ -286,24 +288,27 @@ impl<'a> Maker<'a> {
         Ok(vec![OutputArg { name, dtypes, is_ref: false }])
     }
 
-    /// What errors say of where an operation comes from: what it is called in the file, if that is not its name, and beside what
-    /// it belongs.
+    /// Returns the origin that errors show: the node's name in the file, if it differs from the operation's name, and the operations
+    /// that it is colocated with.
     fn origin(&self, node: &NodeDef, attrs: &Attrs) -> Arc<str> {
         let places = attrs.get("_class").and_then(AttrValue::as_list).unwrap_or_default().iter();
-        let beside = places.filter_map(|place| match place {
+        let colocated = places.filter_map(|place| match place {
             AttrValue::String(text) => text.strip_prefix(HERE).map(String::from_utf8_lossy),
             _ => None,
         });
-        let beside: Vec<String> = beside.map(|name| format!("'{name}'")).collect();
-        if self.scope.is_empty() && beside.is_empty() {
+        let colocated: Vec<String> = colocated.map(|name| format!("'{name}'")).collect();
+        if self.scope.is_empty() && colocated.is_empty() {
             return self.imported.clone();
         }
-        let beside =
-            if beside.is_empty() { String::new() } else { format!(", beside {}", beside.join(" and ")) };
-        format!("node '{}' of the imported graph{beside}", node.name).into()
+        let colocated = if colocated.is_empty() {
+            String::new()
+        } else {
+            format!(", colocated with {}", colocated.join(" and "))
+        };
+        format!("node '{}' of the imported graph{colocated}", node.name).into()
     }
 
-    /// Names in `_class` follow their operations into the scope.
+    /// Moves the names in `_class` into the scope of the operations.
     fn relocate(&self, attrs: &mut Attrs) {
         if self.scope.is_empty() {
             return;
@@ -326,7 +331,7 @@ fn described(mut builder: OpBuilder, outputs: Vec<OutputInfo>) -> OpBuilder {
     builder
 }
 
-/// The shapes that the message says the outputs have; unreadable ones are not believed.
+/// Returns the output shapes in the message; unreadable ones are ignored.
 fn known_shapes(node: &NodeDef) -> Vec<PartialShape> {
     let Some(Value::List(list)) = node.attr.get(OUTPUT_SHAPES).and_then(|attr| attr.value.as_ref()) else {
         return Vec::new();
@@ -334,7 +339,7 @@ fn known_shapes(node: &NodeDef) -> Vec<PartialShape> {
     list.shape.iter().map(|shape| shape_from_proto(shape).unwrap_or_default()).collect()
 }
 
-/// Who uses which outputs of which nodes, and of what dtype.
+/// Collects which outputs of which nodes are used, and with what dtype.
 fn uses(nodes: &Nodes<'_>) -> Uses {
     let mut uses = Uses::new();
     let mut note = |inputs: &[Input], dtypes: &[DType]| {

@@ -1,4 +1,4 @@
-//! Meta graphs as messages.
+//! Export of meta graphs.
 
 use crate::Result;
 use crate::collections_import::Raw;
@@ -19,23 +19,23 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-/// The graph with its collections and a saver, as TensorFlow writes it into `.meta` files: `tf.train.import_meta_graph`
-/// takes it, and its saver restores what this library saved.
+/// Converts the graph with its collections and a saver, as in TensorFlow's `.meta` files. `tf.train.import_meta_graph` accepts it,
+/// and its saver restores what this library saved.
 ///
-/// The saver's operations (`save/SaveV2`, `save/restore_all` ...) are those of the graph where it was imported with them
-/// and they still save the same variables; else they are added to the message, not to the graph. Without a saver that of the
-/// collection `savers` is taken; without any the message has none. Nodes say what is known of their shapes.
+/// The saver's operations (`save/SaveV2`, `save/restore_all` ...) are those of the graph if they were imported with it and still
+/// save the same variables; otherwise they are added to the message, not to the graph. Without a saver the one in the collection
+/// `savers` is used; if that is empty, the message has none. Nodes have the known shapes of their outputs.
 ///
 /// # Errors
-/// As [`to_graph_def`](crate::to_graph_def); a value error for a saver of another graph's variables.
+/// The errors of [`to_graph_def`](crate::to_graph_def); a value error for a saver with variables of another graph.
 pub fn export_meta_graph(graph: &Graph, saver: Option<&GraphSaver>) -> Result<MetaGraphDef> {
     export_meta_graph_with(graph, saver, &ExportOptions::new().output_shapes(true))
 }
 
-/// As [`export_meta_graph`], with options for the nodes.
+/// Converts a meta graph like [`export_meta_graph`], with options for the nodes.
 ///
 /// # Errors
-/// As [`export_meta_graph`].
+/// Returns the errors of [`export_meta_graph`].
 pub fn export_meta_graph_with(
     graph: &Graph,
     saver: Option<&GraphSaver>,
@@ -81,7 +81,7 @@ pub fn export_meta_graph_with(
     })
 }
 
-/// The operations of which a saver's scope is told.
+/// The operations that identify a saver's scope.
 const SAVE_OR_RESTORE: [&str; 10] = [
     "SaveV2",
     "Save",
@@ -95,7 +95,7 @@ const SAVE_OR_RESTORE: [&str; 10] = [
     "LegacyRestoreSlice",
 ];
 
-/// Removes the scopes in which savers other than the main one have their operations, and what collections say of them.
+/// Removes the scopes with the operations of all savers but the main one, and their items in collections.
 fn clear_extraneous_savers(
     graph_def: &mut GraphDef,
     collections: &mut BTreeMap<String, CollectionDef>,
@@ -118,7 +118,7 @@ fn clear_extraneous_savers(
     });
 }
 
-/// The operations of the graph that save just what this saver saves.
+/// Returns the operations of the graph that save exactly the same as this saver.
 fn existing(graph: &Graph, saver: &GraphSaver, kept: &Arc<Kept>) -> Option<SaverDef> {
     let variables = saver.variables(graph).into_iter().map(|variable| saver_export::key(&variable).0);
     let tables = saver.tables(graph).into_iter().flat_map(|table| table.tensor_names());
@@ -155,7 +155,7 @@ fn collections(graph: &Graph, savers: Vec<SaverDef>) -> BTreeMap<String, Collect
     all
 }
 
-/// A collection as a message, if its items are of a kind that files have.
+/// Converts a collection, if files can hold its kind of items.
 fn collection(graph: &Graph, name: &str) -> Option<Collection> {
     let variables: Vec<Variable> = items(graph, name);
     if !variables.is_empty() {

@@ -1,4 +1,4 @@
-//! Meta graphs from messages and files.
+//! Import of meta graphs.
 
 use crate::collections_import::import_collections;
 use crate::files::read_meta_graph;
@@ -13,31 +13,31 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A graph with what its program knew about it: collections, savers, signatures.
+/// A graph with the knowledge of its program: collections, savers, signatures.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MetaGraph {
-    /// The graph, with its collections. Variables, operations, outputs, queue runners and savers are under the keys of
-    /// their crates; what has no key of its own is there by kind: [`Operation`](session_core::Operation) and
+    /// The graph, with its collections. Variables, operations, outputs, queue runners and savers are under the keys of their
+    /// crates. Items of other collections are stored by kind: [`Operation`](session_core::Operation) and
     /// [`Output`](session_core::Output), [`Bytes`](session_core::Tensor), `i64`, `f32`.
     pub graph: Graph,
-    /// The operations by the names in the file.
+    /// The operations by their names in the file.
     pub imported: Imported,
-    /// What saves the variables, under the names that the file's own saver gives them; `None` for a file without saver, or
-    /// with one that names operations which the graph has not.
+    /// The saver of the variables, under the names that the file's own saver gives them; `None` for a file without a saver, or with
+    /// one that names operations which are not in the graph.
     pub saver: Option<GraphSaver>,
-    /// What the file's saver saves and what is neither variable nor lookup table of the graph, or a dense table, which is
-    /// saved as it lies in memory: it is left out.
+    /// The names that the file's saver saves but this one does not: values that are neither variables nor lookup tables of the
+    /// graph, and dense tables, which are saved in their memory layout.
     pub not_saved: Vec<String>,
-    /// Where the file comes from.
+    /// Information about the origin of the file.
     pub info: MetaInfoDef,
-    /// What can be asked of the model.
+    /// The signatures of the model: its inputs and outputs, by name.
     pub signatures: BTreeMap<String, SignatureDef>,
-    /// Files that the model needs.
+    /// The files that the model needs.
     pub assets: Vec<AssetFileDef>,
 }
 
-/// Reads a `.meta` file into a new graph. It may be in text form, too.
+/// Imports a `.meta` file, in binary or text form, into a new graph.
 ///
 /// ```
 /// use graph_def::{export_meta_graph, import_meta_graph};
@@ -55,7 +55,8 @@ pub struct MetaGraph {
 /// ```
 ///
 /// # Errors
-/// That the file cannot be read (`NotFound` and the like), `DataLoss` for other content, and as [`import_meta_graph_def`].
+/// The error of a file that cannot be read (`NotFound` and the like); `DataLoss` for other content; the errors of
+/// [`import_meta_graph_def`].
 #[track_caller]
 pub fn import_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraph> {
     let path = path.as_ref();
@@ -64,24 +65,26 @@ pub fn import_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraph> {
         .map_err(|error| error.context(format!("cannot import '{}'", path.display())))
 }
 
-/// Adds a meta graph to a graph: nodes and functions as [`import_graph_def`], then the collections.
+/// Adds a meta graph to a graph: nodes and functions like [`import_graph_def`], then the collections.
 ///
-/// - Variables are one and the same in all collections that list them. A file without variables' collections gets those
-///   that its nodes show.
-/// - The collection `global_step` gets the variable of that name when it is missing, and the cached read of the global step is
-///   left out, since this library makes its own.
-/// - Items that name what the graph has not, and savers, are left out with a warning, but for variables and queue runners.
-/// - Signatures, assets and what is not understood are kept for [`export_meta_graph`](crate::export_meta_graph).
+/// - A variable is one object, however many collections list it. If a file has no collections of variables, they are found
+///   from its nodes.
+/// - The collection `global_step` gets the variable of that name if it is missing. The cached read of the global step is left out,
+///   because this library creates its own.
+/// - Items and savers that name operations which are not in the graph are skipped with a warning, except for variables and queue
+///   runners.
+/// - Signatures, assets and unknown parts are kept for [`export_meta_graph`](crate::export_meta_graph).
 ///
 /// # Errors
-/// As [`import_graph_def`]; a variable or queue runner of which a part is missing; collections that cannot be read.
+/// The errors of [`import_graph_def`]; an error for a variable or queue runner with a missing part, and for collections that
+/// cannot be read.
 #[track_caller]
 pub fn import_meta_graph_def(
     graph: &Graph,
     message: &MetaGraphDef,
     options: &ImportOptions,
 ) -> Result<MetaGraph> {
-    let missing = || Error::new(Code::DataLoss, "the meta graph holds no graph");
+    let missing = || Error::new(Code::DataLoss, "the meta graph contains no graph");
     let graph_def = message.graph_def.as_ref().ok_or_else(missing)?;
     let info = message.meta_info_def.clone().unwrap_or_default();
     let options = match &info.stripped_op_list {
@@ -111,7 +114,7 @@ pub fn import_meta_graph_def(
     })
 }
 
-/// The operations that a saver names and the graph has not.
+/// Returns the operations that a saver names and the graph does not have.
 fn lacking<'d>(imported: &Imported, def: &'d SaverDef) -> Vec<&'d str> {
     let names = [&def.filename_tensor_name, &def.save_tensor_name, &def.restore_op_name];
     let operations =
@@ -119,7 +122,7 @@ fn lacking<'d>(imported: &Imported, def: &'d SaverDef) -> Vec<&'d str> {
     operations.into_iter().filter(|name| imported.operation(name).is_err()).collect()
 }
 
-/// All savers of the file, the main one first; those of the collection go into it.
+/// Imports all savers of the file, the main one first, and adds them to the collection.
 fn import_savers(
     graph: &Graph,
     imported: &Imported,
@@ -139,7 +142,7 @@ fn import_savers(
     for def in &listed {
         let lacking = lacking(imported, def);
         if !lacking.is_empty() {
-            log::warn!("a saver of the file is left out: the graph has no {lacking:?}, which it names");
+            log::warn!("a saver of the file is skipped: it names {lacking:?}, which the graph does not have");
             continue;
         }
         let saver = import_saver(graph, imported, def, variables)?;

@@ -1,4 +1,4 @@
-//! The nodes of a message: what they refer to, and in which order they can be made.
+//! The nodes of a message: their inputs, and the order in which they can be created.
 
 use crate::Result;
 use crate::definitions::Definitions;
@@ -8,20 +8,20 @@ use session_core::{Error, Graph, Operation, Output};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 
-/// How inputs are written.
+/// The syntax of inputs.
 pub(crate) enum Syntax {
-    /// As in graphs: `node`, `node:index`, `^node`.
+    /// The syntax of graphs: `node`, `node:index`, `^node`.
     Graph {
-        /// What stands in the place of tensors of the message, named in the shortest way.
+        /// The replacements of tensors of the message, by the shortest form of their names.
         replaced: BTreeMap<String, Output>,
-        /// Whether what the message says of devices is left out.
+        /// True if the devices in the message are ignored.
         clear_devices: bool,
         /// The version of TensorFlow's graphs that wrote the message.
         producer: i32,
     },
-    /// As in functions: `argument`, `node:output_arg:index`, `^node`.
+    /// The syntax of functions: `argument`, `node:output_arg:index`, `^node`.
     Function {
-        /// The outputs that stand for the arguments.
+        /// The outputs that represent the arguments.
         arguments: HashMap<String, Output>,
     },
 }
@@ -31,18 +31,18 @@ pub(crate) enum Syntax {
 pub(crate) enum Input {
     /// An output of a node, by position.
     Data(usize, Place),
-    /// An output that exists.
+    /// An existing output.
     Given(Output),
-    /// A node that must have run.
+    /// A node that must have run before.
     Control(usize),
 }
 
-/// Which of a node's outputs.
+/// The position of an output among a node's outputs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
-    /// By its number.
+    /// By index.
     Index(usize),
-    /// By the output argument and the number in it.
+    /// By output argument and the index in it.
     Named(String, usize),
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum Place {
 pub(crate) struct Nodes<'a> {
     pub(crate) nodes: &'a [NodeDef],
     pub(crate) inputs: Vec<Vec<Input>>,
-    /// What a function returns: used, too.
+    /// The results of a function, which count as used.
     pub(crate) returned: Vec<Input>,
     pub(crate) definitions: &'a Definitions<'a>,
     unused: Vec<String>,
@@ -58,7 +58,7 @@ pub(crate) struct Nodes<'a> {
     syntax: Syntax,
 }
 
-/// What an import of nodes made.
+/// The result of an import of nodes.
 pub(crate) struct Made {
     pub(crate) operations: Vec<Operation>,
     pub(crate) unused: Vec<String>,
@@ -84,7 +84,7 @@ impl<'a> Nodes<'a> {
         let mut by_name = HashMap::with_capacity(nodes.len());
         for (index, node) in nodes.iter().enumerate() {
             if by_name.insert(node.name.as_str(), index).is_some() {
-                return Err(at(node, Error::value("there are two nodes of this name")));
+                return Err(at(node, Error::value("the message has two nodes of this name")));
             }
         }
         let mut all = Nodes {
@@ -145,21 +145,21 @@ impl<'a> Nodes<'a> {
             return Ok(Input::Data(self.node(text)?, Place::Index(0)));
         };
         let (arg, index) = rest.split_once(':').unwrap_or((rest, "0"));
-        // `argument:0` is written by some producers.
+        // Some producers write `argument:0`.
         if let (Some(output), true) = (arguments.get(name), rest == "0") {
             return Ok(Input::Given(output.clone()));
         }
         Ok(Input::Data(self.node(name)?, Place::Named(arg.to_owned(), number(text, index)?)))
     }
 
-    /// Whether an input leads back in a loop: it is not waited for.
+    /// Returns true if an input is a loop's backward edge, which the order ignores.
     pub(crate) fn leads_back(&self, node: usize, input: &Input) -> bool {
         let Input::Data(source, _) = input else { return false };
         matches!(self.nodes[node].op.as_str(), "Merge" | "RefMerge")
             && matches!(self.nodes[*source].op.as_str(), "NextIteration" | "RefNextIteration")
     }
 
-    /// An order in which each node follows its inputs; that of the message wherever possible.
+    /// Returns an order in which each node follows its inputs; the order of the message wherever possible.
     pub(crate) fn order(&self) -> Result<Vec<usize>> {
         let mut waits = vec![0usize; self.nodes.len()];
         let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
@@ -186,17 +186,19 @@ impl<'a> Nodes<'a> {
             }
         }
         match waits.iter().position(|&count| count > 0) {
-            Some(node) => Err(at(&self.nodes[node], Error::value("it is on a cycle, or needs one"))),
+            Some(node) => {
+                Err(at(&self.nodes[node], Error::value("the node is part of a cycle, or depends on one")))
+            }
             None => Ok(order),
         }
     }
 
-    /// Makes all operations, each named `scope` and its name.
+    /// Creates all operations, each named `scope` and its name.
     pub(crate) fn import(&self, graph: &Graph, scope: &str) -> Result<Made> {
         Ok(Made { operations: self.make_all(graph, scope)?.into_operations(), unused: self.unused.clone() })
     }
 
-    /// Makes all operations of a function's body, and gives what it returns.
+    /// Creates all operations of a function's body, and returns its results.
     pub(crate) fn import_body(
         &mut self,
         body: &Graph,
@@ -207,7 +209,7 @@ impl<'a> Nodes<'a> {
         let output = |input: &Input| match input {
             Input::Data(source, place) => maker.output(*source, place),
             Input::Given(output) => Ok(output.clone()),
-            Input::Control(_) => Err(Error::value("a control input is no result")),
+            Input::Control(_) => Err(Error::value("a control input cannot be a result")),
         };
         let outputs: Result<Vec<Output>> = self.returned.iter().map(output).collect();
         Ok((maker.into_operations(), outputs?))
@@ -227,7 +229,7 @@ fn number(text: &str, index: &str) -> Result<usize> {
     index.parse().map_err(|_| Error::value(format!("its input '{text}' has no valid output number")))
 }
 
-/// An error at a node.
+/// Adds the node to an error.
 pub(crate) fn at(node: &NodeDef, error: Error) -> Error {
     error.with_node(&node.name, &node.op)
 }

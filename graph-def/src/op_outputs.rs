@@ -1,14 +1,14 @@
-//! The outputs of all op types of TensorFlow, for those that the library here does not define.
+//! The outputs of all op types of TensorFlow, for those that this op library does not define.
 
 use crate::proto::ArgDef;
 use session_core::DType;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// One line for each op type; `tests/oracle/op_outputs.py` says how to read and make it.
+/// One line for each op type; `tests/oracle/op_outputs.py` documents the format and creates the file.
 const TABLE: &str = include_str!("op_outputs.txt");
 
-/// The outputs of an op type.
+/// Returns the outputs of an op type.
 pub(crate) fn find(op_type: &str) -> Option<Vec<ArgDef>> {
     static INDEX: OnceLock<HashMap<&str, &str>> = OnceLock::new();
     let index =
@@ -66,7 +66,7 @@ mod tests {
     fn the_library_agrees_with_it() {
         let mut compared = 0;
         for def in LIBRARY.iter() {
-            // The library has some of its own.
+            // This library has some op types of its own.
             let Some(args) = find(def.name()) else { continue };
             let ours = &LIBRARY.find(def.name()).unwrap().signature().outputs;
             assert_eq!(ours.len(), args.len(), "{}", def.name());

@@ -1,7 +1,7 @@
-//! The protocol messages of graph files, and of what is recorded of runs of graphs, with TensorFlow's names and numbers.
+//! The protocol buffer messages of graph files and of run metadata, with TensorFlow's names and numbers.
 //!
-//! Messages that are only passed on (tensors, debug information, types that an importer does not look into) are their
-//! serialised bytes, which keeps them as they were. Maps are sorted, so that equal messages have equal bytes.
+//! Messages that are only passed on (tensors, debug information, types that an importer does not use) are kept as their serialized
+//! bytes, which preserves them exactly. Maps are sorted, so that equal messages have equal bytes.
 
 mod attr;
 mod function;
@@ -32,10 +32,10 @@ use bytes::Bytes;
 use prost::Message;
 use session_core::{Code, Error, Result};
 
-/// Reads one message of a file; `what` it is goes into the error.
+/// Decodes one message of a file. `what` names the message in the error.
 pub(crate) fn decode<M: Message + Default>(bytes: Bytes, what: &str) -> Result<M> {
     let length = bytes.len();
     M::decode(bytes).map_err(|error| {
-        Error::new(Code::DataLoss, format!("these {length} bytes are no {what}")).with_source(error)
+        Error::new(Code::DataLoss, format!("these {length} bytes are not a {what}")).with_source(error)
     })
 }

@@ -1,4 +1,4 @@
-//! Run metadata, as TensorFlow serializes them.
+//! Run metadata in TensorFlow's format.
 
 use crate::proto::{self, DeviceStepStats, NodeExecStats, StepStats};
 use bytes::Bytes;
@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 /// Serializes run metadata as TensorFlow's message `RunMetadata`, for
-/// [`EventWriter::add_run_metadata`](summary::EventWriter::add_run_metadata): what the engine has serialized itself, if it
-/// did.
+/// [`EventWriter::add_run_metadata`](summary::EventWriter::add_run_metadata). If the engine has serialized it already, returns
+/// the engine's bytes.
 ///
 /// ```
 /// use graph_def::{encode_run_metadata, to_graph_def};

@@ -1,4 +1,4 @@
-//! The operations by which TensorFlow saves and restores, for graphs that have none.
+//! The operations with which TensorFlow saves and restores, for graphs that have none.
 
 use crate::convert::{shape_to_proto, tensor_from_proto, tensor_to_proto};
 use crate::export::{ExportOptions, OUTPUT_SHAPES};
@@ -9,16 +9,16 @@ use checkpoint::GraphSaver;
 use session_core::{DType, Graph, Output, SavedTable, Tensor, Variable};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Where TensorFlow puts what restores.
+/// The device on which TensorFlow places restoring operations.
 const HOST: &str = "/device:CPU:0";
 
-/// The version of the format that is written today.
+/// The current version of the format.
 const V2: i32 = 2;
 
-/// TensorFlow's way to say that no checkpoint is kept for ever.
+/// TensorFlow's value for keeping no checkpoint forever.
 const NEVER: f32 = 10_000.0;
 
-/// What a saver's options say, without operations.
+/// Returns a saver's options as a message, without operations.
 pub(crate) fn settings(saver: &GraphSaver) -> SaverDef {
     let options = saver.saver().options();
     SaverDef {
@@ -31,7 +31,7 @@ pub(crate) fn settings(saver: &GraphSaver) -> SaverDef {
     }
 }
 
-/// Operations named as TensorFlow names them, in the first scope `save`, `save_1` ... that nobody has.
+/// Creates the operations with TensorFlow's names, in the first free scope of `save`, `save_1` and so on.
 pub(crate) fn nodes(
     graph: &Graph,
     saver: &GraphSaver,
@@ -56,7 +56,7 @@ pub(crate) fn nodes(
     Ok((nodes, def))
 }
 
-/// Adds what is known of the outputs' shapes, as the nodes of the graph itself have it.
+/// Adds the known shapes of outputs, as the nodes of the graph have them.
 fn add_output_shapes(nodes: &mut [NodeDef]) {
     let mut known: HashMap<String, TensorShape> = HashMap::new();
     let unknown = || TensorShape { unknown_rank: true, ..TensorShape::default() };
@@ -75,7 +75,7 @@ fn add_output_shapes(nodes: &mut [NodeDef]) {
                 Some(Value::List(dtypes)) => dtypes.r#type.iter().map(|_| unknown()).collect(),
                 _ => Vec::new(),
             },
-            // The reference that it assigns, whose shape is that of the variable.
+            // The assigned reference has the shape of the variable.
             "Assign" => vec![unknown()],
             _ => Vec::new(),
         };
@@ -89,13 +89,13 @@ fn add_output_shapes(nodes: &mut [NodeDef]) {
     }
 }
 
-/// What is saved under one name or two.
+/// The data saved under one or two names.
 enum Item {
     Variable(Variable),
     Table(SavedTable),
 }
 
-/// A tensor in the checkpoint: its name and slice, and what is written.
+/// A tensor in the checkpoint: its name, its slice, and the output that is written.
 struct Saved {
     name: String,
     slice: String,
@@ -124,7 +124,7 @@ impl Item {
     }
 }
 
-/// The name and slice under which a variable is saved.
+/// Returns the name and slice under which a variable is saved.
 pub(crate) fn key(variable: &Variable) -> (String, String) {
     match variable.slice() {
         None => (variable.name().to_owned(), String::new()),
@@ -200,7 +200,7 @@ impl Nodes {
         Ok((self.nodes, def))
     }
 
-    /// The constants with names and slices.
+    /// Creates the constants with names and slices.
     fn tables(&mut self, op: &str, saved: &[Saved]) -> Result<[String; 2]> {
         let names: Vec<String> = saved.iter().map(|tensor| tensor.name.clone()).collect();
         let slices: Vec<String> = saved.iter().map(|tensor| tensor.slice.clone()).collect();
@@ -210,7 +210,7 @@ impl Nodes {
         Ok([self.name(&first), self.name(&second)])
     }
 
-    /// The operations that give each variable and table what was read; their names.
+    /// Creates the operations that assign the restored values to variables and tables, and returns their names.
     fn assign(&mut self, items: &[Item]) -> Vec<String> {
         let mut counts = BTreeMap::new();
         let mut numbered = |op: &'static str| {
@@ -256,7 +256,7 @@ impl Nodes {
         assigned
     }
 
-    /// The operation that gives a table what was read; its name.
+    /// Creates the operation that imports the restored values into a table, and returns its name.
     fn import(&mut self, table: &SavedTable, inputs: [String; 3]) -> String {
         let [keys, values] = table.content().map(|part| value(Value::Type(part.dtype().number())));
         let op = table.import().op_type().to_owned();
@@ -284,7 +284,7 @@ impl Nodes {
     }
 }
 
-/// What is written of a variable: a read, or the reference itself, as TensorFlow does.
+/// Returns the output to write for a variable: a read, or the reference itself, as in TensorFlow.
 fn saved_output(variable: &Variable) -> &Output {
     if variable.is_resource() { variable.snapshot() } else { variable.handle() }
 }
@@ -302,6 +302,7 @@ fn string_type() -> AttrValue {
 }
 
 fn constant(tensor: &Tensor) -> Result<[(&'static str, AttrValue); 2]> {
-    let bytes = tensor_to_proto(tensor).map_err(|error: Error| error.context("a saver's names"))?;
+    let bytes =
+        tensor_to_proto(tensor).map_err(|error: Error| error.context("cannot write the names of a saver"))?;
     Ok([("dtype", string_type()), ("value", value(Value::Tensor(bytes)))])
 }

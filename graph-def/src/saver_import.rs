@@ -1,4 +1,4 @@
-//! Savers from messages: what the operations of a saver save, and under which names.
+//! Import of savers: the values that their operations save, and the names of these values.
 
 use crate::Result;
 use crate::import::Imported;
@@ -9,11 +9,11 @@ use std::collections::{HashMap, HashSet};
 
 /// A saver of a file.
 pub(crate) struct ImportedSaver {
-    /// With the names that its operations have in the graph.
+    /// The saver's definition, with the names that its operations have in the graph.
     pub(crate) def: SaverDef,
-    /// `None` for one that saves no variable.
+    /// The saver; `None` if it saves no variables.
     pub(crate) saver: Option<GraphSaver>,
-    /// Names under which it saves what is no variable.
+    /// The names of saved values that are not variables.
     pub(crate) not_saved: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn import_saver(
     };
     if !not_saved.is_empty() {
         log::warn!(
-            "the saver '{}' saves more than variables and tables; left out: {not_saved:?}",
+            "the saver '{}' saves values that are neither variables nor tables; they are skipped: {not_saved:?}",
             located.save_tensor_name
         );
     }
@@ -67,7 +67,7 @@ fn options(def: &SaverDef) -> SaverOptions {
     if hours.is_finite() && hours > 0.0 { options.keep_checkpoint_every_n_hours(hours) } else { options }
 }
 
-/// Whether these are all global variables under their own names: then later ones belong to them, too.
+/// Returns true if these are all global variables under their own names, so that later variables belong to the saver too.
 fn is_all(graph: &Graph, saved: &[Variable]) -> bool {
     let all = graph.collection(&keys::VARIABLES);
     let saved: HashMap<Endpoint, &str> =
@@ -76,13 +76,13 @@ fn is_all(graph: &Graph, saved: &[Variable]) -> bool {
         && all.iter().all(|variable| saved.get(&variable.handle().endpoint()) == Some(&variable.name()))
 }
 
-/// What the operations before this one save: names and values.
+/// Returns the names and values that the operations before this one save.
 pub(crate) fn items_saved_by(save: &Operation) -> Vec<(String, Output)> {
     let saves = nearest(save, &["SaveV2", "Save", "SaveSlices"]);
     saves.iter().flat_map(items_of).collect()
 }
 
-/// The operations of these types before this one, and none before those.
+/// Returns the nearest operations of these types before this one.
 fn nearest(last: &Operation, op_types: &[&str]) -> Vec<Operation> {
     let mut found = Vec::new();
     let mut seen = HashSet::from([last.id()]);
@@ -102,12 +102,12 @@ fn nearest(last: &Operation, op_types: &[&str]) -> Vec<Operation> {
     found
 }
 
-/// Tables that are saved as keys and values. Dense ones are saved as their buckets lie in memory, which only TensorFlow's
-/// own hashing can use.
+/// The tables that are saved as keys and values. Dense tables are saved as their buckets in memory, which only TensorFlow's own
+/// hash function can use.
 const TABLES: [&str; 4] =
     ["MutableHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2", "MutableHashTableOfTensors"];
 
-/// The lookup tables among the items: those of which keys and values are saved, and restored by the operation.
+/// Returns the lookup tables among the items: those whose keys and values are saved, and which the operation restores.
 fn tables(items: &[(String, Output)], restore: &Operation) -> Vec<SavedTable> {
     let imports = nearest(restore, &["LookupTableImportV2", "LookupTableImport"]);
     let by_name: HashMap<&str, &Output> = items.iter().map(|(name, value)| (name.as_str(), value)).collect();
@@ -131,21 +131,21 @@ fn tables(items: &[(String, Output)], restore: &Operation) -> Vec<SavedTable> {
 
 fn items_of(save: &Operation) -> Vec<(String, Output)> {
     let inputs = save.inputs();
-    // The file's name, the tensors' names, and but for `Save` their slices come first.
+    // The first inputs are the file's name, the tensors' names and, except for `Save`, their slices.
     let first = if save.op_type() == "Save" { 2 } else { 3 };
     let names = inputs.get(1).and_then(Output::constant_value).and_then(|names| names.as_strings().ok());
     let names = names.unwrap_or_default().iter().map(|name| String::from_utf8_lossy(name).into_owned());
     names.zip(inputs.iter().skip(first).cloned()).collect()
 }
 
-/// The variables among the items, each under its name in checkpoints, and the names of all else.
+/// Splits the items into variables, each with its name in checkpoints, and the names of everything else.
 fn split(items: &[(String, Output)], variables: &[Variable]) -> (Vec<Variable>, Vec<String>) {
     let by_handle: HashMap<Endpoint, &Variable> =
         variables.iter().map(|variable| (variable.handle().endpoint(), variable)).collect();
     let (mut saved, mut others) = (Vec::new(), Vec::new());
     for (name, value) in items {
         match variable_behind(value, &by_handle) {
-            // A part of a partitioned variable is saved under the name of the whole.
+            // A part of a partitioned variable is saved under the name of the whole variable.
             Some(variable) if variable.slice().is_some_and(|slice| slice.full_name == *name) => {
                 saved.push(variable.clone());
             }
@@ -156,7 +156,7 @@ fn split(items: &[(String, Output)], variables: &[Variable]) -> (Vec<Variable>, 
     (saved, others)
 }
 
-/// The variable that a value was read from.
+/// Returns the variable that a value was read from.
 fn variable_behind<'a>(value: &Output, by_handle: &HashMap<Endpoint, &'a Variable>) -> Option<&'a Variable> {
     let mut value = value.clone();
     loop {

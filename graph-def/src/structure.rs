@@ -1,10 +1,10 @@
-//! Variables of graphs that do not list them.
+//! Variables of graphs without collections of variables.
 
 use crate::import::Imported;
 use session_core::{Operation, Output, Variable, VariableParts};
 use std::collections::HashMap;
 
-/// The variables that nodes show: each with an operation that assigns to it first, and a read.
+/// Finds variables from nodes: each has an operation that assigns to it first, and a read.
 pub(crate) fn variables_of_nodes(imported: &Imported) -> Vec<Variable> {
     let mut users: HashMap<&str, Vec<(&Operation, usize)>> = HashMap::new();
     let operations = imported.operations();

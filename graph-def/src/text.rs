@@ -1,6 +1,6 @@
 //! The text form of graph files (`.pbtxt`).
 //!
-//! Both ways go by the serialised message: a table says which fields each message has, down to those that the types of
+//! Both directions go through the serialized message. A table has the fields of each message, including those that the types of
 //! [`proto`](crate::proto) keep as bytes.
 
 mod read;
@@ -13,7 +13,7 @@ use schema::Schema;
 use session_core::Code;
 use write::Unwritable;
 
-/// How many messages may lie in one another. That is as many as the readers of the binary form take.
+/// The largest nesting depth of messages, which is the limit of readers of the binary form.
 const MAX_DEPTH: usize = 100;
 
 const GRAPH: &str = "tensorflow.GraphDef";
@@ -21,47 +21,47 @@ const META_GRAPH: &str = "tensorflow.MetaGraphDef";
 const SAVED_MODEL: &str = "tensorflow.SavedModel";
 
 impl GraphDef {
-    /// Reads a graph in text form, as `tf.io.write_graph` writes it.
+    /// Parses a graph in text form, as `tf.io.write_graph` writes it.
     ///
     /// # Errors
-    /// `DataLoss` for a text that is no such message; says the line and column.
+    /// `DataLoss` for a text that is not such a message, with line and column.
     pub fn from_text(text: &str) -> Result<GraphDef> {
         GraphDef::from_bytes(read(text, GRAPH)?)
     }
 
-    /// The graph in text form, as `google.protobuf.text_format.Parse` reads it.
+    /// Returns the graph in text form, as `google.protobuf.text_format.Parse` reads it.
     ///
     /// # Errors
-    /// `InvalidArgument` for parts that are kept as bytes and cannot be read, or hold more than 100 messages in one
-    /// another; `Unimplemented` for fields that TensorFlow 2.21 does not have.
+    /// `InvalidArgument` for parts that are kept as bytes and cannot be decoded, or whose messages are nested more than 100 deep;
+    /// `Unimplemented` for fields that TensorFlow 2.21 does not have.
     pub fn to_text(&self) -> Result<String> {
         write(&self.to_bytes(), GRAPH)
     }
 }
 
 impl MetaGraphDef {
-    /// Reads a meta graph in text form.
+    /// Parses a meta graph in text form.
     ///
     /// # Errors
-    /// As [`GraphDef::from_text`].
+    /// Returns the errors of [`GraphDef::from_text`].
     pub fn from_text(text: &str) -> Result<MetaGraphDef> {
         MetaGraphDef::from_bytes(read(text, META_GRAPH)?)
     }
 
-    /// The meta graph in text form.
+    /// Returns the meta graph in text form.
     ///
     /// # Errors
-    /// As [`GraphDef::to_text`].
+    /// Returns the errors of [`GraphDef::to_text`].
     pub fn to_text(&self) -> Result<String> {
         write(&self.to_bytes(), META_GRAPH)
     }
 }
 
 impl SavedModel {
-    /// Reads a SavedModel in text form (`saved_model.pbtxt`).
+    /// Parses a SavedModel in text form (`saved_model.pbtxt`).
     ///
     /// # Errors
-    /// As [`GraphDef::from_text`].
+    /// Returns the errors of [`GraphDef::from_text`].
     pub fn from_text(text: &str) -> Result<SavedModel> {
         SavedModel::from_bytes(read(text, SAVED_MODEL)?)
     }
@@ -69,15 +69,15 @@ impl SavedModel {
     /// Returns the SavedModel in text form.
     ///
     /// # Errors
-    /// As [`GraphDef::to_text`].
+    /// Returns the errors of [`GraphDef::to_text`].
     pub fn to_text(&self) -> Result<String> {
         write(&self.to_bytes(), SAVED_MODEL)
     }
 }
 
-/// A meta graph, or a bare graph as one without anything else, from text.
+/// Parses a meta graph, or a plain graph as a meta graph with nothing else.
 pub(crate) fn meta_graph_or_graph(text: &str) -> Result<MetaGraphDef> {
-    // No field of the one is called as one of the other.
+    // The two messages have no field names in common.
     let first = checkpoint::text_format::Lexer::new(text).name().unwrap_or_default();
     match Schema::get().named(GRAPH).and_then(|graph| graph.field(first)) {
         Some(_) => {
@@ -98,7 +98,7 @@ fn short(name: &str) -> &str {
 
 fn read(text: &str, name: &str) -> Result<Vec<u8>> {
     read::read(text, message(name))
-        .map_err(|what| Error::new(Code::DataLoss, format!("the text is no {}: {what}", short(name))))
+        .map_err(|what| Error::new(Code::DataLoss, format!("the text is not a {}: {what}", short(name))))
 }
 
 fn write(bytes: &[u8], name: &str) -> Result<String> {
@@ -106,17 +106,18 @@ fn write(bytes: &[u8], name: &str) -> Result<String> {
         let name = short(name);
         match why {
             Unwritable::Malformed(part) => {
-                let text = format!("the {name} has no text form: a {} in it cannot be read", short(part));
+                let text = format!("the {name} has no text form: a {} in it cannot be decoded", short(part));
                 Error::invalid_argument(text)
             }
             Unwritable::TooDeep => {
-                let text =
-                    format!("the {name} has no text form: more than {MAX_DEPTH} messages lie in one another");
+                let text = format!(
+                    "the {name} has no text form: its messages are nested more than {MAX_DEPTH} deep"
+                );
                 Error::invalid_argument(text)
             }
             Unwritable::Unknown(part, number) => {
                 let text =
-                    format!("the {name} has no text form: field {number} of {} is not known", short(part));
+                    format!("the {name} has no text form: field {number} of {} is unknown", short(part));
                 Error::new(Code::Unimplemented, text)
             }
         }

@@ -1,4 +1,4 @@
-//! Exported graphs are TensorFlow's.
+//! Exported graphs match those of TensorFlow.
 #![allow(clippy::unwrap_used)] // a test may
 #![allow(clippy::print_stdout)] // what is printed is meant to be seen
 

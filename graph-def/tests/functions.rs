@@ -1,4 +1,4 @@
-//! Functions with parameters, which come as one function for each way in which they are called.
+//! Functions with parameters, each of which becomes one function for each set of parameters.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -7,7 +7,7 @@ use graph_def::proto::{GraphDef, Value};
 use graph_def::{ImportOptions, import_graph_def, to_graph_def, write_graph};
 use session_core::{Code, DType, Graph};
 
-/// `Twice` adds a tensor of any dtype to itself, `Total` adds any number of them, `Outer` calls both; `result*` call them.
+/// `Twice` adds a tensor of any dtype to itself, `Total` adds any number of tensors, `Outer` calls both; `result*` call them.
 const TEXT: &str = r#"
 node { name: "f" op: "Const" attr { key: "dtype" value { type: DT_FLOAT } }
   attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { dim { size: 2 } } float_val: [1.5, -2] } } } }
@@ -69,7 +69,7 @@ fn there_is_one_function_for_each_way_to_call_it() {
     let sum = graph.function("Total_2_float32").unwrap();
     assert_eq!(sum.inputs().len(), 2);
     assert_eq!(sum.body().operation("all").unwrap().num_inputs(), 2);
-    // What is written has no parameters, and is read as it is.
+    // The exported graph has no parameters, and is imported unchanged.
     let message = to_graph_def(&graph).unwrap();
     let called = message.node.iter().find(|node| node.name == "result_called").unwrap();
     let Some(Value::Func(func)) = &called.attr["f"].value else { panic!("{called:?}") };
@@ -117,13 +117,13 @@ fn mistakes_name_the_node_and_the_function() {
     let cases = [
         (
             TEXT.replacen("attr { key: \"T\" value { type: DT_FLOAT } } }\nnode", "}\nnode", 1),
-            "what 'T' of function 'Twice' is",
+            "does not set parameter 'T' of function 'Twice'",
         ),
         (
             TEXT.replacen("key: \"T\" value { type: DT_FLOAT }", "key: \"T\" value { i: 1 }", 1),
             "parameter 'T' of argument 'x'",
         ),
-        (TEXT.replacen("placeholder: \"S\"", "placeholder: \"R\"", 1), "stands for 'R'"),
+        (TEXT.replacen("placeholder: \"S\"", "placeholder: \"R\"", 1), "refers to 'R'"),
         (TEXT.replacen("value { i: 2 }", "value { i: -2 }", 1), "parameter 'N' of argument 'xs'"),
     ];
     for (text, wanted) in cases {
@@ -149,6 +149,6 @@ fn functions_that_call_themselves_in_ever_new_ways_are_an_error() {
         let error = imported(&call(parameter)).unwrap_err();
         assert!(error.chain().to_string().contains("too large"), "{}", error.chain());
     }
-    // Itself in the same way is a recursion like any other.
+    // A call of itself with the same parameters is an ordinary recursion.
     assert_eq!(imported(&call("placeholder: 'P'")).unwrap().functions().len(), 1);
 }

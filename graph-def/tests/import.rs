@@ -1,4 +1,4 @@
-//! TensorFlow's graphs are read as they are.
+//! TensorFlow's graphs are imported unchanged.
 #![allow(clippy::unwrap_used)] // a test may
 #![allow(clippy::print_stdout)] // what is printed is meant to be seen
 
@@ -21,7 +21,7 @@ fn meta(name: &str) -> MetaGraphDef {
     MetaGraphDef::from_bytes(std::fs::read(support::fixture(name)).unwrap()).unwrap()
 }
 
-/// Attributes as they compare: constants by value, without what only annotates shapes.
+/// Returns attributes in a comparable form: constants by value, without annotations of shapes.
 fn comparable(node: &NodeDef) -> BTreeMap<String, String> {
     let kept = node.attr.iter().filter(|(name, _)| *name != "_output_shapes");
     kept.map(|(name, value)| (name.clone(), show(value))).collect()
@@ -55,7 +55,7 @@ fn compare(before: &GraphDef, after: &GraphDef) {
         };
         assert_eq!(inputs(node), inputs(other), "{}", node.name);
         let (mut ours, theirs) = (comparable(other), comparable(node));
-        // What an older producer left out has its default now.
+        // Attributes that an older producer left out have their defaults now.
         ours.retain(|name, _| theirs.contains_key(name));
         assert_eq!(ours, theirs, "{}", node.name);
     }
@@ -74,7 +74,7 @@ fn graphs_of_tensorflow_come_out_as_they_went_in() {
     }
 }
 
-/// Numbers that are the same in every run.
+/// A reproducible source of random numbers.
 struct Numbers(u64);
 
 impl Numbers {
@@ -84,7 +84,7 @@ impl Numbers {
     }
 }
 
-/// What comes of bytes: an imported graph, or an error with something to say.
+/// Imports bytes, and returns true for a graph and false for an error with a message.
 fn try_import(bytes: Vec<u8>) -> bool {
     let imported = MetaGraphDef::from_bytes(bytes).and_then(|message| {
         let options = ImportOptions::new();
@@ -160,7 +160,7 @@ fn graphs_of_many_programs_come_out_as_they_went_in() {
     assert!(count >= 50);
 }
 
-/// The place in the program is that of the import; which node of the file it was must be told, too.
+/// Errors show the place of the import in the program, and also the node in the file.
 #[test]
 fn errors_name_the_node_as_the_file_does() {
     let text = "node { name: 'w' op: 'VariableV2' attr { key: 'dtype' value { type: DT_FLOAT } } \
@@ -172,30 +172,41 @@ fn errors_name_the_node_as_the_file_does() {
     let graph = Graph::new();
     let line = line!() + 1;
     let imported = import_graph_def(&graph, &message, &ImportOptions::new().prefix("copy")).unwrap();
-    let told = |name: &str| {
+    let origin = |name: &str| {
         let error = session_core::Error::value("it failed");
         imported.operation(name).unwrap().place(error).to_string()
     };
     let here = file!();
     assert_eq!(
-        told("inner/b"),
+        origin("inner/b"),
         format!(
             "InvalidArgument: it failed (node 'copy/inner/b' of type Identity, made at {here}:{line} \
-             from node 'inner/b' of the imported graph, beside 'w')"
+             from node 'inner/b' of the imported graph, colocated with 'w')"
         )
     );
-    assert!(told("inner/c").ends_with("from node 'inner/c' of the imported graph)"), "{}", told("inner/c"));
-    // Names that are as in the file are not told twice.
+    assert!(
+        origin("inner/c").ends_with("from node 'inner/c' of the imported graph)"),
+        "{}",
+        origin("inner/c")
+    );
+    // Names that are the same as in the file are not repeated.
     let graph = Graph::new();
     let imported = import_graph_def(&graph, &message, &ImportOptions::new()).unwrap();
     let operation = imported.operation("inner/c").unwrap();
     assert_eq!(operation.origin(), Some("an imported graph"));
     assert_eq!(
-        graph.scope("x").operation("inner/b").unwrap().origin().unwrap().matches("beside 'w'").count(),
+        graph
+            .scope("x")
+            .operation("inner/b")
+            .unwrap()
+            .origin()
+            .unwrap()
+            .matches("colocated with 'w'")
+            .count(),
         1
     );
 
-    // What cannot be made is told of in the same words.
+    // Nodes that cannot be created are reported in the same words.
     let broken = text.replace(
         "input: 'inner/b' attr { key: 'T' value { type: DT_FLOAT",
         "input: 'inner/b' attr { key: 'T' value { type: DT_INT32",

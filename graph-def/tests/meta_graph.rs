@@ -65,7 +65,7 @@ fn what_was_imported_is_exported() {
             let (Some(Collection::Bytes(before)), Some(Collection::Bytes(after))) =
                 (&collection.kind, &after.collection_def[key].kind)
             else {
-                // Operations may be named where their outputs were.
+                // A file may name operations instead of their outputs.
                 assert_eq!(collection.kind.is_some(), after.collection_def[key].kind.is_some());
                 continue;
             };
@@ -194,7 +194,7 @@ fn go_on(graphs: &Path, drop_saver: bool) {
 fn tensorflow_goes_on_with_what_was_exported() {
     let Some((graphs, _guard)) = support::graphs() else { return };
     go_on(&graphs, false);
-    // With save and restore operations that are made here.
+    // With save and restore operations that the export adds.
     go_on(&graphs, true);
 }
 
@@ -205,7 +205,7 @@ fn items_of_all_kinds_are_exported() {
     graph.add_to_collection(&CollectionKey::<Output>::new("mine"), x.clone()).unwrap();
     graph.add_to_collection(&CollectionKey::<Operation>::new("mine"), x.operation().clone()).unwrap();
     graph.add_to_collection(&CollectionKey::<String>::new("words"), "hello".to_owned()).unwrap();
-    // Of a kind that files do not have.
+    // Files have no such kind of items.
     graph.add_to_collection(&CollectionKey::<Vec<u8>>::new("odd"), vec![1]).unwrap();
     let message = export_meta_graph(&graph, None).unwrap();
     let Some(Collection::Nodes(nodes)) = &message.collection_def["mine"].kind else { panic!() };

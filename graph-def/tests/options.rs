@@ -1,4 +1,4 @@
-//! What importing and exporting leave out when asked to.
+//! Options that leave parts out of imports and exports.
 #![allow(clippy::unwrap_used)] // a test may
 
 mod support;
@@ -85,7 +85,7 @@ fn operations_that_save_say_their_shapes_as_the_others_do() {
             _ => Vec::new(),
         }
     };
-    // As in a file of TensorFlow's.
+    // The same as in a file of TensorFlow's.
     assert_eq!(shapes("save/filename/input"), [(false, 0)]);
     assert_eq!(shapes("save/Const"), [(false, 0)]);
     assert_eq!(shapes("save/SaveV2/tensor_names"), [(false, 1)]);

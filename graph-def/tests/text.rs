@@ -32,7 +32,7 @@ fn files_of_tensorflow_come_back_from_text() {
         write_graph(&path, &graph).unwrap();
         let bare = MetaGraphDef { graph_def: Some(graph), ..MetaGraphDef::default() };
         assert_eq!(read_graph_file(&path).unwrap(), bare, "{name}");
-        // Whatever its name is, a text is known.
+        // Text is recognized, whatever the file's name is.
         let other = folder.path().join("model.meta");
         std::fs::rename(&path, &other).unwrap();
         assert_eq!(read_graph_file(&other).unwrap(), bare, "{name}");
@@ -69,21 +69,21 @@ fn messages_of_a_written_type_are_read() {
     assert_eq!(meta.to_text().unwrap(), written);
     let unknown = "meta_info_def { any_info { [x.org/Other] { } } }";
     let error = MetaGraphDef::from_text(unknown).unwrap_err();
-    assert!(error.message().contains("the type 'Other' is not known"), "{error}");
+    assert!(error.message().contains("the type 'Other' is unknown"), "{error}");
 }
 
 #[test]
 fn mistakes_are_errors_that_say_where() {
     let cases = [
         ("node { name: 'a'\n  oops: 1 }", "line 2, column 3: tensorflow.NodeDef has no field 'oops'"),
-        ("node { name: 'a' name: 'b' }", "line 1, column 18: 'name' cannot be given beside"),
-        ("node { attr { value { i: 1 b: true } } }", "line 1, column 28: 'b' cannot be given beside"),
+        ("node { name: 'a' name: 'b' }", "line 1, column 18: 'name' cannot be set together"),
+        ("node { attr { value { i: 1 b: true } } }", "line 1, column 28: 'b' cannot be set together"),
         ("node { name: a }", "a string was expected at \"a }\""),
         ("node { name 'a' }", "':' was expected"),
         ("node { name: ['a'] }", "a string was expected"),
         ("node { name: '\\377' }", "line 1, column 13: a string is not UTF-8"),
         ("versions { producer: 2147483648 }", "the number is too large"),
-        ("node { attr { value { type: DT_NONE } } }", "line 1, column 29: this is no value of the field"),
+        ("node { attr { value { type: DT_NONE } } }", "line 1, column 29: this is not a value of the field"),
         ("node { attr { value { b: 2 } } }", "true or false was expected"),
         ("node {", "a name was expected"),
         ("node { >", "a name was expected"),
@@ -125,9 +125,9 @@ fn no_depth_overflows_the_stack() {
     let graph = GraphDef::from_text(&deep(90)).unwrap();
     assert_eq!(GraphDef::from_text(&graph.to_text().unwrap()).unwrap(), graph);
     let error = GraphDef::from_text(&deep(1_000_000)).unwrap_err();
-    assert!(error.message().contains("more than 100 messages lie in one another"), "{error}");
+    assert!(error.message().contains("nested more than 100 deep"), "{error}");
 
-    // Bytes that are kept can be deeper than what any reader takes.
+    // Bytes that are kept can be nested deeper than any reader accepts.
     let mut bytes = Vec::new();
     for _ in 0..2000 {
         let mut outer = Vec::new();
@@ -150,7 +150,7 @@ fn what_has_no_text_is_an_error() {
     assert!(error.message().contains("field 15 of FullTypeDef"), "{error}");
     let error = with(b"\x08").to_text().unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
-    assert!(error.message().contains("a FullTypeDef in it cannot be read"), "{error}");
+    assert!(error.message().contains("a FullTypeDef in it cannot be decoded"), "{error}");
 }
 
 fn text() -> impl Strategy<Value = String> {

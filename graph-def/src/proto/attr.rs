@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// The value of an attribute.
 #[derive(Clone, PartialEq, Message)]
 pub struct AttrValue {
-    /// What it is; `None` says nothing.
+    /// The value; `None` if it is not set.
     #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub value: Option<Value>,
 }
@@ -24,10 +24,10 @@ pub enum Value {
     /// An integer.
     #[prost(int64, tag = "3")]
     Int(i64),
-    /// A number.
+    /// A floating-point number.
     #[prost(float, tag = "4")]
     Float(f32),
-    /// A truth value.
+    /// A boolean.
     #[prost(bool, tag = "5")]
     Bool(bool),
     /// The number of a dtype.
@@ -36,10 +36,10 @@ pub enum Value {
     /// A shape.
     #[prost(message, tag = "7")]
     Shape(TensorShape),
-    /// A serialised `TensorProto`.
+    /// A serialized `TensorProto`.
     #[prost(bytes = "bytes", tag = "8")]
     Tensor(Bytes),
-    /// In the body of a function: the name of the function's attribute that is meant.
+    /// In the body of a function: the name of the function's attribute to use.
     #[prost(string, tag = "9")]
     Placeholder(String),
     /// A function and its attributes.
@@ -56,10 +56,10 @@ pub struct AttrList {
     /// Integers.
     #[prost(int64, repeated, tag = "3")]
     pub i: Vec<i64>,
-    /// Numbers.
+    /// Floating-point numbers.
     #[prost(float, repeated, tag = "4")]
     pub f: Vec<f32>,
-    /// Truth values.
+    /// Booleans.
     #[prost(bool, repeated, tag = "5")]
     pub b: Vec<bool>,
     /// Numbers of dtypes.
@@ -68,7 +68,7 @@ pub struct AttrList {
     /// Shapes.
     #[prost(message, repeated, tag = "7")]
     pub shape: Vec<TensorShape>,
-    /// Serialised `TensorProto`s.
+    /// Serialized `TensorProto`s.
     #[prost(bytes = "bytes", repeated, tag = "8")]
     pub tensor: Vec<Bytes>,
     /// Functions.
@@ -76,7 +76,7 @@ pub struct AttrList {
     pub func: Vec<NameAttrList>,
 }
 
-/// A function's name and the attributes it is bound to.
+/// A function's name and the attributes bound to it.
 #[derive(Clone, PartialEq, Message)]
 pub struct NameAttrList {
     /// The function.
@@ -93,7 +93,7 @@ pub struct TensorShape {
     /// The dimensions.
     #[prost(message, repeated, tag = "2")]
     pub dim: Vec<Dim>,
-    /// Whether not even the number of dimensions is known.
+    /// True if the rank is unknown.
     #[prost(bool, tag = "3")]
     pub unknown_rank: bool,
 }
@@ -101,10 +101,10 @@ pub struct TensorShape {
 /// One dimension.
 #[derive(Clone, PartialEq, Message)]
 pub struct Dim {
-    /// Its size, -1 when unknown.
+    /// The size; -1 if unknown.
     #[prost(int64, tag = "1")]
     pub size: i64,
-    /// Its name, which means nothing.
+    /// The name, which has no effect.
     #[prost(string, tag = "2")]
     pub name: String,
 }

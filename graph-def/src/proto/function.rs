@@ -11,10 +11,10 @@ pub struct FunctionDefLibrary {
     /// The functions.
     #[prost(message, repeated, tag = "1")]
     pub function: Vec<FunctionDef>,
-    /// Which function is the gradient of which.
+    /// The gradient functions.
     #[prost(message, repeated, tag = "2")]
     pub gradient: Vec<GradientDef>,
-    /// Names under which gradients were registered, serialised; not looked into.
+    /// Names under which gradients were registered, serialized; not decoded.
     #[prost(bytes = "bytes", repeated, tag = "3")]
     pub registered_gradients: Vec<Bytes>,
 }
@@ -22,30 +22,30 @@ pub struct FunctionDefLibrary {
 /// One function.
 #[derive(Clone, PartialEq, Message)]
 pub struct FunctionDef {
-    /// Its name, arguments, results and attributes.
+    /// The name, arguments, results and attributes.
     #[prost(message, optional, tag = "1")]
     pub signature: Option<OpDef>,
-    /// Its body.
+    /// The body.
     #[prost(message, repeated, tag = "3")]
     pub node_def: Vec<NodeDef>,
-    /// For each result, what it is: `node:output_arg:index` or the name of an argument.
+    /// For each result its value: `node:output_arg:index` or the name of an argument.
     #[prost(btree_map = "string, string", tag = "4")]
     pub ret: BTreeMap<String, String>,
-    /// What it says of itself.
+    /// The attributes of the function.
     #[prost(btree_map = "string, message", tag = "5")]
     pub attr: BTreeMap<String, AttrValue>,
-    /// For each control output, the node that it is.
+    /// For each control output its node.
     #[prost(btree_map = "string, string", tag = "6")]
     pub control_ret: BTreeMap<String, String>,
-    /// What is said of its arguments, by their position.
+    /// The attributes of the arguments, by position.
     #[prost(btree_map = "uint32, message", tag = "7")]
     pub arg_attr: BTreeMap<u32, ArgAttrs>,
-    /// Which of its arguments are one resource.
+    /// The identities of resource arguments: equal numbers mean the same resource.
     #[prost(btree_map = "uint32, uint32", tag = "8")]
     pub resource_arg_unique_id: BTreeMap<u32, u32>,
 }
 
-/// What is said of one argument.
+/// The attributes of one argument.
 #[derive(Clone, PartialEq, Message)]
 pub struct ArgAttrs {
     /// The attributes.
@@ -53,7 +53,7 @@ pub struct ArgAttrs {
     pub attr: BTreeMap<String, AttrValue>,
 }
 
-/// That one function is the gradient of another.
+/// A function and its gradient function.
 #[derive(Clone, PartialEq, Message)]
 pub struct GradientDef {
     /// The function.

@@ -15,10 +15,10 @@ pub struct GraphDef {
     /// The function library.
     #[prost(message, optional, tag = "2")]
     pub library: Option<FunctionDefLibrary>,
-    /// Which versions of TensorFlow wrote it and can read it.
+    /// The versions of TensorFlow that wrote it and that can read it.
     #[prost(message, optional, tag = "4")]
     pub versions: Option<VersionDef>,
-    /// Where nodes were made, serialised; not looked into.
+    /// The origin of the nodes, serialized; not decoded.
     #[prost(bytes = "bytes", tag = "5")]
     pub debug_info: Bytes,
 }
@@ -26,26 +26,26 @@ pub struct GraphDef {
 /// One operation.
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeDef {
-    /// Its name.
+    /// The name.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Its type.
+    /// The op type.
     #[prost(string, tag = "2")]
     pub op: String,
-    /// Its inputs: `node` for output 0, `node:2` for output 2, `^node` for a control input. In the body of a function
-    /// `argument`, `node:output_arg:index` and `^node`.
+    /// The inputs: `node` for output 0, `node:2` for output 2, `^node` for a control input. In the body of a function `argument`,
+    /// `node:output_arg:index` and `^node`.
     #[prost(string, repeated, tag = "3")]
     pub input: Vec<String>,
-    /// The device it asks for.
+    /// The requested device.
     #[prost(string, tag = "4")]
     pub device: String,
-    /// Its attributes.
+    /// The attributes.
     #[prost(btree_map = "string, message", tag = "5")]
     pub attr: BTreeMap<String, AttrValue>,
-    /// Which nodes it came from, serialised; not looked into.
+    /// The nodes that it was created from, serialized; not decoded.
     #[prost(bytes = "bytes", tag = "6")]
     pub experimental_debug_info: Bytes,
-    /// Its full type, serialised; not looked into.
+    /// The full type, serialized; not decoded.
     #[prost(bytes = "bytes", tag = "7")]
     pub experimental_type: Bytes,
 }
@@ -53,34 +53,34 @@ pub struct NodeDef {
 /// Versions of a format.
 #[derive(Clone, PartialEq, Message)]
 pub struct VersionDef {
-    /// The version of who wrote it.
+    /// The version of the writer.
     #[prost(int32, tag = "1")]
     pub producer: i32,
-    /// The least version of who may read it.
+    /// The minimum version of a reader.
     #[prost(int32, tag = "2")]
     pub min_consumer: i32,
-    /// Versions that may not read it.
+    /// Versions that must not read it.
     #[prost(int32, repeated, tag = "3")]
     pub bad_consumers: Vec<i32>,
 }
 
 impl GraphDef {
-    /// Reads a serialised graph. Of large attributes, such as constants, nothing is copied.
+    /// Decodes a serialized graph. Large attributes, such as constants, are not copied.
     ///
     /// # Errors
-    /// `DataLoss` for bytes that are no such message.
+    /// `DataLoss` for bytes that are not such a message.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<GraphDef> {
         decode(bytes.into(), "GraphDef")
     }
 
-    /// The serialised graph; equal graphs give equal bytes.
+    /// Serializes the graph. Equal graphs have equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         self.encode_to_vec().into()
     }
 }
 
-/// Serializes it, where bytes are taken: `writer.add_graph(to_graph_def(&graph)?, 0)`.
+/// Serializes the graph for functions that take bytes: `writer.add_graph(to_graph_def(&graph)?, 0)`.
 impl From<GraphDef> for Bytes {
     fn from(message: GraphDef) -> Bytes {
         message.to_bytes()

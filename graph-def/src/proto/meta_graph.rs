@@ -1,4 +1,4 @@
-//! Meta graphs: a graph with what a program knows about it.
+//! Meta graphs: graphs with the knowledge of their programs.
 
 use super::{AssetFileDef, GraphDef, OpList, SignatureDef, decode};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// A graph with its saver, collections and signatures: the content of a `.meta` file.
 #[derive(Clone, PartialEq, Message)]
 pub struct MetaGraphDef {
-    /// Where it comes from.
+    /// The origin.
     #[prost(message, optional, tag = "1")]
     pub meta_info_def: Option<MetaInfoDef>,
     /// The graph.
@@ -21,30 +21,30 @@ pub struct MetaGraphDef {
     /// The collections.
     #[prost(btree_map = "string, message", tag = "4")]
     pub collection_def: BTreeMap<String, CollectionDef>,
-    /// What can be asked of the model, by name.
+    /// The signatures of the model, by name.
     #[prost(btree_map = "string, message", tag = "5")]
     pub signature_def: BTreeMap<String, SignatureDef>,
-    /// Files that the model needs.
+    /// The files that the model needs.
     #[prost(message, repeated, tag = "6")]
     pub asset_file_def: Vec<AssetFileDef>,
-    /// The objects of a TensorFlow 2 model, serialised; not looked into.
+    /// The objects of a TensorFlow 2 model, serialized; not decoded.
     #[prost(bytes = "bytes", tag = "7")]
     pub object_graph_def: Bytes,
 }
 
-/// Where a meta graph comes from.
+/// The origin of a meta graph.
 #[derive(Clone, PartialEq, Message)]
 pub struct MetaInfoDef {
-    /// A version that the user gives.
+    /// A version set by the user.
     #[prost(string, tag = "1")]
     pub meta_graph_version: String,
     /// The definitions of the op types in the graph.
     #[prost(message, optional, tag = "2")]
     pub stripped_op_list: Option<OpList>,
-    /// Anything, serialised; not looked into.
+    /// Any message, serialized; not decoded.
     #[prost(bytes = "bytes", tag = "3")]
     pub any_info: Bytes,
-    /// Words such as `train` or `serve`.
+    /// Tags such as `train` or `serve`.
     #[prost(string, repeated, tag = "4")]
     pub tags: Vec<String>,
     /// The version of TensorFlow that wrote it.
@@ -53,18 +53,18 @@ pub struct MetaInfoDef {
     /// The revision of TensorFlow that wrote it.
     #[prost(string, tag = "6")]
     pub tensorflow_git_version: String,
-    /// Whether attributes are left out that have their defaults.
+    /// True if attributes with their default values are left out.
     #[prost(bool, tag = "7")]
     pub stripped_default_attrs: bool,
-    /// Names of functions, and what the user called them.
+    /// The names of functions, and the user's names for them.
     #[prost(btree_map = "string, string", tag = "8")]
     pub function_aliases: BTreeMap<String, String>,
 }
 
-/// The operations by which a saver saves and restores.
+/// The operations with which a saver saves and restores.
 #[derive(Clone, PartialEq, Message)]
 pub struct SaverDef {
-    /// The tensor that is fed the prefix of the checkpoint.
+    /// The tensor to feed with the prefix of the checkpoint.
     #[prost(string, tag = "1")]
     pub filename_tensor_name: String,
     /// The tensor that saves when it is fetched.
@@ -73,16 +73,16 @@ pub struct SaverDef {
     /// The operation that restores.
     #[prost(string, tag = "3")]
     pub restore_op_name: String,
-    /// How many checkpoints are kept; 0 for all.
+    /// The number of checkpoints to keep; 0 for all.
     #[prost(int32, tag = "4")]
     pub max_to_keep: i32,
-    /// Whether each device writes its own files.
+    /// True if each device writes its own files.
     #[prost(bool, tag = "5")]
     pub sharded: bool,
-    /// How often a checkpoint is kept for ever.
+    /// The interval at which a checkpoint is kept forever, in hours.
     #[prost(float, tag = "6")]
     pub keep_checkpoint_every_n_hours: f32,
-    /// The format: 2 for all that is written today.
+    /// The format version: 2 for everything that is written today.
     #[prost(int32, tag = "7")]
     pub version: i32,
 }
@@ -90,7 +90,7 @@ pub struct SaverDef {
 /// A collection.
 #[derive(Clone, PartialEq, Message)]
 pub struct CollectionDef {
-    /// Its items; `None` for none.
+    /// The items; `None` for an empty collection.
     #[prost(oneof = "Collection", tags = "1, 2, 3, 4, 5")]
     pub kind: Option<Collection>,
 }
@@ -107,10 +107,10 @@ pub enum Collection {
     /// Integers.
     #[prost(message, tag = "3")]
     Ints(Int64List),
-    /// Numbers.
+    /// Floating-point numbers.
     #[prost(message, tag = "4")]
     Floats(FloatList),
-    /// Anything, serialised; not looked into.
+    /// Any message, serialized; not decoded.
     #[prost(bytes = "bytes", tag = "5")]
     Any(Bytes),
 }
@@ -139,7 +139,7 @@ pub struct Int64List {
     pub value: Vec<i64>,
 }
 
-/// Numbers.
+/// Floating-point numbers.
 #[derive(Clone, PartialEq, Message)]
 pub struct FloatList {
     /// The numbers.
@@ -147,7 +147,7 @@ pub struct FloatList {
     pub value: Vec<f32>,
 }
 
-/// A variable, by the names of what stands for it.
+/// A variable, by the names of its operations and tensors.
 #[derive(Clone, PartialEq, Message)]
 pub struct VariableDef {
     /// The tensor of the variable: its reference or handle.
@@ -156,93 +156,93 @@ pub struct VariableDef {
     /// The operation that assigns the initial value.
     #[prost(string, tag = "2")]
     pub initializer_name: String,
-    /// The tensor that reads it.
+    /// The tensor with its value.
     #[prost(string, tag = "3")]
     pub snapshot_name: String,
-    /// Its place in a partitioned variable.
+    /// The slice of a partitioned variable.
     #[prost(message, optional, tag = "4")]
     pub save_slice_info_def: Option<SaveSliceInfoDef>,
-    /// Whether it is a resource variable.
+    /// True for a resource variable.
     #[prost(bool, tag = "5")]
     pub is_resource: bool,
     /// The tensor of the initial value.
     #[prost(string, tag = "6")]
     pub initial_value_name: String,
-    /// Whether optimizers train it.
+    /// True if optimizers train it.
     #[prost(bool, tag = "7")]
     pub trainable: bool,
-    /// When copies of it are brought together.
+    /// The time at which copies of it are synchronized.
     #[prost(int32, tag = "8")]
     pub synchronization: i32,
-    /// How copies of it are brought together.
+    /// The method by which copies of it are aggregated.
     #[prost(int32, tag = "9")]
     pub aggregation: i32,
 }
 
-/// The place of a part in a partitioned variable.
+/// The slice of a partitioned variable.
 #[derive(Clone, PartialEq, Message)]
 pub struct SaveSliceInfoDef {
-    /// The name under which the whole is saved.
+    /// The name under which the whole variable is saved.
     #[prost(string, tag = "1")]
     pub full_name: String,
-    /// The shape of the whole.
+    /// The shape of the whole variable.
     #[prost(int64, repeated, tag = "2")]
     pub full_shape: Vec<i64>,
-    /// Where the part begins.
+    /// The offset of the slice.
     #[prost(int64, repeated, tag = "3")]
     pub var_offset: Vec<i64>,
-    /// The shape of the part.
+    /// The shape of the slice.
     #[prost(int64, repeated, tag = "4")]
     pub var_shape: Vec<i64>,
 }
 
-/// A queue runner, by the names of what it runs.
+/// A queue runner, by the names of its operations.
 #[derive(Clone, PartialEq, Message)]
 pub struct QueueRunnerDef {
     /// The queue's operation.
     #[prost(string, tag = "1")]
     pub queue_name: String,
-    /// What its threads run, one for each thread.
+    /// The operations of its threads, one for each thread.
     #[prost(string, repeated, tag = "2")]
     pub enqueue_op_name: Vec<String>,
-    /// Closes the queue.
+    /// The operation that closes the queue.
     #[prost(string, tag = "3")]
     pub close_op_name: String,
-    /// Closes the queue and cancels what waits.
+    /// The operation that closes the queue and cancels waiting operations.
     #[prost(string, tag = "4")]
     pub cancel_op_name: String,
-    /// The codes that say that the input has ended; none for `OutOfRange`.
+    /// The codes that mean the end of the input; empty for `OutOfRange`.
     #[prost(int32, repeated, tag = "5")]
     pub queue_closed_exception_types: Vec<i32>,
 }
 
 impl VariableDef {
-    /// Reads a serialised variable, an item of a collection of variables.
+    /// Decodes a serialized variable, an item of a collection of variables.
     ///
     /// # Errors
-    /// `DataLoss` for bytes that are no such message.
+    /// `DataLoss` for bytes that are not such a message.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<VariableDef> {
         decode(bytes.into(), "VariableDef")
     }
 }
 
 impl MetaGraphDef {
-    /// Reads a serialised meta graph.
+    /// Decodes a serialized meta graph.
     ///
     /// # Errors
-    /// `DataLoss` for bytes that are no such message.
+    /// `DataLoss` for bytes that are not such a message.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<MetaGraphDef> {
         decode(bytes.into(), "MetaGraphDef")
     }
 
-    /// The serialised meta graph; equal ones give equal bytes.
+    /// Serializes the meta graph. Equal meta graphs have equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         self.encode_to_vec().into()
     }
 }
 
-/// Serializes it, where bytes are taken: `writer.add_meta_graph(export_meta_graph(&graph, None)?, 0)`.
+/// Serializes the meta graph for functions that take bytes: `writer.add_meta_graph(export_meta_graph(&graph, None)?, 0)`.
 impl From<MetaGraphDef> for Bytes {
     fn from(message: MetaGraphDef) -> Bytes {
         message.to_bytes()

@@ -1,23 +1,23 @@
-//! What was recorded of a run: the part of `RunMetadata` that says which operation ran where, when and how long.
+//! Records of runs: the part of `RunMetadata` with the operations that ran, their devices and their times.
 
 use super::decode;
 use bytes::Bytes;
 use prost::Message;
 use session_core::Result;
 
-/// What was recorded of a run. Of TensorFlow's message only the statistics; its partition graphs and costs are left out.
+/// The record of a run. Holds the statistics of TensorFlow's message; its partition graphs and costs are left out.
 #[derive(Clone, PartialEq, Message)]
 pub struct RunMetadata {
-    /// Which operations ran.
+    /// The operations that ran.
     #[prost(message, optional, tag = "1")]
     pub step_stats: Option<StepStats>,
 }
 
 impl RunMetadata {
-    /// Reads serialized run metadata.
+    /// Decodes serialized run metadata.
     ///
     /// # Errors
-    /// `DataLoss` for bytes that are no such message.
+    /// `DataLoss` for bytes that are not such a message.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<RunMetadata> {
         decode(bytes.into(), "RunMetadata")
     }
@@ -26,7 +26,7 @@ impl RunMetadata {
 /// The operations of one run.
 #[derive(Clone, PartialEq, Message)]
 pub struct StepStats {
-    /// By device.
+    /// The operations of each device.
     #[prost(message, repeated, tag = "1")]
     pub dev_stats: Vec<DeviceStepStats>,
 }
@@ -37,46 +37,46 @@ pub struct DeviceStepStats {
     /// The device.
     #[prost(string, tag = "1")]
     pub device: String,
-    /// Its operations.
+    /// The operations of the device.
     #[prost(message, repeated, tag = "2")]
     pub node_stats: Vec<NodeExecStats>,
 }
 
-/// One operation that ran. Times are those of the device's clock; "relative" ones count from the beginning of this
-/// operation. Old programs know microseconds only; both units say the same.
+/// One operation that ran. Times are those of the device's clock; relative times count from the start of this operation. Old
+/// programs only know microseconds; both units have the same meaning.
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeExecStats {
     /// The node.
     #[prost(string, tag = "1")]
     pub node_name: String,
-    /// When it began, in microseconds since 1970.
+    /// The start, in microseconds since 1970.
     #[prost(int64, tag = "2")]
     pub all_start_micros: i64,
-    /// When its kernel began, relative, in microseconds.
+    /// The start of the kernel, relative, in microseconds.
     #[prost(int64, tag = "3")]
     pub op_start_rel_micros: i64,
-    /// When its kernel ended, relative, in microseconds.
+    /// The end of the kernel, relative, in microseconds.
     #[prost(int64, tag = "4")]
     pub op_end_rel_micros: i64,
-    /// When it ended, relative, in microseconds.
+    /// The end, relative, in microseconds.
     #[prost(int64, tag = "5")]
     pub all_end_rel_micros: i64,
-    /// What it gave.
+    /// The outputs.
     #[prost(message, repeated, tag = "7")]
     pub output: Vec<NodeOutput>,
-    /// What a viewer writes on it, such as `y = Mul(x, c)`.
+    /// The label for viewers, such as `y = Mul(x, c)`.
     #[prost(string, tag = "8")]
     pub timeline_label: String,
     /// The thread that ran it.
     #[prost(uint32, tag = "10")]
     pub thread_id: u32,
-    /// When it began, in nanoseconds since 1970.
+    /// The start, in nanoseconds since 1970.
     #[prost(int64, tag = "13")]
     pub all_start_nanos: i64,
-    /// When its kernel ended, relative, in nanoseconds.
+    /// The end of the kernel, relative, in nanoseconds.
     #[prost(int64, tag = "15")]
     pub op_end_rel_nanos: i64,
-    /// When it ended, relative, in nanoseconds.
+    /// The end, relative, in nanoseconds.
     #[prost(int64, tag = "16")]
     pub all_end_rel_nanos: i64,
 }
@@ -84,7 +84,7 @@ pub struct NodeExecStats {
 /// One output of an operation that ran.
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeOutput {
-    /// What it gave there.
+    /// The output tensor.
     #[prost(message, optional, tag = "3")]
     pub tensor_description: Option<TensorDescription>,
 }
@@ -92,7 +92,7 @@ pub struct NodeOutput {
 /// A tensor without its values.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorDescription {
-    /// Its memory.
+    /// The memory of the tensor.
     #[prost(message, optional, tag = "4")]
     pub allocation_description: Option<AllocationDescription>,
 }
@@ -100,7 +100,7 @@ pub struct TensorDescription {
 /// A piece of memory.
 #[derive(Clone, PartialEq, Message)]
 pub struct AllocationDescription {
-    /// How many bytes were asked for.
+    /// The number of requested bytes.
     #[prost(int64, tag = "1")]
     pub requested_bytes: i64,
 }

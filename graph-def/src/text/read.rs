@@ -1,4 +1,4 @@
-//! Messages from text.
+//! Parsing of messages in text form.
 
 use super::MAX_DEPTH;
 use super::schema::{ANY, Enum, Field, Kind, Message, Schema};
@@ -6,10 +6,10 @@ use checkpoint::text_format::Lexer;
 use std::collections::BTreeMap;
 use wire::message::{put_bytes, put_varint};
 
-/// The serialised message of a text.
+/// Parses a text into a serialized message.
 ///
 /// # Errors
-/// What is wrong with the text, and where.
+/// A description of the problem, and its position.
 pub(super) fn read(text: &str, message: &Message) -> Result<Vec<u8>, String> {
     let mut reader = Reader { lexer: Lexer::new(text), schema: Schema::get() };
     reader.message(message, None, MAX_DEPTH)
@@ -20,12 +20,12 @@ struct Reader<'t> {
     schema: &'static Schema,
 }
 
-/// The fields read so far: for each number the bytes behind the tag, or, of fields that are not packed, with the tags.
+/// The fields parsed so far: for each number the bytes after the tag or, for fields that are not packed, including the tags.
 #[derive(Default)]
 struct Fields(BTreeMap<u32, Vec<u8>>);
 
 impl Fields {
-    /// Whether a field was given, or another of the same choice.
+    /// Returns true if the field, or another one of the same choice, is already set.
     fn rules_out(&self, message: &Message, field: &Field) -> bool {
         let given = |number: &u32| self.0.contains_key(number);
         let mut choices = message.fields.iter().filter(|other| other.choice);
@@ -49,7 +49,7 @@ impl Fields {
 }
 
 impl Reader<'_> {
-    /// Fields up to the closing bracket, or to the end of the text; `depth` more messages may lie in this one.
+    /// Parses fields up to the closing bracket or the end of the text. At most `depth` more messages may be nested.
     fn message(&mut self, message: &Message, close: Option<char>, depth: usize) -> Result<Vec<u8>, String> {
         let mut fields = Fields::default();
         loop {
@@ -67,7 +67,7 @@ impl Reader<'_> {
                 return Err(at.error(&format!("{} has no field '{name}'", message.name)));
             };
             if fields.rules_out(message, field) {
-                return Err(at.error(&format!("'{name}' cannot be given beside what was given before")));
+                return Err(at.error(&format!("'{name}' cannot be set together with an earlier field")));
             }
             self.field(field, fields.0.entry(field.number).or_default(), depth)?;
             self.lexer.separator();
@@ -75,13 +75,13 @@ impl Reader<'_> {
         Ok(fields.encoded(message))
     }
 
-    /// A message of which the type is written out: `[type.googleapis.com/NAME] { ... }`.
+    /// Parses a message with an explicit type: `[type.googleapis.com/NAME] { ... }`.
     fn expanded(&mut self, close: Option<char>, depth: usize) -> Result<Vec<u8>, String> {
         let at = self.lexer.clone();
         let url = self.lexer.until(']')?.trim();
         let name = url.rsplit('/').next().unwrap_or(url);
         let Some(message) = self.schema.named(name) else {
-            return Err(at.error(&format!("the type '{name}' is not known here")));
+            return Err(at.error(&format!("the type '{name}' is unknown")));
         };
         self.lexer.eat(':');
         let value = self.nested(message, depth)?;
@@ -99,7 +99,7 @@ impl Reader<'_> {
 
     fn nested(&mut self, message: &Message, depth: usize) -> Result<Vec<u8>, String> {
         let Some(depth) = depth.checked_sub(1) else {
-            return Err(self.lexer.error(&format!("more than {MAX_DEPTH} messages lie in one another")));
+            return Err(self.lexer.error(&format!("messages are nested more than {MAX_DEPTH} deep")));
         };
         let close = if self.lexer.eat('<') {
             '>'
@@ -110,7 +110,7 @@ impl Reader<'_> {
         self.message(message, Some(close), depth)
     }
 
-    /// What follows a field's name.
+    /// Parses the value after a field's name.
     fn field(&mut self, field: &Field, out: &mut Vec<u8>, depth: usize) -> Result<(), String> {
         match field.kind {
             Kind::Message(_) => _ = self.lexer.eat(':'),
@@ -157,7 +157,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// A number without its tag.
+    /// Parses a number without its tag.
     fn number(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<(), String> {
         match kind {
             Kind::Double => out.extend_from_slice(&self.lexer.float()?.to_le_bytes()),
@@ -165,7 +165,7 @@ impl Reader<'_> {
             Kind::Fixed64 => out.extend_from_slice(&self.integer::<u64>()?.to_le_bytes()),
             Kind::UInt64 => put_varint(out, self.integer::<u64>()?),
             Kind::UInt32 => put_varint(out, self.integer::<u32>()?.into()),
-            // Negative numbers take ten bytes, whatever their size.
+            // Negative numbers always take ten bytes.
             Kind::Int64 => put_varint(out, self.integer::<i64>()? as u64),
             Kind::Int32 => put_varint(out, i64::from(self.integer::<i32>()?) as u64),
             Kind::SInt64 => {
@@ -206,7 +206,7 @@ impl Reader<'_> {
         }
         self.integer().map_err(|_| {
             at.at_end();
-            at.error("this is no value of the field")
+            at.error("this is not a value of the field")
         })
     }
 }

@@ -1,15 +1,15 @@
-//! What the messages of graph files are made of.
+//! The structure of the messages of graph files.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 /// All messages and enums, as TensorFlow 2.21 defines them.
 ///
-/// A line `message NAME` is followed by the fields: number, type and name, the type with `*` where there may be many, with `?`
-/// where only one of several may be given. A line `enum NAME` is followed by the values.
+/// A line `message NAME` is followed by the fields: number, type and name. The type has a `*` if the field is repeated, and a `?` if
+/// only one of several fields may be set. A line `enum NAME` is followed by the values.
 const TABLE: &str = include_str!("messages.txt");
 
-/// Serialised messages that say their type.
+/// The serialized message that contains its type.
 pub(super) const ANY: &str = "google.protobuf.Any";
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) many: bool,
-    /// Whether it is one of those of which only one may be given.
+    /// True if only one field of a group may be set.
     pub(super) choice: bool,
 }
 
@@ -58,14 +58,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether many of them are written as one string of bytes.
+    /// Returns true if repeated values are written as one string of bytes.
     pub(super) fn is_packed(self) -> bool {
         !matches!(self, Kind::Message(_) | Kind::String | Kind::Bytes)
     }
 }
 
 impl Schema {
-    /// The table, parsed.
+    /// Returns the parsed table.
     pub(super) fn get() -> &'static Schema {
         static SCHEMA: OnceLock<Schema> = OnceLock::new();
         SCHEMA.get_or_init(|| Schema::parse(TABLE).expect("a test parses this table"))

@@ -1,22 +1,22 @@
-//! Messages as text.
+//! Formatting of messages in text form.
 
 use super::MAX_DEPTH;
 use super::schema::{Field, Kind, Message, Schema};
 use checkpoint::text_format::{float, quoted, quoted_bytes, single};
 use wire::message::{Malformed, Value, fields, take_varint64};
 
-/// Why a message has no text.
+/// The reasons why a message has no text form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unwritable {
-    /// The bytes are no message of this type.
+    /// The bytes are not a message of this type.
     Malformed(&'static str),
-    /// It has a field of this number that is not known.
+    /// The message has an unknown field with this number.
     Unknown(&'static str, u32),
-    /// Too many messages lie in one another.
+    /// The messages are nested too deep.
     TooDeep,
 }
 
-/// The text of a serialised message.
+/// Formats a serialized message as text.
 pub(super) fn write(bytes: &[u8], message: &Message) -> Result<String, Unwritable> {
     let mut writer = Writer { out: String::new(), indent: 0, schema: Schema::get() };
     writer.message(message, bytes)?;
@@ -25,7 +25,7 @@ pub(super) fn write(bytes: &[u8], message: &Message) -> Result<String, Unwritabl
 
 struct Writer {
     out: String,
-    /// How many messages this one lies in.
+    /// The nesting depth of this message.
     indent: usize,
     schema: &'static Schema,
 }
@@ -83,7 +83,7 @@ impl Writer {
         }
     }
 
-    /// Several numbers in a row; `None` if they are not.
+    /// Formats packed numbers; `None` if the bytes are not packed numbers.
     fn packed(&mut self, field: &Field, mut bytes: &[u8]) -> Option<()> {
         while !bytes.is_empty() {
             let value = match field.kind {
@@ -105,7 +105,7 @@ impl Writer {
         Some(())
     }
 
-    /// A number; `None` if the value is none of this kind.
+    /// Formats a number; `None` if the value has another type.
     fn number(&self, kind: Kind, value: Value<'_>) -> Option<String> {
         Some(match (kind, value) {
             (Kind::Double, Value::Fixed64(bits)) => float(f64::from_bits(bits)),
@@ -114,7 +114,7 @@ impl Writer {
                 number.to_string()
             }
             (Kind::Int64, Value::Varint(bits)) => (bits as i64).to_string(),
-            // Readers of 32-bit numbers drop what is above.
+            // Readers of 32-bit numbers drop the upper bits.
             (Kind::Int32, Value::Varint(bits)) => (bits as i32).to_string(),
             (Kind::UInt32, Value::Varint(bits)) => (bits as u32).to_string(),
             (Kind::SInt64, Value::Varint(bits)) => ((bits >> 1) as i64 ^ -((bits & 1) as i64)).to_string(),

@@ -1,4 +1,4 @@
-//! What several test files share: asking TensorFlow.
+//! Helpers that several test files share, for questions to TensorFlow.
 #![allow(dead_code, unused_imports)] // each test file uses its part
 
 #[path = "../../../tests/support/python.rs"]
@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Runs a script of `tests/oracle` and gives the JSON that it prints.
+/// Runs a script of `tests/oracle` and returns the JSON that it prints.
 pub(crate) fn ask(python: &Path, script: &str, arguments: &[&OsStr]) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle").join(script);
     let output = Command::new(python).arg(script).args(arguments).output().unwrap();
@@ -19,13 +19,13 @@ pub(crate) fn ask(python: &Path, script: &str, arguments: &[&OsStr]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A file of `tests/fixtures`.
+/// Returns a file of `tests/fixtures`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// A folder with the graphs that `make_graphs.py` makes, and the guard that keeps it. `MONITORED_SESSION_TF_GRAPHS` names
-/// one that is there already.
+/// Returns a folder with the graphs that `make_graphs.py` creates, and a guard that keeps it. `MONITORED_SESSION_TF_GRAPHS` names
+/// an existing folder instead.
 pub(crate) fn graphs() -> Option<(PathBuf, Option<tempfile::TempDir>)> {
     if let Some(folder) = std::env::var_os("MONITORED_SESSION_TF_GRAPHS") {
         return Some((folder.into(), None));

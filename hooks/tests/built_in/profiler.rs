@@ -119,13 +119,13 @@ fn a_trace_has_devices_and_operations() {
     let process = &events(options, "M")[0];
     assert_eq!((&process["name"], &process["args"]["name"]), (&"process_name".into(), &"/cpu:0".into()));
     let operations = events(options, "X");
-    let told: Vec<_> = operations
+    let reported: Vec<_> = operations
         .iter()
         .map(|event| {
             (event["ts"].as_f64().unwrap(), event["dur"].as_f64().unwrap(), event["tid"].as_u64().unwrap())
         })
         .collect();
-    assert_eq!(told, [(0.0, 10.0, 0), (12.0, 8.0, 1)]);
+    assert_eq!(reported, [(0.0, 10.0, 0), (12.0, 8.0, 1)]);
     assert_eq!(operations[1]["args"]["name"], "b+c");
     assert!(events(options, "s").is_empty() && events(options, "C").is_empty());
 }

@@ -32,16 +32,16 @@ fn the_pace_is_written_at_intervals_that_double() {
         driver.run().unwrap();
     }
     drop(driver);
-    let told = story(folder.path());
-    assert_eq!(told[0], (4, json!({"story": "started", "step": 4})));
-    let pace: Vec<(i64, u64, f64)> = told[1..]
+    let reported = story(folder.path());
+    assert_eq!(reported[0], (4, json!({"story": "started", "step": 4})));
+    let pace: Vec<(i64, u64, f64)> = reported[1..]
         .iter()
         .map(|(step, entry)| (*step, entry["runs"].as_u64().unwrap(), entry["seconds"].as_f64().unwrap()))
         .collect();
     assert_eq!(pace, [(8, 4, 1.0), (16, 8, 2.0)], "after 1 s, then after 2 s more");
-    assert_eq!(told[2].1["between_runs"], 2.0);
-    assert_eq!(told[2].1["in_runs"], 0.0);
-    assert_eq!(told[2].1["input_wait"], 0.25);
+    assert_eq!(reported[2].1["between_runs"], 2.0);
+    assert_eq!(reported[2].1["in_runs"], 0.0);
+    assert_eq!(reported[2].1["input_wait"], 0.25);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn milestones_of_the_session_are_written() {
     hook.on_milestone(&Milestone::Ending { reason: &reason, timings: &timings });
     hook.end(&program.session).unwrap();
 
-    let told = story(folder.path());
+    let reported = story(folder.path());
     let failed = json!({"story": "failed", "error": "Unavailable: the server is gone"});
     let restored = json!({
         "story": "restored", "checkpoint": "run/model.ckpt-7", "variables": 2,
@@ -95,7 +95,7 @@ fn milestones_of_the_session_are_written() {
         (7, json!({"story": "hooks", "timings": timings})),
         (7, ended),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 #[test]

@@ -221,7 +221,7 @@ fn s_143_s_148_a_recovery_repeats_the_creation() {
     session.run((&train_op, &count_local), ()).unwrap();
     // Saved at 2, lost at 3, and the fourth run is made again from there.
     assert_eq!(session.run_without_hooks(&step, ()).unwrap(), Tensor::from(3i64));
-    assert_eq!(session.run_without_hooks(&local, ()).unwrap(), Tensor::from(1i64), "initialised again");
+    assert_eq!(session.run_without_hooks(&local, ()).unwrap(), Tensor::from(1i64), "initialized again");
     let recovery = &session.recoveries()[0];
     assert_eq!(
         (recovery.step_before, recovery.step_after, recovery.lost_steps()),

@@ -334,10 +334,10 @@ fn told(trace: &[String]) -> String {
 }
 
 const HEAD: &str = "\
-# Which calls come in which order
+# The order of hook calls
 
-Made by the test `traces` of the crate `monitored`, which plays the cases and holds this page against what it sees; the
-same cases played on TensorFlow {version} give what the last column says. Hooks are called a, b and c; `run` is the
+The test `traces` of the crate `monitored` writes this page: it runs the cases and compares their calls with the page. The
+last column has the result of the same cases with TensorFlow {version} give what the last column says. Hooks are called a, b and c; `run` is the
 execution of the train op, `raw run` one without hooks, `close` the end of the raw session. The last word is how the block,
 or the loop with its close, ends. `on_error` is a callback that TensorFlow does not have, and is left out of the comparison.
 

@@ -19,7 +19,7 @@ fn s_110_s_111_a_chief_creates_sessions_repeatedly() {
         let created = chief.create_session(&CancellationToken::new()).unwrap();
         assert!(!created.session.is_closed() && created.restored.is_none());
         let init = SessionCreator::scaffold(&chief).unwrap().init_op().name();
-        assert_eq!(engine.ran(session)[0], init, "initialised each time");
+        assert_eq!(engine.ran(session)[0], init, "initialized each time");
         assert_eq!(engine.ran(session).len(), 4);
     }
     assert!(graph.is_finalized());

@@ -113,7 +113,7 @@ fn s_100_waiting_for_the_first_checkpoint() {
     let init_ops = vec![global_variables_initializer(&graph)];
     let created =
         manager.prepare_session(&Preparation { restoring, init_ops, ..Preparation::default() }).unwrap();
-    assert!(created.restored.is_none(), "initialised after all");
+    assert!(created.restored.is_none(), "initialized after all");
     assert_eq!(seconds(&hand), [30, 30, 10], "not longer than the limit");
 }
 
@@ -175,7 +175,7 @@ fn s_104_q_24_a_variable_missing_in_the_checkpoint() {
     let partly = RestoreOptions::new().allow_missing(true);
     let created = chief(&graph, folder.path()).restore_options(partly).create_session(&token()).unwrap();
     assert_eq!(created.session.run(&variables[0], ()).unwrap(), Tensor::from(5f32));
-    assert_eq!(created.session.run(&variables[1], ()).unwrap(), Tensor::from(1f32), "initialised");
+    assert_eq!(created.session.run(&variables[1], ()).unwrap(), Tensor::from(1f32), "initialized");
     let report = created.restored.unwrap().report;
     assert_eq!((report.restored, report.missing), (vec!["w".to_owned()], vec!["added".to_owned()]));
 }
@@ -226,5 +226,5 @@ fn q_24_warm_start_from_another_model() {
     let run = tempfile::tempdir().unwrap();
     let created = chief(&graph, run.path()).scaffold(scaffold).create_session(&token()).unwrap();
     assert_eq!(created.session.run(&variables[0], ()).unwrap(), Tensor::from(5f32), "taken over");
-    assert_eq!(created.session.run(&variables[1], ()).unwrap(), Tensor::from(1f32), "initialised");
+    assert_eq!(created.session.run(&variables[1], ()).unwrap(), Tensor::from(1f32), "initialized");
 }
