@@ -47,11 +47,20 @@ pub enum InputKind {
     Full,
     /// One row, used for every row of the output.
     Row,
+    /// One number for each row of the output.
+    Column,
     /// One number, used for every element.
     Scalar,
     /// Like [`InputKind::Full`], and held by the slice of the output with this index before it is
     /// overwritten. No slice is passed for such an input (an empty one stands in its place).
     InPlace(usize),
+}
+
+impl InputKind {
+    /// Whether it is laid out by the rows of the output.
+    fn has_rows(&self) -> bool {
+        matches!(self, InputKind::Row | InputKind::Column)
+    }
 }
 
 /// What is wrong with a program.
@@ -134,8 +143,8 @@ impl Program {
         compile::compile(inputs, instructions, outputs)
     }
 
-    /// Evaluates the program. `row` is the length of the inputs of kind [`InputKind::Row`]; without any it
-    /// is ignored.
+    /// Evaluates the program. `row` is the length of a row of the output, by which inputs of kind [`InputKind::Row`] and
+    /// [`InputKind::Column`] are laid out; without any it is ignored.
     ///
     /// # Panics
     /// When the number of slices differs from the program's, an output differs in length from another, or
@@ -145,7 +154,7 @@ impl Program {
         if len == 0 {
             return;
         }
-        let row = if self.inputs.contains(&InputKind::Row) { row } else { len };
+        let row = if self.inputs.iter().any(InputKind::has_rows) { row } else { len };
         let align = if row <= BLOCK { row } else { 64 };
         // Outputs that the program does not have are empty and take part in nothing.
         let mut all: [(&mut [f32], usize); MAX_OUTPUTS] = std::array::from_fn(|_| (Default::default(), 0));
@@ -166,17 +175,15 @@ impl Program {
         let len = outputs.first().map_or(0, |output| output.len());
         assert!(outputs.iter().all(|output| output.len() == len), "outputs differ in length");
         for (k, (input, kind)) in inputs.iter().zip(&self.inputs).enumerate() {
+            assert!(!kind.has_rows() || row > 0 && len.is_multiple_of(row), "outputs of rows of {row}");
             let expected = match kind {
                 InputKind::Full => len,
                 InputKind::Row => row,
+                InputKind::Column => len / row,
                 InputKind::Scalar => 1,
                 InputKind::InPlace(_) => 0,
             };
             assert_eq!(input.len(), expected, "input {k}");
-            assert!(
-                *kind != InputKind::Row || row > 0 && len.is_multiple_of(row),
-                "outputs of rows of {row}"
-            );
         }
         len
     }
@@ -201,6 +208,7 @@ impl Program {
                 at,
                 cols: row.min(count),
                 column: at % row,
+                row: at / row,
                 outputs: outputs.each_mut().map(|output| {
                     let len = output.len();
                     &mut output[(at - start).min(len)..(at - start + count).min(len)]
@@ -226,9 +234,10 @@ thread_local! {
 struct Block<'a> {
     program: &'a Program,
     inputs: &'a [&'a [f32]],
-    /// The first element, and its column.
+    /// The first element, its column and its row.
     at: usize,
     column: usize,
+    row: usize,
     /// The length of the block's rows.
     cols: usize,
     outputs: [&'a mut [f32]; MAX_OUTPUTS],
@@ -245,8 +254,7 @@ impl Block<'_> {
                 (compile::Kernel::Binary(kernel), x, y) => {
                     let len = output.len();
                     let (x, y) = (self.rows(x, len), self.rows(y, len));
-                    let flat =
-                        (x.outer == self.cols || x.inner == 0) && (y.outer == self.cols || y.inner == 0);
+                    let flat = self.is_flat(x) && self.is_flat(y);
                     kernel.run_rows(x, y, if flat { len } else { self.cols }, output);
                 }
             }
@@ -264,9 +272,13 @@ impl Block<'_> {
     fn run_unary(&self, kernel: UnaryKernel<f32>, x: Source, output: &mut [f32]) {
         let x = self.rows(x, output.len());
         if x.inner == 0 {
-            let mut value = [0.0];
-            kernel.run_block(&x.data[..1], &mut value);
-            output.fill(value[0]);
+            // One number for all, or for each row.
+            let len = if x.outer == 0 { output.len() } else { self.cols };
+            for (output, x) in output.chunks_mut(len).zip(x.data) {
+                let mut value = [0.0];
+                kernel.run_block(std::slice::from_ref(x), &mut value);
+                output.fill(value[0]);
+            }
         } else if x.outer == 0 {
             output.chunks_mut(self.cols).for_each(|output| kernel.run_block(&x.data[..output.len()], output));
         } else {
@@ -283,6 +295,11 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// Returns whether the rows of an operand follow each other as those of the output do, so that they form one.
+    fn is_flat(&self, rows: Rows<'_, f32>) -> bool {
+        if rows.inner == 0 { rows.outer == 0 } else { rows.outer == self.cols }
+    }
+
     /// Returns the operand's elements for this block of `len`.
     fn rows(&self, source: Source, len: usize) -> Rows<'_, f32> {
         let full = |data| Rows { data, outer: self.cols, inner: 1 };
@@ -293,6 +310,7 @@ impl<'a> Block<'a> {
             Source::Input(k) => match self.program.inputs[k] {
                 InputKind::Full => full(&self.inputs[k][self.at..self.at + len]),
                 InputKind::Row => Rows { data: &self.inputs[k][self.column..], outer: 0, inner: 1 },
+                InputKind::Column => Rows { data: &self.inputs[k][self.row..], outer: 1, inner: 0 },
                 InputKind::Scalar => Rows::repeated(self.inputs[k]),
                 InputKind::InPlace(output) => full(&self.outputs[output][..len]),
             },

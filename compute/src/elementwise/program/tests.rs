@@ -38,6 +38,7 @@ fn separately(
             Operand::Input(k) => match kinds[k] {
                 InputKind::Full | InputKind::InPlace(_) => inputs[k].clone(),
                 InputKind::Row => expand(&inputs[k], &[row]),
+                InputKind::Column => expand(&inputs[k], &[rows, 1]),
                 InputKind::Scalar => expand(&inputs[k], &[]),
             },
         };
@@ -71,7 +72,9 @@ fn random_programs_have_the_bits_of_separate_kernels() {
         let outputs_count = 1 + numbers.below(3);
         let in_place = (numbers.below(2) == 0).then_some(InputKind::InPlace(0));
         let kinds: Vec<InputKind> = (0..1 + numbers.below(4))
-            .map(|_| [InputKind::Full, InputKind::Row, InputKind::Scalar][numbers.below(3)])
+            .map(|_| {
+                [InputKind::Full, InputKind::Row, InputKind::Scalar, InputKind::Column][numbers.below(4)]
+            })
             .chain(in_place)
             .collect();
         let count = 1 + numbers.below(12);
@@ -97,6 +100,7 @@ fn random_programs_have_the_bits_of_separate_kernels() {
                 numbers.floats(match kind {
                     InputKind::Full | InputKind::InPlace(_) => rows * row,
                     InputKind::Row => row,
+                    InputKind::Column => rows,
                     InputKind::Scalar => 1,
                 })
             })
