@@ -4,6 +4,7 @@
 //! is called, be it from many places, is compiled once; callees before their callers, however deep they lie.
 
 use crate::builder::{Shared, build};
+use crate::chains;
 use crate::emit::{Bodies, emit};
 use crate::fuse;
 use crate::gradient;
@@ -81,6 +82,7 @@ impl Compilation<'_> {
         let mut ir = build(graph, key, function, self.shared, &mut self.missing)?;
         if self.shared.optimize {
             fuse::fuse(&mut ir, self.shared.environment);
+            chains::join(&mut ir);
         }
         ir.sweep();
         Ok(ir)

@@ -233,6 +233,17 @@ impl<'a> KernelContext<'a> {
         Ok(Tensor::from_pool_dtype(self.buffers(), dtype, shape)?)
     }
 
+    /// Returns a new tensor, filled by `write`.
+    pub(crate) fn made<T: Element>(
+        &self,
+        shape: Shape,
+        write: impl FnOnce(&mut [T]) -> Result<()>,
+    ) -> Result<Tensor> {
+        let mut tensor = self.fresh(T::DTYPE, shape)?;
+        write(tensor.as_mut_slice().expect("new memory has one owner"))?;
+        Ok(tensor)
+    }
+
     /// Returns a new tensor, filled by `write` and delivered as an output.
     pub(crate) fn produce<T: Element>(
         &mut self,

@@ -6,6 +6,7 @@ mod dispatch;
 
 mod builder;
 mod calls;
+mod chains;
 mod compile;
 mod devices;
 mod emit;

@@ -4,6 +4,7 @@
 //! definition, such as whether it has an effect beyond its outputs, is asked of the definition.
 
 use crate::kernel::{Kernel, MakeKernel, NodeSpec};
+use compute::elementwise::{BinaryKernel, UnaryKernel};
 use rustc_hash::FxHashMap;
 use session_core::{Operation, Result};
 
@@ -25,6 +26,8 @@ pub(crate) struct OpType {
     /// How its outputs share the memory of its inputs in TensorFlow, which shows where that is a variable's.
     pub(crate) shares: Shares,
     pub(crate) fusion: Option<Fusion>,
+    /// The function of single elements of `f32` that an operation of this type is, if it is one.
+    pub(crate) elementwise: Option<fn(&Operation) -> Option<Elementwise>>,
 }
 
 /// What an operation is to the compiler.
@@ -109,10 +112,22 @@ pub(crate) enum Fusion {
     Relu,
 }
 
+/// A function of single elements, several of which may run in one pass over memory.
+#[derive(Clone, Copy)]
+pub(crate) enum Elementwise {
+    /// Of one operand.
+    Unary(UnaryKernel<f32>),
+    /// Of two operands.
+    Binary(BinaryKernel<f32>),
+    /// The sum of any number of operands of one shape.
+    Sum,
+}
+
 impl OpType {
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
         let (reads, waits, changes) = (false, false, false);
-        OpType { make, role, reads, waits, changes, shares: Shares::Nothing, fusion: None }
+        let (fusion, elementwise) = (None, None);
+        OpType { make, role, reads, waits, changes, shares: Shares::Nothing, fusion, elementwise }
     }
 
     pub(crate) fn control(&self) -> Option<Control> {
@@ -209,6 +224,10 @@ impl<const N: usize> Added<'_, N> {
 
     pub(crate) fn fuses(self, fusion: Fusion) -> Self {
         self.each(|op| op.fusion = Some(fusion))
+    }
+
+    pub(crate) fn chains(self, function: fn(&Operation) -> Option<Elementwise>) -> Self {
+        self.each(|op| op.elementwise = Some(function))
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module of the engine with those that it uses, which stand above it. A folder is one module.
-const TABLE: [(&str, &[&str]); 28] = [
+const TABLE: [(&str, &[&str]); 29] = [
     ("devices", &[]),
     ("limits", &[]),
     ("resources", &[]),
@@ -39,10 +39,14 @@ const TABLE: [(&str, &[&str]); 28] = [
         ],
     ),
     ("fuse", &["kernel", "registry", "kernels", "ir"]),
+    ("chains", &["registry", "kernels", "flow", "ir"]),
     ("schedule", &["resources", "registry", "kernels", "ir"]),
     ("frames", &["flow", "ir", "schedule"]),
     ("emit", &["kernel", "registry", "kernels", "flow", "ir", "plan", "schedule", "frames"]),
-    ("compile", &["registry", "kernels", "missing", "ir", "plan", "gradient", "builder", "fuse", "emit"]),
+    (
+        "compile",
+        &["registry", "kernels", "missing", "ir", "plan", "gradient", "builder", "fuse", "chains", "emit"],
+    ),
     ("plans", &["plan"]),
     ("calls", &["kernel", "registry", "plan"]),
     ("execute", &["limits", "kernel", "plan", "calls"]),

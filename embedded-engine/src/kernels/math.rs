@@ -1,5 +1,6 @@
 //! Arithmetic, comparisons, products, sums.
 
+mod chain;
 mod counting;
 mod einsum;
 mod elementwise;
@@ -13,6 +14,7 @@ mod special;
 
 use crate::registry::Registry;
 
+pub(crate) use chain::{Chain, MAX_INPUTS, Member, Source};
 pub(crate) use elementwise::boxed;
 pub(crate) use reduction::axis;
 

@@ -32,6 +32,7 @@ use std::sync::OnceLock;
 
 pub(crate) use data_flow::queue_stats;
 pub(crate) use data_flow::replayed;
+pub(crate) use math::{Chain, MAX_INPUTS, Member, Source};
 pub(crate) use moved::Moved;
 pub(crate) use state::read_reference;
 

@@ -2,12 +2,12 @@
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
-use crate::registry::{Fusion, Registry};
+use crate::registry::{Elementwise, Fusion, Registry};
 use compute::elementwise::{
     self, ArithmeticError, BinaryKernel, BinaryOp, Broadcast, BroadcastError, CompareOp, Element as _,
     TestOp, UnaryKernel, UnaryOp,
 };
-use session_core::{Code, Error, Result};
+use session_core::{AttrValue, Code, Error, Operation, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -25,6 +25,14 @@ pub(crate) fn register(registry: &mut Registry) {
     }
     registry.of(["Add", "AddV2"]).fuses(Fusion::Sum);
     registry.of(["Relu"]).fuses(Fusion::Relu);
+    for op in UnaryOp::ALL {
+        registry.of([op.name()]).chains(chained_unary);
+    }
+    for op in BinaryOp::ALL {
+        registry.of([op.name()]).chains(chained_binary);
+    }
+    registry.of(["Inv"]).chains(chained_unary);
+    registry.of(["AddV2", "RealDiv", "InvGrad"]).chains(chained_binary);
     for op in CompareOp::ALL {
         registry.add(op.name(), make_compare);
     }
@@ -38,6 +46,7 @@ pub(crate) fn register(registry: &mut Registry) {
             dtype => for_dtype!(number dtype, T => Ok(boxed(add_n::<T>))),
         });
     }
+    registry.of(["AddN", "AccumulateNV2"]).chains(|_| Some(Elementwise::Sum));
     registry.add("SelectV2", |spec| match spec.input_dtype(1) {
         dtype if dtype.is_plain() => for_dtype!(bits dtype, T => Ok(boxed(select_v2::<T>))),
         _ => Ok(boxed(|context| select_whole(context, false))),
@@ -96,6 +105,18 @@ fn alpha(spec: &NodeSpec<'_>) -> Option<f32> {
     spec.float("alpha").ok()
 }
 
+fn chained_unary(operation: &Operation) -> Option<Elementwise> {
+    let kernel = f32::unary(UnaryOp::from_name(operation.op_type())?)?;
+    let alpha = operation.attr("alpha").and_then(AttrValue::as_float);
+    Some(Elementwise::Unary(alpha.map_or(kernel, |alpha| kernel.with_alpha(alpha))))
+}
+
+fn chained_binary(operation: &Operation) -> Option<Elementwise> {
+    let kernel = f32::binary(BinaryOp::from_name(operation.op_type())?)?;
+    let alpha = operation.attr("alpha").and_then(AttrValue::as_float);
+    Some(Elementwise::Binary(alpha.map_or(kernel, |alpha| kernel.with_alpha(alpha))))
+}
+
 fn make_unary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     let op = UnaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
@@ -110,13 +131,23 @@ fn unary<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: &UnaryKernel<T>,
 ) -> Result<()> {
-    let mut x = context.take(0);
+    let x = context.take(0);
+    let result = apply_unary(context, kernel, x)?;
+    context.set(0, result);
+    Ok(())
+}
+
+/// The function of a tensor, in its place where nobody else holds it.
+pub(super) fn apply_unary<T: Element + elementwise::Element>(
+    context: &KernelContext<'_>,
+    kernel: &UnaryKernel<T>,
+    mut x: Tensor,
+) -> Result<Tensor> {
     if let Some(data) = x.as_mut_slice::<T>() {
         kernel.run_in_place(context.pool(), data);
-        context.set(0, x);
-        return Ok(());
+        return Ok(x);
     }
-    context.produce::<T>(0, x.shape().clone(), |context, output| {
+    context.made::<T>(x.shape().clone(), |output| {
         kernel.run(context.pool(), x.as_slice()?, output);
         Ok(())
     })
@@ -136,27 +167,34 @@ fn binary<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: &BinaryKernel<T>,
 ) -> Result<()> {
-    let plan = Broadcast::new([context.input(0).shape(), context.input(1).shape()]);
-    let plan = plan.map_err(|error| incompatible(&error))?;
-    let (mut a, mut b) = (context.take(0), context.take(1));
+    let (a, b) = (context.take(0), context.take(1));
+    let result = apply_binary(context, kernel, a, b)?;
+    context.set(0, result);
+    Ok(())
+}
+
+/// The function of two tensors, in the place of one of them where nobody else holds it.
+pub(super) fn apply_binary<T: Element + elementwise::Element>(
+    context: &KernelContext<'_>,
+    kernel: &BinaryKernel<T>,
+    mut a: Tensor,
+    mut b: Tensor,
+) -> Result<Tensor> {
+    let plan = Broadcast::new([a.shape(), b.shape()]).map_err(|error| incompatible(&error))?;
     let pool = context.pool();
     if plan.is_full(0)
         && let Some(data) = a.as_mut_slice::<T>()
     {
         kernel.run_in_place_left(pool, &plan, data, b.as_slice()?).map_err(arithmetic)?;
-        let a = with_shape(a, plan.output_shape())?;
-        context.set(0, a);
-        return Ok(());
+        return with_shape(a, plan.output_shape());
     }
     if plan.is_full(1)
         && let Some(data) = b.as_mut_slice::<T>()
     {
         kernel.run_in_place_right(pool, &plan, a.as_slice()?, data).map_err(arithmetic)?;
-        let b = with_shape(b, plan.output_shape())?;
-        context.set(0, b);
-        return Ok(());
+        return with_shape(b, plan.output_shape());
     }
-    context.produce::<T>(0, Shape::new(plan.output_shape()), |_, output| {
+    context.made::<T>(Shape::new(plan.output_shape()), |output| {
         kernel.run(pool, &plan, a.as_slice()?, b.as_slice()?, output).map_err(arithmetic)
     })
 }

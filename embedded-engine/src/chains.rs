@@ -1,0 +1,283 @@
+//! Elementwise operations that run as one: activations, gates, losses, normalizations and their gradients, which then go
+//! through memory once instead of once for each operation.
+//!
+//! A chain has one operation at its end and any number before it. A result in the middle that others need, too, is an output
+//! of the chain if nothing can tell that it is there later than it could be: whoever needs it comes after the chain's end, and
+//! it is alive exactly where the end is.
+
+use crate::flow::Flow;
+use crate::ir::{Ir, IrNode, Value, producer};
+use crate::kernels::{Chain, MAX_INPUTS, Member, Source, facts};
+use crate::registry::Elementwise;
+use rustc_hash::{FxHashMap, FxHashSet};
+use session_core::PartialShape;
+use tensor::DType;
+
+/// Operations of a chain, at most.
+const MAX_MEMBERS: usize = 32;
+/// Results of this many elements are worth a pass of their own; smaller ones cost less than what a chain begins with.
+const LEAST_ELEMENTS: usize = 512;
+
+/// Joins elementwise operations.
+pub(crate) fn join(ir: &mut Ir) {
+    let eligible: Vec<Option<Elementwise>> = ir.nodes.iter().map(function).collect();
+    if eligible.iter().flatten().nth(1).is_none() {
+        return;
+    }
+    let mut search = Search { users: users(ir), life: life(ir), eligible, taken: FxHashSet::default() };
+    let mut renamed: FxHashMap<usize, Renamed> = FxHashMap::default();
+    for end in (0..ir.nodes.len()).rev() {
+        let Some(members) = search.members(ir, end) else { continue };
+        let Some((node, outputs)) = search.joined(ir, &members) else { continue };
+        search.taken.extend(&members);
+        for &member in members.iter().filter(|&&member| member != end) {
+            ir.nodes[member].removed = true;
+            let output = outputs.iter().position(|&output| output == member);
+            renamed.insert(member, Renamed { node: end, output: output.map(|output| output as u32) });
+        }
+        ir.nodes[end] = node;
+    }
+    if !renamed.is_empty() {
+        rename(ir, &renamed);
+    }
+}
+
+/// Where a member's result is now.
+struct Renamed {
+    node: usize,
+    /// `None` when only the chain itself needs it.
+    output: Option<u32>,
+}
+
+fn rename(ir: &mut Ir, renamed: &FxHashMap<usize, Renamed>) {
+    let value = |value: &mut Value| {
+        if let Some(Renamed { node, output: Some(output) }) =
+            producer(*value).and_then(|node| renamed.get(&node))
+        {
+            *value = Value::Node(*node, *output);
+        }
+    };
+    let node = |index: &mut usize| *index = renamed.get(index).map_or(*index, |renamed| renamed.node);
+    for (index, user) in ir.nodes.iter_mut().enumerate().filter(|(_, user)| !user.removed) {
+        user.inputs.iter_mut().for_each(value);
+        user.control.iter_mut().for_each(node);
+        user.control.retain(|&before| before != index);
+    }
+    ir.fetches.iter_mut().for_each(value);
+    ir.targets.iter_mut().for_each(node);
+}
+
+/// The function of single elements that a node is.
+fn function(node: &IrNode) -> Option<Elementwise> {
+    let is_one = !node.removed && node.operations.len() == 1 && node.outputs == 1 && node.flow.is_none();
+    let operation = node.operations.first().filter(|_| is_one)?;
+    let floats = |output: &session_core::Output| output.dtype() == DType::Float32;
+    let all_floats =
+        operation.inputs().iter().all(floats) && operation.output_infos()[0].dtype == DType::Float32;
+    if !all_floats || node.inputs.len() > MAX_INPUTS || is_small(shape(node)) {
+        return None;
+    }
+    facts(operation)?.elementwise?(operation)
+}
+
+fn shape(node: &IrNode) -> &PartialShape {
+    &node.operation().output_infos()[0].shape
+}
+
+fn is_small(shape: &PartialShape) -> bool {
+    shape.elements().is_some_and(|elements| elements < LEAST_ELEMENTS)
+}
+
+/// Whether two shapes are one as far as they are known, and unknown in the same places.
+fn is_alike(a: &PartialShape, b: &PartialShape) -> bool {
+    a.rank().is_some() && a == b
+}
+
+/// Who needs a node's first output, and who waits for it; fetches and targets come after everything.
+fn users(ir: &Ir) -> Vec<Vec<usize>> {
+    let mut users = vec![Vec::new(); ir.nodes.len()];
+    for (index, node) in ir.live() {
+        let befores =
+            node.inputs.iter().filter_map(|value| producer(*value)).chain(node.control.iter().copied());
+        befores.for_each(|before| users[before].push(index));
+    }
+    let fetched = ir.fetches.iter().filter_map(|value| producer(*value)).chain(ir.targets.iter().copied());
+    fetched.for_each(|node| users[node].push(usize::MAX));
+    users
+}
+
+/// What decides whether a node runs and what delays it: of two nodes with the same number, neither runs without the other,
+/// and neither waits for another thread where the other does not.
+fn life(ir: &Ir) -> Vec<u32> {
+    let mut lives = Lives::default();
+    let mut of_node: Vec<u32> = vec![0; ir.nodes.len()];
+    for (index, node) in ir.nodes.iter().enumerate() {
+        let mut life = 0;
+        match node.flow {
+            // What goes round a loop comes in here; what enters one is alive in each of its rounds.
+            Some(Flow::Merge | Flow::Exit) => life = lives.event((index, 0)),
+            Some(Flow::Enter { .. }) => {}
+            _ => {
+                for value in &node.inputs {
+                    let Value::Node(before, output) = *value else { continue };
+                    let condition = match ir.nodes[before].flow {
+                        Some(Flow::Switch) => Some(ir.nodes[before].inputs[1]),
+                        _ => None,
+                    };
+                    let event = match condition.and_then(producer) {
+                        // Switches of one condition live and die together.
+                        Some(condition) => lives.event((condition, output + 1)),
+                        None if condition.is_some() => lives.event((before, output + 1)),
+                        None => of_node[before],
+                    };
+                    life = lives.both(life, event);
+                }
+                for &before in &node.control {
+                    life = lives.both(life, of_node[before]);
+                }
+            }
+        }
+        if node.waits || node.callees.is_some() {
+            let event = lives.event((index, 0));
+            life = lives.both(life, event);
+        }
+        of_node[index] = life;
+    }
+    of_node
+}
+
+/// The condition of a switch and which of its outputs is meant, or a node and 0.
+type Event = (usize, u32);
+
+/// Sets of events, numbered; 0 is the empty one.
+#[derive(Default)]
+struct Lives {
+    sets: Vec<Vec<Event>>,
+    numbers: FxHashMap<Vec<Event>, u32>,
+    unions: FxHashMap<(u32, u32), u32>,
+}
+
+impl Lives {
+    fn event(&mut self, event: Event) -> u32 {
+        self.number(vec![event])
+    }
+
+    fn both(&mut self, a: u32, b: u32) -> u32 {
+        if a == b || b == 0 {
+            return a;
+        }
+        if a == 0 {
+            return b;
+        }
+        let key = (a.min(b), a.max(b));
+        if let Some(&known) = self.unions.get(&key) {
+            return known;
+        }
+        let mut union = self.sets[a as usize - 1].clone();
+        union.extend(&self.sets[b as usize - 1]);
+        union.sort_unstable();
+        union.dedup();
+        let number = self.number(union);
+        self.unions.insert(key, number);
+        number
+    }
+
+    fn number(&mut self, set: Vec<Event>) -> u32 {
+        if let Some(&known) = self.numbers.get(&set) {
+            return known;
+        }
+        self.sets.push(set.clone());
+        let number = self.sets.len() as u32;
+        self.numbers.insert(set, number);
+        number
+    }
+}
+
+struct Search {
+    users: Vec<Vec<usize>>,
+    life: Vec<u32>,
+    eligible: Vec<Option<Elementwise>>,
+    /// Nodes that are part of a chain.
+    taken: FxHashSet<usize>,
+}
+
+impl Search {
+    /// The operations that can run together with the one at the end, in their order; `None` if there are none.
+    fn members(&self, ir: &Ir, end: usize) -> Option<Vec<usize>> {
+        self.eligible[end].filter(|_| !self.taken.contains(&end))?;
+        let mut members = vec![end];
+        let mut pending: Vec<usize> = befores(ir, end).collect();
+        // Later ones first, so that all users of a node have been looked at before it.
+        while let Some(place) = (0..pending.len()).max_by_key(|&place| pending[place]) {
+            let candidate = pending.swap_remove(place);
+            if members.len() < MAX_MEMBERS
+                && !members.contains(&candidate)
+                && self.fits(ir, &members, candidate)
+            {
+                members.push(candidate);
+                pending.extend(befores(ir, candidate));
+            }
+        }
+        members.sort_unstable();
+        (members.len() > 1).then_some(members)
+    }
+
+    fn fits(&self, ir: &Ir, members: &[usize], candidate: usize) -> bool {
+        let end = members[0];
+        if self.eligible[candidate].is_none()
+            || self.taken.contains(&candidate)
+            || !is_alike(shape(&ir.nodes[candidate]), shape(&ir.nodes[end]))
+        {
+            return false;
+        }
+        let mut others = self.users[candidate].iter().filter(|user| !members.contains(user)).peekable();
+        let is_alone = others.peek().is_none();
+        is_alone || self.life[candidate] == self.life[end] && others.all(|&user| user > end)
+    }
+
+    /// The node of a chain, and the members that are its outputs.
+    fn joined(&self, ir: &Ir, members: &[usize]) -> Option<(IrNode, Vec<usize>)> {
+        let mut inputs: Vec<Value> = Vec::new();
+        let mut kernels = Vec::with_capacity(members.len());
+        let mut control: Vec<usize> = Vec::new();
+        for &index in members {
+            let node = &ir.nodes[index];
+            let mut operands = Vec::with_capacity(node.inputs.len());
+            for &value in &node.inputs {
+                let member =
+                    producer(value).and_then(|before| members.iter().position(|&member| member == before));
+                operands.push(member.map_or_else(
+                    || {
+                        let known = inputs.iter().position(|&input| input == value);
+                        Source::Input(known.unwrap_or_else(|| {
+                            inputs.push(value);
+                            inputs.len() - 1
+                        }))
+                    },
+                    Source::Member,
+                ));
+            }
+            control.extend(node.control.iter().filter(|before| !members.contains(before)));
+            kernels.push(Member {
+                operation: node.operation().clone(),
+                function: self.eligible[index]?,
+                operands,
+            });
+        }
+        let last = members.len() - 1;
+        let is_needed = |&place: &usize| {
+            place == last || self.users[members[place]].iter().any(|user| !members.contains(user))
+        };
+        // The end first: it is the node's output 0 already.
+        let outputs: Vec<usize> = (0..members.len()).rev().filter(is_needed).collect();
+        let operations = kernels.iter().map(|member| member.operation.clone()).collect();
+        let chain = Chain::new(kernels, outputs.clone(), inputs.len())?;
+        let node = IrNode::joined(operations, inputs, control, outputs.len(), Some(Box::new(chain)));
+        Some((node, outputs.into_iter().map(|place| members[place]).collect()))
+    }
+}
+
+/// The nodes whose outputs a node needs.
+fn befores(ir: &Ir, index: usize) -> impl Iterator<Item = usize> {
+    ir.nodes[index].inputs.iter().filter_map(|value| producer(*value))
+}

@@ -1,0 +1,148 @@
+//! Elementwise operations that run in one pass give the bits, shapes and errors of those that run one by one.
+#![allow(clippy::unwrap_used)] // a panic is the report
+
+use embedded_engine::EmbeddedEngine;
+use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
+use ops::array::placeholder;
+use ops::math::{add_n, reduce_mean, reduce_sum, rsqrt, sigmoid, square, tanh};
+use prost::Message;
+use session_core::{
+    Code, DType, Engine, Graph, Output, RunMetadata, RunOptions, Session, SessionConfig, SessionExt, Tensor,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+fn session(graph: &Graph, threads: usize, optimize: bool) -> Arc<dyn Session> {
+    let config = SessionConfig { optimize, ..SessionConfig::with_threads(threads) };
+    EmbeddedEngine::new().new_session(graph, "", &config).unwrap()
+}
+
+fn floats(shape: [usize; 2], seed: usize) -> Tensor {
+    let value = |i: usize| ((i * 7919 + seed * 104_729) % 1009) as f32 / 251.0 - 2.0;
+    Tensor::from_vec((0..shape[0] * shape[1]).map(value).collect::<Vec<f32>>(), shape).unwrap()
+}
+
+/// The operations that ran as one, of those that did.
+fn joined(session: &Arc<dyn Session>, fetches: &[Output], feeds: &[(Output, Tensor)]) -> Vec<String> {
+    let mut metadata = RunMetadata::default();
+    session.run_with(fetches, feeds.to_vec(), &RunOptions::with_full_trace(), Some(&mut metadata)).unwrap();
+    metadata.step_stats.into_iter().map(|stats| stats.op_type).filter(|name| name.contains('+')).collect()
+}
+
+fn bits(values: &[Tensor]) -> Vec<(Vec<usize>, Vec<u32>)> {
+    let of = |tensor: &Tensor| {
+        let values = tensor.as_slice::<f32>().unwrap();
+        (tensor.shape().to_vec(), values.iter().map(|value| value.to_bits()).collect())
+    };
+    values.iter().map(of).collect()
+}
+
+/// The fetched values on one and two threads, twice each; as they are without any joining.
+fn agree(graph: &Graph, fetches: &[Output], feeds: &[(Output, Tensor)]) {
+    let expected = session(graph, 1, false).run(fetches, feeds.to_vec()).unwrap();
+    for threads in [1, 2] {
+        let session = session(graph, threads, true);
+        for _ in 0..2 {
+            let found = session.run(fetches, feeds.to_vec()).unwrap();
+            assert_eq!(bits(&found), bits(&expected));
+        }
+    }
+}
+
+/// `x`, and an expression with a row, a column, a number, a value that is used twice and a sum of several.
+fn model(graph: &Graph) -> (Output, Output) {
+    let x = placeholder(&graph.named("x"), DType::Float32, [None, Some(64)]);
+    let row = placeholder(&graph.named("row"), DType::Float32, [Some(64)]);
+    let mean = reduce_mean(&x, 1, true);
+    let centered = &x - &mean;
+    let scaled = &centered * rsqrt(reduce_mean(square(&centered), 1, true) + 1e-3f32);
+    let gate = sigmoid(&scaled * &row + 0.5f32);
+    let y = add_n(&[tanh(&scaled) * &gate, &gate * &gate, &x * 2.0f32]);
+    (x, y)
+}
+
+fn feeds(graph: &Graph, rows: usize) -> Vec<(Output, Tensor)> {
+    let of = |name: &str| graph.output(name).unwrap();
+    vec![(of("x:0"), floats([rows, 64], 1)), (of("row:0"), floats([1, 64], 2).reshaped([64]).unwrap())]
+}
+
+#[test]
+fn chains_have_the_bits_of_their_operations() {
+    let graph = Graph::new();
+    let (_, y) = model(&graph);
+    for rows in [0, 1, 2, 300] {
+        agree(&graph, std::slice::from_ref(&y), &feeds(&graph, rows));
+    }
+    let names = joined(&session(&graph, 1, true), &[y], &feeds(&graph, 8));
+    assert!(names.iter().any(|name| name.contains("Tanh") && name.ends_with("AddN")), "{names:?}");
+}
+
+#[test]
+fn what_gradients_and_fetches_need_of_a_chain_is_there() {
+    let graph = Graph::new();
+    let (x, y) = model(&graph);
+    let loss = reduce_sum(square(&y), .., false);
+    let gradient = ops::gradients(&[&loss], &[&x]).unwrap().remove(0).unwrap();
+    agree(&graph, &[loss.clone(), gradient.clone()], &feeds(&graph, 40));
+    let tanh = graph.output("Tanh:0").unwrap();
+    agree(&graph, &[tanh.clone(), gradient, y.clone(), tanh.clone()], &feeds(&graph, 40));
+    // A value in the middle that comes out, and one that is fed.
+    let names = joined(&session(&graph, 1, true), &[y.clone(), tanh.clone()], &feeds(&graph, 8));
+    assert!(names.iter().any(|name| name.contains("Tanh") && name.ends_with("AddN")), "{names:?}");
+    let fed = [feeds(&graph, 3), vec![(tanh, floats([3, 64], 5))]].concat();
+    agree(&graph, &[y], &fed);
+}
+
+#[test]
+fn shapes_that_are_known_late_are_treated_as_they_are() {
+    let graph = Graph::new();
+    let [a, b, c] = ["a", "b", "c"].map(|name| placeholder(&graph.named(name), DType::Float32, [None, None]));
+    let y = tanh(&(&a + &b) * &c) - &a;
+    for [x, y_shape, z] in [
+        [[2, 3], [2, 3], [2, 3]],
+        [[2, 1], [1, 3], [1, 1]],
+        [[2, 1], [2, 1], [2, 300]],
+        [[1, 300], [4, 300], [4, 1]],
+        [[0, 3], [0, 3], [1, 3]],
+    ] {
+        let feeds = [(a.clone(), floats(x, 1)), (b.clone(), floats(y_shape, 2)), (c.clone(), floats(z, 3))];
+        agree(&graph, std::slice::from_ref(&y), &feeds);
+    }
+}
+
+#[test]
+fn an_error_in_a_chain_names_its_operation() {
+    let graph = Graph::new();
+    let a = placeholder(&graph.named("a"), DType::Float32, [None, None]);
+    let b = placeholder(&graph.named("b"), DType::Float32, [None, None]);
+    let first = tanh(&a);
+    let sum = &first + &b;
+    let y = tanh(&sum);
+    for optimize in [false, true] {
+        let session = session(&graph, 1, optimize);
+        let feeds = [(a.clone(), floats([2, 3], 1)), (b.clone(), floats([2, 4], 2))];
+        let error = session.run(&y, feeds).unwrap_err();
+        assert_eq!((error.code(), error.node()), (Code::InvalidArgument, Some("AddV2")), "{error}");
+    }
+}
+
+#[test]
+fn a_recurrent_net_of_tensorflow_1_runs_the_same() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/graphs/dynamic_lstm.pb");
+    let message = GraphDef::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
+    let graph = Graph::new();
+    import_graph_def(&graph, &message, &ImportOptions::new()).unwrap();
+    let inputs =
+        Tensor::from_vec((0..2 * 5 * 3).map(|i| i as f32 / 9.0).collect::<Vec<_>>(), [2, 5, 3]).unwrap();
+    let feeds = [
+        (graph.output("x:0").unwrap(), inputs),
+        (graph.output("lengths:0").unwrap(), Tensor::from([5i32, 3])),
+    ];
+    let out = graph.output("rnn/while/Exit_2:0").unwrap();
+    let run = |optimize: bool| {
+        let session = session(&graph, 1, optimize);
+        session.run(&graph.operation("initialize_all").unwrap(), ()).unwrap();
+        session.run(&out, feeds.clone()).unwrap()
+    };
+    assert_eq!(bits(&[run(true)]), bits(&[run(false)]));
+}
