@@ -1,9 +1,9 @@
-//! Which stored tensor initializes which variable: the name logic of `init_from_checkpoint`.
+//! The assignment of stored tensors to variables: the name logic of `init_from_checkpoint`.
 
 use crate::{CheckpointReader, Error, Result, VariableSpec};
 use std::collections::BTreeMap;
 
-/// What a variable's initial value is to be taken from.
+/// The source of a variable's initial value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Assignment {
@@ -21,6 +21,19 @@ pub struct Assignment {
 ///
 /// where `/` stands for the root on either side. Nothing is read. Later items replace earlier ones for
 /// the same variable.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// use checkpoint::{CheckpointReader, VariableSpec, init_from_checkpoint};
+/// let reader = CheckpointReader::open(&prefix)?;
+/// let variables = [VariableSpec::new("encoder/w", tensor::DType::Float32, Some([2].into()))];
+/// let assignments = init_from_checkpoint(&reader, &[("w", "encoder/w")], &variables)?;
+/// assert_eq!(assignments[0].stored, "w");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Invalid`] with TensorFlow's wording for a key that "is not found in" the checkpoint, a shape

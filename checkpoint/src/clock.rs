@@ -4,7 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where the time comes from. Tests bring their own.
+/// A source of time. Tests supply their own.
+///
+/// ```
+/// use checkpoint::{Clock, SystemClock};
+/// use std::time::SystemTime;
+/// assert!(SystemClock.now() > SystemTime::UNIX_EPOCH);
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync {
     /// Returns the time of day.
     fn now(&self) -> SystemTime;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What comes between a file's final name and a [`Mark`], as long as it is not finished.
+/// The text between the final name of an unfinished file and its [`Mark`].
 const UNFINISHED: &str = ".tempstate";
 
 /// By which unfinished files are known for somebody's own: a number that nobody else has. What has only a

@@ -1,4 +1,4 @@
-//! What can go wrong with a checkpoint.
+//! The error type.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Any error that a caller's own code reports through this crate.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a checkpoint could not be read, written or used.
+/// The reason why a checkpoint cannot be read, written, or used.
+///
+/// ```
+/// let error = checkpoint::load_variable("no/such/checkpoint", "w").unwrap_err();
+/// assert!(matches!(error, checkpoint::Error::NotFound { .. }), "{error}");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The system refused a file operation. `source` says why (disk full, no permission, ...).
     #[error("cannot {operation} {}: {source}", escaped(path.display()))]
     Io {
-        /// What was tried, such as `write` or `rename`.
+        /// The attempted operation, such as `write` or `rename`.
         operation: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -75,7 +80,7 @@ pub enum Error {
         path: PathBuf,
         /// The tensor that cannot be read, if the damage is confined to one.
         tensor: Option<String>,
-        /// What is wrong.
+        /// The defect.
         what: String,
     },
     /// A file is of a newer or foreign kind that this crate does not read.
@@ -83,7 +88,7 @@ pub enum Error {
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What is not supported.
+        /// The unsupported feature.
         what: String,
     },
     /// A tensor's dtype cannot be stored in this format.
@@ -110,7 +115,7 @@ pub enum Error {
     Locked {
         /// The folder.
         directory: PathBuf,
-        /// Who has it, since when.
+        /// The owner of the folder and the time since when it owns it.
         holder: String,
     },
     /// The checkpoint was saved again while it was being read.
@@ -140,7 +145,7 @@ pub enum Error {
         operation: &'static str,
         /// A status code, when that error had one.
         code: Code,
-        /// That error.
+        /// The error of the source or target.
         source: BoxError,
     },
     /// A restore failed because graph and checkpoint do not match (S-300).
@@ -148,18 +153,18 @@ pub enum Error {
     RestoreMismatch {
         /// The checkpoint.
         path: PathBuf,
-        /// What helps, as the end of a sentence: names that are near, options that allow it.
+        /// Advice, as the end of a sentence: similar names, and options that allow the mismatch.
         help: String,
-        /// What does not match.
+        /// The mismatch.
         #[source]
         source: Box<Error>,
     },
-    /// An earlier background save failed; nobody was told yet.
+    /// An earlier background save failed, and its error has not been reported yet.
     #[error("background save of {} failed: {source}", escaped(path.display()))]
     Background {
         /// The prefix it was to write.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause of the failure.
         #[source]
         source: Box<Error>,
     },
@@ -207,6 +212,17 @@ impl Error {
     /// is proved bad, files that are missing or cut short. Neither mismatches between variables and
     /// checkpoint are damage, nor what the system refuses (a file that may not be read, a device that
     /// fails, too many open files, no memory): the checkpoint may be good then.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// std::fs::write(checkpoint::index_path(&prefix), "damaged")?;
+    /// let error = checkpoint::bundle::BundleReader::open(&prefix).unwrap_err();
+    /// assert!(error.is_damage());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
@@ -265,7 +281,7 @@ fn io_code(error: &io::Error) -> Code {
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
-/// Why each of a few was rejected, and the number of the others.
+/// Returns the reasons for the first few rejections and the number of the others.
 fn reasons(rejected: &[(PathBuf, Error)]) -> String {
     const SHOWN: usize = 3;
     let reason = |(prefix, error): &(PathBuf, Error)| {

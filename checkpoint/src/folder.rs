@@ -33,7 +33,7 @@ pub(crate) struct Folder {
     untidy: AtomicBool,
     /// Guards the folder's files: one save goes after the other. The journal is read at the first.
     journal: Mutex<Option<Journal>>,
-    /// Which training has the folder. Guarded for a look only.
+    /// The training that owns the folder. The lock is held only to look it up.
     claim: Mutex<Weak<Claim>>,
 }
 
@@ -272,14 +272,14 @@ impl Writing<'_> {
 
 // ---- whose it is ------------------------------------------------------------------------------------
 
-/// Who this process is, for others to read.
+/// Describes this process to others.
 fn owner(now: SystemTime) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { String::new() } else { format!(" on {}", host.trim()) };
     format!("process {}{host} since {}", std::process::id(), readable(now))
 }
 
-/// What a training says of itself when it takes a folder.
+/// The description that a training gives when it claims a folder.
 #[derive(Debug)]
 struct Claim {
     training: String,
@@ -344,6 +344,14 @@ impl FolderClaim {
     }
 
     /// Returns the folder.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use checkpoint::{FolderClaim, storage::LocalStorage};
+    /// let claim = FolderClaim::take(&LocalStorage::shared(), folder.path(), "a training")?;
+    /// assert!(checkpoint::is_same_folder(claim.directory(), folder.path()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.claim.folder.path

@@ -29,7 +29,8 @@ fn start(file: &dyn ReadFile) -> Option<Vec<u8>> {
     Some(start)
 }
 
-/// Returns the error for a path where no checkpoint is: what is there instead, and which prefix is meant, if that can be told.
+/// Returns the error for a path at which there is no checkpoint. It says what is there instead and which
+/// prefix was probably meant.
 pub(crate) fn no_checkpoint(storage: &dyn Storage, path: &Path) -> Error {
     let not_found = || Error::NotFound { path: path.to_path_buf() };
     if !storage.metadata(path).is_ok_and(|info| !info.is_dir) {

@@ -31,14 +31,15 @@ struct Chosen {
     tables: Vec<SavedTable>,
 }
 
-/// What a checkpoint keeps beside tensors: the state of the session, of hooks, of whatever else took part.
+/// The state that a checkpoint stores alongside the tensors: that of the session, of hooks, and of other
+/// participants.
 ///
 /// Written with the checkpoint's [session state](crate::sidecar).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionState {
     /// The global step at which it was saved, if the program has one.
     pub step: Option<i64>,
-    /// What [`Session::export_state`] gave.
+    /// The result of [`Session::export_state`].
     pub session: Vec<(String, Vec<u8>)>,
     /// The states of hooks, by the names under which they ran.
     pub hooks: Vec<(String, Vec<u8>)>,
@@ -52,14 +53,14 @@ impl SessionState {
     }
 }
 
-/// What a restore did, and the state that came with the variables.
+/// The result of a restore, and the state that was stored alongside the variables.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Restored {
-    /// Which checkpoint, which variables, what was missing, what was rejected before.
+    /// The checkpoint, the restored variables, the missing ones, and the checkpoints rejected before.
     pub report: RestoreReport,
-    /// The state saved beside the variables; empty for a checkpoint of another program. That of the session has been
-    /// taken over by it.
+    /// The state stored alongside the variables. Empty for a checkpoint of another program. The session has
+    /// already imported its own part.
     pub state: SessionState,
 }
 
@@ -190,8 +191,8 @@ impl GraphSaver {
         self.saver.wait().map_err(in_phase(Phase::Save))
     }
 
-    /// Restores variables and the session's own state from the checkpoint of this prefix (S-299). The variables need not
-    /// have been initialised.
+    /// Restores the variables and the state of the session from the checkpoint with this prefix (S-299). The
+    /// variables need not be initialized.
     ///
     /// # Errors
     /// As [`Saver::restore_with`], with the phase and the cause; of the session when it cannot be set.
@@ -237,7 +238,7 @@ impl GraphSaver {
     }
 }
 
-/// What it was made for belongs to the graph; a saver of all variables belongs to every graph.
+/// A saver belongs to the graph of its variables; a saver of all variables belongs to every graph.
 impl GraphMember for GraphSaver {
     fn check_in(&self, graph: &Graph) -> Result<()> {
         let Some(chosen) = &self.chosen else { return Ok(()) };

@@ -3,7 +3,17 @@
 use crate::Error;
 use tensor::{DType, Shape};
 
-/// What a checkpoint says of one tensor.
+/// The description of a stored tensor.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// let info = &checkpoint::list_variables(&prefix)?[0];
+/// assert_eq!((info.name.as_str(), info.dtype, info.bytes), ("w", tensor::DType::Float32, 8));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TensorInfo {
@@ -17,7 +27,7 @@ pub struct TensorInfo {
     pub bytes: u64,
 }
 
-/// What a file says of a tensor whose dtype is not known here, so that it can be named but not read.
+/// The description of a stored tensor whose dtype is unknown, so that it can be listed but not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownTensor {
@@ -32,11 +42,22 @@ pub struct UnknownTensor {
 }
 
 /// Something in a checkpoint that cannot be used.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// std::fs::write(checkpoint::data_path(&prefix, 0, 1), "damaged!")?;
+/// let problems = checkpoint::CheckpointReader::open(&prefix)?.verify();
+/// assert_eq!(problems[0].name.as_deref(), Some("w"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Problem {
     /// The tensor that is hit; `None` when it is the checkpoint as a whole.
     pub name: Option<String>,
-    /// What is wrong, with the file's name.
+    /// The defect, including the name of the file.
     pub error: Error,
 }

@@ -1,4 +1,4 @@
-//! What savers write down about a folder: which files in it are theirs.
+//! The journal of a folder: it records which files savers wrote.
 //!
 //! A name proves nothing: a folder may hold files of other programs, or checkpoints that are being copied
 //! in, under any name. So a saver removes only what is written down here:

@@ -14,25 +14,42 @@ pub(crate) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Returns the table of contents of a checkpoint; the checkpoint exists exactly if this file does.
+///
+/// ```
+/// assert_eq!(checkpoint::index_path("run/model.ckpt-5").to_str(), Some("run/model.ckpt-5.index"));
+/// ```
 #[must_use]
 pub fn index_path(prefix: impl AsRef<Path>) -> PathBuf {
     with_suffix(prefix.as_ref(), ".index")
 }
 
 /// Returns one of a checkpoint's data files.
+///
+/// ```
+/// let path = checkpoint::data_path("m", 0, 2);
+/// assert_eq!(path.to_str(), Some("m.data-00000-of-00002"));
+/// ```
 #[must_use]
 pub fn data_path(prefix: impl AsRef<Path>, shard: u32, num_shards: u32) -> PathBuf {
     with_suffix(prefix.as_ref(), &format!(".data-{shard:05}-of-{num_shards:05}"))
 }
 
-/// Returns the session state beside a checkpoint.
+/// Returns the path of the session state of a checkpoint.
+///
+/// ```
+/// assert_eq!(checkpoint::sidecar_path("m").to_str(), Some("m.session"));
+/// ```
 #[must_use]
 pub fn sidecar_path(prefix: impl AsRef<Path>) -> PathBuf {
     with_suffix(prefix.as_ref(), ".session")
 }
 
-/// Returns the meta graph beside a checkpoint. A shard suffix such as `-5-of-7` is dropped first, as
-/// TensorFlow does (S-314).
+/// Returns the path of the meta graph of a checkpoint. A shard suffix such as `-5-of-7` is removed first, as
+/// in TensorFlow (S-314).
+///
+/// ```
+/// assert_eq!(checkpoint::meta_graph_path("m-5", "meta").to_str(), Some("m-5.meta"));
+/// ```
 #[must_use]
 pub fn meta_graph_path(prefix: impl AsRef<Path>, suffix: &str) -> PathBuf {
     let prefix = prefix.as_ref();
@@ -89,7 +106,7 @@ pub fn same_checkpoint(storage: &dyn Storage, a: &Path, b: &Path) -> bool {
     a.file_name() == b.file_name() && folder(a).is_some_and(|folder_of_a| Some(folder_of_a) == folder(b))
 }
 
-/// What a file is by its name.
+/// The role of a file, determined by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Index,
@@ -147,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart() {
+    fn file_names_reveal_the_part() {
         assert_eq!(parse("m.ckpt-5.index"), Some(("m.ckpt-5", Part::Index)));
         assert_eq!(
             parse("m.ckpt-5.data-00000-of-00002"),

@@ -42,6 +42,17 @@ impl CheckpointReader {
     /// of its state file or else the one with the highest step; a file `….safetensors`; or one of a
     /// bundle's own files `….index`.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// use checkpoint::CheckpointReader;
+    /// assert_eq!(CheckpointReader::open(folder.path())?.path(), prefix); // the newest in a folder
+    /// assert!(CheckpointReader::open(&prefix)?.has_tensor("w"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`] when there is nothing, or the folder has no checkpoint; [`Error::Unsupported`]
     /// for a file that is something else, which says what, and for one of TensorFlow's old V1 format; and those of the
@@ -75,6 +86,15 @@ impl CheckpointReader {
     }
 
     /// `bundle` or `safetensors`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert_eq!(checkpoint::CheckpointReader::open(&prefix)?.format(), "bundle");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn format(&self) -> &'static str {
         match self {
@@ -95,6 +115,15 @@ impl CheckpointReader {
     }
 
     /// Returns the step at the end of the name, if there is one: 500 for `model.ckpt-500`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert_eq!(checkpoint::CheckpointReader::open(&prefix)?.step(), Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn step(&self) -> Option<i64> {
         let name = match self {
@@ -106,6 +135,15 @@ impl CheckpointReader {
     }
 
     /// Returns all tensors by name (S-318), but for those whose dtype is [not known](CheckpointReader::unknown).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert_eq!(checkpoint::CheckpointReader::open(&prefix)?.variables()[0].name, "w");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn variables(&self) -> Vec<TensorInfo> {
         match self {
@@ -127,6 +165,15 @@ impl CheckpointReader {
     }
 
     /// Returns true if there is a tensor of this name.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert!(!checkpoint::CheckpointReader::open(&prefix)?.has_tensor("missing"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn has_tensor(&self, name: &str) -> bool {
         match self {
@@ -137,6 +184,16 @@ impl CheckpointReader {
     }
 
     /// Reads a tensor. A trailing `:0` of the name is dropped if there is no tensor with it (S-318).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// let reader = checkpoint::CheckpointReader::open(&prefix)?;
+    /// assert_eq!(reader.read("w:0")?, reader.read("w")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::TensorMissing`], and those of the formats.
@@ -167,6 +224,15 @@ impl CheckpointReader {
 
     /// Reads everything that can be checked and tells what is damaged. A safetensors file has no
     /// checksums; of it only the structure is checked, and that tensors can be read.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert!(checkpoint::CheckpointReader::open(&prefix)?.verify().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn verify(&self) -> Vec<Problem> {
         match self {
@@ -185,7 +251,7 @@ impl CheckpointReader {
     }
 }
 
-/// How often a read is begun again because a saver has replaced or deleted what was being read.
+/// The number of attempts to read a checkpoint that a saver replaces or deletes during the read.
 pub(crate) const ATTEMPTS: usize = 10;
 
 /// Reads again what was replaced while it was being read.
@@ -245,6 +311,17 @@ pub(crate) fn numbered(name: &str) -> Option<(&str, i64)> {
 /// Name, dtype and shape of every tensor of a checkpoint, by name (S-318). Takes what
 /// [`CheckpointReader::open`] takes.
 ///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// for info in checkpoint::list_variables(folder.path())? {
+///     println!("{} {} {}", info.name, info.dtype, info.shape);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// As [`CheckpointReader::open`].
 pub fn list_variables(path: impl AsRef<Path>) -> Result<Vec<TensorInfo>> {
@@ -252,6 +329,16 @@ pub fn list_variables(path: impl AsRef<Path>) -> Result<Vec<TensorInfo>> {
 }
 
 /// Reads one tensor of a checkpoint (S-318).
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// let w = checkpoint::load_variable(&prefix, "w")?;
+/// assert_eq!(w.as_slice::<f32>()?, [1.0, 2.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As [`CheckpointReader::open`] and [`CheckpointReader::read`].
@@ -262,6 +349,15 @@ pub fn load_variable(path: impl AsRef<Path>, name: &str) -> Result<Tensor> {
 /// Prefixes of all checkpoints in a folder, listed or not, in the order of their steps; those without a
 /// step come first, by name. A checkpoint is an index, known by the bytes at its end, with data files of
 /// its name; other files that end in `.index` are none.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// assert_eq!(checkpoint::checkpoints_in(folder.path())?, [prefix]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -279,7 +375,7 @@ pub(crate) fn checkpoints_by_step(storage: &dyn Storage, directory: &Path) -> Re
     Ok(prefixes)
 }
 
-/// What looks like a checkpoint, by the names of its files.
+/// A likely checkpoint, judged by the names of its files.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FoundIn {
     step: Option<i64>,

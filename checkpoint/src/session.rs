@@ -175,7 +175,7 @@ impl RestoreTarget for SessionVariables<'_> {
     }
 }
 
-/// What was read of tables, part by part.
+/// The contents of tables, as far as they have been read.
 struct TableContents<'t> {
     /// For each name of a part, the table and which of the two it is.
     parts: HashMap<String, (usize, usize)>,

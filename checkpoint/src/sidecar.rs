@@ -1,4 +1,4 @@
-//! The session state: what a training run needs to go on exactly where it was, beside the tensors.
+//! The session state: what a training run needs, besides the tensors, to resume exactly.
 //!
 //! Random state, the position in the input, what hooks remember: all of it lies in `<prefix>.session`,
 //! written and replaced together with the checkpoint. Tensors do not go here.
@@ -41,7 +41,7 @@ const MAGIC: &[u8; 8] = b"MSESSION";
 const VERSION: u32 = 1;
 const HEADER: usize = 44;
 
-/// Where the next session state of a prefix goes.
+/// The location of the next session state of a prefix.
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
     pub(crate) generation: u64,
@@ -203,6 +203,15 @@ fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Bytes>> {
 
 /// Returns the session state of a checkpoint; `None` when it has none. A state that belongs to another save of
 /// the prefix is not this checkpoint's.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// assert_eq!(checkpoint::sidecar::read_session_state(&prefix)?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Corrupt`] or [`Error::Unsupported`] when the state is there but cannot be used;

@@ -20,6 +20,16 @@ use std::fmt::Write;
 
 /// Reads a text word by word. Blanks and comments before a word are passed over.
 ///
+/// ```
+/// use checkpoint::text_format::Lexer;
+/// let mut lexer = Lexer::new("step: 12 # so far");
+/// assert_eq!(lexer.name()?, "step");
+/// lexer.expect(':')?;
+/// assert_eq!(lexer.integer()?, 12);
+/// assert!(lexer.at_end());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// Every method that can fail says where in the text, and what it had expected.
 #[derive(Clone, Debug)]
@@ -48,6 +58,12 @@ impl<'a> Lexer<'a> {
     }
 
     /// Says what is wrong with what comes next, and where that is.
+    ///
+    /// ```
+    /// use checkpoint::text_format::Lexer;
+    /// let error = Lexer::new("step").error("a number was expected");
+    /// assert_eq!(error, "line 1, column 1: a number was expected at \"step\"");
+    /// ```
     #[must_use]
     pub fn error(&self, what: &str) -> String {
         let read = &self.text[..self.text.len() - self.rest.len()];
@@ -68,6 +84,12 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes a character, if it comes next.
+    ///
+    /// ```
+    /// use checkpoint::text_format::Lexer;
+    /// let mut lexer = Lexer::new("{}");
+    /// assert!(lexer.eat('{') && !lexer.eat('{'));
+    /// ```
     pub fn eat(&mut self, character: char) -> bool {
         self.skip_space();
         match self.rest.strip_prefix(character) {
@@ -103,6 +125,11 @@ impl<'a> Lexer<'a> {
 
     /// Returns the name of a field or of a value.
     ///
+    /// ```
+    /// assert_eq!(checkpoint::text_format::Lexer::new(" step: 1").name()?, "step");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If none comes next.
     pub fn name(&mut self) -> Result<&'a str, String> {
@@ -115,6 +142,11 @@ impl<'a> Lexer<'a> {
     }
 
     /// Everything up to a character, which is taken, too.
+    ///
+    /// ```
+    /// assert_eq!(checkpoint::text_format::Lexer::new("a.b] c").until(']')?, "a.b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If it does not come.
@@ -141,6 +173,11 @@ impl<'a> Lexer<'a> {
 
     /// Returns an integer: decimal, octal after `0`, hexadecimal after `0x`.
     ///
+    /// ```
+    /// assert_eq!(checkpoint::text_format::Lexer::new("-0x10").integer()?, -16);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If none comes next, or one that 64 bits, with the sign, do not hold.
     pub fn integer(&mut self) -> Result<i128, String> {
@@ -159,6 +196,11 @@ impl<'a> Lexer<'a> {
     }
 
     /// Returns a number that need not be whole; `inf` and `nan` are some.
+    ///
+    /// ```
+    /// assert_eq!(checkpoint::text_format::Lexer::new("1.5e3").float()?, 1500.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If none comes next.
@@ -189,6 +231,14 @@ impl<'a> Lexer<'a> {
 
     /// One value, or several in brackets, each read by a function.
     ///
+    /// ```
+    /// use checkpoint::text_format::Lexer;
+    /// let mut numbers = Vec::new();
+    /// Lexer::new("[1, 2]").values(|lexer| lexer.integer().map(|number| numbers.push(number)))?;
+    /// assert_eq!(numbers, [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Of the function; if the brackets do not close.
     pub fn values(
@@ -211,6 +261,11 @@ impl<'a> Lexer<'a> {
     }
 
     /// Returns the bytes of one or more adjacent strings, joined.
+    ///
+    /// ```
+    /// assert_eq!(checkpoint::text_format::Lexer::new("'a' \"b\"").string()?, b"ab");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If none comes next, one does not end, or has an escape that there is not.
@@ -302,6 +357,10 @@ impl<'a> Lexer<'a> {
 }
 
 /// Returns a text as a string in quotes; only what cannot stand there is escaped.
+///
+/// ```
+/// assert_eq!(checkpoint::text_format::quoted("say \"hi\""), "\"say \\\"hi\\\"\"");
+/// ```
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -314,6 +373,10 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// Bytes as a string in quotes; all that is not ASCII is escaped.
+///
+/// ```
+/// assert_eq!(checkpoint::text_format::quoted_bytes(b"a\xff"), "\"a\\377\"");
+/// ```
 #[must_use]
 pub fn quoted_bytes(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() + 2);

@@ -10,7 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// How a folder is watched.
+/// Options for watching a folder.
+///
+/// ```
+/// use checkpoint::WatchOptions;
+/// use std::time::Duration;
+/// let options = WatchOptions::new().poll(Duration::from_secs(5)).timeout(Duration::from_secs(600));
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct WatchOptions {
@@ -85,6 +92,17 @@ impl WatchOptions {
 /// Waits until the newest checkpoint of a folder is another one than `last`, and returns it (S-315).
 /// `None` when another sleep would pass the time limit.
 ///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// use checkpoint::{WatchOptions, wait_for_new_checkpoint};
+/// let found = wait_for_new_checkpoint(folder.path(), None, &WatchOptions::new())?;
+/// assert_eq!(found, Some(prefix));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// As [`latest_checkpoint`](crate::latest_checkpoint).
 pub fn wait_for_new_checkpoint(
@@ -148,7 +166,7 @@ pub struct CheckpointsIterator {
     directory: PathBuf,
     options: WatchOptions,
     last: Option<PathBuf>,
-    /// When the last one was handed out, if the function was not asked since.
+    /// The time at which the last checkpoint was returned, if the function has not been called since.
     yielded: Option<SystemTime>,
     on_timeout: Option<Box<dyn FnMut() -> bool + Send>>,
     ended: bool,
@@ -166,6 +184,16 @@ impl fmt::Debug for CheckpointsIterator {
 
 impl CheckpointsIterator {
     /// Sets the function that decides whether to end.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use checkpoint::{WatchOptions, checkpoints_iterator};
+    /// use std::time::Duration;
+    /// let options = WatchOptions::new().timeout(Duration::ZERO);
+    /// let found = checkpoints_iterator(folder.path(), options).on_timeout(|| true);
+    /// assert_eq!(found.count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_timeout(mut self, function: impl FnMut() -> bool + Send + 'static) -> Self {
         self.on_timeout = Some(Box::new(function));
         self

@@ -154,7 +154,7 @@ fn power_lost_at_every_file_operation() {
 
 #[test]
 fn without_syncs_a_loss_of_power_would_be_noticed() {
-    // The test above can fail: a saver told not to sync loses checkpoints.
+    // The test above can fail: a saver configured not to sync loses checkpoints.
     let mut lost = 0;
     for chance in 0..50 {
         let disk = Disk::default();

@@ -263,7 +263,7 @@ fn what_was_only_found_is_deleted_only_on_demand() {
 }
 
 #[test]
-fn a_checkpoint_that_somebody_put_in_the_place_of_an_own_one_stays() {
+fn a_foreign_checkpoint_that_replaces_an_own_one_stays() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     save(elsewhere.path(), [70]);
     let saver = keeping(2);
@@ -575,7 +575,7 @@ fn two_savers_of_one_process_do_not_tear_a_prefix() {
 }
 
 #[test]
-fn a_reader_beside_a_saver_of_the_same_prefix_reads_one_save_or_another() {
+fn a_reader_concurrent_with_a_saver_sees_one_consistent_save() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m");
     let source = |value: f32| Model::from([("w".to_owned(), Tensor::full(value, [50_000]))]);

@@ -642,7 +642,7 @@ fn a_folder_can_be_moved() {
 }
 
 #[test]
-fn a_deleted_folder_can_be_made_anew() {
+fn a_deleted_folder_can_be_recreated() {
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("inside");
     let saver = Saver::new(SaverOptions::new().create_directory(true));

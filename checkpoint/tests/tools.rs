@@ -1,4 +1,4 @@
-//! The tools around checkpoints: readers, waiting, initialising from a checkpoint, safetensors.
+//! The tools around checkpoints: readers, waiting, initializing from a checkpoint, safetensors.
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 

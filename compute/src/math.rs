@@ -1,4 +1,4 @@
-//! Elementary functions without branches, so that loops over them are vectorised.
+//! Elementary functions without branches, so that loops over them are vectorized.
 //!
 //! | function | type | largest error, units in the last place |
 //! | --- | --- | --- |

@@ -68,7 +68,7 @@ impl Product {
     }
 }
 
-/// What is done to every sum before it is stored, while it is still in a register.
+/// The operations applied to each sum before it is stored, while it is still in a register.
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a, T> {
     /// Added to every row: one value per column (per output channel of a convolution).
@@ -108,7 +108,7 @@ mod sealed {
 
     /// Arithmetic of sums of products.
     pub trait Element: Sized {
-        /// What sums are kept in.
+        /// The type of the sums.
         type Sum: Copy;
         fn zero() -> Self::Sum;
         fn widen(self) -> Self::Sum;

@@ -11,12 +11,12 @@ use workers::Workers;
 ///
 /// The calling thread always takes part, so a pool of one thread owns no thread at all and costs
 /// nothing to enter. Idle threads sleep after some ten microseconds in which they leave their CPU to
-/// anyone who wants it, and nobody waits for a thread that has not begun to help: a neighbour on the same
+/// anyone who wants it, and nobody waits for a thread that has not begun to help: a neighbor on the same
 /// machine costs its share and no more.
 #[derive(Clone)]
 pub struct Pool {
     threads: usize,
-    /// The helpers beside the caller; absent in a pool of one.
+    /// The helpers of the calling thread. Absent in a pool of one thread.
     workers: Option<Arc<Workers>>,
 }
 
@@ -56,9 +56,9 @@ impl Pool {
         self.run_with_worker(items, |_, i| work(i));
     }
 
-    /// [`run`](Pool::run), with `work(worker, i)` told which worker it runs on: a number below
-    /// [`threads`](Pool::threads) that no two calls have at the same time. It is what indexes memory that
-    /// each worker has for itself.
+    /// Works as [`run`](Pool::run), and passes the worker to `work(worker, i)`: a number below
+    /// [`threads`](Pool::threads) that no two concurrent calls share. It can index memory that each worker
+    /// has for itself.
     pub fn run_with_worker(&self, items: usize, work: impl Fn(usize, usize) + Sync) {
         // Not generic from here on: a copy for every kernel would add to the library, not to its speed.
         self.run_dyn(items, &work);

@@ -102,7 +102,7 @@ fn clip(start: usize, window: usize, pad: usize, size: usize) -> Range<usize> {
     start.saturating_sub(pad).min(end)..end
 }
 
-/// A type that windows can be maximised over: floating-point numbers and integers. Sealed.
+/// A type that windows can be maximized over: floating-point numbers and integers. Sealed.
 pub trait PoolElement: Copy + PartialOrd + Send + Sync + sealed::Element + 'static {}
 impl<T: Copy + PartialOrd + Send + Sync + sealed::Element + 'static> PoolElement for T {}
 

@@ -30,7 +30,7 @@ pub(crate) struct Tables {
     pub(crate) columns: Vec<Span>,
     /// The order of a filter's taps in a row.
     pub(crate) order: Vec<usize>,
-    /// Where the rows of tiles start.
+    /// The starts of the rows of tiles.
     pub(crate) starts: Vec<usize>,
 }
 

@@ -1,11 +1,11 @@
-//! Which instruction set the kernels use, found once per process.
+//! The instruction set that the kernels use, detected once per process.
 
 use std::sync::OnceLock;
 
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
-    /// What the compilation target guarantees.
+    /// The features that the compilation target guarantees.
     Baseline,
     /// x86-64 with AVX2 and FMA.
     Avx2,
@@ -58,7 +58,7 @@ impl Isa {
 ///     pub fn add(a: &mut [f32], b: &[f32]) { for (a, b) in a.iter_mut().zip(b) { *a += b } }
 /// }
 /// ```
-/// The body is auto-vectorised for each set. It must be self-contained or call `#[inline(always)]`
+/// The body is auto-vectorized for each set. It must be self-contained or call `#[inline(always)]`
 /// functions only, or those are compiled for the baseline. `mul_add` is fast only where FMA exists:
 /// write `a * b + c` unless the extra rounding matters, which also keeps the bits equal on all CPUs.
 macro_rules! dispatch {

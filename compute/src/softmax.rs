@@ -46,7 +46,7 @@ impl std::error::Error for LabelError {}
 /// About how long one class of one row takes, in picoseconds.
 const CLASS: usize = 1_200;
 
-/// Does the work, compiled for this CPU if the type's exponential is vectorised at all.
+/// Does the work, compiled for this CPU if the type's exponential is vectorized at all.
 fn execute<T: Float>(work: impl Vectorised) {
     if const { T::VECTOR && T::Wide::EXP_COST < 1_000 } {
         vectorised(work);

@@ -104,7 +104,7 @@ fn unary<T: Golden>(tag: &str) {
         let name = op.name();
         let Some(words) = case.words(name) else { continue };
         if name == "Round" && matches!(tag, "i32" | "i64") {
-            // A mistake of TensorFlow's, which is not repeated here.
+            // TensorFlow returns a wrong result here, which this crate does not reproduce.
             assert!(words.iter().all(|word| word == "0"), "TensorFlow rounds integers to themselves by now");
             continue;
         }

@@ -21,7 +21,7 @@ use session_core::{AttrValue, Code, Endpoint, Error, Graph, OpId, Operation, Out
 use std::collections::{BTreeMap, BTreeSet};
 use tensor::Tensor;
 
-/// What the parts of a step share while it is compiled.
+/// The state that the parts of a step share during compilation.
 pub(crate) struct Shared<'a> {
     /// The graph that holds the functions.
     pub(crate) library: &'a Graph,
@@ -64,7 +64,7 @@ struct Builder<'a> {
     node_of: FxHashMap<OpId, usize>,
     /// The nodes that stand for operations which only pass on, where others wait for them.
     passed_on: FxHashMap<OpId, Vec<usize>>,
-    /// What stands for outputs that no node computes.
+    /// The replacements of outputs that no node computes.
     replaced: FxHashMap<Endpoint, Value>,
     /// The outputs that are references to variables, or may be.
     references: FxHashSet<Endpoint>,
@@ -400,7 +400,7 @@ impl<'a> Builder<'a> {
         self.changing.get(node).copied().unwrap_or(false)
     }
 
-    /// Puts constants in the place of an operation's outputs.
+    /// Replaces the outputs of an operation by constants.
     fn replace(&mut self, operation: &Operation, values: Vec<Tensor>) {
         for (index, value) in values.into_iter().enumerate() {
             let constant = Value::Constant(self.constants.len() as u32);

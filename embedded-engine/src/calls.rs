@@ -1,4 +1,4 @@
-//! Which functions an operation runs, one after another, and what it gives.
+//! The sequence of functions that an operation runs, and its results.
 
 use crate::kernel::KernelContext;
 use crate::plan::{Call, Plan};
@@ -6,7 +6,7 @@ use crate::registry;
 use session_core::{Error, Result};
 use tensor::{DType, Tensor};
 
-/// What comes next in an operation that runs functions.
+/// The next action of an operation that runs functions.
 pub(crate) enum Next {
     /// The body of this number runs on these arguments.
     Call(usize, Vec<Tensor>),
@@ -14,7 +14,7 @@ pub(crate) enum Next {
     Done(Vec<Tensor>),
 }
 
-/// How far an operation that runs functions has come.
+/// The progress of an operation that runs functions.
 pub(crate) enum Calls {
     /// The results of the one function are the outputs.
     Once,
@@ -114,7 +114,7 @@ impl Call {
 pub(crate) fn deliver(context: &mut KernelContext<'_>, results: Vec<Tensor>) -> Result<()> {
     if results.len() != context.outputs.len() {
         let text =
-            format!("a function gives {} results in the place of {}", results.len(), context.outputs.len());
+            format!("a function returns {} results instead of {}", results.len(), context.outputs.len());
         return Err(Error::invalid_argument(text));
     }
     results.into_iter().enumerate().for_each(|(output, result)| context.set(output, result));

@@ -156,9 +156,9 @@ fn check_depth(plan: &Plan) -> Result<()> {
 
 /// Returns what a call runs whether an output needs it or not: what the function says, or else whatever has an effect.
 fn targets(function: &Function) -> Vec<OpId> {
-    let told: Vec<OpId> = function.control_outputs().iter().map(Operation::id).collect();
-    if !told.is_empty() {
-        return told;
+    let declared: Vec<OpId> = function.control_outputs().iter().map(Operation::id).collect();
+    if !declared.is_empty() {
+        return declared;
     }
     let changes_something = |operation: &&Operation| {
         let looks = facts(operation).is_some_and(|op| op.reads || op.role == Role::Handle);

@@ -2,7 +2,7 @@
 
 use session_core::{Code, Error, Operation, Result, SessionConfig};
 
-/// Which devices there are, and what becomes of operations that ask for others.
+/// The devices of the engine, and the placement of operations that request others.
 pub(crate) struct Devices {
     /// The number of devices `CPU:0`, `CPU:1`, and so on.
     processors: u32,

@@ -8,15 +8,15 @@ use session_core::{OpStats, Operation, Result};
 use std::time::{Duration, Instant};
 use tensor::Tensor;
 
-/// What one run carries along.
+/// The state of one run.
 pub(crate) struct Run<'p, 'r> {
     pub(crate) environment: &'r Environment,
     pub(crate) limits: &'r Limits<'r>,
-    /// Where operations are recorded, and when the run began.
+    /// The record of operations, and the start time of the run.
     pub(crate) recorder: Option<(&'r mut Vec<OpStats>, Instant)>,
     /// The step that an error belongs to.
     pub(crate) current: Option<&'p Step>,
-    /// How long the run stood still.
+    /// The time for which the run was blocked.
     pub(crate) waited: Duration,
 }
 
@@ -138,7 +138,7 @@ impl<'p> Run<'p, '_> {
         Ok(begins)
     }
 
-    /// What happens behind the last round.
+    /// Leaves a loop after its last iteration.
     pub(crate) fn leave(&mut self, body: &'p Loop, step: &'p Step, frame: &mut Frame) {
         body.entered.iter().for_each(|&slot| frame.clear(slot));
         step.release(frame);
@@ -162,7 +162,7 @@ impl<'p> Run<'p, '_> {
     }
 }
 
-/// Returns what is told of operations that ran as one.
+/// Returns the statistics of fused operations.
 pub(crate) fn stats_of(
     operations: &[Operation],
     start: Duration,

@@ -4,7 +4,7 @@ use crate::kernels::facts;
 use crate::registry::Control;
 use session_core::Operation;
 
-/// What an operation does to the flow of control.
+/// The effect of an operation on control flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
     /// Passes its first input on as one of two outputs.
@@ -13,7 +13,7 @@ pub(crate) enum Flow {
     Merge,
     /// Takes a value into a frame.
     Enter {
-        /// Which one.
+        /// The name of the frame.
         frame: String,
         /// True if the value is there in all rounds, not only in the first.
         is_constant: bool,

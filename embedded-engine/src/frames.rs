@@ -16,7 +16,7 @@ pub(crate) fn unsupported(text: impl Into<String>) -> Error {
     Error::new(Code::Unimplemented, text)
 }
 
-/// Which frame each node belongs to.
+/// The frame of each node.
 pub(crate) struct Frames {
     /// By node: where it runs. An `Enter` runs in the frame that it opens.
     home: Vec<usize>,
@@ -56,7 +56,8 @@ impl Frames {
             is_exit: flow(|flow| matches!(flow, Flow::Exit)),
         };
         let mut by_name: FxHashMap<&str, usize> = FxHashMap::default();
-        // A frame may turn out to lie deeper than its first `Enter` told, and so do those inside it.
+        // A frame may turn out to be nested deeper than its first `Enter` suggests, and so may those inside
+        // it.
         let mut rounds = 0;
         while frames.assign(ir, &mut by_name)? {
             rounds += 1;

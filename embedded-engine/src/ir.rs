@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use session_core::{Operation, Output};
 use tensor::Tensor;
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Value {
     /// An output of a node.
@@ -33,7 +33,7 @@ pub(crate) struct IrNode {
     pub(crate) callees: Option<Callees>,
     /// True if it must run although nobody needs its outputs.
     pub(crate) has_effect: bool,
-    /// What it does to the flow of control.
+    /// The effect on control flow.
     pub(crate) flow: Option<Flow>,
     /// True if it only looks at the variables of its handles.
     pub(crate) reads: bool,
@@ -104,11 +104,11 @@ pub(crate) struct Ir {
     pub(crate) constants: Vec<Tensor>,
     pub(crate) fetches: Vec<Value>,
     pub(crate) targets: Vec<usize>,
-    /// What is fed.
+    /// The fed outputs.
     pub(crate) fed: Vec<Output>,
     /// The bytes of constants that were computed.
     pub(crate) folded: usize,
-    /// What is fetched of operations that take no step.
+    /// The fetched values of operations that need no step.
     pub(crate) known: Vec<(Operation, Tensor)>,
 }
 

@@ -26,7 +26,7 @@ impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
     }
 }
 
-/// What a step waits for. Dropped before it is done, it has had no effect.
+/// A wait of a step. If it is dropped before completion, the operation has had no effect.
 pub(crate) trait Wait {
     /// Returns true if [`finish`](Wait::finish) has something to deliver. The thread that began it is unparked when it has.
     fn is_done(&self) -> bool;
@@ -41,7 +41,7 @@ pub(crate) trait Wait {
 /// Makes the kernel of one operation.
 pub(crate) type MakeKernel = fn(&NodeSpec<'_>) -> Result<Box<dyn Kernel>>;
 
-/// What is known of an operation when its kernel is made.
+/// The static properties of an operation, from which its kernel is created.
 pub(crate) struct NodeSpec<'a> {
     pub(crate) operation: &'a Operation,
     /// The function whose body the operation is in, if it is.
@@ -101,7 +101,7 @@ fn wrong(name: &str, kind: &str) -> Error {
     Error::value(format!("attribute '{name}' is not {kind}"))
 }
 
-/// Where an input stands in the frame.
+/// The location of an input in the frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input {
     pub(crate) slot: u32,
@@ -112,7 +112,7 @@ pub(crate) struct Input {
 /// An output that nobody needs.
 pub(crate) const UNUSED: u32 = u32::MAX;
 
-/// What kernels share within one session.
+/// The state that kernels share within one session.
 pub(crate) struct Environment {
     pub(crate) pool: Pool,
     pub(crate) buffers: BufferPool,
@@ -121,13 +121,13 @@ pub(crate) struct Environment {
     pub(crate) files: FileAccess,
 }
 
-/// What a kernel sees of the step that it runs in.
+/// The step in which a kernel runs, as the kernel sees it.
 pub(crate) struct KernelContext<'a> {
     pub(crate) slots: &'a mut [Option<Tensor>],
     pub(crate) inputs: &'a [Input],
     pub(crate) outputs: &'a [u32],
     pub(crate) environment: &'a Environment,
-    /// What can end the run.
+    /// The conditions that end the run early.
     pub(crate) limits: &'a Limits<'a>,
     pub(crate) scratch: &'a mut Scratch,
 }
@@ -313,7 +313,7 @@ pub(crate) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// After work on so many elements the clock is worth a look.
+    /// The number of elements after which the clock is checked.
     const INTERVAL: usize = 1 << 16;
 
     /// Counts work on some elements.

@@ -1,9 +1,9 @@
-//! What can end a run before its last operation.
+//! Conditions that end a run early: a time limit or a cancellation.
 
 use session_core::{CancellationToken, Code, Error, Result, RunOptions};
 use std::time::{Duration, Instant};
 
-/// What can end a run before its last operation.
+/// The conditions that end a run early.
 pub(crate) struct Limits<'a> {
     /// Cancelled when the session closes.
     pub(crate) session: &'a CancellationToken,

@@ -1,4 +1,4 @@
-//! What a graph needs and this engine has not.
+//! The operations of a graph that this engine does not support.
 
 use crate::kernel::{Kernel, NodeSpec};
 use crate::kernels::registry;
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Returns true if this engine runs operations of a type. What it does not run for some dtypes, or with some attributes, is told of
-/// an operation alone, by [`missing_kernels`].
+/// Returns true if this engine supports an op type. Unsupported dtypes and attributes are reported per
+/// operation, by [`missing_kernels`].
 ///
 /// ```
 /// assert!(embedded_engine::supports("MatMul") && embedded_engine::supports("While"));
@@ -106,7 +106,8 @@ pub struct Missing {
 pub struct Lack<'m> {
     /// The op type.
     pub op_type: &'m str,
-    /// Why they cannot be run although the engine runs the op type: a dtype that it does not do, or an attribute.
+    /// The reason why the operations are unsupported although the op type is supported: a dtype or an
+    /// attribute.
     pub reason: Option<&'m str>,
     /// The names of the operations; those in the body of a function as `function/operation`.
     pub operations: &'m [String],

@@ -17,11 +17,11 @@ pub(crate) struct Plan {
     pub(crate) constants: Vec<(u32, Tensor)>,
     /// The slot of each feed, or nothing where no operation needs it.
     pub(crate) feeds: Vec<Option<u32>>,
-    /// What is fed, to check values against it.
+    /// The fed outputs, for checking values.
     pub(crate) fed: Vec<Output>,
     /// The slot of each fetch, and whether the value may be moved out.
     pub(crate) fetches: Vec<Input>,
-    /// What is fetched of operations that take no step, for traces.
+    /// The fetched values of operations that need no step, for traces.
     pub(crate) known: Vec<(Operation, Tensor)>,
     /// The last slot and one.
     pub(crate) slots: usize,
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
 /// Steps in an order that fits all their runs.
 pub(crate) struct Block {
     pub(crate) steps: Vec<Step>,
-    /// Where one of the steps may wait: for each step those that must wait for it.
+    /// For each step, the steps that depend on it, if some step may wait.
     pub(crate) dependents: Option<Vec<Vec<Dependent>>>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) enum Action {
     Loop(Box<Loop>),
 }
 
-/// When a step runs that may not.
+/// The condition under which a step runs.
 #[derive(Default)]
 pub(crate) struct Guard {
     /// The flags of the steps that must have run.
@@ -100,7 +100,7 @@ pub(crate) struct Call {
 /// The first inputs of its step are those of what enters, and the outputs are what leaves.
 pub(crate) struct Loop {
     pub(crate) enters: Vec<Step>,
-    /// The merges of what enters with what comes round.
+    /// The merges of the initial values with the loop-carried ones.
     pub(crate) heads: Vec<Step>,
     pub(crate) body: Block,
     /// The slots of what goes round: as long as one of them is filled, there is a next round.
@@ -117,7 +117,7 @@ pub(crate) struct Loop {
 pub(crate) struct Frame {
     pub(crate) slots: Vec<Option<Tensor>>,
     pub(crate) scratch: Scratch,
-    /// Which operations that others wait for have run.
+    /// True for each step that others wait for and that has run.
     pub(crate) flags: Vec<bool>,
     /// True if steps ran out of their order, so that values may be left in it.
     pub(crate) reordered: bool,

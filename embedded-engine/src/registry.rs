@@ -21,16 +21,18 @@ pub(crate) struct OpType {
     pub(crate) reads: bool,
     /// It may have to wait for another thread: its kernel begins and leaves what is waited for.
     pub(crate) waits: bool,
-    /// What it gives may differ from run to run though its definition calls it stateless, as a file's contents.
+    /// True if the outputs may differ between runs although the definition is stateless, such as those that
+    /// depend on a file.
     pub(crate) changes: bool,
-    /// How its outputs share the memory of its inputs in TensorFlow, which shows where that is a variable's.
+    /// The memory that outputs share with inputs in TensorFlow, where that is visible if the memory belongs
+    /// to a variable.
     pub(crate) shares: Shares,
     pub(crate) fusion: Option<Fusion>,
     /// The function of single elements of `f32` that an operation of this type is, if it is one.
     pub(crate) elementwise: Option<fn(&Operation) -> Option<Elementwise>>,
 }
 
-/// What an operation is to the compiler.
+/// The role of an operation for the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// It computes.
@@ -55,7 +57,7 @@ pub(crate) enum Role {
     Call(Call),
 }
 
-/// What an operation does to the flow of control.
+/// The control flow role of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Control {
     /// Passes its first input on as one of two outputs.
@@ -75,19 +77,19 @@ pub(crate) enum Control {
 pub(crate) enum Call {
     /// The one of attribute `f`.
     Function,
-    /// That of `then_branch` or that of `else_branch`.
+    /// Runs `then_branch` or `else_branch`.
     If,
     /// One of `branches`, by number.
     Case,
-    /// That of `body`, as long as that of `cond` says so.
+    /// Runs `body` as long as `cond` returns true.
     While,
-    /// That of `body`, with each number of a range.
+    /// Runs `body` for each number of a range.
     For,
     /// The gradient of the one of attribute `f`.
     Gradient,
 }
 
-/// Where outputs are the memory of inputs.
+/// The sharing of memory between outputs and inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shares {
     /// Nowhere.

@@ -1,4 +1,4 @@
-//! What a session keeps between steps: variables and the state of stateful operations.
+//! The state of a session between steps: variables and the state of stateful operations.
 
 use rustc_hash::FxHashMap;
 use session_core::{Code, Error, Result};
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{DType, Tensor};
 
-/// The value of one variable: a tensor that snapshots share, or nothing while uninitialised.
+/// The value of one variable: a tensor that snapshots share, or `None` while uninitialized.
 ///
 /// The lock guards the value. A kernel that updates variables holds the locks of all of them while it computes, taken
 /// in the order of their addresses, and calls nothing that takes another one.

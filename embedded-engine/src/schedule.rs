@@ -22,14 +22,14 @@ pub(crate) struct Wish {
     pub(crate) after: Vec<usize>,
 }
 
-/// Who reads and who updates one variable.
+/// The reads and updates of one variable.
 #[derive(Default)]
 struct Uses {
     readers: Vec<usize>,
     writers: Vec<usize>,
 }
 
-/// That reads come before updates. The nodes in `before` of one wish have one home.
+/// Returns the wishes that reads precede updates. The nodes in `before` of one wish belong to the same frame.
 ///
 /// A reader that waits for no update of anything can always come before all updates of its variable. One that waits for some
 /// update may wait for the very one: that is looked for as long as it stays cheap, and not wished for beyond that.
@@ -169,7 +169,7 @@ impl Search<'_> {
     }
 }
 
-/// What must, and what should, run before what, among the items of a block.
+/// The mandatory and the preferred order of the items of a block.
 #[derive(Default)]
 pub(crate) struct Edges {
     pub(crate) hard: Vec<(usize, usize)>,

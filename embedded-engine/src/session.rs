@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tensor::{BufferPool, Tensor};
 
-/// How long a compilation may take whatever a run's time limit.
+/// The time that a compilation may take regardless of the time limit of the run.
 const COMPILATION: Duration = Duration::from_secs(5);
 
 /// One session: the values of a graph's variables, and its compiled plans.
@@ -27,7 +27,7 @@ pub(crate) struct EmbeddedSession {
     inner: Arc<Inner>,
 }
 
-/// What a session and its callables share.
+/// The state that a session and its callables share.
 struct Inner {
     environment: Environment,
     plans: Plans,

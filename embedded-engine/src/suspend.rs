@@ -33,7 +33,7 @@ struct Running<'p> {
     held: FxHashMap<u32, Kept>,
     /// Passed by, and held no more.
     ready: BinaryHeap<Reverse<u32>>,
-    /// What waits, in order.
+    /// The waits, in order.
     waiting: Vec<Waiting<'p>>,
 }
 
@@ -42,7 +42,7 @@ type Kept = Vec<(u32, Tensor)>;
 struct Waiting<'p> {
     index: u32,
     state: State<'p>,
-    /// What goes back into the frame whenever it goes on.
+    /// The values that return to the frame when the block resumes.
     kept: Kept,
 }
 
@@ -79,7 +79,7 @@ impl<'p> Running<'p> {
     }
 
     /// Passes by what is held.
-    fn put_off(&mut self, index: u32, frame: &Frame) {
+    fn defer(&mut self, index: u32, frame: &Frame) {
         self.held.insert(index, keep(self.step(index), frame));
         self.hold(index);
     }
@@ -204,7 +204,7 @@ impl<'p> Run<'p, '_> {
             let index = running.next;
             running.next += 1;
             if running.held_by.get(index as usize).is_some_and(|&edges| edges > 0) {
-                running.put_off(index, frame);
+                running.defer(index, frame);
                 frame.reordered = true;
             } else if let Some(waiting) = self.begin(index, running.step(index), &Kept::new(), frame)? {
                 running.hold(index);

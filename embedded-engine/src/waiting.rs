@@ -1,11 +1,11 @@
-//! How a thread waits for others.
+//! Waiting for other threads.
 
 use crate::limits::Limits;
 use session_core::{CancellationGuard, Code, Error, Result};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often one looks before the thread goes to sleep: a few microseconds, less than falling asleep and waking up.
+/// The number of checks before the thread sleeps: a few microseconds, less than falling asleep and waking up.
 const LOOKS: u32 = 100;
 
 /// Waits until `ready` holds, or something ends the run. `describe` tells for what.

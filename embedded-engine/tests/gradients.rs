@@ -92,7 +92,7 @@ fn check(sample: &Sample, known: Known) -> Result<(), Error> {
     for (i, gradient) in gradients.into_iter().enumerate() {
         let found = match gradient {
             Some(gradient) => case.session.run(&gradient, feeds(&case.built))?.to_vec::<f64>()?,
-            // What passes no gradient on does not change with its input, or is told to seem so.
+            // An operation without a gradient does not change with its input, or declares so.
             None if sample.op_type() == "StopGradient" => continue,
             None => vec![0.0; case.built.inputs[i].1.elements()],
         };

@@ -108,7 +108,7 @@ fn a_full_trace_of_constants_tells_of_them() {
     let session = new_session(&graph, &SessionConfig::with_threads(1)).unwrap();
     let mut metadata = RunMetadata::default();
     session.run_with(&y, (), &RunOptions::with_full_trace(), Some(&mut metadata)).unwrap();
-    let told: Vec<&str> = metadata.step_stats.iter().map(|stats| stats.node.as_str()).collect();
-    assert_eq!(told, [y.operation().name()]);
+    let nodes: Vec<&str> = metadata.step_stats.iter().map(|stats| stats.node.as_str()).collect();
+    assert_eq!(nodes, [y.operation().name()]);
     assert_eq!(metadata.step_stats[0].output_bytes, 4);
 }

@@ -78,11 +78,11 @@ fn s_247_fifo_keeps_the_order() {
 }
 
 #[test]
-fn s_222_s_225_s_228_mistakes_are_found_when_the_graph_is_built() {
-    let mistake = |build: fn(&Graph)| {
+fn s_222_s_225_s_228_errors_are_found_when_the_graph_is_built() {
+    let build_error = |build: fn(&Graph)| {
         let graph = Graph::new();
         build(&graph);
-        let error = graph.finalize().expect_err("a mistake");
+        let error = graph.finalize().expect_err("a build error");
         (error.kind(), error.to_string())
     };
     let named =
@@ -126,7 +126,7 @@ fn s_222_s_225_s_228_mistakes_are_found_when_the_graph_is_built() {
         ),
     ];
     for (build, kind, text) in cases {
-        let (found, message) = mistake(build);
+        let (found, message) = build_error(build);
         assert!(found == kind && message.contains(text), "{message}");
     }
     for wrong in [vec![("a", 1.0f32)], vec![("a", 1.0), ("c", 2.0)], vec![("a", 1.0), ("a", 2.0)]] {
@@ -313,7 +313,7 @@ fn s_235_waiting_enqueues_are_served_in_the_order_of_arrival() {
     waiting.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
 }
 
-/// Waits until so many threads wait at a queue: the state of the session tells.
+/// Waits until this many threads wait at a queue, according to the state of the session.
 fn wait_until_waiting(session: &Arc<dyn Session>, queue: &Queue, count: usize) {
     let size = queue.size();
     loop {
@@ -823,11 +823,11 @@ fn large_rows_and_strings_go_through_a_shuffling_queue() {
 }
 
 #[test]
-fn dequeues_of_more_than_a_queue_holds_are_mistakes_unless_the_number_is_a_tensor() {
+fn dequeues_beyond_the_capacity_are_errors_unless_the_number_is_a_tensor() {
     let ask = |build: &dyn Fn(&Graph) -> Vec<Output>| {
         let graph = Graph::new();
         drop(build(&graph));
-        graph.finalize().expect_err("a mistake")
+        graph.finalize().expect_err("a build error")
     };
     let shuffling = |graph: &Graph| {
         RandomShuffleQueue::new(&graph.named("shuffled"), 3, 1, DType::Float32).shapes(scalars()).build()
@@ -906,20 +906,20 @@ fn s_230_a_queue_is_selected_by_its_number() {
     assert!(error.message().contains("FIFOQueue 'b' is closed."), "{error}");
     run(&enqueue, 0).unwrap();
 
-    let mistake = |build: &dyn Fn(&Graph, Output) -> Queue| {
+    let build_error = |build: &dyn Fn(&Graph, Output) -> Queue| {
         let graph = Graph::new();
         drop(build(&graph, ops::array::constant(&graph, 0i32)));
-        graph.finalize().expect_err("a mistake")
+        graph.finalize().expect_err("a build error")
     };
     let others = |g: &Graph| FifoQueue::new(g, 3, DType::Int64).shapes(scalars()).build();
-    let error = mistake(&|g, index| Queue::select(index, &[fifo(g, 3), others(g)]));
+    let error = build_error(&|g, index| Queue::select(index, &[fifo(g, 3), others(g)]));
     assert_eq!(error.kind(), ErrorKind::Type);
     assert!(error.message().contains("matching component dtypes"), "{error}");
     let named = |g: &Graph| FifoQueue::new(g, 3, DType::Float32).names(["x"]).build();
-    let error = mistake(&|g, index| Queue::select(index, &[fifo(g, 3), named(g)]));
+    let error = build_error(&|g, index| Queue::select(index, &[fifo(g, 3), named(g)]));
     assert_eq!(error.kind(), ErrorKind::Value);
     assert!(error.message().contains("matching component names"), "{error}");
-    assert_eq!(mistake(&|_, index| Queue::select(index, &[])).kind(), ErrorKind::Type);
+    assert_eq!(build_error(&|_, index| Queue::select(index, &[])).kind(), ErrorKind::Type);
     // What they do not have in common is not known.
     let graph = Graph::new();
     let open = PaddingFifoQueue::new(&graph, 3, DType::Float32, [[None]]).build();

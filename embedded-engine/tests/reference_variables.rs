@@ -95,7 +95,7 @@ fn an_update_of_constants_is_not_done_while_compiling() {
 }
 
 #[test]
-fn shapes_are_checked_unless_told_not_to() {
+fn shapes_are_checked_unless_disabled() {
     let graph = Graph::new();
     let v = variable(&graph, "v", &[2]);
     let x = ops::array::placeholder(&graph, DType::Float32, PartialShape::unknown());

@@ -27,7 +27,7 @@ fn save(saver: &GraphSaver, session: &dyn Session, path: &Path) -> PathBuf {
     saver.save(session, path, None).unwrap()
 }
 
-/// A table of numbers and one of vectors beside a variable.
+/// A table of numbers and one of vectors, along with a variable.
 struct Model {
     graph: Graph,
     fill: Vec<Operation>,
@@ -80,7 +80,7 @@ fn s_274_tables_are_saved_with_the_variables() {
     assert_eq!(fetched.0[1], Tensor::from([[5.0f32, 6.0]]));
     assert_eq!(fetched.1, [Tensor::from(2i64), Tensor::from(3i64)]);
 
-    // Into a session in which nothing is initialised.
+    // A session in which nothing is initialized.
     let third = session(&model.graph);
     assert_eq!(third.run(&model.sizes, ()).unwrap(), [Tensor::from(0i64), Tensor::from(0i64)]);
     model.saver.restore(&*third, &prefix, &RestoreOptions::new()).unwrap();
@@ -110,7 +110,7 @@ fn two_things_of_one_name_are_refused() {
 }
 
 #[test]
-fn mistakes_are_found_when_the_graph_is_made() {
+fn errors_are_found_when_the_graph_is_built() {
     let graph = Graph::new();
     let table = MutableHashTable::new(&graph.named("counts"), DType::String, 0i64);
     let _ = table.find(constant(&graph, vec![1i32]));

@@ -61,17 +61,17 @@ fn as_numbers(tensor: &Tensor) -> Vec<f64> {
 fn difference(found: &Tensor, expected: &Tensor) -> Option<String> {
     if found.dtype() != expected.dtype() || found.shape() != expected.shape() {
         let (dtype, shape) = (found.dtype(), found.shape());
-        return Some(format!("{dtype} {shape} in the place of {} {}", expected.dtype(), expected.shape()));
+        return Some(format!("{dtype} {shape} instead of {} {}", expected.dtype(), expected.shape()));
     }
     if found.dtype() == DType::String {
-        return (found != expected).then(|| format!("{found} in the place of {expected}"));
+        return (found != expected).then(|| format!("{found} instead of {expected}"));
     }
     let (found, expected) = (as_numbers(found), as_numbers(expected));
     let wrong = |(a, b): (&f64, &f64)| {
         !(a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= TOLERANCE * b.abs().max(1.0))
     };
     let place = found.iter().zip(&expected).position(wrong)?;
-    Some(format!("{found:?} in the place of {expected:?} (first at {place})"))
+    Some(format!("{found:?} instead of {expected:?} (first at {place})"))
 }
 
 struct Recorded {
@@ -119,9 +119,7 @@ impl Recorded {
         let ran = self.session.run((&fetches, &targets), feeds);
         if let Some(code) = step["error"].as_i64() {
             let found = ran.err().map(|error| error.code() as i64);
-            return Ok(
-                (found != Some(code)).then(|| format!("ended with {found:?} in the place of code {code}"))
-            );
+            return Ok((found != Some(code)).then(|| format!("ended with {found:?} instead of code {code}")));
         }
         let (values, _) = ran?;
         let expected = step["values"].as_array().unwrap();

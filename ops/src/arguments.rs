@@ -4,9 +4,9 @@ use session_core::{AsOutput, OpBuilder, Output, PartialShape, Shape, Variable};
 use std::ops::RangeFull;
 use tensor::Tensor;
 
-/// Integers for an operation: a shape, axes, sizes. Given as numbers (`2`, `[2, -1]`, a `Vec`, a slice, a
-/// [`Shape`]) they become a constant beside the operation, `int32` unless one needs more; or they are an
-/// output that computes them.
+/// Integers for an operation: a shape, axes, or sizes. Numbers (`2`, `[2, -1]`, a `Vec`, a slice, a
+/// [`Shape`]) become a constant named after the operation, `int32` unless one needs more bits. An output
+/// computes them at run time.
 #[derive(Clone, Debug)]
 pub enum Ints {
     /// One number.

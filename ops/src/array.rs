@@ -1,7 +1,7 @@
 //! Constants, placeholders, and what moves elements without computing: shapes, slices, joins, gathers.
 //!
-//! Functions take outputs or variables and build one operation of TensorFlow's type, or a few in a scope, in the
-//! scope of their first argument. Mistakes are recorded in the graph, see [`session_core::Output`].
+//! Functions take outputs or variables and build one operation of TensorFlow's type, or a few in a scope, in
+//! the scope of their first argument. Errors are recorded in the graph; see [`session_core::Output`].
 
 pub(crate) mod blocks;
 pub(crate) mod constants;

@@ -1,4 +1,4 @@
-//! What every engine must do: a suite for the tests of engines (feature `conformance`).
+//! A conformance suite for the tests of engines (feature `conformance`).
 //!
 //! An engine's test file has one line, which makes a test of each check:
 //!
@@ -63,7 +63,7 @@ macro_rules! conformance_tests {
         $crate::conformance_tests!(@family $engine, life_cycle:
             s_51_unknown_targets s_52_an_empty_graph_cannot_run s_53_closed_sessions_run_nothing
             s_54_callables_of_closed_sessions s_56_the_graph_can_grow s_57_sessions_keep_their_state_apart
-            s_13_frozen_graphs_go_on_running mistakes_of_construction_come_back);
+            s_13_frozen_graphs_go_on_running build_errors_are_returned);
         $crate::conformance_tests!(@family $engine, runs:
             s_63_runs_can_time_out a_run_can_be_cancelled s_64_metadata_is_overwritten
             s_66_callables_take_values_by_position s_56_threads_share_a_session control_inputs_come_first

@@ -1,4 +1,4 @@
-//! What runs when: groups, dependencies, assertions, and the operations of conditionals and loops.
+//! Control flow: groups, dependencies, assertions, and the operations of conditionals and loops.
 
 pub(crate) mod assertion;
 pub(crate) mod frames;

@@ -21,14 +21,14 @@ const NAME: &str = "global_step";
 
 /// Makes the global step: a scalar `int64` variable that begins with 0 and is not trained (S-375).
 ///
-/// It is named `global_step` whatever the handle's scope. That the graph has one already is recorded as a mistake
-/// (S-376); the existing one is returned then.
+/// It is named `global_step` regardless of the scope of the handle. If the graph already has one, that is a
+/// build error (S-376), and the existing one is returned.
 #[track_caller]
 pub fn create_global_step(graph: &Graph) -> Variable {
     match find(graph) {
         None => make(graph),
         Some(existing) => {
-            mistake(graph, Error::value(format!("'{NAME}' already exists.")), Location::caller());
+            record_error(graph, Error::value(format!("'{NAME}' already exists.")), Location::caller());
             existing
         }
     }
@@ -47,12 +47,13 @@ pub fn global_step(graph: &Graph) -> Result<Option<Variable>> {
     Ok(found)
 }
 
-/// Returns the graph's global step; made if there is none (S-376). One of the wrong kind is recorded as a mistake.
+/// Returns the global step of the graph, and creates it if there is none (S-376). An existing one of the
+/// wrong kind is a build error.
 #[track_caller]
 pub fn get_or_create_global_step(graph: &Graph) -> Variable {
     let Some(variable) = find(graph) else { return make(graph) };
     if let Err(error) = assert_global_step(&variable) {
-        mistake(graph, error, Location::caller());
+        record_error(graph, error, Location::caller());
     }
     variable
 }
@@ -77,9 +78,9 @@ pub fn assert_global_step(variable: &Variable) -> Result<()> {
 /// Returns the read of the global step that all hooks of a graph share, made at the first demand; `None` without a
 /// global step (S-380).
 ///
-/// It gives the value from before whatever assigns the global step in the same run. Its operation carries the
-/// attribute `_initial_value`, so that an engine can answer before the variable is initialised; engines that do
-/// not know it fail then, as for any variable without value (S-28).
+/// It yields the value before any assignment of the global step in the same run. Its operation carries the
+/// attribute `_initial_value`, so that an engine can answer before the variable is initialized. Engines that
+/// do not know the attribute fail, as for any uninitialized variable (S-28).
 ///
 /// # Errors
 /// A runtime error when the collection holds several reads, or when there is none yet and the graph is frozen; a
@@ -101,8 +102,8 @@ pub fn global_step_read(graph: &Graph) -> Result<Option<Output>> {
     Ok(Some(read))
 }
 
-/// Adds to the global step, after the read that hooks share. Without a global step a mistake is recorded, and the
-/// operation cannot be run.
+/// Adds to the global step, after the read that hooks share. Without a global step, a build error is
+/// recorded, and the operation cannot be run.
 #[track_caller]
 pub fn increment_global_step(graph: &Graph, increment: i64) -> Operation {
     match find(graph) {
@@ -112,7 +113,7 @@ pub fn increment_global_step(graph: &Graph, increment: i64) -> Operation {
         }
         None => {
             let text = "the global step cannot be incremented: the graph has none";
-            mistake(graph, Error::value(text), Location::caller());
+            record_error(graph, Error::value(text), Location::caller());
             crate::control_flow::no_op(graph)
         }
     }
@@ -184,6 +185,6 @@ fn make_read(variable: &Variable) -> Result<Output> {
     Ok(builder.try_finish()?.output(0))
 }
 
-pub(crate) fn mistake(graph: &Graph, error: Error, location: &'static Location<'static>) {
+pub(crate) fn record_error(graph: &Graph, error: Error, location: &'static Location<'static>) {
     graph.add_error(error.with_location(location).with_phase(Phase::Build));
 }

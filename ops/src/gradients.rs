@@ -24,7 +24,7 @@ use session_core::{
 use std::collections::HashMap;
 use std::panic::Location;
 
-/// What gradients can be taken with respect to: an output, or a variable, for which all of its reads count.
+/// A target of differentiation: an output, or a variable, for which all reads count.
 pub trait Differentiable {
     /// Returns the output to which all gradients flow: that of a variable is its handle.
     fn origin(&self) -> &Output;
@@ -48,7 +48,7 @@ impl<T: Differentiable + ?Sized> Differentiable for &T {
     }
 }
 
-/// What the gradient of something is that the results do not depend on.
+/// The gradient of a tensor that the results do not depend on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnconnectedGradients {
     /// There is none.
@@ -60,14 +60,14 @@ pub enum UnconnectedGradients {
     Error,
 }
 
-/// How [`gradients_with`] differentiates.
+/// Options of [`gradients_with`].
 #[derive(Clone, Debug, Default)]
 pub struct GradientOptions {
     /// The gradients of the results that come in from outside, in order; ones where there is none.
     pub grad_ys: Vec<Option<Output>>,
     /// Outputs beyond which nothing is differentiated: they count as constant.
     pub stop_gradients: Vec<Output>,
-    /// What the gradient of something is that the results do not depend on.
+    /// The gradient of tensors that the results do not depend on.
     pub unconnected: UnconnectedGradients,
     /// True if gradients of one operation's inputs are used only when all of them have been computed.
     pub gate: bool,
@@ -86,8 +86,8 @@ pub struct GradientOptions {
 /// # Ok::<(), session_core::Error>(())
 /// ```
 ///
-/// Operations are built in a scope `gradients` beside the first of `ys` (`ys[0].named("x")` gives another name).
-/// Integers, truth values and strings pass no gradients on.
+/// Operations are built in a scope `gradients` next to the first of `ys` (`ys[0].named("x")` chooses another
+/// name). Integers, bools, and strings pass no gradients.
 ///
 /// # Errors
 /// A key error that names an operation between `ys` and `xs` whose type has no gradient; a type error for one of

@@ -14,14 +14,14 @@ use tensor::Tensor;
 
 /// Makes the operations that give a variable its initial value.
 ///
-/// Closures over the same arguments are initialisers too:
+/// Closures over the same arguments are initializers too:
 ///
 /// ```ignore
 /// let ramp = |graph: &Graph, shape: &Shape, dtype| range(graph, 0, shape.dims()[0], dtype);
 /// ```
 pub trait Initializer {
-    /// Returns the initial value of a variable with this shape and dtype. Operations belong on `graph`, whose scope is
-    /// the variable's. Mistakes are recorded there.
+    /// Builds the initial value of a variable with this shape and dtype. Its operations belong on `graph`,
+    /// whose scope is that of the variable. Errors are recorded there.
     fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output;
 
     /// Works as [`initial_value`](Initializer::initial_value), for a part of this shape of a variable whose shape is `whole`.
@@ -36,7 +36,7 @@ impl<F: Fn(&Graph, &Shape, DType) -> Output> Initializer for F {
     }
 }
 
-/// Returns the initialiser when none is given, as in TensorFlow: Glorot's uniform one for floating dtypes, zeros for
+/// Returns the default initializer, as in TensorFlow: Glorot uniform for floating-point dtypes, and zeros for
 /// integers and bools. Other dtypes have none.
 #[must_use]
 pub fn default_initializer(dtype: DType) -> Option<Box<dyn Initializer>> {
@@ -131,7 +131,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Sets this number in the place of 1.
+    /// Sets the factor of the identity matrix. Default: 1.
     #[must_use]
     pub fn gain(mut self, gain: f64) -> Identity {
         self.gain = gain;
@@ -158,7 +158,7 @@ impl Initializer for Identity {
     }
 }
 
-/// Returns the constant, or a recorded mistake and some constant in its place.
+/// Returns the constant. On an error, records it and returns a placeholder constant.
 fn constant_or_error(graph: &Graph, tensor: Result<Tensor>) -> Output {
     let tensor = tensor.unwrap_or_else(|error| {
         graph.add_error(error);
@@ -290,7 +290,7 @@ impl Sampled {
 
 // ---- scaled by the number of inputs ----------------------------------------------------------------------
 
-/// Which number of connections the variance is divided by.
+/// The number of connections by which the variance is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fan {
     /// The number of inputs to each unit.
@@ -321,37 +321,38 @@ pub fn variance_scaling(scale: f64, fan: Fan, distribution: Distribution) -> Var
     VarianceScaling { scale, fan, distribution, seed: None }
 }
 
-/// Glorot and Bengio's uniform initialiser, TensorFlow's default: limits of `sqrt(6 / (fan_in + fan_out))`.
+/// Returns the Glorot (Xavier) uniform initializer, TensorFlow's default, with limits of `sqrt(6 / (fan_in +
+/// fan_out))`.
 #[must_use]
 pub fn glorot_uniform() -> VarianceScaling {
     variance_scaling(1.0, Fan::Average, Distribution::Uniform)
 }
 
-/// Glorot and Bengio's normal initialiser.
+/// Returns the Glorot (Xavier) normal initializer.
 #[must_use]
 pub fn glorot_normal() -> VarianceScaling {
     variance_scaling(1.0, Fan::Average, Distribution::TruncatedNormal)
 }
 
-/// He's uniform initialiser, for rectified units.
+/// Returns the He uniform initializer, for rectified linear units.
 #[must_use]
 pub fn he_uniform() -> VarianceScaling {
     variance_scaling(2.0, Fan::In, Distribution::Uniform)
 }
 
-/// He's normal initialiser, for rectified units.
+/// Returns the He normal initializer, for rectified linear units.
 #[must_use]
 pub fn he_normal() -> VarianceScaling {
     variance_scaling(2.0, Fan::In, Distribution::TruncatedNormal)
 }
 
-/// LeCun's uniform initialiser.
+/// Returns the LeCun uniform initializer.
 #[must_use]
 pub fn lecun_uniform() -> VarianceScaling {
     variance_scaling(1.0, Fan::In, Distribution::Uniform)
 }
 
-/// LeCun's normal initialiser.
+/// Returns the LeCun normal initializer.
 #[must_use]
 pub fn lecun_normal() -> VarianceScaling {
     variance_scaling(1.0, Fan::In, Distribution::TruncatedNormal)

@@ -56,7 +56,7 @@ use session_core::{AsOutput, Error, Graph, Output, Shape, Variable};
 use std::fmt;
 use std::rc::Rc;
 
-/// What layers with a kernel have in common.
+/// The options shared by layers with a kernel.
 #[derive(Clone)]
 pub struct LayerOptions {
     activation: Option<fn(&Output) -> Output>,
@@ -110,7 +110,7 @@ impl LayerOptions {
         self
     }
 
-    /// Adds `scale * l2_loss(kernel)` to the regularisation losses.
+    /// Adds `scale * l2_loss(kernel)` to the regularization losses.
     #[must_use]
     pub fn kernel_l2(mut self, scale: f64) -> Self {
         self.kernel_l2 = Some(scale);
@@ -201,7 +201,8 @@ fn sizes_with_last(inputs: &Output, last: usize) -> crate::Ints {
     crate::array::concat(&[leading, last], 0).into()
 }
 
-/// Returns the size of a dimension counted from the last, or a mistake and 1.
+/// Returns the size of a dimension counted from the last one. If it is unknown, records an error and returns
+/// 1.
 fn known_size(scope: &Composite, inputs: &Output, back: usize) -> usize {
     inputs.shape().dim_from_end(back).unwrap_or_else(|| {
         if inputs.operation().error().is_none() {
@@ -366,7 +367,7 @@ pub fn dropout(inputs: impl AsOutput, rate: f64, training: impl Into<Training>, 
     })
 }
 
-/// How [`batch_normalization`] works.
+/// Options of [`batch_normalization`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormalizationOptions {
     /// The share of the running moments that stays at each step. 0.99 by default.

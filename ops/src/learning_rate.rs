@@ -276,7 +276,7 @@ pub fn noisy_linear_cosine_decay(
 pub struct Noise {
     /// The variance at step 0.
     pub initial_variance: f64,
-    /// How fast the variance falls.
+    /// The decay of the variance.
     pub variance_decay: f64,
     /// A seed of its own; see [`crate::random::get_seed`].
     pub seed: Option<i64>,

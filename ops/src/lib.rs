@@ -31,7 +31,7 @@
 //!     let step = get_or_create_global_step(&graph);
 //!     let train = GradientDescentOptimizer::new(0.1).minimize(&loss, Some(&step));
 //!
-//!     // Mistakes made on the way are reported here, with the place in the program.
+//!     // Build errors are reported here, with their source location.
 //!     graph.finalize()?;
 //!     assert!(train.error().is_none());
 //!     Ok(())
@@ -44,7 +44,7 @@
 //!   graph handle. Numbers for shapes, axes and sizes are [`Ints`] and [`Axes`].
 //! - Operations go into the scope, and on the device, of the first argument; `x.within(&graph.scope("layer"))` says
 //!   another. They are named by their type; `x.named("logits")` names the next one.
-//! - Constructors do not return `Result`. A mistake is kept in the graph, with the caller's file and line, and is
+//! - Constructors do not return `Result`. The graph records errors with the caller's file and line; they are
 //!   returned by [`Graph::finalize`](session_core::Graph::finalize) and by whatever would run the graph.
 //! - Shapes are inferred as far as TensorFlow infers them.
 //!
@@ -54,7 +54,7 @@
 //! | --- | --- |
 //! | [`mod@array`] | constants, placeholders, shapes, joins, slices, gathers |
 //! | [`math`] | arithmetic, reductions, matrix products, comparisons, segments |
-//! | [`nn`] | convolutions, pooling, activations, normalisation, cross entropies, embeddings, dropout |
+//! | [`nn`] | convolutions, pooling, activations, normalization, cross entropies, embeddings, dropout |
 //! | [`io`] | input: orders of examples, files, readers |
 //! | [`parsing`], [`strings`] | examples, CSV, raw bytes; text |
 //! | [`sets`] | differences, intersections, unions |

@@ -22,7 +22,7 @@ use crate::nn::{
 use session_core::keys::{LOSSES, REGULARIZATION_LOSSES};
 use session_core::{AsOutput, CollectionKey, DType, Error, Graph, Output};
 
-/// How the losses of all elements become one.
+/// The reduction of the losses of all elements to one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
     /// Not at all: the result has the shape of the losses.
@@ -364,13 +364,13 @@ pub fn losses(graph: &Graph) -> Vec<Output> {
     graph.collection(&LOSSES)
 }
 
-/// Returns the regularisation losses of the graph so far.
+/// Returns the regularization losses of the graph so far.
 #[must_use]
 pub fn regularization_losses(graph: &Graph) -> Vec<Output> {
     graph.collection(&REGULARIZATION_LOSSES)
 }
 
-/// Returns the sum of all regularisation losses, 0 without any.
+/// Returns the sum of all regularization losses, 0 without any.
 #[must_use]
 #[track_caller]
 pub fn regularization_loss(graph: &Graph) -> Output {
@@ -381,8 +381,8 @@ pub fn regularization_loss(graph: &Graph) -> Output {
     }
 }
 
-/// Returns the sum of all losses, with the regularisation losses or without; named `total_loss`. A graph without losses is
-/// recorded as a mistake.
+/// Returns the sum of all losses, optionally including the regularization losses, named `total_loss`. A graph
+/// without losses is a build error.
 #[must_use]
 #[track_caller]
 pub fn total_loss(graph: &Graph, add_regularization_losses: bool) -> Output {

@@ -1,7 +1,7 @@
 //! Arithmetic, reductions, products, comparisons: what computes numbers from numbers.
 //!
-//! Functions take outputs or variables and build one operation of TensorFlow's type, or a few in a scope, in the
-//! scope of their first argument. Two-argument functions broadcast. Mistakes are recorded in the graph, see
+//! Functions take outputs or variables and build one operation of TensorFlow's type, or a few in a scope, in
+//! the scope of their first argument. Two-argument functions broadcast. Errors are recorded in the graph; see
 //! [`session_core::Output`].
 
 pub(crate) mod binary;

@@ -107,14 +107,14 @@ pub fn recall(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
     })
 }
 
-/// True positives over themselves and some kind of mistake.
+/// Returns the true positives divided by the sum of true positives and one kind of error.
 #[track_caller]
 fn hits_of(
     name: &str,
-    mistake_name: &str,
+    error_name: &str,
     labels: &Output,
     predictions: &Output,
-    mistake: impl FnOnce(&Output, &Output) -> Output,
+    errors: impl FnOnce(&Output, &Output) -> Output,
 ) -> Metric {
     let scope = Composite::new(&predictions.graph(), name);
     let truth = |values: &Output| {
@@ -123,7 +123,7 @@ fn hits_of(
     };
     let (labels, predictions) = (truth(labels), truth(predictions));
     let (hits, hit) = counter(scope.graph(), "true_positives", &logical_and(&labels, &predictions));
-    let (misses, missed) = counter(scope.graph(), mistake_name, &mistake(&labels, &predictions));
+    let (misses, missed) = counter(scope.graph(), error_name, &errors(&labels, &predictions));
     let quotient = |graph: &Graph, name: &str| {
         let hits = hits.read(graph);
         let all = add(&hits, misses.read(graph));

@@ -1,7 +1,7 @@
-//! Neural networks: convolutions, pooling, activations, normalisation, cross entropies, embeddings.
+//! Neural networks: convolutions, pooling, activations, normalization, cross entropies, embeddings.
 //!
-//! Functions take outputs or variables and build one operation of TensorFlow's type, or a few in a scope, in the
-//! scope of their first argument. Mistakes are recorded in the graph, see [`session_core::Output`].
+//! Functions take outputs or variables and build one operation of TensorFlow's type, or a few in a scope, in
+//! the scope of their first argument. Errors are recorded in the graph; see [`session_core::Output`].
 
 pub(crate) mod activation;
 pub(crate) mod batch_norm;

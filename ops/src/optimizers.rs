@@ -134,8 +134,8 @@ pub trait Optimizer {
         found.into_iter().zip(variables.iter().cloned()).collect()
     }
 
-    /// Returns the operation that takes one training step along these gradients; variables without one are left as they
-    /// are. That there is none at all is recorded as a mistake that names the variables.
+    /// Returns the operation that takes one training step along these gradients. Variables without a gradient
+    /// are unchanged. If there is no gradient at all, a build error names the variables.
     ///
     /// Updates come first, then what the method does after them, then the global step. It joins the collection
     /// `train_op`.
@@ -242,7 +242,7 @@ fn counted(scope: &UpdateScope<'_>, updates: &[Operation], step: &Variable) -> O
 
 fn nothing_to_do(gradients: &[GradientAndVariable], location: &'static Location<'static>) -> Operation {
     let Some((_, variable)) = gradients.first() else {
-        // Nothing names a graph in which to record the mistake: the operation carries it.
+        // No argument determines a graph that could record the error, so the operation carries it.
         let graph = Graph::new();
         record(&graph, Error::value("there are no variables to optimize"), location);
         return no_op(&graph);

@@ -106,7 +106,7 @@ fn multinomial_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 // ---- seeds -----------------------------------------------------------------------------------------------
 
-/// What the graph's seed counts as when only the operation has one.
+/// The graph-level seed that is used if only the operation has a seed.
 const DEFAULT_GRAPH_SEED: i64 = 87_654_321;
 
 /// Seeds are kept below this, as in TensorFlow.
@@ -265,7 +265,7 @@ pub fn random_shuffle(value: impl AsOutput, seed: Option<i64>) -> Output {
     graph.op(&RANDOM_SHUFFLE).input(value).attr("seed", seeds.0).attr("seed2", seeds.1).finish_output()
 }
 
-/// For each row of `logits` (unnormalised log probabilities), `num_samples` draws of a class number, as `int64`.
+/// For each row of `logits` (unnormalized log probabilities), `num_samples` draws of a class number, as `int64`.
 #[must_use]
 #[track_caller]
 pub fn multinomial(logits: impl AsOutput, num_samples: usize, seed: Option<i64>) -> Output {

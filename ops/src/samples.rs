@@ -13,7 +13,7 @@ use crate::library::LIBRARY;
 use session_core::{DType, Graph, OpBuilder, OpLibrary, Output, PartialShape};
 use tensor::{Element, Tensor};
 
-/// How much a sample's placeholders tell of their shapes.
+/// The extent to which the shapes of a sample's placeholders are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// Everything.
@@ -27,10 +27,10 @@ pub enum Known {
 /// One small graph.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// What it shows; unique in the table. Begins with the op type.
+    /// The name of the sample, unique in the table. Starts with the op type.
     pub name: &'static str,
     build: fn(&mut Inputs<'_>) -> Vec<Output>,
-    /// What must be known of shapes at least; less is an error.
+    /// The minimum knowledge of shapes that is required; less is an error.
     needs: Known,
     /// True if the gradients are right: those of some operations are so only where TensorFlow's are.
     checked: bool,
@@ -70,7 +70,7 @@ impl Sample {
         self.name.split_once(' ').map_or(self.name, |(op_type, _)| op_type)
     }
 
-    /// Returns true if it can be built when so much is known of the placeholders' shapes.
+    /// Returns true if the sample can be built with this knowledge of the placeholders' shapes.
     #[must_use]
     pub fn builds_with(&self, known: Known) -> bool {
         known as u8 <= self.needs as u8

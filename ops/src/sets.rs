@@ -47,16 +47,16 @@ fn set_outputs(context: &mut ShapeContext<'_>, rank: Option<usize>) {
     context.set(2, PartialShape::from([rank]));
 }
 
-/// What becomes of two sets.
+/// The combination of two sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetOperation {
-    /// What is in the first only.
+    /// The members of the first set that are not in the second.
     FirstMinusSecond,
-    /// What is in the second only.
+    /// The members of the second set that are not in the first.
     SecondMinusFirst,
-    /// What is in both.
+    /// The members of both sets.
     Intersection,
-    /// What is in either.
+    /// The members of either set.
     Union,
 }
 

@@ -99,7 +99,7 @@ fn on(input: &impl AsOutput, def: &'static OpDef) -> OpBuilder {
 #[track_caller]
 pub fn string_join<O: AsOutput>(inputs: &[O], separator: &str) -> Output {
     let Some(first) = inputs.first() else {
-        // There is no graph to record a mistake in.
+        // There is no graph in which to record an error.
         panic!("string_join needs at least one input");
     };
     let builder = first.as_output().graph().op(&STRING_JOIN);
@@ -121,7 +121,7 @@ pub fn reduce_join(inputs: impl AsOutput, axes: impl Into<Axes>, separator: &str
     builder.attr("separator", separator).attr("keep_dims", keep_dims).finish_output()
 }
 
-/// How [`as_string`] writes numbers.
+/// Options of [`as_string`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AsStringOptions {
     precision: Option<usize>,
@@ -153,7 +153,7 @@ impl AsStringOptions {
         self
     }
 
-    /// At least so many characters, filled up before the number.
+    /// Sets the minimum width, padded on the left.
     #[must_use]
     pub fn width(mut self, width: usize) -> Self {
         self.width = Some(width);
@@ -201,14 +201,14 @@ pub fn string_split_v2(input: impl AsOutput, sep: &str, maxsplit: Option<usize>)
     SparseTensor::of(&builder.finish(), [0, 1, 2])
 }
 
-/// Text as numbers of a dtype. What is no number, or does not fit an integer, is `InvalidArgument`.
+/// Text as numbers of a dtype. What is not a number, or does not fit an integer, is `InvalidArgument`.
 #[must_use]
 #[track_caller]
 pub fn string_to_number(input: impl AsOutput, out_type: DType) -> Output {
     on(&input, &STRING_TO_NUMBER).attr("out_type", out_type).finish_output()
 }
 
-/// What lengths and places of strings count.
+/// The unit of lengths and positions in strings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
     /// Bytes.

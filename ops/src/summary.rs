@@ -1,9 +1,9 @@
-//! Summaries: operations that give a serialised `Summary` for event files.
+//! Summaries: operations that give a serialized `Summary` for event files.
 //!
 //! ```ignore
 //! summary::scalar("loss", &loss);
 //! summary::histogram("weights", &w);
-//! let all = summary::merge_all(&graph); // what a hook writes every so many steps
+//! let all = summary::merge_all(&graph); // what a hook writes every n steps
 //! ```
 //!
 //! A summary's tag is its name with the scope in front, made unique. It joins the collection `summaries`.
@@ -82,7 +82,7 @@ impl Default for SummaryOptions {
 }
 
 impl SummaryOptions {
-    /// Sets the collections that the summary joins, in the place of `summaries`.
+    /// Sets the collections that the summary joins. Default: `summaries`.
     #[must_use]
     pub fn collections<'k>(mut self, keys: impl IntoIterator<Item = &'k CollectionKey<Output>>) -> Self {
         self.collections = keys.into_iter().cloned().collect();
@@ -155,7 +155,7 @@ pub fn text(name: &str, strings: impl AsOutput) -> Output {
     tensor_with(name, strings, Bytes::from_static(TEXT_METADATA), &SummaryOptions::default())
 }
 
-/// Returns a tensor as it is, with serialised `SummaryMetadata` that says what to do with it.
+/// Returns a tensor as it is, with serialized `SummaryMetadata` that says what to do with it.
 #[track_caller]
 pub fn tensor_with(name: &str, tensor: impl AsOutput, metadata: Bytes, options: &SummaryOptions) -> Output {
     summarize(name, tensor.as_output(), &TENSOR_SUMMARY_V2, "tag", options, |builder| {

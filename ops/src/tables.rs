@@ -4,7 +4,7 @@
 //! no constructors.
 
 use crate::array::{constant, placeholder};
-use crate::global_step::mistake;
+use crate::global_step::record_error;
 use crate::library::op_defs;
 use session_core::{
     AsOutput, DType, Error, Graph, OpDef, Operation, Output, PartialShape, SavedTable, Tensor, keys,
@@ -112,7 +112,7 @@ impl MutableHashTable {
         if let Some(saved) = SavedTable::new(handle.operation().name(), &export, &import)
             && let Err(error) = graph.add_to_collection(&keys::SAVEABLE_OBJECTS, saved)
         {
-            mistake(graph, error, Location::caller());
+            record_error(graph, error, Location::caller());
         }
         let content = [export.output(0), export.output(1)];
         MutableHashTable { handle, key_dtype, default_value, content }
@@ -136,7 +136,7 @@ impl MutableHashTable {
         if keys.dtype() != self.key_dtype && keys.operation().error().is_none() {
             let text =
                 format!("keys of table '{}' are {}, not {}", self.name(), self.key_dtype, keys.dtype());
-            mistake(&self.handle.graph(), Error::type_mismatch(text), Location::caller());
+            record_error(&self.handle.graph(), Error::type_mismatch(text), Location::caller());
         }
         keys
     }
@@ -150,7 +150,7 @@ impl MutableHashTable {
         builder.input(&self.handle).input(&keys).input(&self.default_value).finish_output()
     }
 
-    /// Puts values under keys, in the place of those that are there.
+    /// Inserts values under keys. Existing values are replaced.
     #[track_caller]
     pub fn insert(&self, keys: impl AsOutput, values: impl AsOutput) -> Operation {
         let keys = self.keys(keys);

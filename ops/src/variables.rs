@@ -1,4 +1,4 @@
-//! Variables: making, assigning, initialising and listing them.
+//! Variables: making, assigning, initializing and listing them.
 //!
 //! ```ignore
 //! let graph = Graph::new();

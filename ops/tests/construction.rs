@@ -1,4 +1,4 @@
-//! What constructors build, and what they say of mistakes.
+//! The operations that constructors build, and the errors that they record.
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
@@ -13,21 +13,21 @@ fn float(graph: &Graph, shape: &[usize]) -> Output {
     placeholder(graph, DType::Float32, shape)
 }
 
-/// What the graph says of a mistake made in it.
-fn mistake(make: impl FnOnce(&Graph)) -> String {
+/// Returns the error that the graph reports for an invalid construction.
+fn build_error(make: impl FnOnce(&Graph)) -> String {
     let graph = Graph::new();
     make(&graph);
-    let error = graph.finalize().expect_err("a mistake must be reported");
+    let error = graph.finalize().expect_err("the build error must be reported");
     let place = error.location().unwrap_or_else(|| panic!("no place in {error}"));
     assert!(place.file().ends_with("construction.rs"), "{error}: {place}");
     error.to_string()
 }
 
-macro_rules! mistakes {
+macro_rules! build_errors {
     ($($name:ident: |$g:ident| $make:expr => $($part:literal),+;)*) => {$(
         #[test]
         fn $name() {
-            let text = mistake(|$g| drop($make));
+            let text = build_error(|$g| drop($make));
             for part in [$($part),+] {
                 assert!(text.contains(part), "'{part}' is missing in: {text}");
             }
@@ -35,7 +35,7 @@ macro_rules! mistakes {
     )*};
 }
 
-mistakes! {
+build_errors! {
     shapes_that_do_not_broadcast: |g| float(g, &[2, 3]) + float(g, &[4]) => "[2,3]", "[4]", "AddV2";
     inner_sizes_of_a_product: |g| matmul(float(g, &[2, 3]), float(g, &[4, 5])) => "[2,3]", "[4,5]", "3 is not 4";
     a_product_of_vectors: |g| matmul(float(g, &[3]), float(g, &[3])) => "rank 2", "[3]";
@@ -72,7 +72,7 @@ mistakes! {
 }
 
 #[test]
-fn mistakes_go_on_and_are_reported_once() {
+fn building_continues_after_an_error_and_the_first_is_reported() {
     let graph = Graph::new();
     let wrong = matmul(float(&graph, &[2, 3]), float(&graph, &[4, 5]));
     let built_on_it = relu(&wrong).reduce_mean(.., false);

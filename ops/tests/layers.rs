@@ -57,7 +57,7 @@ fn dense_layers_work_on_the_last_of_many_dimensions() {
 }
 
 #[test]
-fn unknown_units_are_a_mistake() {
+fn unknown_units_are_an_error() {
     let graph = Graph::new();
     let _ = dense(input(&graph, &[None, None]), 5, &LayerOptions::default());
     let error = graph.check().unwrap_err();

@@ -1,4 +1,4 @@
-//! Optimizers: order, slots, mistakes. That names are TensorFlow's is checked in `oracle.rs`.
+//! Optimizers: order, slots, and errors. That names are TensorFlow's is checked in `oracle.rs`.
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
@@ -75,7 +75,7 @@ fn variables_without_gradient_are_left_alone() {
 }
 
 #[test]
-fn no_gradient_at_all_is_a_mistake_that_names_the_variables() {
+fn no_gradient_at_all_is_an_error_that_names_the_variables() {
     let graph = Graph::new();
     let (_, _) = model(&graph);
     let loss = placeholder(&graph.named("x"), DType::Float32, PartialShape::scalar());
@@ -86,7 +86,7 @@ fn no_gradient_at_all_is_a_mistake_that_names_the_variables() {
 }
 
 #[test]
-fn mistakes_are_recorded() {
+fn errors_are_recorded() {
     let check = |make: fn(&Graph) -> Output, expected: &str| {
         let graph = Graph::new();
         let loss = make(&graph);

@@ -67,7 +67,7 @@ fn attr_value(value: &AttrValue) -> Json {
 }
 
 fn attribute(attr: &AttrDef) -> Json {
-    // Sets differ in quantised types, which are left out on both sides.
+    // Sets differ in quantized types, which are left out on both sides.
     let mut types: Vec<&str> = attr.allowed_types.iter().map(|dtype| dtype.name()).collect();
     types.retain(|name| !name.starts_with('q'));
     let mut strings = attr.allowed_strings.clone();

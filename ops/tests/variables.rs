@@ -41,7 +41,7 @@ fn s_24_new_variables_join_their_collections() {
 }
 
 #[test]
-fn s_25_initializing_nothing_is_no_mistake() {
+fn s_25_initializing_nothing_is_not_an_error() {
     let graph = Graph::new();
     for operation in [
         global_variables_initializer(&graph),
@@ -145,7 +145,7 @@ fn parts_of_a_variable_bear_tensorflows_names() {
     assert_eq!(w.initial_value().name(), "layer/w/Initializer/random_uniform:0");
     assert_eq!((w.dtype(), w.shape()), (DType::Float32, &PartialShape::from([2, 3])));
     assert!(graph.operation("layer/w/IsInitialized/VarIsInitializedOp").is_ok());
-    // What is built on a variable stands beside it, not inside.
+    // Operations built on a variable go next to it, not into its scope.
     assert_eq!((&w * 2.0).name(), "layer/Mul:0");
 }
 
@@ -208,7 +208,7 @@ fn numbers_are_assigned_in_the_variables_dtype() {
 }
 
 #[test]
-fn values_that_do_not_fit_are_mistakes() {
+fn incompatible_values_are_errors() {
     let check = |assign: fn(&Variable) -> Operation, expected: &str| {
         let graph = Graph::new();
         let v = variable(&graph.named("v"), [1.0f32, 2.0]);

@@ -77,16 +77,17 @@ struct State {
     token: CancellationToken,
 }
 
-/// How [`Coordinator::join_with`] waits.
+/// Options of [`Coordinator::join_with`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JoinOptions {
-    /// How long to wait for threads once a stop was requested. 120 s by default. TensorFlow's `stop_grace_period_secs`.
+    /// The time to wait for threads after a stop request. Default: 120 s. TensorFlow's
+    /// `stop_grace_period_secs`.
     pub stop_grace_period: Duration,
     /// True if threads that still run are only logged, not an error. False by default.
     pub ignore_live_threads: bool,
-    /// How long to wait for the threads to end, or for a stop, before asking for a stop. No limit by default, as in
-    /// TensorFlow.
+    /// The time to wait for the threads to end, or for a stop, before requesting a stop. Default: no limit,
+    /// as in TensorFlow.
     pub limit: Option<Duration>,
 }
 
@@ -236,7 +237,7 @@ impl Coordinator {
         self.0.state().late.clone()
     }
 
-    /// Why a stop was requested, if it was.
+    /// Returns the reason of the stop request, if there was one.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.0.state().reason.clone()
@@ -476,7 +477,7 @@ impl Coordinator {
     }
 }
 
-/// Where threads are started that borrow from around it; see [`Coordinator::scope`].
+/// A scope for threads that borrow from their environment. See [`Coordinator::scope`].
 #[derive(Debug)]
 pub struct Scope<'scope, 'env> {
     coordinator: Coordinator,
@@ -542,7 +543,7 @@ fn stragglers(alive: &[&ManagedThread]) -> String {
     }
 }
 
-/// So many late errors are kept.
+/// The number of late errors that are kept.
 const MAX_LATE: usize = 100;
 
 impl Shared {

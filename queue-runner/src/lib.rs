@@ -1,4 +1,5 @@
-//! Threads beside a training loop: a [`Coordinator`] that stops them together, and [`QueueRunner`]s that fill queues.
+//! Threads alongside a training loop: a [`Coordinator`] that stops them together, and [`QueueRunner`]s that
+//! fill queues.
 //!
 //! ```
 //! use queue_runner::{Coordinator, JoinOptions};
@@ -11,7 +12,7 @@
 //!         if worker == 1 {
 //!             return Err(Error::new(Code::Unavailable, "the peer is gone"));
 //!         }
-//!         coordinator.wait_for_stop(None); // others are told, and end
+//!         coordinator.wait_for_stop(None); // the other threads learn of the failure and end
 //!         Ok(())
 //!     })?;
 //! }

@@ -5,7 +5,7 @@ use crate::thread::ManagedThread;
 use session_core::Result;
 use std::time::{Duration, Instant};
 
-/// What a looper thread does (S-204). A closure is one that only has [`run_loop`](LooperBody::run_loop).
+/// The work of a looper thread (S-204). A closure is a body that only has [`run_loop`](LooperBody::run_loop).
 pub trait LooperBody: Send {
     /// Called once, before anything else.
     ///
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn s_203_a_looper_registers_itself_and_starts_when_it_is_told() {
+    fn s_203_a_looper_registers_itself_and_starts_on_request() {
         let coordinator = Coordinator::new();
         let stop = coordinator.clone();
         let thread = looper_thread(&coordinator, "looper", None, move || {

@@ -39,7 +39,7 @@ struct Inner {
     close_op: Operation,
     cancel_op: Operation,
     closed_codes: Vec<Code>,
-    /// What its threads feed.
+    /// The program's source of elements, for a runner that feeds them.
     source: Option<Source>,
     /// Guards the counts of threads by session and the list of exceptions; nothing is called under it.
     state: Mutex<State>,
@@ -48,7 +48,7 @@ struct Inner {
 /// Values that a runner's threads feed to its operations, one element for each run.
 #[derive(Clone)]
 pub(crate) struct Source {
-    /// Where the components of an element are fed.
+    /// The outputs to which the components of an element are fed.
     pub(crate) feeds: Vec<Endpoint>,
     /// Begins, in each thread of each session.
     pub(crate) open: Arc<Open>,
@@ -308,7 +308,7 @@ impl fmt::Debug for QueueRunner {
     }
 }
 
-/// What the threads of one set share.
+/// The state that the threads of one set share.
 #[derive(Clone)]
 struct Work {
     runner: QueueRunner,
@@ -319,7 +319,7 @@ struct Work {
     all_ended: Arc<AtomicBool>,
 }
 
-/// How an enqueue thread came to its end.
+/// The way in which an enqueue thread ended.
 enum End {
     Stopped,
     InputEnded,

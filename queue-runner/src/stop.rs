@@ -1,11 +1,11 @@
-//! Why something stops, and a handle to stop it with.
+//! Stop reasons, and a handle that requests a stop.
 
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use session_core::CancellationToken;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Who asked for a stop.
+/// The party that requested a stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopSource {
@@ -39,7 +39,7 @@ impl fmt::Display for StopSource {
     }
 }
 
-/// Why a session or coordinator stops. TensorFlow keeps no such thing.
+/// The reason why a session or coordinator stops. TensorFlow has no equivalent.
 ///
 /// ```
 /// use queue_runner::{StopReason, StopSource};
@@ -59,13 +59,13 @@ impl StopReason {
         StopReason { source, text: text.into() }
     }
 
-    /// Who asked.
+    /// Returns the party that requested the stop.
     #[must_use]
     pub fn source(&self) -> &StopSource {
         &self.source
     }
 
-    /// Why, in words. Empty when nobody said.
+    /// Returns the reason in words. Empty if none was given.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -152,7 +152,7 @@ impl StopHandle {
         self.0.cancellation.is_cancelled()
     }
 
-    /// Why, if a stop was asked for.
+    /// Returns the reason, if a stop was requested.
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
         lock(&self.0.reason).clone()

@@ -44,7 +44,7 @@ struct State {
     life: Life,
     failure: Option<Error>,
     watchers: Vec<Weak<dyn Watcher>>,
-    /// What it says that it is doing; the innermost last.
+    /// The activities that the thread reports, the innermost last.
     doing: Vec<Cow<'static, str>>,
 }
 
@@ -106,7 +106,7 @@ enum Life {
     Ended(Option<JoinHandle<()>>),
 }
 
-/// What a thread of the standard library returns: nothing, or a result whose error is the thread's failure.
+/// The result of a standard library thread: nothing, or a `Result` whose error is the failure of the thread.
 pub trait ThreadOutcome: Send + 'static {
     /// Returns the failure, if it is one.
     fn failure(self) -> Option<Error>;
@@ -336,7 +336,7 @@ impl ManagedThread {
     }
 }
 
-/// How often a thread that tells nobody of its end is looked at.
+/// The polling interval for threads that do not announce their end.
 pub(crate) const FOREIGN_POLL: Duration = Duration::from_millis(10);
 
 impl Inner {

@@ -260,7 +260,7 @@ fn s_202_a_thread_registered_after_join_began_is_not_waited_for() {
 fn q_53_the_wait_for_a_stop_can_be_limited() {
     let coordinator = Coordinator::new();
     coordinator
-        .spawn("until told", |coordinator| {
+        .spawn("until stopped", |coordinator| {
             coordinator.wait_for_stop(None);
             Ok(())
         })

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// What to record about the run.
+    /// The extent to which the run is recorded.
     pub trace_level: TraceLevel,
     /// The time limit, after which the run fails with `DeadlineExceeded` and the session stays usable (S-63).
     /// `None` or zero: only the limit of the session's configuration applies.
@@ -35,9 +35,9 @@ pub enum TraceLevel {
     /// Nothing.
     #[default]
     None = 0,
-    /// What software does.
+    /// Software events.
     Software = 1,
-    /// What hardware does.
+    /// Hardware events.
     Hardware = 2,
     /// Everything.
     Full = 3,

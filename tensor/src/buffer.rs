@@ -112,7 +112,7 @@ impl Buffer {
             Owner::Inline(words) => words.as_ptr().cast(),
             _ => self.start.as_ptr().cast_const(),
         };
-        // SAFETY: `len` initialised bytes at `start`, or in the words, by the module's invariant.
+        // SAFETY: `len` initialized bytes at `start`, or in the words, by the invariant of the module.
         unsafe { std::slice::from_raw_parts(start, self.len) }
     }
 

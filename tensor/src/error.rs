@@ -3,7 +3,7 @@
 use crate::memory::Size;
 use crate::{DType, Shape};
 
-/// Why a tensor cannot be created or read.
+/// The reason why a tensor cannot be created or read.
 ///
 /// ```
 /// use tensor::{Tensor, TensorError};

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_told_by_their_first_bytes() {
+    fn files_are_recognized_by_their_first_bytes() {
         let mut tar = vec![0; 300];
         tar[257..262].copy_from_slice(b"ustar");
         let rows: [(&[u8], FileKind); 15] = [

@@ -78,7 +78,7 @@ pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Opti
     (cost <= limit).then_some(found)
 }
 
-/// How many characters must be put in, taken out or replaced to make one name of the other.
+/// Returns the edit distance of two names: the number of characters to insert, remove, or replace.
 fn changes(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Which of our programs and which of TensorFlow's belong to a workload, for one number of threads.
+/// The programs of a workload, ours and TensorFlow's, for one number of threads.
 struct Workload {
     name: &'static str,
     ours: &'static [&'static str],

@@ -28,7 +28,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// What `deny.toml` accepts.
+/// The licenses and duplicates that `deny.toml` accepts.
 struct Accepted {
     licenses: BTreeSet<String>,
     /// `name@version` of the crates that may be there in a second version.

@@ -1,4 +1,4 @@
-//! Who may depend on whom: the table of `ARCHITECTURE.md`, held against `cargo metadata`.
+//! The dependency table of `ARCHITECTURE.md`, checked against `cargo metadata`.
 
 use crate::modules;
 use crate::shell::{root, say};

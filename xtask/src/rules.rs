@@ -10,7 +10,7 @@ use std::path::Path;
 const HEAD: &str = "\
 # Rules of the original and their tests
 
-Each line is a behaviour of TensorFlow 1's training stack (S: a rule, in few words), whether it is the same here, and the
+Each line is a behavior of TensorFlow 1's training stack (S: a rule, in few words), whether it is the same here, and the
 tests that hold it. Where it differs, a Q names what was worth fixing. Made by `cargo xtask rules --write` of `rules.tsv` and of
 the names of tests; `cargo xtask rules` says what is out of date, and which rule has no test.
 ";

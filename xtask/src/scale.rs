@@ -1,4 +1,4 @@
-//! How costs grow with the size of a graph.
+//! The growth of costs with the size of a graph.
 
 use crate::shell::{cargo, section};
 use anyhow::Result;

@@ -43,7 +43,7 @@ fn summary(list: &str) -> Option<String> {
     let count = tests.len();
     let tests = if count == 1 { "1 test was" } else { &format!("{count} tests were") };
     (count > 0).then(|| {
-        format!("{tests} skipped, in whole or in part, for want of TensorFlow; `cargo xtask tensorflow` installs it")
+        format!("{tests} skipped, in whole or in part, because TensorFlow is not installed; `cargo xtask tensorflow` installs it")
     })
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The release whose behaviour is the reference.
+/// The release whose behavior is the reference.
 const VERSION: &str = "2.21.0";
 
 /// Returns where it is installed: a virtual environment that `cargo clean` removes.

@@ -65,7 +65,7 @@ fn tests(skipped: &Skipped) -> Result<()> {
     section("tests", command)
 }
 
-/// Returns the model-checked tests, with so many interleavings of each program.
+/// Runs the model-checked tests with this many interleavings of each program.
 pub(crate) fn model(iterations: &str) -> Result<()> {
     let mut command = cargo(&["test", "--quiet", "-p", "model"]);
     command.env("MODEL_ITERATIONS", iterations);

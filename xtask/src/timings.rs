@@ -1,4 +1,5 @@
-//! How long people wait for the compiler: a newcomer for the first example, an engineer for the tests of a changed kernel.
+//! The time that people wait for the compiler: a newcomer for the first example, an engineer for the tests of
+//! a changed kernel.
 
 use crate::shell::{cargo, root, say};
 use crate::tensorflow;

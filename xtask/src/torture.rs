@@ -1,4 +1,4 @@
-//! Killing a training at random moments, until it has ended as if nothing had happened.
+//! Kills a training at random moments until it completes, and compares the result with an uninterrupted run.
 
 use crate::shell::{cargo, root, say, section};
 use anyhow::{Context, Result, bail, ensure};
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How a run of torture is made.
+/// The parameters of a torture run.
 struct Plan {
     kills: u32,
     steps: u32,
     seed: u64,
     release: bool,
-    /// Where the training's batches come from, one after the other.
+    /// The sources of the training's batches, used in turn.
     inputs: Vec<String>,
 }
 
-/// What the training program can be fed by.
+/// The input methods of the training program.
 const INPUTS: [&str; 3] = ["hook", "slices", "records"];
 
 impl Plan {

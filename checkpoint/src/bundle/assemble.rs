@@ -221,7 +221,7 @@ fn flat(ranges: &Ranges, position: &[usize]) -> usize {
     ranges.iter().zip(position).fold(0, |flat, (&(start, len), &at)| flat * len + (at - start))
 }
 
-/// Which elements were given.
+/// Tracks which elements have been written.
 struct Coverage {
     words: Vec<u64>,
     marked: usize,

@@ -17,7 +17,7 @@ pub(crate) struct Header {
     pub(crate) big_endian: bool,
 }
 
-/// Why a header is refused.
+/// The reason why a header is rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HeaderError {
     Malformed,
@@ -110,7 +110,7 @@ impl Version {
     }
 }
 
-/// Where a tensor lies and what it is.
+/// The location, dtype, and shape of a stored tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) dtype: DType,

@@ -25,14 +25,14 @@ const SMALL: u64 = 8 << 20;
 const SPAN: u64 = 32 << 20;
 /// Unclaimed bytes between two tensors that are read along rather than read around.
 const GAP: u64 = 4096;
-/// What one thread takes at a time.
+/// The amount of data in one thread's task.
 const TASK: usize = 8 << 20;
-/// What is read before it is summed: fits a core's second-level cache.
+/// The amount of data that is read before its checksum is computed. It fits the second-level cache of a core.
 const STEP: usize = 256 << 10;
 /// Below this, threads cost more than they bring.
 const PARALLEL: u64 = 4 << 20;
 
-/// What is done with the bytes.
+/// The processing of the bytes.
 #[derive(Clone, Copy)]
 struct Mode {
     verify: bool,
@@ -92,8 +92,8 @@ pub(super) fn many(reader: &BundleReader, records: &[&Record]) -> Result<Vec<Ten
         .collect()
 }
 
-/// Returns every want has a slot, and every slot is filled or an error was returned before; this keeps a
-/// mistake in that reasoning from becoming a panic.
+/// Creates the error for a slot that was not filled. Every request has a slot, and every slot is filled
+/// unless an error was returned earlier; this keeps a bug in that reasoning from becoming a panic.
 fn unread(reader: &BundleReader, record: &Record) -> Error {
     Error::corrupt_tensor(&reader.prefix, record.name(), "it was not read")
 }
@@ -262,7 +262,7 @@ struct Task<'s, 'm> {
     /// The wants that lie in it whole; or, if `piece` is given, the one it is a piece of.
     wants: Range<usize>,
     piece: Option<usize>,
-    /// Where in the file.
+    /// The offset in the file.
     offset: u64,
     memory: &'m mut [u8],
 }
@@ -502,7 +502,7 @@ fn sum_maps(reader: &BundleReader, mode: Mode, slices: &[(Want<'_>, Bytes)]) -> 
     Ok(())
 }
 
-/// What one thread sums at a time: several small tensors, or a piece of a large one.
+/// The checksum task of one thread: several small tensors, or a piece of a large one.
 enum SumTask<'s> {
     Small(Range<usize>),
     Piece(usize, usize, &'s [u8]),

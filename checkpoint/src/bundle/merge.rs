@@ -17,6 +17,22 @@ use std::sync::Arc;
 /// Unlike a save, a merge is not atomic: interrupted half-way, some data files have moved while the
 /// parts' own indexes still name them under the old names.
 ///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use checkpoint::bundle::{BundleReader, BundleWriter, merge_bundles};
+/// use checkpoint::storage::LocalStorage;
+/// let parts = ["a", "b"].map(|name| folder.path().join(name));
+/// for part in &parts {
+///     let mut writer = BundleWriter::create(part)?;
+///     writer.add(&part.file_name().unwrap().to_string_lossy(), &tensor::Tensor::scalar(1.0f32))?;
+///     writer.finish()?;
+/// }
+/// let merged = folder.path().join("merged");
+/// merge_bundles(&LocalStorage::shared(), &parts, &merged)?;
+/// assert_eq!(BundleReader::open(&merged)?.entries().count(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Invalid`] when two parts hold the same tensor or disagree about byte order or about a
 /// partitioned tensor's dtype or shape, or a checkpoint with the new prefix exists;

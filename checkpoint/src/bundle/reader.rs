@@ -15,7 +15,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tensor::{DType, Tensor};
 use wire::crc;
 
-/// How a bundle is read.
+/// Options for reading a bundle.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// use checkpoint::bundle::{BundleReader, ReadOptions};
+/// let options = ReadOptions::new().verify(false).threads(1);
+/// assert!(BundleReader::open_with(&prefix, options)?.contains("w"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ReadOptions {
@@ -55,6 +66,17 @@ impl ReadOptions {
     /// The files must then not be changed while a tensor lives; renaming and deleting them is safe,
     /// and nothing else is ever done by this crate. Where a tensor's bytes do not lie aligned in the
     /// file, or the storage cannot map files, they are copied all the same.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// use checkpoint::bundle::{BundleReader, ReadOptions};
+    /// let reader = BundleReader::open_with(&prefix, ReadOptions::new().map(true))?;
+    /// assert_eq!(reader.read("w")?, tensor::Tensor::from([1.0f32, 2.0]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn map(mut self, map: bool) -> Self {
         self.map = map;
         self
@@ -133,6 +155,17 @@ fn printable(key: &[u8]) -> Cow<'_, str> {
 impl BundleReader {
     /// Opens the checkpoint with this prefix, such as `train/model.ckpt-500`.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// use checkpoint::bundle::BundleReader;
+    /// assert!(BundleReader::open(&prefix).is_ok());
+    /// assert!(BundleReader::open("no/such/checkpoint").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`] without an index file; [`Error::Corrupt`] when it is damaged as a whole;
     /// [`Error::Unsupported`] for a newer format; [`Error::Io`]. Damage to single entries shows in
@@ -175,6 +208,15 @@ impl BundleReader {
     }
 
     /// Returns the number of data that files the checkpoint has.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert_eq!(checkpoint::bundle::BundleReader::open(&prefix)?.num_shards(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn num_shards(&self) -> u32 {
         self.header.num_shards
@@ -204,6 +246,17 @@ impl BundleReader {
 
     /// Returns every tensor that can be read, in bytewise order of names. Parts of partitioned tensors are not
     /// listed; the whole is.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// let reader = checkpoint::bundle::BundleReader::open(&prefix)?;
+    /// let names: Vec<String> = reader.entries().map(|info| info.name).collect();
+    /// assert_eq!(names, ["w"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn entries(&self) -> impl Iterator<Item = TensorInfo> + '_ {
         self.records.iter().filter(|record| !record.hidden).filter_map(|record| {
             let entry = record.entry.as_ref().ok()?;
@@ -217,6 +270,16 @@ impl BundleReader {
     }
 
     /// Entries that cannot be read, with the reason. Nothing is read for this but the index.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// let reader = checkpoint::bundle::BundleReader::open(&prefix)?;
+    /// assert_eq!(reader.problems().count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn problems(&self) -> impl Iterator<Item = Problem> + '_ {
         self.records.iter().filter_map(|record| {
             let what = record.entry.as_ref().err()?;
@@ -226,12 +289,31 @@ impl BundleReader {
     }
 
     /// Returns true if a tensor of this name is stored (it may still be damaged).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert!(checkpoint::bundle::BundleReader::open(&prefix)?.contains("w"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
     /// Dtype, shape and stored bytes of a tensor.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// let reader = checkpoint::bundle::BundleReader::open(&prefix)?;
+    /// assert_eq!(reader.info("w")?.bytes, 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::TensorMissing`]; [`Error::Corrupt`] when its entry is damaged.
@@ -251,6 +333,16 @@ impl BundleReader {
 
     /// Reads one tensor.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// let reader = checkpoint::bundle::BundleReader::open(&prefix)?;
+    /// assert_eq!(reader.read("w")?.as_slice::<f32>()?, [1.0, 2.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::TensorMissing`]; [`Error::Corrupt`] with the file's and the tensor's name;
     /// [`Error::UnsupportedDType`] for variants; [`Error::NotFound`] when its data file is missing;
@@ -267,6 +359,17 @@ impl BundleReader {
 
     /// Reads a part of a tensor, which may be stored whole or in other parts.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// use checkpoint::bundle::{BundleReader, TensorSlice};
+    /// let second = TensorSlice::new([(1, Some(1))]);
+    /// assert_eq!(BundleReader::open(&prefix)?.read_slice("w", &second)?, tensor::Tensor::from([2.0f32]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`read`](BundleReader::read); [`Error::Invalid`] when the part does not lie in the tensor, or
     /// the stored slices do not cover it.
@@ -277,6 +380,16 @@ impl BundleReader {
 
     /// Reads many tensors, in the order of the names. Tensors that lie close together are read at once
     /// and share memory; large amounts are read by several threads.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// let reader = checkpoint::bundle::BundleReader::open(&prefix)?;
+    /// assert_eq!(reader.read_many(&["w"])?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`read`](BundleReader::read), for the first tensor that cannot be read;
@@ -293,6 +406,16 @@ impl BundleReader {
 
     /// Reads every tensor, in the order of [`entries`](BundleReader::entries).
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// let all = checkpoint::bundle::BundleReader::open(&prefix)?.read_all()?;
+    /// assert_eq!(all[0].0, "w");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`read_many`](BundleReader::read_many); also when an entry of the index is damaged.
     pub fn read_all(&self) -> Result<Vec<(String, Tensor)>> {
@@ -302,6 +425,15 @@ impl BundleReader {
     }
 
     /// Reads every stored byte, compares all checksums, and tells what is damaged. Needs little memory.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert!(checkpoint::bundle::BundleReader::open(&prefix)?.verify().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn verify(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.problems().collect();
@@ -455,7 +587,7 @@ pub(crate) fn index_identity(storage: &dyn Storage, prefix: &Path) -> Result<Ide
     Ok((crc::crc32c(&index), index.len() as u64))
 }
 
-/// How the data of a checkpoint are laid out.
+/// The data layout of a checkpoint.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) identity: Identity,
@@ -478,7 +610,7 @@ pub(crate) fn layout(storage: &dyn Storage, path: &Path) -> Result<Layout> {
     Ok(Layout { identity, num_shards: header.num_shards, lengths })
 }
 
-/// Why walking through an index stopped.
+/// The reason why the traversal of an index stopped.
 enum Stop {
     Table(table::TableError),
     Header(HeaderError),

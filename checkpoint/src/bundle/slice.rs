@@ -28,12 +28,21 @@ pub struct Extent {
 impl TensorSlice {
     /// Creates a slice from start and length of each dimension, in order. A length of `None` stands for the
     /// whole dimension.
+    ///
+    /// ```
+    /// use checkpoint::bundle::TensorSlice;
+    /// assert_eq!(TensorSlice::new([(0, Some(2)), (0, None)]).to_string(), "0,2:-");
+    /// ```
     pub fn new(extents: impl IntoIterator<Item = (u64, Option<u64>)>) -> TensorSlice {
         let extents = extents.into_iter().map(|(start, length)| Extent { start, length });
         TensorSlice { extents: extents.collect() }
     }
 
     /// Returns the slice that is the whole tensor.
+    ///
+    /// ```
+    /// assert_eq!(checkpoint::bundle::TensorSlice::whole(2).to_string(), "-:-");
+    /// ```
     #[must_use]
     pub fn whole(rank: usize) -> TensorSlice {
         TensorSlice::new(std::iter::repeat_n((0, None), rank))
@@ -47,6 +56,13 @@ impl TensorSlice {
 
     /// Start and length along each dimension of a tensor of this shape; `None` if the slice has
     /// another rank or reaches outside.
+    ///
+    /// ```
+    /// use checkpoint::bundle::TensorSlice;
+    /// let rows = TensorSlice::new([(4, Some(3)), (0, None)]);
+    /// assert_eq!(rows.ranges_within(&[10, 4].into()), Some(vec![(4, 3), (0, 4)]));
+    /// assert_eq!(rows.ranges_within(&[5, 4].into()), None);
+    /// ```
     #[must_use]
     pub fn ranges_within(&self, shape: &Shape) -> Option<Vec<(usize, usize)>> {
         if self.extents.len() != shape.rank() {
@@ -63,12 +79,23 @@ impl TensorSlice {
     }
 
     /// Returns true if this is all of a tensor of that shape.
+    ///
+    /// ```
+    /// use checkpoint::bundle::TensorSlice;
+    /// assert!(TensorSlice::new([(0, Some(5))]).is_whole(&[5].into()));
+    /// ```
     #[must_use]
     pub fn is_whole(&self, shape: &Shape) -> bool {
         self.shape_within(shape).is_some_and(|part| part == *shape)
     }
 
     /// Reads TensorFlow's text form, such as `0,2:-`. An empty text is a scalar's slice.
+    ///
+    /// ```
+    /// use checkpoint::bundle::TensorSlice;
+    /// assert_eq!(TensorSlice::parse("0,2:-"), Some(TensorSlice::new([(0, Some(2)), (0, None)])));
+    /// assert_eq!(TensorSlice::parse("two rows"), None);
+    /// ```
     #[must_use]
     pub fn parse(text: &str) -> Option<TensorSlice> {
         if text.is_empty() {

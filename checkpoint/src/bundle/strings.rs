@@ -1,4 +1,4 @@
-//! How string tensors lie in a data file: lengths, their checksum, and the bytes.
+//! The layout of string tensors in a data file: lengths, the checksum of the lengths, and the bytes.
 //!
 //! ```text
 //! varint len[0] .. varint len[n-1] | u32 masked checksum of the lengths | bytes[0] .. bytes[n-1]

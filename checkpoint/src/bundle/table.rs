@@ -21,7 +21,7 @@ const RESTART_INTERVAL: usize = 16;
 const UNCOMPRESSED: u8 = 0;
 const SNAPPY: u8 = 1;
 
-/// What is wrong with a table, for an error that names the file.
+/// The defect of a table, for an error that names the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TableError {
     Damaged(String),

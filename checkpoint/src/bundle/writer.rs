@@ -18,7 +18,19 @@ use wire::crc::{self, Running};
 /// cache both times.
 const BLOCK: usize = 256 << 10;
 
-/// How a bundle is written.
+/// Options for writing a bundle.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use checkpoint::bundle::{BundleOptions, BundleWriter};
+/// let options = BundleOptions::new().shards(2).durable(false);
+/// let mut writer = BundleWriter::create_with(folder.path().join("m"), options)?;
+/// writer.select_shard(1)?;
+/// writer.add("w", &tensor::Tensor::scalar(1.0f32))?;
+/// writer.finish()?;
+/// assert!(folder.path().join("m.data-00001-of-00002").exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BundleOptions {
@@ -91,6 +103,18 @@ impl BundleOptions {
 /// A checkpoint that exists under the same prefix stays whole and readable until the new one takes its
 /// place at once: the new data then go into files with another shard count in their names. So they do
 /// where files with such names lie without an index: whatever they are, they are not overwritten.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use checkpoint::bundle::{BundleReader, BundleWriter};
+/// let prefix = folder.path().join("model.ckpt");
+/// let mut writer = BundleWriter::create(&prefix)?;
+/// writer.add("step", &tensor::Tensor::scalar(7i64))?;
+/// assert!(BundleReader::open(&prefix).is_err()); // not finished yet
+/// writer.finish()?;
+/// assert_eq!(BundleReader::open(&prefix)?.read("step")?.value::<i64>()?, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct BundleWriter {
     prefix: PathBuf,
@@ -102,7 +126,7 @@ pub struct BundleWriter {
     shards: Vec<Shard>,
     selected: usize,
     entries: Vec<(Vec<u8>, Entry)>,
-    /// Where the entry of each partitioned tensor is.
+    /// The positions of the entries of partitioned tensors.
     partitioned: HashMap<Vec<u8>, usize>,
 }
 
@@ -170,6 +194,15 @@ impl BundleWriter {
 
     /// Appends a tensor.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use checkpoint::bundle::BundleWriter;
+    /// let mut writer = BundleWriter::create(folder.path().join("m"))?;
+    /// writer.add("w", &tensor::Tensor::scalar(1.0f32))?;
+    /// assert!(writer.add("", &tensor::Tensor::scalar(1.0f32)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] for an empty name; [`Error::UnsupportedDType`] for resources and variants;
     /// [`Error::Io`]. A name given twice is reported by [`seal`](BundleWriter::seal).
@@ -184,6 +217,20 @@ impl BundleWriter {
 
     /// Appends a part of a partitioned tensor, whose full shape is given. All parts have to be added
     /// before the bundle is finished. A part that is the whole tensor is stored like any tensor.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use checkpoint::bundle::{BundleReader, BundleWriter, TensorSlice};
+    /// let prefix = folder.path().join("model.ckpt");
+    /// let mut writer = BundleWriter::create(&prefix)?;
+    /// for (start, value) in [(0, 1.0f32), (1, 2.0)] {
+    ///     let slice = TensorSlice::new([(start, Some(1))]);
+    ///     writer.add_slice("w", &[2].into(), &slice, &tensor::Tensor::from([value]))?;
+    /// }
+    /// writer.finish()?;
+    /// assert_eq!(BundleReader::open(&prefix)?.read("w")?, tensor::Tensor::from([1.0f32, 2.0]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`add`](BundleWriter::add); [`Error::Invalid`] when the slice does not lie in the shape, the
@@ -247,6 +294,19 @@ impl BundleWriter {
     }
 
     /// Brings the data and the finished index to disk, still under temporary names.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use checkpoint::bundle::{BundleReader, BundleWriter};
+    /// let prefix = folder.path().join("m");
+    /// let mut writer = BundleWriter::create(&prefix)?;
+    /// writer.add("w", &tensor::Tensor::scalar(1.0f32))?;
+    /// let sealed = writer.seal()?; // on disk, under temporary names
+    /// assert!(BundleReader::open(&prefix).is_err());
+    /// sealed.commit()?;
+    /// assert!(BundleReader::open(&prefix).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] when two tensors have one name, and [`Error::Io`].
@@ -376,8 +436,8 @@ fn little_endian(dtype: DType, bytes: &[u8]) -> Vec<u8> {
 
 /// A checkpoint whose data are on disk under temporary names, one step before it exists.
 ///
-/// Other files that belong to it can be put beside it now; [`commit`](SealedBundle::commit) then makes
-/// it visible. Dropping it removes the data.
+/// Other files that belong to the checkpoint can be written next to it at this point.
+/// [`commit`](SealedBundle::commit) then makes it visible; dropping it removes the data.
 #[derive(Debug)]
 pub struct SealedBundle {
     prefix: PathBuf,

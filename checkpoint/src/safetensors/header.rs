@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use tensor::{DType, Shape};
 
-/// What the reference reader accepts at most.
+/// The limit of the reference reader.
 pub(super) const MAX_HEADER: u64 = 100_000_000;
 
 /// One tensor, after all checks that concern it alone.

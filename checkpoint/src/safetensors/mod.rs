@@ -10,7 +10,7 @@
 //! or overlaps. Writers order them by decreasing alignment, then by name.
 //!
 //! The format has no checksums, so damage to the data goes unseen; a bundle is the safer place. It has no
-//! strings, no complex128 and no quantised types either.
+//! strings, no complex128 and no quantized types either.
 
 mod header;
 mod reader;

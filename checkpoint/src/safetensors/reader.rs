@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tensor::text::escaped;
 use tensor::{Bytes, DType, Slab, Tensor, TensorError};
 
-/// What one thread reads at a time.
+/// The amount of data that one thread reads at a time.
 const TASK: usize = 8 << 20;
 
 /// An open safetensors file. Opening reads the header only.
@@ -36,7 +36,7 @@ pub struct SafetensorsReader {
     path: PathBuf,
     file: Arc<dyn ReadFile>,
     header: Header,
-    /// Where the data begin in the file.
+    /// The offset of the data in the file.
     data: u64,
     positions: HashMap<String, usize>,
     options: ReadOptions,
@@ -44,6 +44,16 @@ pub struct SafetensorsReader {
 
 impl SafetensorsReader {
     /// Opens a file.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.safetensors");
+    /// # let tensors = [("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))];
+    /// # checkpoint::safetensors::write_safetensors(&path, &tensors, &Default::default())?;
+    /// let reader = checkpoint::safetensors::SafetensorsReader::open(&path)?;
+    /// assert_eq!(reader.path(), path);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Corrupt`] when the header is damaged or does not fit the file;
@@ -76,7 +86,17 @@ impl SafetensorsReader {
         &self.path
     }
 
-    /// Returns the texts that the writer left beside the tensors.
+    /// Returns the metadata that the writer stored alongside the tensors.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use checkpoint::safetensors::{SafetensorsOptions, SafetensorsReader, write_safetensors};
+    /// let path = folder.path().join("m.safetensors");
+    /// let tensors = [("w".to_string(), tensor::Tensor::scalar(1.0f32))];
+    /// write_safetensors(&path, &tensors, &SafetensorsOptions::new().metadata("step", "7"))?;
+    /// assert_eq!(SafetensorsReader::open(&path)?.metadata()["step"], "7");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.header.metadata
@@ -84,6 +104,16 @@ impl SafetensorsReader {
 
     /// Returns every tensor of a dtype that is known here, in bytewise order of names. The others are
     /// [`unknown`](SafetensorsReader::unknown).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.safetensors");
+    /// # let tensors = [("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))];
+    /// # checkpoint::safetensors::write_safetensors(&path, &tensors, &Default::default())?;
+    /// let reader = checkpoint::safetensors::SafetensorsReader::open(&path)?;
+    /// assert_eq!(reader.entries().next().unwrap().name, "w");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn entries(&self) -> impl Iterator<Item = TensorInfo> + '_ {
         let info = |entry: &Entry| {
             let dtype = entry.dtype.clone().ok()?;
@@ -108,12 +138,31 @@ impl SafetensorsReader {
     }
 
     /// Returns true if there is a tensor of this name.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.safetensors");
+    /// # let tensors = [("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))];
+    /// # checkpoint::safetensors::write_safetensors(&path, &tensors, &Default::default())?;
+    /// assert!(checkpoint::safetensors::SafetensorsReader::open(&path)?.contains("w"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.positions.contains_key(name)
     }
 
     /// Reads one tensor.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.safetensors");
+    /// # let tensors = [("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))];
+    /// # checkpoint::safetensors::write_safetensors(&path, &tensors, &Default::default())?;
+    /// let reader = checkpoint::safetensors::SafetensorsReader::open(&path)?;
+    /// assert_eq!(reader.read("w")?, tensors[0].1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::TensorMissing`]; [`Error::Unsupported`] for a dtype that is not known here;
@@ -125,6 +174,16 @@ impl SafetensorsReader {
 
     /// Reads the bytes of one tensor as they are in the file: of a dtype that is not known here, nothing else
     /// can be had.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.safetensors");
+    /// # let tensors = [("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))];
+    /// # checkpoint::safetensors::write_safetensors(&path, &tensors, &Default::default())?;
+    /// let reader = checkpoint::safetensors::SafetensorsReader::open(&path)?;
+    /// assert_eq!(reader.read_bytes("w")?.len(), 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::TensorMissing`]; [`Error::Io`].
@@ -140,6 +199,15 @@ impl SafetensorsReader {
     }
 
     /// Reads every tensor, in the order of [`entries`](SafetensorsReader::entries).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.safetensors");
+    /// # let tensors = [("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))];
+    /// # checkpoint::safetensors::write_safetensors(&path, &tensors, &Default::default())?;
+    /// assert_eq!(checkpoint::safetensors::SafetensorsReader::open(&path)?.read_all()?, tensors);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`read`](SafetensorsReader::read); so [`Error::Unsupported`] if one is of a dtype that is not known

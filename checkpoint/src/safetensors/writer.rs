@@ -14,7 +14,13 @@ use tensor::{DType, Tensor};
 /// Bytes are handed on in pieces of at most this size.
 const BLOCK: usize = 1 << 20;
 
-/// How a safetensors file is written.
+/// Options for writing a safetensors file.
+///
+/// ```
+/// use checkpoint::safetensors::SafetensorsOptions;
+/// let options = SafetensorsOptions::new().metadata("format", "pt").durable(false);
+/// assert!(options.supports(tensor::DType::Float32));
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SafetensorsOptions {
@@ -67,6 +73,11 @@ impl SafetensorsOptions {
     }
 
     /// Returns true if tensors of a dtype can be stored.
+    ///
+    /// ```
+    /// use checkpoint::safetensors::SafetensorsOptions;
+    /// assert!(!SafetensorsOptions::new().supports(tensor::DType::String));
+    /// ```
     #[must_use]
     pub fn supports(&self, dtype: DType) -> bool {
         self.dtype_name(dtype).is_some()
@@ -84,8 +95,18 @@ impl SafetensorsOptions {
 
 /// Writes tensors into one file, which appears at once and replaces an older one.
 ///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use checkpoint::safetensors::{SafetensorsOptions, write_safetensors};
+/// let path = folder.path().join("m.safetensors");
+/// let tensors = [("w".to_string(), tensor::Tensor::scalar(1.0f32))];
+/// write_safetensors(&path, &tensors, &SafetensorsOptions::new())?;
+/// assert_eq!(checkpoint::load_variable(&path, "w")?, tensors[0].1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
-/// [`Error::UnsupportedDType`] for strings, complex128, quantised types and handles;
+/// [`Error::UnsupportedDType`] for strings, complex128, quantized types and handles;
 /// [`Error::Invalid`] for a name given twice, or `__metadata__`; [`Error::ParentMissing`];
 /// [`Error::Io`].
 pub fn write_safetensors(

@@ -35,10 +35,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// checkpoints that are no longer wanted are deleted. Each file is synced before it gets its name, and
 /// the folder after it.
 ///
-/// Beside its checkpoints a saver keeps three files in a folder: the state file, `checkpoint.lock`, and
-/// `checkpoint.journal`, in which stands which files savers wrote. It removes nothing else: no file of
-/// another program, no checkpoint that it only found there (unless
-/// [asked to](SaverOptions::delete_adopted)), none that a restore has rejected, nothing in another folder.
+/// A saver keeps three more files in the folder of its checkpoints: the state file, `checkpoint.lock`, and
+/// `checkpoint.journal`, which records the files that savers wrote. It removes nothing else: no file of
+/// another program, no checkpoint that it merely found there (unless [configured
+/// to](SaverOptions::delete_adopted)), none that a restore rejected, and nothing in another folder.
 ///
 /// All methods take `&self`; saves of one saver wait for each other, and so do those of all savers of a
 /// process into one folder.
@@ -75,6 +75,12 @@ impl Default for Saver {
 
 impl Saver {
     /// Creates a saver. It touches no file before the first save.
+    ///
+    /// ```
+    /// use checkpoint::{Saver, SaverOptions};
+    /// let saver = Saver::new(SaverOptions::new().max_to_keep(10));
+    /// assert_eq!(saver.options().kept(), Some(10));
+    /// ```
     #[must_use]
     pub fn new(options: SaverOptions) -> Saver {
         Saver { shared: Arc::new(Shared::new(options)), job: Mutex::new(None) }
@@ -87,6 +93,16 @@ impl Saver {
 
     /// Saves all tensors of the source and returns the checkpoint's prefix: `path`, or with a step
     /// `path-step` (S-283).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// let saver = checkpoint::Saver::default();
+    /// let prefix = saver.save(&model, &path, Some(7))?;
+    /// assert!(prefix.ends_with("model.ckpt-7"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] for a source without tensors, two tensors of one name, a path that is not
@@ -104,6 +120,17 @@ impl Saver {
     }
 
     /// Works as [`save`](Saver::save), with more to be saved or other wishes.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{SaveOptions, Saver};
+    /// let options = SaveOptions::new().session_state(b"position 12".to_vec());
+    /// let prefix = Saver::default().save_with(&model, &path, Some(7), options)?;
+    /// assert_eq!(checkpoint::sidecar::read_session_state(&prefix)?.unwrap(), "position 12");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`save`](Saver::save).
@@ -128,6 +155,19 @@ impl Saver {
     /// One save is under way at a time: if an earlier one still runs, this waits for it. An error of it
     /// is returned by the next call of any save method, [`wait`](Saver::wait) or
     /// [`close`](Saver::close).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{SaveOptions, Saver};
+    /// let saver = Saver::default();
+    /// let prefix = saver.save_in_background(&model, &path, Some(7), SaveOptions::new())?;
+    /// // The training goes on here.
+    /// saver.wait()?;
+    /// assert!(checkpoint::checkpoint_exists(&prefix));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`save`](Saver::save), as far as it can be known at once; [`Error::Background`] when the
@@ -164,6 +204,17 @@ impl Saver {
     /// Waits for the background save and gives up the lock on the folder. Dropping a saver does the
     /// same, but can only log an error.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{SaveOptions, Saver};
+    /// let saver = Saver::default();
+    /// saver.save_in_background(&model, &path, Some(7), SaveOptions::new())?;
+    /// saver.close()?; // reports an error of the last save
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`wait`](Saver::wait).
     pub fn close(self) -> Result<()> {
@@ -171,6 +222,12 @@ impl Saver {
     }
 
     /// Returns the prefix that a save would have: `path`, or with a step `path-step`.
+    ///
+    /// ```
+    /// let prefix = checkpoint::Saver::default().prefix("run/model.ckpt", Some(7))?;
+    /// assert_eq!(prefix.to_str(), Some("run/model.ckpt-7"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] as for [`save`](Saver::save).
@@ -180,6 +237,18 @@ impl Saver {
 
     /// Prefixes of the checkpoints that this saver manages, oldest first (S-297); those of several folders
     /// one folder after the other.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// let saver = checkpoint::Saver::default();
+    /// for step in [1, 2] {
+    ///     saver.save(&model, &path, Some(step))?;
+    /// }
+    /// assert_eq!(saver.last_checkpoints().len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn last_checkpoints(&self) -> Vec<PathBuf> {
         self.shared.places().prefixes()
@@ -205,6 +274,19 @@ impl Saver {
     /// Keeps a checkpoint whatever the limits say, or no longer does. The state file remembers it.
     /// Returns whether the saver manages this checkpoint.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{Saver, SaverOptions};
+    /// let saver = Saver::new(SaverOptions::new().max_to_keep(1));
+    /// let first = saver.save(&model, &path, Some(1))?;
+    /// saver.pin(&first, true)?;
+    /// saver.save(&model, &path, Some(2))?;
+    /// assert!(checkpoint::checkpoint_exists(&first));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Io`] when the state file cannot be written.
     pub fn pin(&self, prefix: impl AsRef<Path>, pinned: bool) -> Result<bool> {
@@ -215,6 +297,21 @@ impl Saver {
     /// is not wanted, whoever wrote it, and returns the prefixes deleted. Where a state file lists nothing,
     /// all numbered checkpoints that lie there count as listed, in the order of their steps, and the limits
     /// hold for each name before the number; else those that it does not list stay.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{Saver, SaverOptions};
+    /// let saver = Saver::default();
+    /// for step in [1, 2, 3] {
+    ///     saver.save(&model, &path, Some(step))?;
+    /// }
+    /// saver.close()?;
+    /// let deleted = Saver::new(SaverOptions::new().max_to_keep(1)).prune(folder.path())?;
+    /// assert_eq!(deleted.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no folder or no checkpoint in it; [`Error::Locked`] when another
@@ -228,6 +325,18 @@ impl Saver {
     /// with its dtype and shape; other tensors in the file are ignored. Nothing is assigned before
     /// everything was read and checked (unlike S-301).
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// let saver = checkpoint::Saver::default();
+    /// let prefix = saver.save(&model, &path, None)?;
+    /// model.insert("w".to_string(), tensor::Tensor::from([0.0f32, 0.0]));
+    /// saver.restore(&mut model, &prefix)?;
+    /// assert_eq!(model["w"], tensor::Tensor::from([1.0f32, 2.0]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::RestoreMismatch`] when variables and checkpoint do not match;
     /// [`Error::Corrupt`], naming file and tensor; [`Error::Variables`] when assigning fails;
@@ -237,6 +346,19 @@ impl Saver {
     }
 
     /// Works as [`restore`](Saver::restore), with other rules.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{RestoreOptions, Saver};
+    /// let saver = Saver::default();
+    /// let prefix = saver.save(&model, &path, None)?;
+    /// model.insert("new".to_string(), tensor::Tensor::scalar(0.5f32));
+    /// let report = saver.restore_with(&mut model, &prefix, &RestoreOptions::new().allow_missing(true))?;
+    /// assert_eq!(report.missing, ["new"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`restore`](Saver::restore); [`Error::Background`] when a background save failed.
@@ -252,6 +374,18 @@ impl Saver {
 
     /// Returns what [`restore_with`](Saver::restore_with) would do: which variable is set from which tensor, what is missing,
     /// what is not wanted. Reads the index only.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{RestoreOptions, Saver};
+    /// let saver = Saver::default();
+    /// let prefix = saver.save(&model, &path, None)?;
+    /// let plan = saver.restore_plan(&model, &prefix, &RestoreOptions::new())?;
+    /// assert_eq!(plan.variables[0].stored_as, "w");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`restore`](Saver::restore), where variables and checkpoint do not match.
@@ -272,6 +406,19 @@ impl Saver {
     /// A checkpoint that is intact but does not match the variables is an error, not a reason to fall
     /// back; unless it is unlisted and has none of the variables (counters aside), so that it belongs to
     /// something else. Nor is it a reason that the system refuses to read a file.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{RestoreOptions, Saver};
+    /// let saver = Saver::default();
+    /// assert!(saver.restore_latest(&mut model, folder.path(), &RestoreOptions::new())?.is_none());
+    /// saver.save(&model, &path, Some(7))?;
+    /// let report = saver.restore_latest(&mut model, folder.path(), &RestoreOptions::new())?.unwrap();
+    /// assert!(report.prefix.ends_with("model.ckpt-7"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`restore`](Saver::restore); [`Error::NoneIntact`] when all candidates are damaged;
@@ -296,6 +443,17 @@ impl Saver {
 
     /// Returns true if a folder has anything that [`restore_latest`](Saver::restore_latest) would try, be it
     /// damaged.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// let saver = checkpoint::Saver::default();
+    /// assert!(!saver.has_checkpoint(folder.path())?);
+    /// saver.save(&model, &path, None)?;
+    /// assert!(saver.has_checkpoint(folder.path())?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Io`] when the folder cannot be looked into.

@@ -1,4 +1,4 @@
-//! How a saver works, and what one save brings along.
+//! The options of savers and of single saves.
 
 use super::retention::{Better, Retention};
 use crate::clock::{Clock, SystemClock};
@@ -8,7 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tensor::Bytes;
 
-/// How a [`Saver`](crate::Saver) works.
+/// Options of a [`Saver`](crate::Saver).
+///
+/// ```
+/// use checkpoint::{Better, SaverOptions};
+/// let options = SaverOptions::new().max_to_keep(3).keep_best(1, Better::Lower).create_directory(true);
+/// assert_eq!(options.kept(), Some(3));
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SaverOptions {
@@ -57,6 +63,11 @@ impl SaverOptions {
 
     /// Sets the number of newest checkpoints that are kept; 0 keeps all. As many older ones as necessary are
     /// deleted after a save (unlike S-293). Default: 5.
+    ///
+    /// ```
+    /// use checkpoint::SaverOptions;
+    /// assert_eq!(SaverOptions::new().max_to_keep(0).kept(), None);
+    /// ```
     pub fn max_to_keep(mut self, count: usize) -> Self {
         self.retention.max_to_keep = (count > 0).then_some(count);
         self
@@ -65,6 +76,13 @@ impl SaverOptions {
     /// Besides, keeps one checkpoint for good per this much time: one that would be deleted stays if it
     /// was saved at least this long after the last that stayed so. It is then no longer listed
     /// (S-322, without the bursts of S-295). A time of zero keeps none so. Default: none.
+    ///
+    /// ```
+    /// use checkpoint::SaverOptions;
+    /// use std::time::Duration;
+    /// let hour = Duration::from_secs(3600);
+    /// assert_eq!(SaverOptions::new().keep_checkpoint_every(hour).kept_every(), Some(hour));
+    /// ```
     pub fn keep_checkpoint_every(mut self, time: Duration) -> Self {
         self.retention.keep_every = (!time.is_zero()).then_some(time);
         self
@@ -72,6 +90,12 @@ impl SaverOptions {
 
     /// [`keep_checkpoint_every`](SaverOptions::keep_checkpoint_every) in hours. Not positive or not
     /// finite means none.
+    ///
+    /// ```
+    /// use checkpoint::SaverOptions;
+    /// let options = SaverOptions::new().keep_checkpoint_every_n_hours(0.5);
+    /// assert_eq!(options.kept_every().unwrap().as_secs(), 1800);
+    /// ```
     pub fn keep_checkpoint_every_n_hours(self, hours: f64) -> Self {
         let time = Duration::try_from_secs_f64(hours * 3600.0).unwrap_or_default();
         self.keep_checkpoint_every(time)
@@ -80,12 +104,34 @@ impl SaverOptions {
     /// Besides, keeps the best `count` checkpoints by the metric given at each save
     /// ([`SaveOptions::metric`]). Of equals the newer one is better; a checkpoint without a metric, or
     /// with NaN, is never best. 0 keeps none so. Default: none.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{Better, SaveOptions, Saver, SaverOptions};
+    /// let saver = Saver::new(SaverOptions::new().max_to_keep(1).keep_best(1, Better::Lower));
+    /// let mut best = None;
+    /// for (step, loss) in [(1, 0.2), (2, 0.9), (3, 0.8)] {
+    ///     let prefix = saver.save_with(&model, &path, Some(step), SaveOptions::new().metric(loss))?;
+    ///     best.get_or_insert(prefix);
+    /// }
+    /// assert!(checkpoint::checkpoint_exists(best.unwrap()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn keep_best(mut self, count: usize, better: Better) -> Self {
         self.retention.best = (count > 0).then_some((count, better));
         self
     }
 
     /// Sets whether steps in prefixes have at least 8 digits. Default: `false`.
+    ///
+    /// ```
+    /// use checkpoint::{Saver, SaverOptions};
+    /// let prefix = Saver::new(SaverOptions::new().pad_step_number(true)).prefix("m", Some(7))?;
+    /// assert_eq!(prefix.to_str(), Some("m-00000007"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pad_step_number(mut self, pad: bool) -> Self {
         self.pad_step_number = pad;
         self
@@ -99,12 +145,22 @@ impl SaverOptions {
     }
 
     /// Sets the name of the state file, without folder. Default: `checkpoint`.
+    ///
+    /// ```
+    /// use checkpoint::SaverOptions;
+    /// assert_eq!(SaverOptions::new().state_file("best").state_file_name(), "best");
+    /// ```
     pub fn state_file(mut self, name: impl Into<String>) -> Self {
         self.state_file = name.into();
         self
     }
 
     /// Over how many data files the tensors are spread, evenly by size. Default: 1.
+    ///
+    /// ```
+    /// use checkpoint::SaverOptions;
+    /// assert_eq!(SaverOptions::new().shards(4).shard_count(), 4);
+    /// ```
     pub fn shards(mut self, shards: u32) -> Self {
         self.shards = shards.max(1);
         self
@@ -135,6 +191,16 @@ impl SaverOptions {
     }
 
     /// Sets whether a missing folder is made. Default: `false` (S-288).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{Saver, SaverOptions};
+    /// let saver = Saver::new(SaverOptions::new().create_directory(true));
+    /// assert!(saver.save(&model, folder.path().join("new/model.ckpt"), None).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn create_directory(mut self, create: bool) -> Self {
         self.create_directory = create;
         self
@@ -157,6 +223,11 @@ impl SaverOptions {
     /// Sets whether a lock file keeps other processes from saving into the same folder, and makes savers of this
     /// process wait for each other. Without it nobody knows whether an unfinished file is still being
     /// written, so what a killed save leaves stays. Default: `true`.
+    ///
+    /// ```
+    /// use checkpoint::SaverOptions;
+    /// assert!(SaverOptions::new().locks() && !SaverOptions::new().lock(false).locks());
+    /// ```
     pub fn lock(mut self, lock: bool) -> Self {
         self.lock = lock;
         self
@@ -205,7 +276,13 @@ impl SaverOptions {
     }
 }
 
-/// What one save brings along besides the tensors.
+/// Options of one save, and data to store alongside the tensors.
+///
+/// ```
+/// use checkpoint::SaveOptions;
+/// let options = SaveOptions::new().metric(0.25).pinned(true);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SaveOptions {
@@ -236,8 +313,19 @@ impl SaveOptions {
         SaveOptions::default()
     }
 
-    /// Bytes for the file `<prefix>.session` beside the checkpoint, which is written and replaced
-    /// together with it. See [`sidecar`](crate::sidecar).
+    /// Sets the bytes of the file `<prefix>.session`, which is written and replaced together with the
+    /// checkpoint. See [`sidecar`](crate::sidecar).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{SaveOptions, Saver, sidecar};
+    /// let options = SaveOptions::new().session_state(sidecar::encode(&12u64)?);
+    /// let prefix = Saver::default().save_with(&model, &path, None, options)?;
+    /// assert_eq!(sidecar::load::<u64>(&prefix)?, Some(12));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn session_state(mut self, bytes: impl Into<Bytes>) -> Self {
         self.session_state = Some(bytes.into());
         self
@@ -245,6 +333,17 @@ impl SaveOptions {
 
     /// Sets a serialized meta graph for the file `<prefix>.meta`. It is in place before the checkpoint
     /// exists (unlike S-285).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{SaveOptions, Saver};
+    /// let options = SaveOptions::new().meta_graph(b"serialized".to_vec());
+    /// let prefix = Saver::default().save_with(&model, &path, None, options)?;
+    /// assert!(checkpoint::meta_graph_path(&prefix, "meta").exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn meta_graph(mut self, bytes: impl Into<Bytes>) -> Self {
         self.meta_graph = Some(bytes.into());
         self
@@ -263,6 +362,18 @@ impl SaveOptions {
     }
 
     /// Sets whether this checkpoint is kept whatever the limits say. Default: `false`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{SaveOptions, Saver, SaverOptions};
+    /// let saver = Saver::new(SaverOptions::new().max_to_keep(1));
+    /// let first = saver.save_with(&model, &path, Some(1), SaveOptions::new().pinned(true))?;
+    /// saver.save(&model, &path, Some(2))?;
+    /// assert!(checkpoint::checkpoint_exists(&first));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pinned(mut self, pinned: bool) -> Self {
         self.pinned = pinned;
         self
@@ -270,6 +381,16 @@ impl SaveOptions {
 
     /// Sets whether the checkpoint is listed in the state file and counts for the limits; otherwise nothing
     /// else is changed or deleted (S-289). Default: `true`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{SaveOptions, Saver};
+    /// Saver::default().save_with(&model, &path, None, SaveOptions::new().write_state(false))?;
+    /// assert_eq!(checkpoint::latest_checkpoint(folder.path())?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write_state(mut self, write: bool) -> Self {
         self.write_state = write;
         self

@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// All folders of one saver.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// When the saver was made, in seconds since 1970.
+    /// The creation time of the saver, in seconds since 1970.
     created: f64,
     places: Vec<Place>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Place {
     pub(super) kept: Vec<Kept>,
     /// Taken off the list but perhaps still on disk.
     doomed: Vec<String>,
-    /// What a restore found damaged: never deleted.
+    /// The checkpoints that a restore found damaged. They are never deleted.
     rejected: BTreeSet<String>,
     last_preserved: f64,
 }

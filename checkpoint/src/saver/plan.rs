@@ -1,11 +1,11 @@
-//! What a restore would do, and what one did, for people.
+//! Reports of planned and completed restores, for people.
 
 use super::RestoreReport;
 use std::fmt;
 use std::path::PathBuf;
 use tensor::{DType, Shape};
 
-/// What a restore would do with a checkpoint: made without reading a tensor, and printable.
+/// A restore that was planned without reading a tensor, and that can be printed.
 ///
 /// ```text
 /// from train/model.ckpt-300

@@ -15,7 +15,13 @@ use tensor::{Bytes, DType, Tensor};
 
 type Filter = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// How variables are restored.
+/// Options for restoring variables.
+///
+/// ```
+/// use checkpoint::RestoreOptions;
+/// let options = RestoreOptions::new().allow_missing(true).rename("encoder/w", "w");
+/// # let _ = options;
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct RestoreOptions {
@@ -69,6 +75,19 @@ impl RestoreOptions {
     }
 
     /// Sets whether variables that the checkpoint lacks keep their values. Default: `false`, an error.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{RestoreOptions, Saver};
+    /// let prefix = Saver::default().save(&model, &path, None)?;
+    /// model.insert("b".to_string(), tensor::Tensor::scalar(0.0f32));
+    /// assert!(Saver::default().restore(&mut model, &prefix).is_err());
+    /// let options = RestoreOptions::new().allow_missing(true);
+    /// assert!(Saver::default().restore_with(&mut model, &prefix, &options).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn allow_missing(mut self, allow: bool) -> Self {
         self.missing = allow;
         self
@@ -81,6 +100,18 @@ impl RestoreOptions {
     }
 
     /// Sets whether a tensor of another shape with as many elements is accepted (S-279). Default: `false`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{RestoreOptions, Saver};
+    /// let prefix = Saver::default().save(&model, &path, None)?;
+    /// model.insert("w".to_string(), tensor::Tensor::from([[0.0f32], [0.0]]));
+    /// Saver::default().restore_with(&mut model, &prefix, &RestoreOptions::new().reshape(true))?;
+    /// assert_eq!(model["w"], tensor::Tensor::from([[1.0f32], [2.0]]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reshape(mut self, reshape: bool) -> Self {
         self.reshape = reshape;
         self
@@ -88,12 +119,37 @@ impl RestoreOptions {
 
     /// Restores a variable from a tensor of another name. Maps the keys of variables
     /// ([`VariableSpec::key`]) to names in the checkpoint.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{RestoreOptions, Saver};
+    /// use std::collections::BTreeMap;
+    /// let prefix = Saver::default().save(&model, &path, None)?;
+    /// let mut other = BTreeMap::from([("encoder/w".to_string(), tensor::Tensor::from([0.0f32, 0.0]))]);
+    /// Saver::default().restore_with(&mut other, &prefix, &RestoreOptions::new().rename("encoder/w", "w"))?;
+    /// assert_eq!(other["encoder/w"], model["w"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rename(mut self, key: impl Into<String>, stored: impl Into<String>) -> Self {
         self.names.insert(key.into(), stored.into());
         self
     }
 
     /// Restores only variables whose name passes. Tensors of the others do not count as unexpected.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// use checkpoint::{RestoreOptions, Saver};
+    /// let prefix = Saver::default().save(&model, &path, None)?;
+    /// let options = RestoreOptions::new().only(|name| name.starts_with("encoder/"));
+    /// let report = Saver::default().restore_with(&mut model, &prefix, &options)?;
+    /// assert!(report.restored.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn only(mut self, filter: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         self.only = Some(Arc::new(filter));
         self
@@ -130,7 +186,18 @@ impl RestoreOptions {
     }
 }
 
-/// What a restore did.
+/// The result of a restore.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// let saver = checkpoint::Saver::default();
+/// let prefix = saver.save(&model, &path, None)?;
+/// let report = saver.restore(&mut model, &prefix)?;
+/// assert_eq!(report.restored, ["w"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct RestoreReport {
@@ -375,7 +442,7 @@ fn help(error: &Error) -> &'static str {
     }
 }
 
-/// What is to be read: variables with the names under which they are stored.
+/// The variables to read, with the names under which they are stored.
 struct Plan<'v> {
     whole: Vec<(&'v VariableSpec, String)>,
     parts: Vec<(&'v VariableSpec, String)>,

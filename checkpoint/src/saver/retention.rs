@@ -1,8 +1,15 @@
-//! Which checkpoints are kept.
+//! Retention: the rules that decide which checkpoints are kept.
 
 use std::time::Duration;
 
-/// Which of two metrics is better.
+/// The order of metrics: selects the better of two.
+///
+/// ```
+/// use checkpoint::{Better, SaverOptions};
+/// let by_loss = SaverOptions::new().keep_best(2, Better::Lower);
+/// let by_accuracy = SaverOptions::new().keep_best(2, Better::Higher);
+/// # let _ = (by_loss, by_accuracy);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
     /// The lower one, as for a loss.
@@ -41,7 +48,7 @@ impl Default for Retention {
 pub(crate) struct Kept {
     /// The last component of its prefix: it lies in the folder of the list.
     pub(crate) name: String,
-    /// When it was saved, in seconds since 1970.
+    /// The time of the save, in seconds since 1970.
     pub(crate) time: f64,
     pub(crate) metric: Option<f64>,
     pub(crate) pinned: bool,

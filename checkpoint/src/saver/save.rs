@@ -98,7 +98,7 @@ pub(super) fn prefix_of(saver: &SaverOptions, path: &Path, step: Option<i64>) ->
     })
 }
 
-/// What a saver and its background thread share.
+/// The state that a saver and its background thread share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) options: SaverOptions,

@@ -4,7 +4,7 @@ use tensor::text::nearest;
 
 /// Returns what helps when a checkpoint lacks these names: the nearest of those that it has, and the options that allow it.
 pub(super) fn help(missing: &[String], stored: &[String]) -> String {
-    /// So many names are answered; a model of another kind lacks thousands.
+    /// The number of names for which a suggestion is made. A model of another kind lacks thousands.
     const ANSWERED: usize = 3;
     let near =
         |name: &String| Some(format!("{:?} for {name:?}", nearest(name, stored.iter().map(String::as_str))?));

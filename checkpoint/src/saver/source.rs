@@ -1,4 +1,4 @@
-//! What can be saved and restored.
+//! The traits of objects that can be saved and restored.
 
 use crate::Result;
 use crate::bundle::TensorSlice;
@@ -68,11 +68,30 @@ pub struct Slice {
     pub name: String,
     /// The whole variable's shape.
     pub full_shape: Shape,
-    /// Which part of it.
+    /// The slice of the whole.
     pub part: TensorSlice,
 }
 
 /// Something whose variables can be set.
+///
+/// ```
+/// use checkpoint::{RestoreTarget, Result, VariableSpec};
+/// use tensor::{DType, Tensor};
+/// struct Model { weights: Tensor }
+/// impl RestoreTarget for Model {
+///     fn variables(&self) -> Vec<VariableSpec> {
+///         vec![VariableSpec::new("weights", DType::Float32, Some(self.weights.shape().clone()))]
+///     }
+///     fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()> {
+///         for (_, value) in values {
+///             self.weights = value;
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let model = Model { weights: Tensor::from([0.0f32; 2]) };
+/// # assert_eq!(model.variables().len(), 1);
+/// ```
 pub trait RestoreTarget {
     /// Returns the variables that want values.
     fn variables(&self) -> Vec<VariableSpec>;
@@ -87,6 +106,12 @@ pub trait RestoreTarget {
 }
 
 /// A variable that wants a value.
+///
+/// ```
+/// use checkpoint::VariableSpec;
+/// let variable = VariableSpec::new("w", tensor::DType::Float32, Some([2].into())).stored_as("encoder/w");
+/// assert_eq!((variable.name.as_str(), variable.key.as_str()), ("w", "encoder/w"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VariableSpec {
@@ -110,6 +135,12 @@ impl VariableSpec {
     }
 
     /// Returns the same variable, stored under another name.
+    ///
+    /// ```
+    /// use checkpoint::VariableSpec;
+    /// let variable = VariableSpec::new("w", tensor::DType::Float32, None).stored_as("encoder/w");
+    /// assert_eq!(variable.key, "encoder/w");
+    /// ```
     #[must_use]
     pub fn stored_as(mut self, key: impl Into<String>) -> VariableSpec {
         self.key = key.into();
@@ -117,6 +148,13 @@ impl VariableSpec {
     }
 
     /// Returns the same variable as a part of a partitioned one, which is stored under `key`.
+    ///
+    /// ```
+    /// use checkpoint::{VariableSpec, bundle::TensorSlice};
+    /// let part = TensorSlice::new([(0, Some(2))]);
+    /// let variable = VariableSpec::new("w/part_0", tensor::DType::Float32, None).part_of("w", [4].into(), part);
+    /// assert_eq!(variable.key, "w");
+    /// ```
     #[must_use]
     pub fn part_of(mut self, key: impl Into<String>, full_shape: Shape, part: TensorSlice) -> VariableSpec {
         self.key = key.into();

@@ -16,6 +16,13 @@ fn codec(limit: u64) -> impl Options {
 
 /// Returns a value as a payload for [`SaveOptions::session_state`](crate::SaveOptions::session_state).
 ///
+/// ```
+/// use checkpoint::sidecar::{decode, encode};
+/// let position = (3u32, "train.tfrecord".to_string());
+/// assert_eq!(decode::<(u32, String)>(&encode(&position)?)?, position);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`Error::State`] when the type's own serialization fails, or uses what the codec cannot express
 /// (sequences of unknown length).
@@ -24,6 +31,10 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
 }
 
 /// Returns the value of a payload.
+///
+/// ```
+/// assert!(checkpoint::sidecar::decode::<u64>(b"short").is_err());
+/// ```
 ///
 /// # Errors
 /// [`Error::State`] when the bytes are not a `T`, wholly and exactly.
@@ -34,6 +45,17 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T> {
 }
 
 /// Reads the session state of a checkpoint; `None` when it has none.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let mut model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// use checkpoint::{SaveOptions, Saver, sidecar};
+/// let options = SaveOptions::new().session_state(sidecar::encode(&12u64)?);
+/// let prefix = Saver::default().save_with(&model, &path, None, options)?;
+/// assert_eq!(sidecar::load::<u64>(&prefix)?, Some(12));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As [`read_session_state`] and [`decode`].

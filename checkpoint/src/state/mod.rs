@@ -20,22 +20,32 @@ const MAX_LEN: u64 = 256 << 20;
 
 /// The content of a state file (S-307). Paths are as they stand in the file, or resolved against its
 /// folder, depending on where the value comes from.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// let state = checkpoint::get_checkpoint_state(folder.path(), None)?.unwrap();
+/// assert_eq!(state.all_model_checkpoint_paths.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CheckpointState {
     /// Prefix of the newest checkpoint.
     pub model_checkpoint_path: String,
     /// Prefixes of all that are kept, oldest first; the newest is the last.
     pub all_model_checkpoint_paths: Vec<String>,
-    /// When each was saved, in seconds since 1970; empty or as many as there are paths.
+    /// The time of each save, in seconds since 1970. Either empty or as long as the list of paths.
     pub all_model_checkpoint_timestamps: Vec<f64>,
-    /// When the last one that is kept for good was saved, in seconds since 1970.
+    /// The time of the last checkpoint that is kept forever, in seconds since 1970.
     pub last_preserved_timestamp: Option<f64>,
-    /// What is known of single checkpoints beyond TensorFlow's fields. It stands in comment lines,
-    /// which TensorFlow skips.
+    /// Facts about single checkpoints beyond TensorFlow's fields. They are stored in comment lines, which
+    /// TensorFlow skips.
     pub notes: Vec<Note>,
 }
 
-/// What a saver remembers of one checkpoint besides its path and time.
+/// A saver's notes on one checkpoint, besides its path and time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
     /// The prefix, as in the list of paths.
@@ -51,6 +61,13 @@ pub struct Note {
 impl CheckpointState {
     /// Reads the text form.
     ///
+    /// ```
+    /// use checkpoint::CheckpointState;
+    /// let state = CheckpointState::parse("model_checkpoint_path: \"model.ckpt-5\"")?;
+    /// assert_eq!(state.model_checkpoint_path, "model.ckpt-5");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// A description of the first thing that does not parse; an unknown field is one. Content without
     /// [`model_checkpoint_path`](CheckpointState::model_checkpoint_path) does parse.
@@ -59,6 +76,12 @@ impl CheckpointState {
     }
 
     /// Returns the text form, as TensorFlow writes it, followed by the notes.
+    ///
+    /// ```
+    /// use checkpoint::CheckpointState;
+    /// let state = CheckpointState { model_checkpoint_path: "m-5".to_string(), ..Default::default() };
+    /// assert!(state.to_text().starts_with("model_checkpoint_path: \"m-5\""));
+    /// ```
     #[must_use]
     pub fn to_text(&self) -> String {
         text::write(self)
@@ -84,6 +107,16 @@ impl CheckpointState {
 /// same name in the folder, since folders are moved and copied with the paths that were right before. No
 /// file gives `None`; so does one that names no checkpoint, such as an empty file (unlike S-308), and, with
 /// a warning in the log, one that cannot be parsed.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// assert!(checkpoint::get_checkpoint_state(folder.path(), None)?.is_some());
+/// assert!(checkpoint::get_checkpoint_state("no/such/folder", None)?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Io`] when the system does not let the file be read: it may name checkpoints.
@@ -157,7 +190,8 @@ fn exists(storage: &dyn Storage, prefix: &Path) -> Result<bool> {
     Ok(modified(storage, prefix)?.is_some() || file_info(storage, prefix)?.is_some())
 }
 
-/// When a checkpoint was written, by its index file; `None` if it is not there.
+/// Returns the time at which a checkpoint was written, according to its index file, or `None` if there is
+/// none.
 pub(crate) fn modified(storage: &dyn Storage, prefix: &Path) -> Result<Option<SystemTime>> {
     Ok(file_info(storage, &prefix::index_path(prefix))?.map(|info| info.modified))
 }
@@ -278,6 +312,15 @@ fn inside(storage: &dyn Storage, directory: &Path, path: &Path) -> Option<String
 /// there; `None` otherwise, with an error in the log if it is gone. Other files of the folder are not
 /// looked at (S-310); [`restore_latest`](crate::Saver::restore_latest) does.
 ///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// assert_eq!(checkpoint::latest_checkpoint(folder.path())?, Some(prefix));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// As [`get_checkpoint_state`].
 pub fn latest_checkpoint(directory: impl AsRef<Path>) -> Result<Option<PathBuf>> {
@@ -304,6 +347,16 @@ pub fn latest_checkpoint_with(
 
 /// Returns true if there is a checkpoint with this prefix: whether its index file is there. No wildcards are
 /// honored, and other files do not count (unlike S-311).
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// assert!(checkpoint::checkpoint_exists(&prefix));
+/// assert!(!checkpoint::checkpoint_exists(&path));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn checkpoint_exists(prefix: impl AsRef<Path>) -> bool {
     checkpoint_exists_with(&LocalStorage, prefix.as_ref())
@@ -315,8 +368,8 @@ pub fn checkpoint_exists_with(storage: &dyn Storage, prefix: &Path) -> bool {
     storage.metadata(&prefix::index_path(prefix)).is_ok_and(|info| !info.is_dir)
 }
 
-/// When each of these checkpoints was written, by their index files; `None` for those that are not
-/// there, so that positions correspond (unlike S-312).
+/// Returns the time at which each checkpoint was written, according to its index file. Missing checkpoints
+/// yield `None`, so that positions correspond (unlike S-312).
 #[must_use]
 pub fn checkpoint_mtimes<P: AsRef<Path>>(
     storage: &dyn Storage,
@@ -328,6 +381,16 @@ pub fn checkpoint_mtimes<P: AsRef<Path>>(
 
 /// Removes all files of a checkpoint: index first, so that it ceases to exist at once, then data,
 /// session state and meta graph (S-313). Files that are already gone are no error.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("model.ckpt");
+/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+/// checkpoint::remove_checkpoint(&prefix)?;
+/// assert!(!checkpoint::checkpoint_exists(&prefix));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Io`] for the first file that cannot be removed, after all were tried.

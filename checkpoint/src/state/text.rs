@@ -4,7 +4,7 @@ use super::{CheckpointState, Note};
 use crate::text_format::{Lexer, float, quoted};
 use std::fmt::Write;
 
-/// How a comment line with a note begins.
+/// The start of a comment line with a note.
 const NOTE: &str = "# monitored:";
 
 pub(super) fn write(state: &CheckpointState) -> String {

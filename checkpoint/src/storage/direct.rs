@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-/// What every device accepts as alignment of memory, offset and length.
+/// An alignment of memory, offset, and length that every device accepts.
 const ALIGN: usize = 4096;
 /// Large enough to be written at full speed, small enough that all of them stay below 16 MB.
 const BUFFER: usize = 4 << 20;
@@ -65,7 +65,7 @@ impl DirectFile {
         Ok(())
     }
 
-    /// Why the thread ended early.
+    /// Returns the reason why the thread ended early.
     fn failure(&mut self) -> io::Error {
         match self.join() {
             Err(error) => error,

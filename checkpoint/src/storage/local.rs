@@ -8,7 +8,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The file system of this machine. The storage that everything uses unless told otherwise.
+/// The file system of this machine, which is the default storage everywhere.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use checkpoint::storage::{LocalStorage, Storage};
+/// assert!(LocalStorage.list(folder.path())?.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalStorage;
 

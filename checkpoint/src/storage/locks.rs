@@ -43,7 +43,8 @@ pub(super) fn lock(path: &Path, owner: &str) -> io::Result<Lock> {
     }
 }
 
-/// Returns a folder may have been deleted and made anew: its old lock then guards nothing.
+/// Returns true if both are the same file. A folder may have been deleted and recreated; its old lock then
+/// guards nothing.
 #[cfg(unix)]
 fn same_file(a: &File, b: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;

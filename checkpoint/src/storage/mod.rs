@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tensor::Bytes;
 
-/// Where checkpoints are read and written.
+/// A place in which checkpoints are read and written.
 ///
 /// Paths are those that the caller of this crate gave, with suffixes appended. Implementations may be
 /// used from several threads at once.
@@ -140,7 +140,12 @@ pub trait WriteFile: fmt::Debug + Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// What a writer expects of a new file. Only advice.
+/// The expected properties of a new file. Only advice.
+///
+/// ```
+/// use checkpoint::storage::WriteHint;
+/// assert_eq!(WriteHint::len(1 << 20).expected_len, 1 << 20);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriteHint {
@@ -159,13 +164,19 @@ impl WriteHint {
     }
 }
 
-/// What the system knows of a file.
+/// File system metadata.
+///
+/// ```
+/// use checkpoint::storage::FileInfo;
+/// let info = FileInfo::file(12, std::time::SystemTime::now());
+/// assert!(info.len == 12 && !info.is_dir);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FileInfo {
     /// Its length in bytes.
     pub len: u64,
-    /// When it was last written.
+    /// The time of the last write.
     pub modified: SystemTime,
     /// True if it is a folder.
     pub is_dir: bool,
@@ -200,9 +211,9 @@ fn lexically_normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// Replaces a local file at once: a reader, or whoever looks after a crash, finds the old content or the
-/// new. The new content is written beside it under a name that nobody else uses, synced, and then
-/// renamed; nothing is left behind when that fails.
+/// Replaces a local file atomically: readers, even after a crash, see either the old or the new content. The
+/// new content is written to a temporary file with a unique name in the same folder, synced, and then
+/// renamed. If that fails, nothing is left behind.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;

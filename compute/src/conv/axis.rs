@@ -1,4 +1,4 @@
-//! Which source coordinates a destination coordinate sums over, along one axis.
+//! The source coordinates that a destination coordinate sums over, along one axis.
 
 use super::ConvShape;
 
@@ -33,7 +33,7 @@ pub(crate) struct Span {
     pub(crate) step: usize,
     pub(crate) count: usize,
     pub(crate) shift: usize,
-    /// How much further the sources of `first` are than those listed.
+    /// The additional offset of the sources of `first` relative to those listed.
     pub(crate) base: usize,
     /// The part of a table that lists the taps.
     pub(crate) list: (usize, usize),
@@ -80,7 +80,7 @@ impl Axis {
         (source < self.source).then_some(source)
     }
 
-    /// The taps in the order in which neighbours in the source follow each other: backward, those of one
+    /// The taps in the order in which neighbors in the source follow each other: backward, those of one
     /// residue of the stride together, from the last to the first.
     pub(super) fn tap_order(&self, order: &mut Vec<usize>) {
         order.clear();

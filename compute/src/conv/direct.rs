@@ -2,7 +2,7 @@
 //! pixels, read from the source where they lie.
 //!
 //! All rows of a tile must sum over the same taps. Pixels at one place of several images do; so do
-//! neighbours along either axis while none of their taps is padding that another's is not. So the
+//! neighbors along either axis while none of their taps is padding that another's is not. So the
 //! destination is cut into rectangles of equal taps ([`Span`] by [`Span`]), and each is covered by tiles
 //! along the images, the rows or the columns, whatever gives the fullest ones. Padding is never read and
 //! costs no multiplication.
@@ -43,7 +43,7 @@ struct Taps<'a> {
     columns: &'a [Span],
     /// Taps of the rows' spans.
     offsets: &'a [Offset],
-    /// Taps of the columns' spans, neighbours joined.
+    /// Taps of the columns' spans, neighbors joined.
     runs: &'a [Run],
     /// The order in which the taps of a row are packed.
     order: &'a [usize],

@@ -55,7 +55,7 @@ dispatch! {
     }
 }
 
-/// How channels lie in a tensor of `[batch, channels, positions]` (TensorFlow's `NCHW`) or `[rows,
+/// The channel layout of a tensor: `[batch, channels, positions]` (TensorFlow's `NCHW`) or `[rows,
 /// channels]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelLayout {
@@ -63,7 +63,7 @@ pub struct ChannelLayout {
     pub batch: usize,
     /// Channels.
     pub channels: usize,
-    /// Neighbouring elements of one channel; 1 when the channels are the last dimension.
+    /// Neighboring elements of one channel; 1 when the channels are the last dimension.
     pub positions: usize,
 }
 

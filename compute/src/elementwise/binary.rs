@@ -23,9 +23,9 @@ named_ops! {
         TruncateDiv,
         /// The largest integer that is not above x / y.
         FloorDiv,
-        /// What [`BinaryOp::FloorDiv`] leaves: 0 or of y's sign.
+        /// The remainder of [`BinaryOp::FloorDiv`]: 0 or of the sign of y.
         FloorMod,
-        /// What [`BinaryOp::TruncateDiv`] leaves: 0 or of x's sign.
+        /// The remainder of [`BinaryOp::TruncateDiv`]: 0 or of the sign of x.
         Mod | "TruncateMod",
         /// x to the power of y.
         Pow,
@@ -122,8 +122,8 @@ macro_rules! binary_ops {
     };
 }
 
-/// 1 where `condition` holds and 0 elsewhere. Gradients are multiplied by it, as in TensorFlow: where a
-/// gradient is infinite or NaN, the product is NaN, and the mistake is not hidden.
+/// Returns 1 where `condition` holds, and 0 elsewhere. Gradients are multiplied by the mask, as in
+/// TensorFlow: an infinite or NaN gradient then yields NaN instead of being hidden.
 #[inline(always)]
 fn mask<T: Real>(condition: bool) -> T {
     if condition { T::of(1.0) } else { T::of(0.0) }

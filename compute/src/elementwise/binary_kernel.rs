@@ -10,7 +10,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// A function of two elements. A type that stands for the function, so that each use is compiled on
-/// its own and vectorised.
+/// its own and vectorized.
 ///
 /// Mark `call` `#[inline(always)]`: only then is it compiled for the CPU's widest instruction set.
 pub trait BinaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
@@ -22,7 +22,7 @@ pub trait BinaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
     fn call(x: T, y: T, alpha: f32) -> R;
 }
 
-/// What an operation on whole numbers cannot do.
+/// The error of an integer operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArithmeticError {
@@ -52,7 +52,7 @@ pub(crate) struct Rows<'a, T> {
 }
 
 impl<'a, T> Rows<'a, T> {
-    /// One row of neighbours.
+    /// One row of neighbors.
     pub(crate) fn line(data: &'a [T]) -> Self {
         Rows { data, outer: 0, inner: 1 }
     }
@@ -71,10 +71,10 @@ impl<'a, T> Rows<'a, T> {
 /// A compiled loop over rows of a number of columns.
 type Run<T, R> = fn(Context, Rows<'_, T>, Rows<'_, T>, usize, &mut [R]);
 
-/// What runs a kernel over a range of the results.
+/// A function that runs a kernel over a range of the results.
 type RunRange<T, R> = fn(&BinaryKernel<T, R>, &Broadcast<2>, [&[T]; 2], Range<usize>, &mut [R]);
 
-/// What a kernel's loop is given beside the elements.
+/// The context of a kernel's loop, besides the elements.
 #[derive(Clone, Copy)]
 struct Context {
     alpha: f32,
@@ -125,7 +125,7 @@ impl<T, R> fmt::Debug for BinaryKernel<T, R> {
     }
 }
 
-/// Rows of `cols` results each. Operands' rows are neighbours or one repeated value, but not both repeated.
+/// Rows of `cols` results each. Operands' rows are neighbors or one repeated value, but not both repeated.
 #[inline(always)]
 fn zip_rows_body<T: Element, R: Element, O: BinaryFn<T, R>>(
     alpha: f32,
@@ -180,14 +180,14 @@ fn zip_rows<T: Element, R: Element, O: BinaryFn<T, R>>(
     }
 }
 
-/// Returns true if a kernel's loop takes nothing but one line of neighbours from each operand. Then, and for
+/// Returns true if a kernel's loop takes nothing but one line of neighbors from each operand. Then, and for
 /// operands with large strides, [`zip_lines`] makes the lines: it is compiled once for a type, the
 /// loops once for each function.
 const fn lines_only<T: Element>(picoseconds: usize) -> bool {
     !T::VECTOR || picoseconds >= CALL
 }
 
-/// Copies both operands to blocks of neighbours, and runs the loop on those.
+/// Copies both operands to blocks of neighbors, and runs the loop on those.
 fn zip_lines<T: Element, R: Element>(
     run: Run<T, R>,
     context: Context,
@@ -207,7 +207,7 @@ fn zip_lines<T: Element, R: Element>(
     }
 }
 
-/// `len` elements of a row as neighbours: where they are, if that is so, or else in `block`.
+/// `len` elements of a row as neighbors: where they are, if that is so, or else in `block`.
 fn line<'a, T: Element>(block: &'a mut [T; BLOCK], row: &'a [T], inner: usize, len: usize) -> Rows<'a, T> {
     if inner == 1 {
         return Rows::line(&row[..len]);

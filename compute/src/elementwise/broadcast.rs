@@ -1,4 +1,4 @@
-//! Which element of each operand belongs to which element of the output.
+//! Broadcasting: the mapping from output elements to operand elements.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,8 +6,8 @@ use std::ops::Range;
 /// The highest rank of a tensor that the kernels take.
 pub const MAX_RANK: usize = 8;
 
-/// How `N` operands of different shapes line up, by the rules of NumPy and TensorFlow: shapes are
-/// aligned at their last dimension, and a dimension of 1 (or one that is missing) is repeated.
+/// The alignment of `N` operands of different shapes, by the rules of NumPy and TensorFlow: shapes are
+/// aligned at their last dimension, and a dimension that is 1 or missing is repeated.
 ///
 /// Built once for given shapes and used for any number of calls. Building allocates nothing.
 ///
@@ -25,19 +25,19 @@ pub struct Broadcast<const N: usize> {
     /// Dimensions after merging, outermost first; at least two, so that every kernel sees rows.
     dims: [usize; MAX_RANK],
     rank: usize,
-    /// Elements between neighbours along each merged dimension; 0 where the operand is repeated.
+    /// Elements between neighbors along each merged dimension; 0 where the operand is repeated.
     strides: [[usize; MAX_RANK]; N],
     len: usize,
     operand_lens: [usize; N],
 }
 
-/// Why shapes cannot be combined.
+/// The reason why shapes cannot be combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BroadcastError {
     /// Two dimensions differ and neither is 1.
     Incompatible {
-        /// Which operand does not fit those before it.
+        /// The operand that is incompatible with those before it.
         operand: usize,
         /// The dimension, counted from the end: 0 is the last.
         dimension_from_end: usize,
@@ -48,7 +48,7 @@ pub enum BroadcastError {
     },
     /// More dimensions than [`MAX_RANK`].
     RankTooHigh {
-        /// Which operand.
+        /// The operand.
         operand: usize,
         /// Its rank.
         rank: usize,
@@ -79,7 +79,7 @@ pub(crate) struct Piece<const N: usize> {
     pub(crate) output: Range<usize>,
     /// The number of them that make a row.
     pub(crate) cols: usize,
-    /// Where each operand starts.
+    /// The start of each operand.
     pub(crate) offsets: [usize; N],
 }
 

@@ -90,7 +90,7 @@ fn cast_all<S: CastTo<D>, D: Element>(input: &[S], output: &mut [D]) {
     }
 }
 
-/// How one value becomes another: the target type picks the step.
+/// Converts one value; the target type selects the conversion.
 macro_rules! convert {
     // Complex sources.
     ($x:ident: complex => complex $d:ty) => {

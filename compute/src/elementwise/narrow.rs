@@ -8,7 +8,7 @@ pub(crate) const BLOCK: usize = 256;
 
 /// A type of 16 bits that is computed in `f32`.
 ///
-/// The conversions have no branches, so that loops over them are vectorised; they give the bits that
+/// The conversions have no branches, so that loops over them are vectorized; they give the bits that
 /// IEEE 754's rounding to nearest, ties to even, asks for. NaNs become quiet.
 pub trait Narrow: Element {
     /// Returns the same value, exactly.
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn narrowing_agrees_with_the_half_crate() {
-        // Steps through all exponents, with the neighbours of every rounding boundary.
+        // Steps through all exponents, with the neighbors of every rounding boundary.
         for high in 0..=u16::MAX {
             for low in [
                 0, 1, 0x0fff, 0x1000, 0x1001, 0x2fff, 0x3000, 0x7fff, 0x8000, 0x8001, 0xefff, 0xf000, 0xf001,

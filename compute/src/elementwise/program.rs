@@ -19,7 +19,7 @@ const MAX_SLOTS: usize = 16;
 /// Outputs of a program.
 const MAX_OUTPUTS: usize = 8;
 
-/// What an instruction works on.
+/// An operand of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operand {
     /// The input with this index.
@@ -40,7 +40,7 @@ pub enum Instruction {
     Binary(BinaryKernel<f32>, Operand, Operand),
 }
 
-/// How an input of a program relates to the outputs' elements.
+/// The relation between the elements of an input and those of the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
     /// One element for each of the output's.
@@ -63,7 +63,7 @@ impl InputKind {
     }
 }
 
-/// What is wrong with a program.
+/// The reason why a program is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProgramError {

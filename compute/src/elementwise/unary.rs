@@ -104,7 +104,7 @@ named_ops! {
         LeakyRelu,
         /// x where it is not below 0, elsewhere e^x - 1.
         Elu,
-        /// The scaled [`UnaryOp::Elu`] of self-normalising networks.
+        /// The scaled [`UnaryOp::Elu`] of self-normalizing networks.
         Selu,
         /// The nearest integer that is not larger.
         Floor,
@@ -127,11 +127,11 @@ named_ops! {
     }
 }
 
-/// What a few vector instructions take for one element, in picoseconds.
+/// The cost of a few vector instructions per element, in picoseconds.
 pub(crate) const CHEAP: usize = 150;
-/// What a vectorised division or square root takes.
+/// The cost of a vectorized division or square root.
 pub(crate) const DIVISION: usize = 400;
-/// What a call of the platform's library takes.
+/// The cost of a call to the platform's math library.
 pub(crate) const CALL: usize = 8_000;
 
 /// The scale of [`UnaryOp::Selu`], and the same times its alpha.

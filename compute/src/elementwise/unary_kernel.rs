@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// A function of one element. A type that stands for the function, so that each use is compiled on its
-/// own and vectorised.
+/// own and vectorized.
 ///
 /// Mark `call` `#[inline(always)]`: only then is it compiled for the CPU's widest instruction set.
 pub trait UnaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
@@ -39,10 +39,10 @@ pub struct UnaryKernel<T, R = T> {
     picoseconds: usize,
 }
 
-/// What runs a kernel on all elements.
+/// A function that runs a kernel on all elements.
 type RunAll<T, R> = fn(&UnaryKernel<T, R>, &Pool, &[T], &mut [R]);
 
-/// What a kernel's loop is given beside the elements.
+/// The context of a kernel's loop, besides the elements.
 #[derive(Clone, Copy)]
 struct Context {
     alpha: f32,
@@ -178,7 +178,7 @@ impl<T: Element> UnaryKernel<T> {
     }
 }
 
-/// What the types of 16 bits spend on conversion, in picoseconds for an element.
+/// The cost of conversion for 16-bit types, in picoseconds per element.
 pub(super) const NARROW_COST: usize = 500;
 
 /// Turns functions on `T` into kernels of one sort.

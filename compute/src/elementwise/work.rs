@@ -1,4 +1,4 @@
-//! How a kernel's output is divided among threads.
+//! The division of a kernel's output among threads.
 
 use crate::Pool;
 use crate::parallel::SharedSlice;

@@ -7,7 +7,7 @@ use half::{bf16, f16};
 /// A floating-point type together with the one that it is computed in: its own, or `f32` for the types
 /// of 16 bits.
 pub trait Float: Element {
-    /// What it is computed in.
+    /// The type in which functions are computed.
     type Wide: Real + Float<Wide = Self::Wide>;
 
     /// True if that is a wider type, so that storing rounds.

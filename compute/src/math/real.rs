@@ -30,7 +30,7 @@ pub trait Real:
     + Rem<Output = Self>
     + Neg<Output = Self>
 {
-    /// Picoseconds that a vectorised (for `f64`: the platform's) `exp` takes for one element.
+    /// Picoseconds that a vectorized (for `f64`: the platform's) `exp` takes for one element.
     const EXP_COST: usize;
     /// Returns the nearest value to `x`.
     fn of(x: f64) -> Self;

@@ -169,7 +169,7 @@ fn row_of_tiles<T: Real>(
     for (panel, column) in columns.clone().step_by(width).enumerate() {
         let wide = (columns.end - column).min(width);
         // SAFETY: `block`s are disjoint, and tiles within one are; the rows of a tile interleave with
-        // those of its neighbours, so only a pointer is formed, no slice.
+        // those of its neighbors, so only a pointer is formed, no slice.
         let c = unsafe { operands.c.at(row * product.n + column) };
         let (b, b_stride) = match operands.in_panels {
             false => (&packed[panel * width * depth.len()..], width),

@@ -53,7 +53,7 @@ impl<T> Finish<T> {
 ///
 /// # Safety
 /// The CPU has the instruction set of the kernels that the function comes from; the rows are readable,
-/// the result is writable (and initialised if it is added to), and a bias has a value for each row of `b`.
+/// the result is writable (and initialized if it is added to), and a bias has a value for each row of `b`.
 pub(crate) type DotsFn<T> = unsafe fn(&Dots<T>);
 
 /// Transposes a matrix.

@@ -31,12 +31,12 @@ pub(crate) struct Run {
     pub(crate) len: usize,
 }
 
-/// Where row `i` of the tile begins in `a`, and how a row goes on from one step of the sum to the next.
+/// The start of row `i` of the tile in `a`, and the stride of a row between consecutive steps of the sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rows {
-    /// Row `i` begins at `i * stride`; its steps are neighbours.
+    /// Row `i` begins at `i * stride`; its steps are neighbors.
     Strided,
-    /// Rows are neighbours; a step is `stride` elements.
+    /// Rows are neighbors; a step is `stride` elements.
     Adjacent,
     /// Row `i` begins at `list[i]`; a step is `stride` elements.
     Listed,
@@ -74,7 +74,7 @@ pub(crate) struct Tile<'a, T> {
 /// The CPU has the instruction set of the [`Kernels`] that the function comes from. With `R` rows and
 /// `V` vectors of `L` lanes: every element of `a` that the sum names is readable, so are `V * L` elements
 /// of every row of `b`, `columns` of `bias` unless it is null; `columns` elements of `R` rows of `c` are
-/// writable (and initialised if `accumulate`); `(V - 1) * L < columns <= V * L`; `list` has `R` entries
+/// writable (and initialized if `accumulate`); `(V - 1) * L < columns <= V * L`; `list` has `R` entries
 /// if the rows are listed; no run has length 0.
 pub(crate) type TileFn<T> = unsafe fn(&Tile<'_, T>);
 

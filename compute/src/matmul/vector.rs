@@ -3,8 +3,8 @@
 
 /// A register of several elements.
 ///
-/// Every function is inlined into a caller compiled for the instruction set that the type belongs to;
-/// anything else is undefined behaviour on a CPU without it.
+/// Every function is inlined into a caller compiled for the instruction set of the type. Calling one
+/// elsewhere is undefined behavior on a CPU without that instruction set.
 ///
 /// # Safety of the methods
 /// The CPU must have the instruction set, and pointers must be valid for the elements read or written;

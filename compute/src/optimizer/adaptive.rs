@@ -12,9 +12,9 @@ use super::{Number, Rule, Weight};
 pub struct Adam<T> {
     /// The learning rate.
     pub learning_rate: T,
-    /// What is kept of m in each step.
+    /// The decay rate of m.
     pub beta1: T,
-    /// What is kept of v in each step.
+    /// The decay rate of v.
     pub beta2: T,
     /// Keeps the denominator from 0.
     pub epsilon: T,
@@ -26,7 +26,7 @@ pub struct Adam<T> {
     pub use_nesterov: bool,
 }
 
-/// What an [`Adam`] step needs: 1 - beta1, 1 - beta2, beta1, alpha, epsilon.
+/// The constants of an [`Adam`] step: 1 - beta1, 1 - beta2, beta1, alpha, epsilon.
 #[derive(Clone, Copy, Debug)]
 #[doc(hidden)]
 pub struct AdamStep<N> {
@@ -72,9 +72,9 @@ impl<T: Weight> Rule<T, 3> for Adam<T> {
 pub struct AdaMax<T> {
     /// The learning rate.
     pub learning_rate: T,
-    /// What is kept of m in each step.
+    /// The decay rate of m.
     pub beta1: T,
-    /// What is kept of v in each step.
+    /// The decay rate of v.
     pub beta2: T,
     /// Keeps the denominator from 0.
     pub epsilon: T,
@@ -113,9 +113,9 @@ impl<T: Weight> Rule<T, 3> for AdaMax<T> {
 pub struct RmsProp<T> {
     /// The learning rate.
     pub learning_rate: T,
-    /// What is kept of the mean square in each step.
+    /// The decay rate of the mean square.
     pub rho: T,
-    /// What is kept of the moment in each step.
+    /// The momentum.
     pub momentum: T,
     /// Keeps the denominator from 0.
     pub epsilon: T,
@@ -150,9 +150,9 @@ impl<T: Weight> Rule<T, 3> for RmsProp<T> {
 pub struct CenteredRmsProp<T> {
     /// The learning rate.
     pub learning_rate: T,
-    /// What is kept of the means in each step.
+    /// The decay rate of the means.
     pub rho: T,
-    /// What is kept of the moment in each step.
+    /// The momentum.
     pub momentum: T,
     /// Keeps the denominator from 0.
     pub epsilon: T,
@@ -265,7 +265,7 @@ impl<T: Weight> Rule<T, 3> for AdagradDa<T> {
 pub struct Adadelta<T> {
     /// The learning rate.
     pub learning_rate: T,
-    /// What is kept of the accumulators in each step.
+    /// The decay rate of the accumulators.
     pub rho: T,
     /// Keeps the denominator from 0.
     pub epsilon: T,

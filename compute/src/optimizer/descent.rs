@@ -30,7 +30,7 @@ impl<T: Weight> Rule<T, 1> for GradientDescent<T> {
 pub struct Momentum<T> {
     /// The step for an accumulator of 1.
     pub learning_rate: T,
-    /// What is kept of the accumulator in each step.
+    /// The momentum.
     pub momentum: T,
     /// True to look one step ahead: `weight -= learning_rate * (gradient + momentum * accumulator)`.
     pub use_nesterov: bool,
@@ -70,7 +70,7 @@ impl<T: Weight> Rule<T, 2> for Momentum<T> {
 pub struct KerasMomentum<T> {
     /// The step for a gradient of 1.
     pub learning_rate: T,
-    /// What is kept of the accumulator in each step.
+    /// The momentum.
     pub momentum: T,
     /// True to look one step ahead: `weight += momentum * accumulator - learning_rate * gradient`.
     pub use_nesterov: bool,

@@ -54,11 +54,11 @@ use crate::elementwise::work::{split_outputs, units_per_part};
 use crate::reduce::execute;
 use crate::simd::Vectorised;
 
-/// How one weight and its slots change: `N` numbers, the weight first.
+/// The update rule of one weight and its slots: `N` numbers, the weight first.
 ///
 /// Mark `step` `#[inline(always)]`: only then is it compiled for the CPU's widest instruction set.
 pub trait Rule<T: Weight, const N: usize>: Copy + Send + Sync {
-    /// What of the parameters is the same for all weights.
+    /// The part of the parameters that is the same for all weights.
     type Prepared: Copy + Send + Sync;
 
     /// About how long one weight takes, which decides from what size on several threads share the work.

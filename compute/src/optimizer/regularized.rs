@@ -88,7 +88,7 @@ pub struct Ftrl<T> {
     pub multiply_linear_by_lr: bool,
 }
 
-/// What an [`Ftrl`] step needs.
+/// The constants of an [`Ftrl`] step.
 #[derive(Clone, Copy, Debug)]
 #[doc(hidden)]
 pub struct FtrlStep<N> {

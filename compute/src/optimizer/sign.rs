@@ -12,9 +12,9 @@ pub struct PowerSign<T> {
     pub learning_rate: T,
     /// The logarithm of the factor for agreeing signs.
     pub log_base: T,
-    /// How far the signs still count; 1 at first.
+    /// The current weight of the signs, initially 1.
     pub sign_decay: T,
-    /// What is kept of m in each step.
+    /// The decay rate of m.
     pub beta: T,
 }
 
@@ -49,9 +49,9 @@ pub struct AddSign<T> {
     pub learning_rate: T,
     /// The factor where signs do not matter.
     pub alpha: T,
-    /// How far the signs still count; 1 at first.
+    /// The current weight of the signs, initially 1.
     pub sign_decay: T,
-    /// What is kept of m in each step.
+    /// The decay rate of m.
     pub beta: T,
 }
 

@@ -8,7 +8,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A type of weights: `f32`, `f64`, `f16` or `bf16`.
 pub trait Weight: Element {
-    /// What it is computed in.
+    /// The type in which updates are computed.
     type Number: Number;
 
     /// Returns the number to compute with.

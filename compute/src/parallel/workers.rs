@@ -3,7 +3,7 @@
 //! A caller offers *seats* at its job, one for each helper that could take part, and starts to work on
 //! the job itself. Idle helpers take seats. When the caller finds nothing left to do it withdraws the
 //! seats that nobody took and waits for the helpers that did. So it never waits for a thread that the
-//! operating system has not got round to running: with a CPU taken by a neighbour, a job costs what it
+//! operating system has not got round to running: with a CPU taken by a neighbor, a job costs what it
 //! costs on one thread and no more. (A scope of rayon waits until each of its tasks has begun and ended.)
 //!
 //! An idle helper first watches for new jobs for about as long as it takes to wake a sleeping thread,
@@ -32,9 +32,9 @@ struct Shared {
     offers: Mutex<Offers>,
     /// Free seats of all jobs: what helpers watch before they sleep. Written under `offers`.
     seats: AtomicUsize,
-    /// Told when there are seats or the pool has closed.
+    /// Notified when seats become available or the pool is closed.
     offered: Condvar,
-    /// Told when the last helper has left a job.
+    /// Notified when the last helper has left a job.
     left: Condvar,
 }
 
@@ -61,7 +61,7 @@ struct JobPointer(*const Job<'static>);
 unsafe impl Send for JobPointer {}
 
 struct Job<'a> {
-    /// What each participant does, told its number: 0 for the caller.
+    /// The work of each participant, which receives its number: 0 for the caller.
     work: &'a (dyn Fn(usize) + Sync),
     /// Helpers inside.
     helpers: AtomicUsize,

@@ -5,7 +5,7 @@
 //! that library rounds: correctly rounded functions would differ. The evaluation is in double
 //! precision without fused multiply-add, which over all 2²³ possible arguments of each function gives
 //! the same as the library's fused variant (the test compares all of them), and which is the same on
-//! every machine. There are no branches, so that loops over these functions are vectorised.
+//! every machine. There are no branches, so that loops over these functions are vectorized.
 //!
 //! The coefficients are those of Arm's optimized routines (Copyright 2017-2018 Arm Limited,
 //! SPDX-License-Identifier: MIT), from which the library's functions come.

@@ -27,7 +27,7 @@ pub struct Generator {
 const STATELESS_KEY: u64 = 0x0246_1e29_3ec8_f720;
 
 impl Generator {
-    /// Length of the serialised state.
+    /// Length of the serialized state.
     pub const BYTES: usize = 24;
 
     /// Returns the state of an operation with the attributes `seed` and `seed2` before its first execution.

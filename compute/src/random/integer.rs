@@ -39,7 +39,7 @@ pub fn fill_uniform_int<T: Integer>(
     Ok(())
 }
 
-/// The range of [`fill_uniform_int`] holds no number.
+/// The range of [`fill_uniform_int`] holds not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmptyRange;
 

@@ -1,4 +1,4 @@
-//! Draws from a categorical distribution given by unnormalised log-probabilities.
+//! Draws from a categorical distribution given by unnormalized log-probabilities.
 
 use super::fill::for_parts;
 use super::generator::Generator;
@@ -66,7 +66,7 @@ fn row_len(len: usize, rows: usize) -> usize {
     row_len
 }
 
-/// Writes the running sums of the unnormalised probabilities.
+/// Writes the running sums of the unnormalized probabilities.
 fn accumulate<L: Copy + Into<f64>>(logits: &[L], sums: &mut [f64]) {
     let finite = |&x: &L| Some(x.into()).filter(|x: &f64| x.is_finite());
     let max = logits.iter().filter_map(finite).fold(f64::MIN, f64::max);

@@ -18,7 +18,7 @@ pub(super) fn blocks(key: u64, counter: u128, stride: u64, words: &mut [[u32; 4]
     let (low, high) = (counter as u64, (counter >> 64) as u64);
     let span = u128::from(stride) * words.len() as u128;
     if u128::from(low) + span <= u128::from(u64::MAX) {
-        // The carry into the high half is excluded: this loop has no branches and is vectorised.
+        // The carry into the high half is excluded: this loop has no branches and is vectorized.
         for (i, words) in words.iter_mut().enumerate() {
             *words = rounds(key, low + stride * i as u64, high);
         }

@@ -41,7 +41,7 @@ impl Distribution for Truncated<f32> {
 
     #[inline(always)]
     fn convert(&self, origin: Generator, blocks: &[[u32; 4]], out: &mut [f32]) {
-        // Five groups in six are done after this vectorised step.
+        // Five groups in six are done after this vectorized step.
         normal::convert_f32(blocks, out);
         for (i, group) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
             // Without a branch between the elements, this compares all four at once.

@@ -25,7 +25,7 @@ pub struct Words {
 }
 
 impl Words {
-    /// Length of the serialised state.
+    /// Length of the serialized state.
     pub const BYTES: usize = Generator::BYTES + 1;
 
     /// Starts at the first word of the generator's next block.

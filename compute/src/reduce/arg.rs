@@ -1,4 +1,4 @@
-//! Where the largest or smallest element is.
+//! The position of the largest or smallest element.
 
 use crate::Pool;
 use crate::elementwise::work::{split_output, units_per_part};
@@ -8,12 +8,12 @@ use std::fmt;
 
 /// An element that can be ranked.
 pub trait Ranked: Element {
-    /// What is compared.
+    /// The type of the comparison key.
     type Key: Copy + PartialOrd + Send + Sync;
 
-    /// Where a search for the largest starts: nothing that is not greater is found.
+    /// The start of a search for the largest element, below or equal to every key.
     const LEAST: Self::Key;
-    /// Where a search for the smallest starts: nothing that is not less is found.
+    /// The start of a search for the smallest element, above or equal to every key.
     const LARGEST: Self::Key;
 
     /// Returns what is compared.

@@ -24,7 +24,7 @@ pub struct CumulativeShape {
 
 /// A type with running sums and products: every number.
 pub trait Scan: Element {
-    /// What is accumulated in: `f32` for the types of 16 bits.
+    /// The accumulator type: `f32` for 16-bit types.
     type Accumulator: Copy + Send + Sync;
     /// The sum of nothing.
     const ZERO: Self::Accumulator;

@@ -39,7 +39,7 @@ fn fold_chains<T: Element, F: Fold<T>, const CHAINS: usize>(data: &[T]) -> F::Ac
     for (chain, &x) in chains.iter_mut().zip(blocks.remainder()) {
         *chain = F::merge(*chain, F::lift(x));
     }
-    // Spelled out, because a loop over the widths is not always unrolled, and then not vectorised.
+    // Spelled out, because a loop over the widths is not always unrolled, and then not vectorized.
     merge_half::<T, F, 32>(&mut chains);
     merge_half::<T, F, 16>(&mut chains);
     merge_half::<T, F, 8>(&mut chains);

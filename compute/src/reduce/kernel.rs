@@ -8,13 +8,13 @@ use crate::elementwise::work::{split_output, units_per_part};
 use std::fmt;
 use std::ops::Range;
 
-/// How elements become one value. A type that stands for the reduction, so that each is compiled on its
-/// own and vectorised.
+/// A reduction of elements to one value. Each reduction is a type of its own, so that it is compiled and
+/// vectorized separately.
 ///
 /// Merging must be associative and commutative but for rounding. Mark the functions
 /// `#[inline(always)]`: only then are they compiled for the CPU's widest instruction set.
 pub trait Fold<T>: Copy + Default + Send + Sync + 'static {
-    /// What partial results are kept in.
+    /// The type of partial results.
     type Accumulator: Copy + Send + Sync + 'static;
 
     /// Returns the result of nothing.
@@ -60,7 +60,7 @@ impl<T: Element> ReduceKernel<T> {
 /// For work inside a part that has its own thread already.
 static SINGLE: Pool = Pool::single();
 
-/// What one element of the input takes, in picoseconds.
+/// The cost of one input element, in picoseconds.
 const ELEMENT: usize = 150;
 /// Rows that are folded before their values are finished.
 const ROWS: usize = 64;
@@ -86,7 +86,7 @@ struct Steps<T, A> {
     merge: fn(&mut [A], &[A]),
     /// Merges partial results one after the other.
     total: fn(&[A]) -> A,
-    /// The final values for totals of so many elements each.
+    /// Computes the final values from totals of this many elements each.
     finish: fn(&[A], usize, &mut [T]),
 }
 
@@ -124,7 +124,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
         }
     }
 
-    /// The elements that make one value are runs of neighbours.
+    /// The elements that make one value are runs of neighbors.
     fn reduce_rows(&self, pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
         let count = plan.count();
         let least = units_per_part(count.saturating_mul(ELEMENT) + 5_000);
@@ -174,7 +174,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
         (self.total)(groups)
     }
 
-    /// The innermost dimension stays, so that neighbours belong to different values.
+    /// The innermost dimension stays, so that neighbors belong to different values.
     fn reduce_columns(&self, pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
         let (count, width) = (plan.count(), plan.kept.inner());
         let outer = plan.kept.outer();
@@ -197,7 +197,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
         });
     }
 
-    /// A set of neighbouring columns, from groups of consecutive rows.
+    /// A set of neighboring columns, from groups of consecutive rows.
     fn reduce_column_set(&self, pool: &Pool, plan: &ReducePlan, data: &[T], width: usize, totals: &mut [A]) {
         let (rows, columns) = (plan.count(), totals.len());
         let per_group = rows.div_ceil(COLUMN_GROUPS).max(512);
@@ -244,7 +244,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
         }
     }
 
-    /// Neighbouring rows of few columns: several make one long row, whose columns are folded together last.
+    /// Neighboring rows of few columns: several make one long row, whose columns are folded together last.
     fn fold_narrow_rows(&self, data: &[T], width: usize, rows: usize, totals: &mut [A]) {
         let together = (COLUMNS / width).min(rows);
         let mut wide = [self.identity; COLUMNS];

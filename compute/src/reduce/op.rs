@@ -1,4 +1,4 @@
-//! What elements are reduced to.
+//! The reductions.
 
 use super::kernel::{Fold, ReduceKernel};
 use crate::elementwise::element::{ComplexNumber, Integer, Truth};

@@ -1,9 +1,9 @@
-//! Which elements are reduced to which.
+//! The mapping from elements to results.
 
 use crate::elementwise::MAX_RANK;
 use std::fmt;
 
-/// The dimensions of a reduction, merged where neighbours are treated alike. Made once for a shape;
+/// The dimensions of a reduction, merged where neighbors are treated alike. Made once for a shape;
 /// making one allocates nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReducePlan {
@@ -60,7 +60,7 @@ impl Dims {
         offset
     }
 
-    /// Returns the distance of neighbours, when there is one dimension only.
+    /// Returns the distance of neighbors, when there is one dimension only.
     pub(super) fn single_stride(&self) -> Option<usize> {
         match self.rank {
             0 => Some(0),
@@ -83,7 +83,7 @@ pub enum ReduceError {
     },
     /// More dimensions than [`MAX_RANK`].
     RankTooHigh {
-        /// How many.
+        /// The number of dimensions.
         rank: usize,
     },
 }

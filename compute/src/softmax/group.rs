@@ -1,7 +1,7 @@
 //! Rows in groups that fit the nearest cache.
 //!
 //! There are three ways, by the length of a row. *Few* classes: a group of rows is turned on its side, so
-//! that vectors run across rows and rows of ten classes are as vectorised as any. *Some*: a group is one
+//! that vectors run across rows and rows of ten classes are as vectorized as any. *Some*: a group is one
 //! long vector where that is possible, as for the exponentials. *Many*: a row is taken in parts, whose
 //! exponentials are computed twice rather than kept.
 
@@ -30,7 +30,7 @@ pub(super) struct Part<'a, W> {
     pub(super) logs: &'a [W],
 }
 
-/// What is made of each row. Mark `emit` `#[inline(always)]`.
+/// The output computed from each row. Mark `emit` `#[inline(always)]`.
 pub(super) trait Emit<T: Float> {
     fn emit(&mut self, part: Part<'_, T::Wide>);
 }

@@ -1,4 +1,4 @@
-//! What is computed when a plan is made.
+//! Constant folding.
 
 use super::{Builder, Shared};
 use crate::ir::Value;
@@ -14,7 +14,7 @@ use tensor::{DType, Tensor};
 const FOLD_LIMIT: usize = 16 << 20;
 
 impl Builder<'_> {
-    /// Puts constants in the place of what can be computed now; whether it did.
+    /// Replaces an operation by constants if its outputs can be computed now. Returns true if it did.
     pub(super) fn folded(
         &mut self,
         operation: &Operation,

@@ -9,7 +9,7 @@ use crate::references::{passes, taken};
 use crate::registry::{OpType, Role, Shares};
 use session_core::{Endpoint, Operation, Result};
 
-/// What an operation runs on.
+/// The inputs of an operation.
 pub(super) struct Operands {
     pub(super) values: Vec<Value>,
     /// The nodes that it waits for by its control inputs.

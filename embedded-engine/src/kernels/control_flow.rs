@@ -1,4 +1,4 @@
-//! What orders, checks, chooses and repeats other operations.
+//! Kernels that order, check, select, and repeat other operations.
 //!
 //! A value is dead when the branch that would compute it is not taken: its slot stays empty. An operation with a dead
 //! input does not run, and what it would give is dead too; a `Merge` passes on whichever of its inputs is not. Each loop

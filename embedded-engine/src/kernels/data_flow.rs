@@ -241,7 +241,7 @@ impl Dequeue {
     }
 }
 
-/// What an operation asks of a queue.
+/// The request of an operation to a queue.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
     Enqueue,
@@ -272,7 +272,7 @@ pub(crate) enum Next {
     Later(Coming),
 }
 
-/// What was begun to be taken. Dropped before it is there, it was never taken.
+/// A dequeue in progress. If it is dropped before completion, nothing was taken.
 pub(crate) struct Coming {
     attempt: Attempt<Element>,
     feed: Feed,

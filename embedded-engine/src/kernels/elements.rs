@@ -106,7 +106,7 @@ pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) ->
 }
 
 /// Returns what a shape given as a tensor tells: sizes, -1 for unknown; a scalar -1 for nothing at all.
-pub(crate) fn told_shape(context: &KernelContext<'_>, input: usize) -> Result<PartialShape> {
+pub(crate) fn declared_shape(context: &KernelContext<'_>, input: usize) -> Result<PartialShape> {
     let sizes = context.ints(input)?;
     if context.input(input).shape().rank() == 0 {
         return Ok(PartialShape::unknown());

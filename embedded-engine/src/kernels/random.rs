@@ -230,7 +230,7 @@ fn poisson<T: Element + random::Count>(
     })
 }
 
-/// Classes drawn for each row of unnormalised log-probabilities.
+/// Classes drawn for each row of unnormalized log-probabilities.
 fn multinomial<C: Element + random::Class>(
     context: &mut KernelContext<'_>,
     generator: &mut Generator,

@@ -28,7 +28,7 @@ fn check_member(dtype: DType) -> Result<()> {
     }
 }
 
-/// How a set is given.
+/// The form in which a set is given.
 #[derive(Clone, Copy)]
 enum Form {
     Dense,
@@ -70,7 +70,7 @@ fn operation(spec: &NodeSpec<'_>, forms: [Form; 2]) -> Result<Box<dyn Kernel>> {
     }
 }
 
-/// What sets may hold: strings, or integers of any dtype, as the widest.
+/// The member type of sets: strings, or integers of any dtype, as the widest.
 trait Member: Ord + Clone + 'static {
     fn of(tensor: &Tensor) -> Result<Cow<'_, [Self]>>;
     fn tensor(values: Vec<Self>, dtype: DType) -> Result<Tensor>;

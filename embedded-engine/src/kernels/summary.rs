@@ -1,4 +1,4 @@
-//! Summaries: what is seen of a step, serialised for event files.
+//! Summaries: what is seen of a step, serialized for event files.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;

@@ -21,7 +21,7 @@ struct Table {
     value: DType,
     /// The shape of a value.
     shape: Shape,
-    /// True if it is filled once, by an initialiser, instead of growing.
+    /// True if the table is filled once, by an initializer, instead of growing.
     is_fixed: bool,
     entries: RwLock<Option<Entries>>,
 }
@@ -232,7 +232,7 @@ fn export(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What of a line becomes a key or value.
+/// The part of a line that becomes a key or value.
 #[derive(Clone, Copy)]
 enum Column {
     Line,

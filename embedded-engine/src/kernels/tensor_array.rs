@@ -107,7 +107,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// What the attributes of an array's operation say.
+/// The attributes of an array's operation.
 struct Settings {
     name: String,
     dtype: DType,
@@ -232,7 +232,7 @@ impl TensorArray {
         Error::invalid_argument(format!("TensorArray {}: {text}", self.name))
     }
 
-    /// Makes room for so many elements, if it may.
+    /// Makes room for this many elements, if allowed.
     fn fit(&self, count: usize) -> Result<()> {
         let mut inner = self.lock();
         if inner.grows && inner.elements.len() < count {
@@ -323,8 +323,8 @@ impl TensorArray {
     }
 
     /// Returns the shape of elements where there is none to tell it.
-    fn empty_shape(&self, told: &PartialShape) -> Result<Shape> {
-        let known = self.lock().shape.merge(told);
+    fn empty_shape(&self, declared: &PartialShape) -> Result<Shape> {
+        let known = self.lock().shape.merge(declared);
         let shape = known.and_then(|known| known.to_shape());
         shape.ok_or_else(|| self.error("it has no elements, and the shape of elements is not fully known"))
     }
@@ -334,12 +334,12 @@ fn gather(
     context: &mut KernelContext<'_>,
     array: &TensorArray,
     indices: &[i64],
-    told: &PartialShape,
+    declared: &PartialShape,
 ) -> Result<()> {
     let elements = memory::try_collected(indices.iter().map(|&index| array.read(index).map(Some)))?;
     let shape = match elements.first() {
         Some(Some(first)) => first.shape().clone(),
-        _ => array.empty_shape(told)?,
+        _ => array.empty_shape(declared)?,
     };
     let value = stacked(context, array.dtype, &elements, &shape)?;
     context.set(0, value);
@@ -360,14 +360,14 @@ fn scatter(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-fn concat(context: &mut KernelContext<'_>, told: &PartialShape) -> Result<()> {
+fn concat(context: &mut KernelContext<'_>, declared: &PartialShape) -> Result<()> {
     let array = array(context)?;
     let count = array.lock().elements.len();
     let parts = memory::try_collected((0..count).map(|index| array.read(index as i64)))?;
     let rest: Shape = match parts.first() {
         Some(first) => first.shape().iter().skip(1).copied().collect(),
         None => {
-            let rest = told.to_shape().or_else(|| {
+            let rest = declared.to_shape().or_else(|| {
                 let shape = array.lock().shape.clone();
                 shape.rank().and_then(|rank| shape.range(1.min(rank), rank).to_shape())
             });

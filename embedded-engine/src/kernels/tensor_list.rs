@@ -1,7 +1,7 @@
 //! Lists of tensors as values: every change gives a new list, in place where nobody else has the old one.
 
 use crate::kernel::{KernelContext, NodeSpec};
-use crate::kernels::elements::{joined, split, stacked, told_shape, unstacked};
+use crate::kernels::elements::{declared_shape, joined, split, stacked, unstacked};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, PartialShape, Result};
@@ -22,7 +22,10 @@ pub(crate) fn register(registry: &mut Registry) {
         let dtype = spec.dtype("element_dtype")?;
         Ok(boxed(move |context| {
             let limit = usize::try_from(context.int(1)?).ok();
-            give(context, TensorList { dtype, shape: told_shape(context, 0)?, elements: Vec::new(), limit });
+            give(
+                context,
+                TensorList { dtype, shape: declared_shape(context, 0)?, elements: Vec::new(), limit },
+            );
             Ok(())
         }))
     });
@@ -30,7 +33,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let dtype = spec.dtype("element_dtype")?;
         Ok(boxed(move |context| {
             let elements = memory::filled(None, count(context.int(1)?)?)?;
-            give(context, TensorList { dtype, shape: told_shape(context, 0)?, elements, limit: None });
+            give(context, TensorList { dtype, shape: declared_shape(context, 0)?, elements, limit: None });
             Ok(())
         }))
     });
@@ -53,7 +56,7 @@ pub(crate) fn register(registry: &mut Registry) {
         Ok(boxed(|context| {
             let elements = unstacked(context.input(0))?.into_iter().map(Some).collect();
             let dtype = context.input(0).dtype();
-            give(context, TensorList { dtype, shape: told_shape(context, 1)?, elements, limit: None });
+            give(context, TensorList { dtype, shape: declared_shape(context, 1)?, elements, limit: None });
             Ok(())
         }))
     });
@@ -91,7 +94,7 @@ fn register_many(registry: &mut Registry) {
     registry.add("TensorListSplit", |_| {
         Ok(boxed(|context| {
             let pieces = split(context.input(0), &context.ints(2)?)?;
-            let (dtype, shape) = (context.input(0).dtype(), told_shape(context, 1)?);
+            let (dtype, shape) = (context.input(0).dtype(), declared_shape(context, 1)?);
             let elements = pieces.into_iter().map(Some).collect();
             give(context, TensorList { dtype, shape, elements, limit: None });
             Ok(())
@@ -178,10 +181,11 @@ impl TensorList {
         Ok(())
     }
 
-    /// Returns the shape of elements: what is told, what the list knows, and what an element that is there has.
-    fn known_shape(&self, told: &PartialShape) -> Result<PartialShape> {
-        let text = || format!("the list has elements of shape {}, asked for are {told}", self.shape);
-        let known = self.shape.merge(told).ok_or_else(|| Error::invalid_argument(text()))?;
+    /// Returns the shape of elements, merged from the requested shape, the shape of the list, and that of a
+    /// present element.
+    fn known_shape(&self, declared: &PartialShape) -> Result<PartialShape> {
+        let text = || format!("the list has elements of shape {}, but {declared} was requested", self.shape);
+        let known = self.shape.merge(declared).ok_or_else(|| Error::invalid_argument(text()))?;
         match self.elements.iter().flatten().next() {
             Some(element) if known.to_shape().is_none() => Ok(known
                 .merge(&PartialShape::from(element.shape()))
@@ -190,15 +194,15 @@ impl TensorList {
         }
     }
 
-    fn full_shape(&self, told: &PartialShape) -> Result<Shape> {
-        let known = self.known_shape(told)?;
+    fn full_shape(&self, declared: &PartialShape) -> Result<Shape> {
+        let known = self.known_shape(declared)?;
         known.to_shape().ok_or_else(|| {
             let text = format!("the shape of the list's elements is not fully known: {known}");
             Error::invalid_argument(text)
         })
     }
 
-    fn get(&self, index: i64, told: &PartialShape) -> Result<Tensor> {
+    fn get(&self, index: i64, declared: &PartialShape) -> Result<Tensor> {
         let size = self.elements.len();
         let place = usize::try_from(index).ok().and_then(|place| self.elements.get(place));
         let element = place.ok_or_else(|| {
@@ -207,19 +211,19 @@ impl TensorList {
         })?;
         match element {
             Some(element) => Ok(element.clone()),
-            None => Ok(Tensor::zeros(self.dtype, self.full_shape(told)?)?),
+            None => Ok(Tensor::zeros(self.dtype, self.full_shape(declared)?)?),
         }
     }
 }
 
 fn get_item(context: &mut KernelContext<'_>) -> Result<()> {
-    let item = list(context, 0)?.get(context.int(1)?, &told_shape(context, 2)?)?;
+    let item = list(context, 0)?.get(context.int(1)?, &declared_shape(context, 2)?)?;
     context.set(0, item);
     Ok(())
 }
 
 fn stack(context: &mut KernelContext<'_>, expected: Option<usize>) -> Result<()> {
-    let told = told_shape(context, 1)?;
+    let declared = declared_shape(context, 1)?;
     let list = list(context, 0)?;
     if let Some(expected) = expected.filter(|&expected| expected != list.elements.len()) {
         let text = format!(
@@ -228,16 +232,16 @@ fn stack(context: &mut KernelContext<'_>, expected: Option<usize>) -> Result<()>
         );
         return Err(Error::invalid_argument(text));
     }
-    let value = stacked(context, list.dtype, &list.elements, &list.full_shape(&told)?)?;
+    let value = stacked(context, list.dtype, &list.elements, &list.full_shape(&declared)?)?;
     context.set(0, value);
     Ok(())
 }
 
 fn gather(context: &mut KernelContext<'_>) -> Result<()> {
-    let (indices, told) = (context.ints(1)?, told_shape(context, 2)?);
+    let (indices, declared) = (context.ints(1)?, declared_shape(context, 2)?);
     let list = list(context, 0)?;
-    let elements = memory::try_collected(indices.iter().map(|&index| list.get(index, &told).map(Some)))?;
-    let value = stacked(context, list.dtype, &elements, &list.full_shape(&told)?)?;
+    let elements = memory::try_collected(indices.iter().map(|&index| list.get(index, &declared).map(Some)))?;
+    let value = stacked(context, list.dtype, &elements, &list.full_shape(&declared)?)?;
     context.set(0, value);
     Ok(())
 }
@@ -255,11 +259,11 @@ fn push_back(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 fn pop_back(context: &mut KernelContext<'_>) -> Result<()> {
-    let told = told_shape(context, 1)?;
+    let declared = declared_shape(context, 1)?;
     let mut list = take(context, 0)?;
     let last = list.elements.len().checked_sub(1);
     let last = last.ok_or_else(|| Error::invalid_argument("Trying to pop from an empty list"))?;
-    let item = list.get(last as i64, &told)?;
+    let item = list.get(last as i64, &declared)?;
     list.elements.pop();
     give(context, list);
     context.set(1, item);
@@ -282,7 +286,7 @@ fn element_shape(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
 
 fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
     let (rows, indices) = (unstacked(context.input(0))?, context.ints(1)?);
-    let (dtype, shape) = (context.input(0).dtype(), told_shape(context, 2)?);
+    let (dtype, shape) = (context.input(0).dtype(), declared_shape(context, 2)?);
     let size = if sized { context.int(3)? } else { -1 };
     let size = match usize::try_from(size) {
         Ok(size) => size,
@@ -298,15 +302,16 @@ fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
     Ok(())
 }
 
-/// Elements joined along their first axis; those that were never set have as many rows as is told.
+/// Concatenates elements along their first axis. Elements that were never set have the number of rows that
+/// the shape says.
 fn make_concat(spec: &NodeSpec<'_>, by_input: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let attr = spec.operation.attr("element_shape").and_then(|shape| shape.as_shape()).cloned();
     Ok(boxed(move |context| {
-        let told = if by_input { told_shape(context, 1)? } else { attr.clone().unwrap_or_default() };
+        let declared = if by_input { declared_shape(context, 1)? } else { attr.clone().unwrap_or_default() };
         let missing = if by_input { context.ints(2)? } else { Vec::new() };
         let list = list(context, 0)?;
         let rest = |shape: PartialShape| shape.rank().map(|rank| shape.range(1.min(rank), rank));
-        let known = rest(list.shape.clone()).zip(rest(told)).and_then(|(a, b)| a.merge(&b));
+        let known = rest(list.shape.clone()).zip(rest(declared)).and_then(|(a, b)| a.merge(&b));
         let known = match list.elements.iter().flatten().next() {
             Some(first) => rest(PartialShape::from(first.shape())),
             None => known.or_else(|| rest(list.shape.clone())),

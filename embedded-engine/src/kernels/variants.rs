@@ -1,4 +1,4 @@
-//! What is done to the values inside of variants: lists of tensors and optional values.
+//! Operations on the values inside variants: lists of tensors and optional values.
 
 use super::optional::Optional;
 use super::tensor_list::TensorList;

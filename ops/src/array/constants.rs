@@ -302,7 +302,7 @@ pub(crate) fn number(graph: &Graph, dtype: DType, value: impl Into<Number>) -> O
     }
 }
 
-/// Returns a constant scalar of the dtype of another output, beside it.
+/// Returns a constant scalar with the dtype, scope, and device of another output.
 #[track_caller]
 pub(crate) fn scalar_like(like: &Output, value: f64) -> Output {
     constant(&like.graph(), scalar_tensor(like.dtype(), value))

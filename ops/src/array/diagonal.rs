@@ -287,7 +287,7 @@ pub fn matrix_set_diag(input: impl AsOutput, diagonal: impl AsOutput) -> Output 
     builder.constant(0i32).finish_output()
 }
 
-/// Matrices in which all but so many diagonals below and above the main one are zero; -1 keeps all.
+/// Returns matrices in which all but this many diagonals below and above the main one are zero; -1 keeps all.
 #[must_use]
 #[track_caller]
 pub fn matrix_band_part(input: impl AsOutput, lower: i64, upper: i64) -> Output {

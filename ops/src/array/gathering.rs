@@ -234,7 +234,8 @@ fn scatter_batches(grad: &Output, indices: &Output, params: &Output, batch: usiz
     let (zero, one) = (scalar_like(&rows, 0.0), scalar_like(&rows, 1.0));
     let starts = mul(range(zero, &batches, one), &rows);
     let starts = crate::math::cast(reshape(starts, [-1, 1]), indices.dtype());
-    // The count of indices is left open on one side only, so that it can be told also when there are none.
+    // The number of indices is left open on one side only, so that it can be determined even if there are
+    // none.
     let per_batch =
         reshape(indices, super::joining::stack(&[batches.clone(), scalar_like(&batches, -1.0)], 0));
     let numbers = reshape(add(per_batch, starts), [-1]);

@@ -1,4 +1,4 @@
-//! What passes its input on, perhaps checking it or holding gradients back.
+//! Operations that forward their input, with a check or without a gradient.
 
 use super::constants::pass_on;
 use crate::library::op_defs;

@@ -79,7 +79,7 @@ fn joined(parts: &[PartialShape], axis: usize) -> Result<PartialShape> {
         shape = shape.merge(&open).ok_or_else(|| {
             let first = &parts[0];
             Error::value(format!(
-                "shapes {first} and {part} differ beside axis {axis}, along which they are joined"
+                "shapes {first} and {part} differ in more than axis {axis}, along which they are joined"
             ))
         })?;
     }

@@ -159,12 +159,12 @@ pub fn pad_with(input: impl AsOutput, paddings: impl Into<Paddings>, value: impl
     paddings.into().input_of(builder).input(value).finish_output()
 }
 
-/// What a border mirrors.
+/// The axis of a mirrored border.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mirror {
-    /// What lies beyond the outermost element, which is not repeated.
+    /// The elements beyond the outermost one, which is not repeated.
     Reflect,
-    /// What lies beyond the border: the outermost element comes first.
+    /// The elements beyond the border: the outermost element comes first.
     Symmetric,
 }
 

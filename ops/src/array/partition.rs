@@ -90,7 +90,8 @@ fn dynamic_stitch_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
     Ok(result)
 }
 
-/// Returns the rows of `data` that each number below `count` stands beside in `partitions`, whose shape `data`'s begins with.
+/// Splits `data` into `count` tensors by the numbers in `partitions`, whose shape is a prefix of that of
+/// `data`.
 #[must_use]
 #[track_caller]
 pub fn dynamic_partition(data: impl AsOutput, partitions: impl AsOutput, count: usize) -> Vec<Output> {

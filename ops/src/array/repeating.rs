@@ -160,7 +160,7 @@ fn roll_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     Ok(vec![grads[0].as_ref().map(back), None, None])
 }
 
-/// Repeated along each axis so many times.
+/// Repeats a tensor this many times along each axis.
 #[must_use]
 #[track_caller]
 pub fn tile(input: impl AsOutput, multiples: impl Into<Ints>) -> Output {

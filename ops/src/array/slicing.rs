@@ -81,7 +81,7 @@ fn slice_dim(
     }
 }
 
-/// What the five masks of a strided slice say.
+/// The five masks of a strided slice.
 #[derive(Clone, Copy, Debug, Default)]
 struct Masks {
     begin: i64,

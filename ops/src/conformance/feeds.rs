@@ -1,4 +1,4 @@
-//! What can be fed, and what feeding does.
+//! Feeds: allowed values and their effect.
 
 use super::{fails, list, open};
 use crate::array::{constant, identity, placeholder, placeholder_with_default};

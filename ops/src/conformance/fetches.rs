@@ -1,4 +1,4 @@
-//! What can be fetched, and what comes back.
+//! Fetches: allowed values and their results.
 
 use super::{fails, list, open};
 use crate::array::constant;

@@ -1,4 +1,4 @@
-//! How sessions begin, share and end.
+//! The life cycle of sessions.
 
 use super::{fails, list, open};
 use crate::array::{constant, placeholder};
@@ -9,7 +9,7 @@ use session_core::{Code, DType, Engine, ErrorKind, Graph, PartialShape, SessionC
 list! {
     s_51_unknown_targets s_52_an_empty_graph_cannot_run s_53_closed_sessions_run_nothing
     s_54_callables_of_closed_sessions s_56_the_graph_can_grow s_57_sessions_keep_their_state_apart
-    s_13_frozen_graphs_go_on_running mistakes_of_construction_come_back
+    s_13_frozen_graphs_go_on_running build_errors_are_returned
 }
 
 /// S-51: a target of an unknown kind.
@@ -97,8 +97,8 @@ pub fn s_13_frozen_graphs_go_on_running(engine: &dyn Engine) {
     assert_eq!(session.run(&a, ()).unwrap(), Tensor::from(2.0f32));
 }
 
-/// A mistake made while building comes back, with its place, from whatever would run the graph.
-pub fn mistakes_of_construction_come_back(engine: &dyn Engine) {
+/// A build error is returned, with its source location, by whatever would run the graph.
+pub fn build_errors_are_returned(engine: &dyn Engine) {
     let graph = Graph::new();
     let a = placeholder(&graph.named("a"), DType::Float32, [2, 3]);
     let product = matmul(&a, &a).within(&graph.named("further"));

@@ -1,4 +1,4 @@
-//! Random numbers and serialised summaries, bit by bit.
+//! Random numbers and serialized summaries, bit by bit.
 
 use super::{assert_close, list, open};
 use crate::array::{constant, range};
@@ -43,7 +43,7 @@ pub fn random_numbers_are_tensorflows(engine: &dyn Engine) {
     assert_eq!(second[4], Tensor::from([1i32, 2, 4, 6, 0, 7, 5, 3]));
 }
 
-/// Each session begins its seeded streams anew, whatever another one drew.
+/// Each session restarts its seeded streams, regardless of what another session drew.
 pub fn seeds_start_again_in_each_session(engine: &dyn Engine) {
     let graph = Graph::new();
     let outputs = seeded(&graph);
@@ -64,7 +64,7 @@ pub fn unseeded_numbers_differ(engine: &dyn Engine) {
     assert_ne!(second.run(&a, ()).unwrap(), x);
 }
 
-/// Summaries are serialised `Summary` messages, merged in order.
+/// Summaries are serialized `Summary` messages, merged in order.
 pub fn summaries_are_messages(engine: &dyn Engine) {
     let graph = Graph::new();
     let value = constant(&graph.named("value"), 1.5f32);

@@ -1,4 +1,4 @@
-//! Variables of a session: initialising, reading, assigning.
+//! Variables of a session: initializing, reading, assigning.
 
 use super::{fails, list, open};
 use crate::array::{constant, placeholder};
@@ -34,7 +34,7 @@ pub fn s_28_variables_need_a_value(engine: &dyn Engine) {
     assert_eq!(session.run((&w, &initialized), ()).unwrap(), (Tensor::from(2.0f32), Tensor::from(true)));
 }
 
-/// S-25, S-27: initialising all variables of a kind, and the names of those without value.
+/// S-25, S-27: initializing all variables of a kind, and the names of those without value.
 pub fn s_25_s_27_initializing_and_reporting(engine: &dyn Engine) {
     let graph = Graph::new();
     let early = report_uninitialized_variables(&graph.named("early"));
@@ -92,7 +92,7 @@ pub fn assignments_change_the_value(engine: &dyn Engine) {
     assert_eq!(session.run(&v, ()).unwrap(), Tensor::from([5.0f32, 6.0]));
 }
 
-/// What was fetched, or fed and assigned, does not change when the variable does.
+/// A fetched, or fed and assigned, value does not change when the variable does.
 pub fn fetched_values_do_not_change(engine: &dyn Engine) {
     let graph = Graph::new();
     let v = variable(&graph.named("v"), Tensor::full(1.0f32, [64]));

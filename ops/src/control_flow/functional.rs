@@ -45,9 +45,9 @@ op_defs! {
 
 /// Returns the shapes that the attribute tells, when it tells any.
 fn output_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
-    let told = context.attr("output_shapes").and_then(|shapes| shapes.as_shapes()).unwrap_or_default();
-    if told.len() == context.outputs() {
-        told.into_iter().enumerate().for_each(|(index, shape)| context.set(index, shape));
+    let declared = context.attr("output_shapes").and_then(|shapes| shapes.as_shapes()).unwrap_or_default();
+    if declared.len() == context.outputs() {
+        declared.into_iter().enumerate().for_each(|(index, shape)| context.set(index, shape));
     }
     Ok(())
 }

@@ -76,7 +76,7 @@ fn rows_taken(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What becomes of several gradients.
+/// The reduction of several gradients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
     /// Their mean; of rows, of those that there were for each index.

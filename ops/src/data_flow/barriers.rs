@@ -106,8 +106,9 @@ impl Barrier {
         self.op(&BARRIER_INSERT_MANY).input(keys).input(values).attr("component_index", component).finish()
     }
 
-    /// Waits for so many complete elements (an `int32`) and takes them, the oldest first: numbers that tell their order, keys,
-    /// and each component stacked. With `allow_small_batch` it takes what there is after the barrier was closed.
+    /// Takes a number of complete elements (an `int32`), the oldest first, and waits for them. Returns
+    /// numbers that give their order, the keys, and each component stacked. With `allow_small_batch`, a
+    /// closed barrier yields what is left.
     #[must_use]
     #[track_caller]
     pub fn take_many(

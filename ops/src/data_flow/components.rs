@@ -1,4 +1,4 @@
-//! What a queue's elements consist of, as callers give it.
+//! The components of a queue's elements, as callers give them.
 
 use crate::variables::Value;
 use session_core::{DType, Output, Tensor, Variable};
@@ -41,9 +41,9 @@ pub enum Components {
     Named(Vec<(String, Value)>),
 }
 
-/// How the tensors of an element are given: a single one, an array, slice, vector or tuple of them, or pairs of name and
-/// tensor, each as whatever turns into one. For enums with the variants `Listed` and `Named`. The types that are named must
-/// be in scope.
+/// Implements conversions for the tensors of an element: a single one, an array, slice, vector, or tuple of
+/// them, or pairs of name and tensor, each as anything that converts into one. For enums with the variants
+/// `Listed` and `Named`. The named types must be in scope.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! element_conversions {

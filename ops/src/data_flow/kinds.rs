@@ -9,7 +9,7 @@ use crate::random::get_seed;
 use session_core::{AttrValue, DType, Error, Graph, OpDef, Operation, PartialShape, Phase};
 use std::panic::Location;
 
-/// What all kinds are described by.
+/// The description shared by all kinds of queues.
 #[derive(Clone, Debug)]
 struct Description {
     graph: Graph,
@@ -117,7 +117,7 @@ macro_rules! optional_shapes {
 pub struct FifoQueue(Description);
 
 impl FifoQueue {
-    /// Creates a queue for so many elements; without limit when negative, and 0 lets nothing in (S-223).
+    /// Creates a queue with this capacity: unlimited if negative, while 0 accepts no elements (S-223).
     #[track_caller]
     pub fn new(graph: &Graph, capacity: i64, dtypes: impl Into<Dtypes>) -> FifoQueue {
         FifoQueue(Description::new(graph, capacity, dtypes.into()))
@@ -126,7 +126,7 @@ impl FifoQueue {
     optional_shapes!();
     setters!();
 
-    /// Makes it. Mistakes (as many shapes or names as dtypes, S-222) are recorded in the graph.
+    /// Builds the queue. Errors (a wrong number of shapes or names, S-222) are recorded in the graph.
     #[must_use]
     pub fn build(self) -> Queue {
         self.0.build(&FIFO_QUEUE_V2, "fifo_queue", [], None)
@@ -151,8 +151,8 @@ impl FifoQueue {
 pub struct PaddingFifoQueue(Description);
 
 impl PaddingFifoQueue {
-    /// Creates a queue for so many elements, without limit when negative. The shapes, one for each dtype, may leave sizes open
-    /// but not ranks.
+    /// Creates a queue with this capacity, unlimited if negative. The shapes, one per dtype, may have unknown
+    /// dimensions but not an unknown rank.
     #[track_caller]
     pub fn new<S: Into<PartialShape>>(
         graph: &Graph,
@@ -167,7 +167,7 @@ impl PaddingFifoQueue {
 
     setters!();
 
-    /// Makes it. Mistakes (S-222, unknown ranks) are recorded in the graph.
+    /// Builds the queue. Errors (S-222, unknown ranks) are recorded in the graph.
     #[must_use]
     pub fn build(self) -> Queue {
         let unknown = self.0.shapes.iter().flatten().any(|shape| shape.rank().is_none());
@@ -195,8 +195,8 @@ impl PaddingFifoQueue {
 pub struct RandomShuffleQueue(Description, i64, Option<i64>, bool);
 
 impl RandomShuffleQueue {
-    /// Creates a queue for so many elements, without limit when negative. `min_after_dequeue` must not be negative and, where
-    /// there is a limit, be smaller; otherwise whatever touches the queue fails (S-224).
+    /// Creates a queue with this capacity, unlimited if negative. `min_after_dequeue` must not be negative
+    /// and must be below the capacity, if there is one; otherwise every use of the queue fails (S-224).
     #[track_caller]
     pub fn new(
         graph: &Graph,
@@ -224,7 +224,7 @@ impl RandomShuffleQueue {
     optional_shapes!();
     setters!();
 
-    /// Makes it. Mistakes (S-222) are recorded in the graph.
+    /// Builds the queue. Errors (S-222) are recorded in the graph.
     #[must_use]
     pub fn build(self) -> Queue {
         let RandomShuffleQueue(description, min_after_dequeue, seed, replayable) = self;
@@ -261,7 +261,8 @@ impl RandomShuffleQueue {
 pub struct PriorityQueue(Description);
 
 impl PriorityQueue {
-    /// Creates a queue for so many elements, without limit when negative, of these components behind the priority.
+    /// Creates a queue with this capacity, unlimited if negative, whose elements have these components after
+    /// the priority.
     #[track_caller]
     pub fn new(graph: &Graph, capacity: i64, dtypes: impl Into<Dtypes>) -> PriorityQueue {
         PriorityQueue(Description::new(graph, capacity, dtypes.into()))
@@ -270,7 +271,7 @@ impl PriorityQueue {
     optional_shapes!();
     setters!();
 
-    /// Makes it. Mistakes (S-222) are recorded in the graph.
+    /// Builds the queue. Errors (S-222) are recorded in the graph.
     #[must_use]
     pub fn build(self) -> Queue {
         self.0.build(&PRIORITY_QUEUE_V2, "priority_queue", [], None)

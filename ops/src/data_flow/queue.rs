@@ -83,9 +83,9 @@ impl Queue {
     #[track_caller]
     pub fn select(index: impl AsOutput, queues: &[Queue]) -> Queue {
         let graph = index.as_output().graph().located_at(Location::caller());
-        let mistake = |error: Error| graph.add_error(error.with_phase(Phase::Build));
+        let record_error = |error: Error| graph.add_error(error.with_phase(Phase::Build));
         let Some(first) = queues.first() else {
-            mistake(Error::type_mismatch("A list of queues expected"));
+            record_error(Error::type_mismatch("A list of queues expected"));
             return super::FifoQueue::new(&graph, -1, DType::Float32).build();
         };
         for other in &queues[1..] {
@@ -97,7 +97,7 @@ impl Queue {
                     other.name(),
                     other.dtypes()
                 );
-                mistake(Error::type_mismatch(text));
+                record_error(Error::type_mismatch(text));
             } else if other.names() != first.names() {
                 let text = format!(
                     "Queues do not have matching component names: '{}' has {:?}, '{}' {:?}",
@@ -106,7 +106,7 @@ impl Queue {
                     other.name(),
                     other.names()
                 );
-                mistake(Error::value(text));
+                record_error(Error::value(text));
             }
         }
         let handles: Vec<Output> = queues.iter().map(|queue| queue.handle.within(&graph)).collect();
@@ -199,15 +199,16 @@ impl Queue {
         self.take(&queue_ops::QUEUE_DEQUEUE_V2, &queue_ops::QUEUE_DEQUEUE, "Dequeue", None)
     }
 
-    /// Takes so many elements, stacked along a new first dimension; waits for all of them, taking what comes meanwhile
-    /// (S-237). A priority queue gives all of them at one moment, so that they are those of the smallest priorities. Needs
-    /// declared shapes.
+    /// Dequeues n elements, stacked along a new first dimension. Waits for all of them and takes elements as
+    /// they arrive (S-237). A priority queue takes all at one moment, so that they have the smallest
+    /// priorities. Requires declared shapes.
     ///
     /// After a close it fails when fewer are left, which then stay in the queue (S-245).
     ///
-    /// A number larger than the queue's capacity is a mistake, `InvalidArgument`, which the graph reports: such a dequeue
-    /// hangs unless something refills the queue while it waits. Where something does, give the number as a tensor,
-    /// `queue.dequeue_many(constant(&graph, 64))`, which is not looked at before it runs; TensorFlow accepts both.
+    /// A number that exceeds the capacity of the queue is a build error (`InvalidArgument`): such a dequeue
+    /// hangs unless something refills the queue while it waits. If something does, pass the number as a
+    /// tensor, `queue.dequeue_many(constant(&graph, 64))`, which is not checked at construction. TensorFlow
+    /// accepts both.
     #[must_use]
     #[track_caller]
     pub fn dequeue_many(&self, n: impl Into<Ints>) -> Dequeued {
@@ -215,8 +216,9 @@ impl Queue {
         self.take(ops.0, ops.1, "DequeueMany", Some(n.into()))
     }
 
-    /// Works as [`dequeue_many`](Queue::dequeue_many), but after a close it gives what is left, if that is anything (S-238).
-    /// While the queue is open it waits for all of them, so a number larger than the capacity is a mistake here too.
+    /// Works as [`dequeue_many`](Queue::dequeue_many), but returns the remaining elements, if any, after the
+    /// queue was closed (S-238). While the queue is open it waits for all n, so a number that exceeds the
+    /// capacity is a build error here as well.
     #[must_use]
     #[track_caller]
     pub fn dequeue_up_to(&self, n: impl Into<Ints>) -> Dequeued {
@@ -274,7 +276,7 @@ impl Queue {
         self.op(&queue_ops::QUEUE_IS_CLOSED_V2, &queue_ops::QUEUE_IS_CLOSED, "Is_Closed").finish_output()
     }
 
-    /// Returns what is wrong with taking so many elements at once, if they are more than the queue holds.
+    /// Returns the error for dequeuing more elements at once than the queue holds.
     ///
     /// Dequeues of a count that is given as a number ask this themselves; it is for those who make their operations by
     /// hand.
@@ -402,7 +404,7 @@ impl Dequeued {
         &self.operation
     }
 
-    /// Returns the component of an element that has only one (S-226). For others it is a mistake, which the graph reports.
+    /// Returns the component of an element that has only one (S-226). For others it is a build error.
     #[must_use]
     #[track_caller]
     pub fn output(&self) -> Output {

@@ -69,7 +69,7 @@ fn old_handle(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What is declared of a queue's elements.
+/// The declaration of a queue's elements.
 pub(crate) struct Declared {
     pub(crate) dtypes: Vec<DType>,
     /// Absent when any shapes are allowed.

@@ -1,4 +1,4 @@
-//! Which operations lie between results and what they are differentiated with respect to.
+//! The operations on a path between results and the tensors they are differentiated with respect to.
 
 use super::passes_gradients;
 use session_core::{Endpoint, Gradient, Graph, OpId, Operation, Output};

@@ -1,4 +1,4 @@
-//! Which examples a step takes: a position in a seeded order, kept by the session and by its checkpoints.
+//! The examples of a step: a position in a seeded order, kept by the session and by its checkpoints.
 //!
 //! [`index_batch`] gives the numbers of the next examples. No thread runs ahead: the step that takes the numbers moves
 //! the position, so what the session's state says between two steps is what finished steps have taken. A checkpoint
@@ -29,7 +29,7 @@ fn one_batch(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How [`index_batch`] goes through the examples.
+/// Options of [`index_batch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexOptions {
     num_epochs: Option<u64>,
@@ -60,8 +60,8 @@ impl IndexOptions {
         self
     }
 
-    /// Sets the seed of the order, beside the graph's (see [`get_seed`]). With a seed of either kind every run has the same
-    /// order.
+    /// Sets the operation-level seed of the order, in addition to that of the graph (see [`get_seed`]). With
+    /// either seed, every run has the same order.
     #[must_use]
     pub fn seed(mut self, seed: i64) -> Self {
         self.seed = Some(seed);
@@ -77,7 +77,7 @@ impl IndexOptions {
 }
 
 /// Returns the numbers, from 0 to `limit`, of the next `batch_size` examples: a vector of `int64`, with which
-/// [`gather`](crate::array::gather) takes rows. Batches go on across the ends of epochs; within an epoch no number comes
+/// [`gather`](crate::array::gather) takes rows. Batches go on across the ends of epochs; within an epoch not a number comes
 /// twice.
 ///
 /// The step that evaluates it takes the examples. Reaching the end is `OutOfRange`, which ends a monitored loop.

@@ -59,7 +59,7 @@ fn some_records(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How the records of a file are compressed.
+/// The compression of the records of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     /// Not at all.
@@ -177,7 +177,8 @@ impl Reader {
         (operation.output(0), operation.output(1))
     }
 
-    /// Keys and contents of the next records, at least one and at most so many; fewer at the end of a file.
+    /// Returns the keys and contents of the next records: at least one and at most `num_records`, fewer at
+    /// the end of a file.
     #[must_use]
     #[track_caller]
     pub fn read_up_to(&self, queue: &Queue, num_records: usize) -> (Output, Output) {

@@ -276,11 +276,11 @@ binary_functions! {
     real_div(x, y) => REAL_DIV;
     /// `x / y` rounded toward minus infinity.
     floor_div(x, y) => FLOOR_DIV;
-    /// What `floor_div` leaves over; it has the sign of `y`.
+    /// Returns the remainder of `floor_div`, which has the sign of `y`.
     floor_mod(x, y) => FLOOR_MOD;
     /// `x / y` rounded toward zero.
     truncate_div(x, y) => TRUNCATE_DIV;
-    /// What `truncate_div` leaves over; it has the sign of `x`.
+    /// Returns the remainder of `truncate_div`, which has the sign of `x`.
     truncate_mod(x, y) => TRUNCATE_MOD;
     /// `x` to the power of `y`.
     pow(x, y) => POW;

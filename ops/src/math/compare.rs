@@ -60,21 +60,21 @@ macro_rules! comparisons {
 }
 
 comparisons! {
-    /// Where `x` equals `y`, with broadcasting. NaN equals nothing.
+    /// Returns true where `x` equals `y`, with broadcasting. NaN equals nothing.
     equal => EQUAL;
-    /// Where `x` differs from `y`, with broadcasting.
+    /// Returns true where `x` differs from `y`, with broadcasting.
     not_equal => NOT_EQUAL;
-    /// Where `x` is below `y`, with broadcasting.
+    /// Returns true where `x` is less than `y`, with broadcasting.
     less => LESS;
-    /// Where `x` is not above `y`, with broadcasting; false for NaN.
+    /// Returns true where `x` is less than or equal to `y`, with broadcasting. False for NaN.
     less_equal => LESS_EQUAL;
-    /// Where `x` is above `y`, with broadcasting.
+    /// Returns true where `x` is greater than `y`, with broadcasting.
     greater => GREATER;
-    /// Where `x` is not below `y`, with broadcasting; false for NaN.
+    /// Returns true where `x` is greater than or equal to `y`, with broadcasting. False for NaN.
     greater_equal => GREATER_EQUAL;
-    /// Where both are true, with broadcasting.
+    /// Returns true where both are true, with broadcasting.
     logical_and => LOGICAL_AND;
-    /// Where one or both are true, with broadcasting.
+    /// Returns true where at least one is true, with broadcasting.
     logical_or => LOGICAL_OR;
 }
 

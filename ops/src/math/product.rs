@@ -158,7 +158,7 @@ fn sum_batches(grad: &Output, input: &Output, other: &Output) -> Output {
     }
 }
 
-/// How [`matmul_with`] takes its factors.
+/// Options of [`matmul_with`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MatMulOptions {
     /// True if `a` is transposed first.

@@ -101,7 +101,7 @@ fn arg_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What a gradient function needs to know of a reduction.
+/// The properties of a reduction that gradient functions need.
 struct Reduction {
     input: Output,
     axes: Output,

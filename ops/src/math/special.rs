@@ -129,7 +129,7 @@ pub fn zeta(x: impl AsOutput, q: impl AsOutput) -> Output {
     x.as_output().graph().op(&ZETA).input(x).input(q).finish_output()
 }
 
-/// Returns the regularised incomplete beta function.
+/// Returns the regularized incomplete beta function.
 #[must_use]
 #[track_caller]
 pub fn betainc(a: impl AsOutput, b: impl AsOutput, x: impl AsOutput) -> Output {

@@ -471,11 +471,11 @@ unary_functions! {
     round => ROUND;
     /// Rounded to the nearest integer, halves to the even one.
     rint => RINT;
-    /// Which elements are NaN.
+    /// Returns true for elements that are NaN.
     is_nan => IS_NAN;
-    /// Which elements are infinite.
+    /// Returns true for infinite elements.
     is_inf => IS_INF;
-    /// Which elements are neither NaN nor infinite.
+    /// Returns true for elements that are neither NaN nor infinite.
     is_finite => IS_FINITE;
     /// The complex conjugate of complex numbers.
     conj => CONJ;

@@ -1,4 +1,4 @@
-//! Batch normalisation in one operation.
+//! Batch normalization in one operation.
 
 use super::window::DataFormat;
 use crate::library::op_defs;
@@ -159,10 +159,10 @@ fn norm_v3_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     gradient_by(&FUSED_BATCH_NORM_GRAD_V3, op, grads)
 }
 
-/// What [`fused_batch_norm`] gives.
+/// The results of [`fused_batch_norm`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNorm {
-    /// The normalised input.
+    /// The normalized input.
     pub y: Output,
     /// The mean of each channel of the batch (of the running mean and it, when that was given).
     pub mean: Output,
@@ -170,7 +170,7 @@ pub struct BatchNorm {
     pub variance: Output,
 }
 
-/// How [`fused_batch_norm`] works.
+/// Options of [`fused_batch_norm`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormOptions {
     /// The running moments of each channel: what a model that is not in training uses.

@@ -60,7 +60,7 @@ pub struct Candidates {
     pub sampled_expected_count: Output,
 }
 
-/// Which classes a sampler draws from, and how.
+/// Options of a sampler: the range of classes and the sampling method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SamplerOptions {
     /// The number of candidates drawn for the whole batch.
@@ -69,7 +69,7 @@ pub struct SamplerOptions {
     pub unique: bool,
     /// Classes are from 0 to this, without it.
     pub range_max: i64,
-    /// The seed, beside the graph's.
+    /// The operation-level seed, in addition to that of the graph.
     pub seed: Option<i64>,
 }
 

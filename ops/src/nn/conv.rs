@@ -318,12 +318,12 @@ fn conv_3d_backprop_filter_gradient(op: &Operation, grads: &[Option<Output>]) ->
     VOLUMES.filter_gradient(op, grads)
 }
 
-/// How a convolution moves over its input.
+/// Options of a convolution: how it moves over its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvOptions {
     /// The steps between windows, along rows and columns. 1 by default.
     pub strides: [usize; 2],
-    /// What lies beyond the border. [`Padding::Same`] by default.
+    /// The padding beyond the border. Default: [`Padding::Same`].
     pub padding: Padding,
     /// In which order the axes lie. [`DataFormat::Nhwc`] by default.
     pub data_format: DataFormat,

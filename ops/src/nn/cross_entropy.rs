@@ -175,7 +175,7 @@ pub fn weighted_cross_entropy_with_logits(
     scope.leave(add(linear, mul(weight, softplus(neg(&logits)))))
 }
 
-/// Records an error when shapes differ: broadcasting labels is a mistake more often than not.
+/// Records an error if the shapes differ: broadcasting labels is rarely intended.
 #[track_caller]
 fn check_same_shape(labels: &Output, logits: &Output) {
     if labels.shape().merge(logits.shape()).is_none() {

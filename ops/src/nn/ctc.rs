@@ -57,7 +57,7 @@ fn loss_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     Ok(vec![of_inputs, None, None, None])
 }
 
-/// Returns the negative logarithm of the probability of each label sequence, for unnormalised `inputs` of shape
+/// Returns the negative logarithm of the probability of each label sequence, for unnormalized `inputs` of shape
 /// `[time, batch, classes]`, the last class being the blank. Labels are given sparsely: the rows of `labels_indices` are
 /// pairs of example and place.
 #[must_use]

@@ -10,11 +10,11 @@ use crate::math::compare::greater_equal;
 use crate::random::random_uniform_unit;
 use session_core::{AsOutput, Error, Output};
 
-/// Elements set to zero at random, with probability `rate`, in each run anew; the others are divided by `1 - rate`,
-/// so that the sum stays the same on average.
+/// Sets elements to zero at random, with probability `rate`, independently in each run. The others are
+/// divided by `1 - rate`, so that the expected sum is unchanged.
 ///
-/// `seed` as for random operations: without one, and without one of the graph, numbers differ from run to run.
-/// A rate of 0 gives the tensor itself; one outside of [0, 1) is a mistake.
+/// `seed` is an operation-level seed: without one, and without a seed of the graph, the numbers differ from
+/// run to run. A rate of 0 returns the tensor itself; a rate outside of [0, 1) is a build error.
 #[must_use]
 #[track_caller]
 pub fn dropout(x: impl AsOutput, rate: f64, seed: Option<i64>) -> Output {

@@ -21,7 +21,7 @@ pub trait Table {
     fn rows(&self, ids: &Output) -> Output;
     /// Returns the shape of the whole.
     fn table_shape(&self) -> &PartialShape;
-    /// Returns a tensor beside which to build.
+    /// Returns a tensor that determines the scope and device of new operations.
     fn value(&self) -> &Output;
 }
 
@@ -83,7 +83,7 @@ pub fn embedding_lookup(params: &impl Table, ids: impl AsOutput) -> Output {
     scope.leave(params.rows(&scope.enter(ids)))
 }
 
-/// How rows are spread over the parts of a table.
+/// The distribution of rows over the parts of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PartitionStrategy {
     /// Row `i` lies in part `i % parts`, at place `i / parts`.

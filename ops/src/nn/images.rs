@@ -1,4 +1,4 @@
-//! Images: other sizes, and normalisation across channels.
+//! Images: other sizes, and normalization across channels.
 
 use crate::arguments::{Ints, vector};
 use crate::array::shaping::shape;
@@ -111,7 +111,7 @@ fn resize_nearest_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
-/// How [`local_response_normalization`] weighs neighbours.
+/// Options of [`local_response_normalization`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LocalResponse {
     /// The number of channels on each side that are included. Default: 5.
@@ -130,7 +130,7 @@ impl Default for LocalResponse {
     }
 }
 
-/// Each element divided by a power of the sum of squares of its neighbours along the channels:
+/// Each element divided by a power of the sum of squares of its neighbors along the channels:
 /// `x / (bias + alpha * sum)^beta`.
 #[must_use]
 #[track_caller]
@@ -140,7 +140,7 @@ pub fn local_response_normalization(input: impl AsOutput, options: LocalResponse
     builder.attr("alpha", options.alpha).attr("beta", options.beta).finish_output()
 }
 
-/// How images are brought to another size.
+/// The interpolation method for resizing images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResizeMethod {
     /// Between the four nearest elements; the result is `float32`.

@@ -41,7 +41,7 @@ impl DataFormat {
     }
 }
 
-/// What lies beyond the border of an image.
+/// The padding beyond the border of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Padding {
     /// Windows may stick out, so that there is one for every `stride`-th element.
@@ -49,7 +49,7 @@ pub enum Padding {
     Same,
     /// Windows lie wholly within.
     Valid,
-    /// So many zeros before and after the rows, and before and after the columns.
+    /// These numbers of zeros before and after the rows, and before and after the columns.
     Explicit([[i64; 2]; 2]),
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn list_attr(context: &ShapeContext<'_>, name: &str, rank: usize) -> 
     })
 }
 
-/// How the windows of one operation move.
+/// The movement of the windows of one operation.
 pub(crate) struct Windows {
     strides: Vec<usize>,
     dilations: Vec<usize>,
@@ -143,7 +143,7 @@ impl Windows {
             "EXPLICIT" => size + (self.explicit[2 * axis] + self.explicit[2 * axis + 1]) as usize,
             _ => size,
         };
-        // An empty axis has no windows, and that is no mistake.
+        // An empty axis has no windows, which is not an error.
         if padded == 0 {
             return Ok(Some(0));
         }

@@ -1,4 +1,4 @@
-//! Follow the regularised leader.
+//! Follow the regularized leader.
 
 use super::{Optimizer, OptimizerSettings, UpdateScope};
 use crate::initializers::{constant, zeros};
@@ -20,7 +20,7 @@ pub struct FtrlOptimizer {
 }
 
 impl FtrlOptimizer {
-    /// Creates the optimizer with this learning rate, a power of -0.5, accumulators that begin with 0.1, no regularisation.
+    /// Creates the optimizer with this learning rate, a power of -0.5, accumulators that begin with 0.1, no regularization.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> FtrlOptimizer {
         FtrlOptimizer {
@@ -47,14 +47,14 @@ impl FtrlOptimizer {
         self
     }
 
-    /// Sets the strength of the L1 regularisation, which makes weights exactly zero.
+    /// Sets the strength of the L1 regularization, which makes weights exactly zero.
     #[must_use]
     pub fn l1_regularization_strength(mut self, strength: impl Into<Scalar>) -> Self {
         self.l1 = strength.into();
         self
     }
 
-    /// Sets the strength of the L2 regularisation.
+    /// Sets the strength of the L2 regularization.
     #[must_use]
     pub fn l2_regularization_strength(mut self, strength: impl Into<Scalar>) -> Self {
         self.l2 = strength.into();

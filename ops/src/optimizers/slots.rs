@@ -1,4 +1,4 @@
-//! What all optimizers have: a name, a place in the graph, and slots.
+//! The common part of all optimizers: a name, a place in the graph, and slots.
 
 use crate::initializers::Initializer;
 use crate::variables::VariableBuilder;
@@ -20,7 +20,7 @@ pub struct OptimizerSettings {
 struct Made {
     slots: HashMap<Key, Variable>,
     in_order: Vec<Variable>,
-    /// Who asked last for a training step: errors of slots name that place.
+    /// The caller that last requested a training step. Errors of slots report this location.
     caller: Option<&'static Location<'static>>,
 }
 

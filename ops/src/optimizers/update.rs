@@ -1,4 +1,4 @@
-//! Where the operations of one training step are made.
+//! The scope and device of the operations of one training step.
 
 use super::OptimizerSettings;
 use crate::scalar::Scalar;
@@ -60,7 +60,7 @@ impl<'a> UpdateScope<'a> {
     /// Returns a slot of a variable, as an input.
     ///
     /// # Panics
-    /// When [`create_slots`](super::Optimizer::create_slots) did not make it: a mistake of the optimizer.
+    /// Panics if [`create_slots`](super::Optimizer::create_slots) did not create the slot, which is a bug of the optimizer.
     #[must_use]
     pub fn slot(&self, variable: &Variable, name: &str) -> Output {
         let slot = self.settings.slot(variable, name);

@@ -60,7 +60,7 @@ fn parsed_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What a feature is read as. Dtypes are `float32`, `int64` and `string`.
+/// The form in which a feature is parsed. The dtypes are `float32`, `int64`, and `string`.
 #[derive(Clone, Debug)]
 pub struct FeatureSpec {
     dtype: DType,
@@ -142,7 +142,7 @@ impl Parsed {
     }
 }
 
-/// Reads features of a vector of serialised `tf.Example`s: `[batch, ..]` for those of fixed length, `[batch, longest, ..]`
+/// Reads features of a vector of serialized `tf.Example`s: `[batch, ..]` for those of fixed length, `[batch, longest, ..]`
 /// for sequences, one row for each example of sparse ones.
 ///
 /// # Errors

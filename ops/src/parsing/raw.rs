@@ -51,7 +51,7 @@ fn dense_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How [`decode_csv`] reads lines.
+/// Options of [`decode_csv`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsvOptions {
     field_delim: char,
@@ -87,7 +87,7 @@ impl CsvOptions {
         self
     }
 
-    /// Sets a text that counts as no value, beside the empty one.
+    /// Sets a text, in addition to the empty one, that counts as a missing value.
     #[must_use]
     pub fn na_value(mut self, text: &str) -> Self {
         text.clone_into(&mut self.na_value);

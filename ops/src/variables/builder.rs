@@ -84,7 +84,7 @@ pub struct VariableBuilder<'a> {
     /// True if it is listed in the usual collections, too.
     listed: bool,
     slice: Option<SliceInfo>,
-    beside: Option<&'a Variable>,
+    colocated_with: Option<&'a Variable>,
     slot: bool,
     location: &'static Location<'static>,
 }
@@ -117,7 +117,7 @@ impl<'a> VariableBuilder<'a> {
             collections: Vec::new(),
             listed: true,
             slice: None,
-            beside: None,
+            colocated_with: None,
             slot: false,
             location: graph.location(),
         }
@@ -129,7 +129,7 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// Begins with what the initialiser makes.
+    /// Sets the initializer.
     pub fn initializer(
         mut self,
         shape: impl Into<Shape>,
@@ -140,7 +140,7 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// Begins with what the default initialiser of the dtype makes; see [`default_initializer`].
+    /// Sets the shape and dtype and uses the default initializer of the dtype. See [`default_initializer`].
     pub fn shape(mut self, shape: impl Into<Shape>, dtype: DType) -> Self {
         self.source = Source::Initializer(shape.into(), dtype, None);
         self
@@ -185,8 +185,8 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// Without this, an initial value whose shape is not fully known is a mistake; with `false` the variable
-    /// takes any shape.
+    /// Sets whether the initial value must have a fully known shape. If so, which is the default, an unknown
+    /// one is a build error. Otherwise the variable takes any shape.
     pub fn validate_shape(mut self, validate: bool) -> Self {
         self.validate_shape = validate;
         self
@@ -201,7 +201,7 @@ impl<'a> VariableBuilder<'a> {
     /// On the device of another variable, wherever that comes to be: asked for with the handle's device where the other
     /// one has one, and with TensorFlow's attribute `_class` for what gives devices later.
     pub fn colocate_with(mut self, variable: &'a Variable) -> Self {
-        self.beside = Some(variable);
+        self.colocated_with = Some(variable);
         self
     }
 
@@ -218,7 +218,7 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// Makes it. Mistakes are recorded in the graph.
+    /// Builds the variable. Errors are recorded in the graph.
     ///
     /// What the variable consists of does not wait for the handle's control inputs: it is shared between steps.
     #[must_use]
@@ -242,11 +242,11 @@ impl<'a> VariableBuilder<'a> {
 
     fn make(self) -> Variable {
         let place = self.graph.without_control_dependencies().located_at(self.location);
-        let place = self.beside.map_or(place.clone(), |variable| variable.beside(&place));
+        let place = self.colocated_with.map_or(place.clone(), |variable| variable.beside(&place));
         let scope = self.open_scope(&place);
         let initial_value = self.make_initial_value(&scope);
         let (dtype, shape) = (initial_value.dtype(), self.shape_of(&initial_value));
-        let handle = make_handle(&scope, dtype, &shape, self.beside);
+        let handle = make_handle(&scope, dtype, &shape, self.colocated_with);
         let _ = var_is_initialized_op(handle.within(&child(&scope, "IsInitialized")));
         let initializer = assign_variable_op(handle.within(&scope.named("Assign")), &initial_value);
         let snapshot = read_variable_op(handle.within(&child(&scope, "Read")), dtype);
@@ -268,7 +268,7 @@ impl<'a> VariableBuilder<'a> {
     }
 
     fn slice_of(&self, handle: &Output) -> Option<SliceInfo> {
-        let primary = self.beside.filter(|_| self.slot && self.slice.is_none());
+        let primary = self.colocated_with.filter(|_| self.slot && self.slice.is_none());
         let Some(whole) = primary.and_then(Variable::slice) else { return self.slice.clone() };
         let name = handle.operation().name();
         let part = primary.map_or("", |primary| primary.handle().operation().name());
@@ -310,7 +310,7 @@ impl<'a> VariableBuilder<'a> {
                 let text = format!(
                     "variable '{full}' does not exist, so it cannot be reused; Reuse::Auto makes what is missing"
                 );
-                self.mistake(&full, Error::value(text));
+                self.record_error(&full, Error::value(text));
             }
             None => {}
         }
@@ -325,7 +325,7 @@ impl<'a> VariableBuilder<'a> {
             let text = format!(
                 "variable '{full}' cannot be shared: it has {of} of shape {found}, and {dtype} of shape {shape} is asked for"
             );
-            self.mistake(full, Error::value(text));
+            self.record_error(full, Error::value(text));
         }
     }
 
@@ -350,16 +350,17 @@ impl<'a> VariableBuilder<'a> {
     }
 
     fn no_value(&self, inner: &Graph, problem: &str) -> Output {
-        self.mistake(inner.scope_name(), Error::value(problem));
+        self.record_error(inner.scope_name(), Error::value(problem));
         Value::from(0.0f32).to_output(inner)
     }
 
-    fn mistake(&self, name: &str, error: Error) {
+    fn record_error(&self, name: &str, error: Error) {
         let error = error.with_node(name.trim_end_matches("/Initializer/"), "VarHandleOp");
         self.graph.add_error(error.with_location(self.location).with_phase(session_core::Phase::Build));
     }
 
-    /// An initialiser is other people's code: it must have made what was asked for.
+    /// Checks the result of an initializer, which may be user code: it must have the requested dtype and
+    /// shape.
     fn check_made(&self, value: &Output, shape: &Shape, dtype: DType) {
         if value.operation().error().is_some() {
             return;
@@ -367,7 +368,7 @@ impl<'a> VariableBuilder<'a> {
         if value.dtype() != dtype || !value.shape().is_compatible_with(shape.dims()) {
             let (found, of) = (value.shape(), value.dtype());
             let text = format!("the initializer gave {of} of shape {found}, not {dtype} of shape {shape}");
-            self.mistake(value.operation().name(), Error::value(text));
+            self.record_error(value.operation().name(), Error::value(text));
         }
     }
 
@@ -381,7 +382,7 @@ impl<'a> VariableBuilder<'a> {
         let shape = initial_value.shape().clone();
         if !shape.is_fully_known() && initial_value.operation().error().is_none() {
             let text = format!("the shape {shape} of the initial value is not fully known");
-            self.mistake(initial_value.operation().name(), Error::value(text));
+            self.record_error(initial_value.operation().name(), Error::value(text));
         }
         shape
     }
@@ -405,12 +406,17 @@ fn child(scope: &Graph, name: &str) -> Graph {
     scope.scope(&format!("{}{name}/", scope.scope_name()))
 }
 
-fn make_handle(scope: &Graph, dtype: DType, shape: &PartialShape, beside: Option<&Variable>) -> Output {
+fn make_handle(
+    scope: &Graph,
+    dtype: DType,
+    shape: &PartialShape,
+    colocated_with: Option<&Variable>,
+) -> Output {
     let name = scope.scope_name().trim_end_matches('/');
     let graph = scope.named_as_scope();
     let builder = graph.op(&VAR_HANDLE_OP).attr("dtype", dtype).attr("shape", shape.clone());
     let builder = builder.attr("shared_name", name);
-    match beside {
+    match colocated_with {
         None => builder.finish_output(),
         Some(variable) => {
             let class = format!("loc:@{}", variable.handle().operation().name());

@@ -1,4 +1,4 @@
-//! Lists of variables, and what initialises or checks them all.
+//! Lists of variables, and the operations that initialize or check them.
 
 use super::VariableExt;
 use crate::array::{boolean_mask, constant, stack};
@@ -27,26 +27,30 @@ pub fn trainable_variables(graph: &Graph) -> Vec<Variable> {
     graph.collection(&TRAINABLE_VARIABLES)
 }
 
-/// Initialises these variables; without any it does nothing (S-25). Named `init`.
+/// Returns an operation that initializes these variables. For an empty list it does nothing (S-25). Named
+/// `init`.
 #[track_caller]
 pub fn variables_initializer(graph: &Graph, variables: &[Variable]) -> Operation {
     let initializers = variables.iter().map(Variable::initializer);
     group(&named(graph, "init"), initializers)
 }
 
-/// Initialises all global variables there are now; without any it does nothing (S-25).
+/// Returns an operation that initializes all global variables that exist now. Without any it does nothing
+/// (S-25).
 #[track_caller]
 pub fn global_variables_initializer(graph: &Graph) -> Operation {
     variables_initializer(graph, &global_variables(graph))
 }
 
-/// Initialises all local variables there are now; without any it does nothing (S-25).
+/// Returns an operation that initializes all local variables that exist now. Without any it does nothing
+/// (S-25).
 #[track_caller]
 pub fn local_variables_initializer(graph: &Graph) -> Operation {
     variables_initializer(graph, &local_variables(graph))
 }
 
-/// Initialises all tables there are now; without any it does nothing (S-25). Named `init_all_tables`.
+/// Returns an operation that initializes all tables that exist now. Without any it does nothing (S-25). Named
+/// `init_all_tables`.
 #[track_caller]
 pub fn tables_initializer(graph: &Graph) -> Operation {
     let initializers = graph.collection(&TABLE_INITIALIZERS);

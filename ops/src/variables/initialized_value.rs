@@ -11,9 +11,9 @@ const CONTROL_FLOW: [&str; 7] =
 /// Returns the value with each read of a variable replaced by that variable's initial value, so that it can be computed
 /// when no variable has a value yet (S-26). What leads from the reads to the value is copied into `scope`.
 ///
-/// TensorFlow decides at run time, and takes the variable's own value if it has one. The same numbers come out
-/// whenever variables are initialised together. A local variable is initialised after the global ones were
-/// initialised or restored: for it they are read as they are.
+/// TensorFlow decides at run time and takes the variable's own value if it has one. The results are the same
+/// whenever variables are initialized together. Global variables are initialized or restored before local
+/// ones, so the initial value of a local variable reads them directly.
 pub(super) fn initialized(value: &Output, scope: &Graph, local: bool) -> Output {
     let graph = value.graph();
     let mut replaceable = graph.collection(&LOCAL_VARIABLES);
@@ -31,7 +31,7 @@ pub(super) fn initialized(value: &Output, scope: &Graph, local: bool) -> Output 
 struct Copier<'a> {
     by_handle: HashMap<Endpoint, &'a Variable>,
     scope: &'a Graph,
-    /// What stands for an output of the original.
+    /// The replacements of original outputs.
     made: HashMap<Endpoint, Output>,
 }
 

@@ -9,7 +9,7 @@ use crate::state::{
 };
 use session_core::{AsOutput, AttrValue, Error, Graph, OpDef, Operation, Output, Variable};
 
-/// What can be done with a variable. Not to be implemented by hand.
+/// The operations on a variable. Do not implement it.
 ///
 /// Assignments stand in the scope, and wait for the control inputs, of the value that is assigned, or of the
 /// variable's when the value is a number or tensor. Assigning the global step waits for the read that hooks
@@ -54,7 +54,8 @@ pub trait VariableExt {
     /// Subtracts from rows; an index that comes again counts again.
     fn scatter_sub(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
 
-    /// Returns the handle with the device of this variable: for what belongs beside it, such as an optimizer's slots.
+    /// Returns the handle with the device of this variable, for what belongs on the same device, such as the
+    /// slots of an optimizer.
     fn beside(&self, graph: &Graph) -> Graph;
 }
 

@@ -1,4 +1,4 @@
-//! What variables are initialised with and assigned.
+//! The values with which variables are initialized and which they are assigned.
 
 use crate::array::constant;
 use session_core::{AsOutput, DType, Error, Graph, Output, Result, Variable};
@@ -9,7 +9,7 @@ use tensor::{Complex, Tensor, bf16, f16};
 pub enum Value {
     /// This tensor; it becomes a constant of the graph.
     Tensor(Tensor),
-    /// What this output holds.
+    /// The value of this output.
     Output(Output),
 }
 

@@ -1,4 +1,4 @@
-//! What batching gives.
+//! The result of batching.
 
 use super::elements::{BatchTensor, BatchTensors};
 use ops::parsing::SparseTensor;
@@ -155,9 +155,9 @@ pub struct BatchValues(Vec<BatchValue>);
 /// The value of one tensor of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BatchValue {
-    /// That of a dense tensor.
+    /// The component of a dense tensor.
     Dense(Tensor),
-    /// That of a sparse tensor: see [`SparseTensor`].
+    /// The component of a sparse tensor. See [`SparseTensor`].
     Sparse {
         /// One row for each value.
         indices: Tensor,

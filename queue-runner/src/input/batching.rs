@@ -14,7 +14,7 @@ use session_core::{AsOutput, AttrValue, DType, Error, Graph, OpLibrary, Operatio
 use std::panic::Location;
 use tensor::Tensor;
 
-/// How elements are collected into batches.
+/// Options for collecting elements into batches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchOptions {
     num_threads: usize,
@@ -56,8 +56,8 @@ impl BatchOptions {
     /// Sets the number of elements that the queue holds; by default 32, or as many as a batch has if that is more. The shuffling
     /// functions take it as an argument.
     ///
-    /// A batch that is larger than the capacity given here is a mistake (`InvalidArgument`), which the graph reports with the names of
-    /// the queue and of the dequeue; TensorFlow fills such batches piece by piece.
+    /// A batch that exceeds this capacity is a build error (`InvalidArgument`) that names the queue and the
+    /// dequeue. TensorFlow fills such batches piece by piece.
     #[must_use]
     pub fn capacity(mut self, capacity: i64) -> Self {
         self.capacity = Some(capacity);
@@ -131,7 +131,7 @@ impl BatchOptions {
     }
 }
 
-/// What kind of queue the elements wait in.
+/// The kind of queue in which the elements wait.
 #[derive(Clone, Copy)]
 enum Order {
     Kept,
@@ -360,7 +360,7 @@ impl<'a> Maker<'a> {
         Maker { scope, around: unnamed(graph), batch_size, options, order }
     }
 
-    fn mistake(&self, text: impl Into<String>) {
+    fn record_error(&self, text: impl Into<String>) {
         self.record(Error::value(text));
     }
 
@@ -416,7 +416,7 @@ impl<'a> Maker<'a> {
     fn join(self, list: Vec<BatchTensors>, keep: Option<Output>) -> Batch {
         let elements: Vec<Element> = list.into_iter().map(|components| self.element(components)).collect();
         let Some(first) = elements.first() else {
-            self.mistake("Expected at least one set of tensors in tensors_list");
+            self.record_error("Expected at least one set of tensors in tensors_list");
             return Batch::new(Vec::new(), Vec::new(), self.around);
         };
         // What the original makes of `keep_input` when it is not given.
@@ -426,7 +426,7 @@ impl<'a> Maker<'a> {
         let kinds = |element: &Element| element.parts.iter().map(Part::kind).collect::<Vec<_>>();
         for other in &elements[1..] {
             if other.names != first.names {
-                self.mistake(format!(
+                self.record_error(format!(
                     "elements have different names: {:?} and {:?}",
                     first.names, other.names
                 ));
@@ -448,11 +448,11 @@ impl<'a> Maker<'a> {
     fn shapes(&self, elements: &[&Element]) -> Vec<PartialShape> {
         let count = elements.first().map_or(0, |element| element.parts.len());
         if count == 0 {
-            self.mistake("Expected at least one tensor in batch().");
+            self.record_error("Expected at least one tensor in batch().");
         }
         if let Some(given) = &self.options.shapes {
             if given.len() != count {
-                self.mistake(format!("{} shapes for {count} tensors", given.len()));
+                self.record_error(format!("{} shapes for {count} tensors", given.len()));
             }
             let of_queue = |(place, shape): (usize, &PartialShape)| match elements[0].parts.get(place) {
                 Some(Part::Sparse(_)) => PartialShape::from([1]),
@@ -462,11 +462,11 @@ impl<'a> Maker<'a> {
         }
         let own = |tensor: &Output| match (tensor.shape().rank(), self.options.enqueue_many) {
             (None, _) => {
-                self.mistake(format!("Cannot infer Tensor's rank: {}", tensor.name()));
+                self.record_error(format!("Cannot infer Tensor's rank: {}", tensor.name()));
                 PartialShape::unknown()
             }
             (Some(0), true) => {
-                self.mistake(format!("'{}' is a scalar and holds no elements", tensor.name()));
+                self.record_error(format!("'{}' is a scalar and holds no elements", tensor.name()));
                 PartialShape::unknown()
             }
             (Some(rank), true) => tensor.shape().range(1, rank),
@@ -494,7 +494,7 @@ impl<'a> Maker<'a> {
         let known = shapes.iter().all(PartialShape::is_fully_known);
         if !known && !self.options.dynamic_pad && shapes.iter().all(|shape| shape.rank().is_some()) {
             let shapes: Vec<String> = shapes.iter().map(PartialShape::to_string).collect();
-            self.mistake(format!("All shapes must be fully defined: {}", shapes.join(", ")));
+            self.record_error(format!("All shapes must be fully defined: {}", shapes.join(", ")));
         }
         let shapes = shapes.iter().cloned();
         let queue = match self.order {
@@ -509,7 +509,7 @@ impl<'a> Maker<'a> {
                     let text = format!(
                         "capacity {capacity} must be bigger than min_after_dequeue {min_after_dequeue}."
                     );
-                    self.mistake(text);
+                    self.record_error(text);
                 }
                 let queue = RandomShuffleQueue::new(&self.scope, capacity, min_after_dequeue, dtypes);
                 let queue = match self.options.seed {
@@ -568,11 +568,11 @@ impl<'a> Maker<'a> {
                 None => keep,
             },
             (Some(_), false) => {
-                self.mistake("keep_input cannot be a vector when enqueue_many is false");
+                self.record_error("keep_input cannot be a vector when enqueue_many is false");
                 return whole(false);
             }
             _ => {
-                self.mistake("keep_input must have a known rank of 0 or 1");
+                self.record_error("keep_input must have a known rank of 0 or 1");
                 return whole(false);
             }
         };
@@ -651,14 +651,16 @@ impl<'a> Maker<'a> {
         Batch::new(outputs.iter().zip(&taken).map(part).collect(), names, scope)
     }
 
-    /// Returns the operations that begin again after a restore; what cannot be replayed is a mistake.
+    /// Returns the operations that restart after a restore. It is a build error if one cannot be replayed.
     fn replayed(&self, enqueues: &[Operation]) -> Vec<AttrValue> {
         if enqueues.len() > 1 {
-            self.mistake("exact_resume needs one thread: the order of elements of several is not defined");
+            self.record_error(
+                "exact_resume needs one thread: the order of elements of several is not defined",
+            );
         }
         let pipeline = replay::Pipeline::of(enqueues);
         for problem in pipeline.problems {
-            self.mistake(problem);
+            self.record_error(problem);
         }
         pipeline.stateful.iter().map(|name| AttrValue::from(name.as_str())).collect()
     }

@@ -1,4 +1,4 @@
-//! What batches are made of.
+//! The elements of batches.
 
 use ops::data_flow::Components;
 use ops::parsing::SparseTensor;

@@ -7,10 +7,11 @@ use ops::variables::local_variable;
 use session_core::{AsOutput, Error, Output};
 use tensor::Tensor;
 
-/// Returns the same tensor, which can be evaluated so many times: then it is `OutOfRange` (S-251). Without limit, the tensor.
+/// Returns the same tensor, limited to a number of evaluations, after which it fails with `OutOfRange`
+/// (S-251). Without a limit, the tensor is returned unchanged.
 ///
-/// The count is a local variable named `epochs`: the local initialiser begins it again (S-252, S-253), which a monitored
-/// session runs.
+/// The counter is a local variable named `epochs`. The local initializer, which a monitored session runs,
+/// resets it (S-252, S-253).
 ///
 /// # Errors
 /// In the graph, for a limit of 0.

@@ -146,7 +146,7 @@ where
     queue.within(&unnamed(graph))
 }
 
-/// What was declared of a producer's items.
+/// The declared dtypes and shapes of a producer's items.
 struct Element {
     /// The queue's name.
     title: String,

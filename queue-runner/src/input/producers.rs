@@ -17,7 +17,7 @@ use tensor::Tensor;
 /// The type of a producer's queue.
 const QUEUE: &str = "FIFOQueueV2";
 
-/// How a producer goes through its input.
+/// Options for passing through the input of a producer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerOptions {
     num_epochs: Option<u64>,
@@ -101,8 +101,9 @@ impl ProducerOptions {
     }
 }
 
-/// Returns a queue of the slices of a tensor along its first dimension (S-254), with a runner that puts them in, epoch by
-/// epoch, each shuffled anew (S-255). The name of `graph`, `input_producer` by default, is the scope.
+/// Returns a queue of the slices of a tensor along its first dimension (S-254), with a runner that enqueues
+/// them epoch by epoch, each epoch shuffled independently (S-255). The name of `graph`, `input_producer` by
+/// default, is the scope.
 ///
 /// # Errors
 /// In the graph, for elements whose shape is not fully known.
@@ -356,7 +357,8 @@ pub fn slice_batch(
     tensors.iter().map(|tensor| gather(tensor.within(&scope), &indices).within(&around)).collect()
 }
 
-/// Returns the files whose paths match one of the patterns, as they are when the local variables are initialised (S-260).
+/// Returns the files whose paths match one of the patterns at the time the local variables are initialized
+/// (S-260).
 #[must_use]
 #[track_caller]
 pub fn match_filenames_once(graph: &Graph, pattern: impl Into<FileNames>) -> Variable {

@@ -15,7 +15,7 @@ const REPLAYABLE: &str = "_replayable";
 pub(super) struct Pipeline {
     /// The names of its operations that have state.
     pub(super) stateful: BTreeSet<String>,
-    /// Why it does not give the same elements whenever it runs.
+    /// The reasons why the pipeline does not reproduce its elements.
     pub(super) problems: Vec<String>,
 }
 

@@ -13,15 +13,15 @@ use tensor::Tensor;
 /// A component of a queue that stands for sparse tensors.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
-    /// What puts them aside.
+    /// The operation that stores the tensors.
     added: Output,
-    /// What they look like.
+    /// A tensor with the dtype and shape of the stored ones.
     like: SparseTensor,
 }
 
 impl Stored {
-    /// Puts a tensor, or each row of it, aside; `with` has given numbers to others of the same component already. Gives
-    /// the component beside it.
+    /// Stores a tensor, or each of its rows, in a map and returns the component of its handles. `with` is an
+    /// earlier store of the same component, whose map is reused.
     pub(super) fn new(sparse: &SparseTensor, many: bool, with: Option<&Stored>) -> (Output, Stored) {
         let name = with.map_or("", |stored| stored.added.operation().name());
         let added = if many { add_many_sparse(sparse, name) } else { add_sparse(sparse, name) };

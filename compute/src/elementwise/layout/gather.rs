@@ -26,7 +26,7 @@ indices!(i8, i16, i32, i64, u8, u16, u32);
 /// An index that is outside its dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexError {
-    /// Where it stands among the indices.
+    /// Its position among the indices.
     pub position: usize,
     /// Its value.
     pub index: i64,

@@ -1,4 +1,4 @@
-//! Regular selections: every so-many-th element of each dimension.
+//! Regular selections: every n-th element of each dimension.
 
 use super::walk::{Row, Walk, copy_row, dense_strides};
 use crate::Pool;

@@ -2,7 +2,7 @@
 
 use crate::elementwise::MAX_RANK;
 
-/// The common dimensions of two arrays and the distance of neighbours in each, merged where both walk
+/// The common dimensions of two arrays and the distance of neighbors in each, merged where both walk
 /// straight on.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
@@ -14,7 +14,7 @@ pub(super) struct Walk {
 /// A row of the innermost dimension.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
-    /// Where it starts in each array.
+    /// The start in each array.
     pub(super) starts: [usize; 2],
     /// The number of elements.
     pub(super) len: usize,
@@ -67,7 +67,7 @@ impl Walk {
         self.dims[0]
     }
 
-    /// Returns the distance of neighbours along the outermost dimension in array `k`.
+    /// Returns the distance of neighbors along the outermost dimension in array `k`.
     pub(super) fn outer_stride(&self, k: usize) -> isize {
         self.strides[k][0]
     }

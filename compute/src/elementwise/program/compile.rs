@@ -1,9 +1,9 @@
-//! Where each value of a program lives.
+//! Register allocation: the location of each value of a program.
 
 use super::{InputKind, Instruction, MAX_OUTPUTS, MAX_SLOTS, Operand, Program, ProgramError};
 use crate::elementwise::{BinaryKernel, UnaryKernel};
 
-/// Where a step's operand is.
+/// The location of an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Input(usize),
@@ -12,7 +12,7 @@ pub(super) enum Source {
     Constant(usize),
 }
 
-/// Where a step's result goes.
+/// The destination of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Slot(usize),
@@ -32,7 +32,7 @@ pub(super) struct Step {
     pub(super) to: Place,
 }
 
-/// What reading or writing one element takes beside the computation, in picoseconds.
+/// The cost of reading or writing one element, in addition to the computation, in picoseconds.
 const TRANSFER: usize = 100;
 
 pub(super) fn compile(

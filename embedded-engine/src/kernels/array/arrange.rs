@@ -5,7 +5,7 @@ use crate::kernels::Moved as _;
 use session_core::{Error, Result};
 use tensor::{Shape, Tensor};
 
-/// Where a row of a result comes from: which of the sources, and which of its rows; or from nowhere.
+/// The source of a row of a result: the source array and its row, or `None`.
 pub(crate) type Place = Option<(usize, usize)>;
 
 /// Returns a tensor whose row `i` (of `width` elements) is the one that `place(i)` names, or is filled with `filler` (zeros

@@ -79,7 +79,7 @@ fn band_part(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Which end shorter diagonals are padded at, and whether the operation has inputs that say which diagonals are meant.
+/// The side on which shorter diagonals are padded, and the inputs that select diagonals, if there are any.
 #[derive(Clone, Copy, Debug)]
 struct Form {
     has_range: bool,
@@ -118,7 +118,7 @@ impl Form {
     /// Returns where the element that begins diagonal `diagonal` stands in a row of `longest`.
     fn offset(self, diagonal: i64, length: usize, longest: usize) -> usize {
         let right = if diagonal >= 0 { self.upper_right } else { self.lower_right };
-        // The main diagonal and those beside it that are as long have no padding.
+        // The main diagonal, and adjacent ones that are as long, have no padding.
         if right { longest - length } else { 0 }
     }
 }

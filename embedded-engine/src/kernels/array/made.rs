@@ -93,7 +93,7 @@ fn bitcast(context: &mut KernelContext<'_>, to: DType) -> Result<()> {
     Ok(())
 }
 
-/// How numbers are looked at that should be finite.
+/// The count of non-finite numbers.
 #[derive(Clone, Copy, Debug, Default)]
 struct Found {
     nan: bool,

@@ -219,7 +219,7 @@ fn bound(context: &mut KernelContext<'_>, out: DType, behind: bool) -> Result<()
     Ok(())
 }
 
-/// Returns where each value belongs in its row; rows have so many elements and values.
+/// Returns the insertion point of each value in its row. Rows have these numbers of elements and values.
 fn bounds<T: PartialOrd>(
     sorted: &[T],
     values: &[T],

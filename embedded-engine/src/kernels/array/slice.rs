@@ -68,7 +68,7 @@ struct Masks {
     shrink_axis: i64,
 }
 
-/// What a strided slice selects.
+/// The selection of a strided slice.
 #[derive(Debug)]
 struct Selection {
     begin: Vec<usize>,

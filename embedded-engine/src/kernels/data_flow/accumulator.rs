@@ -56,7 +56,7 @@ struct Accumulator {
     state: Arc<Monitor<Gathered>>,
 }
 
-/// What was applied since the last gradient was taken.
+/// The gradients applied since the last one was taken.
 #[derive(Default)]
 struct Gathered {
     /// Gradients of steps before this one come too late.

@@ -141,7 +141,7 @@ impl Barrier {
         Error::invalid_argument(format!("{text} (in barrier '{}')", self.name))
     }
 
-    /// Returns the component's place, if values for so many keys fit it.
+    /// Returns the index of the component if the values are valid for this many keys.
     fn check(&self, component: i64, keys: usize, values: &Tensor) -> Result<usize> {
         let count = self.dtypes.len();
         let place = usize::try_from(component).ok().filter(|&place| place < count);

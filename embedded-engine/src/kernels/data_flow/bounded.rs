@@ -20,19 +20,20 @@ pub(crate) struct Bounded<E> {
     state: Mutex<State<E>>,
 }
 
-/// In this order, what every operation writes lies beside the lock.
+/// The state of a queue. Fields are ordered so that what every operation writes shares a cache line with the
+/// lock.
 #[repr(C)]
 struct State<E> {
     /// The number of the next element.
     next: u64,
     store: Store<E>,
     capacity: usize,
-    /// So many elements stay while the queue is open.
+    /// The number of elements that stay while the queue is open.
     reserve: usize,
     closed: bool,
-    /// Who waits for room, in order. None but the first has put anything in.
+    /// The operations that wait for room, in order. Only the first may have enqueued some elements.
     enqueues: VecDeque<Enqueue<E>>,
-    /// Who waits for elements, in order. None but the first has taken anything.
+    /// The operations that wait for elements, in order. Only the first may have taken some elements.
     dequeues: VecDeque<Dequeue<E>>,
 }
 
@@ -53,7 +54,7 @@ struct Dequeue<E> {
 /// Elements that were taken, in order.
 pub(crate) type Taken<E> = SmallVec<[Numbered<E>; 1]>;
 
-/// What an enqueue puts in.
+/// The elements of an enqueue.
 pub(crate) enum Source<E> {
     /// One element, until it is in.
     One(Option<E>),
@@ -77,7 +78,7 @@ impl<E> Source<E> {
     }
 }
 
-/// Why an operation on a queue failed.
+/// The reason why an operation on a queue failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The queue takes nothing more (S-243).
@@ -88,7 +89,7 @@ pub(crate) enum Failure {
     Insufficient { requested: usize, size: usize },
 }
 
-/// What became of an operation.
+/// The outcome of an operation.
 pub(crate) type Outcome<E> = Result<Taken<E>, Failure>;
 
 /// An operation that was begun.
@@ -97,12 +98,12 @@ pub(crate) enum Started<E> {
     Waiting(Attempt<E>),
 }
 
-/// Where an attempt is told of its end.
+/// The place where an attempt receives its outcome.
 struct Ticket<E> {
     /// True if `end` is set, for a look without the lock.
     done: AtomicBool,
     end: Mutex<Option<End<E>>>,
-    /// Who waits.
+    /// The waiting thread.
     thread: Thread,
 }
 
@@ -180,8 +181,8 @@ impl<E> Bounded<E> {
         self.begun(state, ticket)
     }
 
-    /// Takes so many elements, or after a close `up_to` so many, if they are there and nobody has come before; else it
-    /// becomes an attempt.
+    /// Takes `count` elements, or after a close at least one and up to `count` if `up_to` is set, provided
+    /// they are available and no earlier attempt waits. Otherwise registers an attempt.
     pub(crate) fn dequeue(self: &Arc<Self>, count: usize, up_to: bool) -> Started<E> {
         let mut state = self.lock();
         if state.dequeues.is_empty() && state.available() >= count {

@@ -1,4 +1,4 @@
-//! How many elements steps have taken out of a queue whose pipeline runs again from its beginning after a restore.
+//! The number of elements that steps have consumed from a queue whose pipeline restarts after a restore.
 
 use super::bounded::{Outcome, Taken};
 use crate::kernel::NodeSpec;
@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The attribute of the dequeue: the names of the operations of the pipeline that keep no state in checkpoints.
 const ATTRIBUTE: &str = "_replayed";
 
-/// Returns the operations of a graph whose state begins anew after a restore: their threads have run ahead of the steps, so their
-/// state is not that of what was taken.
+/// Returns the operations of a graph whose state is reset after a restore. Their threads have run ahead of
+/// the steps, so their state does not match the consumed elements.
 pub(crate) fn replayed(graph: &Graph) -> FxHashSet<String> {
     let lists = graph.operations();
     let lists = lists.iter().filter_map(|operation| operation.attr(ATTRIBUTE).and_then(AttrValue::as_list));
@@ -49,7 +49,8 @@ impl Consumed {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves out what was taken before a restore. `leave_out` is told how many are missing and says how many it took.
+    /// Skips the elements consumed before a restore. `leave_out` receives the number of missing elements and
+    /// returns the number it skipped.
     pub(super) fn catch_up(&self, mut leave_out: impl FnMut(usize) -> Result<usize>) -> Result<()> {
         let mut count = self.lock();
         while count.missing > 0 {

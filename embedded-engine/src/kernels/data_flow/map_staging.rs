@@ -143,7 +143,7 @@ struct Put {
     bytes: usize,
     /// The number of components of a complete element.
     count: usize,
-    /// What was put in.
+    /// The indices of the components that have been put in.
     done: Vec<usize>,
 }
 

@@ -36,7 +36,7 @@ impl Kind {
     }
 }
 
-/// What is declared of a queue. Queues of one shared name must agree in all of it (S-229).
+/// The declaration of a queue. Queues of one shared name must agree in all of it (S-229).
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct QueueSpec {
     kind: Kind,

@@ -145,7 +145,7 @@ impl Sparse {
 /// No batch has more rows.
 const MOST_ROWS: i64 = 1 << 32;
 
-/// What is kept under one name.
+/// The map that is kept under one name.
 struct SparseMap {
     name: String,
     /// Guards the table; nothing is computed under it.
@@ -159,7 +159,7 @@ struct Kept {
 }
 
 impl SparseMap {
-    /// That of the name which the operation or its attribute gives.
+    /// Returns the map under the name given by the operation or its attribute.
     fn of(spec: &crate::kernel::NodeSpec<'_>) -> Result<Arc<SparseMap>> {
         let name = resource_name(spec);
         let container = spec.str("container").unwrap_or_default();

@@ -68,7 +68,7 @@ pub(super) fn dtypes(spec: &NodeSpec<'_>) -> Result<Vec<DType>> {
     dtypes.as_types().ok_or_else(|| Error::value("attribute 'dtypes' is not a list of dtypes"))
 }
 
-/// How much an area takes; 0 stands for any amount.
+/// The capacity of a staging area. 0 stands for unlimited.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) capacity: usize,
@@ -98,7 +98,7 @@ impl Bounds {
         Ok(bytes)
     }
 
-    /// Returns true if more fit beside what is there.
+    /// Returns true if there is room for more.
     pub(super) fn has_room(self, count: usize, held: usize, bytes: usize) -> bool {
         (self.capacity == 0 || count < self.capacity) && (self.bytes == 0 || held + bytes <= self.bytes)
     }

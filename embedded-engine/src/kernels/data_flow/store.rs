@@ -1,4 +1,4 @@
-//! What a queue holds, and which element comes out next.
+//! The elements of a queue, and the order in which they leave it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -12,8 +12,8 @@ pub(crate) trait Draw: Send {
     fn below(&mut self, bound: u32) -> u32;
 }
 
-/// Elements of which the oldest are drawn from: what comes out does not depend on how many more are there, as long as
-/// there are so many, or no more will come.
+/// A store that draws from its oldest elements. The result does not depend on how many more there are,
+/// provided there are enough of them or no more will come.
 pub(crate) struct Window<E> {
     oldest: Vec<Numbered<E>>,
     rest: VecDeque<Numbered<E>>,

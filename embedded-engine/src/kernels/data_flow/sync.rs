@@ -1,5 +1,5 @@
-//! The primitives of the queues' concurrency. Nothing beside them names `std::sync` or `std::thread`, so that a model
-//! checker takes their place in one spot.
+//! The synchronization primitives of queues. Nothing else there names `std::sync` or `std::thread`, so that a
+//! model checker replaces them in one place.
 
 pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard};

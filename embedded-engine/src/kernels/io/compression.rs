@@ -5,7 +5,7 @@ use session_core::{Error, Result};
 use std::io::{self, Read};
 use tensor::memory;
 
-/// How bytes are compressed.
+/// The compression of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,

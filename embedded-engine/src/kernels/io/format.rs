@@ -13,7 +13,7 @@ use tensor::{Bytes, FileKind};
 /// Key and content. The key is empty where nobody asked for keys.
 pub(super) type Record = (Bytes, Bytes);
 
-/// What a reader reads.
+/// The record format of a reader.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Format {
     TfRecord(Compression),
@@ -56,12 +56,12 @@ impl FixedLength {
 /// Returns the error for a file that is not compressed as a reader's attribute says.
 fn otherwise_compressed(compression: Compression, path: &Path, start: &[u8]) -> Error {
     let kind = FileKind::of(path, start).filter(|kind| kind.is_told_by_content());
-    let told = match kind {
+    let hint = match kind {
         Some(kind) => format!("it is {kind}"),
         None => "its first bytes say that it is not compressed: leave the compression type out".to_owned(),
     };
     let text = format!(
-        "'{}' is not compressed with {compression:?}, as the compression type says; {told}",
+        "'{}' is not compressed with {compression:?}, as the compression type says; {hint}",
         path.display()
     );
     Error::new(Code::DataLoss, text)

@@ -20,7 +20,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// What the operation's attributes say.
+/// The attributes of the operation.
 struct Order {
     batch_size: u64,
     num_epochs: Option<u64>,
@@ -47,7 +47,7 @@ impl Order {
     }
 }
 
-/// How far the steps have come.
+/// The progress of the steps.
 struct IndexState {
     /// The operation's.
     name: String,
@@ -60,7 +60,7 @@ struct Place {
     position: u64,
     /// The number of examples in an epoch. Unknown before the first step.
     limit: Option<u64>,
-    /// Kept beside the position, so that a run without given seeds can be resumed too.
+    /// Stored along with the position, so that a run without given seeds can be resumed as well.
     seeds: [i64; 2],
     /// The order of the epoch that it was made for.
     permutation: Option<(u64, Permutation)>,

@@ -4,9 +4,10 @@ use compute::random::{self, Generator};
 
 /// The order of one epoch.
 ///
-/// Few numbers are listed, shuffled. For more, a Feistel network maps the numbers of so many bits onto each other; where
-/// it leads beyond the limit, it is gone through again, which cannot come back to where it came from and ends within the
-/// limit. So neither memory nor the time to begin in the middle grows with the limit.
+/// Small ranges are listed and shuffled. For larger ones, a Feistel network permutes the numbers of a fixed
+/// bit width. A result beyond the limit is passed through the network again, which cannot return to its
+/// origin and so ends within the limit. Neither memory nor the time to start in the middle grows with the
+/// limit.
 pub(super) enum Permutation {
     Listed(Vec<u32>),
     Computed(Network),
@@ -41,7 +42,7 @@ impl Permutation {
 /// 2^64 over the golden ratio.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Returns a bijection of 64 bits in which every bit depends on every other (the finaliser of SplitMix64).
+/// Returns a bijection of 64 bits in which every bit depends on every other (the finalizer of SplitMix64).
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -57,7 +58,8 @@ pub(super) struct Network {
     high_mask: u64,
 }
 
-/// Even; four make a network that cannot be told from chance by few looks, and more cost little.
+/// An even number. Four rounds make a network that a few samples cannot distinguish from chance, and more
+/// cost little.
 const ROUNDS: usize = 8;
 
 impl Network {
@@ -147,7 +149,7 @@ mod tests {
         }
     }
 
-    /// Neighbours in the order are not neighbours in number.
+    /// Neighbors in the order are not neighbors in number.
     #[test]
     fn steps_are_spread_evenly() {
         let limit = 1 << 18;

@@ -84,7 +84,7 @@ struct State {
     current: Bytes,
 }
 
-/// Where a reader stands, as TensorFlow writes it (`ReaderBaseState`).
+/// The position of a reader, in TensorFlow's form (`ReaderBaseState`).
 #[derive(Clone, PartialEq, Message)]
 struct Position {
     #[prost(int64, tag = "1")]
@@ -246,7 +246,7 @@ impl State {
         })
     }
 
-    /// That of a reader which stands there, if it is a place.
+    /// Returns the state of a reader at a position, if the bytes are a valid one.
     fn at(bytes: &[u8]) -> Option<State> {
         let Position { work_started, work_finished, num_records_produced, current_work } =
             Position::decode(bytes).ok()?;

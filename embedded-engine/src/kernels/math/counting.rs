@@ -1,4 +1,4 @@
-//! How many there are of each: bins, buckets, bits.
+//! Counts: bins, buckets, and bits.
 
 use super::elementwise::boxed;
 use crate::dispatch::check_real;

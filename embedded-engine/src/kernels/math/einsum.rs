@@ -104,7 +104,7 @@ where
     })
 }
 
-/// What is done for operands of these shapes, whatever their dtype.
+/// The plan for operands of these shapes, independent of the dtype.
 struct Plan {
     operands: Vec<Packing>,
     /// The number of products, and each of them.
@@ -117,7 +117,7 @@ struct Plan {
     out_dims: Shape,
 }
 
-/// How an operand is read.
+/// The access pattern of an operand.
 struct Packing {
     /// The axes that are kept, and those summed over: sizes, and strides of both.
     outer: Vec<usize>,
@@ -274,7 +274,7 @@ fn elements(sizes: impl IntoIterator<Item = usize>) -> usize {
     sizes.into_iter().collect::<Shape>().elements()
 }
 
-/// Returns how far apart neighbours along each axis of `order` lie in an operand with these axes and sizes.
+/// Returns how far apart neighbors along each axis of `order` lie in an operand with these axes and sizes.
 fn strides_of(order: &[Axis], axes: &[Axis], shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![0; axes.len()];
     let mut stride = 1;

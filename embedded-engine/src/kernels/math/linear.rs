@@ -8,7 +8,7 @@ use session_core::{Error, Result};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use tensor::{Element, Shape, memory};
 
-/// What elimination needs of numbers.
+/// The number type of Gaussian elimination.
 trait Number:
     Element
     + Real

@@ -51,7 +51,7 @@ pub(crate) fn register(registry: &mut Registry) {
     }
 }
 
-/// What the op types differ in besides their arithmetic.
+/// The differences between the op types, besides their arithmetic.
 #[derive(Clone, Copy)]
 struct Folding {
     /// True if the numbers of the segments rise, and the last says how many there are.
@@ -238,7 +238,7 @@ fn fold<T: Element + elementwise::Element>(
     })
 }
 
-/// What a row counts for in a segment of `n` rows: 1, `1 / n` or `1 / sqrt(n)`.
+/// The weight of a row in a segment of `n` rows: 1, `1 / n`, or `1 / sqrt(n)`.
 #[derive(Clone, Copy)]
 enum Share {
     Whole,

@@ -179,7 +179,7 @@ fn polygamma(n: f64, x: f64) -> f64 {
     sign * Real::lgamma(n + 1.0).exp() * zeta(n + 1.0, x)
 }
 
-/// How much a term must still matter.
+/// The relative size below which a term is negligible.
 const SMALL: f64 = 1e-17;
 const ROUNDS: usize = 20_000;
 

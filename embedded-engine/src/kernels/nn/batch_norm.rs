@@ -1,4 +1,4 @@
-//! Batch normalisation in one operation, channels last.
+//! Batch normalization in one operation, channels last.
 
 use super::bias::channels_first;
 use crate::dispatch::unsupported;
@@ -24,7 +24,7 @@ pub(crate) fn register(registry: &mut Registry) {
 struct Settings {
     epsilon: f32,
     is_training: bool,
-    /// How far the running moments move towards those of the batch.
+    /// The factor by which the running moments move toward those of the batch.
     factor: f32,
 }
 

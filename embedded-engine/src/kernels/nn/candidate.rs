@@ -43,7 +43,7 @@ fn range(spec: &NodeSpec<'_>) -> Result<u64> {
         .ok_or_else(|| Error::invalid_argument(format!("range_max must be positive, not {range}")))
 }
 
-/// How classes are drawn.
+/// The distribution from which classes are drawn.
 trait Distribution: Send + Sync + 'static {
     fn draw(&self, words: &mut Words) -> u64;
     /// Of one draw.
@@ -123,7 +123,7 @@ fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> 
     }))
 }
 
-/// What the original sets aside for each sample.
+/// The number of random words that TensorFlow reserves for each sample.
 const WORDS_PER_SAMPLE: u64 = 2048;
 
 /// Returns the classes, and how many draws they took.

@@ -163,7 +163,8 @@ fn to_rgb<T: Real>([hue, saturation, value]: [T; 3]) -> [T; 3] {
     shares.map(|share| (one - saturation + saturation * share) * value)
 }
 
-/// Returns the color with its hue moved by so much of the wheel: the least and the largest component keep their values.
+/// Returns the color with its hue rotated by this fraction of the color wheel. The minimum and maximum
+/// components keep their values.
 fn with_hue(color: [f32; 3], delta: f32) -> [f32; 3] {
     let [least, most] = range(color);
     let hue = (hue(color) + delta * 6.0).rem_euclid(6.0);

@@ -229,7 +229,7 @@ impl Path {
         betas
     }
 
-    /// Returns the loss; its gradient for the unnormalised input of each frame and class goes to `gradient`.
+    /// Returns the loss; its gradient for the unnormalized input of each frame and class goes to `gradient`.
     fn loss(&self, logs: &[Vec<f64>], mut gradient: impl FnMut(usize, usize, f64)) -> f64 {
         let Some(first) = logs.first() else { return 0.0 };
         let (alphas, betas) = (self.forward(logs), self.backward(logs));

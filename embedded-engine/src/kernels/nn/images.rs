@@ -31,7 +31,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// How places of the new image follow from those of the old.
+/// The mapping from positions of the new image to those of the old one.
 #[derive(Clone, Copy)]
 struct Scaler {
     align_corners: bool,

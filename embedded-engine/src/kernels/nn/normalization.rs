@@ -1,4 +1,4 @@
-//! Normalisation by the neighbouring channels.
+//! Normalization by the neighboring channels.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -41,7 +41,7 @@ impl Rule {
             ..channel.saturating_add(self.radius).saturating_add(1).min(channels)
     }
 
-    /// What each channel's power is taken of.
+    /// Computes the base of the power for each channel.
     fn norms(self, pixel: &[f32], norms: &mut [f32]) {
         for (c, norm) in norms.iter_mut().enumerate() {
             let squares: f32 = pixel[self.window(c, pixel.len())].iter().map(|x| x * x).sum();

@@ -37,7 +37,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("AvgPool3DGrad", |spec| make_pool(spec, 1, Pool::AverageGradient));
 }
 
-/// How a window slides over a volume: `[depth, height, width]` each.
+/// The movement of a window over a volume: `[depth, height, width]` each.
 #[derive(Clone, Debug)]
 struct Slide {
     /// Given for pooling; a convolution's is its filter's.
@@ -211,8 +211,7 @@ fn check_gradient(grid: &Grid, out: usize, gradient: &Shape) -> Result<()> {
     if gradient[..] == [grid.batch, d, h, w, out] {
         return Ok(());
     }
-    let text =
-        format!("a gradient of shape {gradient} in the place of [{}, {d}, {h}, {w}, {out}]", grid.batch);
+    let text = format!("a gradient of shape {gradient} instead of [{}, {d}, {h}, {w}, {out}]", grid.batch);
     Err(Error::invalid_argument(text))
 }
 
@@ -301,7 +300,7 @@ fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn K
     })
 }
 
-/// What pooling needs of numbers.
+/// The number type of pooling.
 trait Pooled: Element + Copy + PartialOrd + Add<Output = Self> + Div<Output = Self> {
     const LOWEST: Self;
     fn count(count: usize) -> Self;

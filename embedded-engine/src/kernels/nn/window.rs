@@ -1,4 +1,4 @@
-//! How windows slide over images, for convolutions, pooling and patches.
+//! The movement of windows over images, for convolutions, pooling, and patches.
 
 use super::bias::channels_first;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -6,7 +6,7 @@ use compute::conv::ConvShape;
 use compute::pooling::PoolShape;
 use session_core::{Code, Error, Result};
 
-/// How a window slides over an image: `[height, width]` each.
+/// The movement of a window over an image: `[height, width]` each.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     /// Given for pooling; a convolution's follows from its filter.

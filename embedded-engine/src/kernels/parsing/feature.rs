@@ -4,12 +4,12 @@ use session_core::{Error, Result};
 use summary::example::{ExampleError, FeatureKind, FeatureRef};
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
-/// What a feature is read as.
+/// The form in which a feature is parsed.
 #[derive(Clone, Debug)]
 pub(super) enum Form {
-    /// So many values in each example; those of the default where it is missing.
+    /// A fixed number of values in each example, or the default where the feature is missing.
     Fixed { elements: usize, default: Option<Tensor> },
-    /// Any number of blocks of so many values, padded with the default.
+    /// Any number of blocks of a fixed number of values, padded with the default.
     Sequence { block: usize, padding: Tensor },
     /// Any number of values.
     Rows,
@@ -21,7 +21,7 @@ pub(super) struct Column<'a> {
     dtype: DType,
     form: Form,
     values: Values,
-    /// Where each example's values end; not kept where all have the same number.
+    /// The end of each example's values. Not stored if all have the same number.
     ends: Vec<usize>,
 }
 
@@ -118,7 +118,7 @@ impl Values {
     }
 }
 
-/// Which example of how many, and its name, if it has one, for errors.
+/// The position and name of an example, for errors.
 pub(super) struct Row<'a> {
     pub(super) index: usize,
     pub(super) name: Option<&'a [u8]>,

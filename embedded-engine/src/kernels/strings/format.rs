@@ -10,7 +10,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("AsString", as_string);
 }
 
-/// How one number is written.
+/// The format of a number.
 #[derive(Clone, Debug)]
 struct Format {
     precision: usize,
@@ -87,7 +87,7 @@ fn written<T: tensor::Element>(
     Ok(())
 }
 
-/// Integers are written from their own text and need no number.
+/// Integers are written from their own text and need not a number.
 trait AsFloat {
     const IS_FLOAT: bool;
     fn to_float(self) -> f64;
@@ -175,7 +175,7 @@ impl Format {
 /// More digits than any double has behind its point; from there on there are zeros.
 const DIGITS: usize = 1100;
 
-/// Creates a text with a byte put in so many times at one place.
+/// Returns the text with a byte inserted `count` times at a position.
 fn with_run(text: &[u8], at: usize, byte: u8, count: usize) -> Result<Bytes> {
     let mut out = memory::reserve(text.len().saturating_add(count))?;
     out.extend_from_slice(&text[..at]);
