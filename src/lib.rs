@@ -34,6 +34,7 @@
 //! | [`hooks`] | what they call around runs: saving, logging, stopping, ... |
 //! | [`scaffold`] | initialising, restoring, readiness |
 //! | [`queue_runner`] | coordinator and input threads |
+//! | [`saved_model`] | SavedModels and frozen graphs: loading, running through signatures |
 //! | [`checkpoint`], [`summary`] | what is left on disk |
 //! | [`ops`], [`session_core`] | operations, gradients, optimizers; the graph |
 //! | [`tensor`] | values |
@@ -47,6 +48,7 @@ pub use hooks;
 pub use monitored;
 pub use ops;
 pub use queue_runner;
+pub use saved_model;
 pub use scaffold;
 pub use session_core;
 pub use summary;
@@ -96,6 +98,7 @@ pub mod prelude {
     };
     pub use ops::variables::VariableExt as _;
     pub use queue_runner::Coordinator;
+    pub use saved_model::{FrozenGraph, SavedModel};
     pub use scaffold::Scaffold;
     pub use session_core::{
         Code, DType, Engine, Error, Graph, Operation, Output, PartialShape, Result, Reuse, RunMetadata,

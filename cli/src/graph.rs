@@ -1,15 +1,17 @@
 //! `monitored graph`: everything about graph files.
 
+mod saved_model;
 mod show;
 
 use crate::output::Result;
 use clap::Subcommand;
 use std::io::Write;
 
-/// FILE is a meta graph (`.meta`) or a graph (`.pb`) of TensorFlow, in binary form or as text (`.pbtxt`).
+/// FILE is a meta graph (`.meta`) or a graph (`.pb`) of TensorFlow, in binary form or as text (`.pbtxt`), or the folder of a
+/// SavedModel.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show nodes, op types, inputs, variables, collections, and what the embedded engine lacks.
+    /// Show signatures, nodes, op types, inputs, variables, collections, and what the embedded engine lacks.
     Show(show::Arguments),
 }
 

@@ -5,7 +5,9 @@ mod board;
 mod checkpoint;
 mod events;
 mod graph;
+mod model;
 mod output;
+mod run;
 #[cfg(feature = "tensorflow")]
 mod server;
 #[cfg(feature = "board")]
@@ -40,6 +42,8 @@ enum Family {
     /// Show what graph files hold.
     #[command(subcommand)]
     Graph(graph::Command),
+    /// Run a SavedModel, a frozen graph, or a meta graph with a checkpoint.
+    Run(run::Arguments),
     /// Serve a task of a cluster with TensorFlow's runtime.
     #[cfg(feature = "tensorflow")]
     Server(server::Arguments),
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Family::Graph(command) => command.run(&mut out),
         #[cfg(feature = "tensorflow")]
         Family::Server(arguments) => arguments.run(&mut out),
+        Family::Run(arguments) => arguments.run(&mut out),
         Family::Train(arguments) => arguments.run(&mut out),
         #[cfg(feature = "board")]
         Family::Watch(arguments) => arguments.run(&mut out),

@@ -1,16 +1,17 @@
 //! `monitored train`.
 
-mod arrays;
+pub(crate) mod arrays;
 mod counter;
 mod engines;
-mod feeds;
+pub(crate) mod feeds;
 mod report;
 mod seeds;
 mod task;
 
+use crate::model::folder::folder_of;
 use crate::output::{Failure, Outcome, Result, chain};
 use counter::{CounterStart, counter};
-use engines::EngineName;
+pub(crate) use engines::EngineName;
 use feeds::{FeedArgument, Feeder};
 use monitored_session::embedded_engine::missing_kernels_for;
 use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, read_graph_file};
@@ -21,7 +22,7 @@ use monitored_session::ops::global_step::global_step;
 use monitored_session::ops::variables::VariableExt;
 use monitored_session::scaffold::{ScaffoldBuilder, default_local_init_op};
 use monitored_session::session_core::keys::{LOCAL_INIT_OP, SUMMARY_OP, TRAIN_OP};
-use monitored_session::session_core::{Error, Graph, Operation, Output, Variable};
+use monitored_session::session_core::{Error, FileAccess, Graph, Operation, Output, SessionConfig, Variable};
 use report::{Reporter, Saves, StepWatch};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -75,6 +76,10 @@ pub(crate) struct Arguments {
     /// Print JSON, one object a line.
     #[arg(long)]
     json_lines: bool,
+    /// A folder whose files the graph's operations may read and write; can be given several times. They may read the files in
+    /// the folder of the meta graph, and use those in the checkpoint directory, without it.
+    #[arg(long = "allow-files", value_name = "DIR")]
+    allow_files: Vec<PathBuf>,
     #[command(flatten)]
     task: Task,
 }
@@ -111,6 +116,15 @@ impl Arguments {
         }
     }
 
+    /// The files that the graph's operations may reach.
+    fn file_access(&self) -> FileAccess {
+        let access = FileAccess::nothing().and_read(folder_of(&self.meta));
+        self.checkpoint_dir
+            .iter()
+            .chain(&self.allow_files)
+            .fold(access, |access, folder| access.and_write(folder))
+    }
+
     /// Everything but what runs.
     fn session(
         &self,
@@ -121,7 +135,7 @@ impl Arguments {
         let mut builder = MonitoredTrainingSession::builder(&meta.graph)
             .engine(self.engine.engine(&self.task)?)
             .master(&self.master)
-            .config(self.task.config())
+            .config(SessionConfig { file_access: self.file_access(), ..self.task.config() })
             .is_chief(self.task.is_chief)
             .max_wait(Duration::from_secs(self.task.max_wait))
             .recovery_wait(task::RECOVERY_WAIT)

@@ -28,7 +28,7 @@ fn graphs_that_are_something_else_are_named() {
         ("page.pb", b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", &["HTML", "download"]),
         ("graph.pb.gz", b"\x1f\x8b\x08\x00\x9b\x04\x0c\x6b\x02\xff", &["gzip", "gunzip"]),
         (
-            "saved_model.pb",
+            "export.pb",
             b"\x08\x01\x12\x16\x0a\x07\x22\x05serve\x12\x0b",
             &["SavedModel", "variables/variables"],
         ),

@@ -85,13 +85,13 @@ impl FrozenGraph {
     /// Returns what can be fed: the placeholders.
     #[must_use]
     pub fn inputs(&self) -> Vec<Output> {
-        inputs_of(self.imported.operations())
+        graph_inputs(self.imported.operations())
     }
 
     /// Returns what is likely to be fetched: the outputs of operations that no other one reads.
     #[must_use]
     pub fn outputs(&self) -> Vec<Output> {
-        outputs_of(self.imported.operations())
+        graph_outputs(self.imported.operations())
     }
 
     /// Returns the tensor of a name, with or without `:0`.
@@ -99,7 +99,7 @@ impl FrozenGraph {
     /// # Errors
     /// A key error for a name that the graph does not have, with the nearest one.
     pub fn tensor(&self, name: &str) -> Result<Output> {
-        tensor_named(&self.imported, name)
+        find_tensor(self.graph(), name)
             .map_err(|error| error.context(format!("in '{}'", self.path.display())))
     }
 
@@ -121,29 +121,34 @@ impl FrozenGraph {
     }
 }
 
-/// The tensor of a name, with or without `:0`.
-pub(crate) fn tensor_named(imported: &Imported, name: &str) -> Result<Output> {
-    imported.output(name).map_err(|error| {
+/// Returns the tensor of a graph with this name, with or without `:0`.
+///
+/// # Errors
+/// A key error for a name that the graph does not have, with the nearest one.
+pub fn find_tensor(graph: &Graph, name: &str) -> Result<Output> {
+    let full = if name.contains(':') { name.to_owned() } else { format!("{name}:0") };
+    graph.output(&full).map_err(|error| {
         let operation = name.rsplit_once(':').map_or(name, |(operation, _)| operation);
-        match imported.operation(operation) {
+        match graph.operation(operation) {
             Ok(known) => {
+                let (op_type, count) = (known.op_type(), known.num_outputs());
                 let text = format!(
-                    "the operation '{operation}' of type {} has {} outputs",
-                    known.op_type(),
-                    known.num_outputs()
+                    "'{name}' is no tensor: the operation '{operation}' of type {op_type} has {count} outputs"
                 );
                 Error::key(text).with_source(error)
             }
             Err(_) => {
-                let known = || imported.operations().iter().map(Operation::name);
+                let operations = graph.operations();
+                let known = || operations.iter().map(Operation::name);
                 Error::key(format!("there is no tensor '{name}'{}", suggestion(operation, known)))
             }
         }
     })
 }
 
-/// The placeholders.
-pub(crate) fn inputs_of(operations: &[Operation]) -> Vec<Output> {
+/// Returns what can be fed: the placeholders among some operations.
+#[must_use]
+pub fn graph_inputs(operations: &[Operation]) -> Vec<Output> {
     let is_input = |op: &&Operation| {
         matches!(op.op_type(), "Placeholder" | "PlaceholderV2" | "PlaceholderWithDefault")
             && op.num_outputs() == 1
@@ -151,8 +156,9 @@ pub(crate) fn inputs_of(operations: &[Operation]) -> Vec<Output> {
     operations.iter().filter(is_input).map(|operation| operation.output(0)).collect()
 }
 
-/// The outputs of operations that nothing reads.
-pub(crate) fn outputs_of(operations: &[Operation]) -> Vec<Output> {
+/// Returns what is likely to be fetched: the outputs of operations that no other one reads.
+#[must_use]
+pub fn graph_outputs(operations: &[Operation]) -> Vec<Output> {
     let read: HashSet<_> = operations
         .iter()
         .flat_map(|operation| {

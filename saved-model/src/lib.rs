@@ -38,13 +38,15 @@ mod restore;
 mod signature;
 mod training;
 mod value;
+mod variables;
 
 pub mod tags;
 
 pub use assets::Asset;
 pub use folder::{SavedModelFolder, TaggedGraph};
-pub use frozen::FrozenGraph;
+pub use frozen::{FrozenGraph, find_tensor, graph_inputs, graph_outputs};
 pub use model::SavedModel;
 pub use options::LoadOptions;
-pub use signature::{Layout, Signature, SignatureTensor};
+pub use signature::{Layout, Signature, SignatureTensor, SignatureTensors};
 pub use value::{SignatureOutputs, SignatureValue};
+pub use variables::load_variables;

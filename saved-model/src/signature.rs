@@ -150,6 +150,50 @@ fn tensor_or_operation(imported: &Imported, name: &str) -> Result<Source> {
     }
 }
 
+/// The inputs and outputs of a signature, found in an imported graph, sorted by name: what can be said of a signature
+/// without a session.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SignatureTensors {
+    /// The inputs.
+    pub inputs: Vec<SignatureTensor>,
+    /// The outputs.
+    pub outputs: Vec<SignatureTensor>,
+}
+
+impl SignatureTensors {
+    /// Finds the tensors that a signature names.
+    ///
+    /// # Errors
+    /// A key error for a tensor that the graph does not have, with the name of the input or output; values that name no
+    /// tensor, and defaults that cannot be read.
+    pub fn of(imported: &Imported, name: &str, def: &SignatureDef) -> Result<SignatureTensors> {
+        let at = |what: &str, key: &str, error: Error| {
+            error.context(format!("the {what} '{key}' of the signature '{name}' cannot be resolved"))
+        };
+        let mut inputs = Vec::new();
+        for (key, info) in &def.inputs {
+            let mut input = resolve(imported, key, info).map_err(|error| at("input", key, error))?;
+            if input.outputs().count() != input.components.len() {
+                return Err(at("input", key, Error::value("it names an operation without outputs")));
+            }
+            if let Some(bytes) = def.defaults.get(key) {
+                let value = StoredTensor::from_encoded(bytes.clone()).to_tensor();
+                let value = value.map_err(|error| {
+                    at("input", key, Error::invalid_argument("its default cannot be read").with_source(error))
+                })?;
+                input.default = (input.layout == Layout::Dense).then_some(value);
+            }
+            inputs.push(input);
+        }
+        let outputs = def.outputs.iter();
+        let outputs: Result<Vec<SignatureTensor>> = outputs
+            .map(|(key, info)| resolve(imported, key, info).map_err(|error| at("output", key, error)))
+            .collect();
+        Ok(SignatureTensors { inputs, outputs: outputs? })
+    }
+}
+
 /// What a loaded model can be asked: named inputs, named outputs. A handle: clones share the compiled steps, and many threads
 /// may call one at once.
 ///
@@ -189,30 +233,8 @@ impl Signature {
         name: &str,
         def: &SignatureDef,
     ) -> Result<Signature> {
-        let at = |what: &str, key: &str, error: Error| {
-            error.context(format!("the {what} '{key}' of the signature '{name}' cannot be resolved"))
-        };
-        let mut inputs = Vec::new();
-        for (key, info) in &def.inputs {
-            let mut input = resolve(imported, key, info).map_err(|error| at("input", key, error))?;
-            if input.outputs().count() != input.components.len() {
-                return Err(at("input", key, Error::value("it names an operation without outputs")));
-            }
-            if let Some(bytes) = def.defaults.get(key) {
-                let value = StoredTensor::from_encoded(bytes.clone()).to_tensor();
-                let value = value.map_err(|error| {
-                    at("input", key, Error::invalid_argument("its default cannot be read").with_source(error))
-                })?;
-                input.default = (input.layout == Layout::Dense).then_some(value);
-            }
-            inputs.push(input);
-        }
-        let outputs: Result<Vec<SignatureTensor>> = def
-            .outputs
-            .iter()
-            .map(|(key, info)| resolve(imported, key, info).map_err(|error| at("output", key, error)))
-            .collect();
-        Ok(Signature::of(session, name, &def.method_name, inputs, outputs?))
+        let SignatureTensors { inputs, outputs } = SignatureTensors::of(imported, name, def)?;
+        Ok(Signature::of(session, name, &def.method_name, inputs, outputs))
     }
 
     fn of(
@@ -278,6 +300,26 @@ impl Signature {
     #[must_use]
     pub fn outputs(&self) -> &[SignatureTensor] {
         &self.0.outputs
+    }
+
+    /// Returns the tensor of the graph that an input stands for, or a component of one, by any name that
+    /// [`run`](Signature::run) takes.
+    ///
+    /// # Errors
+    /// A key error for an unknown name, with the nearest one; a value error for a composite input as a whole.
+    pub fn input_tensor(&self, name: &str) -> Result<&Output> {
+        let (index, component) = self.place(name)?;
+        let input = &self.0.inputs[index];
+        let whole = || {
+            let text = format!("the input '{name}' consists of several tensors: {}", described(input));
+            Error::value(text)
+        };
+        let component = match (component, input.components.len()) {
+            (Some(component), _) => component,
+            (None, 1) => 0,
+            (None, _) => return Err(whole()),
+        };
+        input.outputs().nth(component).ok_or_else(whole)
     }
 
     /// Returns the signature with these outputs only; what just the others need is not computed.

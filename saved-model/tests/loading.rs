@@ -160,7 +160,7 @@ fn a_frozen_graph_says_what_it_takes_and_gives() {
     let error = graph.run([("x", Tensor::from([[1.0f32, 2.0, 3.0]]))], ["rel"]).unwrap_err();
     assert!(error.to_string().contains("is 'relu' meant?"), "{error}");
     let error = graph.tensor("relu:1").unwrap_err();
-    assert!(error.to_string().contains("'relu' of type Relu has 1 outputs"), "{error}");
+    assert!(error.to_string().contains("the operation 'relu' of type Relu has 1 outputs"), "{error}");
 }
 
 // ---- damaged and hostile ----------------------------------------------------------------------------------

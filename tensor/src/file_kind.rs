@@ -187,9 +187,8 @@ impl fmt::Display for FileKind {
                  (.pb) that it was made from"
             }
             FileKind::SavedModel => {
-                "a SavedModel: its graph is a meta graph inside of it, and its variables are the checkpoint \
-                 'variables/variables' next to it; load it in TensorFlow and export a meta graph with \
-                 tf.compat.v1.train.export_meta_graph"
+                "the graph of a SavedModel: name its folder, as 'monitored run' and SavedModel::load take it; its \
+                 variables are the checkpoint 'variables/variables' in that folder"
             }
             FileKind::Pickle => {
                 "pickled by Python, as PyTorch's checkpoints are: save it as safetensors in PyTorch"

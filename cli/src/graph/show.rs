@@ -1,12 +1,15 @@
 //! `monitored graph show`.
 
+use super::saved_model::{self, SignatureSummary};
+use crate::model::folder;
 use crate::output::{Outcome, Result};
 use monitored_session::checkpoint::SAVERS;
 use monitored_session::embedded_engine::{Lack, missing_kernels};
 use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, proto, read_graph_file};
 use monitored_session::queue_runner::QUEUE_RUNNERS;
+use monitored_session::saved_model::{SavedModelFolder, graph_outputs};
 use monitored_session::session_core::keys::{LOCAL_VARIABLES, VARIABLES};
-use monitored_session::session_core::{Graph, Operation, Variable};
+use monitored_session::session_core::{Graph, Operation, Output, Variable};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,8 +18,11 @@ use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The file.
+    /// The file, or the folder of a SavedModel.
     file: PathBuf,
+    /// The tags of the only meta graph of a SavedModel to show, separated by commas. Default: all.
+    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+    tags: Option<Vec<String>>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -35,15 +41,27 @@ const NAMED: usize = 3;
 
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        if let Some(folder) = folder::saved_model(&self.file) {
+            let folder = SavedModelFolder::open(folder)?;
+            let meta_graphs = match &self.tags {
+                Some(tags) => vec![folder.meta_graph(tags)?],
+                None => folder.meta_graphs().collect(),
+            };
+            #[cfg(feature = "board")]
+            if let Some(path) = &self.svg {
+                let chosen =
+                    if self.tags.is_some() { meta_graphs[0] } else { folder.default_meta_graph()? };
+                return self.draw(chosen.message().graph_def.clone(), path);
+            }
+            return saved_model::show(&folder, &meta_graphs, self.json, out);
+        }
         let message = read_graph_file(&self.file)?;
         #[cfg(feature = "board")]
-        if let Some(path) = self.svg {
-            let graph = message.graph_def.unwrap_or_default();
-            let failed = |source| board::Error::Write { path: path.clone(), source };
-            std::fs::write(&path, board::graph_svg(&graph, &self.scope)?).map_err(failed)?;
-            return Ok(Outcome::Good);
+        if let Some(path) = &self.svg {
+            return self.draw(message.graph_def, path);
         }
-        let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())?;
+        let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())
+            .map_err(|error| error.context(format!("cannot import '{}'", self.file.display())))?;
         let summary = Summary::of(&message, &meta);
         if self.json {
             serde_json::to_writer_pretty(&mut *out, &summary.as_json())?;
@@ -53,25 +71,35 @@ impl Arguments {
         }
         Ok(Outcome::Good)
     }
+
+    /// Draws a graph by scopes.
+    #[cfg(feature = "board")]
+    fn draw(&self, graph: Option<proto::GraphDef>, path: &std::path::Path) -> Result {
+        let failed = |source| board::Error::Write { path: path.to_path_buf(), source };
+        std::fs::write(path, board::graph_svg(&graph.unwrap_or_default(), &self.scope)?).map_err(failed)?;
+        Ok(Outcome::Good)
+    }
 }
 
 /// What there is to say of a graph.
-struct Summary {
+pub(super) struct Summary {
     nodes: usize,
     functions: Vec<String>,
     producer: i32,
     ops: BTreeMap<String, usize>,
     inputs: Vec<Operation>,
+    /// Of a graph without variables and savers, what nothing reads.
+    outputs: Vec<Output>,
     variables: Vec<(Variable, bool)>,
     collections: BTreeMap<String, (&'static str, usize)>,
     queues: Vec<(String, usize)>,
     saver: Option<proto::SaverDef>,
-    signatures: Vec<String>,
+    signatures: Vec<SignatureSummary>,
     lacks: BTreeMap<String, Vec<String>>,
 }
 
 impl Summary {
-    fn of(message: &proto::MetaGraphDef, meta: &MetaGraph) -> Summary {
+    pub(super) fn of(message: &proto::MetaGraphDef, meta: &MetaGraph) -> Summary {
         let graph = &meta.graph;
         let mut ops = BTreeMap::new();
         for operation in graph.operations() {
@@ -81,6 +109,7 @@ impl Summary {
         let global = graph.collection(&VARIABLES).into_iter().map(|variable| (variable, false));
         let local = graph.collection(&LOCAL_VARIABLES).into_iter().map(|variable| (variable, true));
         let runners = graph.collection(&QUEUE_RUNNERS);
+        let is_bare = message.collection_def.is_empty() && graph.collection(&VARIABLES).is_empty();
         let versions = message.graph_def.as_ref().and_then(|graph| graph.versions.as_ref());
         Summary {
             nodes: graph.len(),
@@ -88,6 +117,7 @@ impl Summary {
             producer: versions.map_or(0, |versions| versions.producer),
             ops,
             inputs,
+            outputs: if is_bare { graph_outputs(&graph.operations()) } else { Vec::new() },
             variables: global.chain(local).collect(),
             collections: message.collection_def.iter().map(|(key, def)| (key.clone(), count(def))).collect(),
             queues: runners
@@ -98,7 +128,7 @@ impl Summary {
                 .saver_def
                 .clone()
                 .filter(|_| !graph.collection(&SAVERS).is_empty() || meta.saver.is_some()),
-            signatures: meta.signatures.keys().cloned().collect(),
+            signatures: saved_model::signatures(&meta.imported, &meta.signatures),
             lacks: missing_kernels(graph)
                 .iter()
                 .map(|lack| (lacking(lack), lack.operations.to_vec()))
@@ -106,7 +136,7 @@ impl Summary {
         }
     }
 
-    fn as_json(&self) -> Json {
+    pub(super) fn as_json(&self) -> Json {
         let inputs: Vec<Json> = self
             .inputs
             .iter()
@@ -146,6 +176,7 @@ impl Summary {
             "producer": self.producer,
             "ops": self.ops,
             "inputs": inputs,
+            "outputs": self.outputs.iter().map(tensor_as_json).collect::<Vec<_>>(),
             "variables": variables,
             "collections": collections,
             "queue_runners": queues,
@@ -155,12 +186,12 @@ impl Summary {
                 "restore_op": saver.restore_op_name,
                 "max_to_keep": saver.max_to_keep,
             })),
-            "signatures": self.signatures,
+            "signatures": saved_model::signatures_as_json(&self.signatures),
             "embedded_engine_lacks": self.lacks,
         })
     }
 
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let (functions, producer) = (self.functions.len(), self.producer);
         writeln!(
             out,
@@ -177,6 +208,12 @@ impl Summary {
         writeln!(out, "\ninputs:{}", none_if(self.inputs.is_empty()))?;
         for op in &self.inputs {
             writeln!(out, "  {}  {} {}", escaped(op.name()), op.output(0).dtype(), op.output(0).shape())?;
+        }
+        if !self.outputs.is_empty() {
+            writeln!(out, "\noutputs:")?;
+        }
+        for output in &self.outputs {
+            writeln!(out, "  {}  {} {}", escaped(output.name()), output.dtype(), output.shape())?;
         }
         writeln!(out, "\nvariables:{}", none_if(self.variables.is_empty()))?;
         for (variable, local) in &self.variables {
@@ -204,9 +241,7 @@ impl Summary {
                 escaped(&saver.restore_op_name)
             )?;
         }
-        if !self.signatures.is_empty() {
-            writeln!(out, "\nsignatures: {}", escaped(self.signatures.join(", ")))?;
-        }
+        saved_model::write_signatures(out, &self.signatures)?;
         self.write_lacks(out)
     }
 
@@ -243,6 +278,10 @@ fn is_input(operation: &Operation) -> bool {
         // What a saver is fed is nobody's input.
         && operation.output(0).dtype() != monitored_session::session_core::DType::String
         || operation.op_type() == "Placeholder"
+}
+
+fn tensor_as_json(output: &Output) -> Json {
+    json!({"name": output.name(), "dtype": output.dtype().name(), "shape": output.shape().sizes()})
 }
 
 fn sizes(operation: &Operation) -> Option<Vec<i64>> {

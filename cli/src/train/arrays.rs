@@ -78,7 +78,7 @@ pub(crate) fn read_npz(path: &Path, name: &str) -> Result<Tensor, ArrayError> {
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-fn parse(bytes: &[u8]) -> Result<Tensor, ArrayError> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Tensor, ArrayError> {
     let short = || format_error("it ends within its header");
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| format_error("it is no NumPy array"))?;
     let (&version, rest) = rest.split_first().ok_or_else(short)?;

@@ -24,11 +24,36 @@ impl EngineName {
     }
 }
 
+impl EngineName {
+    /// The engine in this process alone.
+    pub(crate) fn local(self) -> Result<Arc<dyn Engine>> {
+        match self {
+            EngineName::Embedded => Ok(Arc::new(EmbeddedEngine::new())),
+            EngineName::Tensorflow => local_tensorflow(),
+        }
+    }
+}
+
+#[cfg(feature = "tensorflow")]
+fn local_tensorflow() -> Result<Arc<dyn Engine>> {
+    Ok(Arc::new(tensorflow_engine()?))
+}
+
+#[cfg(not(feature = "tensorflow"))]
+fn local_tensorflow() -> Result<Arc<dyn Engine>> {
+    Err(Error::runtime("this program was built without the feature 'tensorflow'"))
+}
+
+#[cfg(feature = "tensorflow")]
+fn tensorflow_engine() -> Result<monitored_session::tensorflow_engine::TensorFlowEngine> {
+    monitored_session::tensorflow_engine::TensorFlowEngine::new()
+        .map_err(|error: Error| error.context("the engine 'tensorflow' is not to be had"))
+}
+
 #[cfg(feature = "tensorflow")]
 fn tensorflow(task: &Task) -> Result<Arc<dyn Engine>> {
-    use monitored_session::tensorflow_engine::{ClusterSpec, ReplicaDeviceSetter, TensorFlowEngine};
-    let engine = TensorFlowEngine::new()
-        .map_err(|error: Error| error.context("the engine 'tensorflow' is not to be had"))?;
+    use monitored_session::tensorflow_engine::{ClusterSpec, ReplicaDeviceSetter};
+    let engine = tensorflow_engine()?;
     let Some((cluster, device)) = task.placement() else { return Ok(Arc::new(engine)) };
     let setter = ReplicaDeviceSetter::new(&cluster.parse::<ClusterSpec>()?).worker_device(device);
     Ok(Arc::new(engine.device_setter(setter)))
@@ -36,5 +61,5 @@ fn tensorflow(task: &Task) -> Result<Arc<dyn Engine>> {
 
 #[cfg(not(feature = "tensorflow"))]
 fn tensorflow(_: &Task) -> Result<Arc<dyn Engine>> {
-    Err(Error::runtime("this program was built without the feature 'tensorflow'"))
+    local_tensorflow()
 }

@@ -82,7 +82,7 @@ impl Feeder {
         for argument in arguments {
             for (name, array) in argument.read()? {
                 let output = super::tensor_named(graph, &name)?;
-                let array = converted(array, &output)?;
+                let array = converted(array, &output.name(), output.dtype())?;
                 if batch.is_some() && array.shape().dims().first() == Some(&0) {
                     return Err(Error::value(format!("the feed '{name}' has no rows")));
                 }
@@ -126,13 +126,13 @@ fn rows_from(array: &Tensor, rows: usize, batch: usize, step: u64) -> Result<Ten
 }
 
 /// An array as its placeholder wants it. NumPy's usual types are wider than TensorFlow's.
-fn converted(array: Tensor, output: &Output) -> Result<Tensor, Error> {
-    let (found, wanted) = (array.dtype(), output.dtype());
+pub(crate) fn converted(array: Tensor, name: &str, wanted: DType) -> Result<Tensor, Error> {
+    let found = array.dtype();
     if found == wanted {
         return Ok(array);
     }
     let refused = || {
-        let text = format!("'{}' is {wanted}; the array is {found}, which does not fit it", output.name());
+        let text = format!("'{name}' is {wanted}; the array is {found}, which does not fit it");
         Error::type_mismatch(text)
     };
     let numbers = as_f64(&array).ok_or_else(refused)?;

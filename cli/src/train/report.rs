@@ -1,12 +1,12 @@
 //! What training prints.
 
+use crate::model::json;
 use monitored_session::hooks::{
     CheckpointSaverListener, SessionRunContext, SessionRunHook, SessionRunValues,
 };
 use monitored_session::monitored::Recovery;
 use monitored_session::ops::global_step::evaluate;
-use monitored_session::session_core::{DType, Result, Session, Tensor, Variable};
-use monitored_session::tensor::Element;
+use monitored_session::session_core::{Result, Session, Tensor, Variable};
 use serde_json::{Map, Value as Json, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ impl Reporter<'_> {
         let pairs = names.iter().zip(values);
         if self.json_lines {
             let fetches: Map<String, Json> =
-                pairs.map(|(name, value)| (name.clone(), as_json(value))).collect();
+                pairs.map(|(name, value)| (name.clone(), json::from_tensor(value))).collect();
             return self.line(&json!({"step": step, "fetches": fetches}));
         }
         write!(self.out, "step {step}")?;
@@ -149,49 +149,5 @@ impl SessionRunHook for StepWatch {
 
     fn after_run(&mut self, context: &mut SessionRunContext<'_>, _: &SessionRunValues<'_>) -> Result<()> {
         self.look(context.session())
-    }
-}
-
-/// A tensor as JSON: nested arrays of numbers, truth values or strings.
-fn as_json(tensor: &Tensor) -> Json {
-    fn plain<T: Element + Copy + Into<Json>>(tensor: &Tensor) -> Vec<Json> {
-        tensor
-            .as_slice::<T>()
-            .map(|values| values.iter().map(|&value| value.into()).collect())
-            .unwrap_or_default()
-    }
-    let flat: Vec<Json> = match tensor.dtype() {
-        // Numbers that JSON has not, such as NaN, become null there; here they are named.
-        DType::Float32 => {
-            let values = tensor.to_vec::<f32>().unwrap_or_default();
-            values.into_iter().map(|value| number(f64::from(value), f64::from(value).to_string())).collect()
-        }
-        DType::Float64 => {
-            let values = tensor.to_vec::<f64>().unwrap_or_default();
-            values.into_iter().map(|value| number(value, value.to_string())).collect()
-        }
-        DType::Int64 => plain::<i64>(tensor),
-        DType::Int32 => plain::<i32>(tensor),
-        DType::Int16 => plain::<i16>(tensor),
-        DType::Int8 => plain::<i8>(tensor),
-        DType::UInt8 => plain::<u8>(tensor),
-        DType::Bool => plain::<bool>(tensor),
-        DType::String => {
-            let strings = tensor.as_strings().unwrap_or_default();
-            strings.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned().into()).collect()
-        }
-        _ => return tensor.to_string().into(),
-    };
-    nested(&mut flat.into_iter(), tensor.shape().dims())
-}
-
-fn number(value: f64, name: String) -> Json {
-    serde_json::Number::from_f64(value).map_or(Json::String(name), Json::Number)
-}
-
-fn nested(flat: &mut impl Iterator<Item = Json>, dims: &[usize]) -> Json {
-    match dims.split_first() {
-        None => flat.next().unwrap_or(Json::Null),
-        Some((&size, rest)) => Json::Array((0..size).map(|_| nested(flat, rest)).collect()),
     }
 }

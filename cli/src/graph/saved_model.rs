@@ -1,0 +1,177 @@
+//! What there is to say of a SavedModel: tags, signatures, assets, and each graph.
+
+use super::show::Summary;
+use crate::output::{Outcome, Result};
+use monitored_session::graph_def::proto::SignatureDef;
+use monitored_session::graph_def::{ImportOptions, Imported, import_meta_graph_def};
+use monitored_session::saved_model::{
+    Layout, SavedModelFolder, SignatureTensor, SignatureTensors, TaggedGraph,
+};
+use monitored_session::session_core::{Error, Graph};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use tensor::text::escaped;
+
+/// A signature with the tensors of the graph that it names.
+pub(super) struct SignatureSummary {
+    name: String,
+    method: String,
+    /// The error of one that names what the graph does not have.
+    tensors: std::result::Result<SignatureTensors, Error>,
+}
+
+/// Finds the tensors of all signatures.
+pub(super) fn signatures(
+    imported: &Imported,
+    signatures: &BTreeMap<String, SignatureDef>,
+) -> Vec<SignatureSummary> {
+    let summary = |(name, def): (&String, &SignatureDef)| SignatureSummary {
+        name: name.clone(),
+        method: def.method_name.clone(),
+        tensors: SignatureTensors::of(imported, name, def),
+    };
+    signatures.iter().map(summary).collect()
+}
+
+/// Shows meta graphs of a folder.
+pub(super) fn show(
+    folder: &SavedModelFolder,
+    meta_graphs: &[TaggedGraph<'_>],
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result {
+    let place = |error: Error| error.context(format!("cannot import '{}'", folder.path().display()));
+    let mut shown = Vec::new();
+    for meta_graph in meta_graphs {
+        let graph = Graph::new();
+        let meta =
+            import_meta_graph_def(&graph, meta_graph.message(), &ImportOptions::new()).map_err(place)?;
+        let (summary, assets) = (Summary::of(meta_graph.message(), &meta), meta_graph.assets()?);
+        let version = meta.info.tensorflow_version.clone();
+        if as_json {
+            let mut json = summary.as_json();
+            json["tags"] = json!(meta_graph.tags());
+            json["tensorflow_version"] = json!(version);
+            let asset = |asset: &monitored_session::saved_model::Asset| json!({"filename": asset.filename, "tensor": asset.tensor, "exists": asset.path.is_file()});
+            json["assets"] = assets.iter().map(asset).collect();
+            shown.push(json);
+            continue;
+        }
+        let tags: Vec<String> = meta_graph.tags().iter().map(|tag| format!("'{tag}'")).collect();
+        let by = if version.is_empty() { String::new() } else { format!(", by TensorFlow {version}") };
+        let gap = if shown.is_empty() { "" } else { "\n" };
+        writeln!(out, "{gap}meta graph {{{}}}{}", escaped(tags.join(", ")), escaped(by))?;
+        summary.write(out)?;
+        if !assets.is_empty() {
+            writeln!(out, "\nassets:")?;
+        }
+        for asset in &assets {
+            let missing = if asset.path.is_file() { "" } else { "  (missing)" };
+            writeln!(out, "  {}  {}{missing}", escaped(&asset.filename), escaped(&asset.tensor))?;
+        }
+        shown.push(Json::Null);
+    }
+    if as_json {
+        serde_json::to_writer_pretty(&mut *out, &json!({"meta_graphs": shown}))?;
+        writeln!(out)?;
+    } else if shown.is_empty() {
+        writeln!(out, "the SavedModel holds no meta graph")?;
+    }
+    Ok(Outcome::Good)
+}
+
+pub(super) fn signatures_as_json(signatures: &[SignatureSummary]) -> Json {
+    let tensors = |tensors: &[SignatureTensor]| -> Json {
+        let each = tensors.iter().map(|tensor| {
+            let parts: Vec<Json> = tensor
+                .tensors()
+                .map(|(part, output)| json!({"component": part, "tensor": output.name()}))
+                .collect();
+            let mut json = json!({
+                "dtype": tensor.dtype().name(),
+                "shape": tensor.shape().sizes(),
+                "layout": layout(tensor.layout()),
+            });
+            match (tensor.layout(), tensor.tensors().next()) {
+                (Layout::Dense, Some((_, output))) => json["tensor"] = output.name().into(),
+                _ => json["components"] = parts.into(),
+            }
+            (tensor.name().to_owned(), json)
+        });
+        Json::Object(each.collect())
+    };
+    let each = signatures.iter().map(|signature| {
+        let json = match &signature.tensors {
+            Ok(found) => json!({
+                "method_name": signature.method,
+                "inputs": tensors(&found.inputs),
+                "outputs": tensors(&found.outputs),
+            }),
+            Err(error) => json!({"method_name": signature.method, "error": error.to_string()}),
+        };
+        (signature.name.clone(), json)
+    });
+    Json::Object(each.collect())
+}
+
+fn layout(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Dense => "dense",
+        Layout::Sparse => "sparse",
+        _ => "composite",
+    }
+}
+
+/// Writes the signatures as a table: the name, the dtype and shape, and the tensor of the graph.
+pub(super) fn write_signatures(out: &mut dyn Write, signatures: &[SignatureSummary]) -> io::Result<()> {
+    if signatures.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nsignatures:")?;
+    for SignatureSummary { name, method, tensors } in signatures {
+        writeln!(out, "  {}  {}", escaped(name), escaped(method))?;
+        let found = match tensors {
+            Ok(found) => found,
+            Err(error) => {
+                writeln!(out, "    {error}")?;
+                continue;
+            }
+        };
+        let sides = [("input", &found.inputs), ("output", &found.outputs)];
+        let rows: Vec<[String; 4]> = sides
+            .iter()
+            .flat_map(|(side, tensors)| tensors.iter().flat_map(|tensor| rows(side, tensor)))
+            .collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths = [width(0), width(1), width(2)];
+        for [side, name, kind, tensor] in &rows {
+            let [first, second, third] = widths;
+            writeln!(out, "    {side:first$}  {name:second$}  {kind:third$}  {tensor}")?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows of an input or output: one for each tensor of the graph.
+fn rows(side: &str, tensor: &SignatureTensor) -> Vec<[String; 4]> {
+    let optional = if side == "input" && tensor.is_optional() { " optional" } else { "" };
+    let row = |name: &str, kind: String, tensor: &str| {
+        [side.to_owned(), escaped(name).to_string(), kind, escaped(tensor).to_string()]
+    };
+    let kind = format!("{} {}{optional}", tensor.dtype(), tensor.shape());
+    match tensor.layout() {
+        Layout::Dense => match tensor.tensors().next() {
+            Some((_, output)) => vec![row(tensor.name(), kind, &output.name())],
+            None => vec![row(tensor.name(), "operation".to_owned(), "")],
+        },
+        layout_of => {
+            let first = row(tensor.name(), format!("{} {kind}", layout(layout_of)), "");
+            let parts = tensor.tensors().map(|(part, output)| {
+                let name = format!("{}/{part}", tensor.name());
+                row(&name, format!("{} {}", output.dtype(), output.shape()), &output.name())
+            });
+            [first].into_iter().chain(parts).collect()
+        }
+    }
+}

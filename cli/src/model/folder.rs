@@ -1,0 +1,18 @@
+//! The path of a model: the folder of a SavedModel, or a graph file.
+
+use std::path::{Path, PathBuf};
+
+/// The folder of a SavedModel, if the path is one, or the file in one.
+pub(crate) fn saved_model(path: &Path) -> Option<PathBuf> {
+    if path.is_dir() {
+        return Some(path.to_path_buf());
+    }
+    let name = path.file_name()?;
+    let is_message = name == "saved_model.pb" || name == "saved_model.pbtxt";
+    (is_message && path.is_file()).then(|| folder_of(path).to_path_buf())
+}
+
+/// The folder that a file lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

@@ -1,0 +1,188 @@
+//! What a model is given: values out of files, or written on the command line.
+
+use super::json;
+use crate::train::{arrays, feeds};
+use monitored_session::session_core::{DType, Error, PartialShape, Result, Tensor};
+use serde_json::Value as Json;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// `NAME=VALUE` of the command line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct InputArgument {
+    pub(crate) name: String,
+    source: Source,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Source {
+    /// NumPy's array, JSON or text, by the file's name.
+    File(PathBuf),
+    /// One array of an archive.
+    Archive(PathBuf, String),
+    /// The bytes of a file, as one string.
+    Bytes(PathBuf),
+    Inline(Json),
+}
+
+/// How a value may be written, for messages.
+const FORMS: &str = "it must be NAME=FILE.npy, NAME=FILE.npz:ARRAY, NAME=FILE.json, NAME=FILE.txt, NAME=@FILE for a file's \
+                     bytes, or NAME=JSON";
+
+impl FromStr for InputArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<InputArgument, String> {
+        let (name, value) = text.split_once('=').ok_or(FORMS)?;
+        if name.is_empty() || value.is_empty() {
+            return Err(FORMS.to_owned());
+        }
+        let source = match (value.strip_prefix('@'), value.rsplit_once(".npz:")) {
+            (Some(file), _) => Source::Bytes(file.into()),
+            (None, Some((file, array))) => Source::Archive(format!("{file}.npz").into(), array.to_owned()),
+            (None, None) => match serde_json::from_str(value) {
+                // A file may be called as a number is written.
+                Ok(json) if !Path::new(value).exists() => Source::Inline(json),
+                Err(error) if value.starts_with(['[', '{', '"']) => {
+                    return Err(format!("the value is no JSON: {error}"));
+                }
+                _ => Source::File(value.into()),
+            },
+        };
+        Ok(InputArgument { name: name.to_owned(), source })
+    }
+}
+
+impl InputArgument {
+    /// The value, as an input of this dtype and shape wants it.
+    pub(crate) fn read(&self, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
+        let place = |error: Error| match &self.source {
+            Source::Inline(_) => {
+                error.context(format!("the value of the input '{}' cannot be used", self.name))
+            }
+            Source::File(file) | Source::Archive(file, _) | Source::Bytes(file) => {
+                error.context(format!("cannot read the input '{}' from '{}'", self.name, file.display()))
+            }
+        };
+        self.try_read(dtype, shape).map_err(place)
+    }
+
+    fn try_read(&self, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
+        match &self.source {
+            Source::Inline(value) => json::to_tensor(value, dtype),
+            Source::Archive(file, array) => {
+                let array = arrays::read_npz(file, array).map_err(unreadable)?;
+                feeds::converted(array, &self.name, dtype)
+            }
+            Source::Bytes(file) => {
+                let bytes = std::fs::read(file)?;
+                // A batch of one, where the input is a list.
+                let dims = vec![1; shape.rank().unwrap_or(0)];
+                match dtype {
+                    DType::String => Ok(Tensor::from_strings([bytes], dims)?),
+                    _ => Err(Error::type_mismatch(format!(
+                        "the input is {dtype}; a file's bytes are a string"
+                    ))),
+                }
+            }
+            Source::File(file) => self.of_file(file, dtype, shape),
+        }
+    }
+
+    fn of_file(&self, file: &Path, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
+        match file.extension().and_then(|ending| ending.to_str()) {
+            Some("npy") => feeds::converted(arrays::read_npy(file).map_err(unreadable)?, &self.name, dtype),
+            Some("npz") => {
+                let array = arrays::read_npz(file, &self.name).map_err(unreadable)?;
+                feeds::converted(array, &self.name, dtype)
+            }
+            Some("json") => json::to_tensor(
+                &serde_json::from_str(&std::fs::read_to_string(file)?).map_err(unreadable)?,
+                dtype,
+            ),
+            _ => of_text(&std::fs::read_to_string(file)?, dtype, shape),
+        }
+    }
+}
+
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::other(error)
+}
+
+/// Lines of a text: strings, one a line, or rows of numbers between blanks or commas.
+fn of_text(text: &str, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
+    if dtype == DType::String {
+        return Ok(match shape.rank() {
+            Some(0) => Tensor::string(text.strip_suffix('\n').unwrap_or(text).to_owned()),
+            _ => {
+                let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+                let count = lines.len();
+                Tensor::from_strings(lines, [count])?
+            }
+        });
+    }
+    let word = |word: &str| match word {
+        "true" | "True" => Ok(Json::Bool(true)),
+        "false" | "False" => Ok(Json::Bool(false)),
+        word => serde_json::from_str(word).or_else(|_| {
+            // NaN and infinities, and numbers that are written in other ways than JSON has them.
+            let number: Option<f64> = word.parse().ok();
+            let named = number.map(|number| {
+                serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Json::Number)
+            });
+            named.ok_or_else(|| Error::value(format!("'{word}' is no number")))
+        }),
+    };
+    let rows: Result<Vec<Json>> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| {
+            let words = line.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+            Ok(Json::Array(words.map(word).collect::<Result<_>>()?))
+        })
+        .collect();
+    let rows = rows?;
+    let value = match (shape.rank(), rows.as_slice()) {
+        (Some(0), [Json::Array(row)]) if row.len() == 1 => row[0].clone(),
+        (Some(1), rows) => {
+            Json::Array(rows.iter().flat_map(|row| row.as_array().cloned().unwrap_or_default()).collect())
+        }
+        _ => Json::Array(rows),
+    };
+    json::to_tensor(&value, dtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_name_an_input_and_a_value() {
+        let source = |text: &str| text.parse::<InputArgument>().unwrap().source;
+        assert_eq!(source("x=a.npy"), Source::File("a.npy".into()));
+        assert_eq!(source("x=a.npz:b"), Source::Archive("a.npz".into(), "b".to_owned()));
+        assert_eq!(source("x=@cat.jpg"), Source::Bytes("cat.jpg".into()));
+        assert_eq!(source("x=[1, 2]"), Source::Inline(serde_json::json!([1, 2])));
+        assert_eq!(source("x=\"a=b\""), Source::Inline(serde_json::json!("a=b")));
+        assert_eq!(source("x=true"), Source::Inline(serde_json::json!(true)));
+        for wrong in ["x", "=1", "x=", "x=[1,"] {
+            assert!(wrong.parse::<InputArgument>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn text_is_strings_or_numbers() {
+        let read = |text: &str, dtype, rank| of_text(text, dtype, &PartialShape::of_rank(rank));
+        assert_eq!(read("a b\nc\n", DType::String, 1).unwrap(), Tensor::from(["a b", "c"]));
+        assert_eq!(read("a\nb\n", DType::String, 0).unwrap(), Tensor::string("a\nb"));
+        assert_eq!(read("1 2\n3,4\n", DType::Float32, 2).unwrap(), Tensor::from([[1.0f32, 2.0], [3.0, 4.0]]));
+        assert_eq!(read("1\n2\n", DType::Int32, 1).unwrap(), Tensor::from([1i32, 2]));
+        assert_eq!(read("+2.5\n", DType::Float64, 0).unwrap(), Tensor::scalar(2.5f64));
+        assert_eq!(
+            read("inf -inf", DType::Float32, 1).unwrap(),
+            Tensor::from([f32::INFINITY, f32::NEG_INFINITY])
+        );
+        assert!(read("1 2\n3", DType::Float32, 2).is_err());
+        assert!(read("one", DType::Float32, 1).is_err());
+    }
+}

@@ -1,0 +1,193 @@
+//! Tensors as JSON: nested arrays of numbers, truth values or strings.
+//!
+//! Bytes that are not UTF-8 are written as `{"b64": "..."}`, numbers that JSON does not have by their names.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use monitored_session::session_core::{DType, Error, Result, Tensor};
+use monitored_session::tensor::{Bytes, Element};
+use serde_json::{Value as Json, json};
+
+/// A tensor as JSON.
+pub(crate) fn from_tensor(tensor: &Tensor) -> Json {
+    fn plain<T: Element + Copy + Into<Json>>(tensor: &Tensor) -> Vec<Json> {
+        let values = tensor.as_slice::<T>().unwrap_or_default();
+        values.iter().map(|&value| value.into()).collect()
+    }
+    let flat: Vec<Json> = match tensor.dtype() {
+        DType::Float32 => {
+            let values = tensor.as_slice::<f32>().unwrap_or_default();
+            values.iter().map(|&value| number(f64::from(value))).collect()
+        }
+        DType::Float64 => {
+            let values = tensor.as_slice::<f64>().unwrap_or_default();
+            values.iter().map(|&value| number(value)).collect()
+        }
+        DType::Int64 => plain::<i64>(tensor),
+        DType::Int32 => plain::<i32>(tensor),
+        DType::Int16 => plain::<i16>(tensor),
+        DType::Int8 => plain::<i8>(tensor),
+        DType::UInt8 => plain::<u8>(tensor),
+        DType::UInt16 => plain::<u16>(tensor),
+        DType::UInt32 => plain::<u32>(tensor),
+        DType::UInt64 => plain::<u64>(tensor),
+        DType::Bool => plain::<bool>(tensor),
+        DType::String => tensor.as_strings().unwrap_or_default().iter().map(string).collect(),
+        _ => return tensor.to_string().into(),
+    };
+    nested(&mut flat.into_iter(), tensor.shape().dims())
+}
+
+fn number(value: f64) -> Json {
+    serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Json::Number)
+}
+
+fn string(bytes: &Bytes) -> Json {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => json!({"b64": BASE64_STANDARD.encode(bytes)}),
+    }
+}
+
+fn nested(flat: &mut impl Iterator<Item = Json>, dims: &[usize]) -> Json {
+    match dims.split_first() {
+        None => flat.next().unwrap_or(Json::Null),
+        Some((&size, rest)) => Json::Array((0..size).map(|_| nested(flat, rest)).collect()),
+    }
+}
+
+/// JSON as a tensor of a dtype.
+pub(crate) fn to_tensor(value: &Json, dtype: DType) -> Result<Tensor> {
+    let mut shape = Vec::new();
+    let mut first = value;
+    while let Json::Array(items) = first {
+        shape.push(items.len());
+        match items.first() {
+            Some(item) => first = item,
+            None => break,
+        }
+    }
+    let mut flat = Vec::new();
+    flatten(value, &shape, &mut flat)?;
+    macro_rules! integers {
+        ($type:ty) => {{
+            let values: Result<Vec<$type>> = flat.iter().map(|item| integer(item)).collect();
+            Tensor::from_vec(values?, shape)?
+        }};
+    }
+    Ok(match dtype {
+        DType::Float32 => {
+            let values: Result<Vec<f32>> = flat.iter().map(|item| Ok(float(item)? as f32)).collect();
+            Tensor::from_vec(values?, shape)?
+        }
+        DType::Float64 => {
+            let values: Result<Vec<f64>> = flat.iter().map(|item| float(item)).collect();
+            Tensor::from_vec(values?, shape)?
+        }
+        DType::Int64 => integers!(i64),
+        DType::Int32 => integers!(i32),
+        DType::Int16 => integers!(i16),
+        DType::Int8 => integers!(i8),
+        DType::UInt8 => integers!(u8),
+        DType::UInt16 => integers!(u16),
+        DType::UInt32 => integers!(u32),
+        DType::UInt64 => integers!(u64),
+        DType::Bool => {
+            let values: Result<Vec<bool>> =
+                flat.iter().map(|item| item.as_bool().ok_or_else(|| unfit(item, dtype))).collect();
+            Tensor::from_vec(values?, shape)?
+        }
+        DType::String => {
+            let values: Result<Vec<Vec<u8>>> = flat.iter().map(|item| bytes(item)).collect();
+            Tensor::from_strings(values?, shape)?
+        }
+        other => {
+            return Err(Error::type_mismatch(format!("{other} cannot be given as JSON; give a .npy file")));
+        }
+    })
+}
+
+/// The items of nested arrays of this shape.
+fn flatten<'j>(value: &'j Json, shape: &[usize], flat: &mut Vec<&'j Json>) -> Result<()> {
+    match (value, shape.split_first()) {
+        (Json::Array(items), Some((&size, rest))) if items.len() == size => {
+            items.iter().try_for_each(|item| flatten(item, rest, flat))
+        }
+        (Json::Array(_), _) | (_, Some(_)) => {
+            Err(Error::value("the JSON is no array of one shape: its rows have different lengths"))
+        }
+        (item, None) => {
+            flat.push(item);
+            Ok(())
+        }
+    }
+}
+
+fn unfit(item: &Json, dtype: DType) -> Error {
+    Error::type_mismatch(format!("{item} is no {dtype}"))
+}
+
+fn float(item: &Json) -> Result<f64> {
+    // NaN and infinities have names in JSON that was written here.
+    let named = || item.as_str().and_then(|text| text.parse().ok());
+    item.as_f64().or_else(named).ok_or_else(|| unfit(item, DType::Float64))
+}
+
+fn integer<T: TryFrom<i128>>(item: &Json) -> Result<T> {
+    let whole = item.as_i64().map(i128::from).or_else(|| item.as_u64().map(i128::from));
+    let fits = whole.and_then(|whole| T::try_from(whole).ok());
+    fits.ok_or_else(|| Error::type_mismatch(format!("{item} is no integer of the input's dtype")))
+}
+
+fn bytes(item: &Json) -> Result<Vec<u8>> {
+    if let Some(text) = item.as_str() {
+        return Ok(text.as_bytes().to_vec());
+    }
+    let encoded = item.get("b64").and_then(Json::as_str).ok_or_else(|| unfit(item, DType::String))?;
+    BASE64_STANDARD
+        .decode(encoded)
+        .map_err(|error| Error::value("the text of 'b64' cannot be decoded").with_source(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_come_back_as_they_were() {
+        let tensors = [
+            Tensor::from([[1.5f32, f32::NEG_INFINITY], [0.0, -2.0]]),
+            Tensor::scalar(0.1f64),
+            Tensor::from([i64::MAX, i64::MIN]),
+            Tensor::from([u64::MAX]),
+            Tensor::from([true, false]),
+            Tensor::from_strings([&b"a"[..], b"\xff\0"], [2, 1]).unwrap(),
+            Tensor::from_vec(Vec::<i32>::new(), [0]).unwrap(),
+        ];
+        for tensor in tensors {
+            assert_eq!(to_tensor(&from_tensor(&tensor), tensor.dtype()).unwrap(), tensor);
+        }
+        let nan = to_tensor(&from_tensor(&Tensor::scalar(f32::NAN)), DType::Float32).unwrap();
+        assert!(nan.value::<f32>().unwrap().is_nan());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        for (text, dtype) in [
+            ("[[1], [1, 2]]", DType::Float32),
+            ("[1, [2]]", DType::Float32),
+            ("[[1], 2]", DType::Float32),
+            ("300", DType::UInt8),
+            ("1.5", DType::Int32),
+            ("\"a\"", DType::Float32),
+            ("1", DType::Bool),
+            ("1", DType::String),
+            ("{\"b64\": \"?\"}", DType::String),
+            ("null", DType::Float64),
+            ("1", DType::Complex64),
+        ] {
+            let value: Json = serde_json::from_str(text).unwrap();
+            assert!(to_tensor(&value, dtype).is_err(), "{text}");
+        }
+    }
+}

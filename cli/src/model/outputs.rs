@@ -1,0 +1,104 @@
+//! What a model gives: written into files, or printed.
+
+use super::{json, npy};
+use monitored_session::session_core::{Error, Result, Tensor};
+use serde_json::Value as Json;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use tensor::text::escaped;
+
+/// `NAME` or `NAME=FILE` of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OutputArgument {
+    pub(crate) name: String,
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl FromStr for OutputArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<OutputArgument, String> {
+        let (name, file) = match text.split_once('=') {
+            Some((name, file)) => (name, Some(file)),
+            None => (text, None),
+        };
+        if name.is_empty() || file == Some("") {
+            return Err("it must be NAME, NAME=FILE.npy, NAME=FILE.json or NAME=FILE.txt".to_owned());
+        }
+        Ok(OutputArgument { name: name.to_owned(), file: file.map(PathBuf::from) })
+    }
+}
+
+/// Writes values into the files that are asked for, and prints the others: as one JSON object, or as a table.
+pub(crate) fn deliver(
+    out: &mut dyn Write,
+    values: &[(String, Tensor)],
+    arguments: &[OutputArgument],
+    as_json: bool,
+) -> Result<()> {
+    let mut printed = Vec::new();
+    for (name, value) in values {
+        let file = arguments.iter().find(|argument| argument.name == *name);
+        match file.and_then(|argument| argument.file.as_deref()) {
+            Some(file) => write_file(file, value).map_err(|error| {
+                error.context(format!("cannot write the output '{name}' into '{}'", file.display()))
+            })?,
+            None => printed.push((name, value)),
+        }
+    }
+    if as_json {
+        let object: serde_json::Map<String, Json> =
+            printed.into_iter().map(|(name, value)| (name.clone(), json::from_tensor(value))).collect();
+        serde_json::to_writer(&mut *out, &Json::Object(object)).map_err(Error::other)?;
+        return Ok(writeln!(out)?);
+    }
+    for (name, value) in printed {
+        let text = escaped_lines(&value.to_string());
+        let gap = if text.contains('\n') { '\n' } else { ' ' };
+        writeln!(out, "{}: {} {}{gap}{text}", escaped(name), value.dtype(), value.shape())?;
+    }
+    Ok(())
+}
+
+/// A tensor's lines, each fit to be shown.
+fn escaped_lines(text: &str) -> String {
+    text.split('\n').map(|line| escaped(line).to_string()).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes one value, in the form that the file's name asks for.
+fn write_file(file: &Path, value: &Tensor) -> Result<()> {
+    let content = match file.extension().and_then(|ending| ending.to_str()) {
+        Some("npy") => npy::write(value)?,
+        Some("json") => {
+            let mut text = serde_json::to_vec(&json::from_tensor(value)).map_err(Error::other)?;
+            text.push(b'\n');
+            text
+        }
+        Some("txt") => text(value)?,
+        _ => return Err(Error::value("the form is not known: the name must end with .npy, .json or .txt")),
+    };
+    Ok(std::fs::write(file, content)?)
+}
+
+/// Strings, one a line, or rows of numbers; what [`InputArgument`](super::inputs::InputArgument) reads.
+fn text(value: &Tensor) -> Result<Vec<u8>> {
+    if value.shape().rank() > 2 {
+        return Err(Error::value("an array of more than two dimensions is no text: write .npy or .json"));
+    }
+    fn line(json: &Json) -> String {
+        match json {
+            Json::Array(items) => items.iter().map(line).collect::<Vec<_>>().join(" "),
+            Json::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+    let mut text = match json::from_tensor(value) {
+        Json::Array(rows) => rows.iter().map(|row| line(row) + "\n").collect::<String>(),
+        single => line(&single) + "\n",
+    };
+    if value.elements() == 0 {
+        text.clear();
+    }
+    Ok(text.into_bytes())
+}

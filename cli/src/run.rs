@@ -1,0 +1,206 @@
+//! `monitored run`.
+
+use crate::model::folder::{folder_of, saved_model};
+use crate::model::inputs::InputArgument;
+use crate::model::outputs::{OutputArgument, deliver};
+use crate::output::{Outcome, Result};
+use crate::train::EngineName;
+use monitored_session::checkpoint::RestoreOptions;
+use monitored_session::graph_def::proto::MetaGraphDef;
+use monitored_session::graph_def::{ImportOptions, import_meta_graph_def, read_graph_file};
+use monitored_session::saved_model::{
+    FrozenGraph, LoadOptions, SavedModel, SavedModelFolder, Signature, find_tensor, load_variables,
+};
+use monitored_session::scaffold::default_local_init_op;
+use monitored_session::session_core::keys::LOCAL_INIT_OP;
+use monitored_session::session_core::{
+    DType, Error, FileAccess, Graph, Output, PartialShape, Session, SessionConfig, SessionExt, Tensor,
+};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Runs a model once: gives it values, and prints or writes what it gives.
+///
+/// MODEL is the folder of a SavedModel, a frozen graph (`.pb`, `.pbtxt`), or a meta graph (`.meta`) with `--checkpoint`. The
+/// model's operations may read the files in its folder and in that of the checkpoint; `--allow-files` widens that.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The model.
+    model: PathBuf,
+    /// The tags of the SavedModel's meta graph, separated by commas. Default: the only one, or else `serve`.
+    #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+    tags: Option<Vec<String>>,
+    /// The signature of the SavedModel. Default: `serving_default`, or the only one.
+    #[arg(long, value_name = "NAME")]
+    signature: Option<String>,
+    /// The prefix of the checkpoint with the variables of a graph file, such as `run/model.ckpt-1000`.
+    #[arg(long, value_name = "PREFIX")]
+    checkpoint: Option<PathBuf>,
+    /// An input: `NAME=FILE.npy`, `NAME=FILE.npz:ARRAY`, `NAME=FILE.json`, `NAME=FILE.txt`, `NAME=@FILE` for a file's bytes, or
+    /// `NAME=JSON` as in `x=[[1, 2]]`; can be given several times. Components of sparse and ragged inputs are `NAME/values`,
+    /// `NAME/indices`, `NAME/dense_shape` and `NAME/0`, `NAME/1`.
+    #[arg(long = "input", value_name = "NAME=VALUE")]
+    inputs: Vec<InputArgument>,
+    /// An output to print, or to write into a file (`NAME=FILE.npy`, `.json` or `.txt`); can be given several times. Default:
+    /// all outputs of the signature.
+    #[arg(long = "output", value_name = "NAME[=FILE]")]
+    outputs: Vec<OutputArgument>,
+    /// A tensor of the graph to print, with or without `:0`; can be given several times.
+    #[arg(long = "fetch", value_name = "NAME")]
+    fetches: Vec<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// What runs the model.
+    #[arg(long, value_enum, default_value = "embedded")]
+    engine: EngineName,
+    /// A folder whose files the model may read and write, too; can be given several times.
+    #[arg(long = "allow-files", value_name = "DIR")]
+    allow_files: Vec<PathBuf>,
+}
+
+/// The signature that is taken when none is named.
+const DEFAULT_SIGNATURE: &str = "serving_default";
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let values = match saved_model(&self.model) {
+            Some(folder) => self.of_saved_model(&folder)?,
+            None => self.of_graph(read_graph_file(&self.model)?)?,
+        };
+        deliver(out, &values, &self.outputs, self.json)?;
+        Ok(Outcome::Good)
+    }
+
+    fn options(&self) -> std::result::Result<LoadOptions, Error> {
+        let options = LoadOptions::new().engine(self.engine.local()?);
+        Ok(self.allow_files.iter().fold(options, |options, folder| options.allow_files(folder)))
+    }
+
+    fn of_saved_model(&self, folder: &Path) -> std::result::Result<Vec<(String, Tensor)>, Error> {
+        if !self.fetches.is_empty() {
+            return self.fetched_of_saved_model(folder);
+        }
+        let model = self.load(folder)?;
+        let mut signature = self.signature(&model)?;
+        if !self.outputs.is_empty() {
+            signature = signature.with_outputs(self.outputs.iter().map(|output| &output.name))?;
+        }
+        let mut inputs = Vec::new();
+        for argument in &self.inputs {
+            let (dtype, shape) = wanted(&signature, &argument.name)?;
+            inputs.push((argument.name.clone(), argument.read(dtype, &shape)?));
+        }
+        let mut values = Vec::new();
+        for (name, value) in signature.run(inputs)? {
+            let output = signature.outputs().iter().find(|output| output.name() == name);
+            let parts: Vec<String> = output
+                .into_iter()
+                .flat_map(|output| output.tensors())
+                .map(|(part, _)| part.to_owned())
+                .collect();
+            let tensors = value.components().into_iter().cloned();
+            let name_of = |part: &str| if part.is_empty() { name.clone() } else { format!("{name}/{part}") };
+            values.extend(parts.iter().map(|part| name_of(part)).zip(tensors));
+        }
+        Ok(values)
+    }
+
+    fn load(&self, folder: &Path) -> std::result::Result<SavedModel, Error> {
+        if self.checkpoint.is_some() {
+            return Err(Error::value("a SavedModel brings its variables: --checkpoint is for graph files"));
+        }
+        let folder = SavedModelFolder::open(folder)?;
+        let meta_graph = match &self.tags {
+            Some(tags) => folder.meta_graph(tags)?,
+            None => folder.default_meta_graph()?,
+        };
+        SavedModel::of(meta_graph, &self.options()?)
+    }
+
+    fn signature(&self, model: &SavedModel) -> std::result::Result<Signature, Error> {
+        if let Some(name) = &self.signature {
+            return model.signature(name);
+        }
+        let names: Vec<&str> = model.signature_names().collect();
+        match names.as_slice() {
+            [] => Err(Error::value("the SavedModel has no signature: name the tensors with --fetch")),
+            [only] => model.signature(only),
+            names if names.contains(&DEFAULT_SIGNATURE) => model.signature(DEFAULT_SIGNATURE),
+            names => Err(Error::value(format!("name the signature with --signature: {}", names.join(", ")))),
+        }
+    }
+
+    /// Tensors of a SavedModel's graph, by their names there.
+    fn fetched_of_saved_model(&self, folder: &Path) -> std::result::Result<Vec<(String, Tensor)>, Error> {
+        let model = self.load(folder)?;
+        self.fetched(model.session(), &|name| find_tensor(model.graph(), name))
+    }
+
+    fn of_graph(&self, message: MetaGraphDef) -> std::result::Result<Vec<(String, Tensor)>, Error> {
+        if self.tags.is_some() || self.signature.is_some() {
+            let text =
+                format!("'{}' is a graph file, which has neither tags nor signatures", self.model.display());
+            return Err(Error::value(text));
+        }
+        match &self.checkpoint {
+            Some(prefix) => {
+                let session = self.restored(&message, prefix)?;
+                self.fetched(&session, &|name| find_tensor(session.graph(), name))
+            }
+            None => {
+                let graph = FrozenGraph::of(&self.model, &message, &self.options()?)?;
+                self.fetched(graph.session(), &|name| graph.tensor(name))
+            }
+        }
+    }
+
+    /// A session of a meta graph with the variables of a checkpoint.
+    fn restored(
+        &self,
+        message: &MetaGraphDef,
+        prefix: &Path,
+    ) -> std::result::Result<Arc<dyn Session>, Error> {
+        let meta = import_meta_graph_def(&Graph::new(), message, &ImportOptions::new())
+            .map_err(|error| error.context(format!("cannot import '{}'", self.model.display())))?;
+        let access = FileAccess::nothing().and_read(folder_of(&self.model)).and_read(folder_of(prefix));
+        let access = self.allow_files.iter().fold(access, |access, folder| access.and_write(folder));
+        let config = SessionConfig { file_access: access, ..SessionConfig::default() };
+        let local = meta.graph.collection(&LOCAL_INIT_OP).pop();
+        let local = local.unwrap_or_else(|| default_local_init_op(&meta.graph));
+        let session = self.engine.local()?.new_session(&meta.graph, "", &config)?;
+        load_variables(&*session, meta.saver.as_ref(), prefix, &RestoreOptions::new())?;
+        session.run(&local, ())?;
+        Ok(session)
+    }
+
+    /// Feeds and fetches tensors of a graph.
+    fn fetched(
+        &self,
+        session: &Arc<dyn Session>,
+        find: &dyn Fn(&str) -> std::result::Result<Output, Error>,
+    ) -> std::result::Result<Vec<(String, Tensor)>, Error> {
+        let names = self.fetches.iter().chain(self.outputs.iter().map(|output| &output.name));
+        let names: Vec<&String> = names.collect();
+        if names.is_empty() {
+            let text = "name the tensors to print with --fetch NAME; 'monitored graph show' lists the graph's inputs and outputs";
+            return Err(Error::value(text));
+        }
+        let fetches: std::result::Result<Vec<Output>, Error> = names.iter().map(|name| find(name)).collect();
+        let mut feeds = Vec::new();
+        for argument in &self.inputs {
+            let output = find(&argument.name)?;
+            let value = argument.read(output.dtype(), output.shape())?;
+            feeds.push((output, value));
+        }
+        let values = session.run(fetches?, feeds)?;
+        Ok(names.into_iter().cloned().zip(values).collect())
+    }
+}
+
+/// The dtype and shape of an input, or of a component of one.
+fn wanted(signature: &Signature, name: &str) -> std::result::Result<(DType, PartialShape), Error> {
+    let output = signature.input_tensor(name)?;
+    Ok((output.dtype(), output.shape().clone()))
+}

@@ -1,0 +1,206 @@
+//! The program `monitored run`, and `monitored graph show` of models, run as a user runs them.
+#![allow(clippy::unwrap_used)] // a test may
+
+mod support;
+
+use serde_json::{Value as Json, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::{Answer, run_in};
+
+/// A model that TensorFlow saved, with the calls that it answered.
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../saved-model/tests/fixtures").join(name)
+}
+
+fn printed(answer: &Answer) -> Json {
+    assert_eq!((answer.code, answer.errors.as_str()), (0, ""));
+    serde_json::from_str(&answer.out).unwrap()
+}
+
+/// A recorded float array as JSON prints it, by rows.
+fn recorded(path: &Path) -> Vec<f64> {
+    let bytes = fs::read(path).unwrap();
+    let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let data = &bytes[10 + length..];
+    data.chunks_exact(4).map(|word| f64::from(f32::from_le_bytes(word.try_into().unwrap()))).collect()
+}
+
+fn flat(json: &Json) -> Vec<f64> {
+    match json {
+        Json::Array(items) => items.iter().flat_map(flat).collect(),
+        number => vec![number.as_f64().unwrap()],
+    }
+}
+
+fn assert_near(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{found} instead of {expected}");
+    }
+}
+
+#[test]
+fn a_saved_model_answers_from_arrays() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = case("dense");
+    let input = format!("x={}", model.join("calls/00_in_x.npy").display());
+    let answer = run_in(folder.path(), &[&"run", &model.join("model"), &"--input", &input, &"--json"]);
+    let json = printed(&answer);
+    assert_near(&flat(&json["logits"]), &recorded(&model.join("calls/00_out_logits.npy")));
+    assert_near(&flat(&json["probabilities"]), &recorded(&model.join("calls/00_out_probabilities.npy")));
+
+    // One output into a file, named by the model's file instead of its folder.
+    let file = model.join("model/saved_model.pb");
+    let arguments: [&dyn AsRef<std::ffi::OsStr>; 8] =
+        [&"run", &file, &"--signature", &"serving_default", &"--input", &input, &"--output", &"logits=y.npy"];
+    let answer = run_in(folder.path(), &arguments);
+    assert_eq!((answer.code, answer.out.as_str(), answer.errors.as_str()), (0, "", ""));
+    assert_near(&recorded(&folder.path().join("y.npy")), &recorded(&model.join("calls/00_out_logits.npy")));
+    // What was written is read.
+    let again = run_in(folder.path(), &[&"run", &file, &"--input", &"x=y.npy"]);
+    assert_eq!(again.code, 1);
+    assert!(
+        again.errors.contains("the input 'x' of the signature 'serving_default' does not fit"),
+        "{}",
+        again.errors
+    );
+}
+
+#[test]
+fn strings_and_tables_are_given_as_json_and_text() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("words.txt"), "two\nthree\none\n").unwrap();
+    let model = case("legacy_init/model");
+    // The input's name is what the model says.
+    let shown = printed(&run_in(folder.path(), &[&"graph", &"show", &model, &"--json"]));
+    let inputs =
+        shown["meta_graphs"][0]["signatures"]["serving_default"]["inputs"].as_object().unwrap().clone();
+    let name = inputs.keys().next().unwrap();
+    let text = run_in(folder.path(), &[&"run", &model, &"--input", &format!("{name}=words.txt"), &"--json"]);
+    let inline = run_in(
+        folder.path(),
+        &[&"run", &model, &"--input", &format!("{name}=[\"two\", \"three\", \"one\"]"), &"--json"],
+    );
+    assert_eq!(printed(&text), printed(&inline));
+}
+
+#[test]
+fn wrong_names_are_answered_with_the_nearest() {
+    let model = case("dense/model");
+    for (arguments, expected) in [
+        (vec!["--signature", "serving"], "has no signature 'serving' (of 'serving_default')"),
+        (vec!["--input", "X=[[1]]"], "has no input 'X'; is 'x' meant?"),
+        (vec!["--output", "logit"], "has no output 'logit'; is 'logits' meant?"),
+        (vec!["--tags", "server"], "no meta graph with the tags {'server'}; it has {'serve'}"),
+        (vec!["--fetch", "nowhere_at_all"], "there is no tensor 'nowhere_at_all'"),
+        (vec![], "needs a value for 'x'"),
+        (vec!["--input", "x=nowhere.npy"], "cannot read the input 'x' from 'nowhere.npy'"),
+        (vec!["--input", "x=[[1, 2], [3]]"], "its rows have different lengths"),
+    ] {
+        let mut all: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"run", &model];
+        all.extend(arguments.iter().map(|argument| argument as &dyn AsRef<std::ffi::OsStr>));
+        let answer = run_in(Path::new("."), &all);
+        assert_eq!((answer.code, answer.out.as_str()), (1, ""));
+        assert!(answer.errors.contains(expected), "{expected}: {}", answer.errors);
+    }
+    let absent = run_in(Path::new("."), &[&"run", &case("nowhere")]);
+    assert!(absent.code == 1 && absent.errors.contains("nowhere"), "{}", absent.errors);
+}
+
+#[test]
+fn a_frozen_graph_and_a_meta_graph_with_a_checkpoint_are_run_by_tensors() {
+    let folder = case("frozen_dense");
+    let inputs = [
+        format!("x={}", folder.join("calls/00_in_x_0.npy").display()),
+        format!("ids:0={}", folder.join("calls/00_in_ids_0.npy").display()),
+    ];
+    let expected = recorded(&folder.join("calls/00_out_relu_0.npy"));
+    let source = folder.join("source");
+    for (graph, checkpoint) in [("graph.pb", None), ("source.pb", Some(&source)), ("kept.pb", Some(&source))]
+    {
+        let graph = folder.join(graph);
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"run", &graph, &"--fetch", &"relu", &"--json"];
+        inputs.iter().for_each(|input| arguments.extend([&"--input" as &dyn AsRef<std::ffi::OsStr>, input]));
+        if let Some(prefix) = checkpoint {
+            arguments.extend([&"--checkpoint" as &dyn AsRef<std::ffi::OsStr>, prefix]);
+        }
+        let json = printed(&run_in(Path::new("."), &arguments));
+        assert_near(&flat(&json["relu"]), &expected);
+    }
+    let without = run_in(Path::new("."), &[&"run", &folder.join("graph.pb")]);
+    assert!(without.errors.contains("name the tensors to print with --fetch"), "{}", without.errors);
+}
+
+#[test]
+fn a_model_is_described() {
+    let shown =
+        printed(&run_in(Path::new("."), &[&"graph", &"show", &case("sparse_ragged/model"), &"--json"]));
+    let graph = &shown["meta_graphs"][0];
+    assert_eq!(graph["tags"], json!(["serve"]));
+    assert_eq!(graph["embedded_engine_lacks"], json!({}));
+    let sparse = &graph["signatures"]["sparse"]["inputs"]["features"];
+    assert_eq!((&sparse["layout"], &sparse["shape"]), (&json!("sparse"), &json!([-1, 6])));
+    assert_eq!(sparse["components"][0], json!({"component": "values", "tensor": "features/values:0"}));
+
+    let text = run_in(Path::new("."), &[&"graph", &"show", &case("several_tags/model")]);
+    for expected in [
+        "meta graph {'serve'}",
+        "meta graph {'serve', 'double'}",
+        "serving_default  tensorflow/serving/predict",
+    ] {
+        assert!(text.out.contains(expected), "{expected}: {}", text.out);
+    }
+    let one =
+        run_in(Path::new("."), &[&"graph", &"show", &case("several_tags/model"), &"--tags", &"double,serve"]);
+    assert!(one.out.starts_with("meta graph {'serve', 'double'}"), "{}", one.out);
+
+    let assets = run_in(Path::new("."), &[&"graph", &"show", &case("recurrent_v2/model")]);
+    assert!(assets.out.contains("words.txt  asset_path_initializer:0"), "{}", assets.out);
+    let frozen =
+        printed(&run_in(Path::new("."), &[&"graph", &"show", &case("frozen_dense/graph.pb"), &"--json"]));
+    assert_eq!(frozen["outputs"][0]["name"], "relu:0");
+}
+
+#[test]
+fn a_model_reaches_only_its_own_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("secret"), "s").unwrap();
+    let model = folder.path().join("model");
+    fs::create_dir(&model).unwrap();
+    let graph = r#"node { name: "path" op: "Placeholder" attr { key: "dtype" value { type: DT_STRING } }
+                     attr { key: "shape" value { shape { } } } }
+                   node { name: "content" op: "ReadFile" input: "path" }
+                   versions { producer: 2474 }"#;
+    fs::write(model.join("graph.pbtxt"), graph).unwrap();
+    fs::write(model.join("own"), "o").unwrap();
+    let ask = |path: &Path, more: &[&dyn AsRef<std::ffi::OsStr>]| {
+        let input = format!("path={}", json!(path.to_str().unwrap()));
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"run", &"model/graph.pbtxt", &"--fetch", &"content", &"--json", &"--input", &input];
+        arguments.extend(more);
+        run_in(folder.path(), &arguments)
+    };
+    assert_eq!(printed(&ask(&model.join("own"), &[])), json!({"content": "o"}));
+    let secret = folder.path().join("secret");
+    let refused = ask(&secret, &[]);
+    assert_eq!(refused.code, 1);
+    for text in ["may not read", "secret", "'content' of type ReadFile", "--allow-files"] {
+        assert!(refused.errors.contains(text), "{text}: {}", refused.errors);
+    }
+    assert_eq!(printed(&ask(&secret, &[&"--allow-files", &"."])), json!({"content": "s"}));
+}
+
+#[test]
+fn the_engine_of_tensorflow_gives_the_same() {
+    let Some(_python) = support::python() else { return };
+    let model = case("dense");
+    let input = format!("x={}", model.join("calls/00_in_x.npy").display());
+    let answer = run_in(
+        Path::new("."),
+        &[&"run", &model.join("model"), &"--input", &input, &"--json", &"--engine", &"tensorflow"],
+    );
+    let json: Json = serde_json::from_str(&answer.out).unwrap_or_else(|_| panic!("{}", answer.errors));
+    assert_near(&flat(&json["logits"]), &recorded(&model.join("calls/00_out_logits.npy")));
+}

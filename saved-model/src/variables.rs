@@ -1,0 +1,106 @@
+//! Variables of graphs that were made to be asked: loading them from a checkpoint.
+
+use checkpoint::{GraphSaver, RestoreOptions, RestoreReport, SaverOptions};
+use ops::library;
+use session_core::keys::{LOCAL_VARIABLES, VARIABLES};
+use session_core::{
+    AttrValue, DType, Error, Graph, OpDef, OpLibrary, Operation, Output, PartialShape, Result, Session,
+    Variable, VariableParts,
+};
+use std::collections::HashSet;
+use std::path::Path;
+
+/// Loads the variables of a session's graph from a checkpoint, each under its name there, and reports what was loaded,
+/// what was missing and what was left over. The options map other names and let variables keep what they have.
+///
+/// The saver says which variables those are and under which names they are saved; without one it is all global
+/// variables. Variables that no collection lists, as in graphs that were cut down to what gives their outputs, are found by
+/// their operations; they are added to the collection of global variables.
+///
+/// ```no_run
+/// use checkpoint::RestoreOptions;
+/// use embedded_engine::EmbeddedEngine;
+/// use graph_def::GraphFiles as _;
+/// use saved_model::load_variables;
+/// use session_core::{Engine, Graph, SessionConfig, SessionExt};
+/// let graph = Graph::import("inference.pb")?;
+/// let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::default())?;
+/// let report = load_variables(&*session, None, "run/model.ckpt-1000", &RestoreOptions::new())?;
+/// println!("{} variables", report.restored.len());
+/// let answer = session.run(&graph.output("probabilities:0")?, [("x:0", vec![1.0f32, 2.0])])?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`GraphSaver::restore`]; a frozen graph with variables that nothing assigns.
+pub fn load_variables(
+    session: &dyn Session,
+    saver: Option<&GraphSaver>,
+    prefix: impl AsRef<Path>,
+    options: &RestoreOptions,
+) -> Result<RestoreReport> {
+    let graph = session.graph();
+    let unlisted = unlisted(graph)?;
+    for variable in &unlisted {
+        graph.add_to_collection(&VARIABLES, variable.clone())?;
+    }
+    let saver = match saver {
+        None => GraphSaver::new(SaverOptions::new()),
+        Some(saver) => {
+            let mut all = saver.variables(graph);
+            let known: HashSet<_> = all.iter().map(|variable| variable.handle().endpoint()).collect();
+            all.extend(
+                unlisted.into_iter().filter(|variable| !known.contains(&variable.handle().endpoint())),
+            );
+            GraphSaver::of_parts(all, saver.tables(graph), SaverOptions::new())?
+        }
+    };
+    Ok(saver.restore(session, prefix, options)?.report)
+}
+
+/// The variables that nodes show and no collection lists.
+fn unlisted(graph: &Graph) -> Result<Vec<Variable>> {
+    let listed = graph.collection(&VARIABLES).into_iter().chain(graph.collection(&LOCAL_VARIABLES));
+    let listed: HashSet<_> = listed.map(|variable| variable.handle().endpoint()).collect();
+    let is_variable =
+        |operation: &&Operation| matches!(operation.op_type(), "VarHandleOp" | "VariableV2" | "Variable");
+    let operations = graph.operations();
+    let unlisted = operations.iter().filter(is_variable).map(|operation| operation.output(0));
+    unlisted.filter(|handle| !listed.contains(&handle.endpoint())).map(|handle| variable(&handle)).collect()
+}
+
+/// A variable with operations of its own that assign and read it.
+fn variable(handle: &Output) -> Result<Variable> {
+    let operation = handle.operation();
+    let (dtype, shape) = of_variable(operation)?;
+    let graph = handle.graph().root().without_control_dependencies();
+    let graph = graph.scope(&format!("{}/load", operation.name()));
+    let value = ops::array::placeholder(&graph.named("value"), dtype, shape);
+    let (initializer, snapshot) = if handle.dtype() == DType::Resource {
+        let assign = graph.op(definition("AssignVariableOp")?).input(handle).input(&value).try_finish()?;
+        let read = graph.op(definition("ReadVariableOp")?).input(handle).attr("dtype", dtype).try_finish()?;
+        (assign, read.output(0))
+    } else {
+        (graph.op(definition("Assign")?).input(handle).input(&value).try_finish()?, handle.clone())
+    };
+    Ok(Variable::new(VariableParts {
+        handle: handle.clone(),
+        initializer,
+        initial_value: value,
+        snapshot,
+        trainable: false,
+        slice: None,
+    }))
+}
+
+/// The dtype and shape of a variable's values.
+fn of_variable(operation: &Operation) -> Result<(DType, PartialShape)> {
+    let dtype = operation.attr("dtype").and_then(AttrValue::as_type);
+    let dtype = dtype.ok_or_else(|| operation.place(Error::value("attribute 'dtype' is missing")))?;
+    let shape = operation.attr("shape").and_then(AttrValue::as_shape).cloned().unwrap_or_default();
+    Ok((dtype, shape))
+}
+
+fn definition(op_type: &str) -> Result<&'static OpDef> {
+    library().find(op_type).ok_or_else(|| Error::key(format!("the op library has no '{op_type}'")))
+}
