@@ -13,6 +13,7 @@ const SCRIPT: &str = concat!(
     include_str!("../assets/js/histograms.js"),
     include_str!("../assets/js/media.js"),
     include_str!("../assets/js/hparams.js"),
+    include_str!("../assets/js/nested.js"),
     include_str!("../assets/js/graph.js"),
     include_str!("../assets/js/checkpoints.js"),
     include_str!("../assets/js/story.js"),

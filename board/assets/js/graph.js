@@ -6,11 +6,15 @@ const graph = {
   cost: "",
   metadata: "",
   chosen: "",
+  /** The scopes that are opened in place. */
+  opened: new Set(),
+  /** The boxes as they are painted, those inside of opened scopes too, with the picture that each is of. */
+  painted: [],
 
   show(panel) {
     this.panel = panel;
     this.bar = h("div", { class: "bar" });
-    this.stage = h("div", { class: "stage", tabindex: 0, role: "group", "aria-label": "The graph. Tab goes from box to box, Enter opens a scope, Backspace goes out of it, plus and minus zoom." });
+    this.stage = h("div", { class: "stage", tabindex: 0, role: "group", "aria-label": "The graph. Tab goes from box to box, Enter opens a scope in place and closes it, Backspace leaves the scope, plus and minus zoom." });
     this.details = h("aside", { class: "details", "aria-label": "Details", "aria-live": "polite" });
     put(panel, this.bar, h("div", { class: "graph" }, this.stage, this.details));
     this.listen();
@@ -26,19 +30,31 @@ const graph = {
       put(this.details);
       return put(this.stage, nothing(emptyReason("graphs in the shown runs")));
     }
-    if (!candidates.some((run) => run.name === this.run)) Object.assign(this, { run: candidates[0].name, scope: "", metadata: "", cost: "" });
-    const wanted = JSON.stringify([this.run, this.scope, this.metadata, this.cost, isDark(), candidates.map((run) => run.name), runs.find(this.run).metadata]);
+    if (!candidates.some((run) => run.name === this.run)) Object.assign(this, { run: candidates[0].name, scope: "", metadata: "", cost: "", opened: new Set() });
+    const wanted = JSON.stringify([this.run, this.scope, this.metadata, this.cost, isDark(), candidates.map((run) => run.name), runs.find(this.run).metadata, [...this.opened]]);
     if (wanted === this.drawn) return;
     this.drawn = wanted;
     try {
-      const parameters = { run: this.run, scope: this.scope, metadata: this.metadata };
-      this.answer = await ask("/api/graph", parameters);
+      const fetchScope = (scope) => ask("/api/graph", { run: this.run, scope, metadata: this.metadata });
+      const answer = await nestedPicture(fetchScope, this.scope, (scope) => this.opened.has(scope));
       if (this.drawn !== wanted) return;
+      this.answer = answer;
       this.paintBar(candidates);
       this.paint();
     } catch (error) {
       put(this.stage, h("p", { class: "error" }, error.message));
     }
+  },
+
+  /** Opens a scope where it stands, or closes it. */
+  async toggle(name) {
+    if (!this.opened.delete(name)) this.opened.add(name);
+    const frame = this.frame;
+    await this.refresh();
+    // The reader stays where they were.
+    this.frame = frame;
+    this.place();
+    this.picture.querySelector(`.scope[data-name="${CSS.escape(name)}"]`)?.focus({ preventScroll: true });
   },
 
   paintBar(candidates) {
@@ -61,7 +77,7 @@ const graph = {
     const zoom = (label, text, by) => h("button", { type: "button", class: "icon", "aria-label": label, title: label, onclick: by }, text);
     put(this.bar, [
       runPicker(candidates, this.run, (run) => {
-        Object.assign(this, { run, scope: "", metadata: "", cost: "" });
+        Object.assign(this, { run, scope: "", metadata: "", cost: "", opened: new Set() });
         this.refresh();
       }),
       h("nav", { class: "crumbs", "aria-label": "Scope" }, crumbs),
@@ -77,11 +93,28 @@ const graph = {
   },
 
   paint() {
-    const { boxes, edges, width, height, aside, more } = this.answer;
+    const { width, height, more } = this.answer;
     const root = s("svg", { class: "graph-picture", role: "presentation" });
     root.append(s("defs", {}, s("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" }, s("path", { d: "M0 0.8 L7 4 L0 7.2z", class: "arrow" }))));
+    this.painted = [];
+    const costs = (picture) => picture.boxes.flatMap((box) => (box.inner ? costs(box.inner) : [box[this.cost] || 0]));
+    this.most = Math.max(...costs(this.answer), 1e-9);
+    this.paintPicture(this.answer, root);
+    const note = more > 0 ? h("p", { class: "note dim" }, `${more} more boxes are not drawn`) : null;
+    put(this.stage, root, note);
+    this.picture = root;
+    this.size = { width, height };
+    this.whole();
+    this.summary();
+  },
+
+  /** Paints the picture of a scope, and those of opened scopes inside. */
+  paintPicture(picture, parent) {
+    const { boxes, edges, aside } = picture;
+    const first = this.painted.length;
+    boxes.forEach((box, index) => this.painted.push({ box, index, picture, first }));
     const lines = s("g", {});
-    edges.forEach((edge, index) => {
+    edges.forEach((edge) => {
       const d = edge.points.map(([x, y], place) => {
         if (place === 0) return `M${x} ${y}`;
         const [x0, y0] = edge.points[place - 1];
@@ -89,45 +122,53 @@ const graph = {
         return `C${x0} ${half} ${x} ${half} ${x} ${y}`;
       }).join("");
       const text = edge.control ? "control" : `${edge.count} tensor${edge.count === 1 ? "" : "s"}: ${edge.labels.join("; ")}`;
-      lines.append(s("path", { class: edge.control ? "edge control" : "edge", d, "data-from": edge.from, "data-to": edge.to, "data-edge": index, "stroke-width": (1 + Math.log(Math.max(1, edge.count)) * 0.6).toFixed(1), "marker-end": "url(#arrow)" }, s("title", {}, `${boxes[edge.from].name} → ${boxes[edge.to].name}\n${text}`)));
+      lines.append(s("path", { class: edge.control ? "edge control" : "edge", d, "data-from": first + edge.from, "data-to": first + edge.to, "stroke-width": (1 + Math.log(Math.max(1, edge.count)) * 0.6).toFixed(1), "marker-end": "url(#arrow)" }, s("title", {}, `${boxes[edge.from].name} → ${boxes[edge.to].name}\n${text}`)));
     });
-    root.append(lines);
-    if (aside !== null) root.append(s("text", { class: "aside-title", x: 20, y: aside + 10 }, "apart: savers, initializers, and what no tensor enters or leaves"));
-    const most = Math.max(...boxes.map((box) => box[this.cost] || 0), 1e-9);
-    boxes.forEach((box, index) => {
-      const cost = this.cost ? box[this.cost] || 0 : 0;
-      const fit = (text, character) => {
-        const room = Math.floor((box.width - 14) / character);
-        return text.length > room ? `${text.slice(0, room - 1)}…` : text;
-      };
-      const second = this.cost && cost > 0 ? (this.cost === "nanos" ? seconds(cost / 1e9) : bytes(Math.round(cost))) : box.second;
-      const open = box.kind === "scope" ? () => this.go(box.name) : () => this.choose(index);
-      const group = s("g", { class: `box ${box.kind}`, tabindex: 0, role: "button", "data-box": index, "data-name": box.name, "aria-label": `${box.kind === "scope" ? "scope" : box.kind === "op" ? "operation" : "outside"} ${cutName(box.label)}, ${second || "no output"}`,
-        onclick: (event) => {
-          if (this.moved) return;
-          if (box.kind === "scope" && event.detail === 0) open();
-          else this.choose(index);
-        },
-        ondblclick: open,
-        onkeydown: (event) => {
-          if (event.key !== "Enter" && event.key !== " ") return;
-          event.preventDefault();
-          open();
-        },
-        onmouseenter: () => this.mark(index), onmouseleave: () => this.mark(null), onfocus: () => this.mark(index), onblur: () => this.mark(null) },
-        s("title", {}, box.name),
-        s("rect", { x: box.x, y: box.y, width: box.width, height: box.height, rx: box.kind === "scope" ? 7 : box.height / 2 }),
-        cost > 0 && s("rect", { class: "heat", x: box.x, y: box.y, width: box.width, height: box.height, rx: box.kind === "scope" ? 7 : box.height / 2, "fill-opacity": (0.08 + 0.8 * (cost / most)).toFixed(3) }),
-        s("text", { x: box.x + box.width / 2, y: box.y + (second ? 19 : 27) }, fit(box.label, 7.2)),
-        second && s("text", { class: "second", x: box.x + box.width / 2, y: box.y + 34 }, fit(second, 5.8)));
-      root.append(group);
-    });
-    const note = more > 0 ? h("p", { class: "note dim" }, `${more} more boxes are not drawn`) : null;
-    put(this.stage, root, note);
-    this.picture = root;
-    this.size = { width, height };
-    this.whole();
-    this.summary();
+    parent.append(lines);
+    if (aside !== null) parent.append(s("text", { class: "aside-title", x: MARGIN, y: aside + 10 }, "apart: savers, initializers, and what no tensor enters or leaves"));
+    boxes.forEach((box, index) => this.paintBox(box, first + index, parent));
+  },
+
+  paintBox(box, place, parent) {
+    const cost = this.cost && !box.inner ? box[this.cost] || 0 : 0;
+    const fit = (text, character) => {
+      const room = Math.floor((box.width - 14) / character);
+      return text.length > room ? `${text.slice(0, room - 1)}…` : text;
+    };
+    const second = this.cost && cost > 0 ? (this.cost === "nanos" ? seconds(cost / 1e9) : bytes(Math.round(cost))) : box.second;
+    const isScope = box.kind === "scope";
+    const open = isScope ? () => this.toggle(box.name) : () => this.choose(place);
+    const shape = { x: box.x, y: box.y, width: box.width, height: box.height, rx: isScope ? 7 : box.height / 2 };
+    const kind = isScope ? "scope" : box.kind === "op" ? "operation" : "outside";
+    const group = s("g", { class: `box ${box.kind}${box.inner ? " open" : ""}`, tabindex: 0, role: "button", "data-box": place, "data-name": box.name, "aria-expanded": isScope && String(Boolean(box.inner)), "aria-label": `${kind} ${cutName(box.label)}, ${second || "no output"}`,
+      onclick: (event) => {
+        event.stopPropagation();
+        if (this.moved) return;
+        if (isScope && event.detail === 0) open();
+        else this.choose(place);
+      },
+      ondblclick: (event) => {
+        event.stopPropagation();
+        open();
+      },
+      onkeydown: (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        event.stopPropagation();
+        open();
+      },
+      onmouseenter: () => this.mark(place), onmouseleave: () => this.mark(null), onfocus: () => this.mark(place), onblur: () => this.mark(null) },
+      s("title", {}, box.name),
+      s("rect", shape),
+      cost > 0 && s("rect", { class: "heat", ...shape, "fill-opacity": (0.08 + 0.8 * (cost / this.most)).toFixed(3) }),
+      s("text", { x: box.x + box.width / 2, y: box.y + (second && !box.inner ? 19 : box.inner ? 18 : 27) }, fit(box.label, 7.2)),
+      second && !box.inner && s("text", { class: "second", x: box.x + box.width / 2, y: box.y + 34 }, fit(second, 5.8)));
+    parent.append(group);
+    if (!box.inner) return;
+    const [x, y] = insideOf(box);
+    const inside = s("g", { transform: `translate(${x} ${y})` });
+    this.paintPicture(box.inner, inside);
+    parent.append(inside);
   },
 
   /** Shows all of it, but no larger than it is, and no smaller than can be read unless that is wanted. */
@@ -201,20 +242,23 @@ const graph = {
     const count = boxes.reduce((sum, box) => sum + box.count, 0);
     const nanos = boxes.reduce((sum, box) => sum + (box.nanos || 0), 0);
     put(this.details, h("h2", {}, scope ? cutName(scope) : "The graph"), h("p", {}, `${whole(count)} operations in ${boxes.filter((box) => box.kind === "scope").length} scopes and ${boxes.filter((box) => box.kind === "op").length} single ones, ${edges.length} connections.`),
-      nanos > 0 && h("p", {}, `Time of all operations: ${seconds(nanos / 1e9)}.`), h("p", { class: "dim" }, "Click on a box for its details; double-click on a scope, or press Enter, to go into it. Drag to move, turn the wheel to zoom."));
+      nanos > 0 && h("p", {}, `Time of all operations: ${seconds(nanos / 1e9)}.`), h("p", { class: "dim" }, "Click on a box for its details; double-click on a scope, or press Enter, to open it in place, and again to close it. Drag to move, turn the wheel to zoom."));
   },
 
   async choose(index) {
-    const box = this.answer.boxes[index];
+    const { box, picture, first } = this.painted[index];
     this.picture.querySelectorAll(".box").forEach((group) => group.classList.toggle("chosen", group.dataset.box === String(index)));
     const costs = (nanos, memory) => nanos !== null && nanos !== undefined && [h("dt", {}, "Time"), h("dd", {}, seconds(nanos / 1e9)), h("dt", {}, "Memory"), h("dd", {}, bytes(Math.round(memory)))];
     if (box.kind !== "op") {
-      const between = this.answer.edges.filter((edge) => edge.from === index || edge.to === index).slice(0, 100).map((edge) => {
-        const other = this.answer.boxes[edge.from === index ? edge.to : edge.from];
-        return h("li", {}, edge.from === index ? "→ " : "← ", cutName(other.label), h("span", { class: "dim" }, ` ${edge.control ? "control" : edge.labels.join("; ")}`));
+      const own = index - first;
+      const between = picture.edges.filter((edge) => edge.from === own || edge.to === own).slice(0, 100).map((edge) => {
+        const other = picture.boxes[edge.from === own ? edge.to : edge.from];
+        return h("li", {}, edge.from === own ? "→ " : "← ", cutName(other.label), h("span", { class: "dim" }, ` ${edge.control ? "control" : edge.labels.join("; ")}`));
       });
       return put(this.details, h("h2", {}, cutName(box.name)), h("dl", {}, h("dt", {}, "Holds"), h("dd", {}, box.count ? `${whole(box.count)} operations` : "is outside of this scope"), costs(box.nanos, box.bytes)),
-        box.kind === "scope" && h("button", { type: "button", class: "quiet", onclick: () => this.go(box.name) }, "Go into it"), h("ul", { class: "plain" }, between));
+        box.kind === "scope" && h("div", { class: "row" },
+          h("button", { type: "button", class: "quiet", onclick: () => this.toggle(box.name) }, box.inner ? "Close" : "Open in place"),
+          h("button", { type: "button", class: "quiet", onclick: () => this.go(box.name) }, "Show alone")), h("ul", { class: "plain" }, between));
     }
     try {
       const node = await ask("/api/node", { run: this.run, name: box.name, metadata: this.metadata });
@@ -230,20 +274,21 @@ const graph = {
     }
   },
 
-  /** Goes to where an operation is drawn. */
+  /** Moves to where an operation is drawn; shows its scope alone if it is in none that is open. */
   async find(name) {
-    const scope = name.includes("/") ? name.slice(0, name.lastIndexOf("/")) : "";
-    if (scope !== this.scope) {
-      this.scope = scope;
+    const drawn = () => this.picture.querySelector(`.op[data-name="${CSS.escape(name)}"]`) || this.picture.querySelector(`[data-name="${CSS.escape(name)}"]`);
+    if (!drawn()) {
+      this.scope = name.includes("/") ? name.slice(0, name.lastIndexOf("/")) : "";
       await this.refresh();
     }
-    const index = this.answer.boxes.findIndex((box) => box.name === name && (box.kind === "op" || box.kind === "scope"));
-    if (index >= 0) {
-      this.choose(index);
-      const box = this.answer.boxes[index];
-      this.frame = { ...this.frame, x: box.x + box.width / 2 - this.frame.width / 2, y: box.y + box.height / 2 - this.frame.height / 2 };
-      this.place();
-    }
+    const group = drawn();
+    if (!group) return;
+    this.choose(Number(group.dataset.box));
+    const [box, stage] = [group.getBoundingClientRect(), this.stage.getBoundingClientRect()];
+    const scale = this.frame.width / stage.width;
+    const [dx, dy] = [box.x + box.width / 2 - stage.x - stage.width / 2, box.y + box.height / 2 - stage.y - stage.height / 2];
+    this.frame = { ...this.frame, x: this.frame.x + dx * scale, y: this.frame.y + dy * scale };
+    this.place();
   },
 
   download() {

@@ -282,6 +282,19 @@ fn everything_by_keys() {
     chrome.eval("document.querySelector('.box[data-name=hidden]').focus()");
     chrome.key("Enter");
     chrome.until("document.querySelector('.box[data-name=\"hidden/product\"]')");
+    // The scope is opened in place: its box is still there, around what it holds, and has the focus.
+    chrome.until("document.activeElement.dataset.name === 'hidden'");
+    let inside = "(() => { const box = (name) => document.querySelector(`.box[data-name=\"${name}\"] rect`).getBoundingClientRect(); \
+        const [outer, inner] = [box('hidden'), box('hidden/product')]; \
+        return outer.left < inner.left && inner.right < outer.right && outer.top < inner.top && inner.bottom < outer.bottom; })()";
+    assert_eq!(chrome.eval(inside), true);
+    let apart = "[...document.querySelectorAll('.graph-picture > .box > rect:first-of-type')].map((rect) => rect.getBoundingClientRect())\
+        .every((a, index, all) => all.slice(index + 1).every((b) => a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1 || b.bottom <= a.top + 1))";
+    assert_eq!(chrome.eval(apart), true, "no box covers another one");
+    chrome.key("Enter");
+    chrome.until("!document.querySelector('.box[data-name=\"hidden/product\"]')");
+    chrome.key("Enter");
+    chrome.until("document.querySelector('.box[data-name=\"hidden/product\"]')");
     chrome.eval("document.querySelector('.box[data-name=\"hidden/product\"]').focus()");
     chrome.key("Enter");
     chrome.until("document.querySelector('.details').innerText.includes('MatMul')");
