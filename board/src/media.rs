@@ -1,79 +1,76 @@
-//! Pictures and sounds of summaries of both styles.
+//! Images and audio clips of summaries of both styles.
 
 use crate::stored;
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
-use summary::{Value, ValueData};
+use summary::{TagKind, Value, ValueData};
 use tensor::Tensor;
 
-/// How many pictures of one value are shown.
+/// How many images of one value are shown.
 const MAX_ITEMS: usize = 64;
 
-/// Describes each picture or sound of a value for the page.
-pub(crate) fn items(value: &Value) -> Vec<Json> {
+/// Describes each image or clip of a value for the page.
+pub(crate) fn items(value: &Value, kind: TagKind) -> Vec<Json> {
     match &value.data {
         Some(ValueData::Image(image)) => vec![json!({"width": image.width, "height": image.height})],
         Some(ValueData::Audio(audio)) => {
             vec![json!({"rate": audio.sample_rate, "channels": audio.channels, "frames": audio.frames})]
         }
         Some(ValueData::Tensor(stored)) => match stored::decode(stored) {
-            Ok(tensor) => of_tensor(&tensor),
+            Ok(tensor) => of_tensor(&tensor, kind),
             Err(_) => Vec::new(),
         },
         _ => Vec::new(),
     }
 }
 
-/// TensorFlow 2 writes pictures as strings: width, height, and then one or more encoded pictures; sounds as rows of an
-/// encoded sound and its label.
-fn of_tensor(tensor: &Tensor) -> Vec<Json> {
+/// TensorFlow 2 writes images as strings: width, height, and then one or more encoded images; audio as rows of an encoded
+/// clip and its label, or as clips without labels.
+fn of_tensor(tensor: &Tensor, kind: TagKind) -> Vec<Json> {
     let Ok(strings) = tensor.as_strings() else { return Vec::new() };
-    match encoded(tensor) {
-        Encoded::Sounds(count) => (0..count)
-            .map(|row| match strings.get(row * 2 + 1).filter(|label| !label.is_empty()) {
-                Some(label) => json!({"label": String::from_utf8_lossy(label)}),
-                None => json!({}),
-            })
-            .collect(),
-        Encoded::Pictures(count) => {
-            let size = |index: usize| std::str::from_utf8(&strings[index]).ok()?.parse::<u32>().ok();
-            (0..count).map(|_| json!({"width": size(0), "height": size(1)})).collect()
+    let items = encoded(tensor, kind);
+    let item = |at: usize| match kind {
+        TagKind::Audio => {
+            let label = strings.get(at + 1).filter(|label| has_labels(tensor) && !label.is_empty());
+            label.map_or_else(|| json!({}), |label| json!({"label": String::from_utf8_lossy(label)}))
         }
-    }
+        _ => {
+            let size = |index: usize| std::str::from_utf8(&strings[index]).ok()?.parse::<u32>().ok();
+            json!({"width": size(0), "height": size(1)})
+        }
+    };
+    items.map(item).collect()
 }
 
-enum Encoded {
-    Pictures(usize),
-    Sounds(usize),
+/// Where in a tensor's strings the encoded images or clips are.
+fn encoded(tensor: &Tensor, kind: TagKind) -> impl Iterator<Item = usize> + use<> {
+    let (first, step) = match kind {
+        TagKind::Audio if has_labels(tensor) => (0, 2),
+        TagKind::Audio => (0, 1),
+        _ => (2, 1),
+    };
+    (first..tensor.elements()).step_by(step).take(MAX_ITEMS)
 }
 
-fn encoded(tensor: &Tensor) -> Encoded {
-    match tensor.shape().dims() {
-        [rows, 2] => Encoded::Sounds((*rows).min(MAX_ITEMS)),
-        _ => Encoded::Pictures(tensor.elements().saturating_sub(2).min(MAX_ITEMS)),
-    }
+fn has_labels(tensor: &Tensor) -> bool {
+    matches!(tensor.shape().dims(), [_, 2])
 }
 
-/// The encoded picture or sound of this number.
-pub(crate) fn bytes(value: &Value, index: usize) -> Option<Bytes> {
+/// Returns the encoded image or clip of this number.
+pub(crate) fn bytes(value: &Value, kind: TagKind, index: usize) -> Option<Bytes> {
     match &value.data {
         Some(ValueData::Image(image)) => (index == 0).then(|| image.encoded.clone()),
         Some(ValueData::Audio(audio)) => (index == 0).then(|| audio.encoded.clone()),
         Some(ValueData::Tensor(stored)) => {
             let tensor = stored::decode(stored).ok()?;
             let strings = tensor.as_strings().ok()?;
-            let at = match encoded(&tensor) {
-                Encoded::Sounds(count) if index < count => index * 2,
-                Encoded::Pictures(count) if index < count => index + 2,
-                _ => return None,
-            };
-            strings.get(at).cloned()
+            strings.get(encoded(&tensor, kind).nth(index)?).cloned()
         }
         _ => None,
     }
 }
 
-/// The media type of a picture, by its first bytes; only formats that cannot hold scripts.
+/// Returns the media type of an image, by its first bytes; only formats that cannot hold scripts.
 pub(crate) fn picture_type(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
@@ -85,7 +82,7 @@ pub(crate) fn picture_type(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The media type of a sound, by its first bytes.
+/// Returns the media type of a clip, by its first bytes.
 pub(crate) fn sound_type(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Some("audio/wav"),

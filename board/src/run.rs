@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use summary::{
-    Event, EventData, EventError, EventReader, NumberEvent, Restarts, SessionLog, TagKind, Value, VoidPoints,
+    Event, EventData, EventError, EventReader, EventRef, NumberEvent, Restarts, SessionLog, TagKind, Value,
+    VoidPoints,
 };
 
 /// How many tags of a run are kept; nobody looks at more, and they take memory.
@@ -118,46 +119,40 @@ impl Run {
     pub(crate) fn read_on(&mut self, limit: usize) -> usize {
         let mut count = 0;
         for index in 0..self.files.len() {
-            while count < limit {
-                let Some(reader) = &mut self.files[index].reader else { break };
+            // Out of the list, since it lends events.
+            let Some(mut reader) = self.files[index].reader.take() else { continue };
+            let mut is_readable = true;
+            while count < limit && is_readable {
                 let offset = reader.offset();
-                let record = match reader.next_whole_record() {
-                    Ok(Some(record)) => record,
-                    Ok(None) => break,
-                    Err(error) => {
-                        self.damaged(index, offset, &error);
-                        continue;
+                match reader.next_whole_ref() {
+                    Ok(Some(EventRef::Numbers(event))) => {
+                        if !self.add_numbers(&event) {
+                            self.add(event.to_event(), index as u32, offset);
+                        }
+                        count += 1;
                     }
-                };
-                if let Some(event) = NumberEvent::read(&record)
-                    && self.add_numbers(&event)
-                {
-                    count += 1;
-                    continue;
-                }
-                let Some(reader) = &self.files[index].reader else { break };
-                match reader.decode(record) {
-                    Ok(event) => {
+                    Ok(Some(EventRef::Other(event))) => {
                         self.add(event, index as u32, offset);
                         count += 1;
                     }
-                    Err(error) => self.damaged(index, offset, &error),
+                    Ok(None) => break,
+                    Err(error) => is_readable = self.damaged(index, offset, &error),
                 }
             }
+            self.files[index].reader = Some(reader).filter(|_| is_readable);
         }
         count
     }
 
-    fn damaged(&mut self, file: usize, offset: u64, error: &EventError) {
+    /// Notes damage, and returns true if the file can be read on.
+    fn damaged(&mut self, file: usize, offset: u64, error: &EventError) -> bool {
         // One bad event does not make the next ones unreadable; a bad record does.
-        let ends = !matches!(error, EventError::Decode { .. });
-        if ends {
-            self.files[file].reader = None;
-        }
+        let goes_on = matches!(error, EventError::Decode { .. });
         let (path, rest) =
-            (&self.files[file].path, if ends { "; the rest of the file is not shown" } else { "" });
+            (&self.files[file].path, if goes_on { "" } else { "; the rest of the file is not shown" });
         let note = format!("{} is damaged at offset {offset}: {error}{rest}", path.display());
         self.note(note);
+        goes_on
     }
 
     fn note(&mut self, note: String) {
@@ -166,7 +161,7 @@ impl Run {
         }
     }
 
-    /// Adds an event of numbers; returns false, with nothing done, if it takes the whole event to understand it.
+    /// Adds an event of numbers; returns false, with nothing done, if a tag is not known to be of scalars.
     fn add_numbers(&mut self, event: &NumberEvent<'_>) -> bool {
         let is_of_scalars = |tag| self.tags.get(tag).is_some_and(Tag::is_of_scalars);
         if !event.numbers().all(|number| is_of_scalars(number.tag)) {

@@ -8,7 +8,7 @@ mod support;
 
 use base64::Engine as _;
 use board::Board;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -104,11 +104,22 @@ fn number(value: &Json) -> f64 {
 }
 
 #[test]
-fn files_of_tensorflow() {
+fn files_of_tensorflow_and_torch() {
     let folder = tempfile::tempdir().unwrap();
     let Some(seen) = tensorboard(&["write"], folder.path()) else { return };
     assert!(seen["v2"]["images"]["pictures"].as_array().unwrap().len() == 2 && !seen["v1"].is_null());
+    assert_eq!(keys(&seen["torch"]["scalars"]).len(), 3, "and files as of torch");
     agrees(&seen, folder.path());
+    let board = Board::open(&[folder.path()]).unwrap();
+    board.reload();
+    let hparams = &ask(&board, "/api/hparams", &[])["rows"][0];
+    assert_eq!(hparams["run"], "torch/1600000000.5");
+    assert_eq!(hparams["hparams"], json!({"lr": 0.125, "optimizer": "adam"}));
+    assert_eq!(hparams["metrics"], json!({"hparam/accuracy": 0.75}));
+    let node = [("run", "torch"), ("name", "Net/Conv2d[conv1]/input.1")];
+    let node = ask(&board, "/api/node", &node);
+    assert_eq!((&node["op"], &node["outputs"]), (&json!("aten::_convolution"), &json!([["", "[1,8]"]])));
+    assert_eq!(node["inputs"].as_array().unwrap().len(), 2);
 }
 
 #[test]

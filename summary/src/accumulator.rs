@@ -1,8 +1,8 @@
 //! What a run's event files hold, by tag.
 
 use crate::{
-    Event, EventData, EventError, EventReader, NumberEvent, Restarts, SessionLog, TagKind, Value, VoidPoints,
-    event_files,
+    Event, EventData, EventError, EventReader, EventRef, NumberEvent, Restarts, SessionLog, TagKind, Value,
+    VoidPoints, event_files,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -148,13 +148,19 @@ impl EventAccumulator {
     fn read_on(&mut self, file: &mut OpenFile) -> usize {
         let mut count = 0;
         while let Some(reader) = &mut file.reader {
-            match reader
-                .next_whole_record()
-                .map(|record| record.map(|record| self.add_record(reader, record)))
-            {
-                Ok(Some(Ok(()))) => count += 1,
+            match reader.next_whole_ref() {
+                Ok(Some(EventRef::Numbers(event))) => {
+                    if !self.add_numbers(&event) {
+                        self.add(event.to_event());
+                    }
+                    count += 1;
+                }
+                Ok(Some(EventRef::Other(event))) => {
+                    self.add(event);
+                    count += 1;
+                }
                 Ok(None) => break,
-                Ok(Some(Err(error))) | Err(error) => {
+                Err(error) => {
                     if !matches!(error, EventError::Decode { .. }) {
                         file.reader = None;
                     }
@@ -165,15 +171,7 @@ impl EventAccumulator {
         count
     }
 
-    fn add_record(&mut self, reader: &EventReader, record: Bytes) -> Result<(), EventError> {
-        match NumberEvent::read(&record) {
-            Some(event) if self.add_numbers(&event) => {}
-            _ => self.add(reader.decode(record)?),
-        }
-        Ok(())
-    }
-
-    /// Adds an event of numbers; returns false, with nothing done, if it takes the whole event to understand it.
+    /// Adds an event of numbers; returns false, with nothing done, if a tag is not known to be of scalars.
     fn add_numbers(&mut self, event: &NumberEvent<'_>) -> bool {
         let is_scalar =
             |tag: &str| self.tags.get(tag).is_some_and(|tag| tag.plugin.as_deref() == Some("scalars"));

@@ -96,7 +96,7 @@ pub use hparams::HParam;
 pub use image::Image;
 pub use kind::TagKind;
 pub use numbers::{Number, NumberEvent};
-pub use reader::{EventReader, RunEvents, event_files, read_events, run_files};
+pub use reader::{EventReader, EventRef, RunEvents, event_files, read_events, run_files};
 pub use restart::{Restarts, VoidPoints};
 pub use stored_tensor::StoredTensor;
 pub use summary::Summary;

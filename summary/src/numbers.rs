@@ -1,9 +1,11 @@
 //! Events that hold nothing but numbers, read in place.
 
+use crate::{Event, EventData, StoredTensor, Summary, Value, ValueData};
+use bytes::Bytes;
 use wire::message::{Malformed, Value as Field, fields, take, take_varint32, take_varint64};
 
 /// A summary of numbers, read in place: no tag is copied. Most events of most files are of this kind, and programs that
-/// read millions of them save most of the time that [`Event::decode`](crate::Event::decode) takes.
+/// read millions of them save most of the time that [`Event::decode`] takes.
 ///
 /// ```
 /// use summary::{Event, NumberEvent, Summary};
@@ -31,13 +33,14 @@ pub struct Number<'a> {
     pub tag: &'a str,
     /// The number.
     pub value: f64,
-    /// True for a tensor of one floating-point number. It counts as a scalar if the tag's plug-in is `scalars`.
-    pub is_tensor: bool,
+    /// The serialized `TensorProto` of a tensor of one floating-point number, which is a scalar if the tag's plug-in is
+    /// `scalars`; `None` for a number in TensorFlow 1's style.
+    pub tensor: Option<&'a [u8]>,
 }
 
 impl<'a> NumberEvent<'a> {
     /// Reads a serialized event. Returns `None` for any other event, also for one whose values have metadata, which
-    /// [`Event::decode`](crate::Event::decode) reads in full.
+    /// [`Event::decode`] reads in full.
     #[must_use]
     pub fn read(event: &'a [u8]) -> Option<NumberEvent<'a>> {
         let (mut wall_time, mut step, mut summary) = (0.0, 0, None);
@@ -64,6 +67,20 @@ impl<'a> NumberEvent<'a> {
         let mut rest = self.summary;
         std::iter::from_fn(move || next_number(&mut rest))
     }
+
+    /// Returns the event as an owned one.
+    #[must_use]
+    pub fn to_event(&self) -> Event {
+        let values = self.numbers().map(|number| Value {
+            tag: number.tag.to_owned(),
+            data: Some(match number.tensor {
+                Some(tensor) => ValueData::Tensor(StoredTensor::from_encoded(Bytes::copy_from_slice(tensor))),
+                None => ValueData::Scalar(number.value as f32),
+            }),
+            ..Value::default()
+        });
+        Event::new(self.wall_time, self.step, EventData::Summary(Summary { values: values.collect() }))
+    }
 }
 
 /// Takes the next value off a serialized summary; `None` at its end, and for anything but a number.
@@ -83,17 +100,17 @@ fn number(value: &[u8]) -> Result<Number<'_>, Malformed> {
         match (field, value) {
             (1, Field::Bytes(bytes)) => tag = std::str::from_utf8(bytes).map_err(|_| Malformed)?,
             (2, Field::Fixed32(bits)) if number.is_none() => {
-                number = Some((f64::from(f32::from_bits(bits)), false));
+                number = Some((f64::from(f32::from_bits(bits)), None));
             }
             (8, Field::Bytes(tensor)) if number.is_none() => {
-                number = Some((tensor_number(tensor).ok_or(Malformed)?, true));
+                number = Some((tensor_number(tensor).ok_or(Malformed)?, Some(tensor)));
             }
             _ => return Err(Malformed),
         }
         Ok(())
     })?;
-    let (value, is_tensor) = number.ok_or(Malformed)?;
-    Ok(Number { tag, value, is_tensor })
+    let (value, tensor) = number.ok_or(Malformed)?;
+    Ok(Number { tag, value, tensor })
 }
 
 /// The number of a serialized `TensorProto` of one `float32` or `float64`; `None` for any other tensor.
@@ -141,13 +158,14 @@ mod tests {
     #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
     use super::*;
-    use crate::{Event, EventData, SessionLog, StoredTensor, Summary, SummaryMetadata, Value};
+    use crate::{SessionLog, SummaryMetadata};
     use proptest::prelude::*;
     use tensor::Tensor;
 
     fn read(event: &[u8]) -> Option<(f64, i64, Vec<(String, f64, bool)>)> {
         let event = NumberEvent::read(event)?;
-        let numbers = event.numbers().map(|number| (number.tag.to_owned(), number.value, number.is_tensor));
+        let numbers =
+            event.numbers().map(|number| (number.tag.to_owned(), number.value, number.tensor.is_some()));
         Some((event.wall_time, event.step, numbers.collect()))
     }
 
@@ -214,13 +232,14 @@ mod tests {
             let at = at.min(event.len());
             let end = (at + bytes.len()).min(event.len());
             event.splice(at..end, bytes);
-            let Some((wall_time, step, numbers)) = read(&event) else { return Ok(()) };
-            let Ok(decoded) = Event::decode(event) else { return Ok(()) };
-            prop_assert_eq!((decoded.wall_time.to_bits(), decoded.step), (wall_time.to_bits(), step));
-            let bits = |(tag, value): (String, f64)| (tag, value.to_bits());
-            let theirs = decoded.values().iter().map(|value| bits((value.tag.clone(), value.number().unwrap())));
-            let ours = numbers.into_iter().map(|(tag, value, _)| bits((tag, value)));
+            let Some(numbers) = NumberEvent::read(&event) else { return Ok(()) };
+            let Ok(decoded) = Event::decode(event.clone()) else { return Ok(()) };
+            let bits = |tag: &str, value: f64| (tag.to_owned(), value.to_bits());
+            let theirs = decoded.values().iter().map(|value| bits(&value.tag, value.number().unwrap()));
+            let ours = numbers.numbers().map(|number| bits(number.tag, number.value));
             prop_assert_eq!(ours.collect::<Vec<_>>(), theirs.collect::<Vec<_>>());
+            // Also NaN, which equals nothing.
+            prop_assert_eq!(numbers.to_event().encode(), decoded.encode());
         }
     }
 }

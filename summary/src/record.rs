@@ -29,6 +29,7 @@ mod writer;
 
 pub use blocks::BlockReader;
 pub use error::{Place, RecordError};
+pub(crate) use reader::PIECE;
 pub use reader::{DEFAULT_MAX_LEN, RecordReader};
 pub use writer::RecordWriter;
 

@@ -103,6 +103,8 @@ class Chart {
     });
     this.data = data;
     this.rows = rows;
+    // Which point of a curve stands at a place of the table, looked up with each move of the pointer.
+    this.points = rows.map(() => null);
     const shape = JSON.stringify([curves.map((curve) => curve.run), axis, this.options.log, weight > 0, isDark()]);
     if (this.plot && shape === this.shape) {
       this.plot.batch(() => {
@@ -201,8 +203,9 @@ class Chart {
         break;
       }
       if (row[near] === undefined) return null;
-      const own = xOf(curve, this.options.axis).indexOf(this.data[0][near]);
-      const line = this.lines.findIndex((line) => line.curve === curve && !line.faint);
+      this.points[place] ??= new Map(xOf(curve, this.options.axis).map((value, point) => [value, point]));
+      const own = this.points[place].get(this.data[0][near]);
+      const line = this.options.smoothing > 0 ? 2 * place + 1 : place;
       return { curve, step: curve.steps[own], wall: curve.walls[own], value: curve.values[own], smooth: this.data[line + 1][near] };
     });
     return { x, points: found.filter((point) => point) };

@@ -92,7 +92,8 @@ const checkpoints = {
       const rows = tensors.map((tensor) => {
         const picture = h("td", { class: "distribution" });
         const look = h("button", { type: "button", class: "quiet", onclick: () => this.distribution(name, tensor.name, picture) }, "Look");
-        picture.append(look);
+        if (tensor.known) picture.append(look);
+        else picture.append(h("span", { class: "dim" }, "values of this dtype cannot be shown"));
         return h("tr", {}, h("th", { scope: "row" }, cutName(tensor.name)), h("td", {}, tensor.dtype), h("td", {}, `[${tensor.shape.join(", ")}]`), h("td", { class: "number" }, bytes(tensor.bytes)), picture);
       });
       put(place, h("table", { class: "data tensors" }, h("caption", { class: "dim" }, tensors.length < count ? `${tensors.length} of ${count} tensors` : `${count} tensors`), h("thead", {}, h("tr", {}, ["tensor", "dtype", "shape", "size", "distribution"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, rows)));

@@ -106,12 +106,17 @@ function sideToggle() {
 // ---- what is new ----------------------------------------------------------------------------------
 
 let version = -1;
+/** When the board was painted last. */
+let painted = 0;
 
 async function look() {
   const state = await ask("/api/state");
   const grown = state.version !== version;
   paintLive(state);
   if (!grown && board.state?.loaded === state.loaded) return;
+  // Reading changes the board with every chunk: what is there meanwhile is painted now and then.
+  if (board.state && !state.loaded && performance.now() - painted < 1000) return;
+  painted = performance.now();
   version = state.version;
   const [tags, parameters] = await Promise.all([ask("/api/tags"), ask("/api/hparams")]);
   board.state = state;
@@ -150,7 +155,10 @@ async function keepLooking() {
     live.title = error.message;
     live.classList.remove("on");
   }
-  if (!embedded) setTimeout(keepLooking, document.hidden ? 5000 : 1000);
+  if (embedded) return;
+  // While the files are being read, so that the first picture does not wait for the next look.
+  const reading = board.state === null || !board.state.loaded;
+  setTimeout(keepLooking, document.hidden ? 5000 : reading ? 100 : 1000);
 }
 
 // ---- theme and keys -------------------------------------------------------------------------------

@@ -43,16 +43,22 @@ impl Board {
     /// The tensors of the checkpoint `name`.
     pub(super) fn checkpoint(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let reader = self.reader(query)?;
-        let tensors = reader.variables();
-        let rows = tensors.iter().take(MAX_TENSORS).map(|info| {
-            json!({
-                "name": info.name, "dtype": info.dtype.name(), "shape": info.shape.dims(), "bytes": info.bytes,
-            })
+        let known = reader.variables().into_iter().map(|info| {
+            let dtype = info.dtype.name().to_owned();
+            (info.name, dtype, info.shape.to_vec(), info.bytes, true)
+        });
+        // Of a dtype that this program does not know, whatever the file calls it: without values, but no error.
+        let unknown = reader.unknown().into_iter().map(|info| {
+            (info.name, format!("unknown: {}", info.dtype), info.shape.to_vec(), info.bytes, false)
+        });
+        let mut tensors: Vec<_> = known.chain(unknown).collect();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        let rows = tensors.iter().take(MAX_TENSORS).map(|(name, dtype, shape, bytes, known)| {
+            json!({"name": name, "dtype": dtype, "shape": shape, "bytes": bytes, "known": known})
         });
         let rows: Vec<Json> = rows.collect();
         Answer::json(&json!({
-            "tensors": rows, "count": tensors.len(),
-            "bytes": tensors.iter().map(|info| info.bytes).sum::<u64>(),
+            "tensors": rows, "count": tensors.len(), "bytes": tensors.iter().map(|row| row.3).sum::<u64>(),
         }))
     }
 
@@ -69,13 +75,18 @@ impl Board {
         {
             problems.push(json!({"tensor": "(the session's state)", "error": error.to_string()}));
         }
-        Answer::json(&json!({"tensors": reader.variables().len(), "problems": problems}))
+        let tensors = reader.variables().len() + reader.unknown().len();
+        Answer::json(&json!({"tensors": tensors, "problems": problems}))
     }
 
     /// The distribution of the elements of one `tensor` of the checkpoint `name`.
     pub(super) fn tensor(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let (reader, name) = (self.reader(query)?, query.need("tensor")?);
         let info = reader.variables().into_iter().find(|info| info.name == name);
+        if let Some(unknown) = reader.unknown().into_iter().find(|info| info.name == name) {
+            let text = format!("{} bytes of the unknown dtype {}", unknown.bytes, unknown.dtype);
+            return Answer::json(&json!({"text": text}));
+        }
         let info = info.ok_or_else(|| Error::NotFound(format!("the checkpoint has no tensor '{name}'")))?;
         if info.bytes > MAX_TENSOR {
             let (bytes, limit) = (info.bytes, MAX_TENSOR >> 20);
@@ -146,7 +157,7 @@ fn row(prefix: &Path, state: &CheckpointState) -> Json {
         "pinned": note.is_some_and(|note| note.pinned), "metric": note.and_then(|note| note.metric).map(number),
         "best": name(prefix).starts_with("best.ckpt"),
         "meta_graph": has(".meta"), "session_state": has(".session") || has(".session-2"),
-        "tensors": reader.as_ref().ok().map(|reader| reader.variables().len()),
+        "tensors": reader.as_ref().ok().map(|reader| reader.variables().len() + reader.unknown().len()),
         "error": reader.err().map(|error| error.to_string()),
     })
 }

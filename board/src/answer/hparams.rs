@@ -10,6 +10,8 @@ use summary::{HParam, TagKind};
 
 /// How many numbers of a run are offered as columns.
 const MAX_METRICS: usize = 200;
+/// How many values are read to find a run's parameters.
+const MAX_LOOKS: usize = 20;
 
 impl Board {
     /// Of each run that has parameters: these, and the last number of each of its tags. TensorBoard's writers put the
@@ -18,18 +20,19 @@ impl Board {
         let mut rows = Vec::new();
         for shown in self.all() {
             let name = &shown.found.name;
-            let place = {
+            let found = {
                 let run = shown.run();
                 let places = run.places("_hparams_/session_start_info", TagKind::HParams);
-                places.and_then(|places| places.last().copied()).map(|place| (place, last_numbers(&run)))
+                places.map(|places| (places.iter().rev().copied().collect::<Vec<_>>(), last_numbers(&run)))
             };
-            let Some((place, mut metrics)) = place else { continue };
+            let Some((places, mut metrics)) = found else { continue };
             let query = super::Query(vec![("run".into(), name.as_str().into())]);
-            let Ok(value) = self.value_at(&query, &place) else { continue };
-            let content = value.metadata.and_then(|metadata| metadata.plugin).map(|plugin| plugin.content);
-            let Some(parameters) = content.and_then(|content| HParam::of_plugin_content(&content)) else {
-                continue;
-            };
+            // The newest that has them: writers leave the metadata out of all but a tag's first value.
+            let parameters = places.iter().take(MAX_LOOKS).find_map(|place| {
+                let plugin = self.value_at(&query, place).ok()?.metadata?.plugin?;
+                HParam::of_plugin_content(&plugin.content)
+            });
+            let Some(parameters) = parameters else { continue };
             // A trial's numbers may be in the folders below it.
             for below in self.all() {
                 if let Some(inner) = below.found.name.strip_prefix(&format!("{name}/")) {

@@ -21,7 +21,7 @@ impl Board {
         let mut samples = Vec::with_capacity(places.len());
         for place in &places {
             let mut sample = json!({"step": place.step, "wall": place.wall, "at": place.word()});
-            match self.value_at(query, place).map(|value| media::items(&value)) {
+            match self.value_at(query, place).map(|value| media::items(&value, kind)) {
                 Ok(items) => sample["items"] = json!(items),
                 Err(error) => sample["error"] = json!(error.to_string()),
             }
@@ -52,7 +52,7 @@ impl Board {
         let place = places.iter().find(|place| place.word() == at);
         let place = place.ok_or_else(|| Error::NotFound(format!("there is no sample '{at}'")))?;
         let index = query.number("index")?.unwrap_or(0);
-        let bytes = media::bytes(&self.value_at(query, place)?, index);
+        let bytes = media::bytes(&self.value_at(query, place)?, kind, index);
         let bytes = bytes.ok_or_else(|| Error::NotFound(format!("the sample '{at}' has no item {index}")))?;
         let content_type = media_type(&bytes)
             .ok_or_else(|| Error::Request(format!("no {} of a known format", kind.name())))?;

@@ -101,13 +101,13 @@ fn inferred(graph: &GraphDef) -> HashMap<String, Vec<(String, String)>> {
 
 /// The outputs that a node's own attributes tell of.
 fn stated(node: &NodeDef) -> Vec<(String, String)> {
-    let dtype = ["dtype", "DstT", "out_type", "output_type", "T"].into_iter().find_map(|key| {
+    let dtype = ["dtype", "DstT", "out_type", "output_type", "Tout", "T"].into_iter().find_map(|key| {
         match node.attr.get(key)?.value.as_ref()? {
-            Value::Type(number) => DType::from_number(*number),
+            Value::Type(number) => Some(type_text(*number)),
             _ => None,
         }
     });
-    let dtype = dtype.map_or(String::new(), |dtype| dtype.name().to_owned());
+    let dtype = dtype.unwrap_or_default();
     match node.attr.get("_output_shapes").and_then(|value| value.value.as_ref()) {
         Some(Value::List(list)) => {
             list.shape.iter().map(|shape| (dtype.clone(), shape_text(shape))).collect()

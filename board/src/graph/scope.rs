@@ -135,7 +135,7 @@ pub(crate) fn view(model: &Model, scope: &str, costs: Option<&Costs>) -> Result<
             let Some(output) = input.output else { continue };
             edge.control = false;
             edge.count += 1;
-            let label = from.outputs.get(output).map(|(dtype, shape)| format!("{dtype} {shape}"));
+            let label = from.outputs.get(output).map(output_text);
             if let Some(label) =
                 label.filter(|label| !edge.labels.contains(label) && edge.labels.len() < MAX_LABELS)
             {
@@ -189,9 +189,14 @@ fn item(key: Key<'_>, scope: &str, node: &Node) -> Item {
     };
     let is_operation = kind == ItemKind::Operation;
     let output = node.outputs.first().filter(|_| is_operation);
-    let output = output.map_or(String::new(), |(dtype, shape)| format!("{dtype} {shape}"));
+    let output = output.map_or(String::new(), output_text);
     let op = if is_operation { node.op.clone() } else { String::new() };
     Item { kind, name: name.to_owned(), label, op, count: 0, output, nanos: 0.0, bytes: 0.0, aside: false }
+}
+
+/// The dtype and the shape of an output, as far as they are known.
+fn output_text((dtype, shape): &(String, String)) -> String {
+    format!("{dtype} {shape}").trim().to_owned()
 }
 
 fn outer(kind: ItemKind, name: &str) -> Item {

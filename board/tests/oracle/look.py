@@ -1,6 +1,6 @@
 """Prints what TensorBoard sees in each run below a folder: tags, scalars, images and texts, without sampling.
 
-With `write` before the folder, first writes runs with TensorFlow 2 into it. With `kinds`, writes a run of values whose style
+With `write` before the folder, first writes runs into it, with TensorFlow and as torch and tensorboardX write them. With `kinds`, writes a run of values whose style
 and plug-ins contradict or are missing, and prints by which plug-in TensorBoard's server shows each tag.
 """
 
@@ -18,6 +18,7 @@ from tensorboard.util import tensor_util
 def write(folder):
     import tensorflow as tf
 
+    torch(folder)
     v2 = tf.summary.create_file_writer(os.path.join(folder, "v2"))
     with v2.as_default():
         for step in range(30):
@@ -41,6 +42,76 @@ def write(folder):
             value = v1.Summary.Value(tag="loss", simple_value=float(-step))
             writer.add_summary(v1.Summary(value=[value]), step)
         writer.close()
+
+
+def torch(folder):
+    """Writes what torch.utils.tensorboard and tensorboardX write: the same messages, by TensorBoard's classes."""
+    import numpy
+    from google.protobuf import struct_pb2
+    from tensorboard.compat.proto import attr_value_pb2, config_pb2, event_pb2, graph_pb2, node_def_pb2, summary_pb2, tensor_pb2
+    from tensorboard.compat.proto import tensor_shape_pb2, versions_pb2
+    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+    from tensorboard.plugins.text import plugin_data_pb2 as text_data_pb2
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    Value = summary_pb2.Summary.Value
+
+    def writer(name):
+        return EventFileWriter(os.path.join(folder, name))
+
+    def add(writer, step, *values):
+        writer.add_event(event_pb2.Event(wall_time=1.6e9 + step, step=step, summary=summary_pb2.Summary(value=values)))
+
+    def described(plugin, content=b""):
+        data = summary_pb2.SummaryMetadata.PluginData(plugin_name=plugin, content=content)
+        return summary_pb2.SummaryMetadata(plugin_data=data)
+
+    main = writer("torch")
+    for step in range(20):
+        add(main, step, Value(tag="Loss/train", simple_value=1.0 / (step + 1)))
+        # With new_style: the metadata again and again, typed values, no shape.
+        float_val = tensor_pb2.TensorProto(float_val=[step * 0.5], dtype="DT_FLOAT")
+        add(main, step, Value(tag="new style", tensor=float_val, metadata=described("scalars")))
+        double_val = tensor_pb2.TensorProto(double_val=[step / 3], dtype="DT_DOUBLE")
+        add(main, step, Value(tag="double", tensor=double_val, metadata=described("scalars")))
+    # It puts empty buckets before and behind.
+    histogram = summary_pb2.HistogramProto(min=-1, max=1, num=30, sum=0, sum_squares=20, bucket_limit=[-1.1, -1, 0, 1, 1.1], bucket=[0, 0, 14, 16, 0])
+    add(main, 3, Value(tag="conv1.weight", histo=histogram))
+    picture = summary_pb2.Summary.Image(height=2, width=2, colorspace=3, encoded_image_string=b"\x89PNG\r\n\x1a\npicture")
+    add(main, 4, Value(tag="grid", image=picture))
+    sound = summary_pb2.Summary.Audio(sample_rate=8000, num_channels=1, length_frames=2, encoded_audio_string=b"RIFF....WAVEdata", content_type="audio/wav")
+    add(main, 5, Value(tag="sound", audio=sound))
+    shape = tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=1)])
+    text = tensor_pb2.TensorProto(dtype="DT_STRING", string_val=[b"a *note*"], tensor_shape=shape)
+    content = text_data_pb2.TextPluginData(version=0).SerializeToString()
+    add(main, 6, Value(tag="note/text_summary", metadata=described("text", content), tensor=text))
+    curve = tensor_util.make_tensor_proto(numpy.zeros([6, 4], numpy.float32))
+    add(main, 7, Value(tag="pr", metadata=described("pr_curves"), tensor=curve))
+    node = node_def_pb2.NodeDef(name="Net/Conv2d[conv1]/input.1", op="aten::_convolution", input=["input/x", "Net/Conv2d[conv1]/weight"])
+    output_shapes = attr_value_pb2.AttrValue.ListValue(shape=[tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=n) for n in (1, 8)])])
+    node.attr["_output_shapes"].list.CopyFrom(output_shapes)
+    nodes = [node_def_pb2.NodeDef(name="input/x", op="IO Node"), node_def_pb2.NodeDef(name="Net/Conv2d[conv1]/weight", op="prim::GetAttr"), node]
+    graph = graph_pb2.GraphDef(node=nodes, versions=versions_pb2.VersionDef(producer=22))
+    main.add_event(event_pb2.Event(graph_def=graph.SerializeToString()))
+    recorded = event_pb2.TaggedRunMetadata(tag="step1", run_metadata=config_pb2.RunMetadata().SerializeToString())
+    main.add_event(event_pb2.Event(tagged_run_metadata=recorded))
+    main.close()
+    # add_hparams makes a run of its own, of values without data.
+    trial = writer("torch/1600000000.5")
+    info = api_pb2.HParamInfo(name="lr", type=api_pb2.DATA_TYPE_FLOAT64)
+    experiment = plugin_data_pb2.HParamsPluginData(experiment=api_pb2.Experiment(hparam_infos=[info]))
+    start = plugin_data_pb2.SessionStartInfo()
+    start.hparams["lr"].CopyFrom(struct_pb2.Value(number_value=0.125))
+    start.hparams["optimizer"].CopyFrom(struct_pb2.Value(string_value="adam"))
+    end = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
+    for tag, data in (
+        ("_hparams_/experiment", experiment),
+        ("_hparams_/session_start_info", plugin_data_pb2.HParamsPluginData(session_start_info=start)),
+        ("_hparams_/session_end_info", plugin_data_pb2.HParamsPluginData(session_end_info=end)),
+    ):
+        add(trial, 0, Value(tag=tag, metadata=described("hparams", data.SerializeToString())))
+    add(trial, 0, Value(tag="hparam/accuracy", simple_value=0.75))
+    trial.close()
 
 
 def numbers(path):

@@ -3,7 +3,7 @@
 use super::{FOOTER, HEADER, Place, RecordError};
 use bytes::Bytes;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 use tensor::FileKind;
@@ -12,21 +12,25 @@ use wire::crc;
 /// The default limit for a record's length in bytes: what a protocol message can have.
 pub const DEFAULT_MAX_LEN: u64 = i32::MAX as u64;
 
+/// How many bytes are asked for at once. Shorter records are copied out of their buffer, longer ones take it with them.
+pub(crate) const PIECE: usize = 64 << 10;
 /// Memory is taken for this many bytes on the word of a length alone; for more, as they arrive.
 const TRUSTED: usize = 1 << 20;
 
 /// Reads records one after another.
 ///
 /// It can follow a file that is still being written: after the end, or after a truncated record, the
-/// next call goes on with what has been appended since. Nothing is read twice, so pipes work as well.
+/// next call continues with the bytes that were appended since. Nothing is read twice, so pipes work as well.
 #[derive(Debug)]
 pub struct RecordReader<R> {
     input: R,
     file: Option<Arc<Path>>,
     offset: u64,
     max_len: u64,
-    /// The bytes of the current record that were read so far.
-    pending: Vec<u8>,
+    /// The bytes that were read and not given yet are those from `start` to `end`.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
 }
 
 impl RecordReader<BufReader<File>> {
@@ -41,17 +45,26 @@ impl RecordReader<BufReader<File>> {
             action: "open",
             source: Arc::new(source),
         })?;
-        let mut reader = RecordReader::new(BufReader::with_capacity(1 << 16, file));
+        let mut reader = RecordReader::new(BufReader::with_capacity(PIECE, file));
         reader.file = Some(path);
         Ok(reader)
     }
 }
 
 impl<R: Read> RecordReader<R> {
-    /// Reads from any source. It is read in small pieces: wrap files in a
-    /// [`BufReader`](std::io::BufReader).
+    /// Reads from any source, as many bytes at a time as it gives, up to 64 KiB.
+    ///
+    /// ```
+    /// use summary::record::{RecordReader, RecordWriter};
+    /// let mut writer = RecordWriter::new(Vec::new());
+    /// writer.write(b"one")?;
+    /// let file = writer.into_inner();
+    /// assert_eq!(RecordReader::new(&file[..]).next_record()?.as_deref(), Some(&b"one"[..]));
+    /// # Ok::<(), summary::record::RecordError>(())
+    /// ```
     pub fn new(input: R) -> RecordReader<R> {
-        RecordReader { input, file: None, offset: 0, max_len: DEFAULT_MAX_LEN, pending: Vec::new() }
+        let max_len = DEFAULT_MAX_LEN;
+        RecordReader { input, file: None, offset: 0, max_len, buffer: Vec::new(), start: 0, end: 0 }
     }
 
     /// Sets the limit for a record's length, [`DEFAULT_MAX_LEN`] by default.
@@ -61,53 +74,115 @@ impl<R: Read> RecordReader<R> {
         self
     }
 
-    /// The offset behind the last whole record, where the next one starts.
+    /// Returns the offset behind the last whole record, where the next one starts.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Bytes that were read behind the last whole record. Not 0 after the end: a file with less than a
-    /// header left, which counts as its end.
+    /// Returns the number of bytes that were read behind the last whole record. Not 0 after the end: a file with less than
+    /// a header left, which counts as its end.
     #[must_use]
     pub fn leftover(&self) -> u64 {
-        self.pending.len() as u64
+        self.unread().len() as u64
     }
 
-    /// The next record, or `None` at the end, which more bytes may move.
+    /// Returns the next record, or `None` at the end, which more bytes may move.
     ///
     /// # Errors
     /// [`RecordError::Truncated`] when the input ends inside the record's data;
     /// [`RecordError::Corrupt`] and [`RecordError::TooLong`], again and again, since nothing tells where
     /// the following record would start; [`RecordError::Io`].
     pub fn next_record(&mut self) -> Result<Option<Bytes>, RecordError> {
+        let Some(len) = self.next_len()? else { return Ok(None) };
+        Ok(Some(self.take_bytes(len)))
+    }
+
+    /// Takes the next record, of this length, which was read.
+    pub(crate) fn take_bytes(&mut self, len: usize) -> Bytes {
+        if len < PIECE {
+            return Bytes::copy_from_slice(self.take_slice(len));
+        }
+        // A long record takes the buffer with it instead of a copy; what is behind it moves into another one.
+        let (start, end) = (self.start, self.end);
+        self.skip(len);
+        let rest = self.unread().to_vec();
+        let mut record = std::mem::replace(&mut self.buffer, rest);
+        (self.start, self.end) = (0, self.buffer.len());
+        record.truncate(end);
+        Bytes::from(record).slice(start + HEADER..start + HEADER + len)
+    }
+
+    /// Lends the next record, of this length, which was read.
+    pub(crate) fn take_slice(&mut self, len: usize) -> &[u8] {
+        let data = self.start + HEADER..self.start + HEADER + len;
+        self.skip(len);
+        &self.buffer[data]
+    }
+
+    /// As [`next_record`](RecordReader::next_record), but lends the record instead of allocating memory for it: for files of
+    /// millions of small records.
+    ///
+    /// ```
+    /// use summary::record::{RecordReader, RecordWriter};
+    /// let mut writer = RecordWriter::new(Vec::new());
+    /// writer.write(b"one")?;
+    /// let file = writer.into_inner();
+    /// let mut reader = RecordReader::new(&file[..]);
+    /// while let Some(record) = reader.next_slice()? {
+    ///     assert_eq!(record, b"one");
+    /// }
+    /// # Ok::<(), summary::record::RecordError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`next_record`](RecordReader::next_record).
+    pub fn next_slice(&mut self) -> Result<Option<&[u8]>, RecordError> {
+        let Some(len) = self.next_len()? else { return Ok(None) };
+        Ok(Some(self.take_slice(len)))
+    }
+
+    /// Reads and checks the next record, which then begins the unread bytes, and returns its length.
+    pub(crate) fn next_len(&mut self) -> Result<Option<usize>, RecordError> {
         if !self.fill(HEADER)? {
             return Ok(None);
         }
         let len = match self.data_len() {
             Err(RecordError::Corrupt { place, part, .. }) if self.offset == 0 => {
-                // What stands at a file's beginning and is no record may tell what it is.
+                // A file's beginning that is no record may identify the file's format.
                 self.fill(FileKind::START)?;
-                let kind = kind_of(&self.file, &self.pending);
+                let start = self.unread();
+                let kind = kind_of(&self.file, &start[..start.len().min(FileKind::START)]);
                 return Err(RecordError::Corrupt { place, part, kind });
             }
             other => other?,
         };
         let whole = HEADER + len + FOOTER;
         if !self.fill(whole)? {
-            let (expected, found) = (whole as u64, self.pending.len() as u64);
+            let (expected, found) = (whole as u64, self.leftover());
             return Err(RecordError::Truncated { place: self.place(), expected, found });
         }
-        if !has_crc(&self.pending[HEADER..HEADER + len], &self.pending[HEADER + len..]) {
+        let (data, crc) = self.unread()[HEADER..whole].split_at(len);
+        if !has_crc(data, crc) {
             return Err(RecordError::Corrupt { place: self.place(), part: "data", kind: None });
         }
+        Ok(Some(len))
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Counts a record of this length as given.
+    fn skip(&mut self, len: usize) {
+        let whole = HEADER + len + FOOTER;
+        self.start += whole;
         self.offset += whole as u64;
-        Ok(Some(Bytes::from(std::mem::take(&mut self.pending)).slice(HEADER..HEADER + len)))
     }
 
     /// The length in a header that is there.
     fn data_len(&self) -> Result<usize, RecordError> {
-        let (length, crc) = self.pending[..HEADER].split_at(8);
+        let (length, crc) = self.unread()[..HEADER].split_at(8);
         if !has_crc(length, crc) {
             return Err(RecordError::Corrupt { place: self.place(), part: "length", kind: None });
         }
@@ -121,33 +196,49 @@ impl<R: Read> RecordReader<R> {
         len.checked_add(HEADER + FOOTER).map(|_| len).ok_or_else(too_long)
     }
 
-    /// Reads until `len` bytes of the record are there; `false` when the input ends before.
+    /// Reads until `len` bytes are unread; `false` when the input ends before.
     fn fill(&mut self, len: usize) -> Result<bool, RecordError> {
-        let missing = len.saturating_sub(self.pending.len());
-        if missing > 0 {
-            self.pending.reserve_exact(missing.min(TRUSTED));
-            let more = self.input.by_ref().take(missing as u64).read_to_end(&mut self.pending);
-            more.map_err(|source| RecordError::Io {
-                place: self.place(),
-                action: "read",
-                source: Arc::new(source),
-            })?;
+        while self.end - self.start < len {
+            self.make_room(len);
+            match self.input.read(&mut self.buffer[self.end..]) {
+                Ok(0) => return Ok(false),
+                Ok(count) => self.end += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return Err(RecordError::Io {
+                        place: self.place(),
+                        action: "read",
+                        source: Arc::new(error),
+                    });
+                }
+            }
         }
-        Ok(self.pending.len() >= len)
+        Ok(true)
     }
 
-    fn place(&self) -> Place {
+    /// Makes room behind the unread bytes for more of those `len` that are wanted.
+    fn make_room(&mut self, len: usize) {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let wanted = len.min(self.end + TRUSTED).max(PIECE);
+        if wanted > self.buffer.len() {
+            self.buffer.reserve_exact(wanted - self.buffer.len());
+            self.buffer.resize(wanted, 0);
+        } else if self.buffer.len() > TRUSTED && len <= PIECE && self.end <= PIECE {
+            // After an unusually long record.
+            self.buffer.truncate(PIECE);
+            self.buffer.shrink_to_fit();
+        }
+    }
+
+    pub(crate) fn place(&self) -> Place {
         Place { file: self.file.clone(), offset: self.offset }
-    }
-
-    /// Where the record before the current offset started, given its data.
-    pub(crate) fn place_of(&self, data: &[u8]) -> Place {
-        let whole = (HEADER + data.len() + FOOTER) as u64;
-        Place { file: self.file.clone(), offset: self.offset.saturating_sub(whole) }
     }
 }
 
-/// Ends after an error; [`next_record`](RecordReader::next_record) can be asked again.
+/// Ends after an error; [`next_record`](RecordReader::next_record) can be called again.
 impl<R: Read> Iterator for RecordReader<R> {
     type Item = Result<Bytes, RecordError>;
 
@@ -156,13 +247,13 @@ impl<R: Read> Iterator for RecordReader<R> {
     }
 }
 
-/// What a file is that begins with these bytes, and with no record.
+/// Returns the format of a file that begins with these bytes, and with no record.
 pub(super) fn kind_of(file: &Option<Arc<Path>>, start: &[u8]) -> Option<FileKind> {
     let path = file.as_deref().unwrap_or(Path::new(""));
     FileKind::of(path, start).filter(|kind| kind.is_told_by_content())
 }
 
-/// Whether four bytes are the masked checksum of others.
+/// Returns true if four bytes are the masked checksum of others.
 pub(super) fn has_crc(bytes: &[u8], crc: &[u8]) -> bool {
     crc::masked(bytes).to_le_bytes() == *crc
 }
