@@ -35,11 +35,16 @@ function openBox(picture, index, inner) {
     Object.assign(other, { x: middle - other.width / 2, y: top });
   });
   for (const edge of picture.edges) {
-    edge.points = edge.points.map(([px, py], place) => {
+    const isDownward = edge.points[0]?.[1] <= edge.points.at(-1)?.[1];
+    edge.points = edge.points.flatMap(([px, py], place) => {
       const end = place === 0 ? edge.from : place === edge.points.length - 1 ? edge.to : null;
       // Where a line leaves the box, at its lower side.
-      if (end === index && py > y + 0.5) return [center, y + grown.height];
-      return end === index ? [px, py] : moved(px, py);
+      if (end === index) return [py > y + 0.5 ? [center, y + grown.height] : [px, py]];
+      const point = moved(px, py);
+      if (py <= y + 0.5 || py > bottom + 0.5) return [point];
+      // It leaves the row: straight down to where the row ends now, so that it does not cross the box.
+      const below = [point[0], py + down];
+      return isDownward ? [point, below] : [below, point];
     });
   }
   if (picture.aside !== null && picture.aside > y) picture.aside += down;
