@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use tensor::text::escaped;
-use tensor::{DType, Shape};
+use tensor::{DType, Shape, TensorError};
 use wire::Code;
 
 /// The result of this crate's fallible functions.
@@ -176,6 +176,15 @@ pub enum Error {
         /// The codec's reason.
         source: BoxError,
     },
+}
+
+/// So that `?` converts in the implementation of a [`SaveSource`](crate::SaveSource) or
+/// [`RestoreTarget`](crate::RestoreTarget) that reads tensors.
+impl From<TensorError> for Error {
+    fn from(error: TensorError) -> Error {
+        let code = if error.is_out_of_memory() { Code::ResourceExhausted } else { Code::InvalidArgument };
+        Error::Variables { operation: "use", code, source: Box::new(error) }
+    }
 }
 
 impl Error {

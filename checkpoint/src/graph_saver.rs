@@ -1,7 +1,9 @@
 //! The saver of a graph: its variables in a session, with all else that a resumed run needs.
 
+use crate::saved_states::{TakenObjects, adopt_states, take_all};
 use crate::{
-    RestoreOptions, RestorePlan, RestoreReport, SaveOptions, Saver, SaverOptions, SessionVariables, sidecar,
+    RestoreOptions, RestorePlan, RestoreReport, SAVED_OBJECTS, SaveOptions, SavedObject, Saver, SaverOptions,
+    SessionVariables, sidecar,
 };
 use serde::{Deserialize, Serialize};
 use session_core::{
@@ -29,6 +31,7 @@ pub struct GraphSaver {
 struct Chosen {
     variables: Vec<Variable>,
     tables: Vec<SavedTable>,
+    objects: Vec<SavedObject>,
 }
 
 /// The state that a checkpoint stores alongside the tensors: that of the session, of hooks, and of other
@@ -65,8 +68,8 @@ pub struct Restored {
 }
 
 impl GraphSaver {
-    /// Creates a saver of all global variables and lookup tables
-    /// ([`SAVEABLE_OBJECTS`](keys::SAVEABLE_OBJECTS)) that the graph has whenever it saves or restores (S-274); none are no error
+    /// Creates a saver of all global variables, lookup tables ([`SAVEABLE_OBJECTS`](keys::SAVEABLE_OBJECTS)) and objects of the program
+    /// ([`SAVED_OBJECTS`]) that the graph has whenever it saves or restores (S-274); none are no error
     /// (S-83, S-290). TensorFlow's default saver never learns of variables that are made later (S-86).
     #[must_use]
     pub fn new(options: SaverOptions) -> GraphSaver {
@@ -95,8 +98,19 @@ impl GraphSaver {
             return Err(Error::value("No variables to save"));
         }
         check_keys(&variables, &tables)?;
-        let chosen = Some(Arc::new(Chosen { variables, tables }));
+        let chosen = Some(Arc::new(Chosen { variables, tables, objects: Vec::new() }));
         Ok(GraphSaver { saver: Arc::new(Saver::new(options)), chosen })
+    }
+
+    /// Adds objects of the program to a saver of chosen variables. A saver of all variables has all objects of the graph
+    /// already.
+    #[must_use]
+    pub fn with_objects(self, objects: impl IntoIterator<Item = SavedObject>) -> GraphSaver {
+        let Some(chosen) = &self.chosen else { return self };
+        let Chosen { variables, tables, objects: known } = &**chosen;
+        let objects = known.iter().cloned().chain(objects).collect();
+        let chosen = Chosen { variables: variables.clone(), tables: tables.clone(), objects };
+        GraphSaver { saver: self.saver, chosen: Some(Arc::new(chosen)) }
     }
 
     /// Creates a saver of the same variables and tables with other options, and with a list of checkpoints of its own.
@@ -132,9 +146,19 @@ impl GraphSaver {
         }
     }
 
+    /// Returns the objects of the program that it saves with a session of this graph.
+    #[must_use]
+    pub fn objects(&self, graph: &Graph) -> Vec<SavedObject> {
+        match &self.chosen {
+            Some(chosen) => chosen.objects.clone(),
+            None => graph.collection(&SAVED_OBJECTS),
+        }
+    }
+
     fn live<'s>(&self, session: &'s dyn Session, phase: Phase) -> Result<SessionVariables<'s>> {
         let graph = session.graph();
         let live = SessionVariables::new(session, self.variables(graph)).with_tables(self.tables(graph));
+        let live = live.with_objects(self.objects(graph));
         live.check().map_err(|error| error.with_phase(phase))?;
         Ok(live)
     }
@@ -161,8 +185,7 @@ impl GraphSaver {
         hooks: Vec<(String, Vec<u8>)>,
         options: SaveOptions,
     ) -> Result<PathBuf> {
-        let options = with_state(session, step, hooks, options)?;
-        let live = self.live(session, Phase::Save)?;
+        let (live, options) = self.taken(session, step, hooks, options)?;
         self.saver.save_with(&live, path, step, options).map_err(in_phase(Phase::Save))
     }
 
@@ -178,9 +201,26 @@ impl GraphSaver {
         hooks: Vec<(String, Vec<u8>)>,
         options: SaveOptions,
     ) -> Result<PathBuf> {
-        let options = with_state(session, step, hooks, options)?;
-        let live = self.live(session, Phase::Save)?;
+        let (live, options) = self.taken(session, step, hooks, options)?;
         self.saver.save_in_background(&live, path, step, options).map_err(in_phase(Phase::Save))
+    }
+
+    /// What a save reads, objects of the program as they are now, and the states of all that takes part.
+    fn taken<'s>(
+        &self,
+        session: &'s dyn Session,
+        step: Option<i64>,
+        hooks: Vec<(String, Vec<u8>)>,
+        options: SaveOptions,
+    ) -> Result<(SessionVariables<'s>, SaveOptions)> {
+        let objects = self.objects(session.graph());
+        if !objects.is_empty() {
+            // The copies of an earlier save are given back before there are new ones.
+            self.wait()?;
+        }
+        let TakenObjects { snapshots, states } = take_all(&objects).map_err(in_phase(Phase::Save))?;
+        let options = with_state(session, step, hooks, states, options)?;
+        Ok((self.live(session, Phase::Save)?.taken(snapshots), options))
     }
 
     /// Waits for the save in the background.
@@ -204,7 +244,7 @@ impl GraphSaver {
     ) -> Result<Restored> {
         let mut live = self.live(session, Phase::Restore)?;
         let report = self.saver.restore_with(&mut live, prefix, options).map_err(in_phase(Phase::Restore))?;
-        taken_over(session, report)
+        taken_over(session, live.objects(), report)
     }
 
     /// Returns what [`restore`](GraphSaver::restore) would do, to be printed before it is done; see [`RestorePlan`].
@@ -234,7 +274,7 @@ impl GraphSaver {
         let mut live = self.live(session, Phase::Restore)?;
         let report =
             self.saver.restore_latest(&mut live, directory, options).map_err(in_phase(Phase::Restore))?;
-        report.map(|report| taken_over(session, report)).transpose()
+        report.map(|report| taken_over(session, live.objects(), report)).transpose()
     }
 }
 
@@ -292,18 +332,21 @@ fn with_state(
     session: &dyn Session,
     step: Option<i64>,
     hooks: Vec<(String, Vec<u8>)>,
+    objects: Vec<(String, Vec<u8>)>,
     options: SaveOptions,
 ) -> Result<SaveOptions> {
-    let session = session.export_state().map_err(|error| error.with_phase(Phase::Save))?;
+    let mut session = session.export_state().map_err(|error| error.with_phase(Phase::Save))?;
+    session.extend(objects);
     let state = SessionState { step, session, hooks };
     Ok(options.session_state(sidecar::encode(&state).map_err(in_phase(Phase::Save))?))
 }
 
-fn taken_over(session: &dyn Session, report: RestoreReport) -> Result<Restored> {
-    let state = match &report.session_state {
+fn taken_over(session: &dyn Session, objects: &[SavedObject], report: RestoreReport) -> Result<Restored> {
+    let mut state = match &report.session_state {
         Some(bytes) => sidecar::decode::<SessionState>(bytes).map_err(in_phase(Phase::Restore))?,
         None => SessionState::default(),
     };
+    adopt_states(objects, &mut state.session, &report.restored).map_err(in_phase(Phase::Restore))?;
     session.import_state(&state.session).map_err(|error| error.with_phase(Phase::Restore))?;
     Ok(Restored { report, state })
 }

@@ -88,6 +88,10 @@ mod prefix;
 mod reader;
 #[cfg(feature = "safetensors")]
 pub mod safetensors;
+#[cfg(feature = "session")]
+mod saved_object;
+#[cfg(all(feature = "session", feature = "sidecar"))]
+mod saved_states;
 mod saver;
 #[cfg(feature = "session")]
 mod session;
@@ -106,6 +110,8 @@ pub use graph_saver::{GraphSaver, Restored, SAVERS, SessionState};
 pub use info::{Problem, TensorInfo, UnknownTensor};
 pub use prefix::{data_path, index_path, meta_graph_path, same_checkpoint, sidecar_path};
 pub use reader::{CheckpointReader, checkpoints_in, list_variables, load_variable};
+#[cfg(feature = "session")]
+pub use saved_object::{SAVED_OBJECTS, SavedObject};
 pub use saver::{
     Better, PlannedVariable, RestoreOptions, RestorePlan, RestoreReport, RestoreTarget, SaveOptions,
     SaveSource, Saver, SaverOptions, Slice, Snapshot, VariableSpec, read_all,

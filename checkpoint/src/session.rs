@@ -1,11 +1,12 @@
 //! The variables of a live session, to be saved and restored.
 
 use crate::bundle::TensorSlice;
-use crate::{Error, RestoreTarget, Result, SaveSource, Slice, Snapshot, VariableSpec};
+use crate::{Error, RestoreTarget, Result, SaveSource, SavedObject, Slice, Snapshot, VariableSpec};
 use session_core::{
     Endpoint, GraphMember, OpId, Output, RunOptions, SavedTable, Session, SliceInfo, Step, Variable,
 };
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use tensor::{Shape, Tensor};
 
 /// Variables with the session that holds their values.
@@ -18,6 +19,9 @@ pub struct SessionVariables<'s> {
     session: &'s dyn Session,
     variables: Vec<Variable>,
     tables: Vec<SavedTable>,
+    objects: Vec<SavedObject>,
+    /// What the objects were when a save began. The lock guards that it is handed out once.
+    taken: Arc<Mutex<Option<Vec<Snapshot>>>>,
 }
 
 impl std::fmt::Debug for SessionVariables<'_> {
@@ -35,7 +39,14 @@ impl<'s> SessionVariables<'s> {
         session: &'s dyn Session,
         variables: impl IntoIterator<Item = Variable>,
     ) -> SessionVariables<'s> {
-        SessionVariables { session, variables: variables.into_iter().collect(), tables: Vec::new() }
+        let variables = variables.into_iter().collect();
+        SessionVariables {
+            session,
+            variables,
+            tables: Vec::new(),
+            objects: Vec::new(),
+            taken: Arc::default(),
+        }
     }
 
     /// Adds lookup tables, each as two tensors: its keys and its values.
@@ -43,6 +54,25 @@ impl<'s> SessionVariables<'s> {
     pub fn with_tables(mut self, tables: impl IntoIterator<Item = SavedTable>) -> SessionVariables<'s> {
         self.tables.extend(tables);
         self
+    }
+
+    /// Adds objects of the program.
+    #[must_use]
+    pub fn with_objects(mut self, objects: impl IntoIterator<Item = SavedObject>) -> SessionVariables<'s> {
+        self.objects.extend(objects);
+        self
+    }
+
+    /// With the content that the objects had at the moment of the save.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn taken(mut self, snapshots: Vec<Snapshot>) -> SessionVariables<'s> {
+        self.taken = Arc::new(Mutex::new(Some(snapshots)));
+        self
+    }
+
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn objects(&self) -> &[SavedObject] {
+        &self.objects
     }
 
     /// Returns the variables.
@@ -84,6 +114,24 @@ impl SaveSource for SessionVariables<'_> {
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
+        let mut snapshot = self.of_session()?;
+        // Handed out once, so that the save is their only owner.
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let of_objects = match taken {
+            Some(taken) => taken,
+            None => self.objects.iter().map(|object| Ok(object.take()?.snapshot)).collect::<Result<_>>()?,
+        };
+        for Snapshot { tensors, slices } in of_objects {
+            snapshot.tensors.extend(tensors);
+            snapshot.slices.extend(slices);
+        }
+        Ok(snapshot)
+    }
+}
+
+impl SessionVariables<'_> {
+    /// What the session holds, read in one run.
+    fn of_session(&self) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
         let fetches = self.variables.iter().map(|variable| variable.snapshot().endpoint());
         let content = self.tables.iter().flat_map(SavedTable::content).map(|output| output.endpoint());
@@ -132,7 +180,8 @@ impl RestoreTarget for SessionVariables<'_> {
         let part = |(name, output): (String, Output)| VariableSpec::new(name, output.dtype(), None);
         let tables =
             self.tables.iter().flat_map(|table| table.tensor_names().into_iter().zip(table.content()));
-        self.variables.iter().map(VariableSpec::from).chain(tables.map(part)).collect()
+        let objects = self.objects.iter().flat_map(SavedObject::variables);
+        self.variables.iter().map(VariableSpec::from).chain(tables.map(part)).chain(objects).collect()
     }
 
     fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()> {
@@ -143,11 +192,11 @@ impl RestoreTarget for SessionVariables<'_> {
         let mut seen: HashMap<Endpoint, usize> = HashMap::new();
         let mut runs: Vec<(Vec<OpId>, Vec<(Endpoint, Tensor)>)> = Vec::new();
         let mut tables = TableContents::new(&self.tables);
+        let mut objects = ObjectContents::new(&self.objects);
         for (name, value) in values {
             let Some(variable) = variables.get(name.as_str()) else {
-                if tables.take(&name, value) {
-                    continue;
-                }
+                let Some(value) = tables.take(&name, value) else { continue };
+                let Some((name, _)) = objects.take(name, value) else { continue };
                 return Err(Error::Invalid(format!("the session has no variable {name:?}")));
             };
             // A shape of which only some sizes are known could not be compared before.
@@ -171,7 +220,40 @@ impl RestoreTarget for SessionVariables<'_> {
         for (targets, feeds) in &runs {
             self.step(&[], targets, feeds).map_err(|error| failed("assign", error))?;
         }
-        Ok(())
+        objects.assign()
+    }
+}
+
+/// What was read of objects.
+struct ObjectContents<'o> {
+    /// For each tensor, the object that it belongs to.
+    owners: HashMap<String, usize>,
+    objects: &'o [SavedObject],
+    read: Vec<Vec<(String, Tensor)>>,
+}
+
+impl<'o> ObjectContents<'o> {
+    fn new(objects: &'o [SavedObject]) -> ObjectContents<'o> {
+        let names = objects.iter().enumerate();
+        let names = names
+            .flat_map(|(index, object)| object.variables().into_iter().map(move |part| (part.name, index)));
+        ObjectContents { owners: names.collect(), objects, read: vec![Vec::new(); objects.len()] }
+    }
+
+    /// Takes a tensor, or gives it back if it is none of theirs.
+    fn take(&mut self, name: String, value: Tensor) -> Option<(String, Tensor)> {
+        match self.owners.get(&name) {
+            Some(&index) => {
+                self.read[index].push((name, value));
+                None
+            }
+            None => Some((name, value)),
+        }
+    }
+
+    fn assign(self) -> Result<()> {
+        let read = self.objects.iter().zip(self.read).filter(|(_, values)| !values.is_empty());
+        read.into_iter().try_for_each(|(object, values)| object.assign(values, None))
     }
 }
 
@@ -190,13 +272,11 @@ impl<'t> TableContents<'t> {
         TableContents { parts: parts.collect(), tables, read: vec![[None, None]; tables.len()] }
     }
 
-    /// Takes a part; whether the name is one of a part.
-    fn take(&mut self, name: &str, value: Tensor) -> bool {
-        let place = self.parts.get(name);
-        if let Some(&(table, part)) = place {
-            self.read[table][part] = Some(value);
-        }
-        place.is_some()
+    /// Takes a part, or gives the value back if the name is not that of one.
+    fn take(&mut self, name: &str, value: Tensor) -> Option<Tensor> {
+        let Some(&(table, part)) = self.parts.get(name) else { return Some(value) };
+        self.read[table][part] = Some(value);
+        None
     }
 
     /// Returns a run for each table that was read, because two of them may be fed through one operation.
@@ -219,7 +299,7 @@ impl<'t> TableContents<'t> {
     }
 }
 
-fn failed(operation: &'static str, error: session_core::Error) -> Error {
+pub(crate) fn failed(operation: &'static str, error: session_core::Error) -> Error {
     Error::Variables { operation, code: error.code(), source: Box::new(error) }
 }
 

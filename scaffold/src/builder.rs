@@ -1,14 +1,14 @@
 //! Scaffolds that are not finalized yet.
 
-use crate::defaults;
 use crate::pieces::Pieces;
 use crate::scaffold::Scaffold;
-use checkpoint::GraphSaver;
+use crate::{defaults, objects};
+use checkpoint::{GraphSaver, RestoreTarget, SaveSource, SavedObject};
 use log::info;
 use session_core::{
     AsOutput, Error, FeedList, Graph, GraphMember, Operation, Output, Phase, Result, Session, Tensor,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A scaffold under construction. It holds the pieces that were given; [`finalize`](ScaffoldBuilder::finalize) finds or creates
 /// the others.
@@ -197,6 +197,36 @@ impl ScaffoldBuilder {
         self
     }
 
+    /// Saves an object of the program with the model and restores it, under a name that begins those of its tensors; see
+    /// [`SavedObject`]. The default saver saves it, and any of [all variables](GraphSaver::new); one of chosen variables saves
+    /// what it was given. Default: none.
+    ///
+    /// ```
+    /// use scaffold::Scaffold;
+    /// use session_core::{Graph, Tensor};
+    /// use std::collections::BTreeMap;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let weights = Arc::new(Mutex::new(BTreeMap::from([("w".to_owned(), Tensor::from([0.0f32; 3]))])));
+    /// let graph = Graph::new();
+    /// let scaffold = Scaffold::builder().saved_object("model", &weights).finalize(&graph)?;
+    /// assert_eq!(scaffold.saver().objects(&graph)[0].tensor_names(), ["model/w"]);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    pub fn saved_object<T>(self, name: impl Into<String>, object: &Arc<Mutex<T>>) -> Self
+    where
+        T: SaveSource + RestoreTarget + Send + 'static,
+    {
+        self.saved_objects([SavedObject::new(name, object)])
+    }
+
+    /// As [`saved_object`](ScaffoldBuilder::saved_object), for several objects that exist, such as those with
+    /// [private state](SavedObject::with_state).
+    pub fn saved_objects(mut self, objects: impl IntoIterator<Item = SavedObject>) -> Self {
+        self.pieces.saved_objects.extend(objects);
+        self
+    }
+
     /// Copies each piece that has not been given from another scaffold's current pieces (S-74). A copied init function is called
     /// with this scaffold.
     pub fn copy_from(mut self, other: &impl AsPieces) -> Self {
@@ -224,6 +254,7 @@ impl ScaffoldBuilder {
         // The scope, device and control inputs of the caller do not apply to the scaffold's operations.
         let graph = graph.root();
         defaults::forget_stale(&graph)?;
+        objects::add(&graph, &self.pieces.saved_objects)?;
         let given = self.pieces.clone();
         defaults::settle(&graph, &mut self.pieces)?;
         graph.finalize()?;

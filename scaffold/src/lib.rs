@@ -37,6 +37,7 @@ mod defaults;
 mod init_from_checkpoint;
 mod manager;
 mod meta_graph;
+mod objects;
 mod pieces;
 mod preparation;
 mod ready;

@@ -1,5 +1,6 @@
 //! The session manager.
 
+use crate::objects::Beginning;
 use crate::preparation::{CheckpointSource, CreatedSession, Preparation, Restoring};
 use crate::ready::{self, Readiness};
 use crate::run;
@@ -172,13 +173,19 @@ impl SessionManager {
     pub fn prepare_session(&self, preparation: &Preparation) -> Result<CreatedSession> {
         let token = &preparation.cancellation;
         let (opened, session) = self.open(&preparation.master, &preparation.config)?;
-        let restored = self.restore(&*session, &preparation.restoring, token)?;
+        let beginning = self.beginning(&preparation.restoring)?;
+        let restored = self.restore(&*session, &preparation.restoring, &beginning, token)?;
         if restored.is_none() {
+            beginning.reset(None).map_err(|error| error.with_phase(Phase::Init))?;
             self.initialize(&*session, preparation).map_err(|error| error.with_phase(Phase::Init))?;
         }
         self.make_ready(&*session, preparation).map_err(|error| error.with_phase(Phase::Init))?;
         opened.keep();
         Ok(CreatedSession { session, restored })
+    }
+
+    fn beginning(&self, restoring: &Restoring) -> Result<Beginning> {
+        Beginning::of(&self.graph, restoring.saver.as_ref()).map_err(|error| error.with_phase(Phase::Init))
     }
 
     fn open(&self, master: &str, config: &SessionConfig) -> Result<(Opened, Arc<dyn Session>)> {
@@ -257,6 +264,7 @@ impl SessionManager {
         &self,
         session: &dyn Session,
         restoring: &Restoring,
+        beginning: &Beginning,
         token: &CancellationToken,
     ) -> Result<Option<Restored>> {
         let Some(saver) = &restoring.saver else { return Ok(None) };
@@ -271,7 +279,7 @@ impl SessionManager {
             }
         };
         if let Some(restored) = &restored {
-            self.initialize_missing(session, saver, restored, token)
+            self.initialize_missing(session, saver, restored, beginning, token)
                 .map_err(|error| error.with_phase(Phase::Restore))?;
         }
         Ok(restored)
@@ -328,6 +336,7 @@ impl SessionManager {
         session: &dyn Session,
         saver: &GraphSaver,
         restored: &Restored,
+        beginning: &Beginning,
         token: &CancellationToken,
     ) -> Result<()> {
         let missing: HashSet<&str> = restored.report.missing.iter().map(String::as_str).collect();
@@ -345,6 +354,7 @@ impl SessionManager {
             .filter(|variable| missing.contains(variable.name()))
             .map(|variable| variable.initializer().clone())
             .collect();
+        beginning.reset(Some(&missing))?;
         run::run_operations(session, &operations, &[], &RunOptions::default(), token)
     }
 
@@ -363,7 +373,8 @@ impl SessionManager {
         cancellation: &CancellationToken,
     ) -> Result<(CreatedSession, bool)> {
         let (opened, session) = self.open(master, config)?;
-        let restored = self.restore(&*session, restoring, cancellation)?;
+        let beginning = self.beginning(restoring)?;
+        let restored = self.restore(&*session, restoring, &beginning, cancellation)?;
         let ready = self.is_recovered(&*session, restored.as_ref(), cancellation);
         let ready = ready.map_err(|error| error.with_phase(Phase::Init))?;
         opened.keep();

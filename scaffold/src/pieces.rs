@@ -1,7 +1,7 @@
 //! The pieces of a scaffold before it is settled.
 
 use crate::Scaffold;
-use checkpoint::GraphSaver;
+use checkpoint::{GraphSaver, SavedObject};
 use session_core::{Operation, Output, Result, Session, Tensor};
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub struct Pieces {
     pub(crate) local_init_feed: Vec<(Output, Tensor)>,
     pub(crate) summary_op: Option<Output>,
     pub(crate) saver: Option<GraphSaver>,
+    pub(crate) saved_objects: Vec<SavedObject>,
 }
 
 impl Pieces {
@@ -84,6 +85,12 @@ impl Pieces {
         self.saver.as_ref()
     }
 
+    /// Returns the objects of the program that are saved with the model.
+    #[must_use]
+    pub fn saved_objects(&self) -> &[SavedObject] {
+        &self.saved_objects
+    }
+
     /// Copies missing pieces from another scaffold (S-74).
     pub(crate) fn fill_from(&mut self, other: &Pieces) {
         fn fill<T: Clone>(place: &mut Option<T>, other: &Option<T>) {
@@ -98,6 +105,11 @@ impl Pieces {
         fill(&mut self.local_init_op, &other.local_init_op);
         fill(&mut self.summary_op, &other.summary_op);
         fill(&mut self.saver, &other.saver);
+        for object in &other.saved_objects {
+            if !self.saved_objects.iter().any(|known| known.is_same(object)) {
+                self.saved_objects.push(object.clone());
+            }
+        }
         if self.init_feed.is_empty() {
             self.init_feed.clone_from(&other.init_feed);
         }

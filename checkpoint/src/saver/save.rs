@@ -57,6 +57,10 @@ impl Request {
         let memory = BufferPool::new();
         let tensors = self.tensors.iter_mut().map(|(_, tensor)| tensor);
         for tensor in tensors.chain(self.slices.iter_mut().map(|(_, tensor)| tensor)) {
+            // What nobody else shows nobody else writes to.
+            if tensor.is_writable() {
+                continue;
+            }
             // Without enough memory for it, the rest stays shared.
             let Ok(copy) = tensor.copied(&memory) else { return };
             *tensor = copy;

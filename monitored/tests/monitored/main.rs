@@ -7,6 +7,7 @@ mod evaluation;
 mod interface;
 mod interplay;
 mod lost_work;
+mod saved_objects;
 mod sessions;
 mod support;
 mod traces;
