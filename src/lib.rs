@@ -94,7 +94,8 @@ pub mod prelude {
         SummarySaverHook, TimeLimitHook,
     };
     pub use monitored::{
-        MonitoredSession, MonitoredTrainingSession, RecoveryPolicy, SingularMonitoredSession, StepContext,
+        HostTraining, MonitoredSession, MonitoredTrainingSession, RecoveryPolicy, SingularMonitoredSession,
+        StepContext,
     };
     pub use ops::variables::VariableExt as _;
     pub use queue_runner::Coordinator;

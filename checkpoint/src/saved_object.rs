@@ -64,6 +64,7 @@ trait Object: Send + Sync {
     fn take(&self) -> Result<Taken>;
     fn variables(&self) -> Vec<VariableSpec>;
     fn assign(&self, values: Vec<(String, Tensor)>, state: Option<&[u8]>) -> Result<()>;
+    #[cfg(feature = "sidecar")]
     fn has_state(&self) -> bool;
 }
 
@@ -174,6 +175,16 @@ impl SavedObject {
         self.assign(values, state)
     }
 
+    /// Sets the private state to what was remembered as the initial one.
+    #[cfg(feature = "sidecar")]
+    pub(crate) fn reset_state(&self) -> Result<()> {
+        match self.initial.get().and_then(|initial| initial.state.as_deref()) {
+            Some(state) => self.assign(Vec::new(), Some(state)),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(feature = "sidecar")]
     pub(crate) fn has_state(&self) -> bool {
         self.object.has_state()
     }
@@ -268,6 +279,7 @@ impl<T: SaveSource + RestoreTarget + Send> Object for Locked<T> {
         Ok(())
     }
 
+    #[cfg(feature = "sidecar")]
     fn has_state(&self) -> bool {
         self.state.is_some()
     }

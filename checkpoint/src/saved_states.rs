@@ -42,11 +42,14 @@ pub(crate) fn adopt_states(
         }
         match kept.iter().find(|(key, _)| key.strip_prefix(STATE_KEY) == Some(object.name())) {
             Some((_, state)) => object.assign(Vec::new(), Some(state))?,
-            None => log::warn!(
-                "the checkpoint has no private state of saved object '{}', which keeps what it has: it was saved by another \
-                 program, or converted",
-                object.name()
-            ),
+            None => {
+                log::warn!(
+                    "the checkpoint has no private state of saved object '{}', which begins anew: it was saved by another \
+                     program, or converted",
+                    object.name()
+                );
+                object.reset_state()?;
+            }
         }
     }
     Ok(())
