@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The input is one of `hook` (a hook feeds batches and keeps its place as its state), `slices` (`slice_batch`: the step
-//! itself makes its batch) and `records` (file names in one queue, records in another, shuffled, filled by threads).
+//! itself makes its batch), `records` (file names in one queue, records in another, shuffled, filled by threads), and `host`
+//! (no graph: a loop over plain arrays).
 //!
 //! Dropout, a shuffled input, Adam, early stopping, a metrics file and summaries: everything whose state has to come back
 //! for a resumed training to be the uninterrupted one, bit for bit.
@@ -27,7 +28,8 @@ use monitored_session::queue_runner::input::{
 use monitored_session::summary::{EventAccumulator, TagKind};
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use support::perceptron::Perceptron;
 use support::{Digits, PIXELS, digits, permutation, write_records};
 
 const BATCH: usize = 32;
@@ -119,11 +121,41 @@ fn input(graph: &Graph, kind: &str, dir: &Path, seed: u64) -> Outcome<(Output, O
                 shuffle_batch(graph, element, BATCH, 800, 400, &BatchOptions::default().exact_resume());
             Ok((batch[0].clone(), math::cast(&batch[1], DType::Int32), None))
         }
-        other => Err(format!("no input {other}; there are hook, slices and records").into()),
+        other => Err(format!("no input {other}; there are hook, slices, records and host").into()),
     }
 }
 
+/// The loop of the example `host_loop`, with the hooks of the others.
+fn train_arrays(dir: &Path, steps: i64, seed: u64) -> Outcome<()> {
+    let data = digits()?.0;
+    let model = Arc::new(Mutex::new(Perceptron::new(seed)));
+    let held = model.clone();
+    let finished = HostTraining::new()
+        .saved_object("perceptron", &model)
+        .metrics(["loss"])
+        .seed(seed)
+        .checkpoint_dir(dir)
+        .save_checkpoint_steps(7)
+        .save_summaries_steps(3)
+        .configure(|session| {
+            session.log_step_count_steps(10).restore_options(RestoreOptions::new().fallback(false))
+        })
+        .hook(MetricsFileHook::json_lines(dir.join("metrics.jsonl"), 1).tensor("loss", "loss"))
+        .hook(EarlyStoppingHook::new("loss", Better::Lower).check_every(5).patience(12).min_delta(0.01))
+        .hook(StopAtStepHook::last_step(steps))
+        .run(move |step| {
+            let mut model = held.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok([("loss", model.train(&data, &step.batch(data.rows(), BATCH), step))])
+        })?;
+    let reason = finished.reason.map_or_else(String::new, |reason| reason.to_string());
+    println!("ended at step {}: {reason}", finished.value.unwrap_or_default());
+    Ok(())
+}
+
 fn train(dir: &Path, steps: i64, seed: u64, kind: &str) -> Outcome<()> {
+    if kind == "host" {
+        return train_arrays(dir, steps, seed);
+    }
     let graph = Graph::new();
     graph.set_random_seed(seed as i64);
     let relu = LayerOptions::default().activation(|x| nn::relu(x));

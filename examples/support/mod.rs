@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each example uses a part
 
 pub(crate) mod model;
+pub(crate) mod perceptron;
 
 use flate2::read::GzDecoder;
 use monitored_session::prelude::*;

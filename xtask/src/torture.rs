@@ -17,7 +17,7 @@ struct Plan {
 }
 
 /// The input methods of the training program.
-const INPUTS: [&str; 3] = ["hook", "slices", "records"];
+const INPUTS: [&str; 4] = ["hook", "slices", "records", "host"];
 
 impl Plan {
     fn parse(arguments: &[String]) -> Result<Plan> {
@@ -36,7 +36,8 @@ impl Plan {
                 "--seed" => plan.seed = value.parse()?,
                 "--input" => plan.inputs = vec![value.clone()],
                 other => {
-                    let options = "--kills N, --steps N, --seed N, --input hook|slices|records, --release";
+                    let options =
+                        "--kills N, --steps N, --seed N, --input hook|slices|records|host, --release";
                     bail!("no option {other}; there are {options}")
                 }
             }
