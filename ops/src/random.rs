@@ -47,6 +47,16 @@ op_defs! {
             "shape: T, seed: Tseed, minval: dtype, maxval: dtype -> output: dtype",
         )
         .attrs("dtype: indextype, T: indextype, Tseed: indextype = int64").shape(given_shape).not_differentiable();
+    STATELESS_RANDOM_GET_KEY_COUNTER: OpDef::new("StatelessRandomGetKeyCounter", "seed: Tseed -> key: uint64, counter: uint64")
+        .attrs("Tseed: indextype = int64").shape(key_and_counter).not_differentiable();
+    STATELESS_RANDOM_UNIFORM_V2: keyed_def("StatelessRandomUniformV2");
+    STATELESS_RANDOM_NORMAL_V2: keyed_def("StatelessRandomNormalV2");
+    STATELESS_TRUNCATED_NORMAL_V2: keyed_def("StatelessTruncatedNormalV2");
+    STATELESS_RANDOM_UNIFORM_INT_V2: OpDef::new(
+            "StatelessRandomUniformIntV2",
+            "shape: Tshape, key: uint64, counter: uint64, alg: int32, minval: dtype, maxval: dtype -> output: dtype",
+        )
+        .attrs("dtype: indextype, Tshape: indextype = int32").shape(given_shape).not_differentiable();
     STATELESS_MULTINOMIAL: OpDef::new(
             "StatelessMultinomial",
             "logits: T, num_samples: int32, seed: Tseed -> output: output_dtype",
@@ -70,12 +80,25 @@ const fn stateless_def(name: &'static str) -> OpDef {
         .not_differentiable()
 }
 
+const fn keyed_def(name: &'static str) -> OpDef {
+    OpDef::new(name, "shape: Tshape, key: uint64, counter: uint64, alg: int32 -> output: dtype")
+        .attrs("dtype: floattype = float, Tshape: indextype = int32")
+        .shape(given_shape)
+        .not_differentiable()
+}
+
 // ---- shape functions -------------------------------------------------------------------------------------
 
 /// Returns the first input is the shape of the output.
 fn given_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_in_input(context)?;
     context.set(0, shape);
+    Ok(())
+}
+
+fn key_and_counter(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::from_sizes([1]));
+    context.set(1, PartialShape::from_sizes([2]));
     Ok(())
 }
 

@@ -76,6 +76,18 @@ impl Generator {
         Generator { key: self.key, counter: self.counter.wrapping_add(u128::from(blocks)) }
     }
 
+    /// The key, and the low and the high half of the counter.
+    #[must_use]
+    pub fn to_words(&self) -> [u64; 3] {
+        [self.key, self.counter as u64, (self.counter >> 64) as u64]
+    }
+
+    /// The inverse of [`to_words`](Self::to_words). Every value is a valid state.
+    #[must_use]
+    pub fn from_words([key, low, high]: [u64; 3]) -> Generator {
+        Generator { key, counter: u128::from(low) | u128::from(high) << 64 }
+    }
+
     /// Returns the key, then the counter, both little-endian.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
@@ -88,9 +100,7 @@ impl Generator {
     /// Returns the inverse of [`to_bytes`](Self::to_bytes). Every value is a valid state.
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Generator {
-        let [key, low, high] =
-            [0, 8, 16].map(|at| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i])));
-        Generator { key, counter: u128::from(low) | u128::from(high) << 64 }
+        Generator::from_words([0, 8, 16].map(|at| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))))
     }
 }
 

@@ -7,6 +7,8 @@ mod raw;
 
 use crate::registry::Registry;
 
+pub(in crate::kernels) use example::{Parsed, Parser};
+
 pub(crate) fn register(registry: &mut Registry) {
     csv::register(registry);
     example::register(registry);

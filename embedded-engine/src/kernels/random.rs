@@ -10,7 +10,7 @@ use compute::random::{self, Generator};
 use session_core::{Error, Result};
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
-use tensor::{DType, Element, Shape, memory};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add(
@@ -31,6 +31,7 @@ pub(crate) fn register(registry: &mut Registry) {
                 let shape = shape(context, 0)?;
                 let (low, high) = (context.input(1).value::<T>()?, context.input(2).value::<T>()?);
                 context.produce::<T>(0, shape, |context, output| {
+                    let state = state.of(context)?;
                     let mut generator = state.lock();
                     random::fill_uniform_int(&mut generator, low, high, output, context.pool())
                         .map_err(|_| Error::invalid_argument(format!("Need minval < maxval, got {low} >= {high}")))
@@ -44,7 +45,10 @@ pub(crate) fn register(registry: &mut Registry) {
         check_real(spec.input_dtype(0))?;
         for_dtype!(index out, C => {
             let state = state.clone();
-            Ok(boxed(move |context| multinomial::<C>(context, &mut state.lock())))
+            Ok(boxed(move |context| {
+                let state = state.of(context)?;
+                multinomial::<C>(context, &mut state.lock())
+            }))
         })
     });
     registry.add("StatelessMultinomial", |spec| {
@@ -63,7 +67,7 @@ pub(crate) fn register(registry: &mut Registry) {
                 context.produce::<T>(0, dims, |context, output| {
                     let alphas = context.slice::<T>(1)?;
                     if !output.is_empty() {
-                        random::fill_gamma(&mut state.lock(), alphas, output, context.pool());
+                        random::fill_gamma(&mut state.of(context)?.lock(), alphas, output, context.pool());
                     }
                     Ok(())
                 })
@@ -73,7 +77,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("RandomPoissonV2", |spec| {
         for_dtype!(@arms spec.dtype("dtype")?, T => {
             let state = state(spec)?;
-            Ok(boxed(move |context| poisson::<T>(context, &mut state.lock())))
+            Ok(boxed(move |context| {
+                let state = state.of(context)?;
+                poisson::<T>(context, &mut state.lock())
+            }))
         }, Float16: tensor::f16, Float32: f32, Float64: f64, Int32: i32, Int64: i64)
     });
     registry.add("StatelessRandomUniform", |spec| {
@@ -95,11 +102,40 @@ pub(crate) fn register(registry: &mut Registry) {
             })
         })))
     });
+    registry.add("StatelessRandomGetKeyCounter", |_| {
+        Ok(boxed(|context| {
+            let [key, low, high] = stateless(context, 0)?.to_words();
+            context.set(0, Tensor::from(vec![key]));
+            context.set(1, Tensor::from(vec![low, high]));
+            Ok(())
+        }))
+    });
+    registry.add(
+        "StatelessRandomUniformV2",
+        |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(keyed_filled::<T>(random::fill_uniform::<T>))),
+    );
+    registry.add(
+        "StatelessRandomNormalV2",
+        |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(keyed_filled::<T>(random::fill_normal::<T>))),
+    );
+    registry.add("StatelessTruncatedNormalV2", |spec| {
+        for_dtype!(float spec.dtype("dtype")?, T => Ok(keyed_filled::<T>(random::fill_truncated_normal::<T>)))
+    });
+    registry.add("StatelessRandomUniformIntV2", |spec| {
+        for_dtype!(index spec.input_dtype(4), T => Ok(boxed(|context| {
+            let (shape, mut generator) = (shape(context, 0)?, keyed(context)?);
+            let (low, high) = (context.input(4).value::<T>()?, context.input(5).value::<T>()?);
+            context.produce::<T>(0, shape, |context, output| {
+                random::fill_uniform_int(&mut generator, low, high, output, context.pool())
+                    .map_err(|_| Error::invalid_argument(format!("Need minval < maxval, got {low} >= {high}")))
+            })
+        })))
+    });
     registry.add("RandomShuffle", |spec| {
         let state = state(spec)?;
         for_dtype!(moved spec.input_dtype(0), T => {
             let state = state.clone();
-            Ok(boxed(move |context| shuffle::<T>(context, &state)))
+            Ok(boxed(move |context| shuffle::<T>(context, &*state.of(context)?)))
         })
     });
 }
@@ -139,12 +175,35 @@ impl OpState for RandomState {
     }
 }
 
-pub(crate) fn state(spec: &NodeSpec<'_>) -> Result<Arc<RandomState>> {
-    let seeds = match (spec.int("seed")?, spec.int("seed2")?) {
-        (0, 0) => random::seeds_from_entropy(),
-        seeds => seeds,
-    };
-    spec.state(|| RandomState(Mutex::new(Generator::new(seeds.0, seeds.1))))
+/// What is known of a random operation when its kernel is made.
+#[derive(Clone)]
+pub(crate) struct RandomOp {
+    name: String,
+    seeds: (i64, i64),
+    /// Its state where it runs for the session itself.
+    session: Arc<RandomState>,
+}
+
+impl RandomOp {
+    /// The state on whose behalf it runs.
+    pub(crate) fn of(&self, context: &KernelContext<'_>) -> Result<Arc<RandomState>> {
+        match context.instance {
+            Some(instance) => instance.state(&self.name, || begin(self.seeds)),
+            None => Ok(self.session.clone()),
+        }
+    }
+}
+
+/// The state of an operation that has not run. Two zeros stand for seeds that nobody gave.
+fn begin(seeds: (i64, i64)) -> RandomState {
+    let (seed, seed2) = if seeds == (0, 0) { random::seeds_from_entropy() } else { seeds };
+    RandomState(Mutex::new(Generator::new(seed, seed2)))
+}
+
+pub(crate) fn state(spec: &NodeSpec<'_>) -> Result<RandomOp> {
+    let seeds = (spec.int("seed")?, spec.int("seed2")?);
+    let name = format!("{}:{}", spec.function.unwrap_or_default(), spec.operation.name());
+    Ok(RandomOp { name, seeds, session: spec.state(|| begin(seeds))? })
 }
 
 /// Returns the shape in an input.
@@ -165,7 +224,7 @@ fn filled<T: Element>(spec: &NodeSpec<'_>, fill: Fill<T>) -> Result<Box<dyn Kern
     Ok(boxed(move |context| {
         let shape = shape(context, 0)?;
         context.produce::<T>(0, shape, |context, output| {
-            fill(&mut state.lock(), output, context.pool());
+            fill(&mut state.of(context)?.lock(), output, context.pool());
             Ok(())
         })
     }))
@@ -205,6 +264,33 @@ fn stateless(context: &KernelContext<'_>, input: usize) -> Result<Generator> {
 fn stateless_filled<T: Element>(fill: Fill<T>) -> Box<dyn Kernel> {
     boxed(move |context| {
         let (shape, mut generator) = (shape(context, 0)?, stateless(context, 1)?);
+        context.produce::<T>(0, shape, |context, output| {
+            fill(&mut generator, output, context.pool());
+            Ok(())
+        })
+    })
+}
+
+/// The generator of the inputs `key` and `counter`, whose algorithm must be Philox.
+fn keyed(context: &KernelContext<'_>) -> Result<Generator> {
+    let (key, counter, algorithm) = (context.slice::<u64>(1)?, context.slice::<u64>(2)?, context.int(3)?);
+    match (key, counter, algorithm) {
+        (&[key], &[low, high], 1 | 3) => Ok(Generator::from_words([key, low, high])),
+        (&[_], &[_, _], other) => {
+            let text = format!("random numbers of algorithm {other}, which is not Philox");
+            Err(Error::new(session_core::Code::Unimplemented, text))
+        }
+        _ => {
+            let text =
+                format!("a key of 1 and a counter of 2 numbers, not {} and {}", key.len(), counter.len());
+            Err(Error::invalid_argument(text))
+        }
+    }
+}
+
+fn keyed_filled<T: Element>(fill: Fill<T>) -> Box<dyn Kernel> {
+    boxed(move |context| {
+        let (shape, mut generator) = (shape(context, 0)?, keyed(context)?);
         context.produce::<T>(0, shape, |context, output| {
             fill(&mut generator, output, context.pool());
             Ok(())

@@ -10,6 +10,8 @@ mod split;
 use crate::kernel::{Kernel, KernelContext};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
+
+pub(in crate::kernels) use join::add;
 use session_core::{Code, Error, Result};
 use tensor::{Bytes, DType, Tensor, memory};
 

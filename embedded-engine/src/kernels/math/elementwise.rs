@@ -155,6 +155,9 @@ pub(super) fn apply_unary<T: Element + elementwise::Element>(
 
 fn make_binary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
+    if dtype == DType::String && spec.operation.op_type() == "Add" {
+        return Ok(boxed(crate::kernels::strings::add));
+    }
     let op = BinaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
     for_dtype!(all dtype, T => {
         let kernel = T::binary(op).ok_or_else(|| unsupported(spec, dtype))?;

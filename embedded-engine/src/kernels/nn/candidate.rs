@@ -106,7 +106,9 @@ fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> 
     Ok(boxed(move |context| {
         check_truths(context, truths)?;
         // More words than are drawn, so that the next execution has others whatever was drawn again here.
-        let mut words = Words::new(state.lock().reserve((count as u64).saturating_mul(WORDS_PER_SAMPLE / 4)));
+        let mut words = Words::new(
+            state.of(context)?.lock().reserve((count as u64).saturating_mul(WORDS_PER_SAMPLE / 4)),
+        );
         let (classes, tries) = draw(context, &distribution, &mut words, count, unique)?;
         let expected = |class: i64| {
             let p = distribution.probability(class);

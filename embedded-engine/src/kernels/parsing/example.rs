@@ -1,9 +1,10 @@
 //! `ParseExample`, `ParseExampleV2`, `ParseSingleExample`.
 
 use super::feature::{Column, Form, Row};
-use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernel::{Caller, Input, Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
+use compute::Scratch;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use summary::example::{FeatureRef, scan};
 use tensor::{Bytes, DType, Tensor};
@@ -17,7 +18,7 @@ pub(super) fn register(registry: &mut Registry) {
             };
             let (sparse, dense, ragged) = (keys(context, 2)?, keys(context, 3)?, keys(context, 4)?);
             let names = context.input(1).clone();
-            types.parse(context, Keys { sparse, dense, ragged }, &names, 5)
+            types.parse(context, &Keys { sparse, dense, ragged }, &names, 5)
         }))
     });
     registry.add("ParseExample", |spec| {
@@ -33,7 +34,7 @@ pub(super) fn register(registry: &mut Registry) {
             types.check_inputs(context, 2 + sparse + dense)?;
             let keys = Keys { sparse: keys(2, sparse)?, dense: keys(2 + sparse, dense)?, ragged: Vec::new() };
             let names = context.input(1).clone();
-            types.parse(context, keys, &names, 2 + sparse + dense)
+            types.parse(context, &keys, &names, 2 + sparse + dense)
         }))
     });
     registry.add("ParseSingleExample", parse_single);
@@ -41,20 +42,9 @@ pub(super) fn register(registry: &mut Registry) {
 
 fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let types = Types::new(spec)?;
-    let keys = |name: &str| -> Result<Vec<Bytes>> {
-        let list = spec.attr(name)?.as_list().unwrap_or_default();
-        let text = |value: &AttrValue| match value {
-            AttrValue::String(text) => Ok(text.clone()),
-            _ => Err(Error::value(format!("attribute '{name}' is no list of strings"))),
-        };
-        list.iter().map(text).collect()
-    };
-    let (sparse, dense) = (keys("sparse_keys")?, keys("dense_keys")?);
+    let keys = Keys::of(spec)?;
     let names = Tensor::zeros(DType::String, [0])?;
-    Ok(boxed(move |context| {
-        let keys = Keys { sparse: sparse.clone(), dense: dense.clone(), ragged: Vec::new() };
-        types.parse(context, keys, &names, 1)
-    }))
+    Ok(boxed(move |context| types.parse(context, &keys, &names, 1)))
 }
 
 /// The dtypes and shapes of all features.
@@ -70,6 +60,21 @@ struct Keys {
     sparse: Vec<Bytes>,
     dense: Vec<Bytes>,
     ragged: Vec<Bytes>,
+}
+
+impl Keys {
+    /// Those that attributes list, of sparse and dense features.
+    fn of(spec: &NodeSpec<'_>) -> Result<Keys> {
+        let keys = |name: &str| -> Result<Vec<Bytes>> {
+            let list = spec.attr(name)?.as_list().unwrap_or_default();
+            let text = |value: &AttrValue| match value {
+                AttrValue::String(text) => Ok(text.clone()),
+                _ => Err(Error::value(format!("attribute '{name}' is no list of strings"))),
+            };
+            list.iter().map(text).collect()
+        };
+        Ok(Keys { sparse: keys("sparse_keys")?, dense: keys("dense_keys")?, ragged: Vec::new() })
+    }
 }
 
 impl Types {
@@ -101,7 +106,7 @@ impl Types {
     fn parse(
         &self,
         context: &mut KernelContext<'_>,
-        keys: Keys,
+        keys: &Keys,
         names: &Tensor,
         defaults: usize,
     ) -> Result<()> {
@@ -118,8 +123,8 @@ impl Types {
             let text = format!("{} names for {} examples", names.len(), messages.len());
             return Err(Error::invalid_argument(text));
         }
-        let mut columns = self.columns(context, &keys, messages.len(), defaults)?;
-        fill(&mut columns, messages, names)?;
+        let mut columns = self.columns(context, keys, messages.len(), defaults)?;
+        fill(&mut columns, messages, names, batch.is_empty())?;
         self.deliver(context, columns, &batch)
     }
 
@@ -164,7 +169,8 @@ impl Types {
                 _ if shape.is_compatible_with(default.shape().dims()) => Some(default.clone()),
                 _ => return Err(wrong(&format!("has shape {shape}, its default {}", default.shape()))),
             };
-            return Ok(Form::Fixed { elements, default });
+            let shape = shape.to_shape().unwrap_or_default();
+            return Ok(Form::Fixed { elements, shape, default });
         }
         let rank = shape.rank().ok_or_else(|| wrong("is of unknown rank"))?;
         let block = shape.range(1, rank).elements();
@@ -208,10 +214,11 @@ impl Types {
 }
 
 /// Reads all examples.
-fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes]) -> Result<()> {
+fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes], is_alone: bool) -> Result<()> {
     let mut found: Vec<Option<FeatureRef<'_>>> = vec![None; columns.len()];
     for (index, message) in messages.iter().enumerate() {
-        let row = Row { index, name: names.get(index).map(|name| &name[..]) };
+        let name = names.get(index).map(|name| &name[..]);
+        let row = Row { index, name, message, is_alone };
         found.fill(None);
         // Examples of one file have their features in one order: where the last one was found, the next one is likely.
         let mut next = 0;
@@ -232,4 +239,71 @@ fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes]) -> Resu
         }
     }
     Ok(())
+}
+
+/// Reads examples for datasets, which take whole batches of them.
+pub(in crate::kernels) struct Parser {
+    types: Types,
+    keys: Keys,
+}
+
+/// A feature of a batch, as the ops give it.
+pub(in crate::kernels) enum Parsed {
+    Dense(Tensor),
+    /// Coordinates, values, shape.
+    Sparse([Tensor; 3]),
+}
+
+impl Parser {
+    pub(in crate::kernels) fn new(spec: &NodeSpec<'_>) -> Result<Parser> {
+        let (types, keys) = (Types::new(spec)?, Keys::of(spec)?);
+        if !types.ragged.is_empty() {
+            return Err(Error::new(
+                session_core::Code::Unimplemented,
+                "ragged features are not supported in datasets",
+            ));
+        }
+        Ok(Parser { types, keys })
+    }
+
+    /// The features in the order of their keys.
+    pub(in crate::kernels) fn parse(
+        &self,
+        caller: &Caller<'_>,
+        examples: Tensor,
+        defaults: &[Tensor],
+    ) -> Result<Vec<Parsed>> {
+        let (sparse, dense) = (self.types.sparse.len(), self.types.dense.len());
+        let count = 1 + defaults.len();
+        let outputs: Vec<u32> = (count..count + 3 * sparse + dense).map(|slot| slot as u32).collect();
+        let inputs: Vec<Input> = (0..count as u32).map(|slot| Input { slot, last: false }).collect();
+        let mut slots: Vec<Option<Tensor>> =
+            std::iter::once(examples).chain(defaults.iter().cloned()).map(Some).collect();
+        slots.resize(count + outputs.len(), None);
+        let mut context = KernelContext {
+            slots: &mut slots,
+            inputs: &inputs,
+            outputs: &outputs,
+            environment: caller.environment,
+            limits: caller.limits,
+            instance: caller.instance,
+            scratch: &mut Scratch::default(),
+        };
+        let names = Tensor::zeros(DType::String, [0])?;
+        self.types.parse(&mut context, &self.keys, &names, 1)?;
+        let mut given = |output: usize| {
+            let missing = || Error::invalid_argument("a feature was not read");
+            slots[count + output].take().ok_or_else(missing)
+        };
+        let mut features: Vec<(&Bytes, Parsed)> = Vec::with_capacity(sparse + dense);
+        for (place, key) in self.keys.sparse.iter().enumerate() {
+            let parts = [given(place)?, given(sparse + place)?, given(2 * sparse + place)?];
+            features.push((key, Parsed::Sparse(parts)));
+        }
+        for (place, key) in self.keys.dense.iter().enumerate() {
+            features.push((key, Parsed::Dense(given(3 * sparse + place)?)));
+        }
+        features.sort_by_key(|(key, _)| *key);
+        Ok(features.into_iter().map(|(_, feature)| feature).collect())
+    }
 }

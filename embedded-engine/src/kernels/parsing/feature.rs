@@ -8,7 +8,7 @@ use tensor::{Bytes, DType, Shape, Tensor, memory};
 #[derive(Clone, Debug)]
 pub(super) enum Form {
     /// A fixed number of values in each example, or the default where the feature is missing.
-    Fixed { elements: usize, default: Option<Tensor> },
+    Fixed { elements: usize, shape: Shape, default: Option<Tensor> },
     /// Any number of blocks of a fixed number of values, padded with the default.
     Sequence { block: usize, padding: Tensor },
     /// Any number of values.
@@ -46,6 +46,24 @@ impl Values {
             Values::Floats(values) => values.len(),
             Values::Ints(values) => values.len(),
             Values::Strings(values) => values.len(),
+        }
+    }
+
+    /// TensorFlow's words for the lists that hold them.
+    fn list(&self) -> &'static str {
+        match self {
+            Values::Floats(_) => "float_list",
+            Values::Ints(_) => "int64_list",
+            Values::Strings(_) => "bytes_list",
+        }
+    }
+
+    /// TensorFlow's word for one of them.
+    fn of(&self) -> &'static str {
+        match self {
+            Values::Floats(_) => "float",
+            Values::Ints(_) => "int64",
+            Values::Strings(_) => "bytes",
         }
     }
 
@@ -122,19 +140,31 @@ impl Values {
 pub(super) struct Row<'a> {
     pub(super) index: usize,
     pub(super) name: Option<&'a [u8]>,
+    /// Its bytes.
+    pub(super) message: &'a [u8],
+    /// Whether it is no part of a batch.
+    pub(super) is_alone: bool,
 }
+
+/// As much is shown of what cannot be read.
+const SHOWN: usize = 256;
 
 impl Row<'_> {
     /// Returns an error of one feature of this example.
     fn error(&self, key: &[u8], what: &str) -> Error {
         let name = self.name.map_or("<unknown>".into(), String::from_utf8_lossy);
         let key = String::from_utf8_lossy(key);
+        if self.is_alone {
+            return Error::invalid_argument(format!("Key: {key}.  {what}"));
+        }
         Error::invalid_argument(format!("Name: {name}, Key: {key}, Index: {}.  {what}", self.index))
     }
 
     pub(super) fn unreadable(&self, error: ExampleError) -> Error {
         let name = self.name.map_or("<unknown>".into(), String::from_utf8_lossy);
-        let text = format!("Name: {name}, Index: {}.  Could not parse example input", self.index);
+        let value = String::from_utf8_lossy(&self.message[..self.message.len().min(SHOWN)]);
+        let text =
+            format!("Could not parse example input, value: '{value}' (Name: {name}, Index: {})", self.index);
         Error::invalid_argument(text).with_source(error)
     }
 }
@@ -172,11 +202,18 @@ impl<'a> Column<'a> {
         }
         let count = self.values.len() - start;
         match &self.form {
-            Form::Fixed { elements, .. } if count != *elements => {
-                let text = format!(
-                    "Number of {} values != expected.  Values size: {count} but output has {elements}",
-                    self.dtype
-                );
+            Form::Fixed { elements, shape, .. } if count != *elements => {
+                let text = if row.is_alone {
+                    format!(
+                        "Can't parse serialized Example: Some {} slice was not parsed.",
+                        self.values.list()
+                    )
+                } else {
+                    let kind = self.values.of();
+                    format!(
+                        "Number of {kind} values != expected.  Values size: {count} but output shape: {shape}"
+                    )
+                };
                 Err(row.error(self.key, &text))
             }
             Form::Sequence { block, .. } if !count.is_multiple_of(*block) => {

@@ -17,6 +17,11 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
+/// Each pair of strings joined.
+pub(in crate::kernels) fn add(context: &mut KernelContext<'_>) -> Result<()> {
+    join(context, b"")
+}
+
 fn join(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
     let inputs = (0..context.num_inputs()).map(|index| context.input(index));
     let mut shape = Shape::scalar();
