@@ -94,6 +94,7 @@ pub mod math;
 pub mod nn;
 
 pub mod control_flow;
+pub(crate) mod data;
 pub mod data_flow;
 pub mod functions;
 pub mod io;
