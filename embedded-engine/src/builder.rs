@@ -266,9 +266,9 @@ impl<'a> Builder<'a> {
             _ => {}
         }
         let (inputs, control) = operands.all();
-        if let Some(callees) = self.callees(operation, op)? {
-            let node = IrNode { callees: Some(callees), ..IrNode::of(operation, inputs, control, None) };
-            self.push(operation, node);
+        let callees = self.callees(operation, op)?;
+        if callees.as_ref().is_some_and(|callees| callees.call.is_some()) {
+            self.push(operation, IrNode { callees, ..IrNode::of(operation, inputs, control, None) });
             return Ok(());
         }
         match op {
@@ -286,11 +286,16 @@ impl<'a> Builder<'a> {
                     }
                     Err(error) => return Err(error),
                 };
-                let folded =
-                    kernel.as_deref().is_some_and(|made| self.folded(operation, &inputs, &control, made));
+                let folds = callees.is_none();
+                let folded = kernel
+                    .as_deref()
+                    .is_some_and(|made| folds && self.folded(operation, &inputs, &control, made));
                 if !folded {
                     // Without a kernel it stands in until the list of what is missing is complete.
-                    self.push(operation, IrNode::of(operation, inputs, control, kernel));
+                    self.push(
+                        operation,
+                        IrNode { callees, ..IrNode::of(operation, inputs, control, kernel) },
+                    );
                 }
             }
             Some(_) => self.push(operation, IrNode::of(operation, inputs, control, None)),
@@ -351,9 +356,13 @@ impl<'a> Builder<'a> {
             Some(Role::Call(call)) => call,
             None if self.shared.library.function(operation.op_type()).is_some() => {
                 let functions = vec![operation.op_type().to_owned()];
-                return Ok(Some(Callees { call: Call::Function, functions }));
+                return Ok(Some(Callees { call: Some(Call::Function), functions }));
             }
-            _ => return Ok(None),
+            _ => {
+                let held = op.map_or(&[][..], |op| op.holds);
+                let functions = held.iter().map(|attr| named(attr)).collect::<Result<Vec<_>>>()?;
+                return Ok((!functions.is_empty()).then_some(Callees { call: None, functions }));
+            }
         };
         let functions = match call {
             Call::Function => vec![named("f")?],
@@ -368,7 +377,7 @@ impl<'a> Builder<'a> {
                 branches.iter().map(|branch| name(Some(branch), "branches")).collect::<Result<_>>()?
             }
         };
-        Ok(Some(Callees { call, functions }))
+        Ok(Some(Callees { call: Some(call), functions }))
     }
 
     /// Adds the node of an operation. What gives a reference, or an argument that is one, stands for the reference.

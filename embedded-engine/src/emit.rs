@@ -2,10 +2,11 @@
 
 use crate::flow::Flow;
 use crate::frames::{Frames, ROOT};
-use crate::ir::{Ir, Value, producer};
+use crate::ir::{Callees, Ir, Value, producer};
+use crate::kernel::Body;
 use crate::kernel::{Input, UNUSED};
 use crate::kernels::facts;
-use crate::plan::{self, Action, Block, Call, Dependent, Guard, Loop, Plan, Step};
+use crate::plan::{self, Action, Block, Call, Dependent, Guard, Holder, Loop, Plan, Step};
 use crate::registry::Role;
 use crate::schedule::{self, Edges};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -56,7 +57,8 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
 /// Returns true if a node may have to wait for another thread.
 fn waits(ir: &Ir, index: usize, bodies: &Bodies) -> bool {
     let node = &ir.nodes[index];
-    let called = node.callees.iter().flat_map(|callees| &callees.functions);
+    let called = node.callees.iter().filter(|callees| callees.call.is_some());
+    let called = called.flat_map(|callees| &callees.functions);
     node.waits || called.filter_map(|name| bodies.get(name)).any(|body| body.block.waits())
 }
 
@@ -174,12 +176,17 @@ impl Emitter<'_> {
         let guard = self.guard(index);
         let node = &mut self.ir.nodes[index];
         let action = match (node.kernel.take(), node.callees.take()) {
-            (Some(kernel), _) => Action::Kernel(kernel),
-            (None, Some(callees)) => {
+            (Some(kernel), None) => Action::Kernel(kernel),
+            (Some(kernel), Some(callees)) => {
                 let bodies = callees.functions.iter().filter_map(|name| self.bodies.get(name).cloned());
-                Action::Call(Box::new(Call { kind: callees.call, bodies: bodies.collect() }))
+                let functions = bodies.map(|body| body as Arc<dyn Body>).collect();
+                Action::Holder(Box::new(Holder { kernel, functions }))
             }
-            (None, None) => return Step::order(guard),
+            (None, Some(Callees { call: Some(kind), functions })) => {
+                let bodies = functions.iter().filter_map(|name| self.bodies.get(name).cloned());
+                Action::Call(Box::new(Call { kind, bodies: bodies.collect() }))
+            }
+            (None, _) => return Step::order(guard),
         };
         let (operations, inputs) = (node.operations.clone(), node.inputs.clone());
         let outputs = node.outputs;

@@ -4,6 +4,7 @@ use crate::calls::{Calls, Next, deliver};
 use crate::kernel::{Environment, KernelContext};
 use crate::limits::Limits;
 use crate::plan::{Action, Block, Call, Frame, Loop, Step};
+use crate::resources::Instance;
 use session_core::{OpStats, Operation, Result};
 use std::time::{Duration, Instant};
 use tensor::Tensor;
@@ -12,6 +13,8 @@ use tensor::Tensor;
 pub(crate) struct Run<'p, 'r> {
     pub(crate) environment: &'r Environment,
     pub(crate) limits: &'r Limits<'r>,
+    /// Keeps the states of operations where these are not the session's.
+    pub(crate) instance: Option<&'r Instance>,
     /// The record of operations, and the start time of the run.
     pub(crate) recorder: Option<(&'r mut Vec<OpStats>, Instant)>,
     /// The step that an error belongs to.
@@ -45,6 +48,13 @@ impl<'p> Run<'p, '_> {
                 step.release(frame);
                 self.record(step, frame, began);
             }
+            Action::Holder(holder) => {
+                self.begins(step)?;
+                let began = self.elapsed();
+                holder.kernel.run_with(&mut self.context(step, frame), &holder.functions)?;
+                step.release(frame);
+                self.record(step, frame, began);
+            }
             Action::Order => {}
             Action::Call(call) => {
                 let began = self.elapsed();
@@ -75,6 +85,7 @@ impl<'p> Run<'p, '_> {
             outputs: &step.outputs,
             environment: self.environment,
             limits: self.limits,
+            instance: self.instance,
             scratch: &mut frame.scratch,
         }
     }

@@ -42,10 +42,11 @@ pub(crate) struct IrNode {
     pub(crate) removed: bool,
 }
 
-/// The functions that an operation runs.
+/// The functions that an operation runs, or that its kernel keeps.
 #[derive(Clone)]
 pub(crate) struct Callees {
-    pub(crate) call: Call,
+    /// When they run; nothing where the kernel keeps them.
+    pub(crate) call: Option<Call>,
     pub(crate) functions: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Kernels: what runs one operation, and what it sees of the step.
 
 use crate::limits::Limits;
-use crate::resources::{OpState, Resources};
+use crate::resources::{Instance, OpState, Resources};
 use compute::elementwise::{Values, ValuesMut, cast_values};
 use compute::{Pool, Scratch};
 use session_core::{AttrValue, Error, FileAccess, Operation, Result};
@@ -18,6 +18,27 @@ pub(crate) trait Kernel: Send + Sync {
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         self.run(context).map(|()| None)
     }
+
+    /// As `run`, of an op type that holds functions: these are theirs, in the order in which its registration names them.
+    fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
+        let _ = functions;
+        self.run(context)
+    }
+}
+
+/// A compiled function of the graph, which a kernel may keep and call.
+pub(crate) trait Body: Send + Sync {
+    /// Runs it. Errors name the operation of its body.
+    fn call(&self, caller: &Caller<'_>, arguments: Vec<Tensor>) -> Result<Vec<Tensor>>;
+}
+
+/// On whose behalf a function runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) limits: &'a Limits<'a>,
+    /// Keeps the states of its operations where these are not the session's.
+    pub(crate) instance: Option<&'a Instance>,
 }
 
 impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
@@ -129,10 +150,17 @@ pub(crate) struct KernelContext<'a> {
     pub(crate) environment: &'a Environment,
     /// The conditions that end the run early.
     pub(crate) limits: &'a Limits<'a>,
+    /// Keeps the states of operations where these are not the session's.
+    pub(crate) instance: Option<&'a Instance>,
     pub(crate) scratch: &'a mut Scratch,
 }
 
 impl<'a> KernelContext<'a> {
+    /// On whose behalf it runs.
+    pub(crate) fn caller(&self) -> Caller<'a> {
+        Caller { environment: self.environment, limits: self.limits, instance: self.instance }
+    }
+
     /// Returns the number of inputs, lists flattened.
     pub(crate) fn num_inputs(&self) -> usize {
         self.inputs.len()

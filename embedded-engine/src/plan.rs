@@ -3,7 +3,7 @@
 //! A plan is a block: steps in an order. A step is an operation, or holds a block of its own: a loop's round, which runs in
 //! the frame of the plan, or the plan of a function, which has a frame of its own.
 
-use crate::kernel::{Input, Kernel, UNUSED};
+use crate::kernel::{Body, Input, Kernel, UNUSED};
 use crate::registry;
 use compute::Scratch;
 use session_core::{Error, OpId, Operation, Output, Result};
@@ -68,6 +68,8 @@ pub(crate) struct Step {
 pub(crate) enum Action {
     /// An operation.
     Kernel(Box<dyn Kernel>),
+    /// An operation whose kernel keeps functions.
+    Holder(Box<Holder>),
     /// It only orders others.
     Order,
     /// An operation that runs functions.
@@ -87,6 +89,12 @@ pub(crate) struct Guard {
     pub(crate) any: bool,
     /// True if its outputs are kept when it does not run: an `Exit`'s are those of the last round.
     pub(crate) keeps: bool,
+}
+
+/// A kernel with the functions that it keeps.
+pub(crate) struct Holder {
+    pub(crate) kernel: Box<dyn Kernel>,
+    pub(crate) functions: Vec<Arc<dyn Body>>,
 }
 
 /// The functions that a step runs.

@@ -30,6 +30,8 @@ pub(crate) struct OpType {
     pub(crate) fusion: Option<Fusion>,
     /// The function of single elements of `f32` that an operation of this type is, if it is one.
     pub(crate) elementwise: Option<fn(&Operation) -> Option<Elementwise>>,
+    /// The attributes that name functions which its kernel keeps, to call them later.
+    pub(crate) holds: &'static [&'static str],
 }
 
 /// The role of an operation for the compiler.
@@ -128,8 +130,8 @@ pub(crate) enum Elementwise {
 impl OpType {
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
         let (reads, waits, changes) = (false, false, false);
-        let (fusion, elementwise) = (None, None);
-        OpType { make, role, reads, waits, changes, shares: Shares::Nothing, fusion, elementwise }
+        let (fusion, elementwise, holds) = (None, None, &[][..]);
+        OpType { make, role, reads, waits, changes, shares: Shares::Nothing, fusion, elementwise, holds }
     }
 
     pub(crate) fn control(&self) -> Option<Control> {
@@ -222,6 +224,10 @@ impl<const N: usize> Added<'_, N> {
 
     pub(crate) fn shares(self, shares: Shares) -> Self {
         self.each(|op| op.shares = shares)
+    }
+
+    pub(crate) fn holds(self, functions: &'static [&'static str]) -> Self {
+        self.each(|op| op.holds = functions)
     }
 
     pub(crate) fn fuses(self, fusion: Fusion) -> Self {

@@ -53,6 +53,60 @@ pub(crate) trait OpState: Any + Send + Sync {
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
+/// States of operations in functions that do not belong to the session but to somebody who calls the functions: each
+/// iterator over a dataset has its own.
+#[derive(Default)]
+pub(crate) struct Instance {
+    /// Guards the table, not the states.
+    states: Mutex<BTreeMap<String, Arc<dyn OpState>>>,
+    /// Restored, for operations that have not run yet.
+    restored: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Instance {
+    /// The state of the operation of a name, made at its first use, from restored bytes if there are any.
+    pub(crate) fn state<S: OpState>(&self, name: &str, make: impl FnOnce() -> S) -> Result<Arc<S>> {
+        let mut states = self.states();
+        if let Some(state) = states.get(name) {
+            let state = state.clone().as_any().downcast();
+            return state
+                .map_err(|_| Error::invalid_argument(format!("'{name}' has a state of another kind")));
+        }
+        let state = Arc::new(make());
+        if let Some(bytes) = self.restored().remove(name) {
+            state.import(&bytes)?;
+        }
+        states.insert(name.to_owned(), state.clone());
+        Ok(state)
+    }
+
+    /// All states, sorted by name.
+    pub(crate) fn export(&self) -> Vec<(String, Vec<u8>)> {
+        let states = self.states();
+        let live = states.iter().map(|(name, state)| (name.clone(), state.export()));
+        let restored = self.restored();
+        let mut all: Vec<_> =
+            live.chain(restored.iter().map(|(name, bytes)| (name.clone(), bytes.clone()))).collect();
+        all.sort();
+        all
+    }
+
+    /// Goes back to these states; operations that have none begin from their seeds.
+    pub(crate) fn import(&self, exported: Vec<(String, Vec<u8>)>) {
+        let mut states = self.states();
+        states.clear();
+        *self.restored() = exported.into_iter().collect();
+    }
+
+    fn states(&self) -> MutexGuard<'_, BTreeMap<String, Arc<dyn OpState>>> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn restored(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.restored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Everything that one session keeps.
 #[derive(Default)]
 pub(crate) struct Resources {
@@ -83,6 +137,12 @@ impl Resources {
         let key = format!("{kind}\0{container}\0{name}");
         let mut table = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         table.entry(key).or_insert_with(|| Tensor::from_handle(DType::Resource, Arc::new(make()))).clone()
+    }
+
+    /// The handle of a shared resource, if it was made.
+    pub(crate) fn find(&self, kind: &str, container: &str, name: &str) -> Option<Tensor> {
+        let table = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(&format!("{kind}\0{container}\0{name}")).cloned()
     }
 
     /// Returns the handles of one kind, by container and name.

@@ -1,7 +1,7 @@
 //! Running a plan.
 
 use crate::execute::{Run, stats_of};
-use crate::kernel::Environment;
+use crate::kernel::{Body, Caller, Environment};
 use crate::kernels::queue_stats;
 use crate::limits::Limits;
 use crate::plan::Plan;
@@ -9,6 +9,21 @@ use session_core::{Error, Phase, Result, RunMetadata, TraceLevel, check_value};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
 use tensor::Tensor;
+
+impl Body for Plan {
+    fn call(&self, caller: &Caller<'_>, arguments: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        if arguments.len() != self.feeds.len() {
+            let text = format!("{} arguments for a function of {}", arguments.len(), self.feeds.len());
+            return Err(Error::invalid_argument(text));
+        }
+        let Caller { environment, limits, instance } = *caller;
+        let mut frame = self.fed(arguments.into_iter());
+        let (recorder, waited) = (None, Duration::ZERO);
+        let mut run = Run { environment, limits, instance, recorder, current: None, waited };
+        self.run_block(&mut run, &mut frame)?;
+        self.results(frame)
+    }
+}
 
 impl Plan {
     /// Runs the plan with these feed values, in the order of the plan's feeds.
@@ -22,7 +37,7 @@ impl Plan {
     ) -> Result<Vec<Tensor>> {
         let mut frame = self.fed(feeds.cloned());
         let (recorder, waited) = (None, Duration::ZERO);
-        let mut run = Run { environment, limits, recorder, current: None, waited };
+        let mut run = Run { environment, limits, instance: None, recorder, current: None, waited };
         let Some(metadata) = metadata else {
             // Where it fails, what was computed is dropped with the frame.
             self.run_block(&mut run, &mut frame)?;

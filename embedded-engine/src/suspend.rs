@@ -272,7 +272,8 @@ impl<'p> Run<'p, '_> {
                 }
                 self.leave(body, step, frame);
             }
-            Action::Order => {}
+            // What only keeps functions does not wait for what they may wait for.
+            Action::Order | Action::Holder(_) => {}
         }
         step.note(frame, true);
         Ok(None)

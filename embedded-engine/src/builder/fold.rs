@@ -69,6 +69,7 @@ fn fold(
         outputs: &output_slots,
         environment: shared.environment,
         limits: shared.limits,
+        instance: None,
         scratch: &mut Scratch::default(),
     };
     run_caught(kernel, &mut context)?;

@@ -11,6 +11,7 @@ mod saving;
 use crate::registry::Registry;
 
 pub(crate) use compression::Compression;
+pub(in crate::kernels) use files::{matching, path};
 
 pub(crate) fn register(registry: &mut Registry) {
     files::register(registry);

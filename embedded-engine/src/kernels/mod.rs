@@ -3,6 +3,7 @@
 mod array;
 mod chunks;
 mod control_flow;
+mod data;
 mod data_flow;
 mod elements;
 mod io;
@@ -55,6 +56,7 @@ pub(crate) fn facts(operation: &Operation) -> Option<&'static OpType> {
 fn register(registry: &mut Registry) {
     array::register(registry);
     control_flow::register(registry);
+    data::register(registry);
     data_flow::register(registry);
     io::register(registry);
     math::register(registry);

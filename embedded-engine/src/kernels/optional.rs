@@ -1,9 +1,10 @@
 //! Values that may be missing.
 
 use crate::kernel::KernelContext;
+use crate::kernels::data::name;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
-use session_core::{Error, Result};
+use session_core::{Error, PartialShape, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
@@ -31,20 +32,45 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("OptionalGetValue", |_| {
-        Ok(boxed(|context| {
+    registry.add("OptionalGetValue", |spec| {
+        let types = spec.attr("output_types")?.as_types().unwrap_or_default();
+        let shapes = spec.attr("output_shapes")?.as_shapes().unwrap_or_default();
+        Ok(boxed(move |context| {
             let values = optional(context)?.0.clone();
             let values =
                 values.ok_or_else(|| Error::invalid_argument("The given optional does not have a value."))?;
-            if values.len() != context.outputs.len() {
-                let text =
-                    format!("an optional of {} values asked for {}", values.len(), context.outputs.len());
-                return Err(Error::invalid_argument(text));
-            }
+            check(&values, &types, &shapes)?;
             values.into_iter().enumerate().for_each(|(output, value)| context.set(output, value));
             Ok(())
         }))
     });
+}
+
+/// D-26.
+fn check(values: &[Tensor], types: &[DType], shapes: &[PartialShape]) -> Result<()> {
+    if values.len() != types.len() {
+        let text = format!("The given optional has {} components, expected {}", values.len(), types.len());
+        return Err(Error::invalid_argument(text));
+    }
+    for (place, ((value, dtype), shape)) in values.iter().zip(types).zip(shapes).enumerate() {
+        if value.dtype() != *dtype {
+            let text = format!(
+                "The given optional does not match the expected type for component {place}. Expected: {}. Actual: {}.",
+                name(*dtype),
+                name(value.dtype())
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        let has_shape = dtype.is_plain() || *dtype == DType::String;
+        if has_shape && !shape.is_compatible_with(value.shape().dims()) {
+            let text = format!(
+                "The given optional does not match the expected shape for component {place}. Expected: {shape}. Actual: {}.",
+                value.shape()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    Ok(())
 }
 
 fn give(context: &mut KernelContext<'_>, values: Option<Vec<Tensor>>) {

@@ -53,6 +53,7 @@ impl Kernel for Widened {
             outputs: &outputs,
             environment: context.environment,
             limits: context.limits,
+            instance: context.instance,
             scratch: context.scratch,
         })?;
         for (index, value) in slots.into_iter().skip(count).enumerate() {

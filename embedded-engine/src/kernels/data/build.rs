@@ -1,0 +1,212 @@
+//! Operations that make datasets: their inputs by name, whatever the spelling of the op type.
+
+use super::dataset::{Handle, Shared};
+use super::function::Function;
+use crate::kernel::{Body, Kernel, KernelContext, NodeSpec};
+use rustc_hash::FxHashMap;
+use session_core::{ArgType, AttrValue, Error, Operation, PartialShape, Result};
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+use tensor::{Bytes, DType, Tensor};
+
+/// Op types that make one kind of dataset.
+pub(super) struct Op {
+    pub(super) types: &'static [&'static str],
+    /// The attributes that name functions.
+    pub(super) functions: &'static [&'static str],
+    pub(super) make: fn(&Build<'_, '_>) -> Result<Shared>,
+}
+
+/// The kernel of an operation that makes a dataset.
+pub(super) fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    static BY_TYPE: OnceLock<FxHashMap<&'static str, &'static Op>> = OnceLock::new();
+    let by_type = BY_TYPE.get_or_init(|| {
+        super::ops().flat_map(|op| op.types.iter().map(move |&op_type| (op_type, op))).collect()
+    });
+    let op_type = spec.operation.op_type();
+    let op =
+        by_type.get(op_type).ok_or_else(|| Error::invalid_argument(format!("{op_type} makes no dataset")))?;
+    Ok(Box::new(Maker { op, node: Node::of(spec.operation)? }))
+}
+
+struct Maker {
+    op: &'static Op,
+    node: Node,
+}
+
+impl Kernel for Maker {
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        self.run_with(context, &[])
+    }
+
+    fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
+        let build = Build { node: &self.node, names: self.op.functions, functions, context };
+        let dataset = (self.op.make)(&build)?;
+        let Node { types, shapes, .. } = &self.node;
+        let handle = Handle { dataset, types: types.clone(), shapes: shapes.clone() };
+        context.set(0, handle.into_tensor());
+        Ok(())
+    }
+}
+
+/// What is known of an operation before it runs.
+pub(super) struct Node {
+    operation: Operation,
+    /// The inputs of each argument.
+    arguments: Vec<(String, Range<usize>)>,
+    pub(super) types: Vec<DType>,
+    pub(super) shapes: Vec<PartialShape>,
+}
+
+impl Node {
+    pub(super) fn of(operation: &Operation) -> Result<Node> {
+        let types = |name: &str| operation.attr(name).and_then(AttrValue::as_types);
+        let sparse = operation.attr("Tvalues").and_then(AttrValue::as_type);
+        let sparse = sparse.map(|values| vec![DType::Int64, values, DType::Int64]);
+        let shapes = operation.attr("output_shapes").and_then(AttrValue::as_shapes);
+        let shapes = shapes.or_else(|| sparse.is_some().then(|| [2, 1, 1].map(PartialShape::of_rank).into()));
+        // Files have records, which are strings.
+        let types = types("output_types").or_else(|| types("Toutput_types")).or(sparse);
+        let types = types.unwrap_or_else(|| vec![DType::String]);
+        let shapes = shapes.unwrap_or_else(|| vec![PartialShape::scalar(); types.len()]);
+        let signature = operation.def().map(|def| def.signature());
+        let mut first = 0;
+        let mut arguments = Vec::new();
+        for input in signature.iter().flat_map(|signature| &signature.inputs) {
+            let count = match &input.arg_type {
+                ArgType::Fixed(_) | ArgType::Attr(_) => 1,
+                ArgType::Repeated(count, _) => {
+                    let count = operation.attr(count).and_then(AttrValue::as_int);
+                    count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+                }
+                ArgType::List(list) => {
+                    operation.attr(list).and_then(AttrValue::as_list).map_or(0, <[AttrValue]>::len)
+                }
+            };
+            arguments.push((input.name.clone(), first..first + count));
+            first += count;
+        }
+        if first != operation.num_inputs() {
+            let text = format!("{} inputs where the attributes ask for {first}", operation.num_inputs());
+            return Err(Error::invalid_argument(text));
+        }
+        if shapes.len() != types.len() {
+            let text = format!("{} shapes for {} components", shapes.len(), types.len());
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(Node { operation: operation.clone(), arguments, types, shapes })
+    }
+}
+
+/// An operation that runs to make a dataset, or something of one.
+pub(super) struct Build<'b, 'c> {
+    pub(super) node: &'b Node,
+    pub(super) names: &'static [&'static str],
+    pub(super) functions: &'b [Arc<dyn Body>],
+    pub(super) context: &'b KernelContext<'c>,
+}
+
+impl Build<'_, '_> {
+    /// The operation as kernels are made of it.
+    pub(super) fn spec(&self) -> NodeSpec<'_> {
+        let resources = &self.context.environment.resources;
+        NodeSpec { operation: &self.node.operation, function: None, resources }
+    }
+
+    pub(super) fn op_type(&self) -> &str {
+        self.node.operation.op_type()
+    }
+
+    pub(super) fn attr(&self, name: &str) -> Option<&AttrValue> {
+        self.node.operation.attr(name)
+    }
+
+    /// Whether an attribute is there and true.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.attr(name).and_then(AttrValue::as_bool).unwrap_or(false)
+    }
+
+    pub(super) fn has(&self, argument: &str) -> bool {
+        self.node.arguments.iter().any(|(name, _)| name == argument)
+    }
+
+    /// The inputs of an argument; none where the op type does not have it.
+    pub(super) fn tensors(&self, argument: &str) -> Vec<Tensor> {
+        let range = self.node.arguments.iter().find(|(name, _)| name == argument);
+        let range = range.map_or(0..0, |(_, range)| range.clone());
+        range.map(|index| self.context.input(index).clone()).collect()
+    }
+
+    pub(super) fn tensor(&self, argument: &str) -> Result<Tensor> {
+        let missing = || Error::invalid_argument(format!("{} has no input '{argument}'", self.op_type()));
+        self.tensors(argument).into_iter().next().ok_or_else(missing)
+    }
+
+    pub(super) fn int(&self, argument: &str) -> Result<i64> {
+        let tensor = self.tensor(argument)?;
+        let wrong = |_| {
+            let text = format!("{argument} must be a scalar, but has shape {}", tensor.shape());
+            Error::invalid_argument(text)
+        };
+        tensor.as_scalar_i64().map_err(wrong)
+    }
+
+    /// An argument that some spellings of the op type lack.
+    pub(super) fn int_or(&self, argument: &str, default: i64) -> Result<i64> {
+        if self.has(argument) { self.int(argument) } else { Ok(default) }
+    }
+
+    pub(super) fn bool_or(&self, argument: &str, default: bool) -> Result<bool> {
+        if self.has(argument) { Ok(self.tensor(argument)?.value()?) } else { Ok(default) }
+    }
+
+    pub(super) fn strings(&self, argument: &str) -> Result<Vec<Bytes>> {
+        Ok(self.tensor(argument)?.as_strings()?.to_vec())
+    }
+
+    pub(super) fn string(&self, argument: &str) -> Result<Bytes> {
+        match self.tensor(argument)?.as_strings()? {
+            [text] => Ok(text.clone()),
+            other => {
+                Err(Error::invalid_argument(format!("{argument} must be one string, not {}", other.len())))
+            }
+        }
+    }
+
+    /// As text; an argument that some spellings of the op type lack is empty.
+    pub(super) fn text_or_empty(&self, argument: &str) -> Result<String> {
+        if !self.has(argument) {
+            return Ok(String::new());
+        }
+        Ok(String::from_utf8_lossy(&self.string(argument)?).into_owned())
+    }
+
+    /// The dataset that elements are taken from.
+    pub(super) fn input(&self) -> Result<Shared> {
+        self.dataset("input_dataset")
+    }
+
+    pub(super) fn handle(&self, argument: &str) -> Result<Handle> {
+        Ok(Handle::of(&self.tensor(argument)?)?.clone())
+    }
+
+    pub(super) fn dataset(&self, argument: &str) -> Result<Shared> {
+        Ok(self.handle(argument)?.dataset)
+    }
+
+    pub(super) fn datasets(&self, argument: &str) -> Result<Vec<Shared>> {
+        self.tensors(argument).iter().map(|tensor| Ok(Handle::of(tensor)?.dataset.clone())).collect()
+    }
+
+    /// The function of an attribute, with what the inputs of an argument hold as captured.
+    pub(super) fn function(&self, attr: &str, captured: &str) -> Result<Function> {
+        let place = self.names.iter().position(|&name| name == attr);
+        let body = place.and_then(|place| self.functions.get(place)).cloned();
+        let missing = || Error::invalid_argument(format!("{} has no function '{attr}'", self.op_type()));
+        Ok(Function {
+            body: body.ok_or_else(missing)?,
+            captured: self.tensors(captured),
+            owner: format!("{} '{}'", self.op_type(), self.node.operation.name()).into(),
+        })
+    }
+}

@@ -1,0 +1,328 @@
+//! `CacheDataset` (D-66).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source};
+use super::element::Element;
+use super::position::{Reader, Writer, damaged, unsavable};
+use crate::kernels::io::path;
+use crate::kernels::math::boxed;
+use crate::registry::Registry;
+use checkpoint::bundle::{BundleReader, BundleWriter};
+use session_core::{Code, Error, Result};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tensor::{DType, Tensor};
+
+pub(super) const OPS: &[Op] = &[Op { types: &["CacheDataset", "CacheDatasetV2"], functions: &[], make }];
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("DummyMemoryCache", |_| {
+        Ok(boxed(|context| {
+            context.set(0, Tensor::from_handle(DType::Resource, Arc::new(())));
+            Ok(())
+        }))
+    });
+    registry.add("AnonymousMemoryCache", |_| {
+        Ok(boxed(|context| {
+            context.set(0, Tensor::from_handle(DType::Resource, Arc::new(Memory::default())));
+            context.set(1, Tensor::from_handle(DType::Variant, Arc::new(())));
+            Ok(())
+        }))
+    });
+    registry.add("DeleteMemoryCache", |_| Ok(boxed(|_| Ok(()))));
+}
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let (name, input) = (build.string("filename")?, build.input()?);
+    if input.cardinality() == INFINITE {
+        let text = "a dataset without end cannot be cached: take a part of it before";
+        return Err(Error::invalid_argument(text));
+    }
+    let place = if !name.is_empty() {
+        Place::File(path(&name))
+    } else if build.has("cache") {
+        Place::Memory(build.tensor("cache")?.to_handle::<Memory>().unwrap_or_default())
+    } else {
+        Place::Memory(Arc::default())
+    };
+    Ok(Arc::new(Cache { input, place }))
+}
+
+/// The elements of a whole epoch.
+#[derive(Default)]
+struct Memory {
+    /// Guards the list, which is set once.
+    elements: Mutex<Option<Arc<[Element]>>>,
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<[Element]>>> {
+        self.elements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Clone)]
+enum Place {
+    Memory(Arc<Memory>),
+    /// The prefix of the files.
+    File(PathBuf),
+}
+
+struct Cache {
+    input: Shared,
+    place: Place,
+}
+
+impl Dataset for Cache {
+    fn name(&self) -> &'static str {
+        "Cache"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        self.input.cardinality()
+    }
+
+    fn iterate(&self, _: &Run<'_>) -> Result<Source> {
+        let (dataset, place) = (self.input.clone(), self.place.clone());
+        Ok(Box::new(Cached { dataset, place, mode: Mode::Undecided }))
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        let Place::Memory(memory) = &self.place else { return Ok(()) };
+        let elements = memory.lock().clone();
+        to.option(elements, |to, elements| to.list(elements.iter(), |to, element| to.element(element)))
+    }
+
+    fn restore(&self, from: &mut Reader<'_>) -> Result<()> {
+        let Place::Memory(memory) = &self.place else { return Ok(()) };
+        *memory.lock() = from.option(|from| from.list(Reader::element))?.map(Arc::from);
+        Ok(())
+    }
+}
+
+struct Cached {
+    dataset: Shared,
+    place: Place,
+    mode: Mode,
+}
+
+enum Mode {
+    /// Nothing was asked for yet.
+    Undecided,
+    /// Elements come from memory; the next one.
+    Read(usize),
+    /// They come from the input and are kept.
+    Keep(Source, Vec<Element>),
+    /// They come from a file.
+    FromFile(FromFile),
+    /// They come from the input and are written.
+    ToFile(Source, ToFile),
+    Over,
+}
+
+impl Cached {
+    fn decide(&self, run: &Run<'_>) -> Result<Mode> {
+        Ok(match &self.place {
+            Place::Memory(memory) if memory.lock().is_some() => Mode::Read(0),
+            Place::Memory(_) => Mode::Keep(self.dataset.iterate(run)?, Vec::new()),
+            Place::File(prefix) if index_of(prefix).exists() => Mode::FromFile(FromFile::open(prefix)?),
+            Place::File(prefix) => Mode::ToFile(self.dataset.iterate(run)?, ToFile::create(prefix)?),
+        })
+    }
+}
+
+impl Iterate for Cached {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        if matches!(self.mode, Mode::Undecided) {
+            self.mode = self.decide(run)?;
+        }
+        let element = match &mut self.mode {
+            Mode::Undecided | Mode::Over => None,
+            Mode::Read(next) => {
+                let Place::Memory(memory) = &self.place else { return Err(damaged()) };
+                let element = memory.lock().as_ref().and_then(|elements| elements.get(*next).cloned());
+                *next += usize::from(element.is_some());
+                return Ok(element);
+            }
+            Mode::Keep(input, kept) => {
+                let element = input.next(run)?;
+                match &element {
+                    Some(element) => kept.push(element.clone()),
+                    None => {
+                        let kept = std::mem::take(kept);
+                        if let Place::Memory(memory) = &self.place {
+                            memory.lock().get_or_insert_with(|| kept.into());
+                        }
+                    }
+                }
+                element
+            }
+            Mode::FromFile(file) => file.next()?,
+            Mode::ToFile(input, file) => {
+                let element = input.next(run)?;
+                match &element {
+                    Some(element) => file.add(element)?,
+                    None => file.finish()?,
+                }
+                element
+            }
+        };
+        if element.is_none() {
+            self.mode = Mode::Over;
+        }
+        Ok(element)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        match &self.mode {
+            Mode::Undecided => to.number(0),
+            Mode::Over => to.number(1),
+            Mode::Read(next) => {
+                to.number(2);
+                to.number(*next as u64);
+            }
+            Mode::Keep(input, kept) => {
+                to.number(3);
+                to.list(kept.iter(), |to, element| to.element(element))?;
+                input.save(to)?;
+            }
+            Mode::FromFile(file) => {
+                to.number(4);
+                to.number(file.next);
+            }
+            Mode::ToFile(..) => return Err(unsavable("file that is being written")),
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.mode = match from.number()? {
+            0 => Mode::Undecided,
+            1 => Mode::Over,
+            2 => Mode::Read(from.size()?),
+            3 => {
+                let kept = from.list(Reader::element)?;
+                let mut input = self.dataset.iterate(run)?;
+                input.restore(from, run)?;
+                Mode::Keep(input, kept)
+            }
+            _ => {
+                let Place::File(prefix) = &self.place else { return Err(damaged()) };
+                let mut file = FromFile::open(prefix)?;
+                file.next = from.number()?;
+                Mode::FromFile(file)
+            }
+        };
+        Ok(())
+    }
+}
+
+/// `<prefix><end>`
+fn beside(prefix: &Path, end: &str) -> PathBuf {
+    let mut name = prefix.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+fn index_of(prefix: &Path) -> PathBuf {
+    beside(prefix, ".index")
+}
+
+/// The key of a component of an element.
+fn key(element: u64, component: usize, components: usize) -> String {
+    let width = components.saturating_sub(1).to_string().len();
+    format!("{element:>7}_{component:0>width$}")
+}
+
+struct FromFile {
+    bundle: BundleReader,
+    components: usize,
+    count: u64,
+    next: u64,
+}
+
+impl FromFile {
+    fn open(prefix: &Path) -> Result<FromFile> {
+        let bundle = BundleReader::open(prefix)?;
+        let (mut components, mut entries) = (0, 0u64);
+        for entry in bundle.entries() {
+            entries += 1;
+            components += usize::from(entry.name.trim_start().starts_with("0_"));
+        }
+        let count = entries.checked_div(components as u64).unwrap_or(0);
+        Ok(FromFile { bundle, components, count, next: 0 })
+    }
+
+    fn next(&mut self) -> Result<Option<Element>> {
+        if self.next >= self.count {
+            return Ok(None);
+        }
+        let component = |component| Ok(self.bundle.read(&key(self.next, component, self.components))?);
+        let element = (0..self.components).map(component).collect::<Result<Element>>()?;
+        self.next += 1;
+        Ok(Some(element))
+    }
+}
+
+/// A file that is written, and the lock that says so.
+struct ToFile {
+    writer: Option<BundleWriter>,
+    lock: PathBuf,
+    count: u64,
+}
+
+impl ToFile {
+    fn create(prefix: &Path) -> Result<ToFile> {
+        let lock = beside(prefix, "_0.lockfile");
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::new(
+                Code::AlreadyExists,
+                format!(
+                    "There appears to be a concurrent caching iterator running - cache lockfile already exists ('{}'). If you are \
+                     sure no other running computation is using this cache prefix, delete the lockfile and re-initialize the iterator.",
+                    lock.display()
+                ),
+            ),
+            io::ErrorKind::NotFound => {
+                Error::new(Code::NotFound, format!("{}; No such file or directory", lock.display()))
+            }
+            _ => Error::new(Code::Unknown, format!("could not write '{}': {error}", lock.display())),
+        };
+        OpenOptions::new().write(true).create_new(true).open(&lock).map_err(failed)?;
+        // From here on the lock goes when this does.
+        let mut file = ToFile { writer: None, lock: lock.clone(), count: 0 };
+        file.writer = Some(BundleWriter::create(prefix)?);
+        Ok(file)
+    }
+
+    fn add(&mut self, element: &[Tensor]) -> Result<()> {
+        let Some(writer) = &mut self.writer else { return Err(damaged()) };
+        for (component, value) in element.iter().enumerate() {
+            writer.add(&key(self.count, component, element.len()), value)?;
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        match self.writer.take() {
+            Some(writer) => Ok(writer.finish()?),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for ToFile {
+    fn drop(&mut self) {
+        self.writer = None;
+        if let Err(error) = fs::remove_file(&self.lock) {
+            log::warn!("could not remove '{}': {error}", self.lock.display());
+        }
+    }
+}

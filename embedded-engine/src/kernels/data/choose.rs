@@ -1,0 +1,108 @@
+//! `DirectedInterleaveDataset`, of which choosing and sampling are made (D-51); `ChooseFastestDataset`.
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::Element;
+use super::position::{Reader, Writer, damaged};
+use session_core::{Error, Result};
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] = &[
+    Op {
+        types: &["DirectedInterleaveDataset", "ExperimentalDirectedInterleaveDataset"],
+        functions: &[],
+        make,
+    },
+    Op { types: &["ChooseFastestDataset", "ExperimentalChooseFastestDataset"], functions: &[], make: first },
+];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let mut inputs = vec![build.dataset("selector_input_dataset")?];
+    inputs.extend(build.datasets("data_input_datasets")?);
+    Ok(Arc::new(Choose { inputs, stops: build.is_set("stop_on_empty_dataset") }))
+}
+
+/// All give the same elements: one is as good as another.
+fn first(build: &Build<'_, '_>) -> Result<Shared> {
+    let first = build.datasets("input_datasets")?.into_iter().next();
+    first.ok_or_else(|| Error::invalid_argument("there is no dataset to choose"))
+}
+
+struct Choose {
+    /// The one that chooses, and those among which it does.
+    inputs: Vec<Shared>,
+    /// Whether it ends with the first that ends.
+    stops: bool,
+}
+
+impl Dataset for Choose {
+    fn name(&self) -> &'static str {
+        "DirectedInterleave"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        self.inputs.iter().collect()
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let inputs = self.inputs.iter().map(|input| input.iterate(run).map(Some)).collect::<Result<_>>()?;
+        Ok(Box::new(Chosen { inputs, stops: self.stops }))
+    }
+}
+
+struct Chosen {
+    /// Each none behind its end; none at all when everything is over.
+    inputs: Vec<Option<Source>>,
+    stops: bool,
+}
+
+impl Iterate for Chosen {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        loop {
+            let Some((Some(selector), inputs)) = self.inputs.split_first_mut() else { return Ok(None) };
+            if inputs.iter().all(Option::is_none) {
+                self.inputs.clear();
+                return Ok(None);
+            }
+            let Some(selected) = selector.next(run)? else {
+                self.inputs.clear();
+                return Ok(None);
+            };
+            let [selected] = selected.as_slice() else {
+                return Err(Error::invalid_argument("a selector gives one number at a time"));
+            };
+            let (selected, count) = (selected.as_scalar_i64()?, inputs.len());
+            let chosen = usize::try_from(selected).ok().and_then(|place| inputs.get_mut(place));
+            let chosen = chosen.ok_or_else(|| {
+                Error::invalid_argument(format!("Selector index out of range: {selected} >= {count}"))
+            })?;
+            if let Some(input) = chosen {
+                if let Some(element) = input.next(run)? {
+                    return Ok(Some(element));
+                }
+                *chosen = None;
+            }
+            if self.stops {
+                self.inputs.clear();
+            }
+            run.limits.check()?;
+        }
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.list(self.inputs.iter(), |to, input| to.option(input.as_ref(), |to, input| input.save(to)))
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        let mut inputs = std::mem::take(&mut self.inputs).into_iter();
+        self.inputs = from.list(|from| {
+            let input = inputs.next().flatten();
+            from.option(|from| {
+                let mut input = input.ok_or_else(damaged)?;
+                input.restore(from, run)?;
+                Ok(input)
+            })
+        })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! `FilterDataset`, `FilterByLastComponentDataset`.
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::Element;
+use super::function::Function;
+use super::position::{Reader, Writer};
+use session_core::{Error, Result};
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] = &[
+    Op { types: &["FilterDataset", "ParallelFilterDataset"], functions: &["predicate"], make },
+    Op { types: &["FilterByLastComponentDataset"], functions: &[], make: by_last_component },
+];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let predicate = build.function("predicate", "other_arguments")?;
+    Ok(Arc::new(Filter { input: build.input()?, predicate: Some(predicate) }))
+}
+
+fn by_last_component(build: &Build<'_, '_>) -> Result<Shared> {
+    Ok(Arc::new(Filter { input: build.input()?, predicate: None }))
+}
+
+struct Filter {
+    input: Shared,
+    /// Absent where the last component says it, which does not belong to the elements.
+    predicate: Option<Function>,
+}
+
+impl Dataset for Filter {
+    fn name(&self) -> &'static str {
+        "Filter"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(Filtered { input: self.input.iterate(run)?, predicate: self.predicate.clone() }))
+    }
+}
+
+struct Filtered {
+    input: Source,
+    predicate: Option<Function>,
+}
+
+impl Iterate for Filtered {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        while let Some(mut element) = self.input.next(run)? {
+            let stays = match &self.predicate {
+                Some(predicate) => predicate.truth(run, element.clone())?,
+                None => {
+                    let last = element
+                        .pop()
+                        .ok_or_else(|| Error::invalid_argument("an element without components"))?;
+                    last.value()?
+                }
+            };
+            if stays {
+                return Ok(Some(element));
+            }
+            run.limits.check()?;
+        }
+        Ok(None)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        self.input.save(to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.input.restore(from, run)
+    }
+}

@@ -1,0 +1,104 @@
+//! `GroupByReducerDataset` (D-64).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source, restore_open, save_open};
+use super::element::Element;
+use super::function::Function;
+use super::position::{Reader, Writer};
+use session_core::Result;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tensor::Tensor;
+
+pub(super) const OPS: &[Op] = &[Op {
+    types: &["GroupByReducerDataset", "ExperimentalGroupByReducerDataset"],
+    functions: &["key_func", "init_func", "reduce_func", "finalize_func"],
+    make,
+}];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let functions = Functions {
+        key: build.function("key_func", "key_func_other_arguments")?,
+        init: build.function("init_func", "init_func_other_arguments")?,
+        reduce: build.function("reduce_func", "reduce_func_other_arguments")?,
+        finalize: build.function("finalize_func", "finalize_func_other_arguments")?,
+    };
+    Ok(Arc::new(GroupByReducer { input: build.input()?, functions: Arc::new(functions) }))
+}
+
+struct Functions {
+    key: Function,
+    init: Function,
+    reduce: Function,
+    finalize: Function,
+}
+
+struct GroupByReducer {
+    input: Shared,
+    functions: Arc<Functions>,
+}
+
+impl Dataset for GroupByReducer {
+    fn name(&self) -> &'static str {
+        "GroupByReducer"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let input = Some(self.input.iterate(run)?);
+        Ok(Box::new(Groups { input, functions: self.functions.clone(), states: BTreeMap::new() }))
+    }
+}
+
+struct Groups {
+    /// None behind its end.
+    input: Option<Source>,
+    functions: Arc<Functions>,
+    /// By key; of those that have not been given.
+    states: BTreeMap<i64, Element>,
+}
+
+impl Groups {
+    fn reduce(&mut self, element: Element, run: &Run<'_>) -> Result<()> {
+        let key = self.functions.key.integer(run, element.clone())?;
+        let state = match self.states.get(&key) {
+            Some(state) => state.clone(),
+            None => self.functions.init.call(run, vec![Tensor::scalar(key)])?,
+        };
+        let mut arguments = state;
+        arguments.extend(element);
+        let state = self.functions.reduce.call(run, arguments)?;
+        self.states.insert(key, state);
+        Ok(())
+    }
+}
+
+impl Iterate for Groups {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        while let Some(input) = &mut self.input {
+            run.limits.check()?;
+            match input.next(run)? {
+                Some(element) => self.reduce(element, run)?,
+                None => self.input = None,
+            }
+        }
+        let Some((_, state)) = self.states.pop_first() else { return Ok(None) };
+        self.functions.finalize.call(run, state).map(Some)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.list(self.states.iter(), |to, (&key, state)| {
+            to.integer(key);
+            to.element(state)
+        })?;
+        save_open(self.input.as_ref(), to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.states = from.list(|from| Ok((from.integer()?, from.element()?)))?.into_iter().collect();
+        restore_open(&mut self.input, from, run)
+    }
+}

@@ -1,0 +1,180 @@
+//! `GroupByWindowDataset` (D-64).
+
+use super::build::{Build, Op};
+use super::dataset::{
+    Dataset, Handle, Iterate, Run, Shared, Source, restore_kept, restore_open, save_kept, save_open,
+};
+use super::element::Element;
+use super::function::Function;
+use super::position::{Reader, Writer};
+use super::tensors::Rows;
+use session_core::{Error, PartialShape, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tensor::{DType, Tensor};
+
+pub(super) const OPS: &[Op] = &[Op {
+    types: &["GroupByWindowDataset", "ExperimentalGroupByWindowDataset"],
+    functions: &["key_func", "reduce_func", "window_size_func"],
+    make,
+}];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let input = build.handle("input_dataset")?;
+    let functions = Functions {
+        key: build.function("key_func", "key_func_other_arguments")?,
+        reduce: build.function("reduce_func", "reduce_func_other_arguments")?,
+        window_size: build.function("window_size_func", "window_size_func_other_arguments")?,
+        types: input.types,
+        shapes: input.shapes,
+    };
+    Ok(Arc::new(GroupByWindow { input: input.dataset, functions: Arc::new(functions) }))
+}
+
+struct Functions {
+    key: Function,
+    reduce: Function,
+    window_size: Function,
+    types: Vec<DType>,
+    shapes: Vec<PartialShape>,
+}
+
+struct GroupByWindow {
+    input: Shared,
+    functions: Arc<Functions>,
+}
+
+impl Dataset for GroupByWindow {
+    fn name(&self) -> &'static str {
+        "GroupByWindow"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(Groups {
+            input: Some(self.input.iterate(run)?),
+            functions: self.functions.clone(),
+            groups: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            current: None,
+        }))
+    }
+}
+
+/// What a group was made into.
+struct Current {
+    key: i64,
+    elements: Arc<[Element]>,
+    dataset: Shared,
+    source: Source,
+}
+
+struct Groups {
+    /// None behind its end.
+    input: Option<Source>,
+    functions: Arc<Functions>,
+    /// Elements by their key.
+    groups: BTreeMap<i64, Vec<Element>>,
+    /// The sizes of groups by their key, asked for once.
+    sizes: BTreeMap<i64, u64>,
+    current: Option<Current>,
+}
+
+impl Groups {
+    /// Puts an element into its group; whether the group is full now.
+    fn sort(&mut self, element: Element, run: &Run<'_>) -> Result<Option<i64>> {
+        let key = self.functions.key.integer(run, element.clone())?;
+        let size = match self.sizes.get(&key) {
+            Some(&size) => size,
+            None => {
+                let size = self.functions.window_size.integer(run, vec![Tensor::scalar(key)])?;
+                let positive = u64::try_from(size).ok().filter(|&size| size > 0);
+                let wrong = || format!("Window size must be greater than zero, but got {size}.");
+                let size = positive.ok_or_else(|| Error::invalid_argument(wrong()))?;
+                self.sizes.insert(key, size);
+                size
+            }
+        };
+        let group = self.groups.entry(key).or_default();
+        group.push(element);
+        Ok((group.len() as u64 == size).then_some(key))
+    }
+
+    fn reduce(&self, key: i64, elements: Arc<[Element]>, run: &Run<'_>) -> Result<Current> {
+        let Functions { types, shapes, .. } = self.functions.as_ref();
+        let group = Rows { name: "Window", elements: elements.clone() };
+        let group = Handle { dataset: Arc::new(group), types: types.clone(), shapes: shapes.clone() };
+        let dataset =
+            self.functions.reduce.dataset(run, vec![Tensor::scalar(key), group.into_tensor()])?.dataset;
+        let source = dataset.iterate(&run.inner())?;
+        Ok(Current { key, elements, dataset, source })
+    }
+}
+
+impl Iterate for Groups {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        loop {
+            run.limits.check()?;
+            if let Some(current) = &mut self.current {
+                if let Some(element) = current.source.next(&run.inner())? {
+                    return Ok(Some(element));
+                }
+                self.current = None;
+            }
+            let full = match &mut self.input {
+                Some(input) => match input.next(run)? {
+                    Some(element) => self.sort(element, run)?,
+                    None => {
+                        self.input = None;
+                        continue;
+                    }
+                },
+                None => match self.groups.keys().next() {
+                    Some(&key) => Some(key),
+                    None => return Ok(None),
+                },
+            };
+            if let Some(key) = full {
+                let elements = self.groups.remove(&key).unwrap_or_default();
+                self.current = Some(self.reduce(key, elements.into(), run)?);
+            }
+        }
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.list(self.groups.iter(), |to, (&key, elements)| {
+            to.integer(key);
+            to.list(elements.iter(), |to, element| to.element(element))
+        })?;
+        to.list(self.sizes.iter(), |to, (&key, &size)| {
+            to.integer(key);
+            to.number(size);
+            Ok(())
+        })?;
+        to.option(self.current.as_ref(), |to, current| {
+            to.integer(current.key);
+            to.list(current.elements.iter(), |to, element| to.element(element))?;
+            current.source.save(to)?;
+            save_kept(current.dataset.as_ref(), to)
+        })?;
+        save_open(self.input.as_ref(), to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        let groups = from.list(|from| Ok((from.integer()?, from.list(Reader::element)?)))?;
+        let sizes = from.list(|from| Ok((from.integer()?, from.number()?)))?;
+        (self.groups, self.sizes) = (groups.into_iter().collect(), sizes.into_iter().collect());
+        self.current = from.option(|from| {
+            let key = from.integer()?;
+            let elements = from.list(Reader::element)?;
+            let mut current = self.reduce(key, elements.into(), run)?;
+            current.source.restore(from, &run.inner())?;
+            restore_kept(current.dataset.as_ref(), from)?;
+            Ok(current)
+        })?;
+        restore_open(&mut self.input, from, run)
+    }
+}

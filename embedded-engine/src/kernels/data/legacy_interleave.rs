@@ -1,0 +1,185 @@
+//! `ParallelInterleaveDataset` and `LegacyParallelInterleaveDatasetV2`, whose places are filled at once (D-42).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source, restore_open, save_open};
+use super::element::Element;
+use super::flat_map::Inner;
+use super::function::Function;
+use super::interleave::{block_length, cycle_length};
+use super::position::{Reader, Writer, damaged};
+use session_core::{Error, Result};
+use std::sync::Arc;
+use tensor::memory;
+
+pub(super) const OPS: &[Op] = &[Op {
+    types: &[
+        "ParallelInterleaveDataset",
+        "ExperimentalParallelInterleaveDataset",
+        "LegacyParallelInterleaveDatasetV2",
+    ],
+    functions: &["f"],
+    make,
+}];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let function = build.function("f", "other_arguments")?;
+    let (cycle, block) = (cycle_length(build.int("cycle_length")?)?, block_length(build)?);
+    for (argument, least) in [("buffer_output_elements", 1), ("prefetch_input_elements", 0)] {
+        let size = build.int(argument)?;
+        if size != -1 && size < least {
+            let relation = if least == 1 { "must be > 0" } else { "must be >= 0" };
+            return Err(Error::invalid_argument(format!("`{argument}` {relation}")));
+        }
+    }
+    Ok(Arc::new(Interleave { input: build.input()?, function, cycle, block }))
+}
+
+struct Interleave {
+    input: Shared,
+    function: Function,
+    cycle: usize,
+    block: u64,
+}
+
+impl Dataset for Interleave {
+    fn name(&self) -> &'static str {
+        "LegacyParallelInterleave"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let mut places = memory::reserve(self.cycle)?;
+        places.resize_with(self.cycle, || Place::Empty);
+        Ok(Box::new(Interleaved {
+            input: Some(self.input.iterate(run)?),
+            function: self.function.clone(),
+            places,
+            is_filled: false,
+            current: 0,
+            block: self.block,
+            count: 0,
+        }))
+    }
+}
+
+enum Place {
+    Empty,
+    Open(Inner),
+    /// What it could not open; told when its turn comes.
+    Failed(Error),
+}
+
+struct Interleaved {
+    /// None behind its end.
+    input: Option<Source>,
+    function: Function,
+    places: Vec<Place>,
+    is_filled: bool,
+    current: usize,
+    block: u64,
+    /// Elements that the current place gave in a row.
+    count: u64,
+}
+
+impl Interleaved {
+    fn go_on(&mut self) {
+        self.current = (self.current + 1) % self.places.len();
+        self.count = 0;
+    }
+
+    /// The next input in a place.
+    fn open(&mut self, run: &Run<'_>) -> Place {
+        let Some(input) = &mut self.input else { return Place::Empty };
+        match input.next(run) {
+            Ok(Some(element)) => match Inner::make(&self.function, element, run) {
+                Ok(inner) => Place::Open(inner),
+                Err(error) => Place::Failed(error),
+            },
+            Ok(None) => {
+                self.input = None;
+                Place::Empty
+            }
+            Err(error) => Place::Failed(error),
+        }
+    }
+}
+
+impl Iterate for Interleaved {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        if !self.is_filled {
+            self.is_filled = true;
+            for place in 0..self.places.len() {
+                self.places[place] = self.open(run);
+            }
+        }
+        // Once around the places without an element is the end, unless one of them was opened anew.
+        let mut empty = 0;
+        while empty <= self.places.len() {
+            run.limits.check()?;
+            match std::mem::replace(&mut self.places[self.current], Place::Empty) {
+                Place::Open(mut inner) => {
+                    let given = inner.source.next(&run.inner());
+                    if !matches!(given, Ok(None)) {
+                        self.places[self.current] = Place::Open(inner);
+                    }
+                    match given {
+                        Ok(Some(element)) => {
+                            self.count += 1;
+                            if self.count == self.block {
+                                self.go_on();
+                            }
+                            return Ok(Some(element));
+                        }
+                        Ok(None) => {
+                            // It gets its turn when this place's comes again.
+                            self.places[self.current] = self.open(run);
+                            self.go_on();
+                            empty = 0;
+                        }
+                        Err(error) => {
+                            self.go_on();
+                            return Err(error);
+                        }
+                    }
+                }
+                Place::Failed(error) => {
+                    self.places[self.current] = self.open(run);
+                    self.go_on();
+                    return Err(error);
+                }
+                Place::Empty => {
+                    empty += 1;
+                    self.go_on();
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.flag(self.is_filled);
+        to.number(self.current as u64);
+        to.number(self.count);
+        to.list(self.places.iter(), |to, place| match place {
+            Place::Open(inner) => to.option(Some(inner), |to, inner| inner.save(to)),
+            Place::Empty => to.option(None::<&Inner>, |_, _| Ok(())),
+            Place::Failed(_) => Err(super::position::unsavable("failed input")),
+        })?;
+        save_open(self.input.as_ref(), to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.is_filled = from.flag()?;
+        let (current, count) = (from.size()?, from.number()?);
+        let places = from.list(|from| from.option(|from| Inner::restored(&self.function, from, run)))?;
+        if places.len() != self.places.len() || current >= places.len() {
+            return Err(damaged());
+        }
+        (self.current, self.count) = (current, count);
+        self.places = places.into_iter().map(|place| place.map_or(Place::Empty, Place::Open)).collect();
+        restore_open(&mut self.input, from, run)
+    }
+}

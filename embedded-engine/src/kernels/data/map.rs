@@ -1,0 +1,97 @@
+//! `MapDataset` and its parallel forms, which give the same elements in the same order.
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::Element;
+use super::function::Function;
+use super::position::{Reader, Writer};
+use session_core::{Code, Error, Result};
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] = &[Op {
+    types: &["MapDataset", "ExperimentalMapDataset", "ParallelMapDataset", "ParallelMapDatasetV2"],
+    functions: &["f"],
+    make,
+}];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    Ok(Arc::new(of(build)?))
+}
+
+/// The map of an operation.
+pub(super) fn of(build: &Build<'_, '_>) -> Result<Map> {
+    let function = build.function("f", "other_arguments")?;
+    let keeps_count = build.is_set("preserve_cardinality");
+    Ok(Map { input: build.input()?, function, keeps_count })
+}
+
+#[derive(Clone)]
+pub(super) struct Map {
+    pub(super) input: Shared,
+    pub(super) function: Function,
+    /// Whether an end that the function reports is an error.
+    keeps_count: bool,
+}
+
+impl Map {
+    /// What the function makes of an element; nothing where it says that this is the end.
+    pub(super) fn mapped(&self, run: &Run<'_>, element: Element, number: u64) -> Result<Option<Element>> {
+        match self.function.call_for(run, element, number) {
+            Err(error) if error.code() == Code::OutOfRange => {
+                if self.keeps_count {
+                    let text = format!("Function invocation produced OutOfRangeError: {}", error.message());
+                    return Err(Error::invalid_argument(text));
+                }
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+}
+
+impl Dataset for Map {
+    fn name(&self) -> &'static str {
+        "Map"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        self.input.cardinality()
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(Mapped { input: self.input.iterate(run)?, map: self.clone(), number: 0 }))
+    }
+
+    fn as_map(&self) -> Option<&Map> {
+        Some(self)
+    }
+}
+
+struct Mapped {
+    input: Source,
+    map: Map,
+    /// Of the next element.
+    number: u64,
+}
+
+impl Iterate for Mapped {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        let Some(element) = self.input.next(run)? else { return Ok(None) };
+        self.number += 1;
+        self.map.mapped(run, element, self.number - 1)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.number(self.number);
+        self.input.save(to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.number = from.number()?;
+        self.input.restore(from, run)
+    }
+}

@@ -1,0 +1,164 @@
+//! `PaddedBatchDataset` (D-62).
+
+use super::batch::{batches, size};
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::{Element, Filled};
+use super::position::{Reader, Writer};
+use crate::kernel::{Environment, integers};
+use crate::kernels::Moved;
+use session_core::{Code, Error, Result};
+use std::sync::Arc;
+use tensor::{Shape, Tensor};
+
+pub(super) const OPS: &[Op] =
+    &[Op { types: &["PaddedBatchDataset", "PaddedBatchDatasetV2"], functions: &[], make }];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let size = size(build, "Batch size must be greater than zero.")?;
+    let shapes = build.tensors("padded_shapes").iter().map(integers).collect::<Result<Vec<_>>>()?;
+    let padding = build.tensors("padding_values");
+    for (place, (value, dtype)) in padding.iter().zip(&build.node.types).enumerate() {
+        if value.elements() != 1 || value.dtype() != *dtype {
+            let text =
+                format!("All padding values must be scalars of the component's type; number {place} is not");
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    if shapes.len() != padding.len() {
+        let text = format!("{} shapes and {} padding values", shapes.len(), padding.len());
+        return Err(Error::invalid_argument(text));
+    }
+    let drop_remainder = build.bool_or("drop_remainder", false)?;
+    let rules = Arc::new(Rules { size, drop_remainder, shapes, padding });
+    Ok(Arc::new(PaddedBatch { input: build.input()?, rules }))
+}
+
+struct Rules {
+    size: u64,
+    drop_remainder: bool,
+    /// Of each component; a negative size is that of the longest in the batch.
+    shapes: Vec<Vec<i64>>,
+    padding: Element,
+}
+
+struct PaddedBatch {
+    input: Shared,
+    rules: Arc<Rules>,
+}
+
+impl Dataset for PaddedBatch {
+    fn name(&self) -> &'static str {
+        "PaddedBatch"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        batches(self.input.cardinality(), self.rules.size, self.rules.drop_remainder)
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(PaddedBatches { input: self.input.iterate(run)?, rules: self.rules.clone() }))
+    }
+}
+
+struct PaddedBatches {
+    input: Source,
+    rules: Arc<Rules>,
+}
+
+impl Iterate for PaddedBatches {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        let mut elements = Vec::new();
+        while (elements.len() as u64) < self.rules.size {
+            match self.input.next(run)? {
+                Some(element) => elements.push(element),
+                None if elements.is_empty() || self.rules.drop_remainder => return Ok(None),
+                None => break,
+            }
+        }
+        self.rules.batch(&elements, run.environment).map(Some)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        self.input.save(to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.input.restore(from, run)
+    }
+}
+
+impl Rules {
+    fn batch(&self, elements: &[Element], environment: &Environment) -> Result<Element> {
+        let component = |component: usize| {
+            let parts: Vec<&Tensor> = elements.iter().filter_map(|element| element.get(component)).collect();
+            let inner = self.inner(component, &parts)?;
+            let shape: Shape = [parts.len()].into_iter().chain(inner.iter().copied()).collect();
+            let size: usize = inner.iter().product();
+            let (dtype, padding) = (parts[0].dtype(), &self.padding[component]);
+            for_dtype!(moved dtype, T => <T as Filled>::filled(&environment.buffers, dtype, shape, |target| {
+                let padding = <T as Moved>::elements(padding)?[0].clone();
+                target.fill(padding);
+                for (number, part) in parts.iter().enumerate() {
+                    let target = &mut target[number * size..(number + 1) * size];
+                    place(<T as Moved>::elements(part)?, part.shape().dims(), &inner, target);
+                }
+                Ok(())
+            }))
+        };
+        (0..self.shapes.len()).map(component).collect()
+    }
+
+    /// The shape that the parts of a component are padded to.
+    fn inner(&self, component: usize, parts: &[&Tensor]) -> Result<Vec<usize>> {
+        let wanted = &self.shapes[component];
+        if let Some(part) = parts.iter().find(|part| part.shape().rank() != wanted.len()) {
+            let text = format!(
+                "All elements in a batch must have the same rank as the padded shape for component{component}: expected rank \
+                 {} but got element with rank {}",
+                wanted.len(),
+                part.shape().rank()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        wanted
+            .iter()
+            .enumerate()
+            .map(|(axis, &size)| {
+                let longest = parts.iter().map(|part| part.shape().dims()[axis]).max().unwrap_or(0);
+                match usize::try_from(size) {
+                    Err(_) => Ok(longest),
+                    Ok(size) if size >= longest => Ok(size),
+                    Ok(size) => {
+                        let text = format!(
+                            "Attempted to pad to a smaller size than the input element. Component {component} has size \
+                             {longest} in dimension {axis} where {size} was asked for."
+                        );
+                        Err(Error::new(Code::DataLoss, text))
+                    }
+                }
+            })
+            .collect()
+    }
+}
+
+/// Copies a tensor into a corner of a larger one of the same rank.
+fn place<T: Clone>(source: &[T], shape: &[usize], into: &[usize], target: &mut [T]) {
+    let Some(&last) = shape.last() else { return target.clone_from_slice(source) };
+    if last == 0 {
+        return;
+    }
+    for (number, run) in source.chunks_exact(last).enumerate() {
+        let (mut rest, mut at, mut stride) = (number, 0, into[into.len() - 1]);
+        for axis in (0..shape.len() - 1).rev() {
+            at += rest % shape[axis] * stride;
+            rest /= shape[axis];
+            stride *= into[axis];
+        }
+        target[at..at + run.len()].clone_from_slice(run);
+    }
+}

@@ -1,0 +1,81 @@
+//! `ParseExampleDataset` (D-87).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::Element;
+use super::position::{Reader, Writer};
+use super::sparse::{self, Sparse};
+use crate::kernel::{Caller, integers};
+use crate::kernels::parsing::{Parsed, Parser};
+use session_core::{Error, Result};
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] = &[Op {
+    types: &["ParseExampleDataset", "ParseExampleDatasetV2", "ExperimentalParseExampleDataset"],
+    functions: &[],
+    make,
+}];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let (parser, defaults) = (Parser::new(&build.spec())?, build.tensors("dense_defaults"));
+    Ok(Arc::new(ParseExample { input: build.input()?, parser: Arc::new(parser), defaults }))
+}
+
+struct ParseExample {
+    input: Shared,
+    parser: Arc<Parser>,
+    defaults: Element,
+}
+
+impl Dataset for ParseExample {
+    fn name(&self) -> &'static str {
+        "ParseExample"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        self.input.cardinality()
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let (parser, defaults) = (self.parser.clone(), self.defaults.clone());
+        Ok(Box::new(Parsing { input: self.input.iterate(run)?, parser, defaults }))
+    }
+}
+
+struct Parsing {
+    input: Source,
+    parser: Arc<Parser>,
+    defaults: Element,
+}
+
+impl Iterate for Parsing {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        let Some(element) = self.input.next(run)? else { return Ok(None) };
+        let [examples] = element.as_slice() else {
+            let text = format!("examples are elements of one component, not {}", element.len());
+            return Err(Error::invalid_argument(text));
+        };
+        let caller =
+            Caller { environment: run.environment, limits: run.limits, instance: Some(run.instance) };
+        let features = self.parser.parse(&caller, examples.clone(), &self.defaults)?;
+        let component = |feature| match feature {
+            Parsed::Dense(values) => Ok(values),
+            Parsed::Sparse([indices, values, shape]) => {
+                Ok(sparse::single(Sparse { indices, values, shape: integers(&shape)? }))
+            }
+        };
+        features.into_iter().map(component).collect::<Result<_>>().map(Some)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        self.input.save(to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.input.restore(from, run)
+    }
+}

@@ -1,0 +1,174 @@
+//! Datasets of what files hold (D-80 to D-86).
+
+mod csv;
+mod fixed;
+mod lines;
+mod matching;
+mod records;
+mod source;
+
+use super::build::Op;
+use super::dataset::{Dataset, Iterate, Run, Source};
+use super::element::Element;
+use super::position::{Reader, Writer, damaged};
+use session_core::{Code, Error, Result};
+use source::Print;
+use std::sync::Arc;
+use tensor::{Bytes, Tensor};
+
+pub(super) const OPS: &[Op] = &[
+    Op { types: &["TFRecordDataset", "TFRecordDatasetV2"], functions: &[], make: records::make },
+    Op { types: &["TextLineDataset"], functions: &[], make: lines::make },
+    Op {
+        types: &["FixedLengthRecordDataset", "FixedLengthRecordDatasetV2"],
+        functions: &[],
+        make: fixed::make,
+    },
+    Op { types: &["CSVDataset", "CSVDatasetV2", "ExperimentalCSVDataset"], functions: &[], make: csv::make },
+    Op {
+        types: &["MatchingFilesDataset", "ExperimentalMatchingFilesDataset"],
+        functions: &[],
+        make: matching::make,
+    },
+];
+
+/// How files are read.
+trait Format: Send + Sync {
+    /// TensorFlow's name for the iterator.
+    fn name(&self) -> &'static str;
+
+    /// Whether an error ends the file: the next call goes on with the next one. Else what it was said of says it again, or has
+    /// passed it by.
+    fn gives_up(&self) -> bool {
+        false
+    }
+
+    /// Where the file of a number begins.
+    fn start(&self, file: usize) -> u64 {
+        let _ = file;
+        0
+    }
+
+    /// Whether a file can be read from an offset on.
+    fn seeks(&self) -> bool;
+
+    fn open(&self, name: &Bytes, offset: u64) -> Result<Box<dyn Records>>;
+}
+
+/// A file that is read.
+trait Records: Send {
+    fn next(&mut self) -> Result<Option<Element>>;
+
+    /// Where the next record starts, in a file that is not compressed.
+    fn offset(&self) -> u64;
+
+    /// What the file looked like when it was opened.
+    fn print(&self) -> Print;
+}
+
+/// One after another.
+#[derive(Clone)]
+struct Files {
+    names: Arc<[Bytes]>,
+    format: Arc<dyn Format>,
+}
+
+impl Dataset for Files {
+    fn name(&self) -> &'static str {
+        self.format.name()
+    }
+
+    fn iterate(&self, _: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(Reading { files: self.clone(), at: 0, open: None, count: 0 }))
+    }
+}
+
+struct Reading {
+    files: Files,
+    /// The number of the file.
+    at: usize,
+    open: Option<Box<dyn Records>>,
+    /// The records of the open file that were passed.
+    count: u64,
+}
+
+impl Iterate for Reading {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        loop {
+            let Files { names, format } = &self.files;
+            let Some(name) = names.get(self.at) else { return Ok(None) };
+            let records = match &mut self.open {
+                Some(records) => records,
+                none => {
+                    self.count = 0;
+                    none.insert(format.open(name, format.start(self.at))?)
+                }
+            };
+            match records.next() {
+                Ok(Some(element)) => {
+                    self.count += 1;
+                    return Ok(Some(element));
+                }
+                Ok(None) => (self.open, self.at) = (None, self.at + 1),
+                Err(error) => {
+                    self.count += 1;
+                    if format.gives_up() {
+                        (self.open, self.at) = (None, self.at + 1);
+                    }
+                    return Err(error);
+                }
+            }
+            run.limits.check()?;
+        }
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.number(self.at as u64);
+        to.option(self.open.as_ref(), |to, records| {
+            to.bytes(&self.files.names[self.at]);
+            records.print().save(to);
+            to.number(records.offset());
+            to.number(self.count);
+            Ok(())
+        })
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.at = from.size()?;
+        self.open = from.option(|from| {
+            let name = from.bytes()?;
+            let print = Print::restored(from)?;
+            let (offset, count) = (from.number()?, from.number()?);
+            let Files { names, format } = &self.files;
+            let now = names.get(self.at).ok_or_else(damaged)?;
+            if now != name {
+                let text = format!(
+                    "the checkpoint stands in file '{}', in whose place there is '{}' now",
+                    String::from_utf8_lossy(name),
+                    String::from_utf8_lossy(now)
+                );
+                return Err(Error::new(Code::FailedPrecondition, text));
+            }
+            let start = if format.seeks() { offset } else { format.start(self.at) };
+            let mut records = format.open(now, start)?;
+            records.print().check(print, now)?;
+            if !format.seeks() {
+                for passed in 0..count {
+                    if passed % 4096 == 0 {
+                        run.limits.check()?;
+                    }
+                    // What failed then fails again and was told.
+                    let _ = records.next();
+                }
+            }
+            self.count = count;
+            Ok(records)
+        })?;
+        Ok(())
+    }
+}
+
+/// A record as an element.
+fn text(record: impl Into<Bytes>) -> Element {
+    vec![Tensor::string(record)]
+}

@@ -1,0 +1,295 @@
+//! `CSVDataset` (D-85).
+
+use super::source::{Failure, Print, compression, open};
+use super::{Files, Format, Records};
+use crate::kernel::integers;
+use crate::kernels::data::build::Build;
+use crate::kernels::data::dataset::Shared;
+use crate::kernels::data::element::Element;
+use crate::kernels::io::Compression;
+use crate::kernels::strings::number::{float, integer};
+use session_core::{Code, Error, Result};
+use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
+use tensor::{Bytes, DType, Tensor};
+
+pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let delimiter = build.string("field_delim")?;
+    let [delimiter] = delimiter[..] else {
+        return Err(Error::invalid_argument("field_delim should be only 1 char"));
+    };
+    let selected = columns(build, "select_cols")?;
+    let excluded = columns(build, "exclude_cols")?;
+    if !selected.is_empty() && !excluded.is_empty() {
+        return Err(Error::invalid_argument("Either select_cols or exclude_cols should be empty"));
+    }
+    let defaults = build.tensors("record_defaults");
+    if !selected.is_empty() && selected.len() != defaults.len() {
+        return Err(Error::invalid_argument("select_cols should match output size"));
+    }
+    for default in &defaults {
+        if default.elements() > 1 {
+            return Err(Error::invalid_argument(
+                "Each record default should be at most rank 1 and have at most one value",
+            ));
+        }
+        if !matches!(
+            default.dtype(),
+            DType::Int32 | DType::Int64 | DType::Float32 | DType::Float64 | DType::String
+        ) {
+            return Err(Error::invalid_argument(format!("a column cannot be of {}", default.dtype())));
+        }
+    }
+    let rules = Rules {
+        compression: compression(&build.text_or_empty("compression_type")?)?,
+        has_header: build.bool_or("header", false)?,
+        delimiter,
+        quotes: build.bool_or("use_quote_delim", true)?,
+        na_value: build.string("na_value")?,
+        selected,
+        excluded,
+        defaults,
+    };
+    Ok(Arc::new(Files { names: build.strings("filenames")?.into(), format: Arc::new(Csv(Arc::new(rules))) }))
+}
+
+fn columns(build: &Build<'_, '_>, argument: &str) -> Result<Vec<usize>> {
+    if !build.has(argument) {
+        return Ok(Vec::new());
+    }
+    let columns = integers(&build.tensor(argument)?)?;
+    let ascending =
+        columns.windows(2).all(|pair| pair[0] < pair[1]) && columns.iter().all(|&column| column >= 0);
+    if !ascending {
+        return Err(Error::invalid_argument(format!("{argument} should be strictly increasing indices")));
+    }
+    Ok(columns.into_iter().filter_map(|column| usize::try_from(column).ok()).collect())
+}
+
+struct Rules {
+    compression: Compression,
+    has_header: bool,
+    delimiter: u8,
+    quotes: bool,
+    na_value: Bytes,
+    /// Ascending; all columns when empty.
+    selected: Vec<usize>,
+    /// Ascending.
+    excluded: Vec<usize>,
+    /// One value for each column that is given, or none where the field must be there.
+    defaults: Element,
+}
+
+impl Rules {
+    fn wants(&self, column: usize) -> bool {
+        let selected = self.selected.is_empty() || self.selected.binary_search(&column).is_ok();
+        selected && self.excluded.binary_search(&column).is_err()
+    }
+}
+
+struct Csv(Arc<Rules>);
+
+impl Format for Csv {
+    fn name(&self) -> &'static str {
+        "CSV"
+    }
+
+    fn seeks(&self) -> bool {
+        self.0.compression == Compression::None
+    }
+
+    fn open(&self, name: &Bytes, offset: u64) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.0.compression, offset)?;
+        let mut file = OfFile {
+            rules: self.0.clone(),
+            name: name.clone(),
+            bytes: BufReader::with_capacity(1 << 16, opened.bytes),
+            offset,
+            print: opened.print,
+            failure: opened.failure,
+        };
+        if self.0.has_header && offset == 0 && !file.pass_line()? {
+            file.failure.check(name)?;
+            let text = format!("Can't read header of file '{}'", String::from_utf8_lossy(name));
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(Box::new(file))
+    }
+}
+
+struct OfFile {
+    rules: Arc<Rules>,
+    name: Bytes,
+    bytes: BufReader<Box<dyn Read + Send>>,
+    offset: u64,
+    print: Print,
+    failure: Failure,
+}
+
+/// How a field ended.
+#[derive(PartialEq, Eq)]
+enum End {
+    Field,
+    Record,
+}
+
+impl OfFile {
+    fn peek(&mut self) -> Result<Option<u8>> {
+        let name = &self.name;
+        let bytes = self.bytes.fill_buf().map_err(|error| {
+            let text = format!("could not read '{}': {error}", String::from_utf8_lossy(name));
+            Error::new(Code::Unknown, text)
+        })?;
+        Ok(bytes.first().copied())
+    }
+
+    fn take(&mut self) -> Result<Option<u8>> {
+        let byte = self.peek()?;
+        if byte.is_some() {
+            self.bytes.consume(1);
+            self.offset += 1;
+        }
+        Ok(byte)
+    }
+
+    /// Passes by a line; whether there was one.
+    fn pass_line(&mut self) -> Result<bool> {
+        let mut any = false;
+        while let Some(byte) = self.take()? {
+            any = true;
+            if byte == b'\n' {
+                break;
+            }
+            if byte == b'\r' {
+                self.pass_newline()?;
+                break;
+            }
+        }
+        Ok(any)
+    }
+
+    fn pass_newline(&mut self) -> Result<()> {
+        if self.peek()? == Some(b'\n') {
+            self.take()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the end of a field that has ended, if this byte is one.
+    fn end(&mut self, byte: Option<u8>) -> Result<Option<End>> {
+        match byte {
+            None | Some(b'\n') => Ok(Some(End::Record)),
+            Some(b'\r') => {
+                self.pass_newline()?;
+                Ok(Some(End::Record))
+            }
+            Some(byte) if byte == self.rules.delimiter => Ok(Some(End::Field)),
+            Some(_) => Ok(None),
+        }
+    }
+
+    /// The next field, or what is wrong with it, and how it ends.
+    fn field(&mut self, into: &mut Vec<u8>) -> Result<(Option<&'static str>, End)> {
+        let mut wrong = None;
+        if self.rules.quotes && self.peek()? == Some(b'"') {
+            self.take()?;
+            loop {
+                match self.take()? {
+                    None => {
+                        return Ok((
+                            Some("Reached end of file without closing quoted field in record"),
+                            End::Record,
+                        ));
+                    }
+                    Some(b'"') => {
+                        let next = self.take()?;
+                        if next == Some(b'"') {
+                            into.push(b'"');
+                        } else if let Some(end) = self.end(next)? {
+                            return Ok((wrong, end));
+                        } else {
+                            wrong = Some("Quote inside a string has to be escaped by another quote");
+                        }
+                    }
+                    Some(byte) => into.push(byte),
+                }
+            }
+        }
+        loop {
+            let byte = self.take()?;
+            if let Some(end) = self.end(byte)? {
+                return Ok((wrong, end));
+            }
+            if self.rules.quotes && byte == Some(b'"') {
+                wrong = Some("Unquoted fields cannot have quotes inside");
+            }
+            into.extend(byte);
+        }
+    }
+}
+
+impl Records for OfFile {
+    fn next(&mut self) -> Result<Option<Element>> {
+        if self.peek()?.is_none() {
+            return self.failure.check(&self.name).map(|()| None);
+        }
+        let rules = self.rules.clone();
+        let (start, expected) = (self.offset, rules.defaults.len());
+        let (mut element, mut wrong, mut text) = (Element::new(), None::<String>, Vec::new());
+        for column in 0.. {
+            text.clear();
+            let (trouble, end) = self.field(&mut text)?;
+            if let Some(trouble) = trouble {
+                wrong = wrong.or_else(|| Some(trouble.to_owned()));
+            } else if rules.wants(column) && wrong.is_none() {
+                let place = element.len();
+                match rules.defaults.get(place) {
+                    None => wrong = Some(format!("Expect {expected} fields but have more in record")),
+                    Some(default) => match value(&text, default, &rules.na_value, place) {
+                        Ok(value) => element.push(value),
+                        Err(trouble) => wrong = Some(trouble),
+                    },
+                }
+            }
+            if end == End::Record {
+                break;
+            }
+        }
+        if wrong.is_none() && element.len() < expected {
+            wrong = Some(format!("Expect {expected} fields but have {} in record", element.len()));
+        }
+        match wrong {
+            None => Ok(Some(element)),
+            Some(wrong) => {
+                let name = String::from_utf8_lossy(&self.name);
+                Err(Error::invalid_argument(format!("{wrong} (offset {start} of file '{name}')")))
+            }
+        }
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn print(&self) -> Print {
+        self.print
+    }
+}
+
+/// The value of a field, or what is wrong with it.
+fn value(field: &[u8], default: &Tensor, na_value: &[u8], place: usize) -> Result<Tensor, String> {
+    if field.is_empty() || field == na_value {
+        let default = if default.elements() == 1 { default.clone().reshaped([0; 0]).ok() } else { None };
+        return default.ok_or_else(|| format!("Field {place} is required but missing in record!"));
+    }
+    let invalid = |kind: &str| {
+        format!("Field {place} in record is not a valid {kind}: {}", String::from_utf8_lossy(field))
+    };
+    match default.dtype() {
+        DType::Int32 => integer::<i32>(field).map(Tensor::scalar).ok_or_else(|| invalid("int32")),
+        DType::Int64 => integer::<i64>(field).map(Tensor::scalar).ok_or_else(|| invalid("int64")),
+        DType::Float32 => float::<f32>(field).map(Tensor::scalar).ok_or_else(|| invalid("float")),
+        DType::Float64 => float::<f64>(field).map(Tensor::scalar).ok_or_else(|| invalid("double")),
+        _ => Ok(Tensor::string(field.to_vec())),
+    }
+}

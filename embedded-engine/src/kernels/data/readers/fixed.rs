@@ -1,0 +1,156 @@
+//! `FixedLengthRecordDataset` (D-84).
+
+use super::source::{Failure, Print, compression, open};
+use super::{Files, Format, Records, text};
+use crate::kernels::data::build::Build;
+use crate::kernels::data::dataset::Shared;
+use crate::kernels::data::element::Element;
+use crate::kernels::io::Compression;
+use session_core::{Code, Error, Result};
+use std::collections::VecDeque;
+use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+use tensor::{Bytes, memory};
+
+pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let bytes = |argument: &str, least: u64, relation: &str| {
+        let value = u64::try_from(build.int(argument)?).ok().filter(|&value| value >= least);
+        value.ok_or_else(|| Error::invalid_argument(format!("`{argument}` must be {relation}")))
+    };
+    let format = FixedLength {
+        header: bytes("header_bytes", 0, ">= 0")?,
+        record: bytes("record_bytes", 1, "> 0")?,
+        footer: bytes("footer_bytes", 0, ">= 0")?,
+        compression: compression(&build.text_or_empty("compression_type")?)?,
+    };
+    Ok(Arc::new(Files { names: build.strings("filenames")?.into(), format: Arc::new(format) }))
+}
+
+/// Sizes in bytes.
+#[derive(Clone, Copy)]
+struct FixedLength {
+    header: u64,
+    record: u64,
+    footer: u64,
+    compression: Compression,
+}
+
+impl FixedLength {
+    fn unlike(self, code: Code, name: &[u8], body: u64) -> Error {
+        let text = format!(
+            "Excluding the header ({} bytes) and footer ({} bytes), input file \"{}\" has body length {body} bytes, which is not an \
+             exact multiple of the record length ({} bytes).",
+            self.header,
+            self.footer,
+            String::from_utf8_lossy(name),
+            self.record
+        );
+        Error::new(code, text)
+    }
+}
+
+impl Format for FixedLength {
+    fn name(&self) -> &'static str {
+        "FixedLengthRecord"
+    }
+
+    fn seeks(&self) -> bool {
+        self.compression == Compression::None
+    }
+
+    fn open(&self, name: &Bytes, offset: u64) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.compression, offset)?;
+        let (print, failure) = (opened.print, opened.failure);
+        let mut left = None;
+        if self.seeks() {
+            // A file that is shorter than what surrounds its records has, as in TensorFlow, a body beyond all sizes.
+            let body = print.length().wrapping_sub(self.header).wrapping_sub(self.footer);
+            if body % self.record != 0 || body > print.length() {
+                return Err(self.unlike(Code::InvalidArgument, name, body));
+            }
+            left = Some(body - offset.saturating_sub(self.header).min(body));
+        }
+        let mut file = OfFile {
+            format: *self,
+            name: name.clone(),
+            bytes: BufReader::with_capacity(1 << 16, opened.bytes),
+            offset,
+            left,
+            ahead: VecDeque::new(),
+            print,
+            failure,
+        };
+        if offset == 0 {
+            let header = self.header;
+            let passed = io::copy(&mut file.bytes.by_ref().take(header), &mut io::sink());
+            file.offset = passed.map_err(|error| file.unreadable(&error))?;
+        }
+        Ok(Box::new(file))
+    }
+}
+
+struct OfFile {
+    format: FixedLength,
+    name: Bytes,
+    bytes: BufReader<Box<dyn Read + Send>>,
+    offset: u64,
+    /// The bytes of the body that are left, where that is known.
+    left: Option<u64>,
+    /// Bytes that may be the footer.
+    ahead: VecDeque<u8>,
+    print: Print,
+    failure: Failure,
+}
+
+impl OfFile {
+    fn unreadable(&self, error: &io::Error) -> Error {
+        let text = format!("could not read '{}': {error}", String::from_utf8_lossy(&self.name));
+        Error::new(Code::Unknown, text)
+    }
+
+    /// The next record of a body whose end only its bytes tell.
+    fn next_unknown(&mut self) -> Result<Option<Element>> {
+        let wanted = self.format.record.saturating_add(self.format.footer);
+        let missing = wanted.saturating_sub(self.ahead.len() as u64);
+        let mut more = Vec::new();
+        let read = self.bytes.by_ref().take(missing).read_to_end(&mut more);
+        read.map_err(|error| self.unreadable(&error))?;
+        self.ahead.extend(more);
+        if (self.ahead.len() as u64) < wanted {
+            self.failure.check(&self.name)?;
+            let rest = (self.ahead.len() as u64).saturating_sub(self.format.footer);
+            if rest == 0 {
+                return Ok(None);
+            }
+            let body = (self.offset + rest).saturating_sub(self.format.header);
+            return Err(self.format.unlike(Code::DataLoss, &self.name, body));
+        }
+        self.offset += self.format.record;
+        let count = usize::try_from(self.format.record).unwrap_or(usize::MAX).min(self.ahead.len());
+        Ok(Some(text(self.ahead.drain(..count).collect::<Vec<u8>>())))
+    }
+}
+
+impl Records for OfFile {
+    fn next(&mut self) -> Result<Option<Element>> {
+        let Some(left) = self.left else { return self.next_unknown() };
+        if left == 0 {
+            return Ok(None);
+        }
+        let size = usize::try_from(self.format.record)
+            .map_err(|_| Error::invalid_argument("`record_bytes` is too large"))?;
+        let mut record = memory::filled(0u8, size)?;
+        self.bytes.read_exact(&mut record).map_err(|error| self.unreadable(&error))?;
+        self.offset += self.format.record;
+        self.left = Some(left - self.format.record);
+        Ok(Some(text(record)))
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn print(&self) -> Print {
+        self.print
+    }
+}

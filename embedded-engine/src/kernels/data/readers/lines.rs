@@ -1,0 +1,79 @@
+//! `TextLineDataset` (D-83).
+
+use super::source::{Failure, Print, compression, open};
+use super::{Files, Format, Records, text};
+use crate::kernels::data::build::Build;
+use crate::kernels::data::dataset::Shared;
+use crate::kernels::data::element::Element;
+use crate::kernels::io::Compression;
+use session_core::{Code, Error, Result};
+use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
+use tensor::Bytes;
+
+pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let compression = compression(&build.text_or_empty("compression_type")?)?;
+    let names = build.strings("filenames")?.into();
+    Ok(Arc::new(Files { names, format: Arc::new(TextLine { compression }) }))
+}
+
+struct TextLine {
+    compression: Compression,
+}
+
+/// As much is read at a time.
+const BLOCK: usize = 1 << 16;
+
+impl Format for TextLine {
+    fn name(&self) -> &'static str {
+        "TextLine"
+    }
+
+    fn seeks(&self) -> bool {
+        self.compression == Compression::None
+    }
+
+    fn open(&self, name: &Bytes, offset: u64) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.compression, offset)?;
+        let lines = BufReader::with_capacity(BLOCK, opened.bytes);
+        let (print, failure) = (opened.print, opened.failure);
+        Ok(Box::new(OfFile { name: name.clone(), offset, lines, print, failure }))
+    }
+}
+
+struct OfFile {
+    name: Bytes,
+    offset: u64,
+    lines: BufReader<Box<dyn Read + Send>>,
+    print: Print,
+    failure: Failure,
+}
+
+impl Records for OfFile {
+    fn next(&mut self) -> Result<Option<Element>> {
+        let mut line = Vec::new();
+        let read = self.lines.read_until(b'\n', &mut line).map_err(|error| {
+            let text = format!("could not read '{}': {error}", String::from_utf8_lossy(&self.name));
+            Error::new(Code::Unknown, text)
+        })?;
+        if read == 0 {
+            return self.failure.check(&self.name).map(|()| None);
+        }
+        self.offset += read as u64;
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
+        if line.contains(&b'\r') {
+            line.retain(|&byte| byte != b'\r');
+        }
+        Ok(Some(text(line)))
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn print(&self) -> Print {
+        self.print
+    }
+}

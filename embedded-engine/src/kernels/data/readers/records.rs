@@ -1,0 +1,114 @@
+//! `TFRecordDataset` (D-82).
+
+use super::source::{Failure, Print, compression, open};
+use super::{Files, Format, Records, text};
+use crate::kernel::integers;
+use crate::kernels::data::build::Build;
+use crate::kernels::data::dataset::Shared;
+use crate::kernels::data::element::Element;
+use crate::kernels::io::Compression;
+use session_core::{Code, Error, Result};
+use std::io::Read;
+use std::sync::Arc;
+use summary::record::{BlockReader, RecordError};
+use tensor::Bytes;
+
+pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let names = build.strings("filenames")?;
+    let compression = compression(&build.text_or_empty("compression_type")?)?;
+    let offsets =
+        if build.has("byte_offsets") { integers(&build.tensor("byte_offsets")?)? } else { Vec::new() };
+    if !offsets.is_empty() && offsets.len() != names.len() {
+        let text = format!("{} offsets for {} files", offsets.len(), names.len());
+        return Err(Error::invalid_argument(text));
+    }
+    let offset = |&offset: &i64| {
+        u64::try_from(offset).map_err(|_| Error::invalid_argument(format!("a file has no offset {offset}")))
+    };
+    let offsets = offsets.iter().map(offset).collect::<Result<_>>()?;
+    Ok(Arc::new(Files { names: names.into(), format: Arc::new(TfRecord { compression, offsets }) }))
+}
+
+struct TfRecord {
+    compression: Compression,
+    /// Where each file begins.
+    offsets: Vec<u64>,
+}
+
+impl Format for TfRecord {
+    fn name(&self) -> &'static str {
+        "TFRecord"
+    }
+
+    fn gives_up(&self) -> bool {
+        true
+    }
+
+    fn start(&self, file: usize) -> u64 {
+        self.offsets.get(file).copied().unwrap_or(0)
+    }
+
+    fn seeks(&self) -> bool {
+        self.compression == Compression::None
+    }
+
+    fn open(&self, name: &Bytes, offset: u64) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.compression, offset)?;
+        let records = BlockReader::new(opened.bytes);
+        let (print, failure) = (opened.print, opened.failure);
+        Ok(Box::new(OfFile { name: name.clone(), start: offset, records, print, failure }))
+    }
+}
+
+struct OfFile {
+    name: Bytes,
+    /// Where reading began.
+    start: u64,
+    records: BlockReader<Box<dyn Read + Send>>,
+    print: Print,
+    failure: Failure,
+}
+
+impl Records for OfFile {
+    fn next(&mut self) -> Result<Option<Element>> {
+        match self.records.next_record() {
+            Ok(Some(record)) => Ok(Some(text(record))),
+            Ok(None) => self.failure.check(&self.name).map(|()| None),
+            Err(error) => {
+                self.failure.check(&self.name)?;
+                Err(self.damaged(error))
+            }
+        }
+    }
+
+    fn offset(&self) -> u64 {
+        self.start + self.records.offset()
+    }
+
+    fn print(&self) -> Print {
+        self.print
+    }
+}
+
+impl OfFile {
+    fn damaged(&self, error: RecordError) -> Error {
+        let (name, offset) = (String::from_utf8_lossy(&self.name), self.offset());
+        let (code, what) = match &error {
+            RecordError::Corrupt { part: "length", .. } if offset == 0 => {
+                (Code::DataLoss, "corrupted record at 0 (Is this even a TFRecord file?)".to_owned())
+            }
+            RecordError::Corrupt { part, .. } => {
+                let header = if *part == "data" { 12 } else { 0 };
+                (Code::DataLoss, format!("corrupted record at {}", offset + header))
+            }
+            RecordError::Truncated { .. } => {
+                let what =
+                    format!("truncated record at {offset}' failed with Read less bytes than requested");
+                (Code::DataLoss, what)
+            }
+            other if other.is_data_loss() => (Code::DataLoss, other.to_string()),
+            other => (Code::Unknown, other.to_string()),
+        };
+        Error::new(code, format!("{what} (file '{name}')")).with_source(error)
+    }
+}

@@ -1,0 +1,161 @@
+//! The bytes of files.
+
+use crate::kernels::data::position::{Reader, Writer};
+use crate::kernels::io::{Compression, path};
+use session_core::{Code, Error, Result};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::{Arc, Mutex, PoisonError};
+use tensor::Bytes;
+
+/// As many first bytes of a file tell it from another one.
+const LOOK: usize = 4096;
+
+/// What a file looked like when it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Print {
+    length: u64,
+    /// A hash of its first bytes.
+    start: u64,
+}
+
+impl Print {
+    /// In bytes, compressed where the file is.
+    pub(super) fn length(self) -> u64 {
+        self.length
+    }
+
+    pub(super) fn save(self, to: &mut Writer) {
+        to.number(self.length);
+        to.number(self.start);
+    }
+
+    pub(super) fn restored(from: &mut Reader<'_>) -> Result<Print> {
+        Ok(Print { length: from.number()?, start: from.number()? })
+    }
+
+    /// Refuses a file that is another one than when the position was saved.
+    pub(super) fn check(self, saved: Print, name: &[u8]) -> Result<()> {
+        if self == saved {
+            return Ok(());
+        }
+        let name = String::from_utf8_lossy(name);
+        let text = if self.length == saved.length {
+            format!("'{name}' has other contents than when the checkpoint was written")
+        } else {
+            format!(
+                "'{name}' has {} bytes, and had {} when the checkpoint was written",
+                self.length, saved.length
+            )
+        };
+        Err(Error::new(Code::FailedPrecondition, format!("{text}: the input cannot go on where it stood")))
+    }
+}
+
+/// How files are compressed, by TensorFlow's name for it.
+pub(super) fn compression(name: &str) -> Result<Compression> {
+    Compression::of(name).map_err(|_| {
+        Error::invalid_argument(format!(
+            "Unsupported compression_type. '{name}' is none of '', 'GZIP' and 'ZLIB'"
+        ))
+    })
+}
+
+/// A file that was opened.
+pub(super) struct Opened {
+    pub(super) bytes: Box<dyn Read + Send>,
+    pub(super) print: Print,
+    /// What ended the bytes early.
+    pub(super) failure: Failure,
+}
+
+/// Opens a file at an offset, which counts only where it is not compressed.
+pub(super) fn open(name: &Bytes, compression: Compression, offset: u64) -> Result<Opened> {
+    let shown = String::from_utf8_lossy(name).into_owned();
+    let said = |error: io::Error| failed(&shown, &error);
+    let mut file = File::open(path(name)).map_err(said)?;
+    let data = file.metadata().map_err(said)?;
+    if data.is_dir() {
+        return Err(Error::new(Code::FailedPrecondition, format!("{shown}; Is a directory")));
+    }
+    let mut start = Vec::new();
+    file.by_ref().take(LOOK as u64).read_to_end(&mut start).map_err(said)?;
+    let print = Print { length: data.len(), start: hash(&start) };
+    let failure = Failure::default();
+    // A compressed file without any bytes is one without records.
+    let plain = compression == Compression::None || start.is_empty();
+    if plain {
+        file.seek(SeekFrom::Start(offset)).map_err(said)?;
+        return Ok(Opened { bytes: Box::new(file), print, failure });
+    }
+    if !compression.fits(&start) {
+        failure.set(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "inflate() failed with error -3: incorrect header check",
+        ));
+        return Ok(Opened { bytes: Box::new(io::empty()), print, failure });
+    }
+    file.seek(SeekFrom::Start(0)).map_err(said)?;
+    let bytes = Box::new(UntilFailure { bytes: compression.reader(file), failure: failure.clone() });
+    Ok(Opened { bytes, print, failure })
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// What the operating system said of a file, as TensorFlow puts it (D-81).
+fn failed(name: &str, error: &io::Error) -> Error {
+    let (code, what) = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            (Code::NotFound, "No such file or directory".to_owned())
+        }
+        io::ErrorKind::PermissionDenied => (Code::PermissionDenied, "Permission denied".to_owned()),
+        io::ErrorKind::IsADirectory => (Code::FailedPrecondition, "Is a directory".to_owned()),
+        _ => (Code::Unknown, error.to_string()),
+    };
+    Error::new(code, format!("{name}; {what}"))
+}
+
+/// What ended the bytes of a file before their end.
+#[derive(Clone, Default)]
+pub(super) struct Failure(Arc<Mutex<Option<io::Error>>>);
+
+impl Failure {
+    fn set(&self, error: io::Error) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// The error, if there was one, for bytes that have come to their end.
+    pub(super) fn check(&self, name: &[u8]) -> Result<()> {
+        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(error) = guard.as_ref() else { return Ok(()) };
+        let name = String::from_utf8_lossy(name);
+        let (code, what) = match error.kind() {
+            io::ErrorKind::UnexpectedEof => (Code::DataLoss, "inflate() failed with EOF reached".to_owned()),
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => (Code::DataLoss, error.to_string()),
+            _ => (Code::Unknown, error.to_string()),
+        };
+        Err(Error::new(code, format!("{what} (file '{name}')")))
+    }
+}
+
+/// Bytes up to where they fail, so that what is whole before is not lost.
+struct UntilFailure<R> {
+    bytes: R,
+    failure: Failure,
+}
+
+impl<R: Read> Read for UntilFailure<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.bytes.read(into) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.failure.set(error);
+                Ok(0)
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `RebatchDataset`, `RebatchDatasetV2`, `DenseToSparseBatchDataset`.
+
+use super::batch::size;
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::{self, Element};
+use super::position::{Reader, Writer};
+use super::sparse;
+use crate::kernel::integers;
+use session_core::{Error, Result};
+use std::sync::Arc;
+use tensor::Tensor;
+
+pub(super) const OPS: &[Op] = &[
+    Op { types: &["RebatchDataset", "ExperimentalRebatchDataset"], functions: &[], make: split },
+    Op { types: &["RebatchDatasetV2"], functions: &[], make },
+    Op {
+        types: &["DenseToSparseBatchDataset", "ExperimentalDenseToSparseBatchDataset"],
+        functions: &[],
+        make: to_sparse,
+    },
+];
+
+/// Each batch cut into as many as there are replicas.
+fn split(build: &Build<'_, '_>) -> Result<Shared> {
+    let replicas = usize::try_from(build.int("num_replicas")?).ok().filter(|&count| count > 0);
+    let replicas =
+        replicas.ok_or_else(|| Error::invalid_argument("num_replicas must be greater than zero."))?;
+    Ok(Arc::new(Rebatch { input: build.input()?, rule: Rule::Split(replicas) }))
+}
+
+/// Batches of sizes that take turns, whatever the input's.
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let sizes: Vec<usize> = integers(&build.tensor("batch_sizes")?)?
+        .into_iter()
+        .map(|size| {
+            let positive = usize::try_from(size).ok().filter(|&size| size > 0);
+            positive.ok_or_else(|| {
+                Error::invalid_argument(format!("batch sizes must be greater than zero, got {size}"))
+            })
+        })
+        .collect::<Result<_>>()?;
+    if sizes.is_empty() {
+        return Err(Error::invalid_argument("batch_sizes must not be empty"));
+    }
+    let drop_remainder = build.bool_or("drop_remainder", false)?;
+    Ok(Arc::new(Rebatch { input: build.input()?, rule: Rule::Sizes { sizes, drop_remainder } }))
+}
+
+/// Batches as sparse tensors of a common row shape.
+fn to_sparse(build: &Build<'_, '_>) -> Result<Shared> {
+    let size = size(build, "Batch size must be greater than zero.")?;
+    let row_shape = integers(&build.tensor("row_shape")?)?;
+    Ok(Arc::new(Rebatch { input: build.input()?, rule: Rule::ToSparse { size, row_shape } }))
+}
+
+#[derive(Clone)]
+enum Rule {
+    Split(usize),
+    Sizes { sizes: Vec<usize>, drop_remainder: bool },
+    ToSparse { size: u64, row_shape: Vec<i64> },
+}
+
+struct Rebatch {
+    input: Shared,
+    rule: Rule,
+}
+
+impl Dataset for Rebatch {
+    fn name(&self) -> &'static str {
+        match self.rule {
+            Rule::Split(_) => "Rebatch",
+            Rule::Sizes { .. } => "RebatchV2",
+            Rule::ToSparse { .. } => "DenseToSparseBatch",
+        }
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        match &self.rule {
+            Rule::ToSparse { size, .. } => super::batch::batches(self.input.cardinality(), *size, false),
+            _ => super::dataset::UNKNOWN,
+        }
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let (input, rule) = (self.input.iterate(run)?, self.rule.clone());
+        Ok(Box::new(Batches { input, rule, batch: None, start: 0, turn: 0 }))
+    }
+}
+
+struct Batches {
+    input: Source,
+    rule: Rule,
+    /// A batch of the input of which rows are left.
+    batch: Option<Element>,
+    /// Its first row that is left.
+    start: usize,
+    /// How many batches were given, as far as it counts for the next size.
+    turn: usize,
+}
+
+fn rows(batch: &Element) -> Result<usize> {
+    let rows = batch.first().and_then(element::rows);
+    rows.ok_or_else(|| Error::invalid_argument("a scalar cannot be taken apart into rows"))
+}
+
+/// Some rows of each component.
+fn part(batch: &Element, start: usize, end: usize) -> Result<Element> {
+    batch.iter().map(|component| Ok(component.rows(start, end)?)).collect()
+}
+
+impl Batches {
+    fn split(&mut self, replicas: usize, run: &Run<'_>) -> Result<Option<Element>> {
+        if self.turn % replicas == 0 {
+            self.batch = self.input.next(run)?;
+            self.start = 0;
+        }
+        let Some(batch) = &self.batch else { return Ok(None) };
+        self.turn = (self.turn + 1) % replicas;
+        let all = rows(batch)?;
+        // The last ones may be empty.
+        let (start, size) = (self.start, all.div_ceil(replicas));
+        self.start = (start + size).min(all);
+        part(batch, start, self.start).map(Some)
+    }
+
+    fn sized(&mut self, size: usize, drop_remainder: bool, run: &Run<'_>) -> Result<Option<Element>> {
+        let (mut parts, mut missing): (Vec<Element>, usize) = (Vec::new(), size);
+        while missing > 0 {
+            let batch = match self.batch.take() {
+                Some(batch) => batch,
+                None => {
+                    self.start = 0;
+                    match self.input.next(run)? {
+                        Some(batch) => batch,
+                        None => break,
+                    }
+                }
+            };
+            let end = rows(&batch)?.min(self.start + missing);
+            parts.push(part(&batch, self.start, end)?);
+            missing -= end - self.start;
+            if end < rows(&batch)? {
+                (self.batch, self.start) = (Some(batch), end);
+            }
+        }
+        if missing == size || missing > 0 && drop_remainder {
+            return Ok(None);
+        }
+        self.turn += 1;
+        let joined = |component: usize| -> Result<Tensor> {
+            let rows: Vec<Tensor> = parts.iter().map(|part| part[component].clone()).collect();
+            Ok(Tensor::concat_rows(&rows)?)
+        };
+        (0..parts[0].len()).map(joined).collect::<Result<_>>().map(Some)
+    }
+
+    fn sparse(&mut self, size: u64, row_shape: &[i64], run: &Run<'_>) -> Result<Option<Element>> {
+        let mut values = Vec::new();
+        while (values.len() as u64) < size {
+            match self.input.next(run)?.as_deref() {
+                Some([value]) => values.push(value.clone()),
+                Some(other) => {
+                    let text =
+                        format!("a sparse batch is made of elements of one component, not {}", other.len());
+                    return Err(Error::invalid_argument(text));
+                }
+                None => break,
+            }
+        }
+        if values.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(vec![sparse::of_rows(&values, row_shape)?]))
+    }
+}
+
+impl Iterate for Batches {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        match self.rule.clone() {
+            Rule::Split(replicas) => self.split(replicas, run),
+            Rule::Sizes { sizes, drop_remainder } => {
+                self.sized(sizes[self.turn % sizes.len()], drop_remainder, run)
+            }
+            Rule::ToSparse { size, row_shape } => self.sparse(size, &row_shape, run),
+        }
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.option(self.batch.as_ref(), |to, batch| to.element(batch))?;
+        to.number(self.start as u64);
+        to.number(self.turn as u64);
+        self.input.save(to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.batch = from.option(Reader::element)?;
+        (self.start, self.turn) = (from.size()?, from.size()?);
+        self.input.restore(from, run)
+    }
+}

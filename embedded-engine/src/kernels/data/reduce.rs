@@ -1,0 +1,126 @@
+//! What becomes of whole datasets: `ReduceDataset`, `DatasetToSingleElement`, `DatasetToTFRecord`.
+
+use super::build::{Build, Node};
+use super::dataset::{Handle, Run, Shared};
+use super::element::{self, Element};
+use crate::kernel::{Body, Kernel, KernelContext};
+use crate::kernels::io::path;
+use crate::kernels::math::boxed;
+use crate::registry::Registry;
+use crate::resources::Instance;
+use session_core::{Code, Error, PartialShape, Result};
+use std::fs::File;
+use std::io::BufWriter;
+use std::sync::Arc;
+use summary::record::RecordWriter;
+use tensor::DType;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry
+        .add("ReduceDataset", |spec| Ok(Box::new(Reduce { node: Node::of(spec.operation)? })))
+        .holds(&["f"]);
+    registry.add("DatasetToSingleElement", |spec| {
+        let node = Node::of(spec.operation)?;
+        Ok(boxed(move |context| {
+            let dataset = Handle::of(context.input(0))?.dataset.clone();
+            let mut elements = Vec::new();
+            whole(context, &dataset, |_, element| {
+                elements.push(element);
+                // One more than there may be is enough to know.
+                Ok(elements.len() < 2)
+            })?;
+            match elements.len() {
+                1 => deliver(context, &node.types, &node.shapes, elements.remove(0)),
+                0 => Err(Error::invalid_argument("Dataset was empty.")),
+                _ => Err(Error::invalid_argument("Dataset had more than one element.")),
+            }
+        }))
+    });
+    for op_type in ["DatasetToTFRecord", "ExperimentalDatasetToTFRecord"] {
+        registry.add(op_type, |_| Ok(boxed(to_records)));
+    }
+}
+
+/// Calls for each element until it says that this is enough.
+fn whole(
+    context: &KernelContext<'_>,
+    dataset: &Shared,
+    mut each: impl FnMut(&Run<'_>, Element) -> Result<bool>,
+) -> Result<()> {
+    let instance = Instance::default();
+    let run =
+        Run { environment: context.environment, limits: context.limits, instance: &instance, rewrites: true };
+    let mut source = dataset.iterate(&run)?;
+    while let Some(element) = source.next(&run)? {
+        if !each(&run, element)? {
+            return Ok(());
+        }
+        context.limits.check()?;
+    }
+    Ok(())
+}
+
+fn deliver(
+    context: &mut KernelContext<'_>,
+    types: &[DType],
+    shapes: &[PartialShape],
+    element: Element,
+) -> Result<()> {
+    element::check(types, shapes, &element)?;
+    element.into_iter().enumerate().for_each(|(output, value)| context.set(output, value));
+    Ok(())
+}
+
+struct Reduce {
+    node: Node,
+}
+
+impl Kernel for Reduce {
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        self.run_with(context, &[])
+    }
+
+    fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
+        let build = Build { node: &self.node, names: &["f"], functions, context };
+        let (dataset, function) = (build.input()?, build.function("f", "other_arguments")?);
+        let mut state = build.tensors("initial_state");
+        whole(context, &dataset, |run, element| {
+            let mut arguments = state.clone();
+            arguments.extend(element);
+            state = function.call(run, arguments)?;
+            Ok(true)
+        })?;
+        deliver(context, &self.node.types, &self.node.shapes, state)
+    }
+}
+
+/// Writes the strings of a dataset as records.
+fn to_records(context: &mut KernelContext<'_>) -> Result<()> {
+    let dataset = Handle::of(context.input(0))?.dataset.clone();
+    let text = |index: usize| {
+        let text = context.input(index).as_strings()?.first().cloned();
+        text.ok_or_else(|| Error::invalid_argument(format!("input {index} is empty")))
+    };
+    let (name, compression) = (text(1)?, text(2)?);
+    if !compression.is_empty() {
+        let text =
+            format!("records are not written with compression '{}'", String::from_utf8_lossy(&compression));
+        return Err(Error::new(Code::Unimplemented, text));
+    }
+    let path = path(&name);
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::new(Code::Unknown, format!("could not write '{}': {error}", path.display()))
+    };
+    let file = File::create(&path).map_err(|error| failed(&error))?;
+    let mut records = RecordWriter::new(BufWriter::new(file));
+    whole(context, &dataset, |_, element| {
+        let [component] = element.as_slice() else {
+            return Err(Error::invalid_argument("records are made of elements of one string"));
+        };
+        for record in component.as_strings()? {
+            records.write(record).map_err(|error| failed(&error))?;
+        }
+        Ok(true)
+    })?;
+    records.flush().map_err(|error| failed(&error))
+}

@@ -1,0 +1,90 @@
+//! `ScanDataset` (D-65).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::Element;
+use super::function::Function;
+use super::position::{Reader, Writer};
+use session_core::{Code, Error, Result};
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] =
+    &[Op { types: &["ScanDataset", "ExperimentalScanDataset"], functions: &["f"], make }];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let function = build.function("f", "other_arguments")?;
+    let keeps_count = build.is_set("preserve_cardinality");
+    Ok(Arc::new(Scan {
+        input: build.input()?,
+        initial: build.tensors("initial_state"),
+        function,
+        keeps_count,
+    }))
+}
+
+struct Scan {
+    input: Shared,
+    initial: Element,
+    function: Function,
+    keeps_count: bool,
+}
+
+impl Dataset for Scan {
+    fn name(&self) -> &'static str {
+        "Scan"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        self.input.cardinality()
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(Scanned {
+            input: self.input.iterate(run)?,
+            state: self.initial.clone(),
+            function: self.function.clone(),
+            keeps_count: self.keeps_count,
+        }))
+    }
+}
+
+struct Scanned {
+    input: Source,
+    /// From before an element whose function failed.
+    state: Element,
+    function: Function,
+    keeps_count: bool,
+}
+
+impl Iterate for Scanned {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        let Some(element) = self.input.next(run)? else { return Ok(None) };
+        let mut arguments = self.state.clone();
+        arguments.extend(element);
+        let mut results = match self.function.call(run, arguments) {
+            Err(error) if error.code() == Code::OutOfRange && !self.keeps_count => return Ok(None),
+            other => other?,
+        };
+        if results.len() < self.state.len() {
+            let text = format!("a scan with a state of {} gave {} results", self.state.len(), results.len());
+            return Err(Error::invalid_argument(text));
+        }
+        let outputs = results.split_off(self.state.len());
+        self.state = results;
+        Ok(Some(outputs))
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.element(&self.state)?;
+        self.input.save(to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.state = from.element()?;
+        self.input.restore(from, run)
+    }
+}

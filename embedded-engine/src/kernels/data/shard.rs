@@ -1,0 +1,113 @@
+//! `ShardDataset` (D-60).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::Element;
+use super::position::{Reader, Writer};
+use session_core::{Error, Result};
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] = &[
+    Op { types: &["ShardDataset"], functions: &[], make },
+    Op { types: &["AutoShardDataset", "ExperimentalAutoShardDataset"], functions: &[], make: auto },
+];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    of(build, build.int("num_shards")?)
+}
+
+/// By elements, whatever the policy: the result is a part of the same input.
+fn auto(build: &Build<'_, '_>) -> Result<Shared> {
+    match build.int("num_workers")? {
+        1 => build.input(),
+        workers => of(build, workers),
+    }
+}
+
+fn of(build: &Build<'_, '_>, shards: i64) -> Result<Shared> {
+    let index = build.int("index")?;
+    if shards <= 0 {
+        let text = format!("Number of shards must be greater than zero (currently num_shards = {shards}).");
+        return Err(Error::invalid_argument(text));
+    }
+    if index < 0 || index >= shards {
+        let text = format!("Index must be between 0 and {} (currently index = {index}).", shards - 1);
+        return Err(Error::invalid_argument(text));
+    }
+    let (shards, index) = (shards.cast_unsigned(), index.cast_unsigned());
+    Ok(Arc::new(Shard { input: build.input()?, shards, index }))
+}
+
+struct Shard {
+    input: Shared,
+    shards: u64,
+    index: u64,
+}
+
+impl Dataset for Shard {
+    fn name(&self) -> &'static str {
+        "Shard"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        match u64::try_from(self.input.cardinality()) {
+            Ok(all) => part(all, self.shards, self.index).cast_signed(),
+            Err(_) => self.input.cardinality(),
+        }
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(Part { input: self.input.iterate(run)?, shards: self.shards, before: self.index }))
+    }
+
+    fn rows(&self) -> Option<u64> {
+        Some(part(self.input.rows()?, self.shards, self.index))
+    }
+
+    fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
+        self.input.row(run, number.saturating_mul(self.shards).saturating_add(self.index))
+    }
+}
+
+/// How many of a number of elements belong to a shard.
+fn part(all: u64, shards: u64, index: u64) -> u64 {
+    all / shards + u64::from(all % shards > index)
+}
+
+struct Part {
+    input: Source,
+    shards: u64,
+    /// The elements of other shards before the next one.
+    before: u64,
+}
+
+impl Iterate for Part {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        if self.before > 0 {
+            let passed = self.input.skip(run, self.before)?;
+            if passed < self.before {
+                return Ok(None);
+            }
+            self.before = 0;
+        }
+        let element = self.input.next(run)?;
+        if element.is_some() {
+            self.before = self.shards - 1;
+        }
+        Ok(element)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.number(self.before);
+        self.input.save(to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.before = from.number()?;
+        self.input.restore(from, run)
+    }
+}

@@ -1,0 +1,349 @@
+//! `ShuffleDataset`, `ShuffleAndRepeatDataset` (D-30 to D-37).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
+use super::element::Element;
+use super::position::{Reader, Writer, damaged};
+use super::seeds::{SeedGenerator, words};
+use compute::random::{Generator, Words};
+use session_core::{AttrValue, Error, Result};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tensor::memory;
+
+pub(super) const OPS: &[Op] = &[
+    Op { types: &["ShuffleDataset", "ShuffleDatasetV2", "ShuffleDatasetV3"], functions: &[], make: shuffle },
+    Op {
+        types: &["ShuffleAndRepeatDataset", "ShuffleAndRepeatDatasetV2"],
+        functions: &[],
+        make: shuffle_and_repeat,
+    },
+];
+
+fn shuffle(build: &Build<'_, '_>) -> Result<Shared> {
+    make(build, "Shuffle", Some(1))
+}
+
+fn shuffle_and_repeat(build: &Build<'_, '_>) -> Result<Shared> {
+    let count = build.int("count")?;
+    if count < -1 || count == 0 {
+        return Err(Error::invalid_argument("count must be greater than zero or equal to -1."));
+    }
+    make(build, "ShuffleAndRepeat", u64::try_from(count).ok())
+}
+
+fn make(build: &Build<'_, '_>, name: &'static str, count: Option<u64>) -> Result<Shared> {
+    let size = build.int("buffer_size")?;
+    let capacity = match size {
+        // The whole input.
+        UNKNOWN => u64::MAX,
+        size if size > 0 => size.cast_unsigned(),
+        _ => {
+            let text = "buffer_size must be greater than zero or UNKNOWN_CARDINALITY";
+            return Err(Error::invalid_argument(text));
+        }
+    };
+    let reshuffle = build.attr("reshuffle_each_iteration").and_then(AttrValue::as_bool).unwrap_or(true);
+    let (input, seeds) = (build.input()?, SeedGenerator::of(build, reshuffle)?);
+    Ok(Arc::new(Shuffle { name, input, capacity, count, seeds }))
+}
+
+struct Shuffle {
+    name: &'static str,
+    input: Shared,
+    capacity: u64,
+    /// How many epochs; without end if none.
+    count: Option<u64>,
+    seeds: Arc<SeedGenerator>,
+}
+
+impl Dataset for Shuffle {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        match (self.input.cardinality(), self.count) {
+            (0, _) => 0,
+            (_, None) => INFINITE,
+            (all, Some(_)) if all < 0 => all,
+            (all, Some(count)) => all.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)),
+        }
+    }
+
+    fn iterate(&self, _: &Run<'_>) -> Result<Source> {
+        let draws = draws(&self.seeds);
+        let buffer = match self.input.rows() {
+            Some(rows) => Buffer::Numbers(Ring::new(self.capacity), rows),
+            None => Buffer::Elements(Ring::new(self.capacity)),
+        };
+        let (dataset, capacity, count) = (self.input.clone(), self.capacity, self.count);
+        Ok(Box::new(Shuffled {
+            dataset,
+            capacity,
+            count,
+            seeds: self.seeds.clone(),
+            draws,
+            buffer,
+            slices: VecDeque::from([Slice::default()]),
+            held: 0,
+            epoch: 0,
+            input: Input::Next,
+            given: false,
+        }))
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        self.seeds.save(to);
+        Ok(())
+    }
+
+    fn restore(&self, from: &mut Reader<'_>) -> Result<()> {
+        self.seeds.restore(from)
+    }
+}
+
+fn draws(seeds: &SeedGenerator) -> Words {
+    let (seed, seed2) = seeds.next();
+    Words::new(Generator::new(seed, seed2))
+}
+
+/// As many slices of epochs are held at most, if anything is held (D-34).
+const SLICES: usize = 3;
+
+/// The places of one epoch's elements in the buffer, counted without going round.
+#[derive(Clone, Copy, Default)]
+struct Slice {
+    start: u64,
+    end: u64,
+}
+
+struct Shuffled {
+    dataset: Shared,
+    capacity: u64,
+    count: Option<u64>,
+    seeds: Arc<SeedGenerator>,
+    draws: Words,
+    buffer: Buffer,
+    slices: VecDeque<Slice>,
+    held: u64,
+    epoch: u64,
+    input: Input,
+    /// Whether any epoch has given an element.
+    given: bool,
+}
+
+/// Where elements come from.
+enum Input {
+    /// An epoch is to begin.
+    Next,
+    Elements(Source),
+    /// The next element by its number, of a dataset that has them all at hand.
+    Number(u64),
+    Over,
+}
+
+/// What is held: elements, or their numbers where they can be had by these.
+enum Buffer {
+    Elements(Ring<Element>),
+    Numbers(Ring<u64>, u64),
+}
+
+/// Places that are used again and again.
+struct Ring<T> {
+    places: Vec<Option<T>>,
+    capacity: u64,
+}
+
+impl<T> Ring<T> {
+    fn new(capacity: u64) -> Ring<T> {
+        Ring { places: Vec::new(), capacity }
+    }
+
+    fn place(&self, number: u64) -> usize {
+        usize::try_from(number % self.capacity).unwrap_or(usize::MAX)
+    }
+
+    fn put(&mut self, number: u64, value: T) -> Result<()> {
+        let place = self.place(number);
+        if place == self.places.len() {
+            memory::grow(&mut self.places, 1)?;
+            self.places.push(Some(value));
+        } else if let Some(at) = self.places.get_mut(place) {
+            *at = Some(value);
+        }
+        Ok(())
+    }
+
+    /// Takes the value at a place, and moves the one at the start into the hole.
+    fn take(&mut self, number: u64, start: u64) -> Result<T> {
+        let (place, start) = (self.place(number), self.place(start));
+        self.places.swap(place, start);
+        self.places.get_mut(start).and_then(Option::take).ok_or_else(damaged)
+    }
+}
+
+impl Shuffled {
+    fn fill(&mut self, run: &Run<'_>) -> Result<()> {
+        while self.held < self.capacity {
+            if self.held > 0 && self.slices.len() > SLICES {
+                return Ok(());
+            }
+            match &mut self.input {
+                Input::Over => return Ok(()),
+                Input::Next => {
+                    self.input = match &self.buffer {
+                        Buffer::Numbers(..) => Input::Number(0),
+                        Buffer::Elements(_) => Input::Elements(self.dataset.iterate(run)?),
+                    };
+                }
+                Input::Number(next) => {
+                    let Buffer::Numbers(ring, rows) = &mut self.buffer else { return Err(damaged()) };
+                    let slice = self.slices.back_mut().ok_or_else(damaged)?;
+                    // As many as there is room for.
+                    let count = (*rows - *next).min(self.capacity - self.held);
+                    for number in *next..*next + count {
+                        ring.put(slice.end, number)?;
+                        slice.end += 1;
+                    }
+                    *next += count;
+                    self.held += count;
+                    self.given |= count > 0;
+                    if *next == *rows && self.held < self.capacity {
+                        self.end_epoch();
+                    }
+                    run.limits.check()?;
+                }
+                Input::Elements(input) => match input.next(run)? {
+                    Some(element) => {
+                        let Buffer::Elements(ring) = &mut self.buffer else { return Err(damaged()) };
+                        let slice = self.slices.back_mut().ok_or_else(damaged)?;
+                        ring.put(slice.end, element)?;
+                        slice.end += 1;
+                        self.held += 1;
+                        self.given = true;
+                    }
+                    None => self.end_epoch(),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn end_epoch(&mut self) {
+        self.epoch += 1;
+        let is_last = match self.count {
+            Some(count) => self.epoch >= count,
+            // An endless one over nothing is at its end.
+            None => !self.given,
+        };
+        if is_last {
+            self.input = Input::Over;
+            return;
+        }
+        self.input = Input::Next;
+        let end = self.slices.back().map_or(0, |slice| slice.end);
+        self.slices.push_back(Slice { start: end, end });
+    }
+}
+
+impl Iterate for Shuffled {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        self.fill(run)?;
+        if self.held == 0 {
+            return Ok(None);
+        }
+        while self.slices.front().is_some_and(|slice| slice.start == slice.end) {
+            self.slices.pop_front();
+            self.draws = draws(&self.seeds);
+        }
+        let slice = self.slices.front_mut().ok_or_else(damaged)?;
+        let chosen = slice.start + u64::from(self.draws.next_word()) % (slice.end - slice.start);
+        let start = slice.start;
+        slice.start += 1;
+        self.held -= 1;
+        match &mut self.buffer {
+            Buffer::Elements(ring) => ring.take(chosen, start).map(Some),
+            Buffer::Numbers(ring, _) => {
+                let number = ring.take(chosen, start)?;
+                self.dataset.row(run, number).map(Some)
+            }
+        }
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.raw(&self.draws.to_bytes());
+        to.number(self.epoch);
+        to.flag(self.given);
+        to.list(self.slices.iter(), |to, slice| {
+            to.number(slice.end - slice.start);
+            let places = slice.start..slice.end;
+            places.into_iter().try_for_each(|number| match &self.buffer {
+                Buffer::Elements(ring) => {
+                    to.element(ring.places[ring.place(number)].as_ref().ok_or_else(damaged)?)
+                }
+                Buffer::Numbers(ring, _) => {
+                    to.number(ring.places[ring.place(number)].ok_or_else(damaged)?);
+                    Ok(())
+                }
+            })
+        })?;
+        match &self.input {
+            Input::Next => to.number(0),
+            Input::Over => to.number(1),
+            Input::Number(next) => {
+                to.number(2);
+                to.number(*next);
+            }
+            Input::Elements(input) => {
+                to.number(3);
+                input.save(to)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.draws = words(from)?;
+        (self.epoch, self.given) = (from.number()?, from.flag()?);
+        self.slices.clear();
+        let (mut end, mut slices) = (0, from.number()?);
+        while slices > 0 {
+            slices -= 1;
+            let (start, count) = (end, from.number()?);
+            for _ in 0..count {
+                match &mut self.buffer {
+                    Buffer::Elements(ring) => ring.put(end, from.element()?)?,
+                    Buffer::Numbers(ring, rows) => {
+                        let number = from.number()?;
+                        if number >= *rows {
+                            return Err(damaged());
+                        }
+                        ring.put(end, number)?;
+                    }
+                }
+                end += 1;
+            }
+            self.slices.push_back(Slice { start, end });
+        }
+        self.held = end;
+        if self.held > self.capacity {
+            return Err(damaged());
+        }
+        self.input = match from.number()? {
+            0 => Input::Next,
+            1 => Input::Over,
+            2 => Input::Number(from.number()?),
+            _ => {
+                let mut input = self.dataset.iterate(run)?;
+                input.restore(from, run)?;
+                Input::Elements(input)
+            }
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! `SkipDataset` (D-60).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::Element;
+use super::position::{Reader, Writer};
+use session_core::Result;
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] = &[Op { types: &["SkipDataset"], functions: &[], make }];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    // A negative count leaves out all.
+    let count = u64::try_from(build.int("count")?).ok();
+    Ok(Arc::new(Skip { input: build.input()?, count }))
+}
+
+struct Skip {
+    input: Shared,
+    count: Option<u64>,
+}
+
+impl Dataset for Skip {
+    fn name(&self) -> &'static str {
+        "Skip"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        match (self.input.cardinality(), self.count) {
+            (_, None) => 0,
+            (all, Some(_)) if all < 0 => all,
+            (all, Some(count)) => (all - count.cast_signed().max(0)).max(0),
+        }
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(Skipped { input: self.input.iterate(run)?, left: self.count }))
+    }
+
+    fn rows(&self) -> Option<u64> {
+        let rows = self.input.rows()?;
+        Some(self.count.map_or(0, |count| rows.saturating_sub(count)))
+    }
+
+    fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
+        self.input.row(run, number.saturating_add(self.count.unwrap_or(0)))
+    }
+}
+
+struct Skipped {
+    input: Source,
+    /// How many are still to be left out.
+    left: Option<u64>,
+}
+
+impl Iterate for Skipped {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        let Some(left) = self.left else { return Ok(None) };
+        if left > 0 {
+            let passed = self.input.skip(run, left)?;
+            self.left = (passed == left).then_some(0);
+            if self.left.is_none() {
+                return Ok(None);
+            }
+        }
+        self.input.next(run)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.integer(self.left.map_or(-1, u64::cast_signed));
+        self.input.save(to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.left = u64::try_from(from.integer()?).ok();
+        self.input.restore(from, run)
+    }
+}

@@ -1,0 +1,91 @@
+//! `TakeDataset` (D-60).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source};
+use super::element::Element;
+use super::position::{Reader, Writer};
+use session_core::Result;
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] = &[Op { types: &["TakeDataset"], functions: &[], make }];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    // A negative count takes all.
+    let count = u64::try_from(build.int("count")?).ok();
+    Ok(Arc::new(Take { input: build.input()?, count }))
+}
+
+struct Take {
+    input: Shared,
+    count: Option<u64>,
+}
+
+impl Dataset for Take {
+    fn name(&self) -> &'static str {
+        "Take"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        match (self.input.cardinality(), self.count) {
+            (all, None) => all,
+            (_, Some(0)) => 0,
+            (INFINITE, Some(count)) => count.cast_signed(),
+            (all, Some(_)) if all < 0 => all,
+            (all, Some(count)) => all.min(count.cast_signed()),
+        }
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(Taken { input: self.input.iterate(run)?, left: self.count }))
+    }
+
+    fn rows(&self) -> Option<u64> {
+        Some(self.input.rows()?.min(self.count.unwrap_or(u64::MAX)))
+    }
+
+    fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
+        self.input.row(run, number)
+    }
+}
+
+struct Taken {
+    input: Source,
+    left: Option<u64>,
+}
+
+impl Iterate for Taken {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        if self.left == Some(0) {
+            return Ok(None);
+        }
+        let element = self.input.next(run)?;
+        match (&element, &mut self.left) {
+            (Some(_), Some(left)) => *left -= 1,
+            (None, left) => *left = Some(0),
+            _ => {}
+        }
+        Ok(element)
+    }
+
+    fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
+        let passed = self.input.skip(run, count.min(self.left.unwrap_or(u64::MAX)))?;
+        if let Some(left) = &mut self.left {
+            *left -= passed.min(*left);
+        }
+        Ok(passed)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.integer(self.left.map_or(-1, u64::cast_signed));
+        self.input.save(to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.left = u64::try_from(from.integer()?).ok();
+        self.input.restore(from, run)
+    }
+}

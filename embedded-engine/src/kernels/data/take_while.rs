@@ -1,0 +1,65 @@
+//! `TakeWhileDataset` (D-65).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source, restore_open, save_open};
+use super::element::Element;
+use super::function::Function;
+use super::position::{Reader, Writer};
+use session_core::Result;
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] =
+    &[Op { types: &["TakeWhileDataset", "ExperimentalTakeWhileDataset"], functions: &["predicate"], make }];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let predicate = build.function("predicate", "other_arguments")?;
+    Ok(Arc::new(TakeWhile { input: build.input()?, predicate }))
+}
+
+struct TakeWhile {
+    input: Shared,
+    predicate: Function,
+}
+
+impl Dataset for TakeWhile {
+    fn name(&self) -> &'static str {
+        "TakeWhile"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let input = Some(self.input.iterate(run)?);
+        Ok(Box::new(TakenWhile { input, predicate: self.predicate.clone() }))
+    }
+}
+
+struct TakenWhile {
+    /// None behind the end.
+    input: Option<Source>,
+    predicate: Function,
+}
+
+impl Iterate for TakenWhile {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        let Some(input) = &mut self.input else { return Ok(None) };
+        let element = match input.next(run)? {
+            Some(element) if self.predicate.truth(run, element.clone())? => Some(element),
+            _ => None,
+        };
+        if element.is_none() {
+            self.input = None;
+        }
+        Ok(element)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        save_open(self.input.as_ref(), to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        restore_open(&mut self.input, from, run)
+    }
+}

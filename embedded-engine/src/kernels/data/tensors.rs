@@ -1,0 +1,131 @@
+//! `TensorDataset`, `TensorSliceDataset`, `ListDataset`; elements that were collected.
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::{self, Element};
+use super::position::{Reader, Writer};
+use session_core::{Error, Result};
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] = &[
+    Op { types: &["TensorDataset"], functions: &[], make: tensors },
+    Op { types: &["TensorSliceDataset"], functions: &[], make: slices },
+    Op { types: &["ListDataset"], functions: &[], make: list },
+];
+
+fn tensors(build: &Build<'_, '_>) -> Result<Shared> {
+    Ok(Arc::new(Rows { name: "Tensor", elements: vec![build.tensors("components")].into() }))
+}
+
+fn slices(build: &Build<'_, '_>) -> Result<Shared> {
+    let components = build.tensors("components");
+    let counts: Option<Vec<usize>> = components.iter().map(element::rows).collect();
+    let counts = counts.ok_or_else(|| Error::invalid_argument("a scalar cannot be cut into slices"))?;
+    let count = counts.first().copied().unwrap_or(0);
+    if counts.iter().any(|&other| other != count) {
+        return Err(Error::invalid_argument("All components must have the same size in the 0th dimension"));
+    }
+    Ok(Arc::new(Slices { components, count: count as u64 }))
+}
+
+/// Elements one after another, the components of all in one list.
+fn list(build: &Build<'_, '_>) -> Result<Shared> {
+    let (tensors, width) = (build.tensors("tensors"), build.node.types.len());
+    if width == 0 || tensors.len() % width != 0 {
+        let text = format!("{} tensors cannot be divided into elements of {width}", tensors.len());
+        return Err(Error::invalid_argument(text));
+    }
+    let elements: Vec<Element> = tensors.chunks(width).map(<[_]>::to_vec).collect();
+    Ok(Arc::new(Rows { name: "List", elements: elements.into() }))
+}
+
+/// Elements that are there.
+pub(super) struct Rows {
+    pub(super) name: &'static str,
+    pub(super) elements: Arc<[Element]>,
+}
+
+impl Dataset for Rows {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cardinality(&self) -> i64 {
+        self.elements.len() as i64
+    }
+
+    fn iterate(&self, _: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(ByNumber { dataset: Rows { name: self.name, elements: self.elements.clone() }, next: 0 }))
+    }
+
+    fn rows(&self) -> Option<u64> {
+        Some(self.elements.len() as u64)
+    }
+
+    fn row(&self, _: &Run<'_>, number: u64) -> Result<Element> {
+        let found = usize::try_from(number).ok().and_then(|number| self.elements.get(number));
+        found.cloned().ok_or_else(|| Error::invalid_argument(format!("there is no element number {number}")))
+    }
+}
+
+struct Slices {
+    components: Element,
+    count: u64,
+}
+
+impl Dataset for Slices {
+    fn name(&self) -> &'static str {
+        "TensorSlice"
+    }
+
+    fn cardinality(&self) -> i64 {
+        self.count.cast_signed()
+    }
+
+    fn iterate(&self, _: &Run<'_>) -> Result<Source> {
+        let dataset = Slices { components: self.components.clone(), count: self.count };
+        Ok(Box::new(ByNumber { dataset, next: 0 }))
+    }
+
+    fn rows(&self) -> Option<u64> {
+        Some(self.count)
+    }
+
+    fn row(&self, _: &Run<'_>, number: u64) -> Result<Element> {
+        let number = usize::try_from(number).map_err(|_| Error::invalid_argument("no such slice"))?;
+        self.components.iter().map(|component| element::row(component, number)).collect()
+    }
+}
+
+/// Gives the elements of a dataset that has them by number.
+pub(super) struct ByNumber<D> {
+    pub(super) dataset: D,
+    pub(super) next: u64,
+}
+
+impl<D: Dataset> Iterate for ByNumber<D> {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        if self.next >= self.dataset.rows().unwrap_or(0) {
+            return Ok(None);
+        }
+        let number = self.next;
+        self.next += 1;
+        self.dataset.row(run, number).map(Some)
+    }
+
+    fn skip(&mut self, _: &Run<'_>, count: u64) -> Result<u64> {
+        let passed = count.min(self.dataset.rows().unwrap_or(0).saturating_sub(self.next));
+        self.next += passed;
+        Ok(passed)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.number(self.next);
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, _: &Run<'_>) -> Result<()> {
+        self.next = from.number()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! `UnbatchDataset` (D-63).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::element::{self, Element};
+use super::position::{Reader, Writer};
+use session_core::{Error, Result};
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] =
+    &[Op { types: &["UnbatchDataset", "ExperimentalUnbatchDataset"], functions: &[], make }];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    Ok(Arc::new(Unbatch { input: build.input()? }))
+}
+
+struct Unbatch {
+    input: Shared,
+}
+
+impl Dataset for Unbatch {
+    fn name(&self) -> &'static str {
+        "Unbatch"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(Rows { input: self.input.iterate(run)?, batch: Element::new(), count: 0, next: 0 }))
+    }
+}
+
+struct Rows {
+    input: Source,
+    batch: Element,
+    /// Of the rows of `batch`.
+    count: usize,
+    next: usize,
+}
+
+impl Iterate for Rows {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        while self.next == self.count {
+            run.limits.check()?;
+            let Some(batch) = self.input.next(run)? else { return Ok(None) };
+            let counts: Option<Vec<usize>> = batch.iter().map(element::rows).collect();
+            let counts =
+                counts.ok_or_else(|| Error::invalid_argument("a scalar cannot be taken apart into rows"))?;
+            let count = counts.first().copied().unwrap_or(0);
+            if counts.iter().any(|&other| other != count) {
+                let text =
+                    format!("Input tensors to unbatch must have the same 0th dimension, not {counts:?}");
+                return Err(Error::invalid_argument(text));
+            }
+            (self.batch, self.count, self.next) = (batch, count, 0);
+        }
+        self.next += 1;
+        let row = self.next - 1;
+        self.batch.iter().map(|component| element::row(component, row)).collect::<Result<_>>().map(Some)
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        let left = self.next < self.count;
+        to.option(left.then_some(&self.batch), |to, batch| to.element(batch))?;
+        to.number(self.count as u64);
+        to.number(self.next as u64);
+        self.input.save(to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.batch = from.option(Reader::element)?.unwrap_or_default();
+        (self.count, self.next) = (from.size()?, from.size()?);
+        self.input.restore(from, run)
+    }
+}

@@ -1,0 +1,172 @@
+//! `WindowDataset`, `SlidingWindowDataset` (D-63).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, Handle, INFINITE, Iterate, Run, Shared, Source, restore_open, save_open};
+use super::element::{self, Element};
+use super::position::{Reader, Writer, unsavable};
+use super::tensors::Rows;
+use session_core::{AttrValue, Error, PartialShape, Result};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] = &[
+    Op { types: &["WindowDataset"], functions: &[], make },
+    Op {
+        types: &["SlidingWindowDataset", "ExperimentalSlidingWindowDataset"],
+        functions: &[],
+        make: sliding,
+    },
+];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    let rules = Rules {
+        size: positive(build.int("size")?, "Window size must be greater than zero.")?,
+        shift: positive(build.int("shift")?, "Window shift must be greater than zero.")?,
+        stride: positive(build.int("stride")?, "Window stride must be greater than zero.")?,
+        drop_remainder: build.bool_or("drop_remainder", false)?,
+        stacks: false,
+    };
+    Ok(Arc::new(Window { input: build.input()?, rules }))
+}
+
+/// Windows as tensors.
+fn sliding(build: &Build<'_, '_>) -> Result<Shared> {
+    let rules = Rules {
+        size: positive(build.int("window_size")?, "Window size must be greater than zero.")?,
+        shift: positive(build.int("window_shift")?, "Window shift must be greater than zero.")?,
+        stride: positive(build.int("window_stride")?, "window_stride must be greater than zero.")?,
+        drop_remainder: build.attr("drop_remainder").and_then(AttrValue::as_bool).unwrap_or(true),
+        stacks: true,
+    };
+    Ok(Arc::new(Window { input: build.input()?, rules }))
+}
+
+fn positive(value: i64, otherwise: &str) -> Result<usize> {
+    let value = usize::try_from(value).ok().filter(|&value| value > 0);
+    value.ok_or_else(|| Error::invalid_argument(otherwise))
+}
+
+#[derive(Clone, Copy)]
+struct Rules {
+    size: usize,
+    shift: usize,
+    stride: usize,
+    drop_remainder: bool,
+    stacks: bool,
+}
+
+struct Window {
+    input: Shared,
+    rules: Rules,
+}
+
+impl Dataset for Window {
+    fn name(&self) -> &'static str {
+        if self.rules.stacks { "SlidingWindow" } else { "Window" }
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        let all = self.input.cardinality();
+        let (shift, span) = (self.rules.shift as i64, self.rules.span() as i64);
+        match all {
+            INFINITE => INFINITE,
+            all if all < 0 => all,
+            all if self.rules.drop_remainder => {
+                if all < span {
+                    0
+                } else {
+                    (all - span) / shift + 1
+                }
+            }
+            all => (all + shift - 1) / shift,
+        }
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let input = Some(self.input.iterate(run)?);
+        Ok(Box::new(Windows { input, rules: self.rules, held: VecDeque::new() }))
+    }
+}
+
+impl Rules {
+    /// The elements of the input that one window reaches over.
+    fn span(&self) -> usize {
+        (self.size - 1).saturating_mul(self.stride).saturating_add(1)
+    }
+}
+
+struct Windows {
+    /// None behind its end.
+    input: Option<Source>,
+    rules: Rules,
+    /// From the first element of the next window on; some failed.
+    held: VecDeque<Result<Element>>,
+}
+
+impl Windows {
+    fn take(&mut self, run: &Run<'_>) -> Option<Result<Element>> {
+        let taken = self.input.as_mut()?.next(run).transpose();
+        if taken.is_none() {
+            self.input = None;
+        }
+        taken
+    }
+
+    fn shift(&mut self, run: &Run<'_>) {
+        let shift = self.rules.shift;
+        let missing = shift.saturating_sub(self.held.len());
+        self.held.drain(..shift.min(self.held.len()));
+        for _ in 0..missing {
+            if self.take(run).is_none() {
+                break;
+            }
+        }
+    }
+}
+
+impl Iterate for Windows {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        let (span, stride) = (self.rules.span(), self.rules.stride);
+        while self.held.len() < span {
+            run.limits.check()?;
+            let Some(taken) = self.take(run) else { break };
+            self.held.push_back(taken);
+        }
+        if self.held.is_empty() || self.held.len() < span && self.rules.drop_remainder {
+            return Ok(None);
+        }
+        let chosen = self.held.iter().take(span).step_by(stride).take(self.rules.size);
+        let window: Result<Vec<Element>> = chosen.cloned().collect();
+        self.shift(run);
+        let window = window?;
+        if self.rules.stacks {
+            return element::stack(&window, run.environment).map(Some);
+        }
+        let components = window.first().map_or(0, Vec::len);
+        let dataset = |component: usize| {
+            let values: Vec<Element> =
+                window.iter().map(|element| vec![element[component].clone()]).collect();
+            let types = vec![window[0][component].dtype()];
+            let rows = Rows { name: "Window", elements: values.into() };
+            Handle { dataset: Arc::new(rows), types, shapes: vec![PartialShape::unknown()] }.into_tensor()
+        };
+        Ok(Some((0..components).map(dataset).collect()))
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.list(self.held.iter(), |to, held| match held {
+            Ok(element) => to.element(element),
+            Err(_) => Err(unsavable("failed element")),
+        })?;
+        save_open(self.input.as_ref(), to)
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        self.held = from.list(|from| from.element().map(Ok))?.into();
+        restore_open(&mut self.input, from, run)
+    }
+}

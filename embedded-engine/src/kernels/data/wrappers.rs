@@ -1,0 +1,60 @@
+//! Datasets that hand on the elements of their input as they are (D-67, D-69), and the handles that some of them take.
+
+use super::build::{Build, Op};
+use super::dataset::Shared;
+use crate::kernels::math::boxed;
+use crate::registry::{Registry, Role};
+use session_core::Result;
+use std::sync::Arc;
+use tensor::{DType, Tensor};
+
+pub(super) const OPS: &[Op] = &[Op {
+    types: &[
+        "BytesProducedStatsDataset",
+        "ExperimentalBytesProducedStatsDataset",
+        "ExperimentalLatencyStatsDataset",
+        "ExperimentalMaxIntraOpParallelismDataset",
+        "ExperimentalNonSerializableDataset",
+        "ExperimentalPrivateThreadPoolDataset",
+        "ExperimentalSetStatsAggregatorDataset",
+        "ExperimentalSleepDataset",
+        "ExperimentalThreadPoolDataset",
+        "FinalizeDataset",
+        "LatencyStatsDataset",
+        "MaxIntraOpParallelismDataset",
+        "ModelDataset",
+        "NonSerializableDataset",
+        "OptimizeDataset",
+        "OptimizeDatasetV2",
+        "OptionsDataset",
+        "PrivateThreadPoolDataset",
+        "RewriteDataset",
+        "SetStatsAggregatorDataset",
+        "SleepDataset",
+        "ThreadPoolDataset",
+    ],
+    functions: &[],
+    make: input,
+}];
+
+fn input(build: &Build<'_, '_>) -> Result<Shared> {
+    build.input()
+}
+
+pub(super) fn register(registry: &mut Registry) {
+    for op_type in [
+        "StatsAggregatorHandle",
+        "StatsAggregatorHandleV2",
+        "ExperimentalStatsAggregatorHandle",
+        "ThreadPoolHandle",
+        "ExperimentalThreadPoolHandle",
+    ] {
+        registry.add(op_type, |_| {
+            Ok(boxed(|context| {
+                context.set(0, Tensor::from_handle(DType::Resource, Arc::new(())));
+                Ok(())
+            }))
+        });
+    }
+    registry.add_compiled(["WrapDatasetVariant", "UnwrapDatasetVariant"], Role::PassOn);
+}

@@ -1,0 +1,92 @@
+//! `ZipDataset` (D-60).
+
+use super::build::{Build, Op};
+use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
+use super::element::Element;
+use super::position::{Reader, Writer};
+use session_core::Result;
+use std::sync::Arc;
+
+pub(super) const OPS: &[Op] = &[Op { types: &["ZipDataset"], functions: &[], make }];
+
+fn make(build: &Build<'_, '_>) -> Result<Shared> {
+    Ok(Arc::new(Zip { inputs: build.datasets("input_datasets")? }))
+}
+
+struct Zip {
+    inputs: Vec<Shared>,
+}
+
+impl Dataset for Zip {
+    fn name(&self) -> &'static str {
+        "Zip"
+    }
+
+    fn inputs(&self) -> Vec<&Shared> {
+        self.inputs.iter().collect()
+    }
+
+    fn cardinality(&self) -> i64 {
+        let all = self.inputs.iter().map(|input| input.cardinality());
+        all.fold(INFINITE, |least, count| match (least, count) {
+            (UNKNOWN, _) | (_, UNKNOWN) => UNKNOWN,
+            (INFINITE, other) | (other, INFINITE) => other,
+            (a, b) => a.min(b),
+        })
+    }
+
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let inputs = self.inputs.iter().map(|input| input.iterate(run)).collect::<Result<_>>()?;
+        Ok(Box::new(Zipped { inputs }))
+    }
+
+    fn rows(&self) -> Option<u64> {
+        self.inputs.iter().map(|input| input.rows()).try_fold(u64::MAX, |least, rows| Some(least.min(rows?)))
+    }
+
+    fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
+        let parts = self.inputs.iter().map(|input| input.row(run, number)).collect::<Result<Vec<_>>>()?;
+        Ok(parts.concat())
+    }
+}
+
+struct Zipped {
+    /// None when one of them has ended.
+    inputs: Vec<Source>,
+}
+
+impl Iterate for Zipped {
+    fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        let (mut element, mut failed) = (Element::new(), None);
+        for input in &mut self.inputs {
+            match input.next(run) {
+                Ok(Some(part)) => element.extend(part),
+                Ok(None) => {
+                    self.inputs.clear();
+                    return Ok(None);
+                }
+                // The others lose their elements, too, so that what belongs together stays together.
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok((!self.inputs.is_empty()).then_some(element)),
+        }
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<()> {
+        to.list(self.inputs.iter(), |to, input| input.save(to))
+    }
+
+    fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+        let inputs = std::mem::take(&mut self.inputs);
+        let mut inputs = inputs.into_iter();
+        self.inputs = from.list(|from| {
+            let mut input = inputs.next().ok_or_else(super::position::damaged)?;
+            input.restore(from, run)?;
+            Ok(input)
+        })?;
+        Ok(())
+    }
+}
