@@ -212,13 +212,13 @@ impl Play {
         let state = first.export_state()?;
         let second = self.session()?;
         // The state comes before the initializer or behind it.
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             second.import_state(&state)?;
         }
         if let Some(initializer) = steps[..at].iter().rev().find(|step| step.get("run").is_some()) {
             run(second.as_ref(), initializer)?;
         }
-        if at % 2 == 1 {
+        if !at.is_multiple_of(2) {
             second.import_state(&state)?;
         }
         let mut wrong = Vec::new();

@@ -49,7 +49,7 @@ const TABLE: [(&str, &[&str]); 29] = [
     ),
     ("plans", &["plan"]),
     ("calls", &["kernel", "registry", "plan"]),
-    ("execute", &["limits", "kernel", "plan", "calls"]),
+    ("execute", &["limits", "resources", "kernel", "plan", "calls"]),
     ("suspend", &["waiting", "kernel", "plan", "calls", "execute"]),
     ("run", &["limits", "kernel", "kernels", "plan", "execute"]),
     (

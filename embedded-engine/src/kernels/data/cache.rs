@@ -8,7 +8,7 @@ use crate::kernels::io::path;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use checkpoint::bundle::{BundleReader, BundleWriter};
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, FileAccess, Result};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -131,8 +131,12 @@ impl Cached {
         Ok(match &self.place {
             Place::Memory(memory) if memory.lock().is_some() => Mode::Read(0),
             Place::Memory(_) => Mode::Keep(self.dataset.iterate(run)?, Vec::new()),
-            Place::File(prefix) if index_of(prefix).exists() => Mode::FromFile(FromFile::open(prefix)?),
-            Place::File(prefix) => Mode::ToFile(self.dataset.iterate(run)?, ToFile::create(prefix)?),
+            Place::File(prefix) if index_of(prefix).exists() => {
+                Mode::FromFile(FromFile::open(prefix, &run.environment.files)?)
+            }
+            Place::File(prefix) => {
+                Mode::ToFile(self.dataset.iterate(run)?, ToFile::create(prefix, &run.environment.files)?)
+            }
         })
     }
 }
@@ -214,7 +218,7 @@ impl Iterate for Cached {
             }
             _ => {
                 let Place::File(prefix) = &self.place else { return Err(damaged()) };
-                let mut file = FromFile::open(prefix)?;
+                let mut file = FromFile::open(prefix, &run.environment.files)?;
                 file.next = from.number()?;
                 Mode::FromFile(file)
             }
@@ -248,7 +252,8 @@ struct FromFile {
 }
 
 impl FromFile {
-    fn open(prefix: &Path) -> Result<FromFile> {
+    fn open(prefix: &Path, access: &FileAccess) -> Result<FromFile> {
+        access.check_read(prefix)?;
         let bundle = BundleReader::open(prefix)?;
         let (mut components, mut entries) = (0, 0u64);
         for entry in bundle.entries() {
@@ -278,7 +283,8 @@ struct ToFile {
 }
 
 impl ToFile {
-    fn create(prefix: &Path) -> Result<ToFile> {
+    fn create(prefix: &Path, access: &FileAccess) -> Result<ToFile> {
+        access.check_write(prefix)?;
         let lock = beside(prefix, "_0.lockfile");
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::AlreadyExists => Error::new(

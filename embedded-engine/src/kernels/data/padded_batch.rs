@@ -101,8 +101,8 @@ impl Rules {
             let size: usize = inner.iter().product();
             let (dtype, padding) = (parts[0].dtype(), &self.padding[component]);
             for_dtype!(moved dtype, T => <T as Filled>::filled(&environment.buffers, dtype, shape, |target| {
-                let padding = <T as Moved>::elements(padding)?[0].clone();
-                target.fill(padding);
+                let padding = <T as Moved>::elements(padding)?.first().cloned();
+                target.fill(padding.unwrap_or_default());
                 for (number, part) in parts.iter().enumerate() {
                     let target = &mut target[number * size..(number + 1) * size];
                     place(<T as Moved>::elements(part)?, part.shape().dims(), &inner, target);

@@ -11,7 +11,7 @@ use super::build::Op;
 use super::dataset::{Dataset, Iterate, Run, Source};
 use super::element::Element;
 use super::position::{Reader, Writer, damaged};
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, FileAccess, Result};
 use source::Print;
 use std::sync::Arc;
 use tensor::{Bytes, Tensor};
@@ -52,7 +52,7 @@ trait Format: Send + Sync {
     /// Whether a file can be read from an offset on.
     fn seeks(&self) -> bool;
 
-    fn open(&self, name: &Bytes, offset: u64) -> Result<Box<dyn Records>>;
+    fn open(&self, name: &Bytes, offset: u64, access: &FileAccess) -> Result<Box<dyn Records>>;
 }
 
 /// A file that is read.
@@ -101,7 +101,7 @@ impl Iterate for Reading {
                 Some(records) => records,
                 none => {
                     self.count = 0;
-                    none.insert(format.open(name, format.start(self.at))?)
+                    none.insert(format.open(name, format.start(self.at), &run.environment.files)?)
                 }
             };
             match records.next() {
@@ -150,7 +150,7 @@ impl Iterate for Reading {
                 return Err(Error::new(Code::FailedPrecondition, text));
             }
             let start = if format.seeks() { offset } else { format.start(self.at) };
-            let mut records = format.open(now, start)?;
+            let mut records = format.open(now, start, &run.environment.files)?;
             records.print().check(print, now)?;
             if !format.seeks() {
                 for passed in 0..count {

@@ -115,7 +115,7 @@ fn part(batch: &Element, start: usize, end: usize) -> Result<Element> {
 
 impl Batches {
     fn split(&mut self, replicas: usize, run: &Run<'_>) -> Result<Option<Element>> {
-        if self.turn % replicas == 0 {
+        if self.turn.is_multiple_of(replicas) {
             self.batch = self.input.next(run)?;
             self.start = 0;
         }

@@ -111,6 +111,7 @@ fn to_records(context: &mut KernelContext<'_>) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::new(Code::Unknown, format!("could not write '{}': {error}", path.display()))
     };
+    context.files().check_write(&path)?;
     let file = File::create(&path).map_err(|error| failed(&error))?;
     let mut records = RecordWriter::new(BufWriter::new(file));
     whole(context, &dataset, |_, element| {

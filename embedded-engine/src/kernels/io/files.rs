@@ -80,7 +80,11 @@ pub(super) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
 }
 
 /// Appends the paths that match a pattern. Folders that cannot be read have no files; those that may not be are errors.
-pub(in crate::kernels) fn matching(pattern: &Path, files: &FileAccess, found: &mut Vec<PathBuf>) -> Result<()> {
+pub(in crate::kernels) fn matching(
+    pattern: &Path,
+    files: &FileAccess,
+    found: &mut Vec<PathBuf>,
+) -> Result<()> {
     let mut candidates = vec![PathBuf::new()];
     for part in pattern.components() {
         let part = part.as_os_str();

@@ -8,7 +8,7 @@ use crate::kernels::data::dataset::Shared;
 use crate::kernels::data::element::Element;
 use crate::kernels::io::Compression;
 use crate::kernels::strings::number::{float, integer};
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, FileAccess, Result};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use tensor::{Bytes, DType, Tensor};
@@ -98,8 +98,8 @@ impl Format for Csv {
         self.0.compression == Compression::None
     }
 
-    fn open(&self, name: &Bytes, offset: u64) -> Result<Box<dyn Records>> {
-        let opened = open(name, self.0.compression, offset)?;
+    fn open(&self, name: &Bytes, offset: u64, access: &FileAccess) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.0.compression, offset, access)?;
         let mut file = OfFile {
             rules: self.0.clone(),
             name: name.clone(),

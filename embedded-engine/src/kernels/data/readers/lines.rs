@@ -6,7 +6,7 @@ use crate::kernels::data::build::Build;
 use crate::kernels::data::dataset::Shared;
 use crate::kernels::data::element::Element;
 use crate::kernels::io::Compression;
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, FileAccess, Result};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use tensor::Bytes;
@@ -33,8 +33,8 @@ impl Format for TextLine {
         self.compression == Compression::None
     }
 
-    fn open(&self, name: &Bytes, offset: u64) -> Result<Box<dyn Records>> {
-        let opened = open(name, self.compression, offset)?;
+    fn open(&self, name: &Bytes, offset: u64, access: &FileAccess) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.compression, offset, access)?;
         let lines = BufReader::with_capacity(BLOCK, opened.bytes);
         let (print, failure) = (opened.print, opened.failure);
         Ok(Box::new(OfFile { name: name.clone(), offset, lines, print, failure }))

@@ -16,7 +16,7 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     for pattern in build.strings("patterns")? {
         let pattern = path(&pattern);
         let mut found = Vec::new();
-        matching(&pattern, &mut found);
+        matching(&pattern, build.context.files(), &mut found)?;
         found.retain(|path| !path.is_dir());
         let bare = pattern.parent().is_none_or(|folder| folder.as_os_str().is_empty());
         let named = |path: PathBuf| if bare { Path::new(".").join(path) } else { path };

@@ -7,7 +7,7 @@ use crate::kernels::data::build::Build;
 use crate::kernels::data::dataset::Shared;
 use crate::kernels::data::element::Element;
 use crate::kernels::io::Compression;
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, FileAccess, Result};
 use std::io::Read;
 use std::sync::Arc;
 use summary::record::{BlockReader, RecordError};
@@ -52,8 +52,8 @@ impl Format for TfRecord {
         self.compression == Compression::None
     }
 
-    fn open(&self, name: &Bytes, offset: u64) -> Result<Box<dyn Records>> {
-        let opened = open(name, self.compression, offset)?;
+    fn open(&self, name: &Bytes, offset: u64, access: &FileAccess) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.compression, offset, access)?;
         let records = BlockReader::new(opened.bytes);
         let (print, failure) = (opened.print, opened.failure);
         Ok(Box::new(OfFile { name: name.clone(), start: offset, records, print, failure }))

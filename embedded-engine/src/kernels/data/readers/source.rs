@@ -2,7 +2,7 @@
 
 use crate::kernels::data::position::{Reader, Writer};
 use crate::kernels::io::{Compression, path};
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, FileAccess, Result};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,7 +70,13 @@ pub(super) struct Opened {
 }
 
 /// Opens a file at an offset, which counts only where it is not compressed.
-pub(super) fn open(name: &Bytes, compression: Compression, offset: u64) -> Result<Opened> {
+pub(super) fn open(
+    name: &Bytes,
+    compression: Compression,
+    offset: u64,
+    access: &FileAccess,
+) -> Result<Opened> {
+    access.check_read(&path(name))?;
     let shown = String::from_utf8_lossy(name).into_owned();
     let said = |error: io::Error| failed(&shown, &error);
     let mut file = File::open(path(name)).map_err(said)?;
