@@ -70,6 +70,7 @@
 //! | `safetensors` | yes | safetensors files |
 //! | `snappy` | | compressed index blocks, which other programs may write |
 //! | `session` | | saving and restoring the variables of a session |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod assignment;
 pub mod bundle;
@@ -128,3 +129,8 @@ pub use watch::{
     CheckpointsIterator, WatchOptions, checkpoints_iterator, require_new_checkpoint, wait_for_new_checkpoint,
 };
 pub use wire::Code;
+
+/// Runs the program of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

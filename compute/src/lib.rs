@@ -25,3 +25,8 @@ pub mod softmax;
 pub use parallel::Pool;
 pub use scratch::Scratch;
 pub use simd::Isa;
+
+/// Runs the program of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -34,3 +34,8 @@ mod waiting;
 
 pub use engine::EmbeddedEngine;
 pub use missing::{Lack, Missing, missing_kernels, missing_kernels_for, supports};
+
+/// Runs the program of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -78,6 +78,7 @@
 //! # What it does not do
 //!
 //! It computes nothing: kernels are the engines'.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod arguments;
 mod composite;
@@ -132,3 +133,8 @@ pub use gradients::{
 pub use library::{EXTENSIONS, LIBRARY, library};
 pub use output_ext::OutputExt;
 pub use scalar::Scalar;
+
+/// Runs the program of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

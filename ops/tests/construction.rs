@@ -188,5 +188,5 @@ fn attributes_beyond_their_definition_are_build_errors() {
         refused("DepthToSpace", 1, false, ("block_size", block.into()), "'block_size'");
     }
     refused("AvgPool", 1, false, ("ksize", [1i64, 2].into()), "a list of 2, which needs at least 4");
-    refused("Unpack", 1, false, ("num", (1i64 << 40).into()), "no number of outputs");
+    refused("Unpack", 1, false, ("num", (1i64 << 40).into()), "not a valid number of outputs");
 }

@@ -13,22 +13,22 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// Lets several threads stop together, for one reason, and gives that reason to who waits for them. Clones are one
+/// Stops several threads together and reports the first failure to whoever joins them. Clones share one
 /// coordinator.
 ///
 /// # Thread by thread
 ///
 /// *A worker* runs `while !coordinator.should_stop() { .. }`. When it fails it calls
 /// [`report_error`](Coordinator::report_error) (threads from [`spawn`](Coordinator::spawn) and registered ones do so
-/// by failing or panicking). The first request stops everybody: it raises the flag and, if it carries an error that
-/// is not a clean end, keeps it (S-189). Later requests change nothing; their errors are logged and listed by
+/// by failing or panicking). The first request stops all threads: it sets the flag and keeps its error, unless that is
+/// a clean end (S-189). Later requests change nothing; their errors are logged and listed by
 /// [`late_errors`](Coordinator::late_errors).
 ///
-/// *The main thread* calls [`join`](Coordinator::join). It waits, however long, until all threads ended by themselves
-/// or somebody asks for a stop; then it allows a grace period for the rest; then it returns the error that was kept,
-/// or names the threads that did not end (S-198, S-199).
+/// *The main thread* calls [`join`](Coordinator::join). It waits without limit until all threads have ended or a stop
+/// is requested. It then allows the remaining threads a grace period, and returns the kept error or names the threads
+/// that did not end (S-198, S-199).
 ///
-/// No lock is held while code of yours runs or a message is logged.
+/// No lock is held while user code runs or a message is logged.
 ///
 /// ```
 /// use queue_runner::Coordinator;
@@ -48,18 +48,18 @@ use std::time::{Duration, Instant};
 ///
 /// # Beyond TensorFlow
 ///
-/// A panic in a thread is its error. Errors that come too late are not lost in silence (Q-51), and need not be in
-/// flight when they are reported (Q-52). Waiting can be limited before the stop too (Q-53), and needs no polling.
-/// Stops carry a [reason](Coordinator::stop_reason).
+/// A panic in a thread is an error of that thread. Late errors are kept and logged (Q-51), and an error need not be
+/// the one being handled when it is reported (Q-52). The wait before the stop can be limited as well (Q-53), and needs
+/// no polling. Stops carry a [reason](Coordinator::stop_reason).
 #[derive(Clone)]
 pub struct Coordinator(Arc<Shared>);
 
 struct Shared {
     clean_stop: Vec<Code>,
-    /// Copies of what `state` says, for a look without the lock.
+    /// Copies of parts of `state` that can be read without the lock.
     stopped: AtomicBool,
     failed: AtomicBool,
-    /// Guards all below; neither foreign code nor the logger is called under it.
+    /// Neither user code nor the logger is called while this lock is held.
     state: Mutex<State>,
     /// A stop was requested, or a watched thread ended.
     changed: Condvar,
@@ -67,24 +67,31 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Set exactly when a stop was requested.
+    /// Present if and only if a stop was requested.
     reason: Option<StopReason>,
     error: Option<Error>,
     late: Vec<Error>,
     threads: Vec<ManagedThread>,
     joined: bool,
-    /// Cancelled once a stop was requested.
+    /// Cancelled as soon as a stop is requested.
     token: CancellationToken,
 }
 
 /// Options of [`Coordinator::join_with`].
+///
+/// ```
+/// use queue_runner::JoinOptions;
+/// use std::time::Duration;
+/// let options = JoinOptions::with_grace(Duration::from_secs(5)).ignore_live_threads(true);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JoinOptions {
     /// The time to wait for threads after a stop request. Default: 120 s. TensorFlow's
     /// `stop_grace_period_secs`.
     pub stop_grace_period: Duration,
-    /// True if threads that still run are only logged, not an error. False by default.
+    /// True if threads that still run are logged instead of being an error. Default: false.
     pub ignore_live_threads: bool,
     /// The time to wait for the threads to end, or for a stop, before requesting a stop. Default: no limit,
     /// as in TensorFlow.
@@ -98,20 +105,33 @@ impl Default for JoinOptions {
 }
 
 impl JoinOptions {
-    /// Returns the default with another grace period.
+    /// Returns the default options with this grace period.
+    ///
+    /// ```
+    /// use queue_runner::{Coordinator, JoinOptions};
+    /// use std::time::Duration;
+    /// let coordinator = Coordinator::new();
+    /// coordinator.spawn("worker", |coordinator| {
+    ///     coordinator.wait_for_stop(None);
+    ///     Ok(())
+    /// })?;
+    /// coordinator.request_stop();
+    /// coordinator.join_with(&[], &JoinOptions::with_grace(Duration::from_secs(10)))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_grace(stop_grace_period: Duration) -> JoinOptions {
         JoinOptions { stop_grace_period, ..JoinOptions::default() }
     }
 
-    /// Sets the same, with live threads ignored or not.
+    /// Sets whether threads that still run are only logged. Default: false.
     #[must_use]
     pub fn ignore_live_threads(mut self, ignore: bool) -> JoinOptions {
         self.ignore_live_threads = ignore;
         self
     }
 
-    /// Sets the same, asking for a stop when nothing has ended or asked for one in this time.
+    /// Sets the time after which a stop is requested if the threads have not ended. Default: no limit.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> JoinOptions {
         self.limit = Some(limit);
@@ -121,12 +141,25 @@ impl JoinOptions {
 
 impl Coordinator {
     /// Creates a coordinator for which the status `OutOfRange` is a clean end (S-187).
+    ///
+    /// ```
+    /// assert!(!queue_runner::Coordinator::new().should_stop());
+    /// ```
     #[must_use]
     pub fn new() -> Coordinator {
         Coordinator::with_clean_stop(&[Code::OutOfRange])
     }
 
-    /// Creates a coordinator for which status errors of these codes are clean ends; of none, when empty.
+    /// Creates a coordinator for which status errors with these codes are clean ends.
+    ///
+    /// ```
+    /// use queue_runner::Coordinator;
+    /// use session_core::{Code, Error};
+    /// let coordinator = Coordinator::with_clean_stop(&[Code::OutOfRange]);
+    /// coordinator.report_error(Error::new(Code::OutOfRange, "no more input"))?;
+    /// assert!(coordinator.should_stop() && !coordinator.has_error());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_clean_stop(codes: &[Code]) -> Coordinator {
         Coordinator(Arc::new(Shared {
@@ -140,17 +173,29 @@ impl Coordinator {
 
     // ---- stopping -----------------------------------------------------------------------------------
 
-    /// Asks all threads to stop. The first request wins (S-189).
+    /// Requests all threads to stop. The first request wins (S-189).
+    ///
+    /// ```
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// coordinator.request_stop();
+    /// assert!(coordinator.should_stop());
+    /// ```
     pub fn request_stop(&self) {
         self.request_stop_because("");
     }
 
-    /// As [`request_stop`](Coordinator::request_stop), saying why.
+    /// Requests a stop as [`request_stop`](Coordinator::request_stop) does, with a reason.
+    ///
+    /// ```
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// coordinator.request_stop_because("enough steps");
+    /// assert_eq!(coordinator.stop_reason().unwrap().text(), "enough steps");
+    /// ```
     pub fn request_stop_because(&self, text: impl Into<Cow<'static, str>>) {
         self.request(StopReason::new(StopSource::Coordinator, text));
     }
 
-    /// As [`request_stop`](Coordinator::request_stop), for a reason made elsewhere.
+    /// Requests a stop as [`request_stop`](Coordinator::request_stop) does, with a complete [`StopReason`].
     pub fn request(&self, reason: StopReason) {
         let mut state = self.0.state();
         if state.reason.is_none() {
@@ -177,16 +222,32 @@ impl Coordinator {
         self.0.state().token.clone()
     }
 
-    /// Asks all threads to stop because of an error. The first request wins: it keeps the error for
+    /// Requests all threads to stop because of an error. The first request wins and keeps its error for
     /// [`join`](Coordinator::join), unless it is a clean end (S-189, S-190).
     ///
+    /// ```
+    /// use queue_runner::Coordinator;
+    /// use session_core::{Code, Error};
+    /// let coordinator = Coordinator::new();
+    /// coordinator.report_error(Error::new(Code::Internal, "the reader failed"))?;
+    /// assert!(coordinator.join(&[]).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// After `join`, the error itself, unless it is a clean end (S-191).
+    /// Returns the error itself after `join`, unless it is a clean end (S-191).
     pub fn report_error(&self, failure: Error) -> Result<()> {
         self.0.report(failure)
     }
 
-    /// Runs a block, and reports its error or panic instead of passing it on (S-196). Gives what the block returned.
+    /// Runs a block and reports its error or panic instead of propagating it (S-196). Returns the value of the block.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// let result = coordinator.stop_on_exception(|| Err::<(), _>(Error::new(Code::Internal, "failed")));
+    /// assert!(result.is_none() && coordinator.should_stop());
+    /// ```
     pub fn stop_on_exception<T>(&self, block: impl FnOnce() -> Result<T>) -> Option<T> {
         let outcome = catch_unwind(AssertUnwindSafe(block)).unwrap_or_else(|payload| {
             let thread = thread::current();
@@ -204,12 +265,24 @@ impl Coordinator {
         }
     }
 
-    /// Returns a guard that, dropped by a panic, asks for a stop with that panic as the cause.
+    /// Returns a guard that requests a stop if a panic drops it, with that panic as the cause.
     pub fn stop_on_panic(&self) -> PanicGuard {
         PanicGuard { coordinator: self.clone() }
     }
 
     /// Returns true if a stop was requested. Does not lock.
+    ///
+    /// ```
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// let mut step = 0;
+    /// while !coordinator.should_stop() {
+    ///     step += 1;
+    ///     if step == 3 {
+    ///         coordinator.request_stop();
+    ///     }
+    /// }
+    /// assert_eq!(step, 3);
+    /// ```
     #[must_use]
     #[inline]
     pub fn should_stop(&self) -> bool {
@@ -218,6 +291,14 @@ impl Coordinator {
     }
 
     /// Returns true if an error was reported and kept. Does not lock.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// coordinator.report_error(Error::new(Code::Internal, "failed"))?;
+    /// assert!(coordinator.has_error());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn has_error(&self) -> bool {
@@ -226,32 +307,61 @@ impl Coordinator {
     }
 
     /// Returns the error that was kept.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// coordinator.report_error(Error::new(Code::Internal, "failed"))?;
+    /// assert_eq!(coordinator.error().unwrap().message(), "failed");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn error(&self) -> Option<Error> {
         self.0.state().error.clone()
     }
 
-    /// Errors that came after the stop, in order (at most the first hundred).
+    /// Returns the errors that were reported after the stop, in order (at most the first hundred).
     #[must_use]
     pub fn late_errors(&self) -> Vec<Error> {
         self.0.state().late.clone()
     }
 
     /// Returns the reason of the stop request, if there was one.
+    ///
+    /// ```
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// assert!(coordinator.stop_reason().is_none());
+    /// coordinator.request_stop_because("done");
+    /// assert_eq!(coordinator.stop_reason().unwrap().text(), "done");
+    /// ```
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.0.state().reason.clone()
     }
 
-    /// Returns the error that was kept, without forgetting it (S-194).
+    /// Returns the kept error as an error, without clearing it (S-194).
+    ///
+    /// ```
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// coordinator.request_stop();
+    /// assert!(coordinator.raise_requested_exception().is_ok()); // no failure was reported
+    /// ```
     ///
     /// # Errors
-    /// That error.
+    /// Returns the kept error.
     pub fn raise_requested_exception(&self) -> Result<()> {
         self.error().map_or(Ok(()), Err)
     }
 
-    /// Waits until a stop is requested, or until the time is over; says whether it was requested (S-194).
+    /// Waits until a stop is requested or the timeout expires. Returns true if a stop was requested (S-194).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// assert!(!coordinator.wait_for_stop(Some(Duration::ZERO)));
+    /// coordinator.request_stop();
+    /// assert!(coordinator.wait_for_stop(None));
+    /// ```
     pub fn wait_for_stop(&self, timeout: Option<Duration>) -> bool {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         self.0.wait_until(deadline, |state| state.reason.is_some())
@@ -263,14 +373,21 @@ impl Coordinator {
         self.should_stop()
     }
 
-    /// Lets who waits look again.
+    /// Wakes all waiters so that they re-check their condition.
     pub(crate) fn wake(&self) {
         let state = self.0.state();
         self.0.changed.notify_all();
         drop(state);
     }
 
-    /// Forgets the stop, its error, and that it was joined; registered threads stay (S-195).
+    /// Clears the stop, its error, and the joined state. Registered threads remain (S-195).
+    ///
+    /// ```
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// coordinator.request_stop();
+    /// coordinator.clear_stop();
+    /// assert!(!coordinator.should_stop());
+    /// ```
     pub fn clear_stop(&self) {
         let mut state = self.0.state();
         let threads = std::mem::take(&mut state.threads);
@@ -285,8 +402,16 @@ impl Coordinator {
 
     /// Starts a thread that is registered from the start: its error or panic is reported.
     ///
+    /// ```
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// coordinator.spawn("worker", |_| Ok(()))?;
+    /// coordinator.request_stop();
+    /// coordinator.join(&[])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Fails if the system cannot create a thread.
     pub fn spawn(
         &self,
         name: impl Into<String>,
@@ -299,26 +424,26 @@ impl Coordinator {
         Ok(thread)
     }
 
-    /// Makes [`join`](Coordinator::join) wait for a thread, and the thread's failure a stop request. A join that has
-    /// begun does not wait for it (S-202).
+    /// Registers a thread: [`join`](Coordinator::join) waits for it, and its failure requests a stop. A join that has
+    /// already started does not wait for it (S-202).
     pub fn register(&self, thread: &ManagedThread) {
         self.0.state().threads.push(thread.clone());
         let shared: Weak<Shared> = Arc::downgrade(&self.0);
         thread.watch(shared);
     }
 
-    /// Works as [`register`](Coordinator::register), for a thread of the standard library. It tells nobody of its end, so
-    /// that `join` has to look at it now and then. A thread that returns a result is made a [`ManagedThread`] with
-    /// [`from_handle`](ManagedThread::from_handle) and registered as such.
+    /// Works as [`register`](Coordinator::register), for a thread of the standard library. Such a thread does not
+    /// announce its end, so `join` polls it. To register a thread that returns a result, convert it with
+    /// [`ManagedThread::from_handle`] first.
     pub fn register_handle(&self, handle: JoinHandle<()>) -> ManagedThread {
         let thread = ManagedThread::from_handle(handle);
         self.register(&thread);
         thread
     }
 
-    /// Lets a block start threads that borrow from around it, and waits for their end. Their errors and panics are
-    /// reported, as is an error or panic of the block itself, so that they stop. They are not left to a
-    /// [`join`](Coordinator::join): when this returns they have ended.
+    /// Runs a block that may start threads which borrow from its environment, and waits for them to end. Errors and
+    /// panics of the threads and of the block are reported, which stops the others. When this returns, all threads of
+    /// the scope have ended; no [`join`](Coordinator::join) is needed.
     ///
     /// ```
     /// use queue_runner::Coordinator;
@@ -340,7 +465,7 @@ impl Coordinator {
     /// ```
     ///
     /// # Errors
-    /// What the block returned, its panic, or the error that the coordinator keeps.
+    /// Returns the error or panic of the block, or the error that the coordinator keeps.
     pub fn scope<'env, T>(
         &self,
         block: impl for<'scope> FnOnce(&Scope<'scope, 'env>) -> Result<T>,
@@ -362,12 +487,29 @@ impl Coordinator {
     }
 
     /// Returns the threads registered since the last join.
+    ///
+    /// ```
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// coordinator.spawn("worker", |_| Ok(()))?;
+    /// assert_eq!(coordinator.registered()[0].name(), "worker");
+    /// # coordinator.request_stop();
+    /// # coordinator.join(&[])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn registered(&self) -> Vec<ManagedThread> {
         self.0.state().threads.clone()
     }
 
     /// Returns true if [`join`](Coordinator::join) has ended (S-194).
+    ///
+    /// ```
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// coordinator.request_stop();
+    /// coordinator.join(&[])?;
+    /// assert!(coordinator.is_joined());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_joined(&self) -> bool {
         self.0.state().joined
@@ -375,18 +517,35 @@ impl Coordinator {
 
     /// Waits for these threads and the registered ones, with the default [`JoinOptions`] (S-197).
     ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// coordinator.spawn("worker", |_| Err(Error::new(Code::Unavailable, "the peer is gone")))?;
+    /// assert_eq!(coordinator.join(&[]).unwrap_err().code(), Code::Unavailable);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`join_with`](Coordinator::join_with).
     pub fn join(&self, threads: &[ManagedThread]) -> Result<()> {
         self.join_with(threads, &JoinOptions::default())
     }
 
-    /// Waits for these threads and the registered ones: first without limit until all ended or a stop was requested,
-    /// then for the grace period (S-198). All threads ending by themselves is no stop (S-200).
+    /// Waits for these threads and the registered ones: first without limit until all have ended or a stop is
+    /// requested, then for the grace period (S-198). If all threads end on their own, that is not a stop (S-200).
+    ///
+    /// ```
+    /// use queue_runner::{Coordinator, JoinOptions};
+    /// use std::time::Duration;
+    /// let coordinator = Coordinator::new();
+    /// coordinator.request_stop();
+    /// coordinator.join_with(&[], &JoinOptions::with_grace(Duration::from_secs(1)))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// The error that was kept; without one, a runtime error that names the threads still running, unless they are to
-    /// be ignored (S-198, S-199).
+    /// Returns the kept error. If there is none, returns a runtime error that names the threads still running, unless
+    /// the options ignore them (S-198, S-199).
     pub fn join_with(&self, threads: &[ManagedThread], options: &JoinOptions) -> Result<()> {
         let threads = self.take_threads(threads);
         self.wait_for_stop_or_end(&threads, options.limit);
@@ -397,7 +556,7 @@ impl Coordinator {
             if thread.is_alive() && !thread.is_current() {
                 alive.push(thread);
             } else if let Err(failure) = thread.reap() {
-                // Registered threads have reported it; a thread that was only handed over here has not.
+                // Registered threads have already reported it; a thread that was only passed in here has not.
                 self.keep(failure);
             }
         }
@@ -488,7 +647,7 @@ impl<'scope> Scope<'scope, '_> {
     /// Starts a thread whose error or panic is reported.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Fails if the system cannot create a thread.
     pub fn spawn(
         &self,
         name: impl Into<String>,
@@ -507,7 +666,7 @@ impl<'scope> Scope<'scope, '_> {
         Ok(managed)
     }
 
-    /// Returns the coordinator that hears of the threads.
+    /// Returns the coordinator to which the threads report.
     #[must_use]
     pub fn coordinator(&self) -> &Coordinator {
         &self.coordinator
@@ -532,7 +691,7 @@ impl fmt::Debug for Coordinator {
     }
 }
 
-/// Returns the names of threads, and what those that said so are doing.
+/// Returns the names of threads, with the activities that they report.
 fn stragglers(alive: &[&ManagedThread]) -> String {
     let names: Vec<&str> = alive.iter().map(|thread| thread.name()).collect();
     let doing = alive.iter().filter_map(|thread| Some(format!("{}: {}", thread.name(), thread.doing()?)));
@@ -555,7 +714,7 @@ impl Shared {
         failure.kind() == ErrorKind::Status && self.clean_stop.contains(&failure.code())
     }
 
-    /// Returns the caller cancels the token when it has given back the lock.
+    /// Returns the token, which the caller cancels after it has released the lock.
     #[must_use]
     fn stop(&self, state: &mut State, reason: StopReason) -> CancellationToken {
         state.reason = Some(reason);
@@ -575,7 +734,7 @@ impl Shared {
                 state.late.push(failure.clone());
             }
             drop(state);
-            // What a stop itself brings about is no news.
+            // Errors that the stop itself causes are expected.
             match failure.code() {
                 Code::Cancelled | Code::OutOfRange => debug!("after the stop: {}", failure.chain()),
                 _ => warn!("error after the stop was requested, not kept: {}", failure.chain()),
@@ -631,7 +790,7 @@ impl Watcher for Shared {
     }
 }
 
-/// Asks for a stop when a panic drops it; see [`Coordinator::stop_on_panic`].
+/// Requests a stop if a panic drops it. See [`Coordinator::stop_on_panic`].
 #[derive(Debug)]
 #[must_use = "dropped at once it guards nothing"]
 pub struct PanicGuard {

@@ -48,3 +48,8 @@ pub use queue_runner::{
 };
 pub use stop::{StopHandle, StopReason, StopSource};
 pub use thread::{Doing, ManagedThread, ThreadOutcome, doing};
+
+/// Runs the program of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

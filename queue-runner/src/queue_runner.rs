@@ -30,6 +30,19 @@ pub const QUEUE_RUNNERS: CollectionKey<QueueRunner> = CollectionKey::new("queue_
 ///
 /// With a coordinator one more thread waits for the stop and then cancels the queue, so that nobody stays blocked in
 /// it. It ends when all enqueue threads ended by themselves (in TensorFlow it outlives them, S-214).
+///
+/// ```
+/// use ops::{array::constant, data_flow::FifoQueue};
+/// use queue_runner::QueueRunner;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let queue = FifoQueue::new(&graph, 10, [DType::Float32]).build();
+/// let enqueue = queue.enqueue(constant(&graph, 1.0f32));
+/// let runner = QueueRunner::for_queue(&queue, [&enqueue])?;
+/// runner.add_to_graph()?;
+/// assert_eq!(runner.enqueue_ops(), [enqueue]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct QueueRunner(Arc<Inner>);
 

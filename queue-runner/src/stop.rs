@@ -6,6 +6,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The party that requested a stop.
+///
+/// ```
+/// use queue_runner::{StopReason, StopSource};
+/// let reason = StopReason::new(StopSource::Handle, "enough steps");
+/// assert_eq!(*reason.source(), StopSource::Handle);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopSource {
@@ -54,6 +60,11 @@ pub struct StopReason {
 
 impl StopReason {
     /// Creates a reason; the text may be empty.
+    ///
+    /// ```
+    /// use queue_runner::{StopReason, StopSource};
+    /// assert_eq!(StopReason::new(StopSource::Handle, "done").text(), "done");
+    /// ```
     #[must_use]
     pub fn new(source: StopSource, text: impl Into<Cow<'static, str>>) -> StopReason {
         StopReason { source, text: text.into() }
@@ -66,6 +77,11 @@ impl StopReason {
     }
 
     /// Returns the reason in words. Empty if none was given.
+    ///
+    /// ```
+    /// use queue_runner::{StopReason, StopSource};
+    /// assert_eq!(StopReason::new(StopSource::Handle, "done").text(), "done");
+    /// ```
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -124,6 +140,12 @@ impl StopHandle {
     }
 
     /// Asks for a stop after the step in flight. The first reason stays.
+    ///
+    /// ```
+    /// let handle = queue_runner::StopHandle::new();
+    /// handle.request_stop("the user pressed a key");
+    /// assert!(handle.is_stop_requested() && !handle.is_interrupted());
+    /// ```
     pub fn request_stop(&self, reason: impl Into<Cow<'static, str>>) {
         let mut known = lock(&self.0.reason);
         known.get_or_insert_with(|| StopReason::new(StopSource::Handle, reason));
@@ -132,12 +154,23 @@ impl StopHandle {
     }
 
     /// Asks for a stop and cancels what the session is waiting for. The first reason stays.
+    ///
+    /// ```
+    /// let handle = queue_runner::StopHandle::new();
+    /// handle.interrupt("the machine shuts down");
+    /// assert!(handle.is_interrupted() && handle.cancellation().is_cancelled());
+    /// ```
     pub fn interrupt(&self, reason: impl Into<Cow<'static, str>>) {
         self.request_stop(reason);
         self.0.cancellation.cancel();
     }
 
     /// Returns true if a stop was asked for.
+    ///
+    /// ```
+    /// let handle = queue_runner::StopHandle::new();
+    /// assert!(!handle.is_stop_requested());
+    /// ```
     #[must_use]
     #[inline]
     pub fn is_stop_requested(&self) -> bool {
@@ -153,6 +186,12 @@ impl StopHandle {
     }
 
     /// Returns the reason, if a stop was requested.
+    ///
+    /// ```
+    /// let handle = queue_runner::StopHandle::new();
+    /// handle.request_stop("done");
+    /// assert_eq!(handle.reason().unwrap().text(), "done");
+    /// ```
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
         lock(&self.0.reason).clone()

@@ -177,6 +177,11 @@ impl ManagedThread {
     }
 
     /// Returns its name, also that of the thread of the operating system.
+    ///
+    /// ```
+    /// use queue_runner::ManagedThread;
+    /// assert_eq!(ManagedThread::new("reader", || Ok(())).name(), "reader");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
@@ -199,6 +204,15 @@ impl ManagedThread {
     }
 
     /// Starts it.
+    ///
+    /// ```
+    /// use queue_runner::ManagedThread;
+    /// let thread = ManagedThread::new("reader", || Ok(()));
+    /// thread.start()?;
+    /// thread.join()?;
+    /// assert!(!thread.is_alive());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When it was started before, and `ResourceExhausted` when the system gives no thread.
@@ -227,6 +241,11 @@ impl ManagedThread {
     }
 
     /// Returns true if it was started and has not ended.
+    ///
+    /// ```
+    /// use queue_runner::ManagedThread;
+    /// assert!(!ManagedThread::new("reader", || Ok(())).is_alive()); // not started
+    /// ```
     #[must_use]
     pub fn is_alive(&self) -> bool {
         match &lock(&self.0.state).life {
@@ -237,6 +256,12 @@ impl ManagedThread {
     }
 
     /// Returns true if both are one thread.
+    ///
+    /// ```
+    /// use queue_runner::ManagedThread;
+    /// let thread = ManagedThread::new("reader", || Ok(()));
+    /// assert!(thread.is_same(&thread.clone()));
+    /// ```
     #[must_use]
     pub fn is_same(&self, other: &ManagedThread) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -249,6 +274,15 @@ impl ManagedThread {
 
     /// Waits for its end. A thread that was never started counts as ended.
     ///
+    /// ```
+    /// use queue_runner::ManagedThread;
+    /// use session_core::{Code, Error};
+    /// let thread = ManagedThread::new("reader", || Err(Error::new(Code::NotFound, "no such file")));
+    /// thread.start()?;
+    /// assert_eq!(thread.join().unwrap_err().code(), Code::NotFound);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// What the body returned, or its panic; the same each time.
     pub fn join(&self) -> Result<()> {
@@ -257,6 +291,15 @@ impl ManagedThread {
     }
 
     /// Waits for its end, but not for ever; says whether it ended.
+    ///
+    /// ```
+    /// use queue_runner::ManagedThread;
+    /// use std::time::Duration;
+    /// let thread = ManagedThread::new("reader", || Ok(()));
+    /// thread.start()?;
+    /// assert!(thread.join_timeout(Duration::from_secs(60)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn join_timeout(&self, timeout: Duration) -> bool {
         self.wait(Instant::now().checked_add(timeout))

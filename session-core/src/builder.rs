@@ -98,12 +98,33 @@ impl OpBuilder {
     }
 
     /// Adds the next input.
+    ///
+    /// ```
+    /// use session_core::OpDef;
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// static NEG: OpDef = OpDef::new("Neg", "x: T -> y: T").attrs("T: type");
+    /// assert_eq!(graph.op(&NEG).input(&x).finish().num_inputs(), 1);
+    /// ```
     pub fn input(mut self, input: impl AsOutput) -> Self {
         self.arguments.push(Argument::One(input.as_output().clone()));
         self
     }
 
     /// Adds the next input, which is a list.
+    ///
+    /// ```
+    /// use session_core::OpDef;
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// static ADD_N: OpDef = OpDef::new("AddN", "inputs: N * T -> sum: T").attrs("N: int >= 1, T: type");
+    /// let sum = graph.op(&ADD_N).input_list([&x, &x, &x]).finish();
+    /// assert_eq!(sum.attr("N").unwrap().as_int(), Some(3));
+    /// ```
     pub fn input_list<O: AsOutput>(mut self, inputs: impl IntoIterator<Item = O>) -> Self {
         self.arguments.push(Argument::Many(inputs.into_iter().map(|o| o.as_output().clone()).collect()));
         self
@@ -129,6 +150,12 @@ impl OpBuilder {
     }
 
     /// Sets several attributes.
+    ///
+    /// ```
+    /// use session_core::{AttrValue, Graph};
+    /// let attrs = [("seconds".to_owned(), AttrValue::Int(3))];
+    /// assert!(Graph::new().undefined_op("Sleep").attrs(attrs).finish().attr("seconds").is_some());
+    /// ```
     pub fn attrs(mut self, attrs: impl IntoIterator<Item = (String, AttrValue)>) -> Self {
         self.attrs.extend(attrs);
         self
@@ -151,6 +178,11 @@ impl OpBuilder {
     }
 
     /// Sets the name to use if the graph handle has none, instead of the name of the op type.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// assert_eq!(Graph::new().undefined_op("NoOp").default_name("init").finish().name(), "init");
+    /// ```
     pub fn default_name(mut self, name: &str) -> Self {
         self.name.get_or_insert_with(|| name.to_owned());
         self
@@ -195,6 +227,13 @@ impl OpBuilder {
 
     /// Makes the builder fail with this error, or with the first of several. Constructors use it for
     /// arguments that they cannot turn into inputs.
+    ///
+    /// ```
+    /// use session_core::{Error, Graph};
+    /// let graph = Graph::new();
+    /// graph.undefined_op("NoOp").problem(Error::value("the axis is negative")).finish();
+    /// assert_eq!(graph.check().unwrap_err().message(), "the axis is negative");
+    /// ```
     pub fn problem(mut self, error: Error) -> Self {
         self.problem.get_or_insert(error);
         self
@@ -247,6 +286,14 @@ impl OpBuilder {
 
     /// Creates the operation. If that fails, the graph records the error, and the returned operation only
     /// carries it.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// assert!(graph.undefined_op("NoOp").finish().error().is_none());
+    /// assert!(graph.undefined_op("NoOp").name("not a name").finish().error().is_some());
+    /// assert!(graph.check().is_err()); // recorded
+    /// ```
     pub fn finish(self) -> Operation {
         let graph = self.graph.clone();
         let invalid = self.invalid_copy();

@@ -36,6 +36,10 @@ struct Callbacks {
 
 impl CancellationToken {
     /// Creates a token that is not cancelled.
+    ///
+    /// ```
+    /// assert!(!session_core::CancellationToken::new().is_cancelled());
+    /// ```
     #[must_use]
     pub fn new() -> CancellationToken {
         CancellationToken::default()
@@ -60,6 +64,13 @@ impl CancellationToken {
     }
 
     /// Returns true if the token was cancelled.
+    ///
+    /// ```
+    /// let token = session_core::CancellationToken::new();
+    /// let clone = token.clone();
+    /// clone.cancel();
+    /// assert!(token.is_cancelled());
+    /// ```
     #[must_use]
     #[inline]
     pub fn is_cancelled(&self) -> bool {

@@ -48,6 +48,10 @@ impl<T> CollectionKey<T> {
     }
 
     /// Returns the name of the key.
+    ///
+    /// ```
+    /// assert_eq!(session_core::keys::GLOBAL_STEP.name(), "global_step");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -67,6 +71,12 @@ impl<T> fmt::Debug for CollectionKey<T> {
 }
 
 /// An item with a name, by which collections can be filtered (S-21).
+///
+/// ```
+/// use session_core::{Graph, Named};
+/// let operation = Graph::new().undefined_op("NoOp").name("init").finish();
+/// assert_eq!(Named::name(&operation), "init");
+/// ```
 pub trait Named {
     /// Returns the name in the graph.
     fn name(&self) -> String;

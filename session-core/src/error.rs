@@ -265,6 +265,12 @@ impl Error {
     }
 
     /// Adds the name and op type of the failed node, unless an inner layer already did.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let error = Error::new(Code::Internal, "failed").with_node("loss", "Mean");
+    /// assert_eq!(error.to_string(), "Internal: failed (node 'loss' of type Mean)");
+    /// ```
     #[must_use]
     pub fn with_node(self, name: impl Into<String>, op_type: impl Into<String>) -> Error {
         self.edit(|inner| {
@@ -359,12 +365,21 @@ impl Error {
     }
 
     /// Returns the kind: a status error, or which misuse.
+    ///
+    /// ```
+    /// use session_core::{Error, ErrorKind};
+    /// assert_eq!(Error::runtime("closed").kind(), ErrorKind::Runtime);
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
     /// Returns the message, without code and place.
+    ///
+    /// ```
+    /// assert_eq!(session_core::Error::key("no such node").message(), "no such node");
+    /// ```
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
@@ -383,6 +398,11 @@ impl Error {
     }
 
     /// Returns the op type of the failed node.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// assert_eq!(Error::new(Code::Internal, "x").with_node("a", "Mean").op_type(), Some("Mean"));
+    /// ```
     #[must_use]
     pub fn op_type(&self) -> Option<&str> {
         self.0.node.as_ref().map(|(_, op_type)| op_type.as_str())
@@ -402,6 +422,11 @@ impl Error {
     }
 
     /// Returns the activity during which the error occurred.
+    ///
+    /// ```
+    /// use session_core::{Code, Error, Phase};
+    /// assert_eq!(Error::new(Code::Internal, "x").with_phase(Phase::Run).phase(), Some(Phase::Run));
+    /// ```
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         self.0.phase
@@ -450,6 +475,12 @@ impl Error {
     }
 
     /// Returns the text of this error and all its causes, as [`Display`](fmt::Display) writes it.
+    ///
+    /// ```
+    /// use session_core::{Code, Error};
+    /// let error = Error::new(Code::Aborted, "lost").context("saving");
+    /// assert_eq!(error.chain(), error.to_string());
+    /// ```
     #[must_use]
     pub fn chain(&self) -> String {
         self.to_string()

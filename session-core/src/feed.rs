@@ -80,6 +80,18 @@ impl<K: FeedKey + ?Sized> FeedKey for &K {
 }
 
 /// The checked feeds of one run.
+///
+/// ```
+/// use session_core::FeedList;
+/// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+/// let graph = Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+/// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+/// let mut feeds = FeedList::new(&graph);
+/// feeds.push("x:0", [1.0f32, 2.0].into())?;
+/// assert!(feeds.contains(x.endpoint()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FeedList<'g> {
     graph: &'g Graph,
@@ -101,6 +113,18 @@ impl<'g> FeedList<'g> {
     }
 
     /// Adds a feed. It replaces an earlier one for the same output.
+    ///
+    /// ```
+    /// use session_core::FeedList;
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// let mut feeds = FeedList::new(&graph);
+    /// assert!(feeds.push(&x, [1.0f32, 2.0].into()).is_ok());
+    /// assert!(feeds.push(&x, [1.0f32, 2.0, 3.0].into()).is_err()); // wrong shape
+    /// assert!(feeds.push("y:0", 1.0f32.into()).is_err()); // unknown name
+    /// ```
     ///
     /// # Errors
     /// Fails for an output of another graph or an unknown name (S-40), a wrong dtype, a shape that

@@ -78,6 +78,10 @@ impl FeedKey for FeedDictKey {
 
 impl FeedDict {
     /// Creates an empty dictionary.
+    ///
+    /// ```
+    /// assert!(session_core::FeedDict::new().is_empty());
+    /// ```
     #[must_use]
     pub fn new() -> FeedDict {
         FeedDict::default()
@@ -109,12 +113,21 @@ impl FeedDict {
     }
 
     /// Returns the number of feeds.
+    ///
+    /// ```
+    /// use session_core::FeedDict;
+    /// assert_eq!(FeedDict::new().feed("x:0", 1.0f32).len(), 1);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.feeds.len()
     }
 
     /// Returns true if there are no feeds.
+    ///
+    /// ```
+    /// assert!(session_core::FeedDict::new().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.feeds.is_empty()

@@ -86,6 +86,18 @@ impl<'g> FetchList<'g> {
     }
 
     /// Returns the distinct outputs in the order in which an engine delivers them.
+    ///
+    /// ```
+    /// use session_core::{Fetch, FetchList};
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// let mut list = FetchList::new(&graph);
+    /// [&x, &x].expand(&mut list)?;
+    /// assert_eq!(list.fetches(), [x.endpoint()]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn fetches(&self) -> &[Endpoint] {
         &self.fetches
@@ -99,6 +111,18 @@ impl<'g> FetchList<'g> {
 
     /// Adds an output as a leaf.
     ///
+    /// ```
+    /// use session_core::FetchList;
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// let mut list = FetchList::new(&graph);
+    /// list.push_output(&x)?;
+    /// assert!(FetchList::new(&Graph::new()).push_output(&x).is_err()); // another graph
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Fails if the output belongs to another graph (S-36), could not be created, or must not be fetched
     /// (S-37).
@@ -111,6 +135,16 @@ impl<'g> FetchList<'g> {
     }
 
     /// Adds an operation as a leaf.
+    ///
+    /// ```
+    /// use session_core::{FetchList, Graph};
+    /// let graph = Graph::new();
+    /// let init = graph.undefined_op("NoOp").finish();
+    /// let mut list = FetchList::new(&graph);
+    /// list.push_operation(&init)?;
+    /// assert_eq!(list.targets(), [init.id()]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`push_output`](FetchList::push_output).

@@ -35,12 +35,21 @@ struct Folder {
 
 impl FileAccess {
     /// Allows all files.
+    ///
+    /// ```
+    /// assert!(session_core::FileAccess::everything().is_everything());
+    /// ```
     #[must_use]
     pub fn everything() -> FileAccess {
         FileAccess::default()
     }
 
     /// Allows no file; folders are added with [`and_read`](FileAccess::and_read) and [`and_write`](FileAccess::and_write).
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// assert!(session_core::FileAccess::nothing().check_read(Path::new("/etc/hostname")).is_err());
+    /// ```
     #[must_use]
     pub fn nothing() -> FileAccess {
         FileAccess { folders: Some(Vec::new()) }

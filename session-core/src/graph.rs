@@ -122,6 +122,11 @@ fn finalized() -> Error {
 
 impl Graph {
     /// Creates an empty graph.
+    ///
+    /// ```
+    /// let graph = session_core::Graph::new();
+    /// assert!(graph.is_empty() && !graph.is_finalized());
+    /// ```
     #[must_use]
     pub fn new() -> Graph {
         Graph::of(Arc::new(Shared::with_nesting(None)), Arc::default())
@@ -278,6 +283,11 @@ impl Graph {
     }
 
     /// Returns the name set by [`named`](Graph::named).
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// assert_eq!(Graph::new().named("x").pending_name(), Some("x"));
+    /// ```
     #[must_use]
     pub fn pending_name(&self) -> Option<&str> {
         self.context.name.as_deref()
@@ -311,6 +321,13 @@ impl Graph {
     /// their own `container` attribute keep it.
     ///
     /// Resources are shared by container and name, so two containers never share a resource.
+    ///
+    /// ```
+    /// use session_core::{Graph, OpDef};
+    /// static VAR: OpDef = OpDef::new("Var", "-> handle: resource").attrs("container: string = \"\"").stateful();
+    /// let op = Graph::new().container("shared").op(&VAR).finish();
+    /// assert_eq!(op.attr("container").unwrap().as_str(), Some("shared"));
+    /// ```
     #[must_use]
     pub fn container(&self, name: &str) -> Graph {
         self.with_context(|context| context.container = name.to_owned())
@@ -374,6 +391,15 @@ impl Graph {
 
     /// Returns a handle without control inputs that keeps its scope. Use it for what steps share, such as
     /// variables.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let first = graph.undefined_op("NoOp").finish();
+    /// let after = graph.control_dependencies([&first]);
+    /// let free = after.without_control_dependencies().undefined_op("NoOp").finish();
+    /// assert!(free.control_inputs().is_empty());
+    /// ```
     #[must_use]
     pub fn without_control_dependencies(&self) -> Graph {
         self.with_context(|context| context.control_inputs.clear())
@@ -521,12 +547,23 @@ impl Graph {
     }
 
     /// Returns true if the graph has no operations.
+    ///
+    /// ```
+    /// assert!(session_core::Graph::new().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Returns the operation with an id.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let op = graph.undefined_op("NoOp").finish();
+    /// assert_eq!(graph.operation_by_id(op.id()), Some(op));
+    /// ```
     #[must_use]
     pub fn operation_by_id(&self, id: OpId) -> Option<Operation> {
         let node = self.shared.read().nodes.get(id as usize)?.clone();
@@ -534,6 +571,15 @@ impl Graph {
     }
 
     /// Returns all operations from this id on, in the order of their creation.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// graph.undefined_op("NoOp").finish();
+    /// let seen = graph.len() as u32;
+    /// let new = graph.undefined_op("NoOp").finish();
+    /// assert_eq!(graph.operations_from(seen), [new]);
+    /// ```
     #[must_use]
     pub fn operations_from(&self, first: OpId) -> Vec<Operation> {
         let state = self.shared.read();
@@ -618,6 +664,14 @@ impl Graph {
 
     /// Returns the first error recorded during construction, if there is one.
     ///
+    /// ```
+    /// use session_core::{Error, Graph};
+    /// let graph = Graph::new();
+    /// assert!(graph.check().is_ok());
+    /// graph.add_error(Error::value("bad"));
+    /// assert!(graph.check().is_err());
+    /// ```
+    ///
     /// # Errors
     /// Returns that error, with the source location of the failed operation.
     pub fn check(&self) -> Result<()> {
@@ -643,6 +697,14 @@ impl Graph {
     }
 
     /// Returns true if the graph is finalized.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// graph.finalize()?;
+    /// assert!(graph.is_finalized());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_finalized(&self) -> bool {
         self.shared.read().finalized
@@ -701,6 +763,14 @@ impl Graph {
     }
 
     /// Returns true if an output belongs to this graph and may be fed.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert!(graph.is_feedable(&x) && !Graph::new().is_feedable(&x));
+    /// ```
     #[must_use]
     pub fn is_feedable(&self, output: &Output) -> bool {
         output.is_in(self)
@@ -708,6 +778,12 @@ impl Graph {
     }
 
     /// Returns true if an operation belongs to this graph and may be fetched.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// assert!(graph.is_fetchable(&graph.undefined_op("NoOp").finish()));
+    /// ```
     #[must_use]
     pub fn is_fetchable(&self, operation: &Operation) -> bool {
         operation.graph_id() == self.id()
@@ -768,12 +844,22 @@ impl Graph {
     }
 
     /// Returns the graph-level seed.
+    ///
+    /// ```
+    /// assert_eq!(session_core::Graph::new().random_seed(), None);
+    /// ```
     #[must_use]
     pub fn random_seed(&self) -> Option<i64> {
         self.outermost_shared().read().seed
     }
 
     /// Returns the next position for a random operation without a seed of its own: 0, 1, 2, and so on.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// assert_eq!((graph.next_op_seed(), graph.next_op_seed()), (0, 1));
+    /// ```
     #[must_use]
     pub fn next_op_seed(&self) -> i64 {
         let library = self.outermost_shared();
@@ -805,6 +891,16 @@ impl Graph {
 
     /// Appends an item to several collections, once for each distinct key (S-18).
     ///
+    /// ```
+    /// use session_core::{CollectionKey, Graph};
+    /// const A: CollectionKey<u32> = CollectionKey::new("a");
+    /// const B: CollectionKey<u32> = CollectionKey::new("b");
+    /// let graph = Graph::new();
+    /// graph.add_to_collections([&A, &B], 7)?;
+    /// assert_eq!((graph.collection(&A), graph.collection(&B)), (vec![7], vec![7]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`add_to_collection`](Graph::add_to_collection).
     pub fn add_to_collections<'k, T: Any + Send + Sync>(
@@ -830,6 +926,12 @@ impl Graph {
 
     /// Returns a copy of the items of a collection. The result is empty for an absent key (S-19) and omits
     /// items of another type under the same name.
+    ///
+    /// ```
+    /// use session_core::{CollectionKey, Graph};
+    /// const NOTES: CollectionKey<String> = CollectionKey::new("notes");
+    /// assert!(Graph::new().collection(&NOTES).is_empty());
+    /// ```
     #[must_use]
     pub fn collection<T: Any + Clone + Send + Sync>(&self, key: &CollectionKey<T>) -> Vec<T> {
         let items = self.shared.read().collections.get(key.name()).cloned().unwrap_or_default();
@@ -850,6 +952,16 @@ impl Graph {
 
     /// Removes a collection and its key (S-22).
     ///
+    /// ```
+    /// use session_core::{CollectionKey, Graph};
+    /// const NOTES: CollectionKey<u32> = CollectionKey::new("notes");
+    /// let graph = Graph::new();
+    /// graph.add_to_collection(&NOTES, 7)?;
+    /// graph.clear_collection(&NOTES)?;
+    /// assert!(graph.collection_names().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Fails on a finalized graph (S-12).
     pub fn clear_collection<T>(&self, key: &CollectionKey<T>) -> Result<()> {
@@ -866,6 +978,14 @@ impl Graph {
     }
 
     /// Returns the names of all nonempty collections, sorted.
+    ///
+    /// ```
+    /// use session_core::{CollectionKey, Graph};
+    /// let graph = Graph::new();
+    /// graph.add_to_collection(&CollectionKey::<u32>::new("notes"), 7)?;
+    /// assert_eq!(graph.collection_names(), ["notes"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn collection_names(&self) -> Vec<String> {
         self.shared.read().collections.keys().cloned().collect()

@@ -19,6 +19,12 @@ pub struct GraphId(usize);
 
 impl Graph {
     /// Returns the identity of the graph.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// assert_eq!(graph.id(), graph.scope("layer").id());
+    /// ```
     #[must_use]
     #[inline]
     pub fn id(&self) -> GraphId {

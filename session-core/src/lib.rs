@@ -1,4 +1,5 @@
 //! Graph, session and engine traits, status codes, fetches and feeds.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attr;
 mod builder;
@@ -67,3 +68,8 @@ pub use variable_scope::Reuse;
 
 pub use tensor::{DType, Number, Shape, Tensor};
 pub use wire::Code;
+
+/// Runs the program of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -70,27 +70,82 @@ impl MockSession {
     }
 
     /// Scripts the answer to the next run that has none.
+    ///
+    /// ```
+    /// use session_core::mock::MockSession;
+    /// use session_core::{SessionExt, Tensor};
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let loss = graph.undefined_op("Placeholder").name("loss").described_output(info).finish_output();
+    /// let session = MockSession::new(&graph);
+    /// session.expect(|run| Ok(vec![Tensor::scalar(0.5f32); run.fetches.len()]));
+    /// assert_eq!(session.run(&loss, ())?.value::<f32>()?, 0.5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn expect(&self, answer: impl FnMut(&RecordedRun) -> Result<Vec<Tensor>> + Send + 'static) {
         self.state().script.push_back(Box::new(answer));
     }
 
     /// Scripts a failure of the next run that has no answer.
+    ///
+    /// ```
+    /// use session_core::mock::MockSession;
+    /// use session_core::{Code, Error, Graph, SessionExt};
+    /// let session = MockSession::new(&Graph::new());
+    /// session.expect_error(Error::new(Code::Aborted, "the peer restarted"));
+    /// assert!(session.run((), ()).unwrap_err().is_recoverable());
+    /// ```
     pub fn expect_error(&self, error: Error) {
         self.expect(move |_| Err(error.clone()));
     }
 
     /// Answers all runs that the script does not cover.
+    ///
+    /// ```
+    /// use session_core::mock::MockSession;
+    /// use session_core::{SessionExt, Tensor};
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let loss = graph.undefined_op("Placeholder").name("loss").described_output(info).finish_output();
+    /// let session = MockSession::new(&graph);
+    /// session.otherwise(|_| Ok(vec![Tensor::scalar(2.0f32)]));
+    /// assert_eq!(session.run(&loss, ())?.value::<f32>()?, 2.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn otherwise(&self, answer: impl FnMut(&RecordedRun) -> Result<Vec<Tensor>> + Send + 'static) {
         self.state().default = Some(Box::new(answer));
     }
 
     /// Returns the runs so far.
+    ///
+    /// ```
+    /// use session_core::mock::MockSession;
+    /// use session_core::SessionExt;
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let loss = graph.undefined_op("Placeholder").name("loss").described_output(info).finish_output();
+    /// let session = MockSession::new(&graph);
+    /// session.run(&loss, ())?;
+    /// assert_eq!(session.runs()[0].fetches, ["loss:0"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn runs(&self) -> Vec<RecordedRun> {
         self.state().runs.clone()
     }
 
     /// Returns the number of scripted answers that were not used.
+    ///
+    /// ```
+    /// use session_core::mock::MockSession;
+    /// use session_core::Graph;
+    /// let session = MockSession::new(&Graph::new());
+    /// session.expect(|_| Ok(Vec::new()));
+    /// assert_eq!(session.unused(), 1);
+    /// ```
     #[must_use]
     pub fn unused(&self) -> usize {
         self.state().script.len()
@@ -199,6 +254,15 @@ impl MockEngine {
     }
 
     /// Supplies the next session, or the error of its creation.
+    ///
+    /// ```
+    /// use session_core::mock::{MockEngine, MockSession};
+    /// use session_core::{Code, Engine, Error, Graph, SessionConfig};
+    /// let graph = Graph::new();
+    /// let engine = MockEngine::new();
+    /// engine.supply(Err(Error::new(Code::Unavailable, "the master is down")));
+    /// assert!(engine.new_session(&graph, "", &SessionConfig::default()).is_err());
+    /// ```
     pub fn supply(&self, session: Result<MockSession>) {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push_back(session);
     }

@@ -137,6 +137,12 @@ impl OpDef {
     }
 
     /// Sets the attributes.
+    ///
+    /// ```
+    /// use session_core::OpDef;
+    /// static ADD: OpDef = OpDef::new("AddV2", "x: T, y: T -> z: T").attrs("T: {float, int32}");
+    /// assert_eq!(ADD.signature().attr("T").unwrap().allowed_types.len(), 2);
+    /// ```
     #[must_use]
     pub const fn attrs(mut self, attributes: &'static str) -> OpDef {
         self.attributes = attributes;
@@ -205,6 +211,12 @@ impl OpDef {
     }
 
     /// Returns true if the op type is stateful or has side effects.
+    ///
+    /// ```
+    /// use session_core::OpDef;
+    /// static ADD: OpDef = OpDef::new("AddV2", "x: T, y: T -> z: T").attrs("T: numbertype");
+    /// assert!(!ADD.is_stateful());
+    /// ```
     #[must_use]
     pub fn is_stateful(&self) -> bool {
         self.stateful
@@ -217,6 +229,12 @@ impl OpDef {
     }
 
     /// Returns the gradient rule.
+    ///
+    /// ```
+    /// use session_core::{Gradient, OpDef};
+    /// static ADD: OpDef = OpDef::new("AddV2", "x: T, y: T -> z: T").attrs("T: numbertype");
+    /// assert!(matches!(ADD.gradient_rule(), Gradient::Undefined));
+    /// ```
     #[must_use]
     pub fn gradient_rule(&self) -> Gradient {
         self.gradient

@@ -82,12 +82,22 @@ pub struct Operation {
 
 impl Operation {
     /// Returns the name, which is unique in the graph.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// assert_eq!(Graph::new().undefined_op("NoOp").name("init").finish().name(), "init");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.node.name
     }
 
     /// Returns the op type, such as `MatMul`.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// assert_eq!(Graph::new().undefined_op("NoOp").finish().op_type(), "NoOp");
+    /// ```
     #[must_use]
     pub fn op_type(&self) -> &str {
         &self.node.op_type
@@ -100,6 +110,13 @@ impl Operation {
     }
 
     /// Returns the position in the graph.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// assert_eq!(graph.undefined_op("NoOp").finish().id(), 0);
+    /// assert_eq!(graph.undefined_op("NoOp").finish().id(), 1);
+    /// ```
     #[must_use]
     pub fn id(&self) -> OpId {
         self.node.id
@@ -118,6 +135,14 @@ impl Operation {
     }
 
     /// Returns the number of outputs.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!(x.operation().num_outputs(), 1);
+    /// ```
     #[must_use]
     pub fn num_outputs(&self) -> usize {
         self.node.outputs.len()
@@ -147,6 +172,14 @@ impl Operation {
     }
 
     /// Returns all outputs.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!(x.operation().outputs(), [x.clone()]);
+    /// ```
     #[must_use]
     pub fn outputs(&self) -> Vec<Output> {
         (0..self.num_outputs()).map(|index| self.output(index)).collect()
@@ -204,6 +237,14 @@ impl Operation {
     }
 
     /// Returns the operations that must run before this one.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let first = graph.undefined_op("NoOp").finish();
+    /// let second = graph.undefined_op("NoOp").control_input(&first).finish();
+    /// assert_eq!(second.control_inputs(), [first]);
+    /// ```
     #[must_use]
     pub fn control_inputs(&self) -> Vec<Operation> {
         self.node.control_inputs.iter().map(|&id| self.shared.operation(&self.context, id)).collect()
@@ -228,12 +269,23 @@ impl Operation {
     }
 
     /// Returns the requested device. Empty for any device.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// assert_eq!(Graph::new().undefined_op("NoOp").finish().device(), "");
+    /// ```
     #[must_use]
     pub fn device(&self) -> &str {
         &self.node.device
     }
 
     /// Returns the source location at which the operation was created.
+    ///
+    /// ```
+    /// use session_core::Graph;
+    /// let op = Graph::new().undefined_op("NoOp").finish();
+    /// assert!(op.location().line() > 0);
+    /// ```
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
         self.node.location
@@ -318,12 +370,28 @@ pub struct Output {
 
 impl Output {
     /// Returns the operation that produces the output.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!(x.operation().name(), "x");
+    /// ```
     #[must_use]
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
 
     /// Returns the index among the outputs of the operation.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!(x.index(), 0);
+    /// ```
     #[must_use]
     pub fn index(&self) -> usize {
         self.index as usize
@@ -344,6 +412,14 @@ impl Output {
     }
 
     /// Returns the output as a pair of numbers.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!((x.endpoint().op, x.endpoint().index), (x.operation().id(), 0));
+    /// ```
     #[must_use]
     #[inline]
     pub fn endpoint(&self) -> Endpoint {
@@ -415,6 +491,14 @@ impl Output {
     }
 
     /// Returns the dtype of the elements.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert_eq!(x.dtype(), DType::Float32);
+    /// ```
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.info().dtype
@@ -435,6 +519,14 @@ impl Output {
     }
 
     /// Returns true if the output is a reference to a variable rather than a value.
+    ///
+    /// ```
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// assert!(!x.is_ref());
+    /// ```
     #[must_use]
     pub fn is_ref(&self) -> bool {
         self.info().is_ref

@@ -29,6 +29,11 @@ pub struct RunOptions {
 }
 
 /// The extent to which a run is recorded.
+///
+/// ```
+/// use session_core::{RunOptions, TraceLevel};
+/// assert_eq!(RunOptions::default().trace_level, TraceLevel::None);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum TraceLevel {
@@ -45,6 +50,12 @@ pub enum TraceLevel {
 
 impl RunOptions {
     /// Returns options with only a time limit.
+    ///
+    /// ```
+    /// use session_core::RunOptions;
+    /// use std::time::Duration;
+    /// assert_eq!(RunOptions::with_timeout(Duration::from_secs(1)).timeout, Some(Duration::from_secs(1)));
+    /// ```
     #[must_use]
     pub fn with_timeout(timeout: Duration) -> RunOptions {
         RunOptions { timeout: Some(timeout), ..RunOptions::default() }

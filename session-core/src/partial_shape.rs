@@ -57,12 +57,22 @@ impl PartialShape {
     }
 
     /// Returns the number of dimensions, if known.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// assert_eq!(PartialShape::from([None, Some(3)]).rank(), Some(2));
+    /// ```
     #[must_use]
     pub fn rank(&self) -> Option<usize> {
         self.0.as_ref().map(SmallVec::len)
     }
 
     /// Returns the sizes, with -1 for unknown ones, or `None` if the rank is unknown.
+    ///
+    /// ```
+    /// use session_core::PartialShape;
+    /// assert_eq!(PartialShape::from([None, Some(3)]).sizes(), Some(&[-1, 3][..]));
+    /// ```
     #[must_use]
     pub fn sizes(&self) -> Option<&[i64]> {
         self.0.as_deref()

@@ -197,6 +197,21 @@ pub trait Engine: Send + Sync {
 pub trait SessionExt: Session {
     /// Runs one step and returns the fetched values in the structure of the fetch.
     ///
+    /// ```
+    /// use session_core::SessionExt;
+    /// use session_core::mock::MockSession;
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let y = graph.undefined_op("Placeholder").name("y").described_output(info).finish_output();
+    /// let session = MockSession::new(&graph);
+    /// let (a, b) = session.run((&x, &y), ())?;
+    /// assert_eq!((a, b), (0.0f32.into(), 0.0f32.into())); // the mock session returns zeros
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Returns errors of the fetches (S-36), the feeds (S-40 to S-45), the state, and the running operations.
     fn run<F: Fetch>(&self, fetch: F, feeds: impl Feeds) -> Result<F::Value> {
@@ -229,6 +244,20 @@ pub trait SessionExt: Session {
 
     /// Compiles a step from its fetches and the outputs to be fed, in the order of the values (S-66). The
     /// results come in the order of the distinct tensor leaves of the fetch.
+    ///
+    /// ```
+    /// use session_core::SessionExt;
+    /// use session_core::mock::MockSession;
+    /// # use session_core::{DType, Graph, OutputInfo, PartialShape};
+    /// let graph = Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let x = graph.undefined_op("Placeholder").name("x").described_output(info).finish_output();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([Some(2)]), is_ref: false };
+    /// # let y = graph.undefined_op("Placeholder").name("y").described_output(info).finish_output();
+    /// let step = MockSession::new(&graph).make_callable(&y, &[&x])?;
+    /// assert_eq!(step.call(&[[1.0f32, 2.0].into()])?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Returns errors of the fetches (S-36) and of feeds that belong to another graph or must not be fed

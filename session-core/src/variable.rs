@@ -5,6 +5,22 @@ use crate::{DType, Graph, Operation, Output, PartialShape};
 /// A variable: the operations that represent it in the graph. Its value lives in a session.
 ///
 /// As an operand or a fetch, it stands for its value: the [`snapshot`](Variable::snapshot).
+///
+/// ```
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// # use session_core::{DType, OutputInfo, PartialShape};
+/// # let graph = session_core::Graph::new();
+/// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+/// # let part = |name: &str| graph.undefined_op("Part").name(name).described_output(info.clone()).finish_output();
+/// # let handle = part("w");
+/// # let parts = session_core::VariableParts {
+/// #     initializer: handle.operation().clone(), initial_value: part("initial"), snapshot: part("read"),
+/// #     trainable: true, slice: None, handle,
+/// # };
+/// # let w = session_core::Variable::new(parts);
+/// assert_eq!(w.name(), "w");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
     name: String,
@@ -73,6 +89,20 @@ impl Variable {
     }
 
     /// Returns the name, without `:0`: the key in checkpoints.
+    ///
+    /// ```
+    /// # use session_core::{DType, OutputInfo, PartialShape};
+    /// # let graph = session_core::Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// # let part = |name: &str| graph.undefined_op("Part").name(name).described_output(info.clone()).finish_output();
+    /// # let handle = part("w");
+    /// # let parts = session_core::VariableParts {
+    /// #     initializer: handle.operation().clone(), initial_value: part("initial"), snapshot: part("read"),
+    /// #     trainable: true, slice: None, handle,
+    /// # };
+    /// # let w = session_core::Variable::new(parts);
+    /// assert_eq!(w.name(), "w");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -80,6 +110,20 @@ impl Variable {
 
     /// Returns the variable with another key in checkpoints, for savers whose names differ from those of the
     /// graph. A slice of a partitioned variable becomes the same slice of a variable saved under this key.
+    ///
+    /// ```
+    /// # use session_core::{DType, OutputInfo, PartialShape};
+    /// # let graph = session_core::Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// # let part = |name: &str| graph.undefined_op("Part").name(name).described_output(info.clone()).finish_output();
+    /// # let handle = part("w");
+    /// # let parts = session_core::VariableParts {
+    /// #     initializer: handle.operation().clone(), initial_value: part("initial"), snapshot: part("read"),
+    /// #     trainable: true, slice: None, handle,
+    /// # };
+    /// # let w = session_core::Variable::new(parts);
+    /// assert_eq!(w.saved_as("encoder/w").key(), "encoder/w");
+    /// ```
     #[must_use]
     pub fn saved_as(mut self, key: impl Into<String>) -> Variable {
         match &mut self.parts.slice {
@@ -91,6 +135,20 @@ impl Variable {
 
     /// Returns the key under which the variable is saved: its name, or that of the whole for a slice of a
     /// partitioned variable.
+    ///
+    /// ```
+    /// # use session_core::{DType, OutputInfo, PartialShape};
+    /// # let graph = session_core::Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// # let part = |name: &str| graph.undefined_op("Part").name(name).described_output(info.clone()).finish_output();
+    /// # let handle = part("w");
+    /// # let parts = session_core::VariableParts {
+    /// #     initializer: handle.operation().clone(), initial_value: part("initial"), snapshot: part("read"),
+    /// #     trainable: true, slice: None, handle,
+    /// # };
+    /// # let w = session_core::Variable::new(parts);
+    /// assert_eq!(w.key(), "w");
+    /// ```
     #[must_use]
     pub fn key(&self) -> &str {
         self.parts.slice.as_ref().map_or(&self.name, |slice| &slice.full_name)
@@ -113,6 +171,20 @@ impl Variable {
     }
 
     /// Returns the resource handle, or the reference of a reference variable.
+    ///
+    /// ```
+    /// # use session_core::{DType, OutputInfo, PartialShape};
+    /// # let graph = session_core::Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// # let part = |name: &str| graph.undefined_op("Part").name(name).described_output(info.clone()).finish_output();
+    /// # let handle = part("w");
+    /// # let parts = session_core::VariableParts {
+    /// #     initializer: handle.operation().clone(), initial_value: part("initial"), snapshot: part("read"),
+    /// #     trainable: true, slice: None, handle,
+    /// # };
+    /// # let w = session_core::Variable::new(parts);
+    /// assert_eq!(w.handle().name(), "w:0");
+    /// ```
     #[must_use]
     pub fn handle(&self) -> &Output {
         &self.parts.handle
@@ -131,12 +203,40 @@ impl Variable {
     }
 
     /// Returns a read of the value.
+    ///
+    /// ```
+    /// # use session_core::{DType, OutputInfo, PartialShape};
+    /// # let graph = session_core::Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// # let part = |name: &str| graph.undefined_op("Part").name(name).described_output(info.clone()).finish_output();
+    /// # let handle = part("w");
+    /// # let parts = session_core::VariableParts {
+    /// #     initializer: handle.operation().clone(), initial_value: part("initial"), snapshot: part("read"),
+    /// #     trainable: true, slice: None, handle,
+    /// # };
+    /// # let w = session_core::Variable::new(parts);
+    /// assert_eq!(w.snapshot().name(), "read:0");
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> &Output {
         &self.parts.snapshot
     }
 
     /// Returns true if optimizers train the variable.
+    ///
+    /// ```
+    /// # use session_core::{DType, OutputInfo, PartialShape};
+    /// # let graph = session_core::Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// # let part = |name: &str| graph.undefined_op("Part").name(name).described_output(info.clone()).finish_output();
+    /// # let handle = part("w");
+    /// # let parts = session_core::VariableParts {
+    /// #     initializer: handle.operation().clone(), initial_value: part("initial"), snapshot: part("read"),
+    /// #     trainable: true, slice: None, handle,
+    /// # };
+    /// # let w = session_core::Variable::new(parts);
+    /// assert!(w.is_trainable());
+    /// ```
     #[must_use]
     pub fn is_trainable(&self) -> bool {
         self.parts.trainable
@@ -155,12 +255,40 @@ impl Variable {
     }
 
     /// Returns the dtype of the value.
+    ///
+    /// ```
+    /// # use session_core::{DType, OutputInfo, PartialShape};
+    /// # let graph = session_core::Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// # let part = |name: &str| graph.undefined_op("Part").name(name).described_output(info.clone()).finish_output();
+    /// # let handle = part("w");
+    /// # let parts = session_core::VariableParts {
+    /// #     initializer: handle.operation().clone(), initial_value: part("initial"), snapshot: part("read"),
+    /// #     trainable: true, slice: None, handle,
+    /// # };
+    /// # let w = session_core::Variable::new(parts);
+    /// assert_eq!(w.dtype(), DType::Float32);
+    /// ```
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.parts.snapshot.dtype()
     }
 
     /// Returns the known shape of the value.
+    ///
+    /// ```
+    /// # use session_core::{DType, OutputInfo, PartialShape};
+    /// # let graph = session_core::Graph::new();
+    /// # let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+    /// # let part = |name: &str| graph.undefined_op("Part").name(name).described_output(info.clone()).finish_output();
+    /// # let handle = part("w");
+    /// # let parts = session_core::VariableParts {
+    /// #     initializer: handle.operation().clone(), initial_value: part("initial"), snapshot: part("read"),
+    /// #     trainable: true, slice: None, handle,
+    /// # };
+    /// # let w = session_core::Variable::new(parts);
+    /// assert_eq!(w.shape().rank(), Some(0));
+    /// ```
     #[must_use]
     pub fn shape(&self) -> &PartialShape {
         self.parts.snapshot.shape()

@@ -98,6 +98,12 @@ impl Graph {
     }
 
     /// Returns the full name of a variable in the variable scope of the handle, or `None` outside of any.
+    ///
+    /// ```
+    /// use session_core::{Graph, Reuse};
+    /// let scope = Graph::new().variable_scope("model", Reuse::No);
+    /// assert_eq!(scope.variable_name("w").as_deref(), Some("model/w"));
+    /// ```
     #[must_use]
     pub fn variable_name(&self, name: &str) -> Option<String> {
         self.context.variables.as_ref().map(|scope| scope.full(name))
@@ -105,6 +111,11 @@ impl Graph {
 
     /// Returns the reuse mode of the variable scope of the handle. Outside of any scope, variables are
     /// created.
+    ///
+    /// ```
+    /// use session_core::{Graph, Reuse};
+    /// assert_eq!(Graph::new().variable_scope("model", Reuse::Auto).reuse(), Reuse::Auto);
+    /// ```
     #[must_use]
     pub fn reuse(&self) -> Reuse {
         self.context.variables.as_ref().map(|scope| scope.reuse).unwrap_or_default()

@@ -49,6 +49,7 @@
 //! [`Tensor::as_bytes`] and [`Tensor::from_bytes`] speak in the machine's byte order. Whoever writes a
 //! file converts, most easily by [`Tensor::to_le_bytes`] and [`Tensor::from_le_bytes`]; the serde form is
 //! little-endian everywhere.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod arena;
 mod buffer;

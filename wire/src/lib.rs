@@ -20,6 +20,7 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `crc` | yes | the module `crc` |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod code;
 #[cfg(feature = "crc")]
@@ -27,3 +28,8 @@ pub mod crc;
 pub mod message;
 
 pub use code::Code;
+
+/// Runs the program of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -134,8 +134,8 @@ impl std::error::Error for Malformed {}
 /// let mut number = 0;
 /// message::fields(&[0x08, 0x96, 0x01], |field, value| {
 ///     if let (1, Value::Varint(value)) = (field, value) {
-///        number = value;
-/// ```
+///         number = value;
+///     }
 ///     Ok::<(), message::Malformed>(())
 /// })?;
 /// assert_eq!(number, 150);

@@ -15,6 +15,12 @@ use std::panic::Location;
 use tensor::Tensor;
 
 /// Options for collecting elements into batches.
+///
+/// ```
+/// use queue_runner::input::BatchOptions;
+/// let options = BatchOptions::default().num_threads(4).capacity(256).allow_smaller_final_batch(true);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchOptions {
     num_threads: usize,

@@ -13,6 +13,17 @@ use tensor::Tensor;
 /// The counter is a local variable named `epochs`. The local initializer, which a monitored session runs,
 /// resets it (S-252, S-253).
 ///
+/// ```
+/// use ops::array::constant;
+/// use queue_runner::input::limit_epochs;
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let twice = limit_epochs(constant(&graph, [1.0f32, 2.0]), Some(2));
+/// assert_eq!(twice.shape().to_string(), "[2]");
+/// graph.finalize()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// In the graph, for a limit of 0.
 #[must_use]

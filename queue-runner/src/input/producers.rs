@@ -18,6 +18,12 @@ use tensor::Tensor;
 const QUEUE: &str = "FIFOQueueV2";
 
 /// Options for passing through the input of a producer.
+///
+/// ```
+/// use queue_runner::input::ProducerOptions;
+/// let options = ProducerOptions::default().num_epochs(2).shuffle(false).capacity(16);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerOptions {
     num_epochs: Option<u64>,
@@ -104,6 +110,16 @@ impl ProducerOptions {
 /// Returns a queue of the slices of a tensor along its first dimension (S-254), with a runner that enqueues
 /// them epoch by epoch, each epoch shuffled independently (S-255). The name of `graph`, `input_producer` by
 /// default, is the scope.
+///
+/// ```
+/// use ops::array::constant;
+/// use queue_runner::input::{ProducerOptions, input_producer};
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// input_producer(&graph, constant(&graph, [[1.0f32, 2.0], [3.0, 4.0]]), &ProducerOptions::default());
+/// graph.finalize()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// In the graph, for elements whose shape is not fully known.
@@ -247,6 +263,14 @@ impl From<&Variable> for FileNames {
 
 /// Returns a queue of strings, such as the names of files for a [`Reader`](ops::io::Reader) (S-256).
 ///
+/// ```
+/// use queue_runner::input::{ProducerOptions, string_input_producer};
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let names = string_input_producer(&graph, ["a.tfrecord", "b.tfrecord"], &ProducerOptions::default());
+/// assert!(names.dequeue().operation().error().is_none());
+/// ```
+///
 /// # Errors
 /// In the graph, for an empty list. A computed one that is empty is `InvalidArgument` in the thread that fills the
 /// queue, and so an error of the session.
@@ -283,6 +307,16 @@ pub fn string_input_producer(
 }
 
 /// Returns a queue of the integers below `limit`, of dtype `int32` (S-257).
+///
+/// ```
+/// use queue_runner::input::{ProducerOptions, range_input_producer};
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let queue = range_input_producer(&graph, 10, &ProducerOptions::default());
+/// graph.finalize()?;
+/// # let _ = queue;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 #[track_caller]
 pub fn range_input_producer(graph: &Graph, limit: impl Into<Ints>, options: &ProducerOptions) -> Queue {
@@ -309,6 +343,17 @@ pub fn range_input_producer(graph: &Graph, limit: impl Into<Ints>, options: &Pro
 /// One row of each tensor at a time, the same row of all (S-258): each evaluation takes the next.
 ///
 /// For batches whose input can be resumed at once see [`slice_batch`].
+///
+/// ```
+/// use ops::array::constant;
+/// use queue_runner::input::{ProducerOptions, slice_input_producer};
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let images = constant(&graph, [[0.0f32, 0.5], [1.0, 0.25]]);
+/// let labels = constant(&graph, [0i64, 1]);
+/// let element = slice_input_producer(&graph, &[images, labels], &ProducerOptions::default());
+/// assert_eq!(element[0].shape().to_string(), "[2]");
+/// ```
 ///
 /// # Errors
 /// In the graph, for no tensors or tensors of unknown rank.
@@ -359,6 +404,13 @@ pub fn slice_batch(
 
 /// Returns the files whose paths match one of the patterns at the time the local variables are initialized
 /// (S-260).
+///
+/// ```
+/// use queue_runner::input::match_filenames_once;
+/// use session_core::{DType, Graph};
+/// let files = match_filenames_once(&Graph::new(), "data/*.tfrecord");
+/// assert_eq!(files.dtype(), DType::String);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn match_filenames_once(graph: &Graph, pattern: impl Into<FileNames>) -> Variable {
