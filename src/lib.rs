@@ -33,6 +33,7 @@
 //! | [`monitored`] | the sessions |
 //! | [`hooks`] | what they call around runs: saving, logging, stopping, ... |
 //! | [`scaffold`] | initialising, restoring, readiness |
+//! | [`dataset`] | datasets and their iterators: records, shuffling, batches |
 //! | [`queue_runner`] | coordinator and input threads |
 //! | [`saved_model`] | SavedModels and frozen graphs: loading, running through signatures |
 //! | [`checkpoint`], [`summary`] | what is left on disk |
@@ -41,6 +42,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use checkpoint;
+pub use dataset;
 #[cfg(feature = "embedded")]
 pub use embedded_engine;
 pub use graph_def;

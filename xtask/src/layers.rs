@@ -16,6 +16,7 @@ const TABLE: [(&str, &[&str]); 20] = [
     ("summary", &["wire", "tensor", "session-core"]),
     ("ops", &["tensor", "session-core"]),
     ("queue-runner", &["tensor", "session-core", "ops"]),
+    ("dataset", &["tensor", "session-core", "ops"]),
     ("graph-def", &["wire", "tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner"]),
     ("scaffold", &["session-core", "checkpoint", "ops", "graph-def"]),
     ("hooks", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner", "graph-def"]),

@@ -22,7 +22,8 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
 pub(super) fn of(build: &Build<'_, '_>) -> Result<Map> {
     let function = build.function("f", "other_arguments")?;
     let keeps_count = build.is_set("preserve_cardinality");
-    Ok(Map { input: build.input()?, function, keeps_count })
+    let by_number = build.is_set("_random_access");
+    Ok(Map { input: build.input()?, function, keeps_count, by_number })
 }
 
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub(super) struct Map {
     pub(super) function: Function,
     /// Whether an end that the function reports is an error.
     keeps_count: bool,
+    /// Whether the function gives the same at any time, so that elements can be had by their numbers.
+    by_number: bool,
 }
 
 impl Map {
@@ -64,6 +67,16 @@ impl Dataset for Map {
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
         Ok(Box::new(Mapped { input: self.input.iterate(run)?, map: self.clone(), number: 0 }))
+    }
+
+    fn rows(&self) -> Option<u64> {
+        self.input.rows().filter(|_| self.by_number)
+    }
+
+    fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
+        let element = self.input.row(run, number)?;
+        let missing = || Error::invalid_argument(format!("there is no element number {number}"));
+        self.mapped(run, element, number)?.ok_or_else(missing)
     }
 
     fn as_map(&self) -> Option<&Map> {

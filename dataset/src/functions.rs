@@ -1,0 +1,171 @@
+//! Datasets that run functions of the graph, which closures build.
+
+use crate::Dataset;
+use crate::elements::Spec;
+use crate::op::{invalid, with_function};
+use ops::functions::{FunctionWithCaptures, define};
+use session_core::{DType, Graph, Output, Result, Tensor};
+use std::cell::RefCell;
+
+impl Dataset {
+    /// Returns what a closure makes of each element: it gets the components, and builds those of the result.
+    ///
+    /// What it uses of the graph around is captured when the iterator is initialized; variables are read anew for each
+    /// element. Random operations in it draw on from element to element, and an iterator that is initialized again begins
+    /// from their seeds.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let squares = Dataset::range(&graph, 0, 5, 1).map(|_, element| vec![&element[0] * &element[0]]);
+    /// assert_eq!(squares.variant().operation().op_type(), "MapDataset");
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn map(&self, build: impl FnOnce(&Graph, &[Output]) -> Vec<Output>) -> Dataset {
+        let function = define(&self.graph(), "Dataset_map", &self.spec.arguments(), build);
+        self.mapped("MapDataset", function, |builder| builder)
+    }
+
+    /// As [`map`](Dataset::map), with several calls of the function at the same time where the engine has threads for them.
+    /// The order of elements is the same.
+    #[must_use]
+    #[track_caller]
+    pub fn parallel_map(
+        &self,
+        num_parallel_calls: u64,
+        build: impl FnOnce(&Graph, &[Output]) -> Vec<Output>,
+    ) -> Dataset {
+        let function = define(&self.graph(), "Dataset_map", &self.spec.arguments(), build);
+        let calls = i64::try_from(num_parallel_calls).unwrap_or(i64::MAX);
+        self.mapped("ParallelMapDatasetV2", function, |builder| builder.constant(Tensor::scalar(calls)))
+    }
+
+    #[track_caller]
+    pub(crate) fn mapped(
+        &self,
+        op_type: &str,
+        function: Result<FunctionWithCaptures>,
+        more: impl FnOnce(session_core::OpBuilder) -> session_core::OpBuilder,
+    ) -> Dataset {
+        match function {
+            Ok(function) => {
+                let spec = Spec(function.results().to_vec());
+                let builder = more(with_function(self.op(op_type), "f", &function));
+                Dataset::described(builder.attr("preserve_cardinality", true), spec)
+            }
+            Err(error) => invalid(&self.graph(), op_type, self.spec.clone(), error),
+        }
+    }
+
+    /// Returns the elements for which a closure builds what is true.
+    #[must_use]
+    #[track_caller]
+    pub fn filter(&self, build: impl FnOnce(&Graph, &[Output]) -> Output) -> Dataset {
+        self.kept("FilterDataset", build)
+    }
+
+    /// Returns the elements up to the first for which a closure builds what is false.
+    #[must_use]
+    #[track_caller]
+    pub fn take_while(&self, build: impl FnOnce(&Graph, &[Output]) -> Output) -> Dataset {
+        self.kept("TakeWhileDataset", build)
+    }
+
+    #[track_caller]
+    fn kept(&self, op_type: &str, build: impl FnOnce(&Graph, &[Output]) -> Output) -> Dataset {
+        let function =
+            define(&self.graph(), "Dataset_predicate", &self.spec.arguments(), |graph, element| {
+                vec![build(graph, element)]
+            });
+        match function {
+            Ok(function) => self.same(with_function(self.op(op_type), "predicate", &function)),
+            Err(error) => invalid(&self.graph(), op_type, self.spec.clone(), error),
+        }
+    }
+
+    /// Returns the elements of the datasets that a closure makes of the elements, one dataset after another.
+    #[must_use]
+    #[track_caller]
+    pub fn flat_map(&self, build: impl FnOnce(&Graph, &[Output]) -> Dataset) -> Dataset {
+        self.inner("FlatMapDataset", build, |builder| builder)
+    }
+
+    /// As [`flat_map`](Dataset::flat_map), with `cycle_length` datasets that take turns, each giving `block_length` elements.
+    ///
+    /// ```
+    /// use dataset::{Compression, Dataset};
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let files = Dataset::list_files(&graph, "train-*.tfrecord.gz").shuffle(16, Some(1));
+    /// let records = files.interleave(4, 1, |_, name| Dataset::tf_record_of(&name[0], Compression::Gzip));
+    /// assert_eq!(records.components().len(), 1);
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn interleave(
+        &self,
+        cycle_length: u64,
+        block_length: u64,
+        build: impl FnOnce(&Graph, &[Output]) -> Dataset,
+    ) -> Dataset {
+        let [cycle, block] = [cycle_length, block_length]
+            .map(|length| Tensor::scalar(i64::try_from(length).unwrap_or(i64::MAX)));
+        self.inner("InterleaveDataset", build, |builder| builder.constant(cycle).constant(block))
+    }
+
+    #[track_caller]
+    fn inner(
+        &self,
+        op_type: &str,
+        build: impl FnOnce(&Graph, &[Output]) -> Dataset,
+        more: impl FnOnce(session_core::OpBuilder) -> session_core::OpBuilder,
+    ) -> Dataset {
+        let made: RefCell<Option<Spec>> = RefCell::default();
+        let function = define(&self.graph(), "Dataset_flat_map", &self.spec.arguments(), |graph, element| {
+            let dataset = build(graph, element);
+            made.replace(Some(dataset.spec));
+            vec![dataset.variant]
+        });
+        let spec = made.take().unwrap_or_else(|| self.spec.clone());
+        match function {
+            Ok(function) => Dataset::described(more(with_function(self.op(op_type), "f", &function)), spec),
+            Err(error) => invalid(&self.graph(), op_type, spec, error),
+        }
+    }
+
+    /// Runs a closure's function over the elements with a state that it passes on: it gets the state and the element, and
+    /// returns the next state and what comes out.
+    #[must_use]
+    #[track_caller]
+    pub fn scan(
+        &self,
+        initial_state: &[Output],
+        build: impl FnOnce(&Graph, &[Output], &[Output]) -> (Vec<Output>, Vec<Output>),
+    ) -> Dataset {
+        let count = initial_state.len();
+        let mut arguments: Vec<(DType, session_core::PartialShape)> =
+            initial_state.iter().map(|state| (state.dtype(), state.shape().clone())).collect();
+        arguments.extend(self.spec.arguments());
+        let function = define(&self.graph(), "Dataset_scan", &arguments, |graph, arguments| {
+            let (state, element) = arguments.split_at(count);
+            let (mut next, outputs) = build(graph, state, element);
+            next.extend(outputs);
+            next
+        });
+        match function {
+            Ok(function) => {
+                let spec = Spec(function.results().get(count..).unwrap_or_default().to_vec());
+                let builder = self.op("ScanDataset").input_list(initial_state);
+                let builder = with_function(builder, "f", &function);
+                Dataset::described(builder.attr("preserve_cardinality", true), spec)
+            }
+            Err(error) => invalid(&self.graph(), "ScanDataset", self.spec.clone(), error),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Elements that Rust makes.
+
+use crate::Dataset;
+use crate::elements::Spec;
+use crate::op::{invalid, op, with_function};
+use ops::functions::define;
+use ops::script::host_func;
+use session_core::{Code, DType, Error, Graph, Output, OutputInfo, PartialShape, Result, Tensor};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// An operation of a body that calls a closure of the program.
+#[track_caller]
+fn called(
+    graph: &Graph,
+    inputs: &[Output],
+    outputs: &[OutputInfo],
+    stateless: bool,
+    call: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static,
+) -> Vec<Output> {
+    let function = host_func(graph).inputs(inputs);
+    let function = if stateless { function.stateless() } else { function };
+    let function =
+        outputs.iter().fold(function, |function, info| function.output(info.dtype, info.shape.clone()));
+    function.call(move |values, _| call(values)).outputs()
+}
+
+impl Dataset {
+    /// Makes a dataset of `len` elements, each of which a closure gives by its number. It is the way to bring data that a
+    /// program has, or finds by itself, into a session: shuffled through numbers, and resumed where it stood at a constant
+    /// cost.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::{DType, Graph, OutputInfo, PartialShape, Tensor};
+    ///
+    /// let graph = Graph::new();
+    /// let rows: Vec<[f32; 2]> = vec![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]];
+    /// let row = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([2]), is_ref: false };
+    /// let dataset = Dataset::from_rows(&graph, 3, [row], move |index| Ok(vec![Tensor::from(rows[index as usize])]));
+    /// let batches = dataset.shuffle(3, Some(1)).repeat(None).batch(2, true);
+    /// # let _ = batches;
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn from_rows(
+        graph: &Graph,
+        len: u64,
+        components: impl IntoIterator<Item = OutputInfo>,
+        row: impl Fn(u64) -> Result<Vec<Tensor>> + Send + Sync + 'static,
+    ) -> Dataset {
+        let infos: Vec<OutputInfo> = components.into_iter().collect();
+        let numbers = Dataset::range(graph, 0, i64::try_from(len).unwrap_or(i64::MAX), 1);
+        let function = define(graph, "Dataset_row", &numbers.spec.arguments(), |body, number| {
+            called(body, number, &infos, true, move |values| {
+                let number = values.first().map(Tensor::as_scalar_i64).transpose()?.unwrap_or_default();
+                row(number.cast_unsigned())
+            })
+        });
+        numbers.mapped("MapDataset", function, |builder| builder.attr("_random_access", true))
+    }
+
+    /// Returns what a closure makes of the values of each element, of these components.
+    #[must_use]
+    #[track_caller]
+    pub fn map_host(
+        &self,
+        components: impl IntoIterator<Item = OutputInfo>,
+        call: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static,
+    ) -> Dataset {
+        let infos: Vec<OutputInfo> = components.into_iter().collect();
+        let function = define(&self.graph(), "Dataset_map_host", &self.spec.arguments(), |body, element| {
+            called(body, element, &infos, false, call)
+        });
+        self.mapped("MapDataset", function, |builder| builder)
+    }
+
+    /// Makes a dataset of whatever an iterator gives, made anew in each epoch. After a restore it runs again from its
+    /// beginning, and what steps have taken is left out: [`from_rows`](Dataset::from_rows) goes on at once.
+    #[must_use]
+    #[track_caller]
+    pub fn from_generator<I>(
+        graph: &Graph,
+        components: impl IntoIterator<Item = OutputInfo>,
+        make: impl Fn() -> I + Send + Sync + 'static,
+    ) -> Dataset
+    where
+        I: std::iter::Iterator<Item = Result<Vec<Tensor>>> + Send + 'static,
+    {
+        let infos: Vec<OutputInfo> = components.into_iter().collect();
+        let spec = Spec(infos.clone());
+        let running = Arc::new(Running::default());
+        let number = Spec::one(DType::Int64, PartialShape::scalar());
+        let begin = {
+            let running = running.clone();
+            define(graph, "Dataset_generator_init", &[], |body, _| {
+                called(body, &[], &number.0, false, move |_| {
+                    Ok(vec![Tensor::scalar(running.begin(Box::new(make())))])
+                })
+            })
+        };
+        let next = {
+            let running = running.clone();
+            define(graph, "Dataset_generator_next", &number.arguments(), |body, state| {
+                called(body, state, &infos, false, move |values| running.next(id(values)?))
+            })
+        };
+        let end = define(graph, "Dataset_generator_finalize", &number.arguments(), |body, state| {
+            called(body, state, &number.0, false, move |values| {
+                running.lock().remove(&id(values)?);
+                Ok(vec![Tensor::scalar(0i64)])
+            })
+        });
+        match (begin, next, end) {
+            (Ok(begin), Ok(next), Ok(end)) => {
+                let builder = with_function(op(graph, "GeneratorDataset"), "init_func", &begin);
+                let builder = with_function(builder, "next_func", &next);
+                Dataset::described(with_function(builder, "finalize_func", &end), spec)
+            }
+            (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
+                invalid(graph, "GeneratorDataset", spec, error)
+            }
+        }
+    }
+}
+
+/// The number of a generator that runs.
+fn id(values: &[Tensor]) -> Result<i64> {
+    Ok(values.first().map(Tensor::as_scalar_i64).transpose()?.unwrap_or_default())
+}
+
+type Generated = Box<dyn std::iter::Iterator<Item = Result<Vec<Tensor>>> + Send>;
+
+/// The generators that run, by their numbers.
+#[derive(Default)]
+struct Running {
+    next: AtomicI64,
+    /// Guards the table. A generator that works is taken out.
+    by_number: Mutex<HashMap<i64, Generated>>,
+}
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Generated>> {
+        self.by_number.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, generator: Generated) -> i64 {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(number, generator);
+        number
+    }
+
+    fn next(&self, number: i64) -> Result<Vec<Tensor>> {
+        let generator = self.lock().remove(&number);
+        let Some(mut generator) = generator else {
+            return Err(Error::new(Code::FailedPrecondition, format!("generator {number} does not run")));
+        };
+        let element = generator.next();
+        self.lock().insert(number, generator);
+        element.unwrap_or_else(|| Err(Error::new(Code::OutOfRange, "the generator is at its end")))
+    }
+}

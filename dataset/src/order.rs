@@ -1,0 +1,213 @@
+//! Which elements come, in what order, and in what batches.
+
+use crate::Dataset;
+use crate::elements::Spec;
+use crate::op::op;
+use session_core::{AsOutput, Graph, Output, PartialShape, Tensor};
+
+/// The graph seed that an operation with a seed of its own takes where the graph has none.
+const DEFAULT_GRAPH_SEED: i64 = 87_654_321;
+
+/// The two seeds of an operation (D-36).
+fn seeds(graph: &Graph, seed: Option<i64>) -> [Tensor; 2] {
+    // TensorFlow keeps seeds below this prime.
+    const PRIME: i64 = (1 << 31) - 1;
+    let (first, second) = match (graph.random_seed(), seed) {
+        (Some(graph), Some(seed)) => (graph, seed),
+        (None, Some(seed)) => (DEFAULT_GRAPH_SEED, seed),
+        (Some(of_graph), None) => (of_graph, graph.next_op_seed()),
+        (None, None) => return [0i64, 0].map(Tensor::scalar),
+    };
+    match (first.rem_euclid(PRIME), second.rem_euclid(PRIME)) {
+        (0, 0) => [0, PRIME].map(Tensor::scalar),
+        (first, second) => [first, second].map(Tensor::scalar),
+    }
+}
+
+fn number(value: u64) -> Tensor {
+    Tensor::scalar(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+impl Dataset {
+    /// Returns batches of `size` elements, their components stacked. The last one may be smaller, and is left out with
+    /// `drop_remainder`.
+    #[must_use]
+    #[track_caller]
+    pub fn batch(&self, size: u64, drop_remainder: bool) -> Dataset {
+        let rows = batch_shape(size, drop_remainder);
+        let spec = self.spec.with_shapes(|_, shape| rows.concat(shape));
+        let builder =
+            self.op("BatchDatasetV2").constant(number(size)).constant(Tensor::scalar(drop_remainder));
+        Dataset::described(builder, spec)
+    }
+
+    /// Returns batches of elements that are padded to these shapes, one for each component; an unknown size is that of the
+    /// largest element of the batch. Numbers are padded with 0, strings with empty ones.
+    #[must_use]
+    #[track_caller]
+    pub fn padded_batch(&self, size: u64, shapes: &[PartialShape], drop_remainder: bool) -> Dataset {
+        let graph = self.graph();
+        let rows = batch_shape(size, drop_remainder);
+        let known = |place: usize| shapes.get(place).cloned().unwrap_or_default();
+        let spec = self.spec.with_shapes(|place, _| rows.concat(&known(place)));
+        let sizes = shapes.iter().map(|shape| {
+            let sizes = shape.sizes().unwrap_or_default().to_vec();
+            ops::array::constant(&graph, Tensor::from(sizes))
+        });
+        let sizes: Vec<Output> = sizes.collect();
+        let zeros = self.spec.dtypes().into_iter().map(|dtype| {
+            let zero = Tensor::zeros(dtype, [0usize; 0]).unwrap_or_else(|_| Tensor::scalar(0i64));
+            ops::array::constant(&graph, zero)
+        });
+        let zeros: Vec<Output> = zeros.collect();
+        let builder = self.op("PaddedBatchDatasetV2").constant(number(size)).input_list(&sizes);
+        let builder = builder.input_list(&zeros).constant(Tensor::scalar(drop_remainder));
+        let variant = builder.attr("output_shapes", spec.shapes()).finish_output();
+        Dataset { variant, spec }
+    }
+
+    /// Returns the rows of each element as elements.
+    #[must_use]
+    #[track_caller]
+    pub fn unbatch(&self) -> Dataset {
+        let spec = self.spec.with_shapes(|_, shape| match shape.rank() {
+            Some(rank) => shape.range(1.min(rank), rank),
+            None => PartialShape::unknown(),
+        });
+        Dataset::described(self.op("UnbatchDataset"), spec)
+    }
+
+    /// Returns the elements in an order that is drawn from a buffer of `buffer_size` of them, another one in each epoch. With
+    /// equal seeds it is TensorFlow's. Without a seed, and without one of the graph, it is another one in each run.
+    ///
+    /// Over [rows](Dataset::from_rows), slices and ranges the buffer holds numbers, not elements: it may be as large as the
+    /// input.
+    #[must_use]
+    #[track_caller]
+    pub fn shuffle(&self, buffer_size: u64, seed: Option<i64>) -> Dataset {
+        self.shuffled(buffer_size, seed, true)
+    }
+
+    /// As [`shuffle`](Dataset::shuffle), with the same order in each epoch: `reshuffle_each_iteration` is false.
+    #[must_use]
+    #[track_caller]
+    pub fn shuffle_once(&self, buffer_size: u64, seed: Option<i64>) -> Dataset {
+        self.shuffled(buffer_size, seed, false)
+    }
+
+    #[track_caller]
+    fn shuffled(&self, buffer_size: u64, seed: Option<i64>, reshuffle: bool) -> Dataset {
+        let [first, second] = seeds(&self.graph(), seed);
+        let builder =
+            self.op("ShuffleDataset").constant(number(buffer_size)).constant(first).constant(second);
+        self.same(builder.attr("reshuffle_each_iteration", reshuffle))
+    }
+
+    /// Returns the elements `count` times over, or again and again.
+    #[must_use]
+    #[track_caller]
+    pub fn repeat(&self, count: impl Into<Option<u64>>) -> Dataset {
+        let count = count.into().map_or_else(|| Tensor::scalar(-1i64), number);
+        self.same(self.op("RepeatDataset").constant(count))
+    }
+
+    /// Returns the first `count` elements.
+    #[must_use]
+    #[track_caller]
+    pub fn take(&self, count: u64) -> Dataset {
+        self.same(self.op("TakeDataset").constant(number(count)))
+    }
+
+    /// Leaves out the first `count` elements.
+    #[must_use]
+    #[track_caller]
+    pub fn skip(&self, count: u64) -> Dataset {
+        self.same(self.op("SkipDataset").constant(number(count)))
+    }
+
+    /// Returns every `num_shards`-th element from the one of number `index` on.
+    #[must_use]
+    #[track_caller]
+    pub fn shard(&self, num_shards: u64, index: u64) -> Dataset {
+        self.same(self.op("ShardDataset").constant(number(num_shards)).constant(number(index)))
+    }
+
+    /// Makes elements ahead, at most `buffer_size`.
+    #[must_use]
+    #[track_caller]
+    pub fn prefetch(&self, buffer_size: u64) -> Dataset {
+        self.same(self.op("PrefetchDataset").constant(number(buffer_size)))
+    }
+
+    /// Keeps the elements of the first epoch in memory for those to come.
+    #[must_use]
+    #[track_caller]
+    pub fn cache(&self) -> Dataset {
+        self.cache_in("")
+    }
+
+    /// Keeps the elements of the first epoch in files of this prefix, also for other programs.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_in(&self, prefix: &str) -> Dataset {
+        self.same(self.op("CacheDataset").constant(Tensor::string(prefix.to_owned())))
+    }
+
+    /// Returns the elements of this one, then those of another one.
+    #[must_use]
+    #[track_caller]
+    pub fn concatenate(&self, other: &Dataset) -> Dataset {
+        let shapes = other.spec.shapes();
+        let relaxed = |place: usize, shape: &PartialShape| {
+            shapes.get(place).map_or_else(PartialShape::unknown, |other| shape.relax(other))
+        };
+        Dataset::described(self.op("ConcatenateDataset").input(other), self.spec.with_shapes(relaxed))
+    }
+
+    /// Returns elements of the components of all these datasets, as many as the shortest has.
+    #[must_use]
+    #[track_caller]
+    pub fn zip(datasets: &[&Dataset]) -> Dataset {
+        let graph = datasets.first().map_or_else(Graph::new, |dataset| dataset.graph());
+        let infos = datasets.iter().flat_map(|dataset| dataset.spec.0.clone()).collect();
+        let variants: Vec<Output> = datasets.iter().map(|dataset| dataset.as_output().clone()).collect();
+        Dataset::described(op(&graph, "ZipDataset").input_list(&variants), Spec(infos))
+    }
+
+    /// Puts the number of each element, counted from `start`, in front of its components.
+    #[must_use]
+    #[track_caller]
+    pub fn enumerate(&self, start: i64) -> Dataset {
+        Dataset::zip(&[&Dataset::range(&self.graph(), start, i64::MAX, 1), self])
+    }
+
+    /// Returns each distinct element once, of one component that is `int32`, `int64` or text.
+    #[must_use]
+    #[track_caller]
+    pub fn unique(&self) -> Dataset {
+        self.same(self.op("UniqueDataset"))
+    }
+
+    /// Leaves out elements that fail.
+    #[must_use]
+    #[track_caller]
+    pub fn ignore_errors(&self) -> Dataset {
+        self.same(self.op("IgnoreErrorsDataset"))
+    }
+
+    /// Returns elements of these datasets in the order of the numbers that `choice` gives.
+    #[must_use]
+    #[track_caller]
+    pub fn choose_from_datasets(datasets: &[&Dataset], choice: &Dataset) -> Dataset {
+        let spec = datasets.first().map_or_else(|| choice.spec.clone(), |first| first.spec.clone());
+        let variants: Vec<Output> = datasets.iter().map(|dataset| dataset.as_output().clone()).collect();
+        let builder = op(&choice.graph(), "DirectedInterleaveDataset").input(choice).input_list(&variants);
+        Dataset::described(builder, spec)
+    }
+}
+
+/// The dimension of rows in front of a batch.
+fn batch_shape(size: u64, drop_remainder: bool) -> PartialShape {
+    let rows = if drop_remainder { i64::try_from(size).unwrap_or(-1) } else { -1 };
+    PartialShape::from_sizes([rows])
+}

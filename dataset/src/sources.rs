@@ -1,0 +1,157 @@
+//! Where elements come from.
+
+use crate::Dataset;
+use crate::elements::Spec;
+use crate::op::op;
+use ops::io::Compression;
+use session_core::{AsOutput, DType, Graph, Output, PartialShape, Tensor};
+
+/// Names of files: one, several, or an output that holds them.
+fn names(graph: &Graph, names: &[&str]) -> Output {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let count = names.len();
+    let tensor = Tensor::from_strings(names, [count]).unwrap_or_else(|_| Tensor::string(""));
+    ops::array::constant(graph, tensor)
+}
+
+/// TensorFlow's name of a compression.
+fn compression_name(compression: Compression) -> Tensor {
+    Tensor::string(match compression {
+        Compression::None => "",
+        Compression::Gzip => "GZIP",
+        Compression::Zlib => "ZLIB",
+    })
+}
+
+/// As large a buffer as is good.
+fn auto() -> Tensor {
+    Tensor::scalar(-1i64)
+}
+
+impl Dataset {
+    /// Makes a dataset of one element with these components.
+    #[must_use]
+    #[track_caller]
+    pub fn from_tensors<O: AsOutput>(graph: &Graph, components: impl IntoIterator<Item = O>) -> Dataset {
+        let components: Vec<Output> = components.into_iter().map(|one| one.as_output().clone()).collect();
+        let spec = Spec::of(&components);
+        let builder = op(graph, "TensorDataset").input_list(&components).attr("output_shapes", spec.shapes());
+        Dataset { variant: builder.finish_output(), spec }
+    }
+
+    /// Makes a dataset of the rows of these components, which all have the same number of rows.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use ops::array::constant;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let (x, y) = (constant(&graph, [[1.0f32, 2.0], [3.0, 4.0]]), constant(&graph, vec![0i64, 1]));
+    /// let examples = Dataset::from_tensor_slices(&graph, [x, y]);
+    /// assert_eq!(examples.components()[0].shape.to_string(), "[2]");
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn from_tensor_slices<O: AsOutput>(
+        graph: &Graph,
+        components: impl IntoIterator<Item = O>,
+    ) -> Dataset {
+        let components: Vec<Output> = components.into_iter().map(|one| one.as_output().clone()).collect();
+        let spec = Spec::of(&components).with_shapes(|_, shape| match shape.rank() {
+            Some(rank) => shape.range(1.min(rank), rank),
+            None => PartialShape::unknown(),
+        });
+        let builder = op(graph, "TensorSliceDataset").input_list(&components);
+        let variant = builder.attr("output_shapes", spec.shapes()).finish_output();
+        Dataset { variant, spec }
+    }
+
+    /// Makes a dataset of the `int64` numbers from `start` on, in steps of `step`, that come before `stop`.
+    #[must_use]
+    #[track_caller]
+    pub fn range(graph: &Graph, start: i64, stop: i64, step: i64) -> Dataset {
+        let builder =
+            op(graph, "RangeDataset").constant(Tensor::scalar(start)).constant(Tensor::scalar(stop));
+        let builder = builder.constant(Tensor::scalar(step));
+        Dataset::described(builder, Spec::one(DType::Int64, PartialShape::scalar()))
+    }
+
+    /// Makes a dataset of the records of TFRecord files, one file after another.
+    #[must_use]
+    #[track_caller]
+    pub fn tf_record(graph: &Graph, files: &[&str], compression: Compression) -> Dataset {
+        Dataset::tf_record_of(&names(graph, files), compression)
+    }
+
+    /// Makes a dataset of the records of the files whose names an output holds, as the argument of
+    /// [`interleave`](Dataset::interleave)'s closure.
+    #[must_use]
+    #[track_caller]
+    pub fn tf_record_of(files: &Output, compression: Compression) -> Dataset {
+        let builder = op(&files.graph(), "TFRecordDataset").input(files);
+        let builder = builder.constant(compression_name(compression)).constant(auto());
+        Dataset::of_text(builder.finish_output())
+    }
+
+    /// Makes a dataset of the lines of text files, without their ends.
+    #[must_use]
+    #[track_caller]
+    pub fn text_line(graph: &Graph, files: &[&str], compression: Compression) -> Dataset {
+        let builder = op(graph, "TextLineDataset").input(names(graph, files));
+        let builder = builder.constant(compression_name(compression)).constant(auto());
+        Dataset::of_text(builder.finish_output())
+    }
+
+    /// Makes a dataset of records of one length, between a header and a footer that are left out.
+    #[must_use]
+    #[track_caller]
+    pub fn fixed_length_record(
+        graph: &Graph,
+        files: &[&str],
+        record_bytes: i64,
+        header_bytes: i64,
+        footer_bytes: i64,
+        compression: Compression,
+    ) -> Dataset {
+        let builder = op(graph, "FixedLengthRecordDatasetV2").input(names(graph, files));
+        let builder = builder.constant(Tensor::scalar(header_bytes)).constant(Tensor::scalar(record_bytes));
+        let builder = builder.constant(Tensor::scalar(footer_bytes)).constant(auto());
+        Dataset::of_text(builder.constant(compression_name(compression)).finish_output())
+    }
+
+    /// Makes a dataset of the fields of CSV files. `defaults` gives each column its dtype, and a value for a field that is
+    /// empty; an empty tensor means that the field must be there.
+    #[must_use]
+    #[track_caller]
+    pub fn csv(graph: &Graph, files: &[&str], defaults: &[Tensor], header: bool) -> Dataset {
+        let columns = || Tensor::from(Vec::<i64>::new());
+        let defaults: Vec<Output> =
+            defaults.iter().map(|value| ops::array::constant(graph, value.clone())).collect();
+        let spec = Spec::of(&defaults).with_shapes(|_, _| PartialShape::scalar());
+        let builder = op(graph, "CSVDatasetV2").input(names(graph, files)).constant(Tensor::string(""));
+        let builder = builder.constant(Tensor::scalar(1i64 << 20)).constant(Tensor::scalar(header));
+        let builder = builder.constant(Tensor::string(",")).constant(Tensor::scalar(true));
+        let builder = builder.constant(Tensor::string("")).constant(columns());
+        Dataset::described(builder.input_list(&defaults).constant(columns()), spec)
+    }
+
+    /// Makes a dataset of the names of the files that match a pattern, sorted. [`shuffle`](Dataset::shuffle) mixes them.
+    #[must_use]
+    #[track_caller]
+    pub fn list_files(graph: &Graph, pattern: &str) -> Dataset {
+        let builder = op(graph, "MatchingFilesDataset").input(names(graph, &[pattern]));
+        Dataset::of_text(builder.finish_output())
+    }
+
+    /// Makes a dataset that is given as a value of the graph, of elements that are described.
+    #[must_use]
+    pub fn from_variant(variant: &Output, components: Vec<session_core::OutputInfo>) -> Dataset {
+        Dataset { variant: variant.clone(), spec: Spec(components) }
+    }
+
+    fn of_text(variant: Output) -> Dataset {
+        Dataset { variant, spec: Spec::one(DType::String, PartialShape::scalar()) }
+    }
+}

@@ -1,0 +1,228 @@
+//! Datasets that Rust programs build, and where a resumed run goes on.
+#![allow(clippy::unwrap_used)] // a panic is the report
+
+use dataset::{Compression, Dataset, Iterator};
+use embedded_engine::EmbeddedEngine;
+use session_core::keys::TABLE_INITIALIZERS;
+use session_core::{
+    Code, DType, Engine, Error, Graph, Output, OutputInfo, PartialShape, Session, SessionConfig, SessionExt,
+    Tensor,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+fn session(graph: &Graph) -> Arc<dyn Session> {
+    let session = EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap();
+    let initializers = graph.collection(&TABLE_INITIALIZERS);
+    if !initializers.is_empty() {
+        session.run(((), &initializers), ()).unwrap();
+    }
+    session
+}
+
+fn numbers(session: &dyn Session, output: &Output) -> Vec<i64> {
+    session.run(output, ()).unwrap().to_vec().unwrap()
+}
+
+fn all(session: &dyn Session, output: &Output) -> Vec<i64> {
+    let mut found = Vec::new();
+    loop {
+        match session.run(output, ()) {
+            Ok(value) => found.extend(value.to_vec::<i64>().unwrap()),
+            Err(error) if error.code() == Code::OutOfRange => return found,
+            Err(error) => panic!("{}", error.chain()),
+        }
+    }
+}
+
+fn int64() -> OutputInfo {
+    OutputInfo { dtype: DType::Int64, shape: PartialShape::scalar(), is_ref: false }
+}
+
+#[test]
+fn closures_build_functions_that_use_the_graph_around() {
+    let graph = Graph::new();
+    let offset = ops::array::constant(&graph, 100i64);
+    let dataset = Dataset::range(&graph, 0, 6, 1)
+        .map(|_, element| vec![&element[0] * &element[0] + &offset])
+        .filter(|graph, element| ops::math::greater(&element[0], ops::array::constant(graph, 103i64)))
+        .enumerate(5);
+    let iterator = dataset.make_initializable_iterator();
+    let next = iterator.get_next();
+    let session = session(&graph);
+    let mut found = Vec::new();
+    while let Ok((place, value)) = session.run((&next[0], &next[1]), ()) {
+        found.push((place.value::<i64>().unwrap(), value.value::<i64>().unwrap()));
+    }
+    assert_eq!(found, [(5, 104), (6, 109), (7, 116), (8, 125)]);
+}
+
+#[test]
+fn shuffle_gives_tensorflows_order() {
+    let graph = Graph::new();
+    let dataset = Dataset::range(&graph, 0, 10, 1).shuffle(4, Some(1)).repeat(2);
+    let next = dataset.make_initializable_iterator().get_next().remove(0);
+    let expected = [0, 4, 5, 1, 2, 7, 9, 8, 6, 3, 2, 1, 3, 4, 6, 8, 7, 9, 5, 0];
+    assert_eq!(all(session(&graph).as_ref(), &next), expected);
+}
+
+#[test]
+fn one_shot_reinitializable_and_feedable_iterators_take_turns() {
+    let graph = Graph::new();
+    let training = Iterator::one_shot(&graph, |graph| Dataset::range(graph, 0, 100, 1).batch(2, false));
+    let validation = Iterator::from_structure(&graph, training.components().to_vec());
+    let begin = validation.make_initializer(&Dataset::range(&graph, 1000, 1003, 1).batch(2, false));
+    let handle = ops::array::placeholder(&graph, DType::String, PartialShape::scalar());
+    let next = Iterator::from_string_handle(&handle, training.components().to_vec()).get_next().remove(0);
+    let (train, validate) = (training.string_handle(), validation.string_handle());
+    let session = session(&graph);
+    let (train, validate) = session.run((&train, &validate), ()).unwrap();
+    let take = |name: &Tensor| {
+        session.run(&next, [(&handle, name.clone())]).map(|value| value.to_vec::<i64>().unwrap())
+    };
+    assert_eq!(take(&train).unwrap(), [0, 1]);
+    assert_eq!(take(&validate).unwrap_err().code(), Code::FailedPrecondition);
+    session.run(((), &begin), ()).unwrap();
+    assert_eq!(take(&validate).unwrap(), [1000, 1001]);
+    assert_eq!(take(&train).unwrap(), [2, 3]);
+    assert_eq!(take(&validate).unwrap(), [1002]);
+    assert_eq!(take(&validate).unwrap_err().code(), Code::OutOfRange);
+    session.run(((), &begin), ()).unwrap();
+    assert_eq!(take(&validate).unwrap(), [1000, 1001]);
+}
+
+#[test]
+fn a_one_shot_iterator_that_uses_the_graph_around_is_refused() {
+    let graph = Graph::new();
+    let limit = ops::array::placeholder(&graph, DType::Int64, PartialShape::scalar());
+    let _ =
+        Iterator::one_shot(&graph, |graph| Dataset::range(graph, 0, 5, 1).map(|_, x| vec![&x[0] + &limit]));
+    let error = graph.finalize().unwrap_err();
+    assert!(error.message().contains("Placeholder"), "{error}");
+}
+
+#[test]
+fn optional_elements_say_that_there_is_no_more() {
+    let graph = Graph::new();
+    let optional = Dataset::range(&graph, 0, 1, 1).make_initializable_iterator().get_next_as_optional();
+    let has_value = optional.has_value();
+    let session = session(&graph);
+    let has = || session.run(&has_value, ()).unwrap().value::<bool>().unwrap();
+    assert_eq!([has(), has(), has()], [true, false, false]);
+}
+
+/// Rows of a program, shuffled, repeated and batched; how many rows were asked for.
+fn rows(graph: &Graph) -> (Output, Arc<AtomicU64>) {
+    let asked = Arc::new(AtomicU64::new(0));
+    let count = asked.clone();
+    let dataset = Dataset::from_rows(graph, 1000, [int64()], move |index| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(vec![Tensor::scalar(index as i64)])
+    });
+    let batches = dataset.shuffle(1000, Some(3)).repeat(None).batch(10, true).prefetch(1);
+    (batches.make_initializable_iterator().get_next().remove(0), asked)
+}
+
+#[test]
+fn rows_go_on_at_once_wherever_the_run_was_interrupted() {
+    let graph = Graph::new();
+    let (next, _) = rows(&graph);
+    let whole = session(&graph);
+    for _ in 0..250 {
+        numbers(whole.as_ref(), &next);
+    }
+    let state = whole.export_state().unwrap();
+    let resumed_graph = Graph::new();
+    let (resumed_next, asked) = rows(&resumed_graph);
+    let resumed = session(&resumed_graph);
+    resumed.import_state(&state).unwrap();
+    let expected: Vec<_> = (0..120).map(|_| numbers(whole.as_ref(), &next)).collect();
+    let found: Vec<_> = (0..120).map(|_| numbers(resumed.as_ref(), &resumed_next)).collect();
+    assert_eq!(found, expected);
+    // No row was asked for twice: nothing was replayed, and nothing made ahead.
+    assert_eq!(asked.load(Ordering::Relaxed), 1200);
+}
+
+#[test]
+fn generators_begin_anew_in_each_epoch_and_are_replayed() {
+    let make = || {
+        let graph = Graph::new();
+        let dataset = Dataset::from_generator(&graph, [int64()], || {
+            (0..4).map(|i| Ok(vec![Tensor::scalar(10i64 * i)]))
+        });
+        let next = dataset.repeat(2).batch(1, false).make_initializable_iterator().get_next().remove(0);
+        (graph, next)
+    };
+    let (graph, next) = make();
+    let whole = session(&graph);
+    assert_eq!(all(whole.as_ref(), &next), [0, 10, 20, 30, 0, 10, 20, 30]);
+    let cut = session(&graph);
+    (0..5).for_each(|_| drop(numbers(cut.as_ref(), &next)));
+    let state = cut.export_state().unwrap();
+    let (graph, next) = make();
+    let resumed = session(&graph);
+    resumed.import_state(&state).unwrap();
+    assert_eq!(all(resumed.as_ref(), &next), [10, 20, 30]);
+}
+
+#[test]
+fn an_error_of_a_host_map_names_the_element_and_does_not_end_the_iterator() {
+    let graph = Graph::new();
+    let dataset =
+        Dataset::range(&graph, 0, 3, 1).map_host([int64()], |values| match values[0].value::<i64>()? {
+            1 => Err(Error::invalid_argument("one is not wanted")),
+            other => Ok(vec![Tensor::scalar(other)]),
+        });
+    let next = dataset.make_initializable_iterator().get_next().remove(0);
+    let session = session(&graph);
+    let mut take = || session.run(&next, ()).map(|value| value.value::<i64>().unwrap());
+    assert_eq!(take().unwrap(), 0);
+    let error = take().unwrap_err();
+    assert!(
+        error.chain().contains("one is not wanted") && error.message().contains("element 1"),
+        "{}",
+        error.chain()
+    );
+    assert_eq!(take().unwrap(), 2);
+    assert_eq!(take().unwrap_err().code(), Code::OutOfRange);
+}
+
+#[test]
+fn records_of_several_files_are_interleaved_and_a_changed_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, records: &[&str]| {
+        let mut writer = summary::record::RecordWriter::new(Vec::new());
+        records.iter().for_each(|record| writer.write(record.as_bytes()).unwrap());
+        std::fs::write(folder.path().join(name), writer.into_inner()).unwrap();
+    };
+    file("a.rec", &["a0", "a1", "a2"]);
+    file("b.rec", &["b0"]);
+    let graph = Graph::new();
+    let pattern = folder.path().join("*.rec").to_str().unwrap().to_owned();
+    let dataset = Dataset::list_files(&graph, &pattern)
+        .interleave(2, 1, |_, name| Dataset::tf_record_of(&name[0], Compression::None))
+        .prefetch(2);
+    let next = dataset.make_initializable_iterator().get_next().remove(0);
+    let whole = session(&graph);
+    let text = |session: &dyn Session| session.run(&next, ()).map(|value| value.to_string_lossy().unwrap());
+    assert_eq!([text(whole.as_ref()).unwrap(), text(whole.as_ref()).unwrap()], ["a0", "b0"]);
+    let state = whole.export_state().unwrap();
+    let resumed = session(&graph);
+    resumed.import_state(&state).unwrap();
+    assert_eq!([text(resumed.as_ref()).unwrap(), text(resumed.as_ref()).unwrap()], ["a1", "a2"]);
+    file("a.rec", &["a0", "other"]);
+    let changed = session(&graph);
+    changed.import_state(&state).unwrap();
+    let error = text(changed.as_ref()).unwrap_err();
+    assert!(error.code() == Code::FailedPrecondition && error.message().contains("a.rec"), "{error}");
+}
+
+#[test]
+fn a_dataset_without_end_is_not_cached() {
+    let graph = Graph::new();
+    let iterator = Dataset::range(&graph, 0, 3, 1).repeat(None).cache().make_initializable_iterator();
+    let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1)).unwrap();
+    let error = session.run(((), iterator.initializer().unwrap()), ()).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(error.message().contains("without end"), "{error}");
+}
