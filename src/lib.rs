@@ -75,6 +75,8 @@ mod guide {
     mod resuming {}
     #[doc = include_str!("../docs/evaluation.md")]
     mod evaluation {}
+    #[doc = include_str!("../docs/saved-models.md")]
+    mod saved_models {}
 }
 
 /// What most programs use, in one import.

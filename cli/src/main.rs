@@ -4,6 +4,7 @@
 mod board;
 mod checkpoint;
 mod events;
+mod export;
 mod graph;
 mod model;
 mod output;
@@ -39,6 +40,8 @@ enum Family {
     /// List and show what event files hold.
     #[command(subcommand)]
     Events(events::Command),
+    /// Make a SavedModel or a frozen graph out of a meta graph and a checkpoint.
+    Export(export::Arguments),
     /// Show what graph files hold.
     #[command(subcommand)]
     Graph(graph::Command),
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Family::Board(arguments) => arguments.run(&mut out),
         Family::Checkpoint(command) => command.run(&mut out),
         Family::Events(command) => command.run(&mut out),
+        Family::Export(arguments) => arguments.run(&mut out),
         Family::Graph(command) => command.run(&mut out),
         #[cfg(feature = "tensorflow")]
         Family::Server(arguments) => arguments.run(&mut out),

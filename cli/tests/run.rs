@@ -134,6 +134,53 @@ fn a_frozen_graph_and_a_meta_graph_with_a_checkpoint_are_run_by_tensors() {
 }
 
 #[test]
+fn a_checkpoint_is_exported_and_run() {
+    let (case, folder) = (case("frozen_dense"), tempfile::tempdir().unwrap());
+    let inputs = [
+        format!("x={}", case.join("calls/00_in_x_0.npy").display()),
+        format!("ids={}", case.join("calls/00_in_ids_0.npy").display()),
+    ];
+    let expected = recorded(&case.join("calls/00_out_relu_0.npy"));
+    let (meta, checkpoint) = (case.join("source.pb"), case.join("source"));
+    let export = |to: &str, more: &[&dyn AsRef<std::ffi::OsStr>]| {
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![
+            &"export",
+            &"--meta",
+            &meta,
+            &"--checkpoint",
+            &checkpoint,
+            &"--to",
+            &to,
+            &"--input",
+            &"x",
+            &"--input",
+            &"ids:0",
+        ];
+        arguments.extend(more);
+        run_in(folder.path(), &arguments)
+    };
+    for (to, more, output) in [
+        ("model", vec!["--output", "y=relu"], vec!["--output", "y"]),
+        ("frozen.pb", vec!["--output", "relu", "--frozen"], vec!["--fetch", "relu"]),
+        ("small.pbtxt", vec!["--output", "relu", "--frozen", "--optimize"], vec!["--fetch", "relu"]),
+    ] {
+        let more: Vec<&dyn AsRef<std::ffi::OsStr>> = more.iter().map(|text| text as _).collect();
+        let answer = export(to, &more);
+        assert_eq!((answer.code, answer.out.trim_end(), answer.errors.as_str()), (0, to, ""));
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"run", &to, &"--json"];
+        arguments.extend(output.iter().map(|text| text as &dyn AsRef<std::ffi::OsStr>));
+        inputs.iter().for_each(|input| arguments.extend([&"--input" as &dyn AsRef<std::ffi::OsStr>, input]));
+        let json = printed(&run_in(folder.path(), &arguments));
+        assert_near(&flat(&json[output[1]]), &expected);
+    }
+    let again = export("model", &[&"--output", &"relu"]);
+    assert!(again.code == 1 && again.errors.contains("is not empty"), "{}", again.errors);
+    let unknown = export("other", &[&"--output", &"rel"]);
+    assert!(unknown.errors.contains("is 'relu' meant?"), "{}", unknown.errors);
+    assert!(!folder.path().join("other").exists());
+}
+
+#[test]
 fn a_model_is_described() {
     let shown =
         printed(&run_in(Path::new("."), &[&"graph", &"show", &case("sparse_ragged/model"), &"--json"]));

@@ -17,6 +17,9 @@
 //! | a model to go on training from | [`SavedModel::scaffold`] |
 //! | what a folder holds, without loading it | [`SavedModelFolder`] |
 //! | a graph that holds its own values (`.pb`) | [`FrozenGraph`] |
+//! | variables of an inference graph from a checkpoint | [`load_variables`] |
+//! | writing a SavedModel | [`SavedModelBuilder`], [`simple_save`] |
+//! | freezing a graph, cutting it down | [`graph_util`] |
 //!
 //! # Files
 //!
@@ -30,23 +33,31 @@
 //! objects are not rebuilt: their models are asked through their signatures.
 
 mod assets;
+mod builder;
 mod folder;
 mod frozen;
 mod model;
 mod options;
 mod restore;
 mod signature;
+mod signature_def;
 mod training;
 mod value;
 mod variables;
 
+pub mod graph_util;
 pub mod tags;
 
 pub use assets::Asset;
+pub use builder::{ASSET_FILEPATHS, MetaGraphOptions, SavedModelBuilder, simple_save};
 pub use folder::{SavedModelFolder, TaggedGraph};
 pub use frozen::{FrozenGraph, find_tensor, graph_inputs, graph_outputs};
 pub use model::SavedModel;
 pub use options::LoadOptions;
 pub use signature::{Layout, Signature, SignatureTensor, SignatureTensors};
+pub use signature_def::{
+    CLASSIFY_METHOD_NAME, PREDICT_METHOD_NAME, REGRESS_METHOD_NAME, build_tensor_info,
+    classification_signature_def, predict_signature_def, regression_signature_def,
+};
 pub use value::{SignatureOutputs, SignatureValue};
 pub use variables::load_variables;

@@ -4,8 +4,12 @@ use crate::shell::{cargo, section};
 use anyhow::Result;
 
 /// The programs: their crates and names. Each knows some of the targets and passes over the others.
-const PROGRAMS: [(&str, &str); 3] =
-    [("checkpoint", "fuzz_formats"), ("graph-def", "fuzz_graphs"), ("embedded-engine", "fuzz_ops")];
+const PROGRAMS: [(&str, &str); 4] = [
+    ("checkpoint", "fuzz_formats"),
+    ("graph-def", "fuzz_graphs"),
+    ("saved-model", "fuzz_models"),
+    ("embedded-engine", "fuzz_ops"),
+];
 
 /// Passes its arguments on to the fuzzing programs; see there.
 pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {

@@ -1,0 +1,422 @@
+//! Writing SavedModels.
+
+use crate::assets;
+use crate::folder::{BINARY, TEXT, VARIABLES};
+use crate::restore::{INIT_SIGNATURE, TRAIN_SIGNATURE};
+use crate::signature_def::predict_signature_def;
+use crate::tags;
+use checkpoint::bundle::BundleWriter;
+use checkpoint::storage::replace_file;
+use checkpoint::{GraphSaver, SaveSource, SaverOptions, SessionVariables};
+use graph_def::proto::{
+    AnyList, AssetFileDef, Collection, CollectionDef, MetaGraphDef, NodeList, SavedModel as Message,
+    SignatureDef,
+};
+use graph_def::{ExportOptions, export_meta_graph_with};
+use session_core::{
+    Code, CollectionKey, DType, Error, Graph, GraphMember, Operation, Output, Phase, Result, Session,
+};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use tensor::Bytes;
+
+/// The longest message that readers take.
+const LARGEST_MESSAGE: usize = i32::MAX as usize;
+
+/// The collection of the tensors that hold paths of files which a model needs.
+pub const ASSET_FILEPATHS: CollectionKey<Output> = CollectionKey::new("asset_filepaths");
+
+/// What a meta graph of a SavedModel holds beside its graph.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use saved_model::{MetaGraphOptions, predict_signature_def};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph.named("x"), DType::Float32, [None]);
+/// let y = &x + &x;
+/// let options = MetaGraphOptions::new()
+///     .signature("serving_default", predict_signature_def([("x", &x)], [("y", &y)])?)
+///     .strip_default_attrs(true);
+/// # let _ = options;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct MetaGraphOptions {
+    signatures: BTreeMap<String, SignatureDef>,
+    assets: Vec<Output>,
+    init_op: Option<Operation>,
+    saver: Option<GraphSaver>,
+    strip_default_attrs: bool,
+    clear_devices: bool,
+}
+
+impl MetaGraphOptions {
+    /// No signature, no asset, no init op, a saver of all global variables.
+    #[must_use]
+    pub fn new() -> MetaGraphOptions {
+        MetaGraphOptions::default()
+    }
+
+    /// Adds a signature. The one that is taken when none is named is called `serving_default`.
+    #[must_use]
+    pub fn signature(mut self, name: impl Into<String>, signature: SignatureDef) -> MetaGraphOptions {
+        self.signatures.insert(name.into(), signature);
+        self
+    }
+
+    /// Adds a file that the model needs: a constant with its path, which is copied into the model. Default: none.
+    #[must_use]
+    pub fn asset(mut self, path: &Output) -> MetaGraphOptions {
+        self.assets.push(path.clone());
+        self
+    }
+
+    /// Is run whenever the model is loaded, after its variables were restored: what initializes tables. Default: none.
+    #[must_use]
+    pub fn init_op(mut self, operation: &Operation) -> MetaGraphOptions {
+        self.init_op = Some(operation.clone());
+        self
+    }
+
+    /// Says which variables are saved, and under which names. Default: all global variables and tables under their own.
+    #[must_use]
+    pub fn saver(mut self, saver: &GraphSaver) -> MetaGraphOptions {
+        self.saver = Some(saver.clone());
+        self
+    }
+
+    /// Whether attributes are left out that have their defaults, so that older readers take the graph. Default: `false`.
+    #[must_use]
+    pub fn strip_default_attrs(mut self, strip: bool) -> MetaGraphOptions {
+        self.strip_default_attrs = strip;
+        self
+    }
+
+    /// Whether operations are written without their devices. Default: `false`.
+    #[must_use]
+    pub fn clear_devices(mut self, clear: bool) -> MetaGraphOptions {
+        self.clear_devices = clear;
+        self
+    }
+
+    fn saver_of(&self, graph: &Graph) -> Option<GraphSaver> {
+        let saver = self.saver.clone().unwrap_or_else(|| GraphSaver::new(SaverOptions::new()));
+        let is_empty = saver.variables(graph).is_empty() && saver.tables(graph).is_empty();
+        (!is_empty).then_some(saver)
+    }
+}
+
+/// Writes a SavedModel: one or several meta graphs over one set of variables.
+///
+/// ```
+/// use embedded_engine::EmbeddedEngine;
+/// use ops::array::placeholder;
+/// use ops::variables::{global_variables_initializer, variable};
+/// use saved_model::{MetaGraphOptions, SavedModel, SavedModelBuilder, predict_signature_def, tags};
+/// use session_core::{DType, Engine, Graph, SessionConfig, SessionExt, Tensor};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let folder = folder.path().join("export");
+/// let graph = Graph::new();
+/// let x = placeholder(&graph.named("x"), DType::Float32, [None]);
+/// let w = variable(&graph.named("w"), 3.0f32);
+/// let y = &x * &w;
+/// let init = global_variables_initializer(&graph);
+/// let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::default())?;
+/// session.run(&init, ())?;
+///
+/// let signature = predict_signature_def([("x", &x)], [("y", &y)])?;
+/// let options = MetaGraphOptions::new().signature("serving_default", signature);
+/// let mut builder = SavedModelBuilder::new(&folder)?;
+/// builder.add_meta_graph_and_variables(&*session, [tags::SERVING], &options)?;
+/// builder.save()?;
+///
+/// let model = SavedModel::load(&folder, [tags::SERVING])?;
+/// let answer = model.signature("serving_default")?.run([("x", vec![1.0f32, 2.0])])?;
+/// assert_eq!(answer.tensor("y")?, &Tensor::from([3.0f32, 6.0]));
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct SavedModelBuilder {
+    folder: PathBuf,
+    message: Message,
+    has_variables: bool,
+    /// The files in the folder of assets, with where they came from.
+    copied: BTreeMap<String, PathBuf>,
+}
+
+impl SavedModelBuilder {
+    /// Begins a SavedModel in a folder, which is created.
+    ///
+    /// # Errors
+    /// `AlreadyExists` for a folder that is not empty; those of the system.
+    pub fn new(folder: impl AsRef<Path>) -> Result<SavedModelBuilder> {
+        let folder = folder.as_ref().to_path_buf();
+        let failed = |error: std::io::Error| {
+            Error::from(error).context(format!("cannot create '{}'", folder.display()))
+        };
+        if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
+            let text = format!(
+                "'{}' exists and is not empty: export the model into a new folder, or remove this one",
+                folder.display()
+            );
+            return Err(Error::new(Code::AlreadyExists, text));
+        }
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let message = Message { saved_model_schema_version: 1, meta_graphs: Vec::new() };
+        Ok(SavedModelBuilder { folder, message, has_variables: false, copied: BTreeMap::new() })
+    }
+
+    /// Adds the first meta graph, that of a session, and writes the values of its variables, and the assets.
+    ///
+    /// # Errors
+    /// A runtime error when it was called before; a key error for a signature of a reserved name; a value error for assets
+    /// that are not constants with the path of a file, and for pieces of another graph; variables without value; those of
+    /// the system.
+    pub fn add_meta_graph_and_variables(
+        &mut self,
+        session: &dyn Session,
+        tags: impl IntoIterator<Item = impl Into<String>>,
+        options: &MetaGraphOptions,
+    ) -> Result<()> {
+        if self.has_variables {
+            let text = "Graph state including variables and assets has already been saved. Please invoke `add_meta_graph()` instead.";
+            return Err(Error::runtime(text));
+        }
+        let graph = session.graph();
+        let meta_graph = self.meta_graph(graph, tags, options)?;
+        let in_phase = |error: Error| error.with_phase(Phase::Save);
+        fs::create_dir_all(self.folder.join(VARIABLES).parent().unwrap_or(&self.folder))?;
+        if let Some(saver) = options.saver_of(graph) {
+            self.write_variables(session, &saver).map_err(in_phase)?;
+        }
+        self.has_variables = true;
+        self.message.meta_graphs.push(meta_graph);
+        Ok(())
+    }
+
+    /// Adds another meta graph over the same variables.
+    ///
+    /// # Errors
+    /// A runtime error before [`add_meta_graph_and_variables`](SavedModelBuilder::add_meta_graph_and_variables), and as
+    /// there.
+    pub fn add_meta_graph(
+        &mut self,
+        graph: &Graph,
+        tags: impl IntoIterator<Item = impl Into<String>>,
+        options: &MetaGraphOptions,
+    ) -> Result<()> {
+        if !self.has_variables {
+            let text = "Graph state including variables and assets has not been saved yet. Please invoke `add_meta_graph_and_variables()` first.";
+            return Err(Error::runtime(text));
+        }
+        let meta_graph = self.meta_graph(graph, tags, options)?;
+        self.message.meta_graphs.push(meta_graph);
+        Ok(())
+    }
+
+    /// Writes `saved_model.pb`, and returns its path. Until then nobody takes the folder for a model.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a message of 2 GiB or more, which nobody could read; those of the system.
+    pub fn save(self) -> Result<PathBuf> {
+        let bytes = self.message.to_bytes();
+        self.write(BINARY, &bytes)
+    }
+
+    /// Writes `saved_model.pbtxt`, the text form, and returns its path.
+    ///
+    /// # Errors
+    /// As [`save`](SavedModelBuilder::save).
+    pub fn save_as_text(self) -> Result<PathBuf> {
+        let text = self.message.to_text()?;
+        self.write(TEXT, text.as_bytes())
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
+        if content.len() > LARGEST_MESSAGE {
+            let text = format!(
+                "the graphs of the model take {} bytes, and readers take up to {LARGEST_MESSAGE}: keep large constants in variables",
+                content.len()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        let path = self.folder.join(name);
+        replace_file(&path, content)?;
+        Ok(path)
+    }
+
+    fn meta_graph(
+        &mut self,
+        graph: &Graph,
+        tags: impl IntoIterator<Item = impl Into<String>>,
+        options: &MetaGraphOptions,
+    ) -> Result<MetaGraphDef> {
+        for reserved in [INIT_SIGNATURE, TRAIN_SIGNATURE] {
+            if options.signatures.contains_key(reserved) {
+                return Err(Error::key(format!("SignatureDef key \"{reserved}\" is reserved.")));
+            }
+        }
+        options.assets.as_slice().check_in(graph)?;
+        if let Some(operation) = &options.init_op {
+            operation.check_in(graph)?;
+        }
+        let export = ExportOptions::new()
+            .output_shapes(true)
+            .strip_default_attrs(options.strip_default_attrs)
+            .clear_devices(options.clear_devices);
+        let saver = options.saver_of(graph);
+        let mut meta_graph = export_meta_graph_with(graph, saver.as_ref(), &export)?;
+        let info = meta_graph.meta_info_def.get_or_insert_default();
+        info.tags = tags.into_iter().map(Into::into).collect();
+        meta_graph.signature_def = options.signatures.clone();
+        check_signatures(graph, &meta_graph.signature_def)?;
+        meta_graph.object_graph_def = Bytes::new();
+        if saver.is_none() {
+            meta_graph.saver_def = None;
+        }
+        for collection in crate::restore::INIT_COLLECTIONS {
+            meta_graph.collection_def.remove(collection);
+        }
+        if let Some(operation) = &options.init_op {
+            let names = NodeList { value: vec![operation.name().to_owned()] };
+            let collection = CollectionDef { kind: Some(Collection::Nodes(names)) };
+            meta_graph.collection_def.insert(crate::restore::INIT_COLLECTIONS[0].to_owned(), collection);
+        }
+        self.add_assets(&options.assets, &mut meta_graph)?;
+        Ok(meta_graph)
+    }
+
+    /// Copies the assets, and names them in the meta graph: in the collection, where loaders of TensorFlow 1 look, and in the
+    /// field, where those of TensorFlow 2 do.
+    fn add_assets(&mut self, assets: &[Output], meta_graph: &mut MetaGraphDef) -> Result<()> {
+        meta_graph.asset_file_def =
+            assets.iter().map(|asset| self.add_asset(asset)).collect::<Result<_>>()?;
+        meta_graph.collection_def.remove(assets::COLLECTION);
+        if !assets.is_empty() {
+            let list =
+                AnyList { value: meta_graph.asset_file_def.iter().map(AssetFileDef::to_any).collect() };
+            let collection = CollectionDef { kind: Some(Collection::Any(list.to_bytes())) };
+            meta_graph.collection_def.insert(assets::COLLECTION.to_owned(), collection);
+        }
+        Ok(())
+    }
+
+    fn add_asset(&mut self, asset: &Output) -> Result<AssetFileDef> {
+        let path = asset.constant_value().filter(|value| value.dtype() == DType::String);
+        let path = path.and_then(|value| value.as_strings().ok()?.first().cloned()).ok_or_else(|| {
+            let text =
+                format!("Asset path tensor '{}' must be of type constant, and a string.", asset.name());
+            asset.operation().place(Error::value(text))
+        })?;
+        let path = PathBuf::from(OsStr::from_bytes(&path));
+        let name = path.file_name().and_then(OsStr::to_str).ok_or_else(|| {
+            Error::value(format!(
+                "the asset '{}' is not the path of a file with a name in UTF-8",
+                path.display()
+            ))
+        })?;
+        let filename = self.copy(&path, name).map_err(|error| {
+            error.context(format!("the asset '{}' cannot be copied", path.display())).with_phase(Phase::Save)
+        })?;
+        Ok(AssetFileDef { tensor_info: Some(crate::build_tensor_info(asset)?), filename })
+    }
+
+    /// Copies a file under its name, or where another one has that, under the first free `name_1`, `name_2`, ...
+    fn copy(&mut self, path: &Path, name: &str) -> Result<String> {
+        // A file that is not there leaves nothing behind.
+        fs::metadata(path)?;
+        let folder = self.folder.join(assets::FOLDER);
+        fs::create_dir_all(&folder)?;
+        let mut filename = name.to_owned();
+        for number in 1.. {
+            match self.copied.get(&filename) {
+                None => break,
+                Some(other) if other == path || fs::read(other)? == fs::read(path)? => return Ok(filename),
+                Some(_) => filename = format!("{name}_{number}"),
+            }
+        }
+        fs::copy(path, folder.join(&filename))?;
+        self.copied.insert(filename.clone(), path.to_path_buf());
+        Ok(filename)
+    }
+
+    fn write_variables(&self, session: &dyn Session, saver: &GraphSaver) -> Result<()> {
+        let graph = session.graph();
+        let live = SessionVariables::new(session, saver.variables(graph)).with_tables(saver.tables(graph));
+        let snapshot = live.snapshot()?;
+        let mut writer = BundleWriter::create(self.folder.join(VARIABLES))?;
+        for (name, tensor) in &snapshot.tensors {
+            writer.add(name, tensor)?;
+        }
+        for (slice, tensor) in &snapshot.slices {
+            writer.add_slice(&slice.name, &slice.full_shape, &slice.part, tensor)?;
+        }
+        Ok(writer.finish()?)
+    }
+}
+
+/// Checks that signatures name tensors of the graph.
+fn check_signatures(graph: &Graph, signatures: &BTreeMap<String, SignatureDef>) -> Result<()> {
+    use graph_def::proto::TensorInfoEncoding::{Composite, CooSparse, Name};
+    fn names(info: &graph_def::proto::TensorInfo) -> Vec<&str> {
+        match &info.encoding {
+            None => Vec::new(),
+            Some(Name(name)) => vec![name],
+            Some(CooSparse(sparse)) => {
+                vec![&sparse.values_tensor_name, &sparse.indices_tensor_name, &sparse.dense_shape_tensor_name]
+            }
+            Some(Composite(composite)) => composite.components.iter().flat_map(names).collect(),
+        }
+    }
+    for (name, signature) in signatures {
+        for (key, info) in signature.inputs.iter().chain(&signature.outputs) {
+            let place =
+                |error: Error| error.context(format!("'{key}' of the signature '{name}' cannot be written"));
+            let names = names(info);
+            if names.is_empty() {
+                return Err(place(Error::value("it names no tensor")));
+            }
+            for tensor in names {
+                crate::find_tensor(graph, tensor).map_err(place)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes a SavedModel with the one signature `serving_default` of the kind `predict`, for the tag `serve`, and returns the path
+/// of its `saved_model.pb`. Assets are those of the collection [`ASSET_FILEPATHS`]; devices are left out.
+///
+/// ```no_run
+/// # fn export(session: &dyn session_core::Session, x: &session_core::Output, y: &session_core::Output) -> session_core::Result<()> {
+/// saved_model::simple_save(session, "export/1", [("x", x)], [("y", y)], None)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`predict_signature_def`] and [`SavedModelBuilder`].
+pub fn simple_save<'o>(
+    session: &dyn Session,
+    folder: impl AsRef<Path>,
+    inputs: impl IntoIterator<Item = (impl Into<String>, &'o Output)>,
+    outputs: impl IntoIterator<Item = (impl Into<String>, &'o Output)>,
+    init_op: Option<&Operation>,
+) -> Result<PathBuf> {
+    let signature = predict_signature_def(inputs, outputs)?;
+    let mut options = MetaGraphOptions::new().signature("serving_default", signature).clear_devices(true);
+    for asset in session.graph().collection(&ASSET_FILEPATHS) {
+        options = options.asset(&asset);
+    }
+    if let Some(operation) = init_op {
+        options = options.init_op(operation);
+    }
+    let mut builder = SavedModelBuilder::new(folder)?;
+    builder.add_meta_graph_and_variables(session, [tags::SERVING], &options)?;
+    builder.save()
+}

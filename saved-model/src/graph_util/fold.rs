@@ -1,0 +1,186 @@
+//! Batch norms folded into the convolutions before them.
+
+use super::node::{attr, constant, constant_value, index, is_control, source, value};
+use graph_def::proto::{GraphDef, NodeDef, Value};
+use session_core::{Result, Tensor};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Returns the graph with each batch norm folded into the convolution before it, where all parameters are constants: the
+/// weights are scaled, and a `BiasAdd` with the norm's name adds what is left. The norm's parameters stay, for
+/// [`strip_unused`](super::strip_unused) to take out.
+///
+/// A convolution that something else reads, too, is left as it is.
+///
+/// # Errors
+/// Scaled weights that are too large to be written.
+pub fn fold_batch_norms(graph: &GraphDef) -> Result<GraphDef> {
+    let by_name: HashMap<&str, &NodeDef> = graph.node.iter().map(|node| (node.name.as_str(), node)).collect();
+    let mut readers: HashMap<&str, Vec<(&NodeDef, usize)>> = HashMap::new();
+    for node in &graph.node {
+        for input in &node.input {
+            readers.entry(source(input)).or_default().push((node, index(input)));
+        }
+    }
+    let mut replaced: HashMap<&str, Vec<NodeDef>> = HashMap::new();
+    let mut scaled: HashSet<&str> = HashSet::new();
+    for norm in &graph.node {
+        let Some(fold) = Fold::of(norm, &by_name, &readers) else { continue };
+        scaled.insert(&fold.weights.name);
+        let convolution = fold.convolution.name.as_str();
+        replaced.insert(norm.name.as_str(), fold.nodes()?);
+        replaced.insert(convolution, Vec::new());
+    }
+    // Weights that nothing else reads have gone into the scaled ones.
+    let is_left = |name: &str| {
+        let users = readers.get(name).into_iter().flatten();
+        let mut others = users.filter(|(node, _)| !replaced.contains_key(node.name.as_str()));
+        others.next().is_some()
+    };
+    let mut node = Vec::with_capacity(graph.node.len());
+    for old in &graph.node {
+        let name = old.name.as_str();
+        match replaced.get(name) {
+            Some(new) => node.extend(new.iter().cloned()),
+            None if scaled.contains(name) && !is_left(name) => {}
+            None => node.push(old.clone()),
+        }
+    }
+    Ok(GraphDef { node, ..graph.clone() })
+}
+
+/// A batch norm behind a convolution.
+struct Fold<'g> {
+    norm: &'g NodeDef,
+    convolution: &'g NodeDef,
+    weights: &'g NodeDef,
+    values: Tensor,
+    /// By output channel.
+    scale: Vec<f32>,
+    offset: Vec<f32>,
+}
+
+impl<'g> Fold<'g> {
+    fn of(
+        norm: &'g NodeDef,
+        by_name: &HashMap<&str, &'g NodeDef>,
+        readers: &HashMap<&str, Vec<(&NodeDef, usize)>>,
+    ) -> Option<Fold<'g>> {
+        let parameters = Parameters::of(norm, by_name)?;
+        // Another output of the norm, or somebody who waits for it, needs the norm itself.
+        let used = readers.get(norm.name.as_str()).into_iter().flatten();
+        if used.clone().any(|(_, index)| *index != 0) || norm.input.iter().any(|input| is_control(input)) {
+            return None;
+        }
+        let convolution = *by_name.get(source(norm.input.first()?))?;
+        let is_alone = readers.get(convolution.name.as_str()).is_some_and(|users| users.len() == 1);
+        if !is_alone || !matches!(convolution.op.as_str(), "Conv2D" | "DepthwiseConv2dNative") {
+            return None;
+        }
+        let weights = *by_name.get(convolution.input.get(1)?.as_str())?;
+        let values = constant_value(weights)?;
+        let dims = values.shape().dims().to_vec();
+        let &[_, _, inner, outer] = dims.as_slice() else { return None };
+        let channels = if convolution.op == "Conv2D" { outer } else { inner * outer };
+        values.as_slice::<f32>().ok()?;
+        let (scale, offset) = parameters.scale_and_offset(channels)?;
+        Some(Fold { norm, convolution, weights, values, scale, offset })
+    }
+
+    /// The nodes in the place of the convolution and the norm.
+    fn nodes(&self) -> Result<Vec<NodeDef>> {
+        let name = &self.convolution.name;
+        let channels = self.scale.len();
+        let mut weights = self.values.to_vec::<f32>()?;
+        // The last dimensions are the output channels: `out`, or `in, multiplier` for depthwise ones.
+        for (place, weight) in weights.iter_mut().enumerate() {
+            *weight *= self.scale[place % channels];
+        }
+        let weights =
+            constant(&format!("{name}_weights"), &Tensor::from_vec(weights, self.values.shape().clone())?)?;
+        let offset = constant(&format!("{name}_bn_offset"), &Tensor::from(self.offset.clone()))?;
+        let mut convolution = self.convolution.clone();
+        convolution.input[1] = weights.name.clone();
+        let mut attrs = BTreeMap::new();
+        for key in ["T", "data_format"] {
+            if let Some(known) = attr(self.convolution, key) {
+                attrs.insert(key.to_owned(), value(known));
+            }
+        }
+        let add = NodeDef {
+            name: self.norm.name.clone(),
+            op: "BiasAdd".to_owned(),
+            input: vec![name.clone(), offset.name.clone()],
+            device: self.norm.device.clone(),
+            attr: attrs,
+            ..NodeDef::default()
+        };
+        Ok(vec![weights, convolution, offset, add])
+    }
+}
+
+/// The parameters of a batch norm.
+struct Parameters {
+    gamma: Option<Vec<f32>>,
+    beta: Vec<f32>,
+    mean: Vec<f32>,
+    variance: Vec<f32>,
+    epsilon: f32,
+}
+
+impl Parameters {
+    fn of(norm: &NodeDef, by_name: &HashMap<&str, &NodeDef>) -> Option<Parameters> {
+        let constant = |place: usize| -> Option<Vec<f32>> {
+            let input = norm.input.get(place)?;
+            constant_value(by_name.get(input.as_str())?)?.to_vec::<f32>().ok()
+        };
+        let number = |name: &str, default: f32| match attr(norm, name) {
+            Some(Value::Float(value)) => value,
+            _ => default,
+        };
+        match norm.op.as_str() {
+            "FusedBatchNorm" | "FusedBatchNormV2" | "FusedBatchNormV3" => {
+                // In training the moments are those of the batch.
+                if !matches!(attr(norm, "is_training"), Some(Value::Bool(false))) {
+                    return None;
+                }
+                Some(Parameters {
+                    gamma: Some(constant(1)?),
+                    beta: constant(2)?,
+                    mean: constant(3)?,
+                    variance: constant(4)?,
+                    epsilon: number("epsilon", 1e-4),
+                })
+            }
+            "BatchNormWithGlobalNormalization" => {
+                let scales = matches!(attr(norm, "scale_after_normalization"), Some(Value::Bool(true)));
+                let gamma = constant(4)?;
+                Some(Parameters {
+                    gamma: scales.then_some(gamma),
+                    beta: constant(3)?,
+                    mean: constant(1)?,
+                    variance: constant(2)?,
+                    epsilon: number("variance_epsilon", 0.0),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// What the norm multiplies each channel with, and what it adds.
+    fn scale_and_offset(&self, channels: usize) -> Option<(Vec<f32>, Vec<f32>)> {
+        let lengths = [&self.beta, &self.mean, &self.variance].map(Vec::len);
+        if channels == 0
+            || lengths != [channels; 3]
+            || self.gamma.as_ref().is_some_and(|gamma| gamma.len() != channels)
+        {
+            return None;
+        }
+        let gamma = |channel: usize| self.gamma.as_ref().map_or(1.0, |gamma| gamma[channel]);
+        let scale: Vec<f32> = (0..channels)
+            .map(|channel| gamma(channel) / (self.variance[channel] + self.epsilon).sqrt())
+            .collect();
+        let offset =
+            (0..channels).map(|channel| self.beta[channel] - self.mean[channel] * scale[channel]).collect();
+        Some((scale, offset))
+    }
+}
