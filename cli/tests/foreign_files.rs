@@ -35,7 +35,7 @@ fn graphs_that_are_something_else_are_named() {
         ("model.onnx", b"\x08\x07\x12\x07pytorch\x1a\x032.1", &["ONNX"]),
         ("weights.h5", b"\x89HDF\r\n\x1a\n\0\0", &["HDF5", "Keras"]),
         ("model.tflite", b"\x1c\0\0\0TFL3\0\0", &["TensorFlow Lite"]),
-        ("cut.meta", &meta[..2000], &["middle of a field", "cut off"]),
+        ("cut.meta", &meta[..2000], &["inside a field", "truncated"]),
         (
             "latin1.pbtxt",
             b"node { name: \"gr\xf6\xdfe\" op: \"NoOp\" }\n",
