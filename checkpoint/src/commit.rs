@@ -59,12 +59,12 @@ impl Unfinished {
         Unfinished { storage: Arc::clone(storage), temporary, target: target.to_path_buf(), published: false }
     }
 
-    /// Returns where it is now.
+    /// Returns the temporary path.
     pub(crate) fn path(&self) -> &Path {
         &self.temporary
     }
 
-    /// Returns where it will be.
+    /// Returns the final path.
     pub(crate) fn target(&self) -> &Path {
         &self.target
     }

@@ -6,7 +6,7 @@ use crate::{Error, index_path};
 use std::path::Path;
 use tensor::FileKind;
 
-/// Returns what bytes at the beginning of a file tell, if they tell that it is nothing of ours.
+/// Returns the kind of a file that is not part of a checkpoint, if its first bytes reveal it.
 fn kind_of(path: &Path, start: &[u8]) -> Option<FileKind> {
     FileKind::of(path, start).filter(|kind| kind.is_told_by_content() && *kind != FileKind::Safetensors)
 }

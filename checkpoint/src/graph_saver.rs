@@ -247,7 +247,7 @@ impl GraphSaver {
         taken_over(session, live.objects(), report)
     }
 
-    /// Returns what [`restore`](GraphSaver::restore) would do, to be printed before it is done; see [`RestorePlan`].
+    /// Plans a [`restore`](GraphSaver::restore) without performing it, for display. See [`RestorePlan`].
     ///
     /// # Errors
     /// As [`Saver::restore_plan`], with the phase and the cause.

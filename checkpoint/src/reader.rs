@@ -298,7 +298,7 @@ pub(crate) fn step_of(name: &str) -> Option<i64> {
     Some(numbered(name)?.1)
 }
 
-/// Returns what stands before the number of a checkpoint, and the number.
+/// Splits the name of a checkpoint into the text before its number, and the number.
 pub(crate) fn numbered(name: &str) -> Option<(&str, i64)> {
     let (stem, digits) = name.rsplit_once('-')?;
     let step: i64 = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
@@ -382,7 +382,7 @@ pub(crate) struct FoundIn {
     pub(crate) prefix: PathBuf,
 }
 
-/// Returns what looks like a checkpoint in a folder, in the order of steps: an index with data files of its name.
+/// Returns the likely checkpoints in a folder, in the order of steps: each index with data files of its name.
 /// Nothing is opened, so the index may be damaged.
 pub(crate) fn found_in(storage: &dyn Storage, directory: &Path) -> Result<Vec<FoundIn>> {
     let names = prefix::file_names(storage, directory).map_err(Error::io("list", directory))?;

@@ -45,7 +45,7 @@ impl<'a> Lexer<'a> {
         Lexer { text, rest: text }
     }
 
-    /// Returns what is not read yet.
+    /// Returns the unread rest of the text.
     #[must_use]
     pub fn rest(&self) -> &'a str {
         self.rest

@@ -102,7 +102,7 @@ fn each_part<T: Float>(
     });
 }
 
-/// Returns where a part's rows are in an array of rows of `classes`; whole rows are together.
+/// Returns the range of a part's rows in an array of rows of `classes` elements. Rows are contiguous.
 #[inline(always)]
 fn place<W>(part: &Part<'_, W>, classes: usize) -> std::ops::Range<usize> {
     let start = part.rows.start * classes + part.cols.start;

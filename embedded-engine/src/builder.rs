@@ -222,7 +222,7 @@ impl<'a> Builder<'a> {
         self.feed_index.contains_key(&endpoint)
     }
 
-    /// Returns what stands for an output.
+    /// Returns the value that represents an output.
     fn value(&self, endpoint: Endpoint) -> Result<Value> {
         if let Some(&feed) = self.feed_index.get(&endpoint) {
             return Ok(Value::Feed(feed));

@@ -154,7 +154,7 @@ fn check_depth(plan: &Plan) -> Result<()> {
     Err(Error::new(Code::ResourceExhausted, text))
 }
 
-/// Returns what a call runs whether an output needs it or not: what the function says, or else whatever has an effect.
+/// Returns the operations that every call runs: those that the function declares, or else all with side effects.
 fn targets(function: &Function) -> Vec<OpId> {
     let declared: Vec<OpId> = function.control_outputs().iter().map(Operation::id).collect();
     if !declared.is_empty() {

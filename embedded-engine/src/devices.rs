@@ -53,7 +53,8 @@ impl Devices {
         Ok(())
     }
 
-    /// Returns the number of the processor that a specification such as `/job:localhost/device:CPU:0` means, if there is one.
+    /// Returns the number of the processor that a specification such as `/job:localhost/device:CPU:0` means,
+    /// if there is one.
     fn index(&self, specification: &str) -> Option<u32> {
         let mut index = 0;
         for part in specification.split('/').filter(|part| !part.is_empty()) {

@@ -3,7 +3,8 @@
 use session_core::{Code, Error};
 use tensor::DType;
 
-/// Returns the error for a dtype that a kernel does not take. Returned where kernels are made, it is listed before the first step.
+/// Returns the error for a dtype that a kernel does not take. Returned where kernels are made, it is listed
+/// before the first step.
 pub(crate) fn unsupported(dtype: DType) -> Error {
     Error::new(Code::Unimplemented, format!("dtype {dtype} is not supported"))
 }

@@ -76,7 +76,7 @@ impl<'p> Run<'p, '_> {
         step.note(frame, false);
     }
 
-    /// Returns what is seen of a step's inputs and outputs.
+    /// Returns the recorded properties of a step's inputs and outputs.
     #[inline]
     pub(crate) fn context<'c>(&'c self, step: &'c Step, frame: &'c mut Frame) -> KernelContext<'c> {
         KernelContext {
@@ -127,7 +127,7 @@ impl<'p> Run<'p, '_> {
         Ok(())
     }
 
-    /// Returns what happens before the first round of a loop.
+    /// Enters a loop, before its first iteration.
     pub(crate) fn enter(&mut self, body: &'p Loop, step: &'p Step, frame: &mut Frame) -> Result<()> {
         step.outputs.iter().for_each(|&slot| frame.clear(slot));
         body.exits.iter().for_each(|&flag| frame.flags[flag as usize] = false);

@@ -25,7 +25,7 @@ pub(crate) enum Flow {
 }
 
 impl Flow {
-    /// Returns what an operation does, unless it is a plain one.
+    /// Returns the control flow role of an operation, unless it is a plain one.
     pub(crate) fn of(operation: &Operation) -> Option<Flow> {
         Some(match facts(operation)?.control()? {
             Control::Switch => Flow::Switch,

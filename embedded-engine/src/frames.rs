@@ -169,7 +169,7 @@ impl Frames {
         None
     }
 
-    /// Returns what must run before what, by the frame that sees both.
+    /// Returns the ordering constraints, by the frame that contains both nodes.
     pub(crate) fn edges(&self, ir: &Ir) -> Result<FxHashMap<usize, Edges>> {
         let mut edges: FxHashMap<usize, Edges> = FxHashMap::default();
         for (index, node) in ir.live() {
@@ -217,7 +217,7 @@ impl Frames {
         Ok(edges)
     }
 
-    /// Returns what stands for wishes is numbered from here on: behind all nodes, and behind what stands for loops.
+    /// Returns the first number for the items that represent wishes: after all nodes and all loops.
     pub(crate) fn first_wish(&self) -> usize {
         self.home.len() + self.parent.len()
     }

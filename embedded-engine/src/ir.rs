@@ -124,7 +124,7 @@ impl Ir {
         self.live().any(|(_, node)| node.flow.is_some())
     }
 
-    /// Returns how often each value is used, fetches included.
+    /// Returns the number of uses of each value, including fetches.
     pub(crate) fn uses(&self) -> FxHashMap<Value, usize> {
         let mut uses = FxHashMap::default();
         for value in self.live().flat_map(|(_, node)| &node.inputs).chain(&self.fetches) {

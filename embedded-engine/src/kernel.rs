@@ -49,13 +49,14 @@ impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
 
 /// A wait of a step. If it is dropped before completion, the operation has had no effect.
 pub(crate) trait Wait {
-    /// Returns true if [`finish`](Wait::finish) has something to deliver. The thread that began it is unparked when it has.
+    /// Returns true if [`finish`](Wait::finish) has something to deliver. The thread that began it is
+    /// unparked when it has.
     fn is_done(&self) -> bool;
 
     /// Delivers the outputs, once, after it is done.
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()>;
 
-    /// Returns what is waited for, for messages: `dequeue of 1 element from FIFOQueue 'q' (size 0, capacity 10)`.
+    /// Describes the wait, for messages: `dequeue of 1 element from FIFOQueue 'q' (size 0, capacity 10)`.
     fn describe(&self) -> String;
 }
 
@@ -109,7 +110,8 @@ impl NodeSpec<'_> {
         self.attr(name)?.as_ints().ok_or_else(|| wrong(name, "a list of integers"))
     }
 
-    /// Returns the dtype of one of the operation's inputs; of an empty list, which nothing may be, that of the attribute `T`.
+    /// Returns the dtype of one of the operation's inputs; of an empty list, which nothing may be, that of
+    /// the attribute `T`.
     pub(crate) fn input_dtype(&self, index: usize) -> DType {
         if index < self.operation.num_inputs() {
             return self.operation.input(index).dtype();

@@ -33,7 +33,7 @@ pub fn missing_kernels(graph: &Graph) -> Missing {
     missing
 }
 
-/// Returns what this engine cannot run of these operations, of all that they need, and of the functions that are called. What only
+/// Returns the unsupported operations among these, their dependencies, and the functions that they call. What only
 /// computes an output that is `fed` is not needed.
 ///
 /// ```
@@ -120,7 +120,7 @@ impl Missing {
         self.by_type.is_empty()
     }
 
-    /// Returns what is missing, sorted by op type.
+    /// Returns the unsupported op types, sorted.
     pub fn iter(&self) -> impl Iterator<Item = Lack<'_>> {
         self.by_type.iter().map(|((op_type, reason), operations)| Lack {
             op_type,

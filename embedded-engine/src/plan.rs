@@ -164,7 +164,7 @@ impl Plan {
         frame
     }
 
-    /// Returns what a run that is through has computed.
+    /// Collects the fetched values of a completed run.
     pub(crate) fn results(&self, mut frame: Frame) -> Result<Vec<Tensor>> {
         let fetched = self.fetches.iter().enumerate().map(|(index, fetch)| {
             let slot = &mut frame.slots[fetch.slot as usize];

@@ -134,7 +134,7 @@ fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     consumers
 }
 
-/// Returns which nodes wait for an update, directly or not.
+/// Returns the nodes that depend on an update, directly or indirectly.
 fn behind(ir: &Ir, uses: &[Uses], consumers: &[Vec<usize>]) -> Vec<bool> {
     let mut behind = vec![false; ir.nodes.len()];
     let mut pending: Vec<usize> = uses.iter().flat_map(|uses| &uses.writers).copied().collect();

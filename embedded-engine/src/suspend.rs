@@ -133,7 +133,7 @@ impl State<'_> {
     }
 }
 
-/// Returns what there is of a step's inputs.
+/// Returns the available inputs of a step.
 fn keep(step: &Step, frame: &Frame) -> Kept {
     let value = |slot: u32| frame.slots[slot as usize].clone().map(|value| (slot, value));
     step.inputs.iter().filter_map(|input| value(input.slot)).collect()

@@ -47,7 +47,7 @@ impl Waker {
 }
 
 impl Limits<'_> {
-    /// Returns how long the run may still take.
+    /// Returns the time left for the run.
     fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }

@@ -8,11 +8,11 @@ use tensor::Tensor;
 /// The value of a [`SparseTensor`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct SparseTensorValue {
-    /// One row of `int64` for each value, in order.
+    /// The index of each value: one row of `int64` per value, in order.
     pub indices: Tensor,
     /// The values.
     pub values: Tensor,
-    /// The shape of the whole, a vector of `int64`.
+    /// The shape of the dense tensor, a vector of `int64`.
     pub dense_shape: Tensor,
 }
 
@@ -21,14 +21,14 @@ pub struct SparseTensorValue {
 pub struct IndexedSlicesValue {
     /// The rows.
     pub values: Tensor,
-    /// The number of each row.
+    /// The index of each row.
     pub indices: Tensor,
-    /// The rows of the whole, a scalar.
+    /// The number of rows of the whole tensor, a scalar.
     pub rows: Tensor,
 }
 
 impl SparseTensor {
-    /// Returns what to feed so that the tensor has this value.
+    /// Returns the feeds that give the tensor this value.
     ///
     /// ```
     /// # use session_core::{DType, Graph, PartialShape, Tensor};
@@ -58,7 +58,7 @@ impl SparseTensor {
 }
 
 impl IndexedSlices {
-    /// Returns what to feed so that the rows have this value.
+    /// Returns the feeds that give the rows this value.
     #[must_use]
     pub fn feed(&self, value: IndexedSlicesValue) -> [(Output, Tensor); 3] {
         [

@@ -16,7 +16,8 @@ use session_core::{
 };
 use trace::Trace;
 
-/// A function of a graph's library together with what it uses of the graph in which it was defined.
+/// A function in a graph's library, together with the outputs that it captures from the graph in which it was
+/// defined.
 #[derive(Clone, Debug)]
 pub struct FunctionWithCaptures {
     name: String,
@@ -38,7 +39,7 @@ pub struct FunctionWithCaptures {
 ///
 /// let graph = Graph::new();
 /// let x = placeholder(&graph.named("x"), DType::Float32, [2]);
-/// let scale = placeholder(&graph.named("scale"), DType::Float32, []);
+/// let scale = placeholder(&graph.named("scale"), DType::Float32, PartialShape::scalar());
 /// let scaled = define(&graph, "scaled", &[(DType::Float32, PartialShape::from([2]))], |_, arguments| {
 ///     vec![&arguments[0] * &scale]
 /// })?;
@@ -117,7 +118,8 @@ impl FunctionWithCaptures {
         named(&self.name)
     }
 
-    /// Returns what the function uses of the graph around: its arguments behind those of the definition.
+    /// Returns the outputs that the function captures from the surrounding graph: the arguments after those
+    /// of the definition.
     #[must_use]
     pub fn captures(&self) -> &[Output] {
         &self.captures
@@ -135,7 +137,7 @@ impl FunctionWithCaptures {
         &self.arguments
     }
 
-    /// Returns what is known of the results.
+    /// Returns the known dtypes and shapes of the results.
     #[must_use]
     pub fn results(&self) -> &[OutputInfo] {
         &self.results
@@ -147,15 +149,16 @@ impl FunctionWithCaptures {
         self.stateful
     }
 
-    /// Calls the function and returns its results. Arguments that do not fit are recorded in the graph.
+    /// Calls the function and returns its results. Incompatible arguments are recorded in the graph as
+    /// errors.
     #[must_use]
     #[track_caller]
     pub fn call(&self, graph: &Graph, arguments: &[Output]) -> Vec<Output> {
         self.call_operation(graph, arguments).outputs()
     }
 
-    /// Calls the function: a `PartitionedCall`, or a `StatefulPartitionedCall` of a function with state or effects. Arguments
-    /// that do not fit are recorded in the graph.
+    /// Calls the function with a `PartitionedCall`, or with a `StatefulPartitionedCall` if it is stateful.
+    /// Incompatible arguments are recorded in the graph as errors.
     #[must_use]
     #[track_caller]
     pub fn call_operation(&self, graph: &Graph, arguments: &[Output]) -> Operation {

@@ -58,7 +58,7 @@ pub fn get_or_create_global_step(graph: &Graph) -> Variable {
     variable
 }
 
-/// Returns whether a variable can be a global step (S-378).
+/// Checks that a variable can be a global step (S-378).
 ///
 /// # Errors
 /// A type error when it holds no integers, or is known not to be a scalar.

@@ -63,9 +63,9 @@ pub enum UnconnectedGradients {
 /// Options of [`gradients_with`].
 #[derive(Clone, Debug, Default)]
 pub struct GradientOptions {
-    /// The gradients of the results that come in from outside, in order; ones where there is none.
+    /// The incoming gradients of the results, in order. The default is ones.
     pub grad_ys: Vec<Option<Output>>,
-    /// Outputs beyond which nothing is differentiated: they count as constant.
+    /// Outputs at which differentiation stops: they count as constants.
     pub stop_gradients: Vec<Output>,
     /// The gradient of tensors that the results do not depend on.
     pub unconnected: UnconnectedGradients,
@@ -176,7 +176,7 @@ fn check(ys: &[Output], xs: &[Output], options: &GradientOptions) -> Result<()> 
     Ok(())
 }
 
-/// Returns whether a gradient that came in fits the result it is for.
+/// Checks that an incoming gradient matches its result.
 fn check_grad(y: &Output, grad: Option<&Output>) -> Result<()> {
     let Some(grad) = grad else {
         if y.dtype().is_complex() {
@@ -213,7 +213,7 @@ fn carries_gradients(dtype: DType) -> bool {
     dtype.is_floating() || dtype.is_complex()
 }
 
-/// Returns what gradients flow through: numbers that have them, and the handles of variables.
+/// Returns true if gradients flow through a dtype: differentiable numbers, and the handles of variables.
 fn passes_gradients(dtype: DType) -> bool {
     carries_gradients(dtype) || matches!(dtype, DType::Resource | DType::Variant)
 }
@@ -289,7 +289,7 @@ fn undefined(operation: &Operation) -> Error {
     operation.place(Error::key(text))
 }
 
-/// Returns whether a gradient function did its duty: one gradient per input, of its type, of a shape that fits.
+/// Checks the result of a gradient function: one gradient per input, of its dtype and a compatible shape.
 fn check_found(operation: &Operation, found: &[Option<Output>]) -> Result<()> {
     let internal = |text: String| operation.place(Error::new(session_core::Code::Internal, text));
     if found.len() != operation.num_inputs() {

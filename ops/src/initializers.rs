@@ -24,7 +24,8 @@ pub trait Initializer {
     /// whose scope is that of the variable. Errors are recorded there.
     fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output;
 
-    /// Works as [`initial_value`](Initializer::initial_value), for a part of this shape of a variable whose shape is `whole`.
+    /// Works as [`initial_value`](Initializer::initial_value), for a part of this shape of a variable whose
+    /// shape is `whole`.
     fn part_value(&self, graph: &Graph, _whole: &Shape, part: &Shape, dtype: DType) -> Output {
         self.initial_value(graph, part, dtype)
     }
@@ -51,19 +52,19 @@ pub fn default_initializer(dtype: DType) -> Option<Box<dyn Initializer>> {
 
 // ---- constants -------------------------------------------------------------------------------------------
 
-/// Zeros: 0, `false`, or empty strings.
+/// Returns an initializer with zeros: 0, `false`, or empty strings.
 #[must_use]
 pub fn zeros() -> Filled {
     Filled { value: 0.0 }
 }
 
-/// Ones.
+/// Returns an initializer with ones.
 #[must_use]
 pub fn ones() -> Filled {
     Filled { value: 1.0 }
 }
 
-/// One number everywhere.
+/// Returns an initializer with one number in every element.
 #[must_use]
 pub fn constant(value: f64) -> Filled {
     Filled { value }
@@ -75,13 +76,13 @@ pub fn elements(values: impl Into<Tensor>) -> Elements {
     Elements { values: values.into() }
 }
 
-/// Ones on the diagonal and zeros elsewhere, for variables of rank 2.
+/// Returns an initializer with ones on the diagonal and zeros elsewhere, for variables of rank 2.
 #[must_use]
 pub fn identity() -> Identity {
     Identity { gain: 1.0 }
 }
 
-/// See [`zeros`], [`ones`], [`constant`].
+/// The initializer of [`zeros`], [`ones`], and [`constant`].
 #[derive(Clone, Debug)]
 pub struct Filled {
     value: f64,
@@ -106,7 +107,7 @@ impl Initializer for Filled {
     }
 }
 
-/// See [`elements`].
+/// The initializer of [`elements`].
 #[derive(Clone, Debug)]
 pub struct Elements {
     values: Tensor,
@@ -124,7 +125,7 @@ impl Initializer for Elements {
     }
 }
 
-/// See [`identity`].
+/// The initializer of [`identity`].
 #[derive(Clone, Debug)]
 pub struct Identity {
     gain: f64,
@@ -169,9 +170,9 @@ fn constant_or_error(graph: &Graph, tensor: Result<Tensor>) -> Output {
 
 // ---- orthogonal ------------------------------------------------------------------------------------------
 
-/// Orthogonal matrices (Saxe et al., 2014): the orthogonal factor of a normal random matrix, for variables of rank 2
-/// or more. All sizes but the last are one, so a convolution's filters are orthogonal to each other.
-///
+/// Returns an initializer with orthogonal matrices (Saxe et al., 2014): the orthogonal factor of a random
+/// normal matrix, for variables of rank 2 or more. All axes but the last count as one, so the filters of a
+/// convolution are orthogonal to each other.
 /// ```ignore
 /// let kernel = get_variable(&graph, "kernel", [64, 64], DType::Float32, &orthogonal_initializer().gain(1.4));
 /// ```
@@ -180,7 +181,7 @@ pub fn orthogonal_initializer() -> Orthogonal {
     Orthogonal { gain: 1.0, seed: None }
 }
 
-/// See [`orthogonal_initializer`].
+/// The initializer of [`orthogonal_initializer`].
 #[derive(Clone, Debug)]
 pub struct Orthogonal {
     gain: f64,
@@ -188,7 +189,7 @@ pub struct Orthogonal {
 }
 
 impl Orthogonal {
-    /// Multiplied by this number.
+    /// Sets a factor for the matrix. Default: 1.
     #[must_use]
     pub fn gain(mut self, gain: f64) -> Orthogonal {
         self.gain = gain;
@@ -229,25 +230,26 @@ impl Initializer for Orthogonal {
 
 // ---- random ----------------------------------------------------------------------------------------------
 
-/// Evenly spread over `[minval, maxval)`.
+/// Returns an initializer with numbers drawn uniformly from `[minval, maxval)`.
 #[must_use]
 pub fn random_uniform(minval: f64, maxval: f64) -> Random {
     Random { distribution: Sampled::Uniform(minval, maxval), seed: None }
 }
 
-/// Normal with this mean and standard deviation.
+/// Returns an initializer with normal numbers of this mean and standard deviation.
 #[must_use]
 pub fn random_normal(mean: f64, stddev: f64) -> Random {
     Random { distribution: Sampled::Normal(mean, stddev), seed: None }
 }
 
-/// Normal, but numbers more than two standard deviations from the mean are drawn again.
+/// Returns an initializer with truncated normal numbers: numbers more than two standard deviations from the
+/// mean are redrawn.
 #[must_use]
 pub fn truncated_normal(mean: f64, stddev: f64) -> Random {
     Random { distribution: Sampled::TruncatedNormal(mean, stddev), seed: None }
 }
 
-/// See [`random_uniform`], [`random_normal`], [`truncated_normal`].
+/// The initializer of [`random_uniform`], [`random_normal`], and [`truncated_normal`].
 #[derive(Clone, Debug)]
 pub struct Random {
     distribution: Sampled,
@@ -358,7 +360,7 @@ pub fn lecun_normal() -> VarianceScaling {
     variance_scaling(1.0, Fan::In, Distribution::TruncatedNormal)
 }
 
-/// See [`variance_scaling`].
+/// The initializer of [`variance_scaling`].
 #[derive(Clone, Debug)]
 pub struct VarianceScaling {
     scale: f64,

@@ -170,7 +170,16 @@ impl fmt::Debug for LayerOptions {
     }
 }
 
-/// `activation(inputs * kernel + bias)` over the last dimension, whose size must be known.
+/// Adds a fully connected layer: `activation(inputs * kernel + bias)` over the last dimension, whose size
+/// must be known.
+///
+/// ```
+/// use ops::{array, layers};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(layers::dense(&x, 10, &layers::LayerOptions::default()).shape().to_string(), "[2,10]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn dense(inputs: impl AsOutput, units: usize, options: &LayerOptions) -> Output {
@@ -263,6 +272,14 @@ pub fn average_pooling2d(
 }
 
 /// Returns all dimensions but the first in one.
+///
+/// ```
+/// use ops::{array, layers};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 4, 3]);
+/// assert_eq!(layers::flatten(&x).shape().to_string(), "[2,12]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn flatten(inputs: impl AsOutput) -> Output {
@@ -282,9 +299,8 @@ pub fn flatten(inputs: impl AsOutput) -> Output {
     scope.leave(flat)
 }
 
-/// The flag by which a layer trains or not: fixed when the graph is built, or a tensor of one truth value, known in each
-/// run. Where it is taken, `true`, `false` and outputs convert by themselves.
-///
+/// Selects whether a layer trains: fixed at construction, or a boolean scalar that is evaluated in each run.
+/// `true`, `false`, and outputs convert to it.
 /// ```
 /// use ops::array::{constant, placeholder_with_default};
 /// use ops::layers::dropout;
@@ -335,8 +351,9 @@ impl Training {
     }
 }
 
-/// In training, each element becomes zero with probability `rate`, and the others grow by `1 / (1 - rate)`, so that
-/// sums stay the same on average. Otherwise the input as it is.
+/// Applies dropout. In training, each element becomes zero with probability `rate`, and the others are
+/// multiplied by `1 / (1 - rate)`, which preserves the expected sum. Otherwise the input is returned
+/// unchanged.
 #[must_use]
 #[track_caller]
 pub fn dropout(inputs: impl AsOutput, rate: f64, training: impl Into<Training>, seed: Option<i64>) -> Output {
@@ -370,15 +387,15 @@ pub fn dropout(inputs: impl AsOutput, rate: f64, training: impl Into<Training>, 
 /// Options of [`batch_normalization`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormalizationOptions {
-    /// The share of the running moments that stays at each step. 0.99 by default.
+    /// The share of the running moments that each step keeps. Default: 0.99.
     pub momentum: f64,
-    /// Added to the variance. 0.001 by default.
+    /// A small number added to the variance. Default: 0.001.
     pub epsilon: f64,
-    /// True if a learned offset (`beta`) is added. `true` by default.
+    /// True to add a learned offset (`beta`). Default: true.
     pub center: bool,
-    /// True if the result is multiplied by a learned scale (`gamma`). `true` by default.
+    /// True to multiply by a learned scale (`gamma`). Default: true.
     pub scale: bool,
-    /// True if offset and scale are trained. `true` by default.
+    /// True if the offset and scale are trained. Default: true.
     pub trainable: bool,
 }
 

@@ -67,7 +67,7 @@ impl Schedule {
     }
 }
 
-/// `rate * decay_rate ^ (step / decay_steps)`; with `staircase` the exponent is a whole number.
+/// Returns `rate * decay_rate ^ (step / decay_steps)`. With `staircase`, the exponent is rounded down.
 #[must_use]
 #[track_caller]
 pub fn exponential_decay(
@@ -83,7 +83,7 @@ pub fn exponential_decay(
     schedule.scaled(&pow(base, passed))
 }
 
-/// `rate * exp(-decay_rate * step / decay_steps)`; with `staircase` the quotient is a whole number.
+/// Returns `rate * exp(-decay_rate * step / decay_steps)`. With `staircase`, the quotient is rounded down.
 #[must_use]
 #[track_caller]
 pub fn natural_exp_decay(
@@ -99,7 +99,7 @@ pub fn natural_exp_decay(
     schedule.scaled(&exp(exponent))
 }
 
-/// `rate / (1 + decay_rate * step / decay_steps)`; with `staircase` the quotient is a whole number.
+/// Returns `rate / (1 + decay_rate * step / decay_steps)`. With `staircase`, the quotient is rounded down.
 #[must_use]
 #[track_caller]
 pub fn inverse_time_decay(
@@ -116,8 +116,8 @@ pub fn inverse_time_decay(
     schedule.scope.leave(real_div(schedule.scope.enter_last(&schedule.rate), divisor))
 }
 
-/// `values[i]` up to and including step `boundaries[i]`, and the last value after the last boundary. There is one
-/// value more than boundaries, which must increase.
+/// Returns `values[i]` up to and including step `boundaries[i]`, and the last value afterward. There must be
+/// one more value than boundaries, which must increase.
 #[must_use]
 #[track_caller]
 pub fn piecewise_constant(global_step: impl AsOutput, boundaries: &[i64], values: &[f64]) -> Output {
@@ -139,9 +139,9 @@ pub fn piecewise_constant(global_step: impl AsOutput, boundaries: &[i64], values
     scope.leave(rate)
 }
 
-/// From `rate` to `end_learning_rate` in `decay_steps` steps: `(rate - end) * (1 - step / decay_steps) ^ power + end`.
-///
-/// Afterwards it stays at the end, or with `cycle` goes on with the first multiple of `decay_steps` not passed yet.
+/// Decays from `rate` to `end_learning_rate` within `decay_steps` steps: `(rate - end) * (1 - step /
+/// decay_steps) ^ power + end`. Afterward the rate stays at the end, or with `cycle` restarts with the next
+/// multiple of `decay_steps`.
 #[must_use]
 #[track_caller]
 pub fn polynomial_decay(
@@ -168,7 +168,7 @@ pub fn polynomial_decay(
     schedule.scope.leave(add(schedule.scope.enter_last(above), end))
 }
 
-/// Half a cosine wave from `rate` down to `alpha * rate` in `decay_steps` steps, where it stays.
+/// Decays along half a cosine wave from `rate` to `alpha * rate` within `decay_steps` steps, and stays there.
 #[must_use]
 #[track_caller]
 pub fn cosine_decay(
@@ -196,8 +196,9 @@ fn above_floor(schedule: &Schedule, wave: &Output, alpha: f64) -> Output {
     add(mul(schedule.number(1.0 - alpha), wave), schedule.number(alpha))
 }
 
-/// Cosine decays one after the other (SGDR, Loshchilov and Hutter): the first takes `first_decay_steps` steps, each
-/// further one `t_mul` times as many and begins with `m_mul` times the rate. The floor is `alpha * rate`.
+/// Decays repeatedly along cosines (SGDR, Loshchilov and Hutter). The first takes `first_decay_steps` steps;
+/// each further one takes `t_mul` times as many and starts at `m_mul` times the rate. The minimum is `alpha *
+/// rate`.
 #[must_use]
 #[track_caller]
 pub fn cosine_decay_restarts(
@@ -297,8 +298,8 @@ fn linear_and_cosine(schedule: &Schedule, decay_steps: Scalar, num_periods: f64)
     (linear, half_cosine(schedule, &periods))
 }
 
-/// Another rate, scaled up over the first steps: by `(step + 1) / warmup_steps` until that is 1. (Beyond
-/// TensorFlow 1.)
+/// Scales a learning rate up over the first steps: by `(step + 1) / warmup_steps` until the factor is 1. (An
+/// extension of TensorFlow 1.)
 #[must_use]
 #[track_caller]
 pub fn linear_warmup(

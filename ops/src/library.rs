@@ -4,7 +4,7 @@ use session_core::{OpDef, OpLibrary};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// All op definitions of this crate.
+/// The op definitions of this crate.
 #[derive(Debug)]
 pub struct Library;
 

@@ -38,7 +38,7 @@ pub enum Reduction {
     SumByNonzeroWeights,
 }
 
-/// Weights, reduction and collection of a loss.
+/// Options of a loss: weights, reduction, and collection.
 #[derive(Clone, Debug)]
 pub struct LossOptions {
     weights: Option<Output>,
@@ -81,7 +81,8 @@ impl LossOptions {
         self
     }
 
-    /// For cross entropies: how much of the labels' probability is spread evenly over all classes.
+    /// Sets the label smoothing of cross entropies: the share of the labels' probability that is spread
+    /// evenly over all classes.
     #[must_use]
     pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
         self.label_smoothing = label_smoothing;
@@ -89,7 +90,7 @@ impl LossOptions {
     }
 }
 
-/// Weights the losses of elements and makes one of them, named `value` in the scope.
+/// Weights and reduces the losses of elements. The result is named `value` in the scope.
 #[must_use]
 #[track_caller]
 pub fn compute_weighted_loss(losses: impl AsOutput, options: &LossOptions) -> Output {
@@ -128,7 +129,7 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
     loss
 }
 
-/// Returns what the weighted sum is divided by.
+/// Returns the divisor of the weighted sum.
 fn divisor(losses: &Output, weights: Option<&Output>, reduction: Reduction) -> Output {
     let elements = || cast(size(losses), losses.dtype());
     let Some(weights) = weights else { return elements() };
@@ -141,6 +142,15 @@ fn divisor(losses: &Output, weights: Option<&Output>, reduction: Reduction) -> O
 }
 
 /// Returns the squared difference.
+///
+/// ```
+/// use ops::{array, losses};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let y = array::zeros(&graph, DType::Float32, [2, 3]);
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(losses::mean_squared_error(&y, &x).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn mean_squared_error(labels: impl AsOutput, predictions: impl AsOutput) -> Output {
@@ -165,6 +175,15 @@ pub fn mean_squared_error_with(
 }
 
 /// Returns the absolute difference.
+///
+/// ```
+/// use ops::{array, losses};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let y = array::zeros(&graph, DType::Float32, [2, 3]);
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(losses::absolute_difference(&y, &x).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn absolute_difference(labels: impl AsOutput, predictions: impl AsOutput) -> Output {
@@ -198,7 +217,8 @@ pub fn hinge_loss(labels: impl AsOutput, logits: impl AsOutput, options: &LossOp
     })
 }
 
-/// Half the squared difference up to `delta`, and a straight line beyond it (TensorFlow's default is 1).
+/// Returns half the squared difference up to `delta`, and a linear function beyond (TensorFlow's default is
+/// 1).
 #[must_use]
 #[track_caller]
 pub fn huber_loss(
@@ -265,6 +285,15 @@ fn labels_like(scope: &Composite, labels: &Output, dtype: DType) -> Output {
 }
 
 /// Returns the cross entropy of logits against the numbers of the true classes.
+///
+/// ```
+/// use ops::{array, losses};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let y = array::zeros(&graph, DType::Int64, [2]);
+/// let x = array::zeros(&graph, DType::Float32, [2, 10]);
+/// assert_eq!(losses::sparse_softmax_cross_entropy(&y, &x).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn sparse_softmax_cross_entropy(labels: impl AsOutput, logits: impl AsOutput) -> Output {
@@ -287,6 +316,15 @@ pub fn sparse_softmax_cross_entropy_with(
 }
 
 /// Returns the cross entropy of logits against probabilities, such as one-hot labels, in the last dimension.
+///
+/// ```
+/// use ops::{array, losses};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let y = array::zeros(&graph, DType::Float32, [2, 10]);
+/// let x = array::zeros(&graph, DType::Float32, [2, 10]);
+/// assert_eq!(losses::softmax_cross_entropy(&y, &x).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn softmax_cross_entropy(onehot_labels: impl AsOutput, logits: impl AsOutput) -> Output {
@@ -319,6 +357,15 @@ pub fn softmax_cross_entropy_with(
 }
 
 /// Returns the cross entropy of independent logits against probabilities 0 to 1.
+///
+/// ```
+/// use ops::{array, losses};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let y = array::zeros(&graph, DType::Float32, [2, 10]);
+/// let x = array::zeros(&graph, DType::Float32, [2, 10]);
+/// assert_eq!(losses::sigmoid_cross_entropy(&y, &x).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn sigmoid_cross_entropy(multi_class_labels: impl AsOutput, logits: impl AsOutput) -> Output {

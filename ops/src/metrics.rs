@@ -19,10 +19,10 @@ use crate::variables::{VariableBuilder, VariableExt};
 use session_core::keys::METRIC_VARIABLES;
 use session_core::{AsOutput, DType, Graph, Operation, Output, Shape, Variable};
 
-/// A metric: its value so far, and what takes in one more batch.
+/// A metric: its current value, and the operation that adds a batch.
 #[derive(Clone, Debug)]
 pub struct Metric {
-    /// The value over all batches so far; 0 before the first one.
+    /// The value over all batches so far. 0 before the first one.
     pub value: Output,
     /// Takes in a batch; as an output, the value with it.
     pub update_op: Output,
@@ -84,8 +84,8 @@ fn mean_over(scope: &Composite, values: &Output, weights: Option<&Output>) -> Me
     metric(scope, &updates, quotient)
 }
 
-/// Of what was predicted to be true, how much is. Labels and predictions are bools, or numbers where all but 0 are
-/// true.
+/// Returns the precision: the share of positive predictions that are correct. Labels and predictions are
+/// bools, or numbers of which all but 0 are true.
 #[must_use]
 #[track_caller]
 pub fn precision(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
@@ -98,7 +98,8 @@ pub fn precision(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
     )
 }
 
-/// Of what is true, how much was predicted. Labels and predictions are bools, or numbers where all but 0 are true.
+/// Returns the recall: the share of positive labels that were predicted. Labels and predictions are bools, or
+/// numbers of which all but 0 are true.
 #[must_use]
 #[track_caller]
 pub fn recall(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
@@ -141,7 +142,7 @@ fn counter(graph: &Graph, name: &str, events: &Output) -> (Variable, Operation) 
     (count, update)
 }
 
-/// Returns whether the largest logit of each row is that of the true class; a vector of 32-bit floats 0 and 1, whose mean is
+/// Returns 1 where the largest logit of a row is that of the true class: a vector of 32-bit floats 0 and 1, whose mean is
 /// the accuracy of one batch.
 #[must_use]
 #[track_caller]
@@ -157,7 +158,7 @@ pub fn correct_predictions(labels: impl AsOutput, logits: impl AsOutput) -> Outp
     scope.leave(cast(equal(scope.enter(found), labels), DType::Float32))
 }
 
-/// Returns whether probabilities are at least a half, for [`precision`] and [`recall`].
+/// Returns true where probabilities are at least 0.5, for [`precision`] and [`recall`].
 #[must_use]
 #[track_caller]
 pub fn at_least_half(probabilities: impl AsOutput) -> Output {

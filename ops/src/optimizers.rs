@@ -41,7 +41,7 @@ use session_core::keys::TRAIN_OP;
 use session_core::{AsOutput, Error, Graph, OpDef, Operation, Output, Phase, Result, Variable};
 use std::panic::Location;
 
-/// A gradient, `None` where the loss does not depend on the variable, and its variable.
+/// A variable with its gradient, which is `None` if the loss does not depend on the variable.
 pub type GradientAndVariable = (Option<Output>, Variable);
 
 /// A method of training.
@@ -64,7 +64,7 @@ pub trait Optimizer {
     /// Returns the operation that updates one variable and its slots.
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation;
 
-    /// Returns what is to be done after all variables are updated; nothing by default.
+    /// Returns the operations to run after all variables are updated. None by default.
     fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
         let _ = (scope, updates);
         Vec::new()

@@ -30,14 +30,14 @@ pub use raw::{CsvOptions, decode_csv, decode_raw, sparse_to_dense};
 
 use session_core::{Graph, Operation, Output};
 
-/// A tensor of which only some elements are given: `values[i]` stands at `indices[i]`.
+/// A sparse tensor: `values[i]` is the element at `indices[i]`, and all others are zero.
 #[derive(Clone, Debug)]
 pub struct SparseTensor {
-    /// One row of `int64` for each value, in order.
+    /// The index of each value: one row of `int64` per value, in order.
     pub indices: Output,
     /// The values.
     pub values: Output,
-    /// The shape of the whole, a vector of `int64`.
+    /// The shape of the dense tensor, a vector of `int64`.
     pub dense_shape: Output,
 }
 

@@ -172,7 +172,7 @@ fn shape_output(scope: &Graph, shape: Ints) -> Output {
 
 // ---- constructors ----------------------------------------------------------------------------------------
 
-/// Numbers evenly spread over `[0, 1)`, of a floating dtype.
+/// Returns numbers drawn uniformly from `[0, 1)`, of a floating-point dtype.
 #[must_use]
 #[track_caller]
 pub fn random_uniform_unit(graph: &Graph, shape: impl Into<Ints>, dtype: DType, seed: Option<i64>) -> Output {
@@ -181,7 +181,7 @@ pub fn random_uniform_unit(graph: &Graph, shape: impl Into<Ints>, dtype: DType, 
     scope.leave(sample(scope.graph(), &RANDOM_UNIFORM, &shape, dtype, seed))
 }
 
-/// Numbers evenly spread over `[minval, maxval)`, of a floating dtype.
+/// Returns numbers drawn uniformly from `[minval, maxval)`, of a floating-point dtype.
 #[must_use]
 #[track_caller]
 pub fn random_uniform(
@@ -203,7 +203,7 @@ pub fn random_uniform(
     scope.leave(add(scope.enter_last(scaled), low))
 }
 
-/// Integers of dtype `int32` or `int64`, evenly spread over `[minval, maxval)`.
+/// Returns integers drawn uniformly from `[minval, maxval)`, of dtype `int32` or `int64`.
 #[must_use]
 #[track_caller]
 pub fn random_uniform_int(
@@ -224,7 +224,7 @@ pub fn random_uniform_int(
     scope.leave(builder.attr("seed", seeds.0).attr("seed2", seeds.1).finish_output())
 }
 
-/// Numbers from the normal distribution with this mean and standard deviation.
+/// Returns numbers drawn from the normal distribution with this mean and standard deviation.
 #[must_use]
 #[track_caller]
 pub fn random_normal(
@@ -288,7 +288,7 @@ pub fn random_shuffle(value: impl AsOutput, seed: Option<i64>) -> Output {
     graph.op(&RANDOM_SHUFFLE).input(value).attr("seed", seeds.0).attr("seed2", seeds.1).finish_output()
 }
 
-/// For each row of `logits` (unnormalized log probabilities), `num_samples` draws of a class number, as `int64`.
+/// Draws `num_samples` classes, as `int64`, for each row of `logits` (unnormalized log probabilities).
 #[must_use]
 #[track_caller]
 pub fn multinomial(logits: impl AsOutput, num_samples: usize, seed: Option<i64>) -> Output {
@@ -304,7 +304,7 @@ pub fn multinomial(logits: impl AsOutput, num_samples: usize, seed: Option<i64>)
     scope.leave(builder.finish_output())
 }
 
-/// Numbers that depend on the shape and the two-element integer `seed` alone.
+/// Returns uniform numbers that depend only on the shape and the two-element integer `seed`.
 #[must_use]
 #[track_caller]
 pub fn stateless_random_uniform(
@@ -316,7 +316,7 @@ pub fn stateless_random_uniform(
     stateless(graph, &STATELESS_RANDOM_UNIFORM, shape.into(), seed.as_output(), dtype)
 }
 
-/// Standard normal numbers that depend on the shape and the two-element integer `seed` alone.
+/// Returns standard normal numbers that depend only on the shape and the two-element integer `seed`.
 #[must_use]
 #[track_caller]
 pub fn stateless_random_normal(

@@ -4,8 +4,7 @@ use crate::array::constants::number;
 use crate::math::cast;
 use session_core::{AsOutput, DType, Graph, Output, Variable};
 
-/// A number, or an output that gives one at each step.
-///
+/// A number, or an output that yields one at each step.
 /// ```ignore
 /// GradientDescentOptimizer::new(0.1);
 /// GradientDescentOptimizer::new(exponential_decay(0.1, &global_step, 1000, 0.96, false));
@@ -19,8 +18,8 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    /// As an output of this dtype: a constant named by the handle, or the output itself, cast if it is of
-    /// another dtype. A number that the dtype cannot hold is recorded as a build error.
+    /// Returns an output of this dtype: a constant named by the handle, or the output itself, cast if
+    /// necessary. A number that the dtype cannot represent is a build error.
     #[must_use]
     #[track_caller]
     pub fn to_output(&self, graph: &Graph, dtype: DType) -> Output {

@@ -158,7 +158,8 @@ impl HostFunc {
         self.finish(HostFunction::new(call))
     }
 
-    /// Makes the operation, which calls a host function that exists, with its own token and gradient unless others were set.
+    /// Makes the operation, which calls a host function that exists, with its own token and gradient unless
+    /// others were set.
     #[track_caller]
     pub fn finish(self, function: HostFunction) -> Operation {
         let function = match self.token {

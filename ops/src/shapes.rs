@@ -40,7 +40,7 @@ pub(crate) fn same_inputs(context: &ShapeContext<'_>) -> Result<PartialShape> {
     context.inputs().iter().try_fold(PartialShape::unknown(), |known, input| merge(&known, input.shape()))
 }
 
-/// Returns what both shapes know together; an error that names both when they contradict each other.
+/// Merges two shapes. Fails, naming both, if they contradict each other.
 pub(crate) fn merge(a: &PartialShape, b: &PartialShape) -> Result<PartialShape> {
     a.merge(b).ok_or_else(|| Error::value(format!("shapes {a} and {b} must be equal")))
 }

@@ -129,7 +129,7 @@ const fn ref_scatter_nd_def(name: &'static str) -> OpDef {
 
 // ---- what is known of the variable behind a handle -------------------------------------------------------
 
-/// Dtype and shape of the variable behind a handle or reference, where the graph tells.
+/// Returns the dtype and shape of the variable behind a handle or reference, if the graph determines them.
 #[must_use]
 pub fn variable_of(handle: &Output) -> Option<(DType, PartialShape)> {
     if handle.dtype() != DType::Resource {
@@ -283,7 +283,7 @@ fn capture_read(body: &Graph, read: &Output) -> Result<Option<Output>> {
     Ok(Some(builder.described_output(info).try_finish()?.output(0)))
 }
 
-/// Returns what arrives at a read belongs to the variable, that is to its handle.
+/// Builds the gradient: what arrives at a read belongs to the variable, that is, to its handle.
 fn read_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![grads.first().cloned().flatten()])
 }
@@ -324,7 +324,7 @@ pub fn read_variable_op(resource: impl AsOutput, dtype: DType) -> Output {
     on(&resource, &READ_VARIABLE_OP).attr("dtype", dtype).finish_output()
 }
 
-/// Gives the variable a value.
+/// Assigns a value to the variable.
 #[must_use]
 #[track_caller]
 pub fn assign_variable_op(resource: impl AsOutput, value: impl AsOutput) -> Operation {
@@ -337,13 +337,13 @@ pub fn assign_add_variable_op(resource: impl AsOutput, value: impl AsOutput) -> 
     on(&resource, &ASSIGN_ADD_VARIABLE_OP).input(value).finish()
 }
 
-/// Subtracts from the variable's value.
+/// Subtracts from the value of the variable.
 #[track_caller]
 pub fn assign_sub_variable_op(resource: impl AsOutput, value: impl AsOutput) -> Operation {
     on(&resource, &ASSIGN_SUB_VARIABLE_OP).input(value).finish()
 }
 
-/// Returns whether the variable has a value.
+/// Returns true if the variable is initialized.
 #[track_caller]
 pub fn var_is_initialized_op(resource: impl AsOutput) -> Output {
     on(&resource, &VAR_IS_INITIALIZED_OP).finish_output()
@@ -362,14 +362,14 @@ pub fn variable_shape(input: impl AsOutput, out_type: DType) -> Output {
     on(&input, &VARIABLE_SHAPE).attr("out_type", out_type).finish_output()
 }
 
-/// Rows of the variable's value, read without a copy of the whole.
+/// Gathers rows of the variable's value without copying the whole.
 #[must_use]
 #[track_caller]
 pub fn resource_gather(resource: impl AsOutput, indices: impl AsOutput, dtype: DType) -> Output {
     on(&resource, &RESOURCE_GATHER).input(indices).attr("dtype", dtype).finish_output()
 }
 
-/// Slices of the variable's value; the last dimension of `indices` says where each begins.
+/// Gathers slices of the variable's value. The last dimension of `indices` gives the start of each.
 #[must_use]
 #[track_caller]
 pub fn resource_gather_nd(resource: impl AsOutput, indices: impl AsOutput, dtype: DType) -> Output {
@@ -445,14 +445,15 @@ pub fn variable_v2(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>) 
     graph.op(&VARIABLE_V2).attr("dtype", dtype).attr("shape", shape.into()).finish_output()
 }
 
-/// Returns whether the reference variable has a value.
+/// Returns true if the reference variable is initialized.
 #[must_use]
 #[track_caller]
 pub fn is_variable_initialized(reference: impl AsOutput) -> Output {
     on(&reference, &IS_VARIABLE_INITIALIZED).finish_output()
 }
 
-/// Gives the reference variable a value, of its own shape if `validate_shape`. The output is the variable.
+/// Assigns a value to the reference variable, of the same shape if `validate_shape`. The output is the
+/// variable.
 #[must_use]
 #[track_caller]
 pub fn assign(reference: impl AsOutput, value: impl AsOutput, validate_shape: bool) -> Output {
@@ -466,7 +467,7 @@ pub fn assign_add(reference: impl AsOutput, value: impl AsOutput) -> Output {
     on(&reference, &ASSIGN_ADD).input(value).finish_output()
 }
 
-/// Subtracts from the reference variable's value. The output is the variable.
+/// Subtracts from the value of the reference variable. The output is the variable.
 #[must_use]
 #[track_caller]
 pub fn assign_sub(reference: impl AsOutput, value: impl AsOutput) -> Output {

@@ -91,8 +91,7 @@ fn on(input: &impl AsOutput, def: &'static OpDef) -> OpBuilder {
     input.graph().op(def).input(input)
 }
 
-/// Strings joined element by element with a separator; scalars stand for as many as are needed.
-///
+/// Joins strings elementwise with a separator. Scalars are broadcast.
 /// # Errors
 /// In the graph, for no inputs, inputs of another dtype and shapes that differ.
 #[must_use]
@@ -106,7 +105,8 @@ pub fn string_join<O: AsOutput>(inputs: &[O], separator: &str) -> Output {
     builder.input_list(inputs.iter().map(AsOutput::as_output)).attr("separator", separator).finish_output()
 }
 
-/// Strings joined along axes, the one listed first varying fastest; for all axes, the last one does.
+/// Joins strings along axes, the one listed first varying fastest. Over all axes, the last one varies
+/// fastest.
 #[must_use]
 #[track_caller]
 pub fn reduce_join(inputs: impl AsOutput, axes: impl Into<Axes>, separator: &str, keep_dims: bool) -> Output {
@@ -132,7 +132,7 @@ pub struct AsStringOptions {
 }
 
 impl AsStringOptions {
-    /// Digits after the point; 6 by default.
+    /// Sets the number of digits after the point. Default: 6.
     #[must_use]
     pub fn precision(mut self, digits: usize) -> Self {
         self.precision = Some(digits);
@@ -146,7 +146,7 @@ impl AsStringOptions {
         self
     }
 
-    /// With or without an exponent, whichever is shorter.
+    /// Chooses the notation with or without an exponent, whichever is shorter.
     #[must_use]
     pub fn shortest(mut self) -> Self {
         self.shortest = true;
@@ -169,7 +169,7 @@ impl AsStringOptions {
     }
 }
 
-/// Numbers, bools and strings as text.
+/// Converts numbers, bools, and strings to text.
 #[must_use]
 #[track_caller]
 pub fn as_string(input: impl AsOutput, options: &AsStringOptions) -> Output {
@@ -183,7 +183,8 @@ pub fn as_string(input: impl AsOutput, options: &AsStringOptions) -> Output {
         .finish_output()
 }
 
-/// Each string of a vector split at every byte of `delimiter`, at every byte if it is empty: one row for each string.
+/// Splits each string of a vector at every byte of `delimiter`, or into single bytes if it is empty. Each
+/// string yields a row.
 #[must_use]
 #[track_caller]
 pub fn string_split(source: impl AsOutput, delimiter: &str, skip_empty: bool) -> SparseTensor {
@@ -191,8 +192,8 @@ pub fn string_split(source: impl AsOutput, delimiter: &str, skip_empty: bool) ->
     SparseTensor::of(&builder.finish(), [0, 1, 2])
 }
 
-/// Each string of a vector split at `sep`, or at runs of white space if it is empty: one row for each string. At most
-/// `maxsplit` splits are made in each.
+/// Splits each string of a vector at `sep`, or at runs of white space if it is empty. Each string yields a
+/// row, from at most `maxsplit` splits.
 #[must_use]
 #[track_caller]
 pub fn string_split_v2(input: impl AsOutput, sep: &str, maxsplit: Option<usize>) -> SparseTensor {
@@ -201,7 +202,7 @@ pub fn string_split_v2(input: impl AsOutput, sep: &str, maxsplit: Option<usize>)
     SparseTensor::of(&builder.finish(), [0, 1, 2])
 }
 
-/// Text as numbers of a dtype. What is not a number, or does not fit an integer, is `InvalidArgument`.
+/// Parses text to numbers of a dtype. Invalid numbers and overflowing integers are `InvalidArgument` errors.
 #[must_use]
 #[track_caller]
 pub fn string_to_number(input: impl AsOutput, out_type: DType) -> Output {
@@ -234,8 +235,8 @@ pub fn string_length(input: impl AsOutput, unit: Unit) -> Output {
     on(&input, &STRING_LENGTH).attr("unit", unit.name()).finish_output()
 }
 
-/// Parts of strings: from `pos`, counted from the end when negative, at most `len` long. A place outside of its string is
-/// `InvalidArgument`.
+/// Returns substrings of at most `len` units starting at `pos`, which counts from the end if negative. A
+/// position outside of its string is an `InvalidArgument` error.
 #[must_use]
 #[track_caller]
 pub fn substr(input: impl AsOutput, pos: impl Into<Ints>, len: impl Into<Ints>, unit: Unit) -> Output {
@@ -243,7 +244,7 @@ pub fn substr(input: impl AsOutput, pos: impl Into<Ints>, len: impl Into<Ints>, 
     builder.attr("unit", unit.name()).finish_output()
 }
 
-/// Strings as numbers below `num_buckets`, by FarmHash: the same in every run and in TensorFlow.
+/// Hashes strings to numbers below `num_buckets` with FarmHash, consistently across runs and with TensorFlow.
 #[must_use]
 #[track_caller]
 pub fn string_to_hash_bucket_fast(input: impl AsOutput, num_buckets: usize) -> Output {

@@ -67,7 +67,7 @@ fn audio(context: &mut ShapeContext<'_>) -> Result<()> {
     }
 }
 
-/// The collections and the family of a summary.
+/// Options of a summary: its collections and family.
 #[derive(Clone, Debug)]
 pub struct SummaryOptions {
     collections: Vec<CollectionKey<Output>>,
@@ -109,7 +109,7 @@ pub fn scalar_with(name: &str, value: impl AsOutput, options: &SummaryOptions) -
     summarize(name, value.as_output(), &SCALAR_SUMMARY, "tags", options, |builder| builder)
 }
 
-/// Returns how often which sizes of numbers occur.
+/// Returns a summary of the distribution of numbers.
 #[track_caller]
 pub fn histogram(name: &str, values: impl AsOutput) -> Output {
     histogram_with(name, values, &SummaryOptions::default())
@@ -121,8 +121,8 @@ pub fn histogram_with(name: &str, values: impl AsOutput, options: &SummaryOption
     summarize(name, values.as_output(), &HISTOGRAM_SUMMARY, "tag", options, |builder| builder)
 }
 
-/// Images of shape `[batch, rows, columns, channels]` with 1 (grey), 3 (RGB) or 4 (RGBA) channels, at most
-/// `max_outputs` of them. Floats are scaled so that the largest is white.
+/// Returns a summary of images of shape `[batch, rows, columns, channels]` with 1 (gray), 3 (RGB), or 4
+/// (RGBA) channels, at most `max_outputs` of them. Floats are scaled so that the maximum is white.
 #[track_caller]
 pub fn image(name: &str, images: impl AsOutput, max_outputs: usize) -> Output {
     image_with(name, images, max_outputs, &SummaryOptions::default())
@@ -136,8 +136,8 @@ pub fn image_with(name: &str, images: impl AsOutput, max_outputs: usize, options
     })
 }
 
-/// Sounds of shape `[batch, frames]` or `[batch, frames, channels]` with values from -1 to 1, at most `max_outputs` of
-/// them; `sample_rate` is in frames per second.
+/// Returns a summary of sounds of shape `[batch, frames]` or `[batch, frames, channels]` with values from -1
+/// to 1, at most `max_outputs` of them. `sample_rate` is in frames per second.
 #[track_caller]
 pub fn audio_clips(name: &str, clips: impl AsOutput, sample_rate: f32, max_outputs: usize) -> Output {
     let options = SummaryOptions::default();
@@ -149,7 +149,7 @@ pub fn audio_clips(name: &str, clips: impl AsOutput, sample_rate: f32, max_outpu
 /// The metadata that says that a tensor of strings is text: `plugin_data { plugin_name: "text" }`.
 const TEXT_METADATA: &[u8] = b"\n\x06\n\x04text";
 
-/// Strings, shown as text.
+/// Returns a summary of strings, displayed as text.
 #[track_caller]
 pub fn text(name: &str, strings: impl AsOutput) -> Output {
     tensor_with(name, strings, Bytes::from_static(TEXT_METADATA), &SummaryOptions::default())

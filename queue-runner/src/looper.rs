@@ -109,7 +109,7 @@ fn run(coordinator: &Coordinator, interval: Option<Duration>, body: &mut dyn Loo
     body.stop_loop()
 }
 
-/// Returns how long it is to the next whole interval, strictly after now.
+/// Returns the time until the next multiple of the interval, strictly after now.
 fn until_next_tick(elapsed: Duration, interval: Duration) -> Duration {
     let into = elapsed.as_nanos() % interval.as_nanos();
     interval - Duration::from_nanos(u64::try_from(into).unwrap_or(0))

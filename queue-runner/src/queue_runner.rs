@@ -208,13 +208,13 @@ impl QueueRunner {
         &self.0.enqueue_ops
     }
 
-    /// Closes the queue at the end of the input.
+    /// Returns the operation that closes the queue at the end of the input.
     #[must_use]
     pub fn close_op(&self) -> &Operation {
         &self.0.close_op
     }
 
-    /// Closes the queue and cancels what waits to enqueue.
+    /// Returns the operation that closes the queue and cancels pending enqueues.
     #[must_use]
     pub fn cancel_op(&self) -> &Operation {
         &self.0.cancel_op
@@ -226,7 +226,7 @@ impl QueueRunner {
         &self.0.closed_codes
     }
 
-    /// Returns what threads without a coordinator failed with, since threads were last created (S-215).
+    /// Returns the errors of threads without a coordinator since threads were last created (S-215).
     #[must_use]
     pub fn exceptions_raised(&self) -> Vec<Error> {
         lock(&self.0.state).raised.clone()

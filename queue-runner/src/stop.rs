@@ -139,7 +139,7 @@ impl StopHandle {
         std::ptr::from_ref::<Shared>(&self.0).addr()
     }
 
-    /// Asks for a stop after the step in flight. The first reason stays.
+    /// Requests a stop after the current step. The first reason is kept.
     ///
     /// ```
     /// let handle = queue_runner::StopHandle::new();
@@ -153,7 +153,7 @@ impl StopHandle {
         self.0.stopped.store(true, Ordering::Release);
     }
 
-    /// Asks for a stop and cancels what the session is waiting for. The first reason stays.
+    /// Requests a stop and cancels whatever the session is waiting for. The first reason is kept.
     ///
     /// ```
     /// let handle = queue_runner::StopHandle::new();

@@ -53,7 +53,7 @@ thread_local! {
     static CURRENT: RefCell<Option<ManagedThread>> = const { RefCell::new(None) };
 }
 
-/// Says what the calling thread does or waits for, as long as the returned guard lives: who waits for the thread in vain
+/// Reports the activity of the calling thread for as long as the returned guard lives: whoever waits for the thread in vain
 /// then tells more than its name. Does nothing in threads that are no [`ManagedThread`].
 ///
 /// ```
@@ -187,7 +187,7 @@ impl ManagedThread {
         &self.0.name
     }
 
-    /// Returns what it is doing or waiting for, where it has [said](doing) so.
+    /// Returns the activity that the thread has [reported](doing), if any.
     #[must_use]
     pub fn doing(&self) -> Option<Cow<'static, str>> {
         lock(&self.0.state).doing.last().cloned()
@@ -203,7 +203,7 @@ impl ManagedThread {
         self.0.run(body);
     }
 
-    /// Starts it.
+    /// Starts the thread.
     ///
     /// ```
     /// use queue_runner::ManagedThread;
@@ -272,7 +272,7 @@ impl ManagedThread {
         matches!(lock(&self.0.state).life, Life::Foreign(_))
     }
 
-    /// Waits for its end. A thread that was never started counts as ended.
+    /// Waits for the thread to end. A thread that was never started counts as ended.
     ///
     /// ```
     /// use queue_runner::ManagedThread;
@@ -290,7 +290,7 @@ impl ManagedThread {
         self.reap()
     }
 
-    /// Waits for its end, but not for ever; says whether it ended.
+    /// Waits for the thread to end, up to a timeout. Returns true if it has ended.
     ///
     /// ```
     /// use queue_runner::ManagedThread;

@@ -41,7 +41,7 @@ pub(super) fn whole(reader: &BundleReader, record: &Record, entry: &Entry) -> Re
     slice(reader, record, entry, &TensorSlice::whole(entry.shape.rank()))
 }
 
-/// Returns whether the parts of a partitioned tensor are all there and fill it; their bytes are not read.
+/// Checks that the slices of a partitioned tensor are complete and cover it, without reading their bytes.
 pub(super) fn check(reader: &BundleReader, record: &Record, entry: &Entry) -> Result<()> {
     let mut volume = 0usize;
     for (part, stored) in parts(reader, record, entry) {

@@ -222,7 +222,7 @@ impl BundleReader {
         self.header.num_shards
     }
 
-    /// Returns which save of its prefix this is.
+    /// Returns the identity of this save among those of its prefix.
     pub(crate) fn identity(&self) -> Identity {
         (self.index_crc, self.index_len)
     }
@@ -233,8 +233,8 @@ impl BundleReader {
         now.is_ok_and(|now| now != self.identity())
     }
 
-    /// Returns what seems to be damage is none when the files that this reader knows have made way for those of
-    /// a later save.
+    /// Replaces an error by [`Error::Replaced`] if a later save has replaced the files of this reader, which looks
+    /// like damage.
     fn unless_replaced<T>(&self, result: Result<T>) -> Result<T> {
         match result {
             Err(error) if error.is_damage() && self.is_replaced() => {
@@ -522,7 +522,7 @@ impl BundleReader {
         Ok(file)
     }
 
-    /// Returns whether tensors of this dtype can be read at all.
+    /// Fails if tensors of this dtype cannot be read.
     pub(super) fn check_dtype(record: &Record, dtype: DType) -> Result<()> {
         match dtype {
             DType::Resource | DType::Variant => {
@@ -580,7 +580,7 @@ pub(crate) fn is_index(storage: &dyn Storage, path: &Path) -> Result<bool> {
     }
 }
 
-/// Returns which save of a prefix is there now.
+/// Returns the identity of the current save of a prefix.
 pub(crate) fn index_identity(storage: &dyn Storage, prefix: &Path) -> Result<Identity> {
     let path = prefix::index_path(prefix);
     let index = read_table(open_index(storage, prefix, &path)?.as_ref(), &path)?;
@@ -596,7 +596,7 @@ pub(crate) struct Layout {
     pub(crate) lengths: BTreeMap<u32, u64>,
 }
 
-/// Returns what an index file says, wherever it lies.
+/// Reads the data layout from an index file at any path.
 pub(crate) fn layout(storage: &dyn Storage, path: &Path) -> Result<Layout> {
     let file = open_index(storage, path, path)?;
     let index = read_table(file.as_ref(), path)?;

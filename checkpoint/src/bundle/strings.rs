@@ -20,7 +20,7 @@ fn update_length(crc: &mut Running, length: u64, big_endian: bool) {
     }
 }
 
-/// Returns what goes in front of the strings' bytes, and the entry's checksum up to there.
+/// Encodes the part that precedes the bytes of the strings, and returns it with the checksum so far.
 pub(crate) fn encode_head(strings: &[Bytes]) -> (Vec<u8>, Running) {
     let mut head = Vec::with_capacity(strings.len() + 4);
     let mut crc = Running::new();

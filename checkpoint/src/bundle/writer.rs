@@ -458,7 +458,7 @@ pub(crate) struct Replaced {
 }
 
 impl SealedBundle {
-    /// Returns which save of its prefix this is.
+    /// Returns the identity of this save among those of its prefix.
     pub(crate) fn identity(&self) -> Identity {
         (crc::crc32c(&self.index), self.index.len() as u64)
     }

@@ -372,7 +372,7 @@ impl Saver {
         restore::restore(&self.shared.options.storage, target, prefix.as_ref(), options)
     }
 
-    /// Returns what [`restore_with`](Saver::restore_with) would do: which variable is set from which tensor, what is missing,
+    /// Plans a [`restore_with`](Saver::restore_with): the tensor for each variable, what is missing,
     /// what is not wanted. Reads the index only.
     ///
     /// ```

@@ -251,7 +251,7 @@ impl SaverOptions {
         self.retention.max_to_keep
     }
 
-    /// Returns how often one checkpoint is kept for good.
+    /// Returns the interval at which a checkpoint is kept forever.
     #[must_use]
     pub fn kept_every(&self) -> Option<Duration> {
         self.retention.keep_every

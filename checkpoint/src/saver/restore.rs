@@ -230,7 +230,7 @@ pub(super) fn restore(
     Ok(report)
 }
 
-/// Returns what a restore would do.
+/// Plans a restore.
 pub(super) fn planned(
     storage: &Arc<dyn Storage>,
     target: &dyn RestoreTarget,

@@ -2,7 +2,7 @@
 
 use tensor::text::nearest;
 
-/// Returns what helps when a checkpoint lacks these names: the nearest of those that it has, and the options that allow it.
+/// Returns advice for names that a checkpoint lacks: the most similar stored names, and the options that help.
 pub(super) fn help(missing: &[String], stored: &[String]) -> String {
     /// The number of names for which a suggestion is made. A model of another kind lacks thousands.
     const ANSWERED: usize = 3;

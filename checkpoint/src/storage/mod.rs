@@ -70,7 +70,7 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// As the system says; `NotFound` when the folder is not there.
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Returns what the system knows of a file or folder.
+    /// Returns the metadata of a file or folder.
     ///
     /// # Errors
     /// As the system says; `NotFound` when there is none.
@@ -102,7 +102,7 @@ pub trait ReadFile: fmt::Debug + Send + Sync {
     /// As the system says.
     fn len(&self) -> io::Result<u64>;
 
-    /// Returns whether it has no bytes.
+    /// Returns true if the file is empty.
     ///
     /// # Errors
     /// As the system says.

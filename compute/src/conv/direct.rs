@@ -211,7 +211,7 @@ struct Steps {
 }
 
 impl Steps {
-    /// Returns how well tiles along these steps use the multipliers: rows per tile, of those that are enough to
+    /// Returns the multiplier utilization of tiles along these steps: rows per tile, of those that are enough to
     /// keep them busy.
     fn fullness(&self, most: usize) -> usize {
         (self.count / self.count.div_ceil(most)).min(most.div_ceil(2) + 1)

@@ -228,7 +228,7 @@ impl<const N: usize> Broadcast<N> {
         }
     }
 
-    /// Returns where operand `k` is at column `col` of the `row`th row of the output.
+    /// Returns the offset of operand `k` at column `col` of the `row`th row of the output.
     fn offset(&self, k: usize, mut row: usize, col: usize) -> usize {
         let strides = &self.strides[k];
         let mut offset = col * strides[self.rank - 1];

@@ -72,7 +72,7 @@ pub(crate) trait Integer:
     fn wrapping_mul(self, y: Self) -> Self;
     /// Returns the quotient, towards 0; 0 for a divisor of 0.
     fn divide(self, y: Self) -> Self;
-    /// Returns what [`Integer::divide`] leaves.
+    /// Returns the remainder of [`Integer::divide`].
     fn remainder(self, y: Self) -> Self;
     /// This to the power of `y`; 1 for a `y` below 0.
     fn power(self, y: Self) -> Self;

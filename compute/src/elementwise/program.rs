@@ -295,7 +295,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Returns whether the rows of an operand follow each other as those of the output do, so that they form one.
+    /// Returns true if the rows of an operand are contiguous like those of the output, so that they can be merged.
     fn is_flat(&self, rows: Rows<'_, f32>) -> bool {
         if rows.inner == 0 { rows.outer == 0 } else { rows.outer == self.cols }
     }

@@ -42,7 +42,7 @@ fn broadcastable(numbers: &mut Numbers, shape: &[usize]) -> Vec<usize> {
     shape[from..].iter().map(|&size| if numbers.below(3) == 0 { 1 } else { size }).collect()
 }
 
-/// Returns where the element of `shape` for the `flat`th element of `output` is, by definition.
+/// Returns the index in `shape` of the `flat`th element of `output`, by definition.
 fn source(flat: usize, output: &[usize], shape: &[usize]) -> usize {
     let (mut rest, mut at, mut stride) = (flat, 0, 1);
     for i in (0..output.len()).rev() {

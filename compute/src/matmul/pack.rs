@@ -4,7 +4,8 @@
 use super::kernel::MAX_VECTORS;
 use super::vector::Vector;
 
-/// A matrix to be cut into panels of [`Kernels::max_columns`](super::Kernels::max_columns) columns each, the last filled up with zeros.
+/// A matrix to be cut into panels of [`Kernels::max_columns`](super::Kernels::max_columns) columns each, the
+/// last filled up with zeros.
 pub(crate) struct Panels<T> {
     /// The first element that is wanted.
     pub(crate) from: *const T,

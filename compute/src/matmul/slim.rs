@@ -97,7 +97,7 @@ pub(super) fn by_dots<T: Real>(
     });
 }
 
-/// Returns what happens to the sums of the columns from `column` on.
+/// Returns the epilogue for the columns from `column` on.
 fn finish<T>(product: &Product, epilogue: &Epilogue<'_, T>, column: usize) -> Finish<T> {
     Finish {
         accumulate: product.accumulate,

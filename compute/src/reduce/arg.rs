@@ -16,7 +16,7 @@ pub trait Ranked: Element {
     /// The start of a search for the smallest element, above or equal to every key.
     const LARGEST: Self::Key;
 
-    /// Returns what is compared.
+    /// Returns the comparison key.
     fn key(self) -> Self::Key;
 }
 

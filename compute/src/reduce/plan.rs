@@ -50,7 +50,7 @@ impl Dims {
         self
     }
 
-    /// Returns where the `index`th combination of indices is.
+    /// Returns the offset of the `index`th combination of indices.
     pub(super) fn offset(&self, mut index: usize) -> usize {
         let mut offset = 0;
         for i in (0..self.rank).rev() {

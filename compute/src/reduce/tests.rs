@@ -5,7 +5,7 @@ use crate::elementwise::{ChannelLayout, Element};
 use half::{bf16, f16};
 use num_complex::Complex;
 
-/// Returns which result each element of an array of `shape` belongs to.
+/// Returns the index of the result for each element of an array of `shape`.
 fn groups(shape: &[usize], axes: &[usize]) -> Vec<usize> {
     let len = shape.iter().product();
     (0..len)

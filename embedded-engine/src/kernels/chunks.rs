@@ -18,7 +18,7 @@ pub(super) fn for_chunks<T: Send>(
     });
 }
 
-/// Returns what `work` gives for each of `count` parts, in their order: the same on any number of threads.
+/// Returns the results of `work` for each of `count` parts, in order: the same for any number of threads.
 pub(super) fn for_parts<R: Send + Sync>(
     pool: &Pool,
     count: usize,

@@ -423,7 +423,7 @@ pub(crate) fn run_to_end(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -
 const PRIORITY: DType = DType::Int64;
 
 impl Queue {
-    /// Returns what is wrong with what was given or asked for, with the queue's name.
+    /// Creates the error for an invalid enqueue or dequeue, with the name of the queue.
     fn refused(&self, error: &Error) -> Error {
         Error::new(error.code(), format!("{} (in {})", error.message(), self.title()))
     }

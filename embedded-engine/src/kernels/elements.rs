@@ -105,7 +105,7 @@ pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) ->
     })
 }
 
-/// Returns what a shape given as a tensor tells: sizes, -1 for unknown; a scalar -1 for nothing at all.
+/// Returns the shape given by a tensor of sizes, with -1 for unknown ones. A scalar -1 means an unknown rank.
 pub(crate) fn declared_shape(context: &KernelContext<'_>, input: usize) -> Result<PartialShape> {
     let sizes = context.ints(input)?;
     if context.input(input).shape().rank() == 0 {

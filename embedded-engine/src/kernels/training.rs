@@ -254,7 +254,8 @@ fn make_sparse_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn
 /// The rule of an update, made of its parameters.
 type MakeRule<T> = dyn Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync;
 
-/// Returns an update of `count` variables in the rows that the input after the gradient names; `gradient` counts all inputs.
+/// Returns an update of `count` variables in the rows that the input after the gradient names; `gradient`
+/// counts all inputs.
 fn sparse<T: Element>(
     count: usize,
     gradient: usize,

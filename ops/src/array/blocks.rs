@@ -232,21 +232,37 @@ fn batch_to_space_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
     move_back(op, grads, &SPACE_TO_BATCH)
 }
 
-/// Blocks of rows and columns of images moved into the channels.
+/// Moves blocks of rows and columns of images into the channels.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 4, 4, 2]);
+/// assert_eq!(array::space_to_depth(&x, 2).shape().to_string(), "[1,2,2,8]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn space_to_depth(input: impl AsOutput, block_size: i64) -> Output {
     input.as_output().graph().op(&SPACE_TO_DEPTH).input(input).attr("block_size", block_size).finish_output()
 }
 
-/// Channels of images moved into blocks of rows and columns.
+/// Moves channels of images into blocks of rows and columns.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 2, 2, 8]);
+/// assert_eq!(array::depth_to_space(&x, 2).shape().to_string(), "[1,4,4,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn depth_to_space(input: impl AsOutput, block_size: i64) -> Output {
     input.as_output().graph().op(&DEPTH_TO_SPACE).input(input).attr("block_size", block_size).finish_output()
 }
 
-/// Blocks of the axes after the first, with zeros around, moved into the first.
+/// Moves blocks of the spatial axes, after zero padding, into the batch axis.
 #[must_use]
 #[track_caller]
 pub fn space_to_batch_nd(
@@ -258,7 +274,7 @@ pub fn space_to_batch_nd(
     paddings.into().input_of(block_shape.into().input_of(builder)).finish_output()
 }
 
-/// Entries of the first axis moved into blocks of the axes after it, which are cropped then.
+/// Moves entries of the batch axis into blocks of the spatial axes, which are then cropped.
 #[must_use]
 #[track_caller]
 pub fn batch_to_space_nd(

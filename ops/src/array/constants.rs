@@ -172,6 +172,14 @@ pub fn constant(graph: &Graph, value: impl Into<Tensor>) -> Output {
 }
 
 /// Returns a tensor that every run must be fed with.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// assert_eq!(array::placeholder(&graph.named("x"), DType::Float32, [None, Some(3)]).shape().to_string(), "[?,3]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 #[track_caller]
 pub fn placeholder(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>) -> Output {
@@ -179,6 +187,15 @@ pub fn placeholder(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>) 
 }
 
 /// Returns a tensor that a run may be fed with; otherwise it is `input`. What is fed must fit `shape`.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::placeholder_with_default(&x, [None, Some(3)]).shape().to_string(), "[?,3]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 #[track_caller]
 pub fn placeholder_with_default(input: impl AsOutput, shape: impl Into<PartialShape>) -> Output {
@@ -199,14 +216,28 @@ pub fn fill(dims: impl Into<Ints>, value: impl AsOutput) -> Output {
 /// The largest tensor that `zeros` and `ones` put into the graph as it is.
 const LARGEST_CONSTANT: usize = 1000;
 
-/// Zeros (or `false`, or empty strings) of this shape.
+/// Returns zeros (or `false`, or empty strings) of this shape.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// assert_eq!(array::zeros(&graph, DType::Float32, [2, 3]).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn zeros(graph: &Graph, dtype: DType, shape: impl Into<Ints>) -> Output {
     filled(graph, "zeros", scalar_tensor(dtype, 0.0), shape.into())
 }
 
-/// Ones of this shape, of a numeric or boolean dtype.
+/// Returns ones of this shape, for a numeric or boolean dtype.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// assert_eq!(array::ones(&graph, DType::Float32, [2, 3]).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn ones(graph: &Graph, dtype: DType, shape: impl Into<Ints>) -> Output {
@@ -239,14 +270,30 @@ fn repeated(value: &Tensor, sizes: &[usize]) -> Tensor {
     Tensor::from_bytes(value.dtype(), sizes, bytes).expect("as many bytes as the shape needs")
 }
 
-/// Zeros of the shape and dtype of a tensor; a constant when they are known and few.
+/// Returns zeros with the shape and dtype of a tensor: a constant if the shape is known and small.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::zeros_like(&x).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn zeros_like(tensor: impl AsOutput) -> Output {
     like(tensor.as_output(), &ZEROS_LIKE, "zeros_like", 0.0)
 }
 
-/// Ones of the shape and dtype of a tensor; a constant when they are known and few.
+/// Returns ones with the shape and dtype of a tensor: a constant if the shape is known and small.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::ones_like(&x).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn ones_like(tensor: impl AsOutput) -> Output {
@@ -274,7 +321,7 @@ pub fn range(start: impl AsOutput, limit: impl AsOutput, delta: impl AsOutput) -
     builder.input(start).input(limit).input(delta).finish_output()
 }
 
-/// `num` numbers in equal steps from `start` to `stop`, both included.
+/// Returns `num` evenly spaced numbers from `start` to `stop`, both included.
 #[must_use]
 #[track_caller]
 pub fn linspace(start: impl AsOutput, stop: impl AsOutput, num: impl Into<Ints>) -> Output {
@@ -282,8 +329,8 @@ pub fn linspace(start: impl AsOutput, stop: impl AsOutput, num: impl Into<Ints>)
     num.into().input_of(builder.input(start).input(stop)).finish_output()
 }
 
-/// Numbers of a dtype that are no longer part of a shape: a scalar tensor of this value, rounded to the dtype.
-/// Dtypes without numbers give their zero: `false` for 0 and `true` otherwise, the empty string.
+/// Returns a scalar tensor of a dtype and value, which is rounded to the dtype. For dtypes that are not
+/// numeric: `false` for 0 and `true` otherwise, and the empty string.
 #[must_use]
 pub fn scalar_tensor(dtype: DType, value: f64) -> Tensor {
     Tensor::of_number(dtype, value)

@@ -260,7 +260,15 @@ fn diag_part_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opt
     Ok(one(grads, |grad| tensor_diag(grad)))
 }
 
-/// Square matrices with these main diagonals (the last axis) and zeros elsewhere.
+/// Returns square matrices with the last axis as main diagonals and zeros elsewhere.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::matrix_diag(&x).shape().to_string(), "[2,3,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn matrix_diag(diagonal: impl AsOutput) -> Output {
@@ -271,6 +279,14 @@ pub fn matrix_diag(diagonal: impl AsOutput) -> Output {
 }
 
 /// Returns the main diagonals of matrices in the last two axes.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3, 3]);
+/// assert_eq!(array::matrix_diag_part(&x).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn matrix_diag_part(input: impl AsOutput) -> Output {
@@ -279,7 +295,16 @@ pub fn matrix_diag_part(input: impl AsOutput) -> Output {
     input.graph().op(&MATRIX_DIAG_PART_V3).input(input).constant(0i32).constant(padding).finish_output()
 }
 
-/// Matrices with their main diagonals replaced.
+/// Replaces the main diagonals of matrices.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3, 3]);
+/// let d = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::matrix_set_diag(&x, &d).shape().to_string(), "[2,3,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn matrix_set_diag(input: impl AsOutput, diagonal: impl AsOutput) -> Output {
@@ -288,6 +313,14 @@ pub fn matrix_set_diag(input: impl AsOutput, diagonal: impl AsOutput) -> Output 
 }
 
 /// Returns matrices in which all but this many diagonals below and above the main one are zero; -1 keeps all.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [3, 3]);
+/// assert_eq!(array::matrix_band_part(&x, 0, -1).shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn matrix_band_part(input: impl AsOutput, lower: i64, upper: i64) -> Output {
@@ -296,13 +329,29 @@ pub fn matrix_band_part(input: impl AsOutput, lower: i64, upper: i64) -> Output 
 }
 
 /// Returns a tensor of the shape twice over, with these elements where both indices agree.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [3]);
+/// assert_eq!(array::tensor_diag(&x).shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn tensor_diag(diagonal: impl AsOutput) -> Output {
     diagonal.as_output().graph().op(&DIAG).input(diagonal).finish_output()
 }
 
-/// Of a tensor whose shape is one shape twice, the elements where both indices agree.
+/// Returns the generalized diagonal of a tensor whose shape is one shape repeated twice.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [3, 3]);
+/// assert_eq!(array::tensor_diag_part(&x).shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn tensor_diag_part(input: impl AsOutput) -> Output {
@@ -310,6 +359,13 @@ pub fn tensor_diag_part(input: impl AsOutput) -> Output {
 }
 
 /// Returns the `size` identity matrix.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// assert_eq!(array::eye(&graph, 3, DType::Float32).shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn eye(graph: &session_core::Graph, size: usize, dtype: tensor::DType) -> Output {

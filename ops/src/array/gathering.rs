@@ -279,6 +279,15 @@ fn tensor_scatter_add_gradient(op: &Operation, grads: &[Option<Output>]) -> Resu
 }
 
 /// Returns the entries of `params` along its first axis that the integers `indices` name.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [5, 2]);
+/// let i = array::zeros(&graph, DType::Int32, [3]);
+/// assert_eq!(array::gather(&x, &i).shape().to_string(), "[3,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn gather(params: impl AsOutput, indices: impl AsOutput) -> Output {
@@ -287,6 +296,15 @@ pub fn gather(params: impl AsOutput, indices: impl AsOutput) -> Output {
 
 /// Returns the entries of `params` along an axis that the integers `indices` name; the axis gives way to the axes of
 /// `indices`.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [5, 2]);
+/// let i = array::zeros(&graph, DType::Int32, [3]);
+/// assert_eq!(array::gather_along(&x, &i, 1).shape().to_string(), "[5,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn gather_along(params: impl AsOutput, indices: impl AsOutput, axis: impl Into<Ints>) -> Output {
@@ -294,7 +312,8 @@ pub fn gather_along(params: impl AsOutput, indices: impl AsOutput, axis: impl In
     axis.into().input_of(builder).finish_output()
 }
 
-/// Works as [`gather_along`] within each entry of the first `batch_dims` axes, which `params` and `indices` have in common.
+/// Works as [`gather_along`] within each entry of the first `batch_dims` axes, which `params` and `indices`
+/// have in common.
 #[must_use]
 #[track_caller]
 pub fn gather_batches(
@@ -308,6 +327,15 @@ pub fn gather_batches(
 }
 
 /// Returns the entries of `params` that indices of several numbers name: those along the last axis of `indices`.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [5, 2]);
+/// let i = array::zeros(&graph, DType::Int32, [3, 2]);
+/// assert_eq!(array::gather_nd(&x, &i).shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn gather_nd(params: impl AsOutput, indices: impl AsOutput) -> Output {
@@ -344,6 +372,14 @@ pub fn tensor_scatter_add(tensor: impl AsOutput, indices: impl AsOutput, updates
 
 /// For each index a vector of `depth` numbers along a new last axis: 1 at the index, 0 elsewhere. An index outside
 /// gives zeros only.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let i = array::zeros(&graph, DType::Int32, [4]);
+/// assert_eq!(array::one_hot(&i, 10, DType::Float32).shape().to_string(), "[4,10]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn one_hot(indices: impl AsOutput, depth: impl Into<Ints>, dtype: DType) -> Output {

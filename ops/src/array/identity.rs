@@ -65,6 +65,14 @@ fn check_numerics_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
 }
 
 /// Returns the same tensor, as the output of an operation of its own: for a name, a device or control inputs.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::identity(&x).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn identity(input: impl AsOutput) -> Output {
@@ -82,6 +90,14 @@ pub fn identity_n<O: AsOutput>(inputs: &[O]) -> Vec<Output> {
 }
 
 /// Returns the same tensor, which counts as constant when gradients are taken.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::stop_gradient(&x).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn stop_gradient(input: impl AsOutput) -> Output {
@@ -97,6 +113,14 @@ pub fn prevent_gradient(input: impl AsOutput, message: &str) -> Output {
 }
 
 /// Returns the same tensor; running it fails when the shape does not fit. What the graph knows of the shape grows.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::ensure_shape(&x, [None, Some(3)]).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn ensure_shape(input: impl AsOutput, shape: impl Into<PartialShape>) -> Output {
@@ -105,6 +129,14 @@ pub fn ensure_shape(input: impl AsOutput, shape: impl Into<PartialShape>) -> Out
 }
 
 /// Returns the same tensor; running it fails with this message when an element is NaN or infinite.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::check_numerics(&x, "the loss diverged").shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn check_numerics(tensor: impl AsOutput, message: &str) -> Output {

@@ -268,7 +268,17 @@ fn unpack_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
     Ok(vec![all_grads(op, grads).map(|grads| stack(&grads, axis_attr(op)))])
 }
 
-/// Tensors joined along an axis they have; the other sizes must be equal. Of a single tensor, the tensor.
+/// Concatenates tensors along an existing axis; the other dimensions must be equal. A single tensor is
+/// returned unchanged.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// let y = array::zeros(&graph, DType::Float32, [4, 3]);
+/// assert_eq!(array::concat(&[&x, &y], 0).shape().to_string(), "[6,3]");
+/// ```
 ///
 /// # Panics
 /// When the list is empty: there is no graph to build in.
@@ -283,6 +293,14 @@ pub fn concat<O: AsOutput>(values: &[O], axis: impl Into<Ints>) -> Output {
 }
 
 /// Returns a tensor in `count` equal parts along an axis.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [6, 3]);
+/// assert_eq!(array::split(&x, 3, 0)[0].shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn split(value: impl AsOutput, count: usize, axis: impl Into<Ints>) -> Vec<Output> {
@@ -291,6 +309,14 @@ pub fn split(value: impl AsOutput, count: usize, axis: impl Into<Ints>) -> Vec<O
 }
 
 /// Returns a tensor in parts of these sizes along an axis; one size may be -1: what remains.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [6, 3]);
+/// assert_eq!(array::split_sizes(&x, &[1, 5], 0)[1].shape().to_string(), "[5,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn split_sizes(value: impl AsOutput, sizes: &[i64], axis: impl Into<Ints>) -> Vec<Output> {
@@ -302,7 +328,16 @@ pub fn split_sizes(value: impl AsOutput, sizes: &[i64], axis: impl Into<Ints>) -
     builder.finish().outputs()
 }
 
-/// Tensors of one shape, as the entries along a new axis.
+/// Stacks tensors of one shape along a new axis.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [3]);
+/// let y = array::zeros(&graph, DType::Float32, [3]);
+/// assert_eq!(array::stack(&[&x, &y], 0).shape().to_string(), "[2,3]");
+/// ```
 ///
 /// # Panics
 /// When the list is empty: there is no graph to build in.
@@ -314,6 +349,14 @@ pub fn stack<O: AsOutput>(values: &[O], axis: i64) -> Output {
 }
 
 /// Returns the entries along an axis, whose size must be known.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::unstack(&x, 0)[0].shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn unstack(value: impl AsOutput, axis: i64) -> Vec<Output> {

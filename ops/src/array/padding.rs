@@ -144,7 +144,15 @@ impl Paddings {
     }
 }
 
-/// With zeros around.
+/// Pads a tensor with zeros.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::pad(&x, [[1, 1], [0, 2]]).shape().to_string(), "[4,5]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn pad(input: impl AsOutput, paddings: impl Into<Paddings>) -> Output {
@@ -168,7 +176,7 @@ pub enum Mirror {
     Symmetric,
 }
 
-/// With its own elements around, mirrored.
+/// Pads a tensor with its own mirrored elements.
 #[must_use]
 #[track_caller]
 pub fn mirror_pad(input: impl AsOutput, paddings: impl Into<Paddings>, mirror: Mirror) -> Output {

@@ -161,20 +161,36 @@ fn roll_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
 }
 
 /// Repeats a tensor this many times along each axis.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::tile(&x, [2, 1]).shape().to_string(), "[4,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn tile(input: impl AsOutput, multiples: impl Into<Ints>) -> Output {
     multiples.into().input_of(input.as_output().graph().op(&TILE).input(input)).finish_output()
 }
 
-/// In reverse order along these axes.
+/// Reverses a tensor along these axes.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::reverse(&x, [1]).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn reverse(tensor: impl AsOutput, axes: impl Into<Ints>) -> Output {
     axes.into().input_of(tensor.as_output().graph().op(&REVERSE_V2).input(tensor)).finish_output()
 }
 
-/// In reverse order along `seq_axis`, for each entry of `batch_axis` up to a length of its own.
+/// Reverses the first elements along `seq_axis`, with a separate length for each entry of `batch_axis`.
 #[must_use]
 #[track_caller]
 pub fn reverse_sequence(
@@ -187,7 +203,15 @@ pub fn reverse_sequence(
     builder.attr("seq_dim", seq_axis).attr("batch_dim", batch_axis).finish_output()
 }
 
-/// Shifted along axes; what leaves at one end comes in at the other.
+/// Shifts a tensor along axes. Elements shifted out at one end reenter at the other.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::roll(&x, 1, 0).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn roll(input: impl AsOutput, shift: impl Into<Ints>, axis: impl Into<Ints>) -> Output {
@@ -195,7 +219,15 @@ pub fn roll(input: impl AsOutput, shift: impl Into<Ints>, axis: impl Into<Ints>)
     axis.into().input_of(shift.into().input_of(builder)).finish_output()
 }
 
-/// Each entry along an axis `repeats` times in a row.
+/// Repeats each entry along an axis `repeats` times.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::repeat(&x, 2, 0).shape().to_string(), "[4,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn repeat(input: impl AsOutput, repeats: usize, axis: i64) -> Output {

@@ -92,6 +92,15 @@ fn bound_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 }
 
 /// Returns the places of all elements that are true or not zero, one row of indices (`int64`) for each.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let c = array::zeros(&graph, DType::Bool, [2, 3]);
+/// assert_eq!(array::where_true(&c).shape().to_string(), "[?,2]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 #[track_caller]
 pub fn where_true(input: impl AsOutput) -> Output {
@@ -100,6 +109,14 @@ pub fn where_true(input: impl AsOutput) -> Output {
 
 /// Returns the distinct elements of a vector in the order of their first appearance, and for each element the number of its
 /// equal among them.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [5]);
+/// assert_eq!(array::unique(&x).1.shape().to_string(), "[5]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn unique(x: impl AsOutput) -> (Output, Output) {
@@ -154,8 +171,8 @@ fn joined_axes(tensor: &Output, axes: usize) -> Output {
     reshape(tensor, concat(&[open, rest], 0))
 }
 
-/// For each row of `values` the place in the same row of `sorted` before which an element would have to be put; of
-/// several the first, or with `right` the last. Both are matrices with as many rows.
+/// Returns, for each value, the position in the same row of `sorted` at which it would be inserted: the first
+/// one, or with `right` the last one. Both arguments are matrices with the same number of rows.
 #[must_use]
 #[track_caller]
 pub fn searchsorted(sorted: impl AsOutput, values: impl AsOutput, right: bool) -> Output {

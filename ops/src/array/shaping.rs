@@ -267,6 +267,14 @@ fn broadcast_to_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
 }
 
 /// Returns the shape as a tensor, `int32`; a constant when it is known.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::shape(&x).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn shape(input: impl AsOutput) -> Output {
@@ -299,6 +307,14 @@ pub fn shape_n<O: AsOutput>(inputs: &[O]) -> Vec<Output> {
 }
 
 /// Returns the number of elements as a scalar tensor.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::size(&x).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn size(input: impl AsOutput) -> Output {
@@ -306,6 +322,14 @@ pub fn size(input: impl AsOutput) -> Output {
 }
 
 /// Returns the number of dimensions as a scalar tensor.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::rank(&x).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn rank(input: impl AsOutput) -> Output {
@@ -313,13 +337,29 @@ pub fn rank(input: impl AsOutput) -> Output {
 }
 
 /// Returns the same elements in the same order under another shape, of which one size may be -1: what remains.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::reshape(&x, [3, -1]).shape().to_string(), "[3,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn reshape(tensor: impl AsOutput, shape: impl Into<Ints>) -> Output {
     shape.into().input_of(tensor.as_output().graph().op(&RESHAPE).input(tensor)).finish_output()
 }
 
-/// With one more axis, of size 1, at this place; -1 puts it last.
+/// Inserts an axis of size 1 at a position; -1 appends it.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::expand_dims(&x, 0).shape().to_string(), "[1,2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn expand_dims(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
@@ -327,6 +367,14 @@ pub fn expand_dims(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
 }
 
 /// Removes these axes, which must be of size 1; with `..`, all axes of size 1.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 2, 1]);
+/// assert_eq!(array::squeeze(&x, ..).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn squeeze(input: impl AsOutput, axes: impl Into<Axes>) -> Output {
@@ -342,7 +390,15 @@ pub fn squeeze(input: impl AsOutput, axes: impl Into<Axes>) -> Output {
     }
 }
 
-/// With its axes in another order: axis `i` of the result is axis `perm[i]` of `x`.
+/// Permutes the axes: axis `i` of the result is axis `perm[i]` of `x`.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::transpose(&x, [1, 0]).shape().to_string(), "[3,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn transpose(x: impl AsOutput, perm: impl Into<Ints>) -> Output {
@@ -350,7 +406,15 @@ pub fn transpose(x: impl AsOutput, perm: impl Into<Ints>) -> Output {
     perm.into().input_of(builder.input(x)).finish_output()
 }
 
-/// With its last two axes exchanged: each matrix of a stack transposed.
+/// Transposes the last two axes, that is, each matrix of a stack.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [4, 2, 3]);
+/// assert_eq!(array::matrix_transpose(&x).shape().to_string(), "[4,3,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn matrix_transpose(x: impl AsOutput) -> Output {
@@ -372,14 +436,22 @@ pub fn matrix_transpose(x: impl AsOutput) -> Output {
     scope.leave(transpose(&x, perm))
 }
 
-/// Of the permutation `x`, the one that undoes it.
+/// Returns the inverse of the permutation `x`.
 #[must_use]
 #[track_caller]
 pub fn invert_permutation(x: impl AsOutput) -> Output {
     x.as_output().graph().op(&INVERT_PERMUTATION).input(x).finish_output()
 }
 
-/// Repeated along axes of size 1, and along new axes in front, so as to have this shape.
+/// Broadcasts a tensor to a shape, along axes of size 1 and along new leading axes.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [3]);
+/// assert_eq!(array::broadcast_to(&x, [2, 3]).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn broadcast_to(input: impl AsOutput, shape: impl Into<Ints>) -> Output {
@@ -394,6 +466,14 @@ pub fn broadcast_dynamic_shape(a: impl AsOutput, b: impl AsOutput) -> Output {
 }
 
 /// Returns the same bits as elements of another dtype.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(array::bitcast(&x, DType::Int32).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn bitcast(input: impl AsOutput, dtype: DType) -> Output {

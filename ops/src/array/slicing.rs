@@ -261,7 +261,7 @@ enum Padding {
     Computed(Output),
 }
 
-/// Returns how much lies before and after a part, computed, as `[rank, 2]`.
+/// Builds the number of elements before and after a slice, as `[rank, 2]`.
 fn around(input: &Output, begin: &Output, part: &Output) -> Output {
     let begin = crate::math::cast(begin, DType::Int32);
     let after = sub(sub(shape(input), shape(part)), &begin);
@@ -296,6 +296,14 @@ fn strided_slice_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Resu
 }
 
 /// Returns the part that begins at `begin` and has size `size`, a number for each axis; size -1: to the end.
+///
+/// ```
+/// use ops::array;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [4, 3]);
+/// assert_eq!(array::slice(&x, [1, 0], [2, -1]).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn slice(input: impl AsOutput, begin: impl Into<Ints>, size: impl Into<Ints>) -> Output {
@@ -303,7 +311,8 @@ pub fn slice(input: impl AsOutput, begin: impl Into<Ints>, size: impl Into<Ints>
     size.into().input_of(begin.into().input_of(builder)).finish_output()
 }
 
-/// One place of an index expression for [`strided_slice`]: what NumPy writes between the commas of `x[..]`.
+/// One component of an index expression for [`strided_slice`]: what NumPy writes between the commas of
+/// `x[..]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
     /// One entry; the axis goes. Counted from the end when negative.

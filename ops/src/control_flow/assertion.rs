@@ -84,7 +84,8 @@ pub fn assert_greater_equal(x: impl AsOutput, y: impl AsOutput) -> Operation {
     assert_all("assert_greater_equal", "x >= y", (x.as_output(), y.as_output()), |x, y| greater_equal(x, y))
 }
 
-/// Returns the same tensor; running it writes a message and up to `summarize` elements of each of `data` to standard error.
+/// Returns the same tensor; running it writes a message and up to `summarize` elements of each of `data` to
+/// standard error.
 #[must_use]
 #[track_caller]
 pub fn print(input: impl AsOutput, data: &[Output], message: &str, summarize: i64) -> Output {

@@ -61,7 +61,7 @@ fn switch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns what holds for all inputs holds for whichever comes.
+/// Infers what holds for all inputs, because any of them may arrive.
 fn merge_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut inputs = context.inputs().iter().map(|input| input.shape().clone());
     let first = inputs.next().ok_or_else(|| Error::value("a merge needs at least one input"))?;

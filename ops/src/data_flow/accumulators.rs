@@ -95,12 +95,11 @@ impl Reduction {
     }
 }
 
-/// Gradients that are collected, of several workers or steps, until enough of them are there to be taken as one: what
-/// synchronous training is made of. TensorFlow's `ConditionalAccumulator`.
+/// Collects gradients of several workers or steps until enough of them are available to be taken as one, for
+/// synchronous training. TensorFlow's `ConditionalAccumulator`.
 ///
-/// It has a step of its own, 0 at first and one more after each gradient that is taken. Gradients that were computed for an
-/// earlier step come too late and are dropped.
-///
+/// It has a step of its own, initially 0 and incremented with each gradient taken. Gradients that were
+/// computed for an earlier step are stale and are dropped.
 /// ```
 /// use ops::array::{constant, placeholder};
 /// use ops::data_flow::{ConditionalAccumulator, Reduction};
@@ -175,8 +174,8 @@ impl ConditionalAccumulator {
         self.op(&RESOURCE_ACCUMULATOR_APPLY_GRADIENT).input(local_step).input(gradient).finish()
     }
 
-    /// Waits until at least `num_required` gradients (an `int32`, more than 0) are there, gives what they come to, and
-    /// begins again.
+    /// Waits until at least `num_required` gradients (an `int32` greater than 0) are available, returns their
+    /// reduction, and starts over.
     #[must_use]
     #[track_caller]
     pub fn take_grad(&self, num_required: impl AsOutput) -> Output {
@@ -200,7 +199,7 @@ impl ConditionalAccumulator {
     }
 }
 
-/// As [`ConditionalAccumulator`], of gradients of which only some rows are given. TensorFlow's
+/// Works as [`ConditionalAccumulator`], for gradients that consist of some rows only. TensorFlow's
 /// `SparseConditionalAccumulator`.
 #[derive(Clone, Debug)]
 pub struct SparseConditionalAccumulator {

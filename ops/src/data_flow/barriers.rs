@@ -99,8 +99,8 @@ impl Barrier {
         self.handle.graph().op(def).input(&self.handle)
     }
 
-    /// Gives a component to the elements of some keys, a vector of strings: `values[i]` to `keys[i]`. For a key that has this
-    /// component already it is `InvalidArgument` when it runs.
+    /// Inserts a component of the elements with these keys, a vector of strings: `values[i]` for `keys[i]`. A
+    /// key that already has this component is an `InvalidArgument` error when the operation runs.
     #[track_caller]
     pub fn insert_many(&self, component: usize, keys: impl AsOutput, values: impl AsOutput) -> Operation {
         self.op(&BARRIER_INSERT_MANY).input(keys).input(values).attr("component_index", component).finish()
@@ -123,7 +123,7 @@ impl Barrier {
         (operation.output(0), operation.output(1), values)
     }
 
-    /// Closes the barrier; with `cancel_pending_enqueues` it also drops what is not complete.
+    /// Closes the barrier. With `cancel_pending_enqueues` it also drops incomplete elements.
     #[track_caller]
     pub fn close(&self, cancel_pending_enqueues: bool) -> Operation {
         self.op(&BARRIER_CLOSE).attr("cancel_pending_enqueues", cancel_pending_enqueues).finish()

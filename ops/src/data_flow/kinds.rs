@@ -79,7 +79,8 @@ macro_rules! setters {
             self
         }
 
-        /// Queues of one shared name in one session are one queue; they must agree in everything (S-229).
+        /// Sets the shared name. Queues with the same shared name in one session are the same queue and must
+        /// agree in everything (S-229).
         pub fn shared_name(mut self, name: impl Into<String>) -> Self {
             self.0.shared_name = name.into();
             self
@@ -98,8 +99,7 @@ macro_rules! optional_shapes {
     };
 }
 
-/// A queue from which elements come in the order in which they were put in (S-247). TensorFlow's `FIFOQueue`.
-///
+/// A first-in-first-out queue (S-247). TensorFlow's `FIFOQueue`.
 /// ```
 /// use ops::data_flow::FifoQueue;
 /// use session_core::{DType, Graph, PartialShape};
@@ -133,9 +133,9 @@ impl FifoQueue {
     }
 }
 
-/// A first-in-first-out queue whose elements differ in size: a batch is padded at the end of each dimension with zeros
-/// (empty strings, false) up to the largest element in it (S-249). TensorFlow's `PaddingFIFOQueue`.
-///
+/// A first-in-first-out queue whose elements differ in size. A batch is padded at the end of each dimension,
+/// with zeros, empty strings, or `false`, to the largest element in it (S-249). TensorFlow's
+/// `PaddingFIFOQueue`.
 /// ```
 /// use ops::data_flow::PaddingFifoQueue;
 /// use session_core::{DType, Graph};
@@ -176,11 +176,11 @@ impl PaddingFifoQueue {
     }
 }
 
-/// A queue from which elements come in random order, evenly drawn among those it holds (S-248). TensorFlow's
+/// A queue that returns its elements in random order, drawn uniformly (S-248). TensorFlow's
 /// `RandomShuffleQueue`.
 ///
-/// While it is open it keeps at least `min_after_dequeue` elements, so that there is something to draw from.
-///
+/// While the queue is open it keeps at least `min_after_dequeue` elements, so that there are enough to draw
+/// from.
 /// ```
 /// use ops::data_flow::RandomShuffleQueue;
 /// use session_core::{DType, Graph, PartialShape};
@@ -207,15 +207,16 @@ impl RandomShuffleQueue {
         RandomShuffleQueue(Description::new(graph, capacity, dtypes.into()), min_after_dequeue, None, false)
     }
 
-    /// Fixes the order together with the graph's seed; see [`get_seed`]. Without seeds each session draws another.
+    /// Sets the operation-level seed, which fixes the order together with that of the graph. See
+    /// [`get_seed`]. Without seeds, each session draws its own.
     pub fn seed(mut self, seed: i64) -> RandomShuffleQueue {
         self.2 = Some(seed);
         self
     }
 
-    /// Makes the order depend on the seeds and on what is put in, but not on how many elements are there when one is
-    /// taken: each is drawn among the `min_after_dequeue + 1` oldest. Off by default; TensorFlow has no such queues and
-    /// ignores it.
+    /// Makes the order depend on the seeds and the enqueued elements only, not on the number of elements at
+    /// the time of a dequeue: each element is drawn from the `min_after_dequeue + 1` oldest. Default: false.
+    /// TensorFlow has no such queues and ignores the setting.
     pub fn replayable(mut self, replayable: bool) -> RandomShuffleQueue {
         self.3 = replayable;
         self

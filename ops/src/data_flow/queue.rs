@@ -269,7 +269,7 @@ impl Queue {
         Some(summary::scalar(&name, fraction.within(&graph)))
     }
 
-    /// Returns whether the queue was closed.
+    /// Returns true if the queue was closed.
     #[must_use]
     #[track_caller]
     pub fn is_closed(&self) -> Output {
@@ -389,7 +389,7 @@ impl Queue {
     }
 }
 
-/// The components of what was dequeued: a list of outputs, in the order of the queue's declaration.
+/// The components of a dequeued element: a list of outputs, in the order of the queue's declaration.
 #[derive(Clone, Debug)]
 pub struct Dequeued {
     operation: Operation,

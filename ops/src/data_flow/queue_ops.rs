@@ -77,7 +77,7 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
-    /// Returns what a queue operation declares; the priority counts as a component.
+    /// Returns the declaration of a queue operation. The priority counts as a component.
     pub(crate) fn of(operation: &Operation) -> Option<Declared> {
         let priority = match operation.op_type() {
             "PriorityQueueV2" | "PriorityQueue" => true,
@@ -99,7 +99,7 @@ impl Declared {
         Some(Declared { dtypes, shapes: (!any_shapes).then_some(shapes) })
     }
 
-    /// Returns what the queue behind a handle declares, where the graph tells.
+    /// Returns the declaration of the queue behind a handle, if the graph determines it.
     fn of_handle(handle: &Output) -> Option<Declared> {
         let operation = handle.operation();
         match operation.op_type() {
@@ -115,7 +115,7 @@ impl Declared {
         }
     }
 
-    /// Returns what any one of several queues declares.
+    /// Returns the common declaration of several queues.
     fn of_any(handles: &[Output]) -> Option<Declared> {
         let all: Vec<Declared> = handles.iter().map(Declared::of_handle).collect::<Option<_>>()?;
         let dtypes = all.first()?.dtypes.clone();

@@ -115,7 +115,8 @@ impl StagingArea {
         self
     }
 
-    /// Sets the number of bytes that fit in; 0 stands for any number. A larger element is `ResourceExhausted` when it is put.
+    /// Sets the number of bytes that fit in; 0 stands for any number. A larger element is `ResourceExhausted`
+    /// when it is put.
     #[must_use]
     pub fn memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -129,7 +130,8 @@ impl StagingArea {
         self
     }
 
-    /// Areas of one shared name are one area; by default it is a name of this graph.
+    /// Sets the shared name. Areas with the same shared name are the same area. The default is a name unique
+    /// to this graph.
     #[must_use]
     pub fn shared_name(mut self, name: impl Into<String>) -> Self {
         self.shared_name = name.into();
@@ -152,7 +154,7 @@ impl StagingArea {
         builder.finish().outputs()
     }
 
-    /// Leaves an element; waits while there is no room.
+    /// Puts an element into the area. Waits while there is no room.
     #[track_caller]
     pub fn put<V: Into<Value>>(&self, values: impl IntoIterator<Item = V>) -> Operation {
         let values: Vec<Value> = values.into_iter().map(Into::into).collect();

@@ -75,7 +75,7 @@ impl Trace {
         self.captures.outputs = arranged.collect();
     }
 
-    /// Returns what was captured behind the results, as loops do.
+    /// Returns the captures after the results, as loops order them.
     pub(crate) fn pass_captures_on(&mut self) {
         self.results.extend(self.captures.outputs.iter().map(|(_, inner)| inner.clone()));
     }

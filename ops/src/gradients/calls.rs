@@ -4,7 +4,8 @@ use crate::array::constants::zeros_like;
 use crate::control_flow::functional::SYMBOLIC_GRADIENT;
 use session_core::{AttrValue, DType, Operation, Output, Result};
 
-/// Returns the function that an operation calls with its inputs: that of its own type's name, or the one that its attribute names.
+/// Returns the function that an operation calls with its inputs: that of its own type's name, or the one that
+/// its attribute names.
 pub(super) fn called(operation: &Operation) -> Option<AttrValue> {
     match operation.op_type() {
         "PartitionedCall" | "StatefulPartitionedCall" => operation.attr("f").cloned(),

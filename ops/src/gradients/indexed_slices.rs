@@ -4,15 +4,15 @@ use crate::array::joining::concat;
 use crate::array::shaping::reshape;
 use session_core::Output;
 
-/// Rows of a larger tensor that is zero elsewhere: what the gradient of a lookup is. Several rows with one number
+/// Rows of a larger tensor that is zero elsewhere, such as the gradient of a lookup. Rows with the same index
 /// add up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexedSlices {
-    /// The rows: their numbers come first in the shape.
+    /// The rows. The first axis enumerates them.
     pub values: Output,
-    /// The number of each row, a vector.
+    /// The index of each row, a vector.
     pub indices: Output,
-    /// The rows of the whole tensor, a scalar.
+    /// The number of rows of the whole tensor, a scalar.
     pub rows: Output,
 }
 

@@ -46,7 +46,7 @@ impl Default for IndexOptions {
 }
 
 impl IndexOptions {
-    /// Ends with `OutOfRange` after every example was given this often. Without end by default.
+    /// Sets the number of epochs, after which the operation fails with `OutOfRange`. Default: unlimited.
     #[must_use]
     pub fn num_epochs(mut self, num_epochs: u64) -> Self {
         self.num_epochs = Some(num_epochs);

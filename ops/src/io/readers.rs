@@ -81,9 +81,8 @@ impl Compression {
     }
 }
 
-/// Turns the names of files, which it takes from a queue, into their records: [`read`](Reader::read) gives one each time
-/// it runs. Files are read one after another.
-///
+/// Reads records from files whose names it takes from a queue. [`read`](Reader::read) returns one record each
+/// time it runs; files are read one after another.
 /// ```
 /// use ops::data_flow::FifoQueue;
 /// use ops::io::Reader;
@@ -115,30 +114,31 @@ impl Reader {
         Reader { handle: builder.finish_output() }
     }
 
-    /// Of TFRecord files. The key of a record is `<file>:<offset>`, offsets counted in the file before compression.
+    /// Creates a reader of TFRecord files. The key of a record is `<file>:<offset>`, with offsets into the
+    /// uncompressed file.
     #[must_use]
     #[track_caller]
     pub fn tf_record(graph: &Graph, compression: Compression) -> Reader {
         Reader::make(graph.op(&TF_RECORD_READER_V2).attr("compression_type", compression.name()))
     }
 
-    /// Of lines of text, without their ends; the first few of each file are left out. The key is `<file>:<line>`, lines
-    /// counted from 1.
+    /// Creates a reader of text lines, without line ends. The first `skip_header_lines` lines of each file
+    /// are skipped. The key is `<file>:<line>`, starting at 1.
     #[must_use]
     #[track_caller]
     pub fn text_line(graph: &Graph, skip_header_lines: usize) -> Reader {
         Reader::make(graph.op(&TEXT_LINE_READER_V2).attr("skip_header_lines", skip_header_lines))
     }
 
-    /// Of whole files. The key is the file's name.
+    /// Creates a reader of whole files. The key is the name of the file.
     #[must_use]
     #[track_caller]
     pub fn whole_file(graph: &Graph) -> Reader {
         Reader::make(graph.op(&WHOLE_FILE_READER_V2))
     }
 
-    /// Of records of one length, between a header and a footer that are left out. The key is `<file>:<record>`, records
-    /// counted from 0.
+    /// Creates a reader of fixed-length records between a header and a footer, which are skipped. The key is
+    /// `<file>:<record>`, starting at 0.
     #[must_use]
     #[track_caller]
     pub fn fixed_length_record(
@@ -151,7 +151,7 @@ impl Reader {
         Reader::make(builder.attr("header_bytes", header_bytes).attr("footer_bytes", footer_bytes))
     }
 
-    /// Of the names themselves, which are key and value.
+    /// Creates a reader that returns the names themselves, as key and value.
     #[must_use]
     #[track_caller]
     pub fn identity(graph: &Graph) -> Reader {
@@ -169,7 +169,7 @@ impl Reader {
         self.handle.graph().op(def).input(&self.handle)
     }
 
-    /// Key and content of the next record. Waits for the name of a file when none is open.
+    /// Returns the key and content of the next record. Waits for a file name if no file is open.
     #[must_use]
     #[track_caller]
     pub fn read(&self, queue: &Queue) -> (Output, Output) {
@@ -202,7 +202,7 @@ impl Reader {
         self.op(&READER_NUM_WORK_UNITS_COMPLETED_V2).finish_output()
     }
 
-    /// Returns where the reader stands, for [`restore_state`](Reader::restore_state): a string that TensorFlow's readers understand.
+    /// Returns the state of the reader, for [`restore_state`](Reader::restore_state): a string that TensorFlow's readers understand.
     ///
     /// As there, only readers of [whole files](Reader::whole_file) and of [names](Reader::identity) can; the others, which
     /// may stand within a file, give `Unimplemented` when it runs. For input that a resumed run continues see
@@ -221,7 +221,7 @@ impl Reader {
         self.op(&READER_RESTORE_STATE_V2).input(state).finish()
     }
 
-    /// Forgets the open file and the counts.
+    /// Closes the current file and resets the counts.
     #[track_caller]
     pub fn reset(&self) -> Operation {
         self.op(&READER_RESET_V2).finish()

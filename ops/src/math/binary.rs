@@ -231,8 +231,8 @@ fn next_after_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
     Ok(vec![Some(sum_to_input(grad, &x, &[&y])), Some(zeros_like(&y))])
 }
 
-/// Divides as `x / y` does: integers are made floating first, those of up to 16 bits `float32` and the others `float64`.
-///
+/// Divides as `x / y` does: integers are converted to floating point first, those of up to 16 bits to
+/// `float32` and the others to `float64`.
 /// ```
 /// use ops::{array::constant, math::truediv};
 /// use session_core::{DType, Graph};
@@ -265,43 +265,43 @@ macro_rules! binary_functions {
 }
 
 binary_functions! {
-    /// `x + y`.
+    /// Adds: `x + y`.
     add(x, y) => ADD_V2;
-    /// `x - y`.
+    /// Subtracts: `x - y`.
     sub(x, y) => SUB;
-    /// `x * y`.
+    /// Multiplies: `x * y`.
     mul(x, y) => MUL;
-    /// `x / y` of one dtype, as the operation `RealDiv`. Of integers it is rounded toward zero, and TensorFlow cannot run it:
-    /// see [`truediv`].
+    /// Divides `x / y` of one dtype, as the operation `RealDiv`. TensorFlow has no kernel for integers; here
+    /// the quotient is rounded toward zero. See [`truediv`].
     real_div(x, y) => REAL_DIV;
-    /// `x / y` rounded toward minus infinity.
+    /// Divides and rounds toward negative infinity.
     floor_div(x, y) => FLOOR_DIV;
     /// Returns the remainder of `floor_div`, which has the sign of `y`.
     floor_mod(x, y) => FLOOR_MOD;
-    /// `x / y` rounded toward zero.
+    /// Divides and rounds toward zero.
     truncate_div(x, y) => TRUNCATE_DIV;
     /// Returns the remainder of `truncate_div`, which has the sign of `x`.
     truncate_mod(x, y) => TRUNCATE_MOD;
-    /// `x` to the power of `y`.
+    /// Raises `x` to the power of `y`.
     pow(x, y) => POW;
-    /// The larger of each pair.
+    /// Returns the elementwise maximum.
     maximum(x, y) => MAXIMUM;
-    /// The smaller of each pair.
+    /// Returns the elementwise minimum.
     minimum(x, y) => MINIMUM;
-    /// `(x - y)` squared, in one pass.
+    /// Returns `(x - y)` squared, in one pass.
     squared_difference(x, y) => SQUARED_DIFFERENCE;
-    /// `x / y`, and 0 where `y` is 0.
+    /// Returns `x / y`, or 0 where `y` is 0.
     div_no_nan(x, y) => DIV_NO_NAN;
-    /// `x * y`, and 0 where `y` is 0 even if `x` is infinite or NaN.
+    /// Returns `x * y`, or 0 where `y` is 0, even if `x` is infinite or NaN.
     mul_no_nan(x, y) => MUL_NO_NAN;
-    /// `x / y`, and 0 where `x` is 0 even if `y` is.
+    /// Returns `x / y`, or 0 where `x` is 0, even if `y` is 0.
     xdivy(x, y) => XDIVY;
-    /// `x * log(y)`, and 0 where `x` is 0.
+    /// Returns `x * log(y)`, or 0 where `x` is 0.
     xlogy(x, y) => XLOGY;
-    /// `x * log(1 + y)`, and 0 where `x` is 0.
+    /// Returns `x * log(1 + y)`, or 0 where `x` is 0.
     xlog1py(x, y) => XLOG1PY;
-    /// The angle of the point (`x`, `y`), between -pi and pi.
+    /// Returns the angle of the point (`x`, `y`), between -pi and pi.
     atan2(y, x) => ATAN2;
-    /// The next number that the dtype has after `x` toward `y`.
+    /// Returns the next representable number after `x` in the direction of `y`.
     next_after(x, y) => NEXT_AFTER;
 }

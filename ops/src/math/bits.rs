@@ -35,15 +35,15 @@ macro_rules! bit_functions {
 }
 
 bit_functions! {
-    /// The bits that are set in both.
+    /// Returns the bitwise AND.
     bitwise_and => BITWISE_AND;
-    /// The bits that are set in one or both.
+    /// Returns the bitwise OR.
     bitwise_or => BITWISE_OR;
-    /// The bits that are set in one of them only.
+    /// Returns the bitwise XOR.
     bitwise_xor => BITWISE_XOR;
-    /// `x` moved to higher bits by `y` places, which must be fewer than the dtype has.
+    /// Shifts `x` left by `y` bits, which must be fewer than the dtype has.
     left_shift => LEFT_SHIFT;
-    /// `x` moved to lower bits by `y` places, which must be fewer than the dtype has; the sign is kept.
+    /// Shifts `x` right by `y` bits, which must be fewer than the dtype has. The sign is kept.
     right_shift => RIGHT_SHIFT;
 }
 

@@ -21,6 +21,14 @@ fn cast_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
 
 /// Returns the elements as another dtype: fractions are cut off, `bool` is 0 or 1. A tensor that has the dtype already is
 /// returned as it is.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::cast(&x, DType::Int32).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn cast(x: impl AsOutput, dtype: DType) -> Output {

@@ -78,7 +78,16 @@ comparisons! {
     logical_or => LOGICAL_OR;
 }
 
-/// Returns where `x` and `y`, of one shape, differ by less than `tolerance`.
+/// Returns true where `x` and `y`, of one shape, differ by less than `tolerance`.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2]);
+/// let y = array::zeros(&graph, DType::Float32, [2]);
+/// assert_eq!(math::approximate_equal(&x, &y, 1e-5).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn approximate_equal(x: impl AsOutput, y: impl AsOutput, tolerance: f32) -> Output {
@@ -86,7 +95,15 @@ pub fn approximate_equal(x: impl AsOutput, y: impl AsOutput, tolerance: f32) -> 
     builder.attr("tolerance", tolerance).finish_output()
 }
 
-/// Returns where `x` is false.
+/// Returns true where `x` is false.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let c = array::zeros(&graph, DType::Bool, [2]);
+/// assert_eq!(math::logical_not(&c).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn logical_not(x: impl AsOutput) -> Output {

@@ -49,7 +49,7 @@ fn histogram_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns how often each number from 0 on appears in the `int32` tensor `arr`, as `int32`.
+/// Counts the occurrences of each number from 0 up in the `int32` tensor `arr`, as `int32`.
 #[must_use]
 #[track_caller]
 pub fn bincount(arr: impl AsOutput) -> Output {
@@ -79,7 +79,8 @@ pub fn histogram_fixed_width(values: impl AsOutput, range: impl AsOutput, bins: 
     builder.attr("dtype", DType::Int32).finish_output()
 }
 
-/// For each element how many of the boundaries, in rising order, it is not below.
+/// Returns the bucket of each element: the number of boundaries, in increasing order, that it is greater than
+/// or equal to.
 #[must_use]
 #[track_caller]
 pub fn bucketize(input: impl AsOutput, boundaries: &[f32]) -> Output {

@@ -237,6 +237,15 @@ fn spread(product: &Output, input: &Output, own: &Axes, kept: &Axes) -> Output {
 /// Returns the sum of products that an equation such as `ij,jk->ik` names: a letter for each axis of each operand, and those
 /// of the result; the other axes are summed over. `...` stands for axes that are broadcast.
 ///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// let y = array::zeros(&graph, DType::Float32, [3, 4]);
+/// assert_eq!(math::einsum("ij,jk->ik", &[&x, &y]).shape().to_string(), "[2,4]");
+/// ```
+///
 /// # Panics
 /// When the list is empty: there is no graph to build in.
 #[must_use]

@@ -169,6 +169,15 @@ pub struct MatMulOptions {
 
 /// Returns the matrix product of `[n, k]` and `[k, m]`. Of higher ranks, the products of the matrices in the last two axes,
 /// whose batch axes are broadcast.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// let y = array::zeros(&graph, DType::Float32, [3, 4]);
+/// assert_eq!(math::matmul(&x, &y).shape().to_string(), "[2,4]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn matmul(a: impl AsOutput, b: impl AsOutput) -> Output {

@@ -191,7 +191,7 @@ fn computed_count(op: &Operation, reduction: &Reduction) -> Output {
     floor_div(&all, maximum(size(op.output(0)), scalar_like(&all, 1.0)))
 }
 
-/// Returns where several elements are extreme, they share the gradient.
+/// Builds the gradient. If several elements are extreme, they share it.
 fn extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let reduction = Reduction::of(op)?;
@@ -278,25 +278,33 @@ macro_rules! reductions {
 }
 
 reductions! {
-    /// The sum over axes; 0 of nothing.
+    /// Returns the sum over axes. An empty sum is 0.
     reduce_sum => SUM;
-    /// The mean over axes; NaN of nothing.
+    /// Returns the mean over axes. An empty mean is NaN.
     reduce_mean => MEAN;
-    /// The product over axes; 1 of nothing.
+    /// Returns the product over axes. An empty product is 1.
     reduce_prod => PROD;
-    /// The largest over axes.
+    /// Returns the maximum over axes.
     reduce_max => MAX;
-    /// The smallest over axes.
+    /// Returns the minimum over axes.
     reduce_min => MIN;
-    /// The square root of the sum of squares over axes.
+    /// Returns the Euclidean norm over axes.
     reduce_euclidean_norm => EUCLIDEAN_NORM;
-    /// True if all are true.
+    /// Returns true if all elements are true.
     reduce_all => ALL;
-    /// True if one or more are true.
+    /// Returns true if any element is true.
     reduce_any => ANY;
 }
 
 /// Returns the logarithm of the sum of exponentials, without overflow.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::reduce_logsumexp(&x, 1, false).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn reduce_logsumexp(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
@@ -312,6 +320,14 @@ pub fn reduce_logsumexp(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: 
 }
 
 /// Returns the variance over axes: the mean of squared differences from the mean.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::reduce_variance(&x, 0, false).shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn reduce_variance(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
@@ -323,6 +339,14 @@ pub fn reduce_variance(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: b
 }
 
 /// Returns the standard deviation over axes: the square root of the variance.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::reduce_std(&x, .., false).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn reduce_std(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
@@ -332,6 +356,14 @@ pub fn reduce_std(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) 
 }
 
 /// Returns the index of the largest element along an axis, the first of equals, as `int64`.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::argmax(&x, 1).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn argmax(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
@@ -339,6 +371,14 @@ pub fn argmax(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
 }
 
 /// Returns the index of the smallest element along an axis, the first of equals, as `int64`.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::argmin(&x, 0).shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn argmin(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
@@ -346,6 +386,14 @@ pub fn argmin(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
 }
 
 /// Returns the number of elements that differ from zero, as `int64`.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::count_nonzero(&x, .., false).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn count_nonzero(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {

@@ -94,6 +94,14 @@ fn scan(def: &'static OpDef, x: &Output, axis: Ints, exclusive: bool, reverse: b
 }
 
 /// Returns the running sum along an axis: each element plus all before it.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::cumsum(&x, 1).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn cumsum(x: impl AsOutput, axis: impl Into<Ints>) -> Output {
@@ -108,6 +116,14 @@ pub fn cumsum_with(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, rev
 }
 
 /// Returns the running product along an axis: each element times all before it.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::cumprod(&x, 1).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn cumprod(x: impl AsOutput, axis: impl Into<Ints>) -> Output {

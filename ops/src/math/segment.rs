@@ -167,7 +167,7 @@ fn segment_mean_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
-/// Returns where several rows are extreme, they share the gradient.
+/// Builds the gradient. If several rows are extreme, they share it.
 fn segment_extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let (data, ids) = (op.input(0), op.input(1));
@@ -233,7 +233,7 @@ fn unsorted_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     Ok(vec![grads[0].as_ref().map(|grad| gather_or_zeros(grad, &op.input(1))), None, None])
 }
 
-/// Returns where several rows are extreme, they share the gradient.
+/// Builds the gradient. If several rows are extreme, they share it.
 fn unsorted_extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let (data, ids) = (op.input(0), op.input(1));
@@ -294,7 +294,7 @@ fn sparse_sqrt_n_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Ve
 macro_rules! sorted_segments {
     ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
         $(#[$doc])*
-        /// The numbers are sorted, from 0 on; rows of `data` with one number form a segment.
+        /// Segment ids are sorted and start at 0. Rows of `data` with the same id form a segment.
         #[must_use]
         #[track_caller]
         pub fn $name(data: impl AsOutput, segment_ids: impl AsOutput) -> Output {
@@ -304,23 +304,23 @@ macro_rules! sorted_segments {
 }
 
 sorted_segments! {
-    /// The sum of the rows of each segment.
+    /// Returns the sum of the rows of each segment.
     segment_sum => SEGMENT_SUM;
-    /// The mean of the rows of each segment.
+    /// Returns the mean of the rows of each segment.
     segment_mean => SEGMENT_MEAN;
-    /// The largest of the rows of each segment.
+    /// Returns the maximum of the rows of each segment.
     segment_max => SEGMENT_MAX;
-    /// The smallest of the rows of each segment.
+    /// Returns the minimum of the rows of each segment.
     segment_min => SEGMENT_MIN;
-    /// The product of the rows of each segment.
+    /// Returns the product of the rows of each segment.
     segment_prod => SEGMENT_PROD;
 }
 
 macro_rules! unsorted_segments {
     ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
         $(#[$doc])*
-        /// The numbers are below `num_segments`, in any order; negative ones are left out. Their shape is that
-        /// which the shape of `data` begins with.
+        /// Segment ids are less than `num_segments` and in any order; rows with negative ids are dropped. The
+        /// shape of the ids is a prefix of that of `data`.
         #[must_use]
         #[track_caller]
         pub fn $name(data: impl AsOutput, segment_ids: impl AsOutput, num_segments: impl Into<Ints>) -> Output {
@@ -331,20 +331,23 @@ macro_rules! unsorted_segments {
 }
 
 unsorted_segments! {
-    /// The sum of the rows of each number; 0 where there is none.
+    /// Returns the sum of the rows of each segment. An empty segment yields 0.
     unsorted_segment_sum => UNSORTED_SEGMENT_SUM;
-    /// The largest of the rows of each number; the lowest number of the dtype where there is none.
+    /// Returns the maximum of the rows of each segment. An empty segment yields the lowest number of the
+    /// dtype.
     unsorted_segment_max => UNSORTED_SEGMENT_MAX;
-    /// The smallest of the rows of each number; the highest number of the dtype where there is none.
+    /// Returns the minimum of the rows of each segment. An empty segment yields the highest number of the
+    /// dtype.
     unsorted_segment_min => UNSORTED_SEGMENT_MIN;
-    /// The product of the rows of each number; 1 where there is none.
+    /// Returns the product of the rows of each segment. An empty segment yields 1.
     unsorted_segment_prod => UNSORTED_SEGMENT_PROD;
 }
 
 macro_rules! sparse_segments {
     ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
         $(#[$doc])*
-        /// Row `indices[i]` of `data` belongs to segment `segment_ids[i]`; the latter are sorted, from 0 on.
+        /// Row `indices[i]` of `data` belongs to segment `segment_ids[i]`. Segment ids are sorted and start
+        /// at 0.
         #[must_use]
         #[track_caller]
         pub fn $name(data: impl AsOutput, indices: impl AsOutput, segment_ids: impl AsOutput) -> Output {
@@ -355,10 +358,10 @@ macro_rules! sparse_segments {
 }
 
 sparse_segments! {
-    /// The sum of the chosen rows of each segment.
+    /// Returns the sum of the selected rows of each segment.
     sparse_segment_sum => SPARSE_SEGMENT_SUM;
-    /// The mean of the chosen rows of each segment.
+    /// Returns the mean of the selected rows of each segment.
     sparse_segment_mean => SPARSE_SEGMENT_MEAN;
-    /// The sum of the chosen rows of each segment over the square root of their number.
+    /// Returns the sum of the selected rows of each segment, divided by the square root of their number.
     sparse_segment_sqrt_n => SPARSE_SEGMENT_SQRT_N;
 }

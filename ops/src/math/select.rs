@@ -87,6 +87,16 @@ fn clip_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
 }
 
 /// Returns the elements of `t` where the condition is true and those of `e` elsewhere, with broadcasting.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let c = array::zeros(&graph, DType::Bool, [2]);
+/// let x = array::zeros(&graph, DType::Float32, [2]);
+/// let y = array::zeros(&graph, DType::Float32, [2]);
+/// assert_eq!(math::select(&c, &x, &y).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn select(condition: impl AsOutput, t: impl AsOutput, e: impl AsOutput) -> Output {

@@ -102,6 +102,15 @@ fn betainc_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 }
 
 /// Returns the vector products of vectors of three numbers, which lie along the last axis.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// let y = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::cross(&x, &y).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn cross(a: impl AsOutput, b: impl AsOutput) -> Output {
@@ -115,7 +124,7 @@ pub fn igamma(a: impl AsOutput, x: impl AsOutput) -> Output {
     a.as_output().graph().op(&IGAMMA).input(a).input(x).finish_output()
 }
 
-/// `1 - igamma(a, x)`, exact where that is small.
+/// Returns `1 - igamma(a, x)`, accurate where that is small.
 #[must_use]
 #[track_caller]
 pub fn igammac(a: impl AsOutput, x: impl AsOutput) -> Output {

@@ -28,6 +28,15 @@ fn add_n_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
 
 /// Returns the sum of tensors of one shape. Of a single tensor, the tensor.
 ///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2]);
+/// let y = array::zeros(&graph, DType::Float32, [2]);
+/// assert_eq!(math::add_n(&[&x, &y]).shape().to_string(), "[2]");
+/// ```
+///
 /// # Panics
 /// When the list is empty: there is no graph to build in.
 #[must_use]

@@ -401,75 +401,75 @@ macro_rules! unary_functions {
 }
 
 unary_functions! {
-    /// `-x`.
+    /// Negates: `-x`.
     neg => NEG;
-    /// -1, 0 or 1; of a complex number, the number divided by its magnitude.
+    /// Returns the sign: -1, 0, or 1. For a complex number, the number divided by its magnitude.
     sign => SIGN;
-    /// `x * x`.
+    /// Squares: `x * x`.
     square => SQUARE;
-    /// The square root; NaN below 0.
+    /// Returns the square root. NaN for negative numbers.
     sqrt => SQRT;
-    /// One over the square root.
+    /// Returns the reciprocal of the square root.
     rsqrt => RSQRT;
-    /// `1 / x`.
+    /// Returns the reciprocal.
     reciprocal => RECIPROCAL;
-    /// e to the power of `x`.
+    /// Returns e to the power of `x`.
     exp => EXP;
-    /// `exp(x) - 1`, exact for small `x`.
+    /// Returns `exp(x) - 1`, accurate for small `x`.
     expm1 => EXPM1;
-    /// The natural logarithm; NaN below 0.
+    /// Returns the natural logarithm. NaN for negative numbers.
     log => LOG;
-    /// `log(1 + x)`, exact for small `x`.
+    /// Returns `log(1 + x)`, accurate for small `x`.
     log1p => LOG1P;
-    /// The sine of an angle in radians.
+    /// Returns the sine of an angle in radians.
     sin => SIN;
-    /// The cosine of an angle in radians.
+    /// Returns the cosine of an angle in radians.
     cos => COS;
-    /// The tangent of an angle in radians.
+    /// Returns the tangent of an angle in radians.
     tan => TAN;
-    /// The inverse of the sine.
+    /// Returns the inverse sine.
     asin => ASIN;
-    /// The inverse of the cosine.
+    /// Returns the inverse cosine.
     acos => ACOS;
-    /// The inverse of the tangent.
+    /// Returns the inverse tangent.
     atan => ATAN;
-    /// The hyperbolic sine.
+    /// Returns the hyperbolic sine.
     sinh => SINH;
-    /// The hyperbolic cosine.
+    /// Returns the hyperbolic cosine.
     cosh => COSH;
-    /// The hyperbolic tangent.
+    /// Returns the hyperbolic tangent.
     tanh => TANH;
-    /// The inverse of the hyperbolic sine.
+    /// Returns the inverse hyperbolic sine.
     asinh => ASINH;
-    /// The inverse of the hyperbolic cosine.
+    /// Returns the inverse hyperbolic cosine.
     acosh => ACOSH;
-    /// The inverse of the hyperbolic tangent.
+    /// Returns the inverse hyperbolic tangent.
     atanh => ATANH;
-    /// `1 / (1 + exp(-x))`.
+    /// Returns the logistic function, `1 / (1 + exp(-x))`.
     sigmoid => SIGMOID;
-    /// The error function.
+    /// Returns the error function.
     erf => ERF;
-    /// `1 - erf(x)`, exact for large `x`.
+    /// Returns `1 - erf(x)`, accurate for large `x`.
     erfc => ERFC;
-    /// The inverse of the error function.
+    /// Returns the inverse error function.
     erfinv => ERFINV;
-    /// The inverse of the standard normal distribution's cumulative probability.
+    /// Returns the quantile function of the standard normal distribution.
     ndtri => NDTRI;
-    /// The logarithm of the absolute value of the gamma function.
+    /// Returns the logarithm of the absolute value of the gamma function.
     lgamma => LGAMMA;
-    /// The derivative of `lgamma`.
+    /// Returns the derivative of `lgamma`.
     digamma => DIGAMMA;
-    /// The modified Bessel function of order 0, times `exp(-|x|)`.
+    /// Returns the modified Bessel function of order 0, times `exp(-|x|)`.
     bessel_i0e => BESSEL_I0E;
-    /// The modified Bessel function of order 1, times `exp(-|x|)`.
+    /// Returns the modified Bessel function of order 1, times `exp(-|x|)`.
     bessel_i1e => BESSEL_I1E;
-    /// Rounded toward minus infinity.
+    /// Rounds toward negative infinity.
     floor => FLOOR;
-    /// Rounded toward infinity.
+    /// Rounds toward positive infinity.
     ceil => CEIL;
-    /// Rounded to the nearest integer, halves to the even one.
+    /// Rounds to the nearest integer, ties to even.
     round => ROUND;
-    /// Rounded to the nearest integer, halves to the even one.
+    /// Rounds to the nearest integer, ties to even.
     rint => RINT;
     /// Returns true for elements that are NaN.
     is_nan => IS_NAN;
@@ -477,7 +477,7 @@ unary_functions! {
     is_inf => IS_INF;
     /// Returns true for elements that are neither NaN nor infinite.
     is_finite => IS_FINITE;
-    /// The complex conjugate of complex numbers.
+    /// Returns the complex conjugate.
     conj => CONJ;
 }
 
@@ -492,6 +492,14 @@ fn part(def: &'static OpDef, x: &Output) -> Output {
 }
 
 /// Returns the absolute value, which is real also for complex numbers.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::abs(&x).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn abs(x: impl AsOutput) -> Output {
@@ -521,7 +529,16 @@ pub fn angle(x: impl AsOutput) -> Output {
     part(&ANGLE, x.as_output())
 }
 
-/// Complex numbers from their parts, which are broadcast.
+/// Returns complex numbers from their parts, which are broadcast.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2]);
+/// let y = array::zeros(&graph, DType::Float32, [2]);
+/// assert_eq!(math::complex(&x, &y).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn complex(real: impl AsOutput, imag: impl AsOutput) -> Output {

@@ -192,25 +192,33 @@ macro_rules! activations {
 }
 
 activations! {
-    /// `max(x, 0)`.
+    /// Returns `max(x, 0)`.
     relu => RELU;
-    /// `min(max(x, 0), 6)`.
+    /// Returns `min(max(x, 0), 6)`.
     relu6 => RELU6;
-    /// `x` above 0 and `exp(x) - 1` below.
+    /// Returns `x` for positive `x`, and `exp(x) - 1` otherwise.
     elu => ELU;
-    /// The scaled `elu` that keeps mean 0 and variance 1 through layers.
+    /// Returns the scaled `elu` that preserves mean 0 and variance 1 across layers.
     selu => SELU;
-    /// `log(1 + exp(x))`.
+    /// Returns `log(1 + exp(x))`.
     softplus => SOFTPLUS;
-    /// `x / (1 + |x|)`.
+    /// Returns `x / (1 + |x|)`.
     softsign => SOFTSIGN;
-    /// Exponentials along the last axis, divided by their sum.
+    /// Returns the exponentials along the last axis, divided by their sum.
     softmax => SOFTMAX;
-    /// The logarithm of `softmax`, without loss of precision.
+    /// Returns the logarithm of `softmax`, without loss of precision.
     log_softmax => LOG_SOFTMAX;
 }
 
-/// `x` above 0 and `alpha * x` below.
+/// Returns `x` for positive `x`, and `alpha * x` otherwise.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(nn::leaky_relu(&x, 0.2).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn leaky_relu(features: impl AsOutput, alpha: f32) -> Output {
@@ -218,7 +226,15 @@ pub fn leaky_relu(features: impl AsOutput, alpha: f32) -> Output {
     builder.attr("alpha", alpha).finish_output()
 }
 
-/// `x * sigmoid(x)`.
+/// Returns `x * sigmoid(x)`.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(nn::swish(&x).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn swish(features: impl AsOutput) -> Output {

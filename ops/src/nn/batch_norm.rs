@@ -135,7 +135,7 @@ fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
     })
 }
 
-/// Returns what was kept of the batch leads back; without training, the moments that were given.
+/// Builds the gradient from the saved moments of the batch or, without training, from the moments that were given.
 fn gradient_by(def: &'static OpDef, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 5]) };
     let training = op.attr("is_training").and_then(AttrValue::as_bool).unwrap_or(true);
@@ -164,24 +164,24 @@ fn norm_v3_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 pub struct BatchNorm {
     /// The normalized input.
     pub y: Output,
-    /// The mean of each channel of the batch (of the running mean and it, when that was given).
+    /// The mean of each channel of the batch, blended with the running mean if one was given.
     pub mean: Output,
-    /// The variance of each channel of the batch, without bias (of the running variance and it, when given).
+    /// The biased variance of each channel of the batch, blended with the running variance if one was given.
     pub variance: Output,
 }
 
 /// Options of [`fused_batch_norm`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormOptions {
-    /// The running moments of each channel: what a model that is not in training uses.
+    /// The running moments of each channel, which a model uses outside of training.
     pub moments: Option<(Output, Output)>,
-    /// Added to the variance. 0.001 by default.
+    /// A small number added to the variance. Default: 0.001.
     pub epsilon: f32,
-    /// In which order the axes lie. [`DataFormat::Nhwc`] by default.
+    /// The order of the axes. Default: [`DataFormat::Nhwc`].
     pub data_format: DataFormat,
-    /// True to use the moments of the batch. `true` by default.
+    /// True to use the moments of the batch. Default: true.
     pub is_training: bool,
-    /// The share of the batch's moments in the moments given back; the rest is that of `moments`. 1 by default.
+    /// The share of the batch's moments in the returned moments; the rest is that of `moments`. Default: 1.
     pub exponential_avg_factor: f32,
 }
 
@@ -197,8 +197,8 @@ impl Default for BatchNormOptions {
     }
 }
 
-/// Images brought to mean 0 and variance 1 in each channel, times `scale` plus `offset`, vectors of one number per
-/// channel.
+/// Normalizes each channel of images to mean 0 and variance 1, then multiplies by `scale` and adds `offset`,
+/// vectors of one number per channel.
 #[must_use]
 #[track_caller]
 pub fn fused_batch_norm(

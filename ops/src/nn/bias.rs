@@ -88,14 +88,23 @@ fn bias_add_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Ve
     Ok(vec![Some(broadcast_to(reshape(grad, sizes), shape_of(&value)))])
 }
 
-/// `value` plus a vector along its last axis.
+/// Adds a vector to `value` along its last axis.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// let b = array::zeros(&graph, DType::Float32, [3]);
+/// assert_eq!(nn::bias_add(&x, &b).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn bias_add(value: impl AsOutput, bias: impl AsOutput) -> Output {
     bias_add_with(value, bias, DataFormat::Nhwc)
 }
 
-/// `value` plus a vector along its channels, which lie as the format says.
+/// Adds a vector to `value` along its channels, whose axis the format determines.
 #[must_use]
 #[track_caller]
 pub fn bias_add_with(value: impl AsOutput, bias: impl AsOutput, format: DataFormat) -> Output {

@@ -49,7 +49,7 @@ fn hits_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Classes that a sampler drew, and how often it was expected to draw them and the true ones.
+/// The classes that a sampler drew, and the expected counts of the drawn and the true classes.
 #[derive(Clone, Debug)]
 pub struct Candidates {
     /// `[num_sampled]`, `int64`.
@@ -67,7 +67,7 @@ pub struct SamplerOptions {
     pub num_sampled: usize,
     /// True if no class is drawn twice.
     pub unique: bool,
-    /// Classes are from 0 to this, without it.
+    /// The exclusive upper bound of the classes, which start at 0.
     pub range_max: i64,
     /// The operation-level seed, in addition to that of the graph.
     pub seed: Option<i64>,
@@ -80,8 +80,8 @@ pub fn uniform_candidate_sampler(true_classes: impl AsOutput, options: SamplerOp
     sample(&UNIFORM_CANDIDATE_SAMPLER, true_classes, options)
 }
 
-/// Draws classes with a probability that falls with their number, as words that are numbered by how frequent they are:
-/// class `k` with `(log(k + 2) - log(k + 1)) / log(range_max + 1)`. `true_classes` is `[batch, num_true]`, `int64`.
+/// Draws classes with a probability that decreases with their number, as for words sorted by frequency: class
+/// `k` with `(log(k + 2) - log(k + 1)) / log(range_max + 1)`. `true_classes` is `[batch, num_true]`, `int64`.
 #[must_use]
 #[track_caller]
 pub fn log_uniform_candidate_sampler(true_classes: impl AsOutput, options: SamplerOptions) -> Candidates {

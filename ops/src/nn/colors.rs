@@ -79,28 +79,28 @@ fn adjusted(images: impl AsOutput, def: &'static OpDef, by: f32) -> Output {
     builder.constant(by).finish_output()
 }
 
-/// Moves each channel of floating images away from its mean over the image, by this factor.
+/// Scales the distance of each channel of floating-point images from its mean over the image.
 #[must_use]
 #[track_caller]
 pub fn adjust_contrast(images: impl AsOutput, factor: f32) -> Output {
     adjusted(images, &ADJUST_CONTRAST_V2, factor)
 }
 
-/// Turns the hue of floating RGB images by `delta`, between -1 and 1, once round the color wheel.
+/// Rotates the hue of floating-point RGB images by `delta`, a fraction of the color wheel between -1 and 1.
 #[must_use]
 #[track_caller]
 pub fn adjust_hue(images: impl AsOutput, delta: f32) -> Output {
     adjusted(images, &ADJUST_HUE, delta)
 }
 
-/// Multiplies the saturation of floating RGB images.
+/// Scales the saturation of floating-point RGB images.
 #[must_use]
 #[track_caller]
 pub fn adjust_saturation(images: impl AsOutput, factor: f32) -> Output {
     adjusted(images, &ADJUST_SATURATION, factor)
 }
 
-/// Converts RGB colors, between 0 and 1 in the last axis, to hue, saturation and value.
+/// Converts RGB colors, between 0 and 1 in the last axis, to hue, saturation, and value.
 ///
 /// ```
 /// # use session_core::{DType, Graph};
@@ -115,7 +115,7 @@ pub fn rgb_to_hsv(images: impl AsOutput) -> Output {
     images.as_output().graph().op(&RGB_TO_HSV).input(images).finish_output()
 }
 
-/// Converts colors of hue, saturation and value, between 0 and 1 in the last axis, to RGB.
+/// Converts hue, saturation, and value, between 0 and 1 in the last axis, to RGB colors.
 #[must_use]
 #[track_caller]
 pub fn hsv_to_rgb(images: impl AsOutput) -> Output {

@@ -321,13 +321,13 @@ fn conv_3d_backprop_filter_gradient(op: &Operation, grads: &[Option<Output>]) ->
 /// Options of a convolution: how it moves over its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvOptions {
-    /// The steps between windows, along rows and columns. 1 by default.
+    /// The strides between windows, along rows and columns. Default: 1.
     pub strides: [usize; 2],
     /// The padding beyond the border. Default: [`Padding::Same`].
     pub padding: Padding,
-    /// In which order the axes lie. [`DataFormat::Nhwc`] by default.
+    /// The order of the axes. Default: [`DataFormat::Nhwc`].
     pub data_format: DataFormat,
-    /// The steps between elements of a window, along rows and columns. 1 by default.
+    /// The strides between elements of a window, along rows and columns. Default: 1.
     pub dilations: [usize; 2],
 }
 
@@ -351,6 +351,15 @@ impl ConvOptions {
 }
 
 /// Returns the convolution of images `[batch, rows, columns, channels]` with a filter `[rows, columns, channels, channels out]`.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 8, 8, 3]);
+/// let w = array::zeros(&graph, DType::Float32, [3, 3, 3, 16]);
+/// assert_eq!(nn::conv2d(&x, &w, [1, 1], nn::Padding::Same).shape().to_string(), "[1,8,8,16]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn conv2d(input: impl AsOutput, filter: impl AsOutput, strides: [usize; 2], padding: Padding) -> Output {
@@ -409,6 +418,15 @@ pub fn separable_conv2d(
 
 /// Returns the convolution of volumes `[batch, planes, rows, columns, channels]` with a filter
 /// `[planes, rows, columns, channels, channels out]`. Explicit padding is not possible.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 4, 8, 8, 3]);
+/// let w = array::zeros(&graph, DType::Float32, [3, 3, 3, 3, 16]);
+/// assert_eq!(nn::conv3d(&x, &w, [1, 1, 1], nn::Padding::Valid).shape().to_string(), "[1,2,6,6,16]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn conv3d(input: impl AsOutput, filter: impl AsOutput, strides: [usize; 3], padding: Padding) -> Output {

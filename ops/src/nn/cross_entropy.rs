@@ -88,6 +88,15 @@ fn sparse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
 
 /// Returns the cross entropy of the softmax of `logits` and of rows of probabilities, one number for each row. Classes lie
 /// along the last axis. Gradients go to both; stop that of `labels` when they are not given.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let y = array::zeros(&graph, DType::Float32, [2, 10]);
+/// let x = array::zeros(&graph, DType::Float32, [2, 10]);
+/// assert_eq!(nn::softmax_cross_entropy_with_logits(&y, &x).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn softmax_cross_entropy_with_logits(labels: impl AsOutput, logits: impl AsOutput) -> Output {
@@ -130,6 +139,15 @@ fn outer_sizes(tensor: &Output) -> crate::Ints {
 
 /// Returns the cross entropy of the softmax of `logits` and of class numbers, one number for each. Classes lie along the last
 /// axis of `logits`; the shape of `labels` (`int32` or `int64`) is that of the others.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let y = array::zeros(&graph, DType::Int64, [2]);
+/// let x = array::zeros(&graph, DType::Float32, [2, 10]);
+/// assert_eq!(nn::sparse_softmax_cross_entropy_with_logits(&y, &x).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn sparse_softmax_cross_entropy_with_logits(labels: impl AsOutput, logits: impl AsOutput) -> Output {
@@ -146,6 +164,15 @@ pub fn sparse_softmax_cross_entropy_with_logits(labels: impl AsOutput, logits: i
 }
 
 /// Returns the cross entropy of `sigmoid(logits)` and independent probabilities of the same shape, element by element.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let y = array::zeros(&graph, DType::Float32, [2, 10]);
+/// let x = array::zeros(&graph, DType::Float32, [2, 10]);
+/// assert_eq!(nn::sigmoid_cross_entropy_with_logits(&y, &x).shape().to_string(), "[2,10]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn sigmoid_cross_entropy_with_logits(labels: impl AsOutput, logits: impl AsOutput) -> Output {

@@ -15,6 +15,14 @@ use session_core::{AsOutput, Error, Output};
 ///
 /// `seed` is an operation-level seed: without one, and without a seed of the graph, the numbers differ from
 /// run to run. A rate of 0 returns the tensor itself; a rate outside of [0, 1) is a build error.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(nn::dropout(&x, 0.5, None).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn dropout(x: impl AsOutput, rate: f64, seed: Option<i64>) -> Output {

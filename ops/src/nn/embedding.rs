@@ -14,7 +14,7 @@ use crate::math::select::select;
 use crate::math::sum::add_n;
 use session_core::{AsOutput, DType, Error, Output, PartialShape, Variable};
 
-/// A table of rows: a variable, of which only the rows asked for are read, or any tensor.
+/// A table of rows: a variable, of which only the requested rows are read, or any tensor.
 pub trait Table {
     /// Returns the rows of these numbers.
     #[track_caller]

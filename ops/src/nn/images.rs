@@ -116,11 +116,11 @@ fn resize_nearest_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
 pub struct LocalResponse {
     /// The number of channels on each side that are included. Default: 5.
     pub depth_radius: i64,
-    /// Added to the sum of squares. 1 by default.
+    /// A number added to the sum of squares. Default: 1.
     pub bias: f32,
-    /// The factor of the sum of squares. 1 by default.
+    /// The factor of the sum of squares. Default: 1.
     pub alpha: f32,
-    /// The power of the divisor. 0.5 by default.
+    /// The exponent of the divisor. Default: 0.5.
     pub beta: f32,
 }
 
@@ -130,8 +130,8 @@ impl Default for LocalResponse {
     }
 }
 
-/// Each element divided by a power of the sum of squares of its neighbors along the channels:
-/// `x / (bias + alpha * sum)^beta`.
+/// Divides each element by a power of the sum of squares of its neighbors along the channels: `x / (bias +
+/// alpha * sum)^beta`.
 #[must_use]
 #[track_caller]
 pub fn local_response_normalization(input: impl AsOutput, options: LocalResponse) -> Output {
@@ -149,7 +149,15 @@ pub enum ResizeMethod {
     NearestNeighbor,
 }
 
-/// Images in another size, corners not aligned.
+/// Resizes images, without aligned corners.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 8, 8, 3]);
+/// assert_eq!(nn::resize(&x, [4, 4], nn::ResizeMethod::Bilinear).shape().to_string(), "[1,4,4,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn resize(images: impl AsOutput, size: [usize; 2], method: ResizeMethod) -> Output {

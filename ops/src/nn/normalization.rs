@@ -25,14 +25,30 @@ fn l2_loss_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     Ok(vec![grads[0].as_ref().map(|grad| mul(op.input(0), grad))])
 }
 
-/// Half the sum of squares.
+/// Returns half the sum of squares.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(nn::l2_loss(&x).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn l2_loss(t: impl AsOutput) -> Output {
     t.as_output().graph().op(&L2_LOSS).input(t).finish_output()
 }
 
-/// Divided by the square root of the sum of squares over axes, which counts as `epsilon` at least.
+/// Divides by the square root of the sum of squares over axes, which is at least `epsilon`.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(nn::l2_normalize(&x, 1, 1e-12).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn l2_normalize(x: impl AsOutput, axes: impl Into<Axes>, epsilon: f64) -> Output {
@@ -43,7 +59,15 @@ pub fn l2_normalize(x: impl AsOutput, axes: impl Into<Axes>, epsilon: f64) -> Ou
     scope.leave(mul(x.within(&scope.graph().named_as_scope()), norm))
 }
 
-/// Mean and variance over axes. Sixteen-bit floats are added up in 32 bits.
+/// Returns the mean and variance over axes. 16-bit floats are accumulated in 32 bits.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(nn::moments(&x, 0, false).0.shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn moments(x: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> (Output, Output) {
@@ -74,7 +98,7 @@ fn without_axes(moment: &Output, axes: &Axes) -> Output {
     }
 }
 
-/// `(x - mean) / sqrt(variance + epsilon) * scale + offset`, with broadcasting.
+/// Returns `(x - mean) / sqrt(variance + epsilon) * scale + offset`, with broadcasting.
 #[must_use]
 #[track_caller]
 pub fn batch_normalization(

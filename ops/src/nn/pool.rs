@@ -206,7 +206,7 @@ fn max_pool_3d_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     one(grads, |grad| max_grad(&MAX_POOL_3D_GRAD, op, [&op.input(0), &op.output(0), grad]))
 }
 
-/// Returns which elements are the largest does not change with small changes.
+/// Builds the gradient. Small changes do not change which elements are the largest.
 fn max_pool_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (input, output) = (op.input(0), op.input(1));
@@ -276,6 +276,14 @@ fn pool(
 }
 
 /// Returns the largest element of each window of `size` rows and columns; windows lie `strides` apart.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 8, 8, 3]);
+/// assert_eq!(nn::max_pool(&x, [2, 2], [2, 2], nn::Padding::Valid).shape().to_string(), "[1,4,4,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn max_pool(input: impl AsOutput, size: [usize; 2], strides: [usize; 2], padding: Padding) -> Output {
@@ -297,6 +305,14 @@ pub fn max_pool_with(
 
 /// Returns the mean of each window of `size` rows and columns, without what lies beyond the border; windows lie `strides`
 /// apart. Explicit padding is not possible.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 8, 8, 3]);
+/// assert_eq!(nn::avg_pool(&x, [2, 2], [2, 2], nn::Padding::Valid).shape().to_string(), "[1,4,4,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn avg_pool(value: impl AsOutput, size: [usize; 2], strides: [usize; 2], padding: Padding) -> Output {

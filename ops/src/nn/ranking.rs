@@ -91,6 +91,14 @@ fn top_k_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
 }
 
 /// Returns the `k` largest elements along the last axis, largest first, and their places.
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 10]);
+/// assert_eq!(nn::top_k(&x, 3).0.shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn top_k(input: impl AsOutput, k: impl Into<Ints>) -> (Output, Output) {
@@ -98,7 +106,16 @@ pub fn top_k(input: impl AsOutput, k: impl Into<Ints>) -> (Output, Output) {
     (operation.output(0), operation.output(1))
 }
 
-/// Returns whether the class number `targets[i]` is among the `k` largest of row `i` of `predictions` (`float32`).
+/// Returns true where the class `targets[i]` is among the `k` largest of row `i` of `predictions` (`float32`).
+///
+/// ```
+/// use ops::{array, nn};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 10]);
+/// let i = array::zeros(&graph, DType::Int64, [2]);
+/// assert_eq!(nn::in_top_k(&x, &i, 3).shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn in_top_k(predictions: impl AsOutput, targets: impl AsOutput, k: i64) -> Output {

@@ -4,7 +4,7 @@ use session_core::{Error, PartialShape, Result, ShapeContext};
 
 use crate::shapes;
 
-/// In which order the axes of a batch of images lie.
+/// The order of the axes of a batch of images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DataFormat {
     /// Batch, rows, columns, channels: the default.

@@ -6,9 +6,8 @@ use crate::scalar::Scalar;
 use crate::training::{APPLY_ADADELTA, RESOURCE_APPLY_ADADELTA};
 use session_core::{Operation, Output, Variable};
 
-/// Adadelta (Zeiler): steps in proportion to the running size of the steps before, over that of the gradient.
-///
-/// Its slots are `accum` (the variable `<name>/Adadelta`) and `accum_update` (`<name>/Adadelta_1`).
+/// Adadelta (Zeiler): scales the gradient by the ratio of the running magnitudes of earlier steps and of the
+/// gradient. Its slots are `accum` (the variable `<name>/Adadelta`) and `accum_update` (`<name>/Adadelta_1`).
 #[derive(Debug)]
 pub struct AdadeltaOptimizer {
     settings: OptimizerSettings,
@@ -18,7 +17,8 @@ pub struct AdadeltaOptimizer {
 }
 
 impl AdadeltaOptimizer {
-    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001, the paper's 1), a decay of 0.95, an epsilon of 1e-8.
+    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001, the paper's 1), a decay
+    /// of 0.95, an epsilon of 1e-8.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> AdadeltaOptimizer {
         AdadeltaOptimizer {

@@ -6,9 +6,8 @@ use crate::scalar::Scalar;
 use crate::training::{APPLY_ADAGRAD, RESOURCE_APPLY_ADAGRAD};
 use session_core::{Operation, Output, Variable};
 
-/// Adagrad (Duchi, Hazan and Singer): the gradient is divided by the root of the sum of all its squares so far.
-///
-/// The sum is the slot `accumulator`, the variable `<name>/Adagrad`.
+/// Adagrad (Duchi, Hazan, and Singer): divides the gradient by the square root of the sum of all its squares
+/// so far. The sum is the slot `accumulator`, the variable `<name>/Adagrad`.
 #[derive(Debug)]
 pub struct AdagradOptimizer {
     settings: OptimizerSettings,

@@ -8,10 +8,9 @@ use crate::training::{APPLY_ADAM, RESOURCE_APPLY_ADAM};
 use crate::variables::{Value, VariableBuilder, VariableExt};
 use session_core::{AsOutput, DType, Graph, Operation, Output, Variable};
 
-/// Adam (Kingma and Ba): steps of about the learning rate, from running means of the gradient and of its square.
-///
-/// Its slots are `m` (the variable `<name>/Adam`) and `v` (`<name>/Adam_1`). The variables `beta1_power` and
-/// `beta2_power` belong to all.
+/// Adam (Kingma and Ba): takes steps of about the learning rate, based on running means of the gradient and
+/// of its square. Its slots are `m` (the variable `<name>/Adam`) and `v` (`<name>/Adam_1`). The variables
+/// `beta1_power` and `beta2_power` are shared by all.
 #[derive(Debug)]
 pub struct AdamOptimizer {
     settings: OptimizerSettings,
@@ -22,7 +21,8 @@ pub struct AdamOptimizer {
 }
 
 impl AdamOptimizer {
-    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001), decays of 0.9 and 0.999, and an epsilon of 1e-8.
+    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001), decays of 0.9 and
+    /// 0.999, and an epsilon of 1e-8.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> AdamOptimizer {
         AdamOptimizer {

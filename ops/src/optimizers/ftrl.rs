@@ -20,7 +20,8 @@ pub struct FtrlOptimizer {
 }
 
 impl FtrlOptimizer {
-    /// Creates the optimizer with this learning rate, a power of -0.5, accumulators that begin with 0.1, no regularization.
+    /// Creates the optimizer with this learning rate, a power of -0.5, accumulators that begin with 0.1, no
+    /// regularization.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> FtrlOptimizer {
         FtrlOptimizer {

@@ -5,7 +5,7 @@ use crate::scalar::Scalar;
 use crate::training::{APPLY_GRADIENT_DESCENT, RESOURCE_APPLY_GRADIENT_DESCENT};
 use session_core::{Operation, Output, Variable};
 
-/// `variable -= learning_rate * gradient`.
+/// Gradient descent: `variable -= learning_rate * gradient`.
 #[derive(Debug)]
 pub struct GradientDescentOptimizer {
     settings: OptimizerSettings,

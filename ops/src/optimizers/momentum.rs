@@ -6,9 +6,8 @@ use crate::scalar::Scalar;
 use crate::training::{APPLY_MOMENTUM, RESOURCE_APPLY_MOMENTUM};
 use session_core::{Operation, Output, Variable};
 
-/// `accumulator = momentum * accumulator + gradient; variable -= learning_rate * accumulator`.
-///
-/// The accumulator is the slot `momentum`, the variable `<name>/Momentum`.
+/// Gradient descent with momentum: `accumulator = momentum * accumulator + gradient; variable -=
+/// learning_rate * accumulator`. The accumulator is the slot `momentum`, the variable `<name>/Momentum`.
 #[derive(Debug)]
 pub struct MomentumOptimizer {
     settings: OptimizerSettings,

@@ -38,7 +38,7 @@ impl ExponentialMovingAverage {
         self
     }
 
-    /// With another name, which stands in the names of the averages.
+    /// Sets another name, which becomes part of the names of the averages.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.settings.name = name.to_owned();
@@ -81,7 +81,7 @@ impl ExponentialMovingAverage {
         self.settings.slot(variable, "average")
     }
 
-    /// Under which name the average of a variable is saved.
+    /// Returns the name under which the average of a variable is saved.
     #[must_use]
     pub fn average_name(&self, variable: &Variable) -> String {
         match self.average(variable) {
@@ -90,8 +90,8 @@ impl ExponentialMovingAverage {
         }
     }
 
-    /// For evaluation: which variable is to be restored from which name, the average where there is one, and the
-    /// variable itself otherwise.
+    /// Returns the names from which variables are restored for evaluation: that of the average where there is
+    /// one, and that of the variable otherwise.
     #[must_use]
     pub fn variables_to_restore(
         &self,

@@ -8,7 +8,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Name, place and slots of an optimizer.
+/// The name, place, and slots of an optimizer.
 pub struct OptimizerSettings {
     pub(super) name: String,
     pub(super) place: Option<Graph>,
@@ -28,7 +28,7 @@ struct Made {
 type Key = (GraphId, Option<Endpoint>, String);
 
 impl OptimizerSettings {
-    /// For an optimizer of this name.
+    /// Creates the settings of an optimizer with this name.
     #[must_use]
     pub fn new(name: &str) -> OptimizerSettings {
         OptimizerSettings { name: name.to_owned(), place: None, made: Mutex::default() }
@@ -40,13 +40,14 @@ impl OptimizerSettings {
         &self.name
     }
 
-    /// Returns where operations are made on behalf of this caller.
+    /// Returns a handle for operations created on behalf of this caller.
     pub(super) fn place(&self, graph: &Graph, location: &'static Location<'static>) -> Graph {
         self.lock().caller = Some(location);
         self.home(graph, location).located_at(location)
     }
 
-    /// Returns the scope and control inputs of what is made; that the handle is of another graph is an error of this caller.
+    /// Returns the scope and control inputs of what is made; that the handle is of another graph is an error
+    /// of this caller.
     pub(super) fn home(&self, graph: &Graph, location: &'static Location<'static>) -> Graph {
         match &self.place {
             None => graph.root(),

@@ -43,8 +43,8 @@ impl<'a> UpdateScope<'a> {
         output
     }
 
-    /// Begins the operation that updates a variable, on its device: the definition for its kind, the variable as
-    /// first input.
+    /// Starts the operation that updates a variable, on the device of the variable. It uses the definition
+    /// for the kind of variable and takes the variable as its first input.
     #[track_caller]
     pub fn update_of(
         &self,
@@ -60,7 +60,8 @@ impl<'a> UpdateScope<'a> {
     /// Returns a slot of a variable, as an input.
     ///
     /// # Panics
-    /// Panics if [`create_slots`](super::Optimizer::create_slots) did not create the slot, which is a bug of the optimizer.
+    /// Panics if [`create_slots`](super::Optimizer::create_slots) did not create the slot, which is a bug of
+    /// the optimizer.
     #[must_use]
     pub fn slot(&self, variable: &Variable, name: &str) -> Output {
         let slot = self.settings.slot(variable, name);

@@ -75,26 +75,27 @@ enum Form {
 }
 
 impl FeatureSpec {
-    /// As many values as the shape has elements, in each example.
+    /// Describes a feature with a fixed number of values in each example: one for each element of the shape.
     #[must_use]
     pub fn fixed(shape: impl Into<Shape>, dtype: DType) -> FeatureSpec {
         FeatureSpec { dtype, form: Form::Fixed { shape: shape.into(), default: None } }
     }
 
-    /// Any number of blocks of this shape; examples with fewer of them than others are padded at the end, with zeros or
-    /// empty strings unless a default value is given.
+    /// Describes a feature with any number of blocks of this shape. Examples with fewer blocks than others
+    /// are padded at the end, with zeros or empty strings unless a default value is given.
     #[must_use]
     pub fn fixed_sequence(shape: impl Into<Shape>, dtype: DType) -> FeatureSpec {
         FeatureSpec { dtype, form: Form::Sequence { shape: shape.into(), padding: None } }
     }
 
-    /// Any number of values, as a row of a sparse tensor.
+    /// Describes a feature with any number of values, parsed to a row of a sparse tensor.
     #[must_use]
     pub fn var_len(dtype: DType) -> FeatureSpec {
         FeatureSpec { dtype, form: Form::Sparse }
     }
 
-    /// Sets what an example without this feature has; without a default it is an error. For sequences, a scalar that pads.
+    /// Sets what an example without this feature has; without a default it is an error. For sequences, a
+    /// scalar that pads.
     #[must_use]
     pub fn default_value(mut self, value: impl Into<Tensor>) -> FeatureSpec {
         match &mut self.form {
@@ -107,7 +108,7 @@ impl FeatureSpec {
     }
 }
 
-/// The features that [`parse_example`] gives.
+/// The features that [`parse_example`] returns.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     dense: Vec<(String, Output)>,

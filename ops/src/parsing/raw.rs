@@ -102,9 +102,8 @@ impl CsvOptions {
     }
 }
 
-/// Lines of CSV as one tensor for each column, of the dtype of its default. A default of no elements says that the column
-/// must have a value; see RFC 4180 for quotes.
-///
+/// Parses lines of CSV to one tensor per column, with the dtype of the column's default. An empty default
+/// means that the column requires a value. See RFC 4180 for quotes.
 /// # Errors
 /// When it runs: `InvalidArgument` that names the record and the field, counted from 0.
 #[must_use]
@@ -130,8 +129,7 @@ pub fn decode_csv(records: impl AsOutput, record_defaults: &[Tensor], options: &
     (0..record_defaults.len()).map(|index| operation.output(index)).collect()
 }
 
-/// Byte strings of one length as numbers, little-endian or not: one more dimension.
-///
+/// Decodes byte strings of one length to numbers, little-endian or not, along a new last axis.
 /// # Errors
 /// When it runs: `InvalidArgument` for strings of different lengths, or of a length that is no multiple of the dtype's.
 #[must_use]

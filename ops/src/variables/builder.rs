@@ -61,8 +61,8 @@ pub fn get_variable(
     VariableBuilder::new(graph).scoped_name(name).initializer(shape, dtype, initializer).build()
 }
 
-/// Makes a variable step by step, for what [`variable`] and [`get_variable`] leave at its default.
-///
+/// Builds a variable step by step, with settings that [`variable`] and [`get_variable`] leave at their
+/// defaults.
 /// ```ignore
 /// let moving_mean = VariableBuilder::new(&graph.named("moving_mean"))
 ///     .initializer([64], DType::Float32, &zeros())
@@ -123,7 +123,7 @@ impl<'a> VariableBuilder<'a> {
         }
     }
 
-    /// Begins with this value and has its dtype and shape.
+    /// Sets the initial value, which determines the dtype and shape.
     pub fn initial_value(mut self, value: impl Into<Value>) -> Self {
         self.source = Source::Value(value.into());
         self
@@ -178,8 +178,8 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// In no collection but those that [`collection`](VariableBuilder::collection) names: neither initialized with the others,
-    /// nor saved, nor trained unless it is asked for by itself.
+    /// Adds the variable to no collections except those of [`collection`](VariableBuilder::collection). It is
+    /// then neither initialized with the others, nor saved, nor trained unless requested explicitly.
     pub fn unlisted(mut self) -> Self {
         self.listed = false;
         self
@@ -192,7 +192,7 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// As a part of a partitioned variable.
+    /// Makes the variable a slice of a partitioned variable.
     pub fn slice(mut self, slice: SliceInfo) -> Self {
         self.slice = Some(slice);
         self

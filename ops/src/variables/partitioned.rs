@@ -6,9 +6,7 @@ use crate::initializers::Initializer;
 use session_core::{DType, Error, Graph, Output, Phase, Shape, SliceInfo, Variable};
 use std::panic::Location;
 
-/// Says into how many parts a variable is cut.
-///
-/// Closures over the same arguments are partitioners too.
+/// Decides into how many parts a variable is split. Closures over the same arguments are partitioners, too.
 pub trait Partitioner {
     /// Returns the number of parts along each axis; more than 1 along one axis at most.
     fn parts(&self, shape: &Shape, dtype: DType) -> Vec<usize>;
@@ -20,13 +18,13 @@ impl<F: Fn(&Shape, DType) -> Vec<usize>> Partitioner for F {
     }
 }
 
-/// As many parts as this along the first axis, or along [another](FixedSize::axis).
+/// Returns a partitioner with this number of parts along the first axis, or along [another](FixedSize::axis).
 #[must_use]
 pub fn fixed_size_partitioner(parts: usize) -> FixedSize {
     FixedSize { parts, axis: 0 }
 }
 
-/// See [`fixed_size_partitioner`].
+/// The partitioner of [`fixed_size_partitioner`].
 #[derive(Clone, Copy, Debug)]
 pub struct FixedSize {
     parts: usize,
@@ -34,7 +32,7 @@ pub struct FixedSize {
 }
 
 impl FixedSize {
-    /// Cuts along this axis.
+    /// Sets the axis. Default: the first.
     #[must_use]
     pub fn axis(mut self, axis: usize) -> FixedSize {
         self.axis = axis;
@@ -54,14 +52,14 @@ impl Partitioner for FixedSize {
     }
 }
 
-/// Parts along the first axis of at least `min_slice_size` bytes, at most `max_partitions` of them. An element of a
-/// string variable counts 16 bytes.
+/// Returns a partitioner with parts of at least `min_slice_size` bytes along the first axis, at most
+/// `max_partitions` of them. An element of a string variable counts as 16 bytes.
 #[must_use]
 pub fn min_max_variable_partitioner(max_partitions: usize, min_slice_size: usize) -> MinMax {
     MinMax { max_partitions, min_slice_size, axis: 0 }
 }
 
-/// See [`min_max_variable_partitioner`].
+/// The partitioner of [`min_max_variable_partitioner`].
 #[derive(Clone, Copy, Debug)]
 pub struct MinMax {
     max_partitions: usize,
@@ -70,7 +68,7 @@ pub struct MinMax {
 }
 
 impl MinMax {
-    /// Cuts along this axis.
+    /// Sets the axis. Default: the first.
     #[must_use]
     pub fn axis(mut self, axis: usize) -> MinMax {
         self.axis = axis;
@@ -88,7 +86,8 @@ impl Partitioner for MinMax {
     }
 }
 
-/// A variable in parts. Each part is a variable of its own, `NAME/part_0` and so on; checkpoints hold it as a whole.
+/// A variable in parts. Each part is a variable of its own, `NAME/part_0` and so on; checkpoints store it as
+/// a whole.
 #[derive(Clone, Debug)]
 pub struct PartitionedVariable {
     name: String,

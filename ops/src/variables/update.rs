@@ -19,7 +19,7 @@ pub trait VariableExt {
     /// for a read that all share and that waits for nothing.)
     fn read(&self, graph: &Graph) -> Output;
 
-    /// Returns whether it has a value.
+    /// Returns true if the variable is initialized.
     fn is_initialized(&self, graph: &Graph) -> Output;
 
     /// Returns the value that an update of this variable leaves, such as that of [`assign_add`](VariableExt::assign_add): reading it

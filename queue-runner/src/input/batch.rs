@@ -55,7 +55,8 @@ impl Batch {
         }
     }
 
-    /// Returns the sparse tensor in this place, counted over all tensors of an element (S-267). That there is none is a build error.
+    /// Returns the sparse tensor in this place, counted over all tensors of an element (S-267). That there is
+    /// none is a build error.
     #[must_use]
     #[track_caller]
     pub fn sparse(&self, place: usize) -> SparseTensor {

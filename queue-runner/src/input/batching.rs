@@ -98,14 +98,14 @@ impl BatchOptions {
         self
     }
 
-    /// Fixes the order of the shuffling functions together with the graph's seed.
+    /// Sets the operation-level seed of the shuffling functions, in addition to that of the graph.
     #[must_use]
     pub fn seed(mut self, seed: i64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Batches of one shared name share a queue.
+    /// Sets the shared name. Batches with the same shared name share a queue.
     #[must_use]
     pub fn shared_name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.shared_name);
@@ -336,7 +336,7 @@ enum Part {
 }
 
 impl Part {
-    /// Returns what the queue holds of it.
+    /// Returns the components that the queue holds.
     fn dtype(&self) -> DType {
         match self {
             Part::Dense(tensor) => tensor.dtype(),
@@ -344,7 +344,7 @@ impl Part {
         }
     }
 
-    /// Returns what those who make the same element have in common.
+    /// Returns the common declaration of the producers of one element.
     fn kind(&self) -> (DType, &'static str) {
         match self {
             Part::Dense(tensor) => (tensor.dtype(), "dense"),
@@ -629,7 +629,8 @@ impl<'a> Maker<'a> {
         self.batch(&operation, names, stored)
     }
 
-    /// Returns what a dequeue gives. Whoever needs one of its tensors has all sparse ones taken, or they would stay behind.
+    /// Returns the tensors of a dequeue. Using one of them takes all sparse ones out of their maps, so that
+    /// none is left behind.
     fn batch(&self, dequeue: &Operation, names: Vec<String>, stored: &[Option<Stored>]) -> Batch {
         let scope = self.around.clone();
         let outputs = dequeue.outputs();

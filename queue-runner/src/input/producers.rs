@@ -65,7 +65,8 @@ impl ProducerOptions {
         self
     }
 
-    /// Fixes the order together with the graph's seed. With a seed of either kind every session has the same order.
+    /// Sets the operation-level seed of the order, in addition to that of the graph. With either, every
+    /// session has the same order.
     #[must_use]
     pub fn seed(mut self, seed: i64) -> Self {
         self.seed = Some(seed);
@@ -79,7 +80,7 @@ impl ProducerOptions {
         self
     }
 
-    /// Producers of one shared name share a queue (S-259).
+    /// Sets the shared name. Producers with the same shared name share a queue (S-259).
     #[must_use]
     pub fn shared_name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.shared_name);

@@ -173,7 +173,7 @@ impl Allocation {
         Ok(self.used.len() - 1)
     }
 
-    /// Returns what must be copied to output `k` at the end of a block.
+    /// Returns the value to copy to output `k` at the end of a block.
     fn copy(&self, k: usize, result: usize) -> Option<Source> {
         match self.places[result] {
             Place::Output(place) if place == k => None,

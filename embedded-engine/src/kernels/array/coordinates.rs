@@ -58,7 +58,8 @@ impl Rows {
     }
 }
 
-/// Returns what `indices`, whose last axis holds coordinates, names in an array of shape `target`.
+/// Returns the elements or slices that `indices`, whose last axis holds coordinates, select in an array of
+/// shape `target`.
 pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
     let Some((&depth, outer)) = indices.shape().split_last() else {
         return Err(Error::invalid_argument("indices must be at least a vector"));

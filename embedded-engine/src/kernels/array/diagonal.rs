@@ -115,7 +115,7 @@ impl Form {
         }
     }
 
-    /// Returns where the element that begins diagonal `diagonal` stands in a row of `longest`.
+    /// Returns the position of the first element of diagonal `diagonal` in a row of `longest`.
     fn offset(self, diagonal: i64, length: usize, longest: usize) -> usize {
         let right = if diagonal >= 0 { self.upper_right } else { self.lower_right };
         // The main diagonal, and adjacent ones that are as long, have no padding.
@@ -164,7 +164,7 @@ impl Band {
         stack.iter().copied().chain(count).chain([self.longest]).collect()
     }
 
-    /// Returns where the element of a matrix stands among the diagonals, if it is on one of them.
+    /// Returns the position of a matrix element among the diagonals, if it is on one of them.
     fn place(&self, row: usize, column: usize) -> Option<usize> {
         let diagonal = column as i64 - row as i64;
         if diagonal < self.range[0] || diagonal > self.range[1] {

@@ -125,7 +125,7 @@ impl Found {
         Ok(found)
     }
 
-    /// Returns what the error says; nothing if all is well.
+    /// Returns the message of the error, or `None` if all numbers are finite.
     fn text(self, signed: bool) -> Option<String> {
         let infinite: &[(bool, &str)] = if signed {
             &[(self.negative, "-Inf"), (self.positive, "+Inf")]

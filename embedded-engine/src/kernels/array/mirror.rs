@@ -51,7 +51,7 @@ fn check(shape: &[usize], pads: &[[usize; 2]], edge: usize) -> Result<()> {
     Ok(())
 }
 
-/// Returns which element of an axis of `size` stands at `place` of the padded axis.
+/// Returns the index in an axis of `size` of the element at `place` of the padded axis.
 fn mirrored(place: usize, size: usize, before: usize, edge: usize) -> usize {
     if place < before {
         before - place - 1 + edge

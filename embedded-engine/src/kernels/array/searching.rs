@@ -24,7 +24,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns which elements are not zero (or not false).
+/// Returns true for elements that are not zero (or not false).
 fn not_zero(context: &KernelContext<'_>, input: usize) -> Result<Vec<bool>> {
     let mut holds = memory::filled(false, context.input(input).elements())?;
     match context.values(input)? {
@@ -158,7 +158,7 @@ fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_co
     Ok(())
 }
 
-/// Returns where each distinct key stands first, which of them each key is, and how often each occurs.
+/// Returns the first position of each distinct key, the index of the distinct key for each key, and the counts.
 fn distinct<'k>(keys: impl Iterator<Item = Key<'k>>) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
     let mut numbers: FxHashMap<Key<'k>, usize> = FxHashMap::default();
     let (mut firsts, mut indices, mut counts) = (Vec::new(), Vec::new(), Vec::new());
@@ -192,7 +192,7 @@ fn list_diff(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     Ok(())
 }
 
-/// Returns where values belong in sorted rows: before what is equal, or behind it.
+/// Returns the insertion points of values in sorted rows: before equal elements, or after them.
 fn make_bound(spec: &NodeSpec<'_>, behind: bool) -> Result<Box<dyn Kernel>> {
     let out = spec.dtype("out_type")?;
     check_real(spec.input_dtype(0))?;

@@ -37,7 +37,7 @@ pub(super) trait Job<S> {
     /// Sets the outputs.
     fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()>;
 
-    /// Returns what is waited for, for messages.
+    /// Describes the wait, for messages.
     fn describe(&self) -> String;
 }
 

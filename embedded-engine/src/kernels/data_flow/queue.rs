@@ -92,7 +92,7 @@ impl QueueSpec {
         }
     }
 
-    /// Returns whether elements can be stacked (S-237).
+    /// Fails if elements cannot be stacked (S-237).
     pub(super) fn check_batches(&self) -> Result<()> {
         let known = |shape: &PartialShape| shape.is_fully_known() || self.pads() && shape.rank().is_some();
         match &self.shapes {

@@ -67,7 +67,7 @@ pub(in crate::kernels) fn path(name: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(name))
 }
 
-/// Returns what the operating system said of a file, as an error with the code that fits.
+/// Converts an operating system error on a file into an error with the matching code.
 pub(super) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
     let code = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Code::NotFound,
@@ -148,7 +148,8 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     pattern[at..].iter().all(|&byte| byte == b'*')
 }
 
-/// Returns whether a byte is in the class that the pattern begins with, and the length of the class; nothing if it has no end.
+/// Returns whether a byte is in the class that the pattern begins with, and the length of the class; nothing
+/// if it has no end.
 fn class(pattern: &[u8], byte: u8) -> Option<(bool, usize)> {
     let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
     let mut at = if negated { 2 } else { 1 };

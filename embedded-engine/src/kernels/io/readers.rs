@@ -232,7 +232,7 @@ impl Reader {
 }
 
 impl State {
-    /// Returns where it stands, if it never stands within a file.
+    /// Returns the position, for a reader that never stops within a file.
     fn position(&self, reader: &Reader) -> Result<Position> {
         if !matches!(reader.format, Format::WholeFile | Format::Identity) {
             let text = format!("the state of reader '{}' can be neither saved nor restored", reader.name);

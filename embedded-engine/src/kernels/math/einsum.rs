@@ -214,7 +214,8 @@ impl Plan {
 }
 
 impl Packing {
-    /// Creates an operand with the axes `kept` in this order, summed over all others, diagonals where it names an axis twice.
+    /// Creates an operand with the axes `kept` in this order, summed over all others, diagonals where it
+    /// names an axis twice.
     fn new(shape: &Shape, axes: &[Axis], sizes: &Sizes, kept: &[Axis]) -> Packing {
         let mut summed: Vec<Axis> = axes.iter().copied().filter(|axis| !kept.contains(axis)).collect();
         summed.sort_unstable();
@@ -274,7 +275,7 @@ fn elements(sizes: impl IntoIterator<Item = usize>) -> usize {
     sizes.into_iter().collect::<Shape>().elements()
 }
 
-/// Returns how far apart neighbors along each axis of `order` lie in an operand with these axes and sizes.
+/// Returns the stride of each axis of `order` in an operand with these axes and sizes.
 fn strides_of(order: &[Axis], axes: &[Axis], shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![0; axes.len()];
     let mut stride = 1;

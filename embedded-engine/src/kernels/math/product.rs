@@ -116,7 +116,7 @@ fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transpos
     Ok(())
 }
 
-/// Returns which matrix of an operand's stack belongs to one of the result's.
+/// Returns the index of the operand matrix for a matrix of the result.
 fn stack_index(result: &[usize], operand: &[usize], mut index: usize) -> usize {
     let (mut place, mut stride) = (0, 1);
     let padding = result.len() - operand.len();

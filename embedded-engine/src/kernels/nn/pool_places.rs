@@ -32,7 +32,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns where the first maximum of each window stands in the whole input.
+/// Returns the position of the first maximum of each window in the whole input.
 fn places<T: Element + PartialOrd>(shape: &PoolShape, input: &[T]) -> Result<Vec<usize>> {
     let s = shape;
     let mut places = memory::reserve(s.batch * s.out_h * s.out_w * s.channels)?;

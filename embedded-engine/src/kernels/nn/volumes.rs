@@ -76,7 +76,7 @@ impl Slide {
         })
     }
 
-    /// Returns where windows of these sizes lie in a volume.
+    /// Returns the positions of windows of these sizes in a volume.
     fn over(&self, volume: &[usize], window: [usize; 3]) -> Result<Grid> {
         let &[batch, d, h, w, channels] = volume else {
             return Err(Error::invalid_argument(format!("a volume must be 5-dimensional, not {volume:?}")));

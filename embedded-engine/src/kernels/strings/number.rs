@@ -54,7 +54,8 @@ pub(in crate::kernels) fn integer<T: FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.trim_ascii().parse().ok()
 }
 
-/// Returns a decimal or hexadecimal number, an infinity or not a number, with white space around it. Those too large are infinite.
+/// Returns a decimal or hexadecimal number, an infinity or not a number, with white space around it. Those
+/// too large are infinite.
 pub(in crate::kernels) fn float<T: Float>(text: &[u8]) -> Option<T> {
     let text = std::str::from_utf8(text).ok()?.trim_ascii();
     text.parse().ok().or_else(|| hexadecimal(text).map(T::from_f64))
