@@ -36,11 +36,11 @@ pub const SAVED_OBJECTS: CollectionKey<SavedObject> = CollectionKey::new("saveab
 /// # let session = MockSession::new(&graph);
 ///
 /// let saver = GraphSaver::new(SaverOptions::new());
-/// let prefix = saver.save(&*session, &path, Some(7))?;
+/// let prefix = saver.save(&session, &path, Some(7))?;
 /// assert_eq!(load_variable(&prefix, "model/w")?, Tensor::from([1.0f32, 2.0]));
 ///
 /// weights.lock().unwrap().insert("w".to_string(), Tensor::from([0.0f32, 0.0]));
-/// saver.restore(&*session, &prefix, &RestoreOptions::new())?;
+/// saver.restore(&session, &prefix, &RestoreOptions::new())?;
 /// assert_eq!(weights.lock().unwrap()["w"], Tensor::from([1.0f32, 2.0]));
 /// # Ok::<(), session_core::Error>(())
 /// ```

@@ -36,7 +36,7 @@ use std::time::Duration;
 /// use hooks::StopAtStepHook;
 /// use monitored::HostTraining;
 /// use std::sync::{Arc, Mutex};
-/// use tensor::{DType, Tensor};
+/// use session_core::{DType, Tensor};
 ///
 /// struct Line { slope: f64, offset: f64 }
 ///
