@@ -6,6 +6,7 @@ mod checkpoint;
 mod events;
 mod export;
 mod graph;
+mod iterators;
 mod model;
 mod output;
 mod run;

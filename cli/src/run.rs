@@ -1,26 +1,31 @@
 //! `monitored run`.
 
+use crate::iterators::{initializers, take_input};
 use crate::model::folder::{folder_of, saved_model};
 use crate::model::inputs::InputArgument;
+use crate::model::json;
 use crate::model::outputs::{OutputArgument, deliver};
 use crate::output::{Outcome, Result};
 use crate::train::EngineName;
 use monitored_session::checkpoint::RestoreOptions;
 use monitored_session::graph_def::proto::MetaGraphDef;
-use monitored_session::graph_def::{ImportOptions, import_meta_graph_def, read_graph_file};
+use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, read_graph_file};
+use monitored_session::ops::variables::global_variables_initializer;
 use monitored_session::saved_model::{
     FrozenGraph, LoadOptions, SavedModel, SavedModelFolder, Signature, find_tensor, load_variables,
 };
 use monitored_session::scaffold::default_local_init_op;
-use monitored_session::session_core::keys::LOCAL_INIT_OP;
+use monitored_session::session_core::keys::{INIT_OP, LOCAL_INIT_OP};
 use monitored_session::session_core::{
-    DType, Error, FileAccess, Graph, Output, PartialShape, Session, SessionConfig, SessionExt, Tensor,
+    Code, DType, Error, FileAccess, Graph, Operation, Output, PartialShape, Session, SessionConfig,
+    SessionExt, Tensor,
 };
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Runs a model once: gives it values, and prints or writes what it gives.
+/// Runs a model: gives it values, and prints or writes what it gives. Where a graph takes its input from datasets or queues,
+/// it is run again and again until the input ends.
 ///
 /// MODEL is the folder of a SavedModel, a frozen graph (`.pb`, `.pbtxt`), or a meta graph (`.meta`) with `--checkpoint`. The
 /// model's operations may read the files in its folder and in that of the checkpoint; `--allow-files` widens that.
@@ -52,6 +57,12 @@ pub(crate) struct Arguments {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    /// How often to run a graph. Default: until the end of its input, or once if it has none.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    times: Option<u64>,
+    /// Print a JSON object for each run of a graph, one a line: `{"fetches": {NAME: value}}`.
+    #[arg(long, conflicts_with = "json")]
+    json_lines: bool,
     /// What runs the model.
     #[arg(long, value_enum, default_value = "embedded")]
     engine: EngineName,
@@ -66,8 +77,17 @@ const DEFAULT_SIGNATURE: &str = "serving_default";
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let values = match saved_model(&self.model) {
+            Some(_) if self.times.is_some() || self.json_lines => {
+                return Err(Error::value("--times and --json-lines are for graph files").into());
+            }
             Some(folder) => self.of_saved_model(&folder)?,
-            None => self.of_graph(read_graph_file(&self.model)?)?,
+            None => {
+                let message = read_graph_file(&self.model)?;
+                if self.times.is_some() || self.json_lines || has_iterators(&message) {
+                    return self.repeated(&message, out);
+                }
+                self.of_graph(message)?
+            }
         };
         deliver(out, &values, &self.outputs, self.json)?;
         Ok(Outcome::Good)
@@ -162,17 +182,64 @@ impl Arguments {
         message: &MetaGraphDef,
         prefix: &Path,
     ) -> std::result::Result<Arc<dyn Session>, Error> {
-        let meta = import_meta_graph_def(&Graph::new(), message, &ImportOptions::new())
-            .map_err(|error| error.context(format!("cannot import '{}'", self.model.display())))?;
-        let access = FileAccess::nothing().and_read(folder_of(&self.model)).and_read(folder_of(prefix));
-        let access = self.allow_files.iter().fold(access, |access, folder| access.and_write(folder));
-        let config = SessionConfig { file_access: access, ..SessionConfig::default() };
-        let local = meta.graph.collection(&LOCAL_INIT_OP).pop();
-        let local = local.unwrap_or_else(|| default_local_init_op(&meta.graph));
-        let session = self.engine.local()?.new_session(&meta.graph, "", &config)?;
+        let meta = self.imported(message)?;
+        let (local, session) = (local_init_op(&meta.graph), self.session(&meta.graph)?);
         load_variables(&*session, meta.saver.as_ref(), prefix, &RestoreOptions::new())?;
         session.run(&local, ())?;
         Ok(session)
+    }
+
+    fn imported(&self, message: &MetaGraphDef) -> std::result::Result<MetaGraph, Error> {
+        import_meta_graph_def(&Graph::new(), message, &ImportOptions::new())
+            .map_err(|error| error.context(format!("cannot import '{}'", self.model.display())))
+    }
+
+    /// A session whose operations reach the files around the model and its checkpoint.
+    fn session(&self, graph: &Graph) -> std::result::Result<Arc<dyn Session>, Error> {
+        let access = FileAccess::nothing().and_read(folder_of(&self.model));
+        let access = self.checkpoint.iter().fold(access, |access, prefix| access.and_read(folder_of(prefix)));
+        let access = self.allow_files.iter().fold(access, |access, folder| access.and_write(folder));
+        let config = SessionConfig { file_access: access, ..SessionConfig::default() };
+        self.engine.local()?.new_session(graph, "", &config)
+    }
+
+    /// Runs a graph again and again: initializes its variables, or loads them, and its tables and iterators.
+    fn repeated(&self, message: &MetaGraphDef, out: &mut dyn Write) -> Result {
+        let meta = self.imported(message)?;
+        let graph = &meta.graph;
+        let request = self.request(&|name| find_tensor(graph, name))?;
+        let operations: Vec<Operation> =
+            request.fetches.iter().map(|output| output.operation().clone()).collect();
+        let init = graph.collection(&INIT_OP).pop();
+        let init = init.unwrap_or_else(|| global_variables_initializer(graph));
+        let (local, iterators) = (local_init_op(graph), initializers(graph, &operations));
+        let limit = self.times.or((!take_input(&request.fetches)).then_some(1));
+        let session = self.session(graph)?;
+        match &self.checkpoint {
+            Some(prefix) => {
+                load_variables(&*session, meta.saver.as_ref(), prefix, &RestoreOptions::new())?;
+            }
+            None => drop(session.run(&init, ())?),
+        }
+        session.run(&local, ())?;
+        session.run(((), &iterators), ())?;
+        let mut runs = 0;
+        while limit.is_none_or(|limit| runs < limit) {
+            let values = match session.run(request.fetches.clone(), request.feeds.clone()) {
+                Err(error) if error.code() == Code::OutOfRange && runs > 0 => break,
+                other => other?,
+            };
+            runs += 1;
+            let values: Vec<(String, Tensor)> = request.names.iter().cloned().zip(values).collect();
+            if self.json_lines {
+                let values = values.iter().map(|(name, value)| (name.clone(), json::from_tensor(value)));
+                let line = serde_json::json!({ "fetches": values.collect::<serde_json::Map<_, _>>() });
+                writeln!(out, "{line}")?;
+            } else {
+                deliver(out, &values, &self.outputs, self.json)?;
+            }
+        }
+        Ok(Outcome::Good)
     }
 
     /// Feeds and fetches tensors of a graph.
@@ -181,22 +248,48 @@ impl Arguments {
         session: &Arc<dyn Session>,
         find: &dyn Fn(&str) -> std::result::Result<Output, Error>,
     ) -> std::result::Result<Vec<(String, Tensor)>, Error> {
+        let Request { names, fetches, feeds } = self.request(find)?;
+        let values = session.run(fetches, feeds)?;
+        Ok(names.into_iter().zip(values).collect())
+    }
+
+    /// What is asked of a graph.
+    fn request(
+        &self,
+        find: &dyn Fn(&str) -> std::result::Result<Output, Error>,
+    ) -> std::result::Result<Request, Error> {
         let names = self.fetches.iter().chain(self.outputs.iter().map(|output| &output.name));
-        let names: Vec<&String> = names.collect();
+        let names: Vec<String> = names.cloned().collect();
         if names.is_empty() {
             let text = "name the tensors to print with --fetch NAME; 'monitored graph show' lists the graph's inputs and outputs";
             return Err(Error::value(text));
         }
-        let fetches: std::result::Result<Vec<Output>, Error> = names.iter().map(|name| find(name)).collect();
+        let fetches = names.iter().map(|name| find(name)).collect::<std::result::Result<_, _>>()?;
         let mut feeds = Vec::new();
         for argument in &self.inputs {
             let output = find(&argument.name)?;
             let value = argument.read(output.dtype(), output.shape())?;
             feeds.push((output, value));
         }
-        let values = session.run(fetches?, feeds)?;
-        Ok(names.into_iter().cloned().zip(values).collect())
+        Ok(Request { names, fetches, feeds })
     }
+}
+
+/// What is asked of a graph in a run.
+struct Request {
+    names: Vec<String>,
+    fetches: Vec<Output>,
+    feeds: Vec<(Output, Tensor)>,
+}
+
+/// Returns true for a graph with iterators.
+fn has_iterators(message: &MetaGraphDef) -> bool {
+    let nodes = message.graph_def.iter().flat_map(|graph| &graph.node);
+    nodes.into_iter().any(|node| node.op.starts_with("IteratorGetNext"))
+}
+
+fn local_init_op(graph: &Graph) -> Operation {
+    graph.collection(&LOCAL_INIT_OP).pop().unwrap_or_else(|| default_local_init_op(graph))
 }
 
 /// The dtype and shape of an input, or of a component of one.

@@ -21,7 +21,7 @@ use monitored_session::ops::control_flow::group;
 use monitored_session::ops::global_step::global_step;
 use monitored_session::ops::variables::VariableExt;
 use monitored_session::scaffold::{ScaffoldBuilder, default_local_init_op};
-use monitored_session::session_core::keys::{LOCAL_INIT_OP, SUMMARY_OP, TRAIN_OP};
+use monitored_session::session_core::keys::{LOCAL_INIT_OP, SUMMARY_OP, TABLE_INITIALIZERS, TRAIN_OP};
 use monitored_session::session_core::{Error, FileAccess, Graph, Operation, Output, SessionConfig, Variable};
 use report::{Reporter, Saves, StepWatch};
 use std::io::Write;
@@ -101,6 +101,7 @@ impl Arguments {
         if let Some(folder) = self.folder()? {
             std::fs::create_dir_all(folder)?;
         }
+        begin_iterators(&meta.graph)?;
         let plan = Plan::new(&self, &meta)?;
         let mut reporter = Reporter { out, json_lines: self.json_lines };
         self.train(&meta, plan, &mut reporter)
@@ -201,6 +202,15 @@ impl Arguments {
         let code = receipt.exit_code().and_then(|code| u8::try_from(code).ok());
         Ok(code.map_or(Outcome::Good, |code| Outcome::Interrupted { code }))
     }
+}
+
+/// Lets the session initialize iterators that the graph's own program would initialize by itself.
+fn begin_iterators(graph: &Graph) -> std::result::Result<(), Error> {
+    let operations = graph.operations();
+    for initializer in crate::iterators::initializers(graph, &operations) {
+        graph.add_to_collection(&TABLE_INITIALIZERS, initializer)?;
+    }
+    Ok(())
 }
 
 /// A training session's error, with a hint where one helps.

@@ -251,3 +251,33 @@ fn the_engine_of_tensorflow_gives_the_same() {
     let json: Json = serde_json::from_str(&answer.out).unwrap_or_else(|_| panic!("{}", answer.errors));
     assert_near(&flat(&json["logits"]), &recorded(&model.join("calls/00_out_logits.npy")));
 }
+
+/// A pipeline that TensorFlow made.
+fn pipeline(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../embedded-engine/tests/data").join(name)
+}
+
+#[test]
+fn a_graph_with_an_iterator_runs_until_its_input_ends() {
+    let folder = pipeline("slices_oneshot");
+    let expected: Json = serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap();
+    let iterator = &expected["iterators"][0];
+    let name = iterator["outputs"][0]["tensor"].as_str().unwrap();
+    let elements = iterator["sessions"][0].as_array().unwrap().iter();
+    let elements: Vec<&Json> = elements.filter_map(|step| step["next"].as_array()?.first()).collect();
+    let lines = |more: &[&str]| -> Vec<Json> {
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"run", &"pipeline.meta", &"--fetch", &name, &"--json-lines"];
+        arguments.extend(more.iter().map(|argument| argument as &dyn AsRef<std::ffi::OsStr>));
+        let answer = run_in(&folder, &arguments);
+        assert_eq!((answer.code, answer.errors.as_str()), (0, ""));
+        answer.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = lines(&[]);
+    assert_eq!(all.len(), elements.len());
+    for (line, element) in all.iter().zip(elements) {
+        let expected = element.get("values").unwrap_or(element);
+        assert_near(&flat(&line["fetches"][name]), &flat(expected));
+    }
+    assert_eq!(lines(&["--times", "2"]), all[..2]);
+}

@@ -1,0 +1,48 @@
+//! Iterators of graphs whose programs initialize them by themselves.
+
+use monitored_session::session_core::keys::TABLE_INITIALIZERS;
+use monitored_session::session_core::{Graph, OpId, Operation, Output};
+use std::collections::{HashMap, HashSet};
+
+/// Returns the initializers of the iterators that these outputs take elements from, where no collection has one: for each
+/// iterator the first in the graph.
+pub(crate) fn initializers<'o>(
+    graph: &Graph,
+    needed: impl IntoIterator<Item = &'o Operation>,
+) -> Vec<Operation> {
+    let needed = all_needed(needed);
+    let collected = graph.collection(&TABLE_INITIALIZERS);
+    let initializer = |operation: &Operation| {
+        (operation.op_type() == "MakeIterator").then(|| operation.input(1).operation().id())
+    };
+    let mut begun: HashSet<_> = collected.iter().filter_map(initializer).collect();
+    let operations = graph.operations().into_iter();
+    operations
+        .filter(|operation| {
+            initializer(operation)
+                .is_some_and(|iterator| needed.contains_key(&iterator) && begun.insert(iterator))
+        })
+        .collect()
+}
+
+/// Returns true if one of these outputs depends on an element of an iterator or a queue: there may be an end.
+pub(crate) fn take_input<'o>(outputs: impl IntoIterator<Item = &'o Output>) -> bool {
+    let takes = |operation: &Operation| {
+        operation.op_type().starts_with("IteratorGetNext") || operation.op_type().contains("Dequeue")
+    };
+    let operations: Vec<Operation> = outputs.into_iter().map(|output| output.operation().clone()).collect();
+    all_needed(&operations).values().any(takes)
+}
+
+/// The operations and all that they need.
+fn all_needed<'o>(operations: impl IntoIterator<Item = &'o Operation>) -> HashMap<OpId, Operation> {
+    let mut seen = HashMap::new();
+    let mut pending: Vec<Operation> = operations.into_iter().cloned().collect();
+    while let Some(operation) = pending.pop() {
+        if seen.insert(operation.id(), operation.clone()).is_none() {
+            pending.extend(operation.inputs().iter().map(|input| input.operation().clone()));
+            pending.extend(operation.control_inputs());
+        }
+    }
+    seen
+}
