@@ -80,8 +80,55 @@ fn singular(
     session.close()
 }
 
+/// What the step of the plain loop does: the least that has state and a metric.
+#[derive(Default)]
+struct Count(u64);
+
+impl Count {
+    fn step(&mut self) -> f64 {
+        self.0 = std::hint::black_box(self.0 + 1);
+        self.0 as f64
+    }
+}
+
+/// A loop without a graph: the overhead of a step, next to the same loop without a session.
+fn host(name: &str, hooks: impl FnOnce(&std::path::Path) -> Vec<Box<dyn SessionRunHook>>) -> Result<()> {
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let hooks = hooks(directory.path());
+    let mut count = Count::default();
+    let training = HostTraining::new().metrics(["loss"]).configure(|session| session.hooks(hooks));
+    let mut session = training.build(move |_| Ok([("loss", count.step())]))?;
+    let runs = timed(rounds(7), STEPS, WARMUP, || {
+        assert!(!session.should_stop());
+        session.step().expect("runs");
+    });
+    report(&format!("host_{name}"), runs);
+    session.close()
+}
+
+fn by_hand() {
+    let mut count = Count::default();
+    report(
+        "host_by_hand",
+        timed(rounds(7), STEPS, WARMUP, || {
+            std::hint::black_box(count.step());
+        }),
+    );
+}
+
 fn main() -> Result<()> {
     raw()?;
+    by_hand();
+    host("0_hooks", |_| Vec::new())?;
+    host("realistic_5_hooks", |directory| {
+        vec![
+            Box::new(CheckpointSaverHook::every_secs(directory, Duration::from_secs(600))),
+            Box::new(StopAtStepHook::last_step(1 << 40)),
+            Box::new(StepCounterHook::every_n_steps(100)),
+            Box::new(LoggingTensorHook::every_n_iter(100).tensor("loss", "loss")),
+            Box::new(NanTensorHook::new("loss")),
+        ]
+    })?;
     singular("0_hooks", |_, _| Vec::new())?;
     singular("5_noop_hooks", |_, _| (0..5).map(|_| Box::new(Nothing) as Box<dyn SessionRunHook>).collect())?;
     singular("realistic_5_hooks", |model, directory| {

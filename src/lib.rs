@@ -67,6 +67,8 @@ pub mod from_tensorflow {}
 mod guide {
     #[doc = include_str!("../docs/first-training.md")]
     mod first_training {}
+    #[doc = include_str!("../docs/your-own-loop.md")]
+    mod your_own_loop {}
     #[doc = include_str!("../docs/hooks.md")]
     mod hooks {}
     #[doc = include_str!("../docs/input.md")]

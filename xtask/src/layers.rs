@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each crate with the crates of this workspace that it depends on (dev-dependencies aside).
-const TABLE: [(&str, &[&str]); 20] = [
+const TABLE: [(&str, &[&str]); 21] = [
     ("wire", &[]),
     ("tensor", &[]),
     ("session-core", &["wire", "tensor"]),
