@@ -57,6 +57,9 @@ fn main() {
     }
 }
 
+/// Working memory is refused only where a limit is set.
+const NO_LIMIT: &str = "no limit is set";
+
 fn measure(pool: &Pool, name: &str, shape: &ConvShape) {
     let [input, filter, output, bias] =
         [shape.input_len(), shape.filter_len(), shape.output_len(), shape.out_c].map(Values::new);
@@ -64,9 +67,9 @@ fn measure(pool: &Pool, name: &str, shape: &ConvShape) {
     let scratch = &mut Scratch::new();
     let epilogue = Epilogue { bias: Some(&bias), relu: true };
     let times = [
-        least(|| forward(pool, scratch, shape, &input, &filter, epilogue, &mut to_output)),
-        least(|| input_gradient(pool, scratch, shape, &filter, &output, &mut to_input)),
-        least(|| filter_gradient(pool, scratch, shape, &input, &output, &mut to_filter)),
+        least(|| forward(pool, scratch, shape, &input, &filter, epilogue, &mut to_output).expect(NO_LIMIT)),
+        least(|| input_gradient(pool, scratch, shape, &filter, &output, &mut to_input).expect(NO_LIMIT)),
+        least(|| filter_gradient(pool, scratch, shape, &input, &output, &mut to_filter).expect(NO_LIMIT)),
     ];
     let flops = 2.0 * (shape.output_len() * shape.filter_len() / shape.out_c) as f64;
     let cells = times.map(|time| cell(flops, time));

@@ -33,6 +33,9 @@ fn main() {
     }
 }
 
+/// Working memory is refused only where a limit is set.
+const NO_LIMIT: &str = "no limit is set";
+
 /// A dense layer of `k` inputs and `n` outputs on `m` examples.
 fn measure(pool: &Pool, name: &str, (m, k, n): (usize, usize, usize)) {
     let [input, weights, output, bias] = [m * k, k * n, m * n, n].map(Values::new);
@@ -42,9 +45,11 @@ fn measure(pool: &Pool, name: &str, (m, k, n): (usize, usize, usize)) {
     let (forward, backward, weight) =
         (Product::new(m, k, n), Product::new(m, n, k).transpose_b(), Product::new(k, m, n).transpose_a());
     let times = [
-        least(|| matmul_fused(pool, scratch, &forward, &input, &weights, epilogue, &mut to_output)),
-        least(|| matmul(pool, scratch, &backward, &output, &weights, &mut to_input)),
-        least(|| matmul(pool, scratch, &weight, &input, &output, &mut to_weights)),
+        least(|| {
+            matmul_fused(pool, scratch, &forward, &input, &weights, epilogue, &mut to_output).expect(NO_LIMIT)
+        }),
+        least(|| matmul(pool, scratch, &backward, &output, &weights, &mut to_input).expect(NO_LIMIT)),
+        least(|| matmul(pool, scratch, &weight, &input, &output, &mut to_weights).expect(NO_LIMIT)),
     ];
     let cells = times.map(|time| cell(2.0 * (m * k * n) as f64, time));
     println!("{:32} {:>16} {:>16} {:>16}", format!("{name}: {m}x{k}x{n}"), cells[0], cells[1], cells[2]);

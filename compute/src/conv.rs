@@ -7,7 +7,7 @@ mod filter;
 mod tests;
 
 use crate::matmul::{Epilogue, Product, Real, multiply};
-use crate::{Isa, Pool, Scratch};
+use crate::{Isa, OutOfMemory, Pool, Scratch};
 pub(crate) use axis::Span;
 
 /// The geometry of one convolution. All sizes are in elements; what lies beyond the bottom and the right
@@ -92,6 +92,9 @@ impl ConvShape {
 
 /// The convolution, `output = relu(input * filter + bias)`; see [`ConvShape`].
 ///
+/// # Errors
+/// [`OutOfMemory`] when `scratch` is refused what it has to grow by.
+///
 /// # Panics
 /// When a slice has not the length that `shape` gives it (the bias has `out_c` elements), or a stride or
 /// dilation is 0.
@@ -103,10 +106,10 @@ pub fn forward<T: Real>(
     filter: &[T],
     epilogue: Epilogue<'_, T>,
     output: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     shape.check(input.len(), filter.len(), output.len());
     epilogue.check(shape.out_c);
-    forward_with(Isa::current(), pool, scratch, shape, input, filter, epilogue, output);
+    forward_with(Isa::current(), pool, scratch, shape, input, filter, epilogue, output)
 }
 
 /// [`forward`] with the kernels of `isa`.
@@ -120,17 +123,20 @@ fn forward_with<T: Real>(
     filter: &[T],
     epilogue: Epilogue<'_, T>,
     output: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     let kernels = T::kernels(isa);
     if shape.is_product() {
         let product = Product::new(shape.pixels(), shape.in_c, shape.out_c);
-        multiply(kernels, pool, scratch, &product, input, filter, epilogue, output);
+        multiply(kernels, pool, scratch, &product, input, filter, epilogue, output)
     } else {
-        direct::forward(kernels, pool, scratch, shape, input, filter, epilogue, output);
+        direct::forward(kernels, pool, scratch, shape, input, filter, epilogue, output)
     }
 }
 
 /// The gradient of the loss with respect to the input, from the one with respect to the output.
+///
+/// # Errors
+/// [`OutOfMemory`] when `scratch` is refused what it has to grow by.
 ///
 /// # Panics
 /// When a slice has not the length that `shape` gives it, or a stride or dilation is 0.
@@ -141,9 +147,9 @@ pub fn input_gradient<T: Real>(
     filter: &[T],
     output_gradient: &[T],
     input_gradient: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     shape.check(input_gradient.len(), filter.len(), output_gradient.len());
-    input_gradient_with(Isa::current(), pool, scratch, shape, filter, output_gradient, input_gradient);
+    input_gradient_with(Isa::current(), pool, scratch, shape, filter, output_gradient, input_gradient)
 }
 
 /// [`input_gradient`] with the kernels of `isa`.
@@ -155,18 +161,21 @@ fn input_gradient_with<T: Real>(
     filter: &[T],
     output_gradient: &[T],
     input_gradient: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     let kernels = T::kernels(isa);
     if shape.is_product() {
         let product = Product::new(shape.pixels(), shape.out_c, shape.in_c).transpose_b();
         let epilogue = Epilogue::default();
-        multiply(kernels, pool, scratch, &product, output_gradient, filter, epilogue, input_gradient);
+        multiply(kernels, pool, scratch, &product, output_gradient, filter, epilogue, input_gradient)
     } else {
-        direct::input_gradient(kernels, pool, scratch, shape, filter, output_gradient, input_gradient);
+        direct::input_gradient(kernels, pool, scratch, shape, filter, output_gradient, input_gradient)
     }
 }
 
 /// The gradient of the loss with respect to the filter, from the one with respect to the output.
+///
+/// # Errors
+/// [`OutOfMemory`] when `scratch` is refused what it has to grow by.
 ///
 /// # Panics
 /// When a slice has not the length that `shape` gives it, or a stride or dilation is 0.
@@ -177,9 +186,9 @@ pub fn filter_gradient<T: Real>(
     input: &[T],
     output_gradient: &[T],
     filter_gradient: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     shape.check(input.len(), filter_gradient.len(), output_gradient.len());
-    filter_gradient_with(Isa::current(), pool, scratch, shape, input, output_gradient, filter_gradient);
+    filter_gradient_with(Isa::current(), pool, scratch, shape, input, output_gradient, filter_gradient)
 }
 
 /// [`filter_gradient`] with the kernels of `isa`.
@@ -191,13 +200,13 @@ fn filter_gradient_with<T: Real>(
     input: &[T],
     output_gradient: &[T],
     filter_gradient: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     let kernels = T::kernels(isa);
     if shape.is_product() {
         let product = Product::new(shape.in_c, shape.pixels(), shape.out_c).transpose_a();
         let epilogue = Epilogue::default();
-        multiply(kernels, pool, scratch, &product, input, output_gradient, epilogue, filter_gradient);
+        multiply(kernels, pool, scratch, &product, input, output_gradient, epilogue, filter_gradient)
     } else {
-        filter::gradient(kernels, pool, scratch, shape, input, output_gradient, filter_gradient);
+        filter::gradient(kernels, pool, scratch, shape, input, output_gradient, filter_gradient)
     }
 }

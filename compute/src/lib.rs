@@ -23,7 +23,7 @@ mod scratch;
 pub mod softmax;
 
 pub use parallel::Pool;
-pub use scratch::Scratch;
+pub use scratch::{OutOfMemory, Scratch};
 pub use simd::Isa;
 
 /// Runs the program of the front page.

@@ -13,7 +13,7 @@ mod vector;
 use half::{bf16, f16};
 use num_complex::Complex;
 
-use crate::{Isa, Pool, Scratch};
+use crate::{Isa, OutOfMemory, Pool, Scratch};
 pub(crate) use blocked::even_cut;
 pub(crate) use kernel::{Kernels, Offset, Rows, Run, Tile};
 pub(crate) use pack::Panels;
@@ -104,7 +104,7 @@ impl Real for f64 {}
 
 mod sealed {
     use super::{Kernels, Product};
-    use crate::{Isa, Pool, Scratch};
+    use crate::{Isa, OutOfMemory, Pool, Scratch};
 
     /// Arithmetic of sums of products.
     pub trait Element: Sized {
@@ -123,7 +123,7 @@ mod sealed {
             a: &[Self],
             b: &[Self],
             c: &mut [Self],
-        );
+        ) -> Result<(), OutOfMemory>;
     }
 
     pub trait Real: Element<Sum = Self> {
@@ -176,8 +176,8 @@ macro_rules! element {
                 a: &[$type],
                 b: &[$type],
                 c: &mut [$type],
-            ) {
-                $multiply(pool, scratch, product, a, b, c);
+            ) -> Result<(), OutOfMemory> {
+                $multiply(pool, scratch, product, a, b, c)
             }
         }
     };
@@ -249,6 +249,9 @@ element!(
 ///
 /// The same bits come out for any number of threads. `scratch` is used for `f32` and `f64` only.
 ///
+/// # Errors
+/// [`OutOfMemory`] when `scratch` is refused what it has to grow by.
+///
 /// # Panics
 /// When a slice has not the length that `product` gives it.
 pub fn matmul<T: Element>(
@@ -258,13 +261,16 @@ pub fn matmul<T: Element>(
     a: &[T],
     b: &[T],
     c: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     product.check(a, b, c);
-    T::multiply(pool, scratch, product, a, b, c);
+    T::multiply(pool, scratch, product, a, b, c)
 }
 
 /// [`matmul`] with an [`Epilogue`]: `c = relu(a · b + bias)`. With `accumulate`, what `c` holds is
 /// added before the bias.
+///
+/// # Errors
+/// As [`matmul`].
 ///
 /// # Panics
 /// When a slice has not the length that `product` gives it; the bias has `n` elements.
@@ -276,15 +282,22 @@ pub fn matmul_fused<T: Real>(
     b: &[T],
     epilogue: Epilogue<'_, T>,
     c: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     product.check(a, b, c);
     epilogue.check(product.n);
-    multiply(T::kernels(Isa::current()), pool, scratch, product, a, b, epilogue, c);
+    multiply(T::kernels(Isa::current()), pool, scratch, product, a, b, epilogue, c)
 }
 
 /// The product by the tuned kernels.
-fn tuned<T: Real>(pool: &Pool, scratch: &mut Scratch, product: &Product, a: &[T], b: &[T], c: &mut [T]) {
-    matmul_fused(pool, scratch, product, a, b, Epilogue::default(), c);
+fn tuned<T: Real>(
+    pool: &Pool,
+    scratch: &mut Scratch,
+    product: &Product,
+    a: &[T],
+    b: &[T],
+    c: &mut [T],
+) -> Result<(), OutOfMemory> {
+    matmul_fused(pool, scratch, product, a, b, Epilogue::default(), c)
 }
 
 /// [`matmul_fused`] with given kernels. Lengths are checked by the caller.
@@ -298,14 +311,14 @@ pub(crate) fn multiply<T: Real>(
     b: &[T],
     epilogue: Epilogue<'_, T>,
     c: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     if product.m == 0 || product.n == 0 {
-        return;
+        return Ok(());
     }
     let way = match () {
         () if slim::is_dots(product, kernels) => slim::by_dots,
         () if slim::is_turned(product, kernels) => slim::turned,
         () => blocked::multiply,
     };
-    way(kernels, pool, scratch, product, a, b, epilogue, c);
+    way(kernels, pool, scratch, product, a, b, epilogue, c)
 }

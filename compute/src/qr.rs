@@ -1,8 +1,8 @@
 //! The QR factorization of matrices, by Householder reflections.
 
-use crate::Pool;
 use crate::elementwise::work::{split_outputs, units_per_part};
 use crate::math::Real;
+use crate::{OutOfMemory, Pool, Scratch, matmul};
 
 /// Factorizes a matrix of `rows` by `columns` into an orthogonal `q` and an upper triangular `r`, whose product it
 /// is. All are row by row.
@@ -12,16 +12,28 @@ use crate::math::Real;
 /// diagonal of `r` are LAPACK's: opposite to those of the entries that the reflections were made for.
 ///
 /// ```
-/// use compute::{Pool, qr::qr};
+/// use compute::{Pool, Scratch, qr::qr};
 /// let (mut q, mut r) = ([0f64; 4], [0f64; 4]);
-/// qr(&Pool::single(), 2, 2, &[3.0, 1.0, 4.0, 2.0], &mut q, &mut r);
+/// qr(&Pool::single(), &mut Scratch::new(), 2, 2, &[3.0, 1.0, 4.0, 2.0], &mut q, &mut r)?;
 /// assert!((r[0] + 5.0).abs() < 1e-12 && r[2] == 0.0);
 /// assert!((q[0] * r[0] - 3.0).abs() < 1e-12);
+/// # Ok::<(), compute::OutOfMemory>(())
 /// ```
+///
+/// # Errors
+/// [`OutOfMemory`] when `scratch` is refused what it has to grow by.
 ///
 /// # Panics
 /// When a slice is not as long as its size says.
-pub fn qr<T: Real>(pool: &Pool, rows: usize, columns: usize, matrix: &[T], q: &mut [T], r: &mut [T]) {
+pub fn qr<T: Real + matmul::Real>(
+    pool: &Pool,
+    scratch: &mut Scratch,
+    rows: usize,
+    columns: usize,
+    matrix: &[T],
+    q: &mut [T],
+    r: &mut [T],
+) -> Result<(), OutOfMemory> {
     assert_eq!(matrix.len(), rows * columns, "a matrix of {rows} by {columns}");
     let inner = rows.min(columns);
     let width = if q.len() == rows * rows { rows } else { inner };
@@ -31,16 +43,16 @@ pub fn qr<T: Real>(pool: &Pool, rows: usize, columns: usize, matrix: &[T], q: &m
         for (i, row) in q.chunks_exact_mut(width.max(1)).enumerate() {
             (0..width).for_each(|j| row[j] = T::of(if i == j { 1.0 } else { 0.0 }));
         }
-        return;
+        return Ok(());
     }
+    let [values, orthogonal, factors] = scratch.memory.parts::<T, 3>([matrix.len(), rows * width, inner])?;
     // Columns lie in memory one after the other: reflections work on columns.
-    let mut values = transposed(matrix, columns);
-    let mut factors = Vec::with_capacity(inner);
+    transpose(matrix, columns, values);
     for k in 0..inner {
         let (done, rest) = values.split_at_mut((k + 1) * rows);
         let column = &mut done[k * rows + k..];
         let factor = reflection(column);
-        factors.push(factor);
+        factors[k] = factor;
         reflect(pool, rows, k, &column[1..], factor, rest);
     }
     for (i, row) in r.chunks_exact_mut(columns).enumerate() {
@@ -48,19 +60,22 @@ pub fn qr<T: Real>(pool: &Pool, rows: usize, columns: usize, matrix: &[T], q: &m
             *element = if i <= j { values[j * rows + i] } else { T::default() };
         }
     }
-    let mut orthogonal = vec![T::default(); rows * width];
+    orthogonal.fill(T::default());
     (0..width).for_each(|j| orthogonal[j * rows + j] = T::of(1.0));
     for k in (0..inner).rev() {
         // Columns before this one have zeros where the reflection changes something.
         let tail = &values[k * rows + k + 1..(k + 1) * rows];
         reflect(pool, rows, k, tail, factors[k], &mut orthogonal[k * rows..]);
     }
-    q.copy_from_slice(&transposed(&orthogonal, rows));
+    transpose(orthogonal, rows, q);
+    Ok(())
 }
 
-/// Returns the matrix whose rows are the columns of one with rows of `width`.
-fn transposed<T: Real>(matrix: &[T], width: usize) -> Vec<T> {
-    (0..width).flat_map(|j| matrix.iter().skip(j).step_by(width).copied()).collect()
+/// Writes the columns of a matrix with rows of `width` as rows.
+fn transpose<T: Real>(matrix: &[T], width: usize, to: &mut [T]) {
+    for (j, row) in to.chunks_exact_mut(matrix.len() / width).enumerate() {
+        row.iter_mut().zip(matrix.iter().skip(j).step_by(width)).for_each(|(to, &from)| *to = from);
+    }
 }
 
 /// Turns a vector into the reflection that makes all but its first element zero: that element becomes the result, the
@@ -126,10 +141,13 @@ mod tests {
             (0..rows * columns).map(|i| ((i * 7919 + 13) % 101) as f64 / 10.0 - 5.0).collect();
         let width = if full { rows } else { rows.min(columns) };
         let (mut q, mut r) = (vec![9.0; rows * width], vec![9.0; width * columns]);
-        qr(&Pool::new(2).unwrap(), rows, columns, &matrix, &mut q, &mut r);
+        let scratch = &mut Scratch::new();
+        qr(&Pool::new(2).unwrap(), scratch, rows, columns, &matrix, &mut q, &mut r).unwrap();
         let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-10);
         assert!(near(&product(&q, &r, width, columns), &matrix), "{rows} by {columns}, full: {full}");
-        let gram = product(&transposed(&q, width), &q, rows, width);
+        let mut turned = vec![0.0; q.len()];
+        transpose(&q, width, &mut turned);
+        let gram = product(&turned, &q, rows, width);
         let one: Vec<f64> =
             (0..width * width).map(|i| if i / width == i % width { 1.0 } else { 0.0 }).collect();
         assert!(near(&gram, &one), "the columns of {rows} by {columns} are not orthogonal");
@@ -148,11 +166,18 @@ mod tests {
     #[test]
     fn zeros_and_empty_matrices_have_factors() {
         let (mut q, mut r) = ([9f32; 4], [9f32; 4]);
-        qr(&Pool::single(), 2, 2, &[0.0; 4], &mut q, &mut r);
+        let (pool, scratch) = (Pool::single(), &mut Scratch::new());
+        qr(&pool, scratch, 2, 2, &[0.0; 4], &mut q, &mut r).unwrap();
         assert_eq!((q, r), ([1.0, 0.0, 0.0, 1.0], [0.0; 4]));
         let mut q = [9f32; 4];
-        qr(&Pool::single(), 2, 0, &[], &mut q, &mut []);
+        qr(&pool, scratch, 2, 0, &[], &mut q, &mut []).unwrap();
         assert_eq!(q, [1.0, 0.0, 0.0, 1.0]);
-        qr::<f32>(&Pool::single(), 0, 2, &[], &mut [], &mut []);
+        qr::<f32>(&pool, scratch, 0, 2, &[], &mut [], &mut []).unwrap();
+    }
+
+    #[test]
+    fn working_memory_that_is_refused_is_an_error() {
+        let scratch = &mut Scratch::asking(|_| false);
+        assert!(qr(&Pool::single(), scratch, 2, 1, &[1f64, 2.0], &mut [0.0; 2], &mut [0.0]).is_err());
     }
 }

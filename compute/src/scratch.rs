@@ -2,22 +2,37 @@
 
 use crate::conv::Span;
 use crate::matmul::{Offset, Real, Run};
+use std::fmt;
+
+/// Working memory that cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// The bytes asked for.
+    pub bytes: usize,
+}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes of working memory cannot be had", self.bytes)
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
 
 /// Working memory that kernels borrow for the length of one call and that its owner keeps, so that a
 /// repeated call allocates nothing.
 ///
 /// It grows to the largest demand it has met and never shrinks by itself; what it held means nothing to
 /// the next call. One `Scratch` serves kernels of any element type, one call at a time.
-#[derive(Default)]
 pub struct Scratch {
     pub(crate) memory: Memory,
     pub(crate) tables: Tables,
 }
 
 /// Elements: packed operands and partial sums.
-#[derive(Default)]
 pub(crate) struct Memory {
     lines: Vec<Line>,
+    allowed: fn(usize) -> bool,
 }
 
 /// Lists that say where the parts of a sum are.
@@ -46,8 +61,24 @@ impl Scratch {
     /// Working memory that owns nothing yet.
     #[must_use]
     pub const fn new() -> Scratch {
+        Scratch::asking(|_| true)
+    }
+
+    /// Working memory that asks for each number of bytes before it allocates them. A kernel that is refused them fails with
+    /// [`OutOfMemory`], and has written nothing.
+    ///
+    /// ```
+    /// use compute::{OutOfMemory, Pool, Scratch, matmul::{Product, matmul}};
+    /// let mut scratch = Scratch::asking(|bytes| bytes < 1 << 10);
+    /// let (a, b, mut c) = ([1.0f32; 64 * 64], [1.0; 64 * 64], [0.0; 64 * 64]);
+    /// let product = Product::new(64, 64, 64).transpose_b();
+    /// let refused = matmul(&Pool::single(), &mut scratch, &product, &a, &b, &mut c);
+    /// assert!(matches!(refused, Err(OutOfMemory { .. })));
+    /// ```
+    #[must_use]
+    pub const fn asking(allowed: fn(usize) -> bool) -> Scratch {
         Scratch {
-            memory: Memory { lines: Vec::new() },
+            memory: Memory { lines: Vec::new(), allowed },
             tables: Tables {
                 offsets: Vec::new(),
                 runs: Vec::new(),
@@ -67,12 +98,18 @@ impl Scratch {
 
     /// Gives the memory back; the next call allocates again.
     pub fn clear(&mut self) {
-        *self = Scratch::new();
+        *self = Scratch::asking(self.memory.allowed);
     }
 }
 
-impl std::fmt::Debug for Scratch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Default for Scratch {
+    fn default() -> Self {
+        Scratch::new()
+    }
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scratch").field("capacity", &self.capacity()).finish()
     }
 }
@@ -80,24 +117,31 @@ impl std::fmt::Debug for Scratch {
 #[allow(unsafe_code)] // bytes are lent as elements
 impl Memory {
     /// `counts[i]` elements for every `i`, each part on a cache line of its own, with any values.
-    pub(crate) fn parts<T: Real, const N: usize>(&mut self, counts: [usize; N]) -> [&mut [T]; N] {
-        let lines = counts.map(|count| (count * size_of::<T>()).div_ceil(LINE));
-        let total = lines.iter().sum();
+    pub(crate) fn parts<T: Real, const N: usize>(
+        &mut self,
+        counts: [usize; N],
+    ) -> Result<[&mut [T]; N], OutOfMemory> {
+        let lines = counts.map(|count| count.saturating_mul(size_of::<T>()).div_ceil(LINE));
+        let total = lines.iter().fold(0, |total: usize, &lines| total.saturating_add(lines));
         if self.lines.len() < total {
-            // Not `resize`, which would copy what nobody needs and touch every page at once.
+            // Freed first: nobody needs what it holds.
             self.lines = Vec::new();
-            self.lines = vec![Line([0; LINE]); total];
+            let bytes = total.saturating_mul(LINE);
+            if !(self.allowed)(bytes) || self.lines.try_reserve_exact(total).is_err() {
+                return Err(OutOfMemory { bytes });
+            }
+            self.lines.resize(total, Line([0; LINE]));
         }
         let mut rest = self.lines.as_mut_slice();
         let mut part = 0;
-        counts.map(|count| {
+        Ok(counts.map(|count| {
             let (taken, left) = std::mem::take(&mut rest).split_at_mut(lines[part]);
             rest = left;
             part += 1;
             // SAFETY: the lines hold `count` elements, are aligned for any, and were all written; `Real`
             // is sealed to floating-point numbers, for which all bits are values.
             unsafe { std::slice::from_raw_parts_mut(taken.as_mut_ptr().cast::<T>(), count) }
-        })
+        }))
     }
 }
 
@@ -108,17 +152,27 @@ mod tests {
     #[test]
     fn parts_are_apart_and_aligned() {
         let mut scratch = Scratch::new();
-        let [a, b, c] = scratch.memory.parts::<f32, 3>([3, 0, 17]);
+        let [a, b, c] = scratch.memory.parts::<f32, 3>([3, 0, 17]).unwrap();
         a.fill(1.0);
         c.fill(2.0);
         assert_eq!((a.len(), b.len(), c.len()), (3, 0, 17));
         assert!(a.iter().all(|&x| x == 1.0));
         assert_eq!(c.as_ptr().align_offset(64), 0);
         assert_eq!(scratch.capacity(), 3 * 64);
-        let [d] = scratch.memory.parts::<f64, 1>([9]);
+        let [d] = scratch.memory.parts::<f64, 1>([9]).unwrap();
         assert_eq!(d.len(), 9);
         assert_eq!(scratch.capacity(), 3 * 64);
         scratch.clear();
         assert_eq!(scratch.capacity(), 0);
+    }
+
+    #[test]
+    fn what_is_refused_is_not_allocated() {
+        let mut scratch = Scratch::asking(|bytes| bytes <= 256);
+        assert_eq!(scratch.memory.parts::<f32, 2>([64, 1]).unwrap_err(), OutOfMemory { bytes: 320 });
+        assert_eq!(scratch.capacity(), 0);
+        scratch.clear();
+        assert!(scratch.memory.parts::<f64, 1>([usize::MAX]).is_err(), "it still asks");
+        assert!(scratch.memory.parts::<f64, 1>([32]).is_ok());
     }
 }

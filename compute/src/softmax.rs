@@ -6,8 +6,8 @@
 //! | [`softmax_cross_entropy`] | `SoftmaxCrossEntropyWithLogits` |
 //! | [`sparse_softmax_cross_entropy`] | `SparseSoftmaxCrossEntropyWithLogits` |
 //!
-//! Logits are rows of `classes` numbers: `f32`, `f64`, or `f16` and `bf16`, which are computed in `f32`. A
-//! row with a NaN or plus infinity gives NaN throughout.
+//! Logits are rows of `classes` numbers, `f32` or `f64`; those of 16 bits are to be widened before. A row with a NaN or
+//! plus infinity gives NaN throughout.
 
 mod group;
 mod logits;

@@ -3,7 +3,7 @@
 use crate::limits::Limits;
 use crate::resources::{Instance, OpState, Resources};
 use compute::elementwise::{Values, ValuesMut, cast_values};
-use compute::{Pool, Scratch};
+use compute::{OutOfMemory, Pool, Scratch};
 use session_core::{AttrValue, Error, FileAccess, Operation, Result};
 use std::any::Any;
 use std::sync::Arc;
@@ -395,6 +395,17 @@ pub(crate) fn integers(tensor: &Tensor) -> Result<Vec<i64>> {
         DType::Int32 => wide::<i32>(tensor),
         _ => Ok(tensor.to_vec::<i64>()?),
     }
+}
+
+/// The error of a kernel that was refused working memory.
+#[cold]
+pub(crate) fn no_room(OutOfMemory { bytes }: OutOfMemory) -> Error {
+    TensorError::OutOfMemory { bytes, free: None, limit: None }.into()
+}
+
+/// Working memory that asks what the machine has left before it grows.
+pub(crate) fn scratch() -> Scratch {
+    Scratch::asking(|bytes| memory::check(bytes).is_ok())
 }
 
 #[cold]

@@ -4,6 +4,7 @@ use crate::builder::Shared;
 use crate::compile::{Functions, compile};
 use crate::devices::Devices;
 use crate::kernel::Environment;
+use crate::kernels::variable_sizes;
 use crate::limits::Limits;
 use crate::plan::Plan;
 use crate::plans::{Feeds, KeyRef, Plans};
@@ -16,7 +17,7 @@ use session_core::{
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tensor::{BufferPool, Tensor};
+use tensor::{BufferPool, Tensor, memory::Size};
 
 /// The time that a compilation may take regardless of the time limit of the run.
 const COMPILATION: Duration = Duration::from_secs(5);
@@ -43,8 +44,9 @@ impl EmbeddedSession {
         let pool = Pool::new(config.intra_op_parallelism_threads).map_err(|error| {
             Error::runtime("the engine's threads could not be started").with_source(error)
         })?;
-        let (buffers, resources) = (BufferPool::new(), Resources::default());
-        let environment = Environment { pool, buffers, resources, files: config.file_access.clone() };
+        let buffers = config.memory_limit.map_or_else(BufferPool::new, BufferPool::with_limit);
+        let (resources, files) = (Resources::default(), config.file_access.clone());
+        let environment = Environment { pool, buffers, resources, files };
         let inner = Inner {
             environment,
             plans: Plans::default(),
@@ -92,7 +94,36 @@ impl Inner {
             return Err(Error::new(Code::Unimplemented, text));
         }
         let limits = Limits::new(&self.closed, options, self.timeout);
-        plan.run(&self.environment, feeds, &limits, options.trace_level, metadata)
+        let ran = plan.run(&self.environment, feeds, &limits, options.trace_level, metadata);
+        ran.map_err(|error| match error.code() {
+            Code::ResourceExhausted if options.report_tensor_allocations_upon_oom => {
+                error.context(self.allocations())
+            }
+            _ => error,
+        })
+    }
+
+    /// What the session's memory is used for, the largest variables first.
+    fn allocations(&self) -> String {
+        const LISTED: usize = 20;
+        let Environment { buffers, resources, .. } = &self.environment;
+        let mut variables = variable_sizes(resources);
+        variables.sort_by(|(a, a_bytes), (b, b_bytes)| b_bytes.cmp(a_bytes).then_with(|| a.cmp(b)));
+        let all: usize = variables.iter().map(|(_, bytes)| bytes).sum();
+        let listed = variables.iter().take(LISTED).map(|(name, bytes)| format!("'{name}' {}", Size(*bytes)));
+        let mut listed: Vec<String> = listed.collect();
+        if let Some(more) = variables.len().checked_sub(LISTED).filter(|&more| more > 0) {
+            listed.push(format!("{more} more"));
+        }
+        let listed = if listed.is_empty() { String::new() } else { format!(" ({})", listed.join(", ")) };
+        format!(
+            "allocated when the step ran out of memory: {} variables of {}{listed}; the session's pool holds {}, of which \
+             {} are not in use",
+            variables.len(),
+            Size(all),
+            Size(buffers.held_bytes()),
+            Size(buffers.idle_bytes())
+        )
     }
 
     /// Returns what ends a compilation. A plan serves all runs to come, which a time limit too short for it would end one by one: the

@@ -33,6 +33,10 @@ pub struct SessionConfig {
     pub device_filters: Vec<String>,
     /// True if sessions of one server do not share their variables. Default: false.
     pub isolate_session_state: bool,
+    /// The maximum number of bytes that the variables of a session and the results of its operations occupy together.
+    /// Default: none. An operation that needs more fails with `ResourceExhausted`, and the session stays usable. Fed
+    /// tensors, restored ones, strings and tables do not count. TensorFlow's runtime has no such limit and refuses it.
+    pub memory_limit: Option<usize>,
     /// True if the engine may fold constants and fuse operations. Default: true.
     pub optimize: bool,
     /// The files that operations of the graph may read and write. Everything by default: right for graphs that the program
@@ -51,6 +55,7 @@ impl Default for SessionConfig {
             device_count: BTreeMap::new(),
             device_filters: Vec::new(),
             isolate_session_state: false,
+            memory_limit: None,
             optimize: true,
             file_access: FileAccess::everything(),
         }

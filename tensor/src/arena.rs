@@ -5,7 +5,10 @@
 //! aligned memory from the allocator, an arena is not touched before its first use.
 #![allow(unsafe_code)] // memory from the system, as bytes
 
+mod pieces;
+
 use crate::{TensorError, memory};
+pub(crate) use pieces::{Pieces, pieces};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
@@ -69,8 +72,18 @@ fn layout(len: usize) -> Option<Layout> {
 /// Allocates zeroed memory to be freed with [`release`]. A length of 0 returns an aligned pointer that is
 /// never dereferenced.
 pub(crate) fn allocate(len: usize) -> Result<NonNull<u8>, TensorError> {
-    memory::check(len)?;
-    get(len).ok_or(TensorError::OutOfMemory { bytes: len, free: None })
+    let missing = || TensorError::out_of_memory(len, None);
+    if len < pieces::LARGE {
+        memory::check(len)?;
+        return get(len).ok_or_else(missing);
+    }
+    memory::check_piece(len)?;
+    // Locked from the look at what is left until the piece counts, so that no other thread is given the same memory.
+    let mut pieces = pieces();
+    memory::check_left(len, &mut pieces)?;
+    let start = get(len).ok_or_else(missing)?;
+    pieces.add(start, len);
+    Ok(start)
 }
 
 fn get(len: usize) -> Option<NonNull<u8>> {
@@ -90,6 +103,10 @@ struct Aligned;
 
 /// Frees memory that [`allocate`] returned for the same length.
 pub(crate) fn release(start: NonNull<u8>, len: usize) {
+    if len >= pieces::LARGE {
+        // Before the system may give the address to others.
+        pieces().remove(start, len);
+    }
     #[cfg(target_os = "linux")]
     if len >= LARGE {
         // SAFETY: mapped by `map` with the same length, to which it was trimmed.

@@ -11,6 +11,7 @@ use crate::{Element, TensorError};
 use std::fmt;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Pool blocks of at least this size are parts of arenas.
@@ -236,6 +237,10 @@ struct Shelves {
     classes: [Mutex<Vec<Block>>; CLASSES],
     /// The arena that currently supplies blocks, and the number of its bytes in use. The lock guards both.
     current: Mutex<Option<(Arc<Arena>, usize)>>,
+    /// The bytes of all blocks, in use or not. A number by itself, so no order is asked for.
+    held: AtomicUsize,
+    /// What `held` must not exceed.
+    limit: usize,
 }
 
 /// Four classes for each power of two from 64 bytes up, so at most a quarter of a block is unused.
@@ -254,11 +259,16 @@ fn class(len: usize) -> (usize, usize) {
 
 impl Default for Shelves {
     fn default() -> Self {
-        Shelves { classes: std::array::from_fn(|_| Mutex::default()), current: Mutex::default() }
+        Shelves::with_limit(usize::MAX)
     }
 }
 
 impl Shelves {
+    fn with_limit(limit: usize) -> Shelves {
+        let classes = std::array::from_fn(|_| Mutex::default());
+        Shelves { classes, current: Mutex::default(), held: AtomicUsize::new(0), limit }
+    }
+
     fn list(&self, class: usize) -> std::sync::MutexGuard<'_, Vec<Block>> {
         // The list is consistent at every point where a panic could occur.
         self.classes[class].lock().unwrap_or_else(PoisonError::into_inner)
@@ -285,6 +295,19 @@ impl Shelves {
     }
 
     fn make(&self, capacity: usize) -> Result<Block, TensorError> {
+        let more = |held: usize| held.checked_add(capacity).filter(|&held| held <= self.limit);
+        self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map_err(|held| {
+            TensorError::out_of_limit(capacity, self.limit.saturating_sub(held), self.limit)
+        })?;
+        self.allocate(capacity).inspect_err(|_| self.forget(capacity))
+    }
+
+    /// No longer counts the bytes of a block.
+    fn forget(&self, capacity: usize) {
+        self.held.fetch_sub(capacity, Ordering::Relaxed);
+    }
+
+    fn allocate(&self, capacity: usize) -> Result<Block, TensorError> {
         if !(PART..=ARENA / 4).contains(&capacity) {
             return Block::alone(capacity);
         }
@@ -314,7 +337,10 @@ impl Shelves {
 
     fn clear(&self) {
         drop(self.current.lock().unwrap_or_else(PoisonError::into_inner).take());
-        (0..CLASSES).for_each(|class| drop(std::mem::take(&mut *self.list(class))));
+        for class in 0..CLASSES {
+            let blocks = std::mem::take(&mut *self.list(class));
+            self.forget(blocks.iter().map(|block| block.capacity).sum());
+        }
     }
 }
 
@@ -323,6 +349,24 @@ impl BufferPool {
     #[must_use]
     pub fn new() -> BufferPool {
         BufferPool::default()
+    }
+
+    /// Makes an empty pool that never holds more than this many bytes, in tensors and idle. Tensors of up to 32 bytes do
+    /// not count.
+    ///
+    /// ```
+    /// use tensor::{BufferPool, Tensor};
+    /// let pool = BufferPool::with_limit(8192);
+    /// let tensor = Tensor::from_pool::<f32>(&pool, [1500])?;
+    /// let error = Tensor::from_pool::<f32>(&pool, [1500]).unwrap_err();
+    /// assert!(error.to_string().contains("of the limit of 8.0 KiB"), "{error}");
+    /// drop(tensor);
+    /// assert!(Tensor::from_pool::<f64>(&pool, [1000]).is_ok());
+    /// # Ok::<(), tensor::TensorError>(())
+    /// ```
+    #[must_use]
+    pub fn with_limit(bytes: usize) -> BufferPool {
+        BufferPool(Arc::new(Shelves::with_limit(bytes)))
     }
 
     /// Returns memory of at least this length with arbitrary content.
@@ -343,6 +387,12 @@ impl BufferPool {
     #[must_use]
     pub fn idle_bytes(&self) -> usize {
         self.0.idle_bytes()
+    }
+
+    /// Bytes that the pool holds, in tensors and idle.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.0.held.load(Ordering::Relaxed)
     }
 
     /// Frees the memory that no tensor uses.

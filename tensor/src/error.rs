@@ -47,15 +47,17 @@ pub enum TensorError {
         dtype: DType,
     },
     /// The requested memory exceeds what is available.
-    #[error("{}", out_of_memory(*bytes, *free))]
+    #[error("{}", out_of_memory(*bytes, *free, *limit))]
     OutOfMemory {
         /// The requested number of bytes.
         bytes: usize,
-        /// The number of bytes that the system has available, if known.
+        /// The number of bytes that are left of the limit, or that the system has available, if known.
         free: Option<usize>,
+        /// The limit that is in the way, where the program has set one: of a pool, of single pieces, of the process.
+        limit: Option<usize>,
     },
     /// The memory for the elements exceeds what is available.
-    #[error("a tensor of shape {shape} and dtype {dtype}: {}", out_of_memory(*bytes, *free))]
+    #[error("a tensor of shape {shape} and dtype {dtype}: {}", out_of_memory(*bytes, *free, *limit))]
     NoMemory {
         /// The requested shape.
         shape: Shape,
@@ -63,8 +65,10 @@ pub enum TensorError {
         dtype: DType,
         /// The size of the elements in bytes.
         bytes: usize,
-        /// The number of bytes that the system has available, if known.
+        /// As in [`OutOfMemory`](TensorError::OutOfMemory).
         free: Option<usize>,
+        /// As in [`OutOfMemory`](TensorError::OutOfMemory).
+        limit: Option<usize>,
     },
     /// A byte of a bool tensor is neither 0 nor 1.
     #[error("element {position} of a bool tensor is the byte {value}, not 0 or 1")]
@@ -133,21 +137,35 @@ impl TensorError {
         )
     }
 
+    /// Returns the error of memory that the system does not have.
+    pub(crate) fn out_of_memory(bytes: usize, free: Option<usize>) -> TensorError {
+        TensorError::OutOfMemory { bytes, free, limit: None }
+    }
+
+    /// Returns the error of memory beyond a limit that the program has set.
+    pub(crate) fn out_of_limit(bytes: usize, free: usize, limit: usize) -> TensorError {
+        TensorError::OutOfMemory { bytes, free: Some(free), limit: Some(limit) }
+    }
+
     /// Adds the tensor for which the memory was requested.
     pub(crate) fn of_tensor(self, shape: &Shape, dtype: DType) -> TensorError {
         match self {
-            TensorError::OutOfMemory { bytes, free } => {
+            TensorError::OutOfMemory { bytes, free, limit } => {
                 // A pool rounds the request up; the message states the size of the elements.
                 let bytes =
                     if dtype.is_plain() { shape.elements().saturating_mul(dtype.size()) } else { bytes };
-                TensorError::NoMemory { shape: shape.clone(), dtype, bytes, free }
+                TensorError::NoMemory { shape: shape.clone(), dtype, bytes, free, limit }
             }
             other => other,
         }
     }
 }
 
-fn out_of_memory(bytes: usize, free: Option<usize>) -> String {
-    let left = free.map_or_else(String::new, |free| format!(", {} are available", Size(free)));
+fn out_of_memory(bytes: usize, free: Option<usize>, limit: Option<usize>) -> String {
+    let left = match (free, limit) {
+        (Some(free), Some(limit)) => format!(", {} are left of the limit of {}", Size(free), Size(limit)),
+        (Some(free), None) => format!(", {} are available", Size(free)),
+        (None, _) => String::new(),
+    };
     format!("cannot allocate {} of memory{left}", Size(bytes))
 }

@@ -46,7 +46,9 @@ impl<W: Write> Write for Escaping<W> {
     }
 }
 
-fn is_unfit(c: char) -> bool {
+/// Returns true for a character that [`escaped`] escapes.
+#[must_use]
+pub fn is_unfit(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' // invisible marks and direction marks

@@ -3,7 +3,7 @@
 use crate::growth::refuse_host_functions;
 use crate::session::TensorFlowSession;
 use crate::{Library, ReplicaDeviceSetter};
-use session_core::{Engine, Graph, Result, Session, SessionConfig};
+use session_core::{Code, Engine, Error, Graph, Result, Session, SessionConfig};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +63,13 @@ impl TensorFlowEngine {
     pub fn open(&self, graph: &Graph, target: &str, config: &SessionConfig) -> Result<TensorFlowSession> {
         graph.check()?;
         refuse_host_functions(graph)?;
+        if let Some(bytes) = config.memory_limit {
+            let text = format!(
+                "memory_limit: {bytes}: TensorFlow's runtime takes no limit of a session's memory; leave it out, or use \
+                 the embedded engine"
+            );
+            return Err(Error::new(Code::Unimplemented, text));
+        }
         let mut config = config.clone();
         if config.operation_timeout.is_none() && is_remote(target) {
             config.operation_timeout = self.remote_timeout;

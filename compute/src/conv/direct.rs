@@ -13,7 +13,7 @@ use super::axis::{Axis, Direction, Span};
 use crate::matmul::{Epilogue, Kernels, Offset, Panels, Real, Rows, Run, Tile, even_cut};
 use crate::parallel::SharedSlice;
 use crate::scratch::Tables;
-use crate::{Pool, Scratch};
+use crate::{OutOfMemory, Pool, Scratch};
 
 /// One convolution in either direction.
 struct Direct<'a, T: 'static> {
@@ -60,15 +60,15 @@ pub(super) fn forward<T: Real>(
     filter: &[T],
     epilogue: Epilogue<'_, T>,
     output: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     if output.is_empty() {
-        return;
+        return Ok(());
     }
     let Scratch { memory, tables } = scratch;
     let taps = Taps::new(tables, shape, Direction::Forward);
     let width = kernels.max_columns();
     let depth = shape.filter_h * shape.filter_w * shape.in_c;
-    let [packed] = memory.parts::<T, 1>([depth * shape.out_c.next_multiple_of(width)]);
+    let [packed] = memory.parts::<T, 1>([depth * shape.out_c.next_multiple_of(width)])?;
     let panels = Panels {
         from: filter.as_ptr(),
         stride: shape.out_c,
@@ -96,6 +96,7 @@ pub(super) fn forward<T: Real>(
         destination: SharedSlice::new(output),
     };
     direct.run(pool, shape.batch);
+    Ok(())
 }
 
 /// See [`super::input_gradient`].
@@ -107,15 +108,15 @@ pub(super) fn input_gradient<T: Real>(
     filter: &[T],
     output_gradient: &[T],
     input_gradient: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     if input_gradient.is_empty() {
-        return;
+        return Ok(());
     }
     let Scratch { memory, tables } = scratch;
     let taps = Taps::new(tables, shape, Direction::Backward);
     let width = kernels.max_columns();
     let depth = shape.filter_h * shape.filter_w * shape.out_c;
-    let [packed] = memory.parts::<T, 1>([depth * shape.in_c.next_multiple_of(width)]);
+    let [packed] = memory.parts::<T, 1>([depth * shape.in_c.next_multiple_of(width)])?;
     pack_transposed(kernels, shape, filter, taps.order, packed);
     let direct = Direct {
         kernels,
@@ -133,6 +134,7 @@ pub(super) fn input_gradient<T: Real>(
         destination: SharedSlice::new(input_gradient),
     };
     direct.run(pool, shape.batch);
+    Ok(())
 }
 
 /// Packs the filter with input and output channels exchanged and the taps of a row in `order`.

@@ -14,7 +14,7 @@ use super::axis::{Axis, Direction};
 use crate::matmul::{Kernels, Offset, Panels, Real, Rows, Run, Tile, even_cut};
 use crate::parallel::SharedSlice;
 use crate::scratch::Tables;
-use crate::{Pool, Scratch};
+use crate::{OutOfMemory, Pool, Scratch};
 
 /// With fewer input channels than this the rows of a tile are taken from all cells.
 const FEW_CHANNELS: usize = 6;
@@ -87,13 +87,13 @@ pub(super) fn gradient<T: Real>(
     input: &[T],
     output_gradient: &[T],
     filter_gradient: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     if filter_gradient.is_empty() {
-        return;
+        return Ok(());
     }
     if input.is_empty() || output_gradient.is_empty() {
         filter_gradient.fill(T::zero());
-        return;
+        return Ok(());
     }
     let len = filter_gradient.len();
     let groups = groups::<T>(shape);
@@ -113,7 +113,7 @@ pub(super) fn gradient<T: Real>(
         _ => chunk * shape.out_w * shape.out_c.next_multiple_of(kernels.max_columns()),
     };
     let per_worker = padded.next_multiple_of(line) + panels.next_multiple_of(line);
-    let [partial, copies] = memory.parts::<T, 2>([(groups - 1) * len, per_worker * pool.threads()]);
+    let [partial, copies] = memory.parts::<T, 2>([(groups - 1) * len, per_worker * pool.threads()])?;
     let copies = SharedSlice::new(copies);
     let gradient = Gradient {
         kernels,
@@ -140,6 +140,7 @@ pub(super) fn gradient<T: Real>(
         }
     });
     add_up(pool, partial, filter_gradient);
+    Ok(())
 }
 
 /// Into how many groups the output rows are cut: as many as have enough pixels for their sums to be

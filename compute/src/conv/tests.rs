@@ -64,9 +64,9 @@ fn check<T: Real>(shape: &ConvShape, isa: Isa, threads: usize, (from, to): Casts
     let epilogue = Epilogue { bias: Some(&bias), relu: true };
     // Twice, for the second time finds the first one's scratch.
     for _ in 0..2 {
-        forward_with(isa, &pool, scratch, shape, &input, &filter, epilogue, &mut output);
-        input_gradient_with(isa, &pool, scratch, shape, &filter, &gradient, &mut to_input);
-        filter_gradient_with(isa, &pool, scratch, shape, &input, &gradient, &mut to_filter);
+        forward_with(isa, &pool, scratch, shape, &input, &filter, epilogue, &mut output).unwrap();
+        input_gradient_with(isa, &pool, scratch, shape, &filter, &gradient, &mut to_input).unwrap();
+        filter_gradient_with(isa, &pool, scratch, shape, &input, &gradient, &mut to_filter).unwrap();
     }
     let results = [output, to_input, to_filter].map(|r| r.into_iter().map(to).collect::<Vec<f64>>());
     let tolerance = if size_of::<T>() == 4 { 1e-5 } else { 1e-13 };
@@ -193,7 +193,7 @@ fn relu_keeps_nan() {
         let mut output = vec![0.0; 60];
         let epilogue = Epilogue { bias: None, relu: true };
         let scratch = &mut Scratch::new();
-        forward_with(isa, &Pool::single(), scratch, &shape, &input, &filter, epilogue, &mut output);
+        forward_with(isa, &Pool::single(), scratch, &shape, &input, &filter, epilogue, &mut output).unwrap();
         assert!(output.iter().all(|x| x.is_nan()), "{isa:?}");
     }
 }
@@ -203,5 +203,7 @@ fn relu_keeps_nan() {
 fn a_stride_of_zero_is_refused() {
     let shape = ConvShape { stride_h: 0, ..shape(1, (1, 1), 1, (1, 1), 1) };
     let epilogue = Epilogue::default();
-    forward(&Pool::single(), &mut Scratch::new(), &shape, &[1.0f32], &[1.0], epilogue, &mut [0.0]);
+    let refused =
+        forward(&Pool::single(), &mut Scratch::new(), &shape, &[1.0f32], &[1.0], epilogue, &mut [0.0]);
+    refused.unwrap();
 }

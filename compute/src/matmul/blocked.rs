@@ -5,7 +5,7 @@ use super::kernel::{Kernels, Offset, Rows, Run, Tile};
 use super::pack::Panels;
 use super::{Epilogue, Product, Real};
 use crate::parallel::SharedSlice;
-use crate::{Pool, Scratch};
+use crate::{OutOfMemory, Pool, Scratch};
 
 /// Steps of the sum between two visits of a tile of `c`, at most: a panel of `b` and the rows of `a` stay
 /// in the first and second-level cache. It also fixes the order of additions, so it must not depend on
@@ -90,13 +90,13 @@ pub(super) fn multiply<T: Real>(
     b: &[T],
     epilogue: Epilogue<'_, T>,
     c: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     let cut = Cut::new(product, kernels, pool.threads());
     let in_panels = lies_in_panels(product, kernels);
     let packed_len = if in_panels { 0 } else { cut.packed_len(product) };
     let line = 64 / size_of::<T>();
     let per_worker = packed_len.next_multiple_of(line);
-    let [packed] = scratch.memory.parts::<T, 1>([per_worker * pool.threads()]);
+    let [packed] = scratch.memory.parts::<T, 1>([per_worker * pool.threads()])?;
     let packed = SharedSlice::new(packed);
     let operands = Operands { product, kernels, a, b, epilogue, c: SharedSlice::new(c), in_panels };
     pool.run_with_worker(cut.groups * cut.parts, |worker, item| {
@@ -107,6 +107,7 @@ pub(super) fn multiply<T: Real>(
         let columns = group * cut.columns..((group + 1) * cut.columns).min(product.n);
         block(&operands, rows, columns, packed);
     });
+    Ok(())
 }
 
 type Range = std::ops::Range<usize>;

@@ -2,7 +2,7 @@
 
 use super::{Element, Product};
 use crate::parallel::SharedSlice;
-use crate::{Pool, Scratch};
+use crate::{OutOfMemory, Pool, Scratch};
 
 /// Columns whose sums are kept at a time.
 const COLUMNS: usize = 32;
@@ -14,7 +14,7 @@ pub(super) fn multiply<T: Element>(
     a: &[T],
     b: &[T],
     c: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     let n = product.n;
     let c = SharedSlice::new(c);
     // Some ten microseconds of work per thread at least.
@@ -29,6 +29,7 @@ pub(super) fn multiply<T: Element>(
             }
         }
     });
+    Ok(())
 }
 
 /// Row `i` of the product from column `first` on.

@@ -11,7 +11,7 @@ use super::kernel::{Kernels, Offset, Rows, Run, Tile};
 use super::pack::Panels;
 use super::{Epilogue, Product, Real};
 use crate::parallel::SharedSlice;
-use crate::{Pool, Scratch};
+use crate::{OutOfMemory, Pool, Scratch};
 
 /// The widest result that is slim.
 const COLUMNS: usize = 12;
@@ -44,9 +44,9 @@ pub(super) fn by_dots<T: Real>(
     b: &[T],
     epilogue: Epilogue<'_, T>,
     c: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     let Product { m, n, k, .. } = *product;
-    let [flipped] = scratch.memory.parts::<T, 1>([if product.transpose_b { 0 } else { n * k }]);
+    let [flipped] = scratch.memory.parts::<T, 1>([if product.transpose_b { 0 } else { n * k }])?;
     let b = if product.transpose_b {
         b
     } else {
@@ -95,6 +95,7 @@ pub(super) fn by_dots<T: Real>(
             }
         }
     });
+    Ok(())
 }
 
 /// Returns the epilogue for the columns from `column` on.
@@ -117,12 +118,12 @@ pub(super) fn turned<T: Real>(
     b: &[T],
     epilogue: Epilogue<'_, T>,
     c: &mut [T],
-) {
+) -> Result<(), OutOfMemory> {
     let Product { m, n, k, .. } = *product;
     let width = kernels.max_columns();
     // For each worker, a panel of `a` if it is not whole vectors, and a panel of the transposed result.
     let per_worker = [k * width, n * width];
-    let [memory] = scratch.memory.parts::<T, 1>([(per_worker[0] + per_worker[1]) * pool.threads()]);
+    let [memory] = scratch.memory.parts::<T, 1>([(per_worker[0] + per_worker[1]) * pool.threads()])?;
     let memory = SharedSlice::new(memory);
     let c = SharedSlice::new(c);
     let panels = m.div_ceil(width);
@@ -152,6 +153,7 @@ pub(super) fn turned<T: Real>(
             unsafe { (kernels.turn)(&turn) }
         }
     });
+    Ok(())
 }
 
 /// The transposed result for the first `rows` columns of `a`, in rows as long as a panel.

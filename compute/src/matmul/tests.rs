@@ -90,7 +90,7 @@ fn check<T: Real>(product: &Product, isa: Isa, threads: usize, (from, to): Casts
     let (pool, scratch) = (Pool::new(threads).unwrap(), &mut Scratch::new());
     let (a, b) = (cast(&a), cast(&b));
     let mut c = cast(&old);
-    multiply(T::kernels(isa), &pool, scratch, product, &a, &b, Epilogue::default(), &mut c);
+    multiply(T::kernels(isa), &pool, scratch, product, &a, &b, Epilogue::default(), &mut c).unwrap();
     let result: Vec<f64> = c.into_iter().map(to).collect();
     assert_close(&result, &expected, tolerance, &what);
     for row in expected.chunks_exact_mut(product.n.max(1)) {
@@ -98,7 +98,7 @@ fn check<T: Real>(product: &Product, isa: Isa, threads: usize, (from, to): Casts
     }
     let (mut c, bias) = (cast(&old), cast(&bias));
     let epilogue = Epilogue { bias: Some(&bias), relu: true };
-    multiply(T::kernels(isa), &pool, scratch, product, &a, &b, epilogue, &mut c);
+    multiply(T::kernels(isa), &pool, scratch, product, &a, &b, epilogue, &mut c).unwrap();
     assert_close(&c.into_iter().map(to).collect::<Vec<_>>(), &expected, tolerance, &what);
     result
 }
@@ -158,7 +158,8 @@ fn relu_keeps_nan() {
                 &b,
                 epilogue,
                 &mut c,
-            );
+            )
+            .unwrap();
             assert!(c.iter().all(|x| x.is_nan()), "{isa:?} {n}");
         }
     }
@@ -175,7 +176,7 @@ fn check_plain<T: Element + PartialEq + std::fmt::Debug>(from: fn(f64) -> T) {
             let cast = |values: &[f64]| values.iter().map(|&x| from(x)).collect::<Vec<T>>();
             let expected = cast(&by_definition(&product, &a, &b, &old));
             let mut c = cast(&old);
-            matmul(&pool, &mut Scratch::new(), &product, &cast(&a), &cast(&b), &mut c);
+            matmul(&pool, &mut Scratch::new(), &product, &cast(&a), &cast(&b), &mut c).unwrap();
             assert_eq!(c, expected, "{product:?} of {}", std::any::type_name::<T>());
         }
     }
@@ -197,7 +198,7 @@ fn every_element_type() {
 fn complex_numbers_multiply_as_such() {
     let i = Complex::new(0.0f32, 1.0);
     let mut c = [Complex::new(5.0, 0.0)];
-    matmul(&Pool::single(), &mut Scratch::new(), &Product::new(1, 1, 1), &[i], &[i], &mut c);
+    matmul(&Pool::single(), &mut Scratch::new(), &Product::new(1, 1, 1), &[i], &[i], &mut c).unwrap();
     assert_eq!(c, [Complex::new(-1.0, 0.0)]);
 }
 
@@ -205,12 +206,13 @@ fn complex_numbers_multiply_as_such() {
 fn half_precision_sums_in_single() {
     let (a, b) = (vec![f16::from_f32(1.0); 4096], vec![f16::from_f32(1.0); 4096]);
     let mut c = [f16::ZERO];
-    matmul(&Pool::single(), &mut Scratch::new(), &Product::new(1, 4096, 1), &a, &b, &mut c);
+    matmul(&Pool::single(), &mut Scratch::new(), &Product::new(1, 4096, 1), &a, &b, &mut c).unwrap();
     assert_eq!(c[0].to_f32(), 4096.0);
 }
 
 #[test]
 #[should_panic(expected = "elements of b")]
 fn a_wrong_length_is_refused() {
-    matmul(&Pool::single(), &mut Scratch::new(), &Product::new(1, 2, 1), &[1.0, 2.0], &[1.0f32], &mut [0.0]);
+    matmul(&Pool::single(), &mut Scratch::new(), &Product::new(1, 2, 1), &[1.0, 2.0], &[1.0f32], &mut [0.0])
+        .unwrap();
 }

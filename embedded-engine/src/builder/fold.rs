@@ -2,10 +2,9 @@
 
 use super::{Builder, Shared};
 use crate::ir::Value;
-use crate::kernel::{Input, Kernel, KernelContext};
+use crate::kernel::{Input, Kernel, KernelContext, scratch};
 use crate::kernels::facts;
 use crate::registry::{Role, has_effect};
-use compute::Scratch;
 use session_core::{Code, Error, Operation, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tensor::{DType, Tensor};
@@ -70,7 +69,7 @@ fn fold(
         environment: shared.environment,
         limits: shared.limits,
         instance: None,
-        scratch: &mut Scratch::default(),
+        scratch: &mut scratch(),
     };
     run_caught(kernel, &mut context)?;
     let values: Option<Vec<Tensor>> = slots.drain(inputs.len()..).collect();

@@ -7,6 +7,7 @@ mod colors;
 mod convolution;
 mod ctc;
 mod depthwise;
+mod groups;
 mod images;
 mod normalization;
 mod pool_places;

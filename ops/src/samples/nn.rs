@@ -77,6 +77,14 @@ const CROSS_ENTROPIES: &[Sample] = rows! {
         let (labels, logits) = (probabilities(i, &[2, 3]), i.doubles(&[2, 3]));
         i.op("SoftmaxCrossEntropyWithLogits").input(logits).input(labels).finish().outputs()
     };
+    "SoftmaxCrossEntropyWithLogits of one row of labels" => |i| {
+        let (labels, logits) = (probabilities(i, &[1, 3]), i.doubles(&[4, 3]));
+        i.op("SoftmaxCrossEntropyWithLogits").input(logits).input(labels).finish().outputs()
+    };
+    "SoftmaxCrossEntropyWithLogits of one row of logits" => |i| {
+        let (labels, logits) = (probabilities(i, &[2, 3]), i.doubles(&[3]));
+        i.op("SoftmaxCrossEntropyWithLogits").input(logits).input(labels).finish().outputs()
+    };
     "SparseSoftmaxCrossEntropyWithLogits" => |i| {
         let (labels, logits) = (i.other([2i64, 0]), i.doubles(&[2, 3]));
         [sparse_softmax_cross_entropy_with_logits(labels, logits)]
@@ -129,6 +137,18 @@ const CONVOLUTIONS: &[Sample] = rows! {
         convolution(i, [1, 4, 4, 1], [3, 3, 1, 2], ConvOptions { padding, ..ConvOptions::default() })
     };
     "Conv2D of one place" => |i| convolution(i, [2, 3, 3, 2], [1, 1, 2, 3], ConvOptions::default());
+    "Conv2D of groups" => |i| convolution(i, [2, 4, 3, 6], [2, 3, 2, 9], ConvOptions::default());
+    "Conv2D of one channel each, strides" => |i| convolution(i, [1, 5, 4, 3], [2, 2, 1, 6], valid([2, 1]));
+    "Conv2DBackpropInput of groups" => |i| {
+        let (w, dy) = (i.doubles(&[3, 2, 2, 4]), i.doubles(&[2, 3, 3, 4]));
+        let builder = i.op("Conv2DBackpropInput").constant([2i32, 3, 3, 4]).input(w).input(dy);
+        [builder.attr("strides", [1i64, 1, 1, 1]).attr("padding", "SAME").finish_output()]
+    };
+    "Conv2DBackpropFilter of groups" => |i| {
+        let (x, dy) = (i.doubles(&[1, 4, 4, 4]), i.doubles(&[1, 4, 4, 6]));
+        let builder = i.op("Conv2DBackpropFilter").input(x).constant([3i32, 3, 2, 6]).input(dy);
+        [builder.attr("strides", [1i64, 1, 1, 1]).attr("padding", "SAME").finish_output()]
+    };
     "Conv2DBackpropInput" => |i| {
         let (x, w) = (i.doubles(&[1, 3, 3, 2]), i.doubles(&[3, 3, 4, 2]));
         [conv2d_transpose(x, w, [1, 6, 6, 4], ConvOptions { strides: [2, 2], ..ConvOptions::default() })]

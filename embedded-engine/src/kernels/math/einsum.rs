@@ -1,7 +1,7 @@
 //! Sums of products over named axes: each operand becomes a stack of matrices, which are multiplied.
 
 use super::elementwise::boxed;
-use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
 use crate::registry::Registry;
 use compute::matmul::{self, Product};
 use session_core::{Code, Error, Result};
@@ -244,7 +244,7 @@ fn product<T: Element + matmul::Element>(
     if len_c > 0 {
         for (i, c) in out.chunks_exact_mut(len_c).enumerate() {
             let (x, y) = (&left[i * len_a..][..len_a], &right[i * len_b..][..len_b]);
-            matmul::matmul(context.pool(), context.scratch, product, x, y, c);
+            matmul::matmul(context.pool(), context.scratch, product, x, y, c).map_err(no_room)?;
         }
     }
     Ok(out)

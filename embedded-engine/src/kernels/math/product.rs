@@ -1,7 +1,7 @@
 //! Products of matrices.
 
 use super::elementwise::boxed;
-use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
 use crate::registry::{Fusion, Registry};
 use compute::elementwise::Broadcast;
 use compute::matmul::{self, Epilogue, Product, Real};
@@ -53,7 +53,7 @@ fn matmul<T: Element + matmul::Element>(
     let pool = context.pool();
     let (inputs, scratch) = context.split();
     let c = output.as_mut_slice::<T>().expect("new memory has one owner");
-    matmul::matmul(pool, scratch, &product, inputs.slice(0)?, inputs.slice(1)?, c);
+    matmul::matmul(pool, scratch, &product, inputs.slice(0)?, inputs.slice(1)?, c).map_err(no_room)?;
     context.set(0, output);
     Ok(())
 }
@@ -82,7 +82,8 @@ fn matmul_fused<T: Element + Real>(transposed: [bool; 2], relu: bool) -> Box<dyn
         let (inputs, scratch) = context.split();
         let epilogue = Epilogue { bias: Some(inputs.slice::<T>(2)?), relu };
         let c = output.as_mut_slice::<T>().expect("new memory has one owner");
-        matmul::matmul_fused(pool, scratch, &product, inputs.slice(0)?, inputs.slice(1)?, epilogue, c);
+        matmul::matmul_fused(pool, scratch, &product, inputs.slice(0)?, inputs.slice(1)?, epilogue, c)
+            .map_err(no_room)?;
         context.set(0, output);
         Ok(())
     })
@@ -110,7 +111,7 @@ fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transpos
         let (i, j) =
             (stack_index(stacks.output_shape(), stack_a, i), stack_index(stacks.output_shape(), stack_b, i));
         let (x, y) = (&x[i * len_a..][..len_a], &y[j * len_b..][..len_b]);
-        matmul::matmul(context.pool(), context.scratch, &product, x, y, c);
+        matmul::matmul(context.pool(), context.scratch, &product, x, y, c).map_err(no_room)?;
     }
     context.set(0, output);
     Ok(())

@@ -1,5 +1,6 @@
 //! Two-dimensional convolutions and pooling, NHWC.
 
+use super::groups::by_groups;
 use super::window::{Window, sizes};
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -8,7 +9,7 @@ use compute::conv::{self, ConvShape};
 use compute::matmul::{Epilogue, Real};
 use compute::pooling::{self, AverageElement, PoolElement, PoolShape};
 use session_core::{Error, Result};
-use tensor::{DType, Element, Shape};
+use tensor::{DType, Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Conv2D", |spec| {
@@ -77,26 +78,27 @@ fn forward<T: Element + Real>(
     window: &Window,
     fused: Option<bool>,
 ) -> Result<()> {
-    let shape = window.convolution(context.input(0).shape(), context.input(1).shape())?;
-    let dims = Shape::from([shape.batch, shape.out_h, shape.out_w, shape.out_c]);
-    let mut output = context.allocate::<T>(dims)?;
-    if fused.is_some() && context.input(2).shape().dims() != [shape.out_c] {
-        let text =
-            format!("a bias of shape {} does not fit {} channels", context.input(2).shape(), shape.out_c);
+    let (shape, groups) = window.convolution(context.input(0).shape(), context.input(1).shape())?;
+    let channels = shape.out_c * groups;
+    let mut output = context.allocate::<T>([shape.batch, shape.out_h, shape.out_w, channels])?;
+    if fused.is_some() && context.input(2).shape().dims() != [channels] {
+        let text = format!("a bias of shape {} does not fit {channels} channels", context.input(2).shape());
         return Err(Error::invalid_argument(text));
     }
-    let pool = context.pool();
-    let (inputs, scratch) = context.split();
-    let bias = fused.map(|_| inputs.slice(2)).transpose()?;
-    let epilogue = Epilogue { bias, relu: fused == Some(true) };
-    let out = output.as_mut_slice().expect("new memory has one owner");
-    conv::forward(pool, scratch, &shape, inputs.slice::<T>(0)?, inputs.slice(1)?, epilogue, out);
+    let bias = fused.is_some().then(|| context.input(2).clone());
+    let bias = bias.as_ref().map(Tensor::as_slice::<T>).transpose()?;
+    let out = output.as_mut_slice::<T>().expect("new memory has one owner");
+    by_groups(context, groups, [0, 1], (out, channels), |pool, scratch, group, [input, filter], out| {
+        let bias = bias.map(|bias| &bias[group * shape.out_c..][..shape.out_c]);
+        let epilogue = Epilogue { bias, relu: fused == Some(true) };
+        conv::forward(pool, scratch, &shape, input, filter, epilogue, out)
+    })?;
     context.set(0, output);
     Ok(())
 }
 
-fn check_gradient(shape: &ConvShape, found: &Shape) -> Result<()> {
-    let expected = [shape.batch, shape.out_h, shape.out_w, shape.out_c];
+fn check_gradient((shape, groups): &(ConvShape, usize), found: &Shape) -> Result<()> {
+    let expected = [shape.batch, shape.out_h, shape.out_w, shape.out_c * groups];
     if found.dims() == expected {
         return Ok(());
     }
@@ -104,27 +106,46 @@ fn check_gradient(shape: &ConvShape, found: &Shape) -> Result<()> {
 }
 
 fn input_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
-    let dims = sizes(context, 0)?;
-    let shape = window.convolution(&dims, context.input(1).shape())?;
-    check_gradient(&shape, context.input(2).shape())?;
+    let (filter, gradient) = (context.input(1).shape(), context.input(2).shape());
+    let dims = match (sizes(context, 0)?.as_slice(), filter.dims(), gradient.dims()) {
+        // The sizes of rows and columns alone.
+        (&[rows, columns], &[_, _, depth, _], &[batch, ..]) => vec![batch, rows, columns, depth],
+        (sizes, ..) => sizes.to_vec(),
+    };
+    let geometry = window.convolution(&dims, filter)?;
+    check_gradient(&geometry, gradient)?;
+    let (shape, groups) = geometry;
     let mut output = context.allocate::<T>(dims)?;
-    let pool = context.pool();
-    let (inputs, scratch) = context.split();
-    let out = output.as_mut_slice().expect("new memory has one owner");
-    conv::input_gradient(pool, scratch, &shape, inputs.slice::<T>(1)?, inputs.slice(2)?, out);
+    let out = output.as_mut_slice::<T>().expect("new memory has one owner");
+    by_groups(
+        context,
+        groups,
+        [1, 2],
+        (out, shape.in_c * groups),
+        |pool, scratch, _, [filter, gradient], out| {
+            conv::input_gradient(pool, scratch, &shape, filter, gradient, out)
+        },
+    )?;
     context.set(0, output);
     Ok(())
 }
 
 fn filter_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let dims = sizes(context, 1)?;
-    let shape = window.convolution(context.input(0).shape(), &dims)?;
-    check_gradient(&shape, context.input(2).shape())?;
+    let geometry = window.convolution(context.input(0).shape(), &dims)?;
+    check_gradient(&geometry, context.input(2).shape())?;
+    let (shape, groups) = geometry;
     let mut output = context.allocate::<T>(dims)?;
-    let pool = context.pool();
-    let (inputs, scratch) = context.split();
-    let out = output.as_mut_slice().expect("new memory has one owner");
-    conv::filter_gradient(pool, scratch, &shape, inputs.slice::<T>(0)?, inputs.slice(2)?, out);
+    let out = output.as_mut_slice::<T>().expect("new memory has one owner");
+    by_groups(
+        context,
+        groups,
+        [0, 2],
+        (out, shape.out_c * groups),
+        |pool, scratch, _, [input, gradient], out| {
+            conv::filter_gradient(pool, scratch, &shape, input, gradient, out)
+        },
+    )?;
     context.set(0, output);
     Ok(())
 }

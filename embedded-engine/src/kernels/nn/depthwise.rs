@@ -40,7 +40,11 @@ impl Depthwise {
         };
         let outputs = channels.checked_mul(multiplier);
         let outputs = outputs.ok_or_else(|| Error::invalid_argument("the filter is too large"))?;
-        let shape = window.convolution(input, &[filter_h, filter_w, channels, outputs])?;
+        let (shape, groups) = window.convolution(input, &[filter_h, filter_w, channels, outputs])?;
+        if groups != 1 {
+            let text = format!("a filter of {channels} channels does not fit an input of shape {input:?}");
+            return Err(Error::invalid_argument(text));
+        }
         Ok(Depthwise { shape, multiplier })
     }
 

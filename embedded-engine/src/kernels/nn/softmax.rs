@@ -3,24 +3,25 @@
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
+use compute::elementwise::{self, Broadcast, layout};
 use compute::softmax::{self, Logits};
 use session_core::{Error, Result};
-use tensor::{Element, Shape};
+use tensor::{Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Softmax", |spec| {
-        for_dtype!(float spec.input_dtype(0), T => Ok(boxed(|context| rows::<T>(context, softmax::softmax::<T>))))
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(|context| rows::<T>(context, softmax::softmax::<T>))))
     });
     registry.add("LogSoftmax", |spec| {
-        for_dtype!(float spec.input_dtype(0), T => Ok(boxed(|context| rows::<T>(context, softmax::log_softmax::<T>))))
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(|context| rows::<T>(context, softmax::log_softmax::<T>))))
     });
     registry.add(
         "SoftmaxCrossEntropyWithLogits",
-        |spec| for_dtype!(float spec.input_dtype(0), T => Ok(boxed(dense::<T>))),
+        |spec| for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(dense::<T>))),
     );
     registry.add(
         "SparseSoftmaxCrossEntropyWithLogits",
-        |spec| for_dtype!(float spec.input_dtype(0), T => Ok(boxed(sparse::<T>))),
+        |spec| for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(sparse::<T>))),
     );
 }
 
@@ -45,18 +46,15 @@ fn matrix(shape: &Shape) -> Result<[usize; 2]> {
     }
 }
 
-/// Labels that are probabilities; a batch of one on either side stands for all rows.
-fn dense<T: Element + Logits>(context: &mut KernelContext<'_>) -> Result<()> {
-    let [rows, classes] = matrix(context.input(0).shape())?;
-    if context.input(1).shape() != context.input(0).shape() {
-        let (logits, labels) = (context.input(0).shape(), context.input(1).shape());
-        let text = format!("logits and labels must have the same shape: logits {logits}, labels {labels}");
-        return Err(Error::invalid_argument(text));
-    }
+/// Labels that are probabilities, and logits, broadcast against each other.
+fn dense<T: Element + Logits + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = broadcast(context.input(0).shape(), context.input(1).shape())?;
+    let [rows, classes] = matrix(&shape)?;
+    let (logits, labels) = (spread::<T>(context, 0, &shape)?, spread::<T>(context, 1, &shape)?);
     let (mut loss, mut backprop) = (context.allocate::<T>([rows])?, context.allocate::<T>([rows, classes])?);
     let loss_out = loss.as_mut_slice().expect("new memory has one owner");
     let backprop_out = backprop.as_mut_slice().expect("new memory has one owner");
-    let (logits, labels) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+    let (logits, labels) = (logits.as_slice::<T>()?, labels.as_slice::<T>()?);
     if classes == 0 {
         // The sum over no class.
         loss_out.fill(T::default());
@@ -66,6 +64,32 @@ fn dense<T: Element + Logits>(context: &mut KernelContext<'_>) -> Result<()> {
     context.set(0, loss);
     context.set(1, backprop);
     Ok(())
+}
+
+/// The shape of logits and labels, broadcast against each other.
+fn broadcast(logits: &Shape, labels: &Shape) -> Result<Shape> {
+    let both = Broadcast::new([&logits[..], &labels[..]]).map_err(|error| {
+        let text = format!("logits {logits} and labels {labels} must be broadcastable: {error}");
+        Error::invalid_argument(text)
+    })?;
+    Ok(both.output_shape().iter().copied().collect())
+}
+
+/// An input with its elements repeated to fill a shape.
+fn spread<T: Element + elementwise::Element>(
+    context: &KernelContext<'_>,
+    input: usize,
+    shape: &Shape,
+) -> Result<Tensor> {
+    let tensor = context.input(input);
+    if tensor.shape() == shape {
+        return Ok(tensor.clone());
+    }
+    let mut repeated = context.allocate::<T>(shape.clone())?;
+    let output = repeated.as_mut_slice().expect("new memory has one owner");
+    layout::broadcast_to(context.pool(), tensor.shape(), shape, tensor.as_slice::<T>()?, output)
+        .map_err(|error| Error::invalid_argument(error.to_string()))?;
+    Ok(repeated)
 }
 
 /// Labels that are the numbers of classes.

@@ -1,7 +1,7 @@
 //! Convolutions and pooling over volumes: images with a depth.
 
 use crate::dispatch::unsupported;
-use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use compute::matmul::{self, Product};
@@ -194,7 +194,8 @@ fn forward<T: Element + matmul::Element>(context: &mut KernelContext<'_>, slide:
     for batch in 0..grid.batch {
         let rows = grid.rows(&volumes[batch * grid.len()..][..grid.len()])?;
         let size = product.m * product.n;
-        matmul::matmul(pool, scratch, &product, &rows, filter, &mut results[batch * size..][..size]);
+        matmul::matmul(pool, scratch, &product, &rows, filter, &mut results[batch * size..][..size])
+            .map_err(no_room)?;
     }
     context.set(0, output);
     Ok(())
@@ -236,7 +237,8 @@ fn to_input<T: Element + matmul::Element + Add<Output = T>>(
     let mut rows = memory::filled(T::default(), size.unwrap_or(usize::MAX))?;
     for batch in 0..grid.batch {
         let size = product.m * out;
-        matmul::matmul(pool, scratch, &product, &gradient[batch * size..][..size], filter, &mut rows);
+        matmul::matmul(pool, scratch, &product, &gradient[batch * size..][..size], filter, &mut rows)
+            .map_err(no_room)?;
         let volume = &mut results[batch * grid.len()..][..grid.len()];
         grid.visit(|place, point, start| {
             let row = place * width + point * channels;
@@ -268,7 +270,8 @@ fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
     for batch in 0..grid.batch {
         let rows = grid.rows(&volumes[batch * grid.len()..][..grid.len()])?;
         let size = product.k * out;
-        matmul::matmul(pool, scratch, &product, &rows, &gradient[batch * size..][..size], &mut one);
+        matmul::matmul(pool, scratch, &product, &rows, &gradient[batch * size..][..size], &mut one)
+            .map_err(no_room)?;
         results.iter_mut().zip(&one).for_each(|(to, &from)| *to = *to + from);
     }
     context.set(0, output);

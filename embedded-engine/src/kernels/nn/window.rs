@@ -103,31 +103,39 @@ impl Window {
         }
     }
 
-    pub(crate) fn convolution(&self, input: &[usize], filter: &[usize]) -> Result<ConvShape> {
+    /// The geometry of a convolution and the number of its groups: where an input has several times as many channels as
+    /// the filter takes, each group of them is convolved by itself, with a part of the filter's output channels. The
+    /// geometry is that of one group.
+    pub(crate) fn convolution(&self, input: &[usize], filter: &[usize]) -> Result<(ConvShape, usize)> {
         let (&[batch, in_h, in_w, in_c], &[filter_h, filter_w, depth, out_c]) = (input, filter) else {
             let text = format!("input and filter must be 4-dimensional: {input:?} and {filter:?}");
             return Err(Error::invalid_argument(text));
         };
-        if in_c != depth {
-            let grouped = depth > 0 && in_c.is_multiple_of(depth) && out_c.is_multiple_of(in_c / depth);
-            let (code, why) = match grouped {
-                true => (Code::Unimplemented, "the embedded engine does no grouped convolutions"),
-                false => (Code::InvalidArgument, "it must be the same, or a multiple of it"),
-            };
-            return Err(Error::new(code, format!("input depth {in_c} is not the filter's {depth}: {why}")));
+        let groups = match in_c.checked_div(depth) {
+            _ if in_c == depth => 1,
+            Some(groups) if groups > 0 && in_c == groups * depth => groups,
+            _ => {
+                let text = format!("input depth {in_c} must be evenly divisible by filter depth {depth}");
+                return Err(Error::invalid_argument(text));
+            }
+        };
+        if !out_c.is_multiple_of(groups) {
+            let text =
+                format!("output depth {out_c} must be evenly divisible by the number of groups, {groups}");
+            return Err(Error::invalid_argument(text));
         }
         let (out_h, pad_top) = self.along(0, in_h, filter_h)?;
         let (out_w, pad_left) = self.along(1, in_w, filter_w)?;
         let [stride_h, stride_w] = self.strides;
         let [dilation_h, dilation_w] = self.dilations;
-        Ok(ConvShape {
+        let shape = ConvShape {
             batch,
             in_h,
             in_w,
-            in_c,
+            in_c: depth,
             filter_h,
             filter_w,
-            out_c,
+            out_c: out_c / groups,
             stride_h,
             stride_w,
             dilation_h,
@@ -136,7 +144,8 @@ impl Window {
             pad_left,
             out_h,
             out_w,
-        })
+        };
+        Ok((shape, groups))
     }
 
     pub(crate) fn pooling(&self, input: &[usize]) -> Result<PoolShape> {

@@ -1,0 +1,49 @@
+//! Convolutions of groups of channels, each group by itself.
+
+use crate::kernel::{KernelContext, no_room};
+use compute::{OutOfMemory, Pool, Scratch};
+use session_core::Result;
+use tensor::Element;
+
+/// Computes `output`, which has rows of `width` channels, of two inputs. The last axes of all three hold the channels of
+/// the groups one behind the other; `compute` gets those of one group, whose number it is given.
+pub(super) fn by_groups<T: Element>(
+    context: &mut KernelContext<'_>,
+    groups: usize,
+    [first, second]: [usize; 2],
+    (output, width): (&mut [T], usize),
+    compute: impl Fn(&Pool, &mut Scratch, usize, [&[T]; 2], &mut [T]) -> Result<(), OutOfMemory>,
+) -> Result<()> {
+    let pool = context.pool();
+    if groups == 1 {
+        let (inputs, scratch) = context.split();
+        let operands = [inputs.slice(first)?, inputs.slice(second)?];
+        return compute(pool, scratch, 0, operands, output).map_err(no_room);
+    }
+    let widths = [first, second].map(|input| context.input(input).shape().last().copied().unwrap_or(1));
+    let part = |len: usize| context.allocate::<T>([len / groups]);
+    let (mut a, mut b) = (part(context.input(first).elements())?, part(context.input(second).elements())?);
+    let mut c = part(output.len())?;
+    let [a, b, c] =
+        [&mut a, &mut b, &mut c].map(|part| part.as_mut_slice::<T>().expect("new memory has one owner"));
+    let (inputs, scratch) = context.split();
+    let operands = [inputs.slice::<T>(first)?, inputs.slice::<T>(second)?];
+    for group in 0..groups {
+        gather(operands[0], widths[0], groups, group, a);
+        gather(operands[1], widths[1], groups, group, b);
+        compute(pool, scratch, group, [a, b], c).map_err(no_room)?;
+        let part = width / groups;
+        for (to, from) in output.chunks_exact_mut(width.max(1)).zip(c.chunks_exact(part.max(1))) {
+            to[group * part..][..part].copy_from_slice(from);
+        }
+    }
+    Ok(())
+}
+
+/// Copies one group's channels out of rows of `width`.
+fn gather<T: Element>(rows: &[T], width: usize, groups: usize, group: usize, to: &mut [T]) {
+    let part = width / groups;
+    for (to, from) in to.chunks_exact_mut(part.max(1)).zip(rows.chunks_exact(width.max(1))) {
+        to.copy_from_slice(&from[group * part..][..part]);
+    }
+}
