@@ -169,16 +169,22 @@ impl<'a> Builder<'a> {
         }
         let fetches: Vec<Value> =
             self.key.fetches.iter().map(|&fetch| self.fetched(fetch)).collect::<Result<_>>()?;
-        let known = self.key.fetches.iter().zip(&fetches).filter_map(|(fetch, &value)| {
+        let values = self.key.fetches.iter().zip(&fetches);
+        let values = values.filter(|(fetch, _)| !self.references.contains(fetch));
+        let known = values.filter_map(|(fetch, &value)| {
             Some((self.graph.operation_by_id(fetch.op)?, self.constant(value)?))
         });
+        let targets = self.key.targets.iter().filter_map(|id| self.node_of.get(id));
+        // What gives a reference runs, though the reference is known without it.
+        let passed = self.key.fetches.iter().filter_map(|fetch| self.after.get(fetch));
         Ok(Ir {
             known: known.collect(),
+            late: self.late_fetches(),
+            targets: targets.chain(passed).copied().collect(),
             folded: self.folded,
             nodes: self.nodes,
             constants: self.constants,
             fetches,
-            targets: self.key.targets.iter().filter_map(|id| self.node_of.get(id).copied()).collect(),
             fed: self.fed,
         })
     }

@@ -1,10 +1,11 @@
 //! The sequence of functions that an operation runs, and its results.
 
 use crate::kernel::KernelContext;
+use crate::kernels::{branch, is_true};
 use crate::plan::{Call, Plan};
 use crate::registry;
 use session_core::{Error, Result};
-use tensor::{DType, Tensor};
+use tensor::Tensor;
 
 /// The next action of an operation that runs functions.
 pub(crate) enum Next {
@@ -32,19 +33,12 @@ impl Calls {
         let arguments = |context: &mut KernelContext<'_>, first: usize| -> Vec<Tensor> {
             (first..context.num_inputs()).map(|input| context.take(input)).collect()
         };
-        let last = call.bodies.len().saturating_sub(1);
         match call.kind {
             registry::Call::Function | registry::Call::Gradient => {
                 Ok((Calls::Once, Next::Call(0, arguments(context, 0))))
             }
-            registry::Call::If => {
-                // The condition counts: 0 for the second branch, anything else for the first.
-                let branch = usize::from(!is_true(context.input(0))?);
-                Ok((Calls::Once, Next::Call(branch, arguments(context, 1))))
-            }
-            registry::Call::Case => {
-                // An index beyond the branches means the last one.
-                let branch = usize::try_from(context.int(0)?).map_or(last, |index| index.min(last));
+            registry::Call::If | registry::Call::Case => {
+                let branch = branch(call.kind, call.bodies.len(), context)?;
                 Ok((Calls::Once, Next::Call(branch, arguments(context, 1))))
             }
             registry::Call::While => {
@@ -119,16 +113,4 @@ pub(crate) fn deliver(context: &mut KernelContext<'_>, results: Vec<Tensor>) -> 
     }
     results.into_iter().enumerate().for_each(|(output, result)| context.set(output, result));
     Ok(())
-}
-
-/// Returns a scalar is true unless it is 0, false or an empty string; anything else is true if it has elements.
-fn is_true(value: &Tensor) -> Result<bool> {
-    if value.shape().rank() > 0 {
-        return Ok(value.elements() > 0);
-    }
-    match value.dtype() {
-        DType::Bool => Ok(value.value::<bool>()?),
-        DType::String => Ok(value.as_strings()?.first().is_some_and(|text| !text.is_empty())),
-        dtype => for_dtype!(real dtype, T => Ok(value.value::<T>()? != T::default())),
-    }
 }

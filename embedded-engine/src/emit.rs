@@ -45,6 +45,7 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
         feeds: (0..fed.len()).map(|i| slots.known(Value::Feed(i as u32))).collect(),
         fed,
         fetches: last_fetches(&fetches, &slots.constant_slots()),
+        late: ir.late,
         known,
         folded: ir.folded,
         slots: slots.count(),

@@ -104,6 +104,8 @@ pub(crate) struct Ir {
     pub(crate) nodes: Vec<IrNode>,
     pub(crate) constants: Vec<Tensor>,
     pub(crate) fetches: Vec<Value>,
+    /// The fetches that are references, which are read when the step is over, with their operations.
+    pub(crate) late: Vec<(usize, Operation)>,
     pub(crate) targets: Vec<usize>,
     /// The fed outputs.
     pub(crate) fed: Vec<Output>,

@@ -3,10 +3,11 @@
 //! A plan is a block: steps in an order. A step is an operation, or holds a block of its own: a loop's round, which runs in
 //! the frame of the plan, or the plan of a function, which has a frame of its own.
 
-use crate::kernel::{Body, Input, Kernel, UNUSED};
+use crate::kernel::{Body, Input, Kernel, UNUSED, scratch};
+use crate::kernels::referenced;
 use crate::registry;
 use compute::Scratch;
-use session_core::{Error, OpId, Operation, Output, Result};
+use session_core::{Error, OpId, Operation, Output, Phase, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::Tensor;
 
@@ -21,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) fed: Vec<Output>,
     /// The slot of each fetch, and whether the value may be moved out.
     pub(crate) fetches: Vec<Input>,
+    /// The fetches that are references, read when the step is over, with their operations.
+    pub(crate) late: Vec<(usize, Operation)>,
     /// The fetched values of operations that need no step, for traces.
     pub(crate) known: Vec<(Operation, Tensor)>,
     /// The last slot and one.
@@ -150,7 +153,7 @@ impl Plan {
         for (slot, value) in &self.constants {
             slots[*slot as usize] = Some(value.clone());
         }
-        Frame { slots, scratch: Scratch::default(), flags: vec![false; self.flags], reordered: false }
+        Frame { slots, scratch: scratch(), flags: vec![false; self.flags], reordered: false }
     }
 
     /// Returns a frame with these values in the places of the plan's feeds.
@@ -172,7 +175,11 @@ impl Plan {
             // Computed, fed or constant, unless it belongs to a branch that was not taken.
             value.ok_or_else(|| Error::invalid_argument(format!("Retval[{index}] does not have value")))
         });
-        let fetched = fetched.collect::<Result<Vec<_>>>()?;
+        let mut fetched = fetched.collect::<Result<Vec<_>>>()?;
+        for (index, operation) in &self.late {
+            let value = referenced(fetched[*index].clone());
+            fetched[*index] = value.map_err(|error| operation.place(error).with_phase(Phase::Run))?;
+        }
         if !frame.reordered {
             self.frames.used.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
         }
@@ -260,6 +267,7 @@ pub(crate) mod tests {
             feeds: Vec::new(),
             fed: Vec::new(),
             fetches: Vec::new(),
+            late: Vec::new(),
             known: Vec::new(),
             slots: 0,
             flags: 0,

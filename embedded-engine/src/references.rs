@@ -6,7 +6,11 @@
 //! gives its argument. Moving averages that are taken behind a training step rely on it.
 //!
 //! Here such an output is the handle of the variable, wherever it comes from, and the value is read where an operation wants
-//! it, behind all that the operation waits for. What an update gives is the same handle as what it was given.
+//! it, behind all that the operation waits for. What an update gives is the same handle as what it was given. A reference that
+//! is fetched is read when the step is over.
+//!
+//! What queues, stacks, arrays of tensors and other variables are given is a value. In the original, they share the
+//! variable's memory as well, so that what waits in a queue changes with each update.
 
 use crate::kernels::facts;
 use crate::registry::{Call, Control, Role, Shares};
@@ -69,9 +73,46 @@ pub(crate) fn passes(operation: &Operation, library: &Graph) -> Vec<(Endpoint, u
             let Some(AttrValue::Func(name, _)) = operation.attr("f") else { return Vec::new() };
             library.function(name).map_or_else(Vec::new, |function| passed_by(&function, inputs))
         }
+        (Role::Call(Call::While), _) => {
+            let Some(AttrValue::Func(name, _)) = operation.attr("body") else { return Vec::new() };
+            let passed = library.function(name).map_or_else(Vec::new, |body| passed_by(&body, inputs));
+            // What one round gives to another place is another value in the next.
+            passed
+                .into_iter()
+                .filter(|&(input, output)| inputs.get(output as usize) == Some(&input))
+                .collect()
+        }
+        (Role::Call(call @ (Call::If | Call::Case)), _) => {
+            let outputs = passed_by_branches(call, operation, library).into_iter();
+            let each =
+                outputs.flat_map(|(output, inputs)| inputs.into_iter().map(move |input| (input, output)));
+            each.filter_map(|(input, output)| Some((input?, output))).collect()
+        }
         (_, Shares::Inputs) => each(),
         _ => Vec::new(),
     }
+}
+
+/// Returns, for each output of an `If` or `Case` that a branch may give as it was given it: the input, by branch.
+pub(crate) fn passed_by_branches(
+    call: Call,
+    operation: &Operation,
+    library: &Graph,
+) -> BTreeMap<u32, Vec<Option<Endpoint>>> {
+    let names: Vec<&AttrValue> = match call {
+        Call::If => ["then_branch", "else_branch"].iter().filter_map(|name| operation.attr(name)).collect(),
+        _ => operation.attr("branches").and_then(AttrValue::as_list).unwrap_or_default().iter().collect(),
+    };
+    let arguments = operation.input_endpoints().get(1..).unwrap_or_default();
+    let mut found: BTreeMap<u32, Vec<Option<Endpoint>>> = BTreeMap::new();
+    for (branch, name) in names.iter().enumerate() {
+        let AttrValue::Func(name, _) = name else { continue };
+        let Some(function) = library.function(name) else { continue };
+        for (input, output) in passed_by(&function, arguments) {
+            found.entry(output).or_insert_with(|| vec![None; names.len()])[branch] = Some(input);
+        }
+    }
+    found
 }
 
 /// Returns the arguments that a function gives as results.

@@ -72,7 +72,8 @@ fn reads_follow_the_edges_of_the_graph() {
     let session = session(&graph);
     session.run(init.operation(), ()).unwrap();
     let (before_value, through_value, after_value) = session.run((&before, &through, &after), ()).unwrap();
-    assert_eq!(before_value.to_vec::<f32>().unwrap(), [1.0, 2.0]);
+    // What is fetched of a reference is the variable when the step is over.
+    assert_eq!(before_value.to_vec::<f32>().unwrap(), [2.0, 3.0]);
     assert_eq!(through_value.to_vec::<f32>().unwrap(), [20.0, 30.0]);
     assert_eq!(after_value.to_vec::<f32>().unwrap(), [2.0, 3.0]);
     assert_eq!(value(&session, &twice).unwrap(), [4.0, 5.0]);
@@ -418,4 +419,124 @@ fn functions_take_values_and_give_references_that_they_were_given() {
     let session = session(&graph);
     session.run(init.operation(), ()).unwrap();
     assert_eq!(value(&session, &called).unwrap(), [11.0, 12.0]);
+}
+
+/// The function that gives its one argument, or computes from it.
+fn given_or_computed(graph: &Graph, name: &str, computes: bool) -> AttrValue {
+    let body = Graph::new();
+    let x = ops::array::placeholder(&body, DType::Float32, [2]);
+    let y = if computes { &x * &constant(&body, 1f32) } else { identity(&body, &x) };
+    graph.add_function(Function::new(name, &body, [x], [("y".to_owned(), y)]).unwrap()).unwrap();
+    AttrValue::Func(name.to_owned(), Default::default())
+}
+
+/// A call of one of several functions of a tensor, of which this one only gives it back.
+fn choice(graph: &Graph, op_type: &str, chosen: usize, given: &[usize], v: &Output) -> Output {
+    let functions: Vec<AttrValue> = (0..if op_type == "Case" { 3 } else { 2 })
+        .map(|branch| given_or_computed(graph, &format!("f{branch}"), !given.contains(&branch)))
+        .collect();
+    let types = AttrValue::List(vec![AttrValue::Type(DType::Float32)]);
+    let builder = match op_type {
+        "Case" => {
+            let number = op(graph, "PlaceholderWithDefault").input(constant(graph, chosen as i32));
+            let number = number.attr("shape", PartialShape::scalar()).finish_output();
+            op(graph, "Case").input(&number).attr("branches", AttrValue::List(functions))
+        }
+        _ => {
+            let [then, otherwise] = functions.try_into().unwrap();
+            let builder = op(graph, op_type).input(truth(graph, chosen == 0));
+            builder.attr("then_branch", then).attr("else_branch", otherwise)
+        }
+    };
+    builder.input_list([v]).attr("Tin", types.clone()).attr("Tout", types).finish().output(0)
+}
+
+#[test]
+fn branches_of_functions_give_the_references_that_they_were_given() {
+    const OLD: [f32; 2] = [1.0, 2.0];
+    const NEW: [f32; 2] = [11.0, 12.0];
+    for op_type in ["If", "StatelessIf", "Case"] {
+        for (given, chosen, expected) in [
+            (&[0][..], 0, NEW),
+            (&[0], 1, OLD),
+            (&[1], 0, OLD),
+            (&[1], 1, NEW),
+            (&[0, 1, 2], 1, NEW),
+            (&[], 0, OLD),
+        ] {
+            let late = read_late(|graph, v| choice(graph, op_type, chosen, given, v));
+            assert_eq!(late, expected, "{op_type} {chosen} of {given:?}");
+        }
+    }
+}
+
+#[test]
+fn a_loop_of_functions_gives_the_references_that_go_round() {
+    for (op_type, computes, expected) in [
+        ("While", false, [11f32, 12.0]),
+        ("StatelessWhile", false, [11.0, 12.0]),
+        ("While", true, [1.0, 2.0]),
+    ] {
+        let turn = |graph: &Graph, v: &Output| {
+            let condition = Graph::new();
+            let [i, _] = arguments(&condition);
+            let less = op(&condition, "Less").input(&i).input(constant(&condition, 3i32)).finish_output();
+            let inputs = arguments_of(&condition);
+            graph
+                .add_function(Function::new("c", &condition, inputs, [("y".to_owned(), less)]).unwrap())
+                .unwrap();
+            let body = Graph::new();
+            let [i, x] = arguments(&body);
+            let next = &i + &constant(&body, 1i32);
+            let y = if computes { &x * &constant(&body, 1f32) } else { identity(&body, &x) };
+            let results = [("i".to_owned(), next), ("x".to_owned(), y)];
+            graph.add_function(Function::new("b", &body, arguments_of(&body), results).unwrap()).unwrap();
+            let types = AttrValue::List([DType::Int32, DType::Float32].map(AttrValue::Type).to_vec());
+            let func = |name: &str| AttrValue::Func(name.to_owned(), Default::default());
+            let builder = op(graph, op_type).input_list([&constant(graph, 0i32), v]).attr("T", types);
+            builder.attr("cond", func("c")).attr("body", func("b")).finish().output(1)
+        };
+        assert_eq!(read_late(turn), expected, "{op_type} {computes}");
+    }
+}
+
+/// The arguments of a loop's functions: a number and the tensor.
+fn arguments(body: &Graph) -> [Output; 2] {
+    let i = ops::array::placeholder(&body.named("i"), DType::Int32, PartialShape::scalar());
+    [i, ops::array::placeholder(&body.named("x"), DType::Float32, [2])]
+}
+
+fn arguments_of(body: &Graph) -> [Output; 2] {
+    ["i", "x"].map(|name| body.operation(name).unwrap().output(0))
+}
+
+/// What TensorFlow gives, whose fetches of references share the memory of their variables.
+#[test]
+fn a_fetched_reference_is_the_variable_when_the_step_is_over() {
+    let graph = Graph::new();
+    let v = variable(&graph, "v", &[2]);
+    let init = assign(&v, &constant(&graph, [1f32, 2.0]));
+    let read = identity(&graph, &v);
+    let product = &v * &constant(&graph, 1f32);
+    let late = control(&graph, read.operation()).control_dependencies([product.operation()]);
+    let added = op(&late, "AssignAdd").input(&v).input(constant(&graph, [10f32, 10.0])).finish_output();
+    let twice = bump(&added);
+    let checked = identity(&control(&graph, twice.operation()), &read);
+    let session = session(&graph);
+    session.run(init.operation(), ()).unwrap();
+    let all = session.run((&v, &read, &product, &added, &twice), ()).unwrap();
+    assert_eq!(all.2.to_vec::<f32>().unwrap(), [1.0, 2.0]);
+    for fetched in [all.0, all.1, all.3, all.4] {
+        assert_eq!(fetched.to_vec::<f32>().unwrap(), [21.0, 22.0]);
+    }
+    // What a fetch waits for is done, though the reference is known before.
+    assert_eq!(value(&session, &checked).unwrap(), [41.0, 42.0]);
+    assert_eq!(value(&session, &read).unwrap(), [41.0, 42.0]);
+    // What was fetched keeps its value.
+    let kept = session.run(&v, ()).unwrap();
+    session.run(twice.operation(), ()).unwrap();
+    assert_eq!(kept.to_vec::<f32>().unwrap(), [41.0, 42.0]);
+    let missing = variable(&graph, "missing", &[2]);
+    let error = session.run(&missing, ()).unwrap_err();
+    assert!(error.message().contains("uninitialized value missing"), "{error}");
 }

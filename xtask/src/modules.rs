@@ -20,7 +20,7 @@ const TABLE: [(&str, &[&str]); 29] = [
     ("flow", &["registry", "kernels"]),
     ("references", &["registry", "kernels"]),
     ("ir", &["kernel", "registry", "kernels", "flow"]),
-    ("plan", &["kernel", "registry"]),
+    ("plan", &["kernel", "registry", "kernels"]),
     ("gradient", &["plan"]),
     (
         "builder",
@@ -48,7 +48,7 @@ const TABLE: [(&str, &[&str]); 29] = [
         &["registry", "kernels", "missing", "ir", "plan", "gradient", "builder", "fuse", "chains", "emit"],
     ),
     ("plans", &["plan"]),
-    ("calls", &["kernel", "registry", "plan"]),
+    ("calls", &["kernel", "registry", "kernels", "plan"]),
     ("execute", &["limits", "resources", "kernel", "plan", "calls"]),
     ("suspend", &["waiting", "kernel", "plan", "calls", "execute"]),
     ("run", &["limits", "kernel", "kernels", "plan", "execute"]),

@@ -4,9 +4,9 @@ use super::Builder;
 use crate::flow::{Flow, hands_on, joins};
 use crate::ir::{IrNode, Value, producer};
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
-use crate::kernels::{facts, read_reference};
-use crate::references::{passes, taken};
-use crate::registry::{OpType, Role, Shares};
+use crate::kernels::{branch, facts, read_reference};
+use crate::references::{passed_by_branches, passes, taken};
+use crate::registry::{Call, OpType, Role, Shares};
 use session_core::{Endpoint, Operation, Result};
 
 /// The inputs of an operation.
@@ -39,6 +39,12 @@ impl Builder<'_> {
         if gives && taken.is_some_and(|taken| taken.first() == Some(&true)) {
             passed = first.map(|first| (first, 0)).into_iter().collect();
         }
+        if let Some(Role::Call(call @ (Call::If | Call::Case))) = facts(operation).map(|op| op.role) {
+            for (output, inputs) in passed_by_branches(call, operation, self.shared.library) {
+                self.pass_by_branch(operation, index, call, output, &inputs);
+            }
+            return;
+        }
         for (input, output) in passed {
             let result = Endpoint { op: operation.id(), index: output };
             if self.references.contains(&result)
@@ -59,6 +65,43 @@ impl Builder<'_> {
                 self.views.insert(result, (operation.clone(), inside + 1));
             }
         }
+    }
+
+    /// Lets an output of an `If` or `Case` stand for the reference that the branch taken passes on, if it does.
+    fn pass_by_branch(
+        &mut self,
+        operation: &Operation,
+        index: usize,
+        call: Call,
+        output: u32,
+        inputs: &[Option<Endpoint>],
+    ) {
+        let branches = inputs.len();
+        // Behind the condition and the result, the references, and for each branch which of them it gives.
+        let Some(&condition) = operation.input_endpoints().first() else { return };
+        let Ok(condition) = self.value(condition) else { return };
+        let mut values = vec![condition, Value::Node(index, output)];
+        let mut places = vec![1; branches];
+        for (place, input) in places.iter_mut().zip(inputs) {
+            let reference = input.filter(|input| self.references.contains(input));
+            if let Some(Ok(value)) = reference.map(|input| self.value(input)) {
+                *place = values.len();
+                values.push(value);
+            }
+        }
+        if values.len() == 2 {
+            return;
+        }
+        let kernel: Box<dyn Kernel> = Box::new(move |context: &mut KernelContext<'_>| {
+            let value = context.input(places[branch(call, branches, context)?]).clone();
+            context.set(0, value);
+            Ok(())
+        });
+        let node = IrNode::joined(vec![operation.clone()], values, vec![index], 1, Some(kernel));
+        let given = self.push_node(node, false);
+        let result = Endpoint { op: operation.id(), index: output };
+        self.replaced.insert(result, given);
+        self.after.insert(result, index);
     }
 
     /// Returns an operation's inputs, references read where it wants values, and what else it must wait for.
@@ -185,8 +228,15 @@ impl Builder<'_> {
         Ok(self.push_node(IrNode::joined(vec![operation.clone()], inputs, Vec::new(), 1, kernel), false))
     }
 
-    /// Returns the value of a fetch.
+    /// Returns the value of a fetch. A reference is fetched as it is, to be read when the step is over: in the original, what is fetched
+    /// of a reference shares the variable's memory, and shows whatever the step writes there.
     pub(super) fn fetched(&mut self, endpoint: Endpoint) -> Result<Value> {
-        self.read(endpoint, &[])
+        if self.references.contains(&endpoint) { self.value(endpoint) } else { self.read(endpoint, &[]) }
+    }
+
+    /// The fetches that are references, with their operations.
+    pub(super) fn late_fetches(&self) -> Vec<(usize, Operation)> {
+        let late = self.key.fetches.iter().enumerate().filter(|(_, fetch)| self.references.contains(fetch));
+        late.filter_map(|(index, fetch)| Some((index, self.graph.operation_by_id(fetch.op)?))).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! The kernels, one file per op family, the twin of the file of the same name in `ops`.
 
 mod array;
+mod branches;
 mod chunks;
 mod control_flow;
 mod data;
@@ -31,11 +32,12 @@ use crate::registry::{OpType, Registry};
 use session_core::Operation;
 use std::sync::OnceLock;
 
+pub(crate) use branches::{branch, is_true};
 pub(crate) use data_flow::queue_stats;
 pub(crate) use data_flow::replayed;
 pub(crate) use math::{Chain, MAX_INPUTS, Member, Source};
 pub(crate) use moved::Moved;
-pub(crate) use state::read_reference;
+pub(crate) use state::{read_reference, referenced, variable_sizes};
 
 /// Returns the op types that this engine runs.
 pub(crate) fn registry() -> &'static Registry {

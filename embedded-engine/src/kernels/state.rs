@@ -5,7 +5,7 @@ mod scatter;
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::registry::Registry;
-use crate::resources::Variable;
+use crate::resources::{Resources, Variable};
 use session_core::{AttrValue, Error, PartialShape, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
@@ -71,12 +71,26 @@ fn read_variable(context: &mut KernelContext<'_>) -> Result<()> {
 
 /// Gives the value of input 0: that of the variable, or the value itself where it is no reference.
 pub(crate) fn read_reference(context: &mut KernelContext<'_>) -> Result<()> {
-    let value = match context.input(0).as_handle::<Variable>() {
-        Some(variable) => variable.read()?,
-        None => context.take(0),
-    };
-    context.set(0, value);
+    let value = context.take(0);
+    context.set(0, referenced(value)?);
     Ok(())
+}
+
+/// The variables that have values, with the bytes of those.
+pub(crate) fn variable_sizes(resources: &Resources) -> Vec<(String, usize)> {
+    let handles = resources.of_kind("variable");
+    let variables = handles.iter().filter_map(|handle| handle.as_handle::<Variable>());
+    variables
+        .filter_map(|variable| Some((variable.name().to_owned(), variable.lock().as_ref()?.byte_len())))
+        .collect()
+}
+
+/// The value that a reference refers to; what may be a reference and is a value is that value.
+pub(crate) fn referenced(value: Tensor) -> Result<Tensor> {
+    match value.as_handle::<Variable>() {
+        Some(variable) => variable.read(),
+        None => Ok(value),
+    }
 }
 
 fn is_initialized(context: &mut KernelContext<'_>) -> Result<()> {

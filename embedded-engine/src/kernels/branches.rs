@@ -1,0 +1,33 @@
+//! Which of its functions an operation calls.
+
+use crate::kernel::KernelContext;
+use crate::registry::Call;
+use session_core::Result;
+use tensor::{DType, Element, Tensor};
+
+/// The number of the function that an `If` or a `Case` with so many of them calls; input 0 says so.
+pub(crate) fn branch(call: Call, branches: usize, context: &KernelContext<'_>) -> Result<usize> {
+    let last = branches.saturating_sub(1);
+    match call {
+        // The condition counts: 0 for the second branch, anything else for the first.
+        Call::If => Ok(usize::from(!is_true(context.input(0))?)),
+        // An index beyond the branches means the last one.
+        Call::Case => Ok(usize::try_from(context.int(0)?).map_or(last, |index| index.min(last))),
+        Call::Function | Call::While | Call::For | Call::Gradient => Ok(0),
+    }
+}
+
+/// A scalar is true unless it is 0, false or an empty string; anything else is true if it has elements.
+pub(crate) fn is_true(value: &Tensor) -> Result<bool> {
+    fn differs<T: Element + Default + PartialEq>(value: &Tensor) -> Result<bool> {
+        Ok(value.value::<T>()? != T::default())
+    }
+    if value.shape().rank() > 0 {
+        return Ok(value.elements() > 0);
+    }
+    match value.dtype() {
+        DType::Bool => Ok(value.value::<bool>()?),
+        DType::String => Ok(value.as_strings()?.first().is_some_and(|text| !text.is_empty())),
+        dtype => for_dtype!(real dtype, T => differs::<T>(value)),
+    }
+}
