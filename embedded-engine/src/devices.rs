@@ -1,6 +1,7 @@
 //! The devices of a session: processors, all of them this process.
 
 use session_core::{Code, Error, Operation, Result, SessionConfig};
+use tensor::text::escaped;
 
 /// The devices of the engine, and the placement of operations that request others.
 pub(crate) struct Devices {
@@ -24,50 +25,55 @@ impl Devices {
         Ok(Devices { processors, soft: config.allow_soft_placement, log: config.log_device_placement })
     }
 
-    /// Looks for the device that an operation asks for.
+    /// Looks for the device that an operation asks for. One of another task is refused even with soft placement, which
+    /// chooses among the devices of the task, as in TensorFlow.
     pub(crate) fn place(&self, operation: &Operation) -> Result<()> {
-        if self.soft && !self.log {
-            return Ok(());
-        }
-        let index = self.index(operation.device());
-        if index.is_none() && !self.soft {
+        let asked = self.find(operation.device());
+        let help = match asked {
+            Asked::OtherTask => {
+                "import the graph with clear_devices, or run it in the cluster that it was made for"
+            }
+            Asked::OtherDevice => "or allow soft placement",
+            Asked::Processor(_) => "",
+        };
+        if matches!(asked, Asked::OtherTask) || matches!(asked, Asked::OtherDevice) && !self.soft {
             let last = self.processors - 1;
             let devices = if last == 0 { "CPU:0".to_owned() } else { format!("CPU:0 to CPU:{last}") };
             let text = format!(
                 "Cannot assign a device for operation {}: it was explicitly assigned to {} but the embedded engine has \
                  /job:localhost/replica:0/task:0/device:{devices}. Make sure the device specification refers to a valid \
-                 device, or allow soft placement",
+                 device, {help}",
                 operation.name(),
                 operation.device(),
             );
             return Err(Error::invalid_argument(text));
         }
         if self.log {
+            let index = if let Asked::Processor(index) = asked { index } else { 0 };
             log::info!(
-                "{}: ({}): /job:localhost/replica:0/task:0/device:CPU:{}",
-                operation.name(),
-                operation.op_type(),
-                index.unwrap_or(0)
+                "{}: ({}): /job:localhost/replica:0/task:0/device:CPU:{index}",
+                escaped(operation.name()),
+                escaped(operation.op_type()),
             );
         }
         Ok(())
     }
 
-    /// Returns the number of the processor that a specification such as `/job:localhost/device:CPU:0` means,
-    /// if there is one.
-    fn index(&self, specification: &str) -> Option<u32> {
-        let mut index = 0;
+    /// Returns what a specification such as `/job:localhost/device:CPU:0` means.
+    fn find(&self, specification: &str) -> Asked {
+        let mut asked = Asked::Processor(0);
         for part in specification.split('/').filter(|part| !part.is_empty()) {
-            let (kind, value) = part.split_once(':')?;
-            match kind {
-                "job" if value == "localhost" => {}
-                "replica" | "task" if value == "0" || value == "*" => {}
-                "job" | "replica" | "task" => return None,
-                "device" => index = self.processor(value.split_once(':')?)?,
-                _ => index = self.processor((kind, value))?,
-            }
+            let (kind, value) = part.split_once(':').unwrap_or((part, "*"));
+            let device = match kind {
+                "job" if matches!(value, "localhost" | "*") => continue,
+                "replica" | "task" if matches!(value, "0" | "*") => continue,
+                "job" | "replica" | "task" => return Asked::OtherTask,
+                "device" => value.split_once(':').unwrap_or((value, "*")),
+                _ => (kind, value),
+            };
+            asked = self.processor(device).map_or(Asked::OtherDevice, Asked::Processor);
         }
-        Some(index)
+        asked
     }
 
     fn processor(&self, (kind, number): (&str, &str)) -> Option<u32> {
@@ -77,4 +83,14 @@ impl Devices {
         let number = if number == "*" { 0 } else { number.parse().ok()? };
         (number < self.processors).then_some(number)
     }
+}
+
+/// What a device specification means.
+enum Asked {
+    /// The processor of this number.
+    Processor(u32),
+    /// A device that the task has not.
+    OtherDevice,
+    /// A device of a task that does not exist.
+    OtherTask,
 }

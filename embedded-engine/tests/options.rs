@@ -27,8 +27,7 @@ fn strict(processors: Option<i32>) -> SessionConfig {
 
 #[test]
 fn without_soft_placement_devices_must_exist() {
-    for device in ["/gpu:0", "/cpu:1", "/job:ps/cpu:0", "/replica:1", "/task:3", "/device:CPU:x", "nonsense"]
-    {
+    for device in ["/gpu:0", "/cpu:1", "/job:localhost/gpu:1", "/device:CPU:x", "nonsense"] {
         let (graph, y) = on(device);
         let error = new_session(&graph, &strict(None)).unwrap().run(&y, ()).unwrap_err();
         assert_eq!(error.code(), Code::InvalidArgument, "{device}: {error}");
@@ -43,6 +42,26 @@ fn without_soft_placement_devices_must_exist() {
         let (graph, y) = on(device);
         let session = new_session(&graph, &strict(None)).unwrap();
         assert_eq!(session.run(&y, ()).unwrap(), Tensor::from(2f32), "{device}");
+    }
+}
+
+/// As in TensorFlow, soft placement chooses among the devices of one task.
+#[test]
+fn tasks_must_exist_even_with_soft_placement() {
+    for device in [
+        "/job:ps/cpu:0",
+        "/job:ps/task:0",
+        "/job:worker/gpu:0",
+        "/job:localhost/task:1",
+        "/replica:1",
+        "/task:3",
+    ] {
+        let (graph, y) = on(device);
+        for config in [strict(None), SessionConfig::with_threads(1)] {
+            let error = new_session(&graph, &config).unwrap().run(&y, ()).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidArgument, "{device}: {error}");
+            assert!(error.message().contains(device) && error.message().contains("clear_devices"), "{error}");
+        }
     }
 }
 
