@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;
+use graph_def::{ImportOptions, import_graph_def};
 use ops::library;
+use prost::Message;
 use session_core::{
     AttrValue, CancellationToken, Code, DType, Engine, Function, Graph, OpBuilder, OpLibrary as _, Output,
     RunMetadata, RunOptions, Session, SessionConfig, SessionExt, Tensor,
@@ -107,6 +109,28 @@ fn functions_that_lie_too_deep_are_an_error_that_names_one() {
     let error = run(&graph, &result).unwrap_err();
     assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
     assert!(error.message().contains("256 functions"), "{error}");
+}
+
+#[test]
+fn a_file_with_functions_too_deep_inside_each_other_is_read_and_refused() {
+    let (graph, _) = nested(3000, call);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep.pb");
+    let mut message = graph_def::to_graph_def(&graph).unwrap();
+    for _ in 0..2 {
+        std::fs::write(&path, message.encode_to_vec()).unwrap();
+        let read = graph_def::read_graph_file(&path).unwrap();
+        let imported = Graph::new();
+        let options = ImportOptions::new().file(&path);
+        import_graph_def(&imported, &read.graph_def.unwrap(), &options).unwrap();
+        let call =
+            imported.operations().into_iter().find(|operation| operation.op_type() != "Placeholder").unwrap();
+        let error = run(&imported, &call.output(0)).unwrap_err();
+        assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
+        assert!(error.message().contains("256 functions") && !error.to_string().contains(".rs:"), "{error}");
+        // Callers before those they call.
+        message.library.as_mut().unwrap().function.reverse();
+    }
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! `ParseExample`, `ParseExampleV2`, `ParseSingleExample`.
 
 use super::feature::{Column, Form, Row};
-use crate::kernel::{Caller, Input, Kernel, KernelContext, NodeSpec};
+use crate::kernel::{Caller, Input, Kernel, KernelContext, NodeSpec, scratch};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
-use compute::Scratch;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use summary::example::{FeatureRef, scan};
 use tensor::{Bytes, DType, Tensor};
@@ -16,6 +15,7 @@ pub(super) fn register(registry: &mut Registry) {
             let keys = |context: &KernelContext<'_>, input: usize| -> Result<Vec<Bytes>> {
                 Ok(context.input(input).as_strings()?.to_vec())
             };
+            types.check_inputs(context, 5)?;
             let (sparse, dense, ragged) = (keys(context, 2)?, keys(context, 3)?, keys(context, 4)?);
             let names = context.input(1).clone();
             types.parse(context, &Keys { sparse, dense, ragged }, &names, 5)
@@ -44,7 +44,10 @@ fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let types = Types::new(spec)?;
     let keys = Keys::of(spec)?;
     let names = Tensor::zeros(DType::String, [0])?;
-    Ok(boxed(move |context| types.parse(context, &keys, &names, 1)))
+    Ok(boxed(move |context| {
+        types.check_inputs(context, 1)?;
+        types.parse(context, &keys, &names, 1)
+    }))
 }
 
 /// The dtypes and shapes of all features.
@@ -103,6 +106,7 @@ impl Types {
         Ok(())
     }
 
+    /// Parses the input, whose number was checked. The default values begin at input `defaults`.
     fn parse(
         &self,
         context: &mut KernelContext<'_>,
@@ -110,7 +114,6 @@ impl Types {
         names: &Tensor,
         defaults: usize,
     ) -> Result<()> {
-        self.check_inputs(context, defaults)?;
         let serialized = context.input(0).clone();
         let batch = serialized.shape().dims().to_vec();
         if batch.len() > 1 {
@@ -287,9 +290,10 @@ impl Parser {
             environment: caller.environment,
             limits: caller.limits,
             instance: caller.instance,
-            scratch: &mut Scratch::default(),
+            scratch: &mut scratch(),
         };
         let names = Tensor::zeros(DType::String, [0])?;
+        self.types.check_inputs(&context, 1)?;
         self.types.parse(&mut context, &self.keys, &names, 1)?;
         let mut given = |output: usize| {
             let missing = || Error::invalid_argument("a feature was not read");
