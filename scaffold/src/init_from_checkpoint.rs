@@ -3,16 +3,15 @@
 use checkpoint::{CheckpointReader, VariableSpec};
 use ops::io::restore_v2;
 use ops::variables::VariableExt as _;
-use session_core::{CollectionKey, Graph, Result, Variable, VariableParts, keys};
+use session_core::{CollectionKey, Graph, Result, Variable, keys};
 use std::path::Path;
 
 /// Initializes variables with values from a checkpoint instead of their own initializers (S-319).
 ///
 /// Each item of the map is the name of a stored tensor and that of a variable, or a pair of scopes such as
-/// `("encoder/", "model/")` for all variables below `model/`; `/` stands for the root. Afterwards the graph's collections
-/// hold the variables with their new initializers, so that
+/// `("encoder/", "model/")` for all variables below `model/`; `/` stands for the root. Afterwards the variables have their
+/// new initializers wherever they are held, so that
 /// [`global_variables_initializer`](ops::variables::global_variables_initializer) and every scaffold created later use them.
-/// A [`Variable`] that the program holds elsewhere keeps its old initializer.
 ///
 /// ```
 /// use ops::variables::{global_variables, variable};
@@ -23,9 +22,10 @@ use std::path::Path;
 /// # writer.add("encoder/weights", &Tensor::from([1.0f32, 2.0]))?;
 /// # writer.finish()?;
 /// let graph = Graph::new();
-/// let _weights = variable(&graph.named("model/weights"), vec![0.0f32, 0.0]);
+/// let weights = variable(&graph.named("model/weights"), vec![0.0f32, 0.0]);
 /// scaffold::init_from_checkpoint(&graph, &prefix, &[("encoder/", "model/")])?;
-/// assert_eq!(global_variables(&graph)[0].initial_value().operation().op_type(), "RestoreV2");
+/// assert_eq!(weights.initial_value().operation().op_type(), "RestoreV2");
+/// assert_eq!(global_variables(&graph), [weights]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -45,38 +45,46 @@ pub fn init_from_checkpoint(graph: &Graph, checkpoint: impl AsRef<Path>, map: &[
         let value = restore_v2(&named, &prefix, &[(&assignment.stored, &slice, variable.dtype())]).remove(0);
         let initializer = variable.assign(&value);
         graph.check()?;
-        let parts = VariableParts {
-            handle: variable.handle().clone(),
-            initializer,
-            initial_value: value,
-            snapshot: variable.snapshot().clone(),
-            trainable: variable.is_trainable(),
-            slice: variable.slice().cloned(),
-        };
-        let replacement = Variable::new(parts);
-        let renamed = variable.slice().is_none() && replacement.name() != variable.name();
-        replace(
-            &graph,
-            variable,
-            &if renamed { replacement.saved_as(variable.name()) } else { replacement },
-        )?;
+        // The collections may hold the variable in several objects, such as those that were imported.
+        for name in graph.collection_names() {
+            for listed in graph.collection(&CollectionKey::<Variable>::from_name(&name)) {
+                if listed.handle() == variable.handle() && listed.initializer() != &initializer {
+                    listed.replace_initializer(&initializer, &value);
+                }
+            }
+        }
     }
     Ok(())
 }
 
-/// Replaces a variable by another in all collections.
-fn replace(graph: &Graph, old: &Variable, new: &Variable) -> Result<()> {
-    for name in graph.collection_names() {
-        let key = CollectionKey::<Variable>::from_name(&name);
-        let items = graph.collection(&key);
-        if !items.iter().any(|item| item.handle() == old.handle()) {
-            continue;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ops::variables::{global_variables, variable};
+    use session_core::Tensor;
+
+    #[test]
+    fn a_variable_has_its_new_initializer_wherever_it_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let prefix = folder.path().join("model.ckpt");
+        let mut writer = checkpoint::bundle::BundleWriter::create(&prefix).unwrap();
+        writer.add("a", &Tensor::from([1.0f32, 2.0])).unwrap();
+        writer.add("b", &Tensor::from([3.0f32, 4.0])).unwrap();
+        writer.finish().unwrap();
+        let graph = Graph::new();
+        let held = variable(&graph.named("w"), vec![0.0f32, 0.0]);
+        let (clone, first) = (held.clone().saved_as("other"), held.initializer().clone());
+        for stored in ["a", "b"] {
+            init_from_checkpoint(&graph, &prefix, &[(stored, "w")]).unwrap();
+            let initializer = global_variables(&graph)[0].initializer().clone();
+            assert_ne!(initializer, first);
+            for variable in [&held, &clone] {
+                assert_eq!(variable.initializer(), &initializer);
+                let names = variable.initial_value().operation().input(1);
+                assert_eq!(names.constant_value().unwrap(), &Tensor::from_strings([stored], [1]).unwrap());
+            }
         }
-        graph.clear_collection(&key)?;
-        for item in items {
-            let item = if item.handle() == old.handle() { new.clone() } else { item };
-            graph.add_to_collection(&key, item)?;
-        }
+        assert_eq!((held.name(), clone.name()), ("w", "other"));
+        assert_eq!(global_variables(&graph), [held]);
     }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Variables.
 
 use crate::{DType, Graph, Operation, Output, PartialShape};
+use std::sync::{Arc, OnceLock};
 
 /// A variable: the operations that represent it in the graph. Its value lives in a session.
 ///
@@ -25,6 +26,30 @@ use crate::{DType, Graph, Operation, Output, PartialShape};
 pub struct Variable {
     name: String,
     parts: VariableParts,
+    /// What the variable is initialized by instead, shared by all clones.
+    replaced: Arc<Replaced>,
+}
+
+/// An initializer that took the place of an earlier one, if any.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Replaced(OnceLock<Replacement>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Replacement {
+    initializer: Operation,
+    initial_value: Output,
+    next: Box<Replaced>,
+}
+
+impl Replaced {
+    /// The end of the chain, and the last replacement before it.
+    fn last(&self) -> (&Replaced, Option<&Replacement>) {
+        let (mut end, mut last) = (self, None);
+        while let Some(replacement) = end.0.get() {
+            (end, last) = (&replacement.next, Some(replacement));
+        }
+        (end, last)
+    }
 }
 
 /// The graph elements of a variable, named as in TensorFlow's `VariableDef`.
@@ -85,7 +110,8 @@ impl Variable {
     /// operation.
     #[must_use]
     pub fn new(parts: VariableParts) -> Variable {
-        Variable { name: parts.handle.operation().name().to_owned(), parts }
+        let name = parts.handle.operation().name().to_owned();
+        Variable { name, parts, replaced: Arc::default() }
     }
 
     /// Returns the name, without `:0`: the key in checkpoints.
@@ -193,13 +219,24 @@ impl Variable {
     /// Returns the operation that assigns the initial value.
     #[must_use]
     pub fn initializer(&self) -> &Operation {
-        &self.parts.initializer
+        self.replaced.last().1.map_or(&self.parts.initializer, |last| &last.initializer)
+    }
+
+    /// Replaces the initializer and the initial value, for this variable and all its clones, which the graph's collections
+    /// and the program hold: how a checkpoint's values become initial ones.
+    pub fn replace_initializer(&self, initializer: &Operation, initial_value: &Output) {
+        let (initializer, initial_value) = (initializer.clone(), initial_value.clone());
+        let mut replacement = Replacement { initializer, initial_value, next: Box::default() };
+        // Another thread may have replaced it in between; the later one counts.
+        while let Err(again) = self.replaced.last().0.0.set(replacement) {
+            replacement = again;
+        }
     }
 
     /// Returns the initial value. Feeding it and running the initializer sets the variable.
     #[must_use]
     pub fn initial_value(&self) -> &Output {
-        &self.parts.initial_value
+        self.replaced.last().1.map_or(&self.parts.initial_value, |last| &last.initial_value)
     }
 
     /// Returns a read of the value.
