@@ -8,7 +8,7 @@ use ops::math::{floordiv, truediv};
 use ops::variables::{VariableBuilder, VariableExt, variable};
 use ops::{OutputExt, initializers, random};
 use session_core::{DType, ErrorKind, Graph, Output, PartialShape, Tensor};
-use tensor::Complex;
+use tensor::{Complex, f16};
 
 fn of(graph: &Graph, dtype: DType) -> Output {
     placeholder(&graph.named("x"), dtype, [2])
@@ -33,6 +33,8 @@ fn numbers_of_all_types_take_the_dtype_of_the_tensor() {
     assert_eq!(number(&(&half + 0.5f32), 1).dtype(), DType::Float16);
     let complex = of(&graph, DType::Complex64);
     assert_eq!(number(&(&complex * Complex::new(0.0, 1.0)), 1), Tensor::scalar(Complex::new(0f32, 1.0)));
+    assert_eq!(number(&(Complex::new(0.0, 1.0) * &complex), 0), Tensor::scalar(Complex::new(0f32, 1.0)));
+    assert_eq!(number(&(f16::ONE - &half), 0), Tensor::scalar(f16::ONE));
     // Unsuffixed literals go on to methods.
     let _ = ((&x * 2).square(), (2 * &x).square(), (2.0 * of(&graph, DType::Float32)).square());
     let named = 2.0 * half.named("twice");

@@ -4,8 +4,10 @@
 //!
 //! A number takes the dtype of the tensor operand. If the dtype cannot represent the number, that is a build
 //! error; the number is never rounded to an integer or clamped to a range. The right operand may be any type
-//! of number. The left operand is `f64` or `i32`, the types of literals without a suffix: with more types,
-//! the compiler could not infer the type of `2.0 * x`.
+//! of number. The left operand may be `f64` or `i32`, the types of literals without a suffix, or a type that no such
+//! literal has: `f16`, `bf16` and complex numbers. With `f32` or `i64` as well, the compiler could not infer the type of
+//! `2.0 * &x` before the end of the function, and `(2.0 * &x).sqrt()` would not compile (E0282). Write `&x * rate` or
+//! `f64::from(rate) * &x` for numbers of these types.
 
 use crate::{AsOutput, AttrValue, Error, OpDef, OpLibrary, Output, Variable};
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
@@ -128,6 +130,10 @@ macro_rules! binary {
         binary!(@number $trait $method |$x, $y| $make; &Variable);
         binary!(@left $trait $method |$x, $y| $make; f64: Output, &Output, &Variable);
         binary!(@left $trait $method |$x, $y| $make; i32: Output, &Output, &Variable);
+        binary!(@left $trait $method |$x, $y| $make; f16: Output, &Output, &Variable);
+        binary!(@left $trait $method |$x, $y| $make; bf16: Output, &Output, &Variable);
+        binary!(@left $trait $method |$x, $y| $make; Complex<f32>: Output, &Output, &Variable);
+        binary!(@left $trait $method |$x, $y| $make; Complex<f64>: Output, &Output, &Variable);
     )*};
     (@pair $trait:ident $method:ident |$x:ident, $y:ident| $make:expr; $left:ty, $right:ty) => {
         impl $trait<$right> for $left {
