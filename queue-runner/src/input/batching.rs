@@ -246,9 +246,8 @@ pub fn shuffle_batch(
     min_after_dequeue: i64,
     options: &BatchOptions,
 ) -> Batch {
-    let options = options.clone().capacity(capacity);
-    let order = Order::Shuffled { min_after_dequeue };
-    Maker::new(graph, "shuffle_batch", batch_size, &options, order).threads(tensors.into(), None)
+    Maker::shuffling(graph, "shuffle_batch", batch_size, [capacity, min_after_dequeue], options)
+        .threads(tensors.into(), None)
 }
 
 /// Works as [`shuffle_batch`], for the elements for which `keep_input` is true; see [`maybe_batch`].
@@ -266,10 +265,9 @@ pub fn maybe_shuffle_batch(
     min_after_dequeue: i64,
     options: &BatchOptions,
 ) -> Batch {
-    let options = options.clone().capacity(capacity);
-    let order = Order::Shuffled { min_after_dequeue };
     let keep = Some(keep_input.as_output().clone());
-    Maker::new(graph, "shuffle_batch", batch_size, &options, order).threads(tensors.into(), keep)
+    Maker::shuffling(graph, "shuffle_batch", batch_size, [capacity, min_after_dequeue], options)
+        .threads(tensors.into(), keep)
 }
 
 /// Works as [`shuffle_batch`], with one thread for each of several ways to make an element; see [`batch_join`].
@@ -286,10 +284,9 @@ pub fn shuffle_batch_join<C: Into<BatchTensors>>(
     min_after_dequeue: i64,
     options: &BatchOptions,
 ) -> Batch {
-    let options = options.clone().capacity(capacity);
-    let order = Order::Shuffled { min_after_dequeue };
     let list = tensors_list.into_iter().map(Into::into).collect();
-    Maker::new(graph, "shuffle_batch_join", batch_size, &options, order).join(list, None)
+    Maker::shuffling(graph, "shuffle_batch_join", batch_size, [capacity, min_after_dequeue], options)
+        .join(list, None)
 }
 
 /// Works as [`shuffle_batch_join`], for the elements for which `keep_input` is true; see [`maybe_batch_join`].
@@ -307,19 +304,18 @@ pub fn maybe_shuffle_batch_join<C: Into<BatchTensors>>(
     min_after_dequeue: i64,
     options: &BatchOptions,
 ) -> Batch {
-    let options = options.clone().capacity(capacity);
-    let order = Order::Shuffled { min_after_dequeue };
     let list = tensors_list.into_iter().map(Into::into).collect();
     let keep = Some(keep_input.as_output().clone());
-    Maker::new(graph, "shuffle_batch_join", batch_size, &options, order).join(list, keep)
+    Maker::shuffling(graph, "shuffle_batch_join", batch_size, [capacity, min_after_dequeue], options)
+        .join(list, keep)
 }
 
 /// Makes the operations of one of the functions above.
-struct Maker<'a> {
+struct Maker {
     scope: Graph,
     around: Graph,
     batch_size: usize,
-    options: &'a BatchOptions,
+    options: BatchOptions,
     order: Order,
 }
 
@@ -353,17 +349,24 @@ impl Part {
     }
 }
 
-impl<'a> Maker<'a> {
+impl Maker {
     #[track_caller]
-    fn new(
+    fn new(graph: &Graph, default: &str, batch_size: usize, options: &BatchOptions, order: Order) -> Maker {
+        let scope = graph.composite(default).located_at(Location::caller());
+        Maker { scope, around: unnamed(graph), batch_size, options: options.clone(), order }
+    }
+
+    /// The maker of a function that shuffles, which takes the queue's capacity and how many elements stay in it.
+    #[track_caller]
+    fn shuffling(
         graph: &Graph,
         default: &str,
         batch_size: usize,
-        options: &'a BatchOptions,
-        order: Order,
-    ) -> Maker<'a> {
-        let scope = graph.composite(default).located_at(Location::caller());
-        Maker { scope, around: unnamed(graph), batch_size, options, order }
+        [capacity, min_after_dequeue]: [i64; 2],
+        options: &BatchOptions,
+    ) -> Maker {
+        let options = options.clone().capacity(capacity);
+        Maker::new(graph, default, batch_size, &options, Order::Shuffled { min_after_dequeue })
     }
 
     fn record_error(&self, text: impl Into<String>) {
