@@ -96,7 +96,7 @@ impl Arguments {
         if let (true, Some(graph)) = (self.task.clear_devices, &mut message.graph_def) {
             task::clear_devices(graph);
         }
-        let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())
+        let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new().file(&self.meta))
             .map_err(|error| error.context(format!("cannot import '{}'", self.meta.display())))?;
         if let Some(folder) = self.folder()? {
             std::fs::create_dir_all(folder)?;

@@ -5,12 +5,14 @@ use crate::convert::maybe_ref_dtype;
 use crate::op_outputs;
 use crate::proto::{self, FunctionDefLibrary, OpList};
 use ops::library;
-use session_core::{ArgDef, ArgType, AttrValue, Attrs, DType, Error, OpDef, OpLibrary};
+use session_core::{ArgDef, ArgType, AttrValue, Attrs, DType, Error, OpDef, OpLibrary, Origin};
 use std::collections::HashMap;
 
-/// Definitions in a message: a list of op types, and the signatures of functions, which are op types too.
+/// What accompanies the nodes of a message: definitions, which are a list of op types and the signatures of functions (op
+/// types too), and the file that the message was read from.
 pub(crate) struct Definitions<'a> {
     given: HashMap<&'a str, &'a proto::OpDef>,
+    file: Option<&'a str>,
 }
 
 /// The outputs of one output argument.
@@ -26,7 +28,29 @@ impl<'a> Definitions<'a> {
         let ops = list.iter().flat_map(|list| &list.op);
         let functions = library.iter().flat_map(|library| &library.function);
         let signatures = functions.filter_map(|function| function.signature.as_ref());
-        Definitions { given: ops.chain(signatures).map(|def| (def.name.as_str(), def)).collect() }
+        Definitions { given: ops.chain(signatures).map(|def| (def.name.as_str(), def)).collect(), file: None }
+    }
+
+    /// Names the file that the message was read from.
+    pub(crate) fn of_file(mut self, file: Option<&'a str>) -> Definitions<'a> {
+        self.file = file;
+        self
+    }
+
+    /// Returns the origin of operations without a more specific one.
+    pub(crate) fn origin(&self) -> Origin {
+        match self.file {
+            Some(file) => Origin::file(format!("'{file}'")),
+            None => Origin::message("an imported graph"),
+        }
+    }
+
+    /// Returns the origin of an operation, with the name of its node and what it is colocated with.
+    pub(crate) fn origin_of(&self, node: &str, colocated: &str) -> Origin {
+        match self.file {
+            Some(file) => Origin::file(format!("node '{node}' of '{file}'{colocated}")),
+            None => Origin::message(format!("node '{node}' of the imported graph{colocated}")),
+        }
     }
 
     /// Returns the definition in this op library.

@@ -7,8 +7,9 @@ use crate::nodes::{Nodes, Syntax};
 use crate::proto::{GraphDef, OpList};
 use crate::py_func::bind_py_funcs;
 use crate::{Error, Result};
-use session_core::{Graph, HostFunction, Operation, Output};
+use session_core::{Graph, HostFunction, Operation, Origin, Output};
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 /// Options of an import.
 ///
@@ -33,6 +34,7 @@ pub struct ImportOptions {
     op_list: Option<OpList>,
     clear_devices: bool,
     py_funcs: BTreeMap<String, HostFunction>,
+    file: Option<String>,
 }
 
 impl ImportOptions {
@@ -98,6 +100,23 @@ impl ImportOptions {
     #[must_use]
     pub fn bind_py_func(mut self, name: impl Into<String>, function: &HostFunction) -> ImportOptions {
         self.py_funcs.insert(name.into(), function.clone());
+        self
+    }
+
+    /// Names the file that the message was read from. Errors of its operations then name the file and the node in it instead
+    /// of the place of the import in the program. [`import_meta_graph`](crate::import_meta_graph) does it by itself.
+    ///
+    /// ```
+    /// use graph_def::{ImportOptions, import_graph_def, proto::{GraphDef, NodeDef}};
+    /// use session_core::Graph;
+    /// let node = NodeDef { name: "x".into(), op: "Placeholder".into(), ..NodeDef::default() };
+    /// let message = GraphDef { node: vec![node], ..GraphDef::default() };
+    /// let error = import_graph_def(&Graph::new(), &message, &ImportOptions::new().file("model.pb")).unwrap_err();
+    /// assert!(error.to_string().contains("node 'x' of type Placeholder, from 'model.pb'"), "{error}");
+    /// ```
+    #[must_use]
+    pub fn file(mut self, path: impl AsRef<Path>) -> ImportOptions {
+        self.file = Some(path.as_ref().display().to_string());
         self
     }
 
@@ -188,12 +207,19 @@ impl Imported {
 #[track_caller]
 pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptions) -> Result<Imported> {
     let graph = graph.located_at(std::panic::Location::caller());
+    import(&graph, message, options).map_err(|error| match &options.file {
+        Some(file) => error.with_origin(Origin::file(format!("'{file}'"))),
+        None => error,
+    })
+}
+
+fn import(graph: &Graph, message: &GraphDef, options: &ImportOptions) -> Result<Imported> {
     let instantiated = without_parameters(message)?;
     let message = instantiated.as_ref().unwrap_or(message);
     let library = message.library.as_ref();
-    let definitions = Definitions::new(options.op_list.as_ref(), library);
+    let definitions = Definitions::new(options.op_list.as_ref(), library).of_file(options.file.as_deref());
     if let Some(library) = library {
-        import_library(&graph, library, &definitions)?;
+        import_library(graph, library, &definitions)?;
     }
     let scope = match options.prefix.as_str() {
         "" => graph.scope_name().to_owned(),
@@ -203,8 +229,8 @@ pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptio
     let producer = message.versions.as_ref().map_or(0, |versions| versions.producer);
     let syntax = Syntax::Graph { replaced, clear_devices: options.clear_devices, producer };
     let nodes = Nodes::new(&message.node, syntax, &definitions)?;
-    let made = nodes.import(&graph, &scope)?;
-    let unused_py_funcs = bind_py_funcs(&graph, message, &made.operations, &options.py_funcs)?;
+    let made = nodes.import(graph, &scope)?;
+    let unused_py_funcs = bind_py_funcs(graph, message, &made.operations, &options.py_funcs)?;
     let by_name: HashMap<String, usize> =
         message.node.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
     Ok(Imported { operations: made.operations, by_name, unused_inputs: made.unused, unused_py_funcs })

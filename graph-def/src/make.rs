@@ -7,11 +7,10 @@ use crate::export::OUTPUT_SHAPES;
 use crate::nodes::{Input, Nodes, Place, at};
 use crate::proto::{NodeDef, Value};
 use session_core::{
-    ArgType, AttrValue, Attrs, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, OutputInfo,
+    ArgType, AttrValue, Attrs, DType, Error, Graph, OpBuilder, OpDef, Operation, Origin, Output, OutputInfo,
     PartialShape,
 };
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 /// The prefix of the name of an operation that another one is colocated with.
 const HERE: &[u8] = b"loc:@";
@@ -25,7 +24,7 @@ pub(crate) struct Maker<'a> {
     graph: Graph,
     scope: String,
     /// The origin of operations without a more specific one.
-    imported: Arc<str>,
+    imported: Origin,
     made: Vec<Option<Operation>>,
     /// For operations of types that only the message defines: the names and numbers of their outputs.
     arguments: HashMap<usize, Vec<(String, usize)>>,
@@ -48,7 +47,7 @@ impl<'a> Maker<'a> {
             nodes,
             graph: graph.clone(),
             scope: scope.to_owned(),
-            imported: "an imported graph".into(),
+            imported: nodes.definitions.origin(),
             made: vec![None; nodes.nodes.len()],
             arguments: HashMap::new(),
             uses: None,
@@ -290,7 +289,7 @@ impl<'a> Maker<'a> {
 
     /// Returns the origin that errors show: the node's name in the file, if it differs from the operation's name, and the operations
     /// that it is colocated with.
-    fn origin(&self, node: &NodeDef, attrs: &Attrs) -> Arc<str> {
+    fn origin(&self, node: &NodeDef, attrs: &Attrs) -> Origin {
         let places = attrs.get("_class").and_then(AttrValue::as_list).unwrap_or_default().iter();
         let colocated = places.filter_map(|place| match place {
             AttrValue::String(text) => text.strip_prefix(HERE).map(String::from_utf8_lossy),
@@ -305,7 +304,7 @@ impl<'a> Maker<'a> {
         } else {
             format!(", colocated with {}", colocated.join(" and "))
         };
-        format!("node '{}' of the imported graph{colocated}", node.name).into()
+        self.nodes.definitions.origin_of(&node.name, &colocated)
     }
 
     /// Moves the names in `_class` into the scope of the operations.

@@ -61,7 +61,7 @@ pub struct MetaGraph {
 pub fn import_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraph> {
     let path = path.as_ref();
     let message = read_meta_graph(path)?;
-    import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())
+    import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new().file(path))
         .map_err(|error| error.context(format!("cannot import '{}'", path.display())))
 }
 

@@ -50,13 +50,10 @@ impl Origin {
         let operation = output.operation();
         let count = not_finite(value);
         let (all, op_type) = (value.elements(), operation.op_type());
-        let place = operation.location();
-        let origin = operation.origin().map_or_else(String::new, |origin| format!(" from {origin}"));
         Some(format!(
-            "first in '{}' ({op_type}, made at {}:{}{origin}): {count} of {all} value(s)",
+            "first in '{}' ({op_type}, {}): {count} of {all} value(s)",
             output.name(),
-            place.file(),
-            place.line()
+            operation.place_text()
         ))
     }
 }

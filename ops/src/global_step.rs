@@ -97,7 +97,7 @@ pub fn global_step_read(graph: &Graph) -> Result<Option<Output>> {
         }
     }
     let Some(variable) = global_step(graph)? else { return Ok(None) };
-    let read = make_read(&variable)?;
+    let read = make_read(&variable)?.within(&variable.graph());
     graph.add_to_collection(&GLOBAL_STEP_READ, read.clone())?;
     Ok(Some(read))
 }
@@ -171,6 +171,10 @@ fn make_read(variable: &Variable) -> Result<Output> {
     // Shared by all that ask for it, it counts as made with the variable.
     let place = variable.handle().operation().location();
     let graph = variable.graph().without_control_dependencies().located_at(place);
+    let graph = match variable.handle().operation().origin() {
+        Some(origin) => graph.originating(origin.clone()),
+        None => graph,
+    };
     let scope = graph.scope(&format!("{}/", variable.name()));
     if !variable.is_resource() {
         // A sum is a value of its own, where an identity may go on referring to the variable.

@@ -6,7 +6,7 @@ use crate::{defaults, objects};
 use checkpoint::{GraphSaver, RestoreTarget, SaveSource, SavedObject};
 use log::info;
 use session_core::{
-    AsOutput, Error, FeedList, Graph, GraphMember, Operation, Output, Phase, Result, Session, Tensor,
+    AsOutput, Error, FeedList, Graph, GraphMember, Operation, Origin, Output, Phase, Result, Session, Tensor,
 };
 use std::sync::{Arc, Mutex};
 
@@ -256,7 +256,13 @@ impl ScaffoldBuilder {
         defaults::forget_stale(&graph)?;
         objects::add(&graph, &self.pieces.saved_objects)?;
         let given = self.pieces.clone();
-        defaults::settle(&graph, &mut self.pieces)?;
+        let own = graph.originating(Origin::library("the scaffold's defaults"));
+        defaults::settle(&own, &mut self.pieces)?;
+        let Pieces { ready_op, ready_for_local_init_op, summary_op, .. } = &mut self.pieces;
+        // What the program makes of them is its own.
+        for output in [ready_op, ready_for_local_init_op, summary_op].into_iter().flatten() {
+            *output = output.within(&graph);
+        }
         graph.finalize()?;
         info!("Graph was finalized.");
         Scaffold::settled(graph, given, self.pieces)

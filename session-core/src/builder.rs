@@ -6,7 +6,7 @@ use crate::{
     AsOutput, AttrValue, Attrs, Endpoint, Error, Graph, GraphMember, HostFunction, Operation, Output,
     OutputInfo, PartialShape,
 };
-use crate::{OpId, Phase, Result, ShapeContext};
+use crate::{OpId, Origin, Phase, Result, ShapeContext};
 use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
@@ -42,7 +42,7 @@ pub struct OpBuilder {
     /// The outputs as described, for op types without a definition.
     described: Vec<OutputInfo>,
     location: &'static Location<'static>,
-    origin: Option<Arc<str>>,
+    origin: Option<Origin>,
     /// True if the inputs are given later, by `set_inputs`.
     open_inputs: bool,
     host: Option<HostFunction>,
@@ -83,7 +83,7 @@ impl OpBuilder {
             device: None,
             described: Vec::new(),
             location: graph.location(),
-            origin: None,
+            origin: graph.context.origin.clone(),
             open_inputs: false,
             host: None,
             problem: None,
@@ -264,10 +264,10 @@ impl OpBuilder {
         self
     }
 
-    /// Sets the origin of the operation, which errors report alongside the location. See
+    /// Sets the origin of the operation, which errors report with its location or instead of it. See
     /// [`Operation::origin`].
-    pub fn origin(mut self, origin: impl Into<Arc<str>>) -> Self {
-        self.origin = Some(origin.into());
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = Some(origin);
         self
     }
 

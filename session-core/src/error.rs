@@ -1,6 +1,7 @@
 //! The error type of graphs, sessions, and everything that drives them.
 
-use crate::Code;
+use crate::origin::made;
+use crate::{Code, Origin};
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::Location;
@@ -116,7 +117,7 @@ struct Inner {
     message: String,
     node: Option<(String, String)>,
     location: Option<&'static Location<'static>>,
-    origin: Option<Arc<str>>,
+    origin: Option<Origin>,
     phase: Option<Phase>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -288,7 +289,7 @@ impl Error {
 
     /// Adds the origin of the node at that location, such as a node of a file, unless it is known.
     #[must_use]
-    pub fn with_origin(self, origin: Arc<str>) -> Error {
+    pub fn with_origin(self, origin: Origin) -> Error {
         self.edit(|inner| {
             inner.origin.get_or_insert(origin);
         })
@@ -417,8 +418,8 @@ impl Error {
     /// Returns the origin of the failed node, unless the program itself created it. See
     /// [`Operation::origin`](crate::Operation::origin).
     #[must_use]
-    pub fn origin(&self) -> Option<&str> {
-        self.0.origin.as_deref()
+    pub fn origin(&self) -> Option<&Origin> {
+        self.0.origin.as_ref()
     }
 
     /// Returns the activity during which the error occurred.
@@ -494,10 +495,7 @@ impl Error {
         if let Some((name, op_type)) = &inner.node {
             parts.push(format!("node '{name}' of type {op_type}"));
         }
-        if let Some(location) = inner.location {
-            let origin = inner.origin.as_ref().map_or_else(String::new, |origin| format!(" from {origin}"));
-            parts.push(format!("made at {}:{}{origin}", location.file(), location.line()));
-        }
+        parts.extend(made(inner.location, inner.origin.as_ref()));
         if let Some(phase) = inner.phase {
             parts.push(phase.to_string());
         }

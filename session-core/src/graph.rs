@@ -7,7 +7,7 @@ use crate::member;
 use crate::names::{self, Names};
 use crate::operation::{Node, OpId};
 use crate::variable_scope::VariableScope;
-use crate::{Endpoint, Error, Function, GraphMember, OpDef, Operation, Output, Phase, Result};
+use crate::{Endpoint, Error, Function, GraphMember, OpDef, Operation, Origin, Output, Phase, Result};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -65,6 +65,8 @@ pub(crate) struct Context {
     pub(crate) variables: Option<Arc<VariableScope>>,
     /// The source location that errors report, instead of that of each operation.
     pub(crate) location: Option<&'static Location<'static>>,
+    /// What operations are made from that say nothing of it themselves.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// Breaks a reference cycle: items of collections hold operations, and operations hold their graph. When the
@@ -370,6 +372,15 @@ impl Graph {
         })
     }
 
+    /// Returns a handle whose operations have this origin unless they state their own. Parts of this library use it for
+    /// operations that they create by themselves; see [`Operation::origin`]. An origin set earlier is kept.
+    #[must_use]
+    pub fn originating(&self, origin: Origin) -> Graph {
+        self.with_context(|context| {
+            context.origin.get_or_insert(origin);
+        })
+    }
+
     /// Returns the source location that errors of operations created through this handle report: that given
     /// to [`located_at`](Graph::located_at), or the caller's.
     #[must_use]
@@ -530,6 +541,10 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn add_error(&self, error: Error) {
+        let error = match &self.context.origin {
+            Some(origin) => error.with_origin(origin.clone()),
+            None => error,
+        };
         self.record(&error.with_location(self.location()).with_phase(Phase::Build));
     }
 

@@ -24,6 +24,7 @@ mod op_def;
 mod operation;
 mod operators;
 mod options;
+mod origin;
 mod partial_shape;
 mod places;
 mod rewrite;
@@ -55,6 +56,7 @@ pub use op_def::{
 pub use operation::{AsOutput, Endpoint, OpId, Operation, Output, OutputInfo};
 pub use operators::ToNumber;
 pub use options::{OpStats, QueueStats, RunMetadata, RunOptions, TraceLevel};
+pub use origin::Origin;
 pub use partial_shape::PartialShape;
 pub use places::Places;
 pub use rewrite::Rewrite;

@@ -1,7 +1,8 @@
 //! Operations and their outputs.
 
 use crate::graph::{Context, Shared};
-use crate::{AttrValue, Attrs, Error, Graph, HostFunction, OpDef, PartialShape};
+use crate::origin::made;
+use crate::{AttrValue, Attrs, Error, Graph, HostFunction, OpDef, Origin, PartialShape};
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -38,7 +39,7 @@ pub(crate) struct Node {
     pub(crate) device: String,
     pub(crate) outputs: Vec<OutputInfo>,
     pub(crate) location: &'static Location<'static>,
-    pub(crate) origin: Option<Arc<str>>,
+    pub(crate) origin: Option<Origin>,
     /// The closure that it calls. Set at once, or after an import.
     pub(crate) host: OnceLock<HostFunction>,
     /// The error of an operation that could not be created. Using its outputs returns this error.
@@ -294,8 +295,14 @@ impl Operation {
     /// Returns the origin of an imported operation: its name in the file, and the operations with which it
     /// must be colocated. Returns `None` for operations that the program itself creates.
     #[must_use]
-    pub fn origin(&self) -> Option<&str> {
-        self.node.origin.as_deref()
+    pub fn origin(&self) -> Option<&Origin> {
+        self.node.origin.as_ref()
+    }
+
+    /// Returns where it was made, in words: `made at src/model.rs:12`, or `from 'train.meta'`.
+    #[must_use]
+    pub fn place_text(&self) -> String {
+        made(Some(self.node.location), self.origin()).unwrap_or_default()
     }
 
     /// Returns the reason why the operation could not be created, if that is the case. Such an operation is

@@ -5,12 +5,13 @@ use monitored_session::ops::array::constant;
 use monitored_session::ops::variables::VariableBuilder;
 use monitored_session::queue_runner::Coordinator;
 use monitored_session::session_core::keys::GLOBAL_STEP;
-use monitored_session::session_core::{Graph, Result, Session, SessionExt, Variable};
+use monitored_session::session_core::{Graph, Origin, Result, Session, SessionExt, Variable};
 use std::path::Path;
 
 /// Adds a count of runs to a graph without global step. It is not part of checkpoints, which other programs may read; each
 /// session begins with the number of the checkpoint that it was restored from.
 pub(crate) fn counter(graph: &Graph) -> Variable {
+    let graph = &graph.originating(Origin::library("'monitored train', which counts the steps"));
     let start = constant(&graph.scope("monitored_train"), 0i64);
     let builder = VariableBuilder::new(&graph.scope("")).exact_name("monitored_train/step").trainable(false);
     builder.local().collection(&GLOBAL_STEP).initial_value(start).build()
