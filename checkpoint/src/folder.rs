@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
+use tensor::text::escaped;
 use wire::crc;
 
 /// The file that is locked. It stays behind: removing it would let two processes lock two files.
@@ -96,7 +97,7 @@ impl Folder {
                 Err(Error::Locked { directory: directory.to_path_buf(), holder })
             }
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                log::warn!("no lock on {}: {error}", directory.display());
+                log::warn!("no lock on {}: {error}", escaped(directory.display()));
                 Ok(folder(None, false))
             }
             Err(error) => Err(Error::io("lock", &path)(error)),
@@ -137,7 +138,7 @@ impl Folder {
         let names = match prefix::file_names(storage, &self.path) {
             Ok(names) => names,
             Err(error) => {
-                log::warn!("cannot list {}: {error}", self.path.display());
+                log::warn!("cannot list {}: {error}", escaped(self.path.display()));
                 return;
             }
         };
@@ -228,9 +229,11 @@ fn has_content(storage: &dyn Storage, path: &Path, (crc, len): (u32, u64)) -> bo
 
 fn remove(storage: &dyn Storage, path: &Path) {
     match storage.remove(path) {
-        Ok(()) => log::info!("removed {}, left by an interrupted save", path.display()),
+        Ok(()) => log::info!("removed {}, left by an interrupted save", escaped(path.display())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => log::warn!("cannot remove {}, left by an interrupted save: {error}", path.display()),
+        Err(error) => {
+            log::warn!("cannot remove {}, left by an interrupted save: {error}", escaped(path.display()))
+        }
     }
 }
 

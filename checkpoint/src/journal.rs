@@ -19,6 +19,7 @@ use std::fmt::Write;
 use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
+use tensor::text::escaped;
 use wire::crc;
 
 /// The journal's name in its folder.
@@ -74,7 +75,10 @@ impl Journal {
         file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
         let journal = Journal::parse(&bytes);
         if journal.foreign {
-            log::warn!("{} is no journal of this program: old checkpoints are not deleted", path.display());
+            log::warn!(
+                "{} is no journal of this program: old checkpoints are not deleted",
+                escaped(path.display())
+            );
         }
         Ok(journal)
     }

@@ -29,6 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tensor::Bytes;
+use tensor::text::escaped;
 use wire::crc;
 
 #[cfg(feature = "sidecar")]
@@ -125,7 +126,7 @@ pub(crate) fn remove_superseded(storage: &dyn Storage, place: &Place, written: b
         }
         match storage.remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::warn!("cannot remove {}: {error}", path.display());
+                log::warn!("cannot remove {}: {error}", escaped(path.display()));
             }
             _ => {}
         }
@@ -240,7 +241,10 @@ pub(crate) fn of_reader(storage: &dyn Storage, reader: &BundleReader) -> Result<
         let Some(file) = read(storage, &path)? else { continue };
         match open(&path, &file) {
             Ok(opened) if opened.index != reader.identity() => {
-                log::warn!("{} belongs to another save of its checkpoint and is ignored", path.display());
+                log::warn!(
+                    "{} belongs to another save of its checkpoint and is ignored",
+                    escaped(path.display())
+                );
             }
             Ok(opened) if found.as_ref().is_none_or(|found| found.generation < opened.generation) => {
                 found = Some(opened);

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use tensor::text::escaped;
+use tensor::text::{escaped, is_unfit};
 
 /// What a command found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,5 +79,43 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// Writes a value as JSON, in one line or in several. What JSON may hold as it is and no terminal should get, such as control
+/// characters beyond ASCII, is escaped, too.
+pub(crate) fn write_json(out: &mut dyn Write, value: &serde_json::Value, pretty: bool) -> io::Result<()> {
+    let text = if pretty { serde_json::to_string_pretty(value)? } else { serde_json::to_string(value)? };
+    let mut rest = text.as_str();
+    // Ends of lines stand between the parts of the value; inside of a text they are escaped already.
+    while let Some(at) = rest.find(|c| c != '\n' && is_unfit(c)) {
+        let (plain, unfit) = rest.split_at(at);
+        out.write_all(plain.as_bytes())?;
+        let mut chars = unfit.chars();
+        let mut units = [0; 2];
+        for unit in chars.next().into_iter().flat_map(|c| c.encode_utf16(&mut units).to_vec()) {
+            write!(out, "\\u{unit:04x}")?;
+        }
+        rest = chars.as_str();
+    }
+    writeln!(out, "{rest}")
+}
+
 /// What every command returns.
 pub(crate) type Result = std::result::Result<Outcome, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_obeys() {
+        let value =
+            serde_json::json!({ "a\u{9b}2J": ["\u{1b}[31m\u{7f}", "gr\u{f6}\u{df}e \u{202e}\u{feff}\n"] });
+        for pretty in [false, true] {
+            let mut out = Vec::new();
+            write_json(&mut out, &value, pretty).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(!text.chars().any(|c| c != '\n' && is_unfit(c)), "{text:?}");
+            assert!(text.contains("\\u009b2J") && text.contains("gr\u{f6}\u{df}e \\u202e"), "{text}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        }
+    }
+}

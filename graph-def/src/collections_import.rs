@@ -13,6 +13,7 @@ use session_core::{
     Code, CollectionKey, Endpoint, Graph, Operation, Output, SliceInfo, Variable, VariableParts, keys,
 };
 use std::collections::{BTreeMap, HashMap};
+use tensor::text::escaped;
 
 /// The collections whose items are variables.
 pub(crate) const OF_VARIABLES: [&str; 9] = [
@@ -137,7 +138,11 @@ fn import_node(graph: &Graph, collection: &str, name: &str, imported: &Imported)
         let key = CollectionKey::<Operation>::from_name(collection);
         return graph.add_to_collection(&key, operation.clone());
     }
-    log::warn!("collection '{collection}' names '{name}', which is not in the graph; the item is skipped");
+    log::warn!(
+        "collection '{}' names '{}', which is not in the graph; the item is skipped",
+        escaped(collection),
+        escaped(name)
+    );
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use crate::proto::SaverDef;
 use checkpoint::{GraphSaver, SaverOptions};
 use session_core::{Endpoint, Graph, Operation, Output, SavedTable, Variable, keys};
 use std::collections::{HashMap, HashSet};
+use tensor::text::escaped;
 
 /// A saver of a file.
 pub(crate) struct ImportedSaver {
@@ -39,7 +40,7 @@ pub(crate) fn import_saver(
     if !not_saved.is_empty() {
         log::warn!(
             "the saver '{}' saves values that are neither variables nor tables; they are skipped: {not_saved:?}",
-            located.save_tensor_name
+            escaped(&located.save_tensor_name)
         );
     }
     let options = options(def);

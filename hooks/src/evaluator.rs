@@ -10,6 +10,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use summary::{EventWriter, Summary, Value};
+use tensor::text::escaped;
 
 const NAME: &str = "EvaluatorHook";
 
@@ -125,8 +126,10 @@ impl EvaluatorHook {
         }
         let results = (self.evaluate)(session)?;
         self.evaluated = Some(step);
-        let texts: Vec<String> =
-            results.iter().map(|(name, value)| format!("{name} = {}", significant(*value, 6))).collect();
+        let texts: Vec<String> = results
+            .iter()
+            .map(|(name, value)| format!("{} = {}", escaped(name), significant(*value, 6)))
+            .collect();
         log::info!("evaluation at step {step}: {}", texts.join(", "));
         let Some(writer) = &self.writer else { return Ok(()) };
         let values = results.into_iter().map(|(name, value)| Value::scalar(name, value as f32));

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tensor::text::escaped;
 
 /// Logs the values of tensors every `n` runs or seconds, at level info (S-335 to S-339).
 ///
@@ -210,7 +211,7 @@ impl LoggingTensorHook {
             Some(formatter) => formatter(&values),
             None => {
                 let items: Vec<String> =
-                    values.iter().map(|(tag, value)| format!("{tag} = {value}")).collect();
+                    values.iter().map(|(tag, value)| format!("{} = {value}", escaped(tag))).collect();
                 let time = elapsed
                     .map_or_else(String::new, |elapsed| format!(" ({:.3} sec)", elapsed.time.as_secs_f64()));
                 items.join(", ") + &time

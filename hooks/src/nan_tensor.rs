@@ -3,6 +3,7 @@
 use crate::nan_origin::Origin;
 use crate::{SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef};
 use session_core::{Error, Graph, Output, Result, Tensor};
+use tensor::text::escaped;
 
 /// Checks a loss after each run; if it is NaN, fails or requests a stop (S-360).
 ///
@@ -95,10 +96,10 @@ impl NanTensorHook {
             name += &format!(", {origin}");
         }
         if self.fail {
-            log::error!("Model diverged with loss = {what}: {name}.");
+            log::error!("Model diverged with loss = {what}: {}.", escaped(&name));
             return Err(Error::nan_loss(format!("{what} loss during training: {name}")));
         }
-        log::warn!("Model diverged with loss = {what}: {name}.");
+        log::warn!("Model diverged with loss = {what}: {}.", escaped(&name));
         context.request_stop(format!("{what} loss during training: {name}"));
         Ok(())
     }

@@ -17,6 +17,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tensor::text::escaped;
+
+/// A wait that lasts longer is worth a warning.
+const LONG_WAIT: Duration = Duration::from_secs(5);
 
 /// Opens sessions on a graph and brings their model into a usable state: initialized, restored from a checkpoint, or initialized
 /// by another process (S-88).
@@ -308,8 +312,21 @@ impl SessionManager {
             if !restoring.wait_for_checkpoint || left.is_zero() {
                 return Ok(None);
             }
-            info!("Waiting for checkpoint to be available in {}", directory.display());
+            self.say_waiting(
+                begun,
+                &format!("Waiting for checkpoint to be available in {}", directory.display()),
+            );
             self.pause(left, token).map_err(|error| error.with_phase(Phase::Restore))?;
+        }
+    }
+
+    /// Logs that it is waiting: after a few seconds as a warning, which programs usually show.
+    fn say_waiting(&self, begun: Duration, text: &str) {
+        let passed = self.waiter.now().saturating_sub(begun);
+        if passed < LONG_WAIT {
+            info!("{}", escaped(text));
+        } else {
+            warn!("{} (for {:.0} s now)", escaped(text), passed.as_secs_f64());
         }
     }
 
@@ -345,8 +362,8 @@ impl SessionManager {
         }
         warn!(
             "variables missing in checkpoint {} were initialized: {}",
-            restored.report.prefix.display(),
-            restored.report.missing.join(", ")
+            escaped(restored.report.prefix.display()),
+            escaped(restored.report.missing.join(", "))
         );
         let variables: Vec<Variable> = saver.variables(&self.graph);
         let operations: Vec<Operation> = variables
@@ -389,13 +406,16 @@ impl SessionManager {
     ) -> Result<bool> {
         let local = self.try_local_init(session, token)?;
         let Some(restored) = restored else { return Ok(false) };
-        let prefix = restored.report.prefix.display();
+        let prefix = escaped(restored.report.prefix.display());
         if let Readiness::NotReady(reason) = local {
-            info!("Restoring model from {prefix} did not make model ready for local init: {reason}");
+            info!(
+                "Restoring model from {prefix} did not make model ready for local init: {}",
+                escaped(reason)
+            );
             return Ok(false);
         }
         if let Readiness::NotReady(reason) = ready::check(session, self.ready_op.as_ref(), token)? {
-            info!("Restoring model from {prefix} did not make model ready: {reason}");
+            info!("Restoring model from {prefix} did not make model ready: {}", escaped(reason));
             return Ok(false);
         }
         info!("Restored model from {prefix}");
@@ -434,7 +454,7 @@ impl SessionManager {
                 let text = format!("Session was not ready after waiting {seconds} secs: {reason}");
                 return Err(Error::new(Code::DeadlineExceeded, text).with_phase(Phase::Init));
             }
-            info!("Waiting for model to be ready. {reason}");
+            self.say_waiting(begun, &format!("Waiting for model to be ready. {reason}"));
             self.pause(left, cancellation).map_err(|error| error.with_phase(Phase::Init))?;
         }
     }

@@ -7,6 +7,7 @@ use session_core::keys::{INIT_OP, LOCAL_INIT_OP, READY_FOR_LOCAL_INIT_OP, READY_
 use session_core::{CollectionKey, Graph, Result};
 use std::any::Any;
 use std::path::Path;
+use tensor::text::escaped;
 
 impl Scaffold {
     /// Imports a `.meta` file and settles its scaffold, for `.scaffold(..)` of a session on [`graph`](Scaffold::graph). The graph is
@@ -68,6 +69,10 @@ fn last_of_several<T: Any + Clone + Send + Sync>(graph: &Graph, key: &Collection
     if items.len() < 2 {
         return None;
     }
-    log::warn!("the imported collection '{}' has {} items; the last is used", key.name(), items.len());
+    log::warn!(
+        "the imported collection '{}' has {} items; the last is used",
+        escaped(key.name()),
+        items.len()
+    );
     items.pop()
 }

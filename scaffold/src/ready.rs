@@ -3,6 +3,7 @@
 use crate::run;
 use log::warn;
 use session_core::{CancellationToken, Code, DType, Error, ErrorKind, Output, Result, Session, Tensor};
+use tensor::text::escaped;
 
 /// The readiness of a model, with a reason if it is not ready.
 ///
@@ -47,7 +48,7 @@ pub(crate) fn check(
         Err(error) if is_uninitialized(&error) => Ok(Readiness::NotReady(error.message().to_owned())),
         Err(error) => {
             if error.code() == Code::FailedPrecondition {
-                warn!("the ready op '{}' failed: {}", ready_op.name(), error.chain());
+                warn!("the ready op '{}' failed: {}", escaped(ready_op.name()), error.chain());
             }
             Err(error)
         }

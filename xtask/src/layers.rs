@@ -18,7 +18,7 @@ const TABLE: [(&str, &[&str]); 21] = [
     ("queue-runner", &["tensor", "session-core", "ops"]),
     ("dataset", &["tensor", "session-core", "ops"]),
     ("graph-def", &["wire", "tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner"]),
-    ("scaffold", &["session-core", "checkpoint", "ops", "graph-def"]),
+    ("scaffold", &["tensor", "session-core", "checkpoint", "ops", "graph-def"]),
     ("hooks", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner", "graph-def"]),
     ("embedded-engine", &["tensor", "session-core", "compute", "checkpoint", "summary", "ops"]),
     ("tensorflow-engine", &["tensor", "session-core", "graph-def"]),

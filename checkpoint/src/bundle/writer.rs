@@ -11,6 +11,7 @@ use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tensor::text::escaped;
 use tensor::{DType, Shape, Tensor};
 use wire::crc::{self, Running};
 
@@ -534,7 +535,7 @@ pub(crate) fn remove_data(storage: &dyn Storage, prefix: &Path, num_shards: u32)
     let files = match prefix::files_of(storage, prefix) {
         Ok(files) => files,
         Err(error) => {
-            log::warn!("cannot list {}: {error}", prefix::directory(prefix).display());
+            log::warn!("cannot list {}: {error}", escaped(prefix::directory(prefix).display()));
             return;
         }
     };
@@ -542,7 +543,7 @@ pub(crate) fn remove_data(storage: &dyn Storage, prefix: &Path, num_shards: u32)
         if matches!(part, Part::Data { num_shards: count, .. } if count == num_shards)
             && let Err(error) = storage.remove(&path)
         {
-            log::warn!("cannot remove {}: {error}", path.display());
+            log::warn!("cannot remove {}: {error}", escaped(path.display()));
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{Error, Result, prefix, reader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tensor::text::escaped;
 
 /// All folders of one saver.
 #[derive(Debug)]
@@ -174,7 +175,7 @@ impl Shared {
         let mut kept = Vec::new();
         for (i, path) in found.all_model_checkpoint_paths.iter().enumerate() {
             let Some(name) = place.name_of(storage, Path::new(path)) else {
-                log::info!("{path} lies in another folder and is not managed");
+                log::info!("{} lies in another folder and is not managed", escaped(path));
                 continue;
             };
             let Some(modified) = state::modified(storage, Path::new(path))? else { continue };
@@ -211,7 +212,10 @@ impl Shared {
                 place.doomed.push(kept.name);
             } else {
                 let prefix = place.directory.join(&kept.name);
-                log::info!("{} is no longer listed, and stays: no saver wrote it here", prefix.display());
+                log::info!(
+                    "{} is no longer listed, and stays: no saver wrote it here",
+                    escaped(prefix.display())
+                );
             }
         }
         self.carry_out(place, writing)
@@ -272,7 +276,7 @@ impl Shared {
                 Err(error) => {
                     let reason =
                         std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                    log::warn!("{error}: {reason}");
+                    log::warn!("{error}: {}", escaped(reason));
                     true
                 }
             }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tensor::text::escaped;
 use tensor::{Bytes, DType, Tensor};
 
 type Filter = Arc<dyn Fn(&str) -> bool + Send + Sync>;
@@ -225,7 +226,7 @@ pub(super) fn restore(
     options: &RestoreOptions,
 ) -> Result<RestoreReport> {
     let (report, values) = read(storage, target, prefix, options)?;
-    log::info!("restoring parameters from {}", prefix.display());
+    log::info!("restoring parameters from {}", escaped(prefix.display()));
     target.assign(values)?;
     Ok(report)
 }
@@ -298,19 +299,19 @@ fn first_intact(
     for Candidate { prefix, listed } in candidates {
         match read(storage, target, prefix, options) {
             Ok((mut report, values)) => {
-                log::info!("restoring parameters from {}", prefix.display());
+                log::info!("restoring parameters from {}", escaped(prefix.display()));
                 target.assign(values)?;
                 report.rejected = rejected;
                 return Ok(Found::Restored(report));
             }
             Err(error) if options.fallback && error.is_damage() => {
-                log::warn!("checkpoint {} is rejected: {error}", prefix.display());
+                log::warn!("checkpoint {} is rejected: {error}", escaped(prefix.display()));
                 rejected.push((prefix.clone(), error));
             }
             Err(error @ Error::RestoreMismatch { .. })
                 if !listed && !is_related(storage, target, prefix, options) =>
             {
-                log::warn!("{} is passed over, it is of another model: {error}", prefix.display());
+                log::warn!("{} is passed over, it is of another model: {error}", escaped(prefix.display()));
             }
             Err(error) => return Err(error),
         }

@@ -2,7 +2,7 @@
 
 use super::hash::{of_bytes, sha256};
 use super::row::Row;
-use crate::output::{Failure, Outcome, Result};
+use crate::output::{Failure, Outcome, Result, write_json};
 use checkpoint::CheckpointReader;
 use checkpoint::bundle::ReadOptions;
 use serde_json::{Value, json};
@@ -31,8 +31,7 @@ impl Arguments {
             let rows = rows.collect::<std::result::Result<Vec<_>, Failure>>()?;
             let (format, path, step) = (reader.format(), reader.path().to_string_lossy(), reader.step());
             let object = json!({"format": format, "path": path, "step": step, "tensors": rows});
-            serde_json::to_writer_pretty(&mut *out, &object)?;
-            writeln!(out)?;
+            write_json(out, &object, true)?;
         } else {
             self.print(&reader, &rows, out)?;
         }

@@ -1,7 +1,7 @@
 //! `monitored events list`.
 
 use super::run::{Unreadable, each_event};
-use crate::output::Result;
+use crate::output::{Result, write_json};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -80,8 +80,7 @@ impl Arguments {
         let mut contents = Contents::default();
         let unreadable = each_event(&self.path, |file, event| contents.add(file, event))?;
         if self.json {
-            serde_json::to_writer_pretty(&mut *out, &self.as_json(&contents, &unreadable))?;
-            writeln!(out)?;
+            write_json(out, &self.as_json(&contents, &unreadable), true)?;
         } else {
             print(&contents, out)?;
             out.flush()?;

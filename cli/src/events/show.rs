@@ -1,7 +1,7 @@
 //! `monitored events show`.
 
 use super::run::each_event;
-use crate::output::Result;
+use crate::output::{Result, write_json};
 use serde_json::{Value as Json, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -52,8 +52,7 @@ impl Arguments {
         if self.json {
             let rows: Vec<Json> = points.iter().map(Point::as_json).collect();
             let object = json!({"tag": self.tag, "points": rows, "damage": unreadable.damage});
-            serde_json::to_writer_pretty(&mut *out, &object)?;
-            writeln!(out)?;
+            write_json(out, &object, true)?;
         } else {
             points.iter().try_for_each(|point| point.print(out))?;
             out.flush()?;

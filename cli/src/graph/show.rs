@@ -2,7 +2,7 @@
 
 use super::saved_model::{self, SignatureSummary};
 use crate::model::folder;
-use crate::output::{Outcome, Result};
+use crate::output::{Outcome, Result, write_json};
 use monitored_session::checkpoint::SAVERS;
 use monitored_session::embedded_engine::{Lack, missing_kernels};
 use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, proto, read_graph_file};
@@ -60,12 +60,11 @@ impl Arguments {
         if let Some(path) = &self.svg {
             return self.draw(message.graph_def, path);
         }
-        let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new())
+        let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new().file(&self.file))
             .map_err(|error| error.context(format!("cannot import '{}'", self.file.display())))?;
         let summary = Summary::of(&message, &meta);
         if self.json {
-            serde_json::to_writer_pretty(&mut *out, &summary.as_json())?;
-            writeln!(out)?;
+            write_json(out, &summary.as_json(), true)?;
         } else {
             summary.write(out)?;
         }

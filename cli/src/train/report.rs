@@ -1,6 +1,7 @@
 //! What training prints.
 
 use crate::model::json;
+use crate::output::write_json;
 use monitored_session::hooks::{
     CheckpointSaverListener, SessionRunContext, SessionRunHook, SessionRunValues,
 };
@@ -82,8 +83,7 @@ impl Reporter<'_> {
     }
 
     fn line(&mut self, value: &Json) -> io::Result<()> {
-        serde_json::to_writer(&mut *self.out, value)?;
-        writeln!(self.out)?;
+        write_json(self.out, value, false)?;
         // Whoever reads lines wants them when they are true.
         self.out.flush()
     }
