@@ -1,4 +1,9 @@
 //! Bars and lines.
+//!
+//! The crate `indicatif` does not take this over: its templates cut a line at its end, while here the bar gives way before
+//! the speed and the tensors do (`line`), so that it would be given finished lines; and a bar of its that is dropped before
+//! it is finished draws itself again, below whatever was printed since. What is left, one line that is cleared and written
+//! again, is shorter than the code that would keep `indicatif` from drawing.
 
 use super::line::Line;
 use crate::sink::LineSink;
