@@ -543,3 +543,78 @@ mod with_tensorflow {
         assert_eq!((&last["ended"], &last["step"]), (&Json::from("the input has ended"), &Json::from(14)));
     }
 }
+
+/// A node with attributes in text form.
+fn node(text: &str) -> monitored_session::graph_def::proto::NodeDef {
+    let graph =
+        monitored_session::graph_def::proto::GraphDef::from_text(&format!("node {{ {text} }}")).unwrap();
+    graph.node.into_iter().next().unwrap()
+}
+
+/// The meta graph of [`without_step`], whose update adds what another node gives.
+fn adding(folder: &Path, name: &str, nodes: &[&str]) -> PathBuf {
+    let mut message = read_meta_graph(without_step(folder)).unwrap();
+    let graph = message.graph_def.as_mut().unwrap();
+    let update = graph.node.iter_mut().find(|node| node.op == "AssignAddVariableOp").unwrap();
+    update.input[1] = name.to_owned();
+    graph.node.extend(nodes.iter().map(|text| node(text)));
+    let file = folder.join("adds.meta");
+    write_meta_graph(&file, &message).unwrap();
+    file
+}
+
+#[test]
+fn what_an_iterator_gives_may_be_fed() {
+    let folder = tempfile::tempdir().unwrap();
+    let types = "attr { key: 'output_types' value { list { type: DT_FLOAT } } } \
+                 attr { key: 'output_shapes' value { list { shape { } } } }";
+    let text = "attr { key: 'shared_name' value { s: '' } } attr { key: 'container' value { s: '' } }";
+    let meta = adding(
+        folder.path(),
+        "IteratorGetNext",
+        &[
+            &format!("name: 'IteratorV2' op: 'IteratorV2' {types} {text}"),
+            &format!("name: 'IteratorGetNext' op: 'IteratorGetNext' input: 'IteratorV2' {types}"),
+        ],
+    );
+    let value = folder.path().join("value.npy");
+    npy(&value, "<f4", "()", &2.5f32.to_le_bytes());
+    for name in ["IteratorGetNext", "IteratorGetNext:0"] {
+        let run = folder.path().join(format!("run{}", name.len()));
+        let feed = format!("{name}={}", value.display());
+        let run = run.to_str().unwrap();
+        let answer = go_on(folder.path(), &meta, "3", &["--checkpoint-dir", run, "--feed", &feed]);
+        // A read and an update that are not ordered: the first value may be from before or from after.
+        let values = fetched(&answer, "w/Read/ReadVariableOp:0");
+        assert_eq!(values.len(), 3, "{values:?}");
+        assert!(values.windows(2).all(|pair| pair[1] - pair[0] == 2.5), "{values:?}");
+    }
+}
+
+#[test]
+fn an_error_of_a_graph_names_the_file_and_its_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = [
+        "name: 'zero' op: 'Const' attr { key: 'dtype' value { type: DT_FLOAT } } \
+         attr { key: 'value' value { tensor { dtype: DT_FLOAT tensor_shape { } float_val: 0.0 } } }",
+        "name: 'infinite' op: 'Log' input: 'zero' attr { key: 'T' value { type: DT_FLOAT } }",
+        "name: 'bad' op: 'CheckNumerics' input: 'infinite' attr { key: 'T' value { type: DT_FLOAT } } \
+         attr { key: 'message' value { s: 'oh' } }",
+    ];
+    let meta = adding(folder.path(), "bad", &broken);
+    let answer = go_on(folder.path(), &meta, "3", &["--checkpoint-dir", "run"]);
+    assert_ne!(answer.code, 0);
+    let place = format!("node 'bad' of type CheckNumerics, from '{}'", meta.display());
+    assert!(answer.errors.contains(&place), "{}", answer.errors);
+    assert!(!answer.errors.contains(".rs:"), "{}", answer.errors);
+    // One that cannot be imported.
+    let meta = adding(folder.path(), "nothing", &[]);
+    let answer = go_on(folder.path(), &meta, "3", &["--checkpoint-dir", "run"]);
+    assert_ne!(answer.code, 0);
+    assert!(
+        answer.errors.contains("AssignAddVariableOp") && answer.errors.contains("adds.meta"),
+        "{}",
+        answer.errors
+    );
+    assert!(!answer.errors.contains(".rs:"), "{}", answer.errors);
+}
