@@ -4,16 +4,16 @@ use crate::conv::Span;
 use crate::matmul::{Offset, Real, Run};
 use std::fmt;
 
-/// Working memory that cannot be had.
+/// The error of working memory that cannot be allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory {
-    /// The bytes asked for.
+    /// The requested number of bytes.
     pub bytes: usize,
 }
 
 impl fmt::Display for OutOfMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes of working memory cannot be had", self.bytes)
+        write!(f, "cannot allocate {} bytes of working memory", self.bytes)
     }
 }
 
@@ -64,8 +64,8 @@ impl Scratch {
         Scratch::asking(|_| true)
     }
 
-    /// Working memory that asks for each number of bytes before it allocates them. A kernel that is refused them fails with
-    /// [`OutOfMemory`], and has written nothing.
+    /// Makes working memory that calls `allowed` with the number of bytes before each allocation. If that returns false, the
+    /// kernel fails with [`OutOfMemory`] and has written nothing.
     ///
     /// ```
     /// use compute::{OutOfMemory, Pool, Scratch, matmul::{Product, matmul}};

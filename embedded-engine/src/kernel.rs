@@ -397,13 +397,13 @@ pub(crate) fn integers(tensor: &Tensor) -> Result<Vec<i64>> {
     }
 }
 
-/// The error of a kernel that was refused working memory.
+/// Converts the error of a kernel that could not allocate working memory.
 #[cold]
 pub(crate) fn no_room(OutOfMemory { bytes }: OutOfMemory) -> Error {
     TensorError::OutOfMemory { bytes, free: None, limit: None }.into()
 }
 
-/// Working memory that asks what the machine has left before it grows.
+/// Makes working memory that checks the available memory before it grows.
 pub(crate) fn scratch() -> Scratch {
     Scratch::asking(|bytes| memory::check(bytes).is_ok())
 }

@@ -28,7 +28,7 @@ impl GraphFiles for Graph {
     fn import(path: impl AsRef<Path>) -> Result<Graph> {
         let path = path.as_ref();
         let (graph, message) = (Graph::new(), read_graph_file(path)?);
-        import_meta_graph_def(&graph, &message, &ImportOptions::new())
+        import_meta_graph_def(&graph, &message, &ImportOptions::new().file(path))
             .map_err(|error| error.context(format!("cannot import '{}'", path.display())))?;
         Ok(graph)
     }

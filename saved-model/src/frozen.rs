@@ -53,7 +53,7 @@ impl FrozenGraph {
         let at_path = |error: Error| error.context(format!("cannot load '{}'", path.display()));
         let graph_def = message.graph_def.as_ref();
         let graph_def = graph_def.ok_or_else(|| at_path(Error::new(Code::DataLoss, "it holds no graph")))?;
-        let mut import = ImportOptions::new().clear_devices(options.clears_devices());
+        let mut import = ImportOptions::new().file(&path).clear_devices(options.clears_devices());
         if let Some(list) = message.meta_info_def.as_ref().and_then(|info| info.stripped_op_list.as_ref()) {
             import = import.op_list(list.clone());
         }

@@ -77,7 +77,8 @@ impl SavedModel {
         let graph_def = message.graph_def.as_ref();
         let graph_def =
             graph_def.ok_or_else(|| Error::new(Code::DataLoss, "the meta graph holds no graph"))?;
-        let mut import = ImportOptions::new().clear_devices(options.clears_devices());
+        let mut import =
+            ImportOptions::new().file(meta_graph.folder().path()).clear_devices(options.clears_devices());
         if let Some(list) = message.meta_info_def.as_ref().and_then(|info| info.stripped_op_list.as_ref()) {
             import = import.op_list(list.clone());
         }

@@ -33,8 +33,12 @@ impl SavedModel {
         let place = |error: Error| {
             error.context(format!("cannot train the SavedModel '{}'", folder.path().display()))
         };
-        let meta = import_meta_graph_def(&Graph::new(), meta_graph.message(), &ImportOptions::new())
-            .map_err(place)?;
+        let meta = import_meta_graph_def(
+            &Graph::new(),
+            meta_graph.message(),
+            &ImportOptions::new().file(folder.path()),
+        )
+        .map_err(place)?;
         let mut builder = ScaffoldBuilder::from_meta_graph(&meta);
         if let Some((filename, restore)) = saver(&meta_graph, &meta.imported).map_err(place)? {
             let prefix = Tensor::string(folder.variables().as_os_str().as_bytes().to_vec());

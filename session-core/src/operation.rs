@@ -299,7 +299,7 @@ impl Operation {
         self.node.origin.as_ref()
     }
 
-    /// Returns where it was made, in words: `made at src/model.rs:12`, or `from 'train.meta'`.
+    /// Describes where it was created: `made at src/model.rs:12`, or `from 'train.meta'`.
     #[must_use]
     pub fn place_text(&self) -> String {
         made(Some(self.node.location), self.origin()).unwrap_or_default()

@@ -1,9 +1,9 @@
-//! Where operations come from that the program did not make itself.
+//! The origin of operations that the program did not create itself.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// What an operation was made from, such as a node of a file; see [`Operation::origin`](crate::Operation::origin).
+/// The origin of an operation, such as a node of a file; see [`Operation::origin`](crate::Operation::origin).
 ///
 /// ```
 /// use session_core::{Error, Origin};
@@ -18,26 +18,26 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// A part of a message that the program had: errors name it behind the place in the program.
+    /// Makes the origin of a part of a message. Errors name it after the source location of the import.
     #[must_use]
     pub fn message(text: impl Into<Arc<str>>) -> Origin {
         Origin { text: text.into(), replaces_place: false }
     }
 
-    /// A part of a file: errors name it instead of a place in the program.
+    /// Makes the origin of a part of a file. Errors name it instead of a source location.
     #[must_use]
     pub fn file(text: impl Into<Arc<str>>) -> Origin {
         Origin { text: text.into(), replaces_place: true }
     }
 
-    /// A part of this library that makes operations on its own, such as the scaffold: errors name it instead of a place in its
-    /// code.
+    /// Makes the origin of operations that a part of this library, such as the scaffold, creates by itself. Errors name it
+    /// instead of a source location.
     #[must_use]
     pub fn library(text: impl Into<Arc<str>>) -> Origin {
         Origin { text: text.into(), replaces_place: true }
     }
 
-    /// Returns true if errors name it instead of a place in the program.
+    /// Returns true if errors name it instead of a source location.
     #[must_use]
     pub fn replaces_place(&self) -> bool {
         self.replaces_place
@@ -56,7 +56,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Where something was made, in words: the place in the program, what it was made from, or both.
+/// Describes where an operation was created: its source location, its origin, or both.
 pub(crate) fn made(location: Option<&std::panic::Location<'_>>, origin: Option<&Origin>) -> Option<String> {
     match (location, origin) {
         (_, Some(origin)) if origin.replaces_place => Some(format!("from {origin}")),

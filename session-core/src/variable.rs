@@ -26,11 +26,11 @@ use std::sync::{Arc, OnceLock};
 pub struct Variable {
     name: String,
     parts: VariableParts,
-    /// What the variable is initialized by instead, shared by all clones.
+    /// The initializer that replaced the first one, shared by all clones.
     replaced: Arc<Replaced>,
 }
 
-/// An initializer that took the place of an earlier one, if any.
+/// A chain of initializers, each of which replaced the one before it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Replaced(OnceLock<Replacement>);
 
@@ -42,7 +42,7 @@ struct Replacement {
 }
 
 impl Replaced {
-    /// The end of the chain, and the last replacement before it.
+    /// Returns the end of the chain and the last replacement.
     fn last(&self) -> (&Replaced, Option<&Replacement>) {
         let (mut end, mut last) = (self, None);
         while let Some(replacement) = end.0.get() {
@@ -222,8 +222,8 @@ impl Variable {
         self.replaced.last().1.map_or(&self.parts.initializer, |last| &last.initializer)
     }
 
-    /// Replaces the initializer and the initial value, for this variable and all its clones, which the graph's collections
-    /// and the program hold: how a checkpoint's values become initial ones.
+    /// Replaces the initializer and the initial value of this variable and of all its clones, such as those in the graph's
+    /// collections: so the values of a checkpoint become initial values.
     pub fn replace_initializer(&self, initializer: &Operation, initial_value: &Output) {
         let (initializer, initial_value) = (initializer.clone(), initial_value.clone());
         let mut replacement = Replacement { initializer, initial_value, next: Box::default() };

@@ -237,9 +237,9 @@ struct Shelves {
     classes: [Mutex<Vec<Block>>; CLASSES],
     /// The arena that currently supplies blocks, and the number of its bytes in use. The lock guards both.
     current: Mutex<Option<(Arc<Arena>, usize)>>,
-    /// The bytes of all blocks, in use or not. A number by itself, so no order is asked for.
+    /// The size of all blocks in bytes, in use or idle. The number stands alone, so the ordering is relaxed.
     held: AtomicUsize,
-    /// What `held` must not exceed.
+    /// The maximum of `held`.
     limit: usize,
 }
 
@@ -302,7 +302,7 @@ impl Shelves {
         self.allocate(capacity).inspect_err(|_| self.forget(capacity))
     }
 
-    /// No longer counts the bytes of a block.
+    /// Stops counting the bytes of a block.
     fn forget(&self, capacity: usize) {
         self.held.fetch_sub(capacity, Ordering::Relaxed);
     }
@@ -389,7 +389,7 @@ impl BufferPool {
         self.0.idle_bytes()
     }
 
-    /// Bytes that the pool holds, in tensors and idle.
+    /// Returns the number of bytes that the pool holds, in tensors and idle.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.0.held.load(Ordering::Relaxed)

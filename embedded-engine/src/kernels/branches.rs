@@ -1,11 +1,11 @@
-//! Which of its functions an operation calls.
+//! The choice among the functions of an operation.
 
 use crate::kernel::KernelContext;
 use crate::registry::Call;
 use session_core::Result;
 use tensor::{DType, Element, Tensor};
 
-/// The number of the function that an `If` or a `Case` with so many of them calls; input 0 says so.
+/// Returns the index of the function that an `If` or a `Case` with this many functions calls, according to input 0.
 pub(crate) fn branch(call: Call, branches: usize, context: &KernelContext<'_>) -> Result<usize> {
     let last = branches.saturating_sub(1);
     match call {
@@ -17,7 +17,7 @@ pub(crate) fn branch(call: Call, branches: usize, context: &KernelContext<'_>) -
     }
 }
 
-/// A scalar is true unless it is 0, false or an empty string; anything else is true if it has elements.
+/// Returns true for a scalar other than 0, false and the empty string, and for another tensor with elements.
 pub(crate) fn is_true(value: &Tensor) -> Result<bool> {
     fn differs<T: Element + Default + PartialEq>(value: &Tensor) -> Result<bool> {
         Ok(value.value::<T>()? != T::default())

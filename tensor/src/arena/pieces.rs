@@ -1,13 +1,13 @@
-//! Large pieces of memory that are in use, and how much of them the system does not count yet.
+//! Large pieces of memory in use, and the part of them that the system does not count yet.
 //!
-//! A system counts memory when it is touched first. Between the grant of a piece and that moment it says that more is left
-//! than there will be, so that two pieces that each just fit would both be granted, and the process be ended when both are
-//! touched. So what is promised and not yet touched is subtracted from what the system says.
+//! A system counts memory when it is touched for the first time. Until then it reports too much available memory: two
+//! pieces that each just fit would both be granted, and the system would kill the process when both are touched. Granted,
+//! untouched bytes are therefore subtracted from the available memory that the system reports.
 
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Pieces from this size on are counted. Smaller ones, untouched, fit what is left to everything that is not counted.
+/// Pieces of at least this size are counted. Smaller ones fit into the share that is kept for everything else.
 pub(super) const LARGE: usize = 16 << 20;
 
 /// Guards the list of large pieces. Nothing but the system is called under it.
@@ -15,13 +15,13 @@ static PIECES: Mutex<Pieces> = Mutex::new(Pieces { bytes: 0, fresh: Vec::new() }
 
 /// The large pieces of the process.
 pub(crate) struct Pieces {
-    /// The bytes of all of them.
+    /// The size of all pieces in bytes.
     bytes: usize,
-    /// Start and length of those that may have untouched pages.
+    /// The start and length of the pieces that may have untouched pages.
     fresh: Vec<(usize, usize)>,
 }
 
-/// The large pieces of the process, locked.
+/// Locks the large pieces of the process.
 pub(crate) fn pieces() -> MutexGuard<'static, Pieces> {
     // The list is whole at every point where a panic could happen.
     PIECES.lock().unwrap_or_else(PoisonError::into_inner)
@@ -38,13 +38,13 @@ impl Pieces {
         self.fresh.retain(|&(fresh, _)| fresh != start.as_ptr() as usize);
     }
 
-    /// The bytes of all pieces.
+    /// Returns the size of all pieces in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The bytes that were granted and are still untouched. A piece that was touched all over is not looked at again: what
-    /// the system moves to its swap space it has counted.
+    /// Returns the number of granted, untouched bytes. A piece without untouched pages is not examined again, because the
+    /// system has counted all of it, even what it moves to its swap space later.
     pub(crate) fn untouched(&mut self) -> usize {
         let mut total = 0;
         self.fresh.retain(|&(start, len)| {
@@ -56,10 +56,10 @@ impl Pieces {
     }
 }
 
-/// The bytes of untouched pages of a piece; 0 where the system does not say.
+/// Returns the size of the untouched pages of a piece, 0 if the system does not report it.
 #[cfg(target_os = "linux")]
 fn untouched(start: usize, len: usize) -> usize {
-    /// Pages that are asked about at once.
+    /// The number of pages in one request.
     const PAGES: usize = 16 << 10;
     // SAFETY: asks for a number.
     let page = match usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }) {

@@ -75,8 +75,7 @@ fn folders(own: &str) -> Vec<PathBuf> {
         };
         let path = parts.next().unwrap_or_default().trim_matches('/');
         let inner = Path::new(root).join(path);
-        folders
-            .extend(inner.ancestors().take_while(|folder| folder.starts_with(root)).map(PathBuf::from));
+        folders.extend(inner.ancestors().take_while(|folder| folder.starts_with(root)).map(PathBuf::from));
     }
     folders
 }

@@ -5,8 +5,8 @@ use compute::{OutOfMemory, Pool, Scratch};
 use session_core::Result;
 use tensor::Element;
 
-/// Computes `output`, which has rows of `width` channels, of two inputs. The last axes of all three hold the channels of
-/// the groups one behind the other; `compute` gets those of one group, whose number it is given.
+/// Computes `output`, which has rows of `width` channels, from two inputs. The last axes of all three contain the channels
+/// of the groups one after another. Calls `compute` for each group with its index and its channels.
 pub(super) fn by_groups<T: Element>(
     context: &mut KernelContext<'_>,
     groups: usize,
