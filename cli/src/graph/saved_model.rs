@@ -1,7 +1,7 @@
 //! What there is to say of a SavedModel: tags, signatures, assets, and each graph.
 
 use super::show::Summary;
-use crate::output::{Outcome, Result};
+use crate::output::{Outcome, Result, write_json};
 use monitored_session::graph_def::proto::SignatureDef;
 use monitored_session::graph_def::{ImportOptions, Imported, import_meta_graph_def};
 use monitored_session::saved_model::{
@@ -73,8 +73,7 @@ pub(super) fn show(
         shown.push(Json::Null);
     }
     if as_json {
-        serde_json::to_writer_pretty(&mut *out, &json!({"meta_graphs": shown}))?;
-        writeln!(out)?;
+        write_json(out, &json!({ "meta_graphs": shown }), true)?;
     } else if shown.is_empty() {
         writeln!(out, "the SavedModel holds no meta graph")?;
     }

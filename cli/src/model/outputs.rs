@@ -1,6 +1,7 @@
 //! What a model gives: written into files, or printed.
 
 use super::{json, npy};
+use crate::output::write_json;
 use monitored_session::session_core::{Error, Result, Tensor};
 use serde_json::Value as Json;
 use std::io::Write;
@@ -50,8 +51,7 @@ pub(crate) fn deliver(
     if as_json {
         let object: serde_json::Map<String, Json> =
             printed.into_iter().map(|(name, value)| (name.clone(), json::from_tensor(value))).collect();
-        serde_json::to_writer(&mut *out, &Json::Object(object)).map_err(Error::other)?;
-        return Ok(writeln!(out)?);
+        return Ok(write_json(out, &Json::Object(object), false)?);
     }
     for (name, value) in printed {
         let text = escaped_lines(&value.to_string());
