@@ -245,18 +245,20 @@ const ROUND_TRIPS: &[(&str, RoundTrip)] = &[
         (push, pop.finish_output())
     }),
     ("Stage", |graph, x| {
-        let stage = graph.op(library().find("Stage").unwrap()).input_list([x]).finish();
+        let stage =
+            graph.op(library().find("Stage").unwrap()).input_list([x]).attr("shared_name", "s").finish();
         let after = graph.control_dependencies([&stage]).op(library().find("Unstage").unwrap());
-        (stage, after.attr("dtypes", list_of(x.dtype())).finish_output())
+        (stage, after.attr("dtypes", list_of(x.dtype())).attr("shared_name", "s").finish_output())
     }),
     ("MapStage", |graph, x| {
         let key = array::constant(graph, 1i64);
         let indices = array::constant(graph, [0i32]);
         let types = list_of(x.dtype());
         let stage = graph.op(library().find("MapStage").unwrap()).input(&key).input(&indices).input_list([x]);
-        let stage = stage.attr("dtypes", types.clone()).finish();
+        let stage = stage.attr("dtypes", types.clone()).attr("shared_name", "m").finish();
         let after = graph.control_dependencies([&stage]).op(library().find("MapUnstage").unwrap());
-        (stage, after.input(&key).input(&indices).attr("dtypes", types).finish_output())
+        let after = after.input(&key).input(&indices).attr("dtypes", types);
+        (stage, after.attr("shared_name", "m").finish_output())
     }),
     ("TensorArrayV3", |graph, x| {
         let op = |op_type: &str| graph.op(library().find(op_type).unwrap());

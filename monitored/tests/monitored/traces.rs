@@ -337,7 +337,7 @@ const HEAD: &str = "\
 # The order of hook calls
 
 The test `traces` of the crate `monitored` writes this page: it runs the cases and compares their calls with the page. The
-last column has the result of the same cases with TensorFlow {version} give what the last column says. Hooks are called a, b and c; `run` is the
+last column has the result of the same cases with TensorFlow {version}. Hooks are called a, b and c; `run` is the
 execution of the train op, `raw run` one without hooks, `close` the end of the raw session. The last word is how the block,
 or the loop with its close, ends. `on_error` is a callback that TensorFlow does not have, and is left out of the comparison.
 
