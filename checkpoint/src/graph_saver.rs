@@ -205,7 +205,7 @@ impl GraphSaver {
         self.saver.save_in_background(&live, path, step, options).map_err(in_phase(Phase::Save))
     }
 
-    /// What a save reads, objects of the program as they are now, and the states of all that takes part.
+    /// Returns the sources of a save: the current objects of the program, and the states of all participants.
     fn taken<'s>(
         &self,
         session: &'s dyn Session,

@@ -48,11 +48,11 @@ pub const SAVED_OBJECTS: CollectionKey<SavedObject> = CollectionKey::new("saveab
 pub struct SavedObject {
     name: String,
     object: Arc<dyn Object>,
-    /// What it was before the first step.
+    /// The state before the first step.
     initial: Arc<OnceLock<Taken>>,
 }
 
-/// What was read of an object in one moment.
+/// The state of an object, read at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) snapshot: Snapshot,
@@ -73,7 +73,7 @@ type Adopt<T> = dyn Fn(&mut T, &[u8]) -> Result<()> + Send + Sync;
 
 struct Locked<T> {
     value: Arc<Mutex<T>>,
-    /// How private state is read and set.
+    /// The functions that read and set private state.
     state: Option<(Box<Encode<T>>, Box<Adopt<T>>)>,
 }
 
@@ -87,8 +87,9 @@ impl SavedObject {
         SavedObject::of(name.into(), Locked { value: object.clone(), state: None })
     }
 
-    /// An object with private state beside its tensors: any serde type, read and set by these functions, kept in the
-    /// checkpoint's session state. For what is small and means nothing to other programs, such as positions and random state.
+    /// Adds an object with private state in addition to its tensors: any serde type, read and set by these
+    /// functions, and stored in the session state of the checkpoint. Use it for small data that other
+    /// programs do not need, such as positions and random state.
     ///
     /// ```
     /// # use checkpoint::SavedObject;

@@ -1,4 +1,4 @@
-//! What a graph's saver does with all saved objects at once: one moment for tensors and private states.
+//! The saved objects of a graph's saver: tensors and private states, read at one moment.
 
 use crate::saved_object::Taken;
 use crate::{Result, SavedObject, Snapshot};
@@ -44,7 +44,7 @@ pub(crate) fn adopt_states(
             Some((_, state)) => object.assign(Vec::new(), Some(state))?,
             None => {
                 log::warn!(
-                    "the checkpoint has no private state of saved object '{}', which begins anew: it was saved by another \
+                    "the checkpoint has no private state of saved object '{}', which restarts: it was saved by another \
                      program, or converted",
                     object.name()
                 );

@@ -20,7 +20,7 @@ pub struct SessionVariables<'s> {
     variables: Vec<Variable>,
     tables: Vec<SavedTable>,
     objects: Vec<SavedObject>,
-    /// What the objects were when a save began. The lock guards that it is handed out once.
+    /// The snapshots of the objects at the start of a save. The lock ensures that they are handed out once.
     taken: Arc<Mutex<Option<Vec<Snapshot>>>>,
 }
 
@@ -130,7 +130,7 @@ impl SaveSource for SessionVariables<'_> {
 }
 
 impl SessionVariables<'_> {
-    /// What the session holds, read in one run.
+    /// Reads the session's part of a snapshot in one run.
     fn of_session(&self) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
         let fetches = self.variables.iter().map(|variable| variable.snapshot().endpoint());
@@ -224,7 +224,7 @@ impl RestoreTarget for SessionVariables<'_> {
     }
 }
 
-/// What was read of objects.
+/// The contents of objects, as far as they have been read.
 struct ObjectContents<'o> {
     /// For each tensor, the object that it belongs to.
     owners: HashMap<String, usize>,

@@ -42,7 +42,7 @@ pub(crate) fn join(ir: &mut Ir) {
     }
 }
 
-/// Where a member's result is now.
+/// The new location of a member's result.
 struct Renamed {
     node: usize,
     /// `None` when only the chain itself needs it.
@@ -88,12 +88,13 @@ fn is_small(shape: &PartialShape) -> bool {
     shape.elements().is_some_and(|elements| elements < LEAST_ELEMENTS)
 }
 
-/// Whether two shapes are one as far as they are known, and unknown in the same places.
+/// Returns true if two shapes are equal as far as they are known, and unknown in the same dimensions.
 fn is_alike(a: &PartialShape, b: &PartialShape) -> bool {
     a.rank().is_some() && a == b
 }
 
-/// Who needs a node's first output, and who waits for it; fetches and targets come after everything.
+/// Returns the users of each node's first output, and the nodes that wait for it. Fetches and targets come
+/// last.
 fn users(ir: &Ir) -> Vec<Vec<usize>> {
     let mut users = vec![Vec::new(); ir.nodes.len()];
     for (index, node) in ir.live() {
@@ -106,8 +107,8 @@ fn users(ir: &Ir) -> Vec<Vec<usize>> {
     users
 }
 
-/// What decides whether a node runs and what delays it: of two nodes with the same number, neither runs without the other,
-/// and neither waits for another thread where the other does not.
+/// Returns a number per node for the conditions under which it runs and waits: of two nodes with the same
+/// number, neither runs without the other, and neither waits for another thread unless the other does.
 fn life(ir: &Ir) -> Vec<u32> {
     let mut lives = Lives::default();
     let mut of_node: Vec<u32> = vec![0; ir.nodes.len()];

@@ -45,7 +45,7 @@ pub(crate) struct IrNode {
 /// The functions that an operation runs, or that its kernel keeps.
 #[derive(Clone)]
 pub(crate) struct Callees {
-    /// When they run; nothing where the kernel keeps them.
+    /// The calls of the operation's functions. `None` if the kernel makes them.
     pub(crate) call: Option<Call>,
     pub(crate) functions: Vec<String>,
 }

@@ -105,7 +105,7 @@ fn unlike(found: &Error, expected: &Value) -> Option<String> {
     let (code, text) = (expected["code"].as_i64().unwrap(), expected["text"].as_str().unwrap_or_default());
     let found_text = found.chain();
     if found.code() as i64 != code {
-        return Some(format!("code {:?} in the place of {}: {found_text}", found.code(), expected["name"]));
+        return Some(format!("code {:?} instead of {}: {found_text}", found.code(), expected["name"]));
     }
     (!found_text.contains(text)).then(|| format!("'{found_text}' does not say '{text}'"))
 }
@@ -174,7 +174,7 @@ impl Play {
                 (Ok(found), None) => {
                     let found: Vec<Value> = found.iter().map(described).collect();
                     if let Some(expected) = values.filter(|values| !same(&json!(found), &json!(values))) {
-                        say(format!("{} in the place of {}", json!(found), json!(expected)));
+                        say(format!("{} instead of {}", json!(found), json!(expected)));
                     }
                 }
             }
@@ -229,7 +229,7 @@ impl Play {
             let found = run(second.as_ref(), step)?;
             let expected = step.get("error").map_or(&step["next"], |error| &error["code"]);
             if !same(&found, expected) {
-                wrong.push(format!("cut at {at}, step {number}: {found} in the place of {expected}"));
+                wrong.push(format!("cut at {at}, step {number}: {found} instead of {expected}"));
             }
         }
         Ok(wrong)

@@ -144,7 +144,7 @@ fn rows_go_on_at_once_wherever_the_run_was_interrupted() {
 }
 
 #[test]
-fn generators_begin_anew_in_each_epoch_and_are_replayed() {
+fn generators_restart_in_each_epoch_and_are_replayed() {
     let make = || {
         let graph = Graph::new();
         let dataset = Dataset::from_generator(&graph, [int64()], || {

@@ -381,7 +381,7 @@ impl OpBuilder {
         Ok(Some(scope.scope_name().to_owned()))
     }
 
-    /// Puts arguments of the body that is being built in the place of outputs of the graphs around it.
+    /// Replaces outputs of surrounding graphs by arguments of the body under construction.
     fn capture(&mut self) -> Result<()> {
         let graph = &self.graph;
         let inputs = self.arguments.iter_mut().flat_map(|argument| match argument {

@@ -16,7 +16,7 @@ pub(crate) struct Nesting {
     captures: Mutex<Option<Open>>,
 }
 
-/// What a body that is being built has captured so far.
+/// The captures of a body under construction.
 #[derive(Default)]
 struct Open {
     /// Outputs of the graphs around, with the operations of the body that stand for them.
@@ -25,7 +25,7 @@ struct Open {
     control: Vec<Operation>,
 }
 
-/// What a body needs of the graph around it.
+/// The outputs and operations of the surrounding graph that a body needs.
 #[derive(Clone, Debug, Default)]
 pub struct Captures {
     /// Outputs of the graph around, each with the argument of the body that stands for it.
@@ -34,8 +34,8 @@ pub struct Captures {
     pub control_inputs: Vec<Operation>,
 }
 
-/// How an output of one op type gets into a function's body, where that is not as an argument: gives what stands for it there,
-/// or nothing where it is an argument after all.
+/// Captures an output of one op type in the body of a function by other means than an argument: returns its
+/// replacement there, or `None` if it becomes an argument after all.
 pub type CaptureFn = fn(&Graph, &Output) -> Result<Option<Output>>;
 
 /// The attributes by which an argument that is a handle says the dtype and the shape of what the handle leads to.
@@ -43,7 +43,8 @@ pub const HANDLE_DTYPE: &str = "_handle_dtype";
 /// See [`HANDLE_DTYPE`].
 pub const HANDLE_SHAPE: &str = "_handle_shape";
 
-/// What an argument says of what a handle leads to: what the operation says that makes the handle.
+/// Returns the attributes of an argument that describe what its handle refers to, copied from the operation
+/// that creates the handle.
 fn handle_data(handle: &Output) -> Vec<(String, AttrValue)> {
     if handle.dtype() != DType::Resource {
         return Vec::new();
@@ -250,7 +251,7 @@ impl Graph {
         })
     }
 
-    /// Whether this is a body inside the graph, at any depth.
+    /// Returns true if this is a body inside the graph, at any depth.
     fn is_inside(&self, graph: &Arc<Shared>) -> bool {
         let mut nesting = self.shared.nesting.as_ref().and_then(|nesting| nesting.outer.upgrade());
         while let Some(outer) = nesting {
@@ -280,7 +281,8 @@ impl Graph {
         })
     }
 
-    /// Whether operations of this graph may be used in the body as what must have run before its calls.
+    /// Returns true if operations of this graph may be control inputs of the body's operations, which then
+    /// become control inputs of its calls.
     pub(crate) fn captures_control(&self, operation: &Operation) -> bool {
         let Some(nesting) = &self.shared.nesting else { return false };
         if operation.error().is_some() || !self.is_inside(&operation.shared) {

@@ -506,7 +506,7 @@ impl Graph {
         Ok(Operation { shared: self.shared.clone(), context, node })
     }
 
-    /// Puts a node in the place of the one of the same number.
+    /// Replaces the node of the same number.
     pub(crate) fn replace(&self, node: Arc<Node>) -> Result<()> {
         let mut state = self.shared.write();
         if state.finalized {

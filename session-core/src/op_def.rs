@@ -240,7 +240,8 @@ impl OpDef {
         self.gradient
     }
 
-    /// How its outputs get into the bodies of functions, where that is not as arguments.
+    /// Returns the rule by which outputs are captured in the bodies of functions, if they do not become
+    /// arguments.
     #[must_use]
     pub fn capture_rule(&self) -> Option<CaptureFn> {
         self.capture

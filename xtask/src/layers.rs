@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each crate with the crates of this workspace that it depends on (dev-dependencies aside).
-const TABLE: [(&str, &[&str]); 21] = [
+const TABLE: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("tensor", &[]),
     ("session-core", &["wire", "tensor"]),
@@ -58,7 +58,7 @@ pub(crate) fn check() -> Result<()> {
     let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?;
     let members: BTreeMap<&str, &Package> =
         metadata.packages.iter().map(|package| (package.name.as_str(), package)).collect();
-    let table: BTreeMap<&str, &[&str]> = TABLE.into_iter().collect();
+    let table: BTreeMap<&str, &[&str]> = TABLE.iter().copied().collect();
     let mut problems = Vec::new();
     for (name, package) in &members {
         let Some(allowed) = table.get(name) else {

@@ -57,7 +57,7 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    /// Whether it is laid out by the rows of the output.
+    /// Returns true if the input is laid out by the rows of the output.
     fn has_rows(&self) -> bool {
         matches!(self, InputKind::Row | InputKind::Column)
     }

@@ -175,7 +175,7 @@ impl OpState for RandomState {
     }
 }
 
-/// What is known of a random operation when its kernel is made.
+/// The static properties of a random operation.
 #[derive(Clone)]
 pub(crate) struct RandomOp {
     name: String,

@@ -1,4 +1,4 @@
-//! Which elements come, and in what order.
+//! Datasets that select elements and determine their order.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

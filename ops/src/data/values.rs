@@ -1,4 +1,4 @@
-//! What datasets are turned into, and what they share.
+//! Conversions of datasets, and what they share.
 
 use super::shapes::{components, scalars};
 use crate::library::op_defs;

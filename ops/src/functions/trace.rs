@@ -47,12 +47,12 @@ impl Trace {
         &self.arguments
     }
 
-    /// What the body returns.
+    /// Returns the results of the body.
     pub(crate) fn results(&self) -> &[Output] {
         &self.results
     }
 
-    /// What the body captured of the graph around.
+    /// Returns the outputs of the surrounding graph that the body captured.
     pub(crate) fn captures(&self) -> Vec<Output> {
         self.captures.outputs.iter().map(|(outer, _)| outer.clone()).collect()
     }
@@ -99,7 +99,7 @@ impl Trace {
     }
 }
 
-/// Whether running an operation changes something beyond its outputs, so that a call runs it even if nobody needs these.
+/// Returns true if an operation has side effects, so that a call runs it even if no output needs it.
 pub(crate) fn has_effect(operation: &Operation) -> bool {
     let Some(def) = operation.def() else { return true };
     let looks = ["VarHandleOp", "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape"];
@@ -118,7 +118,7 @@ pub(crate) fn all_captures(traces: &[&Trace]) -> Vec<Output> {
     all
 }
 
-/// What must have run before operations that run several bodies.
+/// Returns the control inputs of operations that run several bodies.
 pub(crate) fn all_control_inputs(traces: &[&Trace]) -> Vec<Operation> {
     traces.iter().flat_map(|trace| trace.control_inputs()).collect()
 }

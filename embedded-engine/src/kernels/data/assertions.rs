@@ -16,8 +16,8 @@ fn cardinality(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(AssertCardinality { input: build.input()?, expected: build.int("cardinality")? }))
 }
 
-/// What is said of the transformations behind it is about TensorFlow's rewriting, of which nothing is done here but what shows
-/// in elements.
+/// Checks the transformations that follow. In TensorFlow, this concerns graph rewriting, of which only the
+/// part that affects elements exists here.
 fn next(build: &Build<'_, '_>) -> Result<Shared> {
     build.input()
 }

@@ -24,7 +24,7 @@ pub(super) fn size(build: &Build<'_, '_>, otherwise: &str) -> Result<u64> {
     size.ok_or_else(|| Error::invalid_argument(otherwise))
 }
 
-/// How many batches a number of elements makes; a negative number stands for itself.
+/// Returns the number of batches of a number of elements. A negative number is returned unchanged.
 pub(super) fn batches(elements: i64, size: u64, drop_remainder: bool) -> i64 {
     match u64::try_from(elements) {
         Ok(elements) if drop_remainder => (elements / size).cast_signed(),
@@ -37,7 +37,7 @@ struct Batch {
     input: Shared,
     size: u64,
     drop_remainder: bool,
-    /// Whether it becomes one with a map before it.
+    /// True if it is fused with a preceding map.
     fuses: bool,
 }
 

@@ -49,7 +49,7 @@ impl Kernel for Maker {
     }
 }
 
-/// What is known of an operation before it runs.
+/// The static properties of an operation.
 pub(super) struct Node {
     operation: Operation,
     /// The inputs of each argument.
@@ -121,7 +121,7 @@ impl Build<'_, '_> {
         self.node.operation.attr(name)
     }
 
-    /// Whether an attribute is there and true.
+    /// Returns true if an attribute is present and true.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.attr(name).and_then(AttrValue::as_bool).unwrap_or(false)
     }

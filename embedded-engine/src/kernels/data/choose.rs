@@ -31,7 +31,7 @@ fn first(build: &Build<'_, '_>) -> Result<Shared> {
 struct Choose {
     /// The one that chooses, and those among which it does.
     inputs: Vec<Shared>,
-    /// Whether it ends with the first that ends.
+    /// True if the dataset ends when the first input ends.
     stops: bool,
 }
 

@@ -61,7 +61,7 @@ impl Dataset for Concatenate {
 
 struct Both {
     datasets: [Shared; 2],
-    /// Which one gives elements.
+    /// The index of the input that is being read.
     at: usize,
     input: Option<Source>,
 }

@@ -1,4 +1,4 @@
-//! What a dataset and its iterators are.
+//! The traits of datasets and their iterators.
 
 use super::element::Element;
 use super::map::Map;
@@ -32,7 +32,7 @@ pub(super) trait Dataset: Send + Sync {
         Vec::new()
     }
 
-    /// How many elements it has: a number, [`INFINITE`] or [`UNKNOWN`] (D-70).
+    /// Returns the number of elements, [`INFINITE`], or [`UNKNOWN`] (D-70).
     fn cardinality(&self) -> i64 {
         UNKNOWN
     }
@@ -40,7 +40,8 @@ pub(super) trait Dataset: Send + Sync {
     /// Makes an iterator that stands before the first element.
     fn iterate(&self, run: &Run<'_>) -> Result<Source>;
 
-    /// How many elements can be had by their numbers, if any can: each is the same whenever it is asked for.
+    /// Returns the number of elements that can be accessed by index, if any can. Each is the same whenever it
+    /// is accessed.
     fn rows(&self) -> Option<u64> {
         None
     }
@@ -91,14 +92,14 @@ pub(super) trait Iterate: Send {
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()>;
 }
 
-/// What an iterator sees of the step that asks it for an element.
+/// The step that requests an element, as an iterator sees it.
 #[derive(Clone, Copy)]
 pub(super) struct Run<'a> {
     pub(super) environment: &'a Environment,
     pub(super) limits: &'a Limits<'a>,
     /// The states of the operations in its functions (D-18).
     pub(super) instance: &'a Instance,
-    /// Whether datasets are rewritten as TensorFlow does at the outermost level (D-15).
+    /// True if datasets are rewritten as TensorFlow does at the outermost level (D-15).
     pub(super) rewrites: bool,
 }
 

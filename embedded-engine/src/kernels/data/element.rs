@@ -18,7 +18,7 @@ pub(super) fn row(component: &Tensor, number: usize) -> Result<Tensor> {
     Ok(component.rows(number, number + 1)?.reshaped(inner)?)
 }
 
-/// How many rows a component has.
+/// Returns the number of rows of a component.
 pub(super) fn rows(component: &Tensor) -> Option<usize> {
     match component.as_handle::<Serialized>() {
         Some(serialized) => serialized.rows(),

@@ -72,7 +72,7 @@ impl Iterate for Flattened {
 
 /// An iterator over a dataset that a function made of an element.
 pub(super) struct Inner {
-    /// What the function was called with.
+    /// The arguments of the function.
     arguments: Element,
     /// The states of random operations from before the call, of which the dataset may be made.
     before: Vec<(String, Vec<u8>)>,

@@ -40,7 +40,7 @@ impl Dataset for Generator {
 
 struct Generating {
     functions: Arc<Functions>,
-    /// What it began with.
+    /// The initial state.
     state: Option<Element>,
     is_over: bool,
 }

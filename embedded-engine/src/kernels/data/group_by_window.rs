@@ -64,7 +64,7 @@ impl Dataset for GroupByWindow {
     }
 }
 
-/// What a group was made into.
+/// The dataset made from a group.
 struct Current {
     key: i64,
     elements: Arc<[Element]>,

@@ -33,7 +33,8 @@ impl Dataset for IgnoreErrors {
     }
 }
 
-/// So many errors in a row are taken for one that comes again and again, as that of a file which is not there (D-81).
+/// The number of consecutive errors after which they count as permanent, such as those of a missing file
+/// (D-81).
 const IN_A_ROW: u32 = 1 << 20;
 
 struct Whole {

@@ -21,7 +21,7 @@ pub(super) const OPS: &[Op] = &[Op {
     make,
 }];
 
-/// What a length of a cycle of -1 stands for: as many as have been found to do.
+/// The cycle length that -1 stands for, chosen by measurement.
 const AUTO_CYCLE: usize = 10;
 
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
@@ -46,13 +46,13 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Interleave { input: build.input()?, function, cycle, block }))
 }
 
-/// How many inputs take turns.
+/// Returns the number of inputs that take turns.
 pub(super) fn cycle_length(cycle: i64) -> Result<usize> {
     let length = usize::try_from(cycle).ok().filter(|&length| length > 0);
     length.ok_or_else(|| Error::invalid_argument("cycle_length must be greater than zero."))
 }
 
-/// How many elements one of them gives at a time.
+/// Returns the number of consecutive elements of one input.
 pub(super) fn block_length(build: &Build<'_, '_>) -> Result<u64> {
     let length = u64::try_from(build.int("block_length")?).ok().filter(|&length| length > 0);
     length.ok_or_else(|| Error::invalid_argument("block_length must be greater than zero."))

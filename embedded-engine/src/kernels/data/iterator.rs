@@ -31,7 +31,7 @@ pub(super) struct IteratorResource {
 #[derive(Default)]
 struct State {
     live: Place,
-    /// Where a checkpoint says that it stood, until it goes there.
+    /// The position from a checkpoint, until the iterator moves there.
     restored: Option<Vec<u8>>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Live {
     dataset: Shared,
     source: Source,
     instance: Instance,
-    /// How often it was asked for an element.
+    /// The number of requests for an element.
     calls: u64,
 }
 
@@ -198,8 +198,8 @@ impl Live {
         self.source.next(&run(caller, &self.instance))
     }
 
-    /// Where it stands: who made it, over what, how often it was asked, and, where all that it holds can be written, the
-    /// state of everything in it.
+    /// Returns the position: the origin and input of the iterator, the number of requests, and the state of
+    /// everything in it if all of it can be serialized.
     fn position(&self) -> Vec<u8> {
         let mut to = Writer::default();
         to.bytes(self.origin.as_bytes());
@@ -245,7 +245,7 @@ fn run<'a>(caller: &Caller<'a>, instance: &'a Instance) -> Run<'a> {
     Run { environment: caller.environment, limits: caller.limits, instance, rewrites: true }
 }
 
-/// Who made the iterator of a position.
+/// Returns the origin of the iterator of a position.
 fn origin_of(position: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(Reader::new(position).bytes()?).into_owned())
 }
@@ -255,7 +255,7 @@ fn replay(source: &mut Source, calls: u64, run: &Run<'_>) -> Result<()> {
     let mut said = Instant::now();
     for call in 0..calls {
         run.limits.check()?;
-        // What failed then fails again and was told.
+        // An element that failed then fails again; its error was already reported.
         let _ = source.next(run);
         if said.elapsed() > PATIENCE {
             log::info!("an input without random access goes to where it stood: {call} of {calls} elements");

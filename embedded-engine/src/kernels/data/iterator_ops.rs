@@ -128,13 +128,13 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// Where an iterator stands, as a value of the graph.
+/// The position of an iterator, as a value of the graph.
 struct Stand {
     dataset: Shared,
     position: Vec<u8>,
 }
 
-/// What the handle of an iterator leads to.
+/// The state behind the handle of an iterator.
 struct Session {
     resource: Arc<IteratorResource>,
     /// Makes the dataset of one that makes itself.

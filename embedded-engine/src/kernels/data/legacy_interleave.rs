@@ -68,7 +68,7 @@ impl Dataset for Interleave {
 enum Place {
     Empty,
     Open(Inner),
-    /// What it could not open; told when its turn comes.
+    /// The error of an input that could not be opened, reported when its turn comes.
     Failed(Error),
 }
 
@@ -115,7 +115,7 @@ impl Iterate for Interleaved {
                 self.places[place] = self.open(run);
             }
         }
-        // Once around the places without an element is the end, unless one of them was opened anew.
+        // A full round without an element is the end, unless an input was reopened.
         let mut empty = 0;
         while empty <= self.places.len() {
             run.limits.check()?;

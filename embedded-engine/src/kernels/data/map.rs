@@ -30,14 +30,14 @@ pub(super) fn of(build: &Build<'_, '_>) -> Result<Map> {
 pub(super) struct Map {
     pub(super) input: Shared,
     pub(super) function: Function,
-    /// Whether an end that the function reports is an error.
+    /// True if an end reported by the function is an error.
     keeps_count: bool,
-    /// Whether the function gives the same at any time, so that elements can be had by their numbers.
+    /// True if the function is pure, so that elements can be accessed by index.
     by_number: bool,
 }
 
 impl Map {
-    /// What the function makes of an element; nothing where it says that this is the end.
+    /// Returns the result of the function for an element, or `None` if the function signals the end.
     pub(super) fn mapped(&self, run: &Run<'_>, element: Element, number: u64) -> Result<Option<Element>> {
         match self.function.call_for(run, element, number) {
             Err(error) if error.code() == Code::OutOfRange => {

@@ -1,4 +1,4 @@
-//! Where an iterator stands, as bytes.
+//! Serialized positions of iterators.
 
 use session_core::{Code, Error, Result};
 use tensor::{Bytes, DType, Shape, Tensor, memory};

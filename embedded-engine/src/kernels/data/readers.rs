@@ -32,24 +32,24 @@ pub(super) const OPS: &[Op] = &[
     },
 ];
 
-/// How files are read.
+/// A file format.
 trait Format: Send + Sync {
     /// TensorFlow's name for the iterator.
     fn name(&self) -> &'static str;
 
-    /// Whether an error ends the file: the next call goes on with the next one. Else what it was said of says it again, or has
-    /// passed it by.
+    /// Returns true if an error ends the file, so that the next call continues with the next file. Otherwise
+    /// the reader has skipped the faulty part or repeats the error.
     fn gives_up(&self) -> bool {
         false
     }
 
-    /// Where the file of a number begins.
+    /// Returns the start of the file with this number.
     fn start(&self, file: usize) -> u64 {
         let _ = file;
         0
     }
 
-    /// Whether a file can be read from an offset on.
+    /// Returns true if a file can be read from an arbitrary offset.
     fn seeks(&self) -> bool;
 
     fn open(&self, name: &Bytes, offset: u64, access: &FileAccess) -> Result<Box<dyn Records>>;
@@ -59,10 +59,10 @@ trait Format: Send + Sync {
 trait Records: Send {
     fn next(&mut self) -> Result<Option<Element>>;
 
-    /// Where the next record starts, in a file that is not compressed.
+    /// Returns the start of the next record, in an uncompressed file.
     fn offset(&self) -> u64;
 
-    /// What the file looked like when it was opened.
+    /// Returns the fingerprint of the file at the time it was opened.
     fn print(&self) -> Print;
 }
 
@@ -157,7 +157,7 @@ impl Iterate for Reading {
                     if passed % 4096 == 0 {
                         run.limits.check()?;
                     }
-                    // What failed then fails again and was told.
+                    // A record that failed then fails again; its error was already reported.
                     let _ = records.next();
                 }
             }

@@ -99,7 +99,7 @@ struct Batches {
     batch: Option<Element>,
     /// Its first row that is left.
     start: usize,
-    /// How many batches were given, as far as it counts for the next size.
+    /// The number of batches returned, as far as it affects the next size.
     turn: usize,
 }
 

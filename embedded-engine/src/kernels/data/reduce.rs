@@ -1,4 +1,4 @@
-//! What becomes of whole datasets: `ReduceDataset`, `DatasetToSingleElement`, `DatasetToTFRecord`.
+//! Reductions of whole datasets: `ReduceDataset`, `DatasetToSingleElement`, `DatasetToTFRecord`.
 
 use super::build::{Build, Node};
 use super::dataset::{Handle, Run, Shared};

@@ -56,7 +56,7 @@ struct Repeated {
     epoch: u64,
     /// Stays at its end until the next element is asked for.
     input: Option<Source>,
-    /// Whether this epoch has given something.
+    /// True if this epoch has returned an element.
     given: bool,
 }
 

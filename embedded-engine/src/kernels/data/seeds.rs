@@ -1,4 +1,4 @@
-//! Where shuffles get their seeds (D-30 to D-32).
+//! The seeds of shuffles (D-30 to D-32).
 
 use super::build::Build;
 use super::position::{Reader, Writer, damaged};
@@ -53,7 +53,7 @@ impl SeedGenerator {
         SeedGenerator { reshuffle, state: Mutex::new(State { seeds, words }) }
     }
 
-    /// That of an operation: the one that its resource input holds, or of its own seeds.
+    /// Returns the seeds of an operation: those of its resource input, or its own.
     pub(super) fn of(build: &Build<'_, '_>, reshuffle: bool) -> Result<Arc<SeedGenerator>> {
         if build.has("seed_generator")
             && let Some(shared) = build.tensor("seed_generator")?.to_handle::<SeedGenerator>()

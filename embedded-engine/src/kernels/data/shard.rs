@@ -73,7 +73,7 @@ impl Dataset for Shard {
     }
 }
 
-/// How many of a number of elements belong to a shard.
+/// Returns the number of elements, out of `all`, that belong to a shard.
 fn part(all: u64, shards: u64, index: u64) -> u64 {
     all / shards + u64::from(all % shards > index)
 }

@@ -52,7 +52,7 @@ struct Shuffle {
     name: &'static str,
     input: Shared,
     capacity: u64,
-    /// How many epochs; without end if none.
+    /// The number of epochs, or `None` for no limit.
     count: Option<u64>,
     seeds: Arc<SeedGenerator>,
 }
@@ -133,11 +133,11 @@ struct Shuffled {
     held: u64,
     epoch: u64,
     input: Input,
-    /// Whether any epoch has given an element.
+    /// True if any epoch has returned an element.
     given: bool,
 }
 
-/// Where elements come from.
+/// The source of elements.
 enum Input {
     /// An epoch is to begin.
     Next,
@@ -147,7 +147,7 @@ enum Input {
     Over,
 }
 
-/// What is held: elements, or their numbers where they can be had by these.
+/// The buffered elements, or their indices if they can be accessed by index.
 enum Buffer {
     Elements(Ring<Element>),
     Numbers(Ring<u64>, u64),

@@ -53,7 +53,7 @@ impl Dataset for Skip {
 
 struct Skipped {
     input: Source,
-    /// How many are still to be left out.
+    /// The number of elements still to skip.
     left: Option<u64>,
 }
 

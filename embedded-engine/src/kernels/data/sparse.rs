@@ -76,7 +76,7 @@ pub(super) struct Serialized {
 }
 
 impl Serialized {
-    /// How many rows a batch has.
+    /// Returns the number of rows of a batch.
     pub(super) fn rows(&self) -> Option<usize> {
         self.dims.first().copied()
     }

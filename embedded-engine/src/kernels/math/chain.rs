@@ -31,7 +31,7 @@ pub(crate) struct Member {
     pub(crate) operands: Vec<Source>,
 }
 
-/// Where an operand comes from.
+/// The source of an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// An input of the chain.
@@ -40,7 +40,7 @@ pub(crate) enum Source {
     Member(usize),
 }
 
-/// How the inputs relate to the result; those that there are not are `None`.
+/// The relation of each input to the result. Absent inputs are `None`.
 type Kinds = [Option<InputKind>; MAX_INPUTS];
 
 impl Chain {
@@ -190,8 +190,8 @@ fn largest(inputs: &[Tensor]) -> Option<&Tensor> {
     inputs.iter().max_by_key(|input| (input.elements(), input.shape().rank()))
 }
 
-/// How each input relates to a result of the largest one's shape, and the length of a row. `None` where that cannot be
-/// said.
+/// Returns the relation of each input to a result with the shape of the largest one, and the length of a row,
+/// or `None` if there is none.
 fn kinds(inputs: &[Tensor]) -> Option<(Kinds, usize)> {
     let shape = largest(inputs)?.shape().dims();
     let mut kinds = [None; MAX_INPUTS];
@@ -228,7 +228,7 @@ fn kinds(inputs: &[Tensor]) -> Option<(Kinds, usize)> {
     Some((kinds, row.unwrap_or(1)))
 }
 
-/// How much of the result's shape a value has.
+/// The part of the result's shape that a value spans.
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Extent {
     rows: bool,

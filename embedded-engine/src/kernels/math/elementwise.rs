@@ -176,7 +176,7 @@ fn binary<T: Element + elementwise::Element>(
     Ok(())
 }
 
-/// The function of two tensors, in the place of one of them where nobody else holds it.
+/// Applies a function of two tensors, in place if no other tensor shares one of them.
 pub(super) fn apply_binary<T: Element + elementwise::Element>(
     context: &KernelContext<'_>,
     kernel: &BinaryKernel<T>,

@@ -142,7 +142,7 @@ pub(super) struct Row<'a> {
     pub(super) name: Option<&'a [u8]>,
     /// Its bytes.
     pub(super) message: &'a [u8],
-    /// Whether it is no part of a batch.
+    /// True if the example is not part of a batch.
     pub(super) is_alone: bool,
 }
 

@@ -126,7 +126,7 @@ struct OfFile {
     failure: Failure,
 }
 
-/// How a field ended.
+/// The end of a field.
 #[derive(PartialEq, Eq)]
 enum End {
     Field,

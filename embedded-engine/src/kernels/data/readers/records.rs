@@ -31,7 +31,7 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
 
 struct TfRecord {
     compression: Compression,
-    /// Where each file begins.
+    /// The start of each file.
     offsets: Vec<u64>,
 }
 
@@ -62,7 +62,7 @@ impl Format for TfRecord {
 
 struct OfFile {
     name: Bytes,
-    /// Where reading began.
+    /// The offset at which reading started.
     start: u64,
     records: BlockReader<Box<dyn Read + Send>>,
     print: Print,

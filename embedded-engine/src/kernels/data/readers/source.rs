@@ -11,7 +11,7 @@ use tensor::Bytes;
 /// As many first bytes of a file tell it from another one.
 const LOOK: usize = 4096;
 
-/// What a file looked like when it was opened.
+/// The fingerprint of a file at the time it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Print {
     length: u64,
@@ -52,7 +52,7 @@ impl Print {
     }
 }
 
-/// How files are compressed, by TensorFlow's name for it.
+/// Returns the compression with TensorFlow's name.
 pub(super) fn compression(name: &str) -> Result<Compression> {
     Compression::of(name).map_err(|_| {
         Error::invalid_argument(format!(
@@ -65,7 +65,7 @@ pub(super) fn compression(name: &str) -> Result<Compression> {
 pub(super) struct Opened {
     pub(super) bytes: Box<dyn Read + Send>,
     pub(super) print: Print,
-    /// What ended the bytes early.
+    /// The error that ended the bytes early.
     pub(super) failure: Failure,
 }
 
@@ -112,7 +112,7 @@ fn hash(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// What the operating system said of a file, as TensorFlow puts it (D-81).
+/// Converts an operating system error on a file, in TensorFlow's words (D-81).
 fn failed(name: &str, error: &io::Error) -> Error {
     let (code, what) = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
@@ -125,7 +125,7 @@ fn failed(name: &str, error: &io::Error) -> Error {
     Error::new(code, format!("{name}; {what}"))
 }
 
-/// What ended the bytes of a file before their end.
+/// The error that ended the bytes of a file before their end.
 #[derive(Clone, Default)]
 pub(super) struct Failure(Arc<Mutex<Option<io::Error>>>);
 
