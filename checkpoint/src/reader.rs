@@ -63,6 +63,16 @@ impl CheckpointReader {
 
     /// Works as [`open`](CheckpointReader::open), with options.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// use checkpoint::{CheckpointReader, bundle::ReadOptions};
+    /// assert!(CheckpointReader::open_with(&prefix, ReadOptions::new().verify(false))?.has_tensor("w"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`open`](CheckpointReader::open).
     pub fn open_with(path: impl AsRef<Path>, options: ReadOptions) -> Result<CheckpointReader> {
@@ -105,6 +115,15 @@ impl CheckpointReader {
     }
 
     /// Returns the prefix, or the path of the file.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert_eq!(checkpoint::CheckpointReader::open(&prefix)?.path(), prefix);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -155,6 +174,15 @@ impl CheckpointReader {
 
     /// Tensors that are there but cannot be read, because no dtype of this program is theirs: in newer
     /// safetensors files, for instance `F4` and `F8_E8M0`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert!(checkpoint::CheckpointReader::open(&prefix)?.unknown().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn unknown(&self) -> Vec<UnknownTensor> {
         match self {

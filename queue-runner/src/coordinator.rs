@@ -125,6 +125,12 @@ impl JoinOptions {
     }
 
     /// Sets whether threads that still run are only logged. Default: false.
+    ///
+    /// ```
+    /// use queue_runner::JoinOptions;
+    /// let options = JoinOptions::default().ignore_live_threads(true);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn ignore_live_threads(mut self, ignore: bool) -> JoinOptions {
         self.ignore_live_threads = ignore;
@@ -132,6 +138,14 @@ impl JoinOptions {
     }
 
     /// Sets the time after which a stop is requested if the threads have not ended. Default: no limit.
+    ///
+    /// ```
+    /// use queue_runner::{Coordinator, JoinOptions};
+    /// use std::time::Duration;
+    /// let coordinator = Coordinator::new();
+    /// coordinator.join_with(&[], &JoinOptions::default().limit(Duration::from_secs(1)))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> JoinOptions {
         self.limit = Some(limit);
@@ -196,6 +210,13 @@ impl Coordinator {
     }
 
     /// Requests a stop as [`request_stop`](Coordinator::request_stop) does, with a complete [`StopReason`].
+    ///
+    /// ```
+    /// use queue_runner::{Coordinator, StopReason, StopSource};
+    /// let coordinator = Coordinator::new();
+    /// coordinator.request(StopReason::new(StopSource::Handle, "the user pressed a key"));
+    /// assert!(coordinator.should_stop());
+    /// ```
     pub fn request(&self, reason: StopReason) {
         let mut state = self.0.state();
         if state.reason.is_none() {
@@ -266,6 +287,13 @@ impl Coordinator {
     }
 
     /// Returns a guard that requests a stop if a panic drops it, with that panic as the cause.
+    ///
+    /// ```
+    /// let coordinator = queue_runner::Coordinator::new();
+    /// let guard = coordinator.stop_on_panic();
+    /// drop(guard);
+    /// assert!(!coordinator.should_stop()); // dropped without a panic
+    /// ```
     pub fn stop_on_panic(&self) -> PanicGuard {
         PanicGuard { coordinator: self.clone() }
     }
@@ -321,6 +349,10 @@ impl Coordinator {
     }
 
     /// Returns the errors that were reported after the stop, in order (at most the first hundred).
+    ///
+    /// ```
+    /// assert!(queue_runner::Coordinator::new().late_errors().is_empty());
+    /// ```
     #[must_use]
     pub fn late_errors(&self) -> Vec<Error> {
         self.0.state().late.clone()

@@ -71,6 +71,11 @@ impl StopReason {
     }
 
     /// Returns the party that requested the stop.
+    ///
+    /// ```
+    /// use queue_runner::{StopReason, StopSource};
+    /// assert_eq!(*StopReason::new(StopSource::Handle, "done").source(), StopSource::Handle);
+    /// ```
     #[must_use]
     pub fn source(&self) -> &StopSource {
         &self.source
@@ -127,6 +132,10 @@ struct Shared {
 
 impl StopHandle {
     /// Creates a handle that nobody has used.
+    ///
+    /// ```
+    /// assert!(!queue_runner::StopHandle::new().is_stop_requested());
+    /// ```
     #[must_use]
     pub fn new() -> StopHandle {
         StopHandle::default()
@@ -134,6 +143,12 @@ impl StopHandle {
 
     /// Returns a number that is the same for all clones, and another for handles of other sessions that live at the
     /// same time.
+    ///
+    /// ```
+    /// use queue_runner::StopHandle;
+    /// let handle = StopHandle::new();
+    /// assert_eq!(handle.id(), handle.clone().id());
+    /// ```
     #[must_use]
     pub fn id(&self) -> usize {
         std::ptr::from_ref::<Shared>(&self.0).addr()
@@ -179,6 +194,12 @@ impl StopHandle {
     }
 
     /// Returns true if the work in flight was cancelled too.
+    ///
+    /// ```
+    /// let handle = queue_runner::StopHandle::new();
+    /// handle.request_stop("done");
+    /// assert!(!handle.is_interrupted());
+    /// ```
     #[must_use]
     #[inline]
     pub fn is_interrupted(&self) -> bool {
@@ -198,6 +219,11 @@ impl StopHandle {
     }
 
     /// Returns the token that [`interrupt`](StopHandle::interrupt) cancels.
+    ///
+    /// ```
+    /// let handle = queue_runner::StopHandle::new();
+    /// assert!(!handle.cancellation().is_cancelled());
+    /// ```
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         &self.0.cancellation

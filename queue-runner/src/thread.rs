@@ -151,6 +151,14 @@ impl<T: ThreadOutcome> Foreign for JoinHandle<T> {
 
 impl ManagedThread {
     /// Creates a thread that is not started yet.
+    ///
+    /// ```
+    /// use queue_runner::ManagedThread;
+    /// let thread = ManagedThread::new("reader", || Ok(()));
+    /// thread.start()?;
+    /// thread.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(name: impl Into<String>, body: impl FnOnce() -> Result<()> + Send + 'static) -> ManagedThread {
         ManagedThread::of(name.into(), Life::Waiting(Box::new(body)))

@@ -176,6 +176,16 @@ impl BundleReader {
 
     /// Works as [`open`](BundleReader::open), with options.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// use checkpoint::bundle::{BundleReader, ReadOptions};
+    /// assert!(BundleReader::open_with(&prefix, ReadOptions::new().threads(2)).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`open`](BundleReader::open).
     pub fn open_with(prefix: impl AsRef<Path>, options: ReadOptions) -> Result<BundleReader> {
@@ -202,6 +212,15 @@ impl BundleReader {
     }
 
     /// Returns the prefix under which it was opened.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert_eq!(checkpoint::bundle::BundleReader::open(&prefix)?.prefix(), prefix);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn prefix(&self) -> &Path {
         &self.prefix

@@ -49,6 +49,11 @@ impl TensorSlice {
     }
 
     /// Returns the ranges.
+    ///
+    /// ```
+    /// use checkpoint::bundle::TensorSlice;
+    /// assert_eq!(TensorSlice::new([(4, Some(3)), (0, None)]).extents()[0].start, 4);
+    /// ```
     #[must_use]
     pub fn extents(&self) -> &[Extent] {
         &self.extents
@@ -73,6 +78,12 @@ impl TensorSlice {
 
     /// Returns the shape of this part of a tensor of that shape; `None` as in
     /// [`ranges_within`](TensorSlice::ranges_within).
+    ///
+    /// ```
+    /// use checkpoint::bundle::TensorSlice;
+    /// let rows = TensorSlice::new([(4, Some(3)), (0, None)]);
+    /// assert_eq!(rows.shape_within(&[10, 4].into()), Some([3, 4].into()));
+    /// ```
     #[must_use]
     pub fn shape_within(&self, shape: &Shape) -> Option<Shape> {
         Some(self.ranges_within(shape)?.into_iter().map(|(_, length)| length).collect())

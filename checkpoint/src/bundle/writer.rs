@@ -143,6 +143,13 @@ struct Shard {
 impl BundleWriter {
     /// Begins a checkpoint with this prefix, such as `train/model.ckpt-500`.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// assert!(checkpoint::bundle::BundleWriter::create(folder.path().join("m")).is_ok());
+    /// assert!(checkpoint::bundle::BundleWriter::create("no/such/folder/m").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::ParentMissing`] when the folder does not exist; [`Error::Invalid`] for a prefix that ends
     /// with a separator; [`Error::Io`].
@@ -287,6 +294,14 @@ impl BundleWriter {
 
     /// Completes the checkpoint: [`seal`](BundleWriter::seal), then
     /// [`commit`](SealedBundle::commit).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// let prefix = folder.path().join("m");
+    /// checkpoint::bundle::BundleWriter::create(&prefix)?.finish()?;
+    /// assert!(checkpoint::checkpoint_exists(&prefix));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As these two.

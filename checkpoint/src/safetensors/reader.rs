@@ -81,6 +81,15 @@ impl SafetensorsReader {
     }
 
     /// Returns the path under which it was opened.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.safetensors");
+    /// # let tensors = [("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))];
+    /// # checkpoint::safetensors::write_safetensors(&path, &tensors, &Default::default())?;
+    /// assert_eq!(checkpoint::safetensors::SafetensorsReader::open(&path)?.path(), path);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -126,6 +135,15 @@ impl SafetensorsReader {
     }
 
     /// Tensors of dtypes that are not known here, in bytewise order of names.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.safetensors");
+    /// # let tensors = [("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))];
+    /// # checkpoint::safetensors::write_safetensors(&path, &tensors, &Default::default())?;
+    /// assert_eq!(checkpoint::safetensors::SafetensorsReader::open(&path)?.unknown().count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unknown(&self) -> impl Iterator<Item = UnknownTensor> + '_ {
         let unknown = |entry: &Entry| {
             let dtype = entry.dtype.clone().err()?;

@@ -87,6 +87,11 @@ impl Saver {
     }
 
     /// Returns the options it was made with.
+    ///
+    /// ```
+    /// use checkpoint::{Saver, SaverOptions};
+    /// assert_eq!(Saver::new(SaverOptions::new().max_to_keep(2)).options().kept(), Some(2));
+    /// ```
     pub fn options(&self) -> &SaverOptions {
         &self.shared.options
     }
@@ -188,12 +193,21 @@ impl Saver {
     }
 
     /// Returns true if a background save is under way.
+    ///
+    /// ```
+    /// assert!(!checkpoint::Saver::default().is_saving());
+    /// ```
     #[must_use]
     pub fn is_saving(&self) -> bool {
         self.job().as_ref().is_some_and(Job::is_running)
     }
 
     /// Waits for the background save, if there is one.
+    ///
+    /// ```
+    /// checkpoint::Saver::default().wait()?; // nothing to wait for
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Background`] when it failed.

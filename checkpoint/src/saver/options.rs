@@ -246,30 +246,50 @@ impl SaverOptions {
     }
 
     /// Returns the number of of that the newest checkpoints are kept; `None` for all.
+    ///
+    /// ```
+    /// assert_eq!(checkpoint::SaverOptions::new().kept(), Some(5));
+    /// ```
     #[must_use]
     pub fn kept(&self) -> Option<usize> {
         self.retention.max_to_keep
     }
 
     /// Returns the interval at which a checkpoint is kept forever.
+    ///
+    /// ```
+    /// assert_eq!(checkpoint::SaverOptions::new().kept_every(), None);
+    /// ```
     #[must_use]
     pub fn kept_every(&self) -> Option<Duration> {
         self.retention.keep_every
     }
 
     /// Returns the name of the state file.
+    ///
+    /// ```
+    /// assert_eq!(checkpoint::SaverOptions::new().state_file_name(), "checkpoint");
+    /// ```
     #[must_use]
     pub fn state_file_name(&self) -> &str {
         &self.state_file
     }
 
     /// Returns true if other savers are kept out of the folder.
+    ///
+    /// ```
+    /// assert!(checkpoint::SaverOptions::new().locks());
+    /// ```
     #[must_use]
     pub fn locks(&self) -> bool {
         self.lock
     }
 
     /// Over how many data files the tensors are spread.
+    ///
+    /// ```
+    /// assert_eq!(checkpoint::SaverOptions::new().shard_count(), 1);
+    /// ```
     #[must_use]
     pub fn shard_count(&self) -> u32 {
         self.shards

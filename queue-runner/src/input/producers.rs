@@ -52,6 +52,12 @@ impl Default for ProducerOptions {
 
 impl ProducerOptions {
     /// Sets how often the input is gone through; without end by default. The count is a local variable (S-251).
+    ///
+    /// ```
+    /// use queue_runner::input::ProducerOptions;
+    /// let options = ProducerOptions::default().num_epochs(3);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn num_epochs(mut self, num_epochs: u64) -> Self {
         self.num_epochs = Some(num_epochs);
@@ -194,6 +200,12 @@ pub(super) fn add_runner(
 }
 
 /// File names: a text, an array, vector or slice of texts, or an output that computes them.
+///
+/// ```
+/// use queue_runner::input::FileNames;
+/// let names = FileNames::from(["a.tfrecord", "b.tfrecord"]);
+/// # let _ = names;
+/// ```
 #[derive(Clone, Debug)]
 pub enum FileNames {
     /// These names.
