@@ -61,3 +61,8 @@ pub use signature_def::{
 };
 pub use value::{SignatureOutputs, SignatureValue};
 pub use variables::load_variables;
+
+/// Compiles the program of the README as a test.
+#[cfg(all(doctest, feature = "embedded"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
