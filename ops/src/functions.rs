@@ -8,11 +8,15 @@
 //! Variables are the exception. They belong to the session, so they are made in the graph around, and each body that uses one
 //! reads it by itself.
 
+pub(crate) mod custom;
 pub(crate) mod trace;
+
+pub use custom::{custom_gradient, recompute_grad};
 
 use crate::control_flow::functional::{PARTITIONED_CALL, STATEFUL_PARTITIONED_CALL};
 use session_core::{
-    AttrValue, Attrs, DType, Error, Graph, Operation, Output, OutputInfo, PartialShape, Phase, Result,
+    AttrValue, Attrs, DType, Error, Graph, OpBuilder, Operation, Output, OutputInfo, PartialShape, Phase,
+    Result,
 };
 use trace::Trace;
 
@@ -63,18 +67,27 @@ pub fn define(
     let graph = graph.located_at(graph.location());
     let place = |error: Error| error.with_location(graph.location()).with_phase(Phase::Build);
     let trace = Trace::of(&graph, arguments, build).map_err(place)?;
-    define_traced(&graph, name, trace).map_err(place)
+    define_traced(&graph, &unique_name(&graph, name), trace, None).map_err(place)
 }
 
-/// Defines the function of a body that is built.
-pub(crate) fn define_traced(graph: &Graph, name: &str, trace: Trace) -> Result<FunctionWithCaptures> {
+/// Defines the function of a body that is built, under a name that is free, and with the function of this name as its
+/// gradient.
+pub(crate) fn define_traced(
+    graph: &Graph,
+    name: &str,
+    trace: Trace,
+    gradient: Option<&str>,
+) -> Result<FunctionWithCaptures> {
     let arguments: Vec<DType> = trace.arguments().iter().map(Output::dtype).collect();
     let results =
         trace.results().iter().map(|result| result.operation().output_infos()[result.index()].clone());
     let results: Vec<OutputInfo> = results.map(|info| OutputInfo { is_ref: false, ..info }).collect();
     let captures = trace.captures();
     let control_inputs = trace.control_inputs();
-    let function = trace.into_function(&unique_name(graph, name))?;
+    let mut function = trace.into_function(name)?;
+    if let Some(gradient) = gradient {
+        function = function.with_gradient(gradient);
+    }
     let (name, stateful) = (function.name().to_owned(), function.is_stateful());
     graph.add_function(function)?;
     Ok(FunctionWithCaptures { name, arguments, captures, control_inputs, results, stateful })
@@ -162,6 +175,12 @@ impl FunctionWithCaptures {
     #[must_use]
     #[track_caller]
     pub fn call_operation(&self, graph: &Graph, arguments: &[Output]) -> Operation {
+        self.begin_call(graph, arguments).finish()
+    }
+
+    /// Begins the operation of a call.
+    #[track_caller]
+    pub(crate) fn begin_call(&self, graph: &Graph, arguments: &[Output]) -> OpBuilder {
         let def = if self.stateful { &STATEFUL_PARTITIONED_CALL } else { &PARTITIONED_CALL };
         let dtypes: Vec<DType> = self.results.iter().map(|info| info.dtype).collect();
         let builder = graph.op(def).input_list(arguments.iter().chain(&self.captures));
@@ -171,8 +190,8 @@ impl FunctionWithCaptures {
         let builder =
             self.control_inputs.iter().fold(builder, |builder, before| builder.control_input(before));
         match self.check(graph, arguments) {
-            Ok(()) => builder.finish(),
-            Err(error) => builder.problem(error).finish(),
+            Ok(()) => builder,
+            Err(error) => builder.problem(error),
         }
     }
 

@@ -4,9 +4,14 @@
 //! the way is asked, through its definition, for the gradients of its inputs, and answers by building operations
 //! in a scope `gradients/<operation>_grad`.
 
+pub(crate) mod branches;
 pub(crate) mod broadcasting;
 mod calls;
+mod extract;
+mod frames;
+mod functional;
 mod indexed_slices;
+pub(crate) mod loops;
 mod reach;
 
 pub use indexed_slices::IndexedSlices;
@@ -21,6 +26,7 @@ use session_core::{
     AsOutput, AttrValue, DType, Endpoint, Error, Gradient, GradientFn, Graph, Operation, Output, Phase,
     Result, Variable,
 };
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::Location;
 
@@ -120,6 +126,62 @@ pub fn gradients_with<Y: AsOutput, X: Differentiable>(
     found.map_err(|error| error.with_location(location).with_phase(Phase::Build))
 }
 
+thread_local! {
+    /// The call of [`gradients`] that is at work on this thread, in bodies of functions as well.
+    static CALL: RefCell<Option<Call>> = const { RefCell::new(None) };
+}
+
+/// A call of [`gradients`]: its scope, and what tells its arrays of gradients from those of other calls, once that is asked
+/// for.
+struct Call {
+    scope: Graph,
+    source: Option<String>,
+}
+
+/// Ends a call of [`gradients`], however it ends.
+struct Begun;
+
+impl Begun {
+    /// Begins a call in this scope, unless it is part of another one.
+    fn within(scope: &Graph) -> Option<Begun> {
+        CALL.with(|call| {
+            let mut call = call.borrow_mut();
+            call.is_none().then(|| *call = Some(Call { scope: scope.clone(), source: None })).map(|()| Begun)
+        })
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let ended = CALL.with(|call| call.borrow_mut().take());
+        drop(ended);
+    }
+}
+
+/// The attribute `source` of arrays of gradients: one for each call of [`gradients`], as two calls must not add up.
+pub(crate) fn source() -> String {
+    let unique = |scope: &Graph| {
+        let bodies = scope.functions().into_iter().map(|function| function.body().clone());
+        let operations = bodies.chain([scope.outermost()]).flat_map(|graph| graph.operations());
+        let taken: Vec<String> = operations
+            .filter(|operation| operation.op_type().starts_with("TensorArrayGrad"))
+            .filter_map(|operation| Some(operation.attr("source")?.as_str()?.to_owned()))
+            .collect();
+        let name = scope.scope_name().trim_end_matches('/').to_owned();
+        let mut free = name.clone();
+        let mut number = 0;
+        while taken.contains(&free) {
+            number += 1;
+            free = format!("{name}_{number}");
+        }
+        free
+    };
+    CALL.with(|call| match call.borrow_mut().as_mut() {
+        Some(call) => call.source.get_or_insert_with(|| unique(&call.scope)).clone(),
+        None => "gradients".to_owned(),
+    })
+}
+
 fn differentiate(
     ys: &[Output],
     xs: &[Output],
@@ -131,25 +193,46 @@ fn differentiate(
     // Gradients wait for nothing but their inputs.
     let outside = unnamed(&first.graph()).without_control_dependencies();
     let graph = first.graph().without_control_dependencies().composite("gradients").located_at(location);
-    let reach = Reach::find(&graph, ys, xs, &options.stop_gradients);
+    let _begun = Begun::within(&graph);
+    let grads: Vec<Output> = ys
+        .iter()
+        .enumerate()
+        .map(|(index, y)| {
+            let given = options.grad_ys.get(index).cloned().flatten();
+            given.map_or_else(|| ones(&graph, y, index), |grad| grad.within(&graph))
+        })
+        .collect();
+    let found = flow_back(&graph, ys, grads, xs, options)?;
+    let found = xs.iter().zip(found).map(|(x, grad)| match grad {
+        Some(grad) => Ok(Some(grad.within(&outside))),
+        None => missing(x, options),
+    });
+    found.collect()
+}
+
+/// Lets the gradients of `ys` flow back to `xs`, through operations that it builds in `graph`.
+fn flow_back(
+    graph: &Graph,
+    ys: &[Output],
+    grads: Vec<Output>,
+    xs: &[Output],
+    options: &GradientOptions,
+) -> Result<Vec<Option<Output>>> {
+    let between = |graph: &Graph| Reach::find(graph, ys, xs, &options.stop_gradients).operations();
+    frames::make_functional(graph, between)?;
+    let reach = Reach::find(graph, ys, xs, &options.stop_gradients);
     let mut sums = Sums { graph: graph.clone(), parts: HashMap::new() };
-    for (index, y) in ys.iter().enumerate() {
-        let given = options.grad_ys.get(index).cloned().flatten();
-        let grad = given.map_or_else(|| ones(&graph, y, index), |grad| grad.within(&graph));
+    for (y, grad) in ys.iter().zip(grads) {
         sums.add(y.endpoint(), grad);
     }
-    for operation in reach.backwards(&graph) {
-        propagate(&operation, &graph, &reach, &mut sums, options)?;
+    for operation in reach.backwards(graph) {
+        propagate(&operation, graph, &reach, &mut sums, options)?;
     }
-    let whole = |x: &Output| sums.total(x.endpoint()).map(|grad| grad.within(&outside));
-    let found: Vec<Option<Output>> = xs.iter().map(whole).collect();
-    if let Some(error) = found.iter().flatten().find_map(|grad| grad.operation().error()) {
-        return Err(error.clone());
+    let found: Vec<Option<Output>> = xs.iter().map(|x| sums.total(x.endpoint())).collect();
+    match found.iter().flatten().find_map(|grad| grad.operation().error()) {
+        Some(error) => Err(error.clone()),
+        None => Ok(found),
     }
-    xs.iter()
-        .zip(found)
-        .map(|(x, grad)| grad.map_or_else(|| missing(x, options), |grad| Ok(Some(grad))))
-        .collect()
 }
 
 fn check(ys: &[Output], xs: &[Output], options: &GradientOptions) -> Result<()> {
@@ -263,7 +346,7 @@ fn propagate(
     let function: GradientFn = match operation.def().map(session_core::OpDef::gradient_rule) {
         Some(Gradient::Zero) => return Ok(()),
         Some(Gradient::Function(function)) => function,
-        Some(Gradient::Undefined) | None if calls::called(operation).is_some() => calls::gradient,
+        Some(Gradient::Undefined) | None if calls::is_named_call(operation) => calls::gradient,
         Some(Gradient::Undefined) | None => return Err(undefined(operation)),
     };
     let scope = graph.scope(&format!("{}_grad", operation.name()));

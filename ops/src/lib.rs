@@ -117,6 +117,7 @@ pub mod learning_rate;
 pub mod losses;
 pub mod metrics;
 pub mod optimizers;
+pub mod rnn;
 pub mod variables;
 
 #[cfg(feature = "conformance")]

@@ -44,8 +44,9 @@ pub const HANDLE_DTYPE: &str = "_handle_dtype";
 pub const HANDLE_SHAPE: &str = "_handle_shape";
 
 /// Returns the attributes of an argument that describe what its handle refers to, copied from the operation
-/// that creates the handle.
-fn handle_data(handle: &Output) -> Vec<(String, AttrValue)> {
+/// that creates the handle. None for other outputs.
+#[must_use]
+pub fn handle_data(handle: &Output) -> Vec<(String, AttrValue)> {
     if handle.dtype() != DType::Resource {
         return Vec::new();
     }

@@ -45,7 +45,7 @@ pub use feed_dict::{FeedDict, FeedDictKey};
 pub use fetch::{Fetch, FetchList, FetchValues};
 pub use file_access::FileAccess;
 pub use function::Function;
-pub use function_body::{CaptureFn, Captures, HANDLE_DTYPE, HANDLE_SHAPE};
+pub use function_body::{CaptureFn, Captures, HANDLE_DTYPE, HANDLE_SHAPE, handle_data};
 pub use graph::Graph;
 pub use graph_id::GraphId;
 pub use host::{HostContext, HostFunction, HostGradient};

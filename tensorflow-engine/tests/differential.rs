@@ -10,6 +10,8 @@ mod arrays;
 mod cases;
 #[path = "differential/compare.rs"]
 mod compare;
+#[path = "differential/control_flow.rs"]
+mod control_flow;
 #[path = "differential/elementwise.rs"]
 mod elementwise;
 #[path = "differential/engines.rs"]

@@ -1,6 +1,4 @@
 //! Operations that call functions of the graph's library.
-//!
-//! They have definitions, so that imported graphs run, and no constructors.
 
 use crate::library::op_defs;
 use crate::shapes;
@@ -19,25 +17,33 @@ op_defs! {
     IF: OpDef::new("If", "cond: Tcond, input: Tin -> output: Tout")
         .attrs(CONDITIONAL)
         .stateful()
-        .shape(output_shapes);
+        .shape(output_shapes)
+        .gradient(crate::gradients::branches::gradient);
     STATELESS_IF: OpDef::new("StatelessIf", "cond: Tcond, input: Tin -> output: Tout")
         .attrs(CONDITIONAL)
-        .shape(output_shapes);
-    WHILE: OpDef::new("While", "input: T -> output: T").attrs(LOOP).stateful().shape(output_shapes);
-    STATELESS_WHILE: OpDef::new("StatelessWhile", "input: T -> output: T").attrs(LOOP).shape(output_shapes);
+        .shape(output_shapes)
+        .gradient(crate::gradients::branches::gradient);
+    WHILE: OpDef::new("While", "input: T -> output: T").attrs(LOOP).stateful().shape(output_shapes)
+        .gradient(crate::gradients::loops::gradient);
+    STATELESS_WHILE: OpDef::new("StatelessWhile", "input: T -> output: T").attrs(LOOP).shape(output_shapes)
+        .gradient(crate::gradients::loops::gradient);
     CASE: OpDef::new("Case", "branch_index: int32, input: Tin -> output: Tout")
         .attrs(CHOICE)
         .stateful()
-        .shape(output_shapes);
+        .shape(output_shapes)
+        .gradient(crate::gradients::branches::gradient);
     STATELESS_CASE: OpDef::new("StatelessCase", "branch_index: int32, input: Tin -> output: Tout")
         .attrs(CHOICE)
-        .shape(output_shapes);
+        .shape(output_shapes)
+        .gradient(crate::gradients::branches::gradient);
     FOR: OpDef::new("For", "start: int32, limit: int32, delta: int32, input: T -> output: T")
         .attrs("T: list(type) >= 0, body: func");
-    PARTITIONED_CALL: OpDef::new("PartitionedCall", "args: Tin -> output: Tout").attrs(CALL);
+    PARTITIONED_CALL: OpDef::new("PartitionedCall", "args: Tin -> output: Tout").attrs(CALL)
+        .gradient(crate::gradients::branches::gradient);
     STATEFUL_PARTITIONED_CALL: OpDef::new("StatefulPartitionedCall", "args: Tin -> output: Tout")
         .attrs(CALL)
-        .stateful();
+        .stateful()
+        .gradient(crate::gradients::branches::gradient);
     SYMBOLIC_GRADIENT: OpDef::new("SymbolicGradient", "input: Tin -> output: Tout")
         .attrs("Tin: list(type) >= 1, Tout: list(type) >= 1, f: func")
         .shape(shapes::unchanged_all);

@@ -1,29 +1,98 @@
-//! Arrays of tensors, which loops write and read by index.
+//! Arrays of tensors of TensorFlow 1, which loops write and read by index, and their gradients.
 //!
-//! They have definitions, so that imported graphs run, and no constructors.
+//! Imported graphs hold them; models built here use [`TensorArray`](super::TensorArray), whose values are lists.
 
+use crate::gradients::source;
 use crate::library::op_defs;
-use session_core::OpDef;
+use session_core::{AttrValue, DType, OpDef, Operation, Output, Result};
 
 op_defs! {
     TENSOR_ARRAY_V3: OpDef::new("TensorArrayV3", "size: int32 -> handle: resource, flow: float")
-        .attrs(r#"dtype: type, element_shape: shape = unknown, dynamic_size: bool = false, clear_after_read: bool = true, identical_element_shapes: bool = false, tensor_array_name: string = """#).stateful();
+        .attrs(r#"dtype: type, element_shape: shape = unknown, dynamic_size: bool = false, clear_after_read: bool = true, identical_element_shapes: bool = false, tensor_array_name: string = """#).stateful().not_differentiable();
     TENSOR_ARRAY_GRAD_V3: OpDef::new("TensorArrayGradV3", "handle: resource, flow_in: float -> grad_handle: resource, flow_out: float")
-        .attrs("source: string").stateful();
+        .attrs("source: string").stateful().not_differentiable();
     TENSOR_ARRAY_GRAD_WITH_SHAPE: OpDef::new("TensorArrayGradWithShape", "handle: resource, flow_in: float, shape_to_prepend: int32 -> grad_handle: resource, flow_out: float")
-        .attrs("source: string").stateful();
+        .attrs("source: string").stateful().not_differentiable();
     TENSOR_ARRAY_WRITE_V3: OpDef::new("TensorArrayWriteV3", "handle: resource, index: int32, value: T, flow_in: float -> flow_out: float")
-        .attrs("T: type").stateful();
+        .attrs("T: type").stateful().gradient(write_gradient);
     TENSOR_ARRAY_READ_V3: OpDef::new("TensorArrayReadV3", "handle: resource, index: int32, flow_in: float -> value: dtype")
-        .attrs("dtype: type").stateful();
+        .attrs("dtype: type").stateful().gradient(read_gradient);
     TENSOR_ARRAY_GATHER_V3: OpDef::new("TensorArrayGatherV3", "handle: resource, indices: int32, flow_in: float -> value: dtype")
-        .attrs("dtype: type, element_shape: shape = unknown").stateful();
+        .attrs("dtype: type, element_shape: shape = unknown").stateful().gradient(gather_gradient);
     TENSOR_ARRAY_SCATTER_V3: OpDef::new("TensorArrayScatterV3", "handle: resource, indices: int32, value: T, flow_in: float -> flow_out: float")
-        .attrs("T: type").stateful();
+        .attrs("T: type").stateful().gradient(scatter_gradient);
     TENSOR_ARRAY_CONCAT_V3: OpDef::new("TensorArrayConcatV3", "handle: resource, flow_in: float -> value: dtype, lengths: int64")
-        .attrs("dtype: type, element_shape_except0: shape = unknown").stateful();
+        .attrs("dtype: type, element_shape_except0: shape = unknown").stateful().gradient(concat_gradient);
     TENSOR_ARRAY_SPLIT_V3: OpDef::new("TensorArraySplitV3", "handle: resource, value: T, lengths: int64, flow_in: float -> flow_out: float")
-        .attrs("T: type").stateful();
-    TENSOR_ARRAY_SIZE_V3: OpDef::new("TensorArraySizeV3", "handle: resource, flow_in: float -> size: int32").stateful();
-    TENSOR_ARRAY_CLOSE_V3: OpDef::new("TensorArrayCloseV3", "handle: resource ->").stateful();
+        .attrs("T: type").stateful().gradient(split_gradient);
+    TENSOR_ARRAY_SIZE_V3: OpDef::new("TensorArraySizeV3", "handle: resource, flow_in: float -> size: int32").stateful().not_differentiable();
+    TENSOR_ARRAY_CLOSE_V3: OpDef::new("TensorArrayCloseV3", "handle: resource ->").stateful().not_differentiable();
+}
+
+type Grads = Result<Vec<Option<Output>>>;
+
+/// The array of the gradients of an array's elements, which add up, behind all that leads to this flow.
+struct GradArray {
+    handle: Output,
+    flow: Output,
+}
+
+impl GradArray {
+    fn of(handle: &Output, flow: &Output) -> GradArray {
+        let builder = handle.graph().op(&TENSOR_ARRAY_GRAD_V3).input(handle).input(flow);
+        let made = builder.attr("source", source()).finish();
+        GradArray { handle: made.output(0), flow: made.output(1) }
+    }
+}
+
+/// The dtype of the array's elements.
+fn dtype_of(op: &Operation) -> DType {
+    op.attr("dtype").or_else(|| op.attr("T")).and_then(AttrValue::as_type).unwrap_or(DType::Float32)
+}
+
+fn read_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let array = GradArray::of(&op.input(0), &op.input(2));
+    let builder = op.graph().op(&TENSOR_ARRAY_WRITE_V3).input(&array.handle).input(op.input(1));
+    Ok(vec![None, None, Some(builder.input(grad).input(&array.flow).finish_output())])
+}
+
+fn write_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
+    let array = GradArray::of(&op.input(0), flow);
+    let builder = op.graph().op(&TENSOR_ARRAY_READ_V3).input(&array.handle).input(op.input(1));
+    let builder = builder.input(&array.flow).attr("dtype", dtype_of(op));
+    let info = op.input(2).operation().output_infos()[op.input(2).index()].clone();
+    Ok(vec![None, None, Some(builder.described_output(info).finish_output()), Some(flow.clone())])
+}
+
+fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let array = GradArray::of(&op.input(0), &op.input(2));
+    let builder = op.graph().op(&TENSOR_ARRAY_SCATTER_V3).input(&array.handle).input(op.input(1));
+    Ok(vec![None, None, Some(builder.input(grad).input(&array.flow).finish_output())])
+}
+
+fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
+    let array = GradArray::of(&op.input(0), flow);
+    let builder = op.graph().op(&TENSOR_ARRAY_GATHER_V3).input(&array.handle).input(op.input(1));
+    let builder = builder.input(&array.flow).attr("dtype", dtype_of(op));
+    let info = op.input(2).operation().output_infos()[op.input(2).index()].clone();
+    Ok(vec![None, None, Some(builder.described_output(info).finish_output()), Some(flow.clone())])
+}
+
+fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
+    let array = GradArray::of(&op.input(0), &op.input(1));
+    let builder = op.graph().op(&TENSOR_ARRAY_SPLIT_V3).input(&array.handle).input(grad);
+    Ok(vec![None, Some(builder.input(op.output(1)).input(&array.flow).finish_output())])
+}
+
+fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
+    let array = GradArray::of(&op.input(0), flow);
+    let builder = op.graph().op(&TENSOR_ARRAY_CONCAT_V3).input(&array.handle).input(&array.flow);
+    let joined = builder.attr("dtype", dtype_of(op)).finish();
+    Ok(vec![None, Some(joined.output(0)), None, Some(flow.clone())])
 }

@@ -1,45 +1,244 @@
-//! Lists of tensors as values, which functional loops carry along.
+//! Lists of tensors as values, which functional loops carry along: their operations, shapes and gradients.
 //!
-//! They have definitions, so that imported graphs run, and no constructors.
+//! Models use them by [`TensorArray`](super::TensorArray).
 
+use crate::arguments::vector;
+use crate::array::constants::zeros_like;
+use crate::array::shaping::shape;
+use crate::array::slicing::{Index, strided_slice};
 use crate::library::op_defs;
-use session_core::OpDef;
+use crate::math::segment::unsorted_segment_sum;
+use crate::shapes::{int_attr, shape_from};
+use session_core::{Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use tensor::Tensor;
 
 op_defs! {
     EMPTY_TENSOR_LIST: OpDef::new("EmptyTensorList", "element_shape: shape_type, max_num_elements: int32 -> handle: variant")
-        .attrs("element_dtype: type, shape_type: indextype");
+        .attrs("element_dtype: type, shape_type: indextype").shape(handles).not_differentiable();
     TENSOR_LIST_RESERVE: OpDef::new("TensorListReserve", "element_shape: shape_type, num_elements: int32 -> handle: variant")
-        .attrs("element_dtype: type, shape_type: indextype");
+        .attrs("element_dtype: type, shape_type: indextype").shape(handles).not_differentiable();
     TENSOR_LIST_SET_ITEM: OpDef::new("TensorListSetItem", "input_handle: variant, index: int32, item: element_dtype -> output_handle: variant")
-        .attrs("element_dtype: type, resize_if_index_out_of_bounds: bool = false");
+        .attrs("element_dtype: type, resize_if_index_out_of_bounds: bool = false").shape(handles)
+        .gradient(set_item_gradient);
     TENSOR_LIST_GET_ITEM: OpDef::new("TensorListGetItem", "input_handle: variant, index: int32, element_shape: Tshape -> item: element_dtype")
-        .attrs("element_dtype: type, Tshape: indextype = int32");
+        .attrs("element_dtype: type, Tshape: indextype = int32").shape(item_shape).gradient(get_item_gradient);
     TENSOR_LIST_STACK: OpDef::new("TensorListStack", "input_handle: variant, element_shape: int32 -> tensor: element_dtype")
-        .attrs("element_dtype: type, num_elements: int32 = -1");
+        .attrs("element_dtype: type, num_elements: int32 = -1").shape(stack_shape).gradient(stack_gradient);
     TENSOR_LIST_FROM_TENSOR: OpDef::new("TensorListFromTensor", "tensor: element_dtype, element_shape: shape_type -> output_handle: variant")
-        .attrs("element_dtype: type, shape_type: indextype");
+        .attrs("element_dtype: type, shape_type: indextype").shape(handles).gradient(from_tensor_gradient);
     TENSOR_LIST_PUSH_BACK: OpDef::new("TensorListPushBack", "input_handle: variant, tensor: element_dtype -> output_handle: variant")
-        .attrs("element_dtype: type");
+        .attrs("element_dtype: type").shape(handles).gradient(push_back_gradient);
     TENSOR_LIST_POP_BACK: OpDef::new("TensorListPopBack", "input_handle: variant, element_shape: int32 -> output_handle: variant, tensor: element_dtype")
-        .attrs("element_dtype: type");
-    TENSOR_LIST_LENGTH: OpDef::new("TensorListLength", "input_handle: variant -> length: int32");
+        .attrs("element_dtype: type").shape(pop_shape).gradient(pop_back_gradient);
+    TENSOR_LIST_LENGTH: OpDef::new("TensorListLength", "input_handle: variant -> length: int32").shape(handles).not_differentiable();
     TENSOR_LIST_ELEMENT_SHAPE: OpDef::new("TensorListElementShape", "input_handle: variant -> element_shape: shape_type")
-        .attrs("shape_type: indextype");
+        .attrs("shape_type: indextype").not_differentiable();
     TENSOR_LIST_GATHER: OpDef::new("TensorListGather", "input_handle: variant, indices: int32, element_shape: int32 -> values: element_dtype")
-        .attrs("element_dtype: type");
+        .attrs("element_dtype: type").shape(gather_shape).gradient(gather_gradient);
     TENSOR_LIST_SCATTER: OpDef::new("TensorListScatter", "tensor: element_dtype, indices: int32, element_shape: shape_type -> output_handle: variant")
-        .attrs("element_dtype: type, shape_type: indextype");
+        .attrs("element_dtype: type, shape_type: indextype").shape(handles).gradient(scatter_gradient);
     TENSOR_LIST_SCATTER_V2: OpDef::new("TensorListScatterV2", "tensor: element_dtype, indices: int32, element_shape: shape_type, num_elements: int32 -> output_handle: variant")
-        .attrs("element_dtype: type, shape_type: indextype");
+        .attrs("element_dtype: type, shape_type: indextype").shape(handles).gradient(scatter_gradient);
     TENSOR_LIST_SCATTER_INTO_EXISTING_LIST: OpDef::new("TensorListScatterIntoExistingList", "input_handle: variant, tensor: element_dtype, indices: int32 -> output_handle: variant")
-        .attrs("element_dtype: type");
+        .attrs("element_dtype: type").shape(handles)
+        .gradient(scatter_into_gradient);
     TENSOR_LIST_CONCAT: OpDef::new("TensorListConcat", "input_handle: variant -> tensor: element_dtype, lengths: int64")
-        .attrs("element_dtype: type, element_shape: shape = unknown");
+        .attrs("element_dtype: type, element_shape: shape = unknown").gradient(concat_gradient);
     TENSOR_LIST_CONCAT_V2: OpDef::new("TensorListConcatV2", "input_handle: variant, element_shape: shape_type, leading_dims: int64 -> tensor: element_dtype, lengths: int64")
-        .attrs("element_dtype: type, shape_type: indextype");
+        .attrs("element_dtype: type, shape_type: indextype").shape(concat_shape).gradient(concat_gradient);
     TENSOR_LIST_SPLIT: OpDef::new("TensorListSplit", "tensor: element_dtype, element_shape: shape_type, lengths: int64 -> output_handle: variant")
-        .attrs("element_dtype: type, shape_type: indextype");
-    TENSOR_LIST_RESIZE: OpDef::new("TensorListResize", "input_handle: variant, size: int32 -> output_handle: variant");
+        .attrs("element_dtype: type, shape_type: indextype").shape(handles).gradient(split_gradient);
+    TENSOR_LIST_RESIZE: OpDef::new("TensorListResize", "input_handle: variant, size: int32 -> output_handle: variant").shape(handles).gradient(resize_gradient);
     TENSOR_LIST_CONCAT_LISTS: OpDef::new("TensorListConcatLists", "input_a: variant, input_b: variant -> output: variant")
-        .attrs("element_dtype: type");
+        .attrs("element_dtype: type").shape(handles);
+}
+
+/// The shape of elements as an operation's input: a vector, or -1 where not even the rank is known.
+pub(crate) fn element_shape_tensor(shape: &PartialShape) -> Tensor {
+    shape.sizes().map_or_else(|| Tensor::from(-1i32), vector)
+}
+
+fn handles(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::scalar());
+    Ok(())
+}
+
+/// The shape of elements that an input says.
+fn element_shape(context: &ShapeContext<'_>, index: usize) -> Result<PartialShape> {
+    match context.inputs().get(index) {
+        Some(input) if input.shape().rank() != Some(0) => shape_from(input),
+        _ => Ok(PartialShape::unknown()),
+    }
+}
+
+fn item_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = element_shape(context, 2)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+fn pop_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = element_shape(context, 1)?;
+    context.set(0, PartialShape::scalar());
+    context.set(1, shape);
+    Ok(())
+}
+
+fn stack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let count = usize::try_from(int_attr(context, "num_elements")?).ok();
+    let shape = PartialShape::from([count]).concat(&element_shape(context, 1)?);
+    context.set(0, shape);
+    Ok(())
+}
+
+fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let count = context.input_of_rank(1, 1)?.range(0, 1);
+    let shape = count.concat(&element_shape(context, 2)?);
+    context.set(0, shape);
+    Ok(())
+}
+
+fn concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = element_shape(context, 1)?;
+    let shape = if shape.rank().is_some_and(|rank| rank > 0) { shape.with_dim(0, None) } else { shape };
+    context.set(0, shape);
+    context.set(1, PartialShape::of_rank(1));
+    Ok(())
+}
+
+// ---- gradients -------------------------------------------------------------------------------------------
+
+type Grads = Result<Vec<Option<Output>>>;
+
+/// The shape of a value as the next input: numbers where all are known, otherwise computed.
+fn shape_input(builder: OpBuilder, value: &Output) -> OpBuilder {
+    match value.shape().is_fully_known() {
+        true => builder.constant(element_shape_tensor(value.shape())),
+        false => builder.input(shape(value)),
+    }
+}
+
+/// The shape of the parts of a value along its first axis as the next input.
+fn part_shape_input(builder: OpBuilder, value: &Output) -> OpBuilder {
+    match value.shape().rank() {
+        Some(rank) if value.shape().range(1, rank).is_fully_known() => {
+            builder.constant(element_shape_tensor(&value.shape().range(1, rank)))
+        }
+        _ => builder.input(strided_slice(shape(value), &[Index::from(1..)])),
+    }
+}
+
+/// The gradient of a list, where there is none zeros.
+fn list_gradient(operation: &Operation, index: usize, grad: Option<&Output>) -> Output {
+    grad.cloned().unwrap_or_else(|| zeros_like(operation.output(index)))
+}
+
+fn read(graph: &Graph, list: &Output, index: &Output, like: &Output) -> Output {
+    let builder = graph.op(&TENSOR_LIST_GET_ITEM).input(list).input(index);
+    let builder = shape_input(builder, like).attr("element_dtype", like.dtype());
+    let info = like.operation().output_infos()[like.index()].clone();
+    builder.described_output(info).finish_output()
+}
+
+fn set_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let (graph, index, item) = (op.graph(), op.input(1), op.input(2));
+    let builder = graph.op(&TENSOR_LIST_SET_ITEM).input(grad).input(&index).input(zeros_like(&item));
+    Ok(vec![Some(builder.finish_output()), None, Some(read(&graph, grad, &index, &item))])
+}
+
+fn get_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let (graph, list) = (op.graph(), op.input(0));
+    let length = graph.op(&TENSOR_LIST_LENGTH).input(&list).finish_output();
+    let reserve = shape_input(graph.op(&TENSOR_LIST_RESERVE), grad).input(length);
+    let zeros = reserve.attr("element_dtype", grad.dtype()).finish_output();
+    let builder = graph.op(&TENSOR_LIST_SET_ITEM).input(zeros).input(op.input(1)).input(grad);
+    Ok(vec![Some(builder.finish_output()), None, None])
+}
+
+fn stack_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
+    let builder = part_shape_input(op.graph().op(&TENSOR_LIST_FROM_TENSOR).input(grad), grad);
+    Ok(vec![Some(builder.finish_output()), None])
+}
+
+fn from_tensor_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
+    let tensor = op.input(0);
+    let builder = part_shape_input(op.graph().op(&TENSOR_LIST_STACK).input(grad), &tensor);
+    let count = tensor.shape().dim(0).and_then(|count| i64::try_from(count).ok()).unwrap_or(-1);
+    let builder = builder.attr("element_dtype", tensor.dtype()).attr("num_elements", count);
+    Ok(vec![Some(builder.finish_output()), None])
+}
+
+fn push_back_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
+    let item = op.input(1);
+    let builder = shape_input(op.graph().op(&TENSOR_LIST_POP_BACK).input(grad), &item);
+    let popped = builder.attr("element_dtype", item.dtype()).finish();
+    Ok(vec![Some(popped.output(0)), Some(popped.output(1))])
+}
+
+fn pop_back_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let list = list_gradient(op, 0, grads[0].as_ref());
+    let item = list_gradient(op, 1, grads[1].as_ref());
+    Ok(vec![Some(op.graph().op(&TENSOR_LIST_PUSH_BACK).input(list).input(item).finish_output()), None])
+}
+
+/// An index that comes several times adds up.
+fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let graph = op.graph();
+    let length = graph.op(&TENSOR_LIST_LENGTH).input(op.input(0)).finish_output();
+    let rows = unsorted_segment_sum(grad, op.input(1), &length);
+    let builder = part_shape_input(graph.op(&TENSOR_LIST_FROM_TENSOR).input(rows), grad);
+    Ok(vec![Some(builder.finish_output()), None, None])
+}
+
+fn gathered(graph: &Graph, list: &Output, indices: &Output, like: &Output) -> Output {
+    let builder = graph.op(&TENSOR_LIST_GATHER).input(list).input(indices);
+    part_shape_input(builder, like).attr("element_dtype", like.dtype()).finish_output()
+}
+
+fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let mut found = vec![None; op.num_inputs()];
+    let Some(grad) = &grads[0] else { return Ok(found) };
+    found[0] = Some(gathered(&op.graph(), grad, &op.input(1), &op.input(0)));
+    Ok(found)
+}
+
+fn scatter_into_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let (graph, tensor, indices) = (op.graph(), op.input(1), op.input(2));
+    let builder = graph.op(&TENSOR_LIST_SCATTER_INTO_EXISTING_LIST).input(grad);
+    let rest = builder.input(zeros_like(&tensor)).input(&indices).finish_output();
+    Ok(vec![Some(rest), Some(gathered(&graph, grad, &indices, &tensor)), None])
+}
+
+fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let mut found = vec![None; op.num_inputs()];
+    let Some(grad) = &grads[0] else { return Ok(found) };
+    let shape = grad.shape().rank().map_or_else(PartialShape::unknown, |_| grad.shape().with_dim(0, None));
+    let builder = op.graph().op(&TENSOR_LIST_SPLIT).input(grad).constant(element_shape_tensor(&shape));
+    found[0] = Some(builder.input(op.output(1)).finish_output());
+    Ok(found)
+}
+
+fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let tensor = op.input(0);
+    let shape =
+        tensor.shape().rank().map_or_else(PartialShape::unknown, |_| tensor.shape().with_dim(0, None));
+    let builder = op.graph().op(&TENSOR_LIST_CONCAT_V2).input(grad);
+    let builder = builder.constant(element_shape_tensor(&shape)).input(op.input(2));
+    let joined = builder.attr("element_dtype", tensor.dtype()).finish();
+    Ok(vec![Some(joined.output(0)), None, None])
+}
+
+fn resize_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
+    let graph = op.graph();
+    let length = graph.op(&TENSOR_LIST_LENGTH).input(op.input(0)).finish_output();
+    Ok(vec![Some(graph.op(&TENSOR_LIST_RESIZE).input(grad).input(length).finish_output()), None])
 }

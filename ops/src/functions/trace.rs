@@ -1,6 +1,9 @@
 //! A function's body that is being built, until it is known what all bodies that go together capture.
 
-use session_core::{AttrValue, Captures, DType, Function, Graph, Operation, Output, PartialShape, Result};
+use crate::array::constants::PLACEHOLDER;
+use session_core::{
+    AttrValue, Captures, DType, Error, Function, Graph, Operation, Output, PartialShape, Result, handle_data,
+};
 
 /// A body with its arguments and results.
 #[derive(Debug)]
@@ -67,8 +70,9 @@ impl Trace {
         let arranged = captures.iter().map(|capture| {
             let found = known.iter().find(|(outer, _)| outer.endpoint() == capture.endpoint());
             let inner = found.map(|(_, inner)| inner.clone()).unwrap_or_else(|| {
-                let graph = self.body.named("placeholder");
-                crate::array::placeholder(&graph, capture.dtype(), capture.shape().clone())
+                let builder = self.body.op(&PLACEHOLDER).name("placeholder").attrs(handle_data(capture));
+                let builder = builder.attr("dtype", capture.dtype()).attr("shape", capture.shape().clone());
+                builder.finish_output()
             });
             (capture.clone(), inner)
         });
@@ -78,6 +82,23 @@ impl Trace {
     /// Returns the captures after the results, as loops order them.
     pub(crate) fn pass_captures_on(&mut self) {
         self.results.extend(self.captures.outputs.iter().map(|(_, inner)| inner.clone()));
+    }
+
+    /// The gradient of a function of the first `own` arguments and of what was captured: it takes these and then the gradients
+    /// of results, and gives zeros for what was captured.
+    pub(crate) fn into_gradient(mut self, name: &str, own: usize) -> Result<Function> {
+        let grads = self.arguments.split_off(own);
+        let captured: Vec<Output> = self.captures.outputs.iter().map(|(_, inner)| inner.clone()).collect();
+        if let Some(handle) = captured.iter().find(|inner| inner.dtype() == DType::Resource) {
+            let text =
+                format!("a custom gradient has '{}' as an input, not by itself", handle.operation().name());
+            return Err(Error::value(text));
+        }
+        self.results.extend(captured.iter().map(crate::array::zeros_like));
+        self.captures.outputs.clear();
+        self.arguments.extend(captured);
+        self.arguments.extend(grads);
+        self.into_function(name)
     }
 
     /// The function of this name: of the arguments, then of what was captured.

@@ -1,12 +1,17 @@
-//! Gradients through calls of functions.
+//! Gradients through calls of functions by operations of the functions' own names, and of functions that name their gradient.
 
 use crate::array::constants::zeros_like;
 use crate::control_flow::functional::SYMBOLIC_GRADIENT;
 use session_core::{AttrValue, DType, Operation, Output, Result};
 
+/// Returns true if an operation's type is the name of a function.
+pub(super) fn is_named_call(operation: &Operation) -> bool {
+    operation.graph().function(operation.op_type()).is_some()
+}
+
 /// Returns the function that an operation calls with its inputs: that of its own type's name, or the one that
 /// its attribute names.
-pub(super) fn called(operation: &Operation) -> Option<AttrValue> {
+fn called(operation: &Operation) -> Option<AttrValue> {
     match operation.op_type() {
         "PartitionedCall" | "StatefulPartitionedCall" => operation.attr("f").cloned(),
         op_type => {
@@ -16,7 +21,7 @@ pub(super) fn called(operation: &Operation) -> Option<AttrValue> {
     }
 }
 
-/// Returns the gradients of a call: an operation that finds or makes the gradient of the function where it runs.
+/// The gradients of a call: an operation that finds or makes the gradient of the function where it runs.
 pub(super) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let inputs = operation.inputs();
     let Some(function) = called(operation) else { return Ok(vec![None; inputs.len()]) };

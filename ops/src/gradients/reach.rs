@@ -6,8 +6,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The operations between.
 pub(super) struct Reach {
-    /// Operations that must be asked: they lead to a result and depend on one of `xs` through an input.
-    between: BTreeSet<OpId>,
+    /// Operations that must be asked: they lead to a result and depend on one of `xs` through an input. Each comes behind
+    /// those that it depends on.
+    between: Vec<OpId>,
     /// Operations that are, or depend on, one of `xs`.
     reached: HashSet<OpId>,
 }
@@ -17,33 +18,80 @@ impl Reach {
         let behind = behind(graph, ys, stops);
         let sources: HashSet<Endpoint> = xs.iter().map(Output::endpoint).collect();
         let mut reached: HashSet<OpId> = xs.iter().map(|x| x.operation().id()).collect();
-        let mut between = BTreeSet::new();
-        // Inputs come before what uses them, so one pass in order of ids sees causes before effects.
-        let mut ids: Vec<OpId> = behind.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            let depends =
-                behind[&id].iter().any(|input| reached.contains(&input.op) || sources.contains(input));
-            if depends {
-                between.insert(id);
-                reached.insert(id);
+        let order = inputs_first(&behind);
+        let mut found: HashSet<OpId> = HashSet::new();
+        // Once is enough, but where loops of TensorFlow 1 go round.
+        loop {
+            let before = found.len();
+            for id in &order {
+                let mut inputs = behind[id].iter();
+                if inputs.any(|input| reached.contains(&input.op) || sources.contains(input)) {
+                    found.insert(*id);
+                    reached.insert(*id);
+                }
+            }
+            if found.len() == before {
+                break;
             }
         }
+        let between = order.into_iter().filter(|id| found.contains(id)).collect();
         Reach { between, reached }
     }
 
-    /// Returns true if the gradient of this input is of use.
+    /// The operations between, by their ids.
+    pub(super) fn operations(self) -> Vec<OpId> {
+        self.between
+    }
+
+    /// Whether a result depends on this output.
+    pub(super) fn depends(graph: &Graph, ys: &[Output], xs: &[Output]) -> Vec<bool> {
+        let behind = behind(graph, ys, &[]);
+        xs.iter().map(|x| behind.contains_key(&x.operation().id())).collect()
+    }
+
+    /// Whether the gradient of this input is of use.
     pub(super) fn wants(&self, input: &Output) -> bool {
         passes_gradients(input.dtype()) && self.reached.contains(&input.operation().id())
     }
 
-    /// Returns the operations to be asked, last made first: each after all that use it.
+    /// The operations to be asked, last made first: each after all that use it.
     pub(super) fn backwards(&self, graph: &Graph) -> Vec<Operation> {
         self.between.iter().rev().filter_map(|&id| graph.operation_by_id(id)).collect()
     }
 }
 
-/// Returns the operations that results are computed from, each with those of its inputs that pass gradients on.
+/// The operations in the order in which they were made, but each behind its inputs: an operation that was rewritten may have
+/// inputs that were made later.
+fn inputs_first(behind: &HashMap<OpId, Vec<Endpoint>>) -> Vec<OpId> {
+    let mut waits: HashMap<OpId, usize> = HashMap::new();
+    let mut users: HashMap<OpId, Vec<OpId>> = HashMap::new();
+    for (&id, inputs) in behind {
+        for input in inputs {
+            *waits.entry(id).or_default() += 1;
+            users.entry(input.op).or_default().push(id);
+        }
+    }
+    let mut ready: BTreeSet<OpId> = behind.keys().copied().filter(|id| !waits.contains_key(id)).collect();
+    let mut order = Vec::with_capacity(behind.len());
+    while let Some(id) = ready.pop_first() {
+        order.push(id);
+        for user in users.remove(&id).unwrap_or_default() {
+            let left = waits.entry(user).or_insert(1);
+            *left -= 1;
+            if *left == 0 {
+                ready.insert(user);
+            }
+        }
+    }
+    // What is left goes round in loops of TensorFlow 1, which are made functional before anything is differentiated.
+    let done: HashSet<OpId> = order.iter().copied().collect();
+    let mut left: Vec<OpId> = behind.keys().copied().filter(|id| !done.contains(id)).collect();
+    left.sort_unstable();
+    order.extend(left);
+    order
+}
+
+/// The operations that results are computed from, each with those of its inputs that pass gradients on.
 fn behind(graph: &Graph, ys: &[Output], stops: &[Output]) -> HashMap<OpId, Vec<Endpoint>> {
     let stops: HashSet<OpId> = stops.iter().map(|stop| stop.operation().id()).collect();
     let mut found = HashMap::new();

@@ -1,0 +1,243 @@
+//! Arrays of tensors that are written and read by index, as values: each change gives another array.
+
+use super::tensor_list::{
+    TENSOR_LIST_CONCAT_V2, TENSOR_LIST_FROM_TENSOR, TENSOR_LIST_GATHER, TENSOR_LIST_GET_ITEM,
+    TENSOR_LIST_LENGTH, TENSOR_LIST_RESERVE, TENSOR_LIST_SCATTER_INTO_EXISTING_LIST, TENSOR_LIST_SET_ITEM,
+    TENSOR_LIST_SPLIT, TENSOR_LIST_STACK, element_shape_tensor,
+};
+use crate::arguments::Ints;
+use crate::array::constants::constant;
+use crate::composite::Composite;
+use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Phase};
+
+/// An array of tensors of one dtype, which loops write and read by index.
+///
+/// It is a value: [`write`](TensorArray::write) gives another array, in the place of the old one where nobody else uses that.
+/// Gradients go through all of its operations. An element that was never written is zero where its shape is known.
+///
+/// ```
+/// use ops::{array::constant, control_flow::TensorArray};
+/// use session_core::{DType, Graph, PartialShape};
+/// let graph = Graph::new();
+/// let array = TensorArray::new(&graph, DType::Float32, 2, PartialShape::from([3]));
+/// let array = array.write(0, constant(&graph, [1f32, 2.0, 3.0]));
+/// let whole = array.write(1, constant(&graph, [4f32, 5.0, 6.0])).stack();
+/// assert_eq!(whole.shape().to_string(), "[2,3]");
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorArray {
+    handle: Output,
+    dtype: DType,
+    element_shape: PartialShape,
+    size: Option<usize>,
+    dynamic: bool,
+}
+
+impl TensorArray {
+    /// An array of so many elements, of what is known of their shape.
+    #[must_use]
+    #[track_caller]
+    pub fn new(
+        graph: &Graph,
+        dtype: DType,
+        size: impl Into<Ints>,
+        element_shape: impl Into<PartialShape>,
+    ) -> TensorArray {
+        let (size, element_shape) = (size.into(), element_shape.into());
+        let known = size.known().and_then(|sizes| usize::try_from(*sizes.first()?).ok());
+        let scope = Composite::new(graph, "TensorArrayV2");
+        let graph = scope.graph().named_as_scope();
+        let builder = graph.op(&TENSOR_LIST_RESERVE).constant(element_shape_tensor(&element_shape));
+        let handle = size.input_of(builder).attr("element_dtype", dtype).finish_output();
+        TensorArray { handle: scope.leave(handle), dtype, element_shape, size: known, dynamic: false }
+    }
+
+    /// The same array, which grows when something is written behind its end.
+    #[must_use]
+    pub fn dynamic_size(mut self) -> TensorArray {
+        self.dynamic = true;
+        self.size = None;
+        self
+    }
+
+    /// An array of the parts of a tensor along its first axis.
+    #[must_use]
+    #[track_caller]
+    pub fn unstacked(value: impl AsOutput) -> TensorArray {
+        let value = value.as_output();
+        let scope = Composite::new(&value.graph(), "TensorArrayUnstack");
+        let shape = value.shape();
+        let element_shape = shape.rank().map_or_else(PartialShape::unknown, |rank| shape.range(1, rank));
+        let value = scope.enter(value);
+        let builder = scope.graph().op(&TENSOR_LIST_FROM_TENSOR).input(&value);
+        let handle = builder.constant(element_shape_tensor(&element_shape)).finish_output();
+        let (dtype, size) = (value.dtype(), value.shape().dim(0));
+        TensorArray { handle: scope.leave(handle), dtype, element_shape, size, dynamic: false }
+    }
+
+    /// The array that a list stands for.
+    pub(crate) fn of_handle(
+        handle: Output,
+        dtype: DType,
+        element_shape: PartialShape,
+        size: Option<usize>,
+    ) -> TensorArray {
+        TensorArray { handle, dtype, element_shape, size, dynamic: false }
+    }
+
+    /// The list that stands for it.
+    #[must_use]
+    pub fn handle(&self) -> &Output {
+        &self.handle
+    }
+
+    /// The same array in the form of another list: what it is after a change, or in another graph.
+    #[must_use]
+    pub fn with_handle(&self, handle: Output) -> TensorArray {
+        TensorArray { handle, ..self.clone() }
+    }
+
+    /// The dtype of its elements.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// What is known of the shape of its elements.
+    #[must_use]
+    pub fn element_shape(&self) -> &PartialShape {
+        &self.element_shape
+    }
+
+    /// The array with an element of this index. Behind the end that is an error when the graph runs, unless the array
+    /// [grows](TensorArray::dynamic_size).
+    #[must_use]
+    #[track_caller]
+    pub fn write(&self, index: impl Into<Ints>, value: impl AsOutput) -> TensorArray {
+        let value = value.as_output();
+        let scope = Composite::new(&value.graph(), "TensorArrayV2Write");
+        let builder = scope.graph().op(&TENSOR_LIST_SET_ITEM).input(&self.handle);
+        let builder = index.into().input_of(builder).input(scope.enter(value));
+        let builder = builder.attr("resize_if_index_out_of_bounds", self.dynamic);
+        let builder = match self.check(value, value.shape()) {
+            Ok(()) => builder,
+            Err(error) => builder.problem(error),
+        };
+        self.with_handle(scope.leave(builder.finish_output()))
+    }
+
+    /// The element of an index.
+    #[must_use]
+    #[track_caller]
+    pub fn read(&self, index: impl Into<Ints>) -> Output {
+        let scope = Composite::new(&self.handle.graph(), "TensorArrayV2Read");
+        let builder =
+            index.into().input_of(scope.graph().op(&TENSOR_LIST_GET_ITEM).input(scope.enter(&self.handle)));
+        let builder = builder.constant(element_shape_tensor(&self.element_shape));
+        scope.leave(builder.attr("element_dtype", self.dtype).finish_output())
+    }
+
+    /// All elements along a new first axis.
+    #[must_use]
+    #[track_caller]
+    pub fn stack(&self) -> Output {
+        let scope = Composite::new(&self.handle.graph(), "TensorArrayV2Stack");
+        let size = self.size.and_then(|size| i64::try_from(size).ok()).unwrap_or(-1);
+        let builder = scope.graph().op(&TENSOR_LIST_STACK).input(scope.enter(&self.handle));
+        let builder = builder.constant(element_shape_tensor(&self.element_shape));
+        scope.leave(builder.attr("element_dtype", self.dtype).attr("num_elements", size).finish_output())
+    }
+
+    /// The elements of these indices along a new first axis.
+    #[must_use]
+    #[track_caller]
+    pub fn gather(&self, indices: impl Into<Ints>) -> Output {
+        let scope = Composite::new(&self.handle.graph(), "TensorArrayV2Gather");
+        let builder = scope.graph().op(&TENSOR_LIST_GATHER).input(scope.enter(&self.handle));
+        let builder = indices.into().input_of(builder);
+        let builder = builder.constant(element_shape_tensor(&self.element_shape));
+        scope.leave(builder.attr("element_dtype", self.dtype).finish_output())
+    }
+
+    /// The array with the parts of a tensor along its first axis as its elements, all of them.
+    #[must_use]
+    #[track_caller]
+    pub fn unstack(&self, value: impl AsOutput) -> TensorArray {
+        let value = value.as_output();
+        let made = TensorArray::unstacked(value);
+        let rank = value.shape().rank().unwrap_or(1);
+        if let Err(error) = self.check(value, &value.shape().range(1, rank.max(1))) {
+            value.graph().add_error(error.with_phase(Phase::Build));
+        }
+        TensorArray { dynamic: self.dynamic, ..made }
+    }
+
+    /// The array with the parts of a tensor along its first axis as its elements of these indices.
+    #[must_use]
+    #[track_caller]
+    pub fn scatter(&self, indices: impl Into<Ints>, value: impl AsOutput) -> TensorArray {
+        let value = value.as_output();
+        let scope = Composite::new(&value.graph(), "TensorArrayV2Scatter");
+        let builder = scope.graph().op(&TENSOR_LIST_SCATTER_INTO_EXISTING_LIST);
+        let builder = indices.into().input_of(builder.input(&self.handle).input(scope.enter(value)));
+        let rank = value.shape().rank().unwrap_or(1);
+        let builder = match self.check(value, &value.shape().range(1, rank.max(1))) {
+            Ok(()) => builder,
+            Err(error) => builder.problem(error),
+        };
+        self.with_handle(scope.leave(builder.finish_output()))
+    }
+
+    /// An array of the parts of a tensor along its first axis, of these lengths.
+    #[must_use]
+    #[track_caller]
+    pub fn split(value: impl AsOutput, lengths: impl AsOutput) -> TensorArray {
+        let value = value.as_output();
+        let scope = Composite::new(&value.graph(), "TensorArrayV2Split");
+        let shape = value.shape();
+        let rest = shape.rank().map_or_else(PartialShape::unknown, |rank| {
+            PartialShape::from([None]).concat(&shape.range(1, rank))
+        });
+        let lengths = crate::math::cast::cast(scope.enter(lengths), DType::Int64);
+        let builder = scope.graph().op(&TENSOR_LIST_SPLIT).input(scope.enter(value));
+        let builder = builder.constant(element_shape_tensor(&rest)).input(&lengths);
+        let handle = scope.leave(builder.finish_output());
+        let size = lengths.shape().dim(0);
+        TensorArray { handle, dtype: value.dtype(), element_shape: rest, size, dynamic: false }
+    }
+
+    /// All elements, one behind the other along their first axis.
+    #[must_use]
+    #[track_caller]
+    pub fn concat(&self) -> Output {
+        let scope = Composite::new(&self.handle.graph(), "TensorArrayV2Concat");
+        let builder = scope.graph().op(&TENSOR_LIST_CONCAT_V2).input(scope.enter(&self.handle));
+        let rank = self.element_shape.rank();
+        let rest = rank.map_or_else(PartialShape::unknown, |_| self.element_shape.with_dim(0, None));
+        let builder = builder.constant(element_shape_tensor(&rest));
+        let builder = builder.input(constant(scope.graph(), Vec::<i64>::new()));
+        scope.leave(builder.attr("element_dtype", self.dtype).finish().output(0))
+    }
+
+    /// How many elements there are.
+    #[must_use]
+    #[track_caller]
+    pub fn size(&self) -> Output {
+        self.handle.graph().op(&TENSOR_LIST_LENGTH).input(&self.handle).finish_output()
+    }
+
+    fn check(&self, value: &Output, element: &PartialShape) -> session_core::Result<()> {
+        if value.dtype() != self.dtype {
+            let (found, expected) = (value.dtype(), self.dtype);
+            return Err(Error::type_mismatch(format!("'{}' is {found}, not {expected}", value.name())));
+        }
+        if self.element_shape.merge(element).is_none() {
+            let expected = &self.element_shape;
+            let text = format!("elements of shape {element} do not fit an array of elements {expected}");
+            return Err(Error::value(text));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,308 @@
+//! Loops: a condition and a body that are functions.
+
+use super::functional::{STATELESS_WHILE, WHILE};
+use super::structure::Structure;
+use crate::array::constants::constant;
+use crate::array::identity::{identity, prevent_gradient};
+use crate::composite::Composite;
+use crate::functions::trace::{Trace, all_captures, all_control_inputs};
+use crate::functions::{named, numbered_name};
+use crate::math::cast::cast;
+use crate::math::compare::{less, logical_and};
+use session_core::{AsOutput, AttrValue, DType, Error, Graph, Output, PartialShape, Phase, Result};
+
+/// How a loop runs.
+///
+/// ```
+/// use ops::control_flow::WhileOptions;
+/// use session_core::{Graph, PartialShape};
+/// let graph = Graph::new();
+/// let ten = ops::array::constant(&graph, 10i32);
+/// let options = WhileOptions::new().maximum_iterations(&ten).shape_invariants([PartialShape::from([None, Some(2)])]);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WhileOptions {
+    shape_invariants: Option<Vec<PartialShape>>,
+    parallel_iterations: i64,
+    back_prop: bool,
+    maximum_iterations: Option<Output>,
+}
+
+impl Default for WhileOptions {
+    fn default() -> WhileOptions {
+        WhileOptions::new()
+    }
+}
+
+impl WhileOptions {
+    /// Ends when the condition does, keeps all shapes, and passes gradients on.
+    #[must_use]
+    pub fn new() -> WhileOptions {
+        WhileOptions {
+            shape_invariants: None,
+            parallel_iterations: 10,
+            back_prop: true,
+            maximum_iterations: None,
+        }
+    }
+
+    /// What holds for the shape of each loop variable in all rounds. Default: the shape with which it begins.
+    #[must_use]
+    pub fn shape_invariants(mut self, shapes: impl IntoIterator<Item = PartialShape>) -> WhileOptions {
+        self.shape_invariants = Some(shapes.into_iter().collect());
+        self
+    }
+
+    /// How many rounds may run at a time. It says nothing to the embedded engine and is kept for TensorFlow. Default: 10.
+    #[must_use]
+    pub fn parallel_iterations(mut self, count: usize) -> WhileOptions {
+        self.parallel_iterations = i64::try_from(count).unwrap_or(i64::MAX);
+        self
+    }
+
+    /// Whether gradients go through the loop. Without, asking for one is an error. Default: `true`.
+    #[must_use]
+    pub fn back_prop(mut self, back_prop: bool) -> WhileOptions {
+        self.back_prop = back_prop;
+        self
+    }
+
+    /// The most rounds, an integer scalar. Default: no limit.
+    #[must_use]
+    pub fn maximum_iterations(mut self, count: impl AsOutput) -> WhileOptions {
+        self.maximum_iterations = Some(count.as_output().clone());
+        self
+    }
+}
+
+/// Repeats `body` on the loop variables as long as `cond` holds, and gives what the last round gave.
+///
+/// Both closures build the bodies of functions on arguments that stand for the loop variables; what they use of the graph
+/// around is found by itself. The body returns as many outputs as there are variables, of their dtypes and shapes.
+///
+/// ```
+/// use ops::{OutputExt, array::constant, control_flow::while_loop};
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let start = (constant(&graph, 0i32), constant(&graph, 1f32));
+/// let (rounds, power) = while_loop(
+///     &graph,
+///     |body, (i, _)| i.less(constant(body, 10i32)),
+///     |_, (i, power)| (&i + 1, &power * 2f32),
+///     start,
+/// );
+/// assert_eq!((rounds.name().as_str(), power.name().as_str()), ("while/Identity_2:0", "while/Identity_3:0"));
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
+/// Something that changes its dtype or shape, or that is of another graph, is recorded as a build error.
+#[track_caller]
+pub fn while_loop<S: Structure>(
+    graph: &Graph,
+    cond: impl FnOnce(&Graph, &S) -> Output,
+    body: impl FnOnce(&Graph, S) -> S,
+    loop_vars: S,
+) -> S {
+    while_loop_with(graph, cond, body, loop_vars, &WhileOptions::new())
+}
+
+/// As [`while_loop`], with options.
+#[track_caller]
+pub fn while_loop_with<S: Structure>(
+    graph: &Graph,
+    cond: impl FnOnce(&Graph, &S) -> Output,
+    body: impl FnOnce(&Graph, S) -> S,
+    loop_vars: S,
+    options: &WhileOptions,
+) -> S {
+    let scope = Composite::new(graph, "while");
+    let initial: Vec<Output> = loop_vars.outputs().iter().map(|value| scope.enter(value)).collect();
+    let plan = Loop {
+        scope: &scope,
+        shapes: options.shape_invariants.clone(),
+        parallel_iterations: options.parallel_iterations,
+        maximum_iterations: options.maximum_iterations.clone(),
+    };
+    let described = initial.iter().map(|value| (value.dtype(), value.shape().clone())).collect();
+    let found = plan.build(
+        described,
+        |body, arguments| cond(body, &loop_vars.with_outputs(arguments.to_vec())),
+        |graph, arguments| body(graph, loop_vars.with_outputs(arguments.to_vec())).outputs(),
+        |_| initial.clone(),
+    );
+    let outputs = found.unwrap_or_else(|error| {
+        let error = error.with_phase(Phase::Build);
+        scope.graph().add_error(error.clone());
+        let invalid = |value: &Output| scope.graph().invalid_output("while", value.dtype(), error.clone());
+        initial.iter().map(invalid).collect()
+    });
+    let outputs = outputs.into_iter().map(|output| {
+        let passes =
+            options.back_prop || !output.dtype().is_floating() || output.operation().error().is_some();
+        let text = "the loop was built with back_prop(false), so nothing is differentiated through it";
+        scope.leave(if passes { output } else { prevent_gradient(output, text) })
+    });
+    loop_vars.with_outputs(outputs.collect())
+}
+
+/// A loop that is about to be built.
+pub(super) struct Loop<'s> {
+    pub(super) scope: &'s Composite,
+    /// What holds for the shapes of the variables.
+    pub(super) shapes: Option<Vec<PartialShape>>,
+    pub(super) parallel_iterations: i64,
+    pub(super) maximum_iterations: Option<Output>,
+}
+
+impl Loop<'_> {
+    /// Builds it of variables of these dtypes and first shapes. The body may add arguments, which become further variables:
+    /// with what they begin may depend on what a round gives, so `initial` is asked last.
+    pub(super) fn build(
+        self,
+        variables: Vec<(DType, PartialShape)>,
+        cond: impl FnOnce(&Graph, &[Output]) -> Output,
+        body: impl FnOnce(&Graph, &mut Vec<Output>) -> Vec<Output>,
+        initial: impl FnOnce(&[Output]) -> Vec<Output>,
+    ) -> Result<Vec<Output>> {
+        let graph = self.scope.graph();
+        let name = graph.scope_name().trim_end_matches('/').to_owned();
+        let place = |error: Error| error.with_node(&name, "While");
+        let limited = self.maximum_iterations.is_some();
+        let maximum = match &self.maximum_iterations {
+            Some(maximum) => cast(self.scope.enter(maximum), DType::Int32),
+            None => constant(&graph.named("maximum_iterations"), -1i32),
+        };
+        let counter = constant(&graph.named("loop_counter"), 0i32);
+        let mut shapes = self.invariants(&variables).map_err(place)?;
+        let mut dtypes: Vec<DType> = variables.iter().map(|(dtype, _)| *dtype).collect();
+        let mut body = Trace::with_names(graph, arguments(&dtypes, &shapes), |graph, arguments| {
+            let mut own = arguments.split_off(2);
+            let mut results = vec![&arguments[0] + 1, arguments[1].clone()];
+            results.extend(body(graph, &mut own));
+            arguments.extend(own);
+            results
+        })?;
+        let first: Vec<PartialShape> = variables.into_iter().map(|(_, shape)| shape).collect();
+        for added in body.arguments().iter().skip(2 + dtypes.len()) {
+            dtypes.push(added.dtype());
+            shapes.push(added.shape().clone());
+        }
+        check_round(&dtypes, &first, &shapes, &body.results()[2..]).map_err(place)?;
+        let mut cond = Trace::with_names(graph, arguments(&dtypes, &shapes), |body, arguments| {
+            let goes_on = cond(body, &arguments[2..]);
+            vec![match limited {
+                true => logical_and(less(&arguments[0], &arguments[1]), goes_on),
+                false => goes_on,
+            }]
+        })?;
+        check_condition(cond.results()).map_err(place)?;
+        let mut inputs = vec![counter, maximum];
+        inputs.extend(initial(&body.results()[2..]));
+        let captures = all_captures(&[&cond, &body]);
+        let before = all_control_inputs(&[&cond, &body]);
+        cond.arrange(&captures);
+        body.arrange(&captures);
+        body.pass_captures_on();
+        let prefix = graph.scope_name().replace('/', "_");
+        let cond = cond.into_function(&numbered_name(graph, &format!("{prefix}cond")))?;
+        let body = body.into_function(&numbered_name(graph, &format!("{prefix}body")))?;
+        let stateful = cond.is_stateful() || body.is_stateful();
+        let own = inputs.len();
+        let numbers = [PartialShape::scalar(), PartialShape::scalar()];
+        let captured = captures.iter().map(|capture| capture.shape().clone());
+        let shapes = numbers.into_iter().chain(shapes).chain(captured).map(AttrValue::Shape);
+        let builder = graph.named_as_scope().op(if stateful { &WHILE } else { &STATELESS_WHILE });
+        let builder = builder.input_list(inputs.iter().chain(&captures));
+        let builder = builder.attr("cond", named(cond.name())).attr("body", named(body.name()));
+        let builder = builder.attr("output_shapes", AttrValue::List(shapes.collect()));
+        let builder = builder.attr("parallel_iterations", self.parallel_iterations);
+        let builder = builder.attr("_lower_using_switch_merge", true).attr("_num_original_outputs", own);
+        graph.add_function(cond)?;
+        graph.add_function(body)?;
+        let builder = before.iter().fold(builder, |builder, operation| builder.control_input(operation));
+        let operation = builder.try_finish()?;
+        let inside = graph.scope(graph.scope_name());
+        let outputs = operation.outputs().into_iter().take(own);
+        let outputs: Vec<Output> = outputs.map(|output| identity(output.within(&inside))).collect();
+        Ok(outputs.into_iter().skip(2).collect())
+    }
+
+    fn invariants(&self, variables: &[(DType, PartialShape)]) -> Result<Vec<PartialShape>> {
+        let Some(shapes) = &self.shapes else {
+            return Ok(variables.iter().map(|(_, shape)| shape.clone()).collect());
+        };
+        if shapes.len() != variables.len() {
+            let (found, expected) = (shapes.len(), variables.len());
+            return Err(Error::value(format!("{found} shape invariants for {expected} loop variables")));
+        }
+        for (index, (shape, (_, first))) in shapes.iter().zip(variables).enumerate() {
+            if !is_at_least(first, shape) {
+                let text = format!(
+                    "loop variable {index} enters the loop with shape {first}, which does not fit its shape invariant {shape}"
+                );
+                return Err(Error::value(text));
+            }
+        }
+        Ok(shapes.clone())
+    }
+}
+
+/// The names, dtypes and shapes of what condition and body take.
+fn arguments(dtypes: &[DType], shapes: &[PartialShape]) -> Vec<(String, DType, PartialShape)> {
+    let numbers = ["loop_counter", "maximum_iterations"];
+    let numbers = numbers.map(|name| (name.to_owned(), DType::Int32, PartialShape::scalar()));
+    let variables = dtypes.iter().zip(shapes).enumerate();
+    let variables = variables.map(|(i, (dtype, shape))| (format!("args_{i}"), *dtype, shape.clone()));
+    numbers.into_iter().chain(variables).collect()
+}
+
+/// Whether a shape says all that another one says.
+fn is_at_least(shape: &PartialShape, other: &PartialShape) -> bool {
+    shape.merge(other).is_some_and(|merged| merged == *shape)
+}
+
+fn check_condition(results: &[Output]) -> Result<()> {
+    let [goes_on] = results else { return Err(Error::value("a condition gives one truth value")) };
+    if goes_on.shape().rank().is_some_and(|rank| rank != 0) {
+        let text = format!("the condition has shape {}, and must be a scalar", goes_on.shape());
+        return Err(Error::value(text));
+    }
+    Ok(())
+}
+
+/// Checks that a round gives what the next one takes.
+fn check_round(
+    dtypes: &[DType],
+    first: &[PartialShape],
+    shapes: &[PartialShape],
+    results: &[Output],
+) -> Result<()> {
+    if results.len() != dtypes.len() {
+        let (expected, found) = (dtypes.len(), results.len());
+        let text = format!("the body returns {found} outputs for {expected} loop variables");
+        return Err(Error::type_mismatch(text));
+    }
+    for (index, result) in results.iter().enumerate() {
+        if result.dtype() != dtypes[index] {
+            let text = format!(
+                "loop variable {index} is {} and becomes {} after one round: its dtype must stay the same",
+                dtypes[index],
+                result.dtype()
+            );
+            return Err(Error::type_mismatch(text));
+        }
+        if !is_at_least(result.shape(), &shapes[index]) {
+            let text = format!(
+                "loop variable {index} enters the loop with shape {}, but has shape {} after one iteration; \
+                 where that is meant, WhileOptions::shape_invariants says what stays the same",
+                first.get(index).unwrap_or(&shapes[index]),
+                result.shape()
+            );
+            return Err(Error::value(text));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Recurrent nets: cells, and what applies them step by step.
+//!
+//! Variables have TensorFlow's names, shapes and order of gates, so that checkpoints of `tf.nn.rnn_cell` models load by name.
+//!
+//! ```
+//! use ops::array::placeholder;
+//! use ops::rnn::{BasicLstmCell, RnnOptions, dynamic_rnn};
+//! use session_core::{DType, Graph};
+//!
+//! let graph = Graph::new();
+//! let inputs = placeholder(&graph.named("inputs"), DType::Float32, [Some(8), None, Some(3)]); // batch, time, depth
+//! let lengths = placeholder(&graph.named("lengths"), DType::Int32, [8]);
+//! let cell = BasicLstmCell::new(16);
+//! let (outputs, state) = dynamic_rnn(&cell, &inputs, &RnnOptions::new().sequence_length(&lengths));
+//! assert_eq!(outputs.shape().to_string(), "[8,?,16]");
+//! assert_eq!(state.h.shape().to_string(), "[8,16]");
+//! assert!(graph.operation("rnn/basic_lstm_cell/kernel").is_ok());
+//! # graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
+//! ```
+
+mod cells;
+mod lstm;
+mod unrolled;
+mod variables;
+mod wrappers;
+
+pub use cells::{BasicRnnCell, GruCell};
+pub use lstm::{BasicLstmCell, LayerNormBasicLstmCell, LstmCell, LstmStateTuple};
+pub use unrolled::{
+    RnnOptions, bidirectional_dynamic_rnn, dynamic_rnn, dynamic_rnn_from, static_rnn, static_rnn_from,
+};
+pub use wrappers::{DropoutWrapper, MultiRnnCell, ResidualWrapper};
+
+use crate::Ints;
+use crate::control_flow::Structure;
+use session_core::{DType, Graph, Output};
+
+/// One step of a recurrent net.
+pub trait RnnCell {
+    /// What it hands on from one step to the next.
+    type State: Structure + Clone;
+
+    /// Returns how many numbers a step gives for each sequence.
+    fn output_size(&self) -> usize;
+
+    /// Returns the state with which sequences begin: zeros, for as many as there are in a batch.
+    fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> Self::State;
+
+    /// Makes the variables of the cell for inputs of so many numbers, unless they are there. The first step does it by
+    /// itself, in its variable scope.
+    fn build(&self, graph: &Graph, input_size: usize, dtype: DType);
+
+    /// Computes a step of inputs `[batch, depth]`: its outputs, and the state behind it.
+    fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State);
+}
+
+impl<C: RnnCell + ?Sized> RnnCell for &C {
+    type State = C::State;
+
+    fn output_size(&self) -> usize {
+        (**self).output_size()
+    }
+
+    fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> Self::State {
+        (**self).zero_state(graph, batch_size, dtype)
+    }
+
+    fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
+        (**self).build(graph, input_size, dtype);
+    }
+
+    fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State) {
+        (**self).call(graph, inputs, state)
+    }
+}
+
+/// What is applied to the numbers of a step, such as `|x| math::tanh(x)`.
+pub type Activation = fn(&Output) -> Output;
+
+/// Zeros for a batch, of so many numbers each.
+fn zeros_of(graph: &Graph, batch_size: Ints, size: usize, dtype: DType) -> Output {
+    use crate::array::{concat, constant, expand_dims, zeros};
+    let sizes = match batch_size.known() {
+        Some(batch) => Ints::from([batch[0], i64::try_from(size).unwrap_or(i64::MAX)]),
+        None => match batch_size {
+            Ints::Computed(batch) => {
+                let size = constant(graph, [i32::try_from(size).unwrap_or(i32::MAX)]);
+                let batch = crate::math::cast::cast(batch.within(graph), DType::Int32);
+                Ints::from(concat(&[expand_dims(batch, 0), size], 0))
+            }
+            numbers => numbers,
+        },
+    };
+    zeros(graph, dtype, sizes)
+}

@@ -1,0 +1,357 @@
+//! Long short-term memory.
+
+use super::cells::{gates, linear};
+use super::variables::{Variables, Wanted};
+use super::{Activation, RnnCell, zeros_of};
+use crate::Ints;
+use crate::array::concat;
+use crate::control_flow::Structure;
+use crate::initializers::{ones, zeros};
+use crate::math::{clip_by_value, matmul, rsqrt, sigmoid, square, tanh};
+use crate::nn::{bias_add, dropout};
+use session_core::{DType, Graph, Output};
+
+/// The state of an LSTM: its memory and its output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LstmStateTuple {
+    /// The memory.
+    pub c: Output,
+    /// The output.
+    pub h: Output,
+}
+
+impl Structure for LstmStateTuple {
+    fn append_to(&self, outputs: &mut Vec<Output>) {
+        outputs.extend([self.c.clone(), self.h.clone()]);
+    }
+
+    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+        let c = self.c.taken_from(outputs);
+        LstmStateTuple { c, h: self.h.taken_from(outputs) }
+    }
+}
+
+/// An LSTM without extras, under the name `basic_lstm_cell`: `i, j, f, o = W [x, h] + b`,
+/// `c' = σ(f + forget_bias) c + σ(i) tanh(j)`, `h' = σ(o) tanh(c')`.
+#[derive(Debug)]
+pub struct BasicLstmCell {
+    units: usize,
+    forget_bias: f64,
+    activation: Activation,
+    name: String,
+    variables: Variables,
+}
+
+impl BasicLstmCell {
+    /// A cell of so many units.
+    #[must_use]
+    pub fn new(units: usize) -> BasicLstmCell {
+        let (name, variables) = ("basic_lstm_cell".to_owned(), Variables::default());
+        BasicLstmCell { units, forget_bias: 1.0, activation: |x| tanh(x), name, variables }
+    }
+
+    /// Sets what is added to the forget gate, 1 by default. Checkpoints do not hold it.
+    #[must_use]
+    pub fn forget_bias(mut self, forget_bias: f64) -> BasicLstmCell {
+        self.forget_bias = forget_bias;
+        self
+    }
+
+    /// Sets what is applied to memory and candidate, tanh by default.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> BasicLstmCell {
+        self.activation = activation;
+        self
+    }
+
+    /// Sets the name of its scope.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> BasicLstmCell {
+        name.clone_into(&mut self.name);
+        self
+    }
+}
+
+impl RnnCell for BasicLstmCell {
+    type State = LstmStateTuple;
+
+    fn output_size(&self) -> usize {
+        self.units
+    }
+
+    fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> LstmStateTuple {
+        let scope = graph.scope("BasicLSTMCellZeroState");
+        let zeros = || zeros_of(&scope, batch_size.clone(), self.units, dtype);
+        LstmStateTuple { c: zeros(), h: zeros() }
+    }
+
+    fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
+        let zeros = zeros();
+        let kernel = Wanted::new("kernel", [input_size + self.units, 4 * self.units]);
+        let bias = Wanted::new("bias", [4 * self.units]).beginning_with(&zeros);
+        self.variables.build(graph, &self.name, dtype, &[kernel, bias]);
+    }
+
+    fn call(&self, graph: &Graph, inputs: &Output, state: &LstmStateTuple) -> (Output, LstmStateTuple) {
+        let scope = graph.scope(&self.name);
+        let [kernel, bias] = ["kernel", "bias"].map(|name| self.variables.get(&scope, name));
+        let [i, j, f, o] = gates(linear(&[inputs.within(&scope), state.h.within(&scope)], &kernel, &bias));
+        let kept = &state.c.within(&scope) * &sigmoid(&f + self.forget_bias);
+        let c = &kept + &(&sigmoid(i) * &(self.activation)(&j));
+        let h = &(self.activation)(&c) * &sigmoid(o);
+        (h.clone(), LstmStateTuple { c, h })
+    }
+}
+
+/// An LSTM with peepholes, clipping and projection as options, under the name `lstm_cell`.
+#[derive(Debug)]
+pub struct LstmCell {
+    units: usize,
+    use_peepholes: bool,
+    cell_clip: Option<f64>,
+    num_proj: Option<usize>,
+    proj_clip: Option<f64>,
+    forget_bias: f64,
+    activation: Activation,
+    name: String,
+    variables: Variables,
+}
+
+impl LstmCell {
+    /// A cell of so many units.
+    #[must_use]
+    pub fn new(units: usize) -> LstmCell {
+        LstmCell {
+            units,
+            use_peepholes: false,
+            cell_clip: None,
+            num_proj: None,
+            proj_clip: None,
+            forget_bias: 1.0,
+            activation: |x| tanh(x),
+            name: "lstm_cell".to_owned(),
+            variables: Variables::default(),
+        }
+    }
+
+    /// Sets whether the gates see the memory. Default: `false`.
+    #[must_use]
+    pub fn use_peepholes(mut self, use_peepholes: bool) -> LstmCell {
+        self.use_peepholes = use_peepholes;
+        self
+    }
+
+    /// Clips the memory to this distance from zero, before it is used. Default: not.
+    #[must_use]
+    pub fn cell_clip(mut self, cell_clip: f64) -> LstmCell {
+        self.cell_clip = Some(cell_clip);
+        self
+    }
+
+    /// Projects the output to so many numbers. Default: not.
+    #[must_use]
+    pub fn num_proj(mut self, num_proj: usize) -> LstmCell {
+        self.num_proj = Some(num_proj);
+        self
+    }
+
+    /// Clips the projected output to this distance from zero. Default: not.
+    #[must_use]
+    pub fn proj_clip(mut self, proj_clip: f64) -> LstmCell {
+        self.proj_clip = Some(proj_clip);
+        self
+    }
+
+    /// Sets what is added to the forget gate, 1 by default. Checkpoints do not hold it.
+    #[must_use]
+    pub fn forget_bias(mut self, forget_bias: f64) -> LstmCell {
+        self.forget_bias = forget_bias;
+        self
+    }
+
+    /// Sets what is applied to memory and candidate, tanh by default.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> LstmCell {
+        self.activation = activation;
+        self
+    }
+
+    /// Sets the name of its scope.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> LstmCell {
+        name.clone_into(&mut self.name);
+        self
+    }
+}
+
+fn clipped(x: Output, limit: Option<f64>) -> Output {
+    let Some(limit) = limit else { return x };
+    let number = |value: f64| crate::array::constants::number(&x.graph(), x.dtype(), value);
+    let (low, high) = (number(-limit), number(limit));
+    clip_by_value(x, low, high)
+}
+
+impl RnnCell for LstmCell {
+    type State = LstmStateTuple;
+
+    fn output_size(&self) -> usize {
+        self.num_proj.unwrap_or(self.units)
+    }
+
+    fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> LstmStateTuple {
+        let scope = graph.scope("LSTMCellZeroState");
+        let c = zeros_of(&scope, batch_size.clone(), self.units, dtype);
+        LstmStateTuple { c, h: zeros_of(&scope, batch_size, self.output_size(), dtype) }
+    }
+
+    fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
+        let zeros = zeros();
+        let mut wanted = vec![
+            Wanted::new("kernel", [input_size + self.output_size(), 4 * self.units]),
+            Wanted::new("bias", [4 * self.units]).beginning_with(&zeros),
+        ];
+        if self.use_peepholes {
+            wanted.extend(["w_f_diag", "w_i_diag", "w_o_diag"].map(|name| Wanted::new(name, [self.units])));
+        }
+        if let Some(size) = self.num_proj {
+            wanted.push(Wanted::new("projection/kernel", [self.units, size]));
+        }
+        self.variables.build(graph, &self.name, dtype, &wanted);
+    }
+
+    fn call(&self, graph: &Graph, inputs: &Output, state: &LstmStateTuple) -> (Output, LstmStateTuple) {
+        let scope = graph.scope(&self.name);
+        let get = |name: &str| self.variables.get(&scope, name);
+        let sum = linear(&[inputs.within(&scope), state.h.within(&scope)], &get("kernel"), &get("bias"));
+        let [i, j, f, o] = gates(sum);
+        let before = state.c.within(&scope);
+        let seen = |gate: Output, name: &str, memory: &Output| match self.use_peepholes {
+            true => &gate + &(&get(name) * memory),
+            false => gate,
+        };
+        let forget = sigmoid(seen(&f + self.forget_bias, "w_f_diag", &before));
+        let input = sigmoid(seen(i, "w_i_diag", &before));
+        let c = &(&forget * &before) + &(&input * &(self.activation)(&j));
+        let c = clipped(c, self.cell_clip);
+        let output = sigmoid(seen(o, "w_o_diag", &c));
+        let mut h = &output * &(self.activation)(&c);
+        if self.num_proj.is_some() {
+            h = clipped(matmul(&h, get("projection/kernel")), self.proj_clip);
+        }
+        (h.clone(), LstmStateTuple { c, h })
+    }
+}
+
+/// An LSTM whose gates and memory are normalized over the units, with dropout on the candidate, under the name
+/// `layer_norm_basic_lstm_cell`.
+#[derive(Debug)]
+pub struct LayerNormBasicLstmCell {
+    units: usize,
+    forget_bias: f64,
+    layer_norm: bool,
+    dropout_keep_prob: f64,
+    seed: Option<i64>,
+    name: String,
+    variables: Variables,
+}
+
+impl LayerNormBasicLstmCell {
+    /// A cell of so many units.
+    #[must_use]
+    pub fn new(units: usize) -> LayerNormBasicLstmCell {
+        LayerNormBasicLstmCell {
+            units,
+            forget_bias: 1.0,
+            layer_norm: true,
+            dropout_keep_prob: 1.0,
+            seed: None,
+            name: "layer_norm_basic_lstm_cell".to_owned(),
+            variables: Variables::default(),
+        }
+    }
+
+    /// Sets what is added to the forget gate. Default: 1.
+    #[must_use]
+    pub fn forget_bias(mut self, forget_bias: f64) -> LayerNormBasicLstmCell {
+        self.forget_bias = forget_bias;
+        self
+    }
+
+    /// Sets whether anything is normalized; without, there is a bias. Default: `true`.
+    #[must_use]
+    pub fn layer_norm(mut self, layer_norm: bool) -> LayerNormBasicLstmCell {
+        self.layer_norm = layer_norm;
+        self
+    }
+
+    /// Sets the share of the candidate that is kept. Default: 1, all.
+    #[must_use]
+    pub fn dropout_keep_prob(mut self, keep_prob: f64, seed: Option<i64>) -> LayerNormBasicLstmCell {
+        self.dropout_keep_prob = keep_prob;
+        self.seed = seed;
+        self
+    }
+
+    fn norm(&self, scope: &Graph, x: Output, name: &str) -> Output {
+        if !self.layer_norm {
+            return x;
+        }
+        let mean = crate::math::reduce_mean(&x, -1, true);
+        let centered = &x - &mean;
+        let variance = crate::math::reduce_mean(square(&centered), -1, true);
+        let scaled = &centered * &rsqrt(&variance + 1e-12);
+        let [gamma, beta] =
+            ["gamma", "beta"].map(|part| self.variables.get(scope, &format!("{name}/{part}")));
+        &(&scaled * &gamma) + &beta
+    }
+}
+
+/// What is normalized.
+const NORMED: [&str; 5] = ["input", "transform", "forget", "output", "state"];
+
+impl RnnCell for LayerNormBasicLstmCell {
+    type State = LstmStateTuple;
+
+    fn output_size(&self) -> usize {
+        self.units
+    }
+
+    fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> LstmStateTuple {
+        let scope = graph.scope("LayerNormBasicLSTMCellZeroState");
+        let zeros = || zeros_of(&scope, batch_size.clone(), self.units, dtype);
+        LstmStateTuple { c: zeros(), h: zeros() }
+    }
+
+    fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
+        let (ones, zeros) = (ones(), zeros());
+        let names: Vec<[String; 2]> =
+            NORMED.iter().map(|name| [format!("{name}/gamma"), format!("{name}/beta")]).collect();
+        let mut wanted = vec![Wanted::new("kernel", [input_size + self.units, 4 * self.units])];
+        if self.layer_norm {
+            for [gamma, beta] in &names {
+                wanted.push(Wanted::new(gamma, [self.units]).beginning_with(&ones));
+                wanted.push(Wanted::new(beta, [self.units]).beginning_with(&zeros));
+            }
+        } else {
+            wanted.push(Wanted::new("bias", [4 * self.units]).beginning_with(&zeros));
+        }
+        self.variables.build(graph, &self.name, dtype, &wanted);
+    }
+
+    fn call(&self, graph: &Graph, inputs: &Output, state: &LstmStateTuple) -> (Output, LstmStateTuple) {
+        let scope = graph.scope(&self.name);
+        let joined = concat(&[inputs.within(&scope), state.h.within(&scope)], 1);
+        let mut sum = matmul(joined, self.variables.get(&scope, "kernel"));
+        if !self.layer_norm {
+            sum = bias_add(sum, self.variables.get(&scope, "bias"));
+        }
+        let [i, j, f, o] = gates(sum);
+        let [i, j, f, o] = [(i, "input"), (j, "transform"), (f, "forget"), (o, "output")]
+            .map(|(gate, name)| self.norm(&scope, gate, name));
+        let candidate = dropout(tanh(j), 1.0 - self.dropout_keep_prob, self.seed);
+        let kept = &state.c.within(&scope) * &sigmoid(&f + self.forget_bias);
+        let c = self.norm(&scope, &kept + &(&sigmoid(i) * &candidate), "state");
+        let h = &tanh(&c) * &sigmoid(o);
+        (h.clone(), LstmStateTuple { c, h })
+    }
+}

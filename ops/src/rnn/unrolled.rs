@@ -1,0 +1,252 @@
+//! Cells applied step by step: in a loop, or unrolled.
+
+use super::RnnCell;
+use crate::Ints;
+use crate::array::slicing::{Index, strided_slice};
+use crate::array::{constant, reverse, reverse_sequence, shape, transpose, zeros_like};
+use crate::control_flow::{Structure, TensorArray, WhileOptions, while_loop_with};
+use crate::math::cast::cast;
+use crate::math::compare::less;
+use crate::math::{maximum, minimum, reduce_max, select_rows};
+use session_core::{AsOutput, DType, Error, Graph, Output, Reuse};
+
+/// How a recurrent net is applied.
+#[derive(Clone, Debug)]
+pub struct RnnOptions {
+    sequence_length: Option<Output>,
+    time_major: bool,
+    scope: String,
+}
+
+impl Default for RnnOptions {
+    fn default() -> RnnOptions {
+        RnnOptions::new()
+    }
+}
+
+impl RnnOptions {
+    /// All steps of each sequence; inputs `[batch, time, depth]`; in a variable scope `rnn`.
+    #[must_use]
+    pub fn new() -> RnnOptions {
+        RnnOptions { sequence_length: None, time_major: false, scope: "rnn".to_owned() }
+    }
+
+    /// Sets the length of each sequence, an integer vector. Behind it outputs are zero and the state stays as it is.
+    #[must_use]
+    pub fn sequence_length(mut self, sequence_length: impl AsOutput) -> RnnOptions {
+        self.sequence_length = Some(sequence_length.as_output().clone());
+        self
+    }
+
+    /// Sets whether inputs and outputs are `[time, batch, depth]`. Default: `false`.
+    #[must_use]
+    pub fn time_major(mut self, time_major: bool) -> RnnOptions {
+        self.time_major = time_major;
+        self
+    }
+
+    /// Sets the name of the variable scope. Default: `rnn`.
+    #[must_use]
+    pub fn scope(mut self, scope: &str) -> RnnOptions {
+        scope.clone_into(&mut self.scope);
+        self
+    }
+}
+
+/// Applies a cell to sequences in a loop, beginning with zeros: the outputs of all steps, and the state behind the last.
+///
+/// Inputs are `[batch, time, depth]`, where the depth must be known.
+#[track_caller]
+pub fn dynamic_rnn<C: RnnCell>(cell: &C, inputs: impl AsOutput, options: &RnnOptions) -> (Output, C::State) {
+    let inputs = inputs.as_output();
+    let graph = inputs.graph();
+    let scope = graph.located_at(graph.location()).variable_scope(&options.scope, graph.reuse());
+    let axis = usize::from(options.time_major);
+    let batch = match inputs.shape().dim(axis) {
+        Some(batch) => Ints::from(batch),
+        None => {
+            let sizes = shape(inputs.within(&scope));
+            Ints::from(strided_slice(sizes, &[Index::from(i64::try_from(axis).unwrap_or(0))]))
+        }
+    };
+    let initial = cell.zero_state(&scope, batch, inputs.dtype());
+    unrolled_in_loop(cell, &scope, inputs, initial, options)
+}
+
+/// Works as [`dynamic_rnn`], beginning with this state: that behind the steps before, to go on with longer sequences piece by
+/// piece.
+#[track_caller]
+pub fn dynamic_rnn_from<C: RnnCell>(
+    cell: &C,
+    inputs: impl AsOutput,
+    initial_state: C::State,
+    options: &RnnOptions,
+) -> (Output, C::State) {
+    let inputs = inputs.as_output();
+    let graph = inputs.graph();
+    let scope = graph.located_at(graph.location()).variable_scope(&options.scope, graph.reuse());
+    unrolled_in_loop(cell, &scope, inputs, initial_state, options)
+}
+
+/// The size of a step's inputs; without it there are no variables.
+fn depth_of(scope: &Graph, inputs: &Output, axis: usize) -> usize {
+    inputs.shape().dim(axis).unwrap_or_else(|| {
+        let text = format!("the depth of '{}' of shape {} must be known", inputs.name(), inputs.shape());
+        scope.add_error(Error::value(text));
+        1
+    })
+}
+
+fn unrolled_in_loop<C: RnnCell>(
+    cell: &C,
+    scope: &Graph,
+    inputs: &Output,
+    initial: C::State,
+    options: &RnnOptions,
+) -> (Output, C::State) {
+    let swap = |x: &Output| match options.time_major {
+        true => x.clone(),
+        false => transpose(x, [1, 0, 2]),
+    };
+    let inputs = swap(&inputs.within(scope));
+    cell.build(scope, depth_of(scope, &inputs, 2), inputs.dtype());
+    let steps = match inputs.shape().dim(0) {
+        Some(steps) => constant(&scope.named("time_steps"), i32::try_from(steps).unwrap_or(i32::MAX)),
+        None => strided_slice(shape(&inputs), &[Index::from(0)]),
+    };
+    let lengths = options.sequence_length.as_ref().map(|lengths| cast(lengths.within(scope), DType::Int32));
+    let bound = match &lengths {
+        Some(lengths) => {
+            let longest = reduce_max(lengths, .., false);
+            minimum(&steps, maximum(longest, constant(scope, 1i32)))
+        }
+        None => steps.clone(),
+    };
+    let parts = TensorArray::unstacked(&inputs);
+    let element = inputs.shape().range(1, 2).concat(&[cell.output_size()].into());
+    let outputs = TensorArray::new(scope, inputs.dtype(), &steps, element);
+    let loop_vars = (constant(&scope.named("time"), 0i32), outputs, initial);
+    let loop_options = WhileOptions::new().maximum_iterations(&steps).parallel_iterations(32);
+    let (_, outputs, state) = while_loop_with(
+        scope,
+        |_, (time, _, _)| less(time, &bound),
+        |body, (time, outputs, state)| {
+            let input = parts.read(time.within(body));
+            let (output, next) = cell.call(body, &input, &state);
+            let (output, next) = match &lengths {
+                Some(lengths) => {
+                    let running = less(time.within(body), lengths);
+                    let zeros = zeros_like(&output);
+                    (select_rows(&running, &output, zeros), kept(&running, next, &state))
+                }
+                None => (output, next),
+            };
+            (&time + 1, outputs.write(&time, output), next)
+        },
+        loop_vars,
+        &loop_options,
+    );
+    let known = inputs.shape().dim(0);
+    let stacked = TensorArray::of_handle(
+        outputs.handle().within(scope),
+        outputs.dtype(),
+        outputs.element_shape().clone(),
+        known,
+    );
+    (swap(&stacked.stack()), state)
+}
+
+/// The next state where a sequence goes on, the state before where it has ended.
+fn kept<S: Structure>(running: &Output, next: S, before: &S) -> S {
+    let pairs = next.outputs().into_iter().zip(before.outputs());
+    let chosen = pairs.map(|(next, before)| select_rows(running, next, before)).collect();
+    next.with_outputs(chosen)
+}
+
+/// Applies a cell to sequences step by step without a loop, beginning with zeros: the outputs of all steps, and the state
+/// behind the last. Each of `inputs` is `[batch, depth]`.
+///
+/// # Panics
+/// Without any input: there is no graph to build in.
+#[track_caller]
+pub fn static_rnn<C: RnnCell>(cell: &C, inputs: &[Output], options: &RnnOptions) -> (Vec<Output>, C::State) {
+    let (scope, batch) = static_scope(inputs, options);
+    let initial = cell.zero_state(&scope, batch, inputs[0].dtype());
+    unrolled(cell, &scope, inputs, initial, options)
+}
+
+/// Works as [`static_rnn`], beginning with this state.
+///
+/// # Panics
+/// Without any input: there is no graph to build in.
+#[track_caller]
+pub fn static_rnn_from<C: RnnCell>(
+    cell: &C,
+    inputs: &[Output],
+    initial_state: C::State,
+    options: &RnnOptions,
+) -> (Vec<Output>, C::State) {
+    let (scope, _) = static_scope(inputs, options);
+    unrolled(cell, &scope, inputs, initial_state, options)
+}
+
+#[track_caller]
+fn static_scope(inputs: &[Output], options: &RnnOptions) -> (Graph, Ints) {
+    let first = inputs.first().expect("static_rnn needs at least one input");
+    let graph = first.graph();
+    let scope = graph.located_at(graph.location()).variable_scope(&options.scope, graph.reuse());
+    let batch = match first.shape().dim(0) {
+        Some(batch) => Ints::from(batch),
+        None => Ints::from(strided_slice(shape(first.within(&scope)), &[Index::from(0)])),
+    };
+    (scope, batch)
+}
+
+fn unrolled<C: RnnCell>(
+    cell: &C,
+    scope: &Graph,
+    inputs: &[Output],
+    initial: C::State,
+    options: &RnnOptions,
+) -> (Vec<Output>, C::State) {
+    cell.build(scope, depth_of(scope, &inputs[0], 1), inputs[0].dtype());
+    let lengths = options.sequence_length.as_ref().map(|lengths| cast(lengths.within(scope), DType::Int32));
+    let (mut outputs, mut state) = (Vec::new(), initial);
+    for (time, input) in inputs.iter().enumerate() {
+        let (mut output, mut next) = cell.call(scope, &input.within(scope), &state);
+        if let Some(lengths) = &lengths {
+            let time = constant(scope, i32::try_from(time).unwrap_or(i32::MAX));
+            let running = less(time, lengths);
+            output = select_rows(&running, &output, zeros_like(&output));
+            next = kept(&running, next, &state);
+        }
+        outputs.push(output);
+        state = next;
+    }
+    (outputs, state)
+}
+
+/// Applies one cell to sequences from their beginning and another one from their end: the outputs of both, and the states
+/// behind the last steps of both. Outputs are in the order of the inputs, and not joined.
+#[track_caller]
+pub fn bidirectional_dynamic_rnn<F: RnnCell, B: RnnCell>(
+    cell_fw: &F,
+    cell_bw: &B,
+    inputs: impl AsOutput,
+    options: &RnnOptions,
+) -> ((Output, Output), (F::State, B::State)) {
+    let inputs = inputs.as_output();
+    let graph = inputs.graph();
+    let name = if options.scope == "rnn" { "bidirectional_rnn" } else { &options.scope };
+    let scope = graph.located_at(graph.location()).variable_scope(name, Reuse::No);
+    let (time, batch) = if options.time_major { (0, 1) } else { (1, 0) };
+    let backwards = |x: &Output| match &options.sequence_length {
+        Some(lengths) => reverse_sequence(x.within(&scope), lengths.within(&scope), time, batch),
+        None => reverse(x.within(&scope), [time]),
+    };
+    let forward = options.clone().scope("fw");
+    let (output_fw, state_fw) = dynamic_rnn(cell_fw, inputs.within(&scope), &forward);
+    let backward = options.clone().scope("bw");
+    let (output_bw, state_bw) = dynamic_rnn(cell_bw, backwards(inputs).within(&scope), &backward);
+    ((output_fw, backwards(&output_bw)), (state_fw, state_bw))
+}

@@ -1,0 +1,139 @@
+//! Cells made of cells.
+
+use super::RnnCell;
+use crate::Ints;
+use crate::nn::dropout;
+use session_core::{DType, Graph, Output};
+
+/// Cells on top of each other, under the names `multi_rnn_cell/cell_0` and so on.
+#[derive(Debug)]
+pub struct MultiRnnCell<C> {
+    cells: Vec<C>,
+}
+
+impl<C: RnnCell> MultiRnnCell<C> {
+    /// A stack of these cells, the first one at the bottom.
+    ///
+    /// # Panics
+    /// Without any cell.
+    #[must_use]
+    pub fn new(cells: impl IntoIterator<Item = C>) -> MultiRnnCell<C> {
+        let cells: Vec<C> = cells.into_iter().collect();
+        assert!(!cells.is_empty(), "a stack of cells needs at least one");
+        MultiRnnCell { cells }
+    }
+
+    fn scope(graph: &Graph, number: usize) -> Graph {
+        let reuse = graph.reuse();
+        graph.variable_scope("multi_rnn_cell", reuse).variable_scope(&format!("cell_{number}"), reuse)
+    }
+}
+
+impl<C: RnnCell> RnnCell for MultiRnnCell<C> {
+    type State = Vec<C::State>;
+
+    fn output_size(&self) -> usize {
+        self.cells.last().map_or(0, RnnCell::output_size)
+    }
+
+    fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> Self::State {
+        let scope = graph.scope("MultiRNNCellZeroState");
+        self.cells.iter().map(|cell| cell.zero_state(&scope, batch_size.clone(), dtype)).collect()
+    }
+
+    fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
+        let mut size = input_size;
+        for (number, cell) in self.cells.iter().enumerate() {
+            cell.build(&Self::scope(graph, number), size, dtype);
+            size = cell.output_size();
+        }
+    }
+
+    fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State) {
+        let scope = graph.scope("multi_rnn_cell");
+        let mut current = inputs.clone();
+        let mut states = Vec::new();
+        for (number, (cell, state)) in self.cells.iter().zip(state).enumerate() {
+            let (output, state) = cell.call(&scope.scope(&format!("cell_{number}")), &current, state);
+            current = output;
+            states.push(state);
+        }
+        (current, states)
+    }
+}
+
+/// A cell with dropout on its inputs and outputs. It adds no scope.
+#[derive(Debug)]
+pub struct DropoutWrapper<C> {
+    cell: C,
+    input_keep_prob: f64,
+    output_keep_prob: f64,
+    seed: Option<i64>,
+}
+
+impl<C: RnnCell> DropoutWrapper<C> {
+    /// Keeps this share of inputs and outputs.
+    #[must_use]
+    pub fn new(cell: C, input_keep_prob: f64, output_keep_prob: f64, seed: Option<i64>) -> DropoutWrapper<C> {
+        DropoutWrapper { cell, input_keep_prob, output_keep_prob, seed }
+    }
+}
+
+impl<C: RnnCell> RnnCell for DropoutWrapper<C> {
+    type State = C::State;
+
+    fn output_size(&self) -> usize {
+        self.cell.output_size()
+    }
+
+    fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> Self::State {
+        self.cell.zero_state(graph, batch_size, dtype)
+    }
+
+    fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
+        self.cell.build(graph, input_size, dtype);
+    }
+
+    fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State) {
+        let inputs = dropout(inputs.within(graph), 1.0 - self.input_keep_prob, self.seed);
+        let (output, state) = self.cell.call(graph, &inputs, state);
+        // The next seed: the same numbers twice would not be independent.
+        let seed = self.seed.map(|seed| seed.wrapping_add(1));
+        (dropout(output.within(graph), 1.0 - self.output_keep_prob, seed), state)
+    }
+}
+
+/// A cell whose inputs are added to its outputs. It adds no scope.
+#[derive(Debug)]
+pub struct ResidualWrapper<C> {
+    cell: C,
+}
+
+impl<C: RnnCell> ResidualWrapper<C> {
+    /// Adds the inputs to what this cell gives.
+    #[must_use]
+    pub fn new(cell: C) -> ResidualWrapper<C> {
+        ResidualWrapper { cell }
+    }
+}
+
+impl<C: RnnCell> RnnCell for ResidualWrapper<C> {
+    type State = C::State;
+
+    fn output_size(&self) -> usize {
+        self.cell.output_size()
+    }
+
+    fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> Self::State {
+        self.cell.zero_state(graph, batch_size, dtype)
+    }
+
+    fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
+        self.cell.build(graph, input_size, dtype);
+    }
+
+    fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State) {
+        let (output, state) = self.cell.call(graph, inputs, state);
+        (&inputs.within(graph) + &output, state)
+    }
+}
