@@ -25,7 +25,7 @@ fn a_custom_gradient_is_the_one_that_was_given() {
     let scale = constant(&graph.named("scale"), 2f64);
     let softplus = |x: &Output| math::log(math::exp(x) + 1f64);
     let y = custom_gradient(
-        &[x.clone()],
+        std::slice::from_ref(&x),
         |_, x| vec![&softplus(&x[0]) * &scale],
         |_, x, grads| vec![&(&grads[0] * &math::sigmoid(&x[0])) * &scale],
     );
@@ -41,7 +41,7 @@ fn a_custom_gradient_is_the_one_that_was_given() {
 fn a_custom_gradient_that_does_not_fit_is_refused() {
     let graph = Graph::new();
     let x = constant(&graph.named("x"), [1f64, 2.0]);
-    let _ = custom_gradient(&[x.clone()], |_, x| vec![x[0].clone()], |_, _, _| Vec::new());
+    let _ = custom_gradient(std::slice::from_ref(&x), |_, x| vec![x[0].clone()], |_, _, _| Vec::new());
     let error = graph.check().unwrap_err();
     assert!(error.message().contains("0 gradients for 1 inputs") && error.location().is_some(), "{error}");
     let graph = Graph::new();

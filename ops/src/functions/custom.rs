@@ -121,7 +121,8 @@ pub fn recompute_grad<S: Structure>(input: impl AsOutput, build: impl FnOnce(&Gr
     let structure = built.expect("a body is built once");
     match defined {
         Ok(function) => {
-            let called = function.begin_call(&graph, &[input.clone()]).attr(RECOMPUTES, true).finish();
+            let called =
+                function.begin_call(&graph, std::slice::from_ref(input)).attr(RECOMPUTES, true).finish();
             structure.with_outputs(called.outputs())
         }
         Err(error) => {

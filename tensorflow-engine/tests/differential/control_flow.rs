@@ -195,7 +195,7 @@ fn loops_of_no_round_one_round_and_several() {
     check(&graph, &y, &scale, 2, &feeds);
     let dw = gradients(&[&y], &[&w]).unwrap().remove(0).unwrap();
     for feeds in &feeds {
-        agree_within(&graph, &[dw.clone()], feeds, 1e3);
+        agree_within(&graph, std::slice::from_ref(&dw), feeds, 1e3);
     }
     // Against differences: a loop that takes the variable's value as an input.
     let v = input(&graph, "v", 3);

@@ -64,7 +64,7 @@ fn captures_are_found_however_they_are_used() {
     .unwrap();
     assert_eq!(function.captures(), [scale, w.handle().clone(), x.clone()]);
     assert!(function.is_stateful(), "it reads a variable");
-    let results = function.call(&graph, &[x.clone()]);
+    let results = function.call(&graph, std::slice::from_ref(&x));
     assert_eq!(results.iter().map(|r| r.shape().to_string()).collect::<Vec<_>>(), ["[3]"; 3]);
     let feeds = [(x, Tensor::from([1f32, 2.0, 3.0]))];
     let Some(values) = agree(&graph, &results, &feeds) else { return };
@@ -78,11 +78,11 @@ fn functions_call_functions_and_capture_through_them() {
     let function = define(&graph, "f", &[vector(2)], |body, arguments| {
         let here = &arguments[0] * 2f32;
         let inner = define(body, "g", &[vector(2)], |_, inner| vec![&(&inner[0] + &here) * &outer]).unwrap();
-        inner.call(body, &[arguments[0].clone()])
+        inner.call(body, std::slice::from_ref(&arguments[0]))
     })
     .unwrap();
     assert_eq!(graph.functions().len(), 2, "both are in the outermost library");
-    let results = function.call(&graph, &[outer.clone()]);
+    let results = function.call(&graph, std::slice::from_ref(&outer));
     let Some(values) = agree(&graph, &results, &[(outer, Tensor::from([2f32, 3.0]))]) else { return };
     assert_eq!(numbers(&values[0]), [12.0, 27.0]);
 }
