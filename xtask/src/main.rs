@@ -2,6 +2,7 @@
 
 mod bench;
 mod board;
+mod book;
 mod dependencies;
 mod docs;
 mod features;
@@ -22,7 +23,7 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test                 formatting, lints, tests, doctests, docs, layers, features, dependencies, single-crate builds
+  test                 formatting, lints, tests, doctests, docs, links, layers, features, dependencies, single-crate builds
   rules [--write]      hold the table of rules and tests, docs/rules.md, against the tests; or write it
   layers               hold the dependency table against cargo's metadata, and the embedded engine's order of modules
   features             hold the facade's features against the README and the defaults of its crates
@@ -41,6 +42,7 @@ cargo xtask COMMAND
                        kill a training with SIGKILL at random moments and compare what is left in the end
   board [--screenshots FOLDER]
                        the page of `monitored board` in a headless Chromium; pictures of it where a folder is named
+  book                 check the links of all Markdown files, and build the guide in docs/ with mdbook into target/book
   model [N]            the model-checked tests of queues and coordinators, with N (10000) interleavings of each program
   tensorflow           fetch TensorFlow into target/tensorflow: the oracle of the tests
   ci                   what a submission must pass: tensorflow, test, and the slow suites
@@ -58,6 +60,7 @@ fn main() -> Result<()> {
         "docs" => docs::docs(&rest),
         "rules" => rules::rules(&rest),
         "board" => board::board(&rest),
+        "book" => book::book(),
         "bench" => bench::bench(&rest),
         "model" => test::model(rest.first().map_or("10000", String::as_str)),
         "scale" => scale::scale(),

@@ -8,11 +8,11 @@ use std::fs;
 use std::path::Path;
 
 const HEAD: &str = "\
-# Rules of the original and their tests
+# The rules of TensorFlow and their tests
 
-Each line is a behavior of TensorFlow 1's training stack (S: a rule, in few words), whether it is the same here, and the
-tests that hold it. Where it differs, a Q names what was worth fixing. Made by `cargo xtask rules --write` of `rules.tsv` and of
-the names of tests; `cargo xtask rules` says what is out of date, and which rule has no test.
+Each line has a rule of TensorFlow 1's training stack (S, with a number), the behavior here (the same, or the difference), and the tests
+of the rule. A Q marks a flaw of TensorFlow that is fixed here. `cargo xtask rules --write` writes this page from `rules.tsv` and the
+names of tests; `cargo xtask rules` reports outdated lines and rules without a test.
 ";
 
 /// A test that says in its name which rules it holds.

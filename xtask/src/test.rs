@@ -2,7 +2,7 @@
 
 use crate::shell::{cargo, exists, section};
 use crate::skipped::Skipped;
-use crate::{board, dependencies, docs, features, fuzz, layers, rules, tensorflow, torture};
+use crate::{board, book, dependencies, docs, features, fuzz, layers, rules, tensorflow, torture};
 use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
@@ -34,6 +34,7 @@ fn all(skipped: &Skipped) -> Result<()> {
     dependencies::check()?;
     rules::rules(&[])?;
     docs::check()?;
+    book::links()?;
     section(
         "clippy",
         cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
