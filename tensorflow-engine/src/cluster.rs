@@ -1,4 +1,4 @@
-//! Clusters, and the servers that they are made of.
+//! Clusters and their servers.
 
 use crate::Library;
 use crate::ffi::NativeServer;
@@ -26,13 +26,13 @@ pub struct ClusterSpec {
 }
 
 impl ClusterSpec {
-    /// No jobs.
+    /// Creates a cluster without jobs.
     #[must_use]
     pub fn new() -> ClusterSpec {
         ClusterSpec::default()
     }
 
-    /// With a job whose tasks 0, 1, 2 ... have these addresses, `host:port`. Takes the place of a job of that name.
+    /// Adds a job whose tasks 0, 1, 2 and so on have these addresses, `host:port`. Replaces a job of the same name.
     #[must_use]
     pub fn job<A: Into<String>>(
         mut self,
@@ -44,31 +44,31 @@ impl ClusterSpec {
         self
     }
 
-    /// With the task of a job at an address, for jobs of which only some tasks are known.
+    /// Adds one task of a job, for jobs of which only some tasks are known.
     #[must_use]
     pub fn task(mut self, job: impl Into<String>, index: usize, address: impl Into<String>) -> ClusterSpec {
         self.jobs.entry(job.into()).or_default().insert(index, address.into());
         self
     }
 
-    /// The names of the jobs, sorted.
+    /// Iterates over the names of the jobs, sorted.
     pub fn jobs(&self) -> impl Iterator<Item = &str> {
         self.jobs.keys().map(String::as_str)
     }
 
-    /// How many tasks of a job are known; 0 for a job that is not.
+    /// Returns the number of known tasks of a job; 0 for an unknown job.
     #[must_use]
     pub fn num_tasks(&self, job: &str) -> usize {
         self.jobs.get(job).map_or(0, BTreeMap::len)
     }
 
-    /// The address of a task.
+    /// Returns the address of a task.
     #[must_use]
     pub fn address(&self, job: &str, index: usize) -> Option<&str> {
         self.jobs.get(job)?.get(&index).map(String::as_str)
     }
 
-    /// Every task with its job, number and address.
+    /// Iterates over all tasks with their job, index and address.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = (&str, usize, &str)> {
         self.jobs.iter().flat_map(|(job, tasks)| {
             tasks.iter().map(move |(&index, address)| (job.as_str(), index, address.as_str()))
@@ -87,7 +87,7 @@ impl ClusterSpec {
     }
 }
 
-/// `job=host:port` pairs, separated by commas; a job with several tasks is named several times.
+/// Parses `job=host:port` pairs, separated by commas; a job with several tasks is named several times.
 impl FromStr for ClusterSpec {
     type Err = Error;
 
@@ -96,21 +96,21 @@ impl FromStr for ClusterSpec {
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let Some((job, address)) = pair.split_once('=') else {
                 return Err(Error::value(format!(
-                    "'{pair}' is no task of a cluster: it must be job=host:port"
+                    "'{pair}' is not a task of a cluster: it must have the form job=host:port"
                 )));
             };
             let port =
                 address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
             if job.is_empty() || port.is_none_or(|(host, _)| host.is_empty()) {
                 return Err(Error::value(format!(
-                    "'{pair}' is no task of a cluster: it must be job=host:port"
+                    "'{pair}' is not a task of a cluster: it must have the form job=host:port"
                 )));
             }
             let index = cluster.num_tasks(job);
             cluster = cluster.task(job, index, address);
         }
         if cluster.jobs.is_empty() {
-            return Err(Error::value("a cluster needs a task, such as worker=host:2222"));
+            return Err(Error::value("a cluster needs at least one task, such as worker=host:2222"));
         }
         Ok(cluster)
     }
@@ -129,11 +129,24 @@ impl fmt::Display for ClusterSpec {
 
 /// A task of a cluster, served by this process (`tf.train.Server`).
 ///
-/// TensorFlow cannot end a server once it was started: it lives until the process does, also when this value is
-/// dropped. So give each server a process of its own, such as `monitored server`.
+/// TensorFlow cannot stop a server that was started: it lives as long as the process, even if this value is dropped. Run each
+/// server in a process of its own, such as `monitored server`.
 ///
-/// TensorFlow's servers listen on all network interfaces, whatever host the cluster names for the task, and know no
-/// authentication: who reaches the port can run any graph in this process. Keep them in a network of trusted machines.
+/// TensorFlow's servers listen on all network interfaces, whatever host the cluster has for the task, and have no
+/// authentication: anyone who can reach the port can run any graph in this process. Use them only in trusted networks.
+///
+/// ```no_run
+/// use tensorflow_engine::{ClusterSpec, Server, TensorFlowEngine};
+/// use session_core::SessionConfig;
+///
+/// # fn main() -> session_core::Result<()> {
+/// let engine = TensorFlowEngine::new()?;
+/// let cluster = ClusterSpec::new().job("worker", ["localhost:2222"]);
+/// let server = Server::start(engine.library(), &cluster, "worker", 0, &SessionConfig::default())?;
+/// println!("sessions can use the target {}", server.target());
+/// server.join()
+/// # }
+/// ```
 pub struct Server {
     native: NativeServer,
     target: String,
@@ -143,7 +156,7 @@ impl Server {
     /// Starts the server of one task of a cluster.
     ///
     /// # Errors
-    /// A key error for a task that the cluster does not have; `Unknown` when its port is in use.
+    /// A key error for a task that is not in the cluster; `Unknown` if its port is in use.
     pub fn start(
         library: &Library,
         cluster: &ClusterSpec,
@@ -171,16 +184,16 @@ impl Server {
         Ok(Server { native, target })
     }
 
-    /// The target of sessions whose master this server is, such as `grpc://localhost:2222`.
+    /// Returns the target of sessions with this server as their master, such as `grpc://localhost:2222`.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// Serves until the process is ended.
+    /// Serves until the process ends.
     ///
     /// # Errors
-    /// Of the server.
+    /// Returns the errors of the server.
     pub fn join(&self) -> Result<()> {
         self.native.join()
     }

@@ -1,7 +1,7 @@
 //! The creation of a session on a server, which waits for every task of the cluster.
 //!
-//! TensorFlow makes a session on a server in the first run, and its master then waits until all tasks have answered. A
-//! master of this very process does so for ever, whatever time limit is set: so such a run is bounded here.
+//! TensorFlow creates a session on a server in its first run, and the master then waits until all tasks have answered. A master in
+//! this process waits forever, whatever time limit is set, so this module limits such a run.
 
 use crate::ClusterSpec;
 use session_core::{Code, Error};
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// The clusters of the servers of this process, by the servers' targets. Guards the list alone.
+/// The clusters of the servers in this process, by target. Only the list is accessed while it is held.
 static SERVED: Mutex<Vec<(String, ClusterSpec)>> = Mutex::new(Vec::new());
 
-/// Remembers the cluster of a server of this process.
+/// Records the cluster of a server in this process.
 pub(crate) fn serves(target: &str, cluster: &ClusterSpec) {
     SERVED.lock().unwrap_or_else(PoisonError::into_inner).push((target.to_owned(), cluster.clone()));
 }
@@ -24,19 +24,19 @@ fn served(target: &str) -> Option<ClusterSpec> {
     served.iter().rev().find(|(known, _)| known == target).map(|(_, cluster)| cluster.clone())
 }
 
-/// A session's way to its master.
+/// The connection of a session to its master.
 pub(crate) struct Creation {
     target: String,
-    /// Of a server of this process.
+    /// The cluster, if the master is a server in this process.
     cluster: Option<ClusterSpec>,
     limit: Option<Duration>,
-    /// A run was answered: all tasks were there.
+    /// True once a run was answered, which means that all tasks were reachable.
     done: AtomicBool,
-    /// A run was given up that still waits.
+    /// True if a run was abandoned that still waits.
     abandoned: AtomicBool,
 }
 
-/// A task is there if its port answers within this time.
+/// The time within which the port of a reachable task answers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Creation {
@@ -46,35 +46,35 @@ impl Creation {
         Creation { target: target.to_owned(), cluster, limit, done, abandoned }
     }
 
-    /// The master's.
+    /// Returns the master's target.
     pub(crate) fn target(&self) -> &str {
         &self.target
     }
 
-    /// How long a run may take that TensorFlow itself does not bound.
+    /// Returns the time limit for a run that TensorFlow itself does not limit.
     pub(crate) fn limit(&self) -> Option<Duration> {
         let unbounded = self.cluster.is_some() && !self.done.load(Ordering::Relaxed);
-        // Later than TensorFlow's own limit, where that is kept.
+        // Later than TensorFlow's own limit, where TensorFlow enforces it.
         self.limit.filter(|_| unbounded).map(|limit| limit + Duration::from_secs(1))
     }
 
-    /// A run was answered.
+    /// Records that a run was answered.
     pub(crate) fn answered(&self) {
         self.done.store(true, Ordering::Relaxed);
     }
 
-    /// A run was given up.
+    /// Records that a run was abandoned.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a run still waits that nobody waits for.
+    /// Returns true if an abandoned run still waits.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Relaxed)
     }
 
-    /// The error for a master that did not answer in time: what of its cluster is missing, as far as that can be seen
-    /// from here.
+    /// Returns the error for a master that did not answer in time, with the unreachable tasks of its cluster as far as they can be
+    /// determined from here.
     pub(crate) fn unanswered(&self, error: Error) -> Error {
         let target = &self.target;
         let why = match &self.cluster {
@@ -90,7 +90,7 @@ impl Creation {
                 Err(reason) => format!("its port cannot be reached: {reason}"),
             },
         };
-        let text = format!("the master {target} did not answer in time; {why}");
+        let text = format!("the master {target} did not answer within the time limit; {why}");
         log::warn!("{text}");
         Error::new(Code::Unavailable, text).with_source(error)
     }
@@ -111,7 +111,7 @@ impl fmt::Display for Missing {
     }
 }
 
-/// The tasks whose ports do not answer, all asked at once.
+/// Returns the tasks whose ports do not answer. All are tried at the same time.
 fn missing(cluster: &ClusterSpec) -> Vec<Missing> {
     let tasks = || cluster.tasks();
     std::thread::scope(|scope| {
@@ -122,7 +122,7 @@ fn missing(cluster: &ClusterSpec) -> Vec<Missing> {
             })
             .collect();
         let missing = asked.into_iter().filter_map(|(job, index, address, answer)| {
-            // A thread that could not tell says nothing against the task.
+            // If the check itself failed, the task is assumed to be reachable.
             let reason = answer.join().ok()?.err()?;
             Some(Missing { job: job.to_owned(), index, address: address.to_owned(), reason })
         });
@@ -130,7 +130,7 @@ fn missing(cluster: &ClusterSpec) -> Vec<Missing> {
     })
 }
 
-/// Whether a port answers, or why not.
+/// Returns an error with the reason if a port does not answer.
 fn reach(address: &str) -> Result<(), String> {
     let addresses =
         address.to_socket_addrs().map_err(|error| format!("its host cannot be resolved: {error}"))?;
@@ -150,7 +150,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn the_tasks_that_are_missing_are_named() {
+    fn missing_tasks_are_named() {
         let here = TcpListener::bind("127.0.0.1:0").unwrap();
         let gone = TcpListener::bind("127.0.0.1:0").unwrap();
         let (here_at, gone_at) =

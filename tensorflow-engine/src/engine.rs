@@ -1,4 +1,4 @@
-//! The engine: what makes sessions.
+//! The engine, which creates sessions.
 
 use crate::growth::refuse_host_functions;
 use crate::session::TensorFlowSession;
@@ -8,6 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs graphs with TensorFlow's runtime, in this process or on a server.
+///
+/// ```no_run
+/// use tensorflow_engine::TensorFlowEngine;
+/// # fn main() -> session_core::Result<()> {
+/// let engine = TensorFlowEngine::new()?;
+/// println!("TensorFlow {}", engine.library().version());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct TensorFlowEngine {
     library: Library,
@@ -16,50 +25,49 @@ pub struct TensorFlowEngine {
 }
 
 impl TensorFlowEngine {
-    /// The engine of the library that is found; see [`Library::find`].
+    /// Creates an engine with the library that [`Library::find`] finds.
     ///
     /// # Errors
-    /// As [`Library::find`].
+    /// Returns the errors of [`Library::find`].
     pub fn new() -> Result<TensorFlowEngine> {
         Library::find().map(TensorFlowEngine::with_library)
     }
 
-    /// The engine of this library.
+    /// Creates an engine with this library.
     #[must_use]
     pub fn with_library(library: Library) -> TensorFlowEngine {
         TensorFlowEngine { library, remote_timeout: Some(Duration::from_secs(60)), device_setter: None }
     }
 
-    /// How long a session on a server waits for each call where neither its configuration nor the options of the run
-    /// set a limit; `None` for ever. Default: 60 s.
+    /// Sets how long a session on a server waits for each call if neither its configuration nor the options of the run set a limit;
+    /// `None` waits forever. Default: 60 s.
     ///
-    /// Without a limit a client whose master dies waits for ever. A call that takes longer than this limit, or than the
-    /// configuration's, fails with `Unavailable`, which a monitored session recovers from; only a limit in the options
-    /// of a run gives `DeadlineExceeded`.
+    /// Without a limit a client waits forever if its master dies. A call that takes longer than this limit, or than that of the
+    /// configuration, fails with `Unavailable`, which a monitored session recovers from. Only a limit in the options of a run
+    /// results in `DeadlineExceeded`.
     #[must_use]
     pub fn remote_timeout(mut self, timeout: Option<Duration>) -> TensorFlowEngine {
         self.remote_timeout = timeout;
         self
     }
 
-    /// Gives operations that ask for no device the tasks of a cluster. Default: they stay without one, which means the
-    /// master's own.
+    /// Places operations without a device on the tasks of a cluster. Default: they keep no device, which means the master's own.
     #[must_use]
     pub fn device_setter(mut self, setter: ReplicaDeviceSetter) -> TensorFlowEngine {
         self.device_setter = Some(setter);
         self
     }
 
-    /// The library.
+    /// Returns the library.
     #[must_use]
     pub fn library(&self) -> &Library {
         &self.library
     }
 
-    /// As [`Engine::new_session`], giving the session's own type.
+    /// Creates a session like [`Engine::new_session`], with its concrete type.
     ///
     /// # Errors
-    /// As [`Engine::new_session`].
+    /// Returns the errors of [`Engine::new_session`].
     pub fn open(&self, graph: &Graph, target: &str, config: &SessionConfig) -> Result<TensorFlowSession> {
         graph.check()?;
         refuse_host_functions(graph)?;
@@ -78,7 +86,7 @@ impl TensorFlowEngine {
     }
 }
 
-/// Whether a target names a server.
+/// Returns true if a target names a server.
 pub(crate) fn is_remote(target: &str) -> bool {
     !target.is_empty() && target != "local"
 }

@@ -1,8 +1,8 @@
-//! The one module with unsafe code: TensorFlow's C API behind types that own what they hold.
+//! The only module with unsafe code: TensorFlow's C API behind owning types.
 //!
-//! What must hold: every pointer came from the same library, whose code stays loaded until the process ends; whatever
-//! a type here deletes when it is dropped, it alone owns; a session's graph outlives the session; nothing is run on a
-//! session while it is deleted, because who runs it holds it.
+//! Invariants: every pointer comes from the same library, whose code stays loaded until the process ends; whatever a type
+//! here deletes on drop, it alone owns; a session's graph outlives the session; a session is not deleted while it runs,
+//! because its runs hold it.
 #![allow(unsafe_code)] // a C API can be called in no other way
 
 mod api;
@@ -27,17 +27,17 @@ use std::path::Path;
 /// The C API of a loaded library.
 pub(crate) type Native = &'static Api;
 
-/// Loads a library and looks up its functions. It stays loaded until the process ends: TensorFlow starts threads and
-/// registers what cannot be taken back.
+/// Loads a library and looks up its functions. It stays loaded until the process ends, because TensorFlow starts threads and
+/// registers objects that cannot be removed.
 pub(crate) fn load(path: &Path) -> Result<Native, libloading::Error> {
-    // SAFETY: loading runs TensorFlow's initialisers, which ask nothing of the program but that it stays.
+    // SAFETY: loading runs TensorFlow's initializers, which only require that the library stays loaded.
     let library = unsafe { Library::new(path)? };
     let api = Api::resolve(&library);
     std::mem::forget(library);
     Ok(Box::leak(Box::new(api?)))
 }
 
-/// TensorFlow's version, such as `2.21.0`.
+/// Returns TensorFlow's version, such as `2.21.0`.
 pub(crate) fn version(api: Native) -> String {
     // SAFETY: the result is a constant of the library, ended by zero.
     unsafe { CStr::from_ptr((api.TF_Version)()) }.to_string_lossy().into_owned()

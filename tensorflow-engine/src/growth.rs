@@ -13,15 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 /// A graph and TensorFlow's copy of it.
 pub(crate) struct Mirror {
     native: Arc<NativeGraph>,
-    /// Guards the copies of the operations, by their ids.
+    /// The copies of the operations, by their ids.
     copies: RwLock<Vec<NativeOperation>>,
-    /// Guards growing: who holds it compares both graphs and adds what is missing.
+    /// Held while both graphs are compared and missing operations are added.
     growing: Mutex<Growth>,
-    /// Whether an operation gives references to variables, which TensorFlow writes to under those who hold them.
+    /// True if an operation outputs references to variables, which TensorFlow overwrites while others hold them.
     has_references: AtomicBool,
 }
 
-/// What is known of what was copied.
+/// The parts that were copied.
 #[derive(Default)]
 struct Growth {
     /// The names of the functions.
@@ -44,12 +44,12 @@ impl Mirror {
         &self.native
     }
 
-    /// Whether fetched values may be changed by later runs.
+    /// Returns true if later runs may change fetched values.
     pub(crate) fn has_references(&self) -> bool {
         self.has_references.load(Ordering::Relaxed)
     }
 
-    /// The copies, all operations up to now among them.
+    /// Returns the copies, including those of all current operations.
     pub(crate) fn copies(&self, graph: &Graph) -> Result<Copies<'_>> {
         let copies = Copies(self.copies.read().unwrap_or_else(PoisonError::into_inner));
         if copies.0.len() == graph.len() {
@@ -65,7 +65,7 @@ impl Mirror {
         let known = self.copies.read().unwrap_or_else(PoisonError::into_inner).clone();
         let first = known.len() as OpId;
         let mut message = to_graph_def_with(graph, &ExportOptions::new().from_operation(first))?;
-        // What was made since the export comes the next time.
+        // Operations created since the export follow the next time.
         let mut added = graph.operations_from(first);
         added.truncate(message.node.len());
         if added.is_empty() {
@@ -94,7 +94,7 @@ impl Mirror {
 
     fn find(&self, operation: &Operation) -> Result<NativeOperation> {
         self.native.operation(operation.name())?.ok_or_else(|| {
-            let text = format!("TensorFlow did not take over the operation '{}'", operation.name());
+            let text = format!("TensorFlow did not import the operation '{}'", operation.name());
             operation.place(Error::new(Code::Internal, text))
         })
     }
@@ -104,19 +104,19 @@ impl Mirror {
 pub(crate) struct Copies<'m>(RwLockReadGuard<'m, Vec<NativeOperation>>);
 
 impl Copies<'_> {
-    /// The copy of an operation.
+    /// Returns the copy of an operation.
     pub(crate) fn operation(&self, id: OpId) -> Result<NativeOperation> {
         let copy = self.0.get(id as usize).copied();
         copy.ok_or_else(|| Error::key(format!("the graph has no operation number {id}")))
     }
 
-    /// The copy of an output.
+    /// Returns the copy of an output.
     pub(crate) fn output(&self, endpoint: Endpoint) -> Result<NativeOutput> {
         Ok(self.operation(endpoint.op)?.output(endpoint.index))
     }
 }
 
-/// Binds what new nodes take from nodes that were imported before.
+/// Connects the inputs of new nodes to nodes that were imported before.
 fn bind(options: &mut ImportOptions, added: &[Operation], known: &[NativeOperation]) -> Result<()> {
     if known.is_empty() {
         return Ok(());
@@ -142,7 +142,7 @@ fn bind(options: &mut ImportOptions, added: &[Operation], known: &[NativeOperati
     Ok(())
 }
 
-/// Leaves only new functions in a library, and gives their names.
+/// Removes all but new functions from a library, and returns their names.
 fn retain_new(library: Option<&mut FunctionDefLibrary>, known: &BTreeSet<String>) -> Vec<String> {
     let Some(library) = library else { return Vec::new() };
     let name = |function: &FunctionDef| function.signature.as_ref().map_or("", |op| &op.name).to_owned();
@@ -151,7 +151,7 @@ fn retain_new(library: Option<&mut FunctionDefLibrary>, known: &BTreeSet<String>
     library.function.iter().map(name).collect()
 }
 
-/// A serialised `GraphDef` of these versions alone, to be appended to another one: nodes are taken to be of the very
+/// Returns a serialized `GraphDef` that has only these versions, to append to another one: nodes count as created by the very
 /// release that runs them.
 fn versions(version_def: &[u8]) -> Vec<u8> {
     const VERSIONS: u32 = 4;
@@ -160,7 +160,7 @@ fn versions(version_def: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Names the operation of ours that an error of TensorFlow speaks of, as `{{node NAME}}` or `Node 'NAME'`.
+/// Returns the operation that an error of TensorFlow names as `{{node NAME}}` or `Node 'NAME'`.
 pub(crate) fn locate(graph: &Graph, error: Error) -> Error {
     let named = |open: &str, close: &str| {
         let rest = error.message().split_once(open)?.1;
@@ -173,7 +173,7 @@ pub(crate) fn locate(graph: &Graph, error: Error) -> Error {
     }
 }
 
-/// Refuses graphs with operations that call closures of this program, which TensorFlow's runtime has no kernel for.
+/// Rejects graphs with operations that call closures of this program, for which TensorFlow's runtime has no kernel.
 pub(crate) fn refuse_host_functions(graph: &Graph) -> Result<()> {
     let mut names = py_funcs(graph);
     if names.is_empty() {
@@ -183,8 +183,8 @@ pub(crate) fn refuse_host_functions(graph: &Graph) -> Result<()> {
     names.truncate(3);
     let more = if count > 3 { ", ..." } else { "" };
     let text = format!(
-        "TensorFlow's runtime cannot call closures of this program, which the graph does in {}{more}: run it on the embedded \
-         engine",
+        "TensorFlow's runtime cannot call closures of this program, as the graph does in {}{more}: run it on the embedded \
+        engine",
         names.join(", ")
     );
     Err(Error::new(Code::Unimplemented, text))

@@ -1,8 +1,8 @@
-//! TensorFlow's own runtime as an engine: sessions and servers over its C API, loaded at run time.
+//! TensorFlow's own runtime as an engine: sessions and servers through its C API, loaded at run time.
 //!
-//! Nothing of TensorFlow is needed to build this crate. A program that uses it finds the library of any TensorFlow 2 on
-//! the machine ([`Library::find`]), such as the one in the wheel `tensorflow-cpu`, which `cargo xtask tensorflow`
-//! installs; Python is not run.
+//! Building this crate needs no part of TensorFlow. At run time a program finds the library of any TensorFlow 2 on the machine
+//! ([`Library::find`]), such as the one in the wheel `tensorflow-cpu`, which `cargo xtask tensorflow` installs. Python is not
+//! used.
 //!
 //! ```
 //! use ops::array::placeholder;
@@ -26,39 +26,39 @@
 //! }
 //! ```
 //!
-//! # What differs from the embedded engine
+//! # Differences from the embedded engine
 //!
-//! - One run cannot be cancelled by its token alone; see [`TensorFlowSession`].
+//! - A cancellation token cannot stop a single run; see [`TensorFlowSession`].
 //! - The state of random operations is not part of a checkpoint.
-//! - A graph that grows is copied in parts (S-56). A loop of the old control flow must come as a whole: a `Merge` whose
-//!   `NextIteration` is made after a run cannot be taken over.
+//! - A growing graph is copied in parts (S-56). A TensorFlow 1 loop must be complete when it is copied: a `Merge` whose
+//!   `NextIteration` is created after a run cannot be copied.
 
 //!
 //! # Clusters
 //!
-//! [`Server::start`] serves a task of a [`ClusterSpec`] in this process, as `monitored server` does in one of its own.
-//! Sessions reach it by the target `grpc://host:port`, through [`Engine::new_session`](session_core::Engine::new_session)
-//! or `master` of the monitored sessions. A [`ReplicaDeviceSetter`] given to the engine puts variables on parameter
-//! servers. `device_filters` of the configuration keep a session from waiting for tasks that it does not need: give each
-//! worker `/job:ps` and its own task.
+//! [`Server::start`] serves a task of a [`ClusterSpec`] in this process; `monitored server` does so in a process of its own.
+//! Sessions use a server by the target `grpc://host:port`, through [`Engine::new_session`](session_core::Engine::new_session)
+//! or `master` of the monitored sessions. A [`ReplicaDeviceSetter`] given to the engine places variables on parameter servers.
+//! `device_filters` of the configuration keep a session from waiting for tasks that it does not need: give each worker
+//! `/job:ps` and its own task.
 //!
-//! What a client sees when something fails. "Recoverable" is what
-//! [`Error::is_recoverable`](session_core::Error::is_recoverable) says, upon which a monitored session opens a new session
-//! and restores the newest checkpoint (a chief) or waits for the model (a worker). Every row is a test of the workspace's
-//! `tests/distributed.rs`, with real processes.
+//! The table shows the errors that a client sees after failures. "Recoverable" is the result of
+//! [`Error::is_recoverable`](session_core::Error::is_recoverable); after a recoverable error a monitored session opens a new
+//! session and restores the newest checkpoint (a chief) or waits for the model (a worker). Each row is tested with real
+//! processes in the workspace's `tests/distributed.rs`.
 //!
-//! | what happens | what the session says | outcome in a monitored session |
+//! | event | error of the session | effect on a monitored session |
 //! |---|---|---|
 //! | a parameter server dies | `Unavailable` or `Aborted`, recoverable | a new session once it is back |
 //! | it comes back, without its variables | `FailedPrecondition` in a new session | the chief restores the newest checkpoint: at most the steps since then are lost |
-//! | another worker dies | nothing, with device filters | goes on; the successor waits for the model and goes on |
+//! | another worker dies | nothing, with device filters | continues; the successor waits for the model and continues |
 //! | the chief's process dies | ends with it | the successor restores the newest checkpoint |
 //! | a remote master dies | `Unavailable` after the time limit ([`TensorFlowEngine::remote_timeout`]), recoverable | a new session once it is back |
 //! | the master comes back | `Aborted` in the old session, recoverable | a new session: a worker finds the variables of the parameter servers; a chief restores its newest checkpoint over them, or initializes them without one, as in TensorFlow, so that the steps since then are lost |
-//! | nobody is at the target | `Unavailable` after the time limit, recoverable | tries again, as often as the recovery policy says |
-//! | a run exceeds the limit in its own options | `DeadlineExceeded`, not recoverable | the error is the caller's |
-//! | a server's port is held by another program | `Unknown` from [`Server::start`] | none begins |
-//! | a task that the cluster does not have | a key error from [`Server::start`] | none begins |
+//! | there is no server at the target | `Unavailable` after the time limit, recoverable | tries again, as often as the recovery policy allows |
+//! | a run exceeds the limit in its own options | `DeadlineExceeded`, not recoverable | the caller receives the error |
+//! | a server's port is used by another program | `Unknown` from [`Server::start`] | no session starts |
+//! | the cluster does not have the task | a key error from [`Server::start`] | no session starts |
 
 mod cluster;
 mod creation;
@@ -76,3 +76,8 @@ pub use engine::TensorFlowEngine;
 pub use library::{LIBRARY_VARIABLE, Library};
 pub use placement::ReplicaDeviceSetter;
 pub use session::TensorFlowSession;
+
+/// Compiles the program of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,30 +7,39 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// The environment variable that names the library, or a folder that holds it.
+/// The environment variable with the path of the library, or of a folder that contains it.
 pub const LIBRARY_VARIABLE: &str = "MONITORED_SESSION_TF_LIBRARY";
 
-/// The names under which TensorFlow's C API is shipped, in the wheels of Python and in its own archives.
+/// The file names of TensorFlow's C API, in Python wheels and in TensorFlow's archives.
 const NAMES: [&str; 4] =
     ["libtensorflow_cc.so.2", "libtensorflow.so.2", "libtensorflow.so", "libtensorflow_cc.2.dylib"];
 
-/// TensorFlow's library, loaded into this process. Cheap to clone.
+/// TensorFlow's library, loaded into this process. Clones are cheap.
 ///
-/// It takes some 300 MB and a third of a second, and stays until the process ends, because TensorFlow cannot be
-/// unloaded.
+/// Loading takes about 300 MB and a third of a second. The library stays loaded until the process ends, because TensorFlow
+/// cannot be unloaded.
+///
+/// ```no_run
+/// use tensorflow_engine::{Library, TensorFlowEngine};
+/// # fn main() -> session_core::Result<()> {
+/// let library = Library::load("/opt/venv/lib/python3.11/site-packages/tensorflow")?;
+/// let engine = TensorFlowEngine::with_library(library);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Library {
     path: PathBuf,
     api: Native,
 }
 
-/// Guards the table of what was loaded, by path: loading takes place under it, once for each path.
+/// The loaded libraries, by path. Loading happens while it is held, once for each path.
 static LOADED: Mutex<Option<HashMap<PathBuf, Native>>> = Mutex::new(None);
 
 impl Library {
-    /// Finds and loads the library. It is looked for, in this order,
+    /// Finds and loads the library. It is searched, in this order,
     ///
-    /// 1. where the environment variable [`MONITORED_SESSION_TF_LIBRARY`](LIBRARY_VARIABLE) says: a file, or a folder;
+    /// 1. at the path in the environment variable [`MONITORED_SESSION_TF_LIBRARY`](LIBRARY_VARIABLE): a file or a folder;
     /// 2. in the Python environment `tensorflow/venv` of the build folder (`CARGO_TARGET_DIR`, or a `target` in the
     ///    working directory or above the program), where `cargo xtask tensorflow` installs it;
     /// 3. in the active Python environment (`VIRTUAL_ENV`), and in the one of the Python that
@@ -38,8 +47,8 @@ impl Library {
     /// 4. on the system's library paths.
     ///
     /// # Errors
-    /// `NotFound` with all places that were looked at, `FailedPrecondition` when what was found cannot be loaded or lacks
-    /// functions. A variable that names no library is an error, even if there is one elsewhere.
+    /// `NotFound` with all searched places; `FailedPrecondition` if the library that was found cannot be loaded or lacks
+    /// functions. A variable that names no library is an error, even if there is a library elsewhere.
     pub fn find() -> Result<Library> {
         if let Some(named) = std::env::var_os(LIBRARY_VARIABLE).filter(|named| !named.is_empty()) {
             return Library::load(named);
@@ -56,10 +65,10 @@ impl Library {
         Err(not_found(&folders))
     }
 
-    /// Loads the library at a path: the file, or a folder that holds it, such as `site-packages/tensorflow`.
+    /// Loads the library from a path: the file, or a folder that contains it, such as `site-packages/tensorflow`.
     ///
     /// # Errors
-    /// `NotFound` when there is none, `FailedPrecondition` when it cannot be loaded or lacks functions.
+    /// `NotFound` if there is none; `FailedPrecondition` if it cannot be loaded or lacks functions.
     pub fn load(path: impl AsRef<Path>) -> Result<Library> {
         let path = path.as_ref();
         if path.is_dir() {
@@ -82,20 +91,20 @@ impl Library {
             return Ok(Library { path, api });
         }
         let api = ffi::load(&path).map_err(|error| {
-            let text = format!("'{}' cannot be used as TensorFlow's library", path.display());
+            let text = format!("cannot use '{}' as TensorFlow's library", path.display());
             Error::new(Code::FailedPrecondition, text).with_source(error)
         })?;
         loaded.insert(path.clone(), api);
         Ok(Library { path, api })
     }
 
-    /// The file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// TensorFlow's version, such as `2.21.0`.
+    /// Returns TensorFlow's version, such as `2.21.0`.
     #[must_use]
     pub fn version(&self) -> String {
         ffi::version(self.api)
@@ -115,27 +124,27 @@ impl fmt::Debug for Library {
 fn not_found(places: &[PathBuf]) -> Error {
     let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
     let text = format!(
-        "TensorFlow's library ({}) was not found in {}; `cargo xtask tensorflow` or `pip install tensorflow-cpu` \
-         installs it, and {LIBRARY_VARIABLE} may name it",
+        "TensorFlow's library ({}) was not found in {}; install it with `cargo xtask tensorflow` or \
+        `pip install tensorflow-cpu`, or set {LIBRARY_VARIABLE} to its path",
         NAMES[0],
         if places.is_empty() { "the system's library paths".to_owned() } else { places.join(", ") },
     );
     Error::new(Code::NotFound, text)
 }
 
-/// The folders to look into, in order.
+/// Returns the folders to search, in order.
 fn folders() -> Vec<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let mut environments: Vec<PathBuf> =
         targets().into_iter().map(|target| target.join("tensorflow").join("venv")).collect();
     environments.extend(variable("VIRTUAL_ENV"));
-    // The environment's folder is that of `bin/python`, which is itself a link to somewhere else.
+    // The environment is the folder of `bin/python`, which is itself a link to a file elsewhere.
     let python = variable("MONITORED_SESSION_TF_PYTHON");
     environments.extend(python.and_then(|python| Some(python.parent()?.parent()?.to_path_buf())));
     environments.iter().flat_map(|environment| packages(environment)).collect()
 }
 
-/// Cargo's build folders: the one that is set, or the `target` folders above the working directory and the program.
+/// Returns Cargo's build folders: the configured one, or the `target` folders above the working directory and the program.
 fn targets() -> Vec<PathBuf> {
     if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
         return vec![target.into()];
@@ -146,8 +155,8 @@ fn targets() -> Vec<PathBuf> {
     above.filter(|target| target.join("tensorflow").is_dir()).collect()
 }
 
-/// TensorFlow's package folders of a Python environment, one for each version of Python in it; where it would be in an
-/// environment without Python.
+/// Returns TensorFlow's package folders of a Python environment, one for each of its versions of Python, or the expected path if
+/// the environment has no Python.
 fn packages(environment: &Path) -> Vec<PathBuf> {
     let lib = environment.join("lib");
     let versions = std::fs::read_dir(&lib).into_iter().flatten().flatten().map(|entry| entry.path());

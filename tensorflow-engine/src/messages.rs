@@ -1,4 +1,4 @@
-//! The protocol messages that TensorFlow takes and gives beside graphs, as far as they are used here.
+//! The protocol buffer messages of TensorFlow, other than graphs, that this crate uses.
 
 use graph_def::proto::{self, NodeExecStats};
 use prost::Message;
@@ -39,7 +39,7 @@ struct GraphOptions {
 
 #[derive(Clone, PartialEq, Message)]
 struct OptimizerOptions {
-    /// 0 is the default level, -1 none.
+    /// 0 is the default level, -1 disables optimization.
     #[prost(int32, tag = "3")]
     opt_level: i32,
 }
@@ -81,17 +81,17 @@ pub(crate) struct JobDef {
     pub(crate) tasks: BTreeMap<i32, String>,
 }
 
-/// A number of threads, or of anything that TensorFlow counts with 32 bits.
+/// Converts a number to the 32 bits that TensorFlow uses for counts.
 fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// A time limit in whole milliseconds, at least one.
+/// Converts a time limit to whole milliseconds, at least one.
 fn milliseconds(limit: Duration) -> i64 {
     i64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX).max(1)
 }
 
-/// Time limits of zero are none.
+/// Treats a time limit of zero as none.
 pub(crate) fn limit(timeout: Option<Duration>) -> Option<Duration> {
     timeout.filter(|timeout| !timeout.is_zero())
 }
@@ -132,7 +132,7 @@ pub(crate) struct RunOptionsProto {
 }
 
 impl RunOptionsProto {
-    /// `None` for options that ask for nothing.
+    /// Returns `None` for options that request nothing.
     pub(crate) fn new(options: &RunOptions) -> Option<RunOptionsProto> {
         let proto = RunOptionsProto {
             trace_level: options.trace_level as i32,
@@ -154,7 +154,7 @@ fn start(node: &NodeExecStats) -> Duration {
     time(node.all_start_nanos, node.all_start_micros)
 }
 
-/// The type in a label such as `y = Mul(x, c)`; empty if there is none.
+/// Returns the op type in a label such as `y = Mul(x, c)`; empty if there is none.
 fn op_type(label: &str) -> &str {
     let rest = label.split_once(" = ").map_or("", |(_, rest)| rest);
     rest.split_once('(').map_or("", |(op_type, _)| op_type)
@@ -168,11 +168,11 @@ fn output_bytes(node: &NodeExecStats) -> usize {
     bytes.sum()
 }
 
-/// Fills in what TensorFlow recorded of a run. What it does not say, such as its beginning, is left as it is.
+/// Fills in TensorFlow's record of a run. Fields that are missing in the record, such as its start, keep their values.
 pub(crate) fn record(bytes: &[u8], metadata: &mut RunMetadata) {
     metadata.raw = bytes.to_vec();
     metadata.step_stats.clear();
-    // A message that another version made unreadable is still there as bytes.
+    // A message that another version of TensorFlow changed is still available as bytes.
     let stats = proto::RunMetadata::decode(bytes).ok().and_then(|proto| proto.step_stats).unwrap_or_default();
     let nodes =
         || stats.dev_stats.iter().flat_map(|device| device.node_stats.iter().map(move |node| (device, node)));
@@ -191,7 +191,7 @@ pub(crate) fn record(bytes: &[u8], metadata: &mut RunMetadata) {
     metadata.step_stats.sort_by_key(|stats| stats.start);
 }
 
-/// Whether anything is recorded at this level.
+/// Returns true if this level records anything.
 pub(crate) fn traces(level: TraceLevel) -> bool {
     level != TraceLevel::None
 }

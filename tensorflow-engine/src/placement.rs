@@ -1,17 +1,18 @@
-//! Where operations run in a cluster.
+//! The placement of operations in a cluster.
 
 use crate::ClusterSpec;
 use session_core::{AttrValue, DType, OpId, Operation, Output};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-/// Gives operations that ask for no device one of a cluster's tasks (`tf.train.replica_device_setter`): variables and
-/// tables the parameter servers in turn, in the order in which they were made; what uses a variable, the variable's
-/// task; a slot, such as an optimizer's, the task of its variable, and whatever else is colocated by the attribute `_class`
-/// the task of that operation; everything else a worker. So processes that build the same graph agree where its variables are.
+/// Places operations without a device on the tasks of a cluster (`tf.train.replica_device_setter`): variables and tables on the
+/// parameter servers in turn, in the order of their creation; operations that use a variable on the variable's task; a slot,
+/// such as an optimizer's, on the task of its variable; other operations that are colocated by the attribute `_class` on the
+/// task of that operation; everything else on a worker. Processes that build the same graph therefore agree on the place of its
+/// variables.
 ///
-/// An operation made under [`Graph::device`](session_core::Graph::device) keeps what it asks for. In TensorFlow the
-/// setter works while the graph is built; here it belongs to the engine, and is applied when a session takes the graph.
+/// An operation created under [`Graph::device`](session_core::Graph::device) keeps its device. In TensorFlow the setter works
+/// while the graph is built; here it belongs to the engine, and is applied when a session takes the graph.
 ///
 /// ```
 /// use tensorflow_engine::{ClusterSpec, ReplicaDeviceSetter};
@@ -28,7 +29,7 @@ pub struct ReplicaDeviceSetter {
     ps_ops: BTreeSet<String>,
 }
 
-/// The op types that live on parameter servers.
+/// The op types that are placed on parameter servers.
 const PS_OPS: [&str; 9] = [
     "Variable",
     "VariableV2",
@@ -42,7 +43,8 @@ const PS_OPS: [&str; 9] = [
 ];
 
 impl ReplicaDeviceSetter {
-    /// With as many parameter servers as the cluster's job `ps` has tasks, and the devices `/job:ps` and `/job:worker`.
+    /// Creates a setter with as many parameter servers as the cluster's job `ps` has tasks, and the devices `/job:ps` and
+    /// `/job:worker`.
     #[must_use]
     pub fn new(cluster: &ClusterSpec) -> ReplicaDeviceSetter {
         let variables = PS_OPS.iter().chain(&["VarHandleOp"]);
@@ -54,35 +56,35 @@ impl ReplicaDeviceSetter {
         }
     }
 
-    /// The device of everything that is not on a parameter server. Default: `/job:worker`, which leaves the task open.
+    /// Sets the device of everything that is not on a parameter server. Default: `/job:worker`, which leaves the task open.
     #[must_use]
     pub fn worker_device(mut self, device: impl Into<String>) -> ReplicaDeviceSetter {
         self.worker_device = device.into();
         self
     }
 
-    /// The job of the parameter servers. Default: `/job:ps`.
+    /// Sets the job of the parameter servers. Default: `/job:ps`.
     #[must_use]
     pub fn ps_device(mut self, device: impl Into<String>) -> ReplicaDeviceSetter {
         self.ps_device = device.into();
         self
     }
 
-    /// The op types that live on parameter servers. Default: variables and mutable tables.
+    /// Sets the op types that are placed on parameter servers. Default: variables and mutable tables.
     #[must_use]
     pub fn ps_ops<S: Into<String>>(mut self, op_types: impl IntoIterator<Item = S>) -> ReplicaDeviceSetter {
         self.ps_ops = op_types.into_iter().map(Into::into).collect();
         self
     }
 
-    /// How many parameter servers there are. Without one, everything is a worker's.
+    /// Returns the number of parameter servers. Without any, everything is placed on a worker.
     #[must_use]
     pub fn ps_tasks(&self) -> usize {
         self.ps_tasks
     }
 }
 
-/// A setter at work on one graph: which tasks were given, in the order of the operations.
+/// The state of a setter for one graph: the assigned tasks, in the order of the operations.
 pub(crate) struct Placement {
     setter: ReplicaDeviceSetter,
     next_task: usize,
@@ -94,7 +96,7 @@ impl Placement {
         Placement { setter, next_task: 0, devices: HashMap::new() }
     }
 
-    /// The device of the next operation, in their order; of an earlier one, what it was given.
+    /// Returns the device of the next operation, in order; for an earlier operation, the assigned device.
     pub(crate) fn device(&mut self, operation: &Operation) -> String {
         if let Some(known) = self.devices.get(&operation.id()) {
             return known.clone();
@@ -111,7 +113,7 @@ impl Placement {
         if let Some(device) = self.colocated(operation) {
             return device;
         }
-        // References and handles are only of use where the variable is.
+        // References and handles can only be used where the variable is.
         let stateful = |input: &&Output| input.is_ref() || input.dtype() == DType::Resource;
         let inputs = operation.inputs();
         if let Some(device) =
@@ -129,8 +131,8 @@ impl Placement {
 }
 
 impl Placement {
-    /// The device of the operation beside which this one is to be. One that is made later has no device yet and does not
-    /// count, unless it asks for one.
+    /// Returns the device of the operation that this one is colocated with. An operation that is created later has no device yet
+    /// and does not count, unless it requests one.
     fn colocated(&mut self, operation: &Operation) -> Option<String> {
         let places = operation.attr("_class").and_then(AttrValue::as_list)?.iter();
         for name in places.filter_map(|place| place.as_str()?.strip_prefix("loc:@")) {
@@ -163,7 +165,7 @@ mod tests {
     use session_core::{Graph, SliceInfo, Variable};
 
     #[test]
-    fn variables_take_turns_and_keep_their_operations_near() {
+    fn variables_are_distributed_and_keep_their_operations() {
         let graph = Graph::new();
         let (a, b) = (variable(&graph.named("a"), 1.0f32), variable(&graph.named("b"), 2.0f32));
         let c = variable(&graph.device("/job:worker/task:0").named("c"), 3.0f32);
@@ -188,7 +190,7 @@ mod tests {
         drop(update);
     }
 
-    /// The tasks that the setter gives to a graph's variables, by name.
+    /// Returns the tasks that the setter assigns to a graph's variables, by name.
     fn tasks(graph: &Graph) -> HashMap<String, String> {
         let cluster: ClusterSpec = "ps=h:1,ps=h:2,worker=h:3".parse().unwrap();
         let mut placement = Placement::new(ReplicaDeviceSetter::new(&cluster));
@@ -196,7 +198,7 @@ mod tests {
         graph.operations().iter().map(place).collect()
     }
 
-    /// A variable of four rows in two parts.
+    /// Creates a variable of four rows in two parts.
     fn parts(graph: &Graph, name: &str) -> Vec<Variable> {
         let part = |first: usize| {
             let slice = SliceInfo {
@@ -211,9 +213,9 @@ mod tests {
         vec![part(0), part(2)]
     }
 
-    /// The tasks are those that `tf.train.replica_device_setter` gives to the same variables.
+    /// The tasks are the same as those of `tf.train.replica_device_setter` for these variables.
     #[test]
-    fn slots_are_with_their_variables() {
+    fn slots_are_placed_with_their_variables() {
         for partitioned in [false, true] {
             let graph = Graph::new();
             let step = get_or_create_global_step(&graph);
@@ -248,7 +250,7 @@ mod tests {
             for power in ["beta1_power", "beta2_power"] {
                 assert_eq!(task(power), task("b"), "with the first variable by name");
             }
-            // What updates a variable has all its handles on one task.
+            // All handles of an update are on one task.
             for update in graph.operations().iter().filter(|op| op.op_type().starts_with("ResourceApply")) {
                 let handles = update.inputs().into_iter().filter(|input| input.dtype() == DType::Resource);
                 for handle in handles {

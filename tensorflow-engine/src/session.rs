@@ -1,4 +1,4 @@
-//! A session of TensorFlow's.
+//! Sessions of TensorFlow's runtime.
 
 use crate::creation::Creation;
 use crate::engine::is_remote;
@@ -19,21 +19,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 use tensor::Tensor;
 
-/// One session of TensorFlow's runtime on a graph. The graph is copied into TensorFlow as it grows.
+/// One session of TensorFlow's runtime on a graph. The graph is copied to TensorFlow as it grows.
 ///
-/// What differs from the embedded engine, because TensorFlow's C API offers nothing else:
+/// It differs from the embedded engine in these points, because of the limits of TensorFlow's C API:
 ///
-/// - **Cancellation**: one run cannot be cancelled. A run whose options hold a token is made on another thread, and the
-///   caller gets `Cancelled` as soon as the token asks for it; the run itself goes on until it ends or the session is
-///   closed, and may still change variables. A time limit and closing the session do cancel what runs.
-/// - **State of random operations** is not exported: a resumed run draws other numbers.
+/// - **Cancellation**: a single run cannot be cancelled. A run whose options have a token executes on another thread. When the
+///   token is cancelled, the caller receives `Cancelled` immediately, but the run itself continues until it ends or the session
+///   is closed, and may still change variables. A time limit and closing the session do cancel running operations.
+/// - **State of random operations** is not exported: a resumed run draws different numbers.
 #[must_use]
 pub struct TensorFlowSession {
     graph: Graph,
     inner: Arc<Inner>,
 }
 
-/// What a session and its callables share.
+/// The state that a session and its callables share.
 struct Inner {
     api: Native,
     mirror: Mirror,
@@ -69,11 +69,11 @@ impl TensorFlowSession {
         Ok(TensorFlowSession { graph: graph.clone(), inner: Arc::new(inner) })
     }
 
-    /// The gradients of the sum of all `ys` with respect to each of `xs`, as the rules of TensorFlow's own C++ library
-    /// compute them, for these feeds; `None` where no `y` depends on an `x`. To hold other rules against.
+    /// Returns the gradients of the sum of all `ys` with respect to each of `xs` by the rules of TensorFlow's C++ library, for these
+    /// feeds; `None` where no `y` depends on an `x`. For comparisons with other rules.
     ///
     /// # Errors
-    /// `Unimplemented` for operations whose gradient that library lacks (it knows fewer than Python's), and of the run.
+    /// `Unimplemented` for operations whose gradient that library lacks (it has fewer than Python's); the errors of the run.
     pub fn native_gradients(
         &self,
         ys: &[Output],
@@ -102,7 +102,7 @@ impl Inner {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Makes a run that is complete but for its options.
+    /// Executes a run that is complete except for its options.
     fn run(
         &self,
         graph: &Graph,
@@ -153,7 +153,7 @@ impl Inner {
         values.into_iter().map(|value| value.into_tensor(copied)).collect()
     }
 
-    /// An error of a run, with the operation it speaks of.
+    /// Adds the operation that it names to an error of a run.
     fn failed(&self, graph: &Graph, error: Error, options: &RunOptions) -> Error {
         if self.is_closed() && error.code() == Code::Cancelled {
             return error.context("the session was closed during the run"); // S-55
@@ -166,8 +166,8 @@ impl Inner {
     }
 }
 
-/// TensorFlow reports a variable without value as `FailedPrecondition` when it is read, but as `NotFound` when it is
-/// updated; it is the former in both cases (S-28).
+/// Converts the error for a variable without a value, which TensorFlow reports as `FailedPrecondition` for reads and as `NotFound`
+/// for updates; here it is always the former (S-28).
 fn uninitialized(graph: &Graph, error: Error) -> Error {
     let takes_variable = |name: &str| {
         graph.operation(name).is_ok_and(|operation| {
@@ -186,8 +186,8 @@ fn uninitialized(graph: &Graph, error: Error) -> Error {
     }
 }
 
-/// Where the fetched values of one run come from: from the run, or, where what is fetched is itself fed, from the feeds
-/// (S-47), which TensorFlow refuses.
+/// The sources of one run's fetched values: the run or, for a fetched output that is itself fed, the feeds (S-47), which
+/// TensorFlow rejects.
 #[derive(Default)]
 struct Fetched {
     /// For each fetch its feed, if it has one.
@@ -196,14 +196,14 @@ struct Fetched {
 }
 
 impl Fetched {
-    /// Adds a fetch; whether the run must give it.
+    /// Adds a fetch, and returns true if the run must provide it.
     fn push(&mut self, fed: Option<usize>) -> bool {
         self.any |= fed.is_some();
         self.fed.push(fed);
         fed.is_none()
     }
 
-    /// All values in order, from those of the run and the feeds.
+    /// Returns all values in order, from those of the run and the feeds.
     fn collect(self, values: Vec<Tensor>, feed: impl Fn(usize) -> Tensor) -> Vec<Tensor> {
         if !self.any {
             return values;
@@ -259,7 +259,7 @@ impl Session for TensorFlowSession {
             let operation = self.graph.operation_by_id(endpoint.op);
             let operation = operation.filter(|operation| (endpoint.index as usize) < operation.num_outputs());
             let operation =
-                operation.ok_or_else(|| Error::key("a feed of a callable is not of the graph"))?;
+                operation.ok_or_else(|| Error::key("a feed of a callable is not in the graph"))?;
             Ok((operation.output(endpoint.index as usize), copies.output(*endpoint)?))
         };
         let fed = |fetch| signature.feeds.iter().position(|feed| feed == fetch);
@@ -278,7 +278,7 @@ impl Session for TensorFlowSession {
             return Ok(());
         }
         if self.inner.master.as_ref().is_some_and(Creation::is_abandoned) {
-            // TensorFlow would wait for the run that waits for ever.
+            // TensorFlow would wait for the abandoned run, which never ends.
             return Ok(());
         }
         self.inner.native.close()
@@ -291,7 +291,7 @@ impl Session for TensorFlowSession {
 
 impl Drop for TensorFlowSession {
     fn drop(&mut self) {
-        // Callables keep the rest alive, as do runs that nobody waits for; both end with the session.
+        // Callables and abandoned runs keep the rest alive; both end with the session.
         let _ = self.close();
     }
 }
@@ -353,7 +353,7 @@ mod tests {
     use session_core::{CancellationToken, SessionExt};
     use std::time::Duration;
 
-    /// The least time of a call, of many rounds.
+    /// Returns the shortest time of a call, over many rounds.
     fn least(mut call: impl FnMut()) -> Duration {
         const ROUNDS: usize = 200;
         const CALLS: u32 = 200;
@@ -365,9 +365,9 @@ mod tests {
         (0..ROUNDS).map(round).min().unwrap_or_default()
     }
 
-    /// What the engine adds to `TF_SessionRun`. Prints; run it with `--release -- --ignored --nocapture`.
+    /// Prints the overhead of the engine over `TF_SessionRun`; run it with `--release -- --ignored --nocapture`.
     #[test]
-    #[ignore = "measures and prints, checks nothing"]
+    #[ignore = "measures and prints only"]
     fn overhead() {
         let engine = TensorFlowEngine::new().unwrap();
         let graph = Graph::new();

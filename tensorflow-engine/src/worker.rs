@@ -1,7 +1,7 @@
-//! Threads that make runs on behalf of callers who do not want to wait for them to the end.
+//! Threads that execute runs for callers that may stop waiting.
 //!
-//! TensorFlow's C API cannot cancel one run of a session. A run whose options hold a cancellation token is therefore
-//! made on a thread of the session's own while the caller waits for the result or the token, whichever comes first.
+//! TensorFlow's C API cannot cancel a single run of a session. A run whose options have a cancellation token is therefore
+//! executed on a thread of the session, while the caller waits for the result or the token, whichever comes first.
 
 use crossbeam::channel::{Receiver, Sender, at, bounded, never, select, unbounded};
 use session_core::{CancellationToken, Code, Error, Result};
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The threads of one session: as many as there are runs at once. Dropping it ends those that are idle, and the others
-/// when they are done.
+/// The threads of one session, one for each concurrent run. Dropping the value ends idle threads at once, and the others when
+/// their runs end.
 pub(crate) struct Workers {
     jobs: Sender<Job>,
-    /// The end from which each thread takes jobs.
+    /// The channel from which the threads receive jobs.
     waiting: Receiver<Job>,
-    /// Threads that wait for a job, less the jobs that are on their way to one.
+    /// The number of idle threads, minus the jobs that are in the channel.
     idle: Arc<AtomicUsize>,
 }
 
@@ -27,11 +27,11 @@ impl Workers {
         Workers { jobs, waiting, idle: Arc::default() }
     }
 
-    /// Runs the job on another thread and waits for it, the token or the end of the time limit.
+    /// Runs the job on another thread and waits for its result, the token or the end of the time limit.
     ///
     /// # Errors
-    /// `Cancelled` when the token came first, `DeadlineExceeded` when the time was over: the job then goes on alone, and
-    /// what it gives is dropped. `Internal` when the job panics.
+    /// `Cancelled` if the token came first, `DeadlineExceeded` if the time limit ended: then the job continues alone, and its result
+    /// is dropped. `Internal` if the job panics.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         token: Option<&CancellationToken>,
@@ -40,18 +40,18 @@ impl Workers {
     ) -> Result<T> {
         token.map_or(Ok(()), CancellationToken::check)?;
         let over = limit.and_then(|limit| Instant::now().checked_add(limit)).map_or_else(never, at);
-        // Each channel holds what is sent, so nobody waits for a receiver.
+        // Each channel has room for what is sent, so that senders never block.
         let (done, result) = bounded(1);
         let (cancel, cancelled) = bounded(1);
         let _guard = token.map(|token| {
             let cancel = cancel.clone();
             token.on_cancel(move || {
-                // Full where it was cancelled already.
+                // Full if it was cancelled before.
                 let _ = cancel.try_send(());
             })
         });
         self.start(Box::new(move || {
-            // Nobody receives it after a cancellation.
+            // After a cancellation nobody receives it.
             let _ = done.send(job());
         }))?;
         let late = |code, text: &str| result.try_recv().map_err(|_| Error::new(code, text));
@@ -59,18 +59,18 @@ impl Workers {
             recv(result) -> result => {
                 result.map_err(|_| Error::new(Code::Internal, "the thread of a run panicked"))
             }
-            // A result that is there counts, although something else happened at the same moment.
+            // An available result counts, even if something else happened at the same time.
             recv(cancelled) -> _ => late(Code::Cancelled, "the run was cancelled"),
             recv(over) -> _ => late(Code::DeadlineExceeded, "the run did not end in time"),
         }
     }
 
     fn start(&self, job: Job) -> Result<()> {
-        // Relaxed: the count guards nothing, jobs reach their thread by the channel.
+        // Relaxed: the count guards nothing, because jobs reach their thread through the channel.
         let claimed =
             self.idle.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |idle| idle.checked_sub(1));
         if claimed.is_ok() {
-            // It cannot fail: this value holds a receiver.
+            // Cannot fail, because this value holds a receiver.
             return self.jobs.send(job).map_err(|_| Error::runtime("no thread takes jobs"));
         }
         let (waiting, idle) = (self.waiting.clone(), self.idle.clone());
@@ -81,7 +81,7 @@ impl Workers {
                 idle.fetch_add(1, Ordering::Relaxed);
                 match waiting.recv() {
                     Ok(job) => job(),
-                    // The session is gone.
+                    // The session was dropped.
                     Err(_) => break,
                 }
             }
@@ -99,7 +99,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn the_result_comes_back_and_threads_are_used_again() {
+    fn results_are_returned_and_threads_reused() {
         let workers = Workers::new();
         let token = CancellationToken::new();
         for i in 0..10 {

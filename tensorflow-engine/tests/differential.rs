@@ -1,8 +1,8 @@
-//! Both engines on the same graphs in one process: equal dtypes, shapes and values, of outputs and gradients.
+//! Runs both engines on the same graphs in one process and compares dtypes, shapes and values, of outputs and gradients.
 //!
-//! Each file of `differential/` is one table or family of graphs. What is known to differ is listed by name with the
-//! reason, and printed; so is what our engine lacks.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+//! Each file of `differential/` is one table or family of graphs. Known differences are listed by name with the reason and
+//! printed, and so are operations that our engine lacks.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 #[path = "differential/arrays.rs"]
 mod arrays;
@@ -32,7 +32,7 @@ mod training;
 #[path = "differential/updates.rs"]
 mod updates;
 
-/// How many op types all tables together must cover; may only go up.
+/// The number of op types that all tables together must cover. It may only grow.
 const AIM: usize = 340;
 
 /// The tables. The environment variable `DIFFERENTIAL_ONLY` names those to run, separated by commas.

@@ -1,6 +1,6 @@
-//! The engine against the suite that every engine must pass, and what is its own. One process, because each that loads
-//! TensorFlow takes some 300 MB.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+//! The suite that every engine must pass, and tests of this engine. They share a process, because each process that loads
+//! TensorFlow needs about 300 MB.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 #[path = "engine/creation.rs"]
 mod creation;
@@ -12,7 +12,7 @@ mod values;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What TensorFlow itself does otherwise, with the reason.
+/// Known differences of TensorFlow itself, with the reason.
 const DIFFERENT: [(&str, &str); 0] = [];
 
 #[test]

@@ -1,4 +1,4 @@
-//! The functions of TensorFlow's C API that are used here, looked up once.
+//! The functions of TensorFlow's C API that this crate uses, looked up once.
 
 use libloading::Library;
 use std::ffi::{c_char, c_int, c_void};
@@ -15,7 +15,7 @@ macro_rules! opaque {
 
 opaque! { TfStatus TfTensor TfGraph TfOperation TfSession TfSessionOptions TfImportOptions TfServer }
 
-/// One output of one operation, as the C API passes it.
+/// One output of an operation, as the C API represents it.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct TfOutput {
@@ -31,7 +31,7 @@ pub(crate) struct TfBuffer {
     pub(crate) free: Option<unsafe extern "C" fn(*mut c_void, usize)>,
 }
 
-/// One element of a string tensor. Its layout is TensorFlow's own; it is only touched by TensorFlow's functions.
+/// One element of a string tensor. Its layout is private to TensorFlow, whose functions alone access it.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(crate) struct TfString {
@@ -39,13 +39,13 @@ pub(crate) struct TfString {
 }
 
 impl TfString {
-    /// Memory for a string, yet to be initialised by `TF_StringInit`.
+    /// Memory for a string that `TF_StringInit` has not initialized yet.
     pub(crate) const BLANK: TfString = TfString { _private: [0; 24] };
 }
 
 pub(crate) type Deallocator = unsafe extern "C" fn(*mut c_void, usize, *mut c_void);
 
-/// Declares the table of functions and how it is filled.
+/// Declares the table of functions and the code that fills it.
 macro_rules! api {
     ($(fn $name:ident($($arg:ty),*) $(-> $result:ty)?;)*) => {
         /// The functions, by their names in C.
@@ -55,10 +55,10 @@ macro_rules! api {
         }
 
         impl Api {
-            /// Looks all functions up; the first one that is missing is the error.
+            /// Looks up all functions, and returns an error for the first missing one.
             pub(crate) fn resolve(library: &Library) -> Result<Api, libloading::Error> {
                 Ok(Api {
-                    // SAFETY: the names and types are those of `c_api.h`, which TensorFlow keeps stable.
+                    // SAFETY: names and types are those of `c_api.h`, which TensorFlow keeps stable.
                     $($name: unsafe { *library.get(concat!(stringify!($name), "\0").as_bytes())? },)*
                 })
             }

@@ -1,9 +1,9 @@
-//! Bytes on their way in or out.
+//! Byte buffers passed in and out.
 
 use super::Native;
 use super::api::TfBuffer;
 
-/// A buffer of TensorFlow's, such as a serialised message.
+/// A buffer of TensorFlow's, such as a serialized message.
 pub(crate) struct Buffer {
     api: Native,
     pointer: *mut TfBuffer,
@@ -15,13 +15,13 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    /// An empty one, to be written to.
+    /// Creates an empty buffer to write to.
     pub(crate) fn empty(api: Native) -> Buffer {
         // SAFETY: makes a new buffer, owned here.
         Buffer { api, pointer: unsafe { (api.TF_NewBuffer)() } }
     }
 
-    /// A copy of these bytes.
+    /// Creates a buffer with a copy of these bytes.
     pub(crate) fn copy_of(api: Native, bytes: &[u8]) -> Buffer {
         // SAFETY: the bytes are copied during the call.
         let pointer = unsafe { (api.TF_NewBufferFromString)(bytes.as_ptr().cast(), bytes.len()) };
@@ -36,7 +36,7 @@ impl Buffer {
         self.pointer
     }
 
-    /// What it holds.
+    /// Returns the content.
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: the buffer is ours and lives as long as the result; data and length belong together, and an empty
         // buffer has no data.

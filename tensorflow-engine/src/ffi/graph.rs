@@ -18,7 +18,7 @@ unsafe impl Send for NativeGraph {}
 // SAFETY: as above.
 unsafe impl Sync for NativeGraph {}
 
-/// An operation of a graph in TensorFlow; valid as long as the graph.
+/// An operation of a graph in TensorFlow. Valid as long as the graph.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub(crate) struct NativeOperation(pub(super) *mut TfOperation);
@@ -44,7 +44,7 @@ impl NativeOperation {
     }
 }
 
-/// How the inputs of imported nodes are bound to operations that the graph has already.
+/// The connections of imported nodes to existing operations of the graph.
 pub(crate) struct ImportOptions {
     api: Native,
     pointer: *mut TfImportOptions,
@@ -56,7 +56,7 @@ impl ImportOptions {
         ImportOptions { api, pointer: unsafe { (api.TF_NewImportGraphDefOptions)() } }
     }
 
-    /// What imported nodes call by this name is this output.
+    /// Connects the input of this name in imported nodes to an output.
     pub(crate) fn map_input(&mut self, name: &str, output: NativeOutput) -> Result<()> {
         let name = c_string(name)?;
         // SAFETY: the name is copied; the output is of the graph that is imported into.
@@ -71,7 +71,7 @@ impl ImportOptions {
         Ok(())
     }
 
-    /// What imported nodes wait for by this name is this operation.
+    /// Connects the control input of this name in imported nodes to an operation.
     pub(crate) fn map_control_input(&mut self, name: &str, operation: NativeOperation) -> Result<()> {
         let name = c_string(name)?;
         // SAFETY: as above.
@@ -98,7 +98,7 @@ pub(super) fn c_string(text: &str) -> Result<CString> {
 }
 
 impl NativeGraph {
-    /// An empty graph.
+    /// Creates an empty graph.
     pub(crate) fn new(api: Native) -> NativeGraph {
         // SAFETY: makes a new graph, owned here.
         NativeGraph { api, pointer: unsafe { (api.TF_NewGraph)() } }
@@ -112,7 +112,7 @@ impl NativeGraph {
         self.pointer
     }
 
-    /// The versions of graphs that this TensorFlow makes: a serialised `VersionDef`.
+    /// Returns the graph versions of this TensorFlow: a serialized `VersionDef`.
     pub(crate) fn versions(&self) -> Result<Vec<u8>> {
         let (mut buffer, mut status) = (Buffer::empty(self.api), Status::new(self.api));
         // SAFETY: all pointers are live.
@@ -121,7 +121,7 @@ impl NativeGraph {
         Ok(buffer.bytes().to_vec())
     }
 
-    /// Adds the nodes and functions of a serialised `GraphDef`.
+    /// Adds the nodes and functions of a serialized `GraphDef`.
     pub(crate) fn import(&self, graph_def: &[u8], options: &ImportOptions) -> Result<()> {
         let (buffer, mut status) = (Buffer::copy_of(self.api, graph_def), Status::new(self.api));
         // SAFETY: all pointers are live.
@@ -136,7 +136,7 @@ impl NativeGraph {
         status.check()
     }
 
-    /// The operation of a name.
+    /// Returns the operation with this name.
     pub(crate) fn operation(&self, name: &str) -> Result<Option<NativeOperation>> {
         let name = c_string(name)?;
         // SAFETY: the name is only read during the call.
@@ -144,8 +144,8 @@ impl NativeGraph {
         Ok((!pointer.is_null()).then_some(NativeOperation(pointer)))
     }
 
-    /// Adds operations that compute the gradients of the sum of all `ys` with respect to each of `xs`, by the rules of
-    /// TensorFlow's C++ library; `None` where none depends on it.
+    /// Adds operations that compute the gradients of the sum of all `ys` with respect to each of `xs`, by the rules of TensorFlow's C++
+    /// library. Returns `None` for inputs without a gradient.
     pub(crate) fn add_gradients(
         &self,
         ys: &[NativeOutput],

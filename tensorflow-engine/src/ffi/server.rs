@@ -6,8 +6,8 @@ use super::status::Status;
 use session_core::Result;
 use std::ffi::CStr;
 
-/// A server of this process. It is never deleted: TensorFlow cannot end one that was started, and ends the process
-/// when asked to.
+/// A server in this process. It is never deleted, because TensorFlow cannot stop a started server, and ends the process if it is
+/// requested to.
 pub(crate) struct NativeServer {
     api: Native,
     pointer: *mut TfServer,
@@ -19,7 +19,7 @@ unsafe impl Send for NativeServer {}
 unsafe impl Sync for NativeServer {}
 
 impl NativeServer {
-    /// A server of a serialised `ServerDef`.
+    /// Creates a server from a serialized `ServerDef`.
     pub(crate) fn new(api: Native, server_def: &[u8]) -> Result<NativeServer> {
         let mut status = Status::new(api);
         // SAFETY: the bytes are read during the call.
@@ -29,7 +29,7 @@ impl NativeServer {
         Ok(NativeServer { api, pointer })
     }
 
-    /// Begins to serve.
+    /// Starts serving.
     pub(crate) fn start(&self) -> Result<()> {
         let mut status = Status::new(self.api);
         // SAFETY: the server is live.
@@ -37,7 +37,7 @@ impl NativeServer {
         status.check()
     }
 
-    /// Waits until it ends, which is when the process does.
+    /// Waits until the server ends, which is when the process ends.
     pub(crate) fn join(&self) -> Result<()> {
         let mut status = Status::new(self.api);
         // SAFETY: the server is live.
@@ -45,7 +45,7 @@ impl NativeServer {
         status.check()
     }
 
-    /// The target of sessions whose master it is.
+    /// Returns the target of sessions with this server as their master.
     pub(crate) fn target(&self) -> String {
         // SAFETY: the text belongs to the server, which is live.
         unsafe { CStr::from_ptr((self.api.TF_ServerTarget)(self.pointer)) }.to_string_lossy().into_owned()

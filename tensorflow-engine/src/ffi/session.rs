@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct NativeSession {
     api: Native,
     pointer: *mut TfSession,
-    /// Closing a session whose master is gone takes as long as its time limit: it is done once.
+    /// Closing a session without a reachable master takes as long as its time limit, so it is done once.
     closed: AtomicBool,
     /// Must outlive the session.
     _graph: Arc<NativeGraph>,
@@ -27,19 +27,19 @@ unsafe impl Send for NativeSession {}
 // SAFETY: and by many at once.
 unsafe impl Sync for NativeSession {}
 
-/// One run: what is fed, fetched and run. The arrays of inputs and values go together.
+/// One run: its feeds, fetches and targets. The arrays of inputs and values have equal lengths.
 #[derive(Default)]
 pub(crate) struct Run {
     pub(crate) inputs: SmallVec<[NativeOutput; 4]>,
     pub(crate) values: SmallVec<[NativeTensor; 4]>,
     pub(crate) outputs: SmallVec<[NativeOutput; 4]>,
     pub(crate) targets: SmallVec<[NativeOperation; 4]>,
-    /// A serialised `RunOptions`; without one TensorFlow's defaults.
+    /// A serialized `RunOptions`; if absent, TensorFlow's defaults.
     pub(crate) options: Option<Buffer>,
 }
 
 impl NativeSession {
-    /// A session on a graph, with a serialised `ConfigProto`.
+    /// Creates a session on a graph, with a serialized `ConfigProto`.
     pub(crate) fn new(graph: Arc<NativeGraph>, target: &str, config: &[u8]) -> Result<NativeSession> {
         let api = graph.api();
         let target = c_string(target)?;
@@ -60,7 +60,7 @@ impl NativeSession {
         Ok(NativeSession { api, pointer, closed: AtomicBool::new(false), _graph: graph })
     }
 
-    /// Runs one step. What it recorded of itself is written to `metadata`.
+    /// Runs one step. Writes its record to `metadata`.
     pub(crate) fn run(
         &self,
         run: &Run,
@@ -94,7 +94,7 @@ impl NativeSession {
         Ok(found.into_iter().map(|pointer| unsafe { NativeTensor::from_raw(self.api, pointer) }).collect())
     }
 
-    /// Cancels what runs, and lets nothing run any more.
+    /// Cancels running operations, and rejects further runs.
     pub(crate) fn close(&self) -> Result<()> {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
@@ -108,7 +108,7 @@ impl NativeSession {
 
 impl Drop for NativeSession {
     fn drop(&mut self) {
-        // Errors cannot be told to anybody.
+        // There is no caller to return errors to.
         let _ = self.close();
         let mut status = Status::new(self.api);
         // SAFETY: owned, and nobody runs it: who does holds a reference.
@@ -116,7 +116,7 @@ impl Drop for NativeSession {
     }
 }
 
-/// A run with everything prepared, as a C program would make it: the measure of what the engine adds.
+/// A prepared run, as a C program would execute it: the baseline for measuring the engine's overhead.
 #[cfg(test)]
 pub(crate) struct BareRun<'s> {
     session: &'s NativeSession,

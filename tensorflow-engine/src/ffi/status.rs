@@ -1,4 +1,4 @@
-//! How a call ended.
+//! The results of calls.
 
 use super::Native;
 use super::api::TfStatus;
@@ -21,7 +21,7 @@ impl Status {
         self.pointer
     }
 
-    /// What the last call reported, with TensorFlow's text.
+    /// Returns the result of the last call, with TensorFlow's message.
     pub(crate) fn check(&self) -> Result<()> {
         // SAFETY: the pointer is this status; the text is copied before anything else can write it.
         let (code, message) = unsafe {
@@ -33,15 +33,15 @@ impl Status {
     }
 }
 
-/// The lines of a message one behind the other; an error is one line.
+/// Joins the lines of a message, because an error is one line.
 fn in_one_line(message: &str) -> String {
     let lines = message.lines().map(str::trim).filter(|line| !line.trim_matches('=').is_empty());
     lines.collect::<Vec<_>>().join("; ")
 }
 
-/// The code that counts when a run failed in several places at once. TensorFlow reports the first it hears of and lists
-/// them all: a transfer that was cancelled because its peer is gone may come before the peer's own report, and only the
-/// latter says that a new session helps.
+/// Returns the most significant code of a run that failed in several places. TensorFlow reports the first failure and lists all of
+/// them: a transfer that was cancelled because its peer is gone may precede the report about the peer, and only the latter shows
+/// that a new session helps.
 fn root_code(code: Code, message: &str) -> Code {
     if code != Code::Cancelled {
         return code;
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cancelled_transfer_gives_way_to_the_failure_that_it_follows_from() {
+    fn a_cancelled_transfer_is_replaced_by_its_cause() {
         let text = "\n=====================\nCANCELLED: From /job:worker/replica:0/task:0:\nRecvFromRemoteAsync is \
                     cancelled.\nABORTED: From /job:ps/replica:0/task:0:\nSession handle is not found\n=====";
         assert_eq!(root_code(Code::Cancelled, text), Code::Aborted);

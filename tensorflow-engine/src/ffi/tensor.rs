@@ -1,8 +1,8 @@
-//! Tensors to and from TensorFlow.
+//! Conversion of tensors to and from TensorFlow.
 //!
-//! Elements of some size cross without a copy in both directions. A fed tensor's memory belongs to our tensor, which
-//! TensorFlow keeps alive through a deallocator and never writes to (it writes in place only where it owns the memory).
-//! A fetched tensor's memory belongs to TensorFlow's tensor, which ours keeps.
+//! Tensors above a certain size are passed without a copy in both directions. A fed tensor's memory belongs to our tensor, which
+//! TensorFlow keeps alive through a deallocator and never writes to, because it writes in place only to memory that it owns. A
+//! fetched tensor's memory belongs to TensorFlow's tensor, which our tensor keeps alive.
 
 use super::Native;
 use super::api::{TfString, TfTensor};
@@ -10,9 +10,9 @@ use session_core::{Code, Error, Result};
 use std::ffi::{c_int, c_void};
 use tensor::{Bytes, DType, Shape, Tensor};
 
-/// Below this many bytes a copy costs less than sharing.
+/// Below this size in bytes, a copy is cheaper than sharing.
 const SHARED_FROM: usize = 1024;
-/// What TensorFlow's kernels ask of an address; others are copied by `TF_NewTensor` anyway.
+/// The alignment that TensorFlow's kernels require; `TF_NewTensor` copies other tensors anyway.
 const ALIGNMENT: usize = 64;
 
 /// A tensor of TensorFlow's.
@@ -61,7 +61,7 @@ impl NativeTensor {
         self.pointer
     }
 
-    /// Ours for TensorFlow.
+    /// Converts our tensor for TensorFlow.
     pub(crate) fn new(api: Native, value: &Tensor) -> Result<NativeTensor> {
         match value.dtype() {
             DType::String => NativeTensor::of_strings(api, value),
@@ -114,7 +114,7 @@ impl NativeTensor {
             .iter()
             .map(|string| {
                 let mut element = TfString::BLANK;
-                // SAFETY: initialised, then given a copy of the bytes. A string does not point into itself, so that it
+                // SAFETY: initialized, then given a copy of the bytes. A string does not point into itself, so that it
                 // may move.
                 unsafe {
                     (api.TF_StringInit)(&raw mut element);
@@ -150,7 +150,7 @@ impl NativeTensor {
         Ok(NativeTensor { api, pointer })
     }
 
-    /// Another handle of a scalar handle's serialised content.
+    /// Returns another handle with a scalar handle's serialized content.
     fn same(&self) -> NativeTensor {
         let bytes = self.bytes();
         // SAFETY: a handle is a scalar whose content is plain bytes; the copy has room for them.
@@ -183,7 +183,7 @@ impl NativeTensor {
         }
     }
 
-    /// TensorFlow's for us. With `copied` the elements are copied, because TensorFlow may go on writing to them.
+    /// Converts TensorFlow's tensor for us. With `copied` the elements are copied, because TensorFlow may write to them later.
     pub(crate) fn into_tensor(self, copied: bool) -> Result<Tensor> {
         // SAFETY: the pointer is a tensor.
         let number = unsafe { (self.api.TF_TensorType)(self.pointer) };
@@ -232,7 +232,7 @@ struct Strings {
 impl Drop for Strings {
     fn drop(&mut self) {
         for element in &mut self.elements {
-            // SAFETY: every element was initialised, and none is used after this.
+            // SAFETY: every element was initialized, and none is used after this.
             unsafe { (self.api.TF_StringDealloc)(element) }
         }
     }

@@ -4,7 +4,7 @@ use crate::cases::{ALL, Case, allowed, case, fixed, numbers, run, spread};
 use crate::engines::{Engines, Report};
 use session_core::{AttrValue, DType, Tensor};
 
-/// Rows that differ, and why.
+/// Rows with known differences, and the reasons.
 const DIFFERENT: &[(&str, &str)] = &[];
 
 const F: DType = DType::Float32;

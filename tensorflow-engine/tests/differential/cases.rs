@@ -5,12 +5,12 @@ use ops::library;
 use session_core::{AttrValue, DType, Graph, OpLibrary, Output, PartialShape, Tensor};
 use tensor::Bytes;
 
-/// What an operation is given.
+/// The inputs of an operation.
 #[derive(Clone, Debug)]
 pub(crate) enum Arg {
     /// A placeholder of unknown shape, fed.
     Fed(Tensor),
-    /// A constant, of which our engine may compute at once what depends on it.
+    /// A constant, with which our engine may compute results in advance.
     Const(Tensor),
     /// A list of placeholders.
     List(Vec<Tensor>),
@@ -37,20 +37,20 @@ pub(crate) fn fixed(tensor: impl Into<Tensor>) -> Arg {
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     op_type: &'static str,
-    /// What is special about it.
+    /// A note on the row's special property.
     note: String,
     args: Vec<Arg>,
     attrs: Vec<(&'static str, AttrValue)>,
     slack: f64,
 }
 
-/// A row with this note.
+/// Creates a row with this note.
 pub(crate) fn case(op_type: &'static str, note: impl Into<String>) -> Case {
     Case { op_type, note: note.into(), args: Vec::new(), attrs: Vec::new(), slack: 1.0 }
 }
 
 impl Case {
-    /// The next input.
+    /// Adds the next input.
     pub(crate) fn arg(mut self, arg: impl Into<Arg>) -> Case {
         self.args.push(arg.into());
         self
@@ -61,7 +61,7 @@ impl Case {
         self
     }
 
-    /// Allows so many times the usual distance.
+    /// Multiplies the usual tolerance.
     pub(crate) fn slack(mut self, slack: f64) -> Case {
         self.slack = slack;
         self
@@ -71,7 +71,7 @@ impl Case {
         format!("{} {}", self.op_type, self.note)
     }
 
-    /// The operation's outputs in a graph, and what to feed.
+    /// Creates the operation in a graph, and returns its outputs and feeds.
     fn build(&self, graph: &Graph) -> (Vec<Output>, Vec<(Output, Tensor)>) {
         let def = library().find(self.op_type).unwrap_or_else(|| panic!("no op {}", self.op_type));
         let mut feeds = Vec::new();
@@ -96,7 +96,7 @@ impl Case {
     }
 }
 
-/// Runs a table. `known` names rows (by op type and note, or the beginning of it) that differ, with the reason.
+/// Runs a table. `known` names rows with differences (by op type and note, or a prefix of it) and the reasons.
 pub(crate) fn run(engines: &Engines, report: &mut Report, cases: Vec<Case>, known: &[(&str, &str)]) {
     for case in cases {
         let name = case.name();
@@ -111,7 +111,7 @@ pub(crate) fn run(engines: &Engines, report: &mut Report, cases: Vec<Case>, know
     }
 }
 
-/// A tensor of numbers, each converted to the dtype as Rust's `as` does.
+/// Creates a tensor of numbers, each converted to the dtype as Rust's `as` does.
 pub(crate) fn numbers(dtype: DType, values: &[f64], shape: &[usize]) -> Tensor {
     fn make<T: tensor::Element>(values: &[f64], shape: &[usize], convert: impl Fn(f64) -> T) -> Tensor {
         Tensor::from_vec(values.iter().map(|&x| convert(x)).collect(), shape).unwrap()
@@ -147,7 +147,7 @@ pub(crate) fn numbers(dtype: DType, values: &[f64], shape: &[usize]) -> Tensor {
     }
 }
 
-/// Numbers in no order, none equal, between -4 and 4; whole numbers between -9 and 9 for integers.
+/// Returns distinct unordered numbers between -4 and 4; for integers, whole numbers between -9 and 9.
 pub(crate) fn spread(dtype: DType, shape: &[usize]) -> Tensor {
     let count: usize = shape.iter().product();
     let place = |i: usize| ((i as f64 + 1.3) * 0.618_033_988_749_894_9).fract();
@@ -156,7 +156,7 @@ pub(crate) fn spread(dtype: DType, shape: &[usize]) -> Tensor {
     numbers(dtype, &(0..count).map(value).collect::<Vec<_>>(), shape)
 }
 
-/// The dtypes that an op type's attribute allows by its definition here, strings and handles aside.
+/// Returns the dtypes that an op type's attribute allows in its definition here, except strings and handles.
 pub(crate) fn allowed(op_type: &str, attr: &str) -> Vec<DType> {
     let def = library().find(op_type).unwrap_or_else(|| panic!("no op {op_type}"));
     let attr = def.signature().attr(attr).unwrap_or_else(|| panic!("{op_type} has no {attr}"));
@@ -166,7 +166,7 @@ pub(crate) fn allowed(op_type: &str, attr: &str) -> Vec<DType> {
 
 pub(crate) const FLOATS: [DType; 4] = [DType::Float32, DType::Float64, DType::Float16, DType::BFloat16];
 
-/// Every dtype that [`numbers`] makes.
+/// Returns every dtype that [`numbers`] supports.
 pub(crate) const ALL: [DType; 15] = [
     DType::Float32,
     DType::Float64,

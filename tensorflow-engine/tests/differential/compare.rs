@@ -1,8 +1,8 @@
-//! When two values are the same.
+//! The comparison of values.
 
 use session_core::{DType, Tensor};
 
-/// How far numbers may be apart, relative to the larger of both and to the largest of the tensor.
+/// The tolerance, relative to the larger of both numbers and to the largest number of the tensor.
 fn tolerance(dtype: DType) -> f64 {
     match dtype {
         DType::Float64 | DType::Complex128 => 1e-13,
@@ -13,7 +13,7 @@ fn tolerance(dtype: DType) -> f64 {
     }
 }
 
-/// The elements as doubles, real and imaginary parts one after the other; `None` for dtypes that have no numbers.
+/// Returns the elements as doubles, real and imaginary parts in turn; `None` for dtypes without numbers.
 fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
     let bytes = tensor.as_bytes().ok()?;
     fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
@@ -29,7 +29,7 @@ fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
     })
 }
 
-/// What is different between the value of our engine and TensorFlow's, `slack` times the usual tolerance apart.
+/// Describes the difference between the values of our engine and TensorFlow's; `slack` multiplies the tolerance.
 pub(crate) fn difference(ours: &Tensor, theirs: &Tensor, slack: f64) -> Option<String> {
     if ours.dtype() != theirs.dtype() {
         return Some(format!("dtype {}, TensorFlow {}", ours.dtype(), theirs.dtype()));

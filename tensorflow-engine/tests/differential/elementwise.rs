@@ -6,7 +6,7 @@ use session_core::{DType, Tensor};
 
 const INFINITE: f64 = f64::INFINITY;
 
-/// Values at which functions are apt to be wrong.
+/// Values at which functions tend to be wrong.
 const SPECIAL: [f64; 24] = [
     0.0,
     -0.0,
@@ -34,7 +34,7 @@ const SPECIAL: [f64; 24] = [
     1e-30,
 ];
 
-/// Whole numbers, the ends of every integer among them.
+/// Integers, including the limits of every dtype.
 const WHOLE: [f64; 16] =
     [0.0, 1.0, 2.0, 3.0, -1.0, -2.0, -7.0, 5.0, 100.0, -100.0, 127.0, -128.0, 1e3, 3e4, 1e19, -1e19];
 
@@ -119,7 +119,7 @@ const BINARY: [&str; 32] = [
     "RightShift",
 ];
 
-/// Gradients of functions: of the output (or input) and the gradient.
+/// Gradients of functions, from the output (or input) and the gradient.
 const GRADIENTS: [&str; 12] = [
     "SigmoidGrad",
     "TanhGrad",
@@ -135,7 +135,7 @@ const GRADIENTS: [&str; 12] = [
     "SoftsignGrad",
 ];
 
-/// Rows that differ, and why.
+/// Rows with known differences, and the reasons.
 const DIFFERENT: &[(&str, &str)] = &[
     ("Round int32", "TensorFlow's kernel gives zeros; its Python never calls it for integers"),
     ("Round int64", "TensorFlow's kernel gives zeros; its Python never calls it for integers"),

@@ -9,15 +9,15 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("Conv2D of no images", "TensorFlow gives the input's depth, which is wrong"),
     (
         "Softmax float32 extreme",
-        "beside a NaN, TensorFlow's other elements depend on the vector instructions",
+        "next to a NaN, TensorFlow's other elements depend on the vector instructions",
     ),
     (
         "Softmax float16 extreme",
-        "beside a NaN, TensorFlow's other elements depend on the vector instructions",
+        "next to a NaN, TensorFlow's other elements depend on the vector instructions",
     ),
     (
         "Softmax bfloat16 extreme",
-        "beside a NaN, TensorFlow's other elements depend on the vector instructions",
+        "next to a NaN, TensorFlow's other elements depend on the vector instructions",
     ),
     ("SparseSoftmaxCrossEntropyWithLogits float16", "TensorFlow rounds every intermediate to 16 bits"),
     ("SparseSoftmaxCrossEntropyWithLogits bfloat16", "TensorFlow rounds every intermediate to 16 bits"),

@@ -37,7 +37,7 @@ fn follow(engines: &Engines, report: &mut Report, name: &str, training: &Trainin
     };
     for session in [&*pair.ours, &pair.theirs] {
         if let Err(error) = session.run((&init, &local), ()) {
-            return report.fail(name, format!("initialising: {error}"));
+            return report.fail(name, format!("initializing: {error}"));
         }
     }
     let outcome = steps(&pair, training, slack);

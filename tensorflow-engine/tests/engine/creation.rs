@@ -12,7 +12,7 @@ fn free_address() -> String {
 }
 
 #[test]
-fn a_task_that_is_missing_is_named_in_time() {
+fn a_missing_task_is_named_within_the_time_limit() {
     let Some(engine) = support::engine() else { return };
     let (worker, ps) = (free_address(), free_address());
     let cluster = ClusterSpec::new().job("worker", [worker]).job("ps", [ps.clone()]);

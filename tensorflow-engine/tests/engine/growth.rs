@@ -1,4 +1,4 @@
-//! Graphs that grow while a session is open, and what TensorFlow says of mistakes.
+//! Graphs that grow while a session is open, and the errors of TensorFlow.
 
 use crate::support;
 use ops::array::{constant, identity};
@@ -10,7 +10,7 @@ use session_core::{
 use std::sync::Barrier;
 
 #[test]
-fn s_56_new_nodes_take_any_output_and_wait_for_any_operation() {
+fn s_56_new_nodes_use_any_output_and_control_input() {
     let Some(engine) = support::engine() else { return };
     let graph = Graph::new();
     let x = constant(&graph.named("x"), [1.0f32, 2.0, 3.0, 4.0]);
@@ -54,7 +54,7 @@ fn s_56_threads_extend_one_graph_at_once() {
 }
 
 #[test]
-fn what_tensorflow_refuses_names_the_node() {
+fn errors_of_tensorflow_name_the_node() {
     let Some(engine) = support::engine() else { return };
     let graph = Graph::new();
     let fine = constant(&graph.named("fine"), 1.0f32);
@@ -67,7 +67,7 @@ fn what_tensorflow_refuses_names_the_node() {
 }
 
 #[test]
-fn s_64_metadata_holds_tensorflows_own_record() {
+fn s_64_metadata_has_tensorflows_own_record() {
     let Some(engine) = support::engine() else { return };
     let graph = Graph::new();
     let v = variable(&graph.named("v"), Tensor::full(1.0f32, [8, 8]));
@@ -83,7 +83,7 @@ fn s_64_metadata_holds_tensorflows_own_record() {
 }
 
 #[test]
-fn closures_of_the_program_are_refused_by_name() {
+fn closures_of_the_program_are_rejected_by_name() {
     let Some(engine) = support::engine() else { return };
     let call = |graph: &Graph, name: &str| {
         let builder =

@@ -21,7 +21,7 @@ fn echo(values: &[Tensor]) {
 }
 
 #[test]
-fn every_plain_dtype_comes_back() {
+fn every_numeric_dtype_round_trips() {
     let plain = DType::all().filter(|dtype| dtype.is_plain());
     // TensorFlow's identity has no kernels for the exotic 8-bit floats with other zeros.
     let plain = plain.filter(|dtype| !dtype.name().ends_with("fnuz"));
@@ -39,7 +39,7 @@ fn every_plain_dtype_comes_back() {
 }
 
 #[test]
-fn elements_keep_their_order_and_slices_their_place() {
+fn element_order_and_slices_are_preserved() {
     let large: Vec<f32> = (0..5000).map(|i| i as f32).collect();
     let large = Tensor::from_vec(large, [50, 100]).unwrap();
     // Rows share the memory of the whole, at addresses of every alignment.
@@ -50,7 +50,7 @@ fn elements_keep_their_order_and_slices_their_place() {
 }
 
 #[test]
-fn strings_of_every_length_come_back() {
+fn strings_of_every_length_round_trip() {
     let strings: Vec<Bytes> = (0..200usize)
         .map(|len| (0..len * 3).map(|i| (i * 7 % 256) as u8).collect::<Vec<u8>>().into())
         .collect();
@@ -59,7 +59,7 @@ fn strings_of_every_length_come_back() {
 }
 
 #[test]
-fn what_was_fed_and_fetched_stays_while_variables_change() {
+fn fed_and_fetched_tensors_do_not_change_with_variables() {
     let Some(engine) = support::engine() else { return };
     let graph = Graph::new();
     let v = variable(&graph.named("v"), Tensor::full(1.0f32, [4096]));
