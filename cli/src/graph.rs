@@ -1,4 +1,4 @@
-//! `monitored graph`: everything about graph files.
+//! `monitored graph`: commands for graph files.
 
 mod saved_model;
 mod show;

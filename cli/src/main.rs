@@ -1,4 +1,4 @@
-//! `monitored`: looks into what training leaves on disk.
+//! `monitored`: inspects the files of trainings, and trains graphs.
 
 #[cfg(feature = "board")]
 mod board;
@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Looks into what training leaves on disk.
+/// Inspect the files of trainings, and train graphs that TensorFlow exported.
 #[derive(Debug, Parser)]
 #[command(name = "monitored", version, about)]
 struct Arguments {
@@ -32,18 +32,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Family {
-    /// Show curves, histograms, pictures, graphs, checkpoints and the session's story of runs on a page.
+    /// Show curves, histograms, images, graphs, checkpoints and the session's story of runs on a web page.
     #[cfg(feature = "board")]
     Board(board::Arguments),
     /// List, verify, show, convert, compare and prune checkpoints.
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
-    /// List and show what event files hold.
+    /// List, show and plot the content of event files.
     #[command(subcommand)]
     Events(events::Command),
-    /// Make a SavedModel or a frozen graph out of a meta graph and a checkpoint.
+    /// Convert a meta graph and a checkpoint to a SavedModel or a frozen graph.
     Export(export::Arguments),
-    /// Show what graph files hold.
+    /// Show the content of graph files.
     #[command(subcommand)]
     Graph(graph::Command),
     /// Run a SavedModel, a frozen graph, or a meta graph with a checkpoint.
@@ -53,7 +53,7 @@ enum Family {
     Server(server::Arguments),
     /// Train a graph that TensorFlow exported.
     Train(train::Arguments),
-    /// Show how runs stand, live: step, loss, rate, input wait, last checkpoint.
+    /// Show the state of runs, live: step, loss, speed, input wait, last checkpoint.
     #[cfg(feature = "board")]
     Watch(watch::Arguments),
 }

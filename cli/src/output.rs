@@ -1,20 +1,20 @@
-//! How commands end.
+//! The results of commands.
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use tensor::text::{escaped, is_unfit};
 
-/// What a command found.
+/// The result of a command that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// All is well.
+    /// The command succeeded.
     Good,
-    /// What was looked for is damaged, or different.
+    /// The inspected files are damaged, or different.
     Bad,
-    /// A signal ended it, cleanly.
+    /// A signal ended the command cleanly.
     Interrupted {
-        /// 128 and the signal's number, as shells have it.
+        /// 128 + the signal's number, as shells report it.
         code: u8,
     },
 }
@@ -29,7 +29,7 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// Why a command could not do its work.
+/// The reason why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     error: Box<dyn Error>,
@@ -43,14 +43,14 @@ impl<E: Error + 'static> From<E> for Failure {
 }
 
 impl Failure {
-    /// With another exit code than 1.
+    /// Sets an exit code other than 1.
     pub(crate) fn with_code(self, code: u8) -> Failure {
         Failure { code, ..self }
     }
 
-    /// Tells the user on the error stream, with all causes.
+    /// Prints the error with all its causes to standard error.
     pub(crate) fn report(self) -> ExitCode {
-        // Whoever reads our output has seen enough.
+        // The reader of the output has closed it.
         if self
             .error
             .downcast_ref::<io::Error>()
@@ -58,13 +58,13 @@ impl Failure {
         {
             return ExitCode::SUCCESS;
         }
-        // Nobody is left to tell if this fails.
+        // If this fails, there is no other place to report it.
         let _ = writeln!(io::stderr(), "monitored: {}", escaped(chain(self.error.as_ref())));
         ExitCode::from(self.code)
     }
 }
 
-/// An error and its causes in one line. Some errors say their causes themselves; nothing is said twice.
+/// Returns an error and its causes in one line. Causes that an error already contains are not repeated.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -79,12 +79,12 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Writes a value as JSON, in one line or in several. What JSON may hold as it is and no terminal should get, such as control
-/// characters beyond ASCII, is escaped, too.
+/// Writes a value as JSON, in one line or in several. Characters that are valid in JSON but unsafe for a terminal, such as control
+/// characters beyond ASCII, are escaped as well.
 pub(crate) fn write_json(out: &mut dyn Write, value: &serde_json::Value, pretty: bool) -> io::Result<()> {
     let text = if pretty { serde_json::to_string_pretty(value)? } else { serde_json::to_string(value)? };
     let mut rest = text.as_str();
-    // Ends of lines stand between the parts of the value; inside of a text they are escaped already.
+    // Line ends only separate parts of the value; inside strings they are already escaped.
     while let Some(at) = rest.find(|c| c != '\n' && is_unfit(c)) {
         let (plain, unfit) = rest.split_at(at);
         out.write_all(plain.as_bytes())?;
@@ -98,7 +98,7 @@ pub(crate) fn write_json(out: &mut dyn Write, value: &serde_json::Value, pretty:
     writeln!(out, "{rest}")
 }
 
-/// What every command returns.
+/// The result of every command.
 pub(crate) type Result = std::result::Result<Outcome, Failure>;
 
 #[cfg(test)]

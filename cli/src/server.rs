@@ -1,4 +1,4 @@
-//! A process that serves a task of a cluster.
+//! `monitored server`: a process that serves a task of a cluster.
 
 use crate::output::{Outcome, Result};
 use monitored_session::session_core::SessionConfig;
@@ -10,28 +10,28 @@ use tensor::text::escaped;
 
 /// Serve a task of a cluster with TensorFlow's runtime, until the process is ended.
 ///
-/// Prints the target of sessions, such as `grpc://localhost:2222`, once it serves.
+/// Prints the target of sessions, such as `grpc://localhost:2222`, once it is ready.
 ///
-/// The server listens on all network interfaces, whatever host the cluster names, and asks nobody for a password: who
-/// reaches its port can run any graph in this process, and read and write its files. Use it in a network of trusted
-/// machines, or behind a firewall.
+/// The server listens on all network interfaces, whatever host the cluster has for the task, and requires no password: anyone
+/// who can reach its port can run any graph in this process, and read and write its files. Use it only in trusted networks, or
+/// behind a firewall.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The tasks of the cluster: job=host:port, separated by commas, a job with several tasks named several times.
+    /// The tasks of the cluster: job=host:port, separated by commas; name a job with several tasks several times.
     #[arg(long, value_name = "TASKS")]
     cluster: ClusterSpec,
     /// The job that this process serves.
     #[arg(long)]
     job: String,
-    /// Which of the job's tasks it is.
+    /// The index of the task among the job's tasks.
     #[arg(long, default_value_t = 0)]
     index: usize,
-    /// TensorFlow's library, or the folder that holds it. Default: it is looked for.
+    /// TensorFlow's library, or the folder that contains it. Default: search for it.
     #[arg(long, value_name = "FILE")]
     library: Option<PathBuf>,
 }
 
-/// The host of an address, if it is this machine's own.
+/// Returns the host of an address if it is local to this machine.
 fn loopback(address: &str) -> Option<&str> {
     let (host, _) = address.rsplit_once(':')?;
     let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -45,11 +45,11 @@ impl Arguments {
             None => Library::find()?,
         };
         if let Some(host) = self.cluster.address(&self.job, self.index).and_then(loopback) {
-            // Nobody is left to tell if this fails.
+            // If this fails, there is no other place to report it.
             let _ = writeln!(
                 std::io::stderr(),
-                "monitored: note: the server listens on all network interfaces, not on {} alone, and asks for no \
-                 password: who reaches its port can run any graph here",
+                "monitored: note: the server listens on all network interfaces, not on {} alone, and requires no \
+                password: anyone who can reach its port can run any graph here",
                 escaped(host)
             );
         }

@@ -1,6 +1,6 @@
 //! The size of the terminal.
 
-/// How many columns standard output has: those of the terminal, else of `COLUMNS`, else 80.
+/// Returns the number of columns: those of the terminal, else of `COLUMNS`, else 80.
 pub(crate) fn columns() -> usize {
     let stated = || std::env::var("COLUMNS").ok()?.parse().ok();
     measured().or_else(stated).filter(|&columns| columns > 0).unwrap_or(80)

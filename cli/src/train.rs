@@ -30,35 +30,36 @@ use std::time::Duration;
 use task::Task;
 use tensor::text::escaped;
 
-/// Runs the train op of a meta graph in a monitored training session: initialises it or goes on from the newest checkpoint of
-/// the directory, starts its queue runners, saves, and stops at the end of the steps or of the input, or at Ctrl-C.
+/// Run the training operation of a meta graph in a monitored session: initialize the model or continue from the newest
+/// checkpoint of the directory, start the queue runners, save checkpoints, and stop at the end of the steps or the input, or
+/// on Ctrl-C.
 ///
-/// The exit code is 0 at the end of the steps or of the input, 128 and the signal's number after an interruption, 1 after an
+/// The exit code is 0 at the end of the steps or the input, 128 + the signal's number after an interruption, and 1 after an
 /// error.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The meta graph (`.meta`, or as text `.pbtxt`), as TensorFlow's savers write it.
+    /// The meta graph (`.meta`, or `.pbtxt` for text), as TensorFlow's savers write it.
     #[arg(long, value_name = "FILE")]
     meta: PathBuf,
-    /// Where checkpoints and summaries go, and the newest checkpoint comes from. Made if missing. A worker needs none.
+    /// The folder of checkpoints and summaries; training continues from its newest checkpoint. Created if missing. Optional for a worker.
     #[arg(long, value_name = "DIR")]
     checkpoint_dir: Option<PathBuf>,
-    /// How many steps to run.
+    /// The number of steps to run.
     #[arg(long, value_name = "N")]
     steps: u64,
-    /// The operation that trains. Default: the one of the collection `train_op`.
+    /// The operation that trains. Default: the one in the collection `train_op`.
     #[arg(long, value_name = "NAME")]
     train_op: Option<String>,
-    /// A tensor to print after each step, with or without `:0`; can be given several times.
+    /// A tensor to print after each step, with or without `:0`. Repeatable.
     #[arg(long = "fetch", value_name = "NAME")]
     fetches: Vec<String>,
-    /// What to feed: `NAME=FILE.npy`, `NAME=FILE.npz:ARRAY`, or `FILE.npz` for all its arrays; can be given several times.
+    /// A value to feed: `NAME=FILE.npy`, `NAME=FILE.npz:ARRAY`, or `FILE.npz` for all its arrays. Repeatable.
     #[arg(long = "feed", value_name = "NAME=FILE")]
     feeds: Vec<FeedArgument>,
-    /// How many rows of the feeds a step takes; after the last row comes the first again. Default: all of them.
+    /// The number of rows of the feeds that each step takes; the first row follows the last. Default: all rows.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     batch: Option<u64>,
-    /// What runs the graph.
+    /// The engine that runs the graph.
     #[arg(long, value_enum, default_value = "embedded")]
     engine: EngineName,
     /// The engine's target, such as `grpc://host:port`. Default: this process.
@@ -67,13 +68,13 @@ pub(crate) struct Arguments {
     /// Seeds the random operations that have no seed of their own.
     #[arg(long, value_name = "S")]
     seed: Option<i64>,
-    /// After how many steps to save; also at the beginning and the end. Default: every 600 seconds.
+    /// Save a checkpoint every N steps; also at the beginning and the end. Default: every 600 seconds.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     save_steps: Option<u64>,
-    /// Print only every so many steps.
+    /// Print only every N steps.
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
-    /// Print JSON, one object a line.
+    /// Print JSON, one object per line.
     #[arg(long)]
     json_lines: bool,
     /// A folder whose files the graph's operations may read and write; can be given several times. They may read the files in
@@ -107,7 +108,7 @@ impl Arguments {
         self.train(&meta, plan, &mut reporter)
     }
 
-    /// The folder of checkpoints, which a chief needs.
+    /// Returns the folder of checkpoints, which a chief needs.
     fn folder(&self) -> std::result::Result<Option<&Path>, Error> {
         match &self.checkpoint_dir {
             None if self.task.is_chief => {
@@ -117,7 +118,7 @@ impl Arguments {
         }
     }
 
-    /// The files that the graph's operations may reach.
+    /// Returns the files that the graph's operations may access.
     fn file_access(&self) -> FileAccess {
         let access = FileAccess::nothing().and_read(folder_of(&self.meta));
         self.checkpoint_dir
@@ -126,7 +127,7 @@ impl Arguments {
             .fold(access, |access, folder| access.and_write(folder))
     }
 
-    /// Everything but what runs.
+    /// Builds the session, without the operations to run.
     fn session(
         &self,
         meta: &MetaGraph,
@@ -196,7 +197,7 @@ impl Arguments {
             (_, Some(_)) => "it was interrupted",
             (Some(_), None) if runs == self.steps => "all steps were run",
             (None, None) => "the input has ended",
-            (Some(_), None) => "a stop was asked for",
+            (Some(_), None) => "a stop was requested",
         };
         reporter.ended(why, watch.step(), runs)?;
         let code = receipt.exit_code().and_then(|code| u8::try_from(code).ok());
@@ -204,7 +205,7 @@ impl Arguments {
     }
 }
 
-/// Lets the session initialize iterators that the graph's own program would initialize by itself.
+/// Lets the session initialize the iterators that the graph's own program would initialize.
 fn begin_iterators(graph: &Graph) -> std::result::Result<(), Error> {
     let operations = graph.operations();
     for initializer in crate::iterators::initializers(graph, &operations) {
@@ -213,7 +214,7 @@ fn begin_iterators(graph: &Graph) -> std::result::Result<(), Error> {
     Ok(())
 }
 
-/// A training session's error, with a hint where one helps.
+/// Adds a hint to a training session's error, where one helps.
 fn explained(error: Error, graph: &Graph) -> Failure {
     if !feeds::is_unfed(&error) {
         return error.into();
@@ -225,14 +226,14 @@ fn explained(error: Error, graph: &Graph) -> Failure {
         .into()
 }
 
-/// What is run, found in the graph before anything is.
+/// The operations to run, found in the graph before anything runs.
 struct Plan {
     targets: Vec<Operation>,
     fetches: Vec<Output>,
     names: Vec<String>,
     feeder: Feeder,
     step: Variable,
-    /// True for a graph that does not count its steps, so that runs are counted.
+    /// True for a graph without a global step, whose runs are counted instead.
     counts: bool,
     scaffold: ScaffoldBuilder,
     summaries: bool,
@@ -279,7 +280,7 @@ impl Plan {
     }
 }
 
-/// The operation that trains.
+/// Finds the operation that trains.
 fn train_op(graph: &Graph, name: Option<&str>) -> std::result::Result<Operation, Error> {
     if let Some(name) = name {
         let plain = name.rsplit_once(':').map_or(name, |(operation, _)| operation);
@@ -288,14 +289,14 @@ fn train_op(graph: &Graph, name: Option<&str>) -> std::result::Result<Operation,
     let mut listed = graph.collection(&TRAIN_OP);
     let Some(last) = listed.pop() else {
         return Err(Error::value(
-            "the file has no collection 'train_op': name the operation with --train-op",
+            "the file has no collection 'train_op': pass the name of the training operation with --train-op",
         ));
     };
-    // TensorFlow's optimizers list their own operations; what a program adds comes after them and stands for the whole step.
+    // TensorFlow's optimizers add their own operations to the collection; an operation that a program adds later is the whole step.
     if listed.iter().any(|other| *other != last) {
         let names: Vec<&str> = listed.iter().map(Operation::name).collect();
         note(&format!(
-            "runs the last train op of the file, '{}'; --train-op can choose {}",
+            "running the last training operation of the file, '{}'; --train-op selects another one: {}",
             last.name(),
             names.join(", ")
         ));
@@ -303,13 +304,13 @@ fn train_op(graph: &Graph, name: Option<&str>) -> std::result::Result<Operation,
     Ok(last)
 }
 
-/// Tells the user something that is no result.
+/// Prints a note that is not a result.
 fn note(text: &str) {
-    // Nobody is left to tell if this fails.
+    // If this fails, there is no other place to report it.
     let _ = writeln!(std::io::stderr(), "monitored: note: {}", escaped(text));
 }
 
-/// A tensor by its name, with or without `:0`.
+/// Finds a tensor by its name, with or without `:0`.
 fn tensor_named(graph: &Graph, name: &str) -> std::result::Result<Output, Error> {
     if name.contains(':') { graph.output(name) } else { graph.output(&format!("{name}:0")) }
 }

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) struct Arguments {
     /// A folder with runs, at any depth.
     path: PathBuf,
-    /// The tag shown as the loss; without this, the first tag whose name has `loss` in it, else the first.
+    /// The tag to show as the loss. Default: the first tag whose name contains `loss`, or the first tag.
     #[arg(long)]
     tag: Option<String>,
-    /// Seconds between two looks.
+    /// The time between two updates, in seconds.
     #[arg(long, default_value_t = 1.0)]
     every: f64,
-    /// End after this many looks; without this, when it is interrupted.
+    /// Stop after this many updates. Default: run until interrupted.
     #[arg(long, value_name = "N")]
     looks: Option<u64>,
 }
@@ -35,7 +35,7 @@ impl Arguments {
             if live {
                 drawn = self.draw(&board, &status, drawn, out)?;
             } else {
-                // Where it is no terminal, a line for each change.
+                // If the output is not a terminal, a line for each change.
                 for status in status.iter().filter(|status| !last.contains(*status)) {
                     writeln!(out, "{}", line(status))?;
                 }
@@ -49,13 +49,13 @@ impl Arguments {
             if self.looks.is_some_and(|wanted| looks >= wanted) {
                 return Ok(Outcome::Good);
             }
-            // Of even pace, whatever a look takes.
+            // A steady pace, however long an update takes.
             let next = pause.saturating_mul(u32::try_from(looks).unwrap_or(u32::MAX));
             std::thread::sleep(next.saturating_sub(begun.elapsed()).min(pause));
         }
     }
 
-    /// Draws over what was drawn before, and returns the number of lines.
+    /// Draws over the previous output, and returns the number of lines.
     fn draw(&self, board: &Board, status: &[Status], drawn: usize, out: &mut dyn Write) -> io::Result<usize> {
         let columns = terminal::columns();
         let mut lines = vec![format!("{}  (Ctrl-C ends)", self.path.display())];
@@ -65,7 +65,7 @@ impl Arguments {
         if status.is_empty() {
             lines.push("no events yet".to_owned());
         }
-        // The curves of what is shown as the loss, where there is one.
+        // The curve of the loss, if there is one.
         if let Some(tag) = status.iter().find_map(|status| status.tag.clone())
             && let Ok(plot) = board::Plot::of(board, &[tag])
         {
@@ -75,7 +75,7 @@ impl Arguments {
             write!(out, "\x1b[{drawn}A")?;
         }
         for line in &lines {
-            // A line with colors is as wide as the plot was asked to be.
+            // A line with colors is as wide as the requested plot.
             let plain: String =
                 if line.contains('\x1b') { line.clone() } else { line.chars().take(columns).collect() };
             writeln!(out, "\r\x1b[K{plain}")?;
@@ -85,7 +85,7 @@ impl Arguments {
     }
 }
 
-/// All about a run in one line.
+/// Describes a run in one line.
 fn line(status: &Status) -> String {
     let mut parts = vec![status.run.clone()];
     let mut part = |name: &str, value: Option<String>| {
@@ -98,11 +98,11 @@ fn line(status: &Status) -> String {
     part("checkpoint", status.checkpoint.map(|(step, wall)| format!("{step} ({} ago)", ago(wall))));
     parts.extend(status.state.clone());
     let text = parts.join("  ");
-    // Names come from files; nothing of them may move the cursor.
+    // Names come from files, so their control characters must not reach the terminal.
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Breaks a line between its parts where it is longer than the terminal is wide.
+/// Wraps a line between its parts if it is longer than the terminal is wide.
 fn wrapped(line: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for part in line.split("  ") {
@@ -132,7 +132,7 @@ mod tests {
     use super::wrapped;
 
     #[test]
-    fn long_lines_are_broken_between_their_parts() {
+    fn long_lines_are_wrapped_between_their_parts() {
         let line = "run  step 10  loss 0.5  checkpoint 10 (3 s ago)";
         assert_eq!(wrapped(line, 80), [line]);
         assert_eq!(wrapped(line, 30), ["run  step 10  loss 0.5", "    checkpoint 10 (3 s ago)"]);

@@ -20,7 +20,7 @@ fn refused(folder: &Path, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn graphs_that_are_something_else_are_named() {
+fn other_files_given_as_graphs_are_identified() {
     let folder = tempfile::tempdir().unwrap();
     let meta = fs::read(fixture("mlp_resource/model.meta")).unwrap();
     let rows: [(&str, &[u8], &[&str]); 12] = [
@@ -59,7 +59,7 @@ fn graphs_that_are_something_else_are_named() {
 }
 
 #[test]
-fn checkpoints_that_are_something_else_are_named() {
+fn other_files_given_as_checkpoints_are_identified() {
     let folder = tempfile::tempdir().unwrap();
     let model = std::collections::BTreeMap::from([("w".to_owned(), Tensor::from([1.0f32, 2.0]))]);
     let saved = checkpoint::Saver::default().save(&model, folder.path().join("m.ckpt"), Some(5)).unwrap();
@@ -83,7 +83,7 @@ fn checkpoints_that_are_something_else_are_named() {
 }
 
 #[test]
-fn event_files_that_are_something_else_and_folders_of_runs_are_named() {
+fn other_files_given_as_event_files_are_identified() {
     let folder = tempfile::tempdir().unwrap();
     let name = "events.out.tfevents.1.host";
     fs::write(folder.path().join(name), POINTER).unwrap();
@@ -100,7 +100,7 @@ fn event_files_that_are_something_else_and_folders_of_runs_are_named() {
 }
 
 #[test]
-fn names_from_files_cannot_command_a_terminal() {
+fn names_from_files_cannot_control_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let name = "w\x1b[2J\u{202e}\nfake line";
     let model = std::collections::BTreeMap::from([(name.to_owned(), Tensor::from([1.0f32]))]);

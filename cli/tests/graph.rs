@@ -32,7 +32,7 @@ fn a_meta_graph_is_described() {
 }
 
 #[test]
-fn a_bare_graph_is_described_and_other_files_are_refused() {
+fn a_plain_graph_is_described_and_other_files_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     // A meta graph's graph alone: its field 2, with a length of three bytes or fewer before it.
     let meta = monitored_session::graph_def::read_meta_graph(fixture("mlp_resource/model.meta")).unwrap();

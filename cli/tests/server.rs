@@ -1,6 +1,6 @@
 //! `monitored server`.
 #![cfg(feature = "tensorflow")]
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 #[path = "../../tests/support/skipped.rs"]
 mod skipped;
@@ -16,11 +16,11 @@ fn monitored(arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn invalid_clusters_are_reported() {
     let output = monitored(&["--cluster", "ps=nowhere", "--job", "ps"]).output().unwrap();
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.contains("'ps=nowhere' is no task of a cluster"), "{text}");
+    assert!(text.contains("'ps=nowhere' is not a task of a cluster"), "{text}");
 
     let missing = ["--cluster", "ps=localhost:1", "--job", "ps", "--library", "/no/such/library.so"];
     let output = monitored(&missing).output().unwrap();
@@ -48,7 +48,7 @@ fn a_task_is_served_until_the_process_is_ended() {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line.trim(), format!("grpc://127.0.0.1:{port}"));
-    assert!(child.try_wait().unwrap().is_none(), "it goes on serving");
+    assert!(child.try_wait().unwrap().is_none(), "it continues to serve");
     let other = monitored(&["--cluster", &cluster, "--job", "ps"]).output().unwrap();
     let text = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(!other.status.success() && text.contains("no task 0 of job 'ps'"), "{text}");

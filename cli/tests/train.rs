@@ -83,11 +83,11 @@ fn assert_close(found: &[f64], wanted: &[f64]) {
 }
 
 #[test]
-fn from_its_init_op_a_graph_trains_as_in_tensorflow() {
+fn a_graph_trains_as_in_tensorflow_from_its_init_op() {
     for name in ["mlp_ref", "mlp_resource"] {
         let folder = tempfile::tempdir().unwrap();
         let first = train(name, folder.path(), "4");
-        // A second call goes on where the first one ended: step, variables, examples.
+        // A second call continues where the first one ended: step, variables, examples.
         let second = train(name, folder.path(), "6");
         let losses = [fetched(&first, "loss"), fetched(&second, "loss")].concat();
         assert_close(&losses, &trace(name));
@@ -103,7 +103,7 @@ fn from_its_init_op_a_graph_trains_as_in_tensorflow() {
 }
 
 #[test]
-fn a_checkpoint_of_tensorflow_is_gone_on_with() {
+fn training_continues_from_a_checkpoint_of_tensorflow() {
     for name in ["mlp_ref", "mlp_resource"] {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
@@ -118,7 +118,7 @@ fn a_checkpoint_of_tensorflow_is_gone_on_with() {
 }
 
 #[test]
-fn tensorflow_goes_on_with_a_checkpoint_and_its_meta_graph() {
+fn tensorflow_continues_from_a_checkpoint_and_its_meta_graph() {
     let Some(python) = python() else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/go_on.py");
     for name in ["mlp_ref", "mlp_resource"] {
@@ -162,7 +162,7 @@ fn queue_runners_feed_until_the_input_ends() {
 }
 
 #[test]
-fn mistakes_are_told_in_words() {
+fn invalid_arguments_are_reported_with_help() {
     let folder = tempfile::tempdir().unwrap();
     let meta = fixture("mlp_resource/model.meta");
     let call = |more: &[&str]| {
@@ -292,7 +292,7 @@ fn go_on(folder: &Path, meta: &Path, steps: &str, more: &[&str]) -> Answer {
 }
 
 #[test]
-fn the_step_is_that_of_what_was_restored_and_what_was_rejected_is_named() {
+fn the_restored_step_and_rejected_checkpoints_are_printed() {
     let folder = tempfile::tempdir().unwrap();
     let meta = without_step(folder.path());
     let run = ["--checkpoint-dir", "run", "--save-steps", "10"];
@@ -325,7 +325,7 @@ fn the_step_is_that_of_what_was_restored_and_what_was_rejected_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn an_interruption_is_an_exit_code() {
+fn an_interruption_sets_the_exit_code() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
     let folder = tempfile::tempdir().unwrap();
@@ -426,7 +426,7 @@ mod with_tensorflow {
         }
     }
 
-    /// Trains in two calls; the second goes on from the checkpoint of the first.
+    /// Trains in two calls; the second continues from the checkpoint of the first.
     fn train_twice(name: &str, more: &[&str]) {
         let folder = tempfile::tempdir().unwrap();
         let meta = fixture(&format!("{name}/model.meta"));

@@ -11,15 +11,15 @@ use tensor::{DType, Tensor};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A checkpoint's prefix, a folder, or a `.safetensors` file.
+    /// The checkpoint to read: a prefix, a folder, or a `.safetensors` file.
     source: PathBuf,
     /// The new prefix, or the new `.safetensors` file.
     destination: PathBuf,
     /// The format to write.
     #[arg(long)]
     to: Format,
-    /// Leave out tensors that cannot be carried over, instead of failing: in safetensors strings, complex128
-    /// and quantized ones; in either format those of dtypes that this program does not know, such as F4.
+    /// Skip tensors that the format cannot hold, instead of failing: in safetensors strings, complex128
+    /// and quantized ones; in both formats those with dtypes that this program does not know, such as F4.
     #[arg(long)]
     drop_unsupported: bool,
     /// Store int4 and uint4 tensors as I8 and U8 in safetensors.
@@ -37,15 +37,15 @@ enum Format {
 
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
-        // Mapped and verified: nothing damaged is passed on, and memory is that of one tensor at most.
+        // Mapped and verified: damaged data is not copied, and at most one tensor is in memory.
         let reader = CheckpointReader::open_with(&self.source, ReadOptions::new().map(true))?;
         for UnknownTensor { name, dtype, .. } in reader.unknown() {
             if !self.drop_unsupported {
-                // Fails, with the reason.
+                // Fails with the reason.
                 reader.read(&name)?;
             }
             let (name, dtype) = (escaped(name), escaped(dtype));
-            writeln!(out, "dropped {name} of dtype {dtype}, which is not known")?;
+            writeln!(out, "dropped {name} of dtype {dtype}, which is unknown")?;
         }
         let written = match self.to {
             Format::Bundle => to_bundle(&reader, &self.destination)?,

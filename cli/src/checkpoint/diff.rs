@@ -12,18 +12,18 @@ use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A checkpoint's prefix, a folder, or a `.safetensors` file.
+    /// The first checkpoint: a prefix, a folder, or a `.safetensors` file.
     a: PathBuf,
-    /// Another one.
+    /// The second checkpoint.
     b: PathBuf,
-    /// Numbers count as equal if they differ by no more than this. NaN equals NaN.
+    /// Treat numbers as equal if they differ by at most this much. NaN equals NaN.
     #[arg(long, value_name = "X")]
     tolerance: Option<f64>,
 }
 
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
-        // As with the program `diff`: 1 says different, 2 says trouble.
+        // As with the program `diff`: 1 means different, 2 means trouble.
         self.compare(out).map_err(|failure| failure.with_code(2))
     }
 
@@ -67,7 +67,7 @@ impl Arguments {
             return Ok(Some(format!("shape {} against {}", row.shape, other.shape)));
         }
         if !row.known {
-            // Nothing is known of the elements but their bytes.
+            // Only the bytes of the elements are known.
             let same = a.read_bytes(&row.name)? == b.read_bytes(&row.name)?;
             return Ok((!same).then(|| "bytes differ".to_owned()));
         }
@@ -76,7 +76,7 @@ impl Arguments {
     }
 }
 
-/// How two tensors of one dtype and shape differ.
+/// Describes the difference between two tensors of one dtype and shape.
 fn values(a: &Tensor, b: &Tensor, tolerance: Option<f64>) -> Option<String> {
     if same_bits(a, b) {
         return None;
@@ -94,7 +94,7 @@ fn values(a: &Tensor, b: &Tensor, tolerance: Option<f64>) -> Option<String> {
     let (mut count, mut most) = (0u64, 0.0f64);
     for (a, b) in a_values.zip(b_values) {
         let difference = (a - b).abs();
-        // Without a tolerance NaN and -0 count by their bits, of which some differ here.
+        // Without a tolerance, NaN and -0 are compared by their bits.
         let equal = match tolerance {
             Some(tolerance) => a == b || difference <= tolerance || (a.is_nan() && b.is_nan()),
             None => a.to_bits() == b.to_bits(),

@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 use tensor::Tensor;
 
-/// Over the elements, row-major and little-endian; for strings over an 8-byte little-endian length and
-/// the bytes of each. `None` for handles, which have no bytes.
+/// Returns the SHA-256 of the elements, row-major and little-endian; for strings, of an 8-byte little-endian length and the bytes
+/// of each. `None` for handles, which have no bytes.
 pub(super) fn sha256(tensor: &Tensor) -> Option<String> {
     let mut hash = Sha256::new();
     if let Ok(strings) = tensor.as_strings() {
@@ -18,7 +18,7 @@ pub(super) fn sha256(tensor: &Tensor) -> Option<String> {
     Some(hexadecimal(&hash.finalize()))
 }
 
-/// Over bytes of which nothing is known.
+/// Returns the SHA-256 of bytes with an unknown dtype.
 pub(super) fn of_bytes(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }

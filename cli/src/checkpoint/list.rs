@@ -12,12 +12,12 @@ use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A checkpoint's prefix, a folder, or a `.safetensors` file.
+    /// The checkpoint: a prefix, a folder, or a `.safetensors` file.
     path: PathBuf,
     /// Print a JSON object.
     #[arg(long)]
     json: bool,
-    /// Add the SHA-256 of each tensor's elements; reads all of them.
+    /// Add the SHA-256 of each tensor's elements. Reads all of them.
     #[arg(long)]
     sha256: bool,
 }
@@ -69,7 +69,7 @@ impl Arguments {
         let (format, path) = (reader.format(), escaped(reader.path().display()));
         let unknown = match rows.iter().filter(|row| !row.known).count() {
             0 => String::new(),
-            count => format!(" ({count} of dtypes that are not known here and cannot be read)"),
+            count => format!(" ({count} of unknown dtypes, which cannot be read)"),
         };
         writeln!(out, "{} tensors{unknown}, {total} bytes in {format} {path}", rows.len())?;
         Ok(())

@@ -1,4 +1,4 @@
-//! `monitored checkpoint`: everything about checkpoints.
+//! `monitored checkpoint`: commands for checkpoints.
 
 mod convert;
 mod diff;
@@ -18,7 +18,7 @@ use std::io::Write;
 pub(crate) enum Command {
     /// List the tensors of a checkpoint.
     List(list::Arguments),
-    /// Read everything and compare all checksums; exit with 1 and the names of what is damaged.
+    /// Read everything and compare all checksums; exit with 1 and the names of damaged tensors.
     Verify(verify::Arguments),
     /// Print one tensor.
     Show(show::Arguments),

@@ -9,10 +9,10 @@ use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The folder.
+    /// The folder of the checkpoints.
     directory: PathBuf,
-    /// How many of the newest checkpoints stay. Pinned ones stay besides, and so do those that the
-    /// state file does not list.
+    /// The number of newest checkpoints to keep. Pinned checkpoints, and those that the state file does not
+    /// list, are kept in addition.
     #[arg(long, value_name = "N")]
     keep: NonZeroUsize,
     /// The name of the state file.

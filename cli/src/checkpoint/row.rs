@@ -1,9 +1,9 @@
-//! What lists of tensors say of each.
+//! The rows of lists of tensors.
 
 use checkpoint::{CheckpointReader, TensorInfo, UnknownTensor};
 use tensor::Shape;
 
-/// A tensor, be its dtype known or not.
+/// A tensor, whether its dtype is known or not.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) name: String,
@@ -14,7 +14,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// All tensors of a checkpoint by name.
+    /// Returns all tensors of a checkpoint by name.
     pub(super) fn all(reader: &CheckpointReader) -> Vec<Row> {
         let known = reader.variables().into_iter().map(|info| {
             let TensorInfo { name, dtype, shape, bytes, .. } = info;

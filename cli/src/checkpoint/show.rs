@@ -9,11 +9,11 @@ use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A checkpoint's prefix, a folder, or a `.safetensors` file.
+    /// The checkpoint: a prefix, a folder, or a `.safetensors` file.
     path: PathBuf,
     /// The tensor's name.
     name: String,
-    /// Print figures about the elements instead of the elements.
+    /// Print statistics of the elements instead of the elements.
     #[arg(long)]
     stats: bool,
 }
@@ -31,7 +31,7 @@ impl Arguments {
     }
 }
 
-/// Counts of special values, and minimum, maximum, mean and standard deviation of the finite ones.
+/// Prints counts of special values, and minimum, maximum, mean and standard deviation of the finite ones.
 fn stats(tensor: &Tensor, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "elements  {}", tensor.elements())?;
     writeln!(out, "bytes     {}", tensor.byte_len())?;

@@ -9,7 +9,7 @@ use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A checkpoint's prefix, a folder, or a `.safetensors` file.
+    /// The checkpoint: a prefix, a folder, or a `.safetensors` file.
     path: PathBuf,
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     scope: String,
 }
 
-/// How many nodes of one missing op type are named in text.
+/// The number of nodes of one missing op type that the text names.
 const NAMED: usize = 3;
 
 impl Arguments {
@@ -80,7 +80,7 @@ impl Arguments {
     }
 }
 
-/// What there is to say of a graph.
+/// The summary of a graph.
 pub(super) struct Summary {
     nodes: usize,
     functions: Vec<String>,
@@ -259,7 +259,7 @@ impl Summary {
     }
 }
 
-/// An op type, with the reason where the engine does not run all operations of it.
+/// Returns an op type, with the reason if the engine runs only some of its operations.
 fn lacking(lack: Lack<'_>) -> String {
     match lack.reason {
         Some(reason) => format!("{}: {reason}", lack.op_type),
@@ -274,7 +274,7 @@ fn none_if(none: bool) -> &'static str {
 fn is_input(operation: &Operation) -> bool {
     matches!(operation.op_type(), "Placeholder" | "PlaceholderV2" | "PlaceholderWithDefault")
         && operation.num_outputs() == 1
-        // What a saver is fed is nobody's input.
+        // The input of a saver is not an input of the model.
         && operation.output(0).dtype() != monitored_session::session_core::DType::String
         || operation.op_type() == "Placeholder"
 }
@@ -287,7 +287,7 @@ fn sizes(operation: &Operation) -> Option<Vec<i64>> {
     operation.output(0).shape().sizes().map(<[i64]>::to_vec)
 }
 
-/// What a collection holds, and how much.
+/// Returns the kind and number of a collection's items.
 fn count(def: &proto::CollectionDef) -> (&'static str, usize) {
     use proto::Collection;
     match &def.kind {

@@ -1,4 +1,4 @@
-//! NumPy's files: `.npy` holds an array, `.npz` is an archive of them.
+//! NumPy's files: `.npy` contains an array, `.npz` is an archive of arrays.
 
 use std::fmt;
 use std::fs::File;
@@ -6,12 +6,12 @@ use std::io::{self, Read};
 use std::path::Path;
 use tensor::{DType, Tensor, TensorError};
 
-/// Why an array cannot be read.
+/// The reason why an array cannot be read.
 #[derive(Debug)]
 pub(crate) enum ArrayError {
     Io(io::Error),
     Archive(zip::result::ZipError),
-    /// It is no array, or one of a kind that tensors are not.
+    /// The file is not an array, or one that tensors cannot represent.
     Format(String),
     Tensor(TensorError),
 }
@@ -51,25 +51,25 @@ fn format_error(text: impl Into<String>) -> ArrayError {
     ArrayError::Format(text.into())
 }
 
-/// The array of a `.npy` file.
+/// Reads the array of a `.npy` file.
 pub(crate) fn read_npy(path: &Path) -> Result<Tensor, ArrayError> {
     parse(&std::fs::read(path)?)
 }
 
-/// The names of the arrays of a `.npz` file.
+/// Returns the names of the arrays of a `.npz` file.
 pub(crate) fn names_in(path: &Path) -> Result<Vec<String>, ArrayError> {
     let archive = zip::ZipArchive::new(File::open(path)?)?;
     let plain = |name: &str| name.strip_suffix(".npy").unwrap_or(name).to_owned();
     archive.file_names().map(|name| Ok(plain(&name?))).collect()
 }
 
-/// One array of a `.npz` file.
+/// Reads one array of a `.npz` file.
 pub(crate) fn read_npz(path: &Path, name: &str) -> Result<Tensor, ArrayError> {
     let mut archive = zip::ZipArchive::new(File::open(path)?)?;
     let entry = format!("{name}.npy");
     if archive.index_for_name(&entry).is_none() {
         let names = names_in(path)?.join(", ");
-        return Err(format_error(format!("it has no array '{name}', but {names}")));
+        return Err(format_error(format!("it has no array '{name}'; its arrays are {names}")));
     }
     let mut bytes = Vec::new();
     archive.by_name(&entry)?.read_to_end(&mut bytes)?;
@@ -80,7 +80,7 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 
 pub(crate) fn parse(bytes: &[u8]) -> Result<Tensor, ArrayError> {
     let short = || format_error("it ends within its header");
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| format_error("it is no NumPy array"))?;
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| format_error("it is not a NumPy array"))?;
     let (&version, rest) = rest.split_first().ok_or_else(short)?;
     let rest = rest.get(1..).ok_or_else(short)?;
     let (length, rest) = match version {
@@ -92,25 +92,25 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Tensor, ArrayError> {
             let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
             (usize::try_from(u32::from_le_bytes(*length)).map_err(|_| short())?, rest)
         }
-        version => return Err(format_error(format!("version {version} of the format is not known"))),
+        version => return Err(format_error(format!("version {version} of the format is not supported"))),
     };
     let header = rest.get(..length).ok_or_else(short)?;
     let header = Header::parse(&String::from_utf8_lossy(header))?;
     header.tensor(&rest[length..])
 }
 
-/// What the elements of an array are.
+/// The kinds of elements of an array.
 #[derive(Clone, Copy)]
 enum Elements {
     Numbers(DType),
-    /// Strings of so many bytes, shorter ones filled up with zeros.
+    /// Byte strings of a fixed width; shorter ones are padded with zeros.
     Bytes(usize),
-    /// Strings of so many code points of 32 bits, filled up with zeros.
+    /// Strings of a fixed number of 32-bit code points, padded with zeros.
     Text(usize),
 }
 
 impl Elements {
-    /// Reads a kind as NumPy writes it behind the byte order: `f4`, `S12`.
+    /// Parses a kind as NumPy writes it after the byte order: `f4`, `S12`.
     fn parse(kind: &str) -> Option<Elements> {
         Some(Elements::Numbers(match kind {
             "f2" => DType::Float16,
@@ -139,7 +139,7 @@ impl Elements {
         }))
     }
 
-    /// The bytes of one element in the file.
+    /// Returns the size of one element in the file, in bytes.
     fn size(self) -> usize {
         match self {
             Elements::Numbers(dtype) => dtype.size(),
@@ -148,7 +148,7 @@ impl Elements {
         }
     }
 
-    /// The bytes whose order depends on the machine that wrote them: a complex number is two numbers.
+    /// Returns the size of the unit whose byte order depends on the writing machine: a complex number has two units.
     fn word(self) -> usize {
         match self {
             Elements::Numbers(dtype) if dtype.is_complex() => dtype.size() / 2,
@@ -167,7 +167,7 @@ struct Header {
 }
 
 impl Header {
-    /// Reads what is written as a Python dictionary: `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
+    /// Parses a Python dictionary: `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
     fn parse(text: &str) -> Result<Header, ArrayError> {
         let missing = |key: &str| format_error(format!("its header does not say '{key}'"));
         let after = |key: &str| {
@@ -175,7 +175,7 @@ impl Header {
             text.find(&quoted).map(|at| text[at + quoted.len()..].trim_start()).ok_or_else(|| missing(key))
         };
         let descr = after("descr")?.strip_prefix('\'').and_then(|rest| rest.split('\'').next());
-        let descr = descr.ok_or_else(|| format_error("it holds records, not numbers"))?;
+        let descr = descr.ok_or_else(|| format_error("it contains records instead of numbers"))?;
         let shape = after("shape")?.strip_prefix('(').and_then(|rest| rest.split(')').next());
         let sizes = shape.ok_or_else(|| missing("shape"))?.split(',').map(str::trim);
         let sizes = sizes.filter(|size| !size.is_empty()).map(str::parse);
@@ -184,7 +184,7 @@ impl Header {
         let elements = Elements::parse(kind).ok_or_else(|| {
             let why = match kind {
                 "O" => "are Python objects, which only Python can read: save strings with a fixed width, as array.astype('S')",
-                _ => "are of no kind that tensors have",
+                _ => "have a kind that tensors cannot represent",
             };
             format_error(format!("its elements '{descr}' {why}"))
         })?;
@@ -196,7 +196,11 @@ impl Header {
         let count = self.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
         let length = count.and_then(|count| count.checked_mul(self.elements.size()));
         if length != Some(data.len()) {
-            let text = format!("it has {} bytes of data, which {:?} does not need", data.len(), self.shape);
+            let text = format!(
+                "it has {} bytes of data, which does not match the shape {:?}",
+                data.len(),
+                self.shape
+            );
             return Err(format_error(text));
         }
         let mut data = data.to_vec();
@@ -215,7 +219,7 @@ impl Header {
         Ok(Tensor::from_strings(strings, self.shape.clone())?)
     }
 
-    /// Data that were written column by column, row by row.
+    /// Returns column-major data in row-major order.
     fn by_rows(&self, data: &[u8]) -> Vec<u8> {
         let size = self.elements.size().max(1);
         let mut strides = Vec::with_capacity(self.shape.len());
@@ -241,16 +245,16 @@ impl Header {
     }
 }
 
-/// The part of a string of fixed width before the zeros that it is filled up with.
+/// Returns the part of a padded string before its zeros.
 fn filled(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)]
 }
 
-/// A string of code points of 32 bits as UTF-8, which is what TensorFlow makes of it.
+/// Converts a string of 32-bit code points to UTF-8, as TensorFlow does.
 fn text(words: &[u8]) -> Result<Vec<u8>, ArrayError> {
     let points = words.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
     let text: Option<String> = points.map(char::from_u32).collect();
-    let text = text.ok_or_else(|| format_error("its text holds a number that is no character"))?;
+    let text = text.ok_or_else(|| format_error("its text contains a number that is not a character"))?;
     Ok(filled(text.as_bytes()).to_vec())
 }
 
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_of_fixed_width_lose_what_they_are_filled_up_with() {
+    fn strings_of_fixed_width_lose_their_padding() {
         let header = "{'descr': '|S3', 'fortran_order': False, 'shape': (2, 2), }\n";
         let wanted = Tensor::from_strings(["a", "bcd", "", "x\0y"], [2, 2]).unwrap();
         assert_eq!(parse(&npy(header, b"a\0\0bcd\0\0\0x\0y")).unwrap(), wanted);

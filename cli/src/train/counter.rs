@@ -1,4 +1,4 @@
-//! The steps of a graph that does not count its own.
+//! A step counter for graphs without a global step.
 
 use monitored_session::hooks::{Milestone, SessionRunHook};
 use monitored_session::ops::array::constant;
@@ -8,8 +8,8 @@ use monitored_session::session_core::keys::GLOBAL_STEP;
 use monitored_session::session_core::{Graph, Origin, Result, Session, SessionExt, Variable};
 use std::path::Path;
 
-/// Adds a count of runs to a graph without global step. It is not part of checkpoints, which other programs may read; each
-/// session begins with the number of the checkpoint that it was restored from.
+/// Adds a counter of runs to a graph without a global step. It is not saved in checkpoints, which other programs may read; each
+/// session starts with the number of the checkpoint that it was restored from.
 pub(crate) fn counter(graph: &Graph) -> Variable {
     let graph = &graph.originating(Origin::library("'monitored train', which counts the steps"));
     let start = constant(&graph.scope("monitored_train"), 0i64);
@@ -17,10 +17,10 @@ pub(crate) fn counter(graph: &Graph) -> Variable {
     builder.local().collection(&GLOBAL_STEP).initial_value(start).build()
 }
 
-/// Sets the counter when a session was restored. Belongs before all hooks that look at the step.
+/// Sets the counter after a restore. Must precede all hooks that use the step.
 pub(crate) struct CounterStart {
     counter: Variable,
-    /// The number of the checkpoint that was restored, if the session knows it already.
+    /// The number of the restored checkpoint, if the session knows it already.
     restored: Option<i64>,
 }
 
@@ -43,7 +43,7 @@ impl SessionRunHook for CounterStart {
     }
 }
 
-/// The number at the end of a checkpoint's name.
+/// Returns the number at the end of a checkpoint's name.
 fn number_of(prefix: &Path) -> Option<i64> {
     prefix.file_name()?.to_str()?.rsplit_once('-')?.1.parse().ok()
 }

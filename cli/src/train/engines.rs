@@ -5,7 +5,7 @@ use monitored_session::embedded_engine::EmbeddedEngine;
 use monitored_session::session_core::{Engine, Error, Result};
 use std::sync::Arc;
 
-/// What runs the graph.
+/// The engine that runs the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum EngineName {
     /// The pure-Rust engine.

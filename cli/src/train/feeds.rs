@@ -1,4 +1,4 @@
-//! What training is fed: arrays, cut into batches.
+//! The feeds of a training: arrays, cut into batches.
 
 use super::arrays::{self, ArrayError};
 use monitored_session::session_core::{DType, Error, ErrorKind, Graph, Output, Tensor};
@@ -22,7 +22,7 @@ impl FromStr for FeedArgument {
             None => (None, text),
         };
         if name.as_deref() == Some("") || rest.is_empty() {
-            return Err("it must be NAME=FILE.npy, NAME=FILE.npz:ARRAY or FILE.npz".to_owned());
+            return Err("it must have the form NAME=FILE.npy, NAME=FILE.npz:ARRAY or FILE.npz".to_owned());
         }
         let (file, array) = match rest.rsplit_once(".npz:") {
             Some((file, array)) => (format!("{file}.npz"), Some(array.to_owned())),
@@ -30,14 +30,14 @@ impl FromStr for FeedArgument {
         };
         let is_archive = file.ends_with(".npz");
         if !is_archive && name.is_none() {
-            return Err("it must say for which placeholder, as NAME=FILE.npy".to_owned());
+            return Err("it must name the placeholder, as in NAME=FILE.npy".to_owned());
         }
         Ok(FeedArgument { name, file: file.into(), array })
     }
 }
 
 impl FeedArgument {
-    /// The arrays with the names of what they are fed to.
+    /// Reads the arrays and the names of the tensors that they feed.
     fn read(&self) -> Result<Vec<(String, Tensor)>, Error> {
         self.try_read().map_err(|error| {
             Error::value(format!("cannot read the feed '{}'", self.file.display())).with_source(error)
@@ -65,7 +65,7 @@ fn all_of(file: &Path) -> Result<Vec<(String, Tensor)>, ArrayError> {
     names.into_iter().map(|name| Ok((name.clone(), arrays::read_npz(file, &name)?))).collect()
 }
 
-/// All feeds, of which each step takes the next batch; after the last row comes the first again.
+/// All feeds. Each step takes the next batch; the first row follows the last.
 #[derive(Debug)]
 pub(crate) struct Feeder {
     feeds: Vec<(Output, Tensor)>,
@@ -92,17 +92,17 @@ impl Feeder {
         Ok(Feeder { feeds, batch })
     }
 
-    /// What is fed in each step.
+    /// Returns the outputs that each step feeds.
     pub(crate) fn outputs(&self) -> Vec<Output> {
         self.feeds.iter().map(|(output, _)| output.clone()).collect()
     }
 
-    /// What the step of this number, counted from 0, is fed.
+    /// Returns the feeds of step `step`, counted from 0.
     pub(crate) fn step(&self, step: u64) -> Result<Vec<(Output, Tensor)>, Error> {
         let feed = |(output, array): &(Output, Tensor)| {
             let value = match (self.batch, array.shape().dims().first()) {
                 (Some(batch), Some(&rows)) => rows_from(array, rows, batch, step)?,
-                // Without batches, and for a scalar, the whole array in every step.
+                // Without batches, and for a scalar, each step takes the whole array.
                 _ => array.clone(),
             };
             Ok((output.clone(), value))
@@ -111,7 +111,7 @@ impl Feeder {
     }
 }
 
-/// `batch` rows in turn, going on at the first after the last.
+/// Returns the next `batch` rows; the first row follows the last.
 fn rows_from(array: &Tensor, rows: usize, batch: usize, step: u64) -> Result<Tensor, Error> {
     let start = (u128::from(step) * batch as u128 % rows as u128) as usize;
     let mut parts = Vec::new();
@@ -125,14 +125,14 @@ fn rows_from(array: &Tensor, rows: usize, batch: usize, step: u64) -> Result<Ten
     if parts.len() == 1 { Ok(parts.remove(0)) } else { Ok(Tensor::concat_rows(&parts)?) }
 }
 
-/// An array as its placeholder wants it. NumPy's usual types are wider than TensorFlow's.
+/// Converts an array to the dtype of its placeholder. NumPy's default dtypes are wider than TensorFlow's.
 pub(crate) fn converted(array: Tensor, name: &str, wanted: DType) -> Result<Tensor, Error> {
     let found = array.dtype();
     if found == wanted {
         return Ok(array);
     }
     let refused = || {
-        let text = format!("'{name}' is {wanted}; the array is {found}, which does not fit it");
+        let text = format!("'{name}' has dtype {wanted}; the array has {found}, which is not compatible");
         Error::type_mismatch(text)
     };
     let numbers = as_f64(&array).ok_or_else(refused)?;
@@ -160,7 +160,7 @@ pub(crate) fn converted(array: Tensor, name: &str, wanted: DType) -> Result<Tens
     })
 }
 
-/// The numbers, where each is one exactly.
+/// Returns the numbers if each is exactly representable.
 fn as_f64(array: &Tensor) -> Option<Vec<f64>> {
     fn widen<T: monitored_session::tensor::Element + Copy + Into<f64>>(array: &Tensor) -> Option<Vec<f64>> {
         Some(array.as_slice::<T>().ok()?.iter().map(|&n| n.into()).collect())
@@ -184,7 +184,7 @@ fn as_f64(array: &Tensor) -> Option<Vec<f64>> {
     }
 }
 
-/// Whether an error says that a placeholder was not fed.
+/// Returns true if an error says that a placeholder has no feed.
 pub(crate) fn is_unfed(error: &Error) -> bool {
     error.kind() == ErrorKind::Status && error.message().starts_with("You must feed a value")
 }
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_in_turn_and_begin_anew() {
+    fn rows_repeat_after_the_last_one() {
         let array = Tensor::from([0i32, 1, 2, 3, 4]);
         let batch = |step| rows_from(&array, 5, 2, step).unwrap().to_vec::<i32>().unwrap();
         assert_eq!([batch(0), batch(1), batch(2), batch(3)], [[0, 1], [2, 3], [4, 0], [1, 2]]);

@@ -1,4 +1,4 @@
-//! What training prints.
+//! The output of a training.
 
 use crate::model::json;
 use crate::output::write_json;
@@ -15,14 +15,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::text::escaped;
 
-/// Prints lines, for people or for machines.
+/// Prints lines, for people or for programs.
 pub(crate) struct Reporter<'o> {
     pub(crate) out: &'o mut dyn Write,
     pub(crate) json_lines: bool,
 }
 
 impl Reporter<'_> {
-    /// One step with what was fetched.
+    /// Prints one step with the fetched values.
     pub(crate) fn step(&mut self, step: i64, names: &[String], values: &[Tensor]) -> io::Result<()> {
         let pairs = names.iter().zip(values);
         if self.json_lines {
@@ -41,10 +41,10 @@ impl Reporter<'_> {
         if self.json_lines {
             return self.line(&json!({"restored": prefix.to_string_lossy(), "step": step}));
         }
-        writeln!(self.out, "goes on from {} at step {step}", escaped(prefix.display()))
+        writeln!(self.out, "continuing from {} at step {step}", escaped(prefix.display()))
     }
 
-    /// Reports a checkpoint that was not restored, and why.
+    /// Prints a checkpoint that was not restored, and the reason.
     pub(crate) fn rejected(&mut self, prefix: &std::path::Path, reason: &str) -> io::Result<()> {
         if self.json_lines {
             return self.line(&json!({"rejected": prefix.to_string_lossy(), "reason": reason}));
@@ -52,7 +52,7 @@ impl Reporter<'_> {
         writeln!(self.out, "rejected {}: {}", escaped(prefix.display()), escaped(reason))
     }
 
-    /// Reports a recovery.
+    /// Prints a recovery.
     pub(crate) fn recovered(&mut self, recovery: &Recovery) -> io::Result<()> {
         if self.json_lines {
             let checkpoint = recovery.checkpoint.as_ref().map(|prefix| prefix.to_string_lossy());
@@ -74,7 +74,7 @@ impl Reporter<'_> {
         Ok(())
     }
 
-    /// Why it ended, and where.
+    /// Prints the end of the training and its reason.
     pub(crate) fn ended(&mut self, why: &str, step: i64, runs: u64) -> io::Result<()> {
         if self.json_lines {
             return self.line(&json!({"ended": why, "step": step, "runs": runs}));
@@ -84,12 +84,12 @@ impl Reporter<'_> {
 
     fn line(&mut self, value: &Json) -> io::Result<()> {
         write_json(self.out, value, false)?;
-        // Whoever reads lines wants them when they are true.
+        // Readers of the lines should get them as they occur.
         self.out.flush()
     }
 }
 
-/// The checkpoints that were saved and not yet reported.
+/// The saved checkpoints that were not printed yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Saves {
     base: PathBuf,

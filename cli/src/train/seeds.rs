@@ -2,7 +2,7 @@
 
 use monitored_session::graph_def::proto::{AttrValue, GraphDef, NodeDef, Value};
 
-/// Gives each random operation without a seed this one, together with its position, as TensorFlow's graph-level seed does.
+/// Gives each random operation without a seed this seed and its position, as TensorFlow's graph-level seed does.
 pub(crate) fn give_seeds(graph: &mut GraphDef, seed: i64) {
     let mut position = 0;
     graph.node.iter_mut().for_each(|node| give_seed(node, seed, &mut position));
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn only_open_seeds_are_given() {
+    fn only_missing_seeds_are_set() {
         let mut graph = GraphDef { node: vec![node(0, 0), node(3, 0), node(0, 0)], ..GraphDef::default() };
         give_seeds(&mut graph, 9);
         assert_eq!(graph.node, [node(9, 1), node(3, 0), node(9, 2)]);

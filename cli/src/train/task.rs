@@ -1,39 +1,39 @@
-//! The part that a process has in a cluster.
+//! The role of a process in a cluster.
 
 use super::engines::EngineName;
 use monitored_session::graph_def::proto::GraphDef;
 use monitored_session::session_core::{Error, Result, SessionConfig};
 
-/// The part of the process in distributed training.
+/// The role of the process in distributed training.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Task {
-    /// `true` for the chief, which initializes, restores and saves the model; `false` for a worker, which waits for that.
+    /// `true` for the chief, which initializes, restores and saves the model; `false` for a worker, which waits for the chief.
     #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set)]
     pub(crate) is_chief: bool,
-    /// The tasks of the cluster, as `monitored server` takes them: puts variables on the tasks of job `ps`, and everything
-    /// else on this worker, unless the graph says where (`replica_device_setter`). Needs `--engine tensorflow`.
+    /// The tasks of the cluster, in the form of `monitored server`: places variables on the tasks of job `ps`, and everything else on
+    /// this worker, unless the graph has a device (`replica_device_setter`). Requires `--engine tensorflow`.
     #[arg(long, value_name = "TASKS")]
     cluster: Option<String>,
     /// The index of this process among the tasks of the job `worker`.
     #[arg(long, value_name = "N", default_value = "0")]
     task_index: usize,
-    /// A device that the session may use, such as `/job:ps`; can be given several times. Default with `--cluster`: the
-    /// parameter servers and this worker, so that the death of another worker does not matter; otherwise all.
+    /// A device that the session may use, such as `/job:ps`. Repeatable. Default with `--cluster`: the parameter servers and this worker,
+    /// so that the failure of another worker has no effect; otherwise all devices.
     #[arg(long = "device-filter", value_name = "DEVICE")]
     device_filters: Vec<String>,
-    /// Ignores the devices that the graph's operations ask for.
+    /// Ignore the devices that the graph's operations request.
     #[arg(long)]
     pub(crate) clear_devices: bool,
-    /// The time in seconds that a worker waits for the chief.
+    /// The time that a worker waits for the chief, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "7200")]
     pub(crate) max_wait: u64,
 }
 
-/// The pause before a worker looks again for the chief's model. A chief needs a moment, not TensorFlow's 30 s.
+/// The time between two attempts of a worker while it waits. Shorter than TensorFlow's 30 s, because a chief needs only a moment.
 pub(crate) const RECOVERY_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Task {
-    /// The cluster, with the engine that can use it.
+    /// Checks the cluster, and that the engine can use it.
     pub(crate) fn check(&self, engine: EngineName) -> Result<()> {
         match &self.cluster {
             Some(_) if engine == EngineName::Embedded => Err(Error::value(
@@ -51,7 +51,7 @@ impl Task {
         SessionConfig { device_filters, ..SessionConfig::default() }
     }
 
-    /// The tasks of the cluster and the device of this one, if there is a cluster.
+    /// Returns the tasks of the cluster and the device of this task, if there is a cluster.
     #[cfg(feature = "tensorflow")]
     pub(crate) fn placement(&self) -> Option<(&str, String)> {
         self.cluster.as_deref().map(|cluster| (cluster, self.device()))
@@ -62,7 +62,7 @@ impl Task {
     }
 }
 
-/// Takes the devices out of a graph and its functions.
+/// Removes the devices from a graph and its functions.
 pub(crate) fn clear_devices(graph: &mut GraphDef) {
     graph.node.iter_mut().for_each(|node| node.device.clear());
     let functions = graph.library.iter_mut().flat_map(|library| &mut library.function);
