@@ -51,7 +51,7 @@ mod tests {
     use session_core::{ArgType, DType, OpLibrary};
 
     #[test]
-    fn every_line_can_be_read() {
+    fn every_line_can_be_parsed() {
         for line in TABLE.lines() {
             let name = line.split(' ').next().unwrap();
             assert!(find(name).is_some(), "{line}");

@@ -55,7 +55,7 @@ fn equal_graphs_give_equal_bytes_and_read_back() {
 }
 
 #[test]
-fn options_choose_what_is_written() {
+fn options_select_the_exported_parts() {
     let graph = model();
     let tail = to_graph_def_with(&graph, &ExportOptions::new().from_operation(10)).unwrap();
     assert_eq!(tail.node.len(), graph.len() - 10);

@@ -58,7 +58,7 @@ fn imported(text: &str) -> session_core::Result<Graph> {
 }
 
 #[test]
-fn there_is_one_function_for_each_way_to_call_it() {
+fn each_set_of_parameters_has_its_own_function() {
     let graph = imported(TEXT).unwrap();
     let mut names: Vec<String> =
         graph.functions().iter().map(|function| function.name().to_owned()).collect();
@@ -113,7 +113,7 @@ library { function {
 }
 
 #[test]
-fn mistakes_name_the_node_and_the_function() {
+fn errors_name_the_node_and_the_function() {
     let cases = [
         (
             TEXT.replacen("attr { key: \"T\" value { type: DT_FLOAT } } }\nnode", "}\nnode", 1),
@@ -135,7 +135,7 @@ fn mistakes_name_the_node_and_the_function() {
 }
 
 #[test]
-fn functions_that_call_themselves_in_ever_new_ways_are_an_error() {
+fn unbounded_sets_of_parameters_are_an_error() {
     let call = |parameter: &str| {
         format!(
             "node {{ name: 'c' op: 'F' attr {{ key: 'P' value {{ i: 1 }} }} }} library {{ function {{ \

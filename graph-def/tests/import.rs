@@ -62,7 +62,7 @@ fn compare(before: &GraphDef, after: &GraphDef) {
 }
 
 #[test]
-fn graphs_of_tensorflow_come_out_as_they_went_in() {
+fn graphs_of_tensorflow_are_preserved() {
     for name in FIXTURES {
         let message = meta(name);
         let graph = Graph::new();
@@ -135,7 +135,7 @@ fn damaged_files_are_errors_and_nothing_panics() {
 }
 
 #[test]
-fn graphs_of_many_programs_come_out_as_they_went_in() {
+fn graphs_of_many_programs_are_preserved() {
     let Some((folder, _guard)) = support::graphs() else { return };
     let mut count = 0;
     let mut problems = Vec::new();

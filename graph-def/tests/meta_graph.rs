@@ -53,7 +53,7 @@ fn collections_become_items() {
 }
 
 #[test]
-fn what_was_imported_is_exported() {
+fn an_imported_graph_is_exported_unchanged() {
     for name in ["mlp_ref", "mlp_resource", "queues_epochs", "queues_shuffle"] {
         let before = read_meta_graph(support::fixture(&format!("{name}/model.meta"))).unwrap();
         let graph = Graph::new();
@@ -101,7 +101,7 @@ fn a_prefix_moves_the_graph_but_not_the_names_in_checkpoints() {
 }
 
 #[test]
-fn broken_files_are_errors_that_name_them() {
+fn damaged_files_are_named_in_errors() {
     let missing = import_meta_graph("no/such.meta").unwrap_err();
     assert_eq!(missing.code(), Code::NotFound);
     assert!(missing.message().contains("no/such.meta"), "{missing}");
@@ -191,7 +191,7 @@ fn go_on(graphs: &Path, drop_saver: bool) {
 }
 
 #[test]
-fn tensorflow_goes_on_with_what_was_exported() {
+fn tensorflow_continues_training_an_exported_graph() {
     let Some((graphs, _guard)) = support::graphs() else { return };
     go_on(&graphs, false);
     // With save and restore operations that the export adds.

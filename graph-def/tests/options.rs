@@ -17,7 +17,7 @@ fn names(message: &MetaGraphDef) -> Vec<&str> {
 }
 
 #[test]
-fn devices_are_left_out_when_asked_to() {
+fn devices_are_cleared_on_request() {
     let graph = Graph::new();
     let device = graph.device("/job:ps/task:3/device:CPU:0");
     let _weights = variable(&device.named("weights"), vec![1.0f32]);
@@ -39,7 +39,7 @@ fn devices_are_left_out_when_asked_to() {
 }
 
 #[test]
-fn other_savers_are_left_out_when_asked_to() {
+fn extraneous_savers_are_cleared_on_request() {
     let graph = Graph::new();
     let _weights = variable(&graph.named("weights"), vec![1.0f32]);
     let bias = variable(&graph.named("bias"), 0.0f32);
@@ -61,7 +61,7 @@ fn other_savers_are_left_out_when_asked_to() {
 }
 
 #[test]
-fn a_saver_of_missing_operations_is_left_out() {
+fn a_saver_with_missing_operations_is_skipped() {
     let mut message = read_meta_graph(support::fixture("mlp_ref/model.meta")).unwrap();
     message.saver_def.as_mut().unwrap().restore_op_name = "save/gone".to_owned();
     message.collection_def.remove("savers");
@@ -71,7 +71,7 @@ fn a_saver_of_missing_operations_is_left_out() {
 }
 
 #[test]
-fn operations_that_save_say_their_shapes_as_the_others_do() {
+fn saving_operations_have_output_shapes() {
     let graph = Graph::new();
     let _weights = variable(&graph.named("weights"), vec![1.0f32]);
     let message = export_meta_graph(&graph, Some(&GraphSaver::new(SaverOptions::new()))).unwrap();
@@ -95,7 +95,7 @@ fn operations_that_save_say_their_shapes_as_the_others_do() {
 }
 
 #[test]
-fn folders_of_a_graph_file_are_made() {
+fn missing_folders_of_a_graph_file_are_created() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b/graph.pbtxt");
     let graph = Graph::new();

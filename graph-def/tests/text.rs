@@ -40,7 +40,7 @@ fn files_of_tensorflow_come_back_from_text() {
 }
 
 #[test]
-fn every_way_to_write_a_message_is_read() {
+fn every_syntax_of_a_message_is_parsed() {
     let text = "# a graph\nnode: < name: 'a' \"b\\x63\\144\" ; op: \"Const\", attr { key: 'T' value: { type: DT_INT64 } }\n\
         attr { value { list { i: [1, -2, 0x10] i: 010 b: [true, f, 1] f: [1.5f, - inf, nan] type: [1, DT_HALF_REF] } } \
         key: 'list' } input: [] input: ['x', 'y']> node [{name: 'z'}, <>] versions { producer: 1234, bad_consumers: 7 }";
@@ -60,7 +60,7 @@ fn every_way_to_write_a_message_is_read() {
 }
 
 #[test]
-fn messages_of_a_written_type_are_read() {
+fn messages_with_an_explicit_type_are_parsed() {
     let text = "meta_info_def { any_info { [type.googleapis.com/tensorflow.VersionDef] { producer: 5 } } }";
     let info = MetaGraphDef::from_text(text).unwrap().meta_info_def.unwrap();
     let written = "meta_info_def {\n  any_info {\n    type_url: \"type.googleapis.com/tensorflow.VersionDef\"\n    \
@@ -73,7 +73,7 @@ fn messages_of_a_written_type_are_read() {
 }
 
 #[test]
-fn mistakes_are_errors_that_say_where() {
+fn syntax_errors_have_line_and_column() {
     let cases = [
         ("node { name: 'a'\n  oops: 1 }", "line 2, column 3: tensorflow.NodeDef has no field 'oops'"),
         ("node { name: 'a' name: 'b' }", "line 1, column 18: 'name' cannot be set together"),
@@ -97,7 +97,7 @@ fn mistakes_are_errors_that_say_where() {
 }
 
 #[test]
-fn files_that_are_neither_are_refused_with_their_name() {
+fn other_files_are_rejected_by_name() {
     let folder = tempfile::tempdir().unwrap();
     for (name, content, wanted) in [
         ("a.pbtxt", &b"node { nam: 'a' }"[..], "line 1, column 8: tensorflow.NodeDef has no field 'nam'"),
@@ -140,7 +140,7 @@ fn no_depth_overflows_the_stack() {
 }
 
 #[test]
-fn what_has_no_text_is_an_error() {
+fn messages_without_a_text_form_are_errors() {
     let with = |bytes: &'static [u8]| GraphDef {
         node: vec![NodeDef { experimental_type: Bytes::from_static(bytes), ..NodeDef::default() }],
         ..GraphDef::default()
@@ -275,7 +275,7 @@ proptest! {
 }
 
 #[test]
-fn the_table_is_that_of_tensorflow() {
+fn the_table_matches_tensorflow() {
     let Some(python) = support::python() else { return };
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/messages.py");
     let output = std::process::Command::new(python).arg(script).output().unwrap();
@@ -284,7 +284,7 @@ fn the_table_is_that_of_tensorflow() {
 }
 
 #[test]
-fn tensorflow_and_this_read_each_others_texts() {
+fn texts_are_exchanged_with_tensorflow() {
     let Some((graphs, _guard)) = support::graphs() else { return };
     let Some(python) = support::python() else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -45,6 +45,12 @@ pub struct SessionRunArgs {
 
 impl SessionRunArgs {
     /// Creates arguments that add nothing.
+    ///
+    /// ```
+    /// use hooks::SessionRunArgs;
+    /// let args = SessionRunArgs::new();
+    /// assert!(args.is_empty());
+    /// ```
     #[inline]
     pub fn new() -> SessionRunArgs {
         SessionRunArgs::default()

@@ -54,6 +54,12 @@ type State = (Option<f64>, Option<i64>);
 
 impl BestCheckpointHook {
     /// Saves into `directory` whenever the metric improves. `better` says in which direction.
+    ///
+    /// ```
+    /// use checkpoint::Better;
+    /// use hooks::BestCheckpointHook;
+    /// let hook = BestCheckpointHook::new("run/best", "loss:0", Better::Lower);
+    /// ```
     #[must_use]
     pub fn new(directory: impl AsRef<Path>, metric: impl Into<Metric>, better: Better) -> BestCheckpointHook {
         BestCheckpointHook {
@@ -83,6 +89,12 @@ impl BestCheckpointHook {
     }
 
     /// Sets how many of the newest checkpoints are kept; 0 keeps all. Default: 1.
+    ///
+    /// ```
+    /// use checkpoint::Better;
+    /// use hooks::BestCheckpointHook;
+    /// let hook = BestCheckpointHook::new("run/best", "loss:0", Better::Lower).keep(3);
+    /// ```
     #[must_use]
     pub fn keep(mut self, checkpoints: usize) -> BestCheckpointHook {
         self.keep = checkpoints;

@@ -6,6 +6,15 @@ use std::borrow::Cow;
 
 /// One run as hooks see it (S-117). All hooks of a run share the context, so a later hook sees the stop that an earlier one
 /// requested.
+///
+/// ```
+/// use hooks::{OriginalArgs, SessionRunContext};
+/// use session_core::{Graph, mock::MockSession};
+/// let session = MockSession::new(&Graph::new());
+/// let mut context = SessionRunContext::new(&session, OriginalArgs::default());
+/// context.request_stop("the loss is small enough");
+/// assert!(context.stop_requested());
+/// ```
 pub struct SessionRunContext<'a> {
     session: &'a dyn Session,
     original: OriginalArgs<'a>,

@@ -55,6 +55,12 @@ type State = (Option<f64>, i64, u32, Option<i64>);
 
 impl EarlyStoppingHook {
     /// Stops when the metric no longer improves. `better` says in which direction.
+    ///
+    /// ```
+    /// use checkpoint::Better;
+    /// use hooks::EarlyStoppingHook;
+    /// let hook = EarlyStoppingHook::new("loss:0", Better::Lower);
+    /// ```
     #[must_use]
     pub fn new(metric: impl Into<Metric>, better: Better) -> EarlyStoppingHook {
         EarlyStoppingHook {
@@ -67,6 +73,12 @@ impl EarlyStoppingHook {
     }
 
     /// Checks the metric every `steps` steps. Default: 1.
+    ///
+    /// ```
+    /// use checkpoint::Better;
+    /// use hooks::EarlyStoppingHook;
+    /// let hook = EarlyStoppingHook::new("loss:0", Better::Lower).check_every(100);
+    /// ```
     #[must_use]
     pub fn check_every(mut self, steps: u64) -> EarlyStoppingHook {
         self.watched = self.watched.every(steps);

@@ -72,6 +72,15 @@ type Evaluate = Box<dyn FnMut(&dyn Session) -> Result<Vec<(String, f64)>> + Send
 
 impl EvaluatorHook {
     /// Evaluates every `steps` steps with a function that returns results and their names.
+    ///
+    /// ```
+    /// use hooks::EvaluatorHook;
+    /// use session_core::SessionExt;
+    /// let hook = EvaluatorHook::every_steps(500, |session| {
+    ///     let accuracy = session.run("accuracy:0", ())?;
+    ///     Ok(accuracy.map(|value| value.as_scalar_f64()).transpose()?.map(|value| ("accuracy".to_owned(), value)).into_iter().collect())
+    /// });
+    /// ```
     #[must_use]
     pub fn every_steps(
         steps: u64,

@@ -125,6 +125,11 @@ impl LoggingTensorHook {
     }
 
     /// Adds a tensor, given directly or by name, under a tag.
+    ///
+    /// ```
+    /// use hooks::LoggingTensorHook;
+    /// let hook = LoggingTensorHook::every_n_iter(10).tensor("loss", "loss:0").tensor("accuracy", "accuracy:0");
+    /// ```
     #[must_use]
     pub fn tensor(mut self, tag: impl Into<String>, tensor: impl Into<TensorRef>) -> LoggingTensorHook {
         self.tensors.push((tag.into(), tensor.into()));
@@ -166,6 +171,11 @@ impl LoggingTensorHook {
     }
 
     /// Sets whether `end` fetches the tensors once more, without feeds, and logs them. Default: `false`.
+    ///
+    /// ```
+    /// use hooks::LoggingTensorHook;
+    /// let hook = LoggingTensorHook::every_n_iter(10).tensor("loss", "loss:0").at_end(true);
+    /// ```
     #[must_use]
     pub fn at_end(mut self, at_end: bool) -> LoggingTensorHook {
         self.at_end = at_end;
@@ -183,6 +193,11 @@ impl LoggingTensorHook {
     }
 
     /// Sends texts to a function. Default: to the log, at level info.
+    ///
+    /// ```
+    /// use hooks::LoggingTensorHook;
+    /// let hook = LoggingTensorHook::every_n_iter(10).tensor("loss", "loss:0").sink(|text| println!("{text}"));
+    /// ```
     #[must_use]
     pub fn sink(mut self, sink: impl FnMut(&str) + Send + 'static) -> LoggingTensorHook {
         self.sink = Some(Box::new(sink));

@@ -90,6 +90,11 @@ impl MetricsFileHook {
     }
 
     /// Adds a column.
+    ///
+    /// ```
+    /// use hooks::MetricsFileHook;
+    /// let hook = MetricsFileHook::csv("run/metrics.csv", 100).tensor("loss", "loss:0").tensor("accuracy", "accuracy:0");
+    /// ```
     #[must_use]
     pub fn tensor(mut self, tag: impl Into<String>, tensor: impl Into<TensorRef>) -> MetricsFileHook {
         self.tensors.push((tag.into(), tensor.into()));

@@ -51,6 +51,11 @@ impl NanTensorHook {
     }
 
     /// Sets whether NaN is an error; otherwise it requests a stop. Default: `true`.
+    ///
+    /// ```
+    /// use hooks::NanTensorHook;
+    /// let hook = NanTensorHook::new("loss:0").fail_on_nan(false); // requests a stop instead
+    /// ```
     #[must_use]
     pub fn fail_on_nan(mut self, fail: bool) -> NanTensorHook {
         self.fail = fail;

@@ -135,6 +135,11 @@ impl ProgressBarHook {
     }
 
     /// Shows a tensor, given directly or by name, after those already added. Default: none.
+    ///
+    /// ```
+    /// use hooks::ProgressBarHook;
+    /// let hook = ProgressBarHook::new().tensor("loss", "loss:0").tensor("accuracy", "accuracy:0");
+    /// ```
     #[must_use]
     pub fn tensor(mut self, tag: impl Into<String>, tensor: impl Into<TensorRef>) -> ProgressBarHook {
         self.tensors.push((tag.into(), tensor.into()));
@@ -156,6 +161,11 @@ impl ProgressBarHook {
     }
 
     /// Sets whether lines are written even on a terminal. Default: `false`.
+    ///
+    /// ```
+    /// use hooks::ProgressBarHook;
+    /// let hook = ProgressBarHook::new().plain(true);
+    /// ```
     #[must_use]
     pub fn plain(mut self, plain: bool) -> ProgressBarHook {
         self.plain = plain;

@@ -91,6 +91,11 @@ impl Default for SignalHook {
 
 impl SignalHook {
     /// Creates a hook that stops on `SIGINT` and `SIGTERM`.
+    ///
+    /// ```
+    /// use hooks::SignalHook;
+    /// let hook = SignalHook::new();
+    /// ```
     #[must_use]
     pub fn new() -> SignalHook {
         SignalHook {

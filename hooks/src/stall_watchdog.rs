@@ -46,6 +46,12 @@ struct Watch {
 
 impl StallWatchdogHook {
     /// Watches for stalls of this length or longer.
+    ///
+    /// ```
+    /// use hooks::StallWatchdogHook;
+    /// use std::time::Duration;
+    /// let hook = StallWatchdogHook::new(Duration::from_secs(300));
+    /// ```
     #[must_use]
     pub fn new(limit: Duration) -> StallWatchdogHook {
         StallWatchdogHook {
@@ -72,6 +78,12 @@ impl StallWatchdogHook {
     }
 
     /// Passes the report of a stall to a function. Default: to the log, at level warn.
+    ///
+    /// ```
+    /// use hooks::StallWatchdogHook;
+    /// use std::time::Duration;
+    /// let hook = StallWatchdogHook::new(Duration::from_secs(300)).message(|text| eprintln!("{text}"));
+    /// ```
     #[must_use]
     pub fn message(mut self, message: impl FnMut(&str) + Send + 'static) -> StallWatchdogHook {
         self.message = Some(Box::new(message));

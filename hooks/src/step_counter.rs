@@ -66,6 +66,11 @@ impl Default for StepCounterHook {
 
 impl StepCounterHook {
     /// Counts over `steps` steps.
+    ///
+    /// ```
+    /// use hooks::StepCounterHook;
+    /// let hook = StepCounterHook::every_n_steps(500);
+    /// ```
     #[must_use]
     pub fn every_n_steps(steps: u64) -> StepCounterHook {
         StepCounterHook::of(SecondOrStepTimer::every_steps(steps))
@@ -104,6 +109,11 @@ impl StepCounterHook {
     }
 
     /// Writes summaries into this directory. Default: none are written (S-355).
+    ///
+    /// ```
+    /// use hooks::StepCounterHook;
+    /// let hook = StepCounterHook::every_n_steps(500).output_dir("run");
+    /// ```
     #[must_use]
     pub fn output_dir(mut self, directory: impl AsRef<Path>) -> StepCounterHook {
         self.target = EventTarget::Directory(directory.as_ref().to_path_buf());

@@ -48,6 +48,11 @@ enum Goal {
 
 impl StopAtStepHook {
     /// Stops when the global step is `step` or larger, whatever it was at the start.
+    ///
+    /// ```
+    /// use hooks::StopAtStepHook;
+    /// let hook = StopAtStepHook::last_step(1000);
+    /// ```
     #[must_use]
     pub fn last_step(step: i64) -> StopAtStepHook {
         StopAtStepHook::of(Goal::Last(step))

@@ -65,6 +65,11 @@ pub struct SummarySaverHook {
 
 impl SummarySaverHook {
     /// Writes every `steps` steps.
+    ///
+    /// ```
+    /// use hooks::SummarySaverHook;
+    /// let hook = SummarySaverHook::every_steps(100).output_dir("run");
+    /// ```
     #[must_use]
     pub fn every_steps(steps: u64) -> SummarySaverHook {
         SummarySaverHook::of(SecondOrStepTimer::every_steps(steps))
@@ -117,6 +122,11 @@ impl SummarySaverHook {
     }
 
     /// Adds a tensor with a single number, which is written under this tag along with the summaries. Beyond TensorFlow.
+    ///
+    /// ```
+    /// use hooks::SummarySaverHook;
+    /// let hook = SummarySaverHook::every_steps(100).output_dir("run").scalar("learning_rate", "rate:0");
+    /// ```
     #[must_use]
     pub fn scalar(mut self, tag: impl Into<String>, value: impl Into<TensorRef>) -> SummarySaverHook {
         self.scalars.push((tag.into(), value.into()));
@@ -125,6 +135,11 @@ impl SummarySaverHook {
 
     /// Sets whether the graph's summaries are written, alone or along with the given ones. Default: they are, unless tensors of
     /// summaries are given.
+    ///
+    /// ```
+    /// use hooks::SummarySaverHook;
+    /// let hook = SummarySaverHook::every_steps(100).output_dir("run").graph_summaries(false).scalar("loss", "loss:0");
+    /// ```
     #[must_use]
     pub fn graph_summaries(mut self, write: bool) -> SummarySaverHook {
         self.of_graph = Some(write);

@@ -24,6 +24,12 @@ pub struct TimeLimitHook {
 
 impl TimeLimitHook {
     /// Stops after this time.
+    ///
+    /// ```
+    /// use hooks::TimeLimitHook;
+    /// use std::time::Duration;
+    /// let hook = TimeLimitHook::new(Duration::from_secs(3600));
+    /// ```
     #[must_use]
     pub fn new(limit: Duration) -> TimeLimitHook {
         TimeLimitHook { limit, clock: MonotonicClock::shared(), begun: Duration::ZERO }

@@ -101,6 +101,13 @@ impl SecondOrStepTimer {
     }
 
     /// Creates a timer that is due when one of the two intervals has passed. Beyond TensorFlow (Q-41).
+    ///
+    /// ```
+    /// use hooks::SecondOrStepTimer;
+    /// use std::time::Duration;
+    /// let timer = SecondOrStepTimer::either(Duration::from_secs(600), 1000);
+    /// assert!(timer.should_trigger(0));
+    /// ```
     #[must_use]
     pub fn either(time: Duration, steps: u64) -> SecondOrStepTimer {
         SecondOrStepTimer::of(Some(time), Some(steps))
@@ -201,6 +208,14 @@ impl SecondOrStepTimer {
     }
 
     /// Discards the last update.
+    ///
+    /// ```
+    /// use hooks::SecondOrStepTimer;
+    /// let mut timer = SecondOrStepTimer::every_steps(10);
+    /// timer.update(0);
+    /// timer.reset();
+    /// assert_eq!(timer.last_triggered_step(), None);
+    /// ```
     pub fn reset(&mut self) {
         self.last = None;
     }

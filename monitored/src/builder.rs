@@ -202,12 +202,27 @@ impl<S: Built> SessionBuilder<S> {
 
     /// Sets which variables a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may lack
     /// none, and an older one may.
+    ///
+    /// ```
+    /// use checkpoint::RestoreOptions;
+    /// use monitored::SingularMonitoredSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = SingularMonitoredSession::builder(&graph)
+    ///     .checkpoint_dir("run")
+    ///     .restore_options(RestoreOptions::new().fallback(false));
+    /// ```
     pub fn restore_options(mut self, options: RestoreOptions) -> Self {
         self.restore_options = Some(options);
         self
     }
 
     /// Sets how long closing waits for background threads. Default: 120 s.
+    ///
+    /// ```
+    /// use monitored::SingularMonitoredSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = SingularMonitoredSession::builder(&graph).stop_grace_period(std::time::Duration::from_secs(5));
+    /// ```
     pub fn stop_grace_period(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -215,6 +230,22 @@ impl<S: Built> SessionBuilder<S> {
 
     /// Sets the handle that stops the session from outside, for programs that need it before the session exists. Default: a new
     /// handle, which the session returns.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let stop = queue_runner::StopHandle::new();
+    /// let mut session = SingularMonitoredSession::builder(&graph).stop_handle(&stop).build()?;
+    /// stop.request_stop("the user pressed a button");
+    /// assert!(session.should_stop());
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn stop_handle(mut self, stop: &StopHandle) -> Self {
         self.stop = stop.clone();
         self
@@ -236,6 +267,19 @@ impl<S: Built> SessionBuilder<S> {
 
     /// Creates the session.
     ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A value error for contradicting arguments or without an engine; the errors of a hook's `begin` or `after_create_session`;
     /// the error that prevents the session from being created, with its phase. Everything that was started is stopped again.
@@ -252,6 +296,26 @@ impl<S: Built> SessionBuilder<S> {
     /// | one of these, but a background thread has failed | not called | the error of the thread (unlike S-167) |
     /// | another error | not called | that error (unlike S-166: an error of closing does not replace it, but is logged) |
     /// | a panic | not called | the panic continues |
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let finished = SingularMonitoredSession::builder(&graph)
+    ///     .hook(hooks::StopAtStepHook::last_step(3))
+    ///     .scoped(|session| {
+    ///         while !session.should_stop() {
+    ///             session.run(&train_op, ())?;
+    ///         }
+    ///         session.run_without_hooks(&step, ())
+    ///     })?;
+    /// assert!(finished.value.is_some());
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The errors of [`build`](SessionBuilder::build), of the body, of a background thread, and of closing.
@@ -329,6 +393,17 @@ impl<S: Built> SessionBuilder<S> {
 
 impl SessionBuilder<MonitoredSession> {
     /// Creates the sessions with this creator, instead of a chief creator with the arguments given here. Default: none.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::MonitoredSession;
+    /// use scaffold::WorkerSessionCreator;
+    /// # let graph = session_core::Graph::new();
+    /// # let engine = std::sync::Arc::new(embedded_engine::EmbeddedEngine::default());
+    /// let creator = WorkerSessionCreator::new(engine, &graph);
+    /// let builder = MonitoredSession::builder(&graph).session_creator(creator);
+    /// # }
+    /// ```
     pub fn session_creator(mut self, creator: impl SessionCreator + 'static) -> Self {
         self.creator = Some(Box::new(creator));
         self

@@ -29,7 +29,7 @@
 //! });
 //! let train = || {
 //!     SingularMonitoredSession::builder(&graph)
-//!         .checkpoint_dir(directory) // goes on from the newest checkpoint, if there is one
+//!         .checkpoint_dir(directory) // resumes from the newest checkpoint, if there is one
 //!         .hook(CheckpointSaverHook::every_steps(directory, 10))
 //!         .hook(StopAtStepHook::last_step(40))
 //! };

@@ -42,6 +42,11 @@ impl RecoveryPolicy {
 
     /// Sets how many attempts in a row, without a successful run between them, are made before the error is returned. Zero
     /// disables recovery.
+    ///
+    /// ```
+    /// use monitored::RecoveryPolicy;
+    /// let policy = RecoveryPolicy::new().max_attempts(0); // no recovery
+    /// ```
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> RecoveryPolicy {
         self.max_attempts = Some(attempts);
@@ -49,6 +54,11 @@ impl RecoveryPolicy {
     }
 
     /// Removes the limit of attempts, as in TensorFlow.
+    ///
+    /// ```
+    /// use monitored::RecoveryPolicy;
+    /// let policy = RecoveryPolicy::new().unlimited();
+    /// ```
     #[must_use]
     pub fn unlimited(mut self) -> RecoveryPolicy {
         self.max_attempts = None;
@@ -56,6 +66,13 @@ impl RecoveryPolicy {
     }
 
     /// Sets the pause before the second attempt in a row, which doubles up to the longest.
+    ///
+    /// ```
+    /// use monitored::RecoveryPolicy;
+    /// use std::time::Duration;
+    /// let policy = RecoveryPolicy::new().pause(Duration::from_millis(100), Duration::from_secs(5));
+    /// assert_eq!(policy.pause_before(2), Duration::from_millis(100));
+    /// ```
     #[must_use]
     pub fn pause(mut self, first: Duration, longest: Duration) -> RecoveryPolicy {
         self.first_pause = first;

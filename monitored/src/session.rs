@@ -68,6 +68,19 @@ pub struct Monitored<K> {
 
 impl<K: Kind> Monitored<K> {
     /// Creates a builder of a session on a graph.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn builder(graph: &Graph) -> SessionBuilder<Monitored<K>> {
         SessionBuilder::new(graph)
     }
@@ -75,6 +88,21 @@ impl<K: Kind> Monitored<K> {
     /// Runs one step: `before_run` of all hooks, one execution of the fetches of the caller and of the hooks, `after_run` of
     /// all hooks (S-120). Fetches and feeds are the same as for a raw session
     /// ([`SessionExt::run`](session_core::SessionExt::run)).
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// let (value, ()) = session.run((&step, &train_op), ())?;
+    /// assert_eq!(value.value::<i64>()?, 0); // read before the update
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The errors of the fetches and feeds; of a hook, with its name and the callback; of the execution; a runtime error
@@ -86,6 +114,21 @@ impl<K: Kind> Monitored<K> {
 
     /// Runs one step like [`run`](Self::run), with options, and fills in metadata. The options of hooks are merged with these,
     /// which remain unchanged (unlike S-132).
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// let mut metadata = session_core::RunMetadata::default();
+    /// session.run_with(&train_op, (), &session_core::RunOptions::default(), Some(&mut metadata))?;
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Returns the errors of [`run`](Self::run).
@@ -102,6 +145,20 @@ impl<K: Kind> Monitored<K> {
     /// Runs on the raw session, without hooks, even after a stop was requested: for evaluation, the initialization of
     /// iterators and the like (beyond TensorFlow, Q-28, Q-31). Preemptions are recovered from as in [`run`](Self::run).
     ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// assert_eq!(session.run_without_hooks(&step, ())?.value::<i64>()?, 0);
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The errors of the fetches, feeds and the execution; the error of a background thread instead of the `OutOfRange` or
     /// `Cancelled` that it caused; a runtime error after [`close`](Self::close).
@@ -110,6 +167,20 @@ impl<K: Kind> Monitored<K> {
     }
 
     /// Calls a function that makes a step from several runs, with or without hooks (S-169, S-170). Returns its result.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// session.run_step_fn(|context| context.run_with_hooks(&train_op, ()))?;
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The errors of the function; the error of a background thread, before the function is called and instead of the
@@ -120,6 +191,25 @@ impl<K: Kind> Monitored<K> {
 
     /// Returns true if the loop should end: the session was closed; a hook, a thread or the holder of the stop handle
     /// requested it; a thread failed (S-154). See [`stop_reason`](Self::stop_reason).
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph)
+    ///     .hook(hooks::StopAtStepHook::last_step(3))
+    ///     .build()?;
+    /// while !session.should_stop() {
+    ///     session.run(&train_op, ())?;
+    /// }
+    /// assert_eq!(session.run_without_hooks(&step, ())?.value::<i64>()?, 3);
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn should_stop(&self) -> bool {
@@ -127,30 +217,105 @@ impl<K: Kind> Monitored<K> {
     }
 
     /// Returns the reason why the loop should end, or why it ended.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph)
+    ///     .hook(hooks::StopAtStepHook::last_step(1))
+    ///     .build()?;
+    /// session.run(&train_op, ())?;
+    /// assert_eq!(session.stop_reason().map(|reason| reason.to_string()).as_deref(), Some("hook 'StopAtStepHook': step 1 was reached"));
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.inside.0.stop_reason()
     }
 
     /// Returns a handle that stops this session from other threads.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// let stop = session.stop_handle();
+    /// std::thread::spawn(move || stop.request_stop("the service shuts down")).join().expect("the thread ends");
+    /// assert!(session.should_stop());
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         self.inside.0.stop_handle().clone()
     }
 
     /// Returns the graph.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// assert!(session.graph().is_finalized());
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn graph(&self) -> &Graph {
         self.inside.0.graph()
     }
 
     /// Returns the scaffold of the session, if its creator has one.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// assert!(session.scaffold().is_some());
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn scaffold(&self) -> Option<&Scaffold> {
         self.inside.0.scaffold()
     }
 
     /// Returns the report of the restore; `None` if the model was initialized.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// assert!(session.restored().is_none()); // there was no checkpoint
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn restored(&self) -> Option<&RestoreReport> {
         self.inside.0.restored()
@@ -159,6 +324,22 @@ impl<K: Kind> Monitored<K> {
     /// Returns the time that each hook takes per run, in the current session. Of fast runs one in 64 is measured, of runs
     /// above a millisecond each. Empty before the first measurement. A hook that takes more than a millisecond and 30 % of
     /// its runs is logged once.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// for timing in session.hook_timings() {
+    ///     println!("{} takes {:?} per run", timing.hook, timing.per_run);
+    /// }
+    /// session.close()?;
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn hook_timings(&self) -> Vec<HookTiming> {
         self.inside.0.hook_timings()
@@ -174,6 +355,21 @@ impl<K: Kind> Monitored<K> {
     /// and unfreezes the graph, whatever failed before (S-157, S-158). Closing again does nothing (unlike S-161).
     ///
     /// After an error of a background thread `end` is not called; the hooks receive the error instead (unlike S-167).
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// session.run(&train_op, ())?;
+    /// session.close()?;
+    /// assert!(session.is_closed());
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The errors of a background thread, and of a hook's last save or `end`.

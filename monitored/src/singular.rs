@@ -48,6 +48,21 @@ pub type SingularMonitoredSession = Monitored<Singular>;
 
 impl Monitored<Singular> {
     /// Returns the raw session; `None` after [`close`](SingularMonitoredSession::close).
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let graph = session_core::Graph::new();
+    /// # let step = ops::global_step::get_or_create_global_step(&graph);
+    /// # let train_op = step.assign_add(1i64);
+    /// let mut session = SingularMonitoredSession::builder(&graph).build()?;
+    /// assert!(session.raw_session().is_some());
+    /// session.close()?;
+    /// assert!(session.raw_session().is_none());
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn raw_session(&self) -> Option<&Arc<dyn Session>> {
         self.inside.0.session().map(|session| session.raw())

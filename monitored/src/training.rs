@@ -55,6 +55,12 @@ pub enum MonitoredTrainingSession {}
 
 impl MonitoredTrainingSession {
     /// Creates a builder of a training session on a graph.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph);
+    /// ```
     pub fn builder(graph: &Graph) -> TrainingSessionBuilder {
         TrainingSessionBuilder::new(graph)
     }
@@ -199,6 +205,12 @@ impl TrainingSessionBuilder {
     }
 
     /// Adds a hook that only a chief has. Default: none.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).chief_only_hook(hooks::StopAtStepHook::last_step(1000));
+    /// ```
     pub fn chief_only_hook(mut self, hook: impl SessionRunHook + 'static) -> Self {
         self.chief_only_hooks.push(Box::new(hook));
         self
@@ -211,6 +223,12 @@ impl TrainingSessionBuilder {
     }
 
     /// Sets the time between two checkpoints. Default: 600 s, unless steps are given (S-178). `None` or zero: never (S-179).
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).checkpoint_dir("run").save_checkpoint_secs(std::time::Duration::from_secs(60));
+    /// ```
     pub fn save_checkpoint_secs(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.checkpoints.usual = Some(time.into());
         self
@@ -242,6 +260,12 @@ impl TrainingSessionBuilder {
     }
 
     /// Sets the time between two summaries. Default: by steps. `None` or zero: never, unless steps are given. Excludes the steps.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).summary_dir("run/events").save_summaries_secs(std::time::Duration::from_secs(10));
+    /// ```
     pub fn save_summaries_secs(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.summaries.other = Some(time.into());
         self
@@ -260,6 +284,12 @@ impl TrainingSessionBuilder {
     }
 
     /// Sets how long a worker waits for the chief; `None` waits forever. Default: 7200 s.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).is_chief(false).max_wait(None);
+    /// ```
     pub fn max_wait(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.max_wait = time.into();
         self
@@ -273,6 +303,12 @@ impl TrainingSessionBuilder {
     }
 
     /// Sets the folder of event files. Default: the folder of checkpoints (S-182).
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).checkpoint_dir("run").summary_dir("run/events");
+    /// ```
     pub fn summary_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.summary_dir = Some(directory.into());
         self
@@ -285,6 +321,12 @@ impl TrainingSessionBuilder {
     }
 
     /// Sets whether the session's story is written to the event files, see [`SessionStoryHook`]. Default: `true`.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).checkpoint_dir("run").session_story(false);
+    /// ```
     pub fn session_story(mut self, story: bool) -> Self {
         self.session_story = story;
         self

@@ -70,6 +70,11 @@ impl From<Scaffold> for ScaffoldBuilder {
 
 impl ScaffoldBuilder {
     /// Creates a builder without any piece.
+    ///
+    /// ```
+    /// use scaffold::ScaffoldBuilder;
+    /// let builder = ScaffoldBuilder::new().init_fn(|_scaffold, _session| Ok(()));
+    /// ```
     pub fn new() -> ScaffoldBuilder {
         ScaffoldBuilder::default()
     }
@@ -138,6 +143,17 @@ impl ScaffoldBuilder {
 
     /// Sets the output that lists the names of the variables that are not ready; an empty list means ready. Default: all global
     /// and local variables without a value (S-79).
+    ///
+    /// ```
+    /// # use ops::variables::{report_uninitialized_variables, variable};
+    /// # use scaffold::Scaffold;
+    /// let graph = session_core::Graph::new();
+    /// let w = variable(&graph.named("w"), 1.0f32);
+    /// let ready = report_uninitialized_variables(&graph);
+    /// let scaffold = Scaffold::builder().ready_op(&ready).finalize(&graph)?;
+    /// assert_eq!(scaffold.ready_op(), &ready);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn ready_op(mut self, output: &(impl AsOutput + ?Sized)) -> Self {
         self.pieces.ready_op = Some(output.as_output().clone());
         self
@@ -229,6 +245,13 @@ impl ScaffoldBuilder {
 
     /// Copies each piece that has not been given from another scaffold's current pieces (S-74). A copied init function is called
     /// with this scaffold.
+    ///
+    /// ```
+    /// use scaffold::Scaffold;
+    /// let first = Scaffold::builder().init_fn(|_scaffold, _session| Ok(()));
+    /// let second = Scaffold::builder().copy_from(&first);
+    /// assert!(second.pieces().has_init_fn());
+    /// ```
     pub fn copy_from(mut self, other: &impl AsPieces) -> Self {
         self.pieces.fill_from(other.pieces());
         self
@@ -241,6 +264,16 @@ impl ScaffoldBuilder {
     /// A graph that is already frozen is accepted if nothing has to be created (S-84). A default of an earlier scaffold is
     /// recreated if variables, tables or summaries were added since and the graph is not frozen; TensorFlow leaves those
     /// out (S-86).
+    ///
+    /// ```
+    /// # use ops::variables::variable;
+    /// # use scaffold::Scaffold;
+    /// let graph = session_core::Graph::new();
+    /// variable(&graph.named("w"), 1.0f32);
+    /// let scaffold = Scaffold::builder().finalize(&graph)?;
+    /// assert!(graph.is_finalized());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// More than one item in a collection that is looked up (S-77); a piece of another graph; a frozen graph that lacks a

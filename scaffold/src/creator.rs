@@ -199,6 +199,14 @@ pub struct ChiefSessionCreator {
 
 impl ChiefSessionCreator {
     /// Creates a creator of sessions of `engine` on `graph`.
+    ///
+    /// ```
+    /// use scaffold::ChiefSessionCreator;
+    /// # use embedded_engine::EmbeddedEngine;
+    /// # let engine = std::sync::Arc::new(EmbeddedEngine::default());
+    /// # let graph = session_core::Graph::new();
+    /// let creator = ChiefSessionCreator::new(engine, &graph);
+    /// ```
     pub fn new(engine: Arc<dyn Engine>, graph: &Graph) -> ChiefSessionCreator {
         ChiefSessionCreator {
             common: Common::new(engine, graph),
@@ -210,18 +218,43 @@ impl ChiefSessionCreator {
     common_setters!();
 
     /// Restores the newest intact checkpoint of this folder, if there is one. Default: nothing is restored.
+    ///
+    /// ```
+    /// use scaffold::ChiefSessionCreator;
+    /// # use embedded_engine::EmbeddedEngine;
+    /// # let engine = std::sync::Arc::new(EmbeddedEngine::default());
+    /// # let graph = session_core::Graph::new();
+    /// let creator = ChiefSessionCreator::new(engine, &graph).checkpoint_dir("run");
+    /// ```
     pub fn checkpoint_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.source = CheckpointSource::Directory(directory.into());
         self
     }
 
     /// Restores the checkpoint with this prefix. Replaces a folder given before.
+    ///
+    /// ```
+    /// use scaffold::ChiefSessionCreator;
+    /// # use embedded_engine::EmbeddedEngine;
+    /// # let engine = std::sync::Arc::new(EmbeddedEngine::default());
+    /// # let graph = session_core::Graph::new();
+    /// let creator = ChiefSessionCreator::new(engine, &graph).checkpoint_filename_with_path("run/model.ckpt-1000");
+    /// ```
     pub fn checkpoint_filename_with_path(mut self, prefix: impl Into<PathBuf>) -> Self {
         self.source = CheckpointSource::File(prefix.into());
         self
     }
 
     /// Sets the source of the checkpoint.
+    ///
+    /// ```
+    /// use scaffold::ChiefSessionCreator;
+    /// use scaffold::CheckpointSource;
+    /// # use embedded_engine::EmbeddedEngine;
+    /// # let engine = std::sync::Arc::new(EmbeddedEngine::default());
+    /// # let graph = session_core::Graph::new();
+    /// let creator = ChiefSessionCreator::new(engine, &graph).checkpoint_source(CheckpointSource::Directory("run".into()));
+    /// ```
     pub fn checkpoint_source(mut self, source: CheckpointSource) -> Self {
         self.source = source;
         self
@@ -229,6 +262,15 @@ impl ChiefSessionCreator {
 
     /// Sets which variables a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may lack
     /// none, and an older one may (unlike S-102).
+    ///
+    /// ```
+    /// use scaffold::ChiefSessionCreator;
+    /// use checkpoint::RestoreOptions;
+    /// # use embedded_engine::EmbeddedEngine;
+    /// # let engine = std::sync::Arc::new(EmbeddedEngine::default());
+    /// # let graph = session_core::Graph::new();
+    /// let creator = ChiefSessionCreator::new(engine, &graph).restore_options(RestoreOptions::new().fallback(false));
+    /// ```
     pub fn restore_options(mut self, options: RestoreOptions) -> Self {
         self.restore_options = options;
         self

@@ -76,6 +76,16 @@ pub struct SessionManagerBuilder(SessionManager);
 
 impl SessionManagerBuilder {
     /// Sets the operation that initializes process-local state. Default: none.
+    ///
+    /// ```
+    /// use scaffold::SessionManager;
+    /// use session_core::{Graph, mock::MockEngine};
+    /// # use std::sync::Arc;
+    /// # let graph = Graph::new();
+    /// # let init = graph.undefined_op("NoOp").name("init").finish();
+    /// let manager = SessionManager::builder(Arc::new(MockEngine::new()), &graph).local_init_op(&init).build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn local_init_op(mut self, operation: &Operation) -> Self {
         self.0.local_init_op = Some(operation.clone());
         self
@@ -151,6 +161,15 @@ impl Drop for Opened {
 
 impl SessionManager {
     /// Creates a builder for a manager of sessions of `engine` on `graph`.
+    ///
+    /// ```
+    /// use scaffold::SessionManager;
+    /// use session_core::{Graph, mock::MockEngine};
+    /// # use std::sync::Arc;
+    /// # let graph = Graph::new();
+    /// let manager = SessionManager::builder(Arc::new(MockEngine::new()), &graph).build()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn builder(engine: Arc<dyn Engine>, graph: &Graph) -> SessionManagerBuilder {
         SessionManagerBuilder(SessionManager {
             engine,
@@ -170,6 +189,18 @@ impl SessionManager {
     /// Opens a session and makes the model ready: restores it from a checkpoint if there is one, otherwise initializes it; then
     /// initializes process-local state; then checks it (S-93, S-94). After a restore neither the init op nor the init function
     /// runs (S-95). If the restore options allow the checkpoint to lack variables, the initializers of those run.
+    ///
+    /// ```
+    /// use scaffold::{Preparation, SessionManager};
+    /// use session_core::{Graph, mock::MockEngine};
+    /// # use std::sync::Arc;
+    /// # let graph = Graph::new();
+    /// # let init = graph.undefined_op("NoOp").name("init").finish();
+    /// let manager = SessionManager::builder(Arc::new(MockEngine::new()), &graph).build()?;
+    /// let created = manager.prepare_session(&Preparation { init_ops: vec![init], ..Preparation::default() })?;
+    /// assert!(created.restored.is_none());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A runtime error if nothing can initialize the model (S-96), or if it is not ready afterwards (S-97); the errors of the

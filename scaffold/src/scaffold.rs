@@ -75,24 +75,64 @@ impl Scaffold {
     }
 
     /// Returns the graph.
+    ///
+    /// ```
+    /// # use ops::variables::variable;
+    /// # use scaffold::Scaffold;
+    /// # let graph = session_core::Graph::new();
+    /// # variable(&graph.named("w"), 1.0f32);
+    /// let scaffold = Scaffold::builder().finalize(&graph)?;
+    /// assert!(scaffold.graph().is_finalized());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn graph(&self) -> &Graph {
         &self.0.graph
     }
 
     /// Returns the operation that initializes the model.
+    ///
+    /// ```
+    /// # use ops::variables::variable;
+    /// # use scaffold::Scaffold;
+    /// # let graph = session_core::Graph::new();
+    /// # variable(&graph.named("w"), 1.0f32);
+    /// let scaffold = Scaffold::builder().finalize(&graph)?;
+    /// assert_eq!(scaffold.init_op().op_type(), "NoOp");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn init_op(&self) -> &Operation {
         &self.0.init_op
     }
 
     /// Returns the feeds of the init op.
+    ///
+    /// ```
+    /// # use ops::variables::variable;
+    /// # use scaffold::Scaffold;
+    /// # let graph = session_core::Graph::new();
+    /// # variable(&graph.named("w"), 1.0f32);
+    /// let scaffold = Scaffold::builder().finalize(&graph)?;
+    /// assert!(scaffold.init_feed().is_empty());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn init_feed(&self) -> &[(Output, Tensor)] {
         &self.0.pieces.init_feed
     }
 
     /// Returns true if there is an init function.
+    ///
+    /// ```
+    /// # use ops::variables::variable;
+    /// # use scaffold::Scaffold;
+    /// # let graph = session_core::Graph::new();
+    /// # variable(&graph.named("w"), 1.0f32);
+    /// let scaffold = Scaffold::builder().finalize(&graph)?;
+    /// assert!(!scaffold.has_init_fn());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn has_init_fn(&self) -> bool {
         self.0.pieces.init_fn.is_some()
@@ -107,6 +147,16 @@ impl Scaffold {
     }
 
     /// Returns the output that lists the names of the variables that are not ready.
+    ///
+    /// ```
+    /// # use ops::variables::variable;
+    /// # use scaffold::Scaffold;
+    /// # let graph = session_core::Graph::new();
+    /// # variable(&graph.named("w"), 1.0f32);
+    /// let scaffold = Scaffold::builder().finalize(&graph)?;
+    /// assert_eq!(scaffold.ready_op().dtype(), session_core::DType::String);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn ready_op(&self) -> &Output {
         &self.0.ready_op
@@ -119,6 +169,16 @@ impl Scaffold {
     }
 
     /// Returns the operation that initializes process-local state.
+    ///
+    /// ```
+    /// # use ops::variables::variable;
+    /// # use scaffold::Scaffold;
+    /// # let graph = session_core::Graph::new();
+    /// # variable(&graph.named("w"), 1.0f32);
+    /// let scaffold = Scaffold::builder().finalize(&graph)?;
+    /// assert_eq!(scaffold.local_init_op().op_type(), "NoOp");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn local_init_op(&self) -> &Operation {
         &self.0.local_init_op
@@ -131,6 +191,16 @@ impl Scaffold {
     }
 
     /// Returns the output that evaluates all summaries; `None` for a graph without summaries (S-29).
+    ///
+    /// ```
+    /// # use ops::variables::variable;
+    /// # use scaffold::Scaffold;
+    /// # let graph = session_core::Graph::new();
+    /// # variable(&graph.named("w"), 1.0f32);
+    /// let scaffold = Scaffold::builder().finalize(&graph)?;
+    /// assert!(scaffold.summary_op().is_none(), "the graph has no summaries");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn summary_op(&self) -> Option<&Output> {
         self.0.pieces.summary_op.as_ref()

@@ -12,7 +12,7 @@ pub struct SavedModel {
     /// The version of the format; 1 for all that is written today.
     #[prost(int64, tag = "1")]
     pub saved_model_schema_version: i64,
-    /// The graphs, told apart by their tags.
+    /// The graphs, identified by their tags.
     #[prost(message, repeated, tag = "2")]
     pub meta_graphs: Vec<MetaGraphDef>,
 }

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_whole() {
+    fn the_table_is_complete() {
         let schema = Schema::parse(TABLE).unwrap();
         assert_eq!(schema.messages.len(), schema.by_name.len(), "each message stands there once");
         for message in &schema.messages {

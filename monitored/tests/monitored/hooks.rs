@@ -29,7 +29,7 @@ fn session(graph: &Graph, hooks: Vec<ClosureHook>) -> SingularMonitoredSession {
     hooks.into_iter().fold(builder, |builder, hook| builder.hook(hook)).build().unwrap()
 }
 
-fn told(error: &Error) -> String {
+fn text_of(error: &Error) -> String {
     error.chain().to_string()
 }
 
@@ -79,7 +79,7 @@ fn s_116_run_arguments_have_fetches_feeds_and_options() {
     let mut session =
         session(&graph, vec![asking("stranger", move || SessionRunArgs::new().fetch(&foreign))]);
     let error = session.run(&train_op, ()).unwrap_err();
-    let text = told(&error);
+    let text = text_of(&error);
     assert!(
         text.contains("hook 'stranger' failed in before_run") && text.contains("of this graph"),
         "{text}"
@@ -279,14 +279,14 @@ fn s_128_s_129_q_33_conflicting_feeds_are_errors() {
         asking(name, move || SessionRunArgs::new().feed(&fed, 1f32))
     };
     let mut both = session(&graph, vec![feeding("a"), feeding("b")]);
-    let text = told(&both.run(&fed, ()).unwrap_err());
+    let text = text_of(&both.run(&fed, ()).unwrap_err());
     assert!(text.contains("fed by two hooks, 'a' and 'b'") && text.contains("Conflict(s): fed:0"), "{text}");
     both.close().unwrap();
     let mut one = session(&graph, vec![feeding("a")]);
     assert_eq!(one.run(&fed, ()).unwrap(), Tensor::from(1f32));
-    let text = told(&one.run(&fed, [(&fed, 2f32)]).unwrap_err());
+    let text = text_of(&one.run(&fed, [(&fed, 2f32)]).unwrap_err());
     assert!(text.contains("fed by a SessionRunHook and user: hook 'a'"), "{text}");
-    let text = told(&one.run(&fed, [("fed:0", 2f32)]).unwrap_err());
+    let text = text_of(&one.run(&fed, [("fed:0", 2f32)]).unwrap_err());
     assert!(text.contains("fed by a SessionRunHook and user"), "by its name, too: {text}");
 }
 
@@ -348,12 +348,12 @@ fn s_134_an_error_names_hook_and_callback_and_keeps_its_code() {
     let mut failing = session(&graph, vec![fails]);
     let error = failing.run(&train_op, ()).unwrap_err();
     assert_eq!(error.code(), session_core::Code::DataLoss);
-    assert!(told(&error).contains("hook 'strict' failed in before_run"), "{}", told(&error));
+    assert!(text_of(&error).contains("hook 'strict' failed in before_run"), "{}", text_of(&error));
     drop(failing);
     let panics = ClosureHook::new("wild").before_run(|_| panic!("out of hand"));
     let error = session(&graph, vec![panics]).run(&train_op, ()).unwrap_err();
     assert_eq!(error.kind(), session_core::ErrorKind::Panic);
-    assert!(told(&error).contains("hook 'wild' in before_run") && told(&error).contains("out of hand"));
+    assert!(text_of(&error).contains("hook 'wild' in before_run") && text_of(&error).contains("out of hand"));
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn a_scaffold_of_a_meta_graph_allows_hooks_that_add_operations() {
         finished.value.unwrap()
     };
     assert!(!train(3));
-    assert!(train(2), "the second start goes on");
+    assert!(train(2), "the second start continues");
     assert!(run.join("model.ckpt-5.index").exists());
 
     // The same with a session of one's own hooks, and a scaffold that is kept for two sessions.

@@ -595,7 +595,7 @@ fn s_165_q_1_the_result_says_what_ended_a_block() {
     assert!(finished.value.is_none());
     let reason = finished.reason.unwrap();
     assert_eq!(reason.source(), &StopSource::EndOfInput);
-    assert!(reason.text().contains("index 7"), "an unrelated error can be told from the end: {reason}");
+    assert!(reason.text().contains("index 7"), "an unrelated error differs from the end: {reason}");
 }
 
 #[test]

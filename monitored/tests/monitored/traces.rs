@@ -309,7 +309,7 @@ fn json(name: &str) -> Json {
 }
 
 /// A sequence for people, the calls of one kind of all hooks in one: `after_run of a, b`.
-fn told(trace: &[String]) -> String {
+fn text_of(trace: &[String]) -> String {
     let mut parts: Vec<(String, Vec<String>)> = Vec::new();
     for call in trace {
         let (hook, callback) = match call.split_once('.') {
@@ -365,12 +365,12 @@ fn traces() {
                     }
                     Some(reason) => {
                         assert_ne!(comparable, theirs, "{name}: TensorFlow makes the same calls");
-                        format!("differs: {reason}: {}", told(&theirs))
+                        format!("differs: {reason}: {}", text_of(&theirs))
                     }
                 }
             }
         };
-        writeln!(page, "| {} | {} | {verdict} |", script["title"].as_str().unwrap(), told(&ours)).unwrap();
+        writeln!(page, "| {} | {} | {verdict} |", script["title"].as_str().unwrap(), text_of(&ours)).unwrap();
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/traces.md");
     if std::env::var_os("MONITORED_SESSION_BLESS").is_some() {

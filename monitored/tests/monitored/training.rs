@@ -226,7 +226,7 @@ fn s_186_the_last_step_is_saved_once_at_the_end() {
         events.into_iter().filter(|word| word.starts_with("CHECKPOINT")).collect()
     };
     assert_eq!(saves(events(folder.path())), ["CHECKPOINT 0", "CHECKPOINT 2", "CHECKPOINT 3"]);
-    // And the next session goes on from there.
+    // The next session continues from there.
     let finished = build().scoped(|session| session.run(&step, ())).unwrap();
     assert_eq!(finished.value, Some(Tensor::from(3i64)));
     assert_eq!(saves(events(folder.path())).len(), 3, "what was restored is not written again (Q-36)");
