@@ -1,5 +1,6 @@
-//! TensorFlow 1's `SingularMonitoredSession` and `MonitoredSession` in Rust: build a graph, and let a session look after its
-//! training. It initialises or restores the model, calls hooks around every run, saves, recovers, stops in order.
+//! TensorFlow 1's `SingularMonitoredSession` and `MonitoredSession` in Rust: build a graph, and let a session drive its
+//! training. The session initializes or restores the model, calls hooks around every run, saves, recovers, and shuts down
+//! in order.
 //!
 //! ```
 //! # #[cfg(feature = "embedded")] {
@@ -25,19 +26,20 @@
 //! # Ok::<(), monitored_session::session_core::Error>(())
 //! ```
 //!
-//! This crate only gathers others; [`monitored`] is where to read on. Who knows TensorFlow 1 begins with the page
+//! This crate re-exports others; continue with [`monitored`]. If you know TensorFlow 1, start with the page
 //! `from_tensorflow`.
 //!
-//! | crate | what |
+//! | crate | purpose |
 //! | --- | --- |
 //! | [`monitored`] | the sessions |
-//! | [`hooks`] | what they call around runs: saving, logging, stopping, ... |
-//! | [`scaffold`] | initialising, restoring, readiness |
+//! | [`hooks`] | callbacks around runs: saving, logging, stopping, ... |
+//! | [`scaffold`] | initialization, restoring, readiness |
 //! | [`dataset`] | datasets and their iterators: records, shuffling, batches |
-//! | [`queue_runner`] | coordinator and input threads |
-//! | [`saved_model`] | SavedModels and frozen graphs: loading, running through signatures |
-//! | [`checkpoint`], [`summary`] | what is left on disk |
-//! | [`ops`], [`session_core`] | operations, gradients, optimizers; the graph |
+//! | [`queue_runner`] | the coordinator and input threads |
+//! | [`checkpoint`], [`summary`] | checkpoints, event files and records |
+//! | [`graph_def`] | graph files |
+//! | [`saved_model`] | SavedModels and frozen graphs, called through their signatures |
+//! | [`ops`], [`session_core`] | operations, gradients and optimizers; the graph |
 //! | [`tensor`] | values |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -79,9 +81,11 @@ mod guide {
     mod evaluation {}
     #[doc = include_str!("../docs/saved-models.md")]
     mod saved_models {}
+    #[doc = include_str!("../README.md")]
+    mod readme {}
 }
 
-/// What most programs use, in one import.
+/// The names that most programs use, in one import.
 pub mod prelude {
     pub use checkpoint::{Better, GraphSaver, RestoreOptions, SaverOptions};
     #[cfg(feature = "embedded")]
