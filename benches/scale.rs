@@ -1,6 +1,6 @@
-//! How costs grow with the size of a graph: each case at three sizes, with the exponent from the smallest to the largest. A cost
-//! that grows with the work has one near 1; the program fails where one is beyond [`LIMIT`].
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+//! The growth of costs with the size of a graph: each case at three sizes, with the exponent from the smallest to the largest. An
+//! exponent near 1 means that the cost grows with the work; the program fails if one exceeds [`LIMIT`].
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 use monitored_session::checkpoint::{GraphSaver, RestoreOptions, SaverOptions};
 use monitored_session::ops::variables::{self, VariableExt as _};
@@ -12,10 +12,10 @@ use std::time::Instant;
 
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 
-/// The exponent that a case may have: 1 and what caches and sorting add.
+/// The largest exponent of a case: 1, plus the effect of caches and sorting.
 const LIMIT: f64 = 1.25;
 
-/// One case: prepares a graph of a size, and gives what is timed.
+/// One case: prepares a graph of a size, and returns the function to time.
 type Case = (&'static str, fn(usize) -> Box<dyn FnOnce()>);
 
 const CASES: &[Case] = &[
@@ -27,14 +27,14 @@ const CASES: &[Case] = &[
     }),
     ("first step: update all variables", |n| {
         let (graph, variables) = with_variables(n);
-        let session = initialised(&graph);
+        let session = initialized(&graph);
         let updates: Vec<Operation> = variables.iter().map(|variable| variable.assign_add(1f32)).collect();
         let step = control_flow::group(&graph, &updates);
         Box::new(move || session.run(&step, ()).unwrap())
     }),
     ("first step: read, update and read again", |n| {
         let (graph, variables) = with_variables(n);
-        let session = initialised(&graph);
+        let session = initialized(&graph);
         let before: Vec<Output> = variables.iter().map(|variable| variable.read(&graph)).collect();
         let updates: Vec<Operation> = variables.iter().map(|variable| variable.assign_add(1f32)).collect();
         let step = control_flow::group(&graph, &updates);
@@ -45,7 +45,7 @@ const CASES: &[Case] = &[
     }),
     ("save variables", |n| {
         let (graph, _) = with_variables(n);
-        let session = initialised(&graph);
+        let session = initialized(&graph);
         let folder = tempfile::tempdir().unwrap();
         let saver = GraphSaver::new(SaverOptions::new());
         Box::new(move || drop(save(&saver, &session, &folder)))
@@ -54,7 +54,7 @@ const CASES: &[Case] = &[
         let (graph, _) = with_variables(n);
         let folder = tempfile::tempdir().unwrap();
         let saver = GraphSaver::new(SaverOptions::new());
-        let prefix = save(&saver, &initialised(&graph), &folder);
+        let prefix = save(&saver, &initialized(&graph), &folder);
         let session = session(&graph);
         Box::new(move || {
             saver.restore(&*session, &prefix, &RestoreOptions::new()).unwrap();
@@ -64,7 +64,7 @@ const CASES: &[Case] = &[
     ("updates of one variable, in a row", |n| {
         let graph = Graph::new();
         let variable = variables::variable(&graph.named("v"), 0f32);
-        let session = initialised(&graph);
+        let session = initialized(&graph);
         let mut last = variable.assign_add(1f32);
         for _ in 1..n {
             let behind = variable.after(&last);
@@ -76,7 +76,7 @@ const CASES: &[Case] = &[
     ("updates of one variable, side by side, and reads of it", |n| {
         let graph = Graph::new();
         let variable = variables::variable(&graph.named("v"), 0f32);
-        let session = initialised(&graph);
+        let session = initialized(&graph);
         let reads: Vec<Output> = (0..n).map(|_| variable.read(&graph)).collect();
         let updates: Vec<Operation> = (0..n).map(|_| variable.assign_add(1f32)).collect();
         let (sum, step) = (math::add_n(&reads), control_flow::group(&graph, &updates));
@@ -95,12 +95,12 @@ const CASES: &[Case] = &[
     }),
     ("fetches", |n| {
         let (graph, outputs) = with_outputs(n);
-        let session = initialised(&graph);
+        let session = initialized(&graph);
         Box::new(move || drop(session.run(&outputs, ()).unwrap()))
     }),
     ("targets", |n| {
         let (graph, outputs) = with_outputs(n);
-        let session = initialised(&graph);
+        let session = initialized(&graph);
         let targets: Vec<Operation> = outputs.iter().map(|output| output.operation().clone()).collect();
         Box::new(move || drop(session.run(&targets, ()).unwrap()))
     }),
@@ -132,7 +132,7 @@ const CASES: &[Case] = &[
         let sum = math::add_n(&outputs);
         let put = queue.enqueue([array::constant(&graph, 1f32)]);
         let session = session(&graph);
-        // Made before; only what it costs to be put off and run late is timed.
+        // The graph was created before; only the deferred operations are timed.
         let step = session.make_callable((&sum, &put), &[]).unwrap();
         Box::new(move || drop(step.call(&[]).unwrap()))
     }),
@@ -159,7 +159,7 @@ const CASES: &[Case] = &[
     }),
 ];
 
-/// A hook that asks for much.
+/// A hook with many requests.
 struct Asks(Vec<Output>);
 
 impl SessionRunHook for Asks {
@@ -172,7 +172,7 @@ fn session(graph: &Graph) -> Arc<dyn Session> {
     EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap()
 }
 
-fn initialised(graph: &Graph) -> Arc<dyn Session> {
+fn initialized(graph: &Graph) -> Arc<dyn Session> {
     let init = variables::global_variables_initializer(graph);
     let session = session(graph);
     session.run(&init, ()).unwrap();
@@ -196,7 +196,7 @@ fn save(saver: &GraphSaver, session: &Arc<dyn Session>, folder: &tempfile::TempD
     saver.save(&**session, folder.path().join("model"), None).unwrap()
 }
 
-/// The shortest of some runs, each of a graph of its own.
+/// Returns the shortest time of several runs, each on a graph of its own.
 fn seconds(case: fn(usize) -> Box<dyn FnOnce()>, size: usize) -> f64 {
     let runs = if size > 10_000 { 1 } else { 3 };
     let run = |_| {
@@ -217,7 +217,7 @@ fn main() {
             continue;
         }
         let [small, middle, large] = SIZES.map(|size| seconds(*case, size) * 1e3);
-        // From the middle one: what does not depend on the size weighs on the smallest.
+        // From the middle size on, because fixed costs dominate the smallest one.
         let exponent = (large / middle).log10();
         println!("{name:56} {small:10.3} {middle:10.3} {large:10.3} {exponent:9.2}");
         if exponent > LIMIT {

@@ -1,5 +1,5 @@
-//! W1: what one step costs beside the arithmetic. One int64 `global_step += 1` per step, fetched.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+//! W1: the overhead of one step. One int64 `global_step += 1` per step, fetched.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;
 
@@ -14,7 +14,7 @@ const WARMUP: usize = 1500;
 
 struct Model {
     graph: Graph,
-    /// The counted-up step.
+    /// The global step.
     step: Output,
     loss: Output,
 }

@@ -1,8 +1,8 @@
-//! W3, the queues: elements per second at the consumer. A producer makes each element by one addition and puts it in;
-//! the consumer takes 1 or 128 and sums them.
+//! W3, the queues: elements per second at the consumer. A producer computes each element with one addition and enqueues it;
+//! the consumer dequeues 1 or 128 elements and sums them.
 //!
 //! `w3 w3/ours/queue` measures the queue alone, without graphs.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod queue_alone;
 mod support;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{emit, rounds, threads};
 
-/// Elements per second of each round.
+/// Returns the elements per second of each round.
 pub(crate) fn pump(per_call: usize, mut call: impl FnMut()) -> Vec<f64> {
     let warm = Instant::now();
     while warm.elapsed() < Duration::from_millis(400) {
@@ -26,7 +26,7 @@ pub(crate) fn pump(per_call: usize, mut call: impl FnMut()) -> Vec<f64> {
     let round = || {
         let (mut count, start) = (0, Instant::now());
         loop {
-            // The clock costs as much as a tenth of the shortest call.
+            // Reading the clock takes up to a tenth of the shortest call.
             for _ in 0..16 {
                 call();
             }

@@ -1,12 +1,12 @@
-//! W3, its second half: from a TFRecord file to shuffled batches of parsed examples. A record has an image of 784 bytes
-//! and a label; a step takes a batch of 128, as numbers from 0 to 1, and sums it up, so that all of it is used.
+//! W3, second part: from a TFRecord file to shuffled batches of parsed examples. A record has an image of 784 bytes and a label;
+//! a step takes a batch of 128 as numbers from 0 to 1 and sums it, so that all data is used.
 //!
-//! | row | what waits in the shuffling queue |
+//! | row | content of the shuffling queue |
 //! | --- | --- |
 //! | `shuffle_batch/1thread` | parsed examples, read one by one |
 //! | `shuffle_batch/read_up_to/1thread` | parsed examples, read 128 at a time |
 //! | `shuffle_then_parse/1thread` | records, read 128 at a time; the step parses its batch |
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;
 
@@ -60,7 +60,7 @@ fn decoded(parsed: &Parsed, shape: &[i64]) -> [Output; 2] {
     [image, cast(parsed.dense("label"), DType::Int32)]
 }
 
-/// Images and labels of a batch.
+/// Returns the images and labels of a batch.
 fn pipeline(graph: &Graph, path: &Path, row: &str) -> [Output; 2] {
     let files =
         string_input_producer(graph, [path.to_str().unwrap()], &ProducerOptions::default().shuffle(false));

@@ -1,6 +1,6 @@
 //! W4: training throughput. `w4 WORKLOAD [MODE]`, with WORKLOAD one of `softmax`, `mlp`, `cnn`, `cnn_sgd`, and MODE
 //! `singular` (a monitored session without hooks, the default) or `raw`. `THREADS` sets the threads, `ROUNDS` the rounds.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;
 
@@ -10,7 +10,7 @@ use monitored_session::prelude::*;
 use std::time::Instant;
 use support::{EXAMPLES, emit, glorot, labels, page_faults, rounds, status_mb, threads, uniform};
 
-/// Steps before the clock starts, and per round.
+/// The numbers of steps before the clock starts, and per round.
 struct Sizes {
     batch: usize,
     warm: usize,
@@ -32,7 +32,7 @@ struct Model {
     train_op: Operation,
 }
 
-/// The `i`th variable, beginning with these values.
+/// Creates variable `i` with these initial values.
 fn parameter(graph: &Graph, i: usize, values: Vec<f32>, shape: &[usize]) -> Variable {
     let tensor = Tensor::from_vec(values, shape).expect("as many values as the shape has");
     variables::variable(&graph.named(&format!("p{i}")), tensor)
@@ -88,7 +88,7 @@ fn model(graph: &Graph, workload: &str, batch: usize) -> Model {
     Model { x, y, loss, train_op }
 }
 
-/// The batches, made once: rows of the data set, shared, not copied.
+/// Creates the batches once: rows of the data set, shared instead of copied.
 fn batches(batch: usize) -> Vec<(Tensor, Tensor)> {
     let images = Tensor::from_vec(uniform(1, EXAMPLES * 784), [EXAMPLES, 784]).expect("whole rows");
     let classes = Tensor::from(labels(2, EXAMPLES, 10));

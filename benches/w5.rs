@@ -1,6 +1,6 @@
-//! W5: from the launch of a process to the end of its first step with a restored checkpoint (the W4 MLP with Adam's
-//! slots). Without arguments it makes the checkpoint and starts itself several times; `w5 step DIR` is one such start.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+//! W5: from the launch of a process to the end of its first step with a restored checkpoint (the W4 MLP with Adam's slots).
+//! Without arguments it creates the checkpoint and starts itself several times; `w5 step DIR` is one such process.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;
 
@@ -15,7 +15,7 @@ use support::{emit, labels, rounds, status_mb, uniform};
 const BATCH: usize = 128;
 
 fn dense(graph: &Graph, x: &Output, i: usize, [inputs, outputs]: [usize; 2]) -> Output {
-    // The values come from the checkpoint: what a variable begins with costs nothing here, as in a real program.
+    // The values come from the checkpoint, so the initial values cost nothing here, as in a real program.
     let w = variables::get_variable(
         graph,
         &format!("p{i}"),

@@ -1,8 +1,8 @@
-//! W6: shutdown. A queue of capacity 8, full, and 8 queue-runner threads that wait for room. Time from the stop until every
-//! thread is joined and the session closed, and until the process has exited.
+//! W6: shutdown. A full queue of capacity 8, and 8 queue-runner threads that wait for room. Measures the time from the stop until
+//! all threads are joined and the session is closed, and until the process has exited.
 //!
 //! `w6 exit KIND` is one such process, which prints the time of its stop.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;
 
@@ -24,7 +24,7 @@ fn model(graph: &Graph) -> Result<Queue> {
     Ok(queue)
 }
 
-/// Waits until the queue is full and all eight threads wait, and then some more, so that they sleep.
+/// Waits until the queue is full and all eight threads sleep.
 fn wait_until_blocked(session: &dyn Session, size: &Output) -> Result<()> {
     loop {
         let mut metadata = RunMetadata::default();
@@ -37,7 +37,7 @@ fn wait_until_blocked(session: &dyn Session, size: &Output) -> Result<()> {
     }
 }
 
-/// When the stop was asked for, and how long it took until the threads were joined and the session closed.
+/// The time of the stop request, and the time until the threads were joined and the session was closed.
 struct Stopped {
     start: SystemTime,
     joined: Duration,
@@ -72,7 +72,7 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// From the stop of another process to its end.
+/// Measures the time from the stop in another process to the end of that process.
 fn exit(kind: &str) -> f64 {
     let program = std::env::current_exe().unwrap();
     let mut child = Command::new(program).args(["exit", kind]).stdout(Stdio::piped()).spawn().unwrap();

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release --example cnn -- [--steps N] [--dir D] [--seed S]
 //! ```
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;
 

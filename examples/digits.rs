@@ -4,10 +4,10 @@
 //! cargo run --release --example digits -- [--steps N] [--dir D] [--seed S]
 //! ```
 //!
-//! With `--dir` it goes on from the newest checkpoint there, after an interruption of any kind; Ctrl-C saves first. The
-//! example `evaluator` evaluates the checkpoints of `D` in a process of its own.
-//! `cargo run -p cli -- board D` shows the folder; so does TensorBoard: `tensorboard --logdir D`.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+//! With `--dir` it continues from the newest checkpoint there, after any interruption; Ctrl-C saves first. The example
+//! `evaluator` evaluates the checkpoints of `D` in another process. `cargo run -p cli -- board D` and TensorBoard
+//! (`tensorboard --logdir D`) show the folder.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;
 
@@ -34,7 +34,7 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
     std::fs::create_dir_all(&dir)?;
 
     let progress = ProgressBarHook::new().total(args.steps).tensor("loss", &model.loss);
-    // What is logged, with RUST_LOG=info, goes above the bar.
+    // Log lines, with RUST_LOG=info, are printed above the bar.
     let target = env_logger::Target::Pipe(Box::new(progress.printer()));
     env_logger::Builder::from_default_env().target(target).init();
     let signals = SignalHook::new();

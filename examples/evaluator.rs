@@ -5,9 +5,9 @@
 //! cargo run --release --example evaluator -- --dir D [--steps N]
 //! ```
 //!
-//! It ends with the checkpoint of step N (4000 by default), or when none came for a minute. TensorBoard shows the accuracy
-//! as the run `eval` of the folder. The training does not wait for it, and loses nothing when it is killed.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+//! It ends after the checkpoint of step N (4000 by default), or if there is no new checkpoint for a minute. TensorBoard shows the
+//! accuracy as the run `eval` of the folder. The training does not wait for this program, and loses nothing if it is killed.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;
 

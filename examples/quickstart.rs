@@ -1,5 +1,5 @@
 //! Fits a line: the smallest whole program.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 use monitored_session::ops::{array, math, optimizers::*, variables};
 use monitored_session::prelude::*;

@@ -1,14 +1,14 @@
-//! Trains on the UCI digits out of TFRecord files, through queues filled by threads, to the end of the input.
+//! Trains on the UCI digits from TFRecord files, through queues filled by threads, to the end of the input.
 //!
 //! ```text
 //! cargo run --release --example tfrecord -- [--dir D] [--seed S] [--steps N]
 //! ```
 //!
-//! The first run writes the files into the folder. The files' names, in an order that is new in each epoch, wait in one
-//! queue; a thread reads and parses their records into another, from which each step takes a shuffled batch. After the
-//! last epoch the queue is empty and closed, which ends the loop. A run that is interrupted in any way, even by SIGKILL,
-//! and started again with the same `--dir` takes the batches that it would have taken.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+//! The first run writes the files to the folder. A queue holds the file names, in a new order in each epoch; a thread reads and
+//! parses their records into another queue, from which each step takes a shuffled batch. After the last epoch the queue is empty
+//! and closed, which ends the loop. A run that is interrupted, even by SIGKILL, and started again with the same `--dir` takes
+//! the same batches as an uninterrupted one.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;
 

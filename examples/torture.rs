@@ -1,17 +1,17 @@
-//! A training that can be killed at any moment and goes on exactly: what `cargo xtask torture` kills.
+//! A training that can be killed at any moment and resumes exactly. `cargo xtask torture` kills it.
 //!
 //! ```text
-//! cargo run --example torture -- --dir D [--steps N] [--seed S] [--input I]      trains in D, or goes on there
-//! cargo run --example torture -- --compare D --with E                            says whether two trainings left the same
+//! cargo run --example torture -- --dir D [--steps N] [--seed S] [--input I]      trains in D, or resumes there
+//! cargo run --example torture -- --compare D --with E                            compares the results of two trainings
 //! ```
 //!
-//! The input is one of `hook` (a hook feeds batches and keeps its place as its state), `slices` (`slice_batch`: the step
-//! itself makes its batch), `records` (file names in one queue, records in another, shuffled, filled by threads), and `host`
+//! The input is one of `hook` (a hook feeds batches, and its position is its state), `slices` (`slice_batch`: the step
+//! itself creates its batch), `records` (file names in one queue, records in another, shuffled, filled by threads), and `host`
 //! (no graph: a loop over plain arrays).
 //!
-//! Dropout, a shuffled input, Adam, early stopping, a metrics file and summaries: everything whose state has to come back
-//! for a resumed training to be the uninterrupted one, bit for bit.
-#![allow(clippy::print_stdout)] // what is printed is meant to be seen
+//! Dropout, a shuffled input, Adam, early stopping, a metrics file and summaries: the resumed training equals an uninterrupted
+//! one, bit for bit, only if the state of all of them is restored.
+#![allow(clippy::print_stdout)] // the output is meant to be read
 
 mod support;
 
@@ -36,13 +36,13 @@ const BATCH: usize = 32;
 
 type Outcome<T> = std::result::Result<T, Box<dyn StdError>>;
 
-/// Feeds batches of rows in an order that the seed determines, anew in each epoch. Its place in that order is its state.
+/// Feeds batches of rows in an order that the seed determines for each epoch. The position in that order is the hook's state.
 struct Batches {
     data: Arc<Digits>,
     images: Output,
     labels: Output,
     seed: u64,
-    /// The batches made since the beginning of the training.
+    /// The number of batches since the start of the training.
     made: u64,
     /// The epoch of `order`.
     epoch: Option<u64>,
@@ -84,17 +84,24 @@ impl SessionRunHook for Batches {
     }
 }
 
-/// Where batches come from: images, labels, and the hook that feeds them if one does.
+/// Returns the source of batches: images, labels, and the hook that feeds them if there is one.
 fn input(graph: &Graph, kind: &str, dir: &Path, seed: u64) -> Outcome<(Output, Output, Option<Batches>)> {
     let data = digits()?.0;
     match kind {
         "hook" => {
             let images = array::placeholder(&graph.named("images"), DType::Float32, [None, Some(PIXELS)]);
             let labels = array::placeholder(&graph.named("labels"), DType::Int32, [None]);
-            let (fed, told) = (images.clone(), labels.clone());
+            let (fed_images, fed_labels) = (images.clone(), labels.clone());
             let data = Arc::new(data);
-            let batches =
-                Batches { data, images: fed, labels: told, seed, made: 0, epoch: None, order: Vec::new() };
+            let batches = Batches {
+                data,
+                images: fed_images,
+                labels: fed_labels,
+                seed,
+                made: 0,
+                epoch: None,
+                order: Vec::new(),
+            };
             Ok((images, labels, Some(batches)))
         }
         "slices" => {
@@ -177,7 +184,7 @@ fn train(dir: &Path, steps: i64, seed: u64, kind: &str) -> Outcome<()> {
         .save_checkpoint_steps(7)
         .save_summaries_steps(3)
         .log_step_count_steps(10)
-        // The newest checkpoint must always be whole.
+        // The newest checkpoint must always be intact.
         .restore_options(RestoreOptions::new().fallback(false))
         .hook(metrics)
         .hook(early)
@@ -213,7 +220,7 @@ fn compare(one: &Path, other: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Variables, and the state of the session and of all hooks.
+/// Compares the variables, and the state of the session and of all hooks.
 fn checkpoints(one: &Path, other: &Path) -> Outcome<()> {
     let newest = |dir: &Path| -> Outcome<PathBuf> {
         checkpoint::latest_checkpoint(dir)?
@@ -228,7 +235,7 @@ fn checkpoints(one: &Path, other: &Path) -> Outcome<()> {
         return Err("the checkpoints have different variables".into());
     }
     for (name, tensor) in &mine {
-        // As bytes, which tell apart what compares as equal, and compare what does not.
+        // Compares bytes, so that equal numbers with different bits differ, and NaN equals itself.
         if tensor.to_le_bytes()? != theirs[name].to_le_bytes()? {
             return Err(format!("variable {name} differs").into());
         }
@@ -243,7 +250,7 @@ fn checkpoints(one: &Path, other: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// What viewers see of the event files, but for what hangs on the speed of threads: times, and how full queues are.
+/// Returns the content of the event files, except for what depends on the speed of threads: times, and the fill of queues.
 fn events(one: &Path, other: &Path) -> Outcome<usize> {
     let (first, second) = (EventAccumulator::open(one)?, EventAccumulator::open(other)?);
     let tags = |run: &EventAccumulator| -> Vec<(String, TagKind, usize, Option<(i64, i64)>)> {

@@ -1,9 +1,9 @@
-//! Clusters of real processes on loopback: training with a parameter server and workers that are killed and started
-//! again, and each row of the table of failures in the crate page of `tensorflow-engine`.
+//! Clusters of real processes on loopback: training with a parameter server and workers that are killed and restarted, and
+//! each row of the table of failures in the crate page of `tensorflow-engine`.
 //!
-//! The processes are this test's own program, started again with a role in its environment.
+//! The processes run this test binary with a role in their environment.
 #![cfg(all(feature = "tensorflow", feature = "embedded"))]
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 #[path = "distributed/cluster.rs"]
 mod cluster;
@@ -18,7 +18,7 @@ mod skipped;
 #[path = "distributed/training.rs"]
 mod training;
 
-/// What a started process does; in the tests' own process, nothing.
+/// The entry point of a started process; without a role it does nothing.
 #[test]
 fn process() {
     roles::run();

@@ -1,4 +1,4 @@
-//! Input pipelines on the embedded engine: what producers and batches give, their names, their errors.
+//! Input pipelines on the embedded engine: the values of producers and batches, their names, their errors.
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used)] // a panic is the report
 
@@ -26,7 +26,7 @@ fn session(graph: &Graph) -> Arc<dyn Session> {
     EmbeddedEngine::new().new_session(graph, "", &SessionConfig::default()).unwrap()
 }
 
-/// Everything that a fetch gives up to the end of the input, the error there, and what the threads ended with.
+/// Fetches until the end of the input, and returns all values, the final error, and the errors of the threads.
 fn drain<F: Fetch + Clone>(graph: &Graph, fetch: &F) -> (Vec<F::Value>, Error, Result<(), Error>) {
     let init = local_variables_initializer(graph);
     graph.finalize().unwrap();
@@ -63,7 +63,7 @@ fn plain() -> ProducerOptions {
     ProducerOptions::default().shuffle(false).num_epochs(1)
 }
 
-/// The numbers from 0 on, one after the other, as often as is said.
+/// Counts from 0, as many times as requested.
 fn numbers(graph: &Graph, limit: i64, epochs: u64) -> Output {
     range_input_producer(&graph.named("numbers"), limit, &plain().num_epochs(epochs)).dequeue().output()
 }
@@ -91,7 +91,7 @@ fn s_251_s_254_strings_come_in_order_epoch_by_epoch_and_end() {
 }
 
 #[test]
-fn s_255_each_epoch_is_shuffled_anew_and_epochs_do_not_mix() {
+fn s_255_each_epoch_has_its_own_order_and_epochs_do_not_mix() {
     let run = || {
         let graph = Graph::new();
         let options = ProducerOptions::default().num_epochs(3).seed(5);
@@ -128,7 +128,7 @@ fn s_258_slices_are_of_the_same_row() {
 }
 
 #[test]
-fn s_256_no_strings_are_an_error_when_known_and_of_the_session_when_not() {
+fn s_256_an_empty_list_of_strings_is_an_error() {
     let text = build_error(|graph| {
         let _ = string_input_producer(graph, Vec::<String>::new(), &plain());
     });
@@ -150,7 +150,7 @@ fn s_256_no_strings_are_an_error_when_known_and_of_the_session_when_not() {
 }
 
 #[test]
-fn s_251_s_254_s_258_mistakes_are_found_while_building() {
+fn s_251_s_254_s_258_build_errors_are_recorded() {
     let open = |graph: &Graph| placeholder(graph, DType::Int32, [None, None]);
     for (build, expected) in [
         (
@@ -171,7 +171,7 @@ fn s_251_s_254_s_258_mistakes_are_found_while_building() {
 }
 
 #[test]
-fn s_252_an_epoch_count_that_is_not_initialised_is_the_error_of_the_session() {
+fn s_252_an_uninitialized_epoch_count_fails_the_session() {
     let graph = Graph::new();
     let element = numbers(&graph, 3, 1);
     graph.finalize().unwrap();
@@ -184,7 +184,7 @@ fn s_252_an_epoch_count_that_is_not_initialised_is_the_error_of_the_session() {
 }
 
 #[test]
-fn s_260_file_names_are_those_of_the_local_initialisation() {
+fn s_260_file_names_come_from_the_local_initialization() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("b.txt"), "").unwrap();
@@ -203,7 +203,7 @@ fn s_260_file_names_are_those_of_the_local_initialisation() {
 // ---- batches ---------------------------------------------------------------------------------------------
 
 #[test]
-fn s_261_s_264_whole_batches_come_and_the_rest_is_dropped_or_not() {
+fn s_261_s_264_a_smaller_final_batch_is_optional() {
     for (smaller, expected) in
         [(false, vec![vec![0, 1, 2], vec![3, 0, 1]]), (true, vec![vec![0, 1, 2], vec![3, 0, 1], vec![2, 3]])]
     {
@@ -250,7 +250,7 @@ fn enqueue_many_and_dynamic_pad() {
     assert_eq!(ints(&found[0]), [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2]);
 }
 
-/// Rows of a table as sparse tensors: row `i` holds `i` in its places `0..i % 4`.
+/// Returns rows of a table as sparse tensors: row `i` has the value `i` in its columns `0..i % 4`.
 fn sparse_row(graph: &Graph, number: &Output) -> SparseTensor {
     use monitored_session::ops::array::{expand_dims, fill, range, stack};
     use monitored_session::ops::math::{cast, floor_mod};
@@ -264,7 +264,7 @@ fn sparse_row(graph: &Graph, number: &Output) -> SparseTensor {
 }
 
 #[test]
-fn s_267_sparse_tensors_come_back_as_one_of_one_more_dimension() {
+fn s_267_sparse_tensors_are_batched_with_one_more_dimension() {
     type Parts = (Tensor, Tensor, Tensor, Tensor);
     type Build<'a> = &'a dyn Fn(&Graph, &Output, &SparseTensor) -> Batch;
     let check = |build: Build<'_>, expected: &[(Vec<i32>, usize)]| {
@@ -297,7 +297,7 @@ fn s_267_sparse_tensors_come_back_as_one_of_one_more_dimension() {
         &|graph, number, row| batch(graph, element(number, row), 3, &options),
         &[(vec![0, 1, 2], 2), (vec![3, 4, 5], 3), (vec![6], 2)],
     );
-    // What is dropped is never put aside: bools for one element, and for each of a batch.
+    // Dropped elements are not stored: bools for one element, and for each of a batch.
     let odd = |graph: &Graph, number: &Output| {
         let two = constant(graph, 2i32);
         let rest = monitored_session::ops::math::floor_mod(number, &two);
@@ -323,7 +323,7 @@ fn s_267_sparse_tensors_come_back_as_one_of_one_more_dimension() {
 }
 
 #[test]
-fn s_267_a_batch_that_is_handed_on_keeps_its_sparse_tensors() {
+fn s_267_a_batch_of_a_batch_keeps_its_sparse_tensors() {
     let graph = Graph::new();
     let number = numbers(&graph, 6, 1);
     let row = sparse_row(&graph, &number);
@@ -342,7 +342,7 @@ fn s_267_a_batch_that_is_handed_on_keeps_its_sparse_tensors() {
     assert_eq!(rows, [1, 2, 2, 3, 3, 3, 5]);
     assert_eq!(dense_shape.to_vec::<i64>().unwrap(), [6, 3]);
 
-    // As a list of outputs a batch gives dense tensors only; what is lost says so.
+    // As a list of outputs, a batch has dense tensors only; the error names the lost ones.
     let text = build_error(|graph| {
         let number = numbers(graph, 6, 1);
         let element: [BatchTensor; 2] = [(&number).into(), sparse_row(graph, &number).into()];
@@ -451,7 +451,7 @@ fn runners_of_one_scope_are_started_alone() {
 }
 
 #[test]
-fn batches_larger_than_their_queue_are_mistakes_that_name_queue_and_operation() {
+fn batches_larger_than_their_queue_are_build_errors() {
     let options = BatchOptions::default().capacity(8);
     type Build<'a> = &'a dyn Fn(&Graph, Output) -> Batch;
     let cases: [(Build<'_>, &str, &str); 4] = [
@@ -492,7 +492,7 @@ fn s_261_a_queue_of_the_default_size_holds_a_batch() {
 }
 
 #[test]
-fn s_270_s_271_what_is_not_kept_does_not_count() {
+fn s_270_s_271_dropped_elements_do_not_count() {
     use monitored_session::ops::math::{equal, floor_mod};
     let even = |graph: &Graph, number: &Output| {
         let two = constant(graph, 2i32);
@@ -539,7 +539,7 @@ fn s_268_shuffled_batches_hold_every_element_once() {
 }
 
 #[test]
-fn s_269_joined_inputs_each_give_all_they_have() {
+fn s_269_joined_inputs_are_all_consumed() {
     let graph = Graph::new();
     let parts: Vec<[Output; 1]> = [10i32, 20, 30]
         .map(|base| {
@@ -560,7 +560,7 @@ fn s_269_joined_inputs_each_give_all_they_have() {
 }
 
 #[test]
-fn s_266_s_268_mistakes_are_found_while_building() {
+fn s_266_s_268_build_errors_are_recorded() {
     let options = BatchOptions::default();
     let open = |graph: &Graph, shape: PartialShape| placeholder(graph, DType::Int32, shape);
     for (build, expected) in [
@@ -598,7 +598,7 @@ fn s_266_s_268_mistakes_are_found_while_building() {
 
 // ---- names -----------------------------------------------------------------------------------------------
 
-/// S-272, and the names that TensorFlow 2.21 gives.
+/// S-272, and the names of TensorFlow 2.21.
 #[test]
 fn operations_runners_and_summaries_are_named_as_in_tensorflow() {
     let graph = Graph::new();
@@ -704,7 +704,7 @@ fn an_iterator_is_a_source_that_ends_with_out_of_range() {
 }
 
 #[test]
-fn what_ends_an_iterator_badly_is_the_error_of_the_session() {
+fn a_failing_iterator_fails_the_session() {
     let failing = |number: i64| match number {
         3 => Err(std::io::Error::other("the disk is gone")),
         _ => Ok(item(number)),
@@ -729,7 +729,7 @@ fn what_ends_an_iterator_badly_is_the_error_of_the_session() {
 }
 
 #[test]
-fn items_that_are_not_as_declared_are_named() {
+fn items_of_other_dtypes_or_shapes_are_reported_with_their_index() {
     let pair = Tensor::from([1.0f32, 2.0]);
     let wrong = [
         (vec![Tensor::scalar(1i64)], "has 1 components, declared are 2"),
@@ -748,7 +748,7 @@ fn items_that_are_not_as_declared_are_named() {
 }
 
 #[test]
-fn a_factory_begins_again_with_each_session() {
+fn a_factory_creates_an_iterator_for_each_session() {
     let graph = Graph::new();
     let queue = producer_with(&graph, specs(), &HostOptions::default().names(["id", "pair"]), || {
         (0..3).map(|number| Ok::<_, Error>(item(number)))
@@ -763,7 +763,7 @@ fn a_factory_begins_again_with_each_session() {
 
 // ---- bad input in a monitored session --------------------------------------------------------------------
 
-/// The failure that a monitored loop ends with.
+/// Returns the failure that ends a monitored loop.
 fn failure(graph: &Graph, fetch: &Output) -> Error {
     let mut session = SingularMonitoredSession::builder(graph).build().unwrap();
     let error = loop {
@@ -772,7 +772,7 @@ fn failure(graph: &Graph, fetch: &Output) -> Error {
             Err(error) => break error,
         }
     };
-    // S-252: who takes elements may see only the end of the queue; the cause comes when the session is closed.
+    // S-252: a dequeue may only see the end of the queue; the cause is returned when the session is closed.
     match session.close() {
         Err(cause) if error.is_end_of_input() => cause,
         _ => error,

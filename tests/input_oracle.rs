@@ -1,9 +1,9 @@
-//! The same input graph in the real TensorFlow: built here, exported, and run there by its own queue runners.
+//! The same input graph in TensorFlow: built here, exported, and run there by its own queue runners.
 //!
-//! Needs a Python with TensorFlow: the one that the environment variable `MONITORED_SESSION_TF_PYTHON` names, or
-//! `target/tensorflow/venv/bin/python`. Without one the test says that it was skipped.
+//! Needs a Python with TensorFlow: the one in the environment variable `MONITORED_SESSION_TF_PYTHON`, or
+//! `target/tensorflow/venv/bin/python`. Without one, the test reports that it was skipped.
 #![cfg(feature = "embedded")]
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 #[path = "support/python.rs"]
 mod python;
@@ -64,7 +64,7 @@ fn values(tensor: &Tensor) -> Json {
     }
 }
 
-/// What both give, batch by batch.
+/// Compares the results of both, batch by batch.
 fn both(python: &Path, build: impl FnOnce(&Graph) -> Vec<Output>) -> [Vec<Json>; 2] {
     let graph = Graph::new();
     let fetches = build(&graph);
@@ -98,7 +98,7 @@ fn both(python: &Path, build: impl FnOnce(&Graph) -> Vec<Output>) -> [Vec<Json>;
     [here, there]
 }
 
-/// All elements of the first tensor, sorted.
+/// Returns all elements of the first tensor, sorted.
 fn multiset(batches: &[Json]) -> Vec<String> {
     let mut all: Vec<String> =
         batches.iter().flat_map(|batch| batch[0].as_array().unwrap()).map(Json::to_string).collect();

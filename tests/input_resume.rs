@@ -1,8 +1,8 @@
 //! A run that is killed at any moment and started again sees the elements that an uninterrupted run sees.
 //!
-//! The program under test is this very test, started as a child with a folder in an environment variable. After every
-//! step it writes a line with the step and the elements it took; it is killed after some line, or by itself in the middle
-//! of a step, and started again until the input ends.
+//! The program under test is this test binary, started as a child with a folder in an environment variable. After every step it
+//! writes a line with the step and the elements that it took. It is killed after some line, or kills itself in the middle of a
+//! step, and is restarted until the input ends.
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report; the child speaks through its output
 
@@ -22,7 +22,7 @@ use std::process::{Command, Stdio};
 const FOLDER: &str = "INPUT_RESUME_FOLDER";
 const KIND: &str = "INPUT_RESUME_KIND";
 
-/// Elements of every kind of pipeline that can be resumed.
+/// Pipelines of every kind that can be resumed.
 const KINDS: [&str; 4] = ["indices", "records", "slices", "host"];
 
 fn elements(graph: &Graph, kind: &str, folder: &Path) -> Output {
@@ -61,7 +61,7 @@ fn elements(graph: &Graph, kind: &str, folder: &Path) -> Output {
     }
 }
 
-/// The program: takes batches to the end of the input and writes a line for each finished step.
+/// The program: takes batches to the end of the input and writes a line for each completed step.
 fn run(folder: &Path, kind: &str) -> Result<()> {
     let graph = Graph::new();
     let elements = elements(&graph, kind, folder);
@@ -108,7 +108,7 @@ fn write_records(folder: &Path) {
     }
 }
 
-/// Runs the child until it has written so many lines, then kills it. Gives what each step took, and whether it ended.
+/// Runs the child until it has written a number of lines, then kills it. Returns the elements of each step, and true if it ended.
 fn run_child(folder: &Path, kind: &str, lines: usize) -> (BTreeMap<i64, String>, bool) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture", "--test-threads=1"])
@@ -139,7 +139,7 @@ fn run_child(folder: &Path, kind: &str, lines: usize) -> (BTreeMap<i64, String>,
 }
 
 #[test]
-fn a_killed_run_goes_on_with_the_element_that_would_have_come_next() {
+fn a_killed_run_resumes_with_the_next_element() {
     for kind in KINDS {
         let folder = tempfile::tempdir().unwrap();
         write_records(folder.path());
@@ -156,7 +156,7 @@ fn a_killed_run_goes_on_with_the_element_that_would_have_come_next() {
         assert_eq!(taken, expected, "{kind}");
         std::fs::remove_dir_all(folder.path().join(format!("checkpoints-{kind}"))).unwrap();
 
-        // Killed after ever other numbers of steps; steps after the last checkpoint are taken again.
+        // Killed after different numbers of steps; steps after the last checkpoint are repeated.
         let (mut kills, mut seen) = (0, BTreeMap::new());
         loop {
             let (steps, ended) = run_child(folder.path(), kind, 1 + kills * 5 % 7);

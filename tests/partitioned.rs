@@ -1,5 +1,5 @@
-//! Optimizers of partitioned variables: their slots are saved as slices of one slot, as TensorFlow saves them, and are
-//! restored into other parts or into a whole variable.
+//! Optimizers of partitioned variables: their slots are saved as slices of one slot, as in TensorFlow, and restored into other
+//! partitions or into a whole variable.
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used)] // helpers of tests
 
@@ -43,7 +43,7 @@ impl Model {
     }
 }
 
-/// What a checkpoint holds, by name.
+/// Returns the content of a checkpoint, by name.
 fn content(prefix: &Path) -> BTreeMap<String, Tensor> {
     let reader = CheckpointReader::open(prefix).unwrap();
     reader.variables().into_iter().map(|info| (info.name.clone(), reader.read(&info.name).unwrap())).collect()
@@ -82,7 +82,7 @@ fn check(make: fn() -> Box<dyn Optimizer>, slots: &[&str], others: &[&str]) {
         assert_eq!(content(&saved), stored, "{name}");
         last = saved;
     }
-    // And the training goes on as if it had never been cut.
+    // The training continues as if the variable had never been partitioned.
     let (parts, one) = (halves.restored(&last), whole.restored(&last));
     halves.train(&*parts, 2);
     whole.train(&*one, 2);

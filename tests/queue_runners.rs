@@ -10,7 +10,7 @@ use monitored_session::queue_runner::{QueueRunner, start_queue_runners};
 use monitored_session::session_core::{Code, Error, Output, PartialShape};
 use std::sync::Arc;
 
-/// Numbers below a limit, then the end of the input: what `limit_epochs` makes of one number.
+/// Numbers below a limit, then the end of the input, like `limit_epochs`.
 fn numbers(graph: &Graph, limit: i64) -> Output {
     let count = variables::local_variable(&graph.named("count"), 0i64);
     resource_count_up_to(count.handle(), limit)
@@ -46,7 +46,7 @@ fn the_end_of_the_input_ends_the_loop_without_error() {
 }
 
 #[test]
-fn s_163_scoped_takes_the_end_of_the_input_for_success() {
+fn s_163_scoped_treats_the_end_of_the_input_as_success() {
     let graph = Graph::new();
     let queue = queue(&graph, 4);
     let enqueue = queue.enqueue(numbers(&graph, 25));
@@ -66,7 +66,7 @@ fn s_163_scoped_takes_the_end_of_the_input_for_success() {
 }
 
 #[test]
-fn s_167_q_2_an_error_of_the_input_is_the_cause_that_is_seen() {
+fn s_167_q_2_an_error_of_the_input_is_reported_as_the_cause() {
     let graph = Graph::new();
     let queue = queue(&graph, 4);
     // Fails at the third element: 1 / (2 - i).

@@ -1,6 +1,6 @@
-//! A session ends soon, whatever its threads are doing, and says who did not stop.
+//! A session shuts down quickly, whatever its threads are doing, and names threads that did not stop.
 //!
-//! Each state of the threads is met with each way to end.
+//! Every state of the threads is tested with every way to end.
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used)] // helpers of tests
 
@@ -14,12 +14,12 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the threads are doing when the end comes.
+/// The state of the threads at the end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    /// A thread makes elements in code that never comes back.
+    /// A thread produces elements in code that never returns.
     StuckProducer,
-    /// A thread uses elements in code that never comes back.
+    /// A thread consumes elements in code that never returns.
     StuckConsumer,
     /// A thread has panicked.
     PanickingThread,
@@ -27,17 +27,17 @@ enum State {
     ErrorThread,
     /// Eight queue-runner threads wait for room.
     FullQueue,
-    /// Eight queue-runner threads wait for elements of another queue, and one of the loop's own makes nothing of it.
+    /// Eight queue-runner threads wait for elements of another queue.
     EmptyQueue,
 }
 
-/// How the end comes.
+/// The way to end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ending {
     Close,
-    /// A thread fails, the loop sees it, and the session is closed.
+    /// A thread fails, the loop receives the error, and the session is closed.
     Error,
-    /// A stop is asked for from outside, as a signal does, and the session is closed.
+    /// A stop is requested from outside, as by a signal, and the session is closed.
     Signal,
     Drop,
 }
@@ -52,7 +52,7 @@ const STATES: [State; 6] = [
 ];
 const ENDINGS: [Ending; 4] = [Ending::Close, Ending::Error, Ending::Signal, Ending::Drop];
 
-/// All that is logged, to see who was named.
+/// The recorded log, which shows the named threads.
 struct Kept(Mutex<Vec<String>>);
 
 impl Log for Kept {
@@ -67,7 +67,7 @@ impl Log for Kept {
 
 static KEPT: Kept = Kept(Mutex::new(Vec::new()));
 
-/// A door that stuck threads wait at until the program ends the test.
+/// A gate at which stuck threads wait until the test ends.
 #[derive(Clone, Default)]
 struct Door(Arc<(Mutex<bool>, Condvar)>);
 
@@ -85,7 +85,7 @@ impl Door {
     }
 }
 
-/// Starts the threads of a state once the session is there.
+/// Starts the threads of a state once the session exists.
 struct Threads {
     state: State,
     door: Door,
@@ -123,7 +123,7 @@ impl SessionRunHook for Threads {
             }
             State::FullQueue => {}
             State::EmptyQueue => {
-                // A thread that knows nothing of stopping.
+                // A thread that ignores stop requests.
                 let taken: Callable = session.make_callable(&self.dequeue, &[])?;
                 coordinator.spawn("waiting", move |_| match taken.call(&[]) {
                     Err(error) if matches!(error.code(), Code::Cancelled | Code::OutOfRange) => Ok(()),
@@ -139,7 +139,7 @@ fn scalars(graph: &Graph, name: &str, capacity: i64) -> Queue {
     FifoQueue::new(&graph.named(name), capacity, DType::Float32).shapes([PartialShape::scalar()]).build()
 }
 
-/// How many operations wait at a queue.
+/// Returns the number of operations that wait at a queue.
 fn waiting(session: &dyn Session, queue: &Queue, look: &Operation) -> usize {
     let mut metadata = RunMetadata::default();
     session.run_with(look, (), &RunOptions::default(), Some(&mut metadata)).unwrap();
@@ -147,7 +147,7 @@ fn waiting(session: &dyn Session, queue: &Queue, look: &Operation) -> usize {
     stats.map_or(0, |stats| stats.pending_enqueues + stats.pending_dequeues)
 }
 
-/// Makes the state, ends it, and gives how long the end took, and what came of it.
+/// Sets up the state, ends it, and returns the time of the shutdown and its result.
 fn end(state: State, ending: Ending) -> (Duration, Result<()>) {
     let door = Door::default();
     let graph = Graph::new();
@@ -164,7 +164,7 @@ fn end(state: State, ending: Ending) -> (Duration, Result<()>) {
     let mut session =
         SingularMonitoredSession::builder(&graph).stop_grace_period(grace).hook(threads).build().unwrap();
 
-    // The state is reached: all eight wait, and who fails has failed.
+    // The state is reached: all eight threads wait, or the failing one has failed.
     let raw = session.raw_session().unwrap().clone();
     let fails = matches!(state, State::PanickingThread | State::ErrorThread);
     let (place, count) = if state == State::EmptyQueue { (&source, 8) } else { (&queue, 8) };
@@ -204,7 +204,7 @@ fn end(state: State, ending: Ending) -> (Duration, Result<()>) {
 }
 
 #[test]
-fn a_session_ends_whatever_its_threads_are_doing() {
+fn a_session_shuts_down_whatever_its_threads_are_doing() {
     log::set_logger(&KEPT).unwrap();
     log::set_max_level(log::LevelFilter::Debug);
     for state in STATES {

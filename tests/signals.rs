@@ -1,5 +1,5 @@
-//! A signal in any phase ends a training with a published checkpoint and the exit code that tells so. The training is a
-//! child process: this test's own program, told by the environment what to do.
+//! A signal in any phase ends a training with a published checkpoint and the matching exit code. The training is a child process
+//! that runs this test binary, controlled by its environment.
 #![cfg(all(unix, feature = "embedded", feature = "signals"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report; parent and child talk through stdout
 
@@ -20,7 +20,7 @@ const FOLDER: &str = "MONITORED_SESSION_TEST_FOLDER";
 
 // ---- the child ------------------------------------------------------------------------------------------
 
-/// Tells the parent that the phase it waits for was reached.
+/// Reports to the parent that the phase was reached.
 #[derive(Clone)]
 struct Gate {
     phase: String,
@@ -28,14 +28,14 @@ struct Gate {
 }
 
 impl Gate {
-    /// In the phase that the parent waits for: says so, and goes on when the signal was seen.
+    /// Reports that the phase was reached, and continues after the signal was received.
     fn pass(&self, phase: &str) {
         if self.announce(phase) {
             self.signalled.lock().unwrap().recv().unwrap();
         }
     }
 
-    /// As [`pass`](Gate::pass), but goes on at once.
+    /// Does the same as [`pass`](Gate::pass), but continues at once.
     fn announce(&self, phase: &str) -> bool {
         if self.phase == phase {
             println!("\nat {phase}");
@@ -88,7 +88,7 @@ impl CheckpointSaverListener for Gate {
     }
 }
 
-/// A model that counts its steps; with an input that never comes, or a step that takes long.
+/// A model that counts its steps, with an input that never arrives, or a slow step.
 fn model(graph: &Graph, phase: &str) -> (Variable, Operation) {
     let step = global_step::get_or_create_global_step(graph);
     let before = match phase {
@@ -107,7 +107,7 @@ fn model(graph: &Graph, phase: &str) -> (Variable, Operation) {
     (step, add)
 }
 
-/// Trains until a stop, and gives the exit code.
+/// Trains until a stop, and returns the exit code.
 fn train(phase: &str, folder: &Path) -> i32 {
     let (sender, signalled) = channel();
     let gate = Gate { phase: phase.to_owned(), signalled: Arc::new(Mutex::new(signalled)) };
@@ -167,7 +167,7 @@ fn prepare(folder: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// Sends a signal in a phase; gives the exit code and the step of the newest checkpoint.
+/// Sends a signal in a phase; returns the exit code and the step of the newest checkpoint.
 fn signal_in(phase: &str, signal: &str, folder: &Path) -> (i32, i64) {
     let mut child = start(phase, folder);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -176,7 +176,7 @@ fn signal_in(phase: &str, signal: &str, folder: &Path) -> (i32, i64) {
     assert!(found.is_some(), "{phase} was not reached");
     let kill = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
     assert!(kill.success());
-    // What the child prints must go somewhere, or it would wait for us.
+    // The child's output must be read, or the child would block.
     let rest = std::thread::spawn(move || lines.map(|line| line.unwrap()).collect::<Vec<_>>());
     let (done, ended) = channel();
     let waiting = std::thread::spawn(move || done.send(child.wait().unwrap()).unwrap());
@@ -191,14 +191,14 @@ fn signal_in(phase: &str, signal: &str, folder: &Path) -> (i32, i64) {
     (code, step)
 }
 
-/// As [`signal_in`], in a new folder.
+/// Does the same as [`signal_in`], in a new folder.
 fn terminated_in(phase: &str) -> (i32, i64) {
     let folder = tempfile::tempdir().unwrap();
     signal_in(phase, "TERM", folder.path())
 }
 
 #[test]
-fn in_init_the_initialised_model_is_saved() {
+fn in_init_the_initialized_model_is_saved() {
     assert_eq!(terminated_in("init"), (143, 0));
 }
 

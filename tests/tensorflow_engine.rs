@@ -1,7 +1,7 @@
 //! The monitored sessions on TensorFlow's runtime: the same program, the same files, the same numbers as on the embedded
 //! engine.
 #![cfg(all(feature = "tensorflow", feature = "embedded"))]
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 #[path = "support/skipped.rs"]
 mod skipped;
@@ -54,7 +54,7 @@ fn model() -> Model {
     Model { graph, x, y, loss, train_op }
 }
 
-/// Trains up to a step with checkpoints on the way, and gives the losses.
+/// Trains up to a step with checkpoints on the way, and returns the losses.
 fn train(engine: Arc<dyn Engine>, folder: &Path, last_step: i64) -> Vec<f32> {
     let model = model();
     let mut session = SingularMonitoredSession::builder(&model.graph)
@@ -117,7 +117,7 @@ fn runs_move_between_engines() {
     }
 }
 
-/// An interruption from outside ends a step that would never end by itself.
+/// A stop from outside interrupts a step that would never end.
 #[test]
 fn an_interruption_ends_a_run_that_waits() {
     let Some(tensorflow) = tensorflow() else { return };
@@ -128,7 +128,7 @@ fn an_interruption_ends_a_run_that_waits() {
     let mut session = SingularMonitoredSession::builder(&graph).engine(tensorflow).build().unwrap();
     let stop = session.stop_handle();
     let error = std::thread::scope(|scope| {
-        // Before, during or just after the run began: it ends the same way.
+        // The result is the same whether it comes before, during or just after the start of the run.
         scope.spawn(move || stop.interrupt("enough"));
         session.run(&item, ()).unwrap_err()
     });

@@ -1,6 +1,6 @@
 //! Training here and in TensorFlow is the same: equal initial values and data, 100 steps of each optimizer, equal losses
 //! and final variables, slots and global step included. The golden files come from `golden/make_training_golden.py`.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 #[path = "../benches/support/mod.rs"]
 mod support;
@@ -33,7 +33,7 @@ fn parameter(graph: &Graph, name: &str, values: Vec<f32>, shape: &[usize]) -> Va
     variables::variable(&graph.named(name), Tensor::from_vec(values, shape).unwrap())
 }
 
-/// Trains as the golden run did and gives the losses and the values of all variables.
+/// Trains like the golden run, and returns the losses and the values of all variables.
 fn train(optimizer: &dyn Optimizer) -> (Vec<f32>, BTreeMap<String, Tensor>) {
     let graph = Graph::new();
     let x = array::placeholder(&graph, DType::Float32, [BATCH, 64]);
@@ -89,7 +89,7 @@ fn close(found: &Tensor, expected: &Tensor, what: &str, tolerance: f32) {
     }
 }
 
-/// What float32 rounding, in another order of additions, makes of 100 steps.
+/// The tolerance for float32 rounding with another order of additions, over 100 steps.
 const TOLERANCE: f32 = 2e-4;
 
 fn agrees(name: &str, optimizer: &dyn Optimizer) {

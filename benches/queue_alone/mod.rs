@@ -1,5 +1,5 @@
-//! The embedded engine's queue without graphs: its own sources, one producer and one consumer. Beside it what one would
-//! write by hand, a deque behind a mutex and two condition variables, tells how fast the machine is at such things.
+//! Measures the embedded engine's queue without graphs: its sources, one producer and one consumer. A hand-written deque with
+//! a mutex and two condition variables shows the speed of the machine for comparison.
 #![allow(dead_code, unreachable_pub)] // the sources are those of another crate, of which this uses a part
 
 #[path = "../../embedded-engine/src/kernels/data_flow/bounded.rs"]
@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use store::Store;
 
-/// Waits as the engine does.
+/// Waits like the engine.
 fn end(started: Started<u64>) -> Option<u64> {
     let outcome = match started {
         Started::Done(outcome) => outcome,
@@ -68,7 +68,7 @@ struct ByHand {
 }
 
 impl ByHand {
-    /// Whether the queue was open.
+    /// Returns true if the queue was open.
     fn put(&self, element: u64) -> bool {
         let full = |state: &mut (VecDeque<u64>, bool)| state.0.len() == CAPACITY && !state.1;
         let mut state = self.room.wait_while(self.state.lock().unwrap(), full).unwrap();

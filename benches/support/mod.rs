@@ -1,4 +1,4 @@
-//! What the workload programs share: the data that every system gets, timing, JSON lines.
+//! Shared parts of the workload programs: the data that every system gets, timing, JSON lines.
 #![allow(dead_code)] // each program uses a part
 
 use std::time::Instant;
@@ -12,36 +12,36 @@ pub(crate) fn splitmix(stream: u64, i: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Numbers in [0, 1).
+/// Returns a number in [0, 1).
 pub(crate) fn uniform(stream: u64, n: usize) -> Vec<f32> {
     (0..n as u64).map(|i| (splitmix(stream, i) >> 40) as f32 / 16_777_216.0).collect()
 }
 
-/// Class numbers below `k`.
+/// Returns a class number below `k`.
 pub(crate) fn labels(stream: u64, n: usize, k: u64) -> Vec<i32> {
     (0..n as u64).map(|i| ((splitmix(stream, i) >> 33) % k) as i32).collect()
 }
 
-/// Initial weights.
+/// Returns initial weights.
 pub(crate) fn glorot(stream: u64, n: usize, fan_in: usize, fan_out: usize) -> Vec<f32> {
     let limit = (6.0f64 / (fan_in + fan_out) as f64).sqrt() as f32;
     uniform(stream, n).into_iter().map(|u| (u * 2.0 - 1.0) * limit).collect()
 }
 
-/// Rows of the data set.
+/// The number of rows of the data set.
 pub(crate) const EXAMPLES: usize = 8192;
 
-/// The number of threads asked for by `THREADS`; 0 for all.
+/// Returns the number of threads set by `THREADS`; 0 for all.
 pub(crate) fn threads() -> usize {
     std::env::var("THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// How many rounds are timed.
+/// Returns the number of timed rounds.
 pub(crate) fn rounds(default: usize) -> usize {
     std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// One JSON line: the median of the runs, with its spread.
+/// Prints one JSON line: the median of the rounds, with its spread.
 pub(crate) fn emit(name: &str, metric: &str, unit: &str, runs: &[f64], extra: &str) {
     let mut sorted = runs.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -57,7 +57,7 @@ pub(crate) fn emit(name: &str, metric: &str, unit: &str, runs: &[f64], extra: &s
     );
 }
 
-/// Seconds per call of each round.
+/// Returns the seconds per call of each round.
 pub(crate) fn timed(rounds: usize, calls: usize, warmup: usize, mut call: impl FnMut()) -> Vec<f64> {
     (0..warmup).for_each(|_| call());
     let mut runs = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) fn timed(rounds: usize, calls: usize, warmup: usize, mut call: impl F
     runs
 }
 
-/// A figure of this process from the operating system, in MB.
+/// Returns a figure of this process from the operating system, in MB.
 pub(crate) fn status_mb(key: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(key));
@@ -78,7 +78,7 @@ pub(crate) fn status_mb(key: &str) -> f64 {
     kilobytes.unwrap_or(0.0) / 1024.0
 }
 
-/// Page faults of this process so far.
+/// Returns the page faults of this process so far.
 pub(crate) fn page_faults() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default();

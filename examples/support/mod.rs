@@ -1,4 +1,4 @@
-//! What the examples share: the data set and a command line.
+//! Shared parts of the examples: the data set and a command line.
 #![allow(dead_code)] // each example uses a part
 
 pub(crate) mod model;
@@ -23,7 +23,7 @@ pub(crate) struct Digits {
 }
 
 pub(crate) const PIXELS: usize = 64;
-/// Rows kept for testing, out of a fixed shuffle of the whole set.
+/// The number of rows kept for testing, from a fixed shuffle of the whole set.
 const TEST_ROWS: usize = 360;
 
 impl Digits {
@@ -31,7 +31,7 @@ impl Digits {
         self.labels.len()
     }
 
-    /// These rows as tensors `[rows, 64]` and `[rows]`.
+    /// Returns these rows as tensors `[rows, 64]` and `[rows]`.
     pub(crate) fn batch(&self, rows: &[usize]) -> Result<(Tensor, Tensor)> {
         let mut images = Vec::with_capacity(rows.len() * PIXELS);
         rows.iter().for_each(|&row| images.extend_from_slice(&self.images[row * PIXELS..(row + 1) * PIXELS]));
@@ -43,8 +43,8 @@ impl Digits {
         self.batch(&(0..self.rows()).collect::<Vec<_>>())
     }
 
-    /// The batch of a step: rows of a permutation that is made anew, from the seed, for every epoch. It depends on
-    /// the step alone, so a resumed run sees the batches that an uninterrupted one would have seen.
+    /// Returns the batch of a step: rows of a permutation that is computed from the seed for each epoch. It depends only on the step,
+    /// so a resumed run sees the same batches as an uninterrupted one.
     pub(crate) fn batch_of_step(&self, seed: u64, step: usize, size: usize) -> Result<(Tensor, Tensor)> {
         let per_epoch = self.rows() / size;
         let order = permutation(self.rows(), seed.wrapping_add((step / per_epoch) as u64 + 1));
@@ -53,7 +53,7 @@ impl Digits {
     }
 }
 
-/// The training and the test part.
+/// Returns the training and the test part.
 pub(crate) fn digits() -> std::result::Result<(Digits, Digits), Box<dyn Error>> {
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for line in BufReader::new(GzDecoder::new(DIGITS)).lines() {
@@ -73,10 +73,10 @@ pub(crate) fn digits() -> std::result::Result<(Digits, Digits), Box<dyn Error>> 
     Ok((part(train), part(test)))
 }
 
-/// How many files of records are written.
+/// The number of record files.
 const FILES: usize = 4;
 
-/// Writes the images and labels into a few files, unless they are there.
+/// Writes the images and labels to a few files, unless they exist.
 pub(crate) fn write_records(dir: &Path, data: &Digits) -> std::result::Result<Vec<PathBuf>, Box<dyn Error>> {
     let rows: Vec<usize> = (0..data.rows()).collect();
     let mut paths = Vec::new();
@@ -92,7 +92,7 @@ pub(crate) fn write_records(dir: &Path, data: &Digits) -> std::result::Result<Ve
                 writer.write(&example.encode())?;
             }
             writer.flush()?;
-            // The name is there only when the content is.
+            // The name appears only once the content is complete.
             std::fs::rename(part, &path)?;
         }
         paths.push(path);
@@ -100,7 +100,7 @@ pub(crate) fn write_records(dir: &Path, data: &Digits) -> std::result::Result<Ve
     Ok(paths)
 }
 
-/// A permutation of `0..n` that the seed determines.
+/// Returns a permutation of `0..n` that the seed determines.
 pub(crate) fn permutation(n: usize, seed: u64) -> Vec<usize> {
     let mut state = seed;
     let mut next = || {

@@ -1,4 +1,4 @@
-//! Processes of a cluster, as the tests see them.
+//! The processes of a cluster.
 
 use monitored_session::tensorflow_engine::{ClusterSpec, Library};
 use std::io::{BufRead, BufReader, Write};
@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// Beyond this a process counts as hanging, and the test fails. Nothing waits for it to pass.
+/// The time after which a process counts as hanging, and the test fails. No successful test waits for it.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// Whether TensorFlow is on this machine; says so if it is not.
+/// Returns true if TensorFlow is installed; otherwise reports that the test is skipped.
 pub(crate) fn available() -> bool {
     match Library::find() {
         Ok(_) => true,
@@ -23,24 +23,24 @@ pub(crate) fn available() -> bool {
     }
 }
 
-/// Where the search for free ports begins and ends: below those that systems give to outgoing connections, one of which could
-/// take the port of a process while it is being started again.
+/// The range of the search for free ports: below the ports that systems assign to outgoing connections, one of which could take
+/// the port of a process while it restarts.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;
 
-/// A cluster of one parameter server and so many workers at free ports of this machine.
+/// Returns a cluster of one parameter server and `workers` workers at free ports of this machine.
 pub(crate) fn cluster(workers: usize) -> ClusterSpec {
     cluster_of(1, workers)
 }
 
-/// A cluster of so many parameter servers and workers at free ports of this machine.
+/// Returns a cluster of several parameter servers and workers at free ports of this machine.
 pub(crate) fn cluster_of(ps: usize, workers: usize) -> ClusterSpec {
-    // No two clusters of this process begin at one port, and those of other test processes hardly.
+    // Each cluster of this process starts at another port; those of other test processes rarely collide.
     static MADE: AtomicU32 = AtomicU32::new(0);
     let made = MADE.fetch_add(1, Ordering::Relaxed);
     let (span, begin) =
         (u32::from(PORTS.end - PORTS.start), std::process::id().wrapping_mul(97).wrapping_add(made * 16));
     let ports = (0..span).map(|offset| PORTS.start + ((begin % span + offset) % span) as u16);
-    // All are held at once, so that none is given twice.
+    // All ports are held at the same time, so that each is used once.
     let free = ports.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
     let held: Vec<TcpListener> = free.take(ps + workers).collect();
     let addresses: Vec<String> =
@@ -48,7 +48,7 @@ pub(crate) fn cluster_of(ps: usize, workers: usize) -> ClusterSpec {
     ClusterSpec::new().job("ps", addresses[..ps].to_vec()).job("worker", addresses[ps..].to_vec())
 }
 
-/// A process in a role. Killed when it is dropped.
+/// A process with a role. Killed on drop.
 pub(crate) struct Process {
     child: Child,
     input: ChildStdin,
@@ -57,7 +57,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a role for a task of a cluster; `folder` is where checkpoints are.
+    /// Starts a role for a task of a cluster; `folder` is the folder of checkpoints.
     pub(crate) fn start(
         role: &str,
         cluster: &ClusterSpec,
@@ -75,7 +75,7 @@ impl Process {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                // What the test harness prints has no mark.
+                // The output of the test harness has no mark.
                 if let Some(line) = line.split_once("@@").map(|(_, line)| line.to_owned())
                     && sender.send(line).is_err()
                 {
@@ -89,26 +89,26 @@ impl Process {
         process
     }
 
-    /// The next line that the process says.
+    /// Returns the next line of the process.
     pub(crate) fn line(&self) -> String {
         self.lines
             .recv_timeout(PATIENCE)
             .unwrap_or_else(|error| panic!("{} says nothing: {error}", self.name))
     }
 
-    /// Tells the process something.
+    /// Sends a line to the process.
     pub(crate) fn tell(&mut self, what: &str) {
         writeln!(self.input, "{what}").unwrap();
         self.input.flush().unwrap();
     }
 
-    /// Tells the process something and gives what it answers.
+    /// Sends a line to the process and returns its answer.
     pub(crate) fn ask(&mut self, what: &str) -> String {
         self.tell(what);
         self.line()
     }
 
-    /// SIGKILL, and the end of the process.
+    /// Kills the process with SIGKILL and waits for its end.
     pub(crate) fn kill(mut self) {
         self.end();
     }

@@ -1,4 +1,4 @@
-//! What a client sees of a failure: the rows of the published table.
+//! The errors that a client sees: the rows of the published table.
 
 use crate::cluster::{Process, available, cluster};
 use monitored_session::ops::variables;
@@ -7,7 +7,7 @@ use monitored_session::tensorflow_engine::{ClusterSpec, Library, ReplicaDeviceSe
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A counter on the parameter server, seen through the worker as master.
+/// A counter on the parameter server, with the worker as master.
 struct Client {
     session: Arc<dyn Session>,
     init: Operation,
@@ -26,7 +26,7 @@ fn client(cluster: &ClusterSpec, timeout: Duration) -> Client {
     Client { session, init, increment }
 }
 
-/// Runs until it fails, and gives the error.
+/// Runs until a run fails, and returns the error.
 fn failure(client: &Client) -> Error {
     (0..1000).find_map(|_| client.session.run(&client.increment, ()).err()).expect("it fails")
 }
@@ -54,9 +54,9 @@ impl Running {
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Rows 1 and 2: the parameter server dies, and comes back without its variables.
+/// Rows 1 and 2: the parameter server dies, and restarts without its variables.
 #[test]
-fn a_lost_parameter_server_is_recoverable_and_comes_back_empty() {
+fn a_lost_parameter_server_is_recoverable_and_restarts_empty() {
     if !available() {
         return;
     }
@@ -78,7 +78,7 @@ fn a_lost_parameter_server_is_recoverable_and_comes_back_empty() {
     new.session.run(&new.increment, ()).unwrap();
 }
 
-/// Rows 3 and 4: the master dies: the time limit ends the call; when it is back, its old sessions are gone, a new one
+/// Rows 3 and 4: the master dies, and the time limit ends the call. After its restart the old sessions are gone, and a new one
 /// finds the variables.
 #[test]
 fn a_lost_master_is_recoverable_and_forgets_its_sessions() {
@@ -99,9 +99,9 @@ fn a_lost_master_is_recoverable_and_forgets_its_sessions() {
     new.session.run(&new.increment, ()).unwrap();
 }
 
-/// Row 5: nobody is at the target.
+/// Row 5: there is no server at the target.
 #[test]
-fn nobody_at_the_target_is_recoverable() {
+fn a_missing_server_is_recoverable() {
     if !available() {
         return;
     }
@@ -110,7 +110,7 @@ fn nobody_at_the_target_is_recoverable() {
     assert!(error.is_recoverable(), "{error}");
 }
 
-/// Row 6: a limit in the options of a run means what it says.
+/// Row 6: a limit in the options of a run is a deadline.
 #[test]
 fn a_limit_of_a_run_is_not_recoverable() {
     if !available() {
@@ -134,9 +134,9 @@ fn a_limit_of_a_run_is_not_recoverable() {
     assert!(!error.is_recoverable());
 }
 
-/// Rows 7 and 8: servers that cannot be.
+/// Rows 7 and 8: servers that cannot start.
 #[test]
-fn servers_that_cannot_be_are_refused() {
+fn invalid_servers_are_rejected() {
     if !available() {
         return;
     }

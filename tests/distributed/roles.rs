@@ -1,4 +1,4 @@
-//! What the processes of a cluster do.
+//! The work of the processes of a cluster.
 
 use crate::parts::model;
 use monitored_session::checkpoint::CheckpointReader;
@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// After how many steps the chief saves.
+/// The number of steps between the chief's checkpoints.
 pub(crate) const SAVE_STEPS: u64 = 10;
 
-/// Says something to the test.
+/// Sends a line to the test.
 fn say(what: impl std::fmt::Display) {
     println!("@@{what}");
 }
@@ -31,7 +31,7 @@ struct Task {
     folder: PathBuf,
 }
 
-/// Does what the environment says; nothing without a role.
+/// Plays the role that the environment sets; does nothing without a role.
 pub(crate) fn run() {
     let Ok(role) = std::env::var("DISTRIBUTED_ROLE") else { return };
     let task = Task {
@@ -49,7 +49,7 @@ pub(crate) fn run() {
     }
 }
 
-/// What a process did, for whoever looks into a failure.
+/// Prints the actions of a process, for the analysis of a failure.
 fn log_to_stderr(name: String) {
     let began = std::time::Instant::now();
     let mut builder = env_logger::builder();
@@ -72,7 +72,7 @@ fn serve(task: &Task) {
     server.join().unwrap();
 }
 
-/// A session of a task: it leaves the other workers alone, so that their deaths do not concern it.
+/// Returns a session of a task that does not connect to the other workers, so that their failures do not affect it.
 pub(crate) fn config(index: usize) -> SessionConfig {
     SessionConfig {
         device_filters: vec!["/job:ps".to_owned(), format!("/job:worker/task:{index}")],
@@ -81,7 +81,7 @@ pub(crate) fn config(index: usize) -> SessionConfig {
     }
 }
 
-/// One step of training for each line of input; answers each with the step and how often the session was lost.
+/// Runs one step of training for each line of input, and answers with the step and the number of recoveries.
 fn train(task: &Task) {
     let (library, server) = start_server(task);
     let device = format!("/job:worker/task:{}", task.index);
@@ -129,7 +129,7 @@ fn train(task: &Task) {
     say("closed");
 }
 
-/// Trains variables, whole and in parts, with optimizers that have slots, and says their values after a few steps.
+/// Trains variables, whole and partitioned, with optimizers that have slots, and prints their values after a few steps.
 fn slots(task: &Task) {
     let (library, server) = start_server(task);
     say("ready");
@@ -147,7 +147,7 @@ fn slots(task: &Task) {
     }
 }
 
-/// The step of the newest checkpoint of a folder.
+/// Returns the step of the newest checkpoint of a folder.
 pub(crate) fn saved_step(folder: &std::path::Path) -> i64 {
     let newest = monitored_session::checkpoint::latest_checkpoint(folder).unwrap().unwrap();
     CheckpointReader::open(newest).unwrap().step().unwrap()

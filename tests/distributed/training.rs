@@ -1,4 +1,4 @@
-//! A training of one parameter server and two workers, all of which die once.
+//! A training with one parameter server and two workers, each of which dies once.
 
 use crate::cluster::{Process, available, cluster, cluster_of};
 use crate::parts::model;
@@ -6,7 +6,7 @@ use crate::roles::{SAVE_STEPS, saved_step};
 use monitored_session::ops::optimizers::*;
 use monitored_session::prelude::*;
 
-/// The step and the number of recoveries that a worker answered.
+/// Returns the step and the number of recoveries from a worker's answer.
 fn answer(line: &str) -> (i64, usize) {
     let (step, recoveries) = line.split_once(' ').unwrap();
     (step.parse().unwrap(), recoveries.parse().unwrap())
@@ -17,7 +17,7 @@ fn steps(process: &mut Process, count: usize) -> (i64, usize) {
 }
 
 #[test]
-fn training_goes_on_whoever_dies() {
+fn training_survives_the_death_of_each_process() {
     if !available() {
         return;
     }
@@ -30,13 +30,13 @@ fn training_goes_on_whoever_dies() {
     assert_eq!(steps(&mut chief, 12), (12, 0));
     assert_eq!(steps(&mut worker, 5), (17, 0));
 
-    // A worker dies: nobody else notices, and its successor goes on where the variables are.
+    // A worker dies: the others do not notice, and its successor continues with the current variables.
     worker.kill();
     assert_eq!(steps(&mut chief, 5), (22, 0));
     let mut worker = start("train", "worker", 1);
     assert_eq!(steps(&mut worker, 3), (25, 0));
 
-    // The parameter server dies, and its variables with it: the chief restores, the worker waits for it.
+    // The parameter server dies with its variables: the chief restores them, and the worker waits for it.
     let before = 25;
     let saved = saved_step(folder.path());
     assert!(before - saved <= SAVE_STEPS as i64 + 3, "the last checkpoint is of step {saved}");
@@ -44,7 +44,7 @@ fn training_goes_on_whoever_dies() {
     let ps = start("server", "ps", 0);
     let (step, recoveries) = answer(&chief.ask("step"));
     assert!(recoveries > 0, "the chief lost its session");
-    assert_eq!(step, saved + 1, "it goes on from the checkpoint");
+    assert_eq!(step, saved + 1, "it continues from the checkpoint");
     let (step, recoveries) = answer(&worker.ask("step"));
     assert!(recoveries > 0, "the worker lost its session");
     assert_eq!(step, saved + 2);
@@ -56,7 +56,7 @@ fn training_goes_on_whoever_dies() {
     let mut chief = start("train", "worker", 0);
     assert_eq!(steps(&mut chief, 1).0, saved + 1);
 
-    // The end: everybody's steps count, and are saved.
+    // At the end the steps of all workers are counted and saved.
     let target = 60;
     let last = steps(&mut chief, (target - saved - 1 - 10) as usize).0;
     assert_eq!(last, target - 10);

@@ -5,7 +5,7 @@ use monitored_session::ops::{array, initializers, math, optimizers::*};
 use monitored_session::prelude::*;
 use monitored_session::session_core::{Operation, Output, SliceInfo};
 
-/// A model of a matrix of four rows, whole or in parts of so many rows, and a vector.
+/// A model with a matrix of four rows, whole or partitioned, and a vector.
 pub(crate) struct Model {
     pub(crate) graph: Graph,
     pub(crate) train: Operation,
@@ -43,7 +43,7 @@ pub(crate) fn model(rows: usize, optimizer: Box<dyn Optimizer>) -> Model {
 }
 
 impl Model {
-    /// The values of the partitioned variable after three steps from the beginning.
+    /// Returns the values of the partitioned variable after three steps from the start.
     #[allow(dead_code)] // not every test trains from the beginning
     pub(crate) fn trained(&self, session: &dyn Session) -> Vec<f32> {
         session.run(&variables::global_variables_initializer(&self.graph), ()).unwrap();

@@ -1,4 +1,4 @@
-//! The Python that has TensorFlow, for the tests of all crates.
+//! The Python with TensorFlow, for the tests of all crates.
 #[path = "skipped.rs"]
 mod skipped;
 
@@ -6,8 +6,8 @@ mod skipped;
 pub(crate) use skipped::skipped;
 use std::path::{Path, PathBuf};
 
-/// A Python with TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one in the workspace's target folder.
-/// Without one it says that something was skipped.
+/// Returns a Python with TensorFlow: the one in `MONITORED_SESSION_TF_PYTHON`, or the one in the workspace's target folder. Without
+/// one, reports that a test is skipped.
 pub(crate) fn python() -> Option<PathBuf> {
     let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
