@@ -1,13 +1,12 @@
-//! Trains a model of plain arrays on the UCI digits: a loop without a graph, with all that a monitored session has.
+//! Trains a model of plain arrays on the UCI digits: a loop without a graph, with everything that a monitored session offers.
 //!
 //! ```text
 //! cargo run --release --example host_loop -- [--steps N] [--dir D] [--seed S]
 //! ```
 //!
-//! With `--dir` it goes on from the newest checkpoint there, after an interruption of any kind, as if it had not been
-//! interrupted; Ctrl-C saves first. The model, `support/perceptron.rs`, is what a program has that uses no library: arrays, a
-//! forward and a backward pass, Adam.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
+//! With `--dir` it resumes exactly from the newest checkpoint there, after any interruption; Ctrl-C saves first. The model,
+//! `support/perceptron.rs`, uses no library: arrays, a forward and a backward pass, Adam.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;
 

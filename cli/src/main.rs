@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Inspect the files of trainings, and train graphs that TensorFlow exported.
+/// Inspect the files of trainings, and train and run models that TensorFlow exported.
 #[derive(Debug, Parser)]
 #[command(name = "monitored", version, about)]
 struct Arguments {

@@ -24,11 +24,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Runs a model: gives it values, and prints or writes what it gives. Where a graph takes its input from datasets or queues,
-/// it is run again and again until the input ends.
+/// Run a model with the given inputs, and print its outputs or write them to files. A graph that takes its input from datasets
+/// or queues runs repeatedly until the input ends.
 ///
 /// MODEL is the folder of a SavedModel, a frozen graph (`.pb`, `.pbtxt`), or a meta graph (`.meta`) with `--checkpoint`. The
-/// model's operations may read the files in its folder and in that of the checkpoint; `--allow-files` widens that.
+/// model's operations may read the files in its folder and in the checkpoint's folder; `--allow-files` adds folders.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The model.
@@ -43,35 +43,35 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PREFIX")]
     checkpoint: Option<PathBuf>,
     /// An input: `NAME=FILE.npy`, `NAME=FILE.npz:ARRAY`, `NAME=FILE.json`, `NAME=FILE.txt`, `NAME=@FILE` for a file's bytes, or
-    /// `NAME=JSON` as in `x=[[1, 2]]`; can be given several times. Components of sparse and ragged inputs are `NAME/values`,
+    /// `NAME=JSON` as in `x=[[1, 2]]`. Repeatable. Components of sparse and ragged inputs are `NAME/values`,
     /// `NAME/indices`, `NAME/dense_shape` and `NAME/0`, `NAME/1`.
     #[arg(long = "input", value_name = "NAME=VALUE")]
     inputs: Vec<InputArgument>,
-    /// An output to print, or to write into a file (`NAME=FILE.npy`, `.json` or `.txt`); can be given several times. Default:
+    /// An output to print, or to write to a file (`NAME=FILE.npy`, `.json` or `.txt`). Repeatable. Default:
     /// all outputs of the signature.
     #[arg(long = "output", value_name = "NAME[=FILE]")]
     outputs: Vec<OutputArgument>,
-    /// A tensor of the graph to print, with or without `:0`; can be given several times.
+    /// A tensor of the graph to print, with or without `:0`. Repeatable.
     #[arg(long = "fetch", value_name = "NAME")]
     fetches: Vec<String>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-    /// How often to run a graph. Default: until the end of its input, or once if it has none.
+    /// The number of runs of a graph. Default: until the end of its input, or once if it has none.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     times: Option<u64>,
-    /// Print a JSON object for each run of a graph, one a line: `{"fetches": {NAME: value}}`.
+    /// Print one JSON object per line for each run of a graph: `{"fetches": {NAME: value}}`.
     #[arg(long, conflicts_with = "json")]
     json_lines: bool,
-    /// What runs the model.
+    /// The engine that runs the model.
     #[arg(long, value_enum, default_value = "embedded")]
     engine: EngineName,
-    /// A folder whose files the model may read and write, too; can be given several times.
+    /// A further folder whose files the model may read and write. Repeatable.
     #[arg(long = "allow-files", value_name = "DIR")]
     allow_files: Vec<PathBuf>,
 }
 
-/// The signature that is taken when none is named.
+/// The signature to use by default.
 const DEFAULT_SIGNATURE: &str = "serving_default";
 
 impl Arguments {

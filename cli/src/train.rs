@@ -77,7 +77,7 @@ pub(crate) struct Arguments {
     /// Print JSON, one object per line.
     #[arg(long)]
     json_lines: bool,
-    /// A folder whose files the graph's operations may read and write; can be given several times. They may read the files in
+    /// A folder whose files the graph's operations may read and write. Repeatable. They may read the files in
     /// the folder of the meta graph, and use those in the checkpoint directory, without it.
     #[arg(long = "allow-files", value_name = "DIR")]
     allow_files: Vec<PathBuf>,

@@ -1,8 +1,8 @@
-//! Which step of a plain loop was completed last.
+//! The last completed step of a plain loop.
 //!
-//! A step changes objects of the program, and the session counts it. Between the two a run may be cancelled; and hooks may
-//! fetch a metric in a run of their own. So that each step happens once, what was completed is kept with what it reported, and
-//! saved as private state.
+//! A step changes objects of the program, and the session counts it. Between the two, a run may be cancelled, and hooks may fetch
+//! a metric in a run of their own. So that each step happens exactly once, the number of completed steps and the metrics of the
+//! last one are kept here, and saved as private state.
 
 use checkpoint::{RestoreTarget, SaveSource, SavedObject, VariableSpec};
 use session_core::Tensor;
@@ -14,17 +14,17 @@ const NAME: &str = "host_training";
 
 #[derive(Debug)]
 pub(crate) struct Progress {
-    /// How many steps were completed.
+    /// The number of completed steps.
     done: i64,
-    /// What the last of them reported, in the order of the declaration.
+    /// The metrics of the last step, in the order of their declaration.
     metrics: SmallVec<[f64; 4]>,
-    /// Whether the loop is in a step.
+    /// True while the loop is in a step.
     within: bool,
-    /// Whether a step may be made: one in each run of the loop, and one more after a recovery within it.
+    /// True if a step may be made: one in each run of the loop, and one more after a recovery within it.
     allowed: bool,
 }
 
-/// What the operation of the step gives: what is added to the global step, and the metrics.
+/// The result of the step's operation: the increment of the global step, and the metrics.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Done {
     steps: i64,
@@ -45,18 +45,18 @@ impl Progress {
         Progress { done: 0, metrics: SmallVec::from_elem(f64::NAN, metrics), within: false, allowed: false }
     }
 
-    /// The loop begins a step.
+    /// Starts a step of the loop.
     pub(crate) fn begin(&mut self) {
         (self.within, self.allowed) = (true, true);
     }
 
-    /// The loop's step has ended, well or not.
+    /// Ends the loop's step, successful or not.
     pub(crate) fn end(&mut self) {
         (self.within, self.allowed) = (false, false);
     }
 
-    /// What to give without a call of the closure, if there is a reason: the step was completed by a run that ended before it
-    /// was counted, or nobody asked for a step.
+    /// Returns a result without a call of the closure if there is a reason: the step was completed by a run that ended before it
+    /// was counted, or no step was requested.
     pub(crate) fn known(&mut self, number: i64) -> Option<Done> {
         let counted = self.done == number.wrapping_add(1);
         let steps = i64::from(counted && self.allowed);
@@ -67,7 +67,7 @@ impl Progress {
         Some(Done { steps, metrics: self.metrics.clone() })
     }
 
-    /// A step was completed.
+    /// Records a completed step.
     pub(crate) fn completed(&mut self, number: i64, metrics: SmallVec<[f64; 4]>) -> Done {
         self.done = number.wrapping_add(1);
         self.allowed = false;
@@ -80,12 +80,12 @@ impl Progress {
     }
 }
 
-/// The progress as an object that is saved.
+/// Returns the progress as an object to save.
 pub(crate) fn share(progress: &Arc<Mutex<Progress>>) -> SavedObject {
     let get = |progress: &Progress| (progress.done, progress.metrics.to_vec());
     let set = |progress: &mut Progress, (done, metrics): (i64, Vec<f64>)| {
         progress.done = done;
-        // A program that reports other metrics than it did goes on with none.
+        // A program that declares other metrics than before continues without the saved ones.
         if metrics.len() == progress.metrics.len() {
             progress.metrics = metrics.into();
         }
@@ -118,12 +118,12 @@ mod tests {
     fn each_step_is_made_once() {
         let mut progress = Progress::new(1);
         let seven: SmallVec<[f64; 4]> = SmallVec::from_elem(7.0, 1);
-        // A hook's own run, before there was a step.
+        // A hook's own run, before the first step.
         assert_eq!(progress.known(0).unwrap().steps, 0);
         progress.begin();
         assert_eq!(progress.known(0), None);
         assert_eq!(progress.completed(0, seven.clone()).steps, 1);
-        // A hook's own run after the step, be the step counted or not.
+        // A hook's own run after the step, whether the step was counted or not.
         for number in [0, 1] {
             assert_eq!(progress.known(number), Some(Done { steps: 0, metrics: seven.clone() }));
         }

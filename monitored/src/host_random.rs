@@ -1,10 +1,10 @@
-//! Random numbers of a step that depend on nothing but the seed and the step.
+//! Random numbers of a step that depend only on the seed and the step.
 
-/// Seeded random numbers of one step: the same in every run that comes to this step, resumed or not, whatever was drawn
-/// before. Nothing of it has to be saved.
+/// The seeded random numbers of one step: the same in every run that reaches this step, resumed or not, whatever was drawn before.
+/// Nothing has to be saved.
 ///
-/// The numbers are a function of the seed, the step, a stream and a counter (SplitMix64). A thread of its own takes a
-/// [`stream`](StepRandom::stream) of its own, so that its numbers do not depend on what others draw.
+/// The numbers are a function of the seed, the step, a stream and a counter (SplitMix64). Each thread can use a
+/// [`stream`](StepRandom::stream) of its own, so that its numbers do not depend on those of other threads.
 ///
 /// ```
 /// use monitored::StepRandom;
@@ -30,19 +30,19 @@ fn mixed(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A key that depends on both numbers, and on their order.
+/// Combines two numbers to a key that depends on both and on their order.
 fn keyed(key: u64, number: u64) -> u64 {
     mixed(key.wrapping_add(GOLDEN) ^ mixed(number.wrapping_add(GOLDEN)))
 }
 
 impl StepRandom {
-    /// The numbers of a step under a seed.
+    /// Creates the random numbers of a step under a seed.
     #[must_use]
     pub fn new(seed: u64, step: u64) -> StepRandom {
         StepRandom { key: keyed(mixed(seed), step), counter: 0 }
     }
 
-    /// Returns the numbers of another stream of the same step, from their beginning, whatever was drawn here.
+    /// Returns the numbers of another stream of the same step, from its start, whatever was drawn here.
     #[must_use]
     pub fn stream(&self, number: u64) -> StepRandom {
         StepRandom { key: keyed(self.key, number), counter: 0 }
@@ -69,14 +69,14 @@ impl StepRandom {
 
     /// Draws a number from the normal distribution of mean 0 and deviation 1.
     pub fn normal(&mut self) -> f64 {
-        // Box and Muller; the logarithm of what is never 0.
+        // The Box-Muller transform; the argument of the logarithm is never 0.
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
     /// Draws a number below `limit`, each equally likely; 0 for a limit of 0.
     pub fn below(&mut self, limit: u64) -> u64 {
-        // Lemire's way: what would make some numbers more likely is drawn again.
+        // Lemire's method: results that would make some numbers more likely are drawn again.
         let mut product = u128::from(self.next_u64()) * u128::from(limit);
         if (product as u64) < limit {
             let biased = limit.wrapping_neg() % limit;
@@ -95,10 +95,10 @@ impl StepRandom {
     }
 }
 
-/// The place that a permutation of `count` places, determined by a key, gives to one of them. It is computed place by place,
-/// so that a resumed run has the order of an epoch without going through it.
+/// Returns the image of a place under the permutation of `count` places that a key determines. It is computed place by place, so a
+/// resumed run has the order of an epoch at once.
 pub(crate) fn permuted(key: u64, count: u64, place: u64) -> u64 {
-    // A Feistel network permutes the numbers of an even count of bits; those beyond `count` go round again.
+    // A Feistel network permutes the numbers with an even number of bits; results beyond `count` are permuted again.
     let half = (64 - count.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);
     let mask = (1u64 << half) - 1;
     let mut place = place;
@@ -114,9 +114,9 @@ pub(crate) fn permuted(key: u64, count: u64, place: u64) -> u64 {
     }
 }
 
-/// The key of the order of an epoch.
+/// Returns the key of an epoch's order.
 pub(crate) fn epoch_key(seed: u64, epoch: u64) -> u64 {
-    // Apart from the keys of steps.
+    // Different from the keys of steps.
     keyed(keyed(mixed(seed), u64::MAX), epoch)
 }
 

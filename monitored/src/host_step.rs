@@ -1,12 +1,11 @@
-//! What the step of a plain loop is given, and what it gives.
+//! The context and the results of a step of a plain loop.
 
 use crate::host_random::{StepRandom, epoch_key, permuted};
 use session_core::{CancellationGuard, Error, HostContext, Result};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
-/// One step of a [`HostTraining`](crate::HostTraining): its number, its random numbers, its batch, and whether it is still
-/// wanted.
+/// One step of a [`HostTraining`](crate::HostTraining): its number, its random numbers, its batch, and its cancellation.
 #[derive(Clone, Copy, Debug)]
 pub struct HostStep<'c> {
     number: u64,
@@ -19,21 +18,21 @@ impl<'c> HostStep<'c> {
         HostStep { number, seed, context }
     }
 
-    /// Returns the number of steps that were completed before this one, by all runs together: 0 in the first.
+    /// Returns the number of steps that all runs together completed before this one: 0 in the first step.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Returns the random numbers of this step, from their beginning. A resumed run draws the same.
+    /// Returns the random numbers of this step, from their start. A resumed run draws the same numbers.
     #[must_use]
     pub fn random(&self) -> StepRandom {
         StepRandom::new(self.seed, self.number)
     }
 
-    /// Returns the rows of this step's batch out of a data set of so many rows: shuffled anew in each epoch, each row once per
-    /// epoch, going on across the ends of epochs. It depends on the seed and the number of the step alone, so a resumed run
-    /// goes on with the rows that would have come next. Empty for a data set without rows.
+    /// Returns the rows of this step's batch from a data set of `rows` rows: shuffled in each epoch, each row once per epoch,
+    /// continuing across the ends of epochs. The batch depends only on the seed and the number of the step, so a resumed run continues
+    /// with the next rows. Empty for a data set without rows.
     #[must_use]
     pub fn batch(&self, rows: usize, size: usize) -> Vec<usize> {
         if rows == 0 {
@@ -49,16 +48,16 @@ impl<'c> HostStep<'c> {
         (0..size).map(row).collect()
     }
 
-    /// Checks whether the step is still wanted. A step that waits for something calls it before it goes on; once objects have
-    /// been changed, let the step end instead.
+    /// Checks that the step was not cancelled. A step that waits for something calls it before it continues; after it has changed
+    /// objects it should complete instead.
     ///
     /// # Errors
-    /// `Cancelled` when the session was interrupted or closed.
+    /// `Cancelled` if the session was interrupted or closed.
     pub fn check(&self) -> Result<()> {
         self.context.check()
     }
 
-    /// Calls back when the session is interrupted, for as long as the guards live: how a step that blocks wakes up.
+    /// Calls `callback` when the session is interrupted, while the guards live. With it, a blocked step wakes up.
     pub fn on_cancel(&self, callback: impl Fn() + Send + Sync + 'static) -> Vec<CancellationGuard> {
         self.context.on_cancel(callback)
     }
@@ -76,7 +75,7 @@ impl<'c> HostStep<'c> {
 pub struct Metrics(SmallVec<[(Cow<'static, str>, f64); 4]>);
 
 impl Metrics {
-    /// No number.
+    /// Creates metrics without any number.
     #[must_use]
     pub fn new() -> Metrics {
         Metrics::default()
@@ -89,13 +88,13 @@ impl Metrics {
         self
     }
 
-    /// Returns the number of a name.
+    /// Returns the number with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.iter().find(|(known, _)| known == name).map(|&(_, value)| value)
     }
 
-    /// Puts the numbers in the order in which they were declared.
+    /// Returns the numbers in the order of their declaration.
     pub(crate) fn in_order(&self, declared: &[String]) -> Result<SmallVec<[f64; 4]>> {
         // Steps usually report in that order.
         if self.0.len() == declared.len()

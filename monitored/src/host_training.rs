@@ -22,14 +22,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Trains what is no graph: a model of arrays, or of another library, whose step is a closure. It has all that a
-/// [`MonitoredSession`] has: checkpoints and exact resumption, recovery, signals, hooks, retention.
+/// Trains without a graph: a model of arrays, or of another library, whose step is a closure. It offers everything that a
+/// [`MonitoredSession`] does: checkpoints and exact resumption, recovery, signals, hooks, retention.
 ///
-/// - Objects that are to be saved are given with a name each; whatever implements [`SaveSource`] and [`RestoreTarget`] can be
-///   one. The step holds the other handle of their lock.
-/// - The step is called until a hook, a signal or the [stop handle](StopHandle) asks for a stop. It is given the number of the
-///   step, seeded random numbers and the rows of its batch, none of which need to be saved.
-/// - What the step reports as [`Metrics`] is known to hooks by name, and is written as summaries.
+/// - Each object to save has a name and implements [`SaveSource`] and [`RestoreTarget`]. The step shares the object through its
+///   lock.
+/// - The step is called until a hook, a signal or the [stop handle](StopHandle) requests a stop. It receives the number of the step,
+///   seeded random numbers and the rows of its batch, none of which need to be saved.
+/// - Hooks find the [`Metrics`] that the step returns by name, and summaries are written of them.
 ///
 /// ```
 /// use checkpoint::{RestoreTarget, Result, SaveSource, VariableSpec};
@@ -80,9 +80,9 @@ use std::time::Duration;
 /// # Ok::<(), session_core::Error>(())
 /// ```
 ///
-/// A step that fails ends the training with its error, and nothing is saved after it: the last checkpoint is of a completed
-/// step. One that fails with `Aborted` or `Unavailable` is recovered from: objects are restored, and training goes on from
-/// there. A panic is an error, too.
+/// A step that fails ends the training with its error, and nothing is saved after it: the last checkpoint belongs to a completed
+/// step. A step that fails with `Aborted` or `Unavailable` is recovered from: objects are restored, and the training continues from
+/// there. A panic is treated as an error.
 #[must_use = "call `run` or `build`"]
 pub struct HostTraining {
     graph: Graph,
@@ -109,8 +109,8 @@ macro_rules! as_training_sessions {
 }
 
 impl HostTraining {
-    /// Begins with the defaults of [`MonitoredTrainingSession`]: given a folder, it saves every 600 s, writes summaries every
-    /// 100 steps and counts steps per second.
+    /// Creates a training with the defaults of [`MonitoredTrainingSession`]: with a folder, it saves every 600 s, writes summaries every
+    /// 100 steps and logs steps per second.
     pub fn new() -> HostTraining {
         let graph = Graph::new();
         // The session computes nothing itself.
@@ -119,7 +119,7 @@ impl HostTraining {
         HostTraining { graph, session, objects: Vec::new(), metrics: Vec::new(), seed: 0 }
     }
 
-    /// Saves an object, and restores it, under a name that begins those of its tensors; see [`SavedObject`]. Default: none.
+    /// Saves an object and restores it, under a name that prefixes those of its tensors; see [`SavedObject`]. Default: none.
     pub fn saved_object<T>(self, name: impl Into<String>, object: &Arc<Mutex<T>>) -> Self
     where
         T: SaveSource + RestoreTarget + Send + 'static,
@@ -127,14 +127,14 @@ impl HostTraining {
         self.saved_objects([SavedObject::new(name, object)])
     }
 
-    /// As [`saved_object`](HostTraining::saved_object), for objects that exist, such as those with
+    /// Saves several objects like [`saved_object`](HostTraining::saved_object), for objects that exist, such as those with
     /// [private state](SavedObject::with_state).
     pub fn saved_objects(mut self, objects: impl IntoIterator<Item = SavedObject>) -> Self {
         self.objects.extend(objects);
         self
     }
 
-    /// Declares the names of what each step reports. Hooks fetch them by these names, and each is a summary. Default: none.
+    /// Declares the names of the metrics that each step returns. Hooks fetch them by these names, and each is a summary. Default: none.
     pub fn metrics<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.metrics.extend(names.into_iter().map(Into::into));
         self
@@ -147,19 +147,19 @@ impl HostTraining {
     }
 
     as_training_sessions! {
-        /// The folder of checkpoints: resumed from, and saved into. Default: none, neither.
+        /// Sets the folder of checkpoints, which are restored from it and saved to it. Default: none.
         checkpoint_dir(directory: impl Into<PathBuf>);
-        /// After how many steps a checkpoint is saved. Default: by time.
+        /// Sets the number of steps between two checkpoints. Default: by time.
         save_checkpoint_steps(steps: impl Into<Option<u64>>);
-        /// How often a checkpoint is saved. Default: every 600 s.
+        /// Sets the time between two checkpoints. Default: 600 s.
         save_checkpoint_secs(time: impl Into<Option<Duration>>);
-        /// After how many steps summaries are written. Default: 100.
+        /// Sets the number of steps between two summaries. Default: 100.
         save_summaries_steps(steps: impl Into<Option<u64>>);
         /// Adds a hook. Default: none.
         hook(hook: impl SessionRunHook + 'static);
     }
 
-    /// Changes anything else of the session: restore options, recovery, a stop handle, a dry run.
+    /// Changes any other setting of the session: restore options, recovery, a stop handle, a dry run.
     ///
     /// ```
     /// # use monitored::HostTraining;
@@ -174,11 +174,11 @@ impl HostTraining {
         self
     }
 
-    /// Calls the step until something asks for a stop, and closes the session on every way out. The value is the number of
-    /// completed steps; `None` if an interruption or the end of the input ended the loop.
+    /// Calls the step until a stop is requested, and closes the session on every way out. The value is the number of completed steps;
+    /// `None` if an interruption or the end of the input ended the loop.
     ///
     /// # Errors
-    /// As [`build`](HostTraining::build) and [`HostSession::step`]; of a last save.
+    /// The errors of [`build`](HostTraining::build), of [`HostSession::step`], and of the last save.
     pub fn run<M: Into<Metrics>>(
         self,
         step: impl FnMut(&HostStep<'_>) -> Result<M> + Send + 'static,
@@ -206,7 +206,7 @@ impl HostTraining {
     /// ```
     ///
     /// # Errors
-    /// A value error for a metric whose name is used or not usable; as [`TrainingSessionBuilder::build`].
+    /// A value error for a metric whose name is invalid or already used; the errors of [`TrainingSessionBuilder::build`].
     pub fn build<M: Into<Metrics>>(
         self,
         step: impl FnMut(&HostStep<'_>) -> Result<M> + Send + 'static,
@@ -226,7 +226,7 @@ impl HostTraining {
         Ok((self.session, train))
     }
 
-    /// The operations of a step: the call of the closure, which gives what is added to the global step, and the metrics.
+    /// Creates the operations of a step: the call of the closure, which returns the increment of the global step, and the metrics.
     fn train<M: Into<Metrics>>(
         &self,
         step: impl FnMut(&HostStep<'_>) -> Result<M> + Send + 'static,
@@ -242,7 +242,7 @@ impl HostTraining {
             call = call.output(DType::Float64, PartialShape::scalar());
         }
         let (seed, names, shared) = (self.seed, self.metrics.clone(), progress.clone());
-        // Guards the step's own state while it runs. One session calls it, so nobody waits.
+        // Guards the step's own state while it runs. Only one session calls it, so nothing waits for it.
         let step = Mutex::new(step);
         let call = call.call(move |inputs, context| {
             let number = inputs[0].value::<i64>()?;
@@ -264,7 +264,7 @@ impl HostTraining {
     }
 }
 
-/// Makes an output known by its name, and as a summary.
+/// Makes an output available under its name, and as a summary.
 fn metric(graph: &Graph, scope: &Graph, name: &str, value: &Output) -> Result<()> {
     let named = ops::array::identity(value.within(&graph.named(name)));
     if named.operation().error().is_none() && named.operation().name() != name {
@@ -278,7 +278,7 @@ fn metric(graph: &Graph, scope: &Graph, name: &str, value: &Output) -> Result<()
     graph.add_to_collection(&SUMMARIES, summary)
 }
 
-/// What runs one step.
+/// Runs one step.
 struct Train {
     train_op: Operation,
     global_step: Variable,
@@ -319,21 +319,21 @@ impl HostSession {
     /// Runs one step: `before_run` of all hooks, the closure, `after_run` of all hooks.
     ///
     /// # Errors
-    /// Those of the step, placed as an operation's; as [`MonitoredSession::run`].
+    /// The errors of the step, with the place of its operation; the errors of [`MonitoredSession::run`].
     pub fn step(&mut self) -> Result<()> {
         self.train.step(&mut self.session)
     }
 
-    /// Returns what the last step reported, also that of the run that was resumed; NaN before the first step.
+    /// Returns the metrics of the last step, also if a previous run made it; NaN before the first step.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.train.metrics()
     }
 
-    /// Returns how many steps were completed, by all runs together.
+    /// Returns the number of steps that all runs together completed.
     ///
     /// # Errors
-    /// After [`close`](HostSession::close); of the session.
+    /// An error after [`close`](HostSession::close); the errors of the session.
     pub fn global_step(&mut self) -> Result<i64> {
         self.train.global_step(&mut self.session)
     }
@@ -344,19 +344,19 @@ impl HostSession {
         self.session.should_stop()
     }
 
-    /// Returns why the loop should end, or why it did.
+    /// Returns the reason why the loop should end, or why it ended.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.session.stop_reason()
     }
 
-    /// Returns the handle that stops this session from other threads.
+    /// Returns a handle that stops this session from other threads.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         self.session.stop_handle()
     }
 
-    /// Returns the session itself.
+    /// Returns the monitored session.
     pub fn session(&mut self) -> &mut MonitoredSession {
         &mut self.session
     }
@@ -364,7 +364,7 @@ impl HostSession {
     /// Ends the session, which saves the last step; see [`MonitoredSession::close`].
     ///
     /// # Errors
-    /// As [`MonitoredSession::close`].
+    /// Returns the errors of [`MonitoredSession::close`].
     pub fn close(&mut self) -> Result<()> {
         self.session.close()
     }

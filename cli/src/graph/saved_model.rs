@@ -1,4 +1,4 @@
-//! What there is to say of a SavedModel: tags, signatures, assets, and each graph.
+//! The description of a SavedModel: tags, signatures, assets, and each graph.
 
 use super::show::Summary;
 use crate::output::{Outcome, Result, write_json};
@@ -17,7 +17,7 @@ use tensor::text::escaped;
 pub(super) struct SignatureSummary {
     name: String,
     method: String,
-    /// The error of one that names what the graph does not have.
+    /// The error of a signature that names a missing tensor.
     tensors: std::result::Result<SignatureTensors, Error>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folder of a SavedModel, if the path is one, or the file in one.
+/// Returns the folder of a SavedModel, if the path is one or a file in one.
 pub(crate) fn saved_model(path: &Path) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path.to_path_buf());
@@ -12,7 +12,7 @@ pub(crate) fn saved_model(path: &Path) -> Option<PathBuf> {
     (is_message && path.is_file()).then(|| folder_of(path).to_path_buf())
 }
 
-/// The folder that a file lies in.
+/// Returns the folder of a file.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

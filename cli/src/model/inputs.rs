@@ -1,4 +1,4 @@
-//! What a model is given: values out of files, or written on the command line.
+//! The inputs of a model: values from files, or from the command line.
 
 use super::json;
 use crate::train::{arrays, feeds};
@@ -16,7 +16,7 @@ pub(crate) struct InputArgument {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Source {
-    /// NumPy's array, JSON or text, by the file's name.
+    /// A NumPy array, JSON or text, depending on the file's name.
     File(PathBuf),
     /// One array of an archive.
     Archive(PathBuf, String),
@@ -25,7 +25,7 @@ enum Source {
     Inline(Json),
 }
 
-/// How a value may be written, for messages.
+/// The syntax of a value, for messages.
 const FORMS: &str = "it must be NAME=FILE.npy, NAME=FILE.npz:ARRAY, NAME=FILE.json, NAME=FILE.txt, NAME=@FILE for a file's \
                      bytes, or NAME=JSON";
 
@@ -54,7 +54,7 @@ impl FromStr for InputArgument {
 }
 
 impl InputArgument {
-    /// The value, as an input of this dtype and shape wants it.
+    /// Returns the value for an input of this dtype and shape.
     pub(crate) fn read(&self, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
         let place = |error: Error| match &self.source {
             Source::Inline(_) => {
@@ -109,7 +109,7 @@ fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::other(error)
 }
 
-/// Lines of a text: strings, one a line, or rows of numbers between blanks or commas.
+/// Parses a text: one string per line, or rows of numbers separated by blanks or commas.
 fn of_text(text: &str, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
     if dtype == DType::String {
         return Ok(match shape.rank() {

@@ -8,7 +8,7 @@ use monitored_session::session_core::{DType, Error, Result, Tensor};
 use monitored_session::tensor::{Bytes, Element};
 use serde_json::{Value as Json, json};
 
-/// A tensor as JSON.
+/// Converts a tensor to JSON.
 pub(crate) fn from_tensor(tensor: &Tensor) -> Json {
     fn plain<T: Element + Copy + Into<Json>>(tensor: &Tensor) -> Vec<Json> {
         let values = tensor.as_slice::<T>().unwrap_or_default();
@@ -56,7 +56,7 @@ fn nested(flat: &mut impl Iterator<Item = Json>, dims: &[usize]) -> Json {
     }
 }
 
-/// JSON as a tensor of a dtype.
+/// Converts JSON to a tensor of a dtype.
 pub(crate) fn to_tensor(value: &Json, dtype: DType) -> Result<Tensor> {
     let mut shape = Vec::new();
     let mut first = value;
@@ -107,7 +107,7 @@ pub(crate) fn to_tensor(value: &Json, dtype: DType) -> Result<Tensor> {
     })
 }
 
-/// The items of nested arrays of this shape.
+/// Returns the items of nested arrays of this shape.
 fn flatten<'j>(value: &'j Json, shape: &[usize], flat: &mut Vec<&'j Json>) -> Result<()> {
     match (value, shape.split_first()) {
         (Json::Array(items), Some((&size, rest))) if items.len() == size => {

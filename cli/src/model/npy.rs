@@ -3,7 +3,7 @@
 use monitored_session::session_core::{DType, Error, Result, Tensor};
 use monitored_session::tensor::Bytes;
 
-/// The content of a `.npy` file with this array, which `numpy.load` reads.
+/// Returns the content of a `.npy` file with this array, which `numpy.load` reads.
 pub(crate) fn write(tensor: &Tensor) -> Result<Vec<u8>> {
     let (kind, data) = match tensor.dtype() {
         DType::String => strings(tensor.as_strings()?)?,
@@ -50,7 +50,7 @@ fn kind(dtype: DType) -> Result<&'static str> {
     })
 }
 
-/// Strings of one width, shorter ones filled up with zeros.
+/// Returns strings of one width; shorter ones are padded with zeros.
 fn strings(strings: &[Bytes]) -> Result<(String, Vec<u8>)> {
     if strings.iter().any(|string| string.last() == Some(&0)) {
         let text = "a string ends with a zero byte, which a .npy file would lose: write it as .json";
@@ -65,7 +65,7 @@ fn strings(strings: &[Bytes]) -> Result<(String, Vec<u8>)> {
     Ok((format!("|S{width}"), data))
 }
 
-/// The upper halves of float32 as whole ones.
+/// Converts bfloat16 numbers to float32.
 fn widened(halves: &[u8]) -> Vec<u8> {
     halves.chunks_exact(2).flat_map(|half| [0, 0, half[0], half[1]]).collect()
 }

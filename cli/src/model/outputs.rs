@@ -1,4 +1,4 @@
-//! What a model gives: written into files, or printed.
+//! The outputs of a model: written to files, or printed.
 
 use super::{json, npy};
 use crate::output::write_json;
@@ -31,7 +31,7 @@ impl FromStr for OutputArgument {
     }
 }
 
-/// Writes values into the files that are asked for, and prints the others: as one JSON object, or as a table.
+/// Writes values to the requested files, and prints the others: as one JSON object, or as a table.
 pub(crate) fn deliver(
     out: &mut dyn Write,
     values: &[(String, Tensor)],
@@ -61,12 +61,12 @@ pub(crate) fn deliver(
     Ok(())
 }
 
-/// A tensor's lines, each fit to be shown.
+/// Returns a tensor's printable lines.
 fn escaped_lines(text: &str) -> String {
     text.split('\n').map(|line| escaped(line).to_string()).collect::<Vec<_>>().join("\n")
 }
 
-/// Writes one value, in the form that the file's name asks for.
+/// Writes one value, in the format of the file's extension.
 fn write_file(file: &Path, value: &Tensor) -> Result<()> {
     let content = match file.extension().and_then(|ending| ending.to_str()) {
         Some("npy") => npy::write(value)?,
@@ -81,7 +81,7 @@ fn write_file(file: &Path, value: &Tensor) -> Result<()> {
     Ok(std::fs::write(file, content)?)
 }
 
-/// Strings, one a line, or rows of numbers; what [`InputArgument`](super::inputs::InputArgument) reads.
+/// Formats strings, one per line, or rows of numbers, as [`InputArgument`](super::inputs::InputArgument) reads them.
 fn text(value: &Tensor) -> Result<Vec<u8>> {
     if value.shape().rank() > 2 {
         return Err(Error::value("an array of more than two dimensions is no text: write .npy or .json"));

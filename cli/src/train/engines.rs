@@ -41,13 +41,15 @@ fn local_tensorflow() -> Result<Arc<dyn Engine>> {
 
 #[cfg(not(feature = "tensorflow"))]
 fn local_tensorflow() -> Result<Arc<dyn Engine>> {
-    Err(Error::runtime("this program was built without the feature 'tensorflow'"))
+    Err(Error::runtime(
+        "this program was built without the feature 'tensorflow': build it with the feature, or use --engine embedded",
+    ))
 }
 
 #[cfg(feature = "tensorflow")]
 fn tensorflow_engine() -> Result<monitored_session::tensorflow_engine::TensorFlowEngine> {
     monitored_session::tensorflow_engine::TensorFlowEngine::new()
-        .map_err(|error: Error| error.context("the engine 'tensorflow' is not to be had"))
+        .map_err(|error: Error| error.context("the engine 'tensorflow' is not available"))
 }
 
 #[cfg(feature = "tensorflow")]
