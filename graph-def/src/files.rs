@@ -85,7 +85,7 @@ fn not_utf8(content: &[u8], at: usize) -> Error {
 fn ends_early(bytes: &[u8]) -> Option<Error> {
     let cut = |expected: u64| {
         let text = format!(
-            "the file ends in the middle of a field: it has {} bytes of at least {expected}; it was truncated, so copy or \
+            "the file ends inside a field: it has {} bytes of at least {expected}; it was truncated, so copy or \
             write it again",
             bytes.len()
         );
