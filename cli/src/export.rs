@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// The folder of the SavedModel, which must not exist or be empty; with `--frozen` the file.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Write a graph file with constants in the place of variables.
+    /// Write a graph file with constants instead of variables.
     #[arg(long)]
     frozen: bool,
     /// With `--frozen`: leave out what only a training needs, and fold batch norms into convolutions.

@@ -104,7 +104,7 @@ pub(crate) fn shape_from_proto(shape: &TensorShape) -> Result<PartialShape> {
     Ok(PartialShape::from_sizes(shape.dim.iter().map(|dim| dim.size)))
 }
 
-/// What a message says of a shape.
+/// The known part of a shape in a message.
 ///
 /// # Errors
 /// `InvalidArgument` for a negative size other than -1, and for too many dimensions.

@@ -174,6 +174,13 @@ impl<S: Built> SessionBuilder<S> {
     }
 
     /// Sets the configuration of the session. Default: [`SessionConfig::default`].
+    ///
+    /// ```
+    /// use monitored::SingularMonitoredSession;
+    /// use session_core::SessionConfig;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = SingularMonitoredSession::builder(&graph).config(SessionConfig::with_threads(2));
+    /// ```
     pub fn config(mut self, config: SessionConfig) -> Self {
         self.config = Some(config);
         self
@@ -195,6 +202,12 @@ impl<S: Built> SessionBuilder<S> {
     }
 
     /// Restores the checkpoint with this prefix, which must exist. Excludes `checkpoint_dir`. Default: none.
+    ///
+    /// ```
+    /// use monitored::SingularMonitoredSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = SingularMonitoredSession::builder(&graph).checkpoint_filename_with_path("run/model.ckpt-1000");
+    /// ```
     pub fn checkpoint_filename_with_path(mut self, prefix: impl Into<PathBuf>) -> Self {
         self.checkpoint_filename_with_path = Some(prefix.into());
         self

@@ -30,6 +30,12 @@ pub struct RecoveryPolicy {
 
 impl RecoveryPolicy {
     /// Creates a policy of ten attempts: the first at once, the next after 1 s, 2 s, 4 s and so on, at most 60 s.
+    ///
+    /// ```
+    /// use monitored::RecoveryPolicy;
+    /// let policy = RecoveryPolicy::new();
+    /// assert_eq!(policy.pause_before(2), std::time::Duration::from_secs(1));
+    /// ```
     #[must_use]
     pub fn new() -> RecoveryPolicy {
         RecoveryPolicy {

@@ -41,7 +41,7 @@ use std::time::Duration;
 ///     .engine(engine)
 ///     .checkpoint_dir(directory)
 ///     .save_checkpoint_steps(1000)
-///     .dry_run(3) // a rehearsal: drop this line to train
+///     .dry_run(3) // a dry run: remove this line to train
 ///     .build()?;
 /// while !session.should_stop() {
 ///     session.run(&train_op, ())?;
@@ -297,6 +297,12 @@ impl TrainingSessionBuilder {
 
     /// Sets the time between two attempts of a worker while it waits for the chief to make the model ready. Default: 30 s, which is
     /// fixed in TensorFlow: there a worker that starts a moment before its chief loses that time.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).is_chief(false).recovery_wait(std::time::Duration::from_secs(1));
+    /// ```
     pub fn recovery_wait(mut self, time: Duration) -> Self {
         self.recovery_wait = Some(time);
         self
@@ -315,6 +321,12 @@ impl TrainingSessionBuilder {
     }
 
     /// Sets whether the graph is written next to the checkpoints. Default: `true`.
+    ///
+    /// ```
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// let builder = MonitoredTrainingSession::builder(&graph).checkpoint_dir("run").save_graph_def(false);
+    /// ```
     pub fn save_graph_def(mut self, save: bool) -> Self {
         self.save_graph_def = save;
         self

@@ -333,6 +333,13 @@ pub struct WorkerSessionCreator {
 
 impl WorkerSessionCreator {
     /// Creates a creator of sessions of `engine` on `graph`.
+    ///
+    /// ```
+    /// use scaffold::WorkerSessionCreator;
+    /// # let engine = std::sync::Arc::new(embedded_engine::EmbeddedEngine::default());
+    /// # let graph = session_core::Graph::new();
+    /// let creator = WorkerSessionCreator::new(engine, &graph);
+    /// ```
     pub fn new(engine: Arc<dyn Engine>, graph: &Graph) -> WorkerSessionCreator {
         WorkerSessionCreator { common: Common::new(engine, graph), max_wait: Some(Duration::from_secs(1800)) }
     }
@@ -340,6 +347,13 @@ impl WorkerSessionCreator {
     common_setters!();
 
     /// Sets how long to wait for the model; `None` waits forever. Default: 1800 s.
+    ///
+    /// ```
+    /// use scaffold::WorkerSessionCreator;
+    /// # let engine = std::sync::Arc::new(embedded_engine::EmbeddedEngine::default());
+    /// # let graph = session_core::Graph::new();
+    /// let creator = WorkerSessionCreator::new(engine, &graph).max_wait(None); // waits forever
+    /// ```
     pub fn max_wait(mut self, max_wait: Option<Duration>) -> Self {
         self.max_wait = max_wait;
         self

@@ -46,7 +46,7 @@ fn check_names(graph: &Graph, objects: &[SavedObject]) -> Result<()> {
 /// The objects that sessions of a graph begin with.
 pub(crate) struct Beginning {
     objects: Vec<SavedObject>,
-    /// Whether an earlier session may have changed them.
+    /// True if an earlier session may have changed them.
     again: bool,
 }
 

@@ -22,6 +22,11 @@ pub enum Readiness {
 
 impl Readiness {
     /// Returns the reason why the model is not ready.
+    ///
+    /// ```
+    /// use scaffold::Readiness;
+    /// assert_eq!(Readiness::Ready.reason(), None);
+    /// ```
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {

@@ -31,6 +31,13 @@ pub struct SystemWaiter {
 
 impl SystemWaiter {
     /// Creates a waiter that counts from now.
+    ///
+    /// ```
+    /// use scaffold::{SystemWaiter, Waiter};
+    /// let waiter = SystemWaiter::new();
+    /// let start = waiter.now();
+    /// assert!(waiter.now() >= start);
+    /// ```
     #[must_use]
     pub fn new() -> SystemWaiter {
         SystemWaiter { start: Instant::now() }

@@ -1,4 +1,4 @@
-//! What a SavedModel is made of: meta graphs, and what can be asked of them.
+//! SavedModels: meta graphs with signatures.
 
 use super::{MetaGraphDef, TensorShape, decode};
 use bytes::Bytes;
@@ -17,7 +17,7 @@ pub struct SavedModel {
     pub meta_graphs: Vec<MetaGraphDef>,
 }
 
-/// What can be asked of a model: the tensors to feed and to fetch.
+/// A signature of a model: the tensors to feed and to fetch.
 #[derive(Clone, PartialEq, Message)]
 pub struct SignatureDef {
     /// The inputs, by their names in the signature.
@@ -40,7 +40,7 @@ pub struct TensorInfo {
     /// The number of its dtype; that of a reference is larger by 100.
     #[prost(int32, tag = "2")]
     pub dtype: i32,
-    /// What is known of its shape.
+    /// The known part of its shape.
     #[prost(message, optional, tag = "3")]
     pub tensor_shape: Option<TensorShape>,
     /// The tensors of the graph that it consists of.

@@ -51,7 +51,7 @@ fn s_344_the_last_step_is_saved_once() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let lines = Lines::default();
     let mut driver =
-        program.start(CheckpointSaverHook::every_steps(&folder, 2).listener(Told::new("a", &lines)));
+        program.start(CheckpointSaverHook::every_steps(&folder, 2).listener(Recorder::new("a", &lines)));
     driver.runs(4);
     driver.end().unwrap();
     assert_eq!(saved(folder.path()), [0, 2, 4]);
@@ -133,7 +133,7 @@ fn q_36_a_checkpoint_that_was_just_restored_is_not_rewritten() {
     drop(driver);
     let resume = |hook: CheckpointSaverHook, restored: Option<&Path>| {
         let (program, lines) = (Program::new().at(10), Lines::default());
-        let mut driver = program.drive(vec![Box::new(hook.listener(Told::new("a", &lines)))]);
+        let mut driver = program.drive(vec![Box::new(hook.listener(Recorder::new("a", &lines)))]);
         driver.begin().unwrap();
         let mut report = RestoreReport::default();
         if let Some(prefix) = restored {
@@ -209,7 +209,7 @@ fn a_process_that_uses_the_folder_is_named_before_training_starts() {
 fn s_342_a_recovery_without_a_restore_saves_again() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let lines = Lines::default();
-    let hook = CheckpointSaverHook::every_steps(&folder, 10).listener(Told::new("a", &lines));
+    let hook = CheckpointSaverHook::every_steps(&folder, 10).listener(Recorder::new("a", &lines));
     let mut driver = program.start(hook);
     driver.runs(3);
     program.set_step(0);
@@ -218,16 +218,16 @@ fn s_342_a_recovery_without_a_restore_saves_again() {
 }
 
 /// Records its calls.
-struct Told {
+struct Recorder {
     name: &'static str,
     lines: Lines,
     stop_at: Option<i64>,
     fail_at: Option<i64>,
 }
 
-impl Told {
-    fn new(name: &'static str, lines: &Lines) -> Told {
-        Told { name, lines: lines.clone(), stop_at: None, fail_at: None }
+impl Recorder {
+    fn new(name: &'static str, lines: &Lines) -> Recorder {
+        Recorder { name, lines: lines.clone(), stop_at: None, fail_at: None }
     }
 
     fn say(&self, what: &str) {
@@ -235,7 +235,7 @@ impl Told {
     }
 }
 
-impl CheckpointSaverListener for Told {
+impl CheckpointSaverListener for Recorder {
     fn begin(&mut self) -> Result<()> {
         self.say("begin");
         Ok(())
@@ -264,8 +264,8 @@ impl CheckpointSaverListener for Told {
 fn s_347_order_of_listeners() {
     let (folder, program, lines) = (tempfile::tempdir().unwrap(), Program::new(), Lines::default());
     let hook = CheckpointSaverHook::every_steps(&folder, 2)
-        .listener(Told::new("a", &lines))
-        .listener(Told::new("b", &lines));
+        .listener(Recorder::new("a", &lines))
+        .listener(Recorder::new("b", &lines));
     let mut driver = program.start(hook);
     driver.runs(3);
     driver.end().unwrap();
@@ -283,8 +283,8 @@ fn s_347_order_of_listeners() {
 fn s_346_all_listeners_are_called_even_if_one_requests_a_stop() {
     let (folder, program, lines) = (tempfile::tempdir().unwrap(), Program::new(), Lines::default());
     let hook = CheckpointSaverHook::every_steps(&folder, 2)
-        .listener(Told { stop_at: Some(2), ..Told::new("a", &lines) })
-        .listener(Told::new("b", &lines));
+        .listener(Recorder { stop_at: Some(2), ..Recorder::new("a", &lines) })
+        .listener(Recorder::new("b", &lines));
     let mut driver = program.start(hook);
     assert_eq!(driver.runs(10), 2);
     let reason = driver.stop.take().unwrap().to_string();
@@ -296,7 +296,7 @@ fn s_346_all_listeners_are_called_even_if_one_requests_a_stop() {
 fn q_36_a_stop_at_the_first_save_takes_effect() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let lines = Lines::default();
-    let listener = Told { stop_at: Some(0), ..Told::new("a", &lines) };
+    let listener = Recorder { stop_at: Some(0), ..Recorder::new("a", &lines) };
     let driver = program.start(CheckpointSaverHook::every_steps(&folder, 2).listener(listener));
     assert!(driver.created.is_some());
 }
@@ -304,9 +304,9 @@ fn q_36_a_stop_at_the_first_save_takes_effect() {
 #[test]
 fn s_346_a_listener_that_fails_aborts_the_save() {
     let (folder, program, lines) = (tempfile::tempdir().unwrap(), Program::new(), Lines::default());
-    let listener = Told { fail_at: Some(2), ..Told::new("a", &lines) };
+    let listener = Recorder { fail_at: Some(2), ..Recorder::new("a", &lines) };
     let hook =
-        CheckpointSaverHook::every_steps(&folder, 2).listener(listener).listener(Told::new("b", &lines));
+        CheckpointSaverHook::every_steps(&folder, 2).listener(listener).listener(Recorder::new("b", &lines));
     let mut driver = program.start(hook);
     driver.run().unwrap();
     lines.take();

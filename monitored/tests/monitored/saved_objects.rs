@@ -18,7 +18,7 @@ use std::time::Duration;
 /// A model of plain numbers.
 struct Model {
     weights: Vec<f32>,
-    /// Beside the weights, for the program alone.
+    /// Next to the weights, for the program alone.
     position: (u64, String),
 }
 
