@@ -107,6 +107,12 @@ enum Life {
 }
 
 /// The result of a standard library thread: nothing, or a `Result` whose error is the failure of the thread.
+///
+/// ```
+/// use queue_runner::ManagedThread;
+/// let handle = std::thread::spawn(|| Ok::<(), session_core::Error>(()));
+/// assert!(ManagedThread::from_handle(handle).join().is_ok());
+/// ```
 pub trait ThreadOutcome: Send + 'static {
     /// Returns the failure, if it is one.
     fn failure(self) -> Option<Error>;
