@@ -80,7 +80,7 @@ fn singular(
     session.close()
 }
 
-/// What the step of the plain loop does: the least that has state and a metric.
+/// The smallest step of a plain loop that has state and a metric.
 #[derive(Default)]
 struct Count(u64);
 

@@ -128,7 +128,7 @@ impl Perceptron {
     }
 }
 
-/// What is saved: each array under its name, Adam's moments with TensorFlow's names for them.
+/// Saves each array under its name, Adam's moments with TensorFlow's names for them.
 impl SaveSource for Perceptron {
     fn tensors(&self) -> checkpoint::Result<Vec<(String, Tensor)>> {
         let mut tensors = Vec::new();
