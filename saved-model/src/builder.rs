@@ -29,7 +29,7 @@ const LARGEST_MESSAGE: usize = i32::MAX as usize;
 /// The collection of the tensors that hold paths of files which a model needs.
 pub const ASSET_FILEPATHS: CollectionKey<Output> = CollectionKey::new("asset_filepaths");
 
-/// What a meta graph of a SavedModel holds beside its graph.
+/// The parts of a meta graph of a SavedModel other than its graph.
 ///
 /// ```
 /// use ops::array::placeholder;
@@ -90,14 +90,14 @@ impl MetaGraphOptions {
         self
     }
 
-    /// Whether attributes are left out that have their defaults, so that older readers take the graph. Default: `false`.
+    /// Sets whether attributes are left out that have their defaults, so that older readers take the graph. Default: `false`.
     #[must_use]
     pub fn strip_default_attrs(mut self, strip: bool) -> MetaGraphOptions {
         self.strip_default_attrs = strip;
         self
     }
 
-    /// Whether operations are written without their devices. Default: `false`.
+    /// Sets whether operations are written without their devices. Default: `false`.
     #[must_use]
     pub fn clear_devices(mut self, clear: bool) -> MetaGraphOptions {
         self.clear_devices = clear;

@@ -1,11 +1,11 @@
-//! How a model is loaded.
+//! Options of loading a model.
 
 use session_core::{Engine, Error, FileAccess, Graph, Result, Session, SessionConfig};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How a model is loaded: what runs it, and which files it may reach.
+/// Options of loading a model: the engine that runs it, and the files that it may reach.
 ///
 /// ```no_run
 /// use saved_model::{LoadOptions, SavedModel};
@@ -31,7 +31,7 @@ impl LoadOptions {
         LoadOptions::default()
     }
 
-    /// What runs the model. Default: the embedded engine, if the feature `embedded` is on.
+    /// Sets the engine that runs the model. Default: the embedded engine, if the feature `embedded` is on.
     #[must_use]
     pub fn engine(mut self, engine: Arc<dyn Engine>) -> LoadOptions {
         self.engine = Some(engine);
@@ -61,7 +61,7 @@ impl LoadOptions {
         self
     }
 
-    /// Whether operations lose the devices that the file says. Default: `false`.
+    /// Sets whether operations lose the devices that the file says. Default: `false`.
     #[must_use]
     pub fn clear_devices(mut self, clear: bool) -> LoadOptions {
         self.clear_devices = clear;

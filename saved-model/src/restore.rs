@@ -26,7 +26,8 @@ pub(crate) fn variables(
     run.map_err(|error| error.context("the variables cannot be restored").with_phase(Phase::Restore))
 }
 
-/// What is fed the prefix of the variables, and what restores them; `None` for a model that keeps none.
+/// Returns the tensor that is fed the prefix of the variables, and the operation that restores them; `None` for a model that
+/// keeps none.
 pub(crate) fn saver(
     meta_graph: &TaggedGraph<'_>,
     imported: &Imported,
@@ -61,7 +62,7 @@ pub(crate) fn saver(
     Ok(Some((filename, restore.clone())))
 }
 
-/// What is run after the restore.
+/// The operations that run after the restore.
 #[derive(Debug)]
 pub(crate) struct Initialization {
     pub(crate) operations: Vec<Operation>,
@@ -135,7 +136,7 @@ fn init_op(message: &MetaGraphDef) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// What initializes local variables and tables, as far as the collections name it.
+/// Returns the operations that initialize local variables and tables, as far as the collections name them.
 fn local_initializers(message: &MetaGraphDef, imported: &Imported) -> Vec<Operation> {
     let kind = |name: &str| message.collection_def.get(name).and_then(|def| def.kind.as_ref());
     let mut names: Vec<String> = Vec::new();

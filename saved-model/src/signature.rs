@@ -194,7 +194,7 @@ impl SignatureTensors {
     }
 }
 
-/// What a loaded model can be asked: named inputs, named outputs. A handle: clones share the compiled steps, and many threads
+/// A named set of inputs and outputs of a loaded model. A handle: clones share the compiled steps, and many threads
 /// may call one at once.
 ///
 /// ```no_run
@@ -214,7 +214,7 @@ struct Inner {
     method: String,
     inputs: Vec<SignatureTensor>,
     outputs: Vec<SignatureTensor>,
-    /// Where a name that a caller may use leads: an input, and a component of it.
+    /// By each name that a caller may use: an input, and a component of it.
     places: HashMap<String, (usize, Option<usize>)>,
     /// Of each input, the place of its first component among all.
     starts: Vec<usize>,

@@ -135,7 +135,7 @@ impl IntoIterator for SignatureOutputs {
 
 /// The end of a message about an unknown name: the nearest known one, and the first of all others.
 pub(crate) fn suggestion<'n, I: Iterator<Item = &'n str>>(name: &str, known: impl Fn() -> I) -> String {
-    /// How many names are listed.
+    /// The number of names that are listed.
     const LISTED: usize = 12;
     let mut text = match nearest(name, known()) {
         Some(near) => format!("; is '{near}' meant?"),

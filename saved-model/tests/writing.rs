@@ -156,7 +156,7 @@ fn a_model_without_variables_is_saved_simply() {
 }
 
 #[test]
-fn files_of_one_name_are_told_apart() {
+fn files_of_one_name_stay_apart() {
     let folder = tempfile::tempdir().unwrap();
     let graph = Graph::new();
     let x = placeholder(&graph.named("x"), DType::Float32, [None]);

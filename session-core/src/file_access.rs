@@ -56,12 +56,25 @@ impl FileAccess {
     }
 
     /// Allows in addition to read the files in a folder and in the folders within. A file counts as a folder of its own.
+    ///
+    /// ```
+    /// use session_core::FileAccess;
+    /// let access = FileAccess::nothing().and_read("/data/vocabularies").and_write("/data/run");
+    /// assert!(!access.is_everything());
+    /// ```
     #[must_use]
     pub fn and_read(self, folder: impl Into<PathBuf>) -> FileAccess {
         self.and(folder.into(), false)
     }
 
     /// Allows in addition to read and write the files in a folder and in the folders within.
+    ///
+    /// ```
+    /// use session_core::FileAccess;
+    /// let access = FileAccess::nothing().and_write("/data/run");
+    /// assert!(access.check_write("/data/run/a".as_ref()).is_ok());
+    /// assert!(access.check_write("/data/other".as_ref()).is_err());
+    /// ```
     #[must_use]
     pub fn and_write(self, folder: impl Into<PathBuf>) -> FileAccess {
         self.and(folder.into(), true)
@@ -75,12 +88,25 @@ impl FileAccess {
     }
 
     /// Returns true if all files are allowed.
+    ///
+    /// ```
+    /// use session_core::{FileAccess, SessionConfig};
+    /// assert!(SessionConfig::default().file_access.is_everything());
+    /// assert!(!FileAccess::nothing().is_everything());
+    /// ```
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.folders.is_none()
     }
 
     /// Checks that a path may be read.
+    ///
+    /// ```
+    /// use session_core::FileAccess;
+    /// let access = FileAccess::nothing().and_read("/data");
+    /// assert!(access.check_read("/data/words.txt".as_ref()).is_ok());
+    /// assert!(access.check_read("/data/../etc/passwd".as_ref()).is_err());
+    /// ```
     ///
     /// # Errors
     /// `PermissionDenied` for a path outside of the allowed folders, with the path and where it leads.
@@ -89,6 +115,12 @@ impl FileAccess {
     }
 
     /// Checks that a path may be written.
+    ///
+    /// ```
+    /// use session_core::FileAccess;
+    /// let error = FileAccess::nothing().and_read("/data").check_write("/data/a".as_ref()).unwrap_err();
+    /// assert!(error.message().contains("may not write '/data/a'"));
+    /// ```
     ///
     /// # Errors
     /// As [`check_read`](FileAccess::check_read).

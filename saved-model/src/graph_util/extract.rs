@@ -43,7 +43,7 @@ pub fn extract_sub_graph(graph: &GraphDef, outputs: &[&str]) -> Result<GraphDef>
 /// that what gave them is not needed.
 ///
 /// # Errors
-/// As [`extract_sub_graph`]; a value error for an input whose dtype cannot be told.
+/// As [`extract_sub_graph`]; a value error for an input whose dtype is unknown.
 pub fn strip_unused(graph: &GraphDef, inputs: &[&str], outputs: &[&str]) -> Result<GraphDef> {
     let mut cut = graph.clone();
     for input in inputs {
@@ -63,8 +63,7 @@ pub fn strip_unused(graph: &GraphDef, inputs: &[&str], outputs: &[&str]) -> Resu
 fn placeholder(node: &NodeDef) -> Result<NodeDef> {
     let dtype = ["dtype", "T", "DstT", "out_type", "output_type"].iter().find_map(|name| dtype(node, name));
     let dtype = dtype.ok_or_else(|| {
-        Error::value("the dtype of its output cannot be told from its attributes")
-            .with_node(&node.name, &node.op)
+        Error::value("its attributes do not say the dtype of its output").with_node(&node.name, &node.op)
     })?;
     let known = match node.attr.get("_output_shapes").and_then(|attr| attr.value.as_ref()) {
         Some(Value::List(list)) => list.shape.first().cloned(),

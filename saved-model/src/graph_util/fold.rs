@@ -86,7 +86,7 @@ impl<'g> Fold<'g> {
         Some(Fold { norm, convolution, weights, values, scale, offset })
     }
 
-    /// The nodes in the place of the convolution and the norm.
+    /// Returns the nodes that replace the convolution and the norm.
     fn nodes(&self) -> Result<Vec<NodeDef>> {
         let name = &self.convolution.name;
         let channels = self.scale.len();
@@ -166,7 +166,7 @@ impl Parameters {
         }
     }
 
-    /// What the norm multiplies each channel with, and what it adds.
+    /// Returns the factor and the summand of each channel.
     fn scale_and_offset(&self, channels: usize) -> Option<(Vec<f32>, Vec<f32>)> {
         let lengths = [&self.beta, &self.mean, &self.variance].map(Vec::len);
         if channels == 0

@@ -9,7 +9,7 @@ use session_core::keys::{LOCAL_VARIABLES, VARIABLES};
 use session_core::{Code, DType, Error, OpLibrary, Result, Session, SessionExt, Tensor, Variable};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Where the values of variables come from.
+/// A source of the values of variables.
 pub trait VariableValues {
     /// Returns the values of the variables of these names, in their order.
     ///
@@ -41,7 +41,7 @@ impl VariableValues for dyn Session + '_ {
     }
 }
 
-/// Which variables become constants.
+/// Selects the variables that become constants.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FreezeOptions {
@@ -112,7 +112,7 @@ pub fn convert_variables_to_constants(
     Ok(frozen)
 }
 
-/// Which outputs stand for frozen variables.
+/// The outputs that stand for frozen variables.
 struct Handles {
     /// By node, the dtype of the variable whose handle or reference all its outputs pass on.
     resources: HashMap<String, DType>,
@@ -147,7 +147,7 @@ impl Handles {
         Ok(handles)
     }
 
-    /// The node in the place of one that uses a frozen variable.
+    /// Returns the node that replaces one that uses a frozen variable.
     fn converted(&self, node: &NodeDef, added: &mut Vec<NodeDef>) -> Result<Option<NodeDef>> {
         let data: Vec<&String> = node.input.iter().filter(|input| !is_control(input)).collect();
         let resource = |input: &&&String| self.resources.contains_key(source(input));
@@ -218,14 +218,14 @@ impl Handles {
         Ok(Some(new))
     }
 
-    /// What passes a reference on passes a value on now.
+    /// Returns an operation that passes a value on instead of a reference.
     fn dereferenced(&self, node: &NodeDef) -> Option<NodeDef> {
         let op = node.op.strip_prefix("Ref").filter(|_| passes_on(&node.op))?;
         Some(NodeDef { op: op.to_owned(), ..node.clone() })
     }
 }
 
-/// Whether all outputs of an op type are its first input.
+/// Returns true if all outputs of an op type are its first input.
 fn passes_on(op: &str) -> bool {
     matches!(
         op,
@@ -242,7 +242,7 @@ fn passes_on(op: &str) -> bool {
     )
 }
 
-/// Whether an op type takes an input as a reference, to assign to it.
+/// Returns true if an op type takes an input as a reference, to assign to it.
 fn takes_reference(op: &str, place: usize) -> bool {
     let Some(def) = library().find(op) else { return false };
     // Lists of references come last, if at all.
