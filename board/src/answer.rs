@@ -77,6 +77,14 @@ impl Query<'_> {
 impl Board {
     /// Answers a request: a path with its query, such as `/` or `/api/scalars?tag=loss`. No path names a file: whatever is
     /// asked for is looked up among the board's own runs, tags and checkpoints.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// let board = board::Board::open(&[folder.path()])?;
+    /// assert_eq!(board.answer("/").content_type, "text/html; charset=utf-8");
+    /// assert_eq!(board.answer("/../secret").status, 404);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn answer(&self, target: &str) -> Answer {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         match self.answer_or_fail(path, &Query::parse(query)) {

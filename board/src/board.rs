@@ -9,17 +9,17 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// How many events are read between two moments at which a page may look.
+/// The number of events that are read before pages are answered in between.
 const CHUNK: usize = 16_384;
 
-/// How many bytes the points of all runs may take.
+/// The bytes that the points of all runs may take.
 const DEFAULT_LIMIT: usize = 112 << 20;
 
 /// Shows the runs, graphs and checkpoints of some folders.
 ///
-/// It reads event files by and by as they grow, with TensorBoard's rules for restarts, and keeps their points in bounded
-/// memory: numbers as they are until memory runs short, then the extremes of neighbors; of pictures, histograms and the
-/// like only where they are.
+/// It reads event files as they grow, with TensorBoard's rules for restarts, and keeps their points in bounded memory: all
+/// numbers until the limit is reached, then the extremes of neighbors; of images, histograms and the like only their places
+/// in the files.
 ///
 /// ```
 /// use board::Board;
@@ -43,14 +43,14 @@ pub struct Board {
     limit: usize,
     /// Guards the list of runs; held for a look-up, never while files are read.
     runs: RwLock<BTreeMap<String, Arc<Shown>>>,
-    /// Guards what was noticed while folders were searched.
+    /// Guards the notes of the search for folders.
     notes: Mutex<Vec<String>>,
     /// Held during a reload, so that there is one at a time.
     reloading: Mutex<()>,
     loaded: AtomicBool,
-    /// Counts changes, so that pages know when to ask again.
+    /// Counts the changes, so that pages know when to ask again.
     version: AtomicU64,
-    /// Guards the graph that was looked at last; held while one is read.
+    /// Guards the last graph that was shown; held while one is read.
     graph: Mutex<Option<Cached>>,
 }
 
@@ -59,7 +59,7 @@ pub struct Board {
 pub(crate) struct Shown {
     pub(crate) found: Found,
     pub(crate) root: PathBuf,
-    /// Guards what was read; held while a chunk is read or an answer is made.
+    /// Guards the events that were read; held while a chunk is read or an answer is made.
     run: Mutex<Run>,
     /// The bytes of the run's points after the last chunk.
     bytes: AtomicUsize,
@@ -73,6 +73,11 @@ impl Shown {
 
 impl Board {
     /// Makes a board of folders or event files, and reads nothing yet.
+    ///
+    /// ```
+    /// use board::{Board, Error};
+    /// assert!(matches!(Board::open(&["no/such/folder"]), Err(Error::NotFound(_))));
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`] for a path that does not exist.
@@ -90,14 +95,27 @@ impl Board {
         })
     }
 
-    /// Sets how many bytes the points of all runs may take. Default: 112 MiB, about five million numbers.
+    /// Sets the number of bytes that the points of all runs may take. Default: 112 MiB, about five million numbers.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// let board = board::Board::open(&[folder.path()])?.memory_limit(32 << 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn memory_limit(mut self, bytes: usize) -> Board {
         self.limit = bytes;
         self
     }
 
-    /// Reads what is new: runs, files, events. Returns the number of events.
+    /// Reads new runs, files and events. Returns the number of events.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// let board = board::Board::open(&[folder.path()])?;
+    /// assert_eq!(board.reload(), 0, "there are no event files yet");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reload(&self) -> usize {
         let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         self.find_runs();

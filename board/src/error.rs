@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Why something cannot be shown.
+/// An error of the board.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -8,13 +8,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 use std::collections::VecDeque;
 
-/// How many points the curves of all tags get together, and each at most.
+/// The points that the curves of all tags get together, and the most of each.
 const ALL_POINTS: usize = 2_000_000;
 const MOST_POINTS: usize = 2000;
-/// How many bytes pictures and sounds may take, and how many samples of a tag are taken along.
+/// The bytes that images and clips may take, and the samples of a tag that are included.
 const MEDIA_BYTES: usize = 24 << 20;
 const SAMPLES: &str = "10";
-/// How many scopes and operations of a graph, and tensors of a checkpoint, can be looked into.
+/// The scopes and operations of a graph, and the tensors of a checkpoint, whose details are included.
 const SCOPES: usize = 300;
 const OPERATIONS: usize = 1000;
 const TENSORS: usize = 100;
@@ -30,8 +30,16 @@ struct Data<'a> {
 
 impl Board {
     /// Returns the page with all that it shows as one HTML file, which needs neither server nor network. Curves are thinned
-    /// as on the served page; of pictures and sounds it has some of each tag, of graphs and checkpoints what fits. The page
+    /// as on the served page; of images and audio it has some of each tag, of graphs and checkpoints what fits. The page
     /// says so.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// let board = board::Board::open(&[folder.path()])?;
+    /// board.reload();
+    /// std::fs::write(folder.path().join("page.html"), board.html())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn html(&self) -> String {
         let mut data = Data { board: self, answers: Map::new(), media: 0, left_out: false };
@@ -184,7 +192,7 @@ impl Data<'_> {
     }
 }
 
-/// How the page's script names a request, see `data.js`.
+/// Returns the name of a request in the page's script, see `data.js`.
 fn key(path: &str, named: &[(&str, &str)]) -> String {
     let mut named: Vec<String> = named
         .iter()

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How deep folders are looked into.
+/// The depth to which folders are searched.
 const MAX_DEPTH: usize = 16;
-/// How many folders are looked into; more are a sign that a whole disk was given.
+/// The most folders that are searched; more are a sign that a whole disk was given.
 const MAX_FOLDERS: usize = 50_000;
 
 /// A folder of which the board shows something.

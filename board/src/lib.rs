@@ -1,5 +1,5 @@
-//! A page that shows trainings: curves, histograms, pictures, sounds, texts, parameters, graphs, checkpoints and the
-//! session's story. It is served on the local machine, or written as one file, and needs neither Python nor a network.
+//! Shows trainings on a page: scalars, histograms, images, audio, texts, hyperparameters, graphs, checkpoints and the
+//! session's story. Serves the page on the local machine, or writes it as one file, without Python and without a network.
 //!
 //! ```no_run
 //! use board::{Board, Server};
@@ -9,18 +9,18 @@
 //! # Ok::<(), board::Error>(())
 //! ```
 //!
-//! [`Board`] reads event files as they grow and answers what the page asks; [`Server`] serves it; [`Board::html`] writes the
+//! [`Board`] reads event files as they grow and answers the page's requests; [`Server`] serves it; [`Board::html`] writes the
 //! page as one file. [`Plot`] draws curves for a terminal, as SVG or as PNG, [`graph_svg`] a graph.
 //!
-//! # What it shows
+//! # Content
 //!
-//! Event files of TensorFlow, torch and tensorboardX, as TensorBoard shows them: the same tags and points, with its rules for
-//! restarted runs. Numbers stay as they are until memory runs short, then the extremes of neighbors stay; a curve that has
-//! more points than the page can draw is drawn by the extremes of neighbors, and the page says so.
+//! Event files of TensorFlow, torch and tensorboardX are shown as TensorBoard shows them: the same tags and points, with its
+//! rules for restarted runs. All numbers are kept until the limit of memory is reached, then the extremes of neighbors. A curve
+//! with more points than the page can draw is drawn by the extremes of neighbors, and the page says so.
 //!
-//! # What it does not do
+//! # Limits
 //!
-//! It writes nothing into the folders that it shows. No request names a file: what is asked for is looked up among the runs
+//! The board writes nothing into the folders that it shows. No request names a file: requests are looked up among the runs
 //! that were found, and links that lead out of the given folders are not followed. Plug-ins of TensorBoard for other things
 //! (embeddings, meshes, profiles) have no counterpart.
 

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use summary::{TagKind, Value, ValueData};
 use tensor::Tensor;
 
-/// How many images of one value are shown.
+/// The most images of one value that are shown.
 const MAX_ITEMS: usize = 64;
 
 /// Describes each image or clip of a value for the page.
@@ -42,7 +42,7 @@ fn of_tensor(tensor: &Tensor, kind: TagKind) -> Vec<Json> {
     items.map(item).collect()
 }
 
-/// Where in a tensor's strings the encoded images or clips are.
+/// Returns the places of the encoded images or clips in a tensor's strings.
 fn encoded(tensor: &Tensor, kind: TagKind) -> impl Iterator<Item = usize> + use<> {
     let (first, step) = match kind {
         TagKind::Audio if has_labels(tensor) => (0, 2),

@@ -26,7 +26,7 @@ const UPLOT_SCRIPT: &str = include_str!("../assets/uplot/uPlot.iife.min.js");
 const UPLOT_STYLE: &str = include_str!("../assets/uplot/uPlot.min.css");
 const UPLOT_LICENSE: &str = include_str!("../assets/uplot/LICENSE");
 
-/// Where the page refers to its parts, and these.
+/// The references of the page to its parts, and the parts.
 const PARTS: [(&str, &str, &str); 4] = [
     ("<link rel=\"stylesheet\" href=\"uplot.css\">", "style", UPLOT_STYLE),
     ("<link rel=\"stylesheet\" href=\"board.css\">", "style", STYLE),

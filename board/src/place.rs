@@ -1,4 +1,4 @@
-//! Where in the event files values are, so that pictures and the like need no memory until somebody looks.
+//! The places of values in the event files, so that images and the like take no memory until they are shown.
 
 use crate::Error;
 use std::fs::File;
@@ -15,11 +15,11 @@ pub(crate) const MAX_RECORD: u64 = 64 << 20;
 pub(crate) struct Place {
     pub(crate) step: i64,
     pub(crate) wall: f64,
-    /// Which of the run's files.
+    /// The index of the run's file.
     pub(crate) file: u32,
-    /// Where the event's record starts.
+    /// The offset of the event's record.
     pub(crate) offset: u64,
-    /// Which value of the event's summary.
+    /// The index of the value in the event's summary.
     pub(crate) value: u32,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Places {
     total: u64,
 }
 
-/// How many places of a tag are kept at most.
+/// The most places of a tag that are kept.
 const KEPT: usize = 1024;
 
 impl Default for Places {
@@ -103,7 +103,7 @@ impl Places {
         self.iter().next_back()
     }
 
-    /// At most this many, evenly spread, with the last one.
+    /// Returns at most this many, evenly spread, with the last one.
     pub(crate) fn spread(&self, limit: usize) -> Vec<Place> {
         let count = self.kept();
         let wanted = count.min(limit.max(1));

@@ -9,9 +9,9 @@ use crate::series::Axis;
 use crate::{Board, Error};
 use axis::Scale;
 
-/// How many points of a curve are drawn at most.
+/// The most points of a curve that are drawn.
 const POINTS: usize = 4000;
-/// How many curves one plot has at most: more are indistinguishable.
+/// The most curves of one plot: more are indistinguishable.
 const MAX_CURVES: usize = 24;
 
 /// Curves over steps, to be drawn for a terminal, as SVG or as PNG.
@@ -53,6 +53,15 @@ struct Curve {
 
 impl Plot {
     /// Takes the points of these tags of all runs of a board.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use board::{Board, Plot};
+    /// let board = Board::open(&[folder.path()])?;
+    /// let error = Plot::of(&board, &["loss".to_owned()]).unwrap_err();
+    /// assert!(error.to_string().contains("'loss'"), "{error}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`] for a tag that no run has, naming those that there are; [`Error::Request`] for too many curves.
@@ -168,7 +177,7 @@ mod tests {
         let place = |line: &str| line.chars().position(|c| ('\u{2801}'..='\u{28ff}').contains(&c)).unwrap();
         let dotted: Vec<&str> = lines.iter().copied().filter(|line| is_dotted(line)).collect();
         assert!(dotted.len() > 4 && place(dotted[0]) > place(dotted[dotted.len() - 1]), "it rises:\n{text}");
-        assert!(text.contains("loss 3"), "the last value is told:\n{text}");
+        assert!(text.contains("loss 3"), "the last value is shown:\n{text}");
         assert!(lines.iter().all(|line| line.chars().count() <= 40), "{text}");
     }
 

@@ -1,4 +1,4 @@
-//! One run: what its event files hold, read as they grow.
+//! One run: the content of its event files, read as they grow.
 
 use crate::place::{self, Place, Places};
 use crate::series::{Point, Series};
@@ -11,13 +11,13 @@ use summary::{
     VoidPoints,
 };
 
-/// How many tags of a run are kept; nobody looks at more, and they take memory.
+/// The most tags of a run that are kept: nobody reads more, and they take memory.
 const MAX_TAGS: usize = 20_000;
 /// Tags with more bytes are shortened.
 pub(crate) const MAX_TAG: usize = 4096;
-/// How many bytes all tags of a run may have, with their descriptions.
+/// The bytes that all tags of a run may have, with their descriptions.
 const MAX_TAG_BYTES: usize = 16 << 20;
-/// How many entries of a session's story are kept, of how many bytes, and how many notes.
+/// The most entries of a session's story that are kept, their bytes, and the most notes.
 const MAX_STORY: usize = 20_000;
 const MAX_STORY_BYTES: usize = 16 << 20;
 const MAX_NOTES: usize = 100;
@@ -115,7 +115,7 @@ impl Run {
         }
     }
 
-    /// Reads on, about this many events at most, and returns how many there were.
+    /// Reads about this many further events at most, and returns their number.
     pub(crate) fn read_on(&mut self, limit: usize) -> usize {
         let mut count = 0;
         for index in 0..self.files.len() {

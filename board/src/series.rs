@@ -17,9 +17,9 @@ pub(crate) struct Series {
     points: Vec<Point>,
     /// The points of the group that is not full yet.
     open: Vec<Point>,
-    /// From how many points two are kept; 2 keeps all.
+    /// The number of points of which two are kept; 2 keeps all.
     group: usize,
-    /// How many points were read and not purged, as far as that is known once points were dropped.
+    /// The number of points that were read and not purged, as far as it is known after points were dropped.
     total: u64,
 }
 
@@ -33,7 +33,7 @@ impl Default for Series {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct View {
     pub(crate) points: Vec<Point>,
-    /// How many points the files have in the whole series.
+    /// The number of points of the whole series in the files.
     pub(crate) total: u64,
     /// True if some points of the range are left out.
     pub(crate) sampled: bool,
@@ -73,7 +73,7 @@ impl Series {
         }
     }
 
-    /// How many points are in memory.
+    /// Returns the number of points in memory.
     pub(crate) fn kept(&self) -> usize {
         self.points.len() + self.open.len()
     }

@@ -14,17 +14,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Only the page's own scripts and styles run, and nothing comes from elsewhere.
+/// Allows the page's own scripts and styles only, and nothing from elsewhere.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
     media-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// How long a connection may take to say what it wants.
+/// The time that a connection may take to send its request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves a [`Board`] by HTTP, and reads what is new at intervals.
+/// Serves a [`Board`] over HTTP, and reads new events at intervals.
 ///
 /// Only requests whose `Host` is an IP address or `localhost` are answered, so that no page of another site can read the
-/// board through a name that it lets point here; further names can be [allowed](Server::allow_host).
+/// board through a host name that resolves to this machine; further names can be [allowed](Server::allow_host).
 ///
 /// ```no_run
 /// use board::{Board, Server};
@@ -45,13 +45,21 @@ pub struct Server {
 impl Server {
     /// Listens on a port of 127.0.0.1; 0 stands for a free one.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use board::{Board, Server};
+    /// let server = Server::bind(Board::open(&[folder.path()])?, 0)?;
+    /// assert!(server.address().ip().is_loopback() && server.address().port() != 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Listen`].
     pub fn bind(board: Board, port: u16) -> Result<Server, Error> {
         Server::bind_to(board, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
     }
 
-    /// Listens on an address of which others may know: whoever reaches it sees the board.
+    /// Listens on any address. Everybody who reaches it sees the board.
     ///
     /// # Errors
     /// [`Error::Listen`].
@@ -65,20 +73,27 @@ impl Server {
     }
 
     /// Answers requests for this host name, too. Default: IP addresses and `localhost` only.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use board::{Board, Server};
+    /// let server = Server::bind(Board::open(&[folder.path()])?, 0)?.allow_host("training.example");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn allow_host(mut self, name: impl Into<String>) -> Server {
         self.hosts.push(name.into().to_ascii_lowercase());
         self
     }
 
-    /// Sets how often new events are looked for. Default: every second.
+    /// Sets the interval at which new events are read. Default: one second.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Server {
         self.interval = interval;
         self
     }
 
-    /// The address it listens on.
+    /// Returns the address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -1,11 +1,11 @@
-//! How runs stand, in a few numbers.
+//! The state of runs in a few numbers.
 
 use crate::Board;
 use crate::run::Run;
 use serde_json::Value as Json;
 use summary::SessionStatus;
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Status {
@@ -17,18 +17,18 @@ pub struct Status {
     pub tag: Option<String>,
     /// The last number of that tag.
     pub value: Option<f64>,
-    /// How many steps it makes a second: as its step counter wrote, else over its last numbers.
+    /// The steps per second: as its step counter wrote them, else over its last numbers.
     pub rate: Option<f64>,
-    /// Which share of their time its steps waited for input, from 0 to 1.
+    /// The share of their time that its steps waited for input, from 0 to 1.
     pub input_wait: Option<f64>,
-    /// The step of its last checkpoint, and when it was saved, in seconds since 1970.
+    /// The step of its last checkpoint, and the time of it, in seconds since 1970.
     pub checkpoint: Option<(i64, f64)>,
-    /// That it ended or failed, and why.
+    /// The reason for its end or failure.
     pub state: Option<String>,
 }
 
 impl Board {
-    /// Returns how each run with events stands. The value is that of `tag`; without one, of the first tag with `loss` in its
+    /// Returns the state of each run with events. The value is that of `tag`; without one, of the first tag with `loss` in its
     /// name, else of the first one.
     ///
     /// ```
@@ -73,17 +73,17 @@ fn of_run(run: &Run, name: &str, tag: Option<&str>) -> Status {
         if entry.log.status == SessionStatus::Checkpoint {
             status.checkpoint = Some((entry.step, entry.wall));
         }
-        let Ok(told) = serde_json::from_str::<Json>(&entry.log.message) else { continue };
-        let text = |key: &str| told[key].as_str().unwrap_or("").to_owned();
-        match told["story"].as_str() {
+        let Ok(message) = serde_json::from_str::<Json>(&entry.log.message) else { continue };
+        let text = |key: &str| message[key].as_str().unwrap_or("").to_owned();
+        match message["story"].as_str() {
             Some("started") => status.state = None,
             Some("failed") => status.state = Some(format!("failed: {}", text("error"))),
             Some("recovered") => status.state = None,
             Some("ended") => status.state = Some(format!("ended: {} {}", text("source"), text("reason"))),
             Some("pace") => {
-                status.input_wait = told["input_wait"].as_f64();
+                status.input_wait = message["input_wait"].as_f64();
                 let rate =
-                    told["runs"].as_f64().zip(told["seconds"].as_f64()).map(|(runs, time)| runs / time);
+                    message["runs"].as_f64().zip(message["seconds"].as_f64()).map(|(runs, time)| runs / time);
                 status.rate = rate.filter(|rate| rate.is_finite()).or(status.rate);
             }
             _ => {}

@@ -1,11 +1,11 @@
-//! A tag of a run: the values of each kind, and what its metadata say.
+//! A tag of a run: the values of each kind, and its metadata.
 
 use crate::place::{Place, Places};
 use crate::run::{MAX_MESSAGE, MAX_TAG, cut};
 use crate::series::{Point, Series};
 use summary::{SummaryMetadata, TagKind, Value};
 
-/// What is known of a tag.
+/// A tag's plug-in, metadata and values.
 #[derive(Debug, Default)]
 pub(crate) struct Tag {
     /// The first plug-in that its values name; the metadata come with a tag's first value only.
@@ -70,22 +70,22 @@ impl Tag {
         &mut self.kinds[index].1
     }
 
-    /// The values by their kinds.
+    /// Returns the values by their kinds.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = (TagKind, &Data)> {
         self.kinds.iter().map(|(kind, data)| (*kind, data))
     }
 
-    /// The values of all kinds.
+    /// Returns the values of all kinds.
     pub(crate) fn all_data_mut(&mut self) -> impl Iterator<Item = &mut Data> {
         self.kinds.iter_mut().map(|(_, data)| data)
     }
 
-    /// The values of a kind.
+    /// Returns the values of a kind.
     pub(crate) fn data(&self, kind: TagKind) -> Option<&Data> {
         self.kinds().find(|(known, _)| *known == kind).map(|(_, data)| data)
     }
 
-    /// The numbers.
+    /// Returns the numbers.
     pub(crate) fn series(&self) -> Option<&Series> {
         match self.data(TagKind::Scalar)? {
             Data::Scalars(series) => Some(series),
@@ -143,7 +143,7 @@ impl Data {
         }
     }
 
-    /// The first step and the last one.
+    /// Returns the first step and the last one.
     pub(crate) fn steps(&self) -> Option<(i64, i64)> {
         match self {
             Data::Scalars(series) => Some((series.first()?.step, series.last()?.step)),

@@ -344,13 +344,13 @@ fn every_view_has_its_answer() {
     assert!(parameters["rows"][1]["metrics"]["train/loss"].is_f64());
 
     let story = ask(&board, "/api/story", &[("run", "adam")]);
-    let told: Vec<&str> = story["entries"]
+    let said: Vec<&str> = story["entries"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|entry| entry["told"]["story"].as_str().unwrap())
+        .map(|entry| entry["said"]["story"].as_str().unwrap())
         .collect();
-    assert_eq!(told, ["start", "started", "pace", "hooks", "checkpoint", "ended"]);
+    assert_eq!(said, ["start", "started", "pace", "hooks", "checkpoint", "ended"]);
 
     let list = ask(&board, "/api/checkpoints", &[("run", "adam")]);
     let row = &list["checkpoints"][1];

@@ -9,22 +9,22 @@ use std::process::{Command, Stdio};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Folders with runs, at any depth, or event files.
+    /// Folders with runs at any depth, or event files.
     #[arg(required = true, value_name = "DIR")]
     paths: Vec<PathBuf>,
-    /// Write the page with all its data into one file instead of serving it.
+    /// Write the page with its data into one file instead of serving it.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// The port to serve at; a free one without this.
+    /// The port; 0 stands for a free one.
     #[arg(long, default_value_t = 0, conflicts_with = "html")]
     port: u16,
-    /// The address to serve at. Whoever reaches it sees the runs.
+    /// The address to listen on. Everybody who reaches it sees the runs.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), conflicts_with = "html")]
     host: IpAddr,
-    /// Answer requests for this host name, too; without this, for addresses and localhost only.
+    /// Answer requests for this host name as well as for IP addresses and localhost. May be repeated.
     #[arg(long, value_name = "NAME", conflicts_with = "html")]
     allow_host: Vec<String>,
-    /// Open the page in the browser.
+    /// Open the page in the default browser.
     #[arg(long, conflicts_with = "html")]
     open: bool,
 }
@@ -43,10 +43,10 @@ impl Arguments {
         let server = Server::bind_to(board, SocketAddr::new(self.host, self.port))?;
         let server = self.allow_host.into_iter().fold(server, Server::allow_host);
         let url = format!("http://{}/", server.address());
-        writeln!(out, "{url}  (Ctrl-C ends it)")?;
+        writeln!(out, "{url}  (Ctrl-C stops the server)")?;
         out.flush()?;
         if self.open && !open_browser(&url) {
-            writeln!(out, "no program opens a browser here; open the address yourself")?;
+            writeln!(out, "no browser can be started here; open the address by hand")?;
             out.flush()?;
         }
         server.run()?;
@@ -54,7 +54,7 @@ impl Arguments {
     }
 }
 
-/// Hands an address to the program that opens such things; returns false if there is none.
+/// Opens an address in the default browser; returns false if no program does so.
 fn open_browser(url: &str) -> bool {
     let programs: &[(&str, &[&str])] = if cfg!(target_os = "macos") {
         &[("open", &[])]

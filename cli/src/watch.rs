@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A folder with runs, at any depth.
+    /// A folder with runs at any depth.
     path: PathBuf,
     /// The tag to show as the loss. Default: the first tag whose name contains `loss`, or the first tag.
     #[arg(long)]
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     every: f64,
     /// Stop after this many updates. Default: run until interrupted.
     #[arg(long, value_name = "N")]
-    looks: Option<u64>,
+    updates: Option<u64>,
 }
 
 impl Arguments {
@@ -27,7 +27,7 @@ impl Arguments {
         let board = Board::open(&[&self.path])?;
         let pause = Duration::try_from_secs_f64(self.every.max(0.05)).unwrap_or(Duration::from_secs(1));
         let live = io::stdout().is_terminal();
-        let (mut looks, mut drawn, mut last) = (0, 0, Vec::new());
+        let (mut count, mut drawn, mut last) = (0, 0, Vec::new());
         let begun = Instant::now();
         loop {
             board.reload();
@@ -39,18 +39,18 @@ impl Arguments {
                 for status in status.iter().filter(|status| !last.contains(*status)) {
                     writeln!(out, "{}", line(status))?;
                 }
-                if status.is_empty() && looks == 0 {
+                if status.is_empty() && count == 0 {
                     writeln!(out, "no events yet in {}", self.path.display())?;
                 }
             }
             out.flush()?;
             last = status;
-            looks += 1;
-            if self.looks.is_some_and(|wanted| looks >= wanted) {
+            count += 1;
+            if self.updates.is_some_and(|wanted| count >= wanted) {
                 return Ok(Outcome::Good);
             }
             // A steady pace, however long an update takes.
-            let next = pause.saturating_mul(u32::try_from(looks).unwrap_or(u32::MAX));
+            let next = pause.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
             std::thread::sleep(next.saturating_sub(begun.elapsed()).min(pause));
         }
     }
@@ -58,7 +58,7 @@ impl Arguments {
     /// Draws over the previous output, and returns the number of lines.
     fn draw(&self, board: &Board, status: &[Status], drawn: usize, out: &mut dyn Write) -> io::Result<usize> {
         let columns = terminal::columns();
-        let mut lines = vec![format!("{}  (Ctrl-C ends)", self.path.display())];
+        let mut lines = vec![format!("{}  (Ctrl-C stops)", self.path.display())];
         for status in status {
             lines.extend(wrapped(&line(status), columns));
         }

@@ -64,7 +64,7 @@ fn plots() {
 fn watching_where_it_is_no_terminal_prints_a_line_for_each_change() {
     let folder = tempfile::tempdir().unwrap();
     write_run(&folder.path().join("a"));
-    let answer = run_in(folder.path(), &[&"watch", &".", &"--looks", &"3", &"--every", &"0.05"]);
+    let answer = run_in(folder.path(), &[&"watch", &".", &"--updates", &"3", &"--every", &"0.05"]);
     assert_eq!(answer.code, 0, "{answer:?}");
     let lines: Vec<&str> = answer.out.lines().collect();
     assert_eq!(lines.len(), 1, "nothing changed: {}", answer.out);
@@ -72,7 +72,7 @@ fn watching_where_it_is_no_terminal_prints_a_line_for_each_change() {
         assert!(lines[0].contains(part), "{part} is not in {}", lines[0]);
     }
     let empty = tempfile::tempdir().unwrap();
-    let answer = run_in(empty.path(), &[&"watch", &".", &"--looks", &"2", &"--every", &"0.05"]);
+    let answer = run_in(empty.path(), &[&"watch", &".", &"--updates", &"2", &"--every", &"0.05"]);
     assert_eq!(answer.out, "no events yet in .\n");
 }
 

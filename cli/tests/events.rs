@@ -88,7 +88,7 @@ fn list_agrees_with_what_tensorflow_wrote() {
 }
 
 #[test]
-fn what_a_restart_overwrote_is_left_out() {
+fn points_that_a_restart_overwrote_are_left_out() {
     let folder = tempfile::tempdir().unwrap();
     restarted(folder.path());
     let (code, listed) = list(folder.path());
@@ -140,7 +140,7 @@ fn a_file_that_ends_within_an_event_is_no_damage() {
 }
 
 #[test]
-fn damage_is_told_with_file_and_offset_and_the_rest_is_shown() {
+fn damage_is_reported_with_file_and_offset_and_the_rest_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let file = changed(folder.path(), |bytes| {
         let middle = bytes.len() / 2;

@@ -1,4 +1,4 @@
-//! What a run's event files hold, by tag.
+//! The content of a run's event files, by tag.
 
 use crate::{
     Event, EventData, EventError, EventReader, EventRef, NumberEvent, Restarts, SessionLog, TagKind, Value,
@@ -54,17 +54,23 @@ struct OpenFile {
 pub struct TagInfo<'a> {
     /// The tag.
     pub tag: &'a str,
-    /// What its values are. A tag that has values of two kinds is listed twice.
+    /// The kind of its values. A tag with values of two kinds is listed twice.
     pub kind: TagKind,
     /// The plug-in of TensorBoard that shows them; `None` for tensors whose metadata name none.
     pub plugin: Option<&'a str>,
-    /// How many there are.
+    /// The number of values.
     pub count: usize,
-    /// The first one's step and the last one's, in the order of the files.
+    /// The steps of the first and the last value, in the order of the files.
     pub steps: Option<(i64, i64)>,
 }
 
 /// A number at a step.
+///
+/// ```
+/// use summary::ScalarPoint;
+/// let point = ScalarPoint { wall_time: 1.7e9, step: 10, value: 0.5 };
+/// assert_eq!(point, point.clone());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScalarPoint {
     /// Seconds since 1970.
@@ -82,11 +88,11 @@ pub struct SessionEvent {
     pub wall_time: f64,
     /// The step.
     pub step: i64,
-    /// What it was.
+    /// The log: a beginning, an end or a checkpoint.
     pub log: SessionLog,
 }
 
-/// What is known of a tag.
+/// A tag's plug-in and its values by kind.
 #[derive(Debug, Default)]
 struct Tag {
     /// The first plug-in that its values name; the metadata come with a tag's first value only.
@@ -104,6 +110,17 @@ enum Points {
 
 impl EventAccumulator {
     /// Reads a run's directory, or one file.
+    ///
+    /// ```
+    /// # use summary::{EventAccumulator, EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let writer = EventWriter::open(&directory)?;
+    /// # writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// # writer.close()?;
+    /// let run = EventAccumulator::open(&directory)?;
+    /// assert_eq!(run.tags().count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`reload`](EventAccumulator::reload).
@@ -124,9 +141,21 @@ impl EventAccumulator {
         Ok(accumulator)
     }
 
-    /// Reads what was appended since, new files included, and tells how many events that were. A
+    /// Reads the events that were appended since, new files included, and returns their number. A
     /// truncated end is read again the next time; other damage ends a file and is noted in
     /// [`damage`](EventAccumulator::damage).
+    ///
+    /// ```
+    /// # use summary::{EventAccumulator, EventWriter, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::open(&directory)?;
+    /// let mut run = EventAccumulator::open(&directory)?;
+    /// writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// writer.flush()?;
+    /// run.reload()?;
+    /// assert_eq!(run.scalars("loss").len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`EventError::File`] when the directory cannot be listed.
@@ -238,7 +267,19 @@ impl EventAccumulator {
         }
     }
 
-    /// All tags in order.
+    /// Returns all tags in order.
+    ///
+    /// ```
+    /// # use summary::{EventAccumulator, EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let writer = EventWriter::open(&directory)?;
+    /// # writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// # writer.close()?;
+    /// let run = EventAccumulator::open(&directory)?;
+    /// let steps: Vec<_> = run.tags().map(|tag| (tag.tag, tag.steps)).collect();
+    /// assert_eq!(steps, [("loss", Some((10, 10)))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tags(&self) -> impl Iterator<Item = TagInfo<'_>> {
         self.tags.iter().flat_map(|(name, tag)| {
             tag.kinds.iter().map(|(&kind, points)| TagInfo {
@@ -251,7 +292,20 @@ impl EventAccumulator {
         })
     }
 
-    /// The numbers of a tag in the order of the files; none for a tag that has none.
+    /// Returns the numbers of a tag in the order of the files; none for a tag without numbers.
+    ///
+    /// ```
+    /// # use summary::{EventAccumulator, EventWriter, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let writer = EventWriter::open(&directory)?;
+    /// # writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// # writer.close()?;
+    /// let run = EventAccumulator::open(&directory)?;
+    /// let last = run.scalars("loss").last().unwrap();
+    /// assert_eq!((last.step, last.value), (10, 0.5));
+    /// assert!(run.scalars("accuracy").is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn scalars(&self, tag: &str) -> &[ScalarPoint] {
         match self.tags.get(tag).and_then(|tag| tag.kinds.get(&TagKind::Scalar)) {
@@ -260,41 +314,86 @@ impl EventAccumulator {
         }
     }
 
-    /// The serialised graph, the last one if there were several.
+    /// Returns the serialized graph, the last one if there are several.
+    ///
+    /// ```
+    /// # use summary::{EventAccumulator, EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let writer = EventWriter::open(&directory)?;
+    /// # writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// # writer.close()?;
+    /// let run = EventAccumulator::open(&directory)?;
+    /// assert!(run.graph().is_none() && run.meta_graph().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn graph(&self) -> Option<&Bytes> {
         self.graph.as_ref()
     }
 
-    /// The serialised meta graph, the last one if there were several.
+    /// Returns the serialized meta graph, the last one if there are several.
     #[must_use]
     pub fn meta_graph(&self) -> Option<&Bytes> {
         self.meta_graph.as_ref()
     }
 
-    /// The tags and serialised contents of run metadata.
+    /// Returns the tags and the serialized contents of run metadata.
     pub fn run_metadata(&self) -> impl Iterator<Item = (&str, &Bytes)> {
         self.run_metadata.iter().map(|(tag, metadata)| (&**tag, metadata))
     }
 
-    /// When sessions began, saved and ended.
+    /// Returns the beginnings, checkpoints and ends of sessions.
+    ///
+    /// ```
+    /// # use summary::{EventAccumulator, EventWriter, SessionLog, SessionStatus};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let writer = EventWriter::open(&directory)?;
+    /// # writer.add_session_log(SessionLog::start(), 7)?;
+    /// # writer.close()?;
+    /// let run = EventAccumulator::open(&directory)?;
+    /// assert_eq!((run.sessions()[0].step, run.sessions()[0].log.status), (7, SessionStatus::Start));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn sessions(&self) -> &[SessionEvent] {
         &self.sessions
     }
 
-    /// The time of the first event, in seconds since 1970.
+    /// Returns the time of the first event, in seconds since 1970.
     #[must_use]
     pub fn first_wall_time(&self) -> Option<f64> {
         self.first_wall_time
     }
 
-    /// The files read so far, in order.
+    /// Returns the files read so far, in order.
+    ///
+    /// ```
+    /// # use summary::{EventAccumulator, EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let writer = EventWriter::open(&directory)?;
+    /// # writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// # writer.close()?;
+    /// let run = EventAccumulator::open(&directory)?;
+    /// assert_eq!(run.files().collect::<Vec<_>>(), [writer.path()]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|file| &*file.path)
     }
 
-    /// What could not be read.
+    /// Returns the damage that was found.
+    ///
+    /// ```
+    /// # use summary::{EventAccumulator, EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let writer = EventWriter::open(&directory)?;
+    /// # writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// # writer.close()?;
+    /// std::fs::write(directory.path().join("events.out.tfevents.2"), "no records")?;
+    /// let run = EventAccumulator::open(&directory)?;
+    /// assert!(run.scalars("loss").len() == 1 && run.damage().len() <= 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn damage(&self) -> &[EventError] {
         &self.damage

@@ -86,12 +86,12 @@ fn write_header(file: &mut Vec<u8>, rate: u32, channels: u16, frame_len: u16, da
     file.extend_from_slice(&data_len.to_le_bytes());
 }
 
-/// The nearest of 65,536 steps from -1 to 1. The cast cuts off and makes NaN zero.
+/// Returns the nearest of 65,536 steps from -1 to 1. The cast cuts off and makes NaN zero.
 fn to_i16(sample: f32) -> i16 {
     (sample * 32768.0).round() as i16
 }
 
-/// The sounds of a batch (one along the first dimension each), at most `max` of them. Without a third
+/// Returns the clips of a batch (one along the first dimension each), at most `max` of them. Without a third
 /// dimension they have one channel.
 pub(crate) fn batch(samples: &Tensor, sample_rate: f32, max: usize) -> Result<Vec<Audio>, SummaryError> {
     let with_channels = match samples.shape().dims() {
@@ -137,7 +137,7 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The file that TensorFlow 2.21 made of the same samples.
+    /// Compares with the file that TensorFlow 2.21 made of the same samples.
     #[test]
     fn files_are_those_of_tensorflow() {
         let samples = vec![

@@ -1,4 +1,4 @@
-//! What can be wrong with summaries and event files.
+//! Errors of summaries and event files.
 
 use crate::record::{Place, RecordError};
 use std::io;
@@ -12,14 +12,14 @@ use tensor::{DType, Shape, TensorError};
 #[error(transparent)]
 pub struct DecodeError(pub(crate) prost::DecodeError);
 
-/// Why a value could not be summarised, or a summary not be understood.
+/// An error of a value that cannot be summarized, or of a summary that cannot be understood.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SummaryError {
     /// A histogram was asked of NaN or infinity.
     #[error("element {position} of the histogram's values is {value}")]
     NotFinite {
-        /// Which value.
+        /// The value.
         position: usize,
         /// The value.
         value: f64,
@@ -39,7 +39,7 @@ pub enum SummaryError {
         what: &'static str,
         /// Its shape.
         shape: Shape,
-        /// What must hold.
+        /// The rule that is broken.
         rule: &'static str,
     },
     /// A sample rate that is not a positive number of 32 bits.
@@ -51,7 +51,7 @@ pub enum SummaryError {
     /// A picture could not be compressed.
     #[error("could not encode the image: {reason}")]
     Image {
-        /// What the encoder said.
+        /// The encoder's reason.
         reason: String,
     },
     /// Two of the summaries to merge have a value of the same tag.
@@ -69,7 +69,7 @@ pub enum SummaryError {
     /// A stored tensor's shape is not fully known, negative, or larger than its values can be filled up to.
     #[error("a stored tensor's shape: {reason}")]
     StoredShape {
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// A stored tensor has other elements than its shape and dtype need.
@@ -80,7 +80,7 @@ pub enum SummaryError {
     Decode(#[from] DecodeError),
 }
 
-/// Why events could not be written or read.
+/// An error of writing or reading events.
 ///
 /// It can be cloned, since every caller of a writer hears of the failure of its thread.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -94,7 +94,7 @@ pub enum EventError {
     Decode {
         /// The record.
         place: Place,
-        /// What is wrong with it.
+        /// The reason.
         source: DecodeError,
     },
     /// Bytes given as a message are none.
@@ -104,17 +104,17 @@ pub enum EventError {
         what: &'static str,
         /// The protocol message that they should be, such as `GraphDef`.
         message: &'static str,
-        /// What is wrong with them.
+        /// The reason.
         source: DecodeError,
     },
     /// A directory or file could not be made, listed or opened.
     #[error("could not {action} {}: {source}", escaped(path.display()))]
     File {
-        /// Which.
+        /// The bytes' kind.
         path: PathBuf,
         /// `create directory`, `list directory` or `create file`.
         action: &'static str,
-        /// What the operating system said.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
     /// The folder has no event files, but folders below it have: it holds several runs.

@@ -1,4 +1,4 @@
-//! What event files hold.
+//! The content of event files.
 
 use crate::{DecodeError, Summary, Value, proto};
 use bytes::Bytes;
@@ -7,48 +7,67 @@ use prost::Message;
 /// The version of the format that is written: the text of every file's first event.
 pub const FILE_VERSION: &str = "brain.Event:2";
 
-/// Something that happened at a time and, mostly, at a step.
+/// A record of an event file: its content, its time and, mostly, its step.
+///
+/// ```
+/// use summary::{Event, Summary};
+/// let event = Event::new(12.5, 3, Summary::scalar("loss", 0.25).into());
+/// assert_eq!(Event::decode(event.encode())?, event);
+/// # Ok::<(), summary::DecodeError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Event {
     /// Seconds since 1970.
     pub wall_time: f64,
     /// The step of training; 0 where there is none.
     pub step: i64,
-    /// What happened; `None` for kinds this crate does not know.
+    /// The content; `None` for kinds that this crate does not know.
     pub data: Option<EventData>,
     /// The program that wrote the file; at first events only.
     pub source_writer: Option<String>,
 }
 
-/// What can happen.
+/// The content of an event.
+///
+/// ```
+/// use summary::{EventData, Summary};
+/// let data = EventData::from(Summary::scalar("loss", 0.5));
+/// assert!(matches!(data, EventData::Summary(_)));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum EventData {
     /// The first event of a file: [`FILE_VERSION`].
     FileVersion(String),
-    /// A serialised `GraphDef`. The last one of a run counts.
+    /// A serialized `GraphDef`. The last one of a run counts.
     Graph(Bytes),
     /// Values.
     Summary(Summary),
-    /// A serialised `LogMessage`; obsolete.
+    /// A serialized `LogMessage`; obsolete.
     LogMessage(Bytes),
     /// A session began, ended or saved.
     SessionLog(SessionLog),
-    /// What a run of the session recorded of itself.
+    /// Statistics that one run of the session recorded.
     RunMetadata {
         /// Unique in a run.
         tag: String,
-        /// A serialised `RunMetadata`.
+        /// A serialized `RunMetadata`.
         metadata: Bytes,
     },
-    /// A serialised `MetaGraphDef`.
+    /// A serialized `MetaGraphDef`.
     MetaGraph(Bytes),
 }
 
 /// A session began, ended or saved.
+///
+/// ```
+/// use summary::{SessionLog, SessionStatus};
+/// let log = SessionLog { message: "out of memory".to_owned(), ..SessionLog::stop() };
+/// assert_eq!(log.status, SessionStatus::Stop);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionLog {
-    /// What it did.
+    /// The kind of the log.
     pub status: SessionStatus,
     /// The prefix of the checkpoint that was saved.
     pub checkpoint_path: String,
@@ -56,38 +75,48 @@ pub struct SessionLog {
     pub message: String,
 }
 
-/// What a session did.
+/// The kind of a session's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionStatus {
-    /// Nothing that is said.
+    /// No kind is given.
     #[default]
     Unspecified,
-    /// It began at the event's step. Points of that step and later ones, of a session before, are dropped
-    /// by readers.
+    /// The session began at the event's step. Readers drop the points of that step and later ones that an earlier session
+    /// wrote.
     Start,
-    /// It ended.
+    /// The session ended.
     Stop,
-    /// It saved.
+    /// The session saved a checkpoint.
     Checkpoint,
     /// A number this crate does not know.
     Other(i32),
 }
 
 impl SessionLog {
-    /// A session begins, with the event's step as the first one.
+    /// Makes the log of a session's beginning, with the event's step as the first one.
+    ///
+    /// ```
+    /// use summary::{SessionLog, SessionStatus};
+    /// assert_eq!(SessionLog::start().status, SessionStatus::Start);
+    /// ```
     #[must_use]
     pub fn start() -> SessionLog {
         SessionLog { status: SessionStatus::Start, ..SessionLog::default() }
     }
 
-    /// A session ends.
+    /// Makes the log of a session's end.
     #[must_use]
     pub fn stop() -> SessionLog {
         SessionLog { status: SessionStatus::Stop, ..SessionLog::default() }
     }
 
-    /// A checkpoint of this prefix was saved.
+    /// Makes the log of a saved checkpoint of this prefix.
+    ///
+    /// ```
+    /// use summary::SessionLog;
+    /// assert_eq!(SessionLog::checkpoint("model.ckpt-10").checkpoint_path, "model.ckpt-10");
+    /// ```
     #[must_use]
     pub fn checkpoint(path: impl Into<String>) -> SessionLog {
         SessionLog {
@@ -99,19 +128,24 @@ impl SessionLog {
 }
 
 impl Event {
-    /// An event at a time, in seconds since 1970, and a step.
+    /// Makes an event at a time, in seconds since 1970, and a step.
     #[must_use]
     pub fn new(wall_time: f64, step: i64, data: EventData) -> Event {
         Event { wall_time, step, data: Some(data), source_writer: None }
     }
 
-    /// The serialised message.
+    /// Serializes the event.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         proto::Event::from(self.clone()).encode_to_vec().into()
     }
 
-    /// Reads a serialised message. Graphs, pictures and the like share the memory of the bytes.
+    /// Reads a serialized event. Graphs, images and the like share the memory of the bytes.
+    ///
+    /// ```
+    /// use summary::Event;
+    /// assert!(Event::decode(&b"no event"[..]).is_err());
+    /// ```
     ///
     /// # Errors
     /// When the bytes are no event. Fields of unknown numbers are skipped.
@@ -119,7 +153,14 @@ impl Event {
         Ok(proto::Event::decode(bytes.into()).map_err(DecodeError)?.into())
     }
 
-    /// The values, if it is a summary.
+    /// Returns the values of a summary; none for any other event.
+    ///
+    /// ```
+    /// use summary::{Event, SessionLog, Summary};
+    /// let event = Event::new(0.0, 3, Summary::scalar("loss", 0.5).into());
+    /// assert_eq!(event.values()[0].tag, "loss");
+    /// assert!(Event::new(0.0, 3, SessionLog::start().into()).values().is_empty());
+    /// ```
     #[must_use]
     pub fn values(&self) -> &[Value] {
         match &self.data {
@@ -128,7 +169,13 @@ impl Event {
         }
     }
 
-    /// Whether a session began, so that later steps of an earlier one are void.
+    /// Returns true if the event is the beginning of a session; see [`Restarts`](crate::Restarts).
+    ///
+    /// ```
+    /// use summary::{Event, SessionLog};
+    /// assert!(Event::new(0.0, 3, SessionLog::start().into()).is_session_start());
+    /// assert!(!Event::new(0.0, 3, SessionLog::stop().into()).is_session_start());
+    /// ```
     #[must_use]
     pub fn is_session_start(&self) -> bool {
         matches!(&self.data, Some(EventData::SessionLog(log)) if log.status == SessionStatus::Start)

@@ -28,9 +28,9 @@ use wire::message::{put_bytes, put_varint};
 #[error("no tf.Example: {what} at byte {offset}")]
 #[non_exhaustive]
 pub struct ExampleError {
-    /// What is wrong.
+    /// The reason.
     pub what: &'static str,
-    /// Where, counted from the start of the message.
+    /// The offset from the start of the message.
     pub offset: usize,
 }
 
@@ -46,19 +46,25 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// The byte strings, when it holds such.
+    /// Returns the byte strings of a feature of byte strings.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[Bytes]> {
         if let Feature::Bytes(values) = self { Some(values) } else { None }
     }
 
-    /// The numbers, when it holds such.
+    /// Returns the numbers of a feature of numbers.
+    ///
+    /// ```
+    /// use summary::example::Feature;
+    /// let feature = Feature::from(vec![0.5f32]);
+    /// assert_eq!((feature.as_floats(), feature.as_ints()), (Some(&[0.5][..]), None));
+    /// ```
     #[must_use]
     pub fn as_floats(&self) -> Option<&[f32]> {
         if let Feature::Floats(values) = self { Some(values) } else { None }
     }
 
-    /// The integers, when it holds such.
+    /// Returns the integers of a feature of integers.
     #[must_use]
     pub fn as_ints(&self) -> Option<&[i64]> {
         if let Feature::Ints(values) = self { Some(values) } else { None }
@@ -142,37 +148,58 @@ impl From<&[i64]> for Feature {
 }
 
 /// Features by name.
+///
+/// ```
+/// use summary::example::Example;
+/// let example = Example::new().with("label", vec![7i64]).with("pixels", vec![0.5f32, 0.25]);
+/// assert_eq!(Example::decode(&example.encode())?, example);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Example {
     features: BTreeMap<String, Feature>,
 }
 
 impl Example {
-    /// An example without features.
+    /// Makes an example without features.
     #[must_use]
     pub fn new() -> Example {
         Example::default()
     }
 
-    /// With this feature, in the place of one of the same name.
+    /// Adds a feature, or replaces the one of the same name.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, feature: impl Into<Feature>) -> Example {
         self.features.insert(name.into(), feature.into());
         self
     }
 
-    /// A feature.
+    /// Returns the feature of this name.
+    ///
+    /// ```
+    /// use summary::example::Example;
+    /// let example = Example::new().with("label", vec![7i64]);
+    /// assert_eq!(example.get("label").unwrap().as_ints(), Some(&[7][..]));
+    /// assert!(example.get("pixels").is_none());
+    /// ```
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Feature> {
         self.features.get(name)
     }
 
-    /// All features, sorted by name.
+    /// Returns all features, sorted by name.
+    ///
+    /// ```
+    /// use summary::example::Example;
+    /// let example = Example::new().with("b", vec![1i64]).with("a", vec![0.5f32]);
+    /// let names: Vec<&str> = example.features().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["a", "b"]);
+    /// ```
     pub fn features(&self) -> impl Iterator<Item = (&str, &Feature)> {
         self.features.iter().map(|(name, feature)| (name.as_str(), feature))
     }
 
-    /// As a protocol message, features sorted by name.
+    /// Serializes the example, with its features sorted by name.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut features = Vec::new();
@@ -188,6 +215,11 @@ impl Example {
     }
 
     /// Reads a protocol message. A feature that comes twice counts as it comes last; one without any list is left out.
+    ///
+    /// ```
+    /// use summary::example::Example;
+    /// assert!(Example::decode(b"no example").is_err());
+    /// ```
     ///
     /// # Errors
     /// For bytes that are no such message.
@@ -224,7 +256,7 @@ mod tests {
         assert_eq!(Example::decode(b"").unwrap(), Example::new());
     }
 
-    /// No bytes make it panic or take memory: every cut, and every byte changed.
+    /// Refuses or reads every cut and every changed byte, without a panic.
     #[test]
     fn damage_is_an_error_or_another_example() {
         let whole = Example::new().with("a", [1i64, 300]).with("b", [1.0f32]).with("c", ["xyz"]).encode();

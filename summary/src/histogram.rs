@@ -5,7 +5,7 @@ use crate::proto;
 use std::sync::LazyLock;
 use tensor::{DType, Tensor, bf16, f16};
 
-/// How many values lie where. Bucket `i` counts values from `limits[i - 1]` on (included) to `limits[i]`
+/// The distribution of values over buckets. Bucket `i` counts values from `limits[i - 1]` on (included) to `limits[i]`
 /// (excluded).
 ///
 /// ```
@@ -69,7 +69,7 @@ static FINDER: LazyLock<Finder> = LazyLock::new(|| {
 });
 
 impl Finder {
-    /// How many positive limits are `<= size`.
+    /// Returns the number of positive limits `<= size`.
     #[inline]
     fn at_most(&self, size: f64) -> usize {
         let index = (cell(size) + 1).saturating_sub(FIRST_CELL) as usize;
@@ -87,7 +87,15 @@ struct Counts {
 }
 
 impl Histogram {
-    /// The histogram of these values.
+    /// Computes the histogram of these values.
+    ///
+    /// ```
+    /// use summary::Histogram;
+    /// let histogram = Histogram::of([1.0, 2.0, 3.0])?;
+    /// assert_eq!((histogram.num, histogram.min, histogram.max, histogram.sum), (3.0, 1.0, 3.0, 6.0));
+    /// assert!(Histogram::of([f64::NAN]).is_err());
+    /// # Ok::<(), summary::SummaryError>(())
+    /// ```
     ///
     /// # Errors
     /// [`SummaryError::NotFinite`] for NaN and infinities.
@@ -118,7 +126,14 @@ impl Histogram {
         Ok(histogram)
     }
 
-    /// The histogram of a tensor's elements.
+    /// Computes the histogram of a tensor's elements.
+    ///
+    /// ```
+    /// use summary::Histogram;
+    /// use tensor::Tensor;
+    /// assert_eq!(Histogram::of_tensor(&Tensor::from([1i64, 2]))?.sum, 3.0);
+    /// # Ok::<(), summary::SummaryError>(())
+    /// ```
     ///
     /// # Errors
     /// [`SummaryError::NotFinite`]; [`SummaryError::DType`] for elements that are no real numbers, and
@@ -213,7 +228,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// All limits as the format describes them, and the bucket of a value by the definition.
+    /// Finds the bucket of a value by the definition, out of all limits as the format describes them.
     fn by_definition(value: f64) -> f64 {
         let positive = POSITIVE.iter().copied();
         let mut all: Vec<f64> = [-f64::MAX].into_iter().chain(positive.clone().rev().map(|l| -l)).collect();

@@ -6,6 +6,13 @@ use prost::Message;
 use tensor::Tensor;
 
 /// A parameter that a run was made with, such as its learning rate.
+///
+/// ```
+/// use summary::HParam;
+/// assert_eq!(HParam::from(0.5), HParam::Number(0.5));
+/// assert_eq!(HParam::from("adam"), HParam::Text("adam".to_owned()));
+/// assert_eq!(HParam::from(true), HParam::Flag(true));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum HParam {
     /// A number.
@@ -61,7 +68,7 @@ impl From<bool> for HParam {
 }
 
 impl Summary {
-    /// The parameters of a run, which the viewer's plug-in `hparams` lists beside the run's numbers. Add
+    /// Makes the hyperparameters of a run, which the viewer's plug-in `hparams` lists next to the run's numbers. Add
     /// it once, at the beginning.
     ///
     /// `group` names the runs that were made with the same parameters; an empty one makes the run a

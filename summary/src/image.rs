@@ -85,7 +85,7 @@ impl Image {
     }
 }
 
-/// The pictures of a batch (one along the first dimension each), at most `max` of them.
+/// Returns the images of a batch (one along the first dimension each), at most `max` of them.
 pub(crate) fn batch(pixels: &Tensor, max: usize) -> Result<Vec<Image>, SummaryError> {
     if pixels.shape().rank() != 4 {
         let rule = "a batch needs number, height, width and channels";
@@ -103,7 +103,7 @@ trait Real: Copy + PartialOrd + Add<Output = Self> + Mul<Output = Self> {
     fn from_f32(value: f32) -> Self;
     fn to_f32(self) -> f32;
     fn finite(self) -> bool;
-    /// The byte below; values are 0 to 255 but for rounding.
+    /// Returns the byte below; values are 0 to 255 but for rounding.
     fn truncated(self) -> u8;
 }
 
@@ -202,7 +202,7 @@ mod tests {
         }
     }
 
-    /// What TensorFlow 2.21 made of the same values.
+    /// Compares with the image that TensorFlow 2.21 made of the same values.
     #[test]
     fn floats_are_scaled_as_in_tensorflow() {
         assert_eq!(column(&[0.1f32, 0.7, 3.3, -1.0]), [131, 154, 255, 89]);

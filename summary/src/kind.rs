@@ -64,6 +64,10 @@ impl TagKind {
     }
 
     /// Returns the name, such as `scalar`.
+    ///
+    /// ```
+    /// assert_eq!(summary::TagKind::Histogram.name(), "histogram");
+    /// ```
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! Summaries and event files that TensorBoard reads.
 //!
-//! A [`Summary`] holds tagged [`Value`]s of one step: numbers, histograms, pictures, sounds, texts,
-//! tensors. An [`EventWriter`] writes them, with graphs and a session's comings and goings, into a
+//! A [`Summary`] holds tagged [`Value`]s of one step: numbers, histograms, images, audio clips, texts,
+//! tensors. An [`EventWriter`] writes them, with graphs and the beginnings and ends of sessions, into a
 //! file of a run's directory, from a thread of its own. [`read_events`] and [`EventAccumulator`] read
 //! such directories, [`record`] the framing that TFRecord files of any content share.
 //!
@@ -24,7 +24,7 @@
 //!     }
 //!     writer.close()?;
 //!
-//!     // What TensorBoard would show.
+//!     // The tags and points that TensorBoard would show.
 //!     let run = EventAccumulator::open(&directory)?;
 //!     let tags: Vec<_> = run.tags().map(|tag| (tag.tag, tag.count)).collect();
 //!     assert_eq!(tags, [("train/loss", 50), ("weights", 50)]);
@@ -33,14 +33,14 @@
 //! }
 //! ```
 //!
-//! # Behaviour
+//! # Behavior
 //!
 //! Values are written in TensorFlow 1's style, byte for byte what its summary ops make, histogram
-//! buckets and 16-bit sounds included; pictures pixel for pixel. Files are those of its `FileWriter`,
+//! buckets and 16-bit audio included; images pixel for pixel. Files are those of its `FileWriter`,
 //! with differences on purpose:
 //!
 //! - two writers never share a file: a name that is taken gets the process's number and a count, before the suffix;
-//! - bytes that are no graph, meta graph or run metadata are refused; viewers would skip them in silence;
+//! - bytes that are no graph, meta graph or run metadata are refused; viewers would skip them silently;
 //! - an event is on disk within the flush interval even if no further one is added;
 //! - closing syncs the file;
 //! - a tag of run metadata that was used before is numbered instead of refused;
@@ -55,9 +55,9 @@
 //! | --- | --- | --- |
 //! | `session` | no | errors of this crate as errors of `session-core`, through `?` |
 //!
-//! # What it does not do
+//! # Limits
 //!
-//! It knows no graphs and no sessions (but for the feature `session`): graphs, meta graphs and run metadata are serialised bytes. It
+//! It knows no graphs and no sessions (but for the feature `session`): graphs, meta graphs and run metadata are serialized bytes. It
 //! does not read compressed record files. It keeps no samples: everything is read or written. A file
 //! that somebody deletes under a writer stays deleted.
 

@@ -41,6 +41,11 @@ pub struct Number<'a> {
 impl<'a> NumberEvent<'a> {
     /// Reads a serialized event. Returns `None` for any other event, also for one whose values have metadata, which
     /// [`Event::decode`] reads in full.
+    ///
+    /// ```
+    /// use summary::{Event, NumberEvent, SessionLog};
+    /// assert!(NumberEvent::read(&Event::new(0.0, 3, SessionLog::start().into()).encode()).is_none());
+    /// ```
     #[must_use]
     pub fn read(event: &'a [u8]) -> Option<NumberEvent<'a>> {
         let (mut wall_time, mut step, mut summary) = (0.0, 0, None);
@@ -63,12 +68,26 @@ impl<'a> NumberEvent<'a> {
     }
 
     /// Returns the numbers in order.
+    ///
+    /// ```
+    /// use summary::{Event, NumberEvent, Summary, Value};
+    /// let summary = Summary::scalar("loss", 0.5).with(Value::scalar("accuracy", 0.75));
+    /// let event = Event::new(0.0, 3, summary.into()).encode();
+    /// let tags: Vec<&str> = NumberEvent::read(&event).unwrap().numbers().map(|number| number.tag).collect();
+    /// assert_eq!(tags, ["loss", "accuracy"]);
+    /// ```
     pub fn numbers(&self) -> impl Iterator<Item = Number<'a>> + use<'a> {
         let mut rest = self.summary;
         std::iter::from_fn(move || next_number(&mut rest))
     }
 
     /// Returns the event as an owned one.
+    ///
+    /// ```
+    /// use summary::{Event, NumberEvent, Summary};
+    /// let event = Event::new(0.0, 3, Summary::scalar("loss", 0.5).into());
+    /// assert_eq!(NumberEvent::read(&event.encode()).unwrap().to_event(), event);
+    /// ```
     #[must_use]
     pub fn to_event(&self) -> Event {
         let values = self.numbers().map(|number| Value {
@@ -93,7 +112,7 @@ fn next_number<'a>(summary: &mut &'a [u8]) -> Option<Number<'a>> {
     number(take(summary, len)?).ok()
 }
 
-/// The number of a serialized value; an error for values of any other kind.
+/// Reads the number of a serialized value; an error for values of any other kind.
 fn number(value: &[u8]) -> Result<Number<'_>, Malformed> {
     let (mut tag, mut number) = ("", None);
     fields(value, |field, value| {
@@ -113,7 +132,7 @@ fn number(value: &[u8]) -> Result<Number<'_>, Malformed> {
     Ok(Number { tag, value, tensor })
 }
 
-/// The number of a serialized `TensorProto` of one `float32` or `float64`; `None` for any other tensor.
+/// Reads the number of a serialized `TensorProto` of one `float32` or `float64`; `None` for any other tensor.
 pub(crate) fn tensor_number(tensor: &[u8]) -> Option<f64> {
     let (mut dtype, mut content) = (0, None);
     let read = fields(tensor, |field, value| {
@@ -218,7 +237,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is read in place is what the decoder reads, if it does: it refuses varints of more than 64 bits.
+        /// Compares with the decoder, unless it refuses the bytes, as it does varints of more than 64 bits.
         #[test]
         fn agrees_with_the_decoder(
             bytes in proptest::collection::vec(any::<u8>(), 0..8),

@@ -8,6 +8,18 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Reads the events of one file, which may still be growing.
+///
+/// ```
+/// use summary::{EventReader, EventWriter, Summary};
+/// # let directory = tempfile::tempdir()?;
+/// let writer = EventWriter::open(&directory)?;
+/// writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+/// writer.close()?;
+/// let mut reader = EventReader::open(writer.path())?;
+/// let steps: Result<Vec<i64>, _> = reader.by_ref().map(|event| event.map(|event| event.step)).collect();
+/// assert_eq!(steps?, [0, 10], "the first event names the format");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct EventReader<R = BufReader<File>> {
     records: RecordReader<R>,
@@ -25,6 +37,15 @@ pub enum EventRef<'a> {
 impl EventReader {
     /// Opens a file.
     ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::open(&directory)?;
+    /// let mut reader = summary::EventReader::open(writer.path())?;
+    /// assert!(summary::EventReader::open("none").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`EventError::Record`] when it cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<EventReader, EventError> {
@@ -38,13 +59,13 @@ impl<R: Read> EventReader<R> {
         EventReader { records }
     }
 
-    /// The offset behind the last event, where the next one starts.
+    /// Returns the offset behind the last event, where the next one starts.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.records.offset()
     }
 
-    /// The next event, or `None` at the end. More may have been appended by the next call.
+    /// Reads the next event, or returns `None` at the end. More may be appended by the next call.
     ///
     /// # Errors
     /// [`EventError::Record`] for damaged records, a truncated one included, see
@@ -60,7 +81,7 @@ impl<R: Read> EventReader<R> {
         Event::decode(record).map_err(|source| EventError::Decode { place, source })
     }
 
-    /// As [`next_whole_event`](EventReader::next_whole_event), but lends a summary of numbers as it is in the file, which
+    /// Reads as [`next_whole_event`](EventReader::next_whole_event), but lends a summary of numbers as it is in the file, which
     /// takes a fraction of the time: for programs that read millions of them.
     ///
     /// ```
@@ -103,8 +124,22 @@ impl<R: Read> EventReader<R> {
         }
     }
 
-    /// As [`next_event`](EventReader::next_event), but a truncated record is the end for now, as it is
-    /// to TensorBoard.
+    /// Reads as [`next_event`](EventReader::next_event), but takes a truncated record for the end for now, as TensorBoard does.
+    ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::open(&directory)?;
+    /// writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// writer.close()?;
+    /// let whole = std::fs::read(writer.path())?;
+    /// // Its writer was killed in the middle of the last event.
+    /// std::fs::write(writer.path(), &whole[..whole.len() - 1])?;
+    /// let mut reader = summary::EventReader::open(writer.path())?;
+    /// assert_eq!(reader.next_whole_event()?.map(|event| event.step), Some(0));
+    /// assert!(reader.next_whole_event()?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`next_event`](EventReader::next_event) but for truncated records.
@@ -123,8 +158,15 @@ impl<R: Read> Iterator for EventReader<R> {
     }
 }
 
-/// The event files of a run's directory in the order of their names, which is that of their making.
+/// Lists the event files of a run's directory in the order of their names, which is that of their creation.
 /// Event files are those with `tfevents` in the name. A path that is no directory stands for itself.
+///
+/// ```
+/// let directory = tempfile::tempdir()?;
+/// let writer = summary::EventWriter::open(&directory)?;
+/// assert_eq!(summary::event_files(&directory)?, [writer.path()]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`EventError::File`] when the directory cannot be listed.
@@ -150,7 +192,7 @@ pub fn event_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, EventErr
     Ok(files)
 }
 
-/// All events of a run: of the event files of a directory, one file after another, or of one file.
+/// Reads all events of a run: of the event files of a directory, one file after another, or of one file.
 ///
 /// ```no_run
 /// for event in summary::read_events("train")? {
@@ -167,7 +209,19 @@ pub fn read_events(directory: impl AsRef<Path>) -> Result<RunEvents, EventError>
     Ok(RunEvents { files: run_files(directory)?.into_iter(), current: None })
 }
 
-/// As [`event_files`], but a folder of several runs is an error that names them.
+/// Lists the files as [`event_files`] does, but a folder of several runs is an error that names them.
+///
+/// ```
+/// # use summary::{EventWriter, SessionLog, Summary};
+/// # let directory = tempfile::tempdir()?;
+/// for run in ["train", "eval"] {
+///     EventWriter::open(directory.path().join(run))?;
+/// }
+/// assert_eq!(summary::run_files(directory.path().join("train"))?.len(), 1);
+/// let error = summary::run_files(&directory).unwrap_err();
+/// assert!(error.to_string().contains("eval"), "{error}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As [`read_events`].
@@ -183,7 +237,7 @@ pub fn run_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, EventError
     Ok(files)
 }
 
-/// The folders right below one that hold event files. What cannot be listed is left out.
+/// Returns the folders right below one that hold event files. Folders that cannot be listed are left out.
 fn runs_below(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let folders = entries.map(|entry| entry.path()).filter(|path| path.is_dir());

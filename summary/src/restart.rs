@@ -55,6 +55,15 @@ impl Restarts {
     }
 
     /// Takes note of the next event, and returns the points before it that it makes void.
+    ///
+    /// ```
+    /// use summary::{Event, Restarts, Summary};
+    /// let mut restarts = Restarts::new();
+    /// let point = |step| Event::new(0.0, step, Summary::scalar("loss", 0.5).into());
+    /// assert!(restarts.observe(&point(5)).is_none());
+    /// // No file version was read, so a step that goes back is a restart.
+    /// assert_eq!(restarts.observe(&point(3)).unwrap().first_step(), 3);
+    /// ```
     pub fn observe<'a>(&mut self, event: &'a Event) -> Option<VoidPoints<'a>> {
         match &event.data {
             Some(EventData::FileVersion(text)) => {
@@ -71,6 +80,14 @@ impl Restarts {
 
     /// Takes note of a summary of this step with values of these tags, as [`observe`](Restarts::observe) does of one in an
     /// event.
+    ///
+    /// ```
+    /// use summary::Restarts;
+    /// let mut restarts = Restarts::new();
+    /// assert!(restarts.observe_summary(5, ["loss"]).is_none());
+    /// let void = restarts.observe_summary(3, ["loss"]).unwrap();
+    /// assert_eq!((void.first_step_of("loss"), void.first_step_of("accuracy")), (Some(3), None));
+    /// ```
     pub fn observe_summary<'a>(
         &mut self,
         step: i64,
@@ -118,7 +135,7 @@ impl<'a> VoidPoints<'a> {
     }
 }
 
-/// The number of a file version such as `brain.Event:2`.
+/// Returns the number of a file version such as `brain.Event:2`.
 fn version(text: &str) -> Option<f64> {
     text.strip_prefix("brain.Event:")?.parse().ok()
 }
@@ -142,7 +159,7 @@ mod tests {
         Event::new(0.0, step, SessionLog::start().into())
     }
 
-    /// The first void step after each event that voids any.
+    /// Returns the first void step after each event that voids any.
     fn void(events: &[Event]) -> Vec<i64> {
         let mut restarts = Restarts::new();
         events.iter().filter_map(|event| restarts.observe(event)).map(|void| void.first_step()).collect()

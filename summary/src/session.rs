@@ -15,23 +15,23 @@ impl From<EventError> for Error {
             EventError::OnlyRuns { .. } => Code::NotFound,
             EventError::Panicked => Code::Internal,
         };
-        told(code, error)
+        converted(code, error)
     }
 }
 
 impl From<RecordError> for Error {
     fn from(error: RecordError) -> Error {
-        told(code_of(&error), error)
+        converted(code_of(&error), error)
     }
 }
 
 impl From<SummaryError> for Error {
     fn from(error: SummaryError) -> Error {
-        told(Code::InvalidArgument, error)
+        converted(Code::InvalidArgument, error)
     }
 }
 
-fn told(code: Code, error: impl StdError + Send + Sync + 'static) -> Error {
+fn converted(code: Code, error: impl StdError + Send + Sync + 'static) -> Error {
     Error::new(code, error.to_string()).with_source(error)
 }
 
@@ -44,7 +44,7 @@ fn code_of(error: &RecordError) -> Code {
     }
 }
 
-/// As an I/O error that stands alone.
+/// Returns the code of an I/O error that stands alone.
 fn code_of_io(error: &std::io::Error) -> Code {
     Error::from(std::io::Error::from(error.kind())).code()
 }

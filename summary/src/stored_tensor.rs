@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message;
 use tensor::{Complex, DType, Shape, Tensor, bf16, f16};
 
-/// A tensor in its serialised form (TensorFlow's `TensorProto`), which is decoded on demand: an event
+/// A tensor in its serialized form (TensorFlow's `TensorProto`), which is decoded on demand: an event
 /// with a tensor nobody can read is still an event, and is written back as it was.
 ///
 /// ```
@@ -23,7 +23,7 @@ pub struct StoredTensor(Bytes);
 const MAX_FILLED: usize = 256 << 20;
 
 impl StoredTensor {
-    /// Serialises a tensor.
+    /// Serializes a tensor.
     ///
     /// # Errors
     /// [`SummaryError::DType`] for resources and variants.
@@ -45,19 +45,32 @@ impl StoredTensor {
         Ok(StoredTensor(message.encode_to_vec().into()))
     }
 
-    /// Takes a serialised `TensorProto`; whether it is one shows when it is decoded.
+    /// Takes a serialized `TensorProto`, which is checked when it is decoded.
+    ///
+    /// ```
+    /// use summary::StoredTensor;
+    /// assert!(StoredTensor::from_encoded(&b"\xff"[..]).to_tensor().is_err());
+    /// ```
     #[must_use]
     pub fn from_encoded(bytes: impl Into<Bytes>) -> StoredTensor {
         StoredTensor(bytes.into())
     }
 
-    /// The serialised `TensorProto`.
+    /// Returns the serialized `TensorProto`.
     #[must_use]
     pub fn as_encoded(&self) -> &Bytes {
         &self.0
     }
 
     /// Decodes it. Missing values are filled up with the last one given, or zeros, as the format says.
+    ///
+    /// ```
+    /// use summary::StoredTensor;
+    /// use tensor::Tensor;
+    /// let stored = StoredTensor::new(&Tensor::from("text"))?;
+    /// assert_eq!(stored.to_tensor()?, Tensor::from("text"));
+    /// # Ok::<(), summary::SummaryError>(())
+    /// ```
     ///
     /// # Errors
     /// [`SummaryError::Decode`], [`SummaryError::UnknownDType`], [`SummaryError::DType`] for resources
@@ -113,7 +126,7 @@ fn shape_of(shape: Option<&TensorShape>) -> Result<Shape, SummaryError> {
     shape.dim.iter().map(size).collect()
 }
 
-/// The tensor of a message's typed values.
+/// Makes the tensor of a message's typed values.
 fn from_values(dtype: DType, shape: Shape, message: TensorProto) -> Result<Tensor, SummaryError> {
     macro_rules! filled {
         ($values:expr) => {{
@@ -157,7 +170,7 @@ fn from_values(dtype: DType, shape: Shape, message: TensorProto) -> Result<Tenso
     }
 }
 
-/// A tensor of a dtype without a Rust type.
+/// Makes a tensor of a dtype without a Rust type.
 fn from_numbers<const N: usize>(
     dtype: DType,
     shape: Shape,
@@ -169,7 +182,7 @@ fn from_numbers<const N: usize>(
     Ok(Tensor::from_le_bytes(dtype, shape, bytes)?)
 }
 
-/// As many values as the shape needs, the last one repeated. Surplus values are left for the tensor's
+/// Returns as many values as the shape needs, the last one repeated. Surplus values are left for the tensor's
 /// own check to refuse.
 fn filled<T: Clone + Default>(
     mut values: Vec<T>,
@@ -188,7 +201,7 @@ fn filled<T: Clone + Default>(
     Ok(values)
 }
 
-/// Complex numbers of their parts in turn.
+/// Makes complex numbers of their parts in turn.
 fn pairs<T: Copy>(parts: &[T]) -> Vec<Complex<T>> {
     parts.chunks_exact(2).map(|part| Complex::new(part[0], part[1])).collect()
 }
@@ -233,9 +246,9 @@ mod tests {
         let mut complex = message(DType::Complex64, &[2]);
         complex.scomplex_val = vec![1.0, 2.0];
         assert_eq!(decoded(&complex).unwrap(), Tensor::from([Complex::new(1.0f32, 2.0); 2]));
-        let mut quantised = message(DType::QInt32, &[2]);
-        quantised.int_val = vec![-7];
-        assert_eq!(decoded(&quantised).unwrap().to_string(), "[-7 -7]");
+        let mut quantized = message(DType::QInt32, &[2]);
+        quantized.int_val = vec![-7];
+        assert_eq!(decoded(&quantized).unwrap().to_string(), "[-7 -7]");
         let mut eight = message(DType::Float8E5M2, &[2]);
         eight.float8_val = Bytes::from_static(&[0x3c]);
         assert_eq!(decoded(&eight).unwrap().as_bytes().unwrap(), [0x3c, 0x3c]);

@@ -21,15 +21,29 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// One number.
+    /// Makes a summary of one number.
+    ///
+    /// ```
+    /// use summary::Summary;
+    /// assert_eq!(Summary::scalar("loss", 0.5).values[0].as_scalar(), Some(0.5));
+    /// ```
     #[must_use]
     pub fn scalar(tag: impl Into<String>, value: f32) -> Summary {
         Value::scalar(tag, value).into()
     }
 
-    /// The pictures of a batch, an array of number, height, width and channels; the first `max` of them.
+    /// Makes a summary of the images of a batch, an array of number, height, width and channels; the first `max` of them.
     /// Tags are `<name>/image` when `max` is 1, else `<name>/image/0` and so on. See
     /// [`Image::from_pixels`](crate::Image::from_pixels).
+    ///
+    /// ```
+    /// use summary::Summary;
+    /// use tensor::Tensor;
+    /// let pixels = Tensor::from_vec(vec![0u8; 2 * 4 * 4 * 3], [2, 4, 4, 3])?;
+    /// let tags: Vec<_> = Summary::images("digits", &pixels, 2)?.values.into_iter().map(|value| value.tag).collect();
+    /// assert_eq!(tags, ["digits/image/0", "digits/image/1"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Image::from_pixels`](crate::Image::from_pixels).
@@ -39,7 +53,7 @@ impl Summary {
         Ok(tags.into_iter().zip(images).map(|(tag, image)| Value::image(tag, image)).collect())
     }
 
-    /// The sounds of a batch, an array of number, frames and, unless there is one, channels; the first
+    /// Makes a summary of the audio clips of a batch, an array of number, frames and, unless there is one, channels; the first
     /// `max` of them. Tags are `<name>/audio` when `max` is 1, else `<name>/audio/0` and so on. See
     /// [`Audio::from_samples`](crate::Audio::from_samples).
     ///
@@ -56,7 +70,15 @@ impl Summary {
         Ok(tags.into_iter().zip(sounds).map(|(tag, audio)| Value::audio(tag, audio)).collect())
     }
 
-    /// The values of all, in order.
+    /// Joins the values of all summaries, in order.
+    ///
+    /// ```
+    /// use summary::Summary;
+    /// let merged = Summary::merge([Summary::scalar("loss", 0.5), Summary::scalar("accuracy", 0.75)])?;
+    /// assert_eq!(merged.values.len(), 2);
+    /// assert!(Summary::merge([Summary::scalar("loss", 0.5), Summary::scalar("loss", 0.5)]).is_err());
+    /// # Ok::<(), summary::SummaryError>(())
+    /// ```
     ///
     /// # Errors
     /// [`SummaryError::DuplicateTag`].
@@ -70,13 +92,26 @@ impl Summary {
     }
 
     /// Adds a value.
+    ///
+    /// ```
+    /// use summary::{Summary, Value};
+    /// let summary = Summary::scalar("loss", 0.5).with(Value::scalar("accuracy", 0.75));
+    /// assert_eq!(summary.values.len(), 2);
+    /// ```
     #[must_use]
     pub fn with(mut self, value: Value) -> Summary {
         self.values.push(value);
         self
     }
 
-    /// The serialised message, as summary ops give it.
+    /// Serializes the summary, as summary ops do.
+    ///
+    /// ```
+    /// use summary::Summary;
+    /// let summary = Summary::scalar("loss", 0.5);
+    /// assert_eq!(Summary::decode(summary.encode())?, summary);
+    /// # Ok::<(), summary::DecodeError>(())
+    /// ```
     #[must_use]
     pub fn encode(&self) -> Bytes {
         proto::Summary::from(self.clone()).encode_to_vec().into()

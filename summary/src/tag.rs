@@ -1,6 +1,6 @@
 //! Names of values.
 
-/// A tag made of any name by TensorFlow 1's rule: every character other than letters, digits and
+/// Makes a tag of any name by TensorFlow 1's rule: every character other than letters, digits and
 /// `-`, `/`, `_`, `.` becomes `_`, and slashes in front are dropped.
 ///
 /// ```
@@ -13,7 +13,7 @@ pub fn clean_tag(name: &str) -> String {
     tag.trim_start_matches('/').to_owned()
 }
 
-/// The tags of the values of a batch: `<name>/<kind>` if at most one was asked for, otherwise with a
+/// Returns the tags of the values of a batch: `<name>/<kind>` if at most one was asked for, otherwise with a
 /// number each, also when there is only one.
 pub(crate) fn of_batch(name: &str, kind: &str, max: usize, count: usize) -> Vec<String> {
     if max == 1 {

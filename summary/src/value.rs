@@ -5,30 +5,36 @@ use bytes::Bytes;
 use tensor::Tensor;
 
 /// A tagged value.
+///
+/// ```
+/// use summary::{TagKind, Value};
+/// let value = Value::scalar("train/loss", 0.5);
+/// assert_eq!((&*value.tag, value.number(), TagKind::of(&value, None)), ("train/loss", Some(0.5), TagKind::Scalar));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Value {
-    /// What it is called; values of one tag and rising steps make one curve. See
+    /// The name; values of one tag and rising steps make one curve. See
     /// [`clean_tag`](crate::clean_tag).
     pub tag: String,
     /// The value; `None` for kinds this crate does not know.
     pub data: Option<ValueData>,
-    /// How to show it. Values in TensorFlow 1's style need none.
+    /// The metadata for viewers. Values in TensorFlow 1's style need none.
     pub metadata: Option<SummaryMetadata>,
     /// The graph's node that made it; obsolete.
     pub node_name: String,
 }
 
-/// What a value can be.
+/// The data of a value.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ValueData {
     /// A number. NaN and infinities are kept.
     Scalar(f32),
-    /// How values are distributed.
+    /// A distribution.
     Histogram(Histogram),
-    /// A picture.
+    /// An image.
     Image(Image),
-    /// A sound.
+    /// An audio clip.
     Audio(Audio),
     /// Anything else, and everything in TensorFlow 2's style; the metadata tell how to show it.
     Tensor(StoredTensor),
@@ -36,12 +42,12 @@ pub enum ValueData {
     OldStyleHistogram(Bytes),
 }
 
-/// How a value is to be shown.
+/// Metadata that tell viewers how to show a value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SummaryMetadata {
     /// The plug-in of the viewer that shows it.
     pub plugin: Option<PluginData>,
-    /// A name to show in place of the tag.
+    /// A name to show instead of the tag.
     pub display_name: String,
     /// A description, in Markdown.
     pub description: String,
@@ -49,7 +55,7 @@ pub struct SummaryMetadata {
     pub data_class: i32,
 }
 
-/// A viewer's plug-in and what it wants to know of a tag.
+/// A viewer's plug-in and its own data of a tag.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PluginData {
     /// Its name, such as `scalars`, `histograms`, `images`, `text`.
@@ -59,7 +65,13 @@ pub struct PluginData {
 }
 
 impl SummaryMetadata {
-    /// Metadata that name a plug-in and nothing else.
+    /// Makes metadata that name a plug-in and nothing else.
+    ///
+    /// ```
+    /// use summary::{SummaryMetadata, Value};
+    /// let value = Value::scalar("loss", 0.5).with_metadata(SummaryMetadata::plugin("scalars"));
+    /// assert_eq!(value.plugin_name(), Some("scalars"));
+    /// ```
     #[must_use]
     pub fn plugin(name: impl Into<String>) -> SummaryMetadata {
         let plugin = Some(PluginData { name: name.into(), content: Bytes::new() });
@@ -72,38 +84,62 @@ impl Value {
         Value { tag: tag.into(), data: Some(data), ..Value::default() }
     }
 
-    /// A number.
+    /// Makes a number.
+    ///
+    /// ```
+    /// assert_eq!(summary::Value::scalar("loss", 0.5).number(), Some(0.5));
+    /// ```
     #[must_use]
     pub fn scalar(tag: impl Into<String>, value: f32) -> Value {
         Value::new(tag, ValueData::Scalar(value))
     }
 
-    /// A histogram.
+    /// Makes a histogram.
+    ///
+    /// ```
+    /// use summary::{Histogram, TagKind, Value};
+    /// let value = Value::histogram("weights", Histogram::of([0.5, -0.5])?);
+    /// assert_eq!(TagKind::of(&value, None), TagKind::Histogram);
+    /// # Ok::<(), summary::SummaryError>(())
+    /// ```
     #[must_use]
     pub fn histogram(tag: impl Into<String>, histogram: Histogram) -> Value {
         Value::new(tag, ValueData::Histogram(histogram))
     }
 
-    /// A picture.
+    /// Makes an image.
     #[must_use]
     pub fn image(tag: impl Into<String>, image: Image) -> Value {
         Value::new(tag, ValueData::Image(image))
     }
 
-    /// A sound.
+    /// Makes an audio clip.
     #[must_use]
     pub fn audio(tag: impl Into<String>, audio: Audio) -> Value {
         Value::new(tag, ValueData::Audio(audio))
     }
 
-    /// A text in Markdown, which the viewer's plug-in `text` shows.
+    /// Makes a text in Markdown, which the viewer's plug-in `text` shows.
+    ///
+    /// ```
+    /// use summary::{TagKind, Value};
+    /// assert_eq!(TagKind::of(&Value::text("note", "a *note*"), None), TagKind::Text);
+    /// ```
     #[must_use]
     pub fn text(tag: impl Into<String>, text: &str) -> Value {
         let stored = StoredTensor::new(&Tensor::from(text)).expect("a string can be stored");
         Value::new(tag, ValueData::Tensor(stored)).with_metadata(SummaryMetadata::plugin("text"))
     }
 
-    /// A tensor, of which a plug-in that the metadata name may make something.
+    /// Makes a tensor, for a plug-in that the metadata name.
+    ///
+    /// ```
+    /// use summary::{TagKind, Value};
+    /// use tensor::Tensor;
+    /// let value = Value::tensor("confusion", &Tensor::from([1i64, 2]))?;
+    /// assert_eq!(TagKind::of(&value, None), TagKind::Tensor);
+    /// # Ok::<(), summary::SummaryError>(())
+    /// ```
     ///
     /// # Errors
     /// [`SummaryError::DType`] for resources and variants.
@@ -112,6 +148,12 @@ impl Value {
     }
 
     /// Sets the metadata.
+    ///
+    /// ```
+    /// use summary::{SummaryMetadata, Value};
+    /// let described = SummaryMetadata { description: "of a batch".to_owned(), ..SummaryMetadata::default() };
+    /// assert_eq!(Value::scalar("loss", 0.5).with_metadata(described.clone()).metadata, Some(described));
+    /// ```
     #[must_use]
     pub fn with_metadata(mut self, metadata: SummaryMetadata) -> Value {
         self.metadata = Some(metadata);
@@ -170,7 +212,7 @@ impl Value {
         }
     }
 
-    /// The name of the plug-in that shows it.
+    /// Returns the plug-in that the metadata name.
     #[must_use]
     pub fn plugin_name(&self) -> Option<&str> {
         self.metadata.as_ref()?.plugin.as_ref().map(|plugin| &*plugin.name)

@@ -72,6 +72,15 @@ struct Worker {
 impl EventWriter {
     /// Starts a new file in a directory, which is made if it is missing.
     ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::open(directory.path().join("train"))?;
+    /// writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// writer.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`EventError::File`], [`EventError::Record`] when the file's first event cannot be written,
     /// [`EventError::Thread`].
@@ -80,6 +89,14 @@ impl EventWriter {
     }
 
     /// Options for a writer.
+    ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::builder().max_queue(100).suffix(".train").open(&directory)?;
+    /// assert_eq!(writer.directory(), directory.path());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder() -> EventWriterBuilder {
         EventWriterBuilder::default()
     }
@@ -132,13 +149,13 @@ impl EventWriter {
         Ok(())
     }
 
-    /// The directory.
+    /// Returns the directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The file that is, or was last, written.
+    /// Returns the file that is, or was last, written.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.worker().path.clone()
@@ -158,6 +175,16 @@ impl EventWriter {
     }
 
     /// Adds values at a step, now.
+    ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::open(&directory)?;
+    /// writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// writer.close()?;
+    /// assert_eq!(summary::read_events(&directory)?.count(), 2, "and the file's version");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`add_event`](EventWriter::add_event).
@@ -182,6 +209,14 @@ impl EventWriter {
     /// Adds a session's beginning, end or checkpoint, now. A beginning makes viewers drop what an
     /// earlier session wrote for this step and later ones: add it with the first step that will be
     /// written.
+    ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::open(&directory)?;
+    /// writer.add_session_log(SessionLog::checkpoint("model.ckpt-10"), 10)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`add_event`](EventWriter::add_event).
@@ -254,6 +289,16 @@ impl EventWriter {
     /// Waits until all events added before are in the file, in the operating system's hands: they
     /// survive this process, though not a power failure. Does nothing when closed.
     ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::open(&directory)?;
+    /// writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// writer.flush()?;
+    /// assert_eq!(summary::read_events(&directory)?.count(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The error that ended the thread.
     pub fn flush(&self) -> Result<(), EventError> {
@@ -262,6 +307,15 @@ impl EventWriter {
 
     /// Writes what is queued, syncs the file to the disk, and ends the thread. Does nothing when closed
     /// already.
+    ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::open(&directory)?;
+    /// writer.close()?;
+    /// assert!(writer.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The error that ended the thread, once: the writer is closed then, too.
@@ -280,6 +334,18 @@ impl EventWriter {
     /// Starts another file in the same directory after [`close`](EventWriter::close) or an error. Does
     /// nothing when the writer is open and well.
     ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::open(&directory)?;
+    /// writer.close()?;
+    /// writer.reopen()?;
+    /// writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// writer.close()?;
+    /// assert_eq!(summary::event_files(&directory)?.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`open`](EventWriter::open).
     pub fn reopen(&self) -> Result<(), EventError> {
@@ -293,7 +359,7 @@ impl EventWriter {
         self.start(&mut worker)
     }
 
-    /// Whether it is closed, or its thread has failed.
+    /// Returns true if the writer is closed, or its thread has failed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.queue.is_ended()

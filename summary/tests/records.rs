@@ -33,7 +33,7 @@ fn some_records() -> impl Strategy<Value = Vec<Vec<u8>>> {
     proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..6)
 }
 
-/// Gives a few bytes at a time, and an end wherever it is told.
+/// Gives a few bytes at a time, and an end at every second read.
 struct Trickle<'a> {
     bytes: &'a [u8],
     step: usize,

@@ -189,7 +189,7 @@ class Chart {
     this.options.onZoom?.(range);
   }
 
-  /** What a tooltip tells at a place: of each curve the point nearest to it. */
+  /** Returns the points of a tooltip at a place: of each curve the one nearest to it. */
   at(index) {
     const x = this.data[0][index];
     const found = this.curves.map((curve, place) => {
@@ -277,16 +277,16 @@ class Chart {
     event.stopPropagation();
   }
 
-  /** Says in words what a screen reader cannot see. */
+  /** Describes the chart for screen readers. */
   describe() {
-    const told = this.curves.slice(0, 6).map((curve) => {
+    const described = this.curves.slice(0, 6).map((curve) => {
       const values = curve.values.filter(Number.isFinite);
       if (values.length === 0) return `${runName({ name: curve.run })}: no finite values`;
       const last = values[values.length - 1];
       return `${runName({ name: curve.run })}: ${curve.total} points, from ${short(values[0])} to ${short(last)} at step ${curve.steps[curve.steps.length - 1]}`;
     });
     const more = this.curves.length > 6 ? `; and ${this.curves.length - 6} more runs` : "";
-    this.plotHost.setAttribute("aria-label", `${cutName(this.title)}. ${told.join("; ")}${more}. Arrow keys go from point to point, plus and minus zoom.`);
+    this.plotHost.setAttribute("aria-label", `${cutName(this.title)}. ${described.join("; ")}${more}. Arrow keys go from point to point, plus and minus zoom.`);
   }
 
   /** The points as they came, for a file or a table. */

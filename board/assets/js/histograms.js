@@ -62,15 +62,15 @@ class HistogramCard {
     const { histograms: rows, from, to, total } = this.answer;
     if (rows.length === 0) return put(this.body, nothing("Nothing that can be drawn."));
     const caption = h("p", { class: "note dim" }, total > rows.length ? `${rows.length} of ${whole(total)} histograms` : `${total} histogram${total === 1 ? "" : "s"}`);
-    this.told = h("p", { class: "told", role: "status" });
-    put(this.body, this.draw(rows, from, to), this.told, caption);
+    this.caption = h("p", { class: "reading", role: "status" });
+    put(this.body, this.draw(rows, from, to), this.caption, caption);
     this.tell(rows.length - 1);
   }
 
   tell(index) {
     const row = this.answer.histograms[index];
     const mean = row.mean === null ? "" : ` · mean ${short(toNumber(row.mean))}`;
-    this.told.textContent = `step ${whole(row.step)} · ${whole(toNumber(row.count))} values · ${short(toNumber(row.min))} to ${short(toNumber(row.max))}${mean}`;
+    this.caption.textContent = `step ${whole(row.step)} · ${whole(toNumber(row.count))} values · ${short(toNumber(row.min))} to ${short(toNumber(row.max))}${mean}`;
     this.body.querySelectorAll("[data-row]").forEach((element) => element.classList.toggle("on", element.dataset.row === String(index)));
   }
 

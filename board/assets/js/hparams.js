@@ -50,7 +50,7 @@ const hparams = {
     }));
     const body = sorted.map((row) => h("tr", { "data-run": row.run, onmouseenter: () => this.mark(row.run), onmouseleave: () => this.mark(null) },
       h("th", { scope: "row" }, h("span", { class: "swatch", style: { background: runs.color(row.run) } }), cutName(runName({ name: row.run }))),
-      columns.map((column) => h("td", { class: column.part }, told(row[column.part][column.name])))));
+      columns.map((column) => h("td", { class: column.part }, shownValue(row[column.part][column.name])))));
     put(this.panel, this.axes(rows, columns),
       h("details", { class: "picker" }, h("summary", {}, "Numbers to compare"), h("div", { class: "boxes" }, boxes)),
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Parameters" }, h("table", { class: "data hparams" }, h("thead", {}, h("tr", {}, head("run", "run"), columns.map((column) => head(`${column.part} ${column.name}`, column.name, column.part)))), h("tbody", {}, body))));
@@ -105,4 +105,4 @@ const hparams = {
 };
 
 const toNumberIfNumber = (value) => (value === "NaN" || value === "Infinity" || value === "-Infinity" ? Number(value) : value);
-const told = (value) => (value === undefined ? "–" : typeof value === "number" ? short(value) : String(value));
+const shownValue = (value) => (value === undefined ? "–" : typeof value === "number" ? short(value) : String(value));

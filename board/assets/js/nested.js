@@ -1,6 +1,6 @@
 // Scopes opened in place: the picture of a scope, with those of opened scopes inside their boxes.
 
-/** The room in an opened box: beside what it holds, and for its name above. */
+/** The room in an opened box: to the sides of its content, and above it for the name. */
 const INSET = 10;
 const HEADING = 26;
 /** The room around a picture. */

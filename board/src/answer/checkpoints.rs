@@ -19,7 +19,7 @@ use tensor::Tensor;
 const MAX_TENSOR: u64 = 256 << 20;
 /// The bins of a tensor's distribution.
 const BINS: usize = 60;
-/// How many tensors of a checkpoint are listed.
+/// The most tensors of a checkpoint that are listed.
 const MAX_TENSORS: usize = 10_000;
 
 impl Board {

@@ -14,10 +14,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use summary::EventData;
 
-/// How many inputs and users of an operation are listed.
+/// The most inputs and users of an operation that are listed.
 const MAX_LISTED: usize = 200;
 
-/// The graph that was looked at last, so that going from scope to scope does not read it again.
+/// The last graph that was shown, kept so that opening another scope does not read it again.
 #[derive(Debug)]
 pub(crate) struct Cached {
     run: String,

@@ -8,10 +8,10 @@ use crate::series::number;
 use serde_json::json;
 use summary::TagKind;
 
-/// How many histograms are shown at once when the page does not say, and at most.
+/// The number of histograms that are shown at once by default, and at most.
 const USUAL: usize = 40;
 const MOST: usize = 200;
-/// How many bins each is brought into.
+/// The number of bins of each.
 const BINS: usize = 60;
 
 impl Board {

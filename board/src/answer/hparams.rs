@@ -8,9 +8,9 @@ use crate::series::number;
 use serde_json::{Map, Value as Json, json};
 use summary::{HParam, TagKind};
 
-/// How many numbers of a run are offered as columns.
+/// The most numbers of a run that are offered as columns.
 const MAX_METRICS: usize = 200;
-/// How many values are read to find a run's parameters.
+/// The most values that are read to find a run's parameters.
 const MAX_LOOKS: usize = 20;
 
 impl Board {

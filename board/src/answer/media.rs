@@ -1,4 +1,4 @@
-//! Pictures and sounds, read from the event files when they are looked at.
+//! Images and audio clips, read from the event files on demand.
 
 use super::{Answer, Query};
 use crate::board::Board;
@@ -7,12 +7,12 @@ use crate::{Error, media};
 use serde_json::json;
 use summary::{EventData, TagKind, Value};
 
-/// How many samples of a tag are listed when the page does not say.
+/// The number of samples of a tag that are listed by default, and at most.
 const USUAL: usize = 50;
 const MOST: usize = 1000;
 
 impl Board {
-    /// At most `count` samples of a `tag` of a `run` and a `kind`, by the words that name them, evenly spread.
+    /// Lists at most `count` samples of a `tag` of a `run` and a `kind`, by the words that name them, evenly spread.
     pub(super) fn samples(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let kind = query.need("kind")?;
         let kind =
@@ -30,12 +30,12 @@ impl Board {
         Answer::json(&json!({"total": total, "samples": samples}))
     }
 
-    /// The picture that `at` and `index` name.
+    /// Returns the image that `at` and `index` name.
     pub(super) fn image(&self, query: &Query<'_>) -> Result<Answer, Error> {
         self.medium(query, TagKind::Image, media::picture_type)
     }
 
-    /// The sound that `at` and `index` name.
+    /// Returns the clip that `at` and `index` name.
     pub(super) fn audio(&self, query: &Query<'_>) -> Result<Answer, Error> {
         self.medium(query, TagKind::Audio, media::sound_type)
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use summary::TagKind;
 
 impl Board {
-    /// The runs, and a number that changes with whatever is on the board.
+    /// Returns the runs, and a number that changes with every change of the board.
     pub(super) fn state(&self) -> Result<Answer, Error> {
         let version = self.version();
         let runs = self.all().into_iter().map(|shown| {
@@ -27,7 +27,7 @@ impl Board {
         }))
     }
 
-    /// The tags by kind, each with the runs that have it, with how many values, and its metadata.
+    /// Returns the tags by kind, each with the runs that have it, with how many values, and its metadata.
     pub(super) fn tags(&self) -> Result<Answer, Error> {
         let mut kinds: BTreeMap<&str, BTreeMap<String, Json>> = BTreeMap::new();
         for shown in self.all() {

@@ -6,7 +6,7 @@ use crate::board::Board;
 use crate::series::{Axis, Numbers, View};
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
-/// How many points a curve gets when the page does not say, and how many all curves of an answer get at most.
+/// The number of points of a curve by default, and the most of all curves of an answer.
 const USUAL_POINTS: usize = 1000;
 const MOST_POINTS: usize = 200_000;
 
@@ -39,7 +39,7 @@ impl Serialize for Curve<'_> {
 }
 
 impl Board {
-    /// The points of one tag of all runs, or of one `run`: at most `points` of each, between `from` and `to` on the `axis`
+    /// Returns the points of one tag of all runs, or of one `run`: at most `points` of each, between `from` and `to` on the `axis`
     /// (`step` or `wall`).
     pub(super) fn scalars(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let (tag, only) = (query.need("tag")?, query.get("run"));

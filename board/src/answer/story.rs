@@ -17,10 +17,10 @@ impl Board {
     }
 }
 
-/// What `SessionStoryHook` wrote, or what the status of a session log says.
+/// Returns an entry as `SessionStoryHook` wrote it, or by the status of a session log.
 fn entry(entry: &Entry) -> Json {
-    let told = match serde_json::from_str::<Json>(&entry.log.message) {
-        Ok(told @ Json::Object(_)) if told["story"].is_string() => told,
+    let said = match serde_json::from_str::<Json>(&entry.log.message) {
+        Ok(said @ Json::Object(_)) if said["story"].is_string() => said,
         _ => {
             let story = match entry.log.status {
                 SessionStatus::Start => "start",
@@ -31,5 +31,5 @@ fn entry(entry: &Entry) -> Json {
             json!({"story": story, "checkpoint": entry.log.checkpoint_path, "message": entry.log.message})
         }
     };
-    json!({"step": entry.step, "wall": entry.wall, "told": told})
+    json!({"step": entry.step, "wall": entry.wall, "said": said})
 }

@@ -8,14 +8,14 @@ use crate::stored;
 use serde_json::{Value as Json, json};
 use summary::{TagKind, Value, ValueData};
 
-/// How many texts of a tag are shown, how many bytes of each, and how many cells of a table.
+/// The number of texts of a tag that are shown by default and at most, the bytes of each, and the cells of a table.
 const USUAL: usize = 20;
 const MOST: usize = 1000;
 const MAX_BYTES: usize = 32 << 10;
 const MAX_CELLS: usize = 1000;
 
 impl Board {
-    /// At most `count` texts of a `tag` of a `run`, evenly spread over the steps; long ones are cut. `kind=tensor` gives
+    /// Returns at most `count` texts of a `tag` of a `run`, evenly spread over the steps; long ones are cut. `kind=tensor` gives
     /// what a tensor holds, where no other view shows it.
     pub(super) fn text(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let kind = if query.get("kind") == Some("tensor") { TagKind::Tensor } else { TagKind::Text };
@@ -32,7 +32,7 @@ impl Board {
     }
 }
 
-/// The strings of a value with the shape in which they stand, or a word on what it is instead.
+/// Returns the strings of a value with their shape, or a word on what it is instead.
 fn content(value: &Value) -> Json {
     let Some(ValueData::Tensor(stored)) = &value.data else { return json!({"error": "it is no tensor"}) };
     let tensor = match stored::decode(stored) {
@@ -48,7 +48,7 @@ fn content(value: &Value) -> Json {
     json!({"shape": shape, "cells": cells, "cut": strings.len().saturating_sub(MAX_CELLS)})
 }
 
-/// A text as it is, or its beginning with the number of bytes left out.
+/// Returns a text, or its beginning with the number of bytes left out.
 fn cell(bytes: &[u8]) -> Json {
     let kept = &bytes[..bytes.len().min(MAX_BYTES)];
     let text = String::from_utf8_lossy(kept);

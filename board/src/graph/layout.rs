@@ -13,9 +13,9 @@ const MIN_WIDTH: f64 = 76.0;
 const MAX_WIDTH: f64 = 260.0;
 /// The thin place that an edge takes in a layer that it crosses.
 const CROSSING: f64 = 10.0;
-/// How many places edges take in the layers they cross; beyond that they are drawn straight.
+/// The most places that edges take in the layers they cross; further edges are drawn straight.
 const MAX_CROSSINGS: usize = 3000;
-/// How wide the boxes set aside may stand.
+/// The width of the boxes that are set aside.
 const ASIDE_WIDTH: f64 = 900.0;
 
 /// A scope with the place of everything.
@@ -28,7 +28,7 @@ pub(crate) struct Picture {
     pub(crate) lines: Vec<Vec<(f64, f64)>>,
     pub(crate) width: f64,
     pub(crate) height: f64,
-    /// Where the part that is set apart begins, if there is one.
+    /// The upper edge of the part that is set aside, if there is one.
     pub(crate) aside: Option<f64>,
 }
 
@@ -235,7 +235,7 @@ fn place(rows: &[Vec<usize>], slots: &mut [Slot]) {
     }
 }
 
-/// Where a slot would be best: amid its neighbors.
+/// Returns the best place of a slot: amid its neighbors.
 fn wish(slot: usize, slots: &[Slot]) -> f64 {
     let neighbors = slots[slot].above.iter().chain(&slots[slot].below);
     let (sum, count) =

@@ -6,7 +6,7 @@ use session_core::Graph;
 use std::collections::{HashMap, HashSet};
 use tensor::DType;
 
-/// How many attributes of a node are shown, and how many characters of each.
+/// The most characters of an attribute that are shown.
 const MAX_TEXT: usize = 200;
 
 /// A graph.
@@ -30,11 +30,11 @@ pub(crate) struct Node {
     pub(crate) attributes: Vec<(String, String)>,
 }
 
-/// Where an input comes from.
+/// The origin of an input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input {
     pub(crate) node: usize,
-    /// Which output; `None` for a control input.
+    /// The index of the output; `None` for a control input.
     pub(crate) output: Option<usize>,
 }
 

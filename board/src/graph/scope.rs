@@ -4,9 +4,9 @@ use super::model::{Costs, Model, Node};
 use crate::Error;
 use std::collections::{BTreeMap, HashMap};
 
-/// How many boxes of a scope are drawn.
+/// The most boxes of a scope that are drawn.
 const MAX_BOXES: usize = 400;
-/// How many labels of an edge are kept.
+/// The most labels of an edge that are kept.
 const MAX_LABELS: usize = 8;
 
 /// A scope as a graph of boxes.
@@ -15,7 +15,7 @@ pub(crate) struct View {
     pub(crate) scope: String,
     pub(crate) boxes: Vec<Item>,
     pub(crate) edges: Vec<Edge>,
-    /// How many boxes are left out because they are too many.
+    /// The number of boxes that are left out because they are too many.
     pub(crate) more: usize,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Item {
     pub(crate) label: String,
     /// The type of an operation.
     pub(crate) op: String,
-    /// How many operations a scope holds.
+    /// The number of operations in a scope.
     pub(crate) count: usize,
     /// The dtype and shape of an operation's first output.
     pub(crate) output: String,
@@ -65,7 +65,7 @@ pub(crate) struct Item {
 pub(crate) struct Edge {
     pub(crate) from: usize,
     pub(crate) to: usize,
-    /// How many tensors.
+    /// The number of tensors.
     pub(crate) count: usize,
     /// Their dtypes and shapes, each once.
     pub(crate) labels: Vec<String>,

@@ -1,4 +1,4 @@
-//! Where values lie on an axis, and at which of them it has ticks.
+//! Positions of values on an axis, and its ticks.
 
 /// An axis from its least to its largest value.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl Scale {
         Scale { from, to, log: true }
     }
 
-    /// Where a value lies, from 0 to 1.
+    /// Returns the position of a value, from 0 to 1.
     pub(super) fn share(&self, value: f64) -> f64 {
         let value = if self.log { value.log10() } else { value };
         ((value / 2.0 - self.from / 2.0) / (self.to / 2.0 - self.from / 2.0)).clamp(0.0, 1.0)

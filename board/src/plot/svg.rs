@@ -70,7 +70,7 @@ impl Plot {
         svg
     }
 
-    /// How many entries of the legend stand in a line.
+    /// The number of entries of the legend in a line.
     fn per_line(&self, width: f64) -> usize {
         (((width - 74.0) / 220.0) as usize).max(1)
     }

@@ -331,7 +331,7 @@ fn the_other_views_show_what_the_files_hold() {
     chrome.until("document.querySelectorAll('[data-run=adam] .histogram rect').length > 100");
     assert!(
         chrome
-            .eval("document.querySelector('.told').textContent")
+            .eval("document.querySelector('.reading').textContent")
             .as_str()
             .unwrap()
             .starts_with("step 200 · 400 values")

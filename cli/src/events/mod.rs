@@ -10,13 +10,14 @@ use crate::output::Result;
 use clap::Subcommand;
 use std::io::Write;
 
-/// PATH is a run's folder or one event file. What a restarted run overwrote is left out, as TensorBoard does. Exit code 1
-/// tells of damage; a file that ends in the middle of an event, as of a run at work or killed, is not damaged.
+/// PATH is a run's folder or one event file. Points that a restarted run overwrote are left out, as in TensorBoard. Exit
+/// code 1 reports damage; a file that ends in the middle of an event, as of a run that is running or was killed, is not
+/// damaged.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List tags with kind, count, first and last step.
+    /// List tags with their kind, count, first and last step.
     List(list::Arguments),
-    /// Draw tags of numbers over steps, in the terminal or as a file.
+    /// Draw scalars over steps, in the terminal or as a file.
     #[cfg(feature = "board")]
     Plot(plot::Arguments),
     /// Print the values of one tag.

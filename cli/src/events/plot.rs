@@ -16,16 +16,16 @@ pub(crate) struct Arguments {
     /// Draw values on a logarithmic scale.
     #[arg(long)]
     log: bool,
-    /// Write an SVG file instead.
+    /// Write an SVG file instead of drawing in the terminal.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Write a PNG file instead.
+    /// Write a PNG file instead of drawing in the terminal.
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
-    /// The width: of the terminal in columns, 80 where it is none; of files in pixels, 960.
+    /// The width: in columns in the terminal (default: its own, else 80), in pixels in files (default: 960).
     #[arg(long)]
     width: Option<u32>,
-    /// The height: 20 lines, or 540 pixels.
+    /// The height: in lines in the terminal (default: 20), in pixels in files (default: 540).
     #[arg(long)]
     height: Option<u32>,
 }

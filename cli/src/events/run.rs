@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use summary::{Event, EventError, EventReader, run_files};
 use tensor::text::escaped;
 
-/// What could not be read.
+/// The parts of a run that cannot be read.
 #[derive(Debug, Default)]
 pub(crate) struct Unreadable {
-    /// Damage, in words that name file and offset.
+    /// The damage, with file and offset.
     pub(crate) damage: Vec<String>,
-    /// Files that end within an event, which is no damage, and where.
+    /// The files that end within an event, which is no damage, with the offset.
     pub(crate) unfinished: Vec<(PathBuf, u64)>,
 }
 
-/// Hands every event of a run on, with the file it is of, and tells what could not be read.
+/// Calls `visit` with every event of a run and its file, and returns the parts that cannot be read.
 pub(crate) fn each_event(
     path: &Path,
     mut visit: impl FnMut(&Path, Event),
@@ -55,10 +55,10 @@ impl Unreadable {
         if self.damage.is_empty() { Outcome::Good } else { Outcome::Bad }
     }
 
-    /// Tells it on the error stream, where it is in nobody's way.
+    /// Reports it on the error stream, apart from the output.
     pub(crate) fn report(&self) {
         let mut errors = io::stderr().lock();
-        // Nobody is left to tell if this fails.
+        // Nothing is left to report to if this fails.
         for (file, offset) in &self.unfinished {
             let _ = writeln!(
                 errors,

@@ -120,7 +120,7 @@ impl Point {
                 writeln!(out, "{count} values from {least} to {most}, mean {mean}")
             }
             (Some(ValueData::Image(image)), _) => {
-                writeln!(out, "{} x {} picture, {} bytes", image.width, image.height, image.encoded.len())
+                writeln!(out, "{} x {} image, {} bytes", image.width, image.height, image.encoded.len())
             }
             (Some(ValueData::Audio(audio)), _) => {
                 writeln!(
@@ -136,18 +136,18 @@ impl Point {
                 },
                 Err(error) => writeln!(out, "unreadable: {}", escaped(error)),
             },
-            _ => writeln!(out, "of no known kind"),
+            _ => writeln!(out, "unknown kind"),
         }
     }
 }
 
-/// A number with as many digits as are needed to tell it from its neighbours of its size.
+/// Formats a number with as many digits as distinguish it from its neighbors of the same size.
 fn shortest(number: f64) -> String {
     let single = number as f32;
     if f64::from(single) == number || number.is_nan() { format!("{single:?}") } else { format!("{number:?}") }
 }
 
-/// A number; its name where JSON has none.
+/// Returns a number, or its name where JSON has none.
 fn number_json(number: f64) -> Json {
     if number.is_finite() { json!(number) } else { json!(number.to_string()) }
 }

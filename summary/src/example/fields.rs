@@ -27,7 +27,7 @@ pub struct FeatureRef<'a> {
     /// Nothing for a feature without any list.
     kind: Option<FeatureKind>,
     list: &'a [u8],
-    /// Where the list begins in the message.
+    /// The offset of the list in the message.
     offset: usize,
 }
 
@@ -41,7 +41,7 @@ const FIXED32: u64 = 5;
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Where `bytes` begins in the message.
+    /// The offset of `bytes` in the message.
     base: usize,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Cursor<'a> {
         Ok(value)
     }
 
-    /// The next field: its number, its wire type and, when it has a length, its content.
+    /// Reads the next field: its number, its wire type and, when it has a length, its content.
     #[inline]
     fn field(&mut self) -> Result<Option<(u64, u64, Cursor<'a>)>, ExampleError> {
         if self.at >= self.bytes.len() {
@@ -154,7 +154,7 @@ fn feature(mut feature: Cursor<'_>) -> Result<FeatureRef<'_>, ExampleError> {
 }
 
 impl<'a> FeatureRef<'a> {
-    /// The kind of its values; nothing for a feature without any list.
+    /// Returns the kind of the values; `None` for a feature without a list.
     #[must_use]
     pub fn kind(&self) -> Option<FeatureKind> {
         self.kind

@@ -27,7 +27,7 @@ const BLOCK: usize = 256 << 10;
 pub struct BlockReader<R> {
     input: R,
     file: Option<Arc<Path>>,
-    /// What was read and not given yet.
+    /// The bytes that were read and not given yet.
     block: Bytes,
     offset: u64,
     max_len: u64,
@@ -61,13 +61,13 @@ impl<R: Read> BlockReader<R> {
         self
     }
 
-    /// Where the next record starts.
+    /// Returns the offset at which the next record starts.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The next record, or `None` at the end; less than a header before it counts as the end.
+    /// Returns the next record, or `None` at the end; less than a header before it counts as the end.
     ///
     /// # Errors
     /// As [`RecordReader::next_record`](super::RecordReader::next_record), again and again.
@@ -77,7 +77,7 @@ impl<R: Read> BlockReader<R> {
         }
         let (length, crc) = self.block[..HEADER].split_at(8);
         if !has_crc(length, crc) {
-            // What stands at a file's beginning and is no record may tell what it is.
+            // A file's beginning that is no record may identify the file's format.
             let kind = if self.offset == 0 { kind_of(&self.file, &self.block) } else { None };
             return Err(RecordError::Corrupt { place: self.place(), part: "length", kind });
         }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_with_its_offset() {
+    fn damage_is_reported_with_its_offset() {
         let file = written(&[3, 4]);
         for cut in 1..file.len() {
             let mut reader = BlockReader::new(&file[..cut]);

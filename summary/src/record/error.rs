@@ -1,4 +1,4 @@
-//! What can be wrong with a file of records.
+//! Errors of files of records.
 
 use std::fmt;
 use std::io;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use tensor::FileKind;
 use tensor::text::escaped;
 
-fn told(kind: Option<FileKind>) -> String {
+fn described(kind: Option<FileKind>) -> String {
     kind.map_or_else(String::new, |kind| format!(": the file is {kind}"))
 }
 
-/// Where in which file.
+/// The offset in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file, when the bytes come from one that has a name.
@@ -29,18 +29,18 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a record could not be read or written.
+/// An error of reading or writing a record.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
     /// A checksum does not fit: the bytes were changed, or were never a record.
-    #[error("corrupted {part} of the record at {place}{}", told(*kind))]
+    #[error("corrupted {part} of the record at {place}{}", described(*kind))]
     Corrupt {
         /// The record.
         place: Place,
         /// `length` or `data`.
         part: &'static str,
-        /// What the file is, where its first bytes tell that it holds no records.
+        /// The file's format, if its first bytes identify another one.
         kind: Option<FileKind>,
     },
     /// The file ends inside the record. It may still be growing: read again later.
@@ -66,17 +66,23 @@ pub enum RecordError {
     /// The operating system failed.
     #[error("could not {action} at {place}")]
     Io {
-        /// Where.
+        /// The place.
         place: Place,
         /// `open`, `read`, `write` or `flush`.
         action: &'static str,
-        /// What it said.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
 }
 
 impl RecordError {
-    /// Where it happened.
+    /// Returns the place.
+    ///
+    /// ```
+    /// use summary::record::RecordReader;
+    /// let error = RecordReader::new(&b"this is no file of records"[..]).next_record().unwrap_err();
+    /// assert_eq!(error.place().offset, 0);
+    /// ```
     #[must_use]
     pub fn place(&self) -> &Place {
         match self {
@@ -87,13 +93,23 @@ impl RecordError {
         }
     }
 
-    /// Whether the file's content is to blame, not the operating system.
+    /// Returns true if the file's content is to blame, not the operating system.
     #[must_use]
     pub fn is_data_loss(&self) -> bool {
         !matches!(self, RecordError::Io { .. })
     }
 
-    /// Whether the file ends too early, which more bytes would mend.
+    /// Returns true if the file ends too early, which more bytes would mend.
+    ///
+    /// ```
+    /// use summary::record::{RecordReader, RecordWriter};
+    /// let mut writer = RecordWriter::new(Vec::new());
+    /// writer.write(b"one")?;
+    /// let file = writer.into_inner();
+    /// let error = RecordReader::new(&file[..file.len() - 1]).next_record().unwrap_err();
+    /// assert!(error.is_truncated() && error.is_data_loss());
+    /// # Ok::<(), summary::record::RecordError>(())
+    /// ```
     #[must_use]
     pub fn is_truncated(&self) -> bool {
         matches!(self, RecordError::Truncated { .. })

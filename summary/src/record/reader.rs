@@ -12,7 +12,7 @@ use wire::crc;
 /// The default limit for a record's length in bytes: what a protocol message can have.
 pub const DEFAULT_MAX_LEN: u64 = i32::MAX as u64;
 
-/// How many bytes are asked for at once. Shorter records are copied out of their buffer, longer ones take it with them.
+/// The number of bytes that are asked for at once. Shorter records are copied out of their buffer, longer ones take it with them.
 pub(crate) const PIECE: usize = 64 << 10;
 /// Memory is taken for this many bytes on the word of a length alone; for more, as they arrive.
 const TRUSTED: usize = 1 << 20;
@@ -21,6 +21,17 @@ const TRUSTED: usize = 1 << 20;
 ///
 /// It can follow a file that is still being written: after the end, or after a truncated record, the
 /// next call continues with the bytes that were appended since. Nothing is read twice, so pipes work as well.
+///
+/// ```
+/// use summary::record::{RecordReader, RecordWriter};
+/// let mut writer = RecordWriter::new(Vec::new());
+/// writer.write(b"one")?;
+/// writer.write(b"two")?;
+/// let file = writer.into_inner();
+/// let records: Result<Vec<_>, _> = RecordReader::new(&file[..]).collect();
+/// assert_eq!(records?, ["one", "two"]);
+/// # Ok::<(), summary::record::RecordError>(())
+/// ```
 #[derive(Debug)]
 pub struct RecordReader<R> {
     input: R,
@@ -68,6 +79,15 @@ impl<R: Read> RecordReader<R> {
     }
 
     /// Sets the limit for a record's length, [`DEFAULT_MAX_LEN`] by default.
+    ///
+    /// ```
+    /// use summary::record::{RecordReader, RecordWriter};
+    /// let mut writer = RecordWriter::new(Vec::new());
+    /// writer.write(&[0; 100])?;
+    /// let file = writer.into_inner();
+    /// assert!(RecordReader::new(&file[..]).with_max_len(99).next_record().is_err());
+    /// # Ok::<(), summary::record::RecordError>(())
+    /// ```
     #[must_use]
     pub fn with_max_len(mut self, max_len: u64) -> RecordReader<R> {
         self.max_len = max_len;
@@ -75,6 +95,17 @@ impl<R: Read> RecordReader<R> {
     }
 
     /// Returns the offset behind the last whole record, where the next one starts.
+    ///
+    /// ```
+    /// use summary::record::{RecordReader, RecordWriter};
+    /// let mut writer = RecordWriter::new(Vec::new());
+    /// writer.write(b"one")?;
+    /// let file = writer.into_inner();
+    /// let mut reader = RecordReader::new(&file[..]);
+    /// reader.next_record()?;
+    /// assert_eq!(reader.offset(), 19);
+    /// # Ok::<(), summary::record::RecordError>(())
+    /// ```
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
@@ -120,8 +151,8 @@ impl<R: Read> RecordReader<R> {
         &self.buffer[data]
     }
 
-    /// As [`next_record`](RecordReader::next_record), but lends the record instead of allocating memory for it: for files of
-    /// millions of small records.
+    /// Returns the next record as [`next_record`](RecordReader::next_record) does, but lends it
+    /// instead of allocating memory for it: for files of millions of small records.
     ///
     /// ```
     /// use summary::record::{RecordReader, RecordWriter};
@@ -180,7 +211,7 @@ impl<R: Read> RecordReader<R> {
         self.offset += whole as u64;
     }
 
-    /// The length in a header that is there.
+    /// Returns the length in a header that was read.
     fn data_len(&self) -> Result<usize, RecordError> {
         let (length, crc) = self.unread()[..HEADER].split_at(8);
         if !has_crc(length, crc) {

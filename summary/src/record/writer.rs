@@ -10,6 +10,15 @@ use wire::crc;
 ///
 /// After an error part of a record may have been written: stop, or cut the file at
 /// [`offset`](RecordWriter::offset).
+///
+/// ```
+/// use summary::record::{RecordReader, RecordWriter};
+/// let mut writer = RecordWriter::new(Vec::new());
+/// writer.write(b"one")?;
+/// let file = writer.into_inner();
+/// assert_eq!(RecordReader::new(&file[..]).next_record()?.as_deref(), Some(&b"one"[..]));
+/// # Ok::<(), summary::record::RecordError>(())
+/// ```
 #[derive(Debug)]
 pub struct RecordWriter<W> {
     output: W,
@@ -32,6 +41,14 @@ impl<W: Write> RecordWriter<W> {
     }
 
     /// Bytes of the whole records written so far.
+    ///
+    /// ```
+    /// use summary::record::RecordWriter;
+    /// let mut writer = RecordWriter::new(Vec::new());
+    /// writer.write(b"one")?;
+    /// assert_eq!(writer.offset(), 16 + 3);
+    /// # Ok::<(), summary::record::RecordError>(())
+    /// ```
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
@@ -65,7 +82,7 @@ impl<W: Write> RecordWriter<W> {
         self.output.flush().map_err(|source| self.error("flush", source))
     }
 
-    /// The output.
+    /// Returns the output.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.output
     }

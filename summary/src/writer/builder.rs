@@ -55,44 +55,69 @@ impl Default for EventWriterBuilder {
 }
 
 impl EventWriterBuilder {
-    /// How many events may wait before adding one waits too; 10 by default, at least 1.
+    /// Sets the number of events that may wait before adding one waits too. Default: 10, at least 1.
     pub fn max_queue(mut self, events: usize) -> Self {
         self.options.max_queue = events.max(1);
         self
     }
 
-    /// How long an event may wait before it is on disk; 120 seconds by default.
+    /// Sets the time that an event may wait before it is on disk. Default: 120 seconds.
     pub fn flush_every(mut self, interval: Duration) -> Self {
         self.options.flush_every = interval;
         self
     }
 
-    /// The host's name in the file's name; the system's by default.
+    /// Sets the host's name in the file's name. Default: the system's.
+    ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::builder().host("worker-1").open(&directory)?;
+    /// assert!(writer.path().to_string_lossy().ends_with("worker-1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.options.host = Some(name.into());
         self
     }
 
-    /// Text at the end of the file's name; none by default. It goes in unchanged, so a `/` in it names a
+    /// Sets the text at the end of the file's name. Default: none. It goes in unchanged, so a `/` in it names a
     /// directory.
+    ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// let writer = EventWriter::builder().suffix(".eval").open(&directory)?;
+    /// assert!(writer.path().to_string_lossy().ends_with(".eval"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn suffix(mut self, suffix: impl Into<String>) -> Self {
         self.options.suffix = suffix.into();
         self
     }
 
-    /// What tells the time; the system's clock by default.
+    /// Sets the clock. Default: the system's.
+    ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// use std::time::Duration;
+    /// let writer = EventWriter::builder().clock(|| Duration::from_secs(1_700_000_000)).open(&directory)?;
+    /// assert!(writer.path().to_string_lossy().contains("tfevents.1700000000"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.options.clock = Arc::new(clock);
         self
     }
 
-    /// A serialised `GraphDef` to begin with; none by default.
+    /// Sets a serialized `GraphDef` to begin with. Default: none.
     pub fn graph(mut self, graph: impl Into<Bytes>) -> Self {
         self.graph = Some(graph.into());
         self
     }
 
-    /// A serialised `MetaGraphDef` to begin with; none by default.
+    /// Sets a serialized `MetaGraphDef` to begin with. Default: none.
     pub fn meta_graph(mut self, meta_graph: impl Into<Bytes>) -> Self {
         self.meta_graph = Some(meta_graph.into());
         self
@@ -111,7 +136,15 @@ impl EventWriterBuilder {
         self.start(directory)
     }
 
-    /// A writer that makes no file: what is added to it is encoded, and dropped. For rehearsals of a training.
+    /// Opens a writer without a file: events are encoded, and dropped. For dry runs of a training.
+    ///
+    /// ```
+    /// use summary::{EventWriter, Summary};
+    /// let writer = EventWriter::builder().discard()?;
+    /// writer.add_summary(Summary::scalar("loss", 0.5), 10)?;
+    /// writer.close()?;
+    /// # Ok::<(), summary::EventError>(())
+    /// ```
     ///
     /// # Errors
     /// [`EventError::Thread`].

@@ -33,19 +33,29 @@ pub struct EventWriterCache {
 static SHARED: LazyLock<EventWriterCache> = LazyLock::new(EventWriterCache::default);
 
 impl EventWriterCache {
-    /// An empty cache.
+    /// Makes an empty cache.
     #[must_use]
     pub fn new() -> EventWriterCache {
         EventWriterCache::default()
     }
 
-    /// The cache of this process.
+    /// Returns the cache of this process.
     #[must_use]
     pub fn shared() -> &'static EventWriterCache {
         &SHARED
     }
 
-    /// The directory's writer; a new one, with default options, if there is none or it is closed.
+    /// Returns the directory's writer; a new one, with default options, if there is none or it is closed.
+    ///
+    /// ```
+    /// # use summary::{EventWriter, SessionLog, Summary};
+    /// # let directory = tempfile::tempdir()?;
+    /// use summary::EventWriterCache;
+    /// let cache = EventWriterCache::new();
+    /// let writer = cache.get(&directory)?;
+    /// assert!(std::sync::Arc::ptr_eq(&writer, &cache.get(directory.path().join("."))?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`EventWriter::open`], or [`EventError::File`] when the path cannot be followed.
@@ -53,7 +63,7 @@ impl EventWriterCache {
         self.get_or_open(directory, |builder| builder)
     }
 
-    /// As [`get`](EventWriterCache::get), with options for the case that a new one is opened. Keep
+    /// Returns the writer as [`get`](EventWriterCache::get) does, with options for the case that a new one is opened. Keep
     /// graphs there: they are asked for only then.
     ///
     /// # Errors

@@ -1,10 +1,10 @@
-//! What time it is.
+//! The time of events.
 
 use std::time::{Duration, SystemTime};
 
 /// Tells event writers the time, for events, file names and the next flush.
 pub trait Clock: Send + Sync {
-    /// The time since the beginning of 1970, UTC.
+    /// Returns the time since the beginning of 1970, UTC.
     fn now(&self) -> Duration;
 }
 

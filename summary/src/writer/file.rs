@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Where a writer's thread writes to.
+/// The output of a writer's thread.
 pub(super) trait Output: Write + Send {
     /// Makes what was written, and flushed, survive a power failure.
     fn sync(&mut self) -> io::Result<()>;

@@ -25,9 +25,9 @@ pub(super) struct EventLog {
     records: RecordWriter<Box<dyn Output>>,
     clock: Arc<dyn Clock>,
     flush_every: Duration,
-    /// When the file was last flushed; `None` until the first event.
+    /// The time of the last flush; `None` until the first event.
     flushed: Option<Duration>,
-    /// Whether something was written since.
+    /// True if something was written since.
     dirty: bool,
     /// Tags whose metadata were written.
     described: HashSet<String>,
@@ -73,7 +73,7 @@ impl EventLog {
         self.records.write(&self.buffer)
     }
 
-    /// S-369: metadata are kept at the first event of each tag.
+    /// Leaves out the metadata of all but a tag's first value (S-369).
     fn leave_out_known_metadata(&mut self, event: &mut Event) {
         let Some(EventData::Summary(summary)) = &mut event.data else { return };
         for value in summary.values.iter_mut().filter(|value| value.metadata.is_some()) {
@@ -91,14 +91,14 @@ impl EventLog {
         if self.until_due().is_zero() { self.flush() } else { Ok(()) }
     }
 
-    /// How long the thread may sleep. What is in the file is to be flushed in time; so is what may wait
+    /// Returns the time that the thread may sleep. What is in the file is to be flushed in time; so is what may wait
     /// in the queue meanwhile.
     pub(super) fn patience(&self) -> Duration {
         let patience = if self.dirty { self.until_due() } else { self.flush_every.max(PROMPT) };
         patience.min(LONGEST_WAIT)
     }
 
-    /// How long until it is time.
+    /// Returns the time until the next flush.
     fn until_due(&self) -> Duration {
         let Some(flushed) = self.flushed else { return Duration::ZERO };
         match self.clock.now().checked_sub(flushed) {
@@ -127,7 +127,7 @@ impl EventLog {
         self.records.get_mut().sync().map_err(|source| self.records.error("sync", source))
     }
 
-    /// The tags whose metadata are in this file or one before.
+    /// Returns the tags whose metadata are in this file or one before.
     pub(super) fn into_described(self) -> HashSet<String> {
         self.described
     }
@@ -152,7 +152,7 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// What has been flushed, as another process would see it.
+    /// The flushed bytes, as another process would see them.
     #[derive(Clone, Default)]
     struct Disk(Arc<Mutex<Vec<u8>>>);
 

@@ -35,11 +35,11 @@ pub(super) struct Queue {
 
 struct State {
     events: Vec<Pending>,
-    /// The reader waits for `work`, and has not been told yet.
+    /// The reader waits for `work`, and was not woken yet.
     asleep: bool,
     /// The next event is the first one: it is not to wait.
     eager: bool,
-    /// How many want to be told when something was done.
+    /// The number of threads that wait until something was done.
     waiting: usize,
     flushes_asked: u64,
     flushes_done: u64,
@@ -54,7 +54,7 @@ enum Phase {
     Ended(Option<EventError>),
 }
 
-/// What the reader is to do.
+/// The reader's work.
 struct Work {
     /// Flushes asked for so far, if there are new ones.
     flush: Option<u64>,
@@ -64,7 +64,7 @@ struct Work {
 }
 
 impl Queue {
-    /// A closed queue for so many events. `prompt`: the reader is to see every event at once.
+    /// Makes a closed queue for at most `capacity` events. `prompt`: the reader is to see every event at once.
     pub(super) fn new(capacity: usize, prompt: bool) -> Queue {
         let ripe = if prompt { 1 } else { capacity.div_ceil(2) };
         let state = State {
@@ -105,7 +105,7 @@ impl Queue {
         }
         state.events.push(pending);
         let wake = self.is_ripe(&state) && std::mem::take(&mut state.asleep);
-        // Told under the lock, the reader would wake up only to wait for it.
+        // Woken under the lock, the reader would only wait for the lock.
         drop(state);
         if wake {
             self.work.notify_one();
@@ -113,7 +113,7 @@ impl Queue {
         Ok(true)
     }
 
-    /// Whether there are enough events to wake the reader for.
+    /// Returns true if there are enough events to wake the reader for.
     fn is_ripe(&self, state: &State) -> bool {
         state.events.len() >= if state.eager { 1 } else { self.ripe }
     }
@@ -157,7 +157,7 @@ impl Queue {
         self.wake(&mut state);
     }
 
-    /// The reader has finished.
+    /// Notes that the reader has finished.
     pub(super) fn end(&self, result: Result<(), EventError>) {
         let mut state = self.state();
         state.events.clear();
@@ -165,7 +165,7 @@ impl Queue {
         self.done.notify_all();
     }
 
-    /// The error by which the reader ended, which is then forgotten.
+    /// Takes the error by which the reader ended.
     pub(super) fn take_error(&self) -> Option<EventError> {
         match &mut self.state().phase {
             Phase::Ended(error) => error.take(),
@@ -206,7 +206,7 @@ impl Queue {
         }
     }
 
-    /// Everything that was added before this many flushes were asked for is in the file.
+    /// Notes that everything which was added before this many flushes were asked for is in the file.
     fn flushed(&self, asked: u64) {
         let mut state = self.state();
         state.flushes_done = asked;
@@ -216,7 +216,7 @@ impl Queue {
     }
 }
 
-/// The thread's life: writes until it is told to close, or fails. Returns the tags whose metadata were
+/// Runs the thread: writes until the queue is closed, or writing fails. Returns the tags whose metadata were
 /// written.
 pub(super) fn work(queue: &Queue, mut log: EventLog) -> HashSet<String> {
     /// Tells the queue, whatever happens.

@@ -19,7 +19,7 @@ struct Fake {
 enum What {
     Fail,
     Panic,
-    /// Tells that it is here, then waits until it is told to go on, and fails.
+    /// Signals that it was reached, then waits for a signal to go on, and fails.
     WaitAndFail(Sender<()>, Receiver<()>),
 }
 
@@ -86,7 +86,7 @@ fn assert_full_disk(error: &EventError) {
 }
 
 #[test]
-fn s_372_a_failure_is_told_by_flush_add_and_close() {
+fn s_372_a_failure_is_reported_by_flush_add_and_close() {
     let directory = tempfile::tempdir().unwrap();
     let writer = writer(directory.path(), 10, What::Fail);
     add(&writer, 0).unwrap();
@@ -112,7 +112,7 @@ fn s_372_close_alone_tells_a_failure() {
 }
 
 #[test]
-fn s_372_a_failure_is_told_to_an_add_that_waits() {
+fn s_372_a_failure_is_reported_to_an_add_that_waits() {
     let directory = tempfile::tempdir().unwrap();
     let ((here, is_here), (go, may_go)) = (channel(), channel());
     let writer = writer(directory.path(), 2, What::WaitAndFail(here, may_go));

@@ -50,7 +50,7 @@ def made_by_tensorflow(case, values):
 
 
 def without_pictures(blob):
-    """The summary with the pixels in place of each PNG file: compressors differ."""
+    """The summary with the pixels instead of each PNG file: compressors differ."""
     message = v1.Summary.FromString(blob)
     pixels = []
     for value in message.value:
