@@ -30,8 +30,8 @@ impl Dataset {
         self.mapped("MapDataset", function, |builder| builder)
     }
 
-    /// As [`map`](Dataset::map), with several calls of the function at the same time where the engine has threads for them.
-    /// The order of elements is the same.
+    /// Like [`map`](Dataset::map), and allows an engine to make several calls of the function at the same time. The order of the
+    /// elements is the same. TensorFlow uses threads for it; the embedded engine makes one call after the other, in the step.
     #[must_use]
     #[track_caller]
     pub fn parallel_map(

@@ -132,7 +132,8 @@ impl Dataset {
         self.same(self.op("ShardDataset").constant(number(num_shards)).constant(number(index)))
     }
 
-    /// Makes elements ahead, at most `buffer_size`.
+    /// Allows an engine to produce up to `buffer_size` elements in advance. TensorFlow uses a thread for it; the embedded engine
+    /// produces each element in the step that takes it.
     #[must_use]
     #[track_caller]
     pub fn prefetch(&self, buffer_size: u64) -> Dataset {

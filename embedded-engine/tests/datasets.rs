@@ -175,7 +175,7 @@ fn an_error_of_a_host_map_names_the_element_and_does_not_end_the_iterator() {
         });
     let next = dataset.make_initializable_iterator().get_next().remove(0);
     let session = session(&graph);
-    let mut take = || session.run(&next, ()).map(|value| value.value::<i64>().unwrap());
+    let take = || session.run(&next, ()).map(|value| value.value::<i64>().unwrap());
     assert_eq!(take().unwrap(), 0);
     let error = take().unwrap_err();
     assert!(

@@ -23,10 +23,6 @@ fn ramp(size: usize) -> Tensor {
     Tensor::from((0..size).map(|i| 0.3 + 0.25 * i as f64).collect::<Vec<f64>>())
 }
 
-fn scalar(value: f64) -> Tensor {
-    Tensor::from(value)
-}
-
 pub(crate) fn session(graph: &Graph) -> Arc<dyn Session> {
     let session = EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap();
     let initializers: Vec<Operation> =
