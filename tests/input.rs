@@ -807,7 +807,7 @@ fn bad_files_end_a_monitored_session_with_file_offset_and_operation() {
         ("damaged", Code::DataLoss, ["ReaderReadV2", offset.as_str()]),
         ("short", Code::DataLoss, ["ReaderReadV2", offset.as_str()]),
         ("missing", Code::NotFound, ["ReaderReadV2", "could not open"]),
-        ("floats", Code::InvalidArgument, ["ParseExampleV2", "Key: id, Index: 0"]),
+        ("floats", Code::InvalidArgument, ["ParseExampleV2", "Key: id.  Data types don't match"]),
     ] {
         let graph = Graph::new();
         let ids = record_ids(&graph, vec![path(name)]);

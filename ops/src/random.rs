@@ -56,7 +56,7 @@ op_defs! {
             "StatelessRandomUniformIntV2",
             "shape: Tshape, key: uint64, counter: uint64, alg: int32, minval: dtype, maxval: dtype -> output: dtype",
         )
-        .attrs("dtype: indextype, Tshape: indextype = int32").shape(given_shape).not_differentiable();
+        .attrs("dtype: {int32, int64, uint32, uint64}, Tshape: indextype = int32").shape(given_shape).not_differentiable();
     STATELESS_MULTINOMIAL: OpDef::new(
             "StatelessMultinomial",
             "logits: T, num_samples: int32, seed: Tseed -> output: output_dtype",

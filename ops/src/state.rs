@@ -31,6 +31,8 @@ op_defs! {
         .stateful().shape(scalar).not_differentiable();
     DESTROY_RESOURCE_OP: OpDef::new("DestroyResourceOp", "resource: resource ->")
         .attrs("ignore_lookup_error: bool = true").stateful().not_differentiable();
+    // Savers of TensorFlow 2 place it before a read: a hint that here changes nothing, since reads never copy.
+    DISABLE_COPY_ON_READ: OpDef::new("DisableCopyOnRead", "resource: resource ->").stateful().not_differentiable();
     VARIABLE_SHAPE: OpDef::new("VariableShape", "input: resource -> output: out_type")
         .attrs("out_type: indextype = int32").stateful().shape(rank_shape).not_differentiable();
     RESOURCE_GATHER: OpDef::new("ResourceGather", "resource: resource, indices: Tindices -> output: dtype")

@@ -24,6 +24,7 @@ pub(crate) fn register(registry: &mut Registry) {
         .add_both(["VarIsInitializedOp", "IsVariableInitialized"], |_| Ok(Box::new(is_initialized)))
         .reads();
     registry.add("DestroyResourceOp", |_| Ok(Box::new(destroy)));
+    registry.add("DisableCopyOnRead", |_| Ok(Box::new(|_: &mut KernelContext<'_>| Ok(()))));
     registry.add_both(["AssignVariableOp", "Assign"], make_assign);
     registry.add_both(["AssignAddVariableOp", "AssignAdd"], |_| {
         Ok(Box::new(|context: &mut KernelContext<'_>| update(context, true)))

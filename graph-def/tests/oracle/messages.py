@@ -2,7 +2,7 @@
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.core.protobuf import saved_model_pb2
 
 SCALARS = {1: "double", 2: "float", 3: "int64", 4: "uint64", 5: "int32", 6: "fixed64", 8: "bool", 9: "string",
            12: "bytes", 13: "uint32", 18: "sint64"}
@@ -20,7 +20,7 @@ def walk(descriptor):
             enums[field.enum_type.full_name] = field.enum_type
 
 
-walk(meta_graph_pb2.MetaGraphDef.DESCRIPTOR)
+walk(saved_model_pb2.SavedModel.DESCRIPTOR)
 for name, descriptor in sorted(messages.items()):
     print("message", name)
     for field in sorted(descriptor.fields, key=lambda field: field.number):

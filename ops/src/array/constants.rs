@@ -16,6 +16,10 @@ op_defs! {
         .attrs("dtype: type, shape: shape = unknown")
         .shape(placeholder_shape)
         .not_differentiable();
+    PLACEHOLDER_V2: OpDef::new("PlaceholderV2", "-> output: dtype")
+        .attrs("dtype: type, shape: shape")
+        .shape(placeholder_shape)
+        .not_differentiable();
     PLACEHOLDER_WITH_DEFAULT: OpDef::new("PlaceholderWithDefault", "input: dtype -> output: dtype")
         .attrs("dtype: type, shape: shape")
         .shape(placeholder_with_default_shape)

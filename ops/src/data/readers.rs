@@ -6,13 +6,13 @@ use session_core::OpDef;
 
 op_defs! {
     CSV_DATASET: OpDef::new("CSVDataset", "filenames: string, compression_type: string, buffer_size: int64, header: bool, field_delim: string, use_quote_delim: bool, na_value: string, select_cols: int64, record_defaults: output_types -> handle: variant")
-        .attrs("output_types: list(type) >= 1, output_shapes: list(shape) >= 1")
+        .attrs("output_types: list({float, double, int32, int64, string}) >= 1, output_shapes: list(shape) >= 1")
         .stateful().shape(scalars::<0b1111110>).not_differentiable();
     CSV_DATASET_V2: OpDef::new("CSVDatasetV2", "filenames: string, compression_type: string, buffer_size: int64, header: bool, field_delim: string, use_quote_delim: bool, na_value: string, select_cols: int64, record_defaults: output_types, exclude_cols: int64 -> handle: variant")
-        .attrs("output_types: list(type) >= 1, output_shapes: list(shape) >= 1")
+        .attrs("output_types: list({float, double, int32, int64, string}) >= 1, output_shapes: list(shape) >= 1")
         .stateful().shape(scalars::<0b1111110>).not_differentiable();
     EXPERIMENTAL_CSV_DATASET: OpDef::new("ExperimentalCSVDataset", "filenames: string, compression_type: string, buffer_size: int64, header: bool, field_delim: string, use_quote_delim: bool, na_value: string, select_cols: int64, record_defaults: output_types -> handle: variant")
-        .attrs("output_types: list(type) >= 1, output_shapes: list(shape) >= 1")
+        .attrs("output_types: list({float, double, int32, int64, string}) >= 1, output_shapes: list(shape) >= 1")
         .stateful().shape(scalars::<0b1111110>).not_differentiable();
     EXPERIMENTAL_MATCHING_FILES_DATASET: OpDef::new("ExperimentalMatchingFilesDataset", "patterns: string -> handle: variant")
         .stateful().shape(scalars::<0b0>).not_differentiable();

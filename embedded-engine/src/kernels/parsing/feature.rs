@@ -31,6 +31,15 @@ enum Values {
     Strings(Vec<Bytes>),
 }
 
+/// Returns TensorFlow's name for the dtype of a kind of feature.
+fn dtype_name(kind: FeatureKind) -> &'static str {
+    match kind {
+        FeatureKind::Floats => "float",
+        FeatureKind::Ints => "int64",
+        FeatureKind::Bytes => "string",
+    }
+}
+
 impl Values {
     fn new(dtype: DType, capacity: usize) -> Result<Values> {
         Ok(match dtype {
@@ -192,8 +201,9 @@ impl<'a> Column<'a> {
         match present {
             Some((feature, kind)) => {
                 if kind != self.values.kind() {
+                    let (found, expected) = (dtype_name(kind), dtype_name(self.values.kind()));
                     let text =
-                        format!("Data types don't match. Expected type: {}, Data type: {kind:?}", self.dtype);
+                        format!("Data types don't match. Data type: {found} but expected type: {expected}");
                     return Err(row.error(self.key, &text));
                 }
                 self.values.read(&feature, message).map_err(|error| row.unreadable(error))?;
