@@ -21,7 +21,7 @@ op_defs! {
         .attrs("output_types: list(type) >= 1, output_shapes: list(shape) >= 1, N: int >= 1")
         .shape(scalars::<0b1>).not_differentiable();
     EXPERIMENTAL_PARSE_EXAMPLE_DATASET: OpDef::new("ExperimentalParseExampleDataset", "input_dataset: variant, num_parallel_calls: int64, dense_defaults: Tdense -> handle: variant")
-        .attrs("sparse_keys: list(string) >= 0, dense_keys: list(string) >= 0, sparse_types: list(type) >= 0, Tdense: list({float, int64, string}) >= 0, dense_shapes: list(shape) >= 0, output_types: list(type) >= 1, output_shapes: list(shape) >= 1, sloppy: bool = false")
+        .attrs("sparse_keys: list(string) >= 0, dense_keys: list(string) >= 0, sparse_types: list({float, int64, string}) >= 0, Tdense: list({float, int64, string}) >= 0, dense_shapes: list(shape) >= 0, output_types: list(type) >= 1, output_shapes: list(shape) >= 1, sloppy: bool = false")
         .shape(scalars::<0b11>).not_differentiable();
     EXPERIMENTAL_UNIQUE_DATASET: OpDef::new("ExperimentalUniqueDataset", "input_dataset: variant -> handle: variant")
         .attrs("output_types: list(type) >= 1, output_shapes: list(shape) >= 1")
@@ -30,10 +30,10 @@ op_defs! {
         .attrs("output_types: list(type) >= 1, output_shapes: list(shape) >= 1")
         .shape(scalars::<0b1>).not_differentiable();
     PARSE_EXAMPLE_DATASET: OpDef::new("ParseExampleDataset", "input_dataset: variant, num_parallel_calls: int64, dense_defaults: Tdense -> handle: variant")
-        .attrs("sparse_keys: list(string) >= 0, dense_keys: list(string) >= 0, sparse_types: list(type) >= 0, Tdense: list({float, int64, string}) >= 0, dense_shapes: list(shape) >= 0, output_types: list(type) >= 1, output_shapes: list(shape) >= 1, sloppy: bool = false, ragged_keys: list(string) >= 0 = [], ragged_value_types: list(type) >= 0 = [], ragged_split_types: list(type) >= 0 = []")
+        .attrs("sparse_keys: list(string) >= 0, dense_keys: list(string) >= 0, sparse_types: list({float, int64, string}) >= 0, Tdense: list({float, int64, string}) >= 0, dense_shapes: list(shape) >= 0, output_types: list(type) >= 1, output_shapes: list(shape) >= 1, sloppy: bool = false, ragged_keys: list(string) >= 0 = [], ragged_value_types: list({float, int64, string}) >= 0 = [], ragged_split_types: list({int32, int64}) >= 0 = []")
         .shape(scalars::<0b11>).not_differentiable();
     PARSE_EXAMPLE_DATASET_V2: OpDef::new("ParseExampleDatasetV2", "input_dataset: variant, num_parallel_calls: int64, dense_defaults: Tdense -> handle: variant")
-        .attrs("sparse_keys: list(string) >= 0, dense_keys: list(string) >= 0, sparse_types: list(type) >= 0, Tdense: list({float, int64, string}) >= 0, dense_shapes: list(shape) >= 0, output_types: list(type) >= 1, output_shapes: list(shape) >= 1, deterministic: string = \"default\", ragged_keys: list(string) >= 0 = [], ragged_value_types: list(type) >= 0 = [], ragged_split_types: list(type) >= 0 = []")
+        .attrs("sparse_keys: list(string) >= 0, dense_keys: list(string) >= 0, sparse_types: list({float, int64, string}) >= 0, Tdense: list({float, int64, string}) >= 0, dense_shapes: list(shape) >= 0, output_types: list(type) >= 1, output_shapes: list(shape) >= 1, deterministic: string = \"default\", ragged_keys: list(string) >= 0 = [], ragged_value_types: list({float, int64, string}) >= 0 = [], ragged_split_types: list({int32, int64}) >= 0 = []")
         .shape(scalars::<0b11>).not_differentiable();
     REPEAT_DATASET: OpDef::new("RepeatDataset", "input_dataset: variant, count: int64 -> handle: variant")
         .attrs("output_types: list(type) >= 1, output_shapes: list(shape) >= 1, metadata: string = \"\"")
