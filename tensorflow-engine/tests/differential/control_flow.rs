@@ -87,7 +87,7 @@ fn conditionals() {
     let graph = Graph::new();
     let (x, p) = (input(&graph, "x", 3), placeholder(&graph.named("p"), DType::Bool, PartialShape::scalar()));
     let z = input(&graph, "z", 3);
-    let y = cond(&p.named("choice"), |_| math::sin(&x * &z), |_| &math::exp(&x) * &(&x * 2f64));
+    let y = cond(p.named("choice"), |_| math::sin(&x * &z), |_| &math::exp(&x) * &(&x * 2f64));
     assert_eq!(y.name(), "choice/Identity:0");
     let op = graph.operation("choice").unwrap();
     assert_eq!(op.op_type(), "StatelessIf");
