@@ -16,7 +16,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("summary", &["wire", "tensor", "session-core"]),
     ("ops", &["tensor", "session-core"]),
     ("queue-runner", &["tensor", "session-core", "ops"]),
-    ("dataset", &["tensor", "session-core", "ops"]),
+    ("dataset", &["session-core", "ops"]),
     ("graph-def", &["wire", "tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner"]),
     ("scaffold", &["tensor", "session-core", "checkpoint", "ops", "graph-def"]),
     ("hooks", &["tensor", "session-core", "checkpoint", "summary", "ops", "queue-runner", "graph-def"]),
