@@ -40,6 +40,13 @@ impl Spec {
         Spec(infos.map(|(place, known)| info(known.dtype, change(place, &known.shape))).collect())
     }
 
+    /// Components of the shapes that fit these and those of another dataset.
+    pub(crate) fn relaxed(&self, other: &Spec) -> Spec {
+        self.with_shapes(|place, shape| {
+            other.0.get(place).map_or_else(PartialShape::unknown, |other| shape.relax(&other.shape))
+        })
+    }
+
     /// Sets the attributes that describe the elements of an operation's result.
     pub(crate) fn describe(&self, builder: OpBuilder) -> OpBuilder {
         let types = self.dtypes().into_iter().map(AttrValue::Type).collect::<Vec<_>>();

@@ -2,10 +2,10 @@
 
 use crate::Dataset;
 use crate::elements::Spec;
-use crate::op::{invalid, with_function};
+use crate::op::{define_dataset, invalid, with_function};
+use crate::order::{batch_shape, number};
 use ops::functions::{FunctionWithCaptures, define};
 use session_core::{DType, Graph, Output, Result, Tensor};
-use std::cell::RefCell;
 
 impl Dataset {
     /// Returns what a closure makes of each element: it gets the components, and builds those of the result.
@@ -40,8 +40,41 @@ impl Dataset {
         build: impl FnOnce(&Graph, &[Output]) -> Vec<Output>,
     ) -> Dataset {
         let function = define(&self.graph(), "Dataset_map", &self.spec.arguments(), build);
-        let calls = i64::try_from(num_parallel_calls).unwrap_or(i64::MAX);
-        self.mapped("ParallelMapDatasetV2", function, |builder| builder.constant(Tensor::scalar(calls)))
+        let calls = number(num_parallel_calls);
+        self.mapped("ParallelMapDatasetV2", function, |builder| builder.constant(calls))
+    }
+
+    /// Works as [`map`](Dataset::map) and [`batch`](Dataset::batch) behind it, in one operation. Where the function fails for an
+    /// element, its whole batch is left out.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let numbers = Dataset::range(&graph, 0, 100, 1);
+    /// let squares = numbers.map_and_batch(32, true, 2, |_, element| vec![&element[0] * &element[0]]);
+    /// assert_eq!(squares.components()[0].shape.to_string(), "[32]");
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn map_and_batch(
+        &self,
+        batch_size: u64,
+        drop_remainder: bool,
+        num_parallel_calls: u64,
+        build: impl FnOnce(&Graph, &[Output]) -> Vec<Output>,
+    ) -> Dataset {
+        let function = define(&self.graph(), "Dataset_map_and_batch", &self.spec.arguments(), build);
+        let arguments = [number(batch_size), number(num_parallel_calls), Tensor::scalar(drop_remainder)];
+        let rows = batch_shape(batch_size, drop_remainder);
+        self.mapped_to(
+            "MapAndBatchDataset",
+            function,
+            |builder| arguments.into_iter().fold(builder, session_core::OpBuilder::constant),
+            |spec| spec.with_shapes(|_, shape| rows.concat(shape)),
+        )
     }
 
     #[track_caller]
@@ -51,9 +84,21 @@ impl Dataset {
         function: Result<FunctionWithCaptures>,
         more: impl FnOnce(session_core::OpBuilder) -> session_core::OpBuilder,
     ) -> Dataset {
+        self.mapped_to(op_type, function, more, |spec| spec)
+    }
+
+    /// As [`mapped`](Dataset::mapped), of elements that are made of the function's results.
+    #[track_caller]
+    fn mapped_to(
+        &self,
+        op_type: &str,
+        function: Result<FunctionWithCaptures>,
+        more: impl FnOnce(session_core::OpBuilder) -> session_core::OpBuilder,
+        elements: impl FnOnce(Spec) -> Spec,
+    ) -> Dataset {
         match function {
             Ok(function) => {
-                let spec = Spec(function.results().to_vec());
+                let spec = elements(Spec(function.results().to_vec()));
                 let builder = more(with_function(self.op(op_type), "f", &function));
                 Dataset::described(builder.attr("preserve_cardinality", true), spec)
             }
@@ -114,9 +159,39 @@ impl Dataset {
         block_length: u64,
         build: impl FnOnce(&Graph, &[Output]) -> Dataset,
     ) -> Dataset {
-        let [cycle, block] = [cycle_length, block_length]
-            .map(|length| Tensor::scalar(i64::try_from(length).unwrap_or(i64::MAX)));
+        let [cycle, block] = [cycle_length, block_length].map(number);
         self.inner("InterleaveDataset", build, |builder| builder.constant(cycle).constant(block))
+    }
+
+    /// As [`interleave`](Dataset::interleave), with all `cycle_length` datasets opened at the beginning. One that has ended is
+    /// replaced at once, and the replacement waits for the next turn of its place, so the order differs from `interleave`'s.
+    /// TensorFlow reads the datasets with threads; the embedded engine reads each in the step that takes the element.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let tens = Dataset::range(&graph, 0, 3, 1)
+    ///     .parallel_interleave(2, 1, |_, number| Dataset::from_tensors(&number[0].graph(), number).repeat(10));
+    /// assert_eq!(tens.variant().operation().op_type(), "LegacyParallelInterleaveDatasetV2");
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn parallel_interleave(
+        &self,
+        cycle_length: u64,
+        block_length: u64,
+        build: impl FnOnce(&Graph, &[Output]) -> Dataset,
+    ) -> Dataset {
+        let [cycle, block] = [cycle_length, block_length].map(number);
+        // TensorFlow's sizes of the buffers, which the order does not depend on.
+        let [outputs, inputs] = [block_length, cycle_length].map(|length| number(length.saturating_mul(2)));
+        self.inner("LegacyParallelInterleaveDatasetV2", build, |builder| {
+            let builder = builder.constant(cycle).constant(block).constant(outputs).constant(inputs);
+            builder.attr("deterministic", "true")
+        })
     }
 
     #[track_caller]
@@ -126,13 +201,9 @@ impl Dataset {
         build: impl FnOnce(&Graph, &[Output]) -> Dataset,
         more: impl FnOnce(session_core::OpBuilder) -> session_core::OpBuilder,
     ) -> Dataset {
-        let made: RefCell<Option<Spec>> = RefCell::default();
-        let function = define(&self.graph(), "Dataset_flat_map", &self.spec.arguments(), |graph, element| {
-            let dataset = build(graph, element);
-            made.replace(Some(dataset.spec));
-            vec![dataset.variant]
-        });
-        let spec = made.take().unwrap_or_else(|| self.spec.clone());
+        let (function, spec) =
+            define_dataset(&self.graph(), "Dataset_flat_map", &self.spec.arguments(), build);
+        let spec = spec.unwrap_or_else(|| self.spec.clone());
         match function {
             Ok(function) => Dataset::described(more(with_function(self.op(op_type), "f", &function)), spec),
             Err(error) => invalid(&self.graph(), op_type, spec, error),

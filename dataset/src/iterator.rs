@@ -2,8 +2,7 @@
 
 use crate::Dataset;
 use crate::elements::Spec;
-use crate::op::{failed, op};
-use ops::functions::define;
+use crate::op::{define_dataset, failed, op};
 use session_core::keys::TABLE_INITIALIZERS;
 use session_core::{AsOutput, DType, Error, Graph, Operation, Output, OutputInfo};
 
@@ -54,13 +53,8 @@ impl Iterator {
     #[must_use]
     #[track_caller]
     pub fn one_shot(graph: &Graph, build: impl FnOnce(&Graph) -> Dataset) -> Iterator {
-        let made = std::cell::RefCell::new(None);
-        let factory = define(graph, "dataset_factory", &[], |body, _| {
-            let dataset = build(body);
-            made.replace(Some(dataset.spec));
-            vec![dataset.variant]
-        });
-        let spec = made.take().unwrap_or_else(|| Spec(Vec::new()));
+        let (factory, spec) = define_dataset(graph, "dataset_factory", &[], |body, _| build(body));
+        let spec = spec.unwrap_or_else(|| Spec(Vec::new()));
         let resource = match factory {
             Ok(factory) if factory.captures().is_empty() => {
                 let builder = spec.describe(op(graph, "OneShotIterator"));

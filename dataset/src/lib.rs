@@ -29,6 +29,7 @@
 //!
 //! The initializers of iterators are in the collection `table_initializer`, so monitored sessions run them.
 
+mod choice;
 mod elements;
 mod functions;
 mod host;
@@ -36,6 +37,7 @@ mod iterator;
 mod op;
 mod order;
 mod sources;
+mod windows;
 
 use elements::Spec;
 use session_core::{Graph, Output};

@@ -2,8 +2,10 @@
 
 use crate::Dataset;
 use crate::elements::Spec;
-use ops::functions::FunctionWithCaptures;
-use session_core::{AsOutput, DType, Error, Graph, OpBuilder, OpDef, OpLibrary as _, Output};
+use ops::functions::{FunctionWithCaptures, define};
+use session_core::{
+    AsOutput, DType, Error, Graph, OpBuilder, OpDef, OpLibrary as _, Output, PartialShape, Result,
+};
 
 /// Begins an operation of a type of the op library.
 ///
@@ -49,6 +51,23 @@ impl AsOutput for Dataset {
 pub(crate) fn with_function(builder: OpBuilder, attr: &str, function: &FunctionWithCaptures) -> OpBuilder {
     let builder = builder.input_list(function.captures()).attr(attr, function.attr());
     function.control_inputs().iter().fold(builder, |builder, before| builder.control_input(before))
+}
+
+/// Defines a function whose result is a dataset; also returns the components of that dataset.
+#[track_caller]
+pub(crate) fn define_dataset(
+    graph: &Graph,
+    name: &str,
+    arguments: &[(DType, PartialShape)],
+    build: impl FnOnce(&Graph, &[Output]) -> Dataset,
+) -> (Result<FunctionWithCaptures>, Option<Spec>) {
+    let mut spec = None;
+    let function = define(graph, name, arguments, |body, arguments| {
+        let dataset = build(body, arguments);
+        spec = Some(dataset.spec);
+        vec![dataset.variant]
+    });
+    (function, spec)
 }
 
 /// The dataset of an operation that cannot be made.

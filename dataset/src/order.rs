@@ -3,13 +3,13 @@
 use crate::Dataset;
 use crate::elements::Spec;
 use crate::op::op;
-use session_core::{AsOutput, Graph, Output, PartialShape, Tensor};
+use session_core::{AsOutput, Graph, OpBuilder, Output, PartialShape, Tensor};
 
 /// The graph seed that an operation with a seed of its own takes where the graph has none.
 const DEFAULT_GRAPH_SEED: i64 = 87_654_321;
 
 /// The two seeds of an operation (D-36).
-fn seeds(graph: &Graph, seed: Option<i64>) -> [Tensor; 2] {
+pub(crate) fn seeds(graph: &Graph, seed: Option<i64>) -> [Tensor; 2] {
     // TensorFlow keeps seeds below this prime.
     const PRIME: i64 = (1 << 31) - 1;
     let (first, second) = match (graph.random_seed(), seed) {
@@ -24,8 +24,13 @@ fn seeds(graph: &Graph, seed: Option<i64>) -> [Tensor; 2] {
     }
 }
 
-fn number(value: u64) -> Tensor {
+pub(crate) fn number(value: u64) -> Tensor {
     Tensor::scalar(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// A number of epochs; without one they go on for ever.
+fn epochs(count: Option<u64>) -> Tensor {
+    count.map_or_else(|| Tensor::scalar(-1i64), number)
 }
 
 impl Dataset {
@@ -46,8 +51,20 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn padded_batch(&self, size: u64, shapes: &[PartialShape], drop_remainder: bool) -> Dataset {
+        let builder = self.op("PaddedBatchDatasetV2").constant(number(size));
+        self.padded(builder, &batch_shape(size, drop_remainder), shapes, drop_remainder)
+    }
+
+    /// Padded batches of an operation that has their size, and so these rows.
+    #[track_caller]
+    pub(crate) fn padded(
+        &self,
+        builder: OpBuilder,
+        rows: &PartialShape,
+        shapes: &[PartialShape],
+        drop_remainder: bool,
+    ) -> Dataset {
         let graph = self.graph();
-        let rows = batch_shape(size, drop_remainder);
         let known = |place: usize| shapes.get(place).cloned().unwrap_or_default();
         let spec = self.spec.with_shapes(|place, _| rows.concat(&known(place)));
         let sizes = shapes.iter().map(|shape| {
@@ -60,8 +77,7 @@ impl Dataset {
             ops::array::constant(&graph, zero)
         });
         let zeros: Vec<Output> = zeros.collect();
-        let builder = self.op("PaddedBatchDatasetV2").constant(number(size)).input_list(&sizes);
-        let builder = builder.input_list(&zeros).constant(Tensor::scalar(drop_remainder));
+        let builder = builder.input_list(&sizes).input_list(&zeros).constant(Tensor::scalar(drop_remainder));
         let variant = builder.attr("output_shapes", spec.shapes()).finish_output();
         Dataset { variant, spec }
     }
@@ -103,12 +119,36 @@ impl Dataset {
         self.same(builder.attr("reshuffle_each_iteration", reshuffle))
     }
 
+    /// Works as [`shuffle`](Dataset::shuffle) and [`repeat`](Dataset::repeat) behind it, with the same elements in the same order, in
+    /// one operation: while an epoch ends, the buffer takes elements of the next one.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let epochs = Dataset::range(&graph, 0, 100, 1).shuffle_and_repeat(10, 3, Some(1));
+    /// assert_eq!(epochs.variant().operation().op_type(), "ShuffleAndRepeatDataset");
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn shuffle_and_repeat(
+        &self,
+        buffer_size: u64,
+        count: impl Into<Option<u64>>,
+        seed: Option<i64>,
+    ) -> Dataset {
+        let [first, second] = seeds(&self.graph(), seed);
+        let builder = self.op("ShuffleAndRepeatDataset").constant(number(buffer_size));
+        self.same(builder.constant(first).constant(second).constant(epochs(count.into())))
+    }
+
     /// Returns the elements `count` times over, or again and again.
     #[must_use]
     #[track_caller]
     pub fn repeat(&self, count: impl Into<Option<u64>>) -> Dataset {
-        let count = count.into().map_or_else(|| Tensor::scalar(-1i64), number);
-        self.same(self.op("RepeatDataset").constant(count))
+        self.same(self.op("RepeatDataset").constant(epochs(count.into())))
     }
 
     /// Returns the first `count` elements.
@@ -158,11 +198,7 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn concatenate(&self, other: &Dataset) -> Dataset {
-        let shapes = other.spec.shapes();
-        let relaxed = |place: usize, shape: &PartialShape| {
-            shapes.get(place).map_or_else(PartialShape::unknown, |other| shape.relax(other))
-        };
-        Dataset::described(self.op("ConcatenateDataset").input(other), self.spec.with_shapes(relaxed))
+        Dataset::described(self.op("ConcatenateDataset").input(other), self.spec.relaxed(&other.spec))
     }
 
     /// Returns elements of the components of all these datasets, as many as the shortest has.
@@ -195,20 +231,10 @@ impl Dataset {
     pub fn ignore_errors(&self) -> Dataset {
         self.same(self.op("IgnoreErrorsDataset"))
     }
-
-    /// Returns elements of these datasets in the order of the numbers that `choice` gives.
-    #[must_use]
-    #[track_caller]
-    pub fn choose_from_datasets(datasets: &[&Dataset], choice: &Dataset) -> Dataset {
-        let spec = datasets.first().map_or_else(|| choice.spec.clone(), |first| first.spec.clone());
-        let variants: Vec<Output> = datasets.iter().map(|dataset| dataset.as_output().clone()).collect();
-        let builder = op(&choice.graph(), "DirectedInterleaveDataset").input(choice).input_list(&variants);
-        Dataset::described(builder, spec)
-    }
 }
 
 /// The dimension of rows in front of a batch.
-fn batch_shape(size: u64, drop_remainder: bool) -> PartialShape {
+pub(crate) fn batch_shape(size: u64, drop_remainder: bool) -> PartialShape {
     let rows = if drop_remainder { i64::try_from(size).unwrap_or(-1) } else { -1 };
     PartialShape::from_sizes([rows])
 }

@@ -3,6 +3,7 @@
 use crate::Dataset;
 use crate::elements::Spec;
 use crate::op::op;
+use crate::order::seeds;
 use ops::io::Compression;
 use session_core::{AsOutput, DType, Graph, Output, PartialShape, Tensor};
 
@@ -75,6 +76,16 @@ impl Dataset {
         let builder =
             op(graph, "RangeDataset").constant(Tensor::scalar(start)).constant(Tensor::scalar(stop));
         let builder = builder.constant(Tensor::scalar(step));
+        Dataset::described(builder, Spec::one(DType::Int64, PartialShape::scalar()))
+    }
+
+    /// Makes a dataset of `int64` numbers from 0 to 2^32 - 1 that are drawn at random, without an end. With equal seeds they are
+    /// TensorFlow's.
+    #[must_use]
+    #[track_caller]
+    pub fn random(graph: &Graph, seed: Option<i64>) -> Dataset {
+        let [first, second] = seeds(graph, seed);
+        let builder = op(graph, "RandomDataset").constant(first).constant(second);
         Dataset::described(builder, Spec::one(DType::Int64, PartialShape::scalar()))
     }
 

@@ -1,0 +1,83 @@
+//! Elements that are chosen among several datasets.
+
+use crate::Dataset;
+use crate::op::{invalid, op};
+use ops::{array, math};
+use session_core::{AsOutput, Error, Graph, Output, Tensor};
+
+impl Dataset {
+    /// Returns elements of these datasets in the order of the numbers that `choice` gives.
+    #[must_use]
+    #[track_caller]
+    pub fn choose_from_datasets(datasets: &[&Dataset], choice: &Dataset) -> Dataset {
+        const OP: &str = "DirectedInterleaveDataset";
+        let fail = |text: &str| invalid(&choice.graph(), OP, choice.spec.clone(), Error::value(text));
+        let Some((first, others)) = datasets.split_first() else {
+            return fail("there is no dataset to choose elements from");
+        };
+        if others.iter().any(|other| other.spec.dtypes() != first.spec.dtypes()) {
+            return fail("datasets among which elements are chosen have components of the same dtypes");
+        }
+        let spec = others.iter().fold(first.spec.clone(), |spec, other| spec.relaxed(&other.spec));
+        let variants: Vec<Output> = datasets.iter().map(|dataset| dataset.as_output().clone()).collect();
+        Dataset::described(op(&choice.graph(), OP).input(choice).input_list(&variants), spec)
+    }
+
+    /// Returns elements of these datasets, each drawn at random from one of them: in proportion to their weights, or from each
+    /// as often. A dataset without a positive weight is left out. At the end of one dataset the others go on. With equal seeds
+    /// the order is TensorFlow's.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let (common, rare) = (Dataset::range(&graph, 0, 1000, 1), Dataset::range(&graph, 1000, 1010, 1));
+    /// let mixed = Dataset::sample_from_datasets(&[&common, &rare.repeat(None)], Some(&[0.9, 0.1]), Some(1));
+    /// assert_eq!(mixed.variant().operation().op_type(), "DirectedInterleaveDataset");
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn sample_from_datasets(
+        datasets: &[&Dataset],
+        weights: Option<&[f32]>,
+        seed: Option<i64>,
+    ) -> Dataset {
+        let Some(first) = datasets.first() else {
+            return Dataset::choose_from_datasets(datasets, &Dataset::random(&Graph::new(), seed));
+        };
+        let graph = first.graph();
+        let Some(weights) = weights else {
+            let ones = Tensor::from(vec![1.0f32; datasets.len()]);
+            return Dataset::sampled(datasets, seed, move |body| {
+                array::expand_dims(array::constant(body, ones), 0)
+            });
+        };
+        if weights.len() != datasets.len() {
+            let text = format!("{} weights for {} datasets", weights.len(), datasets.len());
+            return invalid(&graph, "DirectedInterleaveDataset", first.spec.clone(), Error::value(text));
+        }
+        let (datasets, weights): (Vec<&Dataset>, Vec<f32>) =
+            datasets.iter().zip(weights).filter(|&(_, &weight)| weight > 0.0).unzip();
+        if datasets.is_empty() {
+            return first.take(0);
+        }
+        let logits = array::expand_dims(math::log(array::constant(&graph, Tensor::from(weights))), 0);
+        Dataset::sampled(&datasets, seed, move |_| logits)
+    }
+
+    /// Elements of datasets that are drawn by the logarithms of their weights.
+    #[track_caller]
+    fn sampled(datasets: &[&Dataset], seed: Option<i64>, logits: impl FnOnce(&Graph) -> Output) -> Dataset {
+        if let [single] = datasets {
+            return (*single).clone();
+        }
+        let graph = datasets.first().map_or_else(Graph::new, |first| first.graph());
+        let choice = Dataset::random(&graph, seed).batch(2, false).map(|body, words| {
+            let drawn = op(body, "StatelessMultinomial").input(logits(body)).constant(Tensor::scalar(1i32));
+            vec![array::squeeze(drawn.input(&words[0]).finish_output(), [0, 1])]
+        });
+        Dataset::choose_from_datasets(datasets, &choice)
+    }
+}
