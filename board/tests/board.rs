@@ -374,6 +374,33 @@ fn every_view_has_its_answer() {
 }
 
 #[test]
+fn a_tensor_of_an_unknown_dtype_is_listed_by_the_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../checkpoint/tests/fixtures/unknown_dtype");
+    for file in std::fs::read_dir(fixture).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let board = open(folder.path());
+    let list = ask(&board, "/api/checkpoints", &[("run", ".")]);
+    assert_eq!(
+        (&list["checkpoints"][0]["tensors"], &list["checkpoints"][0]["error"]),
+        (&4.into(), &Json::Null)
+    );
+    let named = [("run", "."), ("name", "model.ckpt-1")];
+    let tensors = ask(&board, "/api/checkpoint", &named);
+    let row = &tensors["tensors"][0];
+    assert_eq!(
+        (&row["name"], &row["dtype"], &row["known"]),
+        (&"plain".into(), &"dtype 99".into(), &false.into())
+    );
+    let shown = ask(&board, "/api/tensor", &[named[0], named[1], ("tensor", "plain")]);
+    assert_eq!(shown["text"], "8 bytes of dtype 99, which is not known here");
+    let verified = ask(&board, "/api/verify", &named);
+    assert_eq!((&verified["tensors"], &verified["problems"]), (&4.into(), &Json::Array(vec![])));
+}
+
+#[test]
 fn graphs_go_scope_by_scope() {
     let folder = tempfile::tempdir().unwrap();
     everything(folder.path());

@@ -33,7 +33,7 @@ pub struct TensorInfo {
 pub struct UnknownTensor {
     /// The name under which it is stored.
     pub name: String,
-    /// The format's name of the type of its elements.
+    /// The format's name of the type of its elements; in a bundle, a number.
     pub dtype: String,
     /// Its shape.
     pub shape: Shape,

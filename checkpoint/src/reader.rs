@@ -173,7 +173,7 @@ impl CheckpointReader {
     }
 
     /// Tensors that are there but cannot be read, because no dtype of this program is theirs: in newer
-    /// safetensors files, for instance `F4` and `F8_E8M0`.
+    /// safetensors files, for instance `F4` and `F8_E8M0`, or, in a bundle, with numbers of a later version.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -186,7 +186,7 @@ impl CheckpointReader {
     #[must_use]
     pub fn unknown(&self) -> Vec<UnknownTensor> {
         match self {
-            CheckpointReader::Bundle(_) => Vec::new(),
+            CheckpointReader::Bundle(reader) => reader.unknown().collect(),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => reader.unknown().collect(),
         }
@@ -237,14 +237,11 @@ impl CheckpointReader {
     /// Reads the bytes of a tensor of [unknown](CheckpointReader::unknown) dtype.
     ///
     /// # Errors
-    /// [`Error::TensorMissing`], also for any tensor of a bundle, all of whose dtypes are known;
+    /// Those of [`BundleReader::read_bytes`] and, for a safetensors file, [`Error::TensorMissing`] and
     /// [`Error::Io`].
     pub fn read_bytes(&self, name: &str) -> Result<Bytes> {
         match self {
-            CheckpointReader::Bundle(reader) => Err(Error::TensorMissing {
-                path: reader.prefix().to_path_buf(),
-                names: vec![name.to_owned()],
-            }),
+            CheckpointReader::Bundle(reader) => reader.read_bytes(name),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => reader.read_bytes(name),
         }

@@ -5,6 +5,7 @@
 mod support;
 
 use checkpoint::bundle::{BundleOptions, BundleReader, BundleWriter, ReadOptions, TensorSlice};
+use checkpoint::{CheckpointReader, Error};
 use std::path::{Path, PathBuf};
 use support::{check_tensors, dtype, folders, json, raw, shape, unhex};
 
@@ -242,4 +243,48 @@ fn dropping_a_writer_leaves_nothing() {
 fn shape_tensor(expected: &serde_json::Value) -> tensor::Tensor {
     let dims: Vec<i64> = shape(&expected["tensors"][0]["shape"]).iter().map(|&dim| dim as i64).collect();
     tensor::Tensor::from(dims)
+}
+
+/// A bundle of TensorFlow's, in which the numbers of two dtypes are replaced by 99: of the tensor `plain` and of
+/// `scope/cols`, which is stored in slices.
+#[test]
+fn tensors_of_unknown_dtypes_are_listed_and_are_no_damage() {
+    let reader = CheckpointReader::open(support::fixtures("unknown_dtype").join("model.ckpt-1")).unwrap();
+    let known: Vec<String> = reader.variables().into_iter().map(|info| info.name).collect();
+    assert_eq!(known, ["rows", "single"]);
+    let unknown = reader.unknown();
+    let unknown: Vec<_> =
+        unknown.iter().map(|info| (&*info.name, &*info.dtype, info.shape.dims(), info.bytes)).collect();
+    assert_eq!(unknown, [("plain", "99", &[2][..], 8), ("scope/cols", "99", &[3, 9], 3 * 9 * 8)]);
+    assert!(reader.verify().is_empty(), "{:?}", reader.verify());
+    assert!(reader.has_tensor("plain"));
+    assert_eq!(reader.read("rows").unwrap().shape().dims(), [10, 4]);
+
+    for name in ["plain", "scope/cols"] {
+        let error = reader.read(name).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains("dtype 99, which is not known here") && said.contains(name), "{said}");
+    }
+    assert_eq!(reader.read_bytes("plain").unwrap().len(), 8);
+    assert!(matches!(reader.read_bytes("scope/cols"), Err(Error::Unsupported { .. })));
+    assert!(matches!(reader.read_bytes("rows"), Err(Error::TensorMissing { .. })));
+    let CheckpointReader::Bundle(bundle) = &reader else { panic!("a bundle") };
+    assert_eq!(bundle.problems().count(), 0);
+    assert!(matches!(bundle.read_all(), Err(Error::Unsupported { .. })));
+    assert!(matches!(bundle.read_many(&["rows", "plain"]), Err(Error::Unsupported { .. })));
+}
+
+#[test]
+fn missing_bytes_of_an_unknown_dtype_are_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = folder.path().join("model.ckpt-1");
+    let fixture = support::fixtures("unknown_dtype").join("model.ckpt-1");
+    std::fs::copy(checkpoint::index_path(&fixture), checkpoint::index_path(&prefix)).unwrap();
+    std::fs::write(checkpoint::data_path(&prefix, 0, 1), "").unwrap();
+    let reader = CheckpointReader::open(&prefix).unwrap();
+    let problems = reader.verify();
+    let plain = problems.iter().find(|problem| problem.name.as_deref() == Some("plain")).unwrap();
+    assert!(matches!(plain.error, Error::Corrupt { .. }), "{plain:?}");
+    assert!(matches!(reader.read_bytes("plain"), Err(Error::Corrupt { .. })));
 }

@@ -47,10 +47,11 @@ impl Board {
             let dtype = info.dtype.name().to_owned();
             (info.name, dtype, info.shape.to_vec(), info.bytes, true)
         });
-        // Of a dtype that this program does not know, whatever the file calls it: without values, but no error.
-        let unknown = reader.unknown().into_iter().map(|info| {
-            (info.name, format!("unknown: {}", info.dtype), info.shape.to_vec(), info.bytes, false)
-        });
+        // Of a dtype that this program does not know: without values, but no error.
+        let unknown = reader
+            .unknown()
+            .into_iter()
+            .map(|info| (info.name, format!("dtype {}", info.dtype), info.shape.to_vec(), info.bytes, false));
         let mut tensors: Vec<_> = known.chain(unknown).collect();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let rows = tensors.iter().take(MAX_TENSORS).map(|(name, dtype, shape, bytes, known)| {
@@ -84,7 +85,7 @@ impl Board {
         let (reader, name) = (self.reader(query)?, query.need("tensor")?);
         let info = reader.variables().into_iter().find(|info| info.name == name);
         if let Some(unknown) = reader.unknown().into_iter().find(|info| info.name == name) {
-            let text = format!("{} bytes of the unknown dtype {}", unknown.bytes, unknown.dtype);
+            let text = format!("{} bytes of dtype {}, which is not known here", unknown.bytes, unknown.dtype);
             return Answer::json(&json!({"text": text}));
         }
         let info = info.ok_or_else(|| Error::NotFound(format!("the checkpoint has no tensor '{name}'")))?;

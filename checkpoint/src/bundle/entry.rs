@@ -112,8 +112,8 @@ impl Version {
 
 /// The location, dtype, and shape of a stored tensor.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Entry {
-    pub(crate) dtype: DType,
+pub(crate) struct Entry<D = DType> {
+    pub(crate) dtype: D,
     pub(crate) shape: Shape,
     pub(crate) shard: u32,
     pub(crate) offset: u64,
@@ -122,6 +122,14 @@ pub(crate) struct Entry {
     pub(crate) crc: u32,
     /// The parts of a partitioned tensor. If there are any, shard, offset, size and crc mean nothing.
     pub(crate) slices: Vec<TensorSlice>,
+}
+
+/// The reason why a tensor cannot be read, known from its entry alone.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Flaw {
+    Damaged(String),
+    /// The number of its dtype is not known here, as in a file of a later version.
+    UnknownDType(Box<Entry<i32>>),
 }
 
 impl Entry {
@@ -141,10 +149,18 @@ impl Entry {
     }
 
     /// Reads an entry and checks all that can be checked without the data file; else says what is wrong.
-    pub(crate) fn decode(message: &[u8], num_shards: u32) -> Result<Entry, String> {
+    pub(crate) fn decode(message: &[u8], num_shards: u32) -> Result<Entry, Flaw> {
         let mut raw = RawEntry::default();
-        raw.merge(message).map_err(|Malformed| "its entry cannot be parsed".to_owned())?;
-        raw.check(num_shards)
+        raw.merge(message).map_err(|Malformed| Flaw::Damaged("its entry cannot be parsed".to_owned()))?;
+        let entry = raw.check(num_shards).map_err(Flaw::Damaged)?;
+        let Some(dtype) = DType::from_number(entry.dtype) else {
+            return Err(Flaw::UnknownDType(Box::new(entry)));
+        };
+        if entry.slices.is_empty() {
+            check_size(dtype, &entry.shape, entry.size).map_err(Flaw::Damaged)?;
+        }
+        let Entry { shape, shard, offset, size, crc, slices, dtype: _ } = entry;
+        Ok(Entry { dtype, shape, shard, offset, size, crc, slices })
     }
 }
 
@@ -225,9 +241,13 @@ impl RawEntry {
         })
     }
 
-    fn check(self, num_shards: u32) -> Result<Entry, String> {
-        let dtype =
-            DType::from_number(self.dtype).ok_or_else(|| format!("dtype {} is unknown", self.dtype))?;
+    /// Checks all that does not depend on the dtype.
+    fn check(self, num_shards: u32) -> Result<Entry<i32>, String> {
+        let dtype = self.dtype;
+        // The numbers of dtypes begin with 1, in every version.
+        if dtype < 1 {
+            return Err(format!("{dtype} is the number of no dtype"));
+        }
         let shape = self.shape()?;
         let slices =
             self.slices.iter().map(|slice| checked_slice(slice, &shape)).collect::<Result<Vec<_>, _>>()?;
@@ -239,7 +259,6 @@ impl RawEntry {
         let (Ok(offset), Ok(size)) = (u64::try_from(self.offset), u64::try_from(self.size)) else {
             return Err(format!("offset {} and size {} make no sense", self.offset, self.size));
         };
-        check_size(dtype, &shape, size)?;
         Ok(Entry { dtype, shape, shard, offset, size, crc: self.crc, slices })
     }
 
@@ -351,12 +370,23 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let entry = |message: &[u8]| Entry::decode(message, 1).unwrap_err();
-        assert!(entry(&[0x08, 99, 0x12, 0]).contains("dtype 99"));
+        let entry = |message: &[u8]| match Entry::decode(message, 1) {
+            Err(Flaw::Damaged(what)) => what,
+            other => panic!("{other:?}"),
+        };
+        assert!(entry(&[0x12, 0]).contains("0 is the number of no dtype"));
+        assert!(entry(&[0x08, 99, 0x12, 0, 0x18, 1]).contains("shard 1 of 1"), "whatever the dtype");
         assert!(entry(&[0x08, 1, 0x12, 0, 0x28, 8]).contains("8 bytes"));
         assert!(entry(&[0x08, 1, 0x12, 0, 0x18, 1, 0x28, 4]).contains("shard 1 of 1"));
         assert!(entry(&[0x08]).contains("parsed"));
         let negative = [0x08, 1, 0x12, 13, 0x12, 11, 0x08, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1];
         assert!(entry(&negative).contains("negative"));
+    }
+
+    #[test]
+    fn an_unknown_dtype_is_no_damage() {
+        let message = [0x08, 99, 0x12, 4, 0x12, 2, 0x08, 3, 0x20, 5, 0x28, 7];
+        let Err(Flaw::UnknownDType(entry)) = Entry::decode(&message, 1) else { panic!("not unknown") };
+        assert_eq!((entry.dtype, entry.shape, entry.offset, entry.size), (99, [3].into(), 5, 7));
     }
 }

@@ -10,6 +10,7 @@ mod reader;
 mod slice;
 mod strings;
 mod table;
+mod unknown;
 mod writer;
 
 pub use merge::merge_bundles;

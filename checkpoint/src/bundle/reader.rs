@@ -1,8 +1,8 @@
 //! Reading a bundle: the whole index at once, tensors one by one when they are asked for.
 
-use super::entry::{Entry, Header, HeaderError};
+use super::entry::{Entry, Flaw, Header, HeaderError};
 use super::slice::{self, TensorSlice};
-use super::{Identity, assemble, fetch, table};
+use super::{Identity, assemble, fetch, table, unknown};
 use crate::foreign;
 use crate::prefix;
 use crate::storage::{LocalStorage, ReadFile, Storage};
@@ -126,7 +126,7 @@ pub struct BundleReader {
 pub(super) struct Record {
     pub(super) key: Box<[u8]>,
     /// Or what is wrong with it.
-    pub(super) entry: Result<Entry, String>,
+    pub(super) entry: Result<Entry, Flaw>,
     /// A part of a partitioned tensor, which is not listed by itself.
     pub(super) hidden: bool,
 }
@@ -135,6 +135,25 @@ impl Record {
     /// Returns the key as text. Bytes that are not UTF-8 are shown as `\xNN`.
     pub(super) fn name(&self) -> Cow<'_, str> {
         printable(&self.key)
+    }
+
+    /// Returns the parts of a partitioned tensor, of any dtype.
+    fn slices(&self) -> &[TensorSlice] {
+        match &self.entry {
+            Ok(entry) => &entry.slices,
+            Err(Flaw::UnknownDType(entry)) => &entry.slices,
+            Err(Flaw::Damaged(_)) => &[],
+        }
+    }
+
+    /// Returns the data file and the end of the bytes in it.
+    fn end(&self) -> Option<(u32, u64)> {
+        let (shard, offset, size) = match &self.entry {
+            Ok(entry) => (entry.shard, entry.offset, entry.size),
+            Err(Flaw::UnknownDType(entry)) => (entry.shard, entry.offset, entry.size),
+            Err(Flaw::Damaged(_)) => return None,
+        };
+        Some((shard, offset.saturating_add(size)))
     }
 }
 
@@ -301,7 +320,7 @@ impl BundleReader {
     /// ```
     pub fn problems(&self) -> impl Iterator<Item = Problem> + '_ {
         self.records.iter().filter_map(|record| {
-            let what = record.entry.as_ref().err()?;
+            let Err(Flaw::Damaged(what)) = &record.entry else { return None };
             let error = Error::corrupt_tensor(prefix::index_path(&self.prefix), record.name(), what.as_str());
             Some(Problem { name: Some(record.name().into_owned()), error })
         })
@@ -364,7 +383,8 @@ impl BundleReader {
     ///
     /// # Errors
     /// [`Error::TensorMissing`]; [`Error::Corrupt`] with the file's and the tensor's name;
-    /// [`Error::UnsupportedDType`] for variants; [`Error::NotFound`] when its data file is missing;
+    /// [`Error::UnsupportedDType`] for variants; [`Error::Unsupported`] for a dtype that is not known here;
+    /// [`Error::NotFound`] when its data file is missing;
     /// [`Error::Replaced`] when the prefix was saved again since it was opened; [`Error::Io`].
     pub fn read(&self, name: &str) -> Result<Tensor> {
         let (record, entry) = self.entry(name)?;
@@ -444,6 +464,8 @@ impl BundleReader {
     }
 
     /// Reads every stored byte, compares all checksums, and tells what is damaged. Needs little memory.
+    /// Of a tensor of [`unknown`](BundleReader::unknown) dtype only the presence of its bytes is checked, since
+    /// the coverage of a checksum depends on the dtype.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -457,6 +479,7 @@ impl BundleReader {
     pub fn verify(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.problems().collect();
         fetch::verify(self, &mut problems);
+        unknown::verify(self, &mut problems);
         for record in self.records.iter().filter(|record| !record.hidden) {
             if let Ok(entry) = &record.entry
                 && !entry.slices.is_empty()
@@ -480,12 +503,16 @@ impl BundleReader {
     }
 
     pub(super) fn intact<'a>(&self, record: &'a Record) -> Result<&'a Entry> {
-        record.entry.as_ref().map_err(|what| {
-            Error::corrupt_tensor(prefix::index_path(&self.prefix), record.name(), what.as_str())
+        record.entry.as_ref().map_err(|flaw| {
+            let path = prefix::index_path(&self.prefix);
+            match flaw {
+                Flaw::Damaged(what) => Error::corrupt_tensor(path, record.name(), what.as_str()),
+                Flaw::UnknownDType(entry) => unknown::unsupported(path, record, entry),
+            }
         })
     }
 
-    fn find(&self, name: &str) -> Option<&Record> {
+    pub(super) fn find(&self, name: &str) -> Option<&Record> {
         let found = self.find_key(name.as_bytes()).filter(|record| !record.hidden);
         // A name with an escape in it may stand for a key that is not UTF-8.
         found.or_else(|| {
@@ -511,8 +538,7 @@ impl BundleReader {
     fn hide_slices(&mut self) {
         let mut hidden = Vec::new();
         for record in &self.records {
-            let Ok(entry) = &record.entry else { continue };
-            for part in &entry.slices {
+            for part in record.slices() {
                 let key = slice::encode_key(&record.key, part);
                 hidden.extend(self.records.binary_search_by(|record| record.key.as_ref().cmp(&key)));
             }
@@ -621,9 +647,9 @@ pub(crate) fn layout(storage: &dyn Storage, path: &Path) -> Result<Layout> {
     let index = read_table(file.as_ref(), path)?;
     let (header, records) = parse_index(&index, path)?;
     let mut lengths = BTreeMap::new();
-    for entry in records.iter().filter_map(|record| record.entry.as_ref().ok()) {
-        let length = lengths.entry(entry.shard).or_insert(0);
-        *length = entry.offset.saturating_add(entry.size).max(*length);
+    for (shard, end) in records.iter().filter_map(Record::end) {
+        let length = lengths.entry(shard).or_insert(0);
+        *length = end.max(*length);
     }
     let identity = (crc::crc32c(&index), index.len() as u64);
     Ok(Layout { identity, num_shards: header.num_shards, lengths })
