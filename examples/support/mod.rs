@@ -4,13 +4,15 @@
 pub(crate) mod model;
 pub(crate) mod perceptron;
 
+use flate2::Compression;
 use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use monitored_session::prelude::*;
 use monitored_session::summary::example::Example;
 use monitored_session::summary::record::RecordWriter;
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 /// The UCI handwritten digits: 8x8 grey images of 1,797 digits, 16 shades.
@@ -74,24 +76,46 @@ pub(crate) fn digits() -> std::result::Result<(Digits, Digits), Box<dyn Error>> 
 }
 
 /// The number of record files.
-const FILES: usize = 4;
+pub(crate) const FILES: usize = 4;
 
 /// Writes the images and labels to a few files, unless they exist.
 pub(crate) fn write_records(dir: &Path, data: &Digits) -> std::result::Result<Vec<PathBuf>, Box<dyn Error>> {
+    write_shards(dir, data, "tfrecord", |shard, records| Ok(shard.write_all(records)?))
+}
+
+/// Works as [`write_records`], with files that are compressed by gzip.
+pub(crate) fn write_gzip_records(
+    dir: &Path,
+    data: &Digits,
+) -> std::result::Result<Vec<PathBuf>, Box<dyn Error>> {
+    write_shards(dir, data, "tfrecord.gz", |shard, records| {
+        let mut encoder = GzEncoder::new(shard, Compression::default());
+        encoder.write_all(records)?;
+        encoder.finish()?;
+        Ok(())
+    })
+}
+
+fn write_shards(
+    dir: &Path,
+    data: &Digits,
+    extension: &str,
+    write: impl Fn(&mut File, &[u8]) -> std::result::Result<(), Box<dyn Error>>,
+) -> std::result::Result<Vec<PathBuf>, Box<dyn Error>> {
     let rows: Vec<usize> = (0..data.rows()).collect();
     let mut paths = Vec::new();
     for (index, rows) in rows.chunks(data.rows().div_ceil(FILES)).enumerate() {
-        let path = dir.join(format!("digits-{index}.tfrecord"));
+        let path = dir.join(format!("digits-{index}.{extension}"));
         if !path.exists() {
-            let part = path.with_extension("part");
-            let mut writer = RecordWriter::new(BufWriter::new(File::create(&part)?));
+            let mut records = RecordWriter::new(Vec::new());
             for &row in rows {
                 let image = &data.images[row * PIXELS..(row + 1) * PIXELS];
                 let example =
                     Example::new().with("image", image).with("label", [i64::from(data.labels[row])]);
-                writer.write(&example.encode())?;
+                records.write(&example.encode())?;
             }
-            writer.flush()?;
+            let part = path.with_extension("part");
+            write(&mut File::create(&part)?, &records.into_inner())?;
             // The name appears only once the content is complete.
             std::fs::rename(part, &path)?;
         }

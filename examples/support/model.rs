@@ -1,4 +1,4 @@
-//! The model of the examples `digits` and `evaluator`.
+//! The model of the examples `digits`, `evaluator` and `records`.
 
 use super::PIXELS;
 use monitored_session::ops::layers::{self, LayerOptions};
@@ -14,11 +14,16 @@ pub(crate) struct Model {
     pub(crate) train_op: Operation,
 }
 
-/// 64-128-64-10 with ReLU, trained by Adam.
+/// The model of images and labels that are fed.
 pub(crate) fn model(graph: &Graph) -> Model {
-    let relu = LayerOptions::default().activation(|x| nn::relu(x));
     let images = array::placeholder(&graph.named("images"), DType::Float32, [None, Some(PIXELS)]);
     let labels = array::placeholder(&graph.named("labels"), DType::Int32, [None]);
+    model_of(graph, images, labels)
+}
+
+/// 64-128-64-10 with ReLU, trained by Adam.
+pub(crate) fn model_of(graph: &Graph, images: Output, labels: Output) -> Model {
+    let relu = LayerOptions::default().activation(|x| nn::relu(x));
     let h = layers::dense(images.named("hidden1"), 128, &relu);
     let h = layers::dense(h.named("hidden2"), 64, &relu);
     let logits = layers::dense(h.named("logits"), 10, &LayerOptions::default());
