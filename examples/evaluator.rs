@@ -11,10 +11,9 @@
 
 mod support;
 
-use monitored_session::checkpoint::{WatchOptions, checkpoints_iterator};
-use monitored_session::ops::global_step;
+use monitored_session::checkpoint::WatchOptions;
+use monitored_session::monitored::Evaluation;
 use monitored_session::prelude::*;
-use monitored_session::summary::{EventWriter, Summary};
 use std::error::Error;
 use std::time::Duration;
 use support::model::{Model, model};
@@ -26,26 +25,17 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let (_, test) = digits()?;
     let graph = Graph::new();
     let Model { images, labels, accuracy, .. } = model(&graph);
-    let step = global_step::get_or_create_global_step(&graph);
-    let writer = EventWriter::open(dir.join("eval"))?;
+    let (test_images, test_labels) = test.all()?;
+    let evaluation = Evaluation::new(&graph)
+        .final_ops(accuracy)
+        .final_feed(&images, test_images)
+        .final_feed(&labels, test_labels)
+        .summary_dir(dir.join("eval"));
 
     let watch = WatchOptions::new().poll(Duration::from_millis(200)).timeout(Duration::from_secs(60));
-    for prefix in checkpoints_iterator(&dir, watch) {
-        let prefix = prefix?;
-        let session = SingularMonitoredSession::builder(&graph).checkpoint_filename_with_path(&prefix);
-        let (fed_images, fed_labels) = test.all()?;
-        let evaluated = session.scoped(|session| {
-            session.run((&step, &accuracy), [(&images, fed_images), (&labels, fed_labels)])
-        });
-        let (step, accuracy) = match evaluated {
-            Ok(finished) => finished.value.unwrap(),
-            // The training keeps a few checkpoints; this one was overtaken meanwhile.
-            Err(error) if error.code() == Code::NotFound => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let (step, accuracy) = (step.value::<i64>()?, accuracy.value::<f32>()?);
-        writer.add_summary(Summary::scalar("accuracy", accuracy), step)?;
-        writer.flush()?;
+    for evaluated in evaluation.evaluate_repeatedly(&dir, watch) {
+        let evaluated = evaluated?;
+        let (step, accuracy) = (evaluated.step.unwrap(), evaluated.values.value::<f32>()?);
         println!("step {step}: test accuracy {:.1} %", accuracy * 100.0);
         if step >= args.steps {
             break;

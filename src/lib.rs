@@ -100,12 +100,12 @@ pub mod prelude {
         BestCheckpointHook, CheckpointSaverHook, CheckpointSaverListener, ClosureHook, EarlyStoppingHook,
         EvaluatorHook, FeedFnHook, FinalOpsHook, GlobalStepWaiterHook, LoggingTensorHook, Metric,
         MetricsFileHook, NanTensorHook, ProfilerHook, SessionRunArgs, SessionRunContext, SessionRunHook,
-        SessionRunValues, SessionStoryHook, StallWatchdogHook, StepCounterHook, StopAtStepHook,
-        SummarySaverHook, TimeLimitHook,
+        SessionRunValues, SessionStoryHook, StallWatchdogHook, StepCounterHook, StopAfterNEvalsHook,
+        StopAtStepHook, SummaryAtEndHook, SummarySaverHook, TimeLimitHook,
     };
     pub use monitored::{
-        HostTraining, MonitoredSession, MonitoredTrainingSession, RecoveryPolicy, SingularMonitoredSession,
-        StepContext,
+        Evaluation, HostTraining, MonitoredSession, MonitoredTrainingSession, RecoveryPolicy,
+        SingularMonitoredSession, StepContext,
     };
     pub use ops::variables::VariableExt as _;
     pub use queue_runner::Coordinator;

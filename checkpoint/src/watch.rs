@@ -27,7 +27,21 @@ pub struct WatchOptions {
     state_file: Option<String>,
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
+    stop: Option<Stop>,
 }
+
+/// Says when to stop waiting.
+#[derive(Clone)]
+struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stop").field(&(self.0)()).finish()
+    }
+}
+
+/// The longest sleep between two looks at whether to stop.
+const STOP_POLL: Duration = Duration::from_millis(20);
 
 impl Default for WatchOptions {
     fn default() -> Self {
@@ -38,6 +52,7 @@ impl Default for WatchOptions {
             state_file: None,
             storage: LocalStorage::shared(),
             clock: SystemClock::shared(),
+            stop: None,
         }
     }
 }
@@ -84,13 +99,45 @@ impl WatchOptions {
         self
     }
 
+    /// Ends the waiting soon after this function returns true: with `None`, as after a time-out, and for an iterator also without
+    /// asking its time-out function. Default: nothing ends it early.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use checkpoint::{WatchOptions, wait_for_new_checkpoint};
+    /// let stopped = WatchOptions::new().stop_when(|| true);
+    /// assert_eq!(wait_for_new_checkpoint(folder.path(), None, &stopped)?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stop_when(mut self, stop: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.stop = Some(Stop(Arc::new(stop)));
+        self
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| (stop.0)())
+    }
+
+    /// Sleeps, in short naps if something can end it.
+    fn sleep(&self, time: Duration) {
+        if self.stop.is_none() {
+            return self.clock.sleep(time);
+        }
+        let mut rest = time;
+        while !rest.is_zero() && !self.is_stopped() {
+            let nap = rest.min(STOP_POLL);
+            self.clock.sleep(nap);
+            rest -= nap;
+        }
+    }
+
     fn latest(&self, directory: &Path) -> Result<Option<PathBuf>> {
         latest_checkpoint_with(self.storage.as_ref(), directory, self.state_file.as_deref())
     }
 }
 
 /// Waits until the newest checkpoint of a folder is another one than `last`, and returns it (S-315).
-/// `None` when another sleep would pass the time limit.
+/// `None` when another sleep would pass the time limit, and when a stop was requested.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -112,7 +159,7 @@ pub fn wait_for_new_checkpoint(
 ) -> Result<Option<PathBuf>> {
     let directory = directory.as_ref();
     let start = options.clock.now();
-    loop {
+    while !options.is_stopped() {
         let storage = options.storage.as_ref();
         let is_last =
             |found: &PathBuf| last.is_some_and(|last| prefix::same_checkpoint(storage, last, found));
@@ -123,8 +170,9 @@ pub fn wait_for_new_checkpoint(
         if options.timeout.is_some_and(|timeout| after_sleep > timeout) {
             return Ok(None);
         }
-        options.clock.sleep(options.poll);
+        options.sleep(options.poll);
     }
+    Ok(None)
 }
 
 fn elapsed(options: &WatchOptions, since: SystemTime) -> Duration {
@@ -205,7 +253,7 @@ impl CheckpointsIterator {
         self.ended = self.on_timeout.as_mut().is_some_and(|function| function());
         let rest = self.options.min_interval.saturating_sub(elapsed(&self.options, yielded));
         if !self.ended && !rest.is_zero() {
-            self.options.clock.sleep(rest);
+            self.options.sleep(rest);
         }
     }
 }
@@ -222,7 +270,10 @@ impl Iterator for CheckpointsIterator {
                     self.yielded = Some(self.options.clock.now());
                     return Some(Ok(found));
                 }
-                Ok(None) => self.ended = self.on_timeout.as_mut().is_none_or(|function| function()),
+                Ok(None) => {
+                    self.ended = self.options.is_stopped()
+                        || self.on_timeout.as_mut().is_none_or(|function| function());
+                }
                 Err(error) => {
                     self.ended = true;
                     return Some(Err(error));
@@ -233,7 +284,7 @@ impl Iterator for CheckpointsIterator {
     }
 }
 
-/// Waits as [`wait_for_new_checkpoint`] does, and takes a time-out for an error.
+/// Waits as [`wait_for_new_checkpoint`] does, and takes a time-out or a stop for an error.
 ///
 /// # Errors
 /// [`Error::TimedOut`], and as [`latest_checkpoint`](crate::latest_checkpoint).

@@ -70,6 +70,8 @@
 //! | [`EarlyStoppingHook`] | stops when a metric no longer improves | the best value, the remaining patience |
 //! | [`BestCheckpointHook`] | keeps the best checkpoint | the best value |
 //! | [`EvaluatorHook`] | evaluates every `n` steps | the step of its last evaluation |
+//! | [`StopAfterNEvalsHook`] | stops an evaluation after `n` runs | |
+//! | [`SummaryAtEndHook`] | writes the summaries of an evaluation at its end | |
 //! | [`MetricsFileHook`] | writes CSV or JSON lines | the step of its last write |
 //! | `PrometheusHook` | exports numbers to Prometheus, by HTTP or in a file | |
 //! | [`TimeLimitHook`] | stops after a time | |
@@ -130,7 +132,9 @@ mod sink;
 mod stall_watchdog;
 mod step;
 mod step_counter;
+mod stop_after_n_evals;
 mod stop_at_step;
+mod summary_at_end;
 mod summary_saver;
 mod tensor_ref;
 mod time_limit;
@@ -168,7 +172,9 @@ pub use session_story::SessionStoryHook;
 pub use signal::{SignalHook, SignalReceipt};
 pub use stall_watchdog::StallWatchdogHook;
 pub use step_counter::StepCounterHook;
+pub use stop_after_n_evals::StopAfterNEvalsHook;
 pub use stop_at_step::StopAtStepHook;
+pub use summary_at_end::SummaryAtEndHook;
 pub use summary_saver::SummarySaverHook;
 pub use tensor_ref::TensorRef;
 pub use time_limit::TimeLimitHook;

@@ -198,7 +198,7 @@ impl SummarySaverHook {
     }
 }
 
-fn add(writer: &EventWriter, value: &Tensor, step: i64) -> Result<()> {
+pub(crate) fn add(writer: &EventWriter, value: &Tensor, step: i64) -> Result<()> {
     for bytes in value.as_strings()? {
         writer.add_summary_bytes(bytes.clone(), step)?;
     }
@@ -206,7 +206,7 @@ fn add(writer: &EventWriter, value: &Tensor, step: i64) -> Result<()> {
 }
 
 /// Returns the summaries of the graph, which a scaffold merges only after `begin`.
-fn of_graph(graph: &Graph) -> Result<Vec<Output>> {
+pub(crate) fn of_graph(graph: &Graph) -> Result<Vec<Output>> {
     let summaries = graph.collection(&keys::SUMMARY_OP);
     if summaries.len() > 1 {
         let text = format!("More than one item in collection '{}'", keys::SUMMARY_OP.name());

@@ -63,6 +63,8 @@
 //! | `session.run_step_fn(f)` | `session.run_step_fn(\|context\| ...)` |
 //! | `session.should_stop()` | the same; [`stop_reason`](MonitoredSession::stop_reason) returns the reason |
 //! | `session.raw_session()` | [`raw_session`](SingularMonitoredSession::raw_session); for a run without hooks [`run_without_hooks`](SingularMonitoredSession::run_without_hooks) |
+//! | `tf.contrib.training.evaluate_once(path, ...)` | [`Evaluation::new`] with setters, [`evaluate_once`](Evaluation::evaluate_once) |
+//! | `tf.contrib.training.evaluate_repeatedly(dir, ...)` | [`evaluate_repeatedly`](Evaluation::evaluate_repeatedly), an iterator |
 //! | `Scaffold`, `ChiefSessionCreator`, `WorkerSessionCreator`, `SessionManager` | the same, in the crate `scaffold` |
 //! | `SessionRunHook` and hooks | the same, in the crate `hooks` |
 //! | `Coordinator`, `QueueRunner` | the same, in the crate `queue-runner` |
@@ -85,6 +87,7 @@
 mod builder;
 mod coordinated;
 mod dry_run;
+mod evaluation;
 mod hook_set;
 mod hooked;
 mod host_progress;
@@ -104,6 +107,7 @@ mod training;
 mod unsaved;
 
 pub use builder::{Built, Finished, SessionBuilder};
+pub use evaluation::{Evaluated, Evaluation, Evaluations};
 pub use hooks::HookTiming;
 pub use host_random::StepRandom;
 pub use host_step::{HostStep, Metrics};

@@ -3,6 +3,7 @@
 
 mod dry_run;
 mod evaluation;
+mod evaluations;
 mod host_training;
 #[path = "hooks.rs"]
 mod interface;
