@@ -11,30 +11,46 @@
 mod adadelta;
 mod adagrad;
 mod adam;
+mod adamax;
 mod clipping;
+mod decoupled_weight_decay;
 mod ftrl;
 mod gradient_descent;
+mod lamb;
+mod lars;
+mod lion;
 mod momentum;
 mod moving_average;
+mod nadam;
+mod powers;
 mod rms_prop;
 mod slots;
+mod trust_ratio;
 mod update;
 
 pub use adadelta::AdadeltaOptimizer;
 pub use adagrad::AdagradOptimizer;
 pub use adam::AdamOptimizer;
+pub use adamax::AdamaxOptimizer;
+use clipping::Clipping;
 pub use clipping::{clip_by_global_norm, clip_by_norm, clip_by_value, global_norm};
+pub use decoupled_weight_decay::{AdamWOptimizer, DecoupledWeightDecay};
 pub use ftrl::FtrlOptimizer;
 pub use gradient_descent::GradientDescentOptimizer;
+pub use lamb::LambOptimizer;
+pub use lars::LarsOptimizer;
+pub use lion::LionOptimizer;
 pub use momentum::MomentumOptimizer;
 pub(crate) use moving_average::assign_moving_average;
 pub use moving_average::{ExponentialMovingAverage, moving_average_of};
+pub use nadam::NadamOptimizer;
 pub use rms_prop::RMSPropOptimizer;
 pub use slots::OptimizerSettings;
 pub use update::UpdateScope;
 
 use crate::control_flow::{group, no_op};
 use crate::gradients::gradients;
+use crate::scalar::Scalar;
 use crate::state::{ASSIGN_ADD, ASSIGN_ADD_VARIABLE_OP};
 use crate::variables::trainable_variables;
 use session_core::keys::TRAIN_OP;
@@ -96,6 +112,45 @@ pub trait Optimizer {
         self
     }
 
+    /// Limits each number of the gradients to this magnitude when they are applied. Of the three limits one can be set;
+    /// more, or one that is not positive, is recorded as a build error.
+    ///
+    /// ```
+    /// use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+    /// # let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), 3.0f32);
+    /// GradientDescentOptimizer::new(0.1).clipvalue(0.5).minimize(&ops::math::square(&w), None);
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[must_use]
+    fn clipvalue(mut self, limit: impl Into<Scalar>) -> Self
+    where
+        Self: Sized,
+    {
+        self.settings_mut().clipping.push(Clipping::Value(limit.into()));
+        self
+    }
+
+    /// Scales each gradient down to at most this norm when it is applied, as [`clip_by_norm`].
+    #[must_use]
+    fn clipnorm(mut self, limit: impl Into<Scalar>) -> Self
+    where
+        Self: Sized,
+    {
+        self.settings_mut().clipping.push(Clipping::Norm(limit.into()));
+        self
+    }
+
+    /// Scales all gradients down together to at most this norm when they are applied, as [`clip_by_global_norm`].
+    #[must_use]
+    fn global_clipnorm(mut self, limit: impl Into<Scalar>) -> Self
+    where
+        Self: Sized,
+    {
+        self.settings_mut().clipping.push(Clipping::GlobalNorm(limit.into()));
+        self
+    }
+
     /// Returns the operation that takes one training step over all trainable variables, and counts the global step up.
     /// It joins the collection `train_op`.
     ///
@@ -146,12 +201,15 @@ pub trait Optimizer {
         global_step: Option<&Variable>,
     ) -> Operation {
         let location = Location::caller();
-        let given: Vec<(&Output, &Variable)> = gradients
-            .iter()
-            .filter_map(|(gradient, variable)| Some((gradient.as_ref()?, variable)))
-            .collect();
-        let Some((first, _)) = given.first() else { return nothing_to_do(gradients, location) };
+        let Some((first, _)) = with_gradient(gradients).next() else {
+            return nothing_to_do(gradients, location);
+        };
         let place = self.settings().place(&first.graph(), location);
+        let clipped = Clipping::apply(&self.settings().clipping, &place, gradients).unwrap_or_else(|error| {
+            record(&place, error, location);
+            gradients.to_vec()
+        });
+        let given: Vec<(&Output, &Variable)> = with_gradient(&clipped).collect();
         let variables: Vec<Variable> = given.iter().map(|(_, variable)| (*variable).clone()).collect();
 
         // Slots belong to the variables, whatever the step waits for.
@@ -206,6 +264,10 @@ impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
     fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
         (**self).finish(scope, updates)
     }
+}
+
+fn with_gradient(gradients: &[GradientAndVariable]) -> impl Iterator<Item = (&Output, &Variable)> {
+    gradients.iter().filter_map(|(gradient, variable)| Some((gradient.as_ref()?, variable)))
 }
 
 #[track_caller]

@@ -1,12 +1,11 @@
 //! Adam.
 
+use super::powers::{self, Power};
 use super::{Optimizer, OptimizerSettings, UpdateScope};
 use crate::initializers::zeros;
-use crate::math::{cast, mul};
 use crate::scalar::Scalar;
 use crate::training::{APPLY_ADAM, RESOURCE_APPLY_ADAM};
-use crate::variables::{Value, VariableBuilder, VariableExt};
-use session_core::{AsOutput, DType, Graph, Operation, Output, Variable};
+use session_core::{Operation, Output, Variable};
 
 /// Adam (Kingma and Ba): takes steps of about the learning rate, based on running means of the gradient and
 /// of its square. Its slots are `m` (the variable `<name>/Adam`) and `v` (`<name>/Adam_1`). The variables
@@ -18,6 +17,7 @@ pub struct AdamOptimizer {
     beta1: Scalar,
     beta2: Scalar,
     epsilon: Scalar,
+    use_nesterov: bool,
 }
 
 impl AdamOptimizer {
@@ -31,6 +31,7 @@ impl AdamOptimizer {
             beta1: Scalar::Number(0.9),
             beta2: Scalar::Number(0.999),
             epsilon: Scalar::Number(1e-8),
+            use_nesterov: false,
         }
     }
 
@@ -55,33 +56,15 @@ impl AdamOptimizer {
         self
     }
 
-    fn powers(&self) -> [(&'static str, &'static str, &Scalar); 2] {
+    /// Sets whether the step looks ahead along the mean of the gradient, which is what Nadam does.
+    pub(super) fn use_nesterov(mut self, use_nesterov: bool) -> Self {
+        self.use_nesterov = use_nesterov;
+        self
+    }
+
+    fn powers(&self) -> [Power<'_>; 2] {
         [("beta1", "beta1_power", &self.beta1), ("beta2", "beta2_power", &self.beta2)]
     }
-
-    /// Returns the power of a decay, in the dtype of a variable that is updated.
-    fn power(&self, scope: &UpdateScope<'_>, name: &str, dtype: DType) -> Output {
-        let power = shared(scope, name);
-        if power.dtype() == dtype {
-            return power.as_output().clone();
-        }
-        cast(power.as_output().within(scope.graph()), dtype)
-    }
-}
-
-/// Returns a variable of 32-bit floats, as in TensorFlow, whatever the dtypes that are trained.
-fn make_power(graph: &Graph, name: &str, decay: &Scalar, first: &Variable) -> Variable {
-    let initial = match decay {
-        Scalar::Number(number) => Value::from(*number as f32),
-        Scalar::Output(output) => Value::from(output),
-    };
-    let builder = VariableBuilder::new(&graph.named(name)).trainable(false).initial_value(initial);
-    builder.colocate_with(first).build()
-}
-
-fn shared(scope: &UpdateScope<'_>, name: &str) -> Variable {
-    let made = scope.settings().shared(scope.graph(), name);
-    made.expect("create_slots makes the powers before anything is updated")
 }
 
 impl Optimizer for AdamOptimizer {
@@ -94,13 +77,7 @@ impl Optimizer for AdamOptimizer {
     }
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        // The powers stand on one device, whatever the order of the variables.
-        if let Some(first) = variables.iter().min_by_key(|variable| variable.name()) {
-            let graph = scope.graph();
-            for (_, name, decay) in self.powers() {
-                scope.settings().shared_or_make(graph, name, || make_power(graph, name, decay, first));
-            }
-        }
+        powers::create(scope, variables, &self.powers());
         for variable in variables {
             scope.settings().slot_or_make(variable, "m", &zeros());
             scope.settings().slot_or_make(variable, "v", &zeros());
@@ -115,21 +92,13 @@ impl Optimizer for AdamOptimizer {
         let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);
         let builder = scope.update_of(variable, &RESOURCE_APPLY_ADAM, &APPLY_ADAM);
         let builder = builder.input(scope.slot(variable, "m")).input(scope.slot(variable, "v"));
-        let builder = builder.input(self.power(scope, "beta1_power", dtype));
-        let builder = builder.input(self.power(scope, "beta2_power", dtype));
-        builder.input(rate).input(beta1).input(beta2).input(epsilon).input(gradient).finish()
+        let builder = builder.input(powers::value(scope, "beta1_power", dtype));
+        let builder = builder.input(powers::value(scope, "beta2_power", dtype));
+        let builder = builder.input(rate).input(beta1).input(beta2).input(epsilon).input(gradient);
+        builder.attr("use_nesterov", self.use_nesterov).finish()
     }
 
-    /// Returns the powers go on when every update has used them.
     fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
-        let graph = scope.graph();
-        let after = graph.control_dependencies(updates);
-        let advance = |(name, power, decay): (&'static str, &str, &Scalar)| {
-            let power = shared(scope, power);
-            let decay = scope.hyperparameter(name, decay, power.dtype());
-            let next = mul(power.as_output().within(&power.beside(&graph.named("mul"))), decay);
-            power.assign(next.within(&after))
-        };
-        self.powers().into_iter().map(advance).collect()
+        powers::advance(scope, updates, &self.powers())
     }
 }

@@ -1,11 +1,12 @@
 //! Limiting gradients.
 
+use super::GradientAndVariable;
 use crate::array::{constant, identity, scalar_tensor, stack};
 use crate::composite::Composite;
-use crate::math::{add, greater, maximum, minimum, mul, real_div, reduce_sum, select, sqrt, sub};
+use crate::math::{add, greater, maximum, minimum, mul, neg, real_div, reduce_sum, select, sqrt, sub};
 use crate::nn::l2_loss;
 use crate::scalar::Scalar;
-use session_core::{AsOutput, Output};
+use session_core::{AsOutput, Error, Graph, Output, Result};
 
 pub use crate::math::clip_by_value;
 
@@ -66,4 +67,76 @@ pub fn clip_by_norm(tensor: impl AsOutput, clip_norm: impl Into<Scalar>) -> Outp
     let norm = select(&positive, sqrt(select(&positive, &square, one)), &square);
     let clipped = real_div(mul(&tensor, &limit), maximum(norm, &limit));
     scope.leave(identity(scope.enter_last(clipped)))
+}
+
+/// The limit that an optimizer puts on the gradients it is given.
+#[derive(Clone, Debug)]
+pub(super) enum Clipping {
+    /// Of each number.
+    Value(Scalar),
+    /// Of the norm of each gradient.
+    Norm(Scalar),
+    /// Of the norm of all gradients together.
+    GlobalNorm(Scalar),
+}
+
+impl Clipping {
+    fn limit(&self) -> (&'static str, &Scalar) {
+        match self {
+            Clipping::Value(limit) => ("clipvalue", limit),
+            Clipping::Norm(limit) => ("clipnorm", limit),
+            Clipping::GlobalNorm(limit) => ("global_clipnorm", limit),
+        }
+    }
+
+    /// Returns the limited gradients, built in the graph.
+    ///
+    /// # Errors
+    /// A value error for more than one limit, or one that is not positive.
+    #[track_caller]
+    pub(super) fn apply(
+        limits: &[Clipping],
+        graph: &Graph,
+        gradients: &[GradientAndVariable],
+    ) -> Result<Vec<GradientAndVariable>> {
+        let [clipping] = limits else {
+            let names: Vec<&str> = limits.iter().map(|limit| limit.limit().0).collect();
+            return match limits {
+                [] => Ok(gradients.to_vec()),
+                _ => Err(Error::value(format!("an optimizer has one limit of its gradients, not {names:?}"))),
+            };
+        };
+        let (name, limit) = clipping.limit();
+        if let Scalar::Number(number) = limit
+            && (number.is_nan() || *number <= 0.0)
+        {
+            return Err(Error::value(format!("{name} is {number}, but must be positive")));
+        }
+        let inside = gradients.iter().map(|(gradient, _)| Some(gradient.as_ref()?.within(graph)));
+        let inside: Vec<Option<Output>> = inside.collect();
+        let clipped = match clipping {
+            Clipping::Value(limit) => inside
+                .iter()
+                .map(|gradient| {
+                    let gradient = gradient.as_ref()?;
+                    let high = limit.to_output(&graph.named("clipvalue"), gradient.dtype());
+                    let high = high.within(graph);
+                    Some(clip_by_value(gradient, neg(&high), &high))
+                })
+                .collect(),
+            Clipping::Norm(limit) => {
+                let clip = |gradient: &Option<Output>| Some(clip_by_norm(gradient.as_ref()?, limit.clone()));
+                inside.iter().map(clip).collect()
+            }
+            Clipping::GlobalNorm(limit) => match clip_by_global_norm(&inside, limit.clone()) {
+                Some((clipped, _)) => clipped,
+                None => inside,
+            },
+        };
+        Ok(clipped
+            .into_iter()
+            .zip(gradients)
+            .map(|(gradient, (_, variable))| (gradient, variable.clone()))
+            .collect())
+    }
 }

@@ -1,5 +1,6 @@
 //! The common part of all optimizers: a name, a place in the graph, and slots.
 
+use super::clipping::Clipping;
 use crate::initializers::Initializer;
 use crate::variables::VariableBuilder;
 use session_core::{Endpoint, Error, Graph, GraphId, Shape, Variable};
@@ -12,6 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub struct OptimizerSettings {
     pub(super) name: String,
     pub(super) place: Option<Graph>,
+    /// The limits of gradients that were set, of which there may be one.
+    pub(super) clipping: Vec<Clipping>,
     /// Guards the list of slots. Nothing is called under it that could come back here.
     made: Mutex<Made>,
 }
@@ -31,7 +34,7 @@ impl OptimizerSettings {
     /// Creates the settings of an optimizer with this name.
     #[must_use]
     pub fn new(name: &str) -> OptimizerSettings {
-        OptimizerSettings { name: name.to_owned(), place: None, made: Mutex::default() }
+        OptimizerSettings { name: name.to_owned(), place: None, clipping: Vec::new(), made: Mutex::default() }
     }
 
     /// Returns the name, which stands in the names of operations and slots.

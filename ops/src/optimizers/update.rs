@@ -3,21 +3,32 @@
 use super::OptimizerSettings;
 use crate::scalar::Scalar;
 use crate::variables::VariableExt;
-use session_core::{DType, Graph, OpBuilder, OpDef, Output, Variable};
+use session_core::{DType, Graph, OpBuilder, OpDef, Operation, Output, Variable};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// The scope of one training step, such as `Adam/`, with the constants that its updates share.
 #[derive(Debug)]
 pub struct UpdateScope<'a> {
     settings: &'a OptimizerSettings,
     graph: Graph,
-    shared: RefCell<HashMap<(&'static str, DType), Output>>,
+    /// What the updates wait for.
+    before: Vec<Operation>,
+    shared: Rc<RefCell<HashMap<(&'static str, DType), Output>>>,
 }
 
 impl<'a> UpdateScope<'a> {
     pub(super) fn new(settings: &'a OptimizerSettings, graph: Graph) -> UpdateScope<'a> {
-        UpdateScope { settings, graph, shared: RefCell::default() }
+        UpdateScope { settings, graph, before: Vec::new(), shared: Rc::default() }
+    }
+
+    /// Returns the same scope, whose updates wait for this operation as well.
+    #[must_use]
+    pub fn after(&self, operation: &Operation) -> UpdateScope<'a> {
+        let before = self.before.iter().chain([operation]).cloned().collect();
+        let (graph, shared) = (self.graph.clone(), Rc::clone(&self.shared));
+        UpdateScope { settings: self.settings, graph, before, shared }
     }
 
     /// Returns the handle that makes operations in this scope.
@@ -53,8 +64,14 @@ impl<'a> UpdateScope<'a> {
         reference: &'static OpDef,
     ) -> OpBuilder {
         let def = if variable.is_resource() { resource } else { reference };
+        self.place_of(variable).op(def).input(variable.handle())
+    }
+
+    /// Returns the handle for operations that update a variable, on the device of the variable.
+    #[must_use]
+    pub fn place_of(&self, variable: &Variable) -> Graph {
         let scope = self.graph.scope(&format!("update_{}", variable.name()));
-        variable.beside(&scope).op(def).input(variable.handle())
+        variable.beside(&scope).control_dependencies(&self.before)
     }
 
     /// Returns a slot of a variable, as an input.
@@ -64,7 +81,16 @@ impl<'a> UpdateScope<'a> {
     /// the optimizer.
     #[must_use]
     pub fn slot(&self, variable: &Variable, name: &str) -> Output {
+        self.slot_variable(variable, name).handle().clone()
+    }
+
+    /// Returns a slot of a variable.
+    ///
+    /// # Panics
+    /// As [`slot`](UpdateScope::slot).
+    #[must_use]
+    pub fn slot_variable(&self, variable: &Variable, name: &str) -> Variable {
         let slot = self.settings.slot(variable, name);
-        slot.unwrap_or_else(|| panic!("create_slots made no '{name}'")).handle().clone()
+        slot.unwrap_or_else(|| panic!("create_slots made no '{name}'"))
     }
 }

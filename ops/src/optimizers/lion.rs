@@ -1,0 +1,98 @@
+//! Lion.
+
+use super::{Optimizer, OptimizerSettings, UpdateScope};
+use crate::array::constants::scalar_like;
+use crate::control_flow::group;
+use crate::initializers::zeros;
+use crate::math::{add, mul, sign, sub};
+use crate::scalar::Scalar;
+use crate::variables::VariableExt;
+use session_core::{Graph, Operation, Output, Variable};
+
+/// Lion (Chen and others): steps of the learning rate in the direction of the sign of a running mean of the gradient.
+///
+/// Its slot is `momentum`, the variable `<name>/Lion`. Weights decay, as in the paper, with
+/// [`DecoupledWeightDecay`](super::DecoupledWeightDecay). A gradient of some rows counts as zero in the others.
+#[derive(Debug)]
+pub struct LionOptimizer {
+    settings: OptimizerSettings,
+    learning_rate: Scalar,
+    beta1: Scalar,
+    beta2: Scalar,
+}
+
+impl LionOptimizer {
+    /// Creates the optimizer with this learning rate, a tenth of Adam's or less, and decays of 0.9 and 0.99.
+    ///
+    /// ```
+    /// use ops::optimizers::{LionOptimizer, Optimizer};
+    /// # let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), 3.0f32);
+    /// let train_op = LionOptimizer::new(1e-4).minimize(&ops::math::square(&w), None);
+    /// assert_eq!(train_op.name(), "Lion");
+    /// # graph.finalize().unwrap();
+    /// ```
+    #[must_use]
+    pub fn new(learning_rate: impl Into<Scalar>) -> LionOptimizer {
+        LionOptimizer {
+            settings: OptimizerSettings::new("Lion"),
+            learning_rate: learning_rate.into(),
+            beta1: Scalar::Number(0.9),
+            beta2: Scalar::Number(0.99),
+        }
+    }
+
+    /// Sets how much of the direction is the mean's rather than the gradient's.
+    #[must_use]
+    pub fn beta1(mut self, beta1: impl Into<Scalar>) -> Self {
+        self.beta1 = beta1.into();
+        self
+    }
+
+    /// Sets the decay of the running mean.
+    #[must_use]
+    pub fn beta2(mut self, beta2: impl Into<Scalar>) -> Self {
+        self.beta2 = beta2.into();
+        self
+    }
+}
+
+/// Returns `decay * mean + (1 - decay) * value`, built in the graph.
+pub(super) fn running_mean(graph: &Graph, mean: &Output, value: &Output, decay: &Output) -> Output {
+    let decay = decay.within(graph);
+    let rest = sub(scalar_like(&decay, 1.0), &decay);
+    add(mul(mean.within(graph), &decay), mul(value.within(graph), rest))
+}
+
+impl Optimizer for LionOptimizer {
+    fn settings(&self) -> &OptimizerSettings {
+        &self.settings
+    }
+
+    fn settings_mut(&mut self) -> &mut OptimizerSettings {
+        &mut self.settings
+    }
+
+    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
+        for variable in variables {
+            scope.settings().slot_or_make(variable, "momentum", &zeros());
+        }
+    }
+
+    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
+        let dtype = variable.dtype();
+        let rate = scope.hyperparameter("learning_rate", &self.learning_rate, dtype);
+        let beta1 = scope.hyperparameter("beta1", &self.beta1, dtype);
+        let beta2 = scope.hyperparameter("beta2", &self.beta2, dtype);
+        let graph = scope.place_of(variable);
+        let momentum = scope.slot_variable(variable, "momentum");
+        let mean = momentum.read(&graph);
+        let direction = sign(running_mean(&graph, &mean, gradient, &beta1));
+        let next = running_mean(&graph, &mean, gradient, &beta2);
+        // A read of a reference variable may be its memory, so nothing is assigned before all is computed.
+        let computed = graph.control_dependencies([direction.operation(), next.operation()]);
+        let step = mul(direction.within(&computed), rate);
+        let updates = [momentum.assign(next.within(&computed)), variable.assign_sub(step)];
+        group(&graph, &updates)
+    }
+}
