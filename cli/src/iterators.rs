@@ -27,11 +27,16 @@ pub(crate) fn initializers<'o>(
 
 /// Returns true if one of these outputs depends on an element of an iterator or a queue: there may be an end.
 pub(crate) fn take_input<'o>(outputs: impl IntoIterator<Item = &'o Output>) -> bool {
+    let operations: Vec<Operation> = outputs.into_iter().map(|output| output.operation().clone()).collect();
+    take_input_of(&operations)
+}
+
+/// Returns true if one of these operations depends on an element of an iterator or a queue.
+pub(crate) fn take_input_of(operations: &[Operation]) -> bool {
     let takes = |operation: &Operation| {
         operation.op_type().starts_with("IteratorGetNext") || operation.op_type().contains("Dequeue")
     };
-    let operations: Vec<Operation> = outputs.into_iter().map(|output| output.operation().clone()).collect();
-    all_needed(&operations).values().any(takes)
+    all_needed(operations).values().any(takes)
 }
 
 /// The operations and all that they need.

@@ -3,6 +3,7 @@
 #[cfg(feature = "board")]
 mod board;
 mod checkpoint;
+mod evaluate;
 mod events;
 mod export;
 mod graph;
@@ -38,6 +39,8 @@ enum Family {
     /// List, verify, show, convert, compare and prune checkpoints.
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
+    /// Evaluate the checkpoints of a training as they appear.
+    Evaluate(evaluate::Arguments),
     /// List, show and plot the content of event files.
     #[command(subcommand)]
     Events(events::Command),
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "board")]
         Family::Board(arguments) => arguments.run(&mut out),
         Family::Checkpoint(command) => command.run(&mut out),
+        Family::Evaluate(arguments) => arguments.run(&mut out),
         Family::Events(command) => command.run(&mut out),
         Family::Export(arguments) => arguments.run(&mut out),
         Family::Graph(command) => command.run(&mut out),

@@ -206,7 +206,7 @@ impl Arguments {
 }
 
 /// Lets the session initialize the iterators that the graph's own program would initialize.
-fn begin_iterators(graph: &Graph) -> std::result::Result<(), Error> {
+pub(crate) fn begin_iterators(graph: &Graph) -> std::result::Result<(), Error> {
     let operations = graph.operations();
     for initializer in crate::iterators::initializers(graph, &operations) {
         graph.add_to_collection(&TABLE_INITIALIZERS, initializer)?;
@@ -311,6 +311,6 @@ fn note(text: &str) {
 }
 
 /// Finds a tensor by its name, with or without `:0`.
-fn tensor_named(graph: &Graph, name: &str) -> std::result::Result<Output, Error> {
+pub(crate) fn tensor_named(graph: &Graph, name: &str) -> std::result::Result<Output, Error> {
     if name.contains(':') { graph.output(name) } else { graph.output(&format!("{name}:0")) }
 }

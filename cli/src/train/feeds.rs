@@ -97,6 +97,32 @@ impl Feeder {
         self.feeds.iter().map(|(output, _)| output.clone()).collect()
     }
 
+    /// Returns each feed with all its rows.
+    pub(crate) fn all(&self) -> &[(Output, Tensor)] {
+        &self.feeds
+    }
+
+    /// Returns the number of steps that feed each row once; `None` without feeds.
+    ///
+    /// # Errors
+    /// A value error if the batches do not divide the rows, or the feeds have different numbers of rows.
+    pub(crate) fn runs(&self) -> Result<Option<u64>, Error> {
+        let (Some(batch), false) = (self.batch, self.feeds.is_empty()) else {
+            return Ok((!self.feeds.is_empty()).then_some(1));
+        };
+        let mut rows: Vec<usize> =
+            self.feeds.iter().filter_map(|(_, array)| array.shape().dims().first().copied()).collect();
+        rows.dedup();
+        match rows.as_slice() {
+            [] => Ok(Some(1)),
+            [rows] if rows % batch == 0 => Ok(Some((rows / batch) as u64)),
+            [rows] => Err(Error::value(format!(
+                "batches of {batch} rows do not divide the {rows} rows of the feeds: choose another --batch, or give --steps"
+            ))),
+            _ => Err(Error::value("the feeds have different numbers of rows: give --steps")),
+        }
+    }
+
     /// Returns the feeds of step `step`, counted from 0.
     pub(crate) fn step(&self, step: u64) -> Result<Vec<(Output, Tensor)>, Error> {
         let feed = |(output, array): &(Output, Tensor)| {

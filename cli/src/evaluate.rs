@@ -1,0 +1,158 @@
+//! `monitored evaluate`.
+
+use crate::model::folder::folder_of;
+use crate::model::json;
+use crate::output::{Outcome, Result, write_json};
+use crate::train::EngineName;
+use crate::train::feeds::{FeedArgument, Feeder};
+use crate::train::tensor_named;
+use monitored_session::checkpoint::{WatchOptions, latest_checkpoint};
+use monitored_session::graph_def::{ImportOptions, import_meta_graph_def, read_graph_file};
+use monitored_session::hooks::{SessionRunHook, SignalHook, StopAfterNEvalsHook};
+use monitored_session::monitored::{Evaluated, Evaluation};
+use monitored_session::queue_runner::StopHandle;
+use monitored_session::scaffold::ScaffoldBuilder;
+use monitored_session::session_core::{Error, FileAccess, Graph, Output, SessionConfig, Tensor};
+use serde_json::{Map, Value as Json};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+use tensor::text::escaped;
+
+/// Evaluate the checkpoints of a training in a session of its own: restore the variables, initialize the local ones, run the
+/// operations of `--eval-op` batch by batch, and print the tensors of `--fetch`.
+///
+/// Without `--eval-op` the tensors are computed once, from all rows of the feeds. With `--follow`, a checkpoint that is damaged
+/// or deleted meanwhile is skipped. The exit code is 128 + the signal's number after an interruption.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The meta graph (`.meta`, or `.pbtxt` for text), as TensorFlow's savers write it.
+    #[arg(long, value_name = "FILE")]
+    meta: PathBuf,
+    /// The folder of the training's checkpoints.
+    #[arg(long, value_name = "DIR")]
+    checkpoint_dir: PathBuf,
+    /// Evaluate each new checkpoint as it appears, until a signal or the time-out. Default: the newest one only.
+    #[arg(long)]
+    follow: bool,
+    /// With `--follow`: end after this time without a new checkpoint. Default: never.
+    #[arg(long, value_name = "SECONDS", requires = "follow")]
+    timeout: Option<u64>,
+    /// With `--follow`: the least time between two evaluations.
+    #[arg(long, value_name = "SECONDS", default_value = "0", requires = "follow")]
+    interval: u64,
+    /// An operation to run for each batch, such as the update of a metric. Repeatable.
+    #[arg(long = "eval-op", value_name = "NAME")]
+    eval_ops: Vec<String>,
+    /// The number of runs of the operations. Default: until the end of the input, or until each row was fed.
+    #[arg(long, value_name = "N", requires = "eval_ops", value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
+    /// A tensor to print after the last batch, with or without `:0`. Repeatable.
+    #[arg(long = "fetch", value_name = "NAME", required = true)]
+    fetches: Vec<String>,
+    /// A value to feed: `NAME=FILE.npy`, `NAME=FILE.npz:ARRAY`, or `FILE.npz` for all its arrays. Repeatable.
+    #[arg(long = "feed", value_name = "NAME=FILE")]
+    feeds: Vec<FeedArgument>,
+    /// The number of rows of the feeds that each run of the operations takes; it must divide the number of rows unless
+    /// `--steps` is given. Default: all rows.
+    #[arg(long, value_name = "N", requires = "eval_ops", value_parser = clap::value_parser!(u64).range(1..))]
+    batch: Option<u64>,
+    /// The engine that runs the graph.
+    #[arg(long, value_enum, default_value = "embedded")]
+    engine: EngineName,
+    /// Print JSON, one object per line for each checkpoint.
+    #[arg(long)]
+    json: bool,
+    /// A folder whose files the graph's operations may read and write. Repeatable. They may read the files in
+    /// the folder of the meta graph and in the checkpoint directory without it.
+    #[arg(long = "allow-files", value_name = "DIR")]
+    allow_files: Vec<PathBuf>,
+}
+
+impl Arguments {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        let stop = StopHandle::new();
+        // Attached for the whole time, also while no session exists.
+        let mut signals = SignalHook::new().patience(Duration::ZERO);
+        let receipt = signals.receipt();
+        signals.attach(&stop);
+        let graph = Graph::new();
+        signals.begin(&graph)?;
+        let mut evaluation = self.evaluation(&graph)?.stop_handle(&stop);
+        if self.follow {
+            let watch = WatchOptions::new().min_interval(Duration::from_secs(self.interval));
+            let watch = match self.timeout {
+                Some(seconds) => watch.timeout(Duration::from_secs(seconds)),
+                None => watch,
+            };
+            for evaluated in evaluation.evaluate_repeatedly(&self.checkpoint_dir, watch) {
+                self.print(out, &evaluated?)?;
+            }
+        } else {
+            let newest = latest_checkpoint(&self.checkpoint_dir)?.ok_or_else(|| {
+                let folder = escaped(self.checkpoint_dir.display()).to_string();
+                Error::value(format!("there is no checkpoint in '{folder}'; --follow waits for one"))
+            })?;
+            if let Some(evaluated) = evaluation.evaluate_once(newest)? {
+                self.print(out, &evaluated)?;
+            }
+        }
+        let code = receipt.exit_code().and_then(|code| u8::try_from(code).ok());
+        Ok(code.map_or(Outcome::Good, |code| Outcome::Interrupted { code }))
+    }
+
+    fn evaluation(&self, graph: &Graph) -> std::result::Result<Evaluation<Vec<Output>>, Error> {
+        let message = read_graph_file(&self.meta)?;
+        let meta = import_meta_graph_def(graph, &message, &ImportOptions::new().file(&self.meta))
+            .map_err(|error| error.context(format!("cannot import '{}'", self.meta.display())))?;
+        crate::train::begin_iterators(graph)?;
+        let found = |name: &String| tensor_named(graph, name);
+        let fetches = self.fetches.iter().map(found).collect::<std::result::Result<Vec<_>, _>>()?;
+        let batch = self.batch.map(|batch| usize::try_from(batch).unwrap_or(usize::MAX));
+        let feeder = Feeder::new(graph, &self.feeds, batch)?;
+        let access = FileAccess::nothing().and_read(folder_of(&self.meta)).and_read(&self.checkpoint_dir);
+        let access = self.allow_files.iter().fold(access, |access, folder| access.and_write(folder));
+        let mut evaluation = Evaluation::new(graph)
+            .engine(self.engine.local()?)
+            .config(SessionConfig { file_access: access, ..SessionConfig::default() })
+            .scaffold(ScaffoldBuilder::from_meta_graph(&meta))
+            .final_ops(fetches);
+        for (output, value) in feeder.all() {
+            evaluation = evaluation.final_feed(output, value.clone());
+        }
+        if self.eval_ops.is_empty() {
+            return Ok(evaluation);
+        }
+        let plain = |name: &String| name.rsplit_once(':').map_or(name.clone(), |(name, _)| name.to_owned());
+        let operations = self.eval_ops.iter().map(|name| graph.operation(&plain(name)));
+        let operations = operations.collect::<std::result::Result<Vec<_>, _>>()?;
+        let takes_input = crate::iterators::take_input_of(&operations);
+        let runs = match self.steps {
+            Some(steps) => Some(steps),
+            None => feeder.runs()?.or((!takes_input).then_some(1)),
+        };
+        let evaluation = evaluation.eval_ops(operations).feed_fn(move |run| feeder.step(run).map(Some));
+        let hook = move || runs.map(|runs| StopAfterNEvalsHook::new(runs).log_progress(false));
+        Ok(evaluation.hook(hook))
+    }
+
+    fn print(&self, out: &mut dyn Write, evaluated: &Evaluated<Vec<Tensor>>) -> std::io::Result<()> {
+        let pairs = self.fetches.iter().zip(&evaluated.values);
+        if self.json {
+            let fetches: Map<String, Json> =
+                pairs.map(|(name, value)| (name.clone(), json::from_tensor(value))).collect();
+            let checkpoint = evaluated.checkpoint.to_string_lossy();
+            let line =
+                serde_json::json!({"checkpoint": checkpoint, "step": evaluated.step, "fetches": fetches});
+            write_json(out, &line, false)?;
+        } else {
+            write!(out, "{}", escaped(evaluated.checkpoint.display()))?;
+            for (name, value) in pairs {
+                write!(out, "  {} {}", escaped(name), escaped(value))?;
+            }
+            writeln!(out)?;
+        }
+        // Readers of the lines get them as they occur.
+        out.flush()
+    }
+}
