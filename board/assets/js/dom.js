@@ -63,6 +63,13 @@ const whenVisible = (() => {
   };
 })();
 
+/** Waits until what was drawn is on the screen; not in a tab that is hidden, which draws nothing. */
+const nextFrame = () =>
+  new Promise((done) => {
+    if (document.hidden) done();
+    else requestAnimationFrame(() => setTimeout(done));
+  });
+
 /** Gives the user a file. */
 function save(name, type, text) {
   const url = URL.createObjectURL(new Blob([text], { type }));

@@ -1,5 +1,8 @@
 // The view of numbers: a card for each tag, in groups by the first part of their names.
 
+/** The most points of a curve in its first drawing. */
+const COARSE_POINTS = 500;
+
 const scalars = {
   cards: new Map(),
 
@@ -143,19 +146,34 @@ class ScalarCard {
     if (!this.element.isInView) return;
     if (this.answer && !this.stale) return this.draw();
     this.stale = false;
-    const range = this.chart.range;
-    const axis = settings.get("axis");
-    const parameters = { tag: this.tag, points: this.element.classList.contains("wide") ? 3000 : 1000 };
-    if (range && axis !== "relative") Object.assign(parameters, { axis, from: range[0], to: range[1] });
     const turn = (this.turn = (this.turn || 0) + 1);
     try {
-      const answer = await ask("/api/scalars", parameters);
-      if (turn !== this.turn) return;
-      this.answer = answer;
-      this.draw();
+      // Fewer points while files are being read and once after that, so that all curves are drawn sooner.
+      const loaded = embedded || board.state?.loaded;
+      if (!this.isDrawn) {
+        if (!(await this.fetchAndDraw(COARSE_POINTS, turn)) || !loaded) return;
+        this.isDrawn = true;
+        if (embedded || !Object.values(this.answer).some((curve) => curve.sampled)) return;
+        await nextFrame();
+        if (turn !== this.turn) return;
+      }
+      await this.fetchAndDraw(this.element.classList.contains("wide") ? 3000 : 1000, turn);
     } catch (error) {
       this.note.textContent = error.message;
     }
+  }
+
+  /** Draws at most this many points of each curve, of the range that is shown, unless a later turn began. */
+  async fetchAndDraw(points, turn) {
+    const range = this.chart.range;
+    const axis = settings.get("axis");
+    const parameters = { tag: this.tag, points };
+    if (range && axis !== "relative") Object.assign(parameters, { axis, from: range[0], to: range[1] });
+    const answer = await ask("/api/scalars", parameters);
+    if (turn !== this.turn) return false;
+    this.answer = answer;
+    this.draw();
+    return true;
   }
 
   draw() {

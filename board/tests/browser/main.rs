@@ -475,6 +475,8 @@ fn twenty_long_runs_stay_in_bounds() {
     chrome.until("board.state?.loaded && board.charts.get('loss')?.curves.length === 20 && board.charts.get('loss').curves.every((curve) => curve.total === 100000)");
     // A figure to look at, not a condition.
     eprintln!("20 runs of 100,000 points: {:.2} s until all are drawn", begun.elapsed().as_secs_f64());
+    chrome.until("board.charts.get('loss').curves.every((curve) => curve.steps.length > 600)");
+    eprintln!("{:.2} s until they are drawn with all points that have room", begun.elapsed().as_secs_f64());
     let points = chrome.eval("board.charts.get('loss').curves.map((curve) => curve.steps.length)");
     assert!(points.as_array().unwrap().iter().all(|count| count.as_u64() <= Some(1002)), "{points}");
     let frames = chrome.eval(
