@@ -26,6 +26,12 @@ enum Pipeline {
     Shard(Box<Pipeline>, u64, u64),
     Prefetch(Box<Pipeline>, u64),
     Interleave(Box<Pipeline>, u64, u64),
+    ParallelInterleave(Box<Pipeline>, u64, u64),
+    ShuffleAndRepeat(Box<Pipeline>, u64, u64),
+    Window(Box<Pipeline>, u64, u64),
+    Group(Box<Pipeline>, i64),
+    Cache(Box<Pipeline>),
+    Sample(Box<Pipeline>, Box<Pipeline>, i64),
     Zip(Box<Pipeline>, Box<Pipeline>),
     Concatenate(Box<Pipeline>, Box<Pipeline>),
 }
@@ -50,6 +56,14 @@ fn pipelines() -> impl Strategy<Value = Pipeline> {
             )),
             (one(), 0u64..4).prop_map(|(x, buffer)| Pipeline::Prefetch(x, buffer)),
             (one(), 1u64..4, 1u64..3).prop_map(|(x, cycle, block)| Pipeline::Interleave(x, cycle, block)),
+            (one(), 1u64..4, 1u64..3)
+                .prop_map(|(x, cycle, block)| Pipeline::ParallelInterleave(x, cycle, block)),
+            (one(), 1u64..12, 1u64..4)
+                .prop_map(|(x, buffer, count)| Pipeline::ShuffleAndRepeat(x, buffer, count)),
+            (one(), 1u64..4, 1u64..4).prop_map(|(x, size, shift)| Pipeline::Window(x, size, shift)),
+            (one(), 1i64..4).prop_map(|(x, keys)| Pipeline::Group(x, keys)),
+            one().prop_map(Pipeline::Cache),
+            (one(), one(), 0i64..50).prop_map(|(x, y, seed)| Pipeline::Sample(x, y, seed)),
             (one(), one()).prop_map(|(x, y)| Pipeline::Zip(x, y)),
             (one(), one()).prop_map(|(x, y)| Pipeline::Concatenate(x, y)),
         ]
@@ -60,6 +74,11 @@ fn pipelines() -> impl Strategy<Value = Pipeline> {
 fn vector(output: Output) -> Vec<Output> {
     let flat = ops::array::reshape(output, [-1i64]);
     vec![ops::array::placeholder_with_default(flat, PartialShape::from_sizes([-1]))]
+}
+
+/// A few elements of one.
+fn several(graph: &Graph, element: &[Output]) -> Dataset {
+    Dataset::from_tensors(graph, [&element[0]]).map(|_, x| vec![&x[0] + 1i64]).repeat(3).shuffle(2, Some(5))
 }
 
 /// The pipeline as a dataset.
@@ -89,9 +108,28 @@ fn build(graph: &Graph, pipeline: &Pipeline) -> Dataset {
         Pipeline::Skip(x, count) => build(graph, x).skip(*count),
         Pipeline::Shard(x, shards, index) => build(graph, x).shard(*shards, *index),
         Pipeline::Prefetch(x, buffer) => build(graph, x).prefetch(*buffer),
-        Pipeline::Interleave(x, cycle, block) => build(graph, x).interleave(*cycle, *block, |graph, x| {
-            Dataset::from_tensors(graph, [&x[0]]).repeat(3).shuffle(2, Some(5))
-        }),
+        Pipeline::Interleave(x, cycle, block) => build(graph, x).interleave(*cycle, *block, several),
+        Pipeline::ParallelInterleave(x, cycle, block) => {
+            build(graph, x).parallel_interleave(*cycle, *block, several)
+        }
+        Pipeline::ShuffleAndRepeat(x, buffer, count) => {
+            build(graph, x).shuffle_and_repeat(*buffer, *count, Some(9))
+        }
+        Pipeline::Window(x, size, shift) => {
+            let dataset = build(graph, x);
+            let components = dataset.components().to_vec();
+            let windows = dataset.window(*size, *shift, 1, false);
+            windows.flat_map(|_, window| Dataset::from_variant(&window[0], components))
+        }
+        Pipeline::Group(x, keys) => build(graph, x).group_by_window(
+            |_, x| ops::math::reduce_sum(&x[0], .., false) % *keys,
+            |_, _, group| group.shuffle(2, Some(4)),
+            |graph, _| ops::array::constant(graph, 3i64),
+        ),
+        Pipeline::Cache(x) => build(graph, x).cache(),
+        Pipeline::Sample(x, y, seed) => {
+            Dataset::sample_from_datasets(&[&build(graph, x), &build(graph, y)], None, Some(*seed))
+        }
         Pipeline::Zip(x, y) => Dataset::zip(&[&build(graph, x), &build(graph, y)])
             .map(|_, x| vec![ops::array::concat(&[x[0].clone(), x[1].clone()], 0)]),
         Pipeline::Concatenate(x, y) => build(graph, x).concatenate(&build(graph, y)),

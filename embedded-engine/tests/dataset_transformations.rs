@@ -5,7 +5,7 @@ use dataset::Dataset;
 use embedded_engine::EmbeddedEngine;
 use ops::array::{self, constant};
 use session_core::keys::TABLE_INITIALIZERS;
-use session_core::{Code, Engine, Graph, Output, Session, SessionConfig, SessionExt};
+use session_core::{Code, Engine, Graph, Output, Session, SessionConfig, SessionExt, Tensor};
 use std::sync::Arc;
 
 fn session(graph: &Graph) -> Arc<dyn Session> {
@@ -173,4 +173,14 @@ fn chosen_elements_have_the_shape_that_fits_all_datasets() {
     let chosen = Dataset::choose_from_datasets(&[&pairs, &triples], &order);
     assert_eq!(chosen.components()[0].shape.to_string(), "[?]");
     gives(&graph, &chosen, &[&[0, 1], &[0, 1, 2], &[2, 3]]);
+}
+
+#[test]
+fn a_generator_that_is_replayed_is_shuffled_as_before() {
+    let graph = Graph::new();
+    let number = numbers(&graph, 1).components().to_vec();
+    let generated =
+        Dataset::from_generator(&graph, number, || (0..10i64).map(|i| Ok(vec![Tensor::scalar(i)])));
+    let expected = [0, 4, 5, 1, 2, 7, 9, 8, 6, 3, 2, 1, 3, 4, 6, 8, 7, 9, 5, 0];
+    gives_numbers(&graph, &generated.shuffle(4, Some(1)).repeat(2), &expected);
 }

@@ -49,6 +49,8 @@ pub(super) struct Live {
     /// The operation that made it; none for one that makes itself.
     origin: String,
     dataset: Shared,
+    /// What the dataset kept before the iterator was made; empty if it cannot be written.
+    begin: Vec<u8>,
     source: Source,
     instance: Instance,
     /// The number of requests for an element.
@@ -189,8 +191,10 @@ impl Drop for Taken<'_> {
 impl Live {
     fn make(dataset: Shared, origin: &str, caller: &Caller<'_>) -> Result<Live> {
         let instance = Instance::default();
+        let mut begin = Writer::default();
+        let begin = save_kept(dataset.as_ref(), &mut begin).map(|()| begin.into_bytes()).unwrap_or_default();
         let source = dataset.iterate(&run(caller, &instance))?;
-        Ok(Live { origin: origin.to_owned(), dataset, source, instance, calls: 0 })
+        Ok(Live { origin: origin.to_owned(), dataset, begin, source, instance, calls: 0 })
     }
 
     fn next(&mut self, caller: &Caller<'_>) -> Result<Option<Element>> {
@@ -213,6 +217,7 @@ impl Live {
         if whole.is_ok() {
             to.raw(&states.into_bytes());
         }
+        to.bytes(&self.begin);
         to.into_bytes()
     }
 
@@ -227,6 +232,13 @@ impl Live {
         }
         let calls = from.number()?;
         let has_states = from.flag()?;
+        if !has_states {
+            // A replay begins with the seeds with which the interrupted run began.
+            self.begin = from.bytes()?.to_vec();
+            if !self.begin.is_empty() {
+                restore_kept(self.dataset.as_ref(), &mut Reader::new(&self.begin))?;
+            }
+        }
         self.instance = Instance::default();
         let run = run(caller, &self.instance);
         self.source = self.dataset.iterate(&run)?;
@@ -235,6 +247,7 @@ impl Live {
             self.source.restore(&mut from, &run)?;
             restore_kept(self.dataset.as_ref(), &mut from)?;
             self.instance.import(restored_states(&mut from)?);
+            self.begin = from.bytes()?.to_vec();
             return if from.is_empty() { Ok(()) } else { Err(damaged()) };
         }
         replay(&mut self.source, calls, &run)
