@@ -98,8 +98,7 @@ fn is_alike(a: &PartialShape, b: &PartialShape) -> bool {
 fn users(ir: &Ir) -> Vec<Vec<usize>> {
     let mut users = vec![Vec::new(); ir.nodes.len()];
     for (index, node) in ir.live() {
-        let befores =
-            node.inputs.iter().filter_map(|value| producer(*value)).chain(node.control.iter().copied());
+        let befores = node.producers().chain(node.control.iter().copied());
         befores.for_each(|before| users[before].push(index));
     }
     let fetched = ir.fetches.iter().filter_map(|value| producer(*value)).chain(ir.targets.iter().copied());
@@ -150,6 +149,9 @@ fn life(ir: &Ir) -> Vec<u32> {
 /// The condition of a switch and which of its outputs is meant, or a node and 0.
 type Event = (usize, u32);
 
+/// The number of events up to which sets are told apart by what they hold.
+const MAX_EVENTS: usize = 64;
+
 /// Sets of events, numbered; 0 is the empty one.
 #[derive(Default)]
 struct Lives {
@@ -178,6 +180,10 @@ impl Lives {
         union.extend(&self.sets[b as usize - 1]);
         union.sort_unstable();
         union.dedup();
+        if union.len() > MAX_EVENTS {
+            // One event stands for all of them, or the sets of a long line of calls would grow with its square.
+            union = vec![(usize::MAX, self.sets.len() as u32)];
+        }
         let number = self.number(union);
         self.unions.insert(key, number);
         number
@@ -207,7 +213,7 @@ impl Search {
     fn members(&self, ir: &Ir, end: usize) -> Option<Vec<usize>> {
         self.eligible[end].filter(|_| !self.taken.contains(&end))?;
         let mut members = vec![end];
-        let mut pending: Vec<usize> = befores(ir, end).collect();
+        let mut pending: Vec<usize> = ir.nodes[end].producers().collect();
         // Later ones first, so that all users of a node have been looked at before it.
         while let Some(place) = (0..pending.len()).max_by_key(|&place| pending[place]) {
             let candidate = pending.swap_remove(place);
@@ -216,7 +222,7 @@ impl Search {
                 && self.fits(ir, &members, candidate)
             {
                 members.push(candidate);
-                pending.extend(befores(ir, candidate));
+                pending.extend(ir.nodes[candidate].producers());
             }
         }
         members.sort_unstable();
@@ -278,7 +284,24 @@ impl Search {
     }
 }
 
-/// The nodes whose outputs a node needs.
-fn befores(ir: &Ir, index: usize) -> impl Iterator<Item = usize> {
-    ir.nodes[index].inputs.iter().filter_map(|value| producer(*value))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_events_stay_small_and_keep_their_numbers() {
+        let mut lives = Lives::default();
+        let line = |lives: &mut Lives| {
+            (0..10 * MAX_EVENTS).fold(0, |life, event| {
+                let event = lives.event((event, 0));
+                lives.both(life, event)
+            })
+        };
+        let (first, second) = (line(&mut lives), line(&mut lives));
+        assert_eq!(first, second);
+        assert!(lives.sets.iter().all(|set| set.len() <= MAX_EVENTS));
+        let other = lives.event((usize::MAX - 1, 0));
+        assert_ne!(lives.both(first, other), first);
+        assert_eq!(lives.both(first, 0), first);
+    }
 }

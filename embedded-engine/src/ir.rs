@@ -96,6 +96,11 @@ impl IrNode {
     pub(crate) fn operation(&self) -> &Operation {
         &self.operations[0]
     }
+
+    /// Returns the nodes whose outputs it takes.
+    pub(crate) fn producers(&self) -> impl Iterator<Item = usize> {
+        self.inputs.iter().filter_map(|&value| producer(value))
+    }
 }
 
 /// A plan in the making.
@@ -144,7 +149,7 @@ impl Ir {
         while let Some(index) = pending.pop() {
             if !std::mem::replace(&mut needed[index], true) {
                 let node = &self.nodes[index];
-                pending.extend(node.inputs.iter().filter_map(|value| producer(*value)));
+                pending.extend(node.producers());
                 pending.extend(&node.control);
             }
         }
@@ -157,8 +162,7 @@ impl Ir {
     pub(crate) fn befores(&self, index: usize) -> impl Iterator<Item = usize> {
         let node = &self.nodes[index];
         let is_merge = node.flow == Some(Flow::Merge);
-        let inputs = node.inputs.iter().filter_map(|&value| producer(value));
-        let inputs = inputs.filter(move |&before| !(is_merge && self.hands_on(before)));
+        let inputs = node.producers().filter(move |&before| !(is_merge && self.hands_on(before)));
         inputs.chain(node.control.iter().copied())
     }
 
