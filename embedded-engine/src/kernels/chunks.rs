@@ -1,4 +1,4 @@
-//! Work on parts of a slice in several threads.
+//! Parts of slices: work on them in several threads, and the runs of a tensor within a larger one.
 
 use compute::Pool;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -29,4 +29,22 @@ pub(super) fn for_parts<R: Send + Sync>(
         let _ = parts[i].set(work(i));
     });
     parts.into_iter().filter_map(OnceLock::into_inner)
+}
+
+/// Calls with each run of elements along the last axis, and its place in a tensor of shape `into`, which is at least
+/// as large along each axis.
+pub(super) fn place<T>(source: &[T], shape: &[usize], into: &[usize], write: &mut dyn FnMut(usize, &[T])) {
+    let Some(&last) = shape.last() else { return write(0, source) };
+    if last == 0 {
+        return;
+    }
+    for (number, run) in source.chunks_exact(last).enumerate() {
+        let (mut rest, mut at, mut stride) = (number, 0, into[into.len() - 1]);
+        for axis in (0..shape.len() - 1).rev() {
+            at += rest % shape[axis] * stride;
+            rest /= shape[axis];
+            stride *= into[axis];
+        }
+        write(at, run);
+    }
 }

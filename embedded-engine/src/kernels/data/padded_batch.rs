@@ -7,6 +7,7 @@ use super::element::{Element, Filled};
 use super::position::{Reader, Writer};
 use crate::kernel::{Environment, integers};
 use crate::kernels::Moved;
+use crate::kernels::chunks::place;
 use session_core::{Code, Error, Result};
 use std::sync::Arc;
 use tensor::{Shape, Tensor};
@@ -105,7 +106,9 @@ impl Rules {
                 target.fill(padding.unwrap_or_default());
                 for (number, part) in parts.iter().enumerate() {
                     let target = &mut target[number * size..(number + 1) * size];
-                    place(<T as Moved>::elements(part)?, part.shape().dims(), &inner, target);
+                    place(<T as Moved>::elements(part)?, part.shape().dims(), &inner, &mut |at, run| {
+                        target[at..at + run.len()].clone_from_slice(run);
+                    });
                 }
                 Ok(())
             }))
@@ -143,22 +146,5 @@ impl Rules {
                 }
             })
             .collect()
-    }
-}
-
-/// Copies a tensor into a corner of a larger one of the same rank.
-fn place<T: Clone>(source: &[T], shape: &[usize], into: &[usize], target: &mut [T]) {
-    let Some(&last) = shape.last() else { return target.clone_from_slice(source) };
-    if last == 0 {
-        return;
-    }
-    for (number, run) in source.chunks_exact(last).enumerate() {
-        let (mut rest, mut at, mut stride) = (number, 0, into[into.len() - 1]);
-        for axis in (0..shape.len() - 1).rev() {
-            at += rest % shape[axis] * stride;
-            rest /= shape[axis];
-            stride *= into[axis];
-        }
-        target[at..at + run.len()].clone_from_slice(run);
     }
 }

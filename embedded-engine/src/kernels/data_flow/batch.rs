@@ -3,6 +3,7 @@
 use super::component::{self, Component};
 use super::queue::{Element, QueueSpec};
 use crate::kernel::KernelContext;
+use crate::kernels::chunks::place;
 use session_core::{Error, Result};
 use tensor::{Bits, Bytes, DType, Shape, Tensor, memory};
 
@@ -79,22 +80,4 @@ fn stack_strings<'a>(
         });
     }
     Ok(Tensor::from_strings(strings, shape)?)
-}
-
-/// Calls with each run of elements along the last axis, and its place in a tensor of shape `into`, which is at least
-/// as large along each axis.
-fn place<T>(source: &[T], shape: &[usize], into: &[usize], write: &mut dyn FnMut(usize, &[T])) {
-    let Some(&last) = shape.last() else { return write(0, source) };
-    if last == 0 {
-        return;
-    }
-    for (number, run) in source.chunks_exact(last).enumerate() {
-        let (mut rest, mut at, mut stride) = (number, 0, into[into.len() - 1]);
-        for axis in (0..shape.len() - 1).rev() {
-            at += rest % shape[axis] * stride;
-            rest /= shape[axis];
-            stride *= into[axis];
-        }
-        write(at, run);
-    }
 }

@@ -1,6 +1,6 @@
 //! Several elementwise operations in one pass over memory.
 
-use super::elementwise::{apply_binary, apply_unary};
+use super::elementwise::{apply_binary, apply_unary, check_summands};
 use crate::kernel::{Kernel, KernelContext};
 use crate::registry::Elementwise;
 use compute::elementwise::{BinaryOp, Element as _, InputKind, Instruction, Operand, Program};
@@ -140,11 +140,7 @@ impl Chain {
 fn sum(context: &KernelContext<'_>, first: Tensor, others: Vec<Tensor>) -> Result<Tensor> {
     let add = f32::binary(BinaryOp::Add).ok_or_else(|| Error::runtime("f32 cannot be added"))?;
     others.into_iter().try_fold(first, |sum, other| {
-        if sum.shape() != other.shape() {
-            let text =
-                format!("Inputs to AddN must have equal shapes: {} and {}", sum.shape(), other.shape());
-            return Err(Error::invalid_argument(text));
-        }
+        check_summands(sum.shape(), other.shape())?;
         apply_binary(context, &add, sum, other)
     })
 }

@@ -11,28 +11,15 @@ use session_core::{AttrValue, Code, Error, Operation, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
-    for op in UnaryOp::ALL {
-        registry.add(op.name(), make_unary);
+    for op_type in UnaryOp::ALL.iter().map(|op| op.name()).chain(["Inv", "Rint"]) {
+        registry.add(op_type, make_unary).chains(|op| unary_kernel(op).map(Elementwise::Unary));
     }
-    for alias in ["Inv", "Rint"] {
-        registry.add(alias, make_unary);
-    }
-    for op in BinaryOp::ALL {
-        registry.add(op.name(), make_binary);
-    }
-    for alias in ["AddV2", "RealDiv", "TruncateMod", "InvGrad"] {
-        registry.add(alias, make_binary);
+    let aliases = ["AddV2", "RealDiv", "TruncateMod", "InvGrad"];
+    for op_type in BinaryOp::ALL.iter().map(|op| op.name()).chain(aliases) {
+        registry.add(op_type, make_binary).chains(|op| binary_kernel(op).map(Elementwise::Binary));
     }
     registry.of(["Add", "AddV2"]).fuses(Fusion::Sum);
     registry.of(["Relu"]).fuses(Fusion::Relu);
-    for op in UnaryOp::ALL {
-        registry.of([op.name()]).chains(chained_unary);
-    }
-    for op in BinaryOp::ALL {
-        registry.of([op.name()]).chains(chained_binary);
-    }
-    registry.of(["Inv"]).chains(chained_unary);
-    registry.of(["AddV2", "RealDiv", "InvGrad"]).chains(chained_binary);
     for op in CompareOp::ALL {
         registry.add(op.name(), make_compare);
     }
@@ -101,28 +88,26 @@ fn arithmetic(error: ArithmeticError) -> Error {
     Error::invalid_argument(error.to_string())
 }
 
-fn alpha(spec: &NodeSpec<'_>) -> Option<f32> {
-    spec.float("alpha").ok()
+fn alpha(operation: &Operation) -> Option<f32> {
+    operation.attr("alpha").and_then(AttrValue::as_float)
 }
 
-fn chained_unary(operation: &Operation) -> Option<Elementwise> {
-    let kernel = f32::unary(UnaryOp::from_name(operation.op_type())?)?;
-    let alpha = operation.attr("alpha").and_then(AttrValue::as_float);
-    Some(Elementwise::Unary(alpha.map_or(kernel, |alpha| kernel.with_alpha(alpha))))
+/// Returns the loop of an operation of one operand, with its parameter, if there is one for the type.
+fn unary_kernel<T: elementwise::Element>(operation: &Operation) -> Option<UnaryKernel<T>> {
+    let kernel = T::unary(UnaryOp::from_name(operation.op_type())?)?;
+    Some(alpha(operation).map_or(kernel, |alpha| kernel.with_alpha(alpha)))
 }
 
-fn chained_binary(operation: &Operation) -> Option<Elementwise> {
-    let kernel = f32::binary(BinaryOp::from_name(operation.op_type())?)?;
-    let alpha = operation.attr("alpha").and_then(AttrValue::as_float);
-    Some(Elementwise::Binary(alpha.map_or(kernel, |alpha| kernel.with_alpha(alpha))))
+/// Returns the loop of an operation of two operands, with its parameter, if there is one for the type.
+fn binary_kernel<T: elementwise::Element>(operation: &Operation) -> Option<BinaryKernel<T>> {
+    let kernel = T::binary(BinaryOp::from_name(operation.op_type())?)?;
+    Some(alpha(operation).map_or(kernel, |alpha| kernel.with_alpha(alpha)))
 }
 
 fn make_unary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
-    let op = UnaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
     for_dtype!(all dtype, T => {
-        let kernel = T::unary(op).ok_or_else(|| unsupported(spec, dtype))?;
-        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha));
+        let kernel = unary_kernel::<T>(spec.operation).ok_or_else(|| unsupported(spec, dtype))?;
         Ok(boxed(move |context| unary::<T>(context, &kernel)))
     })
 }
@@ -158,10 +143,8 @@ fn make_binary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     if dtype == DType::String && spec.operation.op_type() == "Add" {
         return Ok(boxed(crate::kernels::strings::add));
     }
-    let op = BinaryOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
     for_dtype!(all dtype, T => {
-        let kernel = T::binary(op).ok_or_else(|| unsupported(spec, dtype))?;
-        let kernel = alpha(spec).map_or(kernel, |alpha| kernel.with_alpha(alpha));
+        let kernel = binary_kernel::<T>(spec.operation).ok_or_else(|| unsupported(spec, dtype))?;
         Ok(boxed(move |context| binary::<T>(context, &kernel)))
     })
 }
@@ -293,14 +276,18 @@ fn make_cast(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     }))
 }
 
+/// Refuses operands of a sum that differ in shape.
+pub(super) fn check_summands(first: &Shape, other: &Shape) -> Result<()> {
+    if first == other {
+        return Ok(());
+    }
+    Err(Error::invalid_argument(format!("Inputs to AddN must have equal shapes: {first} and {other}")))
+}
+
 fn add_n<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     for i in 1..context.num_inputs() {
-        if *context.input(i).shape() != shape {
-            let text =
-                format!("Inputs to AddN must have equal shapes: {shape} and {}", context.input(i).shape());
-            return Err(Error::invalid_argument(text));
-        }
+        check_summands(&shape, context.input(i).shape())?;
     }
     context.produce::<T>(0, shape, |context, output| {
         let inputs: Vec<&[T]> = (0..context.num_inputs()).map(|i| context.slice(i)).collect::<Result<_>>()?;
