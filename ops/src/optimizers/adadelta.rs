@@ -1,7 +1,6 @@
 //! Adadelta.
 
 use super::{Optimizer, OptimizerSettings, UpdateScope};
-use crate::initializers::zeros;
 use crate::scalar::Scalar;
 use crate::training::{APPLY_ADADELTA, RESOURCE_APPLY_ADADELTA};
 use session_core::{Operation, Output, Variable};
@@ -54,10 +53,7 @@ impl Optimizer for AdadeltaOptimizer {
     }
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        for variable in variables {
-            scope.settings().slot_or_make(variable, "accum", &zeros());
-            scope.settings().slot_or_make(variable, "accum_update", &zeros());
-        }
+        scope.zero_slots(variables, &["accum", "accum_update"]);
     }
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {

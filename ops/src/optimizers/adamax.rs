@@ -2,7 +2,6 @@
 
 use super::powers::{self, Power};
 use super::{Optimizer, OptimizerSettings, UpdateScope};
-use crate::initializers::zeros;
 use crate::scalar::Scalar;
 use crate::training::{APPLY_ADA_MAX, RESOURCE_APPLY_ADA_MAX};
 use session_core::{Operation, Output, Variable};
@@ -80,10 +79,7 @@ impl Optimizer for AdamaxOptimizer {
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
         powers::create(scope, variables, &self.powers());
-        for variable in variables {
-            scope.settings().slot_or_make(variable, "m", &zeros());
-            scope.settings().slot_or_make(variable, "v", &zeros());
-        }
+        scope.zero_slots(variables, &["m", "v"]);
     }
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {

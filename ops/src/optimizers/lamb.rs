@@ -1,12 +1,11 @@
 //! LAMB.
 
-use super::lion::running_mean;
+use super::moving_average::running_mean;
 use super::powers::{self, Power};
 use super::trust_ratio::{is_named, norm, owned, ratio};
 use super::{Optimizer, OptimizerSettings, UpdateScope};
 use crate::array::constants::scalar_like;
 use crate::control_flow::group;
-use crate::initializers::zeros;
 use crate::math::{add, mul, real_div, sqrt, square, sub};
 use crate::scalar::Scalar;
 use crate::variables::VariableExt;
@@ -114,10 +113,7 @@ impl Optimizer for LambOptimizer {
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
         powers::create(scope, variables, &self.powers());
-        for variable in variables {
-            scope.settings().slot_or_make(variable, "m", &zeros());
-            scope.settings().slot_or_make(variable, "v", &zeros());
-        }
+        scope.zero_slots(variables, &["m", "v"]);
     }
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {

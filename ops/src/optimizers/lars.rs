@@ -2,7 +2,6 @@
 
 use super::trust_ratio::{is_named, norm, owned, ratio};
 use super::{Optimizer, OptimizerSettings, UpdateScope};
-use crate::initializers::zeros;
 use crate::math::{add, mul};
 use crate::scalar::Scalar;
 use crate::training::{APPLY_MOMENTUM, RESOURCE_APPLY_MOMENTUM};
@@ -122,9 +121,7 @@ impl Optimizer for LarsOptimizer {
     }
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        for variable in variables {
-            scope.settings().slot_or_make(variable, "momentum", &zeros());
-        }
+        scope.zero_slots(variables, &["momentum"]);
     }
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {

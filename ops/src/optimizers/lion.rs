@@ -1,13 +1,12 @@
 //! Lion.
 
+use super::moving_average::running_mean;
 use super::{Optimizer, OptimizerSettings, UpdateScope};
-use crate::array::constants::scalar_like;
 use crate::control_flow::group;
-use crate::initializers::zeros;
-use crate::math::{add, mul, sign, sub};
+use crate::math::{mul, sign};
 use crate::scalar::Scalar;
 use crate::variables::VariableExt;
-use session_core::{Graph, Operation, Output, Variable};
+use session_core::{Operation, Output, Variable};
 
 /// Lion (Chen and others): steps of the learning rate in the direction of the sign of a running mean of the gradient.
 ///
@@ -57,13 +56,6 @@ impl LionOptimizer {
     }
 }
 
-/// Returns `decay * mean + (1 - decay) * value`, built in the graph.
-pub(super) fn running_mean(graph: &Graph, mean: &Output, value: &Output, decay: &Output) -> Output {
-    let decay = decay.within(graph);
-    let rest = sub(scalar_like(&decay, 1.0), &decay);
-    add(mul(mean.within(graph), &decay), mul(value.within(graph), rest))
-}
-
 impl Optimizer for LionOptimizer {
     fn settings(&self) -> &OptimizerSettings {
         &self.settings
@@ -74,9 +66,7 @@ impl Optimizer for LionOptimizer {
     }
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        for variable in variables {
-            scope.settings().slot_or_make(variable, "momentum", &zeros());
-        }
+        scope.zero_slots(variables, &["momentum"]);
     }
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {

@@ -1,7 +1,6 @@
 //! Gradient descent with momentum.
 
 use super::{Optimizer, OptimizerSettings, UpdateScope};
-use crate::initializers::zeros;
 use crate::scalar::Scalar;
 use crate::training::{APPLY_MOMENTUM, RESOURCE_APPLY_MOMENTUM};
 use session_core::{Operation, Output, Variable};
@@ -46,9 +45,7 @@ impl Optimizer for MomentumOptimizer {
     }
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        for variable in variables {
-            scope.settings().slot_or_make(variable, "momentum", &zeros());
-        }
+        scope.zero_slots(variables, &["momentum"]);
     }
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {

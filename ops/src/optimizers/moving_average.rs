@@ -1,5 +1,6 @@
 //! Moving averages of variables.
 
+use crate::array::constants::scalar_like;
 use crate::array::{constant, scalar_tensor};
 use crate::composite::Composite;
 use crate::control_flow::group;
@@ -123,6 +124,13 @@ impl ExponentialMovingAverage {
         let number = |value| constant(graph, scalar_tensor(dtype, value));
         minimum(decay.within(graph), real_div(add(number(1.0), &updates), add(number(10.0), &updates)))
     }
+}
+
+/// Returns `decay * mean + (1 - decay) * value`, built in the graph.
+pub(super) fn running_mean(graph: &Graph, mean: &Output, value: &Output, decay: &Output) -> Output {
+    let decay = decay.within(graph);
+    let rest = sub(scalar_like(&decay, 1.0), &decay);
+    add(mul(mean.within(graph), &decay), mul(value.within(graph), rest))
 }
 
 /// Moves an average towards a value: `average -= (1 - decay) * (average - value)`.

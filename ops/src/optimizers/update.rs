@@ -1,6 +1,7 @@
 //! The scope and device of the operations of one training step.
 
 use super::OptimizerSettings;
+use crate::initializers::zeros;
 use crate::scalar::Scalar;
 use crate::variables::VariableExt;
 use session_core::{DType, Graph, OpBuilder, OpDef, Operation, Output, Variable};
@@ -35,6 +36,16 @@ impl<'a> UpdateScope<'a> {
     #[must_use]
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Makes these slots, which begin with zeros, for each variable in turn.
+    #[track_caller]
+    pub(super) fn zero_slots(&self, variables: &[Variable], names: &[&str]) {
+        for variable in variables {
+            for name in names {
+                self.settings.slot_or_make(variable, name, &zeros());
+            }
+        }
     }
 
     /// Returns the optimizer's name, place and slots.
