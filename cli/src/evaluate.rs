@@ -1,13 +1,14 @@
 //! `monitored evaluate`.
 
 use crate::model::folder::folder_of;
+use crate::model::graph_file::{import, operation_named};
 use crate::model::json;
 use crate::output::{Outcome, Result, write_json};
 use crate::train::EngineName;
 use crate::train::feeds::{FeedArgument, Feeder};
 use crate::train::tensor_named;
 use monitored_session::checkpoint::{WatchOptions, latest_checkpoint};
-use monitored_session::graph_def::{ImportOptions, import_meta_graph_def, read_graph_file};
+use monitored_session::graph_def::read_graph_file;
 use monitored_session::hooks::{SessionRunHook, SignalHook, StopAfterNEvalsHook};
 use monitored_session::monitored::{Evaluated, Evaluation};
 use monitored_session::queue_runner::StopHandle;
@@ -97,19 +98,16 @@ impl Arguments {
                 self.print(out, &evaluated)?;
             }
         }
-        let code = receipt.exit_code().and_then(|code| u8::try_from(code).ok());
-        Ok(code.map_or(Outcome::Good, |code| Outcome::Interrupted { code }))
+        Ok(Outcome::after(&receipt))
     }
 
     fn evaluation(&self, graph: &Graph) -> std::result::Result<Evaluation<Vec<Output>>, Error> {
         let message = read_graph_file(&self.meta)?;
-        let meta = import_meta_graph_def(graph, &message, &ImportOptions::new().file(&self.meta))
-            .map_err(|error| error.context(format!("cannot import '{}'", self.meta.display())))?;
+        let meta = import(graph, &message, &self.meta)?;
         crate::train::begin_iterators(graph)?;
         let found = |name: &String| tensor_named(graph, name);
         let fetches = self.fetches.iter().map(found).collect::<std::result::Result<Vec<_>, _>>()?;
-        let batch = self.batch.map(|batch| usize::try_from(batch).unwrap_or(usize::MAX));
-        let feeder = Feeder::new(graph, &self.feeds, batch)?;
+        let feeder = Feeder::new(graph, &self.feeds, self.batch)?;
         let access = FileAccess::nothing().and_read(folder_of(&self.meta)).and_read(&self.checkpoint_dir);
         let access = self.allow_files.iter().fold(access, |access, folder| access.and_write(folder));
         let mut evaluation = Evaluation::new(graph)
@@ -123,10 +121,9 @@ impl Arguments {
         if self.eval_ops.is_empty() {
             return Ok(evaluation);
         }
-        let plain = |name: &String| name.rsplit_once(':').map_or(name.clone(), |(name, _)| name.to_owned());
-        let operations = self.eval_ops.iter().map(|name| graph.operation(&plain(name)));
+        let operations = self.eval_ops.iter().map(|name| operation_named(graph, name));
         let operations = operations.collect::<std::result::Result<Vec<_>, _>>()?;
-        let takes_input = crate::iterators::take_input_of(&operations);
+        let takes_input = crate::iterators::take_input(&operations);
         let runs = match self.steps {
             Some(steps) => Some(steps),
             None => feeder.runs()?.or((!takes_input).then_some(1)),

@@ -1,18 +1,19 @@
 //! `monitored export`.
 
 use crate::model::folder::folder_of;
+use crate::model::graph_file::{import, operation_named};
 use crate::output::{Outcome, Result};
 use monitored_session::checkpoint::{CheckpointReader, RestoreOptions};
 use monitored_session::embedded_engine::EmbeddedEngine;
 use monitored_session::graph_def::proto::{GraphDef, MetaGraphDef};
-use monitored_session::graph_def::{ImportOptions, import_meta_graph_def, read_graph_file, write_graph};
+use monitored_session::graph_def::{read_graph_file, write_graph};
 use monitored_session::saved_model::graph_util::{
     FreezeOptions, convert_variables_to_constants, optimize_for_inference, strip_unused,
 };
 use monitored_session::saved_model::{
     MetaGraphOptions, SavedModelBuilder, find_tensor, load_variables, predict_signature_def, tags,
 };
-use monitored_session::session_core::{Engine, Error, FileAccess, Graph, Operation, Output, SessionConfig};
+use monitored_session::session_core::{Engine, Error, FileAccess, Graph, Output, SessionConfig};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -105,8 +106,7 @@ impl Arguments {
     }
 
     fn save(&self, message: &MetaGraphDef) -> std::result::Result<(), Error> {
-        let meta = import_meta_graph_def(&Graph::new(), message, &ImportOptions::new())
-            .map_err(|error| error.context(format!("cannot import '{}'", self.meta.display())))?;
+        let meta = import(&Graph::new(), message, &self.meta)?;
         let graph = &meta.graph;
         let access =
             FileAccess::nothing().and_read(folder_of(&self.meta)).and_read(folder_of(&self.checkpoint));
@@ -115,7 +115,7 @@ impl Arguments {
             let (inputs, outputs) = (found(graph, &self.inputs)?, found(graph, &self.outputs)?);
             predict_signature_def(pairs(&inputs), pairs(&outputs))?
         };
-        let init_op = self.init_op.as_deref().map(|name| operation(graph, name)).transpose()?;
+        let init_op = self.init_op.as_deref().map(|name| operation_named(graph, name)).transpose()?;
         let session = EmbeddedEngine::new().new_session(graph, "", &config)?;
         load_variables(&*session, meta.saver.as_ref(), &self.checkpoint, &RestoreOptions::new())?;
         let mut options = MetaGraphOptions::new().signature(&self.signature, signature).clear_devices(true);
@@ -142,10 +142,6 @@ fn found(graph: &Graph, arguments: &[TensorArgument]) -> std::result::Result<Vec
 
 fn pairs(tensors: &[(String, Output)]) -> impl Iterator<Item = (&str, &Output)> {
     tensors.iter().map(|(key, output)| (key.as_str(), output))
-}
-
-fn operation(graph: &Graph, name: &str) -> std::result::Result<Operation, Error> {
-    graph.operation(name.rsplit_once(':').map_or(name, |(operation, _)| operation))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Iterators of graphs whose programs initialize them by themselves.
 
 use monitored_session::session_core::keys::TABLE_INITIALIZERS;
-use monitored_session::session_core::{Graph, OpId, Operation, Output};
+use monitored_session::session_core::{Graph, OpId, Operation};
 use std::collections::{HashMap, HashSet};
 
 /// Returns the initializers of the iterators that these outputs take elements from, where no collection has one: for each
@@ -25,14 +25,8 @@ pub(crate) fn initializers<'o>(
         .collect()
 }
 
-/// Returns true if one of these outputs depends on an element of an iterator or a queue: there may be an end.
-pub(crate) fn take_input<'o>(outputs: impl IntoIterator<Item = &'o Output>) -> bool {
-    let operations: Vec<Operation> = outputs.into_iter().map(|output| output.operation().clone()).collect();
-    take_input_of(&operations)
-}
-
-/// Returns true if one of these operations depends on an element of an iterator or a queue.
-pub(crate) fn take_input_of(operations: &[Operation]) -> bool {
+/// Returns true if one of these operations depends on an element of an iterator or a queue: there may be an end.
+pub(crate) fn take_input(operations: &[Operation]) -> bool {
     let takes = |operation: &Operation| {
         operation.op_type().starts_with("IteratorGetNext") || operation.op_type().contains("Dequeue")
     };

@@ -1,5 +1,6 @@
 //! The results of commands.
 
+use monitored_session::hooks::SignalReceipt;
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,6 +18,14 @@ pub(crate) enum Outcome {
         /// 128 + the signal's number, as shells report it.
         code: u8,
     },
+}
+
+impl Outcome {
+    /// Returns the outcome of work that ended cleanly, by itself or by a signal.
+    pub(crate) fn after(signals: &SignalReceipt) -> Outcome {
+        let code = signals.exit_code().and_then(|code| u8::try_from(code).ok());
+        code.map_or(Outcome::Good, |code| Outcome::Interrupted { code })
+    }
 }
 
 impl From<Outcome> for ExitCode {

@@ -2,6 +2,7 @@
 
 use crate::iterators::{initializers, take_input};
 use crate::model::folder::{folder_of, saved_model};
+use crate::model::graph_file::import;
 use crate::model::inputs::InputArgument;
 use crate::model::json;
 use crate::model::outputs::{OutputArgument, deliver};
@@ -9,7 +10,7 @@ use crate::output::{Outcome, Result};
 use crate::train::EngineName;
 use monitored_session::checkpoint::RestoreOptions;
 use monitored_session::graph_def::proto::MetaGraphDef;
-use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, read_graph_file};
+use monitored_session::graph_def::{MetaGraph, read_graph_file};
 use monitored_session::ops::variables::global_variables_initializer;
 use monitored_session::saved_model::{
     FrozenGraph, LoadOptions, SavedModel, SavedModelFolder, Signature, find_tensor, load_variables,
@@ -190,8 +191,7 @@ impl Arguments {
     }
 
     fn imported(&self, message: &MetaGraphDef) -> std::result::Result<MetaGraph, Error> {
-        import_meta_graph_def(&Graph::new(), message, &ImportOptions::new())
-            .map_err(|error| error.context(format!("cannot import '{}'", self.model.display())))
+        import(&Graph::new(), message, &self.model)
     }
 
     /// A session whose operations reach the files around the model and its checkpoint.
@@ -213,7 +213,7 @@ impl Arguments {
         let init = graph.collection(&INIT_OP).pop();
         let init = init.unwrap_or_else(|| global_variables_initializer(graph));
         let (local, iterators) = (local_init_op(graph), initializers(graph, &operations));
-        let limit = self.times.or((!take_input(&request.fetches)).then_some(1));
+        let limit = self.times.or((!take_input(&operations)).then_some(1));
         let session = self.session(graph)?;
         match &self.checkpoint {
             Some(prefix) => {
@@ -253,7 +253,7 @@ impl Arguments {
         Ok(names.into_iter().zip(values).collect())
     }
 
-    /// What is asked of a graph.
+    /// Finds the tensors to feed and to fetch.
     fn request(
         &self,
         find: &dyn Fn(&str) -> std::result::Result<Output, Error>,
@@ -275,7 +275,7 @@ impl Arguments {
     }
 }
 
-/// What is asked of a graph in a run.
+/// The tensors to feed and to fetch in a run.
 struct Request {
     names: Vec<String>,
     fetches: Vec<Output>,

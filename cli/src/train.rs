@@ -9,12 +9,13 @@ mod seeds;
 mod task;
 
 use crate::model::folder::folder_of;
+use crate::model::graph_file::{import, operation_named};
 use crate::output::{Failure, Outcome, Result, chain};
 use counter::{CounterStart, counter};
 pub(crate) use engines::EngineName;
 use feeds::{FeedArgument, Feeder};
 use monitored_session::embedded_engine::missing_kernels_for;
-use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, read_graph_file};
+use monitored_session::graph_def::{MetaGraph, read_graph_file};
 use monitored_session::hooks::{CheckpointSaverHook, SignalHook};
 use monitored_session::monitored::{MonitoredTrainingSession, TrainingSessionBuilder};
 use monitored_session::ops::control_flow::group;
@@ -97,8 +98,7 @@ impl Arguments {
         if let (true, Some(graph)) = (self.task.clear_devices, &mut message.graph_def) {
             task::clear_devices(graph);
         }
-        let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new().file(&self.meta))
-            .map_err(|error| error.context(format!("cannot import '{}'", self.meta.display())))?;
+        let meta = import(&Graph::new(), &message, &self.meta)?;
         if let Some(folder) = self.folder()? {
             std::fs::create_dir_all(folder)?;
         }
@@ -200,8 +200,7 @@ impl Arguments {
             (Some(_), None) => "a stop was requested",
         };
         reporter.ended(why, watch.step(), runs)?;
-        let code = receipt.exit_code().and_then(|code| u8::try_from(code).ok());
-        Ok(code.map_or(Outcome::Good, |code| Outcome::Interrupted { code }))
+        Ok(Outcome::after(&receipt))
     }
 }
 
@@ -246,8 +245,7 @@ impl Plan {
         let fetches: std::result::Result<Vec<Output>, Error> =
             arguments.fetches.iter().map(|name| tensor_named(graph, name)).collect();
         let fetches = fetches?;
-        let batch = arguments.batch.map(|batch| usize::try_from(batch).unwrap_or(usize::MAX));
-        let feeder = Feeder::new(graph, &arguments.feeds, batch)?;
+        let feeder = Feeder::new(graph, &arguments.feeds, arguments.batch)?;
         let mut targets = vec![train_op];
         let mut scaffold = ScaffoldBuilder::from_meta_graph(meta);
         let own = global_step(graph)?;
@@ -283,8 +281,7 @@ impl Plan {
 /// Finds the operation that trains.
 fn train_op(graph: &Graph, name: Option<&str>) -> std::result::Result<Operation, Error> {
     if let Some(name) = name {
-        let plain = name.rsplit_once(':').map_or(name, |(operation, _)| operation);
-        return graph.operation(plain);
+        return operation_named(graph, name);
     }
     let mut listed = graph.collection(&TRAIN_OP);
     let Some(last) = listed.pop() else {

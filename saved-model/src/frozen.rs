@@ -128,7 +128,7 @@ impl FrozenGraph {
 pub fn find_tensor(graph: &Graph, name: &str) -> Result<Output> {
     let full = if name.contains(':') { name.to_owned() } else { format!("{name}:0") };
     graph.output(&full).map_err(|error| {
-        let operation = name.rsplit_once(':').map_or(name, |(operation, _)| operation);
+        let operation = operation_name(name);
         match graph.operation(operation) {
             Ok(known) => {
                 let (op_type, count) = (known.op_type(), known.num_outputs());
@@ -144,6 +144,17 @@ pub fn find_tensor(graph: &Graph, name: &str) -> Result<Output> {
             }
         }
     })
+}
+
+/// Returns the name of the operation that a tensor's name begins with.
+///
+/// ```
+/// assert_eq!(saved_model::operation_name("layer/x:0"), "layer/x");
+/// assert_eq!(saved_model::operation_name("layer/x"), "layer/x");
+/// ```
+#[must_use]
+pub fn operation_name(name: &str) -> &str {
+    name.rsplit_once(':').map_or(name, |(operation, _)| operation)
 }
 
 /// Returns what can be fed: the placeholders among some operations.

@@ -51,7 +51,7 @@ pub mod tags;
 pub use assets::Asset;
 pub use builder::{ASSET_FILEPATHS, MetaGraphOptions, SavedModelBuilder, simple_save};
 pub use folder::{SavedModelFolder, TaggedGraph};
-pub use frozen::{FrozenGraph, find_tensor, graph_inputs, graph_outputs};
+pub use frozen::{FrozenGraph, find_tensor, graph_inputs, graph_outputs, operation_name};
 pub use model::SavedModel;
 pub use options::LoadOptions;
 pub use signature::{Layout, Signature, SignatureTensor, SignatureTensors};

@@ -1,6 +1,7 @@
 //! Bringing a loaded model to the state in which it was saved: variables, then the init op with the assets.
 
 use crate::folder::TaggedGraph;
+use crate::frozen::operation_name;
 use graph_def::Imported;
 use graph_def::proto::{Collection, MetaGraphDef, SaverDef, SignatureDef, TensorInfoEncoding, VariableDef};
 use session_core::{Code, DType, Error, Operation, Output, Phase, Result, Session, SessionExt, Tensor, keys};
@@ -149,10 +150,6 @@ fn local_initializers(message: &MetaGraphDef, imported: &Imported) -> Vec<Operat
     }
     let found = names.iter().filter_map(|name| imported.operation(operation_name(name)).ok());
     found.cloned().collect()
-}
-
-fn operation_name(name: &str) -> &str {
-    name.rsplit_once(':').map_or(name, |(operation, _)| operation)
 }
 
 fn path_tensor(path: &Path) -> Tensor {

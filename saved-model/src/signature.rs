@@ -1,5 +1,6 @@
 //! Signatures: what can be asked of a model, checked and run.
 
+use crate::frozen::operation_name;
 use crate::value::{SignatureOutputs, SignatureValue, suggestion};
 use graph_def::Imported;
 use graph_def::proto::{SignatureDef, TensorInfo, TensorInfoEncoding};
@@ -144,7 +145,7 @@ fn resolve(imported: &Imported, name: &str, info: &TensorInfo) -> Result<Signatu
 }
 
 fn tensor_or_operation(imported: &Imported, name: &str) -> Result<Source> {
-    match imported.operation(name.rsplit_once(':').map_or(name, |(operation, _)| operation)) {
+    match imported.operation(operation_name(name)) {
         Ok(operation) if operation.num_outputs() == 0 => Ok(Source::Operation(operation.clone())),
         _ => imported.output(name).map(Source::Tensor),
     }

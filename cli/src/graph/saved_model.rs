@@ -1,9 +1,10 @@
 //! The description of a SavedModel: tags, signatures, assets, and each graph.
 
 use super::show::Summary;
+use crate::model::graph_file::import;
 use crate::output::{Outcome, Result, write_json};
+use monitored_session::graph_def::Imported;
 use monitored_session::graph_def::proto::SignatureDef;
-use monitored_session::graph_def::{ImportOptions, Imported, import_meta_graph_def};
 use monitored_session::saved_model::{
     Layout, SavedModelFolder, SignatureTensor, SignatureTensors, TaggedGraph,
 };
@@ -41,12 +42,10 @@ pub(super) fn show(
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result {
-    let place = |error: Error| error.context(format!("cannot import '{}'", folder.path().display()));
     let mut shown = Vec::new();
     for meta_graph in meta_graphs {
         let graph = Graph::new();
-        let meta =
-            import_meta_graph_def(&graph, meta_graph.message(), &ImportOptions::new()).map_err(place)?;
+        let meta = import(&graph, meta_graph.message(), folder.path())?;
         let (summary, assets) = (Summary::of(meta_graph.message(), &meta), meta_graph.assets()?);
         let version = meta.info.tensorflow_version.clone();
         if as_json {

@@ -2,10 +2,11 @@
 
 use super::saved_model::{self, SignatureSummary};
 use crate::model::folder;
+use crate::model::graph_file::import;
 use crate::output::{Outcome, Result, write_json};
 use monitored_session::checkpoint::SAVERS;
 use monitored_session::embedded_engine::{Lack, missing_kernels};
-use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def, proto, read_graph_file};
+use monitored_session::graph_def::{MetaGraph, proto, read_graph_file};
 use monitored_session::queue_runner::QUEUE_RUNNERS;
 use monitored_session::saved_model::{SavedModelFolder, graph_outputs};
 use monitored_session::session_core::keys::{LOCAL_VARIABLES, VARIABLES};
@@ -60,8 +61,7 @@ impl Arguments {
         if let Some(path) = &self.svg {
             return self.draw(message.graph_def, path);
         }
-        let meta = import_meta_graph_def(&Graph::new(), &message, &ImportOptions::new().file(&self.file))
-            .map_err(|error| error.context(format!("cannot import '{}'", self.file.display())))?;
+        let meta = import(&Graph::new(), &message, &self.file)?;
         let summary = Summary::of(&message, &meta);
         if self.json {
             write_json(out, &summary.as_json(), true)?;

@@ -38,7 +38,8 @@ pub(crate) fn from_tensor(tensor: &Tensor) -> Json {
     nested(&mut flat.into_iter(), tensor.shape().dims())
 }
 
-fn number(value: f64) -> Json {
+/// Converts a number; NaN and infinities have names.
+pub(super) fn number(value: f64) -> Json {
     serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Json::Number)
 }
 

@@ -1,5 +1,6 @@
 //! Writing NumPy's `.npy` files.
 
+use crate::train::arrays::NUMBERS;
 use monitored_session::session_core::{DType, Error, Result, Tensor};
 use monitored_session::tensor::Bytes;
 
@@ -9,7 +10,7 @@ pub(crate) fn write(tensor: &Tensor) -> Result<Vec<u8>> {
         DType::String => strings(tensor.as_strings()?)?,
         // NumPy has no such type; each is a float32.
         DType::BFloat16 => ("<f4".to_owned(), widened(tensor.as_bytes()?)),
-        dtype => (kind(dtype)?.to_owned(), tensor.as_bytes()?.to_vec()),
+        dtype => (kind(dtype)?, tensor.as_bytes()?.to_vec()),
     };
     let sizes: Vec<String> = tensor.shape().dims().iter().map(usize::to_string).collect();
     let comma = if sizes.len() == 1 { "," } else { "" };
@@ -30,24 +31,11 @@ pub(crate) fn write(tensor: &Tensor) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn kind(dtype: DType) -> Result<&'static str> {
-    Ok(match dtype {
-        DType::Float16 => "<f2",
-        DType::Float32 => "<f4",
-        DType::Float64 => "<f8",
-        DType::Int8 => "|i1",
-        DType::Int16 => "<i2",
-        DType::Int32 => "<i4",
-        DType::Int64 => "<i8",
-        DType::UInt8 => "|u1",
-        DType::UInt16 => "<u2",
-        DType::UInt32 => "<u4",
-        DType::UInt64 => "<u8",
-        DType::Bool => "|b1",
-        DType::Complex64 => "<c8",
-        DType::Complex128 => "<c16",
-        other => return Err(Error::type_mismatch(format!("NumPy has no type for {other}"))),
-    })
+/// Returns NumPy's name for a dtype, with the byte order, which single bytes do not have.
+fn kind(dtype: DType) -> Result<String> {
+    let known = NUMBERS.iter().find(|(_, known)| *known == dtype);
+    let (name, _) = known.ok_or_else(|| Error::type_mismatch(format!("NumPy has no type for {dtype}")))?;
+    Ok(format!("{}{name}", if dtype.size() == 1 { '|' } else { '<' }))
 }
 
 /// Returns strings of one width; shorter ones are padded with zeros.

@@ -99,6 +99,24 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Tensor, ArrayError> {
     header.tensor(&rest[length..])
 }
 
+/// The numbers that both NumPy and tensors have, under NumPy's names without the byte order.
+pub(crate) const NUMBERS: [(&str, DType); 14] = [
+    ("f2", DType::Float16),
+    ("f4", DType::Float32),
+    ("f8", DType::Float64),
+    ("i1", DType::Int8),
+    ("i2", DType::Int16),
+    ("i4", DType::Int32),
+    ("i8", DType::Int64),
+    ("u1", DType::UInt8),
+    ("u2", DType::UInt16),
+    ("u4", DType::UInt32),
+    ("u8", DType::UInt64),
+    ("b1", DType::Bool),
+    ("c8", DType::Complex64),
+    ("c16", DType::Complex128),
+];
+
 /// The kinds of elements of an array.
 #[derive(Clone, Copy)]
 enum Elements {
@@ -112,31 +130,16 @@ enum Elements {
 impl Elements {
     /// Parses a kind as NumPy writes it after the byte order: `f4`, `S12`.
     fn parse(kind: &str) -> Option<Elements> {
-        Some(Elements::Numbers(match kind {
-            "f2" => DType::Float16,
-            "f4" => DType::Float32,
-            "f8" => DType::Float64,
-            "i1" => DType::Int8,
-            "i2" => DType::Int16,
-            "i4" => DType::Int32,
-            "i8" => DType::Int64,
-            "u1" => DType::UInt8,
-            "u2" => DType::UInt16,
-            "u4" => DType::UInt32,
-            "u8" => DType::UInt64,
-            "b1" => DType::Bool,
-            "c8" => DType::Complex64,
-            "c16" => DType::Complex128,
-            _ => {
-                let (kind, width) = kind.split_at_checked(1)?;
-                let width: usize = width.parse().ok()?;
-                return match kind {
-                    "S" => Some(Elements::Bytes(width)),
-                    "U" => width.checked_mul(4).map(|_| Elements::Text(width)),
-                    _ => None,
-                };
-            }
-        }))
+        if let Some(&(_, dtype)) = NUMBERS.iter().find(|(name, _)| *name == kind) {
+            return Some(Elements::Numbers(dtype));
+        }
+        let (kind, width) = kind.split_at_checked(1)?;
+        let width: usize = width.parse().ok()?;
+        match kind {
+            "S" => Some(Elements::Bytes(width)),
+            "U" => width.checked_mul(4).map(|_| Elements::Text(width)),
+            _ => None,
+        }
     }
 
     /// Returns the size of one element in the file, in bytes.

@@ -76,8 +76,9 @@ impl Feeder {
     pub(crate) fn new(
         graph: &Graph,
         arguments: &[FeedArgument],
-        batch: Option<usize>,
+        batch: Option<u64>,
     ) -> Result<Feeder, Error> {
+        let batch = batch.map(|batch| usize::try_from(batch).unwrap_or(usize::MAX));
         let mut feeds = Vec::new();
         for argument in arguments {
             for (name, array) in argument.read()? {

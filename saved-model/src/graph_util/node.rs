@@ -1,5 +1,6 @@
 //! Nodes of messages: their inputs and attributes.
 
+use crate::frozen::operation_name;
 use bytes::Bytes;
 use graph_def::proto::{AttrValue, NodeDef, Value};
 use session_core::{DType, Error, Result, Tensor};
@@ -12,7 +13,7 @@ const LARGEST_CONSTANT: usize = i32::MAX as usize;
 /// The node that an input comes from.
 pub(super) fn source(input: &str) -> &str {
     let input = input.strip_prefix('^').unwrap_or(input);
-    input.rsplit_once(':').map_or(input, |(node, _)| node)
+    operation_name(input)
 }
 
 pub(super) fn is_control(input: &str) -> bool {
