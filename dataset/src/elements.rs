@@ -1,4 +1,4 @@
-//! What is known of elements.
+//! The dtypes and shapes of elements.
 
 use session_core::{AttrValue, DType, OpBuilder, Output, OutputInfo, PartialShape};
 
@@ -6,7 +6,7 @@ use session_core::{AttrValue, DType, OpBuilder, Output, OutputInfo, PartialShape
 #[derive(Clone, Debug)]
 pub(crate) struct Spec(pub(crate) Vec<OutputInfo>);
 
-/// What is known of a component of this dtype and shape.
+/// The known dtype and shape of a component.
 pub(crate) fn info(dtype: DType, shape: PartialShape) -> OutputInfo {
     OutputInfo { dtype, shape, is_ref: false }
 }

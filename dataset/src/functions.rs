@@ -8,11 +8,11 @@ use ops::functions::{FunctionWithCaptures, define};
 use session_core::{DType, Graph, Output, Result, Tensor};
 
 impl Dataset {
-    /// Returns what a closure makes of each element: it gets the components, and builds those of the result.
+    /// Transforms each element by a function that a closure builds: it gets the components and returns those of the result.
     ///
-    /// What it uses of the graph around is captured when the iterator is initialized; variables are read anew for each
-    /// element. Random operations in it draw on from element to element, and an iterator that is initialized again begins
-    /// from their seeds.
+    /// Values of the outer graph that the closure uses are captured when the iterator is initialized; variables are read again
+    /// for each element. Random operations of the function continue from element to element, and restart from their seeds when
+    /// the iterator is initialized again.
     ///
     /// ```
     /// use dataset::Dataset;
@@ -106,14 +106,14 @@ impl Dataset {
         }
     }
 
-    /// Returns the elements for which a closure builds what is true.
+    /// Keeps the elements for which the function that a closure builds returns true.
     #[must_use]
     #[track_caller]
     pub fn filter(&self, build: impl FnOnce(&Graph, &[Output]) -> Output) -> Dataset {
         self.kept("FilterDataset", build)
     }
 
-    /// Returns the elements up to the first for which a closure builds what is false.
+    /// Returns the elements before the first for which the function that a closure builds returns false.
     #[must_use]
     #[track_caller]
     pub fn take_while(&self, build: impl FnOnce(&Graph, &[Output]) -> Output) -> Dataset {

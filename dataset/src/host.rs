@@ -77,8 +77,8 @@ impl Dataset {
         self.mapped("MapDataset", function, |builder| builder)
     }
 
-    /// Makes a dataset of whatever an iterator gives, made anew in each epoch. After a restore it runs again from its
-    /// beginning, and what steps have taken is left out: [`from_rows`](Dataset::from_rows) goes on at once.
+    /// Creates a dataset of the items of a Rust iterator, which is created again for each epoch. After a restore it runs from
+    /// its beginning and the elements that steps have taken are dropped; [`from_rows`](Dataset::from_rows) continues at once.
     #[must_use]
     #[track_caller]
     pub fn from_generator<I>(

@@ -49,7 +49,7 @@ impl Iterator {
     /// # graph.finalize().unwrap();
     /// ```
     ///
-    /// What the closure builds may not use values of the graph around; where it does, the error is recorded in the graph.
+    /// The closure cannot use values of the outer graph; if it does, the error is recorded in the graph.
     #[must_use]
     #[track_caller]
     pub fn one_shot(graph: &Graph, build: impl FnOnce(&Graph) -> Dataset) -> Iterator {

@@ -1,4 +1,4 @@
-//! Where elements come from.
+//! Datasets of tensors, ranges and files.
 
 use crate::Dataset;
 use crate::elements::Spec;

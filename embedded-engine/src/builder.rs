@@ -80,7 +80,7 @@ struct Builder<'a> {
     changing: Vec<bool>,
     /// Operations that others wait for without needing a value, where some may not run.
     waited_for: FxHashSet<OpId>,
-    /// Inputs that come round in a loop: whose, which, and the output.
+    /// The inputs that a loop feeds back: the operation, the number of the input, and the output.
     coming_round: Vec<(OpId, usize, Endpoint)>,
 }
 

@@ -85,7 +85,7 @@ impl Devices {
     }
 }
 
-/// What a device specification means.
+/// The parts of a device specification.
 enum Asked {
     /// The processor of this number.
     Processor(u32),

@@ -103,7 +103,7 @@ impl Inner {
         })
     }
 
-    /// What the session's memory is used for, the largest variables first.
+    /// Describes how the session's memory is used, the largest variables first.
     fn allocations(&self) -> String {
         const LISTED: usize = 20;
         let Environment { buffers, resources, .. } = &self.environment;

@@ -227,15 +227,15 @@ impl Iterate for Cached {
     }
 }
 
-/// `<prefix><end>`
-fn beside(prefix: &Path, end: &str) -> PathBuf {
+/// Returns `<prefix><end>`.
+fn with_suffix(prefix: &Path, end: &str) -> PathBuf {
     let mut name = prefix.as_os_str().to_owned();
     name.push(end);
     name.into()
 }
 
 fn index_of(prefix: &Path) -> PathBuf {
-    beside(prefix, ".index")
+    with_suffix(prefix, ".index")
 }
 
 /// The key of a component of an element.
@@ -285,7 +285,7 @@ struct ToFile {
 impl ToFile {
     fn create(prefix: &Path, access: &FileAccess) -> Result<ToFile> {
         access.check_write(prefix)?;
-        let lock = beside(prefix, "_0.lockfile");
+        let lock = with_suffix(prefix, "_0.lockfile");
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::AlreadyExists => Error::new(
                 Code::AlreadyExists,

@@ -49,7 +49,7 @@ pub(super) struct Live {
     /// The operation that made it; none for one that makes itself.
     origin: String,
     dataset: Shared,
-    /// What the dataset kept before the iterator was made; empty if it cannot be written.
+    /// The state of the dataset before the iterator was made; empty if it cannot be written.
     begin: Vec<u8>,
     source: Source,
     instance: Instance,
