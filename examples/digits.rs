@@ -5,7 +5,7 @@
 //! ```
 //!
 //! With `--dir` it continues from the newest checkpoint there, after any interruption; Ctrl-C saves first. The example
-//! `evaluator` evaluates the checkpoints of `D` in another process. `cargo run -p cli -- board D` and TensorBoard
+//! `evaluator` evaluates the checkpoints of `D` in another process. `cargo run -p monitored-cli -- board D` and TensorBoard
 //! (`tensorboard --logdir D`) show the folder.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
@@ -71,8 +71,10 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
     }
     println!("test accuracy: {:.1} %", accuracy.value::<f32>()? * 100.0);
     match &args.dir {
-        Some(dir) => println!("to see the run: cargo run -p cli -- board {}", dir.display()),
-        None => println!("to see a run: give it a folder, `--dir D`, then cargo run -p cli -- board D"),
+        Some(dir) => println!("to see the run: cargo run -p monitored-cli -- board {}", dir.display()),
+        None => {
+            println!("to see a run: give it a folder, `--dir D`, then cargo run -p monitored-cli -- board D")
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

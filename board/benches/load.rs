@@ -1,4 +1,4 @@
-//! Measures the time and memory that the board takes to read long runs: `cargo bench -p board --bench load -- long-runs` reads 20 runs of
+//! Measures the time and memory that the board takes to read long runs: `cargo bench -p monitored-board --bench load -- long-runs` reads 20 runs of
 //! 100,000 points, `large-file` one event file of 1 GB with numbers, histograms and images, which lies in the system's folder
 //! for temporary files meanwhile. Prints the time, the processor's time and the most memory that the process took.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // it is what a benchmark is for

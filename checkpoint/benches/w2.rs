@@ -1,6 +1,6 @@
 //! Saving and restoring models of five kinds: time, throughput, memory.
 //!
-//! `cargo bench -p checkpoint --bench w2 -- [MODEL ...] [--dir DIR] [--rounds N]`, where MODEL is `one1g` (one
+//! `cargo bench -p monitored-checkpoint --bench w2 -- [MODEL ...] [--dir DIR] [--rounds N]`, where MODEL is `one1g` (one
 //! tensor of 1 GiB), `m256` (100 tensors, 256 MiB), `small2000` (2,000 of 64 KiB), `scalars20k` or
 //! `scalars200k`; all of them without an argument. Prints one JSON object per line. `floor` is the same
 //! number of bytes without any format, by the plainest means.

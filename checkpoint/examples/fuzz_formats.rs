@@ -1,6 +1,6 @@
 //! Feeds damaged and invented files to every reader for a while.
 //!
-//! `cargo run --release -p checkpoint --example fuzz_formats --features snappy -- [--seconds N] [--seed S] [TARGET ...]`,
+//! `cargo run --release -p monitored-checkpoint --example fuzz_formats --features snappy -- [--seconds N] [--seed S] [TARGET ...]`,
 //! where TARGET is `index`, `state`, `sidecar` or `safetensors`; all in turn without one.
 //!
 //! Inputs are mutations of the fixtures. After a mutation checksums are mostly mended, so that what is behind

@@ -1,6 +1,6 @@
 //! A training loop of its own that can be stopped at any moment and goes on exactly where it was.
 //!
-//! `cargo run -p checkpoint --example resume_regression -- [FOLDER] [STEPS]`; run it again, or kill it and run
+//! `cargo run -p monitored-checkpoint --example resume_regression -- [FOLDER] [STEPS]`; run it again, or kill it and run
 //! it again. The losses are those of a run that was never stopped.
 #![allow(clippy::unwrap_used)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::print_stdout)] // a program for the terminal

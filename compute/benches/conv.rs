@@ -1,6 +1,6 @@
 //! Convolutions at the shapes of common networks, in GFLOP/s (padding counted as if multiplied).
 //!
-//! `cargo bench -p compute --bench conv -- [threads] [part of a name]`
+//! `cargo bench -p monitored-compute --bench conv -- [threads] [part of a name]`
 #![allow(clippy::unwrap_used)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::print_stdout)] // its purpose
 

@@ -1,6 +1,6 @@
 //! Times the elementwise kernels, reductions, losses and optimizer updates.
 //!
-//! `cargo bench -p compute --bench elementwise [part of a name]` prints, for each case and number of
+//! `cargo bench -p monitored-compute --bench elementwise [part of a name]` prints, for each case and number of
 //! threads, nanoseconds for a call (the least of several rounds) and the memory traffic that this
 //! amounts to.
 #![allow(clippy::unwrap_used)] // a panic is the report, and what is printed is meant to be seen

@@ -1,6 +1,6 @@
 //! Products at the shapes of dense layers, in GFLOP/s.
 //!
-//! `cargo bench -p compute --bench matmul -- [threads] [part of a name]`
+//! `cargo bench -p monitored-compute --bench matmul -- [threads] [part of a name]`
 #![allow(clippy::unwrap_used)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::print_stdout)] // its purpose
 

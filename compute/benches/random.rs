@@ -1,6 +1,6 @@
 //! Random numbers, in millions a second.
 //!
-//! `cargo bench -p compute --bench random -- [threads] [part of a name]`
+//! `cargo bench -p monitored-compute --bench random -- [threads] [part of a name]`
 #![allow(clippy::unwrap_used)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::print_stdout)] // its purpose
 

@@ -1,4 +1,4 @@
-//! The cost of the built-in hooks on steps on which nothing is due: `cargo bench -p hooks`.
+//! The cost of the built-in hooks on steps on which nothing is due: `cargo bench -p monitored-hooks`.
 //!
 //! Prints nanoseconds per step for each hook: its `before_run`, `after_run` and `at_save_point`, without the run itself.
 #![allow(clippy::unwrap_used)] // a panic reports the failure, and the output is meant to be read

@@ -133,7 +133,7 @@ fn run(workload: &Workload, options: &Options, lines: &mut Vec<String>) -> Resul
 
 /// Builds one of our programs in release mode and finds it.
 fn build(name: &str) -> Result<PathBuf> {
-    let package = if name == "w2" { "checkpoint" } else { "monitored-session" };
+    let package = if name == "w2" { "monitored-checkpoint" } else { "monitored-session" };
     let name = &name.replace('-', "_");
     let args = ["bench", "-p", package, "--bench", name, "--no-run"];
     section(&format!("build {name}"), cargo(&args))?;

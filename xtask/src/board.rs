@@ -21,7 +21,8 @@ pub(crate) fn board(args: &[String]) -> Result<()> {
         );
     }
     // One browser at a time: each takes a core and some hundred megabytes.
-    let mut tests = cargo(&["test", "--package", "board", "--all-features", "--test", "browser", "--"]);
+    let mut tests =
+        cargo(&["test", "--package", "monitored-board", "--all-features", "--test", "browser", "--"]);
     tests.args(["--ignored", "--test-threads=1"]);
     if let Some(folder) = screenshots {
         tests.env("BOARD_SCREENSHOTS", folder);

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 /// The programs: their crates and names. Each knows some of the targets and passes over the others.
 const PROGRAMS: [(&str, &str); 4] = [
-    ("checkpoint", "fuzz_formats"),
+    ("monitored-checkpoint", "fuzz_formats"),
     ("graph-def", "fuzz_graphs"),
     ("saved-model", "fuzz_models"),
     ("embedded-engine", "fuzz_ops"),

@@ -7,13 +7,13 @@ use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
 const ALONE: [&str; 9] = [
-    "wire",
-    "tensor",
+    "monitored-wire",
+    "monitored-tensor",
     "session-core",
-    "compute",
-    "checkpoint",
-    "summary",
-    "ops",
+    "monitored-compute",
+    "monitored-checkpoint",
+    "monitored-summary",
+    "monitored-ops",
     "queue-runner",
     "embedded-engine",
 ];
@@ -82,6 +82,7 @@ pub(crate) fn ci() -> Result<()> {
         "the facade with its default features",
         cargo(&["test", "--quiet", "-p", "monitored-session", "--tests"]),
     )?;
+    section("packages", packages())?;
     if exists("cargo", &["deny", "--version"]) {
         section("deny", cargo(&["deny", "check"]))?;
     }
@@ -89,4 +90,11 @@ pub(crate) fn ci() -> Result<()> {
     torture::torture(&[])?;
     model("10000")?;
     fuzz::fuzz(&["--seconds".to_owned(), "10".to_owned()])
+}
+
+/// Packs every crate that can be published, to the last check before an upload.
+fn packages() -> std::process::Command {
+    let mut command = cargo(&["package", "--quiet", "--workspace", "--no-verify", "--allow-dirty"]);
+    command.args(["--exclude", "xtask", "--exclude", "model"]);
+    command
 }
