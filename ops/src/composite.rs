@@ -26,6 +26,11 @@ impl Composite {
         Composite { outer: unnamed(graph), inner }
     }
 
+    /// Creates the scope of a part of a function that makes variables: what it gives goes back to `outer`.
+    pub(crate) fn within(outer: &Graph, inner: Graph) -> Composite {
+        Composite { outer: outer.clone(), inner }
+    }
+
     /// Returns the handle for the operations inside.
     pub(crate) fn graph(&self) -> &Graph {
         &self.inner

@@ -4,6 +4,7 @@
 //! the way is asked, through its definition, for the gradients of its inputs, and answers by building operations
 //! in a scope `gradients/<operation>_grad`.
 
+pub(crate) mod asked;
 pub(crate) mod branches;
 pub(crate) mod broadcasting;
 mod calls;
@@ -218,6 +219,7 @@ fn flow_back(
     xs: &[Output],
     options: &GradientOptions,
 ) -> Result<Vec<Option<Output>>> {
+    let _asked = asked::Asked::for_all(xs);
     let between = |graph: &Graph| Reach::find(graph, ys, xs, &options.stop_gradients).operations();
     frames::make_functional(graph, between)?;
     let reach = Reach::find(graph, ys, xs, &options.stop_gradients);

@@ -360,6 +360,46 @@ pub fn lecun_normal() -> VarianceScaling {
     variance_scaling(1.0, Fan::In, Distribution::TruncatedNormal)
 }
 
+/// Returns an initializer with uniform numbers in `factor * sqrt(3 / inputs)` around zero, where all sizes of a shape but the last
+/// count as inputs: signals keep their size through layers without an activation.
+#[must_use]
+pub fn uniform_unit_scaling(factor: f64) -> UniformUnitScaling {
+    UniformUnitScaling { factor, seed: None }
+}
+
+/// The initializer of [`uniform_unit_scaling`].
+#[derive(Clone, Debug)]
+pub struct UniformUnitScaling {
+    factor: f64,
+    seed: Option<i64>,
+}
+
+impl UniformUnitScaling {
+    /// Sets a seed of its own; see [`random::get_seed`].
+    #[must_use]
+    pub fn seed(mut self, seed: i64) -> UniformUnitScaling {
+        self.seed = Some(seed);
+        self
+    }
+
+    fn sampled(&self, shape: &Shape) -> Sampled {
+        let leading = shape.dims().split_last().map_or(&[][..], |(_, leading)| leading);
+        let inputs: f64 = leading.iter().map(|&size| size as f64).product();
+        let limit = self.factor * (3.0 / inputs.max(1.0)).sqrt();
+        Sampled::Uniform(-limit, limit)
+    }
+}
+
+impl Initializer for UniformUnitScaling {
+    fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
+        self.sampled(shape).sample(graph, shape, dtype, self.seed)
+    }
+
+    fn part_value(&self, graph: &Graph, whole: &Shape, part: &Shape, dtype: DType) -> Output {
+        self.sampled(whole).sample(graph, part, dtype, self.seed)
+    }
+}
+
 /// The initializer of [`variance_scaling`].
 #[derive(Clone, Debug)]
 pub struct VarianceScaling {

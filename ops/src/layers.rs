@@ -37,18 +37,33 @@
 //! Or the flag is a [tensor](Training), such as a placeholder that is false unless it is fed. Then both kinds of run
 //! compute a little of what only training needs, and draw random numbers.
 
+mod attention;
+mod convolution;
+mod normalization;
+mod pooling;
+
+pub use attention::{AttentionOptions, multi_head_attention};
+pub use convolution::{
+    conv1d, conv2d, conv2d_transpose, conv3d, conv3d_transpose, depthwise_conv2d, separable_conv2d,
+};
+pub use normalization::{NormOptions, group_norm, instance_norm, layer_norm};
+pub use pooling::{
+    average_pooling1d, average_pooling2d, average_pooling3d, global_average_pooling, global_max_pooling,
+    max_pooling1d, max_pooling2d, max_pooling3d,
+};
+
 use crate::array::constants::number;
 use crate::array::{constant, gather, identity, reshape, shape, strided_slice};
 use crate::composite::Composite;
 use crate::initializers::{Initializer, glorot_uniform, ones, zeros};
-use crate::losses::l2_regularization;
+use crate::losses::add_regularization;
 use crate::math::{greater_equal, matmul, mul, select};
 use crate::nn::{
-    self, BatchNormOptions, ConvOptions, DataFormat, Padding, batch_normalization as normalized,
-    bias_add_with, conv2d_with, fused_batch_norm, moments,
+    BatchNormOptions, DataFormat, batch_normalization as normalized, bias_add_with, fused_batch_norm, moments,
 };
 use crate::optimizers::assign_moving_average;
 use crate::random::random_uniform_unit;
+use crate::regularizers::{Regularizer, l2_regularizer};
 use crate::state::resource_gather;
 use crate::variables::VariableBuilder;
 use session_core::keys::UPDATE_OPS;
@@ -63,7 +78,8 @@ pub struct LayerOptions {
     use_bias: bool,
     kernel_initializer: Rc<dyn Initializer>,
     bias_initializer: Rc<dyn Initializer>,
-    kernel_l2: Option<f64>,
+    kernel_regularizer: Option<Rc<dyn Regularizer>>,
+    bias_regularizer: Option<Rc<dyn Regularizer>>,
     trainable: bool,
 }
 
@@ -75,7 +91,8 @@ impl Default for LayerOptions {
             use_bias: true,
             kernel_initializer: Rc::new(glorot_uniform()),
             bias_initializer: Rc::new(zeros()),
-            kernel_l2: None,
+            kernel_regularizer: None,
+            bias_regularizer: None,
             trainable: true,
         }
     }
@@ -110,11 +127,24 @@ impl LayerOptions {
         self
     }
 
+    /// Adds what the loss pays for the kernel to the collection `regularization_losses`. Default: nothing.
+    #[must_use]
+    pub fn kernel_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.kernel_regularizer = Some(Rc::new(regularizer));
+        self
+    }
+
+    /// Adds what the loss pays for the bias to the collection `regularization_losses`. Default: nothing.
+    #[must_use]
+    pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.bias_regularizer = Some(Rc::new(regularizer));
+        self
+    }
+
     /// Adds `scale * l2_loss(kernel)` to the regularization losses.
     #[must_use]
-    pub fn kernel_l2(mut self, scale: f64) -> Self {
-        self.kernel_l2 = Some(scale);
-        self
+    pub fn kernel_l2(self, scale: f64) -> Self {
+        self.kernel_regularizer(l2_regularizer(scale))
     }
 
     /// Sets whether optimizers train the layer's variables.
@@ -125,14 +155,17 @@ impl LayerOptions {
     }
 
     fn kernel(&self, scope: &Composite, shape: &[usize], like: &Output) -> Variable {
-        let initializer = self.kernel_initializer.as_ref();
-        let (kernel, is_made) = self.variable(scope.graph(), "kernel", shape, like, initializer);
-        // Once for each kernel, however many layers share it.
-        if let Some(scale) = self.kernel_l2.filter(|_| is_made) {
-            let place = scope.graph().scope(&format!("{}kernel/Regularizer/", scope.graph().scope_name()));
-            l2_regularization(kernel.as_output().within(&place), scale);
-        }
-        kernel
+        self.kernel_named(scope, "kernel", shape, like)
+    }
+
+    fn kernel_named(&self, scope: &Composite, name: &str, shape: &[usize], like: &Output) -> Variable {
+        let (initializer, regularizer) = (&self.kernel_initializer, &self.kernel_regularizer);
+        self.variable(scope.graph(), name, shape, like, initializer.as_ref(), regularizer.as_deref())
+    }
+
+    fn bias(&self, scope: &Composite, shape: &[usize], like: &Output) -> Variable {
+        let (initializer, regularizer) = (&self.bias_initializer, &self.bias_regularizer);
+        self.variable(scope.graph(), "bias", shape, like, initializer.as_ref(), regularizer.as_deref())
     }
 
     fn variable(
@@ -142,17 +175,23 @@ impl LayerOptions {
         shape: &[usize],
         like: &Output,
         initializer: &dyn Initializer,
-    ) -> (Variable, bool) {
+        regularizer: Option<&dyn Regularizer>,
+    ) -> Variable {
         let builder = VariableBuilder::new(graph).scoped_name(name).trainable(self.trainable);
-        builder.initializer(shape, like.dtype(), initializer).find_or_make()
+        let (variable, is_made) = builder.initializer(shape, like.dtype(), initializer).find_or_make();
+        // Once for each variable, however many layers share it.
+        if let Some(regularizer) = regularizer.filter(|_| is_made) {
+            let place = graph.scope(&format!("{}{name}/Regularizer/", graph.scope_name()));
+            add_regularization(&variable.as_output().within(&place), regularizer);
+        }
+        variable
     }
 
     /// Bias and activation.
     fn finish(&self, scope: &Composite, result: Output, units: usize, format: DataFormat) -> Output {
         let mut result = scope.enter(result);
         if self.use_bias {
-            let initializer = self.bias_initializer.as_ref();
-            let (bias, _) = self.variable(scope.graph(), "bias", &[units], &result, initializer);
+            let bias = self.bias(scope, &[units], &result);
             result = bias_add_with(&result, &bias, format);
         }
         let activated = self.activation.map(|activation| activation(&scope.enter(&result)));
@@ -164,7 +203,6 @@ impl fmt::Debug for LayerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LayerOptions")
             .field("use_bias", &self.use_bias)
-            .field("kernel_l2", &self.kernel_l2)
             .field("trainable", &self.trainable)
             .finish_non_exhaustive()
     }
@@ -222,53 +260,6 @@ fn known_size(scope: &Composite, inputs: &Output, back: usize) -> usize {
         }
         1
     })
-}
-
-/// Returns the convolution of images with a kernel of `kernel_size` rows and columns for each of `filters` channels out,
-/// bias, activation.
-#[must_use]
-#[track_caller]
-pub fn conv2d(
-    inputs: impl AsOutput,
-    filters: usize,
-    kernel_size: [usize; 2],
-    convolution: ConvOptions,
-    options: &LayerOptions,
-) -> Output {
-    let inputs = inputs.as_output();
-    let scope = Composite::layer(&inputs.graph(), "conv2d");
-    let format = convolution.data_format;
-    let channels = known_size(&scope, inputs, if format == DataFormat::Nhwc { 0 } else { 2 });
-    let [rows, columns] = kernel_size;
-    let kernel = options.kernel(&scope, &[rows, columns, channels, filters], inputs);
-    let result = conv2d_with(scope.enter(inputs), &kernel, convolution);
-    options.finish(&scope, result, filters, format)
-}
-
-/// Returns the largest element of each window.
-#[must_use]
-#[track_caller]
-pub fn max_pooling2d(
-    inputs: impl AsOutput,
-    pool_size: [usize; 2],
-    strides: [usize; 2],
-    padding: Padding,
-) -> Output {
-    let scope = Composite::new(&inputs.as_output().graph(), "max_pooling2d");
-    scope.leave(nn::max_pool(scope.enter(inputs), pool_size, strides, padding))
-}
-
-/// Returns the mean of each window.
-#[must_use]
-#[track_caller]
-pub fn average_pooling2d(
-    inputs: impl AsOutput,
-    pool_size: [usize; 2],
-    strides: [usize; 2],
-    padding: Padding,
-) -> Output {
-    let scope = Composite::new(&inputs.as_output().graph(), "average_pooling2d");
-    scope.leave(nn::avg_pool(scope.enter(inputs), pool_size, strides, padding))
 }
 
 /// Returns all dimensions but the first in one.

@@ -64,7 +64,8 @@
 //! | [`script`] | operations that call closures of the program |
 //! | [`variables`], [`initializers`], [`random`] | state and where it begins |
 //! | [`gradients`](fn@gradients) | symbolic gradients |
-//! | [`losses`], [`optimizers`], [`learning_rate`], [`global_step`] | training |
+//! | [`rnn`] | recurrent cells and nets |
+//! | [`losses`], [`regularizers`], [`optimizers`], [`learning_rate`], [`global_step`] | training |
 //! | [`layers`], [`metrics`], [`summary`] | whole layers, what to watch |
 //! | [`library`](fn@library) | all definitions, for importers and engines |
 //!
@@ -117,6 +118,7 @@ pub mod learning_rate;
 pub mod losses;
 pub mod metrics;
 pub mod optimizers;
+pub mod regularizers;
 pub mod rnn;
 pub mod variables;
 

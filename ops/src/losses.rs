@@ -16,9 +16,10 @@ use crate::math::{
     squared_difference, sub,
 };
 use crate::nn::{
-    l2_loss, relu, sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits,
+    relu, sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits,
     sparse_softmax_cross_entropy_with_logits,
 };
+use crate::regularizers::{Regularizer, l1_regularizer, l2_regularizer};
 use session_core::keys::{LOSSES, REGULARIZATION_LOSSES};
 use session_core::{AsOutput, CollectionKey, DType, Error, Graph, Output};
 
@@ -455,28 +456,24 @@ fn sum_of(graph: &Graph, losses: &[Output]) -> Output {
     add_n(&losses)
 }
 
-/// Adds `scale * l2_loss(weights)`, half the sum of squares, to the collection `regularization_losses`.
+/// Adds `scale * l2_loss(weights)`, half the sum of squares, to the collection `regularization_losses`. `None` for a scale of 0.
 #[track_caller]
-pub fn l2_regularization(weights: impl AsOutput, scale: f64) -> Output {
-    regularization(weights.as_output(), "l2_regularizer", scale, |weights| l2_loss(weights))
+pub fn l2_regularization(weights: impl AsOutput, scale: f64) -> Option<Output> {
+    add_regularization(weights.as_output(), &l2_regularizer(scale))
 }
 
-/// Adds `scale * sum(abs(weights))` to the collection `regularization_losses`.
+/// Adds `scale * sum(abs(weights))` to the collection `regularization_losses`. `None` for a scale of 0.
 #[track_caller]
-pub fn l1_regularization(weights: impl AsOutput, scale: f64) -> Output {
-    regularization(weights.as_output(), "l1_regularizer", scale, |weights| {
-        reduce_sum(abs(weights), .., false)
-    })
+pub fn l1_regularization(weights: impl AsOutput, scale: f64) -> Option<Output> {
+    add_regularization(weights.as_output(), &l1_regularizer(scale))
 }
 
+/// Adds what a regularizer gives for the weights to the collection `regularization_losses`.
 #[track_caller]
-fn regularization(weights: &Output, name: &str, scale: f64, size: impl FnOnce(&Output) -> Output) -> Output {
-    let scope = Composite::new(&weights.graph(), name);
-    let size = size(&scope.enter(weights));
-    let scale = number(&scope.graph().named("scale"), weights.dtype(), scale);
-    let loss = scope.leave(mul(scope.enter_last(scale), size));
-    if let Err(error) = scope.graph().add_to_collection(&REGULARIZATION_LOSSES, loss.clone()) {
-        scope.graph().add_error(error);
+pub(crate) fn add_regularization(weights: &Output, regularizer: &dyn Regularizer) -> Option<Output> {
+    let loss = regularizer.loss(weights)?;
+    if let Err(error) = loss.graph().add_to_collection(&REGULARIZATION_LOSSES, loss.clone()) {
+        loss.graph().add_error(error);
     }
-    loss
+    Some(loss)
 }

@@ -249,3 +249,21 @@ fn gradients_of_lookups_tell_their_rows() {
     assert_eq!(IndexedSlices::of(&grad), None);
     graph.finalize().unwrap();
 }
+
+#[test]
+fn a_constant_has_its_gradient_where_it_is_asked_for() {
+    let graph = Graph::new();
+    let x = float(&graph, "x", &[2, 3]);
+    let c = constant(&graph.named("c"), [1f32, 2.0, 3.0]);
+    for y in [mul(&x, &c), sub(&c, &x), ops::math::squared_difference(&x, &c), ops::math::real_div(&x, &c)] {
+        let found = gradients(&[&y], &[&x, &c]).unwrap();
+        let shapes: Vec<String> = found.into_iter().map(|grad| grad.unwrap().shape().to_string()).collect();
+        assert_eq!(shapes, ["[2,3]", "[3]"]);
+        // Nothing is computed for one that is not.
+        let before = graph.operations().len();
+        let _ = gradients(&[&y], &[&x]).unwrap();
+        let added: Vec<String> =
+            graph.operations()[before..].iter().map(|operation| operation.op_type().to_owned()).collect();
+        assert!(!added.iter().any(|op_type| op_type == "Sum"), "{added:?}");
+    }
+}

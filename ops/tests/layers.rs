@@ -10,9 +10,11 @@ use ops::losses::{
     mean_squared_error_with, regularization_losses, sigmoid_cross_entropy, softmax_cross_entropy_with,
     sparse_softmax_cross_entropy, total_loss,
 };
+use ops::math::reduce_max;
 use ops::metrics;
-use ops::nn::{ConvOptions, Padding, relu};
+use ops::nn::{ConvOptions, DataFormat, Padding, relu};
 use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+use ops::regularizers::{l1_l2_regularizer, l1_regularizer, l2_regularizer};
 use ops::variables::{get_variable, global_variables, local_variables, trainable_variables};
 use session_core::{DType, Graph, Output, PartialShape, Reuse, Variable, keys};
 
@@ -69,7 +71,7 @@ fn unknown_units_are_an_error() {
 fn convolutional_layers_have_kernel_and_bias() {
     let graph = Graph::new();
     let x = input(&graph, &[None, Some(8), Some(8), Some(1)]);
-    let convolution = ConvOptions { padding: Padding::Same, ..ConvOptions::default() };
+    let convolution = ConvOptions::default().padding(Padding::Same);
     let maps = conv2d(&x, 16, [3, 3], convolution, &LayerOptions::default().activation(|x| relu(x)));
     let pooled = max_pooling2d(&maps, [2, 2], [2, 2], Padding::Valid);
     let mean = average_pooling2d(&pooled, [2, 2], [2, 2], Padding::Valid);
@@ -82,6 +84,117 @@ fn convolutional_layers_have_kernel_and_bias() {
         ["[?,8,8,16]", "[?,4,4,16]", "[?,2,2,16]", "[?,64]"]
     );
     assert_eq!(pooled.name(), "max_pooling2d/MaxPool:0");
+}
+
+#[test]
+fn regularizers_pay_for_kernel_and_bias() {
+    let graph = Graph::new();
+    let x = input(&graph, &[None, Some(3)]);
+    let options = LayerOptions::default()
+        .kernel_regularizer(l1_l2_regularizer(0.1, 0.01))
+        .bias_regularizer(l1_regularizer(0.0)); // pays nothing
+    let _ = dense(&x, 4, &options);
+    let own = |weights: &Output| reduce_max(weights, .., false);
+    let _ = dense(&x, 4, &LayerOptions::default().bias_regularizer(own));
+    graph.check().unwrap();
+    let losses: Vec<String> = regularization_losses(&graph).iter().map(Output::name).collect();
+    let expected = ["dense/kernel/Regularizer/l1_l2_regularizer:0", "dense_1/bias/Regularizer/Max:0"];
+    assert_eq!(losses, expected);
+    for scale in [-0.1, f64::NAN, f64::INFINITY] {
+        let graph = Graph::new();
+        let options = LayerOptions::default().kernel_regularizer(l2_regularizer(scale));
+        let _ = dense(input(&graph, &[None, Some(3)]), 4, &options);
+        let error = graph.check().unwrap_err();
+        assert!(error.message().contains(&format!("is {scale}")), "{error}");
+        assert!(error.message().contains("dense/kernel"), "{error}");
+    }
+}
+
+#[test]
+fn what_layers_cannot_do_is_an_error() {
+    let plain = LayerOptions::default;
+    let (steps, images) = ([None, Some(8), Some(6)], [None, Some(8), Some(8), Some(6)]);
+    let explicit = Padding::Explicit([[1, 1], [0, 0]]);
+    type Build = Box<dyn Fn(&Graph) -> Output>;
+    let cases: Vec<(&str, Build)> = vec![
+        (
+            "cannot be divided into 4 groups",
+            Box::new(move |graph| {
+                conv2d(input(graph, &images), 8, [3, 3], ConvOptions::default().groups(4), &plain())
+            }),
+        ),
+        (
+            "takes no explicit padding",
+            Box::new(move |graph| {
+                conv1d(input(graph, &steps), 8, 3, ConvOptions::default().padding(explicit), &plain())
+            }),
+        ),
+        (
+            "takes no explicit padding",
+            Box::new(move |graph| max_pooling1d(input(graph, &steps), 2, 2, explicit)),
+        ),
+        (
+            "has no groups",
+            Box::new(move |graph| {
+                let groups = ConvOptions::default().groups(2);
+                conv2d_transpose(input(graph, &images), 8, [3, 3], groups, &plain())
+            }),
+        ),
+        (
+            "its 6 channels cannot be divided into 4 groups",
+            Box::new(move |graph| group_norm(input(graph, &images), 4, &NormOptions::default())),
+        ),
+        (
+            "no axes of space",
+            Box::new(|graph| instance_norm(input(graph, &[None, Some(3)]), &NormOptions::default())),
+        ),
+        (
+            "over the axes from 3",
+            Box::new(move |graph| {
+                layer_norm(input(graph, &steps), &NormOptions::default().begin_norm_axis(3))
+            }),
+        ),
+        (
+            "of known sizes",
+            Box::new(|graph| layer_norm(input(graph, &[None, None]), &NormOptions::default())),
+        ),
+        (
+            "the query 'x:0' of an attention",
+            Box::new(move |graph| {
+                let x = input(graph, &images);
+                multi_head_attention(&x, &x, 2, 3, &AttentionOptions::default())
+            }),
+        ),
+        (
+            "no axes of space",
+            Box::new(|graph| global_max_pooling(input(graph, &[None, Some(3)]), DataFormat::Nhwc)),
+        ),
+    ];
+    for (text, build) in cases {
+        let graph = Graph::new();
+        let _ = build(&graph);
+        let error = graph.check().unwrap_err();
+        assert!(error.message().contains(text), "{error}");
+        assert!(error.location().unwrap().file().ends_with("layers.rs"), "{error}");
+    }
+}
+
+#[test]
+fn attention_has_the_variables_of_its_projections() {
+    let graph = Graph::new();
+    let scope = graph.variable_scope("model", Reuse::Auto);
+    let x = input(&graph, &[None, Some(4), Some(6)]);
+    let options = AttentionOptions::default()
+        .dropout(0.1, true, Some(1))
+        .layer(LayerOptions::default().use_bias(false));
+    let y = multi_head_attention(x.within(&scope), &x, 2, 3, &options);
+    let again = graph.variable_scope("model", Reuse::Auto);
+    let _ = multi_head_attention(x.within(&again), &x, 2, 3, &options);
+    graph.check().unwrap();
+    assert_eq!(shape(&y), "[?,4,6]");
+    let parts = ["query", "key", "value", "attention_output"];
+    let expected = parts.map(|part| format!("model/multi_head_attention/{part}/kernel"));
+    assert_eq!(names(&global_variables(&graph)), expected);
 }
 
 #[test]

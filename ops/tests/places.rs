@@ -9,11 +9,12 @@ use ops::data_flow::{
 };
 use ops::global_step::{get_or_create_global_step, increment_global_step};
 use ops::io::{Compression, IndexOptions, Reader, index_batch};
-use ops::layers::{self, BatchNormalizationOptions, LayerOptions};
+use ops::layers::{self, AttentionOptions, BatchNormalizationOptions, LayerOptions, NormOptions};
 use ops::learning_rate as rates;
 use ops::losses::{self, LossOptions};
-use ops::nn::{ConvOptions, Padding};
+use ops::nn::{ConvOptions, DataFormat, EmbeddingOptions, Padding, SampledLossOptions};
 use ops::optimizers::*;
+use ops::parsing::SparseTensor;
 use ops::variables::{self, VariableExt, get_variable, variable};
 use ops::{array, control_flow, gradients, initializers, math, metrics, nn, random, summary, tables};
 use session_core::{DType, Error, Graph, GraphMember, Output, PartialShape, Tensor, Variable};
@@ -64,8 +65,44 @@ fn layers_and_losses() {
         next!(layers::max_pooling2d(&conv, [2, 2], [2, 2], Padding::Same));
         next!(layers::average_pooling2d(&conv, [2, 2], [2, 2], Padding::Same));
         next!(layers::flatten(&conv));
+        let (same, plain) = (ConvOptions::<2>::default(), LayerOptions::default());
+        next!(layers::conv2d_transpose(&images, 4, [3, 3], same, &options));
+        next!(layers::depthwise_conv2d(&images, [3, 3], 2, same, &options));
+        next!(layers::separable_conv2d(&images, 4, [3, 3], 2, same, &options));
+        let steps = floats(graph, &[2, 8, 3]);
+        next!(layers::conv1d(&steps, 4, 3, ConvOptions::default(), &options));
+        next!(layers::max_pooling1d(&steps, 2, 2, Padding::Same));
+        next!(layers::average_pooling1d(&steps, 2, 2, Padding::Same));
+        next!(layers::multi_head_attention(&steps, &steps, 2, 3, &AttentionOptions::default()));
+        let volumes = floats(graph, &[2, 4, 4, 4, 3]);
+        next!(layers::conv3d(&volumes, 4, [3, 3, 3], ConvOptions::default(), &options));
+        next!(layers::conv3d_transpose(&volumes, 4, [3, 3, 3], ConvOptions::default(), &plain));
+        next!(layers::max_pooling3d(&volumes, [2; 3], [2; 3], Padding::Same));
+        next!(layers::average_pooling3d(&volumes, [2; 3], [2; 3], Padding::Same));
+        next!(layers::global_average_pooling(&volumes, DataFormat::Nhwc));
+        next!(layers::global_max_pooling(&volumes, DataFormat::Nhwc));
+        next!(layers::layer_norm(&steps, &NormOptions::default()));
+        next!(layers::instance_norm(&images, &NormOptions::default()));
+        next!(layers::group_norm(&images, 3, &NormOptions::default()));
         let table = get_variable(graph, "table", [5, 3], DType::Float32, &initializers::glorot_uniform());
         next!(layers::embedding_lookup(&table, constant(graph, [1, 2])));
+        let ids = SparseTensor {
+            indices: constant(graph, [[0i64, 0], [1, 0]]),
+            values: constant(graph, [1i64, 2]),
+            dense_shape: constant(graph, [2i64, 1]),
+        };
+        next!(nn::embedding_lookup_sparse(
+            &[&table],
+            &ids,
+            Some(&ids),
+            &EmbeddingOptions::default().max_norm(1.0)
+        ));
+        let (biases, rows, labels) =
+            (floats(graph, &[5]), floats(graph, &[2, 3]), constant(graph, [[1i64], [2]]));
+        let sampled = SampledLossOptions::default();
+        next!(nn::sampled_softmax_loss(&[&table], &[&biases], &labels, &rows, 2, 5, &sampled));
+        next!(nn::nce_loss(&[&table], &[&biases], &labels, &rows, 2, 5, &sampled));
+        next!(nn::ctc_greedy_decoder(&steps, constant(graph, [2i32; 8]), true).1);
         next!(&table * 2.0);
         next!(2.0 * &table);
     });

@@ -3,6 +3,7 @@
 use super::compare::{greater, greater_equal, less_equal, not_equal};
 use super::unary::{conj_of, log, neg, square};
 use crate::array::constants::{scalar_like, zeros_like};
+use crate::gradients::asked::is_of_use;
 use crate::gradients::broadcasting::{scaled, spread_scalar, sum_to_input};
 use crate::library::op_defs;
 use crate::math::cast::cast;
@@ -69,7 +70,7 @@ op_defs! {
 }
 
 /// Returns the gradients of both inputs by formulas of `(grad, x, y)`, summed where the inputs were broadcast. A constant input
-/// has none: what would be computed for it, nobody could use.
+/// has none, unless it is asked for: what would be computed for it, nobody could use.
 fn both(
     op: &Operation,
     grads: &[Option<Output>],
@@ -78,10 +79,9 @@ fn both(
 ) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, y) = (op.input(0), op.input(1));
-    let varies = |input: &Output| input.constant_value().is_none();
     Ok(vec![
-        varies(&x).then(|| sum_to_input(&of_x(grad, &x, &y), &x, &[&y])),
-        varies(&y).then(|| sum_to_input(&of_y(grad, &x, &y), &y, &[&x])),
+        is_of_use(&x).then(|| sum_to_input(&of_x(grad, &x, &y), &x, &[&y])),
+        is_of_use(&y).then(|| sum_to_input(&of_y(grad, &x, &y), &y, &[&x])),
     ])
 }
 
@@ -94,11 +94,10 @@ fn opposite(
 ) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, y) = (op.input(0), op.input(1));
-    let varies = |input: &Output| input.constant_value().is_none();
     let grad = of_x(grad);
     Ok(vec![
-        varies(&x).then(|| sum_to_input(&grad, &x, &[&y])),
-        varies(&y).then(|| neg(sum_to_input(&grad, &y, &[&x]))),
+        is_of_use(&x).then(|| sum_to_input(&grad, &x, &[&y])),
+        is_of_use(&y).then(|| neg(sum_to_input(&grad, &y, &[&x]))),
     ])
 }
 

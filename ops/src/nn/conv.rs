@@ -1,14 +1,11 @@
-//! Convolutions.
+//! The operations of convolutions: definitions, shapes and gradients.
 
-use super::window::{DataFormat, Padding, Windows, axes, list_attr};
+use super::window::{Windows, axes, list_attr};
 use crate::arguments::Ints;
-use crate::composite::Composite;
 use crate::gradients::broadcasting::shape_of;
 use crate::library::op_defs;
 use crate::shapes::shape_from;
-use session_core::{
-    AsOutput, Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
-};
+use session_core::{Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 
 macro_rules! conv_attrs {
     ($types:literal) => {
@@ -316,126 +313,4 @@ fn conv_3d_backprop_input_gradient(op: &Operation, grads: &[Option<Output>]) -> 
 
 fn conv_3d_backprop_filter_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     VOLUMES.filter_gradient(op, grads)
-}
-
-/// Options of a convolution: how it moves over its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvOptions {
-    /// The strides between windows, along rows and columns. Default: 1.
-    pub strides: [usize; 2],
-    /// The padding beyond the border. Default: [`Padding::Same`].
-    pub padding: Padding,
-    /// The order of the axes. Default: [`DataFormat::Nhwc`].
-    pub data_format: DataFormat,
-    /// The strides between elements of a window, along rows and columns. Default: 1.
-    pub dilations: [usize; 2],
-}
-
-impl Default for ConvOptions {
-    fn default() -> ConvOptions {
-        let (padding, data_format) = (Padding::Same, DataFormat::Nhwc);
-        ConvOptions { strides: [1, 1], padding, data_format, dilations: [1, 1] }
-    }
-}
-
-impl ConvOptions {
-    fn attrs_of(self, builder: OpBuilder) -> OpBuilder {
-        let (padding, explicit) = self.padding.attrs(self.data_format);
-        builder
-            .attr("strides", self.data_format.spatial(self.strides))
-            .attr("padding", padding)
-            .attr("explicit_paddings", explicit)
-            .attr("data_format", self.data_format.name())
-            .attr("dilations", self.data_format.spatial(self.dilations))
-    }
-}
-
-/// Returns the convolution of images `[batch, rows, columns, channels]` with a filter `[rows, columns, channels, channels out]`.
-///
-/// ```
-/// use ops::{array, nn};
-/// use session_core::{DType, Graph};
-/// let graph = Graph::new();
-/// let x = array::zeros(&graph, DType::Float32, [1, 8, 8, 3]);
-/// let w = array::zeros(&graph, DType::Float32, [3, 3, 3, 16]);
-/// assert_eq!(nn::conv2d(&x, &w, [1, 1], nn::Padding::Same).shape().to_string(), "[1,8,8,16]");
-/// ```
-#[must_use]
-#[track_caller]
-pub fn conv2d(input: impl AsOutput, filter: impl AsOutput, strides: [usize; 2], padding: Padding) -> Output {
-    conv2d_with(input, filter, ConvOptions { strides, padding, ..ConvOptions::default() })
-}
-
-/// Works as [`conv2d`], with dilations and another order of axes.
-#[must_use]
-#[track_caller]
-pub fn conv2d_with(input: impl AsOutput, filter: impl AsOutput, options: ConvOptions) -> Output {
-    let builder = input.as_output().graph().op(&CONV_2D).input(input).input(filter);
-    options.attrs_of(builder).finish_output()
-}
-
-/// Returns the gradient of a convolution's input as a layer of its own, which makes images larger: `filter` is
-/// `[rows, columns, channels out, channels]`, `output_shape` that of the result.
-#[must_use]
-#[track_caller]
-pub fn conv2d_transpose(
-    value: impl AsOutput,
-    filter: impl AsOutput,
-    output_shape: impl Into<Ints>,
-    options: ConvOptions,
-) -> Output {
-    let graph = value.as_output().graph();
-    let builder =
-        output_shape.into().input_of(graph.op(&CONV_2D_BACKPROP_INPUT).default_name("conv2d_transpose"));
-    options.attrs_of(builder.input(filter).input(value)).finish_output()
-}
-
-/// Returns the convolution of each channel with filters of its own: `filter` is `[rows, columns, channels, multiplier]`, the
-/// result has `channels * multiplier` channels.
-#[must_use]
-#[track_caller]
-pub fn depthwise_conv2d(input: impl AsOutput, filter: impl AsOutput, options: ConvOptions) -> Output {
-    let builder = input.as_output().graph().op(&DEPTHWISE_CONV_2D).default_name("depthwise");
-    options.attrs_of(builder.input(input).input(filter)).finish_output()
-}
-
-/// Returns a depthwise convolution, and one that mixes the channels at each place: `pointwise_filter` is
-/// `[1, 1, channels * multiplier, channels out]`.
-#[must_use]
-#[track_caller]
-pub fn separable_conv2d(
-    input: impl AsOutput,
-    depthwise_filter: impl AsOutput,
-    pointwise_filter: impl AsOutput,
-    options: ConvOptions,
-) -> Output {
-    let scope = Composite::new(&input.as_output().graph(), "separable_conv2d");
-    let depthwise = depthwise_conv2d(scope.enter(input), depthwise_filter, options);
-    let mix =
-        ConvOptions { padding: Padding::Valid, data_format: options.data_format, ..ConvOptions::default() };
-    scope.leave(conv2d_with(scope.enter_last(depthwise), pointwise_filter, mix))
-}
-
-/// Returns the convolution of volumes `[batch, planes, rows, columns, channels]` with a filter
-/// `[planes, rows, columns, channels, channels out]`. Explicit padding is not possible.
-///
-/// ```
-/// use ops::{array, nn};
-/// use session_core::{DType, Graph};
-/// let graph = Graph::new();
-/// let x = array::zeros(&graph, DType::Float32, [1, 4, 8, 8, 3]);
-/// let w = array::zeros(&graph, DType::Float32, [3, 3, 3, 3, 16]);
-/// assert_eq!(nn::conv3d(&x, &w, [1, 1, 1], nn::Padding::Valid).shape().to_string(), "[1,2,6,6,16]");
-/// ```
-#[must_use]
-#[track_caller]
-pub fn conv3d(input: impl AsOutput, filter: impl AsOutput, strides: [usize; 3], padding: Padding) -> Output {
-    let strides: Vec<i64> = [1]
-        .into_iter()
-        .chain(strides)
-        .chain([1])
-        .map(|step| i64::try_from(step).unwrap_or(i64::MAX))
-        .collect();
-    let builder = input.as_output().graph().op(&CONV_3D).input(input).input(filter);
-    builder.attr("strides", strides).attr("padding", padding.attrs(DataFormat::Nhwc).0).finish_output()
 }

@@ -3,6 +3,7 @@
 use crate::array::shaping::expand_dims;
 use crate::library::op_defs;
 use crate::math::binary::mul;
+use crate::parsing::SparseTensor;
 use crate::shapes;
 use session_core::{AsOutput, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 
@@ -71,4 +72,32 @@ pub fn ctc_loss(
     let graph = inputs.as_output().graph();
     let builder = graph.op(&CTC_LOSS).input(inputs).input(labels_indices).input(labels_values);
     builder.input(sequence_length).finish().output(0)
+}
+
+/// Returns the best label sequences by taking the best class of each frame: the labels as a sparse tensor `[batch, longest]`, and
+/// the negated sum of the logits of the frames that were taken, `[batch, 1]`.
+///
+/// `inputs` are `[time, batch, classes]`, the last class being the blank. With `merge_repeated`, a class that follows itself without
+/// a blank between counts once.
+///
+/// ```
+/// use ops::array::{constant, zeros};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let inputs = zeros(&graph, DType::Float32, [5, 2, 4]);
+/// let (labels, scores) = ops::nn::ctc_greedy_decoder(&inputs, constant(&graph, [5i32, 3]), true);
+/// assert_eq!((labels.values.dtype(), scores.shape().to_string().as_str()), (DType::Int64, "[2,1]"));
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[must_use]
+#[track_caller]
+pub fn ctc_greedy_decoder(
+    inputs: impl AsOutput,
+    sequence_length: impl AsOutput,
+    merge_repeated: bool,
+) -> (SparseTensor, Output) {
+    let builder = inputs.as_output().graph().op(&CTC_GREEDY_DECODER).input(inputs).input(sequence_length);
+    let operation = builder.attr("merge_repeated", merge_repeated).finish();
+    (SparseTensor::of(&operation, [0, 1, 2]), operation.output(3))
 }

@@ -4,7 +4,7 @@ use session_core::{Error, PartialShape, Result, ShapeContext};
 
 use crate::shapes;
 
-/// The order of the axes of a batch of images.
+/// The order of the axes of a batch of images, and likewise of sequences and volumes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DataFormat {
     /// Batch, rows, columns, channels: the default.
@@ -23,12 +23,37 @@ impl DataFormat {
         }
     }
 
-    /// One number for rows and one for columns, as a list for all axes.
-    pub(crate) fn spatial(self, [rows, columns]: [usize; 2]) -> Vec<i64> {
-        let (rows, columns) = (rows.try_into().unwrap_or(i64::MAX), columns.try_into().unwrap_or(i64::MAX));
+    /// As attributes of operations over volumes have it, and otherwise those over images.
+    pub(crate) fn name_for(self, spatial: usize) -> &'static str {
+        match (self, spatial) {
+            (DataFormat::Nhwc, 3) => "NDHWC",
+            (DataFormat::Nchw, 3) => "NCDHW",
+            _ => self.name(),
+        }
+    }
+
+    /// Returns the first axis of space.
+    pub(crate) fn first_spatial(self) -> i64 {
         match self {
-            DataFormat::Nhwc => vec![1, rows, columns, 1],
-            DataFormat::Nchw => vec![1, 1, rows, columns],
+            DataFormat::Nhwc => 1,
+            DataFormat::Nchw => 2,
+        }
+    }
+
+    /// Returns the place of the channels, counted from the last of `rank` axes.
+    pub(crate) fn channels_from_end(self, rank: usize) -> usize {
+        match self {
+            DataFormat::Nhwc => 0,
+            DataFormat::Nchw => rank.saturating_sub(2),
+        }
+    }
+
+    /// One number for each axis of space, as a list for all axes.
+    pub(crate) fn spatial<const N: usize>(self, sizes: [usize; N]) -> Vec<i64> {
+        let sizes = sizes.into_iter().map(|size| size.try_into().unwrap_or(i64::MAX));
+        match self {
+            DataFormat::Nhwc => [1].into_iter().chain(sizes).chain([1]).collect(),
+            DataFormat::Nchw => [1, 1].into_iter().chain(sizes).collect(),
         }
     }
 

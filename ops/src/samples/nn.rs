@@ -123,18 +123,18 @@ fn convolution(
 }
 
 fn valid(strides: [usize; 2]) -> ConvOptions {
-    ConvOptions { strides, padding: Padding::Valid, ..ConvOptions::default() }
+    ConvOptions::default().strides(strides).padding(Padding::Valid)
 }
 
 const CONVOLUTIONS: &[Sample] = rows! {
     "Conv2D" => |i| convolution(i, [2, 4, 5, 2], [3, 2, 2, 3], ConvOptions::default());
     "Conv2D valid, strides" => |i| convolution(i, [1, 6, 5, 2], [3, 2, 2, 2], valid([2, 1]));
     "Conv2D same, strides" => |i| {
-        convolution(i, [1, 5, 6, 1], [2, 3, 1, 2], ConvOptions { strides: [2, 2], ..ConvOptions::default() })
+        convolution(i, [1, 5, 6, 1], [2, 3, 1, 2], ConvOptions::default().strides([2, 2]))
     };
     "Conv2D explicit padding" => |i| {
         let padding = Padding::Explicit([[1, 0], [0, 2]]);
-        convolution(i, [1, 4, 4, 1], [3, 3, 1, 2], ConvOptions { padding, ..ConvOptions::default() })
+        convolution(i, [1, 4, 4, 1], [3, 3, 1, 2], ConvOptions::default().padding(padding))
     };
     "Conv2D of one place" => |i| convolution(i, [2, 3, 3, 2], [1, 1, 2, 3], ConvOptions::default());
     // TensorFlow has gradients of groups for single precision only.
@@ -158,7 +158,7 @@ const CONVOLUTIONS: &[Sample] = rows! {
     };
     "Conv2DBackpropInput" => |i| {
         let (x, w) = (i.doubles(&[1, 3, 3, 2]), i.doubles(&[3, 3, 4, 2]));
-        [conv2d_transpose(x, w, [1, 6, 6, 4], ConvOptions { strides: [2, 2], ..ConvOptions::default() })]
+        [conv2d_transpose(x, w, [1, 6, 6, 4], ConvOptions::default().strides([2, 2]))]
     };
     "Conv2DBackpropFilter" => |i| {
         let (x, dy) = (i.doubles(&[1, 4, 4, 2]), i.doubles(&[1, 4, 4, 3]));
