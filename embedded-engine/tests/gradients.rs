@@ -58,6 +58,32 @@ impl Case {
         Ok(Case { session, built, loss })
     }
 
+    /// Without anything to differentiate, all there is to see is that it runs.
+    fn is_differentiable(&self) -> bool {
+        let doubles = self.built.outputs.iter().any(|output| output.dtype() == DType::Float64);
+        doubles && !self.built.inputs.is_empty()
+    }
+
+    fn inputs(&self) -> Vec<Output> {
+        self.built.inputs.iter().map(|(input, _)| input.clone()).collect()
+    }
+
+    /// Returns the same with a loss that depends on each element of the gradients, which are those of a sum that is not linear
+    /// in the outputs. None where there are no gradients.
+    fn of_gradients(mut self) -> Result<Option<Case>> {
+        let squares =
+            self.built.outputs.iter().filter(|output| output.dtype() == DType::Float64).map(math::square);
+        let ys: Vec<Output> = squares.chain([self.loss.clone()]).collect();
+        let found: Vec<Output> = ops::gradients(&ys, &self.inputs())?.into_iter().flatten().collect();
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let values = self.session.run(&found, feeds(&self.built))?;
+        let shapes: Vec<Vec<usize>> = values.iter().map(|value| value.shape().to_vec()).collect();
+        self.loss = scalar(&self.loss.graph(), &found, &shapes);
+        Ok(Some(self))
+    }
+
     fn loss(&self, feeds: Vec<(Output, Tensor)>) -> Result<f64> {
         Ok(self.session.run(&self.loss, feeds)?.value()?)
     }
@@ -82,13 +108,12 @@ fn feeds(built: &Built) -> Vec<(Output, Tensor)> {
 /// Checks one sample; the error names what is wrong.
 fn check(sample: &Sample, known: Known) -> Result<(), Error> {
     let case = Case::new(sample, known)?;
-    if case.built.inputs.is_empty()
-        || case.built.outputs.iter().all(|output| output.dtype() != DType::Float64)
-    {
-        return Ok(()); // that it runs is all there is to see
-    }
-    let inputs: Vec<Output> = case.built.inputs.iter().map(|(input, _)| input.clone()).collect();
-    let gradients = ops::gradients(std::slice::from_ref(&case.loss), &inputs)?;
+    if case.is_differentiable() { compare(sample, &case) } else { Ok(()) }
+}
+
+/// Checks the gradients of the loss of one sample.
+fn compare(sample: &Sample, case: &Case) -> Result<(), Error> {
+    let gradients = ops::gradients(std::slice::from_ref(&case.loss), &case.inputs())?;
     for (i, gradient) in gradients.into_iter().enumerate() {
         let found = match gradient {
             Some(gradient) => case.session.run(&gradient, feeds(&case.built))?.to_vec::<f64>()?,
@@ -129,4 +154,55 @@ fn every_gradient_is_what_differences_give() {
     println!("{checked} gradients are right; {} wrong; missing: {missing:#?}", wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(missing.len() <= MISSING, "{missing:#?}");
+}
+
+/// The op types whose gradients TensorFlow registers.
+const REGISTERED: &str = include_str!("../../ops/tests/registered/tf_gradients.txt");
+
+/// Operations that compute gradients and have none themselves, here and in TensorFlow.
+const ONCE: &[&str] = &[
+    "IgammaGradA",
+    "MaxPoolGradWithArgmax",
+    "ResizeNearestNeighborGrad",
+    "SoftsignGrad",
+    "SparseSegmentMeanGrad",
+    "SparseSegmentSqrtNGrad",
+];
+
+/// Samples whose second gradients by TensorFlow's rules are not what differences give.
+const OTHER: &[(&str, &str)] = &[
+    ("Prod with zeros", "the rule of cumulative products divides by the elements"),
+    ("SegmentProd with zeros", "two zeros have a product of gradients"),
+    ("Mean and SquaredDifference, as moments", "the mean counts as constant in the variance"),
+];
+
+#[test]
+fn every_second_gradient_is_what_differences_give() {
+    let (mut wrong, mut checked, mut once) = (Vec::new(), 0, BTreeSet::new());
+    for sample in samples().iter().filter(|sample| sample.is_numerical()) {
+        let second = || -> Result<bool> {
+            let case = Case::new(sample, Known::Shapes)?;
+            let other = OTHER.iter().any(|(name, _)| *name == sample.name);
+            if !case.is_differentiable() || sample.op_type() == "StopGradient" || other {
+                return Ok(false);
+            }
+            let Some(case) = case.of_gradients()? else { return Ok(false) };
+            compare(sample, &case).map(|()| true)
+        };
+        match second() {
+            Ok(some) => checked += usize::from(some),
+            Err(error) if error.code() == Code::Unimplemented => {}
+            Err(error) if error.message().starts_with("no gradient is defined") => {
+                let (_, op_type) = error.message().rsplit_once('(').unwrap();
+                once.insert(op_type.trim_end_matches(')').to_owned());
+            }
+            Err(error) => wrong.push(format!("{}: {error}", sample.name)),
+        }
+    }
+    println!("{checked} second gradients are right; {} wrong; without: {once:#?}", wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(once.iter().collect::<Vec<_>>(), ONCE);
+    let registered: Vec<&String> =
+        once.iter().filter(|once| REGISTERED.lines().any(|line| line == **once)).collect();
+    assert!(registered.is_empty(), "TensorFlow has gradients of {registered:?}");
 }

@@ -15,6 +15,7 @@ mod indexed_slices;
 pub(crate) mod loops;
 mod reach;
 
+pub(crate) use frames::outside_of_control_flow;
 pub use indexed_slices::IndexedSlices;
 
 use crate::array::constants::{constant, fill, scalar_tensor, zeros, zeros_like};

@@ -27,6 +27,7 @@ pub use cast::*;
 pub use compare::*;
 pub use counting::*;
 pub use einsum::*;
+pub use linear::*;
 pub use product::*;
 pub use qr::*;
 pub use reduce::*;

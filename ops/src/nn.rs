@@ -5,6 +5,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod batch_norm;
+mod batch_norm_gradient;
 pub(crate) mod bias;
 pub(crate) mod candidate;
 pub(crate) mod colors;

@@ -7,12 +7,14 @@ use crate::arguments::{Ints, vector};
 use crate::array::constant;
 use crate::array::constants::number;
 use crate::composite::Composite;
+use crate::gradients::broadcasting::sum_to_input;
 use crate::library::op_defs;
 use crate::math::{add, mul, sub};
 use crate::scalar::Scalar;
-use crate::shapes::{shape_from, unchanged};
+use crate::shapes::{broadcast, shape_from, unchanged};
 use session_core::{
-    AsOutput, AttrValue, DType, Error, Graph, OpDef, Output, PartialShape, Result, ShapeContext, Tensor,
+    AsOutput, AttrValue, DType, Error, Graph, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+    Tensor,
 };
 
 op_defs! {
@@ -35,7 +37,9 @@ op_defs! {
         .stateful().shape(multinomial_shape).not_differentiable();
     RANDOM_GAMMA: OpDef::new("RandomGamma", "shape: S, alpha: T -> output: T")
         .attrs("seed: int = 0, seed2: int = 0, S: indextype, T: {half, float, double}")
-        .stateful().shape(shape_then_parameter);
+        .stateful().shape(shape_then_parameter).gradient(gamma_gradient);
+    RANDOM_GAMMA_GRAD: OpDef::new("RandomGammaGrad", "alpha: T, sample: T -> output: T")
+        .attrs("T: {float, double}").shape(broadcast);
     RANDOM_POISSON_V2: OpDef::new("RandomPoissonV2", "shape: S, rate: R -> output: dtype")
         .attrs("seed: int = 0, seed2: int = 0, S: indextype, R: {half, float, double, int32, int64} = double, dtype: {half, float, double, int32, int64} = int64")
         .stateful().shape(shape_then_parameter).not_differentiable();
@@ -117,6 +121,14 @@ fn shape_then_parameter(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_in_input(context)?.concat(&context.input(1));
     context.set(0, shape);
     Ok(())
+}
+
+/// Builds the gradient of samples: how far each moves with its shape parameter while the probability of smaller ones stays.
+fn gamma_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let alpha = op.input(1);
+    let builder = grad.graph().op(&RANDOM_GAMMA_GRAD).input(&alpha).input(op.output(0));
+    Ok(vec![None, Some(sum_to_input(&mul(grad, builder.finish_output()), &alpha, &[]))])
 }
 
 fn multinomial_shape(context: &mut ShapeContext<'_>) -> Result<()> {

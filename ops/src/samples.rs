@@ -5,8 +5,10 @@
 //! added gets all of these tests with one row.
 
 mod array;
+mod linear;
 mod math;
 mod nn;
+mod sparse;
 
 use crate::array::{constant, placeholder};
 use crate::library::LIBRARY;
@@ -95,7 +97,7 @@ impl Sample {
 /// Returns all samples.
 #[must_use]
 pub fn samples() -> Vec<Sample> {
-    [array::SAMPLES, math::SAMPLES, nn::SAMPLES].concat().concat()
+    [array::SAMPLES, math::SAMPLES, linear::SAMPLES, nn::SAMPLES, sparse::SAMPLES].concat().concat()
 }
 
 /// Makes the placeholders of one sample.

@@ -2,35 +2,227 @@
 //!
 //! They have definitions, so that imported graphs run, and no constructors.
 
+mod gradients;
+
 use crate::library::op_defs;
-use session_core::OpDef;
+use crate::shapes;
+use gradients::{
+    add_grad_gradient, add_gradient, dense_add_gradient, dense_cwise_add_gradient, dense_cwise_div_gradient,
+    dense_cwise_mul_gradient, fill_empty_rows_grad_gradient, fill_empty_rows_gradient, matmul_gradient,
+    reduce_sum_gradient, reorder_gradient, slice_grad_gradient, slice_gradient, softmax_gradient,
+};
+use session_core::{OpDef, PartialShape, Result, ShapeContext};
 
 op_defs! {
     SPARSE_TENSOR_DENSE_MAT_MUL: OpDef::new("SparseTensorDenseMatMul", "a_indices: Tindices, a_values: T, a_shape: int64, b: T -> product: T")
-        .attrs("T: type, Tindices: indextype = int64, adjoint_a: bool = false, adjoint_b: bool = false");
+        .attrs("T: type, Tindices: indextype = int64, adjoint_a: bool = false, adjoint_b: bool = false")
+        .shape(matmul_shape)
+        .gradient(matmul_gradient);
     SPARSE_ADD: OpDef::new("SparseAdd", "a_indices: int64, a_values: T, a_shape: int64, b_indices: int64, b_values: T, b_shape: int64, thresh: Treal -> sum_indices: int64, sum_values: T, sum_shape: int64")
-        .attrs("T: numbertype, Treal: realnumbertype");
+        .attrs("T: numbertype, Treal: realnumbertype")
+        .shape(add_shape)
+        .gradient(add_gradient);
     SPARSE_REORDER: OpDef::new("SparseReorder", "input_indices: int64, input_values: T, input_shape: int64 -> output_indices: int64, output_values: T")
-        .attrs("T: type");
-    SPARSE_RESHAPE: OpDef::new("SparseReshape", "input_indices: int64, input_shape: int64, new_shape: int64 -> output_indices: int64, output_shape: int64");
+        .attrs("T: type")
+        .shape(reorder_shape)
+        .gradient(reorder_gradient);
+    SPARSE_RESHAPE: OpDef::new("SparseReshape", "input_indices: int64, input_shape: int64, new_shape: int64 -> output_indices: int64, output_shape: int64")
+        .shape(reshape_shape);
     SPARSE_FILL_EMPTY_ROWS: OpDef::new("SparseFillEmptyRows", "indices: int64, values: T, dense_shape: int64, default_value: T -> output_indices: int64, output_values: T, empty_row_indicator: bool, reverse_index_map: int64")
-        .attrs("T: type");
+        .attrs("T: type")
+        .shape(fill_empty_rows_shape)
+        .gradient(fill_empty_rows_gradient);
     SPARSE_FILL_EMPTY_ROWS_GRAD: OpDef::new("SparseFillEmptyRowsGrad", "reverse_index_map: int64, grad_values: T -> d_values: T, d_default_value: T")
-        .attrs("T: type");
+        .attrs("T: type")
+        .shape(fill_empty_rows_grad_shape)
+        .gradient(fill_empty_rows_grad_gradient);
     SPARSE_SLICE: OpDef::new("SparseSlice", "indices: int64, values: T, shape: int64, start: int64, size: int64 -> output_indices: int64, output_values: T, output_shape: int64")
-        .attrs("T: type");
+        .attrs("T: type")
+        .shape(slice_shape)
+        .gradient(slice_gradient);
     SPARSE_CONCAT: OpDef::new("SparseConcat", "indices: N * int64, values: N * T, shapes: N * int64 -> output_indices: int64, output_values: T, output_shape: int64")
-        .attrs("concat_dim: int32, N: int >= 2, T: type");
+        .attrs("concat_dim: int32, N: int >= 2, T: type")
+        .shape(concat_shape)
+        .not_differentiable();
     SPARSE_REDUCE_SUM: OpDef::new("SparseReduceSum", "input_indices: int64, input_values: T, input_shape: int64, reduction_axes: int32 -> output: T")
-        .attrs("keep_dims: bool = false, T: numbertype");
+        .attrs("keep_dims: bool = false, T: numbertype")
+        .shape(reduce_shape)
+        .gradient(reduce_sum_gradient);
     SPARSE_DENSE_CWISE_ADD: OpDef::new("SparseDenseCwiseAdd", "sp_indices: int64, sp_values: T, sp_shape: int64, dense: T -> output: T")
-        .attrs("T: numbertype");
+        .attrs("T: numbertype")
+        .shape(values_shape)
+        .gradient(dense_cwise_add_gradient);
     SPARSE_DENSE_CWISE_MUL: OpDef::new("SparseDenseCwiseMul", "sp_indices: int64, sp_values: T, sp_shape: int64, dense: T -> output: T")
-        .attrs("T: numbertype");
+        .attrs("T: numbertype")
+        .shape(values_shape)
+        .gradient(dense_cwise_mul_gradient);
     SPARSE_DENSE_CWISE_DIV: OpDef::new("SparseDenseCwiseDiv", "sp_indices: int64, sp_values: T, sp_shape: int64, dense: T -> output: T")
-        .attrs("T: numbertype");
+        .attrs("T: numbertype")
+        .shape(values_shape)
+        .gradient(dense_cwise_div_gradient);
     SPARSE_SOFTMAX: OpDef::new("SparseSoftmax", "sp_indices: int64, sp_values: T, sp_shape: int64 -> output: T")
-        .attrs("T: {half, float, double}");
+        .attrs("T: {half, float, double}")
+        .shape(values_shape)
+        .gradient(softmax_gradient);
     SPARSE_TENSOR_DENSE_ADD: OpDef::new("SparseTensorDenseAdd", "a_indices: Tindices, a_values: T, a_shape: Tindices, b: T -> output: T")
-        .attrs("T: numbertype, Tindices: indextype");
+        .attrs("T: numbertype, Tindices: indextype")
+        .shape(dense_add_shape)
+        .gradient(dense_add_gradient);
+    SPARSE_ADD_GRAD: OpDef::new("SparseAddGrad", "backprop_val_grad: T, a_indices: int64, b_indices: int64, sum_indices: int64 -> a_val_grad: T, b_val_grad: T")
+        .attrs("T: numbertype")
+        .shape(add_grad_shape)
+        .gradient(add_grad_gradient);
+    SPARSE_SLICE_GRAD: OpDef::new("SparseSliceGrad", "backprop_val_grad: T, input_indices: int64, input_start: int64, output_indices: int64 -> val_grad: T")
+        .attrs("T: numbertype")
+        .shape(slice_grad_shape)
+        .gradient(slice_grad_gradient);
+}
+
+/// Checks the ranks of coordinates, values and shape, which begin at an input, and returns how many values there are, as
+/// far as it is known, and the rank of the tensor.
+fn sparse(context: &ShapeContext<'_>, first: usize) -> Result<(Option<usize>, Option<usize>)> {
+    sparse_at(context, [first, first + 1, first + 2])
+}
+
+fn sparse_at(
+    context: &ShapeContext<'_>,
+    [indices, values, shape]: [usize; 3],
+) -> Result<(Option<usize>, Option<usize>)> {
+    let indices = context.input_of_rank(indices, 2)?;
+    let (values, shape) = (context.input_of_rank(values, 1)?, context.input_of_rank(shape, 1)?);
+    let count = shapes::merge_dims("the numbers of indices and of values", indices.dim(0), values.dim(0))?;
+    let rank = shapes::merge_dims("the lengths of indices and of the shape", indices.dim(1), shape.dim(0))?;
+    Ok((count, rank))
+}
+
+fn vector(count: Option<usize>) -> PartialShape {
+    PartialShape::from([count])
+}
+
+/// Sets the first outputs: coordinates, values, and, where it is an output, the shape.
+fn set_sparse(context: &mut ShapeContext<'_>, count: Option<usize>, rank: Option<usize>) {
+    context.set(0, PartialShape::from([count, rank]));
+    context.set(1, vector(count));
+    if context.outputs() == 3 {
+        context.set(2, vector(rank));
+    }
+}
+
+fn matmul_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    sparse(context, 0)?;
+    let (a, b) = (shapes::shape_from(&context.inputs()[2])?, context.input_of_rank(3, 2)?);
+    let a = shapes::merge(&a, &PartialShape::of_rank(2))?;
+    let (adjoint_a, adjoint_b) =
+        (shapes::bool_attr(context, "adjoint_a"), shapes::bool_attr(context, "adjoint_b"));
+    let (rows, inner) = if adjoint_a { (a.dim(1), a.dim(0)) } else { (a.dim(0), a.dim(1)) };
+    let (depth, columns) = if adjoint_b { (b.dim(1), b.dim(0)) } else { (b.dim(0), b.dim(1)) };
+    shapes::merge_dims("the inner sizes of a product", inner, depth)?;
+    context.set(0, PartialShape::from([rows, columns]));
+    Ok(())
+}
+
+fn add_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let ((_, a), (_, b)) = (sparse(context, 0)?, sparse(context, 3)?);
+    shapes::must_be_scalar(context, 6)?;
+    let rank = shapes::merge_dims("the ranks of summands", a, b)?;
+    set_sparse(context, None, rank);
+    Ok(())
+}
+
+fn add_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.input_of_rank(3, 2)?;
+    for output in 0..2 {
+        let count = context.input_of_rank(output + 1, 2)?.dim(0);
+        context.set(output, vector(count));
+    }
+    Ok(())
+}
+
+fn reorder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (count, rank) = sparse(context, 0)?;
+    set_sparse(context, count, rank);
+    Ok(())
+}
+
+fn reshape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (indices, new) = (context.input_of_rank(0, 2)?, context.input_of_rank(2, 1)?);
+    context.input_of_rank(1, 1)?;
+    context.set(0, PartialShape::from([indices.dim(0), new.dim(0)]));
+    context.set(1, new);
+    Ok(())
+}
+
+fn fill_empty_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (count, rank) = sparse(context, 0)?;
+    shapes::must_be_scalar(context, 3)?;
+    let rows = shapes::shape_from(&context.inputs()[2])?.dim(0);
+    context.set(0, PartialShape::from([None, rank]));
+    context.set(1, vector(None));
+    context.set(2, vector(rows));
+    context.set(3, vector(count));
+    Ok(())
+}
+
+fn fill_empty_rows_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let map = context.input_of_rank(0, 1)?;
+    context.input_of_rank(1, 1)?;
+    context.set(0, map);
+    context.set(1, PartialShape::scalar());
+    Ok(())
+}
+
+fn slice_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (_, rank) = sparse(context, 0)?;
+    set_sparse(context, None, rank);
+    Ok(())
+}
+
+fn slice_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.input_of_rank(3, 2)?;
+    let count = context.input_of_rank(1, 2)?.dim(0);
+    context.set(0, vector(count));
+    Ok(())
+}
+
+fn concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let parts = context.inputs().len() / 3;
+    let (mut count, mut rank) = (Some(0usize), None);
+    for part in 0..parts {
+        let (values, own) = sparse_at(context, [part, parts + part, 2 * parts + part])?;
+        count = count.zip(values).and_then(|(count, values)| count.checked_add(values));
+        rank = shapes::merge_dims("the ranks of what is joined", rank, own)?;
+    }
+    set_sparse(context, count, rank);
+    Ok(())
+}
+
+/// Infers the shape where the graph tells both the shape and the axes.
+fn reduce_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (sizes, axes) = (shapes::ints(context, 2), shapes::ints(context, 3));
+    let (Some(sizes), Some(axes)) = (sizes, axes) else { return Ok(()) };
+    let mut reduced = vec![axes.is_empty(); sizes.len()];
+    for axis in axes {
+        reduced[shapes::axis_index(axis, sizes.len())?] = true;
+    }
+    let keep = shapes::bool_attr(context, "keep_dims");
+    let kept = sizes.into_iter().zip(reduced).filter_map(|(size, reduced)| match (reduced, keep) {
+        (false, _) => Some(size),
+        (true, true) => Some(1),
+        (true, false) => None,
+    });
+    let shape = PartialShape::from_sizes(kept.collect::<Vec<_>>());
+    context.set(0, shape);
+    Ok(())
+}
+
+fn values_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (count, _) = sparse(context, 0)?;
+    context.set(0, vector(count));
+    Ok(())
+}
+
+fn dense_add_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = context.input(3);
+    context.set(0, shape);
+    Ok(())
 }

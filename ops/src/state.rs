@@ -4,8 +4,9 @@
 //! variables (a handle, then reads and assignments of it) and for the older reference variables, which imported
 //! graphs hold.
 
+use crate::array::{constant, scatter_nd};
 use crate::library::op_defs;
-use crate::math::unsorted_segment_sum;
+use crate::math::{cast, unsorted_segment_sum};
 use crate::shapes::{int_attr, scalar, unchanged};
 use session_core::{
     AsOutput, AttrValue, DType, Error, Graph, HANDLE_DTYPE, HANDLE_SHAPE, OpBuilder, OpDef, Operation,
@@ -39,7 +40,8 @@ op_defs! {
         .attrs("batch_dims: int32 = 0, validate_indices: bool = true, dtype: type, Tindices: indextype")
         .stateful().shape(gather_shape).gradient(gather_gradient);
     RESOURCE_GATHER_ND: OpDef::new("ResourceGatherNd", "resource: resource, indices: Tindices -> output: dtype")
-        .attrs("dtype: type, Tindices: indextype").stateful().shape(gather_nd_shape);
+        .attrs("dtype: type, Tindices: indextype").stateful().shape(gather_nd_shape)
+        .gradient(gather_nd_gradient);
     RESOURCE_SCATTER_ADD: scatter_def("ResourceScatterAdd");
     RESOURCE_SCATTER_SUB: scatter_def("ResourceScatterSub");
     RESOURCE_SCATTER_MUL: scatter_def("ResourceScatterMul");
@@ -301,6 +303,20 @@ fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Ve
     let text = "the gradient of a gather needs a variable whose number of rows is known";
     let rows = rows.ok_or_else(|| operation.place(Error::runtime(text)))?;
     Ok(vec![Some(unsorted_segment_sum(&grad, &indices, rows)), None])
+}
+
+/// Returns a dense gradient: slices that were read several times are summed, all others are zero.
+fn gather_nd_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = grads.first().cloned().flatten() else { return Ok(vec![None, None]) };
+    let (handle, indices) = (operation.input(0), operation.input(1));
+    let sizes = match variable_of(&handle).and_then(|(_, shape)| shape.to_shape()) {
+        Some(known) => {
+            let sizes = known.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX));
+            cast(constant(&grad.graph(), sizes.collect::<Vec<i64>>()), indices.dtype())
+        }
+        None => variable_shape(handle.within(&grad.graph()), indices.dtype()),
+    };
+    Ok(vec![Some(scatter_nd(&indices, &grad, sizes)), None])
 }
 
 // ---- constructors: resource variables --------------------------------------------------------------------

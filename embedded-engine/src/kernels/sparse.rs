@@ -5,7 +5,7 @@ use crate::kernels::array::arrange;
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
 use session_core::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::{Add, Div, Mul};
 use tensor::{Element, Shape, Tensor, memory};
 
@@ -28,6 +28,14 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("SparseSlice", |_| Ok(boxed(slice)));
     registry.add("SparseAdd", |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(add::<T>))));
+    registry.add(
+        "SparseAddGrad",
+        |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(add_gradient::<T>))),
+    );
+    registry.add(
+        "SparseSliceGrad",
+        |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(slice_gradient::<T>))),
+    );
     registry.add("SparseReduceSum", |spec| {
         let keep = spec.bool("keep_dims")?;
         for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| reduce_sum::<T>(context, keep))))
@@ -318,6 +326,74 @@ fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
     context.set(0, coordinates(&rows, a.dims.len())?);
     context.set(1, Tensor::from(values));
     context.set(2, shape_tensor(&a.dims));
+    Ok(())
+}
+
+/// Returns the rows of an input that holds coordinates.
+fn rows_of(context: &KernelContext<'_>, input: usize) -> Result<(Vec<i64>, usize)> {
+    match context.input(input).shape().dims() {
+        &[count, rank] if rank > 0 || count == 0 => Ok((context.ints(input)?, rank)),
+        other => {
+            Err(Error::invalid_argument(format!("indices must be rows of numbers, not of shape {other:?}")))
+        }
+    }
+}
+
+/// Returns the value of each row among others that have one, and zero for rows that are not among them.
+fn looked_up<'r, T: Element>(
+    rows: impl Iterator<Item = Vec<i64>>,
+    known: impl Iterator<Item = &'r [i64]>,
+    values: &[T],
+) -> Result<Tensor> {
+    let known: HashMap<&[i64], T> = known.zip(values.iter().copied()).collect();
+    let found = rows.map(|row| known.get(row.as_slice()).copied().unwrap_or_default());
+    Ok(Tensor::from(found.collect::<Vec<T>>()))
+}
+
+/// Returns the gradients of the values of both summands: those of the sums that they are part of. Sums below the threshold are not there.
+fn add_gradient<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let (sums, rank) = rows_of(context, 3)?;
+    check_gradient(context, sums.len(), rank)?;
+    let mut found = Vec::with_capacity(2);
+    for input in [1, 2] {
+        let (rows, own) = rows_of(context, input)?;
+        if own != rank {
+            return Err(Error::invalid_argument(format!(
+                "indices of rank {own} do not fit sums of rank {rank}"
+            )));
+        }
+        let rows = rows.chunks(rank.max(1)).map(<[i64]>::to_vec);
+        found.push(looked_up(rows, sums.chunks(rank.max(1)), context.slice::<T>(0)?)?);
+    }
+    for (output, grad) in found.into_iter().enumerate() {
+        context.set(output, grad);
+    }
+    Ok(())
+}
+
+/// Checks that there is one gradient for each of the rows.
+fn check_gradient(context: &KernelContext<'_>, numbers: usize, rank: usize) -> Result<()> {
+    let (count, given) = (numbers.checked_div(rank).unwrap_or(0), context.input(0).shape());
+    if given[..] != [count] {
+        let text = format!("a gradient of shape {given} does not fit {count} values");
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(())
+}
+
+/// Returns the gradient of the values that a slice was cut from: zero for those outside.
+fn slice_gradient<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+    let ((rows, rank), start, (cut, own)) = (rows_of(context, 1)?, context.ints(2)?, rows_of(context, 3)?);
+    if own != rank || start.len() != rank {
+        let text =
+            format!("a slice of rank {own} that begins at {start:?} does not fit indices of rank {rank}");
+        return Err(Error::invalid_argument(text));
+    }
+    check_gradient(context, cut.len(), rank)?;
+    let moved = |row: &[i64]| row.iter().zip(&start).map(|(at, start)| at.wrapping_sub(*start)).collect();
+    let rows = rows.chunks(rank.max(1)).map(moved);
+    let found = looked_up(rows, cut.chunks(rank.max(1)), context.slice::<T>(0)?)?;
+    context.set(0, found);
     Ok(())
 }
 

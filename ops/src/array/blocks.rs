@@ -1,6 +1,12 @@
 //! Blocks of rows and columns, moved into channels or into the batch and back.
 
+use super::constants::{constant, range};
+use super::joining::stack;
+use super::shaping::{reshape, shape, transpose};
+use super::slicing::{Index, strided_slice};
+use crate::gradients::broadcasting::shape_of;
 use crate::library::op_defs;
+use crate::math::{add, mul, sub, unsorted_segment_sum};
 use crate::shapes;
 use session_core::{
     AsOutput, AttrValue, Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
@@ -46,7 +52,8 @@ op_defs! {
              T: {bfloat16, half, float, double, int8, int16, int32, int64, uint8, uint16, uint32, uint64, complex64, \
              complex128, bool}, padding: {\"SAME\", \"VALID\"}",
         )
-        .shape(patches_shape);
+        .shape(patches_shape)
+        .gradient(patches_gradient);
 }
 
 /// Channels, rows and columns of four axes in the order of the format.
@@ -230,6 +237,30 @@ fn space_to_batch_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
 
 fn batch_to_space_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     move_back(op, grads, &SPACE_TO_BATCH)
+}
+
+/// Builds the gradient: the sum of what arrives at all patches that an element is part of. Patches of the numbers of pixels say
+/// which these are; numbers below those of all pixels stand for padding, and are left out of sums.
+fn patches_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None]) };
+    let (images, graph) = (op.input(0), grad.graph());
+    let one = constant(&graph, 1i32);
+    let sizes = shape(&images);
+    let size = |axis: i64| strided_slice(&sizes, &[Index::At(axis)]);
+    let pixels = mul(size(1), size(2));
+    let numbers = range(&one, add(&pixels, &one), &one);
+    let numbers = reshape(numbers, stack(&[one.clone(), size(1), size(2), one.clone()], 0));
+    let builder = graph.op(&EXTRACT_IMAGE_PATCHES).input(numbers);
+    let builder =
+        ["ksizes", "strides", "rates", "padding"].iter().fold(builder, |builder, name| match op.attr(name) {
+            Some(value) => builder.attr(name, value.clone()),
+            None => builder,
+        });
+    let numbers = sub(reshape(builder.finish_output(), [-1]), &one);
+    let count = strided_slice(shape(&numbers), &[Index::At(0)]);
+    let entries = reshape(grad, stack(&[size(0), count, size(3)], 0));
+    let sums = unsorted_segment_sum(transpose(entries, [1, 0, 2]), numbers, &pixels);
+    Ok(vec![Some(reshape(transpose(sums, [1, 0, 2]), shape_of(&images)))])
 }
 
 /// Moves blocks of rows and columns of images into the channels.

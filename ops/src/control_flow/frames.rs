@@ -2,6 +2,7 @@
 //!
 //! They have definitions, so that imported graphs run, and no constructors.
 
+use crate::gradients::outside_of_control_flow;
 use crate::library::op_defs;
 use crate::shapes::{self, unchanged};
 use session_core::{Error, OpDef, PartialShape, Result, ShapeContext};
@@ -12,13 +13,18 @@ const ENTER_ATTRS: &str =
 op_defs! {
     SWITCH: OpDef::new("Switch", "data: T, pred: bool -> output_false: T, output_true: T")
         .attrs("T: type")
-        .shape(switch_shape);
+        .shape(switch_shape)
+        .gradient(outside_of_control_flow);
     MERGE: OpDef::new("Merge", "inputs: N * T -> output: T, value_index: int32")
         .attrs("T: type, N: int >= 1")
-        .shape(merge_shape);
-    ENTER: OpDef::new("Enter", "data: T -> output: T").attrs(ENTER_ATTRS).shape(enter_shape);
-    EXIT: OpDef::new("Exit", "data: T -> output: T").attrs("T: type").shape(unchanged);
-    NEXT_ITERATION: OpDef::new("NextIteration", "data: T -> output: T").attrs("T: type").shape(unchanged);
+        .shape(merge_shape)
+        .gradient(outside_of_control_flow);
+    ENTER: OpDef::new("Enter", "data: T -> output: T").attrs(ENTER_ATTRS).shape(enter_shape)
+        .gradient(outside_of_control_flow);
+    EXIT: OpDef::new("Exit", "data: T -> output: T").attrs("T: type").shape(unchanged)
+        .gradient(outside_of_control_flow);
+    NEXT_ITERATION: OpDef::new("NextIteration", "data: T -> output: T").attrs("T: type").shape(unchanged)
+        .gradient(outside_of_control_flow);
     LOOP_COND: OpDef::new("LoopCond", "input: bool -> output: bool").shape(loop_cond_shape).not_differentiable();
     REF_SWITCH: OpDef::new("RefSwitch", "data: Ref(T), pred: bool -> output_false: Ref(T), output_true: Ref(T)")
         .attrs("T: type")

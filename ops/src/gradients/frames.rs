@@ -37,6 +37,16 @@ fn unusual(text: &str) -> Error {
     Error::new(Code::Unimplemented, format!("no gradient goes through control flow of this form: {text}"))
 }
 
+/// The rule of the parts of loops and conditionals. Whole ones are made functional before anything is differentiated; what is
+/// left is none.
+pub(crate) fn outside_of_control_flow(
+    operation: &Operation,
+    _: &[Option<Output>],
+) -> Result<Vec<Option<Output>>> {
+    let text = format!("a {} whose loop or conditional does not lead to the result", operation.op_type());
+    Err(operation.place(unusual(&text)))
+}
+
 /// One variable of a loop.
 struct Variable {
     enter: Operation,

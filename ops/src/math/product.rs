@@ -1,5 +1,6 @@
 //! Matrix products.
 
+use super::cast::cast;
 use super::unary::conj_of;
 use crate::gradients::broadcasting::{shape_of, sum_to_input};
 use crate::library::op_defs;
@@ -38,7 +39,8 @@ op_defs! {
              Tout: {bfloat16, half, float, double, int16, int32, int64, complex64, complex128}, \
              adj_x: bool = false, adj_y: bool = false, grad_x: bool = false, grad_y: bool = false",
         )
-        .shape(batch_matmul_v2_shape);
+        .shape(batch_matmul_v2_shape)
+        .gradient(batch_matmul_gradient);
 }
 
 fn matmul_shape(context: &mut ShapeContext<'_>) -> Result<()> {
@@ -131,14 +133,22 @@ fn batch_matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     let turned = (flag(op, "adj_x"), flag(op, "adj_y"));
     let def = op.def().ok_or_else(|| op.place(Error::runtime("an operation without definition")))?;
     let (of_x, of_y) = product_gradients((grad, &x, &y), turned, |x, y, adj_x, adj_y| {
-        let builder = x.graph().op(def).input(x).input(y);
-        builder.attr("adj_x", adj_x).attr("adj_y", adj_y).finish_output()
+        let builder = x.graph().op(def).input(x).input(y).attr("adj_x", adj_x).attr("adj_y", adj_y);
+        // Only the third version has a dtype of its own for the result.
+        match def.signature().attr("Tout") {
+            Some(_) => builder.attr("Tout", grad.dtype()).finish_output(),
+            None => builder.finish_output(),
+        }
+    });
+    let [of_x, of_y] = [(of_x, &x), (of_y, &y)].map(|(of, factor)| match of.dtype() == factor.dtype() {
+        true => of,
+        false => cast(of, factor.dtype()),
     });
     Ok(vec![Some(sum_batches(&of_x, &x, &y)), Some(sum_batches(&of_y, &y, &x))])
 }
 
 /// Sums over the batch axes along which a factor was broadcast.
-fn sum_batches(grad: &Output, input: &Output, other: &Output) -> Output {
+pub(super) fn sum_batches(grad: &Output, input: &Output, other: &Output) -> Output {
     let batch = |shape: &PartialShape| shape.rank().map(|rank| shape.range(0, rank - 2));
     match (batch(input.shape()), batch(other.shape())) {
         (Some(own), Some(others)) if own == others && own.is_fully_known() => grad.clone(),
@@ -188,7 +198,8 @@ pub fn matmul(a: impl AsOutput, b: impl AsOutput) -> Output {
 #[must_use]
 #[track_caller]
 pub fn matmul_with(a: impl AsOutput, b: impl AsOutput, options: MatMulOptions) -> Output {
-    let batches = |output: &Output| output.shape().rank().is_some_and(|rank| rank > 2);
+    // What may be a stack is multiplied as one, which is right for single matrices, too.
+    let batches = |output: &Output| output.shape().rank().is_none_or(|rank| rank > 2);
     if batches(a.as_output()) || batches(b.as_output()) {
         return batch_matmul(a, b, options);
     }

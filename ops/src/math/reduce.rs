@@ -101,6 +101,18 @@ fn arg_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns sizes with those of the given axes replaced by 1, computed.
+pub(crate) fn kept_sizes(sizes: &Output, rank: &Output, axes: &Output) -> Output {
+    let graph = sizes.graph();
+    let one = constant(&graph, 1i32);
+    // Negative axes count from the end.
+    let axes = floor_mod(add(axes, rank), rank);
+    let axes = reshape(axes, [-1]);
+    let ones = fill(shape(&axes), &one);
+    let all = range(constant(&graph, 0i32), rank, &one);
+    dynamic_stitch(&[all, axes], &[sizes.clone(), ones])
+}
+
 /// The properties of a reduction that gradient functions need.
 struct Reduction {
     input: Output,
@@ -138,17 +150,8 @@ impl Reduction {
 
     /// Returns the shape with reduced axes of size 1, computed.
     fn kept_shape(&self) -> Output {
-        let graph = self.input.graph();
-        let one = constant(&graph, 1i32);
-        let sizes = shape(&self.input);
-        let axes = cast(&self.axes, DType::Int32);
-        let rank = rank(&self.input);
-        // Negative axes count from the end.
-        let axes = floor_mod(add(axes, &rank), &rank);
-        let axes = reshape(axes, [-1]);
-        let ones = fill(shape(&axes), &one);
-        let all = range(constant(&graph, 0i32), &rank, &one);
-        dynamic_stitch(&[all, axes], &[sizes, ones])
+        let (sizes, axes, rank) = (shape(&self.input), cast(&self.axes, DType::Int32), rank(&self.input));
+        kept_sizes(&sizes, &rank, &axes)
     }
 
     /// Returns a tensor of the result's shape, repeated along the reduced axes.

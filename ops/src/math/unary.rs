@@ -1,6 +1,6 @@
 //! Functions of one tensor, element by element.
 
-use super::binary::{add, mul, real_div, sub};
+use super::binary::{add, div_no_nan, mul, real_div, sub};
 use super::compare::equal;
 use super::select::select;
 use crate::array::constants::{scalar_like, zeros_like};
@@ -338,23 +338,27 @@ fn sigmoid_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     })
 }
 
+/// Builds the gradient of `0.5 * dy / conj(y)`. It depends on the conjugate of `y`, and so conjugates the gradient that comes in.
 fn sqrt_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    second(op, grads, |grad, y, _| {
-        let part = real_div(grad, y);
-        (neg(mul(&part, conj_of(&op.output(0)))), mul(&part, scalar_like(y, 0.5)))
-    })
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let part = real_div(grad, op.input(0));
+    let of_y = neg(mul(conj_of(&part), op.output(0)));
+    Ok(vec![Some(of_y), Some(mul(&part, scalar_like(&part, 0.5)))])
 }
 
+/// Builds the gradient of `-0.5 * dy * conj(y)^3`.
 fn rsqrt_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    second(op, grads, |grad, y, dy| {
-        let of_y = mul(mul(mul(grad, scalar_like(y, -1.5)), dy), square(y));
+    second(op, grads, |grad, y, _| {
+        let of_y = mul(mul(mul(conj_of(grad), scalar_like(y, -1.5)), op.input(1)), square(y));
         (of_y, again(&RSQRT_GRAD, y, grad))
     })
 }
 
+/// Builds the gradient of `-dy * conj(y)^2`.
 fn reciprocal_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    second(op, grads, |grad, y, dy| {
-        (mul(mul(mul(grad, dy), scalar_like(y, -2.0)), y), again(&RECIPROCAL_GRAD, y, grad))
+    second(op, grads, |grad, y, _| {
+        let of_y = mul(mul(mul(conj_of(grad), op.input(1)), scalar_like(y, -2.0)), y);
+        (of_y, again(&RECIPROCAL_GRAD, y, grad))
     })
 }
 
@@ -374,8 +378,12 @@ fn angle_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     })
 }
 
+/// Builds the gradient `x / |x|`, not the sign, whose own gradient is zero.
 fn complex_abs_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    one(grads, |grad| mul(complex(grad, scalar_like(grad, 0.0)), sign(op.input(0))))
+    one(grads, |grad| {
+        let zero = || scalar_like(grad, 0.0);
+        div_no_nan(mul(complex(grad, zero()), op.input(0)), complex(op.output(0), zero()))
+    })
 }
 
 fn conj_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {

@@ -1,5 +1,6 @@
 //! Batch normalization in one operation.
 
+use super::batch_norm_gradient::norm_grad_gradient;
 use super::window::DataFormat;
 use crate::library::op_defs;
 use crate::shapes;
@@ -41,7 +42,8 @@ op_defs! {
          -> x_backprop: T, scale_backprop: T, offset_backprop: T, reserve_space_3: T, reserve_space_4: T",
     )
     .attrs(norm_grad_attrs!("T: {float}"))
-    .shape(norm_grad_shape);
+    .shape(norm_grad_shape)
+    .gradient(norm_grad_gradient);
     FUSED_BATCH_NORM_V2: OpDef::new(
         "FusedBatchNormV2",
         "x: T, scale: U, offset: U, mean: U, variance: U \
@@ -56,7 +58,8 @@ op_defs! {
          -> x_backprop: T, scale_backprop: U, offset_backprop: U, reserve_space_3: U, reserve_space_4: U",
     )
     .attrs(norm_grad_attrs!("T: {half, bfloat16, float}, U: {float}"))
-    .shape(norm_grad_shape);
+    .shape(norm_grad_shape)
+    .gradient(norm_grad_gradient);
     FUSED_BATCH_NORM_V3: OpDef::new(
         "FusedBatchNormV3",
         "x: T, scale: U, offset: U, mean: U, variance: U \
@@ -78,7 +81,8 @@ op_defs! {
         "T: {half, bfloat16, float}, U: {float}, epsilon: float = 0.0001, \
          data_format: {\"NHWC\", \"NCHW\", \"NDHWC\", \"NCDHW\"} = \"NHWC\", is_training: bool = true",
     )
-    .shape(norm_grad_shape);
+    .shape(norm_grad_shape)
+    .gradient(norm_grad_gradient);
 }
 
 /// Returns the channels of an input, and its shape with them filled in from the vectors that belong to them.

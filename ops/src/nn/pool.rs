@@ -50,7 +50,15 @@ op_defs! {
         "orig_input: T, orig_output: T, grad: T, ksize: int32, strides: int32 -> output: T",
     )
     .attrs("padding: {\"SAME\", \"VALID\"}, data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: realnumbertype = float")
-    .shape(first_input_2d_shape);
+    .shape(first_input_2d_shape)
+    .gradient(max_pool_grad_v2_gradient);
+    MAX_POOL_GRAD_GRAD_V2: OpDef::new(
+        "MaxPoolGradGradV2",
+        "orig_input: T, orig_output: T, grad: T, ksize: int32, strides: int32 -> output: T",
+    )
+    .attrs("padding: {\"SAME\", \"VALID\"}, data_format: {\"NHWC\", \"NCHW\"} = \"NHWC\", T: realnumbertype")
+    .shape(second_input_2d_shape)
+    .gradient(max_pool_grad_grad_v2_gradient);
     MAX_POOL_WITH_ARGMAX: OpDef::new("MaxPoolWithArgmax", "input: T -> output: T, argmax: Targmax")
         .attrs(
             "ksize: list(int32) >= 4, strides: list(int32) >= 4, Targmax: indextype = int64, padding: {\"SAME\", \"VALID\"}, \
@@ -88,7 +96,15 @@ op_defs! {
              data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", T: {half, bfloat16, float} = float, \
              TInput: {half, bfloat16, float} = float",
         )
-        .shape(first_input_3d_shape);
+        .shape(first_input_3d_shape)
+        .gradient(max_pool_3d_grad_gradient);
+    MAX_POOL_3D_GRAD_GRAD: OpDef::new("MaxPool3DGradGrad", "orig_input: T, orig_output: T, grad: T -> output: T")
+        .attrs(
+            "ksize: list(int32) >= 5, strides: list(int32) >= 5, padding: {\"SAME\", \"VALID\"}, \
+             data_format: {\"NDHWC\", \"NCDHW\"} = \"NDHWC\", T: realnumbertype",
+        )
+        .shape(second_input_3d_shape)
+        .gradient(max_pool_3d_grad_grad_gradient);
     AVG_POOL_3D: OpDef::new("AvgPool3D", "input: T -> output: T")
         .attrs(MEAN_VOLUME)
         .shape(pool_3d_shape)
@@ -154,6 +170,10 @@ fn second_input_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     as_input(context, 1, 4)
 }
 
+fn second_input_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    as_input(context, 1, 5)
+}
+
 fn avg_pool_grad_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     avg_pool_grad_shape(context, 4)
 }
@@ -206,19 +226,41 @@ fn max_pool_3d_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     one(grads, |grad| max_grad(&MAX_POOL_3D_GRAD, op, [&op.input(0), &op.output(0), grad]))
 }
 
-/// Builds the gradient. Small changes do not change which elements are the largest.
+/// Builds the gradient of a maximum's gradient, of an operation that takes the same inputs. Small changes do not change which
+/// elements are the largest.
+fn max_again(def: &'static OpDef, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let mut result = vec![None; op.num_inputs()];
+    let Some(grad) = &grads[0] else { return Ok(result) };
+    let builder = grad.graph().op(def).input(op.input(0)).input(op.input(1)).input(grad);
+    let builder = op.inputs().iter().skip(3).fold(builder, OpBuilder::input);
+    result[0] = Some(zeros_like(op.input(0)));
+    result[1] = Some(zeros_like(op.input(1)));
+    result[2] = Some(copied_attrs(builder, op).finish_output());
+    Ok(result)
+}
+
 fn max_pool_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
-    let (input, output) = (op.input(0), op.input(1));
-    let of_grad = max_grad(&MAX_POOL_GRAD_GRAD, op, [&input, &output, grad]);
-    Ok(vec![Some(zeros_like(input)), Some(zeros_like(output)), Some(of_grad)])
+    max_again(&MAX_POOL_GRAD_GRAD, op, grads)
 }
 
 fn max_pool_grad_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
-    let (input, output) = (op.input(0), op.input(1));
-    let of_grad = max_grad(&MAX_POOL_GRAD, op, [&input, &output, grad]);
-    Ok(vec![Some(zeros_like(input)), Some(zeros_like(output)), Some(of_grad)])
+    max_again(&MAX_POOL_GRAD, op, grads)
+}
+
+fn max_pool_grad_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    max_again(&MAX_POOL_GRAD_GRAD_V2, op, grads)
+}
+
+fn max_pool_grad_grad_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    max_again(&MAX_POOL_GRAD_V2, op, grads)
+}
+
+fn max_pool_3d_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    max_again(&MAX_POOL_3D_GRAD_GRAD, op, grads)
+}
+
+fn max_pool_3d_grad_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    max_again(&MAX_POOL_3D_GRAD, op, grads)
 }
 
 fn max_pool_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {

@@ -7,9 +7,10 @@ use crate::array::shaping::{expand_dims, reshape, shape};
 use crate::array::slicing::{Index, strided_slice};
 use crate::gradients::broadcasting::shape_of;
 use crate::library::op_defs;
-use crate::math::binary::add;
+use crate::math::binary::{add, mul, real_div};
 use crate::math::cast::cast;
-use crate::math::reduce::reduce_prod;
+use crate::math::compare::equal;
+use crate::math::reduce::{reduce_prod, reduce_sum};
 use crate::shapes;
 use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 use tensor::DType;
@@ -32,7 +33,8 @@ op_defs! {
         .not_differentiable();
     NTH_ELEMENT: OpDef::new("NthElement", "input: T, n: int32 -> values: T")
         .attrs("reverse: bool = false, T: realnumbertype")
-        .shape(nth_element_shape);
+        .shape(nth_element_shape)
+        .gradient(nth_element_gradient);
 }
 
 fn top_k_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
@@ -71,6 +73,15 @@ fn nth_element_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = input.rank().map_or_else(PartialShape::unknown, |rank| input.range(0, rank - 1));
     context.set(0, shape);
     Ok(())
+}
+
+/// Builds the gradient, which goes to the element that was found; equal elements share it.
+fn nth_element_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    let found = equal(expand_dims(op.output(0), -1), op.input(0));
+    let found = cast(found, grad.dtype());
+    let share = real_div(&found, reduce_sum(&found, -1, true));
+    Ok(vec![Some(mul(share, expand_dims(grad, -1))), None])
 }
 
 /// Gradients go back to the elements that were taken, in a flat tensor in which each has one number.

@@ -239,9 +239,13 @@ const MOVES: &[Sample] = rows! {
         let rows = i.constant(shaped(vec![0i32, 1, 0, 0], &[2, 2]));
         [i.op("BatchToSpace").input(x).input(rows).attr("block_size", 2i64).finish_output()]
     };
-    "ExtractImagePatches" but not_numerical => |i| {
-        let x = i.other(shaped((0..32).map(f64::from).collect(), &[1, 4, 4, 2]));
+    "ExtractImagePatches" => |i| {
+        let x = i.doubles(&[2, 4, 3, 2]);
         [extract_image_patches(x, [3, 2], [1, 2], [1, 1], crate::nn::Padding::Same)]
+    };
+    "ExtractImagePatches dilated" => |i| {
+        let x = i.doubles(&[1, 5, 5, 1]);
+        [extract_image_patches(x, [2, 2], [1, 1], [2, 2], crate::nn::Padding::Valid)]
     };
     "DynamicPartition" => |i| { let (x, to) = (i.doubles(&[4, 2]), i.other([1i32, 0, 1, 1])); dynamic_partition(x, to, 2) };
     "DynamicPartition used in part" => |i| {

@@ -191,49 +191,12 @@ fn batches(i: &mut Inputs<'_>, op_type: &str, a: &[usize], b: &[usize], adj: (bo
     vec![i.op(op_type).input(a).input(b).attr("adj_x", adj.0).attr("adj_y", adj.1).finish_output()]
 }
 
-/// Linear algebra, and gradients that are operations of their own: their values only.
+/// Gradients that are operations of their own: their values only.
 const VALUES: &[Sample] = rows! {
-    "MatrixDeterminant" => |i| { let x = square_matrices(i); [i.op("MatrixDeterminant").input(x).finish_output()] };
-    "MatrixInverse" => |i| { let x = square_matrices(i); [i.op("MatrixInverse").input(x).finish_output()] };
-    "MatrixInverse adjoint" => |i| {
-        let x = square_matrices(i);
-        [i.op("MatrixInverse").input(x).attr("adjoint", true).finish_output()]
-    };
-    "MatrixSolve" => |i| {
-        let (x, y) = (square_matrices(i), i.other(shaped(vec![1.0f64, 2.0, 3.0, -1.0], &[2, 2, 1])));
-        [i.op("MatrixSolve").input(x).input(y).finish_output()]
-    };
-    "MatrixTriangularSolve" => |i| {
-        let (x, y) = (square_matrices(i), i.other(shaped(vec![1.0f64, 2.0, 3.0, -1.0], &[2, 2, 1])));
-        [i.op("MatrixTriangularSolve").input(x).input(y).finish_output()]
-    };
-    "Cholesky" => |i| { let x = square_matrices(i); [i.op("Cholesky").input(x).finish_output()] };
-    "Qr" needs Shapes => |i| {
-        let (q, r) = qr(i.given(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0, 1.0, -1.0, 2.5], &[3, 3])), false);
-        [q, r]
-    };
-    "Qr of stacked matrices with more rows" needs Shapes => |i| factorized(i, &[2, 4, 3], false);
-    "Qr of more columns" needs Shapes => |i| factorized(i, &[3, 5], false);
-    "Qr full" needs Shapes => |i| factorized(i, &[3, 4], true);
-    "Qr full, of more rows" => |i| {
-        let x = i.other(shaped(vec![1.0f64, 2.0, 3.0, 4.0, 5.0, -6.0], &[3, 2]));
-        let (q, r) = qr(&x, true);
-        [q, r]
-    };
     "SparseSegmentSumGradV2" => |i| sparse_segment_gradient(i, "SparseSegmentSumGradV2");
     "SparseSegmentMeanGradV2" => |i| sparse_segment_gradient(i, "SparseSegmentMeanGradV2");
     "SparseSegmentSqrtNGradV2" => |i| sparse_segment_gradient(i, "SparseSegmentSqrtNGradV2");
 };
-
-fn factorized(i: &mut Inputs<'_>, shape: &[usize], full: bool) -> Vec<Output> {
-    let (q, r) = qr(i.doubles(shape), full);
-    vec![q, r]
-}
-
-/// Two symmetric, positive definite matrices.
-fn square_matrices(i: &mut Inputs<'_>) -> Output {
-    i.other(shaped(vec![2.0f64, 1.0, 1.0, 3.0, 4.0, -1.0, -1.0, 1.0], &[2, 2, 2]))
-}
 
 /// Three rows of gradient go to rows 0, 1 and 3; row 1 is used twice.
 fn sparse_segment_gradient(i: &mut Inputs<'_>, op_type: &str) -> Vec<Output> {
@@ -256,6 +219,10 @@ const PRODUCTS: &[Sample] = rows! {
     "BatchMatMulV3" but not_numerical => |i| {
         let (x, y) = (i.other(shaped(vec![1i32, 2], &[1, 2])), i.other(shaped(vec![3i32, 4], &[2, 1])));
         [i.op("BatchMatMulV3").input(x).input(y).attr("Tout", DType::Int32).finish_output()]
+    };
+    "BatchMatMulV3 of doubles" => |i| {
+        let (x, y) = (i.doubles(&[2, 1, 3, 4]), i.doubles(&[3, 2, 4]));
+        [i.op("BatchMatMulV3").input(x).input(y).attr("Tout", DType::Float64).attr("adj_y", true).finish_output()]
     };
     "BatchMatMulV2 adjoint first" => |i| batches(i, "BatchMatMulV2", &[2, 4, 3], &[1, 4, 2], (true, false));
 };
@@ -344,6 +311,7 @@ const COMPLEX: &[Sample] = rows! {
     "RealDiv complex" => |i| { let (a, b) = (complexes(i, &[3]), complexes(i, &[3])); parts(real_div(a, b)) };
     "Square complex" => |i| parts(square(complexes(i, &[3])));
     "Sqrt complex" => |i| parts(sqrt(complexes(i, &[3])));
+    "Rsqrt complex" => |i| parts(rsqrt(complexes(i, &[3])));
     "Exp complex" => |i| parts(exp(complexes(i, &[3])));
     "Log complex" => |i| parts(log(complexes(i, &[3])));
     "Tanh complex" => |i| parts(tanh(complexes(i, &[3])));
@@ -442,6 +410,10 @@ const REST: &[Sample] = rows! {
     "Igamma" => |i| { let (a, x) = (i.between(0.5, 2.0, &[3]), i.between(0.5, 2.0, &[3])); [igamma(a, x)] };
     "Igammac broadcast" => |i| { let (a, x) = (i.between(0.5, 2.0, &[3]), i.between(0.5, 2.0, &[2, 1])); [igammac(a, x)] };
     "IgammaGradA" => |i| { let (a, x) = (i.other([0.5f64, 1.5]), i.other([1.0f64, 2.0])); [i.op("IgammaGradA").input(a).input(x).finish_output()] };
+    "RandomGammaGrad" but not_numerical => |i| {
+        let (a, x) = (i.other([0.3f64, 1.5, 7.0, 40.0]), i.other([0.2f64, 2.0, 5.0, 38.0]));
+        [i.op("RandomGammaGrad").input(a).input(x).finish_output()]
+    };
     "Zeta" => |i| { let q = i.between(0.5, 2.0, &[3]); let x = i.constant(2.5f64); [zeta(x, q)] };
     "Betainc" => |i| {
         let x = i.between(0.2, 0.8, &[3]);

@@ -1,12 +1,14 @@
 //! Stacks of square matrices: determinants, inverses, solutions, Cholesky factors.
 
 use super::elementwise::boxed;
+use super::product::stack_index;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::registry::Registry;
+use compute::elementwise::Broadcast;
 use compute::math::Real;
 use session_core::{Error, Result};
 use std::ops::{Add, Div, Mul, Neg, Sub};
-use tensor::{Element, Shape, memory};
+use tensor::{Element, Shape, Tensor, memory};
 
 /// The number type of Gaussian elimination.
 trait Number:
@@ -28,6 +30,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add(
         "MatrixDeterminant",
         |spec| for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(determinant::<T>))),
+    );
+    registry.add(
+        "LogMatrixDeterminant",
+        |spec| for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(log_determinant::<T>))),
     );
     registry.add("MatrixInverse", |spec| {
         let adjoint = spec.bool("adjoint")?;
@@ -96,6 +102,22 @@ impl<T: Number> Lu<T> {
         (0..self.n).fold(sign, |product, i| product * self.values[i * self.n + i])
     }
 
+    /// Returns the sign of the determinant, and the logarithm of its absolute value.
+    fn log_determinant(&self) -> (T, T) {
+        let sign = if self.swaps.is_multiple_of(2) { T::of(1.0) } else { T::of(-1.0) };
+        let diagonal = (0..self.n).map(|i| self.values[i * self.n + i]);
+        let (sign, log) = diagonal.fold((sign, T::default()), |(sign, log), pivot| {
+            (sign * (pivot / pivot.abs()), log + pivot.abs().ln())
+        });
+        let infinite = T::of(f64::INFINITY);
+        // A singular matrix has no sign.
+        if log.abs() < infinite {
+            (sign, log)
+        } else {
+            (T::default(), if log > T::default() { infinite } else { -infinite })
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let singular = (0..self.n).any(|i| self.values[i * self.n + i] == T::default());
         if singular { Err(Error::invalid_argument("Input matrix is not invertible.")) } else { Ok(()) }
@@ -134,6 +156,22 @@ fn determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
+fn log_determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
+    let shape = context.input(0).shape();
+    let (count, n) = square(shape)?;
+    let stack: Shape = shape[..shape.rank() - 2].iter().copied().collect();
+    let matrices = context.slice::<T>(0)?;
+    let (mut signs, mut logs) = (memory::reserve(count)?, memory::reserve(count)?);
+    for i in 0..count {
+        let (sign, log) = Lu::of(context, &matrices[i * n * n..][..n * n], n, false)?.log_determinant();
+        signs.push(sign);
+        logs.push(log);
+    }
+    context.set(0, Tensor::from_vec(signs, stack.clone())?);
+    context.set(1, Tensor::from_vec(logs, stack)?);
+    Ok(())
+}
+
 fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, n) = square(&shape)?;
@@ -155,8 +193,7 @@ fn system(context: &KernelContext<'_>) -> Result<(usize, usize, usize)> {
     let (stack, n) = square(matrix)?;
     let rank = matrix.rank();
     if right.rank() != rank || right[..rank - 1] != matrix[..rank - 1] {
-        let text = format!("matrices of shape {matrix} and right-hand sides of shape {right} do not fit");
-        return Err(Error::invalid_argument(text));
+        return Err(unfit(matrix, right));
     }
     Ok((stack, n, right[rank - 1]))
 }
@@ -184,31 +221,58 @@ fn make_triangular(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 }
 
 fn triangular<T: Number>(context: &mut KernelContext<'_>, lower: bool, adjoint: bool) -> Result<()> {
-    let (stack, n, columns) = system(context)?;
-    context.produce::<T>(0, context.input(1).shape().clone(), |context, output| {
-        let (matrices, right) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
-        for s in 0..stack {
-            let matrix = &matrices[s * n * n..][..n * n];
-            if (0..n).any(|i| matrix[i * n + i] == T::default()) {
-                return Err(Error::invalid_argument("Input matrix is not invertible."));
-            }
-            let at = |i: usize, j: usize| if adjoint { matrix[j * n + i] } else { matrix[i * n + j] };
-            let forward = lower != adjoint;
-            let (right, out) =
-                (&right[s * n * columns..][..n * columns], &mut output[s * n * columns..][..n * columns]);
-            for step in 0..n {
-                let i = if forward { step } else { n - 1 - step };
-                let known = if forward { 0..i } else { i + 1..n };
-                for column in 0..columns {
-                    let sum = known.clone().fold(right[i * columns + column], |sum, j| {
-                        sum - at(i, j) * out[j * columns + column]
-                    });
-                    out[i * columns + column] = sum / at(i, i);
-                }
-            }
+    let (matrix, right) = (context.input(0).shape().clone(), context.input(1).shape().clone());
+    let (_, n) = square(&matrix)?;
+    let (stack, _) = matrix.split_at(matrix.rank() - 2);
+    let Some((of_right, &[rows, columns])) = right.rank().checked_sub(2).map(|at| right.split_at(at)) else {
+        return Err(unfit(&matrix, &right));
+    };
+    if rows != n {
+        return Err(unfit(&matrix, &right));
+    }
+    let stacks =
+        Broadcast::new([stack, of_right]).map_err(|error| super::elementwise::incompatible(&error))?;
+    let result = stacks.output_shape();
+    let shape: Shape = result.iter().copied().chain([n, columns]).collect();
+    context.produce::<T>(0, shape, |context, output| {
+        let (matrices, sides) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+        let size = n * columns;
+        for (s, out) in output.chunks_exact_mut(size.max(1)).enumerate() {
+            let matrix = &matrices[stack_index(result, stack, s) * n * n..][..n * n];
+            let side = &sides[stack_index(result, of_right, s) * size..][..size];
+            solve_triangle((matrix, n, lower, adjoint), side, columns, out)?;
         }
         Ok(())
     })
+}
+
+fn unfit(matrix: &Shape, right: &Shape) -> Error {
+    let text = format!("matrices of shape {matrix} and right-hand sides of shape {right} do not fit");
+    Error::invalid_argument(text)
+}
+
+fn solve_triangle<T: Number>(
+    (matrix, n, lower, adjoint): (&[T], usize, bool, bool),
+    right: &[T],
+    columns: usize,
+    out: &mut [T],
+) -> Result<()> {
+    if (0..n).any(|i| matrix[i * n + i] == T::default()) {
+        return Err(Error::invalid_argument("Input matrix is not invertible."));
+    }
+    let at = |i: usize, j: usize| if adjoint { matrix[j * n + i] } else { matrix[i * n + j] };
+    let forward = lower != adjoint;
+    for step in 0..n {
+        let i = if forward { step } else { n - 1 - step };
+        let known = if forward { 0..i } else { i + 1..n };
+        for column in 0..columns {
+            let sum = known
+                .clone()
+                .fold(right[i * columns + column], |sum, j| sum - at(i, j) * out[j * columns + column]);
+            out[i * columns + column] = sum / at(i, i);
+        }
+    }
+    Ok(())
 }
 
 fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {

@@ -118,7 +118,7 @@ fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transpos
 }
 
 /// Returns the index of the operand matrix for a matrix of the result.
-fn stack_index(result: &[usize], operand: &[usize], mut index: usize) -> usize {
+pub(super) fn stack_index(result: &[usize], operand: &[usize], mut index: usize) -> usize {
     let (mut place, mut stride) = (0, 1);
     let padding = result.len() - operand.len();
     for (axis, &dim) in result.iter().enumerate().rev() {

@@ -18,6 +18,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Igamma", |spec| several::<2>(spec.input_dtype(0), |[a, x]| igamma(a, x)));
     registry.add("Igammac", |spec| several::<2>(spec.input_dtype(0), |[a, x]| igammac(a, x)));
     registry.add("IgammaGradA", |spec| several::<2>(spec.input_dtype(0), |[a, x]| igamma_slope(a, x)));
+    registry
+        .add("RandomGammaGrad", |spec| several::<2>(spec.input_dtype(0), |[a, x]| gamma_sample_slope(a, x)));
     registry.add("Zeta", |spec| several::<2>(spec.input_dtype(0), |[x, q]| zeta(x, q)));
     registry.add("Polygamma", |spec| several::<2>(spec.input_dtype(0), |[n, x]| polygamma(n, x)));
     registry.add("Betainc", |spec| several::<3>(spec.input_dtype(0), |[a, b, x]| betainc(a, b, x)));
@@ -260,7 +262,11 @@ fn igamma_slope(a: f64, x: f64) -> f64 {
         return 0.0;
     }
     // All terms carry the factor, so that none is too large where it is tiny.
-    let first = gamma_factor(a, x);
+    slope_series(a, x, gamma_factor(a, x))
+}
+
+/// Returns the slope of the lower incomplete gamma function by `a`, as a series whose first term is given.
+fn slope_series(a: f64, x: f64, first: f64) -> f64 {
     let (mut term, mut sum, mut slope, mut harmonic, mut r) = (first, first, 0.0, 0.0, a);
     for _ in 0..ROUNDS {
         r += 1.0;
@@ -273,6 +279,20 @@ fn igamma_slope(a: f64, x: f64) -> f64 {
         }
     }
     sum * (x.ln() - digamma(a + 1.0)) + slope
+}
+
+/// Returns how far a gamma-distributed sample `x` moves with the shape `a` at the same probability of smaller samples: minus the
+/// slope of that probability by `a`, over the density `a / x` times the factor of the series.
+fn gamma_sample_slope(a: f64, x: f64) -> f64 {
+    if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
+        return f64::NAN;
+    }
+    if x == 0.0 {
+        return 0.0;
+    }
+    let slope = -slope_series(a, x, 1.0) * x / a;
+    // So far out that the series overflows, the density decides.
+    if slope.is_finite() { slope } else { x.ln() - digamma(a) }
 }
 
 fn betainc(a: f64, b: f64, x: f64) -> f64 {

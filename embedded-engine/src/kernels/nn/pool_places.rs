@@ -30,6 +30,13 @@ pub(crate) fn register(registry: &mut Registry) {
         let window = Window::of_pooling(spec)?;
         for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| second_gradient::<T>(context, &window))))
     });
+    registry.add("MaxPoolGradGradV2", |spec| {
+        let padding = Window::padding_of(spec)?;
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| {
+            let window = Window::of_inputs(context, 3, &padding)?;
+            second_gradient::<T>(context, &window)
+        })))
+    });
 }
 
 /// Returns the position of the first maximum of each window in the whole input.

@@ -34,6 +34,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("MaxPool3D", |spec| make_pool(spec, 0, Pool::Max));
     registry.add("AvgPool3D", |spec| make_pool(spec, 0, Pool::Average));
     registry.add("MaxPool3DGrad", |spec| make_pool(spec, 2, Pool::MaxGradient));
+    registry.add("MaxPool3DGradGrad", |spec| make_pool(spec, 0, Pool::MaxSecondGradient));
     registry.add("AvgPool3DGrad", |spec| make_pool(spec, 1, Pool::AverageGradient));
 }
 
@@ -283,6 +284,7 @@ enum Pool {
     Max,
     Average,
     MaxGradient,
+    MaxSecondGradient,
     AverageGradient,
 }
 
@@ -298,6 +300,7 @@ fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn K
         Ok(boxed(move |context| match pool {
             Pool::Max | Pool::Average => pooled::<T>(context, &slide, matches!(pool, Pool::Max)),
             Pool::MaxGradient => max_gradient::<T>(context, &slide),
+            Pool::MaxSecondGradient => max_second_gradient::<T>(context, &slide),
             Pool::AverageGradient => average_gradient::<T>(context, &slide),
         }))
     })
@@ -361,32 +364,60 @@ fn counts(grid: &Grid) -> Result<Vec<usize>> {
     Ok(counts)
 }
 
-/// Returns the gradient goes to the first largest element of each window.
+/// Returns the place of the first largest element of each window and channel in one volume; none of windows without elements.
+fn largest<T: Pooled>(grid: &Grid, volume: &[T]) -> Result<Vec<Option<usize>>> {
+    let channels = grid.channels;
+    let mut best: Vec<Option<usize>> = memory::filled(None, grid.places() * channels)?;
+    grid.visit(|place, _, start| {
+        for channel in 0..channels {
+            let best = &mut best[place * channels + channel];
+            if best.is_none_or(|known| volume[start + channel] > volume[known]) {
+                *best = Some(start + channel);
+            }
+        }
+    });
+    Ok(best)
+}
+
+/// Computes the gradient, which goes to the first largest element of each window.
 fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let grid = slide.over(&shape, slide.size)?;
     check_gradient(&grid, grid.channels, context.input(2).shape())?;
-    let (channels, size) = (grid.channels, grid.places() * grid.channels);
+    let size = grid.places() * grid.channels;
     context.produce::<T>(0, shape, |context, output| {
         output.fill(T::default());
         let (volumes, gradient) = (context.slice::<T>(0)?, context.slice::<T>(2)?);
         for batch in 0..grid.batch {
-            let volume = &volumes[batch * grid.len()..][..grid.len()];
-            let mut best: Vec<Option<usize>> = memory::filled(None, size)?;
-            grid.visit(|place, _, start| {
-                for channel in 0..channels {
-                    let best = &mut best[place * channels + channel];
-                    if best.is_none_or(|known| volume[start + channel] > volume[known]) {
-                        *best = Some(start + channel);
-                    }
-                }
-            });
+            let best = largest(&grid, &volumes[batch * grid.len()..][..grid.len()])?;
             let out = &mut output[batch * grid.len()..][..grid.len()];
             for (best, &gradient) in best.into_iter().zip(&gradient[batch * size..][..size]) {
                 if let Some(best) = best {
                     out[best] = out[best] + gradient;
                 }
             }
+        }
+        Ok(())
+    })
+}
+
+/// Computes the gradient of that gradient: what stands where the largest elements are.
+fn max_second_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let grid = slide.over(&shape, slide.size)?;
+    if *context.input(2).shape() != shape {
+        let text = format!("gradient and input differ in shape: {} and {shape}", context.input(2).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let ([d, h, w], size) = (grid.out, grid.places() * grid.channels);
+    context.produce::<T>(0, [grid.batch, d, h, w, grid.channels], |context, output| {
+        let (volumes, gradient) = (context.slice::<T>(0)?, context.slice::<T>(2)?);
+        for batch in 0..grid.batch {
+            let part = batch * grid.len()..(batch + 1) * grid.len();
+            let best = largest(&grid, &volumes[part.clone()])?;
+            let gradient = &gradient[part];
+            let out = output[batch * size..][..size].iter_mut().zip(best);
+            out.for_each(|(to, best)| *to = best.map_or_else(T::default, |best| gradient[best]));
         }
         Ok(())
     })

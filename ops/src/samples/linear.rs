@@ -1,0 +1,81 @@
+//! Samples of linear algebra.
+
+use super::math::rows;
+use super::{Inputs, Known, Sample, shaped};
+use crate::array::eye;
+use crate::math::*;
+use session_core::{DType, Output};
+
+/// Two matrices with large pivots, not symmetric.
+fn matrices(i: &mut Inputs<'_>) -> Output {
+    i.given(shaped(vec![2.0f64, 1.0, 0.5, 3.0, 4.0, -1.5, -1.0, -1.0], &[2, 2, 2]))
+}
+
+/// Right-hand sides for them.
+fn sides(i: &mut Inputs<'_>) -> Output {
+    i.doubles(&[2, 2, 3])
+}
+
+fn solution(i: &mut Inputs<'_>, adjoint: bool) -> Vec<Output> {
+    let (x, y) = (matrices(i), sides(i));
+    vec![i.op("MatrixSolve").input(x).input(y).attr("adjoint", adjoint).finish_output()]
+}
+
+fn triangular_solution(i: &mut Inputs<'_>, lower: bool, adjoint: bool) -> Vec<Output> {
+    let (x, y) = (matrices(i), sides(i));
+    let builder = i.op("MatrixTriangularSolve").input(x).input(y);
+    vec![builder.attr("lower", lower).attr("adjoint", adjoint).finish_output()]
+}
+
+/// A symmetric, positive definite matrix, that of a stack for each entry of a batch.
+fn definite(i: &mut Inputs<'_>, shape: &[usize]) -> Output {
+    let x = i.doubles(shape);
+    let square = matmul_with(&x, &x, MatMulOptions { transpose_a: false, transpose_b: true });
+    let last = shape.len() - 2;
+    square + eye(i.graph, shape[last], DType::Float64)
+}
+
+fn factorized(i: &mut Inputs<'_>, shape: &[usize], full: bool) -> Vec<Output> {
+    let (q, r) = qr(i.doubles(shape), full);
+    vec![q, r]
+}
+
+const LINEAR: &[Sample] = rows! {
+    "MatrixDeterminant" => |i| [matrix_determinant(matrices(i))];
+    "MatrixDeterminant of one" => |i| {
+        let x = i.given(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0, 1.0, -1.0, 2.5], &[3, 3]));
+        [matrix_determinant(x)]
+    };
+    "LogMatrixDeterminant" => |i| { let (sign, log) = log_matrix_determinant(matrices(i)); [sign, log] };
+    "MatrixInverse" => |i| [matrix_inverse(matrices(i))];
+    "MatrixInverse adjoint" => |i| {
+        let x = matrices(i);
+        [i.op("MatrixInverse").input(x).attr("adjoint", true).finish_output()]
+    };
+    "MatrixSolve" => |i| { let (x, y) = (matrices(i), sides(i)); [matrix_solve(x, y)] };
+    "MatrixSolve adjoint" => |i| solution(i, true);
+    "MatrixTriangularSolve" => |i| triangular_solution(i, true, false);
+    "MatrixTriangularSolve upper" => |i| triangular_solution(i, false, false);
+    "MatrixTriangularSolve adjoint" => |i| triangular_solution(i, true, true);
+    "MatrixTriangularSolve upper adjoint" => |i| triangular_solution(i, false, true);
+    "MatrixTriangularSolve broadcast" needs Ranks => |i| {
+        let (x, y) = (matrices(i), i.doubles(&[3, 1, 2, 2]));
+        [matrix_triangular_solve(x, y, true)]
+    };
+    "Cholesky" => |i| [cholesky(definite(i, &[3, 3]))];
+    "Cholesky of stacked matrices" => |i| [cholesky(definite(i, &[2, 3, 3]))];
+    "Qr" needs Shapes => |i| {
+        let (q, r) = qr(i.given(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0, 1.0, -1.0, 2.5], &[3, 3])), false);
+        [q, r]
+    };
+    "Qr of stacked matrices with more rows" needs Shapes => |i| factorized(i, &[2, 4, 3], false);
+    "Qr of more columns" needs Shapes => |i| factorized(i, &[3, 5], false);
+    "Qr full" needs Shapes => |i| factorized(i, &[3, 4], true);
+    "Qr full, of more rows" => |i| {
+        let x = i.other(shaped(vec![1.0f64, 2.0, 3.0, 4.0, 5.0, -6.0], &[3, 2]));
+        let (q, r) = qr(&x, true);
+        [q, r]
+    };
+};
+
+pub(super) static SAMPLES: &[&[Sample]] = &[LINEAR];
