@@ -1,7 +1,7 @@
 //! Definitions of op types that the op library does not have.
 
 use crate::Result;
-use crate::convert::maybe_ref_dtype;
+use crate::convert::{attr_from_proto, maybe_ref_dtype};
 use crate::op_outputs;
 use crate::proto::{self, FunctionDefLibrary, OpList};
 use ops::library;
@@ -65,10 +65,15 @@ impl<'a> Definitions<'a> {
             return Some(def.signature().outputs.iter().map(|arg| known_output(arg, attrs)).collect());
         }
         if let Some(def) = self.given.get(op_type) {
-            return Some(def.output_arg.iter().map(|arg| given_output(arg, attrs)).collect());
+            let defaults = def.attr.iter().filter_map(|attr| {
+                Some((attr.name.clone(), attr_from_proto(attr.default_value.as_ref()?.value.as_ref()?).ok()?))
+            });
+            let attrs = with_defaults(attrs, defaults);
+            return Some(def.output_arg.iter().map(|arg| given_output(arg, &attrs)).collect());
         }
-        let args = op_outputs::find(op_type)?;
-        Some(args.iter().map(|arg| given_output(arg, attrs)).collect())
+        let op_outputs::Outputs { args, defaults } = op_outputs::find(op_type)?;
+        let attrs = with_defaults(attrs, defaults);
+        Some(args.iter().map(|arg| given_output(arg, &attrs)).collect())
     }
 
     /// Returns the dtypes that an operation of this type requires of its inputs, as far as known.
@@ -77,6 +82,15 @@ impl<'a> Definitions<'a> {
         let dtypes = def.signature().inputs.iter().map_while(|arg| dtypes_of(&arg.arg_type, attrs).ok());
         dtypes.flatten().collect()
     }
+}
+
+/// Returns the attributes of an operation, with those that its writer left out because they have their defaults.
+fn with_defaults(attrs: &Attrs, defaults: impl IntoIterator<Item = (String, AttrValue)>) -> Attrs {
+    let mut filled = attrs.clone();
+    for (name, default) in defaults {
+        filled.entry(name).or_insert(default);
+    }
+    filled
 }
 
 fn known_output(arg: &ArgDef, attrs: &Attrs) -> Result<OutputArg> {

@@ -88,8 +88,10 @@ impl<'a> Maker<'a> {
             builder = builder.device(&node.device);
         }
         for input in inputs {
-            if let Input::Control(source) = input {
-                builder = builder.control_input(self.operation(*source)?);
+            match input {
+                Input::Control(source) => builder = builder.control_input(self.operation(*source)?),
+                Input::After(argument) => builder = builder.control_input(argument.operation()),
+                Input::Data(..) | Input::Given(_) => {}
             }
         }
         self.made[index] = Some(builder.try_finish()?);
@@ -127,7 +129,7 @@ impl<'a> Maker<'a> {
             match input {
                 Input::Data(source, place) => outputs.push(self.output(*source, place)?),
                 Input::Given(output) => outputs.push(output.clone()),
-                Input::Control(_) => {}
+                Input::Control(_) | Input::After(_) => {}
             }
         }
         Ok(outputs)
@@ -342,7 +344,7 @@ fn known_shapes(node: &NodeDef) -> Vec<PartialShape> {
 fn uses(nodes: &Nodes<'_>) -> Uses {
     let mut uses = Uses::new();
     let mut note = |inputs: &[Input], dtypes: &[DType]| {
-        let data = inputs.iter().filter(|input| !matches!(input, Input::Control(_)));
+        let data = inputs.iter().filter(|input| !matches!(input, Input::Control(_) | Input::After(_)));
         for (position, input) in data.enumerate() {
             let Input::Data(source, place) = input else { continue };
             let slot = match place {

@@ -35,6 +35,8 @@ pub(crate) enum Input {
     Given(Output),
     /// A node that must have run before.
     Control(usize),
+    /// An argument of the function that must have a value.
+    After(Output),
 }
 
 /// The position of an output among a node's outputs.
@@ -115,7 +117,12 @@ impl<'a> Nodes<'a> {
 
     fn resolve<'t>(&self, text: &'t str, used: &mut HashSet<&'t str>) -> Result<Input> {
         if let Some(name) = text.strip_prefix('^') {
-            return Ok(Input::Control(self.node(name)?));
+            return match &self.syntax {
+                Syntax::Function { arguments } if arguments.contains_key(name) => {
+                    Ok(Input::After(arguments[name].clone()))
+                }
+                _ => Ok(Input::Control(self.node(name)?)),
+            };
         }
         match &self.syntax {
             Syntax::Graph { replaced, .. } => {
@@ -209,7 +216,7 @@ impl<'a> Nodes<'a> {
         let output = |input: &Input| match input {
             Input::Data(source, place) => maker.output(*source, place),
             Input::Given(output) => Ok(output.clone()),
-            Input::Control(_) => Err(Error::value("a control input cannot be a result")),
+            Input::Control(_) | Input::After(_) => Err(Error::value("a control input cannot be a result")),
         };
         let outputs: Result<Vec<Output>> = self.returned.iter().map(output).collect();
         Ok((maker.into_operations(), outputs?))

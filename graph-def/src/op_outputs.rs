@@ -1,22 +1,35 @@
 //! The outputs of all op types of TensorFlow, for those that this op library does not define.
 
 use crate::proto::ArgDef;
-use session_core::DType;
+use session_core::{AttrValue, DType};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 /// One line for each op type; `tests/oracle/op_outputs.py` documents the format and creates the file.
 const TABLE: &str = include_str!("op_outputs.txt");
 
+/// The outputs of an op type.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    pub(crate) args: Vec<ArgDef>,
+    /// The defaults of the attributes that decide about the outputs.
+    pub(crate) defaults: Vec<(String, AttrValue)>,
+}
+
 /// Returns the outputs of an op type.
-pub(crate) fn find(op_type: &str) -> Option<Vec<ArgDef>> {
+pub(crate) fn find(op_type: &str) -> Option<Outputs> {
     static INDEX: OnceLock<HashMap<&str, &str>> = OnceLock::new();
     let index =
         INDEX.get_or_init(|| TABLE.lines().map(|line| line.split_once(' ').unwrap_or((line, ""))).collect());
-    index.get(op_type)?.split_whitespace().map(parse).collect()
+    let mut outputs = Outputs { args: Vec::new(), defaults: Vec::new() };
+    for text in index.get(op_type)?.split_whitespace() {
+        let arg = parse(text, &mut outputs.defaults)?;
+        outputs.args.push(arg);
+    }
+    Some(outputs)
 }
 
-fn parse(text: &str) -> Option<ArgDef> {
+fn parse(text: &str, defaults: &mut Vec<(String, AttrValue)>) -> Option<ArgDef> {
     let (name, spec) = text.split_once('=')?;
     let mut arg = ArgDef { name: name.to_owned(), ..ArgDef::default() };
     let spec = match spec.strip_prefix('&') {
@@ -26,19 +39,24 @@ fn parse(text: &str) -> Option<ArgDef> {
         }
         None => spec,
     };
+    let mut attr = |text: &str, parse: &dyn Fn(&str) -> Option<AttrValue>| -> Option<String> {
+        let Some((name, default)) = text.split_once('=') else { return Some(text.to_owned()) };
+        defaults.push((name.to_owned(), parse(default)?));
+        Some(name.to_owned())
+    };
     let each = match spec.split_once('*') {
         Some(("", list)) => {
             arg.type_list_attr = list.to_owned();
             return Some(arg);
         }
         Some((count, each)) => {
-            arg.number_attr = count.to_owned();
+            arg.number_attr = attr(count, &|text| text.parse().ok().map(AttrValue::Int))?;
             each
         }
         None => spec,
     };
     match each.strip_prefix('@') {
-        Some(attr) => arg.type_attr = attr.to_owned(),
+        Some(name) => arg.type_attr = attr(name, &|text| DType::from_name(text).map(AttrValue::Type))?,
         None => arg.r#type = DType::from_name(each)?.number(),
     }
     Some(arg)
@@ -56,9 +74,12 @@ mod tests {
             let name = line.split(' ').next().unwrap();
             assert!(find(name).is_some(), "{line}");
         }
-        let pop = find("TensorListPopBack").unwrap();
+        let pop = find("TensorListPopBack").unwrap().args;
         assert_eq!((pop[0].r#type, pop[1].type_attr.as_str()), (DType::Variant.number(), "element_dtype"));
-        assert!(find("VariableV2").unwrap()[0].is_ref);
+        assert!(find("VariableV2").unwrap().args[0].is_ref);
+        let transform = find("RFFT").unwrap();
+        assert_eq!(transform.args[0].type_attr, "Tcomplex");
+        assert_eq!(transform.defaults, [("Tcomplex".to_owned(), AttrValue::Type(DType::Complex64))]);
         assert!(find("NoSuchOp").is_none());
     }
 
@@ -67,8 +88,13 @@ mod tests {
         let mut compared = 0;
         for def in LIBRARY.iter() {
             // This library has some op types of its own.
-            let Some(args) = find(def.name()) else { continue };
-            let ours = &LIBRARY.find(def.name()).unwrap().signature().outputs;
+            let Some(Outputs { args, defaults }) = find(def.name()) else { continue };
+            let signature = LIBRARY.find(def.name()).unwrap().signature();
+            for (name, default) in defaults {
+                let ours = signature.attrs.iter().find(|attr| attr.name == name).unwrap();
+                assert_eq!(ours.default.as_ref(), Some(&default), "{}: {name}", def.name());
+            }
+            let ours = &signature.outputs;
             assert_eq!(ours.len(), args.len(), "{}", def.name());
             for (ours, theirs) in ours.iter().zip(&args) {
                 assert_eq!((&ours.name, ours.is_ref), (&theirs.name, theirs.is_ref), "{}", def.name());

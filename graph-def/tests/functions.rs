@@ -152,3 +152,26 @@ fn unbounded_sets_of_parameters_are_an_error() {
     // A call of itself with the same parameters is an ordinary recursion.
     assert_eq!(imported(&call("placeholder: 'P'")).unwrap().functions().len(), 1);
 }
+
+/// Functions of gradients wait for arguments that they do not read.
+#[test]
+fn an_argument_may_be_waited_for() {
+    let text = r#"
+node { name: "c" op: "Const" attr { key: "dtype" value { type: DT_INT32 } }
+  attr { key: "value" value { tensor { dtype: DT_INT32 tensor_shape { } int_val: 7 } } } }
+node { name: "called" op: "Second" input: "c" input: "c" }
+library { function {
+  signature { name: "Second" input_arg { name: "x" type: DT_INT32 } input_arg { name: "y" type: DT_INT32 }
+    output_arg { name: "z" type: DT_INT32 } }
+  node_def { name: "same" op: "Identity" input: "y" input: "^x" attr { key: "T" value { type: DT_INT32 } } }
+  ret { key: "z" value: "same:output:0" }
+} }"#;
+    let graph = imported(text).unwrap();
+    let same = graph.function("Second").unwrap().body().operation("same").unwrap();
+    assert_eq!(same.control_inputs()[0].name(), "x");
+    // An argument always has a value, so the export leaves the order out.
+    let message = to_graph_def(&graph).unwrap();
+    assert_eq!(message.library.as_ref().unwrap().function[0].node_def[0].input, ["y"]);
+    let unknown = imported(&text.replace("^x", "^w")).unwrap_err();
+    assert!(unknown.chain().to_string().contains("'w' does not exist"), "{}", unknown.chain());
+}

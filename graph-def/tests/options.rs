@@ -4,13 +4,13 @@
 mod support;
 
 use checkpoint::{GraphSaver, SAVERS, SaverOptions};
-use graph_def::proto::{MetaGraphDef, Value};
+use graph_def::proto::{ArgDef, AttrDef, AttrValue, GraphDef, MetaGraphDef, OpDef, OpList, Value};
 use graph_def::{
-    ExportOptions, ImportOptions, export_meta_graph, export_meta_graph_with, import_meta_graph_def,
-    read_graph_file, read_meta_graph, to_graph_def, write_graph,
+    ExportOptions, ImportOptions, export_meta_graph, export_meta_graph_with, import_graph_def,
+    import_meta_graph_def, read_graph_file, read_meta_graph, to_graph_def, write_graph,
 };
 use ops::variables::variable;
-use session_core::{Graph, keys};
+use session_core::{DType, Graph, keys};
 
 fn names(message: &MetaGraphDef) -> Vec<&str> {
     message.graph_def.as_ref().unwrap().node.iter().map(|node| node.name.as_str()).collect()
@@ -120,4 +120,45 @@ fn placeholders_of_old_writers_have_no_shape() {
     // They left the shape of any tensor out, which reads as that of a scalar.
     assert_eq!([message(0), message(8), message(23)], [None; 3]);
     assert_eq!([message(24), message(2474)], [Some(0); 2]);
+}
+
+/// A graph is written without the attributes that have their defaults, also in functions and of types that are not known here.
+#[test]
+fn unknown_types_may_lack_attributes_with_defaults() {
+    let text = r#"
+node { name: "c" op: "Const" attr { key: "dtype" value { type: DT_FLOAT } }
+  attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { } float_val: 7 } } } }
+node { name: "called" op: "Body" input: "c" }
+library { function {
+  signature { name: "Body" input_arg { name: "x" type: DT_FLOAT } output_arg { name: "y" type: DT_DOUBLE }
+    output_arg { name: "z" type: DT_FLOAT } }
+  node_def { name: "fancy" op: "Fancy" input: "x" }
+  node_def { name: "debug" op: "DebugNumericSummaryV2" input: "x" attr { key: "T" value { type: DT_FLOAT } } }
+  ret { key: "y" value: "fancy:last:0" } ret { key: "z" value: "debug:output:0" }
+} }"#;
+    let message = GraphDef::from_text(text).unwrap();
+    let attr = |name: &str, value| AttrDef {
+        name: name.to_owned(),
+        default_value: Some(AttrValue { value: Some(value) }),
+        ..AttrDef::default()
+    };
+    let output = |name: &str, number: &str| ArgDef {
+        name: name.to_owned(),
+        type_attr: "T".to_owned(),
+        number_attr: number.to_owned(),
+        ..ArgDef::default()
+    };
+    let fancy = OpDef {
+        name: "Fancy".to_owned(),
+        output_arg: vec![output("several", "N"), output("last", "")],
+        attr: vec![attr("T", Value::Type(DType::Float64.number())), attr("N", Value::Int(2))],
+        ..OpDef::default()
+    };
+    let graph = Graph::new();
+    let options = ImportOptions::new().op_list(OpList { op: vec![fancy] });
+    import_graph_def(&graph, &message, &options).unwrap();
+    let function = graph.function("Body").unwrap();
+    let outputs: Vec<String> = function.outputs().iter().map(|(_, output)| output.name()).collect();
+    assert_eq!(outputs, ["fancy:2", "debug:0"]);
+    assert_eq!(function.body().operation("fancy").unwrap().num_outputs(), 3);
 }
