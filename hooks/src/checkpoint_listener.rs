@@ -23,6 +23,10 @@ use session_core::{Result, Session};
 /// }
 /// ```
 pub trait CheckpointSaverListener: Send {
+    /// Called before [`begin`](CheckpointSaverListener::begin) if the session is a dry run: no checkpoint is written, and the
+    /// listener must leave no files behind either. Beyond TensorFlow.
+    fn dry_run(&mut self) {}
+
     /// Called once, in the hook's `begin`.
     ///
     /// # Errors
@@ -57,5 +61,24 @@ pub trait CheckpointSaverListener: Send {
     fn end(&mut self, session: &dyn Session, step: i64) -> Result<()> {
         let _ = (session, step);
         Ok(())
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<L: CheckpointSaverListener + ?Sized> CheckpointSaverListener for Box<L> {
+    fn dry_run(&mut self) {
+        (**self).dry_run();
+    }
+    fn begin(&mut self) -> Result<()> {
+        (**self).begin()
+    }
+    fn before_save(&mut self, session: &dyn Session, step: i64) -> Result<()> {
+        (**self).before_save(session, step)
+    }
+    fn after_save(&mut self, session: &dyn Session, step: i64) -> Result<bool> {
+        (**self).after_save(session, step)
+    }
+    fn end(&mut self, session: &dyn Session, step: i64) -> Result<()> {
+        (**self).end(session, step)
     }
 }

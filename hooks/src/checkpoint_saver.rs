@@ -441,6 +441,7 @@ impl CheckpointSaverHook {
 impl SessionRunHook for CheckpointSaverHook {
     fn dry_run(&mut self) {
         self.dry = true;
+        self.listeners.iter_mut().for_each(|listener| listener.dry_run());
     }
 
     fn attach(&mut self, stop: &StopHandle) {

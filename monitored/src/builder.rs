@@ -52,7 +52,7 @@ pub struct SessionBuilder<S> {
     checkpoint_filename_with_path: Option<PathBuf>,
     pub(crate) restore_options: Option<RestoreOptions>,
     pub(crate) grace: Duration,
-    stop: StopHandle,
+    pub(crate) stop: StopHandle,
     pub(crate) creator: Option<Box<dyn SessionCreator>>,
     pub(crate) policy: RecoveryPolicy,
     dry_run: Option<u64>,

@@ -89,6 +89,7 @@ struct Setup {
     final_feeds: Vec<(Output, Tensor)>,
     hooks: Vec<HookFn>,
     summary_dir: Option<PathBuf>,
+    summary_scalars: Vec<(String, Output)>,
     /// Kept between evaluations, so that all of them write one event file.
     summaries: Option<Arc<Mutex<SummaryAtEndHook>>>,
     stop: StopHandle,
@@ -127,6 +128,7 @@ impl Evaluation {
             final_feeds: Vec::new(),
             hooks: Vec::new(),
             summary_dir: None,
+            summary_scalars: Vec::new(),
             summaries: None,
             stop: StopHandle::new(),
             grace: DEFAULT_GRACE,
@@ -215,11 +217,21 @@ impl<F: Fetch> Evaluation<F> {
         self
     }
 
+    /// Also writes a tensor with a single number, under this tag, if there is a [`summary_dir`](Evaluation::summary_dir). Default: none.
+    pub fn summary_scalar(mut self, tag: impl Into<String>, value: &impl AsOutput) -> Self {
+        self.setup.summary_scalars.push((tag.into(), value.as_output().clone()));
+        self
+    }
+
     /// Sets the handle that stops everything: the wait for a checkpoint at once, an evaluation after its current run, or
     /// within it by [`interrupt`](StopHandle::interrupt). Default: a handle that nobody else has.
     pub fn stop_handle(mut self, stop: &StopHandle) -> Self {
         self.setup.stop = stop.clone();
         self
+    }
+
+    pub(crate) fn set_stop(&mut self, stop: &StopHandle) {
+        self.setup.stop = stop.clone();
     }
 
     /// Sets how long a closing session waits for background threads. Default: 120 s.
@@ -290,9 +302,10 @@ impl Setup {
         builder.master.clone_from(&self.master);
         builder.config.clone_from(&self.config);
         let Some(directory) = &self.summary_dir else { return builder };
-        let feeds = &self.final_feeds;
+        let (feeds, scalars) = (&self.final_feeds, &self.summary_scalars);
         let summaries = self.summaries.get_or_insert_with(|| {
             let hook = SummaryAtEndHook::new().output_dir(directory);
+            let hook = scalars.iter().fold(hook, |hook, (tag, value)| hook.scalar(tag, value));
             Arc::new(Mutex::new(
                 feeds.iter().fold(hook, |hook, (output, value)| hook.feed(output, value.clone())),
             ))

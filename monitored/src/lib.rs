@@ -65,6 +65,8 @@
 //! | `session.raw_session()` | [`raw_session`](SingularMonitoredSession::raw_session); for a run without hooks [`run_without_hooks`](SingularMonitoredSession::run_without_hooks) |
 //! | `tf.contrib.training.evaluate_once(path, ...)` | [`Evaluation::new`] with setters, [`evaluate_once`](Evaluation::evaluate_once) |
 //! | `tf.contrib.training.evaluate_repeatedly(dir, ...)` | [`evaluate_repeatedly`](Evaluation::evaluate_repeatedly), an iterator |
+//! | `tf.estimator.train_and_evaluate(estimator, TrainSpec, EvalSpec)` | [`train_and_evaluate`] with [`TrainSpec`] and [`EvalSpec`] |
+//! | `tf.estimator.BestExporter`, `LatestExporter`, `FinalExporter` | the same, with a function that writes a model |
 //! | `Scaffold`, `ChiefSessionCreator`, `WorkerSessionCreator`, `SessionManager` | the same, in the crate `scaffold` |
 //! | `SessionRunHook` and hooks | the same, in the crate `hooks` |
 //! | `Coordinator`, `QueueRunner` | the same, in the crate `queue-runner` |
@@ -87,7 +89,11 @@
 mod builder;
 mod coordinated;
 mod dry_run;
+mod eval_spec;
 mod evaluation;
+mod evaluation_listener;
+mod exporter;
+mod exports;
 mod hook_set;
 mod hooked;
 mod host_progress;
@@ -103,11 +109,15 @@ mod singular;
 mod step_context;
 mod step_seen;
 mod timings;
+mod train_and_evaluate;
 mod training;
 mod unsaved;
 
 pub use builder::{Built, Finished, SessionBuilder};
+pub use eval_spec::EvalSpec;
 pub use evaluation::{Evaluated, Evaluation, Evaluations};
+pub use evaluation_listener::EvaluationListener;
+pub use exporter::{BestExporter, Candidate, Exporter, FinalExporter, LatestExporter};
 pub use hooks::HookTiming;
 pub use host_random::StepRandom;
 pub use host_step::{HostStep, Metrics};
@@ -117,6 +127,7 @@ pub use recovery::{Recovery, RecoveryPolicy};
 pub use session::{Kind, Monitored};
 pub use singular::{Singular, SingularMonitoredSession};
 pub use step_context::StepContext;
+pub use train_and_evaluate::{TrainSpec, TrainedAndEvaluated, train_and_evaluate};
 pub use training::{MonitoredTrainingSession, TrainingSessionBuilder};
 
 /// Compiles the program of the README as a test.

@@ -5,8 +5,8 @@ use crate::builder::{Finished, SessionBuilder};
 use crate::recovery::RecoveryPolicy;
 use checkpoint::RestoreOptions;
 use hooks::{
-    CheckpointSaverHook, SecondOrStepTimer, SessionRunHook, SessionStoryHook, StepCounterHook,
-    SummarySaverHook,
+    CheckpointSaverHook, CheckpointSaverListener, SecondOrStepTimer, SessionRunHook, SessionStoryHook,
+    StepCounterHook, SummarySaverHook,
 };
 use queue_runner::StopHandle;
 use scaffold::{ScaffoldBuilder, WorkerSessionCreator};
@@ -125,6 +125,7 @@ pub struct TrainingSessionBuilder {
     inner: SessionBuilder<MonitoredSession>,
     is_chief: bool,
     chief_only_hooks: Vec<Box<dyn SessionRunHook>>,
+    listeners: Vec<Box<dyn CheckpointSaverListener>>,
     checkpoints: Interval<Duration, u64>,
     summaries: Interval<u64, Duration>,
     log_step_count_steps: Option<u64>,
@@ -151,6 +152,7 @@ impl TrainingSessionBuilder {
             inner: SessionBuilder::new(graph),
             is_chief: true,
             chief_only_hooks: Vec::new(),
+            listeners: Vec::new(),
             checkpoints: Interval::DEFAULT,
             summaries: Interval::DEFAULT,
             log_step_count_steps: Some(100),
@@ -219,6 +221,21 @@ impl TrainingSessionBuilder {
     /// Adds several hooks that only a chief has.
     pub fn chief_only_hooks(mut self, hooks: impl IntoIterator<Item = Box<dyn SessionRunHook>>) -> Self {
         self.chief_only_hooks.extend(hooks);
+        self
+    }
+
+    /// Adds a listener that takes part in the saves of checkpoints, one of TensorFlow's `saving_listeners`. Default: none.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverListener;
+    /// use monitored::MonitoredTrainingSession;
+    /// # let graph = session_core::Graph::new();
+    /// struct Quiet;
+    /// impl CheckpointSaverListener for Quiet {}
+    /// let builder = MonitoredTrainingSession::builder(&graph).checkpoint_dir("run").saving_listener(Quiet);
+    /// ```
+    pub fn saving_listener(mut self, listener: impl CheckpointSaverListener + 'static) -> Self {
+        self.listeners.push(Box::new(listener));
         self
     }
 
@@ -361,6 +378,18 @@ impl TrainingSessionBuilder {
         self.settled()?.scoped(body)
     }
 
+    /// Returns the folder of the checkpoints and the stop handle, if this is a training whose checkpoints can be evaluated.
+    pub(crate) fn for_evaluation(&self) -> Result<(PathBuf, StopHandle)> {
+        if !self.is_chief {
+            return Err(Error::value("only the chief of a training evaluates its checkpoints"));
+        }
+        let directory = self.inner.checkpoint_dir.clone();
+        let directory = directory.ok_or_else(|| {
+            Error::value("the training has no checkpoint_dir, so there are no checkpoints to evaluate")
+        })?;
+        Ok((directory, self.inner.stop.clone()))
+    }
+
     fn settled(self) -> Result<SessionBuilder<MonitoredSession>> {
         if self.is_chief { self.chief() } else { self.worker() }
     }
@@ -383,7 +412,10 @@ impl TrainingSessionBuilder {
         }
         if let (Some(directory), Some(timer)) = (&self.inner.checkpoint_dir, checkpoints) {
             let hook = CheckpointSaverHook::with_timer(directory, timer).save_graph_def(self.save_graph_def);
+            let hook = self.listeners.into_iter().fold(hook, |hook, listener| hook.listener(listener));
             hooks.push(Box::new(hook));
+        } else if !self.listeners.is_empty() {
+            return Err(Error::value("there are listeners for the saves of checkpoints, and none are saved"));
         }
         let directory = self.summary_dir.as_ref().or(self.inner.checkpoint_dir.as_ref());
         if let Some(directory) = directory.filter(|_| self.session_story) {
@@ -420,6 +452,7 @@ impl fmt::Debug for TrainingSessionBuilder {
             .field("session", &self.inner)
             .field("is_chief", &self.is_chief)
             .field("chief_only_hooks", &self.chief_only_hooks.len())
+            .field("saving_listeners", &self.listeners.len())
             .field("save_checkpoint", &self.checkpoints)
             .field("save_summaries", &self.summaries)
             .field("log_step_count_steps", &self.log_step_count_steps)

@@ -60,6 +60,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "monitored",
         &[
+            "monitored-tensor",
             "session-core",
             "monitored-checkpoint",
             "monitored-ops",

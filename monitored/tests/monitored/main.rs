@@ -13,4 +13,5 @@ mod saved_objects;
 mod sessions;
 mod support;
 mod traces;
+mod train_and_evaluate;
 mod training;
