@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use tensor::Bytes;
 
 /// The longest message that readers take.
-const LARGEST_MESSAGE: usize = i32::MAX as usize;
+pub(crate) const LARGEST_MESSAGE: usize = i32::MAX as usize;
 
 /// The collection of the tensors that hold paths of files which a model needs.
 pub const ASSET_FILEPATHS: CollectionKey<Output> = CollectionKey::new("asset_filepaths");

@@ -146,6 +146,20 @@ pub fn find_tensor(graph: &Graph, name: &str) -> Result<Output> {
     })
 }
 
+/// Returns the operation of a graph with this name, which may be that of one of its outputs.
+///
+/// # Errors
+/// A key error for a name that the graph does not have, with the nearest one.
+pub fn find_operation(graph: &Graph, name: &str) -> Result<Operation> {
+    let operation = operation_name(name);
+    graph.operation(operation).map_err(|error| {
+        let operations = graph.operations();
+        let known = || operations.iter().map(Operation::name);
+        let text = format!("there is no operation '{operation}'{}", suggestion(operation, known));
+        Error::key(text).with_source(error)
+    })
+}
+
 /// Returns the name of the operation that a tensor's name begins with.
 ///
 /// ```

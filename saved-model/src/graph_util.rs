@@ -17,6 +17,8 @@
 mod extract;
 mod fold;
 mod freeze;
+mod functions;
+mod handles;
 mod node;
 mod trim;
 

@@ -18,6 +18,7 @@
 //! | what a folder holds, without loading it | [`SavedModelFolder`] |
 //! | a graph that holds its own values (`.pb`) | [`FrozenGraph`] |
 //! | variables of an inference graph from a checkpoint | [`load_variables`] |
+//! | SavedModels of a training's checkpoints | [`CheckpointExport`] |
 //! | writing a SavedModel | [`SavedModelBuilder`], [`simple_save`] |
 //! | freezing a graph, cutting it down | [`graph_util`] |
 //!
@@ -34,6 +35,7 @@
 
 mod assets;
 mod builder;
+mod checkpoint_export;
 mod folder;
 mod frozen;
 mod model;
@@ -50,8 +52,9 @@ pub mod tags;
 
 pub use assets::Asset;
 pub use builder::{ASSET_FILEPATHS, MetaGraphOptions, SavedModelBuilder, simple_save};
+pub use checkpoint_export::CheckpointExport;
 pub use folder::{SavedModelFolder, TaggedGraph};
-pub use frozen::{FrozenGraph, find_tensor, graph_inputs, graph_outputs, operation_name};
+pub use frozen::{FrozenGraph, find_operation, find_tensor, graph_inputs, graph_outputs, operation_name};
 pub use model::SavedModel;
 pub use options::LoadOptions;
 pub use signature::{Layout, Signature, SignatureTensor, SignatureTensors};

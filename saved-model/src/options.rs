@@ -1,6 +1,6 @@
 //! Options of loading a model.
 
-use session_core::{Engine, Error, FileAccess, Graph, Result, Session, SessionConfig};
+use session_core::{Engine, FileAccess, Graph, Result, Session, SessionConfig};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,25 +81,23 @@ impl LoadOptions {
 
     /// A session on a graph of this folder.
     pub(crate) fn session(&self, graph: &Graph, folder: &Path) -> Result<Arc<dyn Session>> {
-        let none = || {
-            Error::value(
-                "no engine was given, and the feature `embedded`, which brings the default one, is off",
-            )
-        };
-        let engine = self.engine.clone().or_else(default_engine).ok_or_else(none)?;
+        let engine = default_engine(self.engine.as_ref())?;
         let config = SessionConfig { file_access: self.file_access(folder), ..self.config.clone() };
         engine.new_session(graph, &self.target, &config)
     }
 }
 
-#[cfg(feature = "embedded")]
-fn default_engine() -> Option<Arc<dyn Engine>> {
-    Some(Arc::new(embedded_engine::EmbeddedEngine::new()))
-}
-
-#[cfg(not(feature = "embedded"))]
-fn default_engine() -> Option<Arc<dyn Engine>> {
-    None
+/// Returns the engine that was given, or else the embedded one.
+pub(crate) fn default_engine(given: Option<&Arc<dyn Engine>>) -> Result<Arc<dyn Engine>> {
+    if let Some(engine) = given {
+        return Ok(engine.clone());
+    }
+    #[cfg(feature = "embedded")]
+    return Ok(Arc::new(embedded_engine::EmbeddedEngine::new()));
+    #[cfg(not(feature = "embedded"))]
+    return Err(session_core::Error::value(
+        "no engine was given, and the feature `embedded`, which brings the default one, is off",
+    ));
 }
 
 impl fmt::Debug for LoadOptions {

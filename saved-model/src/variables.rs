@@ -76,13 +76,9 @@ fn variable(handle: &Output) -> Result<Variable> {
     let graph = handle.graph().root().without_control_dependencies();
     let graph = graph.scope(&format!("{}/load", operation.name()));
     let value = ops::array::placeholder(&graph.named("value"), dtype, shape);
-    let (initializer, snapshot) = if handle.dtype() == DType::Resource {
-        let assign = graph.op(definition("AssignVariableOp")?).input(handle).input(&value).try_finish()?;
-        let read = graph.op(definition("ReadVariableOp")?).input(handle).attr("dtype", dtype).try_finish()?;
-        (assign, read.output(0))
-    } else {
-        (graph.op(definition("Assign")?).input(handle).input(&value).try_finish()?, handle.clone())
-    };
+    let assign = if handle.dtype() == DType::Resource { "AssignVariableOp" } else { "Assign" };
+    let initializer = graph.op(definition(assign)?).input(handle).input(&value).try_finish()?;
+    let snapshot = read(&graph, handle, dtype)?;
     Ok(Variable::new(VariableParts {
         handle: handle.clone(),
         initializer,
@@ -91,6 +87,21 @@ fn variable(handle: &Output) -> Result<Variable> {
         trainable: false,
         slice: None,
     }))
+}
+
+/// Returns the value of a variable, read by an operation of its own.
+pub(crate) fn value(handle: &Output) -> Result<Output> {
+    let (dtype, _) = of_variable(handle.operation())?;
+    let graph = handle.graph().root().without_control_dependencies();
+    read(&graph.scope(&format!("{}/freeze", handle.operation().name())), handle, dtype)
+}
+
+fn read(graph: &Graph, handle: &Output, dtype: DType) -> Result<Output> {
+    if handle.dtype() != DType::Resource {
+        return Ok(handle.clone());
+    }
+    let read = graph.op(definition("ReadVariableOp")?).input(handle).attr("dtype", dtype).try_finish()?;
+    Ok(read.output(0))
 }
 
 /// The dtype and shape of a variable's values.

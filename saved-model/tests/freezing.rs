@@ -5,17 +5,21 @@ mod support;
 
 use checkpoint::CheckpointReader;
 use embedded_engine::EmbeddedEngine;
-use graph_def::proto::GraphDef;
+use graph_def::proto::{FunctionDef, GraphDef};
 use graph_def::{read_graph_file, to_graph_def, write_graph};
 use ops::array::placeholder;
 use ops::variables::{VariableExt, global_variables_initializer, variable};
-use saved_model::FrozenGraph;
 use saved_model::graph_util::{
-    FreezeOptions, convert_variables_to_constants, extract_sub_graph, fold_batch_norms,
+    FreezeOptions, VariableValues, convert_variables_to_constants, extract_sub_graph, fold_batch_norms,
     optimize_for_inference, remove_training_nodes, strip_unused,
 };
-use session_core::{Code, DType, Engine, ErrorKind, Graph, SessionConfig, SessionExt, Tensor};
+use saved_model::{FrozenGraph, SavedModel, SavedModelFolder};
+use session_core::{
+    Code, DType, Engine, ErrorKind, Graph, Result, Session, SessionConfig, SessionExt, Tensor,
+};
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
 use support::{array, case, difference, json};
 
 fn graph(name: &str) -> GraphDef {
@@ -150,4 +154,182 @@ fn a_part_of_a_graph_begins_with_placeholders() {
     let sub = extract_sub_graph(&whole, &["act:0"]).unwrap();
     assert!(nodes(&sub).contains_key("conv") && !nodes(&sub).contains_key("dw"));
     assert!(strip_unused(&whole, &["nowhere"], &["out"]).is_err());
+}
+
+/// Freezes a signature of a recorded model from its session, and plays the recorded calls of it.
+fn freezes_through_functions(name: &str, signature: &str) -> GraphDef {
+    let folder = case(name);
+    let model = SavedModel::load(folder.join("model"), ["serve"]).unwrap();
+    let expected = json(&folder.join("expected.json"));
+    let named = &expected["meta_graphs"][0]["signatures"][signature];
+    let tensor = |side: &str, key: &str| named[side][key]["name"].as_str().unwrap().to_owned();
+    let outputs: Vec<(String, String)> = named["outputs"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|key| (key.clone(), tensor("outputs", key)))
+        .collect();
+    let message = SavedModelFolder::open(folder.join("model")).unwrap().message().meta_graphs[0].clone();
+    let names: Vec<&str> = outputs.iter().map(|(_, name)| name.as_str()).collect();
+    let session: &dyn Session = &**model.session();
+    let graph = message.graph_def.unwrap();
+    let frozen = convert_variables_to_constants(session, &graph, &names, &FreezeOptions::new()).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let path = target.path().join("graph.pb");
+    write_graph(&path, &frozen).unwrap();
+    let graph = FrozenGraph::load(&path).unwrap();
+    let mut played = 0;
+    for call in expected["calls"].as_array().unwrap().iter().filter(|call| call["signature"] == signature) {
+        let inputs = call["inputs"].as_object().unwrap().iter();
+        let inputs = inputs.map(|(key, value)| (tensor("inputs", key), array(&folder, value)));
+        let values = graph.run(inputs, &names).unwrap();
+        for ((key, _), value) in outputs.iter().zip(&values) {
+            assert_eq!(difference(value, &array(&folder, &call["outputs"][key])), None, "{key}");
+        }
+        played += 1;
+    }
+    assert!(played > 0);
+    frozen
+}
+
+#[test]
+fn variables_are_frozen_through_calls_of_functions() {
+    let frozen = freezes_through_functions("module_v2", "serving_default");
+    assert!(frozen.node.iter().all(|node| node.op != "VarHandleOp"));
+    let functions = &frozen.library.as_ref().unwrap().function;
+    let name = |function: &FunctionDef| function.signature.as_ref().unwrap().name.clone();
+    // Those of the saver and of other signatures are gone, and so are the originals of the copies.
+    assert!(
+        functions.iter().all(|function| name(function).contains("_frozen_")),
+        "{:?}",
+        functions.iter().map(name)
+    );
+    let ops = functions.iter().flat_map(|function| &function.node_def).map(|node| node.op.as_str());
+    assert!(!ops.clone().any(|op| op == "ReadVariableOp") && ops.clone().any(|op| op == "MatMul"));
+}
+
+#[test]
+fn variables_are_frozen_through_loops_and_conditionals() {
+    let text = r#"
+node { name: "w" op: "VarHandleOp" attr { key: "dtype" value { type: DT_FLOAT } } attr { key: "shape" value { shape { } } }
+  attr { key: "shared_name" value { s: "w" } } }
+node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } attr { key: "shape" value { shape { } } } }
+node { name: "zero" op: "Const" attr { key: "dtype" value { type: DT_INT32 } }
+  attr { key: "value" value { tensor { dtype: DT_INT32 tensor_shape { } int_val: 0 } } } }
+node { name: "loop" op: "While" input: "zero" input: "x" input: "w"
+  attr { key: "T" value { list { type: [DT_INT32, DT_FLOAT, DT_RESOURCE] } } }
+  attr { key: "output_shapes" value { list { shape { } shape { } shape { } } } }
+  attr { key: "cond" value { func { name: "less" } } } attr { key: "body" value { func { name: "times" } } } }
+node { name: "after" op: "ReadVariableOp" input: "loop:2" attr { key: "dtype" value { type: DT_FLOAT } } }
+node { name: "positive" op: "Greater" input: "x" input: "after" attr { key: "T" value { type: DT_FLOAT } } }
+node { name: "chosen" op: "If" input: "positive" input: "w" input: "loop:1"
+  attr { key: "Tcond" value { type: DT_BOOL } } attr { key: "Tin" value { list { type: [DT_RESOURCE, DT_FLOAT] } } }
+  attr { key: "Tout" value { list { type: DT_FLOAT } } } attr { key: "output_shapes" value { list { shape { } } } }
+  attr { key: "then_branch" value { func { name: "plus" } } } attr { key: "else_branch" value { func { name: "minus" } } } }
+library {
+  function {
+    signature { name: "less" input_arg { name: "i" type: DT_INT32 } input_arg { name: "y" type: DT_FLOAT }
+      input_arg { name: "w" type: DT_RESOURCE } output_arg { name: "more" type: DT_BOOL } }
+    node_def { name: "three" op: "Const" attr { key: "dtype" value { type: DT_INT32 } }
+      attr { key: "value" value { tensor { dtype: DT_INT32 tensor_shape { } int_val: 3 } } } }
+    node_def { name: "compare" op: "Less" input: "i" input: "three:output:0" attr { key: "T" value { type: DT_INT32 } } }
+    ret { key: "more" value: "compare:z:0" }
+  }
+  function {
+    signature { name: "times" input_arg { name: "i" type: DT_INT32 } input_arg { name: "y" type: DT_FLOAT }
+      input_arg { name: "w" type: DT_RESOURCE } output_arg { name: "i_1" type: DT_INT32 }
+      output_arg { name: "y_1" type: DT_FLOAT } output_arg { name: "w_1" type: DT_RESOURCE } }
+    node_def { name: "one" op: "Const" attr { key: "dtype" value { type: DT_INT32 } }
+      attr { key: "value" value { tensor { dtype: DT_INT32 tensor_shape { } int_val: 1 } } } }
+    node_def { name: "next" op: "AddV2" input: "i" input: "one:output:0" attr { key: "T" value { type: DT_INT32 } } }
+    node_def { name: "read" op: "ReadVariableOp" input: "w" attr { key: "dtype" value { type: DT_FLOAT } } }
+    node_def { name: "mul" op: "Mul" input: "y" input: "read:value:0" attr { key: "T" value { type: DT_FLOAT } } }
+    node_def { name: "same" op: "Identity" input: "w" attr { key: "T" value { type: DT_RESOURCE } } }
+    ret { key: "i_1" value: "next:z:0" } ret { key: "y_1" value: "mul:z:0" } ret { key: "w_1" value: "same:output:0" }
+  }
+  function {
+    signature { name: "plus" input_arg { name: "w" type: DT_RESOURCE } input_arg { name: "y" type: DT_FLOAT }
+      output_arg { name: "z" type: DT_FLOAT } }
+    node_def { name: "read" op: "ReadVariableOp" input: "w" attr { key: "dtype" value { type: DT_FLOAT } } }
+    node_def { name: "sum" op: "AddV2" input: "y" input: "read:value:0" attr { key: "T" value { type: DT_FLOAT } } }
+    ret { key: "z" value: "sum:z:0" }
+  }
+  function {
+    signature { name: "minus" input_arg { name: "w" type: DT_RESOURCE } input_arg { name: "y" type: DT_FLOAT }
+      output_arg { name: "z" type: DT_FLOAT } }
+    node_def { name: "read" op: "ReadVariableOp" input: "w" attr { key: "dtype" value { type: DT_FLOAT } } }
+    ret { key: "z" value: "read:value:0" }
+  }
+}
+versions { producer: 1395 }"#;
+    let graph = GraphDef::from_text(text).unwrap();
+    let frozen =
+        convert_variables_to_constants(&Twos(0), &graph, &["chosen", "after"], &FreezeOptions::new())
+            .unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let path = target.path().join("graph.pb");
+    write_graph(&path, &frozen).unwrap();
+    let graph = FrozenGraph::load(&path).unwrap();
+    let run = |x: f32| graph.run([("x", Tensor::scalar(x))], ["chosen", "after"]).unwrap();
+    // x w w w + w, or w where x is not above w.
+    assert_eq!(run(3.0), [Tensor::scalar(26f32), Tensor::scalar(2f32)]);
+    assert_eq!(run(1.0), [Tensor::scalar(2f32), Tensor::scalar(2f32)]);
+    let bodies: Vec<&str> = frozen
+        .library
+        .as_ref()
+        .unwrap()
+        .function
+        .iter()
+        .map(|function| function.signature.as_ref().unwrap().name.as_str())
+        .collect();
+    assert_eq!(bodies.len(), 4, "{bodies:?}");
+    if let Some(python) = support::python() {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/run_frozen.py");
+        let output = Command::new(python).arg(script).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let answers: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answers, serde_json::json!([26.0, 2.0]));
+    }
+
+    let assigns = text.replace(
+        r#"node_def { name: "sum""#,
+        r#"node_def { name: "assign" op: "AssignAddVariableOp" input: "w" input: "y" attr { key: "dtype" value { type: DT_FLOAT } } }
+    node_def { name: "sum""#,
+    );
+    let graph = GraphDef::from_text(&assigns).unwrap();
+    let error =
+        convert_variables_to_constants(&Twos(0), &graph, &["chosen"], &FreezeOptions::new()).unwrap_err();
+    let chain = error.chain();
+    for part in ["'plus'", "'assign'", "AssignAddVariableOp", "'chosen'"] {
+        assert!(chain.contains(part), "{part}: {chain}");
+    }
+}
+
+/// Gives each variable the value 2; or this many bytes of zeros.
+struct Twos(usize);
+
+impl VariableValues for Twos {
+    fn values(&self, names: &[String]) -> Result<Vec<Tensor>> {
+        let value = match self.0 {
+            0 => Tensor::scalar(2f32),
+            // Pages of zeros that nobody touches take no memory.
+            bytes => Tensor::from_vec(vec![0u8; bytes], [bytes])?,
+        };
+        Ok(vec![value; names.len()])
+    }
+}
+
+#[test]
+fn constants_that_no_reader_takes_are_refused_before_they_are_made() {
+    let graph = graph("frozen_dense/source.pb");
+    // Each of the two would fit.
+    let gigabytes = Twos(3 << 29);
+    let error =
+        convert_variables_to_constants(&gigabytes, &graph, &["relu"], &FreezeOptions::new()).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(error.to_string().contains("3221225472 bytes"), "{error}");
+    let one = FreezeOptions::new().only(["a"]);
+    let too_large = Twos(1 << 31);
+    let error = convert_variables_to_constants(&too_large, &graph, &["relu"], &one).unwrap_err();
+    assert!(error.to_string().contains("'a'") && error.to_string().contains("2147483648"), "{error}");
 }

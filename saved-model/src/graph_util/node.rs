@@ -1,6 +1,5 @@
 //! Nodes of messages: their inputs and attributes.
 
-use crate::frozen::operation_name;
 use bytes::Bytes;
 use graph_def::proto::{AttrValue, NodeDef, Value};
 use session_core::{DType, Error, Result, Tensor};
@@ -10,10 +9,11 @@ use summary::StoredTensor;
 /// The longest constant that readers take.
 const LARGEST_CONSTANT: usize = i32::MAX as usize;
 
-/// The node that an input comes from.
+/// Returns the node that an input comes from, in the syntax of graphs (`node:index`) and in that of functions
+/// (`node:output:index`).
 pub(super) fn source(input: &str) -> &str {
     let input = input.strip_prefix('^').unwrap_or(input);
-    operation_name(input)
+    input.split_once(':').map_or(input, |(node, _)| node)
 }
 
 pub(super) fn is_control(input: &str) -> bool {
