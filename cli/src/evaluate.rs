@@ -1,19 +1,19 @@
 //! `monitored evaluate`.
 
 use crate::model::folder::folder_of;
-use crate::model::graph_file::{import, operation_named};
+use crate::model::graph_file::import;
 use crate::model::json;
 use crate::output::{Outcome, Result, write_json};
 use crate::train::EngineName;
 use crate::train::feeds::{FeedArgument, Feeder};
-use crate::train::tensor_named;
 use monitored_session::checkpoint::{WatchOptions, latest_checkpoint};
 use monitored_session::graph_def::read_graph_file;
 use monitored_session::hooks::{SessionRunHook, SignalHook, StopAfterNEvalsHook};
 use monitored_session::monitored::{Evaluated, Evaluation};
 use monitored_session::queue_runner::StopHandle;
+use monitored_session::saved_model::{find_operation, find_tensor};
 use monitored_session::scaffold::ScaffoldBuilder;
-use monitored_session::session_core::{Error, FileAccess, Graph, Output, SessionConfig, Tensor};
+use monitored_session::session_core::{DType, Error, FileAccess, Graph, Output, SessionConfig, Tensor};
 use serde_json::{Map, Value as Json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -58,6 +58,10 @@ pub(crate) struct Arguments {
     /// `--steps` is given. Default: all rows.
     #[arg(long, value_name = "N", requires = "eval_ops", value_parser = clap::value_parser!(u64).range(1..))]
     batch: Option<u64>,
+    /// Write event files into this folder: the graph's summaries, and the tensors of `--fetch` that are single numbers, at the step
+    /// of the checkpoint. The page of `monitored board` and TensorBoard show them as a run. The graph needs a global step.
+    #[arg(long, value_name = "DIR")]
+    summary_dir: Option<PathBuf>,
     /// The engine that runs the graph.
     #[arg(long, value_enum, default_value = "embedded")]
     engine: EngineName,
@@ -105,7 +109,7 @@ impl Arguments {
         let message = read_graph_file(&self.meta)?;
         let meta = import(graph, &message, &self.meta)?;
         crate::train::begin_iterators(graph)?;
-        let found = |name: &String| tensor_named(graph, name);
+        let found = |name: &String| find_tensor(graph, name);
         let fetches = self.fetches.iter().map(found).collect::<std::result::Result<Vec<_>, _>>()?;
         let feeder = Feeder::new(graph, &self.feeds, self.batch)?;
         let access = FileAccess::nothing().and_read(folder_of(&self.meta)).and_read(&self.checkpoint_dir);
@@ -114,14 +118,22 @@ impl Arguments {
             .engine(self.engine.local()?)
             .config(SessionConfig { file_access: access, ..SessionConfig::default() })
             .scaffold(ScaffoldBuilder::from_meta_graph(&meta))
-            .final_ops(fetches);
+            .final_ops(fetches.clone());
         for (output, value) in feeder.all() {
             evaluation = evaluation.final_feed(output, value.clone());
+        }
+        if let Some(folder) = &self.summary_dir {
+            evaluation = evaluation.summary_dir(folder);
+            for (name, output) in self.fetches.iter().zip(&fetches) {
+                if output.shape().rank() == Some(0) && is_number(output.dtype()) {
+                    evaluation = evaluation.summary_scalar(name.strip_suffix(":0").unwrap_or(name), output);
+                }
+            }
         }
         if self.eval_ops.is_empty() {
             return Ok(evaluation);
         }
-        let operations = self.eval_ops.iter().map(|name| operation_named(graph, name));
+        let operations = self.eval_ops.iter().map(|name| find_operation(graph, name));
         let operations = operations.collect::<std::result::Result<Vec<_>, _>>()?;
         let takes_input = crate::iterators::take_input(&operations);
         let runs = match self.steps {
@@ -152,4 +164,9 @@ impl Arguments {
         // Readers of the lines get them as they occur.
         out.flush()
     }
+}
+
+/// Returns true if a value of this dtype is a number.
+fn is_number(dtype: DType) -> bool {
+    dtype.is_floating() || dtype.is_integer()
 }

@@ -1,7 +1,7 @@
 //! `monitored export`.
 
 use crate::model::folder::folder_of;
-use crate::model::graph_file::{import, operation_named};
+use crate::model::graph_file::import;
 use crate::output::{Outcome, Result};
 use monitored_session::checkpoint::{CheckpointReader, RestoreOptions};
 use monitored_session::embedded_engine::EmbeddedEngine;
@@ -11,7 +11,8 @@ use monitored_session::saved_model::graph_util::{
     FreezeOptions, convert_variables_to_constants, optimize_for_inference, strip_unused,
 };
 use monitored_session::saved_model::{
-    MetaGraphOptions, SavedModelBuilder, find_tensor, load_variables, predict_signature_def, tags,
+    MetaGraphOptions, SavedModelBuilder, find_operation, find_tensor, load_variables, predict_signature_def,
+    tags,
 };
 use monitored_session::session_core::{Engine, Error, FileAccess, Graph, Output, SessionConfig};
 use std::io::Write;
@@ -115,7 +116,7 @@ impl Arguments {
             let (inputs, outputs) = (found(graph, &self.inputs)?, found(graph, &self.outputs)?);
             predict_signature_def(pairs(&inputs), pairs(&outputs))?
         };
-        let init_op = self.init_op.as_deref().map(|name| operation_named(graph, name)).transpose()?;
+        let init_op = self.init_op.as_deref().map(|name| find_operation(graph, name)).transpose()?;
         let session = EmbeddedEngine::new().new_session(graph, "", &config)?;
         load_variables(&*session, meta.saver.as_ref(), &self.checkpoint, &RestoreOptions::new())?;
         let mut options = MetaGraphOptions::new().signature(&self.signature, signature).clear_devices(true);

@@ -9,7 +9,7 @@ mod seeds;
 mod task;
 
 use crate::model::folder::folder_of;
-use crate::model::graph_file::{import, operation_named};
+use crate::model::graph_file::import;
 use crate::output::{Failure, Outcome, Result, chain};
 use counter::{CounterStart, counter};
 pub(crate) use engines::EngineName;
@@ -21,6 +21,7 @@ use monitored_session::monitored::{MonitoredTrainingSession, TrainingSessionBuil
 use monitored_session::ops::control_flow::group;
 use monitored_session::ops::global_step::global_step;
 use monitored_session::ops::variables::VariableExt;
+use monitored_session::saved_model::{find_operation, find_tensor};
 use monitored_session::scaffold::{ScaffoldBuilder, default_local_init_op};
 use monitored_session::session_core::keys::{LOCAL_INIT_OP, SUMMARY_OP, TABLE_INITIALIZERS, TRAIN_OP};
 use monitored_session::session_core::{Error, FileAccess, Graph, Operation, Output, SessionConfig, Variable};
@@ -243,7 +244,7 @@ impl Plan {
         let graph = &meta.graph;
         let train_op = train_op(graph, arguments.train_op.as_deref())?;
         let fetches: std::result::Result<Vec<Output>, Error> =
-            arguments.fetches.iter().map(|name| tensor_named(graph, name)).collect();
+            arguments.fetches.iter().map(|name| find_tensor(graph, name)).collect();
         let fetches = fetches?;
         let feeder = Feeder::new(graph, &arguments.feeds, arguments.batch)?;
         let mut targets = vec![train_op];
@@ -281,7 +282,7 @@ impl Plan {
 /// Finds the operation that trains.
 fn train_op(graph: &Graph, name: Option<&str>) -> std::result::Result<Operation, Error> {
     if let Some(name) = name {
-        return operation_named(graph, name);
+        return find_operation(graph, name);
     }
     let mut listed = graph.collection(&TRAIN_OP);
     let Some(last) = listed.pop() else {
@@ -305,9 +306,4 @@ fn train_op(graph: &Graph, name: Option<&str>) -> std::result::Result<Operation,
 fn note(text: &str) {
     // If this fails, there is no other place to report it.
     let _ = writeln!(std::io::stderr(), "monitored: note: {}", escaped(text));
-}
-
-/// Finds a tensor by its name, with or without `:0`.
-pub(crate) fn tensor_named(graph: &Graph, name: &str) -> std::result::Result<Output, Error> {
-    if name.contains(':') { graph.output(name) } else { graph.output(&format!("{name}:0")) }
 }

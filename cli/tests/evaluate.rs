@@ -6,6 +6,7 @@ mod support;
 use monitored_session::hooks::{CheckpointSaverHook, StopAtStepHook};
 use monitored_session::ops::{array, global_step, math, metrics, variables};
 use monitored_session::prelude::*;
+use monitored_session::summary::{EventData, read_events};
 use serde_json::json;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -69,13 +70,41 @@ fn the_newest_checkpoint_is_evaluated() {
 }
 
 #[test]
+fn summaries_are_written_at_the_step_of_the_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    trained(folder.path());
+    let fetches = ["--fetch", "once:0", "--fetch", "product", "--summary-dir", "run/eval"];
+    assert_eq!(evaluate(folder.path(), &fetches).code, 0);
+    let events = read_events(folder.path().join("run/eval")).unwrap().map(|event| event.unwrap());
+    let summaries: Vec<(String, i64, String)> = events
+        .filter_map(|event| match event.data? {
+            EventData::Summary(summary) => Some((event.step, summary)),
+            _ => None,
+        })
+        .flat_map(|(step, summary)| {
+            summary.values.into_iter().map(move |value| (value.tag, step, format!("{:?}", value.data)))
+        })
+        .collect();
+    // Only the fetch that is a single number.
+    assert_eq!(summaries.len(), 1, "{summaries:?}");
+    assert_eq!((summaries[0].0.as_str(), summaries[0].1), ("once", 3));
+    assert!(summaries[0].2.contains("7.5"), "{summaries:?}");
+}
+
+#[test]
 fn wrong_arguments_are_refused_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     trained(folder.path());
     let uneven = evaluate(folder.path(), &["--eval-op", "update", "--fetch", "value", "--batch", "4"]);
     assert!(uneven.errors.contains("batches of 4 rows do not divide the 6 rows"), "{}", uneven.errors);
-    let unknown = evaluate(folder.path(), &["--fetch", "onec"]);
-    assert!(unknown.errors.contains("onec"), "{}", unknown.errors);
+    let unknown = evaluate(folder.path(), &["--fetch", "onc"]);
+    assert!(unknown.errors.contains("there is no tensor 'onc'; is 'once' meant?"), "{}", unknown.errors);
+    let operation = evaluate(folder.path(), &["--fetch", "once", "--eval-op", "updat"]);
+    assert!(
+        operation.errors.contains("there is no operation 'updat'; is 'update' meant?"),
+        "{}",
+        operation.errors
+    );
     std::fs::remove_dir_all(folder.path().join("run")).unwrap();
     let missing = evaluate(folder.path(), &["--fetch", "once"]);
     assert!(missing.errors.contains("there is no checkpoint in 'run'"), "{}", missing.errors);

@@ -2,17 +2,11 @@
 
 use monitored_session::graph_def::proto::MetaGraphDef;
 use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def};
-use monitored_session::saved_model::operation_name;
-use monitored_session::session_core::{Error, Graph, Operation, Result};
+use monitored_session::session_core::{Error, Graph, Result};
 use std::path::Path;
 
 /// Imports the meta graph of a file. Errors of its operations name the file and the node.
 pub(crate) fn import(graph: &Graph, message: &MetaGraphDef, file: &Path) -> Result<MetaGraph> {
     import_meta_graph_def(graph, message, &ImportOptions::new().file(file))
         .map_err(|error: Error| error.context(format!("cannot import '{}'", file.display())))
-}
-
-/// Finds an operation by its name, which may be that of one of its outputs.
-pub(crate) fn operation_named(graph: &Graph, name: &str) -> Result<Operation> {
-    graph.operation(operation_name(name))
 }

@@ -1,6 +1,7 @@
 //! The feeds of a training: arrays, cut into batches.
 
 use super::arrays::{self, ArrayError};
+use monitored_session::saved_model::find_tensor;
 use monitored_session::session_core::{DType, Error, ErrorKind, Graph, Output, Tensor};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -82,7 +83,7 @@ impl Feeder {
         let mut feeds = Vec::new();
         for argument in arguments {
             for (name, array) in argument.read()? {
-                let output = super::tensor_named(graph, &name)?;
+                let output = find_tensor(graph, &name)?;
                 let array = converted(array, &output.name(), output.dtype())?;
                 if batch.is_some() && array.shape().dims().first() == Some(&0) {
                     return Err(Error::value(format!("the feed '{name}' has no rows")));
