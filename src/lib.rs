@@ -81,6 +81,8 @@ mod guide {
     mod evaluation {}
     #[doc = include_str!("../docs/saved-models.md")]
     mod saved_models {}
+    #[doc = include_str!("../docs/from-training-to-use.md")]
+    mod from_training_to_use {}
     #[doc = include_str!("../README.md")]
     mod readme {}
 }
@@ -104,12 +106,13 @@ pub mod prelude {
         StopAtStepHook, SummaryAtEndHook, SummarySaverHook, TimeLimitHook,
     };
     pub use monitored::{
-        Evaluation, HostTraining, MonitoredSession, MonitoredTrainingSession, RecoveryPolicy,
-        SingularMonitoredSession, StepContext,
+        BestExporter, EvalSpec, Evaluation, FinalExporter, HostTraining, LatestExporter, MonitoredSession,
+        MonitoredTrainingSession, RecoveryPolicy, SingularMonitoredSession, StepContext, TrainSpec,
+        train_and_evaluate,
     };
     pub use ops::variables::VariableExt as _;
     pub use queue_runner::Coordinator;
-    pub use saved_model::{FrozenGraph, SavedModel};
+    pub use saved_model::{CheckpointExport, FrozenGraph, SavedModel};
     pub use scaffold::Scaffold;
     pub use session_core::{
         Code, DType, Engine, Error, Graph, Operation, Output, PartialShape, Result, Reuse, RunMetadata,

@@ -1,4 +1,4 @@
-//! The model of the examples `digits`, `evaluator` and `records`.
+//! The model of the examples `digits`, `evaluator`, `inference` and `records`.
 
 use super::PIXELS;
 use monitored_session::ops::layers::{self, LayerOptions};
@@ -21,13 +21,17 @@ pub(crate) fn model(graph: &Graph) -> Model {
     model_of(graph, images, labels)
 }
 
-/// 64-128-64-10 with ReLU, trained by Adam.
-pub(crate) fn model_of(graph: &Graph, images: Output, labels: Output) -> Model {
+/// 64-128-64-10 with ReLU.
+pub(crate) fn logits(images: &Output) -> Output {
     let relu = LayerOptions::default().activation(|x| nn::relu(x));
     let h = layers::dense(images.named("hidden1"), 128, &relu);
     let h = layers::dense(h.named("hidden2"), 64, &relu);
-    let logits = layers::dense(h.named("logits"), 10, &LayerOptions::default());
+    layers::dense(h.named("logits"), 10, &LayerOptions::default())
+}
 
+/// The model trained by Adam.
+pub(crate) fn model_of(graph: &Graph, images: Output, labels: Output) -> Model {
+    let logits = logits(&images);
     let losses = nn::sparse_softmax_cross_entropy_with_logits(&labels, &logits);
     let loss = math::reduce_mean(losses.named("loss"), .., false);
     let correct = math::equal(math::cast(math::argmax(&logits, 1), DType::Int32), &labels);
