@@ -212,8 +212,8 @@ fn moving_averages_are_swapped_in_for_the_evaluation() {
     let graph = Graph::new();
     let w = variable(&graph.named("w"), 0f32);
     let step = get_or_create_global_step(&graph);
-    let averages =
-        ExponentialMovingAverage::new(0.5f32).variables_to_restore(&[w.clone()], &[w.clone(), step]);
+    let averages = ExponentialMovingAverage::new(0.5f32)
+        .variables_to_restore(std::slice::from_ref(&w), &[w.clone(), step]);
     let averages = averages.into_iter().map(|(name, variable)| variable.saved_as(name)).collect();
     let saver = GraphSaver::of(averages, SaverOptions::new()).unwrap();
     let evaluation = Evaluation::new(&graph)
