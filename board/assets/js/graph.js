@@ -18,7 +18,7 @@ const graph = {
     this.details = h("aside", { class: "details", "aria-label": "Details", "aria-live": "polite" });
     put(panel, this.bar, h("div", { class: "graph" }, this.stage, this.details));
     this.listen();
-    this.drawn = null;
+    Object.assign(this, { drawn: null, painting: null });
     this.refresh();
   },
 
@@ -39,22 +39,27 @@ const graph = {
       const answer = await nestedPicture(fetchScope, this.scope, (scope) => this.opened.has(scope));
       if (this.drawn !== wanted) return;
       this.answer = answer;
+      // The same picture, drawn again while a run is read or with another scope open, leaves the reader where they were.
+      const scope = JSON.stringify([this.run, this.scope]);
+      const frame = this.painting === scope ? this.frame : null;
+      const focused = this.stage.contains(document.activeElement) && document.activeElement.dataset.name;
+      this.painting = scope;
       this.paintBar(candidates);
       this.paint();
+      if (frame) {
+        this.frame = frame;
+        this.place();
+      }
+      if (focused) this.picture.querySelector(`.box[data-name="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
     } catch (error) {
       put(this.stage, h("p", { class: "error" }, error.message));
     }
   },
 
   /** Opens a scope where it stands, or closes it. */
-  async toggle(name) {
+  toggle(name) {
     if (!this.opened.delete(name)) this.opened.add(name);
-    const frame = this.frame;
-    await this.refresh();
-    // The reader stays where they were.
-    this.frame = frame;
-    this.place();
-    this.picture.querySelector(`.scope[data-name="${CSS.escape(name)}"]`)?.focus({ preventScroll: true });
+    this.refresh();
   },
 
   paintBar(candidates) {

@@ -293,6 +293,7 @@ fn everything_by_keys() {
     assert_eq!(chrome.eval(apart), true, "no box covers another one");
     chrome.key("Enter");
     chrome.until("!document.querySelector('.box[data-name=\"hidden/product\"]')");
+    chrome.until("document.activeElement.dataset.name === 'hidden'");
     chrome.key("Enter");
     chrome.until("document.querySelector('.box[data-name=\"hidden/product\"]')");
     chrome.eval("document.querySelector('.box[data-name=\"hidden/product\"]').focus()");
