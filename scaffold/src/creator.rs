@@ -291,16 +291,16 @@ impl SessionCreator for ChiefSessionCreator {
             let function: crate::BoundInitFn = Arc::new(move |session| bound.run_init_fn(session));
             function
         });
-        let saver = Some(scaffold.saver().clone());
-        manager.prepare_session(&Preparation {
-            master,
-            config,
-            init_ops: vec![scaffold.init_op().clone()],
-            init_feed: scaffold.init_feed().to_vec(),
-            init_fn,
-            restoring: Restoring { saver, source, options, ..Restoring::default() },
-            cancellation: cancellation.clone(),
-        })
+        let restoring = Restoring::default().saver(scaffold.saver().clone()).source(source).options(options);
+        let preparation = Preparation::default()
+            .master(master)
+            .config(config)
+            .init_op(scaffold.init_op().clone())
+            .init_feed(scaffold.init_feed().to_vec())
+            .init_fn(init_fn)
+            .restoring(restoring)
+            .cancellation(cancellation.clone());
+        manager.prepare_session(&preparation)
     }
 
     fn scaffold(&self) -> Option<&Scaffold> {

@@ -42,7 +42,7 @@ const LONG_WAIT: Duration = Duration::from_secs(5);
 /// let graph = Graph::new();
 /// let init = graph.undefined_op("NoOp").name("init").finish();
 /// let manager = SessionManager::builder(Arc::new(MockEngine::new()), &graph).build()?;
-/// let created = manager.prepare_session(&Preparation { init_ops: vec![init], ..Preparation::default() })?;
+/// let created = manager.prepare_session(&Preparation::default().init_op(init))?;
 /// assert!(created.restored.is_none());
 /// # Ok::<(), session_core::Error>(())
 /// ```
@@ -197,7 +197,7 @@ impl SessionManager {
     /// # let graph = Graph::new();
     /// # let init = graph.undefined_op("NoOp").name("init").finish();
     /// let manager = SessionManager::builder(Arc::new(MockEngine::new()), &graph).build()?;
-    /// let created = manager.prepare_session(&Preparation { init_ops: vec![init], ..Preparation::default() })?;
+    /// let created = manager.prepare_session(&Preparation::default().init_op(init))?;
     /// assert!(created.restored.is_none());
     /// # Ok::<(), session_core::Error>(())
     /// ```

@@ -31,22 +31,16 @@ pub enum CheckpointSource {
 ///
 /// ```
 /// use scaffold::{CheckpointSource, Restoring};
-/// let restoring = Restoring { source: CheckpointSource::Directory("run".into()), ..Restoring::default() };
-/// assert!(!restoring.wait_for_checkpoint);
+/// let restoring = Restoring::default().source(CheckpointSource::Directory("run".into()));
+/// # let _ = restoring;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Restoring {
-    /// The saver, which knows the variables. Without it nothing is restored.
-    pub saver: Option<GraphSaver>,
-    /// The source of the checkpoint.
-    pub source: CheckpointSource,
-    /// The variables that may be missing or different, and whether an older checkpoint may replace a damaged one. Default: an older
-    /// one may, and nothing may be missing.
-    pub options: RestoreOptions,
-    /// Set to true to wait for the first checkpoint of a folder. Default: false.
-    pub wait_for_checkpoint: bool,
-    /// The time limit of that wait. Default: 7200 s.
-    pub max_wait: Duration,
+    pub(crate) saver: Option<GraphSaver>,
+    pub(crate) source: CheckpointSource,
+    pub(crate) options: RestoreOptions,
+    pub(crate) wait_for_checkpoint: bool,
+    pub(crate) max_wait: Duration,
 }
 
 impl Default for Restoring {
@@ -61,30 +55,113 @@ impl Default for Restoring {
     }
 }
 
+impl Restoring {
+    /// Sets the saver, which knows the variables. Default: none, so nothing is restored.
+    #[must_use]
+    pub fn saver(mut self, saver: impl Into<Option<GraphSaver>>) -> Self {
+        self.saver = saver.into();
+        self
+    }
+
+    /// Sets the source of the checkpoint. Default: [`CheckpointSource::None`].
+    #[must_use]
+    pub fn source(mut self, source: CheckpointSource) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// Sets the variables that may be missing or different, and whether an older checkpoint may replace a damaged one. Default:
+    /// an older one may, and nothing may be missing.
+    #[must_use]
+    pub fn options(mut self, options: RestoreOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets whether the preparation waits for the first checkpoint of a folder. Default: false.
+    #[must_use]
+    pub fn wait_for_checkpoint(mut self, wait: bool) -> Self {
+        self.wait_for_checkpoint = wait;
+        self
+    }
+
+    /// Sets the time limit of that wait: TensorFlow's `max_wait_secs`. Default: 7200 s.
+    #[must_use]
+    pub fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.max_wait = max_wait;
+        self
+    }
+}
+
 /// The arguments of [`SessionManager::prepare_session`](crate::SessionManager::prepare_session) (S-93). The default has no init
 /// ops and restores nothing.
 ///
 /// ```
 /// use scaffold::Preparation;
 /// # let init_op = session_core::Graph::new().undefined_op("NoOp").finish();
-/// let preparation = Preparation { init_ops: vec![init_op], ..Preparation::default() };
+/// let preparation = Preparation::default().init_op(init_op);
+/// # let _ = preparation;
 /// ```
 #[derive(Clone, Default)]
 pub struct Preparation {
-    /// The engine's target; empty for this process.
-    pub master: String,
-    /// The session's configuration.
-    pub config: SessionConfig,
-    /// The operations that initialize the model, in one run.
-    pub init_ops: Vec<Operation>,
-    /// The feeds of the init ops.
-    pub init_feed: Vec<(Output, Tensor)>,
-    /// A function that runs after the init ops.
-    pub init_fn: Option<BoundInitFn>,
-    /// The source and options of the restore.
-    pub restoring: Restoring,
-    /// Cancelling this token ends the preparation with `Cancelled`.
-    pub cancellation: CancellationToken,
+    pub(crate) master: String,
+    pub(crate) config: SessionConfig,
+    pub(crate) init_ops: Vec<Operation>,
+    pub(crate) init_feed: Vec<(Output, Tensor)>,
+    pub(crate) init_fn: Option<BoundInitFn>,
+    pub(crate) restoring: Restoring,
+    pub(crate) cancellation: CancellationToken,
+}
+
+impl Preparation {
+    /// Sets the engine's target. Default: empty, which is this process.
+    #[must_use]
+    pub fn master(mut self, master: impl Into<String>) -> Self {
+        self.master = master.into();
+        self
+    }
+
+    /// Sets the session's configuration. Default: [`SessionConfig::default`].
+    #[must_use]
+    pub fn config(mut self, config: SessionConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Adds an operation that initializes the model. All of them are one run.
+    #[must_use]
+    pub fn init_op(mut self, init_op: Operation) -> Self {
+        self.init_ops.push(init_op);
+        self
+    }
+
+    /// Sets the feeds of the init ops: TensorFlow's `init_feed_dict`. Default: none.
+    #[must_use]
+    pub fn init_feed(mut self, feed: impl IntoIterator<Item = (Output, Tensor)>) -> Self {
+        self.init_feed = feed.into_iter().collect();
+        self
+    }
+
+    /// Sets a function that runs after the init ops. Default: none.
+    #[must_use]
+    pub fn init_fn(mut self, init_fn: impl Into<Option<BoundInitFn>>) -> Self {
+        self.init_fn = init_fn.into();
+        self
+    }
+
+    /// Sets the source and options of the restore. Default: nothing is restored.
+    #[must_use]
+    pub fn restoring(mut self, restoring: Restoring) -> Self {
+        self.restoring = restoring;
+        self
+    }
+
+    /// Sets a token whose cancellation ends the preparation with `Cancelled`.
+    #[must_use]
+    pub fn cancellation(mut self, token: CancellationToken) -> Self {
+        self.cancellation = token;
+        self
+    }
 }
 
 impl fmt::Debug for Preparation {
@@ -109,5 +186,18 @@ pub struct CreatedSession {
 impl fmt::Debug for CreatedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreatedSession").field("restored", &self.restored).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_93_defaults() {
+        let Preparation { master, init_ops, init_feed, init_fn, restoring, .. } = Preparation::default();
+        assert!(master.is_empty() && init_ops.is_empty() && init_feed.is_empty() && init_fn.is_none());
+        assert!(restoring.saver.is_none() && !restoring.wait_for_checkpoint);
+        assert_eq!(restoring.max_wait, Duration::from_secs(7200));
     }
 }

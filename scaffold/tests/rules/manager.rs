@@ -37,7 +37,7 @@ impl Model {
     }
 
     fn preparation(&self) -> Preparation {
-        Preparation { init_ops: vec![self.init.clone()], ..Preparation::default() }
+        Preparation::default().init_op(self.init.clone())
     }
 }
 
@@ -141,14 +141,6 @@ fn s_92_local_init_has_its_feeds_and_options() {
 }
 
 #[test]
-fn s_93_defaults() {
-    let Preparation { master, init_ops, init_feed, init_fn, restoring, .. } = Preparation::default();
-    assert!(master.is_empty() && init_ops.is_empty() && init_feed.is_empty() && init_fn.is_none());
-    assert!(restoring.saver.is_none() && !restoring.wait_for_checkpoint);
-    assert_eq!(restoring.max_wait, Duration::from_secs(7200));
-}
-
-#[test]
 fn s_94_order_of_a_fresh_start() {
     let model = model();
     let engine = Scripted::ready();
@@ -159,11 +151,7 @@ fn s_94_order_of_a_fresh_start() {
         Ok(())
     });
     let fed = output(&model.graph, "fed", DType::Float32);
-    let preparation = Preparation {
-        init_fn: Some(init_fn),
-        init_feed: vec![(fed, Tensor::from(1f32))],
-        ..model.preparation()
-    };
+    let preparation = model.preparation().init_fn(init_fn).init_feed([(fed, Tensor::from(1f32))]);
     let created = model.manager(&engine).build().unwrap().prepare_session(&preparation).unwrap();
     assert!(created.restored.is_none());
     assert_eq!(engine.ran(0), ["init", "ready_for_local:0", "local", "ready:0"]);
@@ -179,7 +167,7 @@ fn s_96_nothing_to_initialize_with_is_an_error() {
     let error = manager.prepare_session(&Preparation::default()).unwrap_err();
     assert!(error.message().contains("Model is not initialized and no init_op"), "{error}");
     let init_fn: scaffold::BoundInitFn = Arc::new(|_: &dyn Session| Ok(()));
-    let preparation = Preparation { init_fn: Some(init_fn), ..Preparation::default() };
+    let preparation = Preparation::default().init_fn(init_fn);
     assert!(manager.prepare_session(&preparation).is_ok(), "an init function is enough");
 }
 
@@ -188,7 +176,7 @@ fn s_97_errors_name_the_init_operations() {
     let model = model();
     let engine = engine(|| Ok(missing(&["w"])));
     let second = op(&model.graph, "second");
-    let preparation = Preparation { init_ops: vec![model.init.clone(), second], ..Preparation::default() };
+    let preparation = model.preparation().init_op(second);
     let error = model.manager(&engine).build().unwrap().prepare_session(&preparation).unwrap_err();
     let text = error.message();
     for part in ["did not make model ready.", "init op: init second", "init fn: none", "local init op: local"]
@@ -216,7 +204,7 @@ fn s_98_s_99_failures_are_returned_and_the_session_is_closed() {
     }
     let model = model();
     let init_fn: scaffold::BoundInitFn = Arc::new(|_: &dyn Session| Err(Error::value("no data")));
-    let preparation = Preparation { init_fn: Some(init_fn), ..model.preparation() };
+    let preparation = model.preparation().init_fn(init_fn);
     let engine = Scripted::ready();
     let error = model.manager(&engine).build().unwrap().prepare_session(&preparation).unwrap_err();
     assert_eq!(error.message(), "no data");
@@ -311,6 +299,6 @@ fn a_cancellation_ends_every_wait() {
         panic!("it was cancelled");
     };
     assert_eq!(error.code(), Code::Cancelled);
-    let preparation = Preparation { cancellation: token, ..model.preparation() };
+    let preparation = model.preparation().cancellation(token);
     assert_eq!(manager.prepare_session(&preparation).unwrap_err().code(), Code::Cancelled);
 }

@@ -85,11 +85,10 @@ fn s_100_sources_of_a_restore() {
     assert!(missing.create_session(&token()).is_err(), "a file that is given must be there");
     let (graph, variables) = model(&["w"]);
     let manager = SessionManager::builder(embedded(), &graph).build().unwrap();
-    let restoring =
-        Restoring { source: CheckpointSource::Directory(folder.path().to_owned()), ..Restoring::default() };
-    let init_ops = vec![global_variables_initializer(&graph)];
-    let created =
-        manager.prepare_session(&Preparation { restoring, init_ops, ..Preparation::default() }).unwrap();
+    let restoring = Restoring::default().source(CheckpointSource::Directory(folder.path().to_owned()));
+    let preparation =
+        Preparation::default().init_op(global_variables_initializer(&graph)).restoring(restoring);
+    let created = manager.prepare_session(&preparation).unwrap();
     assert_eq!(created.session.run(&variables[0], ()).unwrap(), Tensor::from(1f32), "no saver, no restore");
 }
 
@@ -103,16 +102,14 @@ fn s_100_waiting_for_the_first_checkpoint() {
         .waiter(hand.clone())
         .build()
         .unwrap();
-    let restoring = Restoring {
-        saver: Some(GraphSaver::new(SaverOptions::new())),
-        source: CheckpointSource::Directory(folder.path().to_owned()),
-        wait_for_checkpoint: true,
-        max_wait: Duration::from_secs(70),
-        ..Restoring::default()
-    };
-    let init_ops = vec![global_variables_initializer(&graph)];
-    let created =
-        manager.prepare_session(&Preparation { restoring, init_ops, ..Preparation::default() }).unwrap();
+    let restoring = Restoring::default()
+        .saver(GraphSaver::new(SaverOptions::new()))
+        .source(CheckpointSource::Directory(folder.path().to_owned()))
+        .wait_for_checkpoint(true)
+        .max_wait(Duration::from_secs(70));
+    let preparation =
+        Preparation::default().init_op(global_variables_initializer(&graph)).restoring(restoring);
+    let created = manager.prepare_session(&preparation).unwrap();
     assert!(created.restored.is_none(), "initialized after all");
     assert_eq!(seconds(&hand), [30, 30, 10], "not longer than the limit");
 }
