@@ -316,7 +316,7 @@ fn a_folder_is_the_same_under_all_its_names() {
     assert_eq!(steps(&folder), [8, 9]);
     // The same prefix under another name is the same checkpoint: it moves to the end of the list.
     saver.save(&model(8), names[1].join("m"), Some(8)).unwrap();
-    assert!(saver.pin(names[2].join("m-9"), true).unwrap());
+    assert!(saver.pin(names[2].join("m-9")).unwrap());
     saver.save(&model(10), names[0].join("m"), Some(10)).unwrap();
     saver.save(&model(11), names[3].join("m"), Some(11)).unwrap();
     assert_eq!(steps(&folder), [9, 10, 11], "pinned and the last two");

@@ -170,7 +170,8 @@ fn run(rules: &Rules, actions: &[Action]) {
             Action::Back(time) => *clock.0.lock().unwrap() -= u64::from(time).min(now() - 500),
             Action::Pin { step, pinned } => {
                 // A saver that has saved nothing yet manages nothing.
-                if saver.pin(prefix(step), pinned).unwrap() {
+                let managed = if pinned { saver.pin(prefix(step)) } else { saver.unpin(prefix(step)) };
+                if managed.unwrap() {
                     let entry = expected.listed.iter_mut().find(|entry| entry.step == step);
                     entry.unwrap().pinned = pinned;
                 }

@@ -285,8 +285,7 @@ impl Saver {
         self.shared.places().give(options.storage.as_ref(), found.collect());
     }
 
-    /// Keeps a checkpoint whatever the limits say, or no longer does. The state file remembers it.
-    /// Returns whether the saver manages this checkpoint.
+    /// Keeps a checkpoint regardless of the limits. The state file remembers it. Returns false if the saver does not manage it.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -295,7 +294,7 @@ impl Saver {
     /// use checkpoint::{Saver, SaverOptions};
     /// let saver = Saver::new(SaverOptions::new().max_to_keep(1));
     /// let first = saver.save(&model, &path, Some(1))?;
-    /// saver.pin(&first, true)?;
+    /// saver.pin(&first)?;
     /// saver.save(&model, &path, Some(2))?;
     /// assert!(checkpoint::checkpoint_exists(&first));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -303,8 +302,16 @@ impl Saver {
     ///
     /// # Errors
     /// [`Error::Io`] when the state file cannot be written.
-    pub fn pin(&self, prefix: impl AsRef<Path>, pinned: bool) -> Result<bool> {
-        self.shared.pin(prefix.as_ref(), pinned)
+    pub fn pin(&self, prefix: impl AsRef<Path>) -> Result<bool> {
+        self.shared.pin(prefix.as_ref(), true)
+    }
+
+    /// Reverts [`pin`](Saver::pin): the limits apply to the checkpoint again. Returns false if the saver does not manage it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the state file cannot be written.
+    pub fn unpin(&self, prefix: impl AsRef<Path>) -> Result<bool> {
+        self.shared.pin(prefix.as_ref(), false)
     }
 
     /// Applies the limits to a folder without saving: takes over what its state file lists, deletes what
